@@ -1,0 +1,57 @@
+# Two commands do everything on a machine that has Python 3.11+ and make:
+#   make demo                     the main job, live: emulated cloud, simulated devices, the gateway between them
+#   make test                     format, lint, types, import laws and all tests
+# Others: make bench · make format · make lock · make clean
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+export UV_PYTHON_DOWNLOADS := never
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes
+
+.PHONY: demo test bench format lock clean
+
+demo: .venv/.run
+	@$(BIN)/xyte-gateway demo $(ARGS)
+
+test: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest $(ARGS)
+
+bench: .venv/.dev
+	@$(BIN)/python tests/benchmarks/run.py $(ARGS)
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Our own virtual environment, from the locked and hashed lists only.
+.venv/.made: requirements-build.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "xyte-gateway needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv --clear .venv \
+		|| { echo "This Python cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-build.lock
+	@touch $@
+
+.venv/.run: .venv/.made requirements.lock pyproject.toml
+	@$(INSTALL) -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: .venv/.run requirements-dev.lock
+	@$(INSTALL) -r requirements-dev.lock
+	@touch $@
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+lock: .venv/.made
+	$(LOCK) pyproject.toml -o requirements.lock
+	$(LOCK) --group build -o requirements-build.lock
+	$(LOCK) pyproject.toml --group dev --group build -o requirements-dev.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,152 @@
+"""The contract towards wires: what an adapter is, and the only module of the gateway that an adapter imports.
+
+The gateway decides when; the adapter knows how. An adapter holds no loops, sleeps, retries or intervals: its supervisor is the
+only user of its bus, asks for one thing after the other and starts it over when it fails.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.errors import AdapterError, BusUnavailable, CommandRejected, DeviceUnreachable
+from gateway.models import (
+    ChildDevice,
+    Command,
+    Found,
+    Identity,
+    IdentityKind,
+    Metric,
+    Progress,
+    Reading,
+    Reduce,
+    Value,
+)
+
+__all__ = [
+    "Adapter",
+    "AdapterError",
+    "AdapterSettings",
+    "BusUnavailable",
+    "ChildDevice",
+    "Command",
+    "CommandRejected",
+    "DeviceUnreachable",
+    "Found",
+    "Identity",
+    "IdentityKind",
+    "Metric",
+    "Progress",
+    "Reading",
+    "Reduce",
+    "Uplink",
+    "Value",
+]
+
+
+class AdapterSettings(BaseModel):
+    """What every `[[adapter]]` entry of the config may say; an adapter adds its own keys by inheriting.
+
+    Unknown keys are errors. Say in each field's description what it is for and in which unit: `check` quotes it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: str = Field(description="which adapter this is: one of `xyte-gateway adapters`")
+    name: str = Field(
+        default="", description="what this entry is called in logs and on the page; the type, when left out"
+    )
+    discover_every: timedelta = Field(
+        default=timedelta(hours=1), ge=timedelta(seconds=1), description="how often to look for new devices, in seconds"
+    )
+
+
+SettingsT = TypeVar("SettingsT", bound=AdapterSettings)
+
+
+class Uplink(Protocol):
+    """Where `Adapter.listen` puts what devices say unprompted."""
+
+    def found(self, found: Found) -> None:
+        """Tell of a device that spoke, known or not; as often as it speaks."""
+
+    def heard(self, readings: Sequence[Reading]) -> None:
+        """Hand over values of children. Readings of keys that are no child here are dropped."""
+
+
+class Adapter(ABC, Generic[SettingsT]):
+    """One bus, and how to speak on it.
+
+    Made once for a bus and entered again and again: each `async with` opens the bus anew. Methods raise only `BusUnavailable`,
+    `DeviceUnreachable` and `CommandRejected`; whatever else they raise counts as a bug and restarts this adapter alone.
+    """
+
+    settings_model: ClassVar[type[AdapterSettings]] = AdapterSettings
+    concurrency: int = 1
+    """How many transactions the bus bears side by side. BLE: its connection slots; a wire: one."""
+
+    def __init__(self, settings: SettingsT) -> None:
+        self.settings = settings
+
+    @property
+    def bus(self) -> str:
+        """The label of this bus, unique within its entry and the same at each start. Default: the entry's name."""
+        return self.settings.name or self.settings.type
+
+    @classmethod
+    async def buses(cls, settings: SettingsT) -> AsyncIterator[Self]:
+        """Yield an adapter for each bus of this entry; later more, as ports or hosts appear. Default: one."""
+        yield cls(settings)
+
+    async def __aenter__(self) -> Self:
+        """Open the bus. On failure leave nothing open and raise `BusUnavailable`."""
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Close the bus. Never raises, never waits for a device."""
+
+    @abstractmethod
+    def discover(self) -> AsyncIterator[Found | Progress]:
+        """Look who answers on the bus right now. Read-only.
+
+        Yields after each transaction, a device or how far it has come, so that others get the bus in between. A device is
+        yielded as soon as it is identified.
+        """
+
+    async def identify(self, address: str) -> Found:
+        """Return who answers at this address right now, or raise `DeviceUnreachable`. Read-only.
+
+        Asked before a known child is read for the first time, and again when it was silent: the device there may be another one.
+        The default looks at the whole bus.
+        """
+        async for met in self.discover():
+            if isinstance(met, Found) and met.address == address:
+                return met
+        raise DeviceUnreachable(f"nobody answers at {address}")
+
+    @abstractmethod
+    def poll_groups(self, child: ChildDevice) -> Mapping[str, timedelta]:
+        """Return the poll groups of this child and how often each is to be read; empty for a child that is only listened to."""
+
+    @abstractmethod
+    def read(self, child: ChildDevice, due: frozenset[str]) -> AsyncIterator[Sequence[Reading]]:
+        """Read the poll groups that are due.
+
+        Yields the readings of each transaction after it, so that a waiting command gets the bus in between. Raises
+        `DeviceUnreachable` when the child does not answer.
+        """
+
+    async def execute(self, child: ChildDevice, command: Command) -> str | None:
+        """Carry the command out, read back, and return what the operator should know; or raise `CommandRejected`."""
+        raise CommandRejected(f"{child.name} takes no commands: its adapter has none")
+
+    async def configure(self, child: ChildDevice, config: Mapping[str, Any]) -> None:
+        """Apply the child's configuration from the cloud, or raise `CommandRejected`."""
+        raise CommandRejected(f"{child.name} takes no configuration: its adapter has none")
+
+    async def listen(self, uplink: Uplink) -> None:
+        """Hand what devices say unprompted to the uplink until cancelled. Default: a bus where nobody does; returns at once."""

@@ -1,0 +1,1 @@
+"""An honest small Xyte, for tests, demos and integrators without an account."""

@@ -1,0 +1,1 @@
+"""Everything that faces wires: which adapters there are, keeping each alive, and what their devices become."""

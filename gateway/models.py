@@ -1,0 +1,178 @@
+"""The nouns: what every part of the gateway talks about. Frozen, complete when made, and nothing here waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple, TypeAlias
+
+Value: TypeAlias = bool | int | float | str | None
+"""What a metric can be. `None` means that the device itself says "not available"; the cloud then drops the key."""
+
+RESERVED_METRICS = frozenset({"status"})
+"""Keys that the cloud writes itself into a device's state (device API reference, section 5.1)."""
+
+
+class Reduce(StrEnum):
+    """How the values of one metric within one telemetry interval become the one that is sent."""
+
+    LAST = "last"
+    MIN = "min"
+    MAX = "max"
+    MEAN = "mean"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What is measured: one object for each point of a profile, shared by all its readings.
+
+    Raises:
+        ValueError: the name is empty or one that the cloud keeps for itself.
+    """
+
+    name: str
+    unit: str | None = None
+    urgent: bool = False
+    """A changed value is told at once instead of at the next telemetry interval."""
+    reduce: Reduce = Reduce.LAST
+
+    def __post_init__(self) -> None:
+        if not self.name or self.name in RESERVED_METRICS:
+            raise ValueError(f"a metric cannot be called {self.name!r}: the cloud keeps that key for itself")
+
+
+class Reading(NamedTuple):
+    """One value of one metric of one child at one moment."""
+
+    child: str
+    """The child's local key."""
+    metric: Metric
+    value: Value
+    at: datetime
+    """Aware, UTC."""
+
+
+class IdentityKind(StrEnum):
+    """What an identity rests on, the strongest first."""
+
+    SERIAL_NUMBER = "sn"
+    MAC = "mac"
+    FINGERPRINT = "fingerprint"
+    """A constant of the device that no other unit on the site shares, found in its own registers or adverts."""
+    PLACE = "place"
+    """Nothing in the device tells it from its twin, so where it hangs is all there is: does not survive a move."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a device is, whichever port, address or host it is met at."""
+
+    kind: IdentityKind
+    value: str
+    """Unique within its kind on the site. A serial number is prefixed by its maker: `schneider-electric/123456`."""
+
+    @property
+    def key(self) -> str:
+        """The stable local key of the child with this identity."""
+        return f"{self.kind}:{self.value}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A device that an adapter met on a bus."""
+
+    address: str
+    """How its adapter reaches it on this bus: a unit id, a MAC. Opaque to everybody else."""
+    identity: Identity
+    name: str
+    """What a person would call it before anybody has named it."""
+    profile: str | None = None
+    """The profile that fits; `None` when none does."""
+    family: str | None = None
+    """The profile's family, which the `[models]` table of the config maps to a Xyte model id."""
+    sub_model: str | None = None
+    manufacturer: str | None = None
+    model: str | None = None
+    serial_number: str | None = None
+    mac: str | None = None
+    firmware_version: str | None = None
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    """What was asked -> what the device answered, for a person who doubts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a discovery has come."""
+
+    done: int
+    total: int | None
+    """`None` when nobody can know."""
+    note: str
+    """What was just tried, for a person: `unit 17`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildDevice:
+    """An admitted device: one that the gateway speaks for."""
+
+    key: str
+    """`Identity.key`: the same for the life of the device."""
+    adapter: str
+    """The name of the `[[adapter]]` entry that found it."""
+    bus: str
+    """The label of the bus that it was last met on."""
+    address: str
+    profile: str | None
+    family: str | None
+    model_id: str
+    """The Xyte model that it is registered under."""
+    sub_model: str | None
+    firmware_version: str | None
+    name: str
+    serial_number: str | None = None
+    mac: str | None = None
+    manufacturer: str | None = None
+    model: str | None = None
+
+
+class Status(StrEnum):
+    """The status words of a telemetry message (device API reference, section 5.1)."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the cloud is to learn of one child for one moment."""
+
+    child: str
+    at: datetime
+    """Aware, UTC."""
+    status: Status
+    values: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What the hub wants one child, or the gateway itself, to do."""
+
+    id: int | str
+    """Opaque: given back exactly as it came."""
+    child: str | None
+    """The child's local key; `None` for the gateway itself."""
+    name: str
+    parameters: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandOutcome:
+    """How a command ended."""
+
+    command_id: int | str
+    succeeded: bool
+    message: str | None
+    """For the operator in the cloud; always there when it failed."""
