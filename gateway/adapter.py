@@ -57,9 +57,7 @@ class AdapterSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     type: str = Field(description="which adapter this is: one of `xyte-gateway adapters`")
-    name: str = Field(
-        default="", description="what this entry is called in logs and on the page; the type, when left out"
-    )
+    name: str = Field(default="", description="what this entry is called in logs and on the page; the type, when left out")
     discover_every: timedelta = Field(
         default=timedelta(hours=1), ge=timedelta(seconds=1), description="how often to look for new devices, in seconds"
     )

@@ -198,9 +198,7 @@ class Hub(Protocol):
     async def get_command(self, device: Credentials) -> WaitingCommand | None:
         """Return the next command of this device (section 6.1)."""
 
-    async def update_command(
-        self, device: Credentials, command_id: int | str, status: str, message: str | None
-    ) -> None:
+    async def update_command(self, device: Credentials, command_id: int | str, status: str, message: str | None) -> None:
         """Report a command as `in_progress`, `done` or `failed` (section 6.3)."""
 
     async def update_device(
