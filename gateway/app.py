@@ -1,0 +1,257 @@
+"""Builds the parts, runs them in one task group, stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from gateway import __version__
+from gateway.adapter import Adapter
+from gateway.cloud.children import SETTLE, ChildRegistrar
+from gateway.cloud.client import CloudAccess, HttpHub
+from gateway.cloud.enrolment import LOOK_EVERY, RETRY_EVERY, Enrolment
+from gateway.cloud.http import OnCall, reachable
+from gateway.cloud.pace import Pace
+from gateway.cloud.session import Session
+from gateway.errors import StoreError
+from gateway.field.availability import Availability, Reach
+from gateway.field.fleet import Fleet
+from gateway.field.reception import Reception
+from gateway.field.reporter import Reporter
+from gateway.field.sampling import Sampler
+from gateway.field.supervisor import Supervisor
+from gateway.hub import HubEvent
+from gateway.models import Status, Value
+from gateway.settings import CloudSection, Configuration
+from gateway.state.outbox import Outbox
+from gateway.state.registry import ChildState, Registry
+from gateway.state.store import Store
+from gateway.vitals import vitals
+
+log = logging.getLogger(__name__)
+
+FIELD_STOP_SECONDS = 2.5
+FLUSH_SECONDS = 3.0
+"""Together with the rest of the end they keep a stop under 8 s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Waits that no operator has a reason to set, and that tests shorten."""
+
+    register_retry_every: timedelta = RETRY_EVERY
+    look_for_network_every: timedelta = LOOK_EVERY
+    registration_settles_in: timedelta = SETTLE
+    confirm_revoked_after: timedelta = timedelta(seconds=5)
+    look_outside_every: timedelta = timedelta(seconds=2)
+    hub_backoff_first: timedelta = timedelta(seconds=1)
+    missing_bus_after: timedelta = timedelta(seconds=60)
+    """A child whose bus has not appeared by then is reported offline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """The parts of one gateway, put together."""
+
+    configuration: Configuration
+    timing: Timing
+    store: Store
+    registry: Registry
+    outbox: Outbox
+    availability: Availability
+    sampler: Sampler
+    reception: Reception
+    reporter: Reporter
+    fleet: Fleet
+    enrolment: Enrolment
+    session: Session
+    started_at: float = field(default_factory=monotonic)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then drain and end in order: field, last samples, hub.
+
+        Raises:
+            SettingsError: the gateway's identity in the config contradicts the one that it lives under.
+        """
+        await self.enrolment.prepare()
+        log.info(
+            "gateway %s starts: %d children known, %d samples waiting",
+            __version__,
+            len(self.registry.children),
+            self.outbox.depth,
+        )
+        async with asyncio.TaskGroup() as group:
+            serving = [group.create_task(work) for work in (self.fleet.run(), self.reporter.run(), self._look_outside())]
+            orphans = group.create_task(self._report_orphans())
+            speaking = group.create_task(self.session.run())
+            await stop.wait()
+            log.info("stopping")
+            await _end(*serving, orphans, seconds=FIELD_STOP_SECONDS)
+            await self._drain(speaking)
+        log.info("stopped; %d samples are kept for the next start", self.outbox.depth)
+
+    async def _drain(self, speaking: asyncio.Task[None]) -> None:
+        with contextlib.suppress(StoreError):  # the reporter has said so
+            await self.reporter.report()
+        await _end(speaking, seconds=0.5)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self.session.flush()
+
+    async def _look_outside(self) -> None:
+        """Take in what another process, such as `xyte-gateway children admit`, wrote into the store."""
+        seen = await self.store.changed_outside()
+        while True:
+            await asyncio.sleep(self.timing.look_outside_every.total_seconds())
+            try:
+                if (now := await self.store.changed_outside()) != seen:
+                    seen = now
+                    await self.registry.load()
+                    await self.reception.look_again()
+            except StoreError as error:
+                log.warning("the store cannot be read: %s", error)
+
+    async def _report_orphans(self) -> None:
+        """Report the children offline whose bus does not exist (any more), since nobody else will."""
+        await asyncio.sleep(self.timing.missing_bus_after.total_seconds())
+        for key, record in self.registry.children.items():
+            child = record.child
+            if (child.adapter, child.bus) in self.fleet.supervisors or record.state is ChildState.DELETED:
+                continue
+            why = f"its bus {child.bus} of [[adapter]] {child.adapter} is not there (any more)"
+            change = self.availability.lost(key, datetime.now(UTC), why)
+            if change is not None:
+                log.warning("%s: %s", child.name, why)
+                self.sampler.note(change)
+                self.reporter.nudge()
+
+
+@asynccontextmanager
+async def build(
+    configuration: Configuration,
+    adapters: Mapping[str, type[Adapter[Any]]],
+    *,
+    on_call: OnCall | None = None,
+    on_event: Callable[[HubEvent], None] = lambda event: None,
+    timing: Timing | None = None,
+) -> AsyncIterator[Gateway]:
+    """Open the store, put the parts together, and close what was opened at the end.
+
+    Raises:
+        StoreError: the store cannot be used.
+        SettingsError: the CA file or the entry address cannot be used.
+    """
+    timing = timing if timing is not None else Timing()
+    settings = configuration.settings
+    started_at = monotonic()
+    pace = Pace(first_seconds=timing.hub_backoff_first.total_seconds())
+    async with (
+        Store(settings.store.path, sole=True) as store,
+        HttpHub(access_to(settings.cloud), on_call=on_call) as hub,
+    ):
+        registry, outbox = Registry(store), Outbox(store, most_samples=settings.store.most_samples)
+        await registry.load()
+        await outbox.load()
+        availability, sampler = Availability(), Sampler()
+        reception = Reception(registry, availability, policy=settings.admission.policy, models=settings.models)
+        reporter = Reporter(sampler, outbox, every=settings.cloud.telemetry_every)
+
+        def supervise(adapter: Adapter[Any], entry: str) -> Supervisor:
+            return Supervisor(
+                adapter,
+                entry=entry,
+                registry=registry,
+                reception=reception,
+                availability=availability,
+                sampler=sampler,
+                nudge=reporter.nudge,
+            )
+
+        def own_telemetry() -> Mapping[str, Value]:
+            return vitals(
+                started_at=started_at,
+                children=(_standing(record.state, availability.of(key).reach) for key, record in registry.children.items()),
+                outbox_samples=outbox.depth,
+                lost_samples=outbox.lost,
+            )
+
+        def status_of(child: str) -> Status:
+            return Status.ONLINE if availability.of(child).reach is Reach.REACHABLE else Status.OFFLINE
+
+        enrolment = Enrolment(
+            hub,
+            registry,
+            configuration,
+            firmware_version=__version__,
+            network_is_back=partial(reachable, settings.cloud.entry_url),
+            retry_every=timing.register_retry_every,
+            look_every=timing.look_for_network_every,
+        )
+        registrar = ChildRegistrar(
+            hub,
+            registry,
+            outbox,
+            deleted_children=settings.cloud.deleted_children,
+            status_of=status_of,
+            settle=timing.registration_settles_in,
+            confirm_after=timing.confirm_revoked_after,
+        )
+        session = Session(
+            hub,
+            registry,
+            outbox,
+            enrolment,
+            registrar,
+            vitals=own_telemetry,
+            telemetry_every=settings.cloud.telemetry_every,
+            on_event=on_event,
+            pace=pace,
+            confirm_after=timing.confirm_revoked_after,
+        )
+        yield Gateway(
+            configuration=configuration,
+            timing=timing,
+            store=store,
+            registry=registry,
+            outbox=outbox,
+            availability=availability,
+            sampler=sampler,
+            reception=reception,
+            reporter=reporter,
+            fleet=Fleet(configuration.entries, adapters, supervise),
+            enrolment=enrolment,
+            session=session,
+            started_at=started_at,
+        )
+
+
+def access_to(cloud: CloudSection) -> CloudAccess:
+    """Return how the cloud is reached under these settings."""
+    return CloudAccess(
+        entry_url=cloud.entry_url,
+        allow_plain_http=cloud.allow_plain_http,
+        ca_file=cloud.ca_file,
+        use_static_cert=cloud.hub == "hub_url_static_cert",
+        timeout_seconds=cloud.timeout_seconds,
+        hub_hosts=cloud.hub_hosts,
+    )
+
+
+def _standing(state: ChildState, reach: Reach) -> str:
+    return str(reach) if state is ChildState.REGISTERED else "not_registered"
+
+
+async def _end(*tasks: asyncio.Task[None], seconds: float) -> None:
+    for task in tasks:
+        task.cancel()
+    _, stuck = await asyncio.wait(tasks, timeout=seconds)
+    if stuck:
+        log.warning("%d parts did not end within %.1f s", len(stuck), seconds)

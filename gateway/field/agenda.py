@@ -1,0 +1,128 @@
+"""What a bus is to be asked next, and when. Nothing here waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from heapq import heappop, heappush
+
+from gateway.field.backoff import Backoff
+
+PROBE_FIRST_SECONDS = 2.0
+PROBE_MOST_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """Ask who answers at a child's address: before its first reading, and while it is silent."""
+
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Read the poll groups of a child that are due."""
+
+    child: str
+    groups: frozenset[str]
+
+
+@dataclass(slots=True)
+class _Entry:
+    every: Mapping[str, timedelta]
+    due: dict[str, float]
+    confirmed: bool
+    identify_at: float
+    taken: bool = False
+    booked_for: float = float("inf")
+    probing: Backoff = field(default_factory=lambda: Backoff(PROBE_FIRST_SECONDS, PROBE_MOST_SECONDS))
+
+    def next_at(self) -> float:
+        if not self.confirmed:
+            return self.identify_at
+        return min(self.due.values(), default=float("inf"))
+
+
+class Agenda:
+    """The children of one bus and what each is due for. Times are seconds of one monotonic clock, passed in."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+        self._queue: list[tuple[float, str]] = []  # a heap; a place that is not its child's `booked_for` is void
+
+    def __contains__(self, child: object) -> bool:
+        return child in self._entries
+
+    def add(self, child: str, every: Mapping[str, timedelta], now: float, *, confirmed: bool) -> None:
+        """Take a child on. Unless it was confirmed just now, it is identified before anything of it is read."""
+        self._entries[child] = entry = _Entry(every, dict.fromkeys(every, now), confirmed=confirmed, identify_at=now)
+        self._book(child, entry)
+
+    def remove(self, child: str) -> None:
+        """Drop a child."""
+        self._entries.pop(child, None)
+
+    def children(self) -> list[str]:
+        """Return the children on the agenda."""
+        return list(self._entries)
+
+    def take(self, now: float) -> Identify | Read | None:
+        """Return the most overdue task, or `None` when nothing is due.
+
+        Its child is held back until the task is answered by `confirmed`, `done` or `probe_later`.
+        """
+        when = self.next_at()
+        if when is None or when > now:
+            return None
+        _, key = heappop(self._queue)
+        entry = self._entries[key]
+        entry.taken = True
+        if not entry.confirmed:
+            return Identify(key)
+        return Read(key, frozenset(group for group, due in entry.due.items() if due <= now))
+
+    def next_at(self) -> float | None:
+        """Return when the next task falls due; `None` when there is none at all."""
+        while self._queue:
+            when, key = self._queue[0]
+            entry = self._entries.get(key)
+            if entry is not None and not entry.taken and entry.booked_for == when:
+                return when
+            heappop(self._queue)
+        return None
+
+    def confirmed(self, child: str, now: float) -> None:
+        """The child answered as itself: all its groups are due now."""
+        if (entry := self._entries.get(child)) is not None:
+            entry.confirmed = True
+            entry.probing.succeeded()
+            entry.due = dict.fromkeys(entry.every, now)
+            self._book(child, entry)
+
+    def done(self, read: Read, now: float) -> None:
+        """A reading ended, well or not: its groups are due one period later, without making up for missed ones."""
+        if (entry := self._entries.get(read.child)) is not None:
+            for group in read.groups & entry.due.keys():
+                entry.due[group] = max(entry.due[group] + entry.every[group].total_seconds(), now)
+            self._book(read.child, entry)
+
+    def probe_later(self, child: str, now: float) -> None:
+        """The child is silent: identify it again before anything is read, each time after a longer wait."""
+        if (entry := self._entries.get(child)) is not None:
+            entry.confirmed = False
+            entry.identify_at = now + entry.probing.failed()
+            self._book(child, entry)
+
+    def confirm_all_again(self, now: float) -> None:
+        """The bus was opened anew: who sits where is not known any more."""
+        for child, entry in self._entries.items():
+            entry.confirmed = False
+            entry.identify_at = now
+            self._book(child, entry)
+
+    def _book(self, child: str, entry: _Entry) -> None:
+        entry.taken = False
+        entry.booked_for = entry.next_at()
+        if entry.booked_for != float("inf"):
+            heappush(self._queue, (entry.booked_for, child))

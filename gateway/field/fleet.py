@@ -1,0 +1,51 @@
+"""Every configured adapter with all its buses, each bus under a supervisor of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gateway.adapter import Adapter, AdapterSettings
+from gateway.field.backoff import Backoff
+from gateway.field.keep_alive import keep_alive
+from gateway.field.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+Supervise = Callable[[Adapter[Any], str], Supervisor]
+
+
+class Fleet:
+    """Starts a supervisor for each bus of each entry, now and as buses appear."""
+
+    def __init__(
+        self, entries: Sequence[AdapterSettings], adapters: Mapping[str, type[Adapter[Any]]], supervise: Supervise
+    ) -> None:
+        self._entries = entries
+        self._adapters = adapters
+        self._supervise = supervise
+        self.supervisors: dict[tuple[str, str], Supervisor] = {}
+        """Every bus that has appeared since the start, by entry and label."""
+
+    async def run(self) -> None:
+        """Serve every bus until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for settings in self._entries:
+                group.create_task(self._serve_entry(settings, group))
+
+    async def _serve_entry(self, settings: AdapterSettings, group: asyncio.TaskGroup) -> None:
+        async def watch() -> None:
+            async for adapter in self._adapters[settings.type].buses(settings):
+                self._start(adapter, settings.name, group)
+
+        async def failed(error: BaseException, wait_seconds: float) -> None:
+            log.error("%s: looking for its buses failed; next try in %.0f s", settings.name, wait_seconds, exc_info=error)
+
+        await keep_alive(watch, failed, Backoff(5, 300))
+
+    def _start(self, adapter: Adapter[Any], entry: str, group: asyncio.TaskGroup) -> None:
+        if (entry, adapter.bus) not in self.supervisors:
+            supervisor = self.supervisors[entry, adapter.bus] = self._supervise(adapter, entry)
+            group.create_task(supervisor.run())

@@ -1,0 +1,75 @@
+"""What becomes of a device that was met: a new child, a known one that moved, a twin, or one that is not taken on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gateway.field.admission import Declined, admit
+from gateway.field.availability import Availability, Reach
+from gateway.models import ChildDevice, Found
+from gateway.settings import Policy
+from gateway.state.registry import ChildRecord, Decision, Registry
+
+log = logging.getLogger(__name__)
+
+
+class Reception:
+    """Where supervisors bring what they met."""
+
+    def __init__(self, registry: Registry, availability: Availability, *, policy: Policy, models: Mapping[str, str]) -> None:
+        self._registry = registry
+        self._availability = availability
+        self._policy = policy
+        self._models = models
+        self._twins: set[tuple[str, str, str]] = set()
+
+    async def meet(self, entry: str, bus: str, found: Found) -> ChildDevice | None:
+        """Return the child that this device is, known or new; `None` when it is not taken on. What is learned is stored."""
+        known = self._registry.children.get(found.identity.key)
+        if known is not None and self._is_twin(known, entry, bus, found):
+            return None
+        decision = Decision.ADMIT if known else self._decision(found.identity.key)
+        verdict = admit(found, adapter=entry, bus=bus, policy=self._policy, models=self._models, decision=decision)
+        if isinstance(verdict, Declined):
+            if known is None:
+                await self._decline(entry, bus, found, verdict.why)
+                return None
+            verdict = replace(known.child, adapter=entry, bus=bus, address=found.address)
+        if known is None:
+            log.info("%s: found %s at %s: a new child (%s)", bus, found.name, found.address, found.identity.key)
+        elif (known.child.bus, known.child.address) != (bus, found.address):
+            log.info("%s: %s moved here from %s %s", bus, found.name, known.child.bus, known.child.address)
+        return (await self._registry.admit(verdict)).child
+
+    async def look_again(self) -> None:
+        """Take on what a person has admitted since it was found."""
+        for met in list(self._registry.met.values()):
+            if met.decision is Decision.ADMIT:
+                await self.meet(met.adapter, met.bus, met.found)
+
+    def _decision(self, key: str) -> Decision | None:
+        met = self._registry.met.get(key)
+        return met.decision if met else None
+
+    def _is_twin(self, known: ChildRecord, entry: str, bus: str, found: Found) -> bool:
+        """Two devices with one identity: the one that is being read keeps it."""
+        child = known.child
+        moved = (child.adapter, child.bus, child.address) != (entry, bus, found.address)
+        if not moved or self._availability.of(child.key).reach is not Reach.REACHABLE:
+            return False
+        place = (child.key, bus, found.address)
+        if place not in self._twins:
+            self._twins.add(place)
+            log.warning(
+                "%s: the device at %s gives the same identity (%s) as %s at %s %s, which answers; it is left out",
+                *(bus, found.address, child.key, child.name, child.bus, child.address),
+            )
+        return True
+
+    async def _decline(self, entry: str, bus: str, found: Found, why: str) -> None:
+        before = self._registry.met.get(found.identity.key)
+        if before is None or before.why != why:
+            log.info("%s: found %s at %s: no child: %s", bus, found.name, found.address, why)
+        await self._registry.meet(entry, bus, found, why)

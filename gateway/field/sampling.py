@@ -1,0 +1,125 @@
+"""Readings to samples: many values in, one sample a child and interval out. Nothing here waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from gateway.field.availability import Change, Reach
+from gateway.models import Reading, Reduce, Sample, Status, Value
+
+
+class _Gathering:
+    """What one child has said since its last sample."""
+
+    __slots__ = ("at", "counts", "first", "said", "status", "urgent", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[str, Value] = {}
+        self.counts: dict[str, int] = {}  # of the metrics that are averaged
+        self.said: dict[str, Value] = {}  # the last value of each urgent metric
+        self.at: datetime | None = None
+        self.status = Status.ONLINE
+        self.urgent = False
+        self.first = True
+
+
+class Sampler:
+    """The latest values of every child, reduced to one sample each time it is collected.
+
+    A sample holds what was read since the one before, never an old value again. A silent child has one sample that says so and
+    none after it until it is back.
+    """
+
+    def __init__(self) -> None:
+        self._children: dict[str, _Gathering] = {}
+        self._silent: set[str] = set()
+        self._urgent: set[str] = set()
+
+    @property
+    def has_urgent(self) -> bool:
+        """Something waits that is worth telling before the interval is over."""
+        return bool(self._urgent)
+
+    def take(self, readings: Iterable[Reading]) -> None:
+        """Fold readings in. A child's first ones, and a changed value of an urgent metric, make its sample urgent."""
+        for child, metric, value, at in readings:
+            gathering = self._children.get(child)
+            if gathering is None:
+                gathering = self._children[child] = _Gathering()
+            name = metric.name
+            if metric.reduce is Reduce.LAST:
+                gathering.values[name] = value
+            else:
+                _reduce(gathering, name, metric.reduce, value)
+            gathering.at = at
+            if gathering.first or (metric.urgent and gathering.said.get(name, _NEVER) != value):
+                gathering.first = False
+                self._urgent.add(child)
+            if metric.urgent:
+                gathering.said[name] = value
+
+    def note(self, change: Change) -> None:
+        """Take in that a child fell silent or is back: worth telling at once."""
+        gathering = self._children.setdefault(change.child, _Gathering())
+        if change.reach is Reach.SILENT:
+            gathering.status = Status.OFFLINE
+            gathering.at = change.at
+            self._silent.add(change.child)
+            self._urgent.add(change.child)
+        else:
+            gathering.status = Status.ONLINE
+            self._silent.discard(change.child)
+
+    def collect(self, at: datetime) -> list[Sample]:
+        """Return one sample for each child that is not silent or fell silent since, and start the next interval."""
+        keys = [key for key in self._children if key not in self._silent or key in self._urgent]
+        return [self._sample(key, at) for key in keys]
+
+    def collect_urgent(self, at: datetime, *, without: Iterable[str] = ()) -> list[Sample]:
+        """Return the samples that are urgent, less those of the children named; these stay urgent."""
+        return [self._sample(key, at) for key in self._urgent.difference(without)]
+
+    def give_back(self, samples: Iterable[Sample]) -> None:
+        """Take samples back that could not be kept; newer values win over those in them."""
+        for sample in samples:
+            gathering = self._children.setdefault(sample.child, _Gathering())
+            gathering.values = {**sample.values, **gathering.values}
+            gathering.at = gathering.at or sample.at
+            if sample.status is Status.OFFLINE:
+                self._urgent.add(sample.child)
+
+    def forget(self, child: str) -> None:
+        """Drop a child that is no child any more."""
+        self._children.pop(child, None)
+        self._silent.discard(child)
+        self._urgent.discard(child)
+
+    def _sample(self, key: str, at: datetime) -> Sample:
+        gathering = self._children[key]
+        sample = Sample(key, gathering.at or at, gathering.status, gathering.values)
+        gathering.values, gathering.counts, gathering.at = {}, {}, None
+        self._urgent.discard(key)
+        return sample
+
+
+_NEVER = object()
+
+
+def _reduce(gathering: _Gathering, name: str, how: Reduce, value: Value) -> None:
+    """Fold one value into the interval's. What cannot be compared or averaged (a text, "not available") replaces it."""
+    before = gathering.values.get(name)
+    if not _is_number(value) or not _is_number(before):
+        gathering.values[name] = value
+        gathering.counts[name] = 1
+    elif how is Reduce.MIN:
+        gathering.values[name] = min(before, value)  # type: ignore[type-var]  # both are numbers: asked one line above
+    elif how is Reduce.MAX:
+        gathering.values[name] = max(before, value)  # type: ignore[type-var]  # as above
+    else:
+        count = gathering.counts[name] = gathering.counts.get(name, 1) + 1
+        gathering.values[name] = before + (value - before) / count  # type: ignore[operator]  # as above
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,205 @@
+"""What the hub has not accepted yet: kept on disk in order, bounded, and honest about every loss."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from gateway.models import Sample, Status
+from gateway.state.store import Store, Transaction
+
+log = logging.getLogger(__name__)
+
+THINNED = "the outbox was full: thinned"
+"""The reason under which samples are counted that made room for newer ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A sample in the outbox, with its place in the queue."""
+
+    seq: int
+    sample: Sample
+    size_bytes: int
+    """Length of its values as JSON; what it adds to a call's body, give or take its frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Samples of one child that will never arrive."""
+
+    child: str
+    why: str
+    first_at: datetime
+    last_at: datetime
+    samples: int
+
+
+class Outbox:
+    """At least once, in order for each child, at most `most_samples` in all.
+
+    When it is full, every second sample of its older half goes, child by child, so that a long outage loses detail before it
+    loses time; what went is counted in `losses`.
+    """
+
+    def __init__(self, store: Store, *, most_samples: int) -> None:
+        self._store = store
+        self._most = most_samples
+        self._depth = 0
+        self._lost = 0
+        self.arrived = asyncio.Event()
+        """Set whenever something was put in; whoever drains the outbox clears it first."""
+
+    @property
+    def depth(self) -> int:
+        """How many samples wait."""
+        return self._depth
+
+    @property
+    def lost(self) -> int:
+        """How many samples will never arrive, since the store was made."""
+        return self._lost
+
+    async def load(self) -> None:
+        """Count what an earlier run left."""
+        self._depth, self._lost = await self._store.transact(_count_all)
+        if self._depth:
+            self.arrived.set()
+
+    async def put(self, samples: Sequence[Sample]) -> None:
+        """Keep the samples, all or none; they are on disk when this returns."""
+        if not samples:
+            return
+
+        def work(db: Transaction) -> int:
+            db.executemany("INSERT INTO outbox (child, at, status, payload) VALUES (?, ?, ?, ?)", map(_row, samples))
+            surplus = _count(db) - self._most
+            return _thin(db, surplus) if surplus > 0 else 0
+
+        lost = await self._store.transact(work)
+        self._depth += len(samples) - lost
+        self._lost += lost
+        if lost:
+            log.warning("outbox: full at %d samples; %d older ones were dropped to make room", self._most, lost)
+        self.arrived.set()
+
+    async def oldest(self, limit: int, *, without: Collection[str] = ()) -> list[Kept]:
+        """Return the oldest sample of each registered child, the oldest first, at most `limit`; none of `without`."""
+
+        def work(db: Transaction) -> list[Kept]:
+            rows = db.execute(
+                "SELECT o.seq, o.child, o.at, o.status, o.payload FROM children c"
+                " JOIN outbox o ON o.seq = (SELECT MIN(seq) FROM outbox WHERE child = c.key)"
+                " WHERE c.device_id IS NOT NULL ORDER BY o.seq LIMIT ?",
+                (limit + len(without),),
+            )
+            return [_kept(row) for row in rows if row[1] not in without][:limit]
+
+        return await self._store.transact(work)
+
+    async def confirm(self, kept: Iterable[Kept]) -> None:
+        """Forget samples that the hub has accepted."""
+        seqs = [(one.seq,) for one in kept]
+        if seqs:
+            self._depth -= await self._store.transact(lambda db: _delete(db, seqs))
+
+    async def drop(self, kept: Sequence[Kept], why: str) -> None:
+        """Forget samples that the hub will never accept, and count them as lost."""
+
+        def work(db: Transaction) -> int:
+            for one in kept:
+                _count_loss(db, one.sample.child, why, one.sample.at.isoformat(), one.sample.at.isoformat(), 1)
+            return _delete(db, [(one.seq,) for one in kept])
+
+        dropped = await self._store.transact(work)
+        self._depth -= dropped
+        self._lost += dropped
+
+    async def drop_child(self, child: str, why: str) -> int:
+        """Forget everything that waits for one child, count it as lost and return how much it was."""
+
+        def work(db: Transaction) -> int:
+            first, last, samples = db.execute(
+                "SELECT MIN(at), MAX(at), COUNT(*) FROM outbox WHERE child = ?", (child,)
+            ).fetchone()
+            if samples:
+                _count_loss(db, child, why, first, last, samples)
+                db.execute("DELETE FROM outbox WHERE child = ?", (child,))
+            return int(samples)
+
+        dropped = await self._store.transact(work)
+        self._depth -= dropped
+        self._lost += dropped
+        return dropped
+
+    async def oldest_at(self) -> datetime | None:
+        """Return when the oldest waiting sample was measured."""
+        row = await self._store.transact(lambda db: db.execute("SELECT at FROM outbox ORDER BY seq LIMIT 1").fetchone())
+        return None if row is None else datetime.fromisoformat(row[0])
+
+    async def losses(self) -> list[Loss]:
+        """Return every loss since the store was made, one for each child and reason."""
+        rows = await self._store.transact(
+            lambda db: db.execute("SELECT child, why, first_at, last_at, samples FROM losses ORDER BY last_at").fetchall()
+        )
+        return [Loss(child, why, datetime.fromisoformat(a), datetime.fromisoformat(b), n) for child, why, a, b, n in rows]
+
+
+def _count(db: Transaction) -> int:
+    return int(db.execute("SELECT COUNT(*) FROM outbox").fetchone()[0])
+
+
+def _count_all(db: Transaction) -> tuple[int, int]:
+    return _count(db), int(db.execute("SELECT COALESCE(SUM(samples), 0) FROM losses").fetchone()[0])
+
+
+def _row(sample: Sample) -> tuple[str, str, str, str]:
+    at = sample.at.astimezone(UTC).isoformat()
+    return sample.child, at, sample.status.value, json.dumps(dict(sample.values), separators=(",", ":"))
+
+
+def _kept(row: tuple[int, str, str, str, str]) -> Kept:
+    seq, child, at, status, payload = row
+    return Kept(seq, Sample(child, datetime.fromisoformat(at), Status(status), json.loads(payload)), len(payload.encode()))
+
+
+def _delete(db: Transaction, seqs: list[tuple[int]]) -> int:
+    return db.executemany("DELETE FROM outbox WHERE seq = ?", seqs).rowcount
+
+
+def _thin(db: Transaction, surplus: int) -> int:
+    """Make room for at least `surplus` samples and return how many went."""
+    middle = db.execute(
+        "SELECT seq FROM outbox ORDER BY seq LIMIT 1 OFFSET (SELECT COUNT(*) / 2 FROM outbox)"
+    ).fetchone()[0]  # fmt: skip
+    every_second = (
+        "SELECT seq FROM (SELECT seq, ROW_NUMBER() OVER (PARTITION BY child ORDER BY seq) AS place FROM outbox WHERE seq < ?)"
+        " WHERE place % 2 = 0"
+    )
+    lost = _drop_selected(db, every_second, middle)
+    if lost < surplus:
+        lost += _drop_selected(db, "SELECT seq FROM outbox ORDER BY seq LIMIT ?", surplus - lost)
+    return lost
+
+
+def _drop_selected(db: Transaction, selection: str, argument: int) -> int:
+    groups = db.execute(
+        f"SELECT child, MIN(at), MAX(at), COUNT(*) FROM outbox WHERE seq IN ({selection}) GROUP BY child",  # noqa: S608 - our own text
+        (argument,),
+    ).fetchall()
+    for child, first, last, samples in groups:
+        _count_loss(db, child, THINNED, first, last, samples)
+    return db.execute(f"DELETE FROM outbox WHERE seq IN ({selection})", (argument,)).rowcount  # noqa: S608 - our own text
+
+
+def _count_loss(db: Transaction, child: str, why: str, first: str, last: str, samples: int) -> None:
+    db.execute(
+        "INSERT INTO losses (child, why, first_at, last_at, samples) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (child, why) DO UPDATE SET first_at = MIN(first_at, excluded.first_at),"
+        " last_at = MAX(last_at, excluded.last_at), samples = samples + excluded.samples",
+        (child, why, first, last, samples),
+    )

@@ -1,0 +1,336 @@
+"""Who the gateway is, who its children are, and by which id and key the cloud knows them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import MappingProxyType
+from uuid import uuid4
+
+from pydantic import SecretStr, TypeAdapter
+
+from gateway.hub import Credentials
+from gateway.models import ChildDevice, Found
+from gateway.state.store import Store, Transaction
+
+
+class ChildState(StrEnum):
+    """How far a child's registration has come."""
+
+    ADMITTED = "admitted"
+    """To be registered."""
+    REGISTERING = "registering"
+    """Register Child Device was about to be called; whether it was carried out is not known until an answer is stored."""
+    REGISTERED = "registered"
+    REFUSED = "refused"
+    """The hub refused it, and will again until the configuration changes: `problem` says why."""
+    DELETED = "deleted"
+    """Deleted in the cloud and, by setting, left at that."""
+
+
+class Decision(StrEnum):
+    """What a person said of a device that was found."""
+
+    ADMIT = "admit"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildRecord:
+    """One child and its standing in the cloud."""
+
+    child: ChildDevice
+    state: ChildState
+    marker: str
+    """Goes into the child's `details` in the cloud, so that Get Child Devices shows which of our calls made which device."""
+    device_id: str | None = None
+    access_key: SecretStr | None = None
+    """`None` for a registered child whose key was lost with the answer: telemetry goes on, commands cannot."""
+    hub_url: str | None = None
+    """Only when the child's registration named another hub than its parent's."""
+    parent_id: str | None = None
+    update_owed: bool = False
+    """The cloud's name, firmware version or sub-model of it is behind ours; Update Device has to bring it."""
+    problem: str | None = None
+    since: datetime
+
+    def credentials(self, parent: Credentials) -> Credentials | None:
+        """Return what the child's own calls need; `None` while it has no id or no key."""
+        if self.device_id is None or self.access_key is None:
+            return None
+        return replace(
+            parent, device_id=self.device_id, access_key=self.access_key, hub_url=self.hub_url or parent.hub_url
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayRecord:
+    """The gateway's own identity, made once and kept for life, and its credentials while it has any."""
+
+    serial_number: str
+    mac: str | None
+    cloud_id: str | None
+    credentials: Credentials | None = None
+    told: str | None = None
+    """What the cloud was last told of the gateway (its name, version and sub-model), to see when it is behind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Met:
+    """A device that was found and is no child."""
+
+    key: str
+    adapter: str
+    bus: str
+    found: Found
+    why: str
+    """Why it is none, and what would make it one."""
+    decision: Decision | None
+    at: datetime
+
+
+_DEVICE = TypeAdapter(ChildDevice)
+_FOUND = TypeAdapter(Found)
+_CREDENTIALS = TypeAdapter(dict[str, str | None])
+
+
+class Registry:
+    """Everything in memory, written through: what stands in here is already on disk."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._gateway: GatewayRecord | None = None
+        self._children: dict[str, ChildRecord] = {}
+        self._met: dict[str, Met] = {}
+        self._by_device_id: dict[str, str] = {}
+        self.revision = 0
+        """Counts up with each change, so that a reader can tell whether to look again."""
+        self.changed = asyncio.Condition()
+
+    @property
+    def gateway(self) -> GatewayRecord | None:
+        """The gateway's record; `None` before its identity was made."""
+        return self._gateway
+
+    @property
+    def children(self) -> Mapping[str, ChildRecord]:
+        """Every child by its local key."""
+        return MappingProxyType(self._children)
+
+    @property
+    def met(self) -> Mapping[str, Met]:
+        """Every device that was found and is no child, by the key it would have."""
+        return MappingProxyType(self._met)
+
+    def by_device_id(self, device_id: str) -> ChildRecord | None:
+        """Return the child that the cloud knows under this id."""
+        key = self._by_device_id.get(device_id)
+        return None if key is None else self._children[key]
+
+    async def load(self) -> None:
+        """Read everything from the store, also again after another process wrote to it."""
+        gateway, children, met = await self._store.transact(_read_all)
+        self._gateway = gateway
+        self._children = {record.child.key: record for record in children}
+        self._met = {one.key: one for one in met}
+        await self._tell()
+
+    async def keep_gateway(self, record: GatewayRecord) -> None:
+        """Store the gateway's identity or credentials."""
+        await self._store.transact(lambda db: _write_gateway(db, record))
+        self._gateway = record
+        await self._tell()
+
+    async def admit(self, child: ChildDevice) -> ChildRecord:
+        """Make a device a child, or bring what is known of the child up to date: where it is met, its firmware, its model."""
+        known = self._children.get(child.key)
+        if known is None:
+            record = ChildRecord(child=child, state=ChildState.ADMITTED, marker=str(uuid4()), since=_now())
+        elif known.child == child:
+            return known
+        else:
+            refused_no_more = known.state is ChildState.REFUSED and known.child.model_id != child.model_id
+            state = ChildState.ADMITTED if refused_no_more else known.state
+            owed = known.update_owed or (known.device_id is not None and _told(known.child) != _told(child))
+            record = replace(known, child=child, state=state, update_owed=owed)
+        await self._store.transact(lambda db: _write_admitted(db, record))
+        self._met.pop(child.key, None)
+        await self._put(record)
+        return record
+
+    async def keep(self, record: ChildRecord) -> None:
+        """Store what has become of a child."""
+        await self._store.transact(lambda db: _write_child(db, record))
+        await self._put(record)
+
+    async def keep_all(self, records: list[ChildRecord]) -> None:
+        """Store what has become of several children, all or none."""
+        await self._store.transact(lambda db: _write_children(db, records))
+        for record in records:
+            self._children[record.child.key] = record
+        await self._tell()
+
+    async def meet(self, adapter: str, bus: str, found: Found, why: str) -> None:
+        """Remember a device that is no child, and why; a person's decision about it stays."""
+        key = found.identity.key
+        before = self._met.get(key)
+        met = Met(
+            key=key, adapter=adapter, bus=bus, found=found, why=why, decision=before.decision if before else None, at=_now()
+        )
+        if before is not None and replace(before, at=met.at) == met:
+            return
+        await self._store.transact(lambda db: _write_met(db, met))
+        self._met[key] = met
+        await self._tell()
+
+    async def decide(self, key: str, decision: Decision | None) -> bool:
+        """Store what a person said of a found device; `False` when no such device was found."""
+        met = self._met.get(key)
+        if met is None:
+            return False
+        decided = replace(met, decision=decision)
+        await self._store.transact(lambda db: _write_met(db, decided))
+        self._met[key] = decided
+        await self._tell()
+        return True
+
+    async def _put(self, record: ChildRecord) -> None:
+        self._children[record.child.key] = record
+        await self._tell()
+
+    async def _tell(self) -> None:
+        self._by_device_id = {r.device_id: key for key, r in self._children.items() if r.device_id is not None}
+        self.revision += 1
+        async with self.changed:
+            self.changed.notify_all()
+
+
+def _told(child: ChildDevice) -> tuple[str | None, ...]:
+    """What Update Device can tell the cloud of a child."""
+    return child.name, child.firmware_version, child.sub_model
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _read_all(db: Transaction) -> tuple[GatewayRecord | None, list[ChildRecord], list[Met]]:
+    gateway = None
+    for serial, mac, cloud_id, credentials, told in db.execute(
+        "SELECT serial_number, mac, cloud_id, credentials, told FROM gateway"
+    ):
+        gateway = GatewayRecord(
+            serial_number=serial, mac=mac, cloud_id=cloud_id, credentials=_credentials_from(credentials), told=told
+        )
+    children = [
+        ChildRecord(
+            child=_DEVICE.validate_json(device),
+            state=ChildState(state),
+            marker=marker,
+            device_id=device_id,
+            access_key=None if access_key is None else SecretStr(access_key),
+            hub_url=hub_url,
+            parent_id=parent_id,
+            update_owed=bool(owed),
+            problem=problem,
+            since=datetime.fromisoformat(since),
+        )
+        for device, state, marker, device_id, access_key, hub_url, parent_id, owed, problem, since in db.execute(
+            "SELECT device, state, marker, device_id, access_key, hub_url, parent_id, update_owed, problem, since"
+            " FROM children ORDER BY rowid"
+        )
+    ]
+    met = [
+        Met(
+            key=key,
+            adapter=adapter,
+            bus=bus,
+            found=_FOUND.validate_json(found),
+            why=why,
+            decision=None if decision is None else Decision(decision),
+            at=datetime.fromisoformat(at),
+        )
+        for key, adapter, bus, found, why, decision, at in db.execute(
+            "SELECT key, adapter, bus, found, why, decision, at FROM met ORDER BY rowid"
+        )
+    ]
+    return gateway, children, met
+
+
+def _write_gateway(db: Transaction, record: GatewayRecord) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO gateway (only_row, serial_number, mac, cloud_id, credentials, told) VALUES (1, ?, ?, ?, ?, ?)",
+        (record.serial_number, record.mac, record.cloud_id, _credentials_text(record.credentials), record.told),
+    )
+
+
+def _write_child(db: Transaction, record: ChildRecord) -> None:
+    db.execute(
+        "INSERT INTO children"
+        " (key, device, state, marker, device_id, access_key, hub_url, parent_id, update_owed, problem, since)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (key) DO UPDATE SET device = excluded.device, state = excluded.state, marker = excluded.marker,"
+        " device_id = excluded.device_id, access_key = excluded.access_key, hub_url = excluded.hub_url,"
+        " parent_id = excluded.parent_id, update_owed = excluded.update_owed, problem = excluded.problem,"
+        " since = excluded.since",
+        (
+            record.child.key,
+            _DEVICE.dump_json(record.child).decode(),
+            record.state.value,
+            record.marker,
+            record.device_id,
+            None if record.access_key is None else record.access_key.get_secret_value(),
+            record.hub_url,
+            record.parent_id,
+            int(record.update_owed),
+            record.problem,
+            record.since.isoformat(),
+        ),
+    )
+
+
+def _write_met(db: Transaction, met: Met) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO met (key, adapter, bus, found, why, decision, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (met.key, met.adapter, met.bus, _FOUND.dump_json(met.found).decode(), met.why, met.decision, met.at.isoformat()),
+    )
+
+
+def _write_children(db: Transaction, records: Iterable[ChildRecord]) -> None:
+    for record in records:
+        _write_child(db, record)
+
+
+def _write_admitted(db: Transaction, record: ChildRecord) -> None:
+    _write_child(db, record)
+    db.execute("DELETE FROM met WHERE key = ?", (record.child.key,))
+
+
+def _credentials_text(credentials: Credentials | None) -> str | None:
+    if credentials is None:
+        return None
+    return _CREDENTIALS.dump_json(
+        {
+            "device_id": credentials.device_id,
+            "access_key": credentials.access_key.get_secret_value(),
+            "hub_url": credentials.hub_url,
+            "hub_url_static_cert": credentials.hub_url_static_cert,
+            "mqtt_hub_url": credentials.mqtt_hub_url,
+        }
+    ).decode()
+
+
+def _credentials_from(text: str | None) -> Credentials | None:
+    if text is None:
+        return None
+    stored = _CREDENTIALS.validate_json(text)
+    return Credentials(
+        device_id=stored["device_id"] or "",
+        access_key=SecretStr(stored["access_key"] or ""),
+        hub_url=stored["hub_url"] or "",
+        hub_url_static_cert=stored["hub_url_static_cert"],
+        mqtt_hub_url=stored["mqtt_hub_url"],
+    )

@@ -1,0 +1,191 @@
+"""One SQLite file: opened, migrated, transacted. The only file that knows the path, the pragmas and how SQLite fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import sqlite3
+import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self, TypeVar
+
+from gateway.errors import StoreError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Transaction = sqlite3.Connection
+
+MIGRATIONS = (
+    """
+    CREATE TABLE gateway (
+        only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+        serial_number TEXT NOT NULL,
+        mac TEXT,
+        cloud_id TEXT,
+        credentials TEXT,
+        told TEXT
+    ) STRICT;
+    CREATE TABLE children (
+        key TEXT PRIMARY KEY,
+        device TEXT NOT NULL,
+        state TEXT NOT NULL,
+        marker TEXT NOT NULL UNIQUE,
+        device_id TEXT UNIQUE,
+        access_key TEXT,
+        hub_url TEXT,
+        parent_id TEXT,
+        update_owed INTEGER NOT NULL DEFAULT 0,
+        problem TEXT,
+        since TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE met (
+        key TEXT PRIMARY KEY,
+        adapter TEXT NOT NULL,
+        bus TEXT NOT NULL,
+        found TEXT NOT NULL,
+        why TEXT NOT NULL,
+        decision TEXT,
+        at TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE outbox (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        child TEXT NOT NULL,
+        at TEXT NOT NULL,
+        status TEXT NOT NULL,
+        payload TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX outbox_by_child ON outbox (child, seq);
+    CREATE TABLE losses (
+        child TEXT NOT NULL,
+        why TEXT NOT NULL,
+        first_at TEXT NOT NULL,
+        last_at TEXT NOT NULL,
+        samples INTEGER NOT NULL,
+        PRIMARY KEY (child, why)
+    ) STRICT;
+    """,
+)
+"""The schema's history: each entry is applied once, in order, and never edited after a release."""
+
+
+class Store:
+    """The file, with one thread of its own in which every transaction runs, one after the other.
+
+    `sole=True` holds a lock beside the file for as long as the store is open, so that no second gateway works on it.
+    """
+
+    def __init__(self, path: Path, *, sole: bool = False) -> None:
+        self.path = path
+        self._sole = sole
+        self._lock_fd: int | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._connection: sqlite3.Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the file, make it if need be, and bring it to the newest schema.
+
+        Raises:
+            StoreError: not a directory, no permission, not a store, damaged, from a newer gateway, or in use by another.
+        """
+        try:
+            await self._run(self._open)
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._run(self._close)
+        self._thread.shutdown(wait=False)
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` as one transaction: durable when this returns, undone when `work` raises.
+
+        Raises:
+            StoreError: SQLite could not do it: disk full, file damaged, I/O error.
+        """
+        return await self._run(lambda: self._transact(work))
+
+    async def changed_outside(self) -> int:
+        """Return a number that differs from the one before if another process has written to the file since."""
+        return await self._run(lambda: int(self._connected().execute("PRAGMA data_version").fetchone()[0]))
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise StoreError(f"{self.path} is not open")
+        return self._connection
+
+    def _transact(self, work: Callable[[Transaction], T]) -> T:
+        connection = self._connected()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: {error}") from error
+        return result
+
+    def _open(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self._sole:
+                self._lock()
+            _keep_private(self.path)
+            self._connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")  # an access key that is lost is lost for good
+            _migrate(self._connection, self.path)
+        except OSError as error:
+            text = f"{self.path}: {error.strerror}. Name a file in a directory that the gateway may write to: [store] path"
+            raise StoreError(text) from error
+        except sqlite3.Error as error:
+            text = f"{self.path} cannot be used as the store: {error}. Put a backup in its place, or move it away to start anew"
+            raise StoreError(text) from error
+
+    def _lock(self) -> None:
+        self._lock_fd = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(self._lock_fd, 32).decode() or "unknown"
+            raise StoreError(f"{self.path} is in use by another gateway (pid {holder}). Stop that one first") from error
+        os.truncate(self._lock_fd, 0)
+        os.pwrite(self._lock_fd, str(os.getpid()).encode(), 0)
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+            self._lock_fd = None
+
+
+def _keep_private(path: Path) -> None:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    if stat.S_IMODE(path.stat().st_mode) != 0o600:
+        log.warning("store: %s could be read by others; its mode is 0600 now", path)
+        path.chmod(0o600)
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        text = f"{path} was written by a newer gateway (schema {version}, this one knows {len(MIGRATIONS)}). Update the gateway"
+        raise StoreError(text)
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")

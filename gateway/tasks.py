@@ -1,0 +1,39 @@
+"""Ends, made certain: of a coroutine run apart, and of an iterator given up half-way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def ending_of(work: Coroutine[Any, Any, None]) -> BaseException | None:
+    """Run `work` in a task of its own and return what it raised, `None` when it returned.
+
+    A loop that starts task groups over and over must do so through this. On Python 3.11 a task group that fails while its own
+    task is being cancelled can swallow that cancellation (cpython gh-116720); here the loop's task holds no group, and a
+    cancellation of it ends the work and is raised.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task})
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+    if task.cancelled():
+        return RuntimeError("it cancelled itself")
+    return task.exception()
+
+
+@asynccontextmanager
+async def closed_after(iterator: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Close the iterator at the end, if it is one that can be closed, as generators are."""
+    try:
+        yield iterator
+    finally:
+        if (aclose := getattr(iterator, "aclose", None)) is not None:
+            await aclose()
