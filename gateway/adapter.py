@@ -9,9 +9,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.errors import AdapterError, BusUnavailable, CommandRejected, DeviceUnreachable
 from gateway.models import (
@@ -43,9 +43,22 @@ __all__ = [
     "Progress",
     "Reading",
     "Reduce",
+    "Seconds",
     "Uplink",
     "Value",
 ]
+
+
+def _seconds(written: object) -> object:
+    """Take a number for seconds also where it comes as text, as from an environment variable."""
+    try:
+        return float(written) if isinstance(written, str) else written
+    except ValueError:
+        return written
+
+
+Seconds: TypeAlias = Annotated[timedelta, BeforeValidator(_seconds)]
+"""A length of time in settings, written as a number of seconds."""
 
 
 class AdapterSettings(BaseModel):
@@ -58,7 +71,7 @@ class AdapterSettings(BaseModel):
 
     type: str = Field(description="which adapter this is: one of `xyte-gateway adapters`")
     name: str = Field(default="", description="what this entry is called in logs and on the page; the type, when left out")
-    discover_every: timedelta = Field(
+    discover_every: Seconds = Field(
         default=timedelta(hours=1), ge=timedelta(seconds=1), description="how often to look for new devices, in seconds"
     )
 

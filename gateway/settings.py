@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as EnvironmentVariableError
 
-from gateway.adapter import Adapter, AdapterSettings
+from gateway.adapter import Adapter, AdapterSettings, Seconds
 from gateway.errors import SettingsError, SettingsProblem
 
 ENV_PREFIX = "XYTE_GATEWAY__"
@@ -96,7 +96,7 @@ class CloudSection(_Section):
     ca_file: Path | None = Field(default=None, description="PEM file with certificate authorities to trust besides the system's")
     allow_plain_http: bool = Field(default=False, description="speak http without TLS: for the emulator on this machine only")
     timeout_seconds: float = Field(default=10, gt=0, le=120, description="longest wait for one answer, in seconds")
-    telemetry_every: timedelta = Field(
+    telemetry_every: Seconds = Field(
         default=timedelta(seconds=30),
         ge=timedelta(seconds=5),
         le=timedelta(seconds=120),

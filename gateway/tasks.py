@@ -20,13 +20,16 @@ async def ending_of(work: Coroutine[Any, Any, None]) -> BaseException | None:
     task = asyncio.create_task(work)
     try:
         await asyncio.wait({task})
-    finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task})
-    if task.cancelled():
-        return RuntimeError("it cancelled itself")
-    return task.exception()
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait({task})
+        _how_it_ended(task)  # whoever stops a loop does not want to know, but asyncio wants somebody to have asked
+        raise
+    return _how_it_ended(task)
+
+
+def _how_it_ended(task: asyncio.Task[None]) -> BaseException | None:
+    return RuntimeError("it cancelled itself") if task.cancelled() else task.exception()
 
 
 @asynccontextmanager

@@ -107,7 +107,9 @@ class Session:
             error = await ending_of(self._speak(parent))
             if not _is_revoked(error):
                 raise error if error is not None else RuntimeError("the session ended")
-            self._introduced.clear()
+            for known_of_old in (self._introduced, self._held, self._suspects, self._commands):
+                known_of_old.clear()
+            self._not_found_since = None
             await self._enrolment.revoke()
 
     async def flush(self) -> None:
@@ -136,8 +138,8 @@ class Session:
                 own_at = max(own_at + self._every, monotonic())
                 self._held.clear()
                 await self._careful(parent, lambda: self._send_own(parent))
-            await self._careful(parent, lambda: self._drain(parent))
-            await self._wait_until(own_at)
+            if await self._careful(parent, lambda: self._drain(parent)):
+                await self._wait_until(own_at)
 
     async def _wait_until(self, own_at: float) -> None:
         try:
@@ -177,7 +179,7 @@ class Session:
 
     async def _drain(self, parent: Credentials) -> None:
         """Send samples until none is left that can be sent: one for each child and call, the oldest first."""
-        while kept := await self._outbox.oldest(CHILDREN_PER_CALL, without=self._held):
+        while kept := await self._outbox.oldest(CHILDREN_PER_CALL, parent_id=parent.device_id, without=self._held):
             await self._send(parent, _that_fit(kept))
 
     async def _send(self, parent: Credentials, batch: Sequence[Kept]) -> None:
@@ -284,7 +286,8 @@ class Session:
                 await self._careful(parent, partial(self._refuse_commands, parent, self._commands.pop()))
 
     async def _look_into(self, parent: Credentials, key: str) -> None:
-        if self._registry.children[key].state is not ChildState.REGISTERED:
+        record = self._registry.children[key]
+        if record.state is not ChildState.REGISTERED or record.parent_id != parent.device_id:
             return
         if not await self._registrar.suspect(parent, key):
             self._say_refusal(key, "it does not know the child in a bulk call, but knows its key")
@@ -319,8 +322,11 @@ class Session:
 
     # when the hub does not answer as hoped ----------------------------------------------------------------------------
 
-    async def _careful(self, parent: Credentials, work: Callable[[], Awaitable[None]]) -> None:
-        """Do the work when the hub may be asked; bear that it is away, and make sure before believing that we were deleted."""
+    async def _careful(self, parent: Credentials, work: Callable[[], Awaitable[None]]) -> bool:
+        """Do the work when the hub may be asked, and return whether it was done.
+
+        It is borne that the hub is away, and made sure of before it is believed that the gateway was deleted.
+        """
         await self._pace.wait()
         try:
             await work()
@@ -332,6 +338,8 @@ class Session:
             self._pace.failed(HubUnreachable(f"the store fails, so nothing is sent: {error}", maybe_done=False))
         else:
             self._pace.answered()
+            return True
+        return False
 
     async def _confirm_revoked(self, parent: Credentials, first: HubUnauthorised) -> None:
         """Ask once more after a pause; more patiently in the first minute of a registration (sections 13.2 and 17.20)."""

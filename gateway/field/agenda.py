@@ -21,6 +21,13 @@ class Identify:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """Learn the poll groups of a child that has just answered as itself."""
+
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
 class Read:
     """Read the poll groups of a child that are due."""
 
@@ -30,18 +37,16 @@ class Read:
 
 @dataclass(slots=True)
 class _Entry:
-    every: Mapping[str, timedelta]
-    due: dict[str, float]
-    confirmed: bool
-    identify_at: float
+    next_step: type[Identify | Plan | Read]
+    step_at: float
+    every: Mapping[str, timedelta] = field(default_factory=dict)
+    due: dict[str, float] = field(default_factory=dict)
     taken: bool = False
     booked_for: float = float("inf")
     probing: Backoff = field(default_factory=lambda: Backoff(PROBE_FIRST_SECONDS, PROBE_MOST_SECONDS))
 
     def next_at(self) -> float:
-        if not self.confirmed:
-            return self.identify_at
-        return min(self.due.values(), default=float("inf"))
+        return min(self.due.values(), default=float("inf")) if self.next_step is Read else self.step_at
 
 
 class Agenda:
@@ -54,9 +59,9 @@ class Agenda:
     def __contains__(self, child: object) -> bool:
         return child in self._entries
 
-    def add(self, child: str, every: Mapping[str, timedelta], now: float, *, confirmed: bool) -> None:
-        """Take a child on. Unless it was confirmed just now, it is identified before anything of it is read."""
-        self._entries[child] = entry = _Entry(every, dict.fromkeys(every, now), confirmed=confirmed, identify_at=now)
+    def add(self, child: str, now: float) -> None:
+        """Take a child on: it is identified before anything of it is read."""
+        self._entries[child] = entry = _Entry(Identify, now)
         self._book(child, entry)
 
     def remove(self, child: str) -> None:
@@ -67,10 +72,10 @@ class Agenda:
         """Return the children on the agenda."""
         return list(self._entries)
 
-    def take(self, now: float) -> Identify | Read | None:
+    def take(self, now: float) -> Identify | Plan | Read | None:
         """Return the most overdue task, or `None` when nothing is due.
 
-        Its child is held back until the task is answered by `confirmed`, `done` or `probe_later`.
+        Its child is held back until the task is answered by `confirmed`, `planned`, `done` or `probe_later`.
         """
         when = self.next_at()
         if when is None or when > now:
@@ -78,8 +83,8 @@ class Agenda:
         _, key = heappop(self._queue)
         entry = self._entries[key]
         entry.taken = True
-        if not entry.confirmed:
-            return Identify(key)
+        if entry.next_step is not Read:
+            return entry.next_step(key)
         return Read(key, frozenset(group for group, due in entry.due.items() if due <= now))
 
     def next_at(self) -> float | None:
@@ -93,11 +98,16 @@ class Agenda:
         return None
 
     def confirmed(self, child: str, now: float) -> None:
-        """The child answered as itself: all its groups are due now."""
+        """The child answered as itself."""
         if (entry := self._entries.get(child)) is not None:
-            entry.confirmed = True
+            entry.next_step, entry.step_at = Plan, now
             entry.probing.succeeded()
-            entry.due = dict.fromkeys(entry.every, now)
+            self._book(child, entry)
+
+    def planned(self, child: str, every: Mapping[str, timedelta], now: float) -> None:
+        """The child has these poll groups, and all are due now."""
+        if (entry := self._entries.get(child)) is not None:
+            entry.next_step, entry.every, entry.due = Read, every, dict.fromkeys(every, now)
             self._book(child, entry)
 
     def done(self, read: Read, now: float) -> None:
@@ -110,15 +120,13 @@ class Agenda:
     def probe_later(self, child: str, now: float) -> None:
         """The child is silent: identify it again before anything is read, each time after a longer wait."""
         if (entry := self._entries.get(child)) is not None:
-            entry.confirmed = False
-            entry.identify_at = now + entry.probing.failed()
+            entry.next_step, entry.step_at = Identify, now + entry.probing.failed()
             self._book(child, entry)
 
     def confirm_all_again(self, now: float) -> None:
         """The bus was opened anew: who sits where is not known any more."""
         for child, entry in self._entries.items():
-            entry.confirmed = False
-            entry.identify_at = now
+            entry.next_step, entry.step_at = Identify, now
             self._book(child, entry)
 
     def _book(self, child: str, entry: _Entry) -> None:

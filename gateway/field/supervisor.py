@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from gateway.adapter import Adapter
 from gateway.errors import BusUnavailable, DeviceUnreachable
-from gateway.field.agenda import Agenda, Identify, Read
+from gateway.field.agenda import Agenda, Identify, Plan, Read
 from gateway.field.availability import Availability, Change, Reach
 from gateway.field.backoff import Backoff
 from gateway.field.keep_alive import bus_failure, keep_alive
@@ -69,6 +69,8 @@ class Supervisor:
         self._discovery_since = 0.0
         self._discovery_seconds = 0.0
         self._stepping = False
+        self._serving_since = 0.0
+        self._last_wait_seconds = 0.0
 
     async def run(self) -> None:
         """Serve the bus until cancelled."""
@@ -80,7 +82,8 @@ class Supervisor:
         async with AsyncExitStack() as stack:
             await self._step("opening", stack.enter_async_context(self.adapter))
             stack.push_async_callback(self._end_discovery)
-            self._agenda.confirm_all_again(monotonic())
+            self._serving_since = monotonic()
+            self._agenda.confirm_all_again(self._serving_since)
             self._discovery_due = 0.0
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen())
@@ -161,13 +164,16 @@ class Supervisor:
 
     # reading ----------------------------------------------------------------------------------------------------------
 
-    async def _carry_out(self, task: Identify | Read) -> None:
+    async def _carry_out(self, task: Identify | Plan | Read) -> None:
         child = self._roster[task.child]
         try:
-            if isinstance(task, Identify):
-                await self._identify(child)
-            else:
-                await self._read(child, task)
+            match task:
+                case Identify():
+                    await self._identify(child)
+                case Plan():
+                    self._agenda.planned(child.key, self.adapter.poll_groups(child), monotonic())
+                case Read():
+                    await self._read(child, task)
         except DeviceUnreachable as error:
             self._missed(child, task, str(error))
         except BusUnavailable:
@@ -197,7 +203,7 @@ class Supervisor:
         if self._sampler.has_urgent:
             self._nudge()
 
-    def _missed(self, child: ChildDevice, task: Identify | Read, why: str) -> None:
+    def _missed(self, child: ChildDevice, task: Identify | Plan | Read, why: str) -> None:
         self._tell(child, self._availability.missed(child.key, _now(), why))
         if isinstance(task, Read) and self._availability.of(child.key).reach is not Reach.SILENT:
             self._agenda.done(task, monotonic())
@@ -249,6 +255,9 @@ class Supervisor:
     # the bus itself ---------------------------------------------------------------------------------------------------
 
     def _works(self) -> None:
+        """Believe that the bus works once it has done so for as long as was waited for it."""
+        if monotonic() - self._serving_since < self._last_wait_seconds:
+            return
         self._backoff.succeeded()
         if self.problem is not None:
             log.info("%s: works again", self.bus)
@@ -257,6 +266,7 @@ class Supervisor:
     async def _failed(self, error: BaseException, wait_seconds: float) -> None:
         failure = bus_failure(error)
         why = str(failure) if failure else f"its adapter failed: {_innermost(error)}"
+        self._last_wait_seconds = min(wait_seconds, 10)
         if why != self.problem:
             log.error(
                 "%s: %s. Next try in %.0f s, then less and less often",
@@ -283,8 +293,9 @@ class Supervisor:
             self._agenda.remove(key)
         for key, child in here.items():
             if self._roster.get(key) != child:
-                confirmed = key in self._roster and self._availability.of(key).reach is Reach.REACHABLE
-                self._agenda.add(key, self.adapter.poll_groups(child), monotonic(), confirmed=confirmed)
+                self._agenda.add(key, monotonic())
+                if key in self._roster and self._availability.of(key).reach is Reach.REACHABLE:
+                    self._agenda.confirmed(key, monotonic())
         self._roster = here
 
 

@@ -87,15 +87,18 @@ class Outbox:
             log.warning("outbox: full at %d samples; %d older ones were dropped to make room", self._most, lost)
         self.arrived.set()
 
-    async def oldest(self, limit: int, *, without: Collection[str] = ()) -> list[Kept]:
-        """Return the oldest sample of each registered child, the oldest first, at most `limit`; none of `without`."""
+    async def oldest(self, limit: int, *, parent_id: str, without: Collection[str] = ()) -> list[Kept]:
+        """Return the oldest sample of each child registered under this parent, the oldest first.
+
+        At most `limit`, and none of the children in `without`.
+        """
 
         def work(db: Transaction) -> list[Kept]:
             rows = db.execute(
                 "SELECT o.seq, o.child, o.at, o.status, o.payload FROM children c"
                 " JOIN outbox o ON o.seq = (SELECT MIN(seq) FROM outbox WHERE child = c.key)"
-                " WHERE c.device_id IS NOT NULL ORDER BY o.seq LIMIT ?",
-                (limit + len(without),),
+                " WHERE c.device_id IS NOT NULL AND c.parent_id = ? ORDER BY o.seq LIMIT ?",
+                (parent_id, limit + len(without)),
             )
             return [_kept(row) for row in rows if row[1] not in without][:limit]
 

@@ -1,0 +1,71 @@
+"""Reaching the buses of the config, or one named on the command line, without the cloud."""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.adapter import Adapter, AdapterSettings
+from gateway.cli.common import load_config
+from gateway.errors import SettingsError, SettingsProblem
+from gateway.field.plugins import installed, usable
+from gateway.settings import DEFAULT_FILE, entry_from
+
+QUIET_SECONDS = 1.0
+"""No further bus for so long means that all that are present have been named."""
+
+Entry = Annotated[str | None, typer.Argument(help="An entry of the config, or an adapter to be described with --with.")]
+With = Annotated[
+    list[str] | None,
+    typer.Option("--with", metavar="KEY=VALUE", help="A setting of the adapter, in TOML, instead of the config; repeatable."),
+]
+
+
+def entries(name: str | None, with_settings: Sequence[str] | None, config: Path) -> list[AdapterSettings]:
+    """Return the adapter entries that are meant.
+
+    Raises:
+        SettingsError: there is no such entry, or what was given on the command line is wrong.
+    """
+    if with_settings:
+        return [entry_from({**_tables(with_settings), "type": name}, usable(installed()))]
+    configuration, _ = load_config(config, for_cloud=False)
+    meant = [entry for entry in configuration.entries if name in (None, entry.name, entry.type)]
+    if not meant:
+        known = ", ".join(entry.name for entry in configuration.entries) or "none"
+        wrong = f"no entry is called {name!r}" if name else "there is no [[adapter]] entry"
+        right = f"Entries are: {known}. Or describe one here: xyte-gateway scan modbus --with 'hosts=[\"192.168.1.20\"]'"
+        raise SettingsError(configuration.file or DEFAULT_FILE, [SettingsProblem("adapter", wrong, right)])
+    return meant
+
+
+async def present_buses(settings: AdapterSettings) -> list[Adapter[Any]]:
+    """Return the buses of an entry that are there right now; more may appear later, and are not waited for."""
+    buses: list[Adapter[Any]] = []
+    source = usable(installed())[settings.type].buses(settings)
+    with suppress(TimeoutError, StopAsyncIteration):
+        while True:
+            async with asyncio.timeout(QUIET_SECONDS):
+                buses.append(await anext(source))
+    return buses
+
+
+def _tables(pairs: Sequence[str]) -> dict[str, Any]:
+    tables: dict[str, Any] = {}
+    for pair in pairs:
+        try:
+            tables |= tomllib.loads(pair)
+        except tomllib.TOMLDecodeError:
+            key, _, text = pair.partition("=")
+            try:
+                tables |= tomllib.loads(f'{key.strip()} = "{text.strip()}"')  # a shell eats quotes, so a bare word is a text
+            except tomllib.TOMLDecodeError as error:
+                problem = SettingsProblem(f"--with {pair}", "is not KEY=VALUE in TOML", "Write it as --with 'timeout=0.5'")
+                raise SettingsError(None, [problem]) from error
+    return tables

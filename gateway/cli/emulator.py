@@ -1,0 +1,150 @@
+"""`xyte-gateway emulator`: the emulated cloud in the foreground, one line for each call that comes in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import ssl
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import TypeAdapter
+from rich.console import Console
+from rich.text import Text
+
+from gateway.emulator import Emulator, Quirks
+from gateway.emulator.journal import JournalEntry
+from gateway.emulator.quirks import BadQuirk
+from gateway.errors import StoreError
+
+
+def emulator(
+    *,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. 0.0.0.0 opens it to the network: it asks nobody for a password.")
+    ] = ("127.0.0.1"),
+    entry_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the entry server, where devices register; 0: any.")
+    ] = 8080,
+    hub_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the hub server and of the control surface; 0: any.")
+    ] = 8081,
+    store: Annotated[
+        Path | None, typer.Option(dir_okay=False, metavar="FILE", help="Keep devices, keys, queues and versions in this file.")
+    ] = None,
+    hardware_key: Annotated[
+        list[str] | None, typer.Option(metavar="GUID", help="Accept only this hardware key; repeatable. Default: any GUID.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="UUID", help="Accept only this model id for children; repeatable. Default: any UUID."),
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(dir_okay=False, metavar="PEM", help="Speak HTTPS with this certificate (chain).")
+    ] = None,
+    private_key: Annotated[
+        Path | None, typer.Option(dir_okay=False, metavar="PEM", help="The certificate's private key.")
+    ] = None,
+    quirk: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Behave differently where Xyte's documentation is open; repeatable."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object with the addresses, then one for each call.")] = False,
+) -> None:
+    """Be a small Xyte on this machine: entry server, hub server and a control surface to play portal and weather.
+
+    Point a gateway's entry address at the one printed here. The control surface lists itself at HUB/_emulator/ and all quirks at
+    HUB/_emulator/quirks. Ends with Ctrl-C.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        cloud = Emulator(
+            host,
+            entry_port,
+            hub_port,
+            ssl_context=_tls(certificate, private_key),
+            store=store,
+            hardware_keys=hardware_key or None,
+            models=model or None,
+            quirks=_quirks(quirk or []),
+            on_call=_tell_in_json if as_json else partial(_tell, console),
+        )
+        asyncio.run(_serve(cloud, None if as_json else console))
+    except (OSError, StoreError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        typer.echo(f"The emulator stops: {reason}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _quirks(words: list[str]) -> Quirks:
+    try:
+        return Quirks.parse(words)
+    except BadQuirk as error:
+        raise typer.BadParameter(str(error), param_hint="--quirk") from error
+
+
+def _tls(certificate: Path | None, private_key: Path | None) -> ssl.SSLContext | None:
+    if certificate is None and private_key is None:
+        return None
+    if certificate is None or private_key is None:
+        raise typer.BadParameter("HTTPS needs both --certificate and --private-key")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, private_key)
+    except OSError as error:
+        raise typer.BadParameter(f"{certificate} with {private_key}: {error}", param_hint="--certificate") from error
+    return context
+
+
+async def _serve(cloud: Emulator, console: Console | None) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with cloud:
+        if console is None:
+            typer.echo(json.dumps({"entry_url": cloud.entry_url, "hub_url": cloud.hub_url}))
+        else:
+            _introduce(console, cloud)
+        await stop.wait()
+
+
+def _introduce(console: Console, cloud: Emulator) -> None:
+    console.print(f"entry    {cloud.entry_url}   devices register here", markup=False)
+    console.print(f"hub      {cloud.hub_url}   and talk here afterwards", markup=False)
+    console.print(f"control  {cloud.hub_url}/_emulator/   what you can make happen", markup=False)
+    if cloud.cloud.devices:
+        console.print(f"{len(cloud.cloud.devices)} devices are known from before", markup=False)
+
+
+def _tell(console: Console, entry: JournalEntry) -> None:
+    """Write one call as a line: time, call, device, status, and what went wrong."""
+    status = "dropped" if entry.status is None else str(entry.status)
+    is_good = entry.status is not None and entry.status < 300
+    trouble = "  ".join(filter(None, (entry.error, f"fault {entry.fault}" if entry.fault else None)))
+    who = _printable(entry.device_name or entry.device or entry.path)
+    if entry.device and entry.device_name:
+        who = f"{who} ({_printable(entry.device[:8])})"
+    console.print(
+        Text.assemble(
+            (f"{entry.time.astimezone():%H:%M:%S}", "dim"),
+            f"  {entry.call:28}  {who:40}  ",
+            (status, "green" if is_good else "red"),
+            f"  {_printable(trouble)}" if trouble else "",
+        )
+    )
+
+
+def _tell_in_json(entry: JournalEntry) -> None:
+    typer.echo(_ENTRY.dump_json(entry))
+
+
+def _printable(text: str) -> str:
+    """Return a client's words without what would move the cursor."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+_ENTRY = TypeAdapter(JournalEntry)

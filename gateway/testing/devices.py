@@ -1,0 +1,148 @@
+"""A bus with devices that are not there: an adapter whose devices answer, fall silent and lie as a test wants it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+from gateway.adapter import (
+    Adapter,
+    AdapterSettings,
+    BusUnavailable,
+    ChildDevice,
+    DeviceUnreachable,
+    Found,
+    Identity,
+    IdentityKind,
+    Metric,
+    Progress,
+    Reading,
+    Value,
+)
+
+
+class SyntheticSettings(AdapterSettings):
+    """A `[[adapter]]` entry of the synthetic adapter."""
+
+
+@dataclass(slots=True)
+class SyntheticDevice:
+    """A device on the synthetic bus. Change it while the gateway runs."""
+
+    serial_number: str
+    address: str
+    values: dict[str, Value] = field(default_factory=lambda: {"power": 1.0})
+    family: str | None = "meter"
+    profile: str | None = "synthetic"
+    sub_model: str | None = "S-1"
+    firmware_version: str | None = "1.0.0"
+    silent: bool = False
+    bug: Exception | None = None
+    """What reading it raises, in place of an answer."""
+    poll_every: timedelta = timedelta(seconds=1)
+    urgent: bool = False
+    reads: int = 0
+
+
+class SyntheticBus:
+    """What hangs on the bus; a test holds it and changes it."""
+
+    def __init__(self, devices: Sequence[SyntheticDevice] = (), *, label: str = "bus") -> None:
+        self.devices = {device.address: device for device in devices}
+        self.label = label
+        self.unplugged = False
+        self.opened = 0
+        self.closed = 0
+
+
+class SyntheticAdapter(Adapter[SyntheticSettings]):
+    """An adapter on a `SyntheticBus`. Bind one with `on(bus, ...)`, which gives an adapter class for exactly these buses."""
+
+    settings_model = SyntheticSettings
+    all_buses: tuple[SyntheticBus, ...] = ()
+
+    def __init__(self, settings: SyntheticSettings, wire: SyntheticBus) -> None:
+        super().__init__(settings)
+        self.wire = wire
+
+    @staticmethod
+    def on(*buses: SyntheticBus) -> type[SyntheticAdapter]:
+        """Return an adapter class whose buses are these."""
+        return type("BoundSyntheticAdapter", (SyntheticAdapter,), {"all_buses": buses})
+
+    @property
+    def bus(self) -> str:
+        """The label of the bus."""
+        return self.wire.label
+
+    @classmethod
+    async def buses(cls, settings: SyntheticSettings) -> AsyncIterator[Self]:
+        """Yield an adapter for each bus that the class is bound to."""
+        for wire in cls.all_buses:
+            yield cls(settings, wire)
+
+    async def __aenter__(self) -> Self:
+        """Open the bus unless it is unplugged."""
+        self._plugged_in()
+        self.wire.opened += 1
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.wire.closed += 1
+
+    async def discover(self) -> AsyncIterator[Found | Progress]:
+        """Ask every address."""
+        addresses = list(self.wire.devices)
+        for done, address in enumerate(addresses, start=1):
+            self._plugged_in()
+            device = self.wire.devices.get(address)
+            if device is not None and not device.silent:
+                yield found_of(device)
+            yield Progress(done, len(addresses), address)
+
+    async def identify(self, address: str) -> Found:
+        """Ask one address."""
+        return found_of(self._answering(address))
+
+    def poll_groups(self, child: ChildDevice) -> Mapping[str, timedelta]:
+        """Return the one group that there is."""
+        device = self.wire.devices.get(child.address)
+        return {"all": device.poll_every if device else timedelta(seconds=1)}
+
+    async def read(self, child: ChildDevice, due: frozenset[str]) -> AsyncIterator[Sequence[Reading]]:
+        """Read everything in one transaction."""
+        device = self._answering(child.address)
+        device.reads += 1
+        if device.bug is not None:
+            raise device.bug
+        at = datetime.now(UTC)
+        yield [Reading(child.key, Metric(name, urgent=device.urgent), value, at) for name, value in device.values.items()]
+
+    def _answering(self, address: str) -> SyntheticDevice:
+        self._plugged_in()
+        device = self.wire.devices.get(address)
+        if device is None or device.silent:
+            raise DeviceUnreachable(f"nobody answers at {address}")
+        return device
+
+    def _plugged_in(self) -> None:
+        if self.wire.unplugged:
+            raise BusUnavailable(f"{self.wire.label} is unplugged")
+
+
+def found_of(device: SyntheticDevice) -> Found:
+    """Return what the adapter makes of this device."""
+    return Found(
+        address=device.address,
+        identity=Identity(IdentityKind.SERIAL_NUMBER, f"synthetic/{device.serial_number}"),
+        name=f"device {device.serial_number}",
+        profile=device.profile,
+        family=device.family,
+        sub_model=device.sub_model,
+        manufacturer="synthetic",
+        serial_number=device.serial_number,
+        firmware_version=device.firmware_version,
+        evidence={"asked": "answered"},
+    )

@@ -1,0 +1,293 @@
+import asyncio
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from pydantic import SecretStr
+
+from gateway.cloud.children import MARKER, ChildRegistrar
+from gateway.errors import HubRejected, HubUnauthorised, HubUnreachable
+from gateway.hub import GatewayRegistration
+from gateway.models import ChildDevice, Sample, Status
+from gateway.state.outbox import Outbox
+from gateway.state.registry import ChildState, Registry
+from gateway.state.store import Store
+from gateway.testing.hub import LOST_ANSWER, FakeHub
+
+SETTLE = timedelta(seconds=0.05)
+GATEWAY = GatewayRegistration(hardware_key=SecretStr("hk"), serial_number="S", firmware_version="1.0.0")
+
+
+def child(number, **rest):
+    facts = {
+        "key": f"sn:acme/{number}", "adapter": "modbus", "bus": "hall", "address": str(number), "profile": "acme",
+        "family": "meter", "model_id": "m-1", "sub_model": "A1", "firmware_version": "V1.2", "name": f"Meter {number}",
+        "serial_number": str(number), "manufacturer": "Acme", "model": "One",
+    }  # fmt: skip
+    return ChildDevice(**{**facts, **rest})
+
+
+@pytest.fixture
+async def house(tmp_path):
+    """A registry on a real store, a fake hub with a registered parent, and a registrar between them."""
+    async with Store(tmp_path / "s.sqlite3") as store:
+        hub, outbox = FakeHub(), Outbox(store, most_samples=1000)
+        made = SimpleNamespace(hub=hub, store=store, outbox=outbox, parent=await hub.register_device(GATEWAY))
+
+        async def start(deleted_children="register_again"):
+            """As after a restart: everything in memory is gone."""
+            made.registry = Registry(store)
+            await made.registry.load()
+            made.registrar = ChildRegistrar(
+                hub, made.registry, outbox, deleted_children=deleted_children, status_of=lambda key: Status.ONLINE, settle=SETTLE,
+                confirm_after=timedelta(0),
+            )  # fmt: skip
+            await made.registrar.forgive()
+
+        async def catch_up(times=20):
+            for _ in range(times):
+                wait = await made.registrar.catch_up(made.parent)
+                if wait is None:
+                    return
+                await asyncio.sleep(wait.total_seconds())
+            raise AssertionError("it never comes to rest")
+
+        made.start, made.catch_up = start, catch_up
+        made.registered = lambda: hub.children_of(made.parent.device_id)
+        await start()
+        yield made
+
+
+def record(house, number=1):
+    return house.registry.children[f"sn:acme/{number}"]
+
+
+async def test_a_child_is_registered_with_everything_that_is_known_of_it(house):
+    await house.registry.admit(child(1, mac="02:00:00:00:00:01"))
+    await house.catch_up()
+    (device,) = house.registered()
+    sent = device.registration
+    assert (sent.model_id, sent.sub_model, sent.firmware_version, sent.serial_number) == ("m-1", "A1", "1.2.0", "1")
+    assert (sent.name, sent.mac) == ("Meter 1", "02:00:00:00:00:01")
+    assert sent.details[MARKER] == record(house).marker
+    assert sent.details["manufacturer"] == "Acme"
+    assert record(house).state is ChildState.REGISTERED
+    assert record(house).access_key == device.credentials.access_key
+
+
+async def test_a_child_without_a_serial_number_has_its_local_key_as_one(house):
+    await house.registry.admit(child(1, key="place:hall/1", serial_number=None))
+    await house.catch_up()
+    assert house.registered()[0].registration.serial_number == "place:hall/1"
+
+
+async def test_the_intention_is_on_disk_before_the_call_and_the_answer_before_its_use(house):
+    await house.registry.admit(child(1))
+    seen = []
+    register_child = house.hub.register_child
+
+    async def spy(parent, registration):
+        on_disk = Registry(house.store)
+        await on_disk.load()
+        seen.append(on_disk.children["sn:acme/1"])
+        return await register_child(parent, registration)
+
+    house.hub.register_child = spy
+    await house.catch_up()
+    assert [(one.state, one.marker) for one in seen] == [(ChildState.REGISTERING, record(house).marker)]
+    on_disk = Registry(house.store)
+    await on_disk.load()
+    assert on_disk.children == house.registry.children
+
+
+async def test_a_lost_answer_is_resolved_by_the_marker_and_never_by_a_second_registration(house, caplog):
+    await house.registry.admit(child(1))
+    house.hub.fail("register_child", LOST_ANSWER)
+    with pytest.raises(HubUnreachable):
+        await house.catch_up()
+    await house.catch_up()
+    assert len(house.registered()) == 1
+    assert record(house).device_id == house.registered()[0].credentials.device_id
+    assert record(house).access_key is None
+    assert "Delete it in the portal" in record(house).problem
+
+
+async def test_a_call_that_was_lost_before_it_was_carried_out_is_made_again_after_a_while(house):
+    await house.registry.admit(child(1))
+    house.hub.fail("register_child", HubUnreachable("timeout", maybe_done=True))
+    with pytest.raises(HubUnreachable):
+        await house.catch_up()
+    wait = await house.registrar.catch_up(house.parent)
+    assert timedelta(0) < wait <= SETTLE, "a hub that is slow may still carry it out"
+    assert house.hub.calls["register_child"] == 1
+    await house.catch_up()
+    assert len(house.registered()) == 1
+    assert record(house).access_key is not None
+
+
+async def test_a_call_that_certainly_never_left_is_made_again_without_asking(house):
+    await house.registry.admit(child(1))
+    house.hub.fail("register_child", HubUnreachable("no route", maybe_done=False))
+    with pytest.raises(HubUnreachable):
+        await house.catch_up()
+    await house.catch_up()
+    assert house.hub.calls["get_children"] == 0
+    assert record(house).state is ChildState.REGISTERED
+
+
+async def test_a_kill_at_any_point_registers_nobody_twice(house):
+    """The store is cut off at a random commit, and a new run takes over, fifty times."""
+    chance = random.Random(7)
+    for number in range(60):
+        await house.registry.admit(child(number))
+
+    class Killed(Exception):
+        pass
+
+    transact = house.store.transact
+    for _ in range(50):
+        left = chance.randrange(1, 6)
+
+        async def cut(work, chance=chance):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Killed
+            result = await transact(work)
+            if left == 0 and chance.random() < 0.5:
+                raise Killed  # committed, but the process never heard of it
+            return result
+
+        await house.start()
+        house.store.transact = cut
+        if chance.random() < 0.3:
+            house.hub.fail("register_child", LOST_ANSWER)
+        try:
+            await house.registrar.catch_up(house.parent)
+        except (Killed, HubUnreachable):
+            pass
+        finally:
+            house.store.transact = transact
+            house.hub.failures.clear()
+    await house.start()
+    await house.catch_up()
+    serials = [device.registration.serial_number for device in house.registered()]
+    assert sorted(serials) == sorted(str(number) for number in range(60))
+    assert all(record(house, number).state is ChildState.REGISTERED for number in range(60))
+
+
+async def test_a_refused_sub_model_is_left_out_and_told_afterwards(house):
+    await house.registry.admit(child(1))
+    house.hub.fail("register_child", HubRejected("no", status=422, error="unknown field sub_model"))
+    await house.catch_up()
+    (device,) = house.registered()
+    assert device.registration.sub_model is None
+    assert [update["sub_model"] for update in device.updates] == ["A1"]
+    assert not record(house).update_owed
+
+
+async def test_a_refused_child_is_told_with_the_fix_and_tried_again_at_the_next_start_only(house, caplog):
+    await house.registry.admit(child(1))
+    await house.registry.admit(child(2))
+    house.hub.fail("register_child", HubRejected("Model not found", status=404, error="Model not found"))
+    await house.catch_up()
+    await house.catch_up()
+    assert record(house, 1).state is ChildState.REFUSED
+    assert record(house, 2).state is ChildState.REGISTERED
+    assert '[models] meter = "m-1"' in record(house, 1).problem
+    assert house.hub.calls["register_child"] == 2
+    await house.start()
+    await house.catch_up()
+    assert record(house, 1).state is ChildState.REGISTERED
+
+
+async def test_a_key_that_is_not_accepted_is_the_parents_affair(house):
+    await house.registry.admit(child(1))
+    house.hub.fail("register_child", HubUnauthorised("no", status=401, error="Not authorized"))
+    with pytest.raises(HubUnauthorised):
+        await house.catch_up()
+    assert record(house).state is ChildState.ADMITTED
+
+
+async def test_under_a_new_parent_a_living_child_is_moved_and_a_dead_one_registered_anew(house):
+    for number in (1, 2, 3):
+        await house.registry.admit(child(number))
+    await house.catch_up()
+    old = {number: record(house, number).device_id for number in (1, 2, 3)}
+    del house.hub.devices[old[2]]
+    house.parent = await house.hub.register_device(GATEWAY)
+    await house.catch_up()
+    assert record(house, 1).device_id == old[1]
+    assert record(house, 3).device_id == old[3]
+    assert record(house, 2).device_id not in old.values()
+    assert len(house.registered()) == 3
+
+
+async def test_a_child_that_cannot_be_moved_is_registered_anew(house):
+    await house.registry.admit(child(1))
+    await house.catch_up()
+    old = record(house).device_id
+    house.parent = await house.hub.register_device(GATEWAY)
+    house.hub.fail("update_device", *[HubRejected("no", status=422, error="claimed by another")] * 2)
+    await house.catch_up()
+    assert record(house).device_id != old
+
+
+async def test_a_suspect_that_answers_to_its_key_is_left_alone(house):
+    await house.registry.admit(child(1))
+    await house.catch_up()
+    house.hub.fail("send_telemetry", HubUnauthorised("once", status=401, error="Not authorized"))
+    assert not await house.registrar.suspect(house.parent, "sn:acme/1"), "one 401 may be a passing fault"
+    assert record(house).state is ChildState.REGISTERED
+
+
+async def test_a_deleted_child_comes_back_but_not_again_and_again(house):
+    await house.registry.admit(child(1))
+    await house.catch_up()
+    del house.hub.devices[record(house).device_id]
+    assert await house.registrar.suspect(house.parent, "sn:acme/1")
+    wait = await house.registrar.catch_up(house.parent)
+    assert wait > timedelta(minutes=14), "it was registered a moment ago"
+    assert not house.registered()
+
+
+async def test_a_child_deleted_long_after_its_registration_comes_back_at_once(house):
+    await house.registry.admit(child(1))
+    await house.catch_up()
+    await house.registry.keep(replace(record(house), since=record(house).since - timedelta(hours=1)))
+    del house.hub.devices[record(house).device_id]
+    assert await house.registrar.suspect(house.parent, "sn:acme/1")
+    await house.catch_up()
+    assert len(house.registered()) == 1
+
+
+async def test_a_child_deleted_on_purpose_stays_deleted_by_setting(house):
+    await house.start(deleted_children="leave")
+    await house.registry.admit(child(1))
+    await house.catch_up()
+    await house.outbox.put([Sample("sn:acme/1", datetime.now(UTC), Status.ONLINE, {})])
+    del house.hub.devices[record(house).device_id]
+    assert await house.registrar.suspect(house.parent, "sn:acme/1")
+    await house.catch_up()
+    await house.start(deleted_children="leave")
+    await house.catch_up()
+    assert not house.registered()
+    assert record(house).state is ChildState.DELETED
+    assert house.outbox.depth == 0
+    assert house.outbox.lost == 1
+
+
+async def test_a_keyless_child_that_is_deleted_gets_a_new_key(house):
+    await house.registry.admit(child(1))
+    house.hub.fail("register_child", LOST_ANSWER)
+    with pytest.raises(HubUnreachable):
+        await house.catch_up()
+    await house.catch_up()
+    assert not await house.registrar.suspect(house.parent, "sn:acme/1")
+    del house.hub.devices[record(house).device_id]
+    await house.registry.keep(replace(record(house), since=record(house).since - timedelta(hours=1)))
+    assert await house.registrar.suspect(house.parent, "sn:acme/1")
+    await house.catch_up()
+    assert record(house).access_key is not None

@@ -1,0 +1,183 @@
+import asyncio
+import re
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from pydantic import SecretStr
+
+from gateway.cloud.enrolment import Enrolment, advice, identity, mac_of_machine, make_cloud_id
+from gateway.errors import HubBusy, HubRejected, HubUnreachable, SettingsError
+from gateway.settings import CloudSection, Configuration, GatewaySection, Settings
+from gateway.state.registry import GatewayRecord, Registry
+from gateway.state.store import Store
+from gateway.testing.hub import FakeHub
+
+MAC = "02:00:5e:10:00:01"
+SECONDS = timedelta(seconds=0.05)
+
+
+def configured(*, gateway=None, **cloud):
+    cloud = CloudSection(hardware_key=SecretStr("hk"), **cloud)
+    return Configuration(None, Settings(gateway=GatewaySection(**(gateway or {})), cloud=cloud), ())
+
+
+@pytest.fixture
+async def enrolled(tmp_path):
+    async with Store(tmp_path / "s.sqlite3") as store:
+        hub, registry = FakeHub(), Registry(store)
+        await registry.load()
+        network = SimpleNamespace(back=True, looked=0)
+
+        async def network_is_back():
+            network.looked += 1
+            return network.back
+
+        def make(configuration=None, *, retry_every=SECONDS, look_every=timedelta(seconds=0.01), version="1.0.0"):
+            configuration = configuration or configured(gateway={"mac": MAC})
+            return Enrolment(
+                hub, registry, configuration, firmware_version=version, network_is_back=network_is_back, retry_every=retry_every,
+                look_every=look_every,
+            )  # fmt: skip
+
+        yield SimpleNamespace(hub=hub, registry=registry, store=store, network=network, make=make)
+
+
+def rejected(text, status=422):
+    return HubRejected(f"Register Device: {text}", status=status, error=text)
+
+
+def test_a_cloud_id_has_the_documented_form():
+    made = {make_cloud_id("Abc") for _ in range(200)}
+    assert len(made) == 200
+    assert all(re.fullmatch(r"Abc[A-Za-z0-9]{16,36}", one) for one in made)
+
+
+def test_identity_is_made_once_and_kept_for_life():
+    by_cloud_id = configured(authentication="cloud_id", partner_code="Abc")
+    first = identity(None, by_cloud_id, machine_mac=None)
+    assert first.cloud_id.startswith("Abc")
+    assert first.serial_number.startswith("XG-")
+    assert identity(first, by_cloud_id, machine_mac=MAC) == GatewayRecord(
+        serial_number=first.serial_number, mac=MAC, cloud_id=first.cloud_id
+    )
+    renamed = configured(authentication="cloud_id", partner_code="Xyz")
+    assert identity(first, renamed, machine_mac=None).cloud_id == first.cloud_id, "never a changed Cloud ID"
+
+
+@pytest.mark.parametrize("key", ["serial_number", "mac"])
+def test_another_serial_number_or_mac_than_the_kept_one_is_refused(key):
+    known = GatewayRecord(serial_number="OLD", mac="02:00:00:00:00:01", cloud_id=None)
+    with pytest.raises(SettingsError, match=rf"gateway\.{key}: is .* but this gateway lives under"):
+        identity(known, configured(gateway={key: "02:00:00:00:00:99"}), machine_mac=None)
+
+
+def test_no_mac_anywhere_is_said():
+    with pytest.raises(SettingsError, match="no network card"):
+        identity(None, configured(), machine_mac=None)
+
+
+def test_the_first_real_network_card_gives_the_mac(tmp_path):
+    for name, mac in (("lo", "00:00:00:00:00:00"), ("wlan0", "02:aa:aa:aa:aa:aa"), ("eth0", MAC), ("odd", "")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "address").write_text(mac + "\n")
+    assert mac_of_machine(tmp_path) == MAC
+    assert mac_of_machine(tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (rejected("Sn has already been taken"), "Delete it in the portal or press Replace Device"),
+        (rejected("Device already registered"), "Replace Device"),
+        (rejected("Hardware key is invalid", 400), "cloud.hardware_key"),
+        (rejected("Not found", 404), "Partner Portal"),
+        (rejected("Firmware version can't be blank"), r"\[gateway\]"),
+        (HubUnreachable("no connection", maybe_done=False), "tried again by itself"),
+    ],
+)
+def test_an_operator_is_told_what_to_do(error, says):
+    assert re.search(says, advice(error))
+
+
+async def test_credentials_are_stored_before_they_are_used_and_survive(enrolled):
+    enrolment = enrolled.make()
+    await enrolment.prepare()
+    credentials = await enrolment.credentials()
+    again = Registry(enrolled.store)
+    await again.load()
+    assert again.gateway.credentials == credentials
+    assert await enrolment.credentials() == credentials
+    assert enrolled.hub.calls["register_device"] == 1
+    sent = enrolled.hub.devices[credentials.device_id].registration
+    assert (sent.mac, sent.cloud_id, sent.serial_number) == (MAC, None, again.gateway.serial_number)
+
+
+async def test_a_refusal_is_tried_again_slowly_under_the_same_identity_and_told(enrolled, caplog):
+    enrolment = enrolled.make()
+    await enrolment.prepare()
+    serial = enrolled.registry.gateway.serial_number
+    enrolled.hub.fail("register_device", *[rejected("Sn has already been taken")] * 2)
+    begun = asyncio.get_running_loop().time()
+    credentials = await enrolment.credentials()
+    assert asyncio.get_running_loop().time() - begun >= 2 * 0.8 * 0.05
+    assert enrolled.hub.devices[credentials.device_id].registration.serial_number == serial
+    assert caplog.text.count("Replace Device") == 1
+    assert enrolment.problem is None
+    assert enrolled.network.looked == 0, "a server that answers is no lost network"
+
+
+async def test_registration_follows_at_once_when_the_network_comes_back(enrolled):
+    enrolment = enrolled.make(retry_every=timedelta(minutes=15))
+    await enrolment.prepare()
+    enrolled.network.back = False
+    enrolled.hub.fail("register_device", HubUnreachable("no route", maybe_done=False))
+    task = asyncio.create_task(enrolment.credentials())
+    await asyncio.sleep(0.1)
+    assert not task.done()
+    assert enrolled.network.looked > 3
+    enrolled.network.back = True
+    assert await asyncio.wait_for(task, 1)
+
+
+async def test_a_server_that_can_be_connected_to_all_the_while_is_not_hammered(enrolled):
+    enrolment = enrolled.make(retry_every=timedelta(minutes=15))
+    await enrolment.prepare()
+    enrolled.hub.fail("register_device", *[HubUnreachable("certificate", maybe_done=False)] * 5)
+    task = asyncio.create_task(enrolment.credentials())
+    await asyncio.sleep(0.2)
+    task.cancel()
+    assert enrolled.hub.calls["register_device"] == 2
+
+
+async def test_a_busy_server_is_given_the_time_that_it_asks_for(enrolled):
+    enrolment = enrolled.make(retry_every=timedelta(seconds=0.01))
+    await enrolment.prepare()
+    enrolled.hub.fail("register_device", HubBusy("busy", retry_after_seconds=0.2))
+    begun = asyncio.get_running_loop().time()
+    await enrolment.credentials()
+    assert asyncio.get_running_loop().time() - begun >= 0.2
+
+
+async def test_a_revoked_gateway_registers_anew_under_its_old_identity(enrolled):
+    enrolment = enrolled.make(configured(authentication="cloud_id", partner_code="Abc"))
+    await enrolment.prepare()
+    first = await enrolment.credentials()
+    await enrolment.revoke()
+    second = await enrolment.credentials()
+    assert first.device_id != second.device_id
+    sent = [enrolled.hub.devices[one.device_id].registration for one in (first, second)]
+    assert sent[0] == sent[1]
+    assert sent[0].cloud_id.startswith("Abc")
+
+
+async def test_an_updated_gateway_tells_its_new_version_once(enrolled):
+    enrolment = enrolled.make()
+    await enrolment.prepare()
+    parent = await enrolment.credentials()
+    await enrolment.tell_changes(parent)
+    assert enrolled.hub.calls["update_device"] == 0
+    updated = enrolled.make(version="2.0.0")
+    await updated.tell_changes(parent)
+    await updated.tell_changes(parent)
+    assert [one["firmware_version"] for one in enrolled.hub.devices[parent.device_id].updates] == ["2.0.0"]

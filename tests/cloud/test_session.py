@@ -1,0 +1,305 @@
+import asyncio
+import logging
+from collections import deque
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from pydantic import SecretStr
+
+from gateway.cloud.children import ChildRegistrar
+from gateway.cloud.enrolment import Enrolment
+from gateway.cloud.pace import Pace
+from gateway.cloud.session import NO_COMMANDS, Session
+from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable, StoreError
+from gateway.hub import ConfigurationChanged, SpaceChanged, TelemetryAnswer, WaitingCommand
+from gateway.models import ChildDevice, Sample, Status
+from gateway.settings import CloudSection, Configuration, GatewaySection, Settings
+from gateway.state.outbox import Outbox
+from gateway.state.registry import ChildState, Registry
+from gateway.state.store import Store
+from gateway.testing.hub import LOST_ANSWER, FakeHub
+
+SHORT = timedelta(milliseconds=50)
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def child(number):
+    return ChildDevice(
+        key=f"c{number}", adapter="a", bus="b", address=str(number), profile=None, family=None, model_id="m", sub_model=None,
+        firmware_version=None, name=f"child {number}",
+    )  # fmt: skip
+
+
+def sample(number, minute, **values):
+    return Sample(f"c{number}", BEGIN + timedelta(minutes=minute), Status.ONLINE, values or {"minute": minute})
+
+
+@pytest.fixture
+async def house(tmp_path):
+    """A session between a real store and a fake hub, with short waits; `start()` runs it."""
+    async with Store(tmp_path / "s.sqlite3") as store:
+        hub, registry, outbox = FakeHub(), Registry(store), Outbox(store, most_samples=10_000)
+        await registry.load()
+        configuration = Configuration(
+            None, Settings(gateway=GatewaySection(mac="02:00:00:00:00:01"), cloud=CloudSection(hardware_key=SecretStr("hk"))), ()
+        )
+
+        async def back():
+            return True
+
+        enrolment = Enrolment(hub, registry, configuration, firmware_version="1.0.0", network_is_back=back, retry_every=SHORT)
+        await enrolment.prepare()
+        made = SimpleNamespace(hub=hub, registry=registry, outbox=outbox, enrolment=enrolment, events=[], tasks=[])
+
+        def start(every=timedelta(seconds=60), deleted_children="register_again"):
+            registrar = ChildRegistrar(
+                hub, registry, outbox, deleted_children=deleted_children, status_of=lambda key: Status.ONLINE, settle=SHORT,
+                confirm_after=timedelta(milliseconds=10),
+            )  # fmt: skip
+            made.session = Session(
+                hub, registry, outbox, enrolment, registrar, vitals=lambda: {"uptime_seconds": 1}, telemetry_every=every,
+                on_event=made.events.append, pace=Pace(first_seconds=0.01, most_seconds=0.02, busy_seconds=0.05),
+                confirm_after=timedelta(milliseconds=10),
+            )  # fmt: skip
+            made.tasks.append(asyncio.create_task(made.session.run()))
+
+        async def until(claim, seconds=5.0):
+            async with asyncio.timeout(seconds):
+                while not claim():
+                    for task in made.tasks:
+                        if task.done():
+                            await task
+                    await asyncio.sleep(0.005)
+
+        async def children(*numbers):
+            for number in numbers:
+                await registry.admit(child(number))
+            await until(lambda: all(registry.children[f"c{n}"].state is ChildState.REGISTERED for n in numbers))
+
+        made.start, made.until, made.children = start, until, children
+        made.parent = lambda: hub.devices[registry.gateway.credentials.device_id]
+        made.device = lambda number: hub.devices[registry.children[f"c{number}"].device_id]
+        yield made
+        for task in made.tasks:
+            task.cancel()
+        await asyncio.gather(*made.tasks, return_exceptions=True)
+
+
+async def test_the_gateway_enrols_and_tells_of_itself_every_interval(house):
+    house.start(every=SHORT)
+    await house.until(lambda: house.registry.gateway.credentials and len(house.parent().messages) >= 3)
+    first, second = house.parent().messages[:2]
+    assert first.override
+    assert not second.override
+    assert first.values == {"uptime_seconds": 1}
+    assert first.status is Status.ONLINE
+
+
+async def test_samples_go_in_bulk_one_a_child_and_call_the_oldest_first(house):
+    house.start()
+    await house.children(1, 2)
+    before = house.hub.calls["send_child_telemetries"]
+    await house.outbox.put([sample(1, 1), sample(1, 2), sample(2, 3), sample(1, 4)])
+    await house.until(lambda: house.outbox.depth == 0)
+    assert [message.values["minute"] for message in house.device(1).messages] == [1, 2, 4]
+    assert [message.override for message in house.device(1).messages] == [True, False, False]
+    assert house.device(1).messages[0].at == BEGIN + timedelta(minutes=1)
+    assert house.hub.calls["send_child_telemetries"] - before == 3
+    assert house.hub.calls["send_telemetry"] == 1, "the parent's own, none for a child"
+
+
+async def test_250_children_take_three_calls(house):
+    house.start()
+    await house.children(*range(250))
+    await house.outbox.put([sample(number, 1) for number in range(250)])
+    await house.until(lambda: house.outbox.depth == 0)
+    assert house.hub.calls["send_child_telemetries"] == 3
+
+
+async def test_a_body_stays_under_the_hubs_limit(house):
+    house.start()
+    await house.children(*range(10))
+    sizes = []
+    send = house.hub.send_child_telemetries
+
+    async def spy(parent, messages):
+        sizes.append(sum(len(str(message.values)) for message in messages.values()))
+        return await send(parent, messages)
+
+    house.hub.send_child_telemetries = spy
+    await house.outbox.put([sample(number, 1, **{f"metric_{m}": m * 1.5 for m in range(2500)}) for number in range(10)])
+    await house.until(lambda: house.outbox.depth == 0)
+    assert len(sizes) > 2
+    assert max(sizes) < 128 * 1024
+
+
+async def test_a_refused_entry_is_dropped_and_its_neighbours_are_confirmed(house, caplog):
+    house.start()
+    await house.children(1, 2)
+    bad = "Common telemetries.temp must be string, number or boolean"
+    house.hub.refusals[house.registry.children["c1"].device_id] = deque([bad, bad])
+    await house.outbox.put([sample(1, 1), sample(2, 1), sample(1, 2), sample(1, 3)])
+    await house.until(lambda: house.outbox.depth == 0)
+    assert [message.values["minute"] for message in house.device(2).messages] == [1]
+    assert [message.values["minute"] for message in house.device(1).messages] == [3]
+    assert [(loss.child, loss.samples) for loss in await house.outbox.losses()] == [("c1", 2)]
+    assert caplog.text.count(bad) == 1
+
+
+async def test_a_refused_call_is_halved_until_the_bad_sample_stands_alone(house):
+    house.start()
+    await house.children(*range(8))
+    send = house.hub.send_child_telemetries
+    bad_id = house.registry.children["c5"].device_id
+
+    async def refuse(parent, messages):
+        if bad_id in messages:
+            raise HubRejected("no", status=422, error="invalid value")
+        return await send(parent, messages)
+
+    house.hub.send_child_telemetries = refuse
+    await house.outbox.put([sample(number, 1) for number in range(8)])
+    await house.until(lambda: house.outbox.depth == 0)
+    assert sum(len(house.device(number).messages) for number in range(8)) == 7
+    assert [loss.child for loss in await house.outbox.losses()] == ["c5"]
+
+
+async def test_a_child_missing_from_the_answer_is_neither_confirmed_nor_dropped(house):
+    house.start(every=SHORT)
+    await house.children(1, 2)
+    send, calls = house.hub.send_child_telemetries, []
+
+    async def forget_one(parent, messages):
+        calls.append(1)
+        answers = await send(parent, messages)
+        if len(calls) == 1:
+            answers.pop(house.registry.children["c1"].device_id, None)
+        return answers
+
+    house.hub.send_child_telemetries = forget_one
+    await house.outbox.put([sample(1, 1), sample(2, 1)])
+    await house.until(lambda: house.outbox.depth == 0)
+    assert [message.values["minute"] for message in house.device(1).messages] == [1, 1], "at least once"
+    assert house.outbox.lost == 0
+
+
+async def test_nothing_is_lost_while_the_hub_is_away_and_it_is_said_once(house, caplog):
+    caplog.set_level(logging.INFO)
+    house.start()
+    await house.children(1)
+    house.hub.fail("send_child_telemetries", *[HubUnreachable("no route", maybe_done=False)] * 4, LOST_ANSWER)
+    for minute in range(5):
+        await house.outbox.put([sample(1, minute)])
+    await house.until(lambda: house.outbox.depth == 0 and house.session.pace.problem is None)
+    minutes = [message.values["minute"] for message in house.device(1).messages]
+    assert sorted(set(minutes)) == [0, 1, 2, 3, 4]
+    assert minutes == sorted(minutes), "in order"
+    assert caplog.text.count("the hub is not reachable") == 1
+    assert caplog.text.count("the hub answers again") == 1
+
+
+async def test_a_hub_that_wants_quiet_gets_it(house):
+    house.start()
+    await house.children(1)
+    house.hub.fail("send_child_telemetries", HubBusy("429", retry_after_seconds=0.2), HubBusy("429", retry_after_seconds=None))
+    begun = asyncio.get_running_loop().time()
+    await house.outbox.put([sample(1, 1)])
+    await house.until(lambda: house.outbox.depth == 0)
+    assert asyncio.get_running_loop().time() - begun >= 0.25
+    assert house.hub.calls["send_child_telemetries"] == 3
+
+
+async def test_one_401_is_confirmed_and_forgiven(house):
+    house.start(every=SHORT)
+    await house.until(lambda: house.registry.gateway.credentials)
+    before = house.registry.gateway.credentials
+    house.hub.fail("send_telemetry", HubUnauthorised("once", status=401, error="Not authorized"))
+    count = len(house.parent().messages)
+    await house.until(lambda: len(house.parent().messages) > count + 1)
+    assert house.registry.gateway.credentials == before
+    assert house.hub.calls["register_device"] == 1
+
+
+async def test_a_deleted_gateway_registers_anew_with_its_children_and_loses_nothing(house):
+    house.start(every=SHORT)
+    await house.children(1, 2)
+    old = house.registry.gateway.credentials.device_id
+    house.hub.devices.clear()
+    await house.outbox.put([sample(1, 1), sample(2, 1)])
+    await house.until(lambda: house.registry.gateway.credentials and house.registry.gateway.credentials.device_id != old)
+    await house.until(lambda: house.outbox.depth == 0)
+    assert len(house.hub.children_of(house.registry.gateway.credentials.device_id)) == 2
+    assert [message.values["minute"] for message in house.device(1).messages] == [1]
+    assert house.device(1).messages[0].override
+
+
+async def test_a_hub_that_does_not_find_us_for_minutes_has_deleted_us(house, monkeypatch):
+    monkeypatch.setattr("gateway.cloud.session.NOT_FOUND_FOR", timedelta(milliseconds=100))
+    house.start(every=timedelta(milliseconds=30))
+    await house.until(lambda: house.registry.gateway.credentials)
+    house.hub.fail("send_telemetry", *[HubRejected("no", status=404, error="Not found")] * 8)
+    await house.until(lambda: house.hub.calls["register_device"] == 2)
+
+
+async def test_a_deleted_child_is_registered_anew_and_its_sample_arrives(house):
+    house.start(every=SHORT)
+    await house.children(1, 2)
+    record = house.registry.children["c1"]
+    await house.registry.keep(replace(record, since=record.since - timedelta(hours=1)))
+    del house.hub.devices[record.device_id]
+    await house.outbox.put([sample(1, 1), sample(2, 1)])
+    await house.until(lambda: house.outbox.depth == 0)
+    assert house.registry.children["c1"].device_id != record.device_id
+    assert [message.values["minute"] for message in house.device(1).messages] == [1]
+    assert house.hub.calls["register_device"] == 1
+
+
+@pytest.mark.parametrize("number", [None, 1])
+async def test_a_waiting_command_is_answered_as_failed_with_the_reason(house, number):
+    house.start(every=SHORT)
+    await house.children(1)
+    device = house.parent() if number is None else house.device(number)
+    for command_id in (7, "uuid"):
+        device.commands.append(
+            WaitingCommand(id=command_id, name="reboot", parameters={}, in_progress=False, device_id=device.credentials.device_id)
+        )
+    await house.outbox.put([sample(1, 1)])
+    await house.until(lambda: len(device.outcomes) == 2)
+    assert device.outcomes == [(7, "failed", NO_COMMANDS), ("uuid", "failed", NO_COMMANDS)]
+
+
+async def test_the_flags_come_out_as_events(house):
+    house.hub.answer = TelemetryAnswer(config_version=3, space_data_version=2)
+    house.start(every=SHORT)
+    await house.until(lambda: len(house.parent().messages if house.registry.gateway.credentials else []) > 2)
+    parent = house.registry.gateway.credentials.device_id
+    assert house.events == [ConfigurationChanged(parent, 3), SpaceChanged(parent, 2)], "each once"
+    assert house.session.is_claimed
+
+
+async def test_a_failing_store_stops_nothing_for_good(house, monkeypatch):
+    house.start()
+    await house.children(1)
+    confirm, failures = Outbox.confirm, []
+
+    async def full(self, kept):
+        if len(failures) < 2:
+            failures.append(1)
+            raise StoreError("disk full")
+        await confirm(self, kept)
+
+    monkeypatch.setattr(Outbox, "confirm", full)
+    await house.outbox.put([sample(1, 1)])
+    await house.until(lambda: house.outbox.depth == 0)
+    assert len(house.device(1).messages) == 3
+
+
+async def test_a_flush_sends_what_is_left(house):
+    house.start()
+    await house.children(1)
+    house.tasks.pop().cancel()
+    await house.outbox.put([sample(1, 1), sample(1, 2)])
+    await house.session.flush()
+    assert house.outbox.depth == 0

@@ -1,0 +1,48 @@
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from gateway.field.availability import Availability
+from gateway.field.backoff import Backoff
+from gateway.field.reception import Reception
+from gateway.field.sampling import Sampler
+from gateway.field.supervisor import Supervisor
+from gateway.settings import Policy
+from gateway.state.registry import Registry
+from gateway.state.store import Store
+from gateway.testing.devices import SyntheticAdapter, SyntheticSettings
+
+
+@pytest.fixture
+async def field(tmp_path):
+    """The field wing on a real store, with `serve(bus)` to start a supervisor for a synthetic bus and `until(...)` to wait."""
+    async with Store(tmp_path / "store.sqlite3") as store:
+        registry, availability, sampler = Registry(store), Availability(), Sampler()
+        await registry.load()
+        made = SimpleNamespace(registry=registry, availability=availability, sampler=sampler, tasks=[], nudges=0)
+        made.reception = Reception(registry, availability, policy=Policy.MATCHED, models={"meter": "m-1"})
+
+        def nudge():
+            made.nudges += 1
+
+        def serve(bus, adapter_class=None, **settings):
+            adapter_class = adapter_class or SyntheticAdapter.on(bus)
+            adapter = adapter_class(SyntheticSettings(type="synthetic", name="entry", **settings), bus)
+            supervisor = Supervisor(
+                adapter, entry="entry", registry=registry, reception=made.reception, availability=availability, sampler=sampler,
+                nudge=nudge, backoff=Backoff(0.01, 0.05),
+            )  # fmt: skip
+            made.tasks.append(asyncio.create_task(supervisor.run()))
+            return supervisor
+
+        async def until(claim, seconds=5.0):
+            async with asyncio.timeout(seconds):
+                while not claim():  # noqa: ASYNC110 - a claim about anything, not an event
+                    await asyncio.sleep(0.005)
+
+        made.serve, made.until = serve, until
+        yield made
+        for task in made.tasks:
+            task.cancel()
+        await asyncio.gather(*made.tasks, return_exceptions=True)

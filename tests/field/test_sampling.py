@@ -1,0 +1,115 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.field.availability import Change, Reach
+from gateway.field.sampling import Sampler
+from gateway.models import Metric, Reading, Reduce, Sample, Status
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+POWER = Metric("power", "W")
+ALARM = Metric("alarm", urgent=True)
+
+
+def read(sampler, *values, metric=POWER, child="a", at=NOW):
+    sampler.take([Reading(child, metric, value, at) for value in values])
+
+
+def test_a_sample_holds_the_latest_value_and_its_time():
+    sampler = Sampler()
+    read(sampler, 1, 2)
+    read(sampler, 3, at=NOW + timedelta(seconds=1))
+    assert sampler.collect(NOW) == [Sample("a", NOW + timedelta(seconds=1), Status.ONLINE, {"power": 3})]
+
+
+def test_an_old_value_is_never_sent_again_but_a_living_child_says_so():
+    sampler = Sampler()
+    read(sampler, 1)
+    sampler.collect(NOW)
+    assert sampler.collect(NOW) == [Sample("a", NOW, Status.ONLINE, {})]
+
+
+@pytest.mark.parametrize(
+    ("how", "values", "expected"),
+    [
+        (Reduce.MIN, [3, 1, 2], 1),
+        (Reduce.MAX, [3, 1.5, 2], 3),
+        (Reduce.MEAN, [1, 2, 6], 3),
+        (Reduce.MEAN, [5], 5),
+        (Reduce.MEAN, [None, 2, 4], 3),
+        (Reduce.MEAN, [2, None], None),
+        (Reduce.MAX, ["b", "a"], "a"),
+        (Reduce.MIN, [True, False], False),
+    ],
+)
+def test_values_are_reduced_over_the_interval(how, values, expected):
+    sampler = Sampler()
+    read(sampler, *values, metric=Metric("power", reduce=how))
+    assert sampler.collect(NOW)[0].values == {"power": expected}
+    read(sampler, 100, metric=Metric("power", reduce=how))
+    assert sampler.collect(NOW)[0].values == {"power": 100}, "the next interval starts over"
+
+
+def test_the_first_values_of_a_child_are_urgent_and_the_next_are_not():
+    sampler = Sampler()
+    read(sampler, 1)
+    assert [sample.child for sample in sampler.collect_urgent(NOW)] == ["a"]
+    read(sampler, 2)
+    assert not sampler.has_urgent
+
+
+def test_only_a_change_of_an_urgent_metric_is_urgent():
+    sampler = Sampler()
+    read(sampler, False, metric=ALARM)
+    sampler.collect(NOW)
+    read(sampler, False, metric=ALARM)
+    assert not sampler.has_urgent
+    read(sampler, True, metric=ALARM)
+    read(sampler, 5)
+    assert [sample.values for sample in sampler.collect_urgent(NOW)] == [{"alarm": True, "power": 5}]
+
+
+def test_an_urgent_child_that_spoke_a_moment_ago_waits_and_is_not_forgotten():
+    sampler = Sampler()
+    read(sampler, 1)
+    read(sampler, 1, child="b")
+    assert [sample.child for sample in sampler.collect_urgent(NOW, without={"a"})] == ["b"]
+    assert [sample.child for sample in sampler.collect_urgent(NOW)] == ["a"]
+
+
+def test_a_silent_child_says_so_once_and_is_quiet_until_it_is_back():
+    sampler = Sampler()
+    read(sampler, 1)
+    sampler.collect(NOW)
+    sampler.note(Change("a", Reach.SILENT, NOW, "timeout"))
+    assert [sample.status for sample in sampler.collect_urgent(NOW)] == [Status.OFFLINE]
+    assert sampler.collect(NOW) == []
+    sampler.note(Change("a", Reach.REACHABLE, NOW, None))
+    read(sampler, 2)
+    assert sampler.collect(NOW) == [Sample("a", NOW, Status.ONLINE, {"power": 2})]
+
+
+def test_a_silence_that_meets_the_end_of_the_interval_is_said_once():
+    sampler = Sampler()
+    sampler.note(Change("a", Reach.SILENT, NOW, "timeout"))
+    assert [sample.status for sample in sampler.collect(NOW)] == [Status.OFFLINE]
+    assert sampler.collect_urgent(NOW) == []
+    assert sampler.collect(NOW) == []
+
+
+def test_samples_that_could_not_be_kept_come_back_and_newer_values_win():
+    sampler = Sampler()
+    read(sampler, 1)
+    read(sampler, 1, metric=Metric("old"))
+    lost = sampler.collect(NOW)
+    read(sampler, 2, at=NOW + timedelta(seconds=9))
+    sampler.give_back(lost)
+    assert sampler.collect(NOW) == [Sample("a", NOW + timedelta(seconds=9), Status.ONLINE, {"power": 2, "old": 1})]
+
+
+def test_a_forgotten_child_leaves_nothing():
+    sampler = Sampler()
+    read(sampler, 1)
+    sampler.forget("a")
+    assert sampler.collect(NOW) == []
+    assert not sampler.has_urgent

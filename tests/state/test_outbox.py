@@ -1,0 +1,129 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.models import ChildDevice, Sample, Status
+from gateway.state.outbox import THINNED, Outbox
+from gateway.state.registry import ChildState, Registry
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def sample(child, minute, **values):
+    return Sample(child, BEGIN + timedelta(minutes=minute), Status.ONLINE, values or {"power": minute})
+
+
+def child(key):
+    return ChildDevice(
+        key=key, adapter="a", bus="b", address="1", profile=None, family=None, model_id="m", sub_model=None,
+        firmware_version=None, name=key,
+    )  # fmt: skip
+
+
+@pytest.fixture
+async def registered(store):
+    registry = Registry(store)
+    await registry.load()
+
+    async def register(*keys):
+        for key in keys:
+            record = await registry.admit(child(key))
+            await registry.keep(replace(record, state=ChildState.REGISTERED, device_id=f"id-{key}", parent_id="p"))
+
+    return register
+
+
+@pytest.fixture
+def outbox(store):
+    return Outbox(store, most_samples=1000)
+
+
+async def test_a_batch_holds_the_oldest_sample_of_each_child_oldest_first(outbox, registered):
+    await registered("a", "b")
+    await outbox.put([sample("b", 1), sample("a", 2), sample("b", 3), sample("a", 4)])
+    first = await outbox.oldest(100, parent_id="p")
+    assert [(one.sample.child, one.sample.values["power"]) for one in first] == [("b", 1), ("a", 2)]
+    await outbox.confirm(first)
+    assert [one.sample.values["power"] for one in await outbox.oldest(100, parent_id="p")] == [3, 4]
+    assert outbox.depth == 2
+
+
+async def test_a_sample_comes_out_as_it_went_in(outbox, registered):
+    await registered("a")
+    kept = Sample(
+        "a", BEGIN + timedelta(microseconds=123), Status.OFFLINE, {"t": "Überdruck", "n": None, "b": True, "f": 0.1, "i": 7}
+    )
+    await outbox.put([kept])
+    assert [one.sample for one in await outbox.oldest(1, parent_id="p")] == [kept]
+
+
+async def test_samples_of_a_child_without_a_cloud_id_wait_for_its_registration(outbox, registered):
+    await outbox.put([sample("late", 1)])
+    assert await outbox.oldest(100, parent_id="p") == []
+    await registered("late")
+    assert len(await outbox.oldest(100, parent_id="p")) == 1
+
+
+async def test_children_of_an_earlier_registration_wait_until_they_are_brought_over(outbox, registered):
+    await registered("a")
+    await outbox.put([sample("a", 1)])
+    assert await outbox.oldest(100, parent_id="another") == []
+
+
+async def test_children_that_are_held_back_hold_back_nobody_else(outbox, registered):
+    await registered("a", "b", "c")
+    await outbox.put([sample("a", 1), sample("b", 2), sample("c", 3)])
+    assert [one.sample.child for one in await outbox.oldest(2, parent_id="p", without={"a"})] == ["b", "c"]
+
+
+async def test_what_an_earlier_run_left_is_sent_by_the_next(outbox, registered, store):
+    await registered("a")
+    await outbox.put([sample("a", 1), sample("a", 2)])
+    reopened = Outbox(store, most_samples=1000)
+    await reopened.load()
+    assert reopened.depth == 2
+    assert reopened.arrived.is_set()
+
+
+async def test_a_full_outbox_loses_detail_before_time_and_counts_it(store, registered):
+    await registered("a", "b")
+    outbox = Outbox(store, most_samples=100)
+    for minute in range(120):
+        await outbox.put([sample("a" if minute % 3 else "b", minute)])
+    assert outbox.depth <= 100
+    losses = await outbox.losses()
+    assert sum(loss.samples for loss in losses) == 120 - outbox.depth == outbox.lost
+    assert {loss.why for loss in losses} == {THINNED}
+    assert {loss.child for loss in losses} == {"a", "b"}
+    minutes = []
+    while batch := await outbox.oldest(100, parent_id="p"):
+        minutes += [one.sample.values["power"] for one in batch]
+        await outbox.confirm(batch)
+    assert min(minutes) <= 1, "the beginning of the outage is still told"
+    assert sorted(minutes)[-50:] == list(range(70, 120)), "the newest are complete"
+
+
+async def test_one_sample_each_of_more_children_than_fit_drops_the_oldest(store):
+    outbox = Outbox(store, most_samples=1000)
+    await outbox.put([sample(f"c{n}", n) for n in range(1500)])
+    assert outbox.depth == 1000
+    assert outbox.lost == 500
+    assert (await outbox.losses())[0].child == "c0"
+
+
+async def test_a_refused_sample_is_dropped_and_counted(outbox, registered):
+    await registered("a")
+    await outbox.put([sample("a", 1), sample("a", 2)])
+    await outbox.drop(await outbox.oldest(1, parent_id="p"), "bad")
+    assert outbox.depth == 1
+    loss = (await outbox.losses())[0]
+    assert (loss.child, loss.why, loss.samples, loss.first_at) == ("a", "bad", 1, BEGIN + timedelta(minutes=1))
+
+
+async def test_a_child_that_is_gone_leaves_the_outbox_with_everything_it_had(outbox, registered):
+    await registered("a", "b")
+    await outbox.put([sample("a", 1), sample("a", 2), sample("b", 3)])
+    assert await outbox.drop_child("a", "gone") == 2
+    assert outbox.depth == 1
+    assert outbox.lost == 2

@@ -1,0 +1,118 @@
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import SecretStr
+
+from gateway.hub import Credentials
+from gateway.models import ChildDevice, Found, Identity, IdentityKind
+from gateway.state.registry import ChildState, Decision, GatewayRecord, Registry
+
+CHILD = ChildDevice(
+    key="sn:acme/1", adapter="modbus", bus="hall", address="3", profile="acme-1", family="meter", model_id="m-1", sub_model="A1",
+    firmware_version="1.2", name="Meter", serial_number="1", manufacturer="Acme", model="One",
+)  # fmt: skip
+FOUND = Found(address="9", identity=Identity(IdentityKind.PLACE, "hall/9"), name="Box", evidence={"asked": "answered"})
+CREDENTIALS = Credentials(device_id="p", access_key=SecretStr("k" * 32), hub_url="https://hub.example", mqtt_hub_url="mqtts://x")
+
+
+@pytest.fixture
+async def registry(store):
+    registry = Registry(store)
+    await registry.load()
+    return registry
+
+
+async def reloaded(store):
+    again = Registry(store)
+    await again.load()
+    return again
+
+
+async def test_everything_survives_a_restart(registry, store):
+    gateway = GatewayRecord(serial_number="S", mac="02:00:00:00:00:01", cloud_id="c", credentials=CREDENTIALS, told="x")
+    await registry.keep_gateway(gateway)
+    record = await registry.admit(CHILD)
+    registered = replace(
+        record, state=ChildState.REGISTERED, device_id="d", access_key=SecretStr("secret"), hub_url="https://h", parent_id="p",
+        update_owed=True, problem="none",
+    )  # fmt: skip
+    await registry.keep(registered)
+    await registry.meet("modbus", "hall", FOUND, "no profile")
+    await registry.decide("place:hall/9", Decision.IGNORE)
+    again = await reloaded(store)
+    assert again.gateway == gateway
+    assert again.children == {CHILD.key: registered}
+    assert again.met["place:hall/9"].found == FOUND
+    assert again.met["place:hall/9"].decision is Decision.IGNORE
+    assert again.by_device_id("d") == registered
+
+
+async def test_a_child_that_is_met_again_keeps_its_registration_and_learns_where_it_is(registry):
+    record = await registry.admit(CHILD)
+    await registry.keep(replace(record, state=ChildState.REGISTERED, device_id="d"))
+    moved = await registry.admit(replace(CHILD, bus="cellar", address="4"))
+    assert (moved.device_id, moved.marker, moved.child.bus) == ("d", record.marker, "cellar")
+    assert not moved.update_owed, "the cloud is not told where a child hangs by Update Device"
+
+
+async def test_a_new_firmware_version_is_owed_to_the_cloud(registry):
+    record = await registry.admit(CHILD)
+    await registry.keep(replace(record, state=ChildState.REGISTERED, device_id="d"))
+    assert (await registry.admit(replace(CHILD, firmware_version="1.3"))).update_owed
+
+
+async def test_a_refused_child_is_tried_again_when_its_model_changes(registry):
+    record = await registry.admit(CHILD)
+    await registry.keep(replace(record, state=ChildState.REFUSED))
+    assert (await registry.admit(replace(CHILD, bus="x"))).state is ChildState.REFUSED
+    assert (await registry.admit(replace(CHILD, model_id="m-2"))).state is ChildState.ADMITTED
+
+
+async def test_an_admitted_device_waits_at_the_door_no_more(registry, store):
+    await registry.meet("modbus", "hall", replace(FOUND, identity=Identity(IdentityKind.SERIAL_NUMBER, "acme/1")), "ask")
+    await registry.admit(CHILD)
+    assert not registry.met
+    assert not (await reloaded(store)).met
+
+
+async def test_a_decision_outlives_the_next_meeting(registry):
+    await registry.meet("modbus", "hall", FOUND, "ask")
+    await registry.decide("place:hall/9", Decision.ADMIT)
+    await registry.meet("modbus", "hall", replace(FOUND, name="Other"), "ask")
+    assert registry.met["place:hall/9"].decision is Decision.ADMIT
+    assert registry.met["place:hall/9"].found.name == "Other"
+
+
+async def test_a_decision_about_nobody_is_said_to_be_so(registry):
+    assert not await registry.decide("sn:nobody", Decision.ADMIT)
+
+
+async def test_a_change_wakes_those_who_wait_for_it(registry):
+    async def wait():
+        async with registry.changed:
+            await registry.changed.wait_for(lambda: registry.children)
+
+    waiting = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    await registry.admit(CHILD)
+    await asyncio.wait_for(waiting, 1)
+
+
+async def test_meeting_the_same_device_again_changes_nothing(registry):
+    await registry.meet("modbus", "hall", FOUND, "ask")
+    await registry.admit(CHILD)
+    revision = registry.revision
+    await registry.meet("modbus", "hall", FOUND, "ask")
+    await registry.admit(CHILD)
+    assert registry.revision == revision
+
+
+async def test_no_key_shows_in_a_record(registry):
+    record = replace(await registry.admit(CHILD), access_key=SecretStr("topsecret"), device_id="d", since=datetime.now(UTC))
+    gateway = GatewayRecord(serial_number="S", mac=None, cloud_id=None, credentials=CREDENTIALS)
+    assert "topsecret" not in repr(record)
+    assert "k" * 32 not in repr(gateway)
+    assert "topsecret" not in repr(record.credentials(CREDENTIALS))
+    assert record.credentials(CREDENTIALS).access_key.get_secret_value() == "topsecret"

@@ -1,0 +1,103 @@
+import os
+import sqlite3
+import stat
+
+import pytest
+
+from gateway.errors import StoreError
+from gateway.state.store import MIGRATIONS, Store
+
+
+async def test_a_new_store_is_private_and_at_the_newest_schema(tmp_path):
+    async with Store(tmp_path / "deep" / "store.sqlite3") as store:
+        version = await store.transact(lambda db: db.execute("PRAGMA user_version").fetchone()[0])
+        assert version == len(MIGRATIONS)
+        for file in (tmp_path / "deep").iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
+
+
+async def test_a_store_that_others_can_read_is_made_private(tmp_path, caplog):
+    path = tmp_path / "store.sqlite3"
+    async with Store(path):
+        pass
+    path.chmod(0o644)
+    async with Store(path):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "could be read by others" in caplog.text
+
+
+async def test_a_transaction_that_raises_leaves_nothing_behind(tmp_path):
+    async with Store(tmp_path / "s.sqlite3") as store:
+
+        def work(db):
+            db.execute("INSERT INTO gateway (only_row, serial_number) VALUES (1, 'x')")
+            raise ValueError
+
+        with pytest.raises(ValueError):  # noqa: PT011 - raised above
+            await store.transact(work)
+        assert await store.transact(lambda db: db.execute("SELECT COUNT(*) FROM gateway").fetchone()[0]) == 0
+
+
+async def test_what_was_committed_is_there_after_reopening(tmp_path):
+    path = tmp_path / "s.sqlite3"
+    async with Store(path) as store:
+        await store.transact(lambda db: db.execute("INSERT INTO gateway (only_row, serial_number) VALUES (1, 'x')") and None)
+    async with Store(path) as store:
+        assert await store.transact(lambda db: db.execute("SELECT serial_number FROM gateway").fetchone()[0]) == "x"
+
+
+async def test_a_store_of_a_newer_gateway_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "s.sqlite3"
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 999")
+    with pytest.raises(StoreError, match="newer gateway"):
+        await Store(path).__aenter__()
+
+
+async def test_a_file_that_is_no_store_is_refused_with_a_way_out(tmp_path):
+    path = tmp_path / "s.sqlite3"
+    path.write_text("this is a shopping list, not a database, and it is long enough to be read as one" * 20)
+    with pytest.raises(StoreError, match="backup"):
+        await Store(path).__aenter__()
+
+
+async def test_a_directory_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"file/s\.sqlite3"):
+        await Store(tmp_path / "file" / "s.sqlite3").__aenter__()
+
+
+async def test_two_gateways_cannot_share_a_store(tmp_path):
+    path = tmp_path / "s.sqlite3"
+    async with Store(path, sole=True):
+        with pytest.raises(StoreError, match=f"in use by another gateway .pid {os.getpid()}"):
+            await Store(path, sole=True).__aenter__()
+        async with Store(path):  # a look from the command line is no second gateway
+            pass
+    async with Store(path, sole=True):
+        pass
+
+
+async def test_a_write_from_outside_is_noticed(tmp_path):
+    path = tmp_path / "s.sqlite3"
+    async with Store(path) as inside, Store(path) as outside:
+        before = await inside.changed_outside()
+        await inside.transact(lambda db: db.execute("INSERT INTO gateway (only_row, serial_number) VALUES (1, 'x')") and None)
+        assert await inside.changed_outside() == before
+        await outside.transact(lambda db: db.execute("UPDATE gateway SET serial_number = 'y'") and None)
+        assert await inside.changed_outside() != before
+
+
+async def test_a_full_disk_is_a_store_error(tmp_path):
+    async with Store(tmp_path / "s.sqlite3") as store:
+        await store.transact(lambda db: db.execute("PRAGMA max_page_count = 20") and None)
+        with pytest.raises(StoreError, match="full"):
+            await store.transact(
+                lambda db: (
+                    db.executemany(
+                        "INSERT INTO losses VALUES (?, 'w', 'a', 'b', 1)", [("x" * 500 + str(i),) for i in range(2000)]
+                    )
+                    and None
+                )
+            )
+        assert await store.transact(lambda db: db.execute("SELECT COUNT(*) FROM losses").fetchone()[0]) == 0
