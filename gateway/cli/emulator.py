@@ -25,7 +25,7 @@ def emulator(
     *,
     host: Annotated[
         str, typer.Option(help="Address to listen on. 0.0.0.0 opens it to the network: it asks nobody for a password.")
-    ] = ("127.0.0.1"),
+    ] = "127.0.0.1",
     entry_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the entry server, where devices register; 0: any.")
     ] = 8080,

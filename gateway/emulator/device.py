@@ -1,0 +1,187 @@
+"""The nouns of the emulated cloud: a device with everything that Xyte keeps about it. Nothing here decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, TypeAlias
+
+Value: TypeAlias = bool | int | float | str
+CommandStatus: TypeAlias = Literal["pending", "in_progress", "done", "failed"]
+LicenceAction: TypeAlias = Literal["add", "remove", "update"]
+LicenceState: TypeAlias = Literal["pending", "inuse", "removed", "error"]
+IncidentOrigin: TypeAlias = Literal["device", "customer", "rule"]
+Kinship: TypeAlias = Literal["stand-alone", "controlled", "smart"]
+"""Registered by itself without a parent, by its parent, or by itself under a parent (section 4)."""
+
+
+@dataclass(slots=True, kw_only=True)
+class QueuedCommand:
+    """What an operator wants the device to do, from queueing to its outcome (section 6)."""
+
+    id: int | str
+    name: str
+    parameters: dict[str, object] | None
+    queued_at: datetime
+    expires_at: datetime | None = None
+    """When the server itself gives it up as failed; `None` is never."""
+    tunnel: dict[str, object] | None = None
+    """One-session credentials of a tunnel command (section 6.5)."""
+    status: CommandStatus = "pending"
+    message: str | None = None
+    """The device's words, or the server's when it gave up."""
+    ended_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Neither done nor failed."""
+        return self.ended_at is None
+
+
+@dataclass(slots=True, kw_only=True)
+class Configuration:
+    """The device's configuration and its counter (section 7). Version 0: never configured."""
+
+    version: int = 0
+    values: dict[str, object] = field(default_factory=dict)
+    last_updated: datetime
+    applied_version: int | None = None
+    """What the device confirmed with Update Device."""
+
+    def write(self, values: Mapping[str, object], now: datetime) -> int:
+        """Replace the configuration, and return its new version."""
+        self.values, self.last_updated = dict(values), now
+        self.version += 1
+        return self.version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """Where a claimed device is (section 8.5)."""
+
+    name: str = "Unsorted"
+    location_name: str | None = None
+    latitude: float = 0.0
+    longitude: float = 0.0
+    utc_offset_minutes: int = 0
+    temperature_units: str = "celsius"
+    maintenance: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Licence:
+    """One licence and the change of it that the device has to carry out while it is pending (section 9)."""
+
+    id: str
+    data: str
+    signature: str
+    action: LicenceAction = "add"
+    state: LicenceState = "pending"
+    error: str | None = None
+    expires_at: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Incident:
+    """Something that is wrong, as device, customer or rule opened it (section 11)."""
+
+    id: str
+    title: str
+    issue: str
+    priority: int
+    description: str | None
+    origin: IncidentOrigin
+    created_at: datetime
+    updated_at: datetime
+    is_open: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened (section 11.5)."""
+
+    name: str
+    category: str
+    at: datetime
+    keys: dict[str, int | str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Device:
+    """One registered device, child or not."""
+
+    id: str
+    access_key: str = field(repr=False)
+    model_id: str
+    kinship: Kinship
+    parent_id: str | None = None
+    sn: str | None = None
+    mac: str | None = None
+    cloud_id: str | None = None
+    name: str | None = None
+    sub_model: str | None = None
+    firmware_version: str
+    host_address: str | None = None
+    details: dict[str, object] = field(default_factory=dict)
+    registered_at: datetime
+    last_seen: datetime | None = None
+    """The last call of this device; `None` before the first."""
+    state: dict[str, Value] = field(default_factory=dict)
+    """The merged telemetry with the key `status`; empty before the first message."""
+    claimed: str | None = None
+    """The customer's name; `None` while nobody claimed it."""
+    space: Space | None = None
+    space_changes: int = 0
+    """How often the device got another space, in all its lives as a claimed device."""
+    applied_space_version: int | None = None
+    info_changes: int = 0
+    config: Configuration
+    commands: list[QueuedCommand] = field(default_factory=list)
+    """Oldest first; the ended ones stay, as history."""
+    licences: list[Licence] = field(default_factory=list)
+    incidents: list[Incident] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    settings: dict[str, object] = field(default_factory=dict)
+    """What Set Cloud Settings set (section 8.4)."""
+    awaits_replacement: bool = False
+    """The customer pressed Replace Device: a registration with the same ids takes this device over."""
+    spurious_refusals: int = 0
+
+    @property
+    def space_data_version(self) -> int:
+        """0 while unclaimed, above it and rising when claimed (section 3.4)."""
+        return self.space_changes if self.claimed else 0
+
+    def settle(self, customer: str, space: Space) -> None:
+        """Belong to this customer, in this space."""
+        self.claimed, self.space = customer, space
+        self.space_changes += 1
+        self.info_changes += 1
+
+    def unsettle(self) -> None:
+        """Belong to nobody, nowhere."""
+        self.claimed = self.space = None
+        self.info_changes += 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """A file that the manufacturer published for a model (section 10.3)."""
+
+    id: str
+    model_id: str
+    name: str
+    url: str
+    version: str
+    file_type: str = "firmware"
+    desc: str | None = None
+    public_notes: str | None = None
+    checksum: str | None = None
+    signature: str | None = None
+    created_at: datetime
+
+
+def iso(moment: datetime) -> str:
+    """Return a moment as Xyte writes it: `2025-02-03T04:05:06.000Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

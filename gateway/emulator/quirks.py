@@ -1,0 +1,147 @@
+"""The points where the reference leaves Xyte's behaviour open, each one a switch (device API reference, section 17)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Created: TypeAlias = Literal[200, 201]
+
+
+class BadQuirk(ValueError):
+    """There is no such quirk, or it cannot have that value; the text says which and what it could be."""
+
+
+class Quirks(BaseModel):
+    """How this Xyte behaves where the reference is silent or its sources disagree. The defaults are the reference's own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    model_api_version: Literal["1.0.0", "1.0.1", "1.0.2", "1.0.3", "1.0.4", "1.0.5", "1.0.6", "1.0.7"] = "1.0.7"
+    """0.2: the Model API version of every device model."""
+
+    registration_status: Created = 201
+    """17.1: the status of a successful registration: device, child, bulk."""
+    telemetry_status: Created = 201
+    """17.1: the status of accepted telemetry: single, children, mass."""
+    dump_status: Created = 201
+    """17.1: the status of a stored dump."""
+    space_status: Created = 200
+    """17.1: the status of Get Space Info."""
+    strict_child_fields: bool = False
+    """17.2: Register Child Device answers 400 to any field outside the prose table, `sub_model` among them."""
+    child_hub_url: bool = False
+    """17.3: Register Child Device also tells the `hub_url`."""
+    parent_key_opens_children: bool = False
+    """17.4: a parent's key is good on its children's own paths."""
+    child_registration_needs_key: bool = True
+    """17.5: Register Child Device wants the parent's key."""
+    deleted_answer: Literal["unauthorised", "not-found", "error-in-2xx"] = "unauthorised"
+    """17.6: what a deleted device hears: 401, 404 `Not found`, or 200 with `{"error": "Not found"}`."""
+    foreign_child: Literal["not-found", "not-authorized", "omitted"] = "not-found"
+    """17.7: the entry of a deleted or foreign child in the answer to Send Child Telemetries."""
+    set_config_body: Literal["either", "bare", "wrapped"] = "either"
+    """17.8: whether Set Config takes the bare configuration, one wrapped in `config`, or both."""
+    set_config_bumps: Literal["always", "on-change"] = "always"
+    """17.9: when Set Config raises the version."""
+    config_version_type: Literal["either", "string", "number"] = "either"
+    """17.10: what Update Device takes as `config_version` and `space_version`."""
+    command_flag: Literal["until-terminal", "while-pending"] = "until-terminal"
+    """17.11: how long telemetry answers `command: true`."""
+    command_id: Literal["uuid", "integer"] = "uuid"
+    """17.12: the form of the ids of commands queued from now on."""
+    bulk_register: Literal["array", "missing"] = "array"
+    """17.13: Bulk Register answers an array in request order, or is not there at all (404)."""
+    events_on_entry: bool = False
+    """17.14: Add Event is also served by the entry server."""
+    parent_deletion: Literal["deletes-children", "orphans-children"] = "deletes-children"
+    """17.15: what happens to the children of a deleted device."""
+    repeated_child: Literal["another", "same"] = "another"
+    """17.16: Register Child Device with a known `sn`: another device, or the same one with the same key."""
+    parent_unclaiming: Literal["keeps-children", "deletes-children"] = "keeps-children"
+    """17.17: what happens to the children of an unclaimed device."""
+    child_before_claim: Literal["allowed", "refused"] = "allowed"
+    """17.18: whether an unclaimed parent may register children (422 when refused)."""
+    children_per_parent: int = Field(default=0, ge=0)
+    """17.19: how many children one parent may have; 0 is no limit. 422 beyond it."""
+    spurious_401: int = Field(default=0, ge=0)
+    """17.20: so many authorised calls of each device are answered 401 all the same."""
+    rate_limit: int = Field(default=0, ge=0)
+    """17.21: calls of one device within 30 s; 0 is no limit. 429 beyond it."""
+    retry_after: bool = False
+    """17.21: a 429 says in `Retry-After` how many seconds to wait."""
+    info_version: Literal["constant", "counts"] = "constant"
+    """17.22: whether `info_version` stays 0 or counts the changes of the device's info."""
+    dump_body: Literal["either", "raw", "multipart"] = "either"
+    """17.23: whether a multipart dump is taken apart, and whether a raw one is taken at all."""
+    delete_status: Literal[200, 204] = 200
+    """17.24: the status of Delete Device; 204 has no body."""
+    pending_commands_device_id: bool = True
+    """17.26: Get Commands with Children tells whose each command is."""
+    bulk_refreshes_parent: bool = True
+    """17.27: Send Child Telemetries refreshes the parent's `last_seen`."""
+    details_update: Literal["replace", "merge"] = "replace"
+    """17.28: what Update Device does with `details`."""
+    telemetry_message: Literal["ignored", "refused"] = "ignored"
+    """17.29: what becomes of a telemetry's `message` (422 when refused)."""
+
+    strict_values: bool = False
+    """5.1: telemetry numbers beyond 32 bits and strings beyond 1000 bytes are a 422."""
+    hub_url_form: Literal["url", "bare", "slash"] = "url"
+    """1: `hub_url` as a URL, as a bare host name without a scheme, or with a slash at its end."""
+    license_form: Literal["object", "array", "booleans"] = "object"
+    """9.1: Get License answers an object, an array of one, or an object with `add`/`remove`/`update` and `expired_at`."""
+
+    def since(self, version: str) -> bool:
+        """Return whether the models have at least this Model API version (section 0.2)."""
+        return self.model_api_version >= version
+
+    def changed(self, changes: Mapping[str, object]) -> Quirks:
+        """Return these quirks with some of them set anew.
+
+        Raises:
+            BadQuirk: a name or a value is not one of the above.
+        """
+        try:
+            return Quirks.model_validate({**self.model_dump(), **changes})
+        except ValidationError as error:
+            raise BadQuirk("; ".join(_sentence(problem["loc"], problem["msg"]) for problem in error.errors())) from error
+
+    @classmethod
+    def parse(cls, words: Iterable[str]) -> Quirks:
+        """Return the defaults with what each `NAME=VALUE` word says.
+
+        Raises:
+            BadQuirk: a word has no `=`, or its name or value is not one of the above.
+        """
+        changes: dict[str, object] = {}
+        for word in words:
+            name, equals, value = word.partition("=")
+            if not equals:
+                raise BadQuirk(f"{word}: write NAME=VALUE")
+            changes[name.strip()] = _plain(value.strip())
+        return cls().changed(changes)
+
+    def told(self) -> list[dict[str, object]]:
+        """Return name, value, default and meaning of every quirk, for people."""
+        return [
+            {"name": name, "value": getattr(self, name), "default": field.default, "about": field.description}
+            for name, field in type(self).model_fields.items()
+        ]
+
+
+def _sentence(location: tuple[int | str, ...], message: str) -> str:
+    name = ".".join(map(str, location))
+    if name not in Quirks.model_fields:
+        return f"{name}: no such quirk; there are {', '.join(Quirks.model_fields)}"
+    return f"{name}: {message}"
+
+
+def _plain(value: str) -> object:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value

@@ -1,0 +1,157 @@
+"""What a telemetry message may say, how it changes a device's state, and the eight flags that answer it (section 5)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.emulator.calls import Answer, Form, Refused, Request
+from gateway.emulator.cloud import Cloud
+from gateway.emulator.commands import next_command
+from gateway.emulator.device import Device, Value
+from gateway.emulator.dumps import latest_firmware
+from gateway.emulator.forms import INT32, optional_flag, optional_time, required_choice
+from gateway.emulator.journal import AcceptedTelemetry
+
+STATUS_WORDS = ("online", "offline", "error")
+DEVICES_PER_CALL = 100
+MESSAGE_BYTES = 128 * 1024
+STRING_BYTES = 1000
+FLOAT32_MAX = 3.4028234663852886e38
+"""The largest finite number of IEEE 754 binary32."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One checked telemetry message."""
+
+    status: str
+    at: datetime | None
+    override: bool
+    values: dict[str, Value | None]
+
+
+def send(cloud: Cloud, device: Device, request: Request) -> Answer:
+    """Take one message of the device itself (section 5.1)."""
+    accept(cloud, device, read_message(cloud, request.form(), size=len(request.body)))
+    return Answer(cloud.quirks.telemetry_status, flags(cloud, device))
+
+
+def send_for_children(cloud: Cloud, request: Request) -> Answer:
+    """Take a message for each of up to 100 children of one parent, with the parent's key (section 5.3)."""
+    parent = cloud.authorise(request.device_id, request.authorization, is_sign_of_life=cloud.quirks.bulk_refreshes_parent)
+    entries = _entries(request)
+    own = {child.id: child for child in cloud.children(parent)}
+    if cloud.quirks.foreign_child == "omitted":
+        entries = {device_id: entry for device_id, entry in entries.items() if device_id in own}
+    return _answer_each(cloud, {device_id: (own.get(device_id), entry) for device_id, entry in entries.items()}, _foreign(cloud))
+
+
+def send_mass(cloud: Cloud, request: Request) -> Answer:
+    """Take a message for each of up to 100 devices, each with its own key as `access_token` (section 5.4)."""
+    entries = _entries(request)
+    return _answer_each(
+        cloud,
+        {device_id: (_holder(cloud, device_id, entry), entry) for device_id, entry in entries.items()},
+        "Invalid access token",
+    )
+
+
+def read_message(cloud: Cloud, form: object, *, size: int) -> Message:
+    """Return the checked message of `size` bytes; 422 with the documented text when it breaks a rule."""
+    if size > MESSAGE_BYTES:
+        raise Refused(422, "Message is too large")
+    if not isinstance(form, dict) or not isinstance(values := form.get("telemetries"), dict):
+        raise Refused(422, "Missing 'telemetries' object")
+    if cloud.quirks.telemetry_message == "refused" and "message" in form:
+        raise Refused(422, "Unknown field: message")
+    for key, value in values.items():
+        _check_value(key, value, strict=cloud.quirks.strict_values)
+    return Message(
+        status=required_choice(form, "status", STATUS_WORDS),
+        at=optional_time(form, "timestamp"),
+        override=optional_flag(form, "override"),
+        values=values,
+    )
+
+
+def accept(cloud: Cloud, device: Device, message: Message) -> None:
+    """Merge a message into the device's state, in the order of arrival: `null` deletes, `override` starts afresh."""
+    state = {} if message.override else dict(device.state)
+    for key, value in message.values.items():
+        if value is None:
+            state.pop(key, None)
+        else:
+            state[key] = value
+    device.state = {**state, "status": message.status}
+    now = device.last_seen = cloud.clock()
+    cloud.journal.record_telemetry(
+        device.id,
+        AcceptedTelemetry(
+            received_at=now, at=message.at or now, status=message.status, values=message.values, override=message.override
+        ),
+    )
+
+
+def flags(cloud: Cloud, device: Device) -> dict[str, object]:
+    """Return what the answer to a telemetry message tells its device (section 5.1)."""
+    firmware = latest_firmware(cloud, device)
+    waiting = next_command(device, cloud.clock())
+    return {
+        "config_version": device.config.version,
+        "command": waiting is not None and (cloud.quirks.command_flag == "until-terminal" or waiting.status == "pending"),
+        "new_licenses": any(licence.state == "pending" for licence in device.licences),
+        "info_version": device.info_changes if cloud.quirks.info_version == "counts" else 0,
+        "latest_fw_version": firmware.version if firmware else None,
+        "latest_fw_file_id": firmware.id if firmware else None,
+        "space_data_version": device.space_data_version,
+        "success": True,
+    }
+
+
+def _entries(request: Request) -> Form:
+    entries = request.form()
+    if len(entries) > DEVICES_PER_CALL:
+        raise Refused(422, f"At most {DEVICES_PER_CALL} devices in one call")
+    return entries
+
+
+def _holder(cloud: Cloud, device_id: str, entry: object) -> Device | None:
+    token = entry.get("access_token") if isinstance(entry, dict) else None
+    try:
+        return cloud.authorise(device_id, token if isinstance(token, str) else None)
+    except Refused:
+        return None
+
+
+def _foreign(cloud: Cloud) -> str:
+    return "Not authorized" if cloud.quirks.foreign_child == "not-authorized" else "Not found"
+
+
+def _answer_each(cloud: Cloud, entries: dict[str, tuple[Device | None, object]], stranger: str) -> Answer:
+    """Take each entry on its own; 422 when one of them was bad, and the good ones are taken all the same."""
+    answers = {device_id: _accept_or_error(cloud, device, entry, stranger) for device_id, (device, entry) in entries.items()}
+    is_bad = any("error" in answer for answer in answers.values())
+    return Answer(422 if is_bad else cloud.quirks.telemetry_status, answers)
+
+
+def _accept_or_error(cloud: Cloud, device: Device | None, entry: object, stranger: str) -> dict[str, object]:
+    if device is None:
+        return {"error": stranger}
+    try:
+        accept(cloud, device, read_message(cloud, entry, size=len(json.dumps(entry))))
+    except Refused as refusal:
+        return {"error": refusal.error}
+    return flags(cloud, device)
+
+
+def _check_value(key: str, value: object, *, strict: bool) -> None:
+    if not isinstance(value, str | int | float | None):
+        raise Refused(422, f"Common telemetries.{key} must be string, number or boolean")
+    if strict and isinstance(value, str) and len(value.encode()) > STRING_BYTES:
+        raise Refused(422, f"Common telemetries.{key} is too long (maximum is {STRING_BYTES} bytes)")
+    if strict and isinstance(value, int) and value not in INT32:
+        raise Refused(422, f"Common telemetries.{key} must be a 32-bit integer")
+    if strict and isinstance(value, float) and abs(value) > FLOAT32_MAX:
+        raise Refused(422, f"Common telemetries.{key} must be a 32-bit float")

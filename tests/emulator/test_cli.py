@@ -1,0 +1,162 @@
+"""The command `emulator` as a process: what it prints, how it ends, what it refuses."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+import trustme
+
+pytestmark = pytest.mark.enable_socket
+
+PROGRAM = """
+import importlib.util, pathlib, typer
+import gateway
+# The file alone, without the package around it: a broken neighbour command is not this test's business.
+spec = importlib.util.spec_from_file_location("command", pathlib.Path(gateway.__file__).parent / "cli" / "emulator.py")
+command = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(command)
+app = typer.Typer()
+app.command()(command.emulator)
+app()
+"""
+FORM = {
+    "hardware_key": "0f0e0d0c-1111-4222-8333-444455556666",
+    "cloud_id": "ZzQ7k3V9mT2xB8nL5pR1sW",
+    "sn": "GW-000123",
+    "firmware_version": "2.4.0",
+    "name": "Gateway [red]room\x1b[2J 12",
+}
+
+
+@asynccontextmanager
+async def started(*words, ports=("--entry-port", "0", "--hub-port", "0")):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        PROGRAM,
+        *ports,
+        *words,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def end(process, number):
+    began = time.monotonic()
+    process.send_signal(number)
+    output, errors = await asyncio.wait_for(process.communicate(), 5)
+    return process.returncode, time.monotonic() - began, output.decode(), errors.decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_it_prints_its_addresses_and_each_call_as_a_line_and_ends_at_once(session, number):
+    async with started() as process:
+        entry = (await process.stdout.readline()).split()[1].decode()
+        hub = (await process.stdout.readline()).split()[1].decode()
+        assert b"/_emulator/" in await process.stdout.readline()
+        async with session.post(f"{entry}/v1/devices", json=FORM) as answer:
+            device = await answer.json()
+        async with session.get(f"{hub}/v1/devices/{device['id']}/command", headers={"Authorization": "Bearer x"}) as answer:
+            assert answer.status == 401
+        async with session.post(f"{hub}/_emulator/faults", json={"kind": "slow", "seconds": 60}) as answer:
+            assert answer.status == 201
+        hanging = asyncio.ensure_future(session.get(f"{hub}/v1/devices/x/command"))
+        status, seconds, output, errors = await end(process, number)
+        with pytest.raises(aiohttp.ClientError):
+            await hanging
+    assert (status, errors) == (0, "")
+    assert seconds < 1
+    registered, refused, *_slow = output.splitlines()
+    assert registered.split()[1:] == ["Register", "Device", "Gateway", "[red]room?[2J", "12", f"({device['id'][:8]})", "201"]
+    assert refused.endswith("401  Not authorized")
+    assert device["access_key"] not in output
+    assert FORM["hardware_key"] not in output
+
+
+async def test_with_json_each_line_is_an_object(session, tmp_path):
+    async with started("--json", "--store", str(tmp_path / "world.json"), "--quirk", "registration_status=200") as process:
+        addresses = json.loads(await process.stdout.readline())
+        async with session.post(f"{addresses['entry_url']}/v1/devices", json=FORM) as answer:
+            assert answer.status == 200
+            device = await answer.json()
+        told = json.loads(await process.stdout.readline())
+        assert (told["call"], told["device"], told["status"]) == ("Register Device", device["id"], 200)
+        assert told["body"]["hardware_key"] == "***"
+        process.kill()
+    async with started("--store", str(tmp_path / "world.json")) as process:
+        lines = [(await process.stdout.readline()).decode() for _ in range(4)]
+    assert lines[3] == "1 devices are known from before\n"
+
+
+async def test_it_speaks_https_with_a_certificate(session, tmp_path):
+    certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(key)
+    for blob in issued.cert_chain_pems:
+        blob.write_to_path(certificate, append=True)
+    async with started("--json", "--certificate", str(certificate), "--private-key", str(key)) as process:
+        addresses = json.loads(await process.stdout.readline())
+        assert addresses["entry_url"].startswith("https://")
+        async with session.get(f"{addresses['hub_url']}/_emulator/", ssl=False) as answer:
+            assert answer.status == 200
+
+
+async def test_only_the_named_hardware_keys_and_models_exist(session):
+    words = ("--hardware-key", FORM["hardware_key"], "--model", "c2d1e0ff-0a0b-4c0d-8e0f-112233445566")
+    async with started("--json", *words) as process:
+        entry = json.loads(await process.stdout.readline())["entry_url"]
+        other = {**FORM, "hardware_key": "0f0e0d0c-1111-4222-8333-000000000000"}
+        async with session.post(f"{entry}/v1/devices", json=other) as answer:
+            assert answer.status == 400
+        async with session.post(f"{entry}/v1/devices", json=FORM) as answer:
+            device = await answer.json()
+        url, headers = f"{entry}/v1/devices/{device['id']}/children", {"Authorization": device["access_key"]}
+        child = {"model_id": "c2d1e0ff-0a0b-4c0d-8e0f-000000000000", "firmware_version": "1.0.0"}
+        async with session.post(url, json=child, headers=headers) as answer:
+            assert answer.status == 404
+
+
+async def test_a_port_in_use_is_said_clearly(emulator):
+    port = emulator.hub_url.rpartition(":")[2]
+    async with started(ports=("--entry-port", "0", "--hub-port", port)) as process:
+        output, errors = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 1
+    assert errors.decode() == f"The emulator stops: hub port {port} of 127.0.0.1: is in use\n"
+    assert output == b""
+
+
+async def test_a_broken_store_is_said_clearly(tmp_path):
+    (tmp_path / "world.json").write_text("nonsense")
+    async with started("--store", str(tmp_path / "world.json")) as process:
+        _, errors = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 1
+    assert "world.json: is not a store of the emulator" in errors.decode()
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--quirk", "nonsense=1"), "no such quirk"),
+        (("--certificate", "nowhere.pem"), "both --certificate and"),
+        (("--certificate", "nowhere.pem", "--private-key", "nowhere.key"), "No such file"),
+    ],
+)
+async def test_a_wrong_option_is_said_and_exits_with_2(words, complaint):
+    async with started(*words) as process:
+        _, errors = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 2
+    assert complaint in " ".join(errors.decode().replace("│", " ").split())
