@@ -83,8 +83,10 @@ class Agenda:
         _, key = heappop(self._queue)
         entry = self._entries[key]
         entry.taken = True
-        if entry.next_step is not Read:
-            return entry.next_step(key)
+        if entry.next_step is Identify:
+            return Identify(key)
+        if entry.next_step is Plan:
+            return Plan(key)
         return Read(key, frozenset(group for group, due in entry.due.items() if due <= now))
 
     def next_at(self) -> float | None:

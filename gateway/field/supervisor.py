@@ -281,22 +281,28 @@ class Supervisor:
 
     def _follow_registry(self) -> None:
         """Bring the agenda up to date with who lives on this bus."""
-        if self._revision == self._registry.revision:
-            return
+        changed = self._registry.changed_since(self._revision)
         self._revision = self._registry.revision
-        here = {
-            key: record.child
-            for key, record in self._registry.children.items()
-            if record.child.adapter == self.entry and record.child.bus == self.bus and record.state is not ChildState.DELETED
-        }
-        for key in [key for key, child in self._roster.items() if here.get(key) != child]:
-            self._agenda.remove(key)
-        for key, child in here.items():
-            if self._roster.get(key) != child:
-                self._agenda.add(key, monotonic())
-                if key in self._roster and self._availability.of(key).reach is Reach.REACHABLE:
-                    self._agenda.confirmed(key, monotonic())
-        self._roster = here
+        for key in changed:
+            before, child = self._roster.get(key), self._resident(key)
+            if child == before:
+                continue
+            if child is None:
+                del self._roster[key]
+                self._agenda.remove(key)
+                continue
+            self._roster[key] = child
+            self._agenda.add(key, monotonic())
+            if before is not None and self._availability.of(key).reach is Reach.REACHABLE:
+                self._agenda.confirmed(key, monotonic())
+
+    def _resident(self, key: str) -> ChildDevice | None:
+        """Return the child if it is to be spoken with on this bus."""
+        record = self._registry.children.get(key)
+        if record is None or record.state is ChildState.DELETED:
+            return None
+        child = record.child
+        return child if (child.adapter, child.bus) == (self.entry, self.bus) else None
 
 
 class _Uplink:

@@ -106,6 +106,7 @@ class Registry:
         self._children: dict[str, ChildRecord] = {}
         self._met: dict[str, Met] = {}
         self._by_device_id: dict[str, str] = {}
+        self._changed_at: dict[str, int] = {}  # child -> revision, the latest change last
         self.revision = 0
         """Counts up with each change, so that a reader can tell whether to look again."""
         self.changed = asyncio.Condition()
@@ -130,13 +131,23 @@ class Registry:
         key = self._by_device_id.get(device_id)
         return None if key is None else self._children[key]
 
+    def changed_since(self, revision: int) -> list[str]:
+        """Return the keys of the children that were changed, added or removed after this revision."""
+        changed: list[str] = []
+        for key in reversed(self._changed_at):
+            if self._changed_at[key] <= revision:
+                break
+            changed.append(key)
+        return changed
+
     async def load(self) -> None:
         """Read everything from the store, also again after another process wrote to it."""
         gateway, children, met = await self._store.transact(_read_all)
+        before, self._children = self._children, {record.child.key: record for record in children}
         self._gateway = gateway
-        self._children = {record.child.key: record for record in children}
         self._met = {one.key: one for one in met}
-        await self._tell()
+        self._by_device_id = {record.device_id: key for key, record in self._children.items() if record.device_id is not None}
+        await self._tell(*(key for key in before | self._children if before.get(key) != self._children.get(key)))
 
     async def keep_gateway(self, record: GatewayRecord) -> None:
         """Store the gateway's identity or credentials."""
@@ -169,9 +180,7 @@ class Registry:
     async def keep_all(self, records: list[ChildRecord]) -> None:
         """Store what has become of several children, all or none."""
         await self._store.transact(lambda db: _write_children(db, records))
-        for record in records:
-            self._children[record.child.key] = record
-        await self._tell()
+        await self._put(*records)
 
     async def meet(self, adapter: str, bus: str, found: Found, why: str) -> None:
         """Remember a device that is no child, and why; a person's decision about it stays."""
@@ -197,13 +206,22 @@ class Registry:
         await self._tell()
         return True
 
-    async def _put(self, record: ChildRecord) -> None:
-        self._children[record.child.key] = record
-        await self._tell()
+    async def _put(self, *records: ChildRecord) -> None:
+        for record in records:
+            key = record.child.key
+            before = self._children.get(key)
+            if before is not None and before.device_id is not None:
+                self._by_device_id.pop(before.device_id, None)
+            if record.device_id is not None:
+                self._by_device_id[record.device_id] = key
+            self._children[key] = record
+        await self._tell(*(record.child.key for record in records))
 
-    async def _tell(self) -> None:
-        self._by_device_id = {r.device_id: key for key, r in self._children.items() if r.device_id is not None}
+    async def _tell(self, *keys: str) -> None:
         self.revision += 1
+        for key in keys:
+            self._changed_at.pop(key, None)
+            self._changed_at[key] = self.revision
         async with self.changed:
             self.changed.notify_all()
 

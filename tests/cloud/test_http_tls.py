@@ -1,0 +1,116 @@
+"""A key goes only to who can prove who it is, and what is wrong with a proof is said with what to do about it."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime
+
+import pytest
+import trustme
+from pydantic import SecretStr
+
+from gateway.cloud.client import CloudAccess, HttpHub
+from gateway.errors import HubUnreachable, SettingsError
+from gateway.hub import GatewayRegistration
+
+pytestmark = pytest.mark.enable_socket
+
+GATEWAY = GatewayRegistration(hardware_key=SecretStr("hardware-key-1"), serial_number="S", firmware_version="1.0.0")
+ANSWER = {"id": "d", "access_key": "k-1", "hub_url": "https://hub.example"}
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(ca, tmp_path):
+    path = tmp_path / "ca.pem"
+    ca.cert_pem.write_to_path(path)
+    return path
+
+
+def server_side(certificate) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
+
+
+async def refused(server, ca_file=None) -> HubUnreachable:
+    async with HttpHub(CloudAccess(entry_url=server.url, ca_file=ca_file)) as hub:
+        with pytest.raises(HubUnreachable) as caught:
+            await hub.register_device(GATEWAY)
+    assert server.arrived == []
+    assert not caught.value.maybe_done
+    return caught.value
+
+
+async def test_a_server_of_the_named_authority_is_trusted(serve, ca, ca_file):
+    async with serve(server_side(ca.issue_cert("localhost")), "localhost") as server:
+        server.answers(ANSWER, status=201)
+        async with HttpHub(CloudAccess(entry_url=server.url, ca_file=ca_file)) as hub:
+            assert (await hub.register_device(GATEWAY)).device_id == "d"
+
+
+async def test_an_authority_that_nobody_named_is_refused_with_the_setting_to_use(serve, ca):
+    async with serve(server_side(ca.issue_cert("localhost")), "localhost") as server:
+        problem = await refused(server)
+    assert "cannot be trusted" in str(problem)
+    assert "`ca_file`" in str(problem)
+
+
+async def test_another_authority_than_the_named_one_is_refused(serve, ca_file):
+    async with serve(server_side(trustme.CA().issue_cert("localhost")), "localhost") as server:
+        assert "`ca_file`" in str(await refused(server, ca_file))
+
+
+async def test_a_certificate_for_another_host_is_refused(serve, ca, ca_file):
+    async with serve(server_side(ca.issue_cert("other.example")), "localhost") as server:
+        assert "is for another host name" in str(await refused(server, ca_file))
+
+
+async def test_an_expired_certificate_is_refused_with_a_word_on_the_clock(serve, ca, ca_file):
+    expired = ca.issue_cert("localhost", not_before=datetime(2019, 1, 1, tzinfo=UTC), not_after=datetime(2020, 1, 1, tzinfo=UTC))
+    async with serve(server_side(expired), "localhost") as server:
+        problem = await refused(server, ca_file)
+    assert "has expired" in str(problem)
+    assert "clock" in str(problem)
+
+
+async def test_a_server_that_speaks_plain_http_on_a_tls_port_is_refused(serve):
+    async with serve() as server, HttpHub(CloudAccess(entry_url=server.url.replace("http://", "https://"))) as hub:
+        with pytest.raises(HubUnreachable, match="does not speak TLS") as caught:
+            await hub.register_device(GATEWAY)
+    assert server.arrived == []
+    assert not caught.value.maybe_done
+
+
+def test_the_systems_authorities_stay_trusted_beside_the_named_one(ca_file):
+    from gateway.cloud.http import tls_context
+
+    system = {certificate["serialNumber"] for certificate in ssl.create_default_context().get_ca_certs()}
+    both = {certificate["serialNumber"] for certificate in tls_context(ca_file).get_ca_certs()}
+    assert system < both
+    assert tls_context(ca_file).verify_mode is ssl.CERT_REQUIRED
+    assert tls_context(ca_file).check_hostname
+
+
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_a_ca_file_that_cannot_be_used_is_a_fault_of_the_settings(tmp_path, text):
+    path = tmp_path / "ca.pem"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        HttpHub(CloudAccess(ca_file=path))
+    assert caught.value.problems[0].where == "cloud.ca_file"
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "entry_url", ["http://entry.example", "ftp://entry.example", "https://", "https://u:p@entry.example", ""]
+)
+def test_an_entry_server_that_no_key_may_be_sent_to_is_a_fault_of_the_settings(entry_url):
+    with pytest.raises(SettingsError) as caught:
+        HttpHub(CloudAccess(entry_url=entry_url))
+    assert caught.value.problems[0].where == "cloud.entry_url"
