@@ -53,6 +53,8 @@ class Timing:
     confirm_revoked_after: timedelta = timedelta(seconds=5)
     look_outside_every: timedelta = timedelta(seconds=2)
     hub_backoff_first: timedelta = timedelta(seconds=1)
+    urgent_gap: timedelta = timedelta(seconds=3)
+    """Between two urgent samples of one child."""
     missing_bus_after: timedelta = timedelta(seconds=60)
     """A child whose bus has not appeared by then is reported offline."""
 
@@ -162,7 +164,7 @@ async def build(
         await outbox.load()
         availability, sampler = Availability(), Sampler()
         reception = Reception(registry, availability, policy=settings.admission.policy, models=settings.models)
-        reporter = Reporter(sampler, outbox, every=settings.cloud.telemetry_every)
+        reporter = Reporter(sampler, outbox, every=settings.cloud.telemetry_every, urgent_gap=timing.urgent_gap)
 
         def supervise(adapter: Adapter[Any], entry: str) -> Supervisor:
             return Supervisor(

@@ -14,7 +14,8 @@ from random import uniform
 from time import monotonic
 
 from gateway.errors import HubBusy, HubError, HubRejected, HubUnreachable, SettingsError, SettingsProblem
-from gateway.hub import Credentials, GatewayRegistration, Hub
+from gateway.hub import Credentials, GatewayRegistration, Hub, TelemetryMessage
+from gateway.models import Status
 from gateway.settings import Configuration
 from gateway.state.registry import GatewayRecord, Registry
 
@@ -72,7 +73,7 @@ def advice(error: HubError) -> str:
     if not isinstance(error, HubRejected):
         return f"{error}; it is tried again by itself"
     text = error.error.lower()
-    if "already" in text:
+    if _is_taken(error):
         return (
             f"{error}: the cloud has this gateway already, but its key is gone here. Delete it in the portal or press"
             " Replace Device there; registration is then retried by itself"
@@ -82,6 +83,10 @@ def advice(error: HubError) -> str:
     if error.status == 404:
         return f"{error}: the model that belongs to the hardware key does not exist (any more); check it in the Partner Portal"
     return f"{error}: the cloud refuses what this gateway says of itself; check [gateway] and the model in the Partner Portal"
+
+
+def _is_taken(error: HubError) -> bool:
+    return isinstance(error, HubRejected) and "already" in error.error.lower()
 
 
 def mac_of_machine(cards: Path = Path("/sys/class/net")) -> str | None:
@@ -144,10 +149,14 @@ class Enrolment:
             try:
                 credentials = await self._hub.register_device(self._registration(record))
             except HubError as error:
+                if _is_taken(error) and await self._former_still_work(record):
+                    record = replace(record, credentials=record.former_credentials, former_credentials=None)
+                    await self._registry.keep_gateway(record)
+                    continue
                 await self._wait_after(error)
                 record = self._record()
             else:
-                record = replace(record, credentials=credentials, told=self._about_us())
+                record = replace(record, credentials=credentials, former_credentials=None, told=self._about_us())
                 await self._registry.keep_gateway(record)
                 self.registered_at, self.problem = monotonic(), None
                 log.info("registered as %s (serial number %s)", credentials.device_id, record.serial_number)
@@ -155,9 +164,22 @@ class Enrolment:
         return record.credentials
 
     async def revoke(self) -> None:
-        """Forget the credentials: the gateway was deleted in the cloud. The identity stays."""
+        """Put the credentials aside: the gateway was deleted in the cloud. The identity stays."""
         log.warning("this gateway was deleted in the cloud; it registers anew under its old serial number")
-        await self._registry.keep_gateway(replace(self._record(), credentials=None))
+        record = self._record()
+        await self._registry.keep_gateway(replace(record, credentials=None, former_credentials=record.credentials))
+
+    async def _former_still_work(self, record: GatewayRecord) -> bool:
+        """The cloud says that it has this gateway, so it may have erred when it refused the key."""
+        if record.former_credentials is None:
+            return False
+        try:
+            await self._hub.send_telemetry(record.former_credentials, TelemetryMessage(status=Status.ONLINE, values={}))
+        except HubError:
+            return False
+        log.warning("the cloud had this gateway all along, and takes its former key again")
+        self.problem = None
+        return True
 
     async def tell_changes(self, parent: Credentials) -> None:
         """Bring the cloud's record of the gateway up to date after an update or a new name; one call, and only if needed."""

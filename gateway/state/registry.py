@@ -74,6 +74,8 @@ class GatewayRecord:
     mac: str | None
     cloud_id: str | None
     credentials: Credentials | None = None
+    former_credentials: Credentials | None = None
+    """Those that the hub refused, kept until new ones are there: should the hub have erred, they still work."""
     told: str | None = None
     """What the cloud was last told of the gateway (its name, version and sub-model), to see when it is behind."""
 
@@ -237,11 +239,16 @@ def _now() -> datetime:
 
 def _read_all(db: Transaction) -> tuple[GatewayRecord | None, list[ChildRecord], list[Met]]:
     gateway = None
-    for serial, mac, cloud_id, credentials, told in db.execute(
-        "SELECT serial_number, mac, cloud_id, credentials, told FROM gateway"
+    for serial, mac, cloud_id, credentials, former, told in db.execute(
+        "SELECT serial_number, mac, cloud_id, credentials, former_credentials, told FROM gateway"
     ):
         gateway = GatewayRecord(
-            serial_number=serial, mac=mac, cloud_id=cloud_id, credentials=_credentials_from(credentials), told=told
+            serial_number=serial,
+            mac=mac,
+            cloud_id=cloud_id,
+            credentials=_credentials_from(credentials),
+            former_credentials=_credentials_from(former),
+            told=told,
         )
     children = [
         ChildRecord(
@@ -280,8 +287,16 @@ def _read_all(db: Transaction) -> tuple[GatewayRecord | None, list[ChildRecord],
 
 def _write_gateway(db: Transaction, record: GatewayRecord) -> None:
     db.execute(
-        "INSERT OR REPLACE INTO gateway (only_row, serial_number, mac, cloud_id, credentials, told) VALUES (1, ?, ?, ?, ?, ?)",
-        (record.serial_number, record.mac, record.cloud_id, _credentials_text(record.credentials), record.told),
+        "INSERT OR REPLACE INTO gateway (only_row, serial_number, mac, cloud_id, credentials, former_credentials, told)"
+        " VALUES (1, ?, ?, ?, ?, ?, ?)",
+        (
+            record.serial_number,
+            record.mac,
+            record.cloud_id,
+            _credentials_text(record.credentials),
+            _credentials_text(record.former_credentials),
+            record.told,
+        ),
     )
 
 

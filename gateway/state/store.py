@@ -29,6 +29,7 @@ MIGRATIONS = (
         mac TEXT,
         cloud_id TEXT,
         credentials TEXT,
+        former_credentials TEXT,
         told TEXT
     ) STRICT;
     CREATE TABLE children (

@@ -31,7 +31,14 @@ async def reloaded(store):
 
 
 async def test_everything_survives_a_restart(registry, store):
-    gateway = GatewayRecord(serial_number="S", mac="02:00:00:00:00:01", cloud_id="c", credentials=CREDENTIALS, told="x")
+    gateway = GatewayRecord(
+        serial_number="S",
+        mac="02:00:00:00:00:01",
+        cloud_id="c",
+        credentials=CREDENTIALS,
+        former_credentials=CREDENTIALS,
+        told="x",
+    )
     await registry.keep_gateway(gateway)
     record = await registry.admit(CHILD)
     registered = replace(

@@ -1,0 +1,147 @@
+"""`xyte-gateway demo`: watch the main job being done."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from gateway.cli.common import EXIT_FAILED, AsJson, err, out, print_json
+from gateway.cli.logs import start_logging
+from gateway.cli.run import stop_on_signals
+from gateway.demo import Demo
+from gateway.demo import demo as demo_running
+from gateway.field.plugins import installed, usable
+
+REFRESH_SECONDS = 0.25
+
+
+def demo(
+    seconds: Annotated[float | None, typer.Option("--for", metavar="SECONDS", min=1, help="End by itself after so long.")] = None,
+    *,
+    as_json: AsJson = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the gateway's log.")] = False,
+) -> None:
+    """Start an emulated cloud, six simulated Modbus devices on TCP and on a serial line, and a gateway between them.
+
+    Shows live what arrives in the cloud. Ends with Ctrl-C, or by itself with --for; then the exit code is 0 only if gateway and
+    children were registered with the right sub-models, and every value in the cloud is one that was on the wire.
+    """
+    if verbose:
+        start_logging(as_json=as_json, verbose=False)
+    else:
+        logging.disable(logging.CRITICAL)
+    problems = asyncio.run(_run(seconds, as_json=as_json))
+    for problem in problems:
+        err.print(f"[bold red]error:[/] {problem}", markup=True)
+    if problems:
+        raise typer.Exit(EXIT_FAILED)
+
+
+async def _run(seconds: float | None, *, as_json: bool) -> list[str]:
+    stop = stop_on_signals()
+    async with demo_running(usable(installed())) as running:
+        if as_json:
+            await _wait(stop, seconds)
+        else:
+            await _show(running, stop, seconds)
+    if as_json:
+        print_json(_report(running))
+    problems = running.problems()
+    if not as_json and not problems:
+        count = sum(len(running.emulator.journal.telemetry(child.id)) for child in running.children.values())
+        out.print(
+            f"\n[green]All is well:[/] {len(running.children)} children, {count} samples, every value as it was on the wire."
+        )
+    return problems
+
+
+async def _wait(stop: asyncio.Event, seconds: float | None) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass
+
+
+async def _show(running: Demo, stop: asyncio.Event, seconds: float | None) -> None:
+    emulator = running.emulator
+    out.print(f"emulated cloud    entry {emulator.entry_url}  hub {emulator.hub_url}  control {emulator.hub_url}/_emulator/")
+    out.print("simulated plant   three units behind a Modbus TCP host, three on a serial line")
+    out.print(
+        "the gateway       scans both, registers what it finds, and speaks for it"
+        + ("" if seconds else "; Ctrl-C ends it")
+        + "\n"
+    )
+    if not sys.stdout.isatty():
+        await _wait(stop, seconds)
+        out.print(_picture(running))
+        return
+    with Live(get_renderable=lambda: _picture(running), console=out, refresh_per_second=1 / REFRESH_SECONDS):
+        await _wait(stop, seconds)
+
+
+def _picture(running: Demo) -> Group:
+    parent = running.parent
+    line = Text("not registered yet")
+    if parent is not None:
+        state = parent.state
+        line = Text(
+            f"{parent.name} [{parent.sub_model}] is {state.get('status', 'registered')}, up {state.get('uptime_seconds', 0)} s"
+        )
+    table = Table(
+        "child", "sub-model", "bus", "unit", "status", "samples", "latest values in the cloud", box=None, padding=(0, 2, 0, 0)
+    )
+    for (bus, unit), child in sorted(running.children.items(), reverse=True):
+        samples = len(running.emulator.journal.telemetry(child.id))
+        values = ", ".join(f"{metric} {_short(value)}" for metric, value in child.state.items() if metric != "status")
+        status = str(child.state.get("status", "registered"))
+        table.add_row(
+            *(child.name or "-", child.sub_model or "-", bus, str(unit), status, str(samples)),
+            Text(values, overflow="ellipsis", no_wrap=True),
+        )
+    calls = ", ".join(f"{name} {count}" for name, count in sorted(running.emulator.journal.calls().items()))
+    return Group(line, table, Text(f"calls: {calls or 'none yet'}", style="dim"))
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _report(running: Demo) -> dict[str, object]:
+    parent = running.parent
+    seconds = running.seconds_to_first_telemetry
+    return {
+        "parent": None
+        if parent is None
+        else {
+            "id": parent.id,
+            "name": parent.name,
+            "sub_model": parent.sub_model,
+            "serial_number": parent.sn,
+            "telemetry": parent.state,
+        },
+        "children": [
+            {
+                "id": child.id,
+                "name": child.name,
+                "sub_model": child.sub_model,
+                "adapter": "modbus",
+                "bus": bus,
+                "address": str(unit),
+                "serial_number": child.sn,
+                "telemetry": child.state,
+            }
+            for (bus, unit), child in sorted(running.children.items())
+        ],
+        "calls": dict(sorted(running.emulator.journal.calls().items())),
+        "seconds_to_first_telemetry": None if seconds is None else round(seconds, 3),
+        "problems": running.problems(),
+    }

@@ -1,0 +1,45 @@
+"""Modbus devices that need no hardware: units with live values, behind a TCP port or on a serial bus.
+
+They read the Modbus specification on their own and share no code with the Modbus adapter: a mistake in one shows in the other.
+"""
+
+from __future__ import annotations
+
+from gateway.testing.modbus.framing import Frame, Mbap, NotModbus, Rtu, crc16
+from gateway.testing.modbus.identification import Conformity, Identification, ServerId
+from gateway.testing.modbus.refusal import ExceptionCode, Refusal
+from gateway.testing.modbus.rtu import ModbusRtuBus
+from gateway.testing.modbus.signals import Constant, Counter, Encoding, Signal, SignalValue, Sine, Steps, Table, Wave, WordOrder
+from gateway.testing.modbus.tcp import ModbusTcpHost
+from gateway.testing.modbus.unit import ALL_FUNCTIONS, HEALTHY, Clock, Faults, Served, SimulatedUnit
+
+__all__ = [
+    "ALL_FUNCTIONS",
+    "HEALTHY",
+    "Clock",
+    "Conformity",
+    "Constant",
+    "Counter",
+    "Encoding",
+    "ExceptionCode",
+    "Faults",
+    "Frame",
+    "Identification",
+    "Mbap",
+    "ModbusRtuBus",
+    "ModbusTcpHost",
+    "NotModbus",
+    "Refusal",
+    "Rtu",
+    "Served",
+    "ServerId",
+    "Signal",
+    "SignalValue",
+    "SimulatedUnit",
+    "Sine",
+    "Steps",
+    "Table",
+    "Wave",
+    "WordOrder",
+    "crc16",
+]

@@ -1,0 +1,109 @@
+"""Simulated units on a serial bus: a pseudo-terminal whose other end is a port like any other."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import termios
+import tty
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Self
+
+from gateway.testing.modbus.framing import Frame, Rtu
+from gateway.testing.modbus.unit import SimulatedUnit
+from gateway.testing.modbus.wire import Wire, end
+
+BITS_PER_CHARACTER = 11
+"""Start, eight data, parity or a second stop, stop (Modbus over Serial Line V1.02, section 2.5.1)."""
+_SHORTEST_SILENCE_SECONDS = 0.02
+"""The operating system hands a client's frame over in pieces further apart than the 3.5 characters of a real line."""
+_CHUNK_BYTES = 4096
+_OUTPUT_SPEED = 5
+
+
+class ModbusRtuBus(Wire):
+    """A serial bus with Modbus units, open while entered. One client at a time, as on any port.
+
+    The bus is deaf for a client that has its port at another speed, as real units are. (Parity a pseudo-terminal does not know.)
+
+    Args:
+        units: who is on it.
+        baudrate: the speed of the line, in bits per second; one that termios has a name for.
+        paced: an exchange takes as long as it does on a line of this speed; else no time.
+
+    Raises:
+        ValueError: two units have the same id, or nobody knows this speed.
+    """
+
+    def __init__(self, units: Iterable[SimulatedUnit], *, baudrate: int = 19200, paced: bool = False) -> None:
+        super().__init__(
+            units,
+            Rtu(),
+            silence_seconds=max(frame_silence_seconds(baudrate), _SHORTEST_SILENCE_SECONDS),
+            has_broadcast=True,
+            wire_time=self._exchange_seconds,
+        )
+        self.baudrate = baudrate
+        self.paced = paced
+        self.port = ""
+        """The path of the device to open as a serial port; known once entered."""
+        self._speed = _termios_speed(baudrate)
+        self._master = self._slave = -1
+        self._conversations: tuple[asyncio.Task[None], ...] = ()
+
+    async def __aenter__(self) -> Self:
+        """Open the pseudo-terminal; its client end stays open too, so that a client may come and go."""
+        self._master, self._slave = os.openpty()
+        self.port = os.ttyname(self._slave)
+        os.set_blocking(self._master, False)
+        tty.setraw(self._slave)
+        _set_speed(self._slave, self._speed)
+        reader = asyncio.StreamReader()
+        asyncio.get_running_loop().add_reader(self._master, self._hear, reader)
+        self._conversations = (asyncio.create_task(self.converse(reader, self._send), name=f"modbus bus {self.port}"),)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Unplug the port: an open client gets an input/output error."""
+        asyncio.get_running_loop().remove_reader(self._master)
+        try:
+            await end(self._conversations)
+        finally:
+            os.close(self._master)
+            os.close(self._slave)
+
+    def _hear(self, reader: asyncio.StreamReader) -> None:
+        with suppress(BlockingIOError):
+            heard = os.read(self._master, _CHUNK_BYTES)
+            if termios.tcgetattr(self._slave)[_OUTPUT_SPEED] == self._speed:
+                reader.feed_data(heard)
+
+    async def _send(self, told: bytes) -> None:
+        """Put bytes on the wire; what nobody takes is lost, as on a wire."""
+        with suppress(BlockingIOError):
+            os.write(self._master, told)
+
+    def _exchange_seconds(self, request: Frame, told: bytes) -> float:
+        if not self.paced:
+            return 0
+        characters = len(Rtu().bytes_of(request)) + len(told)
+        return characters * BITS_PER_CHARACTER / self.baudrate + frame_silence_seconds(self.baudrate)
+
+
+def frame_silence_seconds(baudrate: int) -> float:
+    """Return the silence between two frames: 3.5 characters, fixed above 19200 bit/s (Serial Line V1.02, section 2.5.1.1)."""
+    return 3.5 * BITS_PER_CHARACTER / baudrate if baudrate <= 19200 else 0.00175
+
+
+def _termios_speed(baudrate: int) -> int:
+    speeds: Mapping[str, int] = vars(termios)
+    if f"B{baudrate}" not in speeds:
+        raise ValueError(f"no serial port has {baudrate} bit/s")
+    return speeds[f"B{baudrate}"]
+
+
+def _set_speed(port: int, speed: int) -> None:
+    attributes = termios.tcgetattr(port)
+    attributes[4] = attributes[5] = speed
+    termios.tcsetattr(port, termios.TCSANOW, attributes)

@@ -1,0 +1,94 @@
+"""Simulated units behind one TCP port, as behind a gateway: Modbus TCP, or RTU frames over TCP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Literal, Self, TypeAlias
+
+from gateway.testing.modbus.framing import Mbap, Rtu
+from gateway.testing.modbus.refusal import ExceptionCode
+from gateway.testing.modbus.unit import SimulatedUnit
+from gateway.testing.modbus.wire import Wire, end
+
+TcpFraming: TypeAlias = Literal["tcp", "rtu"]
+
+_RTU_OVER_TCP_SILENCE_SECONDS = 0.1
+"""TCP knows no silence: a gateway waits so long for the rest of a frame before it gives it up."""
+
+
+class ModbusTcpHost(Wire):
+    """A host with Modbus units, open while entered; any number of clients at once.
+
+    Args:
+        units: who answers behind it.
+        host: the address to listen on.
+        port: 0 takes a free one.
+        framing: `tcp` for Modbus TCP, `rtu` for RTU frames with checksums (and broadcasts) over TCP.
+        unknown_unit: the exception for a unit that is not there, 0A or 0B; `None` is silence.
+
+    Raises:
+        ValueError: two units have the same id.
+        OSError: on entering, when the port is taken.
+    """
+
+    def __init__(
+        self,
+        units: Iterable[SimulatedUnit],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        framing: TcpFraming = "tcp",
+        unknown_unit: ExceptionCode | None = None,
+    ) -> None:
+        is_rtu = framing == "rtu"
+        super().__init__(
+            units,
+            Rtu() if is_rtu else Mbap(),
+            silence_seconds=_RTU_OVER_TCP_SILENCE_SECONDS if is_rtu else None,
+            unknown_unit=unknown_unit,
+            has_broadcast=is_rtu,
+        )
+        self.host = host
+        self.port = port
+        """The port to connect to; known once entered."""
+        self._server: asyncio.Server | None = None
+        self._conversations: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        """Listen."""
+        self._server = await asyncio.start_server(self._accept, self.host, self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Stop listening and hang up on every client."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        await self.hang_up()
+
+    async def hang_up(self) -> None:
+        """Close the connection of every client, and go on listening: a host that restarts."""
+        await end(self._conversations)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversation = asyncio.create_task(self._serve(reader, writer), name=f"modbus client of port {self.port}")
+        self._conversations.add(conversation)
+        conversation.add_done_callback(self._conversations.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def send(told: bytes) -> None:
+            if writer.is_closing():
+                return
+            writer.write(told)
+            with suppress(ConnectionError):
+                await writer.drain()
+
+        try:
+            await self.converse(reader, send)
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()

@@ -1,0 +1,37 @@
+"""A gateway with many synthetic children in a process of its own, for tests that kill it. Ends with SIGTERM."""
+
+import asyncio
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from gateway.app import Timing, build
+from gateway.cli.run import stop_on_signals
+from gateway.settings import CloudSection, Configuration, GatewaySection, Settings, StoreSection, entry_from
+from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
+
+
+async def main(entry_url: str, store: Path, children: int) -> None:
+    bus = SyntheticBus([SyntheticDevice(f"{number:04}", f"{number:04}") for number in range(children)])
+    adapters = {"synthetic": SyntheticAdapter.on(bus)}
+    settings = Settings(
+        gateway=GatewaySection(mac="02:00:5e:10:00:01"),
+        cloud=CloudSection(
+            entry_url=entry_url, hardware_key=SecretStr("0f0e0d0c-1111-4222-8333-444455556666"), allow_plain_http=True,
+            telemetry_every=timedelta(seconds=5),
+        ),
+        store=StoreSection(path=store),
+        models={"meter": "c2d1e0ff-0a0b-4c0d-8e0f-112233445566"},
+    )  # fmt: skip
+    timing = Timing(registration_settles_in=timedelta(seconds=0.3), hub_backoff_first=timedelta(seconds=0.1))
+    async with build(
+        Configuration(None, settings, (entry_from({"type": "synthetic"}, adapters),)), adapters, timing=timing
+    ) as gateway:
+        os.write(1, b"running\n")
+        await gateway.run(stop_on_signals())
+
+
+asyncio.run(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))

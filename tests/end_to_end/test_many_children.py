@@ -1,0 +1,75 @@
+"""A thousand children through one session, and fifty kills that register nobody twice."""
+
+import asyncio
+import random
+import signal
+import sys
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
+
+pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(300)]
+
+CHILDREN = 1000
+KILLS = 50
+PROCESS = Path(__file__).with_name("gateway_process.py")
+
+
+def children_of(emulator):
+    return [device for device in emulator.cloud.devices.values() if device.parent_id is not None]
+
+
+async def test_a_thousand_children_take_at_most_twelve_calls_a_round(emulator, running, until):
+    bus = SyntheticBus([SyntheticDevice(f"{n:04}", f"{n:04}", poll_every=timedelta(seconds=4)) for n in range(CHILDREN)])
+    adapters = {"synthetic": SyntheticAdapter.on(bus)}
+    async with running(adapters, {"type": "synthetic"}, telemetry_every=timedelta(seconds=5)):
+        await until(lambda: len(children_of(emulator)) == CHILDREN, 90)
+        await until(lambda: all("power" in child.state for child in children_of(emulator)), 30)
+        parent = next(device for device in emulator.cloud.devices.values() if device.parent_id is None)
+
+        def rounds():
+            return len(emulator.journal.telemetry(parent.id))
+
+        await asyncio.sleep(0.5)
+        begun, before = rounds(), emulator.journal.calls()
+        await until(lambda: rounds() == begun + 2, 15)
+        await asyncio.sleep(2)  # let the second round's children follow
+        calls = emulator.journal.calls() - before
+    assert calls["Send Telemetry"] == 2
+    assert calls["Send Child Telemetries"] <= 20
+    assert calls.total() <= 2 * 12
+
+
+async def test_fifty_kills_register_no_child_twice(emulator, tmp_path, until):
+    chance = random.Random(11)
+    store = tmp_path / "store.sqlite3"
+
+    async def started():
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(PROCESS), emulator.entry_url, str(store), str(CHILDREN), stdout=asyncio.subprocess.PIPE
+        )
+        assert await asyncio.wait_for(process.stdout.readline(), 30) == b"running\n"
+        return process
+
+    progress = []
+    for _ in range(KILLS):
+        process = await started()
+        await asyncio.sleep(chance.uniform(0.0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        progress.append(len(children_of(emulator)))
+    assert progress == sorted(progress)
+    assert progress[KILLS // 4] > 0, "a kill does not send it back to the start"
+    process = await started()
+    await until(lambda: len(children_of(emulator)) >= CHILDREN, 120)
+    await until(lambda: all("power" in child.state for child in children_of(emulator)), 60)
+    process.terminate()
+    assert await asyncio.wait_for(process.wait(), 8) == 0
+    twice = [serial for serial, count in Counter(child.sn for child in children_of(emulator)).items() if count > 1]
+    assert twice == []
+    assert len(children_of(emulator)) == CHILDREN
+    assert sum(device.parent_id is None for device in emulator.cloud.devices.values()) == 1
