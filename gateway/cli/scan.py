@@ -131,4 +131,5 @@ def _show(found: list[dict[str, Any]], problems: list[dict[str, str]], *, eviden
         out.print(table)
     out.print(f"{len(found)} device{'' if len(found) == 1 else 's'} found")
     for problem in problems:
-        err.print(f"[bold red]error:[/] {escape(problem['bus'])}: {escape(problem['problem'])}")
+        text = problem["problem"] if problem["problem"].startswith(problem["bus"]) else f"{problem['bus']}: {problem['problem']}"
+        err.print(f"[bold red]error:[/] {escape(text)}")

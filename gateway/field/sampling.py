@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from gateway.field.availability import Change, Reach
@@ -35,29 +35,28 @@ class Sampler:
         self._children: dict[str, _Gathering] = {}
         self._silent: set[str] = set()
         self._urgent: set[str] = set()
+        self.readings_taken = 0
+        """How many values were taken in since the start."""
 
     @property
     def has_urgent(self) -> bool:
         """Something waits that is worth telling before the interval is over."""
         return bool(self._urgent)
 
-    def take(self, readings: Iterable[Reading]) -> None:
+    def take(self, readings: Sequence[Reading]) -> None:
         """Fold readings in. A child's first ones, and a changed value of an urgent metric, make its sample urgent."""
+        self.readings_taken += len(readings)
+        last, current, gathering = Reduce.LAST, "", _NOBODY
         for child, metric, value, at in readings:
-            gathering = self._children.get(child)
-            if gathering is None:
-                gathering = self._children[child] = _Gathering()
-            name = metric.name
-            if metric.reduce is Reduce.LAST:
-                gathering.values[name] = value
-            else:
-                _reduce(gathering, name, metric.reduce, value)
+            if child is not current:
+                current, gathering = child, self._gathering(child)
             gathering.at = at
-            if gathering.first or (metric.urgent and gathering.said.get(name, _NEVER) != value):
-                gathering.first = False
-                self._urgent.add(child)
+            if metric.reduce is not last:
+                _reduce(gathering, metric.name, metric.reduce, value)
+            else:
+                gathering.values[metric.name] = value
             if metric.urgent:
-                gathering.said[name] = value
+                self._heed(child, gathering, metric.name, value)
 
     def note(self, change: Change) -> None:
         """Take in that a child fell silent or is back: worth telling at once."""
@@ -95,6 +94,20 @@ class Sampler:
         self._silent.discard(child)
         self._urgent.discard(child)
 
+    def _gathering(self, child: str) -> _Gathering:
+        gathering = self._children.get(child)
+        if gathering is None:
+            gathering = self._children[child] = _Gathering()
+        if gathering.first:
+            gathering.first = False
+            self._urgent.add(child)
+        return gathering
+
+    def _heed(self, child: str, gathering: _Gathering, name: str, value: Value) -> None:
+        if gathering.said.get(name, _NEVER) != value:
+            gathering.said[name] = value
+            self._urgent.add(child)
+
     def _sample(self, key: str, at: datetime) -> Sample:
         gathering = self._children[key]
         sample = Sample(key, gathering.at or at, gathering.status, gathering.values)
@@ -104,6 +117,7 @@ class Sampler:
 
 
 _NEVER = object()
+_NOBODY = _Gathering()
 
 
 def _reduce(gathering: _Gathering, name: str, how: Reduce, value: Value) -> None:

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
+import modbus_points
 import simulated_host
 from comparison import Comparison
 from rich.console import Console
 from rich.table import Table
 
 BENCHMARKS: dict[str, Callable[[], Comparison]] = {
+    "modbus_points": modbus_points.compare,
     "simulated_host": simulated_host.compare,
 }
 

@@ -1,0 +1,145 @@
+"""The tests that every adapter has to pass. An author inherits them, gives them an adapter with a device, and is done.
+
+    class TestThermometer(AdapterContract):
+        @pytest.fixture
+        async def adapter(self):
+            async with thermometer_on_loopback() as port:
+                yield ThermometerAdapter(ThermometerSettings(type="thermometer", host="127.0.0.1", port=port))
+
+        absent_address = "nobody"
+
+Runs under pytest with pytest-asyncio in auto mode.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from gateway.adapter import Adapter, ChildDevice, Command, CommandRejected, DeviceUnreachable, Found, Progress
+from gateway.tasks import closed_after
+
+MODEL_ID = "00000000-0000-4000-8000-000000000001"
+
+
+class AdapterContract:
+    """What the supervisor relies on.
+
+    The `adapter` fixture yields one that is not open, on a bus where at least one device answers.
+    """
+
+    absent_address: ClassVar[str]
+    """An address at which nobody answers."""
+
+    async def test_a_bus_can_be_opened_again_and_again(self, adapter: Adapter[Any]) -> None:
+        for _ in range(3):
+            async with adapter:
+                pass
+
+    def test_the_bus_has_a_label_that_stays(self, adapter: Adapter[Any]) -> None:
+        assert adapter.bus
+        assert adapter.bus == adapter.bus
+
+    async def test_discovery_ends_and_finds_the_same_devices_each_time(self, adapter: Adapter[Any]) -> None:
+        async with adapter:
+            first, second = await discovered(adapter), await discovered(adapter)
+        assert first, "no device was found"
+        assert [found.identity for found in first] == [found.identity for found in second]
+        assert len({found.identity.key for found in first}) == len(first), "two devices share an identity"
+
+    async def test_a_device_comes_with_evidence(self, adapter: Adapter[Any]) -> None:
+        async with adapter:
+            assert all(found.evidence for found in await discovered(adapter))
+
+    async def test_discovery_can_be_given_up_half_way(self, adapter: Adapter[Any]) -> None:
+        async with adapter:
+            async with closed_after(adapter.discover()) as discovery:
+                assert isinstance(await anext(discovery), Found | Progress)
+            assert await discovered(adapter)
+
+    async def test_identify_meets_the_device_that_discovery_found(self, adapter: Adapter[Any]) -> None:
+        async with adapter:
+            for found in await discovered(adapter):
+                assert (await adapter.identify(found.address)).identity == found.identity
+
+    async def test_nobody_is_an_unreachable_device(self, adapter: Adapter[Any]) -> None:
+        async with adapter:
+            try:
+                found = await adapter.identify(self.absent_address)
+            except DeviceUnreachable as error:
+                assert str(error), "an operator wants to read why"
+            else:
+                raise AssertionError(f"{found} answers where nobody is")
+
+    async def test_all_groups_of_a_child_can_be_read(self, adapter: Adapter[Any]) -> None:
+        async with adapter:
+            for child in await children(adapter):
+                groups = adapter.poll_groups(child)
+                assert all(every > timedelta(0) for every in groups.values())
+                for group in groups:
+                    await self._check_readings(adapter, child, frozenset({group}))
+                await self._check_readings(adapter, child, frozenset(groups))
+
+    async def test_a_reading_that_is_given_up_leaves_the_bus_usable(self, adapter: Adapter[Any]) -> None:
+        async with adapter:
+            for child in [child for child in await children(adapter) if adapter.poll_groups(child)]:
+                due = frozenset(adapter.poll_groups(child))
+                async with closed_after(adapter.read(child, due)) as blocks:
+                    await anext(blocks)
+                cut_off = asyncio.ensure_future(anext(aiter(adapter.read(child, due))))
+                await asyncio.sleep(0)
+                cut_off.cancel()
+                await asyncio.gather(cut_off, return_exceptions=True)
+                await self._check_readings(adapter, child, due)
+
+    async def test_an_unknown_command_is_refused_with_a_reason(self, adapter: Adapter[Any]) -> None:
+        async with adapter:
+            child = (await children(adapter))[0]
+            try:
+                await adapter.execute(child, Command(1, child.key, "no such command", {}))
+            except CommandRejected as error:
+                assert str(error), "an operator wants to read why"
+            else:
+                raise AssertionError("it was carried out")
+
+    def test_every_setting_says_what_it_is_for(self, adapter: Adapter[Any]) -> None:
+        missing = [name for name, field in adapter.settings_model.model_fields.items() if not field.description]
+        assert not missing
+
+    def test_an_unknown_setting_is_an_error(self, adapter: Adapter[Any]) -> None:
+        assert adapter.settings_model.model_config.get("extra") == "forbid"
+
+    async def _check_readings(self, adapter: Adapter[Any], child: ChildDevice, due: frozenset[str]) -> None:
+        names: list[str] = []
+        async with closed_after(adapter.read(child, due)) as blocks:
+            async for readings in blocks:
+                assert {reading.child for reading in readings} <= {child.key}
+                assert all(reading.at.utcoffset() == timedelta(0) for reading in readings), "times are aware, UTC"
+                names += [reading.metric.name for reading in readings]
+        assert len(names) == len(set(names)), "a metric comes once"
+
+
+async def discovered(adapter: Adapter[Any]) -> list[Found]:
+    """Return every device that a whole discovery finds."""
+    async with closed_after(adapter.discover()) as discovery:
+        return [met async for met in discovery if isinstance(met, Found)]
+
+
+async def children(adapter: Adapter[Any]) -> list[ChildDevice]:
+    """Return every device that is found, as the child that it would be."""
+    return [
+        ChildDevice(
+            key=found.identity.key,
+            adapter=adapter.settings.name,
+            bus=adapter.bus,
+            address=found.address,
+            profile=found.profile,
+            family=found.family,
+            model_id=MODEL_ID,
+            sub_model=found.sub_model,
+            firmware_version=found.firmware_version,
+            name=found.name,
+        )
+        for found in await discovered(adapter)
+    ]

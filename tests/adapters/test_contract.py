@@ -1,0 +1,69 @@
+"""The contract suite, run on the adapters that come with the gateway and on the example in adapters/README.md."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+
+from adapters.modbus import ModbusAdapter
+from gateway.testing.contract import AdapterContract
+from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, SyntheticSettings
+from gateway.testing.modbus import ModbusRtuBus, ModbusTcpHost
+from gateway.testing.plant import rtu_units, tcp_units
+
+README = Path(__file__).parents[2] / "adapters" / "README.md"
+
+
+class TestSynthetic(AdapterContract):
+    absent_address = "nowhere"
+
+    @pytest.fixture
+    def adapter(self):
+        bus = SyntheticBus([SyntheticDevice("1", "a1"), SyntheticDevice("2", "a2")])
+        return SyntheticAdapter.on(bus)(SyntheticSettings(type="synthetic", name="synthetic"), bus)
+
+
+@pytest.mark.enable_socket
+class TestModbusTcp(AdapterContract):
+    absent_address = "9"
+
+    @pytest.fixture
+    async def adapter(self):
+        async with ModbusTcpHost(tcp_units()) as host:
+            settings = {"hosts": [f"127.0.0.1:{host.port}"], "units": "1-4", "timeout": 0.1, "scan_timeout": 0.05}
+            yield ModbusAdapter(ModbusAdapter.settings_model.model_validate({"type": "modbus", "name": "plant", **settings}))
+
+
+@pytest.mark.enable_socket
+class TestModbusRtu(AdapterContract):
+    absent_address = "9"
+
+    @pytest.fixture
+    async def adapter(self):
+        async with ModbusRtuBus(rtu_units()) as bus:
+            settings = {"lines": [{"port": bus.port, "parity": "N"}], "units": "1-4", "timeout": 0.2, "scan_timeout": 0.1}
+            yield ModbusAdapter(ModbusAdapter.settings_model.model_validate({"type": "modbus", "name": "cellar", **settings}))
+
+
+@pytest.mark.enable_socket
+class TestTheExampleOfTheReadme(AdapterContract):
+    absent_address = "2"
+
+    @pytest.fixture
+    async def adapter(self):
+        (source,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+        example: dict[str, object] = {"__name__": "acme_thermometer"}
+        exec(compile(source, str(README), "exec"), example)
+
+        async def serve(reader, writer):
+            while line := await reader.readline():
+                writer.write({b"SERIAL?\n": b"T-17\n", b"TEMP?\n": b"21.5\n"}[line])
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            yield example["ThermometerAdapter"](
+                example["ThermometerSettings"](type="thermometer", name="t", host="127.0.0.1", port=port)
+            )

@@ -1,0 +1,241 @@
+"""The commands as a person types them: a process each, real sockets and ptys, text and JSON."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.emulator import Emulator
+from gateway.testing.modbus import ModbusTcpHost
+from gateway.testing.plant import tcp_units
+
+pytestmark = pytest.mark.enable_socket
+
+COMMAND = Path(sys.executable).with_name("xyte-gateway")
+KEY = "0f0e0d0c-1111-4222-8333-444455556666"
+MODEL = "c2d1e0ff-0a0b-4c0d-8e0f-112233445566"
+
+
+@pytest.fixture
+def type_in(tmp_path):
+    """Run `xyte-gateway` with these arguments in an empty folder; returns exit code, output, errors."""
+
+    async def run(*arguments, **environment):
+        process = await asyncio.create_subprocess_exec(
+            COMMAND, *arguments, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **environment},
+        )  # fmt: skip
+        out, err = await asyncio.wait_for(process.communicate(), 60)
+        return process.returncode, out.decode(), err.decode()
+
+    return run
+
+
+@pytest.fixture
+async def plant():
+    async with ModbusTcpHost(tcp_units()) as host:
+        yield host
+
+
+@pytest.fixture
+async def cloud():
+    async with Emulator(hardware_keys=[KEY], models=[MODEL]) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def config(tmp_path, plant, cloud):
+    file = tmp_path / "gateway.toml"
+    file.write_text(
+        f"""\
+[gateway]
+mac = "02:00:5e:10:00:01"
+[cloud]
+hardware_key = "{KEY}"
+entry_url = "{cloud.entry_url}"
+allow_plain_http = true
+telemetry_every = 5
+[store]
+path = "{tmp_path}/store/gateway.sqlite3"
+[models]
+power-meter = "{MODEL}"
+inverter = "{MODEL}"
+[[adapter]]
+type = "modbus"
+name = "plant"
+hosts = [{{ host = "127.0.0.1", port = {plant.port}, name = "hall" }}]
+units = "1-5"
+scan_timeout = 0.1
+"""
+    )
+    return file
+
+
+def children_of(cloud):
+    return [device for device in cloud.cloud.devices.values() if device.parent_id is not None]
+
+
+async def until(claim, seconds=20):
+    async with asyncio.timeout(seconds):
+        while not claim():  # noqa: ASYNC110 - a claim about anything, not an event
+            await asyncio.sleep(0.02)
+
+
+async def test_check_praises_a_good_file(type_in, config):
+    code, out, _ = await type_in("check")
+    assert code == 0
+    assert "gateway.toml is fine" in out
+    assert KEY not in out
+
+
+async def test_check_names_each_mistake_with_file_line_and_fix(type_in, config):
+    config.write_text(config.read_text().replace("units =", "unit =").replace("telemetry_every = 5", "telemetry_every = 1"))
+    code, out, err = await type_in("check")
+    assert code == 2
+    assert "gateway.toml:7: cloud.telemetry_every" in err
+    assert "gateway.toml:17: adapter[0].unit no such key" in err
+    assert "Did you mean 'units'?" in err
+    assert "2 problems" in out
+    code, out, _ = await type_in("check", "--json")
+    assert code == 2
+    assert [(one["line"], one["where"]) for one in json.loads(out)["problems"]] == [
+        (7, "cloud.telemetry_every"),
+        (17, "adapter[0].unit"),
+    ]
+
+
+async def test_scan_shows_who_answers_and_what_each_would_become(type_in, config):
+    code, out, _ = await type_in("scan", "--json")
+    assert code == 0
+    found = {one["address"]: one for one in json.loads(out)["found"]}
+    assert {address: one["sub_model"] for address, one in found.items()} == {"1": "iEM3255", "2": "Symo 10.0-3-M", "3": "E1210"}
+    assert found["1"]["becomes"] == f"a child of model {MODEL}"
+    assert "add to [models]: io-module =" in found["3"]["becomes"]
+    code, out, _ = await type_in("scan", "plant", "--evidence")
+    assert code == 0
+    assert "3 devices found" in out
+    assert found["1"]["evidence"].keys() & {line.strip().split(":")[0] for line in out.splitlines()}
+
+
+async def test_scan_and_read_work_without_a_config(type_in, plant):
+    hosts = f'hosts=["127.0.0.1:{plant.port}"]'
+    code, out, _ = await type_in("scan", "modbus", "--with", hosts, "--with", "units=1-3", "--json")
+    assert code == 0
+    assert len(json.loads(out)["found"]) == 3
+    code, out, _ = await type_in("read", "1", "modbus", "--with", hosts, "--json")
+    assert code == 0
+    values = json.loads(out)["readings"]
+    assert 227 < values["voltage_l1_n"]["value"] < 233 if "voltage_l1_n" in values else len(values) > 10
+
+
+async def test_a_host_that_is_not_there_is_said_with_exit_code_1(type_in):
+    code, _out, err = await type_in("scan", "modbus", "--with", 'hosts=["127.0.0.1:1"]')
+    assert code == 1
+    assert "127.0.0.1:1: refuses the connection" in err
+    assert err.count("127.0.0.1:1") == 1
+    code, _, err = await type_in("read", "1", "modbus", "--with", 'hosts=["127.0.0.1:1"]')
+    assert code == 1
+    assert "Traceback" not in err
+
+
+async def test_a_unit_that_is_not_there_is_said(type_in, config):
+    code, _, err = await type_in("read", "77", "plant")
+    assert code == 1
+    assert "unit 77" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["scan"], "there is no [[adapter]] entry"),
+        (["scan", "modbs", "--with", "units=1"], "Did you mean 'modbus'"),
+        (["scan", "modbus", "--with", "="], "is not KEY=VALUE"),
+        (["scan", "modbus", "--with", 'hostz=["a"]'], "Did you mean 'hosts'"),
+        (["run"], "hardware_key"),
+        (["run", "--config", "nowhere.toml"], "cannot be read"),
+        (["children"], "there is no store"),
+    ],
+)
+async def test_what_is_wrong_is_said_in_a_sentence(type_in, arguments, says):
+    code, out, err = await type_in(*arguments)
+    assert code in (1, 2)
+    assert says in err
+    assert "Traceback" not in out + err
+
+
+async def test_adapters_lists_what_each_can_be_told(type_in):
+    code, out, _ = await type_in("adapters")
+    assert code == 0
+    assert "modbus" in out
+    assert "scan_timeout" in out
+    code, out, _ = await type_in("adapters", "--json")
+    assert json.loads(out)[0]["settings"]["properties"]["units"]["description"]
+
+
+async def test_run_does_the_main_job_and_ends_in_time(type_in, config, tmp_path, cloud):
+    process = await asyncio.create_subprocess_exec(COMMAND, "run", cwd=tmp_path, stderr=asyncio.subprocess.PIPE)
+    await until(lambda: len(children_of(cloud)) == 2 and all(len(child.state) > 5 for child in children_of(cloud)))
+    _code, out, _ = await type_in("children", "--json")
+    listed = json.loads(out)
+    assert {child["sub_model"] for child in listed["children"]} == {"iEM3255", "Symo 10.0-3-M"}
+    assert {child["state"] for child in listed["children"]} == {"registered"}
+    assert [one["name"].split()[0] for one in listed["waiting"]] == ["Moxa"]
+    _, second, err = await type_in("run")
+    assert "in use by another gateway" in second + err
+    begun = asyncio.get_running_loop().time()
+    process.send_signal(signal.SIGTERM)
+    log = (await process.stderr.read()).decode()
+    assert await process.wait() == 0
+    assert asyncio.get_running_loop().time() - begun < 8
+    assert "registered as" in log
+    assert KEY not in log
+    keys = [child.access_key for child in cloud.cloud.devices.values()]
+    assert not [key for key in keys if key in log + out]
+
+
+async def test_a_device_is_admitted_and_ignored_from_the_command_line(type_in, config, tmp_path, cloud):
+    config.write_text(config.read_text() + '[admission]\npolicy = "ask"\n')
+    process = await asyncio.create_subprocess_exec(COMMAND, "run", "--json", cwd=tmp_path, stderr=asyncio.subprocess.PIPE)
+    store = tmp_path / "store" / "gateway.sqlite3"
+    await until(lambda: store.exists() and len(cloud.cloud.devices) == 1)
+    waiting = []
+    async with asyncio.timeout(20):
+        while len(waiting) < 3:
+            _, out, _ = await type_in("children", "--json")
+            waiting = [one["key"] for one in json.loads(out)["waiting"]]
+    code, out, _ = await type_in("children", "admit", waiting[0])
+    assert (code, "will be taken on" in out) == (0, True)
+    assert (await type_in("children", "ignore", waiting[1]))[0] == 0
+    code, _, err = await type_in("children", "admit", "sn:nobody")
+    assert (code, "no device that waits" in err) == (1, True)
+    await until(lambda: len(children_of(cloud)) == 1)
+    process.send_signal(signal.SIGINT)
+    log = (await process.stderr.read()).decode()
+    assert await process.wait() == 0
+    assert all(json.loads(line)["message"] for line in log.splitlines())
+
+
+@pytest.mark.timeout(60)
+async def test_the_demo_proves_the_main_job(type_in):
+    code, out, err = await type_in("demo", "--for", "12", "--json")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    assert report["problems"] == []
+    assert report["parent"]["sub_model"] == "demo"
+    assert {child["sub_model"] for child in report["children"]} == {
+        "iEM3255", "Symo 10.0-3-M", "E1210", "SDM630-Modbus", "B23 112-100", "E5CC",
+    }  # fmt: skip
+    assert all(len(child["telemetry"]) > 5 for child in report["children"])
+    assert report["calls"]["Register Child Device"] == 6
+    assert report["seconds_to_first_telemetry"] < 5
+
+
+async def test_the_demo_reads_well_without_a_terminal(type_in):
+    code, out, _ = await type_in("demo", "--for", "6")
+    assert code == 0
+    assert "emulated cloud" in out
+    assert "All is well" in out
