@@ -15,12 +15,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.errors import AdapterError, BusUnavailable, CommandRejected, DeviceUnreachable
 from gateway.models import (
+    Block,
     ChildDevice,
     Command,
     Found,
     Identity,
     IdentityKind,
     Metric,
+    MetricRow,
     Progress,
     Reading,
     Reduce,
@@ -31,6 +33,7 @@ __all__ = [
     "Adapter",
     "AdapterError",
     "AdapterSettings",
+    "Block",
     "BusUnavailable",
     "ChildDevice",
     "Command",
@@ -40,6 +43,7 @@ __all__ = [
     "Identity",
     "IdentityKind",
     "Metric",
+    "MetricRow",
     "Progress",
     "Reading",
     "Reduce",
@@ -147,7 +151,8 @@ class Adapter(ABC, Generic[SettingsT]):
     def read(self, child: ChildDevice, due: frozenset[str]) -> AsyncIterator[Sequence[Reading]]:
         """Read the poll groups that are due.
 
-        Yields the readings of each transaction after it, so that a waiting command gets the bus in between. Raises
+        Yields the readings of each transaction after it, so that a waiting command gets the bus in between; as a list or,
+        where there are many, as a `Block`. Raises
         `DeviceUnreachable` when the child does not answer.
         """
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, overload
 
 Value: TypeAlias = bool | int | float | str | None
 """What a metric can be. `None` means that the device itself says "not available"; the cloud then drops the key."""
@@ -52,6 +52,47 @@ class Reading(NamedTuple):
     value: Value
     at: datetime
     """Aware, UTC."""
+
+
+class MetricRow:
+    """The metrics that are always read together, in the order of their values: made once, for many blocks."""
+
+    __slots__ = ("metrics", "names", "plain")
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self.metrics = tuple(metrics)
+        self.names = tuple(metric.name for metric in self.metrics)
+        self.plain = all(metric.reduce is Reduce.LAST and not metric.urgent for metric in self.metrics)
+        """Only the latest value counts and none is urgent, so that a block can be taken in as a whole."""
+
+
+class Block(Sequence[Reading]):
+    """The readings of one transaction, kept as columns: a sequence of readings that costs no object for each of them."""
+
+    __slots__ = ("at", "child", "row", "values")
+
+    def __init__(self, child: str, row: MetricRow, values: Sequence[Value], at: datetime) -> None:
+        self.child = child
+        self.row = row
+        self.values = values
+        """One for each metric of the row."""
+        self.at = at
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __iter__(self) -> Iterator[Reading]:
+        for metric, value in zip(self.row.metrics, self.values, strict=True):
+            yield Reading(self.child, metric, value, self.at)
+
+    @overload
+    def __getitem__(self, index: int) -> Reading: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Reading]: ...
+    def __getitem__(self, index: int | slice) -> Reading | list[Reading]:
+        if isinstance(index, slice):
+            return list(self)[index]
+        return Reading(self.child, self.row.metrics[index], self.values[index], self.at)
 
 
 class IdentityKind(StrEnum):

@@ -77,7 +77,14 @@ def is_semantic_version(text: str) -> bool:
 
 def json_bytes(body: object) -> bytes:
     """Return a body as JSON, whatever a configuration or an adapter put into it: no NaN, no lone surrogate, no foreign type."""
-    return json.dumps(_plain(body), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    try:
+        return _dumped(body)
+    except (TypeError, ValueError):  # one of those three is in it
+        return _dumped(_plain(body))
+
+
+def _dumped(body: object) -> bytes:
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _plain(value: object) -> object:

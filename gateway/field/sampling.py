@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from gateway.field.availability import Change, Reach
-from gateway.models import Reading, Reduce, Sample, Status, Value
+from gateway.models import Block, Reading, Reduce, Sample, Status, Value
 
 
 class _Gathering:
@@ -46,6 +46,11 @@ class Sampler:
     def take(self, readings: Sequence[Reading]) -> None:
         """Fold readings in. A child's first ones, and a changed value of an urgent metric, make its sample urgent."""
         self.readings_taken += len(readings)
+        if isinstance(readings, Block) and readings.row.plain:
+            whole = self._gathering(readings.child)
+            whole.values.update(zip(readings.row.names, readings.values, strict=True))
+            whole.at = readings.at
+            return
         last, current, gathering = Reduce.LAST, "", _NOBODY
         for child, metric, value, at in readings:
             if child is not current:

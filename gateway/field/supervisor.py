@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from time import monotonic
@@ -69,6 +69,7 @@ class Supervisor:
         self._discovery_since = 0.0
         self._discovery_seconds = 0.0
         self._stepping = False
+        self._steps: dict[asyncio.Task[Any] | None, tuple[str, float]] = {}
         self._serving_since = 0.0
         self._last_wait_seconds = 0.0
 
@@ -80,15 +81,23 @@ class Supervisor:
 
     async def _serve(self) -> None:
         async with AsyncExitStack() as stack:
-            await self._step("opening", stack.enter_async_context(self.adapter))
+            await self._open(stack)
             stack.push_async_callback(self._end_discovery)
             self._serving_since = monotonic()
             self._agenda.confirm_all_again(self._serving_since)
             self._discovery_due = 0.0
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch())
                 group.create_task(self._listen())
                 for _ in range(self.adapter.concurrency):
                     group.create_task(self._work())
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        try:
+            async with asyncio.timeout(STEP_SECONDS):
+                await stack.enter_async_context(self.adapter)
+        except TimeoutError as error:
+            raise BusUnavailable(f"it could not be opened within {STEP_SECONDS:.0f} s") from error
 
     async def _work(self) -> None:
         while True:
@@ -111,14 +120,22 @@ class Supervisor:
         except TimeoutError:
             pass
 
-    async def _step(self, what: str, step: Coroutine[Any, Any, T]) -> T:
+    async def _step(self, what: str, step: Awaitable[T]) -> T:
+        """Await one step of the adapter, under the eyes of `_watch`."""
+        worker = asyncio.current_task()
+        self._steps[worker] = (what, monotonic())
         try:
-            async with asyncio.timeout(STEP_SECONDS) as limit:
-                return await step
-        except TimeoutError as error:
-            if not limit.expired():
-                raise
-            raise BusUnavailable(f"{what} did not come back within {STEP_SECONDS:.0f} s") from error
+            return await step
+        finally:
+            del self._steps[worker]
+
+    async def _watch(self) -> None:
+        """Give up on a step that hangs: one timer for all of them, where a timer for each would cost more than many a step."""
+        while True:
+            await asyncio.sleep(STEP_SECONDS / 10)
+            for what, since in self._steps.values():
+                if monotonic() - since > STEP_SECONDS:
+                    raise BusUnavailable(f"{what} did not come back within {STEP_SECONDS:.0f} s")
 
     # discovery --------------------------------------------------------------------------------------------------------
 
@@ -134,7 +151,7 @@ class Supervisor:
             self._discovery, self._discovery_since, self._discovery_seconds = self.adapter.discover(), begun, 0.0
         self._stepping = True
         try:
-            met = await self._step("discovery", _next_or_none(self._discovery))
+            met = await self._step("discovery", anext(self._discovery, None))
             if met is None:
                 self._discovery_due = monotonic() + self.adapter.settings.discover_every.total_seconds()
                 await self._end_discovery()
@@ -195,7 +212,7 @@ class Supervisor:
 
     async def _read(self, child: ChildDevice, task: Read) -> None:
         async with closed_after(self.adapter.read(child, task.groups)) as blocks:
-            while (readings := await self._step("reading", _next_or_none(blocks))) is not None:
+            while (readings := await self._step("reading", anext(blocks, None))) is not None:
                 self._sampler.take(readings)
                 self._tell(child, self._availability.answered(child.key, _now()))
         self._agenda.done(task, monotonic())
@@ -325,10 +342,6 @@ class _Uplink:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-async def _next_or_none(iterator: AsyncIterator[T]) -> T | None:
-    return await anext(iterator, None)
 
 
 def _innermost(error: BaseException) -> str:

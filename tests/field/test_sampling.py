@@ -4,7 +4,7 @@ import pytest
 
 from gateway.field.availability import Change, Reach
 from gateway.field.sampling import Sampler
-from gateway.models import Metric, Reading, Reduce, Sample, Status
+from gateway.models import Block, Metric, MetricRow, Reading, Reduce, Sample, Status
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 POWER = Metric("power", "W")
@@ -20,6 +20,19 @@ def test_a_sample_holds_the_latest_value_and_its_time():
     read(sampler, 1, 2)
     read(sampler, 3, at=NOW + timedelta(seconds=1))
     assert sampler.collect(NOW) == [Sample("a", NOW + timedelta(seconds=1), Status.ONLINE, {"power": 3})]
+
+
+def test_a_block_is_taken_in_like_its_readings():
+    for metrics in ([POWER, Metric("energy")], [POWER, ALARM], [POWER, Metric("mean", reduce=Reduce.MEAN)]):
+        as_block, one_by_one = Sampler(), Sampler()
+        for values in ([1, 2], [3, 4]):
+            block = Block("a", MetricRow(metrics), values, NOW)
+            assert list(block) == [Reading("a", metric, value, NOW) for metric, value in zip(metrics, values, strict=True)]
+            assert [block[0], *block[1:]] == list(block)
+            as_block.take(block)
+            one_by_one.take(list(block))
+        assert as_block.has_urgent == one_by_one.has_urgent
+        assert as_block.collect(NOW) == one_by_one.collect(NOW)
 
 
 def test_an_old_value_is_never_sent_again_but_a_living_child_says_so():

@@ -1,0 +1,212 @@
+"""What an `[[adapter]]` entry of type `modbus` may say.
+
+    [[adapter]]
+    type = "modbus"
+    name = "plant"
+    hosts = [
+        "192.168.1.20",                                                        # port 502
+        "192.168.1.21:1502",
+        { host = "192.168.1.30", port = 4001, framing = "rtu", name = "roof" },     # RTU frames through a serial device server
+    ]
+    lines = [{ port = "/dev/serial/by-id/usb-FTDI_1234-if00", baudrate = 9600, parity = "N", name = "cabinet" }]
+    units = "1-32, 100"
+    profiles = ["/etc/xyte-gateway/profiles"]
+    devices = [{ bus = "cabinet", unit = 5, profile = "omron-e5cc", name = "Oven 2" }]
+
+How to add a device model: one profile `profiles/<name>.toml` (its grammar is in `profile.py`) and one case folder
+`tests/adapters/modbus/cases/<name>/<case>/` with what the device answers and what is expected of it; no Python. An integrator's
+own profiles lie in a folder that `profiles` names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+
+from adapters.modbus.library import OURS, load
+from adapters.modbus.profile import Profile
+from gateway.adapter import AdapterSettings, Seconds
+
+MODBUS_PORT = 502
+LAST_UNIT = 247
+"""The highest unit id on a serial line (Modbus over Serial Line V1.02, section 2.2)."""
+
+TCP_ITSELF = 255
+"""The unit id of a TCP device that is no gateway (Modbus Messaging on TCP/IP Implementation Guide V1.0b, section 4.4.2)."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Host(_Part):
+    """A TCP host: a device, or a gateway with a serial line behind it."""
+
+    host: str = Field(min_length=1, description="IP address or host name")
+    port: int = Field(default=MODBUS_PORT, ge=1, le=65535, description="TCP port")
+    name: str = Field(default="", description="what this bus is called in logs and on the page; host:port, when left out")
+    framing: Literal["tcp", "rtu"] = Field(default="tcp", description="frames on the wire: Modbus TCP, or RTU frames over TCP")
+
+    @property
+    def label(self) -> str:
+        """The label of the bus, the same at each start."""
+        return self.name or f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
+class Line(_Part):
+    """A serial line with RTU devices."""
+
+    port: str = Field(min_length=1, description="serial port; a name under /dev/serial/by-id survives replugging")
+    baudrate: int = Field(default=19200, ge=300, le=4_000_000, description="speed of the line, in bits per second")
+    parity: Literal["N", "E", "O"] = Field(default="E", description="N none, E even, O odd")
+    stopbits: Literal[1, 2] = Field(default=1, description="stop bits of a character")
+    name: str = Field(default="", description="what this bus is called in logs and on the page; the port, when left out")
+
+    @property
+    def label(self) -> str:
+        """The label of the bus, the same at each start."""
+        return self.name or self.port
+
+    @property
+    def bits_per_character(self) -> int:
+        """Start bit, 8 data bits, parity and stop bits."""
+        return 9 + (self.parity != "N") + self.stopbits
+
+
+class ConfiguredDevice(_Part):
+    """A unit whose profile is said instead of found out."""
+
+    unit: int = Field(ge=1, le=TCP_ITSELF, description="unit id")
+    profile: str = Field(description="name of its profile")
+    bus: str = Field(default="", description="name of its bus; not needed where there is only one")
+    name: str = Field(default="", description="what the device is called")
+
+
+def parse_host(entry: object) -> object:
+    """Return `192.168.1.20`, `name:1502` or `[fe80::1]:502` as a table; anything else as it is."""
+    if not isinstance(entry, str):
+        return entry
+    matched = re.fullmatch(r"(\[(?P<v6>[0-9a-fA-F:.%\w]+)\]|(?P<host>[^\s:\[\]/]+))(:(?P<port>\d{1,5}))?", entry.strip())
+    if matched is None:
+        raise ValueError(f"{entry!r} is no host: write an address or a name, with `:port` when it is not {MODBUS_PORT}")
+    return {"host": matched["v6"] or matched["host"], **({"port": int(matched["port"])} if matched["port"] else {})}
+
+
+def parse_units(units: object) -> tuple[int, ...]:
+    """Return `"1-16, 20"`, `20` or a list of such as a tuple of unit ids in rising order."""
+    parts = [part for entry in (units if isinstance(units, list | tuple) else [units]) for part in str(entry).split(",")]
+    ids: set[int] = set()
+    for part in parts:
+        matched = re.fullmatch(r"\s*(\d{1,3})\s*(?:-\s*(\d{1,3})\s*)?", part)
+        if matched is None:
+            raise ValueError(f'{part.strip()!r} is no unit id: write "1-16, 20" or [1, 2, 20]')
+        first, last = int(matched[1]), int(matched[2] or matched[1])
+        wrong = [unit for unit in (first, last) if not (1 <= unit <= LAST_UNIT or unit == TCP_ITSELF == first == last)]
+        if wrong or last < first:
+            raise ValueError(f"unit ids {part.strip()!r}: they go from 1 to {LAST_UNIT}; {TCP_ITSELF} is a TCP host itself")
+        ids.update(range(first, last + 1))
+    return tuple(sorted(ids))
+
+
+Units: TypeAlias = Annotated[tuple[int, ...], BeforeValidator(parse_units)]
+
+
+class ModbusSettings(AdapterSettings):
+    """One `[[adapter]]` entry: hosts and lines that are asked in the same way."""
+
+    hosts: tuple[Annotated[Host, BeforeValidator(parse_host)], ...] = Field(
+        default=(), description='TCP hosts: "address", "address:port" or { host, port, name, framing }'
+    )
+    lines: tuple[Line, ...] = Field(default=(), description="serial lines: { port, baudrate, parity, stopbits, name }")
+    units: Units = Field(
+        default=tuple(range(1, LAST_UNIT + 1)), min_length=1, description='unit ids that a scan asks: "1-16, 20" or a list'
+    )
+    timeout: Seconds = Field(
+        default=timedelta(seconds=0.5),
+        ge=timedelta(milliseconds=10),
+        le=timedelta(seconds=30),
+        description="how long to wait for an answer, in seconds",
+    )
+    retries: int = Field(default=1, ge=0, le=5, description="how often an unanswered read is asked again")
+    scan_timeout: Seconds = Field(
+        default=timedelta(seconds=0.3),
+        ge=timedelta(milliseconds=10),
+        le=timedelta(seconds=30),
+        description="how long a scan waits for a sign of life, in seconds; longer than a TCP to RTU gateway waits itself",
+    )
+    profiles: tuple[Path, ...] = Field(
+        default=(), description="folders with more profiles; one with the name of ours replaces it"
+    )
+    devices: tuple[ConfiguredDevice, ...] = Field(
+        default=(), description="units whose profile is said: { bus, unit, profile, name }"
+    )
+
+    _library: dict[str, Profile] = PrivateAttr(default_factory=dict)
+
+    @property
+    def entry(self) -> str:
+        """What this entry is called."""
+        return self.name or self.type
+
+    @property
+    def library(self) -> Mapping[str, Profile]:
+        """All profiles by name: ours and the integrator's."""
+        return self._library
+
+    @property
+    def all_buses(self) -> tuple[Host | Line, ...]:
+        """All buses of this entry: hosts first."""
+        return self.hosts + self.lines
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of all buses of this entry."""
+        return tuple(bus.label for bus in self.all_buses)
+
+    def units_of(self, bus: Host | Line) -> tuple[int, ...]:
+        """Return the unit ids that a scan of this bus asks, those of configured devices left out."""
+        known = self.devices_on(bus.label).keys()
+        highest = TCP_ITSELF if isinstance(bus, Host) else LAST_UNIT
+        return tuple(unit for unit in self.units if unit <= highest and unit not in known)
+
+    def devices_on(self, label: str) -> dict[int, ConfiguredDevice]:
+        """Return the configured devices of a bus by unit id."""
+        return {device.unit: device for device in self.devices if (device.bus or self.labels[0]) == label}
+
+    @model_validator(mode="after")
+    def _has_buses(self) -> Self:
+        if not self.labels:
+            raise ValueError('there is no bus: name `hosts = ["192.168.1.20"]` or `lines = [{ port = "/dev/ttyUSB0" }]`')
+        if twice := _twice(self.labels):
+            raise ValueError(f"two buses are called {twice!r}: give one of them another `name`")
+        return self
+
+    @model_validator(mode="after")
+    def _knows_its_devices(self) -> Self:
+        self._library.update(load([OURS, *self.profiles]))
+        for device in self.devices:
+            if device.profile not in self._library:
+                raise ValueError(_unknown("profile", device.profile, self._library))
+            if device.bus and device.bus not in self.labels:
+                raise ValueError(_unknown("bus", device.bus, self.labels))
+            if not device.bus and len(self.labels) > 1:
+                raise ValueError(f"device at unit {device.unit}: there are several buses, so say `bus`: {', '.join(self.labels)}")
+        if twice := _twice(f"{device.bus or self.labels[0]} unit {device.unit}" for device in self.devices):
+            raise ValueError(f"two devices are configured at {twice}")
+        return self
+
+
+def _twice(names: Iterable[str]) -> str | None:
+    return next((name for name, count in Counter(names).items() if count > 1), None)
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, list(known), n=3, cutoff=0.4) or sorted(known)
+    return f"there is no {kind} {name!r}; did you mean {' or '.join(near)}?"

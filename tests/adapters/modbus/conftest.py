@@ -1,0 +1,177 @@
+"""Units in memory, and settings, children and adapters for the tests in this folder."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.modbus import ModbusAdapter
+from adapters.modbus.link import Patience
+from adapters.modbus.pdu import Level, Question, Read, ReadIdentification, Refused, ReportServerId, Table
+from adapters.modbus.settings import ModbusSettings
+from gateway.adapter import ChildDevice, DeviceUnreachable, Found
+
+
+@dataclass
+class MemoryUnit:
+    """A unit that answers from tables: 16-bit words or bits by address; what is not there is an illegal address."""
+
+    tables: Mapping[Table, Mapping[int, int]] = field(default_factory=dict)
+    identification: Mapping[int, bytes] = field(default_factory=dict)
+    server_id: bytes = b""
+    silent_to: frozenset[type] = frozenset()
+
+    def answer(self, question: Question) -> bytes | Mapping[int, bytes]:
+        if type(question) in self.silent_to:
+            raise DeviceUnreachable("no answer")
+        if isinstance(question, Read):
+            return self._read(question)
+        if isinstance(question, ReadIdentification) and self.identification:
+            wanted = [question.object_id] if question.level is Level.ONE_OBJECT else range(question.object_id, 3)
+            return {key: self.identification[key] for key in wanted if key in self.identification}
+        if isinstance(question, ReportServerId) and self.server_id:
+            return self.server_id
+        raise Refused(0x01)
+
+    def _read(self, read: Read) -> bytes:
+        cells = self.tables.get(read.table, {})
+        addresses = range(read.address, read.address + read.count)
+        if not all(address in cells for address in addresses):
+            raise Refused(0x02)
+        if read.table.holds_bits:
+            return sum(cells[address] << place for place, address in enumerate(addresses)).to_bytes(read.payload_bytes, "little")
+        return b"".join(cells[address].to_bytes(2) for address in addresses)
+
+
+@dataclass
+class MemoryWire:
+    """A bus in memory, as a `Link` is one on a wire. Unknown units are silent, or answered as `everybody`."""
+
+    units: Mapping[int, MemoryUnit]
+    everybody: MemoryUnit | None = None
+    asked: list[tuple[int, Question]] = field(default_factory=list)
+    is_open: bool = False
+
+    async def open(self) -> None:
+        self.is_open = True
+
+    def close(self) -> None:
+        self.is_open = False
+
+    async def ask(self, unit: int, question: Question, patience: Patience) -> bytes | Mapping[int, bytes]:
+        assert patience.timeout_seconds > 0
+        self.asked.append((unit, question))
+        there = self.units.get(unit, self.everybody)
+        if there is None:
+            raise DeviceUnreachable(f"unit {unit}: no answer")
+        return there.answer(question)
+
+
+NONE = "<none>"
+"""How a case says that there is no value: TOML has no word for it."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case folder: `device.toml` says what a device answers, `expected.toml` what the adapter must make of it."""
+
+    profile: str
+    origin: str
+    unit: int
+    configured: bool
+    device: MemoryUnit
+    found: Mapping[str, Any]
+    readings: Mapping[str, Any]
+
+
+def cells(table: Table, device: Mapping[str, Any]) -> dict[int, int]:
+    """`0x5B00 = "0000 08fd"` is two registers from 0x5B00 on, `0 = "1001"` four bits from 0 on."""
+    first, last = device.get("zeros", {}).get(table.value, (0, -1))
+    found = dict.fromkeys(range(first, last + 1), 0)
+    for address, content in device.get(table.value, {}).items():
+        digits = content.replace(" ", "")
+        size = 1 if table.holds_bits else 4
+        for place, at in enumerate(range(0, len(digits), size)):
+            found[int(address, 0) + place] = int(digits[at : at + size], 2 if table.holds_bits else 16)
+    return found
+
+
+def expectations(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: None if value == NONE else value for name, value in section.items()}
+
+
+@pytest.fixture
+def read_case() -> Callable[[Path], Case]:
+    def read(folder: Path) -> Case:
+        device = tomllib.loads((folder / "device.toml").read_text(encoding="utf-8"))
+        expected = tomllib.loads((folder / "expected.toml").read_text(encoding="utf-8"))
+        return Case(
+            profile=folder.parent.name,
+            origin=device["origin"],
+            unit=device["unit"],
+            configured=device.get("configured", False),
+            device=MemoryUnit(
+                tables={table: cells(table, device) for table in Table},
+                identification={int(key): text.encode() for key, text in device.get("identification", {}).items()},
+                server_id=bytes.fromhex(device.get("server_id", "")),
+            ),
+            found=expectations(expected["found"]),
+            readings=expectations(expected["readings"]),
+        )
+
+    return read
+
+
+@pytest.fixture
+def memory_unit() -> type[MemoryUnit]:
+    return MemoryUnit
+
+
+@pytest.fixture
+def memory_wire() -> type[MemoryWire]:
+    return MemoryWire
+
+
+@pytest.fixture
+def settings() -> Callable[..., ModbusSettings]:
+    def make(**said: Any) -> ModbusSettings:
+        buses = {} if said.keys() & {"hosts", "lines"} else {"hosts": [{"host": "127.0.0.1", "name": "bus"}]}
+        return ModbusSettings.model_validate({"type": "modbus", "name": "plant", **buses, **said})
+
+    return make
+
+
+@pytest.fixture
+def adapter_on(settings: Callable[..., ModbusSettings]) -> Callable[..., ModbusAdapter]:
+    """An adapter on a bus in memory."""
+
+    def make(wire: MemoryWire, **said: Any) -> ModbusAdapter:
+        return ModbusAdapter(settings(**said), wire=wire)
+
+    return make
+
+
+@pytest.fixture
+def admitted() -> Callable[[Found], ChildDevice]:
+    """Make a found device a child, as the gateway does."""
+
+    def make(found: Found) -> ChildDevice:
+        return ChildDevice(
+            key=found.identity.key,
+            adapter="plant",
+            bus="bus",
+            address=found.address,
+            profile=found.profile,
+            family=found.family,
+            model_id="model",
+            sub_model=found.sub_model,
+            firmware_version=found.firmware_version,
+            name=found.name,
+        )
+
+    return make

@@ -1,0 +1,101 @@
+"""What an entry of the config may say, and what is said about what it may not."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from adapters.modbus.settings import Host, Line, ModbusSettings
+
+
+def complaint(**said: object) -> str:
+    with pytest.raises(ValidationError) as error:
+        ModbusSettings.model_validate({"type": "modbus", **said})
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "host"),
+    [
+        ("192.168.1.20", Host(host="192.168.1.20")),
+        ("192.168.1.21:1502", Host(host="192.168.1.21", port=1502)),
+        ("meter.local:503", Host(host="meter.local", port=503)),
+        ("[fe80::1]:1502", Host(host="fe80::1", port=1502)),
+        ({"host": "10.0.0.1", "framing": "rtu", "name": "roof"}, Host(host="10.0.0.1", framing="rtu", name="roof")),
+    ],
+)
+def test_a_host_can_be_written_short_or_long(settings, written, host):
+    assert settings(hosts=[written]).hosts == (host,)
+
+
+def test_a_bus_is_called_as_the_config_calls_it_or_by_where_it_is(settings):
+    said = settings(hosts=["10.0.0.1", "[fe80::1]:1502", {"host": "a", "name": "roof"}], lines=[{"port": "/dev/ttyUSB0"}])
+    assert said.labels == ("10.0.0.1:502", "[fe80::1]:1502", "roof", "/dev/ttyUSB0")
+
+
+@pytest.mark.parametrize(
+    ("written", "units"),
+    [("1-3, 20", (1, 2, 3, 20)), ([20, "1-3"], (1, 2, 3, 20)), (7, (7,)), ("255", (255,)), ("5,5,4-6", (4, 5, 6))],
+)
+def test_unit_ids_can_be_ranges_and_lists(settings, written, units):
+    assert settings(units=written).units == units
+
+
+def test_all_unit_ids_are_asked_unless_said_otherwise(settings):
+    assert settings().units == tuple(range(1, 248))
+
+
+def test_255_is_a_tcp_host_and_no_unit_of_a_line(settings):
+    said = settings(units="1, 255", hosts=["a"], lines=[{"port": "/dev/ttyUSB0"}])
+    assert said.units_of(said.hosts[0]) == (1, 255)
+    assert said.units_of(said.lines[0]) == (1,)
+
+
+def test_a_configured_unit_is_not_scanned(settings):
+    said = settings(units="1-3", devices=[{"unit": 2, "profile": "omron-e5cc"}])
+    assert said.units_of(said.hosts[0]) == (1, 3)
+    assert set(said.devices_on("bus")) == {2}
+
+
+def test_times_are_in_seconds(settings):
+    assert settings(timeout=0.25, scan_timeout=1).timeout == timedelta(milliseconds=250)
+
+
+def test_a_character_has_the_bits_that_parity_and_stop_bits_make():
+    assert Line(port="p").bits_per_character == 11
+    assert Line(port="p", parity="N").bits_per_character == 10
+    assert Line(port="p", parity="N", stopbits=2).bits_per_character == 11
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        ({}, 'there is no bus: name `hosts = ["192.168.1.20"]`'),
+        ({"hosts": ["http://a"]}, "'http://a' is no host: write an address or a name"),
+        ({"hosts": ["a:99999"]}, "less than or equal to 65535"),
+        ({"hosts": ["a", "a"]}, "two buses are called 'a:502': give one of them another `name`"),
+        ({"hosts": ["a"], "units": "0-5"}, "they go from 1 to 247"),
+        ({"hosts": ["a"], "units": "240-255"}, "they go from 1 to 247"),
+        ({"hosts": ["a"], "units": "5-1"}, "they go from 1 to 247"),
+        ({"hosts": ["a"], "units": "all"}, "'all' is no unit id: write \"1-16, 20\""),
+        ({"hosts": ["a"], "units": []}, "at least 1 item"),
+        ({"hosts": ["a"], "retry": 3}, "Extra inputs are not permitted"),
+        ({"hosts": [{"host": "a", "framer": "rtu"}]}, "Extra inputs are not permitted"),
+        ({"lines": [{"port": "p", "parity": "even"}]}, "'N', 'E' or 'O'"),
+        ({"hosts": ["a"], "timeout": 0}, "10000 microseconds"),
+        ({"hosts": ["a"], "devices": [{"unit": 5, "profile": "omron-e5c"}]}, "no profile 'omron-e5c'; did you mean omron-e5cc"),
+        ({"hosts": ["a"], "devices": [{"unit": 5, "profile": "omron-e5cc", "bus": "roof"}]}, "no bus 'roof'; did you mean a:502"),
+        ({"hosts": ["a", "b"], "devices": [{"unit": 5, "profile": "omron-e5cc"}]}, "several buses, so say `bus`: a:502, b:502"),
+        ({"hosts": ["a"], "devices": [{"unit": 5, "profile": "omron-e5cc"}] * 2}, "two devices are configured at a:502 unit 5"),
+        ({"hosts": ["a"], "profiles": ["/no/such/folder"]}, "/no/such/folder: there is no such folder"),
+    ],
+)
+def test_what_is_wrong_says_what_would_be_right(said, says):
+    assert says in complaint(**said)
+
+
+def test_every_key_says_what_it_is_for():
+    for model in (ModbusSettings, Host, Line):
+        assert all(field.description for field in model.model_fields.values())
