@@ -49,10 +49,19 @@ def test_the_most_overdue_child_is_first():
 
 def test_missed_rounds_are_not_made_up_for():
     plan = agenda(a={"g": SECOND})
-    plan.done(plan.take(0.0), 10.0)
-    task = plan.take(10.0)
-    plan.done(task, 10.1)
-    assert plan.take(10.5) is None
+    plan.done(plan.take(0.0), 10.2)
+    assert plan.take(10.9) is None
+    assert plan.take(11.0) is not None
+
+
+def test_children_that_are_read_equally_often_are_read_together_whenever_they_were_found():
+    plan = agenda(a={"g": 2 * SECOND})
+    plan.add("b", 0.7)
+    plan.planned("b", {"g": 2 * SECOND}, 0.7)
+    plan.done(plan.take(0.0), 0.1)
+    plan.done(plan.take(0.7), 0.8)
+    assert plan.take(1.9) is None
+    assert {plan.take(2.0).child, plan.take(2.0).child} == {"a", "b"}
 
 
 def test_a_silent_child_is_probed_less_and_less_often_and_read_again_when_it_is_back():
