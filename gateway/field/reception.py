@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from gateway.field.admission import Declined, admit
 from gateway.field.availability import Availability, Reach
-from gateway.models import ChildDevice, Found
+from gateway.models import ChildDevice, Found, IdentityKind
 from gateway.settings import Policy
 from gateway.state.registry import ChildRecord, Decision, Registry
 
@@ -28,6 +28,8 @@ class Reception:
     async def meet(self, entry: str, bus: str, found: Found) -> ChildDevice | None:
         """Return the child that this device is, known or new; `None` when it is not taken on. What is learned is stored."""
         known = self._registry.children.get(found.identity.key)
+        if known is None and self.is_unsure(entry, bus, found):
+            return None
         if known is not None and self._is_twin(known, entry, bus, found):
             return None
         decision = Decision.ADMIT if known else self._decision(found.identity.key)
@@ -48,6 +50,20 @@ class Reception:
         for met in list(self._registry.met.values()):
             if met.decision is Decision.ADMIT:
                 await self.meet(met.adapter, met.bus, met.found)
+
+    def is_unsure(self, entry: str, bus: str, found: Found) -> bool:
+        """Whether this may be a child that only failed to say who it is.
+
+        It has nothing but its place, and at this place lives a child that has more: a lost answer is likelier than a swap.
+        """
+        if found.identity.kind is not IdentityKind.PLACE:
+            return False
+        place = (entry, bus, found.address)
+        return any(
+            (record.child.adapter, record.child.bus, record.child.address) == place
+            and not record.child.key.startswith(f"{IdentityKind.PLACE}:")
+            for record in self._registry.children.values()
+        )
 
     def _decision(self, key: str) -> Decision | None:
         met = self._registry.met.get(key)

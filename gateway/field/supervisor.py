@@ -205,6 +205,8 @@ class Supervisor:
             self._agenda.confirmed(child.key, monotonic())
             await self._meet(found)
             return
+        if self._reception.is_unsure(self.entry, self.bus, found):
+            raise DeviceUnreachable(f"{found.name} answers at {child.address}, but does not say that it is {child.key}")
         why = f"another device answers at its address {child.address}: {found.name} ({found.identity.key})"
         self._agenda.probe_later(child.key, monotonic())
         self._tell(child, self._availability.lost(child.key, _now(), why))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.adapter import Metric, Progress, Reading
+from gateway.adapter import Found, Identity, IdentityKind, Metric, Progress, Reading
 from gateway.field.availability import Reach
 from gateway.models import Status
 from gateway.state.registry import ChildState
@@ -87,6 +87,36 @@ async def test_another_device_at_a_childs_address_is_never_taken_for_it(field, m
     assert reach(field, 1) is Reach.SILENT
     assert "another device answers" in field.availability.of(key(1)).why
     assert {sample.child for sample in field.sampler.collect(NOW)} == {key("other")}
+
+
+async def test_a_child_that_fails_to_say_who_it_is_makes_no_second_child(field, monkeypatch):
+    monkeypatch.setattr("gateway.field.agenda.PROBE_FIRST_SECONDS", 0.02)
+
+    class Mumbling(SyntheticAdapter):
+        mumbles = False
+
+        async def discover(self):
+            async for one in super().discover():
+                yield self._mumbled(one) if isinstance(one, Found) else one
+
+        async def identify(self, address):
+            return self._mumbled(await super().identify(address))
+
+        def _mumbled(self, found):
+            place = Identity(IdentityKind.PLACE, f"entry/bus/{found.address}")
+            return replace(found, identity=place, serial_number=None) if self.mumbles else found
+
+    bus = SyntheticBus([device(1)])
+    field.serve(bus, Mumbling, discover_every=1)
+    await field.until(lambda: bus.devices["a1"].reads > 1)
+    bus.devices["a1"].silent = True
+    await field.until(lambda: reach(field, 1) is Reach.SILENT)
+    Mumbling.mumbles, bus.devices["a1"].silent = True, False
+    await field.until(lambda: "does not say that it is" in field.availability.of(key(1)).why)
+    await asyncio.sleep(1.1)  # a discovery meets it, too
+    assert list(field.registry.children) == [key(1)]
+    Mumbling.mumbles = False
+    await field.until(lambda: reach(field, 1) is Reach.REACHABLE)
 
 
 async def test_a_device_that_moves_to_another_bus_stays_the_same_child(field):
