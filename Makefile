@@ -20,7 +20,7 @@ test: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses auto --dist worksteal $(ARGS)
 
 bench: .venv/.dev
 	@$(BIN)/python tests/benchmarks/run.py $(ARGS)

@@ -56,7 +56,6 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         self._configured: Mapping[int, ConfiguredDevice] = settings.devices_on(self.bus)
         self._patient = Patience(settings.timeout.total_seconds(), settings.retries + 1)
         self._scanning = Patience(settings.scan_timeout.total_seconds())
-        self._talking = Patience(settings.timeout.total_seconds())
         self._models: dict[str, Mapping[int, int]] = {}
         self._transactions: dict[tuple[str, str, frozenset[str]], Sequence[_Transaction]] = {}
         self._refused: set[tuple[str, Read]] = set()
@@ -142,7 +141,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         device = self._configured.get(unit)
         profile = self.settings.library[device.profile] if device is not None else None
         interview = Interview(self.settings.library.values(), profile)
-        async with aclosing(conduct(_Asker(self._wire, probing, self._talking), unit, interview.run())) as steps:
+        async with aclosing(conduct(_Asker(self._wire, probing, self._patient), unit, interview.run())) as steps:
             async for step in steps:
                 if isinstance(step, Verdict) and step.alive:
                     self._remember(unit, step)

@@ -9,7 +9,7 @@ these is only the answer to one question.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -25,9 +25,10 @@ from adapters.modbus.pdu import (
     Silence,
     Table,
 )
+from adapters.modbus.points import Encoding, ValueType
 from adapters.modbus.profile import Match, ObjectOrigin, Origin, Profile, RegisterCondition, RegisterOrigin
-from adapters.modbus.registers import Encoding, ValueType, decode_one
 from adapters.modbus.sunspec import SunSpec, walk
+from adapters.modbus.values import decode_one
 from gateway.adapter import DeviceUnreachable, Value
 
 OBJECT_NAMES: Mapping[int, str] = {
@@ -46,6 +47,9 @@ FIRST_REGISTER = Read(Table.HOLDING, 0, 1)
 
 SILENCES_BOUND = 4
 """A living unit that was silent so often is asked nothing more: each silence costs the bus a timeout."""
+
+IDENTITY_TRIES = 3
+"""So often is asked what a device's identity hangs on: a lost answer must not make another device of it."""
 
 Asking: TypeAlias = Generator[Question, Answer, Answer]
 Steps: TypeAlias = Generator[Question, Answer, "Verdict"]
@@ -110,6 +114,15 @@ class Interview:
             self._answers[question] = yield question
         return self._answers[question]
 
+    def _ask_firmly(self, question: Question) -> Asking:
+        """Ask again what was met with silence, however silent the unit was before."""
+        for _ in range(IDENTITY_TRIES):
+            answer = self._answers.get(question)
+            if answer is not None and not (isinstance(answer, Silence) and not answer.certain):
+                return answer
+            self._answers[question] = yield question
+        return self._answers[question]
+
     def _is_alive(self) -> Generator[Question, Answer, bool]:
         answer = yield from self._ask(ReadIdentification())
         if isinstance(answer, Silence) and not answer.certain:
@@ -152,8 +165,7 @@ class Interview:
         return True
 
     def _identification(self) -> Generator[Question, Answer, dict[int, str | None]]:
-        answer = yield from self._ask(ReadIdentification())
-        return {key: _text(raw) for key, raw in answer.items()} if isinstance(answer, Mapping) else {}
+        return _texts((yield from self._ask(ReadIdentification())))
 
     def _walk(self) -> Generator[Question, Answer, SunSpec | None]:
         if not self._walked:
@@ -173,8 +185,8 @@ class Interview:
         serial_number, mac, firmware, sub_model = common.serial_number, None, common.version, common.model
         if profile is not None:
             who = profile.identity
-            serial_number = (yield from self._fact(who.serial_number)) or serial_number
-            mac = yield from self._fact(who.mac)
+            serial_number = (yield from self._fact(who.serial_number, self._ask_firmly)) or serial_number
+            mac = yield from self._fact(who.mac, self._ask_firmly)
             firmware = (yield from self._fact(who.firmware_version)) or firmware
             told = profile.sub_model if isinstance(profile.sub_model, str) else (yield from self._fact(profile.sub_model))
             sub_model = told or sub_model
@@ -193,18 +205,19 @@ class Interview:
             signature=self._signature(profile, serial_number, mac),
         )
 
-    def _fact(self, origin: Origin | None) -> Generator[Question, Answer, str | None]:
+    def _fact(
+        self, origin: Origin | None, ask: Callable[[Question], Asking] | None = None
+    ) -> Generator[Question, Answer, str | None]:
+        ask = ask if ask is not None else self._ask
         if origin is None:
             return None
         if isinstance(origin, ObjectOrigin):
-            objects = yield from self._identification()
+            objects = _texts((yield from ask(ReadIdentification())))
             if origin.object not in objects:
-                answer = yield from self._ask(ReadIdentification(Level.ONE_OBJECT, origin.object))
-                objects = {key: _text(raw) for key, raw in answer.items()} if isinstance(answer, Mapping) else {}
+                objects = _texts((yield from ask(ReadIdentification(Level.ONE_OBJECT, origin.object))))
             text = objects.get(origin.object)
             return None if text is None else origin.values.get(text, text)
-        answer = yield from self._ask(Read(origin.table, origin.address, origin.words))
-        value = _value(origin, answer)
+        value = _value(origin, (yield from ask(Read(origin.table, origin.address, origin.words))))
         return None if value is None else str(value)
 
     def _evidence(self) -> dict[str, str]:
@@ -314,6 +327,11 @@ def _holds(condition: RegisterCondition, answer: Answer) -> bool:
 
 def _value(origin: RegisterOrigin, answer: Answer) -> Value:
     return decode_one(origin.encoding(), answer) if isinstance(answer, bytes) else None
+
+
+def _texts(answer: Answer) -> dict[int, str | None]:
+    """Return the objects of a device identification as texts; none, when it was answered in any other way."""
+    return {key: _text(raw) for key, raw in answer.items()} if isinstance(answer, Mapping) else {}
 
 
 def _text(raw: bytes) -> str | None:

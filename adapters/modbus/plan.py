@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from adapters.modbus.pdu import MAX_BITS, MAX_REGISTERS, Read, Table
-from adapters.modbus.registers import BlockDecoder, PlacedPoint
+from adapters.modbus.points import PlacedPoint
+from adapters.modbus.registers import BlockDecoder
 
 
 @dataclass(frozen=True, slots=True)

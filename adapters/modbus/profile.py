@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
 
 from adapters.modbus.pdu import ADDRESSES, MAX_REGISTERS, Table
-from adapters.modbus.registers import NUMBER_FORMATS, TEXTS, UNSIGNED, Encoding, PlacedPoint, ValueType, number_words
+from adapters.modbus.points import NUMBER_FORMATS, TEXTS, UNSIGNED, Encoding, PlacedPoint, ValueType, number_words
 from gateway.adapter import Metric, Reduce
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 5.0, "normal": 15.0, "slow": 60.0}
@@ -53,6 +53,9 @@ class Source(_Part):
     document: str = Field(min_length=3, description="name and number of the maker's document")
     edition: str = Field(min_length=1, description="its edition, revision or date")
     section: str = Field(min_length=1, description="the section, table or pages with the registers")
+    checked_against: tuple[Annotated[str, Field(min_length=3)], ...] = Field(
+        default=(), description="public implementations and published readings that agree, where the document was not enough"
+    )
 
 
 class _Value(_Part):

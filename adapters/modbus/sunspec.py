@@ -9,7 +9,8 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
 from adapters.modbus.pdu import ADDRESSES, Answer, Question, Read, Table
-from adapters.modbus.registers import Encoding, ValueType, decode_one
+from adapters.modbus.points import Encoding, ValueType
+from adapters.modbus.values import decode_one
 
 BASES = (40000, 50000, 0)
 """Where the marker may be, the preferred one first."""

@@ -64,11 +64,11 @@ def schneider_iem3255(unit_id: int, clock: Clock = time.monotonic) -> SimulatedU
             ("active_power_l2", 3055, Sine(2.5, 0.3, 41)),
             ("active_power_l3", 3057, Sine(3.2, 0.4, 43)),
             ("active_power", 3059, Sine(8.4, 0.8, 37)),
-            ("energy_import", 45099, _energy(4_821_055, per_hour=8_400)),
-            ("energy_import_l1", 45111, _energy(1_550_300, per_hour=2_700)),
-            ("energy_import_l2", 45113, _energy(1_433_310, per_hour=2_500)),
-            ("energy_import_l3", 45115, _energy(1_837_445, per_hour=3_200)),
         ),
+        _number("energy_import", _HOLDING, 3203, Encoding.UINT64, _energy(4_821_055, per_hour=8_400)),
+        _number("energy_import_l1", _HOLDING, 3517, Encoding.UINT64, _energy(1_550_300, per_hour=2_700)),
+        _number("energy_import_l2", _HOLDING, 3521, Encoding.UINT64, _energy(1_433_310, per_hour=2_500)),
+        _number("energy_import_l3", _HOLDING, 3525, Encoding.UINT64, _energy(1_837_445, per_hour=3_200)),
     ]
     objects = {0: b"Schneider Electric", 1: b"A9MEM3255", 2: b"001.004.000", 5: b"iEM3255"}
     identification = Identification(objects, conformity=Conformity.REGULAR)

@@ -25,6 +25,7 @@ TABLES = {"discrete": Table.DISCRETE_INPUTS, "input": Table.INPUT_REGISTERS, "ho
 WORDS = {"bool": 1, "int16": 1, "uint16": 1, "int32": 2, "uint32": 2, "float32": 2, "uint64": 4}
 SCALED = [
     ("ac_current", 2, 6),
+    ("ac_voltage_l1_l2", 7, 13),
     ("ac_voltage_l1", 10, 13),
     ("ac_power", 14, 15),
     ("frequency", 16, 17),
@@ -65,10 +66,10 @@ async def test_the_meter_with_an_identification(read_tcp, clock):
     assert text(await read_tcp(1, HOLDING, 49, 20)) == "iEM3255"
     assert await read_tcp(1, HOLDING, 129, 2, data_format=">L") == (21_340_217,)
     assert await read_tcp(1, HOLDING, 3027, 6, data_format=">fff") == (230, 231, 229)
-    (before,) = await read_tcp(1, HOLDING, 45099, 2, data_format=">f")
+    (before,) = await read_tcp(1, HOLDING, 3203, 4, data_format=">Q")
     clock.advance(3600)
-    (after,) = await read_tcp(1, HOLDING, 45099, 2, data_format=">f")
-    assert after - before == pytest.approx(8400, abs=1)
+    (after,) = await read_tcp(1, HOLDING, 3203, 4, data_format=">Q")
+    assert after - before == 8400
 
 
 async def test_the_solar_inverter_is_a_whole_sunspec_chain(read_tcp, clock):

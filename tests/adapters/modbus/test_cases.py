@@ -61,6 +61,7 @@ def test_every_profile_has_a_case_that_shows_all_its_points_and_a_source(name, r
     assert profile.source.document
     assert profile.source.edition
     assert profile.source.section
+    assert profile.source.checked_against
 
 
 def test_every_case_belongs_to_a_profile_and_tells_where_its_words_come_from(read_case):

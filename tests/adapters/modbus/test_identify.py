@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from adapters.modbus.identify import SILENCES_BOUND, Interview, Verdict, conduct, describe, plausible_mac, plausible_serial_number
+from adapters.modbus.identify import (
+    IDENTITY_TRIES,
+    SILENCES_BOUND,
+    Interview,
+    Verdict,
+    conduct,
+    describe,
+    plausible_mac,
+    plausible_serial_number,
+)
 from adapters.modbus.library import OURS, load, parse
 from adapters.modbus.pdu import Answer, NoSuchUnit, Question, Read, ReadIdentification, Refused, ReportServerId, Silence, Table
 from gateway.adapter import DeviceUnreachable
@@ -17,7 +26,7 @@ PROFILES = load([OURS])
 ALL = tuple(PROFILES.values())
 
 
-def interviewed(answers: Mapping[Question, Answer], otherwise: Answer, profiles=ALL, configured=None):
+def interviewed(answers: Mapping[Question, Answer], otherwise: Answer, profiles=ALL, configured=None, in_turn=None):
     """Carry an interview out from a table of answers; return the verdict and what was asked."""
     steps = Interview(profiles, configured).run()
     asked: list[Question] = []
@@ -25,7 +34,8 @@ def interviewed(answers: Mapping[Question, Answer], otherwise: Answer, profiles=
         question = next(steps)
         while True:
             asked.append(question)
-            question = steps.send(answers.get(question, otherwise))
+            answer = in_turn[question].pop(0) if in_turn and question in in_turn else answers.get(question, otherwise)
+            question = steps.send(answer)
     except StopIteration as end:
         return end.value, asked
 
@@ -65,8 +75,22 @@ def test_a_unit_that_is_silent_to_most_questions_is_not_asked_them_all():
     assert len(asked) == 1 + SILENCES_BOUND
 
 
+def test_a_lost_answer_to_the_question_of_identity_makes_no_other_device_of_it():
+    eastron = PROFILES["eastron-sdm120"]
+    serial = Read(Table.HOLDING, 0xFC00, 2)
+    answers = {ReadIdentification(): Refused(1), ReportServerId(): Refused(1), Read(Table.HOLDING, 0xFC02, 1): b"\x00\x20"}
+    for losses in range(IDENTITY_TRIES):
+        heard = [SILENT] * losses + [b"\x01\x23\x45\x67"]
+        verdict, asked = interviewed(answers, Refused(2), [eastron], in_turn={serial: heard})
+        assert verdict.serial_number == str(0x01234567)
+        assert asked.count(serial) == losses + 1
+    verdict, asked = interviewed(answers | {serial: SILENT}, Refused(2), [eastron])
+    assert verdict.serial_number is None, "who never tells one has none"
+    assert asked.count(serial) == IDENTITY_TRIES
+
+
 def test_an_identification_that_fits_spares_all_other_questions_of_matching():
-    iem = {ReadIdentification(): {0: b"Schneider Electric", 1: b"iEM3155", 2: b"001.300"}}
+    iem = {ReadIdentification(): {0: b"Schneider Electric", 1: b"A9MEM3155", 2: b"001.300"}}
     verdict, asked = interviewed(iem, Refused(2))
     assert verdict.profile is PROFILES["schneider-iem3000"]
     assert verdict.firmware_version == "001.300"

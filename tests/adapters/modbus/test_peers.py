@@ -109,12 +109,12 @@ async def test_a_scan_of_twenty_units_finds_the_two_that_live_and_reads_them(pee
 async def test_a_device_behind_an_identification_in_pages_is_known_by_it(start, read_case, settings, admitted):
     case = read_case(HERE / "cases/schneider-iem3000/with-identification")
     tables = {table.value: dict(cells) for table, cells in case.device.tables.items()}
-    objects = {0: "Schneider Electric", 1: "iEM3155", 2: "001.300", 0x80: "x" * 240, 0x81: "y" * 240}
+    objects = {0: "Schneider Electric", 1: "A9MEM3155", 2: "001.300", 0x80: "x" * 240, 0x81: "y" * 240}
     port = modbus_serial(start, {1: {**tables, "identification": objects}})
     async with ModbusAdapter(settings(hosts=[f"127.0.0.1:{port}"], units=1, timeout=1)) as adapter:
         found = await adapter.identify("1")
         assert found.identity.key == case.found["identity"]
-        assert found.evidence["identification (43/14)"] == 'vendor "Schneider Electric", product "iEM3155", revision "001.300"'
+        assert found.evidence["identification (43/14)"] == 'vendor "Schneider Electric", product "A9MEM3155", revision "001.300"'
         assert await read_all(adapter, admitted(found)) == case.readings
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from adapters.modbus.pdu import MAX_BITS, MAX_REGISTERS, Read, Table
 from adapters.modbus.plan import plan, silence_seconds, worthwhile_gap
-from adapters.modbus.registers import Encoding, PlacedPoint, ValueType
+from adapters.modbus.points import Encoding, PlacedPoint, ValueType
 from gateway.adapter import Metric
 
 

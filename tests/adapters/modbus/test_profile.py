@@ -150,6 +150,13 @@ def test_what_is_wrong_outside_the_points_is_told_too(head, says):
     assert says in complaint(point(), head=head)
 
 
+def test_a_source_names_what_it_was_checked_against():
+    checked = HEAD.replace('section = "2"', 'section = "2", checked_against = ["acme-driver: meter.py", "a frame"]')
+    assert profile(point()).source.checked_against == ()
+    assert profile(point(), head=checked).source.checked_against == ("acme-driver: meter.py", "a frame")
+    assert "source.checked_against.1: String should have at least 3" in complaint(point(), head=checked.replace("a frame", "-"))
+
+
 def test_every_problem_is_told_at_once():
     told = complaint(point(scale=0), point(metric="energy", type="string"))
     assert len(told.splitlines()) == 2

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.modbus.pdu import Table
-from adapters.modbus.registers import BlockDecoder, Encoding, PlacedPoint, ValueType, decode_one
+from adapters.modbus.points import Encoding, PlacedPoint, ValueType
+from adapters.modbus.registers import BlockDecoder
+from adapters.modbus.values import decode_one
 from gateway.adapter import Metric, Reading, Reduce
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
