@@ -37,7 +37,7 @@ class SettingsProblem:
     right: str
     """What would be right."""
     line: int | None = None
-    """1-based line in the file; `None` when it is not in the file (an environment variable, a missing file)."""
+    """1-based line in the file; `None` when it is not in the file (an environment variable, the command line)."""
 
 
 class SettingsError(GatewayError):
@@ -49,8 +49,8 @@ class SettingsError(GatewayError):
         super().__init__("\n".join(self._sentence(problem) for problem in problems))
 
     def _sentence(self, problem: SettingsProblem) -> str:
-        place = f"{self.file or 'environment'}{f':{problem.line}' if problem.line else ''}"
-        return f"{place}: {problem.where}: {problem.wrong}. {problem.right}"
+        place = "" if self.file is None else f"{self.file}{f':{problem.line}' if problem.line else ''}: "
+        return f"{place}{problem.where}: {problem.wrong}. {problem.right}"
 
 
 class StoreError(GatewayError):

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
-import os
 import re
+import ssl
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as EnvironmentVariableError
 
 from gateway.adapter import Adapter, AdapterSettings, Seconds
 from gateway.errors import SettingsError, SettingsProblem
+from gateway.mistakes import ENV_PREFIX, Location, did_you_mean, not_toml, not_valid, place_of, unknown_variables
 
-ENV_PREFIX = "XYTE_GATEWAY__"
 DEFAULT_FILE = Path("gateway.toml")
-
-Location = tuple[int | str, ...]
 
 
 class Policy(StrEnum):
@@ -47,9 +43,13 @@ def _mac(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise ValueError("not a web address; write it as https://entry.xyte.io")
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("https", "http") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False  # a port that is no number, or brackets around what is no address
+    if not usable or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("not the address of a server; write it as https://entry.xyte.io")
     return text.rstrip("/")
 
 
@@ -128,14 +128,20 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
 
-    gateway: GatewaySection = GatewaySection()
-    cloud: CloudSection = CloudSection()
-    store: StoreSection = StoreSection()
-    admission: AdmissionSection = AdmissionSection()
+    gateway: GatewaySection = Field(default=GatewaySection(), description="who this gateway is, as a table [gateway]")
+    cloud: CloudSection = Field(
+        default=CloudSection(), description="which cloud, and how to prove who we are, as a table [cloud]"
+    )
+    store: StoreSection = Field(default=StoreSection(), description="what survives a restart, as a table [store]")
+    admission: AdmissionSection = Field(
+        default=AdmissionSection(), description="which found devices become children, as a table [admission]"
+    )
     models: dict[str, Annotated[str, Field(min_length=1)]] = Field(
         default_factory=dict, description='device family = "Xyte model id"; the key "*" serves all other families'
     )
-    adapter: tuple[dict[str, Any], ...] = Field(default=(), description="one [[adapter]] table for each kind of bus")
+    adapter: tuple[dict[str, Any], ...] = Field(
+        default=(), description="one [[adapter]] table, with two brackets, for each kind of bus"
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -179,10 +185,14 @@ def load(
         SettingsError: with every problem found.
     """
     text, tables = _read(file)
-    problems: list[SettingsProblem] = list(_unknown_variables())
+    problems: list[SettingsProblem] = list(unknown_variables(list(Settings.model_fields)))
     settings = _settings(tables, text, problems)
-    entries = _entries(tables.get("adapter", ()), adapters, broken or {}, text, problems)
-    if settings is not None and for_cloud:
+    entries = _entries(
+        tables.get("adapter", ()) if settings is None else settings.adapter, adapters, broken or {}, text, problems
+    )
+    if settings is not None:
+        problems += [problem for check in (CHECKS if for_cloud else CHECKS[:1]) for problem in check(settings, text)]
+    if for_cloud and settings is not None:
         settings = _with_hardware_key(settings, text, problems)
     if problems or settings is None:
         raise SettingsError(file, sorted(problems, key=lambda problem: problem.line or 0))
@@ -198,7 +208,7 @@ def entry_from(tables: Mapping[str, Any], adapters: Mapping[str, type[Adapter[An
     problems: list[SettingsProblem] = []
     entries = _entries([tables], adapters, {}, "", problems)
     if problems:
-        raise SettingsError(None, problems)
+        raise SettingsError(None, [replace(one, where=one.where.removeprefix("adapter[0]").lstrip(".")) for one in problems])
     return entries[0]
 
 
@@ -206,7 +216,7 @@ def _read(file: Path | None) -> tuple[str, dict[str, Any]]:
     if file is None:
         return "", {}
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")  # Windows' editors begin a file with a mark
     except OSError as error:
         right = "Name the config file with --config, or make one from deploy/gateway.example.toml"
         raise SettingsError(file, [SettingsProblem("file", f"cannot be read: {error.strerror}", right)]) from error
@@ -217,19 +227,19 @@ def _read(file: Path | None) -> tuple[str, dict[str, Any]]:
     try:
         return text, tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        found = re.search(r"line (\d+)", str(error))
-        line = int(found[1]) if found else text.count("\n") + 1
-        wrong = f"is not TOML: {re.sub(r' [(]at .*[)]', '', str(error))}"
-        raise SettingsError(file, [SettingsProblem("file", wrong, "Mend this line; see https://toml.io", line)]) from error
+        raise SettingsError(file, [not_toml(error, text)]) from error
 
 
 def _settings(tables: dict[str, Any], text: str, problems: list[SettingsProblem]) -> Settings | None:
     try:
         return Settings(**tables)
     except ValidationError as error:
-        problems.extend(_problem(details, Settings, (), text) for details in error.errors(include_url=False))
+        for details in error.errors(include_url=False):
+            problems.extend(not_valid(details, Settings, (), text))
     except EnvironmentVariableError as error:
-        problems.append(SettingsProblem(ENV_PREFIX, str(error), "Give a table as JSON, or name one key in it"))
+        named = re.search(r'field "(\w+)"', str(error))
+        variable = f"{ENV_PREFIX}{named[1].upper() if named else ''}"
+        problems.append(SettingsProblem(variable, "is not JSON", f"Write it as JSON, or set one key of it: {variable}__<KEY>"))
     return None
 
 
@@ -249,152 +259,116 @@ def _entries(
         if not isinstance(kind, str) or kind not in adapters:
             problems.append(_unknown_adapter(kind, adapters, broken, place, text))
             continue
-        table = {**table, "name": table.get("name") or kind}
-        try:
-            entry = adapters[kind].settings_model.model_validate(table)
-        except ValidationError as error:
-            model = adapters[kind].settings_model
-            problems.extend(_problem(details, model, place, text) for details in error.errors(include_url=False))
+        entry = _entry({**table, "name": table.get("name") or kind}, adapters[kind].settings_model, place, text, problems)
+        if entry is None:
             continue
         if any(entry.name == other.name for other in entries):
-            wrong = f"a second entry is called {entry.name!r}"
-            problems.append(SettingsProblem(_dotted((*place, "name")), wrong, "Give each its own name", line_of(text, place)))
+            where, line = place_of((*place, "name"), text)
+            problems.append(SettingsProblem(where, f"a second entry is called {entry.name!r}", "Give each its own name", line))
         entries.append(entry)
     return entries
+
+
+def _entry(
+    table: Mapping[str, Any], model: type[AdapterSettings], place: Location, text: str, problems: list[SettingsProblem]
+) -> AdapterSettings | None:
+    try:
+        return model.model_validate(table)
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            problems.extend(not_valid(details, model, place, text))
+    except Exception as error:  # noqa: BLE001 - a stranger's settings class: whatever it raises is a mistake of the adapter or of the file
+        where, line = place_of(place, text)
+        wrong = f"the adapter cannot read this entry: {type(error).__name__}: {error}"
+        problems.append(
+            SettingsProblem(where, wrong, "Look into the files that it names; if they are right, tell the adapter's author", line)
+        )
+    return None
 
 
 def _unknown_adapter(
     kind: object, adapters: Mapping[str, object], broken: Mapping[str, str], place: Location, text: str
 ) -> SettingsProblem:
     known = ", ".join(adapters) or "none"
-    line = line_of(text, (*place, "type")) or line_of(text, place)
-    where = _dotted((*place, "type"))
+    where, line = place_of((*place, "type"), text)
     if kind is None:
         return SettingsProblem(where, "is missing", f"Say which adapter this is, one of: {known}", line)
     if isinstance(kind, str) and kind in broken:
         return SettingsProblem(where, f"the adapter {kind!r} cannot be used: {broken[kind]}", "Install it anew", line)
-    near = difflib.get_close_matches(str(kind), list(adapters), n=1)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
+    hint = did_you_mean(str(kind), adapters)
     return SettingsProblem(where, f"no adapter is called {kind!r}", f"{hint}Installed are: {known}", line)
 
 
-def _with_hardware_key(settings: Settings, text: str, problems: list[SettingsProblem]) -> Settings:
+def _store_problems(settings: Settings, text: str) -> Iterator[SettingsProblem]:
+    path = settings.store.path
+    where, line = place_of(("store", "path"), text)
+    if path.is_dir():
+        yield SettingsProblem(where, f"{path} is a folder", "Name a file in it, as gateway.sqlite3", line)
+    elif (around := next(folder for folder in path.absolute().parents if folder.exists())) and not around.is_dir():
+        yield SettingsProblem(
+            where, f"{around} is a file, no folder", "Name a file in a folder that the gateway may write to", line
+        )
+
+
+def _cloud_problems(settings: Settings, text: str) -> Iterator[SettingsProblem]:
     cloud = settings.cloud
     if cloud.authentication == "cloud_id" and cloud.partner_code is None:
         right = "Add partner_code, the short code from the Partner Portal (Settings, Provision)"
-        line = line_of(text, ("cloud", "authentication"))
-        problems.append(SettingsProblem("cloud.partner_code", "is missing, but a Cloud ID begins with it", right, line))
+        _, line = place_of(("cloud", "authentication"), text)
+        yield SettingsProblem("cloud.partner_code", "is missing, but a Cloud ID begins with it", right, line)
     if urlsplit(cloud.entry_url).scheme == "http" and not cloud.allow_plain_http:
+        where, line = place_of(("cloud", "entry_url"), text)
         right = "Use https://, or set allow_plain_http = true if this is an emulator"
-        line = line_of(text, ("cloud", "entry_url"))
-        problems.append(SettingsProblem("cloud.entry_url", "sends keys in clear text", right, line))
-    if cloud.ca_file is not None and not cloud.ca_file.is_file():
-        line = line_of(text, ("cloud", "ca_file"))
-        problems.append(SettingsProblem("cloud.ca_file", f"there is no file {cloud.ca_file}", "Name a PEM file", line))
-    if cloud.hardware_key_file is not None:
-        line = line_of(text, ("cloud", "hardware_key_file"))
-        try:
-            key = cloud.hardware_key_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "not text"
-            wrong = f"{cloud.hardware_key_file} cannot be read: {why}"
-            problems.append(SettingsProblem("cloud.hardware_key_file", wrong, "Mount the secret there", line))
-            return settings
-        cloud = cloud.model_copy(update={"hardware_key": SecretStr(key)})
-        settings = settings.model_copy(update={"cloud": cloud})
-    if cloud.hardware_key is None or not cloud.hardware_key.get_secret_value():
-        right = f"Set the environment variable {ENV_PREFIX}CLOUD__HARDWARE_KEY, or cloud.hardware_key_file to a mounted secret"
-        problems.append(SettingsProblem("cloud.hardware_key", "is missing", right, line_of(text, ("cloud",))))
-    return settings
+        yield SettingsProblem(where, "sends keys in clear text", right, line)
+    if cloud.ca_file is not None and (wrong := _no_authority(cloud.ca_file)):
+        where, line = place_of(("cloud", "ca_file"), text)
+        yield SettingsProblem(where, wrong, "Name a PEM file that holds the certificate of the authority", line)
 
 
-def _unknown_variables() -> Iterator[SettingsProblem]:
-    sections = {name.upper() for name in Settings.model_fields}
-    for variable in os.environ:
-        if variable.upper().startswith(ENV_PREFIX):
-            section = variable.upper().removeprefix(ENV_PREFIX).split("__")[0]
-            if section not in sections:
-                near = difflib.get_close_matches(section, sections, n=1)
-                hint = f"Did you mean {ENV_PREFIX}{near[0]}? " if near else ""
-                yield SettingsProblem(variable, "no such setting", f"{hint}Sections are: {', '.join(sorted(sections))}")
-
-
-def _problem(details: ErrorDetails, model: type[BaseModel], place: Location, text: str) -> SettingsProblem:
-    inside = tuple(details["loc"])
-    location = (*place, *inside)
-    where, line = _dotted(location), line_of(text, location)
-    owner, field = _field_of(model, inside)
-    if details["type"] == "extra_forbidden":
-        known = sorted(owner.model_fields) if owner else []
-        near = difflib.get_close_matches(str(inside[-1]), known, n=1)
-        hint = f"Did you mean {near[0]!r}? " if near else ""
-        return SettingsProblem(where, "no such key", f"{hint}Known here: {', '.join(known)}", line)
-    purpose = f"It is for: {field}" if field else "See deploy/gateway.example.toml"
-    if details["type"] == "missing":
-        return SettingsProblem(where, "is missing", purpose, line or line_of(text, place))
-    wrong = details["msg"].removeprefix("Value error, ")
-    if isinstance(details["input"], str | int | float) and not _is_secret(location):
-        wrong += f" (it says {details['input']!r})"
-    return SettingsProblem(where, wrong[:1].lower() + wrong[1:], purpose, line)
-
-
-def _field_of(model: type[BaseModel], inside: Location) -> tuple[type[BaseModel] | None, str | None]:
-    """Return the model that a location's last key belongs to, and that key's description."""
-    owner: type[BaseModel] | None = model
-    described: str | None = None
-    for step in inside:
-        field = owner.model_fields.get(str(step)) if owner is not None else None
-        if field is None:
-            continue  # an index, the tag of a union, or a key that does not exist
-        described = field.description
-        if step != inside[-1]:
-            owner = next(_models_in(field.annotation), None)
-    return owner, described
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - annotations are of any type
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _models_in(inner)
-
-
-def _is_secret(location: Location) -> bool:
-    return any(word in str(location[-1]) for word in ("key", "secret", "token", "password"))
-
-
-def _dotted(location: Location) -> str:
-    text = ""
-    for step in location:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
-
-
-def line_of(text: str, location: Location) -> int | None:
-    """Return the 1-based line of the statement that first gives this place, or the nearest place around it, a value.
-
-    The file is parsed from its start line by line, so that every way of writing TOML is understood; a place deep inside one
-    statement has the line where that statement begins.
-    """
-    lines = text.splitlines()
-    while location:
-        begin = 0
-        for end in range(1, len(lines) + 1):
-            try:
-                tables = tomllib.loads("\n".join(lines[:end]))
-            except tomllib.TOMLDecodeError:
-                continue  # in the middle of a statement of several lines
-            if _has(tables, location):
-                return begin + 1
-            begin = end
-        location = location[:-1]
+def _no_authority(file: Path) -> str | None:
+    """Return why this file gives no certificate to trust; `None` when it does."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except ssl.SSLError:
+        return f"{file} holds no certificate"
+    except OSError as error:
+        return f"{file} cannot be read: {error.strerror}"
     return None
 
 
-def _has(tables: Any, location: Location) -> bool:  # noqa: ANN401 - whatever TOML holds
-    for step in location:
-        try:
-            tables = tables[step]
-        except (KeyError, IndexError, TypeError):
-            return False
-    return True
+CHECKS: tuple[Callable[[Settings, str], Iterator[SettingsProblem]], ...] = (_store_problems, _cloud_problems)
+"""What has to be right besides each key by itself; all but the first only for talking to the cloud."""
+
+
+def _with_hardware_key(settings: Settings, text: str, problems: list[SettingsProblem]) -> Settings:
+    """Return the settings with the hardware key from wherever it is given; the environment outranks the file."""
+    cloud = settings.cloud
+    if cloud.hardware_key is None and cloud.hardware_key_file is None:
+        right = f"Set the environment variable {ENV_PREFIX}CLOUD__HARDWARE_KEY, or cloud.hardware_key_file to a mounted secret"
+        problems.append(SettingsProblem("cloud.hardware_key", "is missing", right, place_of(("cloud",), text)[1]))
+        return settings
+    said, in_file = (place_of(("cloud", key), text) for key in ("hardware_key", "hardware_key_file"))
+    if cloud.hardware_key is not None and cloud.hardware_key_file is not None and _outranks(said) == _outranks(in_file):
+        problems.append(SettingsProblem(in_file[0], "there is a hardware_key as well", "Keep one of the two", in_file[1]))
+        return settings
+    if cloud.hardware_key_file is not None and (cloud.hardware_key is None or _outranks(in_file)):
+        place, key = in_file, _key_in(cloud.hardware_key_file, in_file, problems)
+    else:
+        place, key = said, cloud.hardware_key
+    bare = key.get_secret_value().strip() if key is not None else None
+    if bare == "":
+        problems.append(SettingsProblem(place[0], "is empty", "Give the model's hardware key, from the Partner Portal", place[1]))
+    return settings.model_copy(update={"cloud": cloud.model_copy(update={"hardware_key": SecretStr(bare or "")})})
+
+
+def _outranks(place: tuple[str, int | None]) -> bool:
+    return place[0].upper().startswith(ENV_PREFIX)
+
+
+def _key_in(file: Path, place: tuple[str, int | None], problems: list[SettingsProblem]) -> SecretStr | None:
+    try:
+        return SecretStr(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not text"
+        problems.append(SettingsProblem(place[0], f"{file} cannot be read: {why}", "Mount the secret there", place[1]))
+    return None

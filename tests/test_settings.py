@@ -2,12 +2,16 @@ import re
 from datetime import timedelta
 
 import pytest
+from pydantic import model_validator
 
+from gateway.adapter import AdapterSettings
 from gateway.errors import SettingsError
-from gateway.settings import Policy, entry_from, line_of, load
+from gateway.mistakes import line_of
+from gateway.settings import Policy, entry_from, load
 from gateway.testing.devices import SyntheticAdapter
 
 ADAPTERS = {"synthetic": SyntheticAdapter}
+KEY = 'hardware_key = "0f0e0d0c-1111-4222-8333-444455556666"'
 GOOD = """\
 [gateway]
 name = "Boiler room"
@@ -93,11 +97,26 @@ def test_the_hardware_key_can_lie_in_a_mounted_file(config, tmp_path):
         ('type = "synthetic"', "", 15, "adapter[0].type", "is missing.*one of: synthetic"),
         ("discover_every = 60", "discover_evry = 60", 18, "adapter[0].discover_evry", "Did you mean 'discover_every'"),
         ("discover_every = 60", 'discover_every = "often"', 18, "adapter[0].discover_every", "how often to look"),
-        ("telemetry_every = 10", "allow_plain_http = 10", 7, "cloud.allow_plain_http", "boolean"),
+        ("telemetry_every = 10", "allow_plain_http = 10", 7, "cloud.allow_plain_http", "has to be true or false"),
         ("telemetry_every = 10", 'entry_url = "http://h"', 7, "cloud.entry_url", "clear text.*allow_plain_http = true"),
-        ("telemetry_every = 10", 'entry_url = "h"', 7, "cloud.entry_url", "not a web address"),
-        ("telemetry_every = 10", 'ca_file = "/no/such.pem"', 7, "cloud.ca_file", "there is no file"),
-        ("telemetry_every = 10", 'hardware_key_file = "/no/such"', 7, "cloud.hardware_key_file", "cannot be read"),
+        ("telemetry_every = 10", 'entry_url = "h"', 7, "cloud.entry_url", "not the address of a server; write it as"),
+        ("telemetry_every = 10", 'ca_file = "/no/such.pem"', 7, "cloud.ca_file", "cannot be read: No such file"),
+        (KEY, 'hardware_key_file = "/no/such"', 6, "cloud.hardware_key_file", "cannot be read"),
+        (KEY, KEY + '\nhardware_key_file = "/no/such"', 7, "cloud.hardware_key_file", "Keep one of the two"),
+        (KEY, 'hardware_key = " "', 6, "cloud.hardware_key", "is empty"),
+        (KEY, 'hardware_key_file = "/dev/null"', 6, "cloud.hardware_key_file", "is empty"),
+        ("telemetry_every = 10", 'telemetry_every = "30s"', 7, "cloud.telemetry_every", r"number of seconds \(it says '30s'\)"),
+        ("telemetry_every = 10", 'hub_hosts = "a"', 7, "cloud.hub_hosts", r"has to be a list, in \[ \]"),
+        ("telemetry_every = 10", 'entry_url = "https://h:abc"', 7, "cloud.entry_url", "not the address of a server"),
+        ("telemetry_every = 10", 'entry_url = "https://h?x=1"', 7, "cloud.entry_url", "not the address of a server"),
+        ("telemetry_every = 10", 'ca_file = "/dev/null"', 7, "cloud.ca_file", "holds no certificate"),
+        ('policy = "ask"', 'policy = "ask"\n[store]\npath = "/tmp"', 12, "store.path", "is a folder"),
+        ('policy = "ask"', 'policy = "ask"\n[store]\npath = "/dev/null/x"', 12, "store.path", "/dev/null is a file, no folder"),
+        ('policy = "ask"', 'policy = "ask"\nmodels = []', 11, "admission.models", r"\[models\] is a table of its own"),
+        ('name = "Boiler room"', "telemetry_every = 10", 2, "gateway.telemetry_every", r"It belongs into \[cloud\]"),
+        ("[gateway]", "[[gateway]]", 1, "gateway", r"has to be a table.*\[gateway\]"),
+        ('name = "Boiler room"', "name = Boiler room", 2, "file", "Texts stand in quotes"),
+        ('name = "Boiler room"', 'name = "Boiler room', 2, "file", "ends with the quote"),
         ("telemetry_every = 10", 'authentication = "cloud_id"', 7, "cloud.partner_code", "is missing.*Partner Portal"),
         ("telemetry_every = 10", "telemetry_every = 10\ntelemetry_every = 11", 8, "file", "is not TOML"),
         ('hardware_key = "0f0e0d0c-1111-4222-8333-444455556666"', "", 5, "cloud.hardware_key", "CLOUD__HARDWARE_KEY"),
@@ -119,7 +138,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(config):
 
 def test_two_entries_of_one_name_are_refused(config):
     found = problems(config(GOOD + '\n[[adapter]]\ntype = "synthetic"\nname = "hall"\n'))
-    assert [(line, where) for line, where, _ in found] == [(20, "adapter[1].name")]
+    assert [(line, where) for line, where, _ in found] == [(22, "adapter[1].name")]
 
 
 def test_a_broken_adapter_is_named_with_its_reason(config):
@@ -147,6 +166,67 @@ def test_an_unknown_key_in_a_variable_is_a_mistake_too(config, monkeypatch):
     assert "hardware_key" in problems(config(GOOD))[0][2]
 
 
+def test_a_variable_with_a_wrong_value_is_named_itself_and_not_a_line_of_the_file(config, monkeypatch):
+    monkeypatch.setenv("XYTE_GATEWAY__CLOUD__TELEMETRY_EVERY", "soon")
+    assert [one[:2] for one in problems(config(GOOD))] == [(None, "XYTE_GATEWAY__CLOUD__TELEMETRY_EVERY")]
+    monkeypatch.setenv("XYTE_GATEWAY__CLOUD__TELEMETRY_EVERY", "30")
+    monkeypatch.setenv("XYTE_GATEWAY__STORE", "no json")
+    assert [one[1:] for one in problems(config(GOOD))] == [
+        ("XYTE_GATEWAY__STORE", "is not JSON. Write it as JSON, or set one key of it: XYTE_GATEWAY__STORE__<KEY>")
+    ]
+
+
+def test_a_variable_with_too_few_underscores_is_told_and_what_kubernetes_sets_is_not(config, monkeypatch):
+    monkeypatch.setenv("XYTE_GATEWAY_CLOUD__TELEMETRY_EVERY", "30")
+    monkeypatch.setenv("XYTE_GATEWAY_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("XYTE_GATEWAY_CONFIG", "gateway.toml")
+    assert [one[1] for one in problems(config(GOOD))] == ["XYTE_GATEWAY_CLOUD__TELEMETRY_EVERY"]
+
+
+def test_adapter_entries_can_come_from_the_environment(config, monkeypatch):
+    monkeypatch.setenv("XYTE_GATEWAY__ADAPTER", '[{"type": "synthetic", "name": "attic"}]')
+    assert [entry.name for entry in load(config(GOOD), ADAPTERS).entries] == ["attic"]
+
+
+def test_a_hardware_key_in_the_environment_outranks_a_key_file(config, monkeypatch):
+    monkeypatch.setenv("XYTE_GATEWAY__CLOUD__HARDWARE_KEY", "hk")
+    settings = load(config(GOOD.replace(KEY, 'hardware_key_file = "/no/such"')), ADAPTERS).settings
+    assert settings.cloud.hardware_key.get_secret_value() == "hk"
+
+
+def test_a_settings_class_that_breaks_is_a_problem_of_its_entry(config):
+    class BrokenSettings(AdapterSettings):
+        @model_validator(mode="before")
+        @classmethod
+        def _break(cls, written):
+            return written["absent"]
+
+    class Broken(SyntheticAdapter):
+        settings_model = BrokenSettings
+
+    with pytest.raises(SettingsError, match="cannot read this entry: KeyError: 'absent'"):
+        load(config(GOOD), {"synthetic": Broken})
+
+
+def test_several_lines_of_a_validator_are_several_problems(config):
+    class PickySettings(AdapterSettings):
+        @model_validator(mode="after")
+        def _refuse(self):
+            raise ValueError("a.toml: one\nb.toml: two")
+
+    class Picky(SyntheticAdapter):
+        settings_model = PickySettings
+
+    with pytest.raises(SettingsError) as caught:
+        load(config(GOOD), {"synthetic": Picky})
+    assert [one.wrong for one in caught.value.problems] == ["a.toml: one", "b.toml: two"]
+
+
+def test_a_mark_at_the_beginning_of_the_file_does_no_harm(config, tmp_path):
+    (tmp_path / "marked.toml").write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert load(tmp_path / "marked.toml", ADAPTERS).settings.gateway.name == "Boiler room"
+
+
 def test_a_file_that_cannot_be_read_says_so(tmp_path):
     assert "deploy/gateway.example.toml" in problems(tmp_path / "none.toml")[0][2]
     (tmp_path / "latin.toml").write_bytes(b"a = 1\nb = '\xfc'\n")
@@ -170,7 +250,8 @@ def test_an_entry_can_be_described_without_a_file():
         ("a = 1\n[b]\nc = 2\n", ("b", "c"), 3),
         ("b = {c = 1}\n", ("b", "c"), 1),
         ('b.c = 1\n"b"."d" = 2\n', ("b", "d"), 2),
-        ("x = [\n 1,\n 2,\n]\ny = 3\n", ("x", 1), 1),
+        ("x = [\n 1,\n 2,\n]\ny = 3\n", ("x", 1), 3),
+        ("x = [ # hosts\n {a = 1}, # one\n {b = [\n  2]},\n]\n", ("x", 1, "b"), 3),
         ("x = [\n 1,\n 2,\n]\ny = 3\n", ("y",), 5),
         ('s = """\n[b]\nc = 2\n"""\n[b]\nc = 3\n', ("b", "c"), 6),
         ("[[a]]\nn = 1\n[[a]]\nn = 2\n", ("a", 1, "n"), 4),

@@ -16,7 +16,7 @@ from adapters.modbus.plan import plan, worthwhile_gap
 from adapters.modbus.profile import Profile
 from adapters.modbus.registers import BlockDecoder
 from adapters.modbus.rollcall import RESERVED_UNIT, Place, RollCall, found
-from adapters.modbus.settings import ConfiguredDevice, Host, Line, ModbusSettings
+from adapters.modbus.settings import LAST_UNIT, TCP_ITSELF, ConfiguredDevice, Host, Line, ModbusSettings
 from gateway.adapter import Adapter, ChildDevice, DeviceUnreachable, Found, Progress, Reading
 
 log = logging.getLogger("adapters.modbus")
@@ -96,6 +96,8 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     async def identify(self, address: str) -> Found:
         """Interview this unit alone."""
+        if not address.isdecimal():
+            raise DeviceUnreachable(f"{address!r} is no unit id: it is a number from 1 to {LAST_UNIT}, or {TCP_ITSELF}")
         unit = int(address)
         device = self._configured.get(unit)
         heard: Mapping[str, str] = {}

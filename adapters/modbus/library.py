@@ -31,8 +31,11 @@ def parse(text: str, file: Path) -> Profile:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ProfileError(f"{file}: {error}") from error
-    defaults = content.pop("defaults", {})
-    points = content.get("points", [])
+    defaults, points = content.pop("defaults", {}), content.get("points", [])
+    if not isinstance(defaults, dict):
+        raise ProfileError(f"{file}: `defaults` has to be a table, written as [defaults]")
+    if not isinstance(points, list):
+        raise ProfileError(f"{file}: `points` has to be a list of tables, each written as [[points]]")
     content["points"] = [{**defaults, **point} if isinstance(point, dict) else point for point in points]
     try:
         profile = Profile.model_validate(content)
@@ -54,8 +57,16 @@ def load(folders: Iterable[Path]) -> dict[str, Profile]:
         if not folder.is_dir():
             raise ProfileError(f"{folder}: there is no such folder")
         for file in sorted(folder.glob("*.toml")):
-            profiles[file.stem] = parse(file.read_text(encoding="utf-8"), file)
+            profiles[file.stem] = parse(_text(file), file)
     return profiles
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ProfileError(f"{file}: cannot be read: {why}") from error
 
 
 def _problems(error: ValidationError, points: list[Any]) -> Iterator[str]:

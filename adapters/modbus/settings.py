@@ -208,5 +208,5 @@ def _twice(names: Iterable[str]) -> str | None:
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), n=3, cutoff=0.4) or sorted(known)
+    near = get_close_matches(name, list(known), n=3, cutoff=0.6) or sorted(known)
     return f"there is no {kind} {name!r}; did you mean {' or '.join(near)}?"

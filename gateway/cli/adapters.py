@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.markup import escape
 from rich.table import Table
 
 from gateway.cli.common import AsJson, out, print_json
@@ -15,14 +16,14 @@ def adapters(*, as_json: AsJson = False) -> None:
         print_json([_described(plugin) for plugin in plugins.values()])
         return
     for plugin in plugins.values():
-        title = f"[bold]{plugin.name}[/]  {plugin.distribution} {plugin.version}"
+        title = f"[bold]{escape(plugin.name)}[/]  {escape(plugin.distribution)} {plugin.version}"
         if plugin.adapter is None:
-            out.print(f"{title}  [red]cannot be used:[/] {plugin.problem}\n")
+            out.print(f"{title}  [red]cannot be used:[/] {escape(plugin.problem or '')}\n", soft_wrap=True)
             continue
-        out.print(f"{title}  {(plugin.adapter.__doc__ or '').splitlines()[0]}")
+        out.print(f"{title}  {escape(next(iter((plugin.adapter.__doc__ or '').splitlines()), ''))}", soft_wrap=True)
         table = Table("key", "for", box=None, padding=(0, 2))
         for name, field in plugin.adapter.settings_model.model_fields.items():
-            table.add_row(name, field.description or "")
+            table.add_row(f"{name}, required" if field.is_required() else name, escape(field.description or ""))
         out.print(table, "")
 
 

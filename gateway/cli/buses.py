@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from gateway.adapter import Adapter, AdapterSettings
-from gateway.cli.common import load_config
-from gateway.errors import SettingsError, SettingsProblem
+from gateway.cli.common import CommandFailed, load_config
+from gateway.errors import GatewayError, SettingsError, SettingsProblem
 from gateway.field.plugins import installed, usable
-from gateway.settings import DEFAULT_FILE, entry_from
+from gateway.settings import entry_from
 
 QUIET_SECONDS = 1.0
 """No further bus for so long means that all that are present have been named."""
@@ -34,6 +34,9 @@ def entries(name: str | None, with_settings: Sequence[str] | None, config: Path)
         SettingsError: there is no such entry, or what was given on the command line is wrong.
     """
     if with_settings:
+        if name is None:
+            right = "Name the adapter first: xyte-gateway scan modbus --with 'hosts=[\"192.168.1.20\"]'"
+            raise SettingsError(None, [SettingsProblem("ENTRY", "is missing, and --with describes one", right)])
         return [entry_from({**_tables(with_settings), "type": name}, usable(installed()))]
     configuration, _ = load_config(config, for_cloud=False)
     meant = [entry for entry in configuration.entries if name in (None, entry.name, entry.type)]
@@ -41,7 +44,7 @@ def entries(name: str | None, with_settings: Sequence[str] | None, config: Path)
         known = ", ".join(entry.name for entry in configuration.entries) or "none"
         wrong = f"no entry is called {name!r}" if name else "there is no [[adapter]] entry"
         right = f"Entries are: {known}. Or describe one here: xyte-gateway scan modbus --with 'hosts=[\"192.168.1.20\"]'"
-        raise SettingsError(configuration.file or DEFAULT_FILE, [SettingsProblem("adapter", wrong, right)])
+        raise SettingsError(config, [SettingsProblem("adapter", wrong, right)])
     return meant
 
 
@@ -54,6 +57,18 @@ async def present_buses(settings: AdapterSettings) -> list[Adapter[Any]]:
             async with asyncio.timeout(QUIET_SECONDS):
                 buses.append(await anext(source))
     return buses
+
+
+@contextmanager
+def bugs_told(adapter: Adapter[Any]) -> Iterator[None]:
+    """Turn what an adapter must not raise into a sentence that names the adapter."""
+    try:
+        yield
+    except (GatewayError, CommandFailed):
+        raise
+    except Exception as error:
+        why = f"{adapter.bus}: the adapter {adapter.settings.type!r} failed with {type(error).__name__}: {error}"
+        raise CommandFailed(f"{why}; that is a bug of the adapter") from error
 
 
 def _tables(pairs: Sequence[str]) -> dict[str, Any]:

@@ -2,37 +2,74 @@
 
 from __future__ import annotations
 
-import dataclasses
+import os
+from pathlib import Path
 
 import typer
+from rich.markup import escape
 
-from gateway.cli.common import EXIT_WRONG, AsJson, ConfigFile, load_config, out, print_json, show_problems
+from gateway.cli.common import EXIT_WRONG, AsJson, ConfigFile, err, load_config, out, print_json, problem_facts, show_problems
 from gateway.errors import SettingsError
-from gateway.settings import DEFAULT_FILE
+from gateway.settings import DEFAULT_FILE, CloudSection, Configuration
 
 
 def check(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
-    """Check the configuration: every error with its line, what is wrong and what would be right. Exit code 2 if there is one."""
+    """Check the configuration: every mistake with its line, what is wrong and what would be right; then what will be used.
+
+    Nothing is opened and nothing is sent. Exit code 2 if there is a mistake.
+    """
     try:
         configuration, _ = load_config(config)
     except SettingsError as error:
         if as_json:
-            print_json(
-                {"file": str(error.file or config), "problems": [dataclasses.asdict(problem) for problem in error.problems]}
-            )
+            print_json({"file": str(error.file or config), "problems": problem_facts(error)})
         else:
             show_problems(error)
-            out.print(f"\n{len(error.problems)} problem{'s' if len(error.problems) > 1 else ''}")
+            err.print(f"\n{len(error.problems)} problem{'s' if len(error.problems) > 1 else ''}")
         raise typer.Exit(EXIT_WRONG) from error
-    settings = configuration.settings
     if as_json:
-        print_json({"file": str(configuration.file) if configuration.file else None, "problems": []})
-        return
-    out.print(f"[green]{configuration.file or 'The environment alone'} is fine.[/]")
-    out.print(f"cloud      {settings.cloud.entry_url}, telemetry every {settings.cloud.telemetry_every.total_seconds():g} s")
-    out.print(f"store      {settings.store.path}")
-    out.print(f"admission  {settings.admission.policy}; models for {', '.join(settings.models) or 'no family yet'}")
-    for entry in configuration.entries:
-        out.print(f"adapter    {entry.name} ({entry.type})")
+        print_json({"file": str(configuration.file) if configuration.file else None, "problems": [], **_used(configuration)})
+    else:
+        _show(configuration)
+
+
+def _used(configuration: Configuration) -> dict[str, object]:
+    settings = configuration.settings
+    return {
+        "entry_url": settings.cloud.entry_url,
+        "hub": settings.cloud.hub,
+        "telemetry_every_seconds": settings.cloud.telemetry_every.total_seconds(),
+        "store": str(settings.store.path),
+        "store_state": _store_state(settings.store.path),
+        "admission": settings.admission.policy,
+        "models": settings.models,
+        "adapters": [{"name": entry.name, "type": entry.type} for entry in configuration.entries],
+    }
+
+
+def _show(configuration: Configuration) -> None:
+    settings = configuration.settings
+    out.print(f"[green]{escape(str(configuration.file or 'The environment alone'))} is fine.[/]", soft_wrap=True)
+    rows = [
+        ("entry", f"{settings.cloud.entry_url}, where the gateway registers"),
+        ("hub", _hub(settings.cloud)),
+        ("telemetry", f"every {settings.cloud.telemetry_every.total_seconds():g} s"),
+        ("store", f"{settings.store.path}, {_store_state(settings.store.path)}"),
+        ("admission", f"{settings.admission.policy}; models for {', '.join(settings.models) or 'no family yet'}"),
+        *(("adapter", f"{entry.name} ({entry.type})") for entry in configuration.entries),
+    ]
+    for name, used in rows:
+        out.print(f"{name:10} {used}", markup=False, soft_wrap=True)
     if not configuration.entries:
-        out.print("[yellow]There is no [[adapter]] yet, so nothing will be found.[/]", markup=True)
+        out.print("[yellow]There is no \\[\\[adapter]] yet, so nothing will be found.[/]")
+
+
+def _hub(cloud: CloudSection) -> str:
+    return f"the {cloud.hub} of the registration" + (f", on {', '.join(cloud.hub_hosts)} only" if cloud.hub_hosts else "")
+
+
+def _store_state(path: Path) -> str:
+    around = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not os.access(around, os.W_OK):
+        return f"which this user may not write to ({around})"
+    return "there already" if path.exists() else "made at the first start"

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from gateway.cli.common import AsJson, ConfigFile, errors_shown, fail, load_config, out, print_json
+from gateway.cli.common import AsJson, CommandFailed, ConfigFile, errors_shown, load_config, out, print_json
 from gateway.settings import DEFAULT_FILE
 from gateway.state.registry import ChildRecord, Decision, Met, Registry
 from gateway.state.store import Store
 
-children = typer.Typer(help="List the children and the devices that wait for a decision; admit or ignore one.")
+children = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 Key = Annotated[str, typer.Argument(help="The device's key, as `children` lists it.")]
 
@@ -24,7 +25,7 @@ def list_children(context: typer.Context, config: ConfigFile = DEFAULT_FILE, *, 
     """List the children and the devices that wait for a decision."""
     if context.invoked_subcommand is not None:
         return
-    with errors_shown():
+    with errors_shown(as_json=as_json):
         registry = asyncio.run(_load(_store_path(config)))
     if as_json:
         print_json(
@@ -35,57 +36,68 @@ def list_children(context: typer.Context, config: ConfigFile = DEFAULT_FILE, *, 
             }
         )
         return
+    _show(registry)
+
+
+def _show(registry: Registry) -> None:
     gateway = _gateway_facts(registry)
-    out.print(f"gateway {gateway['serial_number'] or '(never started)'}: {gateway['id'] or 'not registered'}")
+    out.print(f"gateway {gateway['serial_number'] or '(never started)'}: {gateway['id'] or 'not registered'}", markup=False)
     if registry.children:
-        table = Table(
-            "name", "key", "adapter", "bus", "address", "sub-model", "state", "cloud id", box=None, padding=(0, 2, 0, 0)
-        )
+        table = Table("name", "key", "bus", "address", "sub-model", "state", box=None, padding=(0, 2, 0, 0))
+        table.columns[1].overflow = "fold"  # a key is there to be copied
         for record in registry.children.values():
             child = record.child
-            state = f"{record.state}: {record.problem}" if record.problem else str(record.state)
-            table.add_row(
-                *(child.name, child.key, child.adapter, child.bus, child.address, child.sub_model or "-", state),
-                record.device_id or "-",
-            )
+            cells = (child.name, child.key, f"{child.adapter} {child.bus}", child.address, child.sub_model or "-", record.state)
+            table.add_row(*map(escape, cells))
         out.print(table)
+        for record in registry.children.values():
+            if record.problem:
+                out.print(f"\n{record.child.name}: {record.problem}", markup=False, soft_wrap=True)
     else:
         out.print("no children yet")
     for met in registry.met.values():
-        out.print(f"\nfound, no child: [bold]{met.found.name}[/] at {met.bus} {met.found.address}  ({met.key})\n    {met.why}")
+        out.print(f"\nfound, no child: {met.found.name} at {met.bus} {met.found.address}", markup=False, soft_wrap=True)
+        out.print(f"    {met.why}\n    key {met.key}", markup=False, soft_wrap=True)
 
 
 @children.command()
-def admit(key: Key, config: ConfigFile = DEFAULT_FILE) -> None:
-    """Take a found device on as a child; a gateway that runs does so within seconds."""
-    _decide(config, key, Decision.ADMIT)
+def admit(key: Key, config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
+    """Take a device on as a child.
+
+    A gateway that runs does so within seconds.
+    """
+    _decide(config, key, Decision.ADMIT, as_json=as_json)
 
 
 @children.command()
-def ignore(key: Key, config: ConfigFile = DEFAULT_FILE) -> None:
-    """Never take this found device on."""
-    _decide(config, key, Decision.IGNORE)
+def ignore(key: Key, config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
+    """Never take this device on."""
+    _decide(config, key, Decision.IGNORE, as_json=as_json)
 
 
-def _decide(config: Path, key: str, decision: Decision) -> None:
+def _decide(config: Path, key: str, decision: Decision, *, as_json: bool) -> None:
     async def decide(path: Path) -> bool:
         async with Store(path) as store:
             registry = Registry(store)
             await registry.load()
             return await registry.decide(key, decision)
 
-    with errors_shown():
+    with errors_shown(as_json=as_json):
         known = asyncio.run(decide(_store_path(config)))
-    if not known:
-        fail(f"no device that waits for a decision has the key {key!r}; `xyte-gateway children` lists them")
-    out.print(f"{key}: {'will be taken on' if decision is Decision.ADMIT else 'is ignored from now on'}")
+        if not known:
+            raise CommandFailed(f"no device that waits for a decision has the key {key!r}; `xyte-gateway children` lists them")
+    if as_json:
+        print_json({"key": key, "decision": decision})
+    else:
+        said = "will be taken on" if decision is Decision.ADMIT else "is ignored from now on"
+        out.print(f"{key}: {said}", markup=False, soft_wrap=True)
 
 
 def _store_path(config: Path) -> Path:
     configuration, _ = load_config(config, for_cloud=False)
     path = configuration.settings.store.path
     if not path.exists():
-        fail(f"there is no store at {path}: the gateway has not run with this configuration yet")
+        raise CommandFailed(f"there is no store at {path}: the gateway has not run with this configuration yet")
     return path
 
 

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from gateway.errors import GatewayError, SettingsError
+from gateway.errors import GatewayError, SettingsError, SettingsProblem
 from gateway.field.plugins import Plugin, installed, usable
+from gateway.mistakes import ENV_PREFIX
 from gateway.settings import DEFAULT_FILE, Configuration, load
 
-ConfigFile = Annotated[
-    Path, typer.Option("--config", "-c", dir_okay=False, envvar="XYTE_GATEWAY_CONFIG", help="The configuration file.")
-]
+ConfigFile = Annotated[Path, typer.Option("--config", "-c", envvar="XYTE_GATEWAY_CONFIG", help="The configuration file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
 EXIT_FAILED = 1
 EXIT_WRONG = 2
 
+NO_FILE = SettingsProblem("file", "there is none here", "Make one from deploy/gateway.example.toml, or name one with --config")
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class CommandFailed(Exception):
+    """A command cannot do what it was asked for; the text says why, to whoever asked."""
+
+    def __init__(self, why: str, code: int = EXIT_FAILED) -> None:
+        super().__init__(why)
+        self.code = code
 
 
 def print_json(what: Any) -> None:  # noqa: ANN401 - whatever JSON can say
@@ -34,30 +45,44 @@ def print_json(what: Any) -> None:  # noqa: ANN401 - whatever JSON can say
     sys.stdout.write(json.dumps(what, indent=2, default=str) + "\n")
 
 
-def fail(text: str, code: int = EXIT_FAILED) -> NoReturn:
-    """Say why it did not work and end."""
-    err.print(f"[bold red]error:[/] {escape(text)}")
-    raise typer.Exit(code)
-
-
 @contextmanager
-def errors_shown() -> Iterator[None]:
-    """End with a sentence instead of a traceback when the gateway itself says what is wrong."""
+def errors_shown(*, as_json: bool) -> Iterator[None]:
+    """End with a sentence, or with a JSON document, instead of a traceback when the gateway itself says what is wrong."""
     try:
         yield
     except SettingsError as error:
-        show_problems(error)
+        if as_json:
+            print_json({"file": None if error.file is None else str(error.file), "problems": problem_facts(error)})
+        else:
+            show_problems(error)
         raise typer.Exit(EXIT_WRONG) from error
-    except GatewayError as error:
-        fail(str(error))
+    except (GatewayError, CommandFailed) as error:
+        if as_json:
+            print_json({"error": str(error)})
+        else:
+            err.print(f"[bold red]error:[/] {escape(str(error))}")
+        raise typer.Exit(error.code if isinstance(error, CommandFailed) else EXIT_FAILED) from error
+
+
+def problem_facts(error: SettingsError) -> list[dict[str, object]]:
+    """Return every problem of a configuration for a program."""
+    return [dataclasses.asdict(problem) for problem in error.problems]
 
 
 def show_problems(error: SettingsError) -> None:
     """Show every problem of a configuration: where, what is wrong, what would be right."""
     for problem in error.problems:
-        place = f"{error.file or 'environment'}" + (f":{problem.line}" if problem.line else "")
-        err.print(f"[bold]{escape(place)}[/]: [red]{escape(problem.where)}[/] {escape(problem.wrong)}")
+        err.print(f"[bold]{escape(place_of(error, problem))}[/]: [red]{escape(problem.where)}[/]: {escape(problem.wrong)}")
         err.print(f"    [green]{escape(problem.right)}[/]")
+
+
+def place_of(error: SettingsError, problem: SettingsProblem) -> str:
+    """Return where a person finds what a problem is about: `gateway.toml:7`."""
+    if problem.where.upper().startswith(ENV_PREFIX[:-1]):  # one with too few underscores is a mistake that is told
+        return "environment"
+    if error.file is None:
+        return "command line"
+    return f"{error.file}:{problem.line}" if problem.line else str(error.file)
 
 
 def load_config(file: Path, *, for_cloud: bool = True) -> tuple[Configuration, dict[str, Plugin]]:
@@ -69,4 +94,8 @@ def load_config(file: Path, *, for_cloud: bool = True) -> tuple[Configuration, d
     plugins = installed()
     broken: Mapping[str, str] = {name: plugin.problem for name, plugin in plugins.items() if plugin.problem is not None}
     path = None if file == DEFAULT_FILE and not file.exists() else file
-    return load(path, usable(plugins), broken=broken, for_cloud=for_cloud), plugins
+    try:
+        return load(path, usable(plugins), broken=broken, for_cloud=for_cloud), plugins
+    except SettingsError as error:
+        nothing = path is None and not any(variable.upper().startswith(ENV_PREFIX) for variable in os.environ)
+        raise SettingsError(file, [NO_FILE, *error.problems] if nothing else error.problems) from error

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -40,7 +41,7 @@ def demo(
         logging.disable(logging.CRITICAL)
     problems = asyncio.run(_run(seconds, as_json=as_json))
     for problem in problems:
-        err.print(f"[bold red]error:[/] {problem}", markup=True)
+        err.print(f"[bold red]error:[/] {escape(problem)}")
     if problems:
         raise typer.Exit(EXIT_FAILED)
 
@@ -73,13 +74,11 @@ async def _wait(stop: asyncio.Event, seconds: float | None) -> None:
 
 async def _show(running: Demo, stop: asyncio.Event, seconds: float | None) -> None:
     emulator = running.emulator
-    out.print(f"emulated cloud    entry {emulator.entry_url}  hub {emulator.hub_url}  control {emulator.hub_url}/_emulator/")
-    out.print("simulated plant   three units behind a Modbus TCP host, three on a serial line")
-    out.print(
-        "the gateway       scans both, registers what it finds, and speaks for it"
-        + ("" if seconds else "; Ctrl-C ends it")
-        + "\n"
-    )
+    out.print(f"emulated cloud    entry {emulator.entry_url}  hub {emulator.hub_url}", soft_wrap=True)
+    out.print(f"                  control {emulator.hub_url}/_emulator/", soft_wrap=True)
+    out.print("simulated plant   three units behind a Modbus TCP host, three on a serial line", soft_wrap=True)
+    out.print("the gateway       scans both, registers what it finds, and speaks for it", soft_wrap=True)
+    out.print("" if seconds else "Ctrl-C ends it.\n")
     if not sys.stdout.isatty():
         await _wait(stop, seconds)
         out.print(_picture(running))
@@ -96,23 +95,20 @@ def _picture(running: Demo) -> Group:
         line = Text(
             f"{parent.name} [{parent.sub_model}] is {state.get('status', 'registered')}, up {state.get('uptime_seconds', 0)} s"
         )
-    table = Table(
-        "child", "sub-model", "bus", "unit", "status", "samples", "latest values in the cloud", box=None, padding=(0, 2, 0, 0)
-    )
+    table = Table("bus", "unit", "child, its latest values", "sub-model", "status", "samples")
+    table.box, table.padding, table.columns[2].ratio = None, (0, 2, 0, 0), 1
     for (bus, unit), child in sorted(running.children.items(), reverse=True):
         samples = len(running.emulator.journal.telemetry(child.id))
         values = ", ".join(f"{metric} {_short(value)}" for metric, value in child.state.items() if metric != "status")
+        told = Text.assemble(f"{child.name or '-'}\n", (values, "dim"), overflow="ellipsis", no_wrap=True)
         status = str(child.state.get("status", "registered"))
-        table.add_row(
-            *(child.name or "-", child.sub_model or "-", bus, str(unit), status, str(samples)),
-            Text(values, overflow="ellipsis", no_wrap=True),
-        )
+        table.add_row(bus, str(unit), told, escape(child.sub_model or "-"), status, str(samples))
     calls = ", ".join(f"{name} {count}" for name, count in sorted(running.emulator.journal.calls().items()))
     return Group(line, table, Text(f"calls: {calls or 'none yet'}", style="dim"))
 
 
 def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _report(running: Demo) -> dict[str, object]:

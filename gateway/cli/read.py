@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from gateway.adapter import Adapter, ChildDevice, Found, Reading
-from gateway.cli.buses import Entry, With, entries, present_buses
-from gateway.cli.common import AsJson, ConfigFile, errors_shown, fail, out, print_json
+from gateway.adapter import Adapter, AdapterSettings, ChildDevice, Found, Reading, Value
+from gateway.cli.buses import Entry, With, bugs_told, entries, present_buses
+from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, errors_shown, out, print_json
 from gateway.settings import DEFAULT_FILE
 from gateway.tasks import closed_after
 
@@ -26,13 +28,13 @@ def read(
     as_json: AsJson = False,
 ) -> None:
     """Identify one device and read everything that its profile knows, once. Read-only, and nothing is sent to the cloud."""
-    with errors_shown():
+    with errors_shown(as_json=as_json):
         found, readings = asyncio.run(_read(address, entry, with_, config, bus))
     if as_json:
         values = {reading.metric.name: {"value": reading.value, "unit": reading.metric.unit} for reading in readings}
         print_json({"address": found.address, "name": found.name, "profile": found.profile, "readings": values})
         return
-    out.print(f"[bold]{found.name}[/] at {found.address}, profile {found.profile or 'none'}")
+    out.print(f"[bold]{escape(found.name)}[/] at {escape(found.address)}, profile {escape(found.profile or 'none')}")
     if found.profile is None:
         out.print("No profile fits, so nothing could be read. What it answered:")
         for asked, answered in found.evidence.items():
@@ -40,8 +42,14 @@ def read(
         return
     table = Table("metric", "value", "unit", box=None, padding=(0, 2, 0, 0))
     for reading in readings:
-        table.add_row(reading.metric.name, "not available" if reading.value is None else str(reading.value), reading.metric.unit)
+        table.add_row(reading.metric.name, escape(_shown(reading.value)), escape(reading.metric.unit or ""))
     out.print(table)
+
+
+def _shown(value: Value) -> str:
+    if value is None:
+        return "not available"
+    return f"{value:.7g}" if isinstance(value, float) else str(value)  # a 32-bit float holds no more
 
 
 async def _read(
@@ -51,16 +59,12 @@ async def _read(
     config: Path,
     bus: str | None,
 ) -> tuple[Found, list[Reading]]:
-    buses = [
-        one
-        for settings in entries(entry, with_settings, config)
-        for one in await present_buses(settings)
-        if bus in (None, one.bus)
-    ]
-    if len(buses) != 1:
-        names = ", ".join(one.bus for one in buses) or "none"
-        fail(f"say on which bus {address} is, with --bus; there are: {names}" if buses else f"there is no bus {bus!r}", 2)
-    adapter: Adapter[Any] = buses[0]
+    adapter = await _bus(entries(entry, with_settings, config), bus, address)
+    with bugs_told(adapter):
+        return await _read_once(adapter, address)
+
+
+async def _read_once(adapter: Adapter[Any], address: str) -> tuple[Found, list[Reading]]:
     async with adapter:
         found = await adapter.identify(address)
         child = as_child(found, entry=adapter.settings.name, bus=adapter.bus)
@@ -69,6 +73,18 @@ async def _read(
             async for block in blocks:
                 readings.extend(block)
     return found, readings
+
+
+async def _bus(entries: Sequence[AdapterSettings], named: str | None, address: str) -> Adapter[Any]:
+    """Return the one bus that is meant."""
+    present = [bus for settings in entries for bus in await present_buses(settings)]
+    meant = [bus for bus in present if named in (None, bus.bus)]
+    if len(meant) == 1:
+        return meant[0]
+    names = ", ".join(bus.bus for bus in present) or "none"
+    if meant:
+        raise CommandFailed(f"say on which bus {address} is, with --bus; there are: {names}", EXIT_WRONG)
+    raise CommandFailed(f"no bus is called {named!r}; there are: {names}" if named else "there is no bus", EXIT_WRONG)
 
 
 def as_child(found: Found, *, entry: str, bus: str) -> ChildDevice:

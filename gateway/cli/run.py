@@ -6,13 +6,16 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from gateway.app import build
-from gateway.cli.common import AsJson, ConfigFile, errors_shown, load_config
+from gateway.cli.common import EXIT_FAILED, EXIT_WRONG, AsJson, ConfigFile, errors_shown, load_config, place_of
 from gateway.cli.logs import start_logging
+from gateway.errors import GatewayError, SettingsError
 from gateway.field.plugins import AdapterClass, usable
 from gateway.settings import DEFAULT_FILE, Configuration
 
@@ -29,10 +32,24 @@ def run(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every detail.")] = False,
 ) -> None:
     """Run the gateway until SIGTERM or SIGINT; it drains and ends within 8 s. Logs go to stderr, with --json as JSON lines."""
-    with errors_shown():
+    start_logging(as_json=as_json, verbose=verbose)
+    with _errors_logged() if as_json else errors_shown(as_json=False):
         configuration, plugins = load_config(config)
-        start_logging(as_json=as_json, verbose=verbose)
         asyncio.run(_run(configuration, usable(plugins)))
+
+
+@contextmanager
+def _errors_logged() -> Iterator[None]:
+    """End with lines in the log where a program reads it, one for each mistake."""
+    try:
+        yield
+    except SettingsError as error:
+        for problem in error.problems:
+            log.error("%s: %s: %s. %s", place_of(error, problem), problem.where, problem.wrong, problem.right)  # noqa: TRY400 - no bug of ours
+        raise typer.Exit(EXIT_WRONG) from error
+    except GatewayError as error:
+        log.error("%s", error)  # noqa: TRY400 - as above
+        raise typer.Exit(EXIT_FAILED) from error
 
 
 async def _run(configuration: Configuration, adapters: dict[str, AdapterClass]) -> None:

@@ -16,8 +16,8 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from gateway.adapter import Adapter, Found, Progress
-from gateway.cli.buses import Entry, With, entries, present_buses
-from gateway.cli.common import EXIT_FAILED, AsJson, ConfigFile, err, errors_shown, load_config, out, print_json
+from gateway.cli.buses import Entry, With, bugs_told, entries, present_buses
+from gateway.cli.common import EXIT_FAILED, AsJson, CommandFailed, ConfigFile, err, errors_shown, load_config, out, print_json
 from gateway.errors import BusUnavailable
 from gateway.field.admission import Declined, admit
 from gateway.settings import DEFAULT_FILE, Policy
@@ -36,9 +36,9 @@ def scan(
 
     Exit code 1 if a bus could not be opened.
     """
-    with errors_shown():
+    with errors_shown(as_json=as_json):
         chosen = entries(entry, with_, config)
-        policy, models = (Policy.MATCHED, {"*": "(no config)"}) if with_ else _admission(config)
+        policy, models = (Policy.MATCHED, {"*": "<model id from the Partner Portal>"}) if with_ else _admission(config)
         found: list[dict[str, Any]] = []
         problems: list[dict[str, str]] = []
 
@@ -48,7 +48,7 @@ def scan(
                     with _bar(adapter.bus) as tell:
                         try:
                             met = await _scan(adapter, tell)
-                        except BusUnavailable as error:
+                        except (BusUnavailable, CommandFailed) as error:
                             problems.append({"adapter": settings.name, "bus": adapter.bus, "problem": str(error)})
                             continue
                     found.extend(_facts(one, settings.name, adapter.bus, policy, models) for one in met)
@@ -64,11 +64,12 @@ def scan(
 
 async def _scan(adapter: Adapter[Any], tell: Callable[[Progress | Found], None]) -> list[Found]:
     met: list[Found] = []
-    async with adapter, closed_after(adapter.discover()) as discovery:
-        async for one in discovery:
-            tell(one)
-            if isinstance(one, Found):
-                met.append(one)
+    with bugs_told(adapter):
+        async with adapter, closed_after(adapter.discover()) as discovery:
+            async for one in discovery:
+                tell(one)
+                if isinstance(one, Found):
+                    met.append(one)
     return met
 
 
@@ -104,31 +105,36 @@ def _bar(bus: str) -> Iterator[Callable[[Progress | Found], None]]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TextColumn("{task.fields[found]} found"),
         TextColumn("{task.fields[note]}"),
     )
     with Bar(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(bus, total=None, note="")
+        task = bar.add_task(bus, total=None, found=0, note="")
 
         def tell(step: Progress | Found) -> None:
             if isinstance(step, Progress):
-                bar.update(task, completed=step.done, total=step.total, note=step.note)
+                bar.update(task, completed=step.done, total=step.total, note=escape(step.note))
             else:
-                bar.console.print(f"{escape(bus)}: {escape(step.address)} is {escape(step.name)}")
+                bar.update(task, found=bar.tasks[task].fields["found"] + 1)
 
         yield tell
 
 
 def _show(found: list[dict[str, Any]], problems: list[dict[str, str]], *, evidence: bool) -> None:
-    table = Table("bus", "address", "device", "serial number", "profile", "sub-model", "becomes", box=None, padding=(0, 2, 0, 0))
+    table = Table("bus", "address", "device", "sub-model", "becomes", box=None, padding=(0, 2, 0, 0))
     for one in found:
-        device = one["name"] if one["firmware_version"] is None else f"{one['name']} ({one['firmware_version']})"
-        cells = (one["bus"], one["address"], device, one["serial_number"], one["profile"], one["sub_model"], one["becomes"])
-        table.add_row(*(escape(cell or "-") for cell in cells))
-        if evidence:
-            for asked, answered in one["evidence"].items():
-                table.add_row("", "", f"[dim]{escape(asked)}: {escape(answered)}[/]")
+        becomes = "no child" if one["becomes"].startswith("no child") else "child"
+        table.add_row(*(escape(cell or "-") for cell in (one["bus"], one["address"], one["name"], one["sub_model"], becomes)))
     if found:
         out.print(table)
+    out.print()
+    for one in found:
+        if evidence or one["becomes"].startswith("no child"):
+            out.print(f"{one['bus']} {one['address']}: {one['becomes']}", markup=False, soft_wrap=True)
+        if evidence:
+            facts = {key: one[key] for key in ("key", "profile", "family", "serial_number", "firmware_version")} | one["evidence"]
+            for fact, value in facts.items():
+                out.print(f"    {fact}: {'-' if value is None else value}", style="dim", markup=False, soft_wrap=True)
     out.print(f"{len(found)} device{'' if len(found) == 1 else 's'} found")
     for problem in problems:
         text = problem["problem"] if problem["problem"].startswith(problem["bus"]) else f"{problem['bus']}: {problem['problem']}"

@@ -87,5 +87,5 @@ class Reception:
     async def _decline(self, entry: str, bus: str, found: Found, why: str) -> None:
         before = self._registry.met.get(found.identity.key)
         if before is None or before.why != why:
-            log.info("%s: found %s at %s: no child: %s", bus, found.name, found.address, why)
+            log.info("%s: found %s at %s, no child: %s", bus, found.name, found.address, why)
         await self._registry.meet(entry, bus, found, why)

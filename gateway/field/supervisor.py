@@ -289,14 +289,14 @@ class Supervisor:
         if why != self.problem:
             log.error(
                 "%s: %s. Next try in %.0f s, then less and less often",
-                *(self.bus, why, wait_seconds),
+                *(self.bus, why.rstrip(".?!"), wait_seconds),
                 exc_info=None if failure else error,
             )
             self.problem = why
         if self._backoff.failures > 1:  # a bus that opens again at once has lost nobody
             self._follow_registry()
             for child in self._roster.values():
-                self._tell(child, self._availability.lost(child.key, _now(), f"{self.bus}: {why}"))
+                self._tell(child, self._availability.lost(child.key, _now(), f"its bus {self.bus} is lost"))
 
     def _follow_registry(self) -> None:
         """Bring the agenda up to date with who lives on this bus."""

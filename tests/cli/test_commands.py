@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cli import COMMANDS, app
 from gateway.emulator import Emulator
 from gateway.testing.modbus import ModbusTcpHost
 from gateway.testing.plant import tcp_units
@@ -90,6 +91,11 @@ async def test_check_praises_a_good_file(type_in, config):
     assert code == 0
     assert "gateway.toml is fine" in out
     assert KEY not in out
+    code, out, _ = await type_in("check", "--json")
+    said = json.loads(out)
+    assert said["problems"] == []
+    assert said["store_state"] == "made at the first start"
+    assert said["adapters"] == [{"name": "plant", "type": "modbus"}]
 
 
 async def test_check_names_each_mistake_with_file_line_and_fix(type_in, config):
@@ -97,9 +103,10 @@ async def test_check_names_each_mistake_with_file_line_and_fix(type_in, config):
     code, out, err = await type_in("check")
     assert code == 2
     assert "gateway.toml:7: cloud.telemetry_every" in err
-    assert "gateway.toml:17: adapter[0].unit no such key" in err
+    assert "gateway.toml:17: adapter[0].unit: no such key" in err
     assert "Did you mean 'units'?" in err
-    assert "2 problems" in out
+    assert "2 problems" in err
+    assert out == ""
     code, out, _ = await type_in("check", "--json")
     assert code == 2
     assert [(one["line"], one["where"]) for one in json.loads(out)["problems"]] == [
@@ -135,7 +142,7 @@ async def test_scan_and_read_work_without_a_config(type_in, plant):
 async def test_a_host_that_is_not_there_is_said_with_exit_code_1(type_in):
     code, _out, err = await type_in("scan", "modbus", "--with", 'hosts=["127.0.0.1:1"]')
     assert code == 1
-    assert "127.0.0.1:1: refuses the connection" in err
+    assert "refuses the connection" in err
     assert err.count("127.0.0.1:1") == 1
     code, _, err = await type_in("read", "1", "modbus", "--with", 'hosts=["127.0.0.1:1"]')
     assert code == 1
@@ -146,6 +153,77 @@ async def test_a_unit_that_is_not_there_is_said(type_in, config):
     code, _, err = await type_in("read", "77", "plant")
     assert code == 1
     assert "unit 77" in err
+
+
+async def test_a_broken_profile_is_a_mistake_of_the_configuration(type_in, config, tmp_path):
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "mine.toml").write_text("name = mine\n")
+    config.write_text(config.read_text() + 'profiles = ["profiles"]\n')
+    code, out, err = await type_in("check", "--json")
+    assert (code, err) == (2, "")
+    assert "profiles/mine.toml" in json.loads(out)["problems"][0]["wrong"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["scan"], 2, "there is no [[adapter]] entry"),
+        (["scan", "modbus", "--with", 'hostz=["a"]'], 2, "Did you mean 'hosts'"),
+        (["scan", "--with", 'hosts=["a"]'], 2, "Name the adapter first"),
+        (["read", "1", "modbus", "--with", 'hosts=["127.0.0.1:1"]'], 1, "refuses the connection"),
+        (["read", "1", "modbus", "--with", 'hosts=["127.0.0.1:1"]', "--bus", "attic"], 2, "no bus is called 'attic'"),
+        (["children"], 1, "there is no store"),
+        (["children", "admit", "sn:1"], 1, "there is no store"),
+        (["check", "--config", "/tmp"], 2, "Is a directory"),
+        (["check"], 2, "Make one from deploy/gateway.example.toml"),
+    ],
+)
+async def test_what_is_wrong_is_one_json_document_for_a_program(type_in, arguments, code, says):
+    ended, out, err = await type_in(*arguments, "--json")
+    assert (ended, err) == (code, "")
+    assert says in json.dumps(json.loads(out))
+
+
+async def test_run_tells_a_program_its_mistakes_line_by_line(type_in):
+    code, out, err = await type_in("run", "--json", XYTE_GATEWAY__CLOUD__HARDWAREKEY="s3cret")
+    assert (code, out) == (2, "")
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert "XYTE_GATEWAY__CLOUD__HARDWAREKEY: no such key. Did you mean 'hardware_key'?" in lines[0]["message"]
+    assert {line["level"] for line in lines} == {"error"}
+    assert "s3cret" not in err
+
+
+async def test_listing_the_commands_imports_neither_library_nor_adapter():
+    listing = "import sys, gateway.cli\ntry: gateway.cli.app(['--help'])\nexcept SystemExit: print(*sys.modules)"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", listing, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    help_text, _, modules = out.decode().strip().rpartition("\n")
+    assert all(f"  {name} " in help_text for name in COMMANDS)
+    assert not {"aiohttp", "pydantic", "pymodbus", "gateway.emulator", "adapters"} & set(modules.split())
+
+
+async def test_check_starts_without_what_only_the_cloud_needs(config):
+    checking = (
+        "import sys, gateway.cli\ntry: gateway.cli.app(['check', '-c', sys.argv[1]])\nexcept SystemExit: print(*sys.modules)"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", checking, config, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    said, _, modules = out.decode().strip().rpartition("\n")
+    assert "is fine" in said
+    assert not {"aiohttp", "gateway.app", "gateway.emulator"} & set(modules.split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_listed_is_there_and_explains_itself(name, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        app([name, "--help"], prog_name="xyte-gateway")
+    assert f"Usage: xyte-gateway {name}" in capsys.readouterr().out
+
+
+def test_a_mistyped_command_is_answered_with_the_one_meant(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        app(["skan"])
+    assert "Did you mean 'scan'?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ async def test_a_bus_that_is_pulled_is_reopened_and_its_children_are_told_silent
     bus.unplugged = False
     await field.until(lambda: reach(field, 1) is Reach.REACHABLE and supervisor.problem is None)
     assert bus.opened == bus.closed + 1 >= 2
-    assert caplog.text.count("does not answer: bus: bus is unplugged") == 1
+    assert caplog.text.count("does not answer: its bus bus is lost") == 1
     assert caplog.text.count("works again") == 1
 
 

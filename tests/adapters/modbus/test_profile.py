@@ -181,3 +181,18 @@ def test_our_profiles_name_real_units_and_lower_case_metrics(file):
     known = {None, "V", "A", "W", "kW", "VA", "var", "Hz", "Wh", "kWh", "%", "°C", "s", "h", "rpm"}
     assert {each.get("unit") for each in content["points"]} <= known
     assert all(each["metric"].replace("_", "").isalnum() and each["metric"].islower() for each in content["points"])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"defaults = 3\n", "`defaults` has to be a table"),
+        (b"[points]\nmetric = 'x'\n", "`points` has to be a list of tables"),
+        (b"name = '\xfc'\n", "is not UTF-8 text"),
+    ],
+)
+def test_a_file_that_is_no_profile_at_all_is_named(tmp_path, text, says):
+    (tmp_path / "odd.toml").write_bytes(text)
+    with pytest.raises(ProfileError, match=says) as caught:
+        load([tmp_path])
+    assert "odd.toml" in str(caught.value)

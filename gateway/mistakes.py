@@ -1,0 +1,221 @@
+"""What TOML, pydantic and the environment complain of, in an integrator's words: where, what is wrong, what would be right."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from gateway.errors import SettingsProblem
+
+ENV_PREFIX = "XYTE_GATEWAY__"
+
+Location = tuple[int | str, ...]
+
+IN_PLAIN_WORDS: Mapping[str, str] = {
+    "bool_parsing": "has to be true or false",
+    "bool_type": "has to be true or false",
+    "dict_type": "has to be a table",
+    "enum": "has to be {expected}",
+    "float_parsing": "has to be a number",
+    "float_type": "has to be a number",
+    "greater_than": "has to be more than {gt}",
+    "greater_than_equal": "has to be at least {ge}",
+    "int_from_float": "has to be a whole number",
+    "int_parsing": "has to be a whole number",
+    "int_type": "has to be a whole number",
+    "less_than": "has to be less than {lt}",
+    "less_than_equal": "has to be at most {le}",
+    "list_type": "has to be a list, in [ ]",
+    "literal_error": "has to be {expected}",
+    "model_attributes_type": "has to be a table",
+    "model_type": "has to be a table",
+    "string_too_short": "is too short: at least {min_length} character(s)",
+    "string_type": "has to be a text, in quotes",
+    "time_delta_parsing": "has to be a number of seconds",
+    "time_delta_type": "has to be a number of seconds",
+    "too_short": "has too few entries: at least {min_length}",
+    "tuple_type": "has to be a list, in [ ]",
+}
+"""pydantic's error types -> what they mean in a file."""
+
+TOML_HELP: Mapping[str, str] = {
+    "Cannot overwrite|Cannot declare|Cannot mutate": "Each key and each [table] stands once; only [[adapter]] comes again",
+    "Illegal character|Unterminated": "A text ends with the quote that it began with, on the same line",
+    "Invalid value|Unclosed": "Texts stand in quotes, lists in [ ] with commas between; yes and no are written true and false",
+    "Expected": "Write `key = value`, one in a line, and a table as [name]",
+}
+"""What tomllib says -> what is usually behind it."""
+
+CLOSINGS = ("", "\n]", "\n]}", "\n]}]", "\n]]", '\n"""', "\n'''")
+"""What ends a statement that goes on over several lines."""
+
+
+def not_toml(error: tomllib.TOMLDecodeError, text: str) -> SettingsProblem:
+    """Return the problem of a file that is no TOML, with its line."""
+    found = re.search(r"line (\d+)", str(error))
+    says = re.sub(r" [(]at .*[)]", "", str(error))
+    right = next((right for words, right in TOML_HELP.items() if re.match(words, says)), "See https://toml.io")
+    return SettingsProblem("file", f"is not TOML: {says}", right, int(found[1]) if found else text.count("\n") + 1)
+
+
+def not_valid(details: ErrorDetails, model: type[BaseModel], place: Location, text: str) -> Iterator[SettingsProblem]:
+    """Yield what one complaint of pydantic means; several problems when a validator's text has several lines.
+
+    Args:
+        details: the complaint, about one location inside `model`.
+        model: the settings class that was to be filled.
+        place: where the model stands in the file.
+        text: the file.
+    """
+    inside = tuple(details["loc"])
+    where, line = place_of((*place, *inside), text)
+    owner, purpose = _field_of(model, inside)
+    right = (
+        f"It is for: {purpose}"
+        if purpose
+        else "Mend it there; `xyte-gateway adapters` lists the keys of an entry"
+        if place
+        else "See the example file"
+    )
+    if details["type"] == "extra_forbidden":
+        known = sorted(owner.model_fields) if owner else []
+        key = str(inside[-1])
+        hint = did_you_mean(key, known) or (_home_of(key, model, inside) if not place else "")
+        yield SettingsProblem(where, "no such key", f"{hint}Known here: {', '.join(known)}", line)
+    elif details["type"] == "missing":
+        yield SettingsProblem(where, "is missing", right, line)
+    else:
+        for wrong in _in_plain_words(details).splitlines():
+            yield SettingsProblem(where, wrong + _quoted(details["input"], wrong, inside), right, line)
+
+
+def place_of(location: Location, text: str) -> tuple[str, int | None]:
+    """Return how a location is called, and its line; a variable of the environment that sets it has a name and no line."""
+    variable = variable_for(location)
+    return (variable, None) if variable else (dotted(location), line_of(text, location))
+
+
+def did_you_mean(written: str, known: Iterable[str]) -> str:
+    """Return a question that names what is spelt alike, or nothing."""
+    near = difflib.get_close_matches(written, list(known), n=1)
+    return f"Did you mean {near[0]!r}? " if near else ""
+
+
+def unknown_variables(sections: Sequence[str]) -> Iterator[SettingsProblem]:
+    """Yield the environment variables that are meant for us and set nothing."""
+    names = sorted(section.upper() for section in sections)
+    for variable in os.environ:
+        matched = re.fullmatch(r"XYTE_GATEWAY(_+)([A-Z0-9]+)(?:_.*)?", variable.upper())
+        if matched is None or (matched[1] == "_" and (matched[2] not in names or "__" not in variable[len(ENV_PREFIX) :])):
+            continue
+        if matched[1] != "__" or matched[2] not in names:
+            near = difflib.get_close_matches(matched[2], names, n=1)
+            hint = f"Did you mean {ENV_PREFIX}{near[0]}? " if near else ""
+            yield SettingsProblem(variable, "no such setting", f"{hint}Sections are: {', '.join(names)}")
+
+
+def variable_for(location: Location) -> str | None:
+    """Return the environment variable that sets this location, one around it or one inside it, if there is one."""
+    for variable in os.environ:
+        if variable.upper().startswith(ENV_PREFIX):
+            steps = variable.lower().removeprefix(ENV_PREFIX.lower()).split("__")
+            if all(step == str(own).lower() for step, own in zip(steps, location, strict=False)):
+                return variable
+    return None
+
+
+def dotted(location: Location) -> str:
+    """Return a location as a person writes it: `adapter[1].hosts[0].port`."""
+    text = ""
+    for step in location:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+def line_of(text: str, location: Location) -> int | None:
+    """Return the 1-based line that first gives this place, or the nearest place around it, a value.
+
+    The file is parsed up to this line and that, so that every way of writing TOML is understood.
+    """
+    lines = text.splitlines()
+    while location:
+        before = bisect_left(range(1, len(lines) + 1), x=True, key=lambda end: _has(_first_lines(lines, end), location))
+        if before < len(lines):
+            return before + 1
+        location = location[:-1]
+    return None
+
+
+def _first_lines(lines: Sequence[str], end: int) -> dict[str, Any]:
+    """Return what the file says up to a line; where that cannot be understood, up to the next line that ends it."""
+    for last in range(end, len(lines) + 1):
+        for closing in CLOSINGS:
+            try:
+                return tomllib.loads("\n".join(lines[:last]) + closing)
+            except tomllib.TOMLDecodeError:
+                continue
+    return {}
+
+
+def _has(tables: Any, location: Location) -> bool:  # noqa: ANN401 - whatever TOML holds
+    for step in location:
+        try:
+            tables = tables[step]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
+
+
+def _in_plain_words(details: ErrorDetails) -> str:
+    plain = IN_PLAIN_WORDS.get(details["type"])
+    if plain is not None:
+        return plain.format(**details.get("ctx", {}))
+    wrong = details["msg"].removeprefix("Value error, ")
+    return wrong[:1].lower() + wrong[1:]
+
+
+def _quoted(given: object, wrong: str, inside: Location) -> str:
+    is_secret = any(word in str(step) for step in inside for word in ("key", "secret", "token", "password"))
+    if is_secret or not isinstance(given, str | int | float) or repr(given) in wrong:
+        return ""
+    return f" (it says {given!r})"
+
+
+def _home_of(key: str, model: type[BaseModel], inside: Location) -> str:
+    """Return in which table a key belongs that stands in the wrong one, as a sentence."""
+    if key in model.model_fields and len(inside) > 1:
+        return f"[{key}] is a table of its own. "
+    tables = (
+        name for name, field in model.model_fields.items() for part in _models_in(field.annotation) if key in part.model_fields
+    )
+    home = next(tables, None)
+    return f"It belongs into [{home}]. " if home and home not in inside and key not in model.model_fields else ""
+
+
+def _field_of(model: type[BaseModel], inside: Location) -> tuple[type[BaseModel] | None, str | None]:
+    """Return the model that a location's last key belongs to, and that key's description."""
+    owner: type[BaseModel] | None = model
+    described: str | None = None
+    for step in inside:
+        field = owner.model_fields.get(str(step)) if owner is not None else None
+        if field is None:
+            continue  # an index, the tag of a union, or a key that does not exist
+        described = field.description
+        if step != inside[-1]:
+            owner = next(_models_in(field.annotation), None)
+    return owner, described
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - annotations are of any type
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
