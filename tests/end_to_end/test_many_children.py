@@ -1,6 +1,7 @@
 """A thousand children through one session, and fifty kills that register nobody twice."""
 
 import asyncio
+import os
 import random
 import signal
 import sys
@@ -46,29 +47,36 @@ async def test_a_thousand_children_take_at_most_twelve_calls_a_round(emulator, r
 
 async def test_fifty_kills_register_no_child_twice(emulator, tmp_path, until):
     chance = random.Random(11)
-    store = tmp_path / "store.sqlite3"
+    gateways = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(PROCESS), emulator.entry_url, str(tmp_path / "store.sqlite3"), str(CHILDREN)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+    async def told():
+        return int(await asyncio.wait_for(gateways.stdout.readline(), 30))
 
     async def started():
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, str(PROCESS), emulator.entry_url, str(store), str(CHILDREN), stdout=asyncio.subprocess.PIPE
-        )
-        assert await asyncio.wait_for(process.stdout.readline(), 30) == b"running\n"
-        return process
+        gateways.stdin.write(b"another\n")
+        return await told()
 
     progress = []
     for _ in range(KILLS):
-        process = await started()
-        await asyncio.sleep(chance.uniform(0.0, 0.4))
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
+        process_id = await started()
+        await asyncio.sleep(chance.uniform(0.02, 0.4))
+        os.kill(process_id, signal.SIGKILL)
+        assert await told() == -signal.SIGKILL
         progress.append(len(children_of(emulator)))
     assert progress == sorted(progress)
-    assert progress[KILLS // 4] > 0, "a kill does not send it back to the start"
-    process = await started()
+    assert 0 < len(set(progress)) < CHILDREN
+    assert progress[-1] > progress[KILLS // 2], "a kill does not send it back to the start"
+    process_id = await started()
     await until(lambda: len(children_of(emulator)) >= CHILDREN, 120)
     await until(lambda: all("power" in child.state for child in children_of(emulator)), 60)
-    process.terminate()
-    assert await asyncio.wait_for(process.wait(), 8) == 0
+    os.kill(process_id, signal.SIGTERM)
+    assert await asyncio.wait_for(told(), 8) == 0
+    gateways.stdin.close()
+    await gateways.wait()
     twice = [serial for serial, count in Counter(child.sn for child in children_of(emulator)).items() if count > 1]
     assert twice == []
     assert len(children_of(emulator)) == CHILDREN
