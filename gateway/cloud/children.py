@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Literal
 from uuid import uuid4
 
+from gateway.cloud.standing import NOT_FOUND_FOR, KeyCheck, Standing, is_not_found
 from gateway.cloud.values import semantic_version
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable
-from gateway.hub import ChildRegistration, Credentials, Hub, ListedChild, TelemetryMessage
+from gateway.hub import ChildRegistration, Credentials, Hub, ListedChild
 from gateway.models import ChildDevice, Status
 from gateway.state.outbox import Outbox
 from gateway.state.registry import ChildRecord, ChildState, Registry
+from gateway.state.store import to_its_end, until_stored
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,21 @@ SETTLE = timedelta(seconds=30)
 REGISTER_AGAIN_AFTER = timedelta(minutes=15)
 """A child that is deleted in the cloud again and again is brought back no more often than this."""
 
+REFUSED_AGAIN_AFTER = timedelta(hours=1)
+"""Until a refused child is tried again: a model is added, a limit raised, a parent claimed while nobody looks at the gateway."""
+
+UPDATE_AGAIN_AFTER = timedelta(minutes=10)
+"""Until an Update Device is tried again: the hub takes ten an hour for a device (section 8.2)."""
+
+UNHEARD_AGAIN_AFTER = timedelta(minutes=1)
+"""Until a child is tried again whose registration met a 404 that is not about its model: its neighbours come first."""
+
+LOOK_AGAIN = timedelta(minutes=1)
+"""At most so long nobody looks whether there is something to do."""
+
+LAST_ANSWER_SECONDS = 3.0
+"""How long the end of the gateway waits for the answer to a registration: the key in it cannot be fetched again."""
+
 KEY_LOST = (
     "the cloud has it, but its access key was lost with an answer that never arrived: telemetry goes on, commands and"
     " configuration cannot. Delete it in the portal, and it is registered anew"
@@ -35,7 +52,10 @@ KEY_LOST = (
 
 
 class ChildRegistrar:
-    """Brings the cloud's children in line with the registry's, one call after the other."""
+    """Brings the cloud's children in line with the registry's, one after the other.
+
+    Waits are measured by the monotonic clock and start over with the process: a clock that jumps registers nobody twice.
+    """
 
     def __init__(
         self,
@@ -47,6 +67,7 @@ class ChildRegistrar:
         status_of: Callable[[str], Status],
         settle: timedelta = SETTLE,
         confirm_after: timedelta = timedelta(seconds=5),
+        not_found_for: timedelta = NOT_FOUND_FOR,
     ) -> None:
         self._hub = hub
         self._registry = registry
@@ -55,124 +76,196 @@ class ChildRegistrar:
         self._status_of = status_of
         self._settle = settle
         self._confirm_after = confirm_after
-        self._deleted_at: dict[str, datetime] = {}
+        self._keys = KeyCheck(hub, confirm_after=confirm_after, not_found_for=not_found_for)
+        self._parent_id: str | None = None
+        self._not_before: dict[str, float] = {}  # child -> monotonic moment of its next step, when that is not now
+        self._unanswered: set[str] = set()  # children whose answer was lost in this run
 
-    async def forgive(self) -> None:
-        """Try those that the hub refused once more: the reason may be mended. Called at each start."""
-        refused = [record for record in self._registry.children.values() if record.state is ChildState.REFUSED]
-        if refused:
-            await self._registry.keep_all([replace(record, state=ChildState.ADMITTED) for record in refused])
+    def forgive(self) -> None:
+        """Try those that the hub refused once more: the reason may be mended."""
+        for key, record in self._registry.children.items():
+            if record.state is ChildState.REFUSED:
+                self._not_before.pop(key, None)
 
-    async def catch_up(self, parent: Credentials) -> timedelta | None:
-        """Do everything that can be done now; return after what time more can be done, `None` if nothing is left to do.
+    async def step(self, parent: Credentials) -> timedelta:
+        """Do the next thing for one child; return after what time there may be more to do: zero is at once.
 
         Raises:
             HubUnauthorised: the hub does not accept the parent's key.
+            HubRejected: the hub does not tell which children it has.
             HubUnreachable: try later; what was done stays done.
+            StoreError: as above.
         """
-        await self._adopt(parent)
-        wait: timedelta | None = None
-        for key in list(self._registry.children):
-            record = self._registry.children.get(key)
-            if record is None:
-                continue
-            if record.state is ChildState.ADMITTED and (left := self._held_back(key)) is not None:
-                wait = left if wait is None else min(wait, left)
-            elif record.state is ChildState.ADMITTED:
-                record = await self._register(parent, record)
-            if record.state is ChildState.REGISTERED and record.update_owed:
-                await self._update(parent, record)
-        left = await self._resolve(parent)
-        return left if wait is None else wait if left is None else min(wait, left)
+        if parent.device_id != self._parent_id:
+            self._parent_id = parent.device_id
+            self._not_before.clear()
+            self._unanswered.clear()
+        due = self._due(parent)
+        if not due:
+            return LOOK_AGAIN
+        key = min(due, key=due.__getitem__)
+        left = due[key] - monotonic()
+        if left > 0:
+            return min(timedelta(seconds=left), LOOK_AGAIN)
+        await self._work_on(parent, self._registry.children[key])
+        return timedelta(0)
 
-    async def suspect(self, parent: Credentials, key: str) -> bool:
-        """Find out whether a child that the hub did not know is deleted; act on it and return whether it is."""
+    async def suspect(self, parent: Credentials, key: str) -> Standing:
+        """Find out whether a child that the hub did not know is deleted, and act on it.
+
+        A child counts as deleted when its key is refused twice, some seconds apart, or not found for minutes, and the parent's
+        list does not have it either. The list is asked with the parent's key: a deleted parent's children are not deleted.
+
+        Raises:
+            HubError: as `step`.
+        """
         record = self._registry.children[key]
         credentials = record.credentials(parent)
-        if credentials is None:
-            listed = await self._hub.get_children(parent)
-            if any(one.device_id == record.device_id for one in listed):
-                return False
-        elif await self._is_accepted(credentials, key):
-            return False
-        else:  # two refusals, some seconds apart, mean that it is deleted (section 13.2)
-            await asyncio.sleep(self._confirm_after.total_seconds())
-            if await self._is_accepted(credentials, key):
-                return False
+        if credentials is not None:
+            standing = await self._keys.standing(credentials, self._status_of(key))
+            if standing is not Standing.GONE:
+                return standing
+        if any(one.device_id == record.device_id for one in await self._hub.get_children(parent)):
+            return Standing.UNCLEAR
+        if self._registry.children[key].device_id != record.device_id:  # registered anew, or brought over, meanwhile
+            return Standing.UNCLEAR
         await self._was_deleted(record)
-        return True
+        return Standing.GONE
+
+    def suspect_again_at(self, key: str) -> float:
+        """Return when (monotonic) a doubted child is to be looked into again."""
+        return self._keys.ask_again_at(self._registry.children[key].device_id or "")
+
+    # what is to be done -----------------------------------------------------------------------------------------------
+
+    def _due(self, parent: Credentials) -> dict[str, float]:
+        """Return each child for which there is something to do, and when (monotonic)."""
+        children = self._registry.children
+        self._unanswered = {key for key in self._unanswered if children[key].state is ChildState.REGISTERING}
+        return {key: self._due_at(key, record) for key, record in children.items() if self._is_open(parent, record)}
+
+    def _is_open(self, parent: Credentials, record: ChildRecord) -> bool:
+        match record.state:
+            case ChildState.REGISTERING:
+                return True
+            case ChildState.REGISTERED:
+                return record.parent_id != parent.device_id or (record.update_owed and record.access_key is not None)
+            case ChildState.DELETED if self._deleted_children == "leave":
+                return False
+            case _:  # while answers are being lost, nobody else's key is put at risk
+                return not self._unanswered
+
+    def _due_at(self, key: str, record: ChildRecord) -> float:
+        if record.state is ChildState.REGISTERING:  # left so by an earlier run, nobody knows when
+            return self._not_before.setdefault(key, monotonic() + self._settle.total_seconds())
+        return self._not_before.get(key, 0.0)
+
+    def _wait(self, key: str, how_long: timedelta) -> None:
+        self._not_before[key] = monotonic() + how_long.total_seconds()
+
+    async def _work_on(self, parent: Credentials, record: ChildRecord) -> None:
+        match record.state:
+            case ChildState.REGISTERING:
+                await self._resolve(parent)
+            case ChildState.REGISTERED if record.parent_id != parent.device_id:
+                await self._adopt(parent, record)
+            case ChildState.REGISTERED:
+                await self._update(parent, record)
+            case _:
+                await self._register(parent, record)
 
     # registering ------------------------------------------------------------------------------------------------------
 
-    async def _register(self, parent: Credentials, record: ChildRecord, *, with_sub_model: bool = True) -> ChildRecord:
-        record = replace(record, state=ChildState.REGISTERING, since=_now(), problem=None, parent_id=parent.device_id)
-        await self._registry.keep(record)
+    async def _register(self, parent: Credentials, record: ChildRecord) -> None:
+        intended = replace(record, state=ChildState.REGISTERING, since=_now(), parent_id=parent.device_id)
+        intended = await self._registry.keep(intended)
+        await to_its_end(self._ask_and_keep(parent, intended), within_seconds=LAST_ANSWER_SECONDS)
+
+    async def _ask_and_keep(self, parent: Credentials, record: ChildRecord, *, with_sub_model: bool = True) -> None:
+        key = record.child.key
         registration = registration_of(record, with_sub_model=with_sub_model)
         try:
             credentials = await self._hub.register_child(parent, registration)
-        except HubUnauthorised:
-            await self._registry.keep(replace(record, state=ChildState.ADMITTED))
-            raise
         except HubRejected as error:
-            if with_sub_model and registration.sub_model and error.status in (400, 422) and "sub_model" in error.error:
+            if registration.sub_model and error.status in (400, 422) and "sub_model" in error.error:
                 log.info("%s: the hub takes no sub-model at registration; it is told afterwards", record.child.name)
-                return await self._register(parent, record, with_sub_model=False)
-            return await self._refused(record, error)
+                await self._ask_and_keep(parent, record, with_sub_model=False)
+                return
+            await self._refused(record, error)
         except HubUnreachable as error:
-            if not error.maybe_done:
+            if error.maybe_done:
+                self._unanswered.add(key)
+                self._wait(key, self._settle)
+            else:
                 await self._registry.keep(replace(record, state=ChildState.ADMITTED))
             raise
-        return await self._registered(record, parent, credentials, update_owed=not with_sub_model)
+        else:
+            await self._registered(record, parent, credentials, update_owed=not with_sub_model)
 
-    async def _registered(
-        self, record: ChildRecord, parent: Credentials, credentials: Credentials, *, update_owed: bool
-    ) -> ChildRecord:
-        current = self._registry.children[record.child.key]  # it may have moved or changed during the call
-        changed = update_owed or registration_of(current) != registration_of(record)
+    async def _registered(self, record: ChildRecord, parent: Credentials, credentials: Credentials, *, update_owed: bool) -> None:
+        twin = self._registry.by_device_id(credentials.device_id)
+        if twin is not None:
+            why = f"the cloud takes it for {twin.child.name} ({twin.child.key}), which has the same serial number"
+            await self._put_off(record, why)
+            return
         registered = replace(
-            current,
+            record,
             state=ChildState.REGISTERED,
             device_id=credentials.device_id,
             access_key=credentials.access_key,
             hub_url=credentials.hub_url if credentials.hub_url != parent.hub_url else None,
-            parent_id=parent.device_id,
-            update_owed=changed,
+            update_owed=update_owed,
             problem=None,
             since=_now(),
         )
-        await self._registry.keep(registered)
+        await until_stored(lambda: self._registry.keep(registered), what=f"the access key of {record.child.name}")
         log.info("%s: registered as %s%s", record.child.name, credentials.device_id, _as_sub_model(record.child))
-        return registered
 
-    async def _refused(self, record: ChildRecord, error: HubRejected) -> ChildRecord:
+    async def _refused(self, record: ChildRecord, error: HubRejected) -> None:
+        """Tell refusals of the parent, of who knows what, and of this child apart."""
+        child, is_about_model = record.child, "model" in error.error.lower()
+        if isinstance(error, HubUnauthorised):
+            await self._registry.keep(replace(record, state=ChildState.ADMITTED))
+            raise error
+        if is_not_found(error) and not is_about_model:
+            await self._registry.keep(replace(record, state=ChildState.ADMITTED))
+            self._wait(child.key, UNHEARD_AGAIN_AFTER)
+            raise HubUnreachable(str(error), maybe_done=False, status=error.status) from error
+        fix = f'; check [models] {child.family or "*"} = "{child.model_id}" against the Partner Portal' if is_about_model else ""
+        await self._put_off(record, f"{error}{fix}")
+
+    async def _put_off(self, record: ChildRecord, problem: str) -> None:
         child = record.child
-        fix = ""
-        if error.status == 404 or "model" in error.error.lower():
-            fix = f'; check [models] {child.family or "*"} = "{child.model_id}" against the Partner Portal'
-        refused = replace(record, state=ChildState.REFUSED, problem=f"{error}{fix}", since=_now())
-        await self._registry.keep(refused)
-        log.error("%s: the hub refused to register it: %s%s. It is tried again at the next start", child.name, error, fix)
-        return refused
+        await self._registry.keep(replace(record, state=ChildState.REFUSED, problem=problem, since=_now()))
+        self._wait(child.key, REFUSED_AGAIN_AFTER)
+        if problem != record.problem:
+            log.error("%s: the hub refused to register it: %s. It is tried again every hour", child.name, problem)
 
     # unknown outcomes -------------------------------------------------------------------------------------------------
 
-    async def _resolve(self, parent: Credentials) -> timedelta | None:
+    async def _resolve(self, parent: Credentials) -> None:
         """Find out, by their markers, which of the calls without an answer were carried out."""
-        open_ones = [record for record in self._registry.children.values() if record.state is ChildState.REGISTERING]
-        if not open_ones:
-            return None
-        by_marker = {_marker(one): one for one in await self._hub.get_children(parent)}
-        wait: timedelta | None = None
-        for record in open_ones:
-            listed = by_marker.get(record.marker)
-            if listed is not None:
-                await self._keep_without_key(record, parent, listed)
-            elif (left := record.since + self._settle - _now()) > timedelta(0):
-                wait = left if wait is None else min(wait, left)
-            else:
+        listed = await self._hub.get_children(parent)
+        now = monotonic()
+        for key, record in list(self._registry.children.items()):
+            if record.state is not ChildState.REGISTERING or self._due_at(key, record) > now:
+                continue
+            made = self._made_by(record, listed)
+            if made is None:
                 await self._registry.keep(replace(record, state=ChildState.ADMITTED))
-                wait = timedelta(0)
-        return wait
+            else:
+                await self._keep_without_key(record, parent, made)
+            del self._not_before[key]
+
+    def _made_by(self, record: ChildRecord, listed: Sequence[ListedChild]) -> ListedChild | None:
+        """Return the device that this child's registration made; by its serial number where the hub tells no marker."""
+        serial_number = registration_of(record).serial_number
+        for one in listed:
+            marker = one.details.get(MARKER)
+            is_nobodys = marker is None and self._registry.by_device_id(one.device_id) is None
+            if marker == record.marker or (is_nobodys and one.serial_number == serial_number):
+                return one
+        return None
 
     async def _keep_without_key(self, record: ChildRecord, parent: Credentials, listed: ListedChild) -> None:
         known = replace(
@@ -189,84 +282,59 @@ class ChildRegistrar:
 
     # a new parent -----------------------------------------------------------------------------------------------------
 
-    async def _adopt(self, parent: Credentials) -> None:
-        """Bring the children of an earlier registration of the gateway under the new one (section 17.15)."""
-        strangers = [
-            record
-            for record in self._registry.children.values()
-            if record.state is ChildState.REGISTERED and record.parent_id != parent.device_id
-        ]
-        doubtful = [record for record in strangers if not await self._adopted(parent, record)]
-        if doubtful:
-            await asyncio.sleep(self._confirm_after.total_seconds())
-        for record in doubtful:
-            if not await self._adopted(parent, record):
-                await self._registry.keep(start_anew(record))
+    async def _adopt(self, parent: Credentials, record: ChildRecord) -> None:
+        """Bring a child of an earlier registration of the gateway under the new one, or register it anew (section 17.15)."""
+        credentials, key = record.credentials(parent), record.child.key
+        standing = Standing.GONE if credentials is None else await self._keys.standing(credentials, self._status_of(key))
+        if credentials is None or standing is Standing.GONE:
+            await self._registry.keep(start_anew(record))
+        elif standing is Standing.DOUBTED:
+            self._not_before[key] = self._keys.ask_again_at(credentials.device_id)
+        else:
+            await self._move(credentials, parent, record)
 
-    async def _adopted(self, parent: Credentials, record: ChildRecord) -> bool:
-        credentials = record.credentials(parent)
-        if credentials is None or not await self._is_accepted(credentials, record.child.key):
-            return False
+    async def _move(self, credentials: Credentials, parent: Credentials, record: ChildRecord) -> None:
         try:
             await self._hub.update_device(credentials, parent_id=parent.device_id)
+        except HubUnauthorised:  # its key was accepted a moment ago
+            self._wait(record.child.key, self._confirm_after)
         except HubRejected as error:
             log.warning("%s: the hub does not move it under the new gateway: %s", record.child.name, error)
-            return False
-        await self._registry.keep(replace(record, parent_id=parent.device_id))
-        return True
+            await self._registry.keep(start_anew(record))
+        else:
+            await self._registry.keep(replace(record, parent_id=parent.device_id))
 
     # deleted children -------------------------------------------------------------------------------------------------
 
-    async def _is_accepted(self, credentials: Credentials, key: str) -> bool:
-        """Ask with the child's own key whether the hub knows it."""
-        try:
-            await self._hub.send_telemetry(credentials, TelemetryMessage(status=self._status_of(key), values={}))
-        except HubUnauthorised:
-            return False
-        except HubRejected:
-            return True  # it has something against the message, not against the key
-        return True
-
     async def _was_deleted(self, record: ChildRecord) -> None:
-        name = record.child.name
+        name, key = record.child.name, record.child.key
         if self._deleted_children == "leave":
             await self._registry.keep(replace(start_anew(record), state=ChildState.DELETED, problem="deleted in the cloud"))
-            dropped = await self._outbox.drop_child(record.child.key, "the child was deleted in the cloud")
+            dropped = await self._outbox.drop_child(key, "the child was deleted in the cloud")
             log.warning("%s: was deleted in the cloud and is left so, as set; %d samples dropped", name, dropped)
             return
         log.warning("%s: was deleted in the cloud; it is registered anew", name)
-        self._deleted_at.setdefault(record.child.key, record.since)
+        lived = max(_now() - record.since, timedelta(0))  # by a clock that may have jumped: at worst it waits in full
+        self._wait(key, max(REGISTER_AGAIN_AFTER - lived, timedelta(0)))
         await self._registry.keep(start_anew(record))
-
-    def _held_back(self, key: str) -> timedelta | None:
-        """Return how long a child that was deleted in the cloud, soon after it was registered, still has to wait."""
-        registered_at = self._deleted_at.get(key)
-        if registered_at is None:
-            return None
-        left = registered_at + REGISTER_AGAIN_AFTER - _now()
-        if left > timedelta(0):
-            return left
-        del self._deleted_at[key]
-        return None
 
     # what changed since -----------------------------------------------------------------------------------------------
 
     async def _update(self, parent: Credentials, record: ChildRecord) -> None:
-        credentials = record.credentials(parent)
-        child = record.child
+        credentials, child = record.credentials(parent), record.child
         if credentials is None:
             return
         try:
             await self._hub.update_device(
                 credentials, name=child.name, firmware_version=semantic_version(child.firmware_version), sub_model=child.sub_model
             )
-        except HubUnauthorised:
-            return  # its next telemetry tells whether it is deleted
-        except HubBusy:
-            return  # ten updates an hour: it stays owed
+        except (HubBusy, HubUnauthorised):  # ten updates an hour; or its next telemetry tells whether it is deleted
+            self._wait(child.key, UPDATE_AGAIN_AFTER)
+            return
         except HubRejected as error:
             log.warning("%s: the hub does not take its new name, version or sub-model: %s", child.name, error)
-        await self._registry.keep(replace(self._registry.children[child.key], update_owed=False))
+        if self._registry.children[child.key].device_id == record.device_id:  # and not found deleted meanwhile
+            await self._registry.keep(replace(record, update_owed=False))
 
 
 def registration_of(record: ChildRecord, *, with_sub_model: bool = True) -> ChildRegistration:
@@ -293,11 +361,6 @@ def registration_of(record: ChildRecord, *, with_sub_model: bool = True) -> Chil
 def start_anew(record: ChildRecord) -> ChildRecord:
     """Return the record of a child that the cloud does not know any more, with a marker of its own."""
     return ChildRecord(child=record.child, state=ChildState.ADMITTED, marker=str(uuid4()), since=_now())
-
-
-def _marker(listed: ListedChild) -> str | None:
-    marker = listed.details.get(MARKER)
-    return marker if isinstance(marker, str) else None
 
 
 def _as_sub_model(child: ChildDevice) -> str:

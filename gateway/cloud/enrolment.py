@@ -13,16 +13,24 @@ from pathlib import Path
 from random import uniform
 from time import monotonic
 
-from gateway.errors import HubBusy, HubError, HubRejected, HubUnreachable, SettingsError, SettingsProblem
+from gateway.cloud.pace import MOST_QUIET_SECONDS
+from gateway.errors import HubBusy, HubError, HubRejected, HubUnauthorised, HubUnreachable, SettingsError, SettingsProblem
 from gateway.hub import Credentials, GatewayRegistration, Hub, TelemetryMessage
 from gateway.models import Status
 from gateway.settings import Configuration
 from gateway.state.registry import GatewayRecord, Registry
+from gateway.state.store import to_its_end, until_stored
 
 log = logging.getLogger(__name__)
 
 RETRY_EVERY = timedelta(minutes=15)
 """Between two registrations that the cloud answered with a refusal (device API reference, section 3.1)."""
+
+UPDATE_AGAIN_AFTER = timedelta(minutes=10)
+"""Until an Update Device is tried again: the hub takes ten an hour for a device (section 8.2)."""
+
+LAST_ANSWER_SECONDS = 3.0
+"""How long the end of the gateway waits for the answer to its registration: the key in it cannot be fetched again."""
 
 LOOK_EVERY = timedelta(seconds=10)
 """Between two looks whether the network is back."""
@@ -131,6 +139,7 @@ class Enrolment:
         """Why the gateway is not registered, in words for an operator; `None` while it is."""
         self.next_try: datetime | None = None
         self._connectable = False
+        self._tell_at = 0.0
 
     async def prepare(self) -> None:
         """Make the identity once and store it, before anything is sent.
@@ -144,33 +153,33 @@ class Enrolment:
 
     async def credentials(self) -> Credentials:
         """Return the gateway's credentials; register, as often as it takes, when there are none. Stored before returned."""
-        record = self._record()
-        while record.credentials is None:
+        while (kept := self._record().credentials) is None:
             try:
-                credentials = await self._hub.register_device(self._registration(record))
+                await to_its_end(self._register(), within_seconds=LAST_ANSWER_SECONDS)
             except HubError as error:
-                if _is_taken(error) and await self._former_still_work(record):
-                    record = replace(record, credentials=record.former_credentials, former_credentials=None)
-                    await self._registry.keep_gateway(record)
-                    continue
-                await self._wait_after(error)
-                record = self._record()
-            else:
-                record = replace(record, credentials=credentials, former_credentials=None, told=self._about_us())
-                await self._registry.keep_gateway(record)
-                self.registered_at, self.problem = monotonic(), None
-                log.info("registered as %s (serial number %s)", credentials.device_id, record.serial_number)
-                return credentials
-        return record.credentials
+                if not (_is_taken(error) and await self._former_still_work()):
+                    await self._wait_after(error)
+        return kept
+
+    async def _register(self) -> None:
+        record = self._record()
+        credentials = await self._hub.register_device(self._registration(record))
+        await self._keep(replace(record, credentials=credentials, former_credentials=None, told=self._about_us()))
+        self.registered_at, self.problem, self._connectable = monotonic(), None, False
+        log.info("registered as %s (serial number %s)", credentials.device_id, record.serial_number)
+
+    async def _keep(self, record: GatewayRecord) -> None:
+        await until_stored(lambda: self._registry.keep_gateway(record), what="the gateway's registration")
 
     async def revoke(self) -> None:
         """Put the credentials aside: the gateway was deleted in the cloud. The identity stays."""
         log.warning("this gateway was deleted in the cloud; it registers anew under its old serial number")
         record = self._record()
-        await self._registry.keep_gateway(replace(record, credentials=None, former_credentials=record.credentials))
+        await self._keep(replace(record, credentials=None, former_credentials=record.credentials))
 
-    async def _former_still_work(self, record: GatewayRecord) -> bool:
-        """The cloud says that it has this gateway, so it may have erred when it refused the key."""
+    async def _former_still_work(self) -> bool:
+        """The cloud says that it has this gateway, so it may have erred when it refused the key: if so, take it up again."""
+        record = self._record()
         if record.former_credentials is None:
             return False
         try:
@@ -178,19 +187,23 @@ class Enrolment:
         except HubError:
             return False
         log.warning("the cloud had this gateway all along, and takes its former key again")
-        self.problem = None
+        await self._keep(replace(record, credentials=record.former_credentials, former_credentials=None))
+        self.problem, self._connectable = None, False
         return True
 
     async def tell_changes(self, parent: Credentials) -> None:
         """Bring the cloud's record of the gateway up to date after an update or a new name; one call, and only if needed."""
         record = self._record()
-        if record.told == self._about_us():
+        if record.told == self._about_us() or monotonic() < self._tell_at:
             return
+        self._tell_at = monotonic() + UPDATE_AGAIN_AFTER.total_seconds()
         section = self._configuration.settings.gateway
         try:
             await self._hub.update_device(
                 parent, name=section.name, firmware_version=self._firmware_version, sub_model=section.sub_model
             )
+        except (HubBusy, HubUnauthorised):  # ten updates an hour; or the next telemetry tells whether the gateway is deleted
+            return
         except HubRejected as error:
             log.warning("the cloud does not take the gateway's new name or version: %s", error)
         await self._registry.keep_gateway(replace(record, told=self._about_us()))
@@ -223,7 +236,7 @@ class Enrolment:
         """Wait about a quarter of an hour, or until the network is back if it was away."""
         seconds = self._retry_every.total_seconds() * uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
         if isinstance(error, HubBusy):
-            seconds = max(error.retry_after_seconds or 0, min(seconds, 300))
+            seconds = max(min(error.retry_after_seconds or 0, MOST_QUIET_SECONDS), min(seconds, 300))
         problem = advice(error)
         if problem != self.problem:
             log.error("not registered: %s", problem)

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from gateway.models import Sample, Status
-from gateway.state.store import Store, Transaction
+from gateway.hub import MESSAGE_BYTES
+from gateway.models import Sample, Status, Value
+from gateway.state.store import Store, Transaction, uncancelled
 
 log = logging.getLogger(__name__)
 
 THINNED = "the outbox was full: thinned"
 """The reason under which samples are counted that made room for newer ones."""
+
+
+PART_BYTES = MESSAGE_BYTES - 8 * 1024
+"""A sample with more bytes of values becomes several: the hub merges messages (device API reference, section 5.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +75,20 @@ class Outbox:
         if self._depth:
             self.arrived.set()
 
+    @uncancelled
     async def put(self, samples: Sequence[Sample]) -> None:
-        """Keep the samples, all or none; they are on disk when this returns."""
+        """Keep the samples, all or none, but those of children that are left deleted; they are on disk when this returns."""
         if not samples:
             return
+        rows = [_row(part) for sample in samples for part in _parts(sample)]
 
-        def work(db: Transaction) -> int:
-            db.executemany("INSERT INTO outbox (child, at, status, payload) VALUES (?, ?, ?, ?)", map(_row, samples))
+        def work(db: Transaction) -> tuple[int, int]:
+            kept = db.executemany(_INSERT, rows).rowcount
             surplus = _count(db) - self._most
-            return _thin(db, surplus) if surplus > 0 else 0
+            return kept, _thin(db, surplus) if surplus > 0 else 0
 
-        lost = await self._store.transact(work)
-        self._depth += len(samples) - lost
+        kept, lost = await self._store.transact(work)
+        self._depth += kept - lost
         self._lost += lost
         if lost:
             log.warning("outbox: full at %d samples; %d older ones were dropped to make room", self._most, lost)
@@ -104,24 +111,38 @@ class Outbox:
 
         return await self._store.transact(work)
 
+    async def oldest_of(self, child: str, limit: int) -> list[Kept]:
+        """Return the oldest samples of one child, the oldest first."""
+        rows = await self._store.transact(
+            lambda db: db.execute(
+                "SELECT seq, child, at, status, payload FROM outbox WHERE child = ? ORDER BY seq LIMIT ?", (child, limit)
+            ).fetchall()
+        )
+        return [_kept(row) for row in rows]
+
+    @uncancelled
     async def confirm(self, kept: Iterable[Kept]) -> None:
         """Forget samples that the hub has accepted."""
         seqs = [(one.seq,) for one in kept]
         if seqs:
-            self._depth -= await self._store.transact(lambda db: _delete(db, seqs))
+            deleted = await self._store.transact(lambda db: _delete(db, seqs))
+            self._depth -= deleted  # not in one line: what the depth is must be asked after the wait
 
+    @uncancelled
     async def drop(self, kept: Sequence[Kept], why: str) -> None:
         """Forget samples that the hub will never accept, and count them as lost."""
 
         def work(db: Transaction) -> int:
-            for one in kept:
-                _count_loss(db, one.sample.child, why, one.sample.at.isoformat(), one.sample.at.isoformat(), 1)
-            return _delete(db, [(one.seq,) for one in kept])
+            gone = [one.sample for one in kept if _delete(db, [(one.seq,)])]
+            for sample in gone:
+                _count_loss(db, sample.child, why, sample.at.isoformat(), sample.at.isoformat(), 1)
+            return len(gone)
 
         dropped = await self._store.transact(work)
         self._depth -= dropped
         self._lost += dropped
 
+    @uncancelled
     async def drop_child(self, child: str, why: str) -> int:
         """Forget everything that waits for one child, count it as lost and return how much it was."""
 
@@ -160,9 +181,29 @@ def _count_all(db: Transaction) -> tuple[int, int]:
     return _count(db), int(db.execute("SELECT COALESCE(SUM(samples), 0) FROM losses").fetchone()[0])
 
 
+_INSERT = (
+    "INSERT INTO outbox (child, at, status, payload) SELECT ?1, ?2, ?3, ?4"
+    " WHERE NOT EXISTS (SELECT 1 FROM children WHERE key = ?1 AND state = 'deleted')"
+)
+
+
+def _parts(sample: Sample) -> Iterator[Sample]:
+    """Yield the sample, or several that say the same and fit into one message each."""
+    if len(sample.values) < 2 or len(_payload(sample.values)) <= PART_BYTES:
+        yield sample
+        return
+    values = list(sample.values.items())
+    for half in (values[: len(values) // 2], values[len(values) // 2 :]):
+        yield from _parts(replace(sample, values=dict(half)))
+
+
 def _row(sample: Sample) -> tuple[str, str, str, str]:
-    at = sample.at.astimezone(UTC).isoformat()
-    return sample.child, at, sample.status.value, json.dumps(dict(sample.values), separators=(",", ":"))
+    return sample.child, sample.at.astimezone(UTC).isoformat(), sample.status.value, _payload(sample.values)
+
+
+def _payload(values: Mapping[str, Value]) -> str:
+    """Return the values as JSON; one of a foreign type, against its adapter's contract, as its text."""
+    return json.dumps(dict(values), separators=(",", ":"), default=str)
 
 
 def _kept(row: tuple[int, str, str, str, str]) -> Kept:

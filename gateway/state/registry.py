@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,7 +14,7 @@ from pydantic import SecretStr, TypeAdapter
 
 from gateway.hub import Credentials
 from gateway.models import ChildDevice, Found
-from gateway.state.store import Store, Transaction
+from gateway.state.store import Store, Transaction, uncancelled
 
 
 class ChildState(StrEnum):
@@ -26,7 +26,7 @@ class ChildState(StrEnum):
     """Register Child Device was about to be called; whether it was carried out is not known until an answer is stored."""
     REGISTERED = "registered"
     REFUSED = "refused"
-    """The hub refused it, and will again until the configuration changes: `problem` says why."""
+    """The hub refused it: `problem` says why. Tried again at each start and every now and then."""
     DELETED = "deleted"
     """Deleted in the cloud and, by setting, left at that."""
 
@@ -100,7 +100,10 @@ _CREDENTIALS = TypeAdapter(dict[str, str | None])
 
 
 class Registry:
-    """Everything in memory, written through: what stands in here is already on disk."""
+    """Everything in memory, written through: what stands in here is already on disk.
+
+    One change after the other, and each to its end: a device that is met while its key arrives does not cost the key.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -109,6 +112,7 @@ class Registry:
         self._met: dict[str, Met] = {}
         self._by_device_id: dict[str, str] = {}
         self._changed_at: dict[str, int] = {}  # child -> revision, the latest change last
+        self._writing = asyncio.Lock()
         self.revision = 0
         """Counts up with each change, so that a reader can tell whether to look again."""
         self.changed = asyncio.Condition()
@@ -142,82 +146,87 @@ class Registry:
             changed.append(key)
         return changed
 
+    @uncancelled
     async def load(self) -> None:
         """Read everything from the store, also again after another process wrote to it."""
-        gateway, children, met = await self._store.transact(_read_all)
-        before, self._children = self._children, {record.child.key: record for record in children}
-        self._gateway = gateway
-        self._met = {one.key: one for one in met}
-        self._by_device_id = {record.device_id: key for key, record in self._children.items() if record.device_id is not None}
-        await self._tell(*(key for key in before | self._children if before.get(key) != self._children.get(key)))
+        async with self._writing:
+            gateway, children, met = await self._store.transact(_read_all)
+            before, self._children = self._children, {record.child.key: record for record in children}
+            self._gateway = gateway
+            self._met = {one.key: one for one in met}
+            self._by_device_id = {record.device_id: key for key, record in self._children.items() if record.device_id is not None}
+            await self._tell(*(key for key in before | self._children if before.get(key) != self._children.get(key)))
 
+    @uncancelled
     async def keep_gateway(self, record: GatewayRecord) -> None:
         """Store the gateway's identity or credentials."""
-        await self._store.transact(lambda db: _write_gateway(db, record))
-        self._gateway = record
-        await self._tell()
+        async with self._writing:
+            await self._store.transact(lambda db: _write_gateway(db, record))
+            self._gateway = record
+            await self._tell()
 
+    @uncancelled
     async def admit(self, child: ChildDevice) -> ChildRecord:
         """Make a device a child, or bring what is known of the child up to date: where it is met, its firmware, its model."""
-        known = self._children.get(child.key)
-        if known is None:
-            record = ChildRecord(child=child, state=ChildState.ADMITTED, marker=str(uuid4()), since=_now())
-        elif known.child == child:
-            return known
-        else:
-            refused_no_more = known.state is ChildState.REFUSED and known.child.model_id != child.model_id
-            state = ChildState.ADMITTED if refused_no_more else known.state
-            owed = known.update_owed or (known.device_id is not None and _told(known.child) != _told(child))
-            record = replace(known, child=child, state=state, update_owed=owed)
-        await self._store.transact(lambda db: _write_admitted(db, record))
-        self._met.pop(child.key, None)
-        await self._put(record)
-        return record
+        async with self._writing:
+            known = self._children.get(child.key)
+            if known is not None and known.child == child:
+                return known
+            record = _newly_met(child) if known is None else _met_again(known, child)
+            await self._store.transact(lambda db: _write_admitted(db, record))
+            self._met.pop(child.key, None)
+            await self._put(record)
+            return record
 
-    async def keep(self, record: ChildRecord) -> None:
-        """Store what has become of a child."""
-        await self._store.transact(lambda db: _write_child(db, record))
-        await self._put(record)
+    @uncancelled
+    async def keep(self, record: ChildRecord) -> ChildRecord:
+        """Store what has become of a child's registration, and return the record as it is now.
 
-    async def keep_all(self, records: list[ChildRecord]) -> None:
-        """Store what has become of several children, all or none."""
-        await self._store.transact(lambda db: _write_children(db, records))
-        await self._put(*records)
+        Its `child` is left as `admit` made it last; if the cloud was told something else meanwhile, an update is owed.
+        """
+        async with self._writing:
+            known = self._children.get(record.child.key)
+            if known is not None:
+                owed = record.update_owed or (record.device_id is not None and _told(known.child) != _told(record.child))
+                record = replace(record, child=known.child, update_owed=owed)
+            await self._store.transact(lambda db: _write_child(db, record))
+            await self._put(record)
+            return record
 
+    @uncancelled
     async def meet(self, adapter: str, bus: str, found: Found, why: str) -> None:
         """Remember a device that is no child, and why; a person's decision about it stays."""
         key = found.identity.key
-        before = self._met.get(key)
-        met = Met(
-            key=key, adapter=adapter, bus=bus, found=found, why=why, decision=before.decision if before else None, at=_now()
-        )
-        if before is not None and replace(before, at=met.at) == met:
-            return
-        await self._store.transact(lambda db: _write_met(db, met))
-        self._met[key] = met
-        await self._tell()
+        async with self._writing:
+            before = self._met.get(key)
+            decision = before.decision if before else None
+            met = Met(key=key, adapter=adapter, bus=bus, found=found, why=why, decision=decision, at=_now())
+            if before is None or replace(before, at=met.at) != met:
+                await self._keep_met(met)
 
+    @uncancelled
     async def decide(self, key: str, decision: Decision | None) -> bool:
         """Store what a person said of a found device; `False` when no such device was found."""
-        met = self._met.get(key)
-        if met is None:
-            return False
-        decided = replace(met, decision=decision)
-        await self._store.transact(lambda db: _write_met(db, decided))
-        self._met[key] = decided
-        await self._tell()
-        return True
+        async with self._writing:
+            met = self._met.get(key)
+            if met is not None:
+                await self._keep_met(replace(met, decision=decision))
+            return met is not None
 
-    async def _put(self, *records: ChildRecord) -> None:
-        for record in records:
-            key = record.child.key
-            before = self._children.get(key)
-            if before is not None and before.device_id is not None:
-                self._by_device_id.pop(before.device_id, None)
-            if record.device_id is not None:
-                self._by_device_id[record.device_id] = key
-            self._children[key] = record
-        await self._tell(*(record.child.key for record in records))
+    async def _keep_met(self, met: Met) -> None:
+        await self._store.transact(lambda db: _write_met(db, met))
+        self._met[met.key] = met
+        await self._tell()
+
+    async def _put(self, record: ChildRecord) -> None:
+        key = record.child.key
+        before = self._children.get(key)
+        if before is not None and before.device_id is not None:
+            self._by_device_id.pop(before.device_id, None)
+        if record.device_id is not None:
+            self._by_device_id[record.device_id] = key
+        self._children[key] = record
+        await self._tell(key)
 
     async def _tell(self, *keys: str) -> None:
         self.revision += 1
@@ -226,6 +235,16 @@ class Registry:
             self._changed_at[key] = self.revision
         async with self.changed:
             self.changed.notify_all()
+
+
+def _newly_met(child: ChildDevice) -> ChildRecord:
+    return ChildRecord(child=child, state=ChildState.ADMITTED, marker=str(uuid4()), since=_now())
+
+
+def _met_again(known: ChildRecord, child: ChildDevice) -> ChildRecord:
+    refused_no_more = known.state is ChildState.REFUSED and known.child.model_id != child.model_id
+    owed = known.update_owed or (known.device_id is not None and _told(known.child) != _told(child))
+    return replace(known, child=child, state=ChildState.ADMITTED if refused_no_more else known.state, update_owed=owed)
 
 
 def _told(child: ChildDevice) -> tuple[str | None, ...]:
@@ -330,11 +349,6 @@ def _write_met(db: Transaction, met: Met) -> None:
         "INSERT OR REPLACE INTO met (key, adapter, bus, found, why, decision, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (met.key, met.adapter, met.bus, _FOUND.dump_json(met.found).decode(), met.why, met.decision, met.at.isoformat()),
     )
-
-
-def _write_children(db: Transaction, records: Iterable[ChildRecord]) -> None:
-    for record in records:
-        _write_child(db, record)
 
 
 def _write_admitted(db: Transaction, record: ChildRecord) -> None:

@@ -9,15 +9,17 @@ import logging
 import os
 import sqlite3
 import stat
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from gateway.errors import StoreError
 
 log = logging.getLogger(__name__)
 
+P = ParamSpec("P")
 T = TypeVar("T")
 Transaction = sqlite3.Connection
 
@@ -114,8 +116,12 @@ class Store:
         return await self._run(lambda: self._transact(work))
 
     async def changed_outside(self) -> int:
-        """Return a number that differs from the one before if another process has written to the file since."""
-        return await self._run(lambda: int(self._connected().execute("PRAGMA data_version").fetchone()[0]))
+        """Return a number that differs from the one before if another process has written to the file since.
+
+        Raises:
+            StoreError: as `transact`.
+        """
+        return await self._run(self._data_version)
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -124,6 +130,12 @@ class Store:
         if self._connection is None:
             raise StoreError(f"{self.path} is not open")
         return self._connection
+
+    def _data_version(self) -> int:
+        try:
+            return int(self._connected().execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: {error}") from error
 
     def _transact(self, work: Callable[[Transaction], T]) -> T:
         connection = self._connected()
@@ -174,6 +186,43 @@ class Store:
         if self._lock_fd is not None:
             os.close(self._lock_fd)
             self._lock_fd = None
+
+
+async def to_its_end(work: Coroutine[Any, Any, T], *, within_seconds: float | None = None) -> T:
+    """Await `work`; when whoever asked is cancelled meanwhile, let it end first, within so many seconds."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=within_seconds)
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # nobody wants to know any more, but asyncio wants somebody to have asked
+        raise
+
+
+def uncancelled(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Let a method that writes run to its end once it was called, so that the memory never differs from the disk."""
+
+    @wraps(method)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await to_its_end(method(*args, **kwargs))
+
+    return run
+
+
+async def until_stored(write: Callable[[], Awaitable[T]], *, what: str, again_after_seconds: float = 1.0) -> T:
+    """Write until the store takes it: for what nobody can be asked for a second time, as an access key."""
+    told = False
+    while True:
+        try:
+            return await write()
+        except StoreError as error:
+            if not told:
+                log.error("%s cannot be stored and is tried again until it is: %s", what, error)  # noqa: TRY400 - no bug of ours
+            told = True
+        await asyncio.sleep(again_after_seconds)
 
 
 def _keep_private(path: Path) -> None:

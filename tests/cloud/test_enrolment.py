@@ -7,10 +7,10 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.cloud.enrolment import Enrolment, advice, identity, mac_of_machine, make_cloud_id
-from gateway.errors import HubBusy, HubRejected, HubUnreachable, SettingsError
+from gateway.errors import HubBusy, HubRejected, HubUnreachable, SettingsError, StoreError
 from gateway.settings import CloudSection, Configuration, GatewaySection, Settings
 from gateway.state.registry import GatewayRecord, Registry
-from gateway.state.store import Store
+from gateway.state.store import Store, until_stored
 from gateway.testing.hub import FakeHub
 
 MAC = "02:00:5e:10:00:01"
@@ -180,4 +180,74 @@ async def test_an_updated_gateway_tells_its_new_version_once(enrolled):
     updated = enrolled.make(version="2.0.0")
     await updated.tell_changes(parent)
     await updated.tell_changes(parent)
+    assert [one["firmware_version"] for one in enrolled.hub.devices[parent.device_id].updates] == ["2.0.0"]
+
+
+async def test_a_store_that_fails_when_the_key_arrives_gets_it_when_it_works_again(enrolled, monkeypatch):
+    monkeypatch.setitem(until_stored.__kwdefaults__, "again_after_seconds", 0.01)
+    enrolment = enrolled.make()
+    await enrolment.prepare()
+    keep, failures = enrolled.registry.keep_gateway, [StoreError("disk full")] * 3
+
+    async def full(record):
+        if failures:
+            raise failures.pop()
+        await keep(record)
+
+    enrolled.registry.keep_gateway = full
+    credentials = await enrolment.credentials()
+    assert not failures
+    assert enrolled.hub.calls["register_device"] == 1
+    assert enrolled.registry.gateway.credentials == credentials
+
+
+async def test_a_stop_while_the_answer_is_on_its_way_does_not_cost_the_key(enrolled):
+    enrolment = enrolled.make()
+    await enrolment.prepare()
+    register, asked = enrolled.hub.register_device, asyncio.Event()
+
+    async def slowly(gateway):
+        credentials = await register(gateway)
+        asked.set()
+        await asyncio.sleep(0.1)
+        return credentials
+
+    enrolled.hub.register_device = slowly
+    task = asyncio.create_task(enrolment.credentials())
+    await asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    again = Registry(enrolled.store)
+    await again.load()
+    assert again.gateway.credentials.device_id in enrolled.hub.devices
+
+
+async def test_a_second_outage_of_the_network_is_noticed_like_the_first(enrolled):
+    enrolment = enrolled.make(retry_every=timedelta(minutes=15))
+    await enrolment.prepare()
+    for _ in range(2):
+        enrolled.hub.fail("register_device", HubUnreachable("no route", maybe_done=False))
+        await asyncio.wait_for(enrolment.credentials(), 2)
+        await enrolment.revoke()
+
+
+async def test_a_server_cannot_ask_for_silence_for_ever(enrolled, monkeypatch):
+    monkeypatch.setattr("gateway.cloud.enrolment.MOST_QUIET_SECONDS", 0.1)
+    enrolment = enrolled.make(retry_every=timedelta(seconds=0.01))
+    await enrolment.prepare()
+    enrolled.hub.fail("register_device", HubBusy("busy", retry_after_seconds=10_000_000))
+    assert await asyncio.wait_for(enrolment.credentials(), 2)
+
+
+async def test_an_update_that_the_cloud_has_no_time_for_is_told_later_and_not_hammered(enrolled):
+    enrolment = enrolled.make()
+    await enrolment.prepare()
+    parent = await enrolment.credentials()
+    updated = enrolled.make(version="2.0.0")
+    enrolled.hub.fail("update_device", HubBusy("ten an hour", retry_after_seconds=3000))
+    for _ in range(3):
+        await updated.tell_changes(parent)
+    assert enrolled.hub.calls["update_device"] == 1
+    await enrolled.make(version="2.0.0").tell_changes(parent)
     assert [one["firmware_version"] for one in enrolled.hub.devices[parent.device_id].updates] == ["2.0.0"]

@@ -160,9 +160,17 @@ async def test_a_refused_call_is_halved_until_the_bad_sample_stands_alone(house)
         return await send(parent, messages)
 
     house.hub.send_child_telemetries = refuse
+    send_one = house.hub.send_telemetry
+
+    async def refuse_values(device, message):
+        if device.device_id == bad_id and message.values:
+            raise HubRejected("no", status=422, error="invalid value")
+        return await send_one(device, message)
+
+    house.hub.send_telemetry = refuse_values
     await house.outbox.put([sample(number, 1) for number in range(8)])
     await house.until(lambda: house.outbox.depth == 0)
-    assert sum(len(house.device(number).messages) for number in range(8)) == 7
+    assert [len(house.device(number).messages) for number in range(8) if number != 5] == [1] * 7
     assert [loss.child for loss in await house.outbox.losses()] == ["c5"]
 
 
@@ -303,3 +311,170 @@ async def test_a_flush_sends_what_is_left(house):
     await house.outbox.put([sample(1, 1), sample(1, 2)])
     await house.session.flush()
     assert house.outbox.depth == 0
+
+
+async def test_a_refusal_of_any_call_ends_nothing(house):
+    house.start(every=SHORT)
+    await house.children(1)
+    await house.registry.keep(replace(house.registry.children["c1"], state=ChildState.REGISTERING, device_id=None))
+    house.hub.fail("get_children", HubRejected("no", status=404, error="Not found"), HubRejected("no", status=403, error="no"))
+    await house.until(lambda: house.registry.children["c1"].state is ChildState.REGISTERED)
+    assert house.hub.calls["register_device"] == 1
+
+
+async def test_a_server_that_takes_no_registrations_holds_up_no_telemetry_and_is_said_once(house, caplog):
+    caplog.set_level(logging.INFO)
+    house.start(every=SHORT)
+    await house.children(1)
+    house.hub.fail("register_child", *[HubUnreachable("entry is away", maybe_done=False)] * 8)
+    await house.registry.admit(child(2))
+    await house.outbox.put([sample(1, minute) for minute in range(20)])
+    await house.until(lambda: house.outbox.depth == 0)
+    assert house.session.pace.problem == "entry is away"
+    await house.until(lambda: house.registry.children["c2"].state is ChildState.REGISTERED)
+    await house.until(lambda: house.session.pace.problem is None)
+    assert caplog.text.count("the hub is not reachable") == caplog.text.count("the hub answers again") == 1
+
+
+async def test_a_429_stops_registration_too(house):
+    house.start()
+    await house.children(1)
+    house.hub.fail("send_child_telemetries", HubBusy("429", retry_after_seconds=0.3))
+    await house.outbox.put([sample(1, 1)])
+    await house.until(lambda: house.session.pace.problem)
+    await house.registry.admit(child(2))
+    await asyncio.sleep(0.1)
+    assert house.hub.calls["register_child"] == 1
+    await house.until(lambda: house.registry.children["c2"].state is ChildState.REGISTERED)
+
+
+async def test_a_key_that_only_the_bulk_call_refuses_is_not_hammered(house):
+    house.start()
+    await house.children(1)
+    refusals = 30
+    house.hub.fail("send_child_telemetries", *[HubUnauthorised("no", status=401, error="Not authorized")] * refusals)
+    await house.outbox.put([sample(1, 1)])
+    begun = asyncio.get_running_loop().time()
+    await house.until(lambda: house.outbox.depth == 0)
+    assert asyncio.get_running_loop().time() - begun > refusals * 0.02, "it is confirmed and waited each time"
+    assert house.hub.calls["register_device"] == 1
+
+
+async def test_the_gateway_tells_of_itself_in_the_middle_of_a_long_drain(house):
+    house.start(every=SHORT)
+    await house.children(1)
+    send = house.hub.send_child_telemetries
+
+    async def slowly(parent, messages):
+        await asyncio.sleep(0.01)
+        return await send(parent, messages)
+
+    house.hub.send_child_telemetries = slowly
+    before = house.hub.calls["send_telemetry"]
+    await house.outbox.put([sample(1, minute) for minute in range(60)])
+    await house.until(lambda: house.outbox.depth == 0)
+    assert house.hub.calls["send_telemetry"] - before >= 5
+
+
+async def test_what_a_bulk_call_does_not_take_goes_with_the_childs_own_key(house):
+    house.start(every=SHORT)
+    await house.children(1, 2)
+    device_id = house.registry.children["c1"].device_id
+    house.hub.refusals[device_id] = deque(["Not found"] * 10_000)
+    await house.outbox.put([sample(number, minute) for minute in range(5) for number in (1, 2)])
+    await house.until(lambda: house.outbox.depth == 0)
+    assert [message.values["minute"] for message in house.device(1).messages if message.values] == [0, 1, 2, 3, 4]
+    assert house.outbox.lost == 0
+
+
+async def test_a_child_that_is_left_out_of_every_answer_is_asked_for_and_found_deleted(house):
+    house.start(every=SHORT)
+    await house.children(1, 2)
+    record = house.registry.children["c1"]
+    await house.registry.keep(replace(record, since=record.since - timedelta(hours=1)))
+    send = house.hub.send_child_telemetries
+
+    async def omit(parent, messages):
+        return {id_: one for id_, one in (await send(parent, messages)).items() if id_ != record.device_id}
+
+    house.hub.send_child_telemetries = omit
+    del house.hub.devices[record.device_id]
+    await house.outbox.put([sample(1, 1), sample(2, 1)])
+    await house.until(lambda: house.outbox.depth == 0)
+    assert house.registry.children["c1"].device_id != record.device_id
+
+
+async def test_words_that_nobody_knows_cost_a_sample_only_when_the_child_itself_is_accepted(house):
+    house.start(every=SHORT)
+    await house.children(1)
+    device_id = house.registry.children["c1"].device_id
+    house.hub.refusals[device_id] = deque(["Computer says no"] * 10_000)
+    send_one = house.hub.send_telemetry
+
+    async def refuse_the_first(device, message):
+        if message.values.get("minute") == 0:
+            raise HubRejected("no", status=422, error="Computer says no")
+        return await send_one(device, message)
+
+    house.hub.send_telemetry = refuse_the_first
+    await house.outbox.put([sample(1, 0), sample(1, 1)])
+    await house.until(lambda: house.outbox.depth == 0)
+    assert [message.values["minute"] for message in house.device(1).messages if message.values] == [1]
+    assert house.outbox.lost == 1
+
+
+async def test_a_hub_that_refuses_every_call_is_waited_for_and_nothing_is_dropped(house):
+    house.start(every=SHORT)
+    await house.children(*range(4))
+    send, send_one, refusing = house.hub.send_child_telemetries, house.hub.send_telemetry, [True]
+
+    async def refuse(parent, messages):
+        if refusing:
+            raise HubRejected("firewall", status=400, error="Bad request")
+        return await send(parent, messages)
+
+    async def refuse_one(device, message):
+        if refusing:
+            raise HubRejected("firewall", status=400, error="Bad request")
+        return await send_one(device, message)
+
+    house.hub.send_child_telemetries, house.hub.send_telemetry = refuse, refuse_one
+    await house.outbox.put([sample(number, minute) for minute in range(3) for number in range(4)])
+    await asyncio.sleep(0.3)
+    assert house.outbox.depth == 12
+    refusing.clear()
+    await house.until(lambda: house.outbox.depth == 0)
+    assert house.outbox.lost == 0
+
+
+async def test_a_hub_that_keeps_handing_out_an_answered_command_is_not_hammered(house):
+    house.start()
+    await house.children(1)
+    device = house.device(1)
+    command = WaitingCommand(id=7, name="reboot", parameters={}, in_progress=False, device_id=None)
+
+    async def the_same(_device):
+        house.hub.calls["get_command"] += 1
+        return command
+
+    async def done(_device, *_rest):
+        house.hub.calls["update_command"] += 1
+
+    house.hub.get_command, house.hub.update_command = the_same, done
+    device.commands.append(command)
+    await house.outbox.put([sample(1, 1)])
+    await house.until(lambda: house.hub.calls["get_command"] == 2)
+    await asyncio.sleep(0.05)
+    assert house.hub.calls["update_command"] == 1
+
+
+async def test_a_claim_brings_refused_children_another_try(house):
+    house.start(every=SHORT)
+    await house.until(lambda: house.registry.gateway.credentials)
+    house.hub.fail("register_child", HubRejected("no", status=422, error="Parent must be claimed"))
+    await house.registry.admit(child(1))
+    await house.until(lambda: house.registry.children["c1"].state is ChildState.REFUSED)
+    house.hub.answer = TelemetryAnswer(space_data_version=1)
+    await house.until(lambda: house.session.is_claimed)
+    await house.registry.admit(child(2))  # a change, so that nobody waits a minute for the next look
+    await house.until(lambda: house.registry.children["c1"].state is ChildState.REGISTERED)

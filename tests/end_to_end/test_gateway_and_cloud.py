@@ -1,11 +1,13 @@
 """The whole gateway against the emulated cloud: registration, telemetry, outages, deletions, bad answers."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
+from gateway.cloud.children import ChildRegistrar
 from gateway.cloud.session import NO_COMMANDS
 from gateway.settings import AdmissionSection, Policy
 from gateway.state.registry import ChildState, Decision, Registry
@@ -268,3 +270,75 @@ async def test_a_stop_in_the_middle_of_everything_ends_in_time(emulator, running
         gateway.stop.set()
         await gateway.task
         assert asyncio.get_running_loop().time() - begun < 7
+
+
+@pytest.mark.parametrize(
+    "quirks",
+    [
+        {"registration_status": 200, "telemetry_status": 200, "hub_url_form": "slash", "model_api_version": "1.0.0"},
+        {"child_hub_url": True, "strict_values": True, "telemetry_message": "refused", "bulk_refreshes_parent": False},
+        {"spurious_401": 1, "command_flag": "while-pending", "command_id": "integer"},
+        {"spurious_401": 2},
+        {"repeated_child": "same", "parent_key_opens_children": True, "child_registration_needs_key": False},
+        {"rate_limit": 40, "retry_after": True, "info_version": "counts"},
+    ],
+    ids=lambda quirks: next(iter(quirks)),
+)
+async def test_the_open_points_of_the_reference_cost_nothing(emulator, running, until, quirks):
+    emulator.cloud.quirks = emulator.cloud.quirks.changed(quirks)
+    _bus, adapters = bus_of(device(1), device(2))
+    async with running(adapters, SYNTHETIC) as gateway:
+        await until(lambda: is_told(emulator, 1, 2))
+        command = emulator.cloud.queue_command(children_of(emulator)["1"].id, "reboot", None)
+        await until(lambda: command.status == "failed")
+        assert gateway.parts.outbox.lost == 0
+    assert len(emulator.cloud.devices) == 3
+
+
+async def test_children_that_are_refused_until_their_parent_is_claimed_follow_the_claim(emulator, running, until):
+    emulator.cloud.quirks = emulator.cloud.quirks.changed({"child_before_claim": "refused"})
+    bus, adapters = bus_of(device(1))
+    async with running(adapters, SYNTHETIC) as gateway:
+        registry = gateway.parts.registry
+        await until(lambda: [one.state for one in registry.children.values()] == [ChildState.REFUSED])
+        emulator.cloud.claim(parent_of(emulator).id)
+        await until(lambda: gateway.parts.session.is_claimed)
+        bus.devices["a1"].firmware_version = "1.0.1"  # any change: otherwise it is looked once a minute
+        await registry.admit(replace(registry.children["sn:synthetic/1"].child, firmware_version="1.0.1"))
+        await until(lambda: is_told(emulator, 1))
+
+
+@pytest.mark.parametrize("deleted_answer", ["unauthorised", "not-found", "error-in-2xx"])
+@pytest.mark.parametrize("foreign_child", ["not-found", "not-authorized", "omitted"])
+async def test_a_deleted_child_comes_back_however_the_hub_says_so(
+    emulator, running, until, monkeypatch, deleted_answer, foreign_child
+):
+    monkeypatch.setattr("gateway.cloud.children.REGISTER_AGAIN_AFTER", timedelta(0))
+    monkeypatch.setitem(ChildRegistrar.__init__.__kwdefaults__, "not_found_for", timedelta(seconds=0.3))
+    emulator.cloud.quirks = emulator.cloud.quirks.changed({"deleted_answer": deleted_answer, "foreign_child": foreign_child})
+    _bus, adapters = bus_of(device(1, urgent=True), device(2))
+    async with running(adapters, SYNTHETIC, telemetry_every=timedelta(seconds=0.2)) as gateway:
+        await until(lambda: is_told(emulator, 1, 2))
+        old = children_of(emulator)["1"].id
+        emulator.cloud.delete(old)
+        await until(lambda: is_told(emulator, 1, 2) and children_of(emulator)["1"].id != old)
+        assert gateway.parts.outbox.lost == 0
+    assert len(emulator.cloud.devices) == 3
+
+
+@pytest.mark.parametrize("deleted_answer", ["unauthorised", "not-found", "error-in-2xx"])
+async def test_a_gateway_deleted_while_its_children_are_registered_starts_over(
+    emulator, running, until, monkeypatch, deleted_answer
+):
+    monkeypatch.setattr("gateway.cloud.session.NOT_FOUND_FOR", timedelta(seconds=0.3))
+    monkeypatch.setattr("gateway.cloud.children.UNHEARD_AGAIN_AFTER", timedelta(seconds=0.1))
+    monkeypatch.setitem(ChildRegistrar.__init__.__kwdefaults__, "not_found_for", timedelta(seconds=0.3))
+    emulator.cloud.quirks = emulator.cloud.quirks.changed({"deleted_answer": deleted_answer})
+    numbers = range(1, 31)
+    _bus, adapters = bus_of(*(device(number) for number in numbers))
+    async with running(adapters, SYNTHETIC, telemetry_every=timedelta(seconds=0.2)) as gateway:
+        await until(lambda: len(children_of(emulator)) > 5)
+        emulator.cloud.delete(parent_of(emulator).id)
+        await until(lambda: is_told(emulator, *numbers))
+        assert gateway.parts.outbox.lost == 0
+    assert len(emulator.cloud.devices) == 31

@@ -1,8 +1,11 @@
+import asyncio
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway.hub import MESSAGE_BYTES
 from gateway.models import ChildDevice, Sample, Status
 from gateway.state.outbox import THINNED, Outbox
 from gateway.state.registry import ChildState, Registry
@@ -127,3 +130,52 @@ async def test_a_child_that_is_gone_leaves_the_outbox_with_everything_it_had(out
     assert await outbox.drop_child("a", "gone") == 2
     assert outbox.depth == 1
     assert outbox.lost == 2
+
+
+async def test_the_depth_is_right_whoever_writes_at_the_same_time_and_whoever_is_cancelled(outbox, registered, store):
+    await registered("a", "b")
+    await outbox.put([sample(key, minute) for minute in range(20) for key in "ab"])
+    first = await outbox.oldest(2, parent_id="p")
+    writing = [
+        asyncio.create_task(work)
+        for work in (
+            outbox.confirm(first),
+            outbox.put([sample("a", 30)]),
+            outbox.drop(await outbox.oldest_of("a", 5), "bad"),
+            outbox.put([sample("b", 31)]),
+        )
+    ]
+    await asyncio.sleep(0)
+    for task in writing[1:]:
+        task.cancel()
+    await asyncio.gather(*writing, return_exceptions=True)
+    counted = Outbox(store, most_samples=1000)
+    await counted.load()
+    assert (outbox.depth, outbox.lost) == (counted.depth, counted.lost)
+    assert len(await outbox.oldest_of("a", 100)) + len(await outbox.oldest_of("b", 100)) == outbox.depth
+
+
+async def test_a_sample_too_large_for_one_message_becomes_several_that_say_the_same(outbox):
+    values = {f"metric_{number}": number * 1.000001 for number in range(20_000)}
+    await outbox.put([sample("a", 1, **values)])
+    parts = await outbox.oldest_of("a", 100)
+    assert len(parts) > 1
+    assert all(len(json.dumps(dict(part.sample.values))) < MESSAGE_BYTES for part in parts)
+    assert {name: value for part in parts for name, value in part.sample.values.items()} == values
+    assert {part.sample.at for part in parts} == {BEGIN + timedelta(minutes=1)}
+    assert outbox.depth == len(parts)
+
+
+async def test_nothing_is_kept_for_a_child_that_is_left_deleted(outbox, registered, store):
+    await registered("a", "b")
+    registry = Registry(store)
+    await registry.load()
+    await registry.keep(replace(registry.children["a"], state=ChildState.DELETED, device_id=None))
+    await outbox.put([sample("a", 1), sample("b", 1)])
+    assert outbox.depth == 1
+    assert await outbox.oldest_of("a", 10) == []
+
+
+async def test_a_value_of_a_foreign_type_costs_no_more_than_its_form(outbox):
+    await outbox.put([sample("a", 1, odd=timedelta(seconds=1), power=2)])
+    assert (await outbox.oldest_of("a", 1))[0].sample.values == {"odd": "0:00:01", "power": 2}

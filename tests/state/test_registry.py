@@ -123,3 +123,23 @@ async def test_no_key_shows_in_a_record(registry):
     assert "k" * 32 not in repr(gateway)
     assert "topsecret" not in repr(record.credentials(CREDENTIALS))
     assert record.credentials(CREDENTIALS).access_key.get_secret_value() == "topsecret"
+
+
+async def test_a_cancelled_change_is_as_much_in_memory_as_on_disk(registry, store):
+    record = await registry.admit(CHILD)
+    keeping = asyncio.create_task(registry.keep(replace(record, state=ChildState.REGISTERED, device_id="d")))
+    await asyncio.sleep(0)
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+    assert registry.children[CHILD.key].device_id == "d"
+    assert (await reloaded(store)).children == registry.children
+
+
+async def test_a_child_that_was_met_anew_meanwhile_stays_so_when_its_registration_is_kept(registry):
+    record = await registry.admit(CHILD)
+    moved = replace(CHILD, bus="cellar", firmware_version="1.3")
+    await registry.admit(moved)
+    kept = await registry.keep(replace(record, state=ChildState.REGISTERED, device_id="d"))
+    assert kept.child == moved
+    assert kept.update_owed, "the cloud was told the old version"

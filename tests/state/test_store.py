@@ -1,3 +1,4 @@
+import asyncio
 import os
 import sqlite3
 import stat
@@ -5,7 +6,7 @@ import stat
 import pytest
 
 from gateway.errors import StoreError
-from gateway.state.store import MIGRATIONS, Store
+from gateway.state.store import MIGRATIONS, Store, to_its_end, until_stored
 
 
 async def test_a_new_store_is_private_and_at_the_newest_schema(tmp_path):
@@ -101,3 +102,40 @@ async def test_a_full_disk_is_a_store_error(tmp_path):
                 )
             )
         assert await store.transact(lambda db: db.execute("SELECT COUNT(*) FROM losses").fetchone()[0]) == 0
+
+
+async def test_work_that_is_cancelled_ends_first_but_not_later_than_it_may(caplog):
+    ended = []
+
+    async def work(seconds):
+        await asyncio.sleep(seconds)
+        ended.append(seconds)
+
+    for seconds in (0.05, 30):
+        task = asyncio.create_task(to_its_end(work(seconds), within_seconds=0.2))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert ended == [0.05]
+
+
+async def test_what_must_not_be_lost_is_written_until_it_is_stored_and_told_once(caplog):
+    answers = [StoreError("disk full"), StoreError("disk full"), None]
+
+    async def write():
+        if (answer := answers.pop(0)) is not None:
+            raise answer
+        return "stored"
+
+    assert await until_stored(write, what="the key", again_after_seconds=0.01) == "stored"
+    assert caplog.text.count("the key cannot be stored") == 1
+
+
+async def test_a_look_at_a_store_that_fails_is_a_store_error(tmp_path):
+    with pytest.raises(StoreError):
+        await Store(tmp_path / "s.sqlite3").changed_outside()
+    async with Store(tmp_path / "s.sqlite3") as store:
+        store._connection.close()
+        with pytest.raises(StoreError):
+            await store.changed_outside()
