@@ -79,6 +79,7 @@ class ChildRegistrar:
         self._keys = KeyCheck(hub, confirm_after=confirm_after, not_found_for=not_found_for)
         self._parent_id: str | None = None
         self._not_before: dict[str, float] = {}  # child -> monotonic moment of its next step, when that is not now
+        self._refused_models: dict[str, str] = {}  # child -> the model id under which the hub refused it
         self._unanswered: set[str] = set()  # children whose answer was lost in this run
 
     def forgive(self) -> None:
@@ -158,6 +159,9 @@ class ChildRegistrar:
     def _due_at(self, key: str, record: ChildRecord) -> float:
         if record.state is ChildState.REGISTERING:  # left so by an earlier run, nobody knows when
             return self._not_before.setdefault(key, monotonic() + self._settle.total_seconds())
+        if self._refused_models.get(key, record.child.model_id) != record.child.model_id:
+            del self._refused_models[key]  # the configuration was mended
+            self._not_before.pop(key, None)
         return self._not_before.get(key, 0.0)
 
     def _wait(self, key: str, how_long: timedelta) -> None:
@@ -238,6 +242,7 @@ class ChildRegistrar:
         child = record.child
         await self._registry.keep(replace(record, state=ChildState.REFUSED, problem=problem, since=_now()))
         self._wait(child.key, REFUSED_AGAIN_AFTER)
+        self._refused_models[child.key] = child.model_id
         if problem != record.problem:
             log.error("%s: the hub refused to register it: %s. It is tried again every hour", child.name, problem)
 

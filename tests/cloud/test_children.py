@@ -216,6 +216,17 @@ async def test_a_refused_child_is_told_with_the_fix_and_tried_again_at_the_next_
     assert record(house, 1).state is ChildState.REGISTERED
 
 
+async def test_a_mended_model_id_is_tried_at_once(house):
+    await house.registry.admit(child(1, model_id="wrong"))
+    house.hub.fail("register_child", HubRejected("Model not found", status=404, error="Model not found"))
+    await house.catch_up()
+    assert record(house).state is ChildState.REFUSED
+    await house.registry.admit(child(1, model_id="right"))
+    await house.catch_up()
+    assert record(house).state is ChildState.REGISTERED
+    assert house.registered()[0].registration.model_id == "right"
+
+
 async def test_a_key_that_is_not_accepted_is_the_parents_affair(house):
     await house.registry.admit(child(1))
     house.hub.fail("register_child", HubUnauthorised("no", status=401, error="Not authorized"))
