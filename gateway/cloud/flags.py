@@ -16,6 +16,21 @@ from gateway.hub import (
 )
 
 
+def in_words(event: HubEvent) -> str | None:
+    """Return what an operator should read of an event, and what this gateway does about it; `None` for what is told elsewhere."""
+    match event:
+        case ConfigurationChanged(version=version):
+            return f"configuration version {version} is in the cloud; this version of the gateway does not apply it yet"
+        case SpaceChanged(version=0):
+            return "is not claimed yet: claim the gateway in the portal, and its children come along"
+        case SpaceChanged():
+            return "is claimed, or its space was changed"
+        case FirmwareOffered(version=version):
+            return f"firmware {version} is offered in the cloud; the gateway does not install firmware by itself"
+        case _:
+            return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     config_version: int = 0

@@ -13,6 +13,7 @@ from typing import TypeVar
 from gateway.cloud.children import ChildRegistrar
 from gateway.cloud.delivery import Delivery
 from gateway.cloud.enrolment import Enrolment
+from gateway.cloud.flags import in_words
 from gateway.cloud.pace import Pace, Strand
 from gateway.cloud.standing import NOT_FOUND_FOR, Standing, is_not_found
 from gateway.errors import EnrolmentRevoked, HubRejected, HubUnauthorised, HubUnreachable, StoreError
@@ -185,6 +186,9 @@ class Session:
 
     def _heard(self, event: HubEvent) -> None:
         self._on_event(event)
+        if (sentence := in_words(event)) is not None:
+            child = self._registry.by_device_id(event.device_id)
+            log.log(logging.DEBUG if child else logging.INFO, "%s: %s", child.child.name if child else "the gateway", sentence)
         if isinstance(event, CommandWaits):
             self._commands.add(event.device_id)
             self._errand.set()
