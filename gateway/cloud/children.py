@@ -80,7 +80,9 @@ class ChildRegistrar:
         self._parent_id: str | None = None
         self._not_before: dict[str, float] = {}  # child -> monotonic moment of its next step, when that is not now
         self._refused_models: dict[str, str] = {}  # child -> the model id under which the hub refused it
-        self._unanswered: set[str] = set()  # children whose answer was lost in this run
+        self._revision = -1
+        self._open: dict[str, None] = {}  # children with something to do, in the order in which they came
+        self._unanswered: set[str] = set()  # lost an answer in this run: until it is resolved, no other key is put at risk
 
     def forgive(self) -> None:
         """Try those that the hub refused once more: the reason may be mended."""
@@ -97,19 +99,17 @@ class ChildRegistrar:
             HubUnreachable: try later; what was done stays done.
             StoreError: as above.
         """
-        if parent.device_id != self._parent_id:
-            self._parent_id = parent.device_id
-            self._not_before.clear()
-            self._unanswered.clear()
-        due = self._due(parent)
-        if not due:
-            return LOOK_AGAIN
-        key = min(due, key=due.__getitem__)
-        left = due[key] - monotonic()
-        if left > 0:
-            return min(timedelta(seconds=left), LOOK_AGAIN)
-        await self._work_on(parent, self._registry.children[key])
-        return timedelta(0)
+        self._follow_registry(parent)
+        now, wait = monotonic(), LOOK_AGAIN
+        for key in self._open:
+            record = self._registry.children[key]
+            left = timedelta(seconds=self._due_at(key, record, now) - now)
+            if left > timedelta(0):
+                wait = min(wait, left)
+            elif not self._unanswered or record.state in (ChildState.REGISTERING, ChildState.REGISTERED):
+                await self._work_on(parent, record)
+                return timedelta(0)
+        return wait
 
     async def suspect(self, parent: Credentials, key: str) -> Standing:
         """Find out whether a child that the hub did not know is deleted, and act on it.
@@ -139,26 +139,34 @@ class ChildRegistrar:
 
     # what is to be done -----------------------------------------------------------------------------------------------
 
-    def _due(self, parent: Credentials) -> dict[str, float]:
-        """Return each child for which there is something to do, and when (monotonic)."""
-        children = self._registry.children
-        self._unanswered = {key for key in self._unanswered if children[key].state is ChildState.REGISTERING}
-        return {key: self._due_at(key, record) for key, record in children.items() if self._is_open(parent, record)}
+    def _follow_registry(self, parent: Credentials) -> None:
+        """Bring `_open` up to date: the children for which there is something to do, now or later."""
+        if parent.device_id != self._parent_id:
+            self._parent_id, self._revision = parent.device_id, -1
+            self._not_before.clear()
+        changed = self._registry.changed_since(self._revision)
+        self._revision = self._registry.revision
+        for key in reversed(changed):
+            record = self._registry.children.get(key)
+            if record is not None and self._is_open(parent, record):
+                self._open[key] = None
+            else:
+                self._open.pop(key, None)
+            if record is None or record.state is not ChildState.REGISTERING:
+                self._unanswered.discard(key)
 
     def _is_open(self, parent: Credentials, record: ChildRecord) -> bool:
         match record.state:
-            case ChildState.REGISTERING:
-                return True
             case ChildState.REGISTERED:
                 return record.parent_id != parent.device_id or (record.update_owed and record.access_key is not None)
-            case ChildState.DELETED if self._deleted_children == "leave":
-                return False
-            case _:  # while answers are being lost, nobody else's key is put at risk
-                return not self._unanswered
+            case ChildState.DELETED:
+                return self._deleted_children == "register_again"
+            case _:
+                return True
 
-    def _due_at(self, key: str, record: ChildRecord) -> float:
+    def _due_at(self, key: str, record: ChildRecord, now: float) -> float:
         if record.state is ChildState.REGISTERING:  # left so by an earlier run, nobody knows when
-            return self._not_before.setdefault(key, monotonic() + self._settle.total_seconds())
+            return self._not_before.setdefault(key, now + self._settle.total_seconds())
         if self._refused_models.get(key, record.child.model_id) != record.child.model_id:
             del self._refused_models[key]  # the configuration was mended
             self._not_before.pop(key, None)
@@ -253,7 +261,7 @@ class ChildRegistrar:
         listed = await self._hub.get_children(parent)
         now = monotonic()
         for key, record in list(self._registry.children.items()):
-            if record.state is not ChildState.REGISTERING or self._due_at(key, record) > now:
+            if record.state is not ChildState.REGISTERING or self._due_at(key, record, now) > now:
                 continue
             made = self._made_by(record, listed)
             if made is None:

@@ -167,14 +167,16 @@ class Session:
     # children ---------------------------------------------------------------------------------------------------------
 
     async def _register_children(self, parent: Credentials) -> None:
+        told_of = self._registry.revision
         while True:
             revision = self._registry.revision
             wait = await self._careful(
                 parent, Strand.CHILDREN, lambda: self._registrar.step(parent), otherwise=timedelta(0)
             )  # fmt: skip
-            if revision != self._registry.revision:
-                self._outbox.arrived.set()  # samples may have waited for a registration
-            elif wait > timedelta(0):
+            if wait > timedelta(0):
+                if told_of != revision:
+                    told_of = revision
+                    self._outbox.arrived.set()  # samples may have waited for the registrations: now they go in few calls
                 await self._wait_for_change(revision, wait)
 
     async def _wait_for_change(self, revision: int, most: timedelta) -> None:
