@@ -35,7 +35,9 @@ async def test_a_thousand_children_take_at_most_twelve_calls_a_round(emulator, r
         def rounds():
             return len(emulator.journal.telemetry(parent.id))
 
-        await asyncio.sleep(0.5)
+        begun = rounds()
+        await until(lambda: rounds() > begun, 15)
+        await asyncio.sleep(2.5)  # between two rounds: this one's children are through, the next one is not due
         begun, before = rounds(), emulator.journal.calls()
         await until(lambda: rounds() == begun + 2, 15)
         await asyncio.sleep(2)  # let the second round's children follow
