@@ -68,10 +68,6 @@ class Agenda:
         """Drop a child."""
         self._entries.pop(child, None)
 
-    def children(self) -> list[str]:
-        """Return the children on the agenda."""
-        return list(self._entries)
-
     def take(self, now: float) -> Identify | Plan | Read | None:
         """Return the most overdue task, or `None` when nothing is due.
 

@@ -160,11 +160,6 @@ class Outbox:
         self._lost += dropped
         return dropped
 
-    async def oldest_at(self) -> datetime | None:
-        """Return when the oldest waiting sample was measured."""
-        row = await self._store.transact(lambda db: db.execute("SELECT at FROM outbox ORDER BY seq LIMIT 1").fetchone())
-        return None if row is None else datetime.fromisoformat(row[0])
-
     async def losses(self) -> list[Loss]:
         """Return every loss since the store was made, one for each child and reason."""
         rows = await self._store.transact(
