@@ -7,9 +7,9 @@ only user of its bus, asks for one thing after the other and starts it over when
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, Self, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -18,15 +18,27 @@ from gateway.models import (
     Block,
     ChildDevice,
     Command,
+    Confidence,
     Found,
     Identity,
     IdentityKind,
     Metric,
     MetricRow,
+    PlannedRead,
     Progress,
     Reading,
     Reduce,
     Value,
+)
+from gateway.workbench import (
+    CheckedProfile,
+    Draft,
+    Dump,
+    Explanation,
+    LineSettings,
+    PlannedBlock,
+    ProfileProblems,
+    Workbench,
 )
 
 __all__ = [
@@ -35,21 +47,31 @@ __all__ = [
     "AdapterSettings",
     "Block",
     "BusUnavailable",
+    "CheckedProfile",
     "ChildDevice",
     "Command",
     "CommandRejected",
+    "Confidence",
     "DeviceUnreachable",
+    "Draft",
+    "Dump",
+    "Explanation",
     "Found",
     "Identity",
     "IdentityKind",
+    "LineSettings",
     "Metric",
     "MetricRow",
+    "PlannedBlock",
+    "PlannedRead",
+    "ProfileProblems",
     "Progress",
     "Reading",
     "Reduce",
     "Seconds",
     "Uplink",
     "Value",
+    "Workbench",
 ]
 
 
@@ -78,6 +100,22 @@ class AdapterSettings(BaseModel):
     discover_every: Seconds = Field(
         default=timedelta(hours=1), ge=timedelta(seconds=1), description="how often to look for new devices, in seconds"
     )
+    discover_share: float = Field(
+        default=0.2, gt=0, le=1, description="how much of a bus that is being read looking for new devices may take: 0.2 is 20 %"
+    )
+    silent_share: float = Field(
+        default=0.05, gt=0, le=0.5, description="how much of a bus its silent and slow devices may take together, however many"
+    )
+    load_limit: float = Field(
+        default=0.7, gt=0, le=1, description="how much of a bus reading may take by plan; the rest is for commands and retries"
+    )
+    overload: Literal["stretch", "refuse"] = Field(
+        default="stretch", description="when the plan needs more: stretch all intervals of the bus evenly, or refuse to start"
+    )
+
+    def claims(self) -> Iterable[str]:
+        """Return what this entry alone may use: ports, hosts. Two entries that claim the same thing are a mistake."""
+        return ()
 
 
 SettingsT = TypeVar("SettingsT", bound=AdapterSettings)
@@ -106,6 +144,9 @@ class Adapter(ABC, Generic[SettingsT]):
 
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
+        self.memory: MutableMapping[str, str] = {}
+        """What the adapter wants to know again after a restart, small texts by names of its own choice: the gateway puts a
+        mapping here that it stores. What is in it may be lost or old, and is never more than a hint."""
 
     @property
     def bus(self) -> str:
@@ -155,6 +196,22 @@ class Adapter(ABC, Generic[SettingsT]):
         where there are many, as a `Block`. Raises
         `DeviceUnreachable` when the child does not answer.
         """
+
+    def planned_reads(self, children: Sequence[ChildDevice]) -> Sequence[PlannedRead]:
+        """Return what reading these children costs the bus by plan, and the configured devices that are not yet among them.
+
+        Asked without an open bus, too. Default: nobody can know.
+        """
+        return ()
+
+    def remarks(self, child: ChildDevice) -> Sequence[str]:
+        """Return what the operator should know about how this child is read: what it refuses, what was learned."""
+        return ()
+
+    @property
+    def workbench(self) -> Workbench:
+        """The tools for putting devices on this bus into service. Default: none."""
+        return Workbench()
 
     async def execute(self, child: ChildDevice, command: Command) -> str | None:
         """Carry the command out, read back, and return what the operator should know; or raise `CommandRejected`."""

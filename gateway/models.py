@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias, overload
 
@@ -120,6 +120,17 @@ class Identity:
         return f"{self.kind}:{self.value}"
 
 
+class Confidence(StrEnum):
+    """How sure an adapter is of what it says a device is."""
+
+    CERTAIN = "certain"
+    """The device says so itself, in words or numbers that its maker reserves for that."""
+    LIKELY = "likely"
+    """What it answers fits, and nothing else that is known does."""
+    POSSIBLE = "possible"
+    """It answers, and a person has said what it is, or has to."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """A device that an adapter met on a bus."""
@@ -141,6 +152,8 @@ class Found:
     firmware_version: str | None = None
     evidence: Mapping[str, str] = field(default_factory=dict)
     """What was asked -> what the device answered, for a person who doubts."""
+    confidence: Confidence = Confidence.POSSIBLE
+    """How sure it is that the profile fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +189,25 @@ class ChildDevice:
     mac: str | None = None
     manufacturer: str | None = None
     model: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRead:
+    """What reading one poll group of one device costs its bus, by plan."""
+
+    address: str
+    name: str
+    """What a person calls the device."""
+    group: str
+    every: timedelta
+    seconds: float
+    """How long the bus is taken each time."""
+    transactions: int
+
+    @property
+    def load(self) -> float:
+        """The share of the bus's time that it takes."""
+        return self.seconds / self.every.total_seconds()
 
 
 class Status(StrEnum):
