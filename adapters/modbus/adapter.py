@@ -7,16 +7,17 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, Self, cast
+from typing import Self, cast
 
 from adapters.modbus.identify import Interview, Verdict, conduct
-from adapters.modbus.link import Link, Patience
+from adapters.modbus.link import Link
 from adapters.modbus.pdu import Question, Read, Refused
 from adapters.modbus.plan import plan, worthwhile_gap
 from adapters.modbus.profile import Profile
 from adapters.modbus.registers import BlockDecoder
 from adapters.modbus.rollcall import RESERVED_UNIT, Place, RollCall, found
 from adapters.modbus.settings import LAST_UNIT, TCP_ITSELF, ConfiguredDevice, Host, Line, ModbusSettings
+from adapters.modbus.wire import Patience, Wire
 from gateway.adapter import Adapter, ChildDevice, DeviceUnreachable, Found, Progress, Reading
 
 log = logging.getLogger("adapters.modbus")
@@ -28,19 +29,6 @@ class _Transaction:
 
     read: Read
     decoder: BlockDecoder
-
-
-class Wire(Protocol):
-    """What carries questions to units: a `Link`."""
-
-    async def open(self) -> None:
-        """Connect, or raise `BusUnavailable`."""
-
-    def close(self) -> None:
-        """Close at once."""
-
-    async def ask(self, unit: int, question: Question, patience: Patience) -> bytes | Mapping[int, bytes]:
-        """Return the answer, or raise `Refused`, `DeviceUnreachable` or `BusUnavailable`."""
 
 
 class ModbusAdapter(Adapter[ModbusSettings]):

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias, overload
 
 from pymodbus import FramerType, ModbusException
@@ -44,6 +43,7 @@ from adapters.modbus.pdu import (
 from adapters.modbus.plan import silence_seconds
 from adapters.modbus.settings import Host, Line
 from adapters.modbus.troubles import CONNECT_SECONDS, why_not_open
+from adapters.modbus.wire import Patience
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 
 NEVER_SECONDS = 86_400.0
@@ -53,14 +53,6 @@ PAGES_BOUND = 32
 """A device identification never has so many pages; who still says "more follows" is not listened to."""
 
 _Client: TypeAlias = AsyncModbusTcpClient | AsyncModbusSerialClient
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait for an answer, and how often to ask."""
-
-    timeout_seconds: float
-    tries: int = 1
 
 
 class Link:
@@ -74,6 +66,7 @@ class Link:
         self._quiet_at = 0.0
         self._asking = False
         self._heard = b""
+        self.answer_seconds: float | None = None
         _silence_pymodbus()
 
     async def open(self) -> None:

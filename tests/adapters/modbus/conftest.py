@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from adapters.modbus import ModbusAdapter
-from adapters.modbus.link import Patience
 from adapters.modbus.pdu import Level, Question, Read, ReadIdentification, Refused, ReportServerId, Table
 from adapters.modbus.settings import ModbusSettings
+from adapters.modbus.wire import Patience
 from gateway.adapter import ChildDevice, DeviceUnreachable, Found
 
 
@@ -56,6 +56,7 @@ class MemoryWire:
     everybody: MemoryUnit | None = None
     asked: list[tuple[int, Question]] = field(default_factory=list)
     is_open: bool = False
+    answer_seconds: float | None = None
 
     async def open(self) -> None:
         self.is_open = True

@@ -13,9 +13,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from adapters.modbus.link import Link, Patience, misheard
+from adapters.modbus.link import Link, misheard
 from adapters.modbus.pdu import NoSuchUnit, Read, ReadIdentification, Refused, ReportServerId, Table
 from adapters.modbus.settings import Host, Line
+from adapters.modbus.wire import Patience
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 
 pytestmark = pytest.mark.enable_socket
