@@ -110,7 +110,8 @@ class AdapterSettings(BaseModel):
         default=0.7, gt=0, le=1, description="how much of a bus reading may take by plan; the rest is for commands and retries"
     )
     overload: Literal["stretch", "refuse"] = Field(
-        default="stretch", description="when the plan needs more: stretch all intervals of the bus evenly, or refuse to start"
+        default="stretch",
+        description="when the plan needs more: stretch all intervals of the bus evenly, or refuse to read it (`check` says so)",
     )
 
     def claims(self) -> Iterable[str]:
@@ -145,8 +146,8 @@ class Adapter(ABC, Generic[SettingsT]):
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
         self.memory: MutableMapping[str, str] = {}
-        """What the adapter wants to know again after a restart, small texts by names of its own choice: the gateway puts a
-        mapping here that it stores. What is in it may be lost or old, and is never more than a hint."""
+        """What the adapter wants to know again after a restart, small texts by names of its own choice. The gateway puts a
+        mapping here that it stores, one for all buses of the entry. What is in it may be lost or old: a hint, no more."""
 
     @property
     def bus(self) -> str:

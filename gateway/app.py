@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,10 +27,12 @@ from gateway.field.fleet import Fleet
 from gateway.field.reception import Reception
 from gateway.field.reporter import Reporter
 from gateway.field.sampling import Sampler
+from gateway.field.snapshot import BusStanding
 from gateway.field.supervisor import Supervisor
 from gateway.hub import HubEvent
 from gateway.models import Status, Value
 from gateway.settings import CloudSection, Configuration
+from gateway.state.notes import Notes
 from gateway.state.outbox import Outbox
 from gateway.state.registry import ChildState, Registry
 from gateway.state.store import Store
@@ -57,6 +59,7 @@ class Timing:
     """Between two urgent samples of one child."""
     missing_bus_after: timedelta = timedelta(seconds=60)
     """A child whose bus has not appeared by then is reported offline."""
+    keep_notes_every: timedelta = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,7 @@ class Gateway:
     store: Store
     registry: Registry
     outbox: Outbox
+    notes: Notes
     availability: Availability
     sampler: Sampler
     reception: Reception
@@ -93,20 +97,33 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             serving = [group.create_task(work) for work in (self.fleet.run(), self.reporter.run(), self._look_outside())]
             orphans = group.create_task(self._report_orphans())
+            keeping = group.create_task(self._keep_notes())
             speaking = group.create_task(self.session.run())
             await stop.wait()
             log.info("stopping")
-            await _end(*serving, orphans, seconds=FIELD_STOP_SECONDS)
+            await _end(*serving, orphans, keeping, seconds=FIELD_STOP_SECONDS)
             await self._drain(speaking)
         log.info("stopped; %d samples are kept for the next start", self.outbox.depth)
 
     async def _drain(self, speaking: asyncio.Task[None]) -> None:
         with contextlib.suppress(StoreError):  # the reporter has said so
             await self.reporter.report()
+            await self.notes.keep()
         await _end(speaking, seconds=0.5)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_SECONDS):
                 await self.session.flush()
+
+    def standings(self) -> Sequence[BusStanding]:
+        """Return how every bus and its children stand right now."""
+        return [supervisor.standing() for supervisor in self.fleet.supervisors.values()]
+
+    async def _keep_notes(self) -> None:
+        """Store what adapters want to know again, now and then: losing the last minute of it costs nobody anything."""
+        while True:
+            await asyncio.sleep(self.timing.keep_notes_every.total_seconds())
+            with contextlib.suppress(StoreError):  # the reporter says so
+                await self.notes.keep()
 
     async def _look_outside(self) -> None:
         """Take in what another process, such as `xyte-gateway children admit`, wrote into the store."""
@@ -159,14 +176,17 @@ async def build(
         Store(settings.store.path, sole=True) as store,
         HttpHub(access_to(settings.cloud), on_call=on_call) as hub,
     ):
-        registry, outbox = Registry(store), Outbox(store, most_samples=settings.store.most_samples)
+        registry, notes = Registry(store), Notes(store)
+        outbox = Outbox(store, most_samples=settings.store.most_samples)
         await registry.load()
         await outbox.load()
+        await notes.load()
         availability, sampler = Availability(), Sampler()
         reception = Reception(registry, availability, policy=settings.admission.policy, models=settings.models)
         reporter = Reporter(sampler, outbox, every=settings.cloud.telemetry_every, urgent_gap=timing.urgent_gap)
 
         def supervise(adapter: Adapter[Any], entry: str) -> Supervisor:
+            adapter.memory = notes.of(entry)
             return Supervisor(
                 adapter,
                 entry=entry,
@@ -183,7 +203,10 @@ async def build(
                 children=(_standing(record.state, availability.of(key).reach) for key, record in registry.children.items()),
                 outbox_samples=outbox.depth,
                 lost_samples=outbox.lost,
+                bus_loads={bus: supervisor.live_load for (_, bus), supervisor in fleet.supervisors.items()},
             )
+
+        fleet = Fleet(configuration.entries, adapters, supervise)
 
         def status_of(child: str) -> Status:
             return Status.ONLINE if availability.of(child).reach is Reach.REACHABLE else Status.OFFLINE
@@ -224,11 +247,12 @@ async def build(
             store=store,
             registry=registry,
             outbox=outbox,
+            notes=notes,
             availability=availability,
             sampler=sampler,
             reception=reception,
             reporter=reporter,
-            fleet=Fleet(configuration.entries, adapters, supervise),
+            fleet=fleet,
             enrolment=enrolment,
             session=session,
             started_at=started_at,

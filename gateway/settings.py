@@ -262,6 +262,7 @@ def _entries(
         entry = _entry({**table, "name": table.get("name") or kind}, adapters[kind].settings_model, place, text, problems)
         if entry is None:
             continue
+        problems.extend(_claimed_twice(entry, entries, place, text))
         if any(entry.name == other.name for other in entries):
             where, line = place_of((*place, "name"), text)
             problems.append(SettingsProblem(where, f"a second entry is called {entry.name!r}", "Give each its own name", line))
@@ -273,7 +274,8 @@ def _entry(
     table: Mapping[str, Any], model: type[AdapterSettings], place: Location, text: str, problems: list[SettingsProblem]
 ) -> AdapterSettings | None:
     try:
-        return model.model_validate(table)
+        entry = model.model_validate(table)
+        entry.claims()
     except ValidationError as error:
         for details in error.errors(include_url=False):
             problems.extend(not_valid(details, model, place, text))
@@ -283,7 +285,20 @@ def _entry(
         problems.append(
             SettingsProblem(where, wrong, "Look into the files that it names; if they are right, tell the adapter's author", line)
         )
+    else:
+        return entry
     return None
+
+
+def _claimed_twice(
+    entry: AdapterSettings, others: Sequence[AdapterSettings], place: Location, text: str
+) -> Iterator[SettingsProblem]:
+    """Yield what this entry wants to use and another one uses already: two masters on one bus get each other's answers."""
+    where, line = place_of(place, text)
+    for other in others:
+        for claimed in sorted({*entry.claims()} & {*other.claims()}):
+            right = "Name it in one entry only; what hangs on it can all be said there"
+            yield SettingsProblem(where, f"{claimed} is used by the entry {other.name!r} already", right, line)
 
 
 def _unknown_adapter(

@@ -1,4 +1,4 @@
-"""Ends, made certain: of a coroutine run apart, and of an iterator given up half-way."""
+"""Ends, made certain: of a coroutine run apart, and of an iterator given up half-way; and the one clock for all waits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+def loop_time() -> float:
+    """Return the time of the running event loop, in seconds: the clock of everything that waits, also where it is simulated."""
+    return asyncio.get_running_loop().time()
 
 
 async def ending_of(work: Coroutine[Any, Any, None]) -> BaseException | None:

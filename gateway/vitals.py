@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from time import monotonic
 
 from gateway import __version__
 from gateway.models import Value
 
+BUSES_TOLD = 20
+"""Of so many buses the load is told; a gateway with more of them has a page to look at."""
 
-def vitals(*, started_at: float, children: Iterable[str], outbox_samples: int, lost_samples: int) -> dict[str, Value]:
+
+def vitals(
+    *, started_at: float, children: Iterable[str], outbox_samples: int, lost_samples: int, bus_loads: Mapping[str, float]
+) -> dict[str, Value]:
     """Return the gateway's own telemetry.
 
     Args:
@@ -21,6 +27,7 @@ def vitals(*, started_at: float, children: Iterable[str], outbox_samples: int, l
         children: one word for each child: how it stands.
         outbox_samples: how many samples wait for the hub.
         lost_samples: how many will never arrive.
+        bus_loads: the share of its time that each bus was taken lately.
     """
     standings = Counter(children)
     values: dict[str, Value] = {
@@ -32,7 +39,12 @@ def vitals(*, started_at: float, children: Iterable[str], outbox_samples: int, l
         "load_1m": round(os.getloadavg()[0], 2),
         "memory_mb": round(_resident_bytes() / 1e6, 1),
     }
-    return values | {f"children_{standing}": count for standing, count in sorted(standings.items())}
+    values |= {f"children_{standing}": count for standing, count in sorted(standings.items())}
+    return values | {f"bus_load_{_as_key(bus)}": round(load, 3) for bus, load in sorted(bus_loads.items())[:BUSES_TOLD]}
+
+
+def _as_key(bus: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", bus.lower()).strip("_")
 
 
 def _resident_bytes() -> int:

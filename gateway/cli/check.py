@@ -1,25 +1,42 @@
-"""`xyte-gateway check`: is the configuration right, and if not, where and how to mend it."""
+"""`xyte-gateway check`: is the configuration right, and if not, where and how to mend it; what its buses have to bear."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
 import typer
 from rich.markup import escape
 
-from gateway.cli.common import EXIT_WRONG, AsJson, ConfigFile, err, load_config, out, print_json, problem_facts, show_problems
-from gateway.errors import SettingsError
+from gateway.cli.common import (
+    EXIT_FAILED,
+    EXIT_WRONG,
+    AsJson,
+    CommandFailed,
+    ConfigFile,
+    err,
+    load_config,
+    out,
+    print_json,
+    problem_facts,
+    show_problems,
+)
+from gateway.cli.plans import plan_facts, planned_buses, refuse_overloads, show_plans
+from gateway.errors import GatewayError, SettingsError
 from gateway.settings import DEFAULT_FILE, CloudSection, Configuration
 
 
 def check(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
     """Check the configuration: every mistake with its line, what is wrong and what would be right; then what will be used.
 
-    Nothing is opened and nothing is sent. Exit code 2 if there is a mistake.
+    What reading each bus costs by plan is told for the devices that are configured or were found before. No bus is opened and
+    nothing is sent. Exit code 2 if there is a mistake, or a plan that its bus cannot bear and `overload` refuses.
     """
     try:
         configuration, _ = load_config(config)
+        buses = asyncio.run(planned_buses(configuration))
+        refuse_overloads(configuration.file, buses)
     except SettingsError as error:
         if as_json:
             print_json({"file": str(error.file or config), "problems": problem_facts(error)})
@@ -27,10 +44,18 @@ def check(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None
             show_problems(error)
             err.print(f"\n{len(error.problems)} problem{'s' if len(error.problems) > 1 else ''}")
         raise typer.Exit(EXIT_WRONG) from error
+    except (GatewayError, CommandFailed) as error:
+        if as_json:
+            print_json({"error": str(error)})
+        else:
+            err.print(f"[bold red]error:[/] {escape(str(error))}")
+        raise typer.Exit(EXIT_FAILED) from error
     if as_json:
-        print_json({"file": str(configuration.file) if configuration.file else None, "problems": [], **_used(configuration)})
+        file = str(configuration.file) if configuration.file else None
+        print_json({"file": file, "problems": [], **_used(configuration), "buses": [plan_facts(bus) for bus in buses]})
     else:
         _show(configuration)
+        show_plans(buses)
 
 
 def _used(configuration: Configuration) -> dict[str, object]:

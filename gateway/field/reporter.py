@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from time import monotonic
 
 from gateway.errors import StoreError
 from gateway.field.sampling import Sampler
 from gateway.models import Sample
 from gateway.state.outbox import Outbox
+from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Reporter:
         every: timedelta,
         urgent_gap: timedelta = timedelta(seconds=3),
         gather: timedelta = timedelta(milliseconds=200),
-        clock: Callable[[], float] = monotonic,
+        clock: Callable[[], float] = loop_time,
     ) -> None:
         self._sampler = sampler
         self._outbox = outbox

@@ -6,21 +6,25 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
-from time import monotonic
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+from zlib import crc32
 
 from gateway.adapter import Adapter
-from gateway.errors import BusUnavailable, DeviceUnreachable
-from gateway.field.agenda import Agenda, Identify, Plan, Read
+from gateway.errors import BusUnavailable, CommandRejected, DeviceUnreachable
+from gateway.field.agenda import NEVER, Agenda, Discover, Identify, Plan, Read, Task
 from gateway.field.availability import Availability, Change, Reach
 from gateway.field.backoff import Backoff
+from gateway.field.budget import Budget, over_budget
 from gateway.field.keep_alive import bus_failure, keep_alive
+from gateway.field.load import Load, Spending
+from gateway.field.orders import Order, Orders
 from gateway.field.reception import Reception
 from gateway.field.sampling import Sampler
-from gateway.models import ChildDevice, Found, Progress, Reading
+from gateway.field.snapshot import BusStanding, ChildStanding
+from gateway.models import ChildDevice, Command, Found, Progress, Reading
 from gateway.state.registry import ChildState, Registry
-from gateway.tasks import closed_after
+from gateway.tasks import closed_after, loop_time
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +33,14 @@ T = TypeVar("T")
 STEP_SECONDS = 60.0
 """No single step of an adapter takes longer; one that does hangs, and its adapter is started over."""
 
-DISCOVERY_SHARE = 0.2
-"""How much of a busy bus a discovery may take; on an idle one it has what it wants."""
+SLICE_SECONDS = 0.1
+"""One child keeps the bus for so long while others wait for it; then it is their turn."""
+
+BUDGET_SECONDS = 1.0
+"""The plan is weighed so soon after children came, went or changed."""
+
+BUDGET_RENEWED_SECONDS = 600.0
+"""And so often anyhow: the adapter learns what its transactions take."""
 
 
 class Supervisor:
@@ -55,20 +65,26 @@ class Supervisor:
         """How far the discovery that is running has come."""
         self.problem: str | None = None
         """Why the bus is not open; `None` while it is."""
+        self.budget = Budget((), adapter.settings.load_limit)
+        """What reading the bus costs by plan."""
         self._registry = registry
         self._reception = reception
         self._availability = availability
         self._sampler = sampler
         self._nudge = nudge
         self._backoff = backoff if backoff is not None else Backoff(1, 60)
-        self._agenda = Agenda()
+        self._agenda = Agenda(
+            silent_share=adapter.settings.silent_share,
+            discover_share=adapter.settings.discover_share,
+            offset_seconds=crc32(self.bus.encode()) % 1000 / 1000,
+        )
+        self._orders = Orders()
+        self._load = Load(loop_time())
         self._roster: dict[str, ChildDevice] = {}
         self._revision = -1
+        self._interrupted: dict[str, tuple[Read, AsyncIterator[Sequence[Reading]]]] = {}
         self._discovery: AsyncIterator[Found | Progress] | None = None
-        self._discovery_due = 0.0
-        self._discovery_since = 0.0
-        self._discovery_seconds = 0.0
-        self._stepping = False
+        self._budget_due = NEVER
         self._steps: dict[asyncio.Task[Any] | None, tuple[str, float]] = {}
         self._serving_since = 0.0
         self._last_wait_seconds = 0.0
@@ -77,15 +93,56 @@ class Supervisor:
         """Serve the bus until cancelled."""
         await keep_alive(self._serve, self._failed, self._backoff)
 
+    async def execute(self, child: str, command: Command, *, within: timedelta) -> str | None:
+        """Carry a command out as the next thing that this bus does, and return what the operator should know.
+
+        It is begun within that time or not at all.
+
+        Raises:
+            CommandRejected: it was not carried out, or not as wanted; the text says why.
+            DeviceUnreachable: the child did not answer; whether it obeyed is not known.
+        """
+        order = self._orders.give(child, command, until=loop_time() + within.total_seconds())
+        expiry = asyncio.get_running_loop().call_at(order.until, lambda: self._orders.expire(order.until))
+        try:
+            async with self._registry.changed:
+                self._registry.changed.notify_all()
+            return await order.outcome
+        finally:
+            expiry.cancel()
+
+    @property
+    def live_load(self) -> float:
+        """The share of the bus's time that was taken lately, for whatever purpose."""
+        return sum(self._load.by_purpose(loop_time()).values())
+
+    def standing(self) -> BusStanding:
+        """Return how the bus and its children stand right now."""
+        now = loop_time()
+        return BusStanding(
+            entry=self.entry,
+            bus=self.bus,
+            problem=self.problem,
+            budget=self.budget,
+            stretch=self._agenda.stretch,
+            load=self._load.by_purpose(now),
+            discovery=self.progress,
+            waiting_commands=len(self._orders),
+            children=[self._standing_of(child, now) for child in self._roster.values()],
+        )
+
     # one opening of the bus -------------------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
         async with AsyncExitStack() as stack:
             await self._open(stack)
+            stack.push_async_callback(self._end_readings)
             stack.push_async_callback(self._end_discovery)
-            self._serving_since = monotonic()
+            self._serving_since = loop_time()
             self._agenda.confirm_all_again(self._serving_since)
-            self._discovery_due = 0.0
+            self._agenda.search_at(self._serving_since)
+            self._follow_registry()
+            self._renew_budget(self._serving_since)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch())
                 group.create_task(self._listen())
@@ -101,68 +158,100 @@ class Supervisor:
 
     async def _work(self) -> None:
         while True:
-            self._follow_registry()
-            now = monotonic()
-            if self._may_discover(now):
-                await self._discover_on()
-            elif (task := self._agenda.take(now)) is not None:
-                await self._carry_out(task)
-            elif not self._stepping and self._discovery_due <= now:
-                await self._discover_on()
-            else:
+            if self._registry.revision != self._revision:
+                self._follow_registry()
+            now = loop_time()
+            if self._budget_due <= now:
+                self._renew_budget(now)
+            if (order := self._orders.take(now)) is not None:
+                await self._obey(order)
+            elif (task := self._agenda.take(now)) is None:
                 await self._wait_for_work(now)
+            elif isinstance(task, Discover):
+                await self._discover_on(task)
+            else:
+                await self._carry_out(task)
 
     async def _wait_for_work(self, now: float) -> None:
-        ends = [when for when in (self._agenda.next_at(), self._discovery_due) if when is not None and when > now]
+        next_at = self._agenda.next_at(now)
+        wait_seconds = 60.0 if next_at is None else min(next_at - now, 60.0)
         try:
-            async with asyncio.timeout(min(min(ends, default=now + 60) - now, 60)), self._registry.changed:
-                await self._registry.changed.wait_for(lambda: self._registry.revision != self._revision)
+            async with asyncio.timeout(wait_seconds), self._registry.changed:
+                await self._registry.changed.wait_for(lambda: self._orders or self._registry.revision != self._revision)
         except TimeoutError:
             pass
 
-    async def _step(self, what: str, step: Awaitable[T]) -> T:
-        """Await one step of the adapter, under the eyes of `_watch`."""
-        worker = asyncio.current_task()
-        self._steps[worker] = (what, monotonic())
+    async def _step(self, what: str, step: Awaitable[T], task: Task | Order) -> T:
+        """Await one step of the adapter, under the eyes of `_watch`, and account for the time that it took."""
+        worker, begun = asyncio.current_task(), loop_time()
+        self._steps[worker] = (what, begun)
         try:
             return await step
         finally:
             del self._steps[worker]
+            self._account(task, begun)
+
+    def _account(self, task: Task | Order, begun: float) -> None:
+        now = loop_time()
+        seconds = now - begun
+        match task:
+            case Order():
+                self._load.spent(Spending.COMMANDS, task.child, seconds, now)
+                return
+            case Discover():
+                self._load.spent(Spending.DISCOVERY, "", seconds, now)
+            case _:
+                is_silent = self._availability.of(task.child).reach is Reach.SILENT
+                self._load.spent(Spending.SILENT if is_silent else Spending.READING, task.child, seconds, now)
+        self._agenda.took(task, seconds, now)
 
     async def _watch(self) -> None:
         """Give up on a step that hangs: one timer for all of them, where a timer for each would cost more than many a step."""
         while True:
             await asyncio.sleep(STEP_SECONDS / 10)
             for what, since in self._steps.values():
-                if monotonic() - since > STEP_SECONDS:
+                if loop_time() - since > STEP_SECONDS:
                     raise BusUnavailable(f"{what} did not come back within {STEP_SECONDS:.0f} s")
+
+    # commands ---------------------------------------------------------------------------------------------------------
+
+    async def _obey(self, order: Order) -> None:
+        child = self._roster.get(order.child)
+        if child is None:
+            order.outcome.set_exception(CommandRejected(f"there is no {order.child} on {self.bus}"))
+            return
+        try:
+            done = await self._step("a command", self.adapter.execute(child, order.command), order)
+        except (CommandRejected, DeviceUnreachable) as error:
+            _settle(order, error)
+        except (BusUnavailable, asyncio.CancelledError):
+            why = f"{self.bus} was lost while it was carried out; whether {child.name} obeyed is not known"
+            _settle(order, CommandRejected(why))
+            raise
+        except Exception as error:  # here a stranger's adapter meets us: its bug costs this command, nothing else
+            log.exception("%s: %s: a bug in the adapter %s", self.bus, child.name, self.entry)
+            _settle(order, CommandRejected(f"its adapter failed: {type(error).__name__}: {error}"))
+        else:
+            if not order.outcome.done():
+                order.outcome.set_result(done)
 
     # discovery --------------------------------------------------------------------------------------------------------
 
-    def _may_discover(self, now: float) -> bool:
-        if self._stepping or self._discovery_due > now:
-            return False
-        return self._discovery is None or self._discovery_seconds < DISCOVERY_SHARE * (now - self._discovery_since)
-
-    async def _discover_on(self) -> None:
+    async def _discover_on(self, task: Discover) -> None:
         """Take one step of the discovery, the first or the next."""
-        begun = monotonic()
         if self._discovery is None:
-            self._discovery, self._discovery_since, self._discovery_seconds = self.adapter.discover(), begun, 0.0
-        self._stepping = True
-        try:
-            met = await self._step("discovery", anext(self._discovery, None))
-            if met is None:
-                self._discovery_due = monotonic() + self.adapter.settings.discover_every.total_seconds()
-                await self._end_discovery()
-            elif isinstance(met, Progress):
+            self._discovery = self.adapter.discover()
+        met = await self._step("discovery", anext(self._discovery, None), task)
+        if met is None:
+            await self._end_discovery()
+            self._agenda.search_at(loop_time() + self.adapter.settings.discover_every.total_seconds())
+        else:
+            if isinstance(met, Progress):
                 self.progress = met
             else:
                 await self._meet(met)
-            self._works()
-        finally:
-            self._stepping = False
-            self._discovery_seconds += monotonic() - begun
+            self._agenda.search_at(loop_time())
+        self._works()
 
     async def _end_discovery(self) -> None:
         discovery, self._discovery, self.progress = self._discovery, None, None
@@ -176,7 +265,7 @@ class Supervisor:
             return
         self._follow_registry()
         if self._availability.of(child.key).reach is not Reach.REACHABLE:
-            self._agenda.confirmed(child.key, monotonic())
+            self._agenda.confirmed(child.key, loop_time())
         self._tell(child, self._availability.answered(child.key, _now()))
 
     # reading ----------------------------------------------------------------------------------------------------------
@@ -186,48 +275,76 @@ class Supervisor:
         try:
             match task:
                 case Identify():
-                    await self._identify(child)
+                    await self._identify(child, task)
                 case Plan():
-                    self._agenda.planned(child.key, self.adapter.poll_groups(child), monotonic())
+                    self._agenda.planned(child.key, self.adapter.poll_groups(child), loop_time())
+                    self._budget_due = min(self._budget_due, loop_time() + BUDGET_SECONDS)
                 case Read():
                     await self._read(child, task)
         except DeviceUnreachable as error:
-            self._missed(child, task, str(error))
+            self._missed(child, str(error))
         except BusUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - here a stranger's adapter meets us: its bug costs this child, not its neighbours
             self._broken(child, error)
 
-    async def _identify(self, child: ChildDevice) -> None:
-        found = await self._step("identifying", self.adapter.identify(child.address))
+    async def _identify(self, child: ChildDevice, task: Identify) -> None:
+        found = await self._step("identifying", self.adapter.identify(child.address), task)
         self._works()
         if found.identity.key == child.key:
-            self._agenda.confirmed(child.key, monotonic())
+            self._agenda.confirmed(child.key, loop_time())
             await self._meet(found)
             return
         if self._reception.is_unsure(self.entry, self.bus, found):
-            raise DeviceUnreachable(f"{found.name} answers at {child.address}, but does not say that it is {child.key}")
+            raise DeviceUnreachable(f"what answers at {child.address} does not say that it is {child.name}")
         why = f"another device answers at its address {child.address}: {found.name} ({found.identity.key})"
-        self._agenda.probe_later(child.key, monotonic())
+        self._agenda.probe_later(child.key, loop_time())
         self._tell(child, self._availability.lost(child.key, _now(), why))
         await self._meet(found)
 
     async def _read(self, child: ChildDevice, task: Read) -> None:
-        async with closed_after(self.adapter.read(child, task.groups)) as blocks:
-            while (readings := await self._step("reading", anext(blocks, None))) is not None:
+        """Read on until the child is done, or has had its slice of a bus that others wait for."""
+        blocks = await self._begun(task) or self.adapter.read(child, task.groups)
+        ends = loop_time() + SLICE_SECONDS
+        async with AsyncExitStack() as unfinished:
+            await unfinished.enter_async_context(closed_after(blocks))
+            while (readings := await self._step("reading", anext(blocks, None), task)) is not None:
                 self._sampler.take(readings)
                 self._tell(child, self._availability.answered(child.key, _now()))
-        self._agenda.done(task, monotonic())
+                now = loop_time()
+                if self._orders or (now >= ends and self._agenda.somebody_waits(now)):
+                    unfinished.pop_all()
+                    self._interrupted[child.key] = task, blocks
+                    self._agenda.interrupted(task, now)
+                    return
+        self._agenda.done(task, loop_time())
         self._works()
         if self._sampler.has_urgent:
             self._nudge()
 
-    def _missed(self, child: ChildDevice, task: Identify | Plan | Read, why: str) -> None:
+    async def _begun(self, task: Read) -> AsyncIterator[Sequence[Reading]] | None:
+        """Return what was interrupted of this very task; close what is left of another one."""
+        if (left := self._interrupted.pop(task.child, None)) is None:
+            return None
+        interrupted, blocks = left
+        if interrupted is task:
+            return blocks
+        async with closed_after(blocks):
+            return None
+
+    async def _end_readings(self) -> None:
+        """Close what was begun and will not be read on."""
+        while self._interrupted:
+            _, (_, blocks) = self._interrupted.popitem()
+            async with closed_after(blocks):
+                pass
+
+    def _missed(self, child: ChildDevice, why: str) -> None:
         self._tell(child, self._availability.missed(child.key, _now(), why))
-        if isinstance(task, Read) and self._availability.of(child.key).reach is not Reach.SILENT:
-            self._agenda.done(task, monotonic())
+        if self._availability.of(child.key).reach is Reach.SILENT:
+            self._agenda.probe_later(child.key, loop_time())
         else:
-            self._agenda.probe_later(child.key, monotonic())
+            self._agenda.suspected(child.key, loop_time())
 
     def _broken(self, child: ChildDevice, error: Exception) -> None:
         why = f"its adapter failed: {type(error).__name__}: {error}"
@@ -235,7 +352,7 @@ class Supervisor:
         if change is not None:
             log.error("%s: %s: a bug in the adapter %s", self.bus, child.name, self.entry, exc_info=error)
         self._tell(child, change)
-        self._agenda.probe_later(child.key, monotonic())
+        self._agenda.probe_later(child.key, loop_time())
 
     def _tell(self, child: ChildDevice, change: Change | None) -> None:
         """Say once, in the log and to the cloud, that a child fell silent or is back."""
@@ -248,6 +365,46 @@ class Supervisor:
         self._sampler.note(change)
         if self._sampler.has_urgent:
             self._nudge()
+
+    # the plan ---------------------------------------------------------------------------------------------------------
+
+    def _renew_budget(self, now: float) -> None:
+        """Weigh the plan anew after children came, went or changed; stretch or refuse one that the bus cannot bear."""
+        self._budget_due = now + BUDGET_RENEWED_SECONDS
+        try:
+            reads = self.adapter.planned_reads(list(self._roster.values()))
+        except Exception:  # here a stranger's adapter meets us: its bug costs the plan, nothing else
+            log.exception("%s: a bug in the adapter %s: its plan is not known", self.bus, self.entry)
+            return
+        before, self.budget = self._agenda.stretch, Budget(tuple(reads), self.adapter.settings.load_limit)
+        if self.budget.stretch > 1 and self.adapter.settings.overload == "refuse":
+            raise BusUnavailable(f"it is not read, as `overload` wants it: {over_budget(self.bus, self.budget)}")
+        self._agenda.stretch = self.budget.stretch
+        if self.budget.stretch > 1 and before == 1:
+            log.warning("%s. All its intervals are stretched", over_budget(self.bus, self.budget))
+        elif self.budget.stretch == 1 and before > 1:
+            log.info("%s: the plan keeps its limit again: it %s", self.bus, self.budget)
+
+    def _standing_of(self, child: ChildDevice, now: float) -> ChildStanding:
+        standing, probe_at = self._availability.of(child.key), self._agenda.probe_at(child.key)
+        return ChildStanding(
+            key=child.key,
+            name=child.name,
+            address=child.address,
+            reach=standing.reach,
+            since=standing.since,
+            why=standing.why,
+            next_try_seconds=None if probe_at is None else max(probe_at - now, 0.0),
+            load=self._load.of(child.key, now),
+            is_slow=self._agenda.is_slow(child.key),
+            remarks=self._remarks(child),
+        )
+
+    def _remarks(self, child: ChildDevice) -> Sequence[str]:
+        try:
+            return tuple(self.adapter.remarks(child))
+        except Exception as error:  # noqa: BLE001 - here a stranger's adapter meets us: its bug costs its remarks, not the page
+            return (f"the adapter failed to say more: {type(error).__name__}: {error}",)
 
     # what devices say unprompted --------------------------------------------------------------------------------------
 
@@ -275,7 +432,7 @@ class Supervisor:
 
     def _works(self) -> None:
         """Believe that the bus works once it has done so for as long as was waited for it."""
-        if monotonic() - self._serving_since < self._last_wait_seconds:
+        if loop_time() - self._serving_since < self._last_wait_seconds:
             return
         self._backoff.succeeded()
         if self.problem is not None:
@@ -306,14 +463,15 @@ class Supervisor:
             before, child = self._roster.get(key), self._resident(key)
             if child == before:
                 continue
+            self._budget_due = min(self._budget_due, loop_time() + BUDGET_SECONDS)
             if child is None:
                 del self._roster[key]
                 self._agenda.remove(key)
                 continue
             self._roster[key] = child
-            self._agenda.add(key, monotonic())
+            self._agenda.add(key, loop_time())
             if before is not None and self._availability.of(key).reach is Reach.REACHABLE:
-                self._agenda.confirmed(key, monotonic())
+                self._agenda.confirmed(key, loop_time())
 
     def _resident(self, key: str) -> ChildDevice | None:
         """Return the child if it is to be spoken with on this bus."""
@@ -340,6 +498,11 @@ class _Uplink:
         if self.queue.full():
             self.queue.get_nowait()
         self.queue.put_nowait(heard)
+
+
+def _settle(order: Order, error: Exception) -> None:
+    if not order.outcome.done():
+        order.outcome.set_exception(error)
 
 
 def _now() -> datetime:

@@ -73,6 +73,14 @@ MIGRATIONS = (
         PRIMARY KEY (child, why)
     ) STRICT;
     """,
+    """
+    CREATE TABLE notes (
+        entry TEXT NOT NULL,
+        name TEXT NOT NULL,
+        said TEXT NOT NULL,
+        PRIMARY KEY (entry, name)
+    ) STRICT;
+    """,
 )
 """The schema's history: each entry is applied once, in order, and never edited after a release."""
 

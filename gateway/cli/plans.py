@@ -1,0 +1,119 @@
+"""What reading the buses of a configuration costs by plan, told to a person or a program."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from gateway.cli.buses import bugs_told, present_buses
+from gateway.cli.common import out
+from gateway.errors import SettingsError, SettingsProblem
+from gateway.field.budget import Budget, over_budget
+from gateway.models import ChildDevice, PlannedRead
+from gateway.settings import Configuration
+from gateway.state.registry import ChildState, Registry
+from gateway.state.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBus:
+    """One bus that the configuration names, and its plan."""
+
+    entry: str
+    bus: str
+    refuses: bool
+    """Its entry wants a plan that is too much refused instead of stretched."""
+    budget: Budget
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the plan is more than the bus may be given."""
+        return self.budget.stretch > 1
+
+
+async def planned_buses(configuration: Configuration) -> list[PlannedBus]:
+    """Return every bus that is there, with what the configured and the known devices on it cost by plan; none is opened.
+
+    Raises:
+        StoreError: the store is there and cannot be read.
+        CommandFailed: an adapter has a bug.
+    """
+    children = await _known_children(configuration.settings.store.path)
+    buses: list[PlannedBus] = []
+    for settings in configuration.entries:
+        for adapter in await present_buses(settings):
+            here = [child for child in children if (child.adapter, child.bus) == (settings.name, adapter.bus)]
+            with bugs_told(adapter):
+                budget = Budget(tuple(adapter.planned_reads(here)), settings.load_limit)
+            buses.append(PlannedBus(settings.name, adapter.bus, settings.overload == "refuse", budget))
+    return buses
+
+
+async def _known_children(store_path: Path) -> list[ChildDevice]:
+    if not await asyncio.to_thread(store_path.exists):
+        return []
+    async with Store(store_path) as store:
+        registry = Registry(store)
+        await registry.load()
+        return [record.child for record in registry.children.values() if record.state is not ChildState.DELETED]
+
+
+def refuse_overloads(file: Path | None, buses: Sequence[PlannedBus]) -> None:
+    """Raise `SettingsError` when a plan is more than its bus can bear and its entry refuses that."""
+    right = 'Or let the intervals be stretched: overload = "stretch"'
+    over = [one for one in buses if one.is_over and one.refuses]
+    wrong = [SettingsProblem(f"adapter {one.entry}", over_budget(one.bus, one.budget), right) for one in over]
+    if wrong:
+        raise SettingsError(file, wrong)
+
+
+def plan_facts(one: PlannedBus) -> dict[str, object]:
+    """Return the plan of one bus for a program."""
+    return {
+        "adapter": one.entry,
+        "bus": one.bus,
+        "load": round(one.budget.load, 4),
+        "limit": one.budget.limit,
+        "stretch": round(one.budget.stretch, 3),
+        "by_device": {name: round(load, 4) for name, load in one.budget.by_device.items()},
+        "by_group": {group: round(load, 4) for group, load in one.budget.by_group.items()},
+        "reads": [
+            {
+                "address": read.address,
+                "name": read.name,
+                "group": read.group,
+                "every_seconds": read.every.total_seconds(),
+                "seconds": round(read.seconds, 5),
+                "transactions": read.transactions,
+            }
+            for read in one.budget.reads
+        ],
+    }
+
+
+def show_plans(buses: Sequence[PlannedBus]) -> None:
+    """Show the plan of every bus to a person."""
+    for one in buses:
+        colon = "" if one.budget.reads else ":"
+        out.print(f"{'bus':10} {one.bus}{colon} {one.budget}", markup=False, soft_wrap=True)
+        if one.is_over:
+            told = f"{over_budget(one.bus, one.budget)}. All its intervals will be {one.budget.stretch:.1f} times as long."
+            out.print(f"[yellow]{escape(told)}[/]", soft_wrap=True)
+    reads = [(one.bus, read) for one in buses for read in one.budget.reads]
+    if reads:
+        out.print()
+        out.print(_table(reads))
+
+
+def _table(reads: Sequence[tuple[str, PlannedRead]]) -> Table:
+    table = Table(*("bus", "address", "device", "poll group", "every", "takes", "blocks", "load"), box=None, padding=(0, 2, 0, 0))
+    for bus, read in reads:
+        every, takes = f"{read.every.total_seconds():g} s", f"{1000 * read.seconds:.1f} ms"
+        cells = (bus, read.address, read.name, read.group, every, takes, str(read.transactions), f"{100 * read.load:.1f} %")
+        table.add_row(*map(escape, cells))
+    return table

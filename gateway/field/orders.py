@@ -1,0 +1,58 @@
+"""Commands that wait for their bus: the first in line, each with exactly one outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+from gateway.errors import CommandRejected
+from gateway.models import Command
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Order:
+    """A command for one child, and where its outcome is awaited."""
+
+    child: str
+    """The child's local key."""
+    command: Command
+    until: float
+    """The loop's time from which on it must not be begun any more: a command that fires late is worse than one that does not."""
+    outcome: asyncio.Future[str | None]
+
+
+class Orders:
+    """The commands of one bus in the order in which they were given."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Order] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def give(self, child: str, command: Command, *, until: float) -> Order:
+        """Put a command in line."""
+        order = Order(child, command, until, asyncio.get_running_loop().create_future())
+        self._waiting.append(order)
+        return order
+
+    def take(self, now: float) -> Order | None:
+        """Return the next command that somebody still waits for; those whose time is over are refused."""
+        while self._waiting:
+            order = self._waiting.popleft()
+            if order.outcome.done():
+                continue
+            if order.until > now:
+                return order
+            order.outcome.set_exception(CommandRejected("its time was over before the bus was free; nothing was sent"))
+        return None
+
+    def expire(self, now: float) -> None:
+        """Refuse the commands whose time is over, as while the bus is not open."""
+        waiting, self._waiting = self._waiting, deque()
+        for order in waiting:
+            if order.until > now:
+                self._waiting.append(order)
+            elif not order.outcome.done():
+                order.outcome.set_exception(CommandRejected("its time was over before the bus was open; nothing was sent"))

@@ -1,0 +1,59 @@
+"""How the buses and their children stand at one moment: what is told to a person. Nothing here waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.field.availability import Reach
+from gateway.field.budget import Budget
+from gateway.field.load import Spending
+from gateway.models import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildStanding:
+    """One child on its bus."""
+
+    key: str
+    name: str
+    address: str
+    reach: Reach
+    since: datetime | None
+    """Since when it stands like this; `None` before it was first asked."""
+    why: str | None
+    """Why it does not answer; `None` while it does."""
+    next_try_seconds: float | None
+    """In how many seconds it is asked again; `None` while it answers."""
+    load: float
+    """The share of the bus's time that it took lately."""
+    is_slow: bool
+    """It takes so much longer than its neighbours that it is read in the gaps they leave."""
+    remarks: Sequence[str]
+    """What its adapter has to say of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusStanding:
+    """One bus, its plan beside its life."""
+
+    entry: str
+    bus: str
+    problem: str | None
+    """Why it is not open; `None` while it is."""
+    budget: Budget
+    """What reading it costs by plan."""
+    stretch: float
+    """How much longer than configured all intervals are."""
+    load: Mapping[Spending, float]
+    """What its time went into lately, in shares."""
+    discovery: Progress | None
+    """How far a search has come; `None` while there is none."""
+    waiting_commands: int
+    children: Sequence[ChildStanding]
+
+    @property
+    def live_load(self) -> float:
+        """The share of the bus's time that was taken lately, for whatever purpose."""
+        return sum(self.load.values())
