@@ -1,4 +1,4 @@
-"""What a benchmark tells: a figure of ours, the same figure of a baseline, and their ratio."""
+"""What a benchmark tells: a figure of ours, the same figure of a baseline, their ratio, and whether the goal is reached."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ class Comparison:
     baseline: float
     baseline_is: str
     more_is_better: bool = True
+    goal: str | None = None
+    """What has to hold, for a reader; `None` when the figure is only told."""
+    holds: bool = True
+    """Whether the goal was reached in this run."""
 
     @property
     def ratio(self) -> float:
         """The figure in baselines."""
-        return self.figure / self.baseline
+        return self.figure / self.baseline if self.baseline else float("inf")

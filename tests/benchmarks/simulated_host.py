@@ -25,14 +25,14 @@ WORDS = list(range(100))
 Serve = Callable[[Connection], Awaitable[None]]
 
 
-def compare() -> Comparison:
+def compare() -> Iterator[Comparison]:
     """Read ten holding registers over one connection, one request at a time, from both servers in turn; medians of the rounds."""
     ours, baseline = [], []
     with serving(serve_ours) as our_port, serving(serve_pymodbus) as baseline_port:
         for _ in range(ROUNDS):
             ours.append(asyncio.run(requests_per_second(our_port)))
             baseline.append(asyncio.run(requests_per_second(baseline_port)))
-    return Comparison(
+    yield Comparison(
         what="simulated TCP host, 10 registers a read",
         unit="requests/s",
         figure=statistics.median(ours),
