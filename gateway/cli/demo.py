@@ -104,7 +104,8 @@ def _picture(running: Demo) -> Group:
         status = str(child.state.get("status", "registered"))
         table.add_row(bus, str(unit), told, escape(child.sub_model or "-"), status, str(samples))
     calls = ", ".join(f"{name} {count}" for name, count in sorted(running.emulator.journal.calls().items()))
-    return Group(line, table, Text(f"calls: {calls or 'none yet'}", style="dim"))
+    buses = [Text(str(bus), style="dim") for bus in running.gateway.standings()]
+    return Group(line, table, *buses, Text(f"calls: {calls or 'none yet'}", style="dim"))
 
 
 def _short(value: object) -> str:
@@ -136,6 +137,15 @@ def _report(running: Demo) -> dict[str, object]:
                 "telemetry": child.state,
             }
             for (bus, unit), child in sorted(running.children.items())
+        ],
+        "buses": [
+            {
+                "bus": bus.bus,
+                "planned_load": round(bus.budget.load, 4),
+                "live_load": {purpose: round(share, 4) for purpose, share in bus.load.items()},
+                "stretch": bus.stretch,
+            }
+            for bus in running.gateway.standings()
         ],
         "calls": dict(sorted(running.emulator.journal.calls().items())),
         "seconds_to_first_telemetry": None if seconds is None else round(seconds, 3),

@@ -57,3 +57,11 @@ class BusStanding:
     def live_load(self) -> float:
         """The share of the bus's time that was taken lately, for whatever purpose."""
         return sum(self.load.values())
+
+    def __str__(self) -> str:
+        """Say in one line what the bus has to do and what it does, for a person."""
+        if self.problem is not None:
+            return f"{self.bus}: {self.problem}"
+        spent = ", ".join(f"{purpose} {100 * share:.1f} %" for purpose, share in self.load.items() if share >= 0.0005)
+        stretched = f"; all intervals stretched {self.stretch:.1f} times" if self.stretch > 1 else ""
+        return f"{self.bus}: {self.budget}; lately {spent or 'idle'}{stretched}"
