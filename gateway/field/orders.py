@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
-from gateway.errors import CommandRejected
+from gateway.errors import BusUnavailable, CommandRejected, DeviceUnreachable
 from gateway.models import Command
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,6 +24,31 @@ class Order:
     until: float
     """The loop's time from which on it must not be begun any more: a command that fires late is worse than one that does not."""
     outcome: asyncio.Future[str | None]
+
+    async def settle(self, carried_out: Awaitable[str | None]) -> None:
+        """Await the adapter's work and pass its outcome on, whatever it is.
+
+        Raises:
+            BusUnavailable: the bus was lost meanwhile; the outcome says that it is not known whether the child obeyed.
+        """
+        try:
+            done = await carried_out
+        except (CommandRejected, DeviceUnreachable) as error:
+            self.fail(error)
+        except (BusUnavailable, asyncio.CancelledError):
+            self.fail(CommandRejected("the bus was lost while it was carried out; whether the device obeyed is not known"))
+            raise
+        except Exception as error:  # here a stranger's adapter meets us: its bug costs this command, nothing else
+            log.exception("%s: a bug in its adapter, carrying out %s", self.child, self.command.name)
+            self.fail(CommandRejected(f"its adapter failed: {type(error).__name__}: {error}"))
+        else:
+            if not self.outcome.done():
+                self.outcome.set_result(done)
+
+    def fail(self, error: Exception) -> None:
+        """Pass on why it was not carried out, if anybody still wants to know."""
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
 
 
 class Orders:
@@ -45,7 +74,7 @@ class Orders:
                 continue
             if order.until > now:
                 return order
-            order.outcome.set_exception(CommandRejected("its time was over before the bus was free; nothing was sent"))
+            order.fail(CommandRejected("its time was over before the bus was free; nothing was sent"))
         return None
 
     def expire(self, now: float) -> None:
@@ -54,5 +83,5 @@ class Orders:
         for order in waiting:
             if order.until > now:
                 self._waiting.append(order)
-            elif not order.outcome.done():
-                order.outcome.set_exception(CommandRejected("its time was over before the bus was open; nothing was sent"))
+            else:
+                order.fail(CommandRejected("its time was over before the bus was open; nothing was sent"))

@@ -4,43 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 from zlib import crc32
 
 from gateway.adapter import Adapter
 from gateway.errors import BusUnavailable, CommandRejected, DeviceUnreachable
-from gateway.field.agenda import NEVER, Agenda, Discover, Identify, Plan, Read, Task
+from gateway.field.agenda import Agenda, Discover, Identify, Plan, Read, Task
 from gateway.field.availability import Availability, Change, Reach
 from gateway.field.backoff import Backoff
-from gateway.field.budget import Budget, over_budget
+from gateway.field.begun import BegunReadings
 from gateway.field.keep_alive import bus_failure, keep_alive
 from gateway.field.load import Load, Spending
 from gateway.field.orders import Order, Orders
+from gateway.field.planning import Planning
 from gateway.field.reception import Reception
 from gateway.field.sampling import Sampler
 from gateway.field.snapshot import BusStanding, ChildStanding
-from gateway.models import ChildDevice, Command, Found, Progress, Reading
+from gateway.field.steps import Steps
+from gateway.field.uplink import WaitingRoom
+from gateway.models import ChildDevice, Command, Found, Progress
 from gateway.state.registry import ChildState, Registry
 from gateway.tasks import closed_after, loop_time
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-STEP_SECONDS = 60.0
-"""No single step of an adapter takes longer; one that does hangs, and its adapter is started over."""
-
 SLICE_SECONDS = 0.1
 """One child keeps the bus for so long while others wait for it; then it is their turn."""
 
-BUDGET_SECONDS = 1.0
-"""The plan is weighed so soon after children came, went or changed."""
-
-BUDGET_RENEWED_SECONDS = 600.0
-"""And so often anyhow: the adapter learns what its transactions take."""
+OPEN_SECONDS = 60.0
+"""No bus takes longer to open."""
 
 
 class Supervisor:
@@ -65,8 +60,6 @@ class Supervisor:
         """How far the discovery that is running has come."""
         self.problem: str | None = None
         """Why the bus is not open; `None` while it is."""
-        self.budget = Budget((), adapter.settings.load_limit)
-        """What reading the bus costs by plan."""
         self._registry = registry
         self._reception = reception
         self._availability = availability
@@ -82,10 +75,10 @@ class Supervisor:
         self._load = Load(loop_time())
         self._roster: dict[str, ChildDevice] = {}
         self._revision = -1
-        self._interrupted: dict[str, tuple[Read, AsyncIterator[Sequence[Reading]]]] = {}
+        self._begun = BegunReadings()
         self._discovery: AsyncIterator[Found | Progress] | None = None
-        self._budget_due = NEVER
-        self._steps: dict[asyncio.Task[Any] | None, tuple[str, float]] = {}
+        self._planning = Planning(adapter, entry)
+        self._steps = Steps[Task | Order](self._account)
         self._serving_since = 0.0
         self._last_wait_seconds = 0.0
 
@@ -123,7 +116,7 @@ class Supervisor:
             entry=self.entry,
             bus=self.bus,
             problem=self.problem,
-            budget=self.budget,
+            budget=self._planning.budget,
             stretch=self._agenda.stretch,
             load=self._load.by_purpose(now),
             discovery=self.progress,
@@ -136,33 +129,33 @@ class Supervisor:
     async def _serve(self) -> None:
         async with AsyncExitStack() as stack:
             await self._open(stack)
-            stack.push_async_callback(self._end_readings)
+            stack.push_async_callback(self._begun.close)
             stack.push_async_callback(self._end_discovery)
             self._serving_since = loop_time()
             self._agenda.confirm_all_again(self._serving_since)
             self._agenda.search_at(self._serving_since)
             self._follow_registry()
-            self._renew_budget(self._serving_since)
+            self._weigh_plan(self._serving_since)
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._watch())
+                group.create_task(self._steps.watch())
                 group.create_task(self._listen())
                 for _ in range(self.adapter.concurrency):
                     group.create_task(self._work())
 
     async def _open(self, stack: AsyncExitStack) -> None:
         try:
-            async with asyncio.timeout(STEP_SECONDS):
+            async with asyncio.timeout(OPEN_SECONDS):
                 await stack.enter_async_context(self.adapter)
         except TimeoutError as error:
-            raise BusUnavailable(f"it could not be opened within {STEP_SECONDS:.0f} s") from error
+            raise BusUnavailable(f"it could not be opened within {OPEN_SECONDS:.0f} s") from error
 
     async def _work(self) -> None:
         while True:
             if self._registry.revision != self._revision:
                 self._follow_registry()
             now = loop_time()
-            if self._budget_due <= now:
-                self._renew_budget(now)
+            if self._planning.due_at <= now:
+                self._weigh_plan(now)
             if (order := self._orders.take(now)) is not None:
                 await self._obey(order)
             elif (task := self._agenda.take(now)) is None:
@@ -171,6 +164,10 @@ class Supervisor:
                 await self._discover_on(task)
             else:
                 await self._carry_out(task)
+
+    def _weigh_plan(self, now: float) -> None:
+        self._planning.weigh(list(self._roster.values()), now)
+        self._agenda.stretch = self._planning.budget.stretch
 
     async def _wait_for_work(self, now: float) -> None:
         next_at = self._agenda.next_at(now)
@@ -181,59 +178,28 @@ class Supervisor:
         except TimeoutError:
             pass
 
-    async def _step(self, what: str, step: Awaitable[T], task: Task | Order) -> T:
-        """Await one step of the adapter, under the eyes of `_watch`, and account for the time that it took."""
-        worker, begun = asyncio.current_task(), loop_time()
-        self._steps[worker] = (what, begun)
-        try:
-            return await step
-        finally:
-            del self._steps[worker]
-            self._account(task, begun)
-
-    def _account(self, task: Task | Order, begun: float) -> None:
+    def _account(self, payer: Task | Order, seconds: float) -> None:
+        """Note what a step took of the bus, and for what."""
         now = loop_time()
-        seconds = now - begun
-        match task:
+        match payer:
             case Order():
-                self._load.spent(Spending.COMMANDS, task.child, seconds, now)
+                self._load.spent(Spending.COMMANDS, payer.child, seconds, now)
                 return
             case Discover():
                 self._load.spent(Spending.DISCOVERY, "", seconds, now)
             case _:
-                is_silent = self._availability.of(task.child).reach is Reach.SILENT
-                self._load.spent(Spending.SILENT if is_silent else Spending.READING, task.child, seconds, now)
-        self._agenda.took(task, seconds, now)
-
-    async def _watch(self) -> None:
-        """Give up on a step that hangs: one timer for all of them, where a timer for each would cost more than many a step."""
-        while True:
-            await asyncio.sleep(STEP_SECONDS / 10)
-            for what, since in self._steps.values():
-                if loop_time() - since > STEP_SECONDS:
-                    raise BusUnavailable(f"{what} did not come back within {STEP_SECONDS:.0f} s")
+                is_silent = self._availability.of(payer.child).reach is Reach.SILENT
+                self._load.spent(Spending.SILENT if is_silent else Spending.READING, payer.child, seconds, now)
+        self._agenda.took(payer, seconds, now)
 
     # commands ---------------------------------------------------------------------------------------------------------
 
     async def _obey(self, order: Order) -> None:
         child = self._roster.get(order.child)
         if child is None:
-            order.outcome.set_exception(CommandRejected(f"there is no {order.child} on {self.bus}"))
-            return
-        try:
-            done = await self._step("a command", self.adapter.execute(child, order.command), order)
-        except (CommandRejected, DeviceUnreachable) as error:
-            _settle(order, error)
-        except (BusUnavailable, asyncio.CancelledError):
-            why = f"{self.bus} was lost while it was carried out; whether {child.name} obeyed is not known"
-            _settle(order, CommandRejected(why))
-            raise
-        except Exception as error:  # here a stranger's adapter meets us: its bug costs this command, nothing else
-            log.exception("%s: %s: a bug in the adapter %s", self.bus, child.name, self.entry)
-            _settle(order, CommandRejected(f"its adapter failed: {type(error).__name__}: {error}"))
+            order.fail(CommandRejected(f"there is no {order.child} on {self.bus}"))
         else:
-            if not order.outcome.done():
-                order.outcome.set_result(done)
+            await order.settle(self._steps.take("a command", self.adapter.execute(child, order.command), order))
 
     # discovery --------------------------------------------------------------------------------------------------------
 
@@ -241,7 +207,7 @@ class Supervisor:
         """Take one step of the discovery, the first or the next."""
         if self._discovery is None:
             self._discovery = self.adapter.discover()
-        met = await self._step("discovery", anext(self._discovery, None), task)
+        met = await self._steps.take("discovery", anext(self._discovery, None), task)
         if met is None:
             await self._end_discovery()
             self._agenda.search_at(loop_time() + self.adapter.settings.discover_every.total_seconds())
@@ -278,7 +244,7 @@ class Supervisor:
                     await self._identify(child, task)
                 case Plan():
                     self._agenda.planned(child.key, self.adapter.poll_groups(child), loop_time())
-                    self._budget_due = min(self._budget_due, loop_time() + BUDGET_SECONDS)
+                    self._planning.is_outdated(loop_time())
                 case Read():
                     await self._read(child, task)
         except DeviceUnreachable as error:
@@ -289,7 +255,7 @@ class Supervisor:
             self._broken(child, error)
 
     async def _identify(self, child: ChildDevice, task: Identify) -> None:
-        found = await self._step("identifying", self.adapter.identify(child.address), task)
+        found = await self._steps.take("identifying", self.adapter.identify(child.address), task)
         self._works()
         if found.identity.key == child.key:
             self._agenda.confirmed(child.key, loop_time())
@@ -304,40 +270,23 @@ class Supervisor:
 
     async def _read(self, child: ChildDevice, task: Read) -> None:
         """Read on until the child is done, or has had its slice of a bus that others wait for."""
-        blocks = await self._begun(task) or self.adapter.read(child, task.groups)
+        blocks = await self._begun.resume(task) or self.adapter.read(child, task.groups)
         ends = loop_time() + SLICE_SECONDS
         async with AsyncExitStack() as unfinished:
             await unfinished.enter_async_context(closed_after(blocks))
-            while (readings := await self._step("reading", anext(blocks, None), task)) is not None:
+            while (readings := await self._steps.take("reading", anext(blocks, None), task)) is not None:
                 self._sampler.take(readings)
                 self._tell(child, self._availability.answered(child.key, _now()))
                 now = loop_time()
                 if self._orders or (now >= ends and self._agenda.somebody_waits(now)):
                     unfinished.pop_all()
-                    self._interrupted[child.key] = task, blocks
+                    self._begun.keep(task, blocks)
                     self._agenda.interrupted(task, now)
                     return
         self._agenda.done(task, loop_time())
         self._works()
         if self._sampler.has_urgent:
             self._nudge()
-
-    async def _begun(self, task: Read) -> AsyncIterator[Sequence[Reading]] | None:
-        """Return what was interrupted of this very task; close what is left of another one."""
-        if (left := self._interrupted.pop(task.child, None)) is None:
-            return None
-        interrupted, blocks = left
-        if interrupted is task:
-            return blocks
-        async with closed_after(blocks):
-            return None
-
-    async def _end_readings(self) -> None:
-        """Close what was begun and will not be read on."""
-        while self._interrupted:
-            _, (_, blocks) = self._interrupted.popitem()
-            async with closed_after(blocks):
-                pass
 
     def _missed(self, child: ChildDevice, why: str) -> None:
         self._tell(child, self._availability.missed(child.key, _now(), why))
@@ -366,25 +315,6 @@ class Supervisor:
         if self._sampler.has_urgent:
             self._nudge()
 
-    # the plan ---------------------------------------------------------------------------------------------------------
-
-    def _renew_budget(self, now: float) -> None:
-        """Weigh the plan anew after children came, went or changed; stretch or refuse one that the bus cannot bear."""
-        self._budget_due = now + BUDGET_RENEWED_SECONDS
-        try:
-            reads = self.adapter.planned_reads(list(self._roster.values()))
-        except Exception:  # here a stranger's adapter meets us: its bug costs the plan, nothing else
-            log.exception("%s: a bug in the adapter %s: its plan is not known", self.bus, self.entry)
-            return
-        before, self.budget = self._agenda.stretch, Budget(tuple(reads), self.adapter.settings.load_limit)
-        if self.budget.stretch > 1 and self.adapter.settings.overload == "refuse":
-            raise BusUnavailable(f"it is not read, as `overload` wants it: {over_budget(self.bus, self.budget)}")
-        self._agenda.stretch = self.budget.stretch
-        if self.budget.stretch > 1 and before == 1:
-            log.warning("%s. All its intervals are stretched", over_budget(self.bus, self.budget))
-        elif self.budget.stretch == 1 and before > 1:
-            log.info("%s: the plan keeps its limit again: it %s", self.bus, self.budget)
-
     def _standing_of(self, child: ChildDevice, now: float) -> ChildStanding:
         standing, probe_at = self._availability.of(child.key), self._agenda.probe_at(child.key)
         return ChildStanding(
@@ -397,27 +327,21 @@ class Supervisor:
             next_try_seconds=None if probe_at is None else max(probe_at - now, 0.0),
             load=self._load.of(child.key, now),
             is_slow=self._agenda.is_slow(child.key),
-            remarks=self._remarks(child),
+            remarks=self._planning.remarks(child),
         )
-
-    def _remarks(self, child: ChildDevice) -> Sequence[str]:
-        try:
-            return tuple(self.adapter.remarks(child))
-        except Exception as error:  # noqa: BLE001 - here a stranger's adapter meets us: its bug costs its remarks, not the page
-            return (f"the adapter failed to say more: {type(error).__name__}: {error}",)
 
     # what devices say unprompted --------------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
-        uplink = _Uplink()
+        said = WaitingRoom()
         async with asyncio.TaskGroup() as group:
-            taking_in = group.create_task(self._take_in(uplink))
-            await self.adapter.listen(uplink)
+            taking_in = group.create_task(self._take_in(said))
+            await self.adapter.listen(said)
             taking_in.cancel()
 
-    async def _take_in(self, uplink: _Uplink) -> None:
+    async def _take_in(self, said: WaitingRoom) -> None:
         while True:
-            heard = await uplink.queue.get()
+            heard = await said.next()
             if isinstance(heard, Found):
                 await self._meet(heard)
                 continue
@@ -463,7 +387,7 @@ class Supervisor:
             before, child = self._roster.get(key), self._resident(key)
             if child == before:
                 continue
-            self._budget_due = min(self._budget_due, loop_time() + BUDGET_SECONDS)
+            self._planning.is_outdated(loop_time())
             if child is None:
                 del self._roster[key]
                 self._agenda.remove(key)
@@ -480,29 +404,6 @@ class Supervisor:
             return None
         child = record.child
         return child if (child.adapter, child.bus) == (self.entry, self.bus) else None
-
-
-class _Uplink:
-    """Takes in what an adapter hears; bounded, and full only when the gateway itself stands still."""
-
-    def __init__(self) -> None:
-        self.queue: asyncio.Queue[Found | Sequence[Reading]] = asyncio.Queue(maxsize=10_000)
-
-    def found(self, found: Found) -> None:
-        self._put(found)
-
-    def heard(self, readings: Sequence[Reading]) -> None:
-        self._put(readings)
-
-    def _put(self, heard: Found | Sequence[Reading]) -> None:
-        if self.queue.full():
-            self.queue.get_nowait()
-        self.queue.put_nowait(heard)
-
-
-def _settle(order: Order, error: Exception) -> None:
-    if not order.outcome.done():
-        order.outcome.set_exception(error)
 
 
 def _now() -> datetime:

@@ -256,7 +256,7 @@ async def test_a_bug_anywhere_else_restarts_the_adapter_and_says_so_once(field, 
 
 
 async def test_a_hanging_step_is_given_up(field, monkeypatch):
-    monkeypatch.setattr("gateway.field.supervisor.STEP_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.field.steps.STEP_SECONDS", 0.05)
 
     class Hanging(SyntheticAdapter):
         async def read(self, child, due):

@@ -79,7 +79,7 @@ async def test_a_reading_that_gave_way_to_a_command_is_finished(field):
         ("refused", CommandRejected, "the device says no"),
         ("unanswered", DeviceUnreachable, "no answer"),
         ("bug", CommandRejected, "its adapter failed: ZeroDivisionError: oops"),
-        ("unplugged", CommandRejected, "whether device 1 obeyed is not known"),
+        ("unplugged", CommandRejected, "whether the device obeyed is not known"),
     ],
 )
 async def test_a_command_that_fails_says_why_and_costs_nothing_else(field, name, error, text):
@@ -146,7 +146,7 @@ class Planning(SyntheticAdapter):
 
 
 async def test_a_plan_that_is_too_much_for_the_bus_is_stretched_and_told_once(field, caplog, monkeypatch):
-    monkeypatch.setattr("gateway.field.supervisor.BUDGET_SECONDS", 0.01)
+    monkeypatch.setattr("gateway.field.planning.SOON_SECONDS", 0.01)
     supervisor = field.serve(SyntheticBus([device(1), device(2)]), Planning)
     await field.until(lambda: supervisor.standing().stretch > 1)
     assert supervisor.standing().stretch == pytest.approx(1.0 / 0.7)
@@ -154,14 +154,14 @@ async def test_a_plan_that_is_too_much_for_the_bus_is_stretched_and_told_once(fi
 
 
 async def test_a_plan_that_is_too_much_is_refused_where_that_is_wanted(field, caplog, monkeypatch):
-    monkeypatch.setattr("gateway.field.supervisor.BUDGET_SECONDS", 0.01)
+    monkeypatch.setattr("gateway.field.planning.SOON_SECONDS", 0.01)
     supervisor = field.serve(SyntheticBus([device(1), device(2)]), Planning, overload="refuse")
     await field.until(lambda: supervisor.problem is not None)
     assert "it is not read, as `overload` wants it: bus needs 1.00 s of each 1.00 s" in supervisor.problem
 
 
 async def test_a_plan_that_fails_costs_only_the_plan(field, caplog, monkeypatch):
-    monkeypatch.setattr("gateway.field.supervisor.BUDGET_SECONDS", 0.01)
+    monkeypatch.setattr("gateway.field.planning.SOON_SECONDS", 0.01)
 
     class Broken(SyntheticAdapter):
         def planned_reads(self, children):
