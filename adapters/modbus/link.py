@@ -5,8 +5,9 @@ pymodbus frames and unframes; time, retries, reconnecting and the judgement of a
 - Its own time-out would close a TCP connection after a few unanswered requests, as a scan has many. Ours ends the wait first.
 - It raises inside the event loop when it cannot decode an answer, and the loop then tears the connection down. `_Decoder` returns
   such an answer like any other.
-- On RTU it keeps no silence between frames, and takes the late answer to an abandoned request for the answer to the next one. We
-  wait out both.
+- On RTU it keeps no silence between frames; ours lasts 3.5 characters from the last one on the line, whoever sent it.
+- On RTU an answer does not say what it answers: the late answer to an abandoned request would be taken for the answer to the next
+  one of the same size. Such a question is held back until no answer can be late any more.
 - It dumps its last 20 frames into the log at each error.
 """
 
@@ -15,6 +16,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias, overload
 
 from pymodbus import FramerType, ModbusException
@@ -22,10 +25,20 @@ from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
-from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
+from pymodbus.pdu.bit_message import (
+    ReadCoilsRequest,
+    ReadDiscreteInputsRequest,
+    WriteMultipleCoilsRequest,
+    WriteSingleCoilRequest,
+)
 from pymodbus.pdu.mei_message import ReadDeviceInformationRequest, ReadDeviceInformationResponse
 from pymodbus.pdu.other_message import ReportDeviceIdRequest
-from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
+from pymodbus.pdu.register_message import (
+    ReadHoldingRegistersRequest,
+    ReadInputRegistersRequest,
+    WriteMultipleRegistersRequest,
+    WriteSingleRegisterRequest,
+)
 
 from adapters.modbus.pdu import (
     ABSENCES,
@@ -38,6 +51,7 @@ from adapters.modbus.pdu import (
     Refused,
     ReportServerId,
     Table,
+    Write,
     parse_identification,
 )
 from adapters.modbus.plan import silence_seconds
@@ -46,27 +60,68 @@ from adapters.modbus.troubles import CONNECT_SECONDS, why_not_open
 from adapters.modbus.wire import Patience
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 
+log = logging.getLogger("adapters.modbus")
+
 NEVER_SECONDS = 86_400.0
 """pymodbus's own time-out: it must never be the first."""
 
 PAGES_BOUND = 32
 """A device identification never has so many pages; who still says "more follows" is not listened to."""
 
+READ_REQUEST_BYTES = 8
+"""An RTU frame that asks for places of a table: unit id, function, address, count, checksum."""
+
+ANSWER_OVERHEAD_BYTES = 5
+"""What an RTU answer has beside its payload: unit id, function, length, checksum."""
+
+LONGEST_FRAME_BYTES = 256
+
+BUNDLE_BYTES = 16
+"""A serial port tells of the characters that it received when it has so many, or when no more come."""
+
+DELIVERY_SECONDS = 0.03
+"""How much longer than its characters need an answer may take: USB adapters hand characters over in bundles, 16 ms apart."""
+
 _Client: TypeAlias = AsyncModbusTcpClient | AsyncModbusSerialClient
+
+Dial: TypeAlias = Callable[[Callable[[], Any]], Coroutine[Any, Any, tuple[asyncio.Transport, Any]]]
+"""Opens a transport as `loop.create_connection` does, for a bus that is no real port or host."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """A question that was given up on, and whose answer may still come."""
+
+    question: Question
+    until: float
+
+    def confuses(self, question: Question) -> bool:
+        """Whether its late answer would look like one to this question."""
+        if question == self.question or type(question) is not type(self.question):
+            return False
+        if isinstance(question, Read) and isinstance(self.question, Read):
+            return (question.table, question.payload_bytes) == (self.question.table, self.question.payload_bytes)
+        return True
 
 
 class Link:
     """The connection to one host or line. Its adapter is its only user."""
 
-    def __init__(self, bus: Host | Line) -> None:
+    def __init__(self, bus: Host | Line, *, dial: Dial | None = None) -> None:
         self._bus = bus
+        self._dial = dial
         self._client: _Client | None = None
         self._is_rtu = isinstance(bus, Line) or bus.framing == "rtu"
+        self._character = bus.bits_per_character / bus.baudrate if isinstance(bus, Line) else 0.0
         self._silence = silence_seconds(bus.baudrate, bus.bits_per_character) if isinstance(bus, Line) else 0.0
         self._quiet_at = 0.0
-        self._asking = False
-        self._heard = b""
+        self._asking: Question | None = None
+        self._asked_unit = 0
+        self._limit: asyncio.Timeout | None = None
+        self._sent = self._begun = self._heard = b""
+        self._doubts: dict[int, _Doubt] = {}
         self.answer_seconds: float | None = None
+        self.echoes = False
         _silence_pymodbus()
 
     async def open(self) -> None:
@@ -74,6 +129,8 @@ class Link:
         self.close()
         failure: list[OSError] = []
         client = self._make_client()
+        if self._dial is not None:
+            client.ctx.call_create = partial(self._dial, lambda: client.ctx)
         client.ctx.call_create = _noting(client.ctx.call_create, failure)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -97,13 +154,15 @@ class Link:
             self._client = None
 
     @overload
-    async def ask(self, unit: int, question: Read | ReportServerId, patience: Patience) -> bytes: ...
+    async def ask(self, unit: int, question: Read | ReportServerId | Write, patience: Patience) -> bytes: ...
     @overload
     async def ask(self, unit: int, question: ReadIdentification, patience: Patience) -> dict[int, bytes]: ...
     @overload
     async def ask(self, unit: int, question: Question, patience: Patience) -> bytes | dict[int, bytes]: ...
     async def ask(self, unit: int, question: Question, patience: Patience) -> bytes | dict[int, bytes]:
         """Return what the unit answered: the bytes of a read or a server id, the objects of a device identification.
+
+        A write is sent once, however many tries are allowed, and answered with no bytes: a second one could be obeyed twice.
 
         Raises:
             Refused: it answered with a Modbus exception.
@@ -112,6 +171,9 @@ class Link:
         """
         if isinstance(question, ReadIdentification):
             return await self._ask_for_objects(unit, question, patience)
+        if isinstance(question, Write):
+            await self._write(unit, question, patience)
+            return b""
         answer = await self._transact(unit, question, patience)
         wanted = question.payload_bytes if isinstance(question, Read) else len(answer.payload)
         if not answer.announced == len(answer.payload) == wanted:
@@ -133,6 +195,14 @@ class Link:
             question = ReadIdentification(question.level, page.next_object)
         return objects
 
+    async def _write(self, unit: int, write: Write, patience: Patience) -> None:
+        try:
+            answer = await self._transact(unit, write, replace(patience, tries=1))
+        except DeviceUnreachable as error:
+            raise DeviceUnreachable(f"{error}; whether it obeyed is not known") from error
+        if answer.payload != _confirmation(write):
+            raise DeviceUnreachable(f"unit {unit} confirmed {write} as something else; whether it obeyed is not known")
+
     async def _transact(self, unit: int, question: Question, patience: Patience) -> _Answer:
         request = _request(unit, question)
         reason = ""
@@ -141,33 +211,72 @@ class Link:
         while tries > 0:
             tries -= 1
             try:
-                return _judged(unit, question, request, await self._exchange(request, patience.timeout_seconds))
+                return _judged(unit, question, request, await self._exchange(request, unit, question, patience))
             except TimeoutError:
                 reason = misheard(self._heard, unit, is_rtu=self._is_rtu) or f"no answer within {patience.timeout_seconds:g} s"
             except ConnectionException:
                 reason = "the connection was closed instead of an answer"
                 await self.open()
-                tries += not was_closed  # hosts close idle connections: the first loss says nothing about the unit
+                tries += not was_closed and not isinstance(question, Write)  # hosts close idle connections: no word of the unit
                 was_closed = True
             except ModbusException as error:
                 reason = error.string
         raise DeviceUnreachable(f"unit {unit}: {reason}")
 
-    async def _exchange(self, request: ModbusPDU, timeout_seconds: float) -> ModbusPDU:
+    async def _exchange(self, request: ModbusPDU, unit: int, question: Question, patience: Patience) -> ModbusPDU:
         client = await self._connected()
         loop = asyncio.get_running_loop()
-        if self._is_rtu and (wait := self._quiet_at - loop.time()) > 0:
-            await asyncio.sleep(wait)
-        self._heard, self._asking, started = b"", True, loop.time()
+        await self._wait_for_silence(unit, question)
+        self._begun = self._heard = b""
+        self._asking, self._asked_unit, self.answer_seconds = question, unit, None
+        sent_at = loop.time() + self._character * _request_bytes(question)
+        seen_at = sent_at + self._silence + self._character * min(_longest_answer(question), BUNDLE_BYTES)
         try:
-            async with asyncio.timeout(timeout_seconds):
+            async with asyncio.timeout_at(seen_at + patience.timeout_seconds) as self._limit:
                 response: ModbusPDU = await client.execute(no_response_expected=False, request=request)
-                return response
-        except asyncio.CancelledError:
-            self._quiet_at = started + timeout_seconds  # its answer may still come, and must not be taken for the next one
+            answered = loop.time() - sent_at - self._silence - self._character * len(self._heard)
+            self.answer_seconds = max(answered, 0.0)
+        except (TimeoutError, asyncio.CancelledError):
+            if self._is_rtu:
+                late = max(patience.late_seconds, patience.timeout_seconds)
+                self._doubts[unit] = _Doubt(question, sent_at + late + self._character * LONGEST_FRAME_BYTES)
             raise
+        else:
+            return response
         finally:
-            self._asking = False
+            self._asking = self._limit = None
+
+    async def _wait_for_silence(self, unit: int, question: Question) -> None:
+        """Keep the silence between two frames, and away from an answer that may still come and would be taken for this one's."""
+        loop = asyncio.get_running_loop()
+        while self._is_rtu:
+            doubt = self._doubts.get(unit)
+            if doubt is not None and doubt.until <= loop.time():
+                del self._doubts[unit]
+                doubt = None
+            held_until = doubt.until if doubt is not None and doubt.confuses(question) else 0.0
+            if (wait := max(self._quiet_at, held_until) - loop.time()) <= 0:
+                return
+            await asyncio.sleep(wait)
+
+    def _without_echo(self, context: Any, take: Callable[[bytes], None]) -> Callable[[bytes], None]:  # noqa: ANN401 - pymodbus's
+        """Return `take`, which also notices a line that hears its own requests, and lets pymodbus skip them from then on.
+
+        An answer to a read never equals its request. One to a write may, so a write tells nothing.
+        """
+
+        def take_in(data: bytes) -> None:
+            if not self.echoes and self._sent and isinstance(self._asking, Read | ReadIdentification | ReportServerId):
+                self._begun += data[: len(self._sent)]
+                if self._begun.startswith(self._sent):
+                    log.info("%s: the line hears its own requests; they are left out", self._bus.label)
+                    self.echoes = context.comm_params.handle_local_echo = True
+                    data = self._begun[len(self._sent) :] + data[len(self._sent) :]
+                    context.recv_buffer = b""
+            if data:
+                take(data)
+
+        return take_in
 
     async def _connected(self) -> _Client:
         if self._client is None or not self._client.connected:
@@ -202,18 +311,40 @@ class Link:
                     trace_connect=self._on_connection,
                 )
         client.ctx.framer.decoder = _Decoder()
+        client.ctx.comm_params.handle_local_echo = self.echoes
+        if isinstance(self._bus, Line):
+            context: Any = client.ctx
+            context.data_received = self._without_echo(context, context.data_received)
         return client
 
     def _on_packet(self, sending: bool, packet: bytes) -> bytes:  # noqa: FBT001 - pymodbus calls it so
-        if not sending:
-            self._heard = packet
-        if self._is_rtu:
-            self._quiet_at = asyncio.get_running_loop().time() + self._silence
+        """Note what is on the line: the silence counts from its last character, and an answer that has begun is waited for."""
+        if not self._is_rtu:
+            self._heard = b"" if sending else packet
+            return packet
+        now = asyncio.get_running_loop().time()
+        if sending:
+            self._sent = packet
+            self._quiet_at = now + len(packet) * self._character + self._silence
+            return packet
+        self._quiet_at = now + self._silence
+        if not self._heard:
+            self._await_the_rest(now)
+        self._heard = packet
+        if self._asking is None or packet[0] != self._asked_unit:
+            self._doubts.pop(packet[0], None)  # the late answer has come
         return packet
+
+    def _await_the_rest(self, now: float) -> None:
+        if self._limit is None or self._asking is None or self._limit.when() is None or self._limit.expired():
+            return
+        rest = self._character * _longest_answer(self._asking) + DELIVERY_SECONDS
+        if self.echoes or now + rest > (self._limit.when() or 0.0):
+            self._limit.reschedule(max(now + rest, self._limit.when() or 0.0))
 
     def _on_connection(self, is_open: bool) -> None:  # noqa: FBT001 - pymodbus calls it so
         """End the wait for an answer when the connection is lost: pymodbus would wait on."""
-        if is_open or not self._asking or self._client is None:
+        if is_open or self._asking is None or self._client is None:
             return
         waiting = self._client.ctx.response_future
         if not waiting.done():
@@ -266,8 +397,40 @@ class _Identification(_Answer):
         return ReadDeviceInformationResponse.calculateRtuFrameSize(data)
 
 
+class _Confirmation(_Answer):
+    """The answer to a write: where it went, and the value or how many."""
+
+    rtu_frame_size = 8
+    rtu_byte_count_pos = 0
+
+    def decode(self, data: bytes) -> None:
+        self.announced, self.payload = len(data), data
+
+
+class _CoilWritten(_Confirmation):
+    function_code = WriteSingleCoilRequest.function_code
+
+
+class _RegisterWritten(_Confirmation):
+    function_code = WriteSingleRegisterRequest.function_code
+
+
+class _CoilsWritten(_Confirmation):
+    function_code = WriteMultipleCoilsRequest.function_code
+
+
+class _RegistersWritten(_Confirmation):
+    function_code = WriteMultipleRegistersRequest.function_code
+
+
 class _Undecodable(ModbusPDU):
     """A frame that is no answer to anything."""
+
+
+_ANSWERS = (
+    *(_Coils, _DiscreteInputs, _HoldingRegisters, _InputRegisters, _ServerId, _Identification),
+    *(_CoilWritten, _RegisterWritten, _CoilsWritten, _RegistersWritten),
+)
 
 
 class _Decoder(DecodePDU):
@@ -275,7 +438,7 @@ class _Decoder(DecodePDU):
 
     def __init__(self) -> None:
         super().__init__(False)  # noqa: FBT003 - pymodbus wants it so: this is no server
-        for answer in (_Coils, _DiscreteInputs, _HoldingRegisters, _InputRegisters, _ServerId, _Identification):
+        for answer in _ANSWERS:
             self.register(answer)
 
     def decode(self, frame: bytes) -> ModbusPDU:
@@ -298,6 +461,47 @@ def _request(unit: int, question: Question) -> ModbusPDU:
             return ReadDeviceInformationRequest(read_code=level, object_id=object_id, dev_id=unit)
         case ReportServerId():
             return ReportDeviceIdRequest(dev_id=unit)
+        case Write(Table.COIL, address, (value,)):
+            return WriteSingleCoilRequest(address=address, bits=[bool(value)], dev_id=unit)
+        case Write(Table.COIL, address, values):
+            return WriteMultipleCoilsRequest(address=address, bits=[bool(value) for value in values], dev_id=unit)
+        case Write(_, address, (value,)):
+            return WriteSingleRegisterRequest(address=address, registers=[value], dev_id=unit)
+        case Write(_, address, values):
+            return WriteMultipleRegistersRequest(address=address, registers=list(values), dev_id=unit)
+
+
+def _confirmation(write: Write) -> bytes:
+    """Return what a unit answers that has obeyed (Modbus Application Protocol V1.1b3, sections 6.5, 6.6, 6.11 and 6.12)."""
+    if len(write.values) > 1:
+        return write.address.to_bytes(2) + len(write.values).to_bytes(2)
+    value = write.values[0]
+    return write.address.to_bytes(2) + ((0xFF00 if value else 0) if write.table is Table.COIL else value).to_bytes(2)
+
+
+def _request_bytes(question: Question) -> int:
+    """Return how many characters the RTU frame of a question has."""
+    match question:
+        case Read():
+            return READ_REQUEST_BYTES
+        case ReadIdentification():
+            return 7
+        case ReportServerId():
+            return 4
+        case Write(table, _, values):
+            payload = (len(values) + 7) // 8 if table is Table.COIL else 2 * len(values)
+            return 8 if len(values) == 1 else 9 + payload
+
+
+def _longest_answer(question: Question) -> int:
+    """Return how many characters the RTU frame of an answer has at most."""
+    match question:
+        case Read():
+            return ANSWER_OVERHEAD_BYTES + question.payload_bytes
+        case Write():
+            return 8
+        case _:
+            return LONGEST_FRAME_BYTES
 
 
 def _judged(unit: int, question: Question, request: ModbusPDU, response: ModbusPDU) -> _Answer:
@@ -349,6 +553,6 @@ def _noting(create: _Create, failures: list[OSError]) -> _Create:
 
 def _silence_pymodbus() -> None:
     """Keep pymodbus's frame dumps out of the log, unless somebody set its level to see them."""
-    log = logging.getLogger("pymodbus")
-    if log.level == logging.NOTSET:
-        log.setLevel(logging.CRITICAL)
+    theirs = logging.getLogger("pymodbus")
+    if theirs.level == logging.NOTSET:
+        theirs.setLevel(logging.CRITICAL)

@@ -18,6 +18,12 @@ MAX_REGISTERS = 125
 MAX_BITS = 2000
 """At most so many coils or discrete inputs in one read (sections 6.1 and 6.2)."""
 
+MAX_REGISTERS_WRITTEN = 123
+"""At most so many registers in one write (section 6.12)."""
+
+MAX_BITS_WRITTEN = 1968
+"""At most so many coils in one write (section 6.11)."""
+
 ADDRESSES = 65536
 """Each table has so many places; the first one is address 0 on the wire, whatever a manual calls it (section 4.4)."""
 
@@ -83,7 +89,30 @@ class ReportServerId:
         return "server id (17)"
 
 
-Question: TypeAlias = Read | ReadIdentification | ReportServerId
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Write neighbouring places of one table: functions 5 and 15 for coils, 6 and 16 for holding registers.
+
+    Raises:
+        ValueError: the table cannot be written to, or not with so many values at once (sections 6.11 and 6.12).
+    """
+
+    table: Table
+    address: int
+    """The first place, 0-based as on the wire."""
+    values: tuple[int, ...]
+    """A word for each register, 0 or 1 for each coil."""
+
+    def __post_init__(self) -> None:
+        most = {Table.COIL: MAX_BITS_WRITTEN, Table.HOLDING: MAX_REGISTERS_WRITTEN}.get(self.table, 0)
+        if not 1 <= len(self.values) <= most:
+            raise ValueError(f"{len(self.values)} values cannot be written to {self.table} at once: at most {most}")
+
+    def __str__(self) -> str:
+        return f"a write to {Read(self.table, self.address, len(self.values))}"
+
+
+Question: TypeAlias = Read | ReadIdentification | ReportServerId | Write
 
 EXCEPTION_NAMES: Mapping[int, str] = {
     0x01: "illegal function",

@@ -14,8 +14,10 @@ class Patience:
     """How long to wait for an answer, and how often to ask."""
 
     timeout_seconds: float
-    """From the end of the request to the first sign of an answer."""
+    """For the unit to begin with its answer; what the characters need on a line comes on top. Over a network, for the whole."""
     tries: int = 1
+    late_seconds: float = 0.0
+    """An answer that was given up on may still come for so long; never shorter than the timeout."""
 
 
 class Wire(Protocol):
@@ -24,6 +26,9 @@ class Wire(Protocol):
     answer_seconds: float | None
     """How long the unit that answered last took: from the end of the request to the end of its answer, less the time that the
     characters of the answer need on a line. `None` when the last question went unanswered."""
+
+    echoes: bool
+    """The line hears its own requests, as some RS-485 adapters do."""
 
     async def open(self) -> None:
         """Connect, or raise `BusUnavailable`."""

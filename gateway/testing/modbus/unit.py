@@ -70,6 +70,7 @@ class SimulatedUnit:
         identification: what function 43/14 gives out; without one that function is illegal.
         server_id: what function 17 gives out; without one that function is illegal.
         functions: the function codes it knows; any other is answered with exception 01.
+        turnaround_seconds: how long it takes before it begins to answer, where the bus has a time of its own.
         registers_per_answer: how many it gives at most; a longer read is answered with exception 03.
         clock: what its signals and its history run on.
         history_length: how many served values it remembers; the oldest are forgotten first.
@@ -88,6 +89,7 @@ class SimulatedUnit:
         identification: Identification | None = None,
         server_id: ServerId | None = None,
         functions: frozenset[int] = ALL_FUNCTIONS,
+        turnaround_seconds: float = 0.0,
         registers_per_answer: int = MOST_REGISTERS_READ,
         clock: Clock = time.monotonic,
         history_length: int = 10_000,
@@ -97,6 +99,7 @@ class SimulatedUnit:
         self.unit_id = unit_id
         self.name = name or f"unit {unit_id}"
         self.faults = HEALTHY
+        self.turnaround_seconds = turnaround_seconds
         self.history: deque[Served] = deque(maxlen=history_length)
         self._memory = Memory(signals, registers)
         self._identification = identification

@@ -57,6 +57,7 @@ class MemoryWire:
     asked: list[tuple[int, Question]] = field(default_factory=list)
     is_open: bool = False
     answer_seconds: float | None = None
+    echoes: bool = False
 
     async def open(self) -> None:
         self.is_open = True

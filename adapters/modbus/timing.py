@@ -1,0 +1,72 @@
+"""How quickly one unit answers, learned from its answers. Nothing here waits.
+
+The smoothed mean and deviation are those of RFC 6298, which TCP learns its time-outs by. What differs: a long answer widens the
+deviation at once and it narrows slowly, since a meter that measures now and then answers late is no dead one; and there is a
+floor for adapters that hand characters over in bundles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+LEARNED_AFTER = 5
+"""So many answers are needed before a time-out is learned from them."""
+
+FLOOR_SECONDS = 0.04
+"""No learned time-out is shorter: a USB adapter alone may hold characters back for 16 ms."""
+
+ROOM = 4
+"""A time-out leaves room for so many deviations."""
+
+
+@dataclass(slots=True)
+class Turnaround:
+    """One unit's turnaround: from the end of a request to its answer, less the time of the characters."""
+
+    mean: float = 0.0
+    deviation: float = 0.0
+    answers: int = 0
+    misses: int = 0
+    """Questions in a row that were not answered."""
+
+    def answered(self, seconds: float) -> None:
+        """Take in an answer that took so long."""
+        self.misses = 0
+        if not self.answers:
+            self.mean, self.deviation = seconds, seconds / 2
+        else:
+            off = abs(seconds - self.mean)
+            self.deviation = max(self.deviation + (off - self.deviation) / 16, off / 2)
+            self.mean += (seconds - self.mean) / 8
+        self.answers = min(self.answers + 1, LEARNED_AFTER)
+
+    def missed(self) -> None:
+        """Take in that a question was not answered in time."""
+        self.misses += 1
+
+    @property
+    def typical_seconds(self) -> float | None:
+        """The turnaround to plan with; `None` until it is learned."""
+        return self.mean if self.answers >= LEARNED_AFTER else None
+
+    def timeout_seconds(self, configured: float) -> float:
+        """Return how long to wait for the unit now: never longer than configured, and twice as long after each miss in a row."""
+        if self.answers < LEARNED_AFTER:
+            return configured
+        learned = max(FLOOR_SECONDS, 2 * self.mean + ROOM * self.deviation)
+        return float(min(configured, learned * 2 ** min(self.misses, 16)))
+
+    def as_text(self) -> str:
+        """Return what is learned as a text that `from_text` reads."""
+        return f"{self.mean:.4f} {self.deviation:.4f}"
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Return what a text says that was learned; of one that says nothing sensible, nothing."""
+        try:
+            mean, deviation = map(float, text.split())
+        except ValueError:
+            return cls()
+        is_sensible = 0 <= mean < 60 and 0 <= deviation < 60
+        return cls(mean, deviation, LEARNED_AFTER) if is_sensible else cls()
