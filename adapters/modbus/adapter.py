@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self, cast
 
-from adapters.modbus.identify import Interview, Verdict, conduct
+from adapters.modbus.healing import HEALABLE, Bisection
+from adapters.modbus.identify import FIRST_REGISTER, Interview, Verdict, conduct
 from adapters.modbus.link import Link
-from adapters.modbus.pdu import Question, Read, Refused
-from adapters.modbus.plan import plan, worthwhile_gap
+from adapters.modbus.pdu import Question, Refused
+from adapters.modbus.plan import Block
 from adapters.modbus.profile import Profile
-from adapters.modbus.registers import BlockDecoder
+from adapters.modbus.readings import Readings
 from adapters.modbus.rollcall import RESERVED_UNIT, Place, RollCall, found
 from adapters.modbus.settings import LAST_UNIT, TCP_ITSELF, ConfiguredDevice, Host, Line, ModbusSettings
+from adapters.modbus.units import KnownUnits
 from adapters.modbus.wire import Patience, Wire
-from gateway.adapter import Adapter, ChildDevice, DeviceUnreachable, Found, Progress, Reading
-
-log = logging.getLogger("adapters.modbus")
-
-
-@dataclass(frozen=True, slots=True)
-class _Transaction:
-    """A block to read, and what to make of its bytes."""
-
-    read: Read
-    decoder: BlockDecoder
+from gateway.adapter import Adapter, ChildDevice, DeviceUnreachable, Found, PlannedRead, Progress, Reading
 
 
 class ModbusAdapter(Adapter[ModbusSettings]):
@@ -42,11 +33,9 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         self._wire = wire if wire is not None else Link(self._bus)
         self._place = Place(settings.entry, self.bus)
         self._configured: Mapping[int, ConfiguredDevice] = settings.devices_on(self.bus)
-        self._patient = Patience(settings.timeout.total_seconds(), settings.retries + 1)
-        self._scanning = Patience(settings.scan_timeout.total_seconds())
-        self._models: dict[str, Mapping[int, int]] = {}
-        self._transactions: dict[tuple[str, str, frozenset[str]], Sequence[_Transaction]] = {}
-        self._refused: set[tuple[str, Read]] = set()
+        self._timeout = settings.timeout.total_seconds()
+        self._units = KnownUnits(self.bus, lambda: self.memory)
+        self._readings = Readings(self._bus, self._units, lambda: self.memory)
 
     @property
     def bus(self) -> str:
@@ -67,29 +56,54 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         self._wire.close()
 
     async def discover(self) -> AsyncIterator[Found | Progress]:
-        """Ask configured devices first, then each unit id of the settings; yield after each transaction."""
+        """Ask configured devices first, then each unit id of the settings; yield after each transaction.
+
+        Where a scan was broken off, by a lost bus or a restart, the next one goes on; it then asks the first ones last.
+        """
         roll = RollCall(self._place)
-        agenda = self._agenda()
-        for done, unit in enumerate(agenda):
-            async with aclosing(self._interview(unit, self._patient if unit in self._configured else self._scanning)) as steps:
-                async for step in steps:
-                    if isinstance(step, Verdict):
-                        if (met := self._enter(roll, unit, step)) is not None:
-                            yield met
-                        yield Progress(done + 1, len(agenda), f"unit {unit}")
-                    else:
-                        yield Progress(done, len(agenda), f"unit {unit}: {step}")
+        scanned: Sequence[int] = self.settings.units_of(self._bus)
+        first = (RESERVED_UNIT,) if isinstance(self._bus, Host) and scanned else ()
+        total = len(first) + len(self._configured) + len(scanned)
+        for unit in first:
+            async for step in self._call(roll, unit, Progress(0, total, f"unit {unit}")):
+                yield step
+        if not roll.is_answered_for_everybody:  # else its device is met at the lowest unit id, which has to be asked first
+            scanned = _from(self._units.scan_position, scanned)
+        for done, unit in enumerate((*self._configured, *scanned), start=len(first)):
+            if unit not in self._configured:
+                self._units.scan_position = unit
+            async for step in self._call(roll, unit, Progress(done, total, f"unit {unit}")):
+                yield step
+        self._units.scan_position = 0
         for again in roll.close():
             yield again
 
+    async def _call(self, roll: RollCall, unit: int, so_far: Progress) -> AsyncIterator[Found | Progress]:
+        """Interview one unit and enter it into the roll."""
+        if unit in self._configured:
+            asker, openers = self._asker(unit), None
+        else:
+            asker = _Asker(self, unit, Patience(self.settings.scan_timeout.total_seconds()))
+            openers = (FIRST_REGISTER,)  # one time-out for each unit that is not there, not two
+        async with aclosing(self._interview(unit, asker, openers)) as steps:
+            async for step in steps:
+                if isinstance(step, Verdict):
+                    if (met := self._enter(roll, unit, step)) is not None:
+                        yield met
+                    yield replace(so_far, done=so_far.done + 1)
+                else:
+                    yield replace(so_far, note=f"{so_far.note}: {step}")
+
     async def identify(self, address: str) -> Found:
-        """Interview this unit alone."""
+        """Interview this unit alone. A unit that is dead costs one question, where it is known what it used to answer."""
         if not address.isdecimal():
             raise DeviceUnreachable(f"{address!r} is no unit id: it is a number from 1 to {LAST_UNIT}, or {TCP_ITSELF}")
         unit = int(address)
         device = self._configured.get(unit)
+        known = self._units.of(unit).sign_of_life
+        openers = None if known is None else (known,)
         heard: Mapping[str, str] = {}
-        async with aclosing(self._interview(unit, self._patient)) as steps:
+        async with aclosing(self._interview(unit, self._asker(unit), openers)) as steps:
             async for step in steps:
                 if isinstance(step, Verdict) and step.alive:
                     return found(self._place, unit, step, device.name if device else None)
@@ -98,97 +112,147 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     def poll_groups(self, child: ChildDevice) -> Mapping[str, timedelta]:
         """Return the groups of the child's profile that have points."""
-        profile = self._profile(child)
+        profile = self._profile(child.profile)
         return {} if profile is None else profile.intervals
 
     async def read(self, child: ChildDevice, due: frozenset[str]) -> AsyncIterator[Sequence[Reading]]:
-        """Read the blocks of the groups that are due; a block that the device refuses is skipped, and told once."""
-        profile = self._profile(child)
+        """Read the blocks of the groups that are due; of a block that is refused, whatever can be read of it."""
+        profile = self._profile(child.profile)
         if profile is None:
             return
         unit = int(child.address)
-        for transaction in await self._planned(child, profile, due):
+        if profile.is_sunspec and not self._units.of(unit).models:
+            await self.identify(child.address)
+        for transaction in self._readings.transactions(child, profile, due):
             try:
-                payload = cast("bytes", await self._wire.ask(unit, transaction.read, self._patient))
+                payload = cast("bytes", await self.ask(unit, transaction.read))
             except Refused as refusal:
-                self._tell_refused(child, transaction.read, refusal)
                 yield ()
+                if refusal.code in HEALABLE:
+                    async for readings in self._heal(child, transaction.block, refusal.code):
+                        yield readings
             else:
-                self._tell_readable(child, transaction.read)
                 yield transaction.decoder.decode(payload, child.key, datetime.now(UTC))
 
-    def _agenda(self) -> tuple[int, ...]:
-        """Return the unit ids to ask, in order; on a host first one that nobody can have: how does it answer for nobody?"""
-        scanned = self.settings.units_of(self._bus)
-        reserved = (RESERVED_UNIT,) if isinstance(self._bus, Host) and scanned else ()
-        return (*reserved, *self._configured, *scanned)
+    async def _heal(self, child: ChildDevice, block: Block, code: int) -> AsyncIterator[Sequence[Reading]]:
+        """Halve a block that was refused until it is known which of its points are; yields after each transaction."""
+        bisection = Bisection(block)
+        while (part := bisection.next()) is not None:
+            try:
+                payload = cast("bytes", await self.ask(int(child.address), part.read))
+            except Refused as refusal:
+                yield ()
+                if refusal.code not in HEALABLE:
+                    return  # it is busy, which says nothing of its addresses; another time, then
+                bisection.was_refused()
+            else:
+                bisection.was_read()
+                yield part.decoder().decode(payload, child.key, datetime.now(UTC))
+        self._readings.learn(child, bisection, code)
+
+    def planned_reads(self, children: Sequence[ChildDevice]) -> Sequence[PlannedRead]:
+        """Return the reads of these children, and of the configured devices that are not among them."""
+        known = {child.address for child in children}
+        expected = [self._expected(unit, device) for unit, device in self._configured.items() if str(unit) not in known]
+        profiles = ((child, self._profile(child.profile)) for child in (*children, *expected))
+        return [read for child, profile in profiles if profile for read in self._readings.planned(child, profile)]
+
+    def remarks(self, child: ChildDevice) -> Sequence[str]:
+        """Return what the unit refuses, how quickly it answers, and whether its line hears itself."""
+        told = self._readings.remarks(child)
+        return [*told, "its line hears its own requests"] if self._wire.echoes else told
+
+    async def ask(self, unit: int, question: Question, patience: Patience | None = None) -> bytes | Mapping[int, bytes]:
+        """Ask a unit as patiently as it needs, and learn from how it answers.
+
+        Raises:
+            Refused: it answered with a Modbus exception.
+            DeviceUnreachable: it did not answer.
+            BusUnavailable: the bus was lost.
+        """
+        try:
+            answer = await self._wire.ask(unit, question, patience or self._patience(unit))
+        except Refused:
+            self._units.answered(unit, self._wire.answer_seconds)
+            raise
+        except DeviceUnreachable:
+            self._units.of(unit).turnaround.missed()
+            raise
+        self._units.answered(unit, self._wire.answer_seconds)
+        return answer
+
+    def _patience(self, unit: int) -> Patience:
+        """Return how long this unit is waited for, and that one that has just failed to answer is asked only once."""
+        turnaround = self._units.of(unit).turnaround
+        tries = 1 if turnaround.misses else self.settings.retries + 1
+        return Patience(turnaround.timeout_seconds(self._timeout), tries, self._timeout)
+
+    def _asker(self, unit: int) -> _Asker:
+        patience = self._patience(unit)
+        return _Asker(self, unit, replace(patience, tries=1))
+
+    def _expected(self, unit: int, device: ConfiguredDevice) -> ChildDevice:
+        """Return a configured device as the child that it will be, as far as that matters for a plan."""
+        profile = self._profile(device.profile)
+        sub_model = profile.sub_model if profile is not None and isinstance(profile.sub_model, str) else None
+        return ChildDevice(
+            key=f"configured:{self.bus}/{unit}",
+            adapter=self.settings.entry,
+            bus=self.bus,
+            address=str(unit),
+            profile=device.profile,
+            family=None,
+            model_id="",
+            sub_model=sub_model,
+            firmware_version=None,
+            name=device.name or f"{device.profile} unit {unit}",
+        )
 
     def _enter(self, roll: RollCall, unit: int, verdict: Verdict) -> Found | None:
         device = self._configured.get(unit)
         return roll.enter(unit, verdict, device.name if device else None, configured=device is not None)
 
-    async def _interview(self, unit: int, probing: Patience) -> AsyncGenerator[Question | Verdict, None]:
+    async def _interview(
+        self, unit: int, asker: _Asker, openers: Sequence[Question] | None
+    ) -> AsyncGenerator[Question | Verdict, None]:
         device = self._configured.get(unit)
-        profile = self.settings.library[device.profile] if device is not None else None
-        interview = Interview(self.settings.library.values(), profile)
-        async with aclosing(conduct(_Asker(self._wire, probing, self._patient), unit, interview.run())) as steps:
+        profile = self._profile(device.profile) if device is not None else None
+        interview = Interview(self.settings.library.values(), profile, openers)
+        async with aclosing(conduct(asker, unit, interview.run())) as steps:
             async for step in steps:
                 if isinstance(step, Verdict) and step.alive:
                     self._remember(unit, step)
                 yield step
 
     def _remember(self, unit: int, verdict: Verdict) -> None:
-        """Keep where the SunSpec models are; forget plans that were made for another device."""
-        address = str(unit)
-        if self._models.get(address) != verdict.models:
-            self._models[address] = verdict.models
-            self._transactions = {key: plans for key, plans in self._transactions.items() if key[0] != address}
+        """Keep where the SunSpec models are and what the unit answers; forget plans that were made for another device."""
+        if self._units.of(unit).models != verdict.models:
+            self._readings.forget(str(unit))
+        self._units.met(unit, verdict.sign_of_life, verdict.models)
 
-    def _profile(self, child: ChildDevice) -> Profile | None:
-        return None if child.profile is None else self.settings.library.get(child.profile)
-
-    async def _planned(self, child: ChildDevice, profile: Profile, due: frozenset[str]) -> Sequence[_Transaction]:
-        key = (child.address, profile.name, due)
-        if (known := self._transactions.get(key)) is not None:
-            return known
-        if profile.is_sunspec and not self._models.get(child.address):
-            await self.identify(child.address)
-        points = profile.place(due, self._models.get(child.address, {}))
-        blocks = plan(points, max_gap=self._max_gap(profile), max_registers=profile.max_registers)
-        self._transactions[key] = [_Transaction(block.read, block.decoder()) for block in blocks]
-        return self._transactions[key]
-
-    def _max_gap(self, profile: Profile) -> int:
-        """Read through a hole only where the device allows it and the wire gains by it."""
-        if not isinstance(self._bus, Line):
-            return profile.read_through
-        return min(profile.read_through, worthwhile_gap(self._bus.baudrate, bits_per_character=self._bus.bits_per_character))
-
-    def _tell_refused(self, child: ChildDevice, read: Read, refusal: Refused) -> None:
-        if (child.key, read) not in self._refused:
-            self._refused.add((child.key, read))
-            log.warning("%s: %s refuses to read %s: %s; its points are left out", self.bus, child.name, read, refusal)
-
-    def _tell_readable(self, child: ChildDevice, read: Read) -> None:
-        if self._refused and (child.key, read) in self._refused:
-            self._refused.remove((child.key, read))
-            log.info("%s: %s lets %s be read again", self.bus, child.name, read)
+    def _profile(self, name: str | None) -> Profile | None:
+        return None if name is None else self.settings.library.get(name)
 
 
 @dataclass(slots=True)
 class _Asker:
-    """The wire, hasty while nobody has answered yet and patient with a unit that did."""
+    """Asks one unit: hastily while it has not answered yet, patiently once it did."""
 
-    wire: Wire
+    adapter: ModbusAdapter
+    unit: int
     probing: Patience
-    talking: Patience
     has_answered: bool = False
 
     async def ask(self, unit: int, question: Question) -> bytes | Mapping[int, bytes]:
         try:
-            answer = await self.wire.ask(unit, question, self.talking if self.has_answered else self.probing)
+            answer = await self.adapter.ask(unit, question, None if self.has_answered else self.probing)
         except Refused:
             self.has_answered = True
             raise
         self.has_answered = True
         return answer
+
+
+def _from(position: int, units: Sequence[int]) -> Sequence[int]:
+    """Return the unit ids from this one on, and then those before it."""
+    return (*(unit for unit in units if unit >= position), *(unit for unit in units if unit < position))

@@ -9,7 +9,7 @@ these is only the answer to one question.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -29,7 +29,7 @@ from adapters.modbus.points import Encoding, ValueType
 from adapters.modbus.profile import Match, ObjectOrigin, Origin, Profile, RegisterCondition, RegisterOrigin
 from adapters.modbus.sunspec import SunSpec, walk
 from adapters.modbus.values import decode_one
-from gateway.adapter import DeviceUnreachable, Value
+from gateway.adapter import Confidence, DeviceUnreachable, Value
 
 OBJECT_NAMES: Mapping[int, str] = {
     0: "vendor",
@@ -79,6 +79,10 @@ class Verdict:
     product: str | None = None
     models: Mapping[int, int] = field(default_factory=dict)
     """SunSpec model id -> address of that id."""
+    confidence: Confidence = Confidence.POSSIBLE
+    """How sure it is that the profile fits."""
+    sign_of_life: Question | None = None
+    """A question that it answered."""
     evidence: Mapping[str, str] = field(default_factory=dict)
     """What was asked -> what was answered."""
     signature: tuple[str, ...] = ()
@@ -86,13 +90,24 @@ class Verdict:
 
 
 class Interview:
-    """One unit's interview: asks each question once and remembers the answers."""
+    """One unit's interview: asks each question once and remembers the answers.
 
-    def __init__(self, profiles: Iterable[Profile], configured: Profile | None = None) -> None:
+    Args:
+        profiles: those that may fit.
+        configured: the profile that a person has said.
+        openers: asked in turn until one is answered; the unit is taken for absent if none is. Default: the identification, then a
+            register.
+    """
+
+    def __init__(
+        self, profiles: Iterable[Profile], configured: Profile | None = None, openers: Sequence[Question] | None = None
+    ) -> None:
         self._rules = sorted(
             ((match, profile) for profile in profiles for match in profile.match), key=lambda rule: _effort(rule[0], rule[1].name)
         )
         self._configured = configured
+        self._openers = openers if openers is not None else (ReadIdentification(), self._first_register())
+        self._matched: Match | None = None
         self._answers: dict[Question, Answer] = {}
         self._sunspec: SunSpec | None = None
         self._walked = False
@@ -124,10 +139,13 @@ class Interview:
         return self._answers[question]
 
     def _is_alive(self) -> Generator[Question, Answer, bool]:
-        answer = yield from self._ask(ReadIdentification())
-        if isinstance(answer, Silence) and not answer.certain:
-            answer = yield from self._ask(self._first_register())
-        return not isinstance(answer, Silence)
+        for opener in self._openers:
+            answer = yield from self._ask(opener)
+            if not isinstance(answer, Silence):
+                return True
+            if answer.certain:
+                break
+        return False
 
     def _first_register(self) -> Read:
         """Return a register that answers on this device for sure, where its profile is known; else the very first one."""
@@ -141,6 +159,7 @@ class Interview:
             if not _needs_only_identification(match):
                 yield from self._ask(ReportServerId())
             if (yield from self._fits(match)):
+                self._matched = match
                 return profile
         yield from self._ask(ReportServerId())
         return None
@@ -201,9 +220,17 @@ class Interview:
             vendor=objects.get(0) or common.manufacturer,
             product=objects.get(1) or common.model,
             models=common.models,
+            confidence=self._confidence(),
+            sign_of_life=next((question for question, answer in self._answers.items() if not isinstance(answer, Silence)), None),
             evidence=self._evidence(),
             signature=self._signature(profile, serial_number, mac),
         )
+
+    def _confidence(self) -> Confidence:
+        if self._matched is None:
+            return Confidence.POSSIBLE
+        says_so = self._matched.identification or self._matched.server_id or self._matched.sunspec
+        return Confidence.CERTAIN if says_so else Confidence.LIKELY
 
     def _fact(
         self, origin: Origin | None, ask: Callable[[Question], Asking] | None = None

@@ -1,13 +1,56 @@
-"""Which blocks to read for which points. Nothing here waits."""
+"""Which blocks to read for which points, and what each costs the bus. Nothing here waits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeAlias
 
-from adapters.modbus.pdu import MAX_BITS, MAX_REGISTERS, Read, Table
+from adapters.modbus.pdu import ADDRESSES, MAX_BITS, MAX_REGISTERS, Read, Table
 from adapters.modbus.points import PlacedPoint
 from adapters.modbus.registers import BlockDecoder
+from gateway.adapter import Metric
+
+SLICE_SECONDS = 0.1
+"""A block takes no longer, unless a single point does: whoever is next in line on the bus waits for one block at most."""
+
+ASSUMED_TURNAROUND_SECONDS = 0.005
+"""What a unit on a serial line is expected to take before it answers, until it has been measured."""
+
+ASSUMED_ROUND_TRIP_SECONDS = 0.005
+"""What a TCP host is expected to take for an answer, until it has been measured."""
+
+_FRAME_BYTES = 13
+"""Characters of a request and its answer beside the payload: 8 and 5."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a transaction costs on one bus with one unit.
+
+    T(N) = (13 + payload) characters + 2 silences + turnaround (Modbus over Serial Line V1.02, sections 2.5.1 and 2.5.1.1). Over a
+    network the characters cost nothing worth counting.
+    """
+
+    character_seconds: float = 0.0
+    silence_seconds: float = 0.0
+    turnaround_seconds: float = ASSUMED_ROUND_TRIP_SECONDS
+
+    @classmethod
+    def of_line(cls, baudrate: int, bits_per_character: int = 11, turnaround_seconds: float = ASSUMED_TURNAROUND_SECONDS) -> Pace:
+        """Return the pace of a serial line of this speed, in bits per second."""
+        character = bits_per_character / baudrate
+        return cls(character, silence_seconds(baudrate, bits_per_character), turnaround_seconds)
+
+    def seconds(self, read: Read) -> float:
+        """Return how long this read takes the bus."""
+        return (_FRAME_BYTES + read.payload_bytes) * self.character_seconds + 2 * self.silence_seconds + self.turnaround_seconds
+
+
+def silence_seconds(baudrate: int, bits_per_character: int = 11) -> float:
+    """Return how long a line must be silent between two frames (Modbus over Serial Line V1.02, section 2.5.1.1)."""
+    return 3.5 * bits_per_character / baudrate if baudrate <= 19200 else 0.00175
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,56 +60,93 @@ class Block:
     read: Read
     points: tuple[PlacedPoint, ...]
 
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics that it gives."""
+        return [point.metric for point in self.points]
+
     def decoder(self) -> BlockDecoder:
         """Return the compiled decoder of this block."""
         return BlockDecoder(self.read.table, self.read.address, self.points)
 
 
-def plan(points: Iterable[PlacedPoint], *, max_gap: int, max_registers: int = MAX_REGISTERS) -> tuple[Block, ...]:
-    """Return the fewest blocks that hold all points, each point whole and in exactly one of them.
+Seam: TypeAlias = tuple[Table, int]
+"""No block spans both sides of this address: the device refuses that."""
+
+
+def plan(
+    points: Iterable[PlacedPoint],
+    pace: Pace,
+    *,
+    read_through: int = 0,
+    max_registers: int = MAX_REGISTERS,
+    seams: Collection[Seam] = (),
+) -> tuple[Block, ...]:
+    """Return the blocks that read all points in the least time, each point whole and in exactly one of them.
+
+    A hole is read through where that costs less than another request, which depends on the speed of the line and on how long the
+    unit takes to answer. A block that would take longer than `SLICE_SECONDS` is two, unless it is a single point.
 
     Args:
         points: in any order; each spans at most `MAX_REGISTERS`, which a profile makes sure of.
-        max_gap: holes of at most so many places are read through, 0 and more.
-        max_registers: registers in one block, 1 to 125; a single point that is longer gets a block of its own.
+        pace: what a transaction costs.
+        read_through: the device lets holes of at most so many places be read; 0 and more.
+        max_registers: the device gives so many registers in one answer, 1 to 125; a single point that is longer gets a block of
+            its own.
+        seams: boundaries that no block spans.
     """
     everything = list(points)
     return tuple(
         block
         for table in Table
-        for block in _plan_table(
-            table,
-            [point for point in everything if point.table is table],
-            max_gap=max_gap,
-            limit=MAX_BITS if table.holds_bits else max_registers,
-        )
+        for block in _Table(table, pace, read_through, MAX_BITS if table.holds_bits else max_registers, seams).plan(everything)
     )
 
 
-def worthwhile_gap(baudrate: int, turnaround_seconds: float = 0.005, bits_per_character: int = 11) -> int:
-    """Return the longest hole, in registers, that costs less to read through on a serial line than another request does.
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The rules for the blocks of one table."""
 
-    Another request costs 13 characters, two silences and the turnaround of the device; a register in a hole costs 2 characters.
-    """
-    character = bits_per_character / baudrate
-    return int((13 * character + 2 * silence_seconds(baudrate, bits_per_character) + turnaround_seconds) / (2 * character))
+    table: Table
+    pace: Pace
+    read_through: int
+    limit: int
+    seams: Collection[Seam]
 
+    def plan(self, everything: Sequence[PlacedPoint]) -> Iterator[Block]:
+        points = sorted((point for point in everything if point.table is self.table), key=lambda point: (point.start, point.end))
+        for first, last in pairwise(self._cuts(points)):
+            group = points[first:last]
+            start, end = group[0].start, max(point.end for point in group)
+            yield Block(Read(self.table, start, end - start), tuple(group))
 
-def silence_seconds(baudrate: int, bits_per_character: int = 11) -> float:
-    """Return how long a line must be silent between two frames (Modbus over Serial Line V1.02, section 2.5.1.1)."""
-    return 3.5 * bits_per_character / baudrate if baudrate <= 19200 else 0.00175
+    def _cuts(self, points: Sequence[PlacedPoint]) -> list[int]:
+        """Return where the points are cut into blocks, the first place and the last one included.
 
+        The least time to read the first n points is that for some fewer of them plus one block with the rest, whatever comes
+        after: so it is found for one number after the other, each from those before.
+        """
+        least = [0.0] + [float("inf")] * len(points)
+        cut_before = [0] * (len(points) + 1)
+        for first in range(len(points)):
+            for last, seconds in self._blocks_from(points, first):
+                if least[first] + seconds < least[last]:
+                    least[last], cut_before[last] = least[first] + seconds, first
+        cuts = [len(points)]
+        while cuts[-1] > 0:
+            cuts.append(cut_before[cuts[-1]])
+        return cuts[::-1]
 
-def _plan_table(table: Table, points: list[PlacedPoint], *, max_gap: int, limit: int) -> Iterator[Block]:
-    group: list[PlacedPoint] = []
-    start = end = 0
-    for point in sorted(points, key=lambda point: (point.start, point.end)):
-        if group and point.start <= end + max_gap and max(end, point.end) - start <= limit:
-            group.append(point)
-            end = max(end, point.end)
-        else:
-            if group:
-                yield Block(Read(table, start, end - start), tuple(group))
-            group, start, end = [point], point.start, point.end
-    if group:
-        yield Block(Read(table, start, end - start), tuple(group))
+    def _blocks_from(self, points: Sequence[PlacedPoint], first: int) -> Iterator[tuple[int, float]]:
+        """Yield each block that begins with this point: the place after its last one, and what it costs."""
+        start, end = points[first].start, points[first].end
+        seam = min((address for table, address in self.seams if table is self.table and address > start), default=ADDRESSES)
+        for last in range(first, len(points)):
+            point = points[last]
+            longer = max(end, point.end)
+            seconds = self.pace.seconds(Read(self.table, start, longer - start))
+            is_too_much = longer - start > self.limit or longer > seam or seconds > SLICE_SECONDS
+            if last > first and (is_too_much or point.start - end > self.read_through):
+                return
+            end = longer
+            yield last + 1, seconds

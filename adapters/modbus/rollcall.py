@@ -64,6 +64,11 @@ class RollCall:
         self._devices[key] = device
         return device
 
+    @property
+    def is_answered_for_everybody(self) -> bool:
+        """The host answers for unit ids that nobody has."""
+        return self._reserved is not None and self._reserved.alive
+
     def close(self) -> Iterable[Found]:
         """Return the devices that were met at more than one unit id once more, with that among their evidence."""
         for key, units in self._other_units.items():
@@ -92,6 +97,7 @@ def found(place: Place, unit: int, verdict: Verdict, configured_name: str | None
         mac=verdict.mac,
         firmware_version=verdict.firmware_version,
         evidence=verdict.evidence,
+        confidence=verdict.confidence,
     )
 
 

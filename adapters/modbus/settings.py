@@ -20,6 +20,7 @@ own profiles lie in a folder that `profiles` names.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -53,6 +54,9 @@ class Host(_Part):
     port: int = Field(default=MODBUS_PORT, ge=1, le=65535, description="TCP port")
     name: str = Field(default="", description="what this bus is called in logs and on the page; host:port, when left out")
     framing: Literal["tcp", "rtu"] = Field(default="tcp", description="frames on the wire: Modbus TCP, or RTU frames over TCP")
+    baudrate: int | None = Field(
+        default=None, ge=300, le=4_000_000, description="speed of the serial line behind a gateway; blocks are planned for it"
+    )
 
     @property
     def label(self) -> str:
@@ -149,6 +153,11 @@ class ModbusSettings(AdapterSettings):
     )
 
     _library: dict[str, Profile] = PrivateAttr(default_factory=dict)
+
+    def claims(self) -> Iterable[str]:
+        """Return every host and every port that this entry alone may use."""
+        yield from (f"host {host.host.lower()} port {host.port}" for host in self.hosts)
+        yield from (f"port {os.path.realpath(line.port)}" for line in self.lines)
 
     @property
     def entry(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from gateway.testing.modbus.framing import Frame, Mbap, NotModbus, Rtu, crc16
 from gateway.testing.modbus.identification import Conformity, Identification, ServerId
+from gateway.testing.modbus.line import Exchange, ScriptedUnit, Violation, VirtualLine
 from gateway.testing.modbus.refusal import ExceptionCode, Refusal
 from gateway.testing.modbus.rtu import ModbusRtuBus
 from gateway.testing.modbus.signals import Constant, Counter, Encoding, Signal, SignalValue, Sine, Steps, Table, Wave, WordOrder
@@ -22,6 +23,7 @@ __all__ = [
     "Counter",
     "Encoding",
     "ExceptionCode",
+    "Exchange",
     "Faults",
     "Frame",
     "Identification",
@@ -31,6 +33,7 @@ __all__ = [
     "NotModbus",
     "Refusal",
     "Rtu",
+    "ScriptedUnit",
     "Served",
     "ServerId",
     "Signal",
@@ -39,6 +42,8 @@ __all__ = [
     "Sine",
     "Steps",
     "Table",
+    "Violation",
+    "VirtualLine",
     "Wave",
     "WordOrder",
     "crc16",

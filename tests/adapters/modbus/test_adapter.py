@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
 
 from adapters.modbus import ModbusAdapter
-from adapters.modbus.pdu import Read, ReadIdentification, Refused, Table
+from adapters.modbus.pdu import Read, ReadIdentification, Refused, Table, Write
 from adapters.modbus.rollcall import RESERVED_UNIT, ranges, slug
-from gateway.adapter import DeviceUnreachable, Found, Progress
+from gateway.adapter import Confidence, DeviceUnreachable, Found, Progress
 
 CASES = Path(__file__).parent / "cases"
 
@@ -154,25 +156,122 @@ async def test_the_readings_of_a_transaction_are_yielded_after_it(memory_wire, m
     assert [unit for unit, _ in wire.asked] == [1, 0, 1, 0, 1, 0]
 
 
-async def test_a_refused_block_is_told_once_and_the_others_are_read(
+async def test_of_a_block_that_is_refused_all_but_the_illegal_point_is_read_and_that_is_told_once(
     memory_wire, memory_unit, meter, adapter_on, admitted, caplog
 ):
     caplog.set_level(logging.INFO, logger="adapters.modbus")
     tables = {table: dict(found) for table, found in meter.device.tables.items()}
-    del tables[Table.INPUT][0x0156]
-    unit = memory_unit(tables=tables)
-    adapter = adapter_on(memory_wire({1: unit}), units=1)
+    del tables[Table.INPUT][0x0046]
+    wire = memory_wire({1: memory_unit(tables=tables)})
+    adapter = adapter_on(wire, units=1)
     child = admitted(await adapter.identify("1"))
+    asked = []
     for _ in range(3):
-        names = {reading.metric.name for block in await read(adapter, child) for reading in block}
-        assert names == meter.readings.keys() - {"energy_total"}
+        wire.asked.clear()
+        names = [reading.metric.name for block in await read(adapter, child) for reading in block]
+        assert sorted(names) == sorted(meter.readings.keys() - {"frequency"}), "each once"
+        asked.append(len(wire.asked))
+    assert asked[0] <= asked[1] + 10
+    assert asked[1] == asked[2], "the illegal address is not asked for again"
     (warning,) = caplog.records
-    assert warning.getMessage().startswith(f"bus: {child.name} refuses to read input 342-343: exception 02 illegal data address")
+    assert warning.getMessage().startswith(f"bus: {child.name} refuses input 70-71: frequency left out until")
+    assert any("refuses input 70-71: frequency" in remark for remark in adapter.remarks(child))
 
-    tables[Table.INPUT][0x0156] = 0
-    await read(adapter, child)
-    await read(adapter, child)
-    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+async def test_what_one_unit_refuses_is_not_asked_of_the_next_of_its_model_nor_after_a_restart(
+    memory_wire, memory_unit, meter, adapter_on, admitted
+):
+    tables = {table: dict(found) for table, found in meter.device.tables.items()}
+    del tables[Table.INPUT][0x0046]
+    wire = memory_wire({1: memory_unit(tables=tables), 2: memory_unit(tables=tables)})
+    adapter = adapter_on(wire, units="1-2")
+    children = [admitted(await adapter.identify(address)) for address in "12"]
+    await read(adapter, children[0])
+    counts = []
+    restarted = adapter_on(wire, units="1-2")
+    restarted.memory = adapter.memory
+    for which, child in ((adapter, children[0]), (adapter, children[1]), (restarted, children[0])):
+        wire.asked.clear()
+        await read(which, child)
+        counts.append(len(wire.asked))
+    assert len(set(counts)) == 1
+
+    updated = replace(children[0], firmware_version="9.9")
+    tables[Table.INPUT][0x0046] = tables[Table.INPUT][0x0047] = 0
+    names = [reading.metric.name for block in await read(adapter, updated) for reading in block]
+    assert "frequency" in names, "another firmware version is asked anew"
+
+
+async def test_a_unit_that_is_busy_loses_no_point_for_good(memory_wire, meter, adapter_on, admitted):
+    class Busy(type(meter.device)):
+        def answer(self, question):
+            raise Refused(0x06)
+
+    wire = memory_wire({1: meter.device})
+    adapter = adapter_on(wire, units=1)
+    child = admitted(await adapter.identify("1"))
+    wire.units = {1: Busy()}
+    assert [list(block) for block in await read(adapter, child) if block] == []
+    wire.units = {1: meter.device}
+    names = {reading.metric.name for block in await read(adapter, child) for reading in block}
+    assert names == meter.readings.keys()
+
+
+async def test_a_probe_of_a_dead_unit_costs_one_question(memory_wire, meter, adapter_on):
+    wire = memory_wire({1: meter.device})
+    adapter = adapter_on(wire, units=1)
+    await adapter.identify("1")
+    wire.units = {}
+    wire.asked.clear()
+    for _ in range(3):
+        with pytest.raises(DeviceUnreachable):
+            await adapter.identify("1")
+    assert len(wire.asked) == 3
+    restarted = adapter_on(wire, units=1)
+    restarted.memory = adapter.memory
+    with pytest.raises(DeviceUnreachable):
+        await restarted.identify("1")
+    assert len(wire.asked) == 4, "also after a restart"
+
+
+async def test_a_scan_asks_an_absent_unit_one_question(memory_wire, meter, adapter_on):
+    wire = memory_wire({5: meter.device})
+    await found_by(adapter_on(wire, units="1-50"))
+    assert [sum(unit == one for unit, _ in wire.asked) for one in range(1, 51) if one != 5] == [1] * 49
+
+
+async def test_a_scan_that_was_broken_off_goes_on_where_it_was(memory_wire, meter, adapter_on):
+    wire = memory_wire({5: meter.device})
+    adapter = adapter_on(wire, units="1-9")
+    async with aclosing(adapter.discover()) as discovery:
+        async for step in discovery:
+            if isinstance(step, Found):
+                break
+    restarted = adapter_on(wire, units="1-9")
+    restarted.memory = adapter.memory
+    wire.asked.clear()
+    assert [found.address for found in await found_by(restarted)] == ["5"], "and all of it is scanned in the end"
+    assert list(dict.fromkeys(unit for unit, _ in wire.asked)) == [250, 5, 6, 7, 8, 9, 1, 2, 3, 4]
+    wire.asked.clear()
+    await found_by(restarted)
+    assert list(dict.fromkeys(unit for unit, _ in wire.asked)) == [250, *range(1, 10)]
+
+
+async def test_a_discovery_never_writes(memory_wire, meter, adapter_on):
+    wire = memory_wire(dict.fromkeys(range(1, 10), meter.device))
+    await found_by(adapter_on(wire, units="1-20"))
+    assert not [question for _, question in wire.asked if isinstance(question, Write)]
+
+
+async def test_a_device_that_says_what_it_is_is_certain_and_one_that_a_person_named_is_possible(
+    memory_wire, memory_unit, adapter_on, read_case
+):
+    told = read_case(CASES / "moxa-iologik-e1210" / next(iter((CASES / "moxa-iologik-e1210").iterdir())).name)
+    devices = [{"unit": 9, "profile": "omron-e5cc"}]
+    adapter = adapter_on(memory_wire({1: told.device, 9: memory_unit()}, None), units="1", devices=devices)
+    confidence = {found.address: found.confidence for found in await found_by(adapter)}
+    assert confidence["9"] is Confidence.POSSIBLE
+    assert confidence["1"] in {Confidence.CERTAIN, Confidence.LIKELY}
 
 
 async def test_a_silent_child_is_unreachable(memory_wire, meter, adapter_on, admitted):
@@ -211,12 +310,22 @@ async def test_nothing_is_ever_written(memory_wire, meter, adapter_on, admitted)
     assert {type(question).__name__ for _, question in wire.asked} <= {"Read", "ReadIdentification", "ReportServerId"}
 
 
-def test_a_line_reads_through_no_hole_that_costs_more_than_a_request(settings, read_case):
-    said = settings(lines=[{"port": "/dev/ttyUSB0", "baudrate": 2400}], hosts=["10.0.0.1"])
-    host, line = (ModbusAdapter(said, bus) for bus in said.all_buses)
-    profile = said.library["sunspec-inverter"]
-    assert host._max_gap(profile) == 125
-    assert line._max_gap(profile) == 10
+async def test_the_plan_of_a_line_tells_what_each_poll_group_costs(settings):
+    said = settings(
+        lines=[{"port": "/dev/ttyUSB0", "baudrate": 9600, "parity": "N"}],
+        devices=[{"unit": 5, "profile": "eastron-sdm120", "name": "Meter 5"}],
+    )
+    adapter = ModbusAdapter(said, said.all_buses[0])
+    planned = {read.group: read for read in adapter.planned_reads([])}
+    assert {read.name for read in planned.values()} == {"Meter 5"}
+    assert all(0.02 < read.seconds < 1 and read.transactions >= 1 for read in planned.values())
+    twice = ModbusAdapter(settings(lines=[{"port": "/dev/ttyUSB0", "baudrate": 19200}], devices=said.devices), None)
+    assert all(read.seconds < planned[read.group].seconds for read in twice.planned_reads([]))
+
+
+def test_hosts_and_ports_are_claimed_by_their_entry(settings):
+    said = settings(hosts=["Plant.example", "10.0.0.1:1502"], lines=[{"port": "/dev/null"}])
+    assert sorted(said.claims()) == ["host 10.0.0.1 port 1502", "host plant.example port 502", "port /dev/null"]
 
 
 def test_a_refusal_has_a_name():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import combinations, pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.modbus.pdu import MAX_BITS, MAX_REGISTERS, Read, Table
-from adapters.modbus.plan import plan, silence_seconds, worthwhile_gap
+from adapters.modbus.plan import SLICE_SECONDS, Pace, plan, silence_seconds
 from adapters.modbus.points import Encoding, PlacedPoint, ValueType
 from gateway.adapter import Metric
 
@@ -35,11 +37,15 @@ registers = st.builds(
 bits = st.builds(bit, st.integers(0, 5000), st.sampled_from([Table.COIL, Table.DISCRETE]))
 points = st.lists(registers | bits, max_size=60)
 gaps = st.integers(0, 50)
+paces = st.builds(
+    Pace.of_line, st.sampled_from([1200, 9600, 19200, 115200]), turnaround_seconds=st.sampled_from([0, 0.005, 0.05])
+) | st.just(Pace())
+seams = st.lists(st.tuples(st.sampled_from(list(Table)), st.integers(0, 600)), max_size=5)
 
 
-@given(points, gaps, st.integers(50, MAX_REGISTERS))
-def test_every_point_is_whole_and_in_exactly_one_block(wanted, gap, longest):
-    blocks = plan(wanted, max_gap=gap, max_registers=longest)
+@given(points, paces, gaps, st.integers(50, MAX_REGISTERS), seams)
+def test_every_point_is_whole_and_in_exactly_one_block(wanted, pace, gap, longest, seams):
+    blocks = plan(wanted, pace, read_through=gap, max_registers=longest, seams=seams)
     placed = [point for block in blocks for point in block.points]
     assert sorted(map(id, placed)) == sorted(map(id, wanted))
     for block in blocks:
@@ -48,23 +54,56 @@ def test_every_point_is_whole_and_in_exactly_one_block(wanted, gap, longest):
         assert all(block.read.address <= point.start and point.end <= end for point in block.points)
 
 
-@given(points, gaps, st.integers(50, MAX_REGISTERS))
-def test_no_block_is_longer_than_one_answer_can_be(wanted, gap, longest):
-    for block in plan(wanted, max_gap=gap, max_registers=longest):
+@given(points, paces, gaps, st.integers(50, MAX_REGISTERS))
+def test_no_block_is_longer_than_one_answer_can_be(wanted, pace, gap, longest):
+    for block in plan(wanted, pace, read_through=gap, max_registers=longest):
         assert 1 <= block.read.count <= (MAX_BITS if block.read.table.holds_bits else longest)
 
 
-@given(points, gaps)
-def test_no_hole_is_longer_than_allowed(wanted, gap):
-    for block in plan(wanted, max_gap=gap):
+@given(points, paces, gaps)
+def test_no_block_takes_longer_than_a_slice_unless_it_is_a_single_point(wanted, pace, gap):
+    for block in plan(wanted, pace, read_through=gap):
+        assert len(block.points) == 1 or pace.seconds(block.read) <= SLICE_SECONDS
+
+
+@given(points, paces, gaps)
+def test_no_hole_is_longer_than_allowed(wanted, pace, gap):
+    for block in plan(wanted, pace, read_through=gap):
         reach = block.read.address
         for point in sorted(block.points, key=lambda point: point.start):
             assert point.start <= reach + gap
             reach = max(reach, point.end)
 
 
+@given(points, paces, seams)
+def test_no_block_of_several_points_spans_a_seam(wanted, pace, seams):
+    for block in plan(wanted, pace, read_through=50, seams=seams):
+        first, end = block.read.address, block.read.address + block.read.count
+        inside = [at for table, at in seams if table is block.read.table and first < at < end]
+        assert len(block.points) == 1 or not inside
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=7, unique=True), paces)
+def test_no_other_way_to_cut_the_points_takes_less_time(addresses, pace):
+    wanted = [register(address) for address in sorted(addresses)]
+    best = min(
+        sum(
+            pace.seconds(Read(Table.HOLDING, part[0].start, part[-1].end - part[0].start))
+            for part in (wanted[first:last] for first, last in pairwise((0, *cuts, len(wanted))))
+        )
+        for size in range(len(wanted))
+        for cuts in combinations(range(1, len(wanted)), size)
+        if all(
+            len(part) == 1 or pace.seconds(Read(Table.HOLDING, part[0].start, part[-1].end - part[0].start)) <= SLICE_SECONDS
+            for part in (wanted[first:last] for first, last in pairwise((0, *cuts, len(wanted))))
+        )
+    )
+    ours = sum(pace.seconds(block.read) for block in plan(wanted, pace, read_through=60))
+    assert ours == pytest.approx(best)
+
+
 def reads(*wanted: PlacedPoint, gap: int = 0, longest: int = MAX_REGISTERS) -> list[Read]:
-    return [block.read for block in plan(wanted, max_gap=gap, max_registers=longest)]
+    return [block.read for block in plan(wanted, Pace(), read_through=gap, max_registers=longest)]
 
 
 def test_neighbours_share_a_block_and_a_hole_parts_them():
@@ -81,7 +120,7 @@ def test_a_point_is_never_parted_from_its_scale_factor():
 
 
 def test_a_device_with_short_answers_gets_short_blocks():
-    assert [read.count for read in reads(*(register(at) for at in range(100)), longest=40)] == [40, 40, 20]
+    assert sorted(read.count for read in reads(*(register(at) for at in range(100)), longest=40)) == [20, 40, 40]
 
 
 def test_a_point_longer_than_the_limit_gets_a_block_of_its_own():
@@ -89,14 +128,38 @@ def test_a_point_longer_than_the_limit_gets_a_block_of_its_own():
 
 
 def test_nothing_to_read_is_no_block():
-    assert plan([], max_gap=5) == ()
+    assert plan([], Pace()) == ()
 
 
 @pytest.mark.parametrize(
-    ("baudrate", "turnaround", "gap"), [(9600, 0, 10), (9600, 0.005, 12), (9600, 0.020, 18), (115200, 0, 24), (115200, 0.005, 51)]
+    ("baudrate", "turnaround", "gap"),
+    [(9600, 0, 10), (9600, 0.005, 12), (9600, 0.020, 18), (115200, 0, 24), (115200, 0.005, 51)],
 )
-def test_the_gap_that_pays_on_a_line_is_computed_from_its_speed(baudrate, turnaround, gap):
-    assert worthwhile_gap(baudrate, turnaround) == pytest.approx(gap, abs=1)
+def test_a_hole_is_read_through_where_that_is_cheaper_than_another_request(baudrate, turnaround, gap):
+    pace = Pace.of_line(baudrate, turnaround_seconds=turnaround)
+    through = plan([register(0), register(gap)], pace, read_through=125)
+    assert [block.read.count for block in through] == [gap + 1]
+    apart = plan([register(0), register(gap + 4)], pace, read_through=125)
+    assert [block.read.count for block in apart] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("baudrate", "count", "milliseconds"),
+    [(9600, 1, 25.21), (9600, 125, 309.4), (19200, 10, 22.92), (38400, 50, 35.87), (115200, 125, 28.61)],
+)
+def test_a_read_takes_what_the_specification_makes_it_take(baudrate, count, milliseconds):
+    seconds = Pace.of_line(baudrate, turnaround_seconds=0).seconds(Read(Table.HOLDING, 0, count))
+    assert 1000 * seconds == pytest.approx(milliseconds, rel=1e-3)
+
+
+@pytest.mark.parametrize(("baudrate", "longest"), [(9600, 33), (19200, 77), (38400, 125), (115200, 125)])
+def test_a_block_on_a_line_is_as_long_as_a_slice_allows(baudrate, longest):
+    blocks = plan([register(at) for at in range(250)], Pace.of_line(baudrate, turnaround_seconds=0))
+    assert max(block.read.count for block in blocks) in {longest, longest - 1}
+
+
+def test_two_thousand_points_are_planned_in_no_time():
+    assert len(plan([register(2 * at) for at in range(2000)], Pace.of_line(115200), read_through=3)) >= 32
 
 
 def test_the_silence_between_frames_is_fixed_above_19200_baud():
