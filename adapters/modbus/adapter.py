@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self, cast
 
+from adapters.modbus.commands import order_for
 from adapters.modbus.healing import HEALABLE, Bisection
 from adapters.modbus.identify import FIRST_REGISTER, Interview, Verdict, conduct
 from adapters.modbus.link import Link
@@ -19,7 +20,17 @@ from adapters.modbus.rollcall import RESERVED_UNIT, Place, RollCall, found
 from adapters.modbus.settings import LAST_UNIT, TCP_ITSELF, ConfiguredDevice, Host, Line, ModbusSettings
 from adapters.modbus.units import KnownUnits
 from adapters.modbus.wire import Patience, Wire
-from gateway.adapter import Adapter, ChildDevice, DeviceUnreachable, Found, PlannedRead, Progress, Reading
+from gateway.adapter import (
+    Adapter,
+    ChildDevice,
+    Command,
+    CommandRejected,
+    DeviceUnreachable,
+    Found,
+    PlannedRead,
+    Progress,
+    Reading,
+)
 
 
 class ModbusAdapter(Adapter[ModbusSettings]):
@@ -161,6 +172,21 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         """Return what the unit refuses, how quickly it answers, and whether its line hears itself."""
         told = self._readings.remarks(child)
         return [*told, "its line hears its own requests"] if self._wire.echoes else told
+
+    async def execute(self, child: ChildDevice, command: Command) -> str | None:
+        """Write what the profile says, once, and read it back."""
+        profile = self._profile(child.profile)
+        if profile is None:
+            raise CommandRejected(f"{child.name} takes no commands: no profile says which")
+        order, unit = order_for(profile, command), int(child.address)
+        try:
+            await self.ask(unit, order.write, Patience(self._timeout))
+            shown = order.shown_by(cast("bytes", await self.ask(unit, order.check)))
+        except Refused as refusal:
+            raise CommandRejected(f"{child.name} refuses it: {refusal}") from refusal
+        if not order.is_obeyed(shown):
+            raise CommandRejected(f"{child.name} took it, but {order.point.metric.name} is {shown}, not {order.value}")
+        return f"{order.point.metric.name} is {shown}"
 
     async def ask(self, unit: int, question: Question, patience: Patience | None = None) -> bytes | Mapping[int, bytes]:
         """Ask a unit as patiently as it needs, and learn from how it answers.

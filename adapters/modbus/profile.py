@@ -256,6 +256,28 @@ class Point(_Value):
         )
 
 
+class CommandRule(_Part):
+    """A command: it writes one point, and is done when the point reads back as what was written."""
+
+    name: str = Field(min_length=1, description="what the cloud calls the command")
+    metric: str = Field(description="the point that is written: a coil or a holding register")
+    value: bool | int | float | str | None = Field(
+        default=None, description="what is written each time; left out: a parameter says"
+    )
+    parameter: str = Field(default="value", min_length=1, description="name of the command's parameter")
+    between: tuple[float, float] | None = Field(default=None, description="lowest and highest number, both included")
+
+    def fits(self, point: Point) -> str | None:
+        """Return why this point cannot be written by the command; `None` when it can."""
+        if point.table not in {Table.COIL, Table.HOLDING} or point.models:
+            return "only coils and holding registers with an address can be written"
+        if point.bits is not None or point.scale_factor is not None or point.type not in (*NUMBER_FORMATS, ValueType.BOOL):
+            return "only whole numbers, floats and coils can be written, not bits, texts or values with a scale_factor"
+        if self.value is None and self.between is None and not point.values and point.type is not ValueType.BOOL:
+            return "say `between`, so that nobody writes a number that does harm"
+        return None
+
+
 class Profile(_Part):
     """A device model."""
 
@@ -281,6 +303,7 @@ class Profile(_Part):
         default=0, ge=0, le=MAX_REGISTERS, description="longest hole between points that the device lets one read through"
     )
     points: tuple[Point, ...]
+    commands: tuple[CommandRule, ...] = ()
 
     @property
     def is_sunspec(self) -> bool:
@@ -299,6 +322,18 @@ class Profile(_Part):
         for point in self.points:
             if point.group in groups and (placed := point.placed(models)) is not None:
                 yield placed
+
+    @model_validator(mode="after")
+    def _commands_write_points(self) -> Self:
+        points = {point.metric: point for point in self.points}
+        for number, command in enumerate(self.commands):
+            if command.metric not in points:
+                raise ValueError(f"command `{command.name}`: there is no point `{command.metric}`")
+            if (wrong := command.fits(points[command.metric])) is not None:
+                raise ValueError(f"command `{command.name}`: point `{command.metric}`: {wrong}")
+            if any(command.name == other.name for other in self.commands[:number]):
+                raise ValueError(f"command `{command.name}` is there twice")
+        return self
 
     @model_validator(mode="after")
     def _points_agree(self) -> Self:

@@ -27,6 +27,37 @@ def decode_one(encoding: Encoding, payload: bytes) -> Value:
     return value
 
 
+def encode_one(encoding: Encoding, value: Value) -> tuple[int, ...]:
+    """Return the registers that `decode_one` makes this value of, rounded to what they can hold; for numbers only.
+
+    Raises:
+        ValueError: the value is none that these registers can hold, and the text says why.
+    """
+    number = _number(encoding, value)
+    try:
+        raw = struct.pack(f">{NUMBER_FORMATS[encoding.type]}", number if encoding.type in FLOATS else round(number))
+    except (struct.error, OverflowError) as error:
+        raise ValueError(f"{value!r} does not fit into {encoding.type}") from error
+    ordered = _reorder(encoding)(raw)
+    return tuple(int.from_bytes(ordered[at : at + 2]) for at in range(0, len(ordered), 2))
+
+
+def _number(encoding: Encoding, value: Value) -> float:
+    """Return the raw number that stands for a value."""
+    if encoding.values:
+        known = {meaning: number for number, meaning in encoding.values.items()}
+        if value not in known:
+            raise ValueError(f"{value!r} is none of {', '.join(known)}")
+        return known[str(value)]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise ValueError(f"{value!r} is no number")
+    shifted = value - encoding.offset if encoding.offset else value
+    parts = divisor(encoding.scale)
+    if parts:
+        return shifted * parts
+    return shifted if encoding.scale == 1 else shifted / encoding.scale
+
+
 def struct_format(encoding: Encoding) -> str:
     """Return the `struct` format: the number itself where it lies as the network orders it, its bytes where it does not."""
     if encoding.type in NUMBER_FORMATS and not encoding.low_word_first and not encoding.low_byte_first:

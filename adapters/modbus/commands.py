@@ -1,0 +1,77 @@
+"""What a command of the cloud writes to a unit, and whether it was obeyed. Nothing here waits; nothing else makes a `Write`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isclose
+
+from adapters.modbus.pdu import Read, Table, Write
+from adapters.modbus.points import PlacedPoint
+from adapters.modbus.profile import CommandRule, Profile
+from adapters.modbus.values import decode_one, encode_one
+from gateway.adapter import Command, CommandRejected, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is written, and what reads back when it was obeyed."""
+
+    write: Write
+    check: Read
+    point: PlacedPoint
+    value: Value
+
+    def shown_by(self, payload: bytes) -> Value:
+        """Return the value that was read back."""
+        if self.point.table.holds_bits:
+            return bool(payload[0] & 1)
+        return decode_one(self.point.encoding, payload)
+
+    def is_obeyed(self, shown: Value) -> bool:
+        """Whether what was read back is what was written, as far as the registers can hold it."""
+        if isinstance(shown, int | float) and isinstance(self.value, int | float):
+            return isclose(shown, self.value, rel_tol=1e-6, abs_tol=abs(self.point.encoding.scale) / 2 + 1e-9)
+        return shown == self.value
+
+
+def order_for(profile: Profile, command: Command) -> Order:
+    """Return what a command means for a unit with this profile.
+
+    Raises:
+        CommandRejected: there is no such command, or its parameters are not what it takes.
+    """
+    rule = next((rule for rule in profile.commands if rule.name == command.name), None)
+    if rule is None:
+        known = ", ".join(rule.name for rule in profile.commands)
+        raise CommandRejected(
+            f"{profile.title} has no command {command.name!r}; " + (f"it has {known}" if known else "it has none")
+        )
+    point = next(point for point in profile.points if point.metric == rule.metric).placed({})
+    if point is None:
+        raise CommandRejected(f"{profile.title} has no point {rule.metric}")
+    value = _value(rule, command)
+    if point.table is Table.COIL and not isinstance(value, bool):
+        raise CommandRejected(f"{command.name}: {rule.parameter} has to be true or false, not {value!r}")
+    try:
+        words = (int(bool(value)),) if point.table is Table.COIL else encode_one(point.encoding, value)
+    except ValueError as error:
+        raise CommandRejected(f"{command.name}: {error}") from error
+    return Order(Write(point.table, point.address, words), Read(point.table, point.address, point.encoding.words), point, value)
+
+
+def _value(rule: CommandRule, command: Command) -> Value:
+    given = dict(command.parameters)
+    if rule.value is not None:
+        if given:
+            raise CommandRejected(f"{command.name} takes no parameters, and got {', '.join(given)}")
+        return rule.value
+    if given.keys() != {rule.parameter}:
+        raise CommandRejected(f"{command.name} takes the parameter {rule.parameter!r}, and got {', '.join(given) or 'none'}")
+    value = given[rule.parameter]
+    if not isinstance(value, bool | int | float | str):
+        raise CommandRejected(f"{command.name}: {rule.parameter} has to be a number, a text, true or false, not {value!r}")
+    if rule.between is not None:
+        low, high = rule.between
+        if isinstance(value, bool | str) or not low <= value <= high:
+            raise CommandRejected(f"{command.name}: {rule.parameter} has to be a number from {low:g} to {high:g}, not {value!r}")
+    return value
