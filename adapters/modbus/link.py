@@ -146,6 +146,7 @@ class Link:
             client.close()
             raise BusUnavailable(why_not_open(self._bus, failure[0] if failure else None)) from (failure[0] if failure else None)
         self._client = client
+        self._quiet_at = asyncio.get_running_loop().time() + self._silence  # somebody may have spoken just now
 
     def close(self) -> None:
         """Close at once. Harmless when nothing is open."""

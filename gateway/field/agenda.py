@@ -32,6 +32,8 @@ SLOW_FACTOR = 4
 FRESH_SECONDS = 0.005
 """A gap is at its beginning for so long."""
 
+ROUNDING_SECONDS = 1e-6
+
 NEVER = float("inf")
 
 
@@ -75,6 +77,8 @@ class _Entry:
     """Which of the rounds of its slow groups it takes part in, so that not all children read theirs at once."""
     interrupted: Read | None = None
     served_at: float = 0.0
+    begun_at: float = 0.0
+    """When its last reading was begun."""
     seconds: float | None = None
     """What a transaction of it takes."""
     is_silent: bool = False
@@ -189,8 +193,11 @@ class Agenda:
 
     def _hand_out(self, queue: _Queue, now: float) -> Task:
         key = queue.pop()
-        self._entries[key].taken = True
-        return self._entries[key].next_task(key, now)
+        entry = self._entries[key]
+        entry.taken = True
+        if entry.interrupted is None:
+            entry.begun_at = now
+        return entry.next_task(key, now)
 
     # what became of it ------------------------------------------------------------------------------------------------
 
@@ -233,9 +240,12 @@ class Agenda:
     def done(self, read: Read, now: float) -> None:
         """A reading ended: its groups are due in the next round of their period.
 
-        Missed rounds are not made up for. All children of a bus are read in the same rounds, one right after the other, and the
-        machine sleeps in between: spread over the period, the same reads cost nearly twice the CPU time. Groups that are read
-        seldom are staggered over those rounds, so that they do not all fall into one.
+        Of missed rounds at most one is made up for, half a period after the reading was begun or later: so a bus with too much to
+        do reads on without a pause, and one that was held up for a while does not read everything twice.
+
+        All children of a bus are read in the same rounds, one right after the other, and the machine sleeps in between: spread
+        over the period, the same reads cost nearly twice the CPU time. Groups that are read seldom are staggered over those
+        rounds, so that they do not all fall into one.
         """
         if (entry := self._entries.get(read.child)) is not None:
             entry.interrupted = None
@@ -244,7 +254,10 @@ class Agenda:
                 rounds = max(1, round(entry.every[group] / shortest))
                 phase = self._offset + entry.place % rounds * shortest * self.stretch
                 period = entry.every[group] * self.stretch
-                entry.due[group] = ((now - phase) // period + 1) * period + phase
+                next_round = ((now - phase) // period + 1) * period + phase
+                if next_round - period > entry.due[group] + ROUNDING_SECONDS:
+                    next_round = min(next_round, max(next_round - period, entry.begun_at + period / 2))
+                entry.due[group] = next_round
             self._book(read.child, entry)
 
     def suspected(self, child: str, now: float) -> None:

@@ -271,18 +271,21 @@ class Supervisor:
     async def _read(self, child: ChildDevice, task: Read) -> None:
         """Read on until the child is done, or has had its slice of a bus that others wait for."""
         blocks = await self._begun.resume(task) or self.adapter.read(child, task.groups)
-        ends = loop_time() + SLICE_SECONDS
-        async with AsyncExitStack() as unfinished:
-            await unfinished.enter_async_context(closed_after(blocks))
+        ends, is_put_aside = loop_time() + SLICE_SECONDS, False
+        try:
             while (readings := await self._steps.take("reading", anext(blocks, None), task)) is not None:
                 self._sampler.take(readings)
                 self._tell(child, self._availability.answered(child.key, _now()))
                 now = loop_time()
                 if self._orders or (now >= ends and self._agenda.somebody_waits(now)):
-                    unfinished.pop_all()
                     self._begun.keep(task, blocks)
                     self._agenda.interrupted(task, now)
+                    is_put_aside = True
                     return
+        finally:
+            if not is_put_aside:
+                async with closed_after(blocks):
+                    pass
         self._agenda.done(task, loop_time())
         self._works()
         if self._sampler.has_urgent:

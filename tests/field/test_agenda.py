@@ -48,11 +48,22 @@ def test_the_most_overdue_child_is_first():
     assert plan.take(9.0).child == "a"
 
 
-def test_missed_rounds_are_not_made_up_for():
+def test_a_bus_that_was_held_up_does_not_read_everything_twice():
     plan = agenda(a={"g": SECOND})
-    plan.done(plan.take(0.0), 10.2)
-    assert plan.take(10.9) is None
-    assert plan.take(11.0) is not None
+    plan.done(plan.take(10.2), 10.3)
+    assert plan.next_at(10.3) == 10.7, "half a period after the reading was begun"
+    plan.done(plan.take(10.7), 10.8)
+    assert plan.next_at(10.8) == 11.0
+
+
+def test_a_bus_with_too_much_to_do_reads_on_without_a_pause():
+    plan = agenda(a={"g": SECOND}, b={"g": SECOND}, c={"g": SECOND})
+    now = 0.0
+    for _ in range(300):
+        task = plan.take(now)
+        assert task is not None
+        now += 0.34
+        plan.done(task, now)
 
 
 def test_children_that_are_read_equally_often_are_read_together_whenever_they_were_found():

@@ -32,12 +32,14 @@ def command(name="switch_on"):
 class Obedient(SyntheticAdapter):
     """Carries commands out, and notes what the bus did in which order."""
 
+    blocks = 5
+
     def __init__(self, settings, wire):
         super().__init__(settings, wire)
         self.did = []
 
     async def read(self, child, due):
-        for block in range(5):
+        for block in range(self.blocks):
             await asyncio.sleep(0.02)
             self.did.append(f"{child.address} block {block}")
             yield [Reading(child.key, Metric(f"m{block}"), block, datetime.now(UTC))]
@@ -119,10 +121,21 @@ async def test_a_command_that_nobody_waits_for_any_more_is_not_sent(field):
     assert "switch_on" not in supervisor.adapter.did
 
 
+async def test_a_reading_that_gives_way_again_and_again_loses_no_block(field):
+    class Long(Obedient):
+        blocks = 20
+
+    supervisor = field.serve(SyntheticBus([device(1, poll_every=SECOND), device(2, poll_every=SECOND)]), Long)
+    await field.until(lambda: sum("block 19" in entry for entry in supervisor.adapter.did) >= 2)
+    for child in ("a1", "a2"):
+        assert [entry for entry in supervisor.adapter.did if child in entry][:20] == [f"{child} block {n}" for n in range(20)]
+
+
 async def test_a_long_reading_leaves_the_bus_to_others_after_its_slice(field):
     supervisor = field.serve(SyntheticBus([device(1, poll_every=SECOND), device(2, poll_every=SECOND)]), Obedient)
     await field.until(lambda: sum("block 4" in entry for entry in supervisor.adapter.did) >= 2)
     blocks = supervisor.adapter.did
+    assert sorted(blocks[:10]) == sorted(f"a{child} block {block}" for child in (1, 2) for block in range(5)), "none is lost"
     runs = [len(list(run)) for _, run in groupby(blocks, key=lambda entry: entry[:2])]
     assert max(runs) <= 5, "a slice of 0.1 s holds five blocks of 0.02 s"
     assert len(runs) >= 2
