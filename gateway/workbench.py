@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 from gateway.errors import AdapterError
@@ -112,12 +113,12 @@ class Workbench(ABC):  # noqa: B024 - each tool is optional: a method that an ad
         """
         raise NotOffered("this adapter cannot look for a value in a device")
 
-    def explain(self, seen: Sequence[tuple[Dump, float]], *, tolerance: float) -> Sequence[Explanation]:
+    def explain(self, seen: Sequence[tuple[Dump, Decimal]], *, tolerance: float) -> Sequence[Explanation]:
         """Return how the values that a person saw may stand in the device, the likeliest first.
 
         Args:
-            seen: a dump, and what the display showed when it was taken; more of them rule more out.
-            tolerance: how far a value may be off, as a share of what was shown: a display rounds, and a device moves on.
+            seen: a dump, and what the display showed when it was taken, with as many decimals; more of them rule more out.
+            tolerance: how far the device may have moved on in between, as a share of what was shown.
         """
         raise NotOffered("this adapter cannot look for a value in a device")
 
