@@ -35,7 +35,9 @@ from gateway.workbench import (
     Draft,
     Dump,
     Explanation,
+    KnownProfile,
     LineSettings,
+    NotOffered,
     PlannedBlock,
     ProfileProblems,
     Workbench,
@@ -59,9 +61,11 @@ __all__ = [
     "Found",
     "Identity",
     "IdentityKind",
+    "KnownProfile",
     "LineSettings",
     "Metric",
     "MetricRow",
+    "NotOffered",
     "PlannedBlock",
     "PlannedRead",
     "ProfileProblems",
@@ -209,9 +213,12 @@ class Adapter(ABC, Generic[SettingsT]):
         """Return what the operator should know about how this child is read: what it refuses, what was learned."""
         return ()
 
-    @property
-    def workbench(self) -> Workbench:
-        """The tools for putting devices on this bus into service. Default: none."""
+    @classmethod
+    def workbench(cls, adapter: Self | None = None) -> Workbench:
+        """Return the tools for putting devices into service, on this adapter's bus or, without one, those that need none.
+
+        Default: there are none.
+        """
         return Workbench()
 
     async def execute(self, child: ChildDevice, command: Command) -> str | None:

@@ -87,6 +87,21 @@ class CheckedProfile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownProfile:
+    """One of the profiles that an adapter has."""
+
+    name: str
+    maker: str | None
+    title: str
+    family: str
+    points: int
+    commands: int
+    is_found: bool
+    """A scan finds such devices by themselves; else a person has to name them in the config."""
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A profile that a person can finish."""
 
@@ -97,16 +112,23 @@ class Draft:
 class Workbench(ABC):  # noqa: B024 - each tool is optional: a method that an adapter leaves out is told as not offered
     """The tools of one adapter for one bus. Every method that is left out says that there is no such tool."""
 
-    def detect_line(self) -> AsyncIterator[Progress | LineSettings]:
+    def detect_line(self, *, thorough: bool = False) -> AsyncIterator[Progress | LineSettings]:
         """Find out how the serial line is set; the bus must not be open. Ends without settings when none fits.
+
+        Args:
+            thorough: ask every address that the config allows, and wait longer.
 
         Raises:
             BusUnavailable: the port cannot be opened.
         """
         raise NotOffered("this adapter knows no serial line whose settings could be found out")
 
-    def take_dump(self, address: str) -> AsyncIterator[Progress | Dump]:
+    def take_dump(self, address: str, where: Sequence[str] = ()) -> AsyncIterator[Progress | Dump]:
         """Read all that a device lets be read, on an open bus; yields after each transaction, the dump last.
+
+        Args:
+            address: the device's.
+            where: ranges to read, in the adapter's own words; its own choice, when empty.
 
         Raises:
             DeviceUnreachable: nobody answers there.
@@ -129,6 +151,10 @@ class Workbench(ABC):  # noqa: B024 - each tool is optional: a method that an ad
             DeviceUnreachable: it does not answer any more.
         """
         raise NotOffered("this adapter writes no drafts")
+
+    def profiles(self) -> Sequence[KnownProfile]:
+        """Return the profiles that the adapter has."""
+        raise NotOffered("this adapter has no profiles")
 
     def check_profile(self, file: Path) -> CheckedProfile:
         """Return what this profile makes of the bus.

@@ -10,9 +10,9 @@ from typing import Self, cast
 
 from adapters.modbus.commands import order_for
 from adapters.modbus.healing import HEALABLE, Bisection
-from adapters.modbus.identify import FIRST_REGISTER, Interview, Verdict, conduct
+from adapters.modbus.identify import Interview, Verdict, conduct
 from adapters.modbus.link import Link
-from adapters.modbus.pdu import Question, Refused
+from adapters.modbus.pdu import FIRST_REGISTER, Question, Refused
 from adapters.modbus.plan import Block
 from adapters.modbus.profile import Profile
 from adapters.modbus.readings import Readings
@@ -20,6 +20,7 @@ from adapters.modbus.rollcall import RESERVED_UNIT, Place, RollCall, found
 from adapters.modbus.settings import LAST_UNIT, TCP_ITSELF, ConfiguredDevice, Host, Line, ModbusSettings
 from adapters.modbus.units import KnownUnits
 from adapters.modbus.wire import Patience, Wire
+from adapters.modbus.workbench import ModbusWorkbench
 from gateway.adapter import (
     Adapter,
     ChildDevice,
@@ -30,6 +31,7 @@ from gateway.adapter import (
     PlannedRead,
     Progress,
     Reading,
+    Workbench,
 )
 
 
@@ -172,6 +174,14 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         """Return what the unit refuses, how quickly it answers, and whether its line hears itself."""
         told = self._readings.remarks(child)
         return [*told, "its line hears its own requests"] if self._wire.echoes else told
+
+    @classmethod
+    def workbench(cls, adapter: Self | None = None) -> Workbench:
+        """Return the tools on the bus of this adapter, or those that need none."""
+        return ModbusWorkbench() if adapter is None else adapter._tools()  # noqa: SLF001 - one of its own
+
+    def _tools(self) -> ModbusWorkbench:
+        return ModbusWorkbench(self.settings, self._bus, self._wire)
 
     async def execute(self, child: ChildDevice, command: Command) -> str | None:
         """Write what the profile says, once, and read it back."""

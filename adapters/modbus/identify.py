@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from adapters.modbus.pdu import (
+    FIRST_REGISTER,
     Answer,
     Level,
     NoSuchUnit,
@@ -23,7 +24,6 @@ from adapters.modbus.pdu import (
     Refused,
     ReportServerId,
     Silence,
-    Table,
 )
 from adapters.modbus.points import Encoding, ValueType
 from adapters.modbus.profile import Match, ObjectOrigin, Origin, Profile, RegisterCondition, RegisterOrigin
@@ -41,9 +41,6 @@ OBJECT_NAMES: Mapping[int, str] = {
     6: "application",
 }
 """Objects of the device identification (Modbus Application Protocol V1.1b3, section 6.21)."""
-
-FIRST_REGISTER = Read(Table.HOLDING, 0, 1)
-"""Asked of a unit that is silent to the device identification: some devices ignore functions that they do not know."""
 
 SILENCES_BOUND = 4
 """A living unit that was silent so often is asked nothing more: each silence costs the bus a timeout."""

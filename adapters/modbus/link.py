@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import termios
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -76,6 +77,9 @@ ANSWER_OVERHEAD_BYTES = 5
 
 LONGEST_FRAME_BYTES = 256
 
+OVERHEARD_BYTES = 4096
+"""So much is kept of what others say."""
+
 BUNDLE_BYTES = 16
 """A serial port tells of the characters that it received when it has so many, or when no more come."""
 
@@ -108,7 +112,7 @@ class Link:
     """The connection to one host or line. Its adapter is its only user."""
 
     def __init__(self, bus: Host | Line, *, dial: Dial | None = None) -> None:
-        self._bus = bus
+        self.bus = bus
         self._dial = dial
         self._client: _Client | None = None
         self._is_rtu = isinstance(bus, Line) or bus.framing == "rtu"
@@ -118,7 +122,7 @@ class Link:
         self._asking: Question | None = None
         self._asked_unit = 0
         self._limit: asyncio.Timeout | None = None
-        self._sent = self._begun = self._heard = b""
+        self._sent = self._begun = self._heard = self._overheard = b""
         self._doubts: dict[int, _Doubt] = {}
         self.answer_seconds: float | None = None
         self.echoes = False
@@ -144,7 +148,7 @@ class Link:
             raise
         if not is_open:
             client.close()
-            raise BusUnavailable(why_not_open(self._bus, failure[0] if failure else None)) from (failure[0] if failure else None)
+            raise BusUnavailable(why_not_open(self.bus, failure[0] if failure else None)) from (failure[0] if failure else None)
         self._client = client
         self._quiet_at = asyncio.get_running_loop().time() + self._silence  # somebody may have spoken just now
 
@@ -153,6 +157,12 @@ class Link:
         if self._client is not None:
             self._client.close()
             self._client = None
+
+    async def listen(self, seconds: float) -> bytes:
+        """Return what others say on an open line within this time, without a word of ours; at most the last few kilobytes."""
+        self._overheard = b""
+        await asyncio.sleep(seconds)
+        return self._overheard
 
     @overload
     async def ask(self, unit: int, question: Read | ReportServerId | Write, patience: Patience) -> bytes: ...
@@ -267,10 +277,12 @@ class Link:
         """
 
         def take_in(data: bytes) -> None:
+            if self._asking is None:
+                self._overheard = (self._overheard + data)[-OVERHEARD_BYTES:]
             if not self.echoes and self._sent and isinstance(self._asking, Read | ReadIdentification | ReportServerId):
                 self._begun += data[: len(self._sent)]
                 if self._begun.startswith(self._sent):
-                    log.info("%s: the line hears its own requests; they are left out", self._bus.label)
+                    log.info("%s: the line hears its own requests; they are left out", self.bus.label)
                     self.echoes = context.comm_params.handle_local_echo = True
                     data = self._begun[len(self._sent) :] + data[len(self._sent) :]
                     context.recv_buffer = b""
@@ -283,11 +295,11 @@ class Link:
         if self._client is None or not self._client.connected:
             await self.open()
         if self._client is None:
-            raise BusUnavailable(why_not_open(self._bus, None))
+            raise BusUnavailable(why_not_open(self.bus, None))
         return self._client
 
     def _make_client(self) -> _Client:
-        match self._bus:
+        match self.bus:
             case Host(host=host, port=port, framing=framing):
                 client: _Client = AsyncModbusTcpClient(
                     host,
@@ -313,7 +325,7 @@ class Link:
                 )
         client.ctx.framer.decoder = _Decoder()
         client.ctx.comm_params.handle_local_echo = self.echoes
-        if isinstance(self._bus, Line):
+        if isinstance(self.bus, Line):
             context: Any = client.ctx
             context.data_received = self._without_echo(context, context.data_received)
         return client
@@ -517,6 +529,35 @@ def _judged(unit: int, question: Question, request: ModbusPDU, response: ModbusP
     return response
 
 
+def frames_in(heard: bytes) -> int:
+    """Return how many RTU frames with a right checksum are in what was heard, one after the other or with noise between.
+
+    Only frames of the length that their function asks for count: of all pieces of noise, some have a right checksum.
+    """
+    count = start = 0
+    while start <= len(heard) - FramerRTU.MIN_SIZE:
+        ends = (start + length for length in _frame_lengths(heard[start : start + READ_REQUEST_BYTES]))
+        end = next((end for end in ends if end <= len(heard) and _is_intact(heard[start:end])), None)
+        count, start = (count, start + 1) if end is None else (count + 1, end)
+    return count
+
+
+def _frame_lengths(head: bytes) -> tuple[int, ...]:
+    """Return how long a request and an answer that begin like this are, checksum included."""
+    function = head[1]
+    if function in range(1, 5):
+        return READ_REQUEST_BYTES, ANSWER_OVERHEAD_BYTES + head[2]
+    if function in {5, 6}:
+        return (READ_REQUEST_BYTES,)
+    if function in {15, 16}:
+        return (READ_REQUEST_BYTES, 9 + head[6]) if len(head) > 6 else (READ_REQUEST_BYTES,)
+    return (5,) if function > 0x80 else ()
+
+
+def _is_intact(frame: bytes) -> bool:
+    return bool(FramerRTU.check_CRC(frame[:-2], int.from_bytes(frame[-2:])))
+
+
 def misheard(heard: bytes, unit: int, *, is_rtu: bool) -> str:
     """Return what was wrong with the last bytes that came before the time was up; empty when there were none."""
     if not heard:
@@ -548,6 +589,9 @@ def _noting(create: _Create, failures: list[OSError]) -> _Create:
         except OSError as error:
             failures.append(error)
             raise
+        except termios.error as error:  # no OSError, although it is one: the port does not take these settings
+            failures.append(OSError(*error.args))
+        raise failures[-1]  # only here: chained to it, the error would hold on to the port, which pyserial left open
 
     return noting
 

@@ -69,6 +69,10 @@ class Read:
         return (self.count + 7) // 8 if self.table.holds_bits else 2 * self.count
 
 
+FIRST_REGISTER = Read(Table.HOLDING, 0, 1)
+"""The cheapest question that nearly every unit answers, if only with an exception."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReadIdentification:
     """Read the device identification (function 43, MEI type 14)."""

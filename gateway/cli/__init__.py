@@ -17,12 +17,14 @@ COMMANDS = {
     "check": "Check the configuration: each mistake, its line, its mending.",
     "scan": "Look who answers on the buses; read-only.",
     "read": "Identify one device and read it once; read-only.",
+    "find-register": "Find where the value on a display stands; read-only.",
+    "profile": "List the device profiles; check one, alone or on a device.",
     "children": "List the children and who waits; admit or ignore one.",
     "adapters": "List the installed adapters and their settings.",
     "emulator": "Be a small Xyte on this machine.",
     "demo": "Watch the main job being done, all on this machine.",
 }
-"""Each is the function, or the group, of that name in the module of that name."""
+"""Each is the function, or the group, of that name in the module of that name, with underscores for hyphens."""
 
 
 class _Commands(TyperGroup):
@@ -39,7 +41,8 @@ class _Commands(TyperGroup):
 
 
 def _imported(name: str) -> Any:  # noqa: ANN401 - as above
-    meant = getattr(import_module(f"gateway.cli.{name}"), name)
+    module = name.replace("-", "_")
+    meant = getattr(import_module(f"gateway.cli.{module}"), module)
     if isinstance(meant, typer.Typer):
         return get_command(meant)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)

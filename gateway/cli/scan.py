@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
 
-from gateway.adapter import Adapter, Found, Progress
+from gateway.adapter import Adapter, Found, LineSettings, NotOffered, Progress
 from gateway.cli.buses import Entry, With, bugs_told, entries, present_buses
 from gateway.cli.common import EXIT_FAILED, AsJson, CommandFailed, ConfigFile, err, errors_shown, load_config, out, print_json
-from gateway.errors import BusUnavailable
+from gateway.cli.progress import progress_shown
+from gateway.errors import AdapterError, BusUnavailable
 from gateway.field.admission import Declined, admit
 from gateway.settings import DEFAULT_FILE, Policy
 from gateway.tasks import closed_after
@@ -29,13 +26,20 @@ def scan(
     config: ConfigFile = DEFAULT_FILE,
     with_: With = None,
     *,
+    detect_line: Annotated[
+        bool, typer.Option("--detect-line", help="Find out the speed and parity of serial lines instead of what is on them.")
+    ] = False,
+    thorough: Annotated[bool, typer.Option("--thorough", help="With --detect-line: ask all unit ids, and wait longer.")] = False,
     evidence: Annotated[bool, typer.Option("--evidence", help="Also show what was asked and what was answered.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Look who answers on the buses, and what each device would become. Read-only, and nothing is sent to the cloud.
 
-    Exit code 1 if a bus could not be opened.
+    Exit code 1 if a bus could not be opened, or no settings were found for a line.
     """
+    if detect_line:
+        _detect_lines(entry, with_, config, thorough=thorough, as_json=as_json)
+        return
     with errors_shown(as_json=as_json):
         chosen = entries(entry, with_, config)
         policy, models = (Policy.MATCHED, {"*": "<model id from the Partner Portal>"}) if with_ else _admission(config)
@@ -45,7 +49,7 @@ def scan(
         async def scan_all() -> None:
             for settings in chosen:
                 for adapter in await present_buses(settings):
-                    with _bar(adapter.bus) as tell:
+                    with progress_shown(adapter.bus) as tell:
                         try:
                             met = await _scan(adapter, tell)
                         except (BusUnavailable, CommandFailed) as error:
@@ -60,6 +64,65 @@ def scan(
         _show(found, problems, evidence=evidence)
     if problems:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _detect_lines(entry: str | None, with_: Sequence[str] | None, config: Path, *, thorough: bool, as_json: bool) -> None:
+    """Find out the settings of every serial line of the entries, one after the other."""
+    with errors_shown(as_json=as_json):
+        lines = asyncio.run(_detected(entry, with_, config, thorough=thorough))
+        if not lines:
+            raise CommandFailed("there is no serial line here whose settings could be found out")
+    if as_json:
+        print_json([{"bus": bus, "settings": _settings_facts(settings), "problem": problem} for bus, settings, problem in lines])
+    else:
+        for bus, settings, problem in lines:
+            _show_line(bus, settings, problem)
+    if any(settings is None for _, settings, _ in lines):
+        raise typer.Exit(EXIT_FAILED)
+
+
+async def _detected(
+    entry: str | None, with_: Sequence[str] | None, config: Path, *, thorough: bool
+) -> list[tuple[str, LineSettings | None, str | None]]:
+    lines: list[tuple[str, LineSettings | None, str | None]] = []
+    for settings in entries(entry, with_, config):
+        for adapter in await present_buses(settings):
+            bench, found = type(adapter).workbench(adapter), None
+            try:
+                with progress_shown(adapter.bus) as tell, bugs_told(adapter):
+                    async with closed_after(bench.detect_line(thorough=thorough)) as steps:
+                        async for step in steps:
+                            if isinstance(step, LineSettings):
+                                found = step
+                            else:
+                                tell(step)
+            except NotOffered:
+                continue
+            except AdapterError as error:
+                lines.append((adapter.bus, None, str(error)))
+                continue
+            lines.append((adapter.bus, found, None if found else NOBODY))
+    return lines
+
+
+NOBODY = (
+    "nobody answered at any setting. Check that the unit has power, that A and B are not swapped, that no other program uses the "
+    "port, and which unit id it has: name it with `units`, or ask all of them with --thorough"
+)
+
+
+def _settings_facts(settings: LineSettings | None) -> dict[str, Any] | None:
+    return None if settings is None else {field: getattr(settings, field) for field in settings.__slots__}
+
+
+def _show_line(bus: str, settings: LineSettings | None, problem: str | None) -> None:
+    if settings is None:
+        err.print(f"[bold red]{escape(bus)}:[/] {escape(problem or '')}")
+        return
+    out.print(f"[green]{escape(bus)} is set to {settings}[/]", soft_wrap=True)
+    for asked, came in settings.evidence.items():
+        out.print(f"    {asked}: {came}", style="dim", markup=False, soft_wrap=True)
+    out.print(f"\nFor the config:\n\n    lines = [{settings.toml}]\n", markup=False, soft_wrap=True)
 
 
 async def _scan(adapter: Adapter[Any], tell: Callable[[Progress | Found], None]) -> list[Found]:
@@ -94,37 +157,21 @@ def _facts(found: Found, entry: str, bus: str, policy: Policy, models: dict[str,
         "family": found.family,
         "sub_model": found.sub_model,
         "becomes": f"no child: {verdict.why}" if isinstance(verdict, Declined) else f"a child of model {verdict.model_id}",
+        "confidence": found.confidence,
         "evidence": dict(found.evidence),
     }
 
 
-@contextmanager
-def _bar(bus: str) -> Iterator[Callable[[Progress | Found], None]]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[found]} found"),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Bar(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(bus, total=None, found=0, note="")
-
-        def tell(step: Progress | Found) -> None:
-            if isinstance(step, Progress):
-                bar.update(task, completed=step.done, total=step.total, note=escape(step.note))
-            else:
-                bar.update(task, found=bar.tasks[task].fields["found"] + 1)
-
-        yield tell
-
-
 def _show(found: list[dict[str, Any]], problems: list[dict[str, str]], *, evidence: bool) -> None:
-    table = Table("bus", "address", "device", "sub-model", "becomes", box=None, padding=(0, 2, 0, 0))
+    table = Table("bus", "address", "device", "sub-model", "sure", "becomes", box=None, padding=(0, 2, 0, 0))
     for one in found:
         becomes = "no child" if one["becomes"].startswith("no child") else "child"
-        table.add_row(*(escape(cell or "-") for cell in (one["bus"], one["address"], one["name"], one["sub_model"], becomes)))
+        table.add_row(
+            *(
+                escape(cell or "-")
+                for cell in (one["bus"], one["address"], one["name"], one["sub_model"], one["confidence"], becomes)
+            )
+        )
     if found:
         out.print(table)
     out.print()

@@ -142,8 +142,9 @@ class VirtualLine:
     ) -> tuple[asyncio.Transport, Any]:
         """Open the port, with the settings of the line unless others are given, as asyncio opens any connection.
 
-        With another speed or parity the units do not understand the master, and all it hears is garbage. Other stop bits do no
-        harm: a receiver looks at the first one only, and a longer pause between characters is none of its business.
+        With another speed or parity the units do not understand the master, and all it hears is garbage. Nor do they with fewer
+        stop bits than the line has: these units are strict, and take the next start bit for a framing error. More do no harm, a
+        longer pause between characters is none of a receiver's business.
 
         Raises:
             OSError: the port is unplugged, or open already.
@@ -153,6 +154,7 @@ class VirtualLine:
         if self._port is not None:
             raise PermissionError(16, "the port is open already")
         is_understood = (baudrate or self.baudrate, parity or self.parity) == (self.baudrate, self.parity)
+        is_understood = is_understood and (stopbits or self.stopbits) >= self.stopbits
         protocol = protocol_factory()
         self._port = _Port(self, protocol, is_understood=is_understood, settings=(baudrate, parity, stopbits))
         protocol.connection_made(self._port)

@@ -1,0 +1,273 @@
+"""The tools for putting Modbus devices into service: what they try stands in the detectives; here it is carried out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TypeVar, cast
+
+from adapters.modbus.dump import WrongRange, dump, reads_at_least
+from adapters.modbus.healing import HEALABLE, Bisection
+from adapters.modbus.library import OURS, ProfileError, load, parse
+from adapters.modbus.line_detective import LIKELY_UNITS, Listen, Outcome, Try, detect, tries
+from adapters.modbus.link import Link, frames_in
+from adapters.modbus.pdu import FIRST_REGISTER, Answer, NoSuchUnit, Question, Refused, Silence
+from adapters.modbus.plan import Block, Pace, plan
+from adapters.modbus.profile import Profile
+from adapters.modbus.register_detective import explain
+from adapters.modbus.settings import LAST_UNIT, Host, Line, ModbusSettings
+from adapters.modbus.wire import Patience, Wire
+from gateway.adapter import (
+    BusUnavailable,
+    CheckedProfile,
+    DeviceUnreachable,
+    Dump,
+    Explanation,
+    KnownProfile,
+    LineSettings,
+    NotOffered,
+    PlannedBlock,
+    ProfileProblems,
+    Progress,
+    Reading,
+    Workbench,
+)
+
+T = TypeVar("T")
+
+LISTEN_SECONDS = 1.5
+"""So long is listened at each of the likely settings: a master that polls is heard within."""
+
+ASK_SECONDS = 0.1
+"""So long a unit is waited for while settings are tried; `thorough` waits `THOROUGH_SECONDS`."""
+
+THOROUGH_SECONDS = 0.4
+
+SILENCES_BOUND = 10
+"""A device that was silent so often in a row is not asked any more."""
+
+
+class ModbusWorkbench(Workbench):
+    """The tools on one bus, or without one.
+
+    Args:
+        settings: the entry.
+        bus: the host or line; `None` for the tools that need none.
+        wire: what carries questions there.
+        link_to: makes the link for a line with other settings.
+    """
+
+    def __init__(
+        self,
+        settings: ModbusSettings | None = None,
+        bus: Host | Line | None = None,
+        wire: Wire | None = None,
+        link_to: Callable[[Line], Link] = Link,
+    ) -> None:
+        self._settings = settings
+        self._bus = bus
+        self._wire = wire
+        self._link_to = link_to
+
+    async def detect_line(self, *, thorough: bool = False) -> AsyncIterator[Progress | LineSettings]:
+        """Listen and ask at one setting after the other until one is confirmed."""
+        if not isinstance(self._bus, Line) or self._settings is None:
+            raise NotOffered("only a serial line has settings that can be found out")
+        units = self._settings.units if thorough or len(self._settings.units) < LAST_UNIT else LIKELY_UNITS
+        seconds = THOROUGH_SECONDS if thorough else ASK_SECONDS
+        detective, outcome, done, total = detect(self._bus, units), cast("Outcome", None), 0, tries(units)
+        links = _Links(self._link_to)
+        try:
+            step = next(detective)
+            while True:
+                yield Progress(min(done, total), total, str(step))
+                link = await links.with_settings(step.line)
+                outcome, done = await _tried(step, link, seconds) if link is not None else None, done + 1
+                step = detective.send(outcome)
+        except StopIteration as end:
+            if end.value is not None:
+                yield end.value
+            elif links.failure is not None:
+                raise links.failure from None
+        finally:
+            links.close()
+
+    async def take_dump(self, address: str, where: Sequence[str] = ()) -> AsyncIterator[Progress | Dump]:
+        """Read the ranges block by block, halving what is refused."""
+        unit, done, taking = _unit(address), 0, dump(where)
+        try:
+            total, read = reads_at_least(where), next(taking)
+        except WrongRange as error:
+            raise NotOffered(str(error)) from error
+        silences = 0
+        try:
+            while True:
+                answer = await self._answer(unit, read)
+                silences = silences + 1 if isinstance(answer, Silence) else 0
+                if silences >= SILENCES_BOUND or (isinstance(answer, Silence) and answer.certain):
+                    raise DeviceUnreachable(
+                        f"unit {unit} does not answer: {answer.reason if isinstance(answer, Silence) else ''}"
+                    )
+                done += 1
+                yield Progress(done, max(total, done), str(read))
+                read = taking.send(answer)
+        except StopIteration as end:
+            yield Dump(cells=end.value)
+
+    def explain(self, seen: Sequence[tuple[Dump, Decimal]], *, tolerance: float) -> Sequence[Explanation]:
+        """Rank the ways to read the dumps that give what was shown."""
+        return explain(seen, tolerance=tolerance)
+
+    def profiles(self) -> Sequence[KnownProfile]:
+        """Return our profiles and those of the entry."""
+        library = self._settings.library if self._settings is not None else load([OURS])
+        return [
+            KnownProfile(
+                name=profile.name,
+                maker=profile.maker,
+                title=profile.title,
+                family=profile.family,
+                points=len(profile.points),
+                commands=len(profile.commands),
+                is_found=bool(profile.match),
+                source=f"{profile.source.document}, {profile.source.edition}",
+            )
+            for _, profile in sorted(library.items())
+        ]
+
+    def check_profile(self, file: Path) -> CheckedProfile:
+        """Return the blocks that the profile makes, at the pace of the bus, or of a line with 9600 baud where there is none."""
+        profile, pace = _parsed(file), self._pace()
+        return CheckedProfile(
+            name=profile.name,
+            title=profile.title,
+            source=f"{profile.source.document}, {profile.source.edition}, {profile.source.section}",
+            blocks=[
+                PlannedBlock(
+                    group=group,
+                    every_seconds=every.total_seconds(),
+                    what=str(block.read),
+                    metrics=[metric.name for metric in block.metrics],
+                    seconds=pace.seconds(block.read),
+                )
+                for group, every in profile.intervals.items()
+                for block in _blocks(profile, frozenset({group}), _layout(profile), pace)
+            ],
+        )
+
+    async def try_profile(self, file: Path, address: str) -> AsyncIterator[Sequence[Reading]]:
+        """Read every point once; what a block refuses is halved, and a point that is refused alone has no reading."""
+        profile, unit = _parsed(file), _unit(address)
+        if profile.is_sunspec:
+            raise NotOffered("a SunSpec device is found and read by `scan` and `read`: its models say where its points are")
+        for block in _blocks(profile, frozenset(profile.intervals), {}, self._pace()):
+            async for readings in self._read(unit, block):
+                yield readings
+
+    async def _read(self, unit: int, block: Block) -> AsyncIterator[Sequence[Reading]]:
+        answer = await self._answer(unit, block.read)
+        if isinstance(answer, bytes):
+            yield block.decoder().decode(answer, str(unit), datetime.now(UTC))
+            return
+        if not isinstance(answer, Refused) or answer.code not in HEALABLE:
+            raise DeviceUnreachable(f"unit {unit} does not answer {block.read}: {answer}")
+        bisection = Bisection(block)
+        while (part := bisection.next()) is not None:
+            answer = await self._answer(unit, part.read)
+            if isinstance(answer, bytes):
+                bisection.was_read()
+                yield part.decoder().decode(answer, str(unit), datetime.now(UTC))
+            else:
+                bisection.was_refused()
+
+    async def _answer(self, unit: int, question: Question) -> Answer:
+        if self._wire is None or self._settings is None:
+            raise NotOffered("this needs a bus")
+        patience = Patience(self._settings.timeout.total_seconds(), self._settings.retries + 1)
+        try:
+            return await self._wire.ask(unit, question, patience)
+        except Refused as refusal:
+            return refusal
+        except DeviceUnreachable as error:
+            return Silence(str(error), certain=isinstance(error, NoSuchUnit))
+
+    def _pace(self) -> Pace:
+        if isinstance(self._bus, Line):
+            return Pace.of_line(self._bus.baudrate, self._bus.bits_per_character)
+        if self._bus is None:
+            return Pace.of_line(9600)
+        return Pace() if self._bus.baudrate is None else Pace.of_line(self._bus.baudrate)
+
+
+class _Links:
+    """One link at a time, with settings that change. A port need not take all of them."""
+
+    def __init__(self, link_to: Callable[[Line], Link]) -> None:
+        self.failure: BusUnavailable | None = None
+        """Why the port could not be opened; `None` once it was, with some settings."""
+        self._link_to = link_to
+        self._link: Link | None = None
+        self._tried: Line | None = None
+        self._has_opened = False
+
+    async def with_settings(self, line: Line) -> Link | None:
+        """Return an open link with these settings; `None` when the port does not take them."""
+        if line == self._tried:
+            return self._link
+        self.close()
+        self._tried, link = line, self._link_to(line)
+        try:
+            await link.open()
+        except BusUnavailable as error:
+            self.failure = None if self._has_opened else error
+            return None
+        self._link, self._has_opened, self.failure = link, True, None
+        return link
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._link is not None:
+            self._link.close()
+        self._link = self._tried = None
+
+
+async def _tried(step: Try, link: Link, seconds: float) -> Outcome:
+    if isinstance(step, Listen):
+        return frames_in(await link.listen(LISTEN_SECONDS))
+    try:
+        answer = await link.ask(step.unit, FIRST_REGISTER, Patience(seconds))
+    except Refused as refusal:
+        return str(refusal)
+    except DeviceUnreachable:
+        return None
+    return answer.hex(" ", 2)
+
+
+def _unit(address: str) -> int:
+    with suppress(ValueError):
+        if 0 < int(address) <= 255:
+            return int(address)
+    raise DeviceUnreachable(f"{address!r} is no unit id: it is a number from 1 to {LAST_UNIT}, or 255")
+
+
+def _parsed(file: Path) -> Profile:
+    try:
+        return parse(file.read_text(encoding="utf-8"), file)
+    except ProfileError as error:
+        raise ProfileProblems(str(error)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ProfileProblems(f"{file}: cannot be read: {why}") from error
+
+
+def _layout(profile: Profile) -> Mapping[int, int]:
+    """Return a layout of the profile's SunSpec models as a device might have it: where they are, only a device can tell."""
+    models = sorted({model for point in profile.points for model in point.models})
+    return {model: 40002 + 100 * place for place, model in enumerate(models)}
+
+
+def _blocks(profile: Profile, groups: frozenset[str], models: Mapping[int, int], pace: Pace) -> Sequence[Block]:
+    return plan(profile.place(groups, models), pace, read_through=profile.read_through, max_registers=profile.max_registers)

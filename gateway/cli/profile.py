@@ -1,0 +1,144 @@
+"""`xyte-gateway profile`: which profiles there are, and whether one is right."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from gateway.adapter import CheckedProfile, DeviceUnreachable, NotOffered, ProfileProblems, Reading, Workbench
+from gateway.cli.buses import Entry, With, bugs_told, entries, present_buses
+from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, err, errors_shown, out, print_json
+from gateway.field.plugins import installed, usable
+from gateway.settings import DEFAULT_FILE
+
+profile = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+T = TypeVar("T")
+
+Address = Annotated[str | None, typer.Argument(help="The device to read once, as its bus knows it: a unit id.")]
+
+
+@profile.command(name="list")
+def list_profiles(*, as_json: AsJson = False) -> None:
+    """List the profiles that the installed adapters bring."""
+    with errors_shown(as_json=as_json):
+        known = {name: profiles for name, profiles in _offered(lambda bench: bench.profiles()).items() if profiles}
+    if as_json:
+        print_json([{"adapter": name, **_facts(one)} for name, profiles in known.items() for one in profiles])
+        return
+    table = Table("profile", "device", "family", "points", "commands", "found by", box=None, padding=(0, 2, 0, 0))
+    for profiles in known.values():
+        for one in profiles:
+            found = "a scan" if one.is_found else "its place in the config"
+            table.add_row(*map(escape, (one.name, one.title, one.family, str(one.points), str(one.commands), found)))
+    out.print(table)
+
+
+@profile.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="The profile, a TOML file.")],
+    entry: Entry = None,
+    address: Address = None,
+    config: ConfigFile = DEFAULT_FILE,
+    with_: With = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Check a profile: every mistake with its line, then the blocks it makes and what each costs the bus.
+
+    With an entry, at the speed of its first bus; with an address as well, the device there is read once. Read-only.
+    Exit code 2 if the profile has a mistake, 1 if the device could not be read.
+    """
+    with errors_shown(as_json=as_json):
+        try:
+            checked, readings = asyncio.run(_check(file, entry, address, config, with_))
+        except ProfileProblems as error:
+            raise CommandFailed(str(error), EXIT_WRONG) from error
+    if as_json:
+        print_json({**_checked_facts(checked), "readings": None if readings is None else _values(readings)})
+        return
+    _show(checked)
+    if readings is not None:
+        _show_readings(checked, readings)
+
+
+async def _check(
+    file: Path, entry: str | None, address: str | None, config: Path, with_: list[str] | None
+) -> tuple[CheckedProfile, list[Reading] | None]:
+    if entry is None:
+        return next(iter(_offered(lambda bench: bench.check_profile(file)).values())), None
+    settings = entries(entry, with_, config)[0]
+    buses = await present_buses(settings)
+    if not buses:
+        raise CommandFailed(f"{settings.name} has no bus right now: is it plugged in?")
+    readings: list[Reading] = []
+    bench = type(buses[0]).workbench(buses[0])
+    checked = bench.check_profile(file)
+    if address is None:
+        return checked, None
+    with bugs_told(buses[0]):
+        async with buses[0]:
+            try:
+                async for told in bench.try_profile(file, address):
+                    readings += told
+            except DeviceUnreachable as error:
+                raise CommandFailed(f"{buses[0].bus}: {error}") from error
+    return checked, readings
+
+
+def _offered(ask: Callable[[Workbench], T]) -> dict[str, T]:
+    """Return what the tools of each adapter say, of those that have the tool."""
+    answers: dict[str, T] = {}
+    for name, adapter in usable(installed()).items():
+        try:
+            answers[name] = ask(adapter.workbench())
+        except NotOffered:
+            continue
+    if not answers:
+        raise CommandFailed("no installed adapter has profiles")
+    return answers
+
+
+def _facts(one: Any) -> dict[str, Any]:  # noqa: ANN401 - any frozen noun
+    return {field: getattr(one, field) for field in one.__slots__}
+
+
+def _checked_facts(checked: CheckedProfile) -> dict[str, Any]:
+    return {**_facts(checked), "blocks": [_facts(block) for block in checked.blocks]}
+
+
+def _values(readings: list[Reading]) -> Mapping[str, object]:
+    return {reading.metric.name: reading.value for reading in readings}
+
+
+def _show(checked: CheckedProfile) -> None:
+    out.print(f"[green]{escape(checked.name)} is fine:[/] {escape(checked.title)}", soft_wrap=True)
+    out.print(f"from {checked.source}\n", markup=False, soft_wrap=True, style="dim")
+    table = Table("poll group", "every", "block", "takes", "points", box=None, padding=(0, 2, 0, 0))
+    for group, blocks in groupby(checked.blocks, key=lambda block: block.group):
+        for block in blocks:
+            cells = (group, f"{block.every_seconds:g} s", block.what, f"{1000 * block.seconds:.1f} ms", ", ".join(block.metrics))
+            table.add_row(*map(escape, cells))
+    out.print(table)
+    load = sum(block.seconds / block.every_seconds for block in checked.blocks)
+    out.print(f"\n{len(checked.blocks)} blocks; it needs {load:.3f} s of each 1.000 s of its bus", soft_wrap=True)
+
+
+def _show_readings(checked: CheckedProfile, readings: list[Reading]) -> None:
+    out.print()
+    table = Table("metric", "value", "unit", box=None, padding=(0, 2, 0, 0))
+    for reading in readings:
+        value = "not available" if reading.value is None else str(reading.value)
+        table.add_row(*map(escape, (reading.metric.name, value, reading.metric.unit or "")))
+    out.print(table)
+    read = {reading.metric.name for reading in readings}
+    refused = [metric for block in checked.blocks for metric in block.metrics if metric not in read]
+    if refused:
+        err.print(f"[yellow]The device refuses {len(refused)} points:[/] {escape(', '.join(refused))}")
