@@ -18,6 +18,7 @@ from adapters.modbus.profile import Profile
 from adapters.modbus.readings import Readings
 from adapters.modbus.rollcall import RESERVED_UNIT, Place, RollCall, found
 from adapters.modbus.settings import LAST_UNIT, TCP_ITSELF, ConfiguredDevice, Host, Line, ModbusSettings
+from adapters.modbus.sunspec_models import profile_named
 from adapters.modbus.units import KnownUnits
 from adapters.modbus.wire import Patience, Wire
 from adapters.modbus.workbench import ModbusWorkbench
@@ -267,7 +268,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         self._units.met(unit, verdict.sign_of_life, verdict.models)
 
     def _profile(self, name: str | None) -> Profile | None:
-        return None if name is None else self.settings.library.get(name)
+        return None if name is None else self.settings.library.get(name) or profile_named(name)
 
 
 @dataclass(slots=True)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
 from adapters.modbus.pdu import ADDRESSES, Answer, Read, Refused, Silence, Table
 
 DEFAULT_RANGES = ("input 0-999", "holding 0-999")
 """Where most devices have what they measure."""
 
+SEEDS = (*range(1000, 10_000, 1000), *range(0x1000, 0x10000, 0x100), *range(10_000, 65_000, 10_000))
+"""Where devices begin a range of registers, where it is not at 0. Two are asked for; only if they can be read, the rest is."""
+
 BLOCK = 100
-READS_BOUND = 4000
-"""A dump never asks more often: two ranges of a thousand registers of which none is legal take so many."""
+SEED = 2
+
+READS_BOUND = 5000
+"""A dump never asks more often: two ranges of a thousand registers of which none is legal take 4,000."""
 
 
 class WrongRange(ValueError):
@@ -43,6 +48,8 @@ def dump(where: Sequence[str]) -> Generator[Read, Answer, dict[str, dict[int, in
     """
     ranges = [parse_range(text) for text in where or DEFAULT_RANGES]
     waiting = [Read(table, at, min(BLOCK, end - at)) for table, first, end in ranges for at in range(first, end, BLOCK)][::-1]
+    if not where:
+        waiting = [*_seeds(), *waiting]
     cells: dict[str, dict[int, int]] = {}
     for _ in range(READS_BOUND):
         if not waiting:
@@ -51,7 +58,10 @@ def dump(where: Sequence[str]) -> Generator[Read, Answer, dict[str, dict[int, in
         answer = yield read
         if isinstance(answer, bytes):
             words = {read.address + at // 2: int.from_bytes(answer[at : at + 2]) for at in range(0, len(answer), 2)}
-            cells.setdefault(str(read.table), {}).update(words)
+            known = cells.setdefault(str(read.table), {})
+            known.update(words)
+            if not where and read.address in SEEDS and read.count == SEED:
+                waiting += _around(read, known)
         elif isinstance(answer, Refused | Silence) and read.count > 1:
             half = read.count // 2
             waiting.append(Read(read.table, read.address + half, read.count - half))
@@ -59,6 +69,17 @@ def dump(where: Sequence[str]) -> Generator[Read, Answer, dict[str, dict[int, in
     return cells
 
 
+def _seeds() -> list[Read]:
+    return [Read(table, address, SEED) for table in (Table.HOLDING, Table.INPUT) for address in reversed(SEEDS)]
+
+
+def _around(seed: Read, known: Mapping[int, int]) -> list[Read]:
+    """Return the blocks that begin at a seed that can be read, but for what is known already."""
+    starts = (seed.address + BLOCK, seed.address + SEED)
+    return [Read(seed.table, start, BLOCK) for start in starts if start not in known and start + BLOCK <= ADDRESSES]
+
+
 def reads_at_least(where: Sequence[str]) -> int:
     """Return how many reads a dump of these ranges takes when nothing is refused."""
-    return sum(-(-(end - first) // BLOCK) for _, first, end in (parse_range(text) for text in where or DEFAULT_RANGES))
+    ranges = [parse_range(text) for text in where or DEFAULT_RANGES]
+    return sum(-(-(end - first) // BLOCK) for _, first, end in ranges) + (0 if where else 2 * len(SEEDS))

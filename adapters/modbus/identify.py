@@ -28,6 +28,7 @@ from adapters.modbus.pdu import (
 from adapters.modbus.points import Encoding, ValueType
 from adapters.modbus.profile import Match, ObjectOrigin, Origin, Profile, RegisterCondition, RegisterOrigin
 from adapters.modbus.sunspec import SunSpec, walk
+from adapters.modbus.sunspec_models import profile_for
 from adapters.modbus.values import decode_one
 from gateway.adapter import Confidence, DeviceUnreachable, Value
 
@@ -108,12 +109,13 @@ class Interview:
         self._answers: dict[Question, Answer] = {}
         self._sunspec: SunSpec | None = None
         self._walked = False
+        self._says_its_models = False
 
     def run(self) -> Steps:
         """Yield questions, be sent their answers, return the verdict."""
         if not (yield from self._is_alive()):
             return Verdict(alive=False, evidence=self._evidence())
-        profile = self._configured or (yield from self._fitting_profile())
+        profile = self._configured or (yield from self._fitting_profile()) or self._profile_from_models()
         if profile is not None and profile.is_sunspec:
             yield from self._walk()
         return (yield from self._verdict(profile))
@@ -223,7 +225,15 @@ class Interview:
             signature=self._signature(profile, serial_number, mac),
         )
 
+    def _profile_from_models(self) -> Profile | None:
+        """Return what the device's own SunSpec models make a profile; `None` for a device without any that measures."""
+        profile = profile_for(self._sunspec.models) if self._sunspec is not None else None
+        self._says_its_models = profile is not None
+        return profile
+
     def _confidence(self) -> Confidence:
+        if self._says_its_models:
+            return Confidence.CERTAIN
         if self._matched is None:
             return Confidence.POSSIBLE
         says_so = self._matched.identification or self._matched.server_id or self._matched.sunspec

@@ -33,6 +33,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 
 from adapters.modbus.library import OURS, load
 from adapters.modbus.profile import Profile
+from adapters.modbus.sunspec_models import profile_named
 from gateway.adapter import AdapterSettings, Seconds
 
 MODBUS_PORT = 502
@@ -201,7 +202,7 @@ class ModbusSettings(AdapterSettings):
     def _knows_its_devices(self) -> Self:
         self._library.update(load([OURS, *self.profiles]))
         for device in self.devices:
-            if device.profile not in self._library:
+            if device.profile not in self._library and profile_named(device.profile) is None:
                 raise ValueError(_unknown("profile", device.profile, self._library))
             if device.bus and device.bus not in self.labels:
                 raise ValueError(_unknown("bus", device.bus, self.labels))

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar, cast
 
+from adapters.modbus.drafts import draft
 from adapters.modbus.dump import WrongRange, dump, reads_at_least
 from adapters.modbus.healing import HEALABLE, Bisection
 from adapters.modbus.library import OURS, ProfileError, load, parse
@@ -24,8 +25,10 @@ from gateway.adapter import (
     BusUnavailable,
     CheckedProfile,
     DeviceUnreachable,
+    Draft,
     Dump,
     Explanation,
+    Found,
     KnownProfile,
     LineSettings,
     NotOffered,
@@ -47,7 +50,9 @@ ASK_SECONDS = 0.1
 THOROUGH_SECONDS = 0.4
 
 SILENCES_BOUND = 10
-"""A device that was silent so often in a row is not asked any more."""
+"""A device that was silent so often in a row is not asked any more: what was read until then is all there is."""
+
+GIVEN_UP = Silence("not asked: it was silent too often")
 
 
 class ModbusWorkbench(Workbench):
@@ -120,6 +125,16 @@ class ModbusWorkbench(Workbench):
     def explain(self, seen: Sequence[tuple[Dump, Decimal]], *, tolerance: float) -> Sequence[Explanation]:
         """Rank the ways to read the dumps that give what was shown."""
         return explain(seen, tolerance=tolerance)
+
+    async def draft(self, found: Found) -> AsyncIterator[Progress | Draft]:
+        """Dump the device's registers and make a draft of them."""
+        async for step in self.take_dump(found.address):
+            if not isinstance(step, Dump):
+                yield step
+            elif not step.cells:
+                raise DeviceUnreachable(f"unit {found.address} lets no register be read: there is nothing to draft")
+            else:
+                yield draft(found, step)
 
     def profiles(self) -> Sequence[KnownProfile]:
         """Return our profiles and those of the entry."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.adapter import Adapter, Found, LineSettings, NotOffered, Progress
+from gateway.adapter import Adapter, DeviceUnreachable, Draft, Found, LineSettings, NotOffered, Progress
 from gateway.cli.buses import Entry, With, bugs_told, entries, present_buses
 from gateway.cli.common import EXIT_FAILED, AsJson, CommandFailed, ConfigFile, err, errors_shown, load_config, out, print_json
 from gateway.cli.progress import progress_shown
@@ -30,6 +31,9 @@ def scan(
         bool, typer.Option("--detect-line", help="Find out the speed and parity of serial lines instead of what is on them.")
     ] = False,
     thorough: Annotated[bool, typer.Option("--thorough", help="With --detect-line: ask all unit ids, and wait longer.")] = False,
+    drafts: Annotated[
+        Path | None, typer.Option("--drafts", metavar="FOLDER", help="Write a draft profile of each device that no profile fits.")
+    ] = None,
     evidence: Annotated[bool, typer.Option("--evidence", help="Also show what was asked and what was answered.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -51,7 +55,7 @@ def scan(
                 for adapter in await present_buses(settings):
                     with progress_shown(adapter.bus) as tell:
                         try:
-                            met = await _scan(adapter, tell)
+                            met = await _scan(adapter, tell, drafts)
                         except (BusUnavailable, CommandFailed) as error:
                             problems.append({"adapter": settings.name, "bus": adapter.bus, "problem": str(error)})
                             continue
@@ -125,7 +129,7 @@ def _show_line(bus: str, settings: LineSettings | None, problem: str | None) -> 
     out.print(f"\nFor the config:\n\n    lines = [{settings.toml}]\n", markup=False, soft_wrap=True)
 
 
-async def _scan(adapter: Adapter[Any], tell: Callable[[Progress | Found], None]) -> list[Found]:
+async def _scan(adapter: Adapter[Any], tell: Callable[[Progress | Found], None], drafts: Path | None) -> list[Found]:
     met: list[Found] = []
     with bugs_told(adapter):
         async with adapter, closed_after(adapter.discover()) as discovery:
@@ -133,7 +137,36 @@ async def _scan(adapter: Adapter[Any], tell: Callable[[Progress | Found], None])
                 tell(one)
                 if isinstance(one, Found):
                     met.append(one)
+        async with adapter if drafts is not None else nullcontext():
+            for one in met if drafts is not None else ():
+                if one.profile is None:
+                    await _write_draft(adapter, one, drafts or Path(), tell)
     return met
+
+
+async def _write_draft(adapter: Adapter[Any], found: Found, folder: Path, tell: Callable[[Progress | Found], None]) -> None:
+    try:
+        async with closed_after(type(adapter).workbench(adapter).draft(found)) as steps:
+            async for step in steps:
+                if isinstance(step, Draft):
+                    _write(folder / step.file_name, step.text)
+                else:
+                    tell(step)
+    except (NotOffered, DeviceUnreachable) as error:
+        err.print(f"[yellow]no draft of {escape(found.name)}:[/] {escape(str(error))}")
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("x", encoding="utf-8") as target:
+            target.write(text)
+    except FileExistsError:
+        err.print(f"[yellow]{escape(str(file))} is there already and is left as it is[/]")
+    except OSError as error:
+        raise CommandFailed(f"{file} cannot be written: {error.strerror}") from error
+    else:
+        err.print(f"[green]{escape(str(file))}[/] is a draft to be finished")
 
 
 def _admission(config: Path) -> tuple[Policy, dict[str, str]]:
