@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from pathlib import Path
@@ -19,21 +18,6 @@ pytestmark = pytest.mark.enable_socket
 COMMAND = Path(sys.executable).with_name("xyte-gateway")
 KEY = "0f0e0d0c-1111-4222-8333-444455556666"
 MODEL = "c2d1e0ff-0a0b-4c0d-8e0f-112233445566"
-
-
-@pytest.fixture
-def type_in(tmp_path):
-    """Run `xyte-gateway` with these arguments in an empty folder; returns exit code, output, errors."""
-
-    async def run(*arguments, **environment):
-        process = await asyncio.create_subprocess_exec(
-            COMMAND, *arguments, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **environment},
-        )  # fmt: skip
-        out, err = await asyncio.wait_for(process.communicate(), 60)
-        return process.returncode, out.decode(), err.decode()
-
-    return run
 
 
 @pytest.fixture
