@@ -28,14 +28,21 @@ class Steps(Generic[PayerT]):
         self._under_way: dict[asyncio.Task[object] | None, tuple[str, float]] = {}
 
     async def take(self, what: str, step: Awaitable[T], payer: PayerT) -> T:
-        """Await one step; `what` names it to a person if it hangs."""
+        """Await one step; `what` names it to a person if it hangs.
+
+        A cancellation that the step has swallowed is raised after it: `asyncio.wait_for` of Python 3.11 swallows one that comes
+        together with its answer, and libraries use it.
+        """
         worker, begun = asyncio.current_task(), loop_time()
         self._under_way[worker] = (what, begun)
         try:
-            return await step
+            outcome = await step
         finally:
             del self._under_way[worker]
             self._paid(payer, loop_time() - begun)
+        if worker is not None and worker.cancelling():
+            raise asyncio.CancelledError
+        return outcome
 
     async def watch(self) -> None:
         """Raise `BusUnavailable` when a step hangs. One timer serves them all: one each would cost more than many a step."""

@@ -277,7 +277,7 @@ async def test_a_device_is_admitted_and_ignored_from_the_command_line(type_in, c
     await until(lambda: len(children_of(cloud)) == 1)
     process.send_signal(signal.SIGINT)
     log = (await process.stderr.read()).decode()
-    assert await process.wait() == 0
+    assert await process.wait() == 0, log
     assert all(json.loads(line)["message"] for line in log.splitlines())
 
 

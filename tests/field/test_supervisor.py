@@ -1,5 +1,6 @@
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -266,6 +267,39 @@ async def test_a_hanging_step_is_given_up(field, monkeypatch):
     supervisor = field.serve(SyntheticBus([device(1)]), Hanging)
     await field.until(lambda: supervisor.problem is not None)
     assert "reading did not come back" in supervisor.problem
+
+
+@pytest.mark.parametrize("step", ["read", "discover", "identify"])
+async def test_an_adapter_that_swallows_a_cancellation_does_not_keep_the_gateway_from_stopping(field, step):
+    class Swallowing(SyntheticAdapter):
+        async def swallow(self, where):
+            if where == step:
+                with suppress(asyncio.CancelledError):
+                    self.is_in_it = True
+                    await asyncio.sleep(60)
+
+        async def read(self, child, due):
+            await self.swallow("read")
+            async for readings in super().read(child, due):
+                yield readings
+
+        async def discover(self):
+            async for one in super().discover():
+                yield one
+            await self.swallow("discover")
+            yield Progress(1, 1, "")
+
+        async def identify(self, address):
+            await self.swallow("identify")
+            return await super().identify(address)
+
+    bus = SyntheticBus([device(1)])
+    await field.reception.meet("entry", "bus", found_of(bus.devices["a1"]))
+    supervisor = field.serve(bus, Swallowing)
+    await field.until(lambda: getattr(supervisor.adapter, "is_in_it", False))
+    field.tasks[0].cancel()
+    done, _ = await asyncio.wait(field.tasks, timeout=5)
+    assert done
 
 
 async def test_a_discovery_leaves_a_busy_bus_to_its_children(field):
