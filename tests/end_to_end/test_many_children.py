@@ -65,13 +65,14 @@ async def test_fifty_kills_register_no_child_twice(emulator, tmp_path, until):
     progress = []
     for _ in range(KILLS):
         process_id = await started()
-        await asyncio.sleep(chance.uniform(0.02, 0.4))
+        await asyncio.sleep(chance.uniform(0.02, 0.25))
         os.kill(process_id, signal.SIGKILL)
         assert await told() == -signal.SIGKILL
         progress.append(len(children_of(emulator)))
     assert progress == sorted(progress)
     assert 0 < len(set(progress)) < CHILDREN
-    assert progress[-1] > progress[KILLS // 2], "a kill does not send it back to the start"
+    half_way = progress[KILLS // 2]
+    assert progress[-1] > half_way or half_way == CHILDREN, "a kill does not send it back to the start"
     process_id = await started()
     await until(lambda: len(children_of(emulator)) >= CHILDREN, 120)
     await until(lambda: all("power" in child.state for child in children_of(emulator)), 60)
