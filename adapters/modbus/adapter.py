@@ -35,6 +35,9 @@ from gateway.adapter import (
     Workbench,
 )
 
+STRANGER_AFTER = 8
+"""Each so many misses a silent unit is asked more than its sign of life: another device there may answer other things."""
+
 
 class ModbusAdapter(Adapter[ModbusSettings]):
     """One TCP host or one serial line."""
@@ -114,8 +117,9 @@ class ModbusAdapter(Adapter[ModbusSettings]):
             raise DeviceUnreachable(f"{address!r} is no unit id: it is a number from 1 to {LAST_UNIT}, or {TCP_ITSELF}")
         unit = int(address)
         device = self._configured.get(unit)
-        known = self._units.of(unit).sign_of_life
-        openers = None if known is None else (known,)
+        known = self._units.of(unit)
+        is_time_for_more = known.turnaround.misses % STRANGER_AFTER == STRANGER_AFTER - 1
+        openers = None if known.sign_of_life is None or is_time_for_more else (known.sign_of_life,)
         heard: Mapping[str, str] = {}
         async with aclosing(self._interview(unit, self._asker(unit), openers)) as steps:
             async for step in steps:

@@ -43,9 +43,14 @@ class Pace:
         character = bits_per_character / baudrate
         return cls(character, silence_seconds(baudrate, bits_per_character), turnaround_seconds)
 
+    @property
+    def overhead_seconds(self) -> float:
+        """What every read costs, however short."""
+        return _FRAME_BYTES * self.character_seconds + 2 * self.silence_seconds + self.turnaround_seconds
+
     def seconds(self, read: Read) -> float:
         """Return how long this read takes the bus."""
-        return (_FRAME_BYTES + read.payload_bytes) * self.character_seconds + 2 * self.silence_seconds + self.turnaround_seconds
+        return self.overhead_seconds + read.payload_bytes * self.character_seconds
 
 
 def silence_seconds(baudrate: int, bits_per_character: int = 11) -> float:
@@ -141,12 +146,18 @@ class _Table:
         """Yield each block that begins with this point: the place after its last one, and what it costs."""
         start, end = points[first].start, points[first].end
         seam = min((address for table, address in self.seams if table is self.table and address > start), default=ADDRESSES)
-        for last in range(first, len(points)):
+        alone = self.pace.seconds(Read(self.table, start, end - start))
+        yield first + 1, alone
+        for last in range(first + 1, len(points)):
             point = points[last]
             longer = max(end, point.end)
-            seconds = self.pace.seconds(Read(self.table, start, longer - start))
-            is_too_much = longer - start > self.limit or longer > seam or seconds > SLICE_SECONDS
-            if last > first and (is_too_much or point.start - end > self.read_through):
+            if longer - start > self.limit or longer > seam or point.start - end > self.read_through:
+                return
+            seconds = self.pace.overhead_seconds + self.pace.character_seconds * self._payload_bytes(longer - start)
+            if seconds > SLICE_SECONDS:
                 return
             end = longer
             yield last + 1, seconds
+
+    def _payload_bytes(self, count: int) -> int:
+        return (count + 7) // 8 if self.table.holds_bits else 2 * count

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, MutableMapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, MutableMapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from adapters.modbus.healing import Bisection, Knowledge
@@ -20,6 +20,10 @@ log = logging.getLogger("adapters.modbus")
 
 PLANNED_ANEW_AFTER = 1.5
 """A plan is made anew when the unit has become so many times quicker or slower than it was made for."""
+
+
+BLOCKS_BOUND = 1000
+"""So many sets of blocks are kept; they are made anew quickly enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Readings:
         self._memory = memory
         self._plans: dict[tuple[str, str, frozenset[str]], _Plan] = {}
         self._knowledge: dict[str, Knowledge] = {}
+        self._blocks: dict[Hashable, Sequence[Block]] = {}
 
     def transactions(self, child: ChildDevice, profile: Profile, due: frozenset[str]) -> Sequence[Transaction]:
         """Return what to read of this child for these poll groups."""
@@ -71,14 +76,22 @@ class Readings:
     def blocks(self, profile: Profile, due: frozenset[str], unit: KnownUnit, known: Knowledge | None = None) -> Sequence[Block]:
         """Return the blocks for these poll groups of a unit with this profile."""
         known = known if known is not None else Knowledge()
-        points = [point for point in profile.place(due, unit.models) if point.metric.name not in known.refused]
-        return plan(
-            points,
-            self.pace(unit),
-            read_through=profile.read_through,
-            max_registers=profile.max_registers,
-            seams=known.seams,
-        )
+        turnaround = round(self._turnaround(unit), 3)  # units of one model, about as quick, share their blocks
+        key = (profile.name, due, turnaround, tuple(unit.models.items()), known.refused, known.seams)
+        made = self._blocks.get(key)
+        if made is None:
+            points = [point for point in profile.place(due, unit.models) if point.metric.name not in known.refused]
+            made = plan(
+                points,
+                replace(self.pace(unit), turnaround_seconds=turnaround),
+                read_through=profile.read_through,
+                max_registers=profile.max_registers,
+                seams=known.seams,
+            )
+            if len(self._blocks) >= BLOCKS_BOUND:
+                self._blocks.clear()
+            self._blocks[key] = made
+        return made
 
     def pace(self, unit: KnownUnit) -> Pace:
         """Return what a transaction with this unit costs."""

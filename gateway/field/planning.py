@@ -17,8 +17,11 @@ log = logging.getLogger(__name__)
 SOON_SECONDS = 1.0
 """The plan is weighed so soon after children came, went or changed."""
 
+SETTLED_SECONDS = 15.0
+"""And once more so much later, when the adapter has learned what its transactions take."""
+
 AGAIN_SECONDS = 600.0
-"""And so often anyhow: the adapter learns what its transactions take."""
+"""And so often from then on."""
 
 
 class Planning:
@@ -31,9 +34,11 @@ class Planning:
         """When it is to be weighed again."""
         self._adapter = adapter
         self._entry = entry
+        self._is_settled = False
 
     def is_outdated(self, now: float) -> None:
         """Note that children came, went or changed."""
+        self._is_settled = False
         self.due_at = min(self.due_at, now + SOON_SECONDS)
 
     def weigh(self, children: Sequence[ChildDevice], now: float) -> None:
@@ -42,7 +47,8 @@ class Planning:
         Raises:
             BusUnavailable: it is too much, and the settings want such a bus not to be read.
         """
-        self.due_at = now + AGAIN_SECONDS
+        self.due_at = now + (AGAIN_SECONDS if self._is_settled else SETTLED_SECONDS)
+        self._is_settled = True
         bus, settings = self._adapter.bus, self._adapter.settings
         try:
             reads = tuple(self._adapter.planned_reads(children))
