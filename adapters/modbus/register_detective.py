@@ -41,6 +41,9 @@ LOW_BYTE_FIRST = -5.0
 ODD_PLACE = -3.0
 """A value of several registers that does not begin where its neighbours would have it."""
 
+MISSED_BITS = 1.0
+"""What it costs to be as far from what was shown as is allowed; half of that costs half."""
+
 CHANCE_BITS = 0.9
 """What a bit of agreement with the display is worth: less than a bit, for registers are no random numbers."""
 
@@ -160,7 +163,8 @@ def _hits(
                 break
             values.append(value)
         else:
-            yield _weighed(way, table, address, tuple(values), cells[0], seen)
+            missed = max(abs(value - float(told)) / _room(told, tolerance) for value, (_, told) in zip(values, seen, strict=True))
+            yield _weighed(way, table, address, tuple(values), cells[0], seen, missed)
 
 
 def _value(way: _Way, cells: Mapping[int, int], address: int) -> float | None:
@@ -192,9 +196,10 @@ def _weighed(
     values: tuple[float, ...],
     cells: Mapping[int, int],
     seen: Sequence[tuple[Dump, Decimal]],
+    missed: float,
 ) -> _Candidate:
     why = []
-    score = way.prior
+    score = way.prior - MISSED_BITS * missed
     told = {str(shown): shown for _, shown in seen}
     bits = sum(_surprise(way, float(shown), _room(shown, 0.0)) for shown in told.values())
     score += CHANCE_BITS * bits
