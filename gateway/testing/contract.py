@@ -93,6 +93,20 @@ class AdapterContract:
                 await asyncio.gather(cut_off, return_exceptions=True)
                 await self._check_readings(adapter, child, due)
 
+    async def test_a_plan_tells_only_of_reads_that_will_be_made(self, adapter: Adapter[Any]) -> None:
+        async with adapter:
+            known = await children(adapter)
+        groups = {child.address: adapter.poll_groups(child) for child in known}
+        for read in adapter.planned_reads(known):
+            assert read.seconds >= 0
+            assert read.transactions > 0
+            assert read.address not in groups or groups[read.address][read.group] == read.every
+
+    async def test_remarks_are_sentences_for_a_person(self, adapter: Adapter[Any]) -> None:
+        async with adapter:
+            for child in await children(adapter):
+                assert all(isinstance(remark, str) and remark for remark in adapter.remarks(child))
+
     async def test_an_unknown_command_is_refused_with_a_reason(self, adapter: Adapter[Any]) -> None:
         async with adapter:
             child = (await children(adapter))[0]
