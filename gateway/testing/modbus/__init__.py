@@ -8,6 +8,7 @@ from __future__ import annotations
 from gateway.testing.modbus.framing import Frame, Mbap, NotModbus, Rtu, crc16
 from gateway.testing.modbus.identification import Conformity, Identification, ServerId
 from gateway.testing.modbus.line import Exchange, ScriptedUnit, Violation, VirtualLine
+from gateway.testing.modbus.pty import on_a_pty
 from gateway.testing.modbus.refusal import ExceptionCode, Refusal
 from gateway.testing.modbus.rtu import ModbusRtuBus
 from gateway.testing.modbus.signals import Constant, Counter, Encoding, Signal, SignalValue, Sine, Steps, Table, Wave, WordOrder
@@ -47,4 +48,5 @@ __all__ = [
     "Wave",
     "WordOrder",
     "crc16",
+    "on_a_pty",
 ]
