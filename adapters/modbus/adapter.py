@@ -196,6 +196,8 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         order, unit = order_for(profile, command), int(child.address)
         try:
             await self.ask(unit, order.write, Patience(self._timeout))
+            if order.check is None:
+                return f"{child.name} took {command.name}"
             shown = order.shown_by(cast("bytes", await self.ask(unit, order.check)))
         except Refused as refusal:
             raise CommandRejected(f"{child.name} refuses it: {refusal}") from refusal

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from math import isclose
 
 from adapters.modbus.pdu import Read, Table, Write
-from adapters.modbus.points import PlacedPoint
+from adapters.modbus.points import FLOATS, PlacedPoint
 from adapters.modbus.profile import CommandRule, Profile
 from adapters.modbus.values import decode_one, encode_one
 from gateway.adapter import Command, CommandRejected, Value
+
+FLOAT_ROOM = 1e-6
+"""A float32 holds between six and seven digits: by such a share of itself a number may differ after it was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,8 @@ class Order:
     """What is written, and what reads back when it was obeyed."""
 
     write: Write
-    check: Read
+    check: Read | None
+    """What to read afterwards; `None` where the register does not keep what was written."""
     point: PlacedPoint
     value: Value
 
@@ -29,9 +33,12 @@ class Order:
 
     def is_obeyed(self, shown: Value) -> bool:
         """Whether what was read back is what was written, as far as the registers can hold it."""
-        if isinstance(shown, int | float) and isinstance(self.value, int | float):
-            return isclose(shown, self.value, rel_tol=1e-6, abs_tol=abs(self.point.encoding.scale) / 2 + 1e-9)
-        return shown == self.value
+        if not isinstance(shown, int | float) or not isinstance(self.value, int | float):
+            return shown == self.value
+        encoding = self.point.encoding
+        if encoding.type in FLOATS:
+            return isclose(shown, self.value, rel_tol=FLOAT_ROOM, abs_tol=FLOAT_ROOM * abs(encoding.offset))
+        return isclose(shown, self.value, rel_tol=0, abs_tol=abs(encoding.scale) / 2 * (1 + FLOAT_ROOM))
 
 
 def order_for(profile: Profile, command: Command) -> Order:
@@ -56,7 +63,8 @@ def order_for(profile: Profile, command: Command) -> Order:
         words = (int(bool(value)),) if point.table is Table.COIL else encode_one(point.encoding, value)
     except ValueError as error:
         raise CommandRejected(f"{command.name}: {error}") from error
-    return Order(Write(point.table, point.address, words), Read(point.table, point.address, point.encoding.words), point, value)
+    check = Read(point.table, point.address, point.encoding.words) if rule.read_back else None
+    return Order(Write(point.table, point.address, words), check, point, value)
 
 
 def _value(rule: CommandRule, command: Command) -> Value:

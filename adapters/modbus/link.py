@@ -7,7 +7,8 @@ pymodbus frames and unframes; time, retries, reconnecting and the judgement of a
   such an answer like any other.
 - On RTU it keeps no silence between frames; ours lasts 3.5 characters from the last one on the line, whoever sent it.
 - On RTU an answer does not say what it answers: the late answer to an abandoned request would be taken for the answer to the next
-  one of the same size. Such a question is held back until no answer can be late any more.
+  one. Such a question is held back until the late answer was seen or cannot come any more (`owed.py`).
+- Of what came on RTU it takes the first frame and throws away all that came with it, late answer or not.
 - It dumps its last 20 frames into the log at each error.
 """
 
@@ -17,7 +18,8 @@ import asyncio
 import logging
 import termios
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias, overload
 
@@ -41,6 +43,7 @@ from pymodbus.pdu.register_message import (
     WriteSingleRegisterRequest,
 )
 
+from adapters.modbus.owed import REFUSAL, Debt, Owed, fits
 from adapters.modbus.pdu import (
     ABSENCES,
     EXCEPTION_NAMES,
@@ -75,6 +78,8 @@ READ_REQUEST_BYTES = 8
 ANSWER_OVERHEAD_BYTES = 5
 """What an RTU answer has beside its payload: unit id, function, length, checksum."""
 
+CHECKSUM_BYTES = 2
+
 LONGEST_FRAME_BYTES = 256
 
 OVERHEARD_BYTES = 4096
@@ -88,24 +93,11 @@ DELIVERY_SECONDS = 0.03
 
 _Client: TypeAlias = AsyncModbusTcpClient | AsyncModbusSerialClient
 
+_Decoded: TypeAlias = tuple[int, int, int, bytes]
+"""What pymodbus makes of what came: characters used up, unit, transaction, and the frame from its function code on, if any."""
+
 Dial: TypeAlias = Callable[[Callable[[], Any]], Coroutine[Any, Any, tuple[asyncio.Transport, Any]]]
 """Opens a transport as `loop.create_connection` does, for a bus that is no real port or host."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Doubt:
-    """A question that was given up on, and whose answer may still come."""
-
-    question: Question
-    until: float
-
-    def confuses(self, question: Question) -> bool:
-        """Whether its late answer would look like one to this question."""
-        if question == self.question or type(question) is not type(self.question):
-            return False
-        if isinstance(question, Read) and isinstance(self.question, Read):
-            return (question.table, question.payload_bytes) == (self.question.table, self.question.payload_bytes)
-        return True
 
 
 class Link:
@@ -123,7 +115,9 @@ class Link:
         self._asked_unit = 0
         self._limit: asyncio.Timeout | None = None
         self._sent = self._begun = self._heard = self._overheard = b""
-        self._doubts: dict[int, _Doubt] = {}
+        self._has_begun = self._is_unechoed = False
+        self._owed = Owed()
+        self._late_came = asyncio.Event()
         self.answer_seconds: float | None = None
         self.echoes = False
         _silence_pymodbus()
@@ -211,7 +205,7 @@ class Link:
             answer = await self._transact(unit, write, replace(patience, tries=1))
         except DeviceUnreachable as error:
             raise DeviceUnreachable(f"{error}; whether it obeyed is not known") from error
-        if answer.payload != _confirmation(write):
+        if answer.payload != write.confirmation:
             raise DeviceUnreachable(f"unit {unit} confirmed {write} as something else; whether it obeyed is not known")
 
     async def _transact(self, unit: int, question: Question, patience: Patience) -> _Answer:
@@ -236,42 +230,88 @@ class Link:
 
     async def _exchange(self, request: ModbusPDU, unit: int, question: Question, patience: Patience) -> ModbusPDU:
         client = await self._connected()
-        loop = asyncio.get_running_loop()
         await self._wait_for_silence(unit, question)
-        self._begun = self._heard = b""
-        self._asking, self._asked_unit, self.answer_seconds = question, unit, None
-        sent_at = loop.time() + self._character * _request_bytes(question)
-        seen_at = sent_at + self._silence + self._character * min(_longest_answer(question), BUNDLE_BYTES)
+        debt, give_up_at = self._begin(unit, question, patience)
+        client.ctx.sent_buffer = b""  # an echo that did not come is not waited for: an answer would be taken for it
         try:
-            async with asyncio.timeout_at(seen_at + patience.timeout_seconds) as self._limit:
+            async with asyncio.timeout_at(give_up_at) as self._limit:
                 response: ModbusPDU = await client.execute(no_response_expected=False, request=request)
-            answered = loop.time() - sent_at - self._silence - self._character * len(self._heard)
-            self.answer_seconds = max(answered, 0.0)
-        except (TimeoutError, asyncio.CancelledError):
-            if self._is_rtu:
-                late = max(patience.late_seconds, patience.timeout_seconds)
-                self._doubts[unit] = _Doubt(question, sent_at + late + self._character * LONGEST_FRAME_BYTES)
+        except ConnectionException:
+            self._owed.forgive(unit, debt)
             raise
-        else:
-            return response
         finally:
             self._asking = self._limit = None
+        if self._is_unechoed and not isinstance(question, Write):
+            self._hears_itself(client.ctx, echoes=False)
+        if not self._is_rtu:
+            self.answer_seconds = asyncio.get_running_loop().time() - debt.since
+        return response
+
+    def _begin(self, unit: int, question: Question, patience: Patience) -> tuple[Debt, float]:
+        """Note what is asked now; return what the unit owes by it, and when it is given up on unless its answer has begun."""
+        self._begun = self._heard = b""
+        self._has_begun = self._is_unechoed = False
+        self._asking, self._asked_unit, self.answer_seconds = question, unit, None
+        sent_at = asyncio.get_running_loop().time() + self._character * _request_bytes(question)
+        late_seconds = max(patience.late_seconds, patience.timeout_seconds) + self._character * LONGEST_FRAME_BYTES
+        debt = Debt(question, sent_at, sent_at + late_seconds)
+        if self._is_rtu:
+            self._owed.asked(unit, debt)
+        seen_at = sent_at + self._silence + self._character * min(_longest_answer(question), BUNDLE_BYTES)
+        return debt, seen_at + patience.timeout_seconds
 
     async def _wait_for_silence(self, unit: int, question: Question) -> None:
         """Keep the silence between two frames, and away from an answer that may still come and would be taken for this one's."""
         loop = asyncio.get_running_loop()
         while self._is_rtu:
-            doubt = self._doubts.get(unit)
-            if doubt is not None and doubt.until <= loop.time():
-                del self._doubts[unit]
-                doubt = None
-            held_until = doubt.until if doubt is not None and doubt.confuses(question) else 0.0
-            if (wait := max(self._quiet_at, held_until) - loop.time()) <= 0:
+            now = loop.time()
+            held_until = self._owed.held_until(unit, question, now)
+            if max(self._quiet_at, held_until) <= now:
                 return
-            await asyncio.sleep(wait)
+            if held_until <= self._quiet_at:
+                await asyncio.sleep(self._quiet_at - now)
+                continue
+            self._late_came.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(held_until):
+                    await self._late_came.wait()
+
+    def _sifted(self, decode: Callable[[bytes], _Decoded]) -> Callable[[bytes], _Decoded]:
+        """Return `decode`, which finds the first RTU frame, as one that finds the awaited frame, whatever came with it."""
+
+        def sift(data: bytes) -> _Decoded:
+            awaited: _Decoded | None = None
+            at = 0
+            while True:
+                used, unit, transaction, pdu = decode(data[at:])
+                if not pdu:
+                    return (at + used, unit, transaction, pdu) if awaited is None else (at + used, *awaited[1:])
+                at = data.index(bytes([unit]) + pdu, at) + 1 + len(pdu) + CHECKSUM_BYTES
+                if awaited is None and self._is_awaited(unit, pdu):
+                    awaited = (at, unit, transaction, pdu)
+                elif self._owed.came(unit, pdu, began=self._ready_at(pdu)):
+                    self._late_came.set()
+
+        return sift
+
+    def _is_awaited(self, unit: int, pdu: bytes) -> bool:
+        """Take in a frame and return whether it answers what is being asked, rightly or, where nothing else is owed, wrongly."""
+        question = self._asking
+        if question is None or unit != self._asked_unit or not (fits(question, pdu) or self._owed.only(unit, question)):
+            self._has_begun = False  # a frame of somebody else: the answer has not begun
+            return False
+        seconds = self._owed.answered(unit, question, began=self._ready_at(pdu), with_value=not pdu[0] & REFUSAL)
+        self.answer_seconds = max(seconds, 0.0)
+        self._asking = None  # a second frame at once answers nothing any more
+        return True
+
+    def _ready_at(self, pdu: bytes) -> float:
+        """Return when a unit was ready to send the frame that has come just now."""
+        characters = 1 + len(pdu) + CHECKSUM_BYTES
+        return asyncio.get_running_loop().time() - characters * self._character - self._silence
 
     def _without_echo(self, context: Any, take: Callable[[bytes], None]) -> Callable[[bytes], None]:  # noqa: ANN401 - pymodbus's
-        """Return `take`, which also notices a line that hears its own requests, and lets pymodbus skip them from then on.
+        """Return `take`, which also notices whether the line hears its own requests, and lets pymodbus skip them while it does.
 
         An answer to a read never equals its request. One to a write may, so a write tells nothing.
         """
@@ -279,17 +319,23 @@ class Link:
         def take_in(data: bytes) -> None:
             if self._asking is None:
                 self._overheard = (self._overheard + data)[-OVERHEARD_BYTES:]
+            expected = context.sent_buffer
+            self._is_unechoed |= self.echoes and not (data.startswith(expected) or expected.startswith(data))
             if not self.echoes and self._sent and isinstance(self._asking, Read | ReadIdentification | ReportServerId):
                 self._begun += data[: len(self._sent)]
                 if self._begun.startswith(self._sent):
-                    log.info("%s: the line hears its own requests; they are left out", self.bus.label)
-                    self.echoes = context.comm_params.handle_local_echo = True
+                    self._hears_itself(context, echoes=True)
                     data = self._begun[len(self._sent) :] + data[len(self._sent) :]
                     context.recv_buffer = b""
             if data:
                 take(data)
 
         return take_in
+
+    def _hears_itself(self, context: Any, *, echoes: bool) -> None:  # noqa: ANN401 - pymodbus's
+        told = "hears its own requests; they are left out" if echoes else "does not hear its own requests any more"
+        log.info("%s: the line %s", self.bus.label, told)
+        self.echoes = context.comm_params.handle_local_echo = echoes
 
     async def _connected(self) -> _Client:
         if self._client is None or not self._client.connected:
@@ -325,6 +371,9 @@ class Link:
                 )
         client.ctx.framer.decoder = _Decoder()
         client.ctx.comm_params.handle_local_echo = self.echoes
+        if self._is_rtu:
+            framer: Any = client.ctx.framer
+            framer.decode = self._sifted(framer.decode)
         if isinstance(self.bus, Line):
             context: Any = client.ctx
             context.data_received = self._without_echo(context, context.data_received)
@@ -341,19 +390,18 @@ class Link:
             self._quiet_at = now + len(packet) * self._character + self._silence
             return packet
         self._quiet_at = now + self._silence
-        if not self._heard:
-            self._await_the_rest(now)
         self._heard = packet
-        if self._asking is None or packet[0] != self._asked_unit:
-            self._doubts.pop(packet[0], None)  # the late answer has come
+        if not self._has_begun:
+            self._has_begun = True
+            self._await_the_rest(now)
         return packet
 
     def _await_the_rest(self, now: float) -> None:
-        if self._limit is None or self._asking is None or self._limit.when() is None or self._limit.expired():
+        """Wait on for an answer that has begun, for as long as its characters need."""
+        if self._limit is None or self._asking is None or self._limit.expired():
             return
         rest = self._character * _longest_answer(self._asking) + DELIVERY_SECONDS
-        if self.echoes or now + rest > (self._limit.when() or 0.0):
-            self._limit.reschedule(max(now + rest, self._limit.when() or 0.0))
+        self._limit.reschedule(max(now + rest, self._limit.when() or 0.0))
 
     def _on_connection(self, is_open: bool) -> None:  # noqa: FBT001 - pymodbus calls it so
         """End the wait for an answer when the connection is lost: pymodbus would wait on."""
@@ -482,14 +530,6 @@ def _request(unit: int, question: Question) -> ModbusPDU:
             return WriteSingleRegisterRequest(address=address, registers=[value], dev_id=unit)
         case Write(_, address, values):
             return WriteMultipleRegistersRequest(address=address, registers=list(values), dev_id=unit)
-
-
-def _confirmation(write: Write) -> bytes:
-    """Return what a unit answers that has obeyed (Modbus Application Protocol V1.1b3, sections 6.5, 6.6, 6.11 and 6.12)."""
-    if len(write.values) > 1:
-        return write.address.to_bytes(2) + len(write.values).to_bytes(2)
-    value = write.values[0]
-    return write.address.to_bytes(2) + ((0xFF00 if value else 0) if write.table is Table.COIL else value).to_bytes(2)
 
 
 def _request_bytes(question: Question) -> int:

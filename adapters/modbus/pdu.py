@@ -50,6 +50,9 @@ class Level(IntEnum):
     ONE_OBJECT = 4
 
 
+_READ_FUNCTIONS: Mapping[Table, int] = {Table.COIL: 1, Table.DISCRETE: 2, Table.HOLDING: 3, Table.INPUT: 4}
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """Read neighbouring places of one table (functions 1 to 4)."""
@@ -62,6 +65,11 @@ class Read:
     def __str__(self) -> str:
         last = self.address + self.count - 1
         return f"{self.table} {self.address}" + (f"-{last}" if self.count > 1 else "")
+
+    @property
+    def function(self) -> int:
+        """The function code: 1 to 4."""
+        return _READ_FUNCTIONS[self.table]
 
     @property
     def payload_bytes(self) -> int:
@@ -81,6 +89,11 @@ class ReadIdentification:
     object_id: int = 0
     """Where to begin; the one object that is meant at `Level.ONE_OBJECT`."""
 
+    @property
+    def function(self) -> int:
+        """The function code."""
+        return 43
+
     def __str__(self) -> str:
         return "identification (43/14)" + (f" object {self.object_id}" if self.level is Level.ONE_OBJECT else "")
 
@@ -88,6 +101,11 @@ class ReadIdentification:
 @dataclass(frozen=True, slots=True)
 class ReportServerId:
     """Ask the unit what it is (function 17); what it says is each maker's own invention."""
+
+    @property
+    def function(self) -> int:
+        """The function code."""
+        return 17
 
     def __str__(self) -> str:
         return "server id (17)"
@@ -111,6 +129,20 @@ class Write:
         most = {Table.COIL: MAX_BITS_WRITTEN, Table.HOLDING: MAX_REGISTERS_WRITTEN}.get(self.table, 0)
         if not 1 <= len(self.values) <= most:
             raise ValueError(f"{len(self.values)} values cannot be written to {self.table} at once: at most {most}")
+
+    @property
+    def function(self) -> int:
+        """The function code: 5 or 6 for one value, 15 or 16 for several."""
+        single = 5 if self.table is Table.COIL else 6
+        return single if len(self.values) == 1 else single + 10
+
+    @property
+    def confirmation(self) -> bytes:
+        """What a unit that has obeyed answers after the function code (sections 6.5, 6.6, 6.11 and 6.12)."""
+        if len(self.values) > 1:
+            return self.address.to_bytes(2) + len(self.values).to_bytes(2)
+        value = self.values[0]
+        return self.address.to_bytes(2) + ((0xFF00 if value else 0) if self.table is Table.COIL else value).to_bytes(2)
 
     def __str__(self) -> str:
         return f"a write to {Read(self.table, self.address, len(self.values))}"

@@ -267,6 +267,8 @@ class CommandRule(_Part):
     parameter: str = Field(default="value", min_length=1, description="name of the command's parameter")
     between: tuple[float, float] | None = Field(default=None, description="lowest and highest number, both included")
 
+    read_back: bool = Field(default=True, description="false for a button: a register that does not keep what was written")
+
     def fits(self, point: Point) -> str | None:
         """Return why this point cannot be written by the command; `None` when it can."""
         if point.table not in {Table.COIL, Table.HOLDING} or point.models:

@@ -25,7 +25,9 @@ class Wire(Protocol):
 
     answer_seconds: float | None
     """How long the unit that answered last took: from the end of the request to the end of its answer, less the time that the
-    characters of the answer need on a line. `None` when the last question went unanswered."""
+    characters of the answer need on a line. Where the question was asked more than once and the answer may belong to the first
+    time, from then on: a unit that has become slow is not taken for a quick one. `None` when the last question went
+    unanswered."""
 
     echoes: bool
     """The line hears its own requests, as some RS-485 adapters do."""

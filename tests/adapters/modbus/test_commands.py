@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.modbus import ModbusAdapter
-from adapters.modbus.commands import order_for
+from adapters.modbus.commands import Order, order_for
 from adapters.modbus.identify import Verdict
 from adapters.modbus.library import OURS, load, parse
 from adapters.modbus.link import Link
-from adapters.modbus.pdu import Table, Write
-from adapters.modbus.points import FLOATS, NUMBER_FORMATS, UNSIGNED, Encoding, ValueType, number_words
+from adapters.modbus.pdu import Read, Table, Write
+from adapters.modbus.points import FLOATS, NUMBER_FORMATS, UNSIGNED, Encoding, PlacedPoint, ValueType, number_words
 from adapters.modbus.rollcall import Place, found
 from adapters.modbus.values import decode_one, encode_one
-from gateway.adapter import Command, CommandRejected
+from gateway.adapter import Command, CommandRejected, Metric
 from gateway.testing.clock import simulated
 from gateway.testing.modbus import SimulatedUnit, VirtualLine
 from gateway.testing.modbus import Table as Tables
@@ -96,6 +97,26 @@ def test_what_a_command_does_not_take_is_refused_with_what_it_takes(asked, why):
         order_for(PROFILE, asked)
 
 
+@pytest.mark.parametrize(
+    ("kind", "scale", "written", "shown", "is_obeyed"),
+    [
+        (ValueType.INT16, 0.1, 21.57, 21.6, True),
+        (ValueType.INT16, 0.1, 21.57, 21.5, False),
+        (ValueType.UINT32, 1, 4_000_000_000, 4_000_000_000, True),
+        (ValueType.UINT32, 1, 4_000_000_000, 4_000_000_001, False),
+        (ValueType.FLOAT32, 1, 21.4, struct.unpack("f", struct.pack("f", 21.4))[0], True),
+        (ValueType.FLOAT32, 1, 21.4, 21.0, False),
+        (ValueType.FLOAT32, 1, 0.0, 0.0, True),
+    ],
+)
+def test_what_reads_back_is_what_was_written_as_far_as_the_registers_can_hold_it(kind, scale, written, shown, is_obeyed):
+    encoding = Encoding(type=kind, words=number_words(kind), scale=scale)
+    point = PlacedPoint(metric=Metric("set_point"), table=Table.HOLDING, address=0, encoding=encoding)
+    words = encode_one(encoding, written)
+    order = Order(Write(Table.HOLDING, 0, words), Read(Table.HOLDING, 0, encoding.words), point, written)
+    assert order.is_obeyed(shown) is is_obeyed
+
+
 def run_on_line(asked, *, registers, adapter_of, child_of):
     async def main():
         unit = SimulatedUnit(1, registers=registers)
@@ -130,6 +151,13 @@ def test_a_relay_is_switched_once_and_read_back(settings, admitted):
         run_on_line(
             command("switch_relay_3", on=True), registers={Tables.COILS: {0: 0}}, adapter_of=adapter_of, child_of=child_of
         )
+
+
+def test_a_button_is_pressed_and_not_read_back():
+    rule = PROFILE.commands[2].model_copy(update={"read_back": False})
+    pressed = PROFILE.model_copy(update={"commands": (rule,)})
+    assert order_for(pressed, command("blow")).check is None
+    assert order_for(PROFILE, command("blow")).check is not None
 
 
 def test_no_profile_of_ours_has_a_command_that_cannot_be_given():

@@ -4,35 +4,46 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapters.modbus.link import Link
 from adapters.modbus.pdu import Read, ReadIdentification, Refused, Table, Write
 from adapters.modbus.settings import Line
+from adapters.modbus.timing import Turnaround
 from adapters.modbus.wire import Patience
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 from gateway.testing.clock import simulated
 from gateway.testing.modbus import ExceptionCode, Faults, SimulatedUnit
 from gateway.testing.modbus import Table as Tables
+from gateway.testing.modbus.framing import Frame, Rtu
 from gateway.testing.modbus.line import ScriptedUnit, VirtualLine
 
 WORDS = {Tables.HOLDING_REGISTERS: {address: address for address in range(200)}, Tables.COILS: dict.fromkeys(range(32), 0)}
 HASTY = Patience(0.05, late_seconds=1.0)
 
 
-def on_a_line(test, units=(), *, baudrate=9600, **settings):
-    """Run `test(link, line)` with an open link on a line with these units; the master kept its silence at the end."""
+def on_a_line(test, units=(), *, baudrate=9600, collides=False):
+    """Run `test(link, line)` with an open link on a line with these units; the master kept its silence at the end.
+
+    Where late answers may begin at any moment, it can run into one: then it `collides`.
+    """
 
     async def main():
-        line = VirtualLine(units or [SimulatedUnit(1, registers=WORDS)], baudrate=baudrate, **settings)
+        line = VirtualLine(units or [SimulatedUnit(1, registers=WORDS)], baudrate=baudrate)
         link = Link(Line(port="virtual", baudrate=baudrate), dial=line.dial)
         await link.open()
         try:
             await test(link, line)
         finally:
             link.close()
-        assert not line.violations
+        assert collides or not line.violations
 
     simulated(main())
+
+
+def words(*values):
+    return b"".join(value.to_bytes(2) for value in values)
 
 
 def holding(address, count=1):
@@ -126,6 +137,226 @@ def test_a_late_answer_that_was_seen_holds_nobody_up_any_more():
     on_a_line(test, [unit])
 
 
+def test_a_late_answer_that_is_seen_while_a_question_is_held_lets_it_go_at_once():
+    unit = SimulatedUnit(1, registers=WORDS)
+
+    async def test(link, line):
+        unit.faults = Faults(delay_seconds=0.1)
+        with pytest.raises(DeviceUnreachable):
+            await link.ask(1, holding(0, 4), HASTY)
+        unit.faults = Faults()
+        begun = time()
+        assert await link.ask(1, holding(100, 4), HASTY) == words(100, 101, 102, 103)
+        assert time() - begun < 0.1
+
+    on_a_line(test, [unit])
+
+
+def test_another_unanswered_question_does_not_make_the_first_forgotten():
+    unit = SimulatedUnit(1, registers=WORDS)
+
+    async def test(link, line):
+        for question, delay in ((holding(0, 4), 0.9), (Read(Table.INPUT, 0, 4), 0.9)):
+            unit.faults = Faults(delay_seconds=delay)
+            with pytest.raises(DeviceUnreachable):
+                await link.ask(1, question, HASTY)
+        unit.faults = Faults(delay_seconds=0.8)
+        assert await link.ask(1, holding(100, 4), Patience(0.9)) == words(100, 101, 102, 103)
+
+    on_a_line(test, [unit])
+
+
+@pytest.mark.parametrize("tries", [2, 3, 4])
+def test_each_answer_to_a_question_that_was_repeated_is_reckoned_with(tries):
+    unit = SimulatedUnit(1, registers=WORDS)
+
+    async def test(link, line):
+        unit.faults = Faults(delay_seconds=0.6)
+        with pytest.raises(DeviceUnreachable):
+            await link.ask(1, holding(0, 4), Patience(0.05, tries=tries, late_seconds=1.0))
+        await asyncio.sleep(0.64 - time())
+        assert line.exchanges[0].ended_at < time(), "the first late answer has come, the others have not"
+        unit.faults = Faults(delay_seconds=0.4)
+        assert await link.ask(1, holding(100, 4), Patience(0.9)) == words(100, 101, 102, 103)
+
+    on_a_line(test, [unit])
+
+
+def test_a_late_answer_of_another_size_is_left_out_and_the_true_one_awaited():
+    unit = SimulatedUnit(1, registers=WORDS)
+
+    async def test(link, line):
+        assert await link.ask(1, holding(0, 4), Patience(1)) == words(0, 1, 2, 3)
+        unit.faults = Faults(delay_seconds=0.1)
+        assert await link.ask(1, holding(0, 4), Patience(0.05, tries=2, late_seconds=1.0)) == words(0, 1, 2, 3)
+        unit.faults = Faults(delay_seconds=0.3)
+        assert await link.ask(1, holding(50, 5), Patience(0.9)) == words(50, 51, 52, 53, 54)
+
+    on_a_line(test, [unit])
+
+
+def test_a_late_refusal_is_never_taken_for_the_refusal_of_another_question():
+    unit = SimulatedUnit(1, registers=WORDS)
+
+    async def test(link, line):
+        unit.faults = Faults(delay_seconds=0.3)
+        with pytest.raises(DeviceUnreachable):
+            await link.ask(1, holding(60000, 4), HASTY)
+        assert await link.ask(1, holding(50, 5), Patience(0.9)) == words(50, 51, 52, 53, 54)
+
+    on_a_line(test, [unit])
+
+
+def test_noise_that_begins_like_a_late_answer_is_not_taken_for_it():
+    unit = SimulatedUnit(1, registers=WORDS)
+
+    async def test(link, line):
+        unit.faults = Faults(delay_seconds=0.9)
+        with pytest.raises(DeviceUnreachable):
+            await link.ask(1, holding(0, 4), HASTY)
+        line.chat(b"\1\x03\x08\0")
+        await asyncio.sleep(0.05)
+        unit.faults = Faults(delay_seconds=0.8)
+        assert await link.ask(1, holding(100, 4), Patience(0.9)) == words(100, 101, 102, 103)
+
+    on_a_line(test, [unit])
+
+
+@pytest.mark.parametrize("pieces", [16, 62, 255])
+def test_a_late_answer_that_is_handed_over_together_with_the_awaited_one_costs_neither(pieces):
+    unit = SimulatedUnit(1, registers=WORDS)
+
+    async def test(link, line):
+        line.in_pieces_of = pieces
+        late = Rtu().bytes_of(Frame(1, b"\x03\x02\x00\x05"))
+        true = Rtu().bytes_of(Frame(1, b"\x03\x04\x00\x07\x00\x08"))
+        unit.faults = Faults(silent=True)
+        with pytest.raises(DeviceUnreachable):
+            await link.ask(1, holding(5), HASTY)
+        asking = asyncio.create_task(link.ask(1, holding(5), HASTY))
+        await asyncio.sleep(0.02)
+        line.chat(late)
+        assert await asking == words(5)
+        asking = asyncio.create_task(link.ask(1, holding(7, 2), HASTY))
+        await asyncio.sleep(0.02)
+        line.chat(late + true)
+        assert await asking == words(7, 8)
+
+    on_a_line(test, [unit])
+
+
+def test_an_answer_that_is_said_twice_at_once_costs_nothing(caplog):
+    async def main():
+        answer = Rtu().bytes_of(Frame(1, b"\x03\x02\x00\x05"))
+        line = VirtualLine()
+
+        async def dial(factory):
+            transport, protocol = await line.dial(factory)
+
+            def answer_twice(_request):
+                for _ in range(2):
+                    asyncio.get_running_loop().call_soon(protocol.data_received, answer)
+
+            transport.write = answer_twice
+            return transport, protocol
+
+        link = Link(Line(port="virtual", baudrate=9600), dial=dial)
+        for _ in range(3):
+            assert await link.ask(1, holding(5), HASTY) == b"\0\5"
+        link.close()
+
+    simulated(main())
+    assert not caplog.records, "an error in a callback of the loop costs a real port"
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([1, 1, 1, 2]),
+        st.builds(Read, st.sampled_from([Table.HOLDING, Table.INPUT]), st.sampled_from([0, 10, 97]), st.sampled_from([2, 4])),
+        st.sampled_from([0.0, 0.06, 0.2, 0.5, 0.9]),  # how late the units answer
+        st.sampled_from([0.05, 0.1, 0.9]),  # how long they are waited for
+        st.integers(1, 3),  # tries
+        st.sampled_from([0.0, 0.0, 0.1, 0.4]),  # pause afterwards
+    ),
+    min_size=5,
+    max_size=30,
+)
+
+
+@settings(deadline=None)
+@given(steps=STEPS, baudrate=st.sampled_from([9600, 19200, 115200]), pieces=st.sampled_from([1, 16, 255]), echoes=st.booleans())
+def test_however_late_units_answer_no_value_and_no_refusal_is_that_of_another_question(steps, baudrate, pieces, echoes):
+    units = {number: _telling_unit(number) for number in (1, 2)}
+
+    async def test(link, line):
+        line.in_pieces_of, line.echoes = pieces, echoes
+        for number, question, delay, timeout, tries, pause in steps:
+            for unit in units.values():
+                unit.faults = Faults(delay_seconds=delay)
+            places = range(question.address, question.address + question.count)
+            with suppress(DeviceUnreachable):
+                try:
+                    told = await link.ask(number, question, Patience(timeout, tries, late_seconds=1.0))
+                    assert told == words(*(_told(number, question.table, place) for place in places))
+                except Refused:
+                    assert places[-1] >= 100
+            await asyncio.sleep(pause)
+
+    on_a_line(test, units.values(), baudrate=baudrate, collides=True)
+
+
+def _told(number, table, address):
+    return 0x1000 * (1 + (table is Table.INPUT)) + 0x100 * number + address
+
+
+def _telling_unit(number):
+    tables = {Tables.HOLDING_REGISTERS: Table.HOLDING, Tables.INPUT_REGISTERS: Table.INPUT}
+    return SimulatedUnit(
+        number, registers={theirs: {at: _told(number, ours, at) for at in range(100)} for theirs, ours in tables.items()}
+    )
+
+
+def test_a_lost_answer_neither_slows_a_unit_down_for_long_nor_makes_it_look_slow():
+    unit = SimulatedUnit(1, registers=WORDS, turnaround_seconds=0.005)
+
+    async def test(link, line):
+        learned = Turnaround()
+        for round_ in range(100):
+            unit.faults = Faults(silent=round_ == 50)
+            for question in (holding(0, 4), holding(10, 5)):
+                with suppress(DeviceUnreachable):
+                    await link.ask(1, question, Patience(learned.timeout_seconds(1.0), 1, 1.0))
+                    learned.answered(link.answer_seconds)
+            await asyncio.sleep(0.1)
+        assert learned.mean == pytest.approx(0.005, abs=1e-4)
+        begun = time()
+        await link.ask(1, holding(20, 4), Patience(1.0))
+        assert time() - begun < 0.05, "nothing is owed any more"
+
+    on_a_line(test, [unit])
+
+
+def test_a_unit_that_has_become_slow_is_soon_waited_for_as_long_as_it_needs():
+    unit = SimulatedUnit(1, registers=WORDS, turnaround_seconds=0.005)
+
+    async def test(link, line):
+        learned = Turnaround()
+        for _ in range(20):
+            await link.ask(1, holding(0, 4), Patience(learned.timeout_seconds(1.0), 2, 1.0))
+            learned.answered(link.answer_seconds)
+        unit.turnaround_seconds = 0.09
+        for address in (0, 10, 20):
+            await link.ask(1, holding(address, 4), Patience(learned.timeout_seconds(1.0), 2, 1.0))
+            learned.answered(link.answer_seconds)
+        assert learned.timeout_seconds(1.0) > 0.09
+        asked = len(line.exchanges)
+        for address in (30, 40, 50):
+            await link.ask(1, holding(address, 4), Patience(learned.timeout_seconds(1.0), 2, 1.0))
+        assert len(line.exchanges) == asked + 3, "each is asked once again"
+
+    on_a_line(test, [unit])
+
+
 def test_a_neighbour_is_asked_at_once_and_its_answer_is_its_own():
     late, quick = SimulatedUnit(1, registers=WORDS), SimulatedUnit(2, registers={Tables.HOLDING_REGISTERS: {0: 7}})
 
@@ -150,6 +381,40 @@ def test_a_line_that_hears_itself_is_noticed_and_borne_for_reads_and_writes(piec
         assert await link.ask(1, holding(5), Patience(0.2)) == b"\0\x4d"
         with pytest.raises(DeviceUnreachable):
             await link.ask(9, Write(Table.HOLDING, 5, (1,)), Patience(0.2))
+
+    on_a_line(test)
+
+
+def test_an_adapter_without_echo_in_the_place_of_one_with_it_is_noticed(caplog):
+    caplog.set_level("INFO", "adapters.modbus")
+
+    async def test(link, line):
+        line.echoes = True
+        await link.ask(1, holding(3), Patience(0.2, tries=2))
+        line.unplug()
+        line.echoes = False
+        line.replug()
+        assert await link.ask(1, holding(4), Patience(0.2)) == b"\0\4"
+        assert not link.echoes
+        assert await link.ask(1, Write(Table.HOLDING, 5, (77,)), Patience(0.2)) == b""
+
+    on_a_line(test)
+    assert [record.getMessage() for record in caplog.records] == [
+        "virtual: the line hears its own requests; they are left out",
+        "virtual: the line does not hear its own requests any more",
+    ]
+
+
+def test_an_echo_that_was_lost_makes_no_confirmation_of_the_next_one():
+    async def test(link, line):
+        line.echoes = True
+        await link.ask(1, holding(3), Patience(0.2, tries=2))
+        line.echoes = False
+        with pytest.raises(DeviceUnreachable):
+            await link.ask(9, holding(3), HASTY)
+        line.echoes = True
+        with pytest.raises(DeviceUnreachable, match="whether it obeyed is not known"):
+            await link.ask(9, Write(Table.HOLDING, 5, (1,)), HASTY)
 
     on_a_line(test)
 
