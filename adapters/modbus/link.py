@@ -26,7 +26,6 @@ from typing import Any, TypeAlias, overload
 from pymodbus import FramerType, ModbusException
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException
-from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
 from pymodbus.pdu.bit_message import (
     ReadCoilsRequest,
@@ -43,6 +42,7 @@ from pymodbus.pdu.register_message import (
     WriteSingleRegisterRequest,
 )
 
+from adapters.modbus.frames import CHECKSUM_BYTES, LONGEST_FRAME_BYTES, longest_answer, misheard, request_bytes
 from adapters.modbus.owed import REFUSAL, Debt, Owed, fits
 from adapters.modbus.pdu import (
     ABSENCES,
@@ -71,16 +71,6 @@ NEVER_SECONDS = 86_400.0
 
 PAGES_BOUND = 32
 """A device identification never has so many pages; who still says "more follows" is not listened to."""
-
-READ_REQUEST_BYTES = 8
-"""An RTU frame that asks for places of a table: unit id, function, address, count, checksum."""
-
-ANSWER_OVERHEAD_BYTES = 5
-"""What an RTU answer has beside its payload: unit id, function, length, checksum."""
-
-CHECKSUM_BYTES = 2
-
-LONGEST_FRAME_BYTES = 256
 
 OVERHEARD_BYTES = 4096
 """So much is kept of what others say."""
@@ -252,12 +242,12 @@ class Link:
         self._begun = self._heard = b""
         self._has_begun = self._is_unechoed = False
         self._asking, self._asked_unit, self.answer_seconds = question, unit, None
-        sent_at = asyncio.get_running_loop().time() + self._character * _request_bytes(question)
+        sent_at = asyncio.get_running_loop().time() + self._character * request_bytes(question)
         late_seconds = max(patience.late_seconds, patience.timeout_seconds) + self._character * LONGEST_FRAME_BYTES
         debt = Debt(question, sent_at, sent_at + late_seconds)
         if self._is_rtu:
             self._owed.asked(unit, debt)
-        seen_at = sent_at + self._silence + self._character * min(_longest_answer(question), BUNDLE_BYTES)
+        seen_at = sent_at + self._silence + self._character * min(longest_answer(question), BUNDLE_BYTES)
         return debt, seen_at + patience.timeout_seconds
 
     async def _wait_for_silence(self, unit: int, question: Question) -> None:
@@ -400,7 +390,7 @@ class Link:
         """Wait on for an answer that has begun, for as long as its characters need."""
         if self._limit is None or self._asking is None or self._limit.expired():
             return
-        rest = self._character * _longest_answer(self._asking) + DELIVERY_SECONDS
+        rest = self._character * longest_answer(self._asking) + DELIVERY_SECONDS
         self._limit.reschedule(max(now + rest, self._limit.when() or 0.0))
 
     def _on_connection(self, is_open: bool) -> None:  # noqa: FBT001 - pymodbus calls it so
@@ -532,31 +522,6 @@ def _request(unit: int, question: Question) -> ModbusPDU:
             return WriteMultipleRegistersRequest(address=address, registers=list(values), dev_id=unit)
 
 
-def _request_bytes(question: Question) -> int:
-    """Return how many characters the RTU frame of a question has."""
-    match question:
-        case Read():
-            return READ_REQUEST_BYTES
-        case ReadIdentification():
-            return 7
-        case ReportServerId():
-            return 4
-        case Write(table, _, values):
-            payload = (len(values) + 7) // 8 if table is Table.COIL else 2 * len(values)
-            return 8 if len(values) == 1 else 9 + payload
-
-
-def _longest_answer(question: Question) -> int:
-    """Return how many characters the RTU frame of an answer has at most."""
-    match question:
-        case Read():
-            return ANSWER_OVERHEAD_BYTES + question.payload_bytes
-        case Write():
-            return 8
-        case _:
-            return LONGEST_FRAME_BYTES
-
-
 def _judged(unit: int, question: Question, request: ModbusPDU, response: ModbusPDU) -> _Answer:
     if isinstance(response, ExceptionResponse) and response.function_code == request.function_code | 0x80:
         if response.exception_code in ABSENCES:
@@ -567,54 +532,6 @@ def _judged(unit: int, question: Question, request: ModbusPDU, response: ModbusP
     if response.function_code != request.function_code:
         raise DeviceUnreachable(f"unit {unit} answered function {response.function_code} to function {request.function_code}")
     return response
-
-
-def frames_in(heard: bytes) -> int:
-    """Return how many RTU frames with a right checksum are in what was heard, one after the other or with noise between.
-
-    Only frames of the length that their function asks for count: of all pieces of noise, some have a right checksum.
-    """
-    count = start = 0
-    while start <= len(heard) - FramerRTU.MIN_SIZE:
-        ends = (start + length for length in _frame_lengths(heard[start : start + READ_REQUEST_BYTES]))
-        end = next((end for end in ends if end <= len(heard) and _is_intact(heard[start:end])), None)
-        count, start = (count, start + 1) if end is None else (count + 1, end)
-    return count
-
-
-def _frame_lengths(head: bytes) -> tuple[int, ...]:
-    """Return how long a request and an answer that begin like this are, checksum included."""
-    function = head[1]
-    if function in range(1, 5):
-        return READ_REQUEST_BYTES, ANSWER_OVERHEAD_BYTES + head[2]
-    if function in {5, 6}:
-        return (READ_REQUEST_BYTES,)
-    if function in {15, 16}:
-        return (READ_REQUEST_BYTES, 9 + head[6]) if len(head) > 6 else (READ_REQUEST_BYTES,)
-    return (5,) if function > 0x80 else ()
-
-
-def _is_intact(frame: bytes) -> bool:
-    return bool(FramerRTU.check_CRC(frame[:-2], int.from_bytes(frame[-2:])))
-
-
-def misheard(heard: bytes, unit: int, *, is_rtu: bool) -> str:
-    """Return what was wrong with the last bytes that came before the time was up; empty when there were none."""
-    if not heard:
-        return ""
-    if len(heard) < (FramerRTU.MIN_SIZE if is_rtu else 8):
-        return f"only {len(heard)} bytes of an answer came"
-    answering = heard[0] if is_rtu else heard[6]
-    if not is_rtu and heard[2:4] != b"\0\0":
-        return "something answered that is not Modbus TCP"
-    if answering != unit:
-        return f"unit {answering} answered for unit {unit}"
-    if not is_rtu:
-        missing = 6 + int.from_bytes(heard[4:6]) - len(heard)
-        return f"the answer ended {missing} bytes early" if missing > 0 else "the answer belongs to another request"
-    if FramerRTU.check_CRC(heard[:-2], int.from_bytes(heard[-2:])):
-        return "the answer came, but not in a form that can be read"
-    return f"the answer is damaged or cut short: {len(heard)} bytes with a wrong checksum"
 
 
 _Create: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]

@@ -11,10 +11,11 @@ from typing import TypeVar, cast
 
 from adapters.modbus.drafts import draft
 from adapters.modbus.dump import WrongRange, dump, reads_at_least
+from adapters.modbus.frames import frames_in
 from adapters.modbus.healing import HEALABLE, Bisection
 from adapters.modbus.library import OURS, ProfileError, load, parse
 from adapters.modbus.line_detective import LIKELY_UNITS, Listen, Outcome, Try, detect, tries
-from adapters.modbus.link import Link, frames_in
+from adapters.modbus.link import Link
 from adapters.modbus.pdu import FIRST_REGISTER, Answer, NoSuchUnit, Question, Refused, Silence
 from adapters.modbus.plan import Block, Pace, plan
 from adapters.modbus.profile import Profile

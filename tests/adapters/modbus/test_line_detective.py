@@ -8,8 +8,9 @@ from functools import partial
 
 import pytest
 
+from adapters.modbus.frames import frames_in
 from adapters.modbus.line_detective import LIKELY, LISTENED_TO, Ask, Listen, detect, told
-from adapters.modbus.link import Link, frames_in
+from adapters.modbus.link import Link
 from adapters.modbus.settings import Line
 from adapters.modbus.workbench import ModbusWorkbench
 from gateway.adapter import BusUnavailable, LineSettings

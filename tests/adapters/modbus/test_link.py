@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from adapters.modbus.link import Link, misheard
+from adapters.modbus.frames import misheard
+from adapters.modbus.link import Link
 from adapters.modbus.pdu import NoSuchUnit, Read, ReadIdentification, Refused, ReportServerId, Table
 from adapters.modbus.settings import Host, Line
 from adapters.modbus.wire import Patience
