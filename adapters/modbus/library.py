@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ def parse(text: str, file: Path) -> Profile:
     try:
         profile = Profile.model_validate(content)
     except ValidationError as error:
-        raise ProfileError("\n".join(f"{file}: {problem}" for problem in _problems(error, points))) from error
+        raise ProfileError(
+            "\n".join(f"{file}:{line}: {told}" for line, told in sorted(_problems(error, points, text)))
+        ) from error
     if profile.name != file.stem:
         raise ProfileError(f"{file}: it is called {profile.name!r} inside; name and file must agree")
     return profile
@@ -69,9 +72,34 @@ def _text(file: Path) -> str:
         raise ProfileError(f"{file}: cannot be read: {why}") from error
 
 
-def _problems(error: ValidationError, points: list[Any]) -> Iterator[str]:
+def _problems(error: ValidationError, points: list[Any], text: str) -> Iterator[tuple[int, str]]:
+    """Yield each mistake with its line."""
     for problem in error.errors():
-        where = [str(part) for part in problem["loc"]]
+        where, line = [str(part) for part in problem["loc"]], _line(text, problem["loc"])
         if len(where) > 1 and where[0] == "points" and isinstance(point := points[int(where[1])], dict):
             where = [f"point `{point.get('metric', where[1])}`", *where[2:]]
-        yield ": ".join([*filter(None, [".".join(where)]), problem["msg"].removeprefix("Value error, ")])
+        told = problem["msg"].removeprefix("Value error, ")
+        if not where and (named := re.search(r"`([^`]+)`", told)) is not None:
+            line = _line_with(text.splitlines(), rf'(metric|name)\s*=\s*"{re.escape(named[1])}"', 0, None) or line
+        yield line, ": ".join([*filter(None, [".".join(where)]), told])
+
+
+def _line(text: str, where: Sequence[int | str]) -> int:
+    """Return the line of the key at this place of the file, or of the table that it would be in; TOML itself tells no lines."""
+    lines = text.splitlines()
+    keys = [str(part) for part in where if isinstance(part, str)]
+    start, end = 0, None
+    if len(where) > 1 and isinstance(where[1], int):
+        headers = [at for at, line in enumerate(lines) if re.match(rf"\s*\[\[{re.escape(keys[0])}\]\]", line)]
+        if where[1] < len(headers):
+            start = headers[where[1]]
+            end = next((at for at in range(start + 1, len(lines)) if lines[at].lstrip().startswith("[")), None)
+            keys = keys[1:]
+    for key in reversed(keys):
+        if (found := _line_with(lines, rf"(\[+\s*)?{re.escape(key)}\b", start, end)) is not None:
+            return found
+    return start + 1
+
+
+def _line_with(lines: Sequence[str], pattern: str, start: int, end: int | None) -> int | None:
+    return next((at + 1 for at in range(start, end or len(lines)) if re.match(rf"\s*{pattern}", lines[at])), None)

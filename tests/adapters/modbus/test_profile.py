@@ -128,7 +128,7 @@ def test_two_flags_may_share_a_register():
 )
 def test_what_is_wrong_is_told_with_file_and_point(points, says):
     told = complaint(*points)
-    assert told.startswith("meter.toml: ")
+    assert told.startswith("meter.toml:")
     assert says in told
 
 
@@ -196,3 +196,34 @@ def test_a_file_that_is_no_profile_at_all_is_named(tmp_path, text, says):
     with pytest.raises(ProfileError, match=says) as caught:
         load([tmp_path])
     assert "odd.toml" in str(caught.value)
+
+
+def test_every_mistake_is_told_with_its_line(tmp_path):
+    text = METER_WITH_MISTAKES
+    with pytest.raises(ProfileError) as told:
+        parse(text, Path("meter.toml"))
+    assert str(told.value).splitlines() == [
+        "meter.toml:5: extra: Extra inputs are not permitted",
+        "meter.toml:15: point `b`.address: Input should be less than 65536",
+        "meter.toml:16: point `b`.typo: Extra inputs are not permitted",
+    ]
+
+
+METER_WITH_MISTAKES = """\
+name = "meter"
+maker = "Maker"
+title = "Meter"
+family = "meter"
+extra = 1
+[source]
+document = "document"
+edition = "1"
+section = "1"
+[[points]]
+metric = "a"
+address = 1
+[[points]]
+metric = "b"
+address = 70000
+typo = 3
+"""
