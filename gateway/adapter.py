@@ -6,6 +6,7 @@ only user of its bus, asks for one thing after the other and starts it over when
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping, Sequence
 from datetime import timedelta
@@ -133,7 +134,10 @@ class Uplink(Protocol):
         """Tell of a device that spoke, known or not; as often as it speaks."""
 
     def heard(self, readings: Sequence[Reading]) -> None:
-        """Hand over values of children. Readings of keys that are no child here are dropped."""
+        """Hand over values of children; none at all tells that the bus lives, when a stranger spoke.
+
+        Readings of keys that are no child here are dropped.
+        """
 
 
 class Adapter(ABC, Generic[SettingsT]):
@@ -146,6 +150,8 @@ class Adapter(ABC, Generic[SettingsT]):
     settings_model: ClassVar[type[AdapterSettings]] = AdapterSettings
     concurrency: int = 1
     """How many transactions the bus bears side by side. BLE: its connection slots; a wire: one."""
+    quiet_bus_limit: ClassVar[timedelta | None] = None
+    """On a bus where somebody always speaks unprompted: after so long without a word it is closed and opened anew."""
 
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
@@ -231,3 +237,17 @@ class Adapter(ABC, Generic[SettingsT]):
 
     async def listen(self, uplink: Uplink) -> None:
         """Hand what devices say unprompted to the uplink until cancelled. Default: a bus where nobody does; returns at once."""
+
+    def may_be_quiet(self, child: ChildDevice) -> timedelta | None:
+        """Return how long a child that is only listened to may say nothing, until its own interval is learned.
+
+        Such a child is never asked who it is, and falls silent by not being heard. Default: `None`, a child that is asked.
+        """
+        return None
+
+    async def reappears(self) -> None:
+        """Return when the bus, which is closed because it failed, is worth opening again at once, as when its port is back.
+
+        Default: never returns. The bus is opened again after growing waits anyhow.
+        """
+        await asyncio.get_running_loop().create_future()

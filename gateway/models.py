@@ -37,6 +37,8 @@ class Metric:
     urgent: bool = False
     """A changed value is told at once instead of at the next telemetry interval."""
     reduce: Reduce = Reduce.LAST
+    dead_band: float | None = None
+    """A number that is at least so far from what was last told is told at once; `None` when it can always wait."""
 
     def __post_init__(self) -> None:
         if not self.name or self.name in RESERVED_METRICS:
@@ -62,8 +64,10 @@ class MetricRow:
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self.metrics = tuple(metrics)
         self.names = tuple(metric.name for metric in self.metrics)
-        self.plain = all(metric.reduce is Reduce.LAST and not metric.urgent for metric in self.metrics)
-        """Only the latest value counts and none is urgent, so that a block can be taken in as a whole."""
+        self.plain = all(
+            metric.reduce is Reduce.LAST and not metric.urgent and metric.dead_band is None for metric in self.metrics
+        )
+        """Only the latest value counts and none is ever urgent, so that a block can be taken in as a whole."""
 
 
 class Block(Sequence[Reading]):

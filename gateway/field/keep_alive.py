@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -10,13 +11,19 @@ from gateway.errors import BusUnavailable
 from gateway.field.backoff import Backoff
 from gateway.tasks import ending_of
 
+SHORTEST_WAIT_SECONDS = 0.5
+"""So long is waited after a failure even if all seems well again: nothing is retried in a tight loop."""
+
 
 async def keep_alive(
-    run_once: Callable[[], Coroutine[Any, Any, None]], failed: Callable[[BaseException, float], Awaitable[None]], backoff: Backoff
+    run_once: Callable[[], Coroutine[Any, Any, None]],
+    failed: Callable[[BaseException, float], Awaitable[None]],
+    backoff: Backoff,
+    sooner: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Await `run_once()` until one run returns; after each that raised, tell `failed(error, wait_seconds)` and wait.
 
-    Each run is a task of its own: see `gateway.tasks`.
+    The wait ends early when `sooner()` returns. Each run is a task of its own: see `gateway.tasks`.
     """
     while True:
         error = await ending_of(run_once())
@@ -24,7 +31,11 @@ async def keep_alive(
             return
         wait_seconds = backoff.failed()
         await failed(error, wait_seconds)
-        await asyncio.sleep(wait_seconds)
+        await asyncio.sleep(wait_seconds if sooner is None else min(wait_seconds, SHORTEST_WAIT_SECONDS))
+        if sooner is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_seconds - min(wait_seconds, SHORTEST_WAIT_SECONDS)):
+                    await sooner()
 
 
 def bus_failure(error: BaseException) -> BusUnavailable | None:

@@ -20,6 +20,9 @@ SOON_SECONDS = 1.0
 SETTLED_SECONDS = 15.0
 """And once more so much later, when the adapter has learned what its transactions take."""
 
+STRETCHED_SECONDS = 5.0
+"""While it is too much for the bus it is weighed so often: it may only rest on what a busy start made of the turnarounds."""
+
 AGAIN_SECONDS = 600.0
 """And so often from then on."""
 
@@ -56,6 +59,8 @@ class Planning:
             log.exception("%s: a bug in the adapter %s: its plan is not known", bus, self._entry)
             return
         before, self.budget = self.budget, Budget(reads, settings.load_limit)
+        if self.budget.stretch > 1:
+            self.due_at = now + STRETCHED_SECONDS
         if self.budget.stretch > 1 and settings.overload == "refuse":
             raise BusUnavailable(f"it is not read, as `overload` wants it: {over_budget(bus, self.budget)}")
         if self.budget.stretch > 1 and before.stretch == 1:

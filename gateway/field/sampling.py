@@ -17,7 +17,7 @@ class _Gathering:
     def __init__(self) -> None:
         self.values: dict[str, Value] = {}
         self.counts: dict[str, int] = {}  # of the metrics that are averaged
-        self.said: dict[str, Value] = {}  # the last value of each urgent metric
+        self.said: dict[str, Value] = {}  # the last value that was told of each metric whose changes may be urgent
         self.at: datetime | None = None
         self.status = Status.ONLINE
         self.urgent = False
@@ -44,7 +44,10 @@ class Sampler:
         return bool(self._urgent)
 
     def take(self, readings: Sequence[Reading]) -> None:
-        """Fold readings in. A child's first ones, and a changed value of an urgent metric, make its sample urgent."""
+        """Fold readings in.
+
+        A child's first ones, a changed value of an urgent metric, and one that leaves its dead band, make its sample urgent.
+        """
         self.readings_taken += len(readings)
         if isinstance(readings, Block) and readings.row.plain:
             whole = self._gathering(readings.child)
@@ -62,6 +65,8 @@ class Sampler:
                 gathering.values[metric.name] = value
             if metric.urgent:
                 self._heed(child, gathering, metric.name, value)
+            elif metric.dead_band is not None:
+                self._compare(child, gathering, metric.name, value, metric.dead_band)
 
     def note(self, change: Change) -> None:
         """Take in that a child fell silent or is back: worth telling at once."""
@@ -113,8 +118,16 @@ class Sampler:
             gathering.said[name] = value
             self._urgent.add(child)
 
+    def _compare(self, child: str, gathering: _Gathering, name: str, value: Value, dead_band: float) -> None:
+        """Take a number for urgent that is a dead band or more from what was last told of it."""
+        told = gathering.said.setdefault(name, value)
+        if (_is_number(value) != _is_number(told)) or (_is_number(value) and abs(value - told) >= dead_band):  # type: ignore[operator]  # numbers
+            gathering.said[name] = value
+            self._urgent.add(child)
+
     def _sample(self, key: str, at: datetime) -> Sample:
         gathering = self._children[key]
+        gathering.said.update((name, gathering.values[name]) for name in gathering.said.keys() & gathering.values.keys())
         sample = Sample(key, gathering.at or at, gathering.status, gathering.values)
         gathering.values, gathering.counts, gathering.at = {}, {}, None
         self._urgent.discard(key)

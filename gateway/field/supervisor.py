@@ -17,6 +17,7 @@ from gateway.field.availability import Availability, Change, Reach
 from gateway.field.backoff import Backoff
 from gateway.field.begun import BegunReadings
 from gateway.field.keep_alive import bus_failure, keep_alive
+from gateway.field.listening import Listening
 from gateway.field.load import Load, Spending
 from gateway.field.orders import Order, Orders
 from gateway.field.planning import Planning
@@ -24,7 +25,6 @@ from gateway.field.reception import Reception
 from gateway.field.sampling import Sampler
 from gateway.field.snapshot import BusStanding, ChildStanding
 from gateway.field.steps import Steps
-from gateway.field.uplink import WaitingRoom
 from gateway.models import ChildDevice, Command, Found, Progress
 from gateway.state.registry import ChildState, Registry
 from gateway.tasks import closed_after, loop_time
@@ -79,12 +79,15 @@ class Supervisor:
         self._discovery: AsyncIterator[Found | Progress] | None = None
         self._planning = Planning(adapter, entry)
         self._steps = Steps[Task | Order](self._account)
+        self._listening = Listening(
+            adapter, entry, self._roster, sampler, meet=self._meet, lives=self._lives, is_quiet=self._is_quiet
+        )
         self._serving_since = 0.0
         self._last_wait_seconds = 0.0
 
     async def run(self) -> None:
         """Serve the bus until cancelled."""
-        await keep_alive(self._serve, self._failed, self._backoff)
+        await keep_alive(self._serve, self._failed, self._backoff, self._reappears)
 
     async def execute(self, child: str, command: Command, *, within: timedelta) -> str | None:
         """Carry a command out as the next thing that this bus does, and return what the operator should know.
@@ -138,7 +141,7 @@ class Supervisor:
             self._weigh_plan(self._serving_since)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._steps.watch())
-                group.create_task(self._listen())
+                group.create_task(self._listening.run())
                 for _ in range(self.adapter.concurrency):
                     group.create_task(self._work())
 
@@ -291,6 +294,16 @@ class Supervisor:
         if self._sampler.has_urgent:
             self._nudge()
 
+    def _lives(self, child: ChildDevice) -> None:
+        """Take in that a child spoke unprompted."""
+        self._tell(child, self._availability.answered(child.key, _now()))
+        self._works()
+        if self._sampler.has_urgent:
+            self._nudge()
+
+    def _is_quiet(self, child: ChildDevice, why: str) -> None:
+        self._tell(child, self._availability.lost(child.key, _now(), why))
+
     def _missed(self, child: ChildDevice, why: str) -> None:
         self._tell(child, self._availability.missed(child.key, _now(), why))
         if self._availability.of(child.key).reach is Reach.SILENT:
@@ -333,28 +346,6 @@ class Supervisor:
             remarks=self._planning.remarks(child),
         )
 
-    # what devices say unprompted --------------------------------------------------------------------------------------
-
-    async def _listen(self) -> None:
-        said = WaitingRoom()
-        async with asyncio.TaskGroup() as group:
-            taking_in = group.create_task(self._take_in(said))
-            await self.adapter.listen(said)
-            taking_in.cancel()
-
-    async def _take_in(self, said: WaitingRoom) -> None:
-        while True:
-            heard = await said.next()
-            if isinstance(heard, Found):
-                await self._meet(heard)
-                continue
-            readings = [reading for reading in heard if reading.child in self._roster]
-            self._sampler.take(readings)
-            for key in {reading.child for reading in readings}:
-                self._tell(self._roster[key], self._availability.answered(key, _now()))
-            if self._sampler.has_urgent:
-                self._nudge()
-
     # the bus itself ---------------------------------------------------------------------------------------------------
 
     def _works(self) -> None:
@@ -382,8 +373,15 @@ class Supervisor:
             for child in self._roster.values():
                 self._tell(child, self._availability.lost(child.key, _now(), f"its bus {self.bus} is lost"))
 
+    async def _reappears(self) -> None:
+        try:
+            await self.adapter.reappears()
+        except Exception:  # here a stranger's adapter meets us: its bug costs the short way back, nothing else
+            log.exception("%s: a bug in the adapter %s: it cannot tell when its bus is back", self.bus, self.entry)
+            await asyncio.get_running_loop().create_future()
+
     def _follow_registry(self) -> None:
-        """Bring the agenda up to date with who lives on this bus."""
+        """Bring agenda and presence up to date with who lives on this bus."""
         changed = self._registry.changed_since(self._revision)
         self._revision = self._registry.revision
         for key in changed:
@@ -394,8 +392,12 @@ class Supervisor:
             if child is None:
                 del self._roster[key]
                 self._agenda.remove(key)
+                self._listening.forget(key)
                 continue
             self._roster[key] = child
+            if self._listening.expects(child):
+                self._agenda.remove(key)
+                continue
             self._agenda.add(key, loop_time())
             if before is not None and self._availability.of(key).reach is Reach.REACHABLE:
                 self._agenda.confirmed(key, loop_time())

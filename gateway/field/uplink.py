@@ -1,9 +1,9 @@
-"""Takes in what devices say unprompted, until the supervisor has time for it."""
+"""Takes in what devices say unprompted: values at once, new devices when the supervisor has time for them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gateway.models import Found, Reading
 
@@ -12,10 +12,16 @@ MOST_WAITING = 10_000
 
 
 class WaitingRoom:
-    """An `Uplink` that keeps what it is given in the order in which it came."""
+    """An `Uplink` in which whoever is found waits, and values wait only behind somebody found, who may be the one they are of.
 
-    def __init__(self) -> None:
+    Args:
+        take_in: is given values that need not wait.
+    """
+
+    def __init__(self, take_in: Callable[[Sequence[Reading]], None]) -> None:
+        self._take_in = take_in
         self._queue: asyncio.Queue[Found | Sequence[Reading]] = asyncio.Queue(maxsize=MOST_WAITING)
+        self._is_busy = False
 
     def found(self, found: Found) -> None:
         """Take in a device that spoke."""
@@ -23,11 +29,17 @@ class WaitingRoom:
 
     def heard(self, readings: Sequence[Reading]) -> None:
         """Take in values."""
-        self._put(readings)
+        if self._is_busy or not self._queue.empty():
+            self._put(readings)
+        else:
+            self._take_in(readings)
 
     async def next(self) -> Found | Sequence[Reading]:
-        """Wait for the next thing that was said, and return it."""
-        return await self._queue.get()
+        """Wait for the next thing that waits, and return it; what comes until the next call waits behind it."""
+        self._is_busy = False
+        heard = await self._queue.get()
+        self._is_busy = True
+        return heard
 
     def _put(self, heard: Found | Sequence[Reading]) -> None:
         if self._queue.full():

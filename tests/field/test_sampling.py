@@ -126,3 +126,35 @@ def test_a_forgotten_child_leaves_nothing():
     sampler.forget("a")
     assert sampler.collect(NOW) == []
     assert not sampler.has_urgent
+
+
+def test_a_number_that_leaves_its_dead_band_is_urgent_and_smaller_changes_wait():
+    sampler, metric = Sampler(), Metric("temperature", dead_band=1.0)
+
+    def take(value):
+        sampler.take([Reading("a", metric, value, NOW)])
+        return sampler.has_urgent
+
+    take(20.0)
+    sampler.collect(NOW)
+    assert not take(20.6)
+    assert not take(20.9)
+    assert take(21.0)
+    assert [sample.values for sample in sampler.collect_urgent(NOW)] == [{"temperature": 21.0}]
+
+
+def test_a_dead_band_lies_around_what_was_last_told_so_that_a_slow_drift_is_no_change():
+    sampler, metric = Sampler(), Metric("temperature", dead_band=1.0)
+    sampler.take([Reading("a", metric, 20.0, NOW)])
+    for tenth in range(1, 30):
+        sampler.collect(NOW)
+        sampler.take([Reading("a", metric, 20 + tenth / 10, NOW)])
+        assert not sampler.has_urgent
+
+
+def test_a_number_that_is_not_available_any_more_leaves_its_dead_band():
+    sampler, metric = Sampler(), Metric("temperature", dead_band=1.0)
+    sampler.take([Reading("a", metric, 20.0, NOW)])
+    sampler.collect(NOW)
+    sampler.take([Reading("a", metric, None, NOW)])
+    assert sampler.has_urgent
