@@ -49,9 +49,9 @@ format: .venv/.dev
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 lock: .venv/.made
-	$(LOCK) pyproject.toml -o requirements.lock
+	$(LOCK) pyproject.toml --extra ble-parsers -o requirements.lock
 	$(LOCK) --group build -o requirements-build.lock
-	$(LOCK) pyproject.toml --group dev --group build -o requirements-dev.lock
+	$(LOCK) pyproject.toml --extra ble-parsers --group dev --group build -o requirements-dev.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

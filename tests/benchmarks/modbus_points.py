@@ -36,6 +36,8 @@ POINTS = 500
 """For each unit, one register each; all of them once a second."""
 BLOCK = 125
 MOST_MEGABYTES = 150
+SETTLE_SECONDS = 8.0
+"""Until the turnarounds are learned and the plan rests on them."""
 SPAN_SECONDS = 30.0
 """The default telemetry interval: one upload of everything falls into it."""
 HARDWARE_KEY = "0f0e0d0c-1111-4222-8333-444455556666"
@@ -178,7 +180,7 @@ async def whole_gateway(plant: Plant, ports: Sequence[int], entry_url: str, told
             children = gateway.registry.children
             while sum(record.device_id is not None for record in children.values()) < plant.hosts * plant.units:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
-            await asyncio.sleep(3)
+            await asyncio.sleep(SETTLE_SECONDS)
             calls.clear()
             rounds.clear()
             begun, cpu_begun = time.monotonic(), cpu_seconds()
