@@ -15,6 +15,10 @@ from gateway.state.registry import ChildRecord, Decision, Registry
 log = logging.getLogger(__name__)
 
 
+SAID_BY_ITSELF = ("profile", "family", "sub_model", "firmware_version", "serial_number", "mac", "manufacturer", "model")
+"""What a child is known by and does not say each time it is met: an advertisement holds less than a conversation."""
+
+
 class Reception:
     """Where supervisors bring what they met."""
 
@@ -39,6 +43,8 @@ class Reception:
                 await self._decline(entry, bus, found, verdict.why)
                 return None
             verdict = replace(known.child, adapter=entry, bus=bus, address=found.address)
+        if known is not None:
+            verdict = _remembering(known.child, verdict)
         if known is None:
             log.info("%s: found %s at %s: a new child (%s)", bus, found.name, found.address, found.identity.key)
         elif (known.child.bus, known.child.address) != (bus, found.address):
@@ -89,3 +95,11 @@ class Reception:
         if before is None or before.why != why:
             log.info("%s: found %s at %s, no child: %s", bus, found.name, found.address, why)
         await self._registry.meet(entry, bus, found, why)
+
+
+def _remembering(before: ChildDevice, now: ChildDevice) -> ChildDevice:
+    """Return the child as it is now; what the same device does not say of itself this time it has not unsaid."""
+    if before.profile is not None and now.profile not in (None, before.profile):
+        return now  # it is read by another profile, which knows other things of it
+    unsaid = [field for field in SAID_BY_ITSELF if getattr(now, field) is None]
+    return replace(now, **{field: getattr(before, field) for field in unsaid})

@@ -195,13 +195,13 @@ class Registry:
 
     @uncancelled
     async def meet(self, adapter: str, bus: str, found: Found, why: str) -> None:
-        """Remember a device that is no child, and why; a person's decision about it stays."""
+        """Remember a device that is no child, and why; a person's decision about it stays. Other evidence alone is no news."""
         key = found.identity.key
         async with self._writing:
             before = self._met.get(key)
             decision = before.decision if before else None
             met = Met(key=key, adapter=adapter, bus=bus, found=found, why=why, decision=decision, at=_now())
-            if before is None or replace(before, at=met.at) != met:
+            if before is None or replace(before, at=met.at, found=replace(before.found, evidence=found.evidence)) != met:
                 await self._keep_met(met)
 
     @uncancelled
