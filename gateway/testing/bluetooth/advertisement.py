@@ -1,0 +1,79 @@
+"""What a device says to everybody: an advertisement, and its bytes on the air. Nothing here waits."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+from uuid import UUID
+
+AddressType: TypeAlias = Literal["public", "random"]
+Pattern: TypeAlias = tuple[int, int, bytes]
+"""From which byte, in which kind of structure, which bytes: what a passive scan looks for."""
+
+GENERAL_DISCOVERABLE = 0x06
+"""The flags of most devices: discoverable, Bluetooth LE only."""
+
+# Assigned Numbers, section 2.3: common data types
+FLAGS = 0x01
+SERVICE_UUIDS_16 = 0x03
+SERVICE_UUIDS_128 = 0x07
+COMPLETE_NAME = 0x09
+TX_POWER = 0x0A
+SERVICE_DATA_16 = 0x16
+SERVICE_DATA_128 = 0x21
+MANUFACTURER_DATA = 0xFF
+
+_BASE = "-0000-1000-8000-00805f9b34fb"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advertisement:
+    """One advertisement, with what the device says when it is asked for more."""
+
+    address: str
+    address_type: AddressType
+    name: str | None
+    manufacturer_data: Mapping[int, bytes]
+    service_data: Mapping[str, bytes]
+    """By long UUID."""
+    service_uuids: tuple[str, ...]
+    tx_power: int | None
+    rssi: int
+    flags: int
+
+    def structures(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the kind and the bytes of each structure, as they go through the air."""
+        yield FLAGS, bytes((self.flags,))
+        short = [uuid for uuid in self.service_uuids if _is_short(uuid)]
+        if short:
+            yield SERVICE_UUIDS_16, b"".join(map(_on_the_air, short))
+        for uuid in self.service_uuids:
+            if not _is_short(uuid):
+                yield SERVICE_UUIDS_128, _on_the_air(uuid)
+        if self.name is not None:
+            yield COMPLETE_NAME, self.name.encode()
+        if self.tx_power is not None:
+            yield TX_POWER, struct.pack("b", self.tx_power)
+        for uuid, said in self.service_data.items():
+            yield SERVICE_DATA_16 if _is_short(uuid) else SERVICE_DATA_128, _on_the_air(uuid) + said
+        for company, said in self.manufacturer_data.items():
+            yield MANUFACTURER_DATA, struct.pack("<H", company) + said
+
+    def fits(self, patterns: Iterable[Pattern]) -> bool:
+        """One of the patterns is found in it."""
+        structures = [*self.structures()]
+        return any(
+            kind == wanted and said[start : start + len(content)] == content
+            for start, wanted, content in patterns
+            for kind, said in structures
+        )
+
+
+def _is_short(uuid: str) -> bool:
+    return uuid.startswith("0000") and uuid.endswith(_BASE)
+
+
+def _on_the_air(uuid: str) -> bytes:
+    return UUID(uuid).bytes[2:4][::-1] if _is_short(uuid) else UUID(uuid).bytes[::-1]

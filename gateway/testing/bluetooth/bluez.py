@@ -1,0 +1,162 @@
+"""An emulated bluetoothd: `org.bluez` on a private bus, good enough for bleak's own BlueZ backend, and good at failing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Self
+
+from dbus_fast import Message, Variant
+
+from gateway.testing.bluetooth import refusals
+from gateway.testing.bluetooth.controller import ADAPTER, MONITOR, Controller
+from gateway.testing.bluetooth.name_owner import Answer, Call, NameOwner
+from gateway.testing.bluetooth.objects import OBJECT_MANAGER, PROPERTIES, ObjectTree
+from gateway.testing.bluetooth.refusals import Refused
+from gateway.testing.bluetooth.remote import DEVICE
+
+NAME = "org.bluez"
+_SETTABLE = {(ADAPTER, "Powered"), (ADAPTER, "Alias"), (DEVICE, "Trusted"), (DEVICE, "Blocked"), (DEVICE, "Alias")}
+
+
+class BlueZ:
+    """A bluetoothd with its adapters, running while entered.
+
+        air = Air([Peripheral("A4:C1:38:00:00:01", name="LYWSD03MMC")])
+        async with PrivateBus() as bus, BlueZ(bus.address, [Controller(air)]):
+            monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
+            devices = await BleakScanner.discover(timeout=0.3)
+
+    Set the address of the bus before bleak connects for the first time in its event loop: it keeps one connection for each.
+    """
+
+    def __init__(self, bus_address: str, controllers: Iterable[Controller]) -> None:
+        self.controllers = [*controllers]
+        """The adapters that are plugged in."""
+        self._bus_address = bus_address
+        self._tree: ObjectTree | None = None
+        self._service: NameOwner | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Stop, if it runs."""
+        await self.stop()
+
+    @property
+    def is_running(self) -> bool:
+        """It is on the bus."""
+        return self._service is not None
+
+    async def start(self) -> None:
+        """Start as systemd does: take the name, then let the adapters appear.
+
+        Raises:
+            RuntimeError: it runs already.
+        """
+        if self._service is not None:
+            raise RuntimeError("bluetoothd runs already")
+        service = NameOwner(self._bus_address, NAME, self._serve, self._hear_signal)
+        tree = ObjectTree(service.signal)
+        self._tree = tree
+        await service.start()
+        self._service = service
+        for controller in self.controllers:
+            controller.attach(tree, service)
+        await service.settle()
+
+    async def stop(self) -> None:
+        """Stop in good order: every object vanishes, then the name is lost."""
+        if self._service is not None:
+            service, self._service = self._service, None
+            for controller in self.controllers:
+                controller.detach()
+            await service.settle()
+            await service.stop()
+            self._tree = None
+
+    async def crash(self) -> None:
+        """Stop without a word: the name is lost, and nobody is told that the objects are gone, or the links."""
+        if self._service is not None:
+            service, self._service = self._service, None
+            await service.stop()
+            for controller in self.controllers:
+                controller.detach()
+            self._tree = None
+
+    async def unplug(self, controller: Controller) -> None:
+        """Pull an adapter out: it vanishes with all its devices and links."""
+        self.controllers.remove(controller)
+        controller.detach()
+        await self.settle()
+
+    async def plug_in(self, controller: Controller) -> None:
+        """Put an adapter in, a new one or one that was there."""
+        self.controllers.append(controller)
+        if self._service is not None and self._tree is not None:
+            controller.attach(self._tree, self._service)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Return once everything that was said so far is with those who listen; nothing to wait for when it does not run."""
+        if self._service is not None:
+            await self._service.settle()
+
+    async def _serve(self, call: Call) -> Answer:
+        if self._tree is None:
+            raise Refused(refusals.UNKNOWN_OBJECT)
+        if (call.interface, call.member) == (OBJECT_MANAGER, "GetManagedObjects"):
+            return Answer("a{oa{sa{sv}}}", (self._tree.managed,))
+        if call.interface == PROPERTIES:
+            return self._serve_properties(self._tree, call)
+        self._tree.properties(call.path, call.interface)
+        return await self._controller(call.path).serve(call)
+
+    def _serve_properties(self, tree: ObjectTree, call: Call) -> Answer:
+        match call.member, call.body:
+            case "GetAll", [str(interface)]:
+                return Answer("a{sv}", (tree.properties(call.path, interface),))
+            case "Get", [str(interface), str(name)]:
+                return Answer("v", (_property(tree, call.path, interface, name),))
+            case "Set", [str(interface), str(name), Variant() as value]:
+                _property(tree, call.path, interface, name)
+                self._set(tree, call.path, interface, name, value)
+                return Answer()
+        raise Refused(refusals.UNKNOWN_METHOD)
+
+    def _set(self, tree: ObjectTree, path: str, interface: str, name: str, value: Variant) -> None:
+        if (interface, name) not in _SETTABLE:
+            raise Refused(refusals.READ_ONLY)
+        if (interface, name) != (ADAPTER, "Powered"):
+            tree.change(path, interface, {name: value})
+        elif value.value:
+            self._controller(path).power_on()
+        else:
+            self._controller(path).power_off()
+
+    def _controller(self, path: str) -> Controller:
+        for controller in self.controllers:
+            if path == controller.path or path.startswith(f"{controller.path}/"):
+                return controller
+        raise Refused(refusals.UNKNOWN_OBJECT)
+
+    def _hear_signal(self, signal: Message) -> None:
+        if signal.member == "NameOwnerChanged":
+            name, _, new_owner = signal.body
+            if not new_owner:
+                for controller in self.controllers:
+                    controller.forget_client(name)
+        elif signal.member == "InterfacesAdded" and signal.sender is not None:
+            path, interfaces = signal.body
+            if MONITOR in interfaces:
+                for controller in self.controllers:
+                    controller.monitor_appeared(signal.sender, path, interfaces[MONITOR])
+
+
+def _property(tree: ObjectTree, path: str, interface: str, name: str) -> Variant:
+    known = tree.properties(path, interface)
+    if name not in known:
+        raise Refused(refusals.UNKNOWN_PROPERTY)
+    return known[name]

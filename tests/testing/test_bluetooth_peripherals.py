@@ -1,0 +1,273 @@
+"""Peripherals and the air that they are in, without a host: what they say, when, and what goes wrong on a link."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+from gateway.testing.bluetooth import Air, Characteristic, Descriptor, Peripheral, Refused, Service, Write, att_error, full_uuid
+from gateway.testing.bluetooth.gatt import laid_out
+from gateway.testing.bluetooth.link import ANSWER_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, Link
+from gateway.testing.clock import simulated
+
+ADDRESS = "A4:C1:38:5D:01:02"
+BATTERY_LEVEL = "00002a19-0000-1000-8000-00805f9b34fb"
+
+
+class HandClock:
+    def __init__(self) -> None:
+        self.seconds = 500.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_peripherals_need_no_d_bus():
+    asks = "import sys, gateway.testing.bluetooth; sys.exit('dbus_fast' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asks], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("written", ["2a19", "2A19", "0x2A19", "00002A19", 0x2A19, BATTERY_LEVEL.upper()])
+def test_a_uuid_is_kept_long_and_in_lower_case_however_it_is_written(written):
+    assert full_uuid(written) == BATTERY_LEVEL
+
+
+@pytest.mark.parametrize("written", ["", "2a1", "battery", "zzzz", "00002a19-0000-1000-8000-00805f9b34f"])
+def test_what_is_no_uuid_is_refused(written):
+    with pytest.raises(ValueError, match="is not a UUID"):
+        full_uuid(written)
+
+
+def test_what_is_no_address_or_flag_is_refused():
+    with pytest.raises(ValueError, match="is not a Bluetooth address"):
+        Peripheral("A4:C1:38:5D:01")
+    with pytest.raises(ValueError, match="cannot be indicates"):
+        Characteristic("2a19", ["read", "indicates"])
+
+
+def test_an_advertisement_stands_in_bytes_as_on_the_air():
+    # The example of the BTHome specification, version 2: 25.06 degrees, 50.55 %, after its flags.
+    thermometer = Peripheral(
+        ADDRESS,
+        name="DIY",
+        service_data={"fcd2": bytes.fromhex("40 02ca09 03bf13")},
+        manufacturer_data={0x0499: b"\x05\x12"},
+        service_uuids=["180f", "0000fef5-0000-1000-8000-00805f9b34fb", "6e400001-b5a3-f393-e0a9-e50e24dcca9e"],
+        tx_power=-4,
+    )
+    assert [*thermometer.advertisement().structures()] == [
+        (0x01, b"\x06"),
+        (0x03, bytes.fromhex("0f18 f5fe")),
+        (0x07, bytes.fromhex("9ecadc240ee5a9e093f3a3b50100406e")),
+        (0x09, b"DIY"),
+        (0x0A, b"\xfc"),
+        (0x16, bytes.fromhex("d2fc 40 02ca09 03bf13")),
+        (0xFF, bytes.fromhex("9904 0512")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits"),
+    [
+        ((0, 0x01, b"\x06"), True),
+        ((0, 0x16, bytes.fromhex("d2fc")), True),
+        ((2, 0x16, b"\x40"), True),
+        ((1, 0x16, b"\x40"), False),
+        ((0, 0xFF, b"\x99\x04"), False),
+    ],
+)
+def test_a_pattern_is_looked_for_in_its_kind_of_structure_from_its_byte_on(pattern, fits):
+    said = Peripheral(ADDRESS, service_data={"fcd2": b"\x40\x01\x61"}).advertisement()
+    assert said.fits([pattern]) is fits
+    assert said.fits([(0, 0x09, b"no"), pattern]) is fits
+
+
+def test_values_move_with_the_clock_of_their_peripheral():
+    clock = HandClock()
+    level = Characteristic("2a19", value=lambda seconds: bytes([int(seconds)]))
+    beacon = Peripheral(
+        ADDRESS,
+        manufacturer_data={1: lambda seconds: b"%d" % seconds},
+        service_data={"fcd2": lambda seconds: b"%d" % (2 * seconds)},
+        services=[Service("180f", [level])],
+        clock=clock,
+    )
+    clock.seconds += 7
+    said = beacon.advertisement()
+    assert (said.manufacturer_data[1], said.service_data[full_uuid("fcd2")], beacon.value(level)) == (b"7", b"14", b"\x07")
+
+
+def test_each_change_of_what_it_says_is_said_at_once_and_several_together_once():
+    beacon = Peripheral(ADDRESS, rssi=-60)
+    said = []
+    beacon.listen(lambda peripheral: said.append((peripheral.rssi, peripheral.manufacturer_data.get(1), peripheral.name)))
+    beacon.rssi = -70
+    beacon.manufacturer_data = {1: b"a"}
+    beacon.advertise(rssi=-71, manufacturer_data={1: b"b"}, name="N")
+    beacon.advertise()
+    assert said == [(-70, None, None), (-70, b"a", None), (-71, b"b", "N"), (-71, b"b", "N")]
+
+
+def test_peripherals_are_heard_at_their_intervals_while_somebody_listens():
+    async def main():
+        heard = []
+        quick, slow, mute = (
+            Peripheral(f"A4:C1:38:00:00:0{n}", advertises_every=every) for n, every in enumerate((0.1, 1, None), 1)
+        )
+        air = Air([quick, slow, mute])
+        await asyncio.sleep(10)
+        assert air.advertisements == 0
+        stop = air.listen(lambda peripheral: heard.append(peripheral))
+        await asyncio.sleep(10.05)
+        stop()
+        await asyncio.sleep(10)
+        assert (heard.count(quick), heard.count(slow), heard.count(mute)) == (101, 10, 0)
+
+    simulated(main())
+
+
+def test_who_is_connected_or_out_of_range_is_not_heard():
+    async def main():
+        heard = []
+        beacon = Peripheral(ADDRESS, advertises_every=1)
+        Air([beacon]).listen(heard.append)
+        link = await Link.open(beacon, lambda: None)
+        await asyncio.sleep(5.5)
+        assert heard == []
+        link.close()
+        await asyncio.sleep(5)
+        assert len(heard) == 5
+        beacon.go_out_of_range()
+        await asyncio.sleep(5)
+        assert len(heard) == 5
+        beacon.come_back()
+        assert len(heard) == 6
+
+    simulated(main())
+
+
+def test_who_comes_into_the_air_is_heard_and_who_is_taken_out_no_longer():
+    async def main():
+        heard = []
+        air = Air()
+        air.listen(heard.append)
+        beacon = Peripheral(ADDRESS, advertises_every=1)
+        air.add(beacon)
+        await asyncio.sleep(2.5)
+        lost = []
+        await Link.open(beacon, lambda: lost.append("link"))
+        air.remove(beacon)
+        await asyncio.sleep(5)
+        assert (len(heard), lost, beacon in air) == (3, ["link"], False)
+        with pytest.raises(ValueError, match="address A4:C1:38:5D:01:02"):
+            Air([beacon, Peripheral(ADDRESS)])
+
+    simulated(main())
+
+
+def test_a_chatter_keeps_its_rate_and_gives_everybody_a_turn():
+    async def main():
+        crowd = [Peripheral(f"A4:C1:38:00:00:{n:02X}", advertises_every=None) for n in range(50)]
+        air, heard = Air(crowd), []
+        air.listen(lambda peripheral: heard.append((peripheral.address, peripheral.rssi, peripheral.name)))
+        chatter = asyncio.create_task(air.chatter(500, vary=lambda peripheral, n: {"rssi": -40 - n % 9, "name": f"n{n}"}))
+        await asyncio.sleep(10)
+        chatter.cancel()
+        assert 4990 <= len(heard) <= 5010
+        assert all(95 <= sum(1 for address, *_ in heard if address == one.address) <= 105 for one in crowd)
+        assert len({name for _, _, name in heard}) == len(heard)
+
+    simulated(main())
+
+
+def test_attributes_are_numbered_as_in_a_device():
+    measured = Characteristic("2a6e", ["read", "notify"], descriptors=[Descriptor("2901", b"inside")])
+    services = (Service("180f", [Characteristic("2a19")]), Service("181a", [measured, Characteristic("2a6f")]))
+    assert [
+        (handle, [(place.handle, [described for described, _ in place.descriptors]) for place in places])
+        for handle, _, places in laid_out(services)
+    ] == [(1, [(2, [])]), (4, [(5, [7, 8]), (9, [])])]
+
+
+def test_reads_take_turns_and_each_takes_its_time():
+    async def main():
+        peripheral = Peripheral(ADDRESS, services=[Service("180f", [Characteristic("2a19", value=b"\x50")])])
+        peripheral.faults.connect_seconds, peripheral.faults.answer_seconds = 2, 0.5
+        link = await Link.open(peripheral, lambda: None)
+        assert asyncio.get_running_loop().time() == pytest.approx(2)
+        level = peripheral.characteristic("2a19")
+        assert await asyncio.gather(*(link.read(level) for _ in range(4))) == [b"\x50"] * 4
+        assert asyncio.get_running_loop().time() == pytest.approx(4)
+
+    simulated(main())
+
+
+def test_an_answer_that_never_comes_costs_the_link_after_half_a_minute():
+    async def main():
+        peripheral, lost = Peripheral(ADDRESS, services=[Service("180f", [Characteristic("2a19")])]), []
+        level = peripheral.characteristic("2a19")
+        link = await Link.open(peripheral, lambda: lost.append(True))
+        level.is_silent = True
+        with pytest.raises(Refused, match="ATT error: 0x0e"):
+            await link.read(level)
+        assert asyncio.get_running_loop().time() == pytest.approx(ANSWER_TIMEOUT_SECONDS)
+        assert (lost, peripheral.is_connected) == ([True], False)
+
+    simulated(main())
+
+
+def test_who_is_out_of_range_is_given_up_after_twenty_seconds():
+    async def main():
+        peripheral = Peripheral(ADDRESS)
+        peripheral.go_out_of_range()
+        with pytest.raises(Refused, match="le-connection-abort-by-timeout"):
+            await Link.open(peripheral, lambda: None)
+        assert asyncio.get_running_loop().time() == pytest.approx(CONNECT_TIMEOUT_SECONDS)
+
+    simulated(main())
+
+
+def test_a_peripheral_has_one_link_at_a_time():
+    async def main():
+        peripheral = Peripheral(ADDRESS)
+        link = await Link.open(peripheral, lambda: None)
+        with pytest.raises(Refused, match="le-connection-abort-by-local"):
+            await Link.open(peripheral, lambda: None)
+        link.close()
+        await Link.open(peripheral, lambda: None)
+        assert peripheral.connections == 2
+
+    simulated(main())
+
+
+def test_a_command_that_cannot_be_answered_is_lost_in_silence_when_it_is_refused():
+    async def main():
+        switch = Characteristic("fff1", ["write-without-response"])
+        peripheral = Peripheral(ADDRESS, services=[Service("fff0", [switch])])
+        link = await Link.open(peripheral, lambda: None)
+        await link.write(switch, b"on", with_response=False)
+        switch.refusal = att_error(0x80)
+        await link.write(switch, b"off", with_response=False)
+        assert [*switch.writes] == [Write(b"on", with_response=False)]
+        with pytest.raises(Refused, match="Failed to initiate write"):
+            await link.write(switch, bytes(245), with_response=False)
+
+    simulated(main())
+
+
+def test_a_subscribed_characteristic_speaks_by_its_own_clock_until_the_link_ends():
+    async def main():
+        ticking = Characteristic("2a6e", ["notify"], lambda seconds: b"tick", notify_every=0.5)
+        peripheral, heard = Peripheral(ADDRESS, services=[Service("181a", [ticking])]), []
+        link = await Link.open(peripheral, lambda: None)
+        await asyncio.sleep(3)
+        await link.subscribe(ticking, heard.append)
+        await asyncio.sleep(2.1)
+        peripheral.hang_up()
+        await asyncio.sleep(3)
+        assert heard == [b"tick"] * 4
+
+    simulated(main())
