@@ -39,6 +39,8 @@ class Metric:
     reduce: Reduce = Reduce.LAST
     dead_band: float | None = None
     """A number that is at least so far from what was last told is told at once; `None` when it can always wait."""
+    is_event: bool = False
+    """Something that happens, like a press of a button: urgent each time, also when it is the same again."""
 
     def __post_init__(self) -> None:
         if not self.name or self.name in RESERVED_METRICS:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from gateway.field.availability import Change, Reach
-from gateway.models import Block, Reading, Reduce, Sample, Status, Value
+from gateway.models import Block, Metric, Reading, Reduce, Sample, Status, Value
 
 
 class _Gathering:
@@ -64,7 +64,7 @@ class Sampler:
             else:
                 gathering.values[metric.name] = value
             if metric.urgent:
-                self._heed(child, gathering, metric.name, value)
+                self._heed(child, gathering, metric, value)
             elif metric.dead_band is not None:
                 self._compare(child, gathering, metric.name, value, metric.dead_band)
 
@@ -113,9 +113,9 @@ class Sampler:
             self._urgent.add(child)
         return gathering
 
-    def _heed(self, child: str, gathering: _Gathering, name: str, value: Value) -> None:
-        if gathering.said.get(name, _NEVER) != value:
-            gathering.said[name] = value
+    def _heed(self, child: str, gathering: _Gathering, metric: Metric, value: Value) -> None:
+        if metric.is_event or gathering.said.get(metric.name, _NEVER) != value:
+            gathering.said[metric.name] = value
             self._urgent.add(child)
 
     def _compare(self, child: str, gathering: _Gathering, name: str, value: Value, dead_band: float) -> None:

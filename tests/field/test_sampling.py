@@ -158,3 +158,11 @@ def test_a_number_that_is_not_available_any_more_leaves_its_dead_band():
     sampler.collect(NOW)
     sampler.take([Reading("a", metric, None, NOW)])
     assert sampler.has_urgent
+
+
+def test_what_happens_again_is_urgent_again():
+    sampler, pressed = Sampler(), Metric("button", urgent=True, is_event=True)
+    for _ in range(3):
+        sampler.take([Reading("a", pressed, "press", NOW)])
+        assert sampler.has_urgent
+        assert [sample.values for sample in sampler.collect_urgent(NOW)] == [{"button": "press"}]

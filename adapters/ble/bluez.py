@@ -1,0 +1,115 @@
+"""What BlueZ tells of its own life over D-Bus: it stopped, it is back, a controller was pulled out or switched off.
+
+Bleak does not tell: after a restart of bluetoothd its scanner stays silent for ever. The only file that knows dbus-fast.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from dbus_fast import AuthError, BusType, Message, MessageType, unpack_variants
+from dbus_fast.aio import MessageBus
+
+__all__ = ["AuthError", "BlueZ", "watched"]
+
+BLUEZ = "org.bluez"
+ADAPTER = "org.bluez.Adapter1"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+OBJECTS = "org.freedesktop.DBus.ObjectManager"
+DBUS = "org.freedesktop.DBus"
+
+RULES = (
+    f"type='signal',sender='{DBUS}',interface='{DBUS}',member='NameOwnerChanged',arg0='{BLUEZ}'",
+    f"type='signal',sender='{BLUEZ}',interface='{OBJECTS}',path='/'",
+    f"type='signal',sender='{BLUEZ}',interface='{PROPERTIES}',member='PropertiesChanged',arg0='{ADAPTER}'",
+)
+
+ANSWER_SECONDS = 5.0
+
+
+class BlueZ:
+    """The life of one controller of this machine, as long as somebody watches.
+
+    Args:
+        bus: a connection to the system bus.
+        controller: its name, `hci0`; `None` for whichever there is.
+    """
+
+    def __init__(self, bus: MessageBus, controller: str | None) -> None:
+        self._bus = bus
+        self._path = None if controller is None else f"/org/bluez/{controller}"
+        self._named = controller or "the Bluetooth controller"
+        self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._changed = asyncio.Event()
+
+    async def lost(self) -> str:
+        """Return why the controller is lost, once it is."""
+        return await self._lost
+
+    async def is_ready(self) -> bool:
+        """Whether bluetoothd runs and the controller is there and powered."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = await self._bus.call(Message(destination=BLUEZ, path="/", interface=OBJECTS, member="GetManagedObjects"))
+        except (OSError, EOFError, TimeoutError):
+            return False
+        if answer is None or answer.message_type is not MessageType.METHOD_RETURN:
+            return False
+        controllers = {
+            path: unpack_variants(interfaces[ADAPTER]) for path, interfaces in answer.body[0].items() if ADAPTER in interfaces
+        }
+        return any(state.get("Powered") for path, state in controllers.items() if self._path in (None, path))
+
+    async def becomes_ready(self) -> None:
+        """Return when bluetoothd runs and the controller is there and powered."""
+        while not await self.is_ready():
+            self._changed.clear()
+            await self._changed.wait()
+
+    def hear(self, signal: Message) -> None:
+        """Take in a signal of the bus."""
+        if signal.message_type is not MessageType.SIGNAL:
+            return
+        self._changed.set()
+        if (why := self._loss_in(signal)) is not None and not self._lost.done():
+            self._lost.set_result(why)
+
+    def _loss_in(self, signal: Message) -> str | None:
+        match signal.member, signal.body:
+            case "NameOwnerChanged", [name, _, ""] if name == BLUEZ:
+                return "bluetoothd stopped"
+            case "InterfacesRemoved", [path, interfaces] if ADAPTER in interfaces and self._path in (None, path):
+                return f"{self._named} was pulled out"
+            case "PropertiesChanged", [interface, changed, _] if interface == ADAPTER and self._path in (None, signal.path):
+                return self._loss_in_properties(unpack_variants(changed))
+        return None
+
+    def _loss_in_properties(self, changed: Mapping[str, Any]) -> str | None:
+        return f"{self._named} was switched off" if changed.get("Powered") is False else None
+
+
+@asynccontextmanager
+async def watched(controller: str | None) -> AsyncIterator[BlueZ]:
+    """Watch a controller until the end of the block.
+
+    Raises:
+        OSError: there is no system bus.
+        AuthError: it lets this user not in.
+    """
+    bus = MessageBus(bus_type=BusType.SYSTEM)
+    try:
+        await bus.connect()
+        life = BlueZ(bus, controller)
+        bus.add_message_handler(life.hear)
+        for rule in RULES:
+            await bus.call(
+                Message(
+                    destination=DBUS, path="/org/freedesktop/DBus", interface=DBUS, member="AddMatch", signature="s", body=[rule]
+                )
+            )
+        yield life
+    finally:
+        bus.disconnect()

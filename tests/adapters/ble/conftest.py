@@ -1,0 +1,32 @@
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from gateway.testing.bluetooth.air import Air
+from gateway.testing.bluetooth.bluez import BlueZ
+from gateway.testing.bluetooth.controller import Controller
+from gateway.testing.bluetooth.daemon import PrivateBus, dbus_daemon_or_skip
+
+
+@pytest.fixture
+async def bluez(monkeypatch):
+    """An emulated bluetoothd with one controller on a private D-Bus, which bleak's own backend takes for the system's."""
+    dbus_daemon_or_skip()
+    air = Air()
+    controller = Controller(air, connect_timeout_seconds=0.5)
+    async with PrivateBus() as bus, BlueZ(bus.address, [controller]) as daemon:
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
+        yield SimpleNamespace(air=air, controller=controller, daemon=daemon)
+
+
+@pytest.fixture
+def until():
+    """Wait for a claim to become true."""
+
+    async def wait(claim, seconds=5.0):
+        async with asyncio.timeout(seconds):
+            while not claim():  # noqa: ASYNC110 - a claim about anything, not an event
+                await asyncio.sleep(0.005)
+
+    return wait

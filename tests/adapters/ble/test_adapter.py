@@ -1,0 +1,395 @@
+"""The adapter on bleak's real BlueZ backend, over a real private D-Bus with an emulated bluetoothd."""
+
+import asyncio
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from adapters.ble import BleAdapter
+from adapters.ble import adapter as adapter_module
+from adapters.ble import radio as radio_module
+from adapters.ble import visits as visits_module
+from gateway.adapter import (
+    Block,
+    BusUnavailable,
+    ChildDevice,
+    Command,
+    CommandRejected,
+    Confidence,
+    DeviceUnreachable,
+    Found,
+    Progress,
+)
+from gateway.testing.bluetooth import refusals
+from gateway.testing.bluetooth.gatt import Characteristic, Service
+from gateway.testing.bluetooth.peripheral import Peripheral
+
+ADVERTS = Path(__file__).parent / "adverts"
+GOVEE = "A4:C1:38:00:00:01"
+STRAP = "C0:00:00:00:00:02"
+BOT = "F0:00:00:00:00:03"
+BOT_SERVICE = "cba20d00-224d-11e6-9fb8-0002a5d5c51b"
+IRK = "ec0234a357c8ad05341010a60a397d9b"
+RESOLVABLE = "70:81:94:0D:FB:AA"
+"""Made by the device with that key (Core Specification, Vol 3 Part H, appendix D.7)."""
+
+
+def govee(**rest):
+    """A Govee H5075: 21.3502 °C... as published with govee-ble's own tests."""
+    said = {"name": "GVH5075_2762", "manufacturer_data": {0xEC88: bytes.fromhex("000341c26400")}, "service_uuids": ["ec88"]}
+    return Peripheral(GOVEE, advertises_every=0.05, **{**said, **rest})
+
+
+def strap(**rest):
+    """A heart rate strap with Device Information and a battery."""
+    information = [
+        Characteristic(uuid, ["read"], value)
+        for uuid, value in (("2a29", b"Polar Electro Oy"), ("2a24", b"H10"), ("2a25", b"9E6D2A22"), ("2a26", b"3.1.1"))
+    ]
+    services = [
+        Service("180a", information),
+        Service("180d", [Characteristic("2a37", ["notify"], b"\x00\x48", notify_every=0.05)]),
+        Service("180f", [Characteristic("2a19", ["read"], b"\x5a")]),
+    ]
+    return Peripheral(
+        STRAP, address_type="random", name="Polar H10", service_uuids=["180d"], services=services, advertises_every=0.05, **rest
+    )
+
+
+def bot():
+    """A SwitchBot Bot, which answers each command by a notification."""
+    answers = Characteristic("cba20003-224d-11e6-9fb8-0002a5d5c51b", ["notify"])
+    orders = Characteristic(
+        "cba20002-224d-11e6-9fb8-0002a5d5c51b",
+        ["write"],
+        on_write=lambda write: answers.notify(b"\x01" if write.value != b"\x57\x01\x02" else b"\x06"),
+    )
+    return Peripheral(
+        BOT,
+        address_type="random",
+        service_data={"fd3d": b"\x48\x90\xe4"},
+        service_uuids=[BOT_SERVICE],
+        services=[Service(BOT_SERVICE, [orders, answers])],
+        advertises_every=0.05,
+    )
+
+
+class Ear:
+    """An uplink that remembers."""
+
+    def __init__(self):
+        self.met, self.values, self.words = [], {}, 0
+
+    def found(self, found):
+        self.met.append(found)
+
+    def heard(self, readings):
+        self.words += 1
+        for reading in readings:
+            self.values.setdefault(reading.child, {})[reading.metric.name] = reading.value
+
+
+def adapter_with(**settings):
+    said = {"type": "ble", "name": "radio", "scan_time": 0.4, **settings}
+    return BleAdapter(BleAdapter.settings_model.model_validate(said))
+
+
+def child_of(found):
+    return ChildDevice(
+        key=found.identity.key, adapter="radio", bus="radio", address=found.address, profile=found.profile, family=found.family,
+        model_id="m", sub_model=found.sub_model, firmware_version=found.firmware_version, name=found.name,
+    )  # fmt: skip
+
+
+async def discovered(adapter):
+    return [step async for step in adapter.discover() if isinstance(step, Found)]
+
+
+async def met_on(adapter, address):
+    async with adapter:
+        return await adapter.identify(address)
+
+
+async def readings_of(adapter, child, due=None):
+    due = frozenset(adapter.poll_groups(child)) if due is None else frozenset(due)
+    return {reading.metric.name: reading.value async for block in adapter.read(child, due) for reading in block}
+
+
+async def test_a_device_that_advertises_is_found_and_its_values_go_up_without_a_question(bluez, until):
+    bluez.air.add(device := govee())
+    adapter, ear = adapter_with(), Ear()
+    async with adapter:
+        listening = asyncio.create_task(adapter.listen(ear))
+        await until(lambda: ear.values.get("mac:a4:c1:38:00:00:01", {}).get("battery") == 100)
+        listening.cancel()
+    (found,) = ear.met
+    assert (found.profile, found.family, found.sub_model) == ("govee", "climate-sensor", "H5075")
+    assert (found.mac, found.manufacturer, found.confidence) == ("a4:c1:38:00:00:01", "Govee", Confidence.CERTAIN)
+    assert found.evidence["rssi"].endswith("dBm")
+    values = ear.values[found.identity.key]
+    assert values["temperature"] == pytest.approx(21.3, abs=0.1)
+    assert values["rssi"] == device.rssi
+    assert adapter.poll_groups(child_of(found)) == {}
+    assert adapter.may_be_quiet(child_of(found)) == timedelta(seconds=900)
+    assert device.connections == 0
+
+
+async def test_each_advertisement_counts_as_life_also_with_the_same_payload(bluez, until):
+    bluez.air.add(govee())
+    adapter, ear = adapter_with(), Ear()
+    async with adapter:
+        listening = asyncio.create_task(adapter.listen(ear))
+        await until(lambda: ear.words >= 10)
+        listening.cancel()
+    assert len(ear.met) == 1, "who it is was told once"
+
+
+async def test_a_device_that_has_to_be_asked_is_visited_once_and_becomes_what_it_says(bluez):
+    bluez.air.add(device := strap())
+    adapter = adapter_with()
+    async with adapter:
+        (found,) = await discovered(adapter)
+        (again,) = await discovered(adapter)
+    assert found == again
+    assert device.connections == 1
+    assert (found.manufacturer, found.sub_model, found.firmware_version) == ("Polar Electro Oy", "H10", "3.1.1")
+    assert (found.serial_number, found.profile, found.family) == ("9E6D2A22", "gatt-180d-180f", "heart-rate-monitor")
+    assert found.evidence["model (180a/2a24)"] == "H10"
+
+
+async def test_notified_values_come_with_the_first_visit_and_then_by_themselves(bluez, until):
+    bluez.air.add(device := strap())
+    adapter, ear = adapter_with(), Ear()
+    async with adapter:
+        listening = asyncio.create_task(adapter.listen(ear))
+        child = child_of(await adapter.identify(STRAP))
+        first = await readings_of(adapter, child)
+        assert (first["heart_rate"], first["battery"]) == (72, 90)
+        assert device.is_connected, "its profile wants it to stay connected"
+        device.characteristic("2a37").value = b"\x00\x50"
+        await until(lambda: ear.values.get(child.key, {}).get("heart_rate") == 80)
+        assert (await readings_of(adapter, child))["battery"] == 90
+        assert device.connections == 2, "one to ask who it is, one that stays"
+        listening.cancel()
+    await until(lambda: not device.is_connected)
+
+
+async def test_after_a_restart_a_known_child_is_read_by_the_profile_that_its_services_made(bluez):
+    bluez.air.add(strap())
+    child = child_of(await met_on(adapter_with(), STRAP))
+    adapter = adapter_with()
+    async with adapter:
+        await adapter.identify(STRAP)
+        assert (await readings_of(adapter, child))["heart_rate"] == 72
+
+
+async def test_what_a_device_told_before_it_was_lost_is_kept(bluez):
+    bluez.air.add(device := strap())
+    adapter = adapter_with()
+    async with adapter:
+        child = child_of(await adapter.identify(STRAP))
+        device.characteristic("2a19").is_silent = True
+        blocks = adapter.read(child, frozenset(adapter.poll_groups(child)))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(radio_module, "ATTRIBUTE_SECONDS", 0.2)
+            with pytest.raises(DeviceUnreachable, match="took longer"):
+                async for _ in blocks:
+                    pass
+        device.characteristic("2a19").is_silent = False
+        device.faults.lost_reads = 1
+        with pytest.raises(DeviceUnreachable):
+            await readings_of(adapter, child)
+        assert (await readings_of(adapter, child))["battery"] == 90
+
+
+async def test_a_characteristic_that_is_refused_is_left_out_and_remarked(bluez):
+    bluez.air.add(device := strap())
+    adapter = adapter_with()
+    async with adapter:
+        child = child_of(await adapter.identify(STRAP))
+        device.characteristic("2a19").refusal = refusals.READ_NOT_PERMITTED
+        readings = await readings_of(adapter, child)
+        assert "battery" not in readings
+        assert readings["heart_rate"] == 72
+        assert any("2a19" in remark and "ermitted" in remark for remark in adapter.remarks(child))
+
+
+async def test_a_device_that_notifies_nothing_is_not_waited_for_for_ever(bluez, monkeypatch):
+    monkeypatch.setattr(visits_module, "NOTIFIED_SECONDS", 0.2)
+    bluez.air.add(device := strap())
+    device.characteristic("2a37").notify_every = None
+    adapter = adapter_with()
+    async with adapter:
+        child = child_of(await adapter.identify(STRAP))
+        assert set(await readings_of(adapter, child)) == {"battery"}
+        assert any("notified nothing" in remark for remark in adapter.remarks(child))
+
+
+async def test_commands_are_written_once_and_their_answer_is_believed(bluez):
+    bluez.air.add(device := bot())
+    adapter = adapter_with()
+    async with adapter:
+        child = child_of(await adapter.identify(BOT))
+        assert child.profile == "switchbot-bot"
+        told = await adapter.execute(child, Command(1, child.key, "switch_on", {}))
+        assert "has done switch_on" in told
+        with pytest.raises(CommandRejected, match="its battery is low"):
+            await adapter.execute(child, Command(2, child.key, "switch_off", {}))
+        with pytest.raises(CommandRejected, match="no command 'explode'"):
+            await adapter.execute(child, Command(3, child.key, "explode", {}))
+    written = device.characteristic("cba20002-224d-11e6-9fb8-0002a5d5c51b").writes
+    assert [write.value.hex() for write in written] == ["570101", "570102"]
+
+
+async def test_a_child_that_is_only_listened_to_takes_no_commands(bluez):
+    bluez.air.add(govee())
+    adapter = adapter_with()
+    async with adapter:
+        child = child_of(await adapter.identify(GOVEE))
+        with pytest.raises(CommandRejected, match="only listened to"):
+            await adapter.execute(child, Command(1, child.key, "press", {}))
+
+
+async def test_a_device_that_is_not_there_is_told_with_the_likely_reason(bluez, monkeypatch):
+    monkeypatch.setattr(adapter_module, "FIRST_WORD_SECONDS", 0.2)
+    adapter = adapter_with()
+    async with adapter:
+        with pytest.raises(DeviceUnreachable, match="out of reach, switched off, or its battery is empty"):
+            await adapter.identify("A4:C1:38:00:00:99")
+
+
+async def test_denied_devices_are_not_heard_and_only_allowed_ones_are(bluez):
+    bluez.air.add(govee())
+    bluez.air.add(strap())
+    for settings, expected in (
+        ({"deny": ["name:GVH*"]}, {STRAP}),
+        ({"deny": ["c0:00:*"]}, {GOVEE}),
+        ({"allow": ["A4:C1:38:*"]}, {GOVEE}),
+        ({"allow": ["name:polar*"], "deny": ["C0:*"]}, set()),
+    ):
+        adapter = adapter_with(**settings)
+        async with adapter:
+            assert {found.address for found in await discovered(adapter)} == expected
+
+
+async def test_a_device_that_changes_its_address_is_known_by_its_name_or_its_key(bluez, until):
+    for number, device in enumerate(({"called": "GVH5075_*", "name": "Fridge"}, {"irk": IRK, "name": "Fridge"})):
+        bluez.air.add(first := govee(address_type="random") if number == 0 else _moved(govee(), RESOLVABLE))
+        adapter = adapter_with(devices=[device])
+        async with adapter:
+            (found,) = await discovered(adapter)
+            assert (found.name, found.identity.kind) == ("Fridge", "fingerprint")
+            assert IRK not in str(found)
+            bluez.air.remove(first)
+            if number == 0:
+                bluez.air.add(second := _moved(govee(), "5A:00:00:00:00:77"))
+                await until(lambda: adapter._around.at(found.address).address == second.address)  # noqa: B023 - called in this round
+                assert (await adapter.identify(found.address)).identity == found.identity
+                bluez.air.remove(second)
+
+
+def _moved(device, address):
+    return Peripheral(
+        address, address_type="random", name=device.name, manufacturer_data=device.manufacturer_data, advertises_every=0.05
+    )
+
+
+async def test_phones_that_change_their_address_all_day_are_nobodys_news(bluez, until):
+    for number in range(5):
+        bluez.air.add(
+            Peripheral(
+                f"4{number}:00:00:00:00:01", address_type="random", manufacturer_data={76: b"\x10\x05"}, advertises_every=0.05
+            )
+        )
+    adapter, ear = adapter_with(), Ear()
+    async with adapter:
+        listening = asyncio.create_task(adapter.listen(ear))
+        await until(lambda: ear.words > 5)
+        listening.cancel()
+        assert await discovered(adapter) == []
+    assert ear.met == []
+
+
+async def test_a_device_whose_advertisements_are_encrypted_is_connected_to_where_that_tells_more(bluez):
+    service = "ebe0ccb0-7a0a-4b0c-8a1a-6ff2997da3a6"
+    value = Characteristic(
+        "ebe0ccc1-7a0a-4b0c-8a1a-6ff2997da3a6", ["read", "notify"], bytes.fromhex("2a08322c0b"), notify_every=0.1
+    )
+    bluez.air.add(
+        Peripheral(
+            "A4:C1:38:56:53:84",
+            name="LYWSD03MMC",
+            service_data={"fe95": bytes.fromhex("58585b05db184bf838c1a47d95000000fb1c1d")},
+            services=[Service(service, [value])],
+            advertises_every=0.05,
+        )
+    )
+    adapter = adapter_with()
+    async with adapter:
+        (found,) = await discovered(adapter)
+        assert (found.profile, found.sub_model) == ("xiaomi-lywsd03mmc", "LYWSD03MMC")
+        assert (await readings_of(adapter, child_of(found)))["temperature"] == pytest.approx(20.9)
+
+
+async def test_a_bind_key_makes_it_speak_and_is_shown_nowhere(bluez, tmp_path, until):
+    case = tomllib.loads((ADVERTS / "xiaomi-lywsd03mmc" / "encrypted-with-its-key.toml").read_text())
+    key, heard = case["bind_key"], case["heard"][0]
+    key_file = tmp_path / "key"
+    key_file.write_text(f"{key}\n")
+    sent = {uuid: bytes.fromhex(data) for uuid, data in heard["service_data"].items()}
+    bluez.air.add(Peripheral(heard["address"], service_data=sent, advertises_every=0.05))
+    adapter = adapter_with(devices=[{"address": heard["address"], "bind_key_file": str(key_file), "name": "Cold store"}])
+    ear = Ear()
+    async with adapter:
+        listening = asyncio.create_task(adapter.listen(ear))
+        await until(lambda: ear.met)
+        listening.cancel()
+    (found,) = ear.met
+    assert found.name == "Cold store"
+    assert case["expected"]["values"].items() <= ear.values[found.identity.key].items()
+    assert key not in repr(adapter.settings) + str(found) + repr(vars(adapter))
+
+
+async def test_a_lost_radio_is_a_lost_bus_and_its_return_is_noticed(bluez, until):
+    bluez.air.add(govee())
+    adapter, ear = adapter_with(), Ear()
+    async with adapter:
+        listening = asyncio.create_task(adapter.listen(ear))
+        await until(lambda: ear.words)
+        await bluez.daemon.crash()
+        with pytest.raises(BusUnavailable, match="bluetoothd stopped"):
+            await asyncio.wait_for(listening, 2)
+    with pytest.raises(BusUnavailable, match="systemctl start bluetooth"):
+        await adapter.__aenter__()
+    back = asyncio.create_task(adapter.reappears())
+    await bluez.daemon.start()
+    await asyncio.wait_for(back, 2)
+    async with adapter:
+        assert await discovered(adapter)
+
+
+async def test_a_search_tells_how_far_it_has_come(bluez):
+    bluez.air.add(govee())
+    adapter = adapter_with()
+    async with adapter:
+        steps = [step async for step in adapter.discover()]
+    assert any(isinstance(step, Progress) and "devices heard" in step.note for step in steps)
+
+
+async def test_dead_bands_of_the_config_outrank_those_of_the_parser(bluez, until):
+    bluez.air.add(govee())
+    adapter = adapter_with(dead_bands={"temperature": 0.25})
+    blocks = []
+
+    class Collecting(Ear):
+        def heard(self, readings):
+            if isinstance(readings, Block):
+                blocks.append(readings)
+
+    async with adapter:
+        listening = asyncio.create_task(adapter.listen(Collecting()))
+        await until(lambda: blocks and len(blocks[-1]) > 1)
+        listening.cancel()
+    assert {metric.name: metric.dead_band for metric in blocks[-1].row.metrics}["temperature"] == 0.25
