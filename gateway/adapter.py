@@ -98,7 +98,7 @@ class AdapterSettings(BaseModel):
     Unknown keys are errors. Say in each field's description what it is for and in which unit: `check` quotes it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)  # what is given may be a secret
 
     type: str = Field(description="which adapter this is: one of `xyte-gateway adapters`")
     name: str = Field(default="", description="what this entry is called in logs and on the page; the type, when left out")

@@ -1,23 +1,25 @@
-"""The main job in one process: an emulated cloud, simulated devices on TCP and on a serial line, and the gateway between them."""
+"""The main job in one process: an emulated cloud, simulated devices on TCP, on a serial line and in the air, and the gateway."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID, uuid5
 
 from pydantic import SecretStr
 
-from gateway.adapter import Adapter
+from gateway.adapter import Adapter, AdapterSettings
 from gateway.app import Gateway, build
 from gateway.emulator import Emulator
 from gateway.emulator.device import Device
@@ -32,6 +34,9 @@ from gateway.settings import (
     StoreSection,
     entry_from,
 )
+from gateway.testing.bluetooth import Air, simulated_backend
+from gateway.testing.bluetooth.backend import SimulatedBackend
+from gateway.testing.bluetooth.plant import Gadget, shelly_blu_ht, thunderboard_sense
 from gateway.testing.modbus import ModbusRtuBus, ModbusTcpHost, SimulatedUnit
 from gateway.testing.plant import rtu_units, tcp_units
 
@@ -40,18 +45,23 @@ TELEMETRY_EVERY = timedelta(seconds=5)
 GATEWAY_SUB_MODEL = "demo"
 _MODELS = UUID("5b7e0c1a-2f7d-4d0e-9a61-0c9f6f2b7701")
 
-HALL, CELLAR = "hall", "cellar"
-"""The names of the two buses: a Modbus TCP host and a serial line."""
+HALL, CELLAR, AIR = "hall", "cellar", "air"
+"""The names of the buses: a Modbus TCP host, a serial line, a Bluetooth radio."""
 
-SUB_MODELS = {
-    (HALL, 1): "iEM3255",
-    (HALL, 2): "Symo 10.0-3-M",
-    (HALL, 3): "E1210",
-    (CELLAR, 1): "SDM630-Modbus",
-    (CELLAR, 2): "B23 112-100",
-    (CELLAR, 3): "E5CC",
+Place: TypeAlias = tuple[str, str]
+"""Where a device is: its bus, and its address there."""
+
+SUB_MODELS: Mapping[Place, str] = {
+    (HALL, "1"): "iEM3255",
+    (HALL, "2"): "Symo 10.0-3-M",
+    (HALL, "3"): "E1210",
+    (CELLAR, "1"): "SDM630-Modbus",
+    (CELLAR, "2"): "B23 112-100",
+    (CELLAR, "3"): "E5CC",
+    (AIR, "54:48:E6:8F:80:A5"): "SBHT-003C",
+    (AIR, "00:0B:57:64:8B:49"): "BRD4166A",
 }
-"""What each simulated device has to become in the cloud, by bus and unit id."""
+"""What each simulated device has to become in the cloud."""
 
 NAMES = {"operating_state": {4: "mppt"}}
 """Numbers on the wire that the cloud learns by name (SunSpec Information Model Reference, inverter models, `St`)."""
@@ -59,7 +69,16 @@ NAMES = {"operating_state": {4: "mppt"}}
 AVERAGED = re.compile(r".*_power(_l[123])?|(heating|cooling)_output")
 """Metrics that the cloud learns as the mean over a telemetry interval, as the profiles say."""
 
-FAMILIES = ("power-meter", "inverter", "io-module", "temperature-controller")
+FAMILIES = ("power-meter", "inverter", "io-module", "temperature-controller", "climate-sensor")
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """A simulated device, and what it has sent so far."""
+
+    name: str
+    sent: Callable[[], Mapping[str, AbstractSet[object]]]
+    """Returns every value of every metric that was on its wire."""
 
 
 @dataclass(slots=True)
@@ -68,7 +87,7 @@ class Demo:
 
     emulator: Emulator
     gateway: Gateway
-    units: Mapping[tuple[str, int], SimulatedUnit]
+    devices: Mapping[Place, Simulated]
     started_at: float
     first_telemetry_at: float | None = None
     calls: list[JournalEntry] = field(default_factory=list)
@@ -80,10 +99,10 @@ class Demo:
         return next((device for device in self.emulator.cloud.devices.values() if device.parent_id is None), None)
 
     @property
-    def children(self) -> dict[tuple[str, int], Device]:
-        """The children as the cloud knows them, by bus and unit id."""
+    def children(self) -> dict[Place, Device]:
+        """The children as the cloud knows them, by bus and address."""
         devices = [device for device in self.emulator.cloud.devices.values() if device.parent_id is not None]
-        return {(str(device.details.get("bus")), int(str(device.details.get("address")))): device for device in devices}
+        return {(str(device.details.get("bus")), str(device.details.get("address"))): device for device in devices}
 
     @property
     def seconds_to_first_telemetry(self) -> float | None:
@@ -101,34 +120,53 @@ class Demo:
         found = [] if self.parent is not None else ["the gateway is not registered"]
         children = self.children
         for place, sub_model in SUB_MODELS.items():
-            name = f"unit {place[1]} in the {place[0]} ({self.units[place].name})"
+            name = f"{self.devices[place].name} at {place[1]} in the {place[0]}"
             child = children.get(place)
             if child is None:
                 found.append(f"{name} is not registered")
             elif child.sub_model != sub_model:
                 found.append(f"{name} is registered with sub-model {child.sub_model!r}, not {sub_model!r}")
             else:
-                found += [f"{name}: {problem}" for problem in self._telemetry_problems(child, self.units[place])]
+                found += [f"{name}: {problem}" for problem in self._telemetry_problems(child, self.devices[place])]
         found += [f"{device.name} is one device too many" for place, device in children.items() if place not in SUB_MODELS]
         parent_id = self.parent.id if self.parent else None
         singles = [call for call in self.calls if call.call == "Send Telemetry" and call.device != parent_id]
         return found + [f"{call.device_name} was not told of in a bulk call" for call in singles]
 
-    def _telemetry_problems(self, child: Device, unit: SimulatedUnit) -> list[str]:
+    def _telemetry_problems(self, child: Device, simulated: Simulated) -> list[str]:
         messages = self.emulator.journal.telemetry(child.id)
         sent = [(metric, value) for message in messages for metric, value in message.values.items() if value is not None]
         if not sent:
             return ["no value of it arrived in the cloud"]
-        served: dict[str, set[Any]] = {}
-        for one in unit.history:
-            named = NAMES.get(one.metric, {}).get(one.value, one.value) if isinstance(one.value, int) else one.value
-            served.setdefault(one.metric, set()).add(named)
+        served = simulated.sent()
         return [
             f"{metric} = {value!r} arrived in the cloud, and was never on the wire"
             for metric, value in sent
-            if not any(_same(value, on_wire) for on_wire in served.get(metric, ()))
-            and not (metric in served and AVERAGED.fullmatch(metric) and min(served[metric]) <= value <= max(served[metric]))
+            if not any(_same(value, on_wire) for on_wire in served.get(metric, ())) and not _is_mean(metric, value, served)
         ]
+
+
+def _is_mean(metric: str, value: object, served: Mapping[str, AbstractSet[object]]) -> bool:
+    """The cloud's value may be the mean of some that were on the wire."""
+    numbers = [one for one in served.get(metric, ()) if isinstance(one, int | float)]
+    is_averaged = AVERAGED.fullmatch(metric) is not None and isinstance(value, int | float)
+    return is_averaged and bool(numbers) and min(numbers) <= value <= max(numbers)  # type: ignore[operator]  # a number: asked above
+
+
+def _simulated_unit(unit: SimulatedUnit) -> Simulated:
+    def sent() -> Mapping[str, AbstractSet[object]]:
+        served: defaultdict[str, set[object]] = defaultdict(set)
+        for one in unit.history:
+            served[one.metric].add(
+                NAMES.get(one.metric, {}).get(one.value, one.value) if isinstance(one.value, int) else one.value
+            )
+        return served
+
+    return Simulated(unit.name, sent)
+
+
+def _simulated_gadget(gadget: Gadget) -> Simulated:
+    return Simulated(gadget.name, lambda: gadget.sent)
 
 
 def _same(in_cloud: object, on_wire: object) -> bool:
@@ -147,12 +185,18 @@ async def demo(adapters: Mapping[str, type[Adapter[Any]]]) -> AsyncIterator[Demo
         emulator = await stack.enter_async_context(Emulator(hardware_keys=[HARDWARE_KEY], on_call=lambda entry: told(entry)))
         host = await stack.enter_async_context(ModbusTcpHost(tcp := tcp_units()))
         line = await stack.enter_async_context(ModbusRtuBus(rtu := rtu_units(), baudrate=19200))
+        gadgets = (shelly_blu_ht(), thunderboard_sense())
+        backend = simulated_backend(Air(gadget.peripheral for gadget in gadgets))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="xyte-gateway-demo-")))
-        configuration = _configuration(emulator.entry_url, folder, host.port, line.port, adapters)
+        entries = (_modbus(host.port, line.port), _bluetooth(backend))
+        configuration = _configuration(emulator.entry_url, folder, [entry_from(entry, adapters) for entry in entries])
         started_at = monotonic()
         gateway = await stack.enter_async_context(build(configuration, adapters))
-        units = {(HALL, unit.unit_id): unit for unit in tcp} | {(CELLAR, unit.unit_id): unit for unit in rtu}
-        running = Demo(emulator, gateway, units, started_at, calls=calls)
+        devices = {
+            (bus, str(unit.unit_id)): _simulated_unit(unit) for bus, units in ((HALL, tcp), (CELLAR, rtu)) for unit in units
+        }
+        devices |= {(AIR, gadget.peripheral.address): _simulated_gadget(gadget) for gadget in gadgets}
+        running = Demo(emulator, gateway, devices, started_at, calls=calls)
         told = running.heard
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
@@ -163,9 +207,7 @@ async def demo(adapters: Mapping[str, type[Adapter[Any]]]) -> AsyncIterator[Demo
                 stop.set()
 
 
-def _configuration(
-    entry_url: str, folder: Path, tcp_port: int, serial_port: str, adapters: Mapping[str, type[Adapter[Any]]]
-) -> Configuration:
+def _configuration(entry_url: str, folder: Path, entries: Sequence[AdapterSettings]) -> Configuration:
     settings = Settings(
         gateway=GatewaySection(name="Demo gateway", mac="02:00:5e:10:00:01", sub_model=GATEWAY_SUB_MODEL),
         cloud=CloudSection(
@@ -175,7 +217,11 @@ def _configuration(
         admission=AdmissionSection(policy=Policy.MATCHED),
         models={family: str(uuid5(_MODELS, family)) for family in FAMILIES},
     )
-    modbus = {
+    return Configuration(None, settings, tuple(entries))
+
+
+def _modbus(tcp_port: int, serial_port: str) -> dict[str, Any]:
+    return {
         "type": "modbus",
         "hosts": [{"host": "127.0.0.1", "port": tcp_port, "name": HALL}],
         "lines": [{"port": serial_port, "name": CELLAR, "baudrate": 19200, "parity": "N"}],
@@ -183,4 +229,7 @@ def _configuration(
         "timeout": 0.2,
         "devices": [{"unit": 3, "bus": CELLAR, "profile": "omron-e5cc"}],  # a controller that cannot say who it is
     }
-    return Configuration(None, settings, (entry_from(modbus, adapters),))
+
+
+def _bluetooth(backend: SimulatedBackend) -> dict[str, Any]:
+    return {"type": "ble", "name": AIR, "scan_time": 1, "backend": {"scanner": backend.scanner, "client": backend.client}}

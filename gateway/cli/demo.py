@@ -30,7 +30,7 @@ def demo(
     as_json: AsJson = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the gateway's log.")] = False,
 ) -> None:
-    """Start an emulated cloud, six simulated Modbus devices on TCP and on a serial line, and a gateway between them.
+    """Start an emulated cloud, simulated devices on Modbus TCP, on a serial line and on Bluetooth, and a gateway between them.
 
     Shows live what arrives in the cloud. Ends with Ctrl-C, or by itself with --for; then the exit code is 0 only if gateway and
     children were registered with the right sub-models, and every value in the cloud is one that was on the wire.
@@ -76,8 +76,11 @@ async def _show(running: Demo, stop: asyncio.Event, seconds: float | None) -> No
     emulator = running.emulator
     out.print(f"emulated cloud    entry {emulator.entry_url}  hub {emulator.hub_url}", soft_wrap=True)
     out.print(f"                  control {emulator.hub_url}/_emulator/", soft_wrap=True)
-    out.print("simulated plant   three units behind a Modbus TCP host, three on a serial line", soft_wrap=True)
-    out.print("the gateway       scans both, registers what it finds, and speaks for it", soft_wrap=True)
+    out.print(
+        "simulated plant   three units behind a Modbus TCP host, three on a serial line, two devices on Bluetooth LE",
+        soft_wrap=True,
+    )
+    out.print("the gateway       looks around, registers what it finds, and speaks for it", soft_wrap=True)
     out.print("" if seconds else "Ctrl-C ends it.\n")
     if not sys.stdout.isatty():
         await _wait(stop, seconds)
@@ -95,14 +98,14 @@ def _picture(running: Demo) -> Group:
         line = Text(
             f"{parent.name} [{parent.sub_model}] is {state.get('status', 'registered')}, up {state.get('uptime_seconds', 0)} s"
         )
-    table = Table("bus", "unit", "child, its latest values", "sub-model", "status", "samples")
+    table = Table("bus", "address", "child, its latest values", "sub-model", "status", "samples")
     table.box, table.padding, table.columns[2].ratio = None, (0, 2, 0, 0), 1
-    for (bus, unit), child in sorted(running.children.items(), reverse=True):
+    for (bus, address), child in sorted(running.children.items(), reverse=True):
         samples = len(running.emulator.journal.telemetry(child.id))
         values = ", ".join(f"{metric} {_short(value)}" for metric, value in child.state.items() if metric != "status")
         told = Text.assemble(f"{child.name or '-'}\n", (values, "dim"), overflow="ellipsis", no_wrap=True)
         status = str(child.state.get("status", "registered"))
-        table.add_row(bus, str(unit), told, escape(child.sub_model or "-"), status, str(samples))
+        table.add_row(bus, address, told, escape(child.sub_model or "-"), status, str(samples))
     calls = ", ".join(f"{name} {count}" for name, count in sorted(running.emulator.journal.calls().items()))
     buses = [Text(str(bus), style="dim") for bus in running.gateway.standings()]
     return Group(line, table, *buses, Text(f"calls: {calls or 'none yet'}", style="dim"))
@@ -130,13 +133,13 @@ def _report(running: Demo) -> dict[str, object]:
                 "id": child.id,
                 "name": child.name,
                 "sub_model": child.sub_model,
-                "adapter": "modbus",
+                "adapter": str(child.details.get("adapter")),
                 "bus": bus,
-                "address": str(unit),
+                "address": address,
                 "serial_number": child.sn,
                 "telemetry": child.state,
             }
-            for (bus, unit), child in sorted(running.children.items())
+            for (bus, address), child in sorted(running.children.items())
         ],
         "buses": [
             {

@@ -357,6 +357,7 @@ def registration_of(record: ChildRecord, *, with_sub_model: bool = True) -> Chil
         "manufacturer": child.manufacturer,
         "model": child.model,
         "profile": child.profile,
+        "adapter": child.adapter,
         "bus": child.bus,
         "address": child.address,
     }

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from adapters.ble import BleAdapter
 from adapters.modbus import ModbusAdapter
+from gateway.testing.bluetooth import Air, Characteristic, Peripheral, Service, simulated_backend
 from gateway.testing.contract import AdapterContract
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, SyntheticSettings
 from gateway.testing.modbus import ModbusRtuBus, ModbusTcpHost
@@ -44,6 +46,24 @@ class TestModbusRtu(AdapterContract):
         async with ModbusRtuBus(rtu_units()) as bus:
             settings = {"lines": [{"port": bus.port, "parity": "N"}], "units": "1-4", "timeout": 0.2, "scan_timeout": 0.1}
             yield ModbusAdapter(ModbusAdapter.settings_model.model_validate({"type": "modbus", "name": "cellar", **settings}))
+
+
+class TestBluetooth(AdapterContract):
+    absent_address = "A4:C1:38:00:00:99"
+
+    @pytest.fixture
+    async def adapter(self, monkeypatch):
+        monkeypatch.setattr("adapters.ble.adapter.FIRST_WORD_SECONDS", 0.3)
+        level = Characteristic("2a19", ["read"], b"\x5a")
+        air = Air(
+            [
+                Peripheral("A4:C1:38:00:00:01", name="GVH5075_2762", manufacturer_data={0xEC88: bytes.fromhex("000341c26400")}),
+                Peripheral("C0:00:00:00:00:02", name="Probe", service_uuids=["180f"], services=[Service("180f", [level])]),
+            ]
+        )
+        backend = simulated_backend(air)
+        settings = {"scan_time": 0.3, "backend": {"scanner": backend.scanner, "client": backend.client}}
+        yield BleAdapter(BleAdapter.settings_model.model_validate({"type": "ble", "name": "radio", **settings}))
 
 
 @pytest.mark.enable_socket

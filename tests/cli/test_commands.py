@@ -235,7 +235,9 @@ async def test_adapters_lists_what_each_can_be_told(type_in):
     assert "modbus" in out
     assert "scan_timeout" in out
     code, out, _ = await type_in("adapters", "--json")
-    assert json.loads(out)[0]["settings"]["properties"]["units"]["description"]
+    settings = {adapter["name"]: adapter["settings"]["properties"] for adapter in json.loads(out)}
+    assert settings["modbus"]["units"]["description"]
+    assert settings["ble"]["scanning"]["description"]
 
 
 async def test_run_does_the_main_job_and_ends_in_time(type_in, config, tmp_path, cloud):
@@ -289,10 +291,11 @@ async def test_the_demo_proves_the_main_job(type_in):
     assert report["problems"] == []
     assert report["parent"]["sub_model"] == "demo"
     assert {child["sub_model"] for child in report["children"]} == {
-        "iEM3255", "Symo 10.0-3-M", "E1210", "SDM630-Modbus", "B23 112-100", "E5CC",
+        "iEM3255", "Symo 10.0-3-M", "E1210", "SDM630-Modbus", "B23 112-100", "E5CC", "SBHT-003C", "BRD4166A",
     }  # fmt: skip
-    assert all(len(child["telemetry"]) > 5 for child in report["children"])
-    assert report["calls"]["Register Child Device"] == 6
+    assert all(len(child["telemetry"]) > 4 for child in report["children"])
+    assert {child["adapter"] for child in report["children"]} == {"modbus", "air"}
+    assert report["calls"]["Register Child Device"] == 8
     assert report["seconds_to_first_telemetry"] < 5
 
 

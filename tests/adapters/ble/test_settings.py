@@ -1,0 +1,83 @@
+import pytest
+from pydantic import ValidationError
+
+from adapters.ble.settings import BleSettings
+
+KEY = "e9ea895fac7cca6d30532432a516f3a8"
+
+
+def settings(**said):
+    return BleSettings.model_validate({"type": "ble", **said})
+
+
+def mistakes(**said):
+    with pytest.raises(ValidationError) as refused:
+        settings(**said)
+    return str(refused.value)
+
+
+def test_nothing_has_to_be_said():
+    made = settings()
+    assert made.hears("A4:C1:38:00:00:01", None)
+    assert list(made.claims()) == ["Bluetooth controller that is powered first"]
+
+
+@pytest.mark.parametrize("written", ["a4c138123456", "A4:C1:38:12:34:56", "a4-c1-38-12-34-56"])
+def test_an_address_is_written_as_people_write_it(written):
+    assert settings(devices=[{"address": written}]).devices[0].address == "A4:C1:38:12:34:56"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"devices": [{"address": "12:34"}]}, "is no Bluetooth address"),
+        ({"devices": [{"name": "Fridge"}]}, "say by what it is known"),
+        ({"devices": [{"address": "a4c138123456", "called": "x"}]}, "say by what it is known"),
+        ({"devices": [{"payload": "4c0"}]}, "no whole number of bytes"),
+        ({"devices": [{"called": "Fridge", "profile": "xiaomi-lywsd03mmx"}]}, "did you mean xiaomi-lywsd03mmc"),
+        ({"devices": [{"called": "Fridge"}, {"called": "Fridge"}]}, "two devices are known by Fridge"),
+        ({"deny": ["Kitchen"]}, 'nor a name ("name:Kitchen*")'),
+        ({"controllers": ["hci 0"]}, "pattern"),
+        ({"connections": 0}, "greater than or equal to 1"),
+        ({"scanning": "often"}, "'active' or 'passive'"),
+        ({"dead_bands": {"temperature": 0}}, "greater than 0"),
+        ({"profiles": ["/nowhere"]}, "there is no such folder"),
+        ({"backend": {"scanner": "nowhere:Class", "client": "nowhere:Class"}}, "nowhere"),
+        ({"colour": "red"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_a_mistake_says_what_would_be_right(said, told):
+    assert told in mistakes(**said)
+
+
+@pytest.mark.parametrize(
+    ("device", "told"),
+    [
+        ({"address": "a4c138123456", "bind_key": KEY[:-2]}, "bind_key of A4:C1:38:12:34:56 is not 24 or 32"),
+        ({"irk": KEY + "zz"}, "irk of the device with an irk is not 32"),
+        ({"address": "a4c138123456", "bind_key_file": "/nowhere/key"}, "/nowhere/key: No such file"),
+        ({"address": "a4c138123456", "bind_key": KEY, "bind_key_file": "/x"}, "keep one of the two"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_told_without_showing_it(device, told):
+    said = mistakes(devices=[device])
+    assert told in said
+    assert KEY[:8] not in said
+
+
+def test_keys_are_shown_nowhere():
+    made = settings(devices=[{"address": "a4c138123456", "bind_key": KEY}, {"irk": KEY, "name": "Badge"}])
+    assert KEY not in repr(made) + str(made) + str(made.model_dump()) + made.model_dump_json()
+
+
+def test_what_is_denied_is_not_heard_even_if_it_is_allowed():
+    made = settings(allow=["A4:C1:38:*", "name:kitchen*"], deny=["A4:C1:38:00:00:01", "name:*secret*"])
+    assert made.hears("A4:C1:38:00:00:02", None)
+    assert made.hears("00:00:00:00:00:09", "Kitchen scale")
+    assert not made.hears("A4:C1:38:00:00:01", None)
+    assert not made.hears("A4:C1:38:00:00:02", "My Secret")
+    assert not made.hears("00:00:00:00:00:09", None)
+
+
+def test_each_controller_is_claimed_by_one_entry_alone():
+    assert list(settings(controllers=["hci0", "hci1"]).claims()) == ["Bluetooth controller hci0", "Bluetooth controller hci1"]
