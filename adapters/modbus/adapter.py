@@ -12,16 +12,17 @@ from adapters.modbus.commands import order_for
 from adapters.modbus.healing import HEALABLE, Bisection
 from adapters.modbus.identify import Interview, Verdict, conduct
 from adapters.modbus.link import Link
-from adapters.modbus.pdu import FIRST_REGISTER, Question, Refused
+from adapters.modbus.pdu import FIRST_REGISTER, Question, Read, Refused
 from adapters.modbus.plan import Block
 from adapters.modbus.profile import Profile
 from adapters.modbus.readings import Readings
 from adapters.modbus.rollcall import RESERVED_UNIT, Place, RollCall, found
-from adapters.modbus.settings import LAST_UNIT, TCP_ITSELF, ConfiguredDevice, Host, Line, ModbusSettings
+from adapters.modbus.settings import ConfiguredDevice, Host, Line, ModbusSettings
 from adapters.modbus.sunspec_models import profile_named
 from adapters.modbus.units import KnownUnits
+from adapters.modbus.values import NO_FACTOR
 from adapters.modbus.wire import Patience, Wire
-from adapters.modbus.workbench import ModbusWorkbench
+from adapters.modbus.workbench import ModbusWorkbench, unit_id
 from gateway.adapter import (
     Adapter,
     ChildDevice,
@@ -51,6 +52,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         self._place = Place(settings.entry, self.bus)
         self._configured: Mapping[int, ConfiguredDevice] = settings.devices_on(self.bus)
         self._timeout = settings.timeout.total_seconds()
+        self._profiles: dict[str, Profile | None] = {}
         self._units = KnownUnits(self.bus, lambda: self.memory)
         self._readings = Readings(self._bus, self._units, lambda: self.memory)
 
@@ -113,9 +115,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     async def identify(self, address: str) -> Found:
         """Interview this unit alone. A unit that is dead costs one question, where it is known what it used to answer."""
-        if not address.isdecimal():
-            raise DeviceUnreachable(f"{address!r} is no unit id: it is a number from 1 to {LAST_UNIT}, or {TCP_ITSELF}")
-        unit = int(address)
+        unit = unit_id(address)
         device = self._configured.get(unit)
         known = self._units.of(unit)
         is_time_for_more = known.turnaround.misses % STRANGER_AFTER == STRANGER_AFTER - 1
@@ -141,18 +141,33 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         unit = int(child.address)
         if profile.is_sunspec and not self._units.of(unit).models:
             await self.identify(child.address)
+        factors: dict[Read, bytes] = {}
         for transaction in self._readings.transactions(child, profile, due):
+            for apart in transaction.block.factors:
+                if apart not in factors:
+                    factors[apart] = await self._factors(unit, apart)
+                    yield ()
             try:
                 payload = cast("bytes", await self.ask(unit, transaction.read))
             except Refused as refusal:
                 yield ()
                 if refusal.code in HEALABLE:
-                    async for readings in self._heal(child, transaction.block, refusal.code):
+                    async for readings in self._heal(child, transaction.block, refusal.code, factors):
                         yield readings
             else:
+                payload = transaction.block.with_factors(payload, factors)
                 yield transaction.decoder.decode(payload, child.key, datetime.now(UTC))
 
-    async def _heal(self, child: ChildDevice, block: Block, code: int) -> AsyncIterator[Sequence[Reading]]:
+    async def _factors(self, unit: int, read: Read) -> bytes:
+        """Return scale factors that are read apart; "not available", where the unit refuses them."""
+        try:
+            return cast("bytes", await self.ask(unit, read))
+        except Refused:
+            return NO_FACTOR * read.count
+
+    async def _heal(
+        self, child: ChildDevice, block: Block, code: int, factors: Mapping[Read, bytes]
+    ) -> AsyncIterator[Sequence[Reading]]:
         """Halve a block that was refused until it is known which of its points are; yields after each transaction."""
         bisection = Bisection(block)
         while (part := bisection.next()) is not None:
@@ -165,7 +180,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
                 bisection.was_refused()
             else:
                 bisection.was_read()
-                yield part.decoder().decode(payload, child.key, datetime.now(UTC))
+                yield part.decoder().decode(part.with_factors(payload, factors), child.key, datetime.now(UTC))
         self._readings.learn(child, bisection, code)
 
     def planned_reads(self, children: Sequence[ChildDevice]) -> Sequence[PlannedRead]:
@@ -176,8 +191,8 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         return [read for child, profile in profiles if profile for read in self._readings.planned(child, profile)]
 
     def remarks(self, child: ChildDevice) -> Sequence[str]:
-        """Return what the unit refuses, how quickly it answers, and whether its line hears itself."""
-        told = self._readings.remarks(child)
+        """Return what is not read of the unit, what it refuses, how quickly it answers, and whether its line hears itself."""
+        told = self._readings.remarks(child, self._profile(child.profile))
         return [*told, "its line hears its own requests"] if self._wire.echoes else told
 
     @classmethod
@@ -274,7 +289,12 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         self._units.met(unit, verdict.sign_of_life, verdict.models)
 
     def _profile(self, name: str | None) -> Profile | None:
-        return None if name is None else self.settings.library.get(name) or profile_named(name)
+        """Return the profile of this name; one that was made for a device is made once."""
+        if name is None:
+            return None
+        if name not in self._profiles:
+            self._profiles[name] = profile_named(name, self.settings.library)
+        return self._profiles[name]
 
 
 @dataclass(slots=True)

@@ -53,7 +53,7 @@ def order_for(profile: Profile, command: Command) -> Order:
         raise CommandRejected(
             f"{profile.title} has no command {command.name!r}; " + (f"it has {known}" if known else "it has none")
         )
-    point = next(point for point in profile.points if point.metric == rule.metric).placed({})
+    point = next((placed for point in profile.points if point.metric == rule.metric for placed in point.placed()), None)
     if point is None:
         raise CommandRejected(f"{profile.title} has no point {rule.metric}")
     value = _value(rule, command)

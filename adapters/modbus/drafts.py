@@ -150,7 +150,8 @@ def _rows(addresses: Sequence[int]) -> Iterator[list[int]]:
 
 
 def _pattern(text: str) -> str:
-    return _quoted(re.escape(_one_line(text)))
+    escaped = re.escape(_one_line(text))
+    return _quoted(re.sub(r"\\([ -])", r"\1", escaped))  # a blank and a hyphen mean themselves here
 
 
 def _quoted(text: str) -> str:

@@ -78,7 +78,7 @@ class Bisection:
         left, right = block.points[:at], block.points[at:]
         split = _Split((block.read.table, right[0].start))
         self._splits.append(split)
-        self._open += [(_block(block.read.table, half), split) for half in (right, left)]
+        self._open += [(_part(block, half), split) for half in (right, left)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +142,6 @@ def _middle(points: Sequence[PlacedPoint]) -> int | None:
     return min(near or cuts, key=lambda at: abs(at - len(points) / 2))
 
 
-def _block(table: Table, points: Sequence[PlacedPoint]) -> Block:
+def _part(block: Block, points: Sequence[PlacedPoint]) -> Block:
     start, end = min(point.start for point in points), max(point.end for point in points)
-    return Block(Read(table, start, end - start), tuple(points))
+    return Block(Read(block.read.table, start, end - start), tuple(points), block.factors)

@@ -13,6 +13,8 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mappi
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from adapters.modbus.layout import NOWHERE, Layout
+from adapters.modbus.matching import Match, ObjectOrigin, Origin, RegisterCondition, RegisterOrigin
 from adapters.modbus.pdu import (
     FIRST_REGISTER,
     Answer,
@@ -26,9 +28,9 @@ from adapters.modbus.pdu import (
     Silence,
 )
 from adapters.modbus.points import Encoding, ValueType
-from adapters.modbus.profile import Match, ObjectOrigin, Origin, Profile, RegisterCondition, RegisterOrigin
+from adapters.modbus.profile import Profile
 from adapters.modbus.sunspec import SunSpec, walk
-from adapters.modbus.sunspec_models import profile_for
+from adapters.modbus.sunspec_models import profile_for, with_other_models
 from adapters.modbus.values import decode_one
 from gateway.adapter import Confidence, DeviceUnreachable, Value
 
@@ -75,8 +77,8 @@ class Verdict:
     sub_model: str | None = None
     vendor: str | None = None
     product: str | None = None
-    models: Mapping[int, int] = field(default_factory=dict)
-    """SunSpec model id -> address of that id."""
+    models: Layout = NOWHERE
+    """The SunSpec models that it has."""
     confidence: Confidence = Confidence.POSSIBLE
     """How sure it is that the profile fits."""
     sign_of_life: Question | None = None
@@ -117,7 +119,8 @@ class Interview:
             return Verdict(alive=False, evidence=self._evidence())
         profile = self._configured or (yield from self._fitting_profile()) or self._profile_from_models()
         if profile is not None and profile.is_sunspec:
-            yield from self._walk()
+            found = yield from self._walk()
+            profile = profile if found is None else with_other_models(profile, found.models.ids)
         return (yield from self._verdict(profile))
 
     def _ask(self, question: Question) -> Asking:
@@ -150,7 +153,7 @@ class Interview:
         """Return a register that answers on this device for sure, where its profile is known; else the very first one."""
         if self._configured is None:
             return FIRST_REGISTER
-        placed = next((point.placed({}) for point in self._configured.points if not point.models), None)
+        placed = next((placed for point in self._configured.points for placed in point.placed()), None)
         return FIRST_REGISTER if placed is None else Read(placed.table, placed.start, placed.end - placed.start)
 
     def _fitting_profile(self) -> Generator[Question, Answer, Profile | None]:
@@ -178,7 +181,7 @@ class Interview:
             return found is not None and bool(
                 _whole(match.sunspec.manufacturer, found.manufacturer)
                 and _whole(match.sunspec.model, found.model)
-                and match.sunspec.any_model & found.models.keys()
+                and match.sunspec.any_model & found.models.ids
             )
         return True
 
@@ -227,7 +230,7 @@ class Interview:
 
     def _profile_from_models(self) -> Profile | None:
         """Return what the device's own SunSpec models make a profile; `None` for a device without any that measures."""
-        profile = profile_for(self._sunspec.models) if self._sunspec is not None else None
+        profile = profile_for(self._sunspec.models.ids) if self._sunspec is not None else None
         self._says_its_models = profile is not None
         return profile
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -20,6 +20,9 @@ ASSUMED_TURNAROUND_SECONDS = 0.005
 
 ASSUMED_ROUND_TRIP_SECONDS = 0.005
 """What a TCP host is expected to take for an answer, until it has been measured."""
+
+NEAR = 32
+"""A scale factor so many registers away is always read with its value; one further away, as long as both fit into a slice."""
 
 _FRAME_BYTES = 13
 """Characters of a request and its answer beside the payload: 8 and 5."""
@@ -64,6 +67,8 @@ class Block:
 
     read: Read
     points: tuple[PlacedPoint, ...]
+    factors: tuple[Read, ...] = ()
+    """Where the scale factors stand that are read apart: once, for all blocks that need them."""
 
     @property
     def metrics(self) -> list[Metric]:
@@ -71,8 +76,22 @@ class Block:
         return [point.metric for point in self.points]
 
     def decoder(self) -> BlockDecoder:
-        """Return the compiled decoder of this block."""
-        return BlockDecoder(self.read.table, self.read.address, self.points)
+        """Return the compiled decoder of this block. It takes the bytes of the block with those of its factors behind them."""
+        if not self.factors:
+            return BlockDecoder(self.read.table, self.read.address, self.points)
+        addresses = [address for read in self.factors for address in range(read.address, read.address + read.count)]
+        behind = {address: place for place, address in enumerate(addresses, start=self.read.address + self.read.count)}
+        points = [
+            replace(point, scale_factor=behind[point.scale_factor])
+            if point.is_apart and point.scale_factor is not None
+            else point
+            for point in self.points
+        ]
+        return BlockDecoder(self.read.table, self.read.address, points)
+
+    def with_factors(self, payload: bytes, factors: Mapping[Read, bytes]) -> bytes:
+        """Return the bytes for the decoder: those of the block, and of its factors, which were read before."""
+        return payload + b"".join(factors[read] for read in self.factors) if self.factors else payload
 
 
 Seam: TypeAlias = tuple[Table, int]
@@ -90,7 +109,8 @@ def plan(
     """Return the blocks that read all points in the least time, each point whole and in exactly one of them.
 
     A hole is read through where that costs less than another request, which depends on the speed of the line and on how long the
-    unit takes to answer. A block that would take longer than `SLICE_SECONDS` is two, unless it is a single point.
+    unit takes to answer. A block that would take longer than `SLICE_SECONDS` is two, unless it is a single point. A scale factor
+    that does not fit into a slice with its value is read apart.
 
     Args:
         points: in any order; each spans at most `MAX_REGISTERS`, which a profile makes sure of.
@@ -100,7 +120,8 @@ def plan(
             its own.
         seams: boundaries that no block spans.
     """
-    everything = list(points)
+    limit = _limit(pace, max_registers)
+    everything = [_apart(point) if point.end - point.start > limit else point for point in points]
     return tuple(
         block
         for table in Table
@@ -120,10 +141,22 @@ class _Table:
 
     def plan(self, everything: Sequence[PlacedPoint]) -> Iterator[Block]:
         points = sorted((point for point in everything if point.table is self.table), key=lambda point: (point.start, point.end))
+        factors = self._factors(points)
         for first, last in pairwise(self._cuts(points)):
             group = points[first:last]
             start, end = group[0].start, max(point.end for point in group)
-            yield Block(Read(self.table, start, end - start), tuple(group))
+            yield Block(Read(self.table, start, end - start), tuple(group), _needed(group, factors))
+
+    def _factors(self, points: Iterable[PlacedPoint]) -> list[Read]:
+        """Return the reads that hold all scale factors that are read apart."""
+        addresses = sorted({point.scale_factor for point in points if point.is_apart and point.scale_factor is not None})
+        runs: list[list[int]] = []
+        for address in addresses:
+            if runs and address - runs[-1][0] < NEAR and address - runs[-1][-1] - 1 <= self.read_through:
+                runs[-1].append(address)
+            else:
+                runs.append([address])
+        return [Read(self.table, run[0], run[-1] + 1 - run[0]) for run in runs]
 
     def _cuts(self, points: Sequence[PlacedPoint]) -> list[int]:
         """Return where the points are cut into blocks, the first place and the last one included.
@@ -161,3 +194,20 @@ class _Table:
 
     def _payload_bytes(self, count: int) -> int:
         return (count + 7) // 8 if self.table.holds_bits else 2 * count
+
+
+def _limit(pace: Pace, max_registers: int) -> int:
+    """Return how far apart a value and its scale factor may be, with both of them, to be read at once."""
+    room = SLICE_SECONDS - pace.overhead_seconds
+    slice_registers = max_registers if pace.character_seconds == 0 else int(room / (2 * pace.character_seconds))
+    return min(max(NEAR, slice_registers), max_registers)
+
+
+def _apart(point: PlacedPoint) -> PlacedPoint:
+    return point if point.scale_factor is None else replace(point, is_apart=True)
+
+
+def _needed(points: Sequence[PlacedPoint], factors: Sequence[Read]) -> tuple[Read, ...]:
+    """Return those of the reads that hold a scale factor of these points."""
+    wanted = {point.scale_factor for point in points if point.is_apart}
+    return tuple(read for read in factors if wanted & set(range(read.address, read.address + read.count)))

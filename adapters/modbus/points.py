@@ -86,14 +86,16 @@ class PlacedPoint:
     encoding: Encoding
     scale_factor: int | None = None
     """Address of the register with the power of ten that the value is multiplied with."""
+    is_apart: bool = False
+    """The scale factor is read by itself: it is too far away to be read with the value."""
 
     @property
     def start(self) -> int:
-        """The first address that must be read for this point."""
-        return self.address if self.scale_factor is None else min(self.address, self.scale_factor)
+        """The first address that must be read at once for this point."""
+        return self.address if self.scale_factor is None or self.is_apart else min(self.address, self.scale_factor)
 
     @property
     def end(self) -> int:
-        """The address after the last one that must be read for this point."""
+        """The address after the last one that must be read at once for this point."""
         end = self.address + self.encoding.words
-        return end if self.scale_factor is None else max(end, self.scale_factor + 1)
+        return end if self.scale_factor is None or self.is_apart else max(end, self.scale_factor + 1)

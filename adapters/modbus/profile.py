@@ -9,12 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Annotated, Literal, Self, TypeAlias
+from functools import lru_cache
+from itertools import accumulate
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from adapters.modbus.layout import NOWHERE, Layout, PlacedModel
+from adapters.modbus.matching import Match, Origin, Part, ValueRule, WhoItIs, check_end
 from adapters.modbus.pdu import ADDRESSES, MAX_REGISTERS, Table
-from adapters.modbus.points import NUMBER_FORMATS, TEXTS, UNSIGNED, Encoding, PlacedPoint, ValueType, number_words
+from adapters.modbus.points import NUMBER_FORMATS, PlacedPoint, ValueType
 from gateway.adapter import Metric, Reduce
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 5.0, "normal": 15.0, "slow": 60.0}
@@ -30,24 +34,15 @@ NOT_AVAILABLE: Mapping[ValueType, int] = {
 }
 """With these numbers a SunSpec device says that it does not implement a point (SunSpec Device Information Model, types)."""
 
+MOST_POINTS = 200
+"""A device whose models repeat groups has no more points: the first repetition of each is read, then the second of each, and so
+on. Nobody looks at the voltage of the two hundredth cell, and reading it would take the bus from others."""
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _regex(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
-    return pattern
+FIRST_MODEL = 40002
+"""Where the chain of models begins on most devices."""
 
 
-Pattern: TypeAlias = Annotated[str, Field(min_length=1)]
-"""A regular expression that must match the whole text, ignoring case."""
-
-
-class Source(_Part):
+class Source(Part):
     """Where the facts of a profile come from."""
 
     document: str = Field(min_length=3, description="name and number of the maker's document")
@@ -58,147 +53,22 @@ class Source(_Part):
     )
 
 
-class _Value(_Part):
-    """How a value lies in registers."""
-
-    type: ValueType = ValueType.UINT16
-    length: int | None = Field(default=None, ge=1, le=MAX_REGISTERS, description="registers of a text, bcd or hex value")
-    word_order: Literal["high-first", "low-first"] = "high-first"
-    byte_order: Literal["high-first", "low-first"] = "high-first"
-    bits: tuple[Annotated[int, Field(ge=0, le=63)], Annotated[int, Field(ge=1, le=64)]] | None = Field(
-        default=None, description="[first bit, how many] of an unsigned number; bit 0 is the lowest"
-    )
-    values: dict[int, str] = Field(default_factory=dict, description="what the numbers mean")
-    not_available: frozenset[int] = Field(default=frozenset(), description="raw numbers that say that there is no value")
-
-    @property
-    def words(self) -> int:
-        """How many registers the value takes, or bits in a bit table."""
-        return number_words(self.type) if self.type in NUMBER_FORMATS else self.length or 1
-
-    @model_validator(mode="after")
-    def _fits_its_type(self) -> Self:
-        if (self.type in TEXTS or self.type is ValueType.BCD) != (self.length is not None):
-            raise ValueError("`length` belongs to string, hex, dotted and bcd values, and only to them")
-        if self.bits is not None and self.type not in UNSIGNED:
-            raise ValueError(f"bits are taken from an unsigned number, not from {self.type}")
-        if self.bits is not None and sum(self.bits) > 16 * self.words:
-            raise ValueError(f"bits {list(self.bits)} go beyond the {16 * self.words} bits of {self.type}")
-        return self
-
-    def encoding(self, *, scale: float = 1.0, offset: float = 0.0, not_available: frozenset[int] = frozenset()) -> Encoding:
-        """Return what `registers` decodes by."""
-        return Encoding(
-            type=self.type,
-            words=self.words,
-            low_word_first=self.word_order == "low-first",
-            low_byte_first=self.byte_order == "low-first",
-            bits=self.bits,
-            scale=scale,
-            offset=offset,
-            values=self.values,
-            not_available=self.not_available | not_available,
-        )
-
-
-class RegisterOrigin(_Value):
-    """A value at an address, read once to learn who the device is."""
-
-    table: Literal[Table.HOLDING, Table.INPUT] = Table.HOLDING
-    address: int = Field(ge=0, lt=ADDRESSES)
-
-    @model_validator(mode="after")
-    def _ends_in_the_table(self) -> Self:
-        _check_end(self.address, self.words)
-        return self
-
-
-class ObjectOrigin(_Part):
-    """An object of the device identification (function 43/14)."""
-
-    object: int = Field(ge=0, le=255)
-    values: dict[str, str] = Field(default_factory=dict, description="what the texts mean; others stay as they are")
-
-
-def _origin_kind(origin: object) -> str:
-    keys = origin if isinstance(origin, dict) else type(origin).model_fields if isinstance(origin, BaseModel) else ()
-    return "object" if "object" in keys else "register"
-
-
-Origin: TypeAlias = Annotated[
-    Annotated[ObjectOrigin, Tag("object")] | Annotated[RegisterOrigin, Tag("register")], Discriminator(_origin_kind)
-]
-"""Where one fact about the device is asked for."""
-
-
-class RegisterCondition(RegisterOrigin):
-    """What a register must hold. Exactly one of `equals`, `between` and `matches`."""
-
-    equals: int | str | None = None
-    between: tuple[float, float] | None = Field(default=None, description="lowest and highest number, both included")
-    matches: Pattern | None = None
-
-    _valid_pattern = field_validator("matches")(lambda pattern: pattern if pattern is None else _regex(pattern))
-
-    @model_validator(mode="after")
-    def _says_one_thing(self) -> Self:
-        if sum(said is not None for said in (self.equals, self.between, self.matches)) != 1:
-            raise ValueError("a register condition says exactly one of `equals`, `between` and `matches`")
-        return self
-
-
-class IdentificationCondition(_Part):
-    """What the device identification must say."""
-
-    vendor: Pattern
-    product: Pattern = ".*"
-
-    _valid_patterns = field_validator("vendor", "product")(_regex)
-
-
-class SunSpecCondition(_Part):
-    """What the SunSpec common model must say, and which models must be there."""
-
-    manufacturer: Pattern = ".*"
-    model: Pattern = ".*"
-    any_model: frozenset[int] = Field(min_length=1, description="at least one of these models is in the device")
-
-    _valid_patterns = field_validator("manufacturer", "model")(_regex)
-
-
-class Match(_Part):
-    """One way to know the device: all that is said must be true."""
-
-    identification: IdentificationCondition | None = None
-    server_id: Pattern | None = Field(default=None, description="found somewhere in the answer to function 17")
-    registers: tuple[RegisterCondition, ...] = ()
-    sunspec: SunSpecCondition | None = None
-
-    _valid_pattern = field_validator("server_id")(lambda pattern: pattern if pattern is None else _regex(pattern))
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if not (self.identification or self.server_id or self.registers or self.sunspec):
-            raise ValueError("a match without a condition would match every device")
-        return self
-
-
-class WhoItIs(_Part):
-    """Where the device tells which one it is. A SunSpec device tells by itself, in its common model."""
-
-    serial_number: Origin | None = None
-    mac: Origin | None = Field(default=None, description="12 hexadecimal digits, with or without separators")
-    firmware_version: Origin | None = None
-
-
-class Point(_Value):
+class Point(ValueRule):
     """One metric: where it is, what it means and how often it is asked for."""
 
     metric: str = Field(min_length=1)
     table: Table = Table.HOLDING
     address: int | None = Field(default=None, ge=0, lt=ADDRESSES, description="0-based protocol address")
-    models: tuple[int, ...] = Field(default=(), description="SunSpec models that hold the point; the first that is there is read")
+    models: tuple[int, ...] = Field(
+        default=(),
+        description="SunSpec models that hold the point; the first that is there is read; where it is twice, as `x` and `x_2`",
+    )
     at: int | None = Field(default=None, ge=2, description="register within the SunSpec model, whose id is register 0")
+    repeats: tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=1)]] | None = Field(
+        default=None,
+        description="[first register, how many] of a group that the SunSpec model repeats up to its end; `at` is in the first "
+        "repetition, and each gives a metric of its own: `x_1`, `x_2`, ...",
+    )
     scale: float = 1.0
     offset: float = 0.0
     scale_factor: int | None = Field(
@@ -209,20 +79,24 @@ class Point(_Value):
     urgent: bool = False
     reduce: Reduce = Reduce.LAST
 
-    _metric: Metric = PrivateAttr()
-
     def model_post_init(self, _context: object) -> None:
-        """Make the one `Metric` that all readings of this point share."""
-        self._metric = Metric(self.metric, self.unit, self.urgent, self.reduce)
+        """See whether the metric may be called so."""
+        _metric(self.metric, self.unit, self.urgent, self.reduce)
 
     @model_validator(mode="after")
     def _stands_somewhere(self) -> Self:
         if (self.address is None) == (not self.models) or (self.at is None) != (not self.models):
             raise ValueError("a point has either an `address`, or `models` and `at`")
+        if self.repeats is not None and not self.models:
+            raise ValueError("`repeats` belongs to a point of SunSpec `models`")
         if self.table.holds_bits != (self.type is ValueType.BOOL):
             raise ValueError(f"type bool belongs to coil and discrete, other types to registers, not {self.type} to {self.table}")
         start = self.address if self.address is not None else self.at or 0
-        _check_end(start, self.words)
+        check_end(start, self.words)
+        if self.repeats is not None and not self.repeats[0] <= start <= start + self.words <= sum(self.repeats):
+            raise ValueError(
+                f"its group begins at {self.repeats[0]} and ends before {sum(self.repeats)}, so `at` has to be in between"
+            )
         if self.scale_factor is not None and abs(self.scale_factor - start) + self.words > MAX_REGISTERS:
             raise ValueError(f"its scale factor is so far away that one read of {MAX_REGISTERS} registers cannot hold both")
         return self
@@ -236,27 +110,48 @@ class Point(_Value):
             raise ValueError("scale is not 0, and not said together with a scale_factor")
         return self
 
-    def placed(self, models: Mapping[int, int]) -> PlacedPoint | None:
-        """Return the point on a device with these SunSpec models (id -> address of that id), `None` when it lacks them."""
-        base = 0
-        if self.models:
-            here = next((models[model] for model in self.models if model in models), None)
-            if here is None:
-                return None
-            base = here
+    def placed(self, layout: Layout = NOWHERE) -> Iterator[PlacedPoint]:
+        """Yield the point as often as a device with these SunSpec models has it; not at all, when it lacks them."""
+        if self.address is not None:
+            yield self._placed(self.metric, self.address, self.scale_factor)
+            return
+        for number, model in enumerate(layout.of(self.models)):
+            index = f"_{number + 1}" if number else ""
+            for repetition in range(self._repetitions(model)):
+                yield self._placed_in(model, repetition, index if self.repeats is None else f"{index}_{repetition + 1}")
+
+    def _repetitions(self, model: PlacedModel) -> int:
+        """Return how often the point is in this model: not at all, where it or its scale factor would be behind its end."""
+        if max(self._at + self.words, (self.scale_factor or 0) + 1) > model.words:
+            return 0
+        first, length = self.repeats if self.repeats is not None else (0, model.words)
+        return (model.words - first) // length
+
+    @property
+    def _at(self) -> int:
+        return self.at if self.at is not None else 0
+
+    def _placed_in(self, model: PlacedModel, repetition: int, index: str) -> PlacedPoint:
+        first, length = self.repeats if self.repeats is not None else (ADDRESSES, 0)
+        shift, factor = repetition * length, self.scale_factor
+        if factor is not None:
+            factor += model.address + (shift if first <= factor < first + length else 0)
+        return self._placed(f"{self.metric}{index}", model.address + self._at + shift, factor)
+
+    def _placed(self, metric: str, address: int, scale_factor: int | None) -> PlacedPoint:
         missing = NOT_AVAILABLE.get(self.type) if self.models else None
         return PlacedPoint(
-            metric=self._metric,
+            metric=_metric(metric, self.unit, self.urgent, self.reduce),
             table=self.table,
-            address=base + (self.at if self.address is None and self.at is not None else self.address or 0),
+            address=address,
             encoding=self.encoding(
                 scale=self.scale, offset=self.offset, not_available=frozenset() if missing is None else frozenset({missing})
             ),
-            scale_factor=None if self.scale_factor is None else base + self.scale_factor,
+            scale_factor=scale_factor,
         )
 
 
-class CommandRule(_Part):
+class CommandRule(Part):
     """A command: it writes one point, and is done when the point reads back as what was written."""
 
     name: str = Field(min_length=1, description="what the cloud calls the command")
@@ -280,7 +175,7 @@ class CommandRule(_Part):
         return None
 
 
-class Profile(_Part):
+class Profile(Part):
     """A device model."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="the file's name without .toml")
@@ -304,6 +199,9 @@ class Profile(_Part):
     read_through: int = Field(
         default=0, ge=0, le=MAX_REGISTERS, description="longest hole between points that the device lets one read through"
     )
+    other_models: bool = Field(
+        default=False, description="also read what other SunSpec models of the device measure, by SunSpec's own definitions"
+    )
     points: tuple[Point, ...]
     commands: tuple[CommandRule, ...] = ()
 
@@ -319,11 +217,31 @@ class Profile(_Part):
         used = {point.group for point in self.points}
         return {group: timedelta(seconds=seconds[group]) for group in seconds if group in used}
 
-    def place(self, groups: frozenset[str], models: Mapping[int, int]) -> Iterator[PlacedPoint]:
-        """Yield the points of these poll groups on a device with these SunSpec models."""
+    @property
+    def least_layout(self) -> Layout:
+        """The SunSpec models of such a device as far as the profile tells: each once, one after the other, its groups once."""
+        words: dict[int, int] = {}
         for point in self.points:
-            if point.group in groups and (placed := point.placed(models)) is not None:
-                yield placed
+            end = sum(point.repeats) if point.repeats is not None else (point.at or 0) + point.words
+            words |= {model: max(end, words.get(model, 0)) for model in point.models}
+        starts = accumulate(words.values(), initial=FIRST_MODEL)
+        return Layout(tuple(PlacedModel(one, start, words[one] - 2) for one, start in zip(words, starts, strict=False)))
+
+    def place(self, groups: frozenset[str], layout: Layout = NOWHERE) -> Iterator[PlacedPoint]:
+        """Yield the points of these poll groups on a device with these SunSpec models."""
+        yield from (placed for point, placed in self._all(layout)[0] if point.group in groups)
+
+    def left_out(self, layout: Layout) -> list[str]:
+        """Return the metrics that a device with these SunSpec models has beyond `MOST_POINTS`, and that are not read."""
+        return [placed.metric.name for _, placed in self._all(layout)[1]]
+
+    def _all(self, layout: Layout) -> tuple[list[tuple[Point, PlacedPoint]], list[tuple[Point, PlacedPoint]]]:
+        """Return the points that are read, and those that are too many."""
+        ranked = ((rank, point, placed) for point in self.points for rank, placed in enumerate(point.placed(layout)))
+        ordered = sorted(ranked, key=lambda each: each[0])
+        kept = max(MOST_POINTS, sum(rank == 0 for rank, _, _ in ordered))
+        pairs = [(point, placed) for _, point, placed in ordered]
+        return pairs[:kept], pairs[kept:]
 
     @model_validator(mode="after")
     def _commands_write_points(self) -> Self:
@@ -351,12 +269,17 @@ class Profile(_Part):
             if rival := next((other for other in seen.values() if _overlap(point, other)), None):
                 raise ValueError(f"points `{rival.metric}` and `{point.metric}` overlap")
             seen[point.metric] = point
+        for name in seen:
+            base = re.sub(r"(_\d+){1,2}$", "", name)
+            if base != name and base in seen and seen[base].repeats is not None:
+                raise ValueError(f"point `{name}` is called as a repetition of `{base}`")
         return self
 
 
-def _check_end(start: int, words: int) -> None:
-    if start + words > ADDRESSES:
-        raise ValueError(f"address {start} and length {words} go beyond the last address, {ADDRESSES - 1}")
+@lru_cache(maxsize=4096)
+def _metric(name: str, unit: str | None, urgent: bool, reduce: Reduce) -> Metric:  # noqa: FBT001 - as a metric takes them
+    """Return the one `Metric` that all readings of a point share."""
+    return Metric(name, unit, urgent, reduce)
 
 
 def _overlap(one: Point, other: Point) -> bool:

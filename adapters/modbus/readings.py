@@ -77,7 +77,7 @@ class Readings:
         """Return the blocks for these poll groups of a unit with this profile."""
         known = known if known is not None else Knowledge()
         turnaround = round(self._turnaround(unit), 3)  # units of one model, about as quick, share their blocks
-        key = (profile.name, due, turnaround, tuple(unit.models.items()), known.refused, known.seams)
+        key = (profile.name, due, turnaround, unit.models, known.refused, known.seams)
         made = self._blocks.get(key)
         if made is None:
             points = [point for point in profile.place(due, unit.models) if point.metric.name not in known.refused]
@@ -105,14 +105,13 @@ class Readings:
     def planned(self, child: ChildDevice, profile: Profile) -> list[PlannedRead]:
         """Return what each poll group of this child costs by plan."""
         unit = self._units.of(int(child.address))
-        if profile.is_sunspec and not unit.models:  # not met yet: a layout of the same size
-            models = sorted({model for point in profile.points for model in point.models})
-            unit = KnownUnit(unit.turnaround, models={model: 100 * place for place, model in enumerate(models)})
+        if profile.is_sunspec and not unit.models:  # not met yet: what it has at least
+            unit = KnownUnit(unit.turnaround, models=profile.least_layout)
         pace, planned = self.pace(unit), []
         for group, every in profile.intervals.items():
             blocks = self.blocks(profile, frozenset({group}), unit, self.known(child))
-            seconds = sum(pace.seconds(block.read) for block in blocks)
-            planned.append(_planned(child, group, every, seconds, len(blocks)))
+            reads = [*(block.read for block in blocks), *{read for block in blocks for read in block.factors}]
+            planned.append(_planned(child, group, every, sum(map(pace.seconds, reads)), len(reads)))
         return planned
 
     # what units refuse ------------------------------------------------------------------------------------------------
@@ -140,15 +139,18 @@ class Readings:
                 *(self._bus.label, child.name, ", ".join(after.places), ", ".join(new), f"{after.until:%Y-%m-%d %H:%M} UTC"),
             )
 
-    def remarks(self, child: ChildDevice) -> list[str]:
+    def remarks(self, child: ChildDevice, profile: Profile | None = None) -> list[str]:
         """Return what a person should know about how this child is read."""
-        known, turnaround = self.known(child), self._units.of(int(child.address)).turnaround
+        known, unit = self.known(child), self._units.of(int(child.address))
         told = []
+        if profile is not None and (more := profile.left_out(unit.models)):
+            read = sum(1 for _ in profile.place(frozenset(profile.intervals), unit.models))
+            told.append(f"has {read + len(more)} points, of which {read} are read: not {more[0]} to {more[-1]}")
         if known.refused:
             metrics = ", ".join(sorted(known.refused))
             told.append(f"refuses {', '.join(known.places)}: {metrics} left out until {known.until:%Y-%m-%d %H:%M} UTC")
-        if turnaround.typical_seconds is not None:
-            told.append(f"takes {1000 * turnaround.typical_seconds:.0f} ms to answer")
+        if unit.turnaround.typical_seconds is not None:
+            told.append(f"takes {1000 * unit.turnaround.typical_seconds:.0f} ms to answer")
         return told
 
     def _turnaround(self, unit: KnownUnit) -> float:

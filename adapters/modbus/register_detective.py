@@ -36,6 +36,9 @@ SCALES: Mapping[float, float] = {1: 0.0, 0.1: -0.2, 0.01: -0.5, 0.001: -1.0, 0.0
 FLOAT_SCALE = -6.0
 """A float that is scaled at all is rare: a power in W that is shown in kW."""
 
+COARSEST = 10.001
+"""A display shows at most one digit more than its register has: what counts in tens is not shown as 7777.1, but as 7770."""
+
 LOW_WORD_FIRST = -1.5
 LOW_BYTE_FIRST = -5.0
 ODD_PLACE = -3.0
@@ -148,6 +151,9 @@ def _all_ways() -> Iterator[_Way]:
 def _hits(
     way: _Way, table: str, addresses: Sequence[int], seen: Sequence[tuple[Dump, Decimal]], tolerance: float
 ) -> Iterator[_Candidate]:
+    finest = min(_last_digit(told) for _, told in seen)
+    if way.encoding.type not in FLOATS and way.encoding.scale > COARSEST * finest:
+        tolerance = 0.0
     cells = [dump.cells.get(table, {}) for dump, _ in seen]
     shown = float(seen[0][1])
     room = _room(seen[0][1], tolerance)
@@ -184,9 +190,13 @@ def _raw(way: _Way, cells: Mapping[int, int], address: int) -> float | None:
 
 def _room(shown: Decimal, tolerance: float) -> float:
     """Return how far a value may be from what was shown: half of its last digit, and what the device moved on."""
+    return _last_digit(shown) * 0.501 + tolerance * abs(float(shown))
+
+
+def _last_digit(shown: Decimal) -> float:
+    """Return what the last digit is worth: 0.1 for 230.1."""
     exponent = shown.as_tuple().exponent
-    last_digit = 10.0 ** (exponent if isinstance(exponent, int) else 0)
-    return last_digit * 0.501 + tolerance * abs(float(shown))
+    return 10.0 ** (exponent if isinstance(exponent, int) else 0)
 
 
 def _weighed(
@@ -207,6 +217,8 @@ def _weighed(
         why.append(f"it changed with the display, {len(told)} values")
     elif len(seen) > 1:
         why.append("the display showed the same each time, which rules little out")
+    if any(abs(value - float(shown)) > _room(shown, 0.0) for value, (_, shown) in zip(values, seen, strict=True)):
+        why.append("it is as near as the tolerance allows, and not what was shown")
     neighbours = [_value(way, cells, address + place * way.words) for place in (-2, -1, 1, 2)]
     sensible = [value for value in neighbours if value is not None and _is_sensible(way, value, values[0])]
     kin = [value for value in sensible if values[0] and 0.3 <= value / values[0] <= 3]

@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from adapters.modbus.identify import Verdict
+from adapters.modbus.sunspec_models import own_name
 from gateway.adapter import Found, Identity, IdentityKind
 
 RESERVED_UNIT = 250
@@ -122,5 +123,5 @@ def _identity(place: Place, unit: int, verdict: Verdict, maker: str | None) -> I
         return Identity(IdentityKind.SERIAL_NUMBER, f"{slug(maker)}/{verdict.serial_number}")
     if verdict.mac is not None:
         return Identity(IdentityKind.MAC, verdict.mac)
-    profile = verdict.profile.name if verdict.profile is not None else "unknown"
+    profile = own_name(verdict.profile) if verdict.profile is not None else "unknown"
     return Identity(IdentityKind.PLACE, f"{place.entry}/{place.bus}/unit-{unit}/{profile}")

@@ -40,6 +40,9 @@ MODBUS_PORT = 502
 LAST_UNIT = 247
 """The highest unit id on a serial line (Modbus over Serial Line V1.02, section 2.2)."""
 
+FEW = 8
+"""So many names are told to somebody who has got one wrong."""
+
 TCP_ITSELF = 255
 """The unit id of a TCP device that is no gateway (Modbus Messaging on TCP/IP Implementation Guide V1.0b, section 4.4.2)."""
 
@@ -202,7 +205,7 @@ class ModbusSettings(AdapterSettings):
     def _knows_its_devices(self) -> Self:
         self._library.update(load([OURS, *self.profiles]))
         for device in self.devices:
-            if device.profile not in self._library and profile_named(device.profile) is None:
+            if profile_named(device.profile, self._library) is None:
                 raise ValueError(_unknown("profile", device.profile, self._library))
             if device.bus and device.bus not in self.labels:
                 raise ValueError(_unknown("bus", device.bus, self.labels))
@@ -218,5 +221,7 @@ def _twice(names: Iterable[str]) -> str | None:
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), n=3, cutoff=0.6) or sorted(known)
-    return f"there is no {kind} {name!r}; did you mean {' or '.join(near)}?"
+    everyone = sorted(known)
+    near = get_close_matches(name, everyone, n=3, cutoff=0.6) or (everyone if len(everyone) <= FEW else ())
+    told = f"did you mean {' or '.join(near)}?" if near else f"there are {len(everyone)}, and none is called like it"
+    return f"there is no {kind} {name!r}; {told}"

@@ -6,8 +6,9 @@ Source: SunSpec Device Information Model Specification V1.1, sections on the Mod
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from adapters.modbus.layout import NOWHERE, Layout, PlacedModel
 from adapters.modbus.pdu import ADDRESSES, Answer, Question, Read, Table
 from adapters.modbus.points import Encoding, ValueType
 from adapters.modbus.values import decode_one
@@ -39,8 +40,7 @@ class SunSpec:
     model: str | None = None
     version: str | None = None
     serial_number: str | None = None
-    models: Mapping[int, int] = field(default_factory=dict)
-    """Model id -> address of that id, for the first model with the id."""
+    models: Layout = NOWHERE
 
 
 def walk() -> Generator[Question, Answer, SunSpec | None]:
@@ -54,27 +54,27 @@ def walk() -> Generator[Question, Answer, SunSpec | None]:
     return None
 
 
-def _chain(address: int) -> Generator[Question, Answer, dict[int, int]]:
-    models: dict[int, int] = {}
-    for _ in range(MODELS_BOUND):
-        if address > ADDRESSES - 2:
-            break
+def _chain(address: int) -> Generator[Question, Answer, Layout]:
+    models: list[PlacedModel] = []
+    while len(models) < MODELS_BOUND and address <= ADDRESSES - 2:
         answer = yield Read(Table.HOLDING, address, 2)
         if not isinstance(answer, bytes):
             break
-        model, length = int.from_bytes(answer[:2]), int.from_bytes(answer[2:])
-        if model == END_MODEL or (model, length) == (0, 0):
+        model = PlacedModel(int.from_bytes(answer[:2]), address, int.from_bytes(answer[2:]))
+        if model.id == END_MODEL or model.length == 0:
             break
-        models.setdefault(model, address)
-        address += 2 + length
-    return models
+        models.append(model)
+        address += model.words
+    return Layout(tuple(models))
 
 
-def _common(models: Mapping[int, int]) -> Generator[Question, Answer, dict[str, str | None]]:
+def _common(models: Layout) -> Generator[Question, Answer, dict[str, str | None]]:
     texts: dict[str, str | None] = {}
-    base = models.get(COMMON_MODEL, ADDRESSES)
-    for name, (register, length) in _COMMON.items() if base + 66 < ADDRESSES else ():
-        answer = yield Read(Table.HOLDING, base + register, length)
+    common = models.of([COMMON_MODEL])
+    for name, (register, length) in _COMMON.items() if common else ():
+        if register + length > common[0].words:
+            continue
+        answer = yield Read(Table.HOLDING, common[0].address + register, length)
         value = decode_one(Encoding(type=ValueType.STRING, words=length), answer) if isinstance(answer, bytes) else None
         texts[name] = None if value is None else str(value)
     return texts

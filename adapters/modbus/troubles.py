@@ -20,6 +20,7 @@ _ADVICE: Mapping[int, str] = {
     errno.EAGAIN: "it is in use by another program",
     errno.EBUSY: "it is in use by another program",
     errno.ENOTTY: "it is no serial port",
+    errno.EINVAL: "it does not take these settings: its baudrate, parity or stop bits are none that it knows",
 }
 
 

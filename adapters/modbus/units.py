@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 
+from adapters.modbus.layout import NOWHERE, Layout
 from adapters.modbus.pdu import MAX_REGISTERS, Question, Read, ReadIdentification, ReportServerId, Table
 from adapters.modbus.timing import Turnaround
 
@@ -19,8 +20,8 @@ class KnownUnit:
     turnaround: Turnaround = field(default_factory=Turnaround)
     sign_of_life: Question | None = None
     """A question that it answered: the cheapest way to see whether it is there."""
-    models: Mapping[int, int] = field(default_factory=dict)
-    """SunSpec model id -> address of that id."""
+    models: Layout = NOWHERE
+    """The SunSpec models that it has."""
 
 
 class KnownUnits:
@@ -45,7 +46,7 @@ class KnownUnits:
             known = self._units[unit] = KnownUnit(
                 Turnaround.from_text(note(self._name(unit, "turnaround"), "")),
                 _question(note(self._name(unit, "answers"), "")),
-                _models(note(self._name(unit, "models"), "")),
+                Layout.from_text(note(self._name(unit, "models"), "")),
             )
             self._noted_seconds[unit] = known.turnaround.mean
         return known
@@ -65,15 +66,15 @@ class KnownUnits:
             self._noted_seconds[unit] = turnaround.mean
             self._memory()[self._name(unit, "turnaround")] = turnaround.as_text()
 
-    def met(self, unit: int, sign_of_life: Question | None, models: Mapping[int, int]) -> None:
+    def met(self, unit: int, sign_of_life: Question | None, models: Layout) -> None:
         """Take in what an interview found out."""
         known = self.of(unit)
         if sign_of_life is not None and sign_of_life != known.sign_of_life:
             known.sign_of_life = sign_of_life
             self._memory()[self._name(unit, "answers")] = str(sign_of_life)
         if models != known.models:
-            known.models = dict(models)
-            self._memory()[self._name(unit, "models")] = " ".join(f"{model}:{address}" for model, address in models.items())
+            known.models = models
+            self._memory()[self._name(unit, "models")] = models.as_text()
 
     @property
     def scan_position(self) -> int:
@@ -100,8 +101,3 @@ def _question(text: str) -> Question | None:
         return None
     count = int(last or first) - int(first) + 1
     return Read(Table(table), int(first), count) if 1 <= count <= MAX_REGISTERS else None
-
-
-def _models(text: str) -> dict[int, int]:
-    pairs = [pair.partition(":") for pair in text.split()]
-    return {int(model): int(address) for model, _, address in pairs if model.isdecimal() and address.isdecimal()}

@@ -14,6 +14,9 @@ from gateway.adapter import Value
 SCALE_FACTORS = range(-10, 11)
 """Powers of ten in a scale-factor register; any other says "not available" (SunSpec Device Information Model, type sunssf)."""
 
+NO_FACTOR = b"\x80\x00"
+"""What stands in a scale-factor register that is not there, as in any that says "not available"."""
+
 Raw: TypeAlias = tuple[Any, ...]
 """What `struct` unpacked from one block."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,14 +12,17 @@ from adapters.modbus.drafts import draft
 from adapters.modbus.dump import WrongRange, dump, reads_at_least
 from adapters.modbus.frames import frames_in
 from adapters.modbus.healing import HEALABLE, Bisection
+from adapters.modbus.layout import NOWHERE, Layout
 from adapters.modbus.library import OURS, ProfileError, load, parse
 from adapters.modbus.line_detective import LIKELY_UNITS, Listen, Outcome, Try, detect, tries
 from adapters.modbus.link import Link
-from adapters.modbus.pdu import FIRST_REGISTER, Answer, NoSuchUnit, Question, Refused, Silence
+from adapters.modbus.pdu import FIRST_REGISTER, Answer, NoSuchUnit, Question, Read, Refused, Silence
 from adapters.modbus.plan import Block, Pace, plan
 from adapters.modbus.profile import Profile
 from adapters.modbus.register_detective import explain
-from adapters.modbus.settings import LAST_UNIT, Host, Line, ModbusSettings
+from adapters.modbus.settings import LAST_UNIT, TCP_ITSELF, Host, Line, ModbusSettings
+from adapters.modbus.sunspec import SunSpec, walk
+from adapters.modbus.values import NO_FACTOR
 from adapters.modbus.wire import Patience, Wire
 from gateway.adapter import (
     BusUnavailable,
@@ -103,7 +105,7 @@ class ModbusWorkbench(Workbench):
 
     async def take_dump(self, address: str, where: Sequence[str] = ()) -> AsyncIterator[Progress | Dump]:
         """Read the ranges block by block, halving what is refused."""
-        unit, done, taking = _unit(address), 0, dump(where)
+        unit, done, taking = unit_id(address), 0, dump(where)
         try:
             total, read = reads_at_least(where), next(taking)
         except WrongRange as error:
@@ -170,23 +172,39 @@ class ModbusWorkbench(Workbench):
                     seconds=pace.seconds(block.read),
                 )
                 for group, every in profile.intervals.items()
-                for block in _blocks(profile, frozenset({group}), _layout(profile), pace)
+                for block in _blocks(profile, frozenset({group}), profile.least_layout, pace)
             ],
         )
 
     async def try_profile(self, file: Path, address: str) -> AsyncIterator[Sequence[Reading]]:
         """Read every point once; what a block refuses is halved, and a point that is refused alone has no reading."""
-        profile, unit = _parsed(file), _unit(address)
+        profile, unit = _parsed(file), unit_id(address)
+        layout = NOWHERE
         if profile.is_sunspec:
-            raise NotOffered("a SunSpec device is found and read by `scan` and `read`: its models say where its points are")
-        for block in _blocks(profile, frozenset(profile.intervals), {}, self._pace()):
+            found = await self._walked(unit)
+            layout = found.models if found is not None else NOWHERE
+            if not layout:
+                raise DeviceUnreachable(f"unit {unit} is no SunSpec device, and the profile is of one")
+        for block in _blocks(profile, frozenset(profile.intervals), layout, self._pace()):
             async for readings in self._read(unit, block):
                 yield readings
 
+    async def _walked(self, unit: int) -> SunSpec | None:
+        """Return which SunSpec models the device has, and where."""
+        steps = walk()
+        try:
+            question = next(steps)
+            while True:
+                question = steps.send(await self._answer(unit, question))
+        except StopIteration as end:
+            found: SunSpec | None = end.value
+            return found
+
     async def _read(self, unit: int, block: Block) -> AsyncIterator[Sequence[Reading]]:
+        factors = {read: await self._factors(unit, read) for read in block.factors}
         answer = await self._answer(unit, block.read)
         if isinstance(answer, bytes):
-            yield block.decoder().decode(answer, str(unit), datetime.now(UTC))
+            yield _decoded(block, unit, answer, factors)
             return
         if not isinstance(answer, Refused) or answer.code not in HEALABLE:
             raise DeviceUnreachable(f"unit {unit} does not answer {block.read}: {answer}")
@@ -195,9 +213,13 @@ class ModbusWorkbench(Workbench):
             answer = await self._answer(unit, part.read)
             if isinstance(answer, bytes):
                 bisection.was_read()
-                yield part.decoder().decode(answer, str(unit), datetime.now(UTC))
+                yield _decoded(part, unit, answer, factors)
             else:
                 bisection.was_refused()
+
+    async def _factors(self, unit: int, read: Read) -> bytes:
+        answer = await self._answer(unit, read)
+        return answer if isinstance(answer, bytes) else NO_FACTOR * read.count
 
     async def _answer(self, unit: int, question: Question) -> Answer:
         if self._wire is None or self._settings is None:
@@ -262,11 +284,15 @@ async def _tried(step: Try, link: Link, seconds: float) -> Outcome:
     return answer.hex(" ", 2)
 
 
-def _unit(address: str) -> int:
-    with suppress(ValueError):
-        if 0 < int(address) <= 255:
-            return int(address)
-    raise DeviceUnreachable(f"{address!r} is no unit id: it is a number from 1 to {LAST_UNIT}, or 255")
+def _decoded(block: Block, unit: int, answer: bytes, factors: Mapping[Read, bytes]) -> Sequence[Reading]:
+    return block.decoder().decode(block.with_factors(answer, factors), str(unit), datetime.now(UTC))
+
+
+def unit_id(address: str) -> int:
+    """Return the unit id that an address names, or raise `DeviceUnreachable`: nobody can be there."""
+    if address.isdecimal() and (1 <= int(address) <= LAST_UNIT or int(address) == TCP_ITSELF):
+        return int(address)
+    raise DeviceUnreachable(f"{address!r} is no unit id: it is a number from 1 to {LAST_UNIT}, or {TCP_ITSELF}")
 
 
 def _parsed(file: Path) -> Profile:
@@ -279,11 +305,5 @@ def _parsed(file: Path) -> Profile:
         raise ProfileProblems(f"{file}: cannot be read: {why}") from error
 
 
-def _layout(profile: Profile) -> Mapping[int, int]:
-    """Return a layout of the profile's SunSpec models as a device might have it: where they are, only a device can tell."""
-    models = sorted({model for point in profile.points for model in point.models})
-    return {model: 40002 + 100 * place for place, model in enumerate(models)}
-
-
-def _blocks(profile: Profile, groups: frozenset[str], models: Mapping[int, int], pace: Pace) -> Sequence[Block]:
+def _blocks(profile: Profile, groups: frozenset[str], models: Layout, pace: Pace) -> Sequence[Block]:
     return plan(profile.place(groups, models), pace, read_through=profile.read_through, max_registers=profile.max_registers)

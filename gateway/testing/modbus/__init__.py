@@ -12,6 +12,7 @@ from gateway.testing.modbus.pty import on_a_pty
 from gateway.testing.modbus.refusal import ExceptionCode, Refusal
 from gateway.testing.modbus.rtu import ModbusRtuBus
 from gateway.testing.modbus.signals import Constant, Counter, Encoding, Signal, SignalValue, Sine, Steps, Table, Wave, WordOrder
+from gateway.testing.modbus.sunspec import SunSpecModel, sunspec_registers
 from gateway.testing.modbus.tcp import ModbusTcpHost
 from gateway.testing.modbus.unit import ALL_FUNCTIONS, HEALTHY, Clock, Faults, Served, SimulatedUnit
 
@@ -42,6 +43,7 @@ __all__ = [
     "SimulatedUnit",
     "Sine",
     "Steps",
+    "SunSpecModel",
     "Table",
     "Violation",
     "VirtualLine",
@@ -49,4 +51,5 @@ __all__ = [
     "WordOrder",
     "crc16",
     "on_a_pty",
+    "sunspec_registers",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import combinations, pairwise
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.modbus.pdu import MAX_BITS, MAX_REGISTERS, Read, Table
-from adapters.modbus.plan import SLICE_SECONDS, Pace, plan, silence_seconds
+from adapters.modbus.plan import NEAR, SLICE_SECONDS, Pace, plan, silence_seconds
 from adapters.modbus.points import Encoding, PlacedPoint, ValueType
 from gateway.adapter import Metric
 
@@ -28,10 +29,11 @@ registers = st.builds(
     st.integers(0, 600),
     st.integers(1, 20),
     st.sampled_from([Table.HOLDING, Table.INPUT]),
-    st.none() | st.integers(0, 0),
+    st.none() | st.sampled_from([30, 60, 200]),
 ).map(
     lambda point: register(
-        point.address, point.encoding.words, point.table, point.address + 30 if point.scale_factor == 0 else None
+        *(point.address, point.encoding.words, point.table),
+        None if point.scale_factor is None else point.address + point.scale_factor,
     )
 )
 bits = st.builds(bit, st.integers(0, 5000), st.sampled_from([Table.COIL, Table.DISCRETE]))
@@ -43,11 +45,15 @@ paces = st.builds(
 seams = st.lists(st.tuples(st.sampled_from(list(Table)), st.integers(0, 600)), max_size=5)
 
 
+def place(point: PlacedPoint):
+    return point.metric, point.table, point.address, point.encoding, point.scale_factor
+
+
 @given(points, paces, gaps, st.integers(50, MAX_REGISTERS), seams)
 def test_every_point_is_whole_and_in_exactly_one_block(wanted, pace, gap, longest, seams):
     blocks = plan(wanted, pace, read_through=gap, max_registers=longest, seams=seams)
     placed = [point for block in blocks for point in block.points]
-    assert sorted(map(id, placed)) == sorted(map(id, wanted))
+    assert sorted(map(place, placed), key=repr) == sorted(map(place, wanted), key=repr)
     for block in blocks:
         end = block.read.address + block.read.count
         assert all(point.table is block.read.table for point in block.points)
@@ -64,6 +70,60 @@ def test_no_block_is_longer_than_one_answer_can_be(wanted, pace, gap, longest):
 def test_no_block_takes_longer_than_a_slice_unless_it_is_a_single_point(wanted, pace, gap):
     for block in plan(wanted, pace, read_through=gap):
         assert len(block.points) == 1 or pace.seconds(block.read) <= SLICE_SECONDS
+
+
+@given(points, paces, gaps, st.integers(50, MAX_REGISTERS))
+def test_every_scale_factor_is_read_with_its_value_or_once_for_all_that_need_it(wanted, pace, gap, longest):
+    blocks = plan(wanted, pace, read_through=gap, max_registers=longest)
+    for block in blocks:
+        covered = [address for read in block.factors for address in range(read.address, read.address + read.count)]
+        apart = {point.scale_factor for point in block.points if point.is_apart}
+        assert apart <= set(covered)
+        assert len(covered) == len(set(covered))
+        assert all(read.count <= NEAR and read.table is block.read.table for read in block.factors)
+        assert all(apart & set(range(read.address, read.address + read.count)) for read in block.factors)
+        near = [point for point in block.points if point.scale_factor is not None and not point.is_apart]
+        assert all(block.read.address <= point.scale_factor < block.read.address + block.read.count for point in near)
+    by_table = {(block.read.table, read) for block in blocks for read in block.factors}
+    assert all(one == other or not overlap(one[1], other[1]) for one, other in combinations(by_table, 2) if one[0] is other[0])
+
+
+def overlap(one: Read, other: Read) -> bool:
+    return one.address < other.address + other.count and other.address < one.address + one.count
+
+
+@given(st.integers(1, 30), st.integers(1, 20), st.sampled_from([Pace(), Pace.of_line(9600)]), st.data())
+def test_a_value_is_the_same_whether_its_scale_factor_is_read_apart_or_not(repetitions, words, pace, data):
+    wanted = [
+        PlacedPoint(
+            metric=Metric(f"m{number}"),
+            table=Table.HOLDING,
+            address=10 + number * words,
+            encoding=Encoding(type=ValueType.INT16),
+            scale_factor=data.draw(st.sampled_from([2, 3])),
+        )
+        for number in range(repetitions)
+    ]
+    word = st.integers(-0x8000, 0x7FFF)
+    memory = {
+        **{address: data.draw(word) for address in range(10, 10 + repetitions * words)},
+        2: -1,
+        3: 1,
+        **dict.fromkeys(range(4, 10), 0),
+    }
+    payload = {}
+    decoded = {}
+    for block in plan(wanted, pace, read_through=20):
+        for read in (block.read, *block.factors):
+            cells = range(read.address, read.address + read.count)
+            payload[read] = b"".join((memory[at] & 0xFFFF).to_bytes(2) for at in cells)
+        raw = block.with_factors(payload[block.read], payload)
+        decoded |= {one.metric.name: one.value for one in block.decoder().decode(raw, "child", datetime.now(UTC))}
+    expected = {
+        point.metric.name: memory[point.address] / 10 if point.scale_factor == 2 else memory[point.address] * 10
+        for point in wanted
+    }
+    assert decoded == expected
 
 
 @given(points, paces, gaps)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.modbus.layout import Layout, PlacedModel
 from adapters.modbus.library import OURS, ProfileError, load, parse
 from adapters.modbus.pdu import Table
 
@@ -79,18 +80,45 @@ def test_poll_groups_with_points_have_their_intervals():
 
 def test_all_readings_of_a_point_share_one_metric():
     made = profile(point(unit="W", urgent=True, reduce="max"))
-    (first,) = made.place(frozenset({"normal"}), {})
-    (second,) = made.place(frozenset({"normal"}), {})
+    (first,) = made.place(frozenset({"normal"}))
+    (second,) = made.place(frozenset({"normal"}))
     assert first.metric is second.metric
     assert (first.metric.name, first.metric.unit, first.metric.urgent, first.metric.reduce.value) == ("power", "W", True, "max")
 
 
+def layout(addresses, length=100):
+    return Layout(tuple(PlacedModel(model, address, length) for model, address in addresses.items()))
+
+
 def test_a_point_of_a_model_is_placed_where_the_device_has_the_first_such_model():
     made = profile(point(address=None, models=[103, 101], at=14, scale_factor=15, type="int16"))
-    (placed,) = made.place(frozenset({"normal"}), {101: 40069, 1: 40002})
+    (placed,) = made.place(frozenset({"normal"}), layout({101: 40069, 1: 40002}))
     assert (placed.address, placed.scale_factor) == (40083, 40084)
     assert placed.encoding.not_available == {-32768}
-    assert list(made.place(frozenset({"normal"}), {1: 40002})) == []
+    assert list(made.place(frozenset({"normal"}), layout({1: 40002}))) == []
+
+
+def test_a_point_of_a_repeated_group_is_placed_as_often_as_the_model_is_long():
+    said = {"address": None, "models": [160], "at": 12, "repeats": [10, 20], "type": "int16"}
+    made = profile(point(scale_factor=2, **said), point(**said | {"metric": "own", "at": 14}, scale_factor=15))
+    placed = {one.metric.name: one for one in made.place(frozenset({"normal"}), layout({160: 40100}, length=48))}
+    assert {name: one.address for name, one in placed.items()} == {
+        "power_1": 40112,
+        "power_2": 40132,
+        "own_1": 40114,
+        "own_2": 40134,
+    }
+    assert [placed[name].scale_factor for name in ("power_1", "power_2")] == [40102, 40102], "it stands in the fixed part"
+    assert [placed[name].scale_factor for name in ("own_1", "own_2")] == [40115, 40135], "each repetition has its own"
+
+
+def test_a_device_that_nobody_has_met_is_planned_with_each_group_once():
+    made = profile(
+        point(address=None, models=[103], at=14, type="int16"),
+        point(metric="tracker", address=None, models=[160], at=12, repeats=[10, 20]),
+    )
+    placed = list(made.place(frozenset({"normal"}), made.least_layout))
+    assert [one.metric.name for one in placed] == ["power", "tracker_1"]
 
 
 def test_two_flags_may_share_a_register():
@@ -120,6 +148,16 @@ def test_two_flags_may_share_a_register():
         ([point(table="coil")], "type bool belongs to coil and discrete"),
         ([point(type="bool")], "type bool belongs to coil and discrete"),
         ([point(address=None)], "a point has either an `address`, or `models` and `at`"),
+        ([point(repeats=[10, 20])], "`repeats` belongs to a point of SunSpec `models`"),
+        ([point(address=None, models=[160], at=9, repeats=[10, 20])], "`at` has to be in between"),
+        ([point(address=None, models=[160], at=29, type="uint32", repeats=[10, 20])], "`at` has to be in between"),
+        (
+            [
+                point(address=None, models=[160], at=10, repeats=[10, 20]),
+                point(metric="power_2", address=None, models=[160], at=3),
+            ],
+            "point `power_2` is called as a repetition of `power`",
+        ),
         ([point(models=[103], at=2)], "a point has either an `address`, or `models` and `at`"),
         ([point(adress=3)], "point `power`.adress: Extra inputs are not permitted"),
         ([point(type="float16")], "point `power`.type"),

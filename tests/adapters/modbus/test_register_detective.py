@@ -63,6 +63,20 @@ def test_what_stands_nowhere_is_explained_by_nothing():
     assert explain([(Dump(cells={"holding": words(_1=5, _2=6)}), Decimal("230.1"))], tolerance=0) == []
 
 
+def test_what_counts_in_hundreds_is_not_shown_with_a_decimal():
+    dump = Dump(cells={"holding": words(_1=999)})
+    assert explain([(dump, Decimal("99999.5"))], tolerance=0.002) == []
+    assert explain([(dump, Decimal(99900))], tolerance=0)[0].where == "holding 1, uint16, x 100"
+
+
+def test_what_is_only_near_is_not_told_as_what_was_shown():
+    dump = Dump(cells={"holding": words(_1=2303)})
+    (near, *_) = explain([(dump, Decimal("230.1"))], tolerance=0.01)
+    assert "it is as near as the tolerance allows, and not what was shown" in near.why
+    (exact, *_) = explain([(dump, Decimal("230.3"))], tolerance=0.01)
+    assert not exact.why
+
+
 def test_a_negative_value_is_a_signed_one():
     first, *_ = explain([(Dump(cells={"holding": words(_1=0xFF85, _2=0)}), Decimal("-12.3"))], tolerance=0)
     assert first.where == "holding 1, int16, x 0.1"
