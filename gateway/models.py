@@ -158,6 +158,8 @@ class Found:
     firmware_version: str | None = None
     evidence: Mapping[str, str] = field(default_factory=dict)
     """What was asked -> what the device answered, for a person who doubts."""
+    says: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """What it tells unasked right now, for a person: `temperature` -> `21.5 °C`. Says nothing of who it is."""
     confidence: Confidence = Confidence.POSSIBLE
     """How sure it is that the profile fits."""
 

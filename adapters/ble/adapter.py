@@ -98,8 +98,9 @@ class BleAdapter(Adapter[BleSettings]):
     async def listen(self, uplink: Uplink) -> None:
         """Hand over what devices say until the radio is lost."""
         self._uplink = self._visits.uplink = uplink
-        for neighbour in self._around:  # heard before anybody listened
-            self._tell(neighbour, uplink)
+        for neighbour in self._around:
+            if neighbour.heard_at >= self._opened_at:  # before anybody listened; what was said before the radio was lost is old
+                self._tell(neighbour, uplink)
         raise BusUnavailable(await self._radio.lost())
 
     def _hear(self, advertisement: Advertisement) -> None:
@@ -128,15 +129,17 @@ class BleAdapter(Adapter[BleSettings]):
     # who is there -----------------------------------------------------------------------------------------------------
 
     async def discover(self) -> AsyncIterator[Found | Progress]:
-        """Tell who is heard, and connect once to each that has to be asked who it is; yields after each step.
+        """Tell who was heard within `scan_time`, and connect once to each that has to be asked who it is; yields after each step.
 
-        Right after the radio was opened, devices are given the time of `scan_time` to speak.
+        Right after the radio was opened, devices are given that time to speak.
         """
         told: dict[str, Found] = {}
-        ends = self._opened_at + self.settings.scan_time.total_seconds()
+        scan_seconds = self.settings.scan_time.total_seconds()
+        ends = self._opened_at + scan_seconds
         while True:
             for neighbour in self._around:
-                if neighbour.speaks_for_itself and told.get(neighbour.key) != (met := neighbour.found()):
+                is_heard = _now() - neighbour.heard_at <= scan_seconds
+                if is_heard and neighbour.speaks_for_itself and told.get(neighbour.key) != (met := neighbour.found()):
                     told[neighbour.key] = met
                     yield met
             if (left := ends - _now()) <= 0:

@@ -152,6 +152,7 @@ class Neighbour:
             mac=self.heard.address.lower() if self.identity.kind is IdentityKind.MAC else None,
             firmware_version=facts.firmware_version or (decoded.firmware_version if decoded else None),
             evidence=self._evidence(),
+            says=self._says(),
             confidence=self._confidence(),
         )
 
@@ -198,18 +199,19 @@ class Neighbour:
             evidence |= self.match.evidence(self.heard)
         if self.facts is not None:
             evidence |= self.facts.evidence
-        if self.decoded is not None:
-            evidence |= {
-                metric.name: _in_words(metric, value)
-                for metric, value in zip(self.decoded.row.metrics, self.decoded.values, strict=True)
-            }
-            if self.decoded.needs:
-                evidence["to tell more it needs"] = ", ".join(self.decoded.needs)
+        if self.decoded is not None and self.decoded.needs:
+            evidence["to tell more it needs"] = ", ".join(self.decoded.needs)
         if (trouble := self.trouble or (self.decoder.last_problem if self.decoder is not None else None)) is not None:
             evidence["trouble"] = trouble
         evidence["address"] = f"{self.heard.address}, {address_kind(self.heard.address, self.heard.is_random)}"
-        evidence["rssi"] = "not told" if self.heard.rssi is None else f"{self.heard.rssi} dBm"
         return evidence
+
+    def _says(self) -> dict[str, str]:
+        told = {} if self.heard.rssi is None else {RSSI.name: f"{self.heard.rssi} {RSSI.unit}"}
+        if self.decoded is not None:
+            values = zip(self.decoded.row.metrics, self.decoded.values, strict=True)
+            told |= {metric.name: _in_words(metric, value) for metric, value in values}
+        return told
 
 
 def _identity(heard: Advertisement, known: KnownDevice | None) -> Identity:

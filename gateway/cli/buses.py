@@ -28,7 +28,7 @@ With = Annotated[
 
 
 def entries(name: str | None, with_settings: Sequence[str] | None, config: Path) -> list[AdapterSettings]:
-    """Return the adapter entries that are meant.
+    """Return the adapter entries that are meant: of the config, or an adapter that needs no settings or is given them here.
 
     Raises:
         SettingsError: there is no such entry, or what was given on the command line is wrong.
@@ -40,6 +40,9 @@ def entries(name: str | None, with_settings: Sequence[str] | None, config: Path)
         return [entry_from({**_tables(with_settings), "type": name}, usable(installed()))]
     configuration, _ = load_config(config, for_cloud=False)
     meant = [entry for entry in configuration.entries if name in (None, entry.name, entry.type)]
+    if not meant and name in usable(installed()):
+        with suppress(SettingsError):
+            return [entry_from({"type": name}, usable(installed()))]
     if not meant:
         known = ", ".join(entry.name for entry in configuration.entries) or "none"
         wrong = f"no entry is called {name!r}" if name else "there is no [[adapter]] entry"

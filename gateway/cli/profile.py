@@ -15,6 +15,7 @@ from rich.table import Table
 from gateway.adapter import CheckedProfile, DeviceUnreachable, NotOffered, ProfileProblems, Reading, Workbench
 from gateway.cli.buses import Entry, With, bugs_told, entries, present_buses
 from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, err, errors_shown, out, print_json
+from gateway.cli.read import shown
 from gateway.field.plugins import installed, usable
 from gateway.settings import DEFAULT_FILE
 
@@ -33,12 +34,19 @@ def list_profiles(*, as_json: AsJson = False) -> None:
     if as_json:
         print_json([{"adapter": name, **_facts(one)} for name, profiles in known.items() for one in profiles])
         return
-    table = Table("profile", "device", "family", "points", "commands", "found by", box=None, padding=(0, 2, 0, 0))
-    for profiles in known.values():
-        for one in profiles:
-            found = "a scan" if one.is_found else "its place in the config"
-            table.add_row(*map(escape, (one.name, one.title, one.family, str(one.points), str(one.commands), found)))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("profile", no_wrap=True)
+    table.add_column("device")
+    table.add_column("points", justify="right")
+    table.add_column("found by", no_wrap=True)
+    for adapter, profiles in known.items():
+        for family, alike in groupby(sorted(profiles, key=lambda one: (one.family, one.name)), key=lambda one: one.family):
+            table.add_row(escape(f"{family} ({adapter})"), style="bold")
+            for one in alike:
+                title = one.title + (f", {one.commands} commands" if one.commands else "")
+                table.add_row(*map(escape, (f"  {one.name}", title, str(one.points), "scan" if one.is_found else "config")))
     out.print(table)
+    out.print("\nWhat only the config finds does not say what it is: name it there, under `devices` of its adapter.")
 
 
 @profile.command()
@@ -57,6 +65,8 @@ def check(
     Exit code 2 if the profile has a mistake, 1 if the device could not be read.
     """
     with errors_shown(as_json=as_json):
+        if not file.is_file():
+            raise CommandFailed(f"{file}: cannot be read: there is no such file", EXIT_WRONG)
         try:
             checked, readings = asyncio.run(_check(file, entry, address, config, with_))
         except ProfileProblems as error:
@@ -73,7 +83,7 @@ async def _check(
     file: Path, entry: str | None, address: str | None, config: Path, with_: list[str] | None
 ) -> tuple[CheckedProfile, list[Reading] | None]:
     if entry is None:
-        return next(iter(_offered(lambda bench: bench.check_profile(file)).values())), None
+        return _checked(file), None
     settings = entries(entry, with_, config)[0]
     buses = await present_buses(settings)
     if not buses:
@@ -91,6 +101,27 @@ async def _check(
             except DeviceUnreachable as error:
                 raise CommandFailed(f"{buses[0].bus}: {error}") from error
     return checked, readings
+
+
+def _checked(file: Path) -> CheckedProfile:
+    """Return what the adapter whose grammar the profile follows makes of it; each has a grammar of its own.
+
+    Raises:
+        ProfileProblems: none takes it; told is the one with the fewest complaints, whose it will be.
+    """
+    complaints: list[str] = []
+
+    def check_with(bench: Workbench) -> CheckedProfile | None:
+        try:
+            return bench.check_profile(file)
+        except ProfileProblems as error:
+            complaints.append(str(error))
+            return None
+
+    for checked in _offered(check_with).values():
+        if checked is not None:
+            return checked
+    raise ProfileProblems(min(complaints, key=lambda told: len(told.splitlines())))
 
 
 def _offered(ask: Callable[[Workbench], T]) -> dict[str, T]:
@@ -135,8 +166,7 @@ def _show_readings(checked: CheckedProfile, readings: list[Reading]) -> None:
     out.print()
     table = Table("metric", "value", "unit", box=None, padding=(0, 2, 0, 0))
     for reading in readings:
-        value = "not available" if reading.value is None else str(reading.value)
-        table.add_row(*map(escape, (reading.metric.name, value, reading.metric.unit or "")))
+        table.add_row(*map(escape, (reading.metric.name, shown(reading.value), reading.metric.unit or "")))
     out.print(table)
     read = {reading.metric.name for reading in readings}
     refused = [metric for block in checked.blocks for metric in block.metrics if metric not in read]

@@ -42,11 +42,12 @@ def read(
         return
     table = Table("metric", "value", "unit", box=None, padding=(0, 2, 0, 0))
     for reading in readings:
-        table.add_row(reading.metric.name, escape(_shown(reading.value)), escape(reading.metric.unit or ""))
+        table.add_row(reading.metric.name, escape(shown(reading.value)), escape(reading.metric.unit or ""))
     out.print(table)
 
 
-def _shown(value: Value) -> str:
+def shown(value: Value) -> str:
+    """Return a value as a person reads it."""
     if value is None:
         return "not available"
     return f"{value:.7g}" if isinstance(value, float) else str(value)  # a 32-bit float holds no more

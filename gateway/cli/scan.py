@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +20,9 @@ from gateway.errors import AdapterError, BusUnavailable
 from gateway.field.admission import Declined, admit
 from gateway.settings import DEFAULT_FILE, Policy
 from gateway.tasks import closed_after
+
+EXIT_STOPPED = 130
+"""As a shell has it for Ctrl-C."""
 
 
 def scan(
@@ -39,7 +42,8 @@ def scan(
 ) -> None:
     """Look who answers on the buses, and what each device would become. Read-only, and nothing is sent to the cloud.
 
-    Exit code 1 if a bus could not be opened, or no settings were found for a line.
+    Stopped with Ctrl-C, or by a bus that is lost, it shows what was found until then.
+    Exit code 1 if a bus could not be opened or was lost, or no settings were found for a line; 130 if it was stopped.
     """
     if detect_line:
         _detect_lines(entry, with_, config, thorough=thorough, as_json=as_json)
@@ -53,21 +57,34 @@ def scan(
         async def scan_all() -> None:
             for settings in chosen:
                 for adapter in await present_buses(settings):
-                    with progress_shown(adapter.bus) as tell:
-                        try:
-                            met = await _scan(adapter, tell, drafts)
-                        except (BusUnavailable, CommandFailed) as error:
-                            problems.append({"adapter": settings.name, "bus": adapter.bus, "problem": str(error)})
-                            continue
-                    found.extend(_facts(one, settings.name, adapter.bus, policy, models) for one in met)
+                    met: dict[str, Found] = {}
+                    try:
+                        with progress_shown(adapter.bus) as tell:
+                            await _scan(adapter, tell, drafts, met)
+                    except (BusUnavailable, CommandFailed) as error:
+                        problems.append({"adapter": settings.name, "bus": adapter.bus, "problem": str(error)})
+                    finally:
+                        found.extend(_facts(one, settings.name, adapter.bus, policy, models) for one in met.values())
 
-        asyncio.run(scan_all())
+        is_stopped = _is_interrupted(scan_all)
     if as_json:
         print_json({"found": found, "problems": problems})
     else:
         _show(found, problems, evidence=evidence)
+    if is_stopped:
+        err.print("[yellow]Stopped: this is what was found until then.[/]")
+        raise typer.Exit(EXIT_STOPPED)
     if problems:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _is_interrupted(work: Callable[[], Coroutine[None, None, None]]) -> bool:
+    """Do the work, and say whether Ctrl-C has ended it."""
+    try:
+        asyncio.run(work())
+    except KeyboardInterrupt:
+        return True
+    return False
 
 
 def _detect_lines(entry: str | None, with_: Sequence[str] | None, config: Path, *, thorough: bool, as_json: bool) -> None:
@@ -121,7 +138,7 @@ def _settings_facts(settings: LineSettings | None) -> dict[str, Any] | None:
 
 def _show_line(bus: str, settings: LineSettings | None, problem: str | None) -> None:
     if settings is None:
-        err.print(f"[bold red]{escape(bus)}:[/] {escape(problem or '')}")
+        err.print(f"[bold red]error:[/] {escape(_with_bus(bus, problem or ''))}")
         return
     out.print(f"[green]{escape(bus)} is set to {settings}[/]", soft_wrap=True)
     for asked, came in settings.evidence.items():
@@ -129,19 +146,20 @@ def _show_line(bus: str, settings: LineSettings | None, problem: str | None) -> 
     out.print(f"\nFor the config:\n\n    lines = [{settings.toml}]\n", markup=False, soft_wrap=True)
 
 
-async def _scan(adapter: Adapter[Any], tell: Callable[[Progress | Found], None], drafts: Path | None) -> list[Found]:
-    met: list[Found] = []
+async def _scan(
+    adapter: Adapter[Any], tell: Callable[[Progress | Found], None], drafts: Path | None, met: dict[str, Found]
+) -> None:
+    """Enter the devices by address as they are met; one that is met again has more to tell."""
     with bugs_told(adapter):
         async with adapter, closed_after(adapter.discover()) as discovery:
             async for one in discovery:
                 tell(one)
                 if isinstance(one, Found):
-                    met.append(one)
+                    met[one.address] = one
         async with adapter if drafts is not None else nullcontext():
-            for one in met if drafts is not None else ():
+            for one in met.values() if drafts is not None else ():
                 if one.profile is None:
                     await _write_draft(adapter, one, drafts or Path(), tell)
-    return met
 
 
 async def _write_draft(adapter: Adapter[Any], found: Found, folder: Path, tell: Callable[[Progress | Found], None]) -> None:
@@ -207,7 +225,7 @@ def _show(found: list[dict[str, Any]], problems: list[dict[str, str]], *, eviden
         )
     if found:
         out.print(table)
-    out.print()
+        out.print()
     for one in found:
         if evidence or one["becomes"].startswith("no child"):
             out.print(f"{one['bus']} {one['address']}: {one['becomes']}", markup=False, soft_wrap=True)
@@ -217,5 +235,9 @@ def _show(found: list[dict[str, Any]], problems: list[dict[str, str]], *, eviden
                 out.print(f"    {fact}: {'-' if value is None else value}", style="dim", markup=False, soft_wrap=True)
     out.print(f"{len(found)} device{'' if len(found) == 1 else 's'} found")
     for problem in problems:
-        text = problem["problem"] if problem["problem"].startswith(problem["bus"]) else f"{problem['bus']}: {problem['problem']}"
-        err.print(f"[bold red]error:[/] {escape(text)}")
+        err.print(f"[bold red]error:[/] {escape(_with_bus(problem['bus'], problem['problem']))}")
+
+
+def _with_bus(bus: str, problem: str) -> str:
+    """Return the problem, and in front of it the bus unless it is named there already."""
+    return problem if problem.startswith(bus) else f"{bus}: {problem}"

@@ -1,12 +1,25 @@
 """The commands for putting devices into service, as a person types them: real sockets and ptys, text and JSON."""
 
+import asyncio
 import json
+import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 
-from gateway.testing.modbus import ModbusRtuBus, ModbusTcpHost, SimulatedUnit, Table
-from gateway.testing.plant import tcp_units
+from gateway.testing.modbus import (
+    ModbusRtuBus,
+    ModbusTcpHost,
+    SimulatedUnit,
+    SunSpecModel,
+    Table,
+    VirtualLine,
+    on_a_pty,
+    sunspec_registers,
+)
+from gateway.testing.plant import eastron_sdm630, tcp_units
 
 pytestmark = pytest.mark.enable_socket
 
@@ -122,13 +135,100 @@ async def test_a_profile_with_mistakes_names_file_and_place(type_in, tmp_path):
     assert "adress" in err
     code, _, err = await type_in("profile", "check", "missing.toml")
     assert code == 2
-    assert "missing.toml: cannot be read: No such file or directory" in err
+    assert "missing.toml: cannot be read: there is no such file" in err
 
 
 async def test_the_profiles_are_listed(type_in):
     code, out, _ = await type_in("profile", "list", "--json")
     assert code == 0
-    assert {one["name"] for one in json.loads(out)} == {file.stem for file in PROFILES.glob("*.toml")}
+    ours = [one["name"] for one in json.loads(out) if one["adapter"] == "modbus"]
+    assert sorted(ours) == sorted(file.stem for file in PROFILES.glob("*.toml"))
+
+
+async def test_no_name_of_a_profile_is_broken_on_a_narrow_terminal(type_in):
+    code, out, _ = await type_in("profile", "list", COLUMNS="80")
+    assert code == 0
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert {file.stem for file in PROFILES.glob("*.toml")} <= {word for line in lines for word in line.split()}
+    assert any(line.split()[:1] == ["waveshare-relay-b"] and "config" in line for line in lines)
+
+
+SUN = SimulatedUnit(
+    1,
+    registers=sunspec_registers(
+        [SunSpecModel(103, 50, {14: 3650, 38: 4}), SunSpecModel(160, 48, {3: -1, 8: 2, 20: 7105, 40: 2300})]
+    ),
+)
+
+
+async def test_a_sunspec_profile_is_read_once_where_the_device_has_its_models(type_in):
+    async with ModbusTcpHost([SUN, SimulatedUnit(2, registers={Table.HOLDING_REGISTERS: {0: 1}})]) as host:
+        file, there = str(PROFILES / "sunspec-inverter.toml"), on(host)
+        code, out, _ = await type_in("profile", "check", file, "modbus", "1", "--json", *there)
+        assert code == 0
+        readings = json.loads(out)["readings"]
+        assert (readings["ac_power"], readings["operating_state"]) == (3650, "mppt")
+        code, _, err = await type_in("profile", "check", file, "modbus", "2", *there)
+        assert code == 1
+        assert "unit 2 is no SunSpec device" in err
+
+
+async def test_a_sunspec_device_is_read_with_every_repetition_of_its_models(type_in):
+    async with ModbusTcpHost([SUN]) as host:
+        code, out, _ = await type_in("read", "1", "modbus", "--json", *on(host))
+    assert code == 0
+    told = json.loads(out)
+    assert told["profile"] == "sunspec-inverter-and-160"
+    assert told["readings"]["mppt_dc_voltage_1"] == {"value": 710.5, "unit": "V"}
+    assert told["readings"]["mppt_dc_voltage_2"] == {"value": 230.0, "unit": "V"}
+
+
+@pytest.mark.parametrize("address", ["999", "0", "248", "one", "-1", "²"])
+async def test_an_address_that_no_unit_can_have_is_no_bug_of_the_adapter(type_in, unknown, address):
+    code, _, err = await type_in("read", "modbus", *on(unknown), "--", address)
+    assert code in {1, 2}
+    assert "bug" not in err
+    assert "Traceback" not in err
+
+
+def slow_line():
+    """A line with a meter at unit 1 and nobody else: a scan of it takes a minute."""
+    return VirtualLine([eastron_sdm630(1)], baudrate=9600)
+
+
+async def stopped_scan(*more, after):
+    """Scan a line, do something to it once its meter must have been met, and return exit code, output and errors."""
+    async with on_a_pty(slow_line()) as port:
+        there = f'lines=[{{port="{port}", baudrate=9600, parity="N"}}]'
+        process = await asyncio.create_subprocess_exec(
+            *(COMMAND, "scan", "modbus", "--with", there, *more),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+        )
+        await asyncio.sleep(4)
+        after(process)
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode, out.decode(), err.decode()
+
+
+COMMAND = Path(sys.executable).with_name("xyte-gateway")
+
+
+async def test_a_scan_that_is_stopped_shows_what_it_has_found(tmp_path):
+    code, out, err = await stopped_scan("--json", after=lambda process: process.send_signal(signal.SIGINT))
+    assert code == 130
+    assert [one["address"] for one in json.loads(out)["found"]] == ["1"]
+    assert "Stopped" in err
+
+
+async def test_a_port_that_vanishes_during_a_scan_does_not_take_along_what_was_found():
+    code, out, err = await stopped_scan(after=lambda _: None)
+    assert code == 1
+    assert "Eastron SDM630" in out
+    assert "1 device found" in out
+    assert "error: /dev/" in err
 
 
 def config(tmp_path, **more):

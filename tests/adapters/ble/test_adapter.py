@@ -127,7 +127,8 @@ async def test_a_device_that_advertises_is_found_and_its_values_go_up_without_a_
     (found,) = ear.met
     assert (found.profile, found.family, found.sub_model) == ("govee", "climate-sensor", "H5075")
     assert (found.mac, found.manufacturer, found.confidence) == ("a4:c1:38:00:00:01", "Govee", Confidence.CERTAIN)
-    assert found.evidence["rssi"].endswith("dBm")
+    assert found.says["rssi"].endswith("dBm")
+    assert found.says["battery"] == "100 %"
     values = ear.values[found.identity.key]
     assert values["temperature"] == pytest.approx(21.3, abs=0.1)
     assert values["rssi"] == device.rssi
