@@ -115,7 +115,7 @@ class BleAdapter(Adapter[BleSettings]):
             self._tell(neighbour, uplink)
 
     def _tell(self, neighbour: Neighbour, uplink: Uplink) -> None:
-        if neighbour.speaks_for_itself and neighbour.is_news():
+        if neighbour.may_be_news and neighbour.speaks_for_itself and neighbour.is_news():
             uplink.found(neighbour.found())
         uplink.heard(neighbour.block(datetime.now(UTC)))
 

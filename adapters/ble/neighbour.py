@@ -16,6 +16,9 @@ from gateway.adapter import Block, Confidence, Found, Identity, IdentityKind, Me
 
 ONLY_RSSI = MetricRow([RSSI])
 
+VISITS_TRIED = 3
+"""So often a stranger that takes no connection is asked who it is."""
+
 
 class Neighbour:
     """A device around, as it was heard last.
@@ -25,11 +28,6 @@ class Neighbour:
         known: what the config says of it.
         bands: dead bands that the config wants for metrics.
     """
-
-    __slots__ = (
-        "_bands", "_row", "_row_of", "decoded", "decoder", "facts", "heard", "heard_at", "identity", "is_visited", "is_welcome",
-        "known", "match", "offers_standard_services", "profile", "said", "told", "trouble",
-    )  # fmt: skip
 
     def __init__(self, heard: Advertisement, known: KnownDevice | None, bands: Mapping[str, float]) -> None:
         self.heard = heard
@@ -57,6 +55,9 @@ class Neighbour:
         self.facts: Facts | None = None
         self.told: Found | None = None
         """As whom it was told last."""
+        self.may_be_news = True
+        """Something was learned since then that may make it somebody else."""
+        self.failed_visits = 0
         self._bands = bands
         self._row_of: MetricRow | None = None
         self._row = ONLY_RSSI
@@ -65,11 +66,13 @@ class Neighbour:
         """Take in what its parser made of its advertisement."""
         self.said = said
         if said is not None:
+            self.may_be_news = self.may_be_news or self.decoded is None or _facts(said) != _facts(self.decoded)
             self.decoded = said
 
     def becomes(self, known: KnownDevice) -> None:
         """Take in that it is one that the config says something of."""
         self.known, self.decoder, self.decoded, self.said = known, None, None, None
+        self.may_be_news = True
         self.identity = _identity(self.heard, known)
 
     def takes_over_from(self, before: Neighbour) -> None:
@@ -97,9 +100,22 @@ class Neighbour:
     @property
     def wants_a_visit(self) -> bool:
         """Whether only connecting to it shows who it is."""
-        if self.is_visited or self.decoder is not None:
+        if self.is_visited or self.decoder is not None or not (self.known is not None or self._address_lasts):
             return False
-        return self.profile is not None or self.offers_standard_services
+        return (self.profile is not None or self.offers_standard_services) and self.failed_visits < VISITS_TRIED
+
+    def was_visited(self, facts: Facts) -> None:
+        """Take in what it said of itself."""
+        self.facts, self.is_visited, self.trouble, self.may_be_news = facts, True, None, True
+
+    def could_not_be_visited(self, why: str) -> None:
+        """Take in that it took no connection; one that never does is not asked for ever."""
+        self.failed_visits += 1
+        self.trouble = f"who it is could not be asked: {why}"
+
+    @property
+    def _address_lasts(self) -> bool:
+        return address_kind(self.heard.address, self.heard.is_random).lasts
 
     @property
     def speaks_for_itself(self) -> bool:
@@ -109,11 +125,11 @@ class Neighbour:
     @property
     def is_worth_telling(self) -> bool:
         """Whether a person wants to hear of it: it is understood, configured, or has a name and an address that stays."""
-        if self.known is not None or self.profile is not None:
+        if self.known is not None:
             return True
-        if not address_kind(self.heard.address, self.heard.is_random).lasts:
+        if not self._address_lasts:
             return False
-        return self.decoded is not None or self.heard.name is not None
+        return self.decoded is not None or self.profile is not None or self.heard.name is not None
 
     def block(self, at: datetime) -> Block:
         """Return what it says, and how strongly it was heard."""
@@ -158,8 +174,10 @@ class Neighbour:
 
     def is_news(self) -> bool:
         """Whether it is somebody else than it was told to be, evidence aside; from now on it counts as told."""
+        if not self.may_be_news:
+            return False
         found, before = self.found(), self.told
-        self.told = found
+        self.told, self.may_be_news = found, False
         return before is None or replace(found, evidence=before.evidence) != before
 
     def _with_band(self, metric: Metric) -> Metric:
@@ -199,8 +217,6 @@ class Neighbour:
             evidence |= self.match.evidence(self.heard)
         if self.facts is not None:
             evidence |= self.facts.evidence
-        if self.decoded is not None and self.decoded.needs:
-            evidence["to tell more it needs"] = ", ".join(self.decoded.needs)
         if (trouble := self.trouble or (self.decoder.last_problem if self.decoder is not None else None)) is not None:
             evidence["trouble"] = trouble
         evidence["address"] = f"{self.heard.address}, {address_kind(self.heard.address, self.heard.is_random)}"
@@ -208,10 +224,26 @@ class Neighbour:
 
     def _says(self) -> dict[str, str]:
         told = {} if self.heard.rssi is None else {RSSI.name: f"{self.heard.rssi} {RSSI.unit}"}
+        if self.decoded is not None and self.decoded.needs:
+            told["needs"] = ", ".join(self.decoded.needs)
         if self.decoded is not None:
             values = zip(self.decoded.row.metrics, self.decoded.values, strict=True)
             told |= {metric.name: _in_words(metric, value) for metric, value in values}
         return told
+
+
+def _facts(said: Decoded) -> tuple[object, ...]:
+    """Return what an advertisement says of who its device is."""
+    return (
+        said.manufacturer,
+        said.model,
+        said.sub_model,
+        said.name,
+        said.family,
+        said.firmware_version,
+        said.serial_number,
+        said.needs,
+    )
 
 
 def _identity(heard: Advertisement, known: KnownDevice | None) -> Identity:

@@ -43,11 +43,9 @@ class Visits:
         try:
             async with self._visit(neighbour) as connection:
                 neighbour.profile = neighbour.profile or profile_for(connection.services)
-                neighbour.facts = await _facts(connection, neighbour.profile)
+                neighbour.was_visited(await _facts(connection, neighbour.profile))
         except DeviceUnreachable as error:
-            neighbour.trouble = f"who it is could not be asked: {error}"
-        else:
-            neighbour.is_visited, neighbour.trouble = True, None
+            neighbour.could_not_be_visited(str(error))
 
     async def read(
         self, child: ChildDevice, neighbour: Neighbour, profile: Profile, due: frozenset[str], readings: list[Reading]

@@ -31,7 +31,8 @@ class Listening:
         roster: the children on this bus by key, as they are at any moment.
         sampler: takes the values in.
         meet: is given each device that was found.
-        lives: is told of a child that spoke.
+        lives: is told of a child that is only listened to, and spoke.
+        taken_in: is told after values were taken in.
         is_quiet: is told once of a child that has been quiet for too long, and why.
     """
 
@@ -45,6 +46,7 @@ class Listening:
         meet: Callable[[Found], Awaitable[None]],
         lives: Callable[[ChildDevice], None],
         is_quiet: Callable[[ChildDevice, str], None],
+        taken_in: Callable[[], None],
     ) -> None:
         self._adapter = adapter
         self._entry = entry
@@ -53,6 +55,7 @@ class Listening:
         self._meet = meet
         self._lives = lives
         self._is_quiet = is_quiet
+        self._taken_in = taken_in
         self._presence = Presence()
         self._heard_at = 0.0
 
@@ -105,8 +108,10 @@ class Listening:
         if speakers:
             self._sampler.take(readings)
             for key in speakers:
-                self._presence.heard(key, self._heard_at)
-                self._lives(self._roster[key])
+                if key in self._presence:  # of one that is asked, only its answers show that it can be
+                    self._presence.heard(key, self._heard_at)
+                    self._lives(self._roster[key])
+            self._taken_in()
 
     async def _notice_silence(self) -> None:
         limit = self._adapter.quiet_bus_limit

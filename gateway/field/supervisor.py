@@ -80,7 +80,14 @@ class Supervisor:
         self._planning = Planning(adapter, entry)
         self._steps = Steps[Task | Order](self._account)
         self._listening = Listening(
-            adapter, entry, self._roster, sampler, meet=self._meet, lives=self._lives, is_quiet=self._is_quiet
+            adapter,
+            entry,
+            self._roster,
+            sampler,
+            meet=self._meet,
+            lives=self._lives,
+            is_quiet=self._is_quiet,
+            taken_in=self._nudge_if_urgent,
         )
         self._serving_since = 0.0
         self._last_wait_seconds = 0.0
@@ -291,13 +298,14 @@ class Supervisor:
                     pass
         self._agenda.done(task, loop_time())
         self._works()
-        if self._sampler.has_urgent:
-            self._nudge()
+        self._nudge_if_urgent()
 
     def _lives(self, child: ChildDevice) -> None:
         """Take in that a child spoke unprompted."""
         self._tell(child, self._availability.answered(child.key, _now()))
         self._works()
+
+    def _nudge_if_urgent(self) -> None:
         if self._sampler.has_urgent:
             self._nudge()
 
@@ -328,8 +336,7 @@ class Supervisor:
         else:
             log.info("%s: %s answers", self.bus, child.name)
         self._sampler.note(change)
-        if self._sampler.has_urgent:
-            self._nudge()
+        self._nudge_if_urgent()
 
     def _standing_of(self, child: ChildDevice, now: float) -> ChildStanding:
         standing, probe_at = self._availability.of(child.key), self._agenda.probe_at(child.key)

@@ -151,3 +151,21 @@ async def test_values_of_strangers_are_dropped(field, bus):
     bus.said.put_nowait(21.5)
     await field.until(lambda: field.sampler.has_urgent)
     assert [sample.child for sample in field.sampler.collect(NOW)] == [KEY]
+
+
+async def test_that_a_child_is_heard_does_not_make_it_one_that_answers(field, bus, monkeypatch):
+    """Of a child that is asked: it would be told offline and back for ever."""
+    monkeypatch.setattr("gateway.field.agenda.PROBE_FIRST_SECONDS", 60)
+
+    class Heard(SyntheticAdapter):
+        async def listen(self, uplink):
+            while True:
+                uplink.heard(Block(KEY, ROW, [21.5], NOW))
+                await asyncio.sleep(0.01)
+
+    field.serve(bus, Heard)
+    await field.until(lambda: bus.devices["a1"].reads > 1)
+    bus.devices["a1"].silent = True
+    await field.until(lambda: field.availability.of(KEY).reach is Reach.SILENT)
+    await asyncio.sleep(0.1)
+    assert field.availability.of(KEY).reach is Reach.SILENT
