@@ -32,7 +32,8 @@ def read(
         found, readings = asyncio.run(_read(address, entry, with_, config, bus))
     if as_json:
         values = {reading.metric.name: {"value": reading.value, "unit": reading.metric.unit} for reading in readings}
-        print_json({"address": found.address, "name": found.name, "profile": found.profile, "readings": values})
+        told = {"readings": values, "says": dict(found.says)}
+        print_json({"address": found.address, "name": found.name, "profile": found.profile, **told})
         return
     out.print(f"[bold]{escape(found.name)}[/] at {escape(found.address)}, profile {escape(found.profile or 'none')}")
     if found.profile is None:
@@ -43,6 +44,9 @@ def read(
     table = Table("metric", "value", "unit", box=None, padding=(0, 2, 0, 0))
     for reading in readings:
         table.add_row(reading.metric.name, escape(shown(reading.value)), escape(reading.metric.unit or ""))
+    if not readings:  # it is only listened to
+        for metric, said in found.says.items():
+            table.add_row(metric, *map(escape, said.split(" ", maxsplit=1)))
     out.print(table)
 
 

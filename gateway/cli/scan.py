@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.adapter import Adapter, DeviceUnreachable, Draft, Found, LineSettings, NotOffered, Progress
+from gateway.adapter import Adapter, AdapterSettings, DeviceUnreachable, Draft, Found, LineSettings, NotOffered, Progress
 from gateway.cli.buses import Entry, With, bugs_told, entries, present_buses
 from gateway.cli.common import EXIT_FAILED, AsJson, CommandFailed, ConfigFile, err, errors_shown, load_config, out, print_json
 from gateway.cli.progress import progress_shown
@@ -50,7 +50,7 @@ def scan(
         return
     with errors_shown(as_json=as_json):
         chosen = entries(entry, with_, config)
-        policy, models = (Policy.MATCHED, {"*": "<model id from the Partner Portal>"}) if with_ else _admission(config)
+        policy, models = _admission(config, [*chosen], described_here=bool(with_))
         found: list[dict[str, Any]] = []
         problems: list[dict[str, str]] = []
 
@@ -187,9 +187,13 @@ def _write(file: Path, text: str) -> None:
         err.print(f"[green]{escape(str(file))}[/] is a draft to be finished")
 
 
-def _admission(config: Path) -> tuple[Policy, dict[str, str]]:
-    settings = load_config(config, for_cloud=False)[0].settings
-    return settings.admission.policy, settings.models
+def _admission(config: Path, chosen: Sequence[AdapterSettings], *, described_here: bool) -> tuple[Policy, dict[str, str]]:
+    """Return what decides who becomes a child; for a bus that stands in no config, any model would do."""
+    if not described_here:
+        configuration = load_config(config, for_cloud=False)[0]
+        if any(entry in configuration.entries for entry in chosen):
+            return configuration.settings.admission.policy, configuration.settings.models
+    return Policy.MATCHED, {"*": "<model id from the Partner Portal>"}
 
 
 def _facts(found: Found, entry: str, bus: str, policy: Policy, models: dict[str, str]) -> dict[str, Any]:
@@ -209,6 +213,7 @@ def _facts(found: Found, entry: str, bus: str, policy: Policy, models: dict[str,
         "sub_model": found.sub_model,
         "becomes": f"no child: {verdict.why}" if isinstance(verdict, Declined) else f"a child of model {verdict.model_id}",
         "confidence": found.confidence,
+        "says": dict(found.says),
         "evidence": dict(found.evidence),
     }
 
@@ -226,16 +231,31 @@ def _show(found: list[dict[str, Any]], problems: list[dict[str, str]], *, eviden
     if found:
         out.print(table)
         out.print()
-    for one in found:
-        if evidence or one["becomes"].startswith("no child"):
-            out.print(f"{one['bus']} {one['address']}: {one['becomes']}", markup=False, soft_wrap=True)
-        if evidence:
-            facts = {key: one[key] for key in ("key", "profile", "family", "serial_number", "firmware_version")} | one["evidence"]
-            for fact, value in facts.items():
-                out.print(f"    {fact}: {'-' if value is None else value}", style="dim", markup=False, soft_wrap=True)
+    if evidence:
+        for one in found:
+            _show_evidence(one)
+    else:
+        _show_why_not(found)
     out.print(f"{len(found)} device{'' if len(found) == 1 else 's'} found")
     for problem in problems:
         err.print(f"[bold red]error:[/] {escape(_with_bus(problem['bus'], problem['problem']))}")
+
+
+def _show_evidence(one: dict[str, Any]) -> None:
+    out.print(f"{one['bus']} {one['address']}: {one['becomes']}", markup=False, soft_wrap=True)
+    known = {key: one[key] for key in ("key", "profile", "family", "serial_number", "firmware_version")}
+    for fact, value in (known | one["evidence"] | one["says"]).items():
+        out.print(f"    {fact}: {'-' if value is None else value}", style="dim", markup=False, soft_wrap=True)
+
+
+def _show_why_not(found: list[dict[str, Any]]) -> None:
+    """Show each reason for not becoming a child once, and whom it keeps out."""
+    kept_out: dict[str, list[str]] = {}
+    for one in found:
+        if one["becomes"].startswith("no child"):
+            kept_out.setdefault(one["becomes"], []).append(f"{one['bus']} {one['address']}")
+    for why, places in kept_out.items():
+        out.print(f"{', '.join(places)}: {why}", markup=False, soft_wrap=True)
 
 
 def _with_bus(bus: str, problem: str) -> str:
