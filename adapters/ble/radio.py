@@ -114,6 +114,10 @@ class Connection:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._client.disconnect()
 
+    def _pairing_hint(self, refusal: str) -> str:
+        wants_pairing = any(word in refusal.lower() for word in ("authentic", "encrypt", "paired"))
+        return f"; pair it with this machine once: bluetoothctl pair {self.address}" if wants_pairing else ""
+
     def _found(self, service: str, characteristic: str) -> BleakGATTCharacteristic:
         found = self._client.services.get_service(service)
         characteristics = [] if found is None else [one for one in found.characteristics if one.uuid == characteristic]
@@ -130,7 +134,7 @@ class Connection:
             raise DeviceUnreachable(f"{what} took longer than {ATTRIBUTE_SECONDS:.0f} s") from error
         except (BleakError, OSError, EOFError) as error:
             if self.is_open and (refusal := _refusal(error)) is not None:
-                raise AttributeRefused(f"{what}: {refusal}") from error
+                raise AttributeRefused(f"{what}: {refusal}{self._pairing_hint(refusal)}") from error
             raise DeviceUnreachable(f"the connection was lost while {what}: {_words(error)}") from error
 
 

@@ -217,6 +217,18 @@ async def test_a_characteristic_that_is_refused_is_left_out_and_remarked(bluez):
         assert any("2a19" in remark and "ermitted" in remark for remark in adapter.remarks(child))
 
 
+async def test_a_device_that_wants_to_be_paired_first_is_told_with_the_line_that_pairs_it(bluez):
+    bluez.air.add(device := strap())
+    device.faults.refuses_pairing = True
+    device.characteristic("2a19").needs_pairing = True
+    adapter = adapter_with()
+    async with adapter:
+        child = child_of(await adapter.identify(STRAP))
+        readings = await readings_of(adapter, child)
+        assert readings["heart_rate"] == 72, "the rest is read"
+        assert any(f"bluetoothctl pair {STRAP}" in remark for remark in adapter.remarks(child))
+
+
 async def test_a_device_that_notifies_nothing_is_not_waited_for_for_ever(bluez, monkeypatch):
     monkeypatch.setattr(visits_module, "NOTIFIED_SECONDS", 0.2)
     bluez.air.add(device := strap())
