@@ -43,6 +43,9 @@ QUIET_CONNECTABLE = timedelta(seconds=195)
 FIRST_WORD_SECONDS = 10.0
 """A device that is to be connected to is heard within so long, or it is not there."""
 
+LOOK_AROUND_SECONDS = 0.25
+"""A search that waits for devices to speak looks at all of them so often; at each word, it would have time for nothing else."""
+
 
 class BleAdapter(Adapter[BleSettings]):
     """One Bluetooth controller."""
@@ -115,7 +118,7 @@ class BleAdapter(Adapter[BleSettings]):
             self._tell(neighbour, uplink)
 
     def _tell(self, neighbour: Neighbour, uplink: Uplink) -> None:
-        if neighbour.may_be_news and neighbour.speaks_for_itself and neighbour.is_news():
+        if neighbour.may_be_news and neighbour.speaks_for_itself and not neighbour.is_in_doubt and neighbour.is_news():
             uplink.found(neighbour.found())
         uplink.heard(neighbour.block(datetime.now(UTC)))
 
@@ -138,13 +141,13 @@ class BleAdapter(Adapter[BleSettings]):
         ends = self._opened_at + scan_seconds
         while True:
             for neighbour in self._around:
-                is_heard = _now() - neighbour.heard_at <= scan_seconds
+                is_heard = _now() - neighbour.heard_at <= scan_seconds and not neighbour.is_in_doubt
                 if is_heard and neighbour.speaks_for_itself and told.get(neighbour.key) != (met := neighbour.found()):
                     told[neighbour.key] = met
                     yield met
             if (left := ends - _now()) <= 0:
                 break
-            await self._next_word(min(left, 1.0))
+            await asyncio.sleep(min(left, LOOK_AROUND_SECONDS))
             yield Progress(round(_now() - self._opened_at), round(ends - self._opened_at), f"{len(self._around)} devices heard")
         to_visit = [neighbour for neighbour in self._around if neighbour.wants_a_visit]
         for done, neighbour in enumerate(to_visit, start=1):
@@ -153,10 +156,12 @@ class BleAdapter(Adapter[BleSettings]):
             yield Progress(done, len(to_visit), f"asked {neighbour.address} who it is")
 
     async def identify(self, address: str) -> Found:
-        """Return who is heard there, as soon as it is heard."""
+        """Return who is heard there, as soon as it is heard; one whose last visit failed is visited, to see whether it can be."""
         neighbour = await self._met(address)
-        if neighbour.wants_a_visit:
+        if neighbour.wants_a_visit or neighbour.is_in_doubt:
             await self._visits.introduce(neighbour)
+        if neighbour.is_in_doubt:
+            raise DeviceUnreachable(neighbour.trouble or f"{address} takes no connection")
         return neighbour.found()
 
     async def _met(self, address: str) -> Neighbour:
@@ -182,9 +187,14 @@ class BleAdapter(Adapter[BleSettings]):
             pass
 
     def _is_gone(self, neighbour: Neighbour) -> bool:
-        """Whether a device that is visited was not heard for so long that it cannot be near any more."""
+        """Whether a device that is visited was not heard for so long that it cannot be near any more.
+
+        Also one that was not heard since the radio was opened, which is no way to a device that it has not heard.
+        """
         if self._connections.is_staying(neighbour.address):
             return False
+        if neighbour.heard_at < self._opened_at:
+            return True
         return _now() - neighbour.heard_at > QUIET_CONNECTABLE.total_seconds()
 
     # visits -----------------------------------------------------------------------------------------------------------
@@ -265,6 +275,8 @@ class BleAdapter(Adapter[BleSettings]):
     def _why_gone(self, address: str, neighbour: Neighbour | None) -> str:
         if neighbour is None:
             return f"{address} is not heard: it is out of reach, switched off, or its battery is empty"
+        if neighbour.heard_at < self._opened_at:
+            return f"{address} was not heard since the radio was opened: out of reach, or its battery is empty"
         return f"{address} was not heard for {(_now() - neighbour.heard_at) / 60:.0f} min: out of reach, or its battery is empty"
 
 

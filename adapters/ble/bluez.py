@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from dbus_fast import AuthError, BusType, Message, MessageType, unpack_variants
@@ -28,6 +28,7 @@ RULES = (
 )
 
 ANSWER_SECONDS = 5.0
+FAREWELL_SECONDS = 1.0
 
 
 class BlueZ:
@@ -48,6 +49,12 @@ class BlueZ:
     async def lost(self) -> str:
         """Return why the controller is lost, once it is."""
         return await self._lost
+
+    async def watch_bus(self) -> None:
+        """Notice when the system bus itself ends, which nobody is left to tell."""
+        with suppress(OSError, EOFError):
+            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # the library does not say that it returns nothing
+        self._lose("the D-Bus daemon stopped")
 
     async def is_ready(self) -> bool:
         """Whether bluetoothd runs and the controller is there and powered."""
@@ -74,7 +81,11 @@ class BlueZ:
         if signal.message_type is not MessageType.SIGNAL:
             return
         self._changed.set()
-        if (why := self._loss_in(signal)) is not None and not self._lost.done():
+        if (why := self._loss_in(signal)) is not None:
+            self._lose(why)
+
+    def _lose(self, why: str) -> None:
+        if not self._lost.done():
             self._lost.set_result(why)
 
     def _loss_in(self, signal: Message) -> str | None:
@@ -99,10 +110,11 @@ async def watched(controller: str | None) -> AsyncIterator[BlueZ]:
         OSError: there is no system bus.
         AuthError: it lets this user not in.
     """
-    bus = MessageBus(bus_type=BusType.SYSTEM)
+    bus, watching = MessageBus(bus_type=BusType.SYSTEM), set[asyncio.Task[None]]()
     try:
         await bus.connect()
         life = BlueZ(bus, controller)
+        watching.add(asyncio.create_task(life.watch_bus()))
         bus.add_message_handler(life.hear)
         for rule in RULES:
             await bus.call(
@@ -113,3 +125,5 @@ async def watched(controller: str | None) -> AsyncIterator[BlueZ]:
         yield life
     finally:
         bus.disconnect()
+        if watching:
+            await asyncio.wait(watching, timeout=FAREWELL_SECONDS)

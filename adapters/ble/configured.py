@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pydantic import SecretStr
 
 from adapters.ble.advertisements import Advertisement, IdentityKey
-from adapters.ble.settings import ConfiguredDevice, key_of
+from adapters.ble.settings import ConfiguredDevice, key_of, parse_hex
 
 
 class KnownDevice:
@@ -26,6 +26,8 @@ class KnownDevice:
         self._irk = None if irk is None else IdentityKey(irk)
         self.place = _place(device, irk)
         """How a device is addressed that changes its address; `None` for one that keeps it."""
+        self.goes_by_words = device.called is not None or device.payload is not None
+        """It is known by what it says, which it may not say each time, and another device may say as well."""
 
     def is_sender_of(self, heard: Advertisement) -> bool:
         """Whether this device has sent that."""
@@ -48,7 +50,7 @@ def _place(device: ConfiguredDevice, irk: SecretStr | None) -> str | None:
     if device.address is not None:
         return None
     if irk is not None:  # a digest: it names the key without giving it away
-        return f"irk {hashlib.sha256(irk.get_secret_value().lower().encode()).hexdigest()[:12]}"
+        return f"irk {hashlib.sha256(str(parse_hex(irk.get_secret_value())).encode()).hexdigest()[:12]}"
     return f"name {device.called}" if device.called is not None else f"payload {device.payload}"
 
 

@@ -15,6 +15,7 @@ from typing import Literal
 
 from adapters.ble import layouts
 from adapters.ble.layouts import MedFloat, NotInPayload, cut
+from adapters.ble.metrics import text
 from gateway.adapter import Value
 
 
@@ -220,7 +221,7 @@ def _order(encoding: Encoding) -> Literal["big", "little"]:
 
 
 def _text(raw: bytes) -> str | None:
-    return raw.split(b"\0", 1)[0].decode("utf-8", errors="replace").strip() or None
+    return text(raw.split(b"\0", 1)[0].decode("utf-8", errors="replace")) or None
 
 
 def _dotted(raw: bytes) -> str:

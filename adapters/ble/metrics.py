@@ -157,7 +157,8 @@ def plain(value: object, convert: Callable[[float], float] = _same, *, is_number
 
 def text(written: str) -> str:
     """Return a text of a device with nothing in it that cannot be shown."""
-    return "".join(character for character in str(written)[:LONGEST_TEXT] if character.isprintable()).strip()
+    cut = str(written)[:LONGEST_TEXT]
+    return (cut if cut.isprintable() else "".join(character for character in cut if character.isprintable())).strip()
 
 
 def family_of(names: Collection[str]) -> str | None:

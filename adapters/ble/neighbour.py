@@ -37,6 +37,8 @@ class Neighbour:
         self.identity = _identity(heard, known)
         self.is_welcome = True
         """It is listened to, as the config wants it."""
+        self.is_twin = False
+        """What the config says of a device fits it, and fits another one that was there before: it is left out."""
         self.trouble: str | None = None
         """Why it is not understood, for a person."""
         self.decoder: DeviceDecoder | None = None
@@ -58,6 +60,8 @@ class Neighbour:
         self.may_be_news = True
         """Something was learned since then that may make it somebody else."""
         self.failed_visits = 0
+        self.is_in_doubt = False
+        """Its last visit failed: that it is heard does not show that it can be read."""
         self._bands = bands
         self._row_of: MetricRow | None = None
         self._row = ONLY_RSSI

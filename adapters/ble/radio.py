@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, Literal
 
 from bleak import BleakClient, BleakScanner
@@ -30,6 +31,7 @@ from bleak_retry_connector import BleakClientWithServiceCache, establish_connect
 
 from adapters.ble.advertisements import Advertisement
 from adapters.ble.bluez import AuthError, BlueZ, watched
+from adapters.ble.metrics import text
 from adapters.ble.troubles import Trouble, in_words
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 
@@ -50,6 +52,10 @@ EVERYTHING = [
 """What a passive scan is asked for, since it has to be asked for something: advertisements with any of the usual flags."""
 
 
+BREAKING_OFF = (BleakError, OSError, EOFError, TimeoutError, AssertionError)
+"""What ending something may raise, and nobody needs to know; assertions are bleak's own, when its D-Bus connection is gone."""
+
+
 class AttributeRefused(Exception):
     """The device is there, and refuses this one characteristic. Never leaves this adapter."""
 
@@ -67,7 +73,8 @@ class Connection:
         self.prepared: set[tuple[str, str]] = set()
         """Service and characteristic of what was written once for as long as the connection lasts."""
         self.subscribed: set[tuple[str, str]] = set()
-        """Service and characteristic of what is notified."""
+        """Service and characteristic of what is notified for as long as the connection lasts."""
+        self._ears: dict[tuple[str, str], list[Callable[[bytes], None]]] = {}
 
     @property
     def is_open(self) -> bool:
@@ -94,25 +101,40 @@ class Connection:
         async with self._attribute_access(f"writing {characteristic}"):
             await self._client.write_gatt_char(self._found(service, characteristic), value, response=with_response)
 
-    async def subscribe(self, service: str, characteristic: str, heard: Callable[[bytes], None]) -> None:
-        """Have each value that the device notifies handed to `heard`, until the connection ends.
+    async def subscribe(self, service: str, characteristic: str, heard: Callable[[bytes], None]) -> Callable[[], None]:
+        """Have each value that the device notifies handed to `heard`, beside whoever else hears it, and return what ends that.
+
+        It ends with the connection, too.
 
         Raises:
             AttributeRefused: the device notifies nothing.
             DeviceUnreachable: it is gone.
         """
-
-        def take(_: BleakGATTCharacteristic, value: bytearray) -> None:
-            heard(bytes(value))
-
-        async with self._attribute_access(f"subscribing to {characteristic}"):
-            await self._client.start_notify(self._found(service, characteristic), take)
+        ears = self._ears.get((service, characteristic))
+        if ears is None:
+            ears = await self._hear(service, characteristic, heard)
+            self._ears[service, characteristic] = ears
+        else:
+            ears.append(heard)
+        return partial(ears.remove, heard)
 
     async def close(self) -> None:
         """Disconnect, whatever becomes of it."""
-        with contextlib.suppress(BleakError, OSError, EOFError, TimeoutError):
+        with contextlib.suppress(*BREAKING_OFF):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._client.disconnect()
+
+    async def _hear(self, service: str, characteristic: str, heard: Callable[[bytes], None]) -> list[Callable[[bytes], None]]:
+        """Have values notified, and return who is to hear them: `heard` from the first one on."""
+        ears = [heard]
+
+        def take(_: BleakGATTCharacteristic, value: bytearray) -> None:
+            for ear in tuple(ears):
+                ear(bytes(value))
+
+        async with self._attribute_access(f"subscribing to {characteristic}"):
+            await self._client.start_notify(self._found(service, characteristic), take)
+        return ears
 
     def _pairing_hint(self, refusal: str) -> str:
         wants_pairing = any(word in refusal.lower() for word in ("authentic", "encrypt", "paired"))
@@ -188,8 +210,10 @@ class Radio:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await scanner.start()
         except (BleakError, OSError, EOFError, TimeoutError, KeyError, AuthError) as error:
-            self._is_absent = self._bluez is not None and not await self._bluez.is_ready()
-            await self.close()
+            try:
+                self._is_absent = self._bluez is not None and not await self._bluez.is_ready()
+            finally:
+                await self.close()
             raise BusUnavailable(why_unusable(error, self._controller)) from error
         except BaseException:
             await self.close()
@@ -200,9 +224,7 @@ class Radio:
         """Scan no more. Never raises."""
         scanner, self._scanner, self._bluez = self._scanner, None, None
         if scanner is not None:
-            with contextlib.suppress(
-                BleakError, OSError, EOFError, TimeoutError, AssertionError
-            ):  # bleak's own, when its bus is gone
+            with contextlib.suppress(*BREAKING_OFF):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await scanner.stop()
         await self._watch.aclose()
@@ -253,7 +275,12 @@ class Radio:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 client = await establish_connection(
-                    BleakClientWithServiceCache, device, address, max_attempts=CONNECT_TRIES, **options
+                    BleakClientWithServiceCache,
+                    device,
+                    address,
+                    max_attempts=CONNECT_TRIES,
+                    use_services_cache=False,  # bleak's outlives bluetoothd: after a crash it names what is not there any more
+                    **options,
                 )
         except TimeoutError as error:
             raise DeviceUnreachable(f"{address} took no connection within {CONNECT_SECONDS:.0f} s") from error
@@ -278,7 +305,7 @@ def _advertisement(device: BLEDevice, data: AdvertisementData) -> Advertisement:
     return Advertisement(
         address=device.address,
         is_random=None if kind is None else kind == "random",
-        name=data.local_name,
+        name=None if data.local_name is None else text(data.local_name) or None,  # anybody can send it, and it is shown
         rssi=data.rssi,
         tx_power=data.tx_power,
         manufacturer_data=data.manufacturer_data,

@@ -39,8 +39,14 @@ def parse_address(written: object) -> object:
     """Return a Bluetooth address in upper case with colons: `a4c138123456` is `A4:C1:38:12:34:56`."""
     digits = re.sub(r"[\s:-]", "", str(written)).upper()
     if not re.fullmatch(r"[0-9A-F]{12}", digits):
-        raise ValueError(f'{written!r} is no Bluetooth address: write "A4:C1:38:12:34:56"')
+        raise ValueError(f'{shown(written)} is no Bluetooth address: write "A4:C1:38:12:34:56"')
     return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
+
+
+def shown(written: object) -> str:
+    """Return what was written, unless it looks like a key that has got into the wrong place."""
+    looks_like_a_key = re.fullmatch(r"([0-9A-Fa-f]{2}[\s:-]*){12,}", str(written))
+    return "what is given, as long as a key," if looks_like_a_key else str(written)
 
 
 def parse_hex(written: object) -> object:
@@ -222,7 +228,7 @@ def key_of(device: ConfiguredDevice, what: str) -> SecretStr | None:
         return SecretStr(file.read_text(encoding="utf-8").strip())
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not text"
-        raise ValueError(f"the {what}_file of {device.label} cannot be read: {file}: {why}") from None
+        raise ValueError(f"the {what}_file of {device.label} cannot be read: {shown(file)}: {why}") from None
 
 
 def _fits(pattern: str, address: str, name: str | None) -> bool:

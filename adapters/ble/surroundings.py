@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from adapters.ble.advertisements import Advertisement
@@ -13,8 +14,13 @@ from adapters.ble.profile import Profile
 from adapters.ble.settings import BleSettings
 from adapters.ble.standard import profile_for, profile_named
 
+log = logging.getLogger(__name__)
+
 MOST_NEIGHBOURS = 4096
 """So many devices are remembered, those heard last: phones make new addresses all day."""
+
+TWIN_WAITS_SECONDS = 900.0
+"""Of two devices that the same words of the config fit, the second is listened to after the first was not heard for so long."""
 
 
 class Surroundings:
@@ -34,8 +40,11 @@ class Surroundings:
         self._parsers = parsers
         self._forgotten = forgotten
         self._known: Sequence[KnownDevice] = [KnownDevice(device) for device in settings.devices]
+        self._known_by_words = [device for device in self._known if device.goes_by_words]
         self._by_address: dict[str, Neighbour] = {}
         self._by_place: dict[str, Neighbour] = {}
+        self._with_twins: set[str] = set()
+        """The places at which two were heard side by side."""
 
     def take(self, heard: Advertisement, now: float) -> Neighbour | None:
         """Take in an advertisement, and return whose it is; `None` when that device is not listened to."""
@@ -49,7 +58,7 @@ class Surroundings:
         understood_before = neighbour.decoder
         if says_something_new:
             self._look_at(neighbour)
-        if not neighbour.is_welcome:
+        if not neighbour.is_welcome or not self._holds_its_place(neighbour, now):
             return None
         if understood_before is not None and neighbour.decoder is understood_before:
             neighbour.hear(understood_before.take(heard))
@@ -76,20 +85,42 @@ class Surroundings:
         neighbour = Neighbour(heard, known, self._settings.dead_bands)
         if known is not None and known.place is not None and (before := self._by_place.get(known.place)) is not None:
             neighbour.takes_over_from(before)  # it made itself another address
+        self._by_address[heard.address] = self._by_place[neighbour.place] = neighbour
         return neighbour
 
     def _look_at(self, neighbour: Neighbour) -> None:
         """Look at a device that says something new: a name may tell who it is, a payload what."""
         heard = neighbour.heard
-        if neighbour.known is None and (known := sender_of(heard, self._known)) is not None:
+        if neighbour.known is None and (known := sender_of(heard, self._known_by_words)) is not None:
             if self._by_place.get(neighbour.place) is neighbour:
                 del self._by_place[neighbour.place]
             neighbour.becomes(known)
+            self._by_place[neighbour.place] = neighbour
         neighbour.is_welcome = neighbour.known is not None or self._settings.hears(heard.address, heard.name)
-        self._by_address[heard.address] = neighbour
-        self._by_place[neighbour.place] = neighbour
         if neighbour.is_welcome and neighbour.decoder is None and neighbour.profile is None:
             self._understand(neighbour)
+
+    def _holds_its_place(self, neighbour: Neighbour, now: float) -> bool:
+        """Whether it is the one that what the config says is about: a device that moved does not speak from its old address."""
+        holder = self._by_place.setdefault(neighbour.place, neighbour)
+        if holder is neighbour or neighbour.known is None or not neighbour.known.goes_by_words:
+            return True
+        if neighbour.is_twin and now - holder.heard_at < TWIN_WAITS_SECONDS:
+            return False
+        if not neighbour.is_twin:
+            self._note_twin(holder, of=neighbour)
+        neighbour.is_twin, holder.is_twin = False, True
+        self._by_place[neighbour.place] = neighbour
+        return True
+
+    def _note_twin(self, twin: Neighbour, of: Neighbour) -> None:
+        if of.place not in self._with_twins:
+            self._with_twins.add(of.place)
+            log.warning(
+                "%s: %s and %s are heard side by side, and what the config says of this device fits both; %s is left out. "
+                "Tell them apart in `devices`, by their addresses or by more of what they say",
+                *(of.place, of.address, twin.address, twin.address),
+            )
 
     def _understand(self, neighbour: Neighbour) -> None:
         """Find what understands a device: the profile that a person names, a parser, or a profile that fits."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from adapters.ble.commands import Order, order_for
@@ -84,8 +84,16 @@ class Visits:
             raise CommandRejected(f"{child.name} did not obey {command.name}: {problem}")
         return f"{child.name} {'took' if order.check is None else 'has done'} {command.name}"
 
-    def _visit(self, neighbour: Neighbour, profile: Profile | None = None) -> AbstractAsyncContextManager[Connection]:
-        return self._connections.visit(neighbour.address, stays=profile is not None and profile.connection.mode == "stay")
+    @asynccontextmanager
+    async def _visit(self, neighbour: Neighbour, profile: Profile | None = None) -> AsyncIterator[Connection]:
+        stays = profile is not None and profile.connection.mode == "stay"
+        try:
+            async with self._connections.visit(neighbour.address, stays=stays) as connection:
+                yield connection
+        except DeviceUnreachable:
+            neighbour.is_in_doubt = True
+            raise
+        neighbour.is_in_doubt = False
 
     async def _prepare(self, connection: Connection, visit: Visit, remarks: list[str]) -> None:
         for one in visit.writes:
@@ -172,10 +180,12 @@ async def _carried_out(connection: Connection, order: Order) -> bytes:
         if not answer.done():
             answer.set_result(payload)
 
-    await connection.subscribe(order.check_service, check.characteristic, heard)
-    await connection.write(order.service, order.characteristic, order.payload, with_response=order.with_response)
+    stop = await connection.subscribe(order.check_service, check.characteristic, heard)
     try:
+        await connection.write(order.service, order.characteristic, order.payload, with_response=order.with_response)
         async with asyncio.timeout(ANSWERED_SECONDS):
             return await answer
     except TimeoutError as error:
         raise DeviceUnreachable(f"it did not answer within {ANSWERED_SECONDS:.0f} s; whether it obeyed is not known") from error
+    finally:
+        stop()

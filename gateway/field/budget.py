@@ -40,7 +40,7 @@ class Budget:
     def __str__(self) -> str:
         """Say what the plan asks for, for a person."""
         if not self.reads:
-            return "nothing is planned yet"
+            return "nothing has to be asked"
         (name, most), *others = self.by_device.items()
         told = f"needs {self.load:.2f} s of each 1.00 s"
         return f"{told}; {name} takes {100 * most / self.load:.0f} %" if others and self.load > 0 else told

@@ -58,6 +58,8 @@ class Listening:
         self._taken_in = taken_in
         self._presence = Presence()
         self._heard_at = 0.0
+        self._has_heard = False
+        self._deaf_since = loop_time()
 
     def expects(self, child: ChildDevice) -> bool:
         """Whether this child is only listened to; its silence is then noticed here."""
@@ -67,6 +69,11 @@ class Listening:
             return False
         self._presence.expect(child.key, quiet.total_seconds(), loop_time())
         return True
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether nothing was heard yet since the bus was opened, on one where somebody always speaks."""
+        return self._adapter.quiet_bus_limit is not None and not self._has_heard
 
     def forget(self, child: str) -> None:
         """Drop a child that is not on this bus any more."""
@@ -78,27 +85,30 @@ class Listening:
         Raises:
             BusUnavailable: nobody spoke for so long that the bus must hang.
         """
-        self._heard_at = loop_time()
-        self._presence.listen_anew(self._heard_at)
+        self._heard_at, self._has_heard = loop_time(), False
+        self._presence.listen_anew(self._heard_at - self._deaf_since, self._heard_at)
         said = WaitingRoom(self._hear)
-        async with asyncio.TaskGroup() as group:
-            helping = [group.create_task(self._receive(said)), group.create_task(self._notice_silence())]
-            await self._adapter.listen(said)
-            for task in helping:
-                task.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                helping = [group.create_task(self._receive(said)), group.create_task(self._notice_silence())]
+                await self._adapter.listen(said)
+                for task in helping:
+                    task.cancel()
+        finally:
+            self._deaf_since = loop_time()
 
     async def _receive(self, said: WaitingRoom) -> None:
         while True:
             heard = await said.next()
             if isinstance(heard, Found):
-                self._heard_at = loop_time()
+                self._heard_at, self._has_heard = loop_time(), True
                 await self._meet(heard)
             else:
                 self._hear(heard)
 
     def _hear(self, heard: Sequence[Reading]) -> None:
         """Take in values of children on this bus, and that they and the bus live."""
-        self._heard_at = loop_time()
+        self._heard_at, self._has_heard = loop_time(), True
         if isinstance(heard, Block):
             speakers = {heard.child} & self._roster.keys()
             readings: Sequence[Reading] = heard if speakers else ()

@@ -57,10 +57,16 @@ class Presence:
         """Listen for a child no more."""
         self._speakers.pop(child, None)
 
-    def listen_anew(self, now: float) -> None:
-        """The bus was deaf for a while: what was not heard meanwhile is nobody's silence."""
+    def listen_anew(self, deaf_seconds: float, now: float) -> None:
+        """The bus was deaf for so long: what was not heard meanwhile is nobody's silence.
+
+        What was not heard before counts on, or nobody would ever be told quiet on a bus that is opened anew since all are. Each
+        is given a moment to speak.
+        """
         for speaker in self._speakers.values():
-            speaker.heard_at, speaker.uttered_at, speaker.is_quiet = now, None, False
+            moment = min(speaker.patience_seconds, SHORTEST_PATIENCE_SECONDS)
+            heard_at = max(speaker.heard_at + deaf_seconds, now + moment - speaker.patience_seconds)
+            speaker.heard_at, speaker.uttered_at, speaker.is_quiet = min(heard_at, now), None, False
 
     def heard(self, child: str, now: float) -> None:
         """The child spoke."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,9 +29,14 @@ class Reception:
         self._policy = policy
         self._models = models
         self._twins: set[tuple[str, str, str]] = set()
+        self._one_at_a_time = asyncio.Lock()
 
     async def meet(self, entry: str, bus: str, found: Found) -> ChildDevice | None:
         """Return the child that this device is, known or new; `None` when it is not taken on. What is learned is stored."""
+        async with self._one_at_a_time:  # a search and an ear may meet the same device in the same moment
+            return await self._meet(entry, bus, found)
+
+    async def _meet(self, entry: str, bus: str, found: Found) -> ChildDevice | None:
         known = self._registry.children.get(found.identity.key)
         if known is None and self.is_unsure(entry, bus, found):
             return None
@@ -76,11 +82,13 @@ class Reception:
         return met.decision if met else None
 
     def _is_twin(self, known: ChildRecord, entry: str, bus: str, found: Found) -> bool:
-        """Two devices with one identity: the one that is being read keeps it."""
+        """Two devices with one identity, or one on two buses: the one that is being read keeps it."""
         child = known.child
         moved = (child.adapter, child.bus, child.address) != (entry, bus, found.address)
         if not moved or self._availability.of(child.key).reach is not Reach.REACHABLE:
             return False
+        if found.identity.kind is IdentityKind.MAC and (child.adapter, child.address) == (entry, found.address):
+            return True  # no twin, but the device itself, which two radios hear: it stays with the first
         place = (child.key, bus, found.address)
         if place not in self._twins:
             self._twins.add(place)

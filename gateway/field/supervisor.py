@@ -360,7 +360,7 @@ class Supervisor:
         if loop_time() - self._serving_since < self._last_wait_seconds:
             return
         self._backoff.succeeded()
-        if self.problem is not None:
+        if self.problem is not None and not self._listening.is_deaf:
             log.info("%s: works again", self.bus)
             self.problem = None
 

@@ -24,7 +24,7 @@ def test_a_plan_is_told_as_a_person_would():
 
 def test_a_plan_within_its_limit_is_not_stretched():
     assert Budget((read("meter", "fast", 1, 0.7),), 0.7).stretch == 1
-    assert str(Budget((), 0.7)) == "nothing is planned yet"
+    assert str(Budget((), 0.7)) == "nothing has to be asked"
 
 
 def test_what_the_bus_was_used_for_is_told_as_shares_of_the_last_minutes():

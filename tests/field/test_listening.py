@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.adapter import BusUnavailable, Metric, Reading
+from gateway.adapter import BusUnavailable, Metric, Progress, Reading
 from gateway.field.availability import Reach
 from gateway.models import Block, MetricRow, Status
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, found_of
@@ -169,3 +169,26 @@ async def test_that_a_child_is_heard_does_not_make_it_one_that_answers(field, bu
     await field.until(lambda: field.availability.of(KEY).reach is Reach.SILENT)
     await asyncio.sleep(0.1)
     assert field.availability.of(KEY).reach is Reach.SILENT
+
+
+async def test_a_bus_on_which_nobody_speaks_any_more_tells_so_once_and_its_silent_children_too(field, bus, caplog, monkeypatch):
+    monkeypatch.setattr("gateway.field.presence.SHORTEST_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("gateway.field.listening.LOOK_SECONDS", 0.05)
+    bus.quiet = timedelta(seconds=1.2)
+
+    class Radio(Talking):
+        quiet_bus_limit = timedelta(seconds=0.3)
+
+        async def discover(self):
+            await asyncio.sleep(0.1)
+            yield Progress(1, 1, "nobody was heard")
+
+    supervisor = field.serve(bus, Radio)
+    bus.said.put_nowait(21.5)
+    await field.until(lambda: field.availability.of(KEY).reach is Reach.REACHABLE)
+    await field.until(lambda: field.availability.of(KEY).reach is Reach.SILENT)
+    assert "not heard for" in field.availability.of(KEY).why
+    assert bus.opened > 3
+    assert caplog.text.count("nothing was heard for") == 1
+    bus.said.put_nowait(21.6)
+    await field.until(lambda: supervisor.problem is None and field.availability.of(KEY).reach is Reach.REACHABLE)

@@ -65,7 +65,7 @@ def test_what_is_said_several_times_in_a_row_is_one_utterance():
 def test_nobody_is_blamed_for_the_time_the_bus_was_deaf():
     presence = listening()
     end = spoken(presence, 1, 30)
-    presence.listen_anew(end + 3600)
+    presence.listen_anew(3600, end + 3600)
     assert presence.fallen_quiet(end + 3600 + SHORTEST_PATIENCE_SECONDS - 1) == []
     presence.heard("thermometer", end + 3601)
     assert presence.patience_seconds("thermometer") == SHORTEST_PATIENCE_SECONDS, "the deaf hour was no interval"
@@ -90,3 +90,24 @@ def test_the_next_moment_is_never_later_than_the_first_silence(gaps):
     assert presence.fallen_quiet(moment - 0.001) == []
     assert len(presence.fallen_quiet(moment)) == 1
     assert moment - now > SHORTEST_PATIENCE_SECONDS - 0.001
+
+
+def test_a_bus_that_is_opened_anew_since_nobody_speaks_excuses_only_the_time_it_was_closed():
+    presence = listening(900)
+    presence.heard("thermometer", 0)
+    now, told = 0.0, []
+    while now < 1200 and not told:
+        now += 90
+        told = presence.fallen_quiet(now)
+        presence.listen_anew(1, now + 1)
+        now += 1
+    assert 900 <= now < 1010, "however often it is opened anew"
+    assert told
+
+
+def test_after_the_bus_was_deaf_everybody_is_given_a_moment():
+    presence = listening(195)
+    presence.heard("thermometer", 0)
+    presence.listen_anew(1, 191)
+    assert presence.fallen_quiet(191 + SHORTEST_PATIENCE_SECONDS - 1) == []
+    assert presence.fallen_quiet(191 + SHORTEST_PATIENCE_SECONDS) != []

@@ -1,4 +1,6 @@
+import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from gateway.models import Found, Identity, IdentityKind
 
@@ -35,3 +37,27 @@ async def test_a_declined_device_is_written_down_once_however_strongly_it_is_hea
     before = field.registry.met[FOUND.identity.key]
     await field.reception.meet("entry", "bus", replace(stranger, evidence={"rssi": "-70 dBm"}))
     assert field.registry.met[FOUND.identity.key] is before
+
+
+async def test_a_device_that_two_radios_hear_stays_with_the_first_and_is_no_twin_of_itself(field, caplog):
+    first = await field.reception.meet("entry", "hci0", FOUND)
+    field.availability.answered(first.key, datetime.now(UTC))
+    assert await field.reception.meet("entry", "hci1", FOUND) is None
+    assert field.registry.children[first.key].child.bus == "hci0"
+    assert "same identity" not in caplog.text
+    field.availability.lost(first.key, datetime.now(UTC), "hci0 hears it no more")
+    assert (await field.reception.meet("entry", "hci1", FOUND)).bus == "hci1"
+
+
+async def test_another_device_with_the_same_identity_is_left_out_and_told(field, caplog):
+    first = await field.reception.meet("entry", "bus", FOUND)
+    field.availability.answered(first.key, datetime.now(UTC))
+    assert await field.reception.meet("entry", "other bus", replace(FOUND, address="CC:DD")) is None
+    assert "same identity" in caplog.text
+
+
+async def test_a_device_that_is_met_twice_in_the_same_moment_is_told_once(field, caplog):
+    caplog.set_level("INFO")
+    first, second = await asyncio.gather(*(field.reception.meet("entry", "bus", FOUND) for _ in range(2)))
+    assert first == second
+    assert caplog.text.count("a new child") == 1

@@ -406,3 +406,49 @@ async def test_dead_bands_of_the_config_outrank_those_of_the_parser(bluez, until
         await until(lambda: blocks and len(blocks[-1]) > 1)
         listening.cancel()
     assert {metric.name: metric.dead_band for metric in blocks[-1].row.metrics}["temperature"] == 0.25
+
+
+async def test_a_radio_that_was_opened_anew_knows_nobody_before_it_has_heard_them(bluez, monkeypatch):
+    bluez.air.add(device := strap())
+    adapter = adapter_with()
+    child = child_of(await met_on(adapter, STRAP))
+    monkeypatch.setattr(adapter_module, "FIRST_WORD_SECONDS", 0.2)
+    device.go_out_of_range()
+    async with adapter:
+        with pytest.raises(DeviceUnreachable, match="not heard since the radio was opened"):
+            await adapter.identify(STRAP)
+        with pytest.raises(DeviceUnreachable, match="not heard since the radio was opened"):
+            await readings_of(adapter, child)
+        waiting = asyncio.create_task(adapter.identify(STRAP))
+        device.come_back()
+        await waiting
+        assert (await readings_of(adapter, child))["battery"] == 90, "it was waited for, and so can be connected to"
+
+
+async def test_a_device_that_is_heard_and_cannot_be_read_is_not_taken_for_one_that_answers(bluez):
+    bluez.air.add(device := strap())
+    adapter = adapter_with()
+    async with adapter:
+        child = child_of(await adapter.identify(STRAP))
+        device.faults.refused_connects = refusals.CONNECT_TIMED_OUT
+        with pytest.raises(DeviceUnreachable):
+            await readings_of(adapter, child)
+        with pytest.raises(DeviceUnreachable, match="could not be asked"):
+            await adapter.identify(STRAP)
+        assert await discovered(adapter) == [], "to find it would tell that it is back"
+        device.faults.refused_connects = None
+        assert (await adapter.identify(STRAP)).identity.key == child.key
+        assert len(await discovered(adapter)) == 1
+        assert (await readings_of(adapter, child))["battery"] == 90
+
+
+async def test_after_bluetoothd_has_crashed_in_the_middle_of_a_connection_devices_are_read_as_before(bluez):
+    bluez.air.add(device := strap())
+    adapter = adapter_with()
+    for _ in range(2):
+        async with adapter:
+            child = child_of(await adapter.identify(STRAP))
+            assert (await readings_of(adapter, child))["battery"] == 90
+            await bluez.daemon.crash()
+        await bluez.daemon.start()
+        assert not device.is_connected

@@ -251,3 +251,9 @@ def test_a_date_is_told_as_it_was_set(when):
 def test_numbers_have_sizes_and_texts_have_none():
     assert {size_of(number) for number in NUMBERS} == {1, 2, 3, 4, 6, 8}
     assert size_of(Format.UTF8) is None
+
+
+def test_a_text_of_a_device_holds_nothing_that_cannot_be_shown():
+    raw = "1.0\x1b[2J\n\u202ebeta".encode()
+    assert decode(Encoding(format=Format.UTF8), raw) == "1.0[2Jbeta"
+    assert decode(Encoding(format=Format.UTF8), b"\n\r") is None

@@ -6,7 +6,7 @@ import pytest
 
 from adapters.ble import radio as radio_module
 from adapters.ble.advertisements import full_uuid
-from adapters.ble.radio import AttributeRefused, Radio
+from adapters.ble.radio import AttributeRefused, Connection, Radio
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 from gateway.testing.bluetooth import refusals
 from gateway.testing.bluetooth.gatt import Characteristic, Service
@@ -216,3 +216,46 @@ async def test_each_trouble_names_the_line_that_mends_it(bluez, monkeypatch, tmp
     assert "--experimental" in await refused_words(Radio(None, "passive"))
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path / 'nothing'}")
     assert "/run/dbus/system_bus_socket" in await refused_words(Radio(None, "active"))
+
+
+async def test_two_who_listen_to_one_characteristic_both_hear_it_until_they_stop(near, radio, until):
+    level, first, second = near.characteristic("2a19"), [], []
+    async with radio.connected(ADDRESS) as connection:
+        await connection.subscribe(BATTERY, LEVEL, first.append)
+        stop = await connection.subscribe(BATTERY, LEVEL, second.append)
+        level.notify(b"\x01")
+        await until(lambda: first == second == [b"\x01"])
+        stop()
+        level.notify(b"\x02")
+        await until(lambda: first == [b"\x01", b"\x02"])
+        assert second == [b"\x01"]
+
+
+async def test_a_name_brings_nothing_into_logs_and_terminals_that_cannot_be_shown(bluez, radio, until):
+    bluez.air.add(Peripheral(ADDRESS, name="Fri\x1b[31mdge\nERROR \u202e3 \N{SNOWFLAKE}", advertises_every=0.05))
+    bluez.air.add(Peripheral("A4:C1:38:00:00:02", name="\n\x07", advertises_every=0.05))
+    heard = {}
+    await radio.open(lambda said: heard.update({said.address: said.name}))
+    await until(lambda: len(heard) == 2)
+    assert heard == {ADDRESS: "Fri[31mdgeERROR 3 \N{SNOWFLAKE}", "A4:C1:38:00:00:02": None}
+
+
+async def test_a_radio_whose_opening_is_cancelled_while_it_asks_why_it_fails_is_closed(bluez, radio, monkeypatch):
+    async def cancelled(_):
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(radio_module.BlueZ, "is_ready", cancelled)
+    bluez.controller.discovery_refusal = refusals.NOT_READY
+    with pytest.raises(asyncio.CancelledError):
+        await radio.open(lambda heard: None)
+    assert radio._bluez is None
+
+
+async def test_closing_a_connection_never_raises():
+    class Client:
+        services = ()
+
+        async def disconnect(self):
+            raise AssertionError("as bleak's own, when its D-Bus connection is gone")
+
+    await Connection(Client(), ADDRESS).close()

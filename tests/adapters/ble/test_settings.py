@@ -81,3 +81,17 @@ def test_what_is_denied_is_not_heard_even_if_it_is_allowed():
 
 def test_each_controller_is_claimed_by_one_entry_alone():
     assert list(settings(controllers=["hci0", "hci1"]).claims()) == ["Bluetooth controller hci0", "Bluetooth controller hci1"]
+
+
+@pytest.mark.parametrize(
+    ("device", "told"),
+    [
+        ({"address": KEY}, "is no Bluetooth address"),
+        ({"address": "a4c138123456", "bind_key_file": KEY}, "No such file"),
+        ({"irk_file": KEY}, "No such file"),
+    ],
+)
+def test_a_key_in_the_wrong_place_is_not_shown_either(device, told):
+    said = str(mistakes(devices=[device]))
+    assert told in said
+    assert KEY not in said

@@ -1,4 +1,5 @@
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from adapters.ble import surroundings as surroundings_module
 from adapters.ble.advertisements import Advertisement, full_uuid
@@ -6,9 +7,10 @@ from adapters.ble.gatt import Facts
 from adapters.ble.neighbour import VISITS_TRIED
 from adapters.ble.parsers import Parsers
 from adapters.ble.settings import BleSettings
-from adapters.ble.surroundings import Surroundings
+from adapters.ble.surroundings import TWIN_WAITS_SECONDS, Surroundings
 
 PARSERS = Parsers.ours()
+IRK = "ec0234a357c8ad05341010a60a397d9b"
 GOVEE = {"name": "GVH5075_2762", "manufacturer_data": {0xEC88: bytes.fromhex("000341c26400")}}
 
 
@@ -107,3 +109,58 @@ def test_a_wrong_bind_key_is_the_devices_trouble_and_nobody_elses():
 def test_a_radio_that_tells_no_strength_is_borne(rssi):
     neighbour = surroundings().take(Advertisement(address="A4:C1:38:00:00:01", rssi=rssi, **GOVEE), 0)
     assert ("rssi" in neighbour.found().says) is (rssi is not None)
+
+
+def test_of_two_devices_that_the_same_words_fit_the_first_is_kept_and_the_other_is_told(caplog):
+    around = surroundings(devices=[{"called": "Fridge*", "name": "Fridge"}])
+    first, second = (heard(f"4A:00:00:00:00:0{number}", name="Fridge 3", is_random=True) for number in (1, 2))
+    around.take(first, 0)
+    assert around.take(second, 1).address == second.address, "it may have made itself another address"
+    for now in range(2, 12, 2):
+        assert around.take(first, now).address == first.address, "it has not: the first one still speaks"
+        assert around.take(second, now + 1) is None
+    assert around.at("name Fridge*").address == first.address
+    assert caplog.text.count("4A:00:00:00:00:02 is left out") == len(caplog.records) == 1
+    assert around.take(second, 10 + TWIN_WAITS_SECONDS).address == second.address, "the first one is gone"
+    assert around.at("name Fridge*").address == second.address
+
+
+def test_a_device_that_moves_on_and_on_is_no_twin_of_itself(caplog):
+    around = surroundings(devices=[{"called": "Fridge*", "name": "Fridge"}])
+    for number in range(20):
+        for now in range(3):
+            said = heard(f"4A:00:00:00:00:{number:02X}", name="Fridge 3", is_random=True)
+            assert around.take(said, 10 * number + now).address == said.address
+    assert caplog.records == []
+
+
+def test_a_device_with_a_key_may_speak_from_two_addresses_of_its_own(caplog):
+    around = surroundings(devices=[{"irk": IRK, "name": "Phone"}])
+    both = [heard(address, is_random=True) for address in addresses_of(IRK, 2)]
+    for now in range(6):
+        assert around.take(both[now % 2], now).place.startswith("irk ")
+    assert caplog.records == []
+
+
+def test_a_key_names_the_same_device_however_it_is_written():
+    spaced = ":".join(IRK[at : at + 2] for at in range(0, 32, 2)).upper()
+    (address,) = addresses_of(IRK, 1)
+    said = heard(address, is_random=True)
+    keys = {surroundings(devices=[{"irk": irk, "name": "Phone"}]).take(said, 0).key for irk in (IRK, spaced, f" {IRK} ")}
+    assert len(keys) == 1
+
+
+def test_keys_are_tried_once_for_an_address_and_not_for_each_of_its_advertisements(monkeypatch):
+    tried = []
+    monkeypatch.setattr("adapters.ble.advertisements.IdentityKey.resolves", lambda _, address: tried.append(address))
+    around = surroundings(devices=[{"irk": IRK, "name": "Phone"}])
+    for number in range(50):
+        around.take(heard("4A:00:00:00:00:01", is_random=True, manufacturer_data={1: bytes([number])}), number)
+    assert len(tried) == 1
+
+
+def addresses_of(irk, count):
+    """Return private addresses that the device with this key makes (Core Specification, Vol 3 Part H, 2.2.2)."""
+    encryptor = Cipher(algorithms.AES(bytes.fromhex(irk)), modes.ECB()).encryptor()
+    made_up = [bytes([0x70, 0, number]) for number in range(count)]
+    return [(made + encryptor.update(bytes(13) + made)[-3:]).hex(":").upper() for made in made_up]
