@@ -129,6 +129,7 @@ def measured(work: Work) -> Spent:
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=run_work, args=(work, theirs), daemon=True)
     process.start()
+    theirs.close()  # so that a process that dies is noticed
     spent: Spent = ours.recv()
     process.join(timeout=15)
     return spent

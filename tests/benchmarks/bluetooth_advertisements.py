@@ -1,0 +1,317 @@
+"""CPU time and memory for 500 advertisements a second from 200 devices, stored and uploaded, against a bare bleak callback.
+
+Four processes: an emulated bluetoothd on a private D-Bus, the emulated cloud, and, one after the other, bleak's own BlueZ backend
+with a callback that only counts, and the whole gateway on the same backend. Only the CPU time of the last two is compared.
+
+`BLUETOOTH_SECONDS=600 make bench ARGS="-k bluetooth_adv"` listens for ten minutes to see whether memory grows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import struct
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from bleak import BleakScanner
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData
+from comparison import Comparison
+from modbus_points import HARDWARE_KEY, cpu_seconds, measured, resident_megabytes, serve_cloud
+from pydantic import SecretStr
+from simulated_host import serving
+
+from adapters.ble import BleAdapter
+from adapters.ble.advertisements import Advertisement
+from gateway.adapter import AdapterSettings
+from gateway.app import build
+from gateway.settings import CloudSection, Configuration, GatewaySection, Settings, StoreSection, entry_from
+from gateway.testing.bluetooth import Air, Changes, Peripheral
+from gateway.testing.bluetooth.bluez import BlueZ
+from gateway.testing.bluetooth.controller import Controller
+from gateway.testing.bluetooth.daemon import PrivateBus
+
+PER_SECOND = 500
+DEVICES = 200
+SENSORS = 120
+"""Of those, a third each Ruuvi, BTHome and Govee."""
+BEACONS = 20
+MOST_BASELINES = 5.0
+SETTLE_SECONDS = 5.0
+SPAN_SECONDS = 30.0
+"""The default telemetry interval: one upload of everything falls into it."""
+WARM_SECONDS = 60.0
+LISTEN_SECONDS = float(os.environ.get("BLUETOOTH_SECONDS", "90"))
+MOST_GROWTH = 1.03
+NEW_PHONE_SECONDS = 5.0
+"""So often a phone takes another address: sixty of them that do so every five minutes."""
+BTHOME = "fcd2"
+
+
+@dataclass(frozen=True, slots=True)
+class Listened:
+    """What listening took, for one process."""
+
+    microseconds: float
+    """CPU time for each advertisement."""
+    heard_per_second: float
+    warm_megabytes: float = 0.0
+    megabytes: float = 0.0
+    """Resident, after a minute and at the end."""
+
+
+def compare() -> Iterator[Comparison]:
+    """Measure the bare callback and the gateway for `SPAN_SECONDS` each; then see whether the gateway's memory grows."""
+    with serving(serve_air) as bus_address, serving(serve_cloud) as entry_url:
+        baseline: Listened = measured(partial(bare_callback, bus_address))
+        ours: Listened = measured(partial(whole_gateway, bus_address, entry_url))
+    yield Comparison(
+        what=f"{ours.heard_per_second:.0f} advertisements/s from {DEVICES} devices, decoded, stored and uploaded",
+        unit="us of CPU each",
+        figure=ours.microseconds,
+        baseline=baseline.microseconds,
+        baseline_is=f"a bleak callback that only counts, {baseline.heard_per_second:.0f}/s",
+        more_is_better=False,
+        goal=f"at most {MOST_BASELINES:g} baselines",
+        holds=ours.microseconds <= MOST_BASELINES * baseline.microseconds,
+    )
+    yield Comparison(
+        what=f"memory after {LISTEN_SECONDS:.0f} s of it",
+        unit="MB",
+        figure=ours.megabytes,
+        baseline=ours.warm_megabytes,
+        baseline_is=f"after {WARM_SECONDS:.0f} s",
+        more_is_better=False,
+        goal=f"at most {MOST_GROWTH:g} baselines",
+        holds=ours.megabytes <= MOST_GROWTH * ours.warm_megabytes,
+    )
+
+
+# what is around ---------------------------------------------------------------------------------------------------------
+
+
+async def serve_air(told: Connection) -> None:
+    """Run a bluetoothd around which devices chatter, until this process is terminated."""
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)  # the bus is a process of its own, to be ended
+    neighbourhood = Neighbourhood()
+    async with PrivateBus() as bus, BlueZ(bus.address, [controller := Controller(neighbourhood.air)]):
+        told.send(bus.address)
+        async with asyncio.TaskGroup() as group:
+            chattering = [
+                group.create_task(neighbourhood.air.chatter(PER_SECOND, vary=neighbourhood.says)),
+                group.create_task(neighbourhood.change_phones(controller)),
+            ]
+            await stopped.wait()
+            for task in chattering:
+                task.cancel()
+
+
+class Neighbourhood:
+    """Sensors whose values wander, beacons that say the same all day, and phones that nobody knows."""
+
+    def __init__(self) -> None:
+        self._chance = random.Random(7)
+        self._sensors: dict[str, Sensor] = {}
+        self._phones = [self._phone(number) for number in range(DEVICES - SENSORS - BEACONS)]
+        self._numbers = count(len(self._phones))
+        self.air = Air([*map(self._sensor, range(SENSORS)), *map(beacon, range(BEACONS)), *self._phones])
+
+    def says(self, peripheral: Peripheral, _: int) -> Changes:
+        """Return what a device says anew: another strength, and of a sensor other values."""
+        sensor = self._sensors.get(peripheral.address)
+        said = sensor.says_next() if sensor is not None else Changes()
+        said["rssi"] = self._chance.randint(-90, -50)
+        return said
+
+    async def change_phones(self, controller: Controller) -> None:
+        """Let one phone after the other take another address; BlueZ forgets the old one."""
+        for number in self._numbers:
+            await asyncio.sleep(NEW_PHONE_SECONDS)
+            old = self._phones.pop(0)
+            self.air.remove(old)
+            controller.forget(old)
+            self._phones.append(new := self._phone(number))
+            self.air.add(new)
+
+    def _sensor(self, number: int) -> Peripheral:
+        sensor = (Ruuvi, BTHome, Govee)[number % 3](number, self._chance)
+        self._sensors[sensor.address] = sensor
+        return Peripheral(
+            sensor.address, address_type=sensor.address_type, name=sensor.name, service_uuids=sensor.service_uuids,
+            advertises_every=None,
+        )  # fmt: skip
+
+    def _phone(self, number: int) -> Peripheral:
+        said = {0x004C: bytes([0x10, 0x05, *self._chance.randbytes(5)])}
+        address = f"4A:00:00:{number >> 16:02X}:{number >> 8 & 0xFF:02X}:{number & 0xFF:02X}"
+        return Peripheral(address, address_type="random", manufacturer_data=said, advertises_every=None)
+
+
+class Sensor:
+    """A climate sensor: what it measures wanders, and each advertisement has a number."""
+
+    address_type = "public"
+    service_uuids: Sequence[str] = ()
+    name: str | None = None
+
+    def __init__(self, number: int, chance: random.Random) -> None:
+        self.number = number
+        self.address = f"A4:C1:38:00:{number >> 8:02X}:{number & 0xFF:02X}"
+        self._chance = chance
+        self._sent = 0
+        self._temperature = chance.uniform(-20, 30)
+        self._humidity = chance.uniform(30, 80)
+
+    def says_next(self) -> Changes:
+        """Return its next advertisement."""
+        self._sent = (self._sent + 1) & 0xFFFF
+        self._temperature += self._chance.uniform(-0.05, 0.05)
+        self._humidity = min(95.0, max(5.0, self._humidity + self._chance.uniform(-0.2, 0.2)))
+        return self._said()
+
+    def _said(self) -> Changes:
+        raise NotImplementedError
+
+
+class Ruuvi(Sensor):
+    """Data format 5 (Ruuvi sensor protocols): acceleration and a counter are other ones each time."""
+
+    address_type = "random"
+
+    def __init__(self, number: int, chance: random.Random) -> None:
+        super().__init__(number, chance)
+        self.address = f"C8:25:2D:00:{number >> 8:02X}:{number & 0xFF:02X}"
+
+    def _said(self) -> Changes:
+        noise = [self._chance.randint(-9, 9) for _ in range(3)]
+        said = struct.pack(
+            ">BhHHhhhHBH6s", 5, round(self._temperature / 0.005), round(self._humidity / 0.0025), 50000 + noise[0],
+            noise[0], noise[1], 1000 + noise[2], (1377 << 5) | 22, 66, self._sent, bytes.fromhex(self.address.replace(":", "")),
+        )  # fmt: skip
+        return Changes(manufacturer_data={0x0499: said})
+
+
+class BTHome(Sensor):
+    """BTHome version 2: packet number, battery, temperature, humidity."""
+
+    def _said(self) -> Changes:
+        values = (0x00, self._sent & 0xFF, 0x01, 97, 0x02, round(100 * self._temperature), 0x03, round(100 * self._humidity))
+        return Changes(service_data={BTHOME: b"\x40" + struct.pack("<BBBBBhBH", *values)})
+
+
+class Govee(Sensor):
+    """A Govee H5075: tenths of a degree and of a percent in one number, the highest bit for below zero."""
+
+    service_uuids = ("ec88",)
+
+    def __init__(self, number: int, chance: random.Random) -> None:
+        super().__init__(number, chance)
+        self.name = f"GVH5075_{number:04X}"
+
+    def _said(self) -> Changes:
+        packed = round(abs(self._temperature) * 10) * 1000 + round(self._humidity * 10)
+        packed |= 0x800000 if self._temperature < 0 else 0
+        return Changes(manufacturer_data={0xEC88: bytes([0, *packed.to_bytes(3, "big"), 100, 0])})
+
+
+def beacon(number: int) -> Peripheral:
+    """Return an iBeacon."""
+    said = b"\x02\x15" + bytes(range(16)) + struct.pack(">HHb", 1, number, -59)
+    return Peripheral(
+        f"D0:F0:18:00:00:{number:02X}", address_type="random", manufacturer_data={0x004C: said}, advertises_every=None
+    )
+
+
+# who listens ------------------------------------------------------------------------------------------------------------
+
+
+async def bare_callback(bus_address: str, told: Connection) -> None:
+    """Count what bleak tells, with the scanner's settings that the gateway has."""
+    os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = bus_address
+    heard = 0
+
+    def note(_device: BLEDevice, _said: AdvertisementData) -> None:
+        nonlocal heard
+        heard += 1
+
+    async with BleakScanner(note, bluez={"filters": {"DuplicateData": True}}):
+        await asyncio.sleep(SETTLE_SECONDS)
+        told.send(await spent(lambda: heard))
+
+
+async def whole_gateway(bus_address: str, entry_url: str, told: Connection) -> None:
+    """Listen, store and upload as in earnest."""
+    os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = bus_address
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        async with listening(Path(folder), entry_url) as calls:
+            before = calls["Send Child Telemetries"]
+            listened = await spent(lambda: CountingBle.heard)
+            if calls["Send Child Telemetries"] == before:
+                raise RuntimeError("nothing was uploaded meanwhile")
+            await asyncio.sleep(begun + WARM_SECONDS - time.monotonic())
+            warm_megabytes = resident_megabytes()
+            await asyncio.sleep(begun + LISTEN_SECONDS - time.monotonic())
+            told.send(Listened(listened.microseconds, listened.heard_per_second, warm_megabytes, resident_megabytes()))
+
+
+class CountingBle(BleAdapter):
+    """Also counts what it hears."""
+
+    heard = 0
+
+    def _hear(self, advertisement: Advertisement) -> None:
+        CountingBle.heard += 1
+        super()._hear(advertisement)
+
+
+@asynccontextmanager
+async def listening(folder: Path, entry_url: str) -> AsyncIterator[Counter[str]]:
+    """Run a gateway with a Bluetooth controller until it has settled; give how often each call of the cloud was accepted."""
+    calls = Counter[str]()
+
+    def note(call: str, status: int | None, _seconds: float) -> None:
+        calls[call] += status == 201
+
+    stop = asyncio.Event()
+    adapters = {"ble": CountingBle}
+    configuration = configured(folder, entry_url, (entry_from({"type": "ble"}, adapters),))
+    async with build(configuration, adapters, on_call=note) as gateway, asyncio.TaskGroup() as group:
+        group.create_task(gateway.run(stop))
+        children = gateway.registry.children
+        while sum(record.device_id is not None for record in children.values()) < SENSORS:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(SETTLE_SECONDS)
+        yield calls
+        stop.set()
+
+
+def configured(folder: Path, entry_url: str, entries: Sequence[AdapterSettings]) -> Configuration:
+    """Return the configuration of a gateway with these entries, with the intervals that an operator gets by default."""
+    settings = Settings(
+        gateway=GatewaySection(mac="02:00:5e:10:00:01"),
+        cloud=CloudSection(entry_url=entry_url, hardware_key=SecretStr(HARDWARE_KEY), allow_plain_http=True),
+        store=StoreSection(path=folder / "gateway.sqlite3"),
+        models={"*": "c2d1e0ff-0a0b-4c0d-8e0f-112233445566"},
+    )
+    return Configuration(None, settings, tuple(entries))
+
+
+async def spent(heard: Callable[[], int]) -> Listened:
+    """Return what `SPAN_SECONDS` of this process take, for each advertisement that is heard in them."""
+    begun, cpu_begun, heard_before = time.monotonic(), cpu_seconds(), heard()
+    await asyncio.sleep(SPAN_SECONDS)
+    cpu, seconds, more = cpu_seconds() - cpu_begun, time.monotonic() - begun, heard() - heard_before
+    return Listened(1e6 * cpu / more, more / seconds)
