@@ -31,6 +31,7 @@ from gateway.models import (
     Reduce,
     Value,
 )
+from gateway.profile_files import Mistake, ProfileError, ProfileFiles, apply_defaults
 from gateway.workbench import (
     CheckedProfile,
     Draft,
@@ -66,9 +67,12 @@ __all__ = [
     "LineSettings",
     "Metric",
     "MetricRow",
+    "Mistake",
     "NotOffered",
     "PlannedBlock",
     "PlannedRead",
+    "ProfileError",
+    "ProfileFiles",
     "ProfileProblems",
     "Progress",
     "Reading",
@@ -77,6 +81,7 @@ __all__ = [
     "Uplink",
     "Value",
     "Workbench",
+    "apply_defaults",
 ]
 
 

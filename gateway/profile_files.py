@@ -1,0 +1,177 @@
+"""Files of device profiles: read, checked, each mistake told with its line.
+
+Every adapter has profiles of its own grammar; what a file is, and how a mistake in it is told, is the same for all.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from gateway.mistakes import Location, line_of
+
+Content: TypeAlias = dict[str, object]
+"""What a file says, before it is known to be a profile."""
+
+ProfileT = TypeVar("ProfileT", bound=BaseModel)
+
+
+class ProfileError(ValueError):
+    """A profile cannot be used; the text names the file, the line, the point and what would be right."""
+
+
+class Mistake(ValueError):
+    """One thing that is wrong in a file: raised by what completes its content.
+
+    Args:
+        where: the keys that lead there.
+        told: what is wrong, and what would be right.
+    """
+
+    def __init__(self, where: Location, told: str) -> None:
+        super().__init__(told)
+        self.where = where
+
+
+def as_they_are(_content: Content) -> None:
+    """Complete nothing: the file says all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileFiles(Generic[ProfileT]):
+    """The profile files of one adapter."""
+
+    grammar: type[ProfileT]
+    """What a profile may say. One of its fields is `name`."""
+    complete: Callable[[Content], None] = as_they_are
+    """Adds what a file leaves out, before it is checked; raises `Mistake`."""
+
+    def parse(self, text: str, file: Path) -> ProfileT:
+        """Return the profile in this text.
+
+        Raises:
+            ProfileError: the text is no TOML or no profile; `file` is named in the error.
+        """
+        try:
+            content: Content = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ProfileError(f"{file}: {error}") from error
+        try:
+            self.complete(content)
+            profile = self.grammar.model_validate(content)
+        except ValidationError as error:
+            told = sorted(_problems(error, content, text))
+            raise ProfileError("\n".join(f"{file}:{line}: {problem}" for line, problem in told)) from error
+        except Mistake as mistake:
+            raise ProfileError(f"{file}:{line_of(text, mistake.where) or 1}: {mistake}") from mistake
+        if content["name"] != file.stem:
+            raise ProfileError(f"{file}: it is called {content['name']!r} inside; name and file must agree")
+        return profile
+
+    def load(self, folders: Iterable[Path]) -> dict[str, ProfileT]:
+        """Return all profiles of these folders by name; one of a later folder replaces its namesake.
+
+        Raises:
+            ProfileError: a folder cannot be read, or a file in it is no profile.
+        """
+        profiles: dict[str, ProfileT] = {}
+        for folder in folders:
+            if not folder.is_dir():
+                raise ProfileError(f"{folder}: there is no such folder")
+            for file in sorted(folder.glob("*.toml")):
+                profiles[file.stem] = self.parse(_text(file), file)
+        return profiles
+
+
+def apply_defaults(content: Content) -> None:
+    """Let the keys of `[defaults]` count for each of the `[[points]]` that does not say them itself.
+
+    Raises:
+        Mistake: one of the two is not what it has to be.
+    """
+    defaults, points = content.pop("defaults", {}), content.get("points", [])
+    if not isinstance(defaults, dict):
+        raise Mistake(("defaults",), "`defaults` has to be a table, written as [defaults]")
+    if not isinstance(points, list):
+        raise Mistake(("points",), "`points` has to be a list of tables, each written as [[points]]")
+    content["points"] = [{**defaults, **point} if isinstance(point, dict) else point for point in points]
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ProfileError(f"{file}: cannot be read: {why}") from error
+
+
+def _problems(error: ValidationError, content: Content, text: str) -> Iterator[tuple[int, str]]:
+    """Yield each mistake with its line."""
+    for problem in error.errors(include_url=False):
+        told, place = problem["msg"].removeprefix("Value error, "), problem["loc"]
+        where = _where(place, content)
+        yield line_of(text, place or _meant(told, content)) or 1, f"{where}: {told}" if where else told
+
+
+def _where(place: Location, content: Content) -> str:
+    """Return how a person finds a place: a table of a list by its name, `point `temperature`.unit`; all else by its key."""
+    where = ""
+    inside: object = content
+    for step in place:
+        inside, outside = _inside(inside, step), inside
+        if isinstance(step, int) and isinstance(outside, list) and (name := _name_of(inside)) is not None:
+            listed, _, kind = where.rpartition(".")
+            where = f"{f'{listed}: ' if listed else ''}{_one_of(kind)} `{name}`"
+        else:
+            where += f".{step}" if where else str(step)
+    return where
+
+
+def _inside(tables: object, step: int | str) -> object:
+    """Return what is at the next step; `None` where the step is none of the file: a missing key, the name of a choice."""
+    if isinstance(tables, dict):
+        return tables.get(step)
+    return tables[step] if isinstance(tables, list) and isinstance(step, int) and step < len(tables) else None
+
+
+def _name_of(table: object) -> str | None:
+    if not isinstance(table, dict):
+        return None
+    name = table.get("metric", table.get("name"))
+    return name if isinstance(name, str) else None
+
+
+def _one_of(kind: str) -> str:
+    """Return what one of many is called: a point of `points`, a query of `queries`."""
+    return f"{kind.removesuffix('ies')}y" if kind.endswith("ies") else kind.removesuffix("s")
+
+
+def _meant(told: str, content: Content) -> Location:
+    """Return the place that a complaint of the whole file speaks of: "identity.model: ..." or "query `power`.ask: ..."."""
+    if (dotted := re.match(r"[\w.]+(?=: )", told)) is not None:
+        return tuple(dotted[0].split("."))
+    named = re.search(r"(?:(\w+) )?`([^`]+)`(?:\.([\w.]+))?", told)
+    if named is None:
+        return ()
+    kind, name, key = named.groups()
+    tables = [(place, table) for place, table in _tables(content) if _name_of(table) == name]
+    if not tables:
+        return ()
+    place, table = next((one for one in tables if _one_of(str(one[0][-2])) == kind), tables[0])
+    keys = key.split(".") if key else ["metric" if "metric" in table else "name"]
+    return (*place, *keys)
+
+
+def _tables(inside: object, place: Location = ()) -> Iterator[tuple[Location, dict[str, object]]]:
+    """Yield all tables in lists, with their places."""
+    steps = enumerate(inside) if isinstance(inside, list) else inside.items() if isinstance(inside, dict) else ()
+    for step, table in steps:
+        if isinstance(step, int) and isinstance(table, dict):
+            yield (*place, step), table
+        yield from _tables(table, (*place, step))
