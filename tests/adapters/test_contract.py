@@ -8,11 +8,13 @@ import pytest
 
 from adapters.ble import BleAdapter
 from adapters.modbus import ModbusAdapter
+from adapters.serial import SerialAdapter
 from gateway.testing.bluetooth import Air, Characteristic, Peripheral, Service, simulated_backend
 from gateway.testing.contract import AdapterContract
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, SyntheticSettings
 from gateway.testing.modbus import ModbusRtuBus, ModbusTcpHost
 from gateway.testing.plant import rtu_units, tcp_units
+from gateway.testing.serial import Display, Gps, SerialLine
 
 README = Path(__file__).parents[2] / "adapters" / "README.md"
 
@@ -63,7 +65,28 @@ class TestBluetooth(AdapterContract):
         )
         backend = simulated_backend(air)
         settings = {"scan_time": 0.3, "backend": {"scanner": backend.scanner, "client": backend.client}}
-        yield BleAdapter(BleAdapter.settings_model.model_validate({"type": "ble", "name": "radio", **settings}))
+        return BleAdapter(BleAdapter.settings_model.model_validate({"type": "ble", "name": "radio", **settings}))
+
+
+class TestSerialDisplay(AdapterContract):
+    absent_address = "samsung-mdc/7"
+
+    @pytest.fixture
+    async def adapter(self):
+        async with SerialLine(Display()) as line:
+            port = {"port": line.port, "line": "9600 8N1", "profiles": ["samsung-mdc"]}
+            settings = {"type": "serial", "name": "rack", "ports": [port]}
+            yield SerialAdapter(SerialAdapter.settings_model.model_validate(settings))
+
+
+class TestSerialTalker(AdapterContract):
+    absent_address = "samsung-mdc/7"
+
+    @pytest.fixture
+    async def adapter(self):
+        async with SerialLine(Gps(speaks_every_seconds=0.05)) as line:
+            settings = {"type": "serial", "name": "boat", "ports": [{"port": line.port, "line": "4800 8N1"}]}
+            yield SerialAdapter(SerialAdapter.settings_model.model_validate(settings))
 
 
 @pytest.mark.enable_socket

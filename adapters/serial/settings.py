@@ -1,0 +1,175 @@
+"""What an `[[adapter]]` entry of type `serial` may say.
+
+    [[adapter]]
+    type = "serial"
+    name = "rack"
+    ports = [
+        "/dev/serial/by-id/usb-FTDI*",                                              # each port that is called so, as it comes
+        "usb:0403:6001:A10K3X9Q",                                                   # or by its USB adapter
+        { port = "socket://192.168.1.40:4001", name = "projector", profiles = ["pjlink"] },
+        { port = "/dev/ttyS0", line = "9600 8N1", probe = false },                  # only listened to
+    ]
+    exclude = ["usb:10c4:ea60"]
+    devices = [{ port = "lobby", profile = "samsung-mdc", address = "1", name = "Lobby display" }]
+
+How to add a device model: one profile `profiles/<name>.toml` and one case folder `tests/adapters/serial/cases/<name>/<case>/`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Self, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+
+from adapters.serial.library import OURS, load
+from adapters.serial.line import WrittenLine
+from adapters.serial.ports import Selector
+from adapters.serial.profile import Profile
+from gateway.adapter import AdapterSettings
+
+
+def _selector(written: str) -> str:
+    Selector.parse(written)
+    return written.strip()
+
+
+Written: TypeAlias = Annotated[str, AfterValidator(_selector)]
+"""A port as it is written: a path or pattern, `usb:vid:pid[:serial]`, a URL, or `*` for each that the machine tells of."""
+
+
+class PortRule(BaseModel):
+    """Ports that are served, and what is said of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    port: Written = Field(
+        description='path or pattern, "usb:0403:6001:A10K3X9Q", "socket://host:port", "rfc2217://host:port", or "*"'
+    )
+    name: str = Field(default="", description="what the port is called in logs and on the page; only for one that means one port")
+    line: WrittenLine | None = Field(default=None, description='how its line is set, "9600 8N1"; found out, when left out')
+    profiles: tuple[str, ...] = Field(
+        default=(), description="profiles that are tried on it; all that can be found, when left out"
+    )
+    probe: bool = Field(default=True, description="whether its device may be asked who it is; else it is only listened to")
+
+
+class ConfiguredDevice(BaseModel):
+    """A device whose profile is said instead of found out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    port: str = Field(
+        default="", description="its port, by the port's name or as written there; not needed where there is only one"
+    )
+    profile: str = Field(description="name of its profile")
+    address: str = Field(default="", description="its own address, where the protocol has addresses")
+    name: str = Field(default="", description="what the device is called")
+    password: SecretStr | None = Field(default=None, description="for logging in: a secret, best given as password_file")
+    password_file: Path | None = Field(default=None, description="file that holds nothing but the password")
+
+
+def parse_port(written: object) -> object:
+    """Return a port that is written as a text as a table."""
+    return {"port": written} if isinstance(written, str) else written
+
+
+class SerialSettings(AdapterSettings):
+    """One `[[adapter]]` entry: ports that are served in the same way."""
+
+    ports: tuple[Annotated[PortRule, BeforeValidator(parse_port)], ...] = Field(
+        min_length=1,
+        description='ports: a text, or { port, name, line, profiles, probe }; ["*"] for each that the machine tells of',
+    )
+    exclude: tuple[Written, ...] = Field(default=(), description="ports that are never touched, whatever `ports` means")
+    devices: tuple[ConfiguredDevice, ...] = Field(
+        default=(), description="devices whose profile is said: { port, profile, address, name, password_file }"
+    )
+    profiles: tuple[Path, ...] = Field(
+        default=(), description="folders with more profiles; one with the name of ours replaces it"
+    )
+
+    _library: dict[str, Profile] = PrivateAttr(default_factory=dict)
+
+    def claims(self) -> Iterable[str]:
+        """Return every single port that this entry names; what a pattern means is kept apart when it is opened."""
+        yield from (f"port {os.path.realpath(rule.port)}" for rule in self.ports if Selector(rule.port).is_definite)
+
+    @property
+    def entry(self) -> str:
+        """What this entry is called."""
+        return self.name or self.type
+
+    @property
+    def library(self) -> Mapping[str, Profile]:
+        """All profiles by name: ours and the integrator's."""
+        return self._library
+
+    @property
+    def selectors(self) -> tuple[Selector, ...]:
+        """Which ports are meant."""
+        return tuple(Selector(rule.port) for rule in self.ports)
+
+    @property
+    def excluded(self) -> tuple[Selector, ...]:
+        """Which ports are not meant in any case."""
+        return tuple(Selector(written) for written in self.exclude)
+
+    def devices_on(self, *names: str) -> tuple[ConfiguredDevice, ...]:
+        """Return the configured devices of a port, by any of its names."""
+        return tuple(device for device in self.devices if not device.port or device.port in names)
+
+    @model_validator(mode="after")
+    def _names_its_ports(self) -> Self:
+        names = [rule.name for rule in self.ports if rule.name]
+        if twice := next((name for name, count in Counter(names).items() if count > 1), None):
+            raise ValueError(f"two ports are called {twice!r}: give one of them another `name`")
+        for rule in self.ports:
+            if rule.name and not Selector(rule.port).is_definite and not rule.port.lower().startswith("usb:"):
+                raise ValueError(f"{rule.port!r} may mean several ports, which cannot all be called {rule.name!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _knows_its_devices(self) -> Self:
+        self._library.update(load([OURS, *self.profiles]))
+        wanted = [*(device.profile for device in self.devices), *(name for rule in self.ports for name in rule.profiles)]
+        for name in wanted:
+            if name not in self._library:
+                near = get_close_matches(name, list(self._library), n=3, cutoff=0.5) or sorted(self._library)
+                raise ValueError(f"there is no profile {name!r}; did you mean {' or '.join(near)}?")
+        known = {name for rule in self.ports for name in (rule.name, rule.port) if name}
+        for device in self.devices:
+            if not device.port and len(self.ports) > 1:
+                raise ValueError(
+                    f"device with profile {device.profile}: there are several ports, so say `port`: {', '.join(sorted(known))}"
+                )
+            if device.port and device.port not in known:
+                raise ValueError(f"there is no port {device.port!r}; there are {', '.join(sorted(known))}")
+        return self
+
+    @model_validator(mode="after")
+    def _reads_its_passwords(self) -> Self:
+        for device in self.devices:
+            if device.password is not None and device.password_file is not None:
+                raise ValueError("there is a password as well as a password_file: keep one of the two")
+            password_of(device)
+        return self
+
+
+def password_of(device: ConfiguredDevice) -> SecretStr | None:
+    """Return the password of a device, from wherever it is given.
+
+    Raises:
+        ValueError: its file cannot be read.
+    """
+    if device.password_file is None:
+        return device.password
+    try:
+        return SecretStr(device.password_file.read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not text"
+        raise ValueError(f"the password_file {device.password_file} cannot be read: {why}") from None

@@ -1,0 +1,283 @@
+"""The adapter on real pseudo-terminals with simulated devices at their other end."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from adapters.serial import SerialAdapter
+from gateway.adapter import BusUnavailable, ChildDevice, Command, CommandRejected, Confidence, DeviceUnreachable, Found
+from gateway.testing.serial import HEALTHY, Display, Faults, Gps, ScriptedDevice, SerialLine
+
+
+@pytest.fixture
+def port(tmp_path):
+    """Where the adapter of a port is found, as under /dev/serial/by-id."""
+    return tmp_path / "usb-FTDI_FT232R_A10K3X9Q-if00-port0"
+
+
+@pytest.fixture
+def until():
+    async def wait(claim, seconds=5.0):
+        async with asyncio.timeout(seconds):
+            while not claim():  # noqa: ASYNC110 - a claim about anything, not an event
+                await asyncio.sleep(0.005)
+
+    return wait
+
+
+def adapter_on(line, **rule):
+    settings = {"type": "serial", "name": "rack", **rule.pop("settings", {})}
+    settings["ports"] = [{"port": line.port, "line": "9600 8N1", **rule}]
+    return SerialAdapter(SerialAdapter.settings_model.model_validate(settings))
+
+
+def child_of(found):
+    return ChildDevice(
+        key=found.identity.key, adapter="rack", bus="rack", address=found.address, profile=found.profile, family=found.family,
+        model_id="m", sub_model=found.sub_model, firmware_version=found.firmware_version, name=found.name,
+    )  # fmt: skip
+
+
+async def discovered(adapter):
+    return [step async for step in adapter.discover() if isinstance(step, Found)]
+
+
+async def readings_of(adapter, child):
+    due = frozenset(adapter.poll_groups(child))
+    return {reading.metric.name: reading.value async for block in adapter.read(child, due) for reading in block}
+
+
+class Ear:
+    """An uplink that remembers."""
+
+    def __init__(self):
+        self.values, self.words = {}, 0
+
+    def found(self, found):
+        raise AssertionError(f"{found} was told, though only a search tells")
+
+    def heard(self, readings):
+        self.words += 1
+        for reading in readings:
+            self.values.setdefault(reading.child, {})[reading.metric.name] = reading.value
+
+
+async def test_a_display_is_found_for_what_it_says_it_is(port):
+    async with SerialLine(Display(), link=port) as line, adapter_on(line, profiles=["samsung-mdc", "nmea-0183"]) as adapter:
+        (found,) = await discovered(adapter)
+    assert (found.address, found.identity.key) == ("samsung-mdc/1", "sn:samsung/Z1ABH4CT300057")
+    assert (found.family, found.sub_model, found.manufacturer) == ("display", "QM55R", "Samsung")
+    assert any("aa ff 01" in came for came in found.evidence.values()), "the bytes are shown"
+
+
+async def test_a_display_is_read_and_told_what_to_do(port):
+    display = Display()
+    async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
+        child = child_of(await adapter.identify("samsung-mdc/1"))
+        assert (await readings_of(adapter, child))["volume"] == display.volume
+        assert "has done" in await adapter.execute(child, Command(1, child.key, "set_volume", {"volume": 12}))
+        assert display.volume == 12
+        assert (await readings_of(adapter, child))["volume"] == 12
+        await adapter.configure(child, {"volume": 20})
+        assert display.volume == 20
+        for command, parameters, why in (
+            ("set_volume", {"volume": 101}, "from 0 to 100"),
+            ("set_input", {"input": "hdmi9"}, "one of pc"),
+            ("explode", {}, "no command 'explode'"),
+        ):
+            with pytest.raises(CommandRejected, match=why):
+                await adapter.execute(child, Command(2, child.key, command, parameters))
+        with pytest.raises(CommandRejected, match="no setting 'colour'"):
+            await adapter.configure(child, {"colour": "red"})
+
+
+async def test_a_device_that_talks_is_heard_without_a_question(port, until):
+    gps = Gps(speaks_every_seconds=0.05)
+    async with SerialLine(gps, link=port) as line:
+        adapter, ear = adapter_on(line), Ear()
+        async with adapter:
+            (found,) = await discovered(adapter)
+            child = child_of(found)
+            assert (found.profile, found.identity.kind) == ("nmea-0183", "place")
+            assert adapter.poll_groups(child) == {}
+            assert adapter.may_be_quiet(child) > timedelta(0)
+            listening = asyncio.create_task(adapter.listen(ear))
+            await until(lambda: "latitude" in ear.values.get(child.key, {}))
+            listening.cancel()
+        assert line.heard == b"", "nothing was sent to it"
+    assert ear.values[child.key]["altitude"] in gps.sent["altitude"]
+
+
+async def test_after_a_restart_a_device_that_talks_is_heard_at_once(port, until):
+    async with SerialLine(Gps(speaks_every_seconds=0.05), link=port) as line:
+        first = adapter_on(line)
+        async with first:
+            child = child_of((await discovered(first))[0])
+        again, ear = adapter_on(line), Ear()
+        again.memory = first.memory
+        async with again:
+            listening = asyncio.create_task(again.listen(ear))
+            await until(lambda: child.key in ear.values)
+            listening.cancel()
+
+
+async def test_with_its_notes_lost_a_child_that_talks_is_heard_all_the_same(port, until):
+    async with SerialLine(Gps(speaks_every_seconds=0.05), link=port) as line:
+        first = adapter_on(line)
+        async with first:
+            child = child_of((await discovered(first))[0])
+        again, ear = adapter_on(line), Ear()
+        async with again:
+            again.may_be_quiet(child)
+            listening = asyncio.create_task(again.listen(ear))
+            assert await discovered(again)
+            await until(lambda: child.key in ear.values)
+            listening.cancel()
+
+
+async def test_a_port_that_is_only_listened_to_is_never_written_to(port):
+    async with SerialLine(Display(), link=port) as line:
+        async with adapter_on(line, probe=False, profiles=["samsung-mdc", "nmea-0183"]) as adapter:
+            assert await discovered(adapter) == []
+        assert line.heard == b""
+
+
+async def test_what_the_config_says_of_a_device_is_not_found_out(port):
+    async with SerialLine(Display(display_id=9), link=port) as line:
+        device = {"profile": "samsung-mdc", "address": "9", "name": "Lobby display"}
+        async with adapter_on(line, settings={"devices": [device]}) as adapter:
+            (found,) = await discovered(adapter)
+    assert (found.name, found.address, found.sub_model) == ("Lobby display", "samsung-mdc/9", "QM55R")
+
+
+async def test_a_silent_display_is_told_as_such_and_read_again_when_it_is_back(port):
+    display = Display()
+    async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
+        child = child_of(await adapter.identify("samsung-mdc/1"))
+        display.faults = Faults(silent=True)
+        with pytest.raises(DeviceUnreachable, match="no answer within"):
+            await readings_of(adapter, child)
+        with pytest.raises(DeviceUnreachable, match="nobody answers as a Samsung"):
+            await adapter.identify("samsung-mdc/1")
+        display.faults = HEALTHY
+        assert (await readings_of(adapter, child))["power"] == "on"
+
+
+@pytest.mark.parametrize("faults", [{"one_byte_at_a_time": True}, {"noise": b"\x00\xff\xaa"}, {"late_seconds": 0.2}])
+async def test_a_bad_line_costs_nothing_but_time(port, faults):
+    display = Display()
+    display.faults = Faults(**faults)
+    async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
+        child = child_of(await adapter.identify("samsung-mdc/1"))
+        assert (await readings_of(adapter, child))["volume"] == 30
+
+
+async def test_frames_with_wrong_checksums_are_no_answers_and_are_told(port):
+    display = Display()
+    async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
+        child = child_of(await adapter.identify("samsung-mdc/1"))
+        display.faults = Faults(wrong_checksum=True)
+        with pytest.raises(DeviceUnreachable):
+            await readings_of(adapter, child)
+        assert any("of no use" in remark for remark in adapter.remarks(child))
+
+
+async def test_a_line_that_echoes_is_borne(port):
+    async with SerialLine(Display(), link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
+        line.echoes = True
+        child = child_of(await adapter.identify("samsung-mdc/1"))
+        assert (await readings_of(adapter, child))["power"] == "on"
+
+
+async def test_a_port_that_is_pulled_out_is_lost_and_back_under_another_name(port, until):
+    async with SerialLine(Display(), link=port) as line:
+        adapter = adapter_on(line, profiles=["samsung-mdc"])
+        async with adapter:
+            child = child_of(await adapter.identify("samsung-mdc/1"))
+            listening = asyncio.create_task(adapter.listen(Ear()))
+            before = line.tty_name
+            line.unplug()
+            with pytest.raises(BusUnavailable):
+                await asyncio.wait_for(listening, 2)
+            with pytest.raises(BusUnavailable):
+                await readings_of(adapter, child)
+        with pytest.raises(BusUnavailable, match="is not there: plug it in"):
+            await adapter.__aenter__()
+        back = asyncio.create_task(adapter.reappears())
+        await asyncio.sleep(0.2)
+        assert not back.done()
+        line.replug()
+        await asyncio.wait_for(back, 2)
+        assert line.tty_name != before
+        async with adapter:
+            assert await adapter.identify("samsung-mdc/1")
+            assert (await readings_of(adapter, child))["power"] == "on"
+
+
+async def test_a_command_in_the_middle_of_which_the_port_is_pulled_is_a_lost_bus(port):
+    display = Display()
+    display.faults = Faults(late_seconds=0.3)
+    async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
+        child = child_of(await adapter.identify("samsung-mdc/1"))
+        commanding = asyncio.create_task(adapter.execute(child, Command(1, child.key, "set_mute", {"mute": True})))
+        await asyncio.sleep(0.1)
+        line.unplug()
+        with pytest.raises(BusUnavailable):
+            await asyncio.wait_for(commanding, 3)
+
+
+async def test_a_port_that_is_held_by_somebody_else_is_not_opened(port):
+    async with SerialLine(Display(), link=port) as line, adapter_on(line, profiles=["samsung-mdc"]):
+        with pytest.raises(BusUnavailable, match="this gateway"):
+            await adapter_on(line).__aenter__()
+
+
+async def test_a_device_of_ones_own_readings_is_read_by_a_generic_profile(port):
+    sensor = ScriptedDevice("sensor", speech=lambda: b"temp=21.5 hum=40\r\n", speaks_every_seconds=0.05)
+    devices = {"devices": [{"profile": "key-value-lines", "name": "Cellar"}]}
+    async with SerialLine(sensor, link=port) as line, adapter_on(line, settings=devices) as adapter:
+        (found,) = await discovered(adapter)
+        readings = await readings_of(adapter, child_of(found))
+    assert found.name == "Cellar"
+    assert found.confidence in (Confidence.POSSIBLE, Confidence.LIKELY, Confidence.CERTAIN)
+    assert readings["temp"] == 21.5
+
+
+async def test_ports_are_served_as_they_appear_and_known_by_who_they_are(tmp_path):
+    pattern = str(tmp_path / "usb-*")
+    settings = SerialAdapter.settings_model.model_validate({"type": "serial", "name": "rack", "ports": [pattern]})
+    buses = SerialAdapter.buses(settings)
+    async with SerialLine(Display(), link=tmp_path / "usb-one") as one:
+        first = await asyncio.wait_for(anext(buses), 2)
+        following = asyncio.ensure_future(anext(buses))
+        async with SerialLine(Display(), link=tmp_path / "usb-two"):
+            second = await asyncio.wait_for(following, 2)
+            assert (first.bus, second.bus) == (str(tmp_path / "usb-one"), str(tmp_path / "usb-two"))
+            following = asyncio.ensure_future(anext(buses))
+            one.unplug()
+            one.replug()
+            await asyncio.sleep(1)
+            assert not following.done(), "it is the same port as before"
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+    await buses.aclose()
+
+
+async def test_what_was_learned_of_a_port_is_a_hint_and_may_be_nonsense(port):
+    async with SerialLine(Display(), link=port) as line:
+        adapter = adapter_on(line, profiles=["samsung-mdc"])
+        adapter.memory = {f"spoken on {adapter.bus}": "nonsense", f"speaks on {adapter.bus} as x": "y"}
+        async with adapter:
+            assert await discovered(adapter)
+            assert "samsung-mdc" in adapter.memory[f"spoken on {adapter.bus}"]
+
+
+async def test_a_child_whose_profile_is_gone_is_not_read(port):
+    async with SerialLine(Display(), link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
+        child = replace(child_of(await adapter.identify("samsung-mdc/1")), profile="gone")
+        assert adapter.poll_groups(child) == {}
+        assert await readings_of(adapter, child) == {}
+        with pytest.raises(CommandRejected):
+            await adapter.execute(child, Command(1, child.key, "set_mute", {"mute": True}))

@@ -1,0 +1,180 @@
+"""The simulated serial line, looked at from its port with nothing but the operating system's calls."""
+
+import asyncio
+import os
+import termios
+import tty
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.testing.serial import Faults, ScriptedDevice, SerialLine
+
+QUIET_SECONDS = 0.05
+
+
+@contextmanager
+def opened(path, speed=None):
+    port = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    try:
+        if speed is not None:
+            tty.setraw(port)
+            attributes = termios.tcgetattr(port)
+            attributes[4] = attributes[5] = speed
+            termios.tcsetattr(port, termios.TCSANOW, attributes)
+        yield port
+    finally:
+        os.close(port)
+
+
+async def heard(port, count=None, seconds=2.0):
+    """Return so many bytes, or with no count, what comes until it is quiet."""
+    data = b""
+    deadline = asyncio.get_running_loop().time() + seconds
+    quiet_at = asyncio.get_running_loop().time() + QUIET_SECONDS
+    while (now := asyncio.get_running_loop().time()) < deadline:
+        try:
+            data += os.read(port, 4096)
+            quiet_at = now + QUIET_SECONDS
+        except BlockingIOError:
+            if count is None and now > quiet_at:
+                break
+        if count is not None and len(data) >= count:
+            break
+        await asyncio.sleep(0.001)
+    return data
+
+
+def parrot(**options):
+    return ScriptedDevice(lambda question: b"<" + question + b">", end=b"\r", **options)
+
+
+async def test_a_device_answers_each_question_that_ended():
+    async with SerialLine(parrot()) as line:
+        with opened(line.port) as port:
+            os.write(port, b"on")
+            assert await heard(port) == b""
+            os.write(port, b"e\rtwo\r")
+            assert await heard(port, 10) == b"<one><two>"
+
+
+async def test_a_line_is_used_by_one_program_after_the_other():
+    async with SerialLine(parrot()) as line:
+        for _ in range(3):
+            with opened(line.port) as port:
+                os.write(port, b"a\r")
+                assert await heard(port, 3) == b"<a>"
+            await asyncio.sleep(0.01)
+            assert not line.is_open
+
+
+async def test_what_is_said_while_nobody_has_the_port_open_is_lost():
+    async with SerialLine() as line:
+        line.send(b"into the void")
+        await asyncio.sleep(0.02)
+        with opened(line.port) as port:
+            assert await heard(port) == b""
+
+
+async def test_a_device_talks_unasked():
+    said = iter(range(1000))
+    talker = ScriptedDevice(speech=lambda: b"%d;" % next(said), speaks_every_seconds=0.01)
+    async with SerialLine(talker) as line:
+        with opened(line.port) as port:
+            heard_numbers = [int(number) for number in (await heard(port, 12)).split(b";") if number]
+    assert heard_numbers[:3] == list(range(heard_numbers[0], heard_numbers[0] + 3))
+
+
+async def test_each_device_hears_everything():
+    left, right = parrot(), parrot()
+    async with SerialLine(left, right) as line:
+        with opened(line.port) as port:
+            os.write(port, b"a\r")
+            assert await heard(port, 6) == b"<a><a>"
+    assert left.heard == right.heard == [b"a"]
+
+
+async def test_a_line_that_is_pulled_is_lost_and_comes_back_under_another_name(tmp_path):
+    link = tmp_path / "by-id" / "usb-FTDI_A1"
+    async with SerialLine(parrot(), link=link) as line:
+        before = line.tty_name
+        with opened(line.port) as port:
+            line.unplug()
+            assert not link.is_symlink()
+            with pytest.raises(OSError, match="Input/output"):
+                os.write(port, b"a\r")
+        line.replug()
+        assert line.tty_name != before
+        assert link.readlink() == Path(line.tty_name)
+        with opened(line.port) as port:
+            os.write(port, b"a\r")
+            assert await heard(port, 3) == b"<a>"
+    assert not link.is_symlink()
+
+
+async def test_a_line_that_echoes_repeats_what_is_sent_before_the_answer():
+    async with SerialLine(parrot()) as line:
+        line.echoes = True
+        with opened(line.port) as port:
+            os.write(port, b"a\r")
+            assert await heard(port, 5) == b"a\r<a>"
+
+
+async def test_at_another_speed_nobody_is_understood():
+    async with SerialLine(parrot(), baudrate=9600) as line:
+        with opened(line.port, termios.B19200) as port:
+            os.write(port, b"a\r")
+            assert await heard(port) == b""
+            line.send(b"hello")
+            assert b"hello" not in await heard(port, 5)
+        with opened(line.port, termios.B9600) as port:
+            os.write(port, b"a\r")
+            assert await heard(port, 3) == b"<a>"
+
+
+async def test_characters_take_their_time_at_the_speed_of_the_line():
+    async with SerialLine(baudrate=1200) as line:
+        with opened(line.port, termios.B1200) as port:
+            await asyncio.sleep(0.02)
+            begun = asyncio.get_running_loop().time()
+            line.send(bytes(10))
+            await heard(port, 10)
+            assert asyncio.get_running_loop().time() - begun >= 10 * 10 / 1200
+
+
+async def test_a_speed_that_no_port_has_is_told():
+    with pytest.raises(ValueError, match="no serial port has 12345 bit/s"):
+        SerialLine(baudrate=12345)
+
+
+@pytest.mark.parametrize(
+    ("faults", "comes"),
+    [
+        (Faults(silent=True), b""),
+        (Faults(deaf=True), b""),
+        (Faults(half=True), b"<ab"),
+        (Faults(noise=b"\0\xff"), b"\0\xff<abcd>"),
+        (Faults(wrong_checksum=True), b"<abbd>"),
+        (Faults(one_byte_at_a_time=True), b"<abcd>"),
+        (Faults(late_seconds=0.02), b"<abcd>"),
+    ],
+    ids=lambda value: "" if isinstance(value, bytes) else str(value),
+)
+async def test_a_fault_is_seen_in_what_the_device_sends(faults, comes):
+    device = parrot()
+    device.faults = faults
+    async with SerialLine(device) as line:
+        with opened(line.port) as port:
+            os.write(port, b"abcd\r")
+            assert await heard(port) == comes
+
+
+async def test_a_late_answer_is_late():
+    device = parrot()
+    device.faults = Faults(late_seconds=0.1)
+    async with SerialLine(device) as line:
+        with opened(line.port) as port:
+            os.write(port, b"a\r")
+            assert await heard(port) == b""
+            assert await heard(port, 3) == b"<a>"
