@@ -39,19 +39,21 @@ from gateway.testing.bluetooth.backend import SimulatedBackend
 from gateway.testing.bluetooth.plant import Gadget, shelly_blu_ht, thunderboard_sense
 from gateway.testing.modbus import ModbusRtuBus, ModbusTcpHost, SimulatedUnit
 from gateway.testing.plant import rtu_units, tcp_units
+from gateway.testing.serial import Display, Gps, SerialLine
+from gateway.testing.serial.plant import told_by_display, told_by_gps
 
 HARDWARE_KEY = "0f0e0d0c-1111-4222-8333-444455556666"
 TELEMETRY_EVERY = timedelta(seconds=5)
 GATEWAY_SUB_MODEL = "demo"
 _MODELS = UUID("5b7e0c1a-2f7d-4d0e-9a61-0c9f6f2b7701")
 
-HALL, CELLAR, AIR = "hall", "cellar", "air"
-"""The names of the buses: a Modbus TCP host, a serial line, a Bluetooth radio."""
+HALL, CELLAR, AIR, LOBBY, ROOF = "hall", "cellar", "air", "lobby", "roof"
+"""The names of the buses: a Modbus TCP host, a Modbus line, a Bluetooth radio, two serial ports."""
 
 Place: TypeAlias = tuple[str, str]
 """Where a device is: its bus, and its address there."""
 
-SUB_MODELS: Mapping[Place, str] = {
+SUB_MODELS: Mapping[Place, str | None] = {
     (HALL, "1"): "iEM3255",
     (HALL, "2"): "Symo 10.0-3-M",
     (HALL, "3"): "E1210",
@@ -60,6 +62,8 @@ SUB_MODELS: Mapping[Place, str] = {
     (CELLAR, "3"): "E5CC",
     (AIR, "54:48:E6:8F:80:A5"): "SBHT-003C",
     (AIR, "00:0B:57:64:8B:49"): "BRD4166A",
+    (LOBBY, "samsung-mdc/1"): "QM55R",
+    (ROOF, "nmea-0183"): None,  # no receiver says what it is
 }
 """What each simulated device has to become in the cloud."""
 
@@ -69,7 +73,7 @@ NAMES = {"operating_state": {4: "mppt"}}
 AVERAGED = re.compile(r".*_power(_l[123])?|(heating|cooling)_output")
 """Metrics that the cloud learns as the mean over a telemetry interval, as the profiles say."""
 
-FAMILIES = ("power-meter", "inverter", "io-module", "temperature-controller", "climate-sensor")
+FAMILIES = ("power-meter", "inverter", "io-module", "temperature-controller", "climate-sensor", "display", "gps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +191,11 @@ async def demo(adapters: Mapping[str, type[Adapter[Any]]]) -> AsyncIterator[Demo
         line = await stack.enter_async_context(ModbusRtuBus(rtu := rtu_units(), baudrate=19200))
         gadgets = (shelly_blu_ht(), thunderboard_sense())
         backend = simulated_backend(Air(gadget.peripheral for gadget in gadgets))
+        display, gps = Display(), Gps()
+        lobby = await stack.enter_async_context(SerialLine(display, baudrate=9600))
+        roof = await stack.enter_async_context(SerialLine(gps, baudrate=4800))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="xyte-gateway-demo-")))
-        entries = (_modbus(host.port, line.port), _bluetooth(backend))
+        entries = (_modbus(host.port, line.port), _bluetooth(backend), _serial(lobby.port, roof.port))
         configuration = _configuration(emulator.entry_url, folder, [entry_from(entry, adapters) for entry in entries])
         started_at = monotonic()
         gateway = await stack.enter_async_context(build(configuration, adapters))
@@ -196,6 +203,8 @@ async def demo(adapters: Mapping[str, type[Adapter[Any]]]) -> AsyncIterator[Demo
             (bus, str(unit.unit_id)): _simulated_unit(unit) for bus, units in ((HALL, tcp), (CELLAR, rtu)) for unit in units
         }
         devices |= {(AIR, gadget.peripheral.address): _simulated_gadget(gadget) for gadget in gadgets}
+        devices[LOBBY, "samsung-mdc/1"] = Simulated(display.name, lambda: told_by_display(display))
+        devices[ROOF, "nmea-0183"] = Simulated(gps.name, lambda: told_by_gps(gps))
         running = Demo(emulator, gateway, devices, started_at, calls=calls)
         told = running.heard
         stop = asyncio.Event()
@@ -233,3 +242,9 @@ def _modbus(tcp_port: int, serial_port: str) -> dict[str, Any]:
 
 def _bluetooth(backend: SimulatedBackend) -> dict[str, Any]:
     return {"type": "ble", "name": AIR, "scan_time": 1, "backend": {"scanner": backend.scanner, "client": backend.client}}
+
+
+def _serial(lobby: str, roof: str) -> dict[str, Any]:
+    displays = ["lg-display", "nec-display", "samsung-mdc"]
+    ports = [{"port": lobby, "name": LOBBY, "profiles": displays}, {"port": roof, "name": ROOF, "line": "4800 8N1"}]
+    return {"type": "serial", "name": "ports", "ports": ports}

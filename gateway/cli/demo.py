@@ -30,7 +30,7 @@ def demo(
     as_json: AsJson = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the gateway's log.")] = False,
 ) -> None:
-    """Start an emulated cloud, simulated devices on Modbus TCP, on a serial line and on Bluetooth, and a gateway between them.
+    """Start an emulated cloud, simulated devices on Modbus, on Bluetooth and on serial ports, and a gateway between them.
 
     Shows live what arrives in the cloud. Ends with Ctrl-C, or by itself with --for; then the exit code is 0 only if gateway and
     children were registered with the right sub-models, and every value in the cloud is one that was on the wire.
@@ -77,7 +77,7 @@ async def _show(running: Demo, stop: asyncio.Event, seconds: float | None) -> No
     out.print(f"emulated cloud    entry {emulator.entry_url}  hub {emulator.hub_url}", soft_wrap=True)
     out.print(f"                  control {emulator.hub_url}/_emulator/", soft_wrap=True)
     out.print(
-        "simulated plant   three units behind a Modbus TCP host, three on a serial line, two devices on Bluetooth LE",
+        "simulated plant   six Modbus units on TCP and a line, two devices on Bluetooth LE, a display and a GPS on serial ports",
         soft_wrap=True,
     )
     out.print("the gateway       looks around, registers what it finds, and speaks for it", soft_wrap=True)

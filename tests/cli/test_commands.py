@@ -291,11 +291,12 @@ async def test_the_demo_proves_the_main_job(type_in):
     assert report["problems"] == []
     assert report["parent"]["sub_model"] == "demo"
     assert {child["sub_model"] for child in report["children"]} == {
-        "iEM3255", "Symo 10.0-3-M", "E1210", "SDM630-Modbus", "B23 112-100", "E5CC", "SBHT-003C", "BRD4166A",
+        "iEM3255", "Symo 10.0-3-M", "E1210", "SDM630-Modbus", "B23 112-100", "E5CC", "SBHT-003C", "BRD4166A", "QM55R",
+        None,
     }  # fmt: skip
     assert all(len(child["telemetry"]) > 4 for child in report["children"])
-    assert {child["adapter"] for child in report["children"]} == {"modbus", "air"}
-    assert report["calls"]["Register Child Device"] == 8
+    assert {child["adapter"] for child in report["children"]} == {"modbus", "air", "ports"}
+    assert report["calls"]["Register Child Device"] == 10
     assert report["seconds_to_first_telemetry"] < 5
 
 
