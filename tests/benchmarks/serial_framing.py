@@ -76,14 +76,14 @@ async def _measured(read: Callable[[str, asyncio.Event], Awaitable[int]]) -> flo
     ours, theirs = os.openpty()
     tty.setraw(theirs)
     path, ready = os.ttyname(theirs), asyncio.Event()
+    os.close(theirs)  # a port that somebody has open is not touched
     reading = asyncio.create_task(read(path, ready))
-    await ready.wait()
+    await asyncio.wait({reading, asyncio.create_task(ready.wait())}, return_when=asyncio.FIRST_COMPLETED)
     begun = time.process_time()
     sending = asyncio.to_thread(_send, ours)
     sent_cpu, count = await sending, await reading
     spent = time.process_time() - begun - sent_cpu
     os.close(ours)
-    os.close(theirs)
     return spent / count
 
 
