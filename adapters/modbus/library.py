@@ -2,104 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
-from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
 
 from adapters.modbus.profile import Profile
+from gateway.adapter import ProfileError, ProfileFiles, apply_defaults
+
+__all__ = ["OURS", "ProfileError", "load", "parse"]
 
 OURS = Path(__file__).parent / "profiles"
 """The folder of the profiles that come with the gateway."""
 
+_FILES = ProfileFiles(Profile, apply_defaults)
 
-class ProfileError(ValueError):
-    """A profile cannot be used; the text names the file, the point and what would be right."""
+parse = _FILES.parse
+"""Return the profile in a text; keys of `[defaults]` count for each point that does not say them itself."""
 
-
-def parse(text: str, file: Path) -> Profile:
-    """Return the profile in this text.
-
-    Keys of `[defaults]` count for each point that does not say them itself.
-
-    Raises:
-        ProfileError: the text is no TOML or no profile; `file` is named in the error.
-    """
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ProfileError(f"{file}: {error}") from error
-    defaults, points = content.pop("defaults", {}), content.get("points", [])
-    if not isinstance(defaults, dict):
-        raise ProfileError(f"{file}: `defaults` has to be a table, written as [defaults]")
-    if not isinstance(points, list):
-        raise ProfileError(f"{file}: `points` has to be a list of tables, each written as [[points]]")
-    content["points"] = [{**defaults, **point} if isinstance(point, dict) else point for point in points]
-    try:
-        profile = Profile.model_validate(content)
-    except ValidationError as error:
-        raise ProfileError(
-            "\n".join(f"{file}:{line}: {told}" for line, told in sorted(_problems(error, points, text)))
-        ) from error
-    if profile.name != file.stem:
-        raise ProfileError(f"{file}: it is called {profile.name!r} inside; name and file must agree")
-    return profile
-
-
-def load(folders: Iterable[Path]) -> dict[str, Profile]:
-    """Return all profiles of these folders by name; one of a later folder replaces its namesake.
-
-    Raises:
-        ProfileError: a folder cannot be read, or a file in it is no profile.
-    """
-    profiles: dict[str, Profile] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise ProfileError(f"{folder}: there is no such folder")
-        for file in sorted(folder.glob("*.toml")):
-            profiles[file.stem] = parse(_text(file), file)
-    return profiles
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ProfileError(f"{file}: cannot be read: {why}") from error
-
-
-def _problems(error: ValidationError, points: list[Any], text: str) -> Iterator[tuple[int, str]]:
-    """Yield each mistake with its line."""
-    for problem in error.errors():
-        where, line = [str(part) for part in problem["loc"]], _line(text, problem["loc"])
-        if len(where) > 1 and where[0] == "points" and isinstance(point := points[int(where[1])], dict):
-            where = [f"point `{point.get('metric', where[1])}`", *where[2:]]
-        told = problem["msg"].removeprefix("Value error, ")
-        if not where and (named := re.search(r"`([^`]+)`", told)) is not None:
-            line = _line_with(text.splitlines(), rf'(metric|name)\s*=\s*"{re.escape(named[1])}"', 0, None) or line
-        yield line, ": ".join([*filter(None, [".".join(where)]), told])
-
-
-def _line(text: str, where: Sequence[int | str]) -> int:
-    """Return the line of the key at this place of the file, or of the table that it would be in; TOML itself tells no lines."""
-    lines = text.splitlines()
-    keys = [str(part) for part in where if isinstance(part, str)]
-    start, end = 0, None
-    if len(where) > 1 and isinstance(where[1], int):
-        headers = [at for at, line in enumerate(lines) if re.match(rf"\s*\[\[{re.escape(keys[0])}\]\]", line)]
-        if where[1] < len(headers):
-            start = headers[where[1]]
-            end = next((at for at in range(start + 1, len(lines)) if lines[at].lstrip().startswith("[")), None)
-            keys = keys[1:]
-    for key in reversed(keys):
-        if (found := _line_with(lines, rf"(\[+\s*)?{re.escape(key)}\b", start, end)) is not None:
-            return found
-    return start + 1
-
-
-def _line_with(lines: Sequence[str], pattern: str, start: int, end: int | None) -> int | None:
-    return next((at + 1 for at in range(start, end or len(lines)) if re.match(rf"\s*{pattern}", lines[at])), None)
+load = _FILES.load
+"""Return all profiles of these folders by name; one of a later folder replaces its namesake."""

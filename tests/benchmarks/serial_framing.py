@@ -38,10 +38,9 @@ def _framer_alone(profile: str, frame: bytes) -> Comparison:
     found = sum(len(framer.feed(chunk)) for chunk in chunks)
     ours = len(stream) / (time.process_time() - begun)
     begun = time.process_time()
-    buffer = bytearray()
     for chunk in chunks:
-        buffer += chunk
-        del buffer[: len(buffer) - len(frame)]
+        for at in range(0, len(chunk), len(frame)):
+            chunk[at : at + len(frame)]
     bare = len(stream) / (time.process_time() - begun)
     if found != len(stream) // len(frame):
         raise RuntimeError(f"{found} frames of {len(stream) // len(frame)} were found")
@@ -50,7 +49,7 @@ def _framer_alone(profile: str, frame: bytes) -> Comparison:
         unit="MB/s",
         figure=ours / 1e6,
         baseline=bare / 1e6,
-        baseline_is="putting the same bytes into a buffer, and nothing else",
+        baseline_is="slicing at places that are known, nothing verified",
         more_is_better=True,
     )
 
