@@ -31,7 +31,7 @@ from gateway.models import (
     Reduce,
     Value,
 )
-from gateway.profile_files import Mistake, ProfileError, ProfileFiles, apply_defaults
+from gateway.profile_files import Mistake, ProfileError, ProfileFiles, Source, apply_defaults
 from gateway.workbench import (
     CheckedProfile,
     Draft,
@@ -78,6 +78,7 @@ __all__ = [
     "Reading",
     "Reduce",
     "Seconds",
+    "Source",
     "Uplink",
     "Value",
     "Workbench",

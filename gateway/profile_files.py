@@ -10,9 +10,9 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeAlias, TypeVar
+from typing import Annotated, Generic, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.mistakes import Location, line_of
 
@@ -20,6 +20,28 @@ Content: TypeAlias = dict[str, object]
 """What a file says, before it is known to be a profile."""
 
 ProfileT = TypeVar("ProfileT", bound=BaseModel)
+
+
+class Source(BaseModel):
+    """Where the facts of a profile come from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    document: str = Field(min_length=3, description="name and number of the maker's document, or of the best one there is")
+    edition: str = Field(min_length=1, description="its edition, revision or date")
+    section: str = Field(min_length=1, description="the section, table or pages that were read")
+    checked_against: tuple[Annotated[str, Field(min_length=3)], ...] = Field(
+        default=(), description="public implementations and published captures that agree"
+    )
+
+    @property
+    def edition_of_document(self) -> str:
+        """Return the document with its edition, as a list of profiles shows it."""
+        return f"{self.document}, {self.edition}"
+
+    def __str__(self) -> str:
+        """Return where a person looks it up."""
+        return f"{self.edition_of_document}, {self.section}"
 
 
 class ProfileError(ValueError):

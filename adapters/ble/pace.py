@@ -34,11 +34,10 @@ def transactions(visit: Visit) -> int:
 
 def checked(profile: Profile) -> CheckedProfile:
     """Return what the profile makes of a radio: for each poll group the connection, and each characteristic with its metrics."""
-    source = profile.source
     return CheckedProfile(
         name=profile.name,
         title=profile.title,
-        source=f"{source.document}, {source.edition}, {source.section}",
+        source=str(profile.source),
         blocks=list(_blocks(profile, expected(profile))),
     )
 

@@ -16,22 +16,11 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from adapters.ble.formats import INTEGERS, NUMBERS, TEXTS, UNSIGNED, Encoding, Format, size_of
 from adapters.ble.match import Match
 from adapters.ble.parts import Bytes, Name, Part, Services, Uuid, hex_bytes
-from gateway.adapter import Metric, Reduce
+from gateway.adapter import Metric, Reduce, Source
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 30.0, "normal": 300.0, "slow": 3600.0}
 """Poll groups that every profile has, and how often they are read, in seconds. A visit takes some three seconds of one of a few
 connection slots, and of the device's battery: a hundred devices read every five minutes keep one slot busy."""
-
-
-class Source(Part):
-    """Where the facts of a profile come from."""
-
-    document: str = Field(min_length=3, description="name of the maker's document, or of the best one there is")
-    edition: str = Field(min_length=1, description="its edition, revision or date")
-    section: str = Field(min_length=1, description="the section, table or pages with the characteristics")
-    checked_against: tuple[Annotated[str, Field(min_length=3)], ...] = Field(
-        default=(), description="public implementations and published captures that agree"
-    )
 
 
 class _Value(Part):

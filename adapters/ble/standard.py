@@ -17,7 +17,8 @@ from pydantic import Field, ValidationError
 
 from adapters.ble.advertisements import full_uuid
 from adapters.ble.parts import Name, Part, Uuid
-from adapters.ble.profile import Origin, Point, Profile, Source
+from adapters.ble.profile import Origin, Point, Profile
+from gateway.adapter import Source
 
 FOLDER = Path(__file__).parent / "services"
 """The folder of the services: one file each, named after the service's four digits."""

@@ -38,7 +38,7 @@ class BleWorkbench(Workbench):
                 points=len(profile.points),
                 commands=len(profile.commands),
                 is_found=bool(profile.match),
-                source=f"{profile.source.document}, {profile.source.edition}",
+                source=profile.source.edition_of_document,
             )
             for _, profile in sorted(self._library.items())
         ]

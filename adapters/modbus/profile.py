@@ -19,7 +19,7 @@ from adapters.modbus.layout import NOWHERE, Layout, PlacedModel
 from adapters.modbus.matching import Match, Origin, Part, ValueRule, WhoItIs, check_end
 from adapters.modbus.pdu import ADDRESSES, MAX_REGISTERS, Table
 from adapters.modbus.points import NUMBER_FORMATS, PlacedPoint, ValueType
-from gateway.adapter import Metric, Reduce
+from gateway.adapter import Metric, Reduce, Source
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 5.0, "normal": 15.0, "slow": 60.0}
 """Poll groups that every profile has, and how often they are read, in seconds."""
@@ -40,17 +40,6 @@ on. Nobody looks at the voltage of the two hundredth cell, and reading it would 
 
 FIRST_MODEL = 40002
 """Where the chain of models begins on most devices."""
-
-
-class Source(Part):
-    """Where the facts of a profile come from."""
-
-    document: str = Field(min_length=3, description="name and number of the maker's document")
-    edition: str = Field(min_length=1, description="its edition, revision or date")
-    section: str = Field(min_length=1, description="the section, table or pages with the registers")
-    checked_against: tuple[Annotated[str, Field(min_length=3)], ...] = Field(
-        default=(), description="public implementations and published readings that agree, where the document was not enough"
-    )
 
 
 class Point(ValueRule):

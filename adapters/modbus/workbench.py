@@ -151,7 +151,7 @@ class ModbusWorkbench(Workbench):
                 points=len(profile.points),
                 commands=len(profile.commands),
                 is_found=bool(profile.match),
-                source=f"{profile.source.document}, {profile.source.edition}",
+                source=profile.source.edition_of_document,
             )
             for _, profile in sorted(library.items())
         ]
@@ -162,7 +162,7 @@ class ModbusWorkbench(Workbench):
         return CheckedProfile(
             name=profile.name,
             title=profile.title,
-            source=f"{profile.source.document}, {profile.source.edition}, {profile.source.section}",
+            source=str(profile.source),
             blocks=[
                 PlannedBlock(
                     group=group,

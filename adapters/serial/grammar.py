@@ -34,17 +34,6 @@ Templates: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 """One template, or several of which any may come."""
 
 
-class Source(Part):
-    """Where the facts of a profile come from."""
-
-    document: str = Field(min_length=3, description="name of the maker's document, or of the best one there is")
-    edition: str = Field(min_length=1, description="its edition, revision or date")
-    section: str = Field(min_length=1, description="the section, table or pages with the commands")
-    checked_against: tuple[Annotated[str, Field(min_length=3)], ...] = Field(
-        default=(), description="public implementations and published captures that agree"
-    )
-
-
 class LoginRule(Part):
     """One step of a log-in: what is waited for, and what is then sent."""
 

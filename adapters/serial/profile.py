@@ -22,13 +22,13 @@ from adapters.serial.grammar import (
     Name,
     Query,
     Refusal,
-    Source,
     Talk,
     WhoItIs,
 )
 from adapters.serial.line import Line, WrittenLine
 from adapters.serial.notation import Part, TextBytes
 from adapters.serial.template import Template
+from gateway.adapter import Source
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 5.0, "normal": 30.0, "slow": 600.0}
 """Poll groups that every profile has, and how often they are read, in seconds. At 9600 baud a question and its answer take some

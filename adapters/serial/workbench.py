@@ -40,7 +40,7 @@ class SerialWorkbench(Workbench):
                 points=sum(len(part.points) for part in profile.parts),
                 commands=len(profile.commands),
                 is_found=bool(profile.match),
-                source=f"{profile.source.document}, {profile.source.edition}",
+                source=profile.source.edition_of_document,
             )
             for _, profile in sorted(self._library.items())
         ]
@@ -52,7 +52,7 @@ class SerialWorkbench(Workbench):
         return CheckedProfile(
             name=profile.name,
             title=profile.title,
-            source=f"{source.document}, {source.edition}, {source.section}",
+            source=str(source),
             blocks=list(_blocks(profile)),
         )
 
