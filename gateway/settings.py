@@ -208,7 +208,10 @@ def entry_from(tables: Mapping[str, Any], adapters: Mapping[str, type[Adapter[An
     problems: list[SettingsProblem] = []
     entries = _entries([tables], adapters, {}, "", problems)
     if problems:
-        raise SettingsError(None, [replace(one, where=one.where.removeprefix("adapter[0]").lstrip(".")) for one in problems])
+        raise SettingsError(
+            None,
+            [replace(one, where=one.where.removeprefix("adapter[0]").lstrip(".") or str(tables.get("type"))) for one in problems],
+        )
     return entries[0]
 
 

@@ -41,8 +41,7 @@ def entries(name: str | None, with_settings: Sequence[str] | None, config: Path)
     configuration, _ = load_config(config, for_cloud=False)
     meant = [entry for entry in configuration.entries if name in (None, entry.name, entry.type)]
     if not meant and name in usable(installed()):
-        with suppress(SettingsError):
-            return [entry_from({"type": name}, usable(installed()))]
+        return [entry_from({"type": name}, usable(installed()))]
     if not meant:
         known = ", ".join(entry.name for entry in configuration.entries) or "none"
         wrong = f"no entry is called {name!r}" if name else "there is no [[adapter]] entry"

@@ -56,7 +56,10 @@ def scan(
 
         async def scan_all() -> None:
             for settings in chosen:
-                for adapter in await present_buses(settings):
+                buses = await present_buses(settings)
+                if not buses:
+                    err.print(f"[yellow]{escape(settings.name)}: no bus of it is there right now[/]")
+                for adapter in buses:
                     met: dict[str, Found] = {}
                     try:
                         with progress_shown(adapter.bus) as tell:
