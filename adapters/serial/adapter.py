@@ -40,6 +40,9 @@ from gateway.adapter import (
 ANSWER_BYTES = 24
 """What an answer is reckoned with in a plan: most are shorter."""
 
+LATELY_SECONDS = 120.0
+"""So long after it was understood last a device is taken to be the one that lives on its port."""
+
 LOOK_AGAIN_SECONDS = 0.5
 """How often is looked whether a command has been obeyed, while its device may still take its time."""
 
@@ -57,7 +60,10 @@ class SerialAdapter(Adapter[SerialSettings]):
         self._port: Port | None = None
         self._spoken: SpokenLine | None = None
         self._uplink: Uplink | None = None
-        self._was_gone = False
+        self._tried = ""
+        """The address at which the port was opened last, or could not be; empty when it was not there."""
+        self._understood_at: float | None = None
+        """When the device that lives here was understood last."""
         self._remarks: dict[str, dict[str, str]] = {}
         self._heard: dict[str, list[Reading]] = {}
         self._news = asyncio.Event()
@@ -74,15 +80,18 @@ class SerialAdapter(Adapter[SerialSettings]):
             yield cls(settings, served)
 
     async def __aenter__(self) -> Self:
-        self._was_gone = (there := await self._served.find()) is None
+        there = await self._served.find()
+        self._tried = "" if there is None else there.address
         if there is None:
             raise BusUnavailable(f"the port {self.bus} is not there: plug it in, or mend its name in the config")
         port = Port(there.address)
-        profile, line = self._last_spoken()
-        await port.open(line)
+        await port.open(self._last_spoken()[1])
         self._port, self._spoken = port, SpokenLine(port, self._overheard, self._password_for)
-        if profile is not None:
-            await self._spoken.speak(profile, line)
+        try:
+            await self._go_on()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -94,24 +103,21 @@ class SerialAdapter(Adapter[SerialSettings]):
             await port.close()
 
     async def reappears(self) -> None:
-        """Return when a port that was gone is back; never, when it was there and failed."""
-        if not self._was_gone:
-            await asyncio.get_running_loop().create_future()
-        await self._served.appears()
+        """Return when the port was gone and is back, or has another name; never, while it is where it failed."""
+        await self._served.reappears(self._tried)
 
     # what is heard ----------------------------------------------------------------------------------------------------
 
     async def listen(self, uplink: Uplink) -> None:
         """Hand over what devices say unasked until the port is lost."""
         self._uplink = uplink
-        why = await self._open_port.lost()
-        self._was_gone = True
-        raise BusUnavailable(why)
+        raise BusUnavailable(await self._open_port.lost())
 
     def _overheard(self, speech: Speech, frame: Frame) -> None:
         heard = speech.heard(frame.payload)
         if heard is None:
             return
+        self._understood_at = _now()
         key = self._resident(written_address(speech.profile.name, heard.address))
         readings = speech.readings_of(heard.message, heard, key or "", datetime.now(UTC))
         self._heard.setdefault(speech.profile.name, []).extend(readings)
@@ -133,23 +139,29 @@ class SerialAdapter(Adapter[SerialSettings]):
     async def discover(self) -> AsyncIterator[Found | Progress]:
         """Tell who hangs on the port: whom the config names, who was there before, else whoever can be found out.
 
-        Yields after each step.
+        Yields after each step. A device that was understood lately is not asked what others are asked, though it may be busy.
         """
         for device in self._configured:
             async for step in self._conduct(self._interview_of(device), device):
                 yield step
-        if self._configured:
-            return
         before = self._last_spoken()[0]
-        if before is not None:
-            met = False
+        if before is not None and not self._configured:
             async for step in self._conduct(Interview([], before, lines=[self._line_of(before)], may_ask=self._may_ask)):
-                met = met or isinstance(step, Found)
                 yield step
-            if met:
-                return
-        async for step in self._conduct(Interview(self._candidates, lines=self._said_lines, may_ask=self._may_ask)):
-            yield step
+        if not self._configured and (before is None or not self._was_understood_lately(before)):
+            async for step in self._conduct(Interview(self._candidates, lines=self._said_lines, may_ask=self._may_ask)):
+                yield step
+        await self._go_on()
+
+    def _was_understood_lately(self, profile: Profile) -> bool:
+        lately = max(profile.may_be_quiet or 0.0, LATELY_SECONDS)
+        return self._understood_at is not None and _now() - self._understood_at < lately
+
+    async def _go_on(self) -> None:
+        """Speak again what was spoken here last, so that who talks is heard, whatever came of a search."""
+        profile, line = self._last_spoken()
+        if profile is not None:
+            await self._line.speak(profile, line)
 
     async def identify(self, address: str) -> Found:
         """Return who answers at this address, asked for what it was before."""
@@ -158,7 +170,7 @@ class SerialAdapter(Adapter[SerialSettings]):
         if profile is None:
             raise DeviceUnreachable(f"{address!r} names no profile; an address is written as `scan` shows it: samsung-mdc/1")
         device = next(
-            (one for one in self._configured if (one.profile, one.address or str(own or "")) == (name, str(own or ""))), None
+            (one for one in self._configured if one.profile == name and (not one.address or one.address == str(own))), None
         )
         interview = Interview([], profile, lines=[self._line_of(profile)], address=own, may_ask=self._may_ask)
         async for step in self._conduct(interview, device):
@@ -180,6 +192,7 @@ class SerialAdapter(Adapter[SerialSettings]):
         except StopIteration as end:
             verdict: Verdict = end.value
         if verdict.profile is not None and verdict.line is not None:
+            self._understood_at = _now()
             met = found(self._place, verdict.profile, verdict, device.name if device is not None else "")
             self._note(verdict.profile, verdict.line, met)
             await self._line.speak(verdict.profile, verdict.line)
@@ -234,6 +247,7 @@ class SerialAdapter(Adapter[SerialSettings]):
         frame = await conversation.ask(
             question.request, lambda frame: question.read(frame.payload) is not None, profile.talk.timeout
         )
+        self._understood_at = _now()
         answer = question.read(frame.payload)
         return answer if answer is not None else Answer({})
 

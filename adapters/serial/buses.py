@@ -28,9 +28,11 @@ class ServedPort:
             return await self.watcher.find(self.identity)
         return next(iter(await self.watcher.ports()), None)
 
-    async def appears(self) -> None:
-        """Return when the port is there."""
-        while await self.find() is None:  # noqa: ASYNC110 - nothing tells of ports that come
+    async def reappears(self, tried: str) -> None:
+        """Return when the port, which failed at this address, is there again after it was gone, or at another address."""
+        while (there := await self.find()) is not None and there.address == tried:  # noqa: ASYNC110 - nothing tells of ports
+            await asyncio.sleep(LOOK_EVERY.total_seconds())
+        while await self.find() is None:  # noqa: ASYNC110 - nor of those that come
             await asyncio.sleep(LOOK_EVERY.total_seconds())
 
 

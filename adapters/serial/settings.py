@@ -152,6 +152,21 @@ class SerialSettings(AdapterSettings):
         return self
 
     @model_validator(mode="after")
+    def _gives_each_port_one_profile(self) -> Self:
+        for rule in self.ports:
+            devices = self.devices_on(rule.name, rule.port)
+            if len(spoken := sorted({device.profile for device in devices})) > 1:
+                raise ValueError(
+                    f"one profile is spoken on a port, but on {rule.name or rule.port} there are {', '.join(spoken)}"
+                )
+            addresses = Counter(device.address for device in devices)
+            if twice := next((address for address, count in addresses.items() if count > 1), None):
+                raise ValueError(f"two devices on {rule.name or rule.port} have the address {twice}")
+            if len(devices) > 1 and "" in addresses:
+                raise ValueError(f"there are several devices on {rule.name or rule.port}, so say the `address` of each")
+        return self
+
+    @model_validator(mode="after")
     def _reads_its_passwords(self) -> Self:
         for device in self.devices:
             if device.password is not None and device.password_file is not None:

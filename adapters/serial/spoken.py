@@ -76,7 +76,7 @@ class SpokenLine:
         await self._talking.aclose()
 
     async def carry_out(self, step: Step, profile: Profile | None = None) -> bytes:
-        """Return what comes in this step of an interview.
+        """Return what comes in this step of an interview. Who only listens disturbs no conversation at the same settings.
 
         Args:
             step: what to send, and for how long to listen.
@@ -87,17 +87,21 @@ class SpokenLine:
         """
         if profile is not None and profile.talk.login and step.request:
             return await self._ask(step, profile)
-        await self.fall_silent()
-        await self._set(step.line)
-        collector = _Collector(step.is_enough)
+        goes_on = self._conversation if not step.request and step.line == self.line else None
+        if goes_on is None:
+            await self.fall_silent()
+            await self._set(step.line)
+        collector = _Collector(step.is_enough, goes_on)
         self._port.attach(collector)
         try:
             if step.request:
                 await self._port.write(step.request)
             await collector.wait(step.seconds + len(step.request) * step.line.character_seconds)
             await asyncio.sleep(step.pause)
+        except DeviceUnreachable:
+            return b""  # it takes nothing, so it answers nothing
         finally:
-            self._port.attach(None)
+            self._port.attach(goes_on)
         return bytes(collector.came)
 
     async def _ask(self, step: Step, profile: Profile) -> bytes:
@@ -115,21 +119,26 @@ class SpokenLine:
 
 
 class _Collector:
-    """Collects what a port hears until it is enough, or the port is lost."""
+    """Collects what a port hears until it is enough, or the port is lost; a conversation that goes on hears it, too."""
 
-    def __init__(self, is_enough: Callable[[bytes], bool]) -> None:
+    def __init__(self, is_enough: Callable[[bytes], bool], conversation: Conversation | None) -> None:
         self.came = bytearray()
         self._is_enough = is_enough
+        self._conversation = conversation
         self._done = asyncio.Event()
 
     def heard(self, data: bytes) -> None:
         """Take what came."""
+        if self._conversation is not None:
+            self._conversation.heard(data)
         self.came += data[: MOST_COLLECTED - len(self.came)]
         if len(self.came) >= MOST_COLLECTED or self._is_enough(bytes(self.came)):
             self._done.set()
 
     def lost(self, why: str) -> None:
         """Nothing more comes."""
+        if self._conversation is not None:
+            self._conversation.lost(why)
         self._done.set()
 
     async def wait(self, seconds: float) -> None:
