@@ -11,11 +11,12 @@ import os
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import stage
 from bluetooth_advertisements import SENSORS, configured, serve_air
@@ -40,8 +41,9 @@ MOST_BASELINES = 1.25
 def compare() -> Iterator[Comparison]:
     """Read the bus for `SPAN_SECONDS` alone, and again with the advertisements beside it."""
     with serving(serve_units) as port, serving(serve_air) as bus_address, serving(serve_cloud) as entry_url:
-        alone: list[float] = measured(partial(cycles, port, None, entry_url))
-        beside: list[float] = measured(partial(cycles, port, bus_address, entry_url))
+        alone: list[float] = measured(partial(cycles, port, None, 0, entry_url))
+        os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = bus_address  # a process that is started from here takes it over
+        beside: list[float] = measured(partial(cycles, port, {"type": "ble"}, SENSORS, entry_url))
     figure, baseline = p99(beside), p99(alone)
     yield Comparison(
         what=f"p99 of {len(beside):,} cycles of {EVERY_SECONDS:g} s of a Modbus TCP bus beside 500 advertisements/s",
@@ -65,15 +67,13 @@ async def serve_units(told: Connection) -> None:
         await asyncio.Event().wait()
 
 
-async def cycles(port: int, bus_address: str | None, entry_url: str, told: Connection) -> None:
-    """Tell how long each cycle of each unit took; with the address of a message bus, listen to Bluetooth, too."""
-    if bus_address is not None:
-        os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = bus_address
-    expected = UNITS + (0 if bus_address is None else SENSORS)
+async def cycles(port: int, beside: Mapping[str, Any] | None, neighbours: int, entry_url: str, told: Connection) -> None:
+    """Tell how long each cycle of each unit took, with another entry and so many children of it beside the bus, or none."""
+    expected = UNITS + neighbours
     read_at: defaultdict[str, list[float]] = defaultdict(list)
     stop = asyncio.Event()
     with tempfile.TemporaryDirectory() as folder:
-        configuration = configured_for(Path(folder), entry_url, port, with_radio=bus_address is not None)
+        configuration = configured_for(Path(folder), entry_url, port, beside)
         async with build(configuration, usable(installed())) as gateway, asyncio.TaskGroup() as group:
             take_in = gateway.sampler.take
             children = gateway.registry.children
@@ -94,7 +94,7 @@ async def cycles(port: int, bus_address: str | None, entry_url: str, told: Conne
             stop.set()
 
 
-def configured_for(folder: Path, entry_url: str, port: int, *, with_radio: bool) -> Configuration:
+def configured_for(folder: Path, entry_url: str, port: int, beside: Mapping[str, Any] | None) -> Configuration:
     stage.profile(folder, points=50, every=EVERY_SECONDS)
     adapters = usable(installed())
     modbus = {
@@ -105,5 +105,5 @@ def configured_for(folder: Path, entry_url: str, port: int, *, with_radio: bool)
         "load_limit": 1.0,
         "devices": [{"bus": "hall", "unit": unit, "profile": "stage"} for unit in range(1, UNITS + 1)],
     }
-    entries = [modbus, {"type": "ble"}] if with_radio else [modbus]
+    entries = [modbus] if beside is None else [modbus, beside]
     return configured(folder, entry_url, [entry_from(entry, adapters) for entry in entries])

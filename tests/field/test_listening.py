@@ -41,6 +41,12 @@ class Talking(SyntheticAdapter):
             uplink.heard(Block(KEY, ROW, [said], NOW))
 
 
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch):
+    """A silence is looked for at least ten times less often than this, which no test can wait for."""
+    monkeypatch.setattr("gateway.field.listening.LOOK_SECONDS", 0.02)
+
+
 @pytest.fixture
 def bus():
     made = SyntheticBus([SyntheticDevice("1", "a1")])
