@@ -78,8 +78,8 @@ def _blocks(profile: Profile) -> Iterator[PlannedBlock]:
     for message in profile.messages:
         yield PlannedBlock(
             group="heard",
-            every_seconds=0.0,
-            what=f"hears {message.name}",
+            every_seconds=profile.may_be_quiet or max(every.values()).total_seconds(),
+            what=f"hears {message.name}, {'this often or oftener' if profile.may_be_quiet else 'whenever it is said'}",
             metrics=[point.metric for point in message.points],
             seconds=0.0,
         )

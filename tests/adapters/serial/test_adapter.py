@@ -3,10 +3,15 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from adapters.serial import SerialAdapter
+from adapters.serial.interview import Step
+from adapters.serial.library import OURS
+from adapters.serial.line import Line
+from adapters.serial.spoken import SpokenLine
 from gateway.adapter import BusUnavailable, ChildDevice, Command, CommandRejected, Confidence, DeviceUnreachable, Found
 from gateway.testing.serial import HEALTHY, Display, Faults, Gps, ScriptedDevice, SerialLine
 
@@ -281,3 +286,137 @@ async def test_a_child_whose_profile_is_gone_is_not_read(port):
         assert await readings_of(adapter, child) == {}
         with pytest.raises(CommandRejected):
             await adapter.execute(child, Command(1, child.key, "set_mute", {"mute": True}))
+
+
+async def test_two_displays_on_one_line_are_read_and_commanded_each_by_its_own_address(port):
+    first, second = Display(display_id=0, serial_number="Z1ABH4CT300001"), Display(display_id=2, serial_number="Z1ABH4CT300002")
+    second.volume = 60
+    devices = [{"profile": "samsung-mdc", "address": one, "name": f"Display {one}"} for one in ("0", "2")]
+    async with SerialLine(first, second, link=port) as line, adapter_on(line, settings={"devices": devices}) as adapter:
+        met = await discovered(adapter)
+        assert [(one.address, one.name) for one in met] == [("samsung-mdc/0", "Display 0"), ("samsung-mdc/2", "Display 2")]
+        assert (await adapter.identify("samsung-mdc/0")).name == "Display 0"
+        assert [(await readings_of(adapter, child_of(one)))["volume"] for one in met] == [30, 60]
+        await adapter.execute(child_of(met[1]), Command(1, met[1].identity.key, "set_volume", {"volume": 5}))
+    assert (first.volume, second.volume) == (30, 5)
+
+
+@pytest.mark.parametrize(
+    ("devices", "why"),
+    [
+        ([("samsung-mdc", "1"), ("nec-display", "2")], "one profile is spoken on a port.*nec-display, samsung-mdc"),
+        ([("samsung-mdc", "1"), ("samsung-mdc", "1")], "have the address 1"),
+        ([("samsung-mdc", "1"), ("samsung-mdc", "")], "say the `address` of each"),
+    ],
+)
+def test_devices_that_cannot_share_a_port_are_a_mistake_of_the_config(devices, why):
+    written = [{"profile": profile, "address": address} for profile, address in devices]
+    with pytest.raises(ValueError, match=why):
+        SerialAdapter.settings_model.model_validate({"type": "serial", "ports": ["/dev/ttyS0"], "devices": written})
+
+
+async def test_a_device_that_is_busy_during_a_search_is_not_asked_what_others_are_asked(port):
+    display = Display()
+    async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc", "lg-display"]) as adapter:
+        assert await discovered(adapter)
+        display.faults = Faults(silent=True)
+        line.heard.clear()
+        assert await discovered(adapter) == []
+        assert line.heard == bytes.fromhex("aa 11 01 00 12 aa 11 00 00 11"), (
+            "its own harmless question, at its two usual addresses"
+        )
+
+
+async def test_a_device_that_talks_only_after_a_search_met_nobody_is_heard(port, until):
+    gps = Gps(speaks_every_seconds=0.05)
+    async with SerialLine(gps, link=port) as line:
+        adapter, ear = adapter_on(line, settings={"devices": [{"profile": "nmea-0183"}]}), Ear()
+        async with adapter:
+            child = child_of((await discovered(adapter))[0])
+            gps.faults = Faults(silent=True)
+            assert await discovered(adapter) == []
+            listening = asyncio.create_task(adapter.listen(ear))
+            gps.faults = HEALTHY
+            await until(lambda: child.key in ear.values)
+            listening.cancel()
+
+
+async def test_who_talks_is_heard_on_while_a_search_listens(port, until):
+    async with SerialLine(Gps(speaks_every_seconds=0.05), link=port) as line:
+        adapter, ear = adapter_on(line, profiles=["nmea-0183"]), Ear()
+        async with adapter:
+            child = child_of((await discovered(adapter))[0])
+            listening = asyncio.create_task(adapter.listen(ear))
+            searching = adapter.discover()
+            await anext(searching)
+            assert child.key in ear.values
+            await searching.aclose()
+            listening.cancel()
+
+
+@pytest.mark.parametrize("after_seconds", [0.0, 0.02, 0.1, 0.3])
+async def test_a_search_and_a_reading_that_are_cut_off_leave_the_line_usable(port, after_seconds):
+    display = Display()
+    async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc", "nmea-0183"]) as adapter:
+        child = child_of(await adapter.identify("samsung-mdc/1"))
+        display.faults = Faults(late_seconds=0.15)
+        for work in (discovered(adapter), readings_of(adapter, child)):
+            task = asyncio.create_task(work)
+            await asyncio.sleep(after_seconds)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            display.volume += 1
+            assert (await readings_of(adapter, child))["volume"] == display.volume
+
+
+def open_files():
+    return len([*Path("/proc/self/fd").iterdir()])
+
+
+async def test_opening_and_closing_again_and_again_leaves_nothing_open(port):
+    async with SerialLine(Display(), link=port) as line:
+        adapter, counts = adapter_on(line, profiles=["samsung-mdc"]), []
+        for turn in range(50):
+            async with adapter:
+                assert turn % 10 or await adapter.identify("samsung-mdc/1")
+            counts.append((open_files(), len(asyncio.all_tasks()), len(adapter.memory)))
+    assert counts[1] == counts[-1]
+
+
+async def test_a_port_is_back_only_when_it_was_gone_or_has_another_name(port):
+    async with SerialLine(Display(), link=port) as line:
+        adapter = adapter_on(line)
+        async with adapter:
+            pass
+        back = asyncio.create_task(adapter.reappears())
+        await asyncio.sleep(0.8)  # more than two looks
+        assert not back.done(), "it failed where it is, so it is not opened at once"
+        line.unplug()
+        line.replug()
+        await asyncio.wait_for(back, 2)
+
+
+class StuckPort:
+    """A port that takes nothing, as when flow control holds it back."""
+
+    line = Line()
+
+    def attach(self, listener):
+        pass
+
+    async def write(self, data):
+        raise DeviceUnreachable("it takes no more")
+
+
+async def test_a_device_that_takes_no_question_answers_none():
+    spoken = SpokenLine(StuckPort(), lambda speech, frame: None, lambda profile: None)
+    assert await spoken.carry_out(Step(Line(), b"?", 1.0, bool, "asking")) == b""
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(OURS.glob("*.toml"))])
+def test_what_a_profile_costs_the_line_can_be_told_also_where_nobody_is_asked(name):
+    checked = SerialAdapter.workbench().check_profile(OURS / f"{name}.toml")
+    load = sum(block.seconds / block.every_seconds for block in checked.blocks)
+    assert checked.blocks
+    assert 0 <= load < 0.1
+    assert all(0 < block.every_seconds < 3600 for block in checked.blocks)
