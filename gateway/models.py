@@ -43,6 +43,7 @@ class Metric:
     """Something that happens, like a press of a button: urgent each time, also when it is the same again."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "urgent", self.urgent or self.is_event)
         if not self.name or self.name in RESERVED_METRICS:
             raise ValueError(f"a metric cannot be called {self.name!r}: the cloud keeps that key for itself")
 

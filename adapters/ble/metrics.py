@@ -212,7 +212,7 @@ def _urgent(name: str) -> Metric:
 
 @lru_cache(maxsize=2048)
 def _event(name: str) -> Metric:
-    return Metric(name, urgent=True, is_event=True)
+    return Metric(name, is_event=True)
 
 
 def _rounded(number: float) -> float | None:

@@ -144,7 +144,7 @@ class Point(_Value):
 
     def model_post_init(self, _context: object) -> None:
         """Make the one `Metric` that all readings of this point share, and what it is decoded by."""
-        self._metric = Metric(self.metric, self.unit, self.urgent, self.reduce, self.dead_band)
+        self._metric = Metric(self.metric, self.unit, self.urgent, self.reduce, self.dead_band, self.event)
         self._encoding = self.encoding
 
     @property

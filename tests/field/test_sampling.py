@@ -166,3 +166,13 @@ def test_what_happens_again_is_urgent_again():
         sampler.take([Reading("a", pressed, "press", NOW)])
         assert sampler.has_urgent
         assert [sample.values for sample in sampler.collect_urgent(NOW)] == [{"button": "press"}]
+
+
+@pytest.mark.parametrize(
+    "shape", [lambda row, value: Block("a", row, [value], NOW), lambda row, value: list(Block("a", row, [value], NOW))]
+)
+def test_what_happens_is_urgent_though_nobody_said_so(shape):
+    sampler, row = Sampler(), MetricRow([Metric("button", is_event=True)])
+    for _ in range(3):
+        sampler.take(shape(row, "press"))
+        assert [sample.values for sample in sampler.collect_urgent(NOW)] == [{"button": "press"}]

@@ -105,6 +105,7 @@ def test_nobody_waits_for_a_button_but_for_what_stands_beside_it():
     (together,) = plan(profile([button, POINTS[1]]), {"fast"}, tree(data="read notify")).subscriptions
     assert alone.is_event
     assert not together.is_event
+    assert [point.measured.is_event for reader in (alone, together) for point in reader.points] == [True, True, False]
 
 
 def test_a_payload_becomes_readings_of_the_child():
