@@ -164,6 +164,31 @@ class Found:
     confidence: Confidence = Confidence.POSSIBLE
     """How sure it is that the profile fits."""
 
+    def as_child(self, *, adapter: str, bus: str, model_id: str = "") -> ChildDevice:
+        """Return the child that it becomes; without a model id, one that is read and never registered.
+
+        Args:
+            adapter: the name of the `[[adapter]]` entry that found it.
+            bus: the label of the bus that it was met on.
+            model_id: the Xyte model that it is registered under.
+        """
+        return ChildDevice(
+            key=self.identity.key,
+            adapter=adapter,
+            bus=bus,
+            address=self.address,
+            profile=self.profile,
+            family=self.family,
+            model_id=model_id,
+            sub_model=self.sub_model,
+            firmware_version=self.firmware_version,
+            name=self.name,
+            serial_number=self.serial_number,
+            mac=self.mac,
+            manufacturer=self.manufacturer,
+            model=self.model,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:

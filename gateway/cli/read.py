@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.adapter import Adapter, AdapterSettings, ChildDevice, Found, Reading, Value
+from gateway.adapter import Adapter, AdapterSettings, Found, Reading, Value
 from gateway.cli.buses import Entry, With, bugs_told, entries, present_buses
 from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, errors_shown, out, print_json
 from gateway.settings import DEFAULT_FILE
@@ -72,7 +72,7 @@ async def _read(
 async def _read_once(adapter: Adapter[Any], address: str) -> tuple[Found, list[Reading]]:
     async with adapter:
         found = await adapter.identify(address)
-        child = as_child(found, entry=adapter.settings.name, bus=adapter.bus)
+        child = found.as_child(adapter=adapter.settings.name, bus=adapter.bus)
         readings: list[Reading] = []
         async with closed_after(adapter.read(child, frozenset(adapter.poll_groups(child)))) as blocks:
             async for block in blocks:
@@ -90,20 +90,3 @@ async def _bus(entries: Sequence[AdapterSettings], named: str | None, address: s
     if meant:
         raise CommandFailed(f"say on which bus {address} is, with --bus; there are: {names}", EXIT_WRONG)
     raise CommandFailed(f"no bus is called {named!r}; there are: {names}" if named else "there is no bus", EXIT_WRONG)
-
-
-def as_child(found: Found, *, entry: str, bus: str) -> ChildDevice:
-    """Return the child that a device would be, for reading it without admitting it."""
-    return ChildDevice(
-        key=found.identity.key,
-        adapter=entry,
-        bus=bus,
-        address=found.address,
-        profile=found.profile,
-        family=found.family,
-        model_id="",
-        sub_model=found.sub_model,
-        firmware_version=found.firmware_version,
-        name=found.name,
-        serial_number=found.serial_number,
-    )

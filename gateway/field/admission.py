@@ -35,19 +35,4 @@ def admit(
     if model_id is None:
         family = found.family or f'"{ANY_FAMILY}"'
         return Declined(f"no Xyte model for it; add to [models]: {family} = <model id from the Partner Portal>")
-    return ChildDevice(
-        key=key,
-        adapter=adapter,
-        bus=bus,
-        address=found.address,
-        profile=found.profile,
-        family=found.family,
-        model_id=model_id,
-        sub_model=found.sub_model,
-        firmware_version=found.firmware_version,
-        name=found.name,
-        serial_number=found.serial_number,
-        mac=found.mac,
-        manufacturer=found.manufacturer,
-        model=found.model,
-    )
+    return found.as_child(adapter=adapter, bus=bus, model_id=model_id)

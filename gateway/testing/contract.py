@@ -143,17 +143,5 @@ async def discovered(adapter: Adapter[Any]) -> list[Found]:
 async def children(adapter: Adapter[Any]) -> list[ChildDevice]:
     """Return every device that is found, as the child that it would be."""
     return [
-        ChildDevice(
-            key=found.identity.key,
-            adapter=adapter.settings.name,
-            bus=adapter.bus,
-            address=found.address,
-            profile=found.profile,
-            family=found.family,
-            model_id=MODEL_ID,
-            sub_model=found.sub_model,
-            firmware_version=found.firmware_version,
-            name=found.name,
-        )
-        for found in await discovered(adapter)
+        found.as_child(adapter=adapter.settings.name, bus=adapter.bus, model_id=MODEL_ID) for found in await discovered(adapter)
     ]
