@@ -96,6 +96,19 @@ class ProfileFiles(Generic[ProfileT]):
             raise ProfileError(f"{file}: it is called {content['name']!r} inside; name and file must agree")
         return profile
 
+    def read(self, file: Path) -> ProfileT:
+        """Return the profile in this file.
+
+        Raises:
+            ProfileError: it cannot be read, or holds no profile; the file is named in the error.
+        """
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise ProfileError(f"{file}: cannot be read: {why}") from error
+        return self.parse(text, file)
+
     def load(self, folders: Iterable[Path]) -> dict[str, ProfileT]:
         """Return all profiles of these folders by name; one of a later folder replaces its namesake.
 
@@ -107,7 +120,7 @@ class ProfileFiles(Generic[ProfileT]):
             if not folder.is_dir():
                 raise ProfileError(f"{folder}: there is no such folder")
             for file in sorted(folder.glob("*.toml")):
-                profiles[file.stem] = self.parse(_text(file), file)
+                profiles[file.stem] = self.read(file)
         return profiles
 
 
@@ -123,14 +136,6 @@ def apply_defaults(content: Content) -> None:
     if not isinstance(points, list):
         raise Mistake(("points",), "`points` has to be a list of tables, each written as [[points]]")
     content["points"] = [{**defaults, **point} if isinstance(point, dict) else point for point in points]
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ProfileError(f"{file}: cannot be read: {why}") from error
 
 
 def _problems(error: ValidationError, content: Content, text: str) -> Iterator[tuple[int, str]]:

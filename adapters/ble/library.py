@@ -10,7 +10,7 @@ from adapters.ble.profile import Profile
 from adapters.ble.standard import measuring, points_of
 from gateway.adapter import Mistake, ProfileError, ProfileFiles, apply_defaults
 
-__all__ = ["OURS", "ProfileError", "load", "parse"]
+__all__ = ["OURS", "ProfileError", "load", "parse", "read"]
 
 OURS = Path(__file__).parent / "profiles"
 """The folder of the profiles that come with the gateway."""
@@ -42,6 +42,9 @@ _FILES = ProfileFiles(Profile, _complete)
 parse = _FILES.parse
 """Return the profile in a text. Keys of `[defaults]` count for each point that does not say them itself; the points of the
 standard services that it names come after its own, and one of the same name is left to the profile."""
+
+read = _FILES.read
+"""Return the profile in a file."""
 
 load = _FILES.load
 """Return all profiles of these folders by name; one of a later folder replaces its namesake."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from pathlib import Path
 from typing import TypeAlias
 
-from adapters.ble.library import OURS, ProfileError, load, parse
+from adapters.ble.library import OURS, ProfileError, load, read
 from adapters.ble.pace import checked
 from adapters.ble.profile import Profile
 from gateway.adapter import CheckedProfile, KnownProfile, NotOffered, ProfileProblems, Reading, Workbench
@@ -45,19 +45,17 @@ class BleWorkbench(Workbench):
 
     def check_profile(self, file: Path) -> CheckedProfile:
         """Return the visits that the profile makes: for each poll group the connection and each characteristic."""
-        return checked(_parsed(file))
+        return checked(_profile_in(file))
 
     async def try_profile(self, file: Path, address: str) -> AsyncIterator[Sequence[Reading]]:
         """Read every point once."""
         if self._read_once is None:
             raise NotOffered("a profile is tried on a device, and no radio was named")
-        yield await self._read_once(address, _parsed(file))
+        yield await self._read_once(address, _profile_in(file))
 
 
-def _parsed(file: Path) -> Profile:
+def _profile_in(file: Path) -> Profile:
     try:
-        return parse(file.read_text(encoding="utf-8"), file)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProfileProblems(f"{file} cannot be read: {error}") from error
+        return read(file)
     except ProfileError as error:
         raise ProfileProblems(str(error)) from error

@@ -13,7 +13,7 @@ from adapters.modbus.dump import WrongRange, dump, reads_at_least
 from adapters.modbus.frames import frames_in
 from adapters.modbus.healing import HEALABLE, Bisection
 from adapters.modbus.layout import NOWHERE, Layout
-from adapters.modbus.library import OURS, ProfileError, load, parse
+from adapters.modbus.library import OURS, ProfileError, load, read
 from adapters.modbus.line_detective import LIKELY_UNITS, Listen, Outcome, Try, detect, tries
 from adapters.modbus.link import Link
 from adapters.modbus.pdu import FIRST_REGISTER, Answer, NoSuchUnit, Question, Read, Refused, Silence
@@ -158,7 +158,7 @@ class ModbusWorkbench(Workbench):
 
     def check_profile(self, file: Path) -> CheckedProfile:
         """Return the blocks that the profile makes, at the pace of the bus, or of a line with 9600 baud where there is none."""
-        profile, pace = _parsed(file), self._pace()
+        profile, pace = _profile_in(file), self._pace()
         return CheckedProfile(
             name=profile.name,
             title=profile.title,
@@ -178,7 +178,7 @@ class ModbusWorkbench(Workbench):
 
     async def try_profile(self, file: Path, address: str) -> AsyncIterator[Sequence[Reading]]:
         """Read every point once; what a block refuses is halved, and a point that is refused alone has no reading."""
-        profile, unit = _parsed(file), unit_id(address)
+        profile, unit = _profile_in(file), unit_id(address)
         layout = NOWHERE
         if profile.is_sunspec:
             found = await self._walked(unit)
@@ -295,14 +295,11 @@ def unit_id(address: str) -> int:
     raise DeviceUnreachable(f"{address!r} is no unit id: it is a number from 1 to {LAST_UNIT}, or {TCP_ITSELF}")
 
 
-def _parsed(file: Path) -> Profile:
+def _profile_in(file: Path) -> Profile:
     try:
-        return parse(file.read_text(encoding="utf-8"), file)
+        return read(file)
     except ProfileError as error:
         raise ProfileProblems(str(error)) from error
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ProfileProblems(f"{file}: cannot be read: {why}") from error
 
 
 def _blocks(profile: Profile, groups: frozenset[str], models: Layout, pace: Pace) -> Sequence[Block]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from adapters.serial.profile import Profile
 from gateway.adapter import ProfileError, ProfileFiles
 
-__all__ = ["OURS", "ProfileError", "load", "parse"]
+__all__ = ["OURS", "ProfileError", "load", "parse", "read"]
 
 OURS = Path(__file__).parent / "profiles"
 """The folder of the profiles that come with the gateway."""
@@ -16,6 +16,9 @@ _FILES = ProfileFiles(Profile)
 
 parse = _FILES.parse
 """Return the profile in a text."""
+
+read = _FILES.read
+"""Return the profile in a file."""
 
 load = _FILES.load
 """Return all profiles of these folders by name; one of a later folder replaces its namesake."""

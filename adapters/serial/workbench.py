@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from adapters.serial.library import OURS, ProfileError, load, parse
+from adapters.serial.library import OURS, ProfileError, load, read
 from adapters.serial.profile import Profile
 from gateway.adapter import CheckedProfile, KnownProfile, NotOffered, PlannedBlock, ProfileProblems, Reading, Workbench
 
@@ -47,7 +47,7 @@ class SerialWorkbench(Workbench):
 
     def check_profile(self, file: Path) -> CheckedProfile:
         """Return the questions that the profile asks, and what it listens for."""
-        profile = _parsed(file)
+        profile = _profile_in(file)
         source = profile.source
         return CheckedProfile(
             name=profile.name,
@@ -60,7 +60,7 @@ class SerialWorkbench(Workbench):
         """Read every point once."""
         if self._read_by is None:
             raise NotOffered("a profile is tried on a device, and no port was named")
-        async for readings in self._read_by(address, _parsed(file)):
+        async for readings in self._read_by(address, _profile_in(file)):
             yield readings
 
 
@@ -85,10 +85,8 @@ def _blocks(profile: Profile) -> Iterator[PlannedBlock]:
         )
 
 
-def _parsed(file: Path) -> Profile:
+def _profile_in(file: Path) -> Profile:
     try:
-        return parse(file.read_text(encoding="utf-8"), file)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProfileProblems(f"{file} cannot be read: {error}") from error
+        return read(file)
     except ProfileError as error:
         raise ProfileProblems(str(error)) from error
