@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from adapters.serial.buses import ServedPort, named_port, served_ports
 from adapters.serial.commands import Order, order_for, orders_for
+from adapters.serial.conversation import Conversation
 from adapters.serial.frames import Frame
 from adapters.serial.interview import Interview, Verdict
+from adapters.serial.known_port import KnownPort
 from adapters.serial.line import Line
 from adapters.serial.port import Port
 from adapters.serial.profile import Profile
@@ -57,6 +58,8 @@ class SerialAdapter(Adapter[SerialSettings]):
         self._served = served if served is not None else named_port(settings, settings.ports[0])
         self._place = Place(settings.entry, self.bus)
         self._configured = settings.devices_on(self._served.rule.name, self._served.rule.port)
+        named = self._profile(self._configured[0].profile) if self._configured else None
+        self._known = KnownPort(self.bus, settings.library, named, self._served.rule.line, lambda: self.memory)
         self._port: Port | None = None
         self._spoken: SpokenLine | None = None
         self._uplink: Uplink | None = None
@@ -85,7 +88,7 @@ class SerialAdapter(Adapter[SerialSettings]):
         if there is None:
             raise BusUnavailable(f"the port {self.bus} is not there: plug it in, or mend its name in the config")
         port = Port(there.address)
-        await port.open(self._last_spoken()[1])
+        await port.open(self._known.last_spoken()[1])
         self._port, self._spoken = port, SpokenLine(port, self._overheard, self._password_for)
         try:
             await self._go_on()
@@ -118,7 +121,7 @@ class SerialAdapter(Adapter[SerialSettings]):
         if heard is None:
             return
         self._understood_at = _now()
-        key = self._resident(written_address(speech.profile.name, heard.address))
+        key = self._known.resident(written_address(speech.profile.name, heard.address))
         readings = speech.readings_of(heard.message, heard, key or "", datetime.now(UTC))
         self._heard.setdefault(speech.profile.name, []).extend(readings)
         del self._heard[speech.profile.name][:-1000]
@@ -131,7 +134,7 @@ class SerialAdapter(Adapter[SerialSettings]):
         profile = self._profile(child.profile)
         if profile is None or profile.intervals or profile.may_be_quiet is None:
             return None
-        self.memory[self._resident_note(child.address)] = child.key
+        self._known.lives_at(child.address, child.key)
         return timedelta(seconds=profile.may_be_quiet)
 
     # who is there -----------------------------------------------------------------------------------------------------
@@ -144,9 +147,9 @@ class SerialAdapter(Adapter[SerialSettings]):
         for device in self._configured:
             async for step in self._conduct(self._interview_of(device), device):
                 yield step
-        before = self._last_spoken()[0]
+        before = self._known.last_spoken()[0]
         if before is not None and not self._configured:
-            async for step in self._conduct(Interview([], before, lines=[self._line_of(before)], may_ask=self._may_ask)):
+            async for step in self._conduct(Interview([], before, lines=[self._known.line_of(before)], may_ask=self._may_ask)):
                 yield step
         if not self._configured and (before is None or not self._was_understood_lately(before)):
             async for step in self._conduct(Interview(self._candidates, lines=self._said_lines, may_ask=self._may_ask)):
@@ -159,7 +162,7 @@ class SerialAdapter(Adapter[SerialSettings]):
 
     async def _go_on(self) -> None:
         """Speak again what was spoken here last, so that who talks is heard, whatever came of a search."""
-        profile, line = self._last_spoken()
+        profile, line = self._known.last_spoken()
         if profile is not None:
             await self._line.speak(profile, line)
 
@@ -172,7 +175,7 @@ class SerialAdapter(Adapter[SerialSettings]):
         device = next(
             (one for one in self._configured if one.profile == name and (not one.address or one.address == str(own))), None
         )
-        interview = Interview([], profile, lines=[self._line_of(profile)], address=own, may_ask=self._may_ask)
+        interview = Interview([], profile, lines=[self._known.line_of(profile)], address=own, may_ask=self._may_ask)
         async for step in self._conduct(interview, device):
             if isinstance(step, Found):
                 return step
@@ -194,7 +197,8 @@ class SerialAdapter(Adapter[SerialSettings]):
         if verdict.profile is not None and verdict.line is not None:
             self._understood_at = _now()
             met = found(self._place, verdict.profile, verdict, device.name if device is not None else "")
-            self._note(verdict.profile, verdict.line, met)
+            self._known.is_spoken(verdict.profile, verdict.line)
+            self._known.lives_at(met.address, met.identity.key)
             await self._line.speak(verdict.profile, verdict.line)
             yield met
 
@@ -232,8 +236,11 @@ class SerialAdapter(Adapter[SerialSettings]):
                     has_answered = True
                     yield readings
 
+    async def _speak(self, profile: Profile) -> Conversation:
+        return await self._line.speak(profile, self._known.line_of(profile))
+
     async def _query(self, child: ChildDevice, profile: Profile, name: str, *, is_optional: bool) -> Sequence[Reading]:
-        await self._line.speak(profile, self._line_of(profile))
+        await self._speak(profile)
         speech = self._speech
         answer = await self._ask(profile, speech.question(name, read_address(child.address)[1]))
         if answer.refused is not None:
@@ -243,7 +250,7 @@ class SerialAdapter(Adapter[SerialSettings]):
         return speech.readings_of(name, answer, child.key, datetime.now(UTC))
 
     async def _ask(self, profile: Profile, question: Question) -> Answer:
-        conversation = await self._line.speak(profile, self._line_of(profile))
+        conversation = await self._speak(profile)
         frame = await conversation.ask(
             question.request, lambda frame: question.read(frame.payload) is not None, profile.talk.timeout
         )
@@ -253,7 +260,7 @@ class SerialAdapter(Adapter[SerialSettings]):
 
     async def _next_words(self, child: ChildDevice, profile: Profile) -> Sequence[Reading]:
         """Wait for what a device that only talks says of all that it tells, as long as it may take."""
-        await self._line.speak(profile, self._line_of(profile))
+        await self._speak(profile)
         self._heard.pop(profile.name, None)
         within = max((match.within for match in profile.match if match.hear), default=3.0)
         ends = _now() + within
@@ -274,7 +281,7 @@ class SerialAdapter(Adapter[SerialSettings]):
         profile = self._profile(child.profile)
         if profile is None:
             raise CommandRejected(f"{child.name} takes no commands: no profile says which")
-        await self._line.speak(profile, self._line_of(profile))
+        await self._speak(profile)
         order = order_for(profile, command, read_address(child.address)[1], self._speech)
         await self._obey(child, profile, order)
         return f"{child.name} has done {command.name}" if order.check else f"{child.name} took {command.name}"
@@ -289,7 +296,7 @@ class SerialAdapter(Adapter[SerialSettings]):
 
     async def _obey(self, child: ChildDevice, profile: Profile, order: Order) -> None:
         if not order.question.is_answered:
-            conversation = await self._line.speak(profile, self._line_of(profile))
+            conversation = await self._speak(profile)
             await conversation.tell(order.question.request)
         elif (refused := (await self._ask(profile, order.question)).refused) is not None:
             raise CommandRejected(f"{child.name} refuses {order.question.name}: {refused}")
@@ -324,7 +331,7 @@ class SerialAdapter(Adapter[SerialSettings]):
         ]
 
     def _planned(self, child: ChildDevice, profile: Profile, group: str, every: timedelta) -> PlannedRead:
-        speech, line = Speech(profile), self._line_of(profile)
+        speech, line = Speech(profile), self._known.line_of(profile)
         own = read_address(child.address)[1]
         requests = [
             speech.question(query.name, own).request for query in profile.queries if query.group == group and query.points
@@ -409,40 +416,6 @@ class SerialAdapter(Adapter[SerialSettings]):
     def _password_for(self, profile: Profile) -> SecretStr | None:
         device = next((one for one in self._configured if one.profile == profile.name), None)
         return None if device is None else password_of(device)
-
-    def _line_of(self, profile: Profile) -> Line:
-        """Return how the line is set for a device with this profile: as it was understood with last, as said, or as usual."""
-        before, line = self._last_spoken()
-        if before is not None and before.name == profile.name:
-            return line
-        return (*self._said_lines, profile.line)[0]
-
-    def _last_spoken(self) -> tuple[Profile | None, Line]:
-        """Return what was spoken here last, before a restart too, and how the line was set then."""
-        said = (*self._said_lines, Line())[0]
-        if self._configured:
-            profile = self.settings.library[self._configured[0].profile]
-            said = (*self._said_lines, profile.line)[0]
-        try:
-            name, line = json.loads(self.memory.get(f"spoken on {self.bus}", '["", {}]'))
-            known = self._profile(name)
-            if known is not None and (not self._configured or known.name == self._configured[0].profile):
-                return known, (*self._said_lines, Line.model_validate(line))[0]
-        except (ValueError, TypeError, ValidationError):
-            pass  # an older note: a hint, no more
-        return (self.settings.library[self._configured[0].profile] if self._configured else None), said
-
-    def _note(self, profile: Profile, line: Line, met: Found) -> None:
-        """Keep what is spoken here, and who speaks from this address."""
-        self.memory[f"spoken on {self.bus}"] = json.dumps([profile.name, line.model_dump()])
-        self.memory[self._resident_note(met.address)] = met.identity.key
-
-    def _resident(self, address: str) -> str | None:
-        """Return the key of the child that speaks from this address."""
-        return self.memory.get(self._resident_note(address))
-
-    def _resident_note(self, address: str) -> str:
-        return f"speaks on {self.bus} as {address}"
 
 
 def _now() -> float:
