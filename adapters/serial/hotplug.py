@@ -1,4 +1,4 @@
-"""Serial ports as they come and go: a look at the machine, and who waits for a port."""
+"""Serial ports as they come and go: a look at the machine, and which of its ports an entry means."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import glob
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,12 +15,10 @@ from adapters.serial.asides import aside
 from adapters.serial.port import listed_ports
 from adapters.serial.ports import (
     BY_ID,
-    Changes,
     ListedPort,
     PortIdentity,
     Selector,
     SerialPort,
-    changes,
     chosen,
 )
 
@@ -93,12 +91,10 @@ class Watcher:
         excluded: Iterable[Selector] = (),
         *,
         machine: Machine | None = None,
-        look_every: timedelta = LOOK_EVERY,
     ) -> None:
         self._selectors = tuple(selectors)
         self._excluded = tuple(excluded)
         self._machine = machine or Machine((*self._selectors, *self._excluded))
-        self._every = look_every.total_seconds()
         self._ports: tuple[SerialPort, ...] = ()
         self._names: Hashable = None
 
@@ -106,22 +102,6 @@ class Watcher:
         """Return the ports that are there now."""
         await self._look()
         return self._ports
-
-    async def changes(self) -> AsyncIterator[Changes]:
-        """Yield what changed, as it does; first of all the ports that are there."""
-        told: tuple[SerialPort, ...] = ()
-        while True:
-            await self._look()
-            if changed := changes(told, self._ports):
-                told = self._ports
-                yield changed
-            await asyncio.sleep(self._every)
-
-    async def until_present(self, port: SerialPort) -> SerialPort:
-        """Return the port under the address that it has today, as soon as it is there."""
-        while (found := await self.find(port.identity)) is None:  # noqa: ASYNC110 - nothing tells of ports that come
-            await asyncio.sleep(self._every)
-        return found
 
     async def find(self, identity: PortIdentity) -> SerialPort | None:
         """Return the port under the address that it has today; `None` when it is not there."""

@@ -89,20 +89,6 @@ class SerialPort:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """What became of the ports between two looks."""
-
-    appeared: tuple[SerialPort, ...] = ()
-    gone: tuple[SerialPort, ...] = ()
-    renamed: tuple[SerialPort, ...] = ()
-    """The same ports as before, at other addresses."""
-
-    def __bool__(self) -> bool:
-        """Say whether anything changed."""
-        return bool(self.appeared or self.gone or self.renamed)
-
-
-@dataclass(frozen=True, slots=True)
 class Selector:
     """Which ports an entry of the config means.
 
@@ -200,17 +186,6 @@ def chosen(
 def of_url(url: str) -> SerialPort:
     """Return the port behind a device server."""
     return SerialPort(url, PortIdentity(url, is_stable=True), url)
-
-
-def changes(before: Iterable[SerialPort], after: Iterable[SerialPort]) -> Changes:
-    """Return what became of the ports; who is who goes by identity, not by address."""
-    old = {port.identity.value: port for port in before}
-    new = {port.identity.value: port for port in after}
-    return Changes(
-        appeared=tuple(port for key, port in new.items() if key not in old),
-        gone=tuple(port for key, port in old.items() if key not in new),
-        renamed=tuple(port for key, port in new.items() if key in old and old[key].address != port.address),
-    )
 
 
 def _claim(port: ListedPort) -> PortIdentity:

@@ -2,10 +2,10 @@
 
 import asyncio
 import os
-from datetime import timedelta
 
 import pytest
 
+from adapters.serial.buses import ServedPort
 from adapters.serial.holders import holder_of
 from adapters.serial.hotplug import Machine, Watcher
 from adapters.serial.ports import (
@@ -13,11 +13,11 @@ from adapters.serial.ports import (
     ListedPort,
     PortIdentity,
     Selector,
-    changes,
     chosen,
     identities,
     of_url,
 )
+from adapters.serial.settings import PortRule
 from gateway.testing.serial import SerialLine
 
 FTDI = ListedPort(
@@ -144,15 +144,10 @@ def test_a_port_that_came_back_under_another_name_is_the_same_port():
     before = chosen([FTDI, CH340], selectors("*"))
     moved = ListedPort(path="/dev/ttyUSB7", links=FTDI.links, vid=FTDI.vid, pid=FTDI.pid, serial_number=FTDI.serial_number)
     after = chosen([moved, SOLDERED], selectors("*"))
-    what = changes(before, after)
-    assert [port.address for port in what.renamed] == ["/dev/ttyUSB7"]
-    assert [port.address for port in what.gone] == ["/dev/ttyUSB1"]
-    assert [port.address for port in what.appeared] == ["/dev/ttyS0"]
-
-
-def test_nothing_changed_is_no_change():
-    ports = chosen([FTDI], selectors("*"))
-    assert not changes(ports, ports)
+    assert [port.address for port in before] == ["/dev/ttyUSB0", "/dev/ttyUSB1"]
+    assert [port.address for port in after] == ["/dev/ttyUSB7", "/dev/ttyS0"]
+    assert before[0].identity == after[0].identity
+    assert after[1].identity not in [port.identity for port in before]
 
 
 # a machine ------------------------------------------------------------------------------------------------------------
@@ -186,37 +181,38 @@ def machine(tmp_path):
         def watcher(self, *written, excluded=()):
             wanted, barred = selectors(*written), selectors(*excluded)
             machine = Machine([*wanted, *barred], listed=self.listed, devices=self.devices, by_id=self.by_id)
-            return Watcher(wanted, barred, machine=machine, look_every=timedelta(seconds=0.05))
+            return Watcher(wanted, barred, machine=machine)
 
     Fake.by_id.mkdir(parents=True)
     return Fake()
 
 
-async def test_the_ports_that_are_there_are_told_first_and_then_what_changes(machine):
+async def test_each_look_tells_the_ports_that_are_there_then(machine):
     machine.plug("ttyUSB0", "A1")
-    told = machine.watcher("*").changes()
-    assert [port.identity.value for port in (await anext(told)).appeared] == ["usb:0403:6001:A1"]
+    watcher = machine.watcher("*")
+    assert [port.identity.value for port in await watcher.ports()] == ["usb:0403:6001:A1"]
     machine.plug("ttyUSB1", "B2")
-    async with asyncio.timeout(1):
-        assert [port.identity.value for port in (await anext(told)).appeared] == ["usb:0403:6001:B2"]
+    assert [port.identity.value for port in await watcher.ports()] == ["usb:0403:6001:A1", "usb:0403:6001:B2"]
     machine.pull("ttyUSB0")
-    async with asyncio.timeout(1):
-        assert [port.identity.value for port in (await anext(told)).gone] == ["usb:0403:6001:A1"]
-    await told.aclose()
+    assert [port.identity.value for port in await watcher.ports()] == ["usb:0403:6001:B2"]
 
 
 async def test_a_port_that_is_waited_for_is_found_under_its_new_name_within_a_second(machine):
     machine.plug("ttyUSB0", "A1")
     watcher = machine.watcher("*")
     (port,) = await watcher.ports()
+    served = ServedPort("a port", PortRule(port="*"), watcher, port.identity)
     machine.pull("ttyUSB0")
     assert await watcher.find(port.identity) is None
-    waiting = asyncio.create_task(watcher.until_present(port))
+    waiting = asyncio.create_task(served.reappears(port.address))
     await asyncio.sleep(0.1)
     assert not waiting.done()
     machine.plug("ttyUSB5", "A1")
     async with asyncio.timeout(1):
-        assert (await waiting).address == str(machine.devices / "ttyUSB5")
+        await waiting
+    there = await served.find()
+    assert there is not None
+    assert there.address == str(machine.devices / "ttyUSB5")
 
 
 async def test_a_machine_whose_ports_stay_is_not_asked_about_them_again(machine):
@@ -258,7 +254,7 @@ async def test_device_servers_are_always_there(machine):
 
 async def test_a_real_port_that_is_pulled_and_put_back_is_the_same_under_another_name(tmp_path):
     link = tmp_path / "usb-FTDI_A1-if00-port0"
-    watcher = Watcher(selectors(str(tmp_path / "usb-*")), look_every=timedelta(seconds=0.05))
+    watcher = Watcher(selectors(str(tmp_path / "usb-*")))
     async with SerialLine(link=link) as line:
         (before,) = await watcher.ports()
         assert (before.address, before.identity.value) == (line.tty_name, str(link))
