@@ -1,0 +1,32 @@
+"""The contract of the status wing: what it asks of the gateway. `gateway.app` fulfils it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gateway.status.snapshot import Child, Snapshot
+
+
+class View(Protocol):
+    """The gateway as it is shown, and the few things that a person may do from the page.
+
+    An action returns `None` when it is done, else why it is not, in words for the person who asked.
+    """
+
+    async def snapshot(self) -> Snapshot:
+        """Return how everything stands right now. Asked at most once a second, however many look at it."""
+
+    def child(self, key: str) -> Child | None:
+        """Return everything that is known of one child, `None` when there is no such child."""
+
+    async def store_problem(self) -> str | None:
+        """Try whether something can be stored, and return why not; `None` when it can."""
+
+    async def admit(self, key: str) -> str | None:
+        """Take a found device on as a child, whatever the policy says."""
+
+    async def ignore(self, key: str) -> str | None:
+        """Leave a found device alone from now on."""
+
+    async def rescan(self, entry: str, bus: str) -> str | None:
+        """Look for new devices on this bus now."""

@@ -1,0 +1,62 @@
+"""A status page that listens, in front of a gateway that is only shown."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import aiohttp
+import pytest
+
+from gateway.status.doors import Doors, digest_of
+from gateway.status.server import StatusServer
+
+TOKEN = "a-token-that-only-tests-know"
+
+_spec = importlib.util.spec_from_file_location("fake_view", Path(__file__).with_name("fake_view.py"))
+fake_view = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(fake_view)
+
+
+@pytest.fixture
+def fake():
+    return fake_view
+
+
+@pytest.fixture
+def view():
+    return fake_view.show_plant()
+
+
+@pytest.fixture
+async def serve():
+    """`serve(view, host=..., bound=...)` starts a page; `bound` is the host that the doors believe in."""
+    tasks, sessions = [], []
+
+    async def start(view, *, bound="127.0.0.1", **settings):
+        settings = {"look_every": timedelta(seconds=0.05)} | settings
+        doors = Doors(digest_of(TOKEN), host=bound)
+        server = StatusServer(view, view.history, doors, port=0, **settings)
+        tasks.append(asyncio.create_task(server.run()))
+        async with asyncio.timeout(5):
+            await server.listens.wait()
+        sessions.append(aiohttp.ClientSession(server.address, cookie_jar=aiohttp.CookieJar(unsafe=True)))
+        return SimpleNamespace(
+            server=server, view=view, doors=doors, task=tasks[-1], http=sessions[-1], token=TOKEN,
+            bearer={"Authorization": f"Bearer {TOKEN}"}, address=server.address,
+        )  # fmt: skip
+
+    yield start
+    for session in sessions:
+        await session.close()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def page(serve, view):
+    return await serve(view)

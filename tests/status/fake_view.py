@@ -1,0 +1,279 @@
+"""A gateway that is only shown: whatever a test or the preview puts into it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from math import sin
+from random import Random
+
+from gateway.models import Confidence, Metric, Reading
+from gateway.state.registry import ChildState, Decision
+from gateway.status.history import History
+from gateway.status.snapshot import (
+    BusShown,
+    Child,
+    ChildLine,
+    GatewayShown,
+    HubContact,
+    LossShown,
+    OutboxShown,
+    Reach,
+    Search,
+    Share,
+    Snapshot,
+    Standing,
+    WaitingDevice,
+    count_standings,
+    id_of,
+    standing_of,
+)
+
+NO_ANSWER = "no answer within 1.0 s"
+
+
+def now():
+    return datetime.now(UTC)
+
+
+class FakeView:
+    def __init__(self):
+        self.history = History()
+        self.gateway = GatewayShown(
+            name="Plant room north",
+            version="0.4.0",
+            started_at=now() - timedelta(hours=5),
+            serial_number="GW-4711",
+            is_registered=True,
+            is_claimed=True,
+            device_id="0b6f2c1e-90aa-4a51-9c40-5c2f6f0f1b77",
+            hub=HubContact(is_reachable=True, since=now() - timedelta(hours=5)),
+        )
+        self.outbox = OutboxShown(depth=12, capacity=200_000, oldest_at=now() - timedelta(seconds=9))
+        self.buses = {}
+        self.children = {}
+        self.waiting = {}
+        self.cannot_store = None
+        self.done = []
+        self.asked = 0
+
+    # what it is made of ---------------------------------------------------------------------------------------------
+
+    def add_bus(self, bus, entry="modbus", **shown):
+        shown = {
+            "plan": 0.31,
+            "limit": 0.7,
+            "load": {"reading": 0.27, "silent": 0.04, "discovery": 0.02, "commands": 0.0},
+        } | shown
+        self.buses[bus] = BusShown(id=id_of(entry, bus), entry=entry, bus=bus, **shown)
+        return self.buses[bus]
+
+    def add_child(
+        self, name, bus, *, key=None, address="1", reach=Reach.REACHABLE, state=ChildState.REGISTERED, why=None, **shown
+    ):
+        key = key if key is not None else f"sn:acme/{name}"
+        standing = standing_of(state, reach)
+        line = ChildLine(
+            id=id_of(key),
+            key=key,
+            name=name,
+            entry=self.buses[bus].entry,
+            bus=bus,
+            bus_id=self.buses[bus].id,
+            address=address,
+            kind=shown.pop("kind", "Acme EM340"),
+            standing=standing,
+            since=now() - timedelta(minutes=44),
+            why=why,
+            next_try_at=now() + timedelta(seconds=42) if standing is Standing.SILENT else None,
+        )
+        shown = {
+            "identity_kind": "serial number",
+            "evidence": {"device identification": "Acme EM340 2.11"},
+            "manufacturer": "Acme",
+            "model": "EM340",
+            "serial_number": "4711",
+            "firmware_version": "2.11",
+            "profile": "acme-em340",
+            "family": "energy-meter",
+            "model_id": "c2d1e0ff-0a0b-4c0d-8e0f-112233445566",
+            "sub_model": "3-phase",
+            "device_id": "5d0c1f0e-2222-4444-8888-aaaabbbbcccc",
+            "registration": state,
+            "registered_since": now() - timedelta(days=12),
+            "reach": reach,
+            "load": 0.021,
+        } | shown
+        self.children[key] = Child(line=line, **shown)
+        return self.children[key]
+
+    def add_waiting(self, name, bus, *, key=None, **shown):
+        key = key if key is not None else f"mac:{name}"
+        entry = self.buses[bus].entry
+        shown = {
+            "address": "c4:7c:8d:6a:11:02",
+            "found_at": now() - timedelta(minutes=3),
+            "why": "waits for a person",
+            "profile": None,
+            "confidence": Confidence.LIKELY,
+        } | shown
+        self.waiting[key] = WaitingDevice(id=id_of(key), key=key, name=name, entry=entry, bus=bus, **shown)
+        return self.waiting[key]
+
+    def silence(self, key, why=NO_ANSWER):
+        self._reach(key, Reach.SILENT, why)
+
+    def revive(self, key):
+        self._reach(key, Reach.REACHABLE, None)
+
+    def _reach(self, key, reach, why):
+        child = self.children[key]
+        line = child.line.model_copy(
+            update={
+                "standing": standing_of(child.registration, reach),
+                "since": now(),
+                "why": why,
+                "next_try_at": now() + timedelta(seconds=30) if why else None,
+            }
+        )
+        self.children[key] = child.model_copy(update={"reach": reach, "line": line})
+        self.history.changed(key, reach, now(), why)
+
+    # what the page asks ---------------------------------------------------------------------------------------------
+
+    async def snapshot(self):
+        self.asked += 1
+        lines = tuple(child.line for child in self.children.values())
+        of_bus = {}
+        for line in lines:
+            of_bus.setdefault(line.bus_id, []).append(line)
+        buses = [bus.model_copy(update={"standings": count_standings(of_bus.get(bus.id, ()))}) for bus in self.buses.values()]
+        return Snapshot(
+            at=now(),
+            gateway=self.gateway,
+            outbox=self.outbox,
+            buses=tuple(buses),
+            children=lines,
+            waiting=tuple(self.waiting.values()),
+        )
+
+    def child(self, key):
+        return self.children.get(key)
+
+    async def store_problem(self):
+        return self.cannot_store
+
+    async def admit(self, key):
+        if (device := self.waiting.get(key)) is None:
+            return "there is no such device (any more)"
+        if device.model_id is None:
+            return (
+                f'{device.name} is not admitted: no Xyte model for it; add to [models]: "*" = <model id from the Partner Portal>'
+            )
+        del self.waiting[key]
+        self.add_child(device.name, device.bus, key=key, address=device.address)
+        self.done.append(("admit", key))
+        return None
+
+    async def ignore(self, key):
+        if key not in self.waiting:
+            return "there is no such device (any more)"
+        self.waiting[key] = self.waiting[key].model_copy(update={"decision": Decision.IGNORE})
+        self.done.append(("ignore", key))
+        return None
+
+    async def rescan(self, entry, bus):
+        self.done.append(("rescan", entry, bus))
+        return None if self.buses[bus].problem is None else f"{bus} is not open: {self.buses[bus].problem}"
+
+
+def show_plant(*, children=9):
+    """A plant with something of everything, and an hour of history."""
+    view, random = FakeView(), Random(4711)
+    view.add_bus(
+        "/dev/serial/by-id/usb-FTDI_RS485-if00",
+        "line",
+        stretch=1.3,
+        plan=0.91,
+        load={"reading": 0.66, "silent": 0.05, "discovery": 0.0, "commands": 0.01},
+        heaviest=(Share(name="Chiller 2", load=0.4), Share(name="Meter 1", load=0.06)),
+        discovery=Search(done=31, total=247, note="unit 31"),
+    )
+    view.add_bus("10.20.30.40:502", "meters")
+    view.add_bus("hci0", "ble", plan=0.0, load={"reading": 0.02, "silent": 0.0, "discovery": 0.0, "commands": 0.0})
+    view.add_bus("10.20.30.41:502", "meters", problem="connection refused: nothing listens on port 502 there", load={}, plan=0.2)
+    names = [*view.buses][:3]
+    for number in range(1, children + 1):
+        view.add_child(f"Meter {number}", names[number % 3], address=str(number))
+    view.add_child(
+        "Chiller 2",
+        names[0],
+        reach=Reach.SILENT,
+        why=NO_ANSWER,
+        address="17",
+        kind="York YVAA",
+        remarks=("Input registers 40 to 59 are refused by this firmware; they are left out.",),
+        is_slow=True,
+    )
+    view.add_child(
+        "Roof sensor",
+        "hci0",
+        reach=Reach.SILENT,
+        why="not heard for 95 s; it usually speaks every 9 s",
+        address="c4:7c:8d:6a:11:01",
+        kind="Ruuvi RuuviTag",
+    )
+    view.add_child(
+        "Pump 3", names[1], state=ChildState.REFUSED, why="the cloud refused it: model not found", address="3", kind=None
+    )
+    view.add_waiting(
+        "LYWSD03MMC 6A11",
+        "hci0",
+        profile="xiaomi-lywsd03mmc",
+        family="thermometer",
+        model_id="9a8b7c6d-0000-4000-8000-abcdefabcdef",
+        says={"temperature": "21.5 °C"},
+        evidence={"service data 181a": "a4c138"},
+    )
+    view.add_waiting(
+        "unit 44",
+        "10.20.30.40:502",
+        why="no profile fits; write one, name one in the adapter's settings, or set [admission] policy to all",
+        confidence=Confidence.POSSIBLE,
+    )
+    view.add_waiting("Neighbour's watch", "hci0", decision=Decision.IGNORE, why="ignored by an operator")
+    for key in view.children:
+        fill_hour(view.history, key, random)
+    view.history.changed("sn:acme/Chiller 2", Reach.REACHABLE, now() - timedelta(minutes=90), None)
+    view.history.changed("sn:acme/Chiller 2", Reach.SILENT, now() - timedelta(minutes=44), NO_ANSWER)
+    view.history.missed("sn:acme/Chiller 2", NO_ANSWER)
+    view.outbox = OutboxShown(
+        depth=18_204,
+        capacity=200_000,
+        oldest_at=now() - timedelta(minutes=51),
+        lost=40,
+        losses=(LossShown(why="the outbox was full: thinned", samples=40, children=3, first_at=now(), last_at=now()),),
+    )
+    return view
+
+
+METRICS = (
+    Metric("active_power", "W"),
+    Metric("voltage_l1", "V"),
+    Metric("energy_total", "kWh"),
+    Metric("relay"),
+    Metric("state"),
+)
+
+
+def fill_hour(history, key, random, *, every=10):
+    start = now() - timedelta(hours=1)
+    for step in range(0, 3600, every):
+        at = start + timedelta(seconds=step)
+        values = (
+            900 + 400 * sin(step / 400) + random.uniform(-60, 60),
+            230 + random.uniform(-1, 1),
+            184_223.4 + step / 3600,
+            step % 900 < 450,
+            "running",
+        )
+        history.take([Reading(key, metric, value, at) for metric, value in zip(METRICS, values, strict=True)])

@@ -1,0 +1,39 @@
+"""The status page of a plant that is only shown, for looking at it: `python tests/status/preview.py [port] [children]`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from random import Random
+
+import fake_view
+
+from gateway.models import Reading
+from gateway.status.doors import Doors, digest_of
+from gateway.status.server import StatusServer
+
+TOKEN = "preview"
+
+
+async def show(port: int, children: int) -> None:
+    view = fake_view.show_plant(children=children)
+    server = StatusServer(view, view.history, Doors(digest_of(TOKEN), host="127.0.0.1"), port=port)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(server.run())
+        await server.listens.wait()
+        print(f"{server.address} - sign in with the token: {TOKEN}")  # noqa: T201 - it is a script
+        group.create_task(_live(view))
+
+
+async def _live(view) -> None:
+    random, silent = Random(1), False
+    while True:
+        await asyncio.sleep(5)
+        for key in view.children:
+            view.history.take([Reading(key, fake_view.METRICS[0], random.uniform(800, 1200), fake_view.now())])
+        silent = not silent
+        (view.silence if silent else view.revive)("sn:acme/Meter 4")
+
+
+if __name__ == "__main__":
+    asyncio.run(show(int([*sys.argv, "8480"][1]), int(sys.argv[2]) if len(sys.argv) > 2 else 9))

@@ -1,0 +1,206 @@
+"""The page in a real browser: Debian's Chromium, at the width of a desk and of a phone."""
+
+import os
+import shutil
+from types import SimpleNamespace
+
+import pytest
+from playwright.async_api import async_playwright
+
+from gateway.models import Metric, Reading
+from gateway.status.snapshot import id_of
+
+CHROMIUM = shutil.which("chromium")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+
+pytestmark = [
+    pytest.mark.enable_socket,
+    pytest.mark.skipif(CHROMIUM is None and os.environ.get("CI") != "true", reason="there is no chromium here"),
+]
+
+METER = "sn:acme/Meter 1"
+XIAOMI = "mac:LYWSD03MMC 6A11"
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+EVERYWHERE = (
+    "/",
+    "/?show=fine&search=meter",
+    "/waiting",
+    f"/children/{id_of(METER)}",
+    f"/buses/{id_of('ble', 'hci0')}",
+    "/login",
+)
+
+
+@pytest.fixture
+async def browse(page):
+    """`browse(viewport)` opens a browser window; what its console and its page complain of is in `complaints`."""
+    complaints = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+
+        async def start(viewport, **settings):
+            context = await browser.new_context(base_url=page.address, viewport=viewport, **settings)
+            tab = await context.new_page()
+            tab.set_default_timeout(10_000)
+            tab.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+            tab.on("pageerror", lambda error: complaints.append(str(error)))
+            return SimpleNamespace(tab=tab, context=context, complaints=complaints)
+
+        yield start
+        await browser.close()
+
+
+async def sign_in(tab, token):
+    await tab.goto("/login")
+    await tab.fill("#token", token)
+    await tab.press("#token", "Enter")
+    await tab.wait_for_selector("text=Sign out")
+
+
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_page_fits_its_screen_and_nothing_complains(browse, page, viewport, scheme):
+    window = await browse(viewport, color_scheme=scheme)
+    await sign_in(window.tab, page.token)
+    for path in EVERYWHERE:
+        await window.tab.goto(path)
+        await window.tab.wait_for_selector("main")
+        assert await window.tab.evaluate("document.documentElement.scrollWidth") <= viewport["width"], path
+    await window.tab.goto(f"/children/{id_of(METER)}")
+    await window.tab.wait_for_selector("#plot canvas")
+    assert await window.tab.inner_text("#plot-says") != ""
+    assert window.complaints == []
+
+
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+async def test_a_device_that_falls_silent_is_seen_live_with_its_reason_and_is_seen_back(browse, view, viewport):
+    window = await browse(viewport)
+    await window.tab.goto("/")
+    await window.tab.wait_for_selector("#live.on")
+    assert await window.tab.locator("#troubles >> text=Meter 1").count() == 0
+    view.silence(METER, "somebody pulled the plug")
+    await window.tab.wait_for_selector("#troubles >> text=somebody pulled the plug")
+    await window.tab.wait_for_selector("#troubles >> text=next try in")
+    await window.tab.wait_for_selector("#glance >> text=8 of 12 fine")
+    assert "3 silent" in await window.tab.inner_text("#said")
+    view.revive(METER)
+    await window.tab.wait_for_selector("#troubles >> text=somebody pulled the plug", state="detached")
+    assert window.complaints == []
+
+
+async def test_a_value_and_its_age_are_live_and_the_focus_stays(browse, view, fake):
+    window = await browse(DESK)
+    await window.tab.goto(f"/children/{id_of(METER)}")
+    await window.tab.wait_for_selector("#live.on")
+    await window.tab.focus("#metric")
+    view.history.take([Reading(METER, Metric("active_power", "W"), 4321.5, fake.now())])
+    await window.tab.wait_for_selector("#values >> text=4321.5")
+    await window.tab.wait_for_selector("#values tr:has-text('active_power') >> text=/just now|s ago/")
+    assert await window.tab.evaluate("document.activeElement.id") == "metric"
+    assert window.complaints == []
+
+
+async def test_who_reads_a_row_by_keyboard_keeps_it_when_the_list_changes(browse, view):
+    window = await browse(DESK)
+    await window.tab.goto("/")
+    await window.tab.wait_for_selector("#live.on")
+    await window.tab.focus("#children a:has-text('Meter 5')")
+    view.silence(METER, "gone")
+    await window.tab.wait_for_selector("#troubles >> text=gone")
+    assert await window.tab.evaluate("document.activeElement.textContent") == "Meter 5"
+
+
+async def test_everything_is_reached_by_keyboard_and_the_focus_is_seen(browse, page):
+    window = await browse(DESK)
+    await sign_in(window.tab, page.token)
+    await window.tab.goto("/waiting")
+    reached = []
+    while True:
+        await window.tab.keyboard.press("Tab")
+        if await window.tab.evaluate("document.activeElement === document.body"):
+            break  # once around
+        name = "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent.trim()"
+        reached.append(await window.tab.evaluate(name))
+        assert await window.tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid", reached
+    assert reached[0] == "To the content"
+    assert {"Overview", "Found devices", "Sign out", "Search", "Admit LYWSD03MMC 6A11", "Ignore LYWSD03MMC 6A11"} <= set(reached)
+
+
+async def test_a_found_device_is_admitted_and_then_a_child(browse, page, view):
+    window = await browse(PHONE)
+    await sign_in(window.tab, page.token)
+    await window.tab.goto("/waiting")
+    await window.tab.click("button[aria-label='Admit LYWSD03MMC 6A11']")
+    await window.tab.wait_for_url("**/waiting")
+    assert view.done == [("admit", XIAOMI)]
+    await window.tab.goto("/")
+    await window.tab.wait_for_selector("#children >> text=LYWSD03MMC 6A11")
+    assert window.complaints == []
+
+
+async def test_without_the_token_there_is_no_button_and_forcing_it_is_refused(browse, view):
+    window = await browse(DESK)
+    await window.tab.goto("/waiting")
+    assert not await window.tab.is_visible("button[aria-label='Admit LYWSD03MMC 6A11']")
+    assert await window.tab.is_visible("text=sign in with the token")
+    async with window.tab.expect_navigation() as answer:
+        await window.tab.evaluate(f"document.querySelector('form[action=\"/waiting/{id_of(XIAOMI)}/admit\"]').submit()")
+    assert (await answer.value).status == 403
+    assert "This needs the token" in await window.tab.inner_text("main")
+    assert view.done == []
+
+
+async def test_without_scripts_everything_is_still_read(browse):
+    window = await browse(PHONE, java_script_enabled=False)
+    await window.tab.goto("/")
+    said = await window.tab.inner_text("body")
+    assert "since 20" in said
+    assert "Without scripts this page stands still" in said
+    await window.tab.goto("/?search=chiller")
+    assert "no answer within 1.0 s" in await window.tab.inner_text("#children")
+
+
+async def test_a_gateway_that_goes_away_is_told_and_so_is_its_return(browse, page):
+    window = await browse(DESK)
+    await window.tab.goto("/")
+    await window.tab.wait_for_selector("#live.on")
+    await window.context.set_offline(True)
+    page.server._live.close()
+    await window.tab.wait_for_selector("#live.off")
+    await window.context.set_offline(False)
+    await window.tab.wait_for_selector("#live.on", timeout=15_000)
+
+
+async def test_a_thousand_children_are_painted_within_a_second(browse, view):
+    for number in range(1000):
+        view.add_child(f"Unit {number}", "10.20.30.40:502", address=str(number))
+    window = await browse(DESK)
+    await window.tab.goto("/login")  # the browser itself has started
+    await window.tab.goto("/")
+    paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+    while (painted_ms := await window.tab.evaluate(paint)) is None:
+        await window.tab.wait_for_timeout(50)
+    assert painted_ms < 1000
+
+
+async def test_a_name_from_the_air_does_nothing_but_stand_there(browse, view):
+    name = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>'
+    view.add_child(name, "hci0", key="evil", why=name)
+    window = await browse(DESK)
+    await window.tab.goto("/?search=onerror")
+    await window.tab.wait_for_selector("#live.on")
+    view.silence("evil", name)
+    await window.tab.wait_for_selector("#troubles >> text=onerror")
+    assert await window.tab.locator("#troubles .name").first.inner_text() in (name, "Pump 3")
+    assert "owned" not in await window.tab.title()
+    assert await window.tab.locator("main img, main script").count() == 0
+    assert window.complaints == []

@@ -1,0 +1,167 @@
+import json
+import tracemalloc
+from datetime import UTC, datetime, timedelta
+from math import inf, nan
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.models import Block, Metric, MetricRow, Reading
+from gateway.status.history import BINS, CHANGES_KEPT, ERROR_KINDS_KEPT, OTHER, History
+from gateway.status.snapshot import Reach
+
+START = datetime(2025, 2, 3, 4, 0, 0, tzinfo=UTC)
+POWER = Metric("power", "W")
+
+
+def after(seconds):
+    return START + timedelta(seconds=seconds)
+
+
+def told(values, *, every=1.0, metric=POWER):
+    history = History()
+    for place, value in enumerate(values):
+        history.take([Reading("meter", metric, value, after(place * every))])
+    return history
+
+
+def test_each_half_minute_becomes_its_lowest_its_mean_and_its_highest():
+    series = told([10, 20, 60] * 10 + [5] * 30).series("meter", "power", until=after(60))
+    assert (series.low, series.mean, series.high) == ((10, 5), (30, 5), (60, 5))
+    assert series.at == (int(after(15).timestamp()), int(after(45).timestamp()))
+    assert series.unit == "W"
+
+
+def test_the_half_minute_that_is_not_over_counts_with_what_there_is():
+    history = told([1, 3])
+    assert history.series("meter", "power", until=after(2)).mean == (2,)
+    history.take([Reading("meter", POWER, 8, after(3))])
+    assert history.series("meter", "power", until=after(4)).mean == (4,)
+
+
+def test_what_is_older_than_an_hour_is_gone():
+    history = told(range(200), every=30)
+    series = history.series("meter", "power", until=after(199 * 30))
+    assert series.mean == tuple(range(80, 200))
+    assert len(series.at) == BINS
+
+
+def test_a_metric_that_fell_silent_leaves_the_hour_in_the_end():
+    history = told([7] * 3, every=30)
+    assert history.series("meter", "power", until=after(3600)).mean == (7, 7)
+    assert history.series("meter", "power", until=after(7200)).mean == ()
+
+
+def test_a_gap_is_shown_and_slow_polling_is_none():
+    history = History()
+    for seconds in (*range(0, 300, 60), *range(1200, 1500, 60)):
+        history.take([Reading("meter", POWER, 1, after(seconds))])
+    assert history.series("meter", "power", until=after(1500)).mean == (1,) * 5 + (None,) + (1,) * 5
+
+
+def test_a_counter_keeps_its_small_steps():
+    start = 123_456_789.25
+    series = told([start + 0.5 * step for step in range(10)], every=30).series("meter", "power", until=after(300))
+    assert series.mean == tuple(start + 0.5 * step for step in range(10))
+
+
+def test_a_clock_that_is_put_back_starts_the_hour_anew():
+    history = told([1] * 10, every=30)
+    history.take([Reading("meter", POWER, 2, START - timedelta(hours=5))])
+    assert history.series("meter", "power", until=START - timedelta(hours=5)).mean == (2,)
+
+
+def test_a_reading_that_comes_a_moment_late_does_not_cost_the_hour():
+    history = told([1] * 4, every=30)
+    history.take([Reading("meter", POWER, 3, after(80))])
+    assert history.series("meter", "power", until=after(100)).mean == (1, 1, 1, 2)
+
+
+@pytest.mark.parametrize("value", ["running", None, nan, inf, -inf, 10**400])
+def test_what_cannot_be_drawn_is_still_the_last_value(value):
+    history = told([value])
+    assert history.series("meter", "power", until=after(1)) is None
+    (last,) = history.latest("meter")
+    assert last.metric == "power"
+    assert last.has_history is False
+    json.loads(last.model_dump_json())
+
+
+def test_yes_and_no_are_drawn_as_one_and_nothing():
+    assert told([True, False], every=30).series("meter", "power", until=after(60)).mean == (1, 0)
+
+
+def test_a_block_says_the_same_as_its_readings():
+    row = MetricRow([POWER, Metric("state"), Metric("voltage", "V")])
+    by_block, by_reading = History(), History()
+    for step in range(50):
+        block = Block("meter", row, [step * 3, "on", 230 - step / 7], after(step * 7))
+        by_block.take(block)
+        by_reading.take(list(block))
+    assert by_block.latest("meter") == by_reading.latest("meter")
+    for name in row.names:
+        assert by_block.series("meter", name, until=after(350)) == by_reading.series("meter", name, until=after(350))
+
+
+def test_rows_of_former_plans_are_not_kept_for_ever():
+    history = History()
+    for step in range(500):
+        history.take(Block("meter", MetricRow([POWER]), [step], after(step)))
+    assert len(history._children["meter"].rows) <= 64
+    assert len(history.latest("meter")) == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 7200), st.floats(-1e6, 1e6)), min_size=1, max_size=200))
+def test_the_lowest_is_never_above_the_mean_nor_that_above_the_highest(said):
+    history = History()
+    for seconds, value in said:
+        history.take([Reading("meter", POWER, value, after(seconds))])
+    series = history.series("meter", "power", until=after(7200))
+    assert len(series.at) == len(series.low) == len(series.mean) == len(series.high) <= 2 * BINS
+    assert list(series.at) == sorted(series.at)
+    for low, mean, high in zip(series.low, series.mean, series.high, strict=True):
+        assert low is mean is high is None or low - 0.2 <= mean <= high + 0.2
+
+
+def test_only_the_last_changes_are_kept_the_latest_first():
+    history = History()
+    for step in range(CHANGES_KEPT + 20):
+        history.changed("meter", Reach.SILENT if step % 2 else Reach.REACHABLE, after(step), None)
+    changes = history.changes("meter")
+    assert len(changes) == CHANGES_KEPT
+    assert changes[0].at == after(CHANGES_KEPT + 19)
+
+
+def test_errors_are_counted_by_reason_and_the_reasons_are_bounded():
+    history = History()
+    for step in range(ERROR_KINDS_KEPT + 30):
+        history.missed("meter", f"reason {step}")
+    history.missed("meter", "reason 3")
+    errors = history.errors("meter")
+    assert len(errors) == ERROR_KINDS_KEPT + 1
+    assert errors["reason 3"] == 2
+    assert next(iter(errors)) == OTHER
+
+
+def test_who_is_no_child_any_more_makes_room():
+    history = History(most_metrics=1)
+    history.take([Reading("old", POWER, 1, START), Reading("new", POWER, 1, START)])
+    assert history.series("new", "power", until=START) is None
+    assert [value.value for value in history.latest("new")] == [1]
+    history.forget("old")
+    history.take([Reading("new", POWER, 2, START)])
+    assert history.latest("old") == ()
+    assert history.series("new", "power", until=START).mean == (2,)
+
+
+def test_a_thousand_children_of_twenty_metrics_stay_modest():
+    row = MetricRow([Metric(f"metric_{number}") for number in range(20)])
+    tracemalloc.start()
+    history = History()
+    for step in range(3):
+        for child in range(1000):
+            history.take(Block(f"child-{child}", row, [step * 1.5 + number for number in range(20)], after(step * 10)))
+    used = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert used < 60e6
