@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias, overload
+from typing import NamedTuple, Self, TypeAlias, overload
 
 Value: TypeAlias = bool | int | float | str | None
 """What a metric can be. `None` means that the device itself says "not available"; the cloud then drops the key."""
 
 RESERVED_METRICS = frozenset({"status"})
 """Keys that the cloud writes itself into a device's state (device API reference, section 5.1)."""
+
+NAME_LENGTH = 100
+"""A name that a person gives has at most so many characters."""
+
+
+def as_name(text: str) -> str:
+    """Return what a person typed as the name of a device, its spaces tidied.
+
+    Raises:
+        ValueError: nobody could read it; the text says why, in words for that person.
+    """
+    name = " ".join(text.split())
+    if not 1 <= len(name) <= NAME_LENGTH:
+        raise ValueError(f"a name has 1 to {NAME_LENGTH} characters, this one has {len(name)}")
+    if not name.isprintable():
+        raise ValueError(
+            "a name holds nothing but letters, digits, signs and spaces; this one holds something that cannot be seen"
+        )
+    return name
 
 
 class Reduce(StrEnum):
@@ -219,10 +238,17 @@ class ChildDevice:
     sub_model: str | None
     firmware_version: str | None
     name: str
+    found_as: str | None = None
+    """The name under which it was found, while a person has given it another."""
     serial_number: str | None = None
     mac: str | None = None
     manufacturer: str | None = None
     model: str | None = None
+
+    def called(self, name: str | None) -> ChildDevice:
+        """Return it under the name that a person has given it; `None` is the one under which it was found."""
+        found_as = self.name if self.found_as is None else self.found_as
+        return replace(self, name=found_as, found_as=None) if name is None else replace(self, name=name, found_as=found_as)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +268,15 @@ class PlannedRead:
     def load(self) -> float:
         """The share of the bus's time that it takes."""
         return self.seconds / self.every.total_seconds()
+
+
+class Reach(StrEnum):
+    """Whether a child can be spoken with."""
+
+    UNKNOWN = "unknown"
+    """Not asked since the start."""
+    REACHABLE = "reachable"
+    SILENT = "silent"
 
 
 class Status(StrEnum):
@@ -283,3 +318,71 @@ class CommandOutcome:
     succeeded: bool
     message: str | None
     """For the operator in the cloud; always there when it failed."""
+
+
+class FindingState(StrEnum):
+    """How something that `doctor` looked at stands."""
+
+    FINE = "fine"
+    WARNING = "warning"
+    """It works, or nobody needs it now; what it says will matter one day."""
+    FAULT = "fault"
+    """Something that the configuration wants cannot work like this."""
+    NOT_LOOKED_AT = "not looked at"
+    """It could not be, or need not be: the meaning says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that `doctor` looked at, what that means, and the one line that mends it.
+
+    What is said is made printable and put into one line: some of it comes from devices, programs and servers. No secret is in it.
+
+    Raises:
+        ValueError: a warning or a fault says nothing that mends it.
+    """
+
+    what: str
+    """What was looked at, in a word or two: `disk space`."""
+    state: FindingState
+    meaning: str
+    """In plain words, for who runs this machine."""
+    fix: str | None = None
+    """What to do: the command to type, or the line to write into the config."""
+
+    def __post_init__(self) -> None:
+        for name in ("what", "meaning", "fix"):
+            if (said := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _in_one_line(said))
+        if not self.fix and self.state in (FindingState.WARNING, FindingState.FAULT):
+            raise ValueError(f"{self.what}: a {self.state} has to say what mends it")
+
+    @classmethod
+    def fine(cls, what: str, meaning: str) -> Self:
+        """Return that it is as it should be."""
+        return cls(what, FindingState.FINE, meaning)
+
+    @classmethod
+    def warning(cls, what: str, meaning: str, fix: str) -> Self:
+        """Return that it will matter one day."""
+        return cls(what, FindingState.WARNING, meaning, fix)
+
+    @classmethod
+    def fault(cls, what: str, meaning: str, fix: str) -> Self:
+        """Return that something cannot work like this."""
+        return cls(what, FindingState.FAULT, meaning, fix)
+
+    @classmethod
+    def not_looked_at(cls, what: str, meaning: str, fix: str | None = None) -> Self:
+        """Return that it was not looked at, and why."""
+        return cls(what, FindingState.NOT_LOOKED_AT, meaning, fix)
+
+    def within(self, entry: str) -> Finding:
+        """Return the same, named as a thing of this entry of the config."""
+        return replace(self, what=f"{entry}: {self.what}")
+
+
+def _in_one_line(said: str) -> str:
+    """Return a text without what could break a line or steer a terminal."""
+    words = " ".join(said.split())
+    return words if words.isprintable() else "".join(letter if letter.isprintable() else "\ufffd" for letter in words)

@@ -43,6 +43,7 @@ class Pace:
         self._quiet_until = 0.0
         self._quiets = 0  # in a row
         self._problems: dict[Strand, str] = {}
+        self._has_answered = False
         self.since = datetime.now(UTC)
         """Since when the hub answers, or does not."""
 
@@ -50,6 +51,16 @@ class Pace:
     def problem(self) -> str | None:
         """Why the hub is not spoken with, or not about everything; `None` while it answers."""
         return next(iter(self._problems.values()), None)
+
+    @property
+    def is_reachable(self) -> bool | None:
+        """Whether the hub answers; `None` before it was first asked."""
+        return False if self._problems else True if self._has_answered else None
+
+    @property
+    def next_try_seconds(self) -> float | None:
+        """In how many seconds a call that failed is tried again; `None` when none failed."""
+        return min((max(self.seconds_left(strand), 0.0) for strand in self._problems), default=None)
 
     def seconds_left(self, strand: Strand) -> float:
         """Return how long this strand still has to wait; 0 or less when the hub may be asked right now."""
@@ -78,6 +89,9 @@ class Pace:
         if monotonic() < self._quiet_until:
             return
         self._failures[strand] = self._quiets = 0
+        if not self._has_answered and not self._problems:
+            self.since = datetime.now(UTC)
+        self._has_answered = True
         if self._problems.pop(strand, None) is not None and not self._problems:
             away = datetime.now(UTC) - self.since
             log.info("the hub answers again after %.0f s", away.total_seconds())

@@ -287,6 +287,7 @@ class Session:
     async def _careful(self, parent: Credentials, strand: Strand, work: Callable[[], Awaitable[T]], *, otherwise: T) -> T:
         """Do the work when the hub may be asked, and return what came of it, or `otherwise` when it was not done.
 
+        Work that returns `False` had nothing to ask the hub, so the hub has not answered either.
         It is borne that the hub or the store is away, and made sure of before it is believed that the gateway was deleted.
         """
         await self._pace.wait(strand)
@@ -301,7 +302,8 @@ class Session:
         except StoreError as error:
             self._pace.failed(strand, HubUnreachable(f"the store fails, so nothing is sent: {error}", maybe_done=False))
         else:
-            self._pace.answered(strand)
+            if done is not False:
+                self._pace.answered(strand)
             return done
         return otherwise
 

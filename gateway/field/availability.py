@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
-
-class Reach(StrEnum):
-    """Whether a child can be spoken with."""
-
-    UNKNOWN = "unknown"
-    """Not asked since the start."""
-    REACHABLE = "reachable"
-    SILENT = "silent"
+from gateway.field.witness import NOBODY, Witness
+from gateway.models import Reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +37,9 @@ _UNKNOWN = Standing(Reach.UNKNOWN, None, None, 0)
 class Availability:
     """Each child's standing. A method returns a `Change` when there is something to say, and `None` when all is as it was."""
 
-    def __init__(self, *, misses_until_silent: int = 3) -> None:
+    def __init__(self, *, misses_until_silent: int = 3, witness: Witness = NOBODY) -> None:
         self._limit = misses_until_silent
+        self._witness = witness
         self._standings: dict[str, Standing] = {}
 
     def of(self, child: str) -> Standing:
@@ -60,6 +54,7 @@ class Availability:
                 self._standings[child] = Standing(Reach.REACHABLE, before.since, None, 0)
             return None
         self._standings[child] = Standing(Reach.REACHABLE, at, None, 0)
+        self._witness.changed(child, Reach.REACHABLE, at, None)
         return Change(child, Reach.REACHABLE, at, None)
 
     def missed(self, child: str, at: datetime, why: str) -> Change | None:
@@ -68,16 +63,19 @@ class Availability:
         misses = before.misses + 1
         if before.reach is Reach.SILENT or (before.reach is Reach.REACHABLE and misses < self._limit):
             self._standings[child] = Standing(before.reach, before.since, why, misses)
+            self._witness.missed(child, why)
             return None
         return self.lost(child, at, why)
 
     def lost(self, child: str, at: datetime, why: str) -> Change | None:
         """Note that the child cannot answer: its bus is gone, or another device sits at its address."""
         before = self.of(child)
+        self._witness.missed(child, why)
         if before.reach is Reach.SILENT:
             self._standings[child] = Standing(Reach.SILENT, before.since, why, before.misses + 1)
             return None
         self._standings[child] = Standing(Reach.SILENT, at, why, before.misses + 1)
+        self._witness.changed(child, Reach.SILENT, at, why)
         return Change(child, Reach.SILENT, at, why)
 
     def forget(self, child: str) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from typing import TypeVar
 
 WINDOW_SECONDS = 60.0
+
+_Payer = TypeVar("_Payer", "Spending", str)
 
 
 class Spending(StrEnum):
@@ -39,18 +42,24 @@ class Load:
 
     def by_purpose(self, now: float) -> Mapping[Spending, float]:
         """Return the share of the bus's time that each purpose took."""
-        return {purpose: self._share(now, lambda key: key[0] is purpose) for purpose in Spending}  # noqa: B023 - called at once
+        shares = self._shares(now, lambda key: key[0])
+        return {purpose: shares.get(purpose, 0.0) for purpose in Spending}
 
-    def of(self, child: str, now: float) -> float:
-        """Return the share of the bus's time that this child took, for whatever purpose."""
-        return self._share(now, lambda key: key[1] == child)
+    def by_child(self, now: float) -> Mapping[str, float]:
+        """Return the share of the bus's time that each child took, for whatever purpose; without those that took none."""
+        shares = self._shares(now, lambda key: key[1])
+        shares.pop("", None)
+        return shares
 
-    def _share(self, now: float, counts: Callable[[tuple[Spending, str]], bool]) -> float:
+    def _shares(self, now: float, payer_of: Callable[[tuple[Spending, str]], _Payer]) -> dict[_Payer, float]:
         if now - self._since >= WINDOW_SECONDS:
             self._turn_over(now)
-        spent = sum(seconds for window in (self._full, self._filling) for key, seconds in window.items() if counts(key))
+        spent: defaultdict[_Payer, float] = defaultdict(float)
+        for window in (self._full, self._filling):
+            for key, seconds in window.items():
+                spent[payer_of(key)] += seconds
         span = self._full_seconds + now - self._since
-        return min(spent / span, 1.0) if span > 0 else 0.0
+        return {payer: min(seconds / span, 1.0) if span > 0 else 0.0 for payer, seconds in spent.items()}
 
     def _turn_over(self, now: float) -> None:
         self._full, self._filling = self._filling, defaultdict(float)

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gateway.field.admission import Declined, admit
-from gateway.field.availability import Availability, Reach
-from gateway.models import ChildDevice, Found, IdentityKind
+from gateway.field.availability import Availability
+from gateway.models import ChildDevice, Found, IdentityKind, Reach
 from gateway.settings import Policy
 from gateway.state.registry import ChildRecord, Decision, Registry
 
@@ -28,6 +28,7 @@ class Reception:
         self._availability = availability
         self._policy = policy
         self._models = models
+        self._evidence: dict[str, Mapping[str, str]] = {}
         self._twins: set[tuple[str, str, str]] = set()
         self._one_at_a_time = asyncio.Lock()
 
@@ -55,7 +56,13 @@ class Reception:
             log.info("%s: found %s at %s: a new child (%s)", bus, found.name, found.address, found.identity.key)
         elif (known.child.bus, known.child.address) != (bus, found.address):
             log.info("%s: %s moved here from %s %s", bus, found.name, known.child.bus, known.child.address)
+        if found.evidence:
+            self._evidence[verdict.key] = found.evidence
         return (await self._registry.admit(verdict)).child
+
+    def evidence_of(self, child: str) -> Mapping[str, str]:
+        """Return what this child was last recognised by: what was asked, and what it answered. Empty until it is met."""
+        return self._evidence.get(child, {})
 
     async def look_again(self) -> None:
         """Take on what a person has admitted since it was found."""

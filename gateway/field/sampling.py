@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from gateway.field.availability import Change, Reach
-from gateway.models import Block, Metric, Reading, Reduce, Sample, Status, Value
+from gateway.field.availability import Change
+from gateway.field.witness import NOBODY, Witness
+from gateway.models import Block, Metric, Reach, Reading, Reduce, Sample, Status, Value
 
 
 class _Gathering:
@@ -31,7 +32,8 @@ class Sampler:
     none after it until it is back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, witness: Witness = NOBODY) -> None:
+        self._witness = witness
         self._children: dict[str, _Gathering] = {}
         self._silent: set[str] = set()
         self._urgent: set[str] = set()
@@ -49,6 +51,7 @@ class Sampler:
         A child's first ones, a changed value of an urgent metric, and one that leaves its dead band, make its sample urgent.
         """
         self.readings_taken += len(readings)
+        self._witness.take(readings)
         if isinstance(readings, Block) and readings.row.plain:
             whole = self._gathering(readings.child)
             whole.values.update(zip(readings.row.names, readings.values, strict=True))

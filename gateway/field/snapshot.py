@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from gateway.field.availability import Reach
 from gateway.field.budget import Budget
 from gateway.field.load import Spending
 from gateway.models import Progress
@@ -14,16 +12,8 @@ from gateway.models import Progress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildStanding:
-    """One child on its bus."""
+    """What a bus does about one of its children."""
 
-    key: str
-    name: str
-    address: str
-    reach: Reach
-    since: datetime | None
-    """Since when it stands like this; `None` before it was first asked."""
-    why: str | None
-    """Why it does not answer; `None` while it does."""
     next_try_seconds: float | None
     """In how many seconds it is asked again; `None` while it answers."""
     load: float
@@ -51,7 +41,6 @@ class BusStanding:
     discovery: Progress | None
     """How far a search has come; `None` while there is none."""
     waiting_commands: int
-    children: Sequence[ChildStanding]
 
     @property
     def live_load(self) -> float:

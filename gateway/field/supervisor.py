@@ -13,7 +13,7 @@ from zlib import crc32
 from gateway.adapter import Adapter
 from gateway.errors import BusUnavailable, CommandRejected, DeviceUnreachable
 from gateway.field.agenda import Agenda, Discover, Identify, Plan, Read, Task
-from gateway.field.availability import Availability, Change, Reach
+from gateway.field.availability import Availability, Change
 from gateway.field.backoff import Backoff
 from gateway.field.begun import BegunReadings
 from gateway.field.keep_alive import bus_failure, keep_alive
@@ -25,7 +25,7 @@ from gateway.field.reception import Reception
 from gateway.field.sampling import Sampler
 from gateway.field.snapshot import BusStanding, ChildStanding
 from gateway.field.steps import Steps
-from gateway.models import ChildDevice, Command, Found, Progress
+from gateway.models import ChildDevice, Command, Found, Progress, Reach
 from gateway.state.registry import ChildState, Registry
 from gateway.tasks import closed_after, loop_time
 
@@ -89,6 +89,7 @@ class Supervisor:
             is_quiet=self._is_quiet,
             taken_in=self._nudge_if_urgent,
         )
+        self._is_to_look = False
         self._serving_since = 0.0
         self._last_wait_seconds = 0.0
 
@@ -108,8 +109,7 @@ class Supervisor:
         order = self._orders.give(child, command, until=loop_time() + within.total_seconds())
         expiry = asyncio.get_running_loop().call_at(order.until, lambda: self._orders.expire(order.until))
         try:
-            async with self._registry.changed:
-                self._registry.changed.notify_all()
+            await self._wake()
             return await order.outcome
         finally:
             expiry.cancel()
@@ -131,8 +131,33 @@ class Supervisor:
             load=self._load.by_purpose(now),
             discovery=self.progress,
             waiting_commands=len(self._orders),
-            children=[self._standing_of(child, now) for child in self._roster.values()],
         )
+
+    def child_standing(self, key: str) -> ChildStanding | None:
+        """Return what this bus does about one of its children right now; `None` for one that lives elsewhere."""
+        child, now = self._roster.get(key), loop_time()
+        if child is None:
+            return None
+        return ChildStanding(
+            next_try_seconds=self.next_try_seconds(key),
+            load=self._load.by_child(now).get(key, 0.0),
+            is_slow=self._agenda.is_slow(key),
+            remarks=self._planning.remarks(child),
+        )
+
+    def next_try_seconds(self, key: str) -> float | None:
+        """Return in how many seconds a silent child is asked again, at the earliest; `None` for one that answers."""
+        probe_at = self._agenda.probe_at(key)
+        return None if probe_at is None else max(probe_at - loop_time(), 0.0)
+
+    async def look_now(self) -> None:
+        """Search for new devices as soon as the bus has time for it; a search that goes on is left to it."""
+        self._is_to_look = True
+        await self._wake()
+
+    async def _wake(self) -> None:
+        async with self._registry.changed:
+            self._registry.changed.notify_all()
 
     # one opening of the bus -------------------------------------------------------------------------------------------
 
@@ -166,6 +191,10 @@ class Supervisor:
             now = loop_time()
             if self._planning.due_at <= now:
                 self._weigh_plan(now)
+            if self._is_to_look:
+                self._is_to_look = False
+                if self._discovery is None:
+                    self._agenda.search_at(now)
             if (order := self._orders.take(now)) is not None:
                 await self._obey(order)
             elif (task := self._agenda.take(now)) is None:
@@ -184,7 +213,9 @@ class Supervisor:
         wait_seconds = 60.0 if next_at is None else min(next_at - now, 60.0)
         try:
             async with asyncio.timeout(wait_seconds), self._registry.changed:
-                await self._registry.changed.wait_for(lambda: self._orders or self._registry.revision != self._revision)
+                await self._registry.changed.wait_for(
+                    lambda: self._orders or self._is_to_look or self._registry.revision != self._revision
+                )
         except TimeoutError:
             pass
 
@@ -337,21 +368,6 @@ class Supervisor:
             log.info("%s: %s answers", self.bus, child.name)
         self._sampler.note(change)
         self._nudge_if_urgent()
-
-    def _standing_of(self, child: ChildDevice, now: float) -> ChildStanding:
-        standing, probe_at = self._availability.of(child.key), self._agenda.probe_at(child.key)
-        return ChildStanding(
-            key=child.key,
-            name=child.name,
-            address=child.address,
-            reach=standing.reach,
-            since=standing.since,
-            why=standing.why,
-            next_try_seconds=None if probe_at is None else max(probe_at - now, 0.0),
-            load=self._load.of(child.key, now),
-            is_slow=self._agenda.is_slow(child.key),
-            remarks=self._planning.remarks(child),
-        )
 
     # the bus itself ---------------------------------------------------------------------------------------------------
 

@@ -60,6 +60,11 @@ class Outbox:
         """Set whenever something was put in; whoever drains the outbox clears it first."""
 
     @property
+    def capacity(self) -> int:
+        """How many samples there is room for, before older ones are thinned."""
+        return self._most
+
+    @property
     def depth(self) -> int:
         """How many samples wait."""
         return self._depth
@@ -159,6 +164,13 @@ class Outbox:
         self._depth -= dropped
         self._lost += dropped
         return dropped
+
+    async def oldest_at(self) -> datetime | None:
+        """Return from when the oldest waiting sample is; `None` when none waits."""
+        (at,) = await self._store.transact(
+            lambda db: db.execute("SELECT at FROM outbox ORDER BY seq LIMIT 1").fetchone() or (None,)
+        )
+        return None if at is None else datetime.fromisoformat(at)
 
     async def losses(self) -> list[Loss]:
         """Return every loss since the store was made, one for each child and reason."""

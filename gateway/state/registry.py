@@ -92,6 +92,13 @@ class Met:
     """Why it is none, and what would make it one."""
     decision: Decision | None
     at: datetime
+    given_name: str | None = None
+    """What a person calls it."""
+
+    @property
+    def name(self) -> str:
+        """What it is called: by a person, or else as it was found."""
+        return self.found.name if self.given_name is None else self.given_name
 
 
 _DEVICE = TypeAdapter(ChildDevice)
@@ -110,6 +117,7 @@ class Registry:
         self._gateway: GatewayRecord | None = None
         self._children: dict[str, ChildRecord] = {}
         self._met: dict[str, Met] = {}
+        self._names: dict[str, str] = {}
         self._by_device_id: dict[str, str] = {}
         self._changed_at: dict[str, int] = {}  # child -> revision, the latest change last
         self._writing = asyncio.Lock()
@@ -137,6 +145,13 @@ class Registry:
         key = self._by_device_id.get(device_id)
         return None if key is None else self._children[key]
 
+    def name_of(self, key: str) -> str | None:
+        """Return what this device is called, child or not; `None` when no such device is known."""
+        if (record := self._children.get(key)) is not None:
+            return record.child.name
+        met = self._met.get(key)
+        return None if met is None else met.name
+
     def changed_since(self, revision: int) -> list[str]:
         """Return the keys of the children that were changed, added or removed after this revision."""
         changed: list[str] = []
@@ -150,10 +165,11 @@ class Registry:
     async def load(self) -> None:
         """Read everything from the store, also again after another process wrote to it."""
         async with self._writing:
-            gateway, children, met = await self._store.transact(_read_all)
-            before, self._children = self._children, {record.child.key: record for record in children}
+            gateway, children, met, self._names = await self._store.transact(_read_all)
+            named = [_named(record, self._names.get(record.child.key)) for record in children]
+            before, self._children = self._children, {record.child.key: record for record in named}
             self._gateway = gateway
-            self._met = {one.key: one for one in met}
+            self._met = {one.key: replace(one, given_name=self._names.get(one.key)) for one in met}
             self._by_device_id = {record.device_id: key for key, record in self._children.items() if record.device_id is not None}
             await self._tell(*(key for key in before | self._children if before.get(key) != self._children.get(key)))
 
@@ -167,8 +183,14 @@ class Registry:
 
     @uncancelled
     async def admit(self, child: ChildDevice) -> ChildRecord:
-        """Make a device a child, or bring what is known of the child up to date: where it is met, its firmware, its model."""
+        """Make a device a child, or bring what is known of the child up to date: where it is met, its firmware, its model.
+
+        It goes by the name that a person has given it, if any.
+        """
         async with self._writing:
+            # Also over a name from the config, which is a person's word too: this one was given later, to the device itself
+            # and not to an address, and whoever gave it sees it undone by the next search as little as by the next restart.
+            child = child.called(self._names.get(child.key))
             known = self._children.get(child.key)
             if known is not None and known.child == child:
                 return known
@@ -200,7 +222,16 @@ class Registry:
         async with self._writing:
             before = self._met.get(key)
             decision = before.decision if before else None
-            met = Met(key=key, adapter=adapter, bus=bus, found=found, why=why, decision=decision, at=_now())
+            met = Met(
+                key=key,
+                adapter=adapter,
+                bus=bus,
+                found=found,
+                why=why,
+                decision=decision,
+                at=_now(),
+                given_name=self._names.get(key),
+            )
             if before is None or replace(before, at=met.at, found=replace(before.found, evidence=found.evidence)) != met:
                 await self._keep_met(met)
 
@@ -212,6 +243,31 @@ class Registry:
             if met is not None:
                 await self._keep_met(replace(met, decision=decision))
             return met is not None
+
+    @uncancelled
+    async def rename(self, key: str, name: str | None) -> bool:
+        """Store what a person calls a device, child or not; `None` for what it was found as. `False` when there is none.
+
+        The name alone is written: a command beside the gateway must not write over a record that changes meanwhile. What it
+        makes of the record, an update that is owed, every `load` finds out again until the record is written the next time.
+        """
+        async with self._writing:
+            known, met = self._children.get(key), self._met.get(key)
+            if known is None and met is None:
+                return False
+            await self._store.transact(lambda db: _write_name(db, key, name))
+            if name is None:
+                self._names.pop(key, None)
+            else:
+                self._names[key] = name
+            if met is not None:
+                self._met[key] = replace(met, given_name=name)
+            if known is not None:
+                self._children[key] = _named(known, name)
+                await self._tell(key)
+            else:
+                await self._tell()
+            return True
 
     async def _keep_met(self, met: Met) -> None:
         await self._store.transact(lambda db: _write_met(db, met))
@@ -243,8 +299,18 @@ def _newly_met(child: ChildDevice) -> ChildRecord:
 
 def _met_again(known: ChildRecord, child: ChildDevice) -> ChildRecord:
     refused_no_more = known.state is ChildState.REFUSED and known.child.model_id != child.model_id
-    owed = known.update_owed or (known.device_id is not None and _told(known.child) != _told(child))
-    return replace(known, child=child, state=ChildState.ADMITTED if refused_no_more else known.state, update_owed=owed)
+    state = ChildState.ADMITTED if refused_no_more else known.state
+    return replace(known, child=child, state=state, update_owed=_owes(known, child))
+
+
+def _named(known: ChildRecord, name: str | None) -> ChildRecord:
+    child = known.child.called(name)
+    return replace(known, child=child, update_owed=_owes(known, child))
+
+
+def _owes(known: ChildRecord, child: ChildDevice) -> bool:
+    """Whether the cloud is behind when the child becomes this one."""
+    return known.update_owed or (known.device_id is not None and _told(known.child) != _told(child))
 
 
 def _told(child: ChildDevice) -> tuple[str | None, ...]:
@@ -256,12 +322,12 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _read_all(db: Transaction) -> tuple[GatewayRecord | None, list[ChildRecord], list[Met]]:
-    gateway = None
+def read_gateway(db: Transaction) -> GatewayRecord | None:
+    """Return the gateway's record as it stands in a store; `None` before its identity was made."""
     for serial, mac, cloud_id, credentials, former, told in db.execute(
         "SELECT serial_number, mac, cloud_id, credentials, former_credentials, told FROM gateway"
     ):
-        gateway = GatewayRecord(
+        return GatewayRecord(
             serial_number=serial,
             mac=mac,
             cloud_id=cloud_id,
@@ -269,6 +335,10 @@ def _read_all(db: Transaction) -> tuple[GatewayRecord | None, list[ChildRecord],
             former_credentials=_credentials_from(former),
             told=told,
         )
+    return None
+
+
+def _read_all(db: Transaction) -> tuple[GatewayRecord | None, list[ChildRecord], list[Met], dict[str, str]]:
     children = [
         ChildRecord(
             child=_DEVICE.validate_json(device),
@@ -301,7 +371,7 @@ def _read_all(db: Transaction) -> tuple[GatewayRecord | None, list[ChildRecord],
             "SELECT key, adapter, bus, found, why, decision, at FROM met ORDER BY rowid"
         )
     ]
-    return gateway, children, met
+    return read_gateway(db), children, met, dict(db.execute("SELECT key, name FROM names"))
 
 
 def _write_gateway(db: Transaction, record: GatewayRecord) -> None:
@@ -349,6 +419,13 @@ def _write_met(db: Transaction, met: Met) -> None:
         "INSERT OR REPLACE INTO met (key, adapter, bus, found, why, decision, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (met.key, met.adapter, met.bus, _FOUND.dump_json(met.found).decode(), met.why, met.decision, met.at.isoformat()),
     )
+
+
+def _write_name(db: Transaction, key: str, name: str | None) -> None:
+    if name is None:
+        db.execute("DELETE FROM names WHERE key = ?", (key,))
+    else:
+        db.execute("INSERT OR REPLACE INTO names (key, name) VALUES (?, ?)", (key, name))
 
 
 def _write_admitted(db: Transaction, record: ChildRecord) -> None:

@@ -81,8 +81,18 @@ MIGRATIONS = (
         PRIMARY KEY (entry, name)
     ) STRICT;
     """,
+    """
+    CREATE TABLE names (
+        key TEXT PRIMARY KEY,
+        name TEXT NOT NULL
+    ) STRICT;
+    """,
 )
 """The schema's history: each entry is applied once, in order, and never edited after a release."""
+
+
+LOOK_SECONDS = 2.0
+"""So long who only looks waits for who writes."""
 
 
 class Store:
@@ -97,6 +107,8 @@ class Store:
         self._lock_fd: int | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._connection: sqlite3.Connection | None = None
+        self.problem: str | None = None
+        """Why the last transaction that wrote something failed; `None` when it did not."""
 
     async def __aenter__(self) -> Self:
         """Open the file, make it if need be, and bring it to the newest schema.
@@ -123,6 +135,15 @@ class Store:
         """
         return await self._run(lambda: self._transact(work))
 
+    async def try_writing(self) -> None:
+        """Write something that changes nothing.
+
+        Raises:
+            StoreError: nothing can be stored.
+        """
+        await self.transact(lambda db: db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}"))
+        self.problem = None
+
     async def changed_outside(self) -> int:
         """Return a number that differs from the one before if another process has written to the file since.
 
@@ -147,6 +168,7 @@ class Store:
 
     def _transact(self, work: Callable[[Transaction], T]) -> T:
         connection = self._connected()
+        written = connection.total_changes
         try:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -157,7 +179,10 @@ class Store:
                     connection.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
+            self.problem = str(error)
             raise StoreError(f"{self.path}: {error}") from error
+        if connection.total_changes != written:
+            self.problem = None
         return result
 
     def _open(self) -> None:
@@ -194,6 +219,24 @@ class Store:
         if self._lock_fd is not None:
             os.close(self._lock_fd)
             self._lock_fd = None
+
+
+def look(path: Path, read: Callable[[Transaction], T]) -> T:
+    """Return what `read` finds in a store, which is neither made nor changed, also while a gateway works on it. May wait.
+
+    Raises:
+        StoreError: it cannot be read, is none, or is from a newer gateway.
+    """
+    # SQLite would make the files of its log for a reader, too: whose they are then, the gateway might not be able to write to
+    how = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=LOOK_SECONDS)
+        ) as connection:
+            _refuse_newer(connection, path)
+            return read(connection)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be used as the store: {error}") from error
 
 
 async def to_its_end(work: Coroutine[Any, Any, T], *, within_seconds: float | None = None) -> T:
@@ -241,9 +284,15 @@ def _keep_private(path: Path) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = _refuse_newer(connection, path)
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+
+
+def _refuse_newer(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the version of the schema, if it is one that is known here."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > len(MIGRATIONS):
         text = f"{path} was written by a newer gateway (schema {version}, this one knows {len(MIGRATIONS)}). Update the gateway"
         raise StoreError(text)
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-        connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+    return version

@@ -15,11 +15,11 @@ from pathlib import Path
 from adapters.modbus import ModbusAdapter
 from adapters.modbus.link import Link
 from adapters.modbus.settings import Line, ModbusSettings
-from gateway.field.availability import Availability, Change, Reach
+from gateway.field.availability import Availability, Change
 from gateway.field.reception import Reception
 from gateway.field.sampling import Sampler
 from gateway.field.supervisor import Supervisor
-from gateway.models import Reading
+from gateway.models import Reach, Reading
 from gateway.settings import Policy
 from gateway.state.registry import Registry
 from gateway.state.store import Store

@@ -12,7 +12,7 @@ from gateway.cloud.children import MARKER, ChildRegistrar
 from gateway.cloud.standing import Standing
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable, StoreError
 from gateway.hub import GatewayRegistration
-from gateway.models import ChildDevice, Sample, Status
+from gateway.models import ChildDevice, Found, Identity, IdentityKind, Sample, Status
 from gateway.state.outbox import Outbox
 from gateway.state.registry import ChildState, Registry
 from gateway.state.store import Store, until_stored
@@ -499,3 +499,50 @@ async def test_an_update_that_the_hub_has_no_time_for_stays_owed_and_is_not_hamm
         await house.catch_up()
     assert house.hub.calls["update_device"] == 1
     assert record(house).update_owed
+
+
+async def test_a_name_that_a_person_gives_reaches_the_cloud(house):
+    await house.registry.admit(child(1))
+    await house.catch_up()
+    await house.registry.rename("sn:acme/1", "Boiler house")
+    await house.catch_up()
+    (device,) = house.registered()
+    assert [update["name"] for update in device.updates] == ["Boiler house"]
+    assert not record(house).update_owed
+    await house.registry.admit(child(1))
+    await house.catch_up()
+    assert len(device.updates) == 1, "being met again is no news"
+    await house.registry.rename("sn:acme/1", None)
+    await house.catch_up()
+    assert device.updates[-1]["name"] == "Meter 1"
+
+
+async def test_a_name_that_was_given_beside_a_gateway_that_runs_reaches_the_cloud(house):
+    await house.registry.admit(child(1))
+    await house.catch_up()
+    async with Store(house.store.path) as store:
+        outside = Registry(store)
+        await outside.load()
+        await outside.rename("sn:acme/1", "Boiler house")
+    await house.registry.load()
+    await house.catch_up()
+    assert [update["name"] for update in house.registered()[0].updates] == ["Boiler house"]
+
+
+async def test_a_name_that_was_given_while_no_gateway_ran_reaches_the_cloud(house):
+    await house.registry.admit(child(1))
+    await house.catch_up()
+    await house.registry.rename("sn:acme/1", "Boiler house")
+    await house.start()
+    await house.catch_up()
+    assert [update["name"] for update in house.registered()[0].updates] == ["Boiler house"]
+
+
+async def test_a_device_that_was_named_before_it_was_admitted_is_registered_under_that_name(house):
+    found = Found(address="1", identity=Identity(IdentityKind.SERIAL_NUMBER, "acme/1"), name="Meter 1")
+    await house.registry.meet("modbus", "hall", found, "ask")
+    await house.registry.rename("sn:acme/1", "Boiler house")
+    await house.registry.admit(child(1))
+    await house.catch_up()
+    (device,) = house.registered()
+    assert (device.registration.name, device.updates) == ("Boiler house", [])

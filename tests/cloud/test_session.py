@@ -110,6 +110,21 @@ async def test_samples_go_in_bulk_one_a_child_and_call_the_oldest_first(house):
     assert house.hub.calls["send_telemetry"] == 1, "the parent's own, none for a child"
 
 
+async def test_a_gateway_without_samples_does_not_take_a_hub_that_is_away_for_one_that_answers(house, caplog):
+    caplog.set_level(logging.INFO)
+    house.start(every=SHORT)
+    await house.until(lambda: house.registry.gateway.credentials and house.session.pace.is_reachable)
+    house.hub.fail("send_telemetry", *[HubUnreachable("no route", maybe_done=False)] * 4)
+    await house.until(lambda: house.session.pace.is_reachable is False)
+    assert house.session.pace.problem == "no route"
+    assert house.session.pace.next_try_seconds is not None
+    await house.until(lambda: house.session.pace.is_reachable)
+    assert house.session.pace.next_try_seconds is None
+    told = [record.message for record in caplog.records if "the hub" in record.message]
+    assert len([text for text in told if "not reachable" in text]) == 1
+    assert len([text for text in told if "answers again" in text]) == 1
+
+
 async def test_250_children_take_three_calls(house):
     house.start()
     await house.children(*range(250))

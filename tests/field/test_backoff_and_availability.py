@@ -3,8 +3,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.field.availability import Availability, Change, Reach
+from gateway.field.availability import Availability, Change
 from gateway.field.backoff import Backoff
+from gateway.models import Reach
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -54,3 +55,31 @@ def test_each_child_stands_for_itself():
     assert availability.of("c").reach is Reach.UNKNOWN
     availability.forget("b")
     assert availability.of("b").reach is Reach.UNKNOWN
+
+
+class Onlooker:
+    def __init__(self):
+        self.told = []
+
+    def take(self, readings):
+        self.told.append(("take", len(readings)))
+
+    def missed(self, child, why):
+        self.told.append(("missed", child, why))
+
+    def changed(self, child, reach, at, why):
+        self.told.append((reach, child, why))
+
+
+def test_a_witness_is_told_each_miss_and_each_change_once():
+    witness = Onlooker()
+    availability = Availability(witness=witness)
+    availability.answered("a", NOW)
+    availability.answered("a", NOW)
+    for _ in range(4):
+        availability.missed("a", NOW, "no answer")
+    availability.answered("a", NOW)
+    miss = ("missed", "a", "no answer")
+    assert witness.told == [
+        (Reach.REACHABLE, "a", None), miss, miss, miss, (Reach.SILENT, "a", "no answer"), miss, (Reach.REACHABLE, "a", None),
+    ]  # fmt: skip

@@ -36,12 +36,12 @@ def test_what_the_bus_was_used_for_is_told_as_shares_of_the_last_minutes():
     assert shares[Spending.READING] == pytest.approx(0.25, abs=0.01)
     assert shares[Spending.SILENT] == pytest.approx(0.05, abs=0.01)
     assert shares[Spending.COMMANDS] == 0
-    assert load.of("a", 120.0) == pytest.approx(0.25, abs=0.01)
+    assert load.by_child(120.0)["a"] == pytest.approx(0.25, abs=0.01)
 
 
 def test_what_was_long_ago_is_forgotten():
     load = Load(0.0)
     load.spent(Spending.READING, "a", 30.0, 30.0)
-    assert load.of("a", 60.0) == pytest.approx(0.5)
-    load.of("a", 61.0)
-    assert load.of("a", 122.0) == 0
+    assert load.by_child(60.0)["a"] == pytest.approx(0.5)
+    load.by_child(61.0)
+    assert load.by_child(122.0) == {}

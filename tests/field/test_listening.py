@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.adapter import BusUnavailable, Metric, Progress, Reading
-from gateway.field.availability import Reach
-from gateway.models import Block, MetricRow, Status
+from gateway.models import Block, MetricRow, Reach, Status
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, found_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

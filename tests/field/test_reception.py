@@ -3,6 +3,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from gateway.models import Found, Identity, IdentityKind
+from gateway.state.registry import Decision
 
 FOUND = Found(
     address="AA:BB",
@@ -61,3 +62,24 @@ async def test_a_device_that_is_met_twice_in_the_same_moment_is_told_once(field,
     first, second = await asyncio.gather(*(field.reception.meet("entry", "bus", FOUND) for _ in range(2)))
     assert first == second
     assert caplog.text.count("a new child") == 1
+
+
+async def test_a_name_that_a_person_gave_outranks_what_the_next_search_finds(field):
+    child = await field.reception.meet("entry", "bus", FOUND)
+    await field.registry.rename(child.key, "Cold store")
+    again = await field.reception.meet("entry", "bus", replace(FOUND, name="Fridge of the config", address="CC:DD"))
+    assert (again.name, again.found_as, again.address) == ("Cold store", "Fridge of the config", "CC:DD")
+    unknown_model = await field.reception.meet("entry", "bus", replace(FOUND, family="toaster"))
+    assert unknown_model.name == "Cold store"
+    await field.registry.rename(child.key, None)
+    assert (await field.reception.meet("entry", "bus", FOUND)).name == "Thermometer"
+
+
+async def test_a_device_named_at_the_door_keeps_its_name_when_a_person_admits_it(field):
+    key = FOUND.identity.key
+    await field.registry.meet("entry", "bus", FOUND, "waits for a person")
+    await field.registry.rename(key, "Cold store")
+    await field.registry.decide(key, Decision.ADMIT)
+    await field.reception.look_again()
+    assert field.registry.children[key].child.name == "Cold store"
+    assert not field.registry.met

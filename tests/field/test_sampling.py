@@ -2,9 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.field.availability import Change, Reach
+from gateway.field.availability import Change
 from gateway.field.sampling import Sampler
-from gateway.models import Block, Metric, MetricRow, Reading, Reduce, Sample, Status
+from gateway.models import Block, Metric, MetricRow, Reach, Reading, Reduce, Sample, Status
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 POWER = Metric("power", "W")

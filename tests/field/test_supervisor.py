@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.adapter import Found, Identity, IdentityKind, Metric, Progress, Reading
-from gateway.field.availability import Reach
 from gateway.field.load import Spending
-from gateway.models import Status
+from gateway.models import Reach, Status
 from gateway.state.registry import ChildState
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, found_of
 
@@ -323,6 +322,48 @@ async def test_a_discovery_leaves_a_busy_bus_to_its_children(field):
     )
     assert supervisor.standing().load[Spending.DISCOVERY] < 0.5
     assert sum(one.reads for one in bus.devices.values()) > 20
+
+
+async def test_a_bus_is_searched_when_a_person_asks_for_it_also_while_nothing_is_due(field):
+    class Counted(SyntheticAdapter):
+        searches = 0
+
+        async def discover(self):
+            Counted.searches += 1
+            async for one in super().discover():
+                yield one
+
+    bus = SyntheticBus()
+    supervisor = field.serve(bus, Counted)
+    await field.until(lambda: Counted.searches == 1)
+    await asyncio.sleep(0.05)
+    bus.devices["a1"] = device(1)
+    await supervisor.look_now()
+    await field.until(lambda: key(1) in field.registry.children)
+    assert Counted.searches == 2
+
+
+async def test_a_search_that_goes_on_is_left_to_it(field):
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    class Slow(SyntheticAdapter):
+        searches = 0
+
+        async def discover(self):
+            Slow.searches += 1
+            yield Progress(0, 2, "begun")
+            begun.set()
+            await may_end.wait()
+            async for one in super().discover():
+                yield one
+
+    supervisor = field.serve(SyntheticBus([device(1)]), Slow)
+    await begun.wait()
+    await supervisor.look_now()
+    may_end.set()
+    await field.until(lambda: key(1) in field.registry.children and supervisor.progress is None)
+    await asyncio.sleep(0.05)
+    assert Slow.searches == 1
 
 
 async def test_a_deleted_child_is_not_read(field):

@@ -6,8 +6,9 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.hub import Credentials
-from gateway.models import ChildDevice, Found, Identity, IdentityKind
+from gateway.models import NAME_LENGTH, ChildDevice, Found, Identity, IdentityKind, as_name
 from gateway.state.registry import ChildState, Decision, GatewayRecord, Registry
+from gateway.state.store import Store
 
 CHILD = ChildDevice(
     key="sn:acme/1", adapter="modbus", bus="hall", address="3", profile="acme-1", family="meter", model_id="m-1", sub_model="A1",
@@ -143,3 +144,101 @@ async def test_a_child_that_was_met_anew_meanwhile_stays_so_when_its_registratio
     kept = await registry.keep(replace(record, state=ChildState.REGISTERED, device_id="d"))
     assert kept.child == moved
     assert kept.update_owed, "the cloud was told the old version"
+
+
+# names that people give -----------------------------------------------------------------------------------------------
+
+
+async def test_a_given_name_outlives_meetings_and_restarts_and_can_be_taken_back(registry, store):
+    await registry.admit(CHILD)
+    assert await registry.rename(CHILD.key, "Boiler house")
+    met_again = await registry.admit(replace(CHILD, name="Meter EM340", bus="cellar"))
+    assert (met_again.child.name, met_again.child.found_as) == ("Boiler house", "Meter EM340")
+    again = await reloaded(store)
+    assert again.children == registry.children
+    assert await again.rename(CHILD.key, None)
+    assert again.children[CHILD.key].child == replace(CHILD, name="Meter EM340", bus="cellar")
+    assert (await reloaded(store)).children == again.children
+
+
+async def test_a_name_given_at_the_door_is_that_of_the_child(registry, store):
+    key = FOUND.identity.key
+    await registry.meet("modbus", "hall", FOUND, "ask")
+    assert await registry.rename(key, "Box by the stairs")
+    await registry.meet("modbus", "hall", replace(FOUND, name="Box 2"), "ask")
+    again = await reloaded(store)
+    assert (again.met[key].name, again.met[key].found.name) == ("Box by the stairs", "Box 2")
+    assert again.name_of(key) == "Box by the stairs"
+    record = await again.admit(FOUND.as_child(adapter="modbus", bus="hall", model_id="m-1"))
+    assert record.child.name == "Box by the stairs"
+    assert not record.update_owed, "it is not in the cloud yet, and will be registered under that name"
+
+
+async def test_nobody_is_renamed_by_a_key_that_nobody_has(registry):
+    assert not await registry.rename("sn:nobody", "X")
+    assert registry.name_of("sn:nobody") is None
+
+
+async def test_a_rename_is_owed_to_the_cloud_until_it_is_told(registry, store):
+    record = await registry.admit(CHILD)
+    await registry.keep(replace(record, state=ChildState.REGISTERED, device_id="d"))
+    revision = registry.revision
+    await registry.rename(CHILD.key, "Boiler house")
+    assert registry.changed_since(revision) == [CHILD.key]
+    assert registry.children[CHILD.key].update_owed
+    assert (await reloaded(store)).children[CHILD.key].update_owed, "the gateway may end before the cloud was told"
+    await registry.keep(replace(registry.children[CHILD.key], update_owed=False))
+    assert not (await reloaded(store)).children[CHILD.key].update_owed
+
+
+async def test_a_rename_by_another_process_reaches_a_gateway_that_runs(registry, store):
+    record = await registry.admit(CHILD)
+    await registry.keep(replace(record, state=ChildState.REGISTERED, device_id="d", access_key=SecretStr("secret")))
+    revision, seen = registry.revision, await store.changed_outside()
+    async with Store(store.path) as beside:
+        await (await reloaded(beside)).rename(CHILD.key, "Boiler house")
+    assert await store.changed_outside() != seen
+    await registry.load()
+    assert registry.changed_since(revision) == [CHILD.key]
+    renamed = registry.children[CHILD.key]
+    assert (renamed.child.name, renamed.update_owed) == ("Boiler house", True)
+
+
+async def test_a_rename_by_another_process_costs_nothing_that_was_stored_meanwhile(registry, store):
+    record = await registry.admit(CHILD)
+    async with Store(store.path) as beside:
+        outside = await reloaded(beside)
+        await registry.keep(replace(record, state=ChildState.REGISTERED, device_id="d", access_key=SecretStr("secret")))
+        await outside.rename(CHILD.key, "Boiler house")
+    await registry.load()
+    kept = registry.children[CHILD.key]
+    assert (kept.device_id, kept.access_key, kept.child.name) == ("d", SecretStr("secret"), "Boiler house")
+    assert kept.update_owed
+
+
+async def test_a_rename_while_a_record_is_being_told_is_owed_all_the_same(registry):
+    record = await registry.keep(replace(await registry.admit(CHILD), state=ChildState.REGISTERED, device_id="d"))
+    await registry.rename(CHILD.key, "Boiler house")
+    kept = await registry.keep(replace(record, update_owed=False))
+    assert (kept.child.name, kept.update_owed) == ("Boiler house", True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("Boiler house", "Boiler house"),
+        ("  Boiler \t house\n", "Boiler house"),
+        ("Kühlraum 3 · 冷蔵庫", "Kühlraum 3 · 冷蔵庫"),
+        ("x" * NAME_LENGTH, "x" * NAME_LENGTH),
+    ],
+)
+def test_a_name_is_readable_text_with_its_spaces_tidied(typed, name):
+    assert as_name(typed) == name
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "  \n", "x" * (NAME_LENGTH + 1), "a\x1b[2J", "a\x00", "\u202egpj.exe", "\ud800", "a\u200b"]
+)
+def test_what_nobody_can_read_is_no_name(typed):
+    with pytest.raises(ValueError, match="a name h"):
+        as_name(typed)

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from gateway.errors import StoreError
-from gateway.state.store import MIGRATIONS, Store, to_its_end, until_stored
+from gateway.state.store import MIGRATIONS, Store, look, to_its_end, until_stored
 
 
 async def test_a_new_store_is_private_and_at_the_newest_schema(tmp_path):
@@ -139,3 +139,24 @@ async def test_a_look_at_a_store_that_fails_is_a_store_error(tmp_path):
         store._connection.close()
         with pytest.raises(StoreError):
             await store.changed_outside()
+
+
+async def test_who_only_looks_sees_what_a_gateway_that_runs_has_written_and_changes_nothing(tmp_path):
+    path = tmp_path / "store.sqlite3"
+    async with Store(path, sole=True) as store:
+        await store.transact(lambda db: db.execute("INSERT INTO notes VALUES ('a', 'b', 'c')"))
+        assert look(path, lambda db: db.execute("SELECT said FROM notes").fetchall()) == [("c",)]
+        with pytest.raises(StoreError, match="readonly"):
+            look(path, lambda db: db.execute("DELETE FROM notes"))
+    before = sorted(file.name for file in tmp_path.iterdir())
+    assert look(path, lambda db: db.execute("SELECT said FROM notes").fetchall()) == [("c",)]
+    assert sorted(file.name for file in tmp_path.iterdir()) == before
+
+
+def test_who_only_looks_makes_no_store(tmp_path):
+    with pytest.raises(StoreError, match="unable to open"):
+        look(tmp_path / "store.sqlite3", lambda db: None)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "other.sqlite3").write_bytes(b"no database at all" * 64)
+    with pytest.raises(StoreError, match="not a database"):
+        look(tmp_path / "other.sqlite3", lambda db: None)
