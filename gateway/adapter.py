@@ -14,12 +14,15 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, Self, T
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from gateway.device_files import examine_port, holder_of
 from gateway.errors import AdapterError, BusUnavailable, CommandRejected, DeviceUnreachable
 from gateway.models import (
     Block,
     ChildDevice,
     Command,
     Confidence,
+    Finding,
+    FindingState,
     Found,
     Identity,
     IdentityKind,
@@ -60,6 +63,8 @@ __all__ = [
     "Draft",
     "Dump",
     "Explanation",
+    "Finding",
+    "FindingState",
     "Found",
     "Identity",
     "IdentityKind",
@@ -83,6 +88,8 @@ __all__ = [
     "Value",
     "Workbench",
     "apply_defaults",
+    "examine_port",
+    "holder_of",
 ]
 
 
@@ -130,6 +137,8 @@ class AdapterSettings(BaseModel):
         return ()
 
 
+NOTHING_TO_SAY: tuple[Finding, ...] = ()
+
 SettingsT = TypeVar("SettingsT", bound=AdapterSettings)
 
 
@@ -174,6 +183,18 @@ class Adapter(ABC, Generic[SettingsT]):
     async def buses(cls, settings: SettingsT) -> AsyncIterator[Self]:
         """Yield an adapter for each bus of this entry; later more, as ports or hosts appear. Default: one."""
         yield cls(settings)
+
+    @classmethod
+    async def first_look(cls, hosts: Sequence[str]) -> Mapping[str, Any] | None:
+        """Return an entry, less `type`, with which to look around a machine that has no configuration yet; `None`: there is none.
+
+        Read-only, and nothing is sent to a device that nobody has named: what the entry then discovers is what a person is told
+        of, and the entry is written into the configuration that is proposed to them. Default: none.
+
+        Args:
+            hosts: the hosts that a person said may be looked at, as `192.168.1.20`.
+        """
+        return None
 
     async def __aenter__(self) -> Self:
         """Open the bus. On failure leave nothing open and raise `BusUnavailable`."""
@@ -224,6 +245,18 @@ class Adapter(ABC, Generic[SettingsT]):
     def remarks(self, child: ChildDevice) -> Sequence[str]:
         """Return what the operator should know about how this child is read: what it refuses, what was learned."""
         return ()
+
+    @classmethod
+    async def examine(cls, settings: SettingsT | None) -> AsyncIterator[Finding]:
+        """Look at what buses of this kind need of this machine, before any is opened. Read-only.
+
+        Opens no port, sends nothing to a device, and is asked while the gateway runs, too. Default: there is nothing to say.
+
+        Args:
+            settings: those of one entry; `None` where no entry names this adapter: then tell what the machine has, as no fault.
+        """
+        for finding in NOTHING_TO_SAY:
+            yield finding
 
     @classmethod
     def workbench(cls, adapter: Self | None = None) -> Workbench:

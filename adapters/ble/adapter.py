@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from adapters.ble.advertisements import Advertisement
 from adapters.ble.connections import Connections
+from adapters.ble.examination import examined
 from adapters.ble.gatt import expected, plan
 from adapters.ble.neighbour import Neighbour
 from adapters.ble.pace import transactions, visit_seconds
@@ -26,6 +27,7 @@ from gateway.adapter import (
     Command,
     CommandRejected,
     DeviceUnreachable,
+    Finding,
     Found,
     PlannedRead,
     Progress,
@@ -81,6 +83,17 @@ class BleAdapter(Adapter[BleSettings]):
         """Yield an adapter for each controller of the entry."""
         for controller in settings.controllers or (None,):
             yield cls(settings, controller)
+
+    @classmethod
+    async def examine(cls, settings: BleSettings | None) -> AsyncIterator[Finding]:
+        """Look at D-Bus, bluetoothd and the controllers."""
+        async for finding in examined(settings):
+            yield finding
+
+    @classmethod
+    async def first_look(cls, hosts: Sequence[str]) -> Mapping[str, Any] | None:
+        """Only listen, and send nothing but scan requests."""
+        return {}
 
     async def __aenter__(self) -> Self:
         self._opened_at = _now()

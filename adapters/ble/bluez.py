@@ -6,26 +6,38 @@ Bleak does not tell: after a restart of bluetoothd its scanner stays silent for 
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
-from dbus_fast import AuthError, BusType, Message, MessageType, unpack_variants
+from dbus_fast import AuthError, BusType, DBusError, InvalidAddressError, Message, MessageType, unpack_variants
 from dbus_fast.aio import MessageBus
 
-__all__ = ["AuthError", "BlueZ", "watched"]
+from adapters.ble.troubles import Trouble, Unusable
+
+__all__ = ["AuthError", "BlueZ", "Controller", "bus_socket", "controllers", "watched"]
 
 BLUEZ = "org.bluez"
 ADAPTER = "org.bluez.Adapter1"
+MONITORS = "org.bluez.AdvertisementMonitorManager1"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 OBJECTS = "org.freedesktop.DBus.ObjectManager"
 DBUS = "org.freedesktop.DBus"
+DBUS_PATH = "/org/freedesktop/DBus"
 
 RULES = (
     f"type='signal',sender='{DBUS}',interface='{DBUS}',member='NameOwnerChanged',arg0='{BLUEZ}'",
     f"type='signal',sender='{BLUEZ}',interface='{OBJECTS}',path='/'",
     f"type='signal',sender='{BLUEZ}',interface='{PROPERTIES}',member='PropertiesChanged',arg0='{ADAPTER}'",
 )
+
+NO_SUCH_NAME = frozenset({f"{DBUS}.Error.ServiceUnknown", f"{DBUS}.Error.NameHasNoOwner"})
+USUAL_SOCKET = Path("/var/run/dbus/system_bus_socket")
 
 ANSWER_SECONDS = 5.0
 FAREWELL_SECONDS = 1.0
@@ -118,12 +130,100 @@ async def watched(controller: str | None) -> AsyncIterator[BlueZ]:
         bus.add_message_handler(life.hear)
         for rule in RULES:
             await bus.call(
-                Message(
-                    destination=DBUS, path="/org/freedesktop/DBus", interface=DBUS, member="AddMatch", signature="s", body=[rule]
-                )
+                Message(destination=DBUS, path=DBUS_PATH, interface=DBUS, member="AddMatch", signature="s", body=[rule])
             )
         yield life
     finally:
         bus.disconnect()
         if watching:
             await asyncio.wait(watching, timeout=FAREWELL_SECONDS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controller:
+    """A controller as bluetoothd tells of it."""
+
+    name: str
+    is_powered: bool
+    is_blocked: bool
+    """Switched off by rfkill, as far as bluetoothd tells."""
+    speaks_low_energy: bool
+    listens_passively: bool
+    """bluetoothd offers passive scanning on it."""
+
+
+def bus_socket() -> Path | None:
+    """Return the file of the system bus; `None` when its address names none."""
+    address = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS") or f"unix:path={USUAL_SOCKET}"
+    found = re.search(r"unix:(?:[^;]*,)?path=([^,;]+)", address)
+    return Path(unquote(found[1])) if found else None
+
+
+async def controllers() -> list[Controller]:
+    """Return the controllers that there are right now. Changes nothing, and starts no bluetoothd.
+
+    Raises:
+        Unusable: there is no way to bluetoothd.
+    """
+    async with _connected() as bus:
+        answer = await _asked(
+            bus, Message(destination=DBUS, path=DBUS_PATH, interface=DBUS, member="NameHasOwner", signature="s", body=[BLUEZ])
+        )
+        if not answer.body[0]:
+            raise Unusable(Trouble.NO_DAEMON)
+        answer = await _asked(bus, Message(destination=BLUEZ, path="/", interface=OBJECTS, member="GetManagedObjects"))
+    return sorted(
+        (_controller(path, interfaces) for path, interfaces in answer.body[0].items() if ADAPTER in interfaces),
+        key=lambda controller: controller.name,
+    )
+
+
+@asynccontextmanager
+async def _connected() -> AsyncIterator[MessageBus]:
+    bus: MessageBus | None = None
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            bus = MessageBus(bus_type=BusType.SYSTEM)
+            await bus.connect()
+        yield bus
+    except (FileNotFoundError, ConnectionRefusedError, InvalidAddressError) as error:
+        raise Unusable(Trouble.NO_SOCKET) from error
+    except PermissionError as error:
+        raise Unusable(Trouble.NO_PERMISSION) from error
+    except AuthError as error:
+        raise Unusable(Trouble.NOT_LET_IN) from error
+    except DBusError as error:
+        raise Unusable(_refused(error.type, error.text)) from error
+    except (OSError, EOFError, TimeoutError) as error:
+        raise Unusable(Trouble.NO_ANSWER) from error
+    finally:
+        if bus is not None:
+            bus.disconnect()
+
+
+async def _asked(bus: MessageBus, question: Message) -> Message:
+    async with asyncio.timeout(ANSWER_SECONDS):
+        answer = await bus.call(question)
+    if answer is None:
+        raise Unusable(Trouble.NO_ANSWER)
+    if answer.message_type is not MessageType.METHOD_RETURN:
+        raise Unusable(_refused(answer.error_name or "", str(answer.body[0]) if answer.body else ""))
+    return answer
+
+
+def _refused(name: str, text: str) -> Trouble:
+    if "AppArmor" in text:
+        return Trouble.CONFINED
+    return Trouble.NO_DAEMON if name in NO_SUCH_NAME else Trouble.NOT_ALLOWED
+
+
+def _controller(path: str, interfaces: Mapping[str, Any]) -> Controller:
+    told = unpack_variants(interfaces[ADAPTER])
+    kinds = unpack_variants(interfaces.get(MONITORS, {})).get("SupportedMonitorTypes", ())
+    return Controller(
+        name=path.rpartition("/")[2],
+        is_powered=bool(told.get("Powered")),
+        is_blocked=told.get("PowerState") == "off-blocked",
+        speaks_low_energy="central" in told.get("Roles", ("central",)),
+        listens_passively="or_patterns" in kinds,
+    )

@@ -6,12 +6,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from adapters.modbus.commands import order_for
+from adapters.modbus.examination import examined
 from adapters.modbus.healing import HEALABLE, Bisection
 from adapters.modbus.identify import Interview, Verdict, conduct
 from adapters.modbus.link import Link
+from adapters.modbus.neighbourhood import USUAL_UNITS, listening_hosts
 from adapters.modbus.pdu import FIRST_REGISTER, Question, Read, Refused
 from adapters.modbus.plan import Block
 from adapters.modbus.profile import Profile
@@ -29,6 +31,7 @@ from gateway.adapter import (
     Command,
     CommandRejected,
     DeviceUnreachable,
+    Finding,
     Found,
     PlannedRead,
     Progress,
@@ -66,6 +69,18 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         """Yield an adapter for each host and each line of the entry."""
         for bus in settings.all_buses:
             yield cls(settings, bus)
+
+    @classmethod
+    async def examine(cls, settings: ModbusSettings | None) -> AsyncIterator[Finding]:
+        """Look whether the lines' ports are there, may be used and are free, and by which name they are better called."""
+        async for finding in examined(settings):
+            yield finding
+
+    @classmethod
+    async def first_look(cls, hosts: Sequence[str]) -> Mapping[str, Any] | None:
+        """Ask those of the named hosts that listen on the port of Modbus, and of each the unit ids that most devices have."""
+        listening = await listening_hosts(hosts)
+        return {"hosts": listening, "units": USUAL_UNITS} if listening else None
 
     async def __aenter__(self) -> Self:
         await self._wire.open()

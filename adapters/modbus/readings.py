@@ -150,7 +150,7 @@ class Readings:
             metrics = ", ".join(sorted(known.refused))
             told.append(f"refuses {', '.join(known.places)}: {metrics} left out until {known.until:%Y-%m-%d %H:%M} UTC")
         if unit.turnaround.typical_seconds is not None:
-            told.append(f"takes {1000 * unit.turnaround.typical_seconds:.0f} ms to answer")
+            told.append(f"takes {max(1000 * unit.turnaround.typical_seconds, 1):.0f} ms to answer")
         return told
 
     def _turnaround(self, unit: KnownUnit) -> float:

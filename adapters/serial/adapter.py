@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from adapters.serial.buses import ServedPort, named_port, served_ports
 from adapters.serial.commands import Order, order_for, orders_for
 from adapters.serial.conversation import Conversation
+from adapters.serial.examination import examined, ports_to_listen_on
 from adapters.serial.frames import Frame
 from adapters.serial.interview import Interview, Verdict
 from adapters.serial.known_port import KnownPort
@@ -30,6 +31,7 @@ from gateway.adapter import (
     Command,
     CommandRejected,
     DeviceUnreachable,
+    Finding,
     Found,
     PlannedRead,
     Progress,
@@ -81,6 +83,17 @@ class SerialAdapter(Adapter[SerialSettings]):
         """Yield an adapter for each port of the entry, as they appear."""
         async for served in served_ports(settings):
             yield cls(settings, served)
+
+    @classmethod
+    async def examine(cls, settings: SerialSettings | None) -> AsyncIterator[Finding]:
+        """Look whether the ports are there, may be used and are free, and by which name they are better called."""
+        async for finding in examined(settings):
+            yield finding
+
+    @classmethod
+    async def first_look(cls, hosts: Sequence[str]) -> Mapping[str, Any] | None:
+        """Only listen, on each port that the machine tells of."""
+        return await ports_to_listen_on()
 
     async def __aenter__(self) -> Self:
         there = await self._served.find()

@@ -24,12 +24,11 @@ import serial_asyncio
 from serial.tools import list_ports
 
 from adapters.serial.asides import aside, unwatched
-from adapters.serial.holders import holder_of
 from adapters.serial.line import Line
 from adapters.serial.ports import ListedPort, scheme
 from adapters.serial.tracks import LISTEN_SECONDS, Failed, Fitting, Heard, Opened, Threaded, Track
 from adapters.serial.troubles import STUCK, UNPLUGGED, held_by, why_lost, why_not_open
-from gateway.adapter import BusUnavailable, DeviceUnreachable
+from gateway.adapter import BusUnavailable, DeviceUnreachable, holder_of
 
 OPEN_SECONDS = 10.0
 """A port that is not open by then cannot be opened; pyserial gives a device server 5 s for the connection, 3 s for settings."""
@@ -208,7 +207,7 @@ def _opened(address: str, line: Line) -> Opened:
     """Open a port and return it. May take its time."""
     kind = scheme(address)
     if kind is None and (holder := holder_of(address)) is not None:
-        raise BusUnavailable(held_by(address, holder))
+        raise BusUnavailable(held_by(address, str(holder)))
     ways: Mapping[str | None, Mapping[str, Any]] = {
         None: {"exclusive": True, "timeout": 0, "write_timeout": 0},
         "socket": {"timeout": 0, "write_timeout": 0},

@@ -17,7 +17,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from gateway.adapter import Adapter, ChildDevice, Command, CommandRejected, DeviceUnreachable, Found, Progress
+from gateway.adapter import Adapter, ChildDevice, Command, CommandRejected, DeviceUnreachable, FindingState, Found, Progress
 from gateway.tasks import closed_after
 
 MODEL_ID = "00000000-0000-4000-8000-000000000001"
@@ -106,6 +106,18 @@ class AdapterContract:
         async with adapter:
             for child in await children(adapter):
                 assert all(isinstance(remark, str) and remark for remark in adapter.remarks(child))
+
+    async def test_an_examination_tells_each_thing_in_words_and_what_mends_it(self, adapter: Adapter[Any]) -> None:
+        for settings in (adapter.settings, None):
+            async with closed_after(type(adapter).examine(settings)) as findings:
+                async for finding in findings:
+                    assert finding.what and finding.meaning, "a person wants to read what was looked at, and what it means"  # noqa: PT018
+                    assert settings is not None or finding.state is not FindingState.FAULT, "nobody needs it: no fault"
+
+    async def test_what_it_would_look_around_with_is_an_entry_of_the_config(self, adapter: Adapter[Any]) -> None:
+        table = await type(adapter).first_look([])
+        if table is not None:
+            adapter.settings_model.model_validate({**table, "type": adapter.settings.type, "name": adapter.settings.type})
 
     async def test_an_unknown_command_is_refused_with_a_reason(self, adapter: Adapter[Any]) -> None:
         async with adapter:

@@ -6,7 +6,6 @@ import os
 import pytest
 
 from adapters.serial.buses import ServedPort
-from adapters.serial.holders import holder_of
 from adapters.serial.hotplug import Machine, Watcher
 from adapters.serial.ports import (
     BY_ID,
@@ -18,6 +17,7 @@ from adapters.serial.ports import (
     of_url,
 )
 from adapters.serial.settings import PortRule
+from gateway.adapter import holder_of
 from gateway.testing.serial import SerialLine
 
 FTDI = ListedPort(
@@ -270,7 +270,7 @@ async def test_who_holds_a_port_is_seen_by_the_files_that_are_open(tmp_path):
     async with SerialLine(link=tmp_path / "port") as line:
         assert holder_of(line.port) is None
         number = os.open(line.port, os.O_RDWR | os.O_NOCTTY)
-        assert holder_of(line.port) == holder_of(line.tty_name) == "this gateway"
+        assert str(holder_of(line.port)) == str(holder_of(line.tty_name)) == "this gateway"
         os.close(number)
         assert holder_of(line.port) is None
 

@@ -1,0 +1,27 @@
+"""What can be said of an entry's lines before any is opened: for `doctor`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from adapters.modbus.settings import ModbusSettings
+from gateway.adapter import Finding, examine_port
+
+
+async def examined(settings: ModbusSettings | None) -> AsyncIterator[Finding]:
+    """Yield what there is to say of each line of an entry; nothing without one, since the serial adapter tells of ports."""
+    if settings is None:
+        return
+    for line in settings.lines:
+        if "://" in line.port:
+            yield Finding.not_looked_at(
+                f"port {line.port}", "it is no port of this machine", f"xyte-gateway scan {settings.entry}"
+            )
+            continue
+        for finding in await asyncio.to_thread(list, examine_port(line.port, has_name=bool(line.name))):
+            yield finding
+    if settings.hosts:
+        names = ", ".join(host.label for host in settings.hosts[:3]) + (" and others" if len(settings.hosts) > 3 else "")
+        meaning = f"{names}: some devices serve one connection only, so they are left to the gateway"
+        yield Finding.not_looked_at("hosts", meaning, f"xyte-gateway scan {settings.entry}")
