@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Final
 
 from aiohttp import web
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from gateway.models import as_name
 from gateway.status import words
-from gateway.status.calls import BASE, CALLS, Buses, Children, Done, Overview, Problem, Waiting, openapi
+from gateway.status.calls import BASE, CALLS, Buses, Children, Done, NewName, Overview, Problem, Waiting, openapi
+from gateway.status.checkup import Checkup
 from gateway.status.history import History
 from gateway.status.listing import Wanted, list_children, list_waiting
 from gateway.status.live import Latest
@@ -28,11 +31,25 @@ class Actions:
 
     async def carry_out(self, action: str, word: str) -> str | None:
         """Do it to what the API calls by this word."""
-        why_not = await self._done(action, names_of(word))
+        return await self._done(self._deed(action, names_of(word)))
+
+    async def rename(self, word: str, name: str | None) -> str | None:
+        """Give a name to what the API calls by this word; `None` is the one that it was found under."""
+        names = names_of(word)
+        if len(names) != 1:
+            return NO_SUCH_THING
+        try:
+            given = None if name is None else as_name(name)
+        except ValueError as error:
+            return str(error)
+        return await self._done(self._view.rename(names[0], given))
+
+    async def _done(self, deed: Awaitable[str | None]) -> str | None:
+        why_not = await deed
         self._latest.is_outdated()
         return why_not
 
-    async def _done(self, action: str, names: tuple[str, ...]) -> str | None:
+    async def _deed(self, action: str, names: tuple[str, ...]) -> str | None:
         match action, names:
             case "admit", (key,):
                 return await self._view.admit(key)
@@ -46,8 +63,9 @@ class Actions:
 class Api:
     """Answers the calls."""
 
-    def __init__(self, latest: Latest, pages: Pages, history: History, actions: Actions) -> None:
+    def __init__(self, latest: Latest, pages: Pages, history: History, checkup: Checkup, actions: Actions) -> None:
         self._latest = latest
+        self._checkup = checkup
         self._pages = pages
         self._history = history
         self._actions = actions
@@ -104,6 +122,11 @@ class Api:
         listing = list_waiting((await self._latest.snapshot()).waiting, Wanted.of(request.query))
         return _json(Waiting(total=listing.total, page=listing.page, pages=listing.pages, devices=tuple(listing.rows)))
 
+    async def doctor(self, request: web.Request) -> web.Response:
+        """Answer with what can keep the gateway from working."""
+        del request
+        return _json(await self._checkup.findings())
+
     async def admit(self, request: web.Request) -> web.Response:
         """Admit a found device."""
         return await self._act("admit", request)
@@ -112,13 +135,33 @@ class Api:
         """Ignore a found device."""
         return await self._act("ignore", request)
 
+    async def name_waiting(self, request: web.Request) -> web.Response:
+        """Give a found device a name."""
+        return await self._name(request)
+
+    async def name_child(self, request: web.Request) -> web.Response:
+        """Give a child a name."""
+        return await self._name(request)
+
     async def rescan(self, request: web.Request) -> web.Response:
         """Look for new devices on a bus."""
         return await self._act("rescan", request)
 
     async def _act(self, action: str, request: web.Request) -> web.Response:
-        why_not = await self._actions.carry_out(action, request.match_info["id"])
-        return _json(Done()) if why_not is None else _json(Problem(error=why_not), status=409)
+        return _told(await self._actions.carry_out(action, request.match_info["id"]))
+
+    async def _name(self, request: web.Request) -> web.Response:
+        try:
+            wanted = NewName.model_validate_json(await request.read())
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            where = ".".join(str(part) for part in wrong["loc"]) or "the body"
+            return _json(Problem(error=f"this is not understood: {where}: {wrong['msg']}"), status=400)
+        return _told(await self._actions.rename(request.match_info["id"], wanted.name))
+
+
+def _told(why_not: str | None) -> web.Response:
+    return _json(Done()) if why_not is None else _json(Problem(error=why_not), status=409)
 
 
 def _key(request: web.Request) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from gateway import __version__
+from gateway.models import NAME_LENGTH
+from gateway.status.checkup import Findings
 from gateway.status.snapshot import (
     BusShown,
     ChildLine,
@@ -61,6 +63,12 @@ class Waiting(Shown):
     devices: tuple[WaitingDevice, ...]
 
 
+class NewName(Shown):
+    """What a device is to be called."""
+
+    name: str | None = Field(description=f"1 to {NAME_LENGTH} readable characters; null for the name that it was found under")
+
+
 class Done(Shown):
     """It is done."""
 
@@ -84,6 +92,8 @@ class Call:
     answer: type[BaseModel]
     query: Mapping[str, str] = field(default_factory=dict)
     """What its address may say after the `?`, and what for."""
+    body: type[BaseModel] | None = None
+    """What is sent with it."""
 
 
 _PAGED: Final = {
@@ -107,16 +117,22 @@ CALLS: Final[Sequence[Call]] = (
         *("waiting", "GET", f"{BASE}/waiting", "Found devices that are no children, in pages", Waiting),
         query=_PAGED | {"show": "`ignored` for those that are to be left alone"},
     ),
+    Call("doctor", "GET", f"{BASE}/doctor", "What can keep the gateway from working here, and what mends it", Findings),
     Call("admit", "POST", f"{BASE}/waiting/{{id}}/admit", "Take a found device on as a child", Done),
     Call("ignore", "POST", f"{BASE}/waiting/{{id}}/ignore", "Leave a found device alone from now on", Done),
+    Call("name_waiting", "POST", f"{BASE}/waiting/{{id}}/name", "Give a found device a name", Done, body=NewName),
+    Call("name_child", "POST", f"{BASE}/children/{{id}}/name", "Give a child a name, in the cloud too", Done, body=NewName),
     Call("rescan", "POST", f"{BASE}/buses/{{id}}/rescan", "Look for new devices on a bus now", Done),
 )
 
 
 def openapi() -> Mapping[str, Any]:
     """Return the OpenAPI document of all calls."""
-    models: list[type[BaseModel]] = list(dict.fromkeys([*(call.answer for call in CALLS), Problem]))
-    _, schemas = models_json_schema([(model, "serialization") for model in models], ref_template="#/components/schemas/{model}")
+    answers: Iterable[type[BaseModel]] = dict.fromkeys([*(call.answer for call in CALLS), Problem])
+    bodies: Iterable[type[BaseModel]] = dict.fromkeys(call.body for call in CALLS if call.body is not None)
+    said: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "serialization") for model in answers]
+    said += [(model, "validation") for model in bodies]
+    _, schemas = models_json_schema(said, ref_template="#/components/schemas/{model}")
     paths: dict[str, dict[str, Any]] = {}
     for call in CALLS:
         paths.setdefault(call.path, {})[call.method.lower()] = _operation(call)
@@ -145,17 +161,23 @@ def _operation(call: Call) -> Mapping[str, Any]:
     refusals = {"401": "the token is missing or wrong", "429": "too many wrong tokens"}
     if call.method == "POST":
         refusals |= {"403": "it needs the token, and may not come from another site", "409": "it is not done"}
+    if call.body is not None:
+        refusals["400"] = "what was sent makes no sense"
     if names:
         refusals["404"] = "there is no such thing"
     return {
         "operationId": call.name,
         "summary": call.summary,
         "parameters": in_path + in_query,
+        **({} if call.body is None else {"requestBody": {"required": True, "content": _json_of(call.body)}}),
         "responses": {"200": _response(call.summary, call.answer)}
         | {status: _response(why, Problem) for status, why in sorted(refusals.items())},
     }
 
 
 def _response(what: str, model: type[BaseModel]) -> Mapping[str, Any]:
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    return {"description": what, "content": {"application/json": {"schema": schema}}}
+    return {"description": what, "content": _json_of(model)}
+
+
+def _json_of(model: type[BaseModel]) -> Mapping[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import os
 import secrets
 from collections import OrderedDict
@@ -21,6 +22,8 @@ from urllib.parse import urlsplit
 
 from gateway.errors import StoreError
 
+log = logging.getLogger(__name__)
+
 SIGNED_IN_SECONDS: Final = 30 * 24 * 3600
 TRIES: Final = 5
 """So many wrong tokens in a row from one address are answered at once."""
@@ -33,8 +36,10 @@ class Rights(IntEnum):
     """What a visitor may do."""
 
     NONE = 0
-    LOOK = 1
-    ACT = 2
+    PROBE = 1
+    """Hear whether the gateway is ready, and not why it is not."""
+    LOOK = 2
+    ACT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,8 @@ class Visit:
     """The token in its `Authorization` header."""
     cookie: str | None = None
     """What a browser was given when it signed in."""
+    is_from_here: bool = False
+    """It comes from the address that it goes to: from this machine, or this container."""
     is_forwarded: bool = False
     """It came through another server, from who knows where."""
 
@@ -59,6 +66,16 @@ def new_token() -> str:
 def digest_of(token: str) -> str:
     """Return what is stored of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def token_file(store: Path) -> Path:
+    """Return where the hash of the token is kept: beside the store."""
+    return store.with_name("status-token")
+
+
+def tell_token(token: str, file: Path) -> None:
+    """Show a token that was just made, which happens this one time."""
+    log.warning("the token of the status page, shown this once: %s (for another, remove %s and start again)", token, file)
 
 
 def keep_token(file: Path) -> tuple[str, str | None]:
@@ -99,6 +116,10 @@ class Doors:
     Looking is free for whoever asks this machine under its own name, when the page is bound to loopback; everything else takes
     the token. The `Host` header is looked at since a web page elsewhere can have its own name resolved to 127.0.0.1, and a
     server in front, which would make the whole world local, says that it forwards.
+
+    Bound wider, whoever asks from this machine still hears whether the gateway is ready, so that a container's own health check
+    needs no token: that one bit and nothing else, since a server in front that does not say so, or a published port that some
+    process hands on, makes a stranger look as if he asked from here.
     """
 
     def __init__(self, digest: str, *, host: str, now: Callable[[], float] = time) -> None:
@@ -119,8 +140,11 @@ class Doors:
             return Rights.ACT if self.knows(visit.bearer) else Rights.NONE
         if visit.cookie is not None and self._is_signed_in(visit.cookie):
             return Rights.ACT
-        is_neighbour = self._is_local and not visit.is_forwarded and is_loopback(_name_in(visit.host))
-        return Rights.LOOK if is_neighbour else Rights.NONE
+        if visit.is_forwarded:
+            return Rights.NONE
+        if self._is_local and is_loopback(_name_in(visit.host)):
+            return Rights.LOOK
+        return Rights.PROBE if visit.is_from_here else Rights.NONE
 
     def sign_in(self) -> str:
         """Return what a browser is to carry that has shown the token. It does not hold the token."""

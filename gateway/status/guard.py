@@ -11,8 +11,8 @@ from aiohttp import web
 
 from gateway.errors import GatewayError
 from gateway.status.calls import Problem
+from gateway.status.documents import Documents
 from gateway.status.doors import Doors, Rights, Visit, is_same_origin
-from gateway.status.pages import Pages
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +33,16 @@ HEADERS: Final = {
     "X-Frame-Options": "DENY",
 }
 
-_OPEN: Final = ("/healthz", "/readyz", "/login", "/static/")
+_OPEN: Final = ("/healthz", "/login", "/static/")
 _FOR_PROGRAMS: Final = ("/api/", "/events", "/metrics", "/readyz", "/healthz")
-_FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+_FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 
 _WORDS: Final = {
+    400: ("Not understood", "What was sent makes no sense here."),
     404: ("Not here", "There is nothing at this address; a child or a bus that was shown here may be gone."),
     405: ("Not like this", "Nothing can be done with this address in this way."),
     413: ("Too much", "That is more than this page takes."),
+    415: ("Not understood", "This takes what its own form sends, and nothing else."),
     500: ("Something is wrong here", "This page could not be made. Its log says why; the gateway itself goes on."),
 }
 
@@ -50,9 +52,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Guard:
     """The middlewares of the server, the outermost first."""
 
-    def __init__(self, doors: Doors, pages: Pages) -> None:
+    def __init__(self, doors: Doors, documents: Documents) -> None:
         self._doors = doors
-        self._pages = pages
+        self._documents = documents
         self.middlewares = (self.in_words, self.at_the_door)
 
     async def dress(self, request: web.Request, response: web.StreamResponse) -> None:
@@ -75,7 +77,9 @@ class Guard:
             return self.refusal(request, answer.status, title, text, headers=allowed)
         except GatewayError as error:
             return self.refusal(request, 503, "Not right now", f"The gateway cannot say: {error}")
-        except Exception:  # what is wrong with a page is for the log, not for whoever asks
+        except (web.RequestPayloadError, ConnectionError):  # who asks has gone, or sends what cannot be unpacked
+            return self.refusal(request, 400, *_WORDS[400])
+        except Exception:  # the last place where a bug becomes an answer that is dressed, is in words and shows no stack
             log.exception("%s %s failed", request.method, request.path)
             return self.refusal(request, 500, *_WORDS[500])
 
@@ -92,7 +96,7 @@ class Guard:
         if request.method not in ("GET", "HEAD"):
             refused = self._refused_to_act(request, rights, visit)
             return refused if refused is not None else await handler(request)
-        if rights is Rights.NONE and not request.path.startswith(_OPEN):
+        if rights < _needed_to_look_at(request.path):
             return self._stranger(request, visit)
         return await handler(request)
 
@@ -104,7 +108,7 @@ class Guard:
             body, content_type = Problem(error=text).model_dump_json(), "application/json"
         else:
             back = {"To the overview": "/"} | ({"Sign in": "/login"} if status == 403 else {})
-            body, content_type = self._pages.message(title, text, links=back), "text/html"
+            body, content_type = self._documents.message(title, text, links=back), "text/html"
         return web.Response(status=status, text=body, content_type=content_type, headers=headers)
 
     def too_many_tries(self, request: web.Request, wait_seconds: float) -> web.Response:
@@ -131,11 +135,25 @@ class Guard:
         return web.Response(status=303, headers={"Location": f"/login?then={quote(request.path_qs, safe='/')}"})
 
 
+def _needed_to_look_at(path: str) -> Rights:
+    if path.startswith(_OPEN):
+        return Rights.NONE
+    return Rights.PROBE if path == "/readyz" else Rights.LOOK
+
+
 def _visit(request: web.Request) -> Visit:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return Visit(
         host=request.headers.get("Host", ""),
         bearer=token.strip() if scheme.lower() == "bearer" else None,
         cookie=request.cookies.get(COOKIE),
+        is_from_here=_is_from_here(request),
         is_forwarded=any(name in request.headers for name in _FORWARDED),
     )
+
+
+def _is_from_here(request: web.Request) -> bool:
+    if request.transport is None:
+        return False
+    here, there = (request.transport.get_extra_info(end) for end in ("sockname", "peername"))
+    return bool(here and there) and here[0] == there[0]

@@ -14,8 +14,8 @@ from math import inf, isfinite, nan
 from statistics import median
 from typing import Final, TypeAlias
 
-from gateway.models import Block, MetricRow, Reading, Value
-from gateway.status.snapshot import ChangeShown, Reach, Series, ValueShown
+from gateway.models import Block, Metric, MetricRow, Reach, Reading, Value
+from gateway.status.snapshot import ChangeShown, Series, ValueShown
 
 BIN_SECONDS: Final = 30
 BINS: Final = 120
@@ -24,6 +24,8 @@ CHANGES_KEPT: Final = 50
 ERROR_KINDS_KEPT: Final = 12
 OTHER: Final = "other reasons"
 ROWS_KEPT: Final = 64
+METRICS_KEPT: Final = 500
+"""Of one child: a device that makes up new names for what it says must not fill the memory."""
 
 _Point: TypeAlias = tuple[int, float | None, float | None, float | None]
 
@@ -47,10 +49,7 @@ class History:
             self._take_block(readings)
             return
         for child, metric, value, at in readings:
-            tracks = self._past(child).tracks
-            track = tracks.get(metric.name)
-            if track is None:
-                track = tracks[metric.name] = _Track(metric.unit)
+            track = self._past(child).track_of(metric)
             track.value, track.at = value, at
             self._draw(track, value, int(at.timestamp()) // BIN_SECONDS)
 
@@ -63,12 +62,6 @@ class History:
         errors = self._past(child).errors
         kind = why if why in errors or len(errors) < ERROR_KINDS_KEPT else OTHER
         errors[kind] = errors.get(kind, 0) + 1
-
-    def forget(self, child: str) -> None:
-        """Drop a child that is no child any more."""
-        past = self._children.pop(child, None)
-        if past is not None:
-            self._room += sum(track.line is not None for track in past.tracks.values())
 
     def latest(self, child: str) -> tuple[ValueShown, ...]:
         """Return the last value of each metric of this child, by name."""
@@ -86,6 +79,17 @@ class History:
         """Return when this child fell silent and was back, the latest first."""
         past = self._children.get(child)
         return () if past is None else tuple(past.changes)
+
+    def is_full(self, child: str) -> bool:
+        """Whether this child has said so many metrics that further ones are not kept."""
+        past = self._children.get(child)
+        return past is not None and past.spare is not None
+
+    def outline(self, child: str, metric: str, *, until: datetime) -> Sequence[tuple[int, float]]:
+        """Return the means of one metric in the hour before this moment, each with its time; for a picture of a glance."""
+        past = self._children.get(child)
+        track = None if past is None else past.tracks.get(metric)
+        return [] if track is None or track.line is None else track.line.means(int(until.timestamp()) // BIN_SECONDS)
 
     def series(self, child: str, metric: str, *, until: datetime) -> Series | None:
         """Return the hour of one metric before this moment; `None` when it has none."""
@@ -128,19 +132,32 @@ class History:
 class _Past:
     """What is kept of one child."""
 
-    __slots__ = ("changes", "errors", "rows", "tracks")
+    __slots__ = ("changes", "errors", "rows", "spare", "tracks")
 
     def __init__(self) -> None:
         self.tracks: dict[str, _Track] = {}
         self.rows: dict[MetricRow, Sequence[_Track]] = {}
         self.changes: deque[ChangeShown] = deque(maxlen=CHANGES_KEPT)
         self.errors: dict[str, int] = {}
+        self.spare: _Track | None = None
+        """Takes the values of all metrics for which there is no room, and is not shown."""
+
+    def track_of(self, metric: Metric) -> _Track:
+        """Return where this metric is kept."""
+        track = self.tracks.get(metric.name)
+        if track is not None:
+            return track
+        if len(self.tracks) >= METRICS_KEPT:
+            self.spare = self.spare or _Track(None)
+            return self.spare
+        track = self.tracks[metric.name] = _Track(metric.unit)
+        return track
 
     def tracks_of(self, row: MetricRow) -> Sequence[_Track]:
         """Look up the tracks of a row, and remember them: for its present rows, since a new plan makes new ones."""
         if len(self.rows) >= ROWS_KEPT:
             self.rows.clear()
-        tracks = [self.tracks.setdefault(metric.name, _Track(metric.unit)) for metric in row.metrics]
+        tracks = [self.track_of(metric) for metric in row.metrics]
         self.rows[row] = tracks
         return tracks
 
@@ -195,6 +212,15 @@ class _Line:
             if (mean := self._means[slot]) == mean:  # not so where there is none
                 at = one * BIN_SECONDS + BIN_SECONDS // 2
                 yield at, self._base + lows[slot], self._base + mean, self._base + highs[slot]
+
+    def means(self, until: int) -> Sequence[tuple[int, float]]:
+        """Return the mean of each whole half minute of the hour before `until` that has one; the open one is not whole."""
+        first, base, means = max(self._bin, until) - BINS + 1, self._base, self._means
+        return [
+            (one * BIN_SECONDS + BIN_SECONDS // 2, base + mean)
+            for one in range(first, self._bin)
+            if (mean := means[one % BINS]) == mean
+        ]
 
     def _turn(self, moment: int) -> None:
         """Close the half minute; forget everything when the clock was put back."""

@@ -115,12 +115,12 @@ def _page(rows: Sequence[T], wanted: Wanted) -> Listing[T]:
 
 
 def _words_of_child(child: ChildLine) -> Iterable[str | None]:
-    return child.name, child.key, child.entry, child.bus, child.address, child.kind, child.why
+    return child.name, child.found_as, child.key, child.entry, child.bus, child.address, child.kind, child.why
 
 
 def _words_of_device(device: WaitingDevice) -> Iterable[str | None]:
     return (
-        *(device.name, device.key, device.entry, device.bus, device.address),
+        *(device.name, device.found_as, device.key, device.entry, device.bus, device.address),
         *(device.manufacturer, device.model, device.profile, device.family, device.why),
     )
 

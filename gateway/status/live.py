@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from math import inf
 from time import monotonic
 from typing import Final
 
+from gateway.errors import GatewayError
 from gateway.status.pages import Page, Topic
 from gateway.status.snapshot import Snapshot
 from gateway.status.view import View
@@ -19,11 +21,14 @@ from gateway.status.view import View
 log = logging.getLogger(__name__)
 
 FRESH_SECONDS: Final = 1.0
+REST: Final = 4
+"""After each look so many times as long is rested as it took: open pages take a fifth of a processor at most, however many."""
 MOST_WATCHERS: Final = 100
 EVENTS_WAITING: Final = 4
 """Who lets so many events wait is too slow, and starts over."""
 
-HEARTBEAT: Final = b": still here\n\n"
+HEARTBEAT: Final = b"event: beat\ndata:\n\n"
+"""Tells the page, not only the line, that somebody is there: a line that is cut without a word looks open for hours."""
 
 
 class TooManyWatchers(Exception):
@@ -38,19 +43,33 @@ class Latest:
         self._fresh_seconds = fresh_seconds
         self._snapshot: Snapshot | None = None
         self._made_at = 0.0
+        self._deeds = 0
         self._making = asyncio.Lock()
+        self._store_problem: str | None = None
+        self._tried_at = -inf
+        self._trying = asyncio.Lock()
 
     async def snapshot(self) -> Snapshot:
         """Return how everything stands; made anew when the last one is older than a second."""
         async with self._making:
             if self._snapshot is None or monotonic() - self._made_at >= self._fresh_seconds:
+                deeds = self._deeds
                 self._snapshot = await self._view.snapshot()
-                self._made_at = monotonic()
+                self._made_at = monotonic() if deeds == self._deeds else 0.0  # else it may be from before what was done
             return self._snapshot
+
+    async def store_problem(self) -> str | None:
+        """Return why nothing can be stored; tried at most once a second, since each try wears the disk."""
+        async with self._trying:
+            if monotonic() - self._tried_at >= self._fresh_seconds:
+                self._store_problem = await self._view.store_problem()
+                self._tried_at = monotonic()
+            return self._store_problem
 
     def is_outdated(self) -> None:
         """Have the next one made anew: something was just done."""
-        self._snapshot = None
+        self._deeds += 1
+        self._made_at = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +128,7 @@ class Live:
         self._shown: dict[Topic, Page] = {}
         self._watchers: dict[Topic, set[Watcher]] = {}
         self._is_watched = asyncio.Event()
+        self._failing: set[Topic] = set()
 
     @property
     def watchers(self) -> int:
@@ -143,16 +163,34 @@ class Live:
             await self._is_watched.wait()
             await asyncio.sleep(self._every)
             for topic in list(self._watchers):
-                try:
-                    await self._look_at(topic)
-                except Exception:  # a bug in what is shown, or a store that fails, must not end what is served
-                    log.exception("the page on %s cannot be shown", topic.kind)
+                begun = monotonic()
+                await self._try_to_look_at(topic)
+                self._forget_if_unwatched(topic)  # the last one may have left while it was looked at
+                await asyncio.sleep(REST * (monotonic() - begun))
 
     def close(self) -> None:
         """Send everybody away."""
         for watchers in self._watchers.values():
             for watcher in watchers:
                 watcher.drop()
+
+    async def _try_to_look_at(self, topic: Topic) -> None:
+        """Look, and say once when that fails and once when it works again."""
+        was_failing = topic in self._failing
+        try:
+            await self._look_at(topic)
+        except GatewayError as error:
+            self._failing.add(topic)
+            if not was_failing:
+                log.error("the open page on %s stands still: %s", topic.kind, error)  # noqa: TRY400 - no bug, and it says all
+        except Exception:  # the buses are served in the same task group: a bug in a page costs those who look at it, nobody else
+            self._failing.add(topic)
+            if not was_failing:
+                log.exception("the open page on %s stands still", topic.kind)
+        else:
+            self._failing.discard(topic)
+            if was_failing:
+                log.info("the open page on %s is brought up to date again", topic.kind)
 
     async def _look_at(self, topic: Topic) -> Page | None:
         """Return the page as it is, and tell those who watch it what changed: all of them then have seen the same."""
@@ -175,6 +213,11 @@ class Live:
         self._watchers[topic].discard(watcher)
         if not self._watchers[topic]:
             del self._watchers[topic]
-            self._shown.pop(topic, None)
+        self._forget_if_unwatched(topic)
         if not self._watchers:
             self._is_watched.clear()
+
+    def _forget_if_unwatched(self, topic: Topic) -> None:
+        if topic not in self._watchers:
+            self._shown.pop(topic, None)
+            self._failing.discard(topic)

@@ -8,27 +8,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from gateway.state.registry import Decision
 from gateway.status import words
-from gateway.status.assets import Asset
+from gateway.status.checkup import Findings
+from gateway.status.documents import Documents
 from gateway.status.doors import Rights
 from gateway.status.history import History
 from gateway.status.listing import Wanted, list_children, list_waiting
-from gateway.status.snapshot import BusShown, Child, ChildReport, Snapshot, Standing, count_standings, names_of
+from gateway.status.snapshot import BusShown, Child, ChildReport, Snapshot, count_standings, names_of
 
 TROUBLES_SHOWN: Final = 20
 BUSES_SHOWN: Final = 100
+PICTURES_SHOWN: Final = 200
+"""So many values of a child have their last hour beside them; that of the others is drawn when it is chosen."""
 
 ChildOf: TypeAlias = Callable[[str], Child | None]
-
-_TEMPLATES: Final = Path(__file__).with_name("templates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class Topic:
     """What one page is about; whoever looks at the same thing has the same topic."""
 
     kind: str
-    """`overview`, `buses`, `children` or `waiting`."""
+    """`overview`, `buses`, `children`, `waiting` or `doctor`."""
     id: str = ""
     wanted: Wanted = field(default_factory=Wanted)
 
@@ -53,6 +51,8 @@ class Topic:
                 return cls("overview", wanted=wanted)
             case ["", "waiting"]:
                 return cls("waiting", wanted=wanted)
+            case ["", "doctor"]:
+                return cls("doctor")
             case ["", ("buses" | "children") as kind, word] if names_of(word):
                 return cls(kind, word, wanted if kind == "buses" else Wanted())
         return None
@@ -78,28 +78,11 @@ class Page:
 class Pages:
     """Makes pages of snapshots."""
 
-    def __init__(self, history: History, child_of: ChildOf, assets: Mapping[str, Asset]) -> None:
+    def __init__(self, documents: Documents, history: History, child_of: ChildOf) -> None:
         self._history = history
         self._child_of = child_of
-        self._templates = Environment(
-            loader=FileSystemLoader(str(_TEMPLATES)),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self._templates.filters |= {
-            "moment": words.moment, "share": words.share, "number": words.number, "spark": words.spark, "count": words.count,
-        }  # fmt: skip
-        self._templates.globals |= {
-            "asset": lambda name: assets[name].address,
-            "standing_words": words.STANDING_WORDS,
-            "Standing": Standing,
-            "Decision": Decision,
-            "spark_width": words.SPARK_WIDTH,
-            "spark_height": words.SPARK_HEIGHT,
-        }
+        self._documents = documents
+        self._render = documents.render
         self._makers: Mapping[str, Callable[[Topic, Snapshot], Page | None]] = {
             "overview": self._overview,
             "buses": self._bus,
@@ -110,6 +93,10 @@ class Pages:
     def page(self, topic: Topic, snapshot: Snapshot) -> Page | None:
         """Return the page on this topic, `None` when what it is about is not there (any more)."""
         return self._makers[topic.kind](topic, snapshot)
+
+    def doctor(self, found: Findings) -> Page:
+        """Return the page on what can keep the gateway from working."""
+        return Page("Doctor", {"findings": self._documents.findings(found)})
 
     def whole(self, topic: Topic, page: Page, snapshot: Snapshot, *, rights: Rights, address: str) -> str:
         """Return the document around a page."""
@@ -123,16 +110,6 @@ class Pages:
             may_act=rights is Rights.ACT,
             address=address,
         )
-
-    def message(self, title: str, text: str, *, links: Mapping[str, str] | None = None) -> str:
-        """Return a document that says one thing."""
-        return self._render(
-            "message.html", title=title, text=text, links=links if links is not None else {"To the overview": "/"}
-        )
-
-    def login(self, *, then: str, problem: str | None = None) -> str:
-        """Return the form that asks for the token."""
-        return self._render("login.html", then=then, problem=problem)
 
     def report(self, key: str) -> ChildReport | None:
         """Return one child with its values and what became of it; `None` when there is no such child."""
@@ -180,16 +157,15 @@ class Pages:
         report = self.report(key)
         if report is None:
             return None
-        lines = {
-            value.metric: self._history.series(key, value.metric, until=snapshot.at)
-            for value in report.values
-            if value.has_history
-        }
+        history, at = self._history, snapshot.at
+        drawn = [value.metric for value in report.values if value.has_history][:PICTURES_SHOWN]
+        outlines = {metric: history.outline(key, metric, until=at) for metric in drawn}
         return Page(
             report.child.line.name,
             {
+                "name": self._render("_name.html", line=report.child.line),
                 "standing": self._render("_standing.html", child=report.child, line=report.child.line),
-                "values": self._render("_values.html", values=report.values, lines=lines),
+                "values": self._render("_values.html", values=report.values, outlines=outlines, is_full=history.is_full(key)),
                 "facts": self._render("_facts.html", child=report.child, line=report.child.line),
                 "past": self._render("_past.html", report=report),
             },
@@ -211,9 +187,6 @@ class Pages:
             undecided=snapshot.undecided,
             headline=words.headline(snapshot),
         )
-
-    def _render(self, template: str, **shown: object) -> str:
-        return self._templates.get_template(template).render(**shown)
 
 
 def _bus_order(bus: BusShown) -> tuple[bool, bool, str, str]:

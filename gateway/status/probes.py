@@ -11,14 +11,12 @@ from gateway.status.guard import RIGHTS
 from gateway.status.health import Health, Readiness, readiness
 from gateway.status.live import Latest, Live
 from gateway.status.metrics import CONTENT_TYPE, exposition
-from gateway.status.view import View
 
 
 class Probes:
     """Answers health checks and Prometheus."""
 
-    def __init__(self, view: View, latest: Latest, live: Live, *, hub_gone_limit: timedelta | None) -> None:
-        self._view = view
+    def __init__(self, latest: Latest, live: Live, *, hub_gone_limit: timedelta | None) -> None:
         self._latest = latest
         self._live = live
         self._hub_gone_limit = hub_gone_limit
@@ -35,7 +33,7 @@ class Probes:
     async def readyz(self, request: web.Request) -> web.Response:
         """Answer 200 when the gateway can do its job, else 503; why not only to who may look."""
         snapshot = await self._latest.snapshot()
-        ready = readiness(snapshot, await self._view.store_problem(), hub_gone_limit=self._hub_gone_limit)
+        ready = readiness(snapshot, await self._latest.store_problem(), hub_gone_limit=self._hub_gone_limit)
         shown = ready if request[RIGHTS] >= Rights.LOOK else Readiness(is_ready=ready.is_ready)
         text = shown.model_dump_json(exclude_none=True)
         return web.Response(status=200 if ready.is_ready else 503, text=text, content_type="application/json")

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from gateway.models import Confidence
+from gateway.models import Confidence, Reach
 from gateway.state.registry import ChildState, Decision
 
 TEXT_LENGTH: Final = 300
@@ -24,11 +24,15 @@ _BETWEEN = "\x1f"  # stands in no name that a config can hold
 
 def readable(said: object) -> object:
     """Return a text without what could break a line, an encoding or the reading direction; anything else as it is."""
-    if not isinstance(said, str):
+    said = without_surprises(said)
+    return said if not isinstance(said, str) or len(said) <= TEXT_LENGTH else said[: TEXT_LENGTH - 1] + "…"
+
+
+def without_surprises(said: object) -> object:
+    """Return a text of the same length that cannot break a line, an encoding or the reading direction; anything else as it is."""
+    if not isinstance(said, str) or said.isprintable():
         return said
-    if not said.isprintable():
-        said = "".join(letter if letter.isprintable() else " " if letter.isspace() else "\ufffd" for letter in said)
-    return said if len(said) <= TEXT_LENGTH else said[: TEXT_LENGTH - 1] + "…"
+    return "".join(letter if letter.isprintable() else " " if letter.isspace() else "\ufffd" for letter in said)
 
 
 Text = Annotated[str, BeforeValidator(readable)]
@@ -47,14 +51,6 @@ def names_of(word: str) -> tuple[str, ...]:
         return tuple(whole.decode("utf-8", "surrogatepass").split(_BETWEEN))
     except ValueError:  # not of that alphabet, or not a text
         return ()
-
-
-class Reach(StrEnum):
-    """Whether a child can be spoken with."""
-
-    UNKNOWN = "unknown"
-    REACHABLE = "reachable"
-    SILENT = "silent"
 
 
 class Standing(StrEnum):
@@ -120,6 +116,7 @@ class GatewayShown(Shown):
     hub_url: Text | None = None
     entry_url: Text | None = None
     problem: Text | None = Field(default=None, description="why it is not registered, in plain words")
+    next_try_at: AwareDatetime | None = Field(default=None, description="when registration is tried again, while it is refused")
     hub: HubContact
     store_problem: Text | None = Field(default=None, description="why nothing can be stored")
 
@@ -192,6 +189,7 @@ class ChildLine(Shown):
     id: str = Field(description="what it is called in addresses of this API")
     key: Text = Field(description="its stable local identity")
     name: Text
+    found_as: Text | None = Field(default=None, description="the name it was found under, where a person has given it another")
     entry: Text
     bus: Text
     bus_id: str
@@ -272,6 +270,7 @@ class WaitingDevice(Shown):
     id: str = Field(description="what it is called in addresses of this API")
     key: Text
     name: Text
+    found_as: Text | None = Field(default=None, description="the name it was found under, where a person has given it another")
     entry: Text
     bus: Text
     address: Text

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from gateway.models import Value
-from gateway.status.snapshot import Series, Snapshot, Standing, count_standings
+from gateway.status.snapshot import Snapshot, Standing, count_standings
 
 STANDING_WORDS: Final = {
     Standing.REFUSED: "refused by the cloud",
@@ -63,14 +63,17 @@ def headline(snapshot: Snapshot) -> str:
     return f"{_of_cloud(snapshot)} {_of_children(snapshot)}"
 
 
-def spark(series: Series) -> str:
-    """Return the way of the mean through the hour up to its last point, as the points of an SVG line; gaps are bridged."""
-    points = [(at, mean) for at, mean in zip(series.at, series.mean, strict=True) if mean is not None]
-    if len(points) < 2:
+def spark(outline: Sequence[tuple[int, float]]) -> str:
+    """Return the way of a value through the hour up to its last point, as the points of an SVG line; gaps are bridged.
+
+    One point a minute: there may be hundreds of these pictures on a page.
+    """
+    if len(outline) < 2:
         return ""
-    begin = points[-1][0] - HOUR_SECONDS
-    across = (round((at - begin) / HOUR_SECONDS * SPARK_WIDTH, 1) for at, _ in points)
-    return " ".join(f"{x:g},{y:g}" for x, y in zip(across, _flipped(mean for _, mean in points), strict=True))
+    last, _ = outline[-1]
+    points = [(at, value) for at, value in outline if at % 60 < 30 or at == last]
+    across = ((at - last + HOUR_SECONDS) * SPARK_WIDTH // HOUR_SECONDS for at, _ in points)
+    return " ".join(f"{x},{y:g}" for x, y in zip(across, _flipped(value for _, value in points), strict=True))
 
 
 def _of_cloud(snapshot: Snapshot) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from math import sin
 from random import Random
 
-from gateway.models import Confidence, Metric, Reading
+from gateway.models import Confidence, Finding, Metric, Reach, Reading
 from gateway.state.registry import ChildState, Decision
 from gateway.status.history import History
 from gateway.status.snapshot import (
@@ -17,7 +17,6 @@ from gateway.status.snapshot import (
     HubContact,
     LossShown,
     OutboxShown,
-    Reach,
     Search,
     Share,
     Snapshot,
@@ -55,6 +54,17 @@ class FakeView:
         self.cannot_store = None
         self.done = []
         self.asked = 0
+        self.examined = 0
+        self.findings = [
+            Finding.fine("disk", "12.4 GB (41 %) free at /var/lib/xyte-gateway"),
+            Finding.fault(
+                "line: port /dev/ttyUSB0",
+                "belongs to the group dialout, which the user xyte is not in",
+                "sudo usermod -aG dialout xyte, then log in again",
+            ),
+            Finding.warning("config file", "every user may read it (mode 0644)", "chmod 600 gateway.toml"),
+            Finding.not_looked_at("hub", "the entry server names it when the gateway registers"),
+        ]
 
     # what it is made of ---------------------------------------------------------------------------------------------
 
@@ -76,6 +86,7 @@ class FakeView:
             id=id_of(key),
             key=key,
             name=name,
+            found_as=shown.pop("found_as", None),
             entry=self.buses[bus].entry,
             bus=bus,
             bus_id=self.buses[bus].id,
@@ -159,6 +170,10 @@ class FakeView:
     def child(self, key):
         return self.children.get(key)
 
+    async def examine(self):
+        self.examined += 1
+        return self.findings
+
     async def store_problem(self):
         return self.cannot_store
 
@@ -181,9 +196,24 @@ class FakeView:
         self.done.append(("ignore", key))
         return None
 
+    async def rename(self, key, name):
+        if (device := self.waiting.get(key)) is not None:
+            self.waiting[key] = device.model_copy(update=_called(device, name))
+        elif (child := self.children.get(key)) is not None:
+            self.children[key] = child.model_copy(update={"line": child.line.model_copy(update=_called(child.line, name))})
+        else:
+            return "there is no such device (any more)"
+        self.done.append(("rename", key, name))
+        return None
+
     async def rescan(self, entry, bus):
         self.done.append(("rescan", entry, bus))
         return None if self.buses[bus].problem is None else f"{bus} is not open: {self.buses[bus].problem}"
+
+
+def _called(shown, name):
+    found_as = shown.found_as or shown.name
+    return {"name": found_as, "found_as": None} if name is None else {"name": name, "found_as": found_as}
 
 
 def show_plant(*, children=9):

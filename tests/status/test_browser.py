@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import async_playwright
 
 from gateway.models import Metric, Reading
+from gateway.status import live
 from gateway.status.snapshot import id_of
 
 CHROMIUM = shutil.which("chromium")
@@ -48,7 +49,7 @@ async def browse(page):
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
 
         async def start(viewport, **settings):
-            context = await browser.new_context(base_url=page.address, viewport=viewport, **settings)
+            context = await browser.new_context(viewport=viewport, **{"base_url": page.address} | settings)
             tab = await context.new_page()
             tab.set_default_timeout(10_000)
             tab.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
@@ -147,6 +148,35 @@ async def test_a_found_device_is_admitted_and_then_a_child(browse, page, view):
     assert window.complaints == []
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_a_child_is_renamed_with_or_without_scripts(browse, page, view, scripts):
+    window = await browse(PHONE, java_script_enabled=scripts)
+    await sign_in(window.tab, page.token)
+    await window.tab.goto(f"/children/{id_of(METER)}")
+    await window.tab.click("summary:has-text('Rename')")
+    await window.tab.fill("#name input", "Boiler house")
+    await window.tab.press("#name input", "Enter")
+    await window.tab.wait_for_selector("h1:has-text('Boiler house')")
+    assert view.done == [("rename", METER, "Boiler house")]
+    assert window.complaints == []
+
+
+async def test_what_is_being_typed_outlives_a_change_of_what_it_is_typed_into(browse, page, view):
+    window = await browse(DESK)
+    await sign_in(window.tab, page.token)
+    await window.tab.goto("/waiting")
+    await window.tab.wait_for_selector("#live.on")
+    row = f"#w-{id_of(XIAOMI)}"
+    await window.tab.click(f"{row} summary:has-text('Rename')")
+    await window.tab.fill(f"{row} input[maxlength]", "Boilerhouse")
+    await window.tab.evaluate("document.activeElement.setSelectionRange(6, 6)")
+    view.waiting[XIAOMI] = view.waiting[XIAOMI].model_copy(update={"why": "waits for somebody"})
+    await window.tab.wait_for_selector(f"{row} >> text=waits for somebody")
+    await window.tab.keyboard.type(" ")
+    assert await window.tab.input_value(f"{row} input[maxlength]") == "Boiler house"
+    assert window.complaints == []
+
+
 async def test_without_the_token_there_is_no_button_and_forcing_it_is_refused(browse, view):
     window = await browse(DESK)
     await window.tab.goto("/waiting")
@@ -178,6 +208,42 @@ async def test_a_gateway_that_goes_away_is_told_and_so_is_its_return(browse, pag
     await window.tab.wait_for_selector("#live.off")
     await window.context.set_offline(False)
     await window.tab.wait_for_selector("#live.on", timeout=15_000)
+
+
+async def test_a_line_that_is_cut_without_a_word_is_noticed(browse, page, view, monkeypatch):
+    window = await browse(DESK)
+    await window.tab.clock.install()
+    await window.tab.goto("/")
+    await window.tab.wait_for_selector("#live.on")
+    monkeypatch.setattr(live.Watcher, "tell", lambda self, event: None)  # the line of this watcher has fallen silent
+    view.silence(METER, "nobody hears of it")
+    await window.tab.clock.fast_forward(30_000)
+    assert await window.tab.locator("#troubles >> text=nobody hears of it").count() == 0
+    monkeypatch.undo()
+    await window.tab.clock.fast_forward(20_000)
+    await window.tab.wait_for_selector("#troubles >> text=nobody hears of it")
+    await window.tab.wait_for_selector("#live.on")
+
+
+async def test_whoever_a_restart_signed_out_is_asked_for_the_token_and_comes_back(browse, serve, view):
+    running = await serve(view, bound="0.0.0.0")
+    window = await browse(DESK, base_url=running.address)
+    await sign_in(window.tab, running.token)
+    await window.tab.goto("/waiting")
+    await window.tab.wait_for_selector("#live.on")
+    running.doors._seal = b"that of the next start"
+    running.server._live.close()
+    await window.tab.wait_for_selector("h1:has-text('Sign in')", timeout=15_000)
+    await window.tab.fill("#token", running.token)
+    await window.tab.press("#token", "Enter")
+    await window.tab.wait_for_url("**/waiting")
+
+
+async def test_one_page_too_many_says_that_it_stands_still(browse, page, monkeypatch):
+    monkeypatch.setattr(live, "MOST_WATCHERS", 0)
+    window = await browse(DESK)
+    await window.tab.goto("/")
+    await window.tab.wait_for_selector("#live.off:has-text('too many pages')")
 
 
 async def test_a_thousand_children_are_painted_within_a_second(browse, view):

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.models import Block, Metric, MetricRow, Reading
-from gateway.status.history import BINS, CHANGES_KEPT, ERROR_KINDS_KEPT, OTHER, History
-from gateway.status.snapshot import Reach
+from gateway.models import Block, Metric, MetricRow, Reach, Reading
+from gateway.status.history import BINS, CHANGES_KEPT, ERROR_KINDS_KEPT, METRICS_KEPT, OTHER, History
 
 START = datetime(2025, 2, 3, 4, 0, 0, tzinfo=UTC)
 POWER = Metric("power", "W")
@@ -144,15 +143,11 @@ def test_errors_are_counted_by_reason_and_the_reasons_are_bounded():
     assert next(iter(errors)) == OTHER
 
 
-def test_who_is_no_child_any_more_makes_room():
+def test_beyond_so_many_metrics_the_last_value_alone_is_kept():
     history = History(most_metrics=1)
     history.take([Reading("old", POWER, 1, START), Reading("new", POWER, 1, START)])
     assert history.series("new", "power", until=START) is None
     assert [value.value for value in history.latest("new")] == [1]
-    history.forget("old")
-    history.take([Reading("new", POWER, 2, START)])
-    assert history.latest("old") == ()
-    assert history.series("new", "power", until=START).mean == (2,)
 
 
 def test_a_thousand_children_of_twenty_metrics_stay_modest():
@@ -165,3 +160,30 @@ def test_a_thousand_children_of_twenty_metrics_stay_modest():
     used = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert used < 60e6
+
+
+def test_a_device_that_makes_up_new_names_takes_bounded_room_and_that_is_told():
+    history = History()
+    for number in range(METRICS_KEPT):
+        history.take([Reading("a", Metric(f"m{number:04}"), number, START)])
+    assert not history.is_full("a")
+    row = MetricRow([Metric("one more"), Metric("m0001")])
+    history.take([Reading("a", Metric("another"), 1, START)])
+    history.take(Block("a", row, (1, 4711), START))
+    assert history.is_full("a")
+    latest = {shown.metric: shown.value for shown in history.latest("a")}
+    assert len(latest) == METRICS_KEPT
+    assert latest["m0001"] == 4711
+    assert not history.is_full("b")
+
+
+def test_an_outline_is_every_whole_half_minute_that_was_measured():
+    history = History()
+    for number in range(6):
+        if number != 2:
+            history.take([Reading("a", POWER, 100.0 + number, START + timedelta(seconds=30 * number))])
+    begin = int(START.timestamp())
+    outline = history.outline("a", "power", until=START + timedelta(seconds=155))
+    assert outline == [(begin + 30 * number + 15, 100.0 + number) for number in (0, 1, 3, 4)], "the open one is left out"
+    assert history.outline("a", "power", until=START + timedelta(hours=2)) == []
+    assert history.outline("a", "none", until=START) == history.outline("b", "power", until=START) == []

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.models import Reach
 from gateway.status.listing import PER_PAGE, Wanted, list_children, list_waiting
-from gateway.status.snapshot import Reach, Standing
+from gateway.status.snapshot import Standing
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def crowd(fake):
     view.add_bus("b")
     for number in range(250):
         view.add_child(f"Meter {number}", "ab"[number % 2], address=str(number))
-    view.add_child("Zebra", "a", reach=Reach.SILENT, why="no answer")
+    view.add_child("Zebra", "a", reach=Reach.SILENT, why="no answer", found_as="Horse 4711")
     return view
 
 
@@ -48,6 +49,7 @@ def test_a_page_beyond_the_last_is_the_last(crowd):
         (Wanted(search="meter 24"), 13),  # 24, 124, 224 and 240 to 249
         (Wanted(search="METER acme"), 250),
         (Wanted(search="nobody"), 0),
+        (Wanted(search="horse"), 1),
         (Wanted(show="trouble"), 1),
         (Wanted(show="fine"), 250),
         (Wanted(show="silent", search="zeb"), 1),

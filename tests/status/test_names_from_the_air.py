@@ -8,14 +8,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment, FileSystemLoader, nodes
 
-from gateway.models import Metric, Reading
-from gateway.status import pages as pages_module
+from gateway.models import Metric, Reach, Reading
 from gateway.status.assets import load_assets
+from gateway.status.documents import FOLDER, Documents
 from gateway.status.doors import Rights
 from gateway.status.history import History
 from gateway.status.listing import Wanted
 from gateway.status.pages import Pages, Topic
-from gateway.status.snapshot import Reach, id_of
+from gateway.status.snapshot import id_of
 
 NASTY = st.one_of(
     st.text(st.characters(), min_size=1, max_size=60),
@@ -67,6 +67,7 @@ def all_pages(fake, name):
         name,
         "bus",
         key="key",
+        found_as=name,
         address=name,
         reach=Reach.SILENT,
         why=name,
@@ -89,6 +90,7 @@ def all_pages(fake, name):
         name,
         "bus",
         key="other",
+        found_as=name,
         address=name,
         why=name,
         profile=name,
@@ -108,7 +110,8 @@ def all_pages(fake, name):
     view.history.missed("key", name)
     view.history.changed("key", Reach.SILENT, fake.now(), name)
     snapshot = asyncio.run(view.snapshot())
-    made = Pages(view.history, view.child, load_assets())
+    documents = Documents(load_assets())
+    made = Pages(documents, view.history, view.child)
     topics = (
         Topic("overview", wanted=Wanted(show="trouble")),
         Topic("buses", bus.id),
@@ -118,8 +121,8 @@ def all_pages(fake, name):
     for topic in topics:
         page = made.page(topic, snapshot)
         yield made.whole(topic, page, snapshot, rights=Rights.ACT, address="/")
-    yield made.message(child.line.name, child.line.name)
-    yield made.login(then=child.line.name)
+    yield documents.message(child.line.name, child.line.name)
+    yield documents.login(then=child.line.name)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +147,7 @@ def test_a_name_with_tags_is_read_as_it_is(fake):
 
 
 def test_no_template_marks_anything_as_safe():
-    loader = FileSystemLoader(str(pages_module._TEMPLATES))
+    loader = FileSystemLoader(str(FOLDER))
     environment = Environment(loader=loader, autoescape=True)
     names = loader.list_templates()
     assert len(names) > 12

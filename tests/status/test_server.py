@@ -10,10 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.errors import StoreError
 from gateway.models import Metric, Reading
-from gateway.status import live, site
-from gateway.status import server as module
+from gateway.status import live, served, site
 from gateway.status.calls import CALLS
 from gateway.status.doors import TRIES, Doors
+from gateway.status.pages import Page, Topic
+from gateway.status.server import StatusServer
 from gateway.status.snapshot import GatewayShown, HubContact, id_of
 
 pytestmark = pytest.mark.enable_socket
@@ -33,8 +34,8 @@ async def json_of(running, path, **asked):
         return answer.status, await answer.json()
 
 
-async def press(running, path, **headers):
-    async with running.http.post(path, headers=headers, allow_redirects=False) as answer:
+async def press(running, path, data=None, **headers):
+    async with running.http.post(path, data=data, headers=headers, allow_redirects=False) as answer:
         return answer.status, await answer.text()
 
 
@@ -113,6 +114,18 @@ async def test_a_store_that_fails_is_told_as_it_is(page, view):
     view.snapshot = fails
     status, html = await text_of(page, "/")
     assert (status, "the disk is full" in html) == (503, True)
+
+
+async def test_a_child_with_as_many_values_as_are_kept_fits_into_300_kb(page, view, fake):
+    start = fake.now() - timedelta(hours=1)
+    for number in range(600):
+        metric = Metric(f"measured_point_{number}", "kWh")
+        view.history.take(
+            [Reading(METER, metric, number + step / 7, start + timedelta(seconds=30 * step)) for step in range(120)]
+        )
+    _, html = await text_of(page, f"/children/{id_of(METER)}")
+    assert len(html.encode()) < 300_000
+    assert "says more than this page keeps" in html
 
 
 async def test_a_thousand_children_fit_into_300_kb(serve, fake):
@@ -218,6 +231,128 @@ async def test_what_is_not_done_is_told_with_its_reason(page, view):
     assert view.done[-1] == ("rescan", "ble", "hci0")
 
 
+@pytest.mark.parametrize(("kind", "key"), [("waiting", XIAOMI), ("children", METER)])
+async def test_a_device_is_renamed_from_its_page_and_called_what_it_was_again(page, view, kind, key):
+    there, form = f"/{kind}/{id_of(key)}" if kind == "children" else "/waiting", f"/{kind}/{id_of(key)}/name"
+    was = view.waiting[key].name if kind == "waiting" else view.children[key].line.name
+    assert (await press(page, form, {"name": " Boiler   house "}, **page.bearer))[0] == 303
+    assert view.done == [("rename", key, "Boiler house")]
+    _, html = await text_of(page, there)
+    assert "<bdi>Boiler house</bdi>" in html
+    assert f"It was found as <bdi>{was}</bdi>" in html
+    for wrong, says in (("x" * 101, "100 characters"), ("a\u202eb", "cannot be seen"), ("\x07", "cannot be seen")):
+        status, html = await press(page, form, {"name": wrong}, **page.bearer)
+        assert (status, says in html) == (409, True)
+    assert (await press(page, form, {"name": "  "}, **page.bearer))[0] == 303
+    assert view.done[1:] == [("rename", key, None)]
+
+
+async def test_renaming_takes_the_token_and_our_own_page_as_any_action_does(page, view):
+    for path in (f"/children/{id_of(METER)}/name", f"/api/v1/children/{id_of(METER)}/name", f"/waiting/{id_of(XIAOMI)}/name"):
+        assert (await press(page, path, {"name": "X"}, Origin=page.address))[0] == 403
+        assert (await press(page, path, {"name": "X"}, Origin="https://evil.example", **page.bearer))[0] == 403
+    assert view.done == []
+
+
+async def test_the_api_names_devices_and_says_what_is_wrong_with_a_name(page, view):
+    for kind, key in (("children", METER), ("waiting", XIAOMI)):
+        path = f"/api/v1/{kind}/{id_of(key)}/name"
+        assert await press(page, path, b'{"name": "Boiler house"}', **page.bearer) == (200, '{"done":true}')
+        assert await press(page, path, b'{"name": null}', **page.bearer) == (200, '{"done":true}')
+    assert [(done[1], done[2]) for done in view.done] == [
+        *((METER, "Boiler house"), (METER, None)),
+        *((XIAOMI, "Boiler house"), (XIAOMI, None)),
+    ]
+    for body, status, says in (
+        (b"", 400, "the body: Invalid JSON"),
+        (b"{}", 400, "name: Field required"),
+        (b'{"name": 3}', 400, "name: "),
+        (b'{"name": "a", "key": "b"}', 400, "key: "),
+        (b"\xff", 400, "not understood"),
+        (b'{"name": ""}', 409, "1 to 100 characters"),
+        (b'{"name": "a\\u0000"}', 409, "cannot be seen"),
+    ):
+        answered, text = await press(page, path, body, **page.bearer)
+        assert (answered, says in json.loads(text)["error"]) == (status, True), text
+    status, text = await press(page, f"/api/v1/children/{id_of('gone')}/name", b'{"name": "X"}', **page.bearer)
+    assert (status, "no such device" in text) == (409, True)
+    assert (await press(page, "/api/v1/children/!/name", b'{"name": "X"}', **page.bearer))[0] == 409
+
+
+async def test_a_button_leads_back_to_the_page_of_the_list_where_it_was_pressed(page):
+    path, here = f"/waiting/{id_of(XIAOMI)}/ignore", {"Origin": page.address} | page.bearer
+    for then, leads_to in (
+        ("/waiting?search=ly&page=2", "/waiting?search=ly&page=2"),
+        ("//evil.example", "/waiting"),
+        ("", "/waiting"),
+    ):
+        async with page.http.post(path, data={"then": then}, headers=here, allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (303, leads_to)
+    _, html = await text_of(page, "/waiting?search=unit")
+    assert html.count('name="then" value="/waiting?search=unit"') == 3
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status"),
+    [
+        ("application/x-www-form-urlencoded; charset=nonsense", b"token=a", 403),
+        ("application/x-www-form-urlencoded", b"token=\xff\xfe", 403),
+        ("application/x-www-form-urlencoded", b"&".join(b"a=b" for _ in range(21)), 400),
+        ("multipart/form-data; boundary=x", b"--x\r\ngarbage", 415),
+        ("multipart/form-data", b"x", 415),
+        ("application/json", b"{}", 415),
+        ("application/x-www-form-urlencoded", b"token=" + b"x" * 20_000, 413),
+    ],
+)
+async def test_a_form_that_nobody_of_ours_sends_is_refused_and_is_no_bug(page, caplog, content_type, body, status):
+    headers = {"Origin": page.address, "Content-Type": content_type}
+    assert (await press(page, "/login", body, **headers))[0] == status
+    packed = {"Content-Encoding": "gzip"} | headers
+    if status == 403:
+        async with page.http.post("/login", data=body, headers=packed, compress=None) as answer:
+            assert answer.status == 400
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_name_that_was_not_sent_takes_none_away(page, view):
+    path = f"/children/{id_of(METER)}/name"
+    assert (await press(page, path, b"name=X", **page.bearer, **{"Content-Type": "text/plain"}))[0] == 415
+    assert (await press(page, path, {"other": "x"}, **page.bearer))[0] == 400
+    assert (await press(page, path, **page.bearer))[0] == 400
+    assert view.done == []
+
+
+async def test_what_is_not_http_at_all_writes_no_log(page, caplog):
+    for nonsense in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET /?\xff HTTP/1.1\r\n\r\n", b"BREW / HTTP/1.1\r\n\r\n"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(page.address.rpartition(":")[2]))
+        writer.write(nonsense)
+        writer.write_eof()
+        async with asyncio.timeout(5):
+            await reader.read()
+        writer.close()
+    assert caplog.text == ""
+
+
+async def test_a_snapshot_that_was_begun_before_something_was_done_is_made_anew_after_it(view):
+    go_on = asyncio.Event()
+    make = view.snapshot
+
+    async def slowly():
+        made = await make()
+        await go_on.wait()
+        return made
+
+    view.snapshot = slowly
+    latest = live.Latest(view, fresh_seconds=60)
+    looking = asyncio.create_task(latest.snapshot())
+    await asyncio.sleep(0)
+    await view.ignore(XIAOMI)
+    latest.is_outdated()
+    go_on.set()
+    assert len((await looking).undecided) == 2
+    assert len((await latest.snapshot()).undecided) == 1
+
+
 async def test_a_device_that_was_admitted_is_a_child_on_the_very_next_page(serve, view):
     running = await serve(view, look_every=timedelta(seconds=60))
     assert "LYWSD03MMC" not in (await text_of(running, "/"))[1]
@@ -236,6 +371,9 @@ async def test_every_call_is_in_the_document_and_answers_as_it_says(page, view):
     }
     names = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(document)))
     assert names <= set(document["components"]["schemas"])
+    for call in CALLS:
+        asked = document["paths"][call.path][call.method.lower()]
+        assert ("requestBody" in asked, "400" in asked["responses"]) == (call.body is not None,) * 2
     words = {"child": id_of(METER), "history": id_of(METER)}
     for call in CALLS:
         if call.method == "GET":
@@ -274,10 +412,29 @@ async def test_ready_is_who_can_store_and_is_registered(serve, view):
     assert body["reasons"][2].endswith("no route")
 
 
-async def test_a_probe_without_the_token_learns_that_but_not_why(serve, view):
+async def test_however_often_readiness_is_asked_the_disk_is_written_once_a_second(serve, view):
+    tries = []
+
+    async def tried():
+        tries.append(None)
+
+    view.store_problem = tried
+    running = await serve(view, look_every=timedelta(seconds=60))
+    await asyncio.gather(*(json_of(running, "/readyz") for _ in range(20)))
+    assert len(tries) == 1
+
+
+async def test_the_health_check_of_this_machine_hears_that_but_not_why_and_nobody_else_does(serve, view):
     view.cannot_store = "the disk is full"
     running = await serve(view, bound="0.0.0.0")
     assert await json_of(running, "/readyz") == (503, {"is_ready": False})
+    assert (await json_of(running, "/readyz", headers={"X-Forwarded-For": "192.0.2.1"}))[0] == 401
+    from_elsewhere = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0))
+    async with aiohttp.ClientSession(running.address, connector=from_elsewhere) as elsewhere:
+        async with elsewhere.get("/readyz") as answer:
+            assert answer.status == 401
+        async with elsewhere.get("/healthz") as answer:
+            assert answer.status == 200
     assert (await json_of(running, "/readyz", headers=running.bearer))[1]["reasons"]
 
 
@@ -332,6 +489,24 @@ async def test_a_child_that_falls_silent_is_told_to_who_watches_and_nothing_else
     view.history.take([Reading(METER, Metric("x"), 1, view.gateway.started_at)])
     with pytest.raises(TimeoutError):
         await stream.next(0.3)
+    stream.answer.close()
+
+
+async def test_a_next_try_that_is_reckoned_anew_for_each_look_is_no_change(page, view):
+    at, snapshot, looks = view.gateway.started_at.replace(microsecond=400_000), view.snapshot, []
+
+    async def reckoned():
+        looks.append(None)
+        made = await snapshot()
+        later = at + timedelta(hours=9, microseconds=len(looks) % 7)
+        lines = [line.model_copy(update={"next_try_at": later}) for line in made.children]
+        return made.model_copy(update={"children": tuple(lines)})
+
+    view.snapshot = reckoned
+    stream = await listening(page, "/")
+    with pytest.raises(TimeoutError):
+        await stream.next(0.4)
+    assert len(looks) > 3
     stream.answer.close()
 
 
@@ -392,8 +567,68 @@ async def test_a_page_that_cannot_be_shown_is_told_again_when_it_can(page, view,
     view.gateway = good
     view.silence(METER)
     assert (await stream.next())[0] == "regions"
-    assert "cannot be shown" in caplog.text
+    assert caplog.text.count("stands still") == 1
+    assert "AttributeError" in caplog.text or "ValidationError" in caplog.text
     stream.answer.close()
+
+
+async def test_a_store_that_fails_while_pages_are_open_is_told_once_and_is_no_bug(page, view, caplog):
+    caplog.set_level("INFO")
+    stream = await listening(page, "/")
+    make, tries = view.snapshot, []
+
+    async def fails():
+        tries.append(None)
+        raise StoreError("the disk is full")
+
+    view.snapshot = fails
+    async with asyncio.timeout(5):
+        while len(tries) < 3:  # noqa: ASYNC110 - a claim about anything, not an event
+            await asyncio.sleep(0.02)
+    view.snapshot = make
+    view.silence(METER)
+    await stream.next()
+    assert caplog.text.count("the disk is full") == 1
+    assert caplog.text.count("brought up to date again") == 1
+    assert "Traceback" not in caplog.text
+    stream.answer.close()
+
+
+async def test_many_different_pages_leave_the_loop_to_others(serve, fake):
+    running = await serve(fake.show_plant(children=1000), look_every=timedelta(seconds=0.01))
+    streams = [await listening(running, f"/?search={number}", seen="") for number in range(12)]
+    longest, before = 0.0, asyncio.get_running_loop().time()
+    for _ in range(60):
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
+        now = asyncio.get_running_loop().time()
+        longest, before = max(longest, now - before), now
+    assert longest < 0.15, "one page at a time, and a rest after each"
+    for stream in streams:
+        stream.answer.close()
+
+
+async def test_a_page_that_is_left_while_it_is_looked_at_is_not_kept():
+    looking, go_on, looks = asyncio.Event(), asyncio.Event(), []
+
+    async def page_of(topic):
+        looks.append(topic)
+        if len(looks) > 1:
+            looking.set()
+            await go_on.wait()
+        return Page("title", {"region": str(len(looks))})
+
+    watched = live.Live(page_of, every=timedelta(seconds=0.001))
+    running = asyncio.create_task(watched.run())
+    async with asyncio.timeout(5):
+        async with watched.watch(Topic("overview"), seen=""):
+            await looking.wait()
+        go_on.set()
+        while watched._shown:  # noqa: ASYNC110 - a claim about anything, not an event
+            await asyncio.sleep(0.001)
+    assert (watched.watchers, len(looks)) == (0, 2)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_there_is_an_end_to_how_many_may_watch(page, monkeypatch):
@@ -455,12 +690,12 @@ async def test_open_pages_do_not_hold_up_the_end(page):
 
 
 async def test_a_taken_port_is_told_once_and_tried_again(view, caplog, monkeypatch):
-    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(served, "AGAIN_SECONDS", 0.05)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        server = module.StatusServer(view, view.history, Doors("", host="127.0.0.1"), port=port)
+        server = StatusServer(view, view.history, Doors("", host="127.0.0.1"), port=port)
         running = asyncio.create_task(server.run())
         await asyncio.sleep(0.3)
         assert not server.listens.is_set()

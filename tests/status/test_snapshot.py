@@ -3,9 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
+from gateway.models import Reach
 from gateway.state.registry import ChildState
 from gateway.status import snapshot
-from gateway.status.snapshot import Reach, Shown, Standing, id_of, names_of, readable, standing_of
+from gateway.status.snapshot import Shown, Standing, id_of, names_of, readable, standing_of
 
 ANY_TEXT = st.text(st.characters(), max_size=400)  # surrogates too
 

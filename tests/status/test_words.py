@@ -1,8 +1,9 @@
 import pytest
 
+from gateway.models import Reach
 from gateway.state.registry import ChildState
 from gateway.status import words
-from gateway.status.snapshot import GatewayShown, HubContact, Reach, Series
+from gateway.status.snapshot import GatewayShown, HubContact
 
 
 @pytest.mark.parametrize(
@@ -58,10 +59,9 @@ async def test_the_headline_begins_with_the_cloud(fake, shown, said):
 
 
 def test_a_line_is_drawn_within_its_picture_and_a_single_point_is_none():
-    hour = [float(number % 7) for number in range(120)]
-    series = Series(metric="m", at=tuple(range(120)), low=tuple(hour), mean=(*hour[:-1], None), high=tuple(hour))
-    points = [tuple(map(float, point.split(","))) for point in words.spark(series).split()]
-    assert len(points) == 119
+    hour = [(1_800_000_015 + 30 * number, float(number % 7)) for number in range(120)]
+    points = [tuple(map(float, point.split(","))) for point in words.spark(hour).split()]
+    assert len(points) == 61, "one a minute, and the last"
     assert all(0 <= x <= words.SPARK_WIDTH and 0 <= y <= words.SPARK_HEIGHT for x, y in points)
-    one = Series(metric="m", at=(1,), low=(1,), mean=(1,), high=(1,))
-    assert words.spark(one) == ""
+    assert points[-1][0] == words.SPARK_WIDTH
+    assert words.spark(hour[:1]) == ""

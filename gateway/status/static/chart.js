@@ -53,7 +53,8 @@
     }
     const lows = series.low.filter((one) => one !== null);
     const highs = series.high.filter((one) => one !== null);
-    says.textContent = lows.length ? `From ${short(Math.min(...lows))} to ${short(Math.max(...highs))}${unit} in the last hour` : "Nothing to draw yet";
+    const [low, high] = [short(Math.min(...lows)), short(Math.max(...highs))];
+    says.textContent = !lows.length ? "Nothing to draw yet" : low === high ? `${low}${unit} in the last hour` : `From ${low} to ${high}${unit} in the last hour`;
     holder.setAttribute("aria-label", `${series.metric}: ${says.textContent}`);
   };
 
@@ -67,8 +68,10 @@
 
   const fetchAndDraw = async () => {
     lastAt = Date.now();
-    const answer = await fetch(`${section.dataset.history}?metric=${encodeURIComponent(choice.value)}`);
-    if (answer.ok) draw(await answer.json());
+    const metric = choice.value;
+    const answer = await fetch(`${section.dataset.history}?metric=${encodeURIComponent(metric)}`);
+    const series = answer.ok ? await answer.json() : null;
+    if (series && metric === choice.value) draw(series);  // else another one was chosen meanwhile
   };
 
   const offer = () => {

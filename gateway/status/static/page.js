@@ -29,7 +29,7 @@
   const tellMoments = (within) => {
     const now = Date.now() - clockIsAhead;
     for (const time of within.querySelectorAll("time[data-how]")) {
-      if (!time.title) time.title = time.textContent;
+      if (!time.title) time.title = new Date(time.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "long" });
       const words = phrases[time.dataset.how]((now - Date.parse(time.dateTime)) / 1000);
       if (time.textContent !== words) time.textContent = words;
     }
@@ -43,21 +43,36 @@
     for (const part of parts(within)) asServed.set(part, part.outerHTML);
   };
 
+  const THINGS = "a, button, summary, input";
+
   const place = () => {
     const held = document.activeElement;
-    const part = held && held.closest("[data-live] [id]");
-    const things = "a, button, summary, input";
-    return part && { id: part.id, index: [...part.querySelectorAll(things)].indexOf(held), things };
+    const part = held && held.closest("[data-live] [id], [data-live]");
+    if (!part) return null;
+    const index = part === held ? null : [...part.querySelectorAll(THINGS)].indexOf(held);
+    return { id: part.id, index, caret: [held.selectionStart, held.selectionEnd] };
   };
 
   const putBack = (where) => {
     if (!where || (document.activeElement && document.activeElement !== body)) return;
     const part = document.getElementById(where.id);
-    const thing = part && part.querySelectorAll(where.things)[where.index];
-    if (thing) thing.focus({ preventScroll: true });
+    const thing = part && (where.index === null ? part : part.querySelectorAll(THINGS)[where.index]);
+    if (!thing) return;
+    thing.focus({ preventScroll: true });
+    if (thing.localName === "input") thing.setSelectionRange(...where.caret);
   };
 
-  const openDetails = (within) => [...within.querySelectorAll("details")].map((one) => one.open);
+  const ownOf = (whole, selector) =>  // without what belongs to a part of it
+    [...whole.querySelectorAll(selector)].filter((one) => { const part = one.closest("li[id], tr[id]"); return !part || part === whole; });
+
+  const carryOver = (old, fresh) => {  // what a person has opened and typed outlives what it is in
+    const [details, inputs] = [ownOf(old, "details"), ownOf(old, "input")];
+    ownOf(fresh, "details").forEach((one, index) => { one.open = Boolean(details[index] && details[index].open); });
+    ownOf(fresh, "input").forEach((one, index) => {
+      const before = inputs[index];
+      if (before && before.id === one.id && before.value !== before.defaultValue) one.value = before.value;
+    });
+  };
 
   const replace = (region, html) => {
     const fresh = document.createElement("template");
@@ -67,14 +82,10 @@
       const old = document.getElementById(part.id);
       if (!old || !region.contains(old)) continue;
       if (asServed.get(old) === asServed.get(part)) part.replaceWith(old);
-      else {
-        const open = openDetails(old);
-        part.querySelectorAll("details").forEach((one, index) => { one.open = Boolean(open[index]); });
-      }
+      else carryOver(old, part);
     }
-    const open = openDetails(region);
+    carryOver(region, fresh.content);
     region.replaceChildren(fresh.content);
-    region.querySelectorAll("details").forEach((one, index) => { if (!one.closest("li[id]")) one.open = Boolean(open[index]); });
     tellMoments(region);
   };
 
@@ -108,17 +119,39 @@
     live.className = `live ${state}`;
   };
 
+  const QUIET_MS = 40000;  // the gateway says something every 15 s
+  const AGAIN_MS = 5000;
+  let heardAt = Date.now();
+
   const listen = () => {
     clearTimeout(again);
     if (source) source.close();
+    heardAt = Date.now();
     source = new EventSource(`/events?at=${encodeURIComponent(body.dataset.at)}&seen=${encodeURIComponent(version)}`);
-    source.onopen = () => show("live", "on");
-    source.addEventListener("regions", take);
+    source.onopen = () => { heard(); show("live", "on"); };
+    source.addEventListener("regions", (event) => { heard(); take(event); });
+    source.addEventListener("beat", heard);
     source.addEventListener("gone", () => location.reload());
     source.onerror = () => {
-      show("no answer from the gateway, trying again", "off");
-      if (source.readyState === EventSource.CLOSED) again = setTimeout(listen, 5000);  // refused: the browser gave up
+      show(AWAY, "off");
+      if (source.readyState === EventSource.CLOSED) askWhy();
     };
+  };
+
+  const AWAY = "no answer from the gateway, trying again";
+  const heard = () => { heardAt = Date.now(); };
+
+  const askWhy = async () => {  // the browser has given up, since it was refused
+    again = setTimeout(listen, AGAIN_MS);
+    const answer = await fetch(body.dataset.at, { method: "HEAD", redirect: "manual" }).catch(() => null);
+    if (answer && (answer.type === "opaqueredirect" || answer.status === 404)) location.reload();  // to sign in again, or gone
+    else if (answer && answer.ok) show("stands still: too many pages are open", "off");
+  };
+
+  const watchTheLine = () => {
+    if (document.hidden || Date.now() - heardAt < QUIET_MS) return;
+    show(AWAY, "off");
+    listen();
   };
 
   document.addEventListener("visibilitychange", () => {  // nobody looks: the gateway need not work for it
@@ -131,5 +164,8 @@
   document.querySelectorAll("[data-live]").forEach(remember);
   tellMoments(document);
   setInterval(() => { if (!document.hidden) tellMoments(document); }, 1000);
-  if (body.dataset.at) listen();
+  if (body.dataset.at) {
+    listen();
+    setInterval(watchTheLine, 5000);
+  }
 })();
