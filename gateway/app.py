@@ -21,21 +21,29 @@ from gateway.cloud.enrolment import LOOK_EVERY, RETRY_EVERY, Enrolment
 from gateway.cloud.http import OnCall, reachable
 from gateway.cloud.pace import Pace
 from gateway.cloud.session import Session
+from gateway.doctor.examination import examined
 from gateway.errors import StoreError
-from gateway.field.availability import Availability, Reach
+from gateway.field.availability import Availability
 from gateway.field.fleet import Fleet
 from gateway.field.reception import Reception
 from gateway.field.reporter import Reporter
 from gateway.field.sampling import Sampler
 from gateway.field.snapshot import BusStanding
 from gateway.field.supervisor import Supervisor
+from gateway.field.witness import NOBODY
 from gateway.hub import HubEvent
-from gateway.models import Status, Value
-from gateway.settings import CloudSection, Configuration
+from gateway.models import Reach, Status, Value
+from gateway.settings import CloudSection, Configuration, Settings
 from gateway.state.notes import Notes
 from gateway.state.outbox import Outbox
 from gateway.state.registry import ChildState, Registry
 from gateway.state.store import Store
+from gateway.status import words
+from gateway.status.doors import Doors, keep_token, tell_token, token_file
+from gateway.status.history import History
+from gateway.status.server import StatusServer
+from gateway.status.view import View
+from gateway.view import GatewayView
 from gateway.vitals import vitals
 
 log = logging.getLogger(__name__)
@@ -79,26 +87,30 @@ class Gateway:
     fleet: Fleet
     enrolment: Enrolment
     session: Session
+    view: GatewayView
+    status: StatusServer | None
+    """The status page; `None` where the config wants none."""
+    new_token: str | None
+    """The token of the status page in the run that made it: the one time to show it."""
     started_at: float = field(default_factory=monotonic)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set, then drain and end in order: field, last samples, hub.
-
-        Raises:
-            SettingsError: the gateway's identity in the config contradicts the one that it lives under.
-        """
-        await self.enrolment.prepare()
+        """Serve until `stop` is set, then drain and end in order: field, last samples, hub."""
         log.info(
             "gateway %s starts: %d children known, %d samples waiting",
             __version__,
             len(self.registry.children),
             self.outbox.depth,
         )
+        if self.new_token is not None:
+            tell_token(self.new_token, token_file(self.store.path))
         async with asyncio.TaskGroup() as group:
             serving = [group.create_task(work) for work in (self.fleet.run(), self.reporter.run(), self._look_outside())]
             orphans = group.create_task(self._report_orphans())
             keeping = group.create_task(self._keep_notes())
             speaking = group.create_task(self.session.run())
+            if self.status is not None:
+                serving.append(group.create_task(self.status.run()))
             await stop.wait()
             log.info("stopping")
             await _end(*serving, orphans, keeping, seconds=FIELD_STOP_SECONDS)
@@ -113,6 +125,10 @@ class Gateway:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_SECONDS):
                 await self.session.flush()
+
+    async def headline(self) -> str:
+        """Return how everything stands, in a sentence or two."""
+        return words.headline(await self.view.snapshot())
 
     def standings(self) -> Sequence[BusStanding]:
         """Return how every bus and its children stand right now."""
@@ -166,7 +182,8 @@ async def build(
 
     Raises:
         StoreError: the store cannot be used.
-        SettingsError: the CA file or the entry address cannot be used.
+        SettingsError: the CA file or the entry address cannot be used, or the gateway's identity in the config contradicts the
+            one that it lives under.
     """
     timing = timing if timing is not None else Timing()
     settings = configuration.settings
@@ -181,7 +198,8 @@ async def build(
         await registry.load()
         await outbox.load()
         await notes.load()
-        availability, sampler = Availability(), Sampler()
+        history = History() if settings.status.enabled else None
+        availability, sampler = Availability(witness=history or NOBODY), Sampler(witness=history or NOBODY)
         reception = Reception(registry, availability, policy=settings.admission.policy, models=settings.models)
         reporter = Reporter(sampler, outbox, every=settings.cloud.telemetry_every, urgent_gap=timing.urgent_gap)
 
@@ -241,6 +259,12 @@ async def build(
             pace=pace,
             confirm_after=timing.confirm_revoked_after,
         )
+        await enrolment.prepare()
+        view = GatewayView(
+            *(settings, store, registry, outbox, availability, reception, fleet, enrolment, session),
+            examine=partial(examined, configuration, adapters),
+        )
+        status, new_token = (None, None) if history is None else status_page(settings, view, history)
         yield Gateway(
             configuration=configuration,
             timing=timing,
@@ -255,8 +279,26 @@ async def build(
             fleet=fleet,
             enrolment=enrolment,
             session=session,
+            view=view,
+            status=status,
+            new_token=new_token,
             started_at=started_at,
         )
+
+
+def status_page(settings: Settings, view: View, history: History) -> tuple[StatusServer, str | None]:
+    """Return the status page, and its token if that was made just now.
+
+    Raises:
+        StoreError: the file beside the store that holds the token's hash can be neither read nor written.
+    """
+    section = settings.status
+    digest, new_token = keep_token(token_file(settings.store.path))
+    doors = Doors(digest, host=section.host)
+    server = StatusServer(
+        view, history, doors, host=section.host, port=section.port, hub_gone_limit=section.hub_gone_limit
+    )  # fmt: skip
+    return server, new_token
 
 
 def access_to(cloud: CloudSection) -> CloudAccess:

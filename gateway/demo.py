@@ -31,6 +31,7 @@ from gateway.settings import (
     GatewaySection,
     Policy,
     Settings,
+    StatusSection,
     StoreSection,
     entry_from,
 )
@@ -181,8 +182,13 @@ def _same(in_cloud: object, on_wire: object) -> bool:
 
 
 @asynccontextmanager
-async def demo(adapters: Mapping[str, type[Adapter[Any]]]) -> AsyncIterator[Demo]:
-    """Start everything and yield it running; stop everything at the end, the gateway as it stops in earnest."""
+async def demo(adapters: Mapping[str, type[Adapter[Any]]], *, page: StatusSection | None = None) -> AsyncIterator[Demo]:
+    """Start everything and yield it running; stop everything at the end, the gateway as it stops in earnest.
+
+    Args:
+        adapters: the installed ones.
+        page: where the status page is to be; at a free port of this machine, when left out.
+    """
     async with AsyncExitStack() as stack:
         calls: list[JournalEntry] = []
         told = calls.append
@@ -196,7 +202,9 @@ async def demo(adapters: Mapping[str, type[Adapter[Any]]]) -> AsyncIterator[Demo
         roof = await stack.enter_async_context(SerialLine(gps, baudrate=4800))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="xyte-gateway-demo-")))
         entries = (_modbus(host.port, line.port), _bluetooth(backend), _serial(lobby.port, roof.port))
-        configuration = _configuration(emulator.entry_url, folder, [entry_from(entry, adapters) for entry in entries])
+        configuration = _configuration(
+            emulator.entry_url, folder, [entry_from(entry, adapters) for entry in entries], page or StatusSection(port=0)
+        )
         started_at = monotonic()
         gateway = await stack.enter_async_context(build(configuration, adapters))
         devices = {
@@ -216,7 +224,7 @@ async def demo(adapters: Mapping[str, type[Adapter[Any]]]) -> AsyncIterator[Demo
                 stop.set()
 
 
-def _configuration(entry_url: str, folder: Path, entries: Sequence[AdapterSettings]) -> Configuration:
+def _configuration(entry_url: str, folder: Path, entries: Sequence[AdapterSettings], page: StatusSection) -> Configuration:
     settings = Settings(
         gateway=GatewaySection(name="Demo gateway", mac="02:00:5e:10:00:01", sub_model=GATEWAY_SUB_MODEL),
         cloud=CloudSection(
@@ -224,6 +232,7 @@ def _configuration(entry_url: str, folder: Path, entries: Sequence[AdapterSettin
         ),
         store=StoreSection(path=folder / "gateway.sqlite3"),
         admission=AdmissionSection(policy=Policy.MATCHED),
+        status=page,
         models={family: str(uuid5(_MODELS, family)) for family in FAMILIES},
     )
     return Configuration(None, settings, tuple(entries))

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from gateway.errors import SettingsProblem
+from gateway.errors import SettingsError, SettingsProblem
 
 ENV_PREFIX = "XYTE_GATEWAY__"
 
@@ -101,6 +101,15 @@ def place_of(location: Location, text: str) -> tuple[str, int | None]:
     """Return how a location is called, and its line; a variable of the environment that sets it has a name and no line."""
     variable = variable_for(location)
     return (variable, None) if variable else (dotted(location), line_of(text, location))
+
+
+def told_place(error: SettingsError, problem: SettingsProblem) -> str:
+    """Return where a person finds what a problem is about: `gateway.toml:7`."""
+    if problem.where.upper().startswith(ENV_PREFIX[:-1]):  # one with too few underscores is a mistake that is told
+        return "environment"
+    if error.file is None:
+        return "command line"
+    return f"{error.file}:{problem.line}" if problem.line else str(error.file)
 
 
 def did_you_mean(written: str, known: Iterable[str]) -> str:

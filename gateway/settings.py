@@ -6,6 +6,7 @@ import re
 import ssl
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -13,7 +14,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as EnvironmentVariableError
 
@@ -123,25 +134,32 @@ class AdmissionSection(_Section):
     policy: Policy = Field(default=Policy.MATCHED, description="all, matched (a profile fits and its family has a model) or ask")
 
 
-class Settings(BaseSettings):
-    """The whole configuration but for the adapters' own keys."""
+class StatusSection(_Section):
+    """`[status]`: the status page, and what it takes to be called healthy."""
 
+    enabled: bool = Field(default=True, description="whether there is a status page at all")
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="the address that the page listens on; 0.0.0.0 is every network card, and then everything takes the token",
+    )
+    port: int = Field(default=8080, ge=0, le=65535, description="the port that the page listens on; 0 takes a free one")
+    hub_gone_limit: Seconds = Field(
+        default=timedelta(minutes=15),
+        ge=timedelta(seconds=1),
+        description="when the cloud was away for longer, in seconds, /readyz and the container's health say so",
+    )
+
+
+class LogSection(_Section):
+    """`[log]`: how much is logged, and for whom."""
+
+    format: Literal["text", "json"] = Field(default="text", description="text: sentences for people; json: a JSON object a line")
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="the least that is worth a line")
+
+
+class _FileAndEnvironment(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
-
-    gateway: GatewaySection = Field(default=GatewaySection(), description="who this gateway is, as a table [gateway]")
-    cloud: CloudSection = Field(
-        default=CloudSection(), description="which cloud, and how to prove who we are, as a table [cloud]"
-    )
-    store: StoreSection = Field(default=StoreSection(), description="what survives a restart, as a table [store]")
-    admission: AdmissionSection = Field(
-        default=AdmissionSection(), description="which found devices become children, as a table [admission]"
-    )
-    models: dict[str, Annotated[str, Field(min_length=1)]] = Field(
-        default_factory=dict, description='device family = "Xyte model id"; the key "*" serves all other families'
-    )
-    adapter: tuple[dict[str, Any], ...] = Field(
-        default=(), description="one [[adapter]] table, with two brackets, for each kind of bus"
-    )
 
     @classmethod
     def settings_customise_sources(
@@ -154,6 +172,47 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment outrank the file, whose content comes as init arguments."""
         return env_settings, init_settings
+
+
+class Settings(_FileAndEnvironment):
+    """The whole configuration but for the adapters' own keys."""
+
+    gateway: GatewaySection = Field(default=GatewaySection(), description="who this gateway is, as a table [gateway]")
+    cloud: CloudSection = Field(
+        default=CloudSection(), description="which cloud, and how to prove who we are, as a table [cloud]"
+    )
+    store: StoreSection = Field(default=StoreSection(), description="what survives a restart, as a table [store]")
+    admission: AdmissionSection = Field(
+        default=AdmissionSection(), description="which found devices become children, as a table [admission]"
+    )
+    status: StatusSection = Field(
+        default=StatusSection(), description="the status page, and what it takes to be called healthy, as a table [status]"
+    )
+    log: LogSection = Field(default=LogSection(), description="how much is logged, and for whom, as a table [log]")
+    models: dict[str, Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=dict, description='device family = "Xyte model id"; the key "*" serves all other families'
+    )
+    adapter: tuple[dict[str, Any], ...] = Field(
+        default=(), description="one [[adapter]] table, with two brackets, for each kind of bus"
+    )
+
+
+class Essentials(_FileAndEnvironment):
+    """What is needed to tell a person what is wrong with all the rest: each section that is wrong itself is the default."""
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    store: StoreSection = StoreSection()
+    status: StatusSection = StatusSection()
+    log: LogSection = LogSection()
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _or_default(cls, said: object, check: ValidatorFunctionWrapHandler, field: ValidationInfo) -> object:
+        try:
+            return check(said)
+        except ValidationError:
+            return cls.model_fields[str(field.field_name)].default
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +256,29 @@ def load(
     if problems or settings is None:
         raise SettingsError(file, sorted(problems, key=lambda problem: problem.line or 0))
     return Configuration(file, settings, tuple(entries))
+
+
+def essentials(file: Path | None) -> Essentials:
+    """Return what a page about a wrong configuration needs, as far as file and environment say it; the defaults for the rest."""
+    try:
+        return Essentials(**_salvaged(file))
+    except EnvironmentVariableError:  # one of them is not JSON
+        return Essentials.model_construct()
+
+
+def _salvaged(file: Path | None) -> dict[str, Any]:
+    """Return the tables of a file that can be read; all others of them where one is no TOML."""
+    try:
+        return _read(file)[1]
+    except SettingsError:
+        pass
+    tables: dict[str, Any] = {}
+    with suppress(OSError, UnicodeDecodeError):
+        text = "" if file is None else file.read_text(encoding="utf-8-sig")
+        for table in re.split(r"(?m)^(?=\[)", text):
+            with suppress(tomllib.TOMLDecodeError):
+                tables |= tomllib.loads(table)
+    return tables
 
 
 def entry_from(tables: Mapping[str, Any], adapters: Mapping[str, type[Adapter[Any]]]) -> AdapterSettings:

@@ -33,6 +33,19 @@ async def ending_of(work: Coroutine[Any, Any, None]) -> BaseException | None:
     return _how_it_ended(task)
 
 
+async def ended_by(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Return what `work` returns; `None`, and `work` cancelled, when `stop` is set before."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.wait({working})
+    return None if working.cancelled() else working.result()
+
+
 def _how_it_ended(task: asyncio.Task[None]) -> BaseException | None:
     return RuntimeError("it cancelled itself") if task.cancelled() else task.exception()
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import tomllib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,10 +14,8 @@ from gateway.adapter import Adapter, AdapterSettings
 from gateway.cli.common import CommandFailed, load_config
 from gateway.errors import GatewayError, SettingsError, SettingsProblem
 from gateway.field.plugins import installed, usable
+from gateway.field.present import present_buses as buses_of
 from gateway.settings import entry_from
-
-QUIET_SECONDS = 1.0
-"""No further bus for so long means that all that are present have been named."""
 
 Entry = Annotated[str | None, typer.Argument(help="An entry of the config, or an adapter to be described with --with.")]
 With = Annotated[
@@ -52,13 +49,7 @@ def entries(name: str | None, with_settings: Sequence[str] | None, config: Path)
 
 async def present_buses(settings: AdapterSettings) -> list[Adapter[Any]]:
     """Return the buses of an entry that are there right now; more may appear later, and are not waited for."""
-    buses: list[Adapter[Any]] = []
-    source = usable(installed())[settings.type].buses(settings)
-    with suppress(TimeoutError, StopAsyncIteration):
-        while True:
-            async with asyncio.timeout(QUIET_SECONDS):
-                buses.append(await anext(source))
-    return buses
+    return await buses_of(usable(installed())[settings.type], settings)
 
 
 @contextmanager

@@ -10,7 +10,17 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.cli.common import AsJson, CommandFailed, ConfigFile, errors_shown, load_config, out, print_json
+from gateway.cli.common import (
+    EXIT_WRONG,
+    AsJson,
+    CommandFailed,
+    ConfigFile,
+    errors_shown,
+    load_config,
+    out,
+    print_json,
+)
+from gateway.models import as_name
 from gateway.settings import DEFAULT_FILE
 from gateway.state.registry import ChildRecord, Decision, Met, Registry
 from gateway.state.store import Store
@@ -56,7 +66,7 @@ def _show(registry: Registry) -> None:
     else:
         out.print("no children yet")
     for met in registry.met.values():
-        out.print(f"\nfound, no child: {met.found.name} at {met.bus} {met.found.address}", markup=False, soft_wrap=True)
+        out.print(f"\nfound, no child: {met.name} at {met.bus} {met.found.address}", markup=False, soft_wrap=True)
         out.print(f"    {met.why}\n    key {met.key}", markup=False, soft_wrap=True)
 
 
@@ -73,6 +83,39 @@ def admit(key: Key, config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = Fals
 def ignore(key: Key, config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
     """Never take this device on."""
     _decide(config, key, Decision.IGNORE, as_json=as_json)
+
+
+@children.command()
+def rename(
+    key: Key,
+    name: Annotated[str | None, typer.Argument(help="What to call it; left out: what it was found as.")] = None,
+    config: ConfigFile = DEFAULT_FILE,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Give a device a name, child or not, that it keeps and bears in the cloud too.
+
+    A gateway that runs takes it in within seconds. The name outranks one that the configuration gives.
+    """
+
+    async def call_it(path: Path, given: str | None) -> str | None:
+        async with Store(path) as store:
+            registry = Registry(store)
+            await registry.load()
+            return registry.name_of(key) if await registry.rename(key, given) else None
+
+    with errors_shown(as_json=as_json):
+        try:
+            given = None if name is None else as_name(name)
+        except ValueError as error:
+            raise CommandFailed(str(error), EXIT_WRONG) from error
+        called = asyncio.run(call_it(_store_path(config), given))
+        if called is None:
+            raise CommandFailed(f"no device has the key {key!r}; `xyte-gateway children` lists them")
+    if as_json:
+        print_json({"key": key, "name": called})
+    else:
+        out.print(f"{key}: is called {called}{' again' if given is None else ''}", markup=False, soft_wrap=True)
 
 
 def _decide(config: Path, key: str, decision: Decision, *, as_json: bool) -> None:
@@ -125,6 +168,7 @@ def _child_facts(record: ChildRecord) -> dict[str, object]:
     return {
         "key": child.key,
         "name": child.name,
+        "found_as": child.found_as or child.name,
         "adapter": child.adapter,
         "bus": child.bus,
         "address": child.address,
@@ -145,7 +189,8 @@ def _met_facts(met: Met) -> dict[str, object]:
     found = met.found
     return {
         "key": met.key,
-        "name": found.name,
+        "name": met.name,
+        "found_as": found.name,
         "adapter": met.adapter,
         "bus": met.bus,
         "address": found.address,

@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from gateway.errors import GatewayError, SettingsError, SettingsProblem
 from gateway.field.plugins import Plugin, installed, usable
-from gateway.mistakes import ENV_PREFIX
+from gateway.mistakes import ENV_PREFIX, told_place
 from gateway.settings import DEFAULT_FILE, Configuration, load
 
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", envvar="XYTE_GATEWAY_CONFIG", help="The configuration file.")]
@@ -72,17 +72,8 @@ def problem_facts(error: SettingsError) -> list[dict[str, object]]:
 def show_problems(error: SettingsError) -> None:
     """Show every problem of a configuration: where, what is wrong, what would be right."""
     for problem in error.problems:
-        err.print(f"[bold]{escape(place_of(error, problem))}[/]: [red]{escape(problem.where)}[/]: {escape(problem.wrong)}")
+        err.print(f"[bold]{escape(told_place(error, problem))}[/]: [red]{escape(problem.where)}[/]: {escape(problem.wrong)}")
         err.print(f"    [green]{escape(problem.right)}[/]")
-
-
-def place_of(error: SettingsError, problem: SettingsProblem) -> str:
-    """Return where a person finds what a problem is about: `gateway.toml:7`."""
-    if problem.where.upper().startswith(ENV_PREFIX[:-1]):  # one with too few underscores is a mistake that is told
-        return "environment"
-    if error.file is None:
-        return "command line"
-    return f"{error.file}:{problem.line}" if problem.line else str(error.file)
 
 
 def load_config(file: Path, *, for_cloud: bool = True) -> tuple[Configuration, dict[str, Plugin]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
 from typing import Annotated
 
@@ -20,12 +21,18 @@ from gateway.cli.run import stop_on_signals
 from gateway.demo import Demo
 from gateway.demo import demo as demo_running
 from gateway.field.plugins import installed, usable
+from gateway.settings import StatusSection
 
 REFRESH_SECONDS = 0.25
 
 
 def demo(
     seconds: Annotated[float | None, typer.Option("--for", metavar="SECONDS", min=1, help="End by itself after so long.")] = None,
+    page_host: Annotated[str, typer.Option("--page-host", metavar="HOST", help="Where the status page listens.")] = "127.0.0.1",
+    page_port: Annotated[
+        int | None,
+        typer.Option("--page-port", metavar="PORT", min=0, max=65535, help="Its port; 8080 or, if that is taken, a free one."),
+    ] = None,
     *,
     as_json: AsJson = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the gateway's log.")] = False,
@@ -39,16 +46,29 @@ def demo(
         start_logging(as_json=as_json, verbose=False)
     else:
         logging.disable(logging.CRITICAL)
-    problems = asyncio.run(_run(seconds, as_json=as_json))
+    page = StatusSection(host=page_host, port=_free_port(page_host) if page_port is None else page_port)
+    problems = asyncio.run(_run(seconds, page, as_json=as_json))
     for problem in problems:
         err.print(f"[bold red]error:[/] {escape(problem)}")
     if problems:
         raise typer.Exit(EXIT_FAILED)
 
 
-async def _run(seconds: float | None, *, as_json: bool) -> list[str]:
+def _free_port(host: str) -> int:
+    """Return the usual port of the page if nobody listens on it, else 0, which takes a free one."""
+    usual = StatusSection().port
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, usual))
+        except OSError:
+            return 0
+    return usual
+
+
+async def _run(seconds: float | None, page: StatusSection, *, as_json: bool) -> list[str]:
     stop = stop_on_signals()
-    async with demo_running(usable(installed())) as running:
+    async with demo_running(usable(installed()), page=page) as running:
         if as_json:
             await _wait(stop, seconds)
         else:
@@ -81,6 +101,13 @@ async def _show(running: Demo, stop: asyncio.Event, seconds: float | None) -> No
         soft_wrap=True,
     )
     out.print("the gateway       looks around, registers what it finds, and speaks for it", soft_wrap=True)
+    if running.gateway.status is not None:
+        await running.gateway.status.listens.wait()
+        out.print(f"its page          [bold]{running.gateway.status.address}[/]", soft_wrap=True)
+        out.print(
+            f"                  to admit, ignore, rename and search there, sign in with {running.gateway.new_token}",
+            soft_wrap=True,
+        )
     out.print("" if seconds else "Ctrl-C ends it.\n")
     if not sys.stdout.isatty():
         await _wait(stop, seconds)
@@ -118,7 +145,9 @@ def _short(value: object) -> str:
 def _report(running: Demo) -> dict[str, object]:
     parent = running.parent
     seconds = running.seconds_to_first_telemetry
+    status = running.gateway.status
     return {
+        "page": None if status is None else status.address,
         "parent": None
         if parent is None
         else {

@@ -7,6 +7,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from gateway.settings import LogSection
+
 
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
@@ -21,10 +23,12 @@ class _JsonLines(logging.Formatter):
         return json.dumps(line)
 
 
-def start_logging(*, as_json: bool, verbose: bool) -> None:
-    """Log to stderr from now on."""
+def start_logging(settings: LogSection = LogSection(), *, as_json: bool = False, verbose: bool = False) -> None:  # noqa: B008 - frozen
+    """Log to stderr from now on: as the settings say, unless the command line says more."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines() if as_json else logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True)
+    is_json = as_json or settings.format == "json"
+    handler.setFormatter(_JsonLines() if is_json else logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    level = logging.DEBUG if verbose else logging.getLevelNamesMapping()[settings.level.upper()]
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     for library in ("asyncio", "aiohttp"):
         logging.getLogger(library).setLevel(logging.WARNING)

@@ -8,16 +8,22 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gateway.app import build
-from gateway.cli.common import EXIT_FAILED, EXIT_WRONG, AsJson, ConfigFile, errors_shown, load_config, place_of
+from gateway.app import Gateway, build
+from gateway.cli.common import EXIT_FAILED, EXIT_WRONG, AsJson, CommandFailed, ConfigFile, errors_shown, load_config
 from gateway.cli.logs import start_logging
-from gateway.errors import GatewayError, SettingsError
-from gateway.field.plugins import AdapterClass, usable
-from gateway.settings import DEFAULT_FILE, Configuration
+from gateway.errors import GatewayError, SettingsError, StoreError
+from gateway.field.plugins import AdapterClass, installed, usable
+from gateway.mistakes import told_place
+from gateway.service_manager import Notifier
+from gateway.settings import DEFAULT_FILE, Configuration, essentials
+from gateway.setup.desk import Desk
+from gateway.setup.first_look import hosts_of
+from gateway.tasks import ended_by
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +34,57 @@ STOP_SECONDS = 7.5
 def run(
     config: ConfigFile = DEFAULT_FILE,
     *,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            help="Wait for a configuration that can be used, with a page that says what to mend; or end with exit code 2."
+        ),
+    ] = True,
+    look_in: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--look-in",
+            metavar="NETWORK",
+            envvar="XYTE_GATEWAY_LOOK_IN",
+            help="Without a configuration, also look at these hosts: 192.168.1.0/24, or single ones; repeatable.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every detail.")] = False,
 ) -> None:
-    """Run the gateway until SIGTERM or SIGINT; it drains and ends within 8 s. Logs go to stderr, with --json as JSON lines."""
-    start_logging(as_json=as_json, verbose=verbose)
+    """Run the gateway until SIGTERM or SIGINT; it drains and ends within 8 s. Logs go to stderr, with --json as JSON lines.
+
+    Without a configuration it shows on its page, and logs, what it finds, and writes one to begin with; with a wrong one it shows
+    each mistake. Once that is mended it starts by itself.
+    """
+
+    def set_up_logging() -> None:
+        start_logging(essentials(config if config.exists() else None).log, as_json=as_json, verbose=verbose)
+
+    def read() -> Configuration:
+        configuration = _read(config)
+        set_up_logging()
+        return configuration
+
+    set_up_logging()
     with _errors_logged() if as_json else errors_shown(as_json=False):
-        configuration, plugins = load_config(config)
-        asyncio.run(_run(configuration, usable(plugins)))
+        adapters = usable(installed())
+        if not wait:
+            asyncio.run(_run_once(read(), adapters))
+            return
+        try:
+            hosts = hosts_of(look_in or ())
+        except ValueError as error:
+            raise CommandFailed(f"--look-in: {error}", EXIT_WRONG) from error
+        asyncio.run(_run(Desk(config, read, adapters, look_in=hosts), adapters))
+
+
+def _read(config: Path) -> Configuration:
+    """Read the configuration; where its file is not there, take what the environment says for all of it."""
+    try:
+        return load_config(config if config.exists() else DEFAULT_FILE)[0]
+    except SettingsError as error:
+        raise SettingsError(config, error.problems) from error
 
 
 @contextmanager
@@ -45,16 +94,47 @@ def _errors_logged() -> Iterator[None]:
         yield
     except SettingsError as error:
         for problem in error.problems:
-            log.error("%s: %s: %s. %s", place_of(error, problem), problem.where, problem.wrong, problem.right)  # noqa: TRY400 - no bug of ours
+            log.error("%s: %s: %s. %s", told_place(error, problem), problem.where, problem.wrong, problem.right)  # noqa: TRY400 - no bug of ours
         raise typer.Exit(EXIT_WRONG) from error
-    except GatewayError as error:
+    except (GatewayError, CommandFailed) as error:
         log.error("%s", error)  # noqa: TRY400 - as above
-        raise typer.Exit(EXIT_FAILED) from error
+        raise typer.Exit(error.code if isinstance(error, CommandFailed) else EXIT_FAILED) from error
 
 
-async def _run(configuration: Configuration, adapters: dict[str, AdapterClass]) -> None:
+async def _run_once(configuration: Configuration, adapters: dict[str, AdapterClass]) -> None:
     async with build(configuration, adapters) as gateway:
         await gateway.run(stop_on_signals())
+
+
+async def _run(desk: Desk, adapters: dict[str, AdapterClass]) -> None:
+    """Run with the first configuration with which the gateway can be built; wait for one as long as it takes."""
+    stop, running = stop_on_signals(), _Running(desk)
+    async with Notifier.of(os.environ).serving(running.headline, stop):
+        failure: GatewayError | None = None
+        while not stop.is_set():
+            configuration = await ended_by(stop, desk.configuration(failure))
+            if configuration is None:
+                break
+            try:
+                async with build(configuration, adapters) as gateway:
+                    await desk.close()
+                    running.gateway = gateway
+                    await gateway.run(stop)
+            except (SettingsError, StoreError) as error:
+                failure = error
+        await desk.close()
+
+
+class _Running:
+    """What runs right now: the gateway, or before it the desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.gateway: Gateway | None = None
+
+    async def headline(self) -> str:
+        """Return how it stands, in a sentence."""
+        return self._desk.headline if self.gateway is None else await self.gateway.headline()
 
 
 def stop_on_signals() -> asyncio.Event:

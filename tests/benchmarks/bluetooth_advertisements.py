@@ -36,7 +36,7 @@ from adapters.ble import BleAdapter
 from adapters.ble.advertisements import Advertisement
 from gateway.adapter import AdapterSettings
 from gateway.app import build
-from gateway.settings import CloudSection, Configuration, GatewaySection, Settings, StoreSection, entry_from
+from gateway.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
 from gateway.testing.bluetooth import Air, Changes, Peripheral
 from gateway.testing.bluetooth.bluez import BlueZ
 from gateway.testing.bluetooth.controller import Controller
@@ -304,6 +304,7 @@ def configured(folder: Path, entry_url: str, entries: Sequence[AdapterSettings])
         gateway=GatewaySection(mac="02:00:5e:10:00:01"),
         cloud=CloudSection(entry_url=entry_url, hardware_key=SecretStr(HARDWARE_KEY), allow_plain_http=True),
         store=StoreSection(path=folder / "gateway.sqlite3"),
+        status=StatusSection(port=0),
         models={"*": "c2d1e0ff-0a0b-4c0d-8e0f-112233445566"},
     )
     return Configuration(None, settings, tuple(entries))

@@ -29,7 +29,7 @@ from gateway.adapter import Block, Reading
 from gateway.app import build
 from gateway.emulator import Emulator
 from gateway.field.plugins import installed, usable
-from gateway.settings import CloudSection, Configuration, GatewaySection, Settings, StoreSection, entry_from
+from gateway.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
 from gateway.testing.modbus import ModbusTcpHost, SimulatedUnit, Table
 
 POINTS = 500
@@ -229,6 +229,7 @@ def write_configuration(folder: Path, plant: Plant, ports: Sequence[int], entry_
             allow_plain_http=True,
         ),
         store=StoreSection(path=folder / "gateway.sqlite3"),
+        status=StatusSection(port=0),
         models={"*": "c2d1e0ff-0a0b-4c0d-8e0f-112233445566"},
     )
     return Configuration(None, settings, (entry,))

@@ -46,6 +46,9 @@ allow_plain_http = true
 telemetry_every = 5
 [store]
 path = "{tmp_path}/store/gateway.sqlite3"
+
+[status]
+port = 0
 [models]
 power-meter = "{MODEL}"
 inverter = "{MODEL}"
@@ -87,7 +90,7 @@ async def test_check_names_each_mistake_with_file_line_and_fix(type_in, config):
     code, out, err = await type_in("check")
     assert code == 2
     assert "gateway.toml:7: cloud.telemetry_every" in err
-    assert "gateway.toml:17: adapter[0].unit: no such key" in err
+    assert "gateway.toml:20: adapter[0].unit: no such key" in err
     assert "Did you mean 'units'?" in err
     assert "2 problems" in err
     assert out == ""
@@ -95,7 +98,7 @@ async def test_check_names_each_mistake_with_file_line_and_fix(type_in, config):
     assert code == 2
     assert [(one["line"], one["where"]) for one in json.loads(out)["problems"]] == [
         (7, "cloud.telemetry_every"),
-        (17, "adapter[0].unit"),
+        (20, "adapter[0].unit"),
     ]
 
 
@@ -169,7 +172,7 @@ async def test_what_is_wrong_is_one_json_document_for_a_program(type_in, argumen
 
 
 async def test_run_tells_a_program_its_mistakes_line_by_line(type_in):
-    code, out, err = await type_in("run", "--json", XYTE_GATEWAY__CLOUD__HARDWAREKEY="s3cret")
+    code, out, err = await type_in("run", "--no-wait", "--json", XYTE_GATEWAY__CLOUD__HARDWAREKEY="s3cret")
     assert (code, out) == (2, "")
     lines = [json.loads(line) for line in err.splitlines()]
     assert "XYTE_GATEWAY__CLOUD__HARDWAREKEY: no such key. Did you mean 'hardware_key'?" in lines[0]["message"]
@@ -217,8 +220,8 @@ def test_a_mistyped_command_is_answered_with_the_one_meant(capsys):
         (["scan", "modbs", "--with", "units=1"], "Did you mean 'modbus'"),
         (["scan", "modbus", "--with", "="], "is not KEY=VALUE"),
         (["scan", "modbus", "--with", 'hostz=["a"]'], "Did you mean 'hosts'"),
-        (["run"], "hardware_key"),
-        (["run", "--config", "nowhere.toml"], "cannot be read"),
+        (["run", "--no-wait"], "hardware_key"),
+        (["run", "--no-wait", "--config", "nowhere.toml"], "there is none here"),
         (["children"], "there is no store"),
     ],
 )
@@ -248,7 +251,7 @@ async def test_run_does_the_main_job_and_ends_in_time(type_in, config, tmp_path,
     assert {child["sub_model"] for child in listed["children"]} == {"iEM3255", "Symo 10.0-3-M"}
     assert {child["state"] for child in listed["children"]} == {"registered"}
     assert [one["name"].split()[0] for one in listed["waiting"]] == ["Moxa"]
-    _, second, err = await type_in("run")
+    _, second, err = await type_in("run", "--no-wait")
     assert "in use by another gateway" in second + err
     begun = asyncio.get_running_loop().time()
     process.send_signal(signal.SIGTERM)
@@ -277,6 +280,22 @@ async def test_a_device_is_admitted_and_ignored_from_the_command_line(type_in, c
     code, _, err = await type_in("children", "admit", "sn:nobody")
     assert (code, "no device that waits" in err) == (1, True)
     await until(lambda: len(children_of(cloud)) == 1)
+    code, out, _ = await type_in("children", "rename", waiting[0], "Boiler  house")
+    assert (code, out.strip()) == (0, f"{waiting[0]}: is called Boiler house")
+    assert (await type_in("children", "rename", waiting[2], "By the stairs"))[0] == 0
+    await until(lambda: children_of(cloud)[0].name == "Boiler house")
+    _, out, _ = await type_in("children", "--json")
+    listed = json.loads(out)
+    assert (listed["children"][0]["name"], listed["children"][0]["found_as"] != "Boiler house") == ("Boiler house", True)
+    assert "By the stairs" in {one["name"] for one in listed["waiting"]}
+    code, out, _ = await type_in("children", "rename", waiting[2], "--json")
+    found_as = {one["key"]: one["found_as"] for one in listed["waiting"]}
+    assert json.loads(out) == {"key": waiting[2], "name": found_as[waiting[2]]}
+    for wrong, ended, says in (("", 2, "1 to 100 characters"), ("a\x1b[2J", 2, "cannot be seen")):
+        code, _, err = await type_in("children", "rename", waiting[0], wrong)
+        assert (code, says in err) == (ended, True)
+    code, _, err = await type_in("children", "rename", "sn:nobody", "X")
+    assert (code, "no device has the key" in err) == (1, True)
     process.send_signal(signal.SIGINT)
     log = (await process.stderr.read()).decode()
     assert await process.wait() == 0, log

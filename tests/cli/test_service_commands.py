@@ -241,6 +241,9 @@ hardware_key = "{KEY}"
 entry_url = "https://entry.example"
 [store]
 path = "{tmp_path / "store.sqlite3"}"
+
+[status]
+port = 0
 [models]
 power-meter = "c2d1e0ff-0a0b-4c0d-8e0f-112233445566"
 [[adapter]]

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from gateway.app import Timing, build
 from gateway.emulator import Emulator
-from gateway.settings import CloudSection, Configuration, GatewaySection, Settings, StoreSection, entry_from
+from gateway.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
 
 MODEL = "c2d1e0ff-0a0b-4c0d-8e0f-112233445566"
 QUICK = Timing(
@@ -41,6 +41,7 @@ def running(emulator, tmp_path):
             gateway=GatewaySection(mac="02:00:5e:10:00:01", name="Test gateway", sub_model="GW-T"),
             cloud=section.model_copy(update={"telemetry_every": telemetry_every}),  # an operator has 5 s at the least
             store=StoreSection(path=tmp_path / "gateway.sqlite3"),
+            status=StatusSection(port=0),
             **{"models": {"*": MODEL}, **sections},
         )
         configuration = Configuration(None, settings, tuple(entry_from(entry, adapters) for entry in entries))

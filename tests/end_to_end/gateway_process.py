@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from gateway.app import Timing, build
 from gateway.cli.run import stop_on_signals
-from gateway.settings import CloudSection, Configuration, GatewaySection, Settings, StoreSection, entry_from
+from gateway.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
 
@@ -28,6 +28,7 @@ async def main(entry_url: str, store: Path, children: int) -> None:
             telemetry_every=timedelta(seconds=5),
         ),
         store=StoreSection(path=store),
+        status=StatusSection(port=0),
         models={"meter": "c2d1e0ff-0a0b-4c0d-8e0f-112233445566"},
     )  # fmt: skip
     timing = Timing(registration_settles_in=timedelta(seconds=0.3), hub_backoff_first=timedelta(seconds=0.1))

@@ -233,6 +233,28 @@ async def test_a_device_that_waits_for_a_person_is_admitted_from_outside(emulato
         await until(lambda: is_told(emulator, 1))
 
 
+async def test_a_child_that_is_renamed_from_outside_or_from_the_page_is_called_so_in_the_cloud(
+    emulator, running, until, tmp_path
+):
+    _bus, adapters = bus_of(device(1))
+    async with running(adapters, SYNTHETIC) as gateway:
+        await until(lambda: is_told(emulator, 1))
+        async with Store(tmp_path / "gateway.sqlite3") as store:
+            outside = Registry(store)
+            await outside.load()
+            assert await outside.rename("sn:synthetic/1", "Boiler house")
+        await until(lambda: children_of(emulator)["1"].name == "Boiler house")
+        told = len(emulator.journal.telemetry(children_of(emulator)["1"].id))
+        await until(lambda: len(emulator.journal.telemetry(children_of(emulator)["1"].id)) > told)
+        view = gateway.parts.view
+        line = view.child("sn:synthetic/1").line
+        assert (line.name, line.found_as) == ("Boiler house", "device 1")
+        assert await view.rename("sn:synthetic/1", None) is None
+        await until(lambda: children_of(emulator)["1"].name == "device 1")
+        assert view.child("sn:synthetic/1").line.found_as is None
+    assert emulator.journal.calls()["Register Child Device"] == 1
+
+
 async def test_a_child_whose_bus_left_the_config_is_reported_offline(emulator, running, until):
     _bus, adapters = bus_of(device(1))
     async with running(adapters, SYNTHETIC):

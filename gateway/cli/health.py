@@ -1,0 +1,57 @@
+"""`xyte-gateway health`: whether the gateway on this machine is able to do its job, for a container's health check."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from ipaddress import ip_address
+
+import typer
+
+from gateway.cli.common import EXIT_FAILED, AsJson, ConfigFile, err, out, print_json
+from gateway.settings import DEFAULT_FILE, StatusSection, essentials
+
+ANSWER_SECONDS = 5.0
+
+
+def health(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
+    """Ask the gateway on this machine whether it can do its job. Exit code 0 if so, else 1, and the text says why not."""
+    section = essentials(config if config.exists() else None).status
+    is_ready, reasons = _asked(section) if section.enabled else (False, [NO_PAGE])
+    if as_json:
+        print_json({"is_ready": is_ready, "reasons": reasons})
+    elif is_ready:
+        out.print("the gateway is able to do its job")
+    else:
+        for reason in reasons:
+            err.print(reason, markup=False)
+    if not is_ready:
+        raise typer.Exit(EXIT_FAILED)
+
+
+NO_PAGE = "the status page is switched off by [status] enabled, so nothing can be asked"
+
+
+def _asked(section: StatusSection) -> tuple[bool, list[str]]:
+    """Ask the page, and return whether it is ready and why not."""
+    host = _near(section.host)
+    connection = http.client.HTTPConnection(host, section.port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        said = json.loads(answer.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return False, [f"no answer from the gateway at {host} port {section.port}: {error}"]
+    finally:
+        connection.close()
+    reasons = said.get("reasons") or ["it is not able to do its job; its page and its log say why"]
+    return answer.status == http.HTTPStatus.OK, [] if answer.status == http.HTTPStatus.OK else list(reasons)
+
+
+def _near(host: str) -> str:
+    """Return the address at which this machine itself reaches what listens on `host`."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return {4: "127.0.0.1", 6: "::1"}[address.version] if address.is_unspecified else host

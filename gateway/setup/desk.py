@@ -1,0 +1,225 @@
+"""Where a configuration is waited for that can be used: read again and again, with a page that says what to mend."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+from gateway.adapter import Adapter
+from gateway.doctor.examination import examine
+from gateway.doctor.intake import take_in
+from gateway.errors import GatewayError, SettingsError, StoreError
+from gateway.mistakes import ENV_PREFIX, told_place
+from gateway.models import Finding
+from gateway.settings import Configuration, StatusSection, essentials
+from gateway.setup.first_look import FirstLook
+from gateway.setup.proposal import proposal
+from gateway.status.doors import Doors, digest_of, keep_token, new_token, tell_token, token_file
+from gateway.status.setup import Mistake, SeenBus, SeenDevice, Setup, SetupServer
+
+log = logging.getLogger(__name__)
+
+READ_EVERY_SECONDS: Final = 2.0
+TRY_AGAIN_SECONDS: Final = 10.0
+"""What is wrong outside of the file, as with the store's folder, is tried again so often."""
+
+
+class Desk:
+    """Waits for a person. Serves a page from the first thing that is wrong until the gateway takes its place."""
+
+    def __init__(
+        self,
+        file: Path,
+        read: Callable[[], Configuration],
+        adapters: Mapping[str, type[Adapter[Any]]],
+        *,
+        look_in: Sequence[str] = (),
+        read_every_seconds: float = READ_EVERY_SECONDS,
+        try_again_seconds: float = TRY_AGAIN_SECONDS,
+    ) -> None:
+        """Wait for this file.
+
+        Args:
+            file: the configuration, there or not.
+            read: reads it; raises what is wrong with it.
+            adapters: those that look around a machine without a configuration.
+            look_in: hosts that they may look at.
+            read_every_seconds: how often the file is read again while it is wrong.
+            try_again_seconds: how often that is tried again which a good configuration led to, and which failed.
+        """
+        self._file = file
+        self._read = read
+        self._adapters = adapters
+        self._look_in = look_in
+        self._read_every = read_every_seconds
+        self._try_again = try_again_seconds
+        self._setup = Setup(file=str(file), is_first_start=False)
+        self._page: asyncio.Task[None] | None = None
+        self._served: StatusSection | None = None
+        self._look: FirstLook | None = None
+        self._looking: asyncio.Task[None] | None = None
+
+    def setup(self) -> Setup:
+        """Return how it stands right now."""
+        return self._setup
+
+    async def examine(self) -> Sequence[Finding]:
+        """Look at what else can keep the gateway from working on this machine."""
+        file = self._file if self._file.exists() else None
+        intake = await asyncio.to_thread(take_in, file, self._adapters)
+        return [finding async for finding in examine(intake, self._adapters)]
+
+    @property
+    def headline(self) -> str:
+        """How it stands, in a sentence."""
+        return self._setup.headline
+
+    async def configuration(self, failure: GatewayError | None = None) -> Configuration:
+        """Return a configuration that can be used, as soon as there is one.
+
+        Args:
+            failure: why the gateway could not start with the last one: something that the file alone does not show.
+        """
+        if failure is not None:
+            await self._wait_for_change(failure)
+        while True:
+            if self._is_first_start():
+                await self._look_around()
+            else:
+                try:
+                    return await asyncio.to_thread(self._read)
+                except SettingsError as error:
+                    await self._show(error)
+            await asyncio.sleep(self._read_every)
+
+    async def _wait_for_change(self, failure: GatewayError) -> None:
+        """Show the failure until the file is another one, or what was wrong outside of it may have been mended."""
+        await self._show(failure)
+        before, until = _state_of(self._file), monotonic() + self._try_again
+        while monotonic() < until and _state_of(self._file) == before:  # noqa: ASYNC110 - a file sets no event
+            await asyncio.sleep(self._read_every)
+
+    async def close(self) -> None:
+        """Make room for the gateway's own page."""
+        await _ended(self._looking)
+        await _ended(self._page)
+        self._page = self._looking = self._served = None
+
+    async def _show(self, failure: GatewayError) -> None:
+        """Show what is wrong, and log it where it is news."""
+        mistakes = _mistakes(failure, self._file)
+        if mistakes != self._setup.mistakes:
+            for one in mistakes:
+                log.error("%s: %s: %s. %s", one.place, one.where, one.wrong, one.right)
+            log.warning("the gateway starts by itself once that is mended; until then it waits")
+        self._setup = self._setup.model_copy(update={"mistakes": mistakes})
+        await self._open_page()
+
+    async def _open_page(self) -> None:
+        """Serve the page where file and environment say, as far as they can be understood."""
+        basics = essentials(self._file if self._file.exists() else None)
+        if self._served == basics.status:
+            return
+        await _ended(self._page)
+        self._served = basics.status
+        if basics.status.enabled:
+            doors = Doors(_digest(basics.store.path), host=basics.status.host)
+            server = SetupServer(self, doors, host=basics.status.host, port=basics.status.port)
+            self._page = asyncio.create_task(server.run())
+
+    # what is found without a configuration ----------------------------------------------------------------------------
+
+    def _is_first_start(self) -> bool:
+        """Neither a file nor the environment names a bus, and what there is has not been looked at yet."""
+        has_buses = any(variable.upper().startswith(f"{ENV_PREFIX}ADAPTER") for variable in os.environ)
+        has_looked = self._looking is not None and self._looking.done()
+        return not has_looked and not has_buses and not self._file.exists()
+
+    async def _look_around(self) -> None:
+        if self._looking is not None:
+            return
+        log.warning("there is no configuration at %s: looking what is around this machine", self._file)
+        self._setup = self._setup.model_copy(update={"is_first_start": True, "is_looking": True})
+        await self._open_page()
+        self._look = FirstLook(self._adapters, self._look_in, on_change=self._found)
+        self._looking = asyncio.create_task(self._look_and_propose(self._look))
+
+    def _found(self) -> None:
+        seen = () if self._look is None else tuple(
+            SeenBus(
+                entry=bus.entry,
+                bus=bus.bus,
+                problem=bus.problem,
+                devices=tuple(
+                    SeenDevice(name=one.name, address=one.address, profile=one.profile, family=one.family)
+                    for one in bus.devices.values()
+                ),
+            )
+            for bus in self._look.seen
+        )  # fmt: skip
+        self._setup = self._setup.model_copy(update={"seen": seen})
+
+    async def _look_and_propose(self, look: FirstLook) -> None:
+        await look.run()
+        text = proposal(look.tables, look.seen)
+        written: str | None = None
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with self._file.open("x", encoding="utf-8") as out:
+                out.write(text)
+            self._file.chmod(0o600)  # keys will stand in it
+            written = str(self._file)
+            log.warning("a configuration to begin with is in %s: put the keys of the Partner Portal in", self._file)
+        except FileExistsError:
+            pass  # somebody was quicker
+        except OSError as error:
+            log.warning("no configuration could be proposed in %s: %s; the page shows one", self._file, error.strerror)
+        self._setup = self._setup.model_copy(update={"is_looking": False, "proposal": text, "proposal_file": written})
+
+
+async def _ended(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _mistakes(failure: GatewayError, file: Path) -> tuple[Mistake, ...]:
+    if not isinstance(failure, SettingsError):
+        where = "store.path" if isinstance(failure, StoreError) else "gateway"
+        return (Mistake(place=str(file), where=where, wrong=str(failure), right="Mend that; it is tried again by itself"),)
+    return tuple(
+        Mistake(
+            place=told_place(failure, problem),
+            where=problem.where,
+            wrong=problem.wrong,
+            right=problem.right,
+        )
+        for problem in failure.problems
+    )
+
+
+def _digest(store: Path) -> str:
+    """Return the hash of the token; of one for this run alone, where none can be kept."""
+    try:
+        store.parent.mkdir(parents=True, exist_ok=True)
+        digest, made = keep_token(token_file(store))
+    except (OSError, StoreError) as error:
+        made = new_token()
+        digest = digest_of(made)
+        log.warning("the token of the status page cannot be kept, so it holds for this run alone: %s", error)
+    if made is not None:
+        tell_token(made, token_file(store))
+    return digest
+
+
+def _state_of(file: Path) -> tuple[int, int, int] | None:
+    with suppress(OSError):
+        state = file.stat()
+        return state.st_ino, state.st_mtime_ns, state.st_size
+    return None

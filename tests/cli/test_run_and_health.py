@@ -1,0 +1,195 @@
+"""`run` from the outside: waiting, starting, logging, ending; and `health`, which a container asks."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.emulator import Emulator
+
+pytestmark = pytest.mark.enable_socket
+
+COMMAND = Path(sys.executable).with_name("xyte-gateway")
+KEY = "0f0e0d0c-1111-4222-8333-444455556666"
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return trial.getsockname()[1]
+
+
+@pytest.fixture
+async def cloud():
+    async with Emulator(hardware_keys=[KEY]) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def config(tmp_path, port, cloud):
+    def write(more=""):
+        (tmp_path / "gateway.toml").write_text(
+            f"""[gateway]
+mac = "02:00:5e:10:00:01"
+[cloud]
+entry_url = "{cloud.entry_url}"
+allow_plain_http = true
+hardware_key = "{KEY}"
+telemetry_every = 5
+[store]
+path = "{tmp_path}/gateway.sqlite3"
+[status]
+port = {port}
+hub_gone_limit = 1
+{more}
+"""
+        )
+
+    return write
+
+
+@pytest.fixture
+async def started(tmp_path):
+    """Start `xyte-gateway run`; ends it at the latest with the test."""
+    processes = []
+
+    async def start(*arguments, **environment):
+        process = await asyncio.create_subprocess_exec(
+            COMMAND, "run", *arguments, cwd=tmp_path, stderr=asyncio.subprocess.PIPE, env={**os.environ, **environment}
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def logged(process, words):
+    """Read the log up to the line that says this, and return what was read."""
+    lines = []
+    async with asyncio.timeout(30):
+        while line := await process.stderr.readline():
+            lines.append(line.decode())
+            if words in lines[-1]:
+                return "".join(lines)
+    raise AssertionError(f"{words!r} was not logged, but {''.join(lines)}")
+
+
+async def ended(process):
+    """Tell it to stop, and return its exit code, the seconds it took, and the rest of its log."""
+    begun = asyncio.get_running_loop().time()
+    process.send_signal(signal.SIGTERM)
+    rest = (await process.stderr.read()).decode()
+    return await process.wait(), asyncio.get_running_loop().time() - begun, rest
+
+
+async def test_a_gateway_that_waits_ends_when_it_is_told_to(started, config):
+    config("[nonsense]")
+    process = await started()
+    log = await logged(process, "until then it waits")
+    assert "gateway.toml:13: nonsense: no such key" in log
+    code, seconds, rest = await ended(process)
+    assert (code, "Traceback" in log + rest) == (0, False)
+    assert seconds < 3
+
+
+async def test_mending_the_file_starts_the_gateway_in_the_same_process(started, config, cloud):
+    config("[nonsense]")
+    process = await started()
+    await logged(process, "until then it waits")
+    config()
+    log = await logged(process, "registered as")
+    assert KEY not in log
+    assert process.returncode is None
+    code, seconds, _ = await ended(process)
+    assert code == 0
+    assert seconds < 8
+    assert len(cloud.cloud.devices) == 1
+
+
+async def test_a_store_that_cannot_be_used_is_told_and_tried_again_until_it_can(started, config, tmp_path):
+    config()
+    (tmp_path / "gateway.sqlite3").write_bytes(b"no database at all, and long enough to be looked at " * 40)
+    process = await started()
+    log = await logged(process, "until then it waits")
+    assert "cannot be used as the store" in log
+    (tmp_path / "gateway.sqlite3").unlink()
+    config("# saved again")
+    await logged(process, "registered as")
+    assert (await ended(process))[0] == 0
+
+
+async def test_an_identity_that_contradicts_the_one_it_lives_under_is_told_on_the_page(started, config):
+    config()
+    process = await started()
+    await logged(process, "registered as")
+    await ended(process)
+    process = await started(XYTE_GATEWAY__GATEWAY__SERIAL_NUMBER="another")
+    log = await logged(process, "until then it waits")
+    assert "but this gateway lives under" in log
+    assert (await ended(process))[0] == 0
+
+
+async def test_health_follows_the_hub(started, config, cloud, type_in):
+    config()
+    assert (await type_in("health"))[0] == 1
+    process = await started()
+    await logged(process, "registered as")
+    code, out, _ = await type_in("health")
+    assert (code, out) == (0, "the gateway is able to do its job\n")
+    await cloud.__aexit__()
+    await logged(process, "the hub is not reachable")
+    await asyncio.sleep(1.5)
+    code, out, err = await type_in("health", "--json")
+    assert (code, err) == (1, "")
+    said = json.loads(out)
+    assert not said["is_ready"]
+    assert "has not been reachable" in said["reasons"][0]
+    await ended(process)
+    code, _, err = await type_in("health")
+    assert code == 1
+    assert "no answer from the gateway" in err
+
+
+async def test_health_of_a_gateway_that_waits_says_what_for(started, config, type_in):
+    config("[nonsense]")
+    process = await started()
+    await logged(process, "status page is at")
+    code, _, err = await type_in("health")
+    assert code == 1
+    assert "nonsense: no such key" in err
+    await ended(process)
+
+
+async def test_health_without_a_page_says_that_there_is_none(config, type_in):
+    config()
+    code, _, err = await type_in("health", XYTE_GATEWAY__STATUS__ENABLED="false")
+    assert code == 1
+    assert "switched off" in err
+
+
+async def test_the_log_is_for_programs_where_the_config_says_so(started, config):
+    config('[log]\nformat = "json"\nlevel = "warning"')
+    process = await started()
+    line = await logged(process, "the token of the status page")
+    said = json.loads(line.splitlines()[-1])
+    assert (said["level"], said["logger"]) == ("warning", "gateway.status.doors")
+    code, _, rest = await ended(process)
+    assert code == 0
+    assert all(json.loads(one)["level"] in ("warning", "error") for one in rest.splitlines())
+
+
+@pytest.mark.parametrize("network", ["10.0.0.0/8", "300.1.1.0/24"])
+async def test_networks_that_cannot_be_looked_at_are_refused_before_anything_starts(type_in, network):
+    code, _, err = await type_in("run", "--look-in", network)
+    assert code == 2
+    assert "--look-in" in err

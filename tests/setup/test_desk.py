@@ -1,0 +1,233 @@
+"""A gateway that cannot start yet says so on a page, and starts once it can: over real HTTP, with real files."""
+
+import asyncio
+import re
+import socket
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from gateway.errors import StoreError
+from gateway.field.plugins import installed, usable
+from gateway.settings import load
+from gateway.setup.desk import Desk
+from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
+
+pytestmark = pytest.mark.enable_socket
+
+KEY = "0f0e0d0c-1111-4222-8333-444455556666"
+
+
+def config(tmp_path, port, *, key=KEY, more=""):
+    return f"""[cloud]
+hardware_key = "{key}"
+
+[store]
+path = "{tmp_path}/store/gateway.sqlite3"
+
+[status]
+port = {port}
+
+{more}"""
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return trial.getsockname()[1]
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.setenv("XYTE_GATEWAY__STORE__PATH", f"{tmp_path}/store/gateway.sqlite3")
+    return tmp_path / "conf" / "gateway.toml"
+
+
+@asynccontextmanager
+async def waiting(file, port, *, adapters=None, failure=None):
+    """Wait for the file, and yield what is waited with and a browser on the page."""
+    adapters = usable(installed()) if adapters is None else adapters
+
+    def read():
+        return load(file if file.exists() else None, adapters)
+
+    desk = Desk(file, read, adapters, read_every_seconds=0.05, try_again_seconds=0.5)
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as browser:
+        task = asyncio.create_task(desk.configuration(failure))
+        try:
+            yield task, browser
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+            await desk.close()
+
+
+async def got(browser, path, *, until, headers=None):
+    """Ask until the answer is as wanted."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                async with browser.get(path, headers=headers) as answer:
+                    text = await answer.text()
+                    if until(text):
+                        return answer.status, text
+            except aiohttp.ClientConnectionError:
+                pass
+            await asyncio.sleep(0.05)
+
+
+class Looking(SyntheticAdapter.on(SyntheticBus([SyntheticDevice("1", "a1")]))):
+    @classmethod
+    async def first_look(cls, hosts):
+        return {}
+
+
+async def test_without_a_configuration_it_shows_what_it_finds_and_writes_one(file, port, monkeypatch):
+    monkeypatch.setenv("XYTE_GATEWAY__STATUS__PORT", str(port))
+    async with waiting(file, port, adapters={"synthetic": Looking}) as (task, browser):
+        _, text = await got(browser, "/", until=lambda text: "A configuration to begin with" in text)
+        assert "device 1" in text
+        assert "hardware_key" in text
+        assert str(file) in text
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert 'type = "synthetic"' in file.read_text()
+        status, text = await got(browser, "/readyz", until=lambda text: "hardware_key" in text)
+        assert status == 503
+        file.write_text(file.read_text().replace("[cloud]", f'[cloud]\nhardware_key = "{KEY}"'))
+        configuration = await asyncio.wait_for(task, 5)
+        assert [entry.type for entry in configuration.entries] == ["synthetic"]
+
+
+async def test_a_first_look_never_writes_over_a_file_that_came_meanwhile(file, port, monkeypatch, tmp_path):
+    monkeypatch.setenv("XYTE_GATEWAY__STATUS__PORT", str(port))
+    looking = asyncio.Event()
+
+    class Slow(Looking):
+        async def discover(self):
+            looking.set()
+            await asyncio.sleep(0.5)
+            async for one in super().discover():
+                yield one
+
+    async with waiting(file, port, adapters={"synthetic": Slow}) as (task, _):
+        await looking.wait()
+        file.parent.mkdir()
+        file.write_text(config(tmp_path, port))
+        await asyncio.wait_for(task, 5)
+    assert file.read_text() == config(tmp_path, port)
+
+
+async def test_a_proposal_that_cannot_be_written_is_on_the_page(tmp_path, port, monkeypatch):
+    monkeypatch.setenv("XYTE_GATEWAY__STATUS__PORT", str(port))
+    monkeypatch.setenv("XYTE_GATEWAY__STORE__PATH", f"{tmp_path}/gateway.sqlite3")
+    (tmp_path / "a file").write_text("")
+    file = tmp_path / "a file" / "gateway.toml"
+    async with waiting(file, port, adapters={"synthetic": Looking}) as (_, browser):
+        _, text = await got(browser, "/", until=lambda text: "A configuration to begin with" in text)
+        assert "It could not be written" in text
+        _, text = await got(browser, "/api/v1/setup", until=lambda text: "hardware_key" in text)
+
+
+async def test_each_mistake_is_told_with_file_line_and_fix_and_mending_it_ends_the_wait(file, port, tmp_path, caplog):
+    file.parent.mkdir()
+    file.write_text(config(tmp_path, port, more="[cluod]\nx = 1\n"))
+    async with waiting(file, port) as (task, browser):
+        _, text = await got(browser, "/", until=lambda text: "cluod" in text)
+        assert f"{file}:10" in text
+        assert "Did you mean &#39;cloud&#39;?" in text
+        assert "One thing keeps the gateway from starting." in text
+        assert KEY not in text + caplog.text
+        file.write_text(config(tmp_path, port, more="[[adapter]]\ntype = 'modbs'\n[[adapter]]\ntype = 'serial'\n"))
+        _, text = await got(browser, "/", until=lambda text: "modbs" in text)
+        assert "2 things keep the gateway from starting." in text
+        assert "adapter[1].ports" in text
+        assert not task.done()
+        file.write_text(config(tmp_path, port, more="[[adapter]\n"))
+        await got(browser, "/", until=lambda text: "is not TOML" in text)
+        file.write_text(config(tmp_path, port))
+        assert (await asyncio.wait_for(task, 5)).settings.status.port == port
+    told = [record.message for record in caplog.records if "cluod" in record.message]
+    assert len(told) == 1
+
+
+async def test_the_page_goes_where_the_file_says_as_soon_as_it_does(file, port, tmp_path, unused_tcp_port):
+    file.parent.mkdir()
+    file.write_text(config(tmp_path, port, more="[cluod]\n"))
+    async with waiting(file, port) as (_, browser):
+        await got(browser, "/healthz", until=lambda text: "true" in text)
+        file.write_text(config(tmp_path, unused_tcp_port, more="[cluod]\n"))
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{unused_tcp_port}") as elsewhere:
+            await got(elsewhere, "/healthz", until=lambda text: "true" in text)
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await browser.get("/healthz")
+
+
+async def test_bound_wide_the_page_wants_the_token_that_the_log_showed_once(file, port, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("XYTE_GATEWAY__STATUS__HOST", "0.0.0.0")
+    file.parent.mkdir()
+    file.write_text(config(tmp_path, port, more="[cluod]\n"))
+    async with waiting(file, port) as (_, browser):
+        await got(browser, "/healthz", until=lambda text: "true" in text)
+        (token,) = re.findall(r"shown this once: (\S+)", caplog.text)
+        async with browser.get("/api/v1/setup") as refused:
+            assert refused.status == 401
+            assert "cluod" not in await refused.text()
+        async with browser.get("/api/v1/setup", headers={"Authorization": f"Bearer {token}"}) as let_in:
+            assert "cluod" in await let_in.text()
+        async with browser.get("/", allow_redirects=False) as refused:
+            assert refused.headers["Location"].startswith("/login")
+    assert token not in (tmp_path / "store" / "status-token").read_text()
+    caplog.clear()
+    async with waiting(file, port) as (_, browser):
+        await got(browser, "/healthz", until=lambda text: "true" in text)
+        assert "shown this once" not in caplog.text
+        async with browser.get("/api/v1/setup", headers={"Authorization": f"Bearer {token}"}) as let_in:
+            assert let_in.status == 200
+
+
+async def test_a_failure_outside_of_the_file_is_shown_and_tried_again(file, port, tmp_path):
+    file.parent.mkdir()
+    file.write_text(config(tmp_path, port))
+    failure = StoreError("/var/lib/full: No space left on device")
+    async with waiting(file, port, failure=failure) as (task, browser):
+        await got(browser, "/", until=lambda text: "No space left" in text)
+        assert not task.done()
+        await asyncio.wait_for(task, 5)
+
+
+async def test_where_no_token_can_be_kept_one_holds_for_this_run(file, port, tmp_path, monkeypatch, caplog):
+    (tmp_path / "store").write_text("a file where the folder should be")
+    monkeypatch.setenv("XYTE_GATEWAY__STATUS__HOST", "0.0.0.0")
+    file.parent.mkdir()
+    file.write_text(config(tmp_path, port, more="[cluod]\n"))
+    async with waiting(file, port) as (_, browser):
+        await got(browser, "/healthz", until=lambda text: "true" in text)
+        (token,) = re.findall(r"shown this once: (\S+)", caplog.text)
+        assert "cannot be kept" in caplog.text
+        async with browser.get("/api/v1/setup", headers={"Authorization": f"Bearer {token}"}) as let_in:
+            assert let_in.status == 200
+
+
+async def test_a_page_that_is_switched_off_is_not_served_and_the_file_is_waited_for(file, port, tmp_path):
+    file.parent.mkdir()
+    text = config(tmp_path, port).replace("[status]", "[status]\nenabled = false")
+    file.write_text(f"{text}\n[cluod]\n")
+    async with waiting(file, port) as (task, browser):
+        await asyncio.sleep(0.3)
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await browser.get("/healthz")
+        file.write_text(text)
+        await asyncio.wait_for(task, 5)
+
+
+async def test_what_else_the_machine_lacks_is_on_the_page_of_a_gateway_that_waits(file, port, tmp_path):
+    file.parent.mkdir()
+    file.write_text(config(tmp_path, port, more='[cluod]\n[[adapter]]\ntype = "serial"\nports = ["/dev/ttyUSB77"]\n'))
+    async with waiting(file, port) as (_, browser):
+        _, text = await got(browser, "/doctor", until=lambda text: "Findings" in text)
+        assert "no such key" in text
+        assert "/dev/ttyUSB77" in text
+        _, text = await got(browser, "/api/v1/doctor", until=lambda text: "/dev/ttyUSB77" in text)
+        assert KEY not in text
