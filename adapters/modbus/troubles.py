@@ -17,6 +17,7 @@ _ADVICE: Mapping[int, str] = {
     errno.ENETUNREACH: "it cannot be reached: this machine has no way into that network",
     errno.ENOENT: "there is no such serial port: is the adapter plugged in? `ls /dev/serial/by-id` shows what there is",
     errno.EACCES: "permission denied: add the user to the group that owns it, usually dialout",
+    errno.EPERM: "permission denied: in a container, hand it in: --device=/dev/ttyUSB0; under systemd: DeviceAllow=",
     errno.EAGAIN: "it is in use by another program",
     errno.EBUSY: "it is in use by another program",
     errno.ENOTTY: "it is no serial port",

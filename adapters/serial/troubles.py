@@ -10,7 +10,7 @@ _ADVICE: Mapping[int, str] = {
     errno.ENODEV: "its adapter is gone: is it plugged in? `ls -l /dev/serial/by-id` shows what there is",
     errno.ENXIO: "there is no hardware behind it: is the adapter plugged in? `ls -l /dev/serial/by-id` shows what there is",
     errno.EACCES: "permission denied: add the user to the group that owns it, usually dialout: usermod -aG dialout USER",
-    errno.EPERM: "permission denied: in a container, hand it in: --device=/dev/ttyUSB0",
+    errno.EPERM: "permission denied: in a container, hand it in: --device=/dev/ttyUSB0; under systemd: DeviceAllow=",
     errno.EAGAIN: "it is in use by another program",
     errno.EBUSY: "it is in use by another program",
     errno.ENOTTY: "it is no serial port",
