@@ -82,9 +82,10 @@ async def test_after_a_restart_a_child_is_not_offline_before_it_had_its_time_to_
     bus.quiet = timedelta(seconds=0.8)
     first = field.serve(bus, Talking)
     bus.said.put_nowait(21.5)
-    await field.until(lambda: KEY in field.registry.children)
+    await field.until(lambda: field.availability.of(KEY).reach is Reach.REACHABLE)
+    (serving := field.tasks.pop()).cancel()
+    await asyncio.wait({serving})
     field.availability.forget(KEY)
-    field.tasks.pop().cancel()
     again = field.serve(bus, Talking)
     await asyncio.sleep(0.4)
     assert again is not first
