@@ -14,13 +14,13 @@ from gateway import __version__
 
 COMMANDS = {
     "run": "Run the gateway until SIGTERM or Ctrl-C.",
-    "check": "Check the configuration: each mistake, its line, its mending.",
-    "doctor": "Find what keeps the gateway from working here, and its mending.",
+    "check": "Check the configuration: each mistake with its line.",
+    "doctor": "Find what keeps the gateway from working, and mend it.",
     "scan": "Look who answers on the buses; read-only.",
     "read": "Identify one device and read it once; read-only.",
     "find-register": "Find where the value on a display stands; read-only.",
     "profile": "List the device profiles; check one, alone or on a device.",
-    "children": "List the children and who waits; admit, ignore or rename one.",
+    "children": "List the devices; admit, ignore or rename one.",
     "health": "Ask whether the gateway on this machine can do its job.",
     "adapters": "List the installed adapters and their settings.",
     "emulator": "Be a small Xyte on this machine.",
