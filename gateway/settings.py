@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 import tomllib
@@ -258,6 +259,17 @@ def load(
     return Configuration(file, settings, tuple(entries))
 
 
+def is_there(file: Path) -> bool:
+    """Whether there is such a file; one that may not be looked at counts as one, so that reading it says why it cannot be."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def essentials(file: Path | None) -> Essentials:
     """Return what a page about a wrong configuration needs, as far as file and environment say it; the defaults for the rest."""
     try:
@@ -470,5 +482,6 @@ def _key_in(file: Path, place: tuple[str, int | None], problems: list[SettingsPr
         return SecretStr(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not text"
-        problems.append(SettingsProblem(place[0], f"{file} cannot be read: {why}", "Mount the secret there", place[1]))
+        right = f"Mount the secret there, as a file that user {os.getuid()} may read"
+        problems.append(SettingsProblem(place[0], f"{file} cannot be read: {why}", right, place[1]))
     return None

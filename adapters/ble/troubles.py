@@ -43,7 +43,8 @@ MENDING: Mapping[Trouble, Mending] = {
         "no permission for the D-Bus socket", "run the gateway as a user that may open /run/dbus/system_bus_socket"
     ),
     Trouble.NOT_LET_IN: Mending(
-        "the D-Bus daemon does not let this user in", "in a container, run it with a user id that the host knows: --user 1000"
+        "the D-Bus daemon does not let this user in",
+        "make it one that the host knows, in a container: sudo useradd --system --uid 10001 --no-create-home xyte-gateway",
     ),
     Trouble.CONFINED: Mending(
         "AppArmor keeps this program from D-Bus", "in a container, run it with: --security-opt apparmor=unconfined"

@@ -18,7 +18,7 @@ from rich.markup import escape
 from gateway.errors import GatewayError, SettingsError, SettingsProblem
 from gateway.field.plugins import Plugin, installed, usable
 from gateway.mistakes import ENV_PREFIX, told_place
-from gateway.settings import DEFAULT_FILE, Configuration, load
+from gateway.settings import DEFAULT_FILE, Configuration, is_there, load
 
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", envvar="XYTE_GATEWAY_CONFIG", help="The configuration file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
@@ -84,7 +84,7 @@ def load_config(file: Path, *, for_cloud: bool = True) -> tuple[Configuration, d
     """
     plugins = installed()
     broken: Mapping[str, str] = {name: plugin.problem for name, plugin in plugins.items() if plugin.problem is not None}
-    path = None if file == DEFAULT_FILE and not file.exists() else file
+    path = None if file == DEFAULT_FILE and not is_there(file) else file
     try:
         return load(path, usable(plugins), broken=broken, for_cloud=for_cloud), plugins
     except SettingsError as error:

@@ -16,7 +16,7 @@ from gateway.doctor.examination import examine
 from gateway.doctor.intake import AdapterClasses, Intake, take_in
 from gateway.field.plugins import installed, usable
 from gateway.models import Finding, FindingState
-from gateway.settings import DEFAULT_FILE
+from gateway.settings import DEFAULT_FILE, is_there
 from gateway.tasks import closed_after
 
 SIGNS: Mapping[FindingState, tuple[str, str, str]] = {
@@ -42,7 +42,7 @@ def doctor(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> Non
     plugins = installed()
     adapters = usable(plugins)
     broken = {name: plugin.problem for name, plugin in plugins.items() if plugin.problem is not None}
-    file = None if config == DEFAULT_FILE and not config.exists() else config
+    file = None if config == DEFAULT_FILE and not is_there(config) else config
     found = asyncio.run(_told(take_in(file, adapters, broken=broken), adapters, as_json=as_json))
     count = Counter(finding.state for finding in found)
     if as_json:

@@ -9,14 +9,14 @@ from ipaddress import ip_address
 import typer
 
 from gateway.cli.common import EXIT_FAILED, AsJson, ConfigFile, err, out, print_json
-from gateway.settings import DEFAULT_FILE, StatusSection, essentials
+from gateway.settings import DEFAULT_FILE, StatusSection, essentials, is_there
 
 ANSWER_SECONDS = 5.0
 
 
 def health(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
     """Ask the gateway on this machine whether it can do its job. Exit code 0 if so, else 1, and the text says why not."""
-    section = essentials(config if config.exists() else None).status
+    section = essentials(config if is_there(config) else None).status
     is_ready, reasons = _asked(section) if section.enabled else (False, [NO_PAGE])
     if as_json:
         print_json({"is_ready": is_ready, "reasons": reasons})

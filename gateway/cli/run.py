@@ -20,7 +20,7 @@ from gateway.errors import GatewayError, SettingsError, StoreError
 from gateway.field.plugins import AdapterClass, installed, usable
 from gateway.mistakes import told_place
 from gateway.service_manager import Notifier
-from gateway.settings import DEFAULT_FILE, Configuration, essentials
+from gateway.settings import DEFAULT_FILE, Configuration, essentials, is_there
 from gateway.setup.desk import Desk
 from gateway.setup.first_look import hosts_of
 from gateway.tasks import ended_by
@@ -59,7 +59,7 @@ def run(
     """
 
     def set_up_logging() -> None:
-        start_logging(essentials(config if config.exists() else None).log, as_json=as_json, verbose=verbose)
+        start_logging(essentials(config if is_there(config) else None).log, as_json=as_json, verbose=verbose)
 
     def read() -> Configuration:
         configuration = _read(config)
@@ -82,7 +82,7 @@ def run(
 def _read(config: Path) -> Configuration:
     """Read the configuration; where its file is not there, take what the environment says for all of it."""
     try:
-        return load_config(config if config.exists() else DEFAULT_FILE)[0]
+        return load_config(config if is_there(config) else DEFAULT_FILE)[0]
     except SettingsError as error:
         raise SettingsError(config, error.problems) from error
 

@@ -17,7 +17,7 @@ from gateway.doctor.intake import take_in
 from gateway.errors import GatewayError, SettingsError, StoreError
 from gateway.mistakes import ENV_PREFIX, told_place
 from gateway.models import Finding
-from gateway.settings import Configuration, StatusSection, essentials
+from gateway.settings import Configuration, StatusSection, essentials, is_there
 from gateway.setup.first_look import FirstLook
 from gateway.setup.proposal import proposal
 from gateway.status.doors import Doors, digest_of, keep_token, new_token, tell_token, token_file
@@ -71,7 +71,7 @@ class Desk:
 
     async def examine(self) -> Sequence[Finding]:
         """Look at what else can keep the gateway from working on this machine."""
-        file = self._file if self._file.exists() else None
+        file = self._file if is_there(self._file) else None
         intake = await asyncio.to_thread(take_in, file, self._adapters)
         return [finding async for finding in examine(intake, self._adapters)]
 
@@ -123,7 +123,7 @@ class Desk:
 
     async def _open_page(self) -> None:
         """Serve the page where file and environment say, as far as they can be understood."""
-        basics = essentials(self._file if self._file.exists() else None)
+        basics = essentials(self._file if is_there(self._file) else None)
         if self._served == basics.status:
             return
         await _ended(self._page)
@@ -139,7 +139,7 @@ class Desk:
         """Neither a file nor the environment names a bus, and what there is has not been looked at yet."""
         has_buses = any(variable.upper().startswith(f"{ENV_PREFIX}ADAPTER") for variable in os.environ)
         has_looked = self._looking is not None and self._looking.done()
-        return not has_looked and not has_buses and not self._file.exists()
+        return not has_looked and not has_buses and not is_there(self._file)
 
     async def _look_around(self) -> None:
         if self._looking is not None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from math import inf, isfinite, nan
 from statistics import median
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from gateway.models import Block, Metric, MetricRow, Reach, Reading, Value
 from gateway.status.snapshot import ChangeShown, Series, ValueShown
@@ -26,11 +26,14 @@ OTHER: Final = "other reasons"
 ROWS_KEPT: Final = 64
 METRICS_KEPT: Final = 500
 """Of one child: a device that makes up new names for what it says must not fill the memory."""
+VALUES_HELD: Final = 100_000
+"""Over all children, before they are folded in: some 3 MB."""
 
 _Point: TypeAlias = tuple[int, float | None, float | None, float | None]
 
 _FAR: Final = 1e38
 """Numbers beyond it, and those that are none, are not drawn."""
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _NOTHING: Final = (inf, -inf)
 """The lowest and highest of no values."""
 
@@ -41,17 +44,21 @@ class History:
     def __init__(self, *, most_metrics: int = 25_000) -> None:
         """Keep an hour of so many metrics over all children; of those beyond, the last value alone."""
         self._room = most_metrics
+        self._held = 0
         self._children: dict[str, _Past] = {}
 
     def take(self, readings: Sequence[Reading]) -> None:
-        """Fold readings in."""
+        """Take readings in. Those of a `Block` are only held until their half minute is over or somebody looks."""
         if isinstance(readings, Block):
             self._take_block(readings)
             return
         for child, metric, value, at in readings:
-            track = self._past(child).track_of(metric)
+            past = self._past(child)
+            if past.rows:
+                self._fold_all(past)
+            track = past.track_of(metric)
             track.value, track.at = value, at
-            self._draw(track, value, int(at.timestamp()) // BIN_SECONDS)
+            self._draw(track, value, _half_minute(at))
 
     def changed(self, child: str, reach: Reach, at: datetime, why: str | None) -> None:
         """Note that a child fell silent, or is back."""
@@ -65,7 +72,7 @@ class History:
 
     def latest(self, child: str) -> tuple[ValueShown, ...]:
         """Return the last value of each metric of this child, by name."""
-        past = self._children.get(child)
+        past = self._up_to_date(child)
         if past is None:
             return ()
         return tuple(_shown(name, track) for name, track in sorted(past.tracks.items()))
@@ -82,22 +89,22 @@ class History:
 
     def is_full(self, child: str) -> bool:
         """Whether this child has said so many metrics that further ones are not kept."""
-        past = self._children.get(child)
+        past = self._up_to_date(child)
         return past is not None and past.spare is not None
 
     def outline(self, child: str, metric: str, *, until: datetime) -> Sequence[tuple[int, float]]:
         """Return the means of one metric in the hour before this moment, each with its time; for a picture of a glance."""
-        past = self._children.get(child)
+        past = self._up_to_date(child)
         track = None if past is None else past.tracks.get(metric)
-        return [] if track is None or track.line is None else track.line.means(int(until.timestamp()) // BIN_SECONDS)
+        return [] if track is None or track.line is None else track.line.means(_half_minute(until))
 
     def series(self, child: str, metric: str, *, until: datetime) -> Series | None:
         """Return the hour of one metric before this moment; `None` when it has none."""
-        past = self._children.get(child)
+        past = self._up_to_date(child)
         track = None if past is None else past.tracks.get(metric)
         if track is None or track.line is None:
             return None
-        points = list(_with_gaps(list(track.line.points(int(until.timestamp()) // BIN_SECONDS))))
+        points = list(_with_gaps(list(track.line.points(_half_minute(until)))))
         at, low, mean, high = zip(*points, strict=True) if points else ((), (), (), ())
         return Series(metric=metric, unit=track.unit, at=at, low=low, mean=mean, high=high)
 
@@ -107,26 +114,82 @@ class History:
             past = self._children[child] = _Past()
         return past
 
+    def _up_to_date(self, child: str) -> _Past | None:
+        """Return what is kept of this child, with all that it said folded in."""
+        past = self._children.get(child)
+        if past is not None:
+            self._fold_all(past)
+        return past
+
     def _take_block(self, block: Block) -> None:
-        """Fold one transaction in: its metrics are looked up once, however often they are read."""
         past = self._past(block.child)
-        tracks = past.rows.get(block.row)
-        if tracks is None:
-            tracks = past.tracks_of(block.row)
-        at, moment = block.at, int(block.at.timestamp()) // BIN_SECONDS
-        for track, value in zip(tracks, block.values, strict=True):
-            track.value, track.at = value, at
-            self._draw(track, value, moment)
+        row = past.rows.get(block.row)
+        if row is None:
+            row = self._new_row(past, block.row)
+        at, values = block.at, block.values
+        if len(values) != len(row.tracks):
+            raise ValueError(f"a row of {len(row.tracks)} metrics came with {len(values)} values")
+        if not row.since <= at < row.until:
+            self._fold(row)
+            row.open(at)
+        row.blocks.append(values)
+        row.at = at
+        self._held += len(values)
+        if self._held > VALUES_HELD:
+            self._fold(row)
+
+    def _new_row(self, past: _Past, metrics: MetricRow) -> _Row:
+        """Look up the tracks of a row, and remember them: for its present rows, since a new plan makes new ones.
+
+        No two of them hold values of the same metric, so that they are folded in in the order in which they came.
+        """
+        tracks = [past.track_of(metric) for metric in metrics.metrics]
+        is_full = len(past.rows) >= ROWS_KEPT
+        shared = {track for track in tracks if track is not past.spare}
+        for known, row in list(past.rows.items()):
+            if is_full or not shared.isdisjoint(row.tracks):
+                self._fold(row)
+                del past.rows[known]
+        row = past.rows[metrics] = _Row(tracks)
+        return row
+
+    def _fold_all(self, past: _Past) -> None:
+        for row in past.rows.values():
+            self._fold(row)
+
+    def _fold(self, row: _Row) -> None:
+        """Fold in what a row holds, metric by metric: together, values cost a fraction of what each costs alone."""
+        if not row.blocks:
+            return
+        blocks, row.blocks = row.blocks, []
+        count, moment, at = len(blocks), _half_minute(row.since), row.at
+        self._held -= count * len(row.tracks)
+        for track, values in zip(row.tracks, zip(*blocks, strict=True), strict=True):
+            track.value, track.at = values[-1], at
+            numbers = cast("Sequence[float]", values)
+            try:
+                total, low, high = sum(numbers), min(numbers), max(numbers)
+                are_drawn = low > -_FAR and high < _FAR and total == total  # not so where one is no number
+            except (TypeError, OverflowError):  # a text is among them, or nothing, or a number without end
+                are_drawn = False
+            if are_drawn and (line := track.line or self._new_line(track, numbers[0], moment)) is not None:
+                line.take(count, total, low, high, moment)
+            elif not are_drawn:
+                for value in values:
+                    self._draw(track, value, moment)
 
     def _draw(self, track: _Track, value: Value, moment: int) -> None:
         if isinstance(value, str) or value is None or not -_FAR < value < _FAR:
             return
-        if track.line is None:
-            if self._room <= 0:
-                return
-            self._room -= 1
-            track.line = _Line(float(value), moment)
-        track.line.take(float(value), moment)
+        if (line := track.line or self._new_line(track, value, moment)) is not None:
+            line.take(1, value, value, value, moment)
+
+    def _new_line(self, track: _Track, first: float, moment: int) -> _Line | None:
+        if self._room <= 0:
+            return None
+        self._room -= 1
+        track.line = _Line(float(first), moment)
+        return track.line
 
 
 class _Past:
@@ -136,7 +199,7 @@ class _Past:
 
     def __init__(self) -> None:
         self.tracks: dict[str, _Track] = {}
-        self.rows: dict[MetricRow, Sequence[_Track]] = {}
+        self.rows: dict[MetricRow, _Row] = {}
         self.changes: deque[ChangeShown] = deque(maxlen=CHANGES_KEPT)
         self.errors: dict[str, int] = {}
         self.spare: _Track | None = None
@@ -153,13 +216,21 @@ class _Past:
         track = self.tracks[metric.name] = _Track(metric.unit)
         return track
 
-    def tracks_of(self, row: MetricRow) -> Sequence[_Track]:
-        """Look up the tracks of a row, and remember them: for its present rows, since a new plan makes new ones."""
-        if len(self.rows) >= ROWS_KEPT:
-            self.rows.clear()
-        tracks = [self.track_of(metric) for metric in row.metrics]
-        self.rows[row] = tracks
-        return tracks
+
+class _Row:
+    """Blocks of one row that are not folded in yet: all of one half minute."""
+
+    __slots__ = ("at", "blocks", "since", "tracks", "until")
+
+    def __init__(self, tracks: Sequence[_Track]) -> None:
+        self.tracks = tracks
+        self.blocks: list[Sequence[Value]] = []
+        self.at = self.since = self.until = _NEVER
+
+    def open(self, at: datetime) -> None:
+        """Hold blocks of the half minute of this moment from now on."""
+        self.since = datetime.fromtimestamp(_half_minute(at) * BIN_SECONDS, UTC)
+        self.until = self.since + timedelta(seconds=BIN_SECONDS)
 
 
 class _Track:
@@ -170,7 +241,7 @@ class _Track:
     def __init__(self, unit: str | None) -> None:
         self.unit = unit
         self.value: Value = None
-        self.at = datetime.min.replace(tzinfo=UTC)
+        self.at = _NEVER
         self.line: _Line | None = None
 
 
@@ -191,17 +262,17 @@ class _Line:
         self._bin, self._count, self._sum = moment, 0, 0.0
         self._low, self._high = _NOTHING
 
-    def take(self, value: float, moment: int) -> None:
-        """Fold one value into its half minute."""
+    def take(self, count: int, total: float, low: float, high: float, moment: int) -> None:
+        """Fold so many values of one half minute into it."""
         if moment != self._bin:
             self._turn(moment)
-        distance = value - self._base
-        self._count += 1
-        self._sum += distance
-        if distance < self._low:
-            self._low = distance
-        if distance > self._high:
-            self._high = distance
+        base = self._base
+        self._count += count
+        self._sum += total - count * base
+        if low - base < self._low:
+            self._low = low - base
+        if high - base > self._high:
+            self._high = high - base
 
     def points(self, until: int) -> Iterator[_Point]:
         """Yield a point for each half minute of the hour before `until` that has one."""
@@ -242,6 +313,10 @@ class _Line:
             self._lows, self._highs = array("f", self._means), array("f", self._means)
         if self._lows is not None and self._highs is not None:
             self._lows[slot], self._highs[slot] = self._low, self._high
+
+
+def _half_minute(at: datetime) -> int:
+    return int(at.timestamp()) // BIN_SECONDS
 
 
 def _with_gaps(points: Sequence[_Point]) -> Iterator[_Point]:

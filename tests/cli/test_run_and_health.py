@@ -128,6 +128,32 @@ async def test_a_store_that_cannot_be_used_is_told_and_tried_again_until_it_can(
     assert (await ended(process))[0] == 0
 
 
+async def test_a_file_that_may_not_be_looked_at_is_told_and_not_taken_for_missing(tmp_path, port):
+    """As a user that may not enter the folder: in a container, one that is not mounted for it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    secret = tmp_path / "secret"
+    secret.mkdir(mode=0o700)
+    (secret / "gateway.toml").write_text("")
+    process = await asyncio.create_subprocess_exec(
+        *("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", COMMAND, "run"),
+        stderr=asyncio.subprocess.PIPE,
+        env={
+            **os.environ,
+            "XYTE_GATEWAY_CONFIG": str(secret / "gateway.toml"),
+            "XYTE_GATEWAY__STATUS__PORT": str(port),
+            "XYTE_GATEWAY__STORE__PATH": str(tmp_path / "gateway.sqlite3"),
+        },
+    )
+    try:
+        log = await logged(process, "until then it waits")
+        assert "gateway.toml: file: cannot be read: Permission denied" in log
+        assert "Traceback" not in log
+    finally:
+        process.kill()
+        await process.wait()
+
+
 async def test_an_identity_that_contradicts_the_one_it_lives_under_is_told_on_the_page(started, config):
     config()
     process = await started()
