@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import Annotated, Self
 
@@ -194,7 +194,7 @@ class Profile(Part):
     points: tuple[Point, ...]
     commands: tuple[CommandRule, ...] = ()
 
-    @property
+    @cached_property  # asked at each read
     def is_sunspec(self) -> bool:
         """Whether points are found by walking the device's SunSpec models."""
         return any(point.models for point in self.points)

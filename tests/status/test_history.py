@@ -103,6 +103,67 @@ def test_a_block_says_the_same_as_its_readings():
         assert by_block.series("meter", name, until=after(350)) == by_reading.series("meter", name, until=after(350))
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 400),
+            st.integers(0, 2),
+            st.lists(
+                st.one_of(st.floats(-1e6, 1e6), st.booleans(), st.sampled_from([None, "on", nan, inf])), min_size=2, max_size=2
+            ),
+            st.booleans(),
+        ),
+        max_size=60,
+    )
+)
+def test_blocks_of_any_rows_say_the_same_as_their_readings_whenever_somebody_looks(said):
+    rows = [MetricRow([POWER, Metric("voltage", "V")]), MetricRow([Metric("voltage", "V"), Metric("state")]),
+            MetricRow([Metric("current", "A"), Metric("frequency", "Hz")])]  # fmt: skip
+    by_block, by_reading = History(), History()
+    for seconds, row, values, is_looked_at in said:
+        block = Block("meter", rows[row], values, after(seconds))
+        by_block.take(block)
+        by_reading.take(list(block))
+        if is_looked_at:
+            assert by_block.latest("meter") == by_reading.latest("meter")
+    assert by_block.latest("meter") == by_reading.latest("meter")
+    for name in ("power", "voltage", "state", "current", "frequency"):
+        ours, theirs = (history.series("meter", name, until=after(400)) for history in (by_block, by_reading))
+        assert (ours is None) == (theirs is None)
+        if ours is not None:
+            assert ours.at == theirs.at
+            for one, other in ((ours.low, theirs.low), (ours.mean, theirs.mean), (ours.high, theirs.high)):
+                assert one == pytest.approx(other, abs=0.2)  # the ring keeps distances of up to two millions in 32 bits
+
+
+def test_a_block_after_a_reading_of_the_same_metric_is_the_later_one():
+    history, row = History(), MetricRow([POWER])
+    history.take(Block("meter", row, [1], after(0)))
+    history.take([Reading("meter", POWER, 2, after(1))])
+    assert history.latest("meter")[0].value == 2
+    history.take(Block("meter", row, [3], after(2)))
+    assert history.latest("meter")[0].value == 3
+    assert history.series("meter", "power", until=after(3)).mean == (2,)
+
+
+def test_what_is_held_until_somebody_looks_is_bounded(monkeypatch):
+    monkeypatch.setattr("gateway.status.history.VALUES_HELD", 100)
+    history, rows = History(), [MetricRow([Metric(f"metric_{number}") for number in range(10)]) for _ in range(5)]
+    for step in range(200):
+        history.take(Block(f"child-{step % 5}", rows[step % 5], [step] * 10, after(step / 10)))
+        assert history._held == sum(10 * len(row.blocks) for past in history._children.values() for row in past.rows.values())
+        assert history._held <= 100
+    for number in range(5):
+        assert history.latest(f"child-{number}")[0].value == 195 + number
+    assert history._held == 0
+
+
+def test_a_block_that_is_not_as_long_as_its_row_is_refused_when_it_comes():
+    history, row = History(), MetricRow([POWER, Metric("state")])
+    with pytest.raises(ValueError, match="a row of 2 metrics came with 1 values"):
+        history.take(Block("meter", row, [1], START))
+
+
 def test_rows_of_former_plans_are_not_kept_for_ever():
     history = History()
     for step in range(500):
