@@ -197,8 +197,8 @@ def slow_line():
     return VirtualLine([eastron_sdm630(1)], baudrate=9600)
 
 
-async def stopped_scan(*more, after):
-    """Scan a line, do something to it once its meter must have been met, and return exit code, output and errors."""
+async def stopped_scan(*more, by_signal):
+    """Scan a line, stop that by Ctrl-C or by pulling its port once its meter must have been met; exit code, output, errors."""
     async with on_a_pty(slow_line()) as port:
         there = f'lines=[{{port="{port}", baudrate=9600, parity="N"}}]'
         process = await asyncio.create_subprocess_exec(
@@ -208,8 +208,11 @@ async def stopped_scan(*more, after):
             env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
         )
         await asyncio.sleep(4)
-        after(process)
-    out, err = await asyncio.wait_for(process.communicate(), 30)
+        ending = asyncio.create_task(process.communicate())
+        if by_signal:
+            process.send_signal(signal.SIGINT)
+            await asyncio.wait({ending}, timeout=30)  # the port stays until then
+    out, err = await asyncio.wait_for(ending, 30)
     return process.returncode, out.decode(), err.decode()
 
 
@@ -217,14 +220,14 @@ COMMAND = Path(sys.executable).with_name("xyte-gateway")
 
 
 async def test_a_scan_that_is_stopped_shows_what_it_has_found(tmp_path):
-    code, out, err = await stopped_scan("--json", after=lambda process: process.send_signal(signal.SIGINT))
+    code, out, err = await stopped_scan("--json", by_signal=True)
     assert code == 130
     assert [one["address"] for one in json.loads(out)["found"]] == ["1"]
     assert "Stopped" in err
 
 
 async def test_a_port_that_vanishes_during_a_scan_does_not_take_along_what_was_found():
-    code, out, err = await stopped_scan(after=lambda _: None)
+    code, out, err = await stopped_scan(by_signal=False)
     assert code == 1
     assert "Eastron SDM630" in out
     assert "1 device found" in out
