@@ -10,7 +10,10 @@ export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --build-constraints requirements-build.lock
 
-.PHONY: demo test bench format lock clean
+.PHONY: install demo test bench format lock clean
+
+# The program, in .venv/bin, for those who do not begin with the demo.
+install: .venv/.run
 
 demo: .venv/.run
 	@$(BIN)/xyte-gateway demo $(ARGS)
@@ -33,6 +36,7 @@ format: .venv/.dev
 .venv/.made: requirements-build.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "xyte-gateway needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up .venv, which takes a minute or two, once"
 	@$(PYTHON) -m venv --clear .venv \
 		|| { echo "This Python cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-build.lock

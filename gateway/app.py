@@ -131,7 +131,7 @@ class Gateway:
         return words.headline(await self.view.snapshot())
 
     def standings(self) -> Sequence[BusStanding]:
-        """Return how every bus and its children stand right now."""
+        """Return how every bus stands right now."""
         return [supervisor.standing() for supervisor in self.fleet.supervisors.values()]
 
     async def _keep_notes(self) -> None:
@@ -143,16 +143,22 @@ class Gateway:
 
     async def _look_outside(self) -> None:
         """Take in what another process, such as `xyte-gateway children admit`, wrote into the store."""
-        seen = await self.store.changed_outside()
+        seen: int | None = None
+        is_failing = False
         while True:
-            await asyncio.sleep(self.timing.look_outside_every.total_seconds())
             try:
-                if (now := await self.store.changed_outside()) != seen:
-                    seen = now
+                now = await self.store.changed_outside()
+                if seen is not None and now != seen:
                     await self.registry.load()
                     await self.reception.look_again()
+                seen = now  # only now: what could not be taken in is taken in the next time
             except StoreError as error:
-                log.warning("the store cannot be read: %s", error)
+                if not is_failing:
+                    log.warning("what another process changes in the store cannot be taken in: %s", error)
+                is_failing = True
+            else:
+                is_failing = False
+            await asyncio.sleep(self.timing.look_outside_every.total_seconds())
 
     async def _report_orphans(self) -> None:
         """Report the children offline whose bus does not exist (any more), since nobody else will."""

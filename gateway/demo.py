@@ -117,6 +117,8 @@ class Demo:
     def heard(self, entry: JournalEntry) -> None:
         """Take in a call that the cloud received."""
         self.calls.append(entry)
+        if entry.call == "Register Device" and self.parent is not None:
+            self.emulator.cloud.claim(self.parent.id)  # as a person does in the portal
         if entry.call == "Send Child Telemetries" and entry.status == 201 and self.first_telemetry_at is None:
             self.first_telemetry_at = monotonic()
 

@@ -10,7 +10,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from gateway.errors import SettingsError, SettingsProblem
@@ -77,7 +78,8 @@ def not_valid(details: ErrorDetails, model: type[BaseModel], place: Location, te
     """
     inside = tuple(details["loc"])
     where, line = place_of((*place, *inside), text)
-    owner, purpose = _field_of(model, inside)
+    owner, field = _field_of(model, inside)
+    purpose = field.description if field is not None else None
     right = (
         f"It is for: {purpose}"
         if purpose
@@ -94,7 +96,7 @@ def not_valid(details: ErrorDetails, model: type[BaseModel], place: Location, te
         yield SettingsProblem(where, "is missing", right, line)
     else:
         for wrong in _in_plain_words(details).splitlines():
-            yield SettingsProblem(where, wrong + _quoted(details["input"], wrong, inside), right, line)
+            yield SettingsProblem(where, wrong + _quoted(details["input"], wrong, inside, field), right, line)
 
 
 def place_of(location: Location, text: str) -> tuple[str, int | None]:
@@ -191,11 +193,16 @@ def _in_plain_words(details: ErrorDetails) -> str:
     return wrong[:1].lower() + wrong[1:]
 
 
-def _quoted(given: object, wrong: str, inside: Location) -> str:
-    is_secret = any(word in str(step) for step in inside for word in ("key", "secret", "token", "password"))
+def _quoted(given: object, wrong: str, inside: Location, field: FieldInfo | None) -> str:
+    is_called_so = any(word in str(step) for step in inside for word in ("key", "secret", "token", "password"))
+    is_secret = is_called_so or (field is not None and _is_secret(field.annotation))
     if is_secret or not isinstance(given, str | int | float) or repr(given) in wrong:
         return ""
     return f" (it says {given!r})"
+
+
+def _is_secret(annotation: Any) -> bool:  # noqa: ANN401 - annotations are of any type
+    return annotation is SecretStr or any(_is_secret(inner) for inner in get_args(annotation))
 
 
 def _home_of(key: str, model: type[BaseModel], inside: Location) -> str:
@@ -209,18 +216,18 @@ def _home_of(key: str, model: type[BaseModel], inside: Location) -> str:
     return f"It belongs into [{home}]. " if home and home not in inside and key not in model.model_fields else ""
 
 
-def _field_of(model: type[BaseModel], inside: Location) -> tuple[type[BaseModel] | None, str | None]:
-    """Return the model that a location's last key belongs to, and that key's description."""
+def _field_of(model: type[BaseModel], inside: Location) -> tuple[type[BaseModel] | None, FieldInfo | None]:
+    """Return the model that a location's last key belongs to, and that key's field."""
     owner: type[BaseModel] | None = model
-    described: str | None = None
+    last: FieldInfo | None = None
     for step in inside:
         field = owner.model_fields.get(str(step)) if owner is not None else None
         if field is None:
             continue  # an index, the tag of a union, or a key that does not exist
-        described = field.description
+        last = field
         if step != inside[-1]:
             owner = next(_models_in(field.annotation), None)
-    return owner, described
+    return owner, last
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - annotations are of any type

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
+import stat
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -26,7 +27,8 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     field_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as EnvironmentVariableError
 
 from gateway.adapter import Adapter, AdapterSettings, Seconds
@@ -198,8 +200,18 @@ class Settings(_FileAndEnvironment):
     )
 
 
+class _SoundVariables(EnvSettingsSource):
+    """The environment without the variables that are no JSON and should be."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ANN401 - as pydantic has it
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return {}
+
+
 class Essentials(_FileAndEnvironment):
-    """What is needed to tell a person what is wrong with all the rest: each section that is wrong itself is the default."""
+    """What is needed to tell a person what is wrong with all the rest: each key that is wrong itself is the default."""
 
     model_config = SettingsConfigDict(extra="ignore")
 
@@ -212,8 +224,23 @@ class Essentials(_FileAndEnvironment):
     def _or_default(cls, said: object, check: ValidatorFunctionWrapHandler, field: ValidationInfo) -> object:
         try:
             return check(said)
-        except ValidationError:
+        except ValidationError as error:
+            wrong = {details["loc"][0] for details in error.errors() if details["loc"]}
+        if not isinstance(said, dict) or not wrong:
             return cls.model_fields[str(field.field_name)].default
+        return check({key: value for key, value in said.items() if key not in wrong})
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """As for all settings, but for variables that cannot be understood."""
+        return _SoundVariables(settings_cls), init_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,12 +297,14 @@ def is_there(file: Path) -> bool:
     return True
 
 
+def environment_names_buses() -> bool:
+    """Whether the environment says which buses there are, so that no file has to."""
+    return any(variable.upper().startswith(f"{ENV_PREFIX}ADAPTER") for variable in os.environ)
+
+
 def essentials(file: Path | None) -> Essentials:
     """Return what a page about a wrong configuration needs, as far as file and environment say it; the defaults for the rest."""
-    try:
-        return Essentials(**_salvaged(file))
-    except EnvironmentVariableError:  # one of them is not JSON
-        return Essentials.model_construct()
+    return Essentials(**_salvaged(file))
 
 
 def _salvaged(file: Path | None) -> dict[str, Any]:
@@ -414,12 +443,20 @@ def _unknown_adapter(
 def _store_problems(settings: Settings, text: str) -> Iterator[SettingsProblem]:
     path = settings.store.path
     where, line = place_of(("store", "path"), text)
-    if path.is_dir():
+    around = next(folder for folder in path.absolute().parents if _mode_of(folder))
+    if stat.S_ISDIR(_mode_of(path)):
         yield SettingsProblem(where, f"{path} is a folder", "Name a file in it, as gateway.sqlite3", line)
-    elif (around := next(folder for folder in path.absolute().parents if folder.exists())) and not around.is_dir():
+    elif not stat.S_ISDIR(_mode_of(around)):
         yield SettingsProblem(
             where, f"{around} is a file, no folder", "Name a file in a folder that the gateway may write to", line
         )
+
+
+def _mode_of(path: Path) -> int:
+    """Return what kind of file this is; 0 for none, and for one that may not be looked at, of which the store tells."""
+    with suppress(OSError):
+        return path.stat().st_mode
+    return 0
 
 
 def _cloud_problems(settings: Settings, text: str) -> Iterator[SettingsProblem]:

@@ -1,13 +1,14 @@
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from pydantic import model_validator
+from pydantic import SecretStr, model_validator
 
 from gateway.adapter import AdapterSettings
 from gateway.errors import SettingsError
 from gateway.mistakes import line_of
-from gateway.settings import Policy, entry_from, load
+from gateway.settings import Policy, entry_from, essentials, load
 from gateway.testing.devices import SyntheticAdapter
 
 ADAPTERS = {"synthetic": SyntheticAdapter}
@@ -261,3 +262,46 @@ def test_an_entry_can_be_described_without_a_file():
 )
 def test_lines_are_found_however_toml_is_written(text, location, line):
     assert line_of(text, location) == line
+
+
+def test_what_a_page_needs_is_taken_key_by_key_from_a_file_that_is_wrong(config):
+    text = '[store]\npath = "/there"\nmost_samples = 1\n[status]\nhost = "0.0.0.0"\nprot = 81\nport = "x"\nenabled = false\n'
+    basics = essentials(config(text))
+    assert (basics.status.host, basics.status.port, basics.status.enabled) == ("0.0.0.0", 8080, False)
+    assert str(basics.store.path) == "/there"
+    assert essentials(config("store = 3\nstatus = [1]\n" + GOOD)).status.host == "127.0.0.1"
+    assert essentials(config('[status]\nport = 81\n[log]\nlevel = oops\n[store]\npath = "/there"\n')).status.port == 81
+
+
+def test_a_variable_that_is_no_json_does_not_hide_the_others_from_the_page(config, monkeypatch):
+    monkeypatch.setenv("XYTE_GATEWAY__LOG", "json")
+    monkeypatch.setenv("XYTE_GATEWAY__LOG__LEVEL", "error")
+    monkeypatch.setenv("XYTE_GATEWAY__STATUS__HOST", "0.0.0.0")
+    basics = essentials(config("[status]\nport = 81\n"))
+    assert (basics.status.host, basics.status.port, basics.log.level) == ("0.0.0.0", 81, "error")
+
+
+def test_a_store_that_may_not_be_looked_at_is_left_for_the_store_to_tell(config, monkeypatch):
+    def closed(path, **how):
+        if "closed" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **how)
+
+    real = Path.stat
+    monkeypatch.setattr(Path, "stat", closed)
+    configuration = load(config('[store]\npath = "/closed/gateway.sqlite3"\n' + GOOD), ADAPTERS)
+    assert str(configuration.settings.store.path) == "/closed/gateway.sqlite3"
+
+
+def test_a_secret_of_an_adapter_is_not_quoted_whatever_it_is_called(config):
+    class Locked(AdapterSettings):
+        pin: SecretStr | None = None
+
+    class LockedAdapter(SyntheticAdapter):
+        settings_model = Locked
+
+    file = config(f'[cloud]\n{KEY}\n[[adapter]]\ntype = "locked"\npin = 4711\n')
+    with pytest.raises(SettingsError) as caught:
+        load(file, {"locked": LockedAdapter})
+    (problem,) = caught.value.problems
+    assert (problem.where, problem.wrong) == ("adapter[0].pin", "has to be a text, in quotes")

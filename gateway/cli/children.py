@@ -54,7 +54,8 @@ def _show(registry: Registry) -> None:
     out.print(f"gateway {gateway['serial_number'] or '(never started)'}: {gateway['id'] or 'not registered'}", markup=False)
     if registry.children:
         table = Table("name", "key", "bus", "address", "sub-model", "state", box=None, padding=(0, 2, 0, 0))
-        table.columns[1].overflow = "fold"  # a key is there to be copied
+        table.columns[1].no_wrap = True  # a key is there to be copied
+        table.columns[1].min_width = max(len(key) for key in registry.children)
         for record in registry.children.values():
             child = record.child
             cells = (child.name, child.key, f"{child.adapter} {child.bus}", child.address, child.sub_model or "-", record.state)
@@ -67,7 +68,7 @@ def _show(registry: Registry) -> None:
         out.print("no children yet")
     for met in registry.met.values():
         out.print(f"\nfound, no child: {met.name} at {met.bus} {met.found.address}", markup=False, soft_wrap=True)
-        out.print(f"    {met.why}\n    key {met.key}", markup=False, soft_wrap=True)
+        out.print(f"    {_why(met)}\n    key {met.key}", markup=False, soft_wrap=True)
 
 
 @children.command()
@@ -185,6 +186,13 @@ def _child_facts(record: ChildRecord) -> dict[str, object]:
     }
 
 
+def _why(met: Met) -> str:
+    """Return why a device is no child; a person's decision counts from the moment in which it is taken."""
+    if met.decision is Decision.IGNORE:
+        return f"ignored; to take it on after all: xyte-gateway children admit {met.key}"
+    return met.why
+
+
 def _met_facts(met: Met) -> dict[str, object]:
     found = met.found
     return {
@@ -197,7 +205,7 @@ def _met_facts(met: Met) -> dict[str, object]:
         "profile": found.profile,
         "family": found.family,
         "sub_model": found.sub_model,
-        "why": met.why,
+        "why": _why(met),
         "decision": met.decision,
         "evidence": dict(found.evidence),
     }

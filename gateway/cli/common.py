@@ -18,7 +18,7 @@ from rich.markup import escape
 from gateway.errors import GatewayError, SettingsError, SettingsProblem
 from gateway.field.plugins import Plugin, installed, usable
 from gateway.mistakes import ENV_PREFIX, told_place
-from gateway.settings import DEFAULT_FILE, Configuration, is_there, load
+from gateway.settings import DEFAULT_FILE, Configuration, environment_names_buses, is_there, load
 
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", envvar="XYTE_GATEWAY_CONFIG", help="The configuration file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
@@ -76,15 +76,25 @@ def show_problems(error: SettingsError) -> None:
         err.print(f"    [green]{escape(problem.right)}[/]")
 
 
-def load_config(file: Path, *, for_cloud: bool = True) -> tuple[Configuration, dict[str, Plugin]]:
-    """Load the file, or environment and defaults when the default file does not exist.
+def needs_no_file(file: Path) -> bool:
+    """Whether environment and defaults will do without this file: a container has a name for it, and may have all it says."""
+    return file == DEFAULT_FILE or environment_names_buses()
+
+
+def load_config(file: Path, *, for_cloud: bool = True, may_be_missing: bool = False) -> tuple[Configuration, dict[str, Plugin]]:
+    """Load the file, or environment and defaults when it does not exist and they will do: see `needs_no_file`.
+
+    Args:
+        file: the TOML file.
+        for_cloud: also demand what only talking to the cloud needs.
+        may_be_missing: take environment and defaults whichever file it is that does not exist.
 
     Raises:
         SettingsError: with every problem found.
     """
     plugins = installed()
     broken: Mapping[str, str] = {name: plugin.problem for name, plugin in plugins.items() if plugin.problem is not None}
-    path = None if file == DEFAULT_FILE and not is_there(file) else file
+    path = None if not is_there(file) and (may_be_missing or needs_no_file(file)) else file
     try:
         return load(path, usable(plugins), broken=broken, for_cloud=for_cloud), plugins
     except SettingsError as error:

@@ -29,6 +29,9 @@ REFRESH_SECONDS = 0.25
 def demo(
     seconds: Annotated[float | None, typer.Option("--for", metavar="SECONDS", min=1, help="End by itself after so long.")] = None,
     page_host: Annotated[str, typer.Option("--page-host", metavar="HOST", help="Where the status page listens.")] = "127.0.0.1",
+    page_url: Annotated[
+        str | None, typer.Option("--page-url", metavar="URL", help="Where a person reaches it, when that is elsewhere.")
+    ] = None,
     page_port: Annotated[
         int | None,
         typer.Option("--page-port", metavar="PORT", min=0, max=65535, help="Its port; 8080 or, if that is taken, a free one."),
@@ -47,7 +50,7 @@ def demo(
     else:
         logging.disable(logging.CRITICAL)
     page = StatusSection(host=page_host, port=_free_port(page_host) if page_port is None else page_port)
-    problems = asyncio.run(_run(seconds, page, as_json=as_json))
+    problems = asyncio.run(_run(seconds, page, page_url, as_json=as_json))
     for problem in problems:
         err.print(f"[bold red]error:[/] {escape(problem)}")
     if problems:
@@ -66,13 +69,13 @@ def _free_port(host: str) -> int:
     return usual
 
 
-async def _run(seconds: float | None, page: StatusSection, *, as_json: bool) -> list[str]:
+async def _run(seconds: float | None, page: StatusSection, page_url: str | None, *, as_json: bool) -> list[str]:
     stop = stop_on_signals()
     async with demo_running(usable(installed()), page=page) as running:
         if as_json:
             await _wait(stop, seconds)
         else:
-            await _show(running, stop, seconds)
+            await _show(running, stop, seconds, page_url)
     if as_json:
         print_json(_report(running))
     problems = running.problems()
@@ -92,7 +95,7 @@ async def _wait(stop: asyncio.Event, seconds: float | None) -> None:
         pass
 
 
-async def _show(running: Demo, stop: asyncio.Event, seconds: float | None) -> None:
+async def _show(running: Demo, stop: asyncio.Event, seconds: float | None, page_url: str | None) -> None:
     emulator = running.emulator
     out.print(f"emulated cloud    entry {emulator.entry_url}  hub {emulator.hub_url}", soft_wrap=True)
     out.print(f"                  control {emulator.hub_url}/_emulator/", soft_wrap=True)
@@ -103,7 +106,7 @@ async def _show(running: Demo, stop: asyncio.Event, seconds: float | None) -> No
     out.print("the gateway       looks around, registers what it finds, and speaks for it", soft_wrap=True)
     if running.gateway.status is not None:
         await running.gateway.status.listens.wait()
-        out.print(f"its page          [bold]{running.gateway.status.address}[/]", soft_wrap=True)
+        out.print(f"its page          [bold]{page_url or running.gateway.status.address}[/]", soft_wrap=True)
         out.print(
             f"                  to admit, ignore, rename and search there, sign in with {running.gateway.new_token}",
             soft_wrap=True,
@@ -113,8 +116,11 @@ async def _show(running: Demo, stop: asyncio.Event, seconds: float | None) -> No
         await _wait(stop, seconds)
         out.print(_picture(running))
         return
-    with Live(get_renderable=lambda: _picture(running), console=out, refresh_per_second=1 / REFRESH_SECONDS):
-        await _wait(stop, seconds)
+    waiting = asyncio.create_task(_wait(stop, seconds))
+    with Live(_picture(running), console=out, auto_refresh=False) as live:  # not by its own thread: the gateway lives in this one
+        while not waiting.done():
+            live.update(_picture(running), refresh=True)
+            await asyncio.wait({waiting}, timeout=REFRESH_SECONDS)
 
 
 def _picture(running: Demo) -> Group:

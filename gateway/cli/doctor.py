@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import typer
 from rich.text import Text
 
-from gateway.cli.common import EXIT_FAILED, AsJson, ConfigFile, err, out, print_json
+from gateway.cli.common import EXIT_FAILED, AsJson, ConfigFile, err, needs_no_file, out, print_json
 from gateway.doctor.examination import examine
 from gateway.doctor.intake import AdapterClasses, Intake, take_in
 from gateway.field.plugins import installed, usable
@@ -42,7 +42,7 @@ def doctor(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> Non
     plugins = installed()
     adapters = usable(plugins)
     broken = {name: plugin.problem for name, plugin in plugins.items() if plugin.problem is not None}
-    file = None if config == DEFAULT_FILE and not is_there(config) else config
+    file = None if not is_there(config) and needs_no_file(config) else config
     found = asyncio.run(_told(take_in(file, adapters, broken=broken), adapters, as_json=as_json))
     count = Counter(finding.state for finding in found)
     if as_json:

@@ -28,10 +28,10 @@ def emulator(
     ] = "127.0.0.1",
     entry_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the entry server, where devices register; 0: any.")
-    ] = 8080,
+    ] = 9080,
     hub_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the hub server and of the control surface; 0: any.")
-    ] = 8081,
+    ] = 9081,
     store: Annotated[
         Path | None, typer.Option(dir_okay=False, metavar="FILE", help="Keep devices, keys, queues and versions in this file.")
     ] = None,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import http.client
-import json
 from ipaddress import ip_address
 
 import typer
+from pydantic import ValidationError
 
 from gateway.cli.common import EXIT_FAILED, AsJson, ConfigFile, err, out, print_json
 from gateway.settings import DEFAULT_FILE, StatusSection, essentials, is_there
+from gateway.status.health import Readiness
 
 ANSWER_SECONDS = 5.0
+MOST_BYTES = 64 * 1024
+"""Of an answer: who listens there may be anybody."""
 
 
 def health(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
@@ -30,6 +33,7 @@ def health(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> Non
 
 
 NO_PAGE = "the status page is switched off by [status] enabled, so nothing can be asked"
+UNTOLD = "it is not able to do its job; its page and its log say why"
 
 
 def _asked(section: StatusSection) -> tuple[bool, list[str]]:
@@ -39,13 +43,14 @@ def _asked(section: StatusSection) -> tuple[bool, list[str]]:
     try:
         connection.request("GET", "/readyz")
         answer = connection.getresponse()
-        said = json.loads(answer.read())
+        said = Readiness.model_validate_json(answer.read(MOST_BYTES))
+    except ValidationError:
+        return False, [f"what answers at {host} port {section.port} is no gateway: HTTP status {answer.status}"]
     except (OSError, http.client.HTTPException, ValueError) as error:
         return False, [f"no answer from the gateway at {host} port {section.port}: {error}"]
     finally:
         connection.close()
-    reasons = said.get("reasons") or ["it is not able to do its job; its page and its log say why"]
-    return answer.status == http.HTTPStatus.OK, [] if answer.status == http.HTTPStatus.OK else list(reasons)
+    return said.is_ready, [] if said.is_ready else list(said.reasons or [UNTOLD])
 
 
 def _near(host: str) -> str:

@@ -8,7 +8,6 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -58,15 +57,12 @@ def run(
     each mistake. Once that is mended it starts by itself.
     """
 
-    def set_up_logging() -> None:
-        start_logging(essentials(config if is_there(config) else None).log, as_json=as_json, verbose=verbose)
-
     def read() -> Configuration:
-        configuration = _read(config)
-        set_up_logging()
+        configuration, _ = load_config(config, may_be_missing=True)
+        start_logging(configuration.settings.log, as_json=as_json, verbose=verbose)
         return configuration
 
-    set_up_logging()
+    start_logging(essentials(config if is_there(config) else None).log, as_json=as_json, verbose=verbose)
     with _errors_logged() if as_json else errors_shown(as_json=False):
         adapters = usable(installed())
         if not wait:
@@ -77,14 +73,6 @@ def run(
         except ValueError as error:
             raise CommandFailed(f"--look-in: {error}", EXIT_WRONG) from error
         asyncio.run(_run(Desk(config, read, adapters, look_in=hosts), adapters))
-
-
-def _read(config: Path) -> Configuration:
-    """Read the configuration; where its file is not there, take what the environment says for all of it."""
-    try:
-        return load_config(config if is_there(config) else DEFAULT_FILE)[0]
-    except SettingsError as error:
-        raise SettingsError(config, error.problems) from error
 
 
 @contextmanager

@@ -54,7 +54,7 @@ class Pace:
 
     @property
     def is_reachable(self) -> bool | None:
-        """Whether the hub answers; `None` before it was first asked."""
+        """Whether the hub answers; `None` before it first has, or has failed to."""
         return False if self._problems else True if self._has_answered else None
 
     @property
@@ -89,9 +89,10 @@ class Pace:
         if monotonic() < self._quiet_until:
             return
         self._failures[strand] = self._quiets = 0
-        if not self._has_answered and not self._problems:
-            self.since = datetime.now(UTC)
-        self._has_answered = True
+        if strand is Strand.TELEMETRY and not self._has_answered:  # on the others there may have been nothing to ask the hub
+            self._has_answered = True
+            if not self._problems:
+                self.since = datetime.now(UTC)
         if self._problems.pop(strand, None) is not None and not self._problems:
             away = datetime.now(UTC) - self.since
             log.info("the hub answers again after %.0f s", away.total_seconds())

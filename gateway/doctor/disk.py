@@ -6,6 +6,7 @@ import os
 import pwd
 import stat
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,9 +61,9 @@ async def disk_findings(intake: Intake) -> AsyncIterator[Finding]:
 
 def stored_gateway(path: Path) -> GatewayRecord | None:
     """Return what the store knows of the gateway; `None` when there is no store, or none that can be read."""
-    if not path.is_file() or path.stat().st_size == 0:
-        return None
     try:
+        if not path.is_file() or path.stat().st_size == 0:
+            return None
         return look(path, read_gateway)
     except (StoreError, OSError):  # the store's own finding says so
         return None
@@ -89,8 +90,14 @@ def judged(folder: Path, room: Room) -> Finding:
 
 
 def nearest_folder(path: Path) -> Path:
-    """Return the folder that there is already on the way to this file."""
-    return next(folder for folder in path.absolute().parents if folder.is_dir())
+    """Return the folder that there is already on the way to this file, as far as this user may look."""
+    return next(folder for folder in path.absolute().parents if _is_folder(folder))
+
+
+def _is_folder(path: Path) -> bool:
+    with suppress(PermissionError):
+        return path.is_dir()
+    return False
 
 
 def _of_store(path: Path) -> Iterator[Finding]:

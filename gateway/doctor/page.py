@@ -42,7 +42,7 @@ async def page_findings(intake: Intake) -> AsyncIterator[Finding]:
 
 def _is_of_this_machine(host: str) -> bool:
     """Whether something can be bound to this host; any port will do."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, UnicodeError):  # the second one: a host that cannot be any, as "a..b"
         for family, kind, protocol, _, address in socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
             with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as tried:
                 tried.bind(address)

@@ -1,4 +1,4 @@
-"""How the buses and their children stand at one moment: what is told to a person. Nothing here waits."""
+"""How a bus stands at one moment, and what it does about a child: what is told to a person. Nothing here waits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ChildStanding:
     """What a bus does about one of its children."""
 
     next_try_seconds: float | None
-    """In how many seconds it is asked again; `None` while it answers."""
+    """In how many seconds it is asked again; `None` while it answers, and while the bus is not open."""
     load: float
     """The share of the bus's time that it took lately."""
     is_slow: bool

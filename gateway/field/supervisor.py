@@ -120,7 +120,7 @@ class Supervisor:
         return sum(self._load.by_purpose(loop_time()).values())
 
     def standing(self) -> BusStanding:
-        """Return how the bus and its children stand right now."""
+        """Return how the bus stands right now."""
         now = loop_time()
         return BusStanding(
             entry=self.entry,
@@ -146,8 +146,11 @@ class Supervisor:
         )
 
     def next_try_seconds(self, key: str) -> float | None:
-        """Return in how many seconds a silent child is asked again, at the earliest; `None` for one that answers."""
-        probe_at = self._agenda.probe_at(key)
+        """Return in how many seconds a silent child is asked again, at the earliest.
+
+        `None` for one that answers, and while the bus is not open: then nobody on it is asked.
+        """
+        probe_at = self._agenda.probe_at(key) if self.problem is None else None
         return None if probe_at is None else max(probe_at - loop_time(), 0.0)
 
     async def look_now(self) -> None:

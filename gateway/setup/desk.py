@@ -14,10 +14,10 @@ from typing import Any, Final
 from gateway.adapter import Adapter
 from gateway.doctor.examination import examine
 from gateway.doctor.intake import take_in
-from gateway.errors import GatewayError, SettingsError, StoreError
-from gateway.mistakes import ENV_PREFIX, told_place
+from gateway.errors import GatewayError, SettingsError, SettingsProblem, StoreError
+from gateway.mistakes import told_place
 from gateway.models import Finding
-from gateway.settings import Configuration, StatusSection, essentials, is_there
+from gateway.settings import Configuration, StatusSection, environment_names_buses, essentials, is_there
 from gateway.setup.first_look import FirstLook
 from gateway.setup.proposal import proposal
 from gateway.status.doors import Doors, digest_of, keep_token, new_token, tell_token, token_file
@@ -28,6 +28,13 @@ log = logging.getLogger(__name__)
 READ_EVERY_SECONDS: Final = 2.0
 TRY_AGAIN_SECONDS: Final = 10.0
 """What is wrong outside of the file, as with the store's folder, is tried again so often."""
+
+END_SECONDS: Final = 5.0
+
+NOTHING_TO_DO: Final = SettingsProblem(
+    "file", "there is none here, and the environment names no bus", "Save the configuration here, or set XYTE_GATEWAY__ADAPTER"
+)
+"""A hardware key alone would start a gateway that nobody can add a bus to, and hide what is proposed."""
 
 
 class Desk:
@@ -61,7 +68,8 @@ class Desk:
         self._try_again = try_again_seconds
         self._setup = Setup(file=str(file), is_first_start=False)
         self._page: asyncio.Task[None] | None = None
-        self._served: StatusSection | None = None
+        self._served: tuple[StatusSection, Path] | None = None
+        self._has_had_file = False
         self._look: FirstLook | None = None
         self._looking: asyncio.Task[None] | None = None
 
@@ -89,13 +97,18 @@ class Desk:
         if failure is not None:
             await self._wait_for_change(failure)
         while True:
+            self._has_had_file |= is_there(self._file)
             if self._is_first_start():
                 await self._look_around()
             else:
                 try:
-                    return await asyncio.to_thread(self._read)
+                    configuration = await asyncio.to_thread(self._read)
                 except SettingsError as error:
                     await self._show(error)
+                else:
+                    if configuration.file is not None or environment_names_buses():
+                        return configuration
+                    await self._show(SettingsError(self._file, [NOTHING_TO_DO]))
             await asyncio.sleep(self._read_every)
 
     async def _wait_for_change(self, failure: GatewayError) -> None:
@@ -124,10 +137,11 @@ class Desk:
     async def _open_page(self) -> None:
         """Serve the page where file and environment say, as far as they can be understood."""
         basics = essentials(self._file if is_there(self._file) else None)
-        if self._served == basics.status:
+        wanted = basics.status, basics.store.path  # beside the store lies what tells who may come in
+        if self._served == wanted:
             return
         await _ended(self._page)
-        self._served = basics.status
+        self._served = wanted
         if basics.status.enabled:
             doors = Doors(_digest(basics.store.path), host=basics.status.host)
             server = SetupServer(self, doors, host=basics.status.host, port=basics.status.port)
@@ -136,10 +150,12 @@ class Desk:
     # what is found without a configuration ----------------------------------------------------------------------------
 
     def _is_first_start(self) -> bool:
-        """Neither a file nor the environment names a bus, and what there is has not been looked at yet."""
-        has_buses = any(variable.upper().startswith(f"{ENV_PREFIX}ADAPTER") for variable in os.environ)
+        """Neither a file nor the environment names a bus, and what there is has not been looked at yet.
+
+        A file that was there before is gone only while an editor replaces it.
+        """
         has_looked = self._looking is not None and self._looking.done()
-        return not has_looked and not has_buses and not is_there(self._file)
+        return not has_looked and not self._has_had_file and not environment_names_buses()
 
     async def _look_around(self) -> None:
         if self._looking is not None:
@@ -167,26 +183,45 @@ class Desk:
 
     async def _look_and_propose(self, look: FirstLook) -> None:
         await look.run()
-        text = proposal(look.tables, look.seen)
-        written: str | None = None
+        news: dict[str, object] = {"is_looking": False}
+        if not is_there(self._file):  # else somebody was quicker, and needs no proposal
+            text = proposal(look.tables, look.seen)
+            news |= {"proposal": text, "proposal_file": self._written(text)}
+        self._setup = self._setup.model_copy(update=news)
+
+    def _written(self, text: str) -> str | None:
+        """Write the file, if there is none; return its name, or `None` when it could not be written as a whole."""
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            with self._file.open("x", encoding="utf-8") as out:
-                out.write(text)
-            self._file.chmod(0o600)  # keys will stand in it
-            written = str(self._file)
-            log.warning("a configuration to begin with is in %s: put the keys of the Partner Portal in", self._file)
-        except FileExistsError:
-            pass  # somebody was quicker
+            _write_new(self._file, text)
         except OSError as error:
             log.warning("no configuration could be proposed in %s: %s; the page shows one", self._file, error.strerror)
-        self._setup = self._setup.model_copy(update={"is_looking": False, "proposal": text, "proposal_file": written})
+            return None
+        log.warning("a configuration to begin with is in %s: put the keys of the Partner Portal in", self._file)
+        return str(self._file)
+
+
+def _write_new(file: Path, text: str) -> None:
+    """Make a file that only its owner may read, as keys will stand in it: the whole text, or on a full disk no file at all."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w", encoding="utf-8") as out:
+        try:
+            out.write(text)
+            out.flush()
+        except OSError:
+            file.unlink()
+            raise
 
 
 async def _ended(task: asyncio.Task[None] | None) -> None:
-    if task is not None:
-        task.cancel()
-        await asyncio.wait({task})
+    """End a task; one that hangs, as an adapter that cannot close its bus, keeps nobody from starting."""
+    if task is None:
+        return
+    task.cancel()
+    ended, _ = await asyncio.wait({task}, timeout=END_SECONDS)
+    if not ended:
+        log.warning("a part of the setup did not end within %.0f s, and is left alone", END_SECONDS)
+    elif not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a part of the setup had failed", exc_info=error)
 
 
 def _mistakes(failure: GatewayError, file: Path) -> tuple[Mistake, ...]:

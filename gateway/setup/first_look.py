@@ -69,16 +69,16 @@ class FirstLook:
         seen = Seen(settings.name, adapter.bus)
         self._note(seen)
         try:
-            async with asyncio.timeout(LOOK_SECONDS), adapter, closed_after(adapter.discover()) as discovery:
+            async with asyncio.timeout(LOOK_SECONDS) as limit, adapter, closed_after(adapter.discover()) as discovery:
                 async for met in discovery:
                     if isinstance(met, Found):
                         if met.address not in seen.devices:
                             log.info("%s: found %s at %s", adapter.bus, met.name, met.address)
                         seen.devices[met.address] = met
                         self._on_change()
-        except TimeoutError:
-            pass  # what was met until then is shown
         except Exception as error:  # noqa: BLE001 - as above
+            if isinstance(error, TimeoutError) and limit.expired():
+                return  # what was met until then is shown
             seen.problem = _why(error).removeprefix(f"{adapter.bus}: ")
             log.info("%s: %s", adapter.bus, seen.problem)
             self._on_change()

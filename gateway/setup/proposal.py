@@ -83,10 +83,10 @@ def _key(name: str) -> str:
 
 
 def _toml(value: object) -> str:
-    """Return a value as TOML has it: a text, a number, true or false, or a list or an inline table of them."""
+    """Return a value as TOML has it: a text, a number, true or false, or a list or an inline table of them; all else as text."""
     if isinstance(value, Mapping):
         return f"{{ {', '.join(f'{_key(key)} = {_toml(inner)}' for key, inner in value.items())} }}"
     if isinstance(value, list | tuple):
         inner = [_toml(one) for one in value]
         return f"[{', '.join(inner)}]" if len(inner) < 2 else "[\n" + "".join(f"    {one},\n" for one in inner) + "]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(value, ensure_ascii=False, default=str).replace("\x7f", "\\u007f")

@@ -108,7 +108,7 @@ class Store:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._connection: sqlite3.Connection | None = None
         self.problem: str | None = None
-        """Why the last transaction that wrote something failed; `None` when it did not."""
+        """Why a transaction failed; `None` once another one has written something since."""
 
     async def __aenter__(self) -> Self:
         """Open the file, make it if need be, and bring it to the newest schema.

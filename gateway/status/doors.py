@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from gateway.errors import StoreError
 
 log = logging.getLogger(__name__)
+log.setLevel(logging.WARNING)  # also where [log] wants errors alone: the token is shown once, and not to log it would lose it
 
 SIGNED_IN_SECONDS: Final = 30 * 24 * 3600
 TRIES: Final = 5

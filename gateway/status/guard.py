@@ -12,7 +12,7 @@ from aiohttp import web
 from gateway.errors import GatewayError
 from gateway.status.calls import Problem
 from gateway.status.documents import Documents
-from gateway.status.doors import Doors, Rights, Visit, is_same_origin
+from gateway.status.doors import Doors, Rights, Visit, is_loopback, is_same_origin
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,6 @@ HEADERS: Final = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
         " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Referrer-Policy": "same-origin",  # not `no-referrer`: it would make browsers hide the origin of our own forms from us
@@ -59,9 +58,10 @@ class Guard:
 
     async def dress(self, request: web.Request, response: web.StreamResponse) -> None:
         """Put onto an answer what every answer carries."""
-        del request
         for name, value in HEADERS.items():
             response.headers[name] = value
+        if request.secure or is_loopback(request.url.host or ""):  # browsers take it nowhere else, and complain
+            response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
         response.headers.setdefault("Cache-Control", "no-store")
 
     @web.middleware

@@ -37,7 +37,7 @@ async def serve(application: web.Application, host: str, port: int, stack: Async
         try:
             await site.start()
             break
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the second one: a host that cannot be any, as "a..b"
             if not was_told:
                 log.error("the status page cannot be served at %s port %d: %s", host, port, error)  # noqa: TRY400 - says all
             was_told = True

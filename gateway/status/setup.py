@@ -75,11 +75,11 @@ class Setup(Shown):
     def headline(self) -> str:
         """How it stands, in a sentence."""
         many = len(self.mistakes)
-        if self.is_first_start and self.proposal is None:
-            return "There is no configuration yet."
         if many == 1:
             return "One thing keeps the gateway from starting."
-        return f"{many} things keep the gateway from starting." if many else "The gateway starts."
+        if many:
+            return f"{many} things keep the gateway from starting."
+        return "There is no configuration yet." if self.is_first_start else "The gateway starts."
 
 
 class SetupView(Protocol):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -319,8 +320,46 @@ async def test_the_demo_proves_the_main_job(type_in):
     assert report["seconds_to_first_telemetry"] < 5
 
 
+async def test_the_demo_is_live_at_a_terminal():
+    master, slave = os.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "160", "LINES": "60"}
+    process = await asyncio.create_subprocess_exec(
+        *(COMMAND, "demo", "--for", "9", "--page-port", "0"), stdout=slave, stderr=slave, env=environment
+    )
+    os.close(slave)
+    shown = ""
+    try:
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    shown += (await asyncio.to_thread(os.read, master, 65536)).decode(errors="replace")
+                except OSError:  # the other end is closed
+                    break
+    finally:
+        os.close(master)
+        code = await process.wait()
+    before_the_end, _, end = shown.partition("All is well")
+    assert (code, "Traceback" in shown, bool(end)) == (0, False, True)
+    assert before_the_end.count("volume") > 3, "the picture is drawn again and again, with values in it"
+
+
 async def test_the_demo_reads_well_without_a_terminal(type_in):
     code, out, _ = await type_in("demo", "--for", "6")
     assert code == 0
     assert "emulated cloud" in out
     assert "All is well" in out
+
+
+async def test_where_the_environment_says_all_no_command_wants_the_file_that_a_container_has_a_name_for(type_in):
+    environment = {
+        "XYTE_GATEWAY_CONFIG": "/nowhere/gateway.toml",
+        "XYTE_GATEWAY__CLOUD__HARDWARE_KEY": "0f0e0d0c-1111-4222-8333-444455556666",
+        "XYTE_GATEWAY__STORE__PATH": "gateway.sqlite3",
+    }
+    code, _, err = await type_in("check", **environment)
+    assert (code, "cannot be read" in err) == (2, True)
+    environment["XYTE_GATEWAY__ADAPTER"] = '[{"type": "modbus", "hosts": ["127.0.0.1"]}]'
+    code, out, _ = await type_in("check", **environment)
+    assert (code, "The environment alone is fine" in out) == (0, True)
+    _, out, _ = await type_in("doctor", **environment)
+    assert "the environment alone has no mistake" in out

@@ -154,6 +154,14 @@ async def test_a_file_that_may_not_be_looked_at_is_told_and_not_taken_for_missin
         await process.wait()
 
 
+async def test_a_file_that_was_named_and_is_not_there_is_not_replaced_by_the_one_at_hand(started, config, tmp_path):
+    config()
+    process = await started("--config", "elsewhere.toml", XYTE_GATEWAY__ADAPTER="[]", XYTE_GATEWAY__STATUS__ENABLED="false")
+    log = await logged(process, "until then it waits")
+    assert "elsewhere.toml: cloud.hardware_key: is missing" in log
+    assert (await ended(process))[0] == 0
+
+
 async def test_an_identity_that_contradicts_the_one_it_lives_under_is_told_on_the_page(started, config):
     config()
     process = await started()
@@ -196,6 +204,20 @@ async def test_health_of_a_gateway_that_waits_says_what_for(started, config, typ
     await ended(process)
 
 
+@pytest.mark.parametrize("said", ["[]", '{"is_ok": true}', "<html>"])
+async def test_health_takes_no_other_program_for_the_gateway(config, port, type_in, said):
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.0 200 OK\r\nContent-Length: {len(said)}\r\n\r\n{said}".encode())
+        writer.close()
+
+    config()
+    async with await asyncio.start_server(answer, "127.0.0.1", port):
+        code, _, err = await type_in("health")
+    assert code == 1
+    assert "is no gateway: HTTP status 200" in err
+
+
 async def test_health_without_a_page_says_that_there_is_none(config, type_in):
     config()
     code, _, err = await type_in("health", XYTE_GATEWAY__STATUS__ENABLED="false")
@@ -204,7 +226,7 @@ async def test_health_without_a_page_says_that_there_is_none(config, type_in):
 
 
 async def test_the_log_is_for_programs_where_the_config_says_so(started, config):
-    config('[log]\nformat = "json"\nlevel = "warning"')
+    config('[log]\nformat = "json"\nlevel = "error"')  # the token is shown all the same: there is no second time
     process = await started()
     line = await logged(process, "the token of the status page")
     said = json.loads(line.splitlines()[-1])

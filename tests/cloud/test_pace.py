@@ -67,3 +67,11 @@ def test_a_retry_after_is_obeyed_within_reason(clock, asked, kept):
     pace = Pace()
     pace.failed(Strand.TELEMETRY, busy(asked))
     assert pace.seconds_left(Strand.TELEMETRY) == kept
+
+
+def test_that_there_was_nothing_to_register_does_not_say_that_the_hub_answers():
+    pace = Pace()
+    pace.answered(Strand.CHILDREN)
+    assert pace.is_reachable is None
+    pace.answered(Strand.TELEMETRY)
+    assert pace.is_reachable is True

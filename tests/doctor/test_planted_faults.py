@@ -170,6 +170,18 @@ async def test_a_folder_that_another_user_owns(entry, config, doctor, folder, as
     assert report.faults[0].fix.startswith(f"sudo chown nobody {folder}/store")
 
 
+async def test_a_folder_that_this_user_may_not_even_enter(entry, config, doctor, folder, as_root):
+    file = config(entry.url)
+    text = file.read_text()
+    (folder / "hardware_key").chmod(0o644)
+    (folder / "store").chmod(0o700)
+    file.write_text(text.replace("/store/", "/store/deeper/"))
+    report = await doctor("-c", str(file), user=NOBODY)
+    assert [one.what for one in report.faults] == ["store"]
+    assert f"may not write into {folder}/store" in report.faults[0].meaning
+    assert "could not be looked at" not in str(report)
+
+
 async def test_a_store_that_another_user_owns(entry, config, doctor, folder, as_root):
     file = config(entry.url)
     (folder / "hardware_key").chmod(0o644)
@@ -221,6 +233,8 @@ async def test_a_port_of_the_page_that_somebody_else_has(entry, config, doctor):
     assert report.of("status page").state == "warning"
     assert f"sudo ss -ltnp 'sport = :{entry.port}'" in report.of("status page").fix
     report = await doctor("-c", str(config(entry.url, '[status]\nhost = "192.0.2.1"')))
+    assert report.of("status page").fix == 'in [status]: host = "127.0.0.1"'
+    report = await doctor("-c", str(config(entry.url, '[status]\nhost = "a..b"')))
     assert report.of("status page").fix == 'in [status]: host = "127.0.0.1"'
 
 

@@ -233,6 +233,25 @@ async def test_a_device_that_waits_for_a_person_is_admitted_from_outside(emulato
         await until(lambda: is_told(emulator, 1))
 
 
+async def test_a_store_that_cannot_be_read_for_a_while_is_told_once_and_hides_nothing_from_outside(
+    running, until, tmp_path, caplog
+):
+    _bus, adapters = bus_of(device(1))
+    async with running(adapters, SYNTHETIC, admission=AdmissionSection(policy=Policy.ASK)) as gateway:
+        store = gateway.parts.store
+        connection, store._connection = store._connection, None  # from before its first look on
+        await asyncio.sleep(0.5)
+        store._connection = connection
+        await until(lambda: gateway.parts.registry.met)
+        async with Store(tmp_path / "gateway.sqlite3") as other:
+            outside = Registry(other)
+            await outside.load()
+            await outside.decide("sn:synthetic/1", Decision.ADMIT)
+        await until(lambda: gateway.parts.registry.children)
+    told = [record for record in caplog.records if "another process changes in the store" in record.message]
+    assert len(told) == 1
+
+
 async def test_a_child_that_is_renamed_from_outside_or_from_the_page_is_called_so_in_the_cloud(
     emulator, running, until, tmp_path
 ):

@@ -306,7 +306,7 @@ async def test_devices_of_all_protocols_fall_silent_with_a_reason_and_are_seen_b
                 await expect(window.tab.locator(f"#troubles #t-{id_of(key)}")).to_have_count(0, timeout=20_000)
             await expect(window.tab.locator("#glance .headline")).to_contain_text("All 3 children are fine.")
             await expect(other.tab.locator("#standing .headline")).to_have_text(re.compile(r"fine for \d+ s"))
-            await expect(other.tab.locator("#past li").first).to_contain_text("answered")
+            await expect(other.tab.locator("#past li").first).to_contain_text("began to answer")
 
 
 # acting ----------------------------------------------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ async def test_a_reading_that_gives_way_again_and_again_loses_no_block(field):
         blocks = 20
 
     supervisor = field.serve(SyntheticBus([device(1, poll_every=SECOND), device(2, poll_every=SECOND)]), Long)
-    await field.until(lambda: sum("block 19" in entry for entry in supervisor.adapter.did) >= 2)
+    await field.until(lambda: {"a1 block 19", "a2 block 19"} <= set(supervisor.adapter.did))
     for child in ("a1", "a2"):
         assert [entry for entry in supervisor.adapter.did if child in entry][:20] == [f"{child} block {n}" for n in range(20)]
 
@@ -200,3 +200,6 @@ async def test_the_standing_of_a_bus_tells_who_takes_what_and_who_is_tried_when(
     assert "broken by its author" in well.remarks[0]
     assert 0 <= standing.live_load <= 1
     assert set(standing.load) == set(Spending)
+    bus.unplugged = True
+    await field.until(lambda: supervisor.problem is not None)
+    assert supervisor.next_try_seconds(key(1)) is None

@@ -1,9 +1,11 @@
 """A gateway that cannot start yet says so on a page, and starts once it can: over real HTTP, with real files."""
 
 import asyncio
+import errno
+import os
 import re
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 import pytest
@@ -78,6 +80,22 @@ async def got(browser, path, *, until, headers=None):
             await asyncio.sleep(0.05)
 
 
+class full_disk:  # noqa: N801 - stands for a function
+    """A file on a disk that is full."""
+
+    def __init__(self, fd, *_, **__):
+        os.close(fd)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        pass
+
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
 class Looking(SyntheticAdapter.on(SyntheticBus([SyntheticDevice("1", "a1")]))):
     @classmethod
     async def first_look(cls, hosts):
@@ -111,12 +129,107 @@ async def test_a_first_look_never_writes_over_a_file_that_came_meanwhile(file, p
             async for one in super().discover():
                 yield one
 
-    async with waiting(file, port, adapters={"synthetic": Slow}) as (task, _):
+    async with waiting(file, port, adapters={"synthetic": Slow}) as (task, browser):
         await looking.wait()
         file.parent.mkdir()
+        file.write_text(config(tmp_path, port, more="[cluod]\n"))
+        _, text = await got(browser, "/", until=lambda text: "cluod" in text)
+        assert "One thing keeps the gateway from starting." in text
+        _, text = await got(browser, "/", until=lambda text: "Looking:" not in text)
+        assert "A configuration to begin with" not in text
         file.write_text(config(tmp_path, port))
         await asyncio.wait_for(task, 5)
     assert file.read_text() == config(tmp_path, port)
+
+
+async def test_a_proposal_for_which_there_is_no_room_leaves_no_half_file(file, port, monkeypatch):
+    monkeypatch.setenv("XYTE_GATEWAY__STATUS__PORT", str(port))
+    monkeypatch.setattr("gateway.setup.desk.os.fdopen", full_disk)
+    async with waiting(file, port, adapters={"synthetic": Looking}) as (_, browser):
+        await got(browser, "/", until=lambda text: "It could not be written" in text)
+    assert file.parent.is_dir()
+    assert not file.exists()
+
+
+async def test_a_key_alone_starts_no_gateway_that_hides_what_is_proposed(tmp_path, port, monkeypatch):
+    monkeypatch.setenv("XYTE_GATEWAY__STATUS__PORT", str(port))
+    monkeypatch.setenv("XYTE_GATEWAY__STORE__PATH", f"{tmp_path}/gateway.sqlite3")
+    monkeypatch.setenv("XYTE_GATEWAY__CLOUD__HARDWARE_KEY", KEY)
+    (tmp_path / "conf").write_text("")
+    file = tmp_path / "conf" / "gateway.toml"
+    async with waiting(file, port, adapters={"synthetic": Looking}) as (task, browser):
+        _, text = await got(browser, "/", until=lambda text: "names no bus" in text)
+        assert "A configuration to begin with" in text
+        assert not task.done()
+        (tmp_path / "conf").unlink()
+        file.parent.mkdir()
+        file.write_text('[[adapter]]\ntype = "synthetic"\n')
+        assert (await asyncio.wait_for(task, 5)).entries
+
+
+async def test_an_adapter_that_cannot_close_its_bus_keeps_no_gateway_from_starting(file, port, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("XYTE_GATEWAY__STATUS__PORT", str(port))
+    monkeypatch.setattr("gateway.setup.desk.END_SECONDS", 0.2)
+    is_open, may_end = asyncio.Event(), asyncio.Event()
+
+    class Stuck(Looking):
+        async def discover(self):
+            is_open.set()
+            await asyncio.sleep(60)
+            yield
+
+        async def __aexit__(self, *exc):
+            while not may_end.is_set():
+                with suppress(asyncio.CancelledError):
+                    await may_end.wait()
+
+    desk = Desk(file, lambda: load(file, {}), {"synthetic": Stuck}, read_every_seconds=0.05)
+    task = asyncio.create_task(desk.configuration())
+    await is_open.wait()
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(config(tmp_path, port))
+    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(desk.close(), 5)
+    assert "did not end within" in caplog.text
+    may_end.set()
+
+
+async def test_a_file_that_an_editor_replaces_is_no_first_start(file, port, tmp_path, monkeypatch):
+    monkeypatch.setenv("XYTE_GATEWAY__STATUS__PORT", str(port))
+    file.parent.mkdir()
+    file.write_text(config(tmp_path, port, more="[cluod]\n"))
+    async with waiting(file, port, adapters={"synthetic": Looking}) as (task, browser):
+        await got(browser, "/", until=lambda text: "cluod" in text)
+        file.unlink()
+        await got(browser, "/", until=lambda text: "cluod" not in text)
+        _, text = await got(browser, "/api/v1/setup", until=lambda text: True)
+        assert '"is_first_start":false' in text
+        file.write_text(config(tmp_path, port))
+        assert (await asyncio.wait_for(task, 5)).settings.status.port == port
+
+
+async def test_buses_and_key_from_the_environment_need_no_file(file, monkeypatch):
+    monkeypatch.setenv("XYTE_GATEWAY__CLOUD__HARDWARE_KEY", KEY)
+    monkeypatch.setenv("XYTE_GATEWAY__ADAPTER", '[{"type": "synthetic"}]')
+    async with waiting(file, 1, adapters={"synthetic": Looking}) as (task, _):
+        assert (await asyncio.wait_for(task, 5)).entries
+    assert not file.exists()
+
+
+async def test_the_token_moves_with_the_store(file, port, tmp_path, monkeypatch, caplog):
+    monkeypatch.delenv("XYTE_GATEWAY__STORE__PATH")
+    file.parent.mkdir()
+    file.write_text(config(tmp_path / "first", port, more="[cluod]\n"))
+    async with waiting(file, port) as (_, browser):
+        await got(browser, "/healthz", until=lambda text: "true" in text)
+        file.write_text(config(tmp_path / "second", port, more="[cluod]\n"))
+        async with asyncio.timeout(5):
+            while not (tmp_path / "second" / "store" / "status-token").exists():  # noqa: ASYNC110 - a file sets no event
+                await asyncio.sleep(0.05)
+        *_, token = re.findall(r"shown this once: (\S+)", caplog.text)
+        headers = {"Authorization": f"Bearer {token}"}
+        status, _ = await got(browser, "/api/v1/setup", until=lambda text: "cluod" in text, headers=headers)
+        assert status == 200
 
 
 async def test_a_proposal_that_cannot_be_written_is_on_the_page(tmp_path, port, monkeypatch):
@@ -208,6 +321,18 @@ async def test_where_no_token_can_be_kept_one_holds_for_this_run(file, port, tmp
         assert "cannot be kept" in caplog.text
         async with browser.get("/api/v1/setup", headers={"Authorization": f"Bearer {token}"}) as let_in:
             assert let_in.status == 200
+
+
+async def test_a_host_that_cannot_be_any_costs_the_page_alone(file, port, tmp_path, caplog):
+    file.parent.mkdir()
+    file.write_text(config(tmp_path, port).replace("[status]", '[status]\nhost = "a..b"') + "[cluod]\n")
+    async with waiting(file, port) as (task, browser):
+        async with asyncio.timeout(5):
+            while "the status page cannot be served at a..b" not in caplog.text:  # noqa: ASYNC110 - a log sets no event
+                await asyncio.sleep(0.05)
+        file.write_text(config(tmp_path, port, more="[cluod]\n"))
+        await got(browser, "/healthz", until=lambda text: "true" in text)
+        assert not task.done()
 
 
 async def test_a_page_that_is_switched_off_is_not_served_and_the_file_is_waited_for(file, port, tmp_path):

@@ -106,3 +106,14 @@ def test_networks_and_hosts_are_told_apart():
 def test_what_is_no_network_or_too_much_is_said(written, says):
     with pytest.raises(ValueError, match=says):
         hosts_of([written])
+
+
+async def test_a_bus_that_could_not_be_opened_in_time_says_so():
+    class Slow(looking(SyntheticDevice("1", "a1"))):
+        async def __aenter__(self):
+            raise TimeoutError("no answer from the port")
+
+    look = FirstLook({"slow": Slow}, [])
+    await look.run()
+    (seen,) = look.seen
+    assert "no answer from the port" in seen.problem

@@ -1,6 +1,7 @@
 """What is proposed is a configuration: it can be read whatever devices are called, and lacks nothing but what nobody can know."""
 
 import tomllib
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,3 +69,8 @@ def test_whatever_devices_say_of_themselves_it_stays_a_configuration(name, addre
     assert set(tables) == {"gateway", "cloud", "models", "adapter"}
     assert tables["models"] == {}
     assert tables["adapter"] == [{"type": "serial", "ports": [{"port": port}, port]}]
+
+
+def test_what_is_no_value_of_toml_is_written_as_text():
+    text = proposal({"serial": {"profiles": Path("/etc/profiles")}}, [])
+    assert tomllib.loads(text)["adapter"] == [{"type": "serial", "profiles": "/etc/profiles"}]
