@@ -33,7 +33,7 @@ from gateway.field.supervisor import Supervisor
 from gateway.field.witness import NOBODY
 from gateway.hub import HubEvent
 from gateway.models import Reach, Status, Value
-from gateway.settings import CloudSection, Configuration, Settings
+from gateway.settings import CloudSection, Configuration, Settings, state_of
 from gateway.state.notes import Notes
 from gateway.state.outbox import Outbox
 from gateway.state.registry import ChildState, Registry
@@ -105,7 +105,10 @@ class Gateway:
         if self.new_token is not None:
             tell_token(self.new_token, token_file(self.store.path))
         async with asyncio.TaskGroup() as group:
-            serving = [group.create_task(work) for work in (self.fleet.run(), self.reporter.run(), self._look_outside())]
+            serving = [
+                group.create_task(work)
+                for work in (self.fleet.run(), self.reporter.run(), self._look_outside(), self._watch_file())
+            ]
             orphans = group.create_task(self._report_orphans())
             keeping = group.create_task(self._keep_notes())
             speaking = group.create_task(self.session.run())
@@ -159,6 +162,20 @@ class Gateway:
             else:
                 is_failing = False
             await asyncio.sleep(self.timing.look_outside_every.total_seconds())
+
+    async def _watch_file(self) -> None:
+        """Say that the configuration is another one than the gateway was started with, as nothing else would."""
+        file = self.configuration.file
+        if file is None:
+            return
+        before = state_of(file)
+        while True:
+            await asyncio.sleep(self.timing.look_outside_every.total_seconds())
+            if state_of(file) == before:
+                self.view.notice = None
+            elif self.view.notice is None:
+                self.view.notice = f"{file} has changed since the start; restart the gateway to use it"
+                log.warning("%s", self.view.notice)
 
     async def _report_orphans(self) -> None:
         """Report the children offline whose bus does not exist (any more), since nobody else will."""

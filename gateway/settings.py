@@ -33,7 +33,10 @@ from pydantic_settings import SettingsError as EnvironmentVariableError
 
 from gateway.adapter import Adapter, AdapterSettings, Seconds
 from gateway.errors import SettingsError, SettingsProblem
-from gateway.mistakes import ENV_PREFIX, Location, did_you_mean, not_toml, not_valid, place_of, unknown_variables
+from gateway.mistakes import ENV_PREFIX, Location, did_you_mean, line_of, not_toml, not_valid, place_of, unknown_variables
+
+PLACEHOLDER = re.compile(r"<.*>")
+STILL_A_PLACEHOLDER = "still says what to put here"
 
 DEFAULT_FILE = Path("gateway.toml")
 
@@ -302,6 +305,14 @@ def environment_names_buses() -> bool:
     return any(variable.upper().startswith(f"{ENV_PREFIX}ADAPTER") for variable in os.environ)
 
 
+def state_of(file: Path) -> tuple[int, int, int] | None:
+    """Return what differs once a file was saved or replaced; `None` while there is none."""
+    with suppress(OSError):
+        state = file.stat()
+        return state.st_ino, state.st_mtime_ns, state.st_size
+    return None
+
+
 def essentials(file: Path | None) -> Essentials:
     """Return what a page about a wrong configuration needs, as far as file and environment say it; the defaults for the rest."""
     return Essentials(**_salvaged(file))
@@ -310,7 +321,7 @@ def essentials(file: Path | None) -> Essentials:
 def _salvaged(file: Path | None) -> dict[str, Any]:
     """Return the tables of a file that can be read; all others of them where one is no TOML."""
     try:
-        return _read(file)[1]
+        return _usable(_read(file)[1])
     except SettingsError:
         pass
     tables: dict[str, Any] = {}
@@ -319,7 +330,7 @@ def _salvaged(file: Path | None) -> dict[str, Any]:
         for table in re.split(r"(?m)^(?=\[)", text):
             with suppress(tomllib.TOMLDecodeError):
                 tables |= tomllib.loads(table)
-    return tables
+    return _usable(tables)
 
 
 def entry_from(tables: Mapping[str, Any], adapters: Mapping[str, type[Adapter[Any]]]) -> AdapterSettings:
@@ -356,9 +367,17 @@ def _read(file: Path | None) -> tuple[str, dict[str, Any]]:
         raise SettingsError(file, [not_toml(error, text)]) from error
 
 
+def _usable(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tables without those whose names pydantic-settings would take for options of its own: `_cli_parse_args`."""
+    return {key: table for key, table in tables.items() if not key.startswith("_")}
+
+
 def _settings(tables: dict[str, Any], text: str, problems: list[SettingsProblem]) -> Settings | None:
+    for key in tables.keys() - _usable(tables).keys():
+        known = ", ".join(Settings.model_fields)
+        problems.append(SettingsProblem(key, "no such key", f"Known here: {known}", line_of(text, (key,))))
     try:
-        return Settings(**tables)
+        return Settings(**_usable(tables))
     except ValidationError as error:
         for details in error.errors(include_url=False):
             problems.extend(not_valid(details, Settings, (), text))
@@ -474,6 +493,13 @@ def _cloud_problems(settings: Settings, text: str) -> Iterator[SettingsProblem]:
         yield SettingsProblem(where, wrong, "Name a PEM file that holds the certificate of the authority", line)
 
 
+def _placeholders(settings: Settings, text: str) -> Iterator[SettingsProblem]:
+    for family, model_id in settings.models.items():
+        if PLACEHOLDER.fullmatch(model_id.strip()):
+            where, line = place_of(("models", family), text)
+            yield SettingsProblem(where, STILL_A_PLACEHOLDER, "Give the id of the Xyte model: Partner Portal, Model, Info", line)
+
+
 def _no_authority(file: Path) -> str | None:
     """Return why this file gives no certificate to trust; `None` when it does."""
     try:
@@ -485,7 +511,7 @@ def _no_authority(file: Path) -> str | None:
     return None
 
 
-CHECKS: tuple[Callable[[Settings, str], Iterator[SettingsProblem]], ...] = (_store_problems, _cloud_problems)
+CHECKS: tuple[Callable[[Settings, str], Iterator[SettingsProblem]], ...] = (_store_problems, _cloud_problems, _placeholders)
 """What has to be right besides each key by itself; all but the first only for talking to the cloud."""
 
 
@@ -493,7 +519,10 @@ def _with_hardware_key(settings: Settings, text: str, problems: list[SettingsPro
     """Return the settings with the hardware key from wherever it is given; the environment outranks the file."""
     cloud = settings.cloud
     if cloud.hardware_key is None and cloud.hardware_key_file is None:
-        right = f"Set the environment variable {ENV_PREFIX}CLOUD__HARDWARE_KEY, or cloud.hardware_key_file to a mounted secret"
+        right = (
+            "Give it, from the Partner Portal, as cloud.hardware_key or as a mounted secret that cloud.hardware_key_file names;"
+            f" or set the environment variable {ENV_PREFIX}CLOUD__HARDWARE_KEY and start again"
+        )
         problems.append(SettingsProblem("cloud.hardware_key", "is missing", right, place_of(("cloud",), text)[1]))
         return settings
     said, in_file = (place_of(("cloud", key), text) for key in ("hardware_key", "hardware_key_file"))
@@ -505,6 +534,10 @@ def _with_hardware_key(settings: Settings, text: str, problems: list[SettingsPro
     else:
         place, key = said, cloud.hardware_key
     bare = key.get_secret_value().strip() if key is not None else None
+    if bare is not None and PLACEHOLDER.fullmatch(bare):
+        problems.append(
+            SettingsProblem(place[0], STILL_A_PLACEHOLDER, "Give the model's hardware key, from the Partner Portal", place[1])
+        )
     if bare == "":
         problems.append(SettingsProblem(place[0], "is empty", "Give the model's hardware key, from the Partner Portal", place[1]))
     return settings.model_copy(update={"cloud": cloud.model_copy(update={"hardware_key": SecretStr(bare or "")})})

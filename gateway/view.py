@@ -78,6 +78,8 @@ class GatewayView:
         self._enrolment = enrolment
         self._session = session
         self._examine = examine
+        self.notice: str | None = None
+        """What whoever runs the gateway should know besides."""
         self._started_at = datetime.now(UTC)
         self._lines: dict[str, tuple[ChildRecord, Standing, ChildLine]] = {}
         self._devices: dict[str, tuple[Met, WaitingDevice]] = {}
@@ -205,6 +207,7 @@ class GatewayView:
                 problem=pace.problem,
                 next_try_at=None if wait_seconds is None else at + timedelta(seconds=wait_seconds),
             ),
+            notice=self.notice,
             store_problem=self._store.problem,
         )
 

@@ -305,3 +305,23 @@ def test_a_secret_of_an_adapter_is_not_quoted_whatever_it_is_called(config):
         load(file, {"locked": LockedAdapter})
     (problem,) = caught.value.problems
     assert (problem.where, problem.wrong) == ("adapter[0].pin", "has to be a text, in quotes")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "where"),
+    [
+        (KEY, 'hardware_key = "<the model\'s secret from the Partner Portal>"', 6, "cloud.hardware_key"),
+        ('"c2d1e0ff-0a0b-4c0d-8e0f-112233445566"', '"<model id>"', 13, "models.power-meter"),
+    ],
+)
+def test_what_a_proposal_asks_for_is_not_taken_for_an_answer(config, before, after, line, where):
+    (found,) = problems(config(GOOD.replace(before, after)))
+    assert found[:2] == (line, where)
+    assert "still says what to put here" in found[2]
+
+
+def test_a_key_that_the_library_would_take_for_an_option_of_its_own_is_a_mistake(config):
+    text = f"_cli_parse_args = true\n{GOOD}"
+    (found,) = problems(config(text))
+    assert found[:2] == (1, "_cli_parse_args")
+    assert essentials(config(text)).status.port == 8080

@@ -43,9 +43,10 @@ class Pace:
         self._quiet_until = 0.0
         self._quiets = 0  # in a row
         self._problems: dict[Strand, str] = {}
+        self._problem_since = datetime.now(UTC)
         self._has_answered = False
         self.since = datetime.now(UTC)
-        """Since when the hub answers, or does not."""
+        """Since when the hub takes telemetry, or does not."""
 
     @property
     def problem(self) -> str | None:
@@ -54,8 +55,8 @@ class Pace:
 
     @property
     def is_reachable(self) -> bool | None:
-        """Whether the hub answers; `None` before it first has, or has failed to."""
-        return False if self._problems else True if self._has_answered else None
+        """Whether the hub takes telemetry; `None` before it first has, or has failed to. Registration has a server of its own."""
+        return False if Strand.TELEMETRY in self._problems else True if self._has_answered else None
 
     @property
     def next_try_seconds(self) -> float | None:
@@ -81,6 +82,8 @@ class Pace:
             self._open_at[strand] = monotonic() + nominal * uniform(0.5, 1.0)  # noqa: S311 - jitter
         if not self._problems:
             log.warning("the hub is not reachable, everything is kept: %s", error)
+            self._problem_since = datetime.now(UTC)
+        if strand is Strand.TELEMETRY and strand not in self._problems:
             self.since = datetime.now(UTC)
         self._problems[strand] = str(error)
 
@@ -89,14 +92,15 @@ class Pace:
         if monotonic() < self._quiet_until:
             return
         self._failures[strand] = self._quiets = 0
-        if strand is Strand.TELEMETRY and not self._has_answered:  # on the others there may have been nothing to ask the hub
+        was_away = self._problems.pop(strand, None) is not None
+        if strand is Strand.TELEMETRY and (
+            was_away or not self._has_answered
+        ):  # on the others there may be nothing to ask the hub
             self._has_answered = True
-            if not self._problems:
-                self.since = datetime.now(UTC)
-        if self._problems.pop(strand, None) is not None and not self._problems:
-            away = datetime.now(UTC) - self.since
-            log.info("the hub answers again after %.0f s", away.total_seconds())
             self.since = datetime.now(UTC)
+        if was_away and not self._problems:
+            away = datetime.now(UTC) - self._problem_since
+            log.info("the hub answers again after %.0f s", away.total_seconds())
 
     def _keep_quiet(self, asked_seconds: float | None) -> None:
         """Stop all calls; those that were under way when the quiet began do not make it longer and longer."""

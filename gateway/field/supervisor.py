@@ -385,7 +385,7 @@ class Supervisor:
 
     async def _failed(self, error: BaseException, wait_seconds: float) -> None:
         failure = bus_failure(error)
-        why = str(failure) if failure else f"its adapter failed: {_innermost(error)}"
+        why = str(failure).removeprefix(f"{self.bus}: ") if failure else f"its adapter failed: {_innermost(error)}"
         self._last_wait_seconds = min(wait_seconds, 10)
         if why != self.problem:
             log.error(

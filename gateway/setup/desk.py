@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -17,7 +16,7 @@ from gateway.doctor.intake import take_in
 from gateway.errors import GatewayError, SettingsError, SettingsProblem, StoreError
 from gateway.mistakes import told_place
 from gateway.models import Finding
-from gateway.settings import Configuration, StatusSection, environment_names_buses, essentials, is_there
+from gateway.settings import Configuration, StatusSection, environment_names_buses, essentials, is_there, state_of
 from gateway.setup.first_look import FirstLook
 from gateway.setup.proposal import proposal
 from gateway.status.doors import Doors, digest_of, keep_token, new_token, tell_token, token_file
@@ -60,13 +59,13 @@ class Desk:
             read_every_seconds: how often the file is read again while it is wrong.
             try_again_seconds: how often that is tried again which a good configuration led to, and which failed.
         """
-        self._file = file
+        self._file = file.absolute()  # a person looks for it from elsewhere
         self._read = read
         self._adapters = adapters
         self._look_in = look_in
         self._read_every = read_every_seconds
         self._try_again = try_again_seconds
-        self._setup = Setup(file=str(file), is_first_start=False)
+        self._setup = Setup(file=str(self._file), is_first_start=False)
         self._page: asyncio.Task[None] | None = None
         self._served: tuple[StatusSection, Path] | None = None
         self._has_had_file = False
@@ -114,8 +113,8 @@ class Desk:
     async def _wait_for_change(self, failure: GatewayError) -> None:
         """Show the failure until the file is another one, or what was wrong outside of it may have been mended."""
         await self._show(failure)
-        before, until = _state_of(self._file), monotonic() + self._try_again
-        while monotonic() < until and _state_of(self._file) == before:  # noqa: ASYNC110 - a file sets no event
+        before, until = state_of(self._file), monotonic() + self._try_again
+        while monotonic() < until and state_of(self._file) == before:  # noqa: ASYNC110 - a file sets no event
             await asyncio.sleep(self._read_every)
 
     async def close(self) -> None:
@@ -185,7 +184,7 @@ class Desk:
         await look.run()
         news: dict[str, object] = {"is_looking": False}
         if not is_there(self._file):  # else somebody was quicker, and needs no proposal
-            text = proposal(look.tables, look.seen)
+            text = proposal(look.tables, look.seen, store=_store_beside(self._file))
             news |= {"proposal": text, "proposal_file": self._written(text)}
         self._setup = self._setup.model_copy(update=news)
 
@@ -199,6 +198,13 @@ class Desk:
             return None
         log.warning("a configuration to begin with is in %s: put the keys of the Partner Portal in", self._file)
         return str(self._file)
+
+
+def _store_beside(file: Path) -> str | None:
+    """Return a store beside the configuration where the usual one cannot be written; `None` where it can."""
+    usual = essentials(None).store.path.absolute()
+    around = next(folder for folder in usual.parents if is_there(folder))
+    return None if os.access(around, os.W_OK) else str(file.absolute().with_name("gateway.sqlite3"))
 
 
 def _write_new(file: Path, text: str) -> None:
@@ -230,7 +236,7 @@ def _mistakes(failure: GatewayError, file: Path) -> tuple[Mistake, ...]:
         return (Mistake(place=str(file), where=where, wrong=str(failure), right="Mend that; it is tried again by itself"),)
     return tuple(
         Mistake(
-            place=told_place(failure, problem),
+            place=told_place(SettingsError(file, failure.problems), problem),
             where=problem.where,
             wrong=problem.wrong,
             right=problem.right,
@@ -245,16 +251,9 @@ def _digest(store: Path) -> str:
         store.parent.mkdir(parents=True, exist_ok=True)
         digest, made = keep_token(token_file(store))
     except (OSError, StoreError) as error:
-        made = new_token()
-        digest = digest_of(made)
-        log.warning("the token of the status page cannot be kept, so it holds for this run alone: %s", error)
+        log.warning("the token of the status page cannot be kept: %s", error)
+        tell_token(made := new_token(), None)
+        return digest_of(made)
     if made is not None:
         tell_token(made, token_file(store))
     return digest
-
-
-def _state_of(file: Path) -> tuple[int, int, int] | None:
-    with suppress(OSError):
-        state = file.stat()
-        return state.st_ino, state.st_mtime_ns, state.st_size
-    return None

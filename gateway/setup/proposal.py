@@ -15,7 +15,8 @@ WIDTH = 110
 
 HEAD = """\
 # Configuration of a Xyte gateway, proposed by itself from what it found around this machine.
-# What it cannot know stands behind <angle brackets>. It is read again when it is saved; `xyte-gateway check` checks it.
+# What it cannot know stands in <angle brackets>. While the gateway waits, it is read again when it is saved, so put the
+# hardware key in last; what is changed afterwards takes a restart. `xyte-gateway check` checks it.
 # All keys and what they mean: deploy/gateway.example.toml, and `xyte-gateway adapters`.
 
 [gateway]
@@ -27,15 +28,16 @@ name = "Xyte gateway"                   # display name in the cloud
 """
 
 
-def proposal(tables: Mapping[str, Mapping[str, Any]], seen: Sequence[Seen]) -> str:
+def proposal(tables: Mapping[str, Mapping[str, Any]], seen: Sequence[Seen], *, store: str | None = None) -> str:
     """Return the text of the file.
 
     Args:
         tables: each adapter's own keys, by its word in the config.
         seen: what was met with them.
+        store: the file in which keys and samples are to be kept; left out where the default will do.
     """
     families = sorted({found.family for bus in seen for found in bus.devices.values() if found.family})
-    parts = [HEAD, "\n".join(_models(families))]
+    parts = [HEAD, *([] if store is None else [f"[store]\npath = {_toml(store)}\n"]), "\n".join(_models(families))]
     parts += ["\n".join(_entry(kind, table, [bus for bus in seen if bus.entry == kind])) for kind, table in tables.items()]
     return "\n".join(parts)
 
@@ -49,8 +51,8 @@ def _models(families: Iterable[str]) -> Iterator[str]:
 
 
 def _entry(kind: str, table: Mapping[str, Any], buses: Sequence[Seen]) -> Iterator[str]:
-    """Write an entry; one of which no bus could be looked at is left out by comment signs, and says why."""
-    off = "# " if buses and all(bus.problem is not None for bus in buses) else ""
+    """Write an entry; one by which nobody was met is left out by comment signs, and says why."""
+    off = "# " if buses and not any(bus.devices for bus in buses) else ""
     for bus in buses:
         yield from _told(bus)
     said = ["[[adapter]]", f"type = {_toml(kind)}", *(f"{_key(key)} = {_toml(value)}" for key, value in table.items())]
@@ -62,7 +64,7 @@ def _told(bus: Seen) -> Iterator[str]:
     if bus.problem is not None:
         yield _comment(f"{bus.bus}: {bus.problem}")
     elif not bus.devices:
-        yield _comment(f"{bus.bus}: nobody was heard")
+        yield _comment(f"{bus.bus}: nobody was heard; take the signs away to use it all the same")
     for found in bus.devices.values():
         yield _comment(f"{bus.bus}: {_device(found)}")
 

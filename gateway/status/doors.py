@@ -74,8 +74,11 @@ def token_file(store: Path) -> Path:
     return store.with_name("status-token")
 
 
-def tell_token(token: str, file: Path) -> None:
-    """Show a token that was just made, which happens this one time."""
+def tell_token(token: str, file: Path | None) -> None:
+    """Show a token that was just made, which happens this one time; without a file, it holds for this run alone."""
+    if file is None:
+        log.warning("the token of the status page, until the gateway ends: %s", token)
+        return
     log.warning("the token of the status page, shown this once: %s (for another, remove %s and start again)", token, file)
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 
 log = logging.getLogger(__name__)
 
+EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - it is asked for, not bound
 AGAIN_SECONDS: Final = 30.0
 """An address that cannot be listened on is tried again so often: the gateway has other work, and does it without a page."""
 STOP_SECONDS: Final = 0.5
@@ -44,5 +45,8 @@ async def serve(application: web.Application, host: str, port: int, stack: Async
             await site.stop()
             await asyncio.sleep(AGAIN_SECONDS)
     address = f"http://{f'[{host}]' if ':' in host else host}:{runner.addresses[0][1]}"
-    log.info("the status page is at %s", address)
+    if host in EVERYWHERE:
+        log.info("the status page is at port %d of every address of this machine", runner.addresses[0][1])
+    else:
+        log.info("the status page is at %s", address)
     return address

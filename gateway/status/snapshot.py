@@ -118,6 +118,7 @@ class GatewayShown(Shown):
     problem: Text | None = Field(default=None, description="why it is not registered, in plain words")
     next_try_at: AwareDatetime | None = Field(default=None, description="when registration is tried again, while it is refused")
     hub: HubContact
+    notice: Text | None = Field(default=None, description="what whoever runs it should know besides")
     store_problem: Text | None = Field(default=None, description="why nothing can be stored")
 
 

@@ -8,6 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from gateway.emulator import Emulator
@@ -171,6 +172,18 @@ async def test_an_identity_that_contradicts_the_one_it_lives_under_is_told_on_th
     log = await logged(process, "until then it waits")
     assert "but this gateway lives under" in log
     assert (await ended(process))[0] == 0
+
+
+async def test_a_configuration_that_is_saved_while_the_gateway_runs_is_said_to_take_a_restart(started, config, port):
+    config()
+    process = await started()
+    await logged(process, "registered as")
+    config("# another line")
+    log = await logged(process, "restart the gateway to use it")
+    assert "gateway.toml has changed since the start" in log
+    async with aiohttp.ClientSession() as browser, browser.get(f"http://127.0.0.1:{port}/api/v1/status") as answer:
+        assert "has changed since the start" in (await answer.json())["gateway"]["notice"]
+    await ended(process)
 
 
 async def test_health_follows_the_hub(started, config, cloud, type_in):

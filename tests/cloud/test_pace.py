@@ -75,3 +75,19 @@ def test_that_there_was_nothing_to_register_does_not_say_that_the_hub_answers():
     assert pace.is_reachable is None
     pace.answered(Strand.TELEMETRY)
     assert pace.is_reachable is True
+
+
+def test_a_server_that_only_takes_no_children_is_not_the_hub_being_away():
+    pace = Pace()
+    pace.answered(Strand.TELEMETRY)
+    since = pace.since
+    pace.failed(Strand.CHILDREN, AWAY)
+    assert (pace.is_reachable, pace.since, pace.problem) == (True, since, "no route")
+    pace.failed(Strand.TELEMETRY, AWAY)
+    assert pace.is_reachable is False
+    assert pace.since > since
+    away_since = pace.since
+    pace.answered(Strand.CHILDREN)
+    assert (pace.is_reachable, pace.since) == (False, away_since)
+    pace.answered(Strand.TELEMETRY)
+    assert (pace.is_reachable, pace.problem) == (True, None)

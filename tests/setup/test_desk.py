@@ -317,7 +317,7 @@ async def test_where_no_token_can_be_kept_one_holds_for_this_run(file, port, tmp
     file.write_text(config(tmp_path, port, more="[cluod]\n"))
     async with waiting(file, port) as (_, browser):
         await got(browser, "/healthz", until=lambda text: "true" in text)
-        (token,) = re.findall(r"shown this once: (\S+)", caplog.text)
+        (token,) = re.findall(r"until the gateway ends: (\S+)", caplog.text)
         assert "cannot be kept" in caplog.text
         async with browser.get("/api/v1/setup", headers={"Authorization": f"Bearer {token}"}) as let_in:
             assert let_in.status == 200

@@ -51,6 +51,14 @@ def test_an_adapter_that_could_look_at_nothing_is_left_out_and_says_why():
     assert '# type = "serial"' in text
 
 
+def test_a_port_on_which_nobody_was_heard_is_left_to_whoever_else_uses_it():
+    text = proposal({"serial": {"ports": ["/dev/ttyS0"]}}, [Seen("serial", "/dev/ttyS0")], store="/home/me/gateway.sqlite3")
+    tables = tomllib.loads(text)
+    assert "adapter" not in tables
+    assert tables["store"] == {"path": "/home/me/gateway.sqlite3"}
+    assert '# ports = ["/dev/ttyS0"]' in text
+
+
 def test_one_bus_that_could_not_be_looked_at_costs_the_others_nothing():
     seen = [Seen("modbus", "a", problem="refused"), Seen("modbus", "b", devices={"7": METER})]
     assert "modbus" in [entry["type"] for entry in tomllib.loads(proposal(TABLES, seen))["adapter"]]
