@@ -22,9 +22,9 @@ def in_words(event: HubEvent) -> str | None:
         case ConfigurationChanged(version=version):
             return f"configuration version {version} is in the cloud; this version of the gateway does not apply it yet"
         case SpaceChanged(version=0):
-            return "is not claimed yet: claim the gateway in the portal, and its children come along"
-        case SpaceChanged():
-            return "is claimed, or its space was changed"
+            return "not claimed yet; claim the gateway in the portal, and its children come along"
+        case SpaceChanged(version=version):
+            return f"claimed; its space is at version {version}"
         case FirmwareOffered(version=version):
             return f"firmware {version} is offered in the cloud; the gateway does not install firmware by itself"
         case _:

@@ -42,6 +42,6 @@ def test_each_device_has_its_own_flags():
 def test_an_operator_reads_what_the_gateway_does_about_it():
     assert "does not apply it yet" in in_words(ConfigurationChanged("d", 3))
     assert "claim the gateway" in in_words(SpaceChanged("d", 0))
-    assert "is claimed" in in_words(SpaceChanged("d", 1))
+    assert in_words(SpaceChanged("d", 1)) == "claimed; its space is at version 1"
     assert "2.0.0" in in_words(FirmwareOffered("d", "2.0.0", None))
     assert in_words(CommandWaits("d")) is None
