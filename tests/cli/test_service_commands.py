@@ -199,7 +199,8 @@ def slow_line():
 
 async def stopped_scan(*more, by_signal):
     """Scan a line, stop that by Ctrl-C or by pulling its port once its meter must have been met; exit code, output, errors."""
-    async with on_a_pty(slow_line()) as port:
+    line = slow_line()
+    async with on_a_pty(line) as port:
         there = f'lines=[{{port="{port}", baudrate=9600, parity="N"}}]'
         process = await asyncio.create_subprocess_exec(
             *(COMMAND, "scan", "modbus", "--with", there, *more),
@@ -207,7 +208,9 @@ async def stopped_scan(*more, by_signal):
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
         )
-        await asyncio.sleep(4)
+        async with asyncio.timeout(30):
+            while len(line.busy_seconds) < 4:  # noqa: ASYNC110 - units that were asked; the first one is the meter
+                await asyncio.sleep(0.05)
         ending = asyncio.create_task(process.communicate())
         if by_signal:
             process.send_signal(signal.SIGINT)
