@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,7 @@ async def stopped_scan(*more, by_signal):
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
         )
         async with asyncio.timeout(30):
             while len(line.busy_seconds) < 4:  # noqa: ASYNC110 - units that were asked; the first one is the meter
