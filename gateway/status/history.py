@@ -41,7 +41,7 @@ _NOTHING: Final = (inf, -inf)
 class History:
     """What children said lately. Fed with every reading and every change, in the order in which they came."""
 
-    def __init__(self, *, most_metrics: int = 25_000) -> None:
+    def __init__(self, *, most_metrics: int = 10_000) -> None:
         """Keep an hour of so many metrics over all children; of those beyond, the last value alone."""
         self._room = most_metrics
         self._held = 0
