@@ -65,7 +65,7 @@ async def test_fifty_kills_register_no_child_twice(emulator, tmp_path, until):
     progress = []
     for _ in range(KILLS):
         process_id = await started()
-        await asyncio.sleep(chance.uniform(0.02, 0.25))
+        await asyncio.sleep(chance.uniform(0.02, 0.25 if children_of(emulator) else 1.0))  # on a busy machine a start takes long
         os.kill(process_id, signal.SIGKILL)
         assert await told() == -signal.SIGKILL
         progress.append(len(children_of(emulator)))
