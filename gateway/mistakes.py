@@ -105,6 +105,11 @@ def place_of(location: Location, text: str) -> tuple[str, int | None]:
     return (variable, None) if variable else (dotted(location), line_of(text, location))
 
 
+def is_in_environment(section: str = "") -> bool:
+    """Whether a variable sets anything, or anything of this section."""
+    return any(variable.upper().startswith(f"{ENV_PREFIX}{section.upper()}") for variable in os.environ)
+
+
 def told_place(error: SettingsError, problem: SettingsProblem) -> str:
     """Return where a person finds what a problem is about: `gateway.toml:7`."""
     if problem.where.upper().startswith(ENV_PREFIX[:-1]):  # one with too few underscores is a mistake that is told

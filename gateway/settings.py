@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -33,7 +33,17 @@ from pydantic_settings import SettingsError as EnvironmentVariableError
 
 from gateway.adapter import Adapter, AdapterSettings, Seconds
 from gateway.errors import SettingsError, SettingsProblem
-from gateway.mistakes import ENV_PREFIX, Location, did_you_mean, line_of, not_toml, not_valid, place_of, unknown_variables
+from gateway.mistakes import (
+    ENV_PREFIX,
+    Location,
+    did_you_mean,
+    is_in_environment,
+    line_of,
+    not_toml,
+    not_valid,
+    place_of,
+    unknown_variables,
+)
 
 PLACEHOLDER = re.compile(r"<.*>")
 STILL_A_PLACEHOLDER = "still says what to put here"
@@ -165,6 +175,7 @@ class LogSection(_Section):
 
 
 class _FileAndEnvironment(BaseSettings):
+    variables: ClassVar[type[EnvSettingsSource]] = EnvSettingsSource
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
 
     @classmethod
@@ -177,7 +188,7 @@ class _FileAndEnvironment(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment outrank the file, whose content comes as init arguments."""
-        return env_settings, init_settings
+        return cls.variables(settings_cls), init_settings
 
 
 class Settings(_FileAndEnvironment):
@@ -216,6 +227,7 @@ class _SoundVariables(EnvSettingsSource):
 class Essentials(_FileAndEnvironment):
     """What is needed to tell a person what is wrong with all the rest: each key that is wrong itself is the default."""
 
+    variables = _SoundVariables
     model_config = SettingsConfigDict(extra="ignore")
 
     store: StoreSection = StoreSection()
@@ -232,18 +244,6 @@ class Essentials(_FileAndEnvironment):
         if not isinstance(said, dict) or not wrong:
             return cls.model_fields[str(field.field_name)].default
         return check({key: value for key, value in said.items() if key not in wrong})
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """As for all settings, but for variables that cannot be understood."""
-        return _SoundVariables(settings_cls), init_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +302,7 @@ def is_there(file: Path) -> bool:
 
 def environment_names_buses() -> bool:
     """Whether the environment says which buses there are, so that no file has to."""
-    return any(variable.upper().startswith(f"{ENV_PREFIX}ADAPTER") for variable in os.environ)
+    return is_in_environment("adapter")
 
 
 def state_of(file: Path) -> tuple[int, int, int] | None:
@@ -314,7 +314,10 @@ def state_of(file: Path) -> tuple[int, int, int] | None:
 
 
 def essentials(file: Path | None) -> Essentials:
-    """Return what a page about a wrong configuration needs, as far as file and environment say it; the defaults for the rest."""
+    """Return what a page about a wrong configuration needs, as far as file and environment say it; the defaults for the rest.
+
+    A file that is not there, or cannot be read, says nothing.
+    """
     return Essentials(**_salvaged(file))
 
 

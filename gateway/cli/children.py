@@ -20,6 +20,7 @@ from gateway.cli.common import (
     out,
     print_json,
 )
+from gateway.field.admission import left_alone
 from gateway.models import as_name
 from gateway.settings import DEFAULT_FILE
 from gateway.state.registry import ChildRecord, Decision, Met, Registry
@@ -189,7 +190,7 @@ def _child_facts(record: ChildRecord) -> dict[str, object]:
 def _why(met: Met) -> str:
     """Return why a device is no child; a person's decision counts from the moment in which it is taken."""
     if met.decision is Decision.IGNORE:
-        return f"ignored; to take it on after all: xyte-gateway children admit {met.key}"
+        return left_alone(met.key)
     return met.why
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from rich.markup import escape
 
 from gateway.errors import GatewayError, SettingsError, SettingsProblem
 from gateway.field.plugins import Plugin, installed, usable
-from gateway.mistakes import ENV_PREFIX, told_place
+from gateway.mistakes import is_in_environment, told_place
 from gateway.settings import DEFAULT_FILE, Configuration, environment_names_buses, is_there, load
 
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", envvar="XYTE_GATEWAY_CONFIG", help="The configuration file.")]
@@ -98,5 +97,5 @@ def load_config(file: Path, *, for_cloud: bool = True, may_be_missing: bool = Fa
     try:
         return load(path, usable(plugins), broken=broken, for_cloud=for_cloud), plugins
     except SettingsError as error:
-        nothing = path is None and not any(variable.upper().startswith(ENV_PREFIX) for variable in os.environ)
+        nothing = path is None and not is_in_environment()
         raise SettingsError(file, [NO_FILE, *error.problems] if nothing else error.problems) from error

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import http.client
-from ipaddress import ip_address
 
 import typer
 from pydantic import ValidationError
 
 from gateway.cli.common import EXIT_FAILED, AsJson, ConfigFile, err, out, print_json
-from gateway.settings import DEFAULT_FILE, StatusSection, essentials, is_there
+from gateway.settings import DEFAULT_FILE, StatusSection, essentials
+from gateway.status.doors import nearest
 from gateway.status.health import Readiness
 
 ANSWER_SECONDS = 5.0
@@ -19,7 +19,7 @@ MOST_BYTES = 64 * 1024
 
 def health(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
     """Ask the gateway on this machine whether it can do its job. Exit code 0 if so, else 1, and the text says why not."""
-    section = essentials(config if is_there(config) else None).status
+    section = essentials(config).status
     is_ready, reasons = _asked(section) if section.enabled else (False, [NO_PAGE])
     if as_json:
         print_json({"is_ready": is_ready, "reasons": reasons})
@@ -38,7 +38,7 @@ UNTOLD = "it is not able to do its job; its page and its log say why"
 
 def _asked(section: StatusSection) -> tuple[bool, list[str]]:
     """Ask the page, and return whether it is ready and why not."""
-    host = _near(section.host)
+    host = nearest(section.host)
     connection = http.client.HTTPConnection(host, section.port, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", "/readyz")
@@ -51,12 +51,3 @@ def _asked(section: StatusSection) -> tuple[bool, list[str]]:
     finally:
         connection.close()
     return said.is_ready, [] if said.is_ready else list(said.reasons or [UNTOLD])
-
-
-def _near(host: str) -> str:
-    """Return the address at which this machine itself reaches what listens on `host`."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host
-    return {4: "127.0.0.1", 6: "::1"}[address.version] if address.is_unspecified else host

@@ -19,7 +19,7 @@ from gateway.errors import GatewayError, SettingsError, StoreError
 from gateway.field.plugins import AdapterClass, installed, usable
 from gateway.mistakes import told_place
 from gateway.service_manager import Notifier
-from gateway.settings import DEFAULT_FILE, Configuration, essentials, is_there
+from gateway.settings import DEFAULT_FILE, Configuration, essentials
 from gateway.setup.desk import Desk
 from gateway.setup.first_look import hosts_of
 from gateway.tasks import ended_by
@@ -62,7 +62,7 @@ def run(
         start_logging(configuration.settings.log, as_json=as_json, verbose=verbose)
         return configuration
 
-    start_logging(essentials(config if is_there(config) else None).log, as_json=as_json, verbose=verbose)
+    start_logging(essentials(config).log, as_json=as_json, verbose=verbose)
     with _errors_logged() if as_json else errors_shown(as_json=False):
         adapters = usable(installed())
         if not wait:

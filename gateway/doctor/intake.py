@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from pydantic_settings import SettingsError as EnvironmentVariableError
 
 from gateway.adapter import Adapter, AdapterSettings
 from gateway.errors import SettingsError, SettingsProblem
-from gateway.mistakes import ENV_PREFIX
+from gateway.mistakes import is_in_environment
 from gateway.settings import Configuration, Settings, entry_from, load
 
 AdapterClasses = Mapping[str, type[Adapter[Any]]]
@@ -48,7 +47,7 @@ class Intake:
 
 def take_in(file: Path | None, adapters: AdapterClasses, *, broken: Mapping[str, str] | None = None) -> Intake:
     """Read the configuration, whatever is wrong with it; without a file, the environment alone."""
-    is_given = file is not None or any(variable.upper().startswith(ENV_PREFIX) for variable in os.environ)
+    is_given = file is not None or is_in_environment()
     tables = {} if file is None else _tables(file)
     try:
         configuration = load(file, adapters, broken=broken)

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 from gateway.doctor.answers import Answer
 from gateway.doctor.intake import Intake
 from gateway.models import Finding
+from gateway.status.doors import nearest
 
 ANSWER_SECONDS = 2.0
 ANSWER_BYTES = 4096
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
 
 
 async def page_findings(intake: Intake) -> AsyncIterator[Finding]:
@@ -28,7 +28,7 @@ async def page_findings(intake: Intake) -> AsyncIterator[Finding]:
         meaning = f"{section.host} is no address of this machine, so the page cannot be served there"
         yield Finding.fault("status page", meaning, 'in [status]: host = "127.0.0.1"')
         return
-    heard = await _heard(EVERYWHERE.get(section.host, section.host), section.port)
+    heard = await _heard(nearest(section.host), section.port)
     if heard is None:
         yield Finding.fine("status page", f"{place} is free")
     elif b'"is_alive"' in heard:

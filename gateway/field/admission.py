@@ -20,13 +20,18 @@ class Declined:
     why: str
 
 
+def left_alone(key: str) -> str:
+    """Return why a device is no child that a person wants to be ignored."""
+    return f"ignored by an operator; to take it on after all: xyte-gateway children admit {key}"
+
+
 def admit(
     found: Found, *, adapter: str, bus: str, policy: Policy, models: Mapping[str, str], decision: Decision | None
 ) -> ChildDevice | Declined:
     """Return the child that this device becomes, or why it does not. A person's decision outranks the policy."""
     key = found.identity.key
     if decision is Decision.IGNORE:
-        return Declined(f"ignored by an operator; to take it on after all: xyte-gateway children admit {key}")
+        return Declined(left_alone(key))
     if decision is None and policy is Policy.ASK:
         return Declined(f"waits for a person: xyte-gateway children admit {key}")
     if decision is None and policy is Policy.MATCHED and found.profile is None:

@@ -135,7 +135,7 @@ class Desk:
 
     async def _open_page(self) -> None:
         """Serve the page where file and environment say, as far as they can be understood."""
-        basics = essentials(self._file if is_there(self._file) else None)
+        basics = essentials(self._file)
         wanted = basics.status, basics.store.path  # beside the store lies what tells who may come in
         if self._served == wanted:
             return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable
+from functools import cache
 from typing import Final
 
 from aiohttp import web
@@ -10,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.models import as_name
 from gateway.status import words
+from gateway.status.answers import as_json
 from gateway.status.calls import BASE, CALLS, Buses, Children, Done, NewName, Overview, Problem, Waiting, openapi
 from gateway.status.checkup import Checkup
 from gateway.status.history import History
@@ -69,7 +72,6 @@ class Api:
         self._pages = pages
         self._history = history
         self._actions = actions
-        self._document = web.json_response(openapi()).text
 
     def routes(self) -> list[web.RouteDef]:
         """Return a route for each call, and one for the document of them all."""
@@ -79,7 +81,7 @@ class Api:
     async def document(self, request: web.Request) -> web.Response:
         """Answer with the OpenAPI document."""
         del request
-        return web.Response(text=self._document, content_type="application/json")
+        return web.json_response(text=_openapi())
 
     async def overview(self, request: web.Request) -> web.Response:
         """Answer with everything at a glance."""
@@ -164,6 +166,11 @@ def _told(why_not: str | None) -> web.Response:
     return _json(Done()) if why_not is None else _json(Problem(error=why_not), status=409)
 
 
+@cache  # made when it is first asked for: it would cost every start of the gateway
+def _openapi() -> str:
+    return json.dumps(openapi())
+
+
 def _key(request: web.Request) -> str:
     """Return the key of the child that an address names; one that no child has, where it names none."""
     return next(iter(names_of(request.match_info["id"])), "")
@@ -173,4 +180,4 @@ def _json(answer: BaseModel | None, *, status: int = 200) -> web.Response:
     """Return an answer; `None` is what is not there."""
     if answer is None:
         answer, status = Problem(error=NO_SUCH_THING), 404
-    return web.Response(status=status, text=answer.model_dump_json(), content_type="application/json")
+    return as_json(answer, status=status)

@@ -114,6 +114,15 @@ def is_loopback(host: str) -> bool:
         return name == "localhost"
 
 
+def nearest(host: str) -> str:
+    """Return where this machine itself reaches what listens on this host: `127.0.0.1` for `0.0.0.0`."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return {4: "127.0.0.1", 6: "::1"}[address.version] if address.is_unspecified else host
+
+
 class Doors:
     """Decides what a visitor may do.
 

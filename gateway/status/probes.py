@@ -1,4 +1,4 @@
-"""What other programs ask of the gateway over HTTP: does it live, can it work, and how much of everything is there."""
+"""What other programs ask of the gateway over HTTP: can it work, and how much of everything is there."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from gateway.status.doors import Rights
+from gateway.status.answers import as_readiness
 from gateway.status.guard import RIGHTS
-from gateway.status.health import Health, Readiness, readiness
+from gateway.status.health import readiness
 from gateway.status.live import Latest, Live
 from gateway.status.metrics import CONTENT_TYPE, exposition
 
 
 class Probes:
-    """Answers health checks and Prometheus."""
+    """Answers whether it is ready, and Prometheus."""
 
     def __init__(self, latest: Latest, live: Live, *, hub_gone_limit: timedelta | None) -> None:
         self._latest = latest
@@ -23,20 +23,13 @@ class Probes:
 
     def routes(self) -> list[web.RouteDef]:
         """Return their routes."""
-        return [web.get("/healthz", self.healthz), web.get("/readyz", self.readyz), web.get("/metrics", self.metrics)]
-
-    async def healthz(self, request: web.Request) -> web.Response:
-        """Answer at all."""
-        del request
-        return web.Response(text=Health().model_dump_json(), content_type="application/json")
+        return [web.get("/readyz", self.readyz), web.get("/metrics", self.metrics)]
 
     async def readyz(self, request: web.Request) -> web.Response:
         """Answer 200 when the gateway can do its job, else 503; why not only to who may look."""
         snapshot = await self._latest.snapshot()
         ready = readiness(snapshot, await self._latest.store_problem(), hub_gone_limit=self._hub_gone_limit)
-        shown = ready if request[RIGHTS] >= Rights.LOOK else Readiness(is_ready=ready.is_ready)
-        text = shown.model_dump_json(exclude_none=True)
-        return web.Response(status=200 if ready.is_ready else 503, text=text, content_type="application/json")
+        return as_readiness(ready, request[RIGHTS])
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Answer with all metrics."""

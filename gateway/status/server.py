@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Final
 
-from aiohttp import web
-
 from gateway.status.api import Actions, Api
-from gateway.status.assets import load_assets
 from gateway.status.checkup import Checkup
-from gateway.status.documents import Documents
 from gateway.status.doors import Doors
-from gateway.status.entrance import Entrance
-from gateway.status.guard import Guard
 from gateway.status.history import History
 from gateway.status.live import Latest, Live
 from gateway.status.pages import Page, Pages, Topic
 from gateway.status.probes import Probes
-from gateway.status.served import serve
+from gateway.status.served import Served
 from gateway.status.site import Site
 from gateway.status.view import View
 
-BODY_BYTES: Final = 16 * 1024
 LOOK_EVERY: Final = timedelta(seconds=2)
 
 
-class StatusServer:
+class StatusServer(Served):
     """Serves the page. Nothing is looked at while nobody looks."""
 
     def __init__(
@@ -53,23 +45,14 @@ class StatusServer:
             look_every: how often an open page is brought up to date.
             hub_gone_limit: `/readyz` fails when the hub is gone for longer; never for that reason, when left out.
         """
-        self._host, self._port = host, port
-        self.listens = asyncio.Event()
-        """Set once the page can be reached."""
-        self.address = ""
-        """Where it can be reached, then."""
-        assets = load_assets()
-        documents = Documents(assets)
-        pages = self._pages = Pages(documents, history, view.child)
+        super().__init__(doors, host=host, port=port)
+        pages = self._pages = Pages(self._documents, history, view.child)
         latest = self._latest = Latest(view, fresh_seconds=min(1.0, look_every.total_seconds() / 2))
         checkup = self._checkup = Checkup(view)
         live = self._live = Live(self._page_of, every=look_every)
-        guard, actions = Guard(doors, documents), Actions(view, latest)
-        self._application = web.Application(client_max_size=BODY_BYTES, middlewares=guard.middlewares)
-        self._application.on_response_prepare.append(guard.dress)
+        actions = Actions(view, latest)
         for part in (
-            Entrance(documents, guard, doors, assets),
-            Site(latest, live, pages, checkup, documents, guard, actions),
+            Site(latest, live, pages, checkup, self._documents, self._guard, actions),
             Api(latest, pages, history, checkup, actions),
             Probes(latest, live, hub_gone_limit=hub_gone_limit),
         ):
@@ -78,8 +61,7 @@ class StatusServer:
     async def run(self) -> None:
         """Listen and keep open pages live until cancelled."""
         async with AsyncExitStack() as stack:
-            self.address = await serve(self._application, self._host, self._port, stack)
-            self.listens.set()
+            await self._listen(stack)
             stack.callback(self._live.close)
             await self._live.run()
 

@@ -14,15 +14,13 @@ from pydantic import Field
 
 from gateway import __version__
 from gateway.models import Finding
-from gateway.status.assets import load_assets
+from gateway.status.answers import as_json, as_readiness
 from gateway.status.calls import BASE
 from gateway.status.checkup import Checkup
-from gateway.status.documents import Documents
 from gateway.status.doors import Doors, Rights
-from gateway.status.entrance import Entrance
-from gateway.status.guard import RIGHTS, Guard
-from gateway.status.health import Health, Readiness
-from gateway.status.served import serve
+from gateway.status.guard import RIGHTS
+from gateway.status.health import Readiness
+from gateway.status.served import Served
 from gateway.status.snapshot import Shown, Text
 
 ADDRESS: Final = f"{BASE}/setup"
@@ -92,37 +90,27 @@ class SetupView(Protocol):
         """Look at what can keep the gateway from working on this machine, in ten seconds at most."""
 
 
-class SetupServer:
+class SetupServer(Served):
     """Serves the page of a gateway that waits for a person, behind the same doors as the page of one that runs."""
 
     def __init__(self, view: SetupView, doors: Doors, *, host: str, port: int) -> None:
+        super().__init__(doors, host=host, port=port)
         self._view = view
-        self._host, self._port = host, port
         self._checkup = Checkup(view)
-        self._documents = Documents(assets := load_assets())
-        guard = Guard(doors, self._documents)
-        self._application = web.Application(middlewares=guard.middlewares)
-        self._application.on_response_prepare.append(guard.dress)
-        self._application.add_routes(Entrance(self._documents, guard, doors, assets).routes())
         self._application.add_routes(
             [
                 web.get("/", self.page),
                 web.get("/doctor", self.doctor),
                 web.get(ADDRESS, self.state),
                 web.get(f"{BASE}/doctor", self.findings),
-                web.get("/healthz", self.healthz),
                 web.get("/readyz", self.readyz),
             ]
         )
-        self.address = ""
-        """Where it can be reached, once it listens."""
-        self.listens = asyncio.Event()
 
     async def run(self) -> None:
         """Listen until cancelled."""
         async with AsyncExitStack() as stack:
-            self.address = await serve(self._application, self._host, self._port, stack)
-            self.listens.set()
+            await self._listen(stack)
             await asyncio.get_running_loop().create_future()
 
     async def page(self, request: web.Request) -> web.Response:
@@ -137,13 +125,13 @@ class SetupServer:
     async def findings(self, request: web.Request) -> web.Response:
         """Answer with the same for programs."""
         del request
-        return web.Response(text=(await self._checkup.findings()).model_dump_json(), content_type="application/json")
+        return as_json(await self._checkup.findings())
 
     def _document(self, template: str, request: web.Request, **shown: object) -> web.Response:
         html = self._documents.render(
             template,
             setup=self._view.setup(),
-            here=request.path,
+            address=request.path,
             may_act=request[RIGHTS] is Rights.ACT,
             gateway_version=__version__,
             **shown,
@@ -154,16 +142,10 @@ class SetupServer:
         """Answer with the same for programs."""
         del request
         setup = self._view.setup()
-        return web.Response(text=setup.model_dump_json(), content_type="application/json", headers={"ETag": f'"{setup.version}"'})
-
-    async def healthz(self, request: web.Request) -> web.Response:
-        """Answer at all."""
-        del request
-        return web.Response(text=Health().model_dump_json(), content_type="application/json")
+        return as_json(setup, headers={"ETag": f'"{setup.version}"'})
 
     async def readyz(self, request: web.Request) -> web.Response:
         """Answer 503, and why only to who may look."""
         setup = self._view.setup()
         reasons = tuple(f"{one.place}: {one.where}: {one.wrong}" for one in setup.mistakes) or (setup.headline,)
-        ready = Readiness(is_ready=False, reasons=reasons if request[RIGHTS] >= Rights.LOOK else None)
-        return web.Response(status=503, text=ready.model_dump_json(exclude_none=True), content_type="application/json")
+        return as_readiness(Readiness(is_ready=False, reasons=reasons), request[RIGHTS])

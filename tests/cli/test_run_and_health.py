@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -17,13 +16,6 @@ pytestmark = pytest.mark.enable_socket
 
 COMMAND = Path(sys.executable).with_name("xyte-gateway")
 KEY = "0f0e0d0c-1111-4222-8333-444455556666"
-
-
-@pytest.fixture
-def port():
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return trial.getsockname()[1]
 
 
 @pytest.fixture

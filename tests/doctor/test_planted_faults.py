@@ -347,34 +347,10 @@ async def test_no_bluetoothd(entry, config, doctor):
     assert [(one.what, one.fix) for one in report.faults] == [("ble: bluetoothd", "start it with: systemctl start bluetooth")]
 
 
-POLICY = """\
-<busconfig>
-  <type>system</type>
-  <listen>unix:path={folder}/bus</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/>
-    <allow eavesdrop="true"/>
-    <allow own="*"/>
-    <deny send_destination="org.bluez"/>
-  </policy>
-</busconfig>
-"""
-
-
-async def test_a_policy_that_keeps_this_user_from_bluetoothd(entry, config, doctor, folder):
+async def test_a_policy_that_keeps_this_user_from_bluetoothd(entry, config, doctor):
     dbus_daemon_or_skip()
-    (folder / "bus.conf").write_text(POLICY.format(folder=folder))
-    process = await asyncio.create_subprocess_exec(
-        "dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork", "--print-address=1", stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        address = (await process.stdout.readline()).decode().strip()
-        async with BlueZ(address, [Controller(Air())]):
-            report = await doctor("-c", str(config(entry.url, BLE)), DBUS_SYSTEM_BUS_ADDRESS=address)
-    finally:
-        process.kill()
-        await process.wait()
+    async with PrivateBus(policy='<deny send_destination="org.bluez"/>') as bus, BlueZ(bus.address, [Controller(Air())]):
+        report = await doctor("-c", str(config(entry.url, BLE)), DBUS_SYSTEM_BUS_ADDRESS=bus.address)
     assert [one.what for one in report.faults] == ["ble: bluetoothd"]
     assert "usermod -aG bluetooth " in report.faults[0].fix
     assert "USER" not in report.faults[0].fix

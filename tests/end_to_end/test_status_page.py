@@ -3,8 +3,6 @@
 import asyncio
 import os
 import re
-import shutil
-import socket
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +12,7 @@ from urllib.parse import urljoin
 import aiohttp
 import pytest
 import pytest_asyncio
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
 import adapters.modbus
 import adapters.serial
@@ -31,21 +29,9 @@ from gateway.testing.plant import tcp_units
 from gateway.testing.serial import Display, SerialLine
 from gateway.testing.serial import Faults as SerialFaults
 
-CHROMIUM = shutil.which("chromium")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
 pytestmark = [
     pytest.mark.enable_socket,
     pytest.mark.asyncio(loop_scope="module"),  # one browser and one demo serve all tests
-    pytest.mark.skipif(CHROMIUM is None and os.environ.get("CI") != "true", reason="there is no chromium here"),
 ]
 
 COMMAND = Path(sys.executable).with_name("xyte-gateway")
@@ -65,16 +51,14 @@ FAINT_TEXTS = Path(__file__).with_name("faint_texts.js").read_text(encoding="utf
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chromium():
+async def chromium(chromium_running):
     expect.set_options(timeout=10_000)
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    async with chromium_running() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def browse(chromium):
+async def browse(chromium, complaints_of):
     """`await browse(address, DESK)` opens a browser window. Whatever its console or its page complains of fails the test."""
     windows = []
 
@@ -82,10 +66,7 @@ async def browse(chromium):
         context = await chromium.new_context(viewport=viewport, base_url=address, **settings)
         tab = await context.new_page()
         tab.set_default_timeout(15_000)
-        complaints = []
-        tab.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
-        windows.append(SimpleNamespace(tab=tab, context=context, complaints=complaints))
+        windows.append(SimpleNamespace(tab=tab, context=context, complaints=complaints_of(tab)))
         return windows[-1]
 
     yield start
@@ -429,9 +410,9 @@ async def test_no_key_stands_in_anything_that_the_page_answers(shown):
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def run(tmp_path):
+async def run(tmp_path, port):
     """`await run("--look-in", "10.0.0.1")` starts `xyte-gateway run` on a config that is not there, unless the test writes it."""
-    config, log, port = tmp_path / "etc" / "gateway.toml", tmp_path / "log", free_port()
+    config, log = tmp_path / "etc" / "gateway.toml", tmp_path / "log"
     config.parent.mkdir()
     environment = os.environ | {
         "XYTE_GATEWAY_CONFIG": str(config),
@@ -608,12 +589,6 @@ async def first_event(session, path):
             return ""
         async with asyncio.timeout(5):
             return (await answer.content.readuntil(b"\n\n") + await answer.content.readuntil(b"\n\n")).decode()
-
-
-def free_port():
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return trial.getsockname()[1]
 
 
 async def listening(port):

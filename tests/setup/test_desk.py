@@ -4,7 +4,6 @@ import asyncio
 import errno
 import os
 import re
-import socket
 from contextlib import asynccontextmanager, suppress
 
 import aiohttp
@@ -32,13 +31,6 @@ path = "{tmp_path}/store/gateway.sqlite3"
 port = {port}
 
 {more}"""
-
-
-@pytest.fixture
-def port():
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return trial.getsockname()[1]
 
 
 @pytest.fixture
@@ -265,13 +257,14 @@ async def test_each_mistake_is_told_with_file_line_and_fix_and_mending_it_ends_t
     assert len(told) == 1
 
 
-async def test_the_page_goes_where_the_file_says_as_soon_as_it_does(file, port, tmp_path, unused_tcp_port):
+async def test_the_page_goes_where_the_file_says_as_soon_as_it_does(file, port, tmp_path, unused_tcp_port_factory):
+    other = unused_tcp_port_factory()
     file.parent.mkdir()
     file.write_text(config(tmp_path, port, more="[cluod]\n"))
     async with waiting(file, port) as (_, browser):
         await got(browser, "/healthz", until=lambda text: "true" in text)
-        file.write_text(config(tmp_path, unused_tcp_port, more="[cluod]\n"))
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{unused_tcp_port}") as elsewhere:
+        file.write_text(config(tmp_path, other, more="[cluod]\n"))
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{other}") as elsewhere:
             await got(elsewhere, "/healthz", until=lambda text: "true" in text)
         with pytest.raises(aiohttp.ClientConnectionError):
             await browser.get("/healthz")

@@ -1,32 +1,14 @@
 """The page in a real browser: Debian's Chromium, at the width of a desk and of a phone."""
 
-import os
-import shutil
 from types import SimpleNamespace
 
 import pytest
-from playwright.async_api import async_playwright
 
 from gateway.models import Metric, Reading
 from gateway.status import live
 from gateway.status.snapshot import id_of
 
-CHROMIUM = shutil.which("chromium")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
-
-pytestmark = [
-    pytest.mark.enable_socket,
-    pytest.mark.skipif(CHROMIUM is None and os.environ.get("CI") != "true", reason="there is no chromium here"),
-]
+pytestmark = pytest.mark.enable_socket
 
 METER = "sn:acme/Meter 1"
 XIAOMI = "mac:LYWSD03MMC 6A11"
@@ -42,22 +24,17 @@ EVERYWHERE = (
 
 
 @pytest.fixture
-async def browse(page):
+async def browse(page, chromium_running, complaints_of):
     """`browse(viewport)` opens a browser window; what its console and its page complain of is in `complaints`."""
-    complaints = []
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    async with chromium_running() as browser:
 
         async def start(viewport, **settings):
             context = await browser.new_context(viewport=viewport, **{"base_url": page.address} | settings)
             tab = await context.new_page()
             tab.set_default_timeout(10_000)
-            tab.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-            tab.on("pageerror", lambda error: complaints.append(str(error)))
-            return SimpleNamespace(tab=tab, context=context, complaints=complaints)
+            return SimpleNamespace(tab=tab, context=context, complaints=complaints_of(tab))
 
         yield start
-        await browser.close()
 
 
 async def sign_in(tab, token):

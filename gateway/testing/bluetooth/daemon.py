@@ -25,6 +25,7 @@ _CONFIGURATION = """\
     <allow send_destination="*" eavesdrop="true"/>
     <allow eavesdrop="true"/>
     <allow own="*"/>
+    {more}
   </policy>
 </busconfig>
 """
@@ -44,7 +45,9 @@ class PrivateBus:
         DaemonMissing: on entering, when there is no `dbus-daemon` or it does not start.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, policy: str = "") -> None:
+        """Allow everything but what `policy` says in the words of dbus-daemon: `<deny send_destination="org.bluez"/>`."""
+        self._policy = policy
         self.address = ""
         """Where to connect to; known once entered."""
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -77,7 +80,7 @@ class PrivateBus:
 
     async def _start(self, program: str, folder: Path) -> None:
         configuration = folder / "bus.conf"
-        configuration.write_text(_CONFIGURATION.format(folder=folder))
+        configuration.write_text(_CONFIGURATION.format(folder=folder, more=self._policy))
         self._process = await asyncio.create_subprocess_exec(
             program,
             f"--config-file={configuration}",

@@ -1,0 +1,55 @@
+"""What tests of several parts stand on: a browser, and a port that is free."""
+
+import os
+import shutil
+from contextlib import asynccontextmanager
+
+import pytest
+
+CHROMIUM = shutil.which("chromium")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+
+
+@pytest.fixture(scope="session")
+def chromium_running():
+    """`async with chromium_running() as browser`; a missing Chromium skips the test on a laptop, and fails it in CI."""
+    if CHROMIUM is None and os.environ.get("CI") != "true":
+        pytest.skip("there is no chromium here")
+    from playwright.async_api import async_playwright  # a second that only these tests have to pay
+
+    @asynccontextmanager
+    async def running():
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+            yield browser
+            await browser.close()
+
+    return running
+
+
+@pytest.fixture(scope="session")
+def complaints_of():
+    """`complaints_of(tab)` is what its console and its page complain of, from now on."""
+
+    def listen(tab):
+        complaints = []
+        tab.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        return complaints
+
+    return listen
+
+
+@pytest.fixture
+def port(unused_tcp_port):
+    """A port of this machine that nobody listens on."""
+    return unused_tcp_port
