@@ -20,11 +20,7 @@ from uuid import UUID, uuid5
 from pydantic import SecretStr
 
 from gateway.adapter import Adapter, AdapterSettings
-from gateway.app import Gateway, build
-from gateway.emulator import Emulator
-from gateway.emulator.device import Device
-from gateway.emulator.journal import JournalEntry
-from gateway.settings import (
+from gateway.config.settings import (
     AdmissionSection,
     CloudSection,
     Configuration,
@@ -35,13 +31,17 @@ from gateway.settings import (
     StoreSection,
     entry_from,
 )
+from gateway.emulator import Emulator
+from gateway.emulator.call_log import JournalEntry
+from gateway.emulator.device import Device
+from gateway.runtime.app import Gateway, build
 from gateway.testing.bluetooth import Air, simulated_backend
 from gateway.testing.bluetooth.backend import SimulatedBackend
-from gateway.testing.bluetooth.plant import Gadget, shelly_blu_ht, thunderboard_sense
+from gateway.testing.bluetooth.demo_devices import Gadget, shelly_blu_ht, thunderboard_sense
+from gateway.testing.demo_devices import rtu_units, tcp_units
 from gateway.testing.modbus import ModbusRtuBus, ModbusTcpHost, SimulatedUnit
-from gateway.testing.plant import rtu_units, tcp_units
 from gateway.testing.serial import Display, Gps, SerialLine
-from gateway.testing.serial.plant import told_by_display, told_by_gps
+from gateway.testing.serial.demo_devices import told_by_display, told_by_gps
 
 HARDWARE_KEY = "0f0e0d0c-1111-4222-8333-444455556666"
 TELEMETRY_EVERY = timedelta(seconds=5)

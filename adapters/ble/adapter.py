@@ -7,19 +7,19 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Self
 
-from adapters.ble.advertisements import Advertisement
-from adapters.ble.connections import Connections
-from adapters.ble.examination import examined
-from adapters.ble.gatt import expected, plan
-from adapters.ble.neighbour import Neighbour
-from adapters.ble.pace import transactions, visit_seconds
-from adapters.ble.parsers import Parsers
-from adapters.ble.profile import Profile
-from adapters.ble.radio import Radio
+from adapters.ble.advertisements.advertisement import Advertisement
+from adapters.ble.advertisements.parsers import Parsers
+from adapters.ble.discovery.tracked_device import Neighbour
+from adapters.ble.discovery.tracker import Surroundings
+from adapters.ble.profile.gatt_reads import expected, plan
+from adapters.ble.profile.profile import Profile
+from adapters.ble.radio.radio import Radio
+from adapters.ble.session.connections import Connections
+from adapters.ble.session.cost import transactions, visit_seconds
+from adapters.ble.session.visit import Visits
 from adapters.ble.settings import BleSettings
-from adapters.ble.surroundings import Surroundings
-from adapters.ble.visits import Visits
-from adapters.ble.workbench import BleWorkbench
+from adapters.ble.tools.examination import examined
+from adapters.ble.tools.workbench import BleWorkbench
 from gateway.adapter import (
     Adapter,
     BusUnavailable,

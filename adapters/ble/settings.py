@@ -27,9 +27,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ImportString, PrivateAttr, SecretStr, model_validator
 
-from adapters.ble.library import OURS, load
-from adapters.ble.profile import Profile
-from adapters.ble.standard import profile_named
+from adapters.ble.profile.library import OURS, load
+from adapters.ble.profile.profile import Profile
+from adapters.ble.profile.standard_services import profile_named
 from gateway.adapter import AdapterSettings, Seconds
 
 ADDRESS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2}){5}")

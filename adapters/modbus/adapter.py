@@ -8,23 +8,23 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, cast
 
-from adapters.modbus.commands import order_for
-from adapters.modbus.examination import examined
-from adapters.modbus.healing import HEALABLE, Bisection
-from adapters.modbus.identify import Interview, Verdict, conduct
-from adapters.modbus.link import Link
-from adapters.modbus.neighbourhood import USUAL_UNITS, listening_hosts
-from adapters.modbus.pdu import FIRST_REGISTER, Question, Read, Refused
-from adapters.modbus.plan import Block
-from adapters.modbus.profile import Profile
-from adapters.modbus.readings import Readings
-from adapters.modbus.rollcall import RESERVED_UNIT, Place, RollCall, found
+from adapters.modbus.client.link import Link
+from adapters.modbus.client.pdu import FIRST_REGISTER, Question, Read, Refused
+from adapters.modbus.client.transport import Patience, Wire
+from adapters.modbus.discovery.hosts import USUAL_UNITS, listening_hosts
+from adapters.modbus.discovery.identify import Interview, Verdict, conduct
+from adapters.modbus.discovery.roster import RESERVED_UNIT, Place, RollCall, found
+from adapters.modbus.polling.illegal_addresses import HEALABLE, Bisection
+from adapters.modbus.polling.plan import Block
+from adapters.modbus.polling.readings import Readings
+from adapters.modbus.polling.units import KnownUnits
+from adapters.modbus.profile.commands import order_for
+from adapters.modbus.profile.profile import Profile
+from adapters.modbus.profile.sunspec_models import profile_named
+from adapters.modbus.profile.values import NO_FACTOR
 from adapters.modbus.settings import ConfiguredDevice, Host, Line, ModbusSettings
-from adapters.modbus.sunspec_models import profile_named
-from adapters.modbus.units import KnownUnits
-from adapters.modbus.values import NO_FACTOR
-from adapters.modbus.wire import Patience, Wire
-from adapters.modbus.workbench import ModbusWorkbench, unit_id
+from adapters.modbus.tools.examination import examined
+from adapters.modbus.tools.workbench import ModbusWorkbench, unit_id
 from gateway.adapter import (
     Adapter,
     ChildDevice,

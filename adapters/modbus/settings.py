@@ -31,9 +31,9 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
-from adapters.modbus.library import OURS, load
-from adapters.modbus.profile import Profile
-from adapters.modbus.sunspec_models import profile_named
+from adapters.modbus.profile.library import OURS, load
+from adapters.modbus.profile.profile import Profile
+from adapters.modbus.profile.sunspec_models import profile_named
 from gateway.adapter import AdapterSettings, Seconds
 
 MODBUS_PORT = 502

@@ -9,21 +9,21 @@ from typing import Any, Self
 
 from pydantic import SecretStr
 
-from adapters.serial.buses import ServedPort, named_port, served_ports
-from adapters.serial.commands import Order, order_for, orders_for
-from adapters.serial.conversation import Conversation
-from adapters.serial.examination import examined, ports_to_listen_on
-from adapters.serial.frames import Frame
-from adapters.serial.interview import Interview, Verdict
-from adapters.serial.known_port import KnownPort
-from adapters.serial.line import Line
-from adapters.serial.port import Port
-from adapters.serial.profile import Profile
+from adapters.serial.discovery.identity import Place, found, read_address, written_address
+from adapters.serial.discovery.probing import Interview, Verdict
+from adapters.serial.discovery.remembered_port import KnownPort
+from adapters.serial.framing.frames import Frame
+from adapters.serial.port.buses import ServedPort, named_port, served_ports
+from adapters.serial.port.line import Line
+from adapters.serial.port.port import Port
+from adapters.serial.profile.commands import Order, order_for, orders_for
+from adapters.serial.profile.profile import Profile
+from adapters.serial.profile.protocol import Answer, Question, Speech
+from adapters.serial.session.active_protocol import SpokenLine
+from adapters.serial.session.conversation import Conversation
 from adapters.serial.settings import ConfiguredDevice, SerialSettings, password_of
-from adapters.serial.speech import Answer, Question, Speech
-from adapters.serial.spoken import SpokenLine
-from adapters.serial.whoever import Place, found, read_address, written_address
-from adapters.serial.workbench import SerialWorkbench
+from adapters.serial.tools.examination import examined, ports_to_listen_on
+from adapters.serial.tools.workbench import SerialWorkbench
 from gateway.adapter import (
     Adapter,
     BusUnavailable,

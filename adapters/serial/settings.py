@@ -26,10 +26,10 @@ from typing import Annotated, Self, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
-from adapters.serial.library import OURS, load
-from adapters.serial.line import WrittenLine
-from adapters.serial.ports import Selector
-from adapters.serial.profile import Profile
+from adapters.serial.port.line import WrittenLine
+from adapters.serial.port.ports import Selector
+from adapters.serial.profile.library import OURS, load
+from adapters.serial.profile.profile import Profile
 from gateway.adapter import AdapterSettings
 
 

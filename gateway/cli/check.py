@@ -23,8 +23,8 @@ from gateway.cli.common import (
     show_problems,
 )
 from gateway.cli.plans import plan_facts, planned_buses, refuse_overloads, show_plans
+from gateway.config.settings import DEFAULT_FILE, CloudSection, Configuration
 from gateway.errors import GatewayError, SettingsError
-from gateway.settings import DEFAULT_FILE, CloudSection, Configuration
 
 
 def check(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:

@@ -20,9 +20,9 @@ from gateway.cli.common import (
     out,
     print_json,
 )
-from gateway.field.admission import left_alone
+from gateway.config.settings import DEFAULT_FILE
+from gateway.field.children.admission import left_alone
 from gateway.models import as_name
-from gateway.settings import DEFAULT_FILE
 from gateway.state.registry import ChildRecord, Decision, Met, Registry
 from gateway.state.store import Store
 

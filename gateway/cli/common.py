@@ -14,10 +14,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from gateway.config.mistakes import is_in_environment, told_place
+from gateway.config.settings import DEFAULT_FILE, Configuration, environment_names_buses, is_there, load
 from gateway.errors import GatewayError, SettingsError, SettingsProblem
 from gateway.field.plugins import Plugin, installed, usable
-from gateway.mistakes import is_in_environment, told_place
-from gateway.settings import DEFAULT_FILE, Configuration, environment_names_buses, is_there, load
 
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", envvar="XYTE_GATEWAY_CONFIG", help="The configuration file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]

@@ -12,11 +12,11 @@ import typer
 from rich.text import Text
 
 from gateway.cli.common import EXIT_FAILED, AsJson, ConfigFile, err, needs_no_file, out, print_json
-from gateway.doctor.examination import examine
-from gateway.doctor.intake import AdapterClasses, Intake, take_in
+from gateway.config.settings import DEFAULT_FILE, is_there
+from gateway.doctor.checks import examine
+from gateway.doctor.known_config import AdapterClasses, Intake, take_in
 from gateway.field.plugins import installed, usable
 from gateway.models import Finding, FindingState
-from gateway.settings import DEFAULT_FILE, is_there
 from gateway.tasks import closed_after
 
 SIGNS: Mapping[FindingState, tuple[str, str, str]] = {

@@ -16,8 +16,8 @@ from gateway.adapter import Adapter, Dump, Explanation, Progress
 from gateway.cli.buses import With, bugs_told, entries, present_buses
 from gateway.cli.common import AsJson, CommandFailed, ConfigFile, err, errors_shown, out, print_json
 from gateway.cli.progress import progress_shown
+from gateway.config.settings import DEFAULT_FILE
 from gateway.errors import AdapterError
-from gateway.settings import DEFAULT_FILE
 from gateway.tasks import closed_after
 
 SHOWN = 10

@@ -8,8 +8,8 @@ import typer
 from pydantic import ValidationError
 
 from gateway.cli.common import EXIT_FAILED, AsJson, ConfigFile, err, out, print_json
-from gateway.settings import DEFAULT_FILE, StatusSection, essentials
-from gateway.status.doors import nearest
+from gateway.config.settings import DEFAULT_FILE, StatusSection, essentials
+from gateway.status.auth.tokens import nearest
 from gateway.status.health import Readiness
 
 ANSWER_SECONDS = 5.0

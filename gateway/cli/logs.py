@@ -7,7 +7,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-from gateway.settings import LogSection
+from gateway.config.settings import LogSection
 
 
 class _JsonLines(logging.Formatter):

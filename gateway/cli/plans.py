@@ -12,10 +12,10 @@ from rich.table import Table
 
 from gateway.cli.buses import bugs_told, present_buses
 from gateway.cli.common import out
+from gateway.config.settings import Configuration
 from gateway.errors import SettingsError, SettingsProblem
-from gateway.field.budget import Budget, over_budget
+from gateway.field.polling.budget import Budget, over_budget
 from gateway.models import ChildDevice, PlannedRead
-from gateway.settings import Configuration
 from gateway.state.registry import ChildState, Registry
 from gateway.state.store import Store
 

@@ -16,8 +16,8 @@ from gateway.adapter import CheckedProfile, DeviceUnreachable, NotOffered, Profi
 from gateway.cli.buses import Entry, With, bugs_told, entries, present_buses
 from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, err, errors_shown, out, print_json
 from gateway.cli.read import shown
+from gateway.config.settings import DEFAULT_FILE
 from gateway.field.plugins import installed, usable
-from gateway.settings import DEFAULT_FILE
 
 profile = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 

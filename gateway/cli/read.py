@@ -14,7 +14,7 @@ from rich.table import Table
 from gateway.adapter import Adapter, AdapterSettings, Found, Reading, Value
 from gateway.cli.buses import Entry, With, bugs_told, entries, present_buses
 from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, errors_shown, out, print_json
-from gateway.settings import DEFAULT_FILE
+from gateway.config.settings import DEFAULT_FILE
 from gateway.tasks import closed_after
 
 

@@ -12,16 +12,16 @@ from typing import Annotated
 
 import typer
 
-from gateway.app import Gateway, build
 from gateway.cli.common import EXIT_FAILED, EXIT_WRONG, AsJson, CommandFailed, ConfigFile, errors_shown, load_config
 from gateway.cli.logs import start_logging
+from gateway.config.mistakes import told_place
+from gateway.config.settings import DEFAULT_FILE, Configuration, essentials
 from gateway.errors import GatewayError, SettingsError, StoreError
 from gateway.field.plugins import AdapterClass, installed, usable
-from gateway.mistakes import told_place
+from gateway.first_start.first_look import hosts_of
+from gateway.first_start.waiting import Desk
+from gateway.runtime.app import Gateway, build
 from gateway.service_manager import Notifier
-from gateway.settings import DEFAULT_FILE, Configuration, essentials
-from gateway.setup.desk import Desk
-from gateway.setup.first_look import hosts_of
 from gateway.tasks import ended_by
 
 log = logging.getLogger(__name__)

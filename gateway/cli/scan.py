@@ -16,9 +16,9 @@ from gateway.adapter import Adapter, AdapterSettings, DeviceUnreachable, Draft, 
 from gateway.cli.buses import Entry, With, bugs_told, entries, present_buses
 from gateway.cli.common import EXIT_FAILED, AsJson, CommandFailed, ConfigFile, err, errors_shown, load_config, out, print_json
 from gateway.cli.progress import progress_shown
+from gateway.config.settings import DEFAULT_FILE, Policy
 from gateway.errors import AdapterError, BusUnavailable
-from gateway.field.admission import Declined, admit
-from gateway.settings import DEFAULT_FILE, Policy
+from gateway.field.children.admission import Declined, admit
 from gateway.tasks import closed_after
 
 EXIT_STOPPED = 130

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from pydantic import SecretStr
 
-from gateway.cloud.addresses import UntrustedAddress, path_of, validated_hub_url, validated_url
-from gateway.cloud.answers import Configuration, DeviceInfo, DumpReceipt, Incident, License, ModelFile, Space
 from gateway.cloud.http import OnCall, Wire, tls_context
-from gateway.cloud.messages import (
+from gateway.cloud.protocol.answers import Configuration, DeviceInfo, DumpReceipt, Incident, License, ModelFile, Space
+from gateway.cloud.protocol.messages import (
     DEVICE_INFO,
     DUMP_RECEIPT,
     INCIDENT,
@@ -48,8 +47,9 @@ from gateway.cloud.messages import (
     telemetry_body,
     update_body,
 )
-from gateway.cloud.values import json_bytes
-from gateway.cloud.verdicts import JSON, Call, masked
+from gateway.cloud.protocol.response_errors import JSON, Call, masked
+from gateway.cloud.protocol.trusted_urls import UntrustedAddress, path_of, validated_hub_url, validated_url
+from gateway.cloud.protocol.values import json_bytes
 from gateway.errors import HubRejected, HubUnreachable, SettingsError, SettingsProblem
 from gateway.hub import (
     CHILDREN_PER_CALL,

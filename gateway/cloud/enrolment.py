@@ -13,11 +13,11 @@ from pathlib import Path
 from random import uniform
 from time import monotonic
 
-from gateway.cloud.pace import MOST_QUIET_SECONDS
+from gateway.cloud.rate_control import MOST_QUIET_SECONDS
+from gateway.config.settings import Configuration
 from gateway.errors import HubBusy, HubError, HubRejected, HubUnauthorised, HubUnreachable, SettingsError, SettingsProblem
 from gateway.hub import Credentials, GatewayRegistration, Hub, TelemetryMessage
 from gateway.models import Status
-from gateway.settings import Configuration
 from gateway.state.registry import GatewayRecord, Registry
 from gateway.state.store import to_its_end, until_stored
 

@@ -20,8 +20,8 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-from gateway.cloud.addresses import UntrustedAddress, validated_url
-from gateway.cloud.verdicts import Answer, Call, understood
+from gateway.cloud.protocol.response_errors import Answer, Call, understood
+from gateway.cloud.protocol.trusted_urls import UntrustedAddress, validated_url
 from gateway.errors import HubUnreachable, SettingsError, SettingsProblem
 
 T = TypeVar("T")

@@ -10,12 +10,12 @@ from functools import partial
 from time import monotonic
 from typing import TypeVar
 
-from gateway.cloud.children import ChildRegistrar
+from gateway.cloud.child_registrar import ChildRegistrar
 from gateway.cloud.delivery import Delivery
 from gateway.cloud.enrolment import Enrolment
-from gateway.cloud.flags import in_words
-from gateway.cloud.pace import Pace, Strand
-from gateway.cloud.standing import NOT_FOUND_FOR, Standing, is_not_found
+from gateway.cloud.protocol.flags import in_words
+from gateway.cloud.rate_control import Pace, Strand
+from gateway.cloud.revocation import NOT_FOUND_FOR, Standing, is_not_found
 from gateway.errors import EnrolmentRevoked, HubRejected, HubUnauthorised, HubUnreachable, StoreError
 from gateway.hub import CommandWaits, Credentials, Hub, HubEvent, SpaceChanged, TelemetryMessage
 from gateway.models import Status, Value

@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-from gateway.cloud.addresses import UntrustedAddress, host_of, validated_hub_url, whole_url
 from gateway.cloud.http import tls_context
+from gateway.cloud.protocol.trusted_urls import UntrustedAddress, host_of, validated_hub_url, whole_url
+from gateway.config.settings import CloudSection
+from gateway.doctor.check_runner import aside
 from gateway.doctor.clock import judged
 from gateway.doctor.disk import stored_gateway
-from gateway.doctor.intake import Intake
-from gateway.doctor.rounds import aside
-from gateway.doctor.visit import Server, Visit, visit
+from gateway.doctor.known_config import Intake
+from gateway.doctor.server_check import Server, Visit, visit
 from gateway.errors import SettingsError
 from gateway.hub import Credentials
 from gateway.models import Finding
-from gateway.settings import CloudSection
 
 
 async def cloud_findings(intake: Intake) -> AsyncIterator[Finding]:

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway.config.mistakes import ENV_PREFIX
+from gateway.config.settings import DEFAULT_FILE
 from gateway.device_files import is_in_container
-from gateway.doctor.intake import Intake
-from gateway.mistakes import ENV_PREFIX
+from gateway.doctor.known_config import Intake
 from gateway.models import Finding
-from gateway.settings import DEFAULT_FILE
 
 SECRET_WORDS = ("key", "password", "secret", "token", "irk")
 NO_SECRETS = frozenset({"ca_file"})

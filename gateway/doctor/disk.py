@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.device_files import is_in_container
-from gateway.doctor.intake import Intake
-from gateway.doctor.rounds import aside
+from gateway.doctor.check_runner import aside
+from gateway.doctor.known_config import Intake
 from gateway.errors import StoreError
 from gateway.models import Finding
 from gateway.state.registry import GatewayRecord, read_gateway

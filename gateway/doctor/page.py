@@ -7,10 +7,10 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
-from gateway.doctor.answers import Answer
-from gateway.doctor.intake import Intake
+from gateway.doctor.known_config import Intake
+from gateway.doctor.server_answers import Answer
 from gateway.models import Finding
-from gateway.status.doors import nearest
+from gateway.status.auth.tokens import nearest
 
 ANSWER_SECONDS = 2.0
 ANSWER_BYTES = 4096

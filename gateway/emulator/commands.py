@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from gateway.emulator.calls import Answer, Refused, Request
-from gateway.emulator.cloud import Cloud
 from gateway.emulator.device import Device, QueuedCommand
-from gateway.emulator.forms import optional_text
+from gateway.emulator.field_rules import optional_text
+from gateway.emulator.world import Cloud
 
 
 def next_command(device: Device, now: datetime) -> QueuedCommand | None:

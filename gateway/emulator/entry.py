@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.emulator import incidents, registration
 from gateway.emulator.calls import Answer, Call, Refused, Request
-from gateway.emulator.cloud import Cloud
+from gateway.emulator.world import Cloud
 
 
 def _add_event(cloud: Cloud, request: Request) -> Answer:

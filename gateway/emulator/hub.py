@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from gateway.emulator import commands, configuration, dumps, incidents, info, licences, registration, spaces, telemetry
+from gateway.emulator import commands, configuration, device_info, files, incidents, licences, registration, spaces, telemetry
 from gateway.emulator.calls import Answer, Call, Method, Request
-from gateway.emulator.cloud import Cloud
 from gateway.emulator.device import Device
+from gateway.emulator.world import Cloud
 
 DEVICE: Final = "/v1/devices/{device_id}"
 
 
 def _device_info(cloud: Cloud, request: Request) -> Answer:
     """The one call that answers 400 where all others answer 401 (section 8.1)."""
-    return info.get(cloud, cloud.authorise(request.device_id, request.authorization, refusal_status=400), request)
+    return device_info.get(cloud, cloud.authorise(request.device_id, request.authorization, refusal_status=400), request)
 
 
 def _own(
@@ -40,18 +40,18 @@ CALLS: Final[tuple[Call[Cloud], ...]] = (
     _own("Update Command", "POST", "/command", commands.update),
     _own("Get Config", "GET", "/config", configuration.get, changes_little=True),
     _own("Set Config", "POST", "/config", configuration.set_from_device),
-    _own("Update Device", "PUT", "", info.update),
-    _own("Delete Device", "DELETE", "", info.delete),
-    _own("Set Cloud Settings", "PUT", "/cloud_settings", info.set_cloud_settings),
+    _own("Update Device", "PUT", "", device_info.update),
+    _own("Delete Device", "DELETE", "", device_info.delete),
+    _own("Set Cloud Settings", "PUT", "/cloud_settings", device_info.set_cloud_settings),
     _own("Get Space Info", "GET", "/space", spaces.get, changes_little=True),
     _own("Space Move", "PUT", "/space/move", spaces.move),
     _own("Get License", "GET", "/license", licences.get_next, changes_little=True),
     _own("Get Licenses", "GET", "/licenses", licences.get_all, changes_little=True),
     _own("Update License", "POST", "/licenses", licences.update),
-    _own("Send Dump", "POST", "/dumps/{mime_type}/{filename}", dumps.send, changes_little=True),
-    _own("Append Dump", "PUT", "/dumps/{dump_id}", dumps.append, changes_little=True),
-    _own("Get Files", "GET", "/files", dumps.get_files, changes_little=True),
-    _own("Get File", "GET", "/files/{file_id}", dumps.get_file, changes_little=True),
+    _own("Send Dump", "POST", "/dumps/{mime_type}/{filename}", files.send, changes_little=True),
+    _own("Append Dump", "PUT", "/dumps/{dump_id}", files.append, changes_little=True),
+    _own("Get Files", "GET", "/files", files.get_files, changes_little=True),
+    _own("Get File", "GET", "/files/{file_id}", files.get_file, changes_little=True),
     _own("Open Incident", "POST", "/incidents", incidents.open_one),
     _own("Get Incidents", "GET", "/incidents", incidents.get_open, changes_little=True),
     _own("Close Incident", "DELETE", "/incidents/{incident_id}", incidents.close_one),

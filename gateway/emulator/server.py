@@ -16,15 +16,15 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from gateway.emulator import entry, hub
+from gateway.emulator.call_handling import Wire, elsewhere
+from gateway.emulator.call_log import Journal, JournalEntry, ServerName
 from gateway.emulator.calls import Call
-from gateway.emulator.cloud import Cloud, utc_now
 from gateway.emulator.control import Control
-from gateway.emulator.disk import Disk
-from gateway.emulator.exchange import json_errors
 from gateway.emulator.faults import Faults
-from gateway.emulator.journal import Journal, JournalEntry, ServerName
+from gateway.emulator.http import json_errors
 from gateway.emulator.quirks import Quirks
-from gateway.emulator.wire import Wire, elsewhere
+from gateway.emulator.saved_world import Disk
+from gateway.emulator.world import Cloud, utc_now
 from gateway.errors import StoreError
 
 log = logging.getLogger(__name__)

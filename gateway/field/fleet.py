@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.adapter import Adapter, AdapterSettings
-from gateway.field.backoff import Backoff
-from gateway.field.keep_alive import keep_alive
-from gateway.field.supervisor import Supervisor
+from gateway.backoff import Backoff
+from gateway.field.polling.keep_alive import keep_alive
+from gateway.field.polling.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 

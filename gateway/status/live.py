@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Final
 
 from gateway.errors import GatewayError
-from gateway.status.pages import Page, Topic
+from gateway.status.render.pages import Page, Topic
 from gateway.status.snapshot import Snapshot
 from gateway.status.view import View
 

@@ -6,15 +6,15 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Final
 
-from gateway.status.api import Actions, Api
-from gateway.status.checkup import Checkup
-from gateway.status.doors import Doors
+from gateway.status.auth.tokens import Doors
+from gateway.status.base_server import Served
+from gateway.status.doctor_cache import Checkup
 from gateway.status.history import History
 from gateway.status.live import Latest, Live
-from gateway.status.pages import Page, Pages, Topic
-from gateway.status.probes import Probes
-from gateway.status.served import Served
-from gateway.status.site import Site
+from gateway.status.render.pages import Page, Pages, Topic
+from gateway.status.routes.api import Actions, Api
+from gateway.status.routes.html_pages import Site
+from gateway.status.routes.probes import Probes
 from gateway.status.view import View
 
 LOOK_EVERY: Final = timedelta(seconds=2)

@@ -1,4 +1,4 @@
-"""The contract of the status wing: what it asks of the gateway. `gateway.app` fulfils it."""
+"""The contract of the status wing: what it asks of the gateway. `gateway.runtime.app` fulfils it."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from adapters.modbus import ModbusAdapter
 from adapters.serial import SerialAdapter
 from gateway.testing.bluetooth import Air, Characteristic, Peripheral, Service, simulated_backend
 from gateway.testing.contract import AdapterContract
+from gateway.testing.demo_devices import rtu_units, tcp_units
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, SyntheticSettings
 from gateway.testing.modbus import ModbusRtuBus, ModbusTcpHost
-from gateway.testing.plant import rtu_units, tcp_units
 from gateway.testing.serial import Display, Gps, SerialLine
 
 README = Path(__file__).parents[2] / "adapters" / "README.md"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.ble.library import parse as parse_ble
-from adapters.modbus.library import parse as parse_modbus
-from adapters.serial.library import parse as parse_serial
+from adapters.ble.profile.library import parse as parse_ble
+from adapters.modbus.profile.library import parse as parse_modbus
+from adapters.serial.profile.library import parse as parse_serial
 
 README = Path(__file__).parents[2] / "adapters" / "README.md"
 EXAMPLES = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)

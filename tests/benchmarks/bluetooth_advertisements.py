@@ -33,10 +33,10 @@ from pydantic import SecretStr
 from simulated_host import serving
 
 from adapters.ble import BleAdapter
-from adapters.ble.advertisements import Advertisement
+from adapters.ble.advertisements.advertisement import Advertisement
 from gateway.adapter import AdapterSettings
-from gateway.app import build
-from gateway.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
+from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
+from gateway.runtime.app import build
 from gateway.testing.bluetooth import Air, Changes, Peripheral
 from gateway.testing.bluetooth.bluez import BlueZ
 from gateway.testing.bluetooth.controller import Controller

@@ -25,9 +25,9 @@ from modbus_points import measured, serve_cloud
 from simulated_host import serving
 
 from gateway.adapter import Block, Reading
-from gateway.app import build
+from gateway.config.settings import Configuration, entry_from
 from gateway.field.plugins import installed, usable
-from gateway.settings import Configuration, entry_from
+from gateway.runtime.app import build
 from gateway.testing.modbus import ModbusTcpHost
 
 UNITS = 10

@@ -14,9 +14,9 @@ from bluetooth_advertisements import configured
 from comparison import Comparison
 
 from adapters.ble import BleAdapter
-from gateway.app import Timing, build
+from gateway.config.settings import entry_from
 from gateway.emulator import Emulator
-from gateway.settings import entry_from
+from gateway.runtime.app import Timing, build
 from gateway.testing.bluetooth import Air, Peripheral
 from gateway.testing.bluetooth.bluez import BlueZ
 from gateway.testing.bluetooth.controller import Controller

@@ -10,7 +10,7 @@ from datetime import timedelta
 import stage
 from comparison import Comparison
 
-from adapters.modbus.plan import SLICE_SECONDS
+from adapters.modbus.polling.plan import SLICE_SECONDS
 from gateway.models import Command
 from gateway.testing.clock import simulated
 from gateway.testing.modbus import VirtualLine

@@ -9,10 +9,10 @@ from functools import partial
 import stage
 from comparison import Comparison
 
-from adapters.modbus.line_detective import LIKELY
-from adapters.modbus.link import Link
+from adapters.modbus.client.link import Link
 from adapters.modbus.settings import LAST_UNIT, Line, ModbusSettings
-from adapters.modbus.workbench import ASK_SECONDS, ModbusWorkbench
+from adapters.modbus.tools.line_finder import LIKELY
+from adapters.modbus.tools.workbench import ASK_SECONDS, ModbusWorkbench
 from gateway.adapter import LineSettings
 from gateway.testing.clock import simulated
 from gateway.testing.modbus import VirtualLine

@@ -26,10 +26,10 @@ from pymodbus.client import AsyncModbusTcpClient
 from simulated_host import serving
 
 from gateway.adapter import Block, Reading
-from gateway.app import build
+from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
 from gateway.emulator import Emulator
 from gateway.field.plugins import installed, usable
-from gateway.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
+from gateway.runtime.app import build
 from gateway.testing.modbus import ModbusTcpHost, SimulatedUnit, Table
 
 POINTS = 500

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from comparison import Comparison
 
-from adapters.modbus.register_detective import explain
+from adapters.modbus.tools.register_finder import explain
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "adapters" / "modbus"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "adapters" / "modbus" / "tools"))
 from register_cases import RegisterCase, cases
 
 CASES = 500

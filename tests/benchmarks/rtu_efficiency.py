@@ -17,11 +17,11 @@ import stage
 from comparison import Comparison
 from simulated_host import serving
 
-from adapters.modbus.link import Link
-from adapters.modbus.pdu import Read, Table
-from adapters.modbus.plan import Pace
+from adapters.modbus.client.link import Link
+from adapters.modbus.client.pdu import Read, Table
+from adapters.modbus.client.transport import Patience
+from adapters.modbus.polling.plan import Pace
 from adapters.modbus.settings import Line
-from adapters.modbus.wire import Patience
 from gateway.testing.clock import simulated
 from gateway.testing.modbus import Frame, Rtu, VirtualLine
 from gateway.testing.modbus.rtu import frame_silence_seconds

@@ -12,9 +12,9 @@ import serial_asyncio
 from comparison import Comparison
 
 from adapters.serial import SerialAdapter
-from adapters.serial.framer import framer_for
-from adapters.serial.frames import Framer
-from adapters.serial.library import OURS, load
+from adapters.serial.framing.framer import framer_for
+from adapters.serial.framing.frames import Framer
+from adapters.serial.profile.library import OURS, load
 from gateway.adapter import Reading
 
 TOTAL_BYTES = 2_000_000

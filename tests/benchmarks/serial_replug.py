@@ -14,9 +14,9 @@ from comparison import Comparison
 
 from adapters.serial import SerialAdapter
 from gateway.adapter import Reading
-from gateway.app import Gateway, build
+from gateway.config.settings import Configuration, entry_from
 from gateway.emulator import Emulator
-from gateway.settings import Configuration, entry_from
+from gateway.runtime.app import Gateway, build
 from gateway.testing.serial import Display, Gps, SerialLine
 
 OUTAGES_SECONDS = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapters.modbus import ModbusAdapter
-from adapters.modbus.link import Link
+from adapters.modbus.client.link import Link
 from adapters.modbus.settings import Line, ModbusSettings
-from gateway.field.availability import Availability, Change
-from gateway.field.reception import Reception
-from gateway.field.sampling import Sampler
-from gateway.field.supervisor import Supervisor
+from gateway.config.settings import Policy
+from gateway.field.children.availability import Availability, Change
+from gateway.field.children.intake import Reception
+from gateway.field.polling.supervisor import Supervisor
+from gateway.field.telemetry.sampling import Sampler
 from gateway.models import Reach, Reading
-from gateway.settings import Policy
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.testing.modbus import SimulatedUnit, Table, VirtualLine

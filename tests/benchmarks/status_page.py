@@ -31,9 +31,9 @@ from pydantic import SecretStr
 from simulated_host import serving
 
 from gateway.adapter import Reading
-from gateway.app import build
+from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
 from gateway.field.plugins import installed, usable
-from gateway.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
+from gateway.runtime.app import build
 from gateway.testing.modbus import ModbusTcpHost, SimulatedUnit, Table
 
 HOSTS, UNITS, POINTS = 8, 125, 20

@@ -11,8 +11,8 @@ import pytest
 
 from gateway.cli import COMMANDS, app
 from gateway.emulator import Emulator
+from gateway.testing.demo_devices import tcp_units
 from gateway.testing.modbus import ModbusTcpHost
-from gateway.testing.plant import tcp_units
 
 pytestmark = pytest.mark.enable_socket
 
@@ -198,7 +198,7 @@ async def test_check_starts_without_what_only_the_cloud_needs(config):
     out, _ = await process.communicate()
     said, _, modules = out.decode().strip().rpartition("\n")
     assert "is fine" in said
-    assert not {"aiohttp", "gateway.app", "gateway.emulator"} & set(modules.split())
+    assert not {"aiohttp", "gateway.runtime.app", "gateway.emulator"} & set(modules.split())
 
 
 @pytest.mark.parametrize("name", COMMANDS)

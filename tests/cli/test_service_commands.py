@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.testing.demo_devices import eastron_sdm630, tcp_units
 from gateway.testing.modbus import (
     ModbusRtuBus,
     ModbusTcpHost,
@@ -20,7 +21,6 @@ from gateway.testing.modbus import (
     on_a_pty,
     sunspec_registers,
 )
-from gateway.testing.plant import eastron_sdm630, tcp_units
 
 pytestmark = pytest.mark.enable_socket
 

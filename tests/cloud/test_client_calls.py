@@ -8,9 +8,18 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import SecretStr
 
-from gateway.cloud.answers import Configuration, DeviceInfo, DumpReceipt, Incident, License, LicenseAction, ModelFile, Space
 from gateway.cloud.client import HttpHub
-from gateway.cloud.messages import DeviceRegistration
+from gateway.cloud.protocol.answers import (
+    Configuration,
+    DeviceInfo,
+    DumpReceipt,
+    Incident,
+    License,
+    LicenseAction,
+    ModelFile,
+    Space,
+)
+from gateway.cloud.protocol.messages import DeviceRegistration
 from gateway.errors import HubRejected
 from gateway.hub import (
     ChildRegistration,

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
-from gateway.cloud.addresses import UntrustedAddress, path_of, validated_hub_url
 from gateway.cloud.client import HttpHub
+from gateway.cloud.protocol.trusted_urls import UntrustedAddress, path_of, validated_hub_url
 from gateway.errors import HubUnreachable
 from gateway.hub import GatewayRegistration
 

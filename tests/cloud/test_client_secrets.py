@@ -10,7 +10,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from gateway.cloud.client import HttpHub
-from gateway.cloud.verdicts import masked
+from gateway.cloud.protocol.response_errors import masked
 from gateway.errors import HubError
 from gateway.hub import ChildRegistration, Credentials, GatewayRegistration, Refusal, TelemetryMessage
 from gateway.models import Status

@@ -7,8 +7,8 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.cloud.enrolment import Enrolment, advice, identity, mac_of_machine, make_cloud_id
+from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings
 from gateway.errors import HubBusy, HubRejected, HubUnreachable, SettingsError, StoreError
-from gateway.settings import CloudSection, Configuration, GatewaySection, Settings
 from gateway.state.registry import GatewayRecord, Registry
 from gateway.state.store import Store, until_stored
 from gateway.testing.hub import FakeHub

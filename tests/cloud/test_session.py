@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import pytest
 from pydantic import SecretStr
 
-from gateway.cloud.children import ChildRegistrar
+from gateway.cloud.child_registrar import ChildRegistrar
 from gateway.cloud.enrolment import Enrolment
-from gateway.cloud.pace import Pace
+from gateway.cloud.rate_control import Pace
 from gateway.cloud.session import NO_COMMANDS, Session
+from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable, StoreError
 from gateway.hub import ConfigurationChanged, SpaceChanged, TelemetryAnswer, WaitingCommand
 from gateway.models import ChildDevice, Sample, Status
-from gateway.settings import CloudSection, Configuration, GatewaySection, Settings
 from gateway.state.outbox import Outbox
 from gateway.state.registry import ChildState, Registry
 from gateway.state.store import Store

@@ -13,9 +13,9 @@ from pathlib import Path
 from gateway.testing.bluetooth import Air
 from gateway.testing.bluetooth.bluez import BlueZ
 from gateway.testing.bluetooth.controller import Controller
-from gateway.testing.bluetooth.plant import shelly_blu_ht
+from gateway.testing.bluetooth.demo_devices import shelly_blu_ht
+from gateway.testing.demo_devices import eastron_sdm630, schneider_iem3255
 from gateway.testing.modbus import ModbusTcpHost, VirtualLine, on_a_pty
-from gateway.testing.plant import eastron_sdm630, schneider_iem3255
 
 DIALOUT = 20
 SYSTEM_BUS = """\

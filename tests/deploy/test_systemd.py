@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.run import STOP_SECONDS
-from gateway.settings import StoreSection
+from gateway.config.settings import StoreSection
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 UNIT = DEPLOY / "xyte-gateway.service"

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.emulator.calls import Request
-from gateway.emulator.dumps import _multipart_field
+from gateway.emulator.files import _multipart_field
 
 pytestmark = pytest.mark.enable_socket
 

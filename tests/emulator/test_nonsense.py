@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from gateway.emulator import Emulator
 from gateway.emulator.control import ACTIONS
-from gateway.emulator.disk import Disk
 from gateway.emulator.entry import CALLS as ENTRY_CALLS
 from gateway.emulator.hub import CALLS as HUB_CALLS
+from gateway.emulator.saved_world import Disk
 
 pytestmark = pytest.mark.enable_socket
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 from pydantic import SecretStr
 
-from gateway.app import Timing, build
+from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
 from gateway.emulator import Emulator
-from gateway.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
+from gateway.runtime.app import Timing, build
 
 MODEL = "c2d1e0ff-0a0b-4c0d-8e0f-112233445566"
 QUICK = Timing(

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from gateway.app import Timing, build
 from gateway.cli.run import stop_on_signals
-from gateway.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
+from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
+from gateway.runtime.app import Timing, build
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
 

@@ -11,14 +11,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.app import Timing
 from gateway.field.plugins import installed, usable
-from gateway.testing.bluetooth import Air, Characteristic, Peripheral, Service, refusals
+from gateway.runtime.app import Timing
+from gateway.testing.bluetooth import Air, Characteristic, Peripheral, Service, dbus_errors
 from gateway.testing.bluetooth.bluez import BlueZ
 from gateway.testing.bluetooth.controller import Controller
 from gateway.testing.bluetooth.daemon import PrivateBus, dbus_daemon_or_skip
+from gateway.testing.demo_devices import moxa_iologik_e1210
 from gateway.testing.modbus import ModbusTcpHost
-from gateway.testing.plant import moxa_iologik_e1210
 
 pytestmark = pytest.mark.enable_socket
 
@@ -66,9 +66,9 @@ def on_the_air(bluez, emulator, running):
 def impatient(monkeypatch):
     """Devices may be quiet for under a second."""
     monkeypatch.setattr("adapters.ble.adapter.QUIET_LISTENED_TO", timedelta(seconds=0.6))
-    monkeypatch.setattr("gateway.field.presence.SHORTEST_PATIENCE_SECONDS", 0.6)
-    monkeypatch.setattr("gateway.field.presence.UTTERANCE_SECONDS", 0.1)
-    monkeypatch.setattr("gateway.field.listening.LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("gateway.field.children.silence.SHORTEST_PATIENCE_SECONDS", 0.6)
+    monkeypatch.setattr("gateway.field.children.silence.UTTERANCE_SECONDS", 0.1)
+    monkeypatch.setattr("gateway.field.telemetry.listening.LOOK_SECONDS", 0.02)
 
 
 def measured(temperature, humidity=44.2, battery=100):
@@ -280,13 +280,13 @@ async def test_a_link_that_is_lost_in_mid_read_costs_one_reading_and_nobody_his_
 async def test_a_device_that_is_heard_but_takes_no_connection_is_offline_and_its_neighbours_are_not(
     emulator, on_the_air, until, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("gateway.field.agenda.PROBE_FIRST_SECONDS", 0.2)
-    monkeypatch.setattr("gateway.field.agenda.SUSPECT_SECONDS", 0.2)
+    monkeypatch.setattr("gateway.field.polling.schedule.PROBE_FIRST_SECONDS", 0.2)
+    monkeypatch.setattr("gateway.field.polling.schedule.SUSPECT_SECONDS", 0.2)
     probe_profile(tmp_path)
     device, neighbour = probe(), hygrometer()
     async with on_the_air(device, neighbour, radio={**RADIO, "profiles": [str(tmp_path)]}):
         await until(lambda: told(emulator, PROBE, "battery") == 90 and told(emulator, HYGROMETER, "temperature"))
-        device.faults.refused_connects = refusals.LINK_LOST
+        device.faults.refused_connects = dbus_errors.LINK_LOST
         await until(lambda: told(emulator, PROBE, "status") == "offline")
         await asyncio.sleep(1.2)
         assert statuses(emulator, PROBE) == ["online", "offline"]

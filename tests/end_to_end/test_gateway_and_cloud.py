@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from gateway.cloud.children import ChildRegistrar
+from gateway.cloud.child_registrar import ChildRegistrar
 from gateway.cloud.session import NO_COMMANDS
-from gateway.settings import AdmissionSection, Policy
+from gateway.config.settings import AdmissionSection, Policy
 from gateway.state.registry import ChildState, Decision, Registry
 from gateway.state.store import Store
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
@@ -207,7 +207,7 @@ async def test_waiting_commands_are_answered_with_an_honest_no(emulator, running
 
 
 async def test_a_silent_child_is_offline_in_the_cloud_once_and_online_when_it_is_back(emulator, running, until, monkeypatch):
-    monkeypatch.setattr("gateway.field.agenda.PROBE_FIRST_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.field.polling.schedule.PROBE_FIRST_SECONDS", 0.05)
     bus, adapters = bus_of(device(1), device(2))
     async with running(adapters, SYNTHETIC):
         await until(lambda: is_told(emulator, 1, 2))
@@ -354,7 +354,7 @@ async def test_children_that_are_refused_until_their_parent_is_claimed_follow_th
 async def test_a_deleted_child_comes_back_however_the_hub_says_so(
     emulator, running, until, monkeypatch, deleted_answer, foreign_child
 ):
-    monkeypatch.setattr("gateway.cloud.children.REGISTER_AGAIN_AFTER", timedelta(0))
+    monkeypatch.setattr("gateway.cloud.child_registrar.REGISTER_AGAIN_AFTER", timedelta(0))
     monkeypatch.setitem(ChildRegistrar.__init__.__kwdefaults__, "not_found_for", timedelta(seconds=0.3))
     emulator.cloud.quirks = emulator.cloud.quirks.changed({"deleted_answer": deleted_answer, "foreign_child": foreign_child})
     _bus, adapters = bus_of(device(1, urgent=True), device(2))
@@ -372,7 +372,7 @@ async def test_a_gateway_deleted_while_its_children_are_registered_starts_over(
     emulator, running, until, monkeypatch, deleted_answer
 ):
     monkeypatch.setattr("gateway.cloud.session.NOT_FOUND_FOR", timedelta(seconds=0.3))
-    monkeypatch.setattr("gateway.cloud.children.UNHEARD_AGAIN_AFTER", timedelta(seconds=0.1))
+    monkeypatch.setattr("gateway.cloud.child_registrar.UNHEARD_AGAIN_AFTER", timedelta(seconds=0.1))
     monkeypatch.setitem(ChildRegistrar.__init__.__kwdefaults__, "not_found_for", timedelta(seconds=0.3))
     emulator.cloud.quirks = emulator.cloud.quirks.changed({"deleted_answer": deleted_answer})
     numbers = range(1, 31)

@@ -15,8 +15,8 @@ import adapters.serial
 from adapters.modbus import ModbusAdapter
 from adapters.serial import SerialAdapter
 from gateway.adapter import AdapterError, Command
+from gateway.testing.demo_devices import moxa_iologik_e1210
 from gateway.testing.modbus import Frame, Rtu
-from gateway.testing.plant import moxa_iologik_e1210
 from gateway.testing.serial import HEALTHY, Display, Faults, Gps, ScriptedDevice, SerialDevice, SerialLine
 
 pytestmark = pytest.mark.enable_socket
@@ -67,11 +67,11 @@ def plugged(tmp_path):
 @pytest.fixture
 def impatient(monkeypatch):
     """Devices are told silent within a second, and asked again as soon."""
-    monkeypatch.setattr("gateway.field.agenda.PROBE_FIRST_SECONDS", 0.2)
-    monkeypatch.setattr("gateway.field.agenda.SUSPECT_SECONDS", 0.2)
-    monkeypatch.setattr("gateway.field.presence.SHORTEST_PATIENCE_SECONDS", 0.6)
-    monkeypatch.setattr("gateway.field.presence.UTTERANCE_SECONDS", 0.02)
-    monkeypatch.setattr("gateway.field.listening.LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("gateway.field.polling.schedule.PROBE_FIRST_SECONDS", 0.2)
+    monkeypatch.setattr("gateway.field.polling.schedule.SUSPECT_SECONDS", 0.2)
+    monkeypatch.setattr("gateway.field.children.silence.SHORTEST_PATIENCE_SECONDS", 0.6)
+    monkeypatch.setattr("gateway.field.children.silence.UTTERANCE_SECONDS", 0.02)
+    monkeypatch.setattr("gateway.field.telemetry.listening.LOOK_SECONDS", 0.02)
 
 
 def children(emulator):
@@ -241,7 +241,7 @@ async def forget_notes(path):
 
 @asynccontextmanager
 async def opened_notes(path):
-    from gateway.state.notes import Notes
+    from gateway.state.adapter_memory import Notes
     from gateway.state.store import Store
 
     async with Store(path) as store:

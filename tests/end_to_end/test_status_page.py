@@ -16,16 +16,16 @@ from playwright.async_api import expect
 
 import adapters.modbus
 import adapters.serial
+from gateway.config.settings import AdmissionSection, Policy
 from gateway.demo import AIR, CELLAR, HALL, HARDWARE_KEY, LOBBY, ROOF, SUB_MODELS, demo
 from gateway.emulator import Emulator
 from gateway.field.plugins import installed, usable
-from gateway.settings import AdmissionSection, Policy
 from gateway.status.snapshot import id_of
 from gateway.testing.bluetooth import Air, simulated_backend
-from gateway.testing.bluetooth.plant import shelly_blu_ht
+from gateway.testing.bluetooth.demo_devices import shelly_blu_ht
+from gateway.testing.demo_devices import tcp_units
 from gateway.testing.modbus import ModbusTcpHost
 from gateway.testing.modbus.unit import HEALTHY, Faults
-from gateway.testing.plant import tcp_units
 from gateway.testing.serial import Display, SerialLine
 from gateway.testing.serial import Faults as SerialFaults
 
@@ -112,10 +112,10 @@ async def shown():
 @pytest.fixture
 def impatient(monkeypatch):
     """Devices are told silent after a second or two, and asked again as soon."""
-    monkeypatch.setattr("gateway.field.agenda.SUSPECT_SECONDS", 0.2)
-    monkeypatch.setattr("gateway.field.agenda.PROBE_MOST_SECONDS", 3.0)
-    monkeypatch.setattr("gateway.field.presence.SHORTEST_PATIENCE_SECONDS", 1.5)
-    monkeypatch.setattr("gateway.field.listening.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.field.polling.schedule.SUSPECT_SECONDS", 0.2)
+    monkeypatch.setattr("gateway.field.polling.schedule.PROBE_MOST_SECONDS", 3.0)
+    monkeypatch.setattr("gateway.field.children.silence.SHORTEST_PATIENCE_SECONDS", 1.5)
+    monkeypatch.setattr("gateway.field.telemetry.listening.LOOK_SECONDS", 0.05)
     monkeypatch.setattr("adapters.ble.adapter.QUIET_LISTENED_TO", timedelta(seconds=1.5))
 
 

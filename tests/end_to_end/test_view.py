@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
+from gateway.config.settings import AdmissionSection, Policy
 from gateway.models import Sample, Status
-from gateway.settings import AdmissionSection, Policy
 from gateway.status.snapshot import Standing, id_of
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 

@@ -3,12 +3,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.field.availability import Availability
-from gateway.field.backoff import Backoff
-from gateway.field.reception import Reception
-from gateway.field.sampling import Sampler
-from gateway.field.supervisor import Supervisor
-from gateway.settings import Policy
+from gateway.backoff import Backoff
+from gateway.config.settings import Policy
+from gateway.field.children.availability import Availability
+from gateway.field.children.intake import Reception
+from gateway.field.polling.supervisor import Supervisor
+from gateway.field.telemetry.sampling import Sampler
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.testing.devices import SyntheticAdapter, SyntheticSettings

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import aiohttp
 import pytest
 
-from gateway.status.doors import Doors, digest_of
+from gateway.status.auth.tokens import Doors, digest_of
 from gateway.status.server import StatusServer
 
 TOKEN = "a-token-that-only-tests-know"

@@ -9,7 +9,7 @@ from random import Random
 import fake_view
 
 from gateway.models import Reading
-from gateway.status.doors import Doors, digest_of
+from gateway.status.auth.tokens import Doors, digest_of
 from gateway.status.server import StatusServer
 
 TOKEN = "preview"

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from gateway.models import Finding
-from gateway.status.checkup import Checkup
+from gateway.status.doctor_cache import Checkup
 
 pytestmark = pytest.mark.enable_socket
 

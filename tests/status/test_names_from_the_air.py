@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from jinja2 import Environment, FileSystemLoader, nodes
 
 from gateway.models import Metric, Reach, Reading
-from gateway.status.assets import load_assets
-from gateway.status.documents import FOLDER, Documents
-from gateway.status.doors import Rights
+from gateway.status.auth.tokens import Rights
 from gateway.status.history import History
-from gateway.status.listing import Wanted
-from gateway.status.pages import Pages, Topic
+from gateway.status.render.assets import load_assets
+from gateway.status.render.pages import Pages, Topic
+from gateway.status.render.paging import Wanted
+from gateway.status.render.templates import FOLDER, Documents
 from gateway.status.snapshot import id_of
 
 NASTY = st.one_of(

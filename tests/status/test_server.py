@@ -10,10 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.errors import StoreError
 from gateway.models import Metric, Reading
-from gateway.status import live, served, site
-from gateway.status.calls import CALLS
-from gateway.status.doors import TRIES, Doors
-from gateway.status.pages import Page, Topic
+from gateway.status import base_server, live
+from gateway.status.auth.tokens import TRIES, Doors
+from gateway.status.openapi import CALLS
+from gateway.status.render.pages import Page, Topic
+from gateway.status.routes import html_pages
 from gateway.status.server import StatusServer
 from gateway.status.snapshot import GatewayShown, HubContact, id_of
 
@@ -651,7 +652,7 @@ async def test_who_does_not_keep_up_is_dropped_and_the_others_are_not(page):
 
 
 async def test_a_line_that_is_not_read_is_cut(serve, fake, monkeypatch):
-    monkeypatch.setattr(site, "WRITE_SECONDS", 0.2)
+    monkeypatch.setattr(html_pages, "WRITE_SECONDS", 0.2)
     view = fake.show_plant(children=1000)
     running = await serve(view, look_every=timedelta(seconds=0.01))
     with socket.socket() as deaf:
@@ -690,7 +691,7 @@ async def test_open_pages_do_not_hold_up_the_end(page):
 
 
 async def test_a_taken_port_is_told_once_and_tried_again(view, caplog, monkeypatch):
-    monkeypatch.setattr(served, "AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(base_server, "AGAIN_SECONDS", 0.05)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -20,7 +20,7 @@ from gateway.testing.bluetooth import (
     Service,
     Write,
     att_error,
-    refusals,
+    dbus_errors,
     simulated_backend,
 )
 from gateway.testing.bluetooth.bluez import BlueZ
@@ -234,9 +234,9 @@ async def test_a_write_can_have_the_device_answer_by_a_notification(bed):
     [
         (att_error(0x80), 0x80),
         (att_error(0x02), 0x02),
-        (refusals.NOT_AUTHORIZED, 0x08),
-        (refusals.NOT_SUPPORTED, 0x06),
-        (refusals.INVALID_LENGTH, 0x0D),
+        (dbus_errors.NOT_AUTHORIZED, 0x08),
+        (dbus_errors.NOT_SUPPORTED, 0x06),
+        (dbus_errors.INVALID_LENGTH, 0x0D),
     ],
     ids=lambda value: getattr(value, "text", hex(value) if isinstance(value, int) else None),
 )
@@ -344,7 +344,7 @@ async def test_a_link_that_is_lost_before_the_services_are_found_is_no_connectio
 
 
 async def test_a_connection_that_is_refused_says_why(bed):
-    bed.thermostat.faults.refused_connects = refusals.failed("le-connection-refused")
+    bed.thermostat.faults.refused_connects = dbus_errors.failed("le-connection-refused")
     with pytest.raises(BleakDBusError, match="le-connection-refused"):
         await bed.client(await bed.device()).connect()
 
@@ -385,6 +385,6 @@ async def test_the_retry_connector_gets_through_where_a_single_attempt_would_not
     )
     assert await client.read_gatt_char(TEMPERATURE) == b"\x34\x08"
     await client.disconnect()
-    faults.refused_connects = refusals.failed("le-connection-refused")
+    faults.refused_connects = dbus_errors.failed("le-connection-refused")
     with pytest.raises(BleakConnectionError, match="le-connection-refused"):
         await establish_connection(BleakClientWithServiceCache, device, "thermostat", max_attempts=1, **bed._backend("client"))

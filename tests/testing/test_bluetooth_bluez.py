@@ -21,7 +21,7 @@ from bleak.exc import (
 from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
-from gateway.testing.bluetooth import Air, Characteristic, Peripheral, Service, refusals
+from gateway.testing.bluetooth import Air, Characteristic, Peripheral, Service, dbus_errors
 from gateway.testing.bluetooth.bluez import BlueZ
 from gateway.testing.bluetooth.controller import Controller
 from gateway.testing.bluetooth.daemon import DaemonMissing, PrivateBus, dbus_daemon_or_skip
@@ -245,7 +245,7 @@ async def test_an_adapter_can_be_switched_by_whoever_is_on_the_bus(bluez, bus, c
 
 @pytest.mark.parametrize(
     ("refusal", "name"),
-    [(refusals.IN_PROGRESS, "InProgress"), (refusals.NOT_READY, "NotReady"), (refusals.ACCESS_DENIED, "AccessDenied")],
+    [(dbus_errors.IN_PROGRESS, "InProgress"), (dbus_errors.NOT_READY, "NotReady"), (dbus_errors.ACCESS_DENIED, "AccessDenied")],
     ids=["in progress", "not ready", "access denied"],
 )
 async def test_a_discovery_that_is_refused_says_why(bluez, controller, sensor, refusal, name):

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from adapters.modbus.link import Link
-from adapters.modbus.pdu import Read, Table
+from adapters.modbus.client.link import Link
+from adapters.modbus.client.pdu import Read, Table
+from adapters.modbus.client.transport import Patience
 from adapters.modbus.settings import Line
-from adapters.modbus.wire import Patience
 from gateway.adapter import DeviceUnreachable
 from gateway.testing.modbus import Faults, SimulatedUnit, VirtualLine
 from gateway.testing.modbus import Table as Tables

@@ -8,12 +8,12 @@ from typing import Final
 
 from dbus_fast import Variant
 
-from gateway.testing.bluetooth import gatt, refusals
+from gateway.testing.bluetooth import dbus_errors, gatt
+from gateway.testing.bluetooth.dbus_errors import Refused
 from gateway.testing.bluetooth.gatt import Characteristic, Descriptor, Place
 from gateway.testing.bluetooth.link import Link
 from gateway.testing.bluetooth.name_owner import Answer, Call
 from gateway.testing.bluetooth.objects import NO, YES, ObjectTree
-from gateway.testing.bluetooth.refusals import Refused
 
 SERVICE: Final = "org.bluez.GattService1"
 CHARACTERISTIC: Final = "org.bluez.GattCharacteristic1"
@@ -73,10 +73,10 @@ class Attributes:
             Refused: it cannot be carried out.
         """
         if link is None or not link.is_open:
-            raise Refused(refusals.NOT_CONNECTED)
+            raise Refused(dbus_errors.NOT_CONNECTED)
         method = self._methods.get(call.method)
         if method is None:
-            raise Refused(refusals.UNKNOWN_METHOD)
+            raise Refused(dbus_errors.UNKNOWN_METHOD)
         return await method(self, link, call)
 
     def _export_characteristic(self, service: str, place: Place, mtu: int) -> None:
@@ -100,7 +100,7 @@ class Attributes:
         value, options = call.body
         characteristic = self._characteristics[call.path]
         if not isinstance(value, bytes):
-            raise Refused(refusals.INVALID_ARGUMENTS)
+            raise Refused(dbus_errors.INVALID_ARGUMENTS)
         match _option(options, "type"):
             case "command":
                 await link.write(characteristic, value, with_response=False)
@@ -112,7 +112,7 @@ class Attributes:
                 else:
                     await link.write(characteristic, value, with_response=False)
             case _:
-                raise Refused(refusals.INVALID_ARGUMENTS)
+                raise Refused(dbus_errors.INVALID_ARGUMENTS)
         return Answer()
 
     async def _write_request(self, link: Link, path: str, value: bytes) -> None:
@@ -122,7 +122,7 @@ class Attributes:
     async def _start_notify(self, link: Link, call: Call) -> Answer:
         listeners = self._listeners.setdefault(call.path, set())
         if call.client in listeners:
-            raise Refused(refusals.IN_PROGRESS)
+            raise Refused(dbus_errors.IN_PROGRESS)
         if not listeners:
             await link.subscribe(self._characteristics[call.path], lambda value: self._tell(call.path, value))
         listeners.add(call.client)
@@ -131,7 +131,7 @@ class Attributes:
 
     async def _stop_notify(self, link: Link, call: Call) -> Answer:
         if call.client not in self._listeners.get(call.path, ()):
-            raise Refused(refusals.failed("No notify session started"))
+            raise Refused(dbus_errors.failed("No notify session started"))
         self._end_subscription(link, call.path, call.client)
         return Answer()
 
@@ -143,7 +143,7 @@ class Attributes:
         value, _ = call.body
         descriptor = self._descriptors[call.path]
         if descriptor.uuid == _SUBSCRIBING or not isinstance(value, bytes):
-            raise Refused(refusals.WRITE_NOT_PERMITTED)
+            raise Refused(dbus_errors.WRITE_NOT_PERMITTED)
         await link.write_descriptor(descriptor, value)
         return Answer()
 
@@ -164,7 +164,7 @@ class Attributes:
     async def _alone(self, path: str, member: str) -> AsyncIterator[None]:
         """Refuse a second call while the first one is under way, as BlueZ does for each characteristic."""
         if (path, member) in self._under_way:
-            raise Refused(refusals.IN_PROGRESS)
+            raise Refused(dbus_errors.IN_PROGRESS)
         self._under_way.add((path, member))
         try:
             yield

@@ -25,13 +25,13 @@ from bleak.backends.scanner import AdvertisementData, AdvertisementDataCallback,
 from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
 from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
 
-from gateway.testing.bluetooth import refusals
+from gateway.testing.bluetooth import dbus_errors
 from gateway.testing.bluetooth.advertisement import Pattern
-from gateway.testing.bluetooth.air import Air
+from gateway.testing.bluetooth.airspace import Air
+from gateway.testing.bluetooth.dbus_errors import Refusal, Refused
 from gateway.testing.bluetooth.gatt import Place, Service, laid_out
 from gateway.testing.bluetooth.link import Link
 from gateway.testing.bluetooth.peripheral import Peripheral
-from gateway.testing.bluetooth.refusals import Refusal, Refused
 
 _Result = TypeVar("_Result")
 
@@ -40,12 +40,12 @@ _COMMAND_OVERHEAD = 3
 _ATT_ERROR = re.compile(r"Operation failed with ATT error: 0x([0-9a-f]+)")
 _ATT_CODES: Mapping[Refusal, int] = MappingProxyType(
     {
-        refusals.READ_NOT_PERMITTED: 0x02,
-        refusals.WRITE_NOT_PERMITTED: 0x03,
-        refusals.NOT_SUPPORTED: 0x06,
-        refusals.INVALID_OFFSET: 0x07,
-        refusals.NOT_AUTHORIZED: 0x08,
-        refusals.INVALID_LENGTH: 0x0D,
+        dbus_errors.READ_NOT_PERMITTED: 0x02,
+        dbus_errors.WRITE_NOT_PERMITTED: 0x03,
+        dbus_errors.NOT_SUPPORTED: 0x06,
+        dbus_errors.INVALID_OFFSET: 0x07,
+        dbus_errors.NOT_AUTHORIZED: 0x08,
+        dbus_errors.INVALID_LENGTH: 0x0D,
     }
 )
 
@@ -217,7 +217,7 @@ class SimulatedClient(BaseBleakClient):
         """Have a function called with each notification."""
         await self._ask(
             lambda: self._open_link.subscribe(characteristic.obj, lambda value: callback(bytearray(value))),
-            host_refuses=frozenset({refusals.NOT_SUPPORTED}),
+            host_refuses=frozenset({dbus_errors.NOT_SUPPORTED}),
         )
 
     async def stop_notify(self, characteristic: BleakGATTCharacteristic) -> None:
@@ -242,7 +242,7 @@ class SimulatedClient(BaseBleakClient):
             try:
                 return await Link.open(peripheral, self._is_gone)
             except Refused as no:
-                if no.refusal != refusals.ABORTED:
+                if no.refusal != dbus_errors.ABORTED:
                     raise _translated(no.refusal) from no
             await asyncio.sleep(_AGAIN_SECONDS)
 
@@ -256,7 +256,7 @@ class SimulatedClient(BaseBleakClient):
             except Refused as no:
                 if no.refusal in host_refuses:
                     raise _as_told(no.refusal) from no
-                if no.refusal != refusals.IN_PROGRESS:
+                if no.refusal != dbus_errors.IN_PROGRESS:
                     raise _translated(no.refusal) from no
             await asyncio.sleep(_AGAIN_SECONDS)
 

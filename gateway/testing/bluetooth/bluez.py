@@ -7,11 +7,11 @@ from typing import Self
 
 from dbus_fast import Message, Variant
 
-from gateway.testing.bluetooth import refusals
+from gateway.testing.bluetooth import dbus_errors
 from gateway.testing.bluetooth.controller import ADAPTER, MONITOR, Controller
+from gateway.testing.bluetooth.dbus_errors import Refused
 from gateway.testing.bluetooth.name_owner import Answer, Call, NameOwner
 from gateway.testing.bluetooth.objects import OBJECT_MANAGER, PROPERTIES, ObjectTree
-from gateway.testing.bluetooth.refusals import Refused
 from gateway.testing.bluetooth.remote import DEVICE
 
 NAME = "org.bluez"
@@ -106,7 +106,7 @@ class BlueZ:
 
     async def _serve(self, call: Call) -> Answer:
         if self._tree is None:
-            raise Refused(refusals.UNKNOWN_OBJECT)
+            raise Refused(dbus_errors.UNKNOWN_OBJECT)
         if (call.interface, call.member) == (OBJECT_MANAGER, "GetManagedObjects"):
             return Answer("a{oa{sa{sv}}}", (self._tree.managed,))
         if call.interface == PROPERTIES:
@@ -124,11 +124,11 @@ class BlueZ:
                 _property(tree, call.path, interface, name)
                 self._set(tree, call.path, interface, name, value)
                 return Answer()
-        raise Refused(refusals.UNKNOWN_METHOD)
+        raise Refused(dbus_errors.UNKNOWN_METHOD)
 
     def _set(self, tree: ObjectTree, path: str, interface: str, name: str, value: Variant) -> None:
         if (interface, name) not in _SETTABLE:
-            raise Refused(refusals.READ_ONLY)
+            raise Refused(dbus_errors.READ_ONLY)
         if (interface, name) != (ADAPTER, "Powered"):
             tree.change(path, interface, {name: value})
         elif value.value:
@@ -140,7 +140,7 @@ class BlueZ:
         for controller in self.controllers:
             if path == controller.path or path.startswith(f"{controller.path}/"):
                 return controller
-        raise Refused(refusals.UNKNOWN_OBJECT)
+        raise Refused(dbus_errors.UNKNOWN_OBJECT)
 
     def _hear_signal(self, signal: Message) -> None:
         if signal.member == "NameOwnerChanged":
@@ -158,5 +158,5 @@ class BlueZ:
 def _property(tree: ObjectTree, path: str, interface: str, name: str) -> Variant:
     known = tree.properties(path, interface)
     if name not in known:
-        raise Refused(refusals.UNKNOWN_PROPERTY)
+        raise Refused(dbus_errors.UNKNOWN_PROPERTY)
     return known[name]

@@ -7,13 +7,13 @@ from typing import Final
 
 from dbus_fast import Variant
 
-from gateway.testing.bluetooth import refusals
-from gateway.testing.bluetooth.air import Air
+from gateway.testing.bluetooth import dbus_errors
+from gateway.testing.bluetooth.airspace import Air
+from gateway.testing.bluetooth.dbus_errors import Refusal, Refused
 from gateway.testing.bluetooth.link import CONNECT_TIMEOUT_SECONDS
 from gateway.testing.bluetooth.name_owner import Answer, Call, NameOwner
 from gateway.testing.bluetooth.objects import NO, ObjectTree
 from gateway.testing.bluetooth.peripheral import Peripheral
-from gateway.testing.bluetooth.refusals import Refusal, Refused
 from gateway.testing.bluetooth.remote import RemoteDevice
 from gateway.testing.bluetooth.scanning import DiscoveryFilter, Monitor, patterns_of
 
@@ -55,7 +55,7 @@ class Controller:
         self.slots = slots
         self.connect_timeout_seconds = connect_timeout_seconds
         self.discovery_refusal: Refusal | None = None
-        """What StartDiscovery is answered with: `refusals.IN_PROGRESS`, `NOT_READY`, `ACCESS_DENIED`."""
+        """What StartDiscovery is answered with: `dbus_errors.IN_PROGRESS`, `NOT_READY`, `ACCESS_DENIED`."""
         self.is_deaf = False
         """It says that it scans and hears nothing, as adapters do whose firmware hangs."""
         self.missed = 0
@@ -158,7 +158,7 @@ class Controller:
             return await self._serve_device(call)
         method = self._methods.get(call.method)
         if method is None:
-            raise Refused(refusals.UNKNOWN_METHOD)
+            raise Refused(dbus_errors.UNKNOWN_METHOD)
         method(self, call.client, *call.body)
         return Answer()
 
@@ -168,7 +168,7 @@ class Controller:
             self._must_be_on()
             taken = sum(other.takes_a_slot for other in self._devices.values())
             if self.slots is not None and taken >= self.slots and not device.takes_a_slot:
-                raise Refused(refusals.TOO_MANY_CONNECTIONS)
+                raise Refused(dbus_errors.TOO_MANY_CONNECTIONS)
         return await device.serve(call)
 
     def _set_discovery_filter(self, client: str, said: Mapping[str, Variant]) -> None:
@@ -179,27 +179,27 @@ class Controller:
         if self.discovery_refusal is not None:
             raise Refused(self.discovery_refusal)
         if client in self._sessions:
-            raise Refused(refusals.IN_PROGRESS)
+            raise Refused(dbus_errors.IN_PROGRESS)
         self._sessions.add(client)
         self._scan_as_wanted()
 
     def _end_discovery(self, client: str) -> None:
         self._must_be_on()
         if client not in self._sessions:
-            raise Refused(refusals.NO_DISCOVERY)
+            raise Refused(dbus_errors.NO_DISCOVERY)
         self._sessions.discard(client)
         self._scan_as_wanted()
 
     def _remove_device(self, client: str, path: str) -> None:
         device = self._devices.pop(path, None)
         if device is None:
-            raise Refused(refusals.DOES_NOT_EXIST)
+            raise Refused(dbus_errors.DOES_NOT_EXIST)
         device.peripheral.is_paired = False
         device.vanish()
 
     def _register_monitor(self, client: str, path: str) -> None:
         if any((monitor.client, monitor.path) == (client, path) for monitor in self._monitors):
-            raise Refused(refusals.ALREADY_EXISTS)
+            raise Refused(dbus_errors.ALREADY_EXISTS)
 
         def tell(device: str) -> None:
             if self._service is not None:
@@ -210,7 +210,7 @@ class Controller:
     def _unregister_monitor(self, client: str, path: str) -> None:
         remaining = [monitor for monitor in self._monitors if (monitor.client, monitor.path) != (client, path)]
         if len(remaining) == len(self._monitors):
-            raise Refused(refusals.DOES_NOT_EXIST)
+            raise Refused(dbus_errors.DOES_NOT_EXIST)
         self._monitors = remaining
         self._scan_as_wanted()
 
@@ -225,7 +225,7 @@ class Controller:
 
     def _must_be_on(self) -> None:
         if not self.is_powered:
-            raise Refused(refusals.NOT_READY)
+            raise Refused(dbus_errors.NOT_READY)
 
     def _scan_as_wanted(self) -> None:
         """Listen as long as there is somebody to listen for, and say so."""

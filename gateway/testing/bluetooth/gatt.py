@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from gateway.testing.bluetooth.refusals import Refusal
+from gateway.testing.bluetooth.dbus_errors import Refusal
 
 Flag: TypeAlias = Literal["read", "write", "write-without-response", "notify", "indicate"]
 """What can be done with a characteristic, in BlueZ's words."""
@@ -103,7 +103,7 @@ class Characteristic:
         if self.is_subscribable:
             self.descriptors.append(Descriptor(_SUBSCRIBING, b"\x00\x00"))
         self.refusal: Refusal | None = None
-        """Every read, write with response and subscription is answered with this; see `refusals.att_error`."""
+        """Every read, write with response and subscription is answered with this; see `dbus_errors.att_error`."""
         self.is_silent = False
         """Nothing that is asked of it is ever answered."""
         self.writes: deque[Write] = deque(maxlen=WRITES_KEPT)

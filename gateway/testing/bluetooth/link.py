@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Self
 
-from gateway.testing.bluetooth import refusals
+from gateway.testing.bluetooth import dbus_errors
+from gateway.testing.bluetooth.dbus_errors import Refused
 from gateway.testing.bluetooth.gatt import LONGEST_VALUE, Characteristic, Descriptor, Service, Write
 from gateway.testing.bluetooth.peripheral import Peripheral
-from gateway.testing.bluetooth.refusals import Refused
 
 CONNECT_TIMEOUT_SECONDS = 20.0
 """How long a host tries to reach a device before it gives up."""
@@ -41,19 +41,19 @@ class Link:
         faults = peripheral.faults
         if faults.busy_connects > 0:
             faults.busy_connects -= 1
-            raise Refused(refusals.IN_PROGRESS)
+            raise Refused(dbus_errors.IN_PROGRESS)
         if not peripheral.is_in_range:
             await asyncio.sleep(timeout_seconds)
-            raise Refused(refusals.CONNECT_TIMED_OUT)
+            raise Refused(dbus_errors.CONNECT_TIMED_OUT)
         if faults.connect_seconds:
             await asyncio.sleep(faults.connect_seconds)
         if faults.aborted_connects > 0:
             faults.aborted_connects -= 1
-            raise Refused(refusals.ABORTED)
+            raise Refused(dbus_errors.ABORTED)
         if faults.refused_connects is not None:
             raise Refused(faults.refused_connects)
         if peripheral.is_connected:
-            raise Refused(refusals.ABORTED)  # it talks to somebody else, and so does not hear us
+            raise Refused(dbus_errors.ABORTED)  # it talks to somebody else, and so does not hear us
         link = cls(peripheral, on_lost)
         peripheral.take_link(link.lose)
         return link
@@ -84,7 +84,7 @@ class Link:
         """
         await self._answer()
         if self.peripheral.faults.refuses_pairing:
-            raise Refused(refusals.PAIRING_REFUSED)
+            raise Refused(dbus_errors.PAIRING_REFUSED)
         self.peripheral.is_paired = True
 
     async def read(self, characteristic: Characteristic, offset: int = 0) -> bytes:
@@ -99,10 +99,10 @@ class Link:
                 faults.lost_reads -= 1
                 self.lose()
             await self._answer(characteristic)
-        self._admit(characteristic, is_offered="read" in characteristic.flags, otherwise=refusals.READ_NOT_PERMITTED)
+        self._admit(characteristic, is_offered="read" in characteristic.flags, otherwise=dbus_errors.READ_NOT_PERMITTED)
         value = self.peripheral.value(characteristic)
         if offset > len(value):
-            raise Refused(refusals.INVALID_OFFSET)
+            raise Refused(dbus_errors.INVALID_OFFSET)
         return value[offset:]
 
     async def write(self, characteristic: Characteristic, value: bytes, *, with_response: bool) -> None:
@@ -143,10 +143,10 @@ class Link:
             Refused: it does not notify, the link is lost, or faults say no.
         """
         if not characteristic.is_subscribable:
-            raise Refused(refusals.NOT_SUPPORTED)
+            raise Refused(dbus_errors.NOT_SUPPORTED)
         async with self._one_at_a_time:
             await self._answer(characteristic)
-        self._admit(characteristic, is_offered=True, otherwise=refusals.NOT_SUPPORTED)
+        self._admit(characteristic, is_offered=True, otherwise=dbus_errors.NOT_SUPPORTED)
         self._unsubscribe(characteristic)
         self._subscriptions[characteristic] = hear
         characteristic.subscribers.append(hear)
@@ -173,17 +173,17 @@ class Link:
     async def _request(self, characteristic: Characteristic, write: Write) -> None:
         async with self._one_at_a_time:
             await self._answer(characteristic)
-        self._admit(characteristic, is_offered="write" in characteristic.flags, otherwise=refusals.WRITE_NOT_PERMITTED)
+        self._admit(characteristic, is_offered="write" in characteristic.flags, otherwise=dbus_errors.WRITE_NOT_PERMITTED)
         if len(write.value) > LONGEST_VALUE:
-            raise Refused(refusals.INVALID_LENGTH)
+            raise Refused(dbus_errors.INVALID_LENGTH)
         characteristic.take(write)
 
     def _command(self, characteristic: Characteristic, write: Write) -> None:
         self._must_be_open()
         if "write-without-response" not in characteristic.flags:
-            raise Refused(refusals.NOT_SUPPORTED)
+            raise Refused(dbus_errors.NOT_SUPPORTED)
         if len(write.value) > self.peripheral.mtu - _COMMAND_OVERHEAD:
-            raise Refused(refusals.failed("Failed to initiate write"))
+            raise Refused(dbus_errors.failed("Failed to initiate write"))
         is_deaf = self.peripheral.faults.is_silent or characteristic.is_silent
         is_unpaired = characteristic.needs_pairing and not self.peripheral.is_paired
         if not is_deaf and not is_unpaired and characteristic.refusal is None:
@@ -195,14 +195,14 @@ class Link:
         faults = self.peripheral.faults
         if faults.busy_answers > 0:
             faults.busy_answers -= 1
-            raise Refused(refusals.IN_PROGRESS)
+            raise Refused(dbus_errors.IN_PROGRESS)
         if faults.is_silent or (characteristic is not None and characteristic.is_silent):
             await self._keep_for(ANSWER_TIMEOUT_SECONDS)
             self.lose()
         elif faults.answer_seconds:
             await self._keep_for(faults.answer_seconds)
         if not self.is_open:
-            raise Refused(refusals.LINK_LOST)
+            raise Refused(dbus_errors.LINK_LOST)
 
     async def _keep_for(self, seconds: float) -> None:
         """Wait, but not longer than the link lasts."""
@@ -214,13 +214,13 @@ class Link:
 
     def _must_be_open(self) -> None:
         if not self.is_open:
-            raise Refused(refusals.LINK_LOST)
+            raise Refused(dbus_errors.LINK_LOST)
 
-    def _admit(self, characteristic: Characteristic, *, is_offered: bool, otherwise: refusals.Refusal) -> None:
+    def _admit(self, characteristic: Characteristic, *, is_offered: bool, otherwise: dbus_errors.Refusal) -> None:
         if not is_offered:
             raise Refused(otherwise)
         if characteristic.needs_pairing and not self.peripheral.is_paired:
-            raise Refused(refusals.NOT_PAIRED)
+            raise Refused(dbus_errors.NOT_PAIRED)
         if characteristic.refusal is not None:
             raise Refused(characteristic.refusal)
 

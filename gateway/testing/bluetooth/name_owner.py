@@ -17,8 +17,8 @@ from typing import NamedTuple
 from dbus_fast import Message, MessageFlag, MessageType, RequestNameReply
 from dbus_fast.aio import MessageBus
 
-from gateway.testing.bluetooth import refusals
-from gateway.testing.bluetooth.refusals import Refused
+from gateway.testing.bluetooth import dbus_errors
+from gateway.testing.bluetooth.dbus_errors import Refused
 
 log = logging.getLogger(__name__)
 
@@ -212,7 +212,7 @@ class _PatientBus(MessageBus):
 
 def _read(call: Message) -> Call:
     if call.sender is None or call.path is None or call.interface is None or call.member is None:
-        raise Refused(refusals.UNKNOWN_METHOD)
+        raise Refused(dbus_errors.UNKNOWN_METHOD)
     return Call(call.sender, call.path, call.interface, call.member, call.signature, call.body)
 
 

@@ -7,8 +7,8 @@ from typing import Final, TypeAlias
 
 from dbus_fast import Variant
 
-from gateway.testing.bluetooth import refusals
-from gateway.testing.bluetooth.refusals import Refused
+from gateway.testing.bluetooth import dbus_errors
+from gateway.testing.bluetooth.dbus_errors import Refused
 
 Properties: TypeAlias = Mapping[str, Variant]
 Signal: TypeAlias = Callable[[str, str, str, str, list[object]], None]
@@ -72,7 +72,7 @@ class ObjectTree:
             Refused: there is no such thing.
         """
         if path not in self._objects:
-            raise Refused(refusals.UNKNOWN_OBJECT)
+            raise Refused(dbus_errors.UNKNOWN_OBJECT)
         if interface not in self._objects[path]:
-            raise Refused(refusals.UNKNOWN_METHOD)
+            raise Refused(dbus_errors.UNKNOWN_METHOD)
         return self._objects[path][interface]

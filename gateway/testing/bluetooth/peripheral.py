@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import Generic, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from gateway.testing.bluetooth.advertisement import GENERAL_DISCOVERABLE, AddressType, Advertisement
+from gateway.testing.bluetooth.dbus_errors import Refusal
 from gateway.testing.bluetooth.gatt import Characteristic, Payload, Service, full_uuid, payload_at
-from gateway.testing.bluetooth.refusals import Refusal
 
 Clock: TypeAlias = Callable[[], float]
 """Tells seconds, from wherever it likes."""

@@ -9,14 +9,14 @@ from typing import Final, TypeVar
 
 from dbus_fast import Variant
 
-from gateway.testing.bluetooth import refusals
+from gateway.testing.bluetooth import dbus_errors
 from gateway.testing.bluetooth.advertisement import Advertisement
 from gateway.testing.bluetooth.attributes import Attributes
+from gateway.testing.bluetooth.dbus_errors import Refused
 from gateway.testing.bluetooth.link import Link
 from gateway.testing.bluetooth.name_owner import Answer, Call
 from gateway.testing.bluetooth.objects import NO, YES, ObjectTree
 from gateway.testing.bluetooth.peripheral import Peripheral
-from gateway.testing.bluetooth.refusals import Refused
 
 DEVICE: Final = "org.bluez.Device1"
 _Key = TypeVar("_Key", int, str)
@@ -112,9 +112,9 @@ class RemoteDevice:
             case "Pair":
                 await self._pair()
             case "CancelPairing":
-                raise Refused(refusals.DOES_NOT_EXIST)
+                raise Refused(dbus_errors.DOES_NOT_EXIST)
             case _:
-                raise Refused(refusals.UNKNOWN_METHOD)
+                raise Refused(dbus_errors.UNKNOWN_METHOD)
         return Answer()
 
     async def _connect(self) -> None:
@@ -122,12 +122,12 @@ class RemoteDevice:
         if self._link is not None:
             return
         if self._attempt is not None:
-            raise Refused(refusals.IN_PROGRESS)
+            raise Refused(dbus_errors.IN_PROGRESS)
         self._link = await self._reach()
         self._change(Connected=YES)
         if not self._link.is_open:
             self._is_gone()
-            raise Refused(refusals.LINK_LOST)
+            raise Refused(dbus_errors.LINK_LOST)
         self._begin(self._resolve(self._link), f"services of {self.peripheral.address}")
 
     async def _reach(self) -> Link:
@@ -138,10 +138,10 @@ class RemoteDevice:
             return self._attempt.result()
         except asyncio.CancelledError:
             if self._attempt.cancelled():  # by a Disconnect meanwhile
-                raise Refused(refusals.CANCELLED) from None
+                raise Refused(dbus_errors.CANCELLED) from None
             raise
         except Refused as no:
-            if no.refusal == refusals.ABORTED:
+            if no.refusal == dbus_errors.ABORTED:
                 self._flicker()
             raise
         finally:
@@ -164,10 +164,10 @@ class RemoteDevice:
 
     async def _pair(self) -> None:
         if self.peripheral.is_paired:
-            raise Refused(refusals.ALREADY_EXISTS)
+            raise Refused(dbus_errors.ALREADY_EXISTS)
         await self._connect()
         if self._link is None:
-            raise Refused(refusals.NOT_CONNECTED)
+            raise Refused(dbus_errors.NOT_CONNECTED)
         try:
             await self._link.pair()
         except Refused:

@@ -8,9 +8,9 @@ from types import MappingProxyType
 
 from dbus_fast import Variant
 
-from gateway.testing.bluetooth import refusals
+from gateway.testing.bluetooth import dbus_errors
 from gateway.testing.bluetooth.advertisement import Advertisement, Pattern
-from gateway.testing.bluetooth.refusals import Refused
+from gateway.testing.bluetooth.dbus_errors import Refused
 
 _FILTER_SIGNATURES: Mapping[str, str] = MappingProxyType(
     {
@@ -46,7 +46,7 @@ class DiscoveryFilter:
             Refused: BlueZ does not know one of its words.
         """
         if any(_FILTER_SIGNATURES.get(word) != value.signature for word, value in said.items()):
-            raise Refused(refusals.INVALID_ARGUMENTS)
+            raise Refused(dbus_errors.INVALID_ARGUMENTS)
         words = {word: value.value for word, value in said.items()}
         return cls(
             uuids=frozenset(uuid.lower() for uuid in words.get("UUIDs", ())),

@@ -5,11 +5,11 @@ They read the Modbus specification on their own and share no code with the Modbu
 
 from __future__ import annotations
 
+from gateway.testing.modbus.exception_codes import ExceptionCode, Refusal
 from gateway.testing.modbus.framing import Frame, Mbap, NotModbus, Rtu, crc16
 from gateway.testing.modbus.identification import Conformity, Identification, ServerId
 from gateway.testing.modbus.line import Exchange, ScriptedUnit, Violation, VirtualLine
 from gateway.testing.modbus.pty import on_a_pty
-from gateway.testing.modbus.refusal import ExceptionCode, Refusal
 from gateway.testing.modbus.rtu import ModbusRtuBus
 from gateway.testing.modbus.signals import Constant, Counter, Encoding, Signal, SignalValue, Sine, Steps, Table, Wave, WordOrder
 from gateway.testing.modbus.sunspec import SunSpecModel, sunspec_registers

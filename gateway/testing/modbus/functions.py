@@ -8,7 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Protocol, TypeAlias
 
-from gateway.testing.modbus.refusal import ExceptionCode, Refusal
+from gateway.testing.modbus.exception_codes import ExceptionCode, Refusal
 from gateway.testing.modbus.signals import Table
 
 REPORT_SERVER_ID = 17

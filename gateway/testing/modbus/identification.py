@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from gateway.testing.modbus.refusal import ExceptionCode, Refusal
+from gateway.testing.modbus.exception_codes import ExceptionCode, Refusal
 
 READ_DEVICE_ID = 0x0E
 """The MEI type of Read Device Identification (Modbus Application Protocol V1.1b3, section 6.21)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 
-from gateway.testing.modbus.refusal import ExceptionCode, Refusal
+from gateway.testing.modbus.exception_codes import ExceptionCode, Refusal
 from gateway.testing.modbus.signals import Signal, Table
 
 Registers = Mapping[Table, Mapping[int, int]]

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Self
 
+from gateway.testing.modbus.conversation import Wire, end
 from gateway.testing.modbus.framing import Frame, Rtu
 from gateway.testing.modbus.unit import SimulatedUnit
-from gateway.testing.modbus.wire import Wire, end
 
 BITS_PER_CHARACTER = 11
 """Start, eight data, parity or a second stop, stop (Modbus over Serial Line V1.02, section 2.5.1)."""

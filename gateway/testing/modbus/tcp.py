@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Literal, Self, TypeAlias
 
+from gateway.testing.modbus.conversation import Wire, end
+from gateway.testing.modbus.exception_codes import ExceptionCode
 from gateway.testing.modbus.framing import Mbap, Rtu
-from gateway.testing.modbus.refusal import ExceptionCode
 from gateway.testing.modbus.unit import SimulatedUnit
-from gateway.testing.modbus.wire import Wire, end
 
 TcpFraming: TypeAlias = Literal["tcp", "rtu"]
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
+from gateway.testing.modbus.exception_codes import ExceptionCode, Refusal, exception_answer
 from gateway.testing.modbus.functions import ENCAPSULATED_INTERFACE, MOST_REGISTERS_READ, REPORT_SERVER_ID, TABLE_FUNCTIONS
 from gateway.testing.modbus.identification import Identification, ServerId
 from gateway.testing.modbus.memory import Memory, Registers
-from gateway.testing.modbus.refusal import ExceptionCode, Refusal, exception_answer
 from gateway.testing.modbus.signals import Signal, SignalValue, Table
 
 Clock: TypeAlias = Callable[[], float]

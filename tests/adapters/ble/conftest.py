@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.testing.bluetooth.air import Air
+from gateway.testing.bluetooth.airspace import Air
 from gateway.testing.bluetooth.bluez import BlueZ
 from gateway.testing.bluetooth.controller import Controller
 from gateway.testing.bluetooth.daemon import PrivateBus, dbus_daemon_or_skip

@@ -9,8 +9,8 @@ import pytest
 
 from adapters.ble import BleAdapter
 from adapters.ble import adapter as adapter_module
-from adapters.ble import radio as radio_module
-from adapters.ble import visits as visits_module
+from adapters.ble.radio import radio as radio_module
+from adapters.ble.session import visit as visits_module
 from gateway.adapter import (
     Block,
     BusUnavailable,
@@ -22,7 +22,7 @@ from gateway.adapter import (
     Found,
     Progress,
 )
-from gateway.testing.bluetooth import refusals
+from gateway.testing.bluetooth import dbus_errors
 from gateway.testing.bluetooth.gatt import Characteristic, Service
 from gateway.testing.bluetooth.peripheral import Peripheral
 
@@ -210,7 +210,7 @@ async def test_a_characteristic_that_is_refused_is_left_out_and_remarked(bluez):
     adapter = adapter_with()
     async with adapter:
         child = child_of(await adapter.identify(STRAP))
-        device.characteristic("2a19").refusal = refusals.READ_NOT_PERMITTED
+        device.characteristic("2a19").refusal = dbus_errors.READ_NOT_PERMITTED
         readings = await readings_of(adapter, child)
         assert "battery" not in readings
         assert readings["heart_rate"] == 72
@@ -430,7 +430,7 @@ async def test_a_device_that_is_heard_and_cannot_be_read_is_not_taken_for_one_th
     adapter = adapter_with()
     async with adapter:
         child = child_of(await adapter.identify(STRAP))
-        device.faults.refused_connects = refusals.CONNECT_TIMED_OUT
+        device.faults.refused_connects = dbus_errors.CONNECT_TIMED_OUT
         with pytest.raises(DeviceUnreachable):
             await readings_of(adapter, child)
         with pytest.raises(DeviceUnreachable, match="could not be asked"):

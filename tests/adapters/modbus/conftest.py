@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from adapters.modbus import ModbusAdapter
-from adapters.modbus.pdu import Level, Question, Read, ReadIdentification, Refused, ReportServerId, Table
+from adapters.modbus.client.pdu import Level, Question, Read, ReadIdentification, Refused, ReportServerId, Table
+from adapters.modbus.client.transport import Patience
 from adapters.modbus.settings import ModbusSettings
-from adapters.modbus.wire import Patience
 from gateway.adapter import ChildDevice, DeviceUnreachable, Found
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from adapters.modbus import ModbusAdapter
-from adapters.modbus.pdu import Read, ReadIdentification, Refused, Table, Write
-from adapters.modbus.rollcall import RESERVED_UNIT, ranges, slug
+from adapters.modbus.client.pdu import Read, ReadIdentification, Refused, Table, Write
+from adapters.modbus.discovery.roster import RESERVED_UNIT, ranges, slug
 from gateway.adapter import Confidence, DeviceUnreachable, Found, Progress
 
 CASES = Path(__file__).parent / "cases"

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from adapters.serial import SerialAdapter
-from adapters.serial.interview import Step
-from adapters.serial.library import OURS
-from adapters.serial.line import Line
-from adapters.serial.spoken import SpokenLine
+from adapters.serial.discovery.probing import Step
+from adapters.serial.port.line import Line
+from adapters.serial.profile.library import OURS
+from adapters.serial.session.active_protocol import SpokenLine
 from gateway.adapter import BusUnavailable, ChildDevice, Command, CommandRejected, Confidence, DeviceUnreachable, Found
 from gateway.testing.serial import HEALTHY, Display, Faults, Gps, ScriptedDevice, SerialLine
 

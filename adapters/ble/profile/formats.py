@@ -1,0 +1,248 @@
+"""The bytes of one value of a characteristic, and what they mean. Nothing here waits.
+
+Names of numbers are those of the GATT Specification Supplement. What is more than a number at a place stands in `layouts`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from math import isfinite
+from typing import Literal
+
+from adapters.ble.advertisements.metrics import text
+from adapters.ble.profile import layouts
+from adapters.ble.profile.layouts import MedFloat, NotInPayload, cut
+from gateway.adapter import Value
+
+
+class Format(StrEnum):
+    """What the bytes of a value mean."""
+
+    BOOL = "bool"
+    """One byte: 0 is false, anything else true."""
+    UINT8 = "uint8"
+    UINT16 = "uint16"
+    UINT24 = "uint24"
+    UINT32 = "uint32"
+    UINT48 = "uint48"
+    UINT64 = "uint64"
+    SINT8 = "sint8"
+    SINT16 = "sint16"
+    SINT24 = "sint24"
+    SINT32 = "sint32"
+    SINT48 = "sint48"
+    SINT64 = "sint64"
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+    MEDFLOAT16 = "medfloat16"
+    """IEEE 11073-20601 SFLOAT: 4 bits of power of ten, 12 bits of number."""
+    MEDFLOAT32 = "medfloat32"
+    """IEEE 11073-20601 FLOAT: 8 bits of power of ten, 24 bits of number."""
+    UTF8 = "utf8"
+    """Text, to the end of the payload unless a length is said; ended by a NUL or padded with blanks."""
+    HEX = "hex"
+    """The bytes as hexadecimal text."""
+    DOTTED = "dotted"
+    """The bytes as decimal numbers with dots between, as a firmware version is stored."""
+    DATE_TIME = "date-time"
+    """Year (2 bytes), month, day, hours, minutes, seconds: local time of the device, told without a zone."""
+    HEART_RATE = "heart-rate"
+    """Heart Rate Measurement: beats a minute, in one or two bytes."""
+    SKIN_CONTACT = "heart-rate.skin-contact"
+    """Heart Rate Measurement: whether the sensor touches the skin, where it can tell."""
+    ENERGY_EXPENDED = "heart-rate.energy-expended"
+    """Heart Rate Measurement: kJ, sent once in a while."""
+    RR_INTERVAL = "heart-rate.rr-interval"
+    """Heart Rate Measurement: mean time between two beats, in seconds."""
+    SINT8_HUNDREDTHS = "sint8.hundredths"
+    """A whole number, then a byte with its hundredths."""
+    SINT32_HUNDREDTHS = "sint32.hundredths"
+    OPT3001 = "opt3001"
+    """4 bits of power of two, 12 bits of number, in 0.01 lux: the result register of the sensor OPT3001."""
+
+
+INTEGERS: Mapping[Format, tuple[int, bool]] = {
+    Format(f"{kind}{bits}"): (bits // 8, kind == "sint") for kind in ("uint", "sint") for bits in (8, 16, 24, 32, 48, 64)
+}
+"""Whole numbers: how many bytes, and whether they have a sign."""
+
+UNSIGNED = frozenset(number for number, (_, has_sign) in INTEGERS.items() if not has_sign)
+FLOATS: Mapping[Format, str] = {Format.FLOAT32: "f", Format.FLOAT64: "d"}
+"""IEEE 754 numbers, and their letters in the `struct` module."""
+MEDFLOATS: Mapping[Format, MedFloat] = {Format.MEDFLOAT16: layouts.SFLOAT, Format.MEDFLOAT32: layouts.FLOAT}
+"""Decimal floats."""
+NUMBERS = frozenset({*INTEGERS, *FLOATS, *MEDFLOATS})
+
+DIGITS = 15
+"""More of them in a product say nothing: they are what binary fractions leave. After an offset was added, `DIGITS_OF_A_SUM`."""
+
+DIGITS_OF_A_SUM = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """How one value lies in a payload."""
+
+    format: Format
+    at: int = 0
+    """The byte it begins with."""
+    length: int | None = None
+    """Bytes of a text; to the end of the payload when `None`."""
+    big_endian: bool = False
+    bits: tuple[int, int] | None = None
+    """First bit (0 is the lowest) and how many, of an unsigned number."""
+    scale: float = 1.0
+    offset: float = 0.0
+    """What is told is raw x scale + offset."""
+    values: Mapping[int, str] = field(default_factory=dict)
+    """What the numbers mean; one that is missing is told as its digits."""
+    not_available: frozenset[int] = frozenset()
+    """Raw numbers, before bits are taken out, with which the device says that there is no value."""
+    valid: tuple[float, float] | None = None
+    """Lowest and highest raw number that is a value."""
+    starts_with: bytes = b""
+    """How a payload begins that holds this value; others are for something else."""
+
+
+def decode(encoding: Encoding, payload: bytes) -> Value:
+    """Return the value in this payload; `None` when the device says that there is none.
+
+    Raises:
+        PayloadTooShort: it ends before the value does.
+        NotInPayload: it holds other values than this one.
+    """
+    if not payload.startswith(encoding.starts_with):
+        raise NotInPayload(f"it does not begin with {encoding.starts_with.hex()}")
+    raw = _raw(encoding, payload[encoding.at :])
+    if raw is None or isinstance(raw, str | bool):
+        return raw
+    if raw in encoding.not_available or (encoding.valid and not encoding.valid[0] <= raw <= encoding.valid[1]):
+        return None
+    if encoding.bits is not None:
+        first, length = encoding.bits
+        raw = int(raw) >> first & (1 << length) - 1
+        if length == 1 and not encoding.values:
+            return bool(raw)
+    if encoding.values:
+        return encoding.values.get(int(raw), str(int(raw)))
+    return scaled(raw, encoding.scale, encoding.offset)
+
+
+def encode(encoding: Encoding, value: Value) -> bytes:
+    """Return the bytes that `decode` makes this value of, rounded to what they can hold; for numbers and yes or no only.
+
+    Raises:
+        ValueError: the value is none that the format can hold; the text says why.
+    """
+    if encoding.format is Format.BOOL:
+        if not isinstance(value, bool):
+            raise ValueError(f"{value!r} is neither true nor false")
+        return bytes([value])
+    number, raw, order = encoding.format, raw_number(encoding, value), _order(encoding)
+    if number in MEDFLOATS:
+        return MEDFLOATS[number].encode(raw).to_bytes(MEDFLOATS[number].size, order)
+    try:
+        if number in FLOATS:
+            return struct.pack(f"{'>' if encoding.big_endian else '<'}{FLOATS[number]}", raw)
+        size, has_sign = INTEGERS[number]
+        return round(raw).to_bytes(size, order, signed=has_sign)
+    except (OverflowError, struct.error) as error:
+        raise ValueError(f"{value!r} does not fit into {number}") from error
+
+
+def raw_number(encoding: Encoding, value: Value) -> float:
+    """Return the raw number that stands for a value, not yet rounded.
+
+    Raises:
+        ValueError: the value is no number, or none of the meanings.
+    """
+    if encoding.values:
+        known = {meaning: number for number, meaning in encoding.values.items()}
+        if value not in known:
+            raise ValueError(f"{value!r} is none of {', '.join(known)}")
+        return known[str(value)]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise ValueError(f"{value!r} is no number")
+    shifted = value - encoding.offset if encoding.offset else value
+    parts = divisor(encoding.scale)
+    if parts:
+        return shifted * parts
+    return shifted if encoding.scale == 1 else shifted / encoding.scale
+
+
+def size_of(number: Format) -> int | None:
+    """Return how many bytes a number of this format takes; `None` when that depends on the payload."""
+    if number in INTEGERS:
+        return INTEGERS[number][0]
+    if number in FLOATS:
+        return struct.calcsize(FLOATS[number])
+    return MEDFLOATS[number].size if number in MEDFLOATS else None
+
+
+def scaled(raw: float, scale: float, offset: float) -> float:
+    """Return raw x scale + offset; 3 times a tenth is 0.3, as people expect, and no digits are made up."""
+    if scale == 1 and offset == 0:
+        return raw
+    parts = divisor(scale)
+    factor = int(scale) if float(scale).is_integer() else scale
+    told = (raw / parts if parts else raw * factor) + (offset or 0)
+    return told if isinstance(told, int) else float(f"{told:.{DIGITS_OF_A_SUM if offset else DIGITS}g}")
+
+
+def divisor(scale: float) -> int:
+    """Return 10 for the scale 0.1, since 3 / 10 is 0.3 and 3 * 0.1 is not; 0 for a scale that is no such fraction."""
+    parts = round(1 / scale) if 0 < abs(scale) < 1 else 0
+    return parts if parts and abs(scale * parts - 1) < 1e-12 else 0
+
+
+def _raw(encoding: Encoding, part: bytes) -> Value:
+    """Return the value at the beginning of these bytes, before anything is made of its number."""
+    number = encoding.format
+    if number in _LAYOUTS:
+        return _LAYOUTS[number](part)
+    raw = cut(part, size_of(number) or encoding.length)
+    if number in TEXTS:
+        return TEXTS[number](raw)
+    if number in FLOATS:
+        told: float = struct.unpack(f"{'>' if encoding.big_endian else '<'}{FLOATS[number]}", raw)[0]
+        return told if isfinite(told) else None
+    order = _order(encoding)
+    if number in MEDFLOATS:
+        return MEDFLOATS[number].decode(int.from_bytes(raw, order))
+    return int.from_bytes(raw, order, signed=INTEGERS[number][1])
+
+
+def _order(encoding: Encoding) -> Literal["big", "little"]:
+    return "big" if encoding.big_endian else "little"
+
+
+def _text(raw: bytes) -> str | None:
+    return text(raw.split(b"\0", 1)[0].decode("utf-8", errors="replace")) or None
+
+
+def _dotted(raw: bytes) -> str:
+    return ".".join(map(str, raw))
+
+
+def _bool(part: bytes) -> bool:
+    return cut(part, 1)[0] != 0
+
+
+TEXTS: Mapping[Format, Callable[[bytes], str | None]] = {Format.UTF8: _text, Format.HEX: bytes.hex, Format.DOTTED: _dotted}
+"""Texts, and what makes them of their bytes."""
+
+_LAYOUTS: Mapping[Format, Callable[[bytes], Value]] = {
+    Format.BOOL: _bool,
+    Format.DATE_TIME: layouts.date_time,
+    Format.HEART_RATE: layouts.heart_rate,
+    Format.SKIN_CONTACT: layouts.skin_contact,
+    Format.ENERGY_EXPENDED: layouts.energy_expended,
+    Format.RR_INTERVAL: layouts.rr_interval,
+    Format.SINT8_HUNDREDTHS: partial(layouts.hundredths, whole_bytes=1),
+    Format.SINT32_HUNDREDTHS: partial(layouts.hundredths, whole_bytes=4),
+    Format.OPT3001: layouts.opt3001,
+}

@@ -1,0 +1,126 @@
+"""Services that the Bluetooth SIG has standardised, as data, and profiles made of them for devices that no profile of ours fits.
+
+A device says which services it has. Such a profile is named after them (`gatt-180d-180f`), so that a child is read after a
+restart although its profile is in no file. Nothing here waits.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from adapters.ble.advertisements.advertisement import full_uuid
+from adapters.ble.profile.profile import Origin, Point, Profile
+from adapters.ble.profile.words import Name, Part, Uuid
+from gateway.adapter import Source
+
+FOLDER = Path(__file__).parents[1] / "services"
+"""The folder of the services: one file each, named after the service's four digits."""
+
+NAME = re.compile(r"gatt((?:-[0-9a-f]{4})+)")
+
+
+class StandardService(Part):
+    """A service that means the same in every device that has it."""
+
+    uuid: Uuid
+    title: str = Field(min_length=1)
+    family: Name | None = Field(default=None, description="of a device that has no service with a lower rank")
+    rank: int = Field(default=100, ge=0, description="the service with the lowest says what a device is")
+    mode: Literal["visit", "stay"] = "visit"
+    source: Source
+    identity: dict[str, Origin] = Field(default_factory=dict, description="which facts about the device it tells")
+    points: tuple[Point, ...] = ()
+
+    @property
+    def digits(self) -> str:
+        """The four digits of its uuid."""
+        return self.uuid[4:8]
+
+
+def standard_services() -> Mapping[str, StandardService]:
+    """Return all standard services that we know, by their full uuid."""
+    return _services(FOLDER)
+
+
+def device_information() -> Mapping[str, Origin]:
+    """Return where a device tells who it is, unless its profile says otherwise: fact -> characteristic."""
+    return {fact: origin for service in standard_services().values() for fact, origin in service.identity.items()}
+
+
+def points_of(service: str) -> list[dict[str, Any]]:
+    """Return the points of this standard service, as a profile writes them.
+
+    Raises:
+        KeyError: we know no such service, or it measures nothing.
+    """
+    points = standard_services()[service].points
+    if not points:
+        raise KeyError(service)
+    return [point.model_dump(exclude_unset=True) for point in points]
+
+
+def measuring() -> list[str]:
+    """Return the services that a profile can include, by four digits."""
+    return sorted(service.digits for service in standard_services().values() if service.points)
+
+
+def profile_for(services: Iterable[str]) -> Profile | None:
+    """Return the profile of a device with these services (full uuids); `None` when none of them measures anything."""
+    known = standard_services()
+    digits = sorted(known[service].digits for service in set(services) & known.keys() if known[service].points)
+    return _made(tuple(digits)) if digits else None
+
+
+def profile_named(name: str) -> Profile | None:
+    """Return the profile that `profile_for` gave this name, as after a restart; `None` for any other name."""
+    matched = NAME.fullmatch(name)
+    profile = profile_for(full_uuid(digits) for digits in matched[1].split("-")[1:]) if matched else None
+    return profile if profile is not None and profile.name == name else None
+
+
+@lru_cache(maxsize=64)
+def _made(digits: tuple[str, ...]) -> Profile:
+    services = sorted((standard_services()[full_uuid(one)] for one in digits), key=lambda service: service.rank)
+    titles = ", ".join(service.title for service in services)
+    return Profile.model_validate(
+        {
+            "name": "-".join(["gatt", *digits]),
+            "title": f"Bluetooth device: {titles}",
+            "family": services[0].family,
+            "sub_model": device_information()["model"],
+            "source": {
+                "document": "; ".join(service.source.document for service in services),
+                "edition": "; ".join(service.source.edition for service in services),
+                "section": "; ".join(service.source.section for service in services),
+            },
+            "connection": {"mode": "stay" if any(service.mode == "stay" for service in services) else "visit"},
+            "points": [point for service in services for point in service.points],
+        }
+    )
+
+
+@cache
+def _services(folder: Path) -> Mapping[str, StandardService]:
+    services = (_parsed(file) for file in sorted(folder.glob("*.toml")))
+    return {service.uuid: service for service in services}
+
+
+def _parsed(file: Path) -> StandardService:
+    """Return the service of this file. Its points may be missing in a device, since a service leaves most of them free."""
+    written = tomllib.loads(file.read_text(encoding="utf-8"))
+    of_service = {"service": written["uuid"]}
+    written["identity"] = {
+        fact: {**of_service, "characteristic": characteristic} for fact, characteristic in written.pop("identity", {}).items()
+    }
+    written["points"] = [{**of_service, "optional": True, **point} for point in written.pop("points", [])]
+    try:
+        return StandardService.model_validate(written)
+    except ValidationError as error:
+        raise ValueError(f"{file}: {error}") from error

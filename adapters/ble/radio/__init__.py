@@ -1,0 +1,1 @@
+"""Bluetooth adapters of this machine: scanning, connecting, and watching BlueZ."""

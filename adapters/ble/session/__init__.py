@@ -1,0 +1,1 @@
+"""Visits to connected devices, and the connection slots that they need."""

@@ -1,0 +1,1 @@
+"""Command line tools for Bluetooth LE devices, and the checks of `doctor`."""

@@ -1,0 +1,1 @@
+"""The Modbus client: PDUs, RTU frames, timing and one connection."""

@@ -1,0 +1,1 @@
+"""Discovery: which units answer on a bus, and which device each of them is."""

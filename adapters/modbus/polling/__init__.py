@@ -1,0 +1,1 @@
+"""Polling: which blocks of registers to read, and what is known of each unit."""

@@ -1,0 +1,1 @@
+"""Device profiles: their grammar, register decoding, SunSpec models and commands."""

@@ -1,0 +1,101 @@
+"""What a point is: where a value stands on a device, and how its bits are to be read. Nothing here waits."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from adapters.modbus.client.pdu import Table
+from gateway.adapter import Metric
+
+
+class ValueType(StrEnum):
+    """What the bits of a value mean."""
+
+    BOOL = "bool"
+    INT16 = "int16"
+    UINT16 = "uint16"
+    INT32 = "int32"
+    UINT32 = "uint32"
+    INT64 = "int64"
+    UINT64 = "uint64"
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+    BCD = "bcd"
+    """Four decimal digits in each register."""
+    STRING = "string"
+    """Two ASCII characters in each register, ended by a NUL or padded with blanks."""
+    HEX = "hex"
+    """The bytes as hexadecimal text, as a MAC is stored."""
+    DOTTED = "dotted"
+    """The bytes as decimal numbers with dots between, as a firmware version is stored."""
+
+
+NUMBER_FORMATS: Mapping[ValueType, str] = {
+    ValueType.INT16: "h",
+    ValueType.UINT16: "H",
+    ValueType.INT32: "i",
+    ValueType.UINT32: "I",
+    ValueType.INT64: "q",
+    ValueType.UINT64: "Q",
+    ValueType.FLOAT32: "f",
+    ValueType.FLOAT64: "d",
+}
+"""Types with a fixed length, and their letters in the `struct` module."""
+
+
+def number_words(number: ValueType) -> int:
+    """Return how many registers a number of this type takes."""
+    return struct.calcsize(f">{NUMBER_FORMATS[number]}") // 2
+
+
+UNSIGNED = frozenset({ValueType.UINT16, ValueType.UINT32, ValueType.UINT64})
+FLOATS = frozenset({ValueType.FLOAT32, ValueType.FLOAT64})
+TEXTS = frozenset({ValueType.STRING, ValueType.HEX, ValueType.DOTTED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """How one value lies in its registers, or in its bit of a bit table."""
+
+    type: ValueType
+    words: int = 1
+    """Registers; bits in a bit table, where it is always 1."""
+    low_word_first: bool = False
+    low_byte_first: bool = False
+    bits: tuple[int, int] | None = None
+    """First bit (0 is the lowest) and how many, of an unsigned number."""
+    scale: float = 1.0
+    offset: float = 0.0
+    """What is told is raw x scale + offset."""
+    values: Mapping[int, str] = field(default_factory=dict)
+    """What the numbers mean; one that is missing is told as its digits."""
+    not_available: frozenset[int] = frozenset()
+    """Raw numbers, before bits are taken out, with which the device says that there is no value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedPoint:
+    """A point of a profile at its address on one device."""
+
+    metric: Metric
+    table: Table
+    address: int
+    encoding: Encoding
+    scale_factor: int | None = None
+    """Address of the register with the power of ten that the value is multiplied with."""
+    is_apart: bool = False
+    """The scale factor is read by itself: it is too far away to be read with the value."""
+
+    @property
+    def start(self) -> int:
+        """The first address that must be read at once for this point."""
+        return self.address if self.scale_factor is None or self.is_apart else min(self.address, self.scale_factor)
+
+    @property
+    def end(self) -> int:
+        """The address after the last one that must be read at once for this point."""
+        end = self.address + self.encoding.words
+        return end if self.scale_factor is None or self.is_apart else max(end, self.scale_factor + 1)

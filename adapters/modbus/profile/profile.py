@@ -1,0 +1,289 @@
+"""What a device model measures, as data: the grammar of a profile file. Nothing here waits.
+
+A profile is a TOML file named after itself. Addresses are protocol addresses, 0-based as on the wire: what a manual calls 40001
+or 30001 is address 0. Where a manual is in doubt, its example frames tell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from functools import cached_property, lru_cache
+from itertools import accumulate
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from adapters.modbus.client.pdu import ADDRESSES, MAX_REGISTERS, Table
+from adapters.modbus.profile.matching import Match, Origin, Part, ValueRule, WhoItIs, check_end
+from adapters.modbus.profile.points import NUMBER_FORMATS, PlacedPoint, ValueType
+from adapters.modbus.profile.sunspec_layout import NOWHERE, Layout, PlacedModel
+from gateway.adapter import Metric, Reduce, Source
+
+DEFAULT_GROUPS: Mapping[str, float] = {"fast": 5.0, "normal": 15.0, "slow": 60.0}
+"""Poll groups that every profile has, and how often they are read, in seconds."""
+
+NOT_AVAILABLE: Mapping[ValueType, int] = {
+    ValueType.INT16: -0x8000,
+    ValueType.UINT16: 0xFFFF,
+    ValueType.INT32: -0x80000000,
+    ValueType.UINT32: 0xFFFFFFFF,
+    ValueType.INT64: -0x8000000000000000,
+    ValueType.UINT64: 0xFFFFFFFFFFFFFFFF,
+}
+"""With these numbers a SunSpec device says that it does not implement a point (SunSpec Device Information Model, types)."""
+
+MOST_POINTS = 200
+"""A device whose models repeat groups has no more points: the first repetition of each is read, then the second of each, and so
+on. Nobody looks at the voltage of the two hundredth cell, and reading it would take the bus from others."""
+
+FIRST_MODEL = 40002
+"""Where the chain of models begins on most devices."""
+
+
+class Point(ValueRule):
+    """One metric: where it is, what it means and how often it is asked for."""
+
+    metric: str = Field(min_length=1)
+    table: Table = Table.HOLDING
+    address: int | None = Field(default=None, ge=0, lt=ADDRESSES, description="0-based protocol address")
+    models: tuple[int, ...] = Field(
+        default=(),
+        description="SunSpec models that hold the point; the first that is there is read; where it is twice, as `x` and `x_2`",
+    )
+    at: int | None = Field(default=None, ge=2, description="register within the SunSpec model, whose id is register 0")
+    repeats: tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=1)]] | None = Field(
+        default=None,
+        description="[first register, how many] of a group that the SunSpec model repeats up to its end; `at` is in the first "
+        "repetition, and each gives a metric of its own: `x_1`, `x_2`, ...",
+    )
+    scale: float = 1.0
+    offset: float = 0.0
+    scale_factor: int | None = Field(
+        default=None, ge=0, lt=ADDRESSES, description="register with the power of ten; counted as `at` in a SunSpec model"
+    )
+    unit: str | None = None
+    group: str = "normal"
+    urgent: bool = False
+    reduce: Reduce = Reduce.LAST
+
+    def model_post_init(self, _context: object) -> None:
+        """See whether the metric may be called so."""
+        _metric(self.metric, self.unit, self.urgent, self.reduce)
+
+    @model_validator(mode="after")
+    def _stands_somewhere(self) -> Self:
+        if (self.address is None) == (not self.models) or (self.at is None) != (not self.models):
+            raise ValueError("a point has either an `address`, or `models` and `at`")
+        if self.repeats is not None and not self.models:
+            raise ValueError("`repeats` belongs to a point of SunSpec `models`")
+        if self.table.holds_bits != (self.type is ValueType.BOOL):
+            raise ValueError(f"type bool belongs to coil and discrete, other types to registers, not {self.type} to {self.table}")
+        start = self.address if self.address is not None else self.at or 0
+        check_end(start, self.words)
+        if self.repeats is not None and not self.repeats[0] <= start <= start + self.words <= sum(self.repeats):
+            raise ValueError(
+                f"its group begins at {self.repeats[0]} and ends before {sum(self.repeats)}, so `at` has to be in between"
+            )
+        if self.scale_factor is not None and abs(self.scale_factor - start) + self.words > MAX_REGISTERS:
+            raise ValueError(f"its scale factor is so far away that one read of {MAX_REGISTERS} registers cannot hold both")
+        return self
+
+    @model_validator(mode="after")
+    def _scales_numbers_only(self) -> Self:
+        is_scaled = self.scale != 1 or self.offset != 0 or self.scale_factor is not None
+        if is_scaled and (self.values or self.bits or self.type not in NUMBER_FORMATS):
+            raise ValueError("scale, offset and scale_factor belong to plain numbers, not to values, bits or texts")
+        if self.scale == 0 or (self.scale_factor is not None and (self.scale != 1 or self.offset != 0)):
+            raise ValueError("scale is not 0, and not said together with a scale_factor")
+        return self
+
+    def placed(self, layout: Layout = NOWHERE) -> Iterator[PlacedPoint]:
+        """Yield the point as often as a device with these SunSpec models has it; not at all, when it lacks them."""
+        if self.address is not None:
+            yield self._placed(self.metric, self.address, self.scale_factor)
+            return
+        for number, model in enumerate(layout.of(self.models)):
+            index = f"_{number + 1}" if number else ""
+            for repetition in range(self._repetitions(model)):
+                yield self._placed_in(model, repetition, index if self.repeats is None else f"{index}_{repetition + 1}")
+
+    def _repetitions(self, model: PlacedModel) -> int:
+        """Return how often the point is in this model: not at all, where it or its scale factor would be behind its end."""
+        if max(self._at + self.words, (self.scale_factor or 0) + 1) > model.words:
+            return 0
+        first, length = self.repeats if self.repeats is not None else (0, model.words)
+        return (model.words - first) // length
+
+    @property
+    def _at(self) -> int:
+        return self.at if self.at is not None else 0
+
+    def _placed_in(self, model: PlacedModel, repetition: int, index: str) -> PlacedPoint:
+        first, length = self.repeats if self.repeats is not None else (ADDRESSES, 0)
+        shift, factor = repetition * length, self.scale_factor
+        if factor is not None:
+            factor += model.address + (shift if first <= factor < first + length else 0)
+        return self._placed(f"{self.metric}{index}", model.address + self._at + shift, factor)
+
+    def _placed(self, metric: str, address: int, scale_factor: int | None) -> PlacedPoint:
+        missing = NOT_AVAILABLE.get(self.type) if self.models else None
+        return PlacedPoint(
+            metric=_metric(metric, self.unit, self.urgent, self.reduce),
+            table=self.table,
+            address=address,
+            encoding=self.encoding(
+                scale=self.scale, offset=self.offset, not_available=frozenset() if missing is None else frozenset({missing})
+            ),
+            scale_factor=scale_factor,
+        )
+
+
+class CommandRule(Part):
+    """A command: it writes one point, and is done when the point reads back as what was written."""
+
+    name: str = Field(min_length=1, description="what the cloud calls the command")
+    metric: str = Field(description="the point that is written: a coil or a holding register")
+    value: bool | int | float | str | None = Field(
+        default=None, description="what is written each time; left out: a parameter says"
+    )
+    parameter: str = Field(default="value", min_length=1, description="name of the command's parameter")
+    between: tuple[float, float] | None = Field(default=None, description="lowest and highest number, both included")
+
+    read_back: bool = Field(default=True, description="false for a button: a register that does not keep what was written")
+
+    def fits(self, point: Point) -> str | None:
+        """Return why this point cannot be written by the command; `None` when it can."""
+        if point.table not in {Table.COIL, Table.HOLDING} or point.models:
+            return "only coils and holding registers with an address can be written"
+        if point.bits is not None or point.scale_factor is not None or point.type not in (*NUMBER_FORMATS, ValueType.BOOL):
+            return "only whole numbers, floats and coils can be written, not bits, texts or values with a scale_factor"
+        if self.value is None and self.between is None and not point.values and point.type is not ValueType.BOOL:
+            return "say `between`, so that nobody writes a number that does harm"
+        return None
+
+
+class Profile(Part):
+    """A device model."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="the file's name without .toml")
+    maker: str | None = Field(default=None, min_length=1, description="left out: the device tells, and many makers build it")
+    title: str = Field(min_length=1, description="what a person calls the device")
+    family: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]*$", description="key of the `[models]` table of the config: power-meter, ..."
+    )
+    sub_model: str | Origin | None = Field(default=None, description="a text, or where the device tells it")
+    source: Source
+    match: tuple[Match, ...] = Field(
+        default=(), description="any of them is enough; none: only a configured device has this profile"
+    )
+    identity: WhoItIs = WhoItIs()
+    groups: dict[str, Annotated[float, Field(ge=0.1, le=86400)]] = Field(
+        default_factory=dict, description="poll group -> how often it is read, in seconds"
+    )
+    max_registers: int = Field(
+        default=MAX_REGISTERS, ge=1, le=MAX_REGISTERS, description="registers that the device gives in one answer"
+    )
+    read_through: int = Field(
+        default=0, ge=0, le=MAX_REGISTERS, description="longest hole between points that the device lets one read through"
+    )
+    other_models: bool = Field(
+        default=False, description="also read what other SunSpec models of the device measure, by SunSpec's own definitions"
+    )
+    points: tuple[Point, ...]
+    commands: tuple[CommandRule, ...] = ()
+
+    @cached_property  # asked at each read
+    def is_sunspec(self) -> bool:
+        """Whether points are found by walking the device's SunSpec models."""
+        return any(point.models for point in self.points)
+
+    @property
+    def intervals(self) -> dict[str, timedelta]:
+        """How often each poll group that has points is to be read."""
+        seconds = {**DEFAULT_GROUPS, **self.groups}
+        used = {point.group for point in self.points}
+        return {group: timedelta(seconds=seconds[group]) for group in seconds if group in used}
+
+    @property
+    def least_layout(self) -> Layout:
+        """The SunSpec models of such a device as far as the profile tells: each once, one after the other, its groups once."""
+        words: dict[int, int] = {}
+        for point in self.points:
+            end = sum(point.repeats) if point.repeats is not None else (point.at or 0) + point.words
+            words |= {model: max(end, words.get(model, 0)) for model in point.models}
+        starts = accumulate(words.values(), initial=FIRST_MODEL)
+        return Layout(tuple(PlacedModel(one, start, words[one] - 2) for one, start in zip(words, starts, strict=False)))
+
+    def place(self, groups: frozenset[str], layout: Layout = NOWHERE) -> Iterator[PlacedPoint]:
+        """Yield the points of these poll groups on a device with these SunSpec models."""
+        yield from (placed for point, placed in self._all(layout)[0] if point.group in groups)
+
+    def left_out(self, layout: Layout) -> list[str]:
+        """Return the metrics that a device with these SunSpec models has beyond `MOST_POINTS`, and that are not read."""
+        return [placed.metric.name for _, placed in self._all(layout)[1]]
+
+    def _all(self, layout: Layout) -> tuple[list[tuple[Point, PlacedPoint]], list[tuple[Point, PlacedPoint]]]:
+        """Return the points that are read, and those that are too many."""
+        ranked = ((rank, point, placed) for point in self.points for rank, placed in enumerate(point.placed(layout)))
+        ordered = sorted(ranked, key=lambda each: each[0])
+        kept = max(MOST_POINTS, sum(rank == 0 for rank, _, _ in ordered))
+        pairs = [(point, placed) for _, point, placed in ordered]
+        return pairs[:kept], pairs[kept:]
+
+    @model_validator(mode="after")
+    def _commands_write_points(self) -> Self:
+        points = {point.metric: point for point in self.points}
+        for number, command in enumerate(self.commands):
+            if command.metric not in points:
+                raise ValueError(f"command `{command.name}`: there is no point `{command.metric}`")
+            if (wrong := command.fits(points[command.metric])) is not None:
+                raise ValueError(f"command `{command.name}`: point `{command.metric}`: {wrong}")
+            if any(command.name == other.name for other in self.commands[:number]):
+                raise ValueError(f"command `{command.name}` is there twice")
+        return self
+
+    @model_validator(mode="after")
+    def _points_agree(self) -> Self:
+        if not self.points:
+            raise ValueError("a profile has points: at least one")
+        seen: dict[str, Point] = {}
+        for point in self.points:
+            if point.group not in DEFAULT_GROUPS and point.group not in self.groups:
+                known = ", ".join({**DEFAULT_GROUPS, **self.groups})
+                raise ValueError(f"point `{point.metric}`: there is no poll group {point.group!r}; there are {known}")
+            if point.metric in seen:
+                raise ValueError(f"point `{point.metric}` is there twice")
+            if rival := next((other for other in seen.values() if _overlap(point, other)), None):
+                raise ValueError(f"points `{rival.metric}` and `{point.metric}` overlap")
+            seen[point.metric] = point
+        for name in seen:
+            base = re.sub(r"(_\d+){1,2}$", "", name)
+            if base != name and base in seen and seen[base].repeats is not None:
+                raise ValueError(f"point `{name}` is called as a repetition of `{base}`")
+        return self
+
+
+@lru_cache(maxsize=4096)
+def _metric(name: str, unit: str | None, urgent: bool, reduce: Reduce) -> Metric:  # noqa: FBT001 - as a metric takes them
+    """Return the one `Metric` that all readings of a point share."""
+    return Metric(name, unit, urgent, reduce)
+
+
+def _overlap(one: Point, other: Point) -> bool:
+    """Say whether two points claim the same bits; sharing a register is fine when each takes its own bits."""
+    if one.table is not other.table or bool(one.models) != bool(other.models):
+        return False
+    if one.models and not set(one.models) & set(other.models):
+        return False
+    return bool(_claimed_bits(one) & _claimed_bits(other))
+
+
+def _claimed_bits(point: Point) -> frozenset[int]:
+    start = point.address if point.address is not None else point.at or 0
+    if point.bits is None:
+        return frozenset(range(16 * start, 16 * (start + point.words)))
+    top = 16 * (start + point.words) - 1
+    first, length = point.bits
+    return frozenset(range(top - first - length + 1, top - first + 1))

@@ -1,0 +1,263 @@
+"""Profiles made of SunSpec's own model definitions, for devices that no profile of ours fits. Nothing here waits.
+
+The definitions are the JSON files of the package `sunspec2`, read as data. A device says which models it has; what it measures,
+in which unit and with which scale factor, stands in the definition of each. Only what is measured becomes a point: nameplate
+data, settings and controls do not. A group that a model repeats (strings, modules) is a point of each kind with `repeats`: how
+often it is there, only the device tells.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
+from importlib.resources import files
+from itertools import accumulate
+from typing import Any
+
+from adapters.modbus.profile.points import ValueType
+from adapters.modbus.profile.profile import Profile
+
+FAMILIES: Mapping[int, str] = {
+    1: "inverter",
+    2: "power-meter",
+    3: "weather-station",
+    4: "string-combiner",
+    5: "pv-module",
+    6: "tracker",
+    7: "inverter",
+    8: "battery",
+}
+"""Hundreds of the model id -> family (SunSpec Information Model Reference, ranges of model ids)."""
+
+MEASURING = frozenset(
+    {
+        *(101, 102, 103, 111, 112, 113, 122, 160),
+        *(201, 202, 203, 204, 211, 212, 213, 214),
+        *(302, 303, 304, 305, 306, 307, 308),
+        *(401, 402, 403, 404, 501, 502, 601, 701, 713, 714),
+        *(802, 803, 804, 805, 806, 807, 808, 809),
+    }
+)
+"""Models that measure; the others configure or control."""
+
+TYPES: Mapping[str, ValueType] = {
+    **{kind: ValueType(kind) for kind in ("int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64")},
+    **{f"acc{bits}": ValueType(f"uint{bits}") for bits in (16, 32, 64)},
+    **{f"enum{bits}": ValueType(f"uint{bits}") for bits in (16, 32)},
+    **{f"bitfield{bits}": ValueType(f"uint{bits}") for bits in (16, 32, 64)},
+}
+"""Their types and ours; what is missing is no measurement."""
+
+NAMES: Mapping[str, str] = {
+    "A": "current",
+    "AphA": "current_l1",
+    "AphB": "current_l2",
+    "AphC": "current_l3",
+    "PhV": "voltage",
+    "PhVphA": "voltage_l1",
+    "PhVphB": "voltage_l2",
+    "PhVphC": "voltage_l3",
+    "PhVphAB": "voltage_l1_l2",
+    "PhVphBC": "voltage_l2_l3",
+    "PhVphCA": "voltage_l3_l1",
+    "Hz": "frequency",
+    "W": "active_power",
+    "WphA": "active_power_l1",
+    "WphB": "active_power_l2",
+    "WphC": "active_power_l3",
+    "VA": "apparent_power",
+    "VAR": "reactive_power",
+    "PF": "power_factor",
+    "TotWhImp": "energy_import",
+    "TotWhExp": "energy_export",
+    "WH": "energy_total",
+}
+"""What our other profiles call what SunSpec calls so; anything else is called by its label."""
+
+UNITS: Mapping[str, str | None] = {
+    "C": "°C",
+    "Pct": "%",
+    "%WHRtg": "%",
+    "PF": None,
+    "Degrees": "°",
+    "deg": "°",
+    "meters": "m",
+    "mps": "m/s",
+    "HPa": "hPa",
+    "W/m2": "W/m²",
+    "Vm": "V/m",
+    "kO": "kohm",
+    "ohms": "ohm",
+    "WH": "Wh",
+    "Var": "var",
+    "Varh": "varh",
+    "Secs": "s",
+}
+"""Their units as our other profiles write them, where theirs are written in several ways."""
+
+GROUPS: Mapping[str, float] = {"fast": 5, "normal": 15, "slow": 60}
+FAST_UNITS = frozenset({"A", "V", "W", "VA", "var", "Var", "VAr", "Hz", "Pct", "cos()"})
+NAME = re.compile(r"sunspec((?:-\d{1,5})+)")
+EXTENDED_NAME = re.compile(r"(.+)-and((?:-\d{1,5})+)")
+
+SAME_THING: tuple[frozenset[int], ...] = (
+    frozenset({101, 102, 103, 111, 112, 113, 701}),
+    frozenset({201, 202, 203, 204, 211, 212, 213, 214}),
+)
+"""Models that say the same in other types: a device that has several of them is read by those that its profile names."""
+
+BOOKKEEPING = frozenset({"ID", "L", "InID", "Tms", "TmsPer"})
+"""Points that tell of the model itself: its id and length, the number of a repetition, a clock."""
+
+KINDS: Mapping[int, str] = {160: "mppt", 2: "meter", 3: "weather", 4: "strings", 5: "panel", 6: "tracker", 8: "battery"}
+"""Model id, or its hundreds -> how its metrics begin beside those of another device, such as a meter's beside an inverter's."""
+
+
+def profile_for(models: Iterable[int]) -> Profile | None:
+    """Return the profile of a device with these SunSpec models; `None` when none of them measures anything."""
+    ids = sorted(MEASURING & set(models))
+    return _made(tuple(ids)) if ids else None
+
+
+def with_other_models(profile: Profile, models: Iterable[int]) -> Profile:
+    """Return the profile with what those of these models measure that it does not name; as it is, where it does not want that."""
+    if not profile.other_models:
+        return profile
+    named = {model for point in profile.points for model in point.models}
+    named |= {model for same in SAME_THING if same & named for model in same}
+    ids = sorted((MEASURING & set(models)) - named)
+    points = _unique(ids, {point.metric for point in profile.points}, KINDS)
+    if not points:
+        return profile
+    told = {name: getattr(profile, name) for name in type(profile).model_fields}
+    added = [{"metric": metric, **point} for metric, point in points.items()]
+    name = "-".join([profile.name, "and", *map(str, ids)])
+    return Profile.model_validate(told | {"name": name, "match": (), "points": [*profile.points, *added]})
+
+
+def profile_named(name: str, library: Mapping[str, Profile] | None = None) -> Profile | None:
+    """Return the profile of this name: of the library, or as it was made for a device, as after a restart; `None` for none."""
+    library = library if library is not None else {}
+    if (known := library.get(name)) is not None:
+        return known
+    if (matched := NAME.fullmatch(name)) is not None:
+        profile = profile_for(_ids(matched[1]))
+    elif (matched := EXTENDED_NAME.fullmatch(name)) is not None and matched[1] in library:
+        profile = with_other_models(library[matched[1]], _ids(matched[2]))
+    else:
+        return None
+    return profile if profile is not None and profile.name == name else None
+
+
+def own_name(profile: Profile) -> str:
+    """Return the profile's name without the models that were added to it: it stays the same when the device gets another."""
+    matched = EXTENDED_NAME.fullmatch(profile.name)
+    return matched[1] if matched is not None and profile.other_models else profile.name
+
+
+def _ids(text: str) -> list[int]:
+    return [int(number) for number in text.split("-")[1:]]
+
+
+@lru_cache(maxsize=64)
+def _made(ids: tuple[int, ...]) -> Profile | None:
+    points = _unique(ids, set(), {})
+    if not points:
+        return None
+    titles = [str(_definition(model).get("label") or _definition(model)["name"]) for model in ids]
+    return Profile.model_validate(
+        {
+            "name": "-".join(["sunspec", *map(str, ids)]),
+            "title": f"SunSpec device: {', '.join(titles)}",
+            "family": FAMILIES[ids[0] // 100],
+            "source": {
+                "document": "SunSpec Information Model Reference, its model definitions in JSON",
+                "edition": "as packaged by pysunspec2",
+                "section": f"models {', '.join(map(str, ids))}",
+            },
+            "groups": dict(GROUPS),
+            "read_through": 20,
+            "points": [{"metric": metric, **point} for metric, point in points.items()],
+        }
+    )
+
+
+@lru_cache(maxsize=64)
+def _definition(model: int) -> Mapping[str, Any]:
+    """Return the group that defines this model."""
+    file = files("sunspec2").joinpath("models", "json", f"model_{model}.json")
+    group: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))["group"]
+    return group
+
+
+def _unique(ids: Iterable[int], taken: Collection[str], kinds: Mapping[int, str]) -> dict[str, dict[str, Any]]:
+    """Return what these models measure, by metrics that are not taken."""
+    points: dict[str, dict[str, Any]] = {}
+    for model in ids:
+        kind, definition = kinds.get(model, kinds.get(model // 100)), _definition(model)
+        for group, metric, point in _points(model, definition):
+            plain = metric if kind is None or metric.startswith(kind) else f"{kind}_{metric}"
+            whole = f"{_words(definition)}_{model}_{metric}"
+            clear = (plain, f"{_words(group)}_{plain}", whole, f"{whole}_register_{point['at']}")
+            points[next(name for name in clear if name not in points and name not in taken)] = point
+    return points
+
+
+def _points(model: int, definition: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str, dict[str, Any]]]:
+    """Yield what a model measures, with the group that it stands in: in the fixed part, then in those that are repeated.
+
+    Offsets count from the model's id; those in a repeated group are those of its first repetition.
+    """
+    offsets = _offsets(definition, 0)
+    for point in definition["points"]:
+        if (made := _point(model, point, offsets)) is not None:
+            yield definition, _metric(point), made
+    first = sum(point["size"] for point in definition["points"])
+    for group in definition.get("groups", ()):
+        repeats = [first, sum(point["size"] for point in group["points"])]
+        for point in group["points"]:
+            if (made := _point(model, point, offsets | _offsets(group, first))) is not None:
+                yield group, _metric(point), {**made, "repeats": repeats}
+
+
+def _offsets(group: Mapping[str, Any], first: int) -> dict[str, int]:
+    sizes = [point["size"] for point in group["points"]]
+    return {point["name"]: at for point, at in zip(group["points"], accumulate(sizes, initial=first), strict=False)}
+
+
+def _point(model: int, point: Mapping[str, Any], offsets: Mapping[str, int]) -> dict[str, Any] | None:
+    is_measured = point["type"] in TYPES and point.get("static") != "S" and point.get("access") != "RW"
+    if not is_measured or point["name"] in BOOKKEEPING:
+        return None
+    made: dict[str, Any] = {"models": [model], "at": offsets[point["name"]], "type": TYPES[point["type"]]}
+    if (unit := point.get("units")) is not None:
+        made["unit"] = UNITS.get(unit, unit)
+    if point["type"].startswith("enum"):
+        made["values"] = {symbol["value"]: symbol["name"].lower() for symbol in point.get("symbols", [])}
+    factor = point.get("sf")
+    if isinstance(factor, int):
+        made["scale"] = 10.0**factor
+    elif factor is not None:
+        made["scale_factor"] = offsets[factor]
+    made["group"] = _group(point)
+    made["urgent"] = point["type"].startswith(("enum", "bitfield"))
+    return made
+
+
+def _group(point: Mapping[str, Any]) -> str:
+    if point["type"].startswith("acc"):
+        return "slow"
+    return "fast" if point.get("units") in FAST_UNITS else "normal"
+
+
+def _metric(point: Mapping[str, Any]) -> str:
+    if (known := NAMES.get(point["name"])) is not None:
+        return known
+    words = _words(point)
+    return f"{words}_reported" if words == "status" else words
+
+
+def _words(named: Mapping[str, Any]) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", str(named.get("label") or named["name"]).lower()).strip("_")

@@ -1,0 +1,235 @@
+"""What the bytes of one value mean. Nothing here waits."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from math import isfinite
+from operator import itemgetter
+from typing import Any, TypeAlias
+
+from adapters.modbus.profile.points import FLOATS, NUMBER_FORMATS, TEXTS, Encoding, ValueType
+from gateway.adapter import Value
+
+SCALE_FACTORS = range(-10, 11)
+"""Powers of ten in a scale-factor register; any other says "not available" (SunSpec Device Information Model, type sunssf)."""
+
+NO_FACTOR = b"\x80\x00"
+"""What stands in a scale-factor register that is not there, as in any that says "not available"."""
+
+Raw: TypeAlias = tuple[Any, ...]
+"""What `struct` unpacked from one block."""
+
+Convert: TypeAlias = Callable[[Raw], Any]
+"""From the unpacked block to one value."""
+
+
+def decode_one(encoding: Encoding, payload: bytes) -> Value:
+    """Return the value that stands at the beginning of the payload of a register read."""
+    value: Value = converter(encoding, 0)(struct.unpack_from(f">{struct_format(encoding)}", payload))
+    return value
+
+
+def encode_one(encoding: Encoding, value: Value) -> tuple[int, ...]:
+    """Return the registers that `decode_one` makes this value of, rounded to what they can hold; for numbers only.
+
+    Raises:
+        ValueError: the value is none that these registers can hold, and the text says why.
+    """
+    number = _number(encoding, value)
+    try:
+        raw = struct.pack(f">{NUMBER_FORMATS[encoding.type]}", number if encoding.type in FLOATS else round(number))
+    except (struct.error, OverflowError) as error:
+        raise ValueError(f"{value!r} does not fit into {encoding.type}") from error
+    ordered = _reorder(encoding)(raw)
+    return tuple(int.from_bytes(ordered[at : at + 2]) for at in range(0, len(ordered), 2))
+
+
+def _number(encoding: Encoding, value: Value) -> float:
+    """Return the raw number that stands for a value."""
+    if encoding.values:
+        known = {meaning: number for number, meaning in encoding.values.items()}
+        if value not in known:
+            raise ValueError(f"{value!r} is none of {', '.join(known)}")
+        return known[str(value)]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise ValueError(f"{value!r} is no number")
+    shifted = value - encoding.offset if encoding.offset else value
+    parts = divisor(encoding.scale)
+    if parts:
+        return shifted * parts
+    return shifted if encoding.scale == 1 else shifted / encoding.scale
+
+
+def struct_format(encoding: Encoding) -> str:
+    """Return the `struct` format: the number itself where it lies as the network orders it, its bytes where it does not."""
+    if encoding.type in NUMBER_FORMATS and not encoding.low_word_first and not encoding.low_byte_first:
+        return NUMBER_FORMATS[encoding.type]
+    return f"{2 * encoding.words}s"
+
+
+def flag(encoding: Encoding, position: int) -> Convert:
+    """Return what takes the bit at this position out of a block of a bit table."""
+
+    def convert(raw: Raw) -> bool:
+        return bool(raw[0] >> position & 1)
+
+    return _enumerated(convert, encoding.values) if encoding.values else convert
+
+
+def divisor(scale: float) -> int:
+    """Return 10 for the scale 0.1, since 3 / 10 is 0.3 and 3 * 0.1 is not; 0 for a scale that is no such fraction."""
+    parts = round(1 / scale) if 0 < abs(scale) < 1 else 0
+    return parts if parts and abs(scale * parts - 1) < 1e-12 else 0
+
+
+def converter(encoding: Encoding, index: int, scale_factor: int | None = None) -> Convert:
+    """Return what makes the value out of an unpacked block of registers.
+
+    Args:
+        encoding: how the value is to be read.
+        index: where in the block it was unpacked to.
+        scale_factor: where its power of ten was unpacked to, if it has one.
+    """
+    raw = _raw_value(encoding, index)
+    if encoding.not_available:
+        raw = _unless(raw, encoding.not_available)
+    if encoding.bits is not None:
+        raw = _bit_field(raw, *encoding.bits, as_bool=encoding.bits[1] == 1 and not encoding.values)
+    if encoding.values:
+        return _enumerated(raw, encoding.values)
+    if scale_factor is not None:
+        return _by_scale_factor(raw, scale_factor)
+    if encoding.scale != 1 or encoding.offset != 0:
+        return _scaled(raw, encoding.scale, encoding.offset)
+    return raw
+
+
+def _raw_value(encoding: Encoding, index: int) -> Convert:
+    if encoding.type in TEXTS or encoding.type is ValueType.BCD:
+        return _text_or_digits(encoding, index)
+    number = itemgetter(index) if struct_format(encoding) in NUMBER_FORMATS.values() else _reordered_number(encoding, index)
+    return _finite(number) if encoding.type in FLOATS else number
+
+
+def _text_or_digits(encoding: Encoding, index: int) -> Convert:
+    reorder = _reorder(encoding)
+    meaning = _MEANINGS[encoding.type]
+
+    def convert(raw: Raw) -> str | int | None:
+        return meaning(reorder(raw[index]))
+
+    return convert
+
+
+def _text(raw: bytes) -> str | None:
+    return raw.split(b"\0", 1)[0].decode("ascii", errors="replace").strip() or None
+
+
+def _digits(raw: bytes) -> int | None:
+    digits = raw.hex()
+    return int(digits) if digits.isdecimal() else None
+
+
+def _dotted(raw: bytes) -> str:
+    return ".".join(map(str, raw))
+
+
+_MEANINGS: Mapping[ValueType, Callable[[bytes], str | int | None]] = {
+    ValueType.STRING: _text,
+    ValueType.BCD: _digits,
+    ValueType.HEX: bytes.hex,
+    ValueType.DOTTED: _dotted,
+}
+
+
+def _reordered_number(encoding: Encoding, index: int) -> Convert:
+    reorder = _reorder(encoding)
+    unpack = struct.Struct(f">{NUMBER_FORMATS[encoding.type]}").unpack
+
+    def convert(raw: Raw) -> int | float:
+        number: int | float = unpack(reorder(raw[index]))[0]
+        return number
+
+    return convert
+
+
+def _reorder(encoding: Encoding) -> Callable[[bytes], bytes]:
+    """Return what puts the bytes into network order: highest word first, in it the high byte first."""
+    words = range(encoding.words)
+    order = [
+        2 * word + byte
+        for word in (reversed(words) if encoding.low_word_first else words)
+        for byte in ((1, 0) if encoding.low_byte_first else (0, 1))
+    ]
+    if order == list(range(len(order))):
+        return bytes
+    pick = itemgetter(*order)
+
+    def reorder(raw: bytes) -> bytes:
+        return bytes(pick(raw))
+
+    return reorder
+
+
+def _finite(number: Convert) -> Convert:
+    def convert(raw: Raw) -> float | None:
+        value: float = number(raw)
+        return value if isfinite(value) else None
+
+    return convert
+
+
+def _unless(number: Convert, not_available: frozenset[int]) -> Convert:
+    def convert(raw: Raw) -> Value:
+        value: Value = number(raw)
+        return None if value in not_available else value
+
+    return convert
+
+
+def _bit_field(number: Convert, first: int, length: int, *, as_bool: bool) -> Convert:
+    mask = (1 << length) - 1
+
+    def convert(raw: Raw) -> int | None:
+        value = number(raw)
+        if value is None:
+            return None
+        field_value: int = value >> first & mask
+        return bool(field_value) if as_bool else field_value
+
+    return convert
+
+
+def _enumerated(number: Convert, values: Mapping[int, str]) -> Convert:
+    def convert(raw: Raw) -> str | None:
+        value = number(raw)
+        return None if value is None else values.get(value, str(int(value)))
+
+    return convert
+
+
+def _scaled(number: Convert, scale: float, offset: float) -> Convert:
+    """Return the raw number x scale + offset."""
+    parts = divisor(scale)
+    factor = int(scale) if float(scale).is_integer() else scale
+
+    def convert(raw: Raw) -> float | None:
+        value = number(raw)
+        if value is None:
+            return None
+        scaled: float = value / parts if parts else value * factor
+        return scaled + offset if offset else scaled
+
+    return convert
+
+
+def _by_scale_factor(number: Convert, index: int) -> Convert:
+    def convert(raw: Raw) -> float | None:
+        value, power = number(raw), raw[index]
+        if value is None or power not in SCALE_FACTORS:
+            return None
+        scaled: float = value * 10**power if power >= 0 else value / 10**-power
+        return scaled
+
+    return convert

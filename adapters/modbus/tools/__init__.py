@@ -1,0 +1,1 @@
+"""Command line tools for Modbus devices, and the checks of `doctor`."""

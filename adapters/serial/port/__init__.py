@@ -1,0 +1,1 @@
+"""Serial ports: listed, watched for hot-plugging, opened, read and written."""

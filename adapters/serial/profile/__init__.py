@@ -1,0 +1,1 @@
+"""Device profiles: their grammar, templates of requests and answers, codecs and commands."""

@@ -1,0 +1,1 @@
+"""Conversations on one open port: login, requests, answers and echoes."""

@@ -1,0 +1,1 @@
+"""Command line tools for serial devices, and the checks of `doctor`."""

@@ -1,0 +1,92 @@
+"""What can be said of ports before any is opened: for `doctor`, and for a machine that has no configuration yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from adapters.serial.port.blocking_io import aside
+from adapters.serial.port.hotplug import Machine
+from adapters.serial.port.ports import BY_ID, ListedPort, Selector, chosen, identities
+from adapters.serial.settings import SerialSettings
+from gateway.adapter import Finding, FindingState, examine_port
+
+NAMES_TOLD = 3
+
+
+async def examined(settings: SerialSettings | None, machine: Machine | None = None) -> AsyncIterator[Finding]:
+    """Yield what there is to say of each port of an entry; without one, of each port of the machine."""
+    selectors = () if settings is None else settings.selectors
+    machine = machine or Machine((*selectors, *(() if settings is None else settings.excluded)))
+    try:
+        listed = await aside(machine.look)
+    except OSError as error:
+        yield Finding.warning("ports", str(error), "look again once nothing is plugged in or out")
+        return
+    if settings is None:
+        async for finding in _on_offer(listed):
+            yield finding
+        return
+    definite = [selector for selector in selectors if selector.is_definite]
+    for rule, selector in zip(settings.ports, selectors, strict=True):
+        if selector.is_url:
+            yield _device_server(selector, settings.entry)
+        elif selector.is_definite:
+            for finding in await asyncio.to_thread(list, examine_port(selector.written, has_name=bool(rule.name))):
+                yield finding
+        else:
+            meant = chosen(listed, [selector], [*settings.excluded, *definite])
+            if not meant:
+                yield _nothing(selector, listed)
+            for port in meant:
+                for finding in await asyncio.to_thread(list, examine_port(port.called, for_config=False)):
+                    yield finding
+
+
+async def ports_to_listen_on(machine: Machine | None = None) -> Mapping[str, Any] | None:
+    """Return an entry that only listens, on each port that the machine tells of; `None` when it tells of none."""
+    try:
+        listed = await aside((machine or Machine(())).look)
+    except OSError:  # ports are being plugged in or out; they are found once there is a configuration
+        return None
+    ports = [{"port": _best_name(port), "probe": False} for port in listed if port.is_told]
+    return {"ports": ports} if ports else None
+
+
+async def _on_offer(listed: Sequence[ListedPort]) -> AsyncIterator[Finding]:
+    """Yield what the machine has, for who has not written it into a config yet."""
+    told = [port for port in listed if port.is_told]
+    if not told:
+        yield Finding.not_looked_at("ports", "this machine has no serial port now, and no entry of the config wants one")
+    for port in told:
+        name = _best_name(port)
+        (finding,) = await asyncio.to_thread(list, examine_port(name, for_config=False))
+        if finding.state is FindingState.FAULT:
+            yield Finding.warning(finding.what, f"no entry uses it yet, and it {finding.meaning}", finding.fix or "")
+        else:
+            made_by = " ".join(part for part in (port.manufacturer, port.product) if part)
+            is_one = f"{made_by}, could be used" if made_by else "could be used"
+            yield Finding.fine(
+                finding.what, f'{is_one}: ports = ["{name}"] of type serial, or lines = [{{ port = "{name}" }}] of type modbus'
+            )
+
+
+def _best_name(port: ListedPort) -> str:
+    identity = identities([port])[port.path].value
+    by_id = [link for link in port.links if link.startswith(BY_ID)]
+    return (by_id or [identity if identity.startswith("/") else port.path])[0]
+
+
+def _device_server(selector: Selector, entry: str) -> Finding:
+    meaning = "a device server often serves one connection only, so it is left to the gateway"
+    return Finding.not_looked_at(f"port {selector.written}", meaning, f"xyte-gateway scan {entry}")
+
+
+def _nothing(selector: Selector, listed: Sequence[ListedPort]) -> Finding:
+    names = [_best_name(port) for port in listed if port.is_told]
+    there = f"there is {' and '.join(names[:NAMES_TOLD])}" if names else "this machine has no serial port now"
+    fix = "plug the adapter in: it is taken as it comes"
+    if names:
+        fix += f'; or write what is there: ports = ["{names[0]}"]'
+    return Finding.warning(f"ports {selector.written}", f"no port is called like this now; {there}", fix)

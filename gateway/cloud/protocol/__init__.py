@@ -1,0 +1,1 @@
+"""The device API as data: messages, answers, errors and trusted URLs. Pure."""

@@ -1,0 +1,1 @@
+"""The configuration file, environment and secret files, and every mistake in them with its line."""

@@ -1,0 +1,92 @@
+"""What a device sends as files and what its model offers: dumps and model files (section 10)."""
+
+from __future__ import annotations
+
+from email.parser import BytesParser
+
+from gateway.emulator.calls import Answer, Refused, Request
+from gateway.emulator.device import Device, ModelFile, iso
+from gateway.emulator.field_rules import is_newer
+from gateway.emulator.world import Cloud, Dump, new_id
+
+DUMP_FIELD = "data"
+"""The form field that Xyte's own collection puts a dump into."""
+
+
+def send(cloud: Cloud, device: Device, request: Request) -> Answer:
+    """Store a dump, raw or multipart (sections 10.1 and 17.23)."""
+    dump = Dump(device.id, request.params["mime_type"], request.params["filename"], _content(cloud, request))
+    dump_id = new_id()
+    cloud.dumps[dump_id] = dump
+    return Answer(cloud.quirks.dump_status, {"id": dump_id})
+
+
+def append(cloud: Cloud, device: Device, request: Request) -> Answer:
+    """Add to a dump, and tell its new length in bytes (section 10.2)."""
+    dump = cloud.dumps.get(request.params["dump_id"])
+    if dump is None or dump.device_id != device.id:
+        raise Refused(404, "Dump not found")
+    dump.content += _content(cloud, request)
+    return Answer(200, {"length": len(dump.content)})
+
+
+def get_files(cloud: Cloud, device: Device, _request: Request) -> Answer:
+    """List the files of the device's model (section 10.3)."""
+    return Answer(200, [_told(file) for file in _files(cloud, device)])
+
+
+def get_file(cloud: Cloud, device: Device, request: Request) -> Answer:
+    """Tell about one file of the device's model; 400 when there is none with this id."""
+    for file in _files(cloud, device):
+        if file.id == request.params["file_id"]:
+            return Answer(200, _told(file))
+    raise Refused(400, "File not found")
+
+
+def latest_firmware(cloud: Cloud, device: Device) -> ModelFile | None:
+    """Return the newest firmware of the device's model if it is newer than what the device runs (section 5.1)."""
+    latest = None
+    for file in _files(cloud, device):
+        if file.file_type == "firmware" and is_newer(file.version, than=latest.version if latest else device.firmware_version):
+            latest = file
+    return latest
+
+
+def _files(cloud: Cloud, device: Device) -> list[ModelFile]:
+    return [file for file in cloud.holdings.files if file.model_id == device.model_id]
+
+
+def _content(cloud: Cloud, request: Request) -> bytes:
+    is_multipart = request.content_type.lower().startswith("multipart/form-data")
+    form = cloud.quirks.dump_body
+    if form == "multipart" and not is_multipart:
+        raise Refused(422, "Data can't be blank")
+    content = _multipart_field(request) if is_multipart and form != "raw" else request.body
+    if not content:
+        raise Refused(422, "Data can't be blank")
+    return content
+
+
+def _multipart_field(request: Request) -> bytes | None:
+    """Return the content of the form field `data` (RFC 7578), `None` when there is none."""
+    header = f"Content-Type: {request.content_type}\r\n\r\n".encode(errors="replace")
+    for part in BytesParser().parsebytes(header + request.body).walk():
+        if part.get_param("name", header="content-disposition") == DUMP_FIELD:
+            content = part.get_payload(decode=True)
+            return content if isinstance(content, bytes) else None
+    return None
+
+
+def _told(file: ModelFile) -> dict[str, object]:
+    return {
+        "id": file.id,
+        "name": file.name,
+        "url": file.url,
+        "desc": file.desc,
+        "file_type": file.file_type,
+        "version": file.version,
+        "created_at": iso(file.created_at),
+        "public_notes": file.public_notes,
+        "checksum": file.checksum,
+        "signature": file.signature,
+    }

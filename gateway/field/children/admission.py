@@ -1,0 +1,43 @@
+"""Which found devices become children, and under which model. Nothing here waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.config.settings import Policy
+from gateway.models import ChildDevice, Found
+from gateway.state.registry import Decision
+
+ANY_FAMILY = "*"
+"""The `[models]` key that serves every family without one of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """Why a device is no child, and what would make it one."""
+
+    why: str
+
+
+def left_alone(key: str) -> str:
+    """Return why a device is no child that a person wants to be ignored."""
+    return f"ignored by an operator; to take it on after all: xyte-gateway children admit {key}"
+
+
+def admit(
+    found: Found, *, adapter: str, bus: str, policy: Policy, models: Mapping[str, str], decision: Decision | None
+) -> ChildDevice | Declined:
+    """Return the child that this device becomes, or why it does not. A person's decision outranks the policy."""
+    key = found.identity.key
+    if decision is Decision.IGNORE:
+        return Declined(left_alone(key))
+    if decision is None and policy is Policy.ASK:
+        return Declined(f"waits for a person: xyte-gateway children admit {key}")
+    if decision is None and policy is Policy.MATCHED and found.profile is None:
+        return Declined("no profile fits; write one, name one in the adapter's settings, or set [admission] policy to all")
+    model_id = models.get(found.family or "") or models.get(ANY_FAMILY)
+    if model_id is None:
+        family = found.family or f'"{ANY_FAMILY}"'
+        return Declined(f"no Xyte model for it; add to [models]: {family} = <model id from the Partner Portal>")
+    return found.as_child(adapter=adapter, bus=bus, model_id=model_id)

@@ -1,0 +1,1 @@
+"""Polling: one supervisor for each bus, its schedule, its commands and its load."""

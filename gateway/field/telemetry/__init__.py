@@ -1,0 +1,1 @@
+"""Telemetry: readings to samples, and when samples go into the outbox."""

@@ -1,0 +1,1 @@
+"""The running gateway: its parts built, run in one task group and stopped in order."""

@@ -1,0 +1,1 @@
+"""HTML of the status page: templates, pages, words and static files."""

@@ -1,0 +1,1 @@
+"""HTTP routes of the status page: HTML, JSON API, health probes and metrics."""

@@ -1,0 +1,238 @@
+"""Profile files: what they may say, and how a mistake is told."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from adapters.ble.advertisements.advertisement import full_uuid
+from adapters.ble.profile.formats import Format
+from adapters.ble.profile.library import OURS, ProfileError, load, parse
+from gateway.adapter import Reduce
+
+HEAD = """\
+name = "test"
+title = "A sensor made up for a test"
+family = "climate-sensor"
+
+[source]
+document = "made up for a test"
+edition = "1"
+section = "all"
+"""
+
+POINT = """
+[[points]]
+metric = "temperature"
+service = "ff01"
+characteristic = "ffa1"
+"""
+
+COMMAND = """
+[[commands]]
+name = "switch"
+service = "ff01"
+characteristic = "ffa3"
+"""
+
+
+def parsed(text: str):
+    return parse(text, Path("test.toml"))
+
+
+def test_defaults_count_for_each_point_that_does_not_say_otherwise():
+    profile = parsed(
+        HEAD
+        + """
+[defaults]
+service = "ff01"
+characteristic = "ffa1"
+format = "uint16"
+
+[[points]]
+metric = "temperature"
+format = "sint16"
+
+[[points]]
+metric = "co2"
+at = 2
+"""
+    )
+    assert [point.format for point in profile.points] == [Format.SINT16, Format.UINT16]
+    assert {point.characteristic for point in profile.points} == {full_uuid("ffa1")}
+
+
+def test_all_readings_of_a_point_share_one_metric():
+    said = 'unit = "°C"\nurgent = true\ndead_band = 0.5\nreduce = "mean"\n'
+    (point,) = parsed(HEAD + POINT + said).points
+    metric = point.measured
+    assert metric is point.measured
+    assert (metric.name, metric.unit, metric.urgent, metric.dead_band, metric.reduce) == (
+        "temperature",
+        "°C",
+        True,
+        0.5,
+        Reduce.MEAN,
+    )
+
+
+def test_a_device_is_visited_every_five_minutes_unless_its_profile_says_otherwise():
+    assert parsed(HEAD + POINT).intervals == {"normal": timedelta(minutes=5)}
+    assert parsed(HEAD + "[groups]\nnormal = 60\nrare = 86400\n" + POINT).intervals == {"normal": timedelta(minutes=1)}
+    assert parsed(HEAD + POINT).connection.mode == "visit"
+
+
+def test_the_points_of_a_standard_service_come_after_the_profiles_own():
+    profile = parsed('services = ["180f"]\n' + HEAD + POINT)
+    assert [(point.metric, point.group) for point in profile.points] == [("temperature", "normal"), ("battery", "slow")]
+    assert profile.points[1].service == (full_uuid("180f"),)
+    assert profile.points[1].decoded_by.valid == (0, 100)
+
+
+def test_a_profile_with_a_point_of_the_same_name_keeps_its_own():
+    profile = parsed('services = ["180f"]\n' + HEAD + POINT.replace("temperature", "battery"))
+    assert [(point.metric, point.service) for point in profile.points] == [("battery", (full_uuid("ff01"),))]
+
+
+def test_standard_services_alone_make_a_profile():
+    assert [point.metric for point in parsed('services = ["180f"]\n' + HEAD).points] == ["battery"]
+
+
+def test_uuids_may_be_written_short_and_are_kept_in_full():
+    (point,) = parsed(HEAD + POINT.replace('"ff01"', '["0xFF01", "F0CD1400-95DA-4F4B-9AC8-AA55D312AF0C"]')).points
+    assert point.service == (full_uuid("ff01"), "f0cd1400-95da-4f4b-9ac8-aa55d312af0c")
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        ('format = "uint12"', "point `temperature`.format: Input should be 'bool', 'uint8'"),
+        ('charakteristic = "ffa1"', "point `temperature`.charakteristic: Extra inputs are not permitted"),
+        ('format = "uint16"\nlength = 2', "`length` belongs to texts"),
+        ('format = "sint16"\nbits = [0, 1]', "bits are taken from an unsigned number, not from sint16"),
+        ("bits = [6, 3]", "go beyond the 8 bits of uint8"),
+        ('format = "utf8"\nscale = 2', "scale and offset belong to plain numbers"),
+        ("bits = [0, 2]\nscale = 2", "scale and offset belong to plain numbers"),
+        ("scale = 0", "scale is not 0"),
+        ("valid = [5, 1]", "`valid` is [lowest, highest]"),
+        ('format = "float32"\nvalues = { 1 = "on" }', "belong to whole numbers, not to float32"),
+        ("dead_band = 0", "greater than 0"),
+        ('group = "hourly"', "there is no poll group 'hourly'; there are fast, normal, slow"),
+        ('starts_with = "0g"', "'0g' is no sequence of bytes"),
+        ("at = -1", "greater than or equal to 0"),
+    ],
+)
+def test_what_is_wrong_with_a_point_is_told_with_what_would_be_right(said, says):
+    with pytest.raises(ProfileError, match=re.escape(says)):
+        parsed(HEAD + POINT + said)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (HEAD, "points, commands or standard `services`: at least one"),
+        (HEAD + POINT + POINT, "point `temperature` is there twice"),
+        (HEAD + POINT.replace("ff01", "gg01"), "'gg01' is no uuid: it has 4, 8 or 32 hexadecimal digits"),
+        (HEAD + POINT.replace("temperature", "status"), "a metric cannot be called 'status'"),
+        ('services = ["1234"]\n' + HEAD, "'1234' is no standard service that we know; there are 1805, 180d, 180f, 181a"),
+        ('services = ["180a"]\n' + HEAD, "'180a' is no standard service that we know"),
+        ('services = "180f"\n' + HEAD + POINT, "services: Input should be a valid tuple"),
+        (HEAD + POINT + "[[match]]\n", "a match without a condition would match every device"),
+        (HEAD + POINT + '[[match]]\nname = "("', "'(' is not a regular expression"),
+        (HEAD + POINT + "[[match]]\ndata = [{ at = 2 }]", "data is said by either its `company` or its `service`"),
+        (HEAD + POINT + '[connection]\nmode = "always"', "connection.mode: Input should be 'visit' or 'stay'"),
+        (HEAD + POINT + "[identity]\nserial_number = true", "identity.serial_number"),
+        (HEAD.replace('edition = "1"\n', "") + POINT, "source.edition: Field required"),
+        (HEAD.replace("climate-sensor", "Climate Sensor") + POINT, "family: String should match pattern"),
+        (HEAD + COMMAND + 'payload = "01 {level}"', "each of its `parameters` stands once in the payload"),
+        (HEAD + COMMAND + 'payload = "0"', "payload: String should have at least 2 characters"),
+        (HEAD + COMMAND + 'payload = "0x01"', "is no sequence of bytes"),
+        (
+            HEAD + COMMAND + 'payload = "{level}"\nparameters = { level = {} }',
+            "say `between`, so that nobody writes a number that does harm",
+        ),
+        (
+            HEAD + COMMAND + 'payload = "{level}"\nparameters = { level = { format = "utf8" } }',
+            "a parameter is a number, or true or false",
+        ),
+        (
+            HEAD + COMMAND + 'payload = "01"\nread_back = "light"\nshows = 1',
+            "command `switch`: there is no point `light` to read back",
+        ),
+        (HEAD + COMMAND + 'payload = "01"\nshows = "on"', "`shows` belongs to a `read_back` that names a metric"),
+        (HEAD + POINT + COMMAND + 'payload = "01"\nread_back = "temperature"', "say what the metric `shows`"),
+        (HEAD + COMMAND + 'payload = "01"\n' + COMMAND + 'payload = "00"', "command `switch` is there twice"),
+        (
+            HEAD + COMMAND + 'payload = "01"\nanswer = { characteristic = "ffa4", done = [] }',
+            "answer.done: Tuple should have at least 1 item",
+        ),
+    ],
+)
+def test_what_is_wrong_elsewhere_is_told_too(text, says):
+    with pytest.raises(ProfileError, match=re.escape(says)):
+        parsed(text)
+
+
+def test_every_mistake_is_told_with_its_line():
+    text = HEAD + POINT + 'format = "uint12"\n' + POINT.replace("temperature", "humidity") + "scale = 0\nunits = 1\n"
+    lines = text.splitlines()
+    with pytest.raises(ProfileError) as told:
+        parsed(text)
+    places = {int(line.split(":")[1]): line for line in str(told.value).splitlines()}
+    assert set(places) == {lines.index('format = "uint12"') + 1, lines.index("units = 1") + 1}
+    assert "point `humidity`.units: Extra inputs" in places[lines.index("units = 1") + 1]
+    assert all(line.startswith("test.toml:") for line in places.values())
+
+
+def test_a_mistake_between_points_is_told_at_the_point():
+    text = HEAD + POINT + POINT.replace("temperature", "humidity") + 'group = "hourly"\n'
+    line = text.splitlines().index('metric = "humidity"') + 1
+    with pytest.raises(ProfileError, match=rf"test.toml:{line}: point `humidity`: there is no poll group"):
+        parsed(text)
+
+
+def test_an_unknown_service_is_told_with_its_line():
+    with pytest.raises(ProfileError, match=r"test\.toml:2: services:"):
+        parsed(HEAD.replace("\n", '\nservices = ["180f", "abcd"]\n', 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name = ", "test.toml: "),
+        (HEAD + "points = 1", r"source.points|`points` has to be a list"),
+        ("points = 1\n" + HEAD, "`points` has to be a list of tables"),
+        ("defaults = 1\n" + HEAD, "`defaults` has to be a table"),
+        (HEAD.replace('"test"', '"other"') + POINT, "it is called 'other' inside; name and file must agree"),
+    ],
+)
+def test_a_file_that_is_no_profile_at_all_is_named(text, says):
+    with pytest.raises(ProfileError, match=says):
+        parsed(text)
+
+
+def test_a_profile_of_the_integrator_replaces_its_namesake(tmp_path):
+    (tmp_path / "aranet4.toml").write_text(HEAD.replace('"test"', '"aranet4"') + POINT, encoding="utf-8")
+    both = load([OURS, tmp_path])
+    assert both["aranet4"].title == "A sensor made up for a test"
+    assert both.keys() == load([OURS]).keys()
+
+
+def test_a_folder_or_file_that_cannot_be_read_is_told(tmp_path):
+    with pytest.raises(ProfileError, match="there is no such folder"):
+        load([tmp_path / "none"])
+    (tmp_path / "latin.toml").write_bytes(b'title = "\xe9"')
+    with pytest.raises(ProfileError, match=r"latin.toml: cannot be read: it is not UTF-8 text"):
+        load([tmp_path])
+
+
+@pytest.mark.parametrize("profile", load([OURS]).values(), ids=lambda profile: profile.name)
+def test_our_profiles_have_lower_case_metrics_known_units_and_something_to_be_known_by(profile):
+    units = {None, "°C", "%", "hPa", "ppm", "ppb", "Bq/m³", "lx", "µS/cm", "V", "s"}
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", point.metric) for point in profile.points)
+    assert {point.unit for point in profile.points} <= units
+    assert profile.match
+    assert profile.maker

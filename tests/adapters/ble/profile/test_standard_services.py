@@ -1,0 +1,213 @@
+"""Devices that no profile fits, read by the standard services they have."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from bleak.uuids import uuid16_dict
+
+from adapters.ble.advertisements.advertisement import full_uuid
+from adapters.ble.profile.formats import decode
+from adapters.ble.profile.gatt_reads import Place, facts_of, plan, questions
+from adapters.ble.profile.standard_services import device_information, profile_for, profile_named, standard_services
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+EXAMPLES = {
+    "battery": ("5f", 95),
+    "temperature": ("eafb", -10.46),
+    "humidity": ("4c11", 44.28),
+    "pressure": ("cd770f00", 1013.709),
+    "dew_point": ("f6", -10),
+    "heat_index": ("1f", 31),
+    "wind_chill": ("ec", -20),
+    "illuminance": ("102700", 100.0),
+    "irradiance": ("d204", 123.4),
+    "uv_index": ("07", 7),
+    "co2": ("2103", 801),
+    "voc": ("6c00", 108),
+    "nmvoc": ("7b80", 1230.0),
+    "ozone": ("2390", 3500.0),
+    "no2": ("1ea0", 30000.0),
+    "so2": ("0c80", 120.0),
+    "noise": ("2d", 45),
+    "pollen_concentration": ("e80300", 1000),
+    "wind_speed": ("d204", 12.34),
+    "wind_direction": ("9f8c", 359.99),
+    "apparent_wind_speed": ("0a00", 0.1),
+    "apparent_wind_direction": ("2823", 90.0),
+    "gust_factor": ("0f", 1.5),
+    "rainfall": ("0c00", 12),
+    "elevation": ("f0d8ff", -100.0),
+    "pressure_trend": ("03", "falling, then steady"),
+    "magnetic_declination": ("6400", 1.0),
+    "magnetic_flux_density_2d_x": ("f4010cfe", 50.0),
+    "magnetic_flux_density_2d_y": ("f4010cfe", -50.0),
+    "magnetic_flux_density_x": ("f4010cfe0a00", 50.0),
+    "magnetic_flux_density_y": ("f4010cfe0a00", -50.0),
+    "magnetic_flux_density_z": ("f4010cfe0a00", 1.0),
+    "heart_rate": ("1448ee02", 72),
+    "skin_contact": ("1648ee02", True),
+    "energy_expended": ("08480a00", 10),
+    "rr_interval": ("104800040008", 1.5),
+    "sensor_location": ("01", "chest"),
+    "device_time": ("ea07020e0a1e00060000", "2026-02-14T10:30:00"),
+    "time_zone": ("f4", -3.0),
+}
+"""A payload for each standard metric, and what it means by the GATT Specification Supplement."""
+
+POINTS = {point.metric: point for service in standard_services().values() for point in service.points}
+
+
+@pytest.mark.parametrize("metric", sorted(POINTS))
+def test_each_standard_metric_is_read_as_the_supplement_says(metric):
+    digits, value = EXAMPLES[metric]
+    told = decode(POINTS[metric].decoded_by, bytes.fromhex(digits))
+    assert told == value
+    assert type(told) is type(value)
+
+
+def test_there_is_an_example_for_every_standard_metric_and_no_other():
+    assert EXAMPLES.keys() == POINTS.keys()
+
+
+@pytest.mark.parametrize(
+    ("metric", "digits"),
+    [
+        ("battery", "65"),
+        ("temperature", "0080"),
+        ("humidity", "ffff"),
+        ("co2", "ffff"),
+        ("voc", "ffff"),
+        ("illuminance", "ffffff"),
+        ("noise", "ff"),
+        ("pressure_trend", "00"),
+        ("ozone", "0008"),
+        ("so2", "ff07"),
+        ("time_zone", "80"),
+        ("device_time", "00000000000000000000"),
+    ],
+)
+def test_a_value_that_is_not_known_is_none(metric, digits):
+    assert decode(POINTS[metric].decoded_by, bytes.fromhex(digits)) is None
+
+
+@pytest.mark.parametrize(
+    "service", sorted(standard_services().values(), key=lambda service: service.digits), ids=lambda one: one.digits
+)
+def test_services_and_characteristics_are_those_of_the_assigned_numbers(service):
+    names = {full_uuid(f"{number:04x}"): name for number, name in uuid16_dict.items()}
+    assert names[service.uuid].removesuffix(" Service") == service.title
+    assert {point.characteristic for point in service.points} | {
+        one.characteristic for one in service.identity.values()
+    } <= names.keys()
+    assert all(point.optional for point in service.points)
+    assert service.source.checked_against
+
+
+def test_a_device_gets_a_profile_of_its_services_named_by_them_and_what_is_special_leads():
+    profile = profile_for([full_uuid("180f"), full_uuid("180a"), full_uuid("1800"), full_uuid("180d")])
+    assert profile is not None
+    assert profile.name == "gatt-180d-180f"
+    assert profile.family == "heart-rate-monitor"
+    assert profile.title == "Bluetooth device: Heart Rate, Battery"
+    assert profile.connection.mode == "stay"
+    assert [point.metric for point in profile.points][0::5] == ["heart_rate", "battery"]
+
+
+@pytest.mark.parametrize(
+    ("services", "family", "mode"),
+    [
+        (["181a"], "climate-sensor", "visit"),
+        (["181a", "180f"], "climate-sensor", "visit"),
+        (["181a", "180d"], "heart-rate-monitor", "stay"),
+        (["1805", "180f"], "clock", "visit"),
+        (["180f"], "battery-powered-device", "visit"),
+    ],
+)
+def test_the_family_is_that_of_the_most_telling_service(services, family, mode):
+    profile = profile_for(map(full_uuid, services))
+    assert profile is not None
+    assert (profile.family, profile.connection.mode) == (family, mode)
+
+
+def test_a_device_without_a_service_that_measures_has_no_profile():
+    assert profile_for([full_uuid("1800"), full_uuid("180a"), full_uuid("fee0")]) is None
+    assert profile_for([]) is None
+
+
+@pytest.mark.parametrize("services", [["180f"], ["180d", "180f"], ["1805", "180d", "180f", "181a"]])
+def test_a_profile_made_of_services_is_found_again_by_its_name(services):
+    made = profile_for(map(full_uuid, reversed(services)))
+    assert made is not None
+    assert profile_named(made.name) is made
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gatt", "gatt-", "gatt-180a", "gatt-1800", "gatt-180f-180d", "gatt-180d-180d", "gatt-180D", "gatt-180d-ffff", "aranet4"],
+)
+def test_no_other_name_is_taken_for_one(name):
+    assert profile_named(name) is None
+
+
+def test_a_sensor_is_read_for_what_it_has_and_nobody_is_told_what_a_standard_leaves_free():
+    tree = {
+        full_uuid("181a"): {full_uuid("2a6e"): frozenset({"read", "notify"}), full_uuid("2a6f"): frozenset({"read"})},
+        full_uuid("180f"): {full_uuid("2a19"): frozenset({"read"})},
+    }
+    profile = profile_for(tree)
+    assert profile is not None
+    visit = plan(profile, profile.intervals, tree)
+    assert [str(reader.place) for reader in visit.reads] == ["181a/2a6e", "181a/2a6f", "180f/2a19"]
+    assert not visit.remarks
+    assert not visit.subscriptions
+
+
+def test_a_heart_rate_is_subscribed_to_and_each_measurement_has_the_readings_that_it_tells():
+    tree = {full_uuid("180d"): {full_uuid("2a37"): frozenset({"notify"})}}
+    profile = profile_for(tree)
+    assert profile is not None
+    (reader,) = plan(profile, {"fast"}, tree).subscriptions
+    told = [
+        {reading.metric.name: reading.value for reading in reader.decode(bytes.fromhex(digits), "child", AT)}
+        for digits in ("0048", "1e480a000004", "164a0004")
+    ]
+    assert told == [
+        {"heart_rate": 72},
+        {"heart_rate": 72, "skin_contact": True, "energy_expended": 10, "rr_interval": 1.0},
+        {"heart_rate": 74, "skin_contact": True, "rr_interval": 1.0},
+    ]
+
+
+def test_each_fact_is_asked_where_the_assigned_numbers_have_it():
+    names = {fact: uuid16_dict[int(origin.characteristic[4:8], 16)] for fact, origin in device_information().items()}
+    assert names == {
+        "manufacturer": "Manufacturer Name String",
+        "model": "Model Number String",
+        "serial_number": "Serial Number String",
+        "firmware_version": "Firmware Revision String",
+        "hardware_version": "Hardware Revision String",
+        "software_version": "Software Revision String",
+    }
+
+
+def test_device_information_is_asked_for_six_facts_and_its_model_is_the_sub_model():
+    assert set(device_information()) == {
+        "manufacturer",
+        "model",
+        "serial_number",
+        "firmware_version",
+        "hardware_version",
+        "software_version",
+    }
+    model = Place(full_uuid("180a"), full_uuid("2a24"))
+    tree = {
+        full_uuid("180f"): {full_uuid("2a19"): frozenset({"read"})},
+        model.service: {model.characteristic: frozenset({"read"})},
+    }
+    profile = profile_for(tree)
+    assert questions(profile, tree) == [model]
+    assert facts_of(profile, {model: b"TICKR"}).sub_model == "TICKR"
+    assert facts_of(profile, {model: b"Model Number"}).sub_model is None

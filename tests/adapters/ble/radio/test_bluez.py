@@ -1,0 +1,25 @@
+import asyncio
+from contextlib import AsyncExitStack
+
+from adapters.ble.radio.bluez import watched
+from gateway.testing.bluetooth.daemon import PrivateBus, dbus_daemon_or_skip
+
+
+async def test_a_system_bus_that_ends_is_noticed(monkeypatch):
+    dbus_daemon_or_skip()
+    async with AsyncExitStack() as stack:
+        async with PrivateBus() as bus:
+            monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
+            life = await stack.enter_async_context(watched(None))
+        assert await asyncio.wait_for(life.lost(), 1) == "the D-Bus daemon stopped"
+
+
+async def test_who_watches_no_more_leaves_no_task(monkeypatch):
+    dbus_daemon_or_skip()
+    async with PrivateBus() as bus:
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
+        before = asyncio.all_tasks()
+        for _ in range(3):
+            async with watched(None):
+                pass
+        assert asyncio.all_tasks() == before

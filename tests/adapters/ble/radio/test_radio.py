@@ -1,0 +1,261 @@
+"""The radio against bleak's real BlueZ backend over a real private D-Bus; only bluetoothd itself is emulated."""
+
+import asyncio
+
+import pytest
+
+from adapters.ble.advertisements.advertisement import full_uuid
+from adapters.ble.radio import radio as radio_module
+from adapters.ble.radio.radio import AttributeRefused, Connection, Radio
+from gateway.adapter import BusUnavailable, DeviceUnreachable
+from gateway.testing.bluetooth import dbus_errors
+from gateway.testing.bluetooth.gatt import Characteristic, Service
+from gateway.testing.bluetooth.peripheral import Peripheral
+
+ADDRESS = "A4:C1:38:00:00:01"
+BATTERY, LEVEL, CONTROL = full_uuid("180f"), full_uuid("2a19"), full_uuid("fff3")
+
+
+def thermometer(**rest):
+    characteristics = [
+        Characteristic("2a19", ["read", "notify"], b"\x63"),
+        Characteristic("fff3", ["write", "write-without-response"]),
+    ]
+    return Peripheral(
+        ADDRESS,
+        name="Thermo",
+        manufacturer_data={0x0499: b"\x05\x01", 0x004C: b"\x02\x15"},
+        service_data={"fcd2": b"\x40\x01"},
+        service_uuids=["180f"],
+        services=[Service("180f", characteristics)],
+        advertises_every=0.05,
+        **rest,
+    )
+
+
+@pytest.fixture
+async def radio(bluez):
+    made = Radio(None, "active")
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def near(bluez, radio, until):
+    """A thermometer that has been heard."""
+    bluez.air.add(made := thermometer())
+    heard = []
+    await radio.open(heard.append)
+    await until(lambda: heard)
+    return made
+
+
+async def refused_words(radio):
+    with pytest.raises(BusUnavailable) as refused:
+        await radio.open(lambda heard: None)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("scanning", ["active", "passive"])
+async def test_everything_that_is_advertised_is_heard(bluez, until, scanning):
+    radio, heard = Radio("hci0", scanning), []
+    bluez.air.add(thermometer())
+    await radio.open(heard.append)
+    await until(lambda: heard and heard[-1].service_data)
+    await radio.close()
+    said = heard[-1]
+    assert (said.address, said.name, said.is_random) == (ADDRESS, "Thermo", False)
+    assert said.manufacturer_data == {0x0499: b"\x05\x01", 0x004C: b"\x02\x15"}
+    assert said.service_data == {full_uuid("fcd2"): b"\x40\x01"}
+    assert said.service_uuids == (BATTERY,)
+    assert -100 < said.rssi < 0
+
+
+async def test_a_device_that_repeats_itself_is_heard_each_time(bluez, radio, until):
+    bluez.air.add(thermometer())
+    heard = []
+    await radio.open(heard.append)
+    await until(lambda: len(heard) >= 10)
+
+
+async def test_a_closed_radio_hears_nothing_and_can_be_opened_again(bluez, radio, until):
+    bluez.air.add(thermometer())
+    heard = []
+    for _ in range(3):
+        await radio.open(heard.append)
+        await until(lambda: heard)
+        await radio.close()
+        heard.clear()
+        await asyncio.sleep(0.15)
+        assert not heard
+
+
+async def test_values_are_read_written_and_notified(near, radio, until):
+    level, control = near.characteristic("2a19"), near.characteristic("fff3")
+    async with radio.connected(ADDRESS) as connection:
+        assert connection.services[BATTERY][LEVEL] == {"read", "notify"}
+        assert await connection.read(BATTERY, LEVEL) == b"\x63"
+        await connection.write(BATTERY, CONTROL, b"\x01\x02", with_response=True)
+        await connection.write(BATTERY, CONTROL, b"\x03", with_response=False)
+        heard = []
+        await connection.subscribe(BATTERY, LEVEL, heard.append)
+        level.notify(b"\x62")
+        await until(lambda: heard == [b"\x62"])
+        await until(lambda: len(control.writes) == 2)
+    assert [(write.value, write.with_response) for write in control.writes] == [(b"\x01\x02", True), (b"\x03", False)]
+    await until(lambda: not near.is_connected)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (dbus_errors.att_error(0x80), "0x80"),
+        (dbus_errors.READ_NOT_PERMITTED, "(?i)read not permitted"),
+        (dbus_errors.NOT_AUTHORIZED, "uthoriz"),
+    ],
+)
+async def test_an_attribute_that_is_refused_costs_that_attribute_and_not_the_connection(near, radio, refusal, words):
+    async with radio.connected(ADDRESS) as connection:
+        near.characteristic("2a19").refusal = refusal
+        with pytest.raises(AttributeRefused, match=words):
+            await connection.read(BATTERY, LEVEL)
+        near.characteristic("2a19").refusal = None
+        assert await connection.read(BATTERY, LEVEL) == b"\x63"
+        with pytest.raises(AttributeRefused, match="has no characteristic"):
+            await connection.read(BATTERY, full_uuid("2a6e"))
+
+
+async def test_a_link_that_is_lost_in_the_middle_of_a_read_is_a_device_that_is_gone(near, radio):
+    async with radio.connected(ADDRESS) as connection:
+        near.faults.lost_reads = 1
+        with pytest.raises(DeviceUnreachable):
+            await connection.read(BATTERY, LEVEL)
+        assert not connection.is_open
+    async with radio.connected(ADDRESS) as connection:
+        assert await connection.read(BATTERY, LEVEL) == b"\x63"
+
+
+async def test_a_device_that_answers_nothing_is_given_up(near, radio, monkeypatch):
+    monkeypatch.setattr(radio_module, "ATTRIBUTE_SECONDS", 0.1)
+    async with radio.connected(ADDRESS) as connection:
+        near.faults.is_silent = True
+        with pytest.raises(DeviceUnreachable, match="took longer than"):
+            await connection.read(BATTERY, LEVEL)
+        near.faults.is_silent = False
+
+
+async def test_a_connection_that_breaks_off_once_is_made_again(near, radio):
+    near.faults.aborted_connects = 1
+    async with radio.connected(ADDRESS) as connection:
+        assert await connection.read(BATTERY, LEVEL) == b"\x63"
+
+
+async def test_a_device_out_of_reach_is_told_as_such(near, radio):
+    near.go_out_of_range()
+    with pytest.raises(DeviceUnreachable):
+        await radio.connect(ADDRESS)
+    with pytest.raises(DeviceUnreachable, match="was not heard"):
+        await radio.connect("00:00:00:00:00:09")
+
+
+async def test_a_stopped_bluetoothd_is_noticed_and_so_is_its_return(bluez, near, radio):
+    await bluez.daemon.crash()
+    assert await asyncio.wait_for(radio.lost(), 1) == "bluetoothd stopped"
+    await radio.close()
+    assert "systemctl start bluetooth" in await refused_words(radio)
+    back = asyncio.create_task(radio.reappears())
+    await asyncio.sleep(0.1)
+    assert not back.done()
+    await bluez.daemon.start()
+    await asyncio.wait_for(back, 1)
+    heard = asyncio.Event()
+    await radio.open(lambda advertisement: heard.set())
+    await asyncio.wait_for(heard.wait(), 2)
+
+
+async def test_a_controller_that_is_pulled_out_is_noticed_and_so_is_its_return(bluez, near, radio):
+    await bluez.daemon.unplug(bluez.controller)
+    assert "was pulled out" in await asyncio.wait_for(radio.lost(), 1)
+    await radio.close()
+    assert "is not there; plug it in" in await refused_words(radio)
+    back = asyncio.create_task(radio.reappears())
+    await asyncio.sleep(0.1)
+    assert not back.done()
+    await bluez.daemon.plug_in(bluez.controller)
+    await asyncio.wait_for(back, 1)
+    await radio.open(lambda advertisement: None)
+
+
+async def test_a_controller_that_is_switched_off_is_noticed_and_so_is_switching_it_on(bluez, near, radio):
+    bluez.controller.power_off()
+    assert "was switched off" in await asyncio.wait_for(radio.lost(), 1)
+    await radio.close()
+    assert "bluetoothctl power on" in await refused_words(radio)
+    back = asyncio.create_task(radio.reappears())
+    bluez.controller.power_on()
+    await asyncio.wait_for(back, 1)
+    await radio.open(lambda advertisement: None)
+
+
+async def test_a_radio_that_only_failed_does_not_pretend_to_be_back(bluez, radio):
+    bluez.controller.discovery_refusal = dbus_errors.IN_PROGRESS
+    assert "another program's scan" in await refused_words(radio)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(radio.reappears(), 0.2)
+
+
+async def test_each_trouble_names_the_line_that_mends_it(bluez, monkeypatch, tmp_path):
+    bluez.controller.discovery_refusal = dbus_errors.ACCESS_DENIED
+    assert "usermod -aG bluetooth" in await refused_words(Radio(None, "active"))
+    bluez.controller.discovery_refusal = dbus_errors.NOT_READY
+    assert "bluetoothctl power on" in await refused_words(Radio(None, "active"))
+    assert "hci7 is not there" in await refused_words(Radio("hci7", "active"))
+    await bluez.daemon.unplug(bluez.controller)
+    bluez.controller.has_passive_scanning = False
+    await bluez.daemon.plug_in(bluez.controller)
+    assert "--experimental" in await refused_words(Radio(None, "passive"))
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path / 'nothing'}")
+    assert "/run/dbus/system_bus_socket" in await refused_words(Radio(None, "active"))
+
+
+async def test_two_who_listen_to_one_characteristic_both_hear_it_until_they_stop(near, radio, until):
+    level, first, second = near.characteristic("2a19"), [], []
+    async with radio.connected(ADDRESS) as connection:
+        await connection.subscribe(BATTERY, LEVEL, first.append)
+        stop = await connection.subscribe(BATTERY, LEVEL, second.append)
+        level.notify(b"\x01")
+        await until(lambda: first == second == [b"\x01"])
+        stop()
+        level.notify(b"\x02")
+        await until(lambda: first == [b"\x01", b"\x02"])
+        assert second == [b"\x01"]
+
+
+async def test_a_name_brings_nothing_into_logs_and_terminals_that_cannot_be_shown(bluez, radio, until):
+    bluez.air.add(Peripheral(ADDRESS, name="Fri\x1b[31mdge\nERROR \u202e3 \N{SNOWFLAKE}", advertises_every=0.05))
+    bluez.air.add(Peripheral("A4:C1:38:00:00:02", name="\n\x07", advertises_every=0.05))
+    heard = {}
+    await radio.open(lambda said: heard.update({said.address: said.name}))
+    await until(lambda: len(heard) == 2)
+    assert heard == {ADDRESS: "Fri[31mdgeERROR 3 \N{SNOWFLAKE}", "A4:C1:38:00:00:02": None}
+
+
+async def test_a_radio_whose_opening_is_cancelled_while_it_asks_why_it_fails_is_closed(bluez, radio, monkeypatch):
+    async def cancelled(_):
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(radio_module.BlueZ, "is_ready", cancelled)
+    bluez.controller.discovery_refusal = dbus_errors.NOT_READY
+    with pytest.raises(asyncio.CancelledError):
+        await radio.open(lambda heard: None)
+    assert radio._bluez is None
+
+
+async def test_closing_a_connection_never_raises():
+    class Client:
+        services = ()
+
+        async def disconnect(self):
+            raise AssertionError("as bleak's own, when its D-Bus connection is gone")
+
+    await Connection(Client(), ADDRESS).close()

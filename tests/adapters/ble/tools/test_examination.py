@@ -1,0 +1,52 @@
+"""What is said of Bluetooth before a radio is opened; the command itself is tried in tests/doctor."""
+
+import pytest
+
+from adapters.ble.radio.bluez import bus_socket
+from adapters.ble.settings import BleSettings
+from adapters.ble.tools.examination import examined, is_switched_off
+
+
+@pytest.mark.parametrize(("kind", "soft", "hard", "is_off"), [
+    ("bluetooth", "1", "0", True), ("bluetooth", "0", "1", True), ("bluetooth", "0", "0", False), ("wlan", "1", "1", False),
+])  # fmt: skip
+def test_a_switch_of_the_system_keeps_bluetooth_off(tmp_path, kind, soft, hard, is_off):
+    (tmp_path / "rfkill0").mkdir()
+    (tmp_path / "rfkill1").mkdir()
+    for name, says in (("type", kind), ("soft", soft), ("hard", hard)):
+        (tmp_path / "rfkill1" / name).write_text(f"{says}\n")
+    assert is_switched_off(tmp_path) is is_off
+    assert not is_switched_off(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(("address", "file"), [
+    ("unix:path=/run/bus", "/run/bus"),
+    ("unix:guid=12,path=/run/a%20bus;tcp:host=h,port=1", "/run/a bus"),
+    ("unix:abstract=/tmp/x", "None"),
+    ("tcp:host=h,port=1", "None"),
+    ("", "/var/run/dbus/system_bus_socket"),
+])  # fmt: skip
+def test_the_file_of_the_bus_is_that_of_its_address(monkeypatch, address, file):
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+    assert str(bus_socket()) == file
+
+
+async def test_a_controller_that_is_switched_off_is_said_and_no_bluetoothd_is_none_of_its_faults(bluez):
+    bluez.controller.power_off()
+    settings = BleSettings(type="ble", name="air")
+    assert [(one.what, one.state) async for one in examined(settings)] == [
+        ("D-Bus", "fine"),
+        ("bluetoothd", "fine"),
+        ("hci0", "fault"),
+    ]
+    assert [one.state async for one in examined(None)] == ["fine", "fine", "not looked at"]
+    await bluez.daemon.unplug(bluez.controller)
+    (*_, last) = [one async for one in examined(settings)]
+    assert (last.what, last.state) == ("controller", "fault")
+    assert last.meaning == "the Bluetooth controller is not there"
+
+
+async def test_an_address_that_is_none_is_told_as_no_bus(monkeypatch):
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "nonsense")
+    (found,) = [one async for one in examined(BleSettings(type="ble", name="air"))]
+    assert (found.what, found.state) == ("D-Bus", "fault")

@@ -1,0 +1,70 @@
+"""Each case folder: what a device answers, and what the adapter must make of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.modbus.profile.library import OURS, load
+from gateway.adapter import Found
+
+CASES = Path(__file__).parents[1] / "cases"
+PROFILES = load([OURS])
+
+
+def folders() -> list[Any]:
+    return [pytest.param(folder, id=f"{folder.parent.name}/{folder.name}") for folder in sorted(CASES.glob("*/*"))]
+
+
+@pytest.fixture(params=folders())
+def case(request, read_case):
+    return read_case(request.param)
+
+
+@pytest.fixture
+def adapter(case, memory_wire, adapter_on):
+    said = {"devices": [{"unit": case.unit, "profile": case.profile}]} if case.configured else {}
+    return adapter_on(memory_wire({case.unit: case.device}), units=[1, 2, case.unit], **said)
+
+
+async def discovered(adapter) -> list[Found]:
+    return [step async for step in adapter.discover() if isinstance(step, Found)]
+
+
+async def test_the_device_is_found_for_what_it_is(case, adapter):
+    (found,) = await discovered(adapter)
+    told = {"identity": found.identity.key}
+    assert {name: told[name] if name in told else getattr(found, name) for name in case.found} == case.found
+    assert found.evidence
+    assert found == await adapter.identify(found.address)
+
+
+async def test_every_point_has_the_value_that_the_makers_document_promises(case, adapter, admitted):
+    (found,) = await discovered(adapter)
+    child = admitted(found)
+    blocks = [block async for block in adapter.read(child, frozenset(adapter.poll_groups(child)))]
+    readings = [reading for block in blocks for reading in block]
+    assert {reading.metric.name: reading.value for reading in readings} == case.readings
+    assert {type(reading.value) for reading in readings if reading.metric.name.startswith("input_")} <= {bool, int}
+    assert {reading.child for reading in readings} == {child.key}
+    assert len(readings) == len(case.readings)
+
+
+@pytest.mark.parametrize("name", sorted(PROFILES))
+def test_every_profile_has_a_case_that_shows_all_its_points_and_a_source(name, read_case):
+    profile = PROFILES[name]
+    shown = {metric for folder in (CASES / name).glob("*") for metric in read_case(folder).readings}
+    assert shown >= {point.metric for point in profile.points}
+    assert profile.other_models or shown == {point.metric for point in profile.points}
+    assert profile.source.document
+    assert profile.source.edition
+    assert profile.source.section
+    assert profile.source.checked_against
+
+
+def test_every_case_belongs_to_a_profile_and_tells_where_its_words_come_from(read_case):
+    assert {folder.name for folder in CASES.iterdir()} == set(PROFILES)
+    assert all(re.search(r"\w{4}", read_case(folder).origin) for folder in CASES.glob("*/*"))

@@ -1,0 +1,244 @@
+"""Commands: what is written, what is refused, and that nothing but a command writes."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.modbus import ModbusAdapter
+from adapters.modbus.client.link import Link
+from adapters.modbus.client.pdu import Read, Table, Write
+from adapters.modbus.discovery.identify import Verdict
+from adapters.modbus.discovery.roster import Place, found
+from adapters.modbus.profile.commands import Order, order_for
+from adapters.modbus.profile.library import OURS, load, parse
+from adapters.modbus.profile.points import FLOATS, NUMBER_FORMATS, UNSIGNED, Encoding, PlacedPoint, ValueType, number_words
+from adapters.modbus.profile.values import decode_one, encode_one
+from gateway.adapter import Command, CommandRejected, Metric
+from gateway.testing.clock import simulated
+from gateway.testing.modbus import SimulatedUnit, VirtualLine
+from gateway.testing.modbus import Table as Tables
+
+PROFILE = parse(
+    """
+    name = "oven"
+    maker = "Maker"
+    title = "Oven"
+    family = "oven"
+    [source]
+    document = "this test"
+    edition = "1"
+    section = "1"
+    [[points]]
+    metric = "set_point"
+    address = 10
+    type = "int16"
+    scale = 0.1
+    [[points]]
+    metric = "mode"
+    address = 11
+    values = { 0 = "off", 1 = "heat" }
+    [[points]]
+    metric = "fan"
+    table = "coil"
+    type = "bool"
+    address = 3
+    [[commands]]
+    name = "set_temperature"
+    metric = "set_point"
+    parameter = "celsius"
+    between = [0, 250]
+    [[commands]]
+    name = "set_mode"
+    metric = "mode"
+    parameter = "mode"
+    [[commands]]
+    name = "blow"
+    metric = "fan"
+    value = true
+    """,
+    Path("oven.toml"),
+)
+
+
+def command(name, **parameters):
+    return Command(1, "child", name, parameters)
+
+
+def test_a_command_is_a_write_of_what_the_point_holds():
+    assert order_for(PROFILE, command("set_temperature", celsius=21.5)).write == Write(Table.HOLDING, 10, (215,))
+    assert order_for(PROFILE, command("set_mode", mode="heat")).write == Write(Table.HOLDING, 11, (1,))
+    assert order_for(PROFILE, command("blow")).write == Write(Table.COIL, 3, (1,))
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (command("explode"), "Oven has no command 'explode'; it has set_temperature, set_mode, blow"),
+        (command("set_temperature"), "takes the parameter 'celsius', and got none"),
+        (command("set_temperature", kelvin=3), "takes the parameter 'celsius', and got kelvin"),
+        (command("set_temperature", celsius=251), "has to be a number from 0 to 250, not 251"),
+        (command("set_temperature", celsius="hot"), "has to be a number from 0 to 250, not 'hot'"),
+        (command("set_temperature", celsius=True), "has to be a number from 0 to 250, not True"),
+        (command("set_temperature", celsius=math.nan), "has to be a number from 0 to 250, not nan"),
+        (command("set_temperature", celsius=[1]), "has to be a number, a text, true or false"),
+        (command("set_mode", mode="grill"), "'grill' is none of off, heat"),
+        (command("blow", hard=1), "takes no parameters, and got hard"),
+    ],
+)
+def test_what_a_command_does_not_take_is_refused_with_what_it_takes(asked, why):
+    with pytest.raises(CommandRejected, match=re.escape(why)):
+        order_for(PROFILE, asked)
+
+
+@pytest.mark.parametrize(
+    ("kind", "scale", "written", "shown", "is_obeyed"),
+    [
+        (ValueType.INT16, 0.1, 21.57, 21.6, True),
+        (ValueType.INT16, 0.1, 21.57, 21.5, False),
+        (ValueType.UINT32, 1, 4_000_000_000, 4_000_000_000, True),
+        (ValueType.UINT32, 1, 4_000_000_000, 4_000_000_001, False),
+        (ValueType.FLOAT32, 1, 21.4, struct.unpack("f", struct.pack("f", 21.4))[0], True),
+        (ValueType.FLOAT32, 1, 21.4, 21.0, False),
+        (ValueType.FLOAT32, 1, 0.0, 0.0, True),
+    ],
+)
+def test_what_reads_back_is_what_was_written_as_far_as_the_registers_can_hold_it(kind, scale, written, shown, is_obeyed):
+    encoding = Encoding(type=kind, words=number_words(kind), scale=scale)
+    point = PlacedPoint(metric=Metric("set_point"), table=Table.HOLDING, address=0, encoding=encoding)
+    words = encode_one(encoding, written)
+    order = Order(Write(Table.HOLDING, 0, words), Read(Table.HOLDING, 0, encoding.words), point, written)
+    assert order.is_obeyed(shown) is is_obeyed
+
+
+def run_on_line(asked, *, registers, adapter_of, child_of):
+    async def main():
+        unit = SimulatedUnit(1, registers=registers)
+        line = VirtualLine([unit])
+        adapter = adapter_of(line)
+        async with adapter:
+            told = await adapter.execute(child_of(adapter), asked)
+        return told, [exchange.request[1] for exchange in line.exchanges]
+
+    return simulated(main())
+
+
+def test_a_relay_is_switched_once_and_read_back(settings, admitted):
+    said = settings(lines=[{"port": "virtual"}], devices=[{"unit": 1, "profile": "waveshare-relay-b"}])
+
+    def adapter_of(line):
+        return ModbusAdapter(said, said.lines[0], Link(said.lines[0], dial=line.dial))
+
+    def child_of(adapter):
+        verdict = Verdict(alive=True, profile=said.library["waveshare-relay-b"])
+        return admitted(found(Place("plant", "virtual"), 1, verdict))
+
+    told, functions = run_on_line(
+        command("switch_relay_3", on=True),
+        registers={Tables.COILS: dict.fromkeys(range(8), 0)},
+        adapter_of=adapter_of,
+        child_of=child_of,
+    )
+    assert told == "relay_3 is True"
+    assert functions == [5, 1]
+    with pytest.raises(CommandRejected, match="refuses it: exception 02 illegal data address"):
+        run_on_line(
+            command("switch_relay_3", on=True), registers={Tables.COILS: {0: 0}}, adapter_of=adapter_of, child_of=child_of
+        )
+
+
+def test_a_button_is_pressed_and_not_read_back():
+    rule = PROFILE.commands[2].model_copy(update={"read_back": False})
+    pressed = PROFILE.model_copy(update={"commands": (rule,)})
+    assert order_for(pressed, command("blow")).check is None
+    assert order_for(PROFILE, command("blow")).check is not None
+
+
+def test_no_profile_of_ours_has_a_command_that_cannot_be_given():
+    for profile in load([OURS]).values():
+        for rule in profile.commands:
+            given = {} if rule.value is not None else {rule.parameter: rule.between[0] if rule.between else True}
+            assert order_for(profile, command(rule.name, **given)).write.values
+
+
+def test_nothing_but_a_command_makes_a_write():
+    made = re.compile(r"(?<!class )(?<!case )\bWrite\(")
+    sources = Path(OURS).parent.rglob("*.py")
+    assert [file.name for file in sources if made.search(file.read_text(encoding="utf-8"))] == ["commands.py"]
+
+
+numbers = st.sampled_from(sorted(NUMBER_FORMATS))
+orders = st.booleans()
+
+
+@given(numbers, orders, orders, st.data())
+def test_what_is_encoded_decodes_to_itself_for_each_type_and_order(kind, low_word_first, low_byte_first, data):
+    encoding = Encoding(type=kind, words=number_words(kind), low_word_first=low_word_first, low_byte_first=low_byte_first)
+    if kind in FLOATS:
+        value = data.draw(st.floats(allow_nan=False, allow_infinity=False, width=32 if kind is ValueType.FLOAT32 else 64))
+    else:
+        bits = 16 * number_words(kind)
+        low, high = (0, 2**bits - 1) if kind in UNSIGNED else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        value = data.draw(st.integers(low, high))
+    words = encode_one(encoding, value)
+    assert decode_one(encoding, b"".join(word.to_bytes(2) for word in words)) == value
+
+
+@given(numbers, orders, orders, st.data())
+def test_what_is_decoded_encodes_to_the_same_registers(kind, low_word_first, low_byte_first, data):
+    encoding = Encoding(type=kind, words=number_words(kind), low_word_first=low_word_first, low_byte_first=low_byte_first)
+    payload = data.draw(st.binary(min_size=2 * encoding.words, max_size=2 * encoding.words))
+    value = decode_one(encoding, payload)
+    if value is not None:  # a float that is none has no value to encode
+        assert b"".join(word.to_bytes(2) for word in encode_one(encoding, value)) == payload
+
+
+@given(st.sampled_from([0.1, 0.01, 0.001, 10, 1000]), st.integers(-1000, 1000), st.integers(-3000, 3000))
+def test_a_scaled_number_survives_the_round_trip(scale, offset, raw):
+    encoding = Encoding(type=ValueType.INT16, scale=scale, offset=float(offset))
+    value = decode_one(encoding, raw.to_bytes(2, signed=True))
+    assert encode_one(encoding, value) == (raw & 0xFFFF,)
+
+
+@pytest.mark.parametrize("value", [70000, -1, math.inf, math.nan, "1", None, True])
+def test_a_number_that_does_not_fit_is_refused(value):
+    with pytest.raises(ValueError, match=re.escape(repr(value))):
+        encode_one(Encoding(type=ValueType.UINT16), value)
+
+
+BROKEN = """
+name = "oven"
+maker = "Maker"
+title = "Oven"
+family = "oven"
+[source]
+document = "this test"
+edition = "1"
+section = "1"
+[[points]]
+metric = "set_point"
+address = 10
+[[points]]
+metric = "told"
+table = "input"
+address = 10
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ('name = "set"\nmetric = "nothing"', "command `set`: there is no point `nothing`"),
+        ('name = "set"\nmetric = "told"', "only coils and holding registers"),
+        ('name = "set"\nmetric = "set_point"', "say `between`"),
+    ],
+)
+def test_a_profile_with_a_command_that_cannot_work_is_refused(lines, why):
+    with pytest.raises(ValueError, match=re.escape(why)):
+        parse(f"{BROKEN}[[commands]]\n{lines}\n", Path("oven.toml"))

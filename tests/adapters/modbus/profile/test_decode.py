@@ -1,0 +1,169 @@
+"""Words to values: every type and order against an encoder that is not ours."""
+
+from __future__ import annotations
+
+import math
+import struct
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.modbus.client.pdu import Table
+from adapters.modbus.profile.decode import BlockDecoder
+from adapters.modbus.profile.points import Encoding, PlacedPoint, ValueType
+from adapters.modbus.profile.values import decode_one
+from gateway.adapter import Metric, Reading, Reduce
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+CODES = {"int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "int64": "q", "uint64": "Q", "float32": "f", "float64": "d"}
+
+
+def on_the_wire(number: float, code: str, *, low_word_first: bool, low_byte_first: bool) -> bytes:
+    """Lay a number into registers as a device with these orders does."""
+    words = [struct.pack(f">{code}", number)[at : at + 2] for at in range(0, struct.calcsize(code), 2)]
+    if low_word_first:
+        words.reverse()
+    return b"".join(word[::-1] if low_byte_first else word for word in words)
+
+
+@st.composite
+def numbers(draw):
+    name = draw(st.sampled_from(sorted(CODES)))
+    bits = 8 * struct.calcsize(CODES[name])
+    if name.startswith("float"):
+        return name, draw(st.floats(width=bits, allow_nan=False, allow_infinity=False))
+    low = -(2 ** (bits - 1)) if name.startswith("int") else 0
+    return name, draw(st.integers(low, low + 2**bits - 1))
+
+
+def placed(encoding: Encoding, address: int, name: str = "m", table: Table = Table.HOLDING, scale_factor: int | None = None):
+    return PlacedPoint(metric=Metric(name), table=table, address=address, encoding=encoding, scale_factor=scale_factor)
+
+
+def values(points, payload: bytes, start: int = 0, table: Table = Table.HOLDING) -> list[object]:
+    return [reading.value for reading in BlockDecoder(table, start, points).decode(payload, "child", AT)]
+
+
+@given(st.lists(st.tuples(numbers(), st.booleans(), st.booleans(), st.integers(0, 3)), min_size=1, max_size=12))
+def test_every_number_type_in_every_order_comes_back(fields):
+    points, payload, expected = [], b"", []
+    for (name, number), low_word_first, low_byte_first, hole in fields:
+        payload += b"\xaa\xbb" * hole
+        encoding = Encoding(
+            type=ValueType(name),
+            words=struct.calcsize(CODES[name]) // 2,
+            low_word_first=low_word_first,
+            low_byte_first=low_byte_first,
+        )
+        points.append(placed(encoding, 100 + len(payload) // 2))
+        payload += on_the_wire(number, CODES[name], low_word_first=low_word_first, low_byte_first=low_byte_first)
+        expected.append(number)
+    assert values(points, payload, start=100) == expected
+
+
+@given(st.integers(0, 0xFFFF), st.integers(0, 15), st.integers(1, 16))
+def test_a_bit_field_is_what_the_shifted_number_says(word, first, length):
+    length = min(length, 16 - first)
+    (value,) = values([placed(Encoding(type=ValueType.UINT16, bits=(first, length)), 0)], word.to_bytes(2))
+    digits = f"{word:016b}"[::-1][first : first + length][::-1]
+    assert value == int(digits, 2)
+    assert isinstance(value, bool) == (length == 1)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=200), st.data())
+def test_bits_of_a_bit_table_come_back_in_their_order(bits, data):
+    start = data.draw(st.integers(0, 1000))
+    payload = bytes(sum(bit << place for place, bit in enumerate(bits[at : at + 8])) for at in range(0, len(bits), 8))
+    points = [placed(Encoding(type=ValueType.BOOL), start + at, table=Table.COIL) for at in range(len(bits))]
+    assert values(points, payload, start, Table.COIL) == bits
+
+
+@given(st.integers(-32767, 32767), st.integers(-10, 10))
+def test_a_scale_factor_is_a_power_of_ten(raw, power):
+    point = placed(Encoding(type=ValueType.INT16), 5, scale_factor=6)
+    (value,) = values([point], struct.pack(">hh", raw, power), start=5)
+    assert value == pytest.approx(raw * 10.0**power, rel=1e-12)
+
+
+@pytest.mark.parametrize("power", [-32768, 11, -11, 100])
+def test_a_scale_factor_that_is_none_makes_no_value(power):
+    point = placed(Encoding(type=ValueType.INT16), 5, scale_factor=6)
+    assert values([point], struct.pack(">hh", 42, power), start=5) == [None]
+
+
+@pytest.mark.parametrize(
+    ("raw", "scale", "value"), [(3, 0.1, 0.3), (2301, 0.1, 230.1), (70, 0.001, 0.07), (7, 10, 70), (-5, 0.5, -2.5)]
+)
+def test_scaling_makes_no_crooked_decimals(raw, scale, value):
+    (scaled,) = values([placed(Encoding(type=ValueType.INT16, scale=scale), 0)], struct.pack(">h", raw))
+    assert scaled == value
+
+
+def test_an_offset_is_added_after_scaling():
+    encoding = Encoding(type=ValueType.UINT16, scale=0.1, offset=-40)
+    assert values([placed(encoding, 0)], struct.pack(">H", 655)) == [25.5]
+
+
+@pytest.mark.parametrize("bits", [0x7FC00000, 0x7F800000, 0xFF800000, 0xFFFFFFFF])
+def test_a_float_that_is_no_number_is_no_value(bits):
+    assert values([placed(Encoding(type=ValueType.FLOAT32, words=2), 0)], bits.to_bytes(4)) == [None]
+
+
+def test_a_number_that_says_not_available_is_no_value_before_it_is_scaled():
+    encoding = Encoding(type=ValueType.INT16, scale=0.1, not_available=frozenset({-32768}))
+    assert values([placed(encoding, 0), placed(encoding, 1)], struct.pack(">hh", -32768, 5)) == [None, 0.5]
+
+
+def test_a_number_has_its_meaning_and_an_unknown_one_is_told_as_its_digits():
+    encoding = Encoding(type=ValueType.UINT16, values={1: "off", 4: "mppt"}, not_available=frozenset({0xFFFF}))
+    points = [placed(encoding, address) for address in range(3)]
+    assert values(points, struct.pack(">HHH", 4, 9, 0xFFFF)) == ["mppt", "9", None]
+
+
+def test_a_coil_can_have_words_for_its_states():
+    encoding = Encoding(type=ValueType.BOOL, values={0: "open", 1: "closed"})
+    points = [placed(encoding, address, table=Table.COIL) for address in (3, 4)]
+    assert values(points, b"\x10", 0, Table.COIL) == ["open", "closed"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "raw", "value"),
+    [
+        (Encoding(type=ValueType.STRING, words=4), b"SDM630\0X", "SDM630"),
+        (Encoding(type=ValueType.STRING, words=3), b"  E5  ", "E5"),
+        (Encoding(type=ValueType.STRING, words=2), b"\0\0\0\0", None),
+        (Encoding(type=ValueType.STRING, words=2, low_byte_first=True), b"PSME", "SPEM"),
+        (Encoding(type=ValueType.HEX, words=3), bytes.fromhex("0090e83e18cc"), "0090e83e18cc"),
+        (Encoding(type=ValueType.DOTTED, words=2), b"\x01\x02\x0b\x00", "1.2.11.0"),
+        (Encoding(type=ValueType.BCD, words=2), bytes.fromhex("00123456"), 123456),
+        (Encoding(type=ValueType.BCD, words=2, low_word_first=True), bytes.fromhex("34560012"), 123456),
+        (Encoding(type=ValueType.BCD, words=1), b"\x1a\x00", None),
+    ],
+)
+def test_texts_and_decimal_digits(encoding, raw, value):
+    assert decode_one(encoding, raw) == value
+
+
+def test_two_points_may_read_the_same_register_in_two_ways():
+    points = [
+        placed(Encoding(type=ValueType.UINT32, words=2), 0, "both"),
+        placed(Encoding(type=ValueType.UINT16, bits=(0, 4)), 1, "low"),
+        placed(Encoding(type=ValueType.UINT16, bits=(4, 4)), 1, "next"),
+    ]
+    assert values(points, bytes.fromhex("00010057")) == [0x00010057, 7, 5]
+
+
+def test_a_reading_has_the_shared_metric_the_child_and_the_time_of_its_block():
+    metric = Metric("power", "W", urgent=True, reduce=Reduce.MEAN)
+    point = PlacedPoint(metric=metric, table=Table.INPUT, address=7, encoding=Encoding(type=ValueType.FLOAT32, words=2))
+    (reading,) = BlockDecoder(Table.INPUT, 7, [point]).decode(struct.pack(">f", 1.5), "sn:eastron/1", AT)
+    assert reading == Reading("sn:eastron/1", metric, 1.5, AT)
+    assert reading.metric is metric
+
+
+def test_floats_keep_all_their_digits():
+    (value,) = values([placed(Encoding(type=ValueType.FLOAT32, words=2), 0)], struct.pack(">f", 16777215.0))
+    assert value == 16777215.0
+    assert not math.isnan(value)

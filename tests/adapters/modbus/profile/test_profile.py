@@ -1,0 +1,267 @@
+"""The grammar of a profile: what it takes, and what it says about what it does not take."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from adapters.modbus.client.pdu import Table
+from adapters.modbus.profile.library import OURS, ProfileError, load, parse
+from adapters.modbus.profile.sunspec_layout import Layout, PlacedModel
+
+HEAD = """
+name = "meter"
+maker = "Acme"
+title = "Acme meter"
+family = "power-meter"
+source = { document = "Acme manual", edition = "1", section = "2" }
+"""
+
+
+def point(**said: object) -> str:
+    keys = {"metric": "power", "address": 0, "type": "uint16", **said}
+    inside = ", ".join(f"{key} = {_toml(value)}" for key, value in keys.items() if value is not None)
+    return f"{{ {inside} }}"
+
+
+def _toml(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return f'"{value}"'
+        case dict():
+            return "{ " + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + " }"
+        case _:
+            return str(value)
+
+
+def profile(*points: str, head: str = HEAD):
+    return parse(f"{head}\npoints = [{', '.join(points)}]", Path("meter.toml"))
+
+
+def complaint(*points: str, head: str = HEAD) -> str:
+    with pytest.raises(ProfileError) as error:
+        profile(*points, head=head)
+    return str(error.value)
+
+
+def test_defaults_count_for_each_point_that_does_not_say_otherwise():
+    text = (
+        HEAD
+        + """
+[defaults]
+table = "input"
+type = "float32"
+[[points]]
+metric = "voltage"
+address = 0
+[[points]]
+metric = "state"
+address = 10
+type = "uint16"
+"""
+    )
+    voltage, state = parse(text, Path("meter.toml")).points
+    assert (voltage.table, voltage.words, state.table, state.words) == (Table.INPUT, 2, Table.INPUT, 1)
+
+
+def test_poll_groups_with_points_have_their_intervals():
+    made = profile(
+        point(group="fast"),
+        point(metric="energy", address=1, group="hourly"),
+        head=HEAD + "groups = { fast = 1, hourly = 3600 }\n",
+    )
+    assert made.intervals == {"fast": timedelta(seconds=1), "hourly": timedelta(hours=1)}
+
+
+def test_all_readings_of_a_point_share_one_metric():
+    made = profile(point(unit="W", urgent=True, reduce="max"))
+    (first,) = made.place(frozenset({"normal"}))
+    (second,) = made.place(frozenset({"normal"}))
+    assert first.metric is second.metric
+    assert (first.metric.name, first.metric.unit, first.metric.urgent, first.metric.reduce.value) == ("power", "W", True, "max")
+
+
+def layout(addresses, length=100):
+    return Layout(tuple(PlacedModel(model, address, length) for model, address in addresses.items()))
+
+
+def test_a_point_of_a_model_is_placed_where_the_device_has_the_first_such_model():
+    made = profile(point(address=None, models=[103, 101], at=14, scale_factor=15, type="int16"))
+    (placed,) = made.place(frozenset({"normal"}), layout({101: 40069, 1: 40002}))
+    assert (placed.address, placed.scale_factor) == (40083, 40084)
+    assert placed.encoding.not_available == {-32768}
+    assert list(made.place(frozenset({"normal"}), layout({1: 40002}))) == []
+
+
+def test_a_point_of_a_repeated_group_is_placed_as_often_as_the_model_is_long():
+    said = {"address": None, "models": [160], "at": 12, "repeats": [10, 20], "type": "int16"}
+    made = profile(point(scale_factor=2, **said), point(**said | {"metric": "own", "at": 14}, scale_factor=15))
+    placed = {one.metric.name: one for one in made.place(frozenset({"normal"}), layout({160: 40100}, length=48))}
+    assert {name: one.address for name, one in placed.items()} == {
+        "power_1": 40112,
+        "power_2": 40132,
+        "own_1": 40114,
+        "own_2": 40134,
+    }
+    assert [placed[name].scale_factor for name in ("power_1", "power_2")] == [40102, 40102], "it stands in the fixed part"
+    assert [placed[name].scale_factor for name in ("own_1", "own_2")] == [40115, 40135], "each repetition has its own"
+
+
+def test_a_device_that_nobody_has_met_is_planned_with_each_group_once():
+    made = profile(
+        point(address=None, models=[103], at=14, type="int16"),
+        point(metric="tracker", address=None, models=[160], at=12, repeats=[10, 20]),
+    )
+    placed = list(made.place(frozenset({"normal"}), made.least_layout))
+    assert [one.metric.name for one in placed] == ["power", "tracker_1"]
+
+
+def test_two_flags_may_share_a_register():
+    made = profile(point(metric="a", bits=[0, 1]), point(metric="b", bits=[1, 3]))
+    assert len(made.points) == 2
+
+
+@pytest.mark.parametrize(
+    ("points", "says"),
+    [
+        ([point(), point(address=1)], "point `power` is there twice"),
+        ([point(metric="a", bits=[0, 4]), point(metric="b", bits=[3, 2])], "points `a` and `b` overlap"),
+        ([point(metric="a", type="uint32"), point(metric="b", address=1)], "points `a` and `b` overlap"),
+        ([point(metric="status")], "point `status`: a metric cannot be called 'status'"),
+        ([point(scale=0.1, values={1: "on"})], "point `power`: scale, offset and scale_factor belong to plain numbers"),
+        ([point(scale=0.1, bits=[0, 4])], "belong to plain numbers"),
+        ([point(scale=0)], "scale is not 0"),
+        ([point(scale=0.1, scale_factor=1)], "not said together with a scale_factor"),
+        ([point(scale_factor=500)], "its scale factor is so far away"),
+        ([point(address=65535, type="uint32")], "address 65535 and length 2 go beyond the last address, 65535"),
+        ([point(address=65536)], "point `power`.address"),
+        ([point(group="hourly")], "there is no poll group 'hourly'; there are fast, normal, slow"),
+        ([point(type="int16", bits=[0, 1])], "bits are taken from an unsigned number, not from int16"),
+        ([point(bits=[12, 5])], "go beyond the 16 bits of uint16"),
+        ([point(type="string")], "`length` belongs to string"),
+        ([point(length=2)], "`length` belongs to string"),
+        ([point(table="coil")], "type bool belongs to coil and discrete"),
+        ([point(type="bool")], "type bool belongs to coil and discrete"),
+        ([point(address=None)], "a point has either an `address`, or `models` and `at`"),
+        ([point(repeats=[10, 20])], "`repeats` belongs to a point of SunSpec `models`"),
+        ([point(address=None, models=[160], at=9, repeats=[10, 20])], "`at` has to be in between"),
+        ([point(address=None, models=[160], at=29, type="uint32", repeats=[10, 20])], "`at` has to be in between"),
+        (
+            [
+                point(address=None, models=[160], at=10, repeats=[10, 20]),
+                point(metric="power_2", address=None, models=[160], at=3),
+            ],
+            "point `power_2` is called as a repetition of `power`",
+        ),
+        ([point(models=[103], at=2)], "a point has either an `address`, or `models` and `at`"),
+        ([point(adress=3)], "point `power`.adress: Extra inputs are not permitted"),
+        ([point(type="float16")], "point `power`.type"),
+        ([], "a profile has points: at least one"),
+    ],
+)
+def test_what_is_wrong_is_told_with_file_and_point(points, says):
+    told = complaint(*points)
+    assert told.startswith("meter.toml:")
+    assert says in told
+
+
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        (HEAD.replace('family = "power-meter"', 'family = "Power Meter"'), "family"),
+        (HEAD.replace('section = "2"', ""), "meter.toml: "),
+        (HEAD.replace('name = "meter"', 'name = "other"'), "it is called 'other' inside; name and file must agree"),
+        (HEAD + "match = [{}]\n", "a match without a condition would match every device"),
+        (HEAD + 'match = [{ server_id = "PM-(" }]\n', "'PM-(' is not a regular expression"),
+        (HEAD + "match = [{ registers = [{ address = 0 }] }]\n", "exactly one of `equals`, `between` and `matches`"),
+        (HEAD + "identity = { serial_number = { object = 300 } }\n", "object"),
+        (HEAD + "groups = { fast = 0 }\n", "groups.fast"),
+        ("name =", "meter.toml: "),
+    ],
+)
+def test_what_is_wrong_outside_the_points_is_told_too(head, says):
+    assert says in complaint(point(), head=head)
+
+
+def test_a_source_names_what_it_was_checked_against():
+    checked = HEAD.replace('section = "2"', 'section = "2", checked_against = ["acme-driver: meter.py", "a frame"]')
+    assert profile(point()).source.checked_against == ()
+    assert profile(point(), head=checked).source.checked_against == ("acme-driver: meter.py", "a frame")
+    assert "source.checked_against.1: String should have at least 3" in complaint(point(), head=checked.replace("a frame", "-"))
+
+
+def test_every_problem_is_told_at_once():
+    told = complaint(point(scale=0), point(metric="energy", type="string"))
+    assert len(told.splitlines()) == 2
+
+
+def test_a_profile_of_the_integrator_replaces_its_namesake(tmp_path):
+    ours = (OURS / "omron-e5cc.toml").read_text(encoding="utf-8")
+    (tmp_path / "omron-e5cc.toml").write_text(ours.replace('title = "Omron', 'title = "My Omron'), encoding="utf-8")
+    library = load([OURS, tmp_path])
+    assert library["omron-e5cc"].title.startswith("My Omron")
+    assert len(library) == len(load([OURS]))
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(ProfileError, match="there is no such folder"):
+        load([tmp_path / "profiles"])
+
+
+@pytest.mark.parametrize("file", sorted(OURS.glob("*.toml")), ids=lambda file: file.stem)
+def test_our_profiles_name_real_units_and_lower_case_metrics(file):
+    content = tomllib.loads(file.read_text(encoding="utf-8"))
+    known = {None, "V", "A", "W", "kW", "VA", "var", "Hz", "Wh", "kWh", "%", "°C", "s", "h", "rpm"}
+    assert {each.get("unit") for each in content["points"]} <= known
+    assert all(each["metric"].replace("_", "").isalnum() and each["metric"].islower() for each in content["points"])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"defaults = 3\n", "`defaults` has to be a table"),
+        (b"[points]\nmetric = 'x'\n", "`points` has to be a list of tables"),
+        (b"name = '\xfc'\n", "is not UTF-8 text"),
+    ],
+)
+def test_a_file_that_is_no_profile_at_all_is_named(tmp_path, text, says):
+    (tmp_path / "odd.toml").write_bytes(text)
+    with pytest.raises(ProfileError, match=says) as caught:
+        load([tmp_path])
+    assert "odd.toml" in str(caught.value)
+
+
+def test_every_mistake_is_told_with_its_line(tmp_path):
+    text = METER_WITH_MISTAKES
+    with pytest.raises(ProfileError) as told:
+        parse(text, Path("meter.toml"))
+    assert str(told.value).splitlines() == [
+        "meter.toml:5: extra: Extra inputs are not permitted",
+        "meter.toml:15: point `b`.address: Input should be less than 65536",
+        "meter.toml:16: point `b`.typo: Extra inputs are not permitted",
+    ]
+
+
+METER_WITH_MISTAKES = """\
+name = "meter"
+maker = "Maker"
+title = "Meter"
+family = "meter"
+extra = 1
+[source]
+document = "document"
+edition = "1"
+section = "1"
+[[points]]
+metric = "a"
+address = 1
+[[points]]
+metric = "b"
+address = 70000
+typo = 3
+"""

@@ -1,0 +1,143 @@
+"""The line detective: which settings a line has, by listening and by asking; in simulated time and on a pseudo-terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+
+import pytest
+
+from adapters.modbus.client.link import Link
+from adapters.modbus.client.rtu_frames import frames_in
+from adapters.modbus.settings import Line
+from adapters.modbus.tools.line_finder import LIKELY, LISTENED_TO, Ask, Listen, detect, told
+from adapters.modbus.tools.workbench import ModbusWorkbench
+from gateway.adapter import BusUnavailable, LineSettings
+from gateway.testing.clock import simulated
+from gateway.testing.modbus import Frame, ModbusRtuBus, Rtu, SimulatedUnit, Table, VirtualLine
+
+PORT = Line(port="/dev/ttyUSB0")
+
+
+def detective_on(line, settings, **said):
+    made = settings(lines=[{"port": "virtual"}], **said)
+
+    def link_to(tried):
+        dial = partial(line.dial, baudrate=tried.baudrate, parity=tried.parity, stopbits=tried.stopbits)
+        return Link(tried, dial=dial)
+
+    return ModbusWorkbench(made, made.lines[0], None, link_to)
+
+
+async def detected(bench, **how):
+    return [step async for step in bench.detect_line(**how)]
+
+
+@pytest.mark.parametrize(
+    ("baudrate", "parity", "stopbits"),
+    [(9600, "N", 1), (19200, "E", 1), (115200, "N", 2), (2400, "E", 1), (38400, "O", 1), (1200, "N", 1)],
+)
+@pytest.mark.parametrize("unit", [1, 10])
+def test_the_settings_of_a_line_are_found_within_a_minute(settings, baudrate, parity, stopbits, unit):
+    async def main():
+        units = [SimulatedUnit(unit, registers={Table.HOLDING_REGISTERS: {0: 1}})]
+        line = VirtualLine(units, baudrate=baudrate, parity=parity, stopbits=stopbits)
+        steps = await detected(detective_on(line, settings))
+        return steps, asyncio.get_running_loop().time()
+
+    steps, seconds = simulated(main())
+    assert isinstance(steps[-1], LineSettings)
+    assert (steps[-1].baudrate, steps[-1].parity, steps[-1].stopbits) == (baudrate, parity, stopbits)
+    assert str(steps[-1]) == f"{baudrate} 8{parity}{stopbits}"
+    assert any(f"unit {unit}" in asked for asked in steps[-1].evidence)
+    assert seconds < 60
+    assert all(step.done <= step.total for step in steps[:-1])
+
+
+def test_a_line_with_another_master_is_not_disturbed(settings):
+    async def main():
+        units = [SimulatedUnit(5, registers={Table.HOLDING_REGISTERS: dict.fromkeys(range(10), 7)})]
+        line = VirtualLine(units, baudrate=19200, parity="E")
+
+        async def chat():
+            while True:
+                line.chat(Rtu().bytes_of(Frame(5, bytes.fromhex("03 0000 000a"))))
+                await asyncio.sleep(0.2)
+
+        chatting = asyncio.create_task(chat())
+        steps = await detected(detective_on(line, settings))
+        chatting.cancel()
+        return steps, line
+
+    steps, line = simulated(main())
+    assert str(steps[-1]) == "19200 8E1"
+    assert "frames of another master" in next(iter(steps[-1].evidence.values()))
+    assert {exchange.request[:2] for exchange in line.exchanges} == {b"\x05\x03"}, "nobody was asked"
+
+
+def test_a_line_where_nobody_answers_ends_without_settings(settings):
+    async def main():
+        return await detected(detective_on(VirtualLine(), settings))
+
+    assert not any(isinstance(step, LineSettings) for step in simulated(main()))
+
+
+def test_an_exception_is_an_answer(settings):
+    async def main():
+        line = VirtualLine([SimulatedUnit(3)], baudrate=9600, parity="N")
+        return await detected(detective_on(line, settings))
+
+    assert "illegal data address" in next(iter(simulated(main())[-1].evidence.values()))
+
+
+@pytest.mark.enable_socket
+async def test_the_speed_of_a_pseudo_terminal_is_found(settings):
+    async with ModbusRtuBus([SimulatedUnit(1, registers={Table.HOLDING_REGISTERS: {0: 1}})], baudrate=19200) as bus:
+        made = settings(lines=[{"port": bus.port}], units="1")
+        steps = await detected(ModbusWorkbench(made, made.lines[0], None))
+    assert steps[-1].baudrate == 19200, "a pseudo-terminal knows no parity"
+
+
+@pytest.mark.enable_socket
+async def test_a_port_that_is_not_there_is_told(settings):
+    made = settings(lines=[{"port": "/dev/no-such-port"}], units="1")
+    with pytest.raises(BusUnavailable, match="/dev/no-such-port"):
+        await detected(ModbusWorkbench(made, made.lines[0], None))
+
+
+def test_what_is_tried_is_the_likeliest_first_and_each_setting_once():
+    assert LIKELY[:2] == ((9600, "N", 1), (19200, "E", 1))
+    assert len(set(LIKELY)) == len(LIKELY)
+    detective = detect(PORT, [1])
+    step, tried = next(detective), []
+    with suppress(StopIteration):
+        while True:
+            tried.append(step)
+            step = detective.send(0 if isinstance(step, Listen) else None)
+    assert all(isinstance(step, Listen) for step in tried[:LISTENED_TO])
+    assert [told(step.line) for step in tried if isinstance(step, Ask)] == [f"{b} 8{p}{s}" for b, p, s in LIKELY]
+
+
+def test_settings_that_somebody_has_written_down_are_tried_first():
+    said = Line(port="/dev/ttyUSB0", baudrate=31250, parity="O")
+    assert told(next(detect(said, [1])).line) == "31250 8O1"
+
+
+def test_one_answer_that_is_not_confirmed_settles_nothing():
+    detective = detect(PORT, [1])
+    step = next(detective)
+    answers = iter([*[0] * LISTENED_TO, "0001", None])
+    for answer in answers:
+        step = detective.send(answer)
+    assert told(step.line) == "19200 8E1"
+
+
+def test_frames_are_told_from_noise():
+    request = Rtu().bytes_of(Frame(5, bytes.fromhex("03 0000 000a")))
+    answer = Rtu().bytes_of(Frame(5, b"\x03\x14" + bytes(20)))
+    refusal = Rtu().bytes_of(Frame(5, b"\x83\x02"))
+    assert frames_in(request + answer) == 2
+    assert frames_in(b"\xff\x00" + request + b"\x13" + refusal) == 2
+    assert frames_in(bytes(range(256)) * 16) == 0
+    assert frames_in(b"") == frames_in(b"\x01\x03") == 0

@@ -1,0 +1,180 @@
+"""Who hangs on a port: in which order it is asked, when it is stopped, what the verdict says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from adapters.serial.discovery.probing import Interview, Step, Verdict, describe
+from adapters.serial.port.line import Line
+from adapters.serial.profile.library import OURS, load
+from gateway.adapter import Confidence
+
+PROFILES = load([OURS])
+SAMSUNG, LG, PJLINK, NMEA = (PROFILES[name] for name in ("samsung-mdc", "lg-display", "pjlink", "nmea-0183"))
+
+GGA = b"$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47\r\n"
+RMC = b"$GPRMC,123519,A,4807.038,N,01131.000,E,022.4,084.4,230394,003.1,W*6A\r\n"
+
+POWER_1, POWER_1_IS_ON = bytes.fromhex("AA 11 01 00 12"), bytes.fromhex("AA FF 01 03 41 11 01 56")
+POWER_0, POWER_0_IS_OFF = bytes.fromhex("AA 11 00 00 11"), bytes.fromhex("AA FF 00 03 41 11 00 54")
+
+
+def conducted(interview: Interview, device: Callable[[Step], bytes]) -> tuple[Verdict, list[Step]]:
+    """Carry the interview out on a device: what it says in each step."""
+    run, steps = interview.run(), []
+    try:
+        step = next(run)
+        while True:
+            steps.append(step)
+            step = run.send(device(step))
+    except StopIteration as end:
+        return end.value, steps
+
+
+def answering(**answers: bytes) -> Callable[[Step], bytes]:
+    return lambda step: answers.get(step.request.hex(), b"")
+
+
+def silent(_step: Step) -> bytes:
+    return b""
+
+
+def test_it_listens_before_it_asks_and_who_is_silent_at_one_speed_is_listened_to_no_more():
+    verdict, steps = conducted(Interview(PROFILES.values()), silent)
+    assert not verdict.alive
+    assert verdict.profile is None
+    assert [step.request == b"" for step in steps] == [True] + [False] * (len(steps) - 1)
+    assert steps[0].seconds == max(match.within for profile in PROFILES.values() for match in profile.match if match.hear)
+
+
+def test_the_settings_that_most_devices_have_come_first():
+    _, steps = conducted(Interview(PROFILES.values()), silent)
+    lines = list(dict.fromkeys(step.line for step in steps))
+    assert lines[0] == Line(baudrate=9600)
+    assert Line(baudrate=2400, bytesize=7, parity="E") in lines[1:]
+
+
+def test_questions_that_could_confuse_others_come_last():
+    _, steps = conducted(Interview(PROFILES.values(), lines=[Line(baudrate=9600)]), silent)
+    asked = [step.request for step in steps if step.request]
+    assert asked.index(POWER_1) < asked.index(b"ka 01 FF\r") < asked.index(b"*IDN?\n") < asked.index(b"N")
+
+
+def test_who_talks_by_itself_is_never_asked():
+    verdict, steps = conducted(
+        Interview(PROFILES.values()), lambda step: (GGA + RMC) * 2 if step.line == NMEA.line else b"\xff\x00"
+    )
+    assert verdict.profile is NMEA
+    assert verdict.line == NMEA.line
+    assert verdict.confidence is Confidence.LIKELY
+    assert all(step.request == b"" for step in steps)
+    assert steps[-1].is_enough((GGA + RMC) * 3)
+    assert not steps[-1].is_enough(GGA)
+
+
+def test_a_display_is_found_by_its_usual_addresses():
+    answers = {POWER_0.hex(): POWER_0_IS_OFF}
+    verdict, steps = conducted(Interview(PROFILES.values()), answering(**answers))
+    assert (verdict.profile, verdict.address, verdict.line) == (SAMSUNG, 0, SAMSUNG.line)
+    asked = [step.request for step in steps]
+    assert asked.index(POWER_0) == asked.index(POWER_1) + 1
+    assert verdict.facts == {"manufacturer": "Samsung"}
+
+
+def test_the_serial_number_is_asked_for_again_when_the_answer_is_lost():
+    serial, lost = bytes.fromhex("AA 0B 01 00 0C"), []
+
+    def device(step: Step) -> bytes:
+        if step.request == serial:
+            lost.append(step)
+            return bytes.fromhex("AA FF 01 05 41 0B 41 42 43 17") if len(lost) == 2 else b""
+        return POWER_1_IS_ON if step.request == POWER_1 else b""
+
+    verdict, _ = conducted(Interview(PROFILES.values()), device)
+    assert len(lost) == 2
+    assert verdict.facts["serial_number"] == "ABC"
+
+
+def test_the_evidence_shows_bytes_and_text():
+    verdict, _ = conducted(Interview(PROFILES.values()), answering(**{POWER_1.hex(): POWER_1_IS_ON}))
+    assert verdict.evidence == {r"\xaa\x11\x01\x00\x12 at 9600 8N1": r'aa ff 01 03 41 11 01 56 "\xaa\xff\x01\x03A\x11\x01V"'}
+    assert describe(b"%1CLSS=1\r") == r'"%1CLSS=1\r"'
+    assert describe(b"x" * 100).endswith('" and 36 bytes more')
+
+
+def test_an_echo_is_not_taken_for_an_answer():
+    question = b"ka 01 FF\r"
+    verdict, _ = conducted(Interview([LG]), lambda step: step.request)
+    assert verdict.alive
+    assert verdict.profile is None
+    verdict, _ = conducted(Interview([LG]), lambda step: step.request + b"a 01 OK01x" * (step.request == question))
+    assert verdict.profile is LG
+
+
+def test_an_answer_that_proves_something_else_proves_nothing():
+    idn = b"*IDN?\n".hex()
+    verdict, _ = conducted(
+        Interview(PROFILES.values()), answering(**{idn: b"KEITHLEY INSTRUMENTS INC.,MODEL 2110,1311126,01.00-01-01\n"})
+    )
+    assert verdict.alive
+    assert verdict.profile is None
+    assert any("MODEL 2110" in told for told in verdict.evidence.values())
+
+
+def test_two_profiles_with_one_question_ask_it_once_at_a_speed():
+    twin = SAMSUNG.model_copy(update={"name": "samsung-twin"})
+    _, steps = conducted(Interview([SAMSUNG, twin]), silent)
+    assert [step.request for step in steps if step.request] == [POWER_1, POWER_0]
+
+
+def test_it_ends_when_its_time_is_up():
+    _, steps = conducted(Interview(PROFILES.values(), budget_seconds=20), silent)
+    assert sum(step.seconds for step in steps) <= 20
+    assert len(steps) > 2
+
+
+def test_a_port_that_is_only_listened_to_is_asked_nothing():
+    verdict, steps = conducted(Interview(PROFILES.values(), may_ask=False), silent)
+    assert not verdict.alive
+    assert all(step.request == b"" for step in steps)
+
+
+def test_a_configured_device_is_asked_at_its_own_address_and_line_and_for_nothing_else():
+    line = Line(baudrate=19200)
+    interview = Interview(PROFILES.values(), SAMSUNG, lines=[line], address=7)
+    answer = bytes.fromhex("AA FF 07 03 41 11 01 5C")
+    verdict, steps = conducted(interview, lambda step: answer if step.request[1:2] == b"\x11" else b"")
+    assert (verdict.profile, verdict.address, verdict.line) == (SAMSUNG, 7, line)
+    assert {step.line for step in steps} == {line}
+    assert {step.request[2] for step in steps} == {7}
+
+
+def test_a_configured_device_that_refuses_the_question_is_there_all_the_same():
+    verdict, _ = conducted(Interview([], PJLINK), lambda step: b"%1CLSS=ERR3\r" if b"CLSS" in step.request else b"")
+    assert verdict.profile is PJLINK
+    verdict, _ = conducted(Interview([PJLINK]), lambda step: b"%1CLSS=ERR3\r" if b"CLSS" in step.request else b"")
+    assert verdict.profile is None
+
+
+@pytest.mark.parametrize("name", sorted(PROFILES))
+def test_a_configured_profile_is_looked_for_at_all_its_settings(name):
+    profile = PROFILES[name]
+    _, steps = conducted(Interview([], profile), lambda step: b"\xf8" if not step.request else b"")
+    assert {step.line for step in steps} == set(profile.lines)
+
+
+def test_garbage_is_alive_and_unknown():
+    verdict, _ = conducted(Interview(PROFILES.values()), lambda _step: b"\x00\xf8\x80")
+    assert verdict.alive
+    assert verdict.profile is None
+    assert verdict.facts == {}
+
+
+def test_a_device_that_talks_without_end_is_known_by_what_it_said_last():
+    noise = b"\x00\xff" * 10_000
+    verdict, _ = conducted(Interview([NMEA]), lambda _step: noise + (GGA + RMC) * 2)
+    assert verdict.profile is NMEA
+    verdict, _ = conducted(Interview([NMEA]), lambda _step: (GGA + RMC) * 2 + noise)
+    assert verdict.profile is None

@@ -1,0 +1,183 @@
+"""Each case folder: what a device answers and says on its line, and what must become of it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.serial.discovery.probing import Interview, Verdict
+from adapters.serial.framing.framer import framer_for
+from adapters.serial.framing.notation import hex_bytes, text_bytes
+from adapters.serial.profile.commands import order_for
+from adapters.serial.profile.library import OURS, load
+from adapters.serial.profile.protocol import Question, Speech
+from gateway.adapter import Command, Reading
+
+CASES = Path(__file__).parents[1] / "cases"
+PROFILES = load([OURS])
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LONG_AGO = 1e9
+
+NONE = "<none>"
+"""How a case says that there is no value: TOML has no word for it."""
+
+
+@dataclass
+class Case:
+    """A device in memory, and what is expected of it."""
+
+    profile: str
+    origin: str
+    address: int | str | None
+    answers: dict[bytes, bytes]
+    talks: bytes
+    expected: dict[str, Any]
+
+    @property
+    def speech(self) -> Speech:
+        return Speech(PROFILES[self.profile])
+
+    def as_bytes(self, written: str) -> bytes:
+        return as_bytes(self.profile, written)
+
+    def frames(self, raw: bytes) -> list[bytes]:
+        framer = framer_for(PROFILES[self.profile].framing)
+        frames = [*framer.feed(raw), *framer.expire(LONG_AGO)]
+        assert not framer.losses.by_reason
+        return [frame.payload for frame in frames]
+
+    def asked(self, question: Question) -> Any:
+        answers = [question.read(payload) for payload in self.frames(self.answers.get(question.request, b""))]
+        return next((answer for answer in answers if answer is not None), None)
+
+
+def as_bytes(profile: str, written: str) -> bytes:
+    return hex_bytes(written) if PROFILES[profile].notation == "binary" else text_bytes(written)
+
+
+def read_case(folder: Path) -> Case:
+    device, expected = (tomllib.loads((folder / f"{name}.toml").read_text("utf-8")) for name in ("device", "expected"))
+    profile = folder.parent.name
+    answers = {as_bytes(profile, asked): as_bytes(profile, answered) for asked, answered in device.get("answers", {}).items()}
+    talks = b"".join(as_bytes(profile, said) for said in device.get("talks", []))
+    return Case(profile, device["origin"], device.get("address"), answers, talks, expected)
+
+
+def folders() -> list[Any]:
+    return [pytest.param(folder, id=f"{folder.parent.name}/{folder.name}") for folder in sorted(CASES.glob("*/*"))]
+
+
+@pytest.fixture(params=folders())
+def case(request):
+    return read_case(request.param)
+
+
+def interviewed(case: Case, interview: Interview) -> tuple[Verdict, list[bytes]]:
+    """Carry the interview out on the device in memory; return its verdict and all that was sent."""
+    steps, sent, answer = interview.run(), list[bytes](), None
+    try:
+        step = next(steps)
+        while True:
+            sent.append(step.request)
+            is_right = step.line in PROFILES[case.profile].lines
+            answer = case.answers.get(step.request, b"") if step.request else case.talks
+            step = steps.send(answer if is_right else b"\xf8\x80" * bool(answer))
+    except StopIteration as end:
+        return end.value, [request for request in sent if request]
+
+
+def readings(case: Case) -> list[Reading]:
+    speech, told = case.speech, []
+    for query in PROFILES[case.profile].queries:
+        answer = case.asked(speech.question(query.name, case.address))
+        if answer is not None and answer.refused is None:
+            told += speech.readings_of(query.name, answer, "child", AT)
+    for payload in case.frames(case.talks):
+        heard = speech.heard(payload)
+        if heard is not None:
+            told += speech.readings_of(heard.message, heard, "child", AT)
+    return told
+
+
+def test_the_device_is_found_among_all_profiles_and_is_who_it_says_it_is(case):
+    verdict, _ = interviewed(case, Interview(PROFILES.values()))
+    assert verdict.profile is not None
+    assert verdict.profile.name == case.profile
+    assert verdict.facts == case.expected.get("facts", {})
+    assert verdict.address == case.address
+    assert str(verdict.confidence) == case.expected["confidence"]
+    assert verdict.evidence
+
+
+def test_a_search_sends_nothing_but_questions(case):
+    _, sent = interviewed(case, Interview(PROFILES.values()))
+    harmless = {
+        speech.question(query.name, address).request
+        for speech in map(Speech, PROFILES.values())
+        for query in speech.profile.queries
+        for address in (speech.profile.addresses.usual if speech.profile.addresses else (None,))
+    }
+    assert set(sent) <= harmless
+
+
+def test_every_point_has_the_value_that_the_document_promises(case):
+    wanted = {metric: None if value == NONE else value for metric, value in case.expected["readings"].items()}
+    told = {reading.metric.name: reading.value for reading in readings(case)}
+    assert (
+        told == pytest.approx(wanted, abs=1e-9)
+        if all(isinstance(one, int | float) for one in wanted.values())
+        else told == wanted
+    )
+
+
+def test_units_are_those_of_the_profile_or_of_the_device(case):
+    units = {reading.metric.name: reading.metric.unit for reading in readings(case)}
+    assert {metric: units[metric] for metric in case.expected.get("units", {})} == case.expected.get("units", {})
+
+
+def test_what_the_device_cannot_tell_is_refused_in_words(case):
+    for query, reason in case.expected.get("refused", {}).items():
+        answer = case.asked(case.speech.question(query, case.address))
+        assert reason in answer.refused
+
+
+def test_commands_send_the_bytes_of_the_document_and_see_whether_they_were_obeyed(case):
+    for wanted in case.expected.get("commands", []):
+        command = Command(1, "child", wanted["name"], wanted.get("parameters", {}))
+        order = order_for(PROFILES[case.profile], command, case.address)
+        assert order.question.request == case.as_bytes(wanted["sends"])
+        assert order.question.is_answered == ("obeyed" in wanted)
+        if "obeyed" in wanted:
+            (payload,) = case.frames(case.as_bytes(wanted["obeyed"]))
+            assert order.question.read(payload).refused is None
+        if "refused" in wanted:
+            (payload,) = case.frames(case.as_bytes(wanted["refused"]))
+            assert wanted["reason"] in order.question.read(payload).refused
+        if "shown" in wanted:
+            assert order.check is not None
+            for shown, is_obeyed in ((wanted["shown"], True), (wanted["not_shown"], False)):
+                (payload,) = case.frames(case.as_bytes(shown))
+                assert (order.check.problem_in(order.check.question.read(payload).values) is None) is is_obeyed
+
+
+@pytest.mark.parametrize("name", sorted(PROFILES))
+def test_every_profile_has_cases_that_show_all_its_points_and_commands_and_a_source(name):
+    profile = PROFILES[name]
+    cases = [read_case(folder) for folder in (CASES / name).glob("*")]
+    shown = {metric for case in cases for metric in case.expected["readings"]}
+    assert shown >= {point.metric for part in profile.parts for point in part.points}
+    commanded = {command["name"] for case in cases for command in case.expected.get("commands", [])}
+    assert commanded == {command.name for command in profile.commands}
+    assert len(profile.source.checked_against) >= 2
+    assert profile.source.section
+
+
+def test_every_case_belongs_to_a_profile_and_tells_where_its_bytes_come_from():
+    assert {folder.name for folder in CASES.iterdir()} == set(PROFILES)
+    assert all(re.search(r"\w{4}", read_case(folder).origin) for folder in CASES.glob("*/*"))

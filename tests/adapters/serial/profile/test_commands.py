@@ -1,0 +1,142 @@
+"""Commands and settings: what is sent, what is refused before anything is sent, what shows that it was obeyed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adapters.serial.profile.commands import order_for, orders_for
+from adapters.serial.profile.library import OURS, load, parse
+from gateway.adapter import Command, CommandRejected
+
+PROFILE = parse(
+    """\
+name = "amplifier"
+title = "An amplifier made up for a test"
+family = "amplifier"
+
+[source]
+document = "made up for a test"
+edition = "1"
+section = "all"
+
+[framing]
+kind = "delimiter"
+end = "\\r\\n"
+
+[addresses]
+field = "zone"
+last = 9
+usual = [1]
+
+[[queries]]
+name = "state"
+ask = "{zone:d}?"
+answer = "{zone:d} V{volume:d} T{tone:f} P{power:d}"
+points = [
+    { metric = "volume", field = "volume", scale = 0.5, offset = 0 },
+    { metric = "tone" },
+    { metric = "power", values = { 0 = "off", 1 = "on", 2 = "starting" } },
+]
+
+[[commands]]
+name = "set_volume"
+ask = "{zone:d}V{volume:d}"
+answer = "OK"
+parameters = { volume = { between = [0, 50], scale = 0.5 } }
+read_back = "volume"
+settles = 2
+
+[[commands]]
+name = "set_tone"
+ask = "{zone:d}T{tone:.1f}"
+parameters = { tone = { between = [-10, 10] } }
+read_back = "tone"
+
+[[commands]]
+name = "wake"
+ask = "{zone:d}W"
+answer = "OK"
+read_back = "power"
+shows = ["on", "starting"]
+
+[[commands]]
+name = "blink"
+ask = "{zone:d}B"
+answer = "OK"
+
+[settings]
+volume_limit = "set_volume"
+tone = "set_tone"
+""",
+    Path("amplifier.toml"),
+)
+
+
+def order(name: str, address: int | None = 3, **parameters: object):
+    return order_for(PROFILE, Command(1, "child", name, parameters), address)
+
+
+def test_a_command_is_sent_to_the_device_with_its_address():
+    assert order("set_volume", volume=12).question.request == b"3V24\r\n"
+    assert order("set_volume", None, volume=12).question.request == b"1V24\r\n"
+    assert order("set_tone", tone=-2.5).question.request == b"3T-2.5\r\n"
+
+
+def test_what_shows_that_it_was_obeyed_is_asked_of_the_same_device():
+    check = order("set_volume", volume=12.5).check
+    assert check.question.request == b"3?\r\n"
+    assert check.settles == 2
+    assert check.problem_in({"volume": 25}) is None
+    assert check.problem_in({"volume": 24}) == "volume was to be 12.5, and reads back as 12.0"
+    assert check.problem_in({}) == "volume was to be 12.5, and reads back as nothing"
+
+
+def test_any_of_several_values_may_show_it():
+    check = order("wake").check
+    assert check.problem_in({"power": 1}) is None
+    assert check.problem_in({"power": 2}) is None
+    assert check.problem_in({"power": 0}) == "power was to be on or starting, and reads back as off"
+
+
+def test_a_command_without_an_answer_is_waited_for_by_nobody():
+    assert not order("set_tone", tone=1).question.is_answered
+    assert order("blink").question.is_answered
+    assert order("blink").check is None
+    assert order("blink").question.read(b"OK").refused is None
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "told"),
+    [
+        ("explode", {}, "has no command 'explode'; it has set_volume, set_tone, wake, blink"),
+        ("wake", {"now": True}, "wake takes no parameters, and got now"),
+        ("set_volume", {}, "set_volume takes the parameters 'volume', and got none"),
+        ("set_volume", {"volume": 5, "zone": 1}, "set_volume takes the parameters 'volume', and got volume, zone"),
+        ("set_volume", {"volume": 51}, "volume: it has to be a number from 0 to 50, not 51"),
+        ("set_volume", {"volume": True}, "volume: it has to be a number from 0 to 50, not True"),
+        ("set_volume", {"volume": "5\r\nX"}, "volume: it has to be a number from 0 to 50"),
+        ("set_tone", {"tone": float("nan")}, "tone: it has to be a number from -10 to 10"),
+    ],
+)
+def test_what_the_device_does_not_take_is_refused_before_anything_is_sent(name, parameters, told):
+    with pytest.raises(CommandRejected) as refused:
+        order(name, **parameters)
+    assert told in str(refused.value)
+
+
+def test_words_stand_for_what_is_written_and_yes_and_no_for_on_and_off():
+    samsung = load([OURS])["samsung-mdc"]
+    for said in ("on", True):
+        sent = order_for(samsung, Command(1, "child", "set_mute", {"mute": said}), 2).question.request
+        assert sent == bytes.fromhex("AA 13 02 01 01 17")
+    with pytest.raises(CommandRejected, match="mute: it has to be one of off, on, not 'loud'"):
+        order_for(samsung, Command(1, "child", "set_mute", {"mute": "loud"}), 2)
+
+
+def test_a_configuration_is_one_order_for_each_of_its_settings():
+    orders = orders_for(PROFILE, {"tone": 3, "volume_limit": 20}, 2)
+    assert [one.question.request for one in orders] == [b"2T3.0\r\n", b"2V40\r\n"]
+    with pytest.raises(CommandRejected, match="has no setting 'bass'; there are volume_limit, tone"):
+        orders_for(PROFILE, {"bass": 1})

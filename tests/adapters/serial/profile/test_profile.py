@@ -1,0 +1,237 @@
+"""Profile files: what they may say, and how a mistake is told."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from adapters.serial.port.line import Line
+from adapters.serial.profile.library import OURS, ProfileError, load, parse
+from adapters.serial.profile.protocol import Speech, plausible_serial_number
+from gateway.adapter import Reduce
+
+HEAD = """\
+name = "test"
+title = "A display made up for a test"
+family = "display"
+"""
+
+SOURCE = """
+[source]
+document = "made up for a test"
+edition = "1"
+section = "all"
+
+[framing]
+kind = "delimiter"
+end = "\\r"
+"""
+
+QUERY = """
+[[queries]]
+name = "power_state"
+ask = "PWR?"
+answer = "PWR={power:d}"
+"""
+
+POINT = """
+[[queries.points]]
+metric = "power"
+"""
+
+COMMAND = """
+[[commands]]
+name = "set_power"
+ask = "PWR {power:d}"
+answer = "OK"
+parameters = { power = { values = { off = 0, on = 1 } } }
+"""
+
+WHOLE = HEAD + SOURCE + QUERY + POINT
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def parsed(text: str):
+    return parse(text, Path("test.toml"))
+
+
+def complaint(text: str) -> str:
+    with pytest.raises(ProfileError) as told:
+        parsed(text)
+    return str(told.value)
+
+
+def values(profile, payload: bytes, query: str = "power_state") -> dict[str, object]:
+    speech = Speech(profile)
+    answer = speech.question(query).read(payload)
+    return {reading.metric.name: reading.value for reading in speech.readings_of(query, answer, "child", AT)}
+
+
+def test_what_is_left_out_has_the_values_that_most_devices_have():
+    profile = parsed(WHOLE)
+    assert profile.lines == (Line(baudrate=9600),)
+    assert profile.intervals == {"normal": timedelta(seconds=30)}
+    assert profile.talk.echo is None
+    assert Speech(profile).question("power_state").request == b"PWR?\r"
+
+
+def test_groups_are_those_of_queries_with_points():
+    text = HEAD + "groups = { fast = 2, seldom = 3600 }\n" + SOURCE + QUERY + 'group = "fast"\n' + POINT
+    assert parsed(text).intervals == {"fast": timedelta(seconds=2)}
+
+
+def test_a_question_can_end_otherwise_than_an_answer():
+    assert Speech(parsed(HEAD + 'ends_with = "\\n"\n' + SOURCE + QUERY + POINT)).question("power_state").request == b"PWR?\n"
+    assert Speech(parsed(HEAD + 'ends_with = ""\n' + SOURCE + QUERY + POINT)).question("power_state").request == b"PWR?"
+
+
+def test_all_readings_of_a_point_share_one_metric():
+    said = 'unit = "°C"\nurgent = true\ndead_band = 0.5\nreduce = "mean"\n'
+    speech = Speech(parsed(WHOLE + said))
+    answer = speech.question("power_state").read(b"PWR=1")
+    first, second = (speech.readings_of("power_state", answer, "child", AT)[0].metric for _ in range(2))
+    assert first is second
+    assert (first.unit, first.urgent, first.dead_band, first.reduce) == ("°C", True, 0.5, Reduce.MEAN)
+
+
+@pytest.mark.parametrize(
+    ("said", "payload", "value"),
+    [
+        ("scale = 0.1\noffset = -40", b"PWR=651", 25.1),
+        ('values = { 0 = "off", 1 = "on" }', b"PWR=1", "on"),
+        ("values = { 0 = false, 1 = true }", b"PWR=0", False),
+        ('values = { 0 = "off" }', b"PWR=7", "7"),
+        ("not_available = [255]", b"PWR=255", None),
+    ],
+)
+def test_a_field_becomes_the_value_that_the_profile_says(said, payload, value):
+    assert values(parsed(WHOLE + said), payload) == {"power": value}
+
+
+def test_of_several_answers_any_may_come_and_what_it_lacks_is_not_available():
+    text = WHOLE.replace('answer = "PWR={power:d}"', 'answer = ["PWR={power:d}", "PWR={error:/ERR/}"]')
+    assert values(parsed(text), b"PWR=ERR") == {"power": None}
+
+
+def test_a_device_that_refuses_says_why_in_words():
+    text = WHOLE + '[[refusals]]\nanswer = "ERR{code:d}"\nfield = "code"\nreasons = { 3 = "it is switched off" }\n'
+    question = Speech(parsed(text)).question("power_state")
+    assert question.read(b"ERR3").refused == "it is switched off"
+    assert question.read(b"ERR9").refused == "the device refuses it (9)"
+    assert question.read(b"hello") is None
+
+
+def test_an_answer_of_another_device_on_the_line_is_no_answer():
+    text = (HEAD + SOURCE + '[addresses]\nfield = "id"\nlast = 99\nusual = [1]\n' + QUERY + POINT).replace('"PWR', '"{id:02d}PWR')
+    speech = Speech(parsed(text))
+    question = speech.question("power_state", 7)
+    assert question.request == b"07PWR?\r"
+    assert question.read(b"08PWR=1") is None
+    assert question.read(b"07PWR=1").values["power"] == 1
+    assert speech.question("power_state").request == b"01PWR?\r"
+    assert list(speech.profile.addresses.all)[:3] == [1, 2, 3]
+
+
+def test_a_unit_that_the_device_tells_is_that_of_its_metric():
+    text = WHOLE.replace("PWR={power:d}", "W={power:d} {unit}") + 'unit_field = "unit"\n'
+    speech = Speech(parsed(text))
+    units = [
+        speech.readings_of("power_state", speech.question("power_state").read(said), "child", AT)[0].metric.unit
+        for said in (b"W=5 kg", b"W=5 g")
+    ]
+    assert units == ["kg", "g"]
+
+
+def test_a_log_in_holds_the_password_where_nobody_sees_it():
+    text = HEAD + SOURCE + '[talk]\nlogin = [{ expect = "Password:", send = "{password}\\r" }]\n' + QUERY + POINT
+    talk = parsed(text).talk
+    manner = talk.manner(SecretStr("s3cret"))
+    assert talk.needs_password
+    assert manner.login[0].send.get_secret_value() == "s3cret\r"
+    assert "s3cret" not in repr(manner)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (HEAD + SOURCE, "a profile has points, in `queries` or `messages`: at least one"),
+        (WHOLE + POINT, "point `power` is there twice"),
+        (WHOLE + QUERY, "query `power_state` is there twice"),
+        (WHOLE + COMMAND + COMMAND, "command `set_power` is there twice"),
+        (WHOLE + "field = 'level'\n", "point `power`: there is no field 'level' in power_state; there are power"),
+        (WHOLE + "unit_field = 'unit'\n", "point `power`: there is no field 'unit'"),
+        (WHOLE + "unit = 'V'\nunit_field = 'power'\n", "said by the profile, `unit`, or by the device"),
+        (WHOLE + "scale = 0\n", "scale is not 0"),
+        (WHOLE + "scale = 2\nvalues = { 0 = 'off' }\n", "scale and offset belong to plain numbers"),
+        (WHOLE.replace('"power"', '"status"'), "a metric cannot be called 'status'"),
+        (WHOLE.replace("PWR?", "PWR {level:d}?"), "query `power_state`.ask: its fields have to be none, and are level"),
+        (WHOLE.replace("{power:d}", "{power:q}"), "query `power_state`.answer: there is no format 'q'"),
+        (WHOLE.replace('ask = "PWR?"\n', ""), "query `power_state`: without a `codec`, it says what to ask"),
+        (WHOLE.replace(QUERY, QUERY + 'group = "hourly"\n'), "there is no poll group 'hourly'; there are fast, normal, slow"),
+        (WHOLE + "[[match]]\nask = 'serial'\n", "match: there is no query or message 'serial'; there are power_state"),
+        (WHOLE + "[[match]]\nask = 'power_state'\nwhere = { x = '1' }\n", "match: there is no field 'x'"),
+        (WHOLE + "[[match]]\nask = 'power_state'\nwhere = { power = '(' }\n", "'(' is not a regular expression"),
+        (WHOLE + "[[match]]\n", "either what to `ask` or what to `hear`"),
+        (WHOLE + "[identity]\nmodel = 'power_state.model'\n", "identity.model: there is no field 'model'"),
+        (WHOLE + "[identity]\nmodel = 'model'\n", "identity.model.told: String should match pattern"),
+        (WHOLE + "[[refusals]]\nanswer = 'ERR'\nfield = 'code'\n", "refusals: there is no field 'code' in 'ERR'"),
+        (WHOLE + COMMAND.replace("{power:d}", "1"), "command `set_power`.ask: its fields have to be power, and are none"),
+        (WHOLE + COMMAND.replace("values = { off = 0, on = 1 }", ""), "say either `between`"),
+        (WHOLE + COMMAND.replace('answer = "OK"\n', ""), "say how it is known that it was done"),
+        (WHOLE + COMMAND + 'read_back = "level"\n', "command `set_power`.read_back: no query has a point `level`"),
+        (WHOLE + COMMAND + 'shows = "on"\n', "`shows` belongs to a `read_back`"),
+        (WHOLE + COMMAND + "[settings]\npower = 'set_level'\n", "settings.power: there is no command 'set_level'"),
+        (WHOLE + "[addresses]\nfield = 'id'\nusual = [0]\n", "0 is none of the addresses"),
+        (HEAD + SOURCE + "[[messages]]\nname = 'x'\nsays = '{v}'\nopen = true\n", "say after how long a device that only talks"),
+        (HEAD + 'codec = "adapters.serial.codecs.nmea:Nothing"\n' + SOURCE + QUERY + POINT, "there is no class 'Nothing'"),
+        (HEAD + 'codec = "adapters.serial.none:X"\n' + SOURCE + QUERY + POINT, "'adapters.serial.none' cannot be imported"),
+        (WHOLE.replace('family = "display"', 'family = "A Display"'), "family: String should match pattern"),
+        (WHOLE.replace('edition = "1"\n', ""), "source.edition: Field required"),
+        (WHOLE.replace('kind = "delimiter"', 'kind = "lines"'), "framing: Input tag 'lines'"),
+        (HEAD + 'line = "fast"\n' + SOURCE + QUERY + POINT, "line: 'fast' is no line setting"),
+    ],
+)
+def test_what_is_wrong_is_told_with_what_would_be_right(text, told):
+    assert told in complaint(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (WHOLE.replace("{power:d}", "{power:q}"), 'answer = "PWR={power:q}"'),
+        (WHOLE + "field = 'level'\n", 'metric = "power"'),
+        (WHOLE + COMMAND + 'read_back = "level"\n', 'read_back = "level"'),
+        (WHOLE + "[identity]\nmodel = 'power_state.model'\n", "model = 'power_state.model'"),
+        (WHOLE + "unitt = 'V'\n", "unitt = 'V'"),
+    ],
+)
+def test_a_mistake_is_told_at_its_line(text, place):
+    assert complaint(text).startswith(f"test.toml:{text.splitlines().index(place) + 1}: ")
+
+
+@pytest.mark.parametrize(
+    ("told", "believed"),
+    [("805KC", "805KC"), ("0", None), ("000000", None), ("N/A", None), ("", None), ("FFFF", None), ("0012", "0012")],
+)
+def test_a_serial_number_that_says_nothing_is_none(told, believed):
+    assert plausible_serial_number(told) == believed
+
+
+def test_a_profile_of_the_integrator_replaces_its_namesake(tmp_path):
+    (tmp_path / "pjlink.toml").write_text(WHOLE.replace('"test"', '"pjlink"'), encoding="utf-8")
+    both = load([OURS, tmp_path])
+    assert both["pjlink"].title == "A display made up for a test"
+    assert both.keys() == load([OURS]).keys()
+
+
+@pytest.mark.parametrize("profile", load([OURS]).values(), ids=lambda profile: profile.name)
+def test_our_profiles_have_lower_case_metrics_known_units_and_something_to_be_known_by(profile):
+    points = [point for part in profile.parts for point in part.points]
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", point.metric) for point in points)
+    assert {point.unit for point in points} <= {None, "°C", "°", "m", "km/h", "h", "V", "A", "kW", "kWh"}
+    assert profile.match
+    assert all(rule.answer or rule.read_back for rule in profile.commands)

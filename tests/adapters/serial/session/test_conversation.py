@@ -1,0 +1,453 @@
+"""Question and answer over a port in memory, with real framers: what is taken for an answer, and what is not."""
+
+import asyncio
+from time import monotonic
+
+import pytest
+from pydantic import SecretStr
+
+from adapters.serial.framing.framer import framer_for
+from adapters.serial.framing.framing import Delimited, Silence
+from adapters.serial.port.line import Line
+from adapters.serial.port.port import Port
+from adapters.serial.profile.handshake import LoginStep, Manner
+from adapters.serial.session.conversation import Conversation
+from gateway.adapter import BusUnavailable, DeviceUnreachable
+from gateway.testing.serial import Faults, ScriptedDevice, SerialLine
+
+SHORT, LONG = 0.05, 1.0
+LINES = Delimited(kind="delimiter", end=("\r",))
+PLAIN = Manner(echo=False, late_seconds=0.05)
+
+
+class FakePort:
+    """Takes what is written, and says what its script answers to it: at once, or when the test says so."""
+
+    def __init__(self, script=None):
+        self.written = []
+        self.listener = None
+        self.answers = script or {}
+
+    def attach(self, listener):
+        self.listener = listener
+
+    async def write(self, data):
+        self.written.append(data)
+        for answer in self.answers.get(data, ()):
+            self.says(answer)
+        await asyncio.sleep(0)
+
+    def says(self, data):
+        self.listener.heard(data)
+
+
+class Talk:
+    """A conversation on a fake port, and everything unsolicited that was heard."""
+
+    def __init__(self, port, manner=PLAIN, framing=LINES, **options):
+        self.port = port
+        self.unsolicited = []
+        self.conversation = Conversation(
+            port, framer_for(framing), manner, on_unsolicited=lambda frame: self.unsolicited.append(frame.payload), **options
+        )
+
+    async def ask(self, request, answer=b"", seconds=LONG):
+        frame = await self.conversation.ask(request, lambda frame: frame.payload.startswith(answer), seconds)
+        return frame.payload
+
+
+def begun(port, **options):
+    talk = Talk(port, **options)
+    port.attach(talk.conversation)
+    return talk
+
+
+def soon(function, *args, seconds=0.01):
+    asyncio.get_running_loop().call_later(seconds, function, *args)
+
+
+# answers --------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_frame_that_answers_is_returned_and_all_others_are_handed_on():
+    port = FakePort({b"POWER?\r": [b"TEMP=20\rPOW", b"ER=ON\rTEMP=21\r"]})
+    talk = begun(port)
+    assert await talk.ask(b"POWER?\r", b"POWER=") == b"POWER=ON"
+    assert talk.unsolicited == [b"TEMP=20", b"TEMP=21"]
+
+
+async def test_what_comes_before_a_question_is_no_answer_to_it():
+    port = FakePort()
+    talk = begun(port)
+    port.says(b"POWER=OFF\r")
+    soon(port.says, b"POWER=ON\r")
+    assert await talk.ask(b"POWER?\r", b"POWER=") == b"POWER=ON"
+    assert talk.unsolicited == [b"POWER=OFF"]
+
+
+async def test_silence_is_told_after_its_time():
+    talk = begun(FakePort())
+    begun_at = monotonic()
+    with pytest.raises(DeviceUnreachable, match=r"no answer within 0.05 s$"):
+        await talk.ask(b"POWER?\r", b"POWER=", SHORT)
+    assert SHORT <= monotonic() - begun_at < SHORT + 0.5
+
+
+async def test_what_came_instead_of_an_answer_is_told():
+    talk = begun(FakePort({b"POWER?\r": [b"ERR1\rERR 2\r"]}))
+    with pytest.raises(DeviceUnreachable, match=r"but 2 that do not answer it, the last ERR 2\\r"):
+        await talk.ask(b"POWER?\r", b"POWER=", SHORT)
+
+
+async def test_a_flood_that_never_answers_ends_in_time():
+    port = FakePort()
+    talk = begun(port)
+
+    async def flood():
+        while True:
+            port.says(b"noise without an end " * 50)
+            port.says(b"\rTEMP=20\r" * 50)
+            await asyncio.sleep(0)
+
+    flooding = asyncio.create_task(flood())
+    begun_at = monotonic()
+    with pytest.raises(DeviceUnreachable):
+        await talk.ask(b"POWER?\r", b"POWER=", SHORT)
+    assert monotonic() - begun_at < 2 * SHORT + 0.3
+    flooding.cancel()
+    assert len(talk.conversation.framer.pending) <= LINES.longest
+
+
+async def test_an_answer_that_has_begun_is_waited_for():
+    port = FakePort()
+    talk = begun(port)
+    soon(port.says, b"POWER=", seconds=0.15)
+    soon(port.says, b"ON\r", seconds=0.22)
+    assert await talk.ask(b"POWER?\r", b"POWER=", 0.2) == b"POWER=ON"
+
+
+async def test_the_time_counts_from_the_last_character_of_the_request():
+    port = FakePort()
+    talk = begun(port, character_seconds=0.05)
+    soon(port.says, b"POWER=ON\r", seconds=SHORT + 0.2)
+    assert await talk.ask(b"POWER?\r", b"POWER=", SHORT) == b"POWER=ON"
+
+
+async def test_half_a_frame_of_long_ago_does_not_spoil_the_next_answer():
+    port = FakePort({b"POWER?\r": [b"POWER=ON\r"]})
+    talk = begun(port)
+    port.says(b"POW")
+    await asyncio.sleep(0.12)
+    assert await talk.ask(b"POWER?\r", b"POWER=", SHORT) == b"POWER=ON"
+
+
+async def test_a_frame_that_ends_by_silence_is_taken_as_an_answer():
+    port = FakePort({b"?": [b"4", b"2"]})
+    talk = begun(port, framing=Silence(kind="silence", pause=0.02))
+    assert await talk.ask(b"?", b"4") == b"42"
+
+
+async def test_questions_asked_at_once_are_asked_one_after_the_other():
+    port = FakePort()
+    talk = begun(port)
+    first, second = (asyncio.create_task(talk.ask(request, b"OK")) for request in (b"A\r", b"B\r"))
+    await asyncio.sleep(0.01)
+    assert port.written == [b"A\r"]
+    port.says(b"OK 1\r")
+    await asyncio.sleep(0.01)
+    assert port.written == [b"A\r", b"B\r"]
+    port.says(b"OK 2\r")
+    assert (await first, await second) == (b"OK 1", b"OK 2")
+
+
+# late answers ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_late_answer_is_not_taken_for_the_answer_to_another_question():
+    port = FakePort()
+    talk = begun(port)
+    with pytest.raises(DeviceUnreachable):
+        await talk.ask(b"POWER?\r", b"OK", SHORT)
+    soon(port.says, b"OK late\r", seconds=0.02)
+    soon(port.says, b"OK new\r", seconds=0.3)
+    assert await talk.ask(b"INPUT?\r", b"OK") == b"OK new"
+    assert talk.unsolicited == [b"OK late"]
+
+
+async def test_another_question_waits_for_a_late_answer_only_until_it_came():
+    port = FakePort({b"INPUT?\r": [b"OK 2\r"]})
+    talk = begun(port, manner=Manner(echo=False, late_seconds=5))
+    with pytest.raises(DeviceUnreachable):
+        await talk.ask(b"POWER?\r", b"OK", SHORT)
+    soon(port.says, b"OK late\r", seconds=0.02)
+    begun_at = monotonic()
+    assert await talk.ask(b"INPUT?\r", b"OK") == b"OK 2"
+    assert monotonic() - begun_at < 0.5
+
+
+async def test_the_same_question_is_asked_again_at_once_and_takes_either_answer():
+    port = FakePort()
+    talk = begun(port, manner=Manner(echo=False, late_seconds=5))
+    with pytest.raises(DeviceUnreachable):
+        await talk.ask(b"POWER?\r", b"OK", SHORT)
+    soon(port.says, b"OK 1\r")
+    begun_at = monotonic()
+    assert await talk.ask(b"POWER?\r", b"OK") == b"OK 1"
+    assert monotonic() - begun_at < 0.5
+    soon(port.says, b"OK 1\r")  # the second answer to a question that was asked twice
+    soon(port.says, b"OK 7\r", seconds=0.3)
+    assert await talk.ask(b"INPUT?\r", b"OK") == b"OK 7"
+
+
+async def test_a_question_that_was_cancelled_may_be_answered_late_too():
+    port = FakePort()
+    talk = begun(port)
+    asking = asyncio.create_task(talk.ask(b"POWER?\r", b"OK"))
+    await asyncio.sleep(0.01)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    soon(port.says, b"OK late\r")
+    soon(port.says, b"OK new\r", seconds=0.3)
+    assert await talk.ask(b"INPUT?\r", b"OK") == b"OK new"
+
+
+# pacing ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_device_is_left_alone_after_an_answer_and_after_a_command():
+    port = FakePort({b"A\r": [b"OK\r"]})
+    talk = begun(port, manner=Manner(echo=False, pacing_seconds=0.05))
+    begun_at = monotonic()
+    await talk.ask(b"A\r")
+    await talk.conversation.tell(b"B\r")
+    await talk.ask(b"A\r")
+    assert 0.1 <= monotonic() - begun_at < 0.3
+    assert port.written == [b"A\r", b"B\r", b"A\r"]
+
+
+# echoes ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pieces", [[b"P?\rP=1\r"], [b"P", b"?\r", b"P=1\r"], [bytes([byte]) for byte in b"P?\rP=1\r"]])
+@pytest.mark.parametrize("setting", [True, None])
+async def test_an_echo_is_skipped_in_whatever_pieces_it_comes(pieces, setting):
+    talk = begun(FakePort({b"P?\r": pieces}), manner=Manner(echo=setting))
+    assert await talk.ask(b"P?\r", b"P") == b"P=1"
+    assert talk.unsolicited == []
+    assert talk.conversation.echoes is True
+
+
+async def test_that_there_is_no_echo_is_found_out():
+    talk = begun(FakePort({b"P?\r": [b"P=1\r"]}), manner=Manner())
+    assert talk.conversation.echoes is None
+    assert await talk.ask(b"P?\r", b"P") == b"P=1"
+    assert talk.conversation.echoes is False
+
+
+async def test_a_device_that_confirms_by_repeating_is_not_taken_for_an_echo_for_ever():
+    talk = begun(FakePort({b"P=1\r": [b"P=1\r"]}), manner=Manner())
+    assert await talk.ask(b"P=1\r", b"P=1", SHORT) == b"P=1"
+    assert talk.conversation.echoes is False
+    begun_at = monotonic()
+    assert await talk.ask(b"P=1\r", b"P=1", LONG) == b"P=1"
+    assert monotonic() - begun_at < LONG / 2
+
+
+async def test_an_echo_that_comes_behind_something_else_is_still_skipped():
+    talk = begun(FakePort({b"P?\r": [b"TEMP=20\r", b"P?\r", b"P=1\r"]}), manner=Manner(echo=True))
+    assert await talk.ask(b"P?\r", b"P") == b"P=1"
+    assert talk.unsolicited == [b"TEMP=20"]
+
+
+async def test_an_echo_of_a_question_that_nobody_answers_is_no_answer():
+    talk = begun(FakePort({b"P?\r": [b"P?\r"]}), manner=Manner(echo=True))
+    with pytest.raises(DeviceUnreachable):
+        await talk.ask(b"P?\r", b"P", SHORT)
+
+
+# prompts --------------------------------------------------------------------------------------------------------------
+
+
+async def test_prompts_belong_to_no_frame_and_are_waited_for():
+    port = FakePort({b"A\r": [b"> A=1\r", b">", b" "], b"B\r": [b"B=2>\r> "]})
+    talk = begun(port, manner=Manner(echo=False, prompt=b"> "))
+    assert await talk.ask(b"A\r", b"A") == b"A=1"
+    assert await talk.ask(b"B\r", b"B") == b"B=2>"
+    assert talk.unsolicited == []
+    assert talk.conversation.framer.pending == b""
+
+
+async def test_a_device_is_not_asked_before_it_says_that_it_is_ready():
+    port = FakePort({b"A\r": [b"A=1\r"], b"B\r": [b"B=2\r"]})
+    talk = begun(port, manner=Manner(echo=False, prompt=b"> "))
+    await talk.ask(b"A\r", b"A")
+    asking = asyncio.create_task(talk.ask(b"B\r", b"B"))
+    await asyncio.sleep(0.03)
+    assert port.written == [b"A\r"]
+    port.says(b"> ")
+    assert await asking == b"B=2"
+
+
+async def test_a_device_that_does_not_say_that_it_is_ready_is_asked_all_the_same(monkeypatch):
+    monkeypatch.setattr("adapters.serial.session.conversation.PROMPT_SECONDS", 0.03)
+    talk = begun(FakePort({b"A\r": [b"A=1\r"], b"B\r": [b"B=2\r"]}), manner=Manner(echo=False, prompt=b"> "))
+    await talk.ask(b"A\r", b"A")
+    assert await talk.ask(b"B\r", b"B") == b"B=2"
+
+
+# the log-in -----------------------------------------------------------------------------------------------------------
+
+LOGIN = Manner(
+    echo=False,
+    prompt=b"> ",
+    login=(LoginStep(b"login: ", SecretStr("admin\r")), LoginStep(b"Password: ", SecretStr("s3cret\r"))),
+    refused=b"incorrect",
+    login_seconds=0.2,
+)
+LETS_IN = {b"admin\r": [b"admin\r\nPassword: "], b"s3cret\r": [b"\r\nWelcome\r\n> "], b"A\r": [b"A=1\r> "]}
+
+
+@pytest.fixture(autouse=True)
+def quickly_asked(monkeypatch):
+    monkeypatch.setattr("adapters.serial.session.login.ASKED_BEFORE_SECONDS", 0.03)
+    monkeypatch.setattr("adapters.serial.session.login.LET_IN_SECONDS", 0.03)
+
+
+async def test_a_device_that_asks_is_told_and_then_asked():
+    port = FakePort(LETS_IN)
+    talk = begun(port, manner=LOGIN)
+    soon(port.says, b"login: ")
+    assert await talk.ask(b"A\r", b"A") == b"A=1"
+    assert port.written == [b"admin\r", b"s3cret\r", b"A\r"]
+    assert talk.unsolicited == []
+
+
+async def test_a_device_that_asked_before_anybody_listened_is_made_to_ask_again():
+    port = FakePort({b"\r": [b"login: "], **LETS_IN})
+    assert await begun(port, manner=LOGIN).ask(b"A\r", b"A") == b"A=1"
+    assert port.written[0] == b"\r"
+
+
+async def test_who_is_let_in_already_is_not_asked_to_log_in():
+    port = FakePort({b"\r": [b"\r\n> "], b"A\r": [b"A=1\r> "]})
+    assert await begun(port, manner=LOGIN).ask(b"A\r", b"A") == b"A=1"
+    assert port.written == [b"\r", b"A\r"]
+
+
+async def test_a_device_that_restarted_is_logged_in_to_again():
+    port = FakePort(LETS_IN)
+    talk = begun(port, manner=LOGIN)
+    soon(port.says, b"login: ")
+    await talk.ask(b"A\r", b"A")
+    port.says(b"Booting...\r\nlog")
+    port.says(b"in: ")
+    assert await talk.ask(b"A\r", b"A") == b"A=1"
+    assert port.written[-3:] == [b"admin\r", b"s3cret\r", b"A\r"]
+
+
+@pytest.mark.parametrize("says", [b"Login incorrect\r\n", b"\r\nlogin: "])
+async def test_a_refused_log_in_is_told_without_what_was_sent(says):
+    port = FakePort({**LETS_IN, b"s3cret\r": [says]})
+    talk = begun(port, manner=LOGIN)
+    soon(port.says, b"login: ")
+    with pytest.raises(DeviceUnreachable, match="log-in: the device refuses it") as refused:
+        await talk.ask(b"A\r", b"A")
+    assert "s3cret" not in f"{refused.value!r} {LOGIN!r}"
+
+
+async def test_a_device_that_does_not_ask_for_the_password_is_told():
+    port = FakePort()
+    talk = begun(port, manner=LOGIN)
+    soon(port.says, b"login: ")
+    with pytest.raises(DeviceUnreachable, match="log-in: `Password: ` did not come"):
+        await talk.ask(b"A\r", b"A")
+
+
+async def test_nothing_that_came_is_shown_where_a_secret_may_have_been_repeated():
+    port = FakePort({**LETS_IN, b"A\r": [b"s3cret\r"]})
+    talk = begun(port, manner=LOGIN)
+    soon(port.says, b"login: ")
+    with pytest.raises(DeviceUnreachable) as silent:
+        await talk.ask(b"A\r", b"A", SHORT)
+    assert "but 1 that" in str(silent.value)
+    assert "s3cret" not in str(silent.value)
+
+
+# the port is lost -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("manner", [PLAIN, LOGIN], ids=["asking", "logging in"])
+async def test_a_port_that_is_lost_ends_what_is_under_way_at_once(manner):
+    port = FakePort()
+    talk = begun(port, manner=manner)
+    soon(lambda: port.listener.lost("it was pulled out"))
+    begun_at = monotonic()
+    with pytest.raises(BusUnavailable, match="pulled out"):
+        await talk.ask(b"A\r", b"A")
+    assert monotonic() - begun_at < 0.2
+    with pytest.raises(BusUnavailable, match="pulled out"):
+        await talk.conversation.tell(b"B\r")
+
+
+async def test_a_conversation_that_is_over_hears_nothing_any_more():
+    port = FakePort()
+    talk = Talk(port, framing=Silence(kind="silence", pause=0.02))
+    async with talk.conversation:
+        port.says(b"the beginning of a frame")
+    assert port.listener is None
+    await asyncio.sleep(0.04)
+    assert talk.unsolicited == []
+
+
+# on a real port -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [Faults(), Faults(one_byte_at_a_time=True), Faults(noise=b"\xff\0\r"), Faults(late_seconds=0.1)],
+    ids=["healthy", "byte by byte", "noise", "slow"],
+)
+@pytest.mark.parametrize("echoes", [False, True])
+async def test_a_device_on_a_real_port_is_understood_whatever_its_line_does(faults, echoes):
+    device = ScriptedDevice(lambda question: question.replace(b"?", b"=1") + b"\r", end=b"\r")
+    device.faults = faults
+    async with SerialLine(device) as line:
+        line.echoes = echoes
+        port = Port(line.port)
+        await port.open(Line(baudrate=115200))
+        async with Talk(port, manner=Manner(echo=echoes)).conversation as conversation:
+            for request in (b"A?\r", b"B?\r"):
+                answer = await conversation.ask(request, lambda frame: b"=" in frame.payload, LONG)
+                assert answer.payload == request[:1] + b"=1"
+        await port.close()
+
+
+@pytest.mark.parametrize("faults", [Faults(silent=True), Faults(half=True), Faults(deaf=True)], ids=["silent", "half", "deaf"])
+async def test_a_device_that_cannot_answer_is_unreachable_and_then_answers_again(faults):
+    device = ScriptedDevice(lambda question: question + b"=1\r", end=b"\r")
+    device.faults = faults
+    async with SerialLine(device) as line:
+        port = Port(line.port)
+        await port.open(Line(baudrate=115200))
+        async with Talk(port).conversation as conversation:
+            with pytest.raises(DeviceUnreachable):
+                await conversation.ask(b"A\r", lambda frame: frame.payload == b"A=1", SHORT)
+            await asyncio.sleep(0.12)
+            device.faults = Faults()
+            assert (await conversation.ask(b"B\r", lambda frame: frame.payload == b"B=1", LONG)).payload == b"B=1"
+        await port.close()
+
+
+async def test_a_question_on_a_port_that_is_pulled_ends_at_once():
+    async with SerialLine(ScriptedDevice()) as line:
+        port = Port(line.port)
+        await port.open(Line(baudrate=115200))
+        async with Talk(port).conversation as conversation:
+            asking = asyncio.create_task(conversation.ask(b"A\r", lambda frame: True, 5))
+            await asyncio.sleep(0.02)
+            line.unplug()
+            async with asyncio.timeout(0.5):
+                with pytest.raises(BusUnavailable, match="pulled out"):
+                    await asking
+        await port.close()

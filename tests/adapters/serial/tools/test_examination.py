@@ -1,0 +1,56 @@
+"""What is said of ports before any is opened; the command itself is tried in tests/doctor."""
+
+from pathlib import Path
+
+import pytest
+
+from adapters.serial.port.hotplug import Machine
+from adapters.serial.port.ports import ListedPort
+from adapters.serial.settings import SerialSettings
+from adapters.serial.tools.examination import examined
+from gateway.testing.serial import SerialLine
+
+
+@pytest.fixture
+async def machine(tmp_path):
+    """A machine with one USB adapter, which is a pseudo-terminal."""
+    async with SerialLine(link=tmp_path / "port") as line:
+        told = ListedPort(
+            path=line.tty_name, vid=0x0403, pid=0x6001, serial_number="A10K3X9Q", manufacturer="FTDI", product="FT232R"
+        )
+        yield Machine(listed=lambda: [told], by_id=Path("/nowhere")), line.tty_name
+
+
+def settings(*ports, **more):
+    return SerialSettings(type="serial", name="rack", ports=list(ports), **more)
+
+
+async def test_a_port_is_found_by_its_adapter(machine):
+    known, path = machine
+    (found,) = [one async for one in examined(settings("usb:0403:6001"), known)]
+    assert (found.what, found.state) == (f"port {path}", "fine")
+
+
+async def test_what_is_excluded_or_named_otherwise_is_not_told_twice(machine):
+    known, path = machine
+    assert [one.what async for one in examined(settings("*", path), known)] == ["ports *", f"port {path}"]
+    (found,) = [one async for one in examined(settings("*", exclude=["usb:0403:6001"]), known)]
+    assert (found.what, found.state) == ("ports *", "warning")
+
+
+async def test_what_means_nothing_is_told_with_what_there_is(machine):
+    known, path = machine
+    (found,) = [one async for one in examined(settings("usb:10c4:ea60"), known)]
+    assert path in found.meaning
+    assert found.fix.endswith(f'ports = ["{path}"]')
+    (found,) = [one async for one in examined(settings("usb:10c4:ea60"), Machine(listed=list, by_id=Path("/nowhere")))]
+    assert "this machine has no serial port now" in found.meaning
+
+
+async def test_without_an_entry_the_ports_of_the_machine_are_offered(machine):
+    known, path = machine
+    (found,) = [one async for one in examined(None, known)]
+    assert found.state == "fine"
+    assert f'FTDI FT232R, could be used: ports = ["{path}"]' in found.meaning
+    (found,) = [one async for one in examined(None, Machine(listed=list, by_id=Path("/nowhere")))]
+    assert found.state == "not looked at"

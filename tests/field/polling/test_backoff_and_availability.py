@@ -1,0 +1,85 @@
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.backoff import Backoff
+from gateway.field.children.availability import Availability, Change
+from gateway.models import Reach
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@given(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=100))
+def test_waits_double_up_to_the_most_and_jitter_stays_within_half(draws):
+    remaining = iter(draws)
+    backoff = Backoff(1, 60, random=lambda: next(remaining))
+    for number in range(len(draws)):
+        nominal = min(60, 2**number)
+        assert nominal / 2 <= backoff.failed() <= nominal
+    backoff.succeeded()
+    assert backoff.failures == 0
+
+
+def test_one_miss_is_not_silence_and_an_answer_forgives_it():
+    availability = Availability(misses_until_silent=3)
+    availability.answered("a", NOW)
+    for _ in range(5):
+        assert availability.missed("a", NOW, "timeout") is None
+        assert availability.missed("a", NOW, "timeout") is None
+        assert availability.answered("a", NOW) is None
+    assert availability.of("a").reach is Reach.REACHABLE
+
+
+def test_silence_is_said_once_and_so_is_its_end():
+    availability = Availability(misses_until_silent=3)
+    assert availability.answered("a", NOW) == Change("a", Reach.REACHABLE, NOW, None)
+    changes = [availability.missed("a", NOW + timedelta(seconds=n), f"timeout {n}") for n in range(10)]
+    assert [change for change in changes if change] == [Change("a", Reach.SILENT, NOW + timedelta(seconds=2), "timeout 2")]
+    standing = availability.of("a")
+    assert (standing.since, standing.why, standing.misses) == (NOW + timedelta(seconds=2), "timeout 9", 10)
+    later = NOW + timedelta(hours=1)
+    assert availability.answered("a", later) == Change("a", Reach.REACHABLE, later, None)
+    assert availability.answered("a", later) is None
+
+
+def test_a_child_that_never_answered_is_silent_at_its_first_miss():
+    assert Availability().missed("a", NOW, "timeout").reach is Reach.SILENT
+
+
+def test_each_child_stands_for_itself():
+    availability = Availability()
+    availability.answered("a", NOW)
+    availability.lost("b", NOW, "gone")
+    assert availability.of("a").reach is Reach.REACHABLE
+    assert availability.of("c").reach is Reach.UNKNOWN
+    availability.forget("b")
+    assert availability.of("b").reach is Reach.UNKNOWN
+
+
+class Onlooker:
+    def __init__(self):
+        self.told = []
+
+    def take(self, readings):
+        self.told.append(("take", len(readings)))
+
+    def missed(self, child, why):
+        self.told.append(("missed", child, why))
+
+    def changed(self, child, reach, at, why):
+        self.told.append((reach, child, why))
+
+
+def test_a_witness_is_told_each_miss_and_each_change_once():
+    witness = Onlooker()
+    availability = Availability(witness=witness)
+    availability.answered("a", NOW)
+    availability.answered("a", NOW)
+    for _ in range(4):
+        availability.missed("a", NOW, "no answer")
+    availability.answered("a", NOW)
+    miss = ("missed", "a", "no answer")
+    assert witness.told == [
+        (Reach.REACHABLE, "a", None), miss, miss, miss, (Reach.SILENT, "a", "no answer"), miss, (Reach.REACHABLE, "a", None),
+    ]  # fmt: skip

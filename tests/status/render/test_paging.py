@@ -1,0 +1,89 @@
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.models import Reach
+from gateway.status.render.paging import PER_PAGE, Wanted, list_children, list_waiting
+from gateway.status.snapshot import Standing
+
+
+@pytest.fixture
+def crowd(fake):
+    view = fake.FakeView()
+    view.add_bus("a")
+    view.add_bus("b")
+    for number in range(250):
+        view.add_child(f"Meter {number}", "ab"[number % 2], address=str(number))
+    view.add_child("Zebra", "a", reach=Reach.SILENT, why="no answer", found_as="Horse 4711")
+    return view
+
+
+def lines(view):
+    return [child.line for child in view.children.values()]
+
+
+def names(listing):
+    return [row.name for row in listing.rows]
+
+
+def test_who_is_not_fine_stands_first_and_the_rest_by_number(crowd):
+    assert names(list_children(lines(crowd), Wanted()))[:4] == ["Zebra", "Meter 0", "Meter 1", "Meter 2"]
+
+
+def test_every_child_stands_on_exactly_one_page(crowd):
+    pages = [list_children(lines(crowd), Wanted(page=page)) for page in (1, 2, 3)]
+    assert [len(page.rows) for page in pages] == [PER_PAGE, PER_PAGE, 51]
+    assert {row.key for page in pages for row in page.rows} == set(crowd.children)
+    assert (pages[2].first, pages[2].pages, pages[2].total) == (201, 3, 251)
+
+
+def test_a_page_beyond_the_last_is_the_last(crowd):
+    assert list_children(lines(crowd), Wanted(page=99)).page == 3
+
+
+@pytest.mark.parametrize(
+    ("wanted", "total"),
+    [
+        (Wanted(search="meter 24"), 13),  # 24, 124, 224 and 240 to 249
+        (Wanted(search="METER acme"), 250),
+        (Wanted(search="nobody"), 0),
+        (Wanted(search="horse"), 1),
+        (Wanted(show="trouble"), 1),
+        (Wanted(show="fine"), 250),
+        (Wanted(show="silent", search="zeb"), 1),
+        (Wanted(show="nonsense"), 251),
+    ],
+)
+def test_a_list_holds_what_is_wanted(crowd, wanted, total):
+    assert list_children(lines(crowd), wanted).total == total
+
+
+def test_a_bus_lists_its_own_children(crowd):
+    listing = list_children(lines(crowd), Wanted(), bus_id=crowd.buses["b"].id)
+    assert listing.total == 125
+    assert {row.bus for row in listing.rows} == {"b"}
+
+
+def test_those_above_the_list_are_not_in_it_again(crowd):
+    rest = list_children(lines(crowd), Wanted(), without_trouble=True)
+    assert rest.total == 250
+    assert all(row.standing is Standing.FINE for row in rest.rows)
+
+
+def test_ignored_devices_have_a_list_of_their_own(view):
+    waiting = list_waiting(view.waiting.values(), Wanted())
+    assert names(waiting) == ["LYWSD03MMC 6A11", "unit 44"]
+    assert names(list_waiting(view.waiting.values(), Wanted(show="ignored"))) == ["Neighbour's watch"]
+
+
+@given(st.text(), st.sampled_from(["", "trouble", "fine"]), st.integers(1, 99999))
+def test_an_address_that_was_made_is_understood(search, show, page):
+    wanted = Wanted.of({"search": search, "show": show, "page": str(page)})
+    assert Wanted.of(dict(parse_qsl(wanted.query()[1:]))) == wanted
+
+
+@pytest.mark.parametrize("page", ["", "0", "-1", "1e3", "\u0661", "99999999999", "x"])
+def test_a_page_that_makes_no_sense_is_the_first(page):
+    assert Wanted.of({"page": page}).page == 1

@@ -1,0 +1,67 @@
+import pytest
+
+from gateway.models import Reach
+from gateway.state.registry import ChildState
+from gateway.status.render import words
+from gateway.status.snapshot import GatewayShown, HubContact
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (True, "yes"),
+        (None, "not available"),
+        (21.5, "21.5"),
+        (0.1 + 0.2, "0.3"),
+        (184223.43, "184\u202f223.43"),
+        (5e-9, "5e-09"),
+        (65535, "65\u202f535"),
+        (17, "17"),
+        ("on", "on"),
+        (1e300, "1e+300"),
+    ],
+)
+def test_a_value_is_said_as_a_person_reads_it(value, said):
+    assert words.number(value) == said
+
+
+@pytest.mark.parametrize(
+    ("part", "said"), [(0, "0 %"), (0.0004, "under 0.1 %"), (0.004, "0.4 %"), (0.0996, "10 %"), (0.5, "50 %"), (1.3, "130 %")]
+)
+def test_a_share_is_finer_where_it_is_small(part, said):
+    assert words.share(part) == said
+
+
+async def test_the_headline_names_what_is_wrong_first(fake):
+    view = fake.FakeView()
+    view.add_bus("bus")
+    assert words.headline(await view.snapshot()) == "The cloud is reachable. No device has become a child yet."
+    view.add_child("a", "bus")
+    assert words.headline(await view.snapshot()).endswith("Its only child is fine.")
+    view.add_child("b", "bus", reach=Reach.SILENT)
+    view.add_child("c", "bus", state=ChildState.REFUSED)
+    assert words.headline(await view.snapshot()).endswith("1 of 3 children is fine, 1 refused by the cloud and 1 silent.")
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        ({"is_registered": False}, "not registered"),
+        ({"hub": HubContact(is_reachable=False, problem="x")}, "not reachable; everything is kept"),
+        ({"hub": HubContact(is_reachable=None)}, "has not answered yet"),
+        ({"is_claimed": False}, "nobody has claimed"),
+    ],
+)
+async def test_the_headline_begins_with_the_cloud(fake, shown, said):
+    view = fake.FakeView()
+    view.gateway = GatewayShown.model_validate(view.gateway.model_dump() | shown)
+    assert said in words.headline(await view.snapshot())
+
+
+def test_a_line_is_drawn_within_its_picture_and_a_single_point_is_none():
+    hour = [(1_800_000_015 + 30 * number, float(number % 7)) for number in range(120)]
+    points = [tuple(map(float, point.split(","))) for point in words.spark(hour).split()]
+    assert len(points) == 61, "one a minute, and the last"
+    assert all(0 <= x <= words.SPARK_WIDTH and 0 <= y <= words.SPARK_HEIGHT for x, y in points)
+    assert points[-1][0] == words.SPARK_WIDTH
+    assert words.spark(hour[:1]) == ""
