@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Self
 
-from gateway.tasks import ending_of
+from gateway.tasks import run_in_own_task
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class Notifier:
                 group.create_task(self._show_life(self._killed_after / 2))
 
     async def _tell(self, headline: Headline) -> None:
-        error = await ending_of(self._keep_telling(headline))
+        error = await run_in_own_task(self._keep_telling(headline))
         log.error("the service manager is told no more how things stand: the headline failed", exc_info=error)
 
     async def _keep_telling(self, headline: Headline) -> None:

@@ -1,4 +1,4 @@
-"""Ends, made certain: of a coroutine run apart, and of an iterator given up half-way; and the one clock for all waits."""
+"""Run asyncio work that ends for certain, close iterators that are left early, and read the event loop's clock."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ T = TypeVar("T")
 
 
 def loop_time() -> float:
-    """Return the time of the running event loop, in seconds: the clock of everything that waits, also where it is simulated."""
+    """Return the time of the running event loop in seconds: the one clock for all waits, so that tests can simulate it."""
     return asyncio.get_running_loop().time()
 
 
-async def ending_of(work: Coroutine[Any, Any, None]) -> BaseException | None:
-    """Run `work` in a task of its own and return what it raised, `None` when it returned.
+async def run_in_own_task(work: Coroutine[Any, Any, None]) -> BaseException | None:
+    """Run `work` in a task of its own and return what it raised; `None` when it returned.
 
-    A loop that starts task groups over and over must do so through this. On Python 3.11 a task group that fails while its own
-    task is being cancelled can swallow that cancellation (cpython gh-116720); here the loop's task holds no group, and a
+    A loop that restarts task groups must run each round through this function. On Python 3.11 a task group that fails while its
+    own task is being cancelled can swallow that cancellation (cpython gh-116720); here the loop's task contains no group, and a
     cancellation of it ends the work and is raised.
     """
     task = asyncio.create_task(work)
@@ -28,13 +28,13 @@ async def ending_of(work: Coroutine[Any, Any, None]) -> BaseException | None:
     except asyncio.CancelledError:
         task.cancel()
         await asyncio.wait({task})
-        _how_it_ended(task)  # whoever stops a loop does not want to know, but asyncio wants somebody to have asked
+        _error_of(task)  # the caller is stopping and does not need it, but asyncio warns about an error that nobody retrieved
         raise
-    return _how_it_ended(task)
+    return _error_of(task)
 
 
-async def ended_by(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """Return what `work` returns; `None`, and `work` cancelled, when `stop` is set before."""
+async def run_until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Return the result of `work`; cancel it and return `None` when `stop` is set first."""
     working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -46,13 +46,13 @@ async def ended_by(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | Non
     return None if working.cancelled() else working.result()
 
 
-def _how_it_ended(task: asyncio.Task[None]) -> BaseException | None:
+def _error_of(task: asyncio.Task[None]) -> BaseException | None:
     return RuntimeError("it cancelled itself") if task.cancelled() else task.exception()
 
 
 @asynccontextmanager
 async def closed_after(iterator: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
-    """Close the iterator at the end, if it is one that can be closed, as generators are."""
+    """Close the iterator when the block ends, if it has an `aclose` method, as generators have."""
     try:
         yield iterator
     finally:

@@ -22,7 +22,7 @@ from gateway.first_start.first_look import hosts_of
 from gateway.first_start.waiting import Desk
 from gateway.runtime.app import Gateway, build
 from gateway.service_manager import Notifier
-from gateway.tasks import ended_by
+from gateway.tasks import run_until
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ async def _run(desk: Desk, adapters: dict[str, AdapterClass]) -> None:
     async with Notifier.of(os.environ).serving(running.headline, stop):
         failure: GatewayError | None = None
         while not stop.is_set():
-            configuration = await ended_by(stop, desk.configuration(failure))
+            configuration = await run_until(stop, desk.configuration(failure))
             if configuration is None:
                 break
             try:

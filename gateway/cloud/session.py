@@ -21,7 +21,7 @@ from gateway.hub import CommandWaits, Credentials, Hub, HubEvent, SpaceChanged, 
 from gateway.models import Status, Value
 from gateway.state.outbox import Outbox
 from gateway.state.registry import ChildState, Registry
-from gateway.tasks import ending_of
+from gateway.tasks import run_in_own_task
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Session:
         """Enrol and speak until cancelled; enrol anew whenever the gateway was deleted in the cloud."""
         while True:
             parent = await self._enrolment.credentials()
-            error = await ending_of(self._speak(parent))
+            error = await run_in_own_task(self._speak(parent))
             if not _is_revoked(error):
                 raise error if error is not None else RuntimeError("the session ended")
             self._forget()

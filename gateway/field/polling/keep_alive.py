@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.backoff import Backoff
 from gateway.errors import BusUnavailable
-from gateway.tasks import ending_of
+from gateway.tasks import run_in_own_task
 
 SHORTEST_WAIT_SECONDS = 0.5
 """So long is waited after a failure even if all seems well again: nothing is retried in a tight loop."""
@@ -26,10 +26,10 @@ async def keep_alive(
     The wait ends early when `sooner()` returns. Each run is a task of its own: see `gateway.tasks`.
     """
     while True:
-        error = await ending_of(run_once())
+        error = await run_in_own_task(run_once())
         if error is None:
             return
-        wait_seconds = backoff.failed()
+        wait_seconds = backoff.next_wait_seconds()
         await failed(error, wait_seconds)
         await asyncio.sleep(wait_seconds if sooner is None else min(wait_seconds, SHORTEST_WAIT_SECONDS))
         if sooner is not None:

@@ -221,7 +221,7 @@ class Agenda:
         """The child answered as itself."""
         if (entry := self._entries.get(child)) is not None:
             entry.step, entry.step_at, entry.is_silent, entry.interrupted = Plan, now, False, None
-            entry.probing.succeeded()
+            entry.probing.reset()
             self._book(child, entry)
 
     def planned(self, child: str, every: Mapping[str, timedelta], now: float) -> None:
@@ -271,7 +271,7 @@ class Agenda:
         """The child is silent: identify it again before anything is read, each time after a longer wait."""
         if (entry := self._entries.get(child)) is not None:
             entry.step, entry.is_silent, entry.interrupted = Identify, True, None
-            entry.step_at = now + entry.probing.failed()
+            entry.step_at = now + entry.probing.next_wait_seconds()
             self._book(child, entry)
 
     def confirm_all_again(self, now: float) -> None:

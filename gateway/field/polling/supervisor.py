@@ -378,7 +378,7 @@ class Supervisor:
         """Believe that the bus works once it has done so for as long as was waited for it."""
         if loop_time() - self._serving_since < self._last_wait_seconds:
             return
-        self._backoff.succeeded()
+        self._backoff.reset()
         if self.problem is not None and not self._listening.is_deaf:
             log.info("%s: works again", self.bus)
             self.problem = None

@@ -1,24 +1,9 @@
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from gateway.backoff import Backoff
 from gateway.field.children.availability import Availability, Change
 from gateway.models import Reach
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@given(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=100))
-def test_waits_double_up_to_the_most_and_jitter_stays_within_half(draws):
-    remaining = iter(draws)
-    backoff = Backoff(1, 60, random=lambda: next(remaining))
-    for number in range(len(draws)):
-        nominal = min(60, 2**number)
-        assert nominal / 2 <= backoff.failed() <= nominal
-    backoff.succeeded()
-    assert backoff.failures == 0
 
 
 def test_one_miss_is_not_silence_and_an_answer_forgives_it():
