@@ -36,7 +36,7 @@ from gateway.emulator.call_log import JournalEntry
 from gateway.emulator.device import Device
 from gateway.runtime.app import Gateway, build
 from gateway.testing.bluetooth import Air, simulated_backend
-from gateway.testing.bluetooth.backend import SimulatedBackend
+from gateway.testing.bluetooth.bleak_backend import SimulatedBackend
 from gateway.testing.bluetooth.demo_devices import Gadget, shelly_blu_ht, thunderboard_sense
 from gateway.testing.demo_devices import rtu_units, tcp_units
 from gateway.testing.modbus import ModbusRtuBus, ModbusTcpHost, SimulatedUnit

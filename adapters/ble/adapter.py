@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from adapters.ble.advertisements.advertisement import Advertisement
-from adapters.ble.advertisements.parsers import Parsers
+from adapters.ble.advertisements.parser_registry import Parsers
 from adapters.ble.discovery.tracked_device import Neighbour
 from adapters.ble.discovery.tracker import Surroundings
-from adapters.ble.profile.gatt_reads import expected, plan
 from adapters.ble.profile.profile import Profile
+from adapters.ble.profile.read_plan import expected, plan
 from adapters.ble.radio.radio import Radio
-from adapters.ble.session.connections import Connections
-from adapters.ble.session.cost import transactions, visit_seconds
-from adapters.ble.session.visit import Visits
+from adapters.ble.session.connection_pool import Connections
+from adapters.ble.session.device_sessions import Visits
+from adapters.ble.session.time_estimates import transactions, visit_seconds
 from adapters.ble.settings import BleSettings
 from adapters.ble.tools.examination import examined
 from adapters.ble.tools.workbench import BleWorkbench

@@ -40,7 +40,7 @@ from gateway.runtime.app import build
 from gateway.testing.bluetooth import Air, Changes, Peripheral
 from gateway.testing.bluetooth.bluez import BlueZ
 from gateway.testing.bluetooth.controller import Controller
-from gateway.testing.bluetooth.daemon import PrivateBus
+from gateway.testing.bluetooth.private_bus import PrivateBus
 
 PER_SECOND = 500
 DEVICES = 200

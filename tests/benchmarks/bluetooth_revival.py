@@ -20,7 +20,7 @@ from gateway.runtime.app import Timing, build
 from gateway.testing.bluetooth import Air, Peripheral
 from gateway.testing.bluetooth.bluez import BlueZ
 from gateway.testing.bluetooth.controller import Controller
-from gateway.testing.bluetooth.daemon import PrivateBus
+from gateway.testing.bluetooth.private_bus import PrivateBus
 
 OUTAGES_SECONDS = (0.0, 1.0, 3.0, 10.0)
 MOST_SECONDS = 5.0

@@ -16,10 +16,10 @@ from pydantic import SecretStr
 from gateway.hub import Credentials
 from gateway.state.registry import GatewayRecord, Registry
 from gateway.state.store import Store
-from gateway.testing.bluetooth.airspace import Air
 from gateway.testing.bluetooth.bluez import BlueZ
 from gateway.testing.bluetooth.controller import Controller
-from gateway.testing.bluetooth.daemon import PrivateBus, dbus_daemon_or_skip
+from gateway.testing.bluetooth.private_bus import PrivateBus, dbus_daemon_or_skip
+from gateway.testing.bluetooth.radio_environment import Air
 from gateway.testing.serial import SerialLine
 
 pytestmark = pytest.mark.enable_socket

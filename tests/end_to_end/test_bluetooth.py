@@ -16,7 +16,7 @@ from gateway.runtime.app import Timing
 from gateway.testing.bluetooth import Air, Characteristic, Peripheral, Service, dbus_errors
 from gateway.testing.bluetooth.bluez import BlueZ
 from gateway.testing.bluetooth.controller import Controller
-from gateway.testing.bluetooth.daemon import PrivateBus, dbus_daemon_or_skip
+from gateway.testing.bluetooth.private_bus import PrivateBus, dbus_daemon_or_skip
 from gateway.testing.demo_devices import moxa_iologik_e1210
 from gateway.testing.modbus import ModbusTcpHost
 

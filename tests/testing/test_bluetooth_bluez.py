@@ -24,7 +24,7 @@ from dbus_fast.aio import MessageBus
 from gateway.testing.bluetooth import Air, Characteristic, Peripheral, Service, dbus_errors
 from gateway.testing.bluetooth.bluez import BlueZ
 from gateway.testing.bluetooth.controller import Controller
-from gateway.testing.bluetooth.daemon import DaemonMissing, PrivateBus, dbus_daemon_or_skip
+from gateway.testing.bluetooth.private_bus import DaemonMissing, PrivateBus, dbus_daemon_or_skip
 
 PATIENCE_SECONDS = 5
 EVERYBODY = [OrPattern(0, AdvertisementDataType.FLAGS, b"\x06")]

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from gateway.testing.bluetooth import Air, Characteristic, Descriptor, Peripheral, Refused, Service, Write, att_error, full_uuid
+from gateway.testing.bluetooth.connection import ANSWER_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, Link
 from gateway.testing.bluetooth.gatt import laid_out
-from gateway.testing.bluetooth.link import ANSWER_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, Link
 from gateway.testing.clock import simulated
 
 ADDRESS = "A4:C1:38:5D:01:02"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from adapters.ble.advertisements.advertisement import Advertisement
-from adapters.ble.advertisements.decoded import Said
+from adapters.ble.advertisements.parser import Said
 
 COMPANY = 0x0334
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from adapters.ble.advertisements.advertisement import Advertisement
-from adapters.ble.advertisements.decoded import NotUnderstood, Said
 from adapters.ble.advertisements.metrics import Measured, measured
+from adapters.ble.advertisements.parser import NotUnderstood, Said
 
 COMPANY = 0x0702
 MAKER = "SAF Tehnika"

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from uuid import UUID
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
-from adapters.ble.advertisements.decoded import NotUnderstood, Said
 from adapters.ble.advertisements.metrics import Measured, measured
+from adapters.ble.advertisements.parser import NotUnderstood, Said
 
 APPLE = 0x004C
 _IBEACON = struct.Struct(">2x16sHHb")

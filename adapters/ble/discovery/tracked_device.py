@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from adapters.ble.advertisements.advertisement import RSSI, Advertisement, address_kind
-from adapters.ble.advertisements.parsers import Decoded, DeviceDecoder
-from adapters.ble.discovery.configured import KnownDevice
-from adapters.ble.profile.gatt_reads import Facts
-from adapters.ble.profile.match import Match
+from adapters.ble.advertisements.parser_registry import Decoded, DeviceDecoder
+from adapters.ble.discovery.configured_devices import KnownDevice
+from adapters.ble.profile.match_rules import Match
 from adapters.ble.profile.profile import Profile
+from adapters.ble.profile.read_plan import Facts
 from gateway.adapter import Block, Confidence, Found, Identity, IdentityKind, Metric, MetricRow, Value
 
 ONLY_RSSI = MetricRow([RSSI])

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from adapters.ble.advertisements.advertisement import Advertisement
-from adapters.ble.advertisements.parsers import Parsers
-from adapters.ble.discovery.configured import KnownDevice, sender_of
+from adapters.ble.advertisements.parser_registry import Parsers
+from adapters.ble.discovery.configured_devices import KnownDevice, sender_of
 from adapters.ble.discovery.tracked_device import Neighbour
-from adapters.ble.profile.gatt_reads import match_of, profile_fitting
 from adapters.ble.profile.profile import Profile
+from adapters.ble.profile.read_plan import match_of, profile_fitting
 from adapters.ble.profile.standard_services import profile_for, profile_named
 from adapters.ble.settings import BleSettings
 

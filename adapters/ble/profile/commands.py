@@ -8,8 +8,8 @@ from math import isclose
 from typing import Protocol
 
 from adapters.ble.profile.formats import FLOATS, INTEGERS, MEDFLOATS, Encoding, decode, encode
-from adapters.ble.profile.layouts import NotInPayload
 from adapters.ble.profile.profile import Answer, CommandRule, Parameter, Profile
+from adapters.ble.profile.special_formats import NotInPayload
 from gateway.adapter import Command, CommandRejected, Value
 
 FLOAT_ROOM = 1e-6

@@ -1,6 +1,6 @@
 """The bytes of one value of a characteristic, and what they mean. Nothing here waits.
 
-Names of numbers are those of the GATT Specification Supplement. What is more than a number at a place stands in `layouts`.
+Names of numbers are those of the GATT Specification Supplement. `special_formats` holds what is more than a number at a place.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from math import isfinite
 from typing import Literal
 
 from adapters.ble.advertisements.metrics import text
-from adapters.ble.profile import layouts
-from adapters.ble.profile.layouts import MedFloat, NotInPayload, cut
+from adapters.ble.profile import special_formats
+from adapters.ble.profile.special_formats import MedFloat, NotInPayload, cut
 from gateway.adapter import Value
 
 
@@ -73,7 +73,7 @@ INTEGERS: Mapping[Format, tuple[int, bool]] = {
 UNSIGNED = frozenset(number for number, (_, has_sign) in INTEGERS.items() if not has_sign)
 FLOATS: Mapping[Format, str] = {Format.FLOAT32: "f", Format.FLOAT64: "d"}
 """IEEE 754 numbers, and their letters in the `struct` module."""
-MEDFLOATS: Mapping[Format, MedFloat] = {Format.MEDFLOAT16: layouts.SFLOAT, Format.MEDFLOAT32: layouts.FLOAT}
+MEDFLOATS: Mapping[Format, MedFloat] = {Format.MEDFLOAT16: special_formats.SFLOAT, Format.MEDFLOAT32: special_formats.FLOAT}
 """Decimal floats."""
 NUMBERS = frozenset({*INTEGERS, *FLOATS, *MEDFLOATS})
 
@@ -237,12 +237,12 @@ TEXTS: Mapping[Format, Callable[[bytes], str | None]] = {Format.UTF8: _text, For
 
 _LAYOUTS: Mapping[Format, Callable[[bytes], Value]] = {
     Format.BOOL: _bool,
-    Format.DATE_TIME: layouts.date_time,
-    Format.HEART_RATE: layouts.heart_rate,
-    Format.SKIN_CONTACT: layouts.skin_contact,
-    Format.ENERGY_EXPENDED: layouts.energy_expended,
-    Format.RR_INTERVAL: layouts.rr_interval,
-    Format.SINT8_HUNDREDTHS: partial(layouts.hundredths, whole_bytes=1),
-    Format.SINT32_HUNDREDTHS: partial(layouts.hundredths, whole_bytes=4),
-    Format.OPT3001: layouts.opt3001,
+    Format.DATE_TIME: special_formats.date_time,
+    Format.HEART_RATE: special_formats.heart_rate,
+    Format.SKIN_CONTACT: special_formats.skin_contact,
+    Format.ENERGY_EXPENDED: special_formats.energy_expended,
+    Format.RR_INTERVAL: special_formats.rr_interval,
+    Format.SINT8_HUNDREDTHS: partial(special_formats.hundredths, whole_bytes=1),
+    Format.SINT32_HUNDREDTHS: partial(special_formats.hundredths, whole_bytes=4),
+    Format.OPT3001: special_formats.opt3001,
 }

@@ -14,8 +14,8 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from adapters.ble.profile.formats import INTEGERS, NUMBERS, TEXTS, UNSIGNED, Encoding, Format, size_of
-from adapters.ble.profile.match import Match
-from adapters.ble.profile.words import Bytes, Name, Part, Services, Uuid, hex_bytes
+from adapters.ble.profile.match_rules import Match
+from adapters.ble.profile.toml_types import Bytes, Name, Part, Services, Uuid, hex_bytes
 from gateway.adapter import Metric, Reduce, Source
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 30.0, "normal": 300.0, "slow": 3600.0}

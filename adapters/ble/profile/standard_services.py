@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 
 from adapters.ble.advertisements.advertisement import full_uuid
 from adapters.ble.profile.profile import Origin, Point, Profile
-from adapters.ble.profile.words import Name, Part, Uuid
+from adapters.ble.profile.toml_types import Name, Part, Uuid
 from gateway.adapter import Source
 
 FOLDER = Path(__file__).parents[1] / "services"

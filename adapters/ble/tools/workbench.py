@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from adapters.ble.profile.library import OURS, ProfileError, load, read
 from adapters.ble.profile.profile import Profile
-from adapters.ble.session.cost import checked
+from adapters.ble.session.time_estimates import checked
 from gateway.adapter import CheckedProfile, KnownProfile, NotOffered, ProfileProblems, Reading, Workbench
 
 ReadOnce: TypeAlias = Callable[[str, Profile], Awaitable[list[Reading]]]

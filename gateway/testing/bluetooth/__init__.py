@@ -8,11 +8,11 @@
 from __future__ import annotations
 
 from gateway.testing.bluetooth.advertisement import Advertisement
-from gateway.testing.bluetooth.airspace import Air, Vary
-from gateway.testing.bluetooth.backend import SimulatedClient, SimulatedScanner, simulated_backend
+from gateway.testing.bluetooth.bleak_backend import SimulatedClient, SimulatedScanner, simulated_backend
 from gateway.testing.bluetooth.dbus_errors import Refusal, Refused, att_error
 from gateway.testing.bluetooth.gatt import Characteristic, Descriptor, Flag, Payload, Service, Write, full_uuid
 from gateway.testing.bluetooth.peripheral import Changes, Faults, Peripheral
+from gateway.testing.bluetooth.radio_environment import Air, Vary
 
 __all__ = [
     "Advertisement",

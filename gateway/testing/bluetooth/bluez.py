@@ -10,9 +10,9 @@ from dbus_fast import Message, Variant
 from gateway.testing.bluetooth import dbus_errors
 from gateway.testing.bluetooth.controller import ADAPTER, MONITOR, Controller
 from gateway.testing.bluetooth.dbus_errors import Refused
-from gateway.testing.bluetooth.name_owner import Answer, Call, NameOwner
-from gateway.testing.bluetooth.objects import OBJECT_MANAGER, PROPERTIES, ObjectTree
-from gateway.testing.bluetooth.remote import DEVICE
+from gateway.testing.bluetooth.dbus_service import Answer, Call, NameOwner
+from gateway.testing.bluetooth.object_tree import OBJECT_MANAGER, PROPERTIES, ObjectTree
+from gateway.testing.bluetooth.remote_device import DEVICE
 
 NAME = "org.bluez"
 _SETTABLE = {(ADAPTER, "Powered"), (ADAPTER, "Alias"), (DEVICE, "Trusted"), (DEVICE, "Blocked"), (DEVICE, "Alias")}

@@ -8,14 +8,14 @@ from typing import Final
 from dbus_fast import Variant
 
 from gateway.testing.bluetooth import dbus_errors
-from gateway.testing.bluetooth.airspace import Air
+from gateway.testing.bluetooth.connection import CONNECT_TIMEOUT_SECONDS
 from gateway.testing.bluetooth.dbus_errors import Refusal, Refused
-from gateway.testing.bluetooth.link import CONNECT_TIMEOUT_SECONDS
-from gateway.testing.bluetooth.name_owner import Answer, Call, NameOwner
-from gateway.testing.bluetooth.objects import NO, ObjectTree
+from gateway.testing.bluetooth.dbus_service import Answer, Call, NameOwner
+from gateway.testing.bluetooth.object_tree import NO, ObjectTree
 from gateway.testing.bluetooth.peripheral import Peripheral
-from gateway.testing.bluetooth.remote import RemoteDevice
-from gateway.testing.bluetooth.scanning import DiscoveryFilter, Monitor, patterns_of
+from gateway.testing.bluetooth.radio_environment import Air
+from gateway.testing.bluetooth.remote_device import RemoteDevice
+from gateway.testing.bluetooth.scan_filters import DiscoveryFilter, Monitor, patterns_of
 
 ADAPTER: Final = "org.bluez.Adapter1"
 MONITOR_MANAGER: Final = "org.bluez.AdvertisementMonitorManager1"

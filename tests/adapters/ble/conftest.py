@@ -3,10 +3,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.testing.bluetooth.airspace import Air
 from gateway.testing.bluetooth.bluez import BlueZ
 from gateway.testing.bluetooth.controller import Controller
-from gateway.testing.bluetooth.daemon import PrivateBus, dbus_daemon_or_skip
+from gateway.testing.bluetooth.private_bus import PrivateBus, dbus_daemon_or_skip
+from gateway.testing.bluetooth.radio_environment import Air
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from adapters.ble import BleAdapter
 from adapters.ble import adapter as adapter_module
 from adapters.ble.radio import radio as radio_module
-from adapters.ble.session import visit as visits_module
+from adapters.ble.session import device_sessions as visits_module
 from gateway.adapter import (
     Block,
     BusUnavailable,

@@ -2,11 +2,11 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
-from adapters.ble.advertisements.parsers import Parsers
+from adapters.ble.advertisements.parser_registry import Parsers
 from adapters.ble.discovery import tracker as surroundings_module
 from adapters.ble.discovery.tracked_device import VISITS_TRIED
 from adapters.ble.discovery.tracker import TWIN_WAITS_SECONDS, Surroundings
-from adapters.ble.profile.gatt_reads import Facts
+from adapters.ble.profile.read_plan import Facts
 from adapters.ble.settings import BleSettings
 
 PARSERS = Parsers.ours()

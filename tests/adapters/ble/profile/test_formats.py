@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.ble.profile.formats import FLOATS, INTEGERS, MEDFLOATS, NUMBERS, Encoding, Format, decode, encode, size_of
-from adapters.ble.profile.layouts import FLOAT, SFLOAT, NotInPayload, PayloadTooShort
+from adapters.ble.profile.special_formats import FLOAT, SFLOAT, NotInPayload, PayloadTooShort
 
 
 def read(number: str, digits: str, **said):

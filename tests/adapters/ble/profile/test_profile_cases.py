@@ -13,9 +13,9 @@ import pytest
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
 from adapters.ble.profile.commands import order_for
-from adapters.ble.profile.gatt_reads import Place, facts_of, plan, profile_fitting, questions
 from adapters.ble.profile.library import OURS, load
-from adapters.ble.profile.words import short_uuid
+from adapters.ble.profile.read_plan import Place, facts_of, plan, profile_fitting, questions
+from adapters.ble.profile.toml_types import short_uuid
 from gateway.adapter import Command
 
 CASES = Path(__file__).parents[1] / "cases"

@@ -9,7 +9,7 @@ from bleak.uuids import uuid16_dict
 
 from adapters.ble.advertisements.advertisement import full_uuid
 from adapters.ble.profile.formats import decode
-from adapters.ble.profile.gatt_reads import Place, facts_of, plan, questions
+from adapters.ble.profile.read_plan import Place, facts_of, plan, questions
 from adapters.ble.profile.standard_services import device_information, profile_for, profile_named, standard_services
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -2,7 +2,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from adapters.ble.radio.bluez import watched
-from gateway.testing.bluetooth.daemon import PrivateBus, dbus_daemon_or_skip
+from gateway.testing.bluetooth.private_bus import PrivateBus, dbus_daemon_or_skip
 
 
 async def test_a_system_bus_that_ends_is_noticed(monkeypatch):

@@ -25,7 +25,7 @@ from gateway.testing.bluetooth import (
 )
 from gateway.testing.bluetooth.bluez import BlueZ
 from gateway.testing.bluetooth.controller import Controller
-from gateway.testing.bluetooth.daemon import PrivateBus, dbus_daemon_or_skip
+from gateway.testing.bluetooth.private_bus import PrivateBus, dbus_daemon_or_skip
 
 PATIENCE_SECONDS = 5
 TEMPERATURE, SETPOINT, RELAY, LOCKED = "2a6e", "fff1", "fff2", "fff3"

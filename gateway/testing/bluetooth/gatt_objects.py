@@ -9,11 +9,11 @@ from typing import Final
 from dbus_fast import Variant
 
 from gateway.testing.bluetooth import dbus_errors, gatt
+from gateway.testing.bluetooth.connection import Link
 from gateway.testing.bluetooth.dbus_errors import Refused
+from gateway.testing.bluetooth.dbus_service import Answer, Call
 from gateway.testing.bluetooth.gatt import Characteristic, Descriptor, Place
-from gateway.testing.bluetooth.link import Link
-from gateway.testing.bluetooth.name_owner import Answer, Call
-from gateway.testing.bluetooth.objects import NO, YES, ObjectTree
+from gateway.testing.bluetooth.object_tree import NO, YES, ObjectTree
 
 SERVICE: Final = "org.bluez.GattService1"
 CHARACTERISTIC: Final = "org.bluez.GattCharacteristic1"

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 
 from adapters.ble.discovery.tracked_device import Neighbour
 from adapters.ble.profile.commands import Order, order_for
-from adapters.ble.profile.gatt_reads import Facts, Place, Reader, Visit, facts_of, plan, questions
-from adapters.ble.profile.layouts import NotInPayload
 from adapters.ble.profile.profile import Profile
+from adapters.ble.profile.read_plan import Facts, Place, Reader, Visit, facts_of, plan, questions
+from adapters.ble.profile.special_formats import NotInPayload
 from adapters.ble.profile.standard_services import profile_for
 from adapters.ble.radio.radio import AttributeRefused, Connection
-from adapters.ble.session.connections import Connections
+from adapters.ble.session.connection_pool import Connections
 from gateway.adapter import ChildDevice, Command, CommandRejected, DeviceUnreachable, Reading, Uplink
 
 NOTIFIED_SECONDS = 10.0

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.advertiser import Advertiser
-from adapters.ble.advertisements.decoded import NotUnderstood, Said
 from adapters.ble.advertisements.metrics import Measured, event, measured, plain, state, text
+from adapters.ble.advertisements.parser import NotUnderstood, Said
 
 
 class LibraryParser:

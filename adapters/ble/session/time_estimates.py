@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from adapters.ble.profile.gatt_reads import Tree, Visit, expected, plan
 from adapters.ble.profile.profile import Point, Profile
+from adapters.ble.profile.read_plan import Tree, Visit, expected, plan
 from gateway.adapter import CheckedProfile, PlannedBlock
 
 CONNECT_SECONDS = 2.5

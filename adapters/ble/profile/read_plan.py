@@ -13,11 +13,11 @@ from typing import NamedTuple, TypeAlias
 
 from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.profile.formats import decode
-from adapters.ble.profile.layouts import NotInPayload, PayloadTooShort
-from adapters.ble.profile.match import Match
+from adapters.ble.profile.match_rules import Match
 from adapters.ble.profile.profile import Origin, Point, Preparation, Profile
+from adapters.ble.profile.special_formats import NotInPayload, PayloadTooShort
 from adapters.ble.profile.standard_services import device_information
-from adapters.ble.profile.words import short_uuid
+from adapters.ble.profile.toml_types import short_uuid
 from gateway.adapter import Block, MetricRow, Value
 
 Tree: TypeAlias = Mapping[str, Mapping[str, frozenset[str]]]

@@ -11,9 +11,9 @@ from pydantic import SecretStr
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
 from adapters.ble.advertisements.advertiser import Advertiser, load
-from adapters.ble.advertisements.decoded import NotUnderstood, Said
 from adapters.ble.advertisements.metrics import event, measured
-from adapters.ble.advertisements.parsers import PATIENCE, STRANGERS, Parsers
+from adapters.ble.advertisements.parser import NotUnderstood, Said
+from adapters.ble.advertisements.parser_registry import PATIENCE, STRANGERS, Parsers
 
 MIBEACON, BTHOME = full_uuid("fe95"), full_uuid("fcd2")
 BTHOME_KEY = "231d39c1d7cc1ab1aee224cd096db932"

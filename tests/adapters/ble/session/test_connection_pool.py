@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from adapters.ble.session.connections import Connections
+from adapters.ble.session.connection_pool import Connections
 from gateway.adapter import DeviceUnreachable
 
 

@@ -27,11 +27,11 @@ from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError, Blea
 
 from gateway.testing.bluetooth import dbus_errors
 from gateway.testing.bluetooth.advertisement import Pattern
-from gateway.testing.bluetooth.airspace import Air
+from gateway.testing.bluetooth.connection import Link
 from gateway.testing.bluetooth.dbus_errors import Refusal, Refused
 from gateway.testing.bluetooth.gatt import Place, Service, laid_out
-from gateway.testing.bluetooth.link import Link
 from gateway.testing.bluetooth.peripheral import Peripheral
+from gateway.testing.bluetooth.radio_environment import Air
 
 _Result = TypeVar("_Result")
 

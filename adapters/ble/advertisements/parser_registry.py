@@ -20,9 +20,9 @@ from pydantic import SecretStr
 
 from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.advertiser import Advertiser, Match, load
-from adapters.ble.advertisements.decoded import NotUnderstood, Parser, Said
-from adapters.ble.advertisements.libraries import LibraryParser
+from adapters.ble.advertisements.library_parser import LibraryParser
 from adapters.ble.advertisements.metrics import Measured, family_of, text
+from adapters.ble.advertisements.parser import NotUnderstood, Parser, Said
 from gateway.adapter import Metric, MetricRow, Value
 
 PATIENCE = 5

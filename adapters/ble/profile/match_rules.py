@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from adapters.ble.advertisements.advertisement import Advertisement
-from adapters.ble.profile.words import Bytes, Part, Uuid, short_uuid
+from adapters.ble.profile.toml_types import Bytes, Part, Uuid, short_uuid
 
 
 class DataCondition(Part):

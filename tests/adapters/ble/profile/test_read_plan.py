@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
-from adapters.ble.profile.gatt_reads import Place, expected, facts_of, plan, profile_fitting, questions
-from adapters.ble.profile.layouts import PayloadTooShort
 from adapters.ble.profile.profile import Profile
-from adapters.ble.session.cost import CONNECT_SECONDS, NOTIFIED_SECONDS, checked, transactions, visit_seconds
+from adapters.ble.profile.read_plan import Place, expected, facts_of, plan, profile_fitting, questions
+from adapters.ble.profile.special_formats import PayloadTooShort
+from adapters.ble.session.time_estimates import CONNECT_SECONDS, NOTIFIED_SECONDS, checked, transactions, visit_seconds
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SENSOR, OTHER = full_uuid("ff01"), full_uuid("ff02")

@@ -11,11 +11,11 @@ from dbus_fast import Variant
 
 from gateway.testing.bluetooth import dbus_errors
 from gateway.testing.bluetooth.advertisement import Advertisement
-from gateway.testing.bluetooth.attributes import Attributes
+from gateway.testing.bluetooth.connection import Link
 from gateway.testing.bluetooth.dbus_errors import Refused
-from gateway.testing.bluetooth.link import Link
-from gateway.testing.bluetooth.name_owner import Answer, Call
-from gateway.testing.bluetooth.objects import NO, YES, ObjectTree
+from gateway.testing.bluetooth.dbus_service import Answer, Call
+from gateway.testing.bluetooth.gatt_objects import Attributes
+from gateway.testing.bluetooth.object_tree import NO, YES, ObjectTree
 from gateway.testing.bluetooth.peripheral import Peripheral
 
 DEVICE: Final = "org.bluez.Device1"

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
 from adapters.ble.advertisements.advertiser import load
-from adapters.ble.advertisements.parsers import Decoded, DeviceDecoder, Parsers
+from adapters.ble.advertisements.parser_registry import Decoded, DeviceDecoder, Parsers
 from gateway.adapter import Metric
 
 ADVERTS = Path(__file__).parents[1] / "adverts"
