@@ -18,8 +18,8 @@ from gateway.config.mistakes import told_place
 from gateway.config.settings import DEFAULT_FILE, Configuration, essentials
 from gateway.errors import GatewayError, SettingsError, StoreError
 from gateway.field.plugins import AdapterClass, installed, usable
+from gateway.first_start.configuration_wait import Desk
 from gateway.first_start.first_look import hosts_of
-from gateway.first_start.waiting import Desk
 from gateway.runtime.app import Gateway, build
 from gateway.service_manager import Notifier
 from gateway.tasks import run_until

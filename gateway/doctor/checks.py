@@ -13,7 +13,7 @@ from gateway.doctor.cloud import cloud_findings
 from gateway.doctor.config import config_findings, secrecy_findings
 from gateway.doctor.disk import disk_findings, store_findings
 from gateway.doctor.known_config import AdapterClasses, Intake, in_use
-from gateway.doctor.page import page_findings
+from gateway.doctor.status_page import page_findings
 from gateway.models import Finding
 
 OUR_OWN: tuple[tuple[str, Callable[[Intake], AsyncIterator[Finding]]], ...] = (

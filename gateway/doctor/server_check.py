@@ -19,8 +19,8 @@ from gateway import __version__
 from gateway.cloud.protocol.trusted_urls import PUBLIC_DOMAIN
 from gateway.doctor.certificates import Certificate, blind_context, context_for, knows_no_authority, why_not_trusted
 from gateway.doctor.clock import Told
+from gateway.doctor.http_responses import Answer, judged
 from gateway.doctor.name_servers import Addresses, NotResolved, addresses_of
-from gateway.doctor.server_answers import Answer, judged
 from gateway.models import Finding
 
 VISIT_SECONDS = 7.0

@@ -42,7 +42,7 @@ from gateway.state.registry import ChildState, Registry
 from gateway.state.store import Store
 from gateway.status.auth.tokens import Doors, keep_token, tell_token, token_file
 from gateway.status.history import History
-from gateway.status.render import words
+from gateway.status.render import formatting
 from gateway.status.server import StatusServer
 from gateway.status.view import View
 
@@ -131,7 +131,7 @@ class Gateway:
 
     async def headline(self) -> str:
         """Return how everything stands, in a sentence or two."""
-        return words.headline(await self.view.snapshot())
+        return formatting.headline(await self.view.snapshot())
 
     def standings(self) -> Sequence[BusStanding]:
         """Return how every bus stands right now."""

@@ -13,9 +13,9 @@ from gateway.status.auth.middleware import Guard
 from gateway.status.auth.sign_in import Entrance
 from gateway.status.auth.tokens import Doors, nearest
 from gateway.status.health import Health
-from gateway.status.json_answers import as_json
 from gateway.status.render.assets import load_assets
 from gateway.status.render.templates import Documents
+from gateway.status.routes.json_responses import as_json
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from gateway.status.auth.tokens import Doors
 from gateway.status.base_server import Served
 from gateway.status.doctor_cache import Checkup
 from gateway.status.history import History
-from gateway.status.live import Latest, Live
+from gateway.status.live_updates import Latest, Live
 from gateway.status.render.pages import Page, Pages, Topic
 from gateway.status.routes.api import Actions, Api
 from gateway.status.routes.html_pages import Site

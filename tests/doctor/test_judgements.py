@@ -9,12 +9,12 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.config.settings import CloudSection
-from gateway.doctor import clock, disk, server_answers
+from gateway.doctor import clock, disk, http_responses
 from gateway.doctor.certificates import Certificate, why_not_trusted
 from gateway.doctor.clock import Told
 from gateway.doctor.cloud import _address
 from gateway.doctor.disk import Room
-from gateway.doctor.server_answers import Answer
+from gateway.doctor.http_responses import Answer
 from gateway.doctor.server_check import Server, _why_no_way
 from gateway.hub import Credentials
 
@@ -73,7 +73,7 @@ def test_a_disk_is_judged_by_bytes_share_and_inodes(seen, state, words):
     ("http://h", b"SSH-2.0-OpenSSH_9.2\r\n", "fault", "not in HTTP"),
 ])  # fmt: skip
 def test_an_answer_is_xytes_or_that_of_something_before_it(url, raw, state, words):
-    found = server_answers.judged("entry", url, Answer.of(raw), 20)
+    found = http_responses.judged("entry", url, Answer.of(raw), 20)
     assert found.state == state
     assert words in found.meaning
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from gateway.models import Metric, Reading
-from gateway.status import live
+from gateway.status import live_updates
 from gateway.status.snapshot import id_of
 
 pytestmark = pytest.mark.enable_socket
@@ -192,7 +192,7 @@ async def test_a_line_that_is_cut_without_a_word_is_noticed(browse, page, view, 
     await window.tab.clock.install()
     await window.tab.goto("/")
     await window.tab.wait_for_selector("#live.on")
-    monkeypatch.setattr(live.Watcher, "tell", lambda self, event: None)  # the line of this watcher has fallen silent
+    monkeypatch.setattr(live_updates.Watcher, "tell", lambda self, event: None)  # the line of this watcher has fallen silent
     view.silence(METER, "nobody hears of it")
     await window.tab.clock.fast_forward(30_000)
     assert await window.tab.locator("#troubles >> text=nobody hears of it").count() == 0
@@ -217,7 +217,7 @@ async def test_whoever_a_restart_signed_out_is_asked_for_the_token_and_comes_bac
 
 
 async def test_one_page_too_many_says_that_it_stands_still(browse, page, monkeypatch):
-    monkeypatch.setattr(live, "MOST_WATCHERS", 0)
+    monkeypatch.setattr(live_updates, "MOST_WATCHERS", 0)
     window = await browse(DESK)
     await window.tab.goto("/")
     await window.tab.wait_for_selector("#live.off:has-text('too many pages')")

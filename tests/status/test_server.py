@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.errors import StoreError
 from gateway.models import Metric, Reading
-from gateway.status import base_server, live
+from gateway.status import base_server, live_updates
 from gateway.status.auth.tokens import TRIES, Doors
 from gateway.status.openapi import CALLS
 from gateway.status.render.pages import Page, Topic
@@ -344,7 +344,7 @@ async def test_a_snapshot_that_was_begun_before_something_was_done_is_made_anew_
         return made
 
     view.snapshot = slowly
-    latest = live.Latest(view, fresh_seconds=60)
+    latest = live_updates.Latest(view, fresh_seconds=60)
     looking = asyncio.create_task(latest.snapshot())
     await asyncio.sleep(0)
     await view.ignore(XIAOMI)
@@ -619,7 +619,7 @@ async def test_a_page_that_is_left_while_it_is_looked_at_is_not_kept():
             await go_on.wait()
         return Page("title", {"region": str(len(looks))})
 
-    watched = live.Live(page_of, every=timedelta(seconds=0.001))
+    watched = live_updates.Live(page_of, every=timedelta(seconds=0.001))
     running = asyncio.create_task(watched.run())
     async with asyncio.timeout(5):
         async with watched.watch(Topic("overview"), seen=""):
@@ -633,7 +633,7 @@ async def test_a_page_that_is_left_while_it_is_looked_at_is_not_kept():
 
 
 async def test_there_is_an_end_to_how_many_may_watch(page, monkeypatch):
-    monkeypatch.setattr(live, "MOST_WATCHERS", 1)
+    monkeypatch.setattr(live_updates, "MOST_WATCHERS", 1)
     stream = await listening(page, "/")
     status, body = await json_of(page, "/events", params={"at": "/", "seen": ""})
     assert (status, "Too many pages" in body["error"]) == (503, True)
@@ -641,9 +641,9 @@ async def test_there_is_an_end_to_how_many_may_watch(page, monkeypatch):
 
 
 async def test_who_does_not_keep_up_is_dropped_and_the_others_are_not(page):
-    slow, quick = live.Watcher(), live.Watcher()
-    for number in range(live.EVENTS_WAITING + 1):
-        event = live.Event.of(str(number), {})
+    slow, quick = live_updates.Watcher(), live_updates.Watcher()
+    for number in range(live_updates.EVENTS_WAITING + 1):
+        event = live_updates.Event.of(str(number), {})
         slow.tell(event)
         quick.tell(event)
         assert await quick.next(within_seconds=1) == event.wire
@@ -670,7 +670,7 @@ async def test_a_line_that_is_not_read_is_cut(serve, fake, monkeypatch):
 
 
 async def test_a_quiet_line_beats_like_a_heart():
-    assert await live.Watcher().next(within_seconds=0.01) == live.HEARTBEAT
+    assert await live_updates.Watcher().next(within_seconds=0.01) == live_updates.HEARTBEAT
 
 
 async def test_nonsense_is_not_watched(page):

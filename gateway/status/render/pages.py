@@ -16,7 +16,7 @@ from markupsafe import Markup
 from gateway.status.auth.tokens import Rights
 from gateway.status.doctor_cache import Findings
 from gateway.status.history import History
-from gateway.status.render import words
+from gateway.status.render import formatting
 from gateway.status.render.paging import Wanted, list_children, list_waiting
 from gateway.status.render.templates import Documents
 from gateway.status.snapshot import BusShown, Child, ChildReport, Snapshot, count_standings, names_of
@@ -133,7 +133,7 @@ class Pages:
             snapshot.gateway.name,
             {
                 "glance": self._glance(snapshot),
-                "troubles": self._render("_troubles.html", rows=troubles.rows[:TROUBLES_SHOWN], total=troubles.total),
+                "troubles": self._render("_problems.html", rows=troubles.rows[:TROUBLES_SHOWN], total=troubles.total),
                 "buses": self._render("_buses.html", buses=buses[:BUSES_SHOWN], more=len(buses[BUSES_SHOWN:])),
                 "children": self._render("_children.html", listing=rest, on_bus=False, rest_word=word),
             },
@@ -163,11 +163,13 @@ class Pages:
         return Page(
             report.child.line.name,
             {
-                "name": self._render("_name.html", line=report.child.line),
-                "standing": self._render("_standing.html", child=report.child, line=report.child.line),
-                "values": self._render("_values.html", values=report.values, outlines=outlines, is_full=history.is_full(key)),
-                "facts": self._render("_facts.html", child=report.child, line=report.child.line),
-                "past": self._render("_past.html", report=report),
+                "name": self._render("_child_name.html", line=report.child.line),
+                "standing": self._render("_child_status.html", child=report.child, line=report.child.line),
+                "values": self._render(
+                    "_latest_values.html", values=report.values, outlines=outlines, is_full=history.is_full(key)
+                ),
+                "facts": self._render("_child_details.html", child=report.child, line=report.child.line),
+                "past": self._render("_availability.html", report=report),
             },
         )
 
@@ -178,14 +180,14 @@ class Pages:
 
     def _glance(self, snapshot: Snapshot) -> str:
         return self._render(
-            "_glance.html",
+            "_summary.html",
             gateway=snapshot.gateway,
             outbox=snapshot.outbox,
             counts=count_standings(snapshot.children),
             children=len(snapshot.children),
             buses=snapshot.buses,
             undecided=snapshot.undecided,
-            headline=words.headline(snapshot),
+            headline=formatting.headline(snapshot),
         )
 
 

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from gateway.models import NAME_LENGTH, FindingState
 from gateway.state.registry import Decision
 from gateway.status.doctor_cache import Findings
-from gateway.status.render import words
+from gateway.status.render import formatting
 from gateway.status.render.assets import Asset
 from gateway.status.snapshot import Standing
 
@@ -43,16 +43,20 @@ class Documents:
             auto_reload=False,
         )
         self._templates.filters |= {
-            "moment": words.moment, "share": words.share, "number": words.number, "spark": words.spark, "count": words.count,
-        }  # fmt: skip
+            "moment": formatting.moment,
+            "share": formatting.share,
+            "number": formatting.number,
+            "spark": formatting.spark,
+            "count": formatting.count,
+        }
         self._templates.globals |= {
             "asset": lambda name: assets[name].address,
-            "standing_words": words.STANDING_WORDS,
+            "standing_words": formatting.STANDING_WORDS,
             "Standing": Standing,
             "Decision": Decision,
             "name_length": NAME_LENGTH,
-            "spark_width": words.SPARK_WIDTH,
-            "spark_height": words.SPARK_HEIGHT,
+            "spark_width": formatting.SPARK_WIDTH,
+            "spark_height": formatting.SPARK_HEIGHT,
         }
 
     def render(self, template: str, **shown: object) -> str:
@@ -67,7 +71,7 @@ class Documents:
         """Return what `doctor` found as a part of a document, faults first."""
         order = list(FINDING_MARKS)
         return self.render(
-            "_findings.html",
+            "_doctor_report.html",
             faults=found.count(FindingState.FAULT),
             warnings=found.count(FindingState.WARNING),
             at=found.at,

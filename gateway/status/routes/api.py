@@ -13,12 +13,12 @@ from pydantic import BaseModel, ValidationError
 from gateway.models import as_name
 from gateway.status.doctor_cache import Checkup
 from gateway.status.history import History
-from gateway.status.json_answers import as_json
-from gateway.status.live import Latest
+from gateway.status.live_updates import Latest
 from gateway.status.openapi import BASE, CALLS, Buses, Children, Done, NewName, Overview, Problem, Waiting, openapi
-from gateway.status.render import words
+from gateway.status.render import formatting
 from gateway.status.render.pages import Pages
 from gateway.status.render.paging import Wanted, list_children, list_waiting
+from gateway.status.routes.json_responses import as_json
 from gateway.status.snapshot import count_standings, names_of
 from gateway.status.view import View
 
@@ -90,7 +90,7 @@ class Api:
         return _json(
             Overview(
                 at=snapshot.at,
-                headline=words.headline(snapshot),
+                headline=formatting.headline(snapshot),
                 gateway=snapshot.gateway,
                 outbox=snapshot.outbox,
                 standings=count_standings(snapshot.children),

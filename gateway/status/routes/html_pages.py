@@ -12,7 +12,7 @@ from gateway.status.auth.forms import read_form
 from gateway.status.auth.middleware import RIGHTS, Guard
 from gateway.status.auth.sign_in import elsewhere, inside
 from gateway.status.doctor_cache import Checkup
-from gateway.status.live import Latest, Live, TooManyWatchers, Watcher
+from gateway.status.live_updates import Latest, Live, TooManyWatchers, Watcher
 from gateway.status.render.pages import Pages, Topic
 from gateway.status.render.templates import Documents
 from gateway.status.routes.api import Actions

@@ -8,8 +8,8 @@ from aiohttp import web
 
 from gateway.status.auth.middleware import RIGHTS
 from gateway.status.health import readiness
-from gateway.status.json_answers import as_readiness
-from gateway.status.live import Latest, Live
+from gateway.status.live_updates import Latest, Live
+from gateway.status.routes.json_responses import as_readiness
 from gateway.status.routes.metrics import CONTENT_TYPE, exposition
 
 

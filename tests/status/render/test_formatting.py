@@ -2,7 +2,7 @@ import pytest
 
 from gateway.models import Reach
 from gateway.state.registry import ChildState
-from gateway.status.render import words
+from gateway.status.render import formatting
 from gateway.status.snapshot import GatewayShown, HubContact
 
 
@@ -22,25 +22,25 @@ from gateway.status.snapshot import GatewayShown, HubContact
     ],
 )
 def test_a_value_is_said_as_a_person_reads_it(value, said):
-    assert words.number(value) == said
+    assert formatting.number(value) == said
 
 
 @pytest.mark.parametrize(
     ("part", "said"), [(0, "0 %"), (0.0004, "under 0.1 %"), (0.004, "0.4 %"), (0.0996, "10 %"), (0.5, "50 %"), (1.3, "130 %")]
 )
 def test_a_share_is_finer_where_it_is_small(part, said):
-    assert words.share(part) == said
+    assert formatting.share(part) == said
 
 
 async def test_the_headline_names_what_is_wrong_first(fake):
     view = fake.FakeView()
     view.add_bus("bus")
-    assert words.headline(await view.snapshot()) == "The cloud is reachable. No device has become a child yet."
+    assert formatting.headline(await view.snapshot()) == "The cloud is reachable. No device has become a child yet."
     view.add_child("a", "bus")
-    assert words.headline(await view.snapshot()).endswith("Its only child is fine.")
+    assert formatting.headline(await view.snapshot()).endswith("Its only child is fine.")
     view.add_child("b", "bus", reach=Reach.SILENT)
     view.add_child("c", "bus", state=ChildState.REFUSED)
-    assert words.headline(await view.snapshot()).endswith("1 of 3 children is fine, 1 refused by the cloud and 1 silent.")
+    assert formatting.headline(await view.snapshot()).endswith("1 of 3 children is fine, 1 refused by the cloud and 1 silent.")
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ async def test_the_headline_names_what_is_wrong_first(fake):
 async def test_the_headline_begins_with_the_cloud(fake, shown, said):
     view = fake.FakeView()
     view.gateway = GatewayShown.model_validate(view.gateway.model_dump() | shown)
-    assert said in words.headline(await view.snapshot())
+    assert said in formatting.headline(await view.snapshot())
 
 
 def test_a_line_is_drawn_within_its_picture_and_a_single_point_is_none():
     hour = [(1_800_000_015 + 30 * number, float(number % 7)) for number in range(120)]
-    points = [tuple(map(float, point.split(","))) for point in words.spark(hour).split()]
+    points = [tuple(map(float, point.split(","))) for point in formatting.spark(hour).split()]
     assert len(points) == 61, "one a minute, and the last"
-    assert all(0 <= x <= words.SPARK_WIDTH and 0 <= y <= words.SPARK_HEIGHT for x, y in points)
-    assert points[-1][0] == words.SPARK_WIDTH
-    assert words.spark(hour[:1]) == ""
+    assert all(0 <= x <= formatting.SPARK_WIDTH and 0 <= y <= formatting.SPARK_HEIGHT for x, y in points)
+    assert points[-1][0] == formatting.SPARK_WIDTH
+    assert formatting.spark(hour[:1]) == ""

@@ -16,11 +16,11 @@ from gateway.config.settings import Configuration, StatusSection, environment_na
 from gateway.doctor.checks import examine
 from gateway.doctor.known_config import take_in
 from gateway.errors import GatewayError, SettingsError, SettingsProblem, StoreError
+from gateway.first_start.config_proposal import proposal
 from gateway.first_start.first_look import FirstLook
-from gateway.first_start.proposal import proposal
 from gateway.models import Finding
 from gateway.status.auth.tokens import Doors, digest_of, keep_token, new_token, tell_token, token_file
-from gateway.status.routes.setup_page import Mistake, SeenBus, SeenDevice, Setup, SetupServer
+from gateway.status.setup_server import Mistake, SeenBus, SeenDevice, Setup, SetupServer
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from gateway.config.settings import load
 from gateway.field.plugins import installed, usable
+from gateway.first_start.config_proposal import proposal
 from gateway.first_start.first_look import Seen
-from gateway.first_start.proposal import proposal
 from gateway.models import Found, Identity, IdentityKind
 
 METER = Found(

@@ -19,8 +19,8 @@ from gateway.status.auth.tokens import Doors, Rights
 from gateway.status.base_server import Served
 from gateway.status.doctor_cache import Checkup
 from gateway.status.health import Readiness
-from gateway.status.json_answers import as_json, as_readiness
 from gateway.status.openapi import BASE
+from gateway.status.routes.json_responses import as_json, as_readiness
 from gateway.status.snapshot import Shown, Text
 
 ADDRESS: Final = f"{BASE}/setup"

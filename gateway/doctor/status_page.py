@@ -7,8 +7,8 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
+from gateway.doctor.http_responses import Answer
 from gateway.doctor.known_config import Intake
-from gateway.doctor.server_answers import Answer
 from gateway.models import Finding
 from gateway.status.auth.tokens import nearest
 

@@ -12,7 +12,7 @@ import pytest
 from gateway.config.settings import load
 from gateway.errors import StoreError
 from gateway.field.plugins import installed, usable
-from gateway.first_start.waiting import Desk
+from gateway.first_start.configuration_wait import Desk
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
 pytestmark = pytest.mark.enable_socket
@@ -136,7 +136,7 @@ async def test_a_first_look_never_writes_over_a_file_that_came_meanwhile(file, p
 
 async def test_a_proposal_for_which_there_is_no_room_leaves_no_half_file(file, port, monkeypatch):
     monkeypatch.setenv("XYTE_GATEWAY__STATUS__PORT", str(port))
-    monkeypatch.setattr("gateway.first_start.waiting.os.fdopen", full_disk)
+    monkeypatch.setattr("gateway.first_start.configuration_wait.os.fdopen", full_disk)
     async with waiting(file, port, adapters={"synthetic": Looking}) as (_, browser):
         await got(browser, "/", until=lambda text: "It could not be written" in text)
     assert file.parent.is_dir()
@@ -161,7 +161,7 @@ async def test_a_key_alone_starts_no_gateway_that_hides_what_is_proposed(tmp_pat
 
 async def test_an_adapter_that_cannot_close_its_bus_keeps_no_gateway_from_starting(file, port, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("XYTE_GATEWAY__STATUS__PORT", str(port))
-    monkeypatch.setattr("gateway.first_start.waiting.END_SECONDS", 0.2)
+    monkeypatch.setattr("gateway.first_start.configuration_wait.END_SECONDS", 0.2)
     is_open, may_end = asyncio.Event(), asyncio.Event()
 
     class Stuck(Looking):
