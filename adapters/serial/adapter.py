@@ -13,12 +13,12 @@ from adapters.serial.discovery.identity import Place, found, read_address, writt
 from adapters.serial.discovery.probing import Interview, Verdict
 from adapters.serial.discovery.remembered_port import KnownPort
 from adapters.serial.framing.frames import Frame
-from adapters.serial.port.buses import ServedPort, named_port, served_ports
-from adapters.serial.port.line import Line
+from adapters.serial.port.line_settings import Line
 from adapters.serial.port.port import Port
 from adapters.serial.profile.commands import Order, order_for, orders_for
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import Answer, Question, Speech
+from adapters.serial.served_ports import ServedPort, named_port, served_ports
 from adapters.serial.session.active_protocol import SpokenLine
 from adapters.serial.session.conversation import Conversation
 from adapters.serial.settings import ConfiguredDevice, SerialSettings, password_of

@@ -26,8 +26,8 @@ from typing import Annotated, Self, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
-from adapters.serial.port.line import WrittenLine
-from adapters.serial.port.ports import Selector
+from adapters.serial.port.line_settings import WrittenLine
+from adapters.serial.port.selection import Selector
 from adapters.serial.profile.library import OURS, load
 from adapters.serial.profile.profile import Profile
 from gateway.adapter import AdapterSettings

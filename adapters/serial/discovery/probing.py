@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.framing.notation import readable
-from adapters.serial.port.line import Line
+from adapters.serial.port.line_settings import Line
 from adapters.serial.profile.grammar import Match, Telling
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import Address, Answer, Heard, Question, Speech, fact, plausible_serial_number

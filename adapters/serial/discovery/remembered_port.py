@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 
 from pydantic import ValidationError
 
-from adapters.serial.port.line import Line
+from adapters.serial.port.line_settings import Line
 from adapters.serial.profile.profile import Profile
 
 

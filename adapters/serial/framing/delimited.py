@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from adapters.serial.framing.formats import Enclosed, EnclosedChecksum, JsonLines
 from adapters.serial.framing.frames import Frame, Framer, Reason
-from adapters.serial.framing.framing import Enclosed, EnclosedChecksum, JsonLines
 
 TRIED_STARTS = 8
 """A damaged frame may hold the start of the next one. So many starts before an end are tried, and the last of all: more are there

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from adapters.serial.framing.delimited import EnclosedFramer
+from adapters.serial.framing.formats import Enclosed, Fixed, Framing, LengthPrefixed, Silence
 from adapters.serial.framing.frames import Frame, Framer, Reason
-from adapters.serial.framing.framing import Enclosed, Fixed, Framing, LengthPrefixed, Silence
 
 __all__ = ["Frame", "Framer", "Reason", "framer_for"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from adapters.serial.port.blocking_io import aside
 from adapters.serial.port.port import listed_ports
-from adapters.serial.port.ports import (
+from adapters.serial.port.selection import (
     BY_ID,
     ListedPort,
     PortIdentity,

@@ -25,9 +25,9 @@ from serial.tools import list_ports
 
 from adapters.serial.port.blocking_io import aside, unwatched
 from adapters.serial.port.byte_pump import LISTEN_SECONDS, Failed, Fitting, Heard, Opened, Threaded, Track
-from adapters.serial.port.line import Line
+from adapters.serial.port.line_settings import Line
 from adapters.serial.port.open_errors import STUCK, UNPLUGGED, held_by, why_lost, why_not_open
-from adapters.serial.port.ports import ListedPort, scheme
+from adapters.serial.port.selection import ListedPort, scheme
 from gateway.adapter import BusUnavailable, DeviceUnreachable, holder_of
 
 OPEN_SECONDS = 10.0

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from adapters.serial.framing.notation import Part, TextBytes
-from adapters.serial.profile.handshake import LoginStep, Manner
+from adapters.serial.profile.conversation_settings import LoginStep, Manner
 from adapters.serial.profile.points import Parameter, Plain, Point
 
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]

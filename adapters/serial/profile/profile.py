@@ -13,9 +13,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from adapters.serial.codec import Codec, codec_named
-from adapters.serial.framing.framing import Framing
+from adapters.serial.framing.formats import Framing
 from adapters.serial.framing.notation import Part, TextBytes
-from adapters.serial.port.line import Line, WrittenLine
+from adapters.serial.port.line_settings import Line, WrittenLine
 from adapters.serial.profile.grammar import (
     Addresses,
     CommandRule,

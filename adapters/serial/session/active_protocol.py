@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from adapters.serial.discovery.probing import Step
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.framing.frames import Frame
-from adapters.serial.port.line import Line
+from adapters.serial.port.line_settings import Line
 from adapters.serial.port.port import Port
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import Speech

@@ -13,7 +13,7 @@ from typing import Protocol, Self, TypeAlias
 
 from adapters.serial.framing.frames import Frame, Framer
 from adapters.serial.framing.notation import readable
-from adapters.serial.profile.handshake import Manner
+from adapters.serial.profile.conversation_settings import Manner
 from adapters.serial.session.echo_filter import Echo, Prompts
 from adapters.serial.session.login import Login
 from gateway.adapter import BusUnavailable, DeviceUnreachable

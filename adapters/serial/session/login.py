@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from adapters.serial.framing.notation import readable
-from adapters.serial.profile.handshake import LoginStep, Manner
+from adapters.serial.profile.conversation_settings import LoginStep, Manner
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 
 ASKED_BEFORE_SECONDS = 1.0

@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.serial.port.blocking_io import aside
 from adapters.serial.port.hotplug import Machine
-from adapters.serial.port.ports import BY_ID, ListedPort, Selector, chosen, identities
+from adapters.serial.port.selection import BY_ID, ListedPort, Selector, chosen, identities
 from adapters.serial.settings import SerialSettings
 from gateway.adapter import Finding, FindingState, examine_port
 

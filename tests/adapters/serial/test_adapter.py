@@ -9,7 +9,7 @@ import pytest
 
 from adapters.serial import SerialAdapter
 from adapters.serial.discovery.probing import Step
-from adapters.serial.port.line import Line
+from adapters.serial.port.line_settings import Line
 from adapters.serial.profile.library import OURS
 from adapters.serial.session.active_protocol import SpokenLine
 from gateway.adapter import BusUnavailable, ChildDevice, Command, CommandRejected, Confidence, DeviceUnreachable, Found

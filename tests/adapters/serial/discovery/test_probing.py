@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from adapters.serial.discovery.probing import Interview, Step, Verdict, describe
-from adapters.serial.port.line import Line
+from adapters.serial.port.line_settings import Line
 from adapters.serial.profile.library import OURS, load
 from gateway.adapter import Confidence
 

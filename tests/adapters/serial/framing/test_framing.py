@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from adapters.serial.framing.formats import Framing
 from adapters.serial.framing.framer import Framer, Reason, framer_for
-from adapters.serial.framing.framing import Framing
 
 FRAMING: TypeAdapter[Framing] = TypeAdapter(Framing)
 

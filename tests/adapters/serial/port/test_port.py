@@ -19,7 +19,7 @@ import serial.rfc2217
 import serial_asyncio
 
 from adapters.serial.port import port as module
-from adapters.serial.port.line import Line
+from adapters.serial.port.line_settings import Line
 from adapters.serial.port.port import Port, listed_ports
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 from gateway.testing.serial import ScriptedDevice, SerialLine

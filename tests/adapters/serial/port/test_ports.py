@@ -5,9 +5,8 @@ import os
 
 import pytest
 
-from adapters.serial.port.buses import ServedPort
 from adapters.serial.port.hotplug import Machine, Watcher
-from adapters.serial.port.ports import (
+from adapters.serial.port.selection import (
     BY_ID,
     ListedPort,
     PortIdentity,
@@ -16,6 +15,7 @@ from adapters.serial.port.ports import (
     identities,
     of_url,
 )
+from adapters.serial.served_ports import ServedPort
 from adapters.serial.settings import PortRule
 from gateway.adapter import holder_of
 from gateway.testing.serial import SerialLine

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from adapters.serial.port.line import Line
+from adapters.serial.port.line_settings import Line
 from adapters.serial.profile.library import OURS, ProfileError, load, parse
 from adapters.serial.profile.protocol import Speech, plausible_serial_number
 from gateway.adapter import Reduce

@@ -6,11 +6,11 @@ from time import monotonic
 import pytest
 from pydantic import SecretStr
 
+from adapters.serial.framing.formats import Delimited, Silence
 from adapters.serial.framing.framer import framer_for
-from adapters.serial.framing.framing import Delimited, Silence
-from adapters.serial.port.line import Line
+from adapters.serial.port.line_settings import Line
 from adapters.serial.port.port import Port
-from adapters.serial.profile.handshake import LoginStep, Manner
+from adapters.serial.profile.conversation_settings import LoginStep, Manner
 from adapters.serial.session.conversation import Conversation
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 from gateway.testing.serial import Faults, ScriptedDevice, SerialLine

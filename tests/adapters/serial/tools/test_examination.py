@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from adapters.serial.port.hotplug import Machine
-from adapters.serial.port.ports import ListedPort
+from adapters.serial.port.selection import ListedPort
 from adapters.serial.settings import SerialSettings
 from adapters.serial.tools.examination import examined
 from gateway.testing.serial import SerialLine

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from adapters.serial.port.hotplug import LOOK_EVERY, Watcher
-from adapters.serial.port.ports import PortIdentity, Selector, SerialPort
+from adapters.serial.port.selection import PortIdentity, Selector, SerialPort
 from adapters.serial.settings import PortRule, SerialSettings
 
 
