@@ -32,8 +32,8 @@ from gateway.config.settings import (
     entry_from,
 )
 from gateway.emulator import Emulator
-from gateway.emulator.call_log import JournalEntry
 from gateway.emulator.device import Device
+from gateway.emulator.journal import JournalEntry
 from gateway.runtime.app import Gateway, build
 from gateway.testing.bluetooth import Air, simulated_backend
 from gateway.testing.bluetooth.bleak_backend import SimulatedBackend

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gateway.emulator import Emulator, Quirks
-from gateway.emulator.call_log import JournalEntry
+from gateway.emulator.journal import JournalEntry
 from gateway.emulator.quirks import BadQuirk
 from gateway.errors import StoreError
 

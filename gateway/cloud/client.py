@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypeVar
 from pydantic import SecretStr
 
 from gateway.cloud.http import OnCall, Wire, tls_context
-from gateway.cloud.protocol.answers import Configuration, DeviceInfo, DumpReceipt, Incident, License, ModelFile, Space
+from gateway.cloud.protocol.device_records import Configuration, DeviceInfo, DumpReceipt, Incident, License, ModelFile, Space
 from gateway.cloud.protocol.messages import (
     DEVICE_INFO,
     DUMP_RECEIPT,

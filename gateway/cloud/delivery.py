@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from gateway.cloud.protocol.flags import Flags
+from gateway.cloud.protocol.telemetry_flags import Flags
 from gateway.errors import HubRejected, HubUnauthorised, HubUnreachable
 from gateway.hub import (
     CHILDREN_PER_CALL,

@@ -13,7 +13,7 @@ from typing import TypeVar
 from gateway.cloud.child_registrar import ChildRegistrar
 from gateway.cloud.delivery import Delivery
 from gateway.cloud.enrolment import Enrolment
-from gateway.cloud.protocol.flags import in_words
+from gateway.cloud.protocol.telemetry_flags import in_words
 from gateway.cloud.rate_control import Pace, Strand
 from gateway.cloud.revocation import NOT_FOUND_FOR, Standing, is_not_found
 from gateway.errors import EnrolmentRevoked, HubRejected, HubUnauthorised, HubUnreachable, StoreError

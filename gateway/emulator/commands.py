@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from gateway.emulator.calls import Answer, Refused, Request
+from gateway.emulator.api_types import Answer, Refused, Request
+from gateway.emulator.cloud import Cloud
 from gateway.emulator.device import Device, QueuedCommand
-from gateway.emulator.field_rules import optional_text
-from gateway.emulator.world import Cloud
+from gateway.emulator.field_validation import optional_text
 
 
 def next_command(device: Device, now: datetime) -> QueuedCommand | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from gateway.emulator.calls import Answer, Form, Refused, Request
+from gateway.emulator.api_types import Answer, Form, Refused, Request
+from gateway.emulator.cloud import Cloud
 from gateway.emulator.device import Device
-from gateway.emulator.world import Cloud
 
 SERVER_FIELDS = frozenset({"version", "last_updated", "name", "device_id"})
 """What Get Config puts beside `config`."""

@@ -41,16 +41,16 @@ from typing import Final, TypeVar
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
-from gateway.emulator.call_handling import CONTROL_PATH
-from gateway.emulator.call_log import AcceptedTelemetry, JournalEntry
-from gateway.emulator.calls import Answer, Call, Refused, Request, as_answer, carry_out
+from gateway.emulator.api_routes import CONTROL_PATH
+from gateway.emulator.api_types import Answer, Call, Refused, Request, as_answer, carry_out
+from gateway.emulator.cloud import Cloud
 from gateway.emulator.commands import next_command
-from gateway.emulator.control_forms import Asked, ClaimAsked, CommandAsked, FaultAsked, FileAsked, IncidentAsked, LicenceAsked
+from gateway.emulator.control_requests import Asked, ClaimAsked, CommandAsked, FaultAsked, FileAsked, IncidentAsked, LicenceAsked
 from gateway.emulator.device import Device
 from gateway.emulator.faults import KINDS, Fault, Faults
 from gateway.emulator.http import read_request, respond
+from gateway.emulator.journal import AcceptedTelemetry, JournalEntry
 from gateway.emulator.quirks import BadQuirk
-from gateway.emulator.world import Cloud
 
 AskedT = TypeVar("AskedT", bound=Asked)
 DONE: Final = Answer(200, {"success": True})

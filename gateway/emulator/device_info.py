@@ -6,12 +6,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
-from gateway.emulator.calls import Answer, Form, Refused, Request
+from gateway.emulator.api_types import Answer, Form, Refused, Request
+from gateway.emulator.cloud import Cloud
 from gateway.emulator.configuration import told as told_config
 from gateway.emulator.device import Device, iso
-from gateway.emulator.field_rules import label, optional_object, optional_text, required_firmware_version, required_text
+from gateway.emulator.field_validation import label, optional_object, optional_text, required_firmware_version, required_text
 from gateway.emulator.registration import vendor_and_model
-from gateway.emulator.world import Cloud
 
 UPDATES_PER_HOUR = 10
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from gateway.emulator.calls import Answer
+from gateway.emulator.api_types import Answer
 
 FaultKind: TypeAlias = Literal["401", "404", "429", "500-html", "slow", "drop", "drop-after", "garbage"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from email.parser import BytesParser
 
-from gateway.emulator.calls import Answer, Refused, Request
+from gateway.emulator.api_types import Answer, Refused, Request
+from gateway.emulator.cloud import Cloud, Dump, new_id
 from gateway.emulator.device import Device, ModelFile, iso
-from gateway.emulator.field_rules import is_newer
-from gateway.emulator.world import Cloud, Dump, new_id
+from gateway.emulator.field_validation import is_newer
 
 DUMP_FIELD = "data"
 """The form field that Xyte's own collection puts a dump into."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from gateway.emulator.calls import Answer, Refused, Request
+from gateway.emulator.api_types import Answer, Refused, Request
 
 
 async def read_request(request: web.Request, hub_url: str = "") -> Request:

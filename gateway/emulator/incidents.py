@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from gateway.emulator.calls import Answer, Form, Refused, Request
+from gateway.emulator.api_types import Answer, Form, Refused, Request
+from gateway.emulator.cloud import Cloud, new_id
 from gateway.emulator.device import Device, Event, Incident, iso
-from gateway.emulator.field_rules import INT32, label, optional_text, optional_time, required_text
-from gateway.emulator.world import Cloud, new_id
+from gateway.emulator.field_validation import INT32, label, optional_text, optional_time, required_text
 
 PRIORITIES = {1: "critical", 2: "high", 3: "moderate", 4: "low", 5: "planning"}
 SUSPENDED = "incidents.suspend_creation"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.emulator.calls import Answer, Refused, Request
+from gateway.emulator.api_types import Answer, Refused, Request
+from gateway.emulator.cloud import Cloud
 from gateway.emulator.device import Device, Licence, LicenceState, iso
-from gateway.emulator.field_rules import optional_text
-from gateway.emulator.world import Cloud
+from gateway.emulator.field_validation import optional_text
 
 REPORTABLE: Final[dict[str, LicenceState]] = {"inuse": "inuse", "removed": "removed", "error": "error"}
 NO_WAY_BACK: Final[frozenset[tuple[str, str]]] = frozenset({("inuse", "error"), ("removed", "inuse"), ("removed", "error")})

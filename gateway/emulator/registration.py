@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.emulator.calls import Answer, Form, Refused, Request
+from gateway.emulator.api_types import Answer, Form, Refused, Request
+from gateway.emulator.cloud import Cloud, model_of, new_access_key, new_id
 from gateway.emulator.device import Configuration, Device, Kinship, iso
-from gateway.emulator.field_rules import CLOUD_ID, optional_object, optional_text, required_firmware_version, required_text
-from gateway.emulator.world import Cloud, model_of, new_access_key, new_id
+from gateway.emulator.field_validation import CLOUD_ID, optional_object, optional_text, required_firmware_version, required_text
 
 BULK_DEVICES = 25
 CHILD_PROSE_FIELDS = frozenset({"model_id", "firmware_version", "sn", "mac", "name", "details"})

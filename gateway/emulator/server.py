@@ -15,16 +15,16 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from gateway.emulator import entry, hub
-from gateway.emulator.call_handling import Wire, elsewhere
-from gateway.emulator.call_log import Journal, JournalEntry, ServerName
-from gateway.emulator.calls import Call
+from gateway.emulator import entry_endpoints, hub_endpoints
+from gateway.emulator.api_routes import Wire, elsewhere
+from gateway.emulator.api_types import Call
+from gateway.emulator.cloud import Cloud, utc_now
 from gateway.emulator.control import Control
 from gateway.emulator.faults import Faults
 from gateway.emulator.http import json_errors
+from gateway.emulator.journal import Journal, JournalEntry, ServerName
 from gateway.emulator.quirks import Quirks
-from gateway.emulator.saved_world import Disk
-from gateway.emulator.world import Cloud, utc_now
+from gateway.emulator.state_file import Disk
 from gateway.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -106,8 +106,8 @@ class Emulator:
         self._save()
         async with AsyncExitStack() as stack:
             stack.callback(self._save)
-            await self._open(stack, "entry", self._application("entry", entry.CALLS, hub.CALLS))
-            await self._open(stack, "hub", self._application("hub", hub.CALLS, entry.CALLS))
+            await self._open(stack, "entry", self._application("entry", entry_endpoints.CALLS, hub_endpoints.CALLS))
+            await self._open(stack, "hub", self._application("hub", hub_endpoints.CALLS, entry_endpoints.CALLS))
             if self._disk is not None:
                 saver = asyncio.create_task(self._save_now_and_then())
                 stack.callback(saver.cancel)

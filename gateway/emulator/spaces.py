@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta, timezone
 
-from gateway.emulator.calls import Answer, Refused, Request
+from gateway.emulator.api_types import Answer, Refused, Request
+from gateway.emulator.cloud import Cloud
 from gateway.emulator.device import Device, Space
-from gateway.emulator.world import Cloud
 
 
 def get(cloud: Cloud, device: Device, _request: Request) -> Answer:

@@ -6,13 +6,13 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.emulator.call_log import AcceptedTelemetry
-from gateway.emulator.calls import Answer, Form, Refused, Request
+from gateway.emulator.api_types import Answer, Form, Refused, Request
+from gateway.emulator.cloud import Cloud
 from gateway.emulator.commands import next_command
 from gateway.emulator.device import Device, Value
-from gateway.emulator.field_rules import INT32, optional_flag, optional_time, required_choice
+from gateway.emulator.field_validation import INT32, optional_flag, optional_time, required_choice
 from gateway.emulator.files import latest_firmware
-from gateway.emulator.world import Cloud
+from gateway.emulator.journal import AcceptedTelemetry
 
 STATUS_WORDS = ("online", "offline", "error")
 DEVICES_PER_CALL = 100

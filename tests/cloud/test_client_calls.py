@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.cloud.client import HttpHub
-from gateway.cloud.protocol.answers import (
+from gateway.cloud.protocol.device_records import (
     Configuration,
     DeviceInfo,
     DumpReceipt,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.emulator.calls import Request
+from gateway.emulator.api_types import Request
 from gateway.emulator.files import _multipart_field
 
 pytestmark = pytest.mark.enable_socket

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from gateway.emulator import Emulator
 from gateway.emulator.control import ACTIONS
-from gateway.emulator.entry import CALLS as ENTRY_CALLS
-from gateway.emulator.hub import CALLS as HUB_CALLS
-from gateway.emulator.saved_world import Disk
+from gateway.emulator.entry_endpoints import CALLS as ENTRY_CALLS
+from gateway.emulator.hub_endpoints import CALLS as HUB_CALLS
+from gateway.emulator.state_file import Disk
 
 pytestmark = pytest.mark.enable_socket
 

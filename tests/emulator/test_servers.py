@@ -9,8 +9,8 @@ import pytest
 import trustme
 
 from gateway.emulator import Emulator
-from gateway.emulator.entry import CALLS as ENTRY_CALLS
-from gateway.emulator.hub import CALLS as HUB_CALLS
+from gateway.emulator.entry_endpoints import CALLS as ENTRY_CALLS
+from gateway.emulator.hub_endpoints import CALLS as HUB_CALLS
 
 pytestmark = pytest.mark.enable_socket
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from pydantic import SecretStr, TypeAdapter
 
-from gateway.cloud.protocol.answers import (
+from gateway.cloud.protocol.device_records import (
     Configuration,
     DeviceInfo,
     DumpReceipt,
@@ -23,7 +23,7 @@ from gateway.cloud.protocol.answers import (
     Space,
 )
 from gateway.cloud.protocol.response_errors import hub_words
-from gateway.cloud.protocol.shapes import NotUnderstood, Shape, as_list, as_object, valid
+from gateway.cloud.protocol.response_parser import NotUnderstood, Shape, as_list, as_object, valid
 from gateway.cloud.protocol.trusted_urls import whole_url
 from gateway.cloud.protocol.values import hub_value, semantic_version, timestamp
 from gateway.hub import (

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from gateway.cloud.protocol.shapes import NOT_JSON, NotUnderstood
+from gateway.cloud.protocol.response_parser import NOT_JSON, NotUnderstood
 from gateway.errors import HubBusy, HubError, HubRejected, HubUnauthorised, HubUnreachable
 
 T = TypeVar("T")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from gateway.cloud.protocol import messages
-from gateway.cloud.protocol.answers import Configuration, License, LicenseAction, Space
-from gateway.cloud.protocol.shapes import NOT_JSON, NotUnderstood
+from gateway.cloud.protocol.device_records import Configuration, License, LicenseAction, Space
+from gateway.cloud.protocol.response_parser import NOT_JSON, NotUnderstood
 from gateway.hub import Credentials, ListedChild, Refusal, TelemetryAnswer, WaitingCommand
 
 JSON = st.recursive(

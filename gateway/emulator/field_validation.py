@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from gateway.emulator.calls import Form, Refused
+from gateway.emulator.api_types import Form, Refused
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 CLOUD_ID = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)

@@ -1,4 +1,4 @@
-from gateway.cloud.protocol.flags import Flags, in_words
+from gateway.cloud.protocol.telemetry_flags import Flags, in_words
 from gateway.hub import (
     CommandWaits,
     ConfigurationChanged,

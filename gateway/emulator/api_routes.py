@@ -9,11 +9,11 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.emulator.call_log import ServerName
-from gateway.emulator.calls import Answer, Call, Refused, Request, as_answer, carry_out, parse_json
+from gateway.emulator.api_types import Answer, Call, Refused, Request, as_answer, carry_out, parse_json
+from gateway.emulator.cloud import Cloud
 from gateway.emulator.faults import Fault, Faults
 from gateway.emulator.http import drop, read_request, respond
-from gateway.emulator.world import Cloud
+from gateway.emulator.journal import ServerName
 
 UNKNOWN_PATH: Final = "Unknown path"
 CONTROL_PATH: Final = "/_emulator"

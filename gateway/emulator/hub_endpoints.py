@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.emulator import commands, configuration, device_info, files, incidents, licences, registration, spaces, telemetry
-from gateway.emulator.calls import Answer, Call, Method, Request
+from gateway.emulator.api_types import Answer, Call, Method, Request
+from gateway.emulator.cloud import Cloud
 from gateway.emulator.device import Device
-from gateway.emulator.world import Cloud
 
 DEVICE: Final = "/v1/devices/{device_id}"
 

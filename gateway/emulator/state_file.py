@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from gateway.emulator.world import Holdings
+from gateway.emulator.cloud import Holdings
 from gateway.errors import StoreError
 
 FORMAT: Final = 1

@@ -13,8 +13,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
-from gateway.emulator.call_log import Journal
-from gateway.emulator.calls import Refused
+from gateway.emulator.api_types import Refused
 from gateway.emulator.device import (
     Device,
     Incident,
@@ -25,7 +24,8 @@ from gateway.emulator.device import (
     QueuedCommand,
     Space,
 )
-from gateway.emulator.field_rules import GUID, is_semantic
+from gateway.emulator.field_validation import GUID, is_semantic
+from gateway.emulator.journal import Journal
 from gateway.emulator.quirks import Quirks
 from gateway.emulator.rate_limit import RateLimits
 

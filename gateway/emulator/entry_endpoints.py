@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.emulator import incidents, registration
-from gateway.emulator.calls import Answer, Call, Refused, Request
-from gateway.emulator.world import Cloud
+from gateway.emulator.api_types import Answer, Call, Refused, Request
+from gateway.emulator.cloud import Cloud
 
 
 def _add_event(cloud: Cloud, request: Request) -> Answer:
