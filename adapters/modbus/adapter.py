@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, cast
 
+from adapters.modbus.client.buses import Bus, TcpHost
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import FIRST_REGISTER, Question, Read, Refused
 from adapters.modbus.client.transport import Patience, Wire
+from adapters.modbus.client.unit_ids import RESERVED_UNIT, unit_id
 from adapters.modbus.discovery.hosts import USUAL_UNITS, listening_hosts
 from adapters.modbus.discovery.identify import Interview, Verdict, conduct
-from adapters.modbus.discovery.roster import RESERVED_UNIT, Place, RollCall, found
+from adapters.modbus.discovery.roster import Place, RollCall, found
 from adapters.modbus.polling.illegal_addresses import HEALABLE, Bisection
 from adapters.modbus.polling.plan import Block
 from adapters.modbus.polling.readings import Readings
@@ -22,9 +24,9 @@ from adapters.modbus.profile.commands import order_for
 from adapters.modbus.profile.profile import Profile
 from adapters.modbus.profile.sunspec_models import profile_named
 from adapters.modbus.profile.values import NO_FACTOR
-from adapters.modbus.settings import ConfiguredDevice, Host, Line, ModbusSettings
+from adapters.modbus.settings import ConfiguredDevice, ModbusSettings
 from adapters.modbus.tools.examination import examined
-from adapters.modbus.tools.workbench import ModbusWorkbench, unit_id
+from adapters.modbus.tools.workbench import ModbusWorkbench
 from gateway.adapter import (
     Adapter,
     ChildDevice,
@@ -48,7 +50,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     settings_model = ModbusSettings
 
-    def __init__(self, settings: ModbusSettings, bus: Host | Line | None = None, wire: Wire | None = None) -> None:
+    def __init__(self, settings: ModbusSettings, bus: Bus | None = None, wire: Wire | None = None) -> None:
         super().__init__(settings)
         self._bus = bus if bus is not None else settings.all_buses[0]
         self._wire = wire if wire is not None else Link(self._bus)
@@ -96,7 +98,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         """
         roll = RollCall(self._place)
         scanned: Sequence[int] = self.settings.units_of(self._bus)
-        first = (RESERVED_UNIT,) if isinstance(self._bus, Host) and scanned else ()
+        first = (RESERVED_UNIT,) if isinstance(self._bus, TcpHost) and scanned else ()
         total = len(first) + len(self._configured) + len(scanned)
         for unit in first:
             async for step in self._call(roll, unit, Progress(0, total, f"unit {unit}")):

@@ -21,71 +21,28 @@ own profiles lie in a folder that `profiles` names.
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
+from adapters.modbus.client.buses import Bus, SerialLine, TcpHost, parse_host
+from adapters.modbus.client.unit_ids import LAST_UNIT, TCP_ITSELF, Units
 from adapters.modbus.profile.library import OURS, load
 from adapters.modbus.profile.profile import Profile
 from adapters.modbus.profile.sunspec_models import profile_named
 from gateway.adapter import AdapterSettings, Seconds
 
-MODBUS_PORT = 502
-LAST_UNIT = 247
-"""The highest unit id on a serial line (Modbus over Serial Line V1.02, section 2.2)."""
-
 FEW = 8
 """So many names are told to somebody who has got one wrong."""
-
-TCP_ITSELF = 255
-"""The unit id of a TCP device that is no gateway (Modbus Messaging on TCP/IP Implementation Guide V1.0b, section 4.4.2)."""
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Host(_Part):
-    """A TCP host: a device, or a gateway with a serial line behind it."""
-
-    host: str = Field(min_length=1, description="IP address or host name")
-    port: int = Field(default=MODBUS_PORT, ge=1, le=65535, description="TCP port")
-    name: str = Field(default="", description="what this bus is called in logs and on the page; host:port, when left out")
-    framing: Literal["tcp", "rtu"] = Field(default="tcp", description="frames on the wire: Modbus TCP, or RTU frames over TCP")
-    baudrate: int | None = Field(
-        default=None, ge=300, le=4_000_000, description="speed of the serial line behind a gateway; blocks are planned for it"
-    )
-
-    @property
-    def label(self) -> str:
-        """The label of the bus, the same at each start."""
-        return self.name or f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
-
-
-class Line(_Part):
-    """A serial line with RTU devices."""
-
-    port: str = Field(min_length=1, description="serial port; a name under /dev/serial/by-id survives replugging")
-    baudrate: int = Field(default=19200, ge=300, le=4_000_000, description="speed of the line, in bits per second")
-    parity: Literal["N", "E", "O"] = Field(default="E", description="N none, E even, O odd")
-    stopbits: Literal[1, 2] = Field(default=1, description="stop bits of a character")
-    name: str = Field(default="", description="what this bus is called in logs and on the page; the port, when left out")
-
-    @property
-    def label(self) -> str:
-        """The label of the bus, the same at each start."""
-        return self.name or self.port
-
-    @property
-    def bits_per_character(self) -> int:
-        """Start bit, 8 data bits, parity and stop bits."""
-        return 9 + (self.parity != "N") + self.stopbits
 
 
 class ConfiguredDevice(_Part):
@@ -97,42 +54,13 @@ class ConfiguredDevice(_Part):
     name: str = Field(default="", description="what the device is called")
 
 
-def parse_host(entry: object) -> object:
-    """Return `192.168.1.20`, `name:1502` or `[fe80::1]:502` as a table; anything else as it is."""
-    if not isinstance(entry, str):
-        return entry
-    matched = re.fullmatch(r"(\[(?P<v6>[0-9a-fA-F:.%\w]+)\]|(?P<host>[^\s:\[\]/]+))(:(?P<port>\d{1,5}))?", entry.strip())
-    if matched is None:
-        raise ValueError(f"{entry!r} is no host: write an address or a name, with `:port` when it is not {MODBUS_PORT}")
-    return {"host": matched["v6"] or matched["host"], **({"port": int(matched["port"])} if matched["port"] else {})}
-
-
-def parse_units(units: object) -> tuple[int, ...]:
-    """Return `"1-16, 20"`, `20` or a list of such as a tuple of unit ids in rising order."""
-    parts = [part for entry in (units if isinstance(units, list | tuple) else [units]) for part in str(entry).split(",")]
-    ids: set[int] = set()
-    for part in parts:
-        matched = re.fullmatch(r"\s*(\d{1,3})\s*(?:-\s*(\d{1,3})\s*)?", part)
-        if matched is None:
-            raise ValueError(f'{part.strip()!r} is no unit id: write "1-16, 20" or [1, 2, 20]')
-        first, last = int(matched[1]), int(matched[2] or matched[1])
-        wrong = [unit for unit in (first, last) if not (1 <= unit <= LAST_UNIT or unit == TCP_ITSELF == first == last)]
-        if wrong or last < first:
-            raise ValueError(f"unit ids {part.strip()!r}: they go from 1 to {LAST_UNIT}; {TCP_ITSELF} is a TCP host itself")
-        ids.update(range(first, last + 1))
-    return tuple(sorted(ids))
-
-
-Units: TypeAlias = Annotated[tuple[int, ...], BeforeValidator(parse_units)]
-
-
 class ModbusSettings(AdapterSettings):
     """One `[[adapter]]` entry: hosts and lines that are asked in the same way."""
 
-    hosts: tuple[Annotated[Host, BeforeValidator(parse_host)], ...] = Field(
+    hosts: tuple[Annotated[TcpHost, BeforeValidator(parse_host)], ...] = Field(
         default=(), description='TCP hosts: "address", "address:port" or { host, port, name, framing }'
     )
-    lines: tuple[Line, ...] = Field(default=(), description="serial lines: { port, baudrate, parity, stopbits, name }")
+    lines: tuple[SerialLine, ...] = Field(default=(), description="serial lines: { port, baudrate, parity, stopbits, name }")
     units: Units = Field(
         default=tuple(range(1, LAST_UNIT + 1)), min_length=1, description='unit ids that a scan asks: "1-16, 20" or a list'
     )
@@ -174,7 +102,7 @@ class ModbusSettings(AdapterSettings):
         return self._library
 
     @property
-    def all_buses(self) -> tuple[Host | Line, ...]:
+    def all_buses(self) -> tuple[Bus, ...]:
         """All buses of this entry: hosts first."""
         return self.hosts + self.lines
 
@@ -183,10 +111,10 @@ class ModbusSettings(AdapterSettings):
         """The labels of all buses of this entry."""
         return tuple(bus.label for bus in self.all_buses)
 
-    def units_of(self, bus: Host | Line) -> tuple[int, ...]:
+    def units_of(self, bus: Bus) -> tuple[int, ...]:
         """Return the unit ids that a scan of this bus asks, those of configured devices left out."""
         known = self.devices_on(bus.label).keys()
-        highest = TCP_ITSELF if isinstance(bus, Host) else LAST_UNIT
+        highest = TCP_ITSELF if isinstance(bus, TcpHost) else LAST_UNIT
         return tuple(unit for unit in self.units if unit <= highest and unit not in known)
 
     def devices_on(self, label: str) -> dict[int, ConfiguredDevice]:

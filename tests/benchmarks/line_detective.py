@@ -9,8 +9,10 @@ from functools import partial
 import stage
 from comparison import Comparison
 
+from adapters.modbus.client.buses import SerialLine
 from adapters.modbus.client.link import Link
-from adapters.modbus.settings import LAST_UNIT, Line, ModbusSettings
+from adapters.modbus.client.unit_ids import LAST_UNIT
+from adapters.modbus.settings import ModbusSettings
 from adapters.modbus.tools.line_finder import LIKELY
 from adapters.modbus.tools.workbench import ASK_SECONDS, ModbusWorkbench
 from gateway.adapter import LineSettings
@@ -45,7 +47,7 @@ async def detected(setting: tuple[int, str, int], unit: int) -> tuple[str, float
     line = VirtualLine(stage.units((unit,)), baudrate=baudrate, parity=parity, stopbits=stopbits)
     settings = ModbusSettings.model_validate({"type": "modbus", "lines": [{"port": "virtual"}]})
 
-    def link_to(tried: Line) -> Link:
+    def link_to(tried: SerialLine) -> Link:
         dial = partial(line.dial, baudrate=tried.baudrate, parity=tried.parity, stopbits=tried.stopbits)
         return Link(tried, dial=dial)
 

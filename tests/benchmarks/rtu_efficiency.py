@@ -17,11 +17,11 @@ import stage
 from comparison import Comparison
 from simulated_host import serving
 
+from adapters.modbus.client.buses import SerialLine
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import Read, Table
 from adapters.modbus.client.transport import Patience
 from adapters.modbus.polling.plan import Pace
-from adapters.modbus.settings import Line
 from gateway.testing.clock import simulated
 from gateway.testing.modbus import Frame, Rtu, VirtualLine
 from gateway.testing.modbus.rtu import frame_silence_seconds
@@ -79,7 +79,7 @@ async def under_full_load(baudrate: int) -> tuple[float, int]:
 
 async def on_a_pty(port: str, baudrate: int) -> float:
     """Return the same share for one block read again and again."""
-    link = Link(Line(port=port, baudrate=baudrate, parity="N", stopbits=2))
+    link = Link(SerialLine(port=port, baudrate=baudrate, parity="N", stopbits=2))
     await link.open()
     read, count = Read(Table.HOLDING, 0, REGISTERS[baudrate]), 0
     begun = time.monotonic()

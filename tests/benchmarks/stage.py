@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapters.modbus import ModbusAdapter
+from adapters.modbus.client.buses import SerialLine
 from adapters.modbus.client.link import Link
-from adapters.modbus.settings import Line, ModbusSettings
+from adapters.modbus.settings import ModbusSettings
 from gateway.config.settings import Policy
 from gateway.field.children.availability import Availability, Change
 from gateway.field.children.intake import Reception
@@ -83,7 +84,7 @@ async def staged(
     folder: Path, line: VirtualLine, ids: Sequence[int], *, timeout_seconds: float = 1.0, load_limit: float = 1.0
 ) -> AsyncIterator[Stage]:
     """Serve the line; every unit is a configured device of the profile `stage`, known as a child from an earlier run."""
-    port = Line(port="virtual", baudrate=line.baudrate)
+    port = SerialLine(port="virtual", baudrate=line.baudrate)
     settings = ModbusSettings.model_validate(
         {
             "type": "modbus",

@@ -12,7 +12,8 @@ from comparison import Comparison
 from simulated_host import serving
 
 from adapters.modbus import ModbusAdapter
-from adapters.modbus.settings import LAST_UNIT, ModbusSettings
+from adapters.modbus.client.unit_ids import LAST_UNIT
+from adapters.modbus.settings import ModbusSettings
 from gateway.adapter import Found
 from gateway.testing.modbus import ModbusTcpHost
 

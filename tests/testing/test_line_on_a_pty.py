@@ -5,10 +5,10 @@ import time
 
 import pytest
 
+from adapters.modbus.client.buses import SerialLine
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import Read, Table
 from adapters.modbus.client.transport import Patience
-from adapters.modbus.settings import Line
 from gateway.adapter import DeviceUnreachable
 from gateway.testing.modbus import Faults, SimulatedUnit, VirtualLine
 from gateway.testing.modbus import Table as Tables
@@ -19,7 +19,7 @@ PATIENT = Patience(1.0, tries=2)
 
 
 def link_to(port, baudrate=9600):
-    return Link(Line(port=port, baudrate=baudrate, parity="N", stopbits=2))
+    return Link(SerialLine(port=port, baudrate=baudrate, parity="N", stopbits=2))
 
 
 def holding(address, count=1):

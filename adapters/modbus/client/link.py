@@ -42,6 +42,7 @@ from pymodbus.pdu.register_message import (
     WriteSingleRegisterRequest,
 )
 
+from adapters.modbus.client.buses import Bus, SerialLine, TcpHost
 from adapters.modbus.client.late_answers import REFUSAL, Debt, Owed, fits
 from adapters.modbus.client.open_errors import CONNECT_SECONDS, why_not_open
 from adapters.modbus.client.pdu import (
@@ -59,9 +60,8 @@ from adapters.modbus.client.pdu import (
     parse_identification,
 )
 from adapters.modbus.client.rtu_frames import CHECKSUM_BYTES, LONGEST_FRAME_BYTES, longest_answer, misheard, request_bytes
+from adapters.modbus.client.timing import silence_seconds
 from adapters.modbus.client.transport import Patience
-from adapters.modbus.polling.plan import silence_seconds
-from adapters.modbus.settings import Host, Line
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 
 log = logging.getLogger("adapters.modbus")
@@ -93,13 +93,13 @@ Dial: TypeAlias = Callable[[Callable[[], Any]], Coroutine[Any, Any, tuple[asynci
 class Link:
     """The connection to one host or line. Its adapter is its only user."""
 
-    def __init__(self, bus: Host | Line, *, dial: Dial | None = None) -> None:
+    def __init__(self, bus: Bus, *, dial: Dial | None = None) -> None:
         self.bus = bus
         self._dial = dial
         self._client: _Client | None = None
-        self._is_rtu = isinstance(bus, Line) or bus.framing == "rtu"
-        self._character = bus.bits_per_character / bus.baudrate if isinstance(bus, Line) else 0.0
-        self._silence = silence_seconds(bus.baudrate, bus.bits_per_character) if isinstance(bus, Line) else 0.0
+        self._is_rtu = isinstance(bus, SerialLine) or bus.framing == "rtu"
+        self._character = bus.bits_per_character / bus.baudrate if isinstance(bus, SerialLine) else 0.0
+        self._silence = silence_seconds(bus.baudrate, bus.bits_per_character) if isinstance(bus, SerialLine) else 0.0
         self._quiet_at = 0.0
         self._asking: Question | None = None
         self._asked_unit = 0
@@ -336,7 +336,7 @@ class Link:
 
     def _make_client(self) -> _Client:
         match self.bus:
-            case Host(host=host, port=port, framing=framing):
+            case TcpHost(host=host, port=port, framing=framing):
                 client: _Client = AsyncModbusTcpClient(
                     host,
                     port=port,
@@ -347,7 +347,7 @@ class Link:
                     trace_packet=self._on_packet,
                     trace_connect=self._on_connection,
                 )
-            case Line(port=path, baudrate=baudrate, parity=parity, stopbits=stopbits):
+            case SerialLine(port=path, baudrate=baudrate, parity=parity, stopbits=stopbits):
                 client = AsyncModbusSerialClient(
                     path,
                     baudrate=baudrate,
@@ -364,7 +364,7 @@ class Link:
         if self._is_rtu:
             framer: Any = client.ctx.framer
             framer.decode = self._sifted(framer.decode)
-        if isinstance(self.bus, Line):
+        if isinstance(self.bus, SerialLine):
             context: Any = client.ctx
             context.data_received = self._without_echo(context, context.data_received)
         return client

@@ -6,7 +6,7 @@ import errno
 import socket
 from collections.abc import Mapping
 
-from adapters.modbus.settings import Host, Line
+from adapters.modbus.client.buses import Bus, SerialLine
 
 CONNECT_SECONDS = 5.0
 """A host that has not taken the connection by then is not there."""
@@ -25,9 +25,9 @@ _ADVICE: Mapping[int, str] = {
 }
 
 
-def why_not_open(bus: Host | Line, error: OSError | None) -> str:
+def why_not_open(bus: Bus, error: OSError | None) -> str:
     """Return a sentence about a bus that failed with this error, `None` when it let the time pass."""
-    where = bus.port if isinstance(bus, Line) else f"{bus.host}:{bus.port}"
+    where = bus.port if isinstance(bus, SerialLine) else f"{bus.host}:{bus.port}"
     if error is None:
         return (
             f"{where}: it does not take the connection within {CONNECT_SECONDS:g} s: is it switched on and reachable from here?"

@@ -20,6 +20,11 @@ ROOM = 4
 """A time-out leaves room for so many deviations."""
 
 
+def silence_seconds(baudrate: int, bits_per_character: int = 11) -> float:
+    """Return how long a line must be silent between two frames (Modbus over Serial Line V1.02, section 2.5.1.1)."""
+    return 3.5 * bits_per_character / baudrate if baudrate <= 19200 else 0.00175
+
+
 @dataclass(slots=True)
 class Turnaround:
     """One unit's turnaround: from the end of a request to its answer, less the time of the characters."""

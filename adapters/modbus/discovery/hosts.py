@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from adapters.modbus.settings import MODBUS_PORT, parse_host
+from adapters.modbus.client.buses import MODBUS_PORT, parse_host
 
 AT_ONCE: Final = 64
 CONNECT_SECONDS: Final = 1.0

@@ -19,12 +19,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from adapters.modbus.client.unit_ids import RESERVED_UNIT
 from adapters.modbus.discovery.identify import Verdict
 from adapters.modbus.profile.sunspec_models import own_name
 from gateway.adapter import Found, Identity, IdentityKind
-
-RESERVED_UNIT = 250
-"""A unit id that no device can have."""
 
 
 @dataclass(frozen=True, slots=True)

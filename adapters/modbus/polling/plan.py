@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from adapters.modbus.client.pdu import ADDRESSES, MAX_BITS, MAX_REGISTERS, Read, Table
+from adapters.modbus.client.timing import silence_seconds
 from adapters.modbus.profile.decode import BlockDecoder
 from adapters.modbus.profile.points import PlacedPoint
 from gateway.adapter import Metric
@@ -54,11 +55,6 @@ class Pace:
     def seconds(self, read: Read) -> float:
         """Return how long this read takes the bus."""
         return self.overhead_seconds + read.payload_bytes * self.character_seconds
-
-
-def silence_seconds(baudrate: int, bits_per_character: int = 11) -> float:
-    """Return how long a line must be silent between two frames (Modbus over Serial Line V1.02, section 2.5.1.1)."""
-    return 3.5 * bits_per_character / baudrate if baudrate <= 19200 else 0.00175
 
 
 @dataclass(frozen=True, slots=True)

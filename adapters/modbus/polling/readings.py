@@ -7,13 +7,13 @@ from collections.abc import Callable, Hashable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from adapters.modbus.client.buses import Bus, SerialLine
 from adapters.modbus.client.pdu import Read
 from adapters.modbus.polling.illegal_addresses import Bisection, Knowledge
 from adapters.modbus.polling.plan import ASSUMED_ROUND_TRIP_SECONDS, ASSUMED_TURNAROUND_SECONDS, Block, Pace, plan
 from adapters.modbus.polling.units import KnownUnit, KnownUnits
 from adapters.modbus.profile.decode import BlockDecoder
 from adapters.modbus.profile.profile import Profile
-from adapters.modbus.settings import Host, Line
 from gateway.adapter import ChildDevice, PlannedRead
 
 log = logging.getLogger("adapters.modbus")
@@ -51,7 +51,7 @@ class Readings:
         memory: gives the adapter's memory as it is now.
     """
 
-    def __init__(self, bus: Host | Line, units: KnownUnits, memory: Callable[[], MutableMapping[str, str]]) -> None:
+    def __init__(self, bus: Bus, units: KnownUnits, memory: Callable[[], MutableMapping[str, str]]) -> None:
         self._bus = bus
         self._units = units
         self._memory = memory
@@ -96,7 +96,7 @@ class Readings:
     def pace(self, unit: KnownUnit) -> Pace:
         """Return what a transaction with this unit costs."""
         turnaround = self._turnaround(unit)
-        if isinstance(self._bus, Line):
+        if isinstance(self._bus, SerialLine):
             return Pace.of_line(self._bus.baudrate, self._bus.bits_per_character, turnaround)
         if self._bus.baudrate is not None:
             return Pace.of_line(self._bus.baudrate, turnaround_seconds=ASSUMED_TURNAROUND_SECONDS + ASSUMED_ROUND_TRIP_SECONDS)
@@ -157,7 +157,7 @@ class Readings:
         learned = unit.turnaround.typical_seconds
         if learned is not None:
             return learned
-        return ASSUMED_TURNAROUND_SECONDS if isinstance(self._bus, Line) else ASSUMED_ROUND_TRIP_SECONDS
+        return ASSUMED_TURNAROUND_SECONDS if isinstance(self._bus, SerialLine) else ASSUMED_ROUND_TRIP_SECONDS
 
     def _still_fits(self, made: _Plan, unit: KnownUnit) -> bool:
         now, then = self._turnaround(unit) + 0.002, made.turnaround_seconds + 0.002

@@ -14,8 +14,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from adapters.modbus.client.buses import SerialLine
 from adapters.modbus.client.pdu import FIRST_REGISTER
-from adapters.modbus.settings import Line
 from gateway.adapter import Confidence, LineSettings
 
 LIKELY: Sequence[tuple[int, str, int]] = (
@@ -42,7 +42,7 @@ CONFIRMATIONS = 2
 class Listen:
     """Open the port like this and hear what others say; answered with how many frames had a right checksum."""
 
-    line: Line
+    line: SerialLine
 
     def __str__(self) -> str:
         return f"listening at {told(self.line)}"
@@ -52,7 +52,7 @@ class Listen:
 class Ask:
     """Ask a unit for one register; answered with what it said, `None` for silence or what nobody can read."""
 
-    line: Line
+    line: SerialLine
     unit: int
 
     def __str__(self) -> str:
@@ -63,7 +63,7 @@ Try: TypeAlias = Listen | Ask
 Outcome: TypeAlias = int | str | None
 
 
-def detect(port: Line, units: Sequence[int] = LIKELY_UNITS) -> Generator[Try, Outcome, LineSettings | None]:
+def detect(port: SerialLine, units: Sequence[int] = LIKELY_UNITS) -> Generator[Try, Outcome, LineSettings | None]:
     """Yield what to try, be sent what came, and return the settings; `None` when nobody answers at any of them.
 
     Args:
@@ -90,12 +90,12 @@ def tries(units: Sequence[int]) -> int:
     return LISTENED_TO + len(LIKELY) * len(units)
 
 
-def told(line: Line) -> str:
+def told(line: SerialLine) -> str:
     """Return settings as people write them: `9600 8N1`."""
     return f"{line.baudrate} 8{line.parity}{line.stopbits}"
 
 
-def _confirmed(line: Line, unit: int) -> Generator[Try, Outcome, Outcome]:
+def _confirmed(line: SerialLine, unit: int) -> Generator[Try, Outcome, Outcome]:
     answer: Outcome = None
     for _ in range(CONFIRMATIONS):
         answer = yield Ask(line, unit)
@@ -104,7 +104,7 @@ def _confirmed(line: Line, unit: int) -> Generator[Try, Outcome, Outcome]:
     return answer
 
 
-def _settings(line: Line, confidence: Confidence, evidence: dict[str, str]) -> LineSettings:
+def _settings(line: SerialLine, confidence: Confidence, evidence: dict[str, str]) -> LineSettings:
     doubt = {"stop bits": "8N1 and 8N2 mostly work on each other's lines; this is the one that answered first"}
     return LineSettings(
         baudrate=line.baudrate,

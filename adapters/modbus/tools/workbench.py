@@ -8,10 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar, cast
 
+from adapters.modbus.client.buses import Bus, SerialLine
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import FIRST_REGISTER, Answer, NoSuchUnit, Question, Read, Refused, Silence
 from adapters.modbus.client.rtu_frames import frames_in
 from adapters.modbus.client.transport import Patience, Wire
+from adapters.modbus.client.unit_ids import LAST_UNIT, unit_id
 from adapters.modbus.discovery.sunspec import SunSpec, walk
 from adapters.modbus.polling.illegal_addresses import HEALABLE, Bisection
 from adapters.modbus.polling.plan import Block, Pace, plan
@@ -19,7 +21,7 @@ from adapters.modbus.profile.library import OURS, ProfileError, load, read
 from adapters.modbus.profile.profile import Profile
 from adapters.modbus.profile.sunspec_layout import NOWHERE, Layout
 from adapters.modbus.profile.values import NO_FACTOR
-from adapters.modbus.settings import LAST_UNIT, TCP_ITSELF, Host, Line, ModbusSettings
+from adapters.modbus.settings import ModbusSettings
 from adapters.modbus.tools.drafts import draft
 from adapters.modbus.tools.dump import WrongRange, dump, reads_at_least
 from adapters.modbus.tools.line_finder import LIKELY_UNITS, Listen, Outcome, Try, detect, tries
@@ -71,9 +73,9 @@ class ModbusWorkbench(Workbench):
     def __init__(
         self,
         settings: ModbusSettings | None = None,
-        bus: Host | Line | None = None,
+        bus: Bus | None = None,
         wire: Wire | None = None,
-        link_to: Callable[[Line], Link] = Link,
+        link_to: Callable[[SerialLine], Link] = Link,
     ) -> None:
         self._settings = settings
         self._bus = bus
@@ -82,7 +84,7 @@ class ModbusWorkbench(Workbench):
 
     async def detect_line(self, *, thorough: bool = False) -> AsyncIterator[Progress | LineSettings]:
         """Listen and ask at one setting after the other until one is confirmed."""
-        if not isinstance(self._bus, Line) or self._settings is None:
+        if not isinstance(self._bus, SerialLine) or self._settings is None:
             raise NotOffered("only a serial line has settings that can be found out")
         units = self._settings.units if thorough or len(self._settings.units) < LAST_UNIT else LIKELY_UNITS
         seconds = THOROUGH_SECONDS if thorough else ASK_SECONDS
@@ -233,7 +235,7 @@ class ModbusWorkbench(Workbench):
             return Silence(str(error), certain=isinstance(error, NoSuchUnit))
 
     def _pace(self) -> Pace:
-        if isinstance(self._bus, Line):
+        if isinstance(self._bus, SerialLine):
             return Pace.of_line(self._bus.baudrate, self._bus.bits_per_character)
         if self._bus is None:
             return Pace.of_line(9600)
@@ -243,15 +245,15 @@ class ModbusWorkbench(Workbench):
 class _Links:
     """One link at a time, with settings that change. A port need not take all of them."""
 
-    def __init__(self, link_to: Callable[[Line], Link]) -> None:
+    def __init__(self, link_to: Callable[[SerialLine], Link]) -> None:
         self.failure: BusUnavailable | None = None
         """Why the port could not be opened; `None` once it was, with some settings."""
         self._link_to = link_to
         self._link: Link | None = None
-        self._tried: Line | None = None
+        self._tried: SerialLine | None = None
         self._has_opened = False
 
-    async def with_settings(self, line: Line) -> Link | None:
+    async def with_settings(self, line: SerialLine) -> Link | None:
         """Return an open link with these settings; `None` when the port does not take them."""
         if line == self._tried:
             return self._link
@@ -286,13 +288,6 @@ async def _tried(step: Try, link: Link, seconds: float) -> Outcome:
 
 def _decoded(block: Block, unit: int, answer: bytes, factors: Mapping[Read, bytes]) -> Sequence[Reading]:
     return block.decoder().decode(block.with_factors(answer, factors), str(unit), datetime.now(UTC))
-
-
-def unit_id(address: str) -> int:
-    """Return the unit id that an address names, or raise `DeviceUnreachable`: nobody can be there."""
-    if address.isdecimal() and (1 <= int(address) <= LAST_UNIT or int(address) == TCP_ITSELF):
-        return int(address)
-    raise DeviceUnreachable(f"{address!r} is no unit id: it is a number from 1 to {LAST_UNIT}, or {TCP_ITSELF}")
 
 
 def _profile_in(file: Path) -> Profile:

@@ -12,7 +12,8 @@ import pytest
 
 from adapters.modbus import ModbusAdapter
 from adapters.modbus.client.pdu import Read, ReadIdentification, Refused, Table, Write
-from adapters.modbus.discovery.roster import RESERVED_UNIT, ranges, slug
+from adapters.modbus.client.unit_ids import RESERVED_UNIT
+from adapters.modbus.discovery.roster import ranges, slug
 from gateway.adapter import Confidence, DeviceUnreachable, Found, Progress
 
 CASES = Path(__file__).parent / "cases"

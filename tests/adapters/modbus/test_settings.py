@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
-from adapters.modbus.settings import Host, Line, ModbusSettings
+from adapters.modbus.client.buses import SerialLine, TcpHost
+from adapters.modbus.settings import ModbusSettings
 
 
 def complaint(**said: object) -> str:
@@ -19,11 +20,11 @@ def complaint(**said: object) -> str:
 @pytest.mark.parametrize(
     ("written", "host"),
     [
-        ("192.168.1.20", Host(host="192.168.1.20")),
-        ("192.168.1.21:1502", Host(host="192.168.1.21", port=1502)),
-        ("meter.local:503", Host(host="meter.local", port=503)),
-        ("[fe80::1]:1502", Host(host="fe80::1", port=1502)),
-        ({"host": "10.0.0.1", "framing": "rtu", "name": "roof"}, Host(host="10.0.0.1", framing="rtu", name="roof")),
+        ("192.168.1.20", TcpHost(host="192.168.1.20")),
+        ("192.168.1.21:1502", TcpHost(host="192.168.1.21", port=1502)),
+        ("meter.local:503", TcpHost(host="meter.local", port=503)),
+        ("[fe80::1]:1502", TcpHost(host="fe80::1", port=1502)),
+        ({"host": "10.0.0.1", "framing": "rtu", "name": "roof"}, TcpHost(host="10.0.0.1", framing="rtu", name="roof")),
     ],
 )
 def test_a_host_can_be_written_short_or_long(settings, written, host):
@@ -64,9 +65,9 @@ def test_times_are_in_seconds(settings):
 
 
 def test_a_character_has_the_bits_that_parity_and_stop_bits_make():
-    assert Line(port="p").bits_per_character == 11
-    assert Line(port="p", parity="N").bits_per_character == 10
-    assert Line(port="p", parity="N", stopbits=2).bits_per_character == 11
+    assert SerialLine(port="p").bits_per_character == 11
+    assert SerialLine(port="p", parity="N").bits_per_character == 10
+    assert SerialLine(port="p", parity="N", stopbits=2).bits_per_character == 11
 
 
 @pytest.mark.parametrize(
@@ -101,5 +102,5 @@ def test_what_is_wrong_says_what_would_be_right(said, says):
 
 
 def test_every_key_says_what_it_is_for():
-    for model in (ModbusSettings, Host, Line):
+    for model in (ModbusSettings, TcpHost, SerialLine):
         assert all(field.description for field in model.model_fields.values())

@@ -13,11 +13,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from adapters.modbus.client.buses import SerialLine, TcpHost
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import NoSuchUnit, Read, ReadIdentification, Refused, ReportServerId, Table
 from adapters.modbus.client.rtu_frames import misheard
 from adapters.modbus.client.transport import Patience
-from adapters.modbus.settings import Host, Line
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 
 pytestmark = pytest.mark.enable_socket
@@ -39,7 +39,7 @@ GOOD = b"\x03\x04\x12\x34\x56\x78"
 
 
 @asynccontextmanager
-async def peer(answer: Answering) -> AsyncIterator[Host]:
+async def peer(answer: Answering) -> AsyncIterator[TcpHost]:
     """A TCP host that answers each request as told."""
     connections: dict[asyncio.StreamWriter, asyncio.Event] = {}
 
@@ -58,7 +58,7 @@ async def peer(answer: Answering) -> AsyncIterator[Host]:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
-        yield Host(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+        yield TcpHost(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
     finally:
         server.close()
         for writer, ended in connections.items():
@@ -243,12 +243,12 @@ async def test_a_host_that_went_away_is_an_unavailable_bus():
 
 async def test_a_refused_port_says_host_and_port_and_what_to_check(unused_port):
     with pytest.raises(BusUnavailable, match=f"127.0.0.1:{unused_port}: it refuses the connection.*right port"):
-        await Link(Host(host="127.0.0.1", port=unused_port)).open()
+        await Link(TcpHost(host="127.0.0.1", port=unused_port)).open()
 
 
 async def test_an_unknown_host_name_says_so():
     with pytest.raises(BusUnavailable, match="host name is not known"):
-        await Link(Host(host="no-such-host.invalid")).open()
+        await Link(TcpHost(host="no-such-host.invalid")).open()
 
 
 @pytest.fixture
@@ -340,7 +340,7 @@ async def test_rtu_frames_go_through_a_serial_device_server():
 
     ended = asyncio.Event()
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    link = Link(Host(host="127.0.0.1", port=server.sockets[0].getsockname()[1], framing="rtu"))
+    link = Link(TcpHost(host="127.0.0.1", port=server.sockets[0].getsockname()[1], framing="rtu"))
     try:
         assert await link.ask(3, TWO_WORDS, PATIENT) == bytes.fromhex("12345678")
         with pytest.raises(DeviceUnreachable, match="unit 3 answered for unit 4"):
@@ -394,8 +394,8 @@ def answers_on(terminal: int, make: Callable[[bytes], bytes]) -> Callable[[], No
     return lambda: loop.remove_reader(terminal)
 
 
-def line(path: str) -> Line:
-    return Line(port=path, baudrate=115200, parity="N")
+def line(path: str) -> SerialLine:
+    return SerialLine(port=path, baudrate=115200, parity="N")
 
 
 RTU_PEERS = {
@@ -459,7 +459,7 @@ async def test_frames_on_a_line_keep_their_distance(terminal):
         return good + crc(good)
 
     stop = answers_on(ours, make)
-    link = Link(Line(port=path, baudrate=1200, parity="N"))
+    link = Link(SerialLine(port=path, baudrate=1200, parity="N"))
     try:
         for _ in range(3):
             await link.ask(3, TWO_WORDS, PATIENT)
@@ -472,7 +472,7 @@ async def test_frames_on_a_line_keep_their_distance(terminal):
 
 async def test_a_port_that_is_not_there_says_where_to_look():
     with pytest.raises(BusUnavailable, match=r"/dev/ttyUSB99: there is no such serial port.*/dev/serial/by-id"):
-        await Link(Line(port="/dev/ttyUSB99")).open()
+        await Link(SerialLine(port="/dev/ttyUSB99")).open()
 
 
 async def test_a_file_is_no_serial_port(tmp_path):

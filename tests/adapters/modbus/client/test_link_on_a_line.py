@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.modbus.client.buses import SerialLine
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import Read, ReadIdentification, Refused, Table, Write
 from adapters.modbus.client.timing import Turnaround
 from adapters.modbus.client.transport import Patience
-from adapters.modbus.settings import Line
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 from gateway.testing.clock import simulated
 from gateway.testing.modbus import ExceptionCode, Faults, SimulatedUnit
@@ -31,7 +31,7 @@ def on_a_line(test, units=(), *, baudrate=9600, collides=False):
 
     async def main():
         line = VirtualLine(units or [SimulatedUnit(1, registers=WORDS)], baudrate=baudrate)
-        link = Link(Line(port="virtual", baudrate=baudrate), dial=line.dial)
+        link = Link(SerialLine(port="virtual", baudrate=baudrate), dial=line.dial)
         await link.open()
         try:
             await test(link, line)
@@ -260,7 +260,7 @@ def test_an_answer_that_is_said_twice_at_once_costs_nothing(caplog):
             transport.write = answer_twice
             return transport, protocol
 
-        link = Link(Line(port="virtual", baudrate=9600), dial=dial)
+        link = Link(SerialLine(port="virtual", baudrate=9600), dial=dial)
         for _ in range(3):
             assert await link.ask(1, holding(5), HASTY) == b"\0\5"
         link.close()
@@ -543,7 +543,7 @@ def test_who_does_not_know_the_speed_of_the_line_is_answered_by_nobody():
         async def dial_wrongly(factory):
             return await line.dial(factory, baudrate=19200)
 
-        link = Link(Line(port="virtual", baudrate=19200), dial=dial_wrongly)
+        link = Link(SerialLine(port="virtual", baudrate=19200), dial=dial_wrongly)
         await link.open()
         with pytest.raises(DeviceUnreachable):
             await link.ask(1, ReadIdentification(), HASTY)

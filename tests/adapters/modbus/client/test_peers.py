@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from adapters.modbus import ModbusAdapter
-from adapters.modbus.settings import Line
+from adapters.modbus.client.buses import SerialLine
 from gateway.adapter import Found, Progress
 
 pytestmark = pytest.mark.enable_socket
@@ -157,7 +157,7 @@ async def test_meters_on_a_serial_line_are_found_and_read(cable, start, meters, 
     ours, theirs = cable
     ready = await asyncio.to_thread(start, sys.executable, HERE / "peers/modbus_tk_units.py", json.dumps(meters), theirs)
     assert ready == "ready"
-    line = Line(port=ours, baudrate=115200, parity="N", name="cabinet")
+    line = SerialLine(port=ours, baudrate=115200, parity="N", name="cabinet")
     said = settings(lines=[line.model_dump()], units="3-5, 17", scan_timeout=0.2, timeout=1)
     async with ModbusAdapter(said) as adapter:
         found, _ = await met_by(adapter)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from adapters.modbus.client.buses import TcpHost
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import Read, Refused, Table, Write
 from adapters.modbus.client.transport import Patience
-from adapters.modbus.settings import Host
 
 pytestmark = pytest.mark.enable_socket
 
@@ -24,11 +24,11 @@ UNITS = {1: {"coil": dict.fromkeys(range(16), 0), "holding": dict.fromkeys(range
 
 
 @pytest.fixture(params=["umodbus_host.py", "modbus_tk_units.py"])
-def host(request) -> Iterator[Host]:
+def host(request) -> Iterator[TcpHost]:
     """A peer in a process of its own."""
     command = [sys.executable, PEERS / request.param, json.dumps(UNITS)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as peer:
-        yield Host(host="127.0.0.1", port=int(peer.stdout.readline()))
+        yield TcpHost(host="127.0.0.1", port=int(peer.stdout.readline()))
         peer.kill()
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.modbus.client.pdu import MAX_BITS, MAX_REGISTERS, Read, Table
-from adapters.modbus.polling.plan import NEAR, SLICE_SECONDS, Pace, plan, silence_seconds
+from adapters.modbus.client.timing import silence_seconds
+from adapters.modbus.polling.plan import NEAR, SLICE_SECONDS, Pace, plan
 from adapters.modbus.profile.points import Encoding, PlacedPoint, ValueType
 from gateway.adapter import Metric
 

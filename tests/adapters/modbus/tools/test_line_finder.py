@@ -8,16 +8,16 @@ from functools import partial
 
 import pytest
 
+from adapters.modbus.client.buses import SerialLine
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.rtu_frames import frames_in
-from adapters.modbus.settings import Line
 from adapters.modbus.tools.line_finder import LIKELY, LISTENED_TO, Ask, Listen, detect, told
 from adapters.modbus.tools.workbench import ModbusWorkbench
 from gateway.adapter import BusUnavailable, LineSettings
 from gateway.testing.clock import simulated
 from gateway.testing.modbus import Frame, ModbusRtuBus, Rtu, SimulatedUnit, Table, VirtualLine
 
-PORT = Line(port="/dev/ttyUSB0")
+PORT = SerialLine(port="/dev/ttyUSB0")
 
 
 def detective_on(line, settings, **said):
@@ -120,7 +120,7 @@ def test_what_is_tried_is_the_likeliest_first_and_each_setting_once():
 
 
 def test_settings_that_somebody_has_written_down_are_tried_first():
-    said = Line(port="/dev/ttyUSB0", baudrate=31250, parity="O")
+    said = SerialLine(port="/dev/ttyUSB0", baudrate=31250, parity="O")
     assert told(next(detect(said, [1])).line) == "31250 8O1"
 
 
