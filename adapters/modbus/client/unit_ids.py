@@ -26,7 +26,7 @@ def parse_units(units: object) -> tuple[int, ...]:
     for part in parts:
         matched = re.fullmatch(r"\s*(\d{1,3})\s*(?:-\s*(\d{1,3})\s*)?", part)
         if matched is None:
-            raise ValueError(f'{part.strip()!r} is no unit id: write "1-16, 20" or [1, 2, 20]')
+            raise ValueError(f'{part.strip()!r} is not a unit id: write "1-16, 20" or [1, 2, 20]')
         first, last = int(matched[1]), int(matched[2] or matched[1])
         wrong = [unit for unit in (first, last) if not (1 <= unit <= LAST_UNIT or unit == TCP_ITSELF == first == last)]
         if wrong or last < first:

@@ -52,7 +52,7 @@ async def test_a_device_that_is_silent_is_not_dumped_for_hours(memory_wire, benc
 
 @pytest.mark.parametrize("address", ["0", "248", "256", "-1", "three", "", "\u00b2"])
 async def test_what_is_no_unit_id_is_told(memory_wire, bench_on, address):
-    with pytest.raises(DeviceUnreachable, match="is no unit id"):
+    with pytest.raises(DeviceUnreachable, match="is not a unit id"):
         await dumped(bench_on(memory_wire({})), address)
 
 
