@@ -80,7 +80,7 @@ def test_a_character_has_the_bits_that_parity_and_stop_bits_make():
         ({"hosts": ["a"], "units": "0-5"}, "they go from 1 to 247"),
         ({"hosts": ["a"], "units": "240-255"}, "they go from 1 to 247"),
         ({"hosts": ["a"], "units": "5-1"}, "they go from 1 to 247"),
-        ({"hosts": ["a"], "units": "all"}, "'all' is no unit id: write \"1-16, 20\""),
+        ({"hosts": ["a"], "units": "all"}, "'all' is not a unit id: write \"1-16, 20\""),
         ({"hosts": ["a"], "units": []}, "at least 1 item"),
         ({"hosts": ["a"], "retry": 3}, "Extra inputs are not permitted"),
         ({"hosts": [{"host": "a", "framer": "rtu"}]}, "Extra inputs are not permitted"),
