@@ -13,7 +13,7 @@ from adapters.serial.discovery.identity import Place, found, read_address, writt
 from adapters.serial.discovery.probing import Interview, Verdict
 from adapters.serial.discovery.remembered_port import KnownPort
 from adapters.serial.framing.frames import Frame
-from adapters.serial.port.line_settings import Line
+from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.port import Port
 from adapters.serial.profile.commands import Order, order_for, orders_for
 from adapters.serial.profile.profile import Profile
@@ -127,7 +127,7 @@ class SerialAdapter(Adapter[SerialSettings]):
     async def listen(self, uplink: Uplink) -> None:
         """Hand over what devices say unasked until the port is lost."""
         self._uplink = uplink
-        raise BusUnavailable(await self._open_port.lost())
+        raise BusUnavailable(await self._open_port.wait_until_lost())
 
     def _overheard(self, speech: Speech, frame: Frame) -> None:
         heard = speech.heard(frame.payload)
@@ -412,7 +412,7 @@ class SerialAdapter(Adapter[SerialSettings]):
         return self._served.rule.probe
 
     @property
-    def _said_lines(self) -> Sequence[Line]:
+    def _said_lines(self) -> Sequence[LineSettings]:
         """Return the settings that the config says, if it does."""
         line = self._served.rule.line
         return () if line is None else (line,)

@@ -26,15 +26,15 @@ from typing import Annotated, Self, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
-from adapters.serial.port.line_settings import WrittenLine
-from adapters.serial.port.selection import Selector
+from adapters.serial.port.line_settings import LineSettingsInput
+from adapters.serial.port.selection import PortSelector
 from adapters.serial.profile.library import OURS, load
 from adapters.serial.profile.profile import Profile
 from gateway.adapter import AdapterSettings
 
 
 def _selector(written: str) -> str:
-    Selector.parse(written)
+    PortSelector.parse(written)
     return written.strip()
 
 
@@ -51,7 +51,7 @@ class PortRule(BaseModel):
         description='path or pattern, "usb:0403:6001:A10K3X9Q", "socket://host:port", "rfc2217://host:port", or "*"'
     )
     name: str = Field(default="", description="what the port is called in logs and on the page; only for one that means one port")
-    line: WrittenLine | None = Field(default=None, description='how its line is set, "9600 8N1"; found out, when left out')
+    line: LineSettingsInput | None = Field(default=None, description='how its line is set, "9600 8N1"; found out, when left out')
     profiles: tuple[str, ...] = Field(
         default=(), description="profiles that are tried on it; all that can be found, when left out"
     )
@@ -97,7 +97,7 @@ class SerialSettings(AdapterSettings):
 
     def claims(self) -> Iterable[str]:
         """Return every single port that this entry names; what a pattern means is kept apart when it is opened."""
-        yield from (f"port {os.path.realpath(rule.port)}" for rule in self.ports if Selector(rule.port).is_definite)
+        yield from (f"port {os.path.realpath(rule.port)}" for rule in self.ports if PortSelector(rule.port).is_definite)
 
     @property
     def entry(self) -> str:
@@ -110,14 +110,14 @@ class SerialSettings(AdapterSettings):
         return self._library
 
     @property
-    def selectors(self) -> tuple[Selector, ...]:
+    def selectors(self) -> tuple[PortSelector, ...]:
         """Which ports are meant."""
-        return tuple(Selector(rule.port) for rule in self.ports)
+        return tuple(PortSelector(rule.port) for rule in self.ports)
 
     @property
-    def excluded(self) -> tuple[Selector, ...]:
+    def excluded(self) -> tuple[PortSelector, ...]:
         """Which ports are not meant in any case."""
-        return tuple(Selector(written) for written in self.exclude)
+        return tuple(PortSelector(written) for written in self.exclude)
 
     def devices_on(self, *names: str) -> tuple[ConfiguredDevice, ...]:
         """Return the configured devices of a port, by any of its names."""
@@ -129,7 +129,7 @@ class SerialSettings(AdapterSettings):
         if twice := next((name for name, count in Counter(names).items() if count > 1), None):
             raise ValueError(f"two ports are called {twice!r}: give one of them another `name`")
         for rule in self.ports:
-            if rule.name and not Selector(rule.port).is_definite and not rule.port.lower().startswith("usb:"):
+            if rule.name and not PortSelector(rule.port).is_definite and not rule.port.lower().startswith("usb:"):
                 raise ValueError(f"{rule.port!r} may mean several ports, which cannot all be called {rule.name!r}")
         return self
 

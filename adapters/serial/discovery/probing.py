@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.framing.notation import readable
-from adapters.serial.port.line_settings import Line
+from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.grammar import Match, Telling
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import Address, Answer, Heard, Question, Speech, fact, plausible_serial_number
@@ -38,7 +38,7 @@ SHOWN_BYTES = 64
 class Step:
     """Set the line, send the request if there is one, and collect what comes."""
 
-    line: Line
+    line: LineSettings
     request: bytes
     """Empty: only listen."""
     seconds: float
@@ -58,7 +58,7 @@ class Verdict:
     alive: bool
     """Something came: an answer, a message or bytes that nobody understands."""
     profile: Profile | None = None
-    line: Line | None = None
+    line: LineSettings | None = None
     """How the line is set that it was understood with."""
     address: Address = None
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class Interview:
         profiles: Iterable[Profile],
         configured: Profile | None = None,
         *,
-        lines: Sequence[Line] = (),
+        lines: Sequence[LineSettings] = (),
         address: Address = None,
         may_ask: bool = True,
         budget_seconds: float = BUDGET_SECONDS,
@@ -117,7 +117,7 @@ class Interview:
         self._may_ask = may_ask
         self._left = budget_seconds
         self._evidence: dict[str, str] = {}
-        self._came: dict[tuple[Line, bytes], bytes] = {}
+        self._came: dict[tuple[LineSettings, bytes], bytes] = {}
 
     def run(self) -> Steps:
         """Yield steps, be sent what came, return the verdict."""
@@ -156,7 +156,7 @@ class Interview:
                         return (yield from self._conclude(rule, line, address, {question.name: answer.values}))
         return None
 
-    def _conclude(self, rule: _Rule, line: Line, address: Address, told: Mapping[str, Mapping[str, Value]]) -> Steps:
+    def _conclude(self, rule: _Rule, line: LineSettings, address: Address, told: Mapping[str, Mapping[str, Value]]) -> Steps:
         """Ask for what is not known yet of who the device is."""
         answers = dict(told)
         wanted = rule.profile.identity.facts
@@ -179,7 +179,7 @@ class Interview:
             evidence=self._evidence,
         )
 
-    def _put(self, question: Question, line: Line, *, again: bool = False) -> Asking:
+    def _put(self, question: Question, line: LineSettings, *, again: bool = False) -> Asking:
         """Ask, unless the same was asked at the same speed; two profiles may have one question."""
         if again or (line, question.request) not in self._came:
             profile = question.speech.profile
@@ -205,7 +205,7 @@ class Interview:
             self._configured is not None and not match.where and answer.refused is not None
         )
 
-    def _may_be_at(self, line: Line, profile: Profile) -> bool:
+    def _may_be_at(self, line: LineSettings, profile: Profile) -> bool:
         """Say whether devices of this profile are found at this speed; where a person has said the speed, all are."""
         return self._is_given or line in profile.lines
 
@@ -238,9 +238,9 @@ def _ways_to_know(profile: Profile, configured: Profile | None) -> tuple[Match, 
     return (Match(hear=profile.messages[0].name, within=min(60.0, profile.may_be_quiet or 60.0)),)
 
 
-def _likeliest_first(profiles: Sequence[Profile]) -> tuple[Line, ...]:
+def _likeliest_first(profiles: Sequence[Profile]) -> tuple[LineSettings, ...]:
     """Return all settings, those first that most profiles have, and have before others."""
-    weight: dict[Line, float] = {}
+    weight: dict[LineSettings, float] = {}
     for profile in profiles:
         for at, line in enumerate(profile.lines):
             weight[line] = weight.get(line, 0.0) + 1 / (1 + at)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 
 from pydantic import ValidationError
 
-from adapters.serial.port.line_settings import Line
+from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.profile import Profile
 
 
@@ -27,7 +27,7 @@ class KnownPort:
         bus: str,
         library: Mapping[str, Profile],
         named: Profile | None,
-        line: Line | None,
+        line: LineSettings | None,
         memory: Callable[[], MutableMapping[str, str]],
     ) -> None:
         self._bus = bus
@@ -36,25 +36,25 @@ class KnownPort:
         self._line = line
         self._memory = memory
 
-    def last_spoken(self) -> tuple[Profile | None, Line]:
+    def last_spoken(self) -> tuple[Profile | None, LineSettings]:
         """Return what was spoken here last, before a restart too, and how the line was set then."""
         try:
             name, line = json.loads(self._memory().get(f"spoken on {self._bus}", '["", {}]'))
             profile = self._library.get(name)
             if profile is not None and (self._named is None or profile.name == self._named.name):
-                return profile, self._line or Line.model_validate(line)
+                return profile, self._line or LineSettings.model_validate(line)
         except (ValueError, TypeError, ValidationError):
             pass  # an older note: a hint, no more
-        return self._named, self._line or (Line() if self._named is None else self._named.line)
+        return self._named, self._line or (LineSettings() if self._named is None else self._named.line)
 
-    def line_of(self, profile: Profile) -> Line:
+    def line_of(self, profile: Profile) -> LineSettings:
         """Return how the line is set for a device with this profile: as it was understood with last, as said, or as usual."""
         before, line = self.last_spoken()
         if before is not None and before.name == profile.name:
             return line
         return self._line or profile.line
 
-    def is_spoken(self, profile: Profile, line: Line) -> None:
+    def is_spoken(self, profile: Profile, line: LineSettings) -> None:
         """Keep what is spoken here."""
         self._memory()[f"spoken on {self._bus}"] = json.dumps([profile.name, line.model_dump()])
 

@@ -1,4 +1,4 @@
-"""How the bytes of an open port get into the event loop and out of it, without ever stopping it."""
+"""Move the bytes of an open port into and out of the event loop without blocking it."""
 
 from __future__ import annotations
 
@@ -11,123 +11,126 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias
 
-from adapters.serial.port.blocking_io import aside
+from adapters.serial.port.blocking_io import run_in_thread
 
-LISTEN_SECONDS = 0.25
-"""A thread that reads looks so often whether it is over."""
+READ_POLL_SECONDS = 0.25
+"""A reading thread checks at this interval whether it has been stopped."""
 
 CHUNK_BYTES = 4096
 
-Opened: TypeAlias = Any
-"""A port as pyserial has it, which carries no types."""
+PySerialPort: TypeAlias = Any
+"""A port object of pyserial, which has no type annotations."""
 
-Heard: TypeAlias = Callable[[bytes], None]
-Failed: TypeAlias = Callable[[BaseException], None]
+OnData: TypeAlias = Callable[[bytes], None]
+OnFailure: TypeAlias = Callable[[BaseException], None]
 
 
-class Track(ABC):
-    """How the bytes of an open port get into the event loop, and out of it."""
+class BytePump(ABC):
+    """Base class: moves the bytes of one open port into and out of the event loop."""
 
-    def __init__(self, opened: Opened) -> None:
-        self.opened = opened
+    def __init__(self, serial_port: PySerialPort) -> None:
+        self.serial_port = serial_port
 
     @abstractmethod
     async def write(self, data: bytes) -> None:
-        """Return when the port has taken this."""
+        """Write the data; return when the port has accepted it."""
 
     @abstractmethod
-    def throw_away(self) -> None:
-        """Send no more of what was to be written."""
+    def discard_output(self) -> None:
+        """Discard what has not been sent yet."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Hear no more, write no more, at once."""
+        """Stop reading and writing at once."""
 
 
-class Fitting:
-    """A port as its transport sees it: takes or gives at once what can be, tells of its end, and never blocks."""
+class NonBlockingFile:
+    """Non-blocking reads and writes on the file descriptor of a port, as pyserial-asyncio's transport expects of a serial object.
+
+    Reports the failure of the port through a callback instead of an exception.
+    """
 
     timeout = write_timeout = 0.0
 
-    def __init__(self, number: int, failed: Failed) -> None:
-        self._number = number
-        self._failed = failed
+    def __init__(self, number: int, on_failure: OnFailure) -> None:
+        self._error_number = number
+        self._on_failure = on_failure
 
     def fileno(self) -> int:
-        """Return the number that the event loop watches."""
-        return self._number
+        """Return the file descriptor that the event loop watches."""
+        return self._error_number
 
     def read(self, size: int) -> bytes:
-        """Return what has come; of a lost port, nothing."""
+        """Return the bytes received so far; none if the port is lost."""
         try:
-            data = os.read(self._number, max(size, CHUNK_BYTES))
+            data = os.read(self._error_number, max(size, CHUNK_BYTES))
         except BlockingIOError:
             return b""
         except OSError as error:
-            self._failed(error)
+            self._on_failure(error)
             return b""
         if not data:
-            self._failed(OSError("it says that it can be read, and returned no data"))
+            self._on_failure(OSError("it says that it can be read, and returned no data"))
         return data
 
     def write(self, data: bytes) -> int:
-        """Write as much as the port takes.
+        """Write as many bytes as the port accepts and return their number.
 
         Raises:
-            BlockingIOError: it takes nothing now, or is lost: then its transport has been stopped, and tries no more.
+            BlockingIOError: the port accepts nothing now, or is lost: then its transport has been stopped and does not retry.
         """
         try:
-            return os.write(self._number, data)
+            return os.write(self._error_number, data)
         except BlockingIOError:
             raise
         except OSError as error:
-            self._failed(error)
+            self._on_failure(error)
             raise BlockingIOError from error
 
     def flush(self) -> None:
-        """Do nothing: who holds the real port closes it, and nobody waits for what is not sent."""
+        """Do nothing: the owner of the pyserial port closes it, and unsent bytes are discarded."""
 
     def close(self) -> None:
-        """Do nothing, as above."""
+        """Do nothing, for the same reason as `flush`."""
 
 
-class Threaded(Track):
-    """By a thread that reads: an `rfc2217://`."""
+class ThreadedPump(BytePump):
+    """Reads an `rfc2217://` port in a thread, since pyserial implements it synchronously only."""
 
-    def __init__(self, opened: Opened, heard: Heard, failed: Failed) -> None:
-        super().__init__(opened)
-        self._heard, self._failed = heard, failed
+    def __init__(self, serial_port: PySerialPort, on_data: OnData, on_failure: OnFailure) -> None:
+        super().__init__(serial_port)
+        self._on_data, self._on_failure = on_data, on_failure
         self._loop = asyncio.get_running_loop()
-        self._is_over = False
+        self._is_stopped = False
         threading.Thread(target=self._read, daemon=True, name="serial port").start()
 
     async def write(self, data: bytes) -> None:
-        """Return when the device server has taken this."""
-        await aside(partial(self.opened.write, data))
+        """Write the data; return when the device server has accepted it."""
+        await run_in_thread(partial(self.serial_port.write, data))
 
-    def throw_away(self) -> None:
-        """Do nothing: what is written is on its way."""
+    def discard_output(self) -> None:
+        """Do nothing: written bytes have been sent already."""
 
     def stop(self) -> None:
-        """Hear no more."""
-        self._is_over = True
+        """Stop delivering what is read."""
+        self._is_stopped = True
 
     def _read(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed
-            while not self._is_over:
+            while not self._is_stopped:
                 try:
-                    data = self.opened.read(1)
-                    data += self.opened.read(min(self.opened.in_waiting, CHUNK_BYTES)) if data else b""
-                except (OSError, TypeError, AttributeError) as error:  # the latter two when it was closed meanwhile
-                    self._loop.call_soon_threadsafe(self._tell_failed, error)
+                    data = self.serial_port.read(1)
+                    data += self.serial_port.read(min(self.serial_port.in_waiting, CHUNK_BYTES)) if data else b""
+                except (OSError, TypeError, AttributeError) as error:  # the latter two when the port was closed meanwhile
+                    self._loop.call_soon_threadsafe(self._deliver_failure, error)
                     return
                 if data:
-                    self._loop.call_soon_threadsafe(self._tell_heard, data)
+                    self._loop.call_soon_threadsafe(self._deliver, data)
 
-    def _tell_heard(self, data: bytes) -> None:
-        if not self._is_over:
-            self._heard(data)
+    def _deliver(self, data: bytes) -> None:
+        if not self._is_stopped:
+            self._on_data(data)
 
-    def _tell_failed(self, error: BaseException) -> None:
-        if not self._is_over:
-            self._failed(error)
+    def _deliver_failure(self, error: BaseException) -> None:
+        if not self._is_stopped:
+            self._on_failure(error)

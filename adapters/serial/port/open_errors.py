@@ -1,72 +1,72 @@
-"""What to tell the operator when a port cannot be used: which one, why, and what mends it. Nothing here waits."""
+"""Turn errors of opening or using a port into sentences for the operator: which port, why, and how to fix it. Pure."""
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
 
-_ADVICE: Mapping[int, str] = {
-    errno.ENOENT: "there is no such port: is the adapter plugged in? `ls -l /dev/serial/by-id` shows what there is",
-    errno.ENODEV: "its adapter is gone: is it plugged in? `ls -l /dev/serial/by-id` shows what there is",
-    errno.ENXIO: "there is no hardware behind it: is the adapter plugged in? `ls -l /dev/serial/by-id` shows what there is",
+_ADVICE_BY_ERRNO: Mapping[int, str] = {
+    errno.ENOENT: "there is no such port: is the adapter plugged in? `ls -l /dev/serial/by-id` lists the ports",
+    errno.ENODEV: "its adapter is gone: is it plugged in? `ls -l /dev/serial/by-id` lists the ports",
+    errno.ENXIO: "there is no hardware behind it: is the adapter plugged in? `ls -l /dev/serial/by-id` lists the ports",
     errno.EACCES: "permission denied: add the user to the group that owns it, usually dialout: usermod -aG dialout USER",
-    errno.EPERM: "permission denied: in a container, hand it in: --device=/dev/ttyUSB0; under systemd: DeviceAllow=",
+    errno.EPERM: "permission denied: in a container, pass it in with --device=/dev/ttyUSB0; under systemd: DeviceAllow=",
     errno.EAGAIN: "it is in use by another program",
     errno.EBUSY: "it is in use by another program",
-    errno.ENOTTY: "it is no serial port",
-    errno.EISDIR: "it is no serial port but a folder",
-    errno.EIO: "it does not work, or has no hardware behind it: `dmesg` shows what its driver says",
-    errno.EINVAL: "it does not take these settings: its speed, parity or stop bits are none that it knows",
-    errno.ECONNREFUSED: "the device server refuses the connection: is this TCP port switched on there, and free?",
+    errno.ENOTTY: "it is not a serial port",
+    errno.EISDIR: "it is not a serial port but a folder",
+    errno.EIO: "it does not work, or has no hardware behind it: `dmesg` shows the driver's messages",
+    errno.EINVAL: "it does not support these settings: check speed, parity and stop bits",
+    errno.ECONNREFUSED: "the device server refuses the connection: is this TCP port enabled there, and free?",
     errno.EHOSTUNREACH: "the device server cannot be reached: is it switched on and on this network?",
-    errno.ENETUNREACH: "the device server cannot be reached: this machine has no way into that network",
+    errno.ENETUNREACH: "the device server cannot be reached: this machine has no route to that network",
 }
 
-_IN_WORDS: Mapping[str, str] = {
-    "timed out": "the device server does not take the connection: is it switched on and reachable from here?",
-    "Name or service not known": "its host name is not known: check its spelling and the name server",
+_ADVICE_BY_TEXT: Mapping[str, str] = {
+    "timed out": "the device server does not accept the connection: is it switched on and reachable from here?",
+    "Name or service not known": "its host name is unknown: check its spelling and the name server",
     "Temporary failure in name resolution": "its host name cannot be looked up: the name server does not answer",
-    "does not seem to support RFC2217": "what listens there does not speak RFC 2217: with plain TCP, write socket:// instead",
-    "does not accept parameter change": "the device server does not take these settings: its port may not know this speed",
-    "Invalid baud rate": "it does not know this speed",
+    "does not seem to support RFC2217": "the server there does not support RFC 2217: for plain TCP, write socket:// instead",
+    "does not accept parameter change": "the device server rejects these settings: its port may not support this speed",
+    "Invalid baud rate": "it does not support this speed",
 }
-"""What pyserial tells without an error number -> what to make of it."""
+"""Texts of pyserial's errors without an error number -> advice."""
 
-_ENDS = frozenset({errno.EIO, errno.ENODEV, errno.ENXIO, errno.EBADF, errno.EPIPE, errno.ECONNRESET})
+_GONE_ERRNOS = frozenset({errno.EIO, errno.ENODEV, errno.ENXIO, errno.EBADF, errno.EPIPE, errno.ECONNRESET})
 
-UNPLUGGED = "the port is gone: its adapter was pulled out, or another program reads from it"
+UNPLUGGED = "the port is gone: its adapter was unplugged, or another program reads from it"
 CLOSED_BY_PEER = "the device server closed the connection"
-STUCK = "it takes no more characters: its flow control, or the device server, holds us back"
+STUCK = "it accepts no more characters: flow control, or the device server, blocks the output"
 
 
-def why_not_open(address: str, error: BaseException) -> str:
-    """Return a sentence about a port that could not be opened."""
+def describe_open_error(address: str, error: BaseException) -> str:
+    """Return a sentence for a port that could not be opened."""
     return f"{address}: {_advice(error)}"
 
 
-def why_lost(address: str, error: BaseException) -> str:
-    """Return a sentence about a port that was open and failed."""
+def describe_loss(address: str, error: BaseException) -> str:
+    """Return a sentence for a port that failed while it was open."""
     text = str(error)
-    if "returned no data" in text or "reader thread died" in text or _number(error) in _ENDS:
+    if "returned no data" in text or "reader thread died" in text or _error_number(error) in _GONE_ERRNOS:
         return f"{address}: {CLOSED_BY_PEER if '://' in address else UNPLUGGED}"
     return f"{address}: it failed: {text or type(error).__name__}"
 
 
-def held_by(address: str, holder: str) -> str:
-    """Return a sentence about a port that is not opened, since somebody has it open."""
+def describe_holder(address: str, holder: str) -> str:
+    """Return a sentence for a port that another program has open."""
     return f"{address}: it is in use by {holder}"
 
 
 def _advice(error: BaseException) -> str:
-    number = _number(error)
-    if number in _ADVICE:
-        return _ADVICE[number]
+    number = _error_number(error)
+    if number in _ADVICE_BY_ERRNO:
+        return _ADVICE_BY_ERRNO[number]
     text = str(error)
-    return next((advice for words, advice in _IN_WORDS.items() if words in text), f"it cannot be opened: {text}")
+    return next((advice for words, advice in _ADVICE_BY_TEXT.items() if words in text), f"it cannot be opened: {text}")
 
 
-def _number(error: BaseException) -> int:
-    """Return the error number, also one that pyserial tells only in its text: `[Errno 11] Resource`, `(25, 'Inappropriate`."""
+def _error_number(error: BaseException) -> int:
+    """Return the error number, also if pyserial gives it in the text only: `[Errno 11] Resource`, `(25, 'Inappropriate`."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
     text = str(error)

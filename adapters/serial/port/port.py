@@ -1,12 +1,13 @@
-"""One serial port: opened, written to, heard and closed, never at the event loop's expense. The only file that knows pyserial.
+"""Open, read, write and close one serial port without blocking the event loop. The only file that imports pyserial.
 
-pyserial opens and sets, pyserial-asyncio waits; what they would block or circle on is kept from them:
+pyserial opens and configures the port, pyserial-asyncio waits for data. Both block or spin in some cases, which are avoided here:
 
-- The transport flushes when it closes, for as long as a device holds us back, and a `socket://` sleeps: it gets a port whose
-  `flush` and `close` do nothing (`Fitting`), and the real one is closed aside.
-- pyserial's write circles while a port takes nothing, its read cannot bear file numbers from 1024 on: `Fitting` does both itself.
-- `rfc2217://` waits only synchronously: it is read in a thread, and written to aside.
-- pyserial drops the socket of a peer that closed first, unclosed: it is closed here.
+pyserial opens and configures the port, pyserial-asyncio waits for data. Where they would block or spin, this file helps:
+  an object whose `flush` and `close` do nothing (`NonBlockingFile`), and the pyserial port is closed in a thread.
+- pyserial's write spins while a port accepts nothing, and its read fails for file descriptors from 1024 on: `NonBlockingFile`
+  reads and writes itself.
+- `rfc2217://` is synchronous only: it is read in a thread, and written in another one.
+- pyserial drops the socket of a peer that closed first without closing it: it is closed here.
 """
 
 from __future__ import annotations
@@ -23,175 +24,183 @@ import serial
 import serial_asyncio
 from serial.tools import list_ports
 
-from adapters.serial.port.blocking_io import aside, unwatched
-from adapters.serial.port.byte_pump import LISTEN_SECONDS, Failed, Fitting, Heard, Opened, Threaded, Track
-from adapters.serial.port.line_settings import Line
-from adapters.serial.port.open_errors import STUCK, UNPLUGGED, held_by, why_lost, why_not_open
-from adapters.serial.port.selection import ListedPort, scheme
+from adapters.serial.port.blocking_io import run_in_thread, start_thread
+from adapters.serial.port.byte_pump import (
+    READ_POLL_SECONDS,
+    BytePump,
+    NonBlockingFile,
+    OnData,
+    OnFailure,
+    PySerialPort,
+    ThreadedPump,
+)
+from adapters.serial.port.line_settings import LineSettings
+from adapters.serial.port.open_errors import STUCK, UNPLUGGED, describe_holder, describe_loss, describe_open_error
+from adapters.serial.port.selection import ListedPort, url_scheme
 from gateway.adapter import BusUnavailable, DeviceUnreachable, holder_of
 
 OPEN_SECONDS = 10.0
-"""A port that is not open by then cannot be opened; pyserial gives a device server 5 s for the connection, 3 s for settings."""
+"""Time limit for opening a port; pyserial allows a device server 5 s for the connection and 3 s for the settings."""
 
 CLOSE_SECONDS = 2.0
-"""So long the closing of a port is waited for; it goes on all the same."""
+"""Time limit for waiting until a port is closed; closing then continues in its thread."""
 
 WRITE_SECONDS = 2.0
-"""So much longer than its characters need may a write take: a converter's own buffer has to run empty first."""
+"""Time that a write may take beyond the duration of its characters: a converter's own buffer has to drain first."""
 
 _FAILURES = (serial.SerialException, OSError, ValueError, TypeError, NotImplementedError, termios.error)
-"""What pyserial raises when it cannot open or set a port; a TypeError when it was closed meanwhile."""
+"""Errors of pyserial when it cannot open or configure a port; a TypeError when the port was closed meanwhile."""
 
-_NO_WIRES = (serial.SerialException, OSError)
+_SIGNAL_FAILURES = (serial.SerialException, OSError)
 
 
 class Listener(Protocol):
-    """Who is told what a port hears."""
+    """Receives the data of a port."""
 
-    def heard(self, data: bytes) -> None:
-        """Take what came, in whatever pieces."""
+    def data_received(self, data: bytes) -> None:
+        """Process received bytes, in arbitrary pieces."""
 
-    def lost(self, why: str) -> None:
-        """Take in that nothing more comes, and why."""
+    def port_lost(self, why: str) -> None:
+        """Process the loss of the port: no more data comes."""
 
 
 class Port:
     """A local port by its path, or one behind a device server: `socket://host:port`, `rfc2217://host:port`.
 
-    What comes while nobody is attached is lost.
+    Data that is received while no listener is attached is lost.
     """
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.line: Line | None = None
-        """How it was set last."""
-        self.why_lost: str | None = None
-        """Why an open port is of no use any more; `None` while it is."""
+        self.line: LineSettings | None = None
+        """The line settings that were applied last."""
+        self.loss_reason: str | None = None
+        """Why the open port is unusable; `None` while it works."""
         self._listener: Listener | None = None
-        self._track: Track | None = None
-        self._gone = asyncio.Event()
+        self._pump: BytePump | None = None
+        self._lost = asyncio.Event()
 
     @property
     def is_open(self) -> bool:
-        """It was opened and not closed, and is not lost."""
-        return self._track is not None and self.why_lost is None
+        """Whether it was opened and is neither closed nor lost."""
+        return self._pump is not None and self.loss_reason is None
 
     @property
-    def can_be_set(self) -> bool:
-        """Speed and parity can be chosen here: of a `socket://`, only its device server knows them."""
-        return scheme(self.address) != "socket"
+    def is_configurable(self) -> bool:
+        """Whether speed and parity can be set from here: those of a `socket://` are set on its device server only."""
+        return url_scheme(self.address) != "socket"
 
     def attach(self, listener: Listener | None) -> None:
-        """Tell this listener, and nobody else, what comes from now on; `None` for nobody."""
+        """Deliver data to this listener only from now on; `None` for no listener."""
         self._listener = listener
-        if listener is not None and self.why_lost is not None:
-            listener.lost(self.why_lost)
+        if listener is not None and self.loss_reason is not None:
+            listener.port_lost(self.loss_reason)
 
-    async def open(self, line: Line) -> None:
+    async def open(self, line: LineSettings) -> None:
         """Open the port with these settings.
 
         Raises:
-            BusUnavailable: it cannot be opened; the text says what mends it, and nothing stays open.
+            BusUnavailable: it cannot be opened; the message says how to fix it, and nothing stays open.
         """
         await self.close()
-        self.why_lost, self._gone = None, asyncio.Event()
+        self.loss_reason, self._lost = None, asyncio.Event()
         try:
             async with asyncio.timeout(OPEN_SECONDS):
-                opened = await aside(partial(_opened, self.address, line), undo=_close)
+                serial_port = await run_in_thread(partial(_open_pyserial, self.address, line), undo=_close_pyserial)
         except TimeoutError as error:
-            raise BusUnavailable(f"{self.address}: it does not open within {OPEN_SECONDS:g} s") from error
+            raise BusUnavailable(f"{self.address}: it did not open within {OPEN_SECONDS:g} s") from error
         except _FAILURES as error:
-            raise BusUnavailable(why_not_open(self.address, error)) from error
-        kind = Threaded if scheme(self.address) == "rfc2217" else _Transported
-        self._track, self.line = kind(opened, self._heard, self._failed), line
+            raise BusUnavailable(describe_open_error(self.address, error)) from error
+        kind = ThreadedPump if url_scheme(self.address) == "rfc2217" else _TransportPump
+        self._pump, self.line = kind(serial_port, self._on_data, self._on_failure), line
 
     async def close(self) -> None:
-        """Close the port, and throw away what was not sent. Never raises, waits for no device. Harmless when it is not open."""
-        track, self._track = self._track, None
-        if track is None:
+        """Close the port and discard unsent data. Never raises, never waits for a device; does nothing if it is not open."""
+        pump, self._pump = self._pump, None
+        if pump is None:
             return
-        track.stop()
-        if _hang_up(track.opened):
-            unwatched(partial(_close, track.opened))
+        pump.stop()
+        if _disconnect(pump.serial_port):
+            start_thread(partial(_close_pyserial, pump.serial_port))
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                await aside(partial(_close, track.opened))
+                await run_in_thread(partial(_close_pyserial, pump.serial_port))
 
-    async def set_line(self, line: Line) -> None:
-        """Set the open port to this speed, parity and so on, and throw away what was heard before.
+    async def set_line(self, line: LineSettings) -> None:
+        """Apply line settings to the open port, and discard data received before.
 
         Raises:
-            BusUnavailable: it does not take these settings, or is lost.
+            BusUnavailable: it rejects these settings, or is lost.
         """
-        track = self._opened_track()
-        if self.can_be_set:
+        pump = self._require_pump()
+        if self.is_configurable:
             try:
                 async with asyncio.timeout(OPEN_SECONDS):
-                    await aside(partial(_set, track.opened, line))
+                    await run_in_thread(partial(_apply_settings, pump.serial_port, line))
             except (TimeoutError, *_FAILURES) as error:
-                raise BusUnavailable(why_not_open(self.address, error)) from error
+                raise BusUnavailable(describe_open_error(self.address, error)) from error
         self.line = line
 
     async def write(self, data: bytes) -> None:
-        """Hand this to the port, and return when it has taken all.
+        """Write the data; return when the port has accepted all of it.
 
         Raises:
-            DeviceUnreachable: it takes no more, as when flow control holds us back; what was not sent is thrown away.
-            BusUnavailable: it is not open, or lost; or its device server takes no more.
+            DeviceUnreachable: the port accepts no more data, for example due to flow control; unsent data is discarded.
+            BusUnavailable: it is not open, or lost; or its device server accepts no more data.
         """
-        track = self._opened_track()
-        character = self.line.character_seconds if self.line is not None and self.can_be_set else 0.0
+        pump = self._require_pump()
+        character = self.line.character_seconds if self.line is not None and self.is_configurable else 0.0
         try:
             async with asyncio.timeout(WRITE_SECONDS + 1.5 * character * len(data)):
-                await track.write(data)
+                await pump.write(data)
         except TimeoutError as error:
-            if scheme(self.address) is not None:
-                self._failed(OSError(STUCK))
-                raise BusUnavailable(self.why_lost) from error
-            track.throw_away()
+            if url_scheme(self.address) is not None:
+                self._on_failure(OSError(STUCK))
+                raise BusUnavailable(self.loss_reason) from error
+            pump.discard_output()
             raise DeviceUnreachable(f"{self.address}: {STUCK}") from error
         except _FAILURES as error:
-            self._failed(error)
-        self._opened_track()
+            self._on_failure(error)
+        self._require_pump()
 
-    async def lost(self) -> str:
-        """Return why the open port is of no use any more, once it is."""
-        await self._gone.wait()
-        return self.why_lost or UNPLUGGED
+    async def wait_until_lost(self) -> str:
+        """Wait until the open port is lost, and return why."""
+        await self._lost.wait()
+        return self.loss_reason or UNPLUGGED
 
-    def _opened_track(self) -> Track:
-        if self._track is None or self.why_lost is not None:
-            raise BusUnavailable(self.why_lost or f"{self.address}: it is not open")
-        return self._track
+    def _require_pump(self) -> BytePump:
+        if self._pump is None or self.loss_reason is not None:
+            raise BusUnavailable(self.loss_reason or f"{self.address}: it is not open")
+        return self._pump
 
-    def _heard(self, data: bytes) -> None:
+    def _on_data(self, data: bytes) -> None:
         if self._listener is not None:
-            self._listener.heard(data)
+            self._listener.data_received(data)
 
-    def _failed(self, error: BaseException) -> None:
-        if self._track is None or self.why_lost is not None:
+    def _on_failure(self, error: BaseException) -> None:
+        if self._pump is None or self.loss_reason is not None:
             return
-        self._track.stop()
-        self.why_lost = why_lost(self.address, error)
-        self._gone.set()
+        self._pump.stop()
+        self.loss_reason = describe_loss(self.address, error)
+        self._lost.set()
         if self._listener is not None:
-            self._listener.lost(self.why_lost)
+            self._listener.port_lost(self.loss_reason)
 
 
 def listed_ports() -> list[ListedPort]:
-    """Return the ports that this machine has, as it tells of them; pseudo-terminals and names of one's own are never among them.
+    """Return the ports that the operating system lists: neither pseudo-terminals nor links.
 
     Raises:
-        OSError: they change too quickly to be told.
+        OSError: the ports change while they are listed.
     """
     for _ in range(3):
-        with contextlib.suppress(TypeError, ValueError):  # one was pulled out while it was asked about
-            return [_listed(info) for info in list_ports.comports()]
-    raise OSError("the serial ports change while they are looked at")
+        with contextlib.suppress(TypeError, ValueError):  # one was unplugged while its properties were read
+            return [_listed_port(info) for info in list_ports.comports()]
+    raise OSError("the serial ports change while they are listed")
 
 
-def _listed(info: Any) -> ListedPort:  # noqa: ANN401 - pyserial's own
+def _listed_port(info: Any) -> ListedPort:  # noqa: ANN401 - pyserial's own
     return ListedPort(
         path=info.device,
         vid=info.vid,
@@ -203,27 +212,27 @@ def _listed(info: Any) -> ListedPort:  # noqa: ANN401 - pyserial's own
     )
 
 
-def _opened(address: str, line: Line) -> Opened:
-    """Open a port and return it. May take its time."""
-    kind = scheme(address)
+def _open_pyserial(address: str, line: LineSettings) -> PySerialPort:
+    """Open a port and return it. May block."""
+    kind = url_scheme(address)
     if kind is None and (holder := holder_of(address)) is not None:
-        raise BusUnavailable(held_by(address, str(holder)))
+        raise BusUnavailable(describe_holder(address, str(holder)))
     ways: Mapping[str | None, Mapping[str, Any]] = {
         None: {"exclusive": True, "timeout": 0, "write_timeout": 0},
         "socket": {"timeout": 0, "write_timeout": 0},
-        "rfc2217": {"timeout": LISTEN_SECONDS},  # a write timeout it refuses
+        "rfc2217": {"timeout": READ_POLL_SECONDS},  # pyserial refuses a write timeout here
     }
     if kind not in ways:
-        raise ValueError(f"{kind}:// is not among socket:// and rfc2217://")
-    opened = serial.serial_for_url(address, do_not_open=True, **_settings(line), **ways[kind])
-    opened.dtr, opened.rts = line.dtr, line.rts
-    opened.open()
-    if (connection := _socket_of(opened)) is not None:
+        raise ValueError(f"{kind}:// is not supported: write socket:// or rfc2217://")
+    serial_port = serial.serial_for_url(address, do_not_open=True, **_settings(line), **ways[kind])
+    serial_port.dtr, serial_port.rts = line.dtr, line.rts
+    serial_port.open()
+    if (connection := _socket_of(serial_port)) is not None:
         _keep_alive(connection)
-    return opened
+    return serial_port
 
 
-def _settings(line: Line) -> dict[str, Any]:
+def _settings(line: LineSettings) -> dict[str, Any]:
     return {
         "baudrate": line.baudrate,
         "bytesize": line.bytesize,
@@ -234,23 +243,23 @@ def _settings(line: Line) -> dict[str, Any]:
     }
 
 
-def _set(opened: Opened, line: Line) -> None:
-    """Set an open port. May take its time."""
-    opened.apply_settings(_settings(line))
+def _apply_settings(serial_port: PySerialPort, line: LineSettings) -> None:
+    """Apply line settings to an open port. May block."""
+    serial_port.apply_settings(_settings(line))
     for wire, level in (("dtr", line.dtr), ("rts", line.rts)):
-        if getattr(opened, wire) != level:
-            with contextlib.suppress(*_NO_WIRES):  # a pseudo-terminal has none
-                setattr(opened, wire, level)
-    opened.reset_input_buffer()
+        if getattr(serial_port, wire) != level:
+            with contextlib.suppress(*_SIGNAL_FAILURES):  # a pseudo-terminal has no such signals
+                setattr(serial_port, wire, level)
+    serial_port.reset_input_buffer()
 
 
-def _socket_of(opened: Opened) -> socket.socket | None:
-    connection = getattr(opened, "_socket", None)
+def _socket_of(serial_port: PySerialPort) -> socket.socket | None:
+    connection = getattr(serial_port, "_socket", None)
     return connection if isinstance(connection, socket.socket) else None
 
 
 def _keep_alive(connection: socket.socket) -> None:
-    """Have a device server that went without a word be noticed after about two minutes."""
+    """Detect a device server that disappeared without closing the connection, after about two minutes."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
@@ -258,9 +267,9 @@ def _keep_alive(connection: socket.socket) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
 
 
-def _hang_up(opened: Opened) -> bool:
-    """End the connection to a device server at once; say whether there was one."""
-    connection = _socket_of(opened)
+def _disconnect(serial_port: PySerialPort) -> bool:
+    """Close the connection to a device server at once; return whether there was one."""
+    connection = _socket_of(serial_port)
     if connection is None:
         return False
     with contextlib.suppress(OSError):
@@ -269,34 +278,36 @@ def _hang_up(opened: Opened) -> bool:
     return True
 
 
-def _close(opened: Opened) -> None:
-    """Close a port, and throw away what was not sent. May take its time."""
-    _hang_up(opened)
+def _close_pyserial(serial_port: PySerialPort) -> None:
+    """Close a port and discard unsent data. May block."""
+    _disconnect(serial_port)
     with contextlib.suppress(*_FAILURES):
-        if hasattr(opened, "fd"):
-            opened.reset_output_buffer()  # closing waits for what is not sent
+        if hasattr(serial_port, "fd"):
+            serial_port.reset_output_buffer()  # closing waits for unsent data
     with contextlib.suppress(*_FAILURES):
-        opened.close()
+        serial_port.close()
 
 
-class _Transported(Track, asyncio.Protocol):
-    """By pyserial-asyncio: a local port, a `socket://`."""
+class _TransportPump(BytePump, asyncio.Protocol):
+    """Reads and writes a local port or a `socket://` with pyserial-asyncio."""
 
-    def __init__(self, opened: Opened, heard: Heard, failed: Failed) -> None:
-        super().__init__(opened)
-        self.data_received = heard  # type: ignore[method-assign,assignment]  # a call less for everything that comes
+    def __init__(self, serial_port: PySerialPort, on_data: OnData, on_failure: OnFailure) -> None:
+        super().__init__(serial_port)
+        self.data_received = on_data  # type: ignore[method-assign,assignment]  # saves a call per received chunk
         self._may_write = asyncio.Event()
         self._may_write.set()
-        self._transport = serial_asyncio.SerialTransport(asyncio.get_running_loop(), self, Fitting(opened.fileno(), failed))
+        self._transport = serial_asyncio.SerialTransport(
+            asyncio.get_running_loop(), self, NonBlockingFile(serial_port.fileno(), on_failure)
+        )
         self._transport.set_write_buffer_limits(high=0)
 
     async def write(self, data: bytes) -> None:
         self._transport.write(data)
         await self._may_write.wait()
 
-    def throw_away(self) -> None:
+    def discard_output(self) -> None:
         self._transport.flush()
-        unwatched(partial(_throw_away, self.opened))
+        start_thread(partial(_discard_output, self.serial_port))
 
     def stop(self) -> None:
         if not self._transport.is_closing():
@@ -310,6 +321,6 @@ class _Transported(Track, asyncio.Protocol):
         self._may_write.set()
 
 
-def _throw_away(opened: Opened) -> None:
+def _discard_output(serial_port: PySerialPort) -> None:
     with contextlib.suppress(*_FAILURES):
-        opened.reset_output_buffer()
+        serial_port.reset_output_buffer()

@@ -15,7 +15,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from adapters.serial.codec import Codec, codec_named
 from adapters.serial.framing.formats import Framing
 from adapters.serial.framing.notation import Part, TextBytes
-from adapters.serial.port.line_settings import Line, WrittenLine
+from adapters.serial.port.line_settings import LineSettings, LineSettingsInput
 from adapters.serial.profile.grammar import (
     Addresses,
     CommandRule,
@@ -44,8 +44,8 @@ class Profile(Part):
     family: Name = Field(description="key of the `[models]` table of the config: display, projector, ...")
     sub_model: str | None = None
     source: Source
-    line: WrittenLine = Line()
-    other_lines: tuple[WrittenLine, ...] = Field(default=(), description="settings that such devices are found with, too")
+    line: LineSettingsInput = LineSettings()
+    other_lines: tuple[LineSettingsInput, ...] = Field(default=(), description="settings that such devices are found with, too")
     framing: Framing
     ends_with: TextBytes | None = Field(
         default=None, description="what a question ends with, where it is not framed as an answer is; empty: it just stops"
@@ -78,7 +78,7 @@ class Profile(Part):
     _templates: dict[str, Template] = PrivateAttr(default_factory=dict)
 
     @property
-    def lines(self) -> tuple[Line, ...]:
+    def lines(self) -> tuple[LineSettings, ...]:
         """The line settings that such devices are found with, the likeliest first."""
         return (self.line, *self.other_lines)
 

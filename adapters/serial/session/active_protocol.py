@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from adapters.serial.discovery.probing import Step
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.framing.frames import Frame
-from adapters.serial.port.line_settings import Line
+from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.port import Port
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import Speech
@@ -36,14 +36,14 @@ class SpokenLine:
     def __init__(self, port: Port, overheard: Overheard, password_for: Callable[[Profile], SecretStr | None]) -> None:
         self.speech: Speech | None = None
         """What is spoken; `None` while nothing is."""
-        self.line: Line | None = port.line
+        self.line: LineSettings | None = port.line
         self._port = port
         self._overheard = overheard
         self._password_for = password_for
         self._conversation: Conversation | None = None
         self._talking = AsyncExitStack()
 
-    async def speak(self, profile: Profile, line: Line) -> Conversation:
+    async def speak(self, profile: Profile, line: LineSettings) -> Conversation:
         """Return the conversation by this profile, begun anew only when something else was spoken.
 
         Raises:
@@ -112,7 +112,7 @@ class SpokenLine:
             return b""
         return frame.raw
 
-    async def _set(self, line: Line) -> None:
+    async def _set(self, line: LineSettings) -> None:
         if self._port.line != line:
             await self._port.set_line(line)
         self.line = line
@@ -127,18 +127,18 @@ class _Collector:
         self._conversation = conversation
         self._done = asyncio.Event()
 
-    def heard(self, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:
         """Take what came."""
         if self._conversation is not None:
-            self._conversation.heard(data)
+            self._conversation.data_received(data)
         self.came += data[: MOST_COLLECTED - len(self.came)]
         if len(self.came) >= MOST_COLLECTED or self._is_enough(bytes(self.came)):
             self._done.set()
 
-    def lost(self, why: str) -> None:
+    def port_lost(self, why: str) -> None:
         """Nothing more comes."""
         if self._conversation is not None:
-            self._conversation.lost(why)
+            self._conversation.port_lost(why)
         self._done.set()
 
     async def wait(self, seconds: float) -> None:

@@ -148,18 +148,18 @@ class Conversation:
             await self._write(request)
             self._free_at = _now() + self._character * len(request) + self._manner.pacing_seconds
 
-    def heard(self, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:
         """Take in what the port hears."""
         self._heard_at = now = _now()
         if self._login is None or not self._login.takes(data):
             self._frame(self._echo.without(data), now)
 
-    def lost(self, why: str) -> None:
+    def port_lost(self, why: str) -> None:
         """Take in that nothing more comes."""
         self._why_lost = why
         self._news.set()
         if self._login is not None:
-            self._login.lost(why)
+            self._login.port_lost(why)
         if self._question is not None and not self._question.answer.done():
             self._question.answer.set_result(None)
 

@@ -60,7 +60,7 @@ class Login:
             del self._heard[: -len(self._first)]
         return False
 
-    def lost(self, why: str) -> None:
+    def port_lost(self, why: str) -> None:
         """Take in that the port is lost."""
         self._why_lost = why
         self._news.set()

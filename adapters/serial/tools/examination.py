@@ -6,21 +6,21 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from adapters.serial.port.blocking_io import aside
-from adapters.serial.port.hotplug import Machine
-from adapters.serial.port.selection import BY_ID, ListedPort, Selector, chosen, identities
+from adapters.serial.port.blocking_io import run_in_thread
+from adapters.serial.port.hotplug import MachinePorts
+from adapters.serial.port.selection import BY_ID, ListedPort, PortSelector, identify_ports, select_ports
 from adapters.serial.settings import SerialSettings
 from gateway.adapter import Finding, FindingState, examine_port
 
 NAMES_TOLD = 3
 
 
-async def examined(settings: SerialSettings | None, machine: Machine | None = None) -> AsyncIterator[Finding]:
+async def examined(settings: SerialSettings | None, machine: MachinePorts | None = None) -> AsyncIterator[Finding]:
     """Yield what there is to say of each port of an entry; without one, of each port of the machine."""
     selectors = () if settings is None else settings.selectors
-    machine = machine or Machine((*selectors, *(() if settings is None else settings.excluded)))
+    machine = machine or MachinePorts((*selectors, *(() if settings is None else settings.excluded)))
     try:
-        listed = await aside(machine.look)
+        listed = await run_in_thread(machine.scan)
     except OSError as error:
         yield Finding.warning("ports", str(error), "look again once nothing is plugged in or out")
         return
@@ -36,27 +36,27 @@ async def examined(settings: SerialSettings | None, machine: Machine | None = No
             for finding in await asyncio.to_thread(list, examine_port(selector.written, has_name=bool(rule.name))):
                 yield finding
         else:
-            meant = chosen(listed, [selector], [*settings.excluded, *definite])
+            meant = select_ports(listed, [selector], [*settings.excluded, *definite])
             if not meant:
                 yield _nothing(selector, listed)
             for port in meant:
-                for finding in await asyncio.to_thread(list, examine_port(port.called, for_config=False)):
+                for finding in await asyncio.to_thread(list, examine_port(port.label, for_config=False)):
                     yield finding
 
 
-async def ports_to_listen_on(machine: Machine | None = None) -> Mapping[str, Any] | None:
+async def ports_to_listen_on(machine: MachinePorts | None = None) -> Mapping[str, Any] | None:
     """Return an entry that only listens, on each port that the machine tells of; `None` when it tells of none."""
     try:
-        listed = await aside((machine or Machine(())).look)
+        listed = await run_in_thread((machine or MachinePorts(())).scan)
     except OSError:  # ports are being plugged in or out; they are found once there is a configuration
         return None
-    ports = [{"port": _best_name(port), "probe": False} for port in listed if port.is_told]
+    ports = [{"port": _best_name(port), "probe": False} for port in listed if port.is_enumerated]
     return {"ports": ports} if ports else None
 
 
 async def _on_offer(listed: Sequence[ListedPort]) -> AsyncIterator[Finding]:
     """Yield what the machine has, for who has not written it into a config yet."""
-    told = [port for port in listed if port.is_told]
+    told = [port for port in listed if port.is_enumerated]
     if not told:
         yield Finding.not_looked_at("ports", "this machine has no serial port now, and no entry of the config wants one")
     for port in told:
@@ -73,18 +73,18 @@ async def _on_offer(listed: Sequence[ListedPort]) -> AsyncIterator[Finding]:
 
 
 def _best_name(port: ListedPort) -> str:
-    identity = identities([port])[port.path].value
+    identity = identify_ports([port])[port.path].value
     by_id = [link for link in port.links if link.startswith(BY_ID)]
     return (by_id or [identity if identity.startswith("/") else port.path])[0]
 
 
-def _device_server(selector: Selector, entry: str) -> Finding:
+def _device_server(selector: PortSelector, entry: str) -> Finding:
     meaning = "a device server often serves one connection only, so it is left to the gateway"
     return Finding.not_looked_at(f"port {selector.written}", meaning, f"xyte-gateway scan {entry}")
 
 
-def _nothing(selector: Selector, listed: Sequence[ListedPort]) -> Finding:
-    names = [_best_name(port) for port in listed if port.is_told]
+def _nothing(selector: PortSelector, listed: Sequence[ListedPort]) -> Finding:
+    names = [_best_name(port) for port in listed if port.is_enumerated]
     there = f"there is {' and '.join(names[:NAMES_TOLD])}" if names else "this machine has no serial port now"
     fix = "plug the adapter in: it is taken as it comes"
     if names:

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.serial import SerialAdapter
 from adapters.serial.discovery.probing import Step
-from adapters.serial.port.line_settings import Line
+from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.library import OURS
 from adapters.serial.session.active_protocol import SpokenLine
 from gateway.adapter import BusUnavailable, ChildDevice, Command, CommandRejected, Confidence, DeviceUnreachable, Found
@@ -399,7 +399,7 @@ async def test_a_port_is_back_only_when_it_was_gone_or_has_another_name(port):
 class StuckPort:
     """A port that takes nothing, as when flow control holds it back."""
 
-    line = Line()
+    line = LineSettings()
 
     def attach(self, listener):
         pass
@@ -410,7 +410,7 @@ class StuckPort:
 
 async def test_a_device_that_takes_no_question_answers_none():
     spoken = SpokenLine(StuckPort(), lambda speech, frame: None, lambda profile: None)
-    assert await spoken.carry_out(Step(Line(), b"?", 1.0, bool, "asking")) == b""
+    assert await spoken.carry_out(Step(LineSettings(), b"?", 1.0, bool, "asking")) == b""
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(OURS.glob("*.toml"))])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from adapters.serial.discovery.probing import Interview, Step, Verdict, describe
-from adapters.serial.port.line_settings import Line
+from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.library import OURS, load
 from gateway.adapter import Confidence
 
@@ -52,12 +52,12 @@ def test_it_listens_before_it_asks_and_who_is_silent_at_one_speed_is_listened_to
 def test_the_settings_that_most_devices_have_come_first():
     _, steps = conducted(Interview(PROFILES.values()), silent)
     lines = list(dict.fromkeys(step.line for step in steps))
-    assert lines[0] == Line(baudrate=9600)
-    assert Line(baudrate=2400, bytesize=7, parity="E") in lines[1:]
+    assert lines[0] == LineSettings(baudrate=9600)
+    assert LineSettings(baudrate=2400, bytesize=7, parity="E") in lines[1:]
 
 
 def test_questions_that_could_confuse_others_come_last():
-    _, steps = conducted(Interview(PROFILES.values(), lines=[Line(baudrate=9600)]), silent)
+    _, steps = conducted(Interview(PROFILES.values(), lines=[LineSettings(baudrate=9600)]), silent)
     asked = [step.request for step in steps if step.request]
     assert asked.index(POWER_1) < asked.index(b"ka 01 FF\r") < asked.index(b"*IDN?\n") < asked.index(b"N")
 
@@ -142,7 +142,7 @@ def test_a_port_that_is_only_listened_to_is_asked_nothing():
 
 
 def test_a_configured_device_is_asked_at_its_own_address_and_line_and_for_nothing_else():
-    line = Line(baudrate=19200)
+    line = LineSettings(baudrate=19200)
     interview = Interview(PROFILES.values(), SAMSUNG, lines=[line], address=7)
     answer = bytes.fromhex("AA FF 07 03 41 11 01 5C")
     verdict, steps = conducted(interview, lambda step: answer if step.request[1:2] == b"\x11" else b"")

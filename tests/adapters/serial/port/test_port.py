@@ -19,13 +19,13 @@ import serial.rfc2217
 import serial_asyncio
 
 from adapters.serial.port import port as module
-from adapters.serial.port.line_settings import Line
+from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.port import Port, listed_ports
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 from gateway.testing.serial import ScriptedDevice, SerialLine
 
-LINE = Line(baudrate=115200)
-FAST = Line(baudrate=4_000_000)
+LINE = LineSettings(baudrate=115200)
+FAST = LineSettings(baudrate=4_000_000)
 
 rfc2217 = pytest.mark.filterwarnings(r"ignore:set(Daemon|Name)\(\) is deprecated:DeprecationWarning")
 
@@ -35,15 +35,15 @@ class Ear:
 
     def __init__(self):
         self.data = bytearray()
-        self.why_lost = None
+        self.loss_reason = None
         self._news = asyncio.Event()
 
-    def heard(self, data):
+    def data_received(self, data):
         self.data += data
         self._news.set()
 
-    def lost(self, why):
-        self.why_lost = why
+    def port_lost(self, why):
+        self.loss_reason = why
         self._news.set()
 
     async def until(self, claim, seconds=3.0):
@@ -134,27 +134,27 @@ async def test_who_is_attached_is_told_and_nobody_else(opened, line, ear):
 
 async def test_a_port_that_is_pulled_tells_why_at_once(opened, line, ear):
     line.unplug()
-    await ear.until(lambda ear: ear.why_lost is not None, seconds=0.5)
-    assert "pulled out" in ear.why_lost
-    assert await opened.lost() == ear.why_lost == opened.why_lost
+    await ear.until(lambda ear: ear.loss_reason is not None, seconds=0.5)
+    assert "unplugged" in ear.loss_reason
+    assert await opened.wait_until_lost() == ear.loss_reason == opened.loss_reason
     assert not opened.is_open
-    with pytest.raises(BusUnavailable, match="pulled out"):
+    with pytest.raises(BusUnavailable, match="unplugged"):
         await opened.write(b"a")
 
 
 async def test_who_attaches_to_a_lost_port_is_told_so(opened, line, ear):
     line.unplug()
-    await opened.lost()
+    await opened.wait_until_lost()
     late = Ear()
     opened.attach(late)
-    assert late.why_lost == opened.why_lost
+    assert late.loss_reason == opened.loss_reason
 
 
 async def test_a_write_to_a_port_that_is_pulled_meanwhile_ends_with_its_loss(opened, line):
     writing = asyncio.create_task(opened.write(bytes(1_000_000)))
     await asyncio.sleep(0.01)
     line.unplug()
-    with pytest.raises(BusUnavailable, match="pulled out"):
+    with pytest.raises(BusUnavailable, match="unplugged"):
         await writing
 
 
@@ -163,7 +163,7 @@ async def test_a_port_that_was_lost_can_be_opened_again_when_it_is_back(tmp_path
         port = Port(line.port)
         await port.open(LINE)
         line.unplug()
-        await port.lost()
+        await port.wait_until_lost()
         with pytest.raises(BusUnavailable, match="no such port"):
             await port.open(LINE)
         line.replug()
@@ -196,7 +196,7 @@ async def test_a_port_that_takes_nothing_more_ends_the_write_and_drops_the_rest(
     os.close(slave)
     port = Port(path)
     await port.open(FAST)
-    with pytest.raises(DeviceUnreachable, match="takes no more"), never_stopped():
+    with pytest.raises(DeviceUnreachable, match="accepts no more"), never_stopped():
         await port.write(bytes(100_000))
     os.set_blocking(master, False)
     await asyncio.sleep(0.02)
@@ -231,8 +231,8 @@ async def test_a_closing_that_hangs_holds_nobody_up(line, monkeypatch):
     monkeypatch.setattr(module, "CLOSE_SECONDS", 0.05)
     port = Port(line.port)
     await port.open(LINE)
-    real, gate = port._track.opened, threading.Event()
-    port._track.opened = SimpleNamespace(fd=real.fd, reset_output_buffer=gate.wait, close=real.close)
+    real, gate = port._pump.serial_port, threading.Event()
+    port._pump.serial_port = SimpleNamespace(fd=real.fd, reset_output_buffer=gate.wait, close=real.close)
     with never_stopped():
         await port.close()
     gate.set()
@@ -240,7 +240,7 @@ async def test_a_closing_that_hangs_holds_nobody_up(line, monkeypatch):
 
 async def test_who_is_cancelled_while_a_port_opens_leaves_nothing_open(line, monkeypatch):
     closed, gate = threading.Event(), threading.Event()
-    really_open, really_close = module._opened, module._close
+    really_open, really_close = module._open_pyserial, module._close_pyserial
 
     def slowly_opened(address, settings):
         gate.wait(2)
@@ -250,8 +250,8 @@ async def test_who_is_cancelled_while_a_port_opens_leaves_nothing_open(line, mon
         really_close(opened)
         closed.set()
 
-    monkeypatch.setattr(module, "_opened", slowly_opened)
-    monkeypatch.setattr(module, "_close", noted_close)
+    monkeypatch.setattr(module, "_open_pyserial", slowly_opened)
+    monkeypatch.setattr(module, "_close_pyserial", noted_close)
     opening = asyncio.create_task(Port(line.port).open(LINE))
     await asyncio.sleep(0.02)
     opening.cancel()
@@ -266,11 +266,11 @@ async def test_who_is_cancelled_while_a_port_opens_leaves_nothing_open(line, mon
 
 async def test_the_line_is_set_as_asked_and_can_be_set_anew(line):
     port = Port(line.port)
-    await port.open(Line(baudrate=9600, stopbits=2))
+    await port.open(LineSettings(baudrate=9600, stopbits=2))
     attributes = termios.tcgetattr(line._master)
     assert attributes[5] == termios.B9600
     assert attributes[2] & termios.CSTOPB
-    await port.set_line(Line(baudrate=38400, flow_control="xonxoff", dtr=False))
+    await port.set_line(LineSettings(baudrate=38400, flow_control="xonxoff", dtr=False))
     attributes = termios.tcgetattr(line._master)
     assert attributes[5] == termios.B38400
     assert not attributes[2] & termios.CSTOPB
@@ -297,8 +297,8 @@ async def test_the_wires_that_say_that_somebody_is_here_are_off_from_the_opening
 
     monkeypatch.setattr(module.serial, "serial_for_url", made)
     port = Port(line.port)
-    await port.open(Line(dtr=False, rts=False))
-    await port.set_line(Line(dtr=True, rts=False))
+    await port.open(LineSettings(dtr=False, rts=False))
+    await port.set_line(LineSettings(dtr=True, rts=False))
     await port.close()
     assert levels == {"dtr": [False, True], "rts": [False]}
 
@@ -326,9 +326,9 @@ async def test_a_port_that_another_process_has_open_is_not_touched_and_the_other
     ("address", "why"),
     [
         ("/dev/ttyUSB-that-is-not", "there is no such port: is the adapter plugged in"),
-        ("/dev/zero", "it is no serial port"),
-        ("/dev", "folder|no serial port"),
-        ("loop://", "loop:// is not among"),
+        ("/dev/zero", "it is not a serial port"),
+        ("/dev", "folder|not a serial port"),
+        ("loop://", "loop:// is not supported"),
     ],
 )
 async def test_a_port_that_cannot_be_opened_is_told_with_what_mends_it(address, why):
@@ -371,7 +371,7 @@ async def server(ear):
 async def test_a_device_server_is_spoken_with_and_left_without_a_pause(server, ear):
     port = Port(server.url)
     await port.open(LINE)
-    assert not port.can_be_set
+    assert not port.is_configurable
     port.attach(ear)
     await port.write(b"hello")
     await ear.until(lambda ear: ear.data == b"HELLO")
@@ -391,8 +391,8 @@ async def test_a_device_server_that_hangs_up_is_told(server, ear):
     await port.write(b"hello")
     await ear.until(lambda ear: ear.data == b"HELLO")
     server.connections[0].close()
-    await ear.until(lambda ear: ear.why_lost is not None)
-    assert "closed the connection" in ear.why_lost
+    await ear.until(lambda ear: ear.loss_reason is not None)
+    assert "closed the connection" in ear.loss_reason
     await port.close()
 
 
@@ -402,7 +402,7 @@ async def test_a_device_server_that_takes_nothing_more_is_lost(monkeypatch):
     listening = socket.create_server(("127.0.0.1", 0))
     port = Port(f"socket://127.0.0.1:{listening.getsockname()[1]}")
     await port.open(LINE)
-    with pytest.raises(BusUnavailable, match="takes no more"):
+    with pytest.raises(BusUnavailable, match="accepts no more"):
         await port.write(bytes(20_000_000))
     assert not port.is_open
     await port.close()
@@ -458,12 +458,12 @@ async def remote():
 async def test_an_rfc_2217_server_is_spoken_with_and_sets_its_line(remote, ear):
     port = Port(remote.url)
     with never_stopped():
-        await port.open(Line(baudrate=19200, parity="E"))
+        await port.open(LineSettings(baudrate=19200, parity="E"))
         assert (remote.port.baudrate, remote.port.parity) == (19200, "E")
         port.attach(ear)
         await port.write(b"hello \xff")
         await ear.until(lambda ear: ear.data == b"HELLO \xff")
-        await port.set_line(Line(baudrate=38400))
+        await port.set_line(LineSettings(baudrate=38400))
         assert (remote.port.baudrate, remote.port.parity) == (38400, "N")
         begun = time.monotonic()
         await port.close()
@@ -480,8 +480,8 @@ async def test_an_rfc_2217_server_that_hangs_up_is_told(remote, ear):
     await port.open(LINE)
     port.attach(ear)
     remote.writers[0].close()
-    await ear.until(lambda ear: ear.why_lost is not None)
-    assert "closed the connection" in ear.why_lost
+    await ear.until(lambda ear: ear.loss_reason is not None)
+    assert "closed the connection" in ear.loss_reason
     await port.close()
 
 

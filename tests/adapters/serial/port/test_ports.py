@@ -5,15 +5,15 @@ import os
 
 import pytest
 
-from adapters.serial.port.hotplug import Machine, Watcher
+from adapters.serial.port.hotplug import MachinePorts, PortWatcher
 from adapters.serial.port.selection import (
     BY_ID,
     ListedPort,
     PortIdentity,
-    Selector,
-    chosen,
-    identities,
-    of_url,
+    PortSelector,
+    device_server_port,
+    identify_ports,
+    select_ports,
 )
 from adapters.serial.served_ports import ServedPort
 from adapters.serial.settings import PortRule
@@ -41,11 +41,11 @@ QUAD = [
 
 
 def who(port, *others):
-    return identities([port, *others])[port.path]
+    return identify_ports([port, *others])[port.path]
 
 
 def selectors(*written):
-    return [Selector.parse(one) for one in written]
+    return [PortSelector.parse(one) for one in written]
 
 
 # who a port is --------------------------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def test_two_ports_with_one_serial_number_are_told_apart_by_where_they_are_plugg
 
 
 def test_a_port_behind_a_device_server_is_who_its_address_says():
-    assert of_url("socket://10.0.0.5:4001").identity == PortIdentity("socket://10.0.0.5:4001", is_stable=True)
+    assert device_server_port("socket://10.0.0.5:4001").identity == PortIdentity("socket://10.0.0.5:4001", is_stable=True)
 
 
 # which are meant ------------------------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ def test_a_port_behind_a_device_server_is_who_its_address_says():
     ],
 )
 def test_a_selector_means_the_ports_that_it_names(written, met):
-    assert [port for port in (FTDI, CH340, SOLDERED) if Selector.parse(written).matches(port)] == met
+    assert [port for port in (FTDI, CH340, SOLDERED) if PortSelector.parse(written).matches(port)] == met
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_selector_means_the_ports_that_it_names(written, met):
 )
 def test_what_is_no_selector_is_refused_with_how_one_is_written(written):
     with pytest.raises(ValueError, match="write"):
-        Selector.parse(written)
+        PortSelector.parse(written)
 
 
 @pytest.mark.parametrize(
@@ -115,35 +115,37 @@ def test_what_is_no_selector_is_refused_with_how_one_is_written(written):
     [("/dev/ttyUSB0", True), ("/dev/ttyUSB?", False), ("socket://h:1", True), ("usb:0403:6001:A", False), ("*", False)],
 )
 def test_a_selector_says_whether_it_means_one_port(written, definite):
-    assert Selector.parse(written).is_definite is definite
+    assert PortSelector.parse(written).is_definite is definite
 
 
 def test_a_port_is_chosen_once_however_often_it_is_named():
-    ports = chosen([FTDI, CH340], selectors(FTDI.links[0], "usb:0403:6001", "/dev/ttyUSB0", "*"))
+    ports = select_ports([FTDI, CH340], selectors(FTDI.links[0], "usb:0403:6001", "/dev/ttyUSB0", "*"))
     assert [port.address for port in ports] == ["/dev/ttyUSB0", "/dev/ttyUSB1"]
-    assert ports[0].called == FTDI.links[0]
+    assert ports[0].label == FTDI.links[0]
 
 
 def test_what_is_excluded_is_not_chosen_by_whichever_of_its_names_it_is_barred():
-    for barred in ("/dev/ttyUSB0", FTDI.links[0], "usb:0403", BY_ID + "*FTDI*"):
-        assert [port.address for port in chosen([FTDI, CH340], selectors("*"), selectors(barred))] == ["/dev/ttyUSB1"]
+    for excluded_selectors in ("/dev/ttyUSB0", FTDI.links[0], "usb:0403", BY_ID + "*FTDI*"):
+        assert [port.address for port in select_ports([FTDI, CH340], selectors("*"), selectors(excluded_selectors))] == [
+            "/dev/ttyUSB1"
+        ]
     url = "socket://10.0.0.5:4001"
-    assert chosen([], selectors(url), selectors(url)) == ()
+    assert select_ports([], selectors(url), selectors(url)) == ()
 
 
 def test_a_pseudo_terminal_is_chosen_only_by_its_name():
-    terminal = ListedPort(path="/dev/pts/3", is_told=False)
-    assert chosen([terminal], selectors("*")) == ()
-    assert [port.address for port in chosen([terminal], selectors("/dev/pts/3"))] == ["/dev/pts/3"]
+    terminal = ListedPort(path="/dev/pts/3", is_enumerated=False)
+    assert select_ports([terminal], selectors("*")) == ()
+    assert [port.address for port in select_ports([terminal], selectors("/dev/pts/3"))] == ["/dev/pts/3"]
 
 
 # what became of them --------------------------------------------------------------------------------------------------
 
 
 def test_a_port_that_came_back_under_another_name_is_the_same_port():
-    before = chosen([FTDI, CH340], selectors("*"))
+    before = select_ports([FTDI, CH340], selectors("*"))
     moved = ListedPort(path="/dev/ttyUSB7", links=FTDI.links, vid=FTDI.vid, pid=FTDI.pid, serial_number=FTDI.serial_number)
-    after = chosen([moved, SOLDERED], selectors("*"))
+    after = select_ports([moved, SOLDERED], selectors("*"))
     assert [port.address for port in before] == ["/dev/ttyUSB0", "/dev/ttyUSB1"]
     assert [port.address for port in after] == ["/dev/ttyUSB7", "/dev/ttyS0"]
     assert before[0].identity == after[0].identity
@@ -179,9 +181,9 @@ def machine(tmp_path):
             (self.devices / name).unlink()
 
         def watcher(self, *written, excluded=()):
-            wanted, barred = selectors(*written), selectors(*excluded)
-            machine = Machine([*wanted, *barred], listed=self.listed, devices=self.devices, by_id=self.by_id)
-            return Watcher(wanted, barred, machine=machine)
+            wanted, excluded_selectors = selectors(*written), selectors(*excluded)
+            machine = MachinePorts([*wanted, *excluded_selectors], list_ports=self.listed, devices=self.devices, by_id=self.by_id)
+            return PortWatcher(wanted, excluded_selectors, machine=machine)
 
     Fake.by_id.mkdir(parents=True)
     return Fake()
@@ -231,7 +233,7 @@ async def test_what_cannot_be_told_right_now_leaves_everything_as_it_was(machine
     def fail():
         raise OSError("they change")
 
-    monkeypatch.setattr(watcher._machine, "_listed", fail)
+    monkeypatch.setattr(watcher._machine, "_list_ports", fail)
     machine.plug("ttyUSB1", "B2")
     assert await watcher.ports() == before
     monkeypatch.undo()
@@ -249,12 +251,12 @@ async def test_excluded_ports_are_never_told_of_under_whatever_name_they_are_exc
 
 async def test_device_servers_are_always_there(machine):
     (port,) = await machine.watcher("rfc2217://10.0.0.5:4001").ports()
-    assert port.address == port.called == "rfc2217://10.0.0.5:4001"
+    assert port.address == port.label == "rfc2217://10.0.0.5:4001"
 
 
 async def test_a_real_port_that_is_pulled_and_put_back_is_the_same_under_another_name(tmp_path):
     link = tmp_path / "usb-FTDI_A1-if00-port0"
-    watcher = Watcher(selectors(str(tmp_path / "usb-*")))
+    watcher = PortWatcher(selectors(str(tmp_path / "usb-*")))
     async with SerialLine(link=link) as line:
         (before,) = await watcher.ports()
         assert (before.address, before.identity.value) == (line.tty_name, str(link))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from adapters.serial.port.line_settings import Line
+from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.library import OURS, ProfileError, load, parse
 from adapters.serial.profile.protocol import Speech, plausible_serial_number
 from gateway.adapter import Reduce
@@ -73,7 +73,7 @@ def values(profile, payload: bytes, query: str = "power_state") -> dict[str, obj
 
 def test_what_is_left_out_has_the_values_that_most_devices_have():
     profile = parsed(WHOLE)
-    assert profile.lines == (Line(baudrate=9600),)
+    assert profile.lines == (LineSettings(baudrate=9600),)
     assert profile.intervals == {"normal": timedelta(seconds=30)}
     assert profile.talk.echo is None
     assert Speech(profile).question("power_state").request == b"PWR?\r"

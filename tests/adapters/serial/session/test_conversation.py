@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from adapters.serial.framing.formats import Delimited, Silence
 from adapters.serial.framing.framer import framer_for
-from adapters.serial.port.line_settings import Line
+from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.port import Port
 from adapters.serial.profile.conversation_settings import LoginStep, Manner
 from adapters.serial.session.conversation import Conversation
@@ -38,7 +38,7 @@ class FakePort:
         await asyncio.sleep(0)
 
     def says(self, data):
-        self.listener.heard(data)
+        self.listener.data_received(data)
 
 
 class Talk:
@@ -381,12 +381,12 @@ async def test_nothing_that_came_is_shown_where_a_secret_may_have_been_repeated(
 async def test_a_port_that_is_lost_ends_what_is_under_way_at_once(manner):
     port = FakePort()
     talk = begun(port, manner=manner)
-    soon(lambda: port.listener.lost("it was pulled out"))
+    soon(lambda: port.listener.port_lost("it was unplugged"))
     begun_at = monotonic()
-    with pytest.raises(BusUnavailable, match="pulled out"):
+    with pytest.raises(BusUnavailable, match="unplugged"):
         await talk.ask(b"A\r", b"A")
     assert monotonic() - begun_at < 0.2
-    with pytest.raises(BusUnavailable, match="pulled out"):
+    with pytest.raises(BusUnavailable, match="unplugged"):
         await talk.conversation.tell(b"B\r")
 
 
@@ -415,7 +415,7 @@ async def test_a_device_on_a_real_port_is_understood_whatever_its_line_does(faul
     async with SerialLine(device) as line:
         line.echoes = echoes
         port = Port(line.port)
-        await port.open(Line(baudrate=115200))
+        await port.open(LineSettings(baudrate=115200))
         async with Talk(port, manner=Manner(echo=echoes)).conversation as conversation:
             for request in (b"A?\r", b"B?\r"):
                 answer = await conversation.ask(request, lambda frame: b"=" in frame.payload, LONG)
@@ -429,7 +429,7 @@ async def test_a_device_that_cannot_answer_is_unreachable_and_then_answers_again
     device.faults = faults
     async with SerialLine(device) as line:
         port = Port(line.port)
-        await port.open(Line(baudrate=115200))
+        await port.open(LineSettings(baudrate=115200))
         async with Talk(port).conversation as conversation:
             with pytest.raises(DeviceUnreachable):
                 await conversation.ask(b"A\r", lambda frame: frame.payload == b"A=1", SHORT)
@@ -442,12 +442,12 @@ async def test_a_device_that_cannot_answer_is_unreachable_and_then_answers_again
 async def test_a_question_on_a_port_that_is_pulled_ends_at_once():
     async with SerialLine(ScriptedDevice()) as line:
         port = Port(line.port)
-        await port.open(Line(baudrate=115200))
+        await port.open(LineSettings(baudrate=115200))
         async with Talk(port).conversation as conversation:
             asking = asyncio.create_task(conversation.ask(b"A\r", lambda frame: True, 5))
             await asyncio.sleep(0.02)
             line.unplug()
             async with asyncio.timeout(0.5):
-                with pytest.raises(BusUnavailable, match="pulled out"):
+                with pytest.raises(BusUnavailable, match="unplugged"):
                     await asking
         await port.close()

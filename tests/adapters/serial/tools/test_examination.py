@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.serial.port.hotplug import Machine
+from adapters.serial.port.hotplug import MachinePorts
 from adapters.serial.port.selection import ListedPort
 from adapters.serial.settings import SerialSettings
 from adapters.serial.tools.examination import examined
@@ -18,7 +18,7 @@ async def machine(tmp_path):
         told = ListedPort(
             path=line.tty_name, vid=0x0403, pid=0x6001, serial_number="A10K3X9Q", manufacturer="FTDI", product="FT232R"
         )
-        yield Machine(listed=lambda: [told], by_id=Path("/nowhere")), line.tty_name
+        yield MachinePorts(list_ports=lambda: [told], by_id=Path("/nowhere")), line.tty_name
 
 
 def settings(*ports, **more):
@@ -43,7 +43,7 @@ async def test_what_means_nothing_is_told_with_what_there_is(machine):
     (found,) = [one async for one in examined(settings("usb:10c4:ea60"), known)]
     assert path in found.meaning
     assert found.fix.endswith(f'ports = ["{path}"]')
-    (found,) = [one async for one in examined(settings("usb:10c4:ea60"), Machine(listed=list, by_id=Path("/nowhere")))]
+    (found,) = [one async for one in examined(settings("usb:10c4:ea60"), MachinePorts(list_ports=list, by_id=Path("/nowhere")))]
     assert "this machine has no serial port now" in found.meaning
 
 
@@ -52,5 +52,5 @@ async def test_without_an_entry_the_ports_of_the_machine_are_offered(machine):
     (found,) = [one async for one in examined(None, known)]
     assert found.state == "fine"
     assert f'FTDI FT232R, could be used: ports = ["{path}"]' in found.meaning
-    (found,) = [one async for one in examined(None, Machine(listed=list, by_id=Path("/nowhere")))]
+    (found,) = [one async for one in examined(None, MachinePorts(list_ports=list, by_id=Path("/nowhere")))]
     assert found.state == "not looked at"
