@@ -1,7 +1,7 @@
 # Two commands do everything on a machine that has Python 3.11+ and make:
 #   make demo                     the main job, live: emulated cloud, simulated devices, the gateway between them
 #   make test                     format, lint, types, import laws and all tests
-# Others: make bench · make format · make lock · make clean
+# Others: make bench · make mutants · make format · make lock · make clean
 
 PYTHON ?= python3
 ARGS ?=
@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --build-constraints requirements-build.lock
 
-.PHONY: install demo test bench format lock clean
+.PHONY: install demo test bench mutants format lock clean
 
 # The program, in .venv/bin, for those who do not begin with the demo.
 install: .venv/.run
@@ -29,6 +29,10 @@ test: .venv/.dev
 
 bench: .venv/.dev
 	@$(BIN)/python tests/benchmarks/run.py $(ARGS)
+
+# Which planted mistakes the tests of the core files catch: make mutants ARGS="--file state/store.py --limit 20"
+mutants: .venv/.dev
+	@$(BIN)/python tests/mutation/run.py $(ARGS)
 
 format: .venv/.dev
 	$(BIN)/ruff check --fix .
