@@ -14,7 +14,7 @@ from gateway.adapter import Adapter, AdapterSettings
 from gateway.cli.common import CommandFailed, load_config
 from gateway.config.settings import entry_from
 from gateway.errors import GatewayError, SettingsError, SettingsProblem
-from gateway.field.open_buses import present_buses as buses_of
+from gateway.field.open_buses import list_present_buses as buses_of
 from gateway.field.plugins import installed, usable
 
 Entry = Annotated[str | None, typer.Argument(help="An entry of the config, or an adapter to be described with --with.")]

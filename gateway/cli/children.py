@@ -21,7 +21,7 @@ from gateway.cli.common import (
     print_json,
 )
 from gateway.config.settings import DEFAULT_FILE
-from gateway.field.children.admission import left_alone
+from gateway.field.children.admission import ignored_reason
 from gateway.models import as_name
 from gateway.state.registry import ChildRecord, Decision, Met, Registry
 from gateway.state.store import Store
@@ -190,7 +190,7 @@ def _child_facts(record: ChildRecord) -> dict[str, object]:
 def _why(met: Met) -> str:
     """Return why a device is no child; a person's decision counts from the moment in which it is taken."""
     if met.decision is Decision.IGNORE:
-        return left_alone(met.key)
+        return ignored_reason(met.key)
     return met.why
 
 

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from gateway.models import Reach, Reading
 
 
-class Witness(Protocol):
+class Observer(Protocol):
     """What is told of children. Each method returns at once."""
 
     def take(self, readings: Sequence[Reading]) -> None:
@@ -35,5 +35,5 @@ class _Nobody:
         """See nothing."""
 
 
-NOBODY: Final[Witness] = _Nobody()
+NO_OBSERVER: Final[Observer] = _Nobody()
 """Where nobody looks on."""

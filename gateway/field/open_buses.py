@@ -13,7 +13,7 @@ QUIET_SECONDS = 1.0
 """No further bus for so long means that all that are present have been named."""
 
 
-async def present_buses(adapter: type[Adapter[Any]], settings: AdapterSettings) -> list[Adapter[Any]]:
+async def list_present_buses(adapter: type[Adapter[Any]], settings: AdapterSettings) -> list[Adapter[Any]]:
     """Return the buses of an entry that are there right now; more may appear later, and are not waited for."""
     buses: list[Adapter[Any]] = []
     async with closed_after(adapter.buses(settings)) as source:

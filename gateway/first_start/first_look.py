@@ -12,7 +12,7 @@ from typing import Any, Final
 from gateway.adapter import Adapter, AdapterSettings, Found
 from gateway.config.settings import entry_from
 from gateway.errors import GatewayError
-from gateway.field.open_buses import present_buses
+from gateway.field.open_buses import list_present_buses
 from gateway.tasks import closed_after
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class FirstLook:
                 return
             self.tables[kind] = table
             settings = entry_from({**table, "type": kind}, self._adapters)
-            buses = await present_buses(adapter, settings)
+            buses = await list_present_buses(adapter, settings)
         except Exception as error:  # noqa: BLE001 - here a stranger's adapter meets us: its bug costs its own look
             self._note(Seen(kind, kind, problem=_why(error)))
             return

@@ -25,10 +25,10 @@ from gateway.config.settings import CloudSection, Configuration, Settings, state
 from gateway.doctor.checks import examined
 from gateway.errors import StoreError
 from gateway.field.children.availability import Availability
-from gateway.field.children.intake import Reception
+from gateway.field.children.intake import DeviceIntake
 from gateway.field.fleet import Fleet
-from gateway.field.observer import NOBODY
-from gateway.field.polling.bus_status import BusStanding
+from gateway.field.observer import NO_OBSERVER
+from gateway.field.polling.bus_status import BusStatus
 from gateway.field.polling.supervisor import Supervisor
 from gateway.field.telemetry.reporter import Reporter
 from gateway.field.telemetry.sampling import Sampler
@@ -82,7 +82,7 @@ class Gateway:
     notes: Notes
     availability: Availability
     sampler: Sampler
-    reception: Reception
+    intake: DeviceIntake
     reporter: Reporter
     fleet: Fleet
     enrolment: Enrolment
@@ -133,9 +133,9 @@ class Gateway:
         """Return how everything stands, in a sentence or two."""
         return formatting.headline(await self.view.snapshot())
 
-    def standings(self) -> Sequence[BusStanding]:
+    def standings(self) -> Sequence[BusStatus]:
         """Return how every bus stands right now."""
-        return [supervisor.standing() for supervisor in self.fleet.supervisors.values()]
+        return [supervisor.status() for supervisor in self.fleet.supervisors.values()]
 
     async def _keep_notes(self) -> None:
         """Store what adapters want to know again, now and then: losing the last minute of it costs nobody anything."""
@@ -153,7 +153,7 @@ class Gateway:
                 now = await self.store.changed_outside()
                 if seen is not None and now != seen:
                     await self.registry.load()
-                    await self.reception.look_again()
+                    await self.intake.admit_approved()
                 seen = now  # only now: what could not be taken in is taken in the next time
             except StoreError as error:
                 if not is_failing:
@@ -222,8 +222,8 @@ async def build(
         await outbox.load()
         await notes.load()
         history = History() if settings.status.enabled else None
-        availability, sampler = Availability(witness=history or NOBODY), Sampler(witness=history or NOBODY)
-        reception = Reception(registry, availability, policy=settings.admission.policy, models=settings.models)
+        availability, sampler = Availability(observer=history or NO_OBSERVER), Sampler(observer=history or NO_OBSERVER)
+        intake = DeviceIntake(registry, availability, policy=settings.admission.policy, models=settings.models)
         reporter = Reporter(sampler, outbox, every=settings.cloud.telemetry_every, urgent_gap=timing.urgent_gap)
 
         def supervise(adapter: Adapter[Any], entry: str) -> Supervisor:
@@ -232,7 +232,7 @@ async def build(
                 adapter,
                 entry=entry,
                 registry=registry,
-                reception=reception,
+                intake=intake,
                 availability=availability,
                 sampler=sampler,
                 nudge=reporter.nudge,
@@ -284,7 +284,7 @@ async def build(
         )
         await enrolment.prepare()
         view = GatewayView(
-            *(settings, store, registry, outbox, availability, reception, fleet, enrolment, session),
+            *(settings, store, registry, outbox, availability, intake, fleet, enrolment, session),
             examine=partial(examined, configuration, adapters),
         )
         status, new_token = (None, None) if history is None else status_page(settings, view, history)
@@ -297,7 +297,7 @@ async def build(
             notes=notes,
             availability=availability,
             sampler=sampler,
-            reception=reception,
+            intake=intake,
             reporter=reporter,
             fleet=fleet,
             enrolment=enrolment,

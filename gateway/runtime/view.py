@@ -12,8 +12,8 @@ from gateway.cloud.session import Session
 from gateway.config.settings import Policy, Settings
 from gateway.errors import StoreError
 from gateway.field.children.admission import admit
-from gateway.field.children.availability import Availability, Standing
-from gateway.field.children.intake import Reception
+from gateway.field.children.availability import Availability, ChildAvailability
+from gateway.field.children.intake import DeviceIntake
 from gateway.field.fleet import Fleet
 from gateway.field.polling.supervisor import Supervisor
 from gateway.models import ChildDevice, Finding, IdentityKind, Reach
@@ -61,7 +61,7 @@ class GatewayView:
         registry: Registry,
         outbox: Outbox,
         availability: Availability,
-        reception: Reception,
+        intake: DeviceIntake,
         fleet: Fleet,
         enrolment: Enrolment,
         session: Session,
@@ -73,7 +73,7 @@ class GatewayView:
         self._registry = registry
         self._outbox = outbox
         self._availability = availability
-        self._reception = reception
+        self._intake = intake
         self._fleet = fleet
         self._enrolment = enrolment
         self._session = session
@@ -81,7 +81,7 @@ class GatewayView:
         self.notice: str | None = None
         """What whoever runs the gateway should know besides."""
         self._started_at = datetime.now(UTC)
-        self._lines: dict[str, tuple[ChildRecord, Standing, ChildLine]] = {}
+        self._lines: dict[str, tuple[ChildRecord, ChildAvailability, ChildLine]] = {}
         self._devices: dict[str, tuple[Met, WaitingDevice]] = {}
         self._losses: tuple[int, Sequence[Loss]] = (0, ())
 
@@ -108,11 +108,11 @@ class GatewayView:
             return None
         child = record.child
         supervisor = self._supervisor_of(child)
-        on_bus = None if supervisor is None else supervisor.child_standing(key)
+        on_bus = None if supervisor is None else supervisor.child_status(key)
         return Child(
             line=self._line(record, datetime.now(UTC)),
             identity_kind=_kind_of_identity(key),
-            evidence=dict(self._reception.evidence_of(key)),
+            evidence=dict(self._intake.evidence_of(key)),
             manufacturer=child.manufacturer,
             model=child.model,
             serial_number=child.serial_number,
@@ -150,7 +150,7 @@ class GatewayView:
         """Take a found device on as a child, whatever the policy says."""
         why_not = await self._decide(key, Decision.ADMIT)
         if why_not is None:
-            await self._reception.look_again()
+            await self._intake.admit_approved()
             met = self._registry.met.get(key)
             why_not = None if met is None else f"{met.name} is not admitted: {met.why}"
         return why_not
@@ -179,7 +179,7 @@ class GatewayView:
             return f"there is no bus {bus} (any more)"
         if supervisor.problem is not None:
             return f"{bus} is not open: {supervisor.problem}"
-        await supervisor.look_now()
+        await supervisor.start_discovery()
         return None
 
     # how it is gathered -----------------------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ class GatewayView:
         return self._fleet.supervisors.get((child.adapter, child.bus))
 
 
-def _child_line(record: ChildRecord, standing: Standing) -> ChildLine:
+def _child_line(record: ChildRecord, standing: ChildAvailability) -> ChildLine:
     child = record.child
     word = standing_of(record.state, standing.reach)
     is_for_the_cloud = word in (Word.REFUSED, Word.UNREGISTERED, Word.DELETED)
@@ -323,7 +323,7 @@ def _child_line(record: ChildRecord, standing: Standing) -> ChildLine:
 
 
 def _bus_shown(entry: str, bus: str, supervisor: Supervisor, children: Sequence[ChildLine]) -> BusShown:
-    standing = supervisor.standing()
+    standing = supervisor.status()
     budget, search = standing.budget, standing.discovery
     heaviest = [Share(name=name, load=load) for name, load in budget.by_device.items() if load > 0]
     return BusShown(

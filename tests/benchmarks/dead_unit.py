@@ -55,10 +55,10 @@ async def with_a_dead_unit(*, learned: bool) -> tuple[float, int, float]:
             await asyncio.sleep(0.5)
             on.sampler.readings.clear()
             line.busy_seconds.clear()
-            before = on.supervisor.standing()
+            before = on.supervisor.status()
             await asyncio.sleep(SECONDS)
             read = sum(on.sampler.readings[on.child(unit)] for unit in UNITS if unit != DEAD)
-            spent = on.supervisor.standing()
+            spent = on.supervisor.status()
             assert before.problem is None
             share = max(spent.load["silent"], 0.0)
             if line.violations:

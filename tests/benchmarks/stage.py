@@ -17,8 +17,8 @@ from adapters.modbus.client.buses import SerialLine
 from adapters.modbus.client.link import Link
 from adapters.modbus.settings import ModbusSettings
 from gateway.config.settings import Policy
-from gateway.field.children.availability import Availability, Change
-from gateway.field.children.intake import Reception
+from gateway.field.children.availability import Availability, AvailabilityChange
+from gateway.field.children.intake import DeviceIntake
 from gateway.field.polling.supervisor import Supervisor
 from gateway.field.telemetry.sampling import Sampler
 from gateway.models import Reach, Reading
@@ -40,7 +40,7 @@ class CountingSampler(Sampler):
         if readings:
             self.readings[readings[0].child] += len(readings)
 
-    def note(self, change: Change) -> None:
+    def note(self, change: AvailabilityChange) -> None:
         super().note(change)
         self.silences[change.child] += change.reach is Reach.SILENT
 
@@ -100,15 +100,15 @@ async def staged(
     async with Store(folder / "store.sqlite3") as store:
         registry, availability, sampler = Registry(store), Availability(), CountingSampler()
         await registry.load()
-        reception = Reception(registry, availability, policy=Policy.MATCHED, models={"meter": "model"})
-        memory = await meet_all(settings, line, reception)
+        intake = DeviceIntake(registry, availability, policy=Policy.MATCHED, models={"meter": "model"})
+        memory = await meet_all(settings, line, intake)
         adapter = ModbusAdapter(settings, port, Link(port, dial=line.dial))
         adapter.memory = memory
         supervisor = Supervisor(
             adapter,
             entry="stage",
             registry=registry,
-            reception=reception,
+            intake=intake,
             availability=Availability(),
             sampler=sampler,
             nudge=lambda: None,
@@ -121,11 +121,11 @@ async def staged(
             await asyncio.gather(serving, return_exceptions=True)
 
 
-async def meet_all(settings: ModbusSettings, line: VirtualLine, reception: Reception) -> MutableMapping[str, str]:
+async def meet_all(settings: ModbusSettings, line: VirtualLine, intake: DeviceIntake) -> MutableMapping[str, str]:
     """Let every unit be found once while all are well; return what the adapter noted."""
     async with ModbusAdapter(settings, settings.lines[0], Link(settings.lines[0], dial=line.dial)) as adapter:
         for device in settings.devices:
-            await reception.meet("stage", adapter.bus, await adapter.identify(str(device.unit)))
+            await intake.take_in("stage", adapter.bus, await adapter.identify(str(device.unit)))
         return adapter.memory
 
 

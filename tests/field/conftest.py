@@ -6,7 +6,7 @@ import pytest
 from gateway.backoff import Backoff
 from gateway.config.settings import Policy
 from gateway.field.children.availability import Availability
-from gateway.field.children.intake import Reception
+from gateway.field.children.intake import DeviceIntake
 from gateway.field.polling.supervisor import Supervisor
 from gateway.field.telemetry.sampling import Sampler
 from gateway.state.registry import Registry
@@ -21,7 +21,7 @@ async def field(tmp_path):
         registry, availability, sampler = Registry(store), Availability(), Sampler()
         await registry.load()
         made = SimpleNamespace(registry=registry, availability=availability, sampler=sampler, tasks=[], nudges=0)
-        made.reception = Reception(registry, availability, policy=Policy.MATCHED, models={"meter": "m-1"})
+        made.intake = DeviceIntake(registry, availability, policy=Policy.MATCHED, models={"meter": "m-1"})
 
         def nudge():
             made.nudges += 1
@@ -30,7 +30,7 @@ async def field(tmp_path):
             adapter_class = adapter_class or SyntheticAdapter.on(bus)
             adapter = adapter_class(SyntheticSettings(type="synthetic", name="entry", **settings), bus)
             supervisor = Supervisor(
-                adapter, entry="entry", registry=registry, reception=made.reception, availability=availability, sampler=sampler,
+                adapter, entry="entry", registry=registry, intake=made.intake, availability=availability, sampler=sampler,
                 nudge=nudge, backoff=Backoff(0.01, 0.05),
             )  # fmt: skip
             made.tasks.append(asyncio.create_task(supervisor.run()))

@@ -20,7 +20,7 @@ class Declined:
     why: str
 
 
-def left_alone(key: str) -> str:
+def ignored_reason(key: str) -> str:
     """Return why a device is no child that a person wants to be ignored."""
     return f"ignored by an operator; to take it on after all: xyte-gateway children admit {key}"
 
@@ -31,7 +31,7 @@ def admit(
     """Return the child that this device becomes, or why it does not. A person's decision outranks the policy."""
     key = found.identity.key
     if decision is Decision.IGNORE:
-        return Declined(left_alone(key))
+        return Declined(ignored_reason(key))
     if decision is None and policy is Policy.ASK:
         return Declined(f"waits for a person: xyte-gateway children admit {key}")
     if decision is None and policy is Policy.MATCHED and found.profile is None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.field.observer import NOBODY, Witness
+from gateway.field.observer import NO_OBSERVER, Observer
 from gateway.models import Reach
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ChildAvailability:
     """How a child stands right now."""
 
     reach: Reach
@@ -22,7 +22,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AvailabilityChange:
     """A child fell silent, or is back."""
 
     child: str
@@ -31,52 +31,52 @@ class Change:
     why: str | None
 
 
-_UNKNOWN = Standing(Reach.UNKNOWN, None, None, 0)
+_UNKNOWN = ChildAvailability(Reach.UNKNOWN, None, None, 0)
 
 
 class Availability:
-    """Each child's standing. A method returns a `Change` when there is something to say, and `None` when all is as it was."""
+    """The availability of every child. Each method returns a change when there is one, else `None`."""
 
-    def __init__(self, *, misses_until_silent: int = 3, witness: Witness = NOBODY) -> None:
+    def __init__(self, *, misses_until_silent: int = 3, observer: Observer = NO_OBSERVER) -> None:
         self._limit = misses_until_silent
-        self._witness = witness
-        self._standings: dict[str, Standing] = {}
+        self._observer = observer
+        self._standings: dict[str, ChildAvailability] = {}
 
-    def of(self, child: str) -> Standing:
+    def of(self, child: str) -> ChildAvailability:
         """Return how this child stands."""
         return self._standings.get(child, _UNKNOWN)
 
-    def answered(self, child: str, at: datetime) -> Change | None:
+    def answered(self, child: str, at: datetime) -> AvailabilityChange | None:
         """Note that the child answered in a way that can be trusted."""
         before = self.of(child)
         if before.reach is Reach.REACHABLE:
             if before.misses:
-                self._standings[child] = Standing(Reach.REACHABLE, before.since, None, 0)
+                self._standings[child] = ChildAvailability(Reach.REACHABLE, before.since, None, 0)
             return None
-        self._standings[child] = Standing(Reach.REACHABLE, at, None, 0)
-        self._witness.changed(child, Reach.REACHABLE, at, None)
-        return Change(child, Reach.REACHABLE, at, None)
+        self._standings[child] = ChildAvailability(Reach.REACHABLE, at, None, 0)
+        self._observer.changed(child, Reach.REACHABLE, at, None)
+        return AvailabilityChange(child, Reach.REACHABLE, at, None)
 
-    def missed(self, child: str, at: datetime, why: str) -> Change | None:
+    def missed(self, child: str, at: datetime, why: str) -> AvailabilityChange | None:
         """Note a transaction without a trustworthy answer; silent after several in a row, at once if it never answered."""
         before = self.of(child)
         misses = before.misses + 1
         if before.reach is Reach.SILENT or (before.reach is Reach.REACHABLE and misses < self._limit):
-            self._standings[child] = Standing(before.reach, before.since, why, misses)
-            self._witness.missed(child, why)
+            self._standings[child] = ChildAvailability(before.reach, before.since, why, misses)
+            self._observer.missed(child, why)
             return None
         return self.lost(child, at, why)
 
-    def lost(self, child: str, at: datetime, why: str) -> Change | None:
+    def lost(self, child: str, at: datetime, why: str) -> AvailabilityChange | None:
         """Note that the child cannot answer: its bus is gone, or another device sits at its address."""
         before = self.of(child)
-        self._witness.missed(child, why)
+        self._observer.missed(child, why)
         if before.reach is Reach.SILENT:
-            self._standings[child] = Standing(Reach.SILENT, before.since, why, before.misses + 1)
+            self._standings[child] = ChildAvailability(Reach.SILENT, before.since, why, before.misses + 1)
             return None
-        self._standings[child] = Standing(Reach.SILENT, at, why, before.misses + 1)
-        self._witness.changed(child, Reach.SILENT, at, why)
-        return Change(child, Reach.SILENT, at, why)
+        self._standings[child] = ChildAvailability(Reach.SILENT, at, why, before.misses + 1)
+        self._observer.changed(child, Reach.SILENT, at, why)
+        return AvailabilityChange(child, Reach.SILENT, at, why)
 
     def forget(self, child: str) -> None:
         """Drop a child that is no child any more."""

@@ -20,7 +20,7 @@ SAID_BY_ITSELF = ("profile", "family", "sub_model", "firmware_version", "serial_
 """What a child is known by and does not say each time it is met: an advertisement holds less than a conversation."""
 
 
-class Reception:
+class DeviceIntake:
     """Where supervisors bring what they met."""
 
     def __init__(self, registry: Registry, availability: Availability, *, policy: Policy, models: Mapping[str, str]) -> None:
@@ -32,14 +32,14 @@ class Reception:
         self._twins: set[tuple[str, str, str]] = set()
         self._one_at_a_time = asyncio.Lock()
 
-    async def meet(self, entry: str, bus: str, found: Found) -> ChildDevice | None:
+    async def take_in(self, entry: str, bus: str, found: Found) -> ChildDevice | None:
         """Return the child that this device is, known or new; `None` when it is not taken on. What is learned is stored."""
         async with self._one_at_a_time:  # a search and an ear may meet the same device in the same moment
-            return await self._meet(entry, bus, found)
+            return await self._take_in(entry, bus, found)
 
-    async def _meet(self, entry: str, bus: str, found: Found) -> ChildDevice | None:
+    async def _take_in(self, entry: str, bus: str, found: Found) -> ChildDevice | None:
         known = self._registry.children.get(found.identity.key)
-        if known is None and self.is_unsure(entry, bus, found):
+        if known is None and self.may_be_known_child(entry, bus, found):
             return None
         if known is not None and self._is_twin(known, entry, bus, found):
             return None
@@ -64,13 +64,13 @@ class Reception:
         """Return what this child was last recognised by: what was asked, and what it answered. Empty until it is met."""
         return self._evidence.get(child, {})
 
-    async def look_again(self) -> None:
+    async def admit_approved(self) -> None:
         """Take on what a person has admitted since it was found."""
         for met in list(self._registry.met.values()):
             if met.decision is Decision.ADMIT:
-                await self.meet(met.adapter, met.bus, met.found)
+                await self.take_in(met.adapter, met.bus, met.found)
 
-    def is_unsure(self, entry: str, bus: str, found: Found) -> bool:
+    def may_be_known_child(self, entry: str, bus: str, found: Found) -> bool:
         """Whether this may be a child that only failed to say who it is.
 
         It has nothing but its place, and at this place lives a child that has more: a lost answer is likelier than a swap.

@@ -35,7 +35,7 @@ class _Speaker:
     is_quiet: bool = False
 
 
-class Presence:
+class SilenceDetector:
     """The speakers of one bus."""
 
     def __init__(self) -> None:

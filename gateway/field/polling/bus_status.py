@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.field.polling.budget import Budget
-from gateway.field.polling.load import Spending
+from gateway.field.polling.load import LoadPurpose
 from gateway.models import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChildStanding:
+class ChildPollingStatus:
     """What a bus does about one of its children."""
 
     next_try_seconds: float | None
@@ -25,7 +25,7 @@ class ChildStanding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BusStanding:
+class BusStatus:
     """One bus, its plan beside its life."""
 
     entry: str
@@ -36,7 +36,7 @@ class BusStanding:
     """What reading it costs by plan."""
     stretch: float
     """How much longer than configured all intervals are."""
-    load: Mapping[Spending, float]
+    load: Mapping[LoadPurpose, float]
     """What its time went into lately, in shares."""
     discovery: Progress | None
     """How far a search has come; `None` while there is none."""

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Order:
+class QueuedCommand:
     """A command for one child, and where its outcome is awaited."""
 
     child: str
@@ -51,22 +51,22 @@ class Order:
             self.outcome.set_exception(error)
 
 
-class Orders:
+class CommandQueue:
     """The commands of one bus in the order in which they were given."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Order] = deque()
+        self._waiting: deque[QueuedCommand] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def give(self, child: str, command: Command, *, until: float) -> Order:
+    def give(self, child: str, command: Command, *, until: float) -> QueuedCommand:
         """Put a command in line."""
-        order = Order(child, command, until, asyncio.get_running_loop().create_future())
+        order = QueuedCommand(child, command, until, asyncio.get_running_loop().create_future())
         self._waiting.append(order)
         return order
 
-    def take(self, now: float) -> Order | None:
+    def take(self, now: float) -> QueuedCommand | None:
         """Return the next command that somebody still waits for; those whose time is over are refused."""
         while self._waiting:
             order = self._waiting.popleft()

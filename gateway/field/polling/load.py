@@ -9,10 +9,10 @@ from typing import TypeVar
 
 WINDOW_SECONDS = 60.0
 
-_Payer = TypeVar("_Payer", "Spending", str)
+_Payer = TypeVar("_Payer", "LoadPurpose", str)
 
 
-class Spending(StrEnum):
+class LoadPurpose(StrEnum):
     """What a bus spends its time on."""
 
     READING = "reading"
@@ -22,7 +22,7 @@ class Spending(StrEnum):
     COMMANDS = "commands"
 
 
-class Load:
+class BusLoad:
     """The shares of one bus's time, over the window that is full and the one that is filling.
 
     Times are seconds of one clock, passed in.
@@ -31,19 +31,19 @@ class Load:
     def __init__(self, now: float) -> None:
         self._since = now
         self._full_seconds = 0.0
-        self._full: Mapping[tuple[Spending, str], float] = {}
-        self._filling: defaultdict[tuple[Spending, str], float] = defaultdict(float)
+        self._full: Mapping[tuple[LoadPurpose, str], float] = {}
+        self._filling: defaultdict[tuple[LoadPurpose, str], float] = defaultdict(float)
 
-    def spent(self, on: Spending, child: str, seconds: float, now: float) -> None:
+    def spent(self, on: LoadPurpose, child: str, seconds: float, now: float) -> None:
         """Note that the bus was taken for so long; `child` is empty where it was for none."""
         if now - self._since >= WINDOW_SECONDS:
             self._turn_over(now)
         self._filling[on, child] += seconds
 
-    def by_purpose(self, now: float) -> Mapping[Spending, float]:
+    def by_purpose(self, now: float) -> Mapping[LoadPurpose, float]:
         """Return the share of the bus's time that each purpose took."""
         shares = self._shares(now, lambda key: key[0])
-        return {purpose: shares.get(purpose, 0.0) for purpose in Spending}
+        return {purpose: shares.get(purpose, 0.0) for purpose in LoadPurpose}
 
     def by_child(self, now: float) -> Mapping[str, float]:
         """Return the share of the bus's time that each child took, for whatever purpose; without those that took none."""
@@ -51,7 +51,7 @@ class Load:
         shares.pop("", None)
         return shares
 
-    def _shares(self, now: float, payer_of: Callable[[tuple[Spending, str]], _Payer]) -> dict[_Payer, float]:
+    def _shares(self, now: float, payer_of: Callable[[tuple[LoadPurpose, str]], _Payer]) -> dict[_Payer, float]:
         if now - self._since >= WINDOW_SECONDS:
             self._turn_over(now)
         spent: defaultdict[_Payer, float] = defaultdict(float)

@@ -12,7 +12,7 @@ from gateway.tasks import closed_after
 Blocks: TypeAlias = AsyncIterator[Sequence[Reading]]
 
 
-class BegunReadings:
+class PausedReads:
     """At most one for each child."""
 
     def __init__(self) -> None:

@@ -27,7 +27,7 @@ AGAIN_SECONDS = 600.0
 """And so often from then on."""
 
 
-class Planning:
+class ReadPlanner:
     """The plan of one bus."""
 
     def __init__(self, adapter: Adapter[Any], entry: str) -> None:

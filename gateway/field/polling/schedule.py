@@ -15,7 +15,7 @@ from statistics import median
 from typing import TypeAlias
 
 from gateway.backoff import Backoff
-from gateway.field.polling.time_share import Allowance
+from gateway.field.polling.time_share import TimeShare
 
 PROBE_FIRST_SECONDS = 2.0
 PROBE_MOST_SECONDS = 60.0
@@ -105,7 +105,7 @@ class _Entry:
         return self.interrupted or Read(key, frozenset(group for group, due in self.due.items() if due <= now))
 
 
-class Agenda:
+class Schedule:
     """The children of one bus and what each is due for. Times are seconds of one clock, passed in.
 
     Args:
@@ -120,8 +120,8 @@ class Agenda:
         self._entries: dict[str, _Entry] = {}
         self._polled = _Queue(self._entries)
         self._aside = _Queue(self._entries)
-        self._probing = Allowance(silent_share, expected_cost=0.5)
-        self._searching = Allowance(discover_share, expected_cost=0.3)
+        self._probing = TimeShare(silent_share, expected_cost=0.5)
+        self._searching = TimeShare(discover_share, expected_cost=0.3)
         self._search_at = NEVER
         self._served_at = -NEVER
         self._places = 0
@@ -185,7 +185,7 @@ class Agenda:
     def _may_search(self, now: float, others_at: float) -> bool:
         return self._search_at <= now and self._is_permitted(self._searching, self._search_at, others_at, now)
 
-    def _is_permitted(self, allowance: Allowance, wanted_at: float, others_at: float, now: float) -> bool:
+    def _is_permitted(self, allowance: TimeShare, wanted_at: float, others_at: float, now: float) -> bool:
         if others_at == NEVER:
             return True
         gap_is_fresh = now - self._served_at < FRESH_SECONDS
@@ -333,7 +333,7 @@ class _Queue:
         return heappop(self._heap)[1]
 
 
-def _when(allowance: Allowance, wanted_at: float, others_at: float, now: float) -> float:
+def _when(allowance: TimeShare, wanted_at: float, others_at: float, now: float) -> float:
     """Return when an aside is worth looking at again."""
     if NEVER in (wanted_at, others_at):
         return wanted_at

@@ -13,16 +13,16 @@ from zlib import crc32
 from gateway.adapter import Adapter
 from gateway.backoff import Backoff
 from gateway.errors import BusUnavailable, CommandRejected, DeviceUnreachable
-from gateway.field.children.availability import Availability, Change
-from gateway.field.children.intake import Reception
-from gateway.field.polling.bus_status import BusStanding, ChildStanding
-from gateway.field.polling.command_queue import Order, Orders
+from gateway.field.children.availability import Availability, AvailabilityChange
+from gateway.field.children.intake import DeviceIntake
+from gateway.field.polling.bus_status import BusStatus, ChildPollingStatus
+from gateway.field.polling.command_queue import CommandQueue, QueuedCommand
 from gateway.field.polling.keep_alive import bus_failure, keep_alive
-from gateway.field.polling.load import Load, Spending
-from gateway.field.polling.paused_reads import BegunReadings
-from gateway.field.polling.planning import Planning
-from gateway.field.polling.schedule import Agenda, Discover, Identify, Plan, Read, Task
-from gateway.field.polling.timed_steps import Steps
+from gateway.field.polling.load import BusLoad, LoadPurpose
+from gateway.field.polling.paused_reads import PausedReads
+from gateway.field.polling.planning import ReadPlanner
+from gateway.field.polling.schedule import Discover, Identify, Plan, Read, Schedule, Task
+from gateway.field.polling.timed_steps import TimedSteps
 from gateway.field.telemetry.listening import Listening
 from gateway.field.telemetry.sampling import Sampler
 from gateway.models import ChildDevice, Command, Found, Progress, Reach
@@ -47,7 +47,7 @@ class Supervisor:
         *,
         entry: str,
         registry: Registry,
-        reception: Reception,
+        intake: DeviceIntake,
         availability: Availability,
         sampler: Sampler,
         nudge: Callable[[], None],
@@ -61,24 +61,24 @@ class Supervisor:
         self.problem: str | None = None
         """Why the bus is not open; `None` while it is."""
         self._registry = registry
-        self._reception = reception
+        self._intake = intake
         self._availability = availability
         self._sampler = sampler
         self._nudge = nudge
         self._backoff = backoff if backoff is not None else Backoff(1, 60)
-        self._agenda = Agenda(
+        self._agenda = Schedule(
             silent_share=adapter.settings.silent_share,
             discover_share=adapter.settings.discover_share,
             offset_seconds=crc32(self.bus.encode()) % 1000 / 1000,
         )
-        self._orders = Orders()
-        self._load = Load(loop_time())
+        self._orders = CommandQueue()
+        self._load = BusLoad(loop_time())
         self._roster: dict[str, ChildDevice] = {}
         self._revision = -1
-        self._begun = BegunReadings()
+        self._begun = PausedReads()
         self._discovery: AsyncIterator[Found | Progress] | None = None
-        self._planning = Planning(adapter, entry)
-        self._steps = Steps[Task | Order](self._account)
+        self._planning = ReadPlanner(adapter, entry)
+        self._steps = TimedSteps[Task | QueuedCommand](self._account)
         self._listening = Listening(
             adapter,
             entry,
@@ -119,10 +119,10 @@ class Supervisor:
         """The share of the bus's time that was taken lately, for whatever purpose."""
         return sum(self._load.by_purpose(loop_time()).values())
 
-    def standing(self) -> BusStanding:
+    def status(self) -> BusStatus:
         """Return how the bus stands right now."""
         now = loop_time()
-        return BusStanding(
+        return BusStatus(
             entry=self.entry,
             bus=self.bus,
             problem=self.problem,
@@ -133,12 +133,12 @@ class Supervisor:
             waiting_commands=len(self._orders),
         )
 
-    def child_standing(self, key: str) -> ChildStanding | None:
+    def child_status(self, key: str) -> ChildPollingStatus | None:
         """Return what this bus does about one of its children right now; `None` for one that lives elsewhere."""
         child, now = self._roster.get(key), loop_time()
         if child is None:
             return None
-        return ChildStanding(
+        return ChildPollingStatus(
             next_try_seconds=self.next_try_seconds(key),
             load=self._load.by_child(now).get(key, 0.0),
             is_slow=self._agenda.is_slow(key),
@@ -153,7 +153,7 @@ class Supervisor:
         probe_at = self._agenda.probe_at(key) if self.problem is None else None
         return None if probe_at is None else max(probe_at - loop_time(), 0.0)
 
-    async def look_now(self) -> None:
+    async def start_discovery(self) -> None:
         """Search for new devices as soon as the bus has time for it; a search that goes on is left to it."""
         self._is_to_look = True
         await self._wake()
@@ -222,23 +222,23 @@ class Supervisor:
         except TimeoutError:
             pass
 
-    def _account(self, payer: Task | Order, seconds: float) -> None:
+    def _account(self, payer: Task | QueuedCommand, seconds: float) -> None:
         """Note what a step took of the bus, and for what."""
         now = loop_time()
         match payer:
-            case Order():
-                self._load.spent(Spending.COMMANDS, payer.child, seconds, now)
+            case QueuedCommand():
+                self._load.spent(LoadPurpose.COMMANDS, payer.child, seconds, now)
                 return
             case Discover():
-                self._load.spent(Spending.DISCOVERY, "", seconds, now)
+                self._load.spent(LoadPurpose.DISCOVERY, "", seconds, now)
             case _:
                 is_silent = self._availability.of(payer.child).reach is Reach.SILENT
-                self._load.spent(Spending.SILENT if is_silent else Spending.READING, payer.child, seconds, now)
+                self._load.spent(LoadPurpose.SILENT if is_silent else LoadPurpose.READING, payer.child, seconds, now)
         self._agenda.took(payer, seconds, now)
 
     # commands ---------------------------------------------------------------------------------------------------------
 
-    async def _obey(self, order: Order) -> None:
+    async def _obey(self, order: QueuedCommand) -> None:
         child = self._roster.get(order.child)
         if child is None:
             order.fail(CommandRejected(f"there is no {order.child} on {self.bus}"))
@@ -270,7 +270,7 @@ class Supervisor:
                 pass
 
     async def _meet(self, found: Found) -> None:
-        child = await self._reception.meet(self.entry, self.bus, found)
+        child = await self._intake.take_in(self.entry, self.bus, found)
         if child is None:
             return
         self._follow_registry()
@@ -305,7 +305,7 @@ class Supervisor:
             self._agenda.confirmed(child.key, loop_time())
             await self._meet(found)
             return
-        if self._reception.is_unsure(self.entry, self.bus, found):
+        if self._intake.may_be_known_child(self.entry, self.bus, found):
             raise DeviceUnreachable(f"what answers at {child.address} does not say that it is {child.name}")
         why = f"another device answers at its address {child.address}: {found.name} ({found.identity.key})"
         self._agenda.probe_later(child.key, loop_time())
@@ -361,7 +361,7 @@ class Supervisor:
         self._tell(child, change)
         self._agenda.probe_later(child.key, loop_time())
 
-    def _tell(self, child: ChildDevice, change: Change | None) -> None:
+    def _tell(self, child: ChildDevice, change: AvailabilityChange | None) -> None:
         """Say once, in the log and to the cloud, that a child fell silent or is back."""
         if change is None:
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Allowance:
+class TimeShare:
     """A share of a bus's time, paid for after it was taken: who took a second at 5 % may take nothing more for twenty.
 
     Times are seconds of one clock, passed in.

@@ -16,7 +16,7 @@ STEP_SECONDS = 60.0
 """No single step of an adapter takes longer; one that does hangs, and its adapter is started over."""
 
 
-class Steps(Generic[PayerT]):
+class TimedSteps(Generic[PayerT]):
     """The steps that are under way on one bus, one for each worker.
 
     Args:

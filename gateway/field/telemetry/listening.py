@@ -10,9 +10,9 @@ from typing import Any
 
 from gateway.adapter import Adapter
 from gateway.errors import BusUnavailable
-from gateway.field.children.silence import NEVER, Presence
+from gateway.field.children.silence import NEVER, SilenceDetector
 from gateway.field.telemetry.sampling import Sampler
-from gateway.field.telemetry.uplink import WaitingRoom
+from gateway.field.telemetry.uplink import UplinkQueue
 from gateway.models import Block, ChildDevice, Found, Reading
 from gateway.tasks import loop_time
 
@@ -56,7 +56,7 @@ class Listening:
         self._lives = lives
         self._is_quiet = is_quiet
         self._taken_in = taken_in
-        self._presence = Presence()
+        self._presence = SilenceDetector()
         self._heard_at = 0.0
         self._has_heard = False
         self._deaf_since = loop_time()
@@ -87,7 +87,7 @@ class Listening:
         """
         self._heard_at, self._has_heard = loop_time(), False
         self._presence.listen_anew(self._heard_at - self._deaf_since, self._heard_at)
-        said = WaitingRoom(self._hear)
+        said = UplinkQueue(self._hear)
         try:
             async with asyncio.TaskGroup() as group:
                 helping = [group.create_task(self._receive(said)), group.create_task(self._notice_silence())]
@@ -97,7 +97,7 @@ class Listening:
         finally:
             self._deaf_since = loop_time()
 
-    async def _receive(self, said: WaitingRoom) -> None:
+    async def _receive(self, said: UplinkQueue) -> None:
         while True:
             heard = await said.next()
             if isinstance(heard, Found):

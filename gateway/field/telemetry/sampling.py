@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from gateway.field.children.availability import Change
-from gateway.field.observer import NOBODY, Witness
+from gateway.field.children.availability import AvailabilityChange
+from gateway.field.observer import NO_OBSERVER, Observer
 from gateway.models import Block, Metric, Reach, Reading, Reduce, Sample, Status, Value
 
 
@@ -32,8 +32,8 @@ class Sampler:
     none after it until it is back.
     """
 
-    def __init__(self, *, witness: Witness = NOBODY) -> None:
-        self._witness = witness
+    def __init__(self, *, observer: Observer = NO_OBSERVER) -> None:
+        self._observer = observer
         self._children: dict[str, _Gathering] = {}
         self._silent: set[str] = set()
         self._urgent: set[str] = set()
@@ -51,7 +51,7 @@ class Sampler:
         A child's first ones, a changed value of an urgent metric, and one that leaves its dead band, make its sample urgent.
         """
         self.readings_taken += len(readings)
-        self._witness.take(readings)
+        self._observer.take(readings)
         if isinstance(readings, Block) and readings.row.plain:
             whole = self._gathering(readings.child)
             whole.values.update(zip(readings.row.names, readings.values, strict=True))
@@ -71,7 +71,7 @@ class Sampler:
             elif metric.dead_band is not None:
                 self._compare(child, gathering, metric.name, value, metric.dead_band)
 
-    def note(self, change: Change) -> None:
+    def note(self, change: AvailabilityChange) -> None:
         """Take in that a child fell silent or is back: worth telling at once."""
         gathering = self._children.setdefault(change.child, _Gathering())
         if change.reach is Reach.SILENT:

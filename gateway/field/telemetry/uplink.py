@@ -11,7 +11,7 @@ MOST_WAITING = 10_000
 """Of more, the oldest is dropped: that many wait only when the gateway itself stands still."""
 
 
-class WaitingRoom:
+class UplinkQueue:
     """An `Uplink` in which whoever is found waits, and values wait only behind somebody found, who may be the one they are of.
 
     Args:

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from gateway.field.children.availability import Availability, Change
+from gateway.field.children.availability import Availability, AvailabilityChange
 from gateway.models import Reach
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -18,13 +18,15 @@ def test_one_miss_is_not_silence_and_an_answer_forgives_it():
 
 def test_silence_is_said_once_and_so_is_its_end():
     availability = Availability(misses_until_silent=3)
-    assert availability.answered("a", NOW) == Change("a", Reach.REACHABLE, NOW, None)
+    assert availability.answered("a", NOW) == AvailabilityChange("a", Reach.REACHABLE, NOW, None)
     changes = [availability.missed("a", NOW + timedelta(seconds=n), f"timeout {n}") for n in range(10)]
-    assert [change for change in changes if change] == [Change("a", Reach.SILENT, NOW + timedelta(seconds=2), "timeout 2")]
+    assert [change for change in changes if change] == [
+        AvailabilityChange("a", Reach.SILENT, NOW + timedelta(seconds=2), "timeout 2")
+    ]
     standing = availability.of("a")
     assert (standing.since, standing.why, standing.misses) == (NOW + timedelta(seconds=2), "timeout 9", 10)
     later = NOW + timedelta(hours=1)
-    assert availability.answered("a", later) == Change("a", Reach.REACHABLE, later, None)
+    assert availability.answered("a", later) == AvailabilityChange("a", Reach.REACHABLE, later, None)
     assert availability.answered("a", later) is None
 
 
@@ -57,14 +59,14 @@ class Onlooker:
 
 
 def test_a_witness_is_told_each_miss_and_each_change_once():
-    witness = Onlooker()
-    availability = Availability(witness=witness)
+    observer = Onlooker()
+    availability = Availability(observer=observer)
     availability.answered("a", NOW)
     availability.answered("a", NOW)
     for _ in range(4):
         availability.missed("a", NOW, "no answer")
     availability.answered("a", NOW)
     miss = ("missed", "a", "no answer")
-    assert witness.told == [
+    assert observer.told == [
         (Reach.REACHABLE, "a", None), miss, miss, miss, (Reach.SILENT, "a", "no answer"), miss, (Reach.REACHABLE, "a", None),
     ]  # fmt: skip

@@ -17,62 +17,62 @@ FOUND = Found(
 
 
 async def test_what_a_device_does_not_say_this_time_it_has_not_unsaid(field):
-    first = await field.reception.meet("entry", "bus", FOUND)
-    again = await field.reception.meet("entry", "bus", replace(FOUND, sub_model=None, firmware_version=None, address="CC:DD"))
+    first = await field.intake.take_in("entry", "bus", FOUND)
+    again = await field.intake.take_in("entry", "bus", replace(FOUND, sub_model=None, firmware_version=None, address="CC:DD"))
     assert again == replace(first, address="CC:DD")
 
 
 async def test_what_a_device_says_anew_is_believed(field):
-    await field.reception.meet("entry", "bus", FOUND)
-    assert (await field.reception.meet("entry", "bus", replace(FOUND, firmware_version="1.3.0"))).firmware_version == "1.3.0"
+    await field.intake.take_in("entry", "bus", FOUND)
+    assert (await field.intake.take_in("entry", "bus", replace(FOUND, firmware_version="1.3.0"))).firmware_version == "1.3.0"
 
 
 async def test_under_another_profile_nothing_of_the_old_one_is_kept(field):
-    await field.reception.meet("entry", "bus", FOUND)
-    assert (await field.reception.meet("entry", "bus", replace(FOUND, profile="xiaomi", sub_model=None))).sub_model is None
+    await field.intake.take_in("entry", "bus", FOUND)
+    assert (await field.intake.take_in("entry", "bus", replace(FOUND, profile="xiaomi", sub_model=None))).sub_model is None
 
 
 async def test_a_declined_device_is_written_down_once_however_strongly_it_is_heard(field):
     stranger = replace(FOUND, family="toaster")
-    await field.reception.meet("entry", "bus", replace(stranger, evidence={"rssi": "-60 dBm"}))
+    await field.intake.take_in("entry", "bus", replace(stranger, evidence={"rssi": "-60 dBm"}))
     before = field.registry.met[FOUND.identity.key]
-    await field.reception.meet("entry", "bus", replace(stranger, evidence={"rssi": "-70 dBm"}))
+    await field.intake.take_in("entry", "bus", replace(stranger, evidence={"rssi": "-70 dBm"}))
     assert field.registry.met[FOUND.identity.key] is before
 
 
 async def test_a_device_that_two_radios_hear_stays_with_the_first_and_is_no_twin_of_itself(field, caplog):
-    first = await field.reception.meet("entry", "hci0", FOUND)
+    first = await field.intake.take_in("entry", "hci0", FOUND)
     field.availability.answered(first.key, datetime.now(UTC))
-    assert await field.reception.meet("entry", "hci1", FOUND) is None
+    assert await field.intake.take_in("entry", "hci1", FOUND) is None
     assert field.registry.children[first.key].child.bus == "hci0"
     assert "same identity" not in caplog.text
     field.availability.lost(first.key, datetime.now(UTC), "hci0 hears it no more")
-    assert (await field.reception.meet("entry", "hci1", FOUND)).bus == "hci1"
+    assert (await field.intake.take_in("entry", "hci1", FOUND)).bus == "hci1"
 
 
 async def test_another_device_with_the_same_identity_is_left_out_and_told(field, caplog):
-    first = await field.reception.meet("entry", "bus", FOUND)
+    first = await field.intake.take_in("entry", "bus", FOUND)
     field.availability.answered(first.key, datetime.now(UTC))
-    assert await field.reception.meet("entry", "other bus", replace(FOUND, address="CC:DD")) is None
+    assert await field.intake.take_in("entry", "other bus", replace(FOUND, address="CC:DD")) is None
     assert "same identity" in caplog.text
 
 
 async def test_a_device_that_is_met_twice_in_the_same_moment_is_told_once(field, caplog):
     caplog.set_level("INFO")
-    first, second = await asyncio.gather(*(field.reception.meet("entry", "bus", FOUND) for _ in range(2)))
+    first, second = await asyncio.gather(*(field.intake.take_in("entry", "bus", FOUND) for _ in range(2)))
     assert first == second
     assert caplog.text.count("a new child") == 1
 
 
 async def test_a_name_that_a_person_gave_outranks_what_the_next_search_finds(field):
-    child = await field.reception.meet("entry", "bus", FOUND)
+    child = await field.intake.take_in("entry", "bus", FOUND)
     await field.registry.rename(child.key, "Cold store")
-    again = await field.reception.meet("entry", "bus", replace(FOUND, name="Fridge of the config", address="CC:DD"))
+    again = await field.intake.take_in("entry", "bus", replace(FOUND, name="Fridge of the config", address="CC:DD"))
     assert (again.name, again.found_as, again.address) == ("Cold store", "Fridge of the config", "CC:DD")
-    unknown_model = await field.reception.meet("entry", "bus", replace(FOUND, family="toaster"))
+    unknown_model = await field.intake.take_in("entry", "bus", replace(FOUND, family="toaster"))
     assert unknown_model.name == "Cold store"
     await field.registry.rename(child.key, None)
-    assert (await field.reception.meet("entry", "bus", FOUND)).name == "Thermometer"
+    assert (await field.intake.take_in("entry", "bus", FOUND)).name == "Thermometer"
 
 
 async def test_a_device_named_at_the_door_keeps_its_name_when_a_person_admits_it(field):
@@ -80,6 +80,6 @@ async def test_a_device_named_at_the_door_keeps_its_name_when_a_person_admits_it
     await field.registry.meet("entry", "bus", FOUND, "waits for a person")
     await field.registry.rename(key, "Cold store")
     await field.registry.decide(key, Decision.ADMIT)
-    await field.reception.look_again()
+    await field.intake.admit_approved()
     assert field.registry.children[key].child.name == "Cold store"
     assert not field.registry.met

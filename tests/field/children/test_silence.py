@@ -1,11 +1,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.field.children.silence import INTERVALS_LEARNED_FROM, NEVER, SHORTEST_PATIENCE_SECONDS, Presence
+from gateway.field.children.silence import INTERVALS_LEARNED_FROM, NEVER, SHORTEST_PATIENCE_SECONDS, SilenceDetector
 
 
 def listening(fall_back=900.0):
-    presence = Presence()
+    presence = SilenceDetector()
     presence.expect("thermometer", fall_back, 0)
     return presence
 

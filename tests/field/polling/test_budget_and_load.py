@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.field.polling.budget import Budget, over_budget
-from gateway.field.polling.load import Load, Spending
+from gateway.field.polling.load import BusLoad, LoadPurpose
 from gateway.models import PlannedRead
 
 
@@ -28,20 +28,20 @@ def test_a_plan_within_its_limit_is_not_stretched():
 
 
 def test_what_the_bus_was_used_for_is_told_as_shares_of_the_last_minutes():
-    load = Load(0.0)
+    load = BusLoad(0.0)
     for second in range(120):
-        load.spent(Spending.READING, "a", 0.25, second + 1.0)
-        load.spent(Spending.SILENT, "b", 0.05, second + 1.0)
+        load.spent(LoadPurpose.READING, "a", 0.25, second + 1.0)
+        load.spent(LoadPurpose.SILENT, "b", 0.05, second + 1.0)
     shares = load.by_purpose(120.0)
-    assert shares[Spending.READING] == pytest.approx(0.25, abs=0.01)
-    assert shares[Spending.SILENT] == pytest.approx(0.05, abs=0.01)
-    assert shares[Spending.COMMANDS] == 0
+    assert shares[LoadPurpose.READING] == pytest.approx(0.25, abs=0.01)
+    assert shares[LoadPurpose.SILENT] == pytest.approx(0.05, abs=0.01)
+    assert shares[LoadPurpose.COMMANDS] == 0
     assert load.by_child(120.0)["a"] == pytest.approx(0.25, abs=0.01)
 
 
 def test_what_was_long_ago_is_forgotten():
-    load = Load(0.0)
-    load.spent(Spending.READING, "a", 30.0, 30.0)
+    load = BusLoad(0.0)
+    load.spent(LoadPurpose.READING, "a", 30.0, 30.0)
     assert load.by_child(60.0)["a"] == pytest.approx(0.5)
     load.by_child(61.0)
     assert load.by_child(122.0) == {}

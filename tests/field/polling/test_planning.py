@@ -1,11 +1,11 @@
 from datetime import timedelta
 
-from gateway.field.polling.planning import STRETCHED_SECONDS, Planning
+from gateway.field.polling.planning import STRETCHED_SECONDS, ReadPlanner
 from gateway.models import PlannedRead
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticSettings
 
 
-def planning(seconds: list[float]) -> Planning:
+def planning(seconds: list[float]) -> ReadPlanner:
     """A bus whose one child costs what the list says, a second apart."""
 
     class Planned(SyntheticAdapter.on(SyntheticBus())):
@@ -15,7 +15,7 @@ def planning(seconds: list[float]) -> Planning:
                 PlannedRead(address="1", name="meter", group="fast", every=timedelta(seconds=1), seconds=cost, transactions=1)
             ]
 
-    return Planning(Planned(SyntheticSettings(type="synthetic", name="synthetic"), SyntheticBus()), "synthetic")
+    return ReadPlanner(Planned(SyntheticSettings(type="synthetic", name="synthetic"), SyntheticBus()), "synthetic")
 
 
 def test_a_plan_that_a_busy_start_made_too_heavy_is_soon_weighed_again():

@@ -4,13 +4,13 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.field.polling.schedule import PROBE_MOST_SECONDS, SUSPECT_SECONDS, Agenda, Discover, Identify, Plan, Read
+from gateway.field.polling.schedule import PROBE_MOST_SECONDS, SUSPECT_SECONDS, Discover, Identify, Plan, Read, Schedule
 
 SECOND = timedelta(seconds=1)
 
 
 def agenda(**children):
-    made = Agenda()
+    made = Schedule()
     for key, groups in children.items():
         made.add(key, 0.0)
         made.planned(key, groups, 0.0)
@@ -18,7 +18,7 @@ def agenda(**children):
 
 
 def test_a_child_is_identified_and_planned_before_it_is_read():
-    plan = Agenda()
+    plan = Schedule()
     plan.add("a", 0.0)
     assert plan.take(0.0) == Identify("a")
     assert plan.take(0.0) is None, "one task at a time for a child"
@@ -112,7 +112,7 @@ def test_a_child_that_is_removed_in_hand_is_forgotten():
 
 
 def test_a_child_without_groups_is_identified_and_never_read():
-    plan = Agenda()
+    plan = Schedule()
     plan.add("a", 0.0)
     assert plan.take(0.0) == Identify("a")
     plan.planned("a", {}, 0.0)
@@ -121,7 +121,7 @@ def test_a_child_without_groups_is_identified_and_never_read():
 
 @given(periods=st.lists(st.integers(1, 10), min_size=1, max_size=8), step=st.floats(0.01, 3))
 def test_nobody_starves(periods, step):
-    plan = Agenda()
+    plan = Schedule()
     for number, period in enumerate(periods):
         plan.add(str(number), 0.0)
         plan.planned(str(number), {"g": timedelta(seconds=period)}, 0.0)
@@ -170,7 +170,7 @@ def simulate(plan, seconds, cost_of, living, dead, *, discovery=False):
 @given(dead=st.integers(1, 40), cost=st.floats(0.05, 2.0))
 @settings(max_examples=20)
 def test_dead_children_share_five_percent_whatever_their_number(dead, cost):
-    plan = Agenda(silent_share=0.05)
+    plan = Schedule(silent_share=0.05)
     living, silent = {"a": {"g": SECOND}, "b": {"g": SECOND}}, {f"dead {number}" for number in range(dead)}
     for child in (*living, *silent):
         plan.add(child, 0.0)
@@ -180,7 +180,7 @@ def test_dead_children_share_five_percent_whatever_their_number(dead, cost):
 
 
 def test_a_dead_neighbour_costs_the_living_no_round():
-    plan = Agenda(silent_share=0.05)
+    plan = Schedule(silent_share=0.05)
     living = {"a": {"g": SECOND}, "b": {"g": SECOND}}
     for child in (*living, "dead"):
         plan.add(child, 0.0)
@@ -190,7 +190,7 @@ def test_a_dead_neighbour_costs_the_living_no_round():
 
 
 def test_a_bus_that_is_never_free_still_looks_after_the_silent_and_the_new():
-    plan = Agenda(silent_share=0.05, discover_share=0.2)
+    plan = Schedule(silent_share=0.05, discover_share=0.2)
     living = {"a": {"g": SECOND}, "b": {"g": SECOND}}
     for child in (*living, "dead"):
         plan.add(child, 0.0)
@@ -201,13 +201,13 @@ def test_a_bus_that_is_never_free_still_looks_after_the_silent_and_the_new():
 
 
 def test_a_bus_with_nobody_to_disturb_is_searched_without_a_pause():
-    plan = Agenda(discover_share=0.2)
+    plan = Schedule(discover_share=0.2)
     spent, _ = simulate(plan, 30.0, lambda child: 0.3, {}, set(), discovery=True)
     assert spent["search"] >= 29.5
 
 
 def test_a_child_far_slower_than_its_neighbours_is_read_in_the_gaps_they_leave():
-    plan = Agenda(silent_share=0.05)
+    plan = Schedule(silent_share=0.05)
     living = {"quick": {"g": SECOND}, "too": {"g": SECOND}, "slow": {"g": 5 * SECOND}}
     for child in living:
         plan.add(child, 0.0)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.adapter import Found, Identity, IdentityKind, Metric, Progress, Reading
-from gateway.field.polling.load import Spending
+from gateway.field.polling.load import LoadPurpose
 from gateway.models import Reach, Status
 from gateway.state.registry import ChildState
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, found_of
@@ -141,7 +141,7 @@ async def test_a_twin_of_a_child_that_answers_is_left_out_and_named_once(field, 
     await field.until(lambda: bus.devices["a1"].reads > 1)
     twin = SyntheticDevice(serial_number="1", address="twin", poll_every=FAST)
     for _ in range(3):
-        assert await field.reception.meet("entry", "bus", found_of(twin)) is None
+        assert await field.intake.take_in("entry", "bus", found_of(twin)) is None
     assert field.registry.children[key(1)].child.address == "a1"
     assert caplog.text.count("same identity") == 1
 
@@ -205,7 +205,7 @@ async def test_children_of_an_earlier_run_are_identified_before_they_are_read(fi
                 yield readings
 
     bus = SyntheticBus([device(1)])
-    await field.reception.meet("entry", "bus", found_of(bus.devices["a1"]))
+    await field.intake.take_in("entry", "bus", found_of(bus.devices["a1"]))
     Watched.concurrency = 2
     field.serve(bus, Watched)
     await field.until(lambda: len(Watched.asked) > 2)
@@ -293,7 +293,7 @@ async def test_an_adapter_that_swallows_a_cancellation_does_not_keep_the_gateway
             return await super().identify(address)
 
     bus = SyntheticBus([device(1)])
-    await field.reception.meet("entry", "bus", found_of(bus.devices["a1"]))
+    await field.intake.take_in("entry", "bus", found_of(bus.devices["a1"]))
     supervisor = field.serve(bus, Swallowing)
     await field.until(lambda: getattr(supervisor.adapter, "is_in_it", False))
     field.tasks[0].cancel()
@@ -320,7 +320,7 @@ async def test_a_discovery_leaves_a_busy_bus_to_its_children(field):
     await field.until(
         lambda: supervisor.progress is not None and supervisor.progress.note == "slow" and supervisor.progress.done >= 5
     )
-    assert supervisor.standing().load[Spending.DISCOVERY] < 0.5
+    assert supervisor.status().load[LoadPurpose.DISCOVERY] < 0.5
     assert sum(one.reads for one in bus.devices.values()) > 20
 
 
@@ -338,7 +338,7 @@ async def test_a_bus_is_searched_when_a_person_asks_for_it_also_while_nothing_is
     await field.until(lambda: Counted.searches == 1)
     await asyncio.sleep(0.05)
     bus.devices["a1"] = device(1)
-    await supervisor.look_now()
+    await supervisor.start_discovery()
     await field.until(lambda: key(1) in field.registry.children)
     assert Counted.searches == 2
 
@@ -359,7 +359,7 @@ async def test_a_search_that_goes_on_is_left_to_it(field):
 
     supervisor = field.serve(SyntheticBus([device(1)]), Slow)
     await begun.wait()
-    await supervisor.look_now()
+    await supervisor.start_discovery()
     may_end.set()
     await field.until(lambda: key(1) in field.registry.children and supervisor.progress is None)
     await asyncio.sleep(0.05)

@@ -8,7 +8,7 @@ from itertools import groupby
 import pytest
 
 from gateway.adapter import BusUnavailable, CommandRejected, DeviceUnreachable, Metric, PlannedRead, Reading
-from gateway.field.polling.load import Spending
+from gateway.field.polling.load import LoadPurpose
 from gateway.models import Command, Reach
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
@@ -140,7 +140,7 @@ async def test_a_long_reading_leaves_the_bus_to_others_after_its_slice(field):
     assert len(runs) >= 2
 
 
-class Planning(SyntheticAdapter):
+class ReadPlanner(SyntheticAdapter):
     """Says that each child takes so much of the bus."""
 
     seconds = 0.5
@@ -159,15 +159,15 @@ class Planning(SyntheticAdapter):
 
 async def test_a_plan_that_is_too_much_for_the_bus_is_stretched_and_told_once(field, caplog, monkeypatch):
     monkeypatch.setattr("gateway.field.polling.planning.SOON_SECONDS", 0.01)
-    supervisor = field.serve(SyntheticBus([device(1), device(2)]), Planning)
-    await field.until(lambda: supervisor.standing().stretch > 1)
-    assert supervisor.standing().stretch == pytest.approx(1.0 / 0.7)
+    supervisor = field.serve(SyntheticBus([device(1), device(2)]), ReadPlanner)
+    await field.until(lambda: supervisor.status().stretch > 1)
+    assert supervisor.status().stretch == pytest.approx(1.0 / 0.7)
     assert caplog.text.count("bus needs 1.00 s of each 1.00 s; device 1 takes 50 %, which is more than its load_limit") == 1
 
 
 async def test_a_plan_that_is_too_much_is_refused_where_that_is_wanted(field, caplog, monkeypatch):
     monkeypatch.setattr("gateway.field.polling.planning.SOON_SECONDS", 0.01)
-    supervisor = field.serve(SyntheticBus([device(1), device(2)]), Planning, overload="refuse")
+    supervisor = field.serve(SyntheticBus([device(1), device(2)]), ReadPlanner, overload="refuse")
     await field.until(lambda: supervisor.problem is not None)
     assert "it is not read, as `overload` wants it: bus needs 1.00 s of each 1.00 s" in supervisor.problem
 
@@ -187,19 +187,19 @@ async def test_a_plan_that_fails_costs_only_the_plan(field, caplog, monkeypatch)
 async def test_the_standing_of_a_bus_tells_who_takes_what_and_who_is_tried_when(field, caplog):
     caplog.set_level(logging.CRITICAL)
     bus = SyntheticBus([device(1), device(2)])
-    supervisor = field.serve(bus, Planning)
+    supervisor = field.serve(bus, ReadPlanner)
     await field.until(lambda: all(one.reads > 1 for one in bus.devices.values()))
     bus.devices["a1"].silent = True
     await field.until(lambda: field.availability.of(key(1)).reach is Reach.SILENT)
-    standing = supervisor.standing()
-    silent, well = supervisor.child_standing(key(1)), supervisor.child_standing(key(2))
-    assert supervisor.child_standing("somebody else") is None
+    standing = supervisor.status()
+    silent, well = supervisor.child_status(key(1)), supervisor.child_status(key(2))
+    assert supervisor.child_status("somebody else") is None
     assert 0 <= silent.next_try_seconds <= 60
     assert well.next_try_seconds is None
     assert silent.remarks == ("answers in 12 ms",)
     assert "broken by its author" in well.remarks[0]
     assert 0 <= standing.live_load <= 1
-    assert set(standing.load) == set(Spending)
+    assert set(standing.load) == set(LoadPurpose)
     bus.unplugged = True
     await field.until(lambda: supervisor.problem is not None)
     assert supervisor.next_try_seconds(key(1)) is None

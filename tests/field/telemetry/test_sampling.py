@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.field.children.availability import Change
+from gateway.field.children.availability import AvailabilityChange
 from gateway.field.telemetry.sampling import Sampler
 from gateway.models import Block, Metric, MetricRow, Reach, Reading, Reduce, Sample, Status
 
@@ -94,17 +94,17 @@ def test_a_silent_child_says_so_once_and_is_quiet_until_it_is_back():
     sampler = Sampler()
     read(sampler, 1)
     sampler.collect(NOW)
-    sampler.note(Change("a", Reach.SILENT, NOW, "timeout"))
+    sampler.note(AvailabilityChange("a", Reach.SILENT, NOW, "timeout"))
     assert [sample.status for sample in sampler.collect_urgent(NOW)] == [Status.OFFLINE]
     assert sampler.collect(NOW) == []
-    sampler.note(Change("a", Reach.REACHABLE, NOW, None))
+    sampler.note(AvailabilityChange("a", Reach.REACHABLE, NOW, None))
     read(sampler, 2)
     assert sampler.collect(NOW) == [Sample("a", NOW, Status.ONLINE, {"power": 2})]
 
 
 def test_a_silence_that_meets_the_end_of_the_interval_is_said_once():
     sampler = Sampler()
-    sampler.note(Change("a", Reach.SILENT, NOW, "timeout"))
+    sampler.note(AvailabilityChange("a", Reach.SILENT, NOW, "timeout"))
     assert [sample.status for sample in sampler.collect(NOW)] == [Status.OFFLINE]
     assert sampler.collect_urgent(NOW) == []
     assert sampler.collect(NOW) == []
