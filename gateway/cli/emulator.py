@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.text import Text
 
-from gateway.emulator import Emulator, Quirks
+from gateway.emulator import Emulator, Quirks, ServerAddress
 from gateway.emulator.journal import JournalEntry
 from gateway.emulator.quirks import BadQuirk
 from gateway.errors import StoreError
@@ -62,10 +62,7 @@ def emulator(
     console = Console(highlight=False, soft_wrap=True)
     try:
         cloud = Emulator(
-            host,
-            entry_port,
-            hub_port,
-            ssl_context=_tls(certificate, private_key),
+            ServerAddress(host=host, entry_port=entry_port, hub_port=hub_port, ssl_context=_tls(certificate, private_key)),
             store=store,
             hardware_keys=hardware_key or None,
             models=model or None,

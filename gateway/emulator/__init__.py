@@ -1,6 +1,6 @@
-"""An honest small Xyte, for tests, demos and integrators without an account."""
+"""Emulate the Xyte cloud over HTTP, for tests, demos and integrators without an account."""
 
 from gateway.emulator.quirks import Quirks
-from gateway.emulator.server import Emulator
+from gateway.emulator.server import Emulator, ServerAddress
 
-__all__ = ["Emulator", "Quirks"]
+__all__ = ["Emulator", "Quirks", "ServerAddress"]

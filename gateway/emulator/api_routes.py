@@ -1,4 +1,4 @@
-"""Xyte's calls over HTTP: how each is carried out, spoiled by a fault, saved, written down and answered."""
+"""Serve Xyte's endpoints over HTTP: apply faults, run the endpoint, save the change and record the call."""
 
 from __future__ import annotations
 
@@ -9,98 +9,100 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.emulator.api_types import Answer, Call, Refused, Request, as_answer, carry_out, parse_json
+from gateway.emulator.api_types import ApiError, Endpoint, Request, Response, error_response, parse_json, run_endpoint
 from gateway.emulator.cloud import Cloud
-from gateway.emulator.faults import Fault, Faults
-from gateway.emulator.http import drop, read_request, respond
-from gateway.emulator.journal import ServerName
+from gateway.emulator.faults import Fault, FaultQueue
+from gateway.emulator.http import drop_connection, http_response, read_request
+from gateway.emulator.journal import JournalEntry, ServerName
 
 UNKNOWN_PATH: Final = "Unknown path"
 CONTROL_PATH: Final = "/_emulator"
-"""A path that Xyte does not have; what happens under it is not written down."""
+"""A path that Xyte does not have; calls below it are not recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wire:
-    """How one of the two servers speaks."""
+class ApiRoutes:
+    """The routes of one of the two servers, and the state that they share."""
 
     server: ServerName
     cloud: Cloud
-    faults: Faults
+    faults: FaultQueue
     changed: Callable[[bool], None]
-    """Told after each call; `True` when it was worth saving at once."""
+    """Called after each call, with `True` when the change must be saved at once."""
     hub_url: Callable[[web.Request], str]
-    """Where the client of this request reaches the hub."""
+    """Return the URL under which the client of this request reaches the hub."""
 
-    def route(self, call: Call[Cloud]) -> web.RouteDef:
-        """Return the aiohttp route of a call."""
+    def route(self, endpoint: Endpoint[Cloud]) -> web.RouteDef:
+        """Return the aiohttp route of an endpoint."""
 
         async def serve(request: web.Request) -> web.StreamResponse:
-            return await self._serve(call, request)
+            return await self._serve(endpoint, request)
 
-        return web.route(call.method, call.path, serve)
+        return web.route(endpoint.method, endpoint.path, serve)
 
-    def record_unknown(self, request: web.Request, answer: Answer) -> None:
-        """Write down a request for a path or with a method that Xyte does not have."""
+    def record_unknown(self, request: web.Request, response: Response) -> None:
+        """Record a request with a path or method that Xyte does not have."""
         if not request.path.startswith(CONTROL_PATH):
-            self._record(UNKNOWN_PATH, request, b"", answer, None)
+            self._record(UNKNOWN_PATH, request, b"", response, None)
 
-    async def _serve(self, call: Call[Cloud], request: web.Request) -> web.StreamResponse:
-        fault = self.faults.take(call.name, request.match_info.get("device_id"))
-        answer: Answer | None
+    async def _serve(self, endpoint: Endpoint[Cloud], request: web.Request) -> web.StreamResponse:
+        fault = self.faults.take(endpoint.name, request.match_info.get("device_id"))
+        response: Response | None
         try:
-            asked = await read_request(request, self.hub_url(request))
-        except Refused as refusal:
-            asked, answer = Request(), as_answer(refusal)
+            api_request = await read_request(request, self.hub_url(request))
+        except ApiError as error:
+            api_request, response = Request(), error_response(error)
         else:
-            answer = self._answer(call, asked, fault)
-        self._record(call.name, request, asked.body, answer, fault)
+            response = self._run(endpoint, api_request, fault)
+        self._record(endpoint.name, request, api_request.body, response, fault)
         if fault is not None and fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
-        return drop(request) if answer is None else respond(answer)
+        return drop_connection(request) if response is None else http_response(response)
 
-    def _answer(self, call: Call[Cloud], asked: Request, fault: Fault | None) -> Answer | None:
-        """Carry a call out if its fault lets it, and return what the client hears of it; `None` is nothing."""
-        if fault is not None and fault.prevents:
-            return fault.spoil(None)
-        answer = carry_out(call.answer, self.cloud, asked)
-        self.changed(not call.changes_little)
-        return answer if fault is None else fault.spoil(answer)
+    def _run(self, endpoint: Endpoint[Cloud], request: Request, fault: Fault | None) -> Response | None:
+        """Run an endpoint unless a fault prevents it, and return the response to send; `None` closes the connection."""
+        if fault is not None and fault.prevents_call:
+            return fault.replace_response(None)
+        response = run_endpoint(endpoint.handle, self.cloud, request)
+        self.changed(not endpoint.changes_little)
+        return response if fault is None else fault.replace_response(response)
 
-    def _record(self, call: str, request: web.Request, body: bytes, answer: Answer | None, fault: Fault | None) -> None:
-        device_id = request.match_info.get("device_id") or _new_device(answer)
+    def _record(self, call: str, request: web.Request, body: bytes, response: Response | None, fault: Fault | None) -> None:
+        device_id = request.match_info.get("device_id") or _new_device_id(response)
         device = self.cloud.devices.get(device_id or "")
         self.cloud.journal.record(
-            time=self.cloud.clock(),
-            server=self.server,
-            call=call,
-            method=request.method,
-            path=request.path,
-            device=device_id,
-            device_name=device.name if device else None,
-            status=answer.status if answer else None,
-            error=answer.error if answer else None,
-            body=_parsed(body),
-            fault=fault.kind if fault else None,
+            JournalEntry(
+                time=self.cloud.clock(),
+                server=self.server,
+                call=call,
+                method=request.method,
+                path=request.path,
+                device=device_id,
+                device_name=device.name if device else None,
+                status=response.status if response else None,
+                error=response.error if response else None,
+                body=_parse_or_none(body),
+                fault=fault.kind if fault else None,
+            )
         )
 
 
-def elsewhere(call: Call[Cloud], server: ServerName) -> Call[Cloud]:
-    """Return what stands in for a call on the server where it does not live: 404, so that mixed-up hosts show."""
+def wrong_host_endpoint(endpoint: Endpoint[Cloud], server: ServerName) -> Endpoint[Cloud]:
+    """Return an endpoint that answers 404 on the server that does not have the call, so that mixed-up hosts show."""
 
-    def refuse(_cloud: Cloud, _request: Request) -> Answer:
-        raise Refused(404, f"Not found: {call.name} is on the {server} server")
+    def reject(_cloud: Cloud, _request: Request) -> Response:
+        raise ApiError(404, f"Not found: {endpoint.name} is on the {server} server")
 
-    return Call(f"{call.name} (wrong host)", call.method, call.path, refuse, changes_little=True)
+    return Endpoint(f"{endpoint.name} (wrong host)", endpoint.method, endpoint.path, reject, changes_little=True)
 
 
-def _new_device(answer: Answer | None) -> str | None:
-    """Return the id that Register Device gave."""
-    new = answer.body.get("id") if answer is not None and isinstance(answer.body, dict) else None
+def _new_device_id(response: Response | None) -> str | None:
+    """Return the id in the response to Register Device."""
+    new = response.body.get("id") if response is not None and isinstance(response.body, dict) else None
     return new if isinstance(new, str) else None
 
 
-def _parsed(body: bytes) -> object:
+def _parse_or_none(body: bytes) -> object:
     try:
         return parse_json(body) if body else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a call is before and after it was HTTP: a request, an answer, a refusal, and the row of a table that joins them."""
+"""Define requests, responses, errors and endpoints of the emulated API, free of HTTP machinery. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 
 Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Form: TypeAlias = Mapping[str, object]
-WorldT = TypeVar("WorldT")
+StateT = TypeVar("StateT")
 
 NESTING = 100
-"""Objects and arrays within each other beyond this many levels are no JSON to us."""
+"""JSON that is nested more deeply than this is refused."""
 
 
-class Refused(Exception):
-    """A call was understood and not done. `error` goes into the answer's body (section 14)."""
+class ApiError(Exception):
+    """A call was understood and not carried out. `error` goes into the body of the response (section 14)."""
 
     def __init__(
         self, status: int, error: str, *, content_type: str = "application/json", retry_after_seconds: float | None = None
@@ -26,13 +26,13 @@ class Refused(Exception):
         self.status = status
         self.error = error
         self.content_type = content_type
-        """What the answer calls itself; its body is JSON whatever that says (section 4.1)."""
+        """The content type of the response; its body is JSON all the same (section 4.1)."""
         self.retry_after_seconds = retry_after_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a client asked, free of HTTP machinery."""
+    """One request of a client, read to its end."""
 
     params: Mapping[str, str] = field(default_factory=dict)
     """The named parts of the path, percent-decoded."""
@@ -41,7 +41,7 @@ class Request:
     content_type: str = ""
     body: bytes = field(default=b"", repr=False)
     hub_url: str = ""
-    """Where this client reaches the hub; without a trailing slash."""
+    """The URL under which this client reaches the hub, without a trailing slash."""
 
     @property
     def device_id(self) -> str:
@@ -52,28 +52,28 @@ class Request:
         """Return the parsed body, whatever its content type says.
 
         Raises:
-            Refused: 400, the body is not JSON.
+            ApiError: 400, the body is not JSON.
         """
         try:
             return parse_json(self.body)
         except ValueError as error:
-            raise Refused(400, "Invalid JSON") from error
+            raise ApiError(400, "Invalid JSON") from error
 
     def form(self) -> Form:
         """Return the body's JSON object.
 
         Raises:
-            Refused: 400, the body is something else.
+            ApiError: 400, the body is something else.
         """
         parsed = self.json()
         if not isinstance(parsed, dict):
-            raise Refused(400, "Body must be a JSON object")
+            raise ApiError(400, "Body must be a JSON object")
         return parsed
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a client hears. A body is sent as JSON, but a `str` as it is, and `None` is no body at all."""
+class Response:
+    """The response to a client. A body is sent as JSON, but a `str` as it is, and `None` sends no body."""
 
     status: int
     body: object = None
@@ -82,44 +82,44 @@ class Answer:
 
     @property
     def error(self) -> str | None:
-        """The text of `{"error": ...}`, when that is what the answer is."""
+        """The text of `{"error": ...}`, when that is the body."""
         error = self.body.get("error") if isinstance(self.body, dict) else None
         return error if isinstance(error, str) else None
 
 
-def carry_out(answer: Callable[[WorldT, Request], Answer], world: WorldT, asked: Request) -> Answer:
-    """Return the answer, or the refusal as one."""
+def run_endpoint(handle: Callable[[StateT, Request], Response], state: StateT, request: Request) -> Response:
+    """Return the response of an endpoint, or the one for the error that it raised."""
     try:
-        return answer(world, asked)
-    except Refused as refusal:
-        return as_answer(refusal)
+        return handle(state, request)
+    except ApiError as error:
+        return error_response(error)
 
 
-def as_answer(refusal: Refused) -> Answer:
-    """Return a refusal as the client hears it."""
-    wait = refusal.retry_after_seconds
+def error_response(error: ApiError) -> Response:
+    """Return the response for an error."""
+    wait = error.retry_after_seconds
     headers = {} if wait is None else {"Retry-After": str(math.ceil(wait))}
-    return Answer(refusal.status, {"error": refusal.error}, refusal.content_type, headers)
+    return Response(error.status, {"error": error.error}, error.content_type, headers)
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[WorldT]):
-    """One row of a server's table: what the call is named, where it lives, and who answers it."""
+class Endpoint(Generic[StateT]):
+    """One row of a server's table: the name of a call, its method and path, and the function that handles it."""
 
     name: str
     method: Method
     path: str
     """With `{device_id}` and other named parts."""
-    answer: Callable[[WorldT, Request], Answer]
+    handle: Callable[[StateT, Request], Response]
     changes_little: bool = False
-    """Nothing is lost for good when a crash loses its effect: telemetry, reading. Persisted now and then, not at once."""
+    """A crash may lose its effect, as with telemetry and reads: it is saved periodically and not at once."""
 
 
 def parse_json(body: bytes) -> object:
-    """Return what UTF-8 JSON says if it is strict: no NaN, nothing beyond a double, no lone surrogates, at most `NESTING` levels.
+    """Parse strict UTF-8 JSON: no NaN, no number beyond a double, no lone surrogates, at most `NESTING` levels.
 
     Raises:
-        ValueError: it is not JSON in that sense.
+        ValueError: it is not such JSON.
     """
     text = body.decode()
     try:

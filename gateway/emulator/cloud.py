@@ -1,7 +1,7 @@
-"""The emulated cloud: which devices there are, whose key is good, and what operators and customers do in the portal.
+"""Keep the devices of the emulated cloud, check their keys and carry out what customers do in the portal. Pure.
 
-Pure: it waits for nothing and its clock is handed in. What devices do is beside it, a file for each chapter of the reference:
-`registration`, `telemetry`, `commands`, `configuration`, `info`, `spaces`, `licences`, `dumps`, `incidents`.
+The clock is passed in. The calls of devices are in one file for each chapter of the reference: `registration`, `telemetry`,
+`commands`, `configuration`, `device_info`, `spaces`, `licences`, `files`, `incidents`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
-from gateway.emulator.api_types import Refused
+from gateway.emulator.api_types import ApiError
 from gateway.emulator.device import (
     Device,
     Incident,
@@ -30,10 +30,10 @@ from gateway.emulator.quirks import Quirks
 from gateway.emulator.rate_limit import RateLimits
 
 NEVER = "00000000-0000-4000-8000-00000000dead"
-"""A hardware key and model id that is always refused, for demonstrations."""
+"""A hardware key and model id that is always refused, for demos."""
 
 RATE_WINDOW = timedelta(seconds=30)
-"""What requests of all kinds are counted over (section 14)."""
+"""The window over which requests of all kinds are counted (section 14)."""
 
 
 def utc_now() -> datetime:
@@ -42,8 +42,8 @@ def utc_now() -> datetime:
 
 
 @dataclass(slots=True, kw_only=True)
-class Holdings:
-    """All that survives a restart with a store."""
+class SavedState:
+    """The state that survives a restart when there is a state file."""
 
     devices: dict[str, Device] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
@@ -53,7 +53,7 @@ class Holdings:
 
 @dataclass(slots=True)
 class Dump:
-    """A file that a device sent; kept in memory only."""
+    """A file sent by a device; kept in memory only."""
 
     device_id: str
     mime_type: str
@@ -62,10 +62,10 @@ class Dump:
 
 
 class Cloud:
-    """The state of the world and the rules that are the same for all calls.
+    """The state of the emulated cloud and the rules that are the same for all calls.
 
-    Hardware keys and model ids are GUIDs. With `hardware_keys` or `models` given, only those exist; else every one does but
-    `NEVER`. A hardware key selects the model whose id is derived from it by `model_of`; the key itself is not kept.
+    Hardware keys and model ids are GUIDs. With `hardware_keys` or `models` given, only those exist; otherwise every
+    GUID except `NEVER` does. A hardware key selects the model whose id is derived from it by `model_of`; the key is not stored.
     """
 
     def __init__(
@@ -76,29 +76,29 @@ class Cloud:
         journal: Journal | None = None,
         hardware_keys: Iterable[str] | None = None,
         models: Iterable[str] | None = None,
-        holdings: Holdings | None = None,
+        saved_state: SavedState | None = None,
     ) -> None:
         self.quirks = quirks if quirks is not None else Quirks()
         self.clock = clock
         self.journal = journal if journal is not None else Journal()
-        self.holdings = holdings if holdings is not None else Holdings()
+        self.saved_state = saved_state if saved_state is not None else SavedState()
         self.limits = RateLimits()
         self.dumps: dict[str, Dump] = {}
         self._hardware_keys = None if hardware_keys is None else {key.lower() for key in hardware_keys}
         self._models = None if models is None else {model.lower() for model in models}
 
-    # What is there
+    # devices
 
     @property
     def devices(self) -> Mapping[str, Device]:
         """The registered devices by id, in the order of their registration."""
-        return MappingProxyType(self.holdings.devices)
+        return MappingProxyType(self.saved_state.devices)
 
     def device(self, device_id: str) -> Device:
-        """Return a device, or raise `Refused` (404 `Device not found`): for the portal's side, which needs no key."""
+        """Return a device, or raise `ApiError` (404 `Device not found`); for the control surface, which needs no key."""
         device = self.devices.get(device_id)
         if device is None:
-            raise Refused(404, "Device not found")
+            raise ApiError(404, "Device not found")
         return device
 
     def children(self, parent: Device) -> list[Device]:
@@ -112,65 +112,67 @@ class Cloud:
             yield from self.descendants(child)
 
     def knows_hardware_key(self, key: object) -> bool:
-        """Return whether this hardware key selects a model."""
+        """Tell whether this hardware key selects a model."""
         return _is_known(key, self._hardware_keys)
 
     def knows_model(self, model_id: object) -> bool:
-        """Return whether there is a model with this id."""
+        """Tell whether there is a model with this id."""
         return _is_known(model_id, self._models)
 
-    # Whose key is good
+    # keys and limits
 
-    def authorise(self, device_id: str, key: str | None, *, refusal_status: int = 401, is_sign_of_life: bool = True) -> Device:
-        """Return the device if the key is its own, and note that it was seen; the key is bare, without `Bearer` (section 1).
+    def authorise(self, device_id: str, key: str | None, *, error_status: int = 401, updates_last_seen: bool = True) -> Device:
+        """Return the device if the key is its own, and update `last_seen`; the key comes without `Bearer` (section 1).
 
         Raises:
-            Refused: `refusal_status` (401, but 400 for Get Device Info), or 429 beyond the rate limit.
+            ApiError: `error_status` (401, but 400 for Get Device Info), or 429 beyond the rate limit.
         """
         device = self.devices.get(device_id)
-        if device is None and device_id in self.holdings.deleted:
-            raise self._refusal_of_deleted(refusal_status)
-        if device is None or key is None or not self._opens(key, device):
-            raise Refused(refusal_status, "Not authorized")
+        if device is None and device_id in self.saved_state.deleted:
+            raise self._error_for_deleted(error_status)
+        if device is None or key is None or not self._is_key_of(key, device):
+            raise ApiError(error_status, "Not authorized")
         if device.spurious_refusals < self.quirks.spurious_401:
             device.spurious_refusals += 1
-            raise Refused(401, "Not authorized")
+            raise ApiError(401, "Not authorized")
         if self.quirks.rate_limit:
             self.admit(f"{device_id} all", limit=self.quirks.rate_limit, within=RATE_WINDOW)
-        if is_sign_of_life:
+        if updates_last_seen:
             device.last_seen = self.clock()
         return device
 
     def admit(self, name: str, *, limit: int, within: timedelta) -> None:
-        """Count one more of something; 429 when the window is full (section 14)."""
-        wait = self.limits.wait(name, limit=limit, within=within, now=self.clock())
+        """Count one more call; 429 when the window is full (section 14)."""
+        wait = self.limits.admit(name, limit=limit, within=within, now=self.clock())
         if wait:
-            raise Refused(429, "Too many requests", retry_after_seconds=wait.total_seconds() if self.quirks.retry_after else None)
+            raise ApiError(
+                429, "Too many requests", retry_after_seconds=wait.total_seconds() if self.quirks.retry_after else None
+            )
 
-    def _opens(self, key: str, device: Device) -> bool:
+    def _is_key_of(self, key: str, device: Device) -> bool:
         holders = [device]
         parent = self.devices.get(device.parent_id or "")
         if parent is not None and self.quirks.parent_key_opens_children:
             holders.append(parent)
         return any(secrets.compare_digest(key.encode(errors="surrogateescape"), holder.access_key.encode()) for holder in holders)
 
-    def _refusal_of_deleted(self, refusal_status: int) -> Refused:
+    def _error_for_deleted(self, error_status: int) -> ApiError:
         match self.quirks.deleted_answer:
             case "not-found":
-                return Refused(404, "Not found")
+                return ApiError(404, "Not found")
             case "error-in-2xx":
-                return Refused(200, "Not found")
+                return ApiError(200, "Not found")
             case _:
-                return Refused(refusal_status, "Not authorized")
+                return ApiError(error_status, "Not authorized")
 
-    # Coming and going
+    # adding and removing
 
     def add(self, device: Device) -> None:
-        """Take a new device in; under a claimed parent it is claimed with it (section 4)."""
-        self.holdings.devices[device.id] = device
+        """Add a new device; under a claimed parent it is claimed, too (section 4)."""
+        self.saved_state.devices[device.id] = device
         parent = self.devices.get(device.parent_id or "")
         if parent is not None and parent.claimed:
-            device.settle(parent.claimed, parent.space or Space())
+            device.assign(parent.claimed, parent.space or Space())
 
     def delete(self, device_id: str) -> None:
         """Delete a device as the portal does: every later call with its key is refused (section 13.1)."""
@@ -180,26 +182,26 @@ class Cloud:
                 self.delete(child.id)
             else:
                 child.parent_id = None
-        del self.holdings.devices[device_id]
-        self.holdings.deleted.add(device_id)
+        del self.saved_state.devices[device_id]
+        self.saved_state.deleted.add(device_id)
 
     def replace(self, device_id: str) -> None:
-        """Press Replace Device: the next registration with the same ids takes this device over, with a new key (13.1)."""
+        """Do as Replace Device: the next registration with the same ids takes over this device with a new key (section 13.1)."""
         self.device(device_id).awaits_replacement = True
 
-    # What customers do
+    # actions of customers
 
     def claim(self, device_id: str, customer: str = "Example Ltd", space: Space | None = None) -> None:
         """Claim a device and all its children for a customer, in a space (sections 3.4 and 4)."""
         device = self.device(device_id)
         for claimed in (device, *self.descendants(device)):
-            claimed.settle(customer, space or Space())
+            claimed.assign(customer, space or Space())
 
     def unclaim(self, device_id: str) -> None:
-        """Give a device and all its children back."""
+        """Remove the customer from a device and all its children."""
         device = self.device(device_id)
         for unclaimed in (device, *self.descendants(device)):
-            unclaimed.unsettle()
+            unclaimed.release()
         if self.quirks.parent_unclaiming == "deletes-children":
             for child in self.children(device):
                 self.delete(child.id)
@@ -217,11 +219,11 @@ class Cloud:
         timeout: timedelta | None = None,
         tunnel: Mapping[str, object] | None = None,
     ) -> QueuedCommand:
-        """Queue a command behind those that wait; after `timeout` the server itself marks it failed (section 6)."""
+        """Append a command to the queue; after `timeout` the server itself marks it as failed (section 6)."""
         device, now = self.device(device_id), self.clock()
-        self.holdings.commands_queued += 1
+        self.saved_state.commands_queued += 1
         command = QueuedCommand(
-            id=new_id() if self.quirks.command_id == "uuid" else self.holdings.commands_queued,
+            id=new_id() if self.quirks.command_id == "uuid" else self.saved_state.commands_queued,
             name=name,
             parameters=None if parameters is None else dict(parameters),
             queued_at=now,
@@ -241,9 +243,9 @@ class Cloud:
         signature: str = "",
         expires_at: str | None = None,
     ) -> Licence:
-        """Ask a device to add a licence, or to update or remove the one with this id (section 9).
+        """Offer a device a new licence, or a change of the one with this id (section 9).
 
-        The signature is passed on as given: the emulator has no partner's key to sign with.
+        The signature is passed on unchanged: the emulator has no partner's key to sign with.
         """
         device = self.device(device_id)
         licence = Licence(id=licence_id or new_id(), data=data, signature=signature, action=action, expires_at=expires_at)
@@ -260,7 +262,7 @@ class Cloud:
         description: str | None = None,
         origin: IncidentOrigin = "customer",
     ) -> Incident:
-        """Open an incident; of one issue only one is open at a time (section 11)."""
+        """Open an incident; one at a time is open for an issue (section 11)."""
         issue, now = issue or secrets.token_hex(8), self.clock()
         for incident in device.incidents:
             if incident.is_open and incident.issue == issue:
@@ -291,7 +293,7 @@ class Cloud:
     ) -> ModelFile:
         """Publish a file for a model; 422 when the version of a firmware is no semantic version (section 6.4)."""
         if file_type == "firmware" and not is_semantic(version):
-            raise Refused(422, "Version must be a semantic version")
+            raise ApiError(422, "Version must be a semantic version")
         file = ModelFile(
             id=new_id(),
             model_id=model_id.lower(),
@@ -303,22 +305,22 @@ class Cloud:
             public_notes=public_notes,
             created_at=self.clock(),
         )
-        self.holdings.files.append(file)
+        self.saved_state.files.append(file)
         return file
 
 
 def new_id() -> str:
-    """Return a new id for anything."""
+    """Return a new id."""
     return str(uuid4())
 
 
 def new_access_key() -> str:
-    """Return a new access key: 32 hexadecimal characters, the form that was observed (section 1)."""
+    """Return a new access key: 32 hexadecimal characters, as observed (section 1)."""
     return secrets.token_hex(16)
 
 
 def model_of(hardware_key: str) -> str:
-    """Return the id of the model that a hardware key selects; the key cannot be told from it."""
+    """Return the id of the model that a hardware key selects; the key cannot be derived from it."""
     return str(uuid5(NAMESPACE_URL, f"hardware-key:{hardware_key.lower()}"))
 
 

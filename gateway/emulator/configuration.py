@@ -1,48 +1,48 @@
-"""The configuration that device and cloud share, and its counter: Get Config and Set Config (section 7)."""
+"""Handle Get Config and Set Config, with the version counter (section 7). Pure."""
 
 from __future__ import annotations
 
 from datetime import UTC
 
-from gateway.emulator.api_types import Answer, Form, Refused, Request
+from gateway.emulator.api_types import ApiError, Form, Request, Response
 from gateway.emulator.cloud import Cloud
 from gateway.emulator.device import Device
 
 SERVER_FIELDS = frozenset({"version", "last_updated", "name", "device_id"})
-"""What Get Config puts beside `config`."""
+"""The fields beside `config` in the response to Get Config."""
 
 
-def get(cloud: Cloud, device: Device, _request: Request) -> Answer:
-    """Tell the device its configuration (section 7.1)."""
+def get(cloud: Cloud, device: Device, _request: Request) -> Response:
+    """Return the device's configuration (section 7.1)."""
     owner = {"device_id": device.id} if cloud.quirks.since("1.0.7") else {}
-    return Answer(200, {**told(cloud, device), "name": device.name, **owner})
+    return Response(200, {**config_json(cloud, device), "name": device.name, **owner})
 
 
-def told(cloud: Cloud, device: Device) -> dict[str, object]:
-    """Return the configuration as answers carry it: nested from Model API version 1.0.5 on, before that mixed in."""
+def config_json(cloud: Cloud, device: Device) -> dict[str, object]:
+    """Return the configuration as JSON, nested in `config` from Model API version 1.0.5 on."""
     nested = {"config": device.config.values} if cloud.quirks.since("1.0.5") else device.config.values
     moment = device.config.last_updated.astimezone(UTC).isoformat(timespec="milliseconds")
     return {**nested, "version": device.config.version, "last_updated": moment}
 
 
-def set_from_device(cloud: Cloud, device: Device, request: Request) -> Answer:
-    """Take a configuration that changed on the device, and tell its new version (sections 7.2, 17.8 and 17.9)."""
+def set_from_device(cloud: Cloud, device: Device, request: Request) -> Response:
+    """Store a configuration that changed on the device, and return its new version (sections 7.2, 17.8 and 17.9)."""
     form = request.form()
     version = form.get("version")
     if isinstance(version, int | float) and version < device.config.version:
-        raise Refused(422, f"Error setting config with old version, latest is {device.config.version}")
+        raise ApiError(422, f"Error setting config with old version, latest is {device.config.version}")
     values = _unwrapped(cloud, form)
     if cloud.quirks.set_config_bumps == "always" or values != device.config.values:
         device.config.write(values, cloud.clock())
-    return Answer(200, {"success": True, "version": device.config.version})
+    return Response(200, {"success": True, "version": device.config.version})
 
 
 def _unwrapped(cloud: Cloud, form: Form) -> dict[str, object]:
-    """Return the configuration itself. It is wrapped when there is an object `config` and only server fields beside it."""
+    """Return the configuration itself. It counts as wrapped when there is an object `config` and only server fields beside it."""
     inner = form.get("config")
     is_wrapped = isinstance(inner, dict) and form.keys() - {"config"} <= SERVER_FIELDS
     if cloud.quirks.set_config_body == "wrapped" and not is_wrapped:
-        raise Refused(422, "Config can't be blank")
+        raise ApiError(422, "Config can't be blank")
     if isinstance(inner, dict) and is_wrapped and cloud.quirks.set_config_body != "bare":
         return dict(inner)
     return {key: value for key, value in form.items() if key != "version"}

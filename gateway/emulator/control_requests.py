@@ -1,4 +1,4 @@
-"""What the control surface takes: a form for each of its actions. Unknown fields are errors, so that a typing slip shows."""
+"""Define the JSON body of each control action. Unknown fields are errors, so that typing mistakes show. Pure."""
 
 from __future__ import annotations
 
@@ -9,65 +9,65 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway.emulator.device import IncidentOrigin, LicenceAction, Space
 from gateway.emulator.faults import FaultKind
 
-Words = Annotated[str, Field(min_length=1)]
+NonEmptyText = Annotated[str, Field(min_length=1)]
 
 
-class Asked(BaseModel):
-    """The JSON object of one action."""
+class ControlRequest(BaseModel):
+    """The JSON body of one control action."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class CommandAsked(Asked):
+class QueueCommandRequest(ControlRequest):
     """Queue a command."""
 
-    name: Words
+    name: NonEmptyText
     parameters: dict[str, object] | None = Field(default_factory=dict)
     timeout_seconds: float | None = Field(default=None, gt=0, le=31_536_000, allow_inf_nan=False)
-    """After so long the server itself marks it failed."""
+    """After this time the server itself marks it as failed."""
     tunnel: dict[str, object] | None = None
 
 
-class ClaimAsked(Asked):
+class ClaimRequest(ControlRequest):
     """Claim a device with its children."""
 
-    customer: Words = "Example Ltd"
+    customer: NonEmptyText = "Example Ltd"
     space: Space | None = None
 
 
-class LicenceAsked(Asked):
-    """Offer a licence change; with the id of a known licence a change of that one."""
+class OfferLicenceRequest(ControlRequest):
+    """Offer a licence change; the id of a known licence changes that one."""
 
     data: str = ""
     action: LicenceAction = "add"
-    id: Words | None = None
+    id: NonEmptyText | None = None
     signature: str = ""
     expires_at: str | None = None
 
 
-class IncidentAsked(Asked):
+class OpenIncidentRequest(ControlRequest):
     """Open an incident as a customer or by a rule."""
 
-    title: Words
-    issue: Words | None = None
+    title: NonEmptyText
+    issue: NonEmptyText | None = None
     priority: int = Field(default=3, ge=1, le=5)
     description: str | None = None
     origin: IncidentOrigin = "customer"
 
 
-class FileAsked(Asked):
+class PublishFileRequest(ControlRequest):
     """Publish a file for a model."""
 
-    model_id: Words
-    name: Words
-    url: Words
-    version: Words
-    file_type: Words = "firmware"
+    model_id: NonEmptyText
+    name: NonEmptyText
+    url: NonEmptyText
+    version: NonEmptyText
+    file_type: NonEmptyText = "firmware"
     desc: str | None = None
     public_notes: str | None = None
 
 
-class FaultAsked(Asked):
+class AddFaultRequest(ControlRequest):
     """Let calls fail."""
 
     kind: FaultKind

@@ -1,4 +1,4 @@
-"""The nouns of the emulated cloud: a device with everything that Xyte keeps about it. Nothing here decides."""
+"""Define the records of the emulated cloud: a device with everything that Xyte stores about it. Pure."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ LicenceAction: TypeAlias = Literal["add", "remove", "update"]
 LicenceState: TypeAlias = Literal["pending", "inuse", "removed", "error"]
 IncidentOrigin: TypeAlias = Literal["device", "customer", "rule"]
 Kinship: TypeAlias = Literal["stand-alone", "controlled", "smart"]
-"""Registered by itself without a parent, by its parent, or by itself under a parent (section 4)."""
+"""How a device was registered: by itself without a parent, by its parent, or by itself under a parent (section 4)."""
 
 
 @dataclass(slots=True, kw_only=True)
 class QueuedCommand:
-    """What an operator wants the device to do, from queueing to its outcome (section 6)."""
+    """One command, from queueing to its outcome (section 6)."""
 
     id: int | str
     name: str
     parameters: dict[str, object] | None
     queued_at: datetime
     expires_at: datetime | None = None
-    """When the server itself gives it up as failed; `None` is never."""
+    """When the server itself marks it as failed; `None` means never."""
     tunnel: dict[str, object] | None = None
     """One-session credentials of a tunnel command (section 6.5)."""
     status: CommandStatus = "pending"
     message: str | None = None
-    """The device's words, or the server's when it gave up."""
+    """The message of the device, or of the server after a timeout."""
     ended_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:
-        """Neither done nor failed."""
+        """True while it is neither done nor failed."""
         return self.ended_at is None
 
 
 @dataclass(slots=True, kw_only=True)
-class Configuration:
-    """The device's configuration and its counter (section 7). Version 0: never configured."""
+class DeviceConfig:
+    """The device's configuration and its version counter (section 7); version 0 means never configured."""
 
     version: int = 0
     values: dict[str, object] = field(default_factory=dict)
     last_updated: datetime
     applied_version: int | None = None
-    """What the device confirmed with Update Device."""
+    """The version that the device confirmed with Update Device."""
 
     def write(self, values: Mapping[str, object], now: datetime) -> int:
         """Replace the configuration, and return its new version."""
@@ -58,7 +58,7 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """Where a claimed device is (section 8.5)."""
+    """The space in which a claimed device is (section 8.5)."""
 
     name: str = "Unsorted"
     location_name: str | None = None
@@ -71,7 +71,7 @@ class Space:
 
 @dataclass(slots=True, kw_only=True)
 class Licence:
-    """One licence and the change of it that the device has to carry out while it is pending (section 9)."""
+    """One licence and its pending change, which the device has to carry out (section 9)."""
 
     id: str
     data: str
@@ -84,7 +84,7 @@ class Licence:
 
 @dataclass(slots=True, kw_only=True)
 class Incident:
-    """Something that is wrong, as device, customer or rule opened it (section 11)."""
+    """One incident, opened by the device, a customer or a rule (section 11)."""
 
     id: str
     title: str
@@ -99,7 +99,7 @@ class Incident:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened (section 11.5)."""
+    """One event (section 11.5)."""
 
     name: str
     category: str
@@ -133,17 +133,17 @@ class Device:
     """The customer's name; `None` while nobody claimed it."""
     space: Space | None = None
     space_changes: int = 0
-    """How often the device got another space, in all its lives as a claimed device."""
+    """How often the device was assigned to a space, over all claims."""
     applied_space_version: int | None = None
     info_changes: int = 0
-    config: Configuration
+    config: DeviceConfig
     commands: list[QueuedCommand] = field(default_factory=list)
-    """Oldest first; the ended ones stay, as history."""
+    """Oldest first; ended ones stay as history."""
     licences: list[Licence] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     settings: dict[str, object] = field(default_factory=dict)
-    """What Set Cloud Settings set (section 8.4)."""
+    """The properties set by Set Cloud Settings (section 8.4)."""
     awaits_replacement: bool = False
     """The customer pressed Replace Device: a registration with the same ids takes this device over."""
     spurious_refusals: int = 0
@@ -153,14 +153,14 @@ class Device:
         """0 while unclaimed, above it and rising when claimed (section 3.4)."""
         return self.space_changes if self.claimed else 0
 
-    def settle(self, customer: str, space: Space) -> None:
-        """Belong to this customer, in this space."""
+    def assign(self, customer: str, space: Space) -> None:
+        """Assign the device to a customer and a space."""
         self.claimed, self.space = customer, space
         self.space_changes += 1
         self.info_changes += 1
 
-    def unsettle(self) -> None:
-        """Belong to nobody, nowhere."""
+    def release(self) -> None:
+        """Remove customer and space."""
         self.claimed = self.space = None
         self.info_changes += 1
 

@@ -1,4 +1,4 @@
-"""What Xyte knows about a device: Get Device Info, Update Device, Delete Device, Set Cloud Settings (section 8)."""
+"""Handle Get Device Info, Update Device, Delete Device and Set Cloud Settings (section 8). Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
-from gateway.emulator.api_types import Answer, Form, Refused, Request
+from gateway.emulator.api_types import ApiError, Form, Request, Response
 from gateway.emulator.cloud import Cloud
-from gateway.emulator.configuration import told as told_config
+from gateway.emulator.configuration import config_json
 from gateway.emulator.device import Device, iso
 from gateway.emulator.field_validation import label, optional_object, optional_text, required_firmware_version, required_text
 from gateway.emulator.registration import vendor_and_model
@@ -16,17 +16,17 @@ from gateway.emulator.registration import vendor_and_model
 UPDATES_PER_HOUR = 10
 
 
-def get(cloud: Cloud, device: Device, _request: Request) -> Answer:
-    """Tell a device about itself (section 8.1)."""
-    return Answer(200, told(cloud, device))
+def get(cloud: Cloud, device: Device, _request: Request) -> Response:
+    """Return the record of the device (section 8.1)."""
+    return Response(200, info_json(cloud, device))
 
 
-def told(cloud: Cloud, device: Device) -> dict[str, object]:
+def info_json(cloud: Cloud, device: Device) -> dict[str, object]:
     """Return the device info object."""
     return {
         "id": device.id,
         "partner": {"sn": device.sn, "mac": device.mac, **vendor_and_model(device)},
-        "config": told_config(cloud, device),
+        "config": config_json(cloud, device),
         "state": device.state,
         "last_seen": iso(device.last_seen) if device.last_seen else None,
         "custom": {"prompt": None},
@@ -37,34 +37,34 @@ def told(cloud: Cloud, device: Device) -> dict[str, object]:
     }
 
 
-def update(cloud: Cloud, device: Device, request: Request) -> Answer:
-    """Take what changed on a device, all of it or nothing; ten calls an hour (section 8.2)."""
+def update(cloud: Cloud, device: Device, request: Request) -> Response:
+    """Apply the changes of a device, all of them or none; ten calls an hour (section 8.2)."""
     cloud.admit(f"{device.id} update", limit=UPDATES_PER_HOUR, within=timedelta(hours=1))
     form = request.form()
     unknown = sorted(form.keys() - _CHANGES.keys())
     if unknown and cloud.quirks.since("1.0.6"):
-        raise Refused(400, f"Unknown field: {', '.join(unknown)}")
+        raise ApiError(400, f"Unknown field: {', '.join(unknown)}")
     changes = [read(cloud, device, form) for field, read in _CHANGES.items() if form.get(field) is not None]
     for change in changes:
         change()
     device.info_changes += bool(changes)
-    return Answer(200, told(cloud, device))
+    return Response(200, info_json(cloud, device))
 
 
-def delete(cloud: Cloud, device: Device, _request: Request) -> Answer:
-    """Delete a device on its own wish (sections 8.3 and 17.24)."""
+def delete(cloud: Cloud, device: Device, _request: Request) -> Response:
+    """Delete the device that makes the call (sections 8.3 and 17.24)."""
     cloud.delete(device.id)
-    return Answer(200, {"success": True}) if cloud.quirks.delete_status == 200 else Answer(204)
+    return Response(200, {"success": True}) if cloud.quirks.delete_status == 200 else Response(204)
 
 
-def set_cloud_settings(_cloud: Cloud, device: Device, request: Request) -> Answer:
-    """Set one property of how the cloud treats the device (section 8.4)."""
+def set_cloud_settings(_cloud: Cloud, device: Device, request: Request) -> Response:
+    """Set one cloud setting of the device (section 8.4)."""
     form = request.form()
     name, value = required_text(form, "property"), form.get("value")
     if not isinstance(value, str | int | float):
-        raise Refused(422, "Value is invalid")
+        raise ApiError(422, "Value is invalid")
     device.settings[name] = value
-    return Answer(200, {"success": True})
+    return Response(200, {"success": True})
 
 
 def _text(field: str) -> Callable[[Cloud, Device, Form], Callable[[], None]]:
@@ -97,14 +97,14 @@ def _space_version(cloud: Cloud, device: Device, form: Form) -> Callable[[], Non
 
 
 def _parent_id(cloud: Cloud, device: Device, form: Form) -> Callable[[], None]:
-    """A device of the same partner, and both unclaimed or claimed by the same customer; the emulator has one partner."""
+    """Move under another parent: of the same partner (there is one here), both unclaimed or claimed by the same customer."""
     parent = cloud.devices.get(required_text(form, "parent_id"))
     if parent is None:
-        raise Refused(422, "Parent must exist")
+        raise ApiError(422, "Parent must exist")
     if parent is device or parent in cloud.descendants(device) or parent.kinship == "controlled":
-        raise Refused(422, "Parent is invalid")
+        raise ApiError(422, "Parent is invalid")
     if parent.claimed != device.claimed:
-        raise Refused(422, "Parent must be claimed by the same customer")
+        raise ApiError(422, "Parent must be claimed by the same customer")
     return partial(_move_under, device, parent)
 
 
@@ -115,13 +115,13 @@ def _move_under(device: Device, parent: Device) -> None:
 
 
 def _counter(cloud: Cloud, form: Form, field: str) -> int:
-    """A counter that is typed as a string (section 17.10)."""
-    value, taken = form[field], cloud.quirks.config_version_type
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10 and taken != "number":
+    """Return a counter, which is sent as a string (section 17.10)."""
+    value, accepted = form[field], cloud.quirks.config_version_type
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10 and accepted != "number":
         return int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and taken != "string":
+    if isinstance(value, int) and not isinstance(value, bool) and accepted != "string":
         return value
-    raise Refused(422, f"{label(field)} is invalid")
+    raise ApiError(422, f"{label(field)} is invalid")
 
 
 _CHANGES: dict[str, Callable[[Cloud, Device, Form], Callable[[], None]]] = {

@@ -1,11 +1,11 @@
-"""Bad weather on demand: which calls are to fail, how, and how often."""
+"""Make calls fail on demand: which ones, how, and how often. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from gateway.emulator.api_types import Answer
+from gateway.emulator.api_types import Response
 
 FaultKind: TypeAlias = Literal["401", "404", "429", "500-html", "slow", "drop", "drop-after", "garbage"]
 
@@ -25,54 +25,54 @@ GARBAGE: Final = "\x00garbage{"
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """One fault, until it was played often enough."""
+    """One fault, and how often it is still applied."""
 
     kind: FaultKind
     call: str | None = None
-    """Only this call, as the reference names it; `None` is any."""
+    """Only this call, as the reference names it; `None` means any."""
     device: str | None = None
-    """Only calls whose path names this device; `None` is any."""
+    """Only calls whose path names this device; `None` means any."""
     times: int | None = 1
-    """How often it is still played; `None` is until cleared."""
+    """How often it is still applied; `None` means until cleared."""
     retry_after: int | None = None
-    """Seconds, for 429."""
+    """Seconds, for the kind 429."""
     seconds: float = 5.0
-    """For slow."""
+    """The delay, for the kind slow."""
 
-    def meets(self, call: str, device: str | None) -> bool:
-        """Return whether this fault is for that call."""
+    def matches(self, call: str, device: str | None) -> bool:
+        """Tell whether this fault applies to a call."""
         return self.call in (None, call) and self.device in (None, device)
 
     @property
-    def prevents(self) -> bool:
-        """The call is not carried out."""
+    def prevents_call(self) -> bool:
+        """True when the call is not carried out."""
         return self.kind in ("401", "404", "429", "500-html", "drop")
 
-    def spoil(self, answer: Answer | None) -> Answer | None:
-        """Return what the client hears instead of this answer; `None` is nothing, the connection is cut."""
+    def replace_response(self, response: Response | None) -> Response | None:
+        """Return the response to send instead of this one; `None` closes the connection."""
         match self.kind:
             case "401":
-                return Answer(401, {"error": "Not authorized"})
+                return Response(401, {"error": "Not authorized"})
             case "404":
-                return Answer(404, {"error": "Not found"})
+                return Response(404, {"error": "Not found"})
             case "429":
                 headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
-                return Answer(429, {"error": "Too many requests"}, headers=headers)
+                return Response(429, {"error": "Too many requests"}, headers=headers)
             case "500-html":
-                return Answer(500, HTML_PAGE, content_type="text/html")
+                return Response(500, HTML_PAGE, content_type="text/html")
             case "garbage":
-                return Answer(200, GARBAGE)
+                return Response(200, GARBAGE)
             case "drop" | "drop-after":
                 return None
             case "slow":
-                return answer
+                return response
 
 
-class Faults:
-    """The faults that wait for their calls, oldest first."""
+class FaultQueue:
+    """The active faults, oldest first."""
 
     def __init__(self) -> None:
-        self._waiting: list[Fault] = []
+        self._active: list[Fault] = []
 
     def add(
         self,
@@ -84,29 +84,29 @@ class Faults:
         retry_after: int | None = None,
         seconds: float = 5.0,
     ) -> Fault:
-        """Let the next `times` fitting calls fail; `None` is all until `clear`."""
+        """Make the next `times` matching calls fail; `None` means all until `clear`."""
         fault = Fault(kind=kind, call=call, device=device, times=times, retry_after=retry_after, seconds=seconds)
-        self._waiting.append(fault)
+        self._active.append(fault)
         return fault
 
     def take(self, call: str, device: str | None) -> Fault | None:
-        """Return the oldest fault that fits this call and count it as played, `None` when there is none."""
-        for fault in self._waiting:
-            if fault.meets(call, device):
+        """Return the oldest fault that matches this call and count it as applied; `None` when there is none."""
+        for fault in self._active:
+            if fault.matches(call, device):
                 self._count(fault)
                 return fault
         return None
 
-    def waiting(self) -> list[Fault]:
-        """Return the faults that are still to be played."""
-        return list(self._waiting)
+    def active(self) -> list[Fault]:
+        """Return the faults that are still active."""
+        return list(self._active)
 
     def clear(self) -> None:
-        """Forget all faults: good weather."""
-        self._waiting.clear()
+        """Remove all faults."""
+        self._active.clear()
 
     def _count(self, fault: Fault) -> None:
         if fault.times is not None:
             fault.times -= 1
             if fault.times <= 0:
-                self._waiting.remove(fault)
+                self._active.remove(fault)

@@ -1,15 +1,15 @@
-"""What a field of a request may be, and the words Xyte finds when it is not: 422 with `Field name can't be blank`."""
+"""Validate the fields of a request, with Xyte's own error texts: 422 and `Field name can't be blank`. Pure."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
 
-from gateway.emulator.api_types import Form, Refused
+from gateway.emulator.api_types import ApiError, Form
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 CLOUD_ID = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
-"""A partner's code, whose length nobody tells, and 16 to 36 characters of the unit (section 3.3)."""
+"""A partner's code, whose length is not documented, and 16 to 36 characters of the unit (section 3.3)."""
 SEMANTIC_VERSION = re.compile(
     r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
     r"(?:-((?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*))*))?"
@@ -32,7 +32,7 @@ def optional_text(form: Form, field: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise Refused(422, f"{label(field)} is invalid")
+        raise ApiError(422, f"{label(field)} is invalid")
     return value if value.strip() else None
 
 
@@ -40,7 +40,7 @@ def required_text(form: Form, field: str) -> str:
     """Return a text that is not blank; 422 when there is none."""
     value = optional_text(form, field)
     if value is None:
-        raise Refused(422, f"{label(field)} can't be blank")
+        raise ApiError(422, f"{label(field)} can't be blank")
     return value
 
 
@@ -48,7 +48,7 @@ def optional_object(form: Form, field: str) -> dict[str, object] | None:
     """Return an object or `None` when the field is absent or null; 422 when it is something else."""
     value = form.get(field)
     if value is not None and not isinstance(value, dict):
-        raise Refused(422, f"{label(field)} is invalid")
+        raise ApiError(422, f"{label(field)} is invalid")
     return value
 
 
@@ -56,7 +56,7 @@ def optional_flag(form: Form, field: str) -> bool:
     """Return a boolean, `False` when the field is absent or null; 422 when it is something else."""
     value = form.get(field)
     if value is not None and not isinstance(value, bool):
-        raise Refused(422, f"{label(field)} must be a boolean")
+        raise ApiError(422, f"{label(field)} must be a boolean")
     return bool(value)
 
 
@@ -69,14 +69,14 @@ def optional_time(form: Form, field: str) -> datetime | None:
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise Refused(422, f"{label(field)} must be an ISO-8601 time") from error
+        raise ApiError(422, f"{label(field)} must be an ISO-8601 time") from error
 
 
 def required_choice(form: Form, field: str, words: tuple[str, ...]) -> str:
-    """Return one of the words; 422 when it is another one or none."""
+    """Return one of the words; 422 when it is another one or missing."""
     value = required_text(form, field)
     if value not in words:
-        raise Refused(422, f"{label(field)} must be {', '.join(words[:-1])} or {words[-1]}")
+        raise ApiError(422, f"{label(field)} must be {', '.join(words[:-1])} or {words[-1]}")
     return value
 
 
@@ -84,17 +84,17 @@ def required_firmware_version(form: Form, *, semantic: bool) -> str:
     """Return the `firmware_version`; 422 when it is blank or, from Model API version 1.0.4 on, no semantic version."""
     version = required_text(form, "firmware_version")
     if semantic and not is_semantic(version):
-        raise Refused(422, "Firmware version must be a semantic version")
+        raise ApiError(422, "Firmware version must be a semantic version")
     return version
 
 
 def is_semantic(version: str) -> bool:
-    """Return whether this is a semantic version, of a length that a person would give one."""
+    """Return whether this is a semantic version, of a plausible length."""
     return len(version) <= VERSION_CHARACTERS and SEMANTIC_VERSION.fullmatch(version) is not None
 
 
 def is_newer(version: str, than: str | None) -> bool:
-    """Return whether a version comes after another one; one that is no semantic version comes before all that are."""
+    """Tell whether a version comes after another one; one that is not a semantic version comes before all that are."""
     return _precedence(version) > _precedence(than or "")
 
 

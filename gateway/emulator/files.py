@@ -1,50 +1,50 @@
-"""What a device sends as files and what its model offers: dumps and model files (section 10)."""
+"""Handle the calls for dumps and model files (section 10). Pure."""
 
 from __future__ import annotations
 
 from email.parser import BytesParser
 
-from gateway.emulator.api_types import Answer, Refused, Request
+from gateway.emulator.api_types import ApiError, Request, Response
 from gateway.emulator.cloud import Cloud, Dump, new_id
 from gateway.emulator.device import Device, ModelFile, iso
 from gateway.emulator.field_validation import is_newer
 
 DUMP_FIELD = "data"
-"""The form field that Xyte's own collection puts a dump into."""
+"""The form field with the dump in Xyte's own API collection."""
 
 
-def send(cloud: Cloud, device: Device, request: Request) -> Answer:
+def send(cloud: Cloud, device: Device, request: Request) -> Response:
     """Store a dump, raw or multipart (sections 10.1 and 17.23)."""
     dump = Dump(device.id, request.params["mime_type"], request.params["filename"], _content(cloud, request))
     dump_id = new_id()
     cloud.dumps[dump_id] = dump
-    return Answer(cloud.quirks.dump_status, {"id": dump_id})
+    return Response(cloud.quirks.dump_status, {"id": dump_id})
 
 
-def append(cloud: Cloud, device: Device, request: Request) -> Answer:
-    """Add to a dump, and tell its new length in bytes (section 10.2)."""
+def append(cloud: Cloud, device: Device, request: Request) -> Response:
+    """Append to a dump, and return its new length in bytes (section 10.2)."""
     dump = cloud.dumps.get(request.params["dump_id"])
     if dump is None or dump.device_id != device.id:
-        raise Refused(404, "Dump not found")
+        raise ApiError(404, "Dump not found")
     dump.content += _content(cloud, request)
-    return Answer(200, {"length": len(dump.content)})
+    return Response(200, {"length": len(dump.content)})
 
 
-def get_files(cloud: Cloud, device: Device, _request: Request) -> Answer:
+def get_files(cloud: Cloud, device: Device, _request: Request) -> Response:
     """List the files of the device's model (section 10.3)."""
-    return Answer(200, [_told(file) for file in _files(cloud, device)])
+    return Response(200, [_file_json(file) for file in _files(cloud, device)])
 
 
-def get_file(cloud: Cloud, device: Device, request: Request) -> Answer:
-    """Tell about one file of the device's model; 400 when there is none with this id."""
+def get_file(cloud: Cloud, device: Device, request: Request) -> Response:
+    """Return one file of the device's model; 400 when there is none with this id."""
     for file in _files(cloud, device):
         if file.id == request.params["file_id"]:
-            return Answer(200, _told(file))
-    raise Refused(400, "File not found")
+            return Response(200, _file_json(file))
+    raise ApiError(400, "File not found")
 
 
 def latest_firmware(cloud: Cloud, device: Device) -> ModelFile | None:
-    """Return the newest firmware of the device's model if it is newer than what the device runs (section 5.1)."""
+    """Return the newest firmware of the device's model if it is newer than the installed one (section 5.1)."""
     latest = None
     for file in _files(cloud, device):
         if file.file_type == "firmware" and is_newer(file.version, than=latest.version if latest else device.firmware_version):
@@ -53,17 +53,17 @@ def latest_firmware(cloud: Cloud, device: Device) -> ModelFile | None:
 
 
 def _files(cloud: Cloud, device: Device) -> list[ModelFile]:
-    return [file for file in cloud.holdings.files if file.model_id == device.model_id]
+    return [file for file in cloud.saved_state.files if file.model_id == device.model_id]
 
 
 def _content(cloud: Cloud, request: Request) -> bytes:
     is_multipart = request.content_type.lower().startswith("multipart/form-data")
     form = cloud.quirks.dump_body
     if form == "multipart" and not is_multipart:
-        raise Refused(422, "Data can't be blank")
+        raise ApiError(422, "Data can't be blank")
     content = _multipart_field(request) if is_multipart and form != "raw" else request.body
     if not content:
-        raise Refused(422, "Data can't be blank")
+        raise ApiError(422, "Data can't be blank")
     return content
 
 
@@ -77,7 +77,7 @@ def _multipart_field(request: Request) -> bytes | None:
     return None
 
 
-def _told(file: ModelFile) -> dict[str, object]:
+def _file_json(file: ModelFile) -> dict[str, object]:
     return {
         "id": file.id,
         "name": file.name,

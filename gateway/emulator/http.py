@@ -1,4 +1,4 @@
-"""HTTP itself, the same for Xyte's calls and for the control surface: a request in, JSON out, whatever happens."""
+"""Read requests and send JSON responses over aiohttp, for Xyte's calls and for the control surface."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from gateway.emulator.api_types import Answer, Refused, Request
+from gateway.emulator.api_types import ApiError, Request, Response
 
 
 async def read_request(request: web.Request, hub_url: str = "") -> Request:
-    """Return what was asked, read to its end.
+    """Return the request, read to its end.
 
     Raises:
-        Refused: 400 or 413, the body is broken or too large.
+        ApiError: 400 or 413, the body is broken or too large.
     """
     try:
         body = await request.read()
     except web.RequestPayloadError as error:
-        raise Refused(400, "Body is broken") from error
+        raise ApiError(400, "Body is broken") from error
     except web.HTTPRequestEntityTooLarge as error:
-        raise Refused(413, "Body is too large") from error
+        raise ApiError(413, "Body is too large") from error
     return Request(
         params=dict(request.match_info),
         query=dict(request.query),
@@ -33,22 +33,22 @@ async def read_request(request: web.Request, hub_url: str = "") -> Request:
     )
 
 
-def respond(answer: Answer) -> web.Response:
-    """Return an answer as HTTP."""
-    if answer.body is None:
-        return web.Response(status=answer.status, headers=answer.headers)
-    text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
-    return web.Response(status=answer.status, text=text, content_type=answer.content_type, headers=answer.headers)
+def http_response(response: Response) -> web.Response:
+    """Return a response as aiohttp sends it."""
+    if response.body is None:
+        return web.Response(status=response.status, headers=response.headers)
+    text = response.body if isinstance(response.body, str) else json.dumps(response.body)
+    return web.Response(status=response.status, text=text, content_type=response.content_type, headers=response.headers)
 
 
-def drop(request: web.Request) -> web.Response:
-    """Cut the connection. Nobody hears the response that this returns."""
+def drop_connection(request: web.Request) -> web.Response:
+    """Close the connection. The returned response is never sent."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response()
 
 
-def json_errors(record: Callable[[web.Request, Answer], None]) -> Middleware:
+def json_errors(record: Callable[[web.Request, Response], None]) -> Middleware:
     """Return a middleware that turns aiohttp's own error pages, for unknown paths and methods, into JSON and records them."""
 
     @web.middleware
@@ -57,8 +57,8 @@ def json_errors(record: Callable[[web.Request, Answer], None]) -> Middleware:
             return await handler(request)
         except web.HTTPException as error:
             headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-            answer = Answer(error.status, {"error": error.reason.capitalize()}, headers=headers)
-            record(request, answer)
-            return respond(answer)
+            response = Response(error.status, {"error": error.reason.capitalize()}, headers=headers)
+            record(request, response)
+            return http_response(response)
 
     return answer_in_json

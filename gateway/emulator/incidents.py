@@ -1,10 +1,10 @@
-"""What a device says is wrong and what it says happened: incidents and events (section 11)."""
+"""Handle the calls for incidents and events (section 11). Pure."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from gateway.emulator.api_types import Answer, Form, Refused, Request
+from gateway.emulator.api_types import ApiError, Form, Request, Response
 from gateway.emulator.cloud import Cloud, new_id
 from gateway.emulator.device import Device, Event, Incident, iso
 from gateway.emulator.field_validation import INT32, label, optional_text, optional_time, required_text
@@ -16,45 +16,45 @@ EVENTS_PER_DAY = 100
 EVENT_TEXT = 255
 
 
-def open_one(cloud: Cloud, device: Device, request: Request) -> Answer:
-    """Open an incident; an unclaimed device hears a dummy id and nothing is stored."""
+def open_one(cloud: Cloud, device: Device, request: Request) -> Response:
+    """Open an incident; an unclaimed device gets a dummy id and nothing is stored."""
     form = request.form()
     title, priority = required_text(form, "title"), form.get("priority")
     priority = 3 if priority is None else priority
     if type(priority) is not int or priority not in PRIORITIES:
-        raise Refused(422, "Priority must be between 1 and 5")
+        raise ApiError(422, "Priority must be between 1 and 5")
     issue, description = optional_text(form, "issue"), optional_text(form, "description")
     if not device.claimed or device.settings.get(SUSPENDED) in (True, "true"):
-        return Answer(200, {"incident_id": new_id()})
+        return Response(200, {"incident_id": new_id()})
     incident = cloud.open_incident(device, title, issue=issue, priority=priority, description=description, origin="device")
-    return Answer(200, {"incident_id": incident.id})
+    return Response(200, {"incident_id": incident.id})
 
 
-def get_open(cloud: Cloud, device: Device, _request: Request) -> Answer:
-    """List the open incidents of a device, whoever opened them."""
+def get_open(cloud: Cloud, device: Device, _request: Request) -> Response:
+    """List the open incidents of a device, including those of customers and rules."""
     owner = {"device_id": device.id} if cloud.quirks.since("1.0.7") else {}
-    return Answer(200, [{**_told(incident), **owner} for incident in device.incidents if incident.is_open])
+    return Response(200, [{**_incident_json(incident), **owner} for incident in device.incidents if incident.is_open])
 
 
-def close_one(cloud: Cloud, device: Device, request: Request) -> Answer:
+def close_one(cloud: Cloud, device: Device, request: Request) -> Response:
     """Close an incident that the device or a customer opened, not one by rule."""
     for incident in device.incidents:
         if incident.id == request.params["incident_id"] and incident.is_open and incident.origin != "rule":
             _close(cloud, incident)
-            return Answer(200, {"success": True})
-    raise Refused(404, "Incident not found")
+            return Response(200, {"success": True})
+    raise ApiError(404, "Incident not found")
 
 
-def close_own(cloud: Cloud, device: Device, _request: Request) -> Answer:
-    """Close all that the device itself opened."""
+def close_own(cloud: Cloud, device: Device, _request: Request) -> Response:
+    """Close all incidents that the device itself opened."""
     for incident in device.incidents:
         if incident.is_open and incident.origin == "device":
             _close(cloud, incident)
-    return Answer(200, {"success": True})
+    return Response(200, {"success": True})
 
 
-def add_event(cloud: Cloud, device: Device, request: Request) -> Answer:
-    """Note an event, 100 a day for a device; of an unclaimed one nothing is stored (section 11.5)."""
+def add_event(cloud: Cloud, device: Device, request: Request) -> Response:
+    """Store an event, 100 a day for a device; nothing is stored for an unclaimed one (section 11.5)."""
     cloud.admit(f"{device.id} events", limit=EVENTS_PER_DAY, within=timedelta(days=1))
     form = request.form()
     event = Event(
@@ -65,7 +65,7 @@ def add_event(cloud: Cloud, device: Device, request: Request) -> Answer:
     )
     if device.claimed:
         device.events.append(event)
-    return Answer(200, {"status": True})
+    return Response(200, {"status": True})
 
 
 def _close(cloud: Cloud, incident: Incident) -> None:
@@ -77,17 +77,17 @@ def _event_keys(form: Form) -> dict[str, int | str]:
     for field in ("int_key_1", "int_key_2"):
         if (number := form.get(field)) is not None:
             if type(number) is not int or number not in INT32:
-                raise Refused(422, f"{label(field)} must be a 32-bit integer")
+                raise ApiError(422, f"{label(field)} must be a 32-bit integer")
             keys[field] = number
     for field in ("string_key_1", "string_key_2"):
         if (text := optional_text(form, field)) is not None:
             if len(text) > EVENT_TEXT:
-                raise Refused(422, f"{label(field)} is too long (maximum is {EVENT_TEXT} characters)")
+                raise ApiError(422, f"{label(field)} is too long (maximum is {EVENT_TEXT} characters)")
             keys[field] = text
     return keys
 
 
-def _told(incident: Incident) -> dict[str, object]:
+def _incident_json(incident: Incident) -> dict[str, object]:
     return {
         "id": incident.id,
         "status": "active" if incident.is_open else "closed",

@@ -1,10 +1,10 @@
-"""What the emulator received, in order and bounded, without any secret; for tests and for people who watch."""
+"""Record the calls that the emulator received, bounded and without secrets, for tests and for people who watch. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 from typing import Literal, TypeAlias
@@ -19,20 +19,20 @@ MASK = "***"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """One call that came in."""
+    """One received call."""
 
-    number: int
-    """Counts up for the life of the emulator, 1 is the first."""
+    number: int = 0
+    """Assigned by the journal, counting from 1."""
     time: datetime
     server: ServerName
     call: str
-    """As the reference names it, `Register Child Device`; `Unknown path` for what Xyte does not have."""
+    """As the reference names it, `Register Child Device`; `Unknown path` for a path that Xyte does not have."""
     method: str
     path: str
     device: str | None
     """The device of the path; for Register Device the new one."""
     device_name: str | None = None
-    """What that device is called."""
+    """The name of that device."""
     status: int | None
     """`None` when the connection was dropped instead of answered."""
     error: str | None
@@ -40,7 +40,7 @@ class JournalEntry:
     body: object
     """The parsed request with its secrets masked; `None` when it was empty or no JSON."""
     fault: str | None = None
-    """The fault that was played on this call."""
+    """The fault that was applied to this call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class AcceptedTelemetry:
 
 
 class Journal:
-    """The last calls, a count of all, and the last telemetry messages of each device."""
+    """Keeps the last calls, a count of all calls, and the last telemetry messages of each device."""
 
     def __init__(self, listener: Callable[[JournalEntry], None] | None = None) -> None:
         self._listener = listener
@@ -65,43 +65,16 @@ class Journal:
         self._calls: Counter[str] = Counter()
         self._telemetry: dict[str, deque[AcceptedTelemetry]] = {}
 
-    def record(
-        self,
-        *,
-        time: datetime,
-        server: ServerName,
-        call: str,
-        method: str,
-        path: str,
-        device: str | None,
-        device_name: str | None,
-        status: int | None,
-        error: str | None,
-        body: object,
-        fault: str | None,
-    ) -> None:
-        """Write one call down, its body masked, and tell the listener."""
-        entry = JournalEntry(
-            number=next(self._numbers),
-            time=time,
-            server=server,
-            call=call,
-            method=method,
-            path=path,
-            device=device,
-            device_name=device_name,
-            status=status,
-            error=error,
-            body=masked(body),
-            fault=fault,
-        )
+    def record(self, entry: JournalEntry) -> None:
+        """Number one call, mask the secrets in its body, keep it and pass it to the listener."""
+        entry = replace(entry, number=next(self._numbers), body=mask_secrets(entry.body))
         self._entries.append(entry)
-        self._calls[call] += 1
+        self._calls[entry.call] += 1
         if self._listener is not None:
             self._listener(entry)
 
     def record_telemetry(self, device_id: str, message: AcceptedTelemetry) -> None:
-        """Write down that a device's message was accepted."""
+        """Record an accepted telemetry message of a device."""
         self._telemetry.setdefault(device_id, deque(maxlen=MESSAGES_PER_DEVICE)).append(message)
 
     def entries(self, since: int = 0) -> list[JournalEntry]:
@@ -109,24 +82,24 @@ class Journal:
         return [entry for entry in self._entries if entry.number > since]
 
     def calls(self) -> Counter[str]:
-        """Return how often each call came in since the start or the last `clear`; dropped entries still count."""
+        """Return how often each call was received since the start or the last `clear`; dropped entries still count."""
         return Counter(self._calls)
 
     def telemetry(self, device_id: str) -> list[AcceptedTelemetry]:
-        """Return the kept telemetry messages of a device, deleted ones too, in the order of their arrival."""
+        """Return the kept telemetry messages of a device, deleted ones too, in the order of arrival."""
         return list(self._telemetry.get(device_id, ()))
 
     def clear(self) -> None:
-        """Forget entries, counts and messages; the numbers go on."""
+        """Remove entries, counts and messages; the numbering continues."""
         self._entries.clear()
         self._calls.clear()
         self._telemetry.clear()
 
 
-def masked(body: object) -> object:
+def mask_secrets(body: object) -> object:
     """Return a copy of parsed JSON in which every secret is replaced by a mask."""
     if isinstance(body, dict):
-        return {key: MASK if key.lower() in SECRETS else masked(value) for key, value in body.items()}
+        return {key: MASK if key.lower() in SECRETS else mask_secrets(value) for key, value in body.items()}
     if isinstance(body, list):
-        return [masked(value) for value in body]
+        return [mask_secrets(value) for value in body]
     return body

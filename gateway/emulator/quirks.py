@@ -1,4 +1,4 @@
-"""The points where the reference leaves Xyte's behaviour open, each one a switch (device API reference, section 17)."""
+"""Define a switch for each point of Xyte's behaviour that the reference leaves open (section 17). Pure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Created: TypeAlias = Literal[200, 201]
 
 
 class BadQuirk(ValueError):
-    """There is no such quirk, or it cannot have that value; the text says which and what it could be."""
+    """The quirk does not exist or cannot have that value; the text names the quirk and the valid values."""
 
 
 class Quirks(BaseModel):
-    """How this Xyte behaves where the reference is silent or its sources disagree. The defaults are the reference's own."""
+    """The behaviour of this Xyte where the reference is silent or its sources disagree. The defaults are the reference's own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -34,13 +34,13 @@ class Quirks(BaseModel):
     strict_child_fields: bool = False
     """17.2: Register Child Device answers 400 to any field outside the prose table, `sub_model` among them."""
     child_hub_url: bool = False
-    """17.3: Register Child Device also tells the `hub_url`."""
+    """17.3: Register Child Device also returns the `hub_url`."""
     parent_key_opens_children: bool = False
-    """17.4: a parent's key is good on its children's own paths."""
+    """17.4: a parent's key is accepted on its children's own paths."""
     child_registration_needs_key: bool = True
-    """17.5: Register Child Device wants the parent's key."""
+    """17.5: Register Child Device needs the parent's key."""
     deleted_answer: Literal["unauthorised", "not-found", "error-in-2xx"] = "unauthorised"
-    """17.6: what a deleted device hears: 401, 404 `Not found`, or 200 with `{"error": "Not found"}`."""
+    """17.6: the answer to a deleted device: 401, 404 `Not found`, or 200 with `{"error": "Not found"}`."""
     foreign_child: Literal["not-found", "not-authorized", "omitted"] = "not-found"
     """17.7: the entry of a deleted or foreign child in the answer to Send Child Telemetries."""
     set_config_body: Literal["either", "bare", "wrapped"] = "either"
@@ -68,25 +68,25 @@ class Quirks(BaseModel):
     children_per_parent: int = Field(default=0, ge=0)
     """17.19: how many children one parent may have; 0 is no limit. 422 beyond it."""
     spurious_401: int = Field(default=0, ge=0)
-    """17.20: so many authorised calls of each device are answered 401 all the same."""
+    """17.20: the first N authorised calls of each device are answered 401 all the same."""
     rate_limit: int = Field(default=0, ge=0)
     """17.21: calls of one device within 30 s; 0 is no limit. 429 beyond it."""
     retry_after: bool = False
-    """17.21: a 429 says in `Retry-After` how many seconds to wait."""
+    """17.21: a 429 has a `Retry-After` with the seconds to wait."""
     info_version: Literal["constant", "counts"] = "constant"
     """17.22: whether `info_version` stays 0 or counts the changes of the device's info."""
     dump_body: Literal["either", "raw", "multipart"] = "either"
-    """17.23: whether a multipart dump is taken apart, and whether a raw one is taken at all."""
+    """17.23: whether a multipart dump is parsed, and whether a raw one is accepted."""
     delete_status: Literal[200, 204] = 200
     """17.24: the status of Delete Device; 204 has no body."""
     pending_commands_device_id: bool = True
-    """17.26: Get Commands with Children tells whose each command is."""
+    """17.26: Get Commands with Children names the device of each command."""
     bulk_refreshes_parent: bool = True
     """17.27: Send Child Telemetries refreshes the parent's `last_seen`."""
     details_update: Literal["replace", "merge"] = "replace"
     """17.28: what Update Device does with `details`."""
     telemetry_message: Literal["ignored", "refused"] = "ignored"
-    """17.29: what becomes of a telemetry's `message` (422 when refused)."""
+    """17.29: how a telemetry's `message` is treated (422 when refused)."""
 
     strict_values: bool = False
     """5.1: telemetry numbers beyond 32 bits and strings beyond 1000 bytes are a 422."""
@@ -96,11 +96,11 @@ class Quirks(BaseModel):
     """9.1: Get License answers an object, an array of one, or an object with `add`/`remove`/`update` and `expired_at`."""
 
     def since(self, version: str) -> bool:
-        """Return whether the models have at least this Model API version (section 0.2)."""
+        """Tell whether the models have at least this Model API version (section 0.2)."""
         return self.model_api_version >= version
 
     def changed(self, changes: Mapping[str, object]) -> Quirks:
-        """Return these quirks with some of them set anew.
+        """Return these quirks with some of them changed.
 
         Raises:
             BadQuirk: a name or a value is not one of the above.
@@ -112,7 +112,7 @@ class Quirks(BaseModel):
 
     @classmethod
     def parse(cls, words: Iterable[str]) -> Quirks:
-        """Return the defaults with what each `NAME=VALUE` word says.
+        """Return the defaults, changed by each `NAME=VALUE` word.
 
         Raises:
             BadQuirk: a word has no `=`, or its name or value is not one of the above.
@@ -125,8 +125,8 @@ class Quirks(BaseModel):
             changes[name.strip()] = _plain(value.strip())
         return cls().changed(changes)
 
-    def told(self) -> list[dict[str, object]]:
-        """Return name, value, default and meaning of every quirk, for people."""
+    def describe(self) -> list[dict[str, object]]:
+        """Return name, value, default and description of every quirk."""
         return [
             {"name": name, "value": getattr(self, name), "default": field.default, "about": field.description}
             for name, field in type(self).model_fields.items()
@@ -136,7 +136,7 @@ class Quirks(BaseModel):
 def _sentence(location: tuple[int | str, ...], message: str) -> str:
     name = ".".join(map(str, location))
     if name not in Quirks.model_fields:
-        return f"{name}: no such quirk; there are {', '.join(Quirks.model_fields)}"
+        return f"{name}: unknown quirk; the quirks are {', '.join(Quirks.model_fields)}"
     return f"{name}: {message}"
 
 

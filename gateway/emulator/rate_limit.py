@@ -1,4 +1,4 @@
-"""How many calls were let through within a sliding window. Nothing here waits."""
+"""Limit the number of calls within a sliding window. Pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 
 
 class RateLimits:
-    """Counts what was admitted, for each name on its own."""
+    """Counts the admitted calls for each name."""
 
     def __init__(self) -> None:
         self._admitted: defaultdict[str, deque[datetime]] = defaultdict(deque)
 
-    def wait(self, name: str, *, limit: int, within: timedelta, now: datetime) -> timedelta:
-        """Admit and count one call and return zero, or return how long until the next one would be admitted."""
+    def admit(self, name: str, *, limit: int, within: timedelta, now: datetime) -> timedelta:
+        """Admit and count one call and return zero, or return the time until the next call would be admitted."""
         admitted = self._admitted[name]
         while admitted and admitted[0] + within <= now:
             admitted.popleft()

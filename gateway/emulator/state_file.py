@@ -1,4 +1,4 @@
-"""The world in one JSON file, so that a restarted emulator still knows its devices, their keys, queues and versions."""
+"""Save the emulated cloud in one JSON file, so that devices, keys, queues and versions survive a restart."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from gateway.emulator.cloud import Holdings
+from gateway.emulator.cloud import SavedState
 from gateway.errors import StoreError
 
 FORMAT: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Saved:
+class _FileContent:
     format: int = FORMAT
-    holdings: Holdings = field(default_factory=Holdings)
+    holdings: SavedState = field(default_factory=SavedState)
 
 
-_SAVED: Final = TypeAdapter(_Saved)
+_FILE_CONTENT: Final = TypeAdapter(_FileContent)
 
 
-class Disk:
-    """One file, mode 0600: it holds access keys. Written whole and renamed, so that a killed process leaves it in one piece."""
+class StateFile:
+    """One file with mode 0600, since it holds access keys. It is written whole and renamed, so that a kill leaves it complete."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def load(self) -> Holdings:
-        """Return what was saved, an empty world when there is no file yet.
+    def load(self) -> SavedState:
+        """Return the saved state, an empty one when there is no file yet.
 
         Raises:
-            StoreError: the file cannot be read, or is not a store of this version.
+            StoreError: the file cannot be read, or is not a state file of this version.
         """
         try:
-            saved = _SAVED.validate_json(self._path.read_bytes())
+            saved = _FILE_CONTENT.validate_json(self._path.read_bytes())
         except FileNotFoundError:
-            return Holdings()
+            return SavedState()
         except OSError as error:
             raise StoreError(f"{self._path}: cannot be read: {error.strerror}") from error
         except ValidationError:
@@ -49,8 +49,8 @@ class Disk:
             raise StoreError(f"{self._path}: has format {saved.format}, this emulator reads {FORMAT}")
         return saved.holdings
 
-    def save(self, holdings: Holdings) -> None:
-        """Write the world.
+    def save(self, state: SavedState) -> None:
+        """Write the state.
 
         Raises:
             StoreError: the file cannot be written.
@@ -59,7 +59,7 @@ class Disk:
         try:
             fresh.unlink(missing_ok=True)
             with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(_SAVED.dump_json(_Saved(holdings=holdings)))
+                file.write(_FILE_CONTENT.dump_json(_FileContent(holdings=state)))
             fresh.replace(self._path)
         except OSError as error:
             raise StoreError(f"{self._path}: cannot be written: {error.strerror}") from error

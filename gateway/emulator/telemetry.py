@@ -1,4 +1,4 @@
-"""What a telemetry message may say, how it changes a device's state, and the eight flags that answer it (section 5)."""
+"""Validate telemetry messages, apply them to device states and return the eight flags (section 5). Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.emulator.api_types import Answer, Form, Refused, Request
+from gateway.emulator.api_types import ApiError, Form, Request, Response
 from gateway.emulator.cloud import Cloud
 from gateway.emulator.commands import next_command
 from gateway.emulator.device import Device, Value
@@ -23,8 +23,8 @@ FLOAT32_MAX = 3.4028234663852886e38
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """One checked telemetry message."""
+class TelemetryUpdate:
+    """One validated telemetry message."""
 
     status: str
     at: datetime | None
@@ -32,43 +32,45 @@ class Message:
     values: dict[str, Value | None]
 
 
-def send(cloud: Cloud, device: Device, request: Request) -> Answer:
-    """Take one message of the device itself (section 5.1)."""
+def send(cloud: Cloud, device: Device, request: Request) -> Response:
+    """Accept one message of the device itself (section 5.1)."""
     accept(cloud, device, read_message(cloud, request.form(), size=len(request.body)))
-    return Answer(cloud.quirks.telemetry_status, flags(cloud, device))
+    return Response(cloud.quirks.telemetry_status, flags(cloud, device))
 
 
-def send_for_children(cloud: Cloud, request: Request) -> Answer:
-    """Take a message for each of up to 100 children of one parent, with the parent's key (section 5.3)."""
-    parent = cloud.authorise(request.device_id, request.authorization, is_sign_of_life=cloud.quirks.bulk_refreshes_parent)
+def send_for_children(cloud: Cloud, request: Request) -> Response:
+    """Accept a message for each of up to 100 children of one parent, with the parent's key (section 5.3)."""
+    parent = cloud.authorise(request.device_id, request.authorization, updates_last_seen=cloud.quirks.bulk_refreshes_parent)
     entries = _entries(request)
     own = {child.id: child for child in cloud.children(parent)}
     if cloud.quirks.foreign_child == "omitted":
         entries = {device_id: entry for device_id, entry in entries.items() if device_id in own}
-    return _answer_each(cloud, {device_id: (own.get(device_id), entry) for device_id, entry in entries.items()}, _foreign(cloud))
+    return _accept_each(
+        cloud, {device_id: (own.get(device_id), entry) for device_id, entry in entries.items()}, _foreign_child_error(cloud)
+    )
 
 
-def send_mass(cloud: Cloud, request: Request) -> Answer:
-    """Take a message for each of up to 100 devices, each with its own key as `access_token` (section 5.4)."""
+def send_mass(cloud: Cloud, request: Request) -> Response:
+    """Accept a message for each of up to 100 devices, each with its own key as `access_token` (section 5.4)."""
     entries = _entries(request)
-    return _answer_each(
+    return _accept_each(
         cloud,
-        {device_id: (_holder(cloud, device_id, entry), entry) for device_id, entry in entries.items()},
+        {device_id: (_device_with_token(cloud, device_id, entry), entry) for device_id, entry in entries.items()},
         "Invalid access token",
     )
 
 
-def read_message(cloud: Cloud, form: object, *, size: int) -> Message:
-    """Return the checked message of `size` bytes; 422 with the documented text when it breaks a rule."""
+def read_message(cloud: Cloud, form: object, *, size: int) -> TelemetryUpdate:
+    """Return the validated message of `size` bytes; 422 with the documented text when it breaks a rule."""
     if size > MESSAGE_BYTES:
-        raise Refused(422, "Message is too large")
+        raise ApiError(422, "Message is too large")
     if not isinstance(form, dict) or not isinstance(values := form.get("telemetries"), dict):
-        raise Refused(422, "Missing 'telemetries' object")
+        raise ApiError(422, "Missing 'telemetries' object")
     if cloud.quirks.telemetry_message == "refused" and "message" in form:
-        raise Refused(422, "Unknown field: message")
+        raise ApiError(422, "Unknown field: message")
     for key, value in values.items():
         _check_value(key, value, strict=cloud.quirks.strict_values)
-    return Message(
+    return TelemetryUpdate(
         status=required_choice(form, "status", STATUS_WORDS),
         at=optional_time(form, "timestamp"),
         override=optional_flag(form, "override"),
@@ -76,8 +78,8 @@ def read_message(cloud: Cloud, form: object, *, size: int) -> Message:
     )
 
 
-def accept(cloud: Cloud, device: Device, message: Message) -> None:
-    """Merge a message into the device's state, in the order of arrival: `null` deletes, `override` starts afresh."""
+def accept(cloud: Cloud, device: Device, message: TelemetryUpdate) -> None:
+    """Merge a message into the device's state: `null` deletes a key, `override` replaces the whole state."""
     state = {} if message.override else dict(device.state)
     for key, value in message.values.items():
         if value is None:
@@ -95,7 +97,7 @@ def accept(cloud: Cloud, device: Device, message: Message) -> None:
 
 
 def flags(cloud: Cloud, device: Device) -> dict[str, object]:
-    """Return what the answer to a telemetry message tells its device (section 5.1)."""
+    """Return the flags in the response to a telemetry message (section 5.1)."""
     firmware = latest_firmware(cloud, device)
     waiting = next_command(device, cloud.clock())
     return {
@@ -113,45 +115,47 @@ def flags(cloud: Cloud, device: Device) -> dict[str, object]:
 def _entries(request: Request) -> Form:
     entries = request.form()
     if len(entries) > DEVICES_PER_CALL:
-        raise Refused(422, f"At most {DEVICES_PER_CALL} devices in one call")
+        raise ApiError(422, f"At most {DEVICES_PER_CALL} devices in one call")
     return entries
 
 
-def _holder(cloud: Cloud, device_id: str, entry: object) -> Device | None:
+def _device_with_token(cloud: Cloud, device_id: str, entry: object) -> Device | None:
     token = entry.get("access_token") if isinstance(entry, dict) else None
     try:
         return cloud.authorise(device_id, token if isinstance(token, str) else None)
-    except Refused:
+    except ApiError:
         return None
 
 
-def _foreign(cloud: Cloud) -> str:
+def _foreign_child_error(cloud: Cloud) -> str:
     return "Not authorized" if cloud.quirks.foreign_child == "not-authorized" else "Not found"
 
 
-def _answer_each(cloud: Cloud, entries: dict[str, tuple[Device | None, object]], stranger: str) -> Answer:
-    """Take each entry on its own; 422 when one of them was bad, and the good ones are taken all the same."""
-    answers = {device_id: _accept_or_error(cloud, device, entry, stranger) for device_id, (device, entry) in entries.items()}
-    is_bad = any("error" in answer for answer in answers.values())
-    return Answer(422 if is_bad else cloud.quirks.telemetry_status, answers)
+def _accept_each(cloud: Cloud, entries: dict[str, tuple[Device | None, object]], unknown_device_error: str) -> Response:
+    """Accept each valid entry; the status is 422 when one of them is invalid."""
+    results = {
+        device_id: _accept_or_error(cloud, device, entry, unknown_device_error) for device_id, (device, entry) in entries.items()
+    }
+    is_bad = any("error" in result for result in results.values())
+    return Response(422 if is_bad else cloud.quirks.telemetry_status, results)
 
 
-def _accept_or_error(cloud: Cloud, device: Device | None, entry: object, stranger: str) -> dict[str, object]:
+def _accept_or_error(cloud: Cloud, device: Device | None, entry: object, unknown_device_error: str) -> dict[str, object]:
     if device is None:
-        return {"error": stranger}
+        return {"error": unknown_device_error}
     try:
         accept(cloud, device, read_message(cloud, entry, size=len(json.dumps(entry))))
-    except Refused as refusal:
-        return {"error": refusal.error}
+    except ApiError as error:
+        return {"error": error.error}
     return flags(cloud, device)
 
 
 def _check_value(key: str, value: object, *, strict: bool) -> None:
     if not isinstance(value, str | int | float | None):
-        raise Refused(422, f"Common telemetries.{key} must be string, number or boolean")
+        raise ApiError(422, f"Common telemetries.{key} must be string, number or boolean")
     if strict and isinstance(value, str) and len(value.encode()) > STRING_BYTES:
-        raise Refused(422, f"Common telemetries.{key} is too long (maximum is {STRING_BYTES} bytes)")
+        raise ApiError(422, f"Common telemetries.{key} is too long (maximum is {STRING_BYTES} bytes)")
     if strict and isinstance(value, int) and value not in INT32:
-        raise Refused(422, f"Common telemetries.{key} must be a 32-bit integer")
+        raise ApiError(422, f"Common telemetries.{key} must be a 32-bit integer")
     if strict and isinstance(value, float) and abs(value) > FLOAT32_MAX:
-        raise Refused(422, f"Common telemetries.{key} must be a 32-bit float")
+        raise ApiError(422, f"Common telemetries.{key} must be a 32-bit float")

@@ -217,7 +217,7 @@ async def test_a_child_may_leave_its_parents_space_and_come_back(xyte, gateway, 
     assert heard.body["name"] == "Room 12"
     heard = await xyte.own(gateway, "PUT", "/space/move", json={"target": "follow_parent"})
     assert heard.refusal == (422, "Device has no parent")
-    heard = await xyte.own(child, "PUT", "/space/move", json={"target": "elsewhere"})
+    heard = await xyte.own(child, "PUT", "/space/move", json={"target": "wrong_host_endpoint"})
     assert heard.refusal == (422, "Target must be follow_parent or unsorted")
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from gateway.emulator import Emulator
 from gateway.emulator.control import ACTIONS
-from gateway.emulator.entry_endpoints import CALLS as ENTRY_CALLS
-from gateway.emulator.hub_endpoints import CALLS as HUB_CALLS
-from gateway.emulator.state_file import Disk
+from gateway.emulator.entry_endpoints import ENDPOINTS as ENTRY_CALLS
+from gateway.emulator.hub_endpoints import ENDPOINTS as HUB_CALLS
+from gateway.emulator.state_file import StateFile
 
 pytestmark = pytest.mark.enable_socket
 
@@ -55,7 +55,7 @@ async def storm(asks, store) -> None:
                 assert answer.status < 500, (method, path, sent, text)
                 assert answer.content_type == "application/json" or "Model not found" in text, (method, path, sent, text)
                 json.loads(text)
-    assert Disk(store).load() == emulator.cloud.holdings
+    assert StateFile(store).load() == emulator.cloud.saved_state
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

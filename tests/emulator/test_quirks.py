@@ -34,7 +34,7 @@ def test_a_wrong_word_is_refused_by_its_name(word):
 
 
 def test_every_quirk_says_which_section_it_comes_from():
-    assert all(str(quirk["about"])[0].isdigit() for quirk in Quirks().told())
+    assert all(str(quirk["about"])[0].isdigit() for quirk in Quirks().describe())
 
 
 async def test_statuses_of_success(xyte, gateway, child):

@@ -90,8 +90,8 @@ async def test_only_listed_hardware_keys_and_models_exist(connect):
         xyte = connect(emulator)
         parent = await xyte.register(hardware_key=known.lower())
         await xyte.register_child(parent)
-        stranger = xyte.form(hardware_key=known.replace("0F", "1F"))
-        assert (await xyte.entry("POST", "", json=stranger)).refusal == (400, "Hardware key is invalid")
+        unknown_device_error = xyte.form(hardware_key=known.replace("0F", "1F"))
+        assert (await xyte.entry("POST", "", json=unknown_device_error)).refusal == (400, "Hardware key is invalid")
         form = {"model_id": MODEL_ID.replace("c2", "d2"), "firmware_version": "1.0.0"}
         heard = await xyte.entry("POST", f"/{parent.id}/children", key=parent.key, json=form)
         assert heard.refusal == (404, "Model not found")

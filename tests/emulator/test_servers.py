@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 import trustme
 
-from gateway.emulator import Emulator
-from gateway.emulator.entry_endpoints import CALLS as ENTRY_CALLS
-from gateway.emulator.hub_endpoints import CALLS as HUB_CALLS
+from gateway.emulator import Emulator, ServerAddress
+from gateway.emulator.entry_endpoints import ENDPOINTS as ENTRY_CALLS
+from gateway.emulator.hub_endpoints import ENDPOINTS as HUB_CALLS
 
 pytestmark = pytest.mark.enable_socket
 
@@ -190,7 +190,7 @@ async def test_https_with_a_certificate_of_ones_own(connect):
     server, client = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
     authority.issue_cert("127.0.0.1").configure_cert(server)
     authority.configure_trust(client)
-    async with Emulator(ssl_context=server) as emulator:
+    async with Emulator(ServerAddress(ssl_context=server)) as emulator:
         xyte = connect(emulator)
         assert emulator.entry_url.startswith("https://")
         heard = await xyte.entry("POST", "", json=xyte.form(), ssl=client)
@@ -203,7 +203,7 @@ async def test_https_with_a_certificate_of_ones_own(connect):
 
 
 async def test_behind_a_wildcard_address_the_hub_has_the_name_that_the_client_used(connect):
-    async with Emulator(host="0.0.0.0") as emulator:
+    async with Emulator(ServerAddress(host="0.0.0.0")) as emulator:
         xyte = connect(emulator)
         port = emulator.hub_url.rpartition(":")[2]
         heard = await xyte.entry("POST", "", json=xyte.form(), headers={"Host": "emulator.lan:8080"})
@@ -214,7 +214,7 @@ async def test_behind_a_wildcard_address_the_hub_has_the_name_that_the_client_us
 
 async def test_a_port_in_use_is_said_and_nothing_stays_open(emulator, connect):
     port = int(emulator.hub_url.rpartition(":")[2])
-    second = Emulator(hub_port=port)
+    second = Emulator(ServerAddress(hub_port=port))
     with pytest.raises(OSError, match=f"hub port {port} of 127.0.0.1: is in use"):
         await second.__aenter__()
     with pytest.raises(aiohttp.ClientConnectorError):

@@ -116,10 +116,10 @@ async def test_children_are_told_of_in_one_call_with_the_parents_key(xyte, gatew
 
 
 async def test_a_bad_entry_is_told_and_its_neighbours_are_taken(xyte, gateway, child):
-    stranger = await xyte.register()
+    unknown_device_error = await xyte.register()
     message = {"status": "online", "telemetries": {"t": 1}}
     body = {
-        stranger.id: message,
+        unknown_device_error.id: message,
         "nonsense": message,
         gateway.id: message,
         child.id: message,
@@ -127,12 +127,12 @@ async def test_a_bad_entry_is_told_and_its_neighbours_are_taken(xyte, gateway, c
     heard = await xyte.own(gateway, "POST", "/children/telemetries", json=body)
     assert heard.status == 422
     assert heard.body == {
-        stranger.id: {"error": "Not found"},
+        unknown_device_error.id: {"error": "Not found"},
         "nonsense": {"error": "Not found"},
         gateway.id: {"error": "Not found"},
         child.id: FRESH,
     }
-    assert xyte.emulator.cloud.devices[stranger.id].state == {}
+    assert xyte.emulator.cloud.devices[unknown_device_error.id].state == {}
     heard = await xyte.own(
         gateway, "POST", "/children/telemetries", json={child.id: {"status": "online", "telemetries": {"t": []}}}
     )
