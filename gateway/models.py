@@ -18,7 +18,7 @@ NAME_LENGTH = 100
 """A name that a person gives has at most so many characters."""
 
 
-def as_name(text: str) -> str:
+def parse_name(text: str) -> str:
     """Return what a person typed as the name of a device, its spaces tidied.
 
     Raises:
@@ -245,7 +245,7 @@ class ChildDevice:
     manufacturer: str | None = None
     model: str | None = None
 
-    def called(self, name: str | None) -> ChildDevice:
+    def with_name(self, name: str | None) -> ChildDevice:
         """Return it under the name that a person has given it; `None` is the one under which it was found."""
         found_as = self.name if self.found_as is None else self.found_as
         return replace(self, name=found_as, found_as=None) if name is None else replace(self, name=name, found_as=found_as)

@@ -22,8 +22,9 @@ from gateway.cli.common import (
 )
 from gateway.config.settings import DEFAULT_FILE
 from gateway.field.children.admission import ignored_reason
-from gateway.models import as_name
-from gateway.state.registry import ChildRecord, Decision, Met, Registry
+from gateway.models import parse_name
+from gateway.state.records import ChildRecord, Decision, FoundDevice
+from gateway.state.registry import Registry
 from gateway.state.store import Store
 
 children = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -43,7 +44,7 @@ def list_children(context: typer.Context, config: ConfigFile = DEFAULT_FILE, *, 
             {
                 "gateway": _gateway_facts(registry),
                 "children": [_child_facts(record) for record in registry.children.values()],
-                "waiting": [_met_facts(met) for met in registry.met.values()],
+                "waiting": [_met_facts(met) for met in registry.found_devices.values()],
             }
         )
         return
@@ -67,7 +68,7 @@ def _show(registry: Registry) -> None:
                 out.print(f"\n{record.child.name}: {record.problem}", markup=False, soft_wrap=True)
     else:
         out.print("no children yet")
-    for met in registry.met.values():
+    for met in registry.found_devices.values():
         out.print(f"\nfound, no child: {met.name} at {met.bus} {met.found.address}", markup=False, soft_wrap=True)
         out.print(f"    {_why(met)}\n    key {met.key}", markup=False, soft_wrap=True)
 
@@ -108,7 +109,7 @@ def rename(
 
     with errors_shown(as_json=as_json):
         try:
-            given = None if name is None else as_name(name)
+            given = None if name is None else parse_name(name)
         except ValueError as error:
             raise CommandFailed(str(error), EXIT_WRONG) from error
         called = asyncio.run(call_it(_store_path(config), given))
@@ -187,14 +188,14 @@ def _child_facts(record: ChildRecord) -> dict[str, object]:
     }
 
 
-def _why(met: Met) -> str:
+def _why(met: FoundDevice) -> str:
     """Return why a device is no child; a person's decision counts from the moment in which it is taken."""
     if met.decision is Decision.IGNORE:
         return ignored_reason(met.key)
     return met.why
 
 
-def _met_facts(met: Met) -> dict[str, object]:
+def _met_facts(met: FoundDevice) -> dict[str, object]:
     found = met.found
     return {
         "key": met.key,

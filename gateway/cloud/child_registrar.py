@@ -16,8 +16,9 @@ from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable
 from gateway.hub import ChildRegistration, Credentials, Hub, ListedChild
 from gateway.models import ChildDevice, Status
 from gateway.state.outbox import Outbox
-from gateway.state.registry import ChildRecord, ChildState, Registry
-from gateway.state.store import to_its_end, until_stored
+from gateway.state.records import ChildRecord, ChildState
+from gateway.state.registry import Registry
+from gateway.state.writes import retry_until_stored, run_to_completion
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ class ChildRegistrar:
     def _is_open(self, parent: Credentials, record: ChildRecord) -> bool:
         match record.state:
             case ChildState.REGISTERED:
-                return record.parent_id != parent.device_id or (record.update_owed and record.access_key is not None)
+                return record.parent_id != parent.device_id or (record.needs_update and record.access_key is not None)
             case ChildState.DELETED:
                 return self._deleted_children == "register_again"
             case _:
@@ -190,8 +191,8 @@ class ChildRegistrar:
 
     async def _register(self, parent: Credentials, record: ChildRecord) -> None:
         intended = replace(record, state=ChildState.REGISTERING, since=_now(), parent_id=parent.device_id)
-        intended = await self._registry.keep(intended)
-        await to_its_end(self._ask_and_keep(parent, intended), within_seconds=LAST_ANSWER_SECONDS)
+        intended = await self._registry.save_child(intended)
+        await run_to_completion(self._ask_and_keep(parent, intended), within_seconds=LAST_ANSWER_SECONDS)
 
     async def _ask_and_keep(self, parent: Credentials, record: ChildRecord, *, with_sub_model: bool = True) -> None:
         key = record.child.key
@@ -209,12 +210,14 @@ class ChildRegistrar:
                 self._unanswered.add(key)
                 self._wait(key, self._settle)
             else:
-                await self._registry.keep(replace(record, state=ChildState.ADMITTED))
+                await self._registry.save_child(replace(record, state=ChildState.ADMITTED))
             raise
         else:
-            await self._registered(record, parent, credentials, update_owed=not with_sub_model)
+            await self._registered(record, parent, credentials, needs_update=not with_sub_model)
 
-    async def _registered(self, record: ChildRecord, parent: Credentials, credentials: Credentials, *, update_owed: bool) -> None:
+    async def _registered(
+        self, record: ChildRecord, parent: Credentials, credentials: Credentials, *, needs_update: bool
+    ) -> None:
         twin = self._registry.by_device_id(credentials.device_id)
         if twin is not None:
             why = f"the cloud takes it for {twin.child.name} ({twin.child.key}), which has the same serial number"
@@ -226,21 +229,21 @@ class ChildRegistrar:
             device_id=credentials.device_id,
             access_key=credentials.access_key,
             hub_url=credentials.hub_url if credentials.hub_url != parent.hub_url else None,
-            update_owed=update_owed,
+            needs_update=needs_update,
             problem=None,
             since=_now(),
         )
-        await until_stored(lambda: self._registry.keep(registered), what=f"the access key of {record.child.name}")
+        await retry_until_stored(lambda: self._registry.save_child(registered), what=f"the access key of {record.child.name}")
         log.info("%s: registered as %s%s", record.child.name, credentials.device_id, _as_sub_model(record.child))
 
     async def _refused(self, record: ChildRecord, error: HubRejected) -> None:
         """Tell refusals of the parent, of who knows what, and of this child apart."""
         child, is_about_model = record.child, "model" in error.error.lower()
         if isinstance(error, HubUnauthorised):
-            await self._registry.keep(replace(record, state=ChildState.ADMITTED))
+            await self._registry.save_child(replace(record, state=ChildState.ADMITTED))
             raise error
         if is_not_found(error) and not is_about_model:
-            await self._registry.keep(replace(record, state=ChildState.ADMITTED))
+            await self._registry.save_child(replace(record, state=ChildState.ADMITTED))
             self._wait(child.key, UNHEARD_AGAIN_AFTER)
             raise HubUnreachable(str(error), maybe_done=False, status=error.status) from error
         fix = f'; check [models] {child.family or "*"} = "{child.model_id}" against the Partner Portal' if is_about_model else ""
@@ -248,7 +251,7 @@ class ChildRegistrar:
 
     async def _put_off(self, record: ChildRecord, problem: str) -> None:
         child = record.child
-        await self._registry.keep(replace(record, state=ChildState.REFUSED, problem=problem, since=_now()))
+        await self._registry.save_child(replace(record, state=ChildState.REFUSED, problem=problem, since=_now()))
         self._wait(child.key, REFUSED_AGAIN_AFTER)
         self._refused_models[child.key] = child.model_id
         if problem != record.problem:
@@ -265,7 +268,7 @@ class ChildRegistrar:
                 continue
             made = self._made_by(record, listed)
             if made is None:
-                await self._registry.keep(replace(record, state=ChildState.ADMITTED))
+                await self._registry.save_child(replace(record, state=ChildState.ADMITTED))
             else:
                 await self._keep_without_key(record, parent, made)
             del self._not_before[key]
@@ -290,7 +293,7 @@ class ChildRegistrar:
             problem=KEY_LOST,
             since=_now(),
         )
-        await self._registry.keep(known)
+        await self._registry.save_child(known)
         log.warning("%s: %s", record.child.name, KEY_LOST)
 
     # a new parent -----------------------------------------------------------------------------------------------------
@@ -300,7 +303,7 @@ class ChildRegistrar:
         credentials, key = record.credentials(parent), record.child.key
         standing = Standing.GONE if credentials is None else await self._keys.standing(credentials, self._status_of(key))
         if credentials is None or standing is Standing.GONE:
-            await self._registry.keep(start_anew(record))
+            await self._registry.save_child(start_anew(record))
         elif standing is Standing.DOUBTED:
             self._not_before[key] = self._keys.ask_again_at(credentials.device_id)
         else:
@@ -313,23 +316,23 @@ class ChildRegistrar:
             self._wait(record.child.key, self._confirm_after)
         except HubRejected as error:
             log.warning("%s: the hub does not move it under the new gateway: %s", record.child.name, error)
-            await self._registry.keep(start_anew(record))
+            await self._registry.save_child(start_anew(record))
         else:
-            await self._registry.keep(replace(record, parent_id=parent.device_id))
+            await self._registry.save_child(replace(record, parent_id=parent.device_id))
 
     # deleted children -------------------------------------------------------------------------------------------------
 
     async def _was_deleted(self, record: ChildRecord) -> None:
         name, key = record.child.name, record.child.key
         if self._deleted_children == "leave":
-            await self._registry.keep(replace(start_anew(record), state=ChildState.DELETED, problem="deleted in the cloud"))
+            await self._registry.save_child(replace(start_anew(record), state=ChildState.DELETED, problem="deleted in the cloud"))
             dropped = await self._outbox.drop_child(key, "the child was deleted in the cloud")
             log.warning("%s: was deleted in the cloud and is left so, as set; %d samples dropped", name, dropped)
             return
         log.warning("%s: was deleted in the cloud; it is registered anew", name)
         lived = max(_now() - record.since, timedelta(0))  # by a clock that may have jumped: at worst it waits in full
         self._wait(key, max(REGISTER_AGAIN_AFTER - lived, timedelta(0)))
-        await self._registry.keep(start_anew(record))
+        await self._registry.save_child(start_anew(record))
 
     # what changed since -----------------------------------------------------------------------------------------------
 
@@ -347,7 +350,7 @@ class ChildRegistrar:
         except HubRejected as error:
             log.warning("%s: the hub does not take its new name, version or sub-model: %s", child.name, error)
         if self._registry.children[child.key].device_id == record.device_id:  # and not found deleted meanwhile
-            await self._registry.keep(replace(record, update_owed=False))
+            await self._registry.save_child(replace(record, needs_update=False))
 
 
 def registration_of(record: ChildRecord, *, with_sub_model: bool = True) -> ChildRegistration:

@@ -20,7 +20,7 @@ from gateway.hub import (
     TelemetryMessage,
 )
 from gateway.models import Sample
-from gateway.state.outbox import Kept, Outbox
+from gateway.state.outbox import Outbox, QueuedSample
 from gateway.state.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -122,8 +122,8 @@ class Delivery:
             self._refusals_said.add((who, why))
             log.warning("%s: the hub refuses its telemetry: %s", who, why)
 
-    async def _send(self, parent: Credentials, batch: Sequence[Kept]) -> None:
-        refused: list[tuple[Kept, HubRejected]] = []
+    async def _send(self, parent: Credentials, batch: Sequence[QueuedSample]) -> None:
+        refused: list[tuple[QueuedSample, HubRejected]] = []
         is_answered = await self._send_or_halve(parent, batch, refused)
         for one, _ in refused if is_answered else refused[:1]:
             self._doubt(one.sample.child)
@@ -131,7 +131,9 @@ class Delivery:
             _, error = refused[0]
             raise HubUnreachable(str(error), maybe_done=False, status=error.status) from error
 
-    async def _send_or_halve(self, parent: Credentials, batch: Sequence[Kept], refused: list[tuple[Kept, HubRejected]]) -> bool:
+    async def _send_or_halve(
+        self, parent: Credentials, batch: Sequence[QueuedSample], refused: list[tuple[QueuedSample, HubRejected]]
+    ) -> bool:
         """Send a batch, and when the call is refused, its halves, down to the samples because of which it is.
 
         These go into `refused`. Return whether any of the calls was answered.
@@ -155,7 +157,7 @@ class Delivery:
         await self._settle([(one, device_id, answers.get(device_id)) for one, device_id in known])
         return True
 
-    async def _settle(self, answered: Sequence[tuple[Kept, str, TelemetryAnswer | Refusal | None]]) -> None:
+    async def _settle(self, answered: Sequence[tuple[QueuedSample, str, TelemetryAnswer | Refusal | None]]) -> None:
         await self._outbox.confirm(one for one, _, answer in answered if isinstance(answer, TelemetryAnswer))
         for one, device_id, answer in answered:
             child = one.sample.child
@@ -177,11 +179,11 @@ class Delivery:
         self._held.add(child)
         self._on_doubt(child)
 
-    async def _drop(self, kept: Kept, why: str) -> None:
+    async def _drop(self, kept: QueuedSample, why: str) -> None:
         self.say_refusal(kept.sample.child, why)
         await self._outbox.drop([kept], f"the hub refused it: {why}")
 
-    def _device_id(self, kept: Kept) -> str | None:
+    def _device_id(self, kept: QueuedSample) -> str | None:
         record = self._registry.children.get(kept.sample.child)
         return record.device_id if record is not None else None
 
@@ -190,10 +192,10 @@ class Delivery:
         return TelemetryMessage(status=sample.status, values=sample.values, at=sample.at, override=override)
 
 
-def _that_fit(kept: Sequence[Kept]) -> list[Kept]:
+def _that_fit(kept: Sequence[QueuedSample]) -> list[QueuedSample]:
     """Return the first samples that fit into one body, at least one."""
     room = MESSAGE_BYTES - 1024
-    fitting: list[Kept] = []
+    fitting: list[QueuedSample] = []
     for one in kept:
         room -= one.size_bytes + ENTRY_FRAME_BYTES
         if fitting and room < 0:

@@ -18,8 +18,9 @@ from gateway.config.settings import Configuration
 from gateway.errors import HubBusy, HubError, HubRejected, HubUnauthorised, HubUnreachable, SettingsError, SettingsProblem
 from gateway.hub import Credentials, GatewayRegistration, Hub, TelemetryMessage
 from gateway.models import Status
-from gateway.state.registry import GatewayRecord, Registry
-from gateway.state.store import to_its_end, until_stored
+from gateway.state.records import GatewayRecord
+from gateway.state.registry import Registry
+from gateway.state.writes import retry_until_stored, run_to_completion
 
 log = logging.getLogger(__name__)
 
@@ -149,13 +150,13 @@ class Enrolment:
         """
         record = identity(self._registry.gateway, self._configuration, machine_mac=mac_of_machine())
         if record != self._registry.gateway:
-            await self._registry.keep_gateway(record)
+            await self._registry.save_gateway(record)
 
     async def credentials(self) -> Credentials:
         """Return the gateway's credentials; register, as often as it takes, when there are none. Stored before returned."""
         while (kept := self._record().credentials) is None:
             try:
-                await to_its_end(self._register(), within_seconds=LAST_ANSWER_SECONDS)
+                await run_to_completion(self._register(), within_seconds=LAST_ANSWER_SECONDS)
             except HubError as error:
                 if not (_is_taken(error) and await self._former_still_work()):
                     await self._wait_after(error)
@@ -164,12 +165,12 @@ class Enrolment:
     async def _register(self) -> None:
         record = self._record()
         credentials = await self._hub.register_device(self._registration(record))
-        await self._keep(replace(record, credentials=credentials, former_credentials=None, told=self._about_us()))
+        await self._keep(replace(record, credentials=credentials, former_credentials=None, sent_info=self._about_us()))
         self.registered_at, self.problem, self._connectable = monotonic(), None, False
         log.info("registered as %s (serial number %s)", credentials.device_id, record.serial_number)
 
     async def _keep(self, record: GatewayRecord) -> None:
-        await until_stored(lambda: self._registry.keep_gateway(record), what="the gateway's registration")
+        await retry_until_stored(lambda: self._registry.save_gateway(record), what="the gateway's registration")
 
     async def revoke(self) -> None:
         """Put the credentials aside: the gateway was deleted in the cloud. The identity stays."""
@@ -194,7 +195,7 @@ class Enrolment:
     async def tell_changes(self, parent: Credentials) -> None:
         """Bring the cloud's record of the gateway up to date after an update or a new name; one call, and only if needed."""
         record = self._record()
-        if record.told == self._about_us() or monotonic() < self._tell_at:
+        if record.sent_info == self._about_us() or monotonic() < self._tell_at:
             return
         self._tell_at = monotonic() + UPDATE_AGAIN_AFTER.total_seconds()
         section = self._configuration.settings.gateway
@@ -206,7 +207,7 @@ class Enrolment:
             return
         except HubRejected as error:
             log.warning("the cloud does not take the gateway's new name or version: %s", error)
-        await self._registry.keep_gateway(replace(record, told=self._about_us()))
+        await self._registry.save_gateway(replace(record, sent_info=self._about_us()))
 
     def _record(self) -> GatewayRecord:
         if self._registry.gateway is None:

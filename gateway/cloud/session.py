@@ -20,7 +20,8 @@ from gateway.errors import EnrolmentRevoked, HubRejected, HubUnauthorised, HubUn
 from gateway.hub import CommandWaits, Credentials, Hub, HubEvent, SpaceChanged, TelemetryMessage
 from gateway.models import Status, Value
 from gateway.state.outbox import Outbox
-from gateway.state.registry import ChildState, Registry
+from gateway.state.records import ChildState
+from gateway.state.registry import Registry
 from gateway.tasks import run_in_own_task
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,9 @@ from gateway.doctor.check_runner import aside
 from gateway.doctor.known_config import Intake
 from gateway.errors import StoreError
 from gateway.models import Finding
-from gateway.state.registry import GatewayRecord, read_gateway
-from gateway.state.store import look
+from gateway.state.record_rows import read_gateway
+from gateway.state.records import GatewayRecord
+from gateway.state.store import read_store
 
 MB = 1_000_000
 FEWEST_BYTES = 20 * MB
@@ -64,7 +65,7 @@ def stored_gateway(path: Path) -> GatewayRecord | None:
     try:
         if not path.is_file() or path.stat().st_size == 0:
             return None
-        return look(path, read_gateway)
+        return read_store(path, read_gateway)
     except (StoreError, OSError):  # the store's own finding says so
         return None
 
@@ -130,7 +131,7 @@ def _of_content(path: Path, size: int) -> Finding:
     if size == 0:
         return Finding.fine("store", f"{path} is empty yet")
     try:
-        gateway = look(path, read_gateway)
+        gateway = read_store(path, read_gateway)
     except StoreError as error:
         fix = (
             "update the gateway"

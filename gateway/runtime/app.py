@@ -36,9 +36,10 @@ from gateway.hub import HubEvent
 from gateway.models import Reach, Status, Value
 from gateway.runtime.view import GatewayView
 from gateway.runtime.vitals import vitals
-from gateway.state.adapter_memory import Notes
+from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.outbox import Outbox
-from gateway.state.registry import ChildState, Registry
+from gateway.state.records import ChildState
+from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.status.auth.tokens import Doors, keep_token, tell_token, token_file
 from gateway.status.history import History
@@ -79,7 +80,7 @@ class Gateway:
     store: Store
     registry: Registry
     outbox: Outbox
-    notes: Notes
+    notes: AdapterMemory
     availability: Availability
     sampler: Sampler
     intake: DeviceIntake
@@ -123,7 +124,7 @@ class Gateway:
     async def _drain(self, speaking: asyncio.Task[None]) -> None:
         with contextlib.suppress(StoreError):  # the reporter has said so
             await self.reporter.report()
-            await self.notes.keep()
+            await self.notes.save()
         await _end(speaking, seconds=0.5)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_SECONDS):
@@ -142,7 +143,7 @@ class Gateway:
         while True:
             await asyncio.sleep(self.timing.keep_notes_every.total_seconds())
             with contextlib.suppress(StoreError):  # the reporter says so
-                await self.notes.keep()
+                await self.notes.save()
 
     async def _look_outside(self) -> None:
         """Take in what another process, such as `xyte-gateway children admit`, wrote into the store."""
@@ -150,7 +151,7 @@ class Gateway:
         is_failing = False
         while True:
             try:
-                now = await self.store.changed_outside()
+                now = await self.store.data_version()
                 if seen is not None and now != seen:
                     await self.registry.load()
                     await self.intake.admit_approved()
@@ -213,10 +214,10 @@ async def build(
     started_at = monotonic()
     pace = Pace(first_seconds=timing.hub_backoff_first.total_seconds())
     async with (
-        Store(settings.store.path, sole=True) as store,
+        Store(settings.store.path, exclusive=True) as store,
         HttpHub(access_to(settings.cloud), on_call=on_call) as hub,
     ):
-        registry, notes = Registry(store), Notes(store)
+        registry, notes = Registry(store), AdapterMemory(store)
         outbox = Outbox(store, most_samples=settings.store.most_samples)
         await registry.load()
         await outbox.load()
@@ -227,7 +228,7 @@ async def build(
         reporter = Reporter(sampler, outbox, every=settings.cloud.telemetry_every, urgent_gap=timing.urgent_gap)
 
         def supervise(adapter: Adapter[Any], entry: str) -> Supervisor:
-            adapter.memory = notes.of(entry)
+            adapter.memory = notes.for_entry(entry)
             return Supervisor(
                 adapter,
                 entry=entry,

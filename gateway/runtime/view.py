@@ -18,7 +18,8 @@ from gateway.field.fleet import Fleet
 from gateway.field.polling.supervisor import Supervisor
 from gateway.models import ChildDevice, Finding, IdentityKind, Reach
 from gateway.state.outbox import Loss, Outbox
-from gateway.state.registry import ChildRecord, ChildState, Decision, Met, Registry
+from gateway.state.records import ChildRecord, ChildState, Decision, FoundDevice
+from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.status.snapshot import (
     BusShown,
@@ -82,7 +83,7 @@ class GatewayView:
         """What whoever runs the gateway should know besides."""
         self._started_at = datetime.now(UTC)
         self._lines: dict[str, tuple[ChildRecord, ChildAvailability, ChildLine]] = {}
-        self._devices: dict[str, tuple[Met, WaitingDevice]] = {}
+        self._devices: dict[str, tuple[FoundDevice, WaitingDevice]] = {}
         self._losses: tuple[int, Sequence[Loss]] = (0, ())
 
     # what is shown ----------------------------------------------------------------------------------------------------
@@ -135,7 +136,7 @@ class GatewayView:
     async def store_problem(self) -> str | None:
         """Try whether something can be stored, and return why not; `None` when it can."""
         try:
-            await self._store.try_writing()
+            await self._store.check_writable()
         except StoreError as error:
             return str(error)
         return None
@@ -151,7 +152,7 @@ class GatewayView:
         why_not = await self._decide(key, Decision.ADMIT)
         if why_not is None:
             await self._intake.admit_approved()
-            met = self._registry.met.get(key)
+            met = self._registry.found_devices.get(key)
             why_not = None if met is None else f"{met.name} is not admitted: {met.why}"
         return why_not
 
@@ -255,15 +256,15 @@ class GatewayView:
             )
 
     def _waiting(self) -> Iterator[WaitingDevice]:
-        for key, met in self._registry.met.items():
+        for key, met in self._registry.found_devices.items():
             known = self._devices.get(key)
             if known is None or known[0] is not met:
                 known = self._devices[key] = met, self._device(met)
             yield known[1]
-        for key in self._devices.keys() - self._registry.met.keys():
+        for key in self._devices.keys() - self._registry.found_devices.keys():
             del self._devices[key]
 
-    def _device(self, met: Met) -> WaitingDevice:
+    def _device(self, met: FoundDevice) -> WaitingDevice:
         found = met.found
         would_be = admit(
             found,

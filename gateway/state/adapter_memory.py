@@ -1,4 +1,7 @@
-"""What adapters want to know again after a restart: small texts by name, one mapping for each entry of the config."""
+"""Store what adapters remember between two runs: small texts by name, one mapping for each entry of the config.
+
+The table is called `notes`, its text column `said`, in the stores that users have.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,15 @@ from collections.abc import Iterator, MutableMapping
 
 from gateway.state.store import Store, Transaction
 
-MOST_NOTES = 5_000
-"""For each entry; of more, the one that was written first is forgotten."""
+MAX_ITEMS = 5_000
+"""For each entry; when there are more, the one that was written first is removed."""
 
-MOST_CHARACTERS = 20_000
-"""A longer text is not kept: an adapter that needs more has something else in mind than notes."""
+MAX_CHARACTERS = 20_000
+"""A longer text is not stored: it is not what this memory is for."""
 
 
-class Notes:
-    """The notes of all entries, in memory, and what of them is not stored yet."""
+class AdapterMemory:
+    """The texts of all entries, and which of them are not stored yet."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -22,19 +25,19 @@ class Notes:
         self._changed: set[tuple[str, str]] = set()
 
     async def load(self) -> None:
-        """Take in what is stored."""
-        for entry, name, text in await self._store.transact(_all):
+        """Read everything from the store."""
+        for entry, name, text in await self._store.transact(_read_all):
             self._entries.setdefault(entry, {})[name] = text
 
-    def of(self, entry: str) -> MutableMapping[str, str]:
-        """Return the notes of this entry: what is put into them is stored by the next `keep`."""
-        return _EntryNotes(entry, self._entries.setdefault(entry, {}), self._changed)
+    def for_entry(self, entry: str) -> MutableMapping[str, str]:
+        """Return the texts of this entry; changes to the mapping are stored by the next `save`."""
+        return _EntryMemory(entry, self._entries.setdefault(entry, {}), self._changed)
 
-    async def keep(self) -> None:
-        """Store what has changed.
+    async def save(self) -> None:
+        """Store the changes.
 
         Raises:
-            StoreError: the store takes nothing; it is tried again the next time.
+            StoreError: nothing could be stored; the next call tries again.
         """
         if not self._changed:
             return
@@ -43,37 +46,37 @@ class Notes:
         self._changed -= {(entry, name) for entry, name, text in rows if self._entries[entry].get(name) == text}
 
 
-class _EntryNotes(MutableMapping[str, str]):
-    """One entry's notes; remembers which of them changed."""
+class _EntryMemory(MutableMapping[str, str]):
+    """The texts of one entry; records which of them changed."""
 
-    def __init__(self, entry: str, notes: dict[str, str], changed: set[tuple[str, str]]) -> None:
+    def __init__(self, entry: str, texts: dict[str, str], changed: set[tuple[str, str]]) -> None:
         self._entry = entry
-        self._notes = notes
+        self._texts = texts
         self._changed = changed
 
     def __getitem__(self, name: str) -> str:
-        return self._notes[name]
+        return self._texts[name]
 
     def __setitem__(self, name: str, text: str) -> None:
-        if len(text) > MOST_CHARACTERS or self._notes.get(name) == text:
+        if len(text) > MAX_CHARACTERS or self._texts.get(name) == text:
             return
-        if name not in self._notes and len(self._notes) >= MOST_NOTES:
-            del self[next(iter(self._notes))]
-        self._notes[name] = text
+        if name not in self._texts and len(self._texts) >= MAX_ITEMS:
+            del self[next(iter(self._texts))]
+        self._texts[name] = text
         self._changed.add((self._entry, name))
 
     def __delitem__(self, name: str) -> None:
-        del self._notes[name]
+        del self._texts[name]
         self._changed.add((self._entry, name))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(list(self._notes))
+        return iter(list(self._texts))
 
     def __len__(self) -> int:
-        return len(self._notes)
+        return len(self._texts)
 
 
-def _all(transaction: Transaction) -> list[tuple[str, str, str]]:
+def _read_all(transaction: Transaction) -> list[tuple[str, str, str]]:
     return transaction.execute("SELECT entry, name, said FROM notes ORDER BY rowid").fetchall()
 
 

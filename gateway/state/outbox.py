@@ -1,4 +1,4 @@
-"""What the hub has not accepted yet: kept on disk in order, bounded, and honest about every loss."""
+"""Queue the samples that the cloud has not accepted yet: on disk, in order, bounded, with every loss counted."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from datetime import UTC, datetime
 
 from gateway.hub import MESSAGE_BYTES
 from gateway.models import Sample, Status, Value
-from gateway.state.store import Store, Transaction, uncancelled
+from gateway.state.store import Store, Transaction
+from gateway.state.writes import runs_to_completion
 
 log = logging.getLogger(__name__)
 
 THINNED = "the outbox was full: thinned"
-"""The reason under which samples are counted that made room for newer ones."""
-
+"""The reason that is counted for samples that were dropped to make room for newer ones. Part of stored data."""
 
 PART_BYTES = MESSAGE_BYTES - 8 * 1024
 """A sample with more bytes of values becomes several: the hub merges messages (device API reference, section 5.1)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A sample in the outbox, with its place in the queue."""
+class QueuedSample:
+    """A sample in the outbox, with its position in the queue."""
 
     seq: int
     sample: Sample
     size_bytes: int
-    """Length of its values as JSON; what it adds to a call's body, give or take its frame."""
+    """The length of its values as JSON: about what it adds to the body of a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,10 @@ class Loss:
 
 
 class Outbox:
-    """At least once, in order for each child, at most `most_samples` in all.
+    """Samples are sent at least once, in order for each child; at most `most_samples` are kept.
 
-    When it is full, every second sample of its older half goes, child by child, so that a long outage loses detail before it
-    loses time; what went is counted in `losses`.
+    When it is full, every second sample of its older half is dropped, child by child, so that a long outage loses detail before
+    it loses time. `losses` counts the dropped ones.
     """
 
     def __init__(self, store: Store, *, most_samples: int) -> None:
@@ -57,32 +57,32 @@ class Outbox:
         self._depth = 0
         self._lost = 0
         self.arrived = asyncio.Event()
-        """Set whenever something was put in; whoever drains the outbox clears it first."""
+        """Set whenever a sample was put in; the reader clears it before it reads."""
 
     @property
     def capacity(self) -> int:
-        """How many samples there is room for, before older ones are thinned."""
+        """The number of samples that fit before older ones are dropped."""
         return self._most
 
     @property
     def depth(self) -> int:
-        """How many samples wait."""
+        """The number of samples that wait."""
         return self._depth
 
     @property
     def lost(self) -> int:
-        """How many samples will never arrive, since the store was made."""
+        """The number of samples that were lost since the store was created."""
         return self._lost
 
     async def load(self) -> None:
-        """Count what an earlier run left."""
+        """Count the samples that an earlier run left."""
         self._depth, self._lost = await self._store.transact(_count_all)
         if self._depth:
             self.arrived.set()
 
-    @uncancelled
+    @runs_to_completion
     async def put(self, samples: Sequence[Sample]) -> None:
-        """Keep the samples, all or none, but those of children that are left deleted; they are on disk when this returns."""
+        """Store the samples, all or none, except those of children that stay deleted; they are on disk when this returns."""
         if not samples:
             return
         rows = [_row(part) for sample in samples for part in _parts(sample)]
@@ -96,49 +96,49 @@ class Outbox:
         self._depth += kept - lost
         self._lost += lost
         if lost:
-            log.warning("outbox: full at %d samples; %d older ones were dropped to make room", self._most, lost)
+            log.warning("outbox: full with %d samples; dropped %d older ones to make room", self._most, lost)
         self.arrived.set()
 
-    async def oldest(self, limit: int, *, parent_id: str, without: Collection[str] = ()) -> list[Kept]:
+    async def oldest(self, limit: int, *, parent_id: str, without: Collection[str] = ()) -> list[QueuedSample]:
         """Return the oldest sample of each child registered under this parent, the oldest first.
 
         At most `limit`, and none of the children in `without`.
         """
 
-        def work(db: Transaction) -> list[Kept]:
+        def work(db: Transaction) -> list[QueuedSample]:
             rows = db.execute(
                 "SELECT o.seq, o.child, o.at, o.status, o.payload FROM children c"
                 " JOIN outbox o ON o.seq = (SELECT MIN(seq) FROM outbox WHERE child = c.key)"
                 " WHERE c.device_id IS NOT NULL AND c.parent_id = ? ORDER BY o.seq LIMIT ?",
                 (parent_id, limit + len(without)),
             )
-            return [_kept(row) for row in rows if row[1] not in without][:limit]
+            return [_queued(row) for row in rows if row[1] not in without][:limit]
 
         return await self._store.transact(work)
 
-    async def oldest_of(self, child: str, limit: int) -> list[Kept]:
+    async def oldest_of(self, child: str, limit: int) -> list[QueuedSample]:
         """Return the oldest samples of one child, the oldest first."""
         rows = await self._store.transact(
             lambda db: db.execute(
                 "SELECT seq, child, at, status, payload FROM outbox WHERE child = ? ORDER BY seq LIMIT ?", (child, limit)
             ).fetchall()
         )
-        return [_kept(row) for row in rows]
+        return [_queued(row) for row in rows]
 
-    @uncancelled
-    async def confirm(self, kept: Iterable[Kept]) -> None:
-        """Forget samples that the hub has accepted."""
-        seqs = [(one.seq,) for one in kept]
+    @runs_to_completion
+    async def confirm(self, accepted: Iterable[QueuedSample]) -> None:
+        """Remove samples that the hub has accepted."""
+        seqs = [(one.seq,) for one in accepted]
         if seqs:
             deleted = await self._store.transact(lambda db: _delete(db, seqs))
-            self._depth -= deleted  # not in one line: what the depth is must be asked after the wait
+            self._depth -= deleted  # not in one line: the depth must be read after the wait
 
-    @uncancelled
-    async def drop(self, kept: Sequence[Kept], why: str) -> None:
-        """Forget samples that the hub will never accept, and count them as lost."""
+    @runs_to_completion
+    async def drop(self, refused: Sequence[QueuedSample], why: str) -> None:
+        """Remove samples that the hub will never accept, and count them as lost."""
 
         def work(db: Transaction) -> int:
-            gone = [one.sample for one in kept if _delete(db, [(one.seq,)])]
+            gone = [one.sample for one in refused if _delete(db, [(one.seq,)])]
             for sample in gone:
                 _count_loss(db, sample.child, why, sample.at.isoformat(), sample.at.isoformat(), 1)
             return len(gone)
@@ -147,9 +147,9 @@ class Outbox:
         self._depth -= dropped
         self._lost += dropped
 
-    @uncancelled
+    @runs_to_completion
     async def drop_child(self, child: str, why: str) -> int:
-        """Forget everything that waits for one child, count it as lost and return how much it was."""
+        """Remove all samples of one child, count them as lost, and return how many there were."""
 
         def work(db: Transaction) -> int:
             first, last, samples = db.execute(
@@ -166,14 +166,14 @@ class Outbox:
         return dropped
 
     async def oldest_at(self) -> datetime | None:
-        """Return from when the oldest waiting sample is; `None` when none waits."""
+        """Return the time of the oldest waiting sample; `None` when none waits."""
         (at,) = await self._store.transact(
             lambda db: db.execute("SELECT at FROM outbox ORDER BY seq LIMIT 1").fetchone() or (None,)
         )
         return None if at is None else datetime.fromisoformat(at)
 
     async def losses(self) -> list[Loss]:
-        """Return every loss since the store was made, one for each child and reason."""
+        """Return all losses since the store was created, one for each child and reason."""
         rows = await self._store.transact(
             lambda db: db.execute("SELECT child, why, first_at, last_at, samples FROM losses ORDER BY last_at").fetchall()
         )
@@ -195,7 +195,7 @@ _INSERT = (
 
 
 def _parts(sample: Sample) -> Iterator[Sample]:
-    """Yield the sample, or several that say the same and fit into one message each."""
+    """Yield the sample, or several with the same values together, each of which fits into one message."""
     if len(sample.values) < 2 or len(_payload(sample.values)) <= PART_BYTES:
         yield sample
         return
@@ -209,13 +209,15 @@ def _row(sample: Sample) -> tuple[str, str, str, str]:
 
 
 def _payload(values: Mapping[str, Value]) -> str:
-    """Return the values as JSON; one of a foreign type, against its adapter's contract, as its text."""
+    """Return the values as JSON; a value of another type, which breaks the adapter contract, becomes text."""
     return json.dumps(dict(values), separators=(",", ":"), default=str)
 
 
-def _kept(row: tuple[int, str, str, str, str]) -> Kept:
+def _queued(row: tuple[int, str, str, str, str]) -> QueuedSample:
     seq, child, at, status, payload = row
-    return Kept(seq, Sample(child, datetime.fromisoformat(at), Status(status), json.loads(payload)), len(payload.encode()))
+    return QueuedSample(
+        seq, Sample(child, datetime.fromisoformat(at), Status(status), json.loads(payload)), len(payload.encode())
+    )
 
 
 def _delete(db: Transaction, seqs: list[tuple[int]]) -> int:
@@ -223,7 +225,7 @@ def _delete(db: Transaction, seqs: list[tuple[int]]) -> int:
 
 
 def _thin(db: Transaction, surplus: int) -> int:
-    """Make room for at least `surplus` samples and return how many went."""
+    """Drop at least `surplus` samples and return how many were dropped."""
     middle = db.execute(
         "SELECT seq FROM outbox ORDER BY seq LIMIT 1 OFFSET (SELECT COUNT(*) / 2 FROM outbox)"
     ).fetchone()[0]  # fmt: skip

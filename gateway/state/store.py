@@ -1,4 +1,7 @@
-"""One SQLite file: opened, migrated, transacted. The only file that knows the path, the pragmas and how SQLite fails."""
+"""Open the SQLite file that holds all state, bring it to the newest schema, and run transactions on it.
+
+The only file that imports sqlite3: it knows the path, the pragmas and how SQLite fails.
+"""
 
 from __future__ import annotations
 
@@ -9,112 +12,43 @@ import logging
 import os
 import sqlite3
 import stat
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Self, TypeVar
 
 from gateway.errors import StoreError
+from gateway.state.schema import NEWEST_VERSION, migrations_after
 
 log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
 T = TypeVar("T")
 Transaction = sqlite3.Connection
 
-MIGRATIONS = (
-    """
-    CREATE TABLE gateway (
-        only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
-        serial_number TEXT NOT NULL,
-        mac TEXT,
-        cloud_id TEXT,
-        credentials TEXT,
-        former_credentials TEXT,
-        told TEXT
-    ) STRICT;
-    CREATE TABLE children (
-        key TEXT PRIMARY KEY,
-        device TEXT NOT NULL,
-        state TEXT NOT NULL,
-        marker TEXT NOT NULL UNIQUE,
-        device_id TEXT UNIQUE,
-        access_key TEXT,
-        hub_url TEXT,
-        parent_id TEXT,
-        update_owed INTEGER NOT NULL DEFAULT 0,
-        problem TEXT,
-        since TEXT NOT NULL
-    ) STRICT;
-    CREATE TABLE met (
-        key TEXT PRIMARY KEY,
-        adapter TEXT NOT NULL,
-        bus TEXT NOT NULL,
-        found TEXT NOT NULL,
-        why TEXT NOT NULL,
-        decision TEXT,
-        at TEXT NOT NULL
-    ) STRICT;
-    CREATE TABLE outbox (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        child TEXT NOT NULL,
-        at TEXT NOT NULL,
-        status TEXT NOT NULL,
-        payload TEXT NOT NULL
-    ) STRICT;
-    CREATE INDEX outbox_by_child ON outbox (child, seq);
-    CREATE TABLE losses (
-        child TEXT NOT NULL,
-        why TEXT NOT NULL,
-        first_at TEXT NOT NULL,
-        last_at TEXT NOT NULL,
-        samples INTEGER NOT NULL,
-        PRIMARY KEY (child, why)
-    ) STRICT;
-    """,
-    """
-    CREATE TABLE notes (
-        entry TEXT NOT NULL,
-        name TEXT NOT NULL,
-        said TEXT NOT NULL,
-        PRIMARY KEY (entry, name)
-    ) STRICT;
-    """,
-    """
-    CREATE TABLE names (
-        key TEXT PRIMARY KEY,
-        name TEXT NOT NULL
-    ) STRICT;
-    """,
-)
-"""The schema's history: each entry is applied once, in order, and never edited after a release."""
-
-
-LOOK_SECONDS = 2.0
-"""So long who only looks waits for who writes."""
+READER_TIMEOUT_SECONDS = 2.0
+"""How long a reader waits for a writer."""
 
 
 class Store:
-    """The file, with one thread of its own in which every transaction runs, one after the other.
+    """The SQLite file; every transaction runs in one thread of its own, one after the other.
 
-    `sole=True` holds a lock beside the file for as long as the store is open, so that no second gateway works on it.
+    `exclusive=True` locks a file beside it for as long as the store is open, so that no second gateway works on it.
     """
 
-    def __init__(self, path: Path, *, sole: bool = False) -> None:
+    def __init__(self, path: Path, *, exclusive: bool = False) -> None:
         self.path = path
-        self._sole = sole
+        self._exclusive = exclusive
         self._lock_fd: int | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._connection: sqlite3.Connection | None = None
         self.problem: str | None = None
-        """Why a transaction failed; `None` once another one has written something since."""
+        """Why the last transaction failed; `None` once another one has written something since."""
 
     async def __aenter__(self) -> Self:
-        """Open the file, make it if need be, and bring it to the newest schema.
+        """Open the file, create it if it is missing, and bring it to the newest schema.
 
         Raises:
-            StoreError: not a directory, no permission, not a store, damaged, from a newer gateway, or in use by another.
+            StoreError: the folder cannot be used, or the file is no store, damaged, from a newer gateway, or in use.
         """
         try:
             await self._run(self._open)
@@ -131,26 +65,26 @@ class Store:
         """Run `work` as one transaction: durable when this returns, undone when `work` raises.
 
         Raises:
-            StoreError: SQLite could not do it: disk full, file damaged, I/O error.
+            StoreError: SQLite failed: disk full, file damaged, I/O error.
         """
         return await self._run(lambda: self._transact(work))
 
-    async def try_writing(self) -> None:
-        """Write something that changes nothing.
+    async def check_writable(self) -> None:
+        """Write a value that is already there, to see whether the store can be written.
 
         Raises:
             StoreError: nothing can be stored.
         """
-        await self.transact(lambda db: db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}"))
+        await self.transact(lambda db: db.execute(f"PRAGMA user_version = {NEWEST_VERSION}"))
         self.problem = None
 
-    async def changed_outside(self) -> int:
-        """Return a number that differs from the one before if another process has written to the file since.
+    async def data_version(self) -> int:
+        """Return a number that changes when another process has written to the file (SQLite's `data_version`).
 
         Raises:
             StoreError: as `transact`.
         """
-        return await self._run(self._data_version)
+        return await self._run(self._read_data_version)
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -160,7 +94,7 @@ class Store:
             raise StoreError(f"{self.path} is not open")
         return self._connection
 
-    def _data_version(self) -> int:
+    def _read_data_version(self) -> int:
         try:
             return int(self._connected().execute("PRAGMA data_version").fetchone()[0])
         except sqlite3.Error as error:
@@ -188,18 +122,18 @@ class Store:
     def _open(self) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self._sole:
+            if self._exclusive:
                 self._lock()
             _keep_private(self.path)
             self._connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10)
             self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")  # an access key that is lost is lost for good
+            self._connection.execute("PRAGMA synchronous = FULL")  # a lost access key cannot be requested again
             _migrate(self._connection, self.path)
         except OSError as error:
-            text = f"{self.path}: {error.strerror}. Name a file in a directory that the gateway may write to: [store] path"
+            text = f"{self.path}: {error.strerror}. Name a file in a folder that the gateway may write to: [store] path"
             raise StoreError(text) from error
         except sqlite3.Error as error:
-            text = f"{self.path} cannot be used as the store: {error}. Put a backup in its place, or move it away to start anew"
+            text = f"{self.path} cannot be used as the store: {error}. Restore a backup, or move it away to start anew"
             raise StoreError(text) from error
 
     def _lock(self) -> None:
@@ -208,7 +142,7 @@ class Store:
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.read(self._lock_fd, 32).decode() or "unknown"
-            raise StoreError(f"{self.path} is in use by another gateway (pid {holder}). Stop that one first") from error
+            raise StoreError(f"{self.path} is in use by another gateway (pid {holder}). Stop that gateway first") from error
         os.truncate(self._lock_fd, 0)
         os.pwrite(self._lock_fd, str(os.getpid()).encode(), 0)
 
@@ -221,78 +155,41 @@ class Store:
             self._lock_fd = None
 
 
-def look(path: Path, read: Callable[[Transaction], T]) -> T:
-    """Return what `read` finds in a store, which is neither made nor changed, also while a gateway works on it. May wait.
+def read_store(path: Path, query: Callable[[Transaction], T]) -> T:
+    """Return the result of `query` on a store that is neither created nor changed, also while a gateway uses it. May block.
 
     Raises:
-        StoreError: it cannot be read, is none, or is from a newer gateway.
+        StoreError: the file cannot be read, is no store, or is from a newer gateway.
     """
-    # SQLite would make the files of its log for a reader, too: whose they are then, the gateway might not be able to write to
-    how = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
+    # SQLite creates its log files for a reader, too: they would belong to this user, and the gateway may be unable to write them
+    mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
     try:
         with contextlib.closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=LOOK_SECONDS)
+            sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=READER_TIMEOUT_SECONDS)
         ) as connection:
             _refuse_newer(connection, path)
-            return read(connection)
+            return query(connection)
     except sqlite3.Error as error:
         raise StoreError(f"{path} cannot be used as the store: {error}") from error
-
-
-async def to_its_end(work: Coroutine[Any, Any, T], *, within_seconds: float | None = None) -> T:
-    """Await `work`; when whoever asked is cancelled meanwhile, let it end first, within so many seconds."""
-    task = asyncio.create_task(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task}, timeout=within_seconds)
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()  # nobody wants to know any more, but asyncio wants somebody to have asked
-        raise
-
-
-def uncancelled(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Let a method that writes run to its end once it was called, so that the memory never differs from the disk."""
-
-    @wraps(method)
-    async def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        return await to_its_end(method(*args, **kwargs))
-
-    return run
-
-
-async def until_stored(write: Callable[[], Awaitable[T]], *, what: str, again_after_seconds: float = 1.0) -> T:
-    """Write until the store takes it: for what nobody can be asked for a second time, as an access key."""
-    told = False
-    while True:
-        try:
-            return await write()
-        except StoreError as error:
-            if not told:
-                log.error("%s cannot be stored and is tried again until it is: %s", what, error)  # noqa: TRY400 - no bug of ours
-            told = True
-        await asyncio.sleep(again_after_seconds)
 
 
 def _keep_private(path: Path) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     if stat.S_IMODE(path.stat().st_mode) != 0o600:
-        log.warning("store: %s could be read by others; its mode is 0600 now", path)
+        log.warning("store: other users could read %s; its mode is now 0600", path)
         path.chmod(0o600)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    version = _refuse_newer(connection, path)
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-        connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+    for version, script in migrations_after(_refuse_newer(connection, path)):
+        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {version}; COMMIT;")
 
 
 def _refuse_newer(connection: sqlite3.Connection, path: Path) -> int:
-    """Return the version of the schema, if it is one that is known here."""
+    """Return the version of the store's schema, if this gateway knows it."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(MIGRATIONS):
-        text = f"{path} was written by a newer gateway (schema {version}, this one knows {len(MIGRATIONS)}). Update the gateway"
-        raise StoreError(text)
+    if version > NEWEST_VERSION:
+        raise StoreError(
+            f"{path} was written by a newer gateway (schema {version}; this one knows {NEWEST_VERSION}). Update the gateway"
+        )
     return version

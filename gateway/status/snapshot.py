@@ -14,7 +14,7 @@ from typing import Annotated, Final
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.models import Confidence, Reach
-from gateway.state.registry import ChildState, Decision
+from gateway.state.records import ChildState, Decision
 
 TEXT_LENGTH: Final = 300
 """What devices and servers say is shown up to here: a name from the air may be anything."""

@@ -34,7 +34,7 @@ class View(Protocol):
         """Leave a found device alone from now on."""
 
     async def rename(self, key: str, name: str | None) -> str | None:
-        """Call a device so from now on, child or not; `None` for what it was found as. The name is one of `as_name`."""
+        """Call a device so from now on, child or not; `None` for what it was found as. The name is one of `parse_name`."""
 
     async def rescan(self, entry: str, bus: str) -> str | None:
         """Look for new devices on this bus now."""

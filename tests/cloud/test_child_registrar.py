@@ -14,8 +14,10 @@ from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable
 from gateway.hub import GatewayRegistration
 from gateway.models import ChildDevice, Found, Identity, IdentityKind, Sample, Status
 from gateway.state.outbox import Outbox
-from gateway.state.registry import ChildState, Registry
-from gateway.state.store import Store, until_stored
+from gateway.state.records import ChildState
+from gateway.state.registry import Registry
+from gateway.state.store import Store
+from gateway.state.writes import retry_until_stored
 from gateway.testing.hub import LOST_ANSWER, FakeHub
 
 SETTLE = timedelta(seconds=0.05)
@@ -198,7 +200,7 @@ async def test_a_refused_sub_model_is_left_out_and_told_afterwards(house):
     (device,) = house.registered()
     assert device.registration.sub_model is None
     assert [update["sub_model"] for update in device.updates] == ["A1"]
-    assert not record(house).update_owed
+    assert not record(house).needs_update
 
 
 async def test_a_refused_child_is_told_with_the_fix_and_tried_again_at_the_next_start(house, caplog):
@@ -280,7 +282,7 @@ async def test_a_deleted_child_comes_back_but_not_again_and_again(house):
 async def test_a_child_deleted_long_after_its_registration_comes_back_at_once(house):
     await house.registry.admit(child(1))
     await house.catch_up()
-    await house.registry.keep(replace(record(house), since=record(house).since - timedelta(hours=1)))
+    await house.registry.save_child(replace(record(house), since=record(house).since - timedelta(hours=1)))
     del house.hub.devices[record(house).device_id]
     assert await house.suspect() is Standing.GONE
     await house.catch_up()
@@ -311,7 +313,7 @@ async def test_a_keyless_child_that_is_deleted_gets_a_new_key(house):
     await house.catch_up()
     assert await house.suspect() is Standing.UNCLEAR
     del house.hub.devices[record(house).device_id]
-    await house.registry.keep(replace(record(house), since=record(house).since - timedelta(hours=1)))
+    await house.registry.save_child(replace(record(house), since=record(house).since - timedelta(hours=1)))
     assert await house.suspect() is Standing.GONE
     await house.catch_up()
     assert record(house).access_key is not None
@@ -333,7 +335,7 @@ async def test_while_an_answer_is_missing_nobody_elses_key_is_put_at_risk(house)
 async def test_a_clock_that_jumps_neither_hurries_nor_holds_up_an_open_registration(house):
     await house.registry.admit(child(1))
     for jump in (-timedelta(days=400), timedelta(days=400)):
-        await house.registry.keep(replace(record(house), state=ChildState.REGISTERING, since=datetime.now(UTC) + jump))
+        await house.registry.save_child(replace(record(house), state=ChildState.REGISTERING, since=datetime.now(UTC) + jump))
         await house.start()
         assert timedelta(0) < await house.step() <= SETTLE
         assert record(house).state is ChildState.REGISTERING
@@ -356,14 +358,14 @@ async def test_a_device_that_moves_while_its_key_arrives_does_not_cost_the_key(h
     await house.registry.admit(child(1))
     await house.catch_up()
     registered = record(house)
-    await house.registry.keep(replace(registered, state=ChildState.REGISTERING, access_key=None, device_id=None))
-    keeping = asyncio.create_task(house.registry.keep(registered))
+    await house.registry.save_child(replace(registered, state=ChildState.REGISTERING, access_key=None, device_id=None))
+    keeping = asyncio.create_task(house.registry.save_child(registered))
     moving = asyncio.create_task(house.registry.admit(child(1, bus="cellar", firmware_version="V2")))
     await asyncio.gather(keeping, moving)
     await house.start()
     assert record(house).access_key == registered.access_key
     assert record(house).child.bus == "cellar"
-    assert record(house).update_owed
+    assert record(house).needs_update
 
 
 async def test_a_stop_while_the_answer_is_on_its_way_does_not_cost_the_key(house):
@@ -387,7 +389,7 @@ async def test_a_stop_while_the_answer_is_on_its_way_does_not_cost_the_key(house
 
 
 async def test_a_store_that_fails_while_the_key_arrives_gets_it_when_it_works_again(house, monkeypatch):
-    monkeypatch.setitem(until_stored.__kwdefaults__, "again_after_seconds", 0.01)
+    monkeypatch.setitem(retry_until_stored.__kwdefaults__, "again_after_seconds", 0.01)
     await house.registry.admit(child(1))
     transact, failures = house.store.transact, []
 
@@ -498,7 +500,7 @@ async def test_an_update_that_the_hub_has_no_time_for_stays_owed_and_is_not_hamm
         await house.registry.admit(child(number))
         await house.catch_up()
     assert house.hub.calls["update_device"] == 1
-    assert record(house).update_owed
+    assert record(house).needs_update
 
 
 async def test_a_name_that_a_person_gives_reaches_the_cloud(house):
@@ -508,7 +510,7 @@ async def test_a_name_that_a_person_gives_reaches_the_cloud(house):
     await house.catch_up()
     (device,) = house.registered()
     assert [update["name"] for update in device.updates] == ["Boiler house"]
-    assert not record(house).update_owed
+    assert not record(house).needs_update
     await house.registry.admit(child(1))
     await house.catch_up()
     assert len(device.updates) == 1, "being met again is no news"
@@ -540,7 +542,7 @@ async def test_a_name_that_was_given_while_no_gateway_ran_reaches_the_cloud(hous
 
 async def test_a_device_that_was_named_before_it_was_admitted_is_registered_under_that_name(house):
     found = Found(address="1", identity=Identity(IdentityKind.SERIAL_NUMBER, "acme/1"), name="Meter 1")
-    await house.registry.meet("modbus", "hall", found, "ask")
+    await house.registry.add_found("modbus", "hall", found, "ask")
     await house.registry.rename("sn:acme/1", "Boiler house")
     await house.registry.admit(child(1))
     await house.catch_up()

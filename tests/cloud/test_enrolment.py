@@ -9,8 +9,10 @@ from pydantic import SecretStr
 from gateway.cloud.enrolment import Enrolment, advice, identity, mac_of_machine, make_cloud_id
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings
 from gateway.errors import HubBusy, HubRejected, HubUnreachable, SettingsError, StoreError
-from gateway.state.registry import GatewayRecord, Registry
-from gateway.state.store import Store, until_stored
+from gateway.state.records import GatewayRecord
+from gateway.state.registry import Registry
+from gateway.state.store import Store
+from gateway.state.writes import retry_until_stored
 from gateway.testing.hub import FakeHub
 
 MAC = "02:00:5e:10:00:01"
@@ -191,17 +193,17 @@ async def test_an_updated_gateway_tells_its_new_version_once(enrolled):
 
 
 async def test_a_store_that_fails_when_the_key_arrives_gets_it_when_it_works_again(enrolled, monkeypatch):
-    monkeypatch.setitem(until_stored.__kwdefaults__, "again_after_seconds", 0.01)
+    monkeypatch.setitem(retry_until_stored.__kwdefaults__, "again_after_seconds", 0.01)
     enrolment = enrolled.make()
     await enrolment.prepare()
-    keep, failures = enrolled.registry.keep_gateway, [StoreError("disk full")] * 3
+    keep, failures = enrolled.registry.save_gateway, [StoreError("disk full")] * 3
 
     async def full(record):
         if failures:
             raise failures.pop()
         await keep(record)
 
-    enrolled.registry.keep_gateway = full
+    enrolled.registry.save_gateway = full
     credentials = await enrolment.credentials()
     assert not failures
     assert enrolled.hub.calls["register_device"] == 1

@@ -17,7 +17,8 @@ from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable
 from gateway.hub import ConfigurationChanged, SpaceChanged, TelemetryAnswer, WaitingCommand
 from gateway.models import ChildDevice, Sample, Status
 from gateway.state.outbox import Outbox
-from gateway.state.registry import ChildState, Registry
+from gateway.state.records import ChildState
+from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.testing.hub import LOST_ANSWER, FakeHub
 
@@ -270,7 +271,7 @@ async def test_a_deleted_child_is_registered_anew_and_its_sample_arrives(house):
     house.start(every=SHORT)
     await house.children(1, 2)
     record = house.registry.children["c1"]
-    await house.registry.keep(replace(record, since=record.since - timedelta(hours=1)))
+    await house.registry.save_child(replace(record, since=record.since - timedelta(hours=1)))
     del house.hub.devices[record.device_id]
     await house.outbox.put([sample(1, 1), sample(2, 1)])
     await house.until(lambda: house.outbox.depth == 0)
@@ -331,7 +332,7 @@ async def test_a_flush_sends_what_is_left(house):
 async def test_a_refusal_of_any_call_ends_nothing(house):
     house.start(every=SHORT)
     await house.children(1)
-    await house.registry.keep(replace(house.registry.children["c1"], state=ChildState.REGISTERING, device_id=None))
+    await house.registry.save_child(replace(house.registry.children["c1"], state=ChildState.REGISTERING, device_id=None))
     house.hub.fail("get_children", HubRejected("no", status=404, error="Not found"), HubRejected("no", status=403, error="no"))
     await house.until(lambda: house.registry.children["c1"].state is ChildState.REGISTERED)
     assert house.hub.calls["register_device"] == 1
@@ -406,7 +407,7 @@ async def test_a_child_that_is_left_out_of_every_answer_is_asked_for_and_found_d
     house.start(every=SHORT)
     await house.children(1, 2)
     record = house.registry.children["c1"]
-    await house.registry.keep(replace(record, since=record.since - timedelta(hours=1)))
+    await house.registry.save_child(replace(record, since=record.since - timedelta(hours=1)))
     send = house.hub.send_child_telemetries
 
     async def omit(parent, messages):

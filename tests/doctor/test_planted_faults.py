@@ -14,7 +14,8 @@ import trustme
 from pydantic import SecretStr
 
 from gateway.hub import Credentials
-from gateway.state.registry import GatewayRecord, Registry
+from gateway.state.records import GatewayRecord
+from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.testing.bluetooth.bluez import BlueZ
 from gateway.testing.bluetooth.controller import Controller
@@ -478,10 +479,10 @@ async def test_a_server_that_says_nothing_costs_no_more_than_ten_seconds(authori
 
 async def register(folder, hub_url):
     """Put a registered gateway into the store, and leave it open as a gateway does that runs."""
-    store = await Store(folder / "store" / "gateway.sqlite3", sole=True).__aenter__()
+    store = await Store(folder / "store" / "gateway.sqlite3", exclusive=True).__aenter__()
     credentials = Credentials(device_id="d-1", access_key=SecretStr("k-very-secret"), hub_url=hub_url)
     registry = Registry(store)
-    await registry.keep_gateway(GatewayRecord(serial_number="S", mac=None, cloud_id=None, credentials=credentials))
+    await registry.save_gateway(GatewayRecord(serial_number="S", mac=None, cloud_id=None, credentials=credentials))
     return store
 
 

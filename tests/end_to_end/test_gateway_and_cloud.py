@@ -10,7 +10,8 @@ import pytest
 from gateway.cloud.child_registrar import ChildRegistrar
 from gateway.cloud.session import NO_COMMANDS
 from gateway.config.settings import AdmissionSection, Policy
-from gateway.state.registry import ChildState, Decision, Registry
+from gateway.state.records import ChildState, Decision
+from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
@@ -224,7 +225,7 @@ async def test_a_silent_child_is_offline_in_the_cloud_once_and_online_when_it_is
 async def test_a_device_that_waits_for_a_person_is_admitted_from_outside(emulator, running, until, tmp_path):
     _bus, adapters = bus_of(device(1))
     async with running(adapters, SYNTHETIC, admission=AdmissionSection(policy=Policy.ASK)) as gateway:
-        await until(lambda: gateway.parts.registry.met)
+        await until(lambda: gateway.parts.registry.found_devices)
         assert not children_of(emulator)
         async with Store(tmp_path / "gateway.sqlite3") as store:
             outside = Registry(store)
@@ -242,7 +243,7 @@ async def test_a_store_that_cannot_be_read_for_a_while_is_told_once_and_hides_no
         connection, store._connection = store._connection, None  # from before its first look on
         await asyncio.sleep(0.5)
         store._connection = connection
-        await until(lambda: gateway.parts.registry.met)
+        await until(lambda: gateway.parts.registry.found_devices)
         async with Store(tmp_path / "gateway.sqlite3") as other:
             outside = Registry(other)
             await outside.load()

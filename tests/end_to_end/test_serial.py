@@ -232,20 +232,20 @@ async def test_a_child_of_an_earlier_run_is_neither_registered_anew_nor_offline_
 
 async def forget_notes(path):
     async with opened_notes(path) as notes:
-        assert notes.of("rack"), "there was something to forget"
-        notes.of("rack").clear()
-        await notes.keep()
+        assert notes.for_entry("rack"), "there was something to forget"
+        notes.for_entry("rack").clear()
+        await notes.save()
     async with opened_notes(path) as notes:
-        assert not notes.of("rack")
+        assert not notes.for_entry("rack")
 
 
 @asynccontextmanager
 async def opened_notes(path):
-    from gateway.state.adapter_memory import Notes
+    from gateway.state.adapter_memory import AdapterMemory
     from gateway.state.store import Store
 
     async with Store(path) as store:
-        notes = Notes(store)
+        notes = AdapterMemory(store)
         await notes.load()
         yield notes
 

@@ -295,7 +295,7 @@ async def test_devices_of_all_protocols_fall_silent_with_a_reason_and_are_seen_b
 
 async def test_a_found_device_is_admitted_named_and_another_ignored(hall, browse, emulator, until):
     window = await browse(hall.address, PHONE)
-    await until(lambda: len(hall.registry.met) == 2)
+    await until(lambda: len(hall.registry.found_devices) == 2)
     await sign_in(window.tab, hall.token, "/waiting")
     waiting = window.tab.locator(f"#w-{id_of(METER)}")
     await expect(waiting).to_contain_text("waits for a person")
@@ -327,7 +327,7 @@ async def test_a_found_device_is_admitted_named_and_another_ignored(hall, browse
 
 async def test_a_device_that_was_switched_on_since_is_found_when_a_person_has_it_looked_for(hall, browse, until):
     window, watching = await browse(hall.address), await browse(hall.address)
-    await until(lambda: len(hall.registry.met) == 2)
+    await until(lambda: len(hall.registry.found_devices) == 2)
     await live(watching.tab, "/waiting")
     await sign_in(window.tab, hall.token, f"/buses/{id_of('modbus', HALL)}")
     hall.units[2].faults = HEALTHY
@@ -338,7 +338,7 @@ async def test_a_device_that_was_switched_on_since_is_found_when_a_person_has_it
 
 async def test_a_device_is_admitted_by_keyboard_alone(hall, browse, emulator, until):
     window = await browse(hall.address)
-    await until(lambda: len(hall.registry.met) == 2)
+    await until(lambda: len(hall.registry.found_devices) == 2)
     await window.tab.goto("/login?then=/waiting")
     await expect(window.tab.locator("#token")).to_be_focused()
     await window.tab.keyboard.type(hall.token)
@@ -358,7 +358,7 @@ async def test_a_device_is_admitted_by_keyboard_alone(hall, browse, emulator, un
 
 async def test_nobody_admits_without_the_token_or_from_another_site(hall, browse, emulator, until):
     window = await browse(hall.address)
-    await until(lambda: len(hall.registry.met) == 2)
+    await until(lambda: len(hall.registry.found_devices) == 2)
     path = f"/waiting/{id_of(METER)}/admit"
     await window.tab.goto("/waiting")
     async with window.tab.expect_navigation() as answer:
@@ -380,7 +380,7 @@ async def test_nobody_admits_without_the_token_or_from_another_site(hall, browse
             assert (await answer.value).status == 403
             assert "Nothing was done" in await lured.inner_text("main")
             await lured.close()
-    assert {met.decision for met in hall.registry.met.values()} == {None}
+    assert {met.decision for met in hall.registry.found_devices.values()} == {None}
     assert children_of(emulator) == {}
 
 

@@ -8,7 +8,8 @@ import pytest
 from gateway.hub import MESSAGE_BYTES
 from gateway.models import ChildDevice, Sample, Status
 from gateway.state.outbox import THINNED, Outbox
-from gateway.state.registry import ChildState, Registry
+from gateway.state.records import ChildState
+from gateway.state.registry import Registry
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -32,7 +33,7 @@ async def registered(store):
     async def register(*keys):
         for key in keys:
             record = await registry.admit(child(key))
-            await registry.keep(replace(record, state=ChildState.REGISTERED, device_id=f"id-{key}", parent_id="p"))
+            await registry.save_child(replace(record, state=ChildState.REGISTERED, device_id=f"id-{key}", parent_id="p"))
 
     return register
 
@@ -170,7 +171,7 @@ async def test_nothing_is_kept_for_a_child_that_is_left_deleted(outbox, register
     await registered("a", "b")
     registry = Registry(store)
     await registry.load()
-    await registry.keep(replace(registry.children["a"], state=ChildState.DELETED, device_id=None))
+    await registry.save_child(replace(registry.children["a"], state=ChildState.DELETED, device_id=None))
     await outbox.put([sample("a", 1), sample("b", 1)])
     assert outbox.depth == 1
     assert await outbox.oldest_of("a", 10) == []

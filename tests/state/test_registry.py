@@ -6,8 +6,9 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.hub import Credentials
-from gateway.models import NAME_LENGTH, ChildDevice, Found, Identity, IdentityKind, as_name
-from gateway.state.registry import ChildState, Decision, GatewayRecord, Registry
+from gateway.models import NAME_LENGTH, ChildDevice, Found, Identity, IdentityKind, parse_name
+from gateway.state.records import ChildState, Decision, GatewayRecord
+from gateway.state.registry import Registry
 from gateway.state.store import Store
 
 CHILD = ChildDevice(
@@ -38,59 +39,59 @@ async def test_everything_survives_a_restart(registry, store):
         cloud_id="c",
         credentials=CREDENTIALS,
         former_credentials=CREDENTIALS,
-        told="x",
+        sent_info="x",
     )
-    await registry.keep_gateway(gateway)
+    await registry.save_gateway(gateway)
     record = await registry.admit(CHILD)
     registered = replace(
         record, state=ChildState.REGISTERED, device_id="d", access_key=SecretStr("secret"), hub_url="https://h", parent_id="p",
-        update_owed=True, problem="none",
+        needs_update=True, problem="none",
     )  # fmt: skip
-    await registry.keep(registered)
-    await registry.meet("modbus", "hall", FOUND, "no profile")
+    await registry.save_child(registered)
+    await registry.add_found("modbus", "hall", FOUND, "no profile")
     await registry.decide("place:hall/9", Decision.IGNORE)
     again = await reloaded(store)
     assert again.gateway == gateway
     assert again.children == {CHILD.key: registered}
-    assert again.met["place:hall/9"].found == FOUND
-    assert again.met["place:hall/9"].decision is Decision.IGNORE
+    assert again.found_devices["place:hall/9"].found == FOUND
+    assert again.found_devices["place:hall/9"].decision is Decision.IGNORE
     assert again.by_device_id("d") == registered
 
 
 async def test_a_child_that_is_met_again_keeps_its_registration_and_learns_where_it_is(registry):
     record = await registry.admit(CHILD)
-    await registry.keep(replace(record, state=ChildState.REGISTERED, device_id="d"))
+    await registry.save_child(replace(record, state=ChildState.REGISTERED, device_id="d"))
     moved = await registry.admit(replace(CHILD, bus="cellar", address="4"))
     assert (moved.device_id, moved.marker, moved.child.bus) == ("d", record.marker, "cellar")
-    assert not moved.update_owed, "the cloud is not told where a child hangs by Update Device"
+    assert not moved.needs_update, "the cloud is not told where a child hangs by Update Device"
 
 
 async def test_a_new_firmware_version_is_owed_to_the_cloud(registry):
     record = await registry.admit(CHILD)
-    await registry.keep(replace(record, state=ChildState.REGISTERED, device_id="d"))
-    assert (await registry.admit(replace(CHILD, firmware_version="1.3"))).update_owed
+    await registry.save_child(replace(record, state=ChildState.REGISTERED, device_id="d"))
+    assert (await registry.admit(replace(CHILD, firmware_version="1.3"))).needs_update
 
 
 async def test_a_refused_child_is_tried_again_when_its_model_changes(registry):
     record = await registry.admit(CHILD)
-    await registry.keep(replace(record, state=ChildState.REFUSED))
+    await registry.save_child(replace(record, state=ChildState.REFUSED))
     assert (await registry.admit(replace(CHILD, bus="x"))).state is ChildState.REFUSED
     assert (await registry.admit(replace(CHILD, model_id="m-2"))).state is ChildState.ADMITTED
 
 
 async def test_an_admitted_device_waits_at_the_door_no_more(registry, store):
-    await registry.meet("modbus", "hall", replace(FOUND, identity=Identity(IdentityKind.SERIAL_NUMBER, "acme/1")), "ask")
+    await registry.add_found("modbus", "hall", replace(FOUND, identity=Identity(IdentityKind.SERIAL_NUMBER, "acme/1")), "ask")
     await registry.admit(CHILD)
-    assert not registry.met
-    assert not (await reloaded(store)).met
+    assert not registry.found_devices
+    assert not (await reloaded(store)).found_devices
 
 
 async def test_a_decision_outlives_the_next_meeting(registry):
-    await registry.meet("modbus", "hall", FOUND, "ask")
+    await registry.add_found("modbus", "hall", FOUND, "ask")
     await registry.decide("place:hall/9", Decision.ADMIT)
-    await registry.meet("modbus", "hall", replace(FOUND, name="Other"), "ask")
-    assert registry.met["place:hall/9"].decision is Decision.ADMIT
-    assert registry.met["place:hall/9"].found.name == "Other"
+    await registry.add_found("modbus", "hall", replace(FOUND, name="Other"), "ask")
+    assert registry.found_devices["place:hall/9"].decision is Decision.ADMIT
+    assert registry.found_devices["place:hall/9"].found.name == "Other"
 
 
 async def test_a_decision_about_nobody_is_said_to_be_so(registry):
@@ -109,10 +110,10 @@ async def test_a_change_wakes_those_who_wait_for_it(registry):
 
 
 async def test_meeting_the_same_device_again_changes_nothing(registry):
-    await registry.meet("modbus", "hall", FOUND, "ask")
+    await registry.add_found("modbus", "hall", FOUND, "ask")
     await registry.admit(CHILD)
     revision = registry.revision
-    await registry.meet("modbus", "hall", FOUND, "ask")
+    await registry.add_found("modbus", "hall", FOUND, "ask")
     await registry.admit(CHILD)
     assert registry.revision == revision
 
@@ -128,7 +129,7 @@ async def test_no_key_shows_in_a_record(registry):
 
 async def test_a_cancelled_change_is_as_much_in_memory_as_on_disk(registry, store):
     record = await registry.admit(CHILD)
-    keeping = asyncio.create_task(registry.keep(replace(record, state=ChildState.REGISTERED, device_id="d")))
+    keeping = asyncio.create_task(registry.save_child(replace(record, state=ChildState.REGISTERED, device_id="d")))
     await asyncio.sleep(0)
     keeping.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -141,9 +142,9 @@ async def test_a_child_that_was_met_anew_meanwhile_stays_so_when_its_registratio
     record = await registry.admit(CHILD)
     moved = replace(CHILD, bus="cellar", firmware_version="1.3")
     await registry.admit(moved)
-    kept = await registry.keep(replace(record, state=ChildState.REGISTERED, device_id="d"))
+    kept = await registry.save_child(replace(record, state=ChildState.REGISTERED, device_id="d"))
     assert kept.child == moved
-    assert kept.update_owed, "the cloud was told the old version"
+    assert kept.needs_update, "the cloud was told the old version"
 
 
 # names that people give -----------------------------------------------------------------------------------------------
@@ -163,15 +164,15 @@ async def test_a_given_name_outlives_meetings_and_restarts_and_can_be_taken_back
 
 async def test_a_name_given_at_the_door_is_that_of_the_child(registry, store):
     key = FOUND.identity.key
-    await registry.meet("modbus", "hall", FOUND, "ask")
+    await registry.add_found("modbus", "hall", FOUND, "ask")
     assert await registry.rename(key, "Box by the stairs")
-    await registry.meet("modbus", "hall", replace(FOUND, name="Box 2"), "ask")
+    await registry.add_found("modbus", "hall", replace(FOUND, name="Box 2"), "ask")
     again = await reloaded(store)
-    assert (again.met[key].name, again.met[key].found.name) == ("Box by the stairs", "Box 2")
+    assert (again.found_devices[key].name, again.found_devices[key].found.name) == ("Box by the stairs", "Box 2")
     assert again.name_of(key) == "Box by the stairs"
     record = await again.admit(FOUND.as_child(adapter="modbus", bus="hall", model_id="m-1"))
     assert record.child.name == "Box by the stairs"
-    assert not record.update_owed, "it is not in the cloud yet, and will be registered under that name"
+    assert not record.needs_update, "it is not in the cloud yet, and will be registered under that name"
 
 
 async def test_nobody_is_renamed_by_a_key_that_nobody_has(registry):
@@ -181,46 +182,46 @@ async def test_nobody_is_renamed_by_a_key_that_nobody_has(registry):
 
 async def test_a_rename_is_owed_to_the_cloud_until_it_is_told(registry, store):
     record = await registry.admit(CHILD)
-    await registry.keep(replace(record, state=ChildState.REGISTERED, device_id="d"))
+    await registry.save_child(replace(record, state=ChildState.REGISTERED, device_id="d"))
     revision = registry.revision
     await registry.rename(CHILD.key, "Boiler house")
     assert registry.changed_since(revision) == [CHILD.key]
-    assert registry.children[CHILD.key].update_owed
-    assert (await reloaded(store)).children[CHILD.key].update_owed, "the gateway may end before the cloud was told"
-    await registry.keep(replace(registry.children[CHILD.key], update_owed=False))
-    assert not (await reloaded(store)).children[CHILD.key].update_owed
+    assert registry.children[CHILD.key].needs_update
+    assert (await reloaded(store)).children[CHILD.key].needs_update, "the gateway may end before the cloud was told"
+    await registry.save_child(replace(registry.children[CHILD.key], needs_update=False))
+    assert not (await reloaded(store)).children[CHILD.key].needs_update
 
 
 async def test_a_rename_by_another_process_reaches_a_gateway_that_runs(registry, store):
     record = await registry.admit(CHILD)
-    await registry.keep(replace(record, state=ChildState.REGISTERED, device_id="d", access_key=SecretStr("secret")))
-    revision, seen = registry.revision, await store.changed_outside()
+    await registry.save_child(replace(record, state=ChildState.REGISTERED, device_id="d", access_key=SecretStr("secret")))
+    revision, seen = registry.revision, await store.data_version()
     async with Store(store.path) as beside:
         await (await reloaded(beside)).rename(CHILD.key, "Boiler house")
-    assert await store.changed_outside() != seen
+    assert await store.data_version() != seen
     await registry.load()
     assert registry.changed_since(revision) == [CHILD.key]
     renamed = registry.children[CHILD.key]
-    assert (renamed.child.name, renamed.update_owed) == ("Boiler house", True)
+    assert (renamed.child.name, renamed.needs_update) == ("Boiler house", True)
 
 
 async def test_a_rename_by_another_process_costs_nothing_that_was_stored_meanwhile(registry, store):
     record = await registry.admit(CHILD)
     async with Store(store.path) as beside:
         outside = await reloaded(beside)
-        await registry.keep(replace(record, state=ChildState.REGISTERED, device_id="d", access_key=SecretStr("secret")))
+        await registry.save_child(replace(record, state=ChildState.REGISTERED, device_id="d", access_key=SecretStr("secret")))
         await outside.rename(CHILD.key, "Boiler house")
     await registry.load()
     kept = registry.children[CHILD.key]
     assert (kept.device_id, kept.access_key, kept.child.name) == ("d", SecretStr("secret"), "Boiler house")
-    assert kept.update_owed
+    assert kept.needs_update
 
 
 async def test_a_rename_while_a_record_is_being_told_is_owed_all_the_same(registry):
-    record = await registry.keep(replace(await registry.admit(CHILD), state=ChildState.REGISTERED, device_id="d"))
+    record = await registry.save_child(replace(await registry.admit(CHILD), state=ChildState.REGISTERED, device_id="d"))
     await registry.rename(CHILD.key, "Boiler house")
-    kept = await registry.keep(replace(record, update_owed=False))
-    assert (kept.child.name, kept.update_owed) == ("Boiler house", True)
+    kept = await registry.save_child(replace(record, needs_update=False))
+    assert (kept.child.name, kept.needs_update) == ("Boiler house", True)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +234,7 @@ async def test_a_rename_while_a_record_is_being_told_is_owed_all_the_same(regist
     ],
 )
 def test_a_name_is_readable_text_with_its_spaces_tidied(typed, name):
-    assert as_name(typed) == name
+    assert parse_name(typed) == name
 
 
 @pytest.mark.parametrize(
@@ -241,4 +242,4 @@ def test_a_name_is_readable_text_with_its_spaces_tidied(typed, name):
 )
 def test_what_nobody_can_read_is_no_name(typed):
     with pytest.raises(ValueError, match="a name h"):
-        as_name(typed)
+        parse_name(typed)

@@ -6,13 +6,15 @@ import stat
 import pytest
 
 from gateway.errors import StoreError
-from gateway.state.store import MIGRATIONS, Store, look, to_its_end, until_stored
+from gateway.state.schema import NEWEST_VERSION
+from gateway.state.store import Store, read_store
+from gateway.state.writes import retry_until_stored, run_to_completion
 
 
 async def test_a_new_store_is_private_and_at_the_newest_schema(tmp_path):
     async with Store(tmp_path / "deep" / "store.sqlite3") as store:
         version = await store.transact(lambda db: db.execute("PRAGMA user_version").fetchone()[0])
-        assert version == len(MIGRATIONS)
+        assert version == NEWEST_VERSION
         for file in (tmp_path / "deep").iterdir():
             assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
 
@@ -24,7 +26,7 @@ async def test_a_store_that_others_can_read_is_made_private(tmp_path, caplog):
     path.chmod(0o644)
     async with Store(path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert "could be read by others" in caplog.text
+    assert "other users could read" in caplog.text
 
 
 async def test_a_transaction_that_raises_leaves_nothing_behind(tmp_path):
@@ -70,23 +72,23 @@ async def test_a_directory_that_cannot_be_written_is_named(tmp_path):
 
 async def test_two_gateways_cannot_share_a_store(tmp_path):
     path = tmp_path / "s.sqlite3"
-    async with Store(path, sole=True):
+    async with Store(path, exclusive=True):
         with pytest.raises(StoreError, match=f"in use by another gateway .pid {os.getpid()}"):
-            await Store(path, sole=True).__aenter__()
+            await Store(path, exclusive=True).__aenter__()
         async with Store(path):  # a look from the command line is no second gateway
             pass
-    async with Store(path, sole=True):
+    async with Store(path, exclusive=True):
         pass
 
 
 async def test_a_write_from_outside_is_noticed(tmp_path):
     path = tmp_path / "s.sqlite3"
     async with Store(path) as inside, Store(path) as outside:
-        before = await inside.changed_outside()
+        before = await inside.data_version()
         await inside.transact(lambda db: db.execute("INSERT INTO gateway (only_row, serial_number) VALUES (1, 'x')") and None)
-        assert await inside.changed_outside() == before
+        assert await inside.data_version() == before
         await outside.transact(lambda db: db.execute("UPDATE gateway SET serial_number = 'y'") and None)
-        assert await inside.changed_outside() != before
+        assert await inside.data_version() != before
 
 
 async def test_a_full_disk_is_a_store_error(tmp_path):
@@ -112,7 +114,7 @@ async def test_work_that_is_cancelled_ends_first_but_not_later_than_it_may(caplo
         ended.append(seconds)
 
     for seconds in (0.05, 30):
-        task = asyncio.create_task(to_its_end(work(seconds), within_seconds=0.2))
+        task = asyncio.create_task(run_to_completion(work(seconds), within_seconds=0.2))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -128,35 +130,35 @@ async def test_what_must_not_be_lost_is_written_until_it_is_stored_and_told_once
             raise answer
         return "stored"
 
-    assert await until_stored(write, what="the key", again_after_seconds=0.01) == "stored"
+    assert await retry_until_stored(write, what="the key", again_after_seconds=0.01) == "stored"
     assert caplog.text.count("the key cannot be stored") == 1
 
 
 async def test_a_look_at_a_store_that_fails_is_a_store_error(tmp_path):
     with pytest.raises(StoreError):
-        await Store(tmp_path / "s.sqlite3").changed_outside()
+        await Store(tmp_path / "s.sqlite3").data_version()
     async with Store(tmp_path / "s.sqlite3") as store:
         store._connection.close()
         with pytest.raises(StoreError):
-            await store.changed_outside()
+            await store.data_version()
 
 
 async def test_who_only_looks_sees_what_a_gateway_that_runs_has_written_and_changes_nothing(tmp_path):
     path = tmp_path / "store.sqlite3"
-    async with Store(path, sole=True) as store:
+    async with Store(path, exclusive=True) as store:
         await store.transact(lambda db: db.execute("INSERT INTO notes VALUES ('a', 'b', 'c')"))
-        assert look(path, lambda db: db.execute("SELECT said FROM notes").fetchall()) == [("c",)]
+        assert read_store(path, lambda db: db.execute("SELECT said FROM notes").fetchall()) == [("c",)]
         with pytest.raises(StoreError, match="readonly"):
-            look(path, lambda db: db.execute("DELETE FROM notes"))
+            read_store(path, lambda db: db.execute("DELETE FROM notes"))
     before = sorted(file.name for file in tmp_path.iterdir())
-    assert look(path, lambda db: db.execute("SELECT said FROM notes").fetchall()) == [("c",)]
+    assert read_store(path, lambda db: db.execute("SELECT said FROM notes").fetchall()) == [("c",)]
     assert sorted(file.name for file in tmp_path.iterdir()) == before
 
 
 def test_who_only_looks_makes_no_store(tmp_path):
     with pytest.raises(StoreError, match="unable to open"):
-        look(tmp_path / "store.sqlite3", lambda db: None)
+        read_store(tmp_path / "store.sqlite3", lambda db: None)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "other.sqlite3").write_bytes(b"no database at all" * 64)
     with pytest.raises(StoreError, match="not a database"):
-        look(tmp_path / "other.sqlite3", lambda db: None)
+        read_store(tmp_path / "other.sqlite3", lambda db: None)

@@ -7,7 +7,7 @@ from math import sin
 from random import Random
 
 from gateway.models import Confidence, Finding, Metric, Reach, Reading
-from gateway.state.registry import ChildState, Decision
+from gateway.state.records import ChildState, Decision
 from gateway.status.history import History
 from gateway.status.snapshot import (
     BusShown,

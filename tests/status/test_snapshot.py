@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from gateway.models import Reach
-from gateway.state.registry import ChildState
+from gateway.state.records import ChildState
 from gateway.status import snapshot
 from gateway.status.snapshot import Shown, Standing, id_of, names_of, readable, standing_of
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gateway.config.settings import Policy
 from gateway.models import ChildDevice, Found
-from gateway.state.registry import Decision
+from gateway.state.records import Decision
 
 ANY_FAMILY = "*"
 """The `[models]` key that serves every family without one of its own."""

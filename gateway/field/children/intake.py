@@ -11,7 +11,8 @@ from gateway.config.settings import Policy
 from gateway.field.children.admission import Declined, admit
 from gateway.field.children.availability import Availability
 from gateway.models import ChildDevice, Found, IdentityKind, Reach
-from gateway.state.registry import ChildRecord, Decision, Registry
+from gateway.state.records import ChildRecord, Decision
+from gateway.state.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class DeviceIntake:
 
     async def admit_approved(self) -> None:
         """Take on what a person has admitted since it was found."""
-        for met in list(self._registry.met.values()):
+        for met in list(self._registry.found_devices.values()):
             if met.decision is Decision.ADMIT:
                 await self.take_in(met.adapter, met.bus, met.found)
 
@@ -85,7 +86,7 @@ class DeviceIntake:
         )
 
     def _decision(self, key: str) -> Decision | None:
-        met = self._registry.met.get(key)
+        met = self._registry.found_devices.get(key)
         return met.decision if met else None
 
     def _is_twin(self, known: ChildRecord, entry: str, bus: str, found: Found) -> bool:
@@ -106,10 +107,10 @@ class DeviceIntake:
         return True
 
     async def _decline(self, entry: str, bus: str, found: Found, why: str) -> None:
-        before = self._registry.met.get(found.identity.key)
+        before = self._registry.found_devices.get(found.identity.key)
         if before is None or before.why != why:
             log.info("%s: found %s at %s, no child: %s", bus, found.name, found.address, why)
-        await self._registry.meet(entry, bus, found, why)
+        await self._registry.add_found(entry, bus, found, why)
 
 
 def _remembering(before: ChildDevice, now: ChildDevice) -> ChildDevice:

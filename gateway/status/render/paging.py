@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 from urllib.parse import urlencode
 
 from gateway.models import Confidence
-from gateway.state.registry import Decision
+from gateway.state.records import Decision
 from gateway.status.snapshot import ChildLine, Standing, WaitingDevice
 
 PER_PAGE: Final = 100

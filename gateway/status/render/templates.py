@@ -12,7 +12,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gateway.models import NAME_LENGTH, FindingState
-from gateway.state.registry import Decision
+from gateway.state.records import Decision
 from gateway.status.doctor_cache import Findings
 from gateway.status.render import formatting
 from gateway.status.render.assets import Asset

@@ -10,7 +10,7 @@ from typing import Final
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from gateway.models import as_name
+from gateway.models import parse_name
 from gateway.status.doctor_cache import Checkup
 from gateway.status.history import History
 from gateway.status.live_updates import Latest
@@ -42,7 +42,7 @@ class Actions:
         if len(names) != 1:
             return NO_SUCH_THING
         try:
-            given = None if name is None else as_name(name)
+            given = None if name is None else parse_name(name)
         except ValueError as error:
             return str(error)
         return await self._done(self._view.rename(names[0], given))

@@ -6,7 +6,7 @@ import pytest
 from gateway.config.settings import Policy
 from gateway.field.children.admission import Declined, admit
 from gateway.models import Found, Identity, IdentityKind
-from gateway.state.registry import Decision
+from gateway.state.records import Decision
 
 FOUND = Found(
     address="3", identity=Identity(IdentityKind.SERIAL_NUMBER, "acme/1"), name="Meter", profile="acme", family="meter",

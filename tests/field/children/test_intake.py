@@ -3,7 +3,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from gateway.models import Found, Identity, IdentityKind
-from gateway.state.registry import Decision
+from gateway.state.records import Decision
 
 FOUND = Found(
     address="AA:BB",
@@ -35,9 +35,9 @@ async def test_under_another_profile_nothing_of_the_old_one_is_kept(field):
 async def test_a_declined_device_is_written_down_once_however_strongly_it_is_heard(field):
     stranger = replace(FOUND, family="toaster")
     await field.intake.take_in("entry", "bus", replace(stranger, evidence={"rssi": "-60 dBm"}))
-    before = field.registry.met[FOUND.identity.key]
+    before = field.registry.found_devices[FOUND.identity.key]
     await field.intake.take_in("entry", "bus", replace(stranger, evidence={"rssi": "-70 dBm"}))
-    assert field.registry.met[FOUND.identity.key] is before
+    assert field.registry.found_devices[FOUND.identity.key] is before
 
 
 async def test_a_device_that_two_radios_hear_stays_with_the_first_and_is_no_twin_of_itself(field, caplog):
@@ -77,9 +77,9 @@ async def test_a_name_that_a_person_gave_outranks_what_the_next_search_finds(fie
 
 async def test_a_device_named_at_the_door_keeps_its_name_when_a_person_admits_it(field):
     key = FOUND.identity.key
-    await field.registry.meet("entry", "bus", FOUND, "waits for a person")
+    await field.registry.add_found("entry", "bus", FOUND, "waits for a person")
     await field.registry.rename(key, "Cold store")
     await field.registry.decide(key, Decision.ADMIT)
     await field.intake.admit_approved()
     assert field.registry.children[key].child.name == "Cold store"
-    assert not field.registry.met
+    assert not field.registry.found_devices

@@ -9,7 +9,7 @@ import pytest
 from gateway.adapter import Found, Identity, IdentityKind, Metric, Progress, Reading
 from gateway.field.polling.load import LoadPurpose
 from gateway.models import Reach, Status
-from gateway.state.registry import ChildState
+from gateway.state.records import ChildState
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, found_of
 
 FAST = timedelta(milliseconds=20)
@@ -42,8 +42,8 @@ async def test_devices_are_found_become_children_and_are_read(field):
 async def test_a_device_without_a_model_is_remembered_with_the_reason_and_not_read(field):
     bus = SyntheticBus([device(1, family="toaster")])
     field.serve(bus)
-    await field.until(lambda: field.registry.met)
-    assert "toaster =" in field.registry.met[key(1)].why
+    await field.until(lambda: field.registry.found_devices)
+    assert "toaster =" in field.registry.found_devices[key(1)].why
     assert not field.registry.children
     assert bus.devices["a1"].reads == 0
 
@@ -370,7 +370,7 @@ async def test_a_deleted_child_is_not_read(field):
     bus = SyntheticBus([device(1)])
     field.serve(bus)
     await field.until(lambda: bus.devices["a1"].reads > 1)
-    await field.registry.keep(replace(field.registry.children[key(1)], state=ChildState.DELETED))
+    await field.registry.save_child(replace(field.registry.children[key(1)], state=ChildState.DELETED))
     await asyncio.sleep(0.05)
     reads = bus.devices["a1"].reads
     await asyncio.sleep(0.1)

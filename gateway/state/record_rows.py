@@ -1,0 +1,190 @@
+"""Read and write the registry's records as rows of the store: the SQL, and the JSON inside the columns.
+
+Table and column names are those of the stores that users have: `met` holds found devices, `told` the sent info, and `update_owed`
+whether a child needs an update.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from pydantic import SecretStr, TypeAdapter
+
+from gateway.hub import Credentials
+from gateway.models import ChildDevice, Found
+from gateway.state.records import ChildRecord, ChildState, Decision, FoundDevice, GatewayRecord
+from gateway.state.store import Transaction
+
+_DEVICE = TypeAdapter(ChildDevice)
+_FOUND = TypeAdapter(Found)
+_CREDENTIALS = TypeAdapter(dict[str, str | None])
+
+
+class StoredRecords(NamedTuple):
+    """Everything that the registry has stored."""
+
+    gateway: GatewayRecord | None
+    children: list[ChildRecord]
+    found_devices: list[FoundDevice]
+    names: dict[str, str]
+    """The names that people have given, by local key."""
+
+
+def read_gateway(db: Transaction) -> GatewayRecord | None:
+    """Return the gateway's record as it is in a store; `None` before its identity was made."""
+    for serial, mac, cloud_id, credentials, former, told in db.execute(
+        "SELECT serial_number, mac, cloud_id, credentials, former_credentials, told FROM gateway"
+    ):
+        return GatewayRecord(
+            serial_number=serial,
+            mac=mac,
+            cloud_id=cloud_id,
+            credentials=_credentials_from(credentials),
+            former_credentials=_credentials_from(former),
+            sent_info=told,
+        )
+    return None
+
+
+def read_all(db: Transaction) -> StoredRecords:
+    """Return everything that the registry has stored."""
+    names = dict(db.execute("SELECT key, name FROM names"))
+    return StoredRecords(read_gateway(db), _read_children(db), _read_found_devices(db), names)
+
+
+def _read_children(db: Transaction) -> list[ChildRecord]:
+    return [
+        ChildRecord(
+            child=_DEVICE.validate_json(device),
+            state=ChildState(state),
+            marker=marker,
+            device_id=device_id,
+            access_key=None if access_key is None else SecretStr(access_key),
+            hub_url=hub_url,
+            parent_id=parent_id,
+            needs_update=bool(needs_update),
+            problem=problem,
+            since=datetime.fromisoformat(since),
+        )
+        for device, state, marker, device_id, access_key, hub_url, parent_id, needs_update, problem, since in db.execute(
+            "SELECT device, state, marker, device_id, access_key, hub_url, parent_id, update_owed, problem, since"
+            " FROM children ORDER BY rowid"
+        )
+    ]
+
+
+def _read_found_devices(db: Transaction) -> list[FoundDevice]:
+    return [
+        FoundDevice(
+            key=key,
+            adapter=adapter,
+            bus=bus,
+            found=_FOUND.validate_json(found),
+            why=why,
+            decision=None if decision is None else Decision(decision),
+            at=datetime.fromisoformat(at),
+        )
+        for key, adapter, bus, found, why, decision, at in db.execute(
+            "SELECT key, adapter, bus, found, why, decision, at FROM met ORDER BY rowid"
+        )
+    ]
+
+
+def write_gateway(db: Transaction, record: GatewayRecord) -> None:
+    """Write the gateway's identity and credentials."""
+    db.execute(
+        "INSERT OR REPLACE INTO gateway (only_row, serial_number, mac, cloud_id, credentials, former_credentials, told)"
+        " VALUES (1, ?, ?, ?, ?, ?, ?)",
+        (
+            record.serial_number,
+            record.mac,
+            record.cloud_id,
+            _credentials_text(record.credentials),
+            _credentials_text(record.former_credentials),
+            record.sent_info,
+        ),
+    )
+
+
+def write_child(db: Transaction, record: ChildRecord) -> None:
+    """Write a child, new or known."""
+    db.execute(
+        "INSERT INTO children"
+        " (key, device, state, marker, device_id, access_key, hub_url, parent_id, update_owed, problem, since)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (key) DO UPDATE SET device = excluded.device, state = excluded.state, marker = excluded.marker,"
+        " device_id = excluded.device_id, access_key = excluded.access_key, hub_url = excluded.hub_url,"
+        " parent_id = excluded.parent_id, update_owed = excluded.update_owed, problem = excluded.problem,"
+        " since = excluded.since",
+        (
+            record.child.key,
+            _DEVICE.dump_json(record.child).decode(),
+            record.state.value,
+            record.marker,
+            record.device_id,
+            None if record.access_key is None else record.access_key.get_secret_value(),
+            record.hub_url,
+            record.parent_id,
+            int(record.needs_update),
+            record.problem,
+            record.since.isoformat(),
+        ),
+    )
+
+
+def write_found_device(db: Transaction, device: FoundDevice) -> None:
+    """Write a found device that is no child."""
+    db.execute(
+        "INSERT OR REPLACE INTO met (key, adapter, bus, found, why, decision, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            device.key,
+            device.adapter,
+            device.bus,
+            _FOUND.dump_json(device.found).decode(),
+            device.why,
+            device.decision,
+            device.at.isoformat(),
+        ),
+    )
+
+
+def write_name(db: Transaction, key: str, name: str | None) -> None:
+    """Write the name that a person has given to a device; `None` removes it."""
+    if name is None:
+        db.execute("DELETE FROM names WHERE key = ?", (key,))
+    else:
+        db.execute("INSERT OR REPLACE INTO names (key, name) VALUES (?, ?)", (key, name))
+
+
+def write_admitted(db: Transaction, record: ChildRecord) -> None:
+    """Write a child, which is no longer a found device that waits."""
+    write_child(db, record)
+    db.execute("DELETE FROM met WHERE key = ?", (record.child.key,))
+
+
+def _credentials_text(credentials: Credentials | None) -> str | None:
+    if credentials is None:
+        return None
+    return _CREDENTIALS.dump_json(
+        {
+            "device_id": credentials.device_id,
+            "access_key": credentials.access_key.get_secret_value(),
+            "hub_url": credentials.hub_url,
+            "hub_url_static_cert": credentials.hub_url_static_cert,
+            "mqtt_hub_url": credentials.mqtt_hub_url,
+        }
+    ).decode()
+
+
+def _credentials_from(text: str | None) -> Credentials | None:
+    if text is None:
+        return None
+    stored = _CREDENTIALS.validate_json(text)
+    return Credentials(
+        device_id=stored["device_id"] or "",
+        access_key=SecretStr(stored["access_key"] or ""),
+        hub_url=stored["hub_url"] or "",
+        hub_url_static_cert=stored["hub_url_static_cert"],
+        mqtt_hub_url=stored["mqtt_hub_url"],
+    )
