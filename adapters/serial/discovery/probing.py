@@ -14,7 +14,7 @@ from math import inf
 from typing import TypeAlias
 
 from adapters.serial.framing.framer import framer_for
-from adapters.serial.framing.notation import readable
+from adapters.serial.framing.notation import escaped_text
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.grammar import Match, Telling
 from adapters.serial.profile.profile import Profile
@@ -196,7 +196,7 @@ class Interview:
         self._left -= step.seconds
         came = yield step
         if came:
-            asked = f"{readable(step.request)} at {step.line}" if step.request else step.note
+            asked = f"{escaped_text(step.request)} at {step.line}" if step.request else step.note
             self._evidence[asked] = describe(came)
         return came
 
@@ -225,7 +225,7 @@ def describe(came: bytes) -> str:
     """Return bytes as a person reads them: the text, and the hexadecimal digits where it is no plain one."""
     shown = came[:SHOWN_BYTES]
     more = f" and {len(came) - SHOWN_BYTES} bytes more" if len(came) > SHOWN_BYTES else ""
-    text = readable(shown)
+    text = escaped_text(shown)
     return f'"{text}"{more}' if r"\x" not in text else f'{shown.hex(" ")} "{text}"{more}'
 
 
@@ -253,7 +253,7 @@ def _any_of(rules: Sequence[_Rule]) -> Callable[[bytes], bool]:
 
 def _heard(rule: _Rule, came: bytes) -> list[Heard]:
     """Return the messages that prove a rule, if there are enough of them."""
-    framer = framer_for(rule.profile.framing, midway=True)
+    framer = framer_for(rule.profile.framing, starts_mid_frame=True)
     heard = [rule.speech.heard(frame.payload) for frame in framer.feed(came[-LATEST_BYTES:])]
     wanted = [one for one in heard if one is not None and one.message == rule.match.hear and _holds(rule.match, one.values)]
     return wanted if len(wanted) >= rule.match.times else []

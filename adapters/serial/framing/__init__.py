@@ -1,1 +1,1 @@
-"""Frames in a stream of bytes: delimiters, checksums and notation of bytes."""
+"""Framing: frame formats, framers that find frames in a stream of bytes, checksums, and the notation of bytes in profiles."""

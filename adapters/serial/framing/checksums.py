@@ -1,4 +1,4 @@
-"""Checksums by name, and how they are written into a frame. Nothing here waits."""
+"""Compute checksums by name, and encode them for a frame. Pure."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from functools import partial, reduce
 from operator import xor
 from typing import Literal, TypeAlias
 
-Written: TypeAlias = Literal["little", "big", "hex"]
-"""As bytes, the low or the high one first; or as upper-case hexadecimal digits, the high one first."""
+ChecksumFormat: TypeAlias = Literal["little", "big", "hex"]
+"""Encoding of a checksum: bytes in little- or big-endian order, or upper-case hexadecimal digits, most significant first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """A way to sum up bytes in a number."""
+    """A checksum algorithm."""
 
     name: str
     size: int
-    """Bytes of the number."""
+    """Length of the checksum in bytes."""
     of: Callable[[bytes], int]
-    """Return the number for these bytes."""
+    """Return the checksum of these bytes."""
 
-    def length(self, written: Written) -> int:
-        """Return how many characters it takes in a frame."""
+    def length(self, written: ChecksumFormat) -> int:
+        """Return its length in a frame, in bytes."""
         return 2 * self.size if written == "hex" else self.size
 
-    def write(self, covered: bytes, written: Written) -> bytes:
-        """Return what stands in a frame for these bytes."""
+    def write(self, covered: bytes, written: ChecksumFormat) -> bytes:
+        """Return the encoded checksum of these bytes."""
         number = self.of(covered)
         if written == "hex":
             return b"%0*X" % (2 * self.size, number)
         return number.to_bytes(self.size, written)
 
-    def agrees(self, covered: bytes, told: bytes, written: Written) -> bool:
-        """Say whether what a frame tells is the checksum of these bytes; hexadecimal digits may be of either case."""
-        return self.write(covered, written) == (told.upper() if written == "hex" else told)
+    def matches(self, covered: bytes, received: bytes, written: ChecksumFormat) -> bool:
+        """Return whether a received checksum is the one of these bytes; hexadecimal digits may be of either case."""
+        return self.write(covered, written) == (received.upper() if written == "hex" else received)
 
 
-def named(name: str) -> Checksum:
-    """Return the checksum of this name.
+def checksum_named(name: str) -> Checksum:
+    """Return the checksum algorithm of this name.
 
     Raises:
-        ValueError: there is none; the text says which there are.
+        ValueError: the name is unknown; the message lists the known ones.
     """
     if name not in CHECKSUMS:
         raise ValueError(f"there is no checksum {name!r}; there are {', '.join(CHECKSUMS)}")
@@ -72,37 +72,37 @@ def _ccitt(covered: bytes, *, start: int) -> int:
 
 
 def _crc8(covered: bytes) -> int:
-    """Return the CRC of 8 bits that takes the high bit of a byte first."""
+    """Return the 8-bit CRC that processes the most significant bit first."""
     crc = 0
     for byte in covered:
         crc = _SMBUS[crc ^ byte]
     return crc
 
 
-def _reflected(covered: bytes, table: tuple[int, ...], *, start: int = 0, turned: int = 0) -> int:
-    """Return a CRC that takes the low bit of a byte first; the bits of `turned` are turned over in the end."""
+def _reflected_crc(covered: bytes, table: tuple[int, ...], *, start: int = 0, final_xor: int = 0) -> int:
+    """Return a CRC that processes the least significant bit first (reflected)."""
     crc = start
     for byte in covered:
         crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
-    return crc ^ turned
+    return crc ^ final_xor
 
 
-def _steps(byte: int, polynomial: int) -> int:
+def _crc_steps(byte: int, polynomial: int) -> int:
     for _ in range(8):
         byte = byte >> 1 ^ (polynomial if byte & 1 else 0)
     return byte
 
 
-def _steps_high_first(byte: int, polynomial: int) -> int:
+def _crc_steps_msb_first(byte: int, polynomial: int) -> int:
     for _ in range(8):
         byte = (byte << 1 ^ (polynomial if byte & 0x80 else 0)) & 0xFF
     return byte
 
 
-_SMBUS = tuple(_steps_high_first(byte, 0x07) for byte in range(256))
-_MAXIM = tuple(_steps(byte, 0x8C) for byte in range(256))
-_ARC = tuple(_steps(byte, 0xA001) for byte in range(256))
-_KERMIT = tuple(_steps(byte, 0x8408) for byte in range(256))
+_SMBUS = tuple(_crc_steps_msb_first(byte, 0x07) for byte in range(256))
+_MAXIM = tuple(_crc_steps(byte, 0x8C) for byte in range(256))
+_ARC = tuple(_crc_steps(byte, 0xA001) for byte in range(256))
+_KERMIT = tuple(_crc_steps(byte, 0x8408) for byte in range(256))
 
 CHECKSUMS: Mapping[str, Checksum] = {
     checksum.name: checksum
@@ -113,17 +113,20 @@ CHECKSUMS: Mapping[str, Checksum] = {
         Checksum("lrc", 1, _lrc),
         Checksum("xor", 1, _xor),
         Checksum("crc8-smbus", 1, _crc8),
-        Checksum("crc8-maxim", 1, partial(_reflected, table=_MAXIM)),
-        Checksum("crc16-arc", 2, partial(_reflected, table=_ARC)),
-        Checksum("crc16-modbus", 2, partial(_reflected, table=_ARC, start=0xFFFF)),
+        Checksum("crc8-maxim", 1, partial(_reflected_crc, table=_MAXIM)),
+        Checksum("crc16-arc", 2, partial(_reflected_crc, table=_ARC)),
+        Checksum("crc16-modbus", 2, partial(_reflected_crc, table=_ARC, start=0xFFFF)),
         Checksum("crc16-ccitt-false", 2, partial(_ccitt, start=0xFFFF)),
         Checksum("crc16-xmodem", 2, partial(_ccitt, start=0)),
-        Checksum("crc16-kermit", 2, partial(_reflected, table=_KERMIT)),
-        Checksum("crc16-x25", 2, partial(_reflected, table=_KERMIT, start=0xFFFF, turned=0xFFFF)),
+        Checksum("crc16-kermit", 2, partial(_reflected_crc, table=_KERMIT)),
+        Checksum("crc16-x25", 2, partial(_reflected_crc, table=_KERMIT, start=0xFFFF, final_xor=0xFFFF)),
         Checksum("crc32", 4, zlib.crc32),
     )
 }
-"""`lrc` is the one of Modbus ASCII: what makes the sum 0. `xor` is the block check character (BCC) of NMEA 0183, IEC 62056-21 and
-ISO 1745. The CRCs are called as in the catalogue of parametrised CRC algorithms (reveng.sourceforge.io), in which
-`crc16-ccitt-false` is IBM-3740, `crc16-x25` IBM-SDLC, `crc8-maxim` MAXIM-DOW and `crc32` ISO-HDLC. DSMR takes `crc16-arc`, HDLC
-frames of DLMS `crc16-x25`."""
+"""All checksum algorithms by name.
+
+`lrc` is the one of Modbus ASCII: the two's complement of the sum. `xor` is the block check character (BCC) of NMEA 0183,
+IEC 62056-21 and ISO 1745. The CRCs are named as in the catalogue of parametrised CRC algorithms (reveng.sourceforge.io), where
+`crc16-ccitt-false` is IBM-3740, `crc16-x25` IBM-SDLC, `crc8-maxim` MAXIM-DOW and `crc32` ISO-HDLC. DSMR uses `crc16-arc`, HDLC
+frames of DLMS use `crc16-x25`.
+"""

@@ -1,8 +1,7 @@
-"""Where frames begin and end on a line, as data: the `[framing]` table of a profile. Nothing here waits.
+"""Define frame formats, the `[framing]` table of a profile, and wrap payloads into frames. Pure.
 
-What framing knows of, it takes away: the *payload* of a frame is what is left without start, sync bytes, length, checksum and
-end. `wrap` puts them around a payload again, so that requests and answers need not speak of them. What makes frames of the bytes
-that come is in `framer.py`.
+The *payload* of a frame is what is left without start, sync bytes, length, checksum and end. `wrap` puts them around a payload,
+so that the templates of requests and answers need not contain them. `framer.py` finds frames in received bytes.
 """
 
 from __future__ import annotations
@@ -12,136 +11,139 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
-from adapters.serial.framing.checksums import Checksum, Written, named
-from adapters.serial.framing.notation import HexBytes, Part, SomeTextBytes, TextBytes
+from adapters.serial.framing.checksums import Checksum, ChecksumFormat, checksum_named
+from adapters.serial.framing.notation import HexBytes, ProfileTable, TextBytes, TextBytesOptions
 
-LONGEST = 1024
-"""A frame has no more bytes, where a profile does not say otherwise: what goes on longer is cut, so that a line that never ends
-does not fill the memory."""
+DEFAULT_LONGEST = 1024
+"""Default maximum bytes of a frame: a longer one is discarded, so that an endless line does not fill the memory."""
 
-PAUSE = 0.5
-"""Seconds after which a binary frame that does not go on is given up, where a profile does not say otherwise: noise that looks
-like the beginning of a long frame would hold back the frames behind it."""
+DEFAULT_PAUSE = 0.5
+"""Default for the seconds after which an incomplete binary frame is given up: noise that looks like the beginning of a long frame
+would hold back the frames behind it."""
 
 
-class ChecksumRule(Part):
-    """A checksum: which one, how it is written, and of which bytes."""
+class ChecksumRule(ProfileTable):
+    """Checksum of a frame: its algorithm, its encoding and the bytes that it covers."""
 
     name: str = Field(description="`sum8`, `lrc`, `xor`, `crc16-arc`, ...")
-    written: Written | None = Field(
+    written: ChecksumFormat | None = Field(
         default=None, description="`little` or `big` end first, or `hex` digits; may be left out for one byte"
     )
-    with_start: bool = Field(default=False, description="true: the start or the sync bytes are summed up, too")
-    skip: int = Field(default=0, ge=0, le=64, description="bytes at the beginning that are not summed up")
+    with_start: bool = Field(default=False, description="true: it covers the start or the sync bytes, too")
+    skip: int = Field(default=0, ge=0, le=64, description="bytes at the beginning that it does not cover")
 
     @field_validator("name")
     @classmethod
     def _is_known(cls, name: str) -> str:
-        return named(name).name
+        return checksum_named(name).name
 
     @model_validator(mode="after")
     def _says_how_it_is_written(self) -> Self:
         if self.written is None and self.checksum.size > 1:
-            raise ValueError(f"say how the {self.checksum.size} bytes of {self.name} are `written`: little, big or hex")
+            raise ValueError(f"{self.name} has {self.checksum.size} bytes, so `written` is needed: little, big or hex")
         return self
 
     @property
     def checksum(self) -> Checksum:
-        """What computes it."""
-        return named(self.name)
+        """The checksum algorithm."""
+        return checksum_named(self.name)
 
     @property
     def length(self) -> int:
-        """How many characters it takes in a frame."""
+        """Its length in a frame, in bytes."""
         return self.checksum.length(self._written)
 
     def write(self, start: bytes, covered: bytes) -> bytes:
-        """Return what stands in a frame that begins with `start` and goes on with these bytes."""
-        return self.checksum.write(self._summed(start, covered), self._written)
+        """Return the encoded checksum of a frame with this start and these following bytes."""
+        return self.checksum.write(self._covered(start, covered), self._written)
 
-    def agrees(self, start: bytes, covered: bytes, told: bytes) -> bool:
-        """Say whether `told` is the checksum of a frame that begins with `start` and goes on with these bytes."""
-        return self.checksum.agrees(self._summed(start, covered), told, self._written)
+    def matches(self, start: bytes, covered: bytes, received: bytes) -> bool:
+        """Return whether `received` is the checksum of a frame with this start and these following bytes."""
+        return self.checksum.matches(self._covered(start, covered), received, self._written)
 
-    def _summed(self, start: bytes, covered: bytes) -> bytes:
+    def _covered(self, start: bytes, covered: bytes) -> bytes:
         return ((start if self.with_start else b"") + covered)[self.skip :]
 
     @property
-    def _written(self) -> Written:
+    def _written(self) -> ChecksumFormat:
         return self.written or "big"
 
 
-class EnclosedChecksum(ChecksumRule):
-    """A checksum of a frame that has an end of its own: before the end, or behind it."""
+class DelimitedChecksum(ChecksumRule):
+    """Checksum of a delimited frame: before its end mark or after it."""
 
     place: Literal["before-end", "after-end"] = "before-end"
-    with_end: bool = Field(default=False, description="true: the end is summed up, too")
+    with_end: bool = Field(default=False, description="true: it covers the end mark, too")
     separator: TextBytes = Field(
-        default=b"", description="what stands before the checksum and is not summed up: `*` in NMEA 0183"
+        default=b"", description="the bytes before the checksum that it does not cover: `*` in NMEA 0183"
     )
-    optional: bool = Field(default=False, description="true: some devices send none, and that is no mistake")
+    optional: bool = Field(default=False, description="true: some devices send no checksum, and that is not an error")
 
     @model_validator(mode="after")
     def _can_be_missed(self) -> Self:
         if self.optional and self.place == "before-end" and not self.separator:
-            raise ValueError("whether an `optional` checksum before the end is there is told by its `separator`: say which")
+            raise ValueError("an `optional` checksum before the end is recognized by its `separator`: add one")
         return self
 
 
-class _Framing(Part):
-    longest: int = Field(default=LONGEST, ge=1, le=65536, description="bytes of a frame at most; what goes on longer is cut")
+class _BaseFraming(ProfileTable):
+    longest: int = Field(
+        default=DEFAULT_LONGEST, ge=1, le=65536, description="maximum bytes of a frame; a longer one is discarded"
+    )
     pause: float | None = Field(
-        default=None, gt=0, le=60, description="seconds after which a frame that does not go on is given up; left out: never"
+        default=None, gt=0, le=60, description="seconds after which an incomplete frame is given up; left out: never"
     )
 
 
-class Enclosed(_Framing):
-    """Frames with an end, and maybe a start: lines, blocks, telegrams."""
+class DelimitedFraming(_BaseFraming):
+    """Base class for frames with an end mark, and maybe a start mark: lines, blocks, telegrams."""
 
-    start: TextBytes = Field(default=b"", description="what a frame begins with; left out: with what follows the end of another")
-    end: SomeTextBytes = Field(description="what a frame ends with; of several, any")
-    escape: TextBytes = Field(
-        default=b"", max_length=1, description="the byte that says that the next one is meant literally (DLE)"
+    start: TextBytes = Field(default=b"", description="start mark; left out: a frame begins after the end of the previous one")
+    end: TextBytesOptions = Field(description="end mark, or several alternatives")
+    escape: TextBytes = Field(default=b"", max_length=1, description="the byte that makes the next byte literal (DLE)")
+    escape_xor: int = Field(
+        default=0, ge=0, le=255, description="value that an escaped byte is XORed with: 32 in HDLC-like framing"
     )
-    escape_xor: int = Field(default=0, ge=0, le=255, description="what an escaped byte was changed by: 32 in HDLC-like framing")
-    checksum: EnclosedChecksum | None = None
-    tail: TextBytes = Field(default=b"", description="what is sent behind the end and the checksum, and is expected from nobody")
-    restarts: bool = Field(default=True, description="false: the start may also stand in the middle of a frame")
+    checksum: DelimitedChecksum | None = None
+    tail: TextBytes = Field(
+        default=b"", description="bytes sent after the end and the checksum, but not required in received frames"
+    )
+    restarts: bool = Field(default=True, description="false: the start mark may also occur in the middle of a frame")
 
     @model_validator(mode="after")
     def _can_be_told_apart(self) -> Self:
         for one in self.end:
             if any(one != other and other.startswith(one) for other in self.end):
-                raise ValueError("of two ends one begins like the other; the shorter one is enough, empty frames do not count")
+                raise ValueError("one end is the beginning of another: the shorter one is enough, empty frames do not count")
             if self.start and (one in self.start or self.start in one):
                 raise ValueError(
-                    "start and end must not be a part of each other; of frames with one mark in between, say the `end`"
+                    "start and end must not contain each other; for frames separated by one mark, give only the `end`"
                 )
         marks = [mark for mark in (self.start, *self.end) if mark]
         if self.escape and any(len(mark) > 2 or mark.endswith(self.escape) for mark in marks):
-            raise ValueError("with an `escape`, start and end have one or two bytes, and the escape is not the last of them")
+            raise ValueError("with an `escape`, start and end have one or two bytes and do not end with the escape")
         rule = self.checksum
         if rule is not None and rule.optional and rule.place == "after-end" and not (self.tail or self.start):
-            raise ValueError("whether an `optional` checksum behind the end is there is told by the `tail`: say which")
+            raise ValueError("an `optional` checksum after the end is recognized by the `tail`: add one")
         return self
 
     def wrap(self, payload: bytes) -> bytes:
         """Return the frame with this payload, tail included.
 
         Raises:
-            ValueError: the payload holds a start or an end, so it would be cut.
+            ValueError: the payload contains a start or end mark, so the frame would be split.
         """
         end, rule = self.end[0], self.checksum
         if not self.escape and any(mark in payload for mark in (*self.end, self.start if self.restarts else b"") if mark):
-            raise ValueError("the payload holds what a frame begins or ends with")
+            raise ValueError("the payload contains a start or end mark")
         body, behind = payload, self.tail
         if rule is not None:
-            told = rule.separator + rule.write(self.start, payload + (end if rule.with_end else b""))
-            body, behind = (payload + told, self.tail) if rule.place == "before-end" else (payload, told + self.tail)
+            received = rule.separator + rule.write(self.start, payload + (end if rule.with_end else b""))
+            body, behind = (payload + received, self.tail) if rule.place == "before-end" else (payload, received + self.tail)
         return self.start + self._escaped(body) + end + behind
 
     def unescape(self, body: bytes) -> bytes:
-        """Return what stood between start and end before it was escaped."""
+        """Return the bytes between start and end with escapes removed."""
         if not self.escape or self.escape not in body:
             return body
         return re.sub(re.escape(self.escape) + b"(.)", lambda pair: bytes([pair[1][0] ^ self.escape_xor]), body, flags=re.DOTALL)
@@ -154,89 +156,91 @@ class Enclosed(_Framing):
         return re.sub(pattern, lambda one: self.escape + bytes([one[0][0] ^ self.escape_xor]), body)
 
 
-class Delimited(Enclosed):
-    """Lines: text up to a carriage return, or whatever ends it."""
+class LineFraming(DelimitedFraming):
+    """Lines: text up to a carriage return or another end mark."""
 
     kind: Literal["delimiter"]
 
 
-class StxEtx(Enclosed):
+class StxEtxFraming(DelimitedFraming):
     """Blocks between STX and ETX."""
 
     kind: Literal["stx-etx"]
     start: TextBytes = b"\x02"
-    end: SomeTextBytes = (b"\x03",)
+    end: TextBytesOptions = (b"\x03",)
 
 
-class Telegram(Enclosed):
-    """Telegrams of many lines, from `/` to `!` and a CRC, as a meter's P1 port tells them (DSMR 4 and later)."""
+class TelegramFraming(DelimitedFraming):
+    """Telegrams of many lines, from `/` to `!` and a CRC, as a meter's P1 port sends them (DSMR 4 and later)."""
 
     kind: Literal["telegram"]
     start: TextBytes = b"/"
-    end: SomeTextBytes = (b"!",)
-    checksum: EnclosedChecksum | None = EnclosedChecksum(
+    end: TextBytesOptions = (b"!",)
+    checksum: DelimitedChecksum | None = DelimitedChecksum(
         name="crc16-arc", written="hex", with_start=True, with_end=True, place="after-end", optional=True
     )
     tail: TextBytes = b"\r\n"
     restarts: bool = False
-    longest: int = Field(default=8192, ge=1, le=65536, description="bytes of a frame at most; what goes on longer is cut")
+    longest: int = Field(default=8192, ge=1, le=65536, description="maximum bytes of a frame; a longer one is discarded")
 
 
-class JsonLines(Enclosed):
-    """A JSON object a line; lines that are none are thrown away."""
+class JsonLinesFraming(DelimitedFraming):
+    """One JSON object per line; other lines are discarded."""
 
     kind: Literal["json-lines"]
-    end: SomeTextBytes = (b"\n", b"\r")
-    longest: int = Field(default=8192, ge=1, le=65536, description="bytes of a frame at most; what goes on longer is cut")
+    end: TextBytesOptions = (b"\n", b"\r")
+    longest: int = Field(default=8192, ge=1, le=65536, description="maximum bytes of a frame; a longer one is discarded")
 
 
-class _Synced(_Framing):
-    """Binary frames that begin with known bytes and tell by length where they end."""
+class _SyncedFraming(_BaseFraming):
+    """Base class for binary frames that begin with sync bytes and have a known length."""
 
-    sync: HexBytes = Field(default=b"", max_length=8, description="the bytes that each frame begins with, as `AA 55`")
+    sync: HexBytes = Field(default=b"", max_length=8, description="the first bytes of each frame: `AA 55`")
     checksum: ChecksumRule | None = Field(default=None, description="the last bytes of the frame, before its `end`")
-    end: HexBytes = Field(default=b"", max_length=8, description="the bytes that each frame ends with, as `16` in M-Bus")
+    end: HexBytes = Field(default=b"", max_length=8, description="the last bytes of each frame: `16` in M-Bus")
     pause: float | None = Field(
-        default=PAUSE, gt=0, le=60, description="seconds after which a frame that does not go on is given up"
+        default=DEFAULT_PAUSE, gt=0, le=60, description="seconds after which an incomplete frame is given up"
     )
 
     @property
-    def around(self) -> int:
-        """How many bytes sync, checksum and end have together."""
+    def overhead(self) -> int:
+        """Bytes of sync, checksum and end together."""
         return len(self.sync) + (self.checksum.length if self.checksum is not None else 0) + len(self.end)
 
-    def _closed(self, body: bytes) -> bytes:
+    def _with_checksum(self, body: bytes) -> bytes:
         return self.sync + body + (self.checksum.write(self.sync, body) if self.checksum is not None else b"") + self.end
 
 
-class Fixed(_Synced):
-    """Frames that all have the same length."""
+class FixedLengthFraming(_SyncedFraming):
+    """Frames of a fixed length."""
 
     kind: Literal["fixed"]
     length: int = Field(ge=1, le=65536, description="bytes of the whole frame")
 
     @model_validator(mode="after")
     def _has_a_payload(self) -> Self:
-        if not self.around < self.length <= self.longest:
-            raise ValueError(f"`length` is that of the whole frame: more than {self.around}, at most `longest`, {self.longest}")
+        if not self.overhead < self.length <= self.longest:
+            raise ValueError(
+                f"`length` is that of the whole frame: more than {self.overhead}, at most `longest` ({self.longest})"
+            )
         return self
 
     def wrap(self, payload: bytes) -> bytes:
         """Return the frame with this payload.
 
         Raises:
-            ValueError: the payload is not as long as it has to be.
+            ValueError: the payload has the wrong length.
         """
-        if len(payload) != self.length - self.around:
-            raise ValueError(f"its payload has {self.length - self.around} bytes, not {len(payload)}")
-        return self._closed(payload)
+        if len(payload) != self.length - self.overhead:
+            raise ValueError(f"the payload must have {self.length - self.overhead} bytes, not {len(payload)}")
+        return self._with_checksum(payload)
 
 
-class LengthPrefixed(_Synced):
-    """Frames that say how long they are."""
+class LengthPrefixedFraming(_SyncedFraming):
+    """Frames with a length field."""
 
     kind: Literal["length"]
-    at: int = Field(ge=0, le=64, description="where the length stands; the first byte of the frame is 0")
+    at: int = Field(ge=0, le=64, description="position of the length field; the first byte of the frame is 0")
     width: Literal[1, 2, 3, 4] = 1
     byte_order: Literal["little", "big"] = "big"
     uncounted: int = Field(
@@ -246,42 +250,45 @@ class LengthPrefixed(_Synced):
     @model_validator(mode="after")
     def _comes_behind_the_sync(self) -> Self:
         if self.at < len(self.sync):
-            raise ValueError(f"the length at byte {self.at} would be within the {len(self.sync)} sync bytes")
+            raise ValueError(f"the length field at byte {self.at} would be within the {len(self.sync)} sync bytes")
         return self
 
     @property
     def head(self) -> int:
-        """How many bytes a frame has up to its length."""
+        """Bytes of a frame up to the end of its length field."""
         return self.at + self.width
 
     @property
     def shortest(self) -> int:
-        """How many bytes a frame has at least."""
-        return self.at - len(self.sync) + self.width + self.around
+        """Minimum bytes of a frame."""
+        return self.at - len(self.sync) + self.width + self.overhead
 
     def wrap(self, payload: bytes) -> bytes:
-        """Return the frame with this payload, its length put in where it belongs.
+        """Return the frame with this payload, with the length field inserted.
 
         Raises:
-            ValueError: the payload does not reach up to the length, or is longer than can be told.
+            ValueError: the payload is too short to reach the length field, or too long for it.
         """
         before = self.at - len(self.sync)
-        total = len(payload) + self.width + self.around
+        total = len(payload) + self.width + self.overhead
         if len(payload) < before:
-            raise ValueError(f"its payload has at least {before} bytes, which stand before the length")
+            raise ValueError(f"the payload must have at least {before} bytes, those before the length field")
         if total > self.longest or not 0 <= total - self.uncounted < 256**self.width:
-            raise ValueError(f"a frame of {total} bytes is longer than the frame can tell or may be")
-        told = (total - self.uncounted).to_bytes(self.width, self.byte_order)
-        return self._closed(payload[:before] + told + payload[before:])
+            raise ValueError(f"a frame of {total} bytes is longer than `longest` or than its length field can express")
+        received = (total - self.uncounted).to_bytes(self.width, self.byte_order)
+        return self._with_checksum(payload[:before] + received + payload[before:])
 
 
-class Silence(_Framing):
-    """Frames with a silence between them, and nothing else to tell where they end."""
+class SilenceFraming(_BaseFraming):
+    """Frames that are separated by silence only."""
 
     kind: Literal["silence"]
-    characters: float = Field(default=3.5, gt=0, le=1000, description="how long the silence is, in characters of the line")
+    characters: float = Field(default=3.5, gt=0, le=1000, description="length of the silence, in characters of the line")
     at_least: float = Field(
-        default=0.03, ge=0, le=60, description="but no shorter than this, in seconds: adapters hold bytes back for up to 16 ms"
+        default=0.03,
+        ge=0,
+        le=60,
+        description="minimum length of the silence in seconds: USB adapters buffer bytes for up to 16 ms",
     )
     checksum: ChecksumRule | None = Field(default=None, description="the last bytes of the frame")
 
@@ -291,6 +298,13 @@ class Silence(_Framing):
 
 
 Framing: TypeAlias = Annotated[
-    Delimited | StxEtx | Telegram | JsonLines | Fixed | LengthPrefixed | Silence, Field(discriminator="kind")
+    LineFraming
+    | StxEtxFraming
+    | TelegramFraming
+    | JsonLinesFraming
+    | FixedLengthFraming
+    | LengthPrefixedFraming
+    | SilenceFraming,
+    Field(discriminator="kind"),
 ]
-"""How the bytes of a line are cut into frames."""
+"""The frame format of a profile, by its `kind`."""

@@ -1,4 +1,4 @@
-"""What comes out of a framer, what it throws away, and what all framers have in common. Nothing here waits."""
+"""Frames, the log of discarded bytes, and the base class of all framers. Pure."""
 
 from __future__ import annotations
 
@@ -7,126 +7,128 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from adapters.serial.framing.notation import readable
+from adapters.serial.framing.notation import escaped_text
 
 SHOWN_BYTES = 48
-"""So much of what was thrown away last is kept to be shown."""
+"""Number of discarded bytes that are kept for display."""
 
 
 class Frame(NamedTuple):
-    """What somebody said."""
+    """One frame that was received."""
 
     payload: bytes
     """Without start, sync bytes, length, checksum and end."""
     raw: bytes
-    """As it came, up to its end or the checksum behind that."""
+    """As received, up to its end or the checksum behind the end."""
     at: float
-    """When its last byte came, by the clock of whoever feeds the framer."""
+    """Time of its last byte, by the clock of the framer's caller."""
 
 
-class Reason(StrEnum):
-    """Why bytes were thrown away."""
+class DiscardReason(StrEnum):
+    """Why bytes were discarded."""
 
-    NOISE = "no part of a frame"
+    NOISE = "not part of a frame"
     CHECKSUM = "wrong checksum or end"
     TOO_LONG = "longer than a frame can be"
-    CUT_SHORT = "never ended"
+    CUT_SHORT = "incomplete frame"
     BAD_LENGTH = "impossible length"
-    NO_JSON = "no JSON object"
+    NO_JSON = "not a JSON object"
 
 
 @dataclass(slots=True)
-class Loss:
-    """What was thrown away for one reason."""
+class DiscardCount:
+    """Number and size of discards for one reason."""
 
     times: int = 0
     size: int = 0
     """In bytes."""
     last: bytes = b""
-    """The beginning of the last."""
+    """The beginning of the last discarded bytes."""
 
 
 @dataclass(slots=True)
-class Losses:
-    """What a framer threw away, and why."""
+class DiscardLog:
+    """Counts of the bytes that a framer discarded, by reason."""
 
-    by_reason: dict[Reason, Loss] = field(default_factory=dict)
-    _latest: Reason | None = None
+    by_reason: dict[DiscardReason, DiscardCount] = field(default_factory=dict)
+    _latest: DiscardReason | None = None
 
-    def add(self, reason: Reason, raw: bytes, dropped: int | None = None) -> None:
-        """Note that these bytes were thrown away, or the first of them. Noise behind what was thrown away belongs to it."""
+    def add(self, reason: DiscardReason, raw: bytes, dropped: int | None = None) -> None:
+        """Count discarded bytes: all of `raw`, or its first `dropped` bytes. Noise after another discard counts with that one."""
         length = len(raw) if dropped is None else dropped
-        if reason is Reason.NOISE and self._latest is not None:
+        if reason is DiscardReason.NOISE and self._latest is not None:
             self.by_reason[self._latest].size += length
             return
-        loss = self.by_reason.setdefault(reason, Loss())
-        loss.times, loss.size, loss.last, self._latest = loss.times + 1, loss.size + length, raw[:SHOWN_BYTES], reason
+        count = self.by_reason.setdefault(reason, DiscardCount())
+        count.times, count.size, count.last, self._latest = count.times + 1, count.size + length, raw[:SHOWN_BYTES], reason
 
     @property
-    def is_open(self) -> bool:
-        """Whether no good frame came since something was thrown away."""
+    def is_out_of_sync(self) -> bool:
+        """Whether no valid frame was received since the last discard."""
         return self._latest is not None
 
-    def over(self) -> None:
-        """Note that a good frame came: what is thrown away from now on is something new."""
+    def frame_received(self) -> None:
+        """Note that a valid frame was received: later discards are counted as new ones."""
         self._latest = None
 
     def __str__(self) -> str:
-        r"""Return what an operator should know, as `3 x wrong checksum (last: AB\x12)`; empty when nothing was thrown away."""
-        return ", ".join(f"{loss.times} x {reason} (last: {readable(loss.last)})" for reason, loss in self.by_reason.items())
+        r"""Return a summary for the operator: `3 x wrong checksum (last: AB\x12)`; empty if nothing was discarded."""
+        return ", ".join(
+            f"{count.times} x {reason} (last: {escaped_text(count.last)})" for reason, count in self.by_reason.items()
+        )
 
 
 class Framer(ABC):
-    """Cuts the bytes of one line into frames. After whatever garbage, the next whole frame comes out.
+    """Base class: finds frames in the bytes of one line, and resynchronizes on the next whole frame after any garbage.
 
-    It keeps at most `longest` bytes of a frame that has not ended, and a checksum.
+    Buffers at most `longest` bytes of an incomplete frame, plus a checksum.
     """
 
     def __init__(self, longest: int, pause: float | None) -> None:
-        self.losses = Losses()
+        self.discards = DiscardLog()
         self._longest = longest
         self._pause = pause
         self._buffer = bytearray()
         self._fed_at: float | None = None
         self._skips = False
-        """What comes belongs to a frame that was given up, or whose beginning nobody heard."""
+        """Incoming bytes belong to a frame that was given up, or whose beginning was missed."""
 
     @property
     def pending(self) -> bytes:
-        """What came of a frame that has not ended: also a prompt, which never will."""
+        """The bytes of a frame that is still incomplete; also a prompt, which never becomes a frame."""
         return bytes(self._buffer)
 
     @property
     def deadline(self) -> float | None:
-        """When `expire` has something to do, if nothing comes until then; `None`: not before more bytes come."""
+        """Time at which to call `expire` if no more bytes are received until then; `None` if that is not needed."""
         if self._fed_at is None or self._pause is None or not (self._buffer or self._skips):
             return None
         return self._fed_at + self._pause
 
     def feed(self, data: bytes, now: float = 0.0) -> list[Frame]:
-        """Take the bytes that came now, and return the frames that ended with them."""
+        """Process received bytes, and return the frames that they complete."""
         frames = self.expire(now)
         self._buffer += data
         self._fed_at = now
-        frames += self._cut(final=False)
+        frames += self._extract(final=False)
         return frames
 
     def expire(self, now: float) -> list[Frame]:
-        """Return the frames that ended by nothing having come for so long, and give up one that does not go on."""
+        """Return the frames that are ended by a silence, and give up an incomplete frame that does not continue."""
         deadline = self.deadline
-        return self._cut(final=True) if deadline is not None and now >= deadline else []
+        return self._extract(final=True) if deadline is not None and now >= deadline else []
 
     def clear(self) -> None:
-        """Throw away what came of a frame that has not ended, as before a question that is answered by a new frame."""
+        """Discard an incomplete frame, for example before a request that is answered by a new frame."""
         if self._buffer:
-            self.losses.add(Reason.CUT_SHORT, self.pending)
+            self.discards.add(DiscardReason.CUT_SHORT, self.pending)
             self._buffer.clear()
         self._skips = False
 
     @abstractmethod
-    def _cut(self, *, final: bool) -> list[Frame]:
-        """Take the frames out of the buffer; when `final`, nothing more comes, and nothing is left in it."""
+    def _extract(self, *, final: bool) -> list[Frame]:
+        """Remove the complete frames from the buffer; if `final`, no more bytes follow, and the buffer is emptied."""
 
-    def _took(self, payload: bytes, raw: bytes) -> Frame:
-        self.losses.over()
+    def _frame(self, payload: bytes, raw: bytes) -> Frame:
+        self.discards.frame_received()
         return Frame(payload, raw, self._fed_at if self._fed_at is not None else 0.0)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
-from adapters.serial.framing.notation import Part, TextBytes
+from adapters.serial.framing.notation import ProfileTable, TextBytes
 from adapters.serial.profile.conversation_settings import LoginStep, Manner
 from adapters.serial.profile.points import Parameter, Plain, Point
 
@@ -34,14 +34,14 @@ Templates: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 """One template, or several of which any may come."""
 
 
-class LoginRule(Part):
+class LoginRule(ProfileTable):
     """One step of a log-in: what is waited for, and what is then sent."""
 
     expect: TextBytes = Field(min_length=1, description="what the device says, or the end of it: `Password:`")
     send: str = Field(description="what is sent then, its line end included; `{password}` stands for that of the config")
 
 
-class Talk(Part):
+class Talk(ProfileTable):
     """How one talks with the device."""
 
     timeout: float = Field(default=1.0, gt=0, le=60, description="seconds within which an answer begins")
@@ -72,7 +72,7 @@ class Talk(Part):
         )
 
 
-class Addresses(Part):
+class Addresses(ProfileTable):
     """The addresses that devices have of their own where several hang on one line."""
 
     field: str = Field(description="the field of all templates that holds the address")
@@ -96,7 +96,7 @@ class Addresses(Part):
         return self
 
 
-class Refusal(Part):
+class Refusal(ProfileTable):
     """What a device answers that does not do what it is told, or does not know."""
 
     answer: str = Field(min_length=1)
@@ -105,7 +105,7 @@ class Refusal(Part):
     reason: str = Field(default="the device refuses it", min_length=1, description="what is said where no reason is known")
 
 
-class Query(Part):
+class Query(ProfileTable):
     """A question that changes nothing, and what the answer tells."""
 
     name: Word
@@ -116,7 +116,7 @@ class Query(Part):
     points: tuple[Point, ...] = ()
 
 
-class Message(Part):
+class Message(ProfileTable):
     """What the device says unasked."""
 
     name: Word
@@ -125,7 +125,7 @@ class Message(Part):
     open: bool = Field(default=False, description="each other field is a metric too, called as the device calls it")
 
 
-class Match(Part):
+class Match(ProfileTable):
     """What proves that a device has this profile: an answer or a message."""
 
     ask: Word | None = Field(default=None, description="the query that is asked: one that every device may be asked without harm")
@@ -152,7 +152,7 @@ class Match(Part):
         return self
 
 
-class Telling(Part):
+class Telling(ProfileTable):
     """Where the device tells one fact about itself."""
 
     told: str = Field(pattern=r"^[a-z][a-z0-9_]*\..+$", description="query or message, and its field: `idn.serial`")
@@ -163,7 +163,7 @@ class Telling(Part):
 Fact: TypeAlias = Annotated[Telling | None, BeforeValidator(_as_told)]
 
 
-class WhoItIs(Part):
+class WhoItIs(ProfileTable):
     """Where the device tells which one it is."""
 
     serial_number: Fact = None
@@ -179,7 +179,7 @@ class WhoItIs(Part):
         return {name: telling for name, telling in told.items() if telling is not None}
 
 
-class CommandRule(Part):
+class CommandRule(ProfileTable):
     """A command: it is sent once, and is done when the device says or shows so."""
 
     name: str = Field(min_length=1, description="what the cloud calls the command")

@@ -6,7 +6,7 @@ from typing import Self, TypeAlias
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from adapters.serial.framing.notation import Part
+from adapters.serial.framing.notation import ProfileTable
 from gateway.adapter import Metric, Reduce, Value
 
 LONGEST_TEXT = 200
@@ -18,7 +18,7 @@ DIGITS = 10
 Plain: TypeAlias = bool | int | float | str
 
 
-class Point(Part):
+class Point(ProfileTable):
     """One metric: which field it is, and what it means."""
 
     metric: str = Field(min_length=1)
@@ -80,7 +80,7 @@ class Point(Part):
         return self
 
 
-class Parameter(Part):
+class Parameter(ProfileTable):
     """What a command takes, and how it is written into the command's field of the same name."""
 
     between: tuple[float, float] | None = Field(default=None, description="lowest and highest number, both included")

@@ -14,7 +14,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from adapters.serial.codec import Codec, codec_named
 from adapters.serial.framing.formats import Framing
-from adapters.serial.framing.notation import Part, TextBytes
+from adapters.serial.framing.notation import ProfileTable, TextBytes
 from adapters.serial.port.line_settings import LineSettings, LineSettingsInput
 from adapters.serial.profile.grammar import (
     Addresses,
@@ -35,7 +35,7 @@ DEFAULT_GROUPS: Mapping[str, float] = {"fast": 5.0, "normal": 30.0, "slow": 600.
 50 ms, and what a display or a switcher tells changes when somebody presses a button."""
 
 
-class Profile(Part):
+class Profile(ProfileTable):
     """A device model, or all that speak one protocol."""
 
     name: Name = Field(description="the file's name without .toml")
@@ -182,10 +182,10 @@ class Profile(Part):
 
     @model_validator(mode="after")
     def _commands_are_shown(self) -> Self:
-        readable = {point.metric for query in self.queries for point in query.points}
+        escaped_text = {point.metric for query in self.queries for point in query.points}
         takers = {rule.name: len(rule.parameters) for rule in self.commands}
         for rule in self.commands:
-            if rule.read_back and rule.read_back not in readable:
+            if rule.read_back and rule.read_back not in escaped_text:
                 raise ValueError(f"command `{rule.name}`.read_back: no query has a point `{rule.read_back}`")
         for key, command in self.settings.items():
             if takers.get(command) != 1:

@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias
 
-from adapters.serial.framing.checksums import Checksum, Written, named
-from adapters.serial.framing.notation import hex_bytes, readable, text_bytes
+from adapters.serial.framing.checksums import Checksum, ChecksumFormat, checksum_named
+from adapters.serial.framing.notation import escaped_text, hex_bytes, text_bytes
 from adapters.serial.profile.fields import ANONYMOUS, Field, binary_field, bits_field, shown, text_field
 from gateway.adapter import Value
 
@@ -34,26 +34,26 @@ _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _CHECKSUM = re.compile(r"(?P<name>[a-z0-9-]+)(?:\[(?P<first>\d*):(?P<last>-?\d*)\])?(?::(?P<order>\w+))?")
 
 
-class _Anything:
+class _AnyByte:
     """A byte that may be anything."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Sum:
+class _ChecksumField:
     """The checksum of bytes before it."""
 
     checksum: Checksum
     covered: slice
-    written: Written
+    written: ChecksumFormat
 
     def of(self, before: bytes) -> bytes:
         return self.checksum.write(before[self.covered], self.written)
 
-    def agrees(self, before: bytes, told: bytes) -> bool:
-        return self.checksum.agrees(before[self.covered], told, self.written)
+    def matches(self, before: bytes, told: bytes) -> bool:
+        return self.checksum.matches(before[self.covered], told, self.written)
 
 
-_Piece: TypeAlias = bytes | _Anything | _Sum | Field
+_Piece: TypeAlias = bytes | _AnyByte | _ChecksumField | Field
 
 
 class Template:
@@ -94,7 +94,7 @@ class Template:
     @property
     def can_be_sent(self) -> bool:
         """Whether there is nothing in it that may be anything, and so can only be awaited."""
-        return all(not isinstance(one, _Anything) and (not isinstance(one, Field) or one.can_be_sent) for one in self._pieces)
+        return all(not isinstance(one, _AnyByte) and (not isinstance(one, Field) or one.can_be_sent) for one in self._pieces)
 
     def check(self, name: str, value: Value) -> None:
         """Raise `ValueError` when the field of this name cannot hold the value; the text says why."""
@@ -114,7 +114,7 @@ class Template:
         for at, piece in enumerate(self._pieces):
             if isinstance(piece, bytes):
                 raw += piece
-            elif isinstance(piece, _Sum):
+            elif isinstance(piece, _ChecksumField):
                 raw += piece.of(bytes(raw))
             elif isinstance(piece, Field):
                 raw += self._field_bytes(at, piece, values)
@@ -128,7 +128,7 @@ class Template:
         told: dict[str, Value] = {}
         try:
             for at, piece in enumerate(self._pieces):
-                if isinstance(piece, _Sum) and not piece.agrees(payload[: found.start(f"p{at}")], found[f"p{at}"]):
+                if isinstance(piece, _ChecksumField) and not piece.matches(payload[: found.start(f"p{at}")], found[f"p{at}"]):
                     return None
                 if isinstance(piece, Field):
                     for name, value in zip(piece.names, piece.read(found[f"p{at}"]), strict=True):
@@ -171,9 +171,9 @@ class Template:
         piece = self._pieces[at]
         if isinstance(piece, bytes):
             return self._literal_pattern(piece)
-        if isinstance(piece, _Anything):
+        if isinstance(piece, _AnyByte):
             return b"."
-        if isinstance(piece, _Sum):
+        if isinstance(piece, _ChecksumField):
             pattern = b".{%d}" % piece.checksum.length(piece.written)
         else:
             pattern = piece.pattern or self._text_pattern(at, piece)
@@ -200,7 +200,7 @@ def _piece(token: re.Match[str], kind: Kind) -> _Piece:
         case "quoted":
             return text_bytes(said[1:-1])
         case "any":
-            return _Anything()
+            return _AnyByte()
         case "field":
             return _named_piece(said[1:-1], kind)
         case _:
@@ -214,7 +214,7 @@ _TOKENS = "there are pairs of hexadecimal digits, ??, 'texts' and fields, as in:
 def _named_piece(said: str, kind: Kind) -> _Piece:
     name, _, written = said.partition(":")
     if name == "checksum":
-        return _sum(written, kind)
+        return _checksum_field(written, kind)
     if kind == "binary" and "," in said:
         parts = [part.strip().partition(":") for part in said.split(",")]
         return bits_field([(_checked_name(name), written) for name, _, written in parts])
@@ -228,19 +228,19 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _sum(written: str, kind: Kind) -> _Sum:
+def _checksum_field(written: str, kind: Kind) -> _ChecksumField:
     found = _CHECKSUM.fullmatch(written)
     if found is None:
         raise ValueError("a checksum is written as {checksum:sum8}, {checksum:xor[1:]} or {checksum:crc16-modbus:le}")
-    checksum = named(found["name"])
+    checksum = checksum_named(found["name"])
     order = found["order"] or ("hex" if kind == "text" else "be" if checksum.size == 1 else "")
     if order not in _ORDERS:
         raise ValueError(f"say how the {checksum.size} bytes of {checksum.name} are written: with :le, :be or :hex behind it")
     first, last = (int(found[end]) if found[end] else None for end in ("first", "last"))
-    return _Sum(checksum, slice(first, last), _ORDERS[order])
+    return _ChecksumField(checksum, slice(first, last), _ORDERS[order])
 
 
-_ORDERS: Mapping[str, Written] = {"le": "little", "be": "big", "hex": "hex"}
+_ORDERS: Mapping[str, ChecksumFormat] = {"le": "little", "be": "big", "hex": "hex"}
 
 
 def _check_neighbours(before: Sequence[_Piece], piece: _Piece, kind: Kind) -> None:
@@ -255,7 +255,7 @@ def _check_neighbours(before: Sequence[_Piece], piece: _Piece, kind: Kind) -> No
 
 def _pointed_at(written: str, at: int, why: str) -> str:
     """Return what is wrong, with a caret below the place where it is."""
-    shown_text, shown_before = (_CONTROL.sub(lambda one: readable(one[0].encode()), part) for part in (written, written[:at]))
+    shown_text, shown_before = (_CONTROL.sub(lambda one: escaped_text(one[0].encode()), part) for part in (written, written[:at]))
     return f"{why}\n    {shown_text}\n    {' ' * len(shown_before)}^"
 
 

@@ -57,7 +57,7 @@ class SpokenLine:
         self.speech = speech = Speech(profile)
         self._conversation = conversation = Conversation(
             self._port,
-            framer_for(profile.framing, character_seconds=line.character_seconds, midway=not profile.intervals),
+            framer_for(profile.framing, character_seconds=line.character_seconds, starts_mid_frame=not profile.intervals),
             profile.talk.manner(self._password_for(profile)),
             character_seconds=line.character_seconds,
             on_unsolicited=lambda frame: self._overheard(speech, frame),
@@ -68,7 +68,7 @@ class SpokenLine:
     @property
     def thrown_away(self) -> str:
         """What of that which came was of no use, for a person; empty when all was."""
-        return "" if self._conversation is None else str(self._conversation.framer.losses)
+        return "" if self._conversation is None else str(self._conversation.framer.discards)
 
     async def fall_silent(self) -> None:
         """End the conversation."""

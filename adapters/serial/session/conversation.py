@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol, Self, TypeAlias
 
 from adapters.serial.framing.frames import Frame, Framer
-from adapters.serial.framing.notation import readable
+from adapters.serial.framing.notation import escaped_text
 from adapters.serial.profile.conversation_settings import Manner
 from adapters.serial.session.echo_filter import Echo, Prompts
 from adapters.serial.session.login import Login
@@ -243,7 +243,7 @@ class Conversation:
     def _what_came(self, question: _Question) -> str:
         if not question.others:
             return ""
-        shown = "" if self._login is not None else f", the last {readable(question.instead[:SHOWN_BYTES])}"
+        shown = "" if self._login is not None else f", the last {escaped_text(question.instead[:SHOWN_BYTES])}"
         return f", but {question.others} that do not answer it{shown}"
 
     # what comes -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from adapters.serial.framing.notation import readable
+from adapters.serial.framing.notation import escaped_text
 from adapters.serial.profile.conversation_settings import LoginStep, Manner
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 
@@ -96,7 +96,7 @@ class Login:
 
     async def _tell(self, step: LoginStep) -> None:
         if not await self._until(lambda: step.expect in self._heard, self._seconds):
-            raise DeviceUnreachable(f"log-in: `{readable(step.expect)}` did not come within {self._seconds:g} s")
+            raise DeviceUnreachable(f"log-in: `{escaped_text(step.expect)}` did not come within {self._seconds:g} s")
         self._heard.clear()
         await self._port.write(_secret_bytes(step))
 
@@ -106,7 +106,9 @@ class Login:
         if self._is_refused:
             raise DeviceUnreachable("log-in: the device refuses it: check the user and the password in the config")
         if self._manner.prompt and not self._is_prompted:
-            raise DeviceUnreachable(f"log-in: the prompt `{readable(self._manner.prompt)}` did not come: is the password right?")
+            raise DeviceUnreachable(
+                f"log-in: the prompt `{escaped_text(self._manner.prompt)}` did not come: is the password right?"
+            )
 
     @property
     def _is_prompted(self) -> bool:

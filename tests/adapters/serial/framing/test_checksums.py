@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.serial.framing.checksums import CHECKSUMS, named
+from adapters.serial.framing.checksums import CHECKSUMS, checksum_named
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from adapters.serial.framing.checksums import CHECKSUMS, named
     ],
 )
 def test_each_checksum_gives_the_published_check_value(name, check):
-    assert named(name).of(b"123456789") == check
+    assert checksum_named(name).of(b"123456789") == check
 
 
 def test_each_checksum_has_a_check_value_and_fits_into_its_bytes():
@@ -38,29 +38,29 @@ def test_each_checksum_has_a_check_value_and_fits_into_its_bytes():
 
 
 @pytest.mark.parametrize(
-    ("name", "covered", "told"),
+    ("name", "covered", "received"),
     [
         ("sum8", bytes.fromhex("11FF0101"), bytes.fromhex("12")),  # Samsung MDC, manual: power on, id 0
         ("xor", b"M101  150.0\x03", b"\x54"),  # RKC communication manual IMSRM04, calculation of the BCC
         ("lrc", bytes.fromhex("F7031389000A"), bytes.fromhex("60")),  # Modbus ASCII, widely published example
     ],
 )
-def test_published_examples_have_the_checksum_that_is_printed_with_them(name, covered, told):
-    assert named(name).agrees(covered, told, "big")
+def test_published_examples_have_the_checksum_that_is_printed_with_them(name, covered, received):
+    assert checksum_named(name).matches(covered, received, "big")
 
 
 def test_a_crc_is_written_low_byte_first_high_byte_first_or_in_digits():
-    crc = named("crc16-modbus")
+    crc = checksum_named("crc16-modbus")
     assert [crc.write(b"123456789", how) for how in ("little", "big", "hex")] == [b"\x37\x4b", b"\x4b\x37", b"4B37"]
     assert [crc.length(how) for how in ("little", "big", "hex")] == [2, 2, 4]
 
 
 def test_digits_agree_in_either_case_and_bytes_do_not():
-    assert named("xor").agrees(b"\x0a\xa0", b"aA", "hex")
-    assert named("xor").agrees(b"a", b"a", "big")
-    assert not named("xor").agrees(b"a", b"A", "big")
+    assert checksum_named("xor").matches(b"\x0a\xa0", b"aA", "hex")
+    assert checksum_named("xor").matches(b"a", b"a", "big")
+    assert not checksum_named("xor").matches(b"a", b"A", "big")
 
 
 def test_an_unknown_checksum_is_told_with_those_there_are():
     with pytest.raises(ValueError, match="there is no checksum 'crc17'; there are sum8, sum16"):
-        named("crc17")
+        checksum_named("crc17")

@@ -49,7 +49,7 @@ class Case:
     def frames(self, raw: bytes) -> list[bytes]:
         framer = framer_for(PROFILES[self.profile].framing)
         frames = [*framer.feed(raw), *framer.expire(LONG_AGO)]
-        assert not framer.losses.by_reason
+        assert not framer.discards.by_reason
         return [frame.payload for frame in frames]
 
     def asked(self, question: Question) -> Any:

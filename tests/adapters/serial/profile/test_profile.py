@@ -192,7 +192,7 @@ def test_a_log_in_holds_the_password_where_nobody_sees_it():
         (WHOLE.replace('family = "display"', 'family = "A Display"'), "family: String should match pattern"),
         (WHOLE.replace('edition = "1"\n', ""), "source.edition: Field required"),
         (WHOLE.replace('kind = "delimiter"', 'kind = "lines"'), "framing: Input tag 'lines'"),
-        (HEAD + 'line = "fast"\n' + SOURCE + QUERY + POINT, "line: 'fast' is no line setting"),
+        (HEAD + 'line = "fast"\n' + SOURCE + QUERY + POINT, "line: 'fast' is not a line setting"),
     ],
 )
 def test_what_is_wrong_is_told_with_what_would_be_right(text, told):

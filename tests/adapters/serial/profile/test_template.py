@@ -201,7 +201,7 @@ def test_a_single_value_can_be_tried():
         ("text", "{a}{b}", "two fields side by side have no fixed length", 3),
         ("text", "{a:/(b/}", "is not a regular expression", 0),
         ("text", "{a:/(b)/}", "have to be written as", 0),
-        ("text", r"ab\q", "means nothing", 0),
+        ("text", r"ab\q", "is unknown; use", 0),
         ("text", "\r{a:x}", "there is no format", 2),
         ("text", "a{checksum:crc17}", "there is no checksum 'crc17'", 1),
         ("binary", "AA {id:u9} 01", "there is no format 'u9' in a binary template; there are u8", 3),

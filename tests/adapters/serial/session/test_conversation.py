@@ -6,7 +6,7 @@ from time import monotonic
 import pytest
 from pydantic import SecretStr
 
-from adapters.serial.framing.formats import Delimited, Silence
+from adapters.serial.framing.formats import LineFraming, SilenceFraming
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.port import Port
@@ -16,7 +16,7 @@ from gateway.adapter import BusUnavailable, DeviceUnreachable
 from gateway.testing.serial import Faults, ScriptedDevice, SerialLine
 
 SHORT, LONG = 0.05, 1.0
-LINES = Delimited(kind="delimiter", end=("\r",))
+LINES = LineFraming(kind="delimiter", end=("\r",))
 PLAIN = Manner(echo=False, late_seconds=0.05)
 
 
@@ -143,7 +143,7 @@ async def test_half_a_frame_of_long_ago_does_not_spoil_the_next_answer():
 
 async def test_a_frame_that_ends_by_silence_is_taken_as_an_answer():
     port = FakePort({b"?": [b"4", b"2"]})
-    talk = begun(port, framing=Silence(kind="silence", pause=0.02))
+    talk = begun(port, framing=SilenceFraming(kind="silence", pause=0.02))
     assert await talk.ask(b"?", b"4") == b"42"
 
 
@@ -392,7 +392,7 @@ async def test_a_port_that_is_lost_ends_what_is_under_way_at_once(manner):
 
 async def test_a_conversation_that_is_over_hears_nothing_any_more():
     port = FakePort()
-    talk = Talk(port, framing=Silence(kind="silence", pause=0.02))
+    talk = Talk(port, framing=SilenceFraming(kind="silence", pause=0.02))
     async with talk.conversation:
         port.says(b"the beginning of a frame")
     assert port.listener is None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from adapters.serial.framing.formats import Framing
-from adapters.serial.framing.framer import Framer, Reason, framer_for
+from adapters.serial.framing.framer import DiscardReason, Framer, framer_for
 
 FRAMING: TypeAdapter[Framing] = TypeAdapter(Framing)
 
@@ -118,7 +118,7 @@ def test_published_frames_come_out_and_are_made_again(said, raw, payload):
     assert frame.payload == payload
     assert raw.startswith(frame.raw)
     assert framing(said).wrap(payload) == raw
-    assert not cutter.losses.by_reason
+    assert not cutter.discards.by_reason
     assert not cutter.feed(b"")
 
 
@@ -181,7 +181,7 @@ def test_frames_come_out_whatever_the_pieces_are_in_which_they_come(kind, data):
     for pieces in ([raw], [bytes([byte]) for byte in raw], cut(data, raw)):
         cutter = framer(said)
         assert [frame.payload for piece in pieces for frame in cutter.feed(piece)] == sent
-        assert not cutter.losses.by_reason
+        assert not cutter.discards.by_reason
 
 
 @pytest.mark.parametrize("kind", MARKED)
@@ -191,8 +191,8 @@ def test_noise_between_frames_costs_no_frame(kind, data):
     said, sent = KINDS[kind][0], data.draw(some(kind))
     quiet = ANY_BYTES.map(lambda noise: noise.replace(BEGINNINGS[kind], b""))
     raw = b"".join(data.draw(quiet) + (b"\x7e" if kind == "HDLC" else b"") + framing(said).wrap(payload) for payload in sent)
-    told = all_of(framer(said), cut(data, raw))
-    assert is_part_of(sent, told) if kind == "HDLC" else told == sent
+    received = all_of(framer(said), cut(data, raw))
+    assert is_part_of(sent, received) if kind == "HDLC" else received == sent
 
 
 @pytest.mark.parametrize("kind", sorted({*CHECKED} - {"HDLC"}))
@@ -228,11 +228,11 @@ def test_whatever_comes_the_pieces_do_not_matter_and_the_memory_is_bounded(kind,
     raw = b"".join(pieces)
     as_a_whole = payloads(said, raw)
     for split in ([bytes([byte]) for byte in raw], cut(data, raw)):
-        cutter, told = framer(said), []
+        cutter, received = framer(said), []
         for piece in split:
-            told += [frame.payload for frame in cutter.feed(piece)]
+            received += [frame.payload for frame in cutter.feed(piece)]
             assert len(cutter.pending) <= 24 + 8
-        assert told == as_a_whole
+        assert received == as_a_whole
         cutter.expire(1000.0)
         assert said["kind"] in {"fixed", "length"} or cutter.deadline is None
 
@@ -242,16 +242,16 @@ def test_a_line_that_never_ends_is_cut_and_named_and_the_next_one_comes_out():
     assert cutter.feed(b"x" * 5000) == []
     assert len(cutter.pending) <= 16
     assert [frame.payload for frame in cutter.feed(b"xx\r\nOK\r\n")] == [b"OK"]
-    loss = cutter.losses.by_reason[Reason.TOO_LONG]
-    assert (loss.times, loss.size) == (1, 5004)
-    assert str(cutter.losses) == f"1 x longer than a frame can be (last: {'x' * 48})"
+    count = cutter.discards.by_reason[DiscardReason.TOO_LONG]
+    assert (count.times, count.size) == (1, 5004)
+    assert str(cutter.discards) == f"1 x longer than a frame can be (last: {'x' * 48})"
 
 
 def test_a_flood_of_starts_is_no_way_to_keep_the_gateway_busy():
     cutter = framer({"kind": "telegram"})
     cutter.feed(b"/" * 8000 + b"!0000\r\n")
     assert [frame.payload for frame in cutter.feed(TELEGRAM)] == [TELEGRAM[1:-7]]
-    assert cutter.losses.by_reason[Reason.CHECKSUM].times < 12
+    assert cutter.discards.by_reason[DiscardReason.CHECKSUM].times < 12
 
 
 def test_a_checksum_that_looks_like_an_end_or_a_start_does_no_harm():
@@ -272,9 +272,9 @@ def test_a_sentence_whose_checksum_lost_a_digit_is_not_taken_for_one_without():
 
 
 def test_what_is_left_of_a_line_that_began_before_we_listened_is_thrown_away():
-    cutter = framer(LINES, midway=True)
+    cutter = framer(LINES, starts_mid_frame=True)
     assert [frame.payload for frame in cutter.feed(b"2.5\r112.5\r", now=1000.0)] == [b"112.5"]
-    assert cutter.losses.by_reason[Reason.NOISE].size == 4
+    assert cutter.discards.by_reason[DiscardReason.NOISE].size == 4
 
 
 def test_a_prompt_is_pending_and_a_question_can_clear_it_away():
@@ -305,7 +305,7 @@ def test_silence_ends_a_frame():
     assert [got.payload for got in cutter.expire(1.02)] == [b"\x01\x03\x00"]
     assert [got.at for got in [*cutter.feed(frame, now=2.0), *cutter.feed(b"\x01\x02\x03", now=3.0)]] == [2.0]
     assert cutter.expire(4.0) == []
-    assert cutter.losses.by_reason[Reason.CHECKSUM].last == b"\x01\x02\x03"
+    assert cutter.discards.by_reason[DiscardReason.CHECKSUM].last == b"\x01\x02\x03"
 
 
 def test_what_is_said_without_a_silence_is_cut_until_there_is_one():
@@ -320,35 +320,35 @@ def test_lines_that_are_no_json_object_are_thrown_away_and_named():
     assert payloads({"kind": "json-lines"}, b'boot v1\n[1]\n{"a":1}\r\n' + b"[" * 5000 + b"\n") == [b'{"a":1}']
     cutter = framer({"kind": "json-lines"})
     cutter.feed(b"boot v1\n")
-    assert str(cutter.losses) == "1 x no JSON object (last: boot v1\\n)"
+    assert str(cutter.discards) == "1 x not a JSON object (last: boot v1\\n)"
 
 
 def test_damage_is_counted_once_with_the_garbage_that_follows_it():
     cutter = framer(MDC)
     answer = bytes.fromhex("AA FF 01 03 41 11 01 56")
     cutter.feed(answer + answer[:3] + b"\0" + answer[4:] + answer)
-    assert {reason: loss.times for reason, loss in cutter.losses.by_reason.items()} == {Reason.CHECKSUM: 1}
-    assert cutter.losses.by_reason[Reason.CHECKSUM].size == 8
+    assert {reason: count.times for reason, count in cutter.discards.by_reason.items()} == {DiscardReason.CHECKSUM: 1}
+    assert cutter.discards.by_reason[DiscardReason.CHECKSUM].size == 8
 
 
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        ({"kind": "delimiter", "end": "0D 0A"}, "is a text here; for the bytes of these hexadecimal digits write"),
-        ({"kind": "delimiter", "end": r"\q"}, "means nothing"),
+        ({"kind": "delimiter", "end": "0D 0A"}, "is read as text here; for the bytes of these hexadecimal digits write"),
+        ({"kind": "delimiter", "end": r"\q"}, "is unknown; use"),
         ({"kind": "delimiter", "end": ["\r", "\r\n"]}, "the shorter one is enough"),
-        ({"kind": "delimiter", "start": "~", "end": "~"}, "must not be a part of each other"),
-        ({"kind": "delimiter", "end": "\x10", "escape": "\x10"}, "the escape is not the last of them"),
+        ({"kind": "delimiter", "start": "~", "end": "~"}, "must not contain each other"),
+        ({"kind": "delimiter", "end": "\x10", "escape": "\x10"}, "do not end with the escape"),
         ({"kind": "delimiter", "end": ""}, "at least 1 item"),
         ({"kind": "fixed", "length": 2, "sync": "AA BB"}, "more than 2"),
         ({"kind": "fixed", "length": 8, "sync": "A"}, "pairs of hexadecimal digits"),
         ({"kind": "length", "sync": "AA BB", "at": 1, "uncounted": 4}, "within the 2 sync bytes"),
         ({"kind": "stx-etx", "checksum": {"name": "crc99"}}, "there is no checksum 'crc99'"),
-        ({"kind": "stx-etx", "checksum": {"name": "crc16-arc"}}, "say how the 2 bytes of crc16-arc are `written`"),
-        ({"kind": "delimiter", "end": "\r", "checksum": {"name": "xor", "optional": True}}, "told by its `separator`"),
+        ({"kind": "stx-etx", "checksum": {"name": "crc16-arc"}}, "crc16-arc has 2 bytes, so `written` is needed"),
+        ({"kind": "delimiter", "end": "\r", "checksum": {"name": "xor", "optional": True}}, "recognized by its `separator`"),
         (
             {"kind": "delimiter", "end": "!", "checksum": {"name": "xor", "optional": True, "place": "after-end"}},
-            "told by the `tail`",
+            "recognized by the `tail`",
         ),
         ({"kind": "packet"}, "does not match any of the expected tags"),
         ({"kind": "stx-etx", "ende": "\r"}, "Extra inputs"),
@@ -360,9 +360,9 @@ def test_a_framing_that_cannot_work_is_refused_with_what_would(said, why):
 
 
 def test_a_payload_that_would_be_cut_is_not_wrapped():
-    with pytest.raises(ValueError, match="what a frame begins or ends with"):
+    with pytest.raises(ValueError, match="contains a start or end mark"):
         framing(LINES).wrap(b"ka 01 01\rkb 01 01")
-    with pytest.raises(ValueError, match="has 5 bytes, not 6"):
+    with pytest.raises(ValueError, match="must have 5 bytes, not 6"):
         framing(FIXED).wrap(b"123456")
     with pytest.raises(ValueError, match="longer than"):
         framing(MDC).wrap(b"\x11\xff" + b"x" * 256)
