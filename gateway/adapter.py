@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Mapping, MutableMapping, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-
+from gateway.adapter_settings import AdapterSettings, Seconds, read_secret_file
 from gateway.device_files import examine_port, holder_of
 from gateway.errors import AdapterError, BusUnavailable, CommandRejected, DeviceUnreachable
 from gateway.models import (
@@ -34,7 +33,13 @@ from gateway.models import (
     Reduce,
     Value,
 )
-from gateway.profile_files import Mistake, ProfileError, ProfileFiles, Source, apply_defaults
+from gateway.profiles.commands import check_parameter_names, checked_parameter, find_command
+from gateway.profiles.files import Mistake, ProfileError, ProfileFiles, Source, apply_defaults
+from gateway.profiles.model import DeviceProfile, ProfileName
+from gateway.profiles.names import first_duplicate, unknown_name
+from gateway.profiles.scaling import divisor, raw_number
+from gateway.profiles.settings import ProfileSettings
+from gateway.profiles.workbench import ProfileWorkbench
 from gateway.workbench import (
     CheckedProfile,
     Draft,
@@ -59,6 +64,7 @@ __all__ = [
     "Command",
     "CommandRejected",
     "Confidence",
+    "DeviceProfile",
     "DeviceUnreachable",
     "Draft",
     "Dump",
@@ -78,7 +84,10 @@ __all__ = [
     "PlannedRead",
     "ProfileError",
     "ProfileFiles",
+    "ProfileName",
     "ProfileProblems",
+    "ProfileSettings",
+    "ProfileWorkbench",
     "Progress",
     "Reading",
     "Reduce",
@@ -88,53 +97,17 @@ __all__ = [
     "Value",
     "Workbench",
     "apply_defaults",
+    "check_parameter_names",
+    "checked_parameter",
+    "divisor",
     "examine_port",
+    "find_command",
+    "first_duplicate",
     "holder_of",
+    "raw_number",
+    "read_secret_file",
+    "unknown_name",
 ]
-
-
-def _seconds(written: object) -> object:
-    """Take a number for seconds also where it comes as text, as from an environment variable."""
-    try:
-        return float(written) if isinstance(written, str) else written
-    except ValueError:
-        return written
-
-
-Seconds: TypeAlias = Annotated[timedelta, BeforeValidator(_seconds)]
-"""A length of time in settings, written as a number of seconds."""
-
-
-class AdapterSettings(BaseModel):
-    """What every `[[adapter]]` entry of the config may say; an adapter adds its own keys by inheriting.
-
-    Unknown keys are errors. Say in each field's description what it is for and in which unit: `check` quotes it.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)  # what is given may be a secret
-
-    type: str = Field(description="which adapter this is: one of `xyte-gateway adapters`")
-    name: str = Field(default="", description="what this entry is called in logs and on the page; the type, when left out")
-    discover_every: Seconds = Field(
-        default=timedelta(hours=1), ge=timedelta(seconds=1), description="how often to look for new devices, in seconds"
-    )
-    discover_share: float = Field(
-        default=0.2, gt=0, le=1, description="how much of a bus that is being read looking for new devices may take: 0.2 is 20 %"
-    )
-    silent_share: float = Field(
-        default=0.05, gt=0, le=0.5, description="how much of a bus its silent and slow devices may take together, however many"
-    )
-    load_limit: float = Field(
-        default=0.7, gt=0, le=1, description="how much of a bus reading may take by plan; the rest is for commands and retries"
-    )
-    overload: Literal["stretch", "refuse"] = Field(
-        default="stretch",
-        description="when the plan needs more: stretch all intervals of the bus evenly, or refuse to read it (`check` says so)",
-    )
-
-    def claims(self) -> Iterable[str]:
-        """Return what this entry alone may use: ports, hosts. Two entries that claim the same thing are a mistake."""
-        return ()
 
 
 NOTHING_TO_SAY: tuple[Finding, ...] = ()
@@ -177,7 +150,7 @@ class Adapter(ABC, Generic[SettingsT]):
     @property
     def bus(self) -> str:
         """The label of this bus, unique within its entry and the same at each start. Default: the entry's name."""
-        return self.settings.name or self.settings.type
+        return self.settings.entry
 
     @classmethod
     async def buses(cls, settings: SettingsT) -> AsyncIterator[Self]:

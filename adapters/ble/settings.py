@@ -18,19 +18,18 @@ one file in `advertisers/`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import timedelta
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ImportString, PrivateAttr, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ImportString, SecretStr, model_validator
 
-from adapters.ble.profile.library import OURS, load
+from adapters.ble.profile.library import PROFILE_FILES
 from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.standard_services import profile_named
-from gateway.adapter import AdapterSettings, Seconds
+from gateway.adapter import ProfileFiles, ProfileSettings, Seconds, first_duplicate, read_secret_file
 
 ADDRESS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2}){5}")
 
@@ -122,8 +121,10 @@ class Backend(BaseModel):
     client: ImportString[type[Any]] = Field(description="a subclass of bleak's BaseBleakClient")
 
 
-class BleSettings(AdapterSettings):
+class BleSettings(ProfileSettings[Profile]):
     """One `[[adapter]]` entry: Bluetooth controllers that all listen in the same way."""
+
+    profile_files: ClassVar[ProfileFiles[Profile]] = PROFILE_FILES
 
     discover_every: Seconds = Field(
         default=timedelta(seconds=60),
@@ -160,29 +161,18 @@ class BleSettings(AdapterSettings):
     dead_bands: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict, description="metric = change that is told at once, in its unit: { temperature = 0.5 }"
     )
-    profiles: tuple[Path, ...] = Field(
-        default=(), description="folders with more profiles; one with the name of ours replaces it"
-    )
     backend: Backend | None = Field(
         default=None, description='{ scanner = "module:Class", client = "module:Class" } handed to bleak instead of the system\'s'
     )
-
-    _library: dict[str, Profile] = PrivateAttr(default_factory=dict)
 
     def claims(self) -> Iterable[str]:
         """Return every controller that this entry alone may use."""
         if self.backend is None:
             yield from (f"Bluetooth controller {name}" for name in self.controllers or ("that is powered first",))
 
-    @property
-    def entry(self) -> str:
-        """What this entry is called."""
-        return self.name or self.type
-
-    @property
-    def library(self) -> Mapping[str, Profile]:
-        """All profiles by name: ours and the integrator's."""
-        return self._library
+    def find_profile(self, name: str) -> Profile | None:
+        """Return the profile of this name, also one that is made of standard services."""
+        return self.library.get(name) or profile_named(name)
 
     def hears(self, address: str, name: str | None) -> bool:
         """Whether a device with this address and name is listened to at all."""
@@ -192,13 +182,11 @@ class BleSettings(AdapterSettings):
 
     @model_validator(mode="after")
     def _knows_its_devices(self) -> Self:
-        self._library.update(load([OURS, *self.profiles]))
         for device in self.devices:
-            if device.profile is not None and device.profile not in self._library and profile_named(device.profile) is None:
-                near = get_close_matches(device.profile, list(self._library), n=3, cutoff=0.6) or sorted(self._library)
-                raise ValueError(f"there is no profile {device.profile!r}; did you mean {' or '.join(near)}?")
-        known = [device.address or device.called or device.payload for device in self.devices]
-        if twice := next((one for one in known if one is not None and known.count(one) > 1), None):
+            if device.profile is not None:
+                self.check_profile_name(device.profile)
+        known = (device.address or device.called or device.payload for device in self.devices)
+        if twice := first_duplicate(one for one in known if one is not None):
             raise ValueError(f"two devices are known by {twice}")
         return self
 
@@ -224,11 +212,7 @@ def key_of(device: ConfiguredDevice, what: str) -> SecretStr | None:
     file: Path | None = getattr(device, f"{what}_file")
     if file is None:
         return key
-    try:
-        return SecretStr(file.read_text(encoding="utf-8").strip())
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not text"
-        raise ValueError(f"the {what}_file of {device.label} cannot be read: {shown(file)}: {why}") from None
+    return read_secret_file(file, f"{what}_file of {device.label}")
 
 
 def _fits(pattern: str, address: str, name: str | None) -> bool:

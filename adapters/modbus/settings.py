@@ -21,24 +21,18 @@ own profiles lie in a folder that `profiles` names.
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import timedelta
-from difflib import get_close_matches
-from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from adapters.modbus.client.buses import Bus, SerialLine, TcpHost, parse_host
 from adapters.modbus.client.unit_ids import LAST_UNIT, TCP_ITSELF, Units
-from adapters.modbus.profile.library import OURS, load
+from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.profile.profile import Profile
 from adapters.modbus.profile.sunspec_models import profile_named
-from gateway.adapter import AdapterSettings, Seconds
-
-FEW = 8
-"""So many names are told to somebody who has got one wrong."""
+from gateway.adapter import ProfileFiles, ProfileSettings, Seconds, first_duplicate, unknown_name
 
 
 class _Part(BaseModel):
@@ -54,8 +48,10 @@ class ConfiguredDevice(_Part):
     name: str = Field(default="", description="what the device is called")
 
 
-class ModbusSettings(AdapterSettings):
+class ModbusSettings(ProfileSettings[Profile]):
     """One `[[adapter]]` entry: hosts and lines that are asked in the same way."""
+
+    profile_files: ClassVar[ProfileFiles[Profile]] = PROFILE_FILES
 
     hosts: tuple[Annotated[TcpHost, BeforeValidator(parse_host)], ...] = Field(
         default=(), description='TCP hosts: "address", "address:port" or { host, port, name, framing }'
@@ -77,29 +73,18 @@ class ModbusSettings(AdapterSettings):
         le=timedelta(seconds=30),
         description="how long a scan waits for a sign of life, in seconds; longer than a TCP to RTU gateway waits itself",
     )
-    profiles: tuple[Path, ...] = Field(
-        default=(), description="folders with more profiles; one with the name of ours replaces it"
-    )
     devices: tuple[ConfiguredDevice, ...] = Field(
         default=(), description="units whose profile is said: { bus, unit, profile, name }"
     )
-
-    _library: dict[str, Profile] = PrivateAttr(default_factory=dict)
 
     def claims(self) -> Iterable[str]:
         """Return every host and every port that this entry alone may use."""
         yield from (f"host {host.host.lower()} port {host.port}" for host in self.hosts)
         yield from (f"port {os.path.realpath(line.port)}" for line in self.lines)
 
-    @property
-    def entry(self) -> str:
-        """What this entry is called."""
-        return self.name or self.type
-
-    @property
-    def library(self) -> Mapping[str, Profile]:
-        """All profiles by name: ours and the integrator's."""
-        return self._library
+    def find_profile(self, name: str) -> Profile | None:
+        """Return the profile of this name, also one that is made of SunSpec's model definitions."""
+        return profile_named(name, self.library)
 
     @property
     def all_buses(self) -> tuple[Bus, ...]:
@@ -125,31 +110,18 @@ class ModbusSettings(AdapterSettings):
     def _has_buses(self) -> Self:
         if not self.labels:
             raise ValueError('there is no bus: name `hosts = ["192.168.1.20"]` or `lines = [{ port = "/dev/ttyUSB0" }]`')
-        if twice := _twice(self.labels):
+        if twice := first_duplicate(self.labels):
             raise ValueError(f"two buses are called {twice!r}: give one of them another `name`")
         return self
 
     @model_validator(mode="after")
     def _knows_its_devices(self) -> Self:
-        self._library.update(load([OURS, *self.profiles]))
         for device in self.devices:
-            if profile_named(device.profile, self._library) is None:
-                raise ValueError(_unknown("profile", device.profile, self._library))
+            self.check_profile_name(device.profile)
             if device.bus and device.bus not in self.labels:
-                raise ValueError(_unknown("bus", device.bus, self.labels))
+                raise ValueError(unknown_name("bus", device.bus, self.labels))
             if not device.bus and len(self.labels) > 1:
                 raise ValueError(f"device at unit {device.unit}: there are several buses, so say `bus`: {', '.join(self.labels)}")
-        if twice := _twice(f"{device.bus or self.labels[0]} unit {device.unit}" for device in self.devices):
+        if twice := first_duplicate(f"{device.bus or self.labels[0]} unit {device.unit}" for device in self.devices):
             raise ValueError(f"two devices are configured at {twice}")
         return self
-
-
-def _twice(names: Iterable[str]) -> str | None:
-    return next((name for name, count in Counter(names).items() if count > 1), None)
-
-
-def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    everyone = sorted(known)
-    near = get_close_matches(name, everyone, n=3, cutoff=0.6) or (everyone if len(everyone) <= FEW else ())
-    told = f"did you mean {' or '.join(near)}?" if near else f"there are {len(everyone)}, and none is called like it"
-    return f"there is no {kind} {name!r}; {told}"

@@ -18,19 +18,17 @@ How to add a device model: one profile `profiles/<name>.toml` and one case folde
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Self, TypeAlias
+from typing import Annotated, ClassVar, Self, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from adapters.serial.port.line_settings import LineSettingsInput
 from adapters.serial.port.selection import PortSelector
-from adapters.serial.profile.library import OURS, load
+from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.profile.profile import Profile
-from gateway.adapter import AdapterSettings
+from gateway.adapter import ProfileFiles, ProfileSettings, first_duplicate, read_secret_file
 
 
 def _selector(written: str) -> str:
@@ -78,8 +76,10 @@ def parse_port(written: object) -> object:
     return {"port": written} if isinstance(written, str) else written
 
 
-class SerialSettings(AdapterSettings):
+class SerialSettings(ProfileSettings[Profile]):
     """One `[[adapter]]` entry: ports that are served in the same way."""
+
+    profile_files: ClassVar[ProfileFiles[Profile]] = PROFILE_FILES
 
     ports: tuple[Annotated[PortRule, BeforeValidator(parse_port)], ...] = Field(
         min_length=1,
@@ -89,25 +89,10 @@ class SerialSettings(AdapterSettings):
     devices: tuple[ConfiguredDevice, ...] = Field(
         default=(), description="devices whose profile is said: { port, profile, address, name, password_file }"
     )
-    profiles: tuple[Path, ...] = Field(
-        default=(), description="folders with more profiles; one with the name of ours replaces it"
-    )
-
-    _library: dict[str, Profile] = PrivateAttr(default_factory=dict)
 
     def claims(self) -> Iterable[str]:
         """Return every single port that this entry names; what a pattern means is kept apart when it is opened."""
         yield from (f"port {os.path.realpath(rule.port)}" for rule in self.ports if PortSelector(rule.port).is_definite)
-
-    @property
-    def entry(self) -> str:
-        """What this entry is called."""
-        return self.name or self.type
-
-    @property
-    def library(self) -> Mapping[str, Profile]:
-        """All profiles by name: ours and the integrator's."""
-        return self._library
 
     @property
     def selectors(self) -> tuple[PortSelector, ...]:
@@ -125,8 +110,7 @@ class SerialSettings(AdapterSettings):
 
     @model_validator(mode="after")
     def _names_its_ports(self) -> Self:
-        names = [rule.name for rule in self.ports if rule.name]
-        if twice := next((name for name, count in Counter(names).items() if count > 1), None):
+        if twice := first_duplicate(rule.name for rule in self.ports if rule.name):
             raise ValueError(f"two ports are called {twice!r}: give one of them another `name`")
         for rule in self.ports:
             if rule.name and not PortSelector(rule.port).is_definite and not rule.port.lower().startswith("usb:"):
@@ -135,12 +119,8 @@ class SerialSettings(AdapterSettings):
 
     @model_validator(mode="after")
     def _knows_its_devices(self) -> Self:
-        self._library.update(load([OURS, *self.profiles]))
-        wanted = [*(device.profile for device in self.devices), *(name for rule in self.ports for name in rule.profiles)]
-        for name in wanted:
-            if name not in self._library:
-                near = get_close_matches(name, list(self._library), n=3, cutoff=0.5) or sorted(self._library)
-                raise ValueError(f"there is no profile {name!r}; did you mean {' or '.join(near)}?")
+        for name in (*(device.profile for device in self.devices), *(name for rule in self.ports for name in rule.profiles)):
+            self.check_profile_name(name)
         known = {name for rule in self.ports for name in (rule.name, rule.port) if name}
         for device in self.devices:
             if not device.port and len(self.ports) > 1:
@@ -159,8 +139,8 @@ class SerialSettings(AdapterSettings):
                 raise ValueError(
                     f"one profile is spoken on a port, but on {rule.name or rule.port} there are {', '.join(spoken)}"
                 )
-            addresses = Counter(device.address for device in devices)
-            if twice := next((address for address, count in addresses.items() if count > 1), None):
+            addresses = [device.address for device in devices]
+            if (twice := first_duplicate(addresses)) is not None:
                 raise ValueError(f"two devices on {rule.name or rule.port} have the address {twice}")
             if len(devices) > 1 and "" in addresses:
                 raise ValueError(f"there are several devices on {rule.name or rule.port}, so say the `address` of each")
@@ -183,8 +163,4 @@ def password_of(device: ConfiguredDevice) -> SecretStr | None:
     """
     if device.password_file is None:
         return device.password
-    try:
-        return SecretStr(device.password_file.read_text(encoding="utf-8").strip())
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not text"
-        raise ValueError(f"the password_file {device.password_file} cannot be read: {why}") from None
+    return read_secret_file(device.password_file, "password_file")

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from adapters.ble.profile.library import parse as parse_ble
-from adapters.modbus.profile.library import parse as parse_modbus
-from adapters.serial.profile.library import parse as parse_serial
+from adapters.ble.profile.library import PROFILE_FILES as BLE_PROFILES
+from adapters.modbus.profile.library import PROFILE_FILES as MODBUS_PROFILES
+from adapters.serial.profile.library import PROFILE_FILES as SERIAL_PROFILES
 
 README = Path(__file__).parents[2] / "adapters" / "README.md"
 EXAMPLES = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.mark.parametrize(
-    ("name", "parse"), [("eastron-sdm120", parse_modbus), ("acme-probe", parse_ble), ("acme-matrix", parse_serial)]
+    ("name", "parse"),
+    [("eastron-sdm120", MODBUS_PROFILES.parse), ("acme-probe", BLE_PROFILES.parse), ("acme-matrix", SERIAL_PROFILES.parse)],
 )
 def test_the_profile_that_is_shown_is_one(name, parse):
     (text,) = [example for example in EXAMPLES if f'name = "{name}"' in example]

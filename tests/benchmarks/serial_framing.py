@@ -14,7 +14,7 @@ from comparison import Comparison
 from adapters.serial import SerialAdapter
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.framing.frames import Framer
-from adapters.serial.profile.library import OURS, load
+from adapters.serial.profile.library import PROFILE_FILES
 from gateway.adapter import Reading
 
 TOTAL_BYTES = 2_000_000
@@ -33,7 +33,7 @@ def compare() -> Iterator[Comparison]:
 def _framer_alone(profile: str, frame: bytes) -> Comparison:
     stream = frame * (TOTAL_BYTES // len(frame))
     chunks = [stream[at : at + CHUNK_BYTES] for at in range(0, len(stream), CHUNK_BYTES)]
-    framer: Framer = framer_for(load([OURS])[profile].framing)
+    framer: Framer = framer_for(PROFILE_FILES.load()[profile].framing)
     begun = time.process_time()
     found = sum(len(framer.feed(chunk)) for chunk in chunks)
     ours = len(stream) / (time.process_time() - begun)

@@ -8,9 +8,9 @@ from math import isclose
 from typing import Protocol
 
 from adapters.ble.profile.formats import FLOATS, INTEGERS, MEDFLOATS, Encoding, decode, encode
-from adapters.ble.profile.profile import Answer, CommandRule, Parameter, Profile
+from adapters.ble.profile.profile import Answer, CommandRule, Profile
 from adapters.ble.profile.special_formats import NotInPayload
-from gateway.adapter import Command, CommandRejected, Value
+from gateway.adapter import Command, CommandRejected, Value, check_parameter_names, checked_parameter, find_command
 
 FLOAT_ROOM = 1e-6
 """A float32 holds between six and seven digits: by such a share of itself a number may differ after it was written."""
@@ -131,12 +131,7 @@ def order_for(profile: Profile, command: Command) -> Order:
     Raises:
         CommandRejected: there is no such command, or its parameters are not what it takes.
     """
-    rule = next((rule for rule in profile.commands if rule.name == command.name), None)
-    if rule is None:
-        known = ", ".join(rule.name for rule in profile.commands)
-        raise CommandRejected(
-            f"{profile.title} has no command {command.name!r}; " + (f"it has {known}" if known else "it has none")
-        )
+    rule = find_command(profile.commands, command, profile.title)
     values = _values(rule, command)
     payload = b"".join(_part(rule, part, values) for part in rule.parts)
     check, check_service = _check(profile, rule, payload, values)
@@ -145,23 +140,11 @@ def order_for(profile: Profile, command: Command) -> Order:
 
 def _values(rule: CommandRule, command: Command) -> Mapping[str, Value]:
     """Return the command's parameters, each of them one that it takes."""
-    given = dict(command.parameters)
-    if not rule.parameters and given:
-        raise CommandRejected(f"{command.name} takes no parameters, and got {', '.join(given)}")
-    if given.keys() != rule.parameters.keys():
-        wanted = ", ".join(map(repr, rule.parameters))
-        raise CommandRejected(f"{command.name} takes the parameters {wanted}, and got {', '.join(given) or 'none'}")
-    return {name: _checked(command.name, name, parameter, given[name]) for name, parameter in rule.parameters.items()}
-
-
-def _checked(command: str, name: str, parameter: Parameter, value: object) -> Value:
-    if not isinstance(value, bool | int | float | str):
-        raise CommandRejected(f"{command}: {name} has to be a number, a text, true or false, not {value!r}")
-    if parameter.between is not None:
-        low, high = parameter.between
-        if isinstance(value, bool | str) or not low <= value <= high:
-            raise CommandRejected(f"{command}: {name} has to be a number from {low:g} to {high:g}, not {value!r}")
-    return value
+    given = command.parameters
+    check_parameter_names(command.name, rule.parameters, given)
+    return {
+        name: checked_parameter(command.name, name, given[name], parameter.between) for name, parameter in rule.parameters.items()
+    }
 
 
 def _part(rule: CommandRule, part: str, values: Mapping[str, Value]) -> bytes:

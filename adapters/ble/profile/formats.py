@@ -16,7 +16,7 @@ from typing import Literal
 from adapters.ble.advertisements.metrics import text
 from adapters.ble.profile import special_formats
 from adapters.ble.profile.special_formats import MedFloat, NotInPayload, cut
-from gateway.adapter import Value
+from gateway.adapter import Value, divisor, raw_number
 
 
 class Format(StrEnum):
@@ -142,7 +142,8 @@ def encode(encoding: Encoding, value: Value) -> bytes:
         if not isinstance(value, bool):
             raise ValueError(f"{value!r} is neither true nor false")
         return bytes([value])
-    number, raw, order = encoding.format, raw_number(encoding, value), _order(encoding)
+    number, order = encoding.format, _order(encoding)
+    raw = raw_number(value, scale=encoding.scale, offset=encoding.offset, values=encoding.values)
     if number in MEDFLOATS:
         return MEDFLOATS[number].encode(raw).to_bytes(MEDFLOATS[number].size, order)
     try:
@@ -152,26 +153,6 @@ def encode(encoding: Encoding, value: Value) -> bytes:
         return round(raw).to_bytes(size, order, signed=has_sign)
     except (OverflowError, struct.error) as error:
         raise ValueError(f"{value!r} does not fit into {number}") from error
-
-
-def raw_number(encoding: Encoding, value: Value) -> float:
-    """Return the raw number that stands for a value, not yet rounded.
-
-    Raises:
-        ValueError: the value is no number, or none of the meanings.
-    """
-    if encoding.values:
-        known = {meaning: number for number, meaning in encoding.values.items()}
-        if value not in known:
-            raise ValueError(f"{value!r} is none of {', '.join(known)}")
-        return known[str(value)]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise ValueError(f"{value!r} is no number")
-    shifted = value - encoding.offset if encoding.offset else value
-    parts = divisor(encoding.scale)
-    if parts:
-        return shifted * parts
-    return shifted if encoding.scale == 1 else shifted / encoding.scale
 
 
 def size_of(number: Format) -> int | None:
@@ -191,12 +172,6 @@ def scaled(raw: float, scale: float, offset: float) -> float:
     factor = int(scale) if float(scale).is_integer() else scale
     told = (raw / parts if parts else raw * factor) + (offset or 0)
     return told if isinstance(told, int) else float(f"{told:.{DIGITS_OF_A_SUM if offset else DIGITS}g}")
-
-
-def divisor(scale: float) -> int:
-    """Return 10 for the scale 0.1, since 3 / 10 is 0.3 and 3 * 0.1 is not; 0 for a scale that is no such fraction."""
-    parts = round(1 / scale) if 0 < abs(scale) < 1 else 0
-    return parts if parts and abs(scale * parts - 1) < 1e-12 else 0
 
 
 def _raw(encoding: Encoding, part: bytes) -> Value:

@@ -1,4 +1,4 @@
-"""Profile files to profiles: ours, and those of an integrator."""
+"""Name the profile files of the Bluetooth adapter, and add the points of standard services to them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ from pathlib import Path
 from adapters.ble.advertisements.advertisement import full_uuid
 from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.standard_services import measuring, points_of
-from gateway.adapter import Mistake, ProfileError, ProfileFiles, apply_defaults
-
-__all__ = ["OURS", "ProfileError", "load", "parse", "read"]
-
-OURS = Path(__file__).parents[1] / "profiles"
-"""The folder of the profiles that come with the gateway."""
+from gateway.adapter import Mistake, ProfileFiles, apply_defaults
 
 
 def _complete(content: dict[str, object]) -> None:
@@ -37,14 +32,6 @@ def _included(services: object, own: list[object]) -> Iterator[object]:
         yield from (point for point in points if point["metric"] not in said)
 
 
-_FILES = ProfileFiles(Profile, _complete)
-
-parse = _FILES.parse
-"""Return the profile in a text. Keys of `[defaults]` count for each point that does not say them itself; the points of the
-standard services that it names come after its own, and one of the same name is left to the profile."""
-
-read = _FILES.read
-"""Return the profile in a file."""
-
-load = _FILES.load
-"""Return all profiles of these folders by name; one of a later folder replaces its namesake."""
+PROFILE_FILES = ProfileFiles(Profile, _complete, folder=Path(__file__).parents[1] / "profiles")
+"""Keys of `[defaults]` apply to each point that does not set them itself. The points of standard services that a profile names
+follow its own points; a metric that the profile defines itself is not added again."""

@@ -7,16 +7,15 @@ has assigned by four digits: `180f`. Numbers are little-endian, as nearly everyt
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import Annotated, Literal, Self, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from adapters.ble.profile.formats import INTEGERS, NUMBERS, TEXTS, UNSIGNED, Encoding, Format, size_of
 from adapters.ble.profile.match_rules import Match
-from adapters.ble.profile.toml_types import Bytes, Name, Part, Services, Uuid, hex_bytes
-from gateway.adapter import Metric, Reduce, Source
+from adapters.ble.profile.toml_types import Bytes, Part, Services, Uuid, hex_bytes
+from gateway.adapter import DeviceProfile, Metric, Reduce, first_duplicate
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 30.0, "normal": 300.0, "slow": 3600.0}
 """Poll groups that every profile has, and how often they are read, in seconds. A visit takes some three seconds of one of a few
@@ -233,15 +232,12 @@ class CommandRule(Part):
         return self
 
 
-class Profile(Part):
+class Profile(DeviceProfile):
     """A device model."""
 
-    name: Name = Field(description="the file's name without .toml")
-    maker: str | None = Field(default=None, min_length=1, description="left out: the device tells, and many makers build it")
-    title: str = Field(min_length=1, description="what a person calls the device")
-    family: Name = Field(description="key of the `[models]` table of the config: climate-sensor, ...")
+    default_groups: ClassVar[Mapping[str, float]] = DEFAULT_GROUPS
+
     sub_model: str | Origin | None = Field(default=None, description="a text, or where the device tells it")
-    source: Source
     match: tuple[Match, ...] = Field(
         default=(), description="any of them is enough; none: only a configured device has this profile"
     )
@@ -256,11 +252,19 @@ class Profile(Part):
     commands: tuple[CommandRule, ...] = ()
 
     @property
-    def intervals(self) -> dict[str, timedelta]:
-        """How often each poll group that has points is to be read."""
-        seconds = {**DEFAULT_GROUPS, **self.groups}
-        used = {point.group for point in self.points}
-        return {group: timedelta(seconds=seconds[group]) for group in seconds if group in used}
+    def polled_points(self) -> Iterable[Point]:
+        """All points: each of them is polled."""
+        return self.points
+
+    @property
+    def all_commands(self) -> Iterable[CommandRule]:
+        """All commands."""
+        return self.commands
+
+    @property
+    def is_found_by_scan(self) -> bool:
+        """Whether the profile says how such a device is identified."""
+        return bool(self.match)
 
     @model_validator(mode="after")
     def _does_something(self) -> Self:
@@ -269,26 +273,16 @@ class Profile(Part):
         return self
 
     @model_validator(mode="after")
-    def _points_agree(self) -> Self:
-        seen: set[str] = set()
-        for point in self.points:
-            if point.group not in DEFAULT_GROUPS and point.group not in self.groups:
-                known = ", ".join({**DEFAULT_GROUPS, **self.groups})
-                raise ValueError(f"point `{point.metric}`: there is no poll group {point.group!r}; there are {known}")
-            if point.metric in seen:
-                raise ValueError(f"point `{point.metric}` is there twice")
-            seen.add(point.metric)
+    def _names_each_point_once(self) -> Self:
+        if twice := first_duplicate(point.metric for point in self.points):
+            raise ValueError(f"point `{twice}` is there twice")
         return self
 
     @model_validator(mode="after")
     def _commands_are_shown(self) -> Self:
         readable = {point.metric for point in self.points if len(point.service) == 1 and not point.notify}
-        names = set[str]()
         for command in self.commands:
             if isinstance(command.read_back, str) and command.read_back not in readable:
                 wrong = "to read back, or it is notified, or it names several services"
                 raise ValueError(f"command `{command.name}`: there is no point `{command.read_back}` {wrong}")
-            if command.name in names:
-                raise ValueError(f"command `{command.name}` is there twice")
-            names.add(command.name)
         return self

@@ -6,16 +6,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from pathlib import Path
 from typing import TypeAlias
 
-from adapters.ble.profile.library import OURS, ProfileError, load, read
+from adapters.ble.profile.library import PROFILE_FILES
 from adapters.ble.profile.profile import Profile
 from adapters.ble.session.time_estimates import checked
-from gateway.adapter import CheckedProfile, KnownProfile, NotOffered, ProfileProblems, Reading, Workbench
+from gateway.adapter import CheckedProfile, NotOffered, ProfileWorkbench, Reading
 
 ReadOnce: TypeAlias = Callable[[str, Profile], Awaitable[list[Reading]]]
 """Reads a device at an address by a profile."""
 
 
-class BleWorkbench(Workbench):
+class BleWorkbench(ProfileWorkbench[Profile]):
     """The tools on one radio or, without one, those that need none.
 
     Args:
@@ -24,38 +24,15 @@ class BleWorkbench(Workbench):
     """
 
     def __init__(self, library: Mapping[str, Profile] | None = None, read_once: ReadOnce | None = None) -> None:
-        self._library = load([OURS]) if library is None else library
+        super().__init__(PROFILE_FILES, library)
         self._read_once = read_once
-
-    def profiles(self) -> Sequence[KnownProfile]:
-        """Return our profiles and those of the entry."""
-        return [
-            KnownProfile(
-                name=profile.name,
-                maker=profile.maker,
-                title=profile.title,
-                family=profile.family,
-                points=len(profile.points),
-                commands=len(profile.commands),
-                is_found=bool(profile.match),
-                source=profile.source.edition_of_document,
-            )
-            for _, profile in sorted(self._library.items())
-        ]
 
     def check_profile(self, file: Path) -> CheckedProfile:
         """Return the visits that the profile makes: for each poll group the connection and each characteristic."""
-        return checked(_profile_in(file))
+        return checked(self.read_profile(file))
 
     async def try_profile(self, file: Path, address: str) -> AsyncIterator[Sequence[Reading]]:
         """Read every point once."""
         if self._read_once is None:
             raise NotOffered("a profile is tried on a device, and no radio was named")
-        yield await self._read_once(address, _profile_in(file))
-
-
-def _profile_in(file: Path) -> Profile:
-    try:
-        return read(file)
-    except ProfileError as error:
-        raise ProfileProblems(str(error)) from error
+        yield await self._read_once(address, self.read_profile(file))

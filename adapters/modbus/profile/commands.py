@@ -9,7 +9,7 @@ from adapters.modbus.client.pdu import Read, Table, Write
 from adapters.modbus.profile.points import FLOATS, PlacedPoint
 from adapters.modbus.profile.profile import CommandRule, Profile
 from adapters.modbus.profile.values import decode_one, encode_one
-from gateway.adapter import Command, CommandRejected, Value
+from gateway.adapter import Command, CommandRejected, Value, check_parameter_names, checked_parameter, find_command
 
 FLOAT_ROOM = 1e-6
 """A float32 holds between six and seven digits: by such a share of itself a number may differ after it was written."""
@@ -47,12 +47,7 @@ def order_for(profile: Profile, command: Command) -> Order:
     Raises:
         CommandRejected: there is no such command, or its parameters are not what it takes.
     """
-    rule = next((rule for rule in profile.commands if rule.name == command.name), None)
-    if rule is None:
-        known = ", ".join(rule.name for rule in profile.commands)
-        raise CommandRejected(
-            f"{profile.title} has no command {command.name!r}; " + (f"it has {known}" if known else "it has none")
-        )
+    rule = find_command(profile.commands, command, profile.title)
     point = next((placed for point in profile.points if point.metric == rule.metric for placed in point.placed()), None)
     if point is None:
         raise CommandRejected(f"{profile.title} has no point {rule.metric}")
@@ -68,18 +63,7 @@ def order_for(profile: Profile, command: Command) -> Order:
 
 
 def _value(rule: CommandRule, command: Command) -> Value:
-    given = dict(command.parameters)
+    check_parameter_names(command.name, () if rule.value is not None else (rule.parameter,), command.parameters)
     if rule.value is not None:
-        if given:
-            raise CommandRejected(f"{command.name} takes no parameters, and got {', '.join(given)}")
         return rule.value
-    if given.keys() != {rule.parameter}:
-        raise CommandRejected(f"{command.name} takes the parameter {rule.parameter!r}, and got {', '.join(given) or 'none'}")
-    value = given[rule.parameter]
-    if not isinstance(value, bool | int | float | str):
-        raise CommandRejected(f"{command.name}: {rule.parameter} has to be a number, a text, true or false, not {value!r}")
-    if rule.between is not None:
-        low, high = rule.between
-        if isinstance(value, bool | str) or not low <= value <= high:
-            raise CommandRejected(f"{command.name}: {rule.parameter} has to be a number from {low:g} to {high:g}, not {value!r}")
-    return value
+    return checked_parameter(command.name, rule.parameter, command.parameters[rule.parameter], rule.between)

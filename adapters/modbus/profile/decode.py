@@ -18,8 +18,8 @@ from typing import Any, TypeAlias
 
 from adapters.modbus.client.pdu import Table
 from adapters.modbus.profile.points import FLOATS, NUMBER_FORMATS, PlacedPoint
-from adapters.modbus.profile.values import Convert, Raw, converter, divisor, flag, struct_format
-from gateway.adapter import Block, MetricRow, Value
+from adapters.modbus.profile.values import Convert, Raw, converter, flag, struct_format
+from gateway.adapter import Block, MetricRow, Value, divisor
 
 
 class BlockDecoder:

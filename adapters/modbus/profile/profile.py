@@ -7,11 +7,10 @@ or 30001 is address 0. Where a manual is in doubt, its example frames tell.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from itertools import accumulate
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -19,7 +18,7 @@ from adapters.modbus.client.pdu import ADDRESSES, MAX_REGISTERS, Table
 from adapters.modbus.profile.matching import Match, Origin, Part, ValueRule, WhoItIs, check_end
 from adapters.modbus.profile.points import NUMBER_FORMATS, PlacedPoint, ValueType
 from adapters.modbus.profile.sunspec_layout import NOWHERE, Layout, PlacedModel
-from gateway.adapter import Metric, Reduce, Source
+from gateway.adapter import DeviceProfile, Metric, Reduce
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 5.0, "normal": 15.0, "slow": 60.0}
 """Poll groups that every profile has, and how often they are read, in seconds."""
@@ -164,24 +163,16 @@ class CommandRule(Part):
         return None
 
 
-class Profile(Part):
+class Profile(DeviceProfile):
     """A device model."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="the file's name without .toml")
-    maker: str | None = Field(default=None, min_length=1, description="left out: the device tells, and many makers build it")
-    title: str = Field(min_length=1, description="what a person calls the device")
-    family: str = Field(
-        pattern=r"^[a-z0-9][a-z0-9-]*$", description="key of the `[models]` table of the config: power-meter, ..."
-    )
+    default_groups: ClassVar[Mapping[str, float]] = DEFAULT_GROUPS
+
     sub_model: str | Origin | None = Field(default=None, description="a text, or where the device tells it")
-    source: Source
     match: tuple[Match, ...] = Field(
         default=(), description="any of them is enough; none: only a configured device has this profile"
     )
     identity: WhoItIs = WhoItIs()
-    groups: dict[str, Annotated[float, Field(ge=0.1, le=86400)]] = Field(
-        default_factory=dict, description="poll group -> how often it is read, in seconds"
-    )
     max_registers: int = Field(
         default=MAX_REGISTERS, ge=1, le=MAX_REGISTERS, description="registers that the device gives in one answer"
     )
@@ -200,11 +191,19 @@ class Profile(Part):
         return any(point.models for point in self.points)
 
     @property
-    def intervals(self) -> dict[str, timedelta]:
-        """How often each poll group that has points is to be read."""
-        seconds = {**DEFAULT_GROUPS, **self.groups}
-        used = {point.group for point in self.points}
-        return {group: timedelta(seconds=seconds[group]) for group in seconds if group in used}
+    def polled_points(self) -> Iterable[Point]:
+        """All points: each of them is polled."""
+        return self.points
+
+    @property
+    def all_commands(self) -> Iterable[CommandRule]:
+        """All commands."""
+        return self.commands
+
+    @property
+    def is_found_by_scan(self) -> bool:
+        """Whether the profile says how such a device is identified."""
+        return bool(self.match)
 
     @property
     def least_layout(self) -> Layout:
@@ -235,13 +234,11 @@ class Profile(Part):
     @model_validator(mode="after")
     def _commands_write_points(self) -> Self:
         points = {point.metric: point for point in self.points}
-        for number, command in enumerate(self.commands):
+        for command in self.commands:
             if command.metric not in points:
                 raise ValueError(f"command `{command.name}`: there is no point `{command.metric}`")
             if (wrong := command.fits(points[command.metric])) is not None:
                 raise ValueError(f"command `{command.name}`: point `{command.metric}`: {wrong}")
-            if any(command.name == other.name for other in self.commands[:number]):
-                raise ValueError(f"command `{command.name}` is there twice")
         return self
 
     @model_validator(mode="after")
@@ -250,9 +247,6 @@ class Profile(Part):
             raise ValueError("a profile has points: at least one")
         seen: dict[str, Point] = {}
         for point in self.points:
-            if point.group not in DEFAULT_GROUPS and point.group not in self.groups:
-                known = ", ".join({**DEFAULT_GROUPS, **self.groups})
-                raise ValueError(f"point `{point.metric}`: there is no poll group {point.group!r}; there are {known}")
             if point.metric in seen:
                 raise ValueError(f"point `{point.metric}` is there twice")
             if rival := next((other for other in seen.values() if _overlap(point, other)), None):

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any, TypeAlias
 
 from adapters.modbus.profile.points import FLOATS, NUMBER_FORMATS, TEXTS, Encoding, ValueType
-from gateway.adapter import Value
+from gateway.adapter import Value, divisor, raw_number
 
 SCALE_FACTORS = range(-10, 11)
 """Powers of ten in a scale-factor register; any other says "not available" (SunSpec Device Information Model, type sunssf)."""
@@ -36,29 +36,13 @@ def encode_one(encoding: Encoding, value: Value) -> tuple[int, ...]:
     Raises:
         ValueError: the value is none that these registers can hold, and the text says why.
     """
-    number = _number(encoding, value)
+    number = raw_number(value, scale=encoding.scale, offset=encoding.offset, values=encoding.values)
     try:
         raw = struct.pack(f">{NUMBER_FORMATS[encoding.type]}", number if encoding.type in FLOATS else round(number))
     except (struct.error, OverflowError) as error:
         raise ValueError(f"{value!r} does not fit into {encoding.type}") from error
     ordered = _reorder(encoding)(raw)
     return tuple(int.from_bytes(ordered[at : at + 2]) for at in range(0, len(ordered), 2))
-
-
-def _number(encoding: Encoding, value: Value) -> float:
-    """Return the raw number that stands for a value."""
-    if encoding.values:
-        known = {meaning: number for number, meaning in encoding.values.items()}
-        if value not in known:
-            raise ValueError(f"{value!r} is none of {', '.join(known)}")
-        return known[str(value)]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise ValueError(f"{value!r} is no number")
-    shifted = value - encoding.offset if encoding.offset else value
-    parts = divisor(encoding.scale)
-    if parts:
-        return shifted * parts
-    return shifted if encoding.scale == 1 else shifted / encoding.scale
 
 
 def struct_format(encoding: Encoding) -> str:
@@ -75,12 +59,6 @@ def flag(encoding: Encoding, position: int) -> Convert:
         return bool(raw[0] >> position & 1)
 
     return _enumerated(convert, encoding.values) if encoding.values else convert
-
-
-def divisor(scale: float) -> int:
-    """Return 10 for the scale 0.1, since 3 / 10 is 0.3 and 3 * 0.1 is not; 0 for a scale that is no such fraction."""
-    parts = round(1 / scale) if 0 < abs(scale) < 1 else 0
-    return parts if parts and abs(scale * parts - 1) < 1e-12 else 0
 
 
 def converter(encoding: Encoding, index: int, scale_factor: int | None = None) -> Convert:

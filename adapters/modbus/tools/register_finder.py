@@ -15,8 +15,7 @@ from functools import lru_cache
 from math import isfinite, log2
 
 from adapters.modbus.profile.points import FLOATS, NUMBER_FORMATS, Encoding, ValueType, number_words
-from adapters.modbus.profile.values import divisor
-from gateway.adapter import Dump, Explanation
+from gateway.adapter import Dump, Explanation, divisor
 
 TYPES: Mapping[ValueType, float] = {
     ValueType.UINT16: 0.0,

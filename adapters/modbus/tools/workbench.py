@@ -17,7 +17,7 @@ from adapters.modbus.client.unit_ids import LAST_UNIT, unit_id
 from adapters.modbus.discovery.sunspec import SunSpec, walk
 from adapters.modbus.polling.illegal_addresses import HEALABLE, Bisection
 from adapters.modbus.polling.plan import Block, Pace, plan
-from adapters.modbus.profile.library import OURS, ProfileError, load, read
+from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.profile.profile import Profile
 from adapters.modbus.profile.sunspec_layout import NOWHERE, Layout
 from adapters.modbus.profile.values import NO_FACTOR
@@ -34,14 +34,12 @@ from gateway.adapter import (
     Dump,
     Explanation,
     Found,
-    KnownProfile,
     LineSettings,
     NotOffered,
     PlannedBlock,
-    ProfileProblems,
+    ProfileWorkbench,
     Progress,
     Reading,
-    Workbench,
 )
 
 T = TypeVar("T")
@@ -60,7 +58,7 @@ SILENCES_BOUND = 10
 GIVEN_UP = Silence("not asked: it was silent too often")
 
 
-class ModbusWorkbench(Workbench):
+class ModbusWorkbench(ProfileWorkbench[Profile]):
     """The tools on one bus, or without one.
 
     Args:
@@ -77,6 +75,7 @@ class ModbusWorkbench(Workbench):
         wire: Wire | None = None,
         link_to: Callable[[SerialLine], Link] = Link,
     ) -> None:
+        super().__init__(PROFILE_FILES, None if settings is None else settings.library)
         self._settings = settings
         self._bus = bus
         self._wire = wire
@@ -141,26 +140,9 @@ class ModbusWorkbench(Workbench):
             else:
                 yield draft(found, step)
 
-    def profiles(self) -> Sequence[KnownProfile]:
-        """Return our profiles and those of the entry."""
-        library = self._settings.library if self._settings is not None else load([OURS])
-        return [
-            KnownProfile(
-                name=profile.name,
-                maker=profile.maker,
-                title=profile.title,
-                family=profile.family,
-                points=len(profile.points),
-                commands=len(profile.commands),
-                is_found=bool(profile.match),
-                source=profile.source.edition_of_document,
-            )
-            for _, profile in sorted(library.items())
-        ]
-
     def check_profile(self, file: Path) -> CheckedProfile:
         """Return the blocks that the profile makes, at the pace of the bus, or of a line with 9600 baud where there is none."""
-        profile, pace = _profile_in(file), self._pace()
+        profile, pace = self.read_profile(file), self._pace()
         return CheckedProfile(
             name=profile.name,
             title=profile.title,
@@ -180,7 +162,7 @@ class ModbusWorkbench(Workbench):
 
     async def try_profile(self, file: Path, address: str) -> AsyncIterator[Sequence[Reading]]:
         """Read every point once; what a block refuses is halved, and a point that is refused alone has no reading."""
-        profile, unit = _profile_in(file), unit_id(address)
+        profile, unit = self.read_profile(file), unit_id(address)
         layout = NOWHERE
         if profile.is_sunspec:
             found = await self._walked(unit)
@@ -288,13 +270,6 @@ async def _tried(step: Try, link: Link, seconds: float) -> Outcome:
 
 def _decoded(block: Block, unit: int, answer: bytes, factors: Mapping[Read, bytes]) -> Sequence[Reading]:
     return block.decoder().decode(block.with_factors(answer, factors), str(unit), datetime.now(UTC))
-
-
-def _profile_in(file: Path) -> Profile:
-    try:
-        return read(file)
-    except ProfileError as error:
-        raise ProfileProblems(str(error)) from error
 
 
 def _blocks(profile: Profile, groups: frozenset[str], models: Layout, pace: Pace) -> Sequence[Block]:

@@ -10,7 +10,7 @@ from adapters.serial.profile.grammar import CommandRule
 from adapters.serial.profile.points import Point
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import Address, Question, Speech
-from gateway.adapter import Command, CommandRejected, Value
+from gateway.adapter import Command, CommandRejected, Value, check_parameter_names, find_command
 
 ROOM = 1e-6
 """By such a share of itself a number may differ when it is read back: digits are lost on the way."""
@@ -58,12 +58,7 @@ def order_for(profile: Profile, command: Command, address: Address = None, speec
     Raises:
         CommandRejected: there is no such command, or its parameters are not what it takes.
     """
-    rule = next((rule for rule in profile.commands if rule.name == command.name), None)
-    if rule is None:
-        known = ", ".join(rule.name for rule in profile.commands)
-        raise CommandRejected(
-            f"{profile.title} has no command {command.name!r}; " + (f"it has {known}" if known else "it has none")
-        )
+    rule = find_command(profile.commands, command, profile.title)
     return _order(rule, command.parameters, address, speech or Speech(profile))
 
 
@@ -86,7 +81,7 @@ def orders_for(profile: Profile, config: Mapping[str, object], address: Address 
 
 
 def _order(rule: CommandRule, given: Mapping[str, object], address: Address, speech: Speech) -> Order:
-    _check_names(rule, given)
+    check_parameter_names(rule.name, rule.parameters, given)
     written = {name: _written(rule, name, given[name]) for name in rule.parameters}
     try:
         question = speech.asking(rule.name, rule.ask, rule.answer, speech.told_to(address, written))
@@ -95,14 +90,6 @@ def _order(rule: CommandRule, given: Mapping[str, object], address: Address, spe
     if not rule.answer:
         question = Question(question.name, question.request, speech, question.values, (), is_answered=False)
     return Order(question, _shown(rule, given, address, speech))
-
-
-def _check_names(rule: CommandRule, given: Mapping[str, object]) -> None:
-    if not rule.parameters and given:
-        raise CommandRejected(f"{rule.name} takes no parameters, and got {', '.join(given)}")
-    if given.keys() != rule.parameters.keys():
-        wanted = ", ".join(map(repr, rule.parameters))
-        raise CommandRejected(f"{rule.name} takes the parameters {wanted}, and got {', '.join(given) or 'none'}")
 
 
 def _written(rule: CommandRule, name: str, value: object) -> Value:

@@ -1,24 +1,10 @@
-"""Profile files to profiles: ours, and those of an integrator."""
+"""Name the profile files of the serial adapter."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from adapters.serial.profile.profile import Profile
-from gateway.adapter import ProfileError, ProfileFiles
+from gateway.adapter import ProfileFiles
 
-__all__ = ["OURS", "ProfileError", "load", "parse", "read"]
-
-OURS = Path(__file__).parents[1] / "profiles"
-"""The folder of the profiles that come with the gateway."""
-
-_FILES = ProfileFiles(Profile)
-
-parse = _FILES.parse
-"""Return the profile in a text."""
-
-read = _FILES.read
-"""Return the profile in a file."""
-
-load = _FILES.load
-"""Return all profiles of these folders by name; one of a later folder replaces its namesake."""
+PROFILE_FILES = ProfileFiles(Profile, folder=Path(__file__).parents[1] / "profiles")

@@ -7,43 +7,45 @@ frame; what stands around a payload is said once, in `[framing]`. `speech.py` ma
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
 from adapters.serial.codec import Codec, codec_named
 from adapters.serial.framing.formats import Framing
-from adapters.serial.framing.notation import ProfileTable, TextBytes
+from adapters.serial.framing.notation import TextBytes
 from adapters.serial.port.line_settings import LineSettings, LineSettingsInput
 from adapters.serial.profile.grammar import (
     Addresses,
     CommandRule,
     Match,
     Message,
-    Name,
     Query,
     Refusal,
     Talk,
     WhoItIs,
 )
 from adapters.serial.profile.template import Template
-from gateway.adapter import Source
+from gateway.adapter import DeviceProfile
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 5.0, "normal": 30.0, "slow": 600.0}
 """Poll groups that every profile has, and how often they are read, in seconds. At 9600 baud a question and its answer take some
 50 ms, and what a display or a switcher tells changes when somebody presses a button."""
 
 
-class Profile(ProfileTable):
+class QueriedPoint(NamedTuple):
+    """A metric and the poll group of the query that reads it."""
+
+    metric: str
+    group: str
+
+
+class Profile(DeviceProfile):
     """A device model, or all that speak one protocol."""
 
-    name: Name = Field(description="the file's name without .toml")
-    maker: str | None = Field(default=None, min_length=1, description="left out: the device tells, or many makers build it")
-    title: str = Field(min_length=1, description="what a person calls the device")
-    family: Name = Field(description="key of the `[models]` table of the config: display, projector, ...")
+    default_groups: ClassVar[Mapping[str, float]] = DEFAULT_GROUPS
+
     sub_model: str | None = None
-    source: Source
     line: LineSettingsInput = LineSettings()
     other_lines: tuple[LineSettingsInput, ...] = Field(default=(), description="settings that such devices are found with, too")
     framing: Framing
@@ -63,9 +65,6 @@ class Profile(ProfileTable):
         le=86400,
         description="seconds that a device that only talks may say nothing before its interval is known",
     )
-    groups: dict[str, Annotated[float, Field(ge=0.1, le=7 * 86400)]] = Field(
-        default_factory=dict, description="poll group -> how often it is read, in seconds"
-    )
     refusals: tuple[Refusal, ...] = ()
     queries: tuple[Query, ...] = ()
     messages: tuple[Message, ...] = ()
@@ -83,11 +82,24 @@ class Profile(ProfileTable):
         return (self.line, *self.other_lines)
 
     @property
-    def intervals(self) -> dict[str, timedelta]:
-        """How often each poll group that has points is to be read; empty for a device that only talks."""
-        seconds = {**DEFAULT_GROUPS, **self.groups}
-        used = {query.group for query in self.queries if query.points}
-        return {group: timedelta(seconds=seconds[group]) for group in seconds if group in used}
+    def polled_points(self) -> Iterable[QueriedPoint]:
+        """The points of queries: those of messages are only listened to."""
+        return [QueriedPoint(point.metric, query.group) for query in self.queries for point in query.points]
+
+    @property
+    def all_commands(self) -> Iterable[CommandRule]:
+        """All commands."""
+        return self.commands
+
+    @property
+    def is_found_by_scan(self) -> bool:
+        """Whether the profile says how such a device is identified."""
+        return bool(self.match)
+
+    @property
+    def point_count(self) -> int:
+        """How many points a list of profiles shows: those of messages, too."""
+        return sum(len(part.points) for part in self.parts)
 
     @property
     def own_codec(self) -> Codec | None:
@@ -143,12 +155,7 @@ class Profile(ProfileTable):
     def _names_are_told_apart(self) -> Self:
         said = self.parts
         _once((f"{_kind(part)} `{part.name}`", part.name) for part in said)
-        _once((f"command `{rule.name}`", rule.name) for rule in self.commands)
         _once((f"point `{point.metric}`", point.metric) for part in said for point in part.points)
-        for query in self.queries:
-            if query.points and query.group not in DEFAULT_GROUPS and query.group not in self.groups:
-                known = ", ".join({**DEFAULT_GROUPS, **self.groups})
-                raise ValueError(f"query `{query.name}`.group: there is no poll group {query.group!r}; there are {known}")
         return self
 
     @model_validator(mode="after")

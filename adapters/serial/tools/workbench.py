@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from adapters.serial.profile.library import OURS, ProfileError, load, read
+from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.profile.profile import Profile
-from gateway.adapter import CheckedProfile, KnownProfile, NotOffered, PlannedBlock, ProfileProblems, Reading, Workbench
+from gateway.adapter import CheckedProfile, NotOffered, PlannedBlock, ProfileWorkbench, Reading
 
 USUAL_BYTES = 36
 """A question and its answer together, as a plan reckons with them."""
@@ -17,7 +17,7 @@ ReadBy: TypeAlias = Callable[[str, Profile], AsyncIterator[Sequence[Reading]]]
 """Reads a device at an address by a profile; yields after each transaction."""
 
 
-class SerialWorkbench(Workbench):
+class SerialWorkbench(ProfileWorkbench[Profile]):
     """The tools on one port or, without one, those that need none.
 
     Args:
@@ -26,28 +26,12 @@ class SerialWorkbench(Workbench):
     """
 
     def __init__(self, library: Mapping[str, Profile] | None = None, read_by: ReadBy | None = None) -> None:
-        self._library = load([OURS]) if library is None else library
+        super().__init__(PROFILE_FILES, library)
         self._read_by = read_by
-
-    def profiles(self) -> Sequence[KnownProfile]:
-        """Return our profiles and those of the entry."""
-        return [
-            KnownProfile(
-                name=profile.name,
-                maker=profile.maker,
-                title=profile.title,
-                family=profile.family,
-                points=sum(len(part.points) for part in profile.parts),
-                commands=len(profile.commands),
-                is_found=bool(profile.match),
-                source=profile.source.edition_of_document,
-            )
-            for _, profile in sorted(self._library.items())
-        ]
 
     def check_profile(self, file: Path) -> CheckedProfile:
         """Return the questions that the profile asks, and what it listens for."""
-        profile = _profile_in(file)
+        profile = self.read_profile(file)
         source = profile.source
         return CheckedProfile(
             name=profile.name,
@@ -60,7 +44,7 @@ class SerialWorkbench(Workbench):
         """Read every point once."""
         if self._read_by is None:
             raise NotOffered("a profile is tried on a device, and no port was named")
-        async for readings in self._read_by(address, _profile_in(file)):
+        async for readings in self._read_by(address, self.read_profile(file)):
             yield readings
 
 
@@ -83,10 +67,3 @@ def _blocks(profile: Profile) -> Iterator[PlannedBlock]:
             metrics=[point.metric for point in message.points],
             seconds=0.0,
         )
-
-
-def _profile_in(file: Path) -> Profile:
-    try:
-        return read(file)
-    except ProfileError as error:
-        raise ProfileProblems(str(error)) from error

@@ -89,7 +89,7 @@ def test_a_character_has_the_bits_that_parity_and_stop_bits_make():
         ({"hosts": ["a"], "devices": [{"unit": 5, "profile": "omron-e5c"}]}, "no profile 'omron-e5c'; did you mean omron-e5cc"),
         (
             {"hosts": ["a"], "devices": [{"unit": 5, "profile": "xyz"}]},
-            "and none is called like it",
+            "none of the",
         ),
         ({"hosts": ["a"], "devices": [{"unit": 5, "profile": "omron-e5cc", "bus": "roof"}]}, "no bus 'roof'; did you mean a:502"),
         ({"hosts": ["a", "b"], "devices": [{"unit": 5, "profile": "omron-e5cc"}]}, "several buses, so say `bus`: a:502, b:502"),

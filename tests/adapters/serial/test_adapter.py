@@ -10,7 +10,7 @@ import pytest
 from adapters.serial import SerialAdapter
 from adapters.serial.discovery.probing import Step
 from adapters.serial.port.line_settings import LineSettings
-from adapters.serial.profile.library import OURS
+from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.session.active_protocol import SpokenLine
 from gateway.adapter import BusUnavailable, ChildDevice, Command, CommandRejected, Confidence, DeviceUnreachable, Found
 from gateway.testing.serial import HEALTHY, Display, Faults, Gps, ScriptedDevice, SerialLine
@@ -413,9 +413,9 @@ async def test_a_device_that_takes_no_question_answers_none():
     assert await spoken.carry_out(Step(LineSettings(), b"?", 1.0, bool, "asking")) == b""
 
 
-@pytest.mark.parametrize("name", [path.stem for path in sorted(OURS.glob("*.toml"))])
+@pytest.mark.parametrize("name", [path.stem for path in sorted(PROFILE_FILES.folder.glob("*.toml"))])
 def test_what_a_profile_costs_the_line_can_be_told_also_where_nobody_is_asked(name):
-    checked = SerialAdapter.workbench().check_profile(OURS / f"{name}.toml")
+    checked = SerialAdapter.workbench().check_profile(PROFILE_FILES.folder / f"{name}.toml")
     load = sum(block.seconds / block.every_seconds for block in checked.blocks)
     assert checked.blocks
     assert 0 <= load < 0.1

@@ -131,8 +131,8 @@ def test_a_device_that_answers_is_believed():
     [
         ("explode", {}, "Lamp has no command 'explode'; it has off, blink, dim, mix, mode, press"),
         ("off", {"now": 1}, "off takes no parameters, and got now"),
-        ("dim", {}, "dim takes the parameters 'level', and got none"),
-        ("dim", {"value": 1}, "dim takes the parameters 'level', and got value"),
+        ("dim", {}, "dim takes the parameter 'level', and got none"),
+        ("dim", {"value": 1}, "dim takes the parameter 'level', and got value"),
         ("dim", {"level": 101}, "dim: level has to be a number from 0 to 100, not 101"),
         ("dim", {"level": True}, "dim: level has to be a number from 0 to 100, not True"),
         ("dim", {"level": float("nan")}, "dim: level has to be a number from 0 to 100, not nan"),

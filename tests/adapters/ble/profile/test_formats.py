@@ -189,9 +189,9 @@ def test_a_number_that_no_decimal_float_holds_is_refused(kind, value):
 @pytest.mark.parametrize(
     ("said", "value", "says"),
     [
-        ({"format": "uint8"}, "loud", "is no number"),
-        ({"format": "uint8"}, True, "is no number"),
-        ({"format": "float32"}, math.inf, "is no number"),
+        ({"format": "uint8"}, "loud", "is not a number"),
+        ({"format": "uint8"}, True, "is not a number"),
+        ({"format": "float32"}, math.inf, "is not a number"),
         ({"format": "float32"}, 1e39, "does not fit"),
         ({"format": "bool"}, 1, "neither true nor false"),
         ({"format": "uint8", "values": {0: "off", 1: "on"}}, "maybe", "none of off, on"),

@@ -10,8 +10,8 @@ import pytest
 
 from adapters.ble.advertisements.advertisement import full_uuid
 from adapters.ble.profile.formats import Format
-from adapters.ble.profile.library import OURS, ProfileError, load, parse
-from gateway.adapter import Reduce
+from adapters.ble.profile.library import PROFILE_FILES
+from gateway.adapter import ProfileError, Reduce
 
 HEAD = """\
 name = "test"
@@ -40,7 +40,7 @@ characteristic = "ffa3"
 
 
 def parsed(text: str):
-    return parse(text, Path("test.toml"))
+    return PROFILE_FILES.parse(text, Path("test.toml"))
 
 
 def test_defaults_count_for_each_point_that_does_not_say_otherwise():
@@ -216,20 +216,20 @@ def test_a_file_that_is_no_profile_at_all_is_named(text, says):
 
 def test_a_profile_of_the_integrator_replaces_its_namesake(tmp_path):
     (tmp_path / "aranet4.toml").write_text(HEAD.replace('"test"', '"aranet4"') + POINT, encoding="utf-8")
-    both = load([OURS, tmp_path])
+    both = PROFILE_FILES.load([tmp_path])
     assert both["aranet4"].title == "A sensor made up for a test"
-    assert both.keys() == load([OURS]).keys()
+    assert both.keys() == PROFILE_FILES.load().keys()
 
 
 def test_a_folder_or_file_that_cannot_be_read_is_told(tmp_path):
     with pytest.raises(ProfileError, match="there is no such folder"):
-        load([tmp_path / "none"])
+        PROFILE_FILES.load([tmp_path / "none"])
     (tmp_path / "latin.toml").write_bytes(b'title = "\xe9"')
     with pytest.raises(ProfileError, match=r"latin.toml: cannot be read: it is not UTF-8 text"):
-        load([tmp_path])
+        PROFILE_FILES.load([tmp_path])
 
 
-@pytest.mark.parametrize("profile", load([OURS]).values(), ids=lambda profile: profile.name)
+@pytest.mark.parametrize("profile", PROFILE_FILES.load().values(), ids=lambda profile: profile.name)
 def test_our_profiles_have_lower_case_metrics_known_units_and_something_to_be_known_by(profile):
     units = {None, "°C", "%", "hPa", "ppm", "ppb", "Bq/m³", "lx", "µS/cm", "V", "s"}
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", point.metric) for point in profile.points)

@@ -13,13 +13,13 @@ import pytest
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
 from adapters.ble.profile.commands import order_for
-from adapters.ble.profile.library import OURS, load
+from adapters.ble.profile.library import PROFILE_FILES
 from adapters.ble.profile.read_plan import Place, facts_of, plan, profile_fitting, questions
 from adapters.ble.profile.toml_types import short_uuid
 from gateway.adapter import Command
 
 CASES = Path(__file__).parents[1] / "cases"
-PROFILES = load([OURS])
+PROFILES = PROFILE_FILES.load()
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 NONE = "<none>"

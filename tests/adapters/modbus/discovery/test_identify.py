@@ -29,10 +29,10 @@ from adapters.modbus.discovery.identify import (
     plausible_mac,
     plausible_serial_number,
 )
-from adapters.modbus.profile.library import OURS, load, parse
+from adapters.modbus.profile.library import PROFILE_FILES
 from gateway.adapter import DeviceUnreachable
 
-PROFILES = load([OURS])
+PROFILES = PROFILE_FILES.load()
 ALL = tuple(PROFILES.values())
 
 
@@ -125,7 +125,7 @@ source = {{ document = "Acme manual", edition = "1", section = "2" }}
 match = [{match}]
 points = [{{ metric = "power", address = 7 }}]
 """ + "".join(f"{key} = {value}\n" for key, value in more.items())
-    return parse(text, Path("m.toml"))
+    return PROFILE_FILES.parse(text, Path("m.toml"))
 
 
 @pytest.mark.parametrize(

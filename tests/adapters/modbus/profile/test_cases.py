@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from adapters.modbus.profile.library import OURS, load
+from adapters.modbus.profile.library import PROFILE_FILES
 from gateway.adapter import Found
 
 CASES = Path(__file__).parents[1] / "cases"
-PROFILES = load([OURS])
+PROFILES = PROFILE_FILES.load()
 
 
 def folders() -> list[Any]:

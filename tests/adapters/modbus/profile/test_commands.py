@@ -17,7 +17,7 @@ from adapters.modbus.client.pdu import Read, Table, Write
 from adapters.modbus.discovery.identify import Verdict
 from adapters.modbus.discovery.roster import Place, found
 from adapters.modbus.profile.commands import Order, order_for
-from adapters.modbus.profile.library import OURS, load, parse
+from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.profile.points import FLOATS, NUMBER_FORMATS, UNSIGNED, Encoding, PlacedPoint, ValueType, number_words
 from adapters.modbus.profile.values import decode_one, encode_one
 from gateway.adapter import Command, CommandRejected, Metric
@@ -25,7 +25,7 @@ from gateway.testing.clock import simulated
 from gateway.testing.modbus import SimulatedUnit, VirtualLine
 from gateway.testing.modbus import Table as Tables
 
-PROFILE = parse(
+PROFILE = PROFILE_FILES.parse(
     """
     name = "oven"
     maker = "Maker"
@@ -161,7 +161,7 @@ def test_a_button_is_pressed_and_not_read_back():
 
 
 def test_no_profile_of_ours_has_a_command_that_cannot_be_given():
-    for profile in load([OURS]).values():
+    for profile in PROFILE_FILES.load().values():
         for rule in profile.commands:
             given = {} if rule.value is not None else {rule.parameter: rule.between[0] if rule.between else True}
             assert order_for(profile, command(rule.name, **given)).write.values
@@ -169,7 +169,7 @@ def test_no_profile_of_ours_has_a_command_that_cannot_be_given():
 
 def test_nothing_but_a_command_makes_a_write():
     made = re.compile(r"(?<!class )(?<!case )\bWrite\(")
-    sources = Path(OURS).parent.rglob("*.py")
+    sources = Path(PROFILE_FILES.folder).parent.rglob("*.py")
     assert [file.name for file in sources if made.search(file.read_text(encoding="utf-8"))] == ["commands.py"]
 
 
@@ -241,4 +241,4 @@ address = 10
 )
 def test_a_profile_with_a_command_that_cannot_work_is_refused(lines, why):
     with pytest.raises(ValueError, match=re.escape(why)):
-        parse(f"{BROKEN}[[commands]]\n{lines}\n", Path("oven.toml"))
+        PROFILE_FILES.parse(f"{BROKEN}[[commands]]\n{lines}\n", Path("oven.toml"))

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from adapters.modbus.client.pdu import Table
-from adapters.modbus.profile.library import OURS, ProfileError, load, parse
+from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.profile.sunspec_layout import Layout, PlacedModel
+from gateway.adapter import ProfileError
 
 HEAD = """
 name = "meter"
@@ -40,7 +41,7 @@ def _toml(value: object) -> str:
 
 
 def profile(*points: str, head: str = HEAD):
-    return parse(f"{head}\npoints = [{', '.join(points)}]", Path("meter.toml"))
+    return PROFILE_FILES.parse(f"{head}\npoints = [{', '.join(points)}]", Path("meter.toml"))
 
 
 def complaint(*points: str, head: str = HEAD) -> str:
@@ -65,7 +66,7 @@ address = 10
 type = "uint16"
 """
     )
-    voltage, state = parse(text, Path("meter.toml")).points
+    voltage, state = PROFILE_FILES.parse(text, Path("meter.toml")).points
     assert (voltage.table, voltage.words, state.table, state.words) == (Table.INPUT, 2, Table.INPUT, 1)
 
 
@@ -201,19 +202,19 @@ def test_every_problem_is_told_at_once():
 
 
 def test_a_profile_of_the_integrator_replaces_its_namesake(tmp_path):
-    ours = (OURS / "omron-e5cc.toml").read_text(encoding="utf-8")
+    ours = (PROFILE_FILES.folder / "omron-e5cc.toml").read_text(encoding="utf-8")
     (tmp_path / "omron-e5cc.toml").write_text(ours.replace('title = "Omron', 'title = "My Omron'), encoding="utf-8")
-    library = load([OURS, tmp_path])
+    library = PROFILE_FILES.load([tmp_path])
     assert library["omron-e5cc"].title.startswith("My Omron")
-    assert len(library) == len(load([OURS]))
+    assert len(library) == len(PROFILE_FILES.load())
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path):
     with pytest.raises(ProfileError, match="there is no such folder"):
-        load([tmp_path / "profiles"])
+        PROFILE_FILES.load([tmp_path / "profiles"])
 
 
-@pytest.mark.parametrize("file", sorted(OURS.glob("*.toml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(PROFILE_FILES.folder.glob("*.toml")), ids=lambda file: file.stem)
 def test_our_profiles_name_real_units_and_lower_case_metrics(file):
     content = tomllib.loads(file.read_text(encoding="utf-8"))
     known = {None, "V", "A", "W", "kW", "VA", "var", "Hz", "Wh", "kWh", "%", "°C", "s", "h", "rpm"}
@@ -232,14 +233,14 @@ def test_our_profiles_name_real_units_and_lower_case_metrics(file):
 def test_a_file_that_is_no_profile_at_all_is_named(tmp_path, text, says):
     (tmp_path / "odd.toml").write_bytes(text)
     with pytest.raises(ProfileError, match=says) as caught:
-        load([tmp_path])
+        PROFILE_FILES.load([tmp_path])
     assert "odd.toml" in str(caught.value)
 
 
 def test_every_mistake_is_told_with_its_line(tmp_path):
     text = METER_WITH_MISTAKES
     with pytest.raises(ProfileError) as told:
-        parse(text, Path("meter.toml"))
+        PROFILE_FILES.parse(text, Path("meter.toml"))
     assert str(told.value).splitlines() == [
         "meter.toml:5: extra: Extra inputs are not permitted",
         "meter.toml:15: point `b`.address: Input should be less than 65536",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.modbus.client.pdu import Table
-from adapters.modbus.profile.library import OURS, load
+from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.profile.profile import MOST_POINTS
 from adapters.modbus.profile.sunspec_layout import Layout, PlacedModel
 from adapters.modbus.profile.sunspec_models import MEASURING, own_name, profile_for, profile_named, with_other_models
@@ -15,7 +15,7 @@ from gateway.adapter import Confidence, Found
 from gateway.testing import modbus as simulated
 from gateway.testing.modbus import SunSpecModel, sunspec_registers
 
-LIBRARY = load([OURS])
+LIBRARY = PROFILE_FILES.load()
 NOT_AVAILABLE = 0x8000
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.modbus.profile.library import parse
+from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.tools.drafts import draft
 from adapters.modbus.tools.workbench import ModbusWorkbench
 from gateway.adapter import DeviceUnreachable, Draft, Dump, Found, Identity, IdentityKind
@@ -23,7 +23,7 @@ def unknown(**known):
 
 
 def parsed(made):
-    return parse(made.text, Path(made.file_name))
+    return PROFILE_FILES.parse(made.text, Path(made.file_name))
 
 
 def test_a_draft_loads_and_shows_how_else_its_registers_may_be_read():

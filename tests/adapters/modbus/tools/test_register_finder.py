@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.modbus.profile.library import parse
+from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.tools.register_finder import explain
 from gateway.adapter import Dump
 
@@ -44,7 +44,7 @@ def test_a_voltage_is_found_as_a_float_among_its_phases():
     assert first.where == "input 0-1, float32"
     assert first.values == pytest.approx([230.1025], abs=1e-3)
     assert first.score == 1.0
-    parse(
+    PROFILE_FILES.parse(
         'name = "x"\nmaker = "M"\ntitle = "T"\nfamily = "f"\n[source]\ndocument = "doc"\nedition = "1"\nsection = "1"\n'
         + first.toml,
         Path("x.toml"),

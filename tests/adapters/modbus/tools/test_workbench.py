@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.modbus.client.pdu import Read, Refused, Table
-from adapters.modbus.profile.library import OURS
+from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.tools.dump import WrongRange, dump, parse_range, reads_at_least
 from adapters.modbus.tools.workbench import ModbusWorkbench
 from gateway.adapter import DeviceUnreachable, Dump, NotOffered, ProfileProblems
@@ -87,14 +87,14 @@ async def test_a_profile_is_tried_on_a_device_and_what_it_refuses_is_left_out(
     tables = {table: dict(found) for table, found in case.device.tables.items()}
     del tables[Table.INPUT][0x0046]
     bench = bench_on(memory_wire({1: memory_unit(tables=tables)}))
-    readings = [one async for block in bench.try_profile(OURS / "eastron-sdm630.toml", "1") for one in block]
+    readings = [one async for block in bench.try_profile(PROFILE_FILES.folder / "eastron-sdm630.toml", "1") for one in block]
     assert {one.metric.name for one in readings} == case.readings.keys() - {"frequency"}
     with pytest.raises(DeviceUnreachable):
-        [one async for one in bench.try_profile(OURS / "eastron-sdm630.toml", "2")]
+        [one async for one in bench.try_profile(PROFILE_FILES.folder / "eastron-sdm630.toml", "2")]
 
 
 def test_a_profile_is_checked_without_a_bus_for_9600_baud(tmp_path):
-    checked = ModbusWorkbench().check_profile(OURS / "eastron-sdm630.toml")
+    checked = ModbusWorkbench().check_profile(PROFILE_FILES.folder / "eastron-sdm630.toml")
     metrics = [metric for block in checked.blocks for metric in block.metrics]
     assert len(metrics) == len(set(metrics)) == 17
     assert all(0.02 < block.seconds < 0.11 for block in checked.blocks)
@@ -112,7 +112,7 @@ def test_a_profile_with_mistakes_names_its_file(tmp_path, content):
 
 def test_our_profiles_are_known():
     known = {one.name: one for one in ModbusWorkbench().profiles()}
-    assert known.keys() == {file.stem for file in OURS.glob("*.toml")}
+    assert known.keys() == {file.stem for file in PROFILE_FILES.folder.glob("*.toml")}
     assert known["waveshare-relay-b"].commands == 8
     assert not known["waveshare-relay-b"].is_found
 

@@ -8,10 +8,10 @@ import pytest
 
 from adapters.serial.discovery.probing import Interview, Step, Verdict, describe
 from adapters.serial.port.line_settings import LineSettings
-from adapters.serial.profile.library import OURS, load
+from adapters.serial.profile.library import PROFILE_FILES
 from gateway.adapter import Confidence
 
-PROFILES = load([OURS])
+PROFILES = PROFILE_FILES.load()
 SAMSUNG, LG, PJLINK, NMEA = (PROFILES[name] for name in ("samsung-mdc", "lg-display", "pjlink", "nmea-0183"))
 
 GGA = b"$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47\r\n"

@@ -15,12 +15,12 @@ from adapters.serial.discovery.probing import Interview, Verdict
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.framing.notation import hex_bytes, text_bytes
 from adapters.serial.profile.commands import order_for
-from adapters.serial.profile.library import OURS, load
+from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.profile.protocol import Question, Speech
 from gateway.adapter import Command, Reading
 
 CASES = Path(__file__).parents[1] / "cases"
-PROFILES = load([OURS])
+PROFILES = PROFILE_FILES.load()
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LONG_AGO = 1e9
 

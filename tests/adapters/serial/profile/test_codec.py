@@ -13,7 +13,7 @@ from adapters.serial.codec import Codec, Said, codec_named
 from adapters.serial.codecs.free_text import JsonCodec, KeyValueCodec
 from adapters.serial.codecs.nmea import NmeaCodec
 from adapters.serial.codecs.obis import ObisCodec
-from adapters.serial.profile.library import parse
+from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.profile.protocol import MOST_OPEN_METRICS, Speech, metric_name
 
 OURS = (JsonCodec, KeyValueCodec, NmeaCodec, ObisCodec)
@@ -58,7 +58,7 @@ read_back = "count"
 
 def test_a_profile_asks_and_reads_by_its_codec(monkeypatch):
     monkeypatch.setattr("adapters.serial.profile.profile.codec_named", lambda _written: CountingCodec())
-    profile = parse(TEXT.replace("length = 2", "length = 3"), Path("counter.toml"))
+    profile = PROFILE_FILES.parse(TEXT.replace("length = 2", "length = 3"), Path("counter.toml"))
     question = Speech(profile).question("count")
     assert question.request == b"\x05\x01\x06"
     assert question.read(b"\x07").values == {"count": 7}
@@ -129,7 +129,7 @@ def test_metrics_are_called_as_the_device_calls_them_in_our_spelling(written, na
 
 
 def test_a_device_cannot_make_up_ever_more_metrics():
-    profile = parse(
+    profile = PROFILE_FILES.parse(
         (Path(inspect.getfile(Codec)).parent / "profiles" / "json-lines.toml").read_text("utf-8"), Path("json-lines.toml")
     )
     speech = Speech(profile)

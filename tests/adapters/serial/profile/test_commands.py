@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from adapters.serial.profile.commands import order_for, orders_for
-from adapters.serial.profile.library import OURS, load, parse
+from adapters.serial.profile.library import PROFILE_FILES
 from gateway.adapter import Command, CommandRejected
 
-PROFILE = parse(
+PROFILE = PROFILE_FILES.parse(
     """\
 name = "amplifier"
 title = "An amplifier made up for a test"
@@ -112,8 +112,8 @@ def test_a_command_without_an_answer_is_waited_for_by_nobody():
     [
         ("explode", {}, "has no command 'explode'; it has set_volume, set_tone, wake, blink"),
         ("wake", {"now": True}, "wake takes no parameters, and got now"),
-        ("set_volume", {}, "set_volume takes the parameters 'volume', and got none"),
-        ("set_volume", {"volume": 5, "zone": 1}, "set_volume takes the parameters 'volume', and got volume, zone"),
+        ("set_volume", {}, "set_volume takes the parameter 'volume', and got none"),
+        ("set_volume", {"volume": 5, "zone": 1}, "set_volume takes the parameter 'volume', and got volume, zone"),
         ("set_volume", {"volume": 51}, "volume: it has to be a number from 0 to 50, not 51"),
         ("set_volume", {"volume": True}, "volume: it has to be a number from 0 to 50, not True"),
         ("set_volume", {"volume": "5\r\nX"}, "volume: it has to be a number from 0 to 50"),
@@ -127,7 +127,7 @@ def test_what_the_device_does_not_take_is_refused_before_anything_is_sent(name, 
 
 
 def test_words_stand_for_what_is_written_and_yes_and_no_for_on_and_off():
-    samsung = load([OURS])["samsung-mdc"]
+    samsung = PROFILE_FILES.load()["samsung-mdc"]
     for said in ("on", True):
         sent = order_for(samsung, Command(1, "child", "set_mute", {"mute": said}), 2).question.request
         assert sent == bytes.fromhex("AA 13 02 01 01 17")

@@ -10,9 +10,9 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.serial.port.line_settings import LineSettings
-from adapters.serial.profile.library import OURS, ProfileError, load, parse
+from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.profile.protocol import Speech, plausible_serial_number
-from gateway.adapter import Reduce
+from gateway.adapter import ProfileError, Reduce
 
 HEAD = """\
 name = "test"
@@ -56,7 +56,7 @@ AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def parsed(text: str):
-    return parse(text, Path("test.toml"))
+    return PROFILE_FILES.parse(text, Path("test.toml"))
 
 
 def complaint(text: str) -> str:
@@ -223,12 +223,12 @@ def test_a_serial_number_that_says_nothing_is_none(told, believed):
 
 def test_a_profile_of_the_integrator_replaces_its_namesake(tmp_path):
     (tmp_path / "pjlink.toml").write_text(WHOLE.replace('"test"', '"pjlink"'), encoding="utf-8")
-    both = load([OURS, tmp_path])
+    both = PROFILE_FILES.load([tmp_path])
     assert both["pjlink"].title == "A display made up for a test"
-    assert both.keys() == load([OURS]).keys()
+    assert both.keys() == PROFILE_FILES.load().keys()
 
 
-@pytest.mark.parametrize("profile", load([OURS]).values(), ids=lambda profile: profile.name)
+@pytest.mark.parametrize("profile", PROFILE_FILES.load().values(), ids=lambda profile: profile.name)
 def test_our_profiles_have_lower_case_metrics_known_units_and_something_to_be_known_by(profile):
     points = [point for part in profile.parts for point in part.points]
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", point.metric) for point in points)

@@ -73,6 +73,8 @@ class ProfileFiles(Generic[ProfileT]):
     """What a profile may say. One of its fields is `name`."""
     complete: Callable[[Content], None] = as_they_are
     """Adds what a file leaves out, before it is checked; raises `Mistake`."""
+    folder: Path | None = None
+    """The folder of the profiles that come with the adapter."""
 
     def parse(self, text: str, file: Path) -> ProfileT:
         """Return the profile in this text.
@@ -109,14 +111,14 @@ class ProfileFiles(Generic[ProfileT]):
             raise ProfileError(f"{file}: cannot be read: {why}") from error
         return self.parse(text, file)
 
-    def load(self, folders: Iterable[Path]) -> dict[str, ProfileT]:
-        """Return all profiles of these folders by name; one of a later folder replaces its namesake.
+    def load(self, folders: Iterable[Path] = ()) -> dict[str, ProfileT]:
+        """Return the built-in profiles and those of these folders by name; one of a later folder replaces its namesake.
 
         Raises:
             ProfileError: a folder cannot be read, or a file in it is no profile.
         """
         profiles: dict[str, ProfileT] = {}
-        for folder in folders:
+        for folder in (*((self.folder,) if self.folder is not None else ()), *folders):
             if not folder.is_dir():
                 raise ProfileError(f"{folder}: there is no such folder")
             for file in sorted(folder.glob("*.toml")):

@@ -1,0 +1,82 @@
+"""Define what every `[[adapter]]` entry of the configuration may contain. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+
+def _seconds(written: object) -> object:
+    """Return text, as from an environment variable, as a number of seconds; anything else unchanged."""
+    try:
+        return float(written) if isinstance(written, str) else written
+    except ValueError:
+        return written
+
+
+KEY_LIKE = re.compile(r"([0-9A-Fa-f]{2}[\s:-]*){12,}")
+"""Text that is probably a key in the wrong place, so it is not quoted in an error."""
+
+Seconds: TypeAlias = Annotated[timedelta, BeforeValidator(_seconds)]
+"""A length of time in settings, written as a number of seconds."""
+
+
+class AdapterSettings(BaseModel):
+    """The keys that every `[[adapter]]` entry of the configuration accepts; an adapter adds its own keys by inheriting.
+
+    Unknown keys are errors. Describe in each field what it is for and its unit: `check` quotes the description.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)  # a value may be a secret
+
+    type: str = Field(description="which adapter this is: one of `xyte-gateway adapters`")
+    name: str = Field(default="", description="what this entry is called in logs and on the page; the type, when left out")
+    discover_every: Seconds = Field(
+        default=timedelta(hours=1), ge=timedelta(seconds=1), description="how often to look for new devices, in seconds"
+    )
+    discover_share: float = Field(
+        default=0.2, gt=0, le=1, description="share of a polled bus that the search for new devices may use: 0.2 is 20 %"
+    )
+    silent_share: float = Field(
+        default=0.05, gt=0, le=0.5, description="share of a bus that all its silent and slow devices together may use"
+    )
+    load_limit: float = Field(
+        default=0.7, gt=0, le=1, description="share of a bus that planned reads may use; the rest is for commands and retries"
+    )
+    overload: Literal["stretch", "refuse"] = Field(
+        default="stretch",
+        description="when planned reads need more: stretch all intervals of the bus evenly, or refuse to poll it",
+    )
+
+    @property
+    def entry(self) -> str:
+        """The name of this entry: `name`, or `type` where no name is configured."""
+        return self.name or self.type
+
+    def claims(self) -> Iterable[str]:
+        """Return the ports and hosts that only this entry may use. Two entries that claim the same one are a mistake."""
+        return ()
+
+
+def read_secret_file(file: Path, key: str) -> SecretStr:
+    """Return the secret that a file holds, without surrounding white space.
+
+    Args:
+        file: the file that the configuration names.
+        key: the configuration key that names it, for the error: `password_file`.
+
+    Raises:
+        ValueError: the file cannot be read or is not text; the text names the key and the reason, never the content, and no file
+            name that looks like a secret itself.
+    """
+    try:
+        return SecretStr(file.read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        name = "given, as long as a key," if KEY_LIKE.fullmatch(str(file)) else str(file)
+        raise ValueError(f"the {key} cannot be read: {name}: {why}") from None

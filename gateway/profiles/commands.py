@@ -1,0 +1,61 @@
+"""Look up a command of the cloud in a profile and check its parameters. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import TypeVar
+
+from gateway.errors import CommandRejected
+from gateway.models import Command, Value
+from gateway.profiles.model import NamedRule
+
+RuleT = TypeVar("RuleT", bound=NamedRule)
+
+
+def find_command(rules: Iterable[RuleT], command: Command, title: str) -> RuleT:
+    """Return the rule of a profile for this command.
+
+    Args:
+        rules: the commands of the profile.
+        command: what the cloud asks for.
+        title: what a person calls the device, for the error.
+
+    Raises:
+        CommandRejected: the profile has no such command; the text lists those that it has.
+    """
+    known = {rule.name: rule for rule in rules}
+    rule = known.get(command.name)
+    if rule is None:
+        listed = f"it has {', '.join(known)}" if known else "it has none"
+        raise CommandRejected(f"{title} has no command {command.name!r}; {listed}")
+    return rule
+
+
+def check_parameter_names(command: str, expected: Collection[str], given: Mapping[str, object]) -> None:
+    """Check that exactly the expected parameters are given.
+
+    Raises:
+        CommandRejected: one is missing or is not expected; the text lists both sides.
+    """
+    if given.keys() == set(expected):
+        return
+    received = ", ".join(given) or "none"
+    if not expected:
+        raise CommandRejected(f"{command} takes no parameters, and got {received}")
+    wanted = f"parameter{'s' if len(expected) > 1 else ''} {', '.join(map(repr, expected))}"
+    raise CommandRejected(f"{command} takes the {wanted}, and got {received}")
+
+
+def checked_parameter(command: str, name: str, value: object, between: tuple[float, float] | None) -> Value:
+    """Return the value of a parameter that is a scalar and, where there are bounds, a number within them.
+
+    Raises:
+        CommandRejected: it is not; the text says what is expected.
+    """
+    if not isinstance(value, bool | int | float | str):
+        raise CommandRejected(f"{command}: {name} has to be a number, a text, true or false, not {value!r}")
+    if between is not None:
+        low, high = between
+        if isinstance(value, bool | str) or not low <= value <= high:
+            raise CommandRejected(f"{command}: {name} has to be a number from {low:g} to {high:g}, not {value!r}")
+    return value

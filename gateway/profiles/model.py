@@ -1,0 +1,102 @@
+"""Define the fields and checks that the device profiles of all adapters have in common. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Annotated, ClassVar, Protocol, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from gateway.profiles.files import Source
+from gateway.profiles.names import first_duplicate
+
+ProfileName: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+"""The name of a profile or of a family: lower-case letters, digits and hyphens."""
+
+
+class NamedRule(Protocol):
+    """Anything of a profile that has a name, such as a command."""
+
+    @property
+    def name(self) -> str:
+        """The name, unique within its profile."""
+
+
+class PolledPoint(Protocol):
+    """A point of a profile that belongs to a poll group."""
+
+    @property
+    def metric(self) -> str:
+        """The metric's name."""
+
+    @property
+    def group(self) -> str:
+        """The poll group."""
+
+
+class DeviceProfile(BaseModel):
+    """A device model as data: one TOML file, named after the profile.
+
+    An adapter inherits, adds its own tables, and sets `default_groups`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    default_groups: ClassVar[Mapping[str, float]] = {}
+    """Poll groups that every profile of the adapter has -> interval in seconds."""
+
+    name: ProfileName = Field(description="the file's name without .toml")
+    maker: str | None = Field(default=None, min_length=1, description="left out: the device reports it, or many makers build it")
+    title: str = Field(min_length=1, description="what a person calls the device")
+    family: ProfileName = Field(description="key of the `[models]` table of the config: power-meter, display, ...")
+    source: Source
+    groups: dict[str, Annotated[float, Field(ge=0.1, le=7 * 86400)]] = Field(
+        default_factory=dict, description="poll group -> how often it is read, in seconds"
+    )
+
+    @property
+    def polled_points(self) -> Iterable[PolledPoint]:
+        """All points that are polled. An adapter overrides this."""
+        return ()
+
+    @property
+    def all_commands(self) -> Iterable[NamedRule]:
+        """All commands. An adapter overrides this."""
+        return ()
+
+    @property
+    def point_count(self) -> int:
+        """How many points a list of profiles shows."""
+        return sum(1 for _ in self.polled_points)
+
+    @property
+    def is_found_by_scan(self) -> bool:
+        """Whether a scan identifies such devices; else a person has to name the profile in the configuration."""
+        return False
+
+    @property
+    def group_seconds(self) -> Mapping[str, float]:
+        """All poll groups of the profile -> interval in seconds."""
+        return {**self.default_groups, **self.groups}
+
+    @property
+    def intervals(self) -> dict[str, timedelta]:
+        """The poll groups that have points -> interval; empty for a device that is never polled."""
+        used = {point.group for point in self.polled_points}
+        return {group: timedelta(seconds=seconds) for group, seconds in self.group_seconds.items() if group in used}
+
+    @model_validator(mode="after")
+    def _names_known_groups(self) -> Self:
+        groups = self.group_seconds
+        for point in self.polled_points:
+            if point.group not in groups:
+                known = ", ".join(groups)
+                raise ValueError(f"point `{point.metric}`: there is no poll group {point.group!r}; there are {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _names_each_command_once(self) -> Self:
+        if twice := first_duplicate(rule.name for rule in self.all_commands):
+            raise ValueError(f"command `{twice}` is there twice")
+        return self

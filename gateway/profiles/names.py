@@ -1,0 +1,36 @@
+"""Check names that a file or a configuration gives: unknown ones get a suggestion, duplicates are found. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from difflib import get_close_matches
+from typing import TypeVar
+
+MOST_LISTED = 8
+"""A list of this many known names is shown whole; a longer one is only counted."""
+
+T = TypeVar("T", bound=Hashable)
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the sentence for a name that does not exist, with similar names as a suggestion.
+
+    Args:
+        kind: what the name should denote: `profile`, `bus`.
+        name: the name that was given.
+        known: the names that exist.
+    """
+    existing = sorted(known)
+    similar = get_close_matches(name, existing, n=3, cutoff=0.5) or (existing if len(existing) <= MOST_LISTED else ())
+    hint = f"did you mean {' or '.join(similar)}?" if similar else f"none of the {len(existing)} {kind} names is similar"
+    return f"there is no {kind} {name!r}; {hint}"
+
+
+def first_duplicate(values: Iterable[T]) -> T | None:
+    """Return the first value that occurs twice; `None` where all differ."""
+    seen: set[T] = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None

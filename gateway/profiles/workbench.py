@@ -1,0 +1,53 @@
+"""Offer the profile tools of the workbench for every adapter whose device models are profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from gateway.profiles.files import ProfileError, ProfileFiles
+from gateway.profiles.model import DeviceProfile
+from gateway.workbench import KnownProfile, ProfileProblems, Workbench
+
+ProfileT = TypeVar("ProfileT", bound=DeviceProfile)
+
+
+class ProfileWorkbench(Workbench, Generic[ProfileT]):
+    """The profile tools of one adapter.
+
+    Args:
+        files: the adapter's profile files.
+        library: the profiles of its entry of the configuration; the built-in ones, when left out.
+    """
+
+    def __init__(self, files: ProfileFiles[ProfileT], library: Mapping[str, ProfileT] | None = None) -> None:
+        self._files = files
+        self._library = files.load() if library is None else library
+
+    def profiles(self) -> Sequence[KnownProfile]:
+        """Return all profiles, sorted by name."""
+        return [
+            KnownProfile(
+                name=profile.name,
+                maker=profile.maker,
+                title=profile.title,
+                family=profile.family,
+                points=profile.point_count,
+                commands=sum(1 for _ in profile.all_commands),
+                is_found=profile.is_found_by_scan,
+                source=profile.source.edition_of_document,
+            )
+            for _, profile in sorted(self._library.items())
+        ]
+
+    def read_profile(self, file: Path) -> ProfileT:
+        """Return the profile in a file that a person names.
+
+        Raises:
+            ProfileProblems: the file cannot be read or has mistakes; the text lists them.
+        """
+        try:
+            return self._files.read(file)
+        except ProfileError as error:
+            raise ProfileProblems(str(error)) from error
