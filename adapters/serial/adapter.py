@@ -310,7 +310,7 @@ class SerialAdapter(Adapter[SerialSettings]):
     async def _obey(self, child: ChildDevice, profile: Profile, order: Order) -> None:
         if not order.question.is_answered:
             conversation = await self._speak(profile)
-            await conversation.tell(order.question.request)
+            await conversation.send(order.question.request)
         elif (refused := (await self._ask(profile, order.question)).refused) is not None:
             raise CommandRejected(f"{child.name} refuses {order.question.name}: {refused}")
         if order.check is None:

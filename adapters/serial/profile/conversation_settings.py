@@ -1,4 +1,4 @@
-"""How a device wants to be talked to. Nothing here waits."""
+"""Settings of the conversation with a device: timing, echo, prompt, log-in. Pure."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from pydantic import SecretStr
 
 @dataclass(frozen=True, slots=True)
 class LoginStep:
-    """What a device asks before it obeys, and what it is told."""
+    """One step of a log-in: the prompt to wait for, and the text to send."""
 
     expect: bytes
-    """`login: `, or the end of it, as it comes."""
+    """`login: `, or the end of it."""
     send: SecretStr
-    """What is sent then, its line end included; one byte for each character up to ÿ."""
+    """The text to send, including its line end; one byte per character up to ÿ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
-    """How a device wants to be talked to."""
+class ConversationSettings:
+    """Timing, echo, prompt and log-in of one device."""
 
     echo: bool | None = None
-    """Whether it, or its line, repeats what is sent; `None`: to be found out."""
+    """Whether sent bytes are echoed by the device or its line; `None`: to be detected."""
     prompt: bytes = b""
-    """What it says when it is ready for the next command: `> `. It belongs to no frame."""
+    """The prompt that the device sends when it is ready for the next command: `> `. It is not part of a frame."""
     pacing_seconds: float = 0.0
-    """How long it wants to be left alone after an answer, or after a command that has none."""
-    late_seconds: float = 0.3
-    """How long the answer to a question that was given up on may still come. Another question waits for so long: its answer could
-    not be told from that one."""
+    """Pause that the device needs after an answer, or after a command without an answer."""
+    late_answer_seconds: float = 0.3
+    """Time within which the answer to a request that timed out may still come. A different request waits that long, since the two
+    answers could not be distinguished."""
     login: tuple[LoginStep, ...] = ()
     wake: bytes = b"\r"
-    """What makes it ask again for the log-in, if it did so before anybody listened."""
-    refused: bytes = b""
-    """What it says when the log-in was wrong: `Login incorrect`; empty when that is not known."""
+    """Bytes that make the device ask for the log-in again, if it did so before the port was opened."""
+    login_refused: bytes = b""
+    """The text with which the device rejects a log-in: `Login incorrect`; empty if unknown."""
     login_seconds: float = 5.0
-    """How long each step of the log-in may take."""
+    """Time limit of each log-in step."""

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from adapters.serial.framing.notation import ProfileTable, TextBytes
-from adapters.serial.profile.conversation_settings import LoginStep, Manner
+from adapters.serial.profile.conversation_settings import ConversationSettings, LoginStep
 from adapters.serial.profile.points import Parameter, Plain, Point
 
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -58,17 +58,17 @@ class Talk(ProfileTable):
         """Whether the log-in is impossible without a password."""
         return any(OF_CONFIG in step.send for step in self.login)
 
-    def manner(self, password: SecretStr | None = None) -> Manner:
+    def conversation_settings(self, password: SecretStr | None = None) -> ConversationSettings:
         """Return what a conversation goes by, the password put in where it belongs."""
         secret = "" if password is None else password.get_secret_value()
-        return Manner(
+        return ConversationSettings(
             echo=self.echo,
             prompt=self.prompt,
             pacing_seconds=self.pace,
-            late_seconds=self.late,
+            late_answer_seconds=self.late,
             login=tuple(LoginStep(step.expect, SecretStr(step.send.replace(OF_CONFIG, secret))) for step in self.login),
             wake=self.wake,
-            refused=self.login_refused,
+            login_refused=self.login_refused,
         )
 
 

@@ -1,1 +1,1 @@
-"""Conversations on one open port: login, requests, answers and echoes."""
+"""Conversations on one open port: log-in, requests, answers and echoes."""

@@ -58,7 +58,7 @@ class SpokenLine:
         self._conversation = conversation = Conversation(
             self._port,
             framer_for(profile.framing, character_seconds=line.character_seconds, starts_mid_frame=not profile.intervals),
-            profile.talk.manner(self._password_for(profile)),
+            profile.talk.conversation_settings(self._password_for(profile)),
             character_seconds=line.character_seconds,
             on_unsolicited=lambda frame: self._overheard(speech, frame),
         )

@@ -1,7 +1,7 @@
-"""Question and answer on one open port: one question at a time, and everything that is no answer handed on.
+"""Send requests on one open port, one at a time, match the answers to them, and pass on all other frames.
 
-An answer rarely says what it answers. A question that was given up on may still be answered, so another one waits until that
-answer came or cannot come any more; the same one need not, either answer will do.
+An answer rarely identifies its request. A request that timed out may still be answered, so a different request waits until that
+late answer has come or can no longer come. The same request need not wait: either answer is valid for it.
 """
 
 from __future__ import annotations
@@ -13,51 +13,50 @@ from typing import Protocol, Self, TypeAlias
 
 from adapters.serial.framing.frames import Frame, Framer
 from adapters.serial.framing.notation import escaped_text
-from adapters.serial.profile.conversation_settings import Manner
-from adapters.serial.session.echo_filter import Echo, Prompts
+from adapters.serial.profile.conversation_settings import ConversationSettings
+from adapters.serial.session.echo_filter import EchoFilter, PromptFilter
 from adapters.serial.session.login import Login
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 
 IsAnswer: TypeAlias = Callable[[Frame], bool]
-Unsolicited: TypeAlias = Callable[[Frame], None]
+OnUnsolicited: TypeAlias = Callable[[Frame], None]
 
-GAP_SECONDS = 0.1
-"""A frame that has begun goes on sooner than this; USB adapters hand characters over in bundles, 16 ms apart."""
+MAX_GAP_SECONDS = 0.1
+"""Maximum pause within a frame; USB adapters deliver characters in bundles, 16 ms apart."""
 
-GAP_CHARACTERS = 20
+MAX_GAP_CHARACTERS = 20
 
 PROMPT_SECONDS = 1.0
-"""Who has not said its prompt by then is asked all the same."""
+"""Time limit for waiting for the prompt; after that the request is sent anyway."""
 
 SHOWN_BYTES = 24
-"""So much of what came instead of an answer is shown to a person."""
+"""Number of bytes of a frame that are shown in an error message."""
 
 
-class Wire(Protocol):
-    """An open port, as far as a conversation needs one."""
+class ConversationPort(Protocol):
+    """The part of an open port that a conversation uses."""
 
     def attach(self, listener: Conversation | None) -> None:
-        """Tell this listener what comes; `None` for nobody."""
+        """Deliver received data to this listener; `None` for no listener."""
 
     async def write(self, data: bytes) -> None:
-        """Hand this to the port."""
+        """Write the data."""
 
 
 @dataclass(slots=True, eq=False)
-class _Question:
+class _PendingRequest:
     request: bytes
     is_answer: IsAnswer
     answer: asyncio.Future[Frame | None]
-    """`None` when the port was lost instead."""
-    others: int = 0
-    """How many frames came that do not answer it."""
-    instead: bytes = b""
-    """The last of them."""
+    """`None` if the port was lost."""
+    other_frames: int = 0
+    """Number of received frames that do not answer the request."""
+    last_other_frame: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
-class _Owed:
-    """An answer that may still come."""
+class _LateAnswer:
+    """A request that timed out, whose answer may still come."""
 
     request: bytes
     is_answer: IsAnswer
@@ -65,47 +64,47 @@ class _Owed:
 
 
 class Conversation:
-    """What is said on an open port, from its `async with` on to its end.
+    """Exchange of requests and answers on an open port, active within its `async with` block.
 
     Args:
-        port: the open port; nobody else writes to it.
-        framer: cuts what comes into frames.
-        manner: how the device wants to be talked to.
-        character_seconds: how long one character takes on the line; 0 where that is not known.
-        on_unsolicited: is handed every frame that answers no question, late answers among them.
+        port: the open port; only the conversation writes to it.
+        framer: finds frames in the received bytes.
+        settings: timing, echo, prompt and log-in of the device.
+        character_seconds: duration of one character on the line; 0 if unknown.
+        on_unsolicited: is called with every frame that answers no request, including late answers.
     """
 
     def __init__(
         self,
-        port: Wire,
+        port: ConversationPort,
         framer: Framer,
-        manner: Manner | None = None,
+        settings: ConversationSettings | None = None,
         *,
         character_seconds: float = 0.0,
-        on_unsolicited: Unsolicited = lambda frame: None,
+        on_unsolicited: OnUnsolicited = lambda frame: None,
     ) -> None:
         self.framer = framer
         self._port = port
-        self._manner = manner or Manner()
+        self._settings = settings or ConversationSettings()
         self._character = character_seconds
-        self._gap = max(GAP_SECONDS, GAP_CHARACTERS * character_seconds)
+        self._max_gap = max(MAX_GAP_SECONDS, MAX_GAP_CHARACTERS * character_seconds)
         self._on_unsolicited = on_unsolicited
-        self._echo = Echo(self._manner.echo)
-        self._prompts = Prompts(self._manner.prompt) if self._manner.prompt else None
-        self._turn = asyncio.Lock()
-        self._question: _Question | None = None
-        self._owed: _Owed | None = None
-        self._why_lost: str | None = None
-        self._login = Login(port, self._manner) if self._manner.login else None
-        self._free_at = self._heard_at = 0.0
-        self._news = asyncio.Event()
-        self._is_ready = True
+        self._echo_filter = EchoFilter(self._settings.echo)
+        self._prompt_filter = PromptFilter(self._settings.prompt) if self._settings.prompt else None
+        self._lock = asyncio.Lock()
+        self._pending: _PendingRequest | None = None
+        self._late_answer: _LateAnswer | None = None
+        self._loss_reason: str | None = None
+        self._login = Login(port, self._settings) if self._settings.login else None
+        self._ready_at = self._received_at = 0.0
+        self._changed = asyncio.Event()
+        self._is_prompt_seen = True
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def echoes(self) -> bool | None:
-        """Whether what is sent is heard again; `None` while it is not known."""
-        return self._echo.is_there
+        """Whether sent bytes are echoed; `None` while that is unknown."""
+        return self._echo_filter.is_present
 
     async def __aenter__(self) -> Self:
         self._port.attach(self)
@@ -120,175 +119,179 @@ class Conversation:
     async def ask(self, request: bytes, is_answer: IsAnswer, timeout_seconds: float) -> Frame:
         """Send the request and return the frame that answers it.
 
-        The time counts from the last character of the request; an answer that has begun by then may take as long again.
+        The time limit starts after the last character of the request; an answer that has begun by then may take as long again.
 
         Raises:
-            DeviceUnreachable: no answer came in time, the port takes no more, or the device lets nobody in.
+            DeviceUnreachable: no answer came in time, the port accepts no data, or the log-in failed.
             BusUnavailable: the port is lost.
         """
-        async with self._turn:
+        async with self._lock:
             await self._prepare(request)
-            question = _Question(request, is_answer, asyncio.get_running_loop().create_future())
-            self._question = question
+            pending = _PendingRequest(request, is_answer, asyncio.get_running_loop().create_future())
+            self._pending = pending
             try:
                 await self._write(request)
-                return await self._answer_to(question, timeout_seconds)
+                return await self._answer_to(pending, timeout_seconds)
             finally:
-                self._end(question)
+                self._end(pending)
 
-    async def tell(self, request: bytes) -> None:
-        """Send what is not answered.
+    async def send(self, request: bytes) -> None:
+        """Send a request that has no answer.
 
         Raises:
-            DeviceUnreachable: the port takes no more, or the device lets nobody in.
+            DeviceUnreachable: the port accepts no data, or the log-in failed.
             BusUnavailable: the port is lost.
         """
-        async with self._turn:
+        async with self._lock:
             await self._prepare(request)
             await self._write(request)
-            self._free_at = _now() + self._character * len(request) + self._manner.pacing_seconds
+            self._ready_at = _now() + self._character * len(request) + self._settings.pacing_seconds
 
     def data_received(self, data: bytes) -> None:
-        """Take in what the port hears."""
-        self._heard_at = now = _now()
-        if self._login is None or not self._login.takes(data):
-            self._frame(self._echo.without(data), now)
+        """Process data from the port."""
+        self._received_at = now = _now()
+        if self._login is None or not self._login.consume(data):
+            self._process(self._echo_filter.strip_echo(data), now)
 
     def port_lost(self, why: str) -> None:
-        """Take in that nothing more comes."""
-        self._why_lost = why
-        self._news.set()
+        """Fail the pending request: the port is lost."""
+        self._loss_reason = why
+        self._changed.set()
         if self._login is not None:
             self._login.port_lost(why)
-        if self._question is not None and not self._question.answer.done():
-            self._question.answer.set_result(None)
+        if self._pending is not None and not self._pending.answer.done():
+            self._pending.answer.set_result(None)
 
-    # before a question ------------------------------------------------------------------------------------------------
+    # before a request -------------------------------------------------------------------------------------------------
 
     async def _prepare(self, request: bytes) -> None:
-        """Wait until the device can be asked this."""
+        """Wait until the request can be sent: log-in done, no late answer expected, prompt received, pacing time over."""
         self._check_not_lost()
         if self._login is not None and not self._login.is_done:
             await self._login.run()
             self.framer.clear()
-            self._is_ready = True
-        await self._until(lambda: self._owed is None or self._owed.request == request, self._owed.until if self._owed else 0)
-        if self._prompts is not None:
-            await self._until(lambda: self._is_ready, self._heard_at + PROMPT_SECONDS)
-        await asyncio.sleep(max(0.0, self._free_at - _now()))
-        self._owed = None if self._owed and self._owed.until <= _now() else self._owed
-        if self.framer.pending and _now() - self._heard_at > self._gap:
+            self._is_prompt_seen = True
+        await self._wait_for(
+            lambda: self._late_answer is None or self._late_answer.request == request,
+            self._late_answer.until if self._late_answer else 0,
+        )
+        if self._prompt_filter is not None:
+            await self._wait_for(lambda: self._is_prompt_seen, self._received_at + PROMPT_SECONDS)
+        await asyncio.sleep(max(0.0, self._ready_at - _now()))
+        self._late_answer = None if self._late_answer and self._late_answer.until <= _now() else self._late_answer
+        if self.framer.pending and _now() - self._received_at > self._max_gap:
             self.framer.clear()
 
     async def _write(self, request: bytes) -> None:
         self._check_not_lost()
-        self._echo.sent(request)
-        self._is_ready = False
+        self._echo_filter.request_sent(request)
+        self._is_prompt_seen = False
         await self._port.write(request)
 
     def _check_not_lost(self) -> None:
-        if self._why_lost is not None:
-            raise BusUnavailable(self._why_lost)
+        if self._loss_reason is not None:
+            raise BusUnavailable(self._loss_reason)
 
-    async def _until(self, claim: Callable[[], bool], moment: float) -> bool:
-        """Return whether the claim came true by this moment, as soon as that is known. A lost port ends the wait.
+    async def _wait_for(self, condition: Callable[[], bool], moment: float) -> bool:
+        """Wait until the condition is true, at most until this moment; return whether it is. A lost port ends the wait.
 
         Raises:
             BusUnavailable: the port is lost.
         """
-        while not claim():
+        while not condition():
             self._check_not_lost()
-            self._news.clear()
+            self._changed.clear()
             try:
                 async with asyncio.timeout_at(moment):
-                    await self._news.wait()
+                    await self._changed.wait()
             except TimeoutError:
-                return claim()
+                return condition()
         return True
 
     # the answer -------------------------------------------------------------------------------------------------------
 
-    async def _answer_to(self, question: _Question, timeout_seconds: float) -> Frame:
-        ends = _now() + self._character * len(question.request) + timeout_seconds
+    async def _answer_to(self, pending: _PendingRequest, timeout_seconds: float) -> Frame:
+        ends = _now() + self._character * len(pending.request) + timeout_seconds
         latest = ends + timeout_seconds
-        while not question.answer.done():
-            await asyncio.wait([question.answer], timeout=ends - _now())
+        while not pending.answer.done():
+            await asyncio.wait([pending.answer], timeout=ends - _now())
             now = _now()
-            if question.answer.done() or now < ends:
+            if pending.answer.done() or now < ends:
                 continue
-            if not self.framer.pending or now >= latest or now - self._heard_at > self._gap:
+            if not self.framer.pending or now >= latest or now - self._received_at > self._max_gap:
                 break
-            ends = min(self._heard_at + self._gap, latest)
+            ends = min(self._received_at + self._max_gap, latest)
         else:
-            return self._told(question)
-        self._frame(self._echo.given_up(), _now())
-        if question.answer.done():
-            return self._told(question)
-        raise DeviceUnreachable(f"no answer within {timeout_seconds:g} s{self._what_came(question)}")
+            return self._result_of(pending)
+        self._process(self._echo_filter.release_swallowed(), _now())
+        if pending.answer.done():
+            return self._result_of(pending)
+        raise DeviceUnreachable(f"no answer within {timeout_seconds:g} s{self._other_frames_text(pending)}")
 
-    def _told(self, question: _Question) -> Frame:
-        frame = question.answer.result()
+    def _result_of(self, pending: _PendingRequest) -> Frame:
+        frame = pending.answer.result()
         if frame is None:
-            raise BusUnavailable(self._why_lost)
+            raise BusUnavailable(self._loss_reason)
         return frame
 
-    def _end(self, question: _Question) -> None:
-        """Leave a question behind, answered or not."""
+    def _end(self, pending: _PendingRequest) -> None:
+        """Finish a request, answered or not."""
         now = _now()
-        self._question = None
-        self._free_at = now + self._manner.pacing_seconds
-        if not question.answer.done() or (self._owed is not None and self._owed.until > now):  # asked twice, answered once
-            self._owed = _Owed(question.request, question.is_answer, now + self._manner.late_seconds)
+        self._pending = None
+        self._ready_at = now + self._settings.pacing_seconds
+        was_asked_before = self._late_answer is not None and self._late_answer.until > now
+        if not pending.answer.done() or was_asked_before:  # one of the two answers may still come
+            self._late_answer = _LateAnswer(pending.request, pending.is_answer, now + self._settings.late_answer_seconds)
 
-    def _what_came(self, question: _Question) -> str:
-        if not question.others:
+    def _other_frames_text(self, pending: _PendingRequest) -> str:
+        if not pending.other_frames:
             return ""
-        shown = "" if self._login is not None else f", the last {escaped_text(question.instead[:SHOWN_BYTES])}"
-        return f", but {question.others} that do not answer it{shown}"
+        shown = "" if self._login is not None else f", the last {escaped_text(pending.last_other_frame[:SHOWN_BYTES])}"
+        return f", but {pending.other_frames} that do not answer it{shown}"
 
-    # what comes -------------------------------------------------------------------------------------------------------
+    # received data ----------------------------------------------------------------------------------------------------
 
-    def _frame(self, data: bytes, now: float) -> None:
-        """Cut what came into frames, and take them in."""
+    def _process(self, data: bytes, now: float) -> None:
+        """Find the frames in received bytes, and dispatch them."""
         if not data:
             return
-        if self._prompts is None:
-            self._take(self.framer.feed(data, now))
+        if self._prompt_filter is None:
+            self._dispatch(self.framer.feed(data, now))
         else:
-            for piece in self._prompts.pieces(data, is_between=lambda: not self.framer.pending):
+            for piece in self._prompt_filter.split(data, is_between=lambda: not self.framer.pending):
                 if piece is None:
-                    self._is_ready = True
-                    self._news.set()
+                    self._is_prompt_seen = True
+                    self._changed.set()
                 elif piece:
-                    self._take(self.framer.feed(piece, now))
-        self._wait_for_silence()
+                    self._dispatch(self.framer.feed(piece, now))
+        self._schedule_expiry()
 
-    def _take(self, frames: list[Frame]) -> None:
+    def _dispatch(self, frames: list[Frame]) -> None:
         for frame in frames:
-            question = self._question
-            if self._echo.is_late(frame.raw):
+            pending = self._pending
+            if self._echo_filter.is_late_echo(frame.raw):
                 continue
-            if question is not None and not question.answer.done():
-                if question.is_answer(frame):
-                    self._echo.answered()
-                    question.answer.set_result(frame)
+            if pending is not None and not pending.answer.done():
+                if pending.is_answer(frame):
+                    self._echo_filter.answer_received()
+                    pending.answer.set_result(frame)
                     continue
-                question.others, question.instead = question.others + 1, frame.raw
-            if self._owed is not None and self._owed.is_answer(frame):
-                self._owed = None
-                self._news.set()
+                pending.other_frames, pending.last_other_frame = pending.other_frames + 1, frame.raw
+            if self._late_answer is not None and self._late_answer.is_answer(frame):
+                self._late_answer = None
+                self._changed.set()
             self._on_unsolicited(frame)
 
-    def _wait_for_silence(self) -> None:
-        """Have a frame taken that ends by nothing more coming."""
+    def _schedule_expiry(self) -> None:
+        """Schedule a call of `expire`, for frames that are ended by silence."""
         deadline = self.framer.deadline
         if deadline is not None and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_at(deadline, self._silence)
+            self._timer = asyncio.get_running_loop().call_at(deadline, self._on_silence)
 
-    def _silence(self) -> None:
+    def _on_silence(self) -> None:
         self._timer = None
-        self._take(self.framer.expire(_now()))
-        self._wait_for_silence()
+        self._dispatch(self.framer.expire(_now()))
+        self._schedule_expiry()
 
 
 def _now() -> float:

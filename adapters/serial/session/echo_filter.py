@@ -1,28 +1,28 @@
-"""What has to be taken out of what is heard: echoes and prompts. Nothing here waits."""
+"""Remove echoes and prompts from received bytes. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 
-class Echo:
-    """Takes the echo of what was sent out of what comes, and finds out whether there is one."""
+class EchoFilter:
+    """Removes the echo of sent bytes from received bytes, and detects whether there is an echo."""
 
     def __init__(self, setting: bool | None) -> None:  # noqa: FBT001 - on, off, or not known
-        self.is_there = setting
-        """`None` while it is not known."""
+        self.is_present = setting
+        """`None` while it is unknown."""
         self._awaited = b""
         self._held = b""
         self._swallowed = b""
         self._missed = b""
 
-    def sent(self, request: bytes) -> None:
-        """Await the echo of this from now on."""
-        self._awaited = request if self.is_there is not False else b""
+    def request_sent(self, request: bytes) -> None:
+        """Expect the echo of this request from now on."""
+        self._awaited = request if self.is_present is not False else b""
         self._held = self._swallowed = self._missed = b""
 
-    def without(self, data: bytes) -> bytes:
-        """Return what came, less the echo; what may be the beginning of one is held back."""
+    def strip_echo(self, data: bytes) -> bytes:
+        """Return received bytes without the echo; hold back what may be the beginning of the echo."""
         if not self._awaited:
             return data
         self._held += data
@@ -32,57 +32,57 @@ class Echo:
             return rest
         if self._awaited.startswith(self._held):
             return b""
-        self._missed = self._awaited if self.is_there else b""
-        return self._release()
+        self._missed = self._awaited if self.is_present else b""
+        return self._release_held()
 
-    def is_late(self, raw: bytes) -> bool:
-        """Say whether this frame is the echo, which something else came ahead of."""
+    def is_late_echo(self, raw: bytes) -> bool:
+        """Return whether this frame is the echo, received after something else."""
         if not self._missed or raw != self._missed:
             return False
         self._missed = b""
         return True
 
-    def answered(self) -> None:
-        """Take in that what came was the answer: whether there is an echo is known now."""
-        if self.is_there is None:
-            self.is_there = bool(self._swallowed)
+    def answer_received(self) -> None:
+        """Note that the answer was received, which shows whether there is an echo."""
+        if self.is_present is None:
+            self.is_present = bool(self._swallowed)
         self._awaited = self._swallowed = b""
 
-    def given_up(self) -> bytes:
-        """Return what was held back or taken for an echo, when nothing else came: it may have been the answer."""
-        if self.is_there is None and self._swallowed:
+    def release_swallowed(self) -> bytes:
+        """Return the bytes that were held back or taken for an echo, after a time-out: they may be the answer."""
+        if self.is_present is None and self._swallowed:
             swallowed, self._swallowed = self._swallowed, b""
             return swallowed
-        return self._release()
+        return self._release_held()
 
-    def _release(self) -> bytes:
+    def _release_held(self) -> bytes:
         held, self._held, self._awaited = self._held, b"", b""
         return held
 
 
-class Prompts:
-    """Finds prompts between frames. Within a frame, the same bytes are no prompt."""
+class PromptFilter:
+    """Finds prompts between frames. Within a frame, the same bytes are data."""
 
     def __init__(self, prompt: bytes) -> None:
         self._prompt = prompt
         self._held = b""
 
-    def pieces(self, data: bytes, *, is_between: Callable[[], bool]) -> Iterator[bytes | None]:
-        """Yield what came piece by piece, each to be framed before the next is asked for; `None` stands for a prompt."""
+    def split(self, data: bytes, *, is_between: Callable[[], bool]) -> Iterator[bytes | None]:
+        """Yield the received bytes in pieces, `None` for a prompt; the caller frames each piece before it takes the next."""
         data, self._held = self._held + data, b""
         at = 0
         while (found := data.find(self._prompt, at)) >= 0:
             yield data[at:found]
             yield None if is_between() else self._prompt
             at = found + len(self._prompt)
-        begun = self._begun(data, at)
+        begun = self._begin_of_prompt(data, at)
         yield data[at:begun]
         if is_between():
             self._held = data[begun:]
         else:
             yield data[begun:]
 
-    def _begun(self, data: bytes, at: int) -> int:
-        """Return where a prompt may begin that has not come whole."""
+    def _begin_of_prompt(self, data: bytes, at: int) -> int:
+        """Return the position of an incomplete prompt at the end of the data."""
         first = max(at, len(data) - len(self._prompt) + 1)
         return next((begin for begin in range(first, len(data)) if self._prompt.startswith(data[begin:])), len(data))

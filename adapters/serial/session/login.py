@@ -1,4 +1,4 @@
-"""Logging in: what a device asks before it obeys, and what it is told. Nothing of it is ever shown."""
+"""Log in to a device: wait for its prompts and send user and password. Secrets never appear in messages."""
 
 from __future__ import annotations
 
@@ -7,127 +7,131 @@ from collections.abc import Callable
 from typing import Protocol
 
 from adapters.serial.framing.notation import escaped_text
-from adapters.serial.profile.conversation_settings import LoginStep, Manner
+from adapters.serial.profile.conversation_settings import ConversationSettings, LoginStep
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 
-ASKED_BEFORE_SECONDS = 1.0
-"""A device that has not asked by then may have done so before anybody listened."""
+LOGIN_PROMPT_SECONDS = 1.0
+"""Time limit for the log-in prompt; a device may have sent it before the port was opened, so it is then woken up."""
 
-LET_IN_SECONDS = 0.5
-"""A device without a prompt, which has not asked anew by then, lets in."""
+ACCEPTED_SECONDS = 0.5
+"""A device without a command prompt has accepted the log-in if it does not ask again within this time."""
 
-OVERHEARD_BYTES = 4096
-"""So much of what comes meanwhile is kept."""
+MAX_BUFFERED_BYTES = 4096
+"""Number of received bytes that are kept during the log-in."""
 
 
-class Outlet(Protocol):
-    """Where a log-in is written to."""
+class LoginPort(Protocol):
+    """The part of an open port that a log-in uses."""
 
     async def write(self, data: bytes) -> None:
-        """Hand this to the port."""
+        """Write the data."""
 
 
 class Login:
-    """One device's log-in, which it may want again after a restart.
+    """Log-in of one device, repeated whenever the device asks for it, for example after its restart.
 
     Args:
-        port: where to write.
-        manner: with at least one step.
+        port: the open port.
+        settings: conversation settings with at least one log-in step.
     """
 
-    def __init__(self, port: Outlet, manner: Manner) -> None:
+    def __init__(self, port: LoginPort, settings: ConversationSettings) -> None:
         self.is_done = False
         self._port = port
-        self._manner = manner
-        self._seconds = manner.login_seconds
-        self._first = manner.login[0].expect
+        self._settings = settings
+        self._seconds = settings.login_seconds
+        self._first_prompt = settings.login[0].expect
         self._is_running = False
-        self._why_lost: str | None = None
-        self._heard = bytearray()
-        self._news = asyncio.Event()
+        self._loss_reason: str | None = None
+        self._received = bytearray()
+        self._changed = asyncio.Event()
 
-    def takes(self, data: bytes) -> bool:
-        """Say whether what came belongs to the log-in; notice a device that wants it again."""
-        self._heard += data
+    def consume(self, data: bytes) -> bool:
+        """Return whether the received bytes belong to a running log-in; detect a device that asks for the log-in again."""
+        self._received += data
         if self._is_running:
-            del self._heard[:-OVERHEARD_BYTES]
-            self._news.set()
+            del self._received[:-MAX_BUFFERED_BYTES]
+            self._changed.set()
             return True
-        if self._first in self._heard:
+        if self._first_prompt in self._received:
             self.is_done = False
-            del self._heard[:-OVERHEARD_BYTES]
+            del self._received[:-MAX_BUFFERED_BYTES]
         else:
-            del self._heard[: -len(self._first)]
+            del self._received[: -len(self._first_prompt)]
         return False
 
     def port_lost(self, why: str) -> None:
-        """Take in that the port is lost."""
-        self._why_lost = why
-        self._news.set()
+        """Fail the running log-in: the port is lost."""
+        self._loss_reason = why
+        self._changed.set()
 
     async def run(self) -> None:
-        """Answer what the device asks, until it is ready for commands.
+        """Perform all steps, until the device is ready for commands.
 
         Raises:
-            DeviceUnreachable: it does not ask, or does not let in.
+            DeviceUnreachable: an expected prompt does not come, or the device rejects the log-in.
             BusUnavailable: the port is lost.
         """
         self._is_running = True
         try:
-            if await self._is_asked():
-                for step in self._manner.login:
-                    await self._tell(step)
-                await self._is_let_in()
+            if await self._is_login_wanted():
+                for step in self._settings.login:
+                    await self._answer_step(step)
+                await self._check_accepted()
             self.is_done = True
         finally:
             self._is_running = False
-            self._heard.clear()
+            self._received.clear()
 
-    async def _is_asked(self) -> bool:
-        """Say whether the device wants it, or is ready for commands already."""
+    async def _is_login_wanted(self) -> bool:
+        """Return whether the device wants a log-in; false if it is ready for commands already."""
 
-        def has_spoken() -> bool:
-            return self._first in self._heard or self._is_prompted
+        def is_decided() -> bool:
+            return self._first_prompt in self._received or self._is_prompted
 
-        if not await self._until(has_spoken, min(ASKED_BEFORE_SECONDS, self._seconds)):
-            await self._port.write(self._manner.wake)
-            await self._until(has_spoken, self._seconds)
-        return self._first in self._heard or not self._is_prompted
+        if not await self._wait_for(is_decided, min(LOGIN_PROMPT_SECONDS, self._seconds)):
+            await self._port.write(self._settings.wake)
+            await self._wait_for(is_decided, self._seconds)
+        return self._first_prompt in self._received or not self._is_prompted
 
-    async def _tell(self, step: LoginStep) -> None:
-        if not await self._until(lambda: step.expect in self._heard, self._seconds):
+    async def _answer_step(self, step: LoginStep) -> None:
+        if not await self._wait_for(lambda: step.expect in self._received, self._seconds):
             raise DeviceUnreachable(f"log-in: `{escaped_text(step.expect)}` did not come within {self._seconds:g} s")
-        self._heard.clear()
+        self._received.clear()
         await self._port.write(_secret_bytes(step))
 
-    async def _is_let_in(self) -> None:
-        """Wait for the prompt; where there is none, for not being asked again."""
-        await self._until(lambda: self._is_prompted or self._is_refused, self._seconds if self._manner.prompt else LET_IN_SECONDS)
+    async def _check_accepted(self) -> None:
+        """Wait for the command prompt or, for a device without one, make sure that it does not ask again."""
+        await self._wait_for(
+            lambda: self._is_prompted or self._is_refused, self._seconds if self._settings.prompt else ACCEPTED_SECONDS
+        )
         if self._is_refused:
-            raise DeviceUnreachable("log-in: the device refuses it: check the user and the password in the config")
-        if self._manner.prompt and not self._is_prompted:
+            raise DeviceUnreachable("log-in: the device rejects it: check the user and the password in the config")
+        if self._settings.prompt and not self._is_prompted:
             raise DeviceUnreachable(
-                f"log-in: the prompt `{escaped_text(self._manner.prompt)}` did not come: is the password right?"
+                f"log-in: the prompt `{escaped_text(self._settings.prompt)}` did not come: is the password right?"
             )
 
     @property
     def _is_prompted(self) -> bool:
-        return bool(self._manner.prompt) and self._heard.endswith(self._manner.prompt)
+        return bool(self._settings.prompt) and self._received.endswith(self._settings.prompt)
 
     @property
     def _is_refused(self) -> bool:
-        """It says so, or asks anew."""
-        return self._first in self._heard or (bool(self._manner.refused) and self._manner.refused in self._heard)
+        """Whether the device has rejected the log-in or asks for it again."""
+        return self._first_prompt in self._received or (
+            bool(self._settings.login_refused) and self._settings.login_refused in self._received
+        )
 
-    async def _until(self, claim: Callable[[], bool], seconds: float) -> bool:
-        """Return whether the claim came true within this time."""
+    async def _wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait until the condition is true, at most for this time; return whether it is."""
         try:
             async with asyncio.timeout(seconds):
-                while not claim():
-                    if self._why_lost is not None:
-                        raise BusUnavailable(self._why_lost)
-                    self._news.clear()
-                    await self._news.wait()
+                while not condition():
+                    if self._loss_reason is not None:
+                        raise BusUnavailable(self._loss_reason)
+                    self._changed.clear()
+                    await self._changed.wait()
         except TimeoutError:
             return False
         return True

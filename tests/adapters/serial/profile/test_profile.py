@@ -149,10 +149,10 @@ def test_a_unit_that_the_device_tells_is_that_of_its_metric():
 def test_a_log_in_holds_the_password_where_nobody_sees_it():
     text = HEAD + SOURCE + '[talk]\nlogin = [{ expect = "Password:", send = "{password}\\r" }]\n' + QUERY + POINT
     talk = parsed(text).talk
-    manner = talk.manner(SecretStr("s3cret"))
+    settings = talk.conversation_settings(SecretStr("s3cret"))
     assert talk.needs_password
-    assert manner.login[0].send.get_secret_value() == "s3cret\r"
-    assert "s3cret" not in repr(manner)
+    assert settings.login[0].send.get_secret_value() == "s3cret\r"
+    assert "s3cret" not in repr(settings)
 
 
 @pytest.mark.parametrize(

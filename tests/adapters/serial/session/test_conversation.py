@@ -10,14 +10,14 @@ from adapters.serial.framing.formats import LineFraming, SilenceFraming
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.port import Port
-from adapters.serial.profile.conversation_settings import LoginStep, Manner
+from adapters.serial.profile.conversation_settings import ConversationSettings, LoginStep
 from adapters.serial.session.conversation import Conversation
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 from gateway.testing.serial import Faults, ScriptedDevice, SerialLine
 
 SHORT, LONG = 0.05, 1.0
 LINES = LineFraming(kind="delimiter", end=("\r",))
-PLAIN = Manner(echo=False, late_seconds=0.05)
+PLAIN = ConversationSettings(echo=False, late_answer_seconds=0.05)
 
 
 class FakePort:
@@ -44,11 +44,11 @@ class FakePort:
 class Talk:
     """A conversation on a fake port, and everything unsolicited that was heard."""
 
-    def __init__(self, port, manner=PLAIN, framing=LINES, **options):
+    def __init__(self, port, settings=PLAIN, framing=LINES, **options):
         self.port = port
         self.unsolicited = []
         self.conversation = Conversation(
-            port, framer_for(framing), manner, on_unsolicited=lambda frame: self.unsolicited.append(frame.payload), **options
+            port, framer_for(framing), settings, on_unsolicited=lambda frame: self.unsolicited.append(frame.payload), **options
         )
 
     async def ask(self, request, answer=b"", seconds=LONG):
@@ -176,7 +176,7 @@ async def test_a_late_answer_is_not_taken_for_the_answer_to_another_question():
 
 async def test_another_question_waits_for_a_late_answer_only_until_it_came():
     port = FakePort({b"INPUT?\r": [b"OK 2\r"]})
-    talk = begun(port, manner=Manner(echo=False, late_seconds=5))
+    talk = begun(port, settings=ConversationSettings(echo=False, late_answer_seconds=5))
     with pytest.raises(DeviceUnreachable):
         await talk.ask(b"POWER?\r", b"OK", SHORT)
     soon(port.says, b"OK late\r", seconds=0.02)
@@ -187,7 +187,7 @@ async def test_another_question_waits_for_a_late_answer_only_until_it_came():
 
 async def test_the_same_question_is_asked_again_at_once_and_takes_either_answer():
     port = FakePort()
-    talk = begun(port, manner=Manner(echo=False, late_seconds=5))
+    talk = begun(port, settings=ConversationSettings(echo=False, late_answer_seconds=5))
     with pytest.raises(DeviceUnreachable):
         await talk.ask(b"POWER?\r", b"OK", SHORT)
     soon(port.says, b"OK 1\r")
@@ -217,10 +217,10 @@ async def test_a_question_that_was_cancelled_may_be_answered_late_too():
 
 async def test_a_device_is_left_alone_after_an_answer_and_after_a_command():
     port = FakePort({b"A\r": [b"OK\r"]})
-    talk = begun(port, manner=Manner(echo=False, pacing_seconds=0.05))
+    talk = begun(port, settings=ConversationSettings(echo=False, pacing_seconds=0.05))
     begun_at = monotonic()
     await talk.ask(b"A\r")
-    await talk.conversation.tell(b"B\r")
+    await talk.conversation.send(b"B\r")
     await talk.ask(b"A\r")
     assert 0.1 <= monotonic() - begun_at < 0.3
     assert port.written == [b"A\r", b"B\r", b"A\r"]
@@ -232,21 +232,21 @@ async def test_a_device_is_left_alone_after_an_answer_and_after_a_command():
 @pytest.mark.parametrize("pieces", [[b"P?\rP=1\r"], [b"P", b"?\r", b"P=1\r"], [bytes([byte]) for byte in b"P?\rP=1\r"]])
 @pytest.mark.parametrize("setting", [True, None])
 async def test_an_echo_is_skipped_in_whatever_pieces_it_comes(pieces, setting):
-    talk = begun(FakePort({b"P?\r": pieces}), manner=Manner(echo=setting))
+    talk = begun(FakePort({b"P?\r": pieces}), settings=ConversationSettings(echo=setting))
     assert await talk.ask(b"P?\r", b"P") == b"P=1"
     assert talk.unsolicited == []
     assert talk.conversation.echoes is True
 
 
 async def test_that_there_is_no_echo_is_found_out():
-    talk = begun(FakePort({b"P?\r": [b"P=1\r"]}), manner=Manner())
+    talk = begun(FakePort({b"P?\r": [b"P=1\r"]}), settings=ConversationSettings())
     assert talk.conversation.echoes is None
     assert await talk.ask(b"P?\r", b"P") == b"P=1"
     assert talk.conversation.echoes is False
 
 
 async def test_a_device_that_confirms_by_repeating_is_not_taken_for_an_echo_for_ever():
-    talk = begun(FakePort({b"P=1\r": [b"P=1\r"]}), manner=Manner())
+    talk = begun(FakePort({b"P=1\r": [b"P=1\r"]}), settings=ConversationSettings())
     assert await talk.ask(b"P=1\r", b"P=1", SHORT) == b"P=1"
     assert talk.conversation.echoes is False
     begun_at = monotonic()
@@ -255,13 +255,13 @@ async def test_a_device_that_confirms_by_repeating_is_not_taken_for_an_echo_for_
 
 
 async def test_an_echo_that_comes_behind_something_else_is_still_skipped():
-    talk = begun(FakePort({b"P?\r": [b"TEMP=20\r", b"P?\r", b"P=1\r"]}), manner=Manner(echo=True))
+    talk = begun(FakePort({b"P?\r": [b"TEMP=20\r", b"P?\r", b"P=1\r"]}), settings=ConversationSettings(echo=True))
     assert await talk.ask(b"P?\r", b"P") == b"P=1"
     assert talk.unsolicited == [b"TEMP=20"]
 
 
 async def test_an_echo_of_a_question_that_nobody_answers_is_no_answer():
-    talk = begun(FakePort({b"P?\r": [b"P?\r"]}), manner=Manner(echo=True))
+    talk = begun(FakePort({b"P?\r": [b"P?\r"]}), settings=ConversationSettings(echo=True))
     with pytest.raises(DeviceUnreachable):
         await talk.ask(b"P?\r", b"P", SHORT)
 
@@ -271,7 +271,7 @@ async def test_an_echo_of_a_question_that_nobody_answers_is_no_answer():
 
 async def test_prompts_belong_to_no_frame_and_are_waited_for():
     port = FakePort({b"A\r": [b"> A=1\r", b">", b" "], b"B\r": [b"B=2>\r> "]})
-    talk = begun(port, manner=Manner(echo=False, prompt=b"> "))
+    talk = begun(port, settings=ConversationSettings(echo=False, prompt=b"> "))
     assert await talk.ask(b"A\r", b"A") == b"A=1"
     assert await talk.ask(b"B\r", b"B") == b"B=2>"
     assert talk.unsolicited == []
@@ -280,7 +280,7 @@ async def test_prompts_belong_to_no_frame_and_are_waited_for():
 
 async def test_a_device_is_not_asked_before_it_says_that_it_is_ready():
     port = FakePort({b"A\r": [b"A=1\r"], b"B\r": [b"B=2\r"]})
-    talk = begun(port, manner=Manner(echo=False, prompt=b"> "))
+    talk = begun(port, settings=ConversationSettings(echo=False, prompt=b"> "))
     await talk.ask(b"A\r", b"A")
     asking = asyncio.create_task(talk.ask(b"B\r", b"B"))
     await asyncio.sleep(0.03)
@@ -291,18 +291,18 @@ async def test_a_device_is_not_asked_before_it_says_that_it_is_ready():
 
 async def test_a_device_that_does_not_say_that_it_is_ready_is_asked_all_the_same(monkeypatch):
     monkeypatch.setattr("adapters.serial.session.conversation.PROMPT_SECONDS", 0.03)
-    talk = begun(FakePort({b"A\r": [b"A=1\r"], b"B\r": [b"B=2\r"]}), manner=Manner(echo=False, prompt=b"> "))
+    talk = begun(FakePort({b"A\r": [b"A=1\r"], b"B\r": [b"B=2\r"]}), settings=ConversationSettings(echo=False, prompt=b"> "))
     await talk.ask(b"A\r", b"A")
     assert await talk.ask(b"B\r", b"B") == b"B=2"
 
 
 # the log-in -----------------------------------------------------------------------------------------------------------
 
-LOGIN = Manner(
+LOGIN = ConversationSettings(
     echo=False,
     prompt=b"> ",
     login=(LoginStep(b"login: ", SecretStr("admin\r")), LoginStep(b"Password: ", SecretStr("s3cret\r"))),
-    refused=b"incorrect",
+    login_refused=b"incorrect",
     login_seconds=0.2,
 )
 LETS_IN = {b"admin\r": [b"admin\r\nPassword: "], b"s3cret\r": [b"\r\nWelcome\r\n> "], b"A\r": [b"A=1\r> "]}
@@ -310,13 +310,13 @@ LETS_IN = {b"admin\r": [b"admin\r\nPassword: "], b"s3cret\r": [b"\r\nWelcome\r\n
 
 @pytest.fixture(autouse=True)
 def quickly_asked(monkeypatch):
-    monkeypatch.setattr("adapters.serial.session.login.ASKED_BEFORE_SECONDS", 0.03)
-    monkeypatch.setattr("adapters.serial.session.login.LET_IN_SECONDS", 0.03)
+    monkeypatch.setattr("adapters.serial.session.login.LOGIN_PROMPT_SECONDS", 0.03)
+    monkeypatch.setattr("adapters.serial.session.login.ACCEPTED_SECONDS", 0.03)
 
 
 async def test_a_device_that_asks_is_told_and_then_asked():
     port = FakePort(LETS_IN)
-    talk = begun(port, manner=LOGIN)
+    talk = begun(port, settings=LOGIN)
     soon(port.says, b"login: ")
     assert await talk.ask(b"A\r", b"A") == b"A=1"
     assert port.written == [b"admin\r", b"s3cret\r", b"A\r"]
@@ -325,19 +325,19 @@ async def test_a_device_that_asks_is_told_and_then_asked():
 
 async def test_a_device_that_asked_before_anybody_listened_is_made_to_ask_again():
     port = FakePort({b"\r": [b"login: "], **LETS_IN})
-    assert await begun(port, manner=LOGIN).ask(b"A\r", b"A") == b"A=1"
+    assert await begun(port, settings=LOGIN).ask(b"A\r", b"A") == b"A=1"
     assert port.written[0] == b"\r"
 
 
 async def test_who_is_let_in_already_is_not_asked_to_log_in():
     port = FakePort({b"\r": [b"\r\n> "], b"A\r": [b"A=1\r> "]})
-    assert await begun(port, manner=LOGIN).ask(b"A\r", b"A") == b"A=1"
+    assert await begun(port, settings=LOGIN).ask(b"A\r", b"A") == b"A=1"
     assert port.written == [b"\r", b"A\r"]
 
 
 async def test_a_device_that_restarted_is_logged_in_to_again():
     port = FakePort(LETS_IN)
-    talk = begun(port, manner=LOGIN)
+    talk = begun(port, settings=LOGIN)
     soon(port.says, b"login: ")
     await talk.ask(b"A\r", b"A")
     port.says(b"Booting...\r\nlog")
@@ -349,16 +349,16 @@ async def test_a_device_that_restarted_is_logged_in_to_again():
 @pytest.mark.parametrize("says", [b"Login incorrect\r\n", b"\r\nlogin: "])
 async def test_a_refused_log_in_is_told_without_what_was_sent(says):
     port = FakePort({**LETS_IN, b"s3cret\r": [says]})
-    talk = begun(port, manner=LOGIN)
+    talk = begun(port, settings=LOGIN)
     soon(port.says, b"login: ")
-    with pytest.raises(DeviceUnreachable, match="log-in: the device refuses it") as refused:
+    with pytest.raises(DeviceUnreachable, match="log-in: the device rejects it") as refused:
         await talk.ask(b"A\r", b"A")
     assert "s3cret" not in f"{refused.value!r} {LOGIN!r}"
 
 
 async def test_a_device_that_does_not_ask_for_the_password_is_told():
     port = FakePort()
-    talk = begun(port, manner=LOGIN)
+    talk = begun(port, settings=LOGIN)
     soon(port.says, b"login: ")
     with pytest.raises(DeviceUnreachable, match="log-in: `Password: ` did not come"):
         await talk.ask(b"A\r", b"A")
@@ -366,7 +366,7 @@ async def test_a_device_that_does_not_ask_for_the_password_is_told():
 
 async def test_nothing_that_came_is_shown_where_a_secret_may_have_been_repeated():
     port = FakePort({**LETS_IN, b"A\r": [b"s3cret\r"]})
-    talk = begun(port, manner=LOGIN)
+    talk = begun(port, settings=LOGIN)
     soon(port.says, b"login: ")
     with pytest.raises(DeviceUnreachable) as silent:
         await talk.ask(b"A\r", b"A", SHORT)
@@ -377,17 +377,17 @@ async def test_nothing_that_came_is_shown_where_a_secret_may_have_been_repeated(
 # the port is lost -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("manner", [PLAIN, LOGIN], ids=["asking", "logging in"])
-async def test_a_port_that_is_lost_ends_what_is_under_way_at_once(manner):
+@pytest.mark.parametrize("settings", [PLAIN, LOGIN], ids=["asking", "logging in"])
+async def test_a_port_that_is_lost_ends_what_is_under_way_at_once(settings):
     port = FakePort()
-    talk = begun(port, manner=manner)
+    talk = begun(port, settings=settings)
     soon(lambda: port.listener.port_lost("it was unplugged"))
     begun_at = monotonic()
     with pytest.raises(BusUnavailable, match="unplugged"):
         await talk.ask(b"A\r", b"A")
     assert monotonic() - begun_at < 0.2
     with pytest.raises(BusUnavailable, match="unplugged"):
-        await talk.conversation.tell(b"B\r")
+        await talk.conversation.send(b"B\r")
 
 
 async def test_a_conversation_that_is_over_hears_nothing_any_more():
@@ -416,7 +416,7 @@ async def test_a_device_on_a_real_port_is_understood_whatever_its_line_does(faul
         line.echoes = echoes
         port = Port(line.port)
         await port.open(LineSettings(baudrate=115200))
-        async with Talk(port, manner=Manner(echo=echoes)).conversation as conversation:
+        async with Talk(port, settings=ConversationSettings(echo=echoes)).conversation as conversation:
             for request in (b"A?\r", b"B?\r"):
                 answer = await conversation.ask(request, lambda frame: b"=" in frame.payload, LONG)
                 assert answer.payload == request[:1] + b"=1"
