@@ -20,6 +20,7 @@ from uuid import UUID, uuid5
 from pydantic import SecretStr
 
 from gateway.adapter import Adapter, AdapterSettings
+from gateway.config.entries import entry_from
 from gateway.config.settings import (
     AdmissionSection,
     CloudSection,
@@ -29,7 +30,6 @@ from gateway.config.settings import (
     Settings,
     StatusSection,
     StoreSection,
-    entry_from,
 )
 from gateway.emulator import Emulator
 from gateway.emulator.device import Device

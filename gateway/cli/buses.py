@@ -12,7 +12,7 @@ import typer
 
 from gateway.adapter import Adapter, AdapterSettings
 from gateway.cli.common import CommandFailed, load_config
-from gateway.config.settings import entry_from
+from gateway.config.entries import entry_from
 from gateway.errors import GatewayError, SettingsError, SettingsProblem
 from gateway.field.open_buses import list_present_buses as buses_of
 from gateway.field.plugins import installed, usable

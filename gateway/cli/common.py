@@ -14,8 +14,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from gateway.config.mistakes import is_in_environment, told_place
-from gateway.config.settings import DEFAULT_FILE, Configuration, environment_names_buses, is_there, load
+from gateway.config.file import file_exists
+from gateway.config.loading import environment_names_buses, load
+from gateway.config.mistakes import is_in_environment, problem_location
+from gateway.config.settings import DEFAULT_FILE, Configuration
 from gateway.errors import GatewayError, SettingsError, SettingsProblem
 from gateway.field.plugins import Plugin, installed, usable
 
@@ -71,7 +73,9 @@ def problem_facts(error: SettingsError) -> list[dict[str, object]]:
 def show_problems(error: SettingsError) -> None:
     """Show every problem of a configuration: where, what is wrong, what would be right."""
     for problem in error.problems:
-        err.print(f"[bold]{escape(told_place(error, problem))}[/]: [red]{escape(problem.where)}[/]: {escape(problem.wrong)}")
+        err.print(
+            f"[bold]{escape(problem_location(error, problem))}[/]: [red]{escape(problem.where)}[/]: {escape(problem.wrong)}"
+        )
         err.print(f"    [green]{escape(problem.right)}[/]")
 
 
@@ -93,7 +97,7 @@ def load_config(file: Path, *, for_cloud: bool = True, may_be_missing: bool = Fa
     """
     plugins = installed()
     broken: Mapping[str, str] = {name: plugin.problem for name, plugin in plugins.items() if plugin.problem is not None}
-    path = None if not is_there(file) and (may_be_missing or needs_no_file(file)) else file
+    path = None if not file_exists(file) and (may_be_missing or needs_no_file(file)) else file
     try:
         return load(path, usable(plugins), broken=broken, for_cloud=for_cloud), plugins
     except SettingsError as error:

@@ -12,7 +12,8 @@ import typer
 from rich.text import Text
 
 from gateway.cli.common import EXIT_FAILED, AsJson, ConfigFile, err, needs_no_file, out, print_json
-from gateway.config.settings import DEFAULT_FILE, is_there
+from gateway.config.file import file_exists
+from gateway.config.settings import DEFAULT_FILE
 from gateway.doctor.checks import examine
 from gateway.doctor.known_config import AdapterClasses, Intake, take_in
 from gateway.field.plugins import installed, usable
@@ -42,7 +43,7 @@ def doctor(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> Non
     plugins = installed()
     adapters = usable(plugins)
     broken = {name: plugin.problem for name, plugin in plugins.items() if plugin.problem is not None}
-    file = None if not is_there(config) and needs_no_file(config) else config
+    file = None if not file_exists(config) and needs_no_file(config) else config
     found = asyncio.run(_told(take_in(file, adapters, broken=broken), adapters, as_json=as_json))
     count = Counter(finding.state for finding in found)
     if as_json:

@@ -8,7 +8,8 @@ import typer
 from pydantic import ValidationError
 
 from gateway.cli.common import EXIT_FAILED, AsJson, ConfigFile, err, out, print_json
-from gateway.config.settings import DEFAULT_FILE, StatusSection, essentials
+from gateway.config.salvage import salvage
+from gateway.config.settings import DEFAULT_FILE, StatusSection
 from gateway.status.auth.tokens import nearest
 from gateway.status.health import Readiness
 
@@ -19,7 +20,7 @@ MOST_BYTES = 64 * 1024
 
 def health(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
     """Ask the gateway on this machine whether it can do its job. Exit code 0 if so, else 1, and the text says why not."""
-    section = essentials(config).status
+    section = salvage(config).status
     is_ready, reasons = _asked(section) if section.enabled else (False, [NO_PAGE])
     if as_json:
         print_json({"is_ready": is_ready, "reasons": reasons})

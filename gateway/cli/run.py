@@ -14,8 +14,9 @@ import typer
 
 from gateway.cli.common import EXIT_FAILED, EXIT_WRONG, AsJson, CommandFailed, ConfigFile, errors_shown, load_config
 from gateway.cli.logs import start_logging
-from gateway.config.mistakes import told_place
-from gateway.config.settings import DEFAULT_FILE, Configuration, essentials
+from gateway.config.mistakes import problem_location
+from gateway.config.salvage import salvage
+from gateway.config.settings import DEFAULT_FILE, Configuration
 from gateway.errors import GatewayError, SettingsError, StoreError
 from gateway.field.plugins import AdapterClass, installed, usable
 from gateway.first_start.configuration_wait import Desk
@@ -62,7 +63,7 @@ def run(
         start_logging(configuration.settings.log, as_json=as_json, verbose=verbose)
         return configuration
 
-    start_logging(essentials(config).log, as_json=as_json, verbose=verbose)
+    start_logging(salvage(config).log, as_json=as_json, verbose=verbose)
     with _errors_logged() if as_json else errors_shown(as_json=False):
         adapters = usable(installed())
         if not wait:
@@ -82,7 +83,7 @@ def _errors_logged() -> Iterator[None]:
         yield
     except SettingsError as error:
         for problem in error.problems:
-            log.error("%s: %s: %s. %s", told_place(error, problem), problem.where, problem.wrong, problem.right)  # noqa: TRY400 - no bug of ours
+            log.error("%s: %s: %s. %s", problem_location(error, problem), problem.where, problem.wrong, problem.right)  # noqa: TRY400 - no bug of ours
         raise typer.Exit(EXIT_WRONG) from error
     except (GatewayError, CommandFailed) as error:
         log.error("%s", error)  # noqa: TRY400 - as above

@@ -1,1 +1,1 @@
-"""The configuration file, environment and secret files, and every mistake in them with its line."""
+"""Load the configuration from a TOML file, the environment and secret files, and report every mistake with its line."""

@@ -1,4 +1,4 @@
-"""What TOML, pydantic and the environment complain of, in an integrator's words: where, what is wrong, what would be right."""
+"""Turn the errors of TOML, pydantic and the environment into sentences: where, what is wrong, and what would be right. Pure."""
 
 from __future__ import annotations
 
@@ -45,52 +45,52 @@ IN_PLAIN_WORDS: Mapping[str, str] = {
     "too_short": "has too few entries: at least {min_length}",
     "tuple_type": "has to be a list, in [ ]",
 }
-"""pydantic's error types -> what they mean in a file."""
+"""pydantic's error types -> a sentence about the file."""
 
 TOML_HELP: Mapping[str, str] = {
-    "Cannot overwrite|Cannot declare|Cannot mutate": "Each key and each [table] stands once; only [[adapter]] comes again",
-    "Illegal character|Unterminated": "A text ends with the quote that it began with, on the same line",
-    "Invalid value|Unclosed": "Texts stand in quotes, lists in [ ] with commas between; yes and no are written true and false",
-    "Expected": "Write `key = value`, one in a line, and a table as [name]",
+    "Cannot overwrite|Cannot declare|Cannot mutate": "Each key and each [table] may occur once; only [[adapter]] can be repeated",
+    "Illegal character|Unterminated": "A text has to end with the quote that it began with, on the same line",
+    "Invalid value|Unclosed": "Put texts in quotes and lists in [ ] with commas; write true and false for yes and no",
+    "Expected": "Write one `key = value` per line, and a table as [name]",
 }
-"""What tomllib says -> what is usually behind it."""
+"""tomllib's error texts -> the usual cause."""
 
 CLOSINGS = ("", "\n]", "\n]}", "\n]}]", "\n]]", '\n"""', "\n'''")
-"""What ends a statement that goes on over several lines."""
+"""Texts that close a statement of several lines."""
 
 
-def not_toml(error: tomllib.TOMLDecodeError, text: str) -> SettingsProblem:
-    """Return the problem of a file that is no TOML, with its line."""
+def toml_problem(error: tomllib.TOMLDecodeError, text: str) -> SettingsProblem:
+    """Return why a file is no TOML, with its line."""
     found = re.search(r"line (\d+)", str(error))
-    says = re.sub(r" [(]at .*[)]", "", str(error))
-    right = next((right for words, right in TOML_HELP.items() if re.match(words, says)), "See https://toml.io")
-    return SettingsProblem("file", f"is not TOML: {says}", right, int(found[1]) if found else text.count("\n") + 1)
+    message = re.sub(r" [(]at .*[)]", "", str(error))
+    right = next((right for words, right in TOML_HELP.items() if re.match(words, message)), "See https://toml.io")
+    return SettingsProblem("file", f"is not TOML: {message}", right, int(found[1]) if found else text.count("\n") + 1)
 
 
-def not_valid(details: ErrorDetails, model: type[BaseModel], place: Location, text: str) -> Iterator[SettingsProblem]:
-    """Yield what one complaint of pydantic means; several problems when a validator's text has several lines.
+def validation_problems(details: ErrorDetails, model: type[BaseModel], place: Location, text: str) -> Iterator[SettingsProblem]:
+    """Yield what one error of pydantic means; several problems when a validator's text has several lines.
 
     Args:
-        details: the complaint, about one location inside `model`.
-        model: the settings class that was to be filled.
-        place: where the model stands in the file.
+        details: the error, about one location inside `model`.
+        model: the settings class that was validated.
+        place: the location of the model in the file.
         text: the file.
     """
     inside = tuple(details["loc"])
-    where, line = place_of((*place, *inside), text)
+    where, line = key_and_line((*place, *inside), text)
     owner, field = _field_of(model, inside)
     purpose = field.description if field is not None else None
     right = (
         f"It is for: {purpose}"
         if purpose
-        else "Mend it there; `xyte-gateway adapters` lists the keys of an entry"
+        else "Fix it there; `xyte-gateway adapters` lists the keys of an entry"
         if place
         else "See the example file"
     )
     if details["type"] == "extra_forbidden":
         known = sorted(owner.model_fields) if owner else []
         key = str(inside[-1])
-        hint = did_you_mean(key, known) or (_home_of(key, model, inside) if not place else "")
+        hint = did_you_mean(key, known) or (_right_table_of(key, model, inside) if not place else "")
         yield SettingsProblem(where, "no such key", f"{hint}Known here: {', '.join(known)}", line)
     elif details["type"] == "missing":
         yield SettingsProblem(where, "is missing", right, line)
@@ -99,20 +99,20 @@ def not_valid(details: ErrorDetails, model: type[BaseModel], place: Location, te
             yield SettingsProblem(where, wrong + _quoted(details["input"], wrong, inside, field), right, line)
 
 
-def place_of(location: Location, text: str) -> tuple[str, int | None]:
-    """Return how a location is called, and its line; a variable of the environment that sets it has a name and no line."""
+def key_and_line(location: Location, text: str) -> tuple[str, int | None]:
+    """Return the key at a location and its line, or the environment variable that sets it, which has no line."""
     variable = variable_for(location)
     return (variable, None) if variable else (dotted(location), line_of(text, location))
 
 
 def is_in_environment(section: str = "") -> bool:
-    """Whether a variable sets anything, or anything of this section."""
+    """Whether any environment variable sets something, or something in this section."""
     return any(variable.upper().startswith(f"{ENV_PREFIX}{section.upper()}") for variable in os.environ)
 
 
-def told_place(error: SettingsError, problem: SettingsProblem) -> str:
-    """Return where a person finds what a problem is about: `gateway.toml:7`."""
-    if problem.where.upper().startswith(ENV_PREFIX[:-1]):  # one with too few underscores is a mistake that is told
+def problem_location(error: SettingsError, problem: SettingsProblem) -> str:
+    """Return the place to look at: `gateway.toml:7`, the environment or the command line."""
+    if problem.where.upper().startswith(ENV_PREFIX[:-1]):  # also a variable with too few underscores, which is reported
         return "environment"
     if error.file is None:
         return "command line"
@@ -120,13 +120,13 @@ def told_place(error: SettingsError, problem: SettingsProblem) -> str:
 
 
 def did_you_mean(written: str, known: Iterable[str]) -> str:
-    """Return a question that names what is spelt alike, or nothing."""
+    """Return a question that names the most similar known word, or an empty text."""
     near = difflib.get_close_matches(written, list(known), n=1)
     return f"Did you mean {near[0]!r}? " if near else ""
 
 
 def unknown_variables(sections: Sequence[str]) -> Iterator[SettingsProblem]:
-    """Yield the environment variables that are meant for us and set nothing."""
+    """Yield the environment variables that look like ours and set nothing."""
     names = sorted(section.upper() for section in sections)
     for variable in os.environ:
         matched = re.fullmatch(r"XYTE_GATEWAY(_+)([A-Z0-9]+)(?:_.*)?", variable.upper())
@@ -157,9 +157,9 @@ def dotted(location: Location) -> str:
 
 
 def line_of(text: str, location: Location) -> int | None:
-    """Return the 1-based line that first gives this place, or the nearest place around it, a value.
+    """Return the 1-based line that first gives this location, or the nearest one around it, a value.
 
-    The file is parsed up to this line and that, so that every way of writing TOML is understood.
+    The file is parsed up to different lines, so that every way of writing TOML is understood.
     """
     lines = text.splitlines()
     while location:
@@ -171,7 +171,7 @@ def line_of(text: str, location: Location) -> int | None:
 
 
 def _first_lines(lines: Sequence[str], end: int) -> dict[str, Any]:
-    """Return what the file says up to a line; where that cannot be understood, up to the next line that ends it."""
+    """Return the tables of the file up to a line; where that is no TOML, up to the next line that completes it."""
     for last in range(end, len(lines) + 1):
         for closing in CLOSINGS:
             try:
@@ -181,7 +181,7 @@ def _first_lines(lines: Sequence[str], end: int) -> dict[str, Any]:
     return {}
 
 
-def _has(tables: Any, location: Location) -> bool:  # noqa: ANN401 - whatever TOML holds
+def _has(tables: Any, location: Location) -> bool:  # noqa: ANN401 - any TOML value
     for step in location:
         try:
             tables = tables[step]
@@ -199,8 +199,8 @@ def _in_plain_words(details: ErrorDetails) -> str:
 
 
 def _quoted(given: object, wrong: str, inside: Location, field: FieldInfo | None) -> str:
-    is_called_so = any(word in str(step) for step in inside for word in ("key", "secret", "token", "password"))
-    is_secret = is_called_so or (field is not None and _is_secret(field.annotation))
+    has_secret_name = any(word in str(step) for step in inside for word in ("key", "secret", "token", "password"))
+    is_secret = has_secret_name or (field is not None and _is_secret(field.annotation))
     if is_secret or not isinstance(given, str | int | float) or repr(given) in wrong:
         return ""
     return f" (it says {given!r})"
@@ -210,15 +210,15 @@ def _is_secret(annotation: Any) -> bool:  # noqa: ANN401 - annotations are of an
     return annotation is SecretStr or any(_is_secret(inner) for inner in get_args(annotation))
 
 
-def _home_of(key: str, model: type[BaseModel], inside: Location) -> str:
-    """Return in which table a key belongs that stands in the wrong one, as a sentence."""
+def _right_table_of(key: str, model: type[BaseModel], inside: Location) -> str:
+    """Return a sentence that names the table where a misplaced key belongs."""
     if key in model.model_fields and len(inside) > 1:
         return f"[{key}] is a table of its own. "
     tables = (
         name for name, field in model.model_fields.items() for part in _models_in(field.annotation) if key in part.model_fields
     )
     home = next(tables, None)
-    return f"It belongs into [{home}]. " if home and home not in inside and key not in model.model_fields else ""
+    return f"It belongs in [{home}]. " if home and home not in inside and key not in model.model_fields else ""
 
 
 def _field_of(model: type[BaseModel], inside: Location) -> tuple[type[BaseModel] | None, FieldInfo | None]:

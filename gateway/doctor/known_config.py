@@ -13,8 +13,10 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError as EnvironmentVariableError
 
 from gateway.adapter import Adapter, AdapterSettings
+from gateway.config.entries import entry_from
+from gateway.config.loading import load
 from gateway.config.mistakes import is_in_environment
-from gateway.config.settings import Configuration, Settings, entry_from, load
+from gateway.config.settings import Configuration, Settings
 from gateway.errors import SettingsError, SettingsProblem
 
 AdapterClasses = Mapping[str, type[Adapter[Any]]]

@@ -11,8 +11,11 @@ from time import monotonic
 from typing import Any, Final
 
 from gateway.adapter import Adapter
-from gateway.config.mistakes import told_place
-from gateway.config.settings import Configuration, StatusSection, environment_names_buses, essentials, is_there, state_of
+from gateway.config.file import file_exists, file_stamp
+from gateway.config.loading import environment_names_buses
+from gateway.config.mistakes import problem_location
+from gateway.config.salvage import salvage
+from gateway.config.settings import Configuration, StatusSection
 from gateway.doctor.checks import examine
 from gateway.doctor.known_config import take_in
 from gateway.errors import GatewayError, SettingsError, SettingsProblem, StoreError
@@ -78,7 +81,7 @@ class Desk:
 
     async def examine(self) -> Sequence[Finding]:
         """Look at what else can keep the gateway from working on this machine."""
-        file = self._file if is_there(self._file) else None
+        file = self._file if file_exists(self._file) else None
         intake = await asyncio.to_thread(take_in, file, self._adapters)
         return [finding async for finding in examine(intake, self._adapters)]
 
@@ -96,7 +99,7 @@ class Desk:
         if failure is not None:
             await self._wait_for_change(failure)
         while True:
-            self._has_had_file |= is_there(self._file)
+            self._has_had_file |= file_exists(self._file)
             if self._is_first_start():
                 await self._look_around()
             else:
@@ -113,8 +116,8 @@ class Desk:
     async def _wait_for_change(self, failure: GatewayError) -> None:
         """Show the failure until the file is another one, or what was wrong outside of it may have been mended."""
         await self._show(failure)
-        before, until = state_of(self._file), monotonic() + self._try_again
-        while monotonic() < until and state_of(self._file) == before:  # noqa: ASYNC110 - a file sets no event
+        before, until = file_stamp(self._file), monotonic() + self._try_again
+        while monotonic() < until and file_stamp(self._file) == before:  # noqa: ASYNC110 - a file sets no event
             await asyncio.sleep(self._read_every)
 
     async def close(self) -> None:
@@ -135,7 +138,7 @@ class Desk:
 
     async def _open_page(self) -> None:
         """Serve the page where file and environment say, as far as they can be understood."""
-        basics = essentials(self._file)
+        basics = salvage(self._file)
         wanted = basics.status, basics.store.path  # beside the store lies what tells who may come in
         if self._served == wanted:
             return
@@ -183,7 +186,7 @@ class Desk:
     async def _look_and_propose(self, look: FirstLook) -> None:
         await look.run()
         news: dict[str, object] = {"is_looking": False}
-        if not is_there(self._file):  # else somebody was quicker, and needs no proposal
+        if not file_exists(self._file):  # else somebody was quicker, and needs no proposal
             text = proposal(look.tables, look.seen, store=_store_beside(self._file))
             news |= {"proposal": text, "proposal_file": self._written(text)}
         self._setup = self._setup.model_copy(update=news)
@@ -202,8 +205,8 @@ class Desk:
 
 def _store_beside(file: Path) -> str | None:
     """Return a store beside the configuration where the usual one cannot be written; `None` where it can."""
-    usual = essentials(None).store.path.absolute()
-    around = next(folder for folder in usual.parents if is_there(folder))
+    usual = salvage(None).store.path.absolute()
+    around = next(folder for folder in usual.parents if file_exists(folder))
     return None if os.access(around, os.W_OK) else str(file.absolute().with_name("gateway.sqlite3"))
 
 
@@ -236,7 +239,7 @@ def _mistakes(failure: GatewayError, file: Path) -> tuple[Mistake, ...]:
         return (Mistake(place=str(file), where=where, wrong=str(failure), right="Mend that; it is tried again by itself"),)
     return tuple(
         Mistake(
-            place=told_place(SettingsError(file, failure.problems), problem),
+            place=problem_location(SettingsError(file, failure.problems), problem),
             where=problem.where,
             wrong=problem.wrong,
             right=problem.right,

@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from typing import Any, Final
 
 from gateway.adapter import Adapter, AdapterSettings, Found
-from gateway.config.settings import entry_from
+from gateway.config.entries import entry_from
 from gateway.errors import GatewayError
 from gateway.field.open_buses import list_present_buses
 from gateway.tasks import closed_after

@@ -21,7 +21,8 @@ from gateway.cloud.enrolment import LOOK_EVERY, RETRY_EVERY, Enrolment
 from gateway.cloud.http import OnCall, reachable
 from gateway.cloud.rate_control import Pace
 from gateway.cloud.session import Session
-from gateway.config.settings import CloudSection, Configuration, Settings, state_of
+from gateway.config.file import file_stamp
+from gateway.config.settings import CloudSection, Configuration, Settings
 from gateway.doctor.checks import examined
 from gateway.errors import StoreError
 from gateway.field.children.availability import Availability
@@ -169,10 +170,10 @@ class Gateway:
         file = self.configuration.file
         if file is None:
             return
-        before = state_of(file)
+        before = file_stamp(file)
         while True:
             await asyncio.sleep(self.timing.look_outside_every.total_seconds())
-            if state_of(file) == before:
+            if file_stamp(file) == before:
                 self.view.notice = None
             elif self.view.notice is None:
                 self.view.notice = f"{file} has changed since the start; restart the gateway to use it"

@@ -35,7 +35,8 @@ from simulated_host import serving
 from adapters.ble import BleAdapter
 from adapters.ble.advertisements.advertisement import Advertisement
 from gateway.adapter import AdapterSettings
-from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
+from gateway.config.entries import entry_from
+from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection
 from gateway.runtime.app import build
 from gateway.testing.bluetooth import Air, Changes, Peripheral
 from gateway.testing.bluetooth.bluez import BlueZ

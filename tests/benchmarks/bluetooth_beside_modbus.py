@@ -25,7 +25,8 @@ from modbus_points import measured, serve_cloud
 from simulated_host import serving
 
 from gateway.adapter import Block, Reading
-from gateway.config.settings import Configuration, entry_from
+from gateway.config.entries import entry_from
+from gateway.config.settings import Configuration
 from gateway.field.plugins import installed, usable
 from gateway.runtime.app import build
 from gateway.testing.modbus import ModbusTcpHost

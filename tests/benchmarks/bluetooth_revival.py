@@ -14,7 +14,7 @@ from bluetooth_advertisements import configured
 from comparison import Comparison
 
 from adapters.ble import BleAdapter
-from gateway.config.settings import entry_from
+from gateway.config.entries import entry_from
 from gateway.emulator import Emulator
 from gateway.runtime.app import Timing, build
 from gateway.testing.bluetooth import Air, Peripheral

@@ -26,7 +26,8 @@ from pymodbus.client import AsyncModbusTcpClient
 from simulated_host import serving
 
 from gateway.adapter import Block, Reading
-from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
+from gateway.config.entries import entry_from
+from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection
 from gateway.emulator import Emulator
 from gateway.field.plugins import installed, usable
 from gateway.runtime.app import build

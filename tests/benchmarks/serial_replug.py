@@ -14,7 +14,8 @@ from comparison import Comparison
 
 from adapters.serial import SerialAdapter
 from gateway.adapter import Reading
-from gateway.config.settings import Configuration, entry_from
+from gateway.config.entries import entry_from
+from gateway.config.settings import Configuration
 from gateway.emulator import Emulator
 from gateway.runtime.app import Gateway, build
 from gateway.testing.serial import Display, Gps, SerialLine

@@ -31,7 +31,8 @@ from pydantic import SecretStr
 from simulated_host import serving
 
 from gateway.adapter import Reading
-from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
+from gateway.config.entries import entry_from
+from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection
 from gateway.field.plugins import installed, usable
 from gateway.runtime.app import build
 from gateway.testing.modbus import ModbusTcpHost, SimulatedUnit, Table

@@ -6,8 +6,11 @@ import pytest
 from pydantic import SecretStr, model_validator
 
 from gateway.adapter import AdapterSettings
+from gateway.config.entries import entry_from
+from gateway.config.loading import load
 from gateway.config.mistakes import line_of
-from gateway.config.settings import Policy, entry_from, essentials, load
+from gateway.config.salvage import salvage
+from gateway.config.settings import Policy
 from gateway.errors import SettingsError
 from gateway.testing.devices import SyntheticAdapter
 
@@ -114,10 +117,10 @@ def test_the_hardware_key_can_lie_in_a_mounted_file(config, tmp_path):
         ('policy = "ask"', 'policy = "ask"\n[store]\npath = "/tmp"', 12, "store.path", "is a folder"),
         ('policy = "ask"', 'policy = "ask"\n[store]\npath = "/dev/null/x"', 12, "store.path", "/dev/null is a file, no folder"),
         ('policy = "ask"', 'policy = "ask"\nmodels = []', 11, "admission.models", r"\[models\] is a table of its own"),
-        ('name = "Boiler room"', "telemetry_every = 10", 2, "gateway.telemetry_every", r"It belongs into \[cloud\]"),
+        ('name = "Boiler room"', "telemetry_every = 10", 2, "gateway.telemetry_every", r"It belongs in \[cloud\]"),
         ("[gateway]", "[[gateway]]", 1, "gateway", r"has to be a table.*\[gateway\]"),
-        ('name = "Boiler room"', "name = Boiler room", 2, "file", "Texts stand in quotes"),
-        ('name = "Boiler room"', 'name = "Boiler room', 2, "file", "ends with the quote"),
+        ('name = "Boiler room"', "name = Boiler room", 2, "file", "Put texts in quotes"),
+        ('name = "Boiler room"', 'name = "Boiler room', 2, "file", "end with the quote"),
         ("telemetry_every = 10", 'authentication = "cloud_id"', 7, "cloud.partner_code", "is missing.*Partner Portal"),
         ("telemetry_every = 10", "telemetry_every = 10\ntelemetry_every = 11", 8, "file", "is not TOML"),
         ('hardware_key = "0f0e0d0c-1111-4222-8333-444455556666"', "", 5, "cloud.hardware_key", "CLOUD__HARDWARE_KEY"),
@@ -266,18 +269,18 @@ def test_lines_are_found_however_toml_is_written(text, location, line):
 
 def test_what_a_page_needs_is_taken_key_by_key_from_a_file_that_is_wrong(config):
     text = '[store]\npath = "/there"\nmost_samples = 1\n[status]\nhost = "0.0.0.0"\nprot = 81\nport = "x"\nenabled = false\n'
-    basics = essentials(config(text))
+    basics = salvage(config(text))
     assert (basics.status.host, basics.status.port, basics.status.enabled) == ("0.0.0.0", 8080, False)
     assert str(basics.store.path) == "/there"
-    assert essentials(config("store = 3\nstatus = [1]\n" + GOOD)).status.host == "127.0.0.1"
-    assert essentials(config('[status]\nport = 81\n[log]\nlevel = oops\n[store]\npath = "/there"\n')).status.port == 81
+    assert salvage(config("store = 3\nstatus = [1]\n" + GOOD)).status.host == "127.0.0.1"
+    assert salvage(config('[status]\nport = 81\n[log]\nlevel = oops\n[store]\npath = "/there"\n')).status.port == 81
 
 
 def test_a_variable_that_is_no_json_does_not_hide_the_others_from_the_page(config, monkeypatch):
     monkeypatch.setenv("XYTE_GATEWAY__LOG", "json")
     monkeypatch.setenv("XYTE_GATEWAY__LOG__LEVEL", "error")
     monkeypatch.setenv("XYTE_GATEWAY__STATUS__HOST", "0.0.0.0")
-    basics = essentials(config("[status]\nport = 81\n"))
+    basics = salvage(config("[status]\nport = 81\n"))
     assert (basics.status.host, basics.status.port, basics.log.level) == ("0.0.0.0", 81, "error")
 
 
@@ -317,11 +320,11 @@ def test_a_secret_of_an_adapter_is_not_quoted_whatever_it_is_called(config):
 def test_what_a_proposal_asks_for_is_not_taken_for_an_answer(config, before, after, line, where):
     (found,) = problems(config(GOOD.replace(before, after)))
     assert found[:2] == (line, where)
-    assert "still says what to put here" in found[2]
+    assert "still contains the placeholder" in found[2]
 
 
 def test_a_key_that_the_library_would_take_for_an_option_of_its_own_is_a_mistake(config):
     text = f"_cli_parse_args = true\n{GOOD}"
     (found,) = problems(config(text))
     assert found[:2] == (1, "_cli_parse_args")
-    assert essentials(config(text)).status.port == 8080
+    assert salvage(config(text)).status.port == 8080

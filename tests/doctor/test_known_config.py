@@ -3,7 +3,7 @@ import json
 import pytest
 
 from adapters.modbus import ModbusAdapter
-from gateway.config.settings import load
+from gateway.config.loading import load
 from gateway.doctor.known_config import in_use, take_in
 
 ADAPTERS = {"modbus": ModbusAdapter}

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 from pydantic import SecretStr
 
-from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
+from gateway.config.entries import entry_from
+from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection
 from gateway.emulator import Emulator
 from gateway.runtime.app import Timing, build
 

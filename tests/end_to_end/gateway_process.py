@@ -13,7 +13,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from gateway.cli.run import stop_on_signals
-from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection, entry_from
+from gateway.config.entries import entry_from
+from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection
 from gateway.runtime.app import Timing, build
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 

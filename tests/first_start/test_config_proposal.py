@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.settings import load
+from gateway.config.loading import load
 from gateway.field.plugins import installed, usable
 from gateway.first_start.config_proposal import proposal
 from gateway.first_start.first_look import Seen

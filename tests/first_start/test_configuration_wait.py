@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import aiohttp
 import pytest
 
-from gateway.config.settings import load
+from gateway.config.loading import load
 from gateway.errors import StoreError
 from gateway.field.plugins import installed, usable
 from gateway.first_start.configuration_wait import Desk

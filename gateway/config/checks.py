@@ -1,0 +1,73 @@
+"""Check the settings against each other and against this machine, after each key has been checked by itself."""
+
+from __future__ import annotations
+
+import re
+import ssl
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gateway.config.mistakes import key_and_line
+from gateway.config.settings import Settings
+from gateway.errors import SettingsProblem
+
+PLACEHOLDER = re.compile(r"<.*>")
+STILL_A_PLACEHOLDER = "still contains the placeholder"
+
+
+def store_problems(settings: Settings, text: str) -> Iterator[SettingsProblem]:
+    """Yield why the store cannot be where the settings have it."""
+    path = settings.store.path
+    where, line = key_and_line(("store", "path"), text)
+    existing = next(folder for folder in path.absolute().parents if _mode_of(folder))
+    if stat.S_ISDIR(_mode_of(path)):
+        yield SettingsProblem(where, f"{path} is a folder", "Name a file in it, such as gateway.sqlite3", line)
+    elif not stat.S_ISDIR(_mode_of(existing)):
+        yield SettingsProblem(
+            where, f"{existing} is a file, no folder", "Name a file in a folder that the gateway may write to", line
+        )
+
+
+def _mode_of(path: Path) -> int:
+    """Return the mode of a file; 0 if it is missing or may not be accessed, which the store reports when it is opened."""
+    with suppress(OSError):
+        return path.stat().st_mode
+    return 0
+
+
+def cloud_problems(settings: Settings, text: str) -> Iterator[SettingsProblem]:
+    """Yield why the cloud cannot be reached under these settings."""
+    cloud = settings.cloud
+    if cloud.authentication == "cloud_id" and cloud.partner_code is None:
+        right = "Add partner_code, the short code from the Partner Portal (Settings, Provision)"
+        _, line = key_and_line(("cloud", "authentication"), text)
+        yield SettingsProblem("cloud.partner_code", "is missing, but a Cloud ID begins with it", right, line)
+    if urlsplit(cloud.entry_url).scheme == "http" and not cloud.allow_plain_http:
+        where, line = key_and_line(("cloud", "entry_url"), text)
+        right = "Use https://, or set allow_plain_http = true if this is an emulator"
+        yield SettingsProblem(where, "sends keys in clear text", right, line)
+    if cloud.ca_file is not None and (wrong := _ca_file_problem(cloud.ca_file)):
+        where, line = key_and_line(("cloud", "ca_file"), text)
+        yield SettingsProblem(where, wrong, "Name a PEM file that holds the certificate of the authority", line)
+
+
+def placeholder_problems(settings: Settings, text: str) -> Iterator[SettingsProblem]:
+    """Yield the model ids that are still the placeholders of a proposed configuration."""
+    for family, model_id in settings.models.items():
+        if PLACEHOLDER.fullmatch(model_id.strip()):
+            where, line = key_and_line(("models", family), text)
+            yield SettingsProblem(where, STILL_A_PLACEHOLDER, "Enter the id of the Xyte model: Partner Portal, Model, Info", line)
+
+
+def _ca_file_problem(file: Path) -> str | None:
+    """Return why this file gives no certificate to trust; `None` when it gives one."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except ssl.SSLError:
+        return f"{file} holds no certificate"
+    except OSError as error:
+        return f"{file} cannot be read: {error.strerror}"
+    return None
