@@ -1,0 +1,59 @@
+"""Take the hardware key from the config file, the environment or a secret file, whichever outranks the others."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from gateway.config.checks import PLACEHOLDER, STILL_A_PLACEHOLDER
+from gateway.config.mistakes import ENV_PREFIX, key_and_line
+from gateway.config.settings import Settings
+from gateway.errors import SettingsProblem
+
+
+def with_hardware_key(settings: Settings, text: str, problems: list[SettingsProblem]) -> Settings:
+    """Return the settings with the hardware key from wherever it is given; the environment outranks the file."""
+    cloud = settings.cloud
+    if cloud.hardware_key is None and cloud.hardware_key_file is None:
+        right = (
+            "Enter it, from the Partner Portal, as cloud.hardware_key or put it into a mounted secret file that "
+            "cloud.hardware_key_file names;"
+            f" or set the environment variable {ENV_PREFIX}CLOUD__HARDWARE_KEY and start again"
+        )
+        problems.append(SettingsProblem("cloud.hardware_key", "is missing", right, key_and_line(("cloud",), text)[1]))
+        return settings
+    as_value, as_file = (key_and_line(("cloud", key), text) for key in ("hardware_key", "hardware_key_file"))
+    if cloud.hardware_key is not None and cloud.hardware_key_file is not None and _is_variable(as_value) == _is_variable(as_file):
+        problems.append(SettingsProblem(as_file[0], "there is a hardware_key as well", "Keep one of the two", as_file[1]))
+        return settings
+    if cloud.hardware_key_file is not None and (cloud.hardware_key is None or _is_variable(as_file)):
+        place, key = as_file, _read_key_file(cloud.hardware_key_file, as_file, problems)
+    else:
+        place, key = as_value, cloud.hardware_key
+    bare = key.get_secret_value().strip() if key is not None else None
+    if bare is not None and (wrong := _wrong_key(bare)) is not None:
+        problems.append(SettingsProblem(place[0], wrong, "Enter the model's hardware key, from the Partner Portal", place[1]))
+    return settings.model_copy(update={"cloud": cloud.model_copy(update={"hardware_key": SecretStr(bare or "")})})
+
+
+def _wrong_key(key: str) -> str | None:
+    if not key:
+        return "is empty"
+    return STILL_A_PLACEHOLDER if PLACEHOLDER.fullmatch(key) else None
+
+
+def _is_variable(place: tuple[str, int | None]) -> bool:
+    """Whether the setting comes from the environment, which outranks the file."""
+    return place[0].upper().startswith(ENV_PREFIX)
+
+
+def _read_key_file(file: Path, place: tuple[str, int | None], problems: list[SettingsProblem]) -> SecretStr | None:
+    try:
+        return SecretStr(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not text"
+        right = f"Mount the secret there, as a file that user {os.getuid()} may read"
+        problems.append(SettingsProblem(place[0], f"{file} cannot be read: {why}", right, place[1]))
+    return None
