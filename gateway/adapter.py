@@ -36,7 +36,7 @@ from gateway.models import (
 from gateway.profiles.commands import check_parameter_names, checked_parameter, find_command
 from gateway.profiles.files import Mistake, ProfileError, ProfileFiles, Source, apply_defaults
 from gateway.profiles.model import DeviceProfile, ProfileName
-from gateway.profiles.names import first_duplicate, unknown_name
+from gateway.profiles.names import first_duplicate, slug, unknown_name
 from gateway.profiles.scaling import divisor, raw_number
 from gateway.profiles.settings import ProfileSettings
 from gateway.profiles.workbench import ProfileWorkbench
@@ -106,6 +106,7 @@ __all__ = [
     "holder_of",
     "raw_number",
     "read_secret_file",
+    "slug",
     "unknown_name",
 ]
 
@@ -230,6 +231,31 @@ class Adapter(ABC, Generic[SettingsT]):
         """
         for finding in NOTHING_TO_SAY:
             yield finding
+
+    def unregistered_child(
+        self, *, address: str, name: str, key: str = "unregistered", profile: str | None = None, sub_model: str | None = None
+    ) -> ChildDevice:
+        """Return a device of this bus as a child that was not admitted: to plan its reads, or to read it once for a person.
+
+        Args:
+            address: where it answers.
+            name: what a person calls it.
+            key: its local key; readings carry it.
+            profile: the name of its profile.
+            sub_model: its sub-model, as far as it is known.
+        """
+        return ChildDevice(
+            key=key,
+            adapter=self.settings.entry,
+            bus=self.bus,
+            address=address,
+            profile=profile,
+            family=None,
+            model_id="",
+            sub_model=sub_model,
+            firmware_version=None,
+            name=name,
+        )
 
     @classmethod
     def workbench(cls, adapter: Self | None = None) -> Workbench:

@@ -85,10 +85,9 @@ class BleAdapter(Adapter[BleSettings]):
             yield cls(settings, controller)
 
     @classmethod
-    async def examine(cls, settings: BleSettings | None) -> AsyncIterator[Finding]:
+    def examine(cls, settings: BleSettings | None) -> AsyncIterator[Finding]:
         """Look at D-Bus, bluetoothd and the controllers."""
-        async for finding in examined(settings):
-            yield finding
+        return examined(settings)
 
     @classmethod
     async def first_look(cls, hosts: Sequence[str]) -> Mapping[str, Any] | None:
@@ -271,7 +270,13 @@ class BleAdapter(Adapter[BleSettings]):
         """Read a device by a profile that is tried on it, whatever else it may be."""
         neighbour = await self._met(address)
         readings: list[Reading] = []
-        await self._visits.read(_stand_in(self, neighbour), neighbour, profile, frozenset(profile.intervals), readings)
+        await self._visits.read(
+            self.unregistered_child(key=neighbour.key, address=neighbour.place, name=neighbour.address),
+            neighbour,
+            profile,
+            frozenset(profile.intervals),
+            readings,
+        )
         return readings
 
     def _present(self, child: ChildDevice) -> Neighbour:
@@ -291,22 +296,6 @@ class BleAdapter(Adapter[BleSettings]):
         if neighbour.heard_at < self._opened_at:
             return f"{address} was not heard since the radio was opened: out of reach, or its battery is empty"
         return f"{address} was not heard for {(_now() - neighbour.heard_at) / 60:.0f} min: out of reach, or its battery is empty"
-
-
-def _stand_in(adapter: BleAdapter, neighbour: Neighbour) -> ChildDevice:
-    """Return a device as a child, for reading it without admitting it."""
-    return ChildDevice(
-        key=neighbour.key,
-        adapter=adapter.settings.entry,
-        bus=adapter.bus,
-        address=neighbour.place,
-        profile=None,
-        family=None,
-        model_id="",
-        sub_model=None,
-        firmware_version=None,
-        name=neighbour.address,
-    )
 
 
 def _now() -> float:

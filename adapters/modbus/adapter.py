@@ -73,10 +73,9 @@ class ModbusAdapter(Adapter[ModbusSettings]):
             yield cls(settings, bus)
 
     @classmethod
-    async def examine(cls, settings: ModbusSettings | None) -> AsyncIterator[Finding]:
+    def examine(cls, settings: ModbusSettings | None) -> AsyncIterator[Finding]:
         """Look whether the lines' ports are there, may be used and are free, and by which name they are better called."""
-        async for finding in examined(settings):
-            yield finding
+        return examined(settings)
 
     @classmethod
     async def first_look(cls, hosts: Sequence[str]) -> Mapping[str, Any] | None:
@@ -270,17 +269,12 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         """Return a configured device as the child that it will be, as far as that matters for a plan."""
         profile = self._profile(device.profile)
         sub_model = profile.sub_model if profile is not None and isinstance(profile.sub_model, str) else None
-        return ChildDevice(
+        return self.unregistered_child(
             key=f"configured:{self.bus}/{unit}",
-            adapter=self.settings.entry,
-            bus=self.bus,
             address=str(unit),
-            profile=device.profile,
-            family=None,
-            model_id="",
-            sub_model=sub_model,
-            firmware_version=None,
             name=device.name or f"{device.profile} unit {unit}",
+            profile=device.profile,
+            sub_model=sub_model,
         )
 
     def _enter(self, roll: RollCall, unit: int, verdict: Verdict) -> Found | None:

@@ -85,10 +85,9 @@ class SerialAdapter(Adapter[SerialSettings]):
             yield cls(settings, served)
 
     @classmethod
-    async def examine(cls, settings: SerialSettings | None) -> AsyncIterator[Finding]:
+    def examine(cls, settings: SerialSettings | None) -> AsyncIterator[Finding]:
         """Look whether the ports are there, may be used and are free, and by which name they are better called."""
-        async for finding in examined(settings):
-            yield finding
+        return examined(settings)
 
     @classmethod
     async def first_look(cls, hosts: Sequence[str]) -> Mapping[str, Any] | None:
@@ -370,10 +369,7 @@ class SerialAdapter(Adapter[SerialSettings]):
     async def _read_by(self, address: str, profile: Profile) -> AsyncIterator[Sequence[Reading]]:
         """Read a device by a profile that is tried on it, whatever else it may be."""
         own = read_address(address)[1]
-        child = ChildDevice(
-            key="tried", adapter=self.settings.entry, bus=self.bus, address=written_address(profile.name, own),
-            profile=profile.name, family=None, model_id="", sub_model=None, firmware_version=None, name=profile.title,
-        )  # fmt: skip
+        child = self.unregistered_child(address=written_address(profile.name, own), name=profile.title, profile=profile.name)
         for query in profile.queries:
             if query.points:
                 yield await self._query(child, profile, query.name, is_optional=query.optional)

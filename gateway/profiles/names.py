@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable
 from difflib import get_close_matches
 from typing import TypeVar
@@ -24,6 +25,11 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     similar = get_close_matches(name, existing, n=3, cutoff=0.5) or (existing if len(existing) <= MOST_LISTED else ())
     hint = f"did you mean {' or '.join(similar)}?" if similar else f"none of the {len(existing)} {kind} names is similar"
     return f"there is no {kind} {name!r}; {hint}"
+
+
+def slug(text: str) -> str:
+    """Return a text as part of a key or file name, lower case with hyphens: `Schneider Electric` is `schneider-electric`."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unknown"
 
 
 def first_duplicate(values: Iterable[T]) -> T | None:

@@ -15,14 +15,13 @@ names the unit under `devices`: what is configured is a device as soon as it ans
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from adapters.modbus.client.unit_ids import RESERVED_UNIT
 from adapters.modbus.discovery.identify import Verdict
 from adapters.modbus.profile.sunspec_models import own_name
-from gateway.adapter import Found, Identity, IdentityKind
+from gateway.adapter import Found, Identity, IdentityKind, slug
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +97,6 @@ def found(place: Place, unit: int, verdict: Verdict, configured_name: str | None
         evidence=verdict.evidence,
         confidence=verdict.confidence,
     )
-
-
-def slug(text: str) -> str:
-    """Return the text as part of a key: `Schneider Electric` is `schneider-electric`."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unknown"
 
 
 def ranges(units: Iterable[int]) -> str:

@@ -11,8 +11,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 
-from adapters.modbus.discovery.roster import slug
-from gateway.adapter import Draft, Dump, Found
+from gateway.adapter import Draft, Dump, Found, slug
 
 MOST_POINTS = 60
 """A draft with more points is read by nobody; the rest stands in its dump."""

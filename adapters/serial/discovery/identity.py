@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from adapters.serial.discovery.probing import Verdict
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import Address
-from gateway.adapter import Found, Identity, IdentityKind
+from gateway.adapter import Found, Identity, IdentityKind, slug
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +61,8 @@ def identity(place: Place, profile: Profile, address: str, facts: Mapping[str, s
     if serial_number is None:
         return Identity(IdentityKind.PLACE, f"{place.entry}/{place.bus}/{address}")
     maker = facts.get("manufacturer") or profile.name
-    return Identity(IdentityKind.SERIAL_NUMBER, f"{_slug(maker)}/{serial_number}")
+    return Identity(IdentityKind.SERIAL_NUMBER, f"{slug(maker)}/{serial_number}")
 
 
 def _called(maker: str | None, model: str) -> str:
     return model if maker is None or model.lower().startswith(maker.lower()) else f"{maker} {model}"
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unknown"
