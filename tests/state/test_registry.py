@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.hub import Credentials
-from gateway.models import NAME_LENGTH, ChildDevice, Found, Identity, IdentityKind, parse_name
+from gateway.models import ChildDevice, Found, Identity, IdentityKind
 from gateway.state.records import ChildState, Decision, GatewayRecord
 from gateway.state.registry import Registry
 from gateway.state.store import Store
@@ -222,24 +222,3 @@ async def test_a_rename_while_a_record_is_being_told_is_owed_all_the_same(regist
     await registry.rename(CHILD.key, "Boiler house")
     kept = await registry.save_child(replace(record, needs_update=False))
     assert (kept.child.name, kept.needs_update) == ("Boiler house", True)
-
-
-@pytest.mark.parametrize(
-    ("typed", "name"),
-    [
-        ("Boiler house", "Boiler house"),
-        ("  Boiler \t house\n", "Boiler house"),
-        ("Kühlraum 3 · 冷蔵庫", "Kühlraum 3 · 冷蔵庫"),
-        ("x" * NAME_LENGTH, "x" * NAME_LENGTH),
-    ],
-)
-def test_a_name_is_readable_text_with_its_spaces_tidied(typed, name):
-    assert parse_name(typed) == name
-
-
-@pytest.mark.parametrize(
-    "typed", ["", "  \n", "x" * (NAME_LENGTH + 1), "a\x1b[2J", "a\x00", "\u202egpj.exe", "\ud800", "a\u200b"]
-)
-def test_what_nobody_can_read_is_no_name(typed):
-    with pytest.raises(ValueError, match="a name h"):
-        parse_name(typed)

@@ -70,11 +70,6 @@ def semantic_version(text: str | None) -> str:
     return ".".join([*numbers, "0", "0", "0"][:3]) + (f"-{suffix}" if suffix else "")
 
 
-def is_semantic_version(text: str) -> bool:
-    """Tell whether this is a version by Semantic Versioning 2.0.0."""
-    return _SEMVER.fullmatch(text) is not None
-
-
 def json_bytes(body: object) -> bytes:
     """Return a body as JSON, whatever a configuration or an adapter put into it: no NaN, no lone surrogate, no foreign type."""
     try:

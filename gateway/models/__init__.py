@@ -1,0 +1,36 @@
+"""Define the nouns of the whole gateway: frozen and complete when they are made. Pure.
+
+Import them from here; the files beside this one hold them by subject.
+"""
+
+from gateway.models.children import NAME_LENGTH, ChildDevice, PlannedRead, Reach, parse_name
+from gateway.models.commands import Command
+from gateway.models.discovery import Confidence, Found, Identity, IdentityKind, Progress
+from gateway.models.findings import Finding, FindingState
+from gateway.models.metrics import RESERVED_METRICS, Block, Metric, MetricRow, Reading, Reduce, Value
+from gateway.models.telemetry import Sample, Status
+
+__all__ = [
+    "NAME_LENGTH",
+    "RESERVED_METRICS",
+    "Block",
+    "ChildDevice",
+    "Command",
+    "Confidence",
+    "Finding",
+    "FindingState",
+    "Found",
+    "Identity",
+    "IdentityKind",
+    "Metric",
+    "MetricRow",
+    "PlannedRead",
+    "Progress",
+    "Reach",
+    "Reading",
+    "Reduce",
+    "Sample",
+    "Status",
+    "Value",
+    "parse_name",
+]

@@ -1,0 +1,29 @@
+"""Define what the cloud is sent of a child: a sample with a status. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from gateway.models.metrics import Value
+
+
+class Status(StrEnum):
+    """The status words of a telemetry message (device API reference, section 5.1)."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The status and values of one child at one moment, to be sent to the cloud."""
+
+    child: str
+    at: datetime
+    """Aware, UTC."""
+    status: Status
+    values: Mapping[str, Value]
