@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from gateway.cli.common import EXIT_FAILED, AsJson, ConfigFile, err, out, print_json
 from gateway.config.salvage import salvage
 from gateway.config.settings import DEFAULT_FILE, StatusSection
-from gateway.status.auth.tokens import nearest
 from gateway.status.health import Readiness
+from gateway.status.hosts import local_host_for
 
 ANSWER_SECONDS = 5.0
 MOST_BYTES = 64 * 1024
@@ -39,7 +39,7 @@ UNTOLD = "it is not able to do its job; its page and its log say why"
 
 def _asked(section: StatusSection) -> tuple[bool, list[str]]:
     """Ask the page, and return whether it is ready and why not."""
-    host = nearest(section.host)
+    host = local_host_for(section.host)
     connection = http.client.HTTPConnection(host, section.port, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", "/readyz")

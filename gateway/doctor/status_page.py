@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from gateway.doctor.http_responses import Answer
 from gateway.doctor.known_config import Intake
 from gateway.models import Finding
-from gateway.status.auth.tokens import nearest
+from gateway.status.hosts import local_host_for
 
 ANSWER_SECONDS = 2.0
 ANSWER_BYTES = 4096
@@ -28,7 +28,7 @@ async def page_findings(intake: Intake) -> AsyncIterator[Finding]:
         meaning = f"{section.host} is no address of this machine, so the page cannot be served there"
         yield Finding.fault("status page", meaning, 'in [status]: host = "127.0.0.1"')
         return
-    heard = await _heard(nearest(section.host), section.port)
+    heard = await _heard(local_host_for(section.host), section.port)
     if heard is None:
         yield Finding.fine("status page", f"{place} is free")
     elif b'"is_alive"' in heard:

@@ -22,8 +22,9 @@ from gateway.errors import GatewayError, SettingsError, SettingsProblem, StoreEr
 from gateway.first_start.config_proposal import proposal
 from gateway.first_start.first_look import FirstLook
 from gateway.models import Finding
-from gateway.status.auth.tokens import Doors, digest_of, keep_token, new_token, tell_token, token_file
-from gateway.status.setup_server import Mistake, SeenBus, SeenDevice, Setup, SetupServer
+from gateway.status.auth.access import TokenAuth
+from gateway.status.auth.tokens import digest_of, load_or_create_token, log_new_token, new_token, token_file
+from gateway.status.setup_server import SetupBus, SetupDevice, SetupProblem, SetupServer, SetupState
 
 log = logging.getLogger(__name__)
 
@@ -68,14 +69,14 @@ class Desk:
         self._look_in = look_in
         self._read_every = read_every_seconds
         self._try_again = try_again_seconds
-        self._setup = Setup(file=str(self._file), is_first_start=False)
+        self._setup = SetupState(file=str(self._file), is_first_start=False)
         self._page: asyncio.Task[None] | None = None
         self._served: tuple[StatusSection, Path] | None = None
         self._has_had_file = False
         self._look: FirstLook | None = None
         self._looking: asyncio.Task[None] | None = None
 
-    def setup(self) -> Setup:
+    def setup(self) -> SetupState:
         """Return how it stands right now."""
         return self._setup
 
@@ -145,8 +146,8 @@ class Desk:
         await _ended(self._page)
         self._served = wanted
         if basics.status.enabled:
-            doors = Doors(_digest(basics.store.path), host=basics.status.host)
-            server = SetupServer(self, doors, host=basics.status.host, port=basics.status.port)
+            auth = TokenAuth(_digest(basics.store.path), host=basics.status.host)
+            server = SetupServer(self, auth, host=basics.status.host, port=basics.status.port)
             self._page = asyncio.create_task(server.run())
 
     # what is found without a configuration ----------------------------------------------------------------------------
@@ -170,12 +171,12 @@ class Desk:
 
     def _found(self) -> None:
         seen = () if self._look is None else tuple(
-            SeenBus(
+            SetupBus(
                 entry=bus.entry,
                 bus=bus.bus,
                 problem=bus.problem,
                 devices=tuple(
-                    SeenDevice(name=one.name, address=one.address, profile=one.profile, family=one.family)
+                    SetupDevice(name=one.name, address=one.address, profile=one.profile, family=one.family)
                     for one in bus.devices.values()
                 ),
             )
@@ -233,12 +234,12 @@ async def _ended(task: asyncio.Task[None] | None) -> None:
         log.error("a part of the setup had failed", exc_info=error)
 
 
-def _mistakes(failure: GatewayError, file: Path) -> tuple[Mistake, ...]:
+def _mistakes(failure: GatewayError, file: Path) -> tuple[SetupProblem, ...]:
     if not isinstance(failure, SettingsError):
         where = "store.path" if isinstance(failure, StoreError) else "gateway"
-        return (Mistake(place=str(file), where=where, wrong=str(failure), right="Mend that; it is tried again by itself"),)
+        return (SetupProblem(place=str(file), where=where, wrong=str(failure), right="Mend that; it is tried again by itself"),)
     return tuple(
-        Mistake(
+        SetupProblem(
             place=problem_location(SettingsError(file, failure.problems), problem),
             where=problem.where,
             wrong=problem.wrong,
@@ -252,11 +253,11 @@ def _digest(store: Path) -> str:
     """Return the hash of the token; of one for this run alone, where none can be kept."""
     try:
         store.parent.mkdir(parents=True, exist_ok=True)
-        digest, made = keep_token(token_file(store))
+        digest, made = load_or_create_token(token_file(store))
     except (OSError, StoreError) as error:
         log.warning("the token of the status page cannot be kept: %s", error)
-        tell_token(made := new_token(), None)
+        log_new_token(made := new_token(), None)
         return digest_of(made)
     if made is not None:
-        tell_token(made, token_file(store))
+        log_new_token(made, token_file(store))
     return digest

@@ -42,7 +42,8 @@ from gateway.state.outbox import Outbox
 from gateway.state.records import ChildState
 from gateway.state.registry import Registry
 from gateway.state.store import Store
-from gateway.status.auth.tokens import Doors, keep_token, tell_token, token_file
+from gateway.status.auth.access import TokenAuth
+from gateway.status.auth.tokens import load_or_create_token, log_new_token, token_file
 from gateway.status.history import History
 from gateway.status.render import formatting
 from gateway.status.server import StatusServer
@@ -105,7 +106,7 @@ class Gateway:
             self.outbox.depth,
         )
         if self.new_token is not None:
-            tell_token(self.new_token, token_file(self.store.path))
+            log_new_token(self.new_token, token_file(self.store.path))
         async with asyncio.TaskGroup() as group:
             serving = [
                 group.create_task(work)
@@ -318,10 +319,10 @@ def status_page(settings: Settings, view: View, history: History) -> tuple[Statu
         StoreError: the file beside the store that holds the token's hash can be neither read nor written.
     """
     section = settings.status
-    digest, new_token = keep_token(token_file(settings.store.path))
-    doors = Doors(digest, host=section.host)
+    digest, new_token = load_or_create_token(token_file(settings.store.path))
+    auth = TokenAuth(digest, host=section.host)
     server = StatusServer(
-        view, history, doors, host=section.host, port=section.port, hub_gone_limit=section.hub_gone_limit
+        view, history, auth, host=section.host, port=section.port, hub_gone_limit=section.hub_gone_limit
     )  # fmt: skip
     return server, new_token
 

@@ -22,22 +22,22 @@ from gateway.state.records import ChildRecord, ChildState, Decision, FoundDevice
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.status.snapshot import (
-    BusShown,
-    Child,
-    ChildLine,
-    GatewayShown,
+    BusSummary,
+    ChildDetails,
+    ChildSummary,
+    DeviceLoad,
+    DiscoveryProgress,
+    GatewaySummary,
     HubContact,
-    LossShown,
-    OutboxShown,
-    Search,
-    Share,
+    LossSummary,
+    OutboxSummary,
     Snapshot,
     WaitingDevice,
-    count_standings,
-    id_of,
-    standing_of,
+    child_status,
+    count_by_status,
+    encode_id,
 )
-from gateway.status.snapshot import Standing as Word
+from gateway.status.snapshot import ChildStatus as Word
 
 HEAVIEST_TOLD = 5
 
@@ -82,7 +82,7 @@ class GatewayView:
         self.notice: str | None = None
         """What whoever runs the gateway should know besides."""
         self._started_at = datetime.now(UTC)
-        self._lines: dict[str, tuple[ChildRecord, ChildAvailability, ChildLine]] = {}
+        self._lines: dict[str, tuple[ChildRecord, ChildAvailability, ChildSummary]] = {}
         self._devices: dict[str, tuple[FoundDevice, WaitingDevice]] = {}
         self._losses: tuple[int, Sequence[Loss]] = (0, ())
 
@@ -102,7 +102,7 @@ class GatewayView:
             waiting=tuple(self._waiting()),
         )
 
-    def child(self, key: str) -> Child | None:
+    def child(self, key: str) -> ChildDetails | None:
         """Return everything that is known of one child, `None` when there is no such child."""
         record = self._registry.children.get(key)
         if record is None:
@@ -110,7 +110,7 @@ class GatewayView:
         child = record.child
         supervisor = self._supervisor_of(child)
         on_bus = None if supervisor is None else supervisor.child_status(key)
-        return Child(
+        return ChildDetails(
             line=self._line(record, datetime.now(UTC)),
             identity_kind=_kind_of_identity(key),
             evidence=dict(self._intake.evidence_of(key)),
@@ -185,11 +185,11 @@ class GatewayView:
 
     # how it is gathered -----------------------------------------------------------------------------------------------
 
-    def _gateway_shown(self, at: datetime) -> GatewayShown:
+    def _gateway_shown(self, at: datetime) -> GatewaySummary:
         record, pace = self._registry.gateway, self._session.pace
         credentials = None if record is None else record.credentials
         wait_seconds = pace.next_try_seconds
-        return GatewayShown(
+        return GatewaySummary(
             name=self._settings.gateway.name,
             version=__version__,
             started_at=self._started_at,
@@ -212,7 +212,7 @@ class GatewayView:
             store_problem=self._store.problem,
         )
 
-    async def _outbox_shown(self) -> OutboxShown:
+    async def _outbox_shown(self) -> OutboxSummary:
         outbox, lost = self._outbox, self._outbox.lost
         try:
             oldest_at = await outbox.oldest_at() if outbox.depth else None
@@ -220,11 +220,11 @@ class GatewayView:
                 self._losses = lost, await outbox.losses()
         except StoreError:  # that the store cannot be read is shown by itself
             oldest_at = None
-        return OutboxShown(
+        return OutboxSummary(
             depth=outbox.depth, capacity=outbox.capacity, oldest_at=oldest_at, lost=lost, losses=_by_reason(self._losses[1])
         )
 
-    def _line(self, record: ChildRecord, at: datetime) -> ChildLine:
+    def _line(self, record: ChildRecord, at: datetime) -> ChildSummary:
         key, standing = record.child.key, self._availability.of(record.child.key)
         known, supervisor = self._lines.get(key), self._supervisor_of(record.child)
         if known is not None and known[0] is record and known[1] is standing:
@@ -237,22 +237,22 @@ class GatewayView:
         wait_seconds = supervisor.next_try_seconds(key)
         return line.model_copy(update={"next_try_at": None if wait_seconds is None else at + timedelta(seconds=wait_seconds)})
 
-    def _buses(self, lines: Sequence[ChildLine]) -> Iterator[BusShown]:
+    def _buses(self, lines: Sequence[ChildSummary]) -> Iterator[BusSummary]:
         """Yield every bus that has appeared, and those that have not and yet have children."""
-        on_bus: defaultdict[tuple[str, str], list[ChildLine]] = defaultdict(list)
+        on_bus: defaultdict[tuple[str, str], list[ChildSummary]] = defaultdict(list)
         for line in lines:
             on_bus[line.entry, line.bus].append(line)
         for (entry, bus), supervisor in self._fleet.supervisors.items():
             yield _bus_shown(entry, bus, supervisor, on_bus.pop((entry, bus), []))
         for (entry, bus), children in on_bus.items():
-            yield BusShown(
-                id=id_of(entry, bus),
+            yield BusSummary(
+                id=encode_id(entry, bus),
                 entry=entry,
                 bus=bus,
                 problem="it has not appeared since the start: is it plugged in, and named in the configuration?",
                 plan=0.0,
                 limit=1.0,
-                standings=count_standings(children),
+                standings=count_by_status(children),
             )
 
     def _waiting(self) -> Iterator[WaitingDevice]:
@@ -275,7 +275,7 @@ class GatewayView:
             decision=Decision.ADMIT,
         )
         return WaitingDevice(
-            id=id_of(met.key),
+            id=encode_id(met.key),
             key=met.key,
             name=met.name,
             found_as=None if met.given_name is None else found.name,
@@ -303,18 +303,18 @@ class GatewayView:
         return self._fleet.supervisors.get((child.adapter, child.bus))
 
 
-def _child_line(record: ChildRecord, standing: ChildAvailability) -> ChildLine:
+def _child_line(record: ChildRecord, standing: ChildAvailability) -> ChildSummary:
     child = record.child
-    word = standing_of(record.state, standing.reach)
+    word = child_status(record.state, standing.reach)
     is_for_the_cloud = word in (Word.REFUSED, Word.UNREGISTERED, Word.DELETED)
-    return ChildLine(
-        id=id_of(child.key),
+    return ChildSummary(
+        id=encode_id(child.key),
         key=child.key,
         name=child.name,
         found_as=child.found_as,
         entry=child.adapter,
         bus=child.bus,
-        bus_id=id_of(child.adapter, child.bus),
+        bus_id=encode_id(child.adapter, child.bus),
         address=child.address,
         kind=_kind_of_device(child.manufacturer, child.model),
         standing=word,
@@ -323,12 +323,12 @@ def _child_line(record: ChildRecord, standing: ChildAvailability) -> ChildLine:
     )
 
 
-def _bus_shown(entry: str, bus: str, supervisor: Supervisor, children: Sequence[ChildLine]) -> BusShown:
+def _bus_shown(entry: str, bus: str, supervisor: Supervisor, children: Sequence[ChildSummary]) -> BusSummary:
     standing = supervisor.status()
     budget, search = standing.budget, standing.discovery
-    heaviest = [Share(name=name, load=load) for name, load in budget.by_device.items() if load > 0]
-    return BusShown(
-        id=id_of(entry, bus),
+    heaviest = [DeviceLoad(name=name, load=load) for name, load in budget.by_device.items() if load > 0]
+    return BusSummary(
+        id=encode_id(entry, bus),
         entry=entry,
         bus=bus,
         problem=standing.problem,
@@ -337,17 +337,17 @@ def _bus_shown(entry: str, bus: str, supervisor: Supervisor, children: Sequence[
         stretch=standing.stretch,
         load={str(purpose): share for purpose, share in standing.load.items()},
         heaviest=tuple(heaviest[:HEAVIEST_TOLD]),
-        discovery=None if search is None else Search(done=search.done, total=search.total, note=search.note),
+        discovery=None if search is None else DiscoveryProgress(done=search.done, total=search.total, note=search.note),
         waiting_commands=standing.waiting_commands,
-        standings=count_standings(children),
+        standings=count_by_status(children),
     )
 
 
-def _by_reason(losses: Sequence[Loss]) -> tuple[LossShown, ...]:
-    shown: dict[str, LossShown] = {}
+def _by_reason(losses: Sequence[Loss]) -> tuple[LossSummary, ...]:
+    shown: dict[str, LossSummary] = {}
     for loss in losses:
         before = shown.get(loss.why)
-        shown[loss.why] = LossShown(
+        shown[loss.why] = LossSummary(
             why=loss.why,
             samples=loss.samples + (before.samples if before else 0),
             children=1 + (before.children if before else 0),

@@ -1,1 +1,1 @@
-"""What the operator sees: the status page, the JSON API behind it, health and metrics."""
+"""Status page for the operator, and the JSON API, health checks and metrics for programs."""

@@ -1,4 +1,4 @@
-"""What every page of ours is served by: the doors in front, the way in, and one address, listened on as soon as it can be."""
+"""Serve one of our pages: access control, sign-in, static files and `/healthz` at one address, retried until it can be bound."""
 
 from __future__ import annotations
 
@@ -9,75 +9,76 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.status.auth.middleware import Guard
-from gateway.status.auth.sign_in import Entrance
-from gateway.status.auth.tokens import Doors, nearest
+from gateway.status.auth.access import TokenAuth
+from gateway.status.auth.middleware import AuthMiddleware
+from gateway.status.auth.sign_in import SignIn
 from gateway.status.health import Health
+from gateway.status.hosts import local_host_for
 from gateway.status.render.assets import load_assets
-from gateway.status.render.templates import Documents
-from gateway.status.routes.json_responses import as_json
+from gateway.status.render.templates import Templates
+from gateway.status.routes.json_responses import json_response
 
 log = logging.getLogger(__name__)
 
-AGAIN_SECONDS: Final = 30.0
-"""An address that cannot be listened on is tried again so often: the gateway has other work, and does it without a page."""
+BIND_RETRY_SECONDS: Final = 30.0
+"""Wait before an address that cannot be bound is tried again; meanwhile the gateway works without a page."""
 STOP_SECONDS: Final = 0.5
-BODY_BYTES: Final = 16 * 1024
+MAX_BODY_BYTES: Final = 16 * 1024
 
 
-class Served:
-    """A page behind the doors. Whoever inherits adds what it shows; signing in, its files and `/healthz` are there."""
+class BaseServer:
+    """A page behind the access control. Subclasses add their routes; sign-in, static files and `/healthz` are here."""
 
-    def __init__(self, doors: Doors, *, host: str, port: int) -> None:
-        """Put the parts together that all pages share.
+    def __init__(self, auth: TokenAuth, *, host: str, port: int) -> None:
+        """Put together the parts that all pages share.
 
         Args:
-            doors: who may look and act.
-            host: the address that is listened on; beyond loopback everything takes the token.
+            auth: decides who may look and act.
+            host: the address to listen on; beyond loopback everything takes the token.
             port: 0 takes a free one.
         """
         self._host, self._port = host, port
         self.listens = asyncio.Event()
         """Set once the page can be reached."""
         self.address = ""
-        """Where it can be reached, then."""
+        """The URL of the page, once it can be reached."""
         assets = load_assets()
-        self._documents = Documents(assets)
-        self._guard = Guard(doors, self._documents)
-        self._application = web.Application(client_max_size=BODY_BYTES, middlewares=self._guard.middlewares)
-        self._application.on_response_prepare.append(self._guard.dress)
-        self._application.add_routes(Entrance(self._documents, self._guard, doors, assets).routes())
+        self._templates = Templates(assets)
+        self._middleware = AuthMiddleware(auth, self._templates)
+        self._application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=self._middleware.middlewares)
+        self._application.on_response_prepare.append(self._middleware.add_security_headers)
+        self._application.add_routes(SignIn(self._templates, self._middleware, auth, assets).routes())
         self._application.router.add_get("/healthz", self._healthz)
 
     async def _healthz(self, request: web.Request) -> web.Response:
-        """Answer at all."""
+        """Respond, which shows that the event loop turns."""
         del request
-        return as_json(Health())
+        return json_response(Health())
 
     async def _listen(self, stack: AsyncExitStack) -> None:
-        """Listen for browsers until the stack ends; tried for as long as it takes."""
-        # Our own bugs are told by the guard; what is left to aiohttp is what strangers send that is no HTTP, a traceback each.
-        nonsense = logging.getLogger(f"{__name__}.nonsense")
-        nonsense.setLevel(logging.CRITICAL)
-        runner = web.AppRunner(self._application, access_log=None, logger=nonsense, shutdown_timeout=STOP_SECONDS)
+        """Listen until the stack ends; try again for as long as the address cannot be bound."""
+        # The middleware logs our own bugs. What is left for aiohttp to log are requests that are not HTTP, each with a traceback.
+        not_http = logging.getLogger(f"{__name__}.not_http")
+        not_http.setLevel(logging.CRITICAL)
+        runner = web.AppRunner(self._application, access_log=None, logger=not_http, shutdown_timeout=STOP_SECONDS)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
-        was_told = False
+        is_logged = False
         while True:
             site = web.TCPSite(runner, self._host, self._port)
             try:
                 await site.start()
                 break
-            except (OSError, UnicodeError) as error:  # the second one: a host that cannot be any, as "a..b"
-                if not was_told:
+            except (OSError, UnicodeError) as error:  # UnicodeError: a host name that cannot exist, such as "a..b"
+                if not is_logged:
                     log.error("the status page cannot be served at %s port %d: %s", self._host, self._port, error)  # noqa: TRY400 - says all
-                was_told = True
+                is_logged = True
                 await site.stop()
-                await asyncio.sleep(AGAIN_SECONDS)
+                await asyncio.sleep(BIND_RETRY_SECONDS)
         host, port = self._host, runner.addresses[0][1]
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self.listens.set()
-        if nearest(host) == host:
+        if local_host_for(host) == host:
             log.info("the status page is at %s", self.address)
         else:
             log.info("the status page is at port %d of every address of this machine", port)

@@ -1,4 +1,9 @@
-"""What is shown, kept live: one snapshot and one look at each page for all who watch it, however many they are."""
+"""Send the changes of each open page to its browsers: one look at each page for all who watch it, however many they are.
+
+aiohttp-sse is not used. It encodes each event once for each browser and keeps connections open with comments; here an event is
+encoded once for all, the heartbeat is an event that the script of the page sees, and a browser that falls behind is dropped.
+What is left for the library are the three lines of `ServerSentEvent`.
+"""
 
 from __future__ import annotations
 
@@ -9,215 +14,174 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from math import inf
-from time import monotonic
 from typing import Final
 
 from gateway.errors import GatewayError
-from gateway.status.render.pages import Page, Topic
-from gateway.status.snapshot import Snapshot
-from gateway.status.view import View
+from gateway.status.render.pages import PageAddress, RenderedPage
+from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)
 
-FRESH_SECONDS: Final = 1.0
-REST: Final = 4
-"""After each look so many times as long is rested as it took: open pages take a fifth of a processor at most, however many."""
-MOST_WATCHERS: Final = 100
-EVENTS_WAITING: Final = 4
-"""Who lets so many events wait is too slow, and starts over."""
+REST_FACTOR: Final = 4
+"""After each look, rest this many times as long as it took: open pages take a fifth of a processor at most."""
+MAX_WATCHERS: Final = 100
+MAX_QUEUED_EVENTS: Final = 4
+"""A browser with more events in its queue is too slow; it is disconnected and starts again."""
 
 HEARTBEAT: Final = b"event: beat\ndata:\n\n"
-"""Tells the page, not only the line, that somebody is there: a line that is cut without a word looks open for hours."""
+"""Lets the script of the page notice a connection that was cut silently, which looks open for hours."""
 
 
 class TooManyWatchers(Exception):
-    """Nobody else can be served."""
-
-
-class Latest:
-    """The snapshot that everybody looks at."""
-
-    def __init__(self, view: View, *, fresh_seconds: float = FRESH_SECONDS) -> None:
-        self._view = view
-        self._fresh_seconds = fresh_seconds
-        self._snapshot: Snapshot | None = None
-        self._made_at = 0.0
-        self._deeds = 0
-        self._making = asyncio.Lock()
-        self._store_problem: str | None = None
-        self._tried_at = -inf
-        self._trying = asyncio.Lock()
-
-    async def snapshot(self) -> Snapshot:
-        """Return how everything stands; made anew when the last one is older than a second."""
-        async with self._making:
-            if self._snapshot is None or monotonic() - self._made_at >= self._fresh_seconds:
-                deeds = self._deeds
-                self._snapshot = await self._view.snapshot()
-                self._made_at = monotonic() if deeds == self._deeds else 0.0  # else it may be from before what was done
-            return self._snapshot
-
-    async def store_problem(self) -> str | None:
-        """Return why nothing can be stored; tried at most once a second, since each try wears the disk."""
-        async with self._trying:
-            if monotonic() - self._tried_at >= self._fresh_seconds:
-                self._store_problem = await self._view.store_problem()
-                self._tried_at = monotonic()
-            return self._store_problem
-
-    def is_outdated(self) -> None:
-        """Have the next one made anew: something was just done."""
-        self._deeds += 1
-        self._made_at = 0.0
+    """No further page can be kept live."""
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """What watchers are told: regions of their page that changed, or that it is gone."""
+class ServerSentEvent:
+    """One event for all watchers of a page: regions that changed, or that the page is gone."""
 
-    wire: bytes
-    """As it goes over the line, made once for all."""
+    payload: bytes
+    """The bytes that are sent, encoded once for all watchers."""
 
     @classmethod
-    def of(cls, version: str, regions: Mapping[str, str]) -> Event:
-        """Tell regions anew; `version` is what the page then shows."""
+    def of_regions(cls, version: str, regions: Mapping[str, str]) -> ServerSentEvent:
+        """Return the event that replaces regions; `version` is that of the page afterwards."""
         return cls(f"id: {version}\nevent: regions\ndata: {json.dumps(regions)}\n\n".encode())
 
 
-GONE: Final = Event(b"event: gone\ndata:\n\n")
+PAGE_GONE: Final = ServerSentEvent(b"event: gone\ndata:\n\n")
 
 
-class Watcher:
-    """One page that is open somewhere."""
+class PageWatcher:
+    """The event queue of one browser that shows a page."""
 
     def __init__(self) -> None:
-        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._events: asyncio.Queue[ServerSentEvent | None] = asyncio.Queue()
         self.is_dropped = False
-        """It did not keep up, or the gateway ends: it is told nothing any more."""
+        """It did not keep up, or the server stops; it receives nothing more."""
 
-    def tell(self, event: Event) -> None:
-        """Put an event into its line; too many of them drop the watcher."""
-        if self._events.qsize() >= EVENTS_WAITING:
+    def send(self, event: ServerSentEvent) -> None:
+        """Queue an event; a watcher with too many queued events is dropped."""
+        if self._events.qsize() >= MAX_QUEUED_EVENTS:
             self.drop()
         elif not self.is_dropped:
             self._events.put_nowait(event)
 
     def drop(self) -> None:
-        """Tell it nothing any more."""
+        """Send it nothing more."""
         self.is_dropped = True
         self._events.put_nowait(None)
 
-    async def next(self, *, within_seconds: float) -> bytes | None:
-        """Return what is to be sent next: an event, a heartbeat if none came in time, `None` when it was dropped."""
+    async def next_payload(self, *, within_seconds: float) -> bytes | None:
+        """Return the bytes to send next: an event, a heartbeat if none came in time, `None` when it was dropped."""
         try:
             async with asyncio.timeout(within_seconds):
                 event = await self._events.get()
         except TimeoutError:
             return HEARTBEAT
-        return None if self.is_dropped or event is None else event.wire
+        return None if self.is_dropped or event is None else event.payload
 
 
-class Live:
-    """Looks at each page that is open somewhere every other second, and tells its watchers what changed."""
+class LiveUpdates:
+    """Renders each watched page every other second, and sends its watchers what changed."""
 
-    def __init__(self, page_of: Callable[[Topic], Awaitable[Page | None]], *, every: timedelta) -> None:
-        """Show what `page_of` returns; it renders without waiting once it has its snapshot."""
-        self._page_of = page_of
-        self._every = every.total_seconds()
-        self._shown: dict[Topic, Page] = {}
-        self._watchers: dict[Topic, set[Watcher]] = {}
+    def __init__(self, render: Callable[[PageAddress], Awaitable[RenderedPage | None]], *, every: timedelta) -> None:
+        """Watch the pages that `render` returns; `None` stands for a page that does not exist."""
+        self._render = render
+        self._every_seconds = every.total_seconds()
+        self._pages: dict[PageAddress, RenderedPage] = {}
+        self._watchers: dict[PageAddress, set[PageWatcher]] = {}
         self._is_watched = asyncio.Event()
-        self._failing: set[Topic] = set()
+        self._failing: set[PageAddress] = set()
 
     @property
     def watchers(self) -> int:
-        """How many pages are open."""
+        """The number of open pages."""
         return sum(len(watchers) for watchers in self._watchers.values())
 
     @asynccontextmanager
-    async def watch(self, topic: Topic, *, seen: str) -> AsyncIterator[Watcher]:
+    async def watch(self, address: PageAddress, *, seen: str) -> AsyncIterator[PageWatcher]:
         """Watch one page, beginning with what changed since the version that was seen.
 
         Raises:
-            TooManyWatchers: there is no room for another.
+            TooManyWatchers: there are too many already.
         """
-        if self.watchers >= MOST_WATCHERS:
+        if self.watchers >= MAX_WATCHERS:
             raise TooManyWatchers
-        page = await self._look_at(topic)
-        watcher = Watcher()
+        page = await self._update(address)
+        watcher = PageWatcher()
         if page is None:
-            watcher.tell(GONE)
+            watcher.send(PAGE_GONE)
         elif page.version != seen:
-            watcher.tell(Event.of(page.version, page.regions))
-        self._watchers.setdefault(topic, set()).add(watcher)
+            watcher.send(ServerSentEvent.of_regions(page.version, page.regions))
+        self._watchers.setdefault(address, set()).add(watcher)
         self._is_watched.set()
         try:
             yield watcher
         finally:
-            self._leave(topic, watcher)
+            self._remove(address, watcher)
 
     async def run(self) -> None:
-        """Look and tell until cancelled; rest while nobody watches."""
+        """Update the watched pages until cancelled; rest while there is no watcher."""
         while True:
             await self._is_watched.wait()
-            await asyncio.sleep(self._every)
-            for topic in list(self._watchers):
-                begun = monotonic()
-                await self._try_to_look_at(topic)
-                self._forget_if_unwatched(topic)  # the last one may have left while it was looked at
-                await asyncio.sleep(REST * (monotonic() - begun))
+            await asyncio.sleep(self._every_seconds)
+            for address in list(self._watchers):
+                started_at = loop_time()
+                await self._try_to_update(address)
+                self._forget_if_unwatched(address)  # its last watcher may have left while it was rendered
+                await asyncio.sleep(REST_FACTOR * (loop_time() - started_at))
 
     def close(self) -> None:
-        """Send everybody away."""
+        """Drop all watchers."""
         for watchers in self._watchers.values():
             for watcher in watchers:
                 watcher.drop()
 
-    async def _try_to_look_at(self, topic: Topic) -> None:
-        """Look, and say once when that fails and once when it works again."""
-        was_failing = topic in self._failing
+    async def _try_to_update(self, address: PageAddress) -> None:
+        """Update a page; log once that this fails, and once that it works again."""
+        was_failing = address in self._failing
         try:
-            await self._look_at(topic)
+            await self._update(address)
         except GatewayError as error:
-            self._failing.add(topic)
+            self._failing.add(address)
             if not was_failing:
-                log.error("the open page on %s stands still: %s", topic.kind, error)  # noqa: TRY400 - no bug, and it says all
-        except Exception:  # the buses are served in the same task group: a bug in a page costs those who look at it, nobody else
-            self._failing.add(topic)
+                log.error("the open page %r is not updated any more: %s", address.kind, error)  # noqa: TRY400 - not a bug, and the text says all
+        except Exception:  # the buses run in the same task group: a bug in a page must cost its watchers only
+            self._failing.add(address)
             if not was_failing:
-                log.exception("the open page on %s stands still", topic.kind)
+                log.exception("the open page %r is not updated any more", address.kind)
         else:
-            self._failing.discard(topic)
+            self._failing.discard(address)
             if was_failing:
-                log.info("the open page on %s is brought up to date again", topic.kind)
+                log.info("the open page %r is updated again", address.kind)
 
-    async def _look_at(self, topic: Topic) -> Page | None:
-        """Return the page as it is, and tell those who watch it what changed: all of them then have seen the same."""
-        page = await self._page_of(topic)
-        before = self._shown.pop(topic, None)
+    async def _update(self, address: PageAddress) -> RenderedPage | None:
+        """Render a page and send its watchers what changed, so that all of them have seen the same."""
+        page = await self._render(address)
+        before = self._pages.pop(address, None)
         if page is None:
-            self._tell(topic, GONE)
+            self._send(address, PAGE_GONE)
             return None
-        self._shown[topic] = page
+        self._pages[address] = page
         if before is not None and before.version != page.version:
             changed = {name: html for name, html in page.regions.items() if before.regions.get(name) != html}
-            self._tell(topic, Event.of(page.version, changed))
+            self._send(address, ServerSentEvent.of_regions(page.version, changed))
         return page
 
-    def _tell(self, topic: Topic, event: Event) -> None:
-        for watcher in self._watchers.get(topic, ()):
-            watcher.tell(event)
+    def _send(self, address: PageAddress, event: ServerSentEvent) -> None:
+        for watcher in self._watchers.get(address, ()):
+            watcher.send(event)
 
-    def _leave(self, topic: Topic, watcher: Watcher) -> None:
-        self._watchers[topic].discard(watcher)
-        if not self._watchers[topic]:
-            del self._watchers[topic]
-        self._forget_if_unwatched(topic)
+    def _remove(self, address: PageAddress, watcher: PageWatcher) -> None:
+        self._watchers[address].discard(watcher)
+        if not self._watchers[address]:
+            del self._watchers[address]
+        self._forget_if_unwatched(address)
         if not self._watchers:
             self._is_watched.clear()
 
-    def _forget_if_unwatched(self, topic: Topic) -> None:
-        if topic not in self._watchers:
-            self._shown.pop(topic, None)
-            self._failing.discard(topic)
+    def _forget_if_unwatched(self, address: PageAddress) -> None:
+        if address not in self._watchers:
+            self._pages.pop(address, None)
+            self._failing.discard(address)

@@ -1,4 +1,4 @@
-"""The JSON API: its calls, their answers, and the OpenAPI document made of both. Nothing here waits."""
+"""Define the operations of the JSON API and their bodies, and build the OpenAPI document from both. Pure."""
 
 from __future__ import annotations
 
@@ -12,50 +12,50 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from gateway import __version__
 from gateway.models import NAME_LENGTH
-from gateway.status.doctor_cache import Findings
+from gateway.status.doctor_cache import DoctorReport
 from gateway.status.snapshot import (
-    BusShown,
-    ChildLine,
+    BusSummary,
     ChildReport,
-    GatewayShown,
-    OutboxShown,
-    Series,
-    Shown,
-    Standing,
+    ChildStatus,
+    ChildSummary,
+    GatewaySummary,
+    MetricHistory,
+    OutboxSummary,
+    StatusModel,
     WaitingDevice,
 )
 
 BASE: Final = "/api/v1"
 
 
-class Overview(Shown):
-    """Everything at a glance."""
+class Overview(StatusModel):
+    """The state of the gateway at a glance."""
 
     at: AwareDatetime
     headline: str
-    gateway: GatewayShown
-    outbox: OutboxShown
-    standings: dict[Standing, int] = Field(description="how many children stand how")
-    waiting: int = Field(description="how many found devices are no children and not ignored")
+    gateway: GatewaySummary
+    outbox: OutboxSummary
+    standings: dict[ChildStatus, int] = Field(description="number of children by status")
+    waiting: int = Field(description="number of found devices that are neither children nor ignored")
 
 
-class Buses(Shown):
+class BusList(StatusModel):
     """Every bus."""
 
-    buses: tuple[BusShown, ...]
+    buses: tuple[BusSummary, ...]
 
 
-class Children(Shown):
-    """One page of the children: those first that most need a person, then by name."""
+class ChildList(StatusModel):
+    """One page of the children: those that most need a person first, then by name."""
 
     total: int
     page: int
     pages: int
-    children: tuple[ChildLine, ...]
+    children: tuple[ChildSummary, ...]
 
 
-class Waiting(Shown):
-    """One page of the found devices that are no children."""
+class WaitingList(StatusModel):
+    """One page of the found devices that are not children."""
 
     total: int
     page: int
@@ -63,85 +63,92 @@ class Waiting(Shown):
     devices: tuple[WaitingDevice, ...]
 
 
-class NewName(Shown):
-    """What a device is to be called."""
+class RenameRequest(StatusModel):
+    """The new name of a device."""
 
     name: str | None = Field(description=f"1 to {NAME_LENGTH} readable characters; null for the name that it was found under")
 
 
-class Done(Shown):
-    """It is done."""
+class ActionDone(StatusModel):
+    """The action succeeded."""
 
     done: Literal[True] = True
 
 
-class Problem(Shown):
-    """Why it is not done."""
+class ErrorResponse(StatusModel):
+    """Why a request failed."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One call of the API."""
+class ApiOperation:
+    """One operation of the API."""
 
     name: str
     method: Literal["GET", "POST"]
     path: str
     summary: str
-    answer: type[BaseModel]
+    response: type[BaseModel]
     query: Mapping[str, str] = field(default_factory=dict)
-    """What its address may say after the `?`, and what for."""
+    """Its query parameters, each with a description."""
     body: type[BaseModel] | None = None
-    """What is sent with it."""
+    """The model of its request body."""
 
 
 _PAGED: Final = {
-    "search": "words that all have to occur in name, key, address, bus, maker or model",
-    "page": "which page, from 1; a page has at most 100",
+    "search": "words that must all occur in name, key, address, bus, maker or model",
+    "page": "page number, from 1; a page has at most 100 rows",
 }
 
-CALLS: Final[Sequence[Call]] = (
-    Call("overview", "GET", f"{BASE}/status", "How everything stands, at a glance", Overview),
-    Call("buses", "GET", f"{BASE}/buses", "Every bus, its plan beside its life", Buses),
-    Call(
-        *("children", "GET", f"{BASE}/children", "The children, in pages", Children),
-        query=_PAGED | {"show": f"`trouble` for those that are not fine, or one of {', '.join(Standing)}"},
+OPERATIONS: Final[Sequence[ApiOperation]] = (
+    ApiOperation("overview", "GET", f"{BASE}/status", "The state of the gateway at a glance", Overview),
+    ApiOperation("buses", "GET", f"{BASE}/buses", "Every bus, with its planned and its measured load", BusList),
+    ApiOperation(
+        *("children", "GET", f"{BASE}/children", "The children, in pages", ChildList),
+        query=_PAGED | {"show": f"`trouble` for those that are not fine, or one of {', '.join(ChildStatus)}"},
     ),
-    Call("child", "GET", f"{BASE}/children/{{id}}", "One child with its last values and what became of it", ChildReport),
-    Call(
-        *("history", "GET", f"{BASE}/children/{{id}}/history", "The last hour of one metric", Series),
-        query={"metric": "its name"},
+    ApiOperation(
+        "child", "GET", f"{BASE}/children/{{id}}", "One child with its last values, errors and availability", ChildReport
     ),
-    Call(
-        *("waiting", "GET", f"{BASE}/waiting", "Found devices that are no children, in pages", Waiting),
-        query=_PAGED | {"show": "`ignored` for those that are to be left alone"},
+    ApiOperation(
+        *("history", "GET", f"{BASE}/children/{{id}}/history", "The last hour of one metric", MetricHistory),
+        query={"metric": "name of the metric"},
     ),
-    Call("doctor", "GET", f"{BASE}/doctor", "What can keep the gateway from working here, and what mends it", Findings),
-    Call("admit", "POST", f"{BASE}/waiting/{{id}}/admit", "Take a found device on as a child", Done),
-    Call("ignore", "POST", f"{BASE}/waiting/{{id}}/ignore", "Leave a found device alone from now on", Done),
-    Call("name_waiting", "POST", f"{BASE}/waiting/{{id}}/name", "Give a found device a name", Done, body=NewName),
-    Call("name_child", "POST", f"{BASE}/children/{{id}}/name", "Give a child a name, in the cloud too", Done, body=NewName),
-    Call("rescan", "POST", f"{BASE}/buses/{{id}}/rescan", "Look for new devices on a bus now", Done),
+    ApiOperation(
+        *("waiting", "GET", f"{BASE}/waiting", "Found devices that are not children, in pages", WaitingList),
+        query=_PAGED | {"show": "`ignored` for those that a person has chosen to ignore"},
+    ),
+    ApiOperation(
+        "doctor", "GET", f"{BASE}/doctor", "What can keep the gateway from working here, and how to fix it", DoctorReport
+    ),
+    ApiOperation("admit", "POST", f"{BASE}/waiting/{{id}}/admit", "Admit a found device as a child", ActionDone),
+    ApiOperation("ignore", "POST", f"{BASE}/waiting/{{id}}/ignore", "Ignore a found device from now on", ActionDone),
+    ApiOperation("name_waiting", "POST", f"{BASE}/waiting/{{id}}/name", "Rename a found device", ActionDone, body=RenameRequest),
+    ApiOperation(
+        *("name_child", "POST", f"{BASE}/children/{{id}}/name", "Rename a child, in the cloud too", ActionDone),
+        body=RenameRequest,
+    ),
+    ApiOperation("rescan", "POST", f"{BASE}/buses/{{id}}/rescan", "Search a bus for new devices now", ActionDone),
 )
 
 
 def openapi() -> Mapping[str, Any]:
-    """Return the OpenAPI document of all calls."""
-    answers: Iterable[type[BaseModel]] = dict.fromkeys([*(call.answer for call in CALLS), Problem])
-    bodies: Iterable[type[BaseModel]] = dict.fromkeys(call.body for call in CALLS if call.body is not None)
-    said: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "serialization") for model in answers]
-    said += [(model, "validation") for model in bodies]
-    _, schemas = models_json_schema(said, ref_template="#/components/schemas/{model}")
+    """Return the OpenAPI document of all operations."""
+    responses: Iterable[type[BaseModel]] = dict.fromkeys([*(operation.response for operation in OPERATIONS), ErrorResponse])
+    bodies: Iterable[type[BaseModel]] = dict.fromkeys(one.body for one in OPERATIONS if one.body is not None)
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "serialization") for model in responses]
+    models += [(model, "validation") for model in bodies]
+    _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")
     paths: dict[str, dict[str, Any]] = {}
-    for call in CALLS:
-        paths.setdefault(call.path, {})[call.method.lower()] = _operation(call)
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation_object(operation)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Xyte gateway",
             "version": __version__,
-            "description": "What the gateway knows of itself, its buses and its children.",
+            "description": "The state of the gateway, its buses and its children.",
         },
         "security": [{"token": []}],
         "paths": paths,
@@ -152,32 +159,32 @@ def openapi() -> Mapping[str, Any]:
     }
 
 
-def _operation(call: Call) -> Mapping[str, Any]:
-    names = re.findall(r"{(\w+)}", call.path)
+def _operation_object(operation: ApiOperation) -> Mapping[str, Any]:
+    names = re.findall(r"{(\w+)}", operation.path)
     in_path = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
     in_query = [
-        {"name": name, "in": "query", "description": what, "schema": {"type": "string"}} for name, what in call.query.items()
+        {"name": name, "in": "query", "description": text, "schema": {"type": "string"}} for name, text in operation.query.items()
     ]
-    refusals = {"401": "the token is missing or wrong", "429": "too many wrong tokens"}
-    if call.method == "POST":
-        refusals |= {"403": "it needs the token, and may not come from another site", "409": "it is not done"}
-    if call.body is not None:
-        refusals["400"] = "what was sent makes no sense"
+    errors = {"401": "the token is missing or wrong", "429": "too many wrong tokens"}
+    if operation.method == "POST":
+        errors |= {"403": "the token is missing, or the request comes from another site", "409": "the action failed"}
+    if operation.body is not None:
+        errors["400"] = "the body is not valid"
     if names:
-        refusals["404"] = "there is no such thing"
+        errors["404"] = "not found"
     return {
-        "operationId": call.name,
-        "summary": call.summary,
+        "operationId": operation.name,
+        "summary": operation.summary,
         "parameters": in_path + in_query,
-        **({} if call.body is None else {"requestBody": {"required": True, "content": _json_of(call.body)}}),
-        "responses": {"200": _response(call.summary, call.answer)}
-        | {status: _response(why, Problem) for status, why in sorted(refusals.items())},
+        **({} if operation.body is None else {"requestBody": {"required": True, "content": _json_content(operation.body)}}),
+        "responses": {"200": _response_object(operation.summary, operation.response)}
+        | {status: _response_object(why, ErrorResponse) for status, why in sorted(errors.items())},
     }
 
 
-def _response(what: str, model: type[BaseModel]) -> Mapping[str, Any]:
-    return {"description": what, "content": _json_of(model)}
+def _response_object(description: str, model: type[BaseModel]) -> Mapping[str, Any]:
+    return {"description": description, "content": _json_content(model)}
 
 
-def _json_of(model: type[BaseModel]) -> Mapping[str, Any]:
+def _json_content(model: type[BaseModel]) -> Mapping[str, Any]:
     return {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}

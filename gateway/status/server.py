@@ -1,4 +1,4 @@
-"""The status page as a whole: its parts put together behind one address."""
+"""Put the status page of a running gateway together, and serve it."""
 
 from __future__ import annotations
 
@@ -6,66 +6,68 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Final
 
-from gateway.status.auth.tokens import Doors
-from gateway.status.base_server import Served
-from gateway.status.doctor_cache import Checkup
+from gateway.status.auth.access import TokenAuth
+from gateway.status.base_server import BaseServer
+from gateway.status.doctor_cache import DoctorCache
 from gateway.status.history import History
-from gateway.status.live_updates import Latest, Live
-from gateway.status.render.pages import Page, Pages, Topic
-from gateway.status.routes.api import Actions, Api
-from gateway.status.routes.html_pages import Site
-from gateway.status.routes.probes import Probes
+from gateway.status.live_updates import LiveUpdates
+from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
+from gateway.status.routes.actions import Actions
+from gateway.status.routes.api import ApiRoutes
+from gateway.status.routes.html_pages import HtmlRoutes
+from gateway.status.routes.probes import ProbeRoutes
+from gateway.status.snapshot_cache import SnapshotCache
 from gateway.status.view import View
 
-LOOK_EVERY: Final = timedelta(seconds=2)
+UPDATE_EVERY: Final = timedelta(seconds=2)
 
 
-class StatusServer(Served):
-    """Serves the page. Nothing is looked at while nobody looks."""
+class StatusServer(BaseServer):
+    """Serves the status page. It takes no snapshot while nobody looks."""
 
     def __init__(
         self,
         view: View,
         history: History,
-        doors: Doors,
+        auth: TokenAuth,
         *,
         host: str = "127.0.0.1",
         port: int = 8080,
-        look_every: timedelta = LOOK_EVERY,
+        update_every: timedelta = UPDATE_EVERY,
         hub_gone_limit: timedelta | None = None,
     ) -> None:
         """Put the parts together.
 
         Args:
-            view: what is shown.
-            history: what children said lately.
-            doors: who may look and act.
-            host: the address that is listened on; beyond loopback everything takes the token.
+            view: the gateway that is shown.
+            history: the recent values of its children.
+            auth: decides who may look and act.
+            host: the address to listen on; beyond loopback everything takes the token.
             port: 0 takes a free one.
-            look_every: how often an open page is brought up to date.
-            hub_gone_limit: `/readyz` fails when the hub is gone for longer; never for that reason, when left out.
+            update_every: how often an open page is updated.
+            hub_gone_limit: `/readyz` fails when the hub is unreachable for longer; `None` for no limit.
         """
-        super().__init__(doors, host=host, port=port)
-        pages = self._pages = Pages(self._documents, history, view.child)
-        latest = self._latest = Latest(view, fresh_seconds=min(1.0, look_every.total_seconds() / 2))
-        checkup = self._checkup = Checkup(view)
-        live = self._live = Live(self._page_of, every=look_every)
-        actions = Actions(view, latest)
+        super().__init__(auth, host=host, port=port)
+        renderer = self._renderer = PageRenderer(self._templates, history, view.child)
+        snapshots = self._snapshots = SnapshotCache(view, fresh_seconds=min(1.0, update_every.total_seconds() / 2))
+        doctor = self._doctor = DoctorCache(view)
+        live = self._live = LiveUpdates(self._render, every=update_every)
+        actions = Actions(view, snapshots)
         for part in (
-            Site(latest, live, pages, checkup, self._documents, self._guard, actions),
-            Api(latest, pages, history, checkup, actions),
-            Probes(latest, live, hub_gone_limit=hub_gone_limit),
+            HtmlRoutes(snapshots, live, renderer, doctor, self._templates, self._middleware, actions),
+            ApiRoutes(snapshots, renderer, history, doctor, actions),
+            ProbeRoutes(snapshots, live, hub_gone_limit=hub_gone_limit),
         ):
             self._application.add_routes(part.routes())
 
     async def run(self) -> None:
-        """Listen and keep open pages live until cancelled."""
+        """Listen and update open pages until cancelled."""
         async with AsyncExitStack() as stack:
             await self._listen(stack)
             stack.callback(self._live.close)
             await self._live.run()
 
-    async def _page_of(self, topic: Topic) -> Page | None:
-        if topic.kind == "doctor":
-            return self._pages.doctor(await self._checkup.last())
-        return self._pages.page(topic, await self._latest.snapshot())
+    async def _render(self, address: PageAddress) -> RenderedPage | None:
+        if address.kind == "doctor":
+            return self._renderer.doctor_page(await self._doctor.last_report())
+        return self._renderer.page(address, await self._snapshots.snapshot())

@@ -1,4 +1,4 @@
-"""The page of a gateway that cannot start yet: what is wrong with its configuration, or what it found without one."""
+"""Serve the page of a gateway that cannot start yet: the problems of its configuration, or what it found without one."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from pydantic import Field
 
 from gateway import __version__
 from gateway.models import Finding
+from gateway.status.auth.access import TokenAuth
 from gateway.status.auth.middleware import RIGHTS
-from gateway.status.auth.tokens import Doors, Rights
-from gateway.status.base_server import Served
-from gateway.status.doctor_cache import Checkup
+from gateway.status.base_server import BaseServer
+from gateway.status.doctor_cache import DoctorCache
 from gateway.status.health import Readiness
 from gateway.status.openapi import BASE
-from gateway.status.routes.json_responses import as_json, as_readiness
-from gateway.status.snapshot import Shown, Text
+from gateway.status.rights import Rights
+from gateway.status.routes.json_responses import json_response, readiness_response
+from gateway.status.snapshot import StatusModel, Text
 
 ADDRESS: Final = f"{BASE}/setup"
 
 
-class Mistake(Shown):
+class SetupProblem(StatusModel):
     """Something that keeps the gateway from starting."""
 
-    place: Text = Field(description="where a person finds it: file and line, or the environment")
+    place: Text = Field(description="where to find it: file and line, or the environment")
     where: Text = Field(description="the key")
     wrong: Text
-    right: Text = Field(description="what would be right")
+    right: Text = Field(description="how to fix it")
 
 
-class SeenDevice(Shown):
-    """A device that was met before there was a configuration."""
+class SetupDevice(StatusModel):
+    """A device that was found before there was a configuration."""
 
     name: Text
     address: Text
@@ -44,65 +45,65 @@ class SeenDevice(Shown):
     family: Text | None = None
 
 
-class SeenBus(Shown):
-    """A bus that was looked at before there was a configuration."""
+class SetupBus(StatusModel):
+    """A bus that was searched before there was a configuration."""
 
     entry: Text
     bus: Text
-    problem: Text | None = Field(default=None, description="why it could not be looked at")
-    devices: tuple[SeenDevice, ...] = ()
+    problem: Text | None = Field(default=None, description="why it could not be searched")
+    devices: tuple[SetupDevice, ...] = ()
 
 
-class Setup(Shown):
-    """How far the gateway is from starting."""
+class SetupState(StatusModel):
+    """What a gateway that cannot start yet waits for, and what it has found."""
 
-    file: Text = Field(description="the configuration that is waited for")
-    is_first_start: bool = Field(description="there was no configuration at all")
-    mistakes: tuple[Mistake, ...] = ()
-    is_looking: bool = Field(default=False, description="whether it still looks what is around this machine")
-    seen: tuple[SeenBus, ...] = ()
-    proposal: str | None = Field(default=None, description="a configuration to begin with")
-    proposal_file: Text | None = Field(default=None, description="where it was written; null when it could not be")
+    file: Text = Field(description="the configuration file that it waits for")
+    is_first_start: bool = Field(description="whether there was no configuration at all")
+    mistakes: tuple[SetupProblem, ...] = ()
+    is_looking: bool = Field(default=False, description="whether it still searches for devices")
+    seen: tuple[SetupBus, ...] = ()
+    proposal: str | None = Field(default=None, description="a configuration to start with")
+    proposal_file: Text | None = Field(default=None, description="the file it was written to; null if that failed")
 
     @property
     def version(self) -> str:
-        """A word that is the same as long as nothing changes."""
+        """A hash of the content."""
         return hashlib.blake2s(self.model_dump_json().encode(), digest_size=9).hexdigest()
 
     @property
     def headline(self) -> str:
-        """How it stands, in a sentence."""
-        many = len(self.mistakes)
-        if many == 1:
-            return "One thing keeps the gateway from starting."
-        if many:
-            return f"{many} things keep the gateway from starting."
-        return "There is no configuration yet." if self.is_first_start else "The gateway starts."
+        """The state in one sentence."""
+        count = len(self.mistakes)
+        if count == 1:
+            return "One problem keeps the gateway from starting."
+        if count:
+            return f"{count} problems keep the gateway from starting."
+        return "There is no configuration yet." if self.is_first_start else "The gateway is starting."
 
 
 class SetupView(Protocol):
-    """A gateway that is waiting, as its page sees it."""
+    """A gateway that waits for its configuration, as its page needs it."""
 
-    def setup(self) -> Setup:
-        """Return how it stands right now."""
+    def setup(self) -> SetupState:
+        """Return the current state."""
 
     async def examine(self) -> Sequence[Finding]:
-        """Look at what can keep the gateway from working on this machine, in ten seconds at most."""
+        """Run the checks of `doctor` on this machine, for at most ten seconds."""
 
 
-class SetupServer(Served):
-    """Serves the page of a gateway that waits for a person, behind the same doors as the page of one that runs."""
+class SetupServer(BaseServer):
+    """Serves the page of a gateway that waits for its configuration, with the same access control as that of a running one."""
 
-    def __init__(self, view: SetupView, doors: Doors, *, host: str, port: int) -> None:
-        super().__init__(doors, host=host, port=port)
+    def __init__(self, view: SetupView, auth: TokenAuth, *, host: str, port: int) -> None:
+        super().__init__(auth, host=host, port=port)
         self._view = view
-        self._checkup = Checkup(view)
+        self._doctor = DoctorCache(view)
         self._application.add_routes(
             [
                 web.get("/", self.page),
-                web.get("/doctor", self.doctor),
+                web.get("/doctor", self.doctor_page),
                 web.get(ADDRESS, self.state),
-                web.get(f"{BASE}/doctor", self.findings),
+                web.get(f"{BASE}/doctor", self.doctor_report),
                 web.get("/readyz", self.readyz),
             ]
         )
@@ -114,38 +115,38 @@ class SetupServer(Served):
             await asyncio.get_running_loop().create_future()
 
     async def page(self, request: web.Request) -> web.Response:
-        """Answer with the page."""
-        return self._document("setup.html", request)
+        """Respond with the setup page."""
+        return self._html_response("setup.html", request)
 
-    async def doctor(self, request: web.Request) -> web.Response:
-        """Answer with what else can keep the gateway from working on this machine."""
-        made = self._documents.findings(await self._checkup.findings())
-        return self._document("setup_doctor.html", request, findings=Markup(made))  # noqa: S704 - made by a template, which escapes
+    async def doctor_page(self, request: web.Request) -> web.Response:
+        """Respond with the page of the findings of `doctor`."""
+        report = self._templates.doctor_report(await self._doctor.report())
+        return self._html_response("setup_doctor.html", request, findings=Markup(report))  # noqa: S704 - a template made it, which escapes
 
-    async def findings(self, request: web.Request) -> web.Response:
-        """Answer with the same for programs."""
+    async def doctor_report(self, request: web.Request) -> web.Response:
+        """Respond with the findings of `doctor` as JSON."""
         del request
-        return as_json(await self._checkup.findings())
+        return json_response(await self._doctor.report())
 
-    def _document(self, template: str, request: web.Request, **shown: object) -> web.Response:
-        html = self._documents.render(
+    def _html_response(self, template: str, request: web.Request, **values: object) -> web.Response:
+        html = self._templates.render(
             template,
             setup=self._view.setup(),
-            address=request.path,
+            path=request.path,
             may_act=request[RIGHTS] is Rights.ACT,
             gateway_version=__version__,
-            **shown,
+            **values,
         )
         return web.Response(text=html, content_type="text/html")
 
     async def state(self, request: web.Request) -> web.Response:
-        """Answer with the same for programs."""
+        """Respond with the state as JSON."""
         del request
         setup = self._view.setup()
-        return as_json(setup, headers={"ETag": f'"{setup.version}"'})
+        return json_response(setup, headers={"ETag": f'"{setup.version}"'})
 
     async def readyz(self, request: web.Request) -> web.Response:
-        """Answer 503, and why only to who may look."""
+        """Respond with 503; the reasons only for those who may look."""
         setup = self._view.setup()
         reasons = tuple(f"{one.place}: {one.where}: {one.wrong}" for one in setup.mistakes) or (setup.headline,)
-        return as_readiness(Readiness(is_ready=False, reasons=reasons), request[RIGHTS])
+        return readiness_response(Readiness(is_ready=False, reasons=reasons), request[RIGHTS])

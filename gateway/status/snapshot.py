@@ -1,6 +1,6 @@
-"""What is shown of the gateway at one moment: the models behind the page and the schema of the JSON API. Nothing here waits.
+"""Define the models behind the status page and the schema of the JSON API: the state of the gateway at one moment. Pure.
 
-No model has a field for a key or a token, so none can be shown.
+No model has a field for a key or a token, so none can be shown by mistake.
 """
 
 from __future__ import annotations
@@ -16,94 +16,97 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from gateway.models import Confidence, Reach
 from gateway.state.records import ChildState, Decision
 
-TEXT_LENGTH: Final = 300
-"""What devices and servers say is shown up to here: a name from the air may be anything."""
+MAX_TEXT_LENGTH: Final = 300
+"""Longer texts of devices and servers are cut: a name that a device advertises may be anything."""
 
-_BETWEEN = "\x1f"  # stands in no name that a config can hold
-
-
-def readable(said: object) -> object:
-    """Return a text without what could break a line, an encoding or the reading direction; anything else as it is."""
-    said = without_surprises(said)
-    return said if not isinstance(said, str) or len(said) <= TEXT_LENGTH else said[: TEXT_LENGTH - 1] + "…"
+_SEPARATOR = "\x1f"  # no name in a config can contain it
 
 
-def without_surprises(said: object) -> object:
-    """Return a text of the same length that cannot break a line, an encoding or the reading direction; anything else as it is."""
-    if not isinstance(said, str) or said.isprintable():
-        return said
-    return "".join(letter if letter.isprintable() else " " if letter.isspace() else "\ufffd" for letter in said)
+def printable_text(value: object) -> object:
+    """Return a text, cut to its maximum length, without what could break a line, an encoding or the reading direction."""
+    value = replace_unprintable(value)
+    return value if not isinstance(value, str) or len(value) <= MAX_TEXT_LENGTH else value[: MAX_TEXT_LENGTH - 1] + "…"
 
 
-Text = Annotated[str, BeforeValidator(readable)]
-"""Words that come from outside: shown, never interpreted."""
+def replace_unprintable(value: object) -> object:
+    """Return a text of the same length without what could break a line, an encoding or the reading direction.
+
+    Anything that is not a text is returned unchanged.
+    """
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(letter if letter.isprintable() else " " if letter.isspace() else "\ufffd" for letter in value)
 
 
-def id_of(*names: str) -> str:
-    """Return the one word by which something with these names is called in addresses of the page and the API."""
-    return base64.urlsafe_b64encode(_BETWEEN.join(names).encode("utf-8", "surrogatepass")).decode().rstrip("=")
+Text = Annotated[str, BeforeValidator(printable_text)]
+"""A text that comes from outside: shown, never interpreted."""
 
 
-def names_of(word: str) -> tuple[str, ...]:
-    """Return the names that `id_of` made this word of; none if it did not make it."""
+def encode_id(*names: str) -> str:
+    """Return the word that stands for these names in addresses of the page and the API."""
+    return base64.urlsafe_b64encode(_SEPARATOR.join(names).encode("utf-8", "surrogatepass")).decode().rstrip("=")
+
+
+def decode_id(word: str) -> tuple[str, ...]:
+    """Return the names that `encode_id` made this word from; none if it did not make it."""
     try:
         whole = base64.b64decode(word + "=" * (-len(word) % 4), altchars=b"-_", validate=True)
-        return tuple(whole.decode("utf-8", "surrogatepass").split(_BETWEEN))
+        return tuple(whole.decode("utf-8", "surrogatepass").split(_SEPARATOR))
     except ValueError:  # not of that alphabet, or not a text
         return ()
 
 
-class Standing(StrEnum):
-    """How a child stands, in one word for a person; the one that most needs a person first."""
+class ChildStatus(StrEnum):
+    """The status of a child in one word, the one that most needs a person first."""
 
     REFUSED = "refused"
-    """The cloud does not take it."""
+    """The cloud refuses to register it."""
     SILENT = "silent"
     UNREGISTERED = "unregistered"
-    """The cloud does not know it yet."""
+    """It is not registered with the cloud yet."""
     UNASKED = "unasked"
-    """Not spoken with since the start."""
+    """It has not been read since the gateway started."""
     FINE = "fine"
     DELETED = "deleted"
-    """Deleted in the cloud and, by setting, left at that."""
+    """It was deleted in the cloud, and the settings say not to register it again."""
 
     @property
     def is_trouble(self) -> bool:
-        """Something keeps its values from arriving."""
-        return self in _TROUBLES
+        """Whether something keeps its values from arriving in the cloud."""
+        return self in _TROUBLE
 
 
-_TROUBLES: Final = frozenset({Standing.REFUSED, Standing.SILENT, Standing.UNREGISTERED})
-_BY_STATE: Final = {ChildState.REFUSED: Standing.REFUSED, ChildState.DELETED: Standing.DELETED}
-_BY_REACH: Final = {Reach.UNKNOWN: Standing.UNASKED, Reach.REACHABLE: Standing.FINE}
+_TROUBLE: Final = frozenset({ChildStatus.REFUSED, ChildStatus.SILENT, ChildStatus.UNREGISTERED})
+_BY_STATE: Final = {ChildState.REFUSED: ChildStatus.REFUSED, ChildState.DELETED: ChildStatus.DELETED}
+_BY_REACH: Final = {Reach.UNKNOWN: ChildStatus.UNASKED, Reach.REACHABLE: ChildStatus.FINE}
 
 
-def standing_of(registration: ChildState, reach: Reach) -> Standing:
-    """Return the one word for a child: the worst that is true of it."""
+def child_status(registration: ChildState, reach: Reach) -> ChildStatus:
+    """Return the status of a child: the worst one that applies."""
     if registration in _BY_STATE:
         return _BY_STATE[registration]
     if reach is Reach.SILENT:
-        return Standing.SILENT
-    return _BY_REACH[reach] if registration is ChildState.REGISTERED else Standing.UNREGISTERED
+        return ChildStatus.SILENT
+    return _BY_REACH[reach] if registration is ChildState.REGISTERED else ChildStatus.UNREGISTERED
 
 
-class Shown(BaseModel):
-    """Anything that is shown: frozen, and nothing in it that is not declared."""
+class StatusModel(BaseModel):
+    """Base of everything that is shown: frozen, and without undeclared fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class HubContact(Shown):
-    """How the cloud answers."""
+class HubContact(StatusModel):
+    """The connection to the hub."""
 
-    is_reachable: bool | None = Field(description="whether the hub answers; null before it was first asked")
-    since: AwareDatetime | None = Field(default=None, description="since when it does, or does not")
-    problem: Text | None = Field(default=None, description="why it is not spoken with, in plain words")
-    next_try_at: AwareDatetime | None = Field(default=None, description="when it is asked next, while it does not answer")
+    is_reachable: bool | None = Field(description="whether the hub answers; null before the first call")
+    since: AwareDatetime | None = Field(default=None, description="when it began to answer, or stopped answering")
+    problem: Text | None = Field(default=None, description="why it cannot be used, in plain words")
+    next_try_at: AwareDatetime | None = Field(default=None, description="time of the next try, while it does not answer")
 
 
-class GatewayShown(Shown):
-    """The gateway itself. Its key is nowhere in here."""
+class GatewaySummary(StatusModel):
+    """The gateway itself, without its key."""
 
     name: Text
     version: str
@@ -111,19 +114,19 @@ class GatewayShown(Shown):
     serial_number: Text | None = None
     mac: str | None = None
     is_registered: bool
-    is_claimed: bool | None = Field(default=None, description="whether a customer has claimed it; null before the hub has said")
+    is_claimed: bool | None = Field(default=None, description="whether a customer has claimed it; null until the hub has said so")
     device_id: Text | None = Field(default=None, description="its id in the cloud")
     hub_url: Text | None = None
     entry_url: Text | None = None
     problem: Text | None = Field(default=None, description="why it is not registered, in plain words")
-    next_try_at: AwareDatetime | None = Field(default=None, description="when registration is tried again, while it is refused")
+    next_try_at: AwareDatetime | None = Field(default=None, description="time of the next registration, while it is refused")
     hub: HubContact
-    notice: Text | None = Field(default=None, description="what whoever runs it should know besides")
+    notice: Text | None = Field(default=None, description="something else that its operator should know")
     store_problem: Text | None = Field(default=None, description="why nothing can be stored")
 
 
-class LossShown(Shown):
-    """Samples that will never arrive, by reason."""
+class LossSummary(StatusModel):
+    """Samples that will never arrive in the cloud, for one reason."""
 
     why: Text
     samples: int
@@ -132,82 +135,82 @@ class LossShown(Shown):
     last_at: AwareDatetime
 
 
-class OutboxShown(Shown):
-    """What the hub has not accepted yet."""
+class OutboxSummary(StatusModel):
+    """The samples that the hub has not accepted yet."""
 
-    depth: int = Field(description="how many samples wait")
-    capacity: int = Field(description="how many there is room for, before older ones are thinned")
-    oldest_at: AwareDatetime | None = Field(default=None, description="from when the oldest waiting sample is")
-    lost: int = Field(default=0, description="how many will never arrive, since the store was made")
-    losses: tuple[LossShown, ...] = ()
+    depth: int = Field(description="number of samples in the outbox")
+    capacity: int = Field(description="number of samples that fit before older ones are thinned out")
+    oldest_at: AwareDatetime | None = Field(default=None, description="time of the oldest sample in it")
+    lost: int = Field(default=0, description="number of samples that will never arrive, since the store was created")
+    losses: tuple[LossSummary, ...] = ()
 
     @property
     def fill(self) -> float:
-        """The share of its room that is taken."""
+        """The share of its capacity that is used."""
         return self.depth / self.capacity if self.capacity else 1.0
 
 
-class Search(Shown):
-    """How far looking for new devices has come."""
+class DiscoveryProgress(StatusModel):
+    """The progress of a search for new devices."""
 
     done: int
     total: int | None = None
     note: Text
 
 
-class Share(Shown):
-    """What one device takes of its bus."""
+class DeviceLoad(StatusModel):
+    """The share of a bus that one device takes."""
 
     name: Text
     load: float = Field(description="share of the bus's time, by plan")
 
 
-class BusShown(Shown):
-    """One bus, its plan beside its life."""
+class BusSummary(StatusModel):
+    """One bus: its planned load and its measured load."""
 
-    id: str = Field(description="what it is called in addresses of this API")
+    id: str = Field(description="its id in addresses of this API")
     entry: Text = Field(description="the name of its [[adapter]] entry")
     bus: Text
     problem: Text | None = Field(default=None, description="why it is not open, in plain words")
-    plan: float = Field(description="share of its time that reading takes by plan")
+    plan: float = Field(description="share of its time that reading takes, by plan")
     limit: float = Field(description="share of its time that reading may take")
-    stretch: float = Field(default=1.0, description="how much longer than configured all intervals are")
-    load: dict[str, float] = Field(default_factory=dict, description="what its time went into lately, in shares")
-    heaviest: tuple[Share, ...] = Field(default=(), description="the devices that take most of it by plan")
-    discovery: Search | None = None
+    stretch: float = Field(default=1.0, description="factor by which all intervals are longer than configured")
+    load: dict[str, float] = Field(default_factory=dict, description="shares of its time that were used lately, by purpose")
+    heaviest: tuple[DeviceLoad, ...] = Field(default=(), description="the devices that take the largest shares, by plan")
+    discovery: DiscoveryProgress | None = None
     waiting_commands: int = 0
-    standings: dict[Standing, int] = Field(default_factory=dict, description="how many of its children stand how")
+    standings: dict[ChildStatus, int] = Field(default_factory=dict, description="number of its children by status")
 
     @property
     def live_load(self) -> float:
-        """The share of its time that was taken lately, for whatever purpose."""
+        """The share of its time that was used lately, for all purposes together."""
         return min(sum(self.load.values()), 1.0)
 
 
-class ChildLine(Shown):
-    """One child in one line."""
+class ChildSummary(StatusModel):
+    """One child, as a row of a list."""
 
-    id: str = Field(description="what it is called in addresses of this API")
+    id: str = Field(description="its id in addresses of this API")
     key: Text = Field(description="its stable local identity")
     name: Text
-    found_as: Text | None = Field(default=None, description="the name it was found under, where a person has given it another")
+    found_as: Text | None = Field(default=None, description="the name it was found under, if a person has renamed it")
     entry: Text
     bus: Text
     bus_id: str
     address: Text
     kind: Text | None = Field(default=None, description="maker and model")
-    standing: Standing
-    since: AwareDatetime | None = Field(default=None, description="since when it stands like this")
+    standing: ChildStatus
+    since: AwareDatetime | None = Field(default=None, description="when it got this status")
     why: Text | None = Field(default=None, description="why it is not fine, in plain words")
-    next_try_at: AwareDatetime | None = Field(default=None, description="when it is asked again, while it is silent")
+    next_try_at: AwareDatetime | None = Field(default=None, description="time of the next try, while it is silent")
 
 
-class Child(Shown):
-    """Everything that is known of one child but its values. Its key is nowhere in here."""
+class ChildDetails(StatusModel):
+    """Everything that is known about one child except its values and its key."""
 
-    line: ChildLine
-    identity_kind: Text = Field(description="what its identity rests on")
-    evidence: dict[Text, Text] = Field(default_factory=dict, description="what was asked, and what the device answered")
+    line: ChildSummary
+    identity_kind: Text = Field(description="what its identity is based on")
+    evidence: dict[Text, Text] = Field(default_factory=dict, description="the questions of its identification, and the answers")
     manufacturer: Text | None = None
     model: Text | None = None
     serial_number: Text | None = None
@@ -218,16 +221,16 @@ class Child(Shown):
     model_id: Text = Field(description="the Xyte model that it is registered under")
     sub_model: Text | None = None
     device_id: Text | None = Field(default=None, description="its id in the cloud")
-    can_take_commands: bool = Field(default=True, description="false when its key was lost with the cloud's answer")
+    can_take_commands: bool = Field(default=True, description="false when its key was lost with a response of the cloud")
     registration: ChildState
     registered_since: AwareDatetime | None = None
     reach: Reach
-    load: float = Field(default=0.0, description="share of the bus's time that it took lately")
+    load: float = Field(default=0.0, description="share of the bus's time that it used lately")
     is_slow: bool = False
     remarks: tuple[Text, ...] = ()
 
 
-class ValueShown(Shown):
+class LatestValue(StatusModel):
     """The last value of one metric."""
 
     metric: Text
@@ -237,8 +240,8 @@ class ValueShown(Shown):
     has_history: bool = False
 
 
-class Series(Shown):
-    """The last hour of one metric, a point each half minute; a point of nulls where there is a gap."""
+class MetricHistory(StatusModel):
+    """The last hour of one metric, one point each half minute; a point of nulls marks a gap."""
 
     metric: Text
     unit: Text | None = None
@@ -248,37 +251,39 @@ class Series(Shown):
     high: tuple[float | None, ...]
 
 
-class ChangeShown(Shown):
-    """A child fell silent, or was back."""
+class AvailabilityChange(StatusModel):
+    """A child stopped answering, or answers again."""
 
     at: AwareDatetime
     reach: Reach
     why: Text | None = None
 
 
-class ChildReport(Shown):
-    """One child with its last values and what became of it."""
+class ChildReport(StatusModel):
+    """One child with its last values, its errors and its availability."""
 
-    child: Child
-    values: tuple[ValueShown, ...] = ()
-    errors: dict[Text, int] = Field(default_factory=dict, description="unanswered transactions since the start, by reason")
-    changes: tuple[ChangeShown, ...] = Field(default=(), description="when it fell silent and was back, the latest first")
+    child: ChildDetails
+    values: tuple[LatestValue, ...] = ()
+    errors: dict[Text, int] = Field(default_factory=dict, description="failed transactions since the start, by reason")
+    changes: tuple[AvailabilityChange, ...] = Field(
+        default=(), description="when it stopped answering and answered again, latest first"
+    )
 
 
-class WaitingDevice(Shown):
-    """A device that was found and is no child."""
+class WaitingDevice(StatusModel):
+    """A device that was found and is not a child."""
 
-    id: str = Field(description="what it is called in addresses of this API")
+    id: str = Field(description="its id in addresses of this API")
     key: Text
     name: Text
-    found_as: Text | None = Field(default=None, description="the name it was found under, where a person has given it another")
+    found_as: Text | None = Field(default=None, description="the name it was found under, if a person has renamed it")
     entry: Text
     bus: Text
     address: Text
     found_at: AwareDatetime
-    why: Text = Field(description="why it is no child, and what would make it one")
+    why: Text = Field(description="why it is not a child, and what would make it one")
     decision: Decision | None = None
-    profile: Text | None = Field(default=None, description="the profile by which it would be read")
+    profile: Text | None = Field(default=None, description="the profile that would be used to read it")
     family: Text | None = None
     model_id: Text | None = Field(default=None, description="the Xyte model that it would be registered under")
     sub_model: Text | None = None
@@ -289,26 +294,26 @@ class WaitingDevice(Shown):
     mac: Text | None = None
     firmware_version: Text | None = None
     evidence: dict[Text, Text] = Field(default_factory=dict)
-    says: dict[Text, Text] = Field(default_factory=dict, description="what it tells unasked right now")
+    says: dict[Text, Text] = Field(default_factory=dict, description="the values that it sends unasked right now")
 
 
-class Snapshot(Shown):
-    """Everything but the details of single children, at one moment."""
+class Snapshot(StatusModel):
+    """The state of the whole gateway at one moment, without the details of single children."""
 
     at: AwareDatetime
-    gateway: GatewayShown
-    outbox: OutboxShown
-    buses: tuple[BusShown, ...] = ()
-    children: tuple[ChildLine, ...] = ()
+    gateway: GatewaySummary
+    outbox: OutboxSummary
+    buses: tuple[BusSummary, ...] = ()
+    children: tuple[ChildSummary, ...] = ()
     waiting: tuple[WaitingDevice, ...] = ()
 
     @property
     def undecided(self) -> tuple[WaitingDevice, ...]:
-        """The devices of which a person has not said that they are to be ignored."""
+        """The found devices that no person has chosen to ignore."""
         return tuple(one for one in self.waiting if one.decision is not Decision.IGNORE)
 
 
-def count_standings(children: Iterable[ChildLine]) -> dict[Standing, int]:
-    """Return how many children stand how, the worst first; without those that none stands like."""
+def count_by_status(children: Iterable[ChildSummary]) -> dict[ChildStatus, int]:
+    """Return the number of children by status, the worst status first; statuses without children are left out."""
     counts = Counter(child.standing for child in children)
-    return {standing: counts[standing] for standing in Standing if counts[standing]}
+    return {status: counts[status] for status in ChildStatus if counts[status]}

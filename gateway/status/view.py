@@ -1,4 +1,4 @@
-"""The contract of the status wing: what it asks of the gateway. `gateway.runtime.app` fulfils it."""
+"""Define what the status page needs from the gateway; `gateway.runtime.view` implements it."""
 
 from __future__ import annotations
 
@@ -6,35 +6,38 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.models import Finding
-from gateway.status.snapshot import Child, Snapshot
+from gateway.status.snapshot import ChildDetails, Snapshot
 
 
 class View(Protocol):
-    """The gateway as it is shown, and the few things that a person may do from the page.
+    """The state of the gateway, and the few actions that a person can take on the page.
 
-    An action returns `None` when it is done, else why it is not, in words for the person who asked.
+    An action returns `None` when it succeeds, otherwise the reason, as a text for the person who asked.
     """
 
     async def snapshot(self) -> Snapshot:
-        """Return how everything stands right now. Asked at most once a second, however many look at it."""
+        """Return the current state. Called at most once a second, however many pages are open."""
 
-    def child(self, key: str) -> Child | None:
-        """Return everything that is known of one child, `None` when there is no such child."""
+    def child(self, key: str) -> ChildDetails | None:
+        """Return everything that is known about one child, `None` when there is no such child."""
 
     async def store_problem(self) -> str | None:
-        """Try whether something can be stored, and return why not; `None` when it can."""
+        """Try to write to the store, and return why that fails; `None` when it works."""
 
     async def examine(self) -> Sequence[Finding]:
-        """Look at what can keep the gateway from working on this machine, in ten seconds at most. Asked when somebody looks."""
+        """Run the checks of `doctor` on this machine, for at most ten seconds."""
 
     async def admit(self, key: str) -> str | None:
-        """Take a found device on as a child, whatever the policy says."""
+        """Admit a found device as a child, whatever the policy says."""
 
     async def ignore(self, key: str) -> str | None:
-        """Leave a found device alone from now on."""
+        """Ignore a found device from now on."""
 
     async def rename(self, key: str, name: str | None) -> str | None:
-        """Call a device so from now on, child or not; `None` for what it was found as. The name is one of `parse_name`."""
+        """Rename a device, whether it is a child or not; `None` restores the name that it was found under.
+
+        The name is one of `parse_name`.
+        """
 
     async def rescan(self, entry: str, bus: str) -> str | None:
-        """Look for new devices on this bus now."""
+        """Search this bus for new devices now."""

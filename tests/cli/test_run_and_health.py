@@ -233,7 +233,7 @@ async def test_health_without_a_page_says_that_there_is_none(config, type_in):
 async def test_the_log_is_for_programs_where_the_config_says_so(started, config):
     config('[log]\nformat = "json"\nlevel = "error"')  # the token is shown all the same: there is no second time
     process = await started()
-    line = await logged(process, "the token of the status page")
+    line = await logged(process, "status page token")
     said = json.loads(line.splitlines()[-1])
     assert (said["level"], said["logger"]) == ("warning", "gateway.status.auth.tokens")
     code, _, rest = await ended(process)

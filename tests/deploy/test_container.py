@@ -133,7 +133,7 @@ def test_the_image_holds_what_runs_and_not_what_built_it(engine):
 def test_a_first_start_with_nothing_set_keeps_running_and_its_page_says_what_to_mend(engine, composed, until):
     gateway = composed(more=None)
     until(lambda: engine.get(f"{PAGE}/healthz")[0] == 200)
-    token = re.search(r"token of the status page, shown this once: (\S+)", gateway.log())[1]
+    token = re.search(r"status page token, shown only this once: (\S+)", gateway.log())[1]
     assert engine.get(f"{PAGE}/readyz", token)[0] == 503
     assert "Give the model's hardware key" in unescape(engine.get(f"{PAGE}/", token)[1])
     assert gateway.state()["Running"]

@@ -20,7 +20,7 @@ from gateway.config.settings import AdmissionSection, Policy
 from gateway.demo import AIR, CELLAR, HALL, HARDWARE_KEY, LOBBY, ROOF, SUB_MODELS, demo
 from gateway.emulator import Emulator
 from gateway.field.plugins import installed, usable
-from gateway.status.snapshot import id_of
+from gateway.status.snapshot import encode_id
 from gateway.testing.bluetooth import Air, simulated_backend
 from gateway.testing.bluetooth.demo_devices import shelly_blu_ht
 from gateway.testing.demo_devices import tcp_units
@@ -179,7 +179,7 @@ async def live(tab, path):
 async def test_the_demo_is_seen_whole_on_a_desk_and_on_a_phone(browse, shown, viewport):
     window = await browse(shown.address, viewport)
     await live(window.tab, "/")
-    await expect(window.tab.locator("#glance .headline")).to_have_text("The cloud is reachable. All 10 children are fine.")
+    await expect(window.tab.locator("#summary .headline")).to_have_text("The cloud is reachable. All 10 children are fine.")
     for bus in (HALL, CELLAR, AIR, LOBBY, ROOF):
         assert await window.tab.locator(f"#buses .row:has-text('{bus}') .mark.fine").count() == 2, "open, and its children fine"
     assert await window.tab.locator("#children .row:has(.mark.fine)").count() == len(SUB_MODELS)
@@ -190,7 +190,7 @@ async def test_the_demo_is_seen_whole_on_a_desk_and_on_a_phone(browse, shown, vi
 @pytest.mark.parametrize(("key", "metric"), BY_PROTOCOL.values(), ids=BY_PROTOCOL)
 async def test_a_child_of_each_protocol_is_seen_with_its_values(browse, shown, viewport, key, metric):
     window = await browse(shown.address, viewport)
-    await live(window.tab, f"/children/{id_of(key)}")
+    await live(window.tab, f"/children/{encode_id(key)}")
     row = window.tab.locator(f"#values tr:has(bdi:text-is('{metric}'))")
     said = (await row.locator("td.num").inner_text()).split()[0]
     (child,) = [one for one in shown.demo.children.values() if key.endswith((one.sn or "-", (one.mac or "-").lower()))]
@@ -202,13 +202,13 @@ async def test_a_child_of_each_protocol_is_seen_with_its_values(browse, shown, v
 
 async def test_an_open_page_follows_its_device_without_being_loaded_again(browse, shown):
     window = await browse(shown.address)
-    await live(window.tab, f"/children/{id_of(RECEIVER)}")
+    await live(window.tab, f"/children/{encode_id(RECEIVER)}")
     await window.tab.evaluate("window.isStillTheSame = true")
     values = "[...document.querySelectorAll('#values td.num')].map((one) => one.textContent).join()"
     before = await window.tab.evaluate(values)
     await window.tab.wait_for_function(f"before => {values} !== before", arg=before)
     assert await window.tab.evaluate("window.isStillTheSame")
-    await live(window.tab, f"/children/{id_of(METER)}")
+    await live(window.tab, f"/children/{encode_id(METER)}")
     age = "document.querySelector('#values time').textContent"
     before = await window.tab.evaluate(age)
     await window.tab.wait_for_function(f"before => {age} !== before", arg=before)
@@ -220,14 +220,14 @@ async def test_every_page_of_the_demo_is_readable_and_fits_its_screen(browse, sh
     window = await browse(shown.address, viewport)
     await window.tab.emulate_media(color_scheme=scheme)
     await sign_in(window.tab, shown.token)
-    bus = f"/buses/{id_of('modbus', HALL)}"
+    bus = f"/buses/{encode_id('modbus', HALL)}"
     for path in (
         "/",
         "/?search=meter",
         "/waiting",
         bus,
-        f"/children/{id_of(METER)}",
-        f"/children/{id_of(THERMOMETER)}",
+        f"/children/{encode_id(METER)}",
+        f"/children/{encode_id(THERMOMETER)}",
         "/login",
     ):
         await window.tab.goto(path)
@@ -262,8 +262,8 @@ async def test_devices_of_all_protocols_fall_silent_with_a_reason_and_are_seen_b
             status = gateway.parts.status
             window, other = await browse(status.address), await browse(status.address, PHONE)
             await live(window.tab, "/")
-            await live(other.tab, f"/children/{id_of(METER)}")
-            await expect(window.tab.locator("#glance .headline")).to_contain_text("All 3 children are fine.")
+            await live(other.tab, f"/children/{encode_id(METER)}")
+            await expect(window.tab.locator("#summary .headline")).to_contain_text("All 3 children are fine.")
             meter.faults, display.faults = Faults(silent=True), SerialFaults(silent=True)
             gadget.peripheral.go_out_of_range()
             for key, why in (
@@ -271,23 +271,23 @@ async def test_devices_of_all_protocols_fall_silent_with_a_reason_and_are_seen_b
                 (SCREEN, r"nobody answers as a Samsung display"),
                 (THERMOMETER, r"not heard for \d+ s"),
             ):
-                row = window.tab.locator(f"#troubles #t-{id_of(key)}")
+                row = window.tab.locator(f"#problems #t-{encode_id(key)}")
                 await expect(row.locator(".mark.silent")).to_have_text("silent", timeout=20_000)
                 await expect(row.locator(".why")).to_contain_text(re.compile(why))
             for key in (METER, SCREEN):
-                told = window.tab.locator(f"#troubles #t-{id_of(key)} .next")
-                await expect(told).to_have_text(re.compile(r"next try (now|in \d+ s|in 1 min)"))
-            await expect(window.tab.locator("#glance .headline")).to_contain_text("0 of 3 children are fine, 3 silent.")
-            await expect(other.tab.locator("#standing .headline")).to_have_text(re.compile(r"silent for \d+ s"))
-            await expect(other.tab.locator("#past")).to_contain_text("fell silent")
+                told = window.tab.locator(f"#problems #t-{encode_id(key)} .next")
+                await expect(told).to_have_text(re.compile(r"next attempt (now|in \d+ s|in 1 min)"))
+            await expect(window.tab.locator("#summary .headline")).to_contain_text("0 of 3 children are fine, 3 silent.")
+            await expect(other.tab.locator("#status .headline")).to_have_text(re.compile(r"silent for \d+ s"))
+            await expect(other.tab.locator("#availability")).to_contain_text("stopped answering")
             await until(lambda: {child.state["status"] for child in children_of(emulator).values()} == {"offline"})
             meter.faults, display.faults = HEALTHY, SerialFaults()
             gadget.peripheral.come_back()
             for key in (METER, SCREEN, THERMOMETER):
-                await expect(window.tab.locator(f"#troubles #t-{id_of(key)}")).to_have_count(0, timeout=20_000)
-            await expect(window.tab.locator("#glance .headline")).to_contain_text("All 3 children are fine.")
-            await expect(other.tab.locator("#standing .headline")).to_have_text(re.compile(r"fine for \d+ s"))
-            await expect(other.tab.locator("#past li").first).to_contain_text("began to answer")
+                await expect(window.tab.locator(f"#problems #t-{encode_id(key)}")).to_have_count(0, timeout=20_000)
+            await expect(window.tab.locator("#summary .headline")).to_contain_text("All 3 children are fine.")
+            await expect(other.tab.locator("#status .headline")).to_have_text(re.compile(r"fine for \d+ s"))
+            await expect(other.tab.locator("#availability li").first).to_contain_text("answered")
 
 
 # acting ----------------------------------------------------------------------------------------------------------------------
@@ -297,17 +297,17 @@ async def test_a_found_device_is_admitted_named_and_another_ignored(hall, browse
     window = await browse(hall.address, PHONE)
     await until(lambda: len(hall.registry.found_devices) == 2)
     await sign_in(window.tab, hall.token, "/waiting")
-    waiting = window.tab.locator(f"#w-{id_of(METER)}")
+    waiting = window.tab.locator(f"#w-{encode_id(METER)}")
     await expect(waiting).to_contain_text("waits for a person")
     await expect(waiting).to_contain_text("would be read as schneider-iem3000 (certain)")
     assert children_of(emulator) == {}
     await waiting.get_by_role("button", name=re.compile("Admit")).click()
     await expect(waiting).to_have_count(0)
     await until(lambda: "21340217" in children_of(emulator))
-    await live(window.tab, f"/children/{id_of(METER)}")
-    await expect(window.tab.locator("#standing .headline")).to_have_text(re.compile(r"fine for \d+ s"))
+    await live(window.tab, f"/children/{encode_id(METER)}")
+    await expect(window.tab.locator("#status .headline")).to_have_text(re.compile(r"fine for \d+ s"))
     await expect(window.tab.locator("#values tr:has(bdi:text-is('voltage_l1')) td.num")).to_contain_text("V")
-    await expect(window.tab.locator("#facts")).to_contain_text(children_of(emulator)["21340217"].id)
+    await expect(window.tab.locator("#details")).to_contain_text(children_of(emulator)["21340217"].id)
 
     await window.tab.click("summary:has-text('Rename')")
     await window.tab.fill("#name input", "Boiler house")
@@ -319,9 +319,9 @@ async def test_a_found_device_is_admitted_named_and_another_ignored(hall, browse
     await window.tab.click("button[aria-label^='Ignore Fronius']")
     await expect(window.tab.locator(".row.found")).to_have_count(0)
     await window.tab.click("text=Ignored (1)")
-    await expect(window.tab.locator(f"#w-{id_of(INVERTER)}")).to_contain_text("to be left alone")
+    await expect(window.tab.locator(f"#w-{encode_id(INVERTER)}")).to_contain_text("to be left alone")
     await live(window.tab, "/")
-    await expect(window.tab.locator("#glance")).to_contain_text("None waits")
+    await expect(window.tab.locator("#summary")).to_contain_text("None waiting")
     assert set(children_of(emulator)) == {"21340217"}
 
 
@@ -329,10 +329,10 @@ async def test_a_device_that_was_switched_on_since_is_found_when_a_person_has_it
     window, watching = await browse(hall.address), await browse(hall.address)
     await until(lambda: len(hall.registry.found_devices) == 2)
     await live(watching.tab, "/waiting")
-    await sign_in(window.tab, hall.token, f"/buses/{id_of('modbus', HALL)}")
+    await sign_in(window.tab, hall.token, f"/buses/{encode_id('modbus', HALL)}")
     hall.units[2].faults = HEALTHY
-    await window.tab.click("text=Look for new devices now")
-    await expect(watching.tab.locator(f"#w-{id_of(MODULE)}")).to_contain_text("Moxa ioLogik E1210")
+    await window.tab.click("text=Search for new devices now")
+    await expect(watching.tab.locator(f"#w-{encode_id(MODULE)}")).to_contain_text("Moxa ioLogik E1210")
     assert not await watching.tab.is_visible("button:has-text('Admit')"), "nobody has signed in there"
 
 
@@ -352,14 +352,14 @@ async def test_a_device_is_admitted_by_keyboard_alone(hall, browse, emulator, un
     assert held == "Admit Fronius inverter 34120987"
     assert await window.tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     await window.tab.keyboard.press("Enter")
-    await expect(window.tab.locator(f"#w-{id_of(INVERTER)}")).to_have_count(0)
+    await expect(window.tab.locator(f"#w-{encode_id(INVERTER)}")).to_have_count(0)
     await until(lambda: "34120987" in children_of(emulator))
 
 
 async def test_nobody_admits_without_the_token_or_from_another_site(hall, browse, emulator, until):
     window = await browse(hall.address)
     await until(lambda: len(hall.registry.found_devices) == 2)
-    path = f"/waiting/{id_of(METER)}/admit"
+    path = f"/waiting/{encode_id(METER)}/admit"
     await window.tab.goto("/waiting")
     async with window.tab.expect_navigation() as answer:
         await window.tab.evaluate(f"document.querySelector('form[action=\"{path}\"]').submit()")
@@ -397,8 +397,8 @@ async def test_no_key_stands_in_anything_that_the_page_answers(shown):
         "/doctor",
         "/metrics",
         "/api/v1/status",
-        f"/children/{id_of(METER)}",
-        f"/events?at=/children/{id_of(METER)}",
+        f"/children/{encode_id(METER)}",
+        f"/events?at=/children/{encode_id(METER)}",
     ):
         assert path in answers
     for path, text in answers.items():

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.config.settings import AdmissionSection, Policy
 from gateway.models import Sample, Status
-from gateway.status.snapshot import Standing, id_of
+from gateway.status.snapshot import ChildStatus, encode_id
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
 pytestmark = pytest.mark.enable_socket
@@ -47,21 +47,21 @@ async def test_a_gateway_at_work_is_shown_from_the_cloud_to_the_values(emulator,
     _, adapters = bus_of(device(1, values={"power": 7.5, "mode": "eco"}))
     async with running(adapters, SYNTHETIC) as gateway:
         parts = gateway.parts
-        snapshot = await seen(parts.view, stands(1, Standing.FINE))
+        snapshot = await seen(parts.view, stands(1, ChildStatus.FINE))
         shown = snapshot.gateway
         assert (shown.is_registered, shown.hub.is_reachable, shown.problem) == (True, True, None)
         assert shown.device_id in emulator.cloud.devices
         assert shown.hub_url == emulator.hub_url
         assert snapshot.outbox.capacity == 200_000
         (bus,) = snapshot.buses
-        assert (bus.entry, bus.bus, bus.problem, bus.standings) == ("synthetic", "bus", None, {Standing.FINE: 1})
+        assert (bus.entry, bus.bus, bus.problem, bus.standings) == ("synthetic", "bus", None, {ChildStatus.FINE: 1})
         child = parts.view.child(KEY)
         assert child.line == line_of(snapshot, 1)
         assert child.device_id in emulator.cloud.devices
         assert (child.identity_kind, child.sub_model, child.can_take_commands) == ("serial number", "S-1", True)
         assert child.registered_since is not None
         assert parts.view.child("sn:nobody") is None
-        report = await _got(parts, f"/api/v1/children/{id_of(KEY)}")
+        report = await _got(parts, f"/api/v1/children/{encode_id(KEY)}")
         assert {value["metric"]: value["value"] for value in report["values"]} == {"power": 7.5, "mode": "eco"}
         assert report["changes"][0]["reach"] == "reachable"
 
@@ -70,19 +70,19 @@ async def test_a_silent_child_is_shown_with_its_reason_its_next_try_and_its_erro
     bus, adapters = bus_of(device(1), device(2))
     async with running(adapters, SYNTHETIC) as gateway:
         view = gateway.parts.view
-        await seen(view, stands(1, Standing.FINE))
+        await seen(view, stands(1, ChildStatus.FINE))
         bus.devices["a1"].silent = True
-        snapshot = await seen(view, stands(1, Standing.SILENT))
+        snapshot = await seen(view, stands(1, ChildStatus.SILENT))
         line = line_of(snapshot, 1)
         assert "nobody answers at a1" in line.why
         assert line.since <= snapshot.at
         assert snapshot.at - timedelta(seconds=2) <= line.next_try_at <= snapshot.at + timedelta(seconds=62)
-        assert line_of(snapshot, 2).standing is Standing.FINE
-        report = await _got(gateway.parts, f"/api/v1/children/{id_of(KEY)}")
+        assert line_of(snapshot, 2).standing is ChildStatus.FINE
+        report = await _got(gateway.parts, f"/api/v1/children/{encode_id(KEY)}")
         assert sum(report["errors"].values()) >= 3
         assert report["changes"][0]["reach"] == "silent"
         bus.devices["a1"].silent = False
-        snapshot = await seen(view, stands(1, Standing.FINE))
+        snapshot = await seen(view, stands(1, ChildStatus.FINE))
         assert (line_of(snapshot, 1).why, line_of(snapshot, 1).next_try_at) == (None, None)
 
 
@@ -91,7 +91,7 @@ async def test_a_hub_that_is_away_is_shown_with_its_reason_and_makes_it_not_read
     _, adapters = bus_of(device(1))
     async with running(adapters, SYNTHETIC) as gateway:
         view = gateway.parts.view
-        await seen(view, stands(1, Standing.FINE))
+        await seen(view, stands(1, ChildStatus.FINE))
         await emulator.__aexit__()
         snapshot = await seen(view, lambda snapshot: snapshot.gateway.hub.is_reachable is False and snapshot.outbox.depth > 1)
         hub = snapshot.gateway.hub
@@ -110,7 +110,7 @@ async def test_a_gateway_that_the_cloud_refuses_is_shown_with_what_to_do(emulato
         assert "check cloud.hardware_key" in snapshot.gateway.problem
         assert snapshot.gateway.next_try_at > snapshot.at - timedelta(seconds=1)
         assert not snapshot.gateway.is_registered
-        assert (await seen(gateway.parts.view, stands(1, Standing.UNREGISTERED))).gateway.hub.is_reachable is None
+        assert (await seen(gateway.parts.view, stands(1, ChildStatus.UNREGISTERED))).gateway.hub.is_reachable is None
 
 
 async def test_a_found_device_is_admitted_named_ignored_and_looked_for_as_a_person_says(emulator, running, until):
@@ -152,7 +152,7 @@ async def test_a_bus_that_is_lost_says_why_and_is_not_searched(running, caplog):
     bus, adapters = bus_of(device(1))
     async with running(adapters, SYNTHETIC) as gateway:
         view = gateway.parts.view
-        await seen(view, stands(1, Standing.FINE))
+        await seen(view, stands(1, ChildStatus.FINE))
         bus.unplugged = True
         snapshot = await seen(view, lambda snapshot: snapshot.buses[0].problem is not None)
         assert "bus is unplugged" in snapshot.buses[0].problem
@@ -162,7 +162,7 @@ async def test_a_bus_that_is_lost_says_why_and_is_not_searched(running, caplog):
 async def test_a_bus_that_has_not_appeared_is_shown_for_its_children(running):
     _, adapters = bus_of(device(1))
     async with running(adapters, SYNTHETIC) as gateway:
-        await seen(gateway.parts.view, stands(1, Standing.FINE))
+        await seen(gateway.parts.view, stands(1, ChildStatus.FINE))
     _, others = SyntheticBus(label="other"), {"synthetic": SyntheticAdapter.on(SyntheticBus(label="other"))}
     async with running(others, SYNTHETIC) as gateway:
         snapshot = await seen(gateway.parts.view, lambda snapshot: len(snapshot.buses) == 2)
@@ -189,7 +189,7 @@ async def test_a_store_that_takes_nothing_makes_it_not_ready(running, caplog):
     _, adapters = bus_of(device(1))
     async with running(adapters, SYNTHETIC) as gateway:
         parts = gateway.parts
-        await seen(parts.view, stands(1, Standing.FINE))
+        await seen(parts.view, stands(1, ChildStatus.FINE))
         assert await parts.view.store_problem() is None
         await parts.store._run(lambda: parts.store._connection.execute("PRAGMA query_only = ON"))
         assert "readonly" in await parts.view.store_problem()

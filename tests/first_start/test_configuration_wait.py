@@ -33,6 +33,13 @@ port = {port}
 {more}"""
 
 
+def save(file, text):
+    """Save as editors do, in one step: a file that is read while it is written is another one."""
+    written = file.with_name("written")
+    written.write_text(text)
+    written.replace(file)
+
+
 @pytest.fixture
 def file(tmp_path, monkeypatch):
     monkeypatch.setenv("XYTE_GATEWAY__STORE__PATH", f"{tmp_path}/store/gateway.sqlite3")
@@ -97,7 +104,7 @@ class Looking(SyntheticAdapter.on(SyntheticBus([SyntheticDevice("1", "a1")]))):
 async def test_without_a_configuration_it_shows_what_it_finds_and_writes_one(file, port, monkeypatch):
     monkeypatch.setenv("XYTE_GATEWAY__STATUS__PORT", str(port))
     async with waiting(file, port, adapters={"synthetic": Looking}) as (task, browser):
-        _, text = await got(browser, "/", until=lambda text: "A configuration to begin with" in text)
+        _, text = await got(browser, "/", until=lambda text: "A configuration to start with" in text)
         assert "device 1" in text
         assert "hardware_key" in text
         assert str(file) in text
@@ -105,7 +112,7 @@ async def test_without_a_configuration_it_shows_what_it_finds_and_writes_one(fil
         assert 'type = "synthetic"' in file.read_text()
         status, text = await got(browser, "/readyz", until=lambda text: "hardware_key" in text)
         assert status == 503
-        file.write_text(file.read_text().replace("[cloud]", f'[cloud]\nhardware_key = "{KEY}"'))
+        save(file, file.read_text().replace("[cloud]", f'[cloud]\nhardware_key = "{KEY}"'))
         configuration = await asyncio.wait_for(task, 5)
         assert [entry.type for entry in configuration.entries] == ["synthetic"]
 
@@ -124,12 +131,12 @@ async def test_a_first_look_never_writes_over_a_file_that_came_meanwhile(file, p
     async with waiting(file, port, adapters={"synthetic": Slow}) as (task, browser):
         await looking.wait()
         file.parent.mkdir()
-        file.write_text(config(tmp_path, port, more="[cluod]\n"))
+        save(file, config(tmp_path, port, more="[cluod]\n"))
         _, text = await got(browser, "/", until=lambda text: "cluod" in text)
-        assert "One thing keeps the gateway from starting." in text
-        _, text = await got(browser, "/", until=lambda text: "Looking:" not in text)
-        assert "A configuration to begin with" not in text
-        file.write_text(config(tmp_path, port))
+        assert "One problem keeps the gateway from starting." in text
+        _, text = await got(browser, "/", until=lambda text: "Searching serial ports" not in text)
+        assert "A configuration to start with" not in text
+        save(file, config(tmp_path, port))
         await asyncio.wait_for(task, 5)
     assert file.read_text() == config(tmp_path, port)
 
@@ -151,11 +158,11 @@ async def test_a_key_alone_starts_no_gateway_that_hides_what_is_proposed(tmp_pat
     file = tmp_path / "conf" / "gateway.toml"
     async with waiting(file, port, adapters={"synthetic": Looking}) as (task, browser):
         _, text = await got(browser, "/", until=lambda text: "names no bus" in text)
-        assert "A configuration to begin with" in text
+        assert "A configuration to start with" in text
         assert not task.done()
         (tmp_path / "conf").unlink()
         file.parent.mkdir()
-        file.write_text('[[adapter]]\ntype = "synthetic"\n')
+        save(file, '[[adapter]]\ntype = "synthetic"\n')
         assert (await asyncio.wait_for(task, 5)).entries
 
 
@@ -179,7 +186,7 @@ async def test_an_adapter_that_cannot_close_its_bus_keeps_no_gateway_from_starti
     task = asyncio.create_task(desk.configuration())
     await is_open.wait()
     file.parent.mkdir(exist_ok=True)
-    file.write_text(config(tmp_path, port))
+    save(file, config(tmp_path, port))
     await asyncio.wait_for(task, 5)
     await asyncio.wait_for(desk.close(), 5)
     assert "did not end within" in caplog.text
@@ -189,14 +196,14 @@ async def test_an_adapter_that_cannot_close_its_bus_keeps_no_gateway_from_starti
 async def test_a_file_that_an_editor_replaces_is_no_first_start(file, port, tmp_path, monkeypatch):
     monkeypatch.setenv("XYTE_GATEWAY__STATUS__PORT", str(port))
     file.parent.mkdir()
-    file.write_text(config(tmp_path, port, more="[cluod]\n"))
+    save(file, config(tmp_path, port, more="[cluod]\n"))
     async with waiting(file, port, adapters={"synthetic": Looking}) as (task, browser):
         await got(browser, "/", until=lambda text: "cluod" in text)
         file.unlink()
         await got(browser, "/", until=lambda text: "cluod" not in text)
         _, text = await got(browser, "/api/v1/setup", until=lambda text: True)
         assert '"is_first_start":false' in text
-        file.write_text(config(tmp_path, port))
+        save(file, config(tmp_path, port))
         assert (await asyncio.wait_for(task, 5)).settings.status.port == port
 
 
@@ -211,14 +218,14 @@ async def test_buses_and_key_from_the_environment_need_no_file(file, monkeypatch
 async def test_the_token_moves_with_the_store(file, port, tmp_path, monkeypatch, caplog):
     monkeypatch.delenv("XYTE_GATEWAY__STORE__PATH")
     file.parent.mkdir()
-    file.write_text(config(tmp_path / "first", port, more="[cluod]\n"))
+    save(file, config(tmp_path / "first", port, more="[cluod]\n"))
     async with waiting(file, port) as (_, browser):
         await got(browser, "/healthz", until=lambda text: "true" in text)
-        file.write_text(config(tmp_path / "second", port, more="[cluod]\n"))
+        save(file, config(tmp_path / "second", port, more="[cluod]\n"))
         async with asyncio.timeout(5):
             while not (tmp_path / "second" / "store" / "status-token").exists():  # noqa: ASYNC110 - a file sets no event
                 await asyncio.sleep(0.05)
-        *_, token = re.findall(r"shown this once: (\S+)", caplog.text)
+        *_, token = re.findall(r"shown only this once: (\S+)", caplog.text)
         headers = {"Authorization": f"Bearer {token}"}
         status, _ = await got(browser, "/api/v1/setup", until=lambda text: "cluod" in text, headers=headers)
         assert status == 200
@@ -230,28 +237,28 @@ async def test_a_proposal_that_cannot_be_written_is_on_the_page(tmp_path, port, 
     (tmp_path / "a file").write_text("")
     file = tmp_path / "a file" / "gateway.toml"
     async with waiting(file, port, adapters={"synthetic": Looking}) as (_, browser):
-        _, text = await got(browser, "/", until=lambda text: "A configuration to begin with" in text)
+        _, text = await got(browser, "/", until=lambda text: "A configuration to start with" in text)
         assert "It could not be written" in text
         _, text = await got(browser, "/api/v1/setup", until=lambda text: "hardware_key" in text)
 
 
 async def test_each_mistake_is_told_with_file_line_and_fix_and_mending_it_ends_the_wait(file, port, tmp_path, caplog):
     file.parent.mkdir()
-    file.write_text(config(tmp_path, port, more="[cluod]\nx = 1\n"))
+    save(file, config(tmp_path, port, more="[cluod]\nx = 1\n"))
     async with waiting(file, port) as (task, browser):
         _, text = await got(browser, "/", until=lambda text: "cluod" in text)
         assert f"{file}:10" in text
         assert "Did you mean &#39;cloud&#39;?" in text
-        assert "One thing keeps the gateway from starting." in text
+        assert "One problem keeps the gateway from starting." in text
         assert KEY not in text + caplog.text
-        file.write_text(config(tmp_path, port, more="[[adapter]]\ntype = 'modbs'\n[[adapter]]\ntype = 'serial'\n"))
+        save(file, config(tmp_path, port, more="[[adapter]]\ntype = 'modbs'\n[[adapter]]\ntype = 'serial'\n"))
         _, text = await got(browser, "/", until=lambda text: "modbs" in text)
-        assert "2 things keep the gateway from starting." in text
+        assert "2 problems keep the gateway from starting." in text
         assert "adapter[1].ports" in text
         assert not task.done()
-        file.write_text(config(tmp_path, port, more="[[adapter]\n"))
+        save(file, config(tmp_path, port, more="[[adapter]\n"))
         await got(browser, "/", until=lambda text: "is not TOML" in text)
-        file.write_text(config(tmp_path, port))
+        save(file, config(tmp_path, port))
         assert (await asyncio.wait_for(task, 5)).settings.status.port == port
     told = [record.message for record in caplog.records if "cluod" in record.message]
     assert len(told) == 1
@@ -260,10 +267,10 @@ async def test_each_mistake_is_told_with_file_line_and_fix_and_mending_it_ends_t
 async def test_the_page_goes_where_the_file_says_as_soon_as_it_does(file, port, tmp_path, unused_tcp_port_factory):
     other = unused_tcp_port_factory()
     file.parent.mkdir()
-    file.write_text(config(tmp_path, port, more="[cluod]\n"))
+    save(file, config(tmp_path, port, more="[cluod]\n"))
     async with waiting(file, port) as (_, browser):
         await got(browser, "/healthz", until=lambda text: "true" in text)
-        file.write_text(config(tmp_path, other, more="[cluod]\n"))
+        save(file, config(tmp_path, other, more="[cluod]\n"))
         async with aiohttp.ClientSession(f"http://127.0.0.1:{other}") as elsewhere:
             await got(elsewhere, "/healthz", until=lambda text: "true" in text)
         with pytest.raises(aiohttp.ClientConnectionError):
@@ -273,10 +280,10 @@ async def test_the_page_goes_where_the_file_says_as_soon_as_it_does(file, port, 
 async def test_bound_wide_the_page_wants_the_token_that_the_log_showed_once(file, port, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("XYTE_GATEWAY__STATUS__HOST", "0.0.0.0")
     file.parent.mkdir()
-    file.write_text(config(tmp_path, port, more="[cluod]\n"))
+    save(file, config(tmp_path, port, more="[cluod]\n"))
     async with waiting(file, port) as (_, browser):
         await got(browser, "/healthz", until=lambda text: "true" in text)
-        (token,) = re.findall(r"shown this once: (\S+)", caplog.text)
+        (token,) = re.findall(r"shown only this once: (\S+)", caplog.text)
         async with browser.get("/api/v1/setup") as refused:
             assert refused.status == 401
             assert "cluod" not in await refused.text()
@@ -288,14 +295,14 @@ async def test_bound_wide_the_page_wants_the_token_that_the_log_showed_once(file
     caplog.clear()
     async with waiting(file, port) as (_, browser):
         await got(browser, "/healthz", until=lambda text: "true" in text)
-        assert "shown this once" not in caplog.text
+        assert "shown only this once" not in caplog.text
         async with browser.get("/api/v1/setup", headers={"Authorization": f"Bearer {token}"}) as let_in:
             assert let_in.status == 200
 
 
 async def test_a_failure_outside_of_the_file_is_shown_and_tried_again(file, port, tmp_path):
     file.parent.mkdir()
-    file.write_text(config(tmp_path, port))
+    save(file, config(tmp_path, port))
     failure = StoreError("/var/lib/full: No space left on device")
     async with waiting(file, port, failure=failure) as (task, browser):
         await got(browser, "/", until=lambda text: "No space left" in text)
@@ -307,10 +314,10 @@ async def test_where_no_token_can_be_kept_one_holds_for_this_run(file, port, tmp
     (tmp_path / "store").write_text("a file where the folder should be")
     monkeypatch.setenv("XYTE_GATEWAY__STATUS__HOST", "0.0.0.0")
     file.parent.mkdir()
-    file.write_text(config(tmp_path, port, more="[cluod]\n"))
+    save(file, config(tmp_path, port, more="[cluod]\n"))
     async with waiting(file, port) as (_, browser):
         await got(browser, "/healthz", until=lambda text: "true" in text)
-        (token,) = re.findall(r"until the gateway ends: (\S+)", caplog.text)
+        (token,) = re.findall(r"valid until the gateway stops: (\S+)", caplog.text)
         assert "cannot be kept" in caplog.text
         async with browser.get("/api/v1/setup", headers={"Authorization": f"Bearer {token}"}) as let_in:
             assert let_in.status == 200
@@ -318,12 +325,12 @@ async def test_where_no_token_can_be_kept_one_holds_for_this_run(file, port, tmp
 
 async def test_a_host_that_cannot_be_any_costs_the_page_alone(file, port, tmp_path, caplog):
     file.parent.mkdir()
-    file.write_text(config(tmp_path, port).replace("[status]", '[status]\nhost = "a..b"') + "[cluod]\n")
+    save(file, config(tmp_path, port).replace("[status]", '[status]\nhost = "a..b"') + "[cluod]\n")
     async with waiting(file, port) as (task, browser):
         async with asyncio.timeout(5):
             while "the status page cannot be served at a..b" not in caplog.text:  # noqa: ASYNC110 - a log sets no event
                 await asyncio.sleep(0.05)
-        file.write_text(config(tmp_path, port, more="[cluod]\n"))
+        save(file, config(tmp_path, port, more="[cluod]\n"))
         await got(browser, "/healthz", until=lambda text: "true" in text)
         assert not task.done()
 
@@ -331,18 +338,18 @@ async def test_a_host_that_cannot_be_any_costs_the_page_alone(file, port, tmp_pa
 async def test_a_page_that_is_switched_off_is_not_served_and_the_file_is_waited_for(file, port, tmp_path):
     file.parent.mkdir()
     text = config(tmp_path, port).replace("[status]", "[status]\nenabled = false")
-    file.write_text(f"{text}\n[cluod]\n")
+    save(file, f"{text}\n[cluod]\n")
     async with waiting(file, port) as (task, browser):
         await asyncio.sleep(0.3)
         with pytest.raises(aiohttp.ClientConnectionError):
             await browser.get("/healthz")
-        file.write_text(text)
+        save(file, text)
         await asyncio.wait_for(task, 5)
 
 
 async def test_what_else_the_machine_lacks_is_on_the_page_of_a_gateway_that_waits(file, port, tmp_path):
     file.parent.mkdir()
-    file.write_text(config(tmp_path, port, more='[cluod]\n[[adapter]]\ntype = "serial"\nports = ["/dev/ttyUSB77"]\n'))
+    save(file, config(tmp_path, port, more='[cluod]\n[[adapter]]\ntype = "serial"\nports = ["/dev/ttyUSB77"]\n'))
     async with waiting(file, port) as (_, browser):
         _, text = await got(browser, "/doctor", until=lambda text: "Findings" in text)
         assert "no such key" in text

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import aiohttp
 import pytest
 
-from gateway.status.auth.tokens import Doors, digest_of
+from gateway.status.auth.access import TokenAuth
+from gateway.status.auth.tokens import digest_of
 from gateway.status.server import StatusServer
 
 TOKEN = "a-token-that-only-tests-know"
@@ -33,19 +34,19 @@ def view():
 
 @pytest.fixture
 async def serve():
-    """`serve(view, host=..., bound=...)` starts a page; `bound` is the host that the doors believe in."""
+    """`serve(view, host=..., bound=...)` starts a page; `bound` is the host that the access control believes in."""
     tasks, sessions = [], []
 
     async def start(view, *, bound="127.0.0.1", **settings):
-        settings = {"look_every": timedelta(seconds=0.05)} | settings
-        doors = Doors(digest_of(TOKEN), host=bound)
-        server = StatusServer(view, view.history, doors, port=0, **settings)
+        settings = {"update_every": timedelta(seconds=0.05)} | settings
+        auth = TokenAuth(digest_of(TOKEN), host=bound)
+        server = StatusServer(view, view.history, auth, port=0, **settings)
         tasks.append(asyncio.create_task(server.run()))
         async with asyncio.timeout(5):
             await server.listens.wait()
         sessions.append(aiohttp.ClientSession(server.address, cookie_jar=aiohttp.CookieJar(unsafe=True)))
         return SimpleNamespace(
-            server=server, view=view, doors=doors, task=tasks[-1], http=sessions[-1], token=TOKEN,
+            server=server, view=view, auth=auth, task=tasks[-1], http=sessions[-1], token=TOKEN,
             bearer={"Authorization": f"Bearer {TOKEN}"}, address=server.address,
         )  # fmt: skip
 

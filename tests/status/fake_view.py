@@ -10,21 +10,21 @@ from gateway.models import Confidence, Finding, Metric, Reach, Reading
 from gateway.state.records import ChildState, Decision
 from gateway.status.history import History
 from gateway.status.snapshot import (
-    BusShown,
-    Child,
-    ChildLine,
-    GatewayShown,
+    BusSummary,
+    ChildDetails,
+    ChildStatus,
+    ChildSummary,
+    DeviceLoad,
+    DiscoveryProgress,
+    GatewaySummary,
     HubContact,
-    LossShown,
-    OutboxShown,
-    Search,
-    Share,
+    LossSummary,
+    OutboxSummary,
     Snapshot,
-    Standing,
     WaitingDevice,
-    count_standings,
-    id_of,
-    standing_of,
+    child_status,
+    count_by_status,
+    encode_id,
 )
 
 NO_ANSWER = "no answer within 1.0 s"
@@ -37,7 +37,7 @@ def now():
 class FakeView:
     def __init__(self):
         self.history = History()
-        self.gateway = GatewayShown(
+        self.gateway = GatewaySummary(
             name="Plant room north",
             version="0.4.0",
             started_at=now() - timedelta(hours=5),
@@ -47,7 +47,7 @@ class FakeView:
             device_id="0b6f2c1e-90aa-4a51-9c40-5c2f6f0f1b77",
             hub=HubContact(is_reachable=True, since=now() - timedelta(hours=5)),
         )
-        self.outbox = OutboxShown(depth=12, capacity=200_000, oldest_at=now() - timedelta(seconds=9))
+        self.outbox = OutboxSummary(depth=12, capacity=200_000, oldest_at=now() - timedelta(seconds=9))
         self.buses = {}
         self.children = {}
         self.waiting = {}
@@ -74,16 +74,16 @@ class FakeView:
             "limit": 0.7,
             "load": {"reading": 0.27, "silent": 0.04, "discovery": 0.02, "commands": 0.0},
         } | shown
-        self.buses[bus] = BusShown(id=id_of(entry, bus), entry=entry, bus=bus, **shown)
+        self.buses[bus] = BusSummary(id=encode_id(entry, bus), entry=entry, bus=bus, **shown)
         return self.buses[bus]
 
     def add_child(
         self, name, bus, *, key=None, address="1", reach=Reach.REACHABLE, state=ChildState.REGISTERED, why=None, **shown
     ):
         key = key if key is not None else f"sn:acme/{name}"
-        standing = standing_of(state, reach)
-        line = ChildLine(
-            id=id_of(key),
+        standing = child_status(state, reach)
+        line = ChildSummary(
+            id=encode_id(key),
             key=key,
             name=name,
             found_as=shown.pop("found_as", None),
@@ -95,7 +95,7 @@ class FakeView:
             standing=standing,
             since=now() - timedelta(minutes=44),
             why=why,
-            next_try_at=now() + timedelta(seconds=42) if standing is Standing.SILENT else None,
+            next_try_at=now() + timedelta(seconds=42) if standing is ChildStatus.SILENT else None,
         )
         shown = {
             "identity_kind": "serial number",
@@ -114,7 +114,7 @@ class FakeView:
             "reach": reach,
             "load": 0.021,
         } | shown
-        self.children[key] = Child(line=line, **shown)
+        self.children[key] = ChildDetails(line=line, **shown)
         return self.children[key]
 
     def add_waiting(self, name, bus, *, key=None, **shown):
@@ -127,7 +127,7 @@ class FakeView:
             "profile": None,
             "confidence": Confidence.LIKELY,
         } | shown
-        self.waiting[key] = WaitingDevice(id=id_of(key), key=key, name=name, entry=entry, bus=bus, **shown)
+        self.waiting[key] = WaitingDevice(id=encode_id(key), key=key, name=name, entry=entry, bus=bus, **shown)
         return self.waiting[key]
 
     def silence(self, key, why=NO_ANSWER):
@@ -140,7 +140,7 @@ class FakeView:
         child = self.children[key]
         line = child.line.model_copy(
             update={
-                "standing": standing_of(child.registration, reach),
+                "standing": child_status(child.registration, reach),
                 "since": now(),
                 "why": why,
                 "next_try_at": now() + timedelta(seconds=30) if why else None,
@@ -157,7 +157,7 @@ class FakeView:
         of_bus = {}
         for line in lines:
             of_bus.setdefault(line.bus_id, []).append(line)
-        buses = [bus.model_copy(update={"standings": count_standings(of_bus.get(bus.id, ()))}) for bus in self.buses.values()]
+        buses = [bus.model_copy(update={"standings": count_by_status(of_bus.get(bus.id, ()))}) for bus in self.buses.values()]
         return Snapshot(
             at=now(),
             gateway=self.gateway,
@@ -225,8 +225,8 @@ def show_plant(*, children=9):
         stretch=1.3,
         plan=0.91,
         load={"reading": 0.66, "silent": 0.05, "discovery": 0.0, "commands": 0.01},
-        heaviest=(Share(name="Chiller 2", load=0.4), Share(name="Meter 1", load=0.06)),
-        discovery=Search(done=31, total=247, note="unit 31"),
+        heaviest=(DeviceLoad(name="Chiller 2", load=0.4), DeviceLoad(name="Meter 1", load=0.06)),
+        discovery=DiscoveryProgress(done=31, total=247, note="unit 31"),
     )
     view.add_bus("10.20.30.40:502", "meters")
     view.add_bus("hci0", "ble", plan=0.0, load={"reading": 0.02, "silent": 0.0, "discovery": 0.0, "commands": 0.0})
@@ -276,12 +276,12 @@ def show_plant(*, children=9):
     view.history.changed("sn:acme/Chiller 2", Reach.REACHABLE, now() - timedelta(minutes=90), None)
     view.history.changed("sn:acme/Chiller 2", Reach.SILENT, now() - timedelta(minutes=44), NO_ANSWER)
     view.history.missed("sn:acme/Chiller 2", NO_ANSWER)
-    view.outbox = OutboxShown(
+    view.outbox = OutboxSummary(
         depth=18_204,
         capacity=200_000,
         oldest_at=now() - timedelta(minutes=51),
         lost=40,
-        losses=(LossShown(why="the outbox was full: thinned", samples=40, children=3, first_at=now(), last_at=now()),),
+        losses=(LossSummary(why="the outbox was full: thinned", samples=40, children=3, first_at=now(), last_at=now()),),
     )
     return view
 

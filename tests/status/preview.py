@@ -9,7 +9,8 @@ from random import Random
 import fake_view
 
 from gateway.models import Reading
-from gateway.status.auth.tokens import Doors, digest_of
+from gateway.status.auth.access import TokenAuth
+from gateway.status.auth.tokens import digest_of
 from gateway.status.server import StatusServer
 
 TOKEN = "preview"
@@ -17,7 +18,7 @@ TOKEN = "preview"
 
 async def show(port: int, children: int) -> None:
     view = fake_view.show_plant(children=children)
-    server = StatusServer(view, view.history, Doors(digest_of(TOKEN), host="127.0.0.1"), port=port)
+    server = StatusServer(view, view.history, TokenAuth(digest_of(TOKEN), host="127.0.0.1"), port=port)
     async with asyncio.TaskGroup() as group:
         group.create_task(server.run())
         await server.listens.wait()

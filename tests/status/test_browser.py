@@ -6,7 +6,9 @@ import pytest
 
 from gateway.models import Metric, Reading
 from gateway.status import live_updates
-from gateway.status.snapshot import id_of
+from gateway.status.render.pages import MAX_PROBLEMS
+from gateway.status.render.paging import PER_PAGE
+from gateway.status.snapshot import encode_id
 
 pytestmark = pytest.mark.enable_socket
 
@@ -17,8 +19,8 @@ EVERYWHERE = (
     "/",
     "/?show=fine&search=meter",
     "/waiting",
-    f"/children/{id_of(METER)}",
-    f"/buses/{id_of('ble', 'hci0')}",
+    f"/children/{encode_id(METER)}",
+    f"/buses/{encode_id('ble', 'hci0')}",
     "/login",
 )
 
@@ -53,9 +55,9 @@ async def test_every_page_fits_its_screen_and_nothing_complains(browse, page, vi
         await window.tab.goto(path)
         await window.tab.wait_for_selector("main")
         assert await window.tab.evaluate("document.documentElement.scrollWidth") <= viewport["width"], path
-    await window.tab.goto(f"/children/{id_of(METER)}")
+    await window.tab.goto(f"/children/{encode_id(METER)}")
     await window.tab.wait_for_selector("#plot canvas")
-    assert await window.tab.inner_text("#plot-says") != ""
+    assert await window.tab.inner_text("#plot-text") != ""
     assert window.complaints == []
 
 
@@ -64,20 +66,20 @@ async def test_a_device_that_falls_silent_is_seen_live_with_its_reason_and_is_se
     window = await browse(viewport)
     await window.tab.goto("/")
     await window.tab.wait_for_selector("#live.on")
-    assert await window.tab.locator("#troubles >> text=Meter 1").count() == 0
+    assert await window.tab.locator("#problems >> text=Meter 1").count() == 0
     view.silence(METER, "somebody pulled the plug")
-    await window.tab.wait_for_selector("#troubles >> text=somebody pulled the plug")
-    await window.tab.wait_for_selector("#troubles >> text=next try in")
-    await window.tab.wait_for_selector("#glance >> text=8 of 12 fine")
-    assert "3 silent" in await window.tab.inner_text("#said")
+    await window.tab.wait_for_selector("#problems >> text=somebody pulled the plug")
+    await window.tab.wait_for_selector("#problems >> text=next attempt in")
+    await window.tab.wait_for_selector("#summary >> text=8 of 12 fine")
+    assert "3 silent" in await window.tab.inner_text("#announcements")
     view.revive(METER)
-    await window.tab.wait_for_selector("#troubles >> text=somebody pulled the plug", state="detached")
+    await window.tab.wait_for_selector("#problems >> text=somebody pulled the plug", state="detached")
     assert window.complaints == []
 
 
 async def test_a_value_and_its_age_are_live_and_the_focus_stays(browse, view, fake):
     window = await browse(DESK)
-    await window.tab.goto(f"/children/{id_of(METER)}")
+    await window.tab.goto(f"/children/{encode_id(METER)}")
     await window.tab.wait_for_selector("#live.on")
     await window.tab.focus("#metric")
     view.history.take([Reading(METER, Metric("active_power", "W"), 4321.5, fake.now())])
@@ -93,7 +95,7 @@ async def test_who_reads_a_row_by_keyboard_keeps_it_when_the_list_changes(browse
     await window.tab.wait_for_selector("#live.on")
     await window.tab.focus("#children a:has-text('Meter 5')")
     view.silence(METER, "gone")
-    await window.tab.wait_for_selector("#troubles >> text=gone")
+    await window.tab.wait_for_selector("#problems >> text=gone")
     assert await window.tab.evaluate("document.activeElement.textContent") == "Meter 5"
 
 
@@ -109,7 +111,7 @@ async def test_everything_is_reached_by_keyboard_and_the_focus_is_seen(browse, p
         name = "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent.trim()"
         reached.append(await window.tab.evaluate(name))
         assert await window.tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid", reached
-    assert reached[0] == "To the content"
+    assert reached[0] == "Skip to content"
     assert {"Overview", "Found devices", "Sign out", "Search", "Admit LYWSD03MMC 6A11", "Ignore LYWSD03MMC 6A11"} <= set(reached)
 
 
@@ -129,7 +131,7 @@ async def test_a_found_device_is_admitted_and_then_a_child(browse, page, view):
 async def test_a_child_is_renamed_with_or_without_scripts(browse, page, view, scripts):
     window = await browse(PHONE, java_script_enabled=scripts)
     await sign_in(window.tab, page.token)
-    await window.tab.goto(f"/children/{id_of(METER)}")
+    await window.tab.goto(f"/children/{encode_id(METER)}")
     await window.tab.click("summary:has-text('Rename')")
     await window.tab.fill("#name input", "Boiler house")
     await window.tab.press("#name input", "Enter")
@@ -143,7 +145,7 @@ async def test_what_is_being_typed_outlives_a_change_of_what_it_is_typed_into(br
     await sign_in(window.tab, page.token)
     await window.tab.goto("/waiting")
     await window.tab.wait_for_selector("#live.on")
-    row = f"#w-{id_of(XIAOMI)}"
+    row = f"#w-{encode_id(XIAOMI)}"
     await window.tab.click(f"{row} summary:has-text('Rename')")
     await window.tab.fill(f"{row} input[maxlength]", "Boilerhouse")
     await window.tab.evaluate("document.activeElement.setSelectionRange(6, 6)")
@@ -160,9 +162,9 @@ async def test_without_the_token_there_is_no_button_and_forcing_it_is_refused(br
     assert not await window.tab.is_visible("button[aria-label='Admit LYWSD03MMC 6A11']")
     assert await window.tab.is_visible("text=sign in with the token")
     async with window.tab.expect_navigation() as answer:
-        await window.tab.evaluate(f"document.querySelector('form[action=\"/waiting/{id_of(XIAOMI)}/admit\"]').submit()")
+        await window.tab.evaluate(f"document.querySelector('form[action=\"/waiting/{encode_id(XIAOMI)}/admit\"]').submit()")
     assert (await answer.value).status == 403
-    assert "This needs the token" in await window.tab.inner_text("main")
+    assert "This action needs the token" in await window.tab.inner_text("main")
     assert view.done == []
 
 
@@ -171,7 +173,7 @@ async def test_without_scripts_everything_is_still_read(browse):
     await window.tab.goto("/")
     said = await window.tab.inner_text("body")
     assert "since 20" in said
-    assert "Without scripts this page stands still" in said
+    assert "Without scripts this page is not updated" in said
     await window.tab.goto("/?search=chiller")
     assert "no answer within 1.0 s" in await window.tab.inner_text("#children")
 
@@ -192,13 +194,13 @@ async def test_a_line_that_is_cut_without_a_word_is_noticed(browse, page, view, 
     await window.tab.clock.install()
     await window.tab.goto("/")
     await window.tab.wait_for_selector("#live.on")
-    monkeypatch.setattr(live_updates.Watcher, "tell", lambda self, event: None)  # the line of this watcher has fallen silent
+    monkeypatch.setattr(live_updates.PageWatcher, "send", lambda self, event: None)  # the line of this watcher has fallen silent
     view.silence(METER, "nobody hears of it")
     await window.tab.clock.fast_forward(30_000)
-    assert await window.tab.locator("#troubles >> text=nobody hears of it").count() == 0
+    assert await window.tab.locator("#problems >> text=nobody hears of it").count() == 0
     monkeypatch.undo()
     await window.tab.clock.fast_forward(20_000)
-    await window.tab.wait_for_selector("#troubles >> text=nobody hears of it")
+    await window.tab.wait_for_selector("#problems >> text=nobody hears of it")
     await window.tab.wait_for_selector("#live.on")
 
 
@@ -208,7 +210,7 @@ async def test_whoever_a_restart_signed_out_is_asked_for_the_token_and_comes_bac
     await sign_in(window.tab, running.token)
     await window.tab.goto("/waiting")
     await window.tab.wait_for_selector("#live.on")
-    running.doors._seal = b"that of the next start"
+    running.auth._cookie_key = b"that of the next start"
     running.server._live.close()
     await window.tab.wait_for_selector("h1:has-text('Sign in')", timeout=15_000)
     await window.tab.fill("#token", running.token)
@@ -217,22 +219,20 @@ async def test_whoever_a_restart_signed_out_is_asked_for_the_token_and_comes_bac
 
 
 async def test_one_page_too_many_says_that_it_stands_still(browse, page, monkeypatch):
-    monkeypatch.setattr(live_updates, "MOST_WATCHERS", 0)
+    monkeypatch.setattr(live_updates, "MAX_WATCHERS", 0)
     window = await browse(DESK)
     await window.tab.goto("/")
     await window.tab.wait_for_selector("#live.off:has-text('too many pages')")
 
 
-async def test_a_thousand_children_are_painted_within_a_second(browse, view):
+async def test_a_browser_paints_a_hundred_of_a_thousand_children(browse, view):
     for number in range(1000):
         view.add_child(f"Unit {number}", "10.20.30.40:502", address=str(number))
     window = await browse(DESK)
-    await window.tab.goto("/login")  # the browser itself has started
     await window.tab.goto("/")
-    paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
-    while (painted_ms := await window.tab.evaluate(paint)) is None:
-        await window.tab.wait_for_timeout(50)
-    assert painted_ms < 1000
+    await window.tab.wait_for_selector("#children .row")
+    assert await window.tab.locator("#children .row").count() == PER_PAGE, "what takes time is the number of rows"
+    assert await window.tab.locator("#problems .row").count() <= MAX_PROBLEMS
 
 
 async def test_a_name_from_the_air_does_nothing_but_stand_there(browse, view):
@@ -242,8 +242,8 @@ async def test_a_name_from_the_air_does_nothing_but_stand_there(browse, view):
     await window.tab.goto("/?search=onerror")
     await window.tab.wait_for_selector("#live.on")
     view.silence("evil", name)
-    await window.tab.wait_for_selector("#troubles >> text=onerror")
-    assert await window.tab.locator("#troubles .name").first.inner_text() in (name, "Pump 3")
+    await window.tab.wait_for_selector("#problems >> text=onerror")
+    assert await window.tab.locator("#problems .name").first.inner_text() in (name, "Pump 3")
     assert "owned" not in await window.tab.title()
     assert await window.tab.locator("main img, main script").count() == 0
     assert window.complaints == []

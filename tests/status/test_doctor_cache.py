@@ -6,7 +6,7 @@ import re
 import pytest
 
 from gateway.models import Finding
-from gateway.status.doctor_cache import Checkup
+from gateway.status.doctor_cache import DoctorCache
 
 pytestmark = pytest.mark.enable_socket
 
@@ -49,7 +49,7 @@ async def test_many_who_look_cost_one_look_and_nobody_costs_none(page, view):
 async def test_a_page_that_is_left_open_looks_no_more_but_shows_what_others_found(page, view):
     _, html = await text_of(page, "/doctor")
     seen = re.search(r'data-version="(\w+)"', html)[1]
-    page.server._checkup._fresh_seconds = 0.0
+    page.server._doctor._fresh_seconds = 0.0
     async with page.http.get("/events", params={"at": "/doctor", "seen": seen}) as events:
         await asyncio.sleep(0.3)
         assert view.examined == 1
@@ -62,12 +62,12 @@ async def test_a_page_that_is_left_open_looks_no_more_but_shows_what_others_foun
 
 
 async def test_what_was_found_is_kept_for_ten_seconds(view):
-    checkup = Checkup(view, fresh_seconds=0.1)
-    first = await checkup.findings()
-    assert await checkup.findings() is first
+    cache = DoctorCache(view, fresh_seconds=0.1)
+    first = await cache.report()
+    assert await cache.report() is first
     await asyncio.sleep(0.12)
-    assert await checkup.last() is first
-    assert await checkup.findings() is not first
+    assert await cache.last_report() is first
+    assert await cache.report() is not first
     assert view.examined == 2
 
 

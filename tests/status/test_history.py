@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.models import Block, Metric, MetricRow, Reach, Reading
-from gateway.status.history import BINS, CHANGES_KEPT, ERROR_KINDS_KEPT, METRICS_KEPT, OTHER, History
+from gateway.status.history import BINS, MAX_CHANGES, MAX_ERROR_KINDS, MAX_METRICS_PER_CHILD, OTHER_REASONS, History
 
 START = datetime(2025, 2, 3, 4, 0, 0, tzinfo=UTC)
 POWER = Metric("power", "W")
@@ -26,7 +26,7 @@ def told(values, *, every=1.0, metric=POWER):
 
 
 def test_each_half_minute_becomes_its_lowest_its_mean_and_its_highest():
-    series = told([10, 20, 60] * 10 + [5] * 30).series("meter", "power", until=after(60))
+    series = told([10, 20, 60] * 10 + [5] * 30).metric_history("meter", "power", until=after(60))
     assert (series.low, series.mean, series.high) == ((10, 5), (30, 5), (60, 5))
     assert series.at == (int(after(15).timestamp()), int(after(45).timestamp()))
     assert series.unit == "W"
@@ -34,61 +34,61 @@ def test_each_half_minute_becomes_its_lowest_its_mean_and_its_highest():
 
 def test_the_half_minute_that_is_not_over_counts_with_what_there_is():
     history = told([1, 3])
-    assert history.series("meter", "power", until=after(2)).mean == (2,)
+    assert history.metric_history("meter", "power", until=after(2)).mean == (2,)
     history.take([Reading("meter", POWER, 8, after(3))])
-    assert history.series("meter", "power", until=after(4)).mean == (4,)
+    assert history.metric_history("meter", "power", until=after(4)).mean == (4,)
 
 
 def test_what_is_older_than_an_hour_is_gone():
     history = told(range(200), every=30)
-    series = history.series("meter", "power", until=after(199 * 30))
+    series = history.metric_history("meter", "power", until=after(199 * 30))
     assert series.mean == tuple(range(80, 200))
     assert len(series.at) == BINS
 
 
 def test_a_metric_that_fell_silent_leaves_the_hour_in_the_end():
     history = told([7] * 3, every=30)
-    assert history.series("meter", "power", until=after(3600)).mean == (7, 7)
-    assert history.series("meter", "power", until=after(7200)).mean == ()
+    assert history.metric_history("meter", "power", until=after(3600)).mean == (7, 7)
+    assert history.metric_history("meter", "power", until=after(7200)).mean == ()
 
 
 def test_a_gap_is_shown_and_slow_polling_is_none():
     history = History()
     for seconds in (*range(0, 300, 60), *range(1200, 1500, 60)):
         history.take([Reading("meter", POWER, 1, after(seconds))])
-    assert history.series("meter", "power", until=after(1500)).mean == (1,) * 5 + (None,) + (1,) * 5
+    assert history.metric_history("meter", "power", until=after(1500)).mean == (1,) * 5 + (None,) + (1,) * 5
 
 
 def test_a_counter_keeps_its_small_steps():
     start = 123_456_789.25
-    series = told([start + 0.5 * step for step in range(10)], every=30).series("meter", "power", until=after(300))
+    series = told([start + 0.5 * step for step in range(10)], every=30).metric_history("meter", "power", until=after(300))
     assert series.mean == tuple(start + 0.5 * step for step in range(10))
 
 
 def test_a_clock_that_is_put_back_starts_the_hour_anew():
     history = told([1] * 10, every=30)
     history.take([Reading("meter", POWER, 2, START - timedelta(hours=5))])
-    assert history.series("meter", "power", until=START - timedelta(hours=5)).mean == (2,)
+    assert history.metric_history("meter", "power", until=START - timedelta(hours=5)).mean == (2,)
 
 
 def test_a_reading_that_comes_a_moment_late_does_not_cost_the_hour():
     history = told([1] * 4, every=30)
     history.take([Reading("meter", POWER, 3, after(80))])
-    assert history.series("meter", "power", until=after(100)).mean == (1, 1, 1, 2)
+    assert history.metric_history("meter", "power", until=after(100)).mean == (1, 1, 1, 2)
 
 
 @pytest.mark.parametrize("value", ["running", None, nan, inf, -inf, 10**400])
 def test_what_cannot_be_drawn_is_still_the_last_value(value):
     history = told([value])
-    assert history.series("meter", "power", until=after(1)) is None
-    (last,) = history.latest("meter")
+    assert history.metric_history("meter", "power", until=after(1)) is None
+    (last,) = history.latest_values("meter")
     assert last.metric == "power"
     assert last.has_history is False
     json.loads(last.model_dump_json())
 
 
 def test_yes_and_no_are_drawn_as_one_and_nothing():
-    assert told([True, False], every=30).series("meter", "power", until=after(60)).mean == (1, 0)
+    assert told([True, False], every=30).metric_history("meter", "power", until=after(60)).mean == (1, 0)
 
 
 def test_a_block_says_the_same_as_its_readings():
@@ -98,9 +98,11 @@ def test_a_block_says_the_same_as_its_readings():
         block = Block("meter", row, [step * 3, "on", 230 - step / 7], after(step * 7))
         by_block.take(block)
         by_reading.take(list(block))
-    assert by_block.latest("meter") == by_reading.latest("meter")
+    assert by_block.latest_values("meter") == by_reading.latest_values("meter")
     for name in row.names:
-        assert by_block.series("meter", name, until=after(350)) == by_reading.series("meter", name, until=after(350))
+        assert by_block.metric_history("meter", name, until=after(350)) == by_reading.metric_history(
+            "meter", name, until=after(350)
+        )
 
 
 @given(
@@ -125,10 +127,10 @@ def test_blocks_of_any_rows_say_the_same_as_their_readings_whenever_somebody_loo
         by_block.take(block)
         by_reading.take(list(block))
         if is_looked_at:
-            assert by_block.latest("meter") == by_reading.latest("meter")
-    assert by_block.latest("meter") == by_reading.latest("meter")
+            assert by_block.latest_values("meter") == by_reading.latest_values("meter")
+    assert by_block.latest_values("meter") == by_reading.latest_values("meter")
     for name in ("power", "voltage", "state", "current", "frequency"):
-        ours, theirs = (history.series("meter", name, until=after(400)) for history in (by_block, by_reading))
+        ours, theirs = (history.metric_history("meter", name, until=after(400)) for history in (by_block, by_reading))
         assert (ours is None) == (theirs is None)
         if ours is not None:
             assert ours.at == theirs.at
@@ -140,22 +142,24 @@ def test_a_block_after_a_reading_of_the_same_metric_is_the_later_one():
     history, row = History(), MetricRow([POWER])
     history.take(Block("meter", row, [1], after(0)))
     history.take([Reading("meter", POWER, 2, after(1))])
-    assert history.latest("meter")[0].value == 2
+    assert history.latest_values("meter")[0].value == 2
     history.take(Block("meter", row, [3], after(2)))
-    assert history.latest("meter")[0].value == 3
-    assert history.series("meter", "power", until=after(3)).mean == (2,)
+    assert history.latest_values("meter")[0].value == 3
+    assert history.metric_history("meter", "power", until=after(3)).mean == (2,)
 
 
 def test_what_is_held_until_somebody_looks_is_bounded(monkeypatch):
-    monkeypatch.setattr("gateway.status.history.VALUES_HELD", 100)
+    monkeypatch.setattr("gateway.status.history.MAX_PENDING_VALUES", 100)
     history, rows = History(), [MetricRow([Metric(f"metric_{number}") for number in range(10)]) for _ in range(5)]
     for step in range(200):
         history.take(Block(f"child-{step % 5}", rows[step % 5], [step] * 10, after(step / 10)))
-        assert history._held == sum(10 * len(row.blocks) for past in history._children.values() for row in past.rows.values())
-        assert history._held <= 100
+        assert history._pending_values == sum(
+            10 * len(row.blocks) for past in history._children.values() for row in past.pending.values()
+        )
+        assert history._pending_values <= 100
     for number in range(5):
-        assert history.latest(f"child-{number}")[0].value == 195 + number
-    assert history._held == 0
+        assert history.latest_values(f"child-{number}")[0].value == 195 + number
+    assert history._pending_values == 0
 
 
 def test_a_block_that_is_not_as_long_as_its_row_is_refused_when_it_comes():
@@ -168,8 +172,8 @@ def test_rows_of_former_plans_are_not_kept_for_ever():
     history = History()
     for step in range(500):
         history.take(Block("meter", MetricRow([POWER]), [step], after(step)))
-    assert len(history._children["meter"].rows) <= 64
-    assert len(history.latest("meter")) == 1
+    assert len(history._children["meter"].pending) <= 64
+    assert len(history.latest_values("meter")) == 1
 
 
 @given(st.lists(st.tuples(st.integers(0, 7200), st.floats(-1e6, 1e6)), min_size=1, max_size=200))
@@ -177,7 +181,7 @@ def test_the_lowest_is_never_above_the_mean_nor_that_above_the_highest(said):
     history = History()
     for seconds, value in said:
         history.take([Reading("meter", POWER, value, after(seconds))])
-    series = history.series("meter", "power", until=after(7200))
+    series = history.metric_history("meter", "power", until=after(7200))
     assert len(series.at) == len(series.low) == len(series.mean) == len(series.high) <= 2 * BINS
     assert list(series.at) == sorted(series.at)
     for low, mean, high in zip(series.low, series.mean, series.high, strict=True):
@@ -186,29 +190,29 @@ def test_the_lowest_is_never_above_the_mean_nor_that_above_the_highest(said):
 
 def test_only_the_last_changes_are_kept_the_latest_first():
     history = History()
-    for step in range(CHANGES_KEPT + 20):
+    for step in range(MAX_CHANGES + 20):
         history.changed("meter", Reach.SILENT if step % 2 else Reach.REACHABLE, after(step), None)
     changes = history.changes("meter")
-    assert len(changes) == CHANGES_KEPT
-    assert changes[0].at == after(CHANGES_KEPT + 19)
+    assert len(changes) == MAX_CHANGES
+    assert changes[0].at == after(MAX_CHANGES + 19)
 
 
 def test_errors_are_counted_by_reason_and_the_reasons_are_bounded():
     history = History()
-    for step in range(ERROR_KINDS_KEPT + 30):
+    for step in range(MAX_ERROR_KINDS + 30):
         history.missed("meter", f"reason {step}")
     history.missed("meter", "reason 3")
     errors = history.errors("meter")
-    assert len(errors) == ERROR_KINDS_KEPT + 1
+    assert len(errors) == MAX_ERROR_KINDS + 1
     assert errors["reason 3"] == 2
-    assert next(iter(errors)) == OTHER
+    assert next(iter(errors)) == OTHER_REASONS
 
 
 def test_beyond_so_many_metrics_the_last_value_alone_is_kept():
-    history = History(most_metrics=1)
+    history = History(max_metrics=1)
     history.take([Reading("old", POWER, 1, START), Reading("new", POWER, 1, START)])
-    assert history.series("new", "power", until=START) is None
-    assert [value.value for value in history.latest("new")] == [1]
+    assert history.metric_history("new", "power", until=START) is None
+    assert [value.value for value in history.latest_values("new")] == [1]
 
 
 def test_a_thousand_children_of_twenty_metrics_stay_modest():
@@ -225,15 +229,15 @@ def test_a_thousand_children_of_twenty_metrics_stay_modest():
 
 def test_a_device_that_makes_up_new_names_takes_bounded_room_and_that_is_told():
     history = History()
-    for number in range(METRICS_KEPT):
+    for number in range(MAX_METRICS_PER_CHILD):
         history.take([Reading("a", Metric(f"m{number:04}"), number, START)])
     assert not history.is_full("a")
     row = MetricRow([Metric("one more"), Metric("m0001")])
     history.take([Reading("a", Metric("another"), 1, START)])
     history.take(Block("a", row, (1, 4711), START))
     assert history.is_full("a")
-    latest = {shown.metric: shown.value for shown in history.latest("a")}
-    assert len(latest) == METRICS_KEPT
+    latest = {shown.metric: shown.value for shown in history.latest_values("a")}
+    assert len(latest) == MAX_METRICS_PER_CHILD
     assert latest["m0001"] == 4711
     assert not history.is_full("b")
 
@@ -244,7 +248,7 @@ def test_an_outline_is_every_whole_half_minute_that_was_measured():
         if number != 2:
             history.take([Reading("a", POWER, 100.0 + number, START + timedelta(seconds=30 * number))])
     begin = int(START.timestamp())
-    outline = history.outline("a", "power", until=START + timedelta(seconds=155))
+    outline = history.sparkline_points("a", "power", until=START + timedelta(seconds=155))
     assert outline == [(begin + 30 * number + 15, 100.0 + number) for number in (0, 1, 3, 4)], "the open one is left out"
-    assert history.outline("a", "power", until=START + timedelta(hours=2)) == []
-    assert history.outline("a", "none", until=START) == history.outline("b", "power", until=START) == []
+    assert history.sparkline_points("a", "power", until=START + timedelta(hours=2)) == []
+    assert history.sparkline_points("a", "none", until=START) == history.sparkline_points("b", "power", until=START) == []

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from jinja2 import Environment, FileSystemLoader, nodes
 
 from gateway.models import Metric, Reach, Reading
-from gateway.status.auth.tokens import Rights
 from gateway.status.history import History
 from gateway.status.render.assets import load_assets
-from gateway.status.render.pages import Pages, Topic
-from gateway.status.render.paging import Wanted
-from gateway.status.render.templates import FOLDER, Documents
-from gateway.status.snapshot import id_of
+from gateway.status.render.pages import PageAddress, PageRenderer
+from gateway.status.render.paging import ListQuery
+from gateway.status.render.templates import FOLDER, Templates
+from gateway.status.rights import Rights
+from gateway.status.snapshot import encode_id
 
 NASTY = st.one_of(
     st.text(st.characters(), min_size=1, max_size=60),
@@ -110,17 +110,17 @@ def all_pages(fake, name):
     view.history.missed("key", name)
     view.history.changed("key", Reach.SILENT, fake.now(), name)
     snapshot = asyncio.run(view.snapshot())
-    documents = Documents(load_assets())
-    made = Pages(documents, view.history, view.child)
+    documents = Templates(load_assets())
+    made = PageRenderer(documents, view.history, view.child)
     topics = (
-        Topic("overview", wanted=Wanted(show="trouble")),
-        Topic("buses", bus.id),
-        Topic("children", id_of("key")),
-        Topic("waiting"),
+        PageAddress("overview", query=ListQuery(show="trouble")),
+        PageAddress("buses", bus.id),
+        PageAddress("children", encode_id("key")),
+        PageAddress("waiting"),
     )
     for topic in topics:
         page = made.page(topic, snapshot)
-        yield made.whole(topic, page, snapshot, rights=Rights.ACT, address="/")
+        yield made.document(topic, page, snapshot, rights=Rights.ACT, path="/")
     yield documents.message(child.line.name, child.line.name)
     yield documents.login(then=child.line.name)
 

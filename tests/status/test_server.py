@@ -10,18 +10,24 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.errors import StoreError
 from gateway.models import Metric, Reading
-from gateway.status import base_server, live_updates
-from gateway.status.auth.tokens import TRIES, Doors
-from gateway.status.openapi import CALLS
-from gateway.status.render.pages import Page, Topic
+from gateway.status import base_server, live_updates, snapshot_cache
+from gateway.status.auth.access import FREE_ATTEMPTS, TokenAuth
+from gateway.status.openapi import OPERATIONS
+from gateway.status.render.pages import PageAddress, RenderedPage
 from gateway.status.routes import html_pages
 from gateway.status.server import StatusServer
-from gateway.status.snapshot import GatewayShown, HubContact, id_of
+from gateway.status.snapshot import GatewaySummary, HubContact, encode_id
 
 pytestmark = pytest.mark.enable_socket
 
 METER = "sn:acme/Meter 1"
-PAGES = ("/", "/?show=trouble&search=chiller&page=7", "/waiting", f"/children/{id_of(METER)}", f"/buses/{id_of('ble', 'hci0')}")
+PAGES = (
+    "/",
+    "/?show=trouble&search=chiller&page=7",
+    "/waiting",
+    f"/children/{encode_id(METER)}",
+    f"/buses/{encode_id('ble', 'hci0')}",
+)
 XIAOMI = "mac:LYWSD03MMC 6A11"
 
 
@@ -62,7 +68,7 @@ async def test_every_answer_is_dressed(page, path):
 
 
 async def test_everything_a_page_needs_is_served_by_its_content_and_kept_for_ever(page):
-    _, html = await text_of(page, f"/children/{id_of(METER)}")
+    _, html = await text_of(page, f"/children/{encode_id(METER)}")
     needed = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', html))
     assert len(needed) == 6
     for address in needed:
@@ -82,7 +88,7 @@ async def test_the_overview_answers_at_a_glance(page):
         "9.1 % full",
         "40 samples",
         "2 waiting",
-        "next try",
+        "next attempt",
         "connection refused",
     ):
         assert said in html
@@ -90,10 +96,16 @@ async def test_the_overview_answers_at_a_glance(page):
 
 
 async def test_a_page_that_is_not_there_says_so_in_words_or_json(page):
-    for path in ("/nothing", f"/children/{id_of('sn:gone')}", "/children/%ff", f"/buses/{id_of('a', 'b')}", "/static/x/y"):
+    for path in (
+        "/nothing",
+        f"/children/{encode_id('sn:gone')}",
+        "/children/%ff",
+        f"/buses/{encode_id('a', 'b')}",
+        "/static/x/y",
+    ):
         status, html = await text_of(page, path)
-        assert (status, "There is nothing at this address" in html) == (404, True)
-    assert await json_of(page, "/api/v1/children/x") == (404, {"error": "there is no such thing (any more)"})
+        assert (status, "There is no such page" in html) == (404, True)
+    assert await json_of(page, "/api/v1/children/x") == (404, {"error": "there is no such device or bus (any more)"})
     async with page.http.put("/", headers=page.bearer) as answer:
         assert (answer.status, answer.headers["Allow"]) == (405, "GET,HEAD")
 
@@ -102,7 +114,7 @@ async def test_a_page_that_fails_says_so_without_a_stack(page, view, caplog):
     view.gateway = None
     status, html = await text_of(page, "/")
     assert status == 500
-    assert "Something is wrong here" in html
+    assert "Something went wrong" in html
     assert "Traceback" not in html
     assert "ValidationError" not in html
     assert "GET / failed" in caplog.text
@@ -124,9 +136,9 @@ async def test_a_child_with_as_many_values_as_are_kept_fits_into_300_kb(page, vi
         view.history.take(
             [Reading(METER, metric, number + step / 7, start + timedelta(seconds=30 * step)) for step in range(120)]
         )
-    _, html = await text_of(page, f"/children/{id_of(METER)}")
+    _, html = await text_of(page, f"/children/{encode_id(METER)}")
     assert len(html.encode()) < 300_000
-    assert "says more than this page keeps" in html
+    assert "has more metrics than this page keeps" in html
 
 
 async def test_a_thousand_children_fit_into_300_kb(serve, fake):
@@ -169,7 +181,7 @@ async def test_a_browser_signs_in_reads_acts_and_signs_out(serve, view):
         assert "HttpOnly" in cookie
         assert "SameSite=Strict" in cookie
     assert (await text_of(running, "/waiting"))[0] == 200
-    assert (await press(running, f"/waiting/{id_of(XIAOMI)}/ignore", **here))[0] == 303
+    assert (await press(running, f"/waiting/{encode_id(XIAOMI)}/ignore", **here))[0] == 303
     assert (await press(running, "/logout", **here))[0] == 303
     async with running.http.get("/waiting", allow_redirects=False) as answer:
         assert answer.status == 303
@@ -185,12 +197,12 @@ async def test_signing_in_leads_nowhere_else(page, then):
 
 async def test_wrong_tokens_are_slowed_down_however_they_come(page):
     here = {"Origin": page.address}
-    for number in range(TRIES):
+    for number in range(FREE_ATTEMPTS):
         if number % 2:
             assert (await text_of(page, "/api/v1/status", headers={"Authorization": "Bearer wrong"}))[0] == 401
         else:
             async with page.http.post("/login", data={"token": "wrong"}, headers=here) as answer:
-                assert (answer.status, "That is not the token" in await answer.text()) == (403, True)
+                assert (answer.status, "The token is wrong." in await answer.text()) == (403, True)
     async with page.http.post("/login", data={"token": page.token}, headers=here) as answer:
         assert (answer.status, int(answer.headers["Retry-After"]) > 50) == (429, True)
     assert (await text_of(page, "/api/v1/status", headers=page.bearer))[0] == 429
@@ -198,9 +210,9 @@ async def test_wrong_tokens_are_slowed_down_however_they_come(page):
 
 
 async def test_an_action_takes_the_token_and_our_own_page(page, view):
-    admit, api = f"/waiting/{id_of(XIAOMI)}/admit", f"/api/v1/waiting/{id_of(XIAOMI)}/admit"
+    admit, api = f"/waiting/{encode_id(XIAOMI)}/admit", f"/api/v1/waiting/{encode_id(XIAOMI)}/admit"
     status, html = await press(page, admit, Origin=page.address)
-    assert (status, "This needs the token" in html) == (403, True)
+    assert (status, "This action needs the token" in html) == (403, True)
     status, body = await press(page, api)
     assert (status, "needs the token" in json.loads(body)["error"]) == (403, True)
     status, html = await press(page, admit, Origin="https://evil.example", **page.bearer)
@@ -214,18 +226,21 @@ async def test_an_action_takes_the_token_and_our_own_page(page, view):
 async def test_a_signed_in_browser_is_not_made_to_act_by_another_page(page, view):
     async with page.http.post("/login", data={"token": page.token}, headers={"Origin": page.address}) as answer:
         assert answer.status == 200
-    path = f"/waiting/{id_of(XIAOMI)}/admit"
+    path = f"/waiting/{encode_id(XIAOMI)}/admit"
     for foreign in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "same-site"}, {}):
         assert (await press(page, path, **foreign))[0] == 403
     assert view.done == []
 
 
 async def test_what_is_not_done_is_told_with_its_reason(page, view):
-    status, html = await press(page, f"/waiting/{id_of('mac:unit 44')}/admit", **page.bearer)
+    status, html = await press(page, f"/waiting/{encode_id('mac:unit 44')}/admit", **page.bearer)
     assert (status, "no Xyte model for it" in html) == (409, True)
-    for word in (id_of("mac:gone"), "!!!", id_of("a", "b")):
+    for word in (encode_id("mac:gone"), "!!!", encode_id("a", "b")):
         status, body = await press(page, f"/api/v1/waiting/{word}/admit", **page.bearer)
-        assert (status, json.loads(body)) == (409, {"error": "there is no such thing (any more)"}) or "no such device" in body
+        assert (status, json.loads(body)) == (
+            409,
+            {"error": "there is no such device or bus (any more)"},
+        ) or "no such device" in body
     bus = view.buses["10.20.30.41:502"]
     assert (await press(page, f"/buses/{bus.id}/rescan", **page.bearer))[0] == 409
     assert (await press(page, f"/api/v1/buses/{view.buses['hci0'].id}/rescan", **page.bearer))[0] == 200
@@ -234,7 +249,7 @@ async def test_what_is_not_done_is_told_with_its_reason(page, view):
 
 @pytest.mark.parametrize(("kind", "key"), [("waiting", XIAOMI), ("children", METER)])
 async def test_a_device_is_renamed_from_its_page_and_called_what_it_was_again(page, view, kind, key):
-    there, form = f"/{kind}/{id_of(key)}" if kind == "children" else "/waiting", f"/{kind}/{id_of(key)}/name"
+    there, form = f"/{kind}/{encode_id(key)}" if kind == "children" else "/waiting", f"/{kind}/{encode_id(key)}/name"
     was = view.waiting[key].name if kind == "waiting" else view.children[key].line.name
     assert (await press(page, form, {"name": " Boiler   house "}, **page.bearer))[0] == 303
     assert view.done == [("rename", key, "Boiler house")]
@@ -249,7 +264,11 @@ async def test_a_device_is_renamed_from_its_page_and_called_what_it_was_again(pa
 
 
 async def test_renaming_takes_the_token_and_our_own_page_as_any_action_does(page, view):
-    for path in (f"/children/{id_of(METER)}/name", f"/api/v1/children/{id_of(METER)}/name", f"/waiting/{id_of(XIAOMI)}/name"):
+    for path in (
+        f"/children/{encode_id(METER)}/name",
+        f"/api/v1/children/{encode_id(METER)}/name",
+        f"/waiting/{encode_id(XIAOMI)}/name",
+    ):
         assert (await press(page, path, {"name": "X"}, Origin=page.address))[0] == 403
         assert (await press(page, path, {"name": "X"}, Origin="https://evil.example", **page.bearer))[0] == 403
     assert view.done == []
@@ -257,7 +276,7 @@ async def test_renaming_takes_the_token_and_our_own_page_as_any_action_does(page
 
 async def test_the_api_names_devices_and_says_what_is_wrong_with_a_name(page, view):
     for kind, key in (("children", METER), ("waiting", XIAOMI)):
-        path = f"/api/v1/{kind}/{id_of(key)}/name"
+        path = f"/api/v1/{kind}/{encode_id(key)}/name"
         assert await press(page, path, b'{"name": "Boiler house"}', **page.bearer) == (200, '{"done":true}')
         assert await press(page, path, b'{"name": null}', **page.bearer) == (200, '{"done":true}')
     assert [(done[1], done[2]) for done in view.done] == [
@@ -269,19 +288,19 @@ async def test_the_api_names_devices_and_says_what_is_wrong_with_a_name(page, vi
         (b"{}", 400, "name: Field required"),
         (b'{"name": 3}', 400, "name: "),
         (b'{"name": "a", "key": "b"}', 400, "key: "),
-        (b"\xff", 400, "not understood"),
+        (b"\xff", 400, "invalid request"),
         (b'{"name": ""}', 409, "1 to 100 characters"),
         (b'{"name": "a\\u0000"}', 409, "cannot be seen"),
     ):
         answered, text = await press(page, path, body, **page.bearer)
         assert (answered, says in json.loads(text)["error"]) == (status, True), text
-    status, text = await press(page, f"/api/v1/children/{id_of('gone')}/name", b'{"name": "X"}', **page.bearer)
+    status, text = await press(page, f"/api/v1/children/{encode_id('gone')}/name", b'{"name": "X"}', **page.bearer)
     assert (status, "no such device" in text) == (409, True)
     assert (await press(page, "/api/v1/children/!/name", b'{"name": "X"}', **page.bearer))[0] == 409
 
 
 async def test_a_button_leads_back_to_the_page_of_the_list_where_it_was_pressed(page):
-    path, here = f"/waiting/{id_of(XIAOMI)}/ignore", {"Origin": page.address} | page.bearer
+    path, here = f"/waiting/{encode_id(XIAOMI)}/ignore", {"Origin": page.address} | page.bearer
     for then, leads_to in (
         ("/waiting?search=ly&page=2", "/waiting?search=ly&page=2"),
         ("//evil.example", "/waiting"),
@@ -316,7 +335,7 @@ async def test_a_form_that_nobody_of_ours_sends_is_refused_and_is_no_bug(page, c
 
 
 async def test_a_name_that_was_not_sent_takes_none_away(page, view):
-    path = f"/children/{id_of(METER)}/name"
+    path = f"/children/{encode_id(METER)}/name"
     assert (await press(page, path, b"name=X", **page.bearer, **{"Content-Type": "text/plain"}))[0] == 415
     assert (await press(page, path, {"other": "x"}, **page.bearer))[0] == 400
     assert (await press(page, path, **page.bearer))[0] == 400
@@ -344,20 +363,20 @@ async def test_a_snapshot_that_was_begun_before_something_was_done_is_made_anew_
         return made
 
     view.snapshot = slowly
-    latest = live_updates.Latest(view, fresh_seconds=60)
+    latest = snapshot_cache.SnapshotCache(view, fresh_seconds=60)
     looking = asyncio.create_task(latest.snapshot())
     await asyncio.sleep(0)
     await view.ignore(XIAOMI)
-    latest.is_outdated()
+    latest.invalidate()
     go_on.set()
     assert len((await looking).undecided) == 2
     assert len((await latest.snapshot()).undecided) == 1
 
 
 async def test_a_device_that_was_admitted_is_a_child_on_the_very_next_page(serve, view):
-    running = await serve(view, look_every=timedelta(seconds=60))
+    running = await serve(view, update_every=timedelta(seconds=60))
     assert "LYWSD03MMC" not in (await text_of(running, "/"))[1]
-    await press(running, f"/waiting/{id_of(XIAOMI)}/admit", **running.bearer)
+    await press(running, f"/waiting/{encode_id(XIAOMI)}/admit", **running.bearer)
     assert "LYWSD03MMC" in (await text_of(running, "/"))[1]
 
 
@@ -368,20 +387,20 @@ async def test_every_call_is_in_the_document_and_answers_as_it_says(page, view):
     status, document = await json_of(page, "/api/v1/openapi.json")
     assert status == 200
     assert {(path, method) for path, methods in document["paths"].items() for method in methods} == {
-        (call.path, call.method.lower()) for call in CALLS
+        (operation.path, operation.method.lower()) for operation in OPERATIONS
     }
     names = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(document)))
     assert names <= set(document["components"]["schemas"])
-    for call in CALLS:
-        asked = document["paths"][call.path][call.method.lower()]
-        assert ("requestBody" in asked, "400" in asked["responses"]) == (call.body is not None,) * 2
-    words = {"child": id_of(METER), "history": id_of(METER)}
-    for call in CALLS:
-        if call.method == "GET":
-            path = call.path.replace("{id}", words.get(call.name, ""))
+    for operation in OPERATIONS:
+        asked = document["paths"][operation.path][operation.method.lower()]
+        assert ("requestBody" in asked, "400" in asked["responses"]) == (operation.body is not None,) * 2
+    words = {"child": encode_id(METER), "history": encode_id(METER)}
+    for operation in OPERATIONS:
+        if operation.method == "GET":
+            path = operation.path.replace("{id}", words.get(operation.name, ""))
             status, body = await json_of(page, path, params={"metric": "active_power"})
             assert status == 200
-            assert call.answer.model_validate(body).model_dump(mode="json") == body
+            assert operation.response.model_validate(body).model_dump(mode="json") == body
 
 
 async def test_the_api_tells_what_the_page_tells(page):
@@ -392,9 +411,9 @@ async def test_the_api_tells_what_the_page_tells(page):
     assert report["errors"] == {"no answer within 1.0 s": 1}
     assert [change["reach"] for change in report["changes"]] == ["silent", "reachable"]
     assert {value["metric"]: value["unit"] for value in report["values"]}["active_power"] == "W"
-    _, history = await json_of(page, f"/api/v1/children/{id_of(METER)}/history", params={"metric": "voltage_l1"})
+    _, history = await json_of(page, f"/api/v1/children/{encode_id(METER)}/history", params={"metric": "voltage_l1"})
     assert 100 < len(history["at"]) <= 121
-    assert (await json_of(page, f"/api/v1/children/{id_of(METER)}/history", params={"metric": "none"}))[0] == 404
+    assert (await json_of(page, f"/api/v1/children/{encode_id(METER)}/history", params={"metric": "none"}))[0] == 404
 
 
 # health and metrics --------------------------------------------------------------------------------------------------
@@ -405,7 +424,7 @@ async def test_ready_is_who_can_store_and_is_registered(serve, view):
     assert await json_of(running, "/readyz") == (200, {"is_ready": True, "reasons": []})
     view.cannot_store = "the disk is full"
     gone = HubContact(is_reachable=False, since=view.gateway.started_at, problem="no route")
-    view.gateway = GatewayShown.model_validate(view.gateway.model_dump() | {"is_registered": False, "hub": gone})
+    view.gateway = GatewaySummary.model_validate(view.gateway.model_dump() | {"is_registered": False, "hub": gone})
     await asyncio.sleep(0.05)
     status, body = await json_of(running, "/readyz")
     assert (status, body["is_ready"]) == (503, False)
@@ -420,7 +439,7 @@ async def test_however_often_readiness_is_asked_the_disk_is_written_once_a_secon
         tries.append(None)
 
     view.store_problem = tried
-    running = await serve(view, look_every=timedelta(seconds=60))
+    running = await serve(view, update_every=timedelta(seconds=60))
     await asyncio.gather(*(json_of(running, "/readyz") for _ in range(20)))
     assert len(tries) == 1
 
@@ -485,8 +504,8 @@ async def test_a_child_that_falls_silent_is_told_to_who_watches_and_nothing_else
     view.silence(METER, "no answer at all")
     event, regions, _ = await stream.next()
     assert event == "regions"
-    assert {"troubles", "glance", "children"} <= set(regions)
-    assert "no answer at all" in regions["troubles"]
+    assert {"problems", "summary", "children"} <= set(regions)
+    assert "no answer at all" in regions["problems"]
     view.history.take([Reading(METER, Metric("x"), 1, view.gateway.started_at)])
     with pytest.raises(TimeoutError):
         await stream.next(0.3)
@@ -512,7 +531,7 @@ async def test_a_next_try_that_is_reckoned_anew_for_each_look_is_no_change(page,
 
 
 async def test_new_values_are_told_on_the_page_of_their_child(page, view, fake):
-    stream = await listening(page, f"/children/{id_of(METER)}")
+    stream = await listening(page, f"/children/{encode_id(METER)}")
     view.history.take([Reading(METER, Metric("brand_new"), 4711, fake.now())])
     _, regions, _ = await stream.next()
     assert list(regions) == ["values"]
@@ -532,12 +551,12 @@ async def test_who_comes_back_is_told_what_it_missed_and_nothing_when_it_missed_
     view.revive(METER)
     again = await listening(page, "/", seen="old", last=version)
     _, regions, _ = await again.next()
-    assert set(regions) == {"glance", "troubles", "buses", "children"}
+    assert set(regions) == {"summary", "problems", "buses", "children"}
     again.answer.close()
 
 
 async def test_who_watches_what_is_gone_is_told_so(page, view):
-    stream = await listening(page, f"/children/{id_of(METER)}")
+    stream = await listening(page, f"/children/{encode_id(METER)}")
     del view.children[METER]
     event, _, _ = await stream.next()
     assert event == "gone"
@@ -568,7 +587,7 @@ async def test_a_page_that_cannot_be_shown_is_told_again_when_it_can(page, view,
     view.gateway = good
     view.silence(METER)
     assert (await stream.next())[0] == "regions"
-    assert caplog.text.count("stands still") == 1
+    assert caplog.text.count("is not updated any more") == 1
     assert "AttributeError" in caplog.text or "ValidationError" in caplog.text
     stream.answer.close()
 
@@ -590,13 +609,13 @@ async def test_a_store_that_fails_while_pages_are_open_is_told_once_and_is_no_bu
     view.silence(METER)
     await stream.next()
     assert caplog.text.count("the disk is full") == 1
-    assert caplog.text.count("brought up to date again") == 1
+    assert caplog.text.count("is updated again") == 1
     assert "Traceback" not in caplog.text
     stream.answer.close()
 
 
 async def test_many_different_pages_leave_the_loop_to_others(serve, fake):
-    running = await serve(fake.show_plant(children=1000), look_every=timedelta(seconds=0.01))
+    running = await serve(fake.show_plant(children=1000), update_every=timedelta(seconds=0.01))
     streams = [await listening(running, f"/?search={number}", seen="") for number in range(12)]
     longest, before = 0.0, asyncio.get_running_loop().time()
     for _ in range(60):
@@ -617,15 +636,15 @@ async def test_a_page_that_is_left_while_it_is_looked_at_is_not_kept():
         if len(looks) > 1:
             looking.set()
             await go_on.wait()
-        return Page("title", {"region": str(len(looks))})
+        return RenderedPage("title", {"region": str(len(looks))})
 
-    watched = live_updates.Live(page_of, every=timedelta(seconds=0.001))
+    watched = live_updates.LiveUpdates(page_of, every=timedelta(seconds=0.001))
     running = asyncio.create_task(watched.run())
     async with asyncio.timeout(5):
-        async with watched.watch(Topic("overview"), seen=""):
+        async with watched.watch(PageAddress("overview"), seen=""):
             await looking.wait()
         go_on.set()
-        while watched._shown:  # noqa: ASYNC110 - a claim about anything, not an event
+        while watched._pages:  # noqa: ASYNC110 - a claim about anything, not an event
             await asyncio.sleep(0.001)
     assert (watched.watchers, len(looks)) == (0, 2)
     running.cancel()
@@ -633,7 +652,7 @@ async def test_a_page_that_is_left_while_it_is_looked_at_is_not_kept():
 
 
 async def test_there_is_an_end_to_how_many_may_watch(page, monkeypatch):
-    monkeypatch.setattr(live_updates, "MOST_WATCHERS", 1)
+    monkeypatch.setattr(live_updates, "MAX_WATCHERS", 1)
     stream = await listening(page, "/")
     status, body = await json_of(page, "/events", params={"at": "/", "seen": ""})
     assert (status, "Too many pages" in body["error"]) == (503, True)
@@ -641,20 +660,20 @@ async def test_there_is_an_end_to_how_many_may_watch(page, monkeypatch):
 
 
 async def test_who_does_not_keep_up_is_dropped_and_the_others_are_not(page):
-    slow, quick = live_updates.Watcher(), live_updates.Watcher()
-    for number in range(live_updates.EVENTS_WAITING + 1):
-        event = live_updates.Event.of(str(number), {})
-        slow.tell(event)
-        quick.tell(event)
-        assert await quick.next(within_seconds=1) == event.wire
+    slow, quick = live_updates.PageWatcher(), live_updates.PageWatcher()
+    for number in range(live_updates.MAX_QUEUED_EVENTS + 1):
+        event = live_updates.ServerSentEvent.of_regions(str(number), {})
+        slow.send(event)
+        quick.send(event)
+        assert await quick.next_payload(within_seconds=1) == event.payload
     assert slow.is_dropped
-    assert await slow.next(within_seconds=1) is None
+    assert await slow.next_payload(within_seconds=1) is None
 
 
 async def test_a_line_that_is_not_read_is_cut(serve, fake, monkeypatch):
     monkeypatch.setattr(html_pages, "WRITE_SECONDS", 0.2)
     view = fake.show_plant(children=1000)
-    running = await serve(view, look_every=timedelta(seconds=0.01))
+    running = await serve(view, update_every=timedelta(seconds=0.01))
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect(("127.0.0.1", int(running.address.rpartition(":")[2])))
@@ -670,7 +689,7 @@ async def test_a_line_that_is_not_read_is_cut(serve, fake, monkeypatch):
 
 
 async def test_a_quiet_line_beats_like_a_heart():
-    assert await live_updates.Watcher().next(within_seconds=0.01) == live_updates.HEARTBEAT
+    assert await live_updates.PageWatcher().next_payload(within_seconds=0.01) == live_updates.HEARTBEAT
 
 
 async def test_nonsense_is_not_watched(page):
@@ -691,12 +710,12 @@ async def test_open_pages_do_not_hold_up_the_end(page):
 
 
 async def test_a_taken_port_is_told_once_and_tried_again(view, caplog, monkeypatch):
-    monkeypatch.setattr(base_server, "AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(base_server, "BIND_RETRY_SECONDS", 0.05)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        server = StatusServer(view, view.history, Doors("", host="127.0.0.1"), port=port)
+        server = StatusServer(view, view.history, TokenAuth("", host="127.0.0.1"), port=port)
         running = asyncio.create_task(server.run())
         await asyncio.sleep(0.3)
         assert not server.listens.is_set()

@@ -1,1 +1,1 @@
-"""Access to the status page: tokens, signing in, and the middleware that checks every request."""
+"""Access to the status page: the token, signing in, and the middleware that checks every request."""

@@ -1,4 +1,4 @@
-"""The doors in front of every request: who may pass, what every answer carries, and how a refusal is told."""
+"""Check every request before its handler runs, add security headers to every response, and turn errors into responses."""
 
 from __future__ import annotations
 
@@ -10,150 +10,152 @@ from urllib.parse import quote
 from aiohttp import web
 
 from gateway.errors import GatewayError
-from gateway.status.auth.tokens import Doors, Rights, Visit, is_loopback, is_same_origin
-from gateway.status.openapi import Problem
-from gateway.status.render.templates import Documents
+from gateway.status.auth.access import AccessRequest, TokenAuth, is_same_origin
+from gateway.status.hosts import is_loopback
+from gateway.status.openapi import ErrorResponse
+from gateway.status.render.templates import Templates
+from gateway.status.rights import Rights
 
 log = logging.getLogger(__name__)
 
 COOKIE: Final = "xyte_gateway"
 RIGHTS: Final = web.RequestKey("rights", Rights)
 
-HEADERS: Final = {
+SECURITY_HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
         " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Referrer-Policy": "same-origin",  # not `no-referrer`: it would make browsers hide the origin of our own forms from us
+    "Referrer-Policy": "same-origin",  # not `no-referrer`: browsers would then hide the origin of our own forms from us
     "Server": "xyte-gateway",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
 
-_OPEN: Final = ("/healthz", "/login", "/static/")
-_FOR_PROGRAMS: Final = ("/api/", "/events", "/metrics", "/readyz", "/healthz")
-_FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
+_PUBLIC_PATHS: Final = ("/healthz", "/login", "/static/")
+_PROGRAM_PATHS: Final = ("/api/", "/events", "/metrics", "/readyz", "/healthz")
+_PROXY_HEADERS: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 
-_WORDS: Final = {
-    400: ("Not understood", "What was sent makes no sense here."),
-    404: ("Not here", "There is nothing at this address; a child or a bus that was shown here may be gone."),
-    405: ("Not like this", "Nothing can be done with this address in this way."),
-    413: ("Too much", "That is more than this page takes."),
-    415: ("Not understood", "This takes what its own form sends, and nothing else."),
-    500: ("Something is wrong here", "This page could not be made. Its log says why; the gateway itself goes on."),
+_ERROR_TEXTS: Final = {
+    400: ("Bad request", "The request could not be understood."),
+    404: ("Not found", "There is no such page. A child or a bus that was shown here may have been removed."),
+    405: ("Method not allowed", "This address does not support that method."),
+    413: ("Too large", "The request is larger than this page accepts."),
+    415: ("Unsupported format", "This address accepts only what its own form sends."),
+    500: ("Something went wrong", "This page could not be created. The log gives the reason; the gateway itself keeps running."),
 }
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Guard:
-    """The middlewares of the server, the outermost first."""
+class AuthMiddleware:
+    """The middlewares of the server, the outermost first, and the hook that adds the security headers."""
 
-    def __init__(self, doors: Doors, documents: Documents) -> None:
-        self._doors = doors
-        self._documents = documents
-        self.middlewares = (self.in_words, self.at_the_door)
+    def __init__(self, auth: TokenAuth, templates: Templates) -> None:
+        self._auth = auth
+        self._templates = templates
+        self.middlewares = (self.errors_as_responses, self.check_access)
 
-    async def dress(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Put onto an answer what every answer carries."""
-        for name, value in HEADERS.items():
+    async def add_security_headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add the headers that every response carries."""
+        for name, value in SECURITY_HEADERS.items():
             response.headers[name] = value
-        if request.secure or is_loopback(request.url.host or ""):  # browsers take it nowhere else, and complain
+        if request.secure or is_loopback(request.url.host or ""):  # elsewhere browsers ignore it, and complain
             response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
         response.headers.setdefault("Cache-Control", "no-store")
 
     @web.middleware
-    async def in_words(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Tell every failure in words, and none with a stack."""
+    async def errors_as_responses(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer every failure with a sentence, never with a stack trace."""
         try:
             return await handler(request)
-        except web.HTTPException as answer:
-            if answer.status < 400:
+        except web.HTTPException as error:
+            if error.status < 400:
                 raise
-            title, text = _WORDS.get(answer.status, (answer.reason, answer.reason))
-            allowed = {"Allow": answer.headers["Allow"]} if "Allow" in answer.headers else {}
-            return self.refusal(request, answer.status, title, text, headers=allowed)
+            title, text = _ERROR_TEXTS.get(error.status, (error.reason, error.reason))
+            allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+            return self.error_response(request, error.status, title, text, headers=allowed)
         except GatewayError as error:
-            return self.refusal(request, 503, "Not right now", f"The gateway cannot say: {error}")
-        except (web.RequestPayloadError, ConnectionError):  # who asks has gone, or sends what cannot be unpacked
-            return self.refusal(request, 400, *_WORDS[400])
-        except Exception:  # the last place where a bug becomes an answer that is dressed, is in words and shows no stack
+            return self.error_response(request, 503, "Temporarily unavailable", f"The gateway cannot answer this: {error}")
+        except (web.RequestPayloadError, ConnectionError):  # the client has gone, or its body cannot be unpacked
+            return self.error_response(request, 400, *_ERROR_TEXTS[400])
+        except Exception:  # the last place where a bug can become a response that has headers and text, and no stack trace
             log.exception("%s %s failed", request.method, request.path)
-            return self.refusal(request, 500, *_WORDS[500])
+            return self.error_response(request, 500, *_ERROR_TEXTS[500])
 
     @web.middleware
-    async def at_the_door(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let pass who may."""
-        visit = _visit(request)
-        address = request.remote or ""
-        if visit.bearer is not None and (wait := self._doors.tries.seconds_left(address)) > 0:
-            return self.too_many_tries(request, wait)
-        rights = request[RIGHTS] = self._doors.rights_of(visit)
-        if visit.bearer is not None:
-            (self._doors.tries.was_right if rights is Rights.ACT else self._doors.tries.was_wrong)(address)
+    async def check_access(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Pass a request on only if it may do what it asks for."""
+        access = _access_request(request)
+        address, attempts = request.remote or "", self._auth.attempts
+        if access.bearer is not None and (wait := attempts.seconds_to_wait(address)) > 0:
+            return self.too_many_attempts(request, wait)
+        rights = request[RIGHTS] = self._auth.rights_of(access)
+        if access.bearer is not None:
+            (attempts.record_success if rights is Rights.ACT else attempts.record_failure)(address)
         if request.method not in ("GET", "HEAD"):
-            refused = self._refused_to_act(request, rights, visit)
-            return refused if refused is not None else await handler(request)
-        if rights < _needed_to_look_at(request.path):
-            return self._stranger(request, visit)
+            refusal = self._action_refusal(request, rights, access)
+            return refusal if refusal is not None else await handler(request)
+        if rights < _rights_to_look_at(request.path):
+            return self._ask_to_sign_in(request, access)
         return await handler(request)
 
-    def refusal(
+    def error_response(
         self, request: web.Request, status: int, title: str, text: str, *, headers: dict[str, str] | None = None
     ) -> web.Response:
-        """Return why not: as a page to a person, as JSON to a program."""
-        if request.path.startswith(_FOR_PROGRAMS):
-            body, content_type = Problem(error=text).model_dump_json(), "application/json"
+        """Return an error: a page for people, JSON for programs."""
+        if request.path.startswith(_PROGRAM_PATHS):
+            body, content_type = ErrorResponse(error=text).model_dump_json(), "application/json"
         else:
-            back = {"To the overview": "/"} | ({"Sign in": "/login"} if status == 403 else {})
-            body, content_type = self._documents.message(title, text, links=back), "text/html"
+            links = {"To the overview": "/"} | ({"Sign in": "/login"} if status == 403 else {})
+            body, content_type = self._templates.message(title, text, links=links), "text/html"
         return web.Response(status=status, text=body, content_type=content_type, headers=headers)
 
-    def too_many_tries(self, request: web.Request, wait_seconds: float) -> web.Response:
-        """Return that nothing from this address is looked at for a while."""
-        text = f"Too many wrong tokens came from your address. Try again in {wait_seconds:.0f} s."
+    def too_many_attempts(self, request: web.Request, wait_seconds: float) -> web.Response:
+        """Return the error for an address that has sent too many wrong tokens."""
+        text = f"Your address has sent too many wrong tokens. Try again in {wait_seconds:.0f} s."
         headers = {"Retry-After": f"{wait_seconds:.0f}"}
-        return self.refusal(request, 429, "Wait a moment", text, headers=headers)
+        return self.error_response(request, 429, "Too many attempts", text, headers=headers)
 
-    def _refused_to_act(self, request: web.Request, rights: Rights, visit: Visit) -> web.Response | None:
+    def _action_refusal(self, request: web.Request, rights: Rights, access: AccessRequest) -> web.Response | None:
         if rights is not Rights.ACT and request.path != "/login":
-            text = "This needs the token, which the gateway showed at its first start. Nothing was done."
-            return self.refusal(request, 403, "This needs the token", text)
-        if not is_same_origin(request.headers, carries_token=visit.bearer is not None):
-            text = "This was asked by a page of another site, or by one that does not say where it is from. Nothing was done."
-            return self.refusal(request, 403, "Not from there", text)
+            text = "This action needs the token, which the gateway logged at its first start. Nothing was changed."
+            return self.error_response(request, 403, "Token required", text)
+        if not is_same_origin(request.headers, carries_token=access.bearer is not None):
+            text = "This request came from a page of another site, or from one that hides its origin. Nothing was changed."
+            return self.error_response(request, 403, "Wrong origin", text)
         return None
 
-    def _stranger(self, request: web.Request, visit: Visit) -> web.Response:
-        if request.path.startswith(_FOR_PROGRAMS):
-            text = "the token is wrong" if visit.bearer is not None else "this needs the token: Authorization: Bearer <token>"
-            answer = self.refusal(request, 401, "Who is there?", text)
-            answer.headers["WWW-Authenticate"] = 'Bearer realm="xyte-gateway"'
-            return answer
+    def _ask_to_sign_in(self, request: web.Request, access: AccessRequest) -> web.Response:
+        if request.path.startswith(_PROGRAM_PATHS):
+            text = "the token is wrong" if access.bearer is not None else "a token is required: Authorization: Bearer <token>"
+            response = self.error_response(request, 401, "Token required", text)
+            response.headers["WWW-Authenticate"] = 'Bearer realm="xyte-gateway"'
+            return response
         return web.Response(status=303, headers={"Location": f"/login?then={quote(request.path_qs, safe='/')}"})
 
 
-def _needed_to_look_at(path: str) -> Rights:
-    if path.startswith(_OPEN):
+def _rights_to_look_at(path: str) -> Rights:
+    if path.startswith(_PUBLIC_PATHS):
         return Rights.NONE
     return Rights.PROBE if path == "/readyz" else Rights.LOOK
 
 
-def _visit(request: web.Request) -> Visit:
+def _access_request(request: web.Request) -> AccessRequest:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return Visit(
+    return AccessRequest(
         host=request.headers.get("Host", ""),
         bearer=token.strip() if scheme.lower() == "bearer" else None,
         cookie=request.cookies.get(COOKIE),
         is_from_here=_is_from_here(request),
-        is_forwarded=any(name in request.headers for name in _FORWARDED),
+        is_forwarded=any(name in request.headers for name in _PROXY_HEADERS),
     )
 
 
 def _is_from_here(request: web.Request) -> bool:
     if request.transport is None:
         return False
-    here, there = (request.transport.get_extra_info(end) for end in ("sockname", "peername"))
-    return bool(here and there) and here[0] == there[0]
+    local, remote = (request.transport.get_extra_info(end) for end in ("sockname", "peername"))
+    return bool(local and remote) and local[0] == remote[0]

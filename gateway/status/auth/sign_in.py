@@ -1,4 +1,4 @@
-"""The way in over HTTP: the form that asks for the token, signing in and out, and the files that everybody may have."""
+"""Serve the sign-in form, sign browsers in and out, and serve the static files, which need no token."""
 
 from __future__ import annotations
 
@@ -7,54 +7,54 @@ from typing import Final
 
 from aiohttp import web
 
+from gateway.status.auth.access import SIGNED_IN_SECONDS, TokenAuth
 from gateway.status.auth.forms import read_form
-from gateway.status.auth.middleware import COOKIE, Guard
-from gateway.status.auth.tokens import SIGNED_IN_SECONDS, Doors
+from gateway.status.auth.middleware import COOKIE, AuthMiddleware
 from gateway.status.render.assets import Asset
-from gateway.status.render.templates import Documents
+from gateway.status.render.templates import Templates
 
-FOR_EVER: Final = "public, max-age=31536000, immutable"
-"""What stands at an address made of its content does not change."""
+CACHE_FOREVER: Final = "public, max-age=31536000, immutable"
+"""The address of a static file contains the hash of its content, so the content at an address never changes."""
 
 
-class Entrance:
-    """Lets browsers in and out."""
+class SignIn:
+    """Routes that need no token: signing in, signing out and static files."""
 
-    def __init__(self, documents: Documents, guard: Guard, doors: Doors, assets: Mapping[str, Asset]) -> None:
-        self._documents = documents
-        self._guard = guard
-        self._doors = doors
+    def __init__(self, templates: Templates, middleware: AuthMiddleware, auth: TokenAuth, assets: Mapping[str, Asset]) -> None:
+        self._templates = templates
+        self._middleware = middleware
+        self._auth = auth
         self._assets = {asset.address: asset for asset in assets.values()}
 
     def routes(self) -> list[web.RouteDef]:
-        """Return their routes."""
+        """Return the routes."""
         return [
-            web.get("/login", self.ask_token),
+            web.get("/login", self.show_form),
             web.post("/login", self.sign_in),
             web.post("/logout", self.sign_out),
             web.get("/static/{version}/{name}", self.asset),
         ]
 
-    async def ask_token(self, request: web.Request) -> web.Response:
-        """Answer with the form that asks for the token."""
-        html = self._documents.login(then=inside(request.query.get("then", "/")))
+    async def show_form(self, request: web.Request) -> web.Response:
+        """Respond with the form for the token."""
+        html = self._templates.login(then=own_path(request.query.get("then", "/")))
         return web.Response(text=html, content_type="text/html")
 
     async def sign_in(self, request: web.Request) -> web.Response:
-        """Let a browser in that shows the token."""
-        address = request.remote or ""
-        if (wait := self._doors.tries.seconds_left(address)) > 0:
-            return self._guard.too_many_tries(request, wait)
+        """Give a browser that sends the token its cookie."""
+        address, attempts = request.remote or "", self._auth.attempts
+        if (wait := attempts.seconds_to_wait(address)) > 0:
+            return self._middleware.too_many_attempts(request, wait)
         form = await read_form(request)
-        then = inside(form.get("then", "/"))
-        if not self._doors.knows(form.get("token", "").strip()):
-            self._doors.tries.was_wrong(address)
-            html = self._documents.login(then=then, problem="That is not the token.")
+        then = own_path(form.get("then", "/"))
+        if not self._auth.is_token(form.get("token", "").strip()):
+            attempts.record_failure(address)
+            html = self._templates.login(then=then, problem="The token is wrong.")
             return web.Response(status=403, text=html, content_type="text/html")
-        self._doors.tries.was_right(address)
-        response = elsewhere(then)
+        attempts.record_success(address)
+        response = redirect(then)
         response.set_cookie(
-            *(COOKIE, self._doors.sign_in()),
+            *(COOKIE, self._auth.new_cookie()),
             max_age=SIGNED_IN_SECONDS,
             httponly=True,
             samesite="Strict",
@@ -63,28 +63,28 @@ class Entrance:
         return response
 
     async def sign_out(self, request: web.Request) -> web.Response:
-        """Take back what the browser was given."""
-        response = elsewhere("/")
+        """Delete the cookie of a browser."""
+        response = redirect("/")
         response.del_cookie(COOKIE, httponly=True, samesite="Strict", secure=request.secure)
         return response
 
     async def asset(self, request: web.Request) -> web.Response:
-        """Answer with a style, a script or a picture."""
+        """Respond with a style sheet, a script or a picture."""
         asset = self._assets.get(request.path)
         if asset is None:
             raise web.HTTPNotFound
-        headers = {"Content-Type": asset.content_type, "Cache-Control": FOR_EVER, "Vary": "Accept-Encoding"}
+        headers = {"Content-Type": asset.content_type, "Cache-Control": CACHE_FOREVER, "Vary": "Accept-Encoding"}
         if "gzip" not in request.headers.get("Accept-Encoding", ""):
-            return web.Response(body=asset.plain, headers=headers)
-        return web.Response(body=asset.packed, headers=headers | {"Content-Encoding": "gzip"})
+            return web.Response(body=asset.content, headers=headers)
+        return web.Response(body=asset.gzipped, headers=headers | {"Content-Encoding": "gzip"})
 
 
-def elsewhere(address: str) -> web.Response:
-    """Send a browser to another address of ours."""
-    return web.Response(status=303, headers={"Location": address})
+def redirect(path: str) -> web.Response:
+    """Return the redirect of a browser to another page of ours."""
+    return web.Response(status=303, headers={"Location": path})
 
 
-def inside(address: str, *, otherwise: str = "/") -> str:
-    """Return an address of ours as it is, and the overview's, or the one that is named, instead of any other."""
-    is_ours = address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
-    return address if is_ours else otherwise
+def own_path(address: str, *, default: str = "/") -> str:
+    """Return a path of this page unchanged, and the default instead of an address that leads elsewhere."""
+    is_own = address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
+    return address if is_own else default

@@ -1,1 +1,1 @@
-"""HTML of the status page: templates, pages, words and static files."""
+"""HTML of the status page: templates, pages, formatting, paging and static files."""

@@ -1,4 +1,4 @@
-"""What never changes while the gateway runs: style, scripts and pictures, each under an address made of its content."""
+"""Load the static files, each under an address that contains the hash of its content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 
 FOLDER: Final = Path(__file__).parents[1] / "static"
 
-_TYPES: Final = {
+_CONTENT_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
@@ -21,21 +21,21 @@ _TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file, ready to be sent."""
+    """One static file, ready to be sent."""
 
     address: str
     content_type: str
-    plain: bytes
-    packed: bytes
-    """The same, as gzip."""
+    content: bytes
+    gzipped: bytes
+    """The same content, compressed."""
 
 
 def load_assets(folder: Path = FOLDER) -> Mapping[str, Asset]:
-    """Read the files that are served, by name."""
-    return {file.name: _asset(file) for file in sorted(folder.iterdir()) if file.suffix in _TYPES}
+    """Return the static files by name."""
+    return {file.name: _asset(file) for file in sorted(folder.iterdir()) if file.suffix in _CONTENT_TYPES}
 
 
 def _asset(file: Path) -> Asset:
-    plain = file.read_bytes()
-    digest = hashlib.blake2s(plain, digest_size=6).hexdigest()
-    return Asset(f"/static/{digest}/{file.name}", _TYPES[file.suffix], plain, gzip.compress(plain, mtime=0))
+    content = file.read_bytes()
+    digest = hashlib.blake2s(content, digest_size=6).hexdigest()
+    return Asset(f"/static/{digest}/{file.name}", _CONTENT_TYPES[file.suffix], content, gzip.compress(content, mtime=0))

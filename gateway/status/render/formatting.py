@@ -1,4 +1,4 @@
-"""How things are said on the page: moments, shares, numbers, and the one sentence that sums everything up. Nothing here waits."""
+"""Format times, shares, numbers, sparklines and the headline for people. Pure."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from datetime import UTC, datetime
 from typing import Final
 
 from gateway.models import Value
-from gateway.status.snapshot import Snapshot, Standing, count_standings
+from gateway.status.snapshot import ChildStatus, Snapshot, count_by_status
 
-STANDING_WORDS: Final = {
-    Standing.REFUSED: "refused by the cloud",
-    Standing.SILENT: "silent",
-    Standing.UNREGISTERED: "not in the cloud yet",
-    Standing.UNASKED: "not asked yet",
-    Standing.FINE: "fine",
-    Standing.DELETED: "left deleted",
+STATUS_TEXTS: Final = {
+    ChildStatus.REFUSED: "refused by the cloud",
+    ChildStatus.SILENT: "silent",
+    ChildStatus.UNREGISTERED: "not registered yet",
+    ChildStatus.UNASKED: "not read yet",
+    ChildStatus.FINE: "fine",
+    ChildStatus.DELETED: "deleted in the cloud",
 }
 
 HOUR_SECONDS: Final = 3600
-SPARK_WIDTH: Final = 120
-SPARK_HEIGHT: Final = 24
+SPARKLINE_WIDTH: Final = 120
+SPARKLINE_HEIGHT: Final = 24
 
 
 def moment(at: datetime) -> str:
-    """Return a moment in words that fit everywhere; the page makes "3 min ago" of it where scripts run."""
+    """Return a time in UTC; where scripts run, the page turns it into "3 min ago"."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def share(part: float) -> str:
-    """Return a share as percent, finer where it is small."""
+    """Return a share as percent, with a decimal where it is small."""
     percent = 100 * part
     if 0 < percent < 0.05:
         return "under 0.1 %"
@@ -37,7 +37,7 @@ def share(part: float) -> str:
 
 
 def number(value: Value) -> str:
-    """Return a value as a person reads it."""
+    """Return a value for people to read."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None:
@@ -48,7 +48,7 @@ def number(value: Value) -> str:
 
 
 def grouped(digits: str) -> str:
-    """Return a number with its thousands apart, by spaces at which no line breaks."""
+    """Return a number with its thousands separated by spaces at which no line breaks."""
     return digits.replace(",", "\u202f")
 
 
@@ -59,54 +59,54 @@ def count(things: int, one: str = "", many: str | None = None) -> str:
 
 
 def headline(snapshot: Snapshot) -> str:
-    """Return how everything stands in one or two sentences: the cloud first, then the children."""
-    return f"{_of_cloud(snapshot)} {_of_children(snapshot)}"
+    """Return the state of the gateway in one or two sentences: the cloud first, then the children."""
+    return f"{_cloud_sentence(snapshot)} {_children_sentence(snapshot)}"
 
 
-def spark(outline: Sequence[tuple[int, float]]) -> str:
-    """Return the way of a value through the hour up to its last point, as the points of an SVG line; gaps are bridged.
+def sparkline(means: Sequence[tuple[int, float]]) -> str:
+    """Return the last hour of a value up to its last point, as the points of an SVG line; gaps are bridged.
 
-    One point a minute: there may be hundreds of these pictures on a page.
+    It has one point a minute, since a page may hold hundreds of these pictures.
     """
-    if len(outline) < 2:
+    if len(means) < 2:
         return ""
-    last, _ = outline[-1]
-    points = [(at, value) for at, value in outline if at % 60 < 30 or at == last]
-    across = ((at - last + HOUR_SECONDS) * SPARK_WIDTH // HOUR_SECONDS for at, _ in points)
-    return " ".join(f"{x},{y:g}" for x, y in zip(across, _flipped(value for _, value in points), strict=True))
+    last, _ = means[-1]
+    points = [(at, value) for at, value in means if at % 60 < 30 or at == last]
+    across = ((at - last + HOUR_SECONDS) * SPARKLINE_WIDTH // HOUR_SECONDS for at, _ in points)
+    return " ".join(f"{x},{y:g}" for x, y in zip(across, _heights(value for _, value in points), strict=True))
 
 
-def _of_cloud(snapshot: Snapshot) -> str:
+def _cloud_sentence(snapshot: Snapshot) -> str:
     gateway = snapshot.gateway
     if not gateway.is_registered:
         return "The gateway is not registered with the cloud."
     if gateway.hub.is_reachable is None:
         return "The cloud has not answered yet."
     if not gateway.hub.is_reachable:
-        return "The cloud is not reachable; everything is kept."
+        return "The cloud is not reachable; all samples are kept."
     if gateway.is_claimed is False:
         return "The cloud is reachable, but nobody has claimed this gateway yet."
     return "The cloud is reachable."
 
 
-def _of_children(snapshot: Snapshot) -> str:
-    counts = count_standings(snapshot.children)
+def _children_sentence(snapshot: Snapshot) -> str:
+    counts = count_by_status(snapshot.children)
     total = sum(counts.values())
     if not total:
-        return "No device has become a child yet."
-    if counts.get(Standing.FINE) == total:
+        return "There are no children yet."
+    if counts.get(ChildStatus.FINE) == total:
         return "Its only child is fine." if total == 1 else f"All {total} children are fine."
-    rest = [f"{counts[one]} {STANDING_WORDS[one]}" for one in counts if one is not Standing.FINE]
-    fine = counts.get(Standing.FINE, 0)
-    return f"{fine} of {count(total, 'child', 'children')} {'is' if fine == 1 else 'are'} fine, {_and(rest)}."
+    rest = [f"{counts[one]} {STATUS_TEXTS[one]}" for one in counts if one is not ChildStatus.FINE]
+    fine = counts.get(ChildStatus.FINE, 0)
+    return f"{fine} of {count(total, 'child', 'children')} {'is' if fine == 1 else 'are'} fine, {_joined(rest)}."
 
 
-def _and(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def _joined(texts: Sequence[str]) -> str:
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
 
 
-def _flipped(values: Iterable[float]) -> list[float]:
-    """Spread values over the height of a small picture, where down is more; in the middle when they are all the same."""
+def _heights(values: Iterable[float]) -> list[float]:
+    """Scale values to the height of a sparkline, where larger is further down; equal values are drawn in the middle."""
     values = list(values)
-    low, span, room = min(values), max(values) - min(values), SPARK_HEIGHT - 4
-    return [round(2 + room - (value - low) / span * room, 1) if span else SPARK_HEIGHT / 2 for value in values]
+    low, span, room = min(values), max(values) - min(values), SPARKLINE_HEIGHT - 4
+    return [round(2 + room - (value - low) / span * room, 1) if span else SPARKLINE_HEIGHT / 2 for value in values]

@@ -1,6 +1,6 @@
-"""What a page shows, as HTML: regions that are sent anew when they change, and the shell around them. Nothing here waits.
+"""Render the pages as HTML: regions that are sent again when they change, and the document around them. Pure.
 
-Whatever comes from outside is escaped by the templates; none of them marks anything as safe but the regions made here.
+The templates escape everything that comes from outside; only the regions that they made are inserted as HTML.
 """
 
 from __future__ import annotations
@@ -13,177 +13,177 @@ from urllib.parse import parse_qsl, urlsplit
 
 from markupsafe import Markup
 
-from gateway.status.auth.tokens import Rights
-from gateway.status.doctor_cache import Findings
+from gateway.status.doctor_cache import DoctorReport
 from gateway.status.history import History
 from gateway.status.render import formatting
-from gateway.status.render.paging import Wanted, list_children, list_waiting
-from gateway.status.render.templates import Documents
-from gateway.status.snapshot import BusShown, Child, ChildReport, Snapshot, count_standings, names_of
+from gateway.status.render.paging import ListQuery, list_children, list_waiting
+from gateway.status.render.templates import Templates
+from gateway.status.rights import Rights
+from gateway.status.snapshot import BusSummary, ChildDetails, ChildReport, Snapshot, count_by_status, decode_id
 
-TROUBLES_SHOWN: Final = 20
-BUSES_SHOWN: Final = 100
-PICTURES_SHOWN: Final = 200
-"""So many values of a child have their last hour beside them; that of the others is drawn when it is chosen."""
+MAX_PROBLEMS: Final = 20
+"""Children with problems that the overview shows above the list."""
+MAX_BUSES: Final = 100
+MAX_SPARKLINES: Final = 200
+"""Values of a child that have their last hour drawn beside them; that of the others is drawn when it is selected."""
 
-ChildOf: TypeAlias = Callable[[str], Child | None]
+FindChild: TypeAlias = Callable[[str], ChildDetails | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Topic:
-    """What one page is about; whoever looks at the same thing has the same topic."""
+class PageAddress:
+    """The address of one page, parsed; equal addresses show the same page."""
 
     kind: str
     """`overview`, `buses`, `children`, `waiting` or `doctor`."""
     id: str = ""
-    wanted: Wanted = field(default_factory=Wanted)
+    query: ListQuery = field(default_factory=ListQuery)
 
     @classmethod
-    def at(cls, address: str) -> Topic | None:
-        """Return what the page at this address, path and query, is about; `None` when there is no such page."""
+    def parse(cls, address: str) -> PageAddress | None:
+        """Parse a path with its query; return `None` when there is no such page."""
         try:
             parts = urlsplit(address)
-            wanted = Wanted.of(dict(parse_qsl(parts.query, max_num_fields=20)))
+            query = ListQuery.parse(dict(parse_qsl(parts.query, max_num_fields=20)))
         except ValueError:
             return None
         match parts.path.split("/"):
             case ["", ""]:
-                return cls("overview", wanted=wanted)
+                return cls("overview", query=query)
             case ["", "waiting"]:
-                return cls("waiting", wanted=wanted)
+                return cls("waiting", query=query)
             case ["", "doctor"]:
                 return cls("doctor")
-            case ["", ("buses" | "children") as kind, word] if names_of(word):
-                return cls(kind, word, wanted if kind == "buses" else Wanted())
+            case ["", ("buses" | "children") as kind, word] if decode_id(word):
+                return cls(kind, word, query if kind == "buses" else ListQuery())
         return None
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A page as it is at one moment."""
+class RenderedPage:
+    """The content of a page at one moment."""
 
     title: str
     regions: Mapping[str, str]
-    """HTML by the id of the element that holds it."""
+    """HTML by the id of the element that contains it."""
 
     @property
     def version(self) -> str:
-        """A word that is the same as long as the page shows the same."""
-        whole = hashlib.blake2s(digest_size=9)
+        """A hash of the content."""
+        content = hashlib.blake2s(digest_size=9)
         for name, html in self.regions.items():
-            whole.update(f"{name}\0{html}\0".encode())
-        return whole.hexdigest()
+            content.update(f"{name}\0{html}\0".encode())
+        return content.hexdigest()
 
 
-class Pages:
-    """Makes pages of snapshots."""
+class PageRenderer:
+    """Renders pages from snapshots."""
 
-    def __init__(self, documents: Documents, history: History, child_of: ChildOf) -> None:
+    def __init__(self, templates: Templates, history: History, find_child: FindChild) -> None:
         self._history = history
-        self._child_of = child_of
-        self._documents = documents
-        self._render = documents.render
-        self._makers: Mapping[str, Callable[[Topic, Snapshot], Page | None]] = {
+        self._find_child = find_child
+        self._templates = templates
+        self._render = templates.render
+        self._renderers: Mapping[str, Callable[[PageAddress, Snapshot], RenderedPage | None]] = {
             "overview": self._overview,
             "buses": self._bus,
             "children": self._child,
             "waiting": self._waiting,
         }
 
-    def page(self, topic: Topic, snapshot: Snapshot) -> Page | None:
-        """Return the page on this topic, `None` when what it is about is not there (any more)."""
-        return self._makers[topic.kind](topic, snapshot)
+    def page(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
+        """Return the page at this address, `None` when the child or bus that it shows does not exist (any more)."""
+        return self._renderers[address.kind](address, snapshot)
 
-    def doctor(self, found: Findings) -> Page:
-        """Return the page on what can keep the gateway from working."""
-        return Page("Doctor", {"findings": self._documents.findings(found)})
+    def doctor_page(self, report: DoctorReport) -> RenderedPage:
+        """Return the page with the findings of `doctor`."""
+        return RenderedPage("Doctor", {"findings": self._templates.doctor_report(report)})
 
-    def whole(self, topic: Topic, page: Page, snapshot: Snapshot, *, rights: Rights, address: str) -> str:
-        """Return the document around a page."""
+    def document(self, address: PageAddress, page: RenderedPage, snapshot: Snapshot, *, rights: Rights, path: str) -> str:
+        """Return the whole HTML document of a page."""
         return self._render(
-            f"{topic.kind}.html",
+            f"{address.kind}.html",
             page=page,
-            topic=topic,
+            page_address=address,
             gateway=snapshot.gateway,
             region=lambda name: Markup(page.regions[name]),  # noqa: S704 - made by these templates, which escape
             now=snapshot.at,
             may_act=rights is Rights.ACT,
-            address=address,
+            path=path,
         )
 
-    def report(self, key: str) -> ChildReport | None:
-        """Return one child with its values and what became of it; `None` when there is no such child."""
-        child = self._child_of(key)
+    def child_report(self, key: str) -> ChildReport | None:
+        """Return one child with its values, errors and availability; `None` when there is no such child."""
+        child = self._find_child(key)
         if child is None:
             return None
         history = self._history
         return ChildReport(
-            child=child, values=history.latest(key), errors=dict(history.errors(key)), changes=history.changes(key)
+            child=child, values=history.latest_values(key), errors=dict(history.errors(key)), changes=history.changes(key)
         )
 
-    def _overview(self, topic: Topic, snapshot: Snapshot) -> Page:
-        troubles = list_children(snapshot.children, Wanted(show="trouble"))
+    def _overview(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage:
+        problems = list_children(snapshot.children, ListQuery(show="trouble"))
         buses = sorted(snapshot.buses, key=_bus_order)
-        is_rest = troubles.total > 0 and not topic.wanted.search and not topic.wanted.show
-        rest, word = (
-            list_children(snapshot.children, topic.wanted, without_trouble=is_rest),
-            "The others" if troubles.total and not topic.wanted.search else "All",
-        )
-        return Page(
+        is_rest = problems.total > 0 and not address.query.search and not address.query.show
+        listing = list_children(snapshot.children, address.query, without_trouble=is_rest)
+        all_label = "The others" if problems.total and not address.query.search else "All"
+        return RenderedPage(
             snapshot.gateway.name,
             {
-                "glance": self._glance(snapshot),
-                "troubles": self._render("_problems.html", rows=troubles.rows[:TROUBLES_SHOWN], total=troubles.total),
-                "buses": self._render("_buses.html", buses=buses[:BUSES_SHOWN], more=len(buses[BUSES_SHOWN:])),
-                "children": self._render("_children.html", listing=rest, on_bus=False, rest_word=word),
+                "summary": self._summary(snapshot),
+                "problems": self._render("_problems.html", rows=problems.rows[:MAX_PROBLEMS], total=problems.total),
+                "buses": self._render("_buses.html", buses=buses[:MAX_BUSES], more=len(buses[MAX_BUSES:])),
+                "children": self._render("_children.html", listing=listing, on_bus=False, all_label=all_label),
             },
         )
 
-    def _bus(self, topic: Topic, snapshot: Snapshot) -> Page | None:
-        bus = next((bus for bus in snapshot.buses if bus.id == topic.id), None)
+    def _bus(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
+        bus = next((bus for bus in snapshot.buses if bus.id == address.id), None)
         if bus is None:
             return None
-        listing = list_children(snapshot.children, topic.wanted, bus_id=bus.id)
-        return Page(
+        listing = list_children(snapshot.children, address.query, bus_id=bus.id)
+        return RenderedPage(
             bus.bus,
             {
                 "bus": self._render("_bus.html", bus=bus),
-                "children": self._render("_children.html", listing=listing, on_bus=True, rest_word="All"),
+                "children": self._render("_children.html", listing=listing, on_bus=True, all_label="All"),
             },
         )
 
-    def _child(self, topic: Topic, snapshot: Snapshot) -> Page | None:
-        key = names_of(topic.id)[0]
-        report = self.report(key)
+    def _child(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
+        key = decode_id(address.id)[0]
+        report = self.child_report(key)
         if report is None:
             return None
         history, at = self._history, snapshot.at
-        drawn = [value.metric for value in report.values if value.has_history][:PICTURES_SHOWN]
-        outlines = {metric: history.outline(key, metric, until=at) for metric in drawn}
-        return Page(
-            report.child.line.name,
+        drawn = [value.metric for value in report.values if value.has_history][:MAX_SPARKLINES]
+        sparklines = {metric: history.sparkline_points(key, metric, until=at) for metric in drawn}
+        child, line = report.child, report.child.line
+        return RenderedPage(
+            line.name,
             {
-                "name": self._render("_child_name.html", line=report.child.line),
-                "standing": self._render("_child_status.html", child=report.child, line=report.child.line),
+                "name": self._render("_child_name.html", line=line),
+                "status": self._render("_child_status.html", child=child, line=line),
                 "values": self._render(
-                    "_latest_values.html", values=report.values, outlines=outlines, is_full=history.is_full(key)
+                    "_latest_values.html", values=report.values, sparklines=sparklines, is_full=history.is_full(key)
                 ),
-                "facts": self._render("_child_details.html", child=report.child, line=report.child.line),
-                "past": self._render("_availability.html", report=report),
+                "details": self._render("_child_details.html", child=child, line=line),
+                "availability": self._render("_availability.html", report=report),
             },
         )
 
-    def _waiting(self, topic: Topic, snapshot: Snapshot) -> Page:
-        listing = list_waiting(snapshot.waiting, topic.wanted)
+    def _waiting(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage:
+        listing = list_waiting(snapshot.waiting, address.query)
         ignored = len(snapshot.waiting) - len(snapshot.undecided)
-        return Page("Found devices", {"waiting": self._render("_waiting.html", listing=listing, ignored=ignored)})
+        return RenderedPage("Found devices", {"waiting": self._render("_waiting.html", listing=listing, ignored=ignored)})
 
-    def _glance(self, snapshot: Snapshot) -> str:
+    def _summary(self, snapshot: Snapshot) -> str:
         return self._render(
             "_summary.html",
             gateway=snapshot.gateway,
             outbox=snapshot.outbox,
-            counts=count_standings(snapshot.children),
+            counts=count_by_status(snapshot.children),
             children=len(snapshot.children),
             buses=snapshot.buses,
             undecided=snapshot.undecided,
@@ -191,5 +191,5 @@ class Pages:
         )
 
 
-def _bus_order(bus: BusShown) -> tuple[bool, bool, str, str]:
+def _bus_order(bus: BusSummary) -> tuple[bool, bool, str, str]:
     return bus.problem is None, bus.stretch <= 1, bus.entry, bus.bus

@@ -1,4 +1,4 @@
-"""Which children and found devices stand on a page of a list: searched, sorted, in pages. Nothing here waits."""
+"""Search, sort and page the lists of children and of found devices. Pure."""
 
 from __future__ import annotations
 
@@ -12,130 +12,130 @@ from urllib.parse import urlencode
 
 from gateway.models import Confidence
 from gateway.state.records import Decision
-from gateway.status.snapshot import ChildLine, Standing, WaitingDevice
+from gateway.status.snapshot import ChildStatus, ChildSummary, WaitingDevice
 
 PER_PAGE: Final = 100
-SEARCH_LENGTH: Final = 100
+MAX_SEARCH_LENGTH: Final = 100
 
-T = TypeVar("T", ChildLine, WaitingDevice)
+T = TypeVar("T", ChildSummary, WaitingDevice)
 
-_ORDER: Final = {standing: place for place, standing in enumerate(Standing)}
-_SURE: Final = {confidence: place for place, confidence in enumerate(Confidence)}
+_STATUS_ORDER: Final = {status: place for place, status in enumerate(ChildStatus)}
+_CONFIDENCE_ORDER: Final = {confidence: place for place, confidence in enumerate(Confidence)}
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a person wants to see of a list."""
+class ListQuery:
+    """The search, filter and page number of a list, as they stand in an address."""
 
     search: str = ""
     show: str = ""
-    """Of children: `trouble`, `fine` or a standing; of found devices: `ignored`; all others when empty."""
+    """For children `trouble` or a status; for found devices `ignored`; empty for all others."""
     page: int = 1
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> Wanted:
-        """Read an address; what makes no sense in it counts as left out."""
-        page = query.get("page", "")
+    def parse(cls, parameters: Mapping[str, str]) -> ListQuery:
+        """Read the query parameters of an address; invalid ones count as missing."""
+        page = parameters.get("page", "")
         return cls(
-            search=query.get("search", "").strip()[:SEARCH_LENGTH],
-            show=query.get("show", "")[:20],
+            search=parameters.get("search", "").strip()[:MAX_SEARCH_LENGTH],
+            show=parameters.get("show", "")[:20],
             page=int(page) if re.fullmatch(r"[1-9][0-9]{0,5}", page) else 1,
         )
 
-    def query(self, **other: str | int) -> str:
-        """Return this as the query of an address, with other values for what is named."""
-        values = {"search": self.search, "show": self.show, "page": self.page} | other
-        said = {name: value for name, value in values.items() if value not in ("", 1)}
-        return f"?{urlencode(said, errors='replace')}" if said else "?"
+    def encode(self, **changes: str | int) -> str:
+        """Return the query part of an address, with these parameters changed."""
+        values = {"search": self.search, "show": self.show, "page": self.page} | changes
+        given = {name: value for name, value in values.items() if value not in ("", 1)}
+        return f"?{urlencode(given, errors='replace')}" if given else "?"
 
 
 @dataclass(frozen=True, slots=True)
-class Listing(Generic[T]):
+class ListPage(Generic[T]):
     """One page of a list."""
 
     rows: Sequence[T]
     total: int
-    """How many there are on all pages."""
+    """Number of rows on all pages."""
     page: int
     pages: int
-    wanted: Wanted
+    query: ListQuery
 
     @property
     def first(self) -> int:
-        """The place of its first row among all, from 1."""
+        """The position of its first row in the whole list, from 1."""
         return (self.page - 1) * PER_PAGE + 1
 
 
 def list_children(
-    children: Iterable[ChildLine], wanted: Wanted, *, bus_id: str | None = None, without_trouble: bool = False
-) -> Listing[ChildLine]:
-    """Return the page that is wanted: those first that most need a person, then by name.
+    children: Iterable[ChildSummary], query: ListQuery, *, bus_id: str | None = None, without_trouble: bool = False
+) -> ListPage[ChildSummary]:
+    """Return the requested page: children that most need a person first, then by name.
 
-    `without_trouble` leaves those out that are not fine, where they stand above the list.
+    `without_trouble` leaves out those that are not fine, where the page shows them above the list.
     """
-    shown = _shows(wanted.show)
+    is_shown = _status_filter(query.show)
     rows = [
         child
         for child in children
         if (bus_id is None or child.bus_id == bus_id)
-        and shown(child.standing)
+        and is_shown(child.standing)
         and not (without_trouble and child.standing.is_trouble)
     ]
-    return _page(sorted(_found(rows, wanted, _words_of_child), key=_child_order), wanted)
+    return _page(sorted(_matching(rows, query, _texts_of_child), key=_child_order), query)
 
 
-def list_waiting(devices: Iterable[WaitingDevice], wanted: Wanted) -> Listing[WaitingDevice]:
-    """Return the page that is wanted: those first that are known best, then by name."""
-    is_ignored = wanted.show == "ignored"
+def list_waiting(devices: Iterable[WaitingDevice], query: ListQuery) -> ListPage[WaitingDevice]:
+    """Return the requested page: the devices that were identified best first, then by name."""
+    is_ignored = query.show == "ignored"
     rows = [device for device in devices if (device.decision is Decision.IGNORE) == is_ignored]
-    return _page(sorted(_found(rows, wanted, _words_of_device), key=_device_order), wanted)
+    return _page(sorted(_matching(rows, query, _texts_of_device), key=_device_order), query)
 
 
-def _shows(show: str) -> Callable[[Standing], bool]:
+def _status_filter(show: str) -> Callable[[ChildStatus], bool]:
     if show == "trouble":
-        return lambda standing: standing.is_trouble
-    return (lambda standing: standing == show) if show in list(Standing) else (lambda _: True)
+        return lambda status: status.is_trouble
+    return (lambda status: status == show) if show in list(ChildStatus) else (lambda _: True)
 
 
-def _found(rows: Sequence[T], wanted: Wanted, words_of: Callable[[T], Iterable[str | None]]) -> Sequence[T]:
-    words = wanted.search.casefold().split()
+def _matching(rows: Sequence[T], query: ListQuery, texts_of: Callable[[T], Iterable[str | None]]) -> Sequence[T]:
+    words = query.search.casefold().split()
     if not words:
         return rows
-    return [row for row in rows if _has_all(words, " ".join(filter(None, words_of(row))).casefold())]
+    return [row for row in rows if _has_all(words, " ".join(filter(None, texts_of(row))).casefold())]
 
 
 def _has_all(words: Iterable[str], text: str) -> bool:
     return all(word in text for word in words)
 
 
-def _page(rows: Sequence[T], wanted: Wanted) -> Listing[T]:
+def _page(rows: Sequence[T], query: ListQuery) -> ListPage[T]:
     pages = max(1, ceil(len(rows) / PER_PAGE))
-    page = min(wanted.page, pages)
-    return Listing(rows[(page - 1) * PER_PAGE : page * PER_PAGE], len(rows), page, pages, wanted)
+    page = min(query.page, pages)
+    return ListPage(rows[(page - 1) * PER_PAGE : page * PER_PAGE], len(rows), page, pages, query)
 
 
-def _words_of_child(child: ChildLine) -> Iterable[str | None]:
+def _texts_of_child(child: ChildSummary) -> Iterable[str | None]:
     return child.name, child.found_as, child.key, child.entry, child.bus, child.address, child.kind, child.why
 
 
-def _words_of_device(device: WaitingDevice) -> Iterable[str | None]:
+def _texts_of_device(device: WaitingDevice) -> Iterable[str | None]:
     return (
         *(device.name, device.found_as, device.key, device.entry, device.bus, device.address),
         *(device.manufacturer, device.model, device.profile, device.family, device.why),
     )
 
 
-def _child_order(child: ChildLine) -> tuple[int, Sequence[tuple[int, str]], str]:
-    return _ORDER[child.standing], _natural(child.name), child.id
+def _child_order(child: ChildSummary) -> tuple[int, Sequence[tuple[int, str]], str]:
+    return _STATUS_ORDER[child.standing], _natural_order(child.name), child.id
 
 
 def _device_order(device: WaitingDevice) -> tuple[bool, int, Sequence[tuple[int, str]], str]:
-    return device.profile is None, _SURE[device.confidence], _natural(device.name), device.id
+    return device.profile is None, _CONFIDENCE_ORDER[device.confidence], _natural_order(device.name), device.id
 
 
 @lru_cache(maxsize=4096)
-def _natural(name: str) -> Sequence[tuple[int, str]]:
-    """Return what puts `unit 9` before `unit 10`."""
+def _natural_order(name: str) -> Sequence[tuple[int, str]]:
+    """Return a sort key that puts `unit 9` before `unit 10`."""
     return [
         (int(part), "") if part.isascii() and part.isdigit() and len(part) < 19 else (-1, part)
         for part in re.split(r"([0-9]+)", name.casefold())

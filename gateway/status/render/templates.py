@@ -1,6 +1,6 @@
-"""Templates to HTML: the only file that knows the library of templates. Nothing here waits.
+"""Render the Jinja templates; the only file that imports Jinja. Pure.
 
-Whatever is put into a template is escaped, unless it was made by one of them.
+Everything that is put into a template is escaped, except HTML that another template made.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gateway.models import NAME_LENGTH, FindingState
 from gateway.state.records import Decision
-from gateway.status.doctor_cache import Findings
+from gateway.status.doctor_cache import DoctorReport
 from gateway.status.render import formatting
 from gateway.status.render.assets import Asset
-from gateway.status.snapshot import Standing
+from gateway.status.snapshot import ChildStatus
 
 FOLDER: Final = Path(__file__).parents[1] / "templates"
 
@@ -27,14 +27,14 @@ FINDING_MARKS: Final = {
     FindingState.FINE: "fine",
     FindingState.NOT_LOOKED_AT: "deleted",
 }
-"""The sign and colour of each, which are those of children that stand like this; what needs a person first."""
+"""The CSS class of each state, shared with the child status of the same urgency; the most urgent first."""
 
 
-class Documents:
-    """Makes HTML by the name of its template."""
+class Templates:
+    """The templates of the page, rendered by name."""
 
     def __init__(self, assets: Mapping[str, Asset]) -> None:
-        self._templates = Environment(
+        self._environment = Environment(
             loader=FileSystemLoader(str(FOLDER)),
             autoescape=True,
             undefined=StrictUndefined,
@@ -42,43 +42,43 @@ class Documents:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._templates.filters |= {
+        self._environment.filters |= {
             "moment": formatting.moment,
             "share": formatting.share,
             "number": formatting.number,
-            "spark": formatting.spark,
+            "sparkline": formatting.sparkline,
             "count": formatting.count,
         }
-        self._templates.globals |= {
+        self._environment.globals |= {
             "asset": lambda name: assets[name].address,
-            "standing_words": formatting.STANDING_WORDS,
-            "Standing": Standing,
+            "status_texts": formatting.STATUS_TEXTS,
+            "ChildStatus": ChildStatus,
             "Decision": Decision,
             "name_length": NAME_LENGTH,
-            "spark_width": formatting.SPARK_WIDTH,
-            "spark_height": formatting.SPARK_HEIGHT,
+            "sparkline_width": formatting.SPARKLINE_WIDTH,
+            "sparkline_height": formatting.SPARKLINE_HEIGHT,
         }
 
-    def render(self, template: str, **shown: object) -> str:
-        """Return what this template makes of what is to be shown."""
-        return self._templates.get_template(template).render(**shown)
+    def render(self, template: str, **values: object) -> str:
+        """Return a template with these values filled in."""
+        return self._environment.get_template(template).render(**values)
 
     def message(self, title: str, text: str, *, links: Mapping[str, str] | None = None) -> str:
-        """Return a document that says one thing."""
+        """Return a document with one message and links."""
         return self.render("message.html", title=title, text=text, links=links if links is not None else {"To the overview": "/"})
 
-    def findings(self, found: Findings) -> str:
-        """Return what `doctor` found as a part of a document, faults first."""
+    def doctor_report(self, report: DoctorReport) -> str:
+        """Return the findings of `doctor` as a part of a document, faults first."""
         order = list(FINDING_MARKS)
         return self.render(
             "_doctor_report.html",
-            faults=found.count(FindingState.FAULT),
-            warnings=found.count(FindingState.WARNING),
-            at=found.at,
-            findings=sorted(found.findings, key=lambda finding: order.index(finding.state)),
+            faults=report.count(FindingState.FAULT),
+            warnings=report.count(FindingState.WARNING),
+            at=report.at,
+            findings=sorted(report.findings, key=lambda finding: order.index(finding.state)),
             marks=FINDING_MARKS,
         )
 
     def login(self, *, then: str, problem: str | None = None) -> str:
-        """Return the form that asks for the token."""
+        """Return the form for the token."""
         return self.render("login.html", then=then, problem=problem)

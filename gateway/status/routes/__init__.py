@@ -1,1 +1,1 @@
-"""HTTP routes of the status page: HTML, JSON API, health probes and metrics."""
+"""HTTP routes of the status page: HTML pages, JSON API, health checks and metrics."""

@@ -1,4 +1,7 @@
-"""Everything countable for Prometheus; the only file that knows its library. Labels are bounded: buses and words of ours."""
+"""Render the state of the gateway as Prometheus metrics; the only file that imports its library.
+
+The number of labels is bounded: they are names of buses and words of ours, never names of devices.
+"""
 
 from __future__ import annotations
 
@@ -10,89 +13,92 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.status.snapshot import BusShown, Snapshot, Standing, count_standings
+from gateway.status.snapshot import BusSummary, ChildStatus, Snapshot, count_by_status
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
-BUSES_TOLD: Final = 500
-"""Of so many buses each is told; a gateway with more is looked at by its page."""
+MAX_BUSES: Final = 500
+"""Further buses have no metrics of their own."""
 
 PREFIX: Final = "xyte_gateway_"
 BUS: Final = ("entry", "bus")
 
 
-def exposition(snapshot: Snapshot, *, watchers: int) -> bytes:
-    """Return the metrics of this moment in the text format."""
+def render_metrics(snapshot: Snapshot, *, watchers: int) -> bytes:
+    """Return the current metrics in the text format."""
     registry = CollectorRegistry()
-    registry.register(_Moment(snapshot, watchers))
+    registry.register(_SnapshotCollector(snapshot, watchers))
     return generate_latest(registry)
 
 
-class _Moment(Collector):
+class _SnapshotCollector(Collector):
     def __init__(self, snapshot: Snapshot, watchers: int) -> None:
         self._snapshot = snapshot
         self._watchers = watchers
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
-        yield from _of_gateway(self._snapshot)
-        yield from _of_children(self._snapshot)
-        yield from _of_buses(self._snapshot.buses[:BUSES_TOLD])
+        yield from _gateway_metrics(self._snapshot)
+        yield from _children_metrics(self._snapshot)
+        yield from _bus_metrics(self._snapshot.buses[:MAX_BUSES])
         yield _gauge("page_watchers", "Pages that are open and live", self._watchers)
 
 
-def _of_gateway(snapshot: Snapshot) -> Iterator[Metric]:
+def _gateway_metrics(snapshot: Snapshot) -> Iterator[Metric]:
     gateway, outbox = snapshot.gateway, snapshot.outbox
     info = InfoMetricFamily(f"{PREFIX[:-1]}", "The gateway")
     info.add_metric((), {"version": gateway.version})
     yield info
-    yield _gauge("start_time_seconds", "When it started, seconds since 1970", gateway.started_at.timestamp())
-    yield _gauge("registered", "1 when the cloud knows it", float(gateway.is_registered))
+    yield _gauge("start_time_seconds", "Time of its start, seconds since 1970", gateway.started_at.timestamp())
+    yield _gauge("registered", "1 when it is registered with the cloud", float(gateway.is_registered))
     yield _gauge("claimed", "1 when a customer has claimed it", float(bool(gateway.is_claimed)))
     yield _gauge("hub_reachable", "1 when the hub answers", float(bool(gateway.hub.is_reachable)))
     if gateway.hub.since is not None:
         yield _gauge(
-            "hub_since_seconds", "Since when the hub answers, or does not, seconds since 1970", gateway.hub.since.timestamp()
+            "hub_since_seconds",
+            "When the hub began to answer, or stopped answering, seconds since 1970",
+            gateway.hub.since.timestamp(),
         )
-    yield _gauge("store_writable", "1 when something can be stored", float(gateway.store_problem is None))
+    yield _gauge("store_writable", "1 when the store can be written", float(gateway.store_problem is None))
     yield _gauge("outbox_samples", "Samples that the hub has not accepted yet", outbox.depth)
-    yield _gauge("outbox_capacity_samples", "Samples that there is room for", outbox.capacity)
+    yield _gauge("outbox_capacity_samples", "Samples that fit into the outbox", outbox.capacity)
     if outbox.oldest_at is not None:
-        yield _gauge("outbox_oldest_seconds", "From when the oldest of them is, seconds since 1970", outbox.oldest_at.timestamp())
+        yield _gauge("outbox_oldest_seconds", "Time of the oldest of them, seconds since 1970", outbox.oldest_at.timestamp())
     yield CounterMetricFamily(f"{PREFIX}samples_lost", "Samples that will never arrive", value=outbox.lost)
 
 
-def _of_children(snapshot: Snapshot) -> Iterator[Metric]:
-    counts = count_standings(snapshot.children)
-    standings = ((word.value, counts.get(word, 0)) for word in Standing)
-    yield _labelled("children", "Children by how they stand", ("standing",), (((word,), many) for word, many in standings))
-    yield _gauge("found_devices", "Found devices that are no children and not ignored", len(snapshot.undecided))
+def _children_metrics(snapshot: Snapshot) -> Iterator[Metric]:
+    counts = count_by_status(snapshot.children)
+    by_status = (((status.value,), counts.get(status, 0)) for status in ChildStatus)
+    yield _labelled("children", "Children by status", ("standing",), by_status)
+    yield _gauge("found_devices", "Found devices that are neither children nor ignored", len(snapshot.undecided))
 
 
-def _of_buses(buses: Iterable[BusShown]) -> Iterator[Metric]:
-    by_name: Mapping[tuple[str, str], BusShown] = {(bus.entry, bus.bus): bus for bus in buses}
-    told = by_name.items()
-    yield _labelled("bus_open", "1 when the bus is open", BUS, ((name, bus.problem is None) for name, bus in told))
+def _bus_metrics(buses: Iterable[BusSummary]) -> Iterator[Metric]:
+    by_name: Mapping[tuple[str, str], BusSummary] = {(bus.entry, bus.bus): bus for bus in buses}
+    items = by_name.items()
+    yield _labelled("bus_open", "1 when the bus is open", BUS, ((name, bus.problem is None) for name, bus in items))
     yield _labelled(
-        "bus_plan_ratio", "Share of its time that reading takes by plan", BUS, ((name, bus.plan) for name, bus in told)
+        "bus_plan_ratio", "Share of its time that reading takes, by plan", BUS, ((name, bus.plan) for name, bus in items)
     )
     yield _labelled(
-        "bus_stretch_ratio", "How much longer than configured its intervals are", BUS, ((n, b.stretch) for n, b in told)
+        "bus_stretch_ratio",
+        "Factor by which its intervals are longer than configured",
+        BUS,
+        ((name, bus.stretch) for name, bus in items),
     )
-    yield _labelled(
-        "bus_waiting_commands", "Commands that wait for it", BUS, ((name, bus.waiting_commands) for name, bus in told)
-    )
-    loads = (((*name, purpose), part) for name, bus in told for purpose, part in bus.load.items())
-    yield _labelled("bus_load_ratio", "Share of its time that was taken lately, by purpose", (*BUS, "purpose"), loads)
-    counts = (((*name, word.value), bus.standings.get(word, 0)) for name, bus in told for word in Standing)
-    yield _labelled("bus_children", "Its children by how they stand", (*BUS, "standing"), counts)
+    yield _labelled("bus_waiting_commands", "Commands in its queue", BUS, ((name, bus.waiting_commands) for name, bus in items))
+    loads = (((*name, purpose), part) for name, bus in items for purpose, part in bus.load.items())
+    yield _labelled("bus_load_ratio", "Share of its time that was used lately, by purpose", (*BUS, "purpose"), loads)
+    counts = (((*name, status.value), bus.standings.get(status, 0)) for name, bus in items for status in ChildStatus)
+    yield _labelled("bus_children", "Its children by status", (*BUS, "standing"), counts)
 
 
-def _gauge(name: str, says: str, value: float) -> Metric:
-    return GaugeMetricFamily(PREFIX + name, says, value=value)
+def _gauge(name: str, description: str, value: float) -> Metric:
+    return GaugeMetricFamily(PREFIX + name, description, value=value)
 
 
-def _labelled(name: str, says: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
-    family = GaugeMetricFamily(PREFIX + name, says, labels=labels)
-    for words, value in values:
-        family.add_metric(words, float(value))
+def _labelled(name: str, description: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
+    family = GaugeMetricFamily(PREFIX + name, description, labels=labels)
+    for label_values, value in values:
+        family.add_metric(label_values, float(value))
     return family

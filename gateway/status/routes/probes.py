@@ -1,4 +1,4 @@
-"""What other programs ask of the gateway over HTTP: can it work, and how much of everything is there."""
+"""Serve what other programs poll: readiness and Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from aiohttp import web
 
 from gateway.status.auth.middleware import RIGHTS
 from gateway.status.health import readiness
-from gateway.status.live_updates import Latest, Live
-from gateway.status.routes.json_responses import as_readiness
-from gateway.status.routes.metrics import CONTENT_TYPE, exposition
+from gateway.status.live_updates import LiveUpdates
+from gateway.status.routes.json_responses import readiness_response
+from gateway.status.routes.metrics import CONTENT_TYPE, render_metrics
+from gateway.status.snapshot_cache import SnapshotCache
 
 
-class Probes:
-    """Answers whether it is ready, and Prometheus."""
+class ProbeRoutes:
+    """Handlers of `/readyz` and `/metrics`."""
 
-    def __init__(self, latest: Latest, live: Live, *, hub_gone_limit: timedelta | None) -> None:
-        self._latest = latest
+    def __init__(self, snapshots: SnapshotCache, live: LiveUpdates, *, hub_gone_limit: timedelta | None) -> None:
+        self._snapshots = snapshots
         self._live = live
         self._hub_gone_limit = hub_gone_limit
 
     def routes(self) -> list[web.RouteDef]:
-        """Return their routes."""
+        """Return the routes."""
         return [web.get("/readyz", self.readyz), web.get("/metrics", self.metrics)]
 
     async def readyz(self, request: web.Request) -> web.Response:
-        """Answer 200 when the gateway can do its job, else 503; why not only to who may look."""
-        snapshot = await self._latest.snapshot()
-        ready = readiness(snapshot, await self._latest.store_problem(), hub_gone_limit=self._hub_gone_limit)
-        return as_readiness(ready, request[RIGHTS])
+        """Respond with 200 when the gateway is ready, else 503; the reasons only for those who may look."""
+        snapshot = await self._snapshots.snapshot()
+        ready = readiness(snapshot, await self._snapshots.store_problem(), hub_gone_limit=self._hub_gone_limit)
+        return readiness_response(ready, request[RIGHTS])
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """Answer with all metrics."""
+        """Respond with all metrics."""
         del request
-        body = exposition(await self._latest.snapshot(), watchers=self._live.watchers)
+        body = render_metrics(await self._snapshots.snapshot(), watchers=self._live.watchers)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})

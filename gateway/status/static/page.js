@@ -1,19 +1,19 @@
-// Keeps a page live: regions that changed come as HTML by server-sent events, and moments are told as "3 min ago".
+// Keep a page live: changed regions come as HTML in server-sent events, and times are shown as "3 min ago".
 "use strict";
 
 (() => {
   const body = document.body;
   const live = document.getElementById("live");
-  const said = document.getElementById("said");
-  const clockIsAhead = Date.now() - Date.parse(body.dataset.now);  // the browser's clock may be wrong, the gateway's counts
-  const asServed = new WeakMap();  // element -> the HTML that made it, before moments were told anew
+  const announcements = document.getElementById("announcements");
+  const clockOffset = Date.now() - Date.parse(body.dataset.now);  // times are shown by the clock of the gateway, not of the browser
+  const servedHtml = new WeakMap();  // element -> the HTML it was made from, before times were rewritten
   let version = body.dataset.version;
   let source = null;
-  let again = 0;
+  let retryTimer = 0;
 
-  // moments ---------------------------------------------------------------------------------------------------------
+  // times -----------------------------------------------------------------------------------------------------------
 
-  const span = (seconds) => {
+  const duration = (seconds) => {
     if (seconds < 60) return `${Math.max(0, Math.round(seconds))} s`;
     if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
     if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)} h`;
@@ -21,13 +21,13 @@
   };
 
   const phrases = {
-    for: (seconds) => `for ${span(seconds)}`,
-    ago: (seconds) => (seconds < 1 ? "just now" : `${span(seconds)} ago`),
-    in: (seconds) => (seconds > -1 ? "now" : `in ${span(-seconds)}`),
+    for: (seconds) => `for ${duration(seconds)}`,
+    ago: (seconds) => (seconds < 1 ? "just now" : `${duration(seconds)} ago`),
+    in: (seconds) => (seconds > -1 ? "now" : `in ${duration(-seconds)}`),
   };
 
-  const tellMoments = (within) => {
-    const now = Date.now() - clockIsAhead;
+  const updateTimes = (within) => {
+    const now = Date.now() - clockOffset;
     for (const time of within.querySelectorAll("time[data-how]")) {
       if (!time.title) time.title = new Date(time.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "long" });
       const words = phrases[time.dataset.how]((now - Date.parse(time.dateTime)) / 1000);
@@ -40,35 +40,35 @@
   const parts = (within) => within.querySelectorAll("li[id], tr[id]");
 
   const remember = (within) => {
-    for (const part of parts(within)) asServed.set(part, part.outerHTML);
+    for (const part of parts(within)) servedHtml.set(part, part.outerHTML);
   };
 
-  const THINGS = "a, button, summary, input";
+  const FOCUSABLE = "a, button, summary, input";
 
-  const place = () => {
-    const held = document.activeElement;
-    const part = held && held.closest("[data-live] [id], [data-live]");
+  const focusPlace = () => {
+    const focused = document.activeElement;
+    const part = focused && focused.closest("[data-live] [id], [data-live]");
     if (!part) return null;
-    const index = part === held ? null : [...part.querySelectorAll(THINGS)].indexOf(held);
-    return { id: part.id, index, caret: [held.selectionStart, held.selectionEnd] };
+    const index = part === focused ? null : [...part.querySelectorAll(FOCUSABLE)].indexOf(focused);
+    return { id: part.id, index, caret: [focused.selectionStart, focused.selectionEnd] };
   };
 
-  const putBack = (where) => {
+  const restoreFocus = (where) => {
     if (!where || (document.activeElement && document.activeElement !== body)) return;
     const part = document.getElementById(where.id);
-    const thing = part && (where.index === null ? part : part.querySelectorAll(THINGS)[where.index]);
-    if (!thing) return;
-    thing.focus({ preventScroll: true });
-    if (thing.localName === "input") thing.setSelectionRange(...where.caret);
+    const element = part && (where.index === null ? part : part.querySelectorAll(FOCUSABLE)[where.index]);
+    if (!element) return;
+    element.focus({ preventScroll: true });
+    if (element.localName === "input") element.setSelectionRange(...where.caret);
   };
 
-  const ownOf = (whole, selector) =>  // without what belongs to a part of it
+  const ownElements = (whole, selector) =>  // without the elements of its parts
     [...whole.querySelectorAll(selector)].filter((one) => { const part = one.closest("li[id], tr[id]"); return !part || part === whole; });
 
-  const carryOver = (old, fresh) => {  // what a person has opened and typed outlives what it is in
-    const [details, inputs] = [ownOf(old, "details"), ownOf(old, "input")];
-    ownOf(fresh, "details").forEach((one, index) => { one.open = Boolean(details[index] && details[index].open); });
-    ownOf(fresh, "input").forEach((one, index) => {
+  const copyUserState = (old, fresh) => {  // keep what a person has opened and typed
+    const [details, inputs] = [ownElements(old, "details"), ownElements(old, "input")];
+    ownElements(fresh, "details").forEach((one, index) => { one.open = Boolean(details[index] && details[index].open); });
+    ownElements(fresh, "input").forEach((one, index) => {
       const before = inputs[index];
       if (before && before.id === one.id && before.value !== before.defaultValue) one.value = before.value;
     });
@@ -78,18 +78,18 @@
     const fresh = document.createElement("template");
     fresh.innerHTML = html;
     remember(fresh.content);
-    for (const part of parts(fresh.content)) {  // what did not change stays, with its focus and selection
+    for (const part of parts(fresh.content)) {  // unchanged parts stay, with their focus and selection
       const old = document.getElementById(part.id);
       if (!old || !region.contains(old)) continue;
-      if (asServed.get(old) === asServed.get(part)) part.replaceWith(old);
-      else carryOver(old, part);
+      if (servedHtml.get(old) === servedHtml.get(part)) part.replaceWith(old);
+      else copyUserState(old, part);
     }
-    carryOver(region, fresh.content);
+    copyUserState(region, fresh.content);
     region.replaceChildren(fresh.content);
-    tellMoments(region);
+    updateTimes(region);
   };
 
-  const announcement = () => {  // without the moments in it, which change by themselves
+  const announcement = () => {  // without the times in it, which change all the time
     const words = [];
     for (const one of document.querySelectorAll("[data-announce]")) {
       const copy = one.cloneNode(true);
@@ -99,73 +99,73 @@
     return words.join(" ");
   };
 
-  const take = (event) => {
+  const applyRegions = (event) => {
     const before = announcement();
-    const focus = place();
+    const focus = focusPlace();
     for (const [id, html] of Object.entries(JSON.parse(event.data))) {
       const region = document.getElementById(id);
       if (region && region.hasAttribute("data-live")) replace(region, html);
     }
-    putBack(focus);
+    restoreFocus(focus);
     version = event.lastEventId || version;
-    if (announcement() !== before) said.textContent = announcement();
+    if (announcement() !== before) announcements.textContent = announcement();
     document.dispatchEvent(new CustomEvent("regions-changed"));
   };
 
-  // the line to the gateway -------------------------------------------------------------------------------------------
+  // connection -------------------------------------------------------------------------------------------------------
 
-  const show = (words, state) => {
-    if (live.textContent !== words) live.textContent = words;
+  const showState = (text, state) => {
+    if (live.textContent !== text) live.textContent = text;
     live.className = `live ${state}`;
   };
 
-  const QUIET_MS = 40000;  // the gateway says something every 15 s
-  const AGAIN_MS = 5000;
-  let heardAt = Date.now();
+  const SILENCE_MS = 40000;  // the gateway sends something every 15 s
+  const RETRY_MS = 5000;
+  let receivedAt = Date.now();
 
-  const listen = () => {
-    clearTimeout(again);
+  const connect = () => {
+    clearTimeout(retryTimer);
     if (source) source.close();
-    heardAt = Date.now();
-    source = new EventSource(`/events?at=${encodeURIComponent(body.dataset.at)}&seen=${encodeURIComponent(version)}`);
-    source.onopen = () => { heard(); show("live", "on"); };
-    source.addEventListener("regions", (event) => { heard(); take(event); });
-    source.addEventListener("beat", heard);
+    receivedAt = Date.now();
+    source = new EventSource(`/events?at=${encodeURIComponent(body.dataset.address)}&seen=${encodeURIComponent(version)}`);
+    source.onopen = () => { noteReceived(); showState("live", "on"); };
+    source.addEventListener("regions", (event) => { noteReceived(); applyRegions(event); });
+    source.addEventListener("beat", noteReceived);
     source.addEventListener("gone", () => location.reload());
     source.onerror = () => {
-      show(AWAY, "off");
-      if (source.readyState === EventSource.CLOSED) askWhy();
+      showState(NO_RESPONSE, "off");
+      if (source.readyState === EventSource.CLOSED) findOutWhy();
     };
   };
 
-  const AWAY = "no answer from the gateway, trying again";
-  const heard = () => { heardAt = Date.now(); };
+  const NO_RESPONSE = "no response from the gateway, trying again";
+  const noteReceived = () => { receivedAt = Date.now(); };
 
-  const askWhy = async () => {  // the browser has given up, since it was refused
-    again = setTimeout(listen, AGAIN_MS);
-    const answer = await fetch(body.dataset.at, { method: "HEAD", redirect: "manual" }).catch(() => null);
-    if (answer && (answer.type === "opaqueredirect" || answer.status === 404)) location.reload();  // to sign in again, or gone
-    else if (answer && answer.ok) show("stands still: too many pages are open", "off");
+  const findOutWhy = async () => {  // the browser gives up when the request is refused
+    retryTimer = setTimeout(connect, RETRY_MS);
+    const response = await fetch(body.dataset.address, { method: "HEAD", redirect: "manual" }).catch(() => null);
+    if (response && (response.type === "opaqueredirect" || response.status === 404)) location.reload();  // sign in again, or the page is gone
+    else if (response && response.ok) showState("not updated: too many pages are open", "off");
   };
 
-  const watchTheLine = () => {
-    if (document.hidden || Date.now() - heardAt < QUIET_MS) return;
-    show(AWAY, "off");
-    listen();
+  const checkConnection = () => {
+    if (document.hidden || Date.now() - receivedAt < SILENCE_MS) return;
+    showState(NO_RESPONSE, "off");
+    connect();
   };
 
-  document.addEventListener("visibilitychange", () => {  // nobody looks: the gateway need not work for it
-    if (!document.hidden) listen();
+  document.addEventListener("visibilitychange", () => {  // a hidden page causes no work
+    if (!document.hidden) connect();
     else if (source) source.close();
   });
   addEventListener("pagehide", () => source && source.close());
-  addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
+  addEventListener("pageshow", (event) => { if (event.persisted) connect(); });
 
   document.querySelectorAll("[data-live]").forEach(remember);
-  tellMoments(document);
-  setInterval(() => { if (!document.hidden) tellMoments(document); }, 1000);
-  if (body.dataset.at) {
-    listen();
-    setInterval(watchTheLine, 5000);
+  updateTimes(document);
+  setInterval(() => { if (!document.hidden) updateTimes(document); }, 1000);
+  if (body.dataset.address) {
+    connect();
+    setInterval(checkConnection, 5000);
   }
 })();

@@ -1,21 +1,21 @@
-// Loads the page anew when what it shows has changed: also when the gateway has started, and this page is another one.
+// Reload the page when its content has changed, and when the gateway has started and serves another page here.
 "use strict";
 
 (() => {
   const live = document.getElementById("live");
-  const look = async () => {
+  const check = async () => {
     try {
       const answer = await fetch("/api/v1/setup", { cache: "no-store" });
-      const version = document.body.dataset.version;  // a page without one has nothing that changes by itself
+      const version = document.body.dataset.version;  // a page without a version does not change by itself
       if (answer.status === 404 || (version && answer.headers.get("ETag") !== `"${version}"`)) location.reload();
       live.textContent = "live";
       live.className = "live on";
-    } catch {  // the gateway starts just now, or is gone
-      live.textContent = "no answer from the gateway, trying again";
+    } catch {  // the gateway is starting or has stopped
+      live.textContent = "no response from the gateway, trying again";
       live.className = "live off";
     }
   };
 
-  look();
-  setInterval(look, 2000);
+  check();
+  setInterval(check, 2000);
 })();

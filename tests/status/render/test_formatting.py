@@ -3,7 +3,7 @@ import pytest
 from gateway.models import Reach
 from gateway.state.records import ChildState
 from gateway.status.render import formatting
-from gateway.status.snapshot import GatewayShown, HubContact
+from gateway.status.snapshot import GatewaySummary, HubContact
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_share_is_finer_where_it_is_small(part, said):
 async def test_the_headline_names_what_is_wrong_first(fake):
     view = fake.FakeView()
     view.add_bus("bus")
-    assert formatting.headline(await view.snapshot()) == "The cloud is reachable. No device has become a child yet."
+    assert formatting.headline(await view.snapshot()) == "The cloud is reachable. There are no children yet."
     view.add_child("a", "bus")
     assert formatting.headline(await view.snapshot()).endswith("Its only child is fine.")
     view.add_child("b", "bus", reach=Reach.SILENT)
@@ -47,21 +47,21 @@ async def test_the_headline_names_what_is_wrong_first(fake):
     ("shown", "said"),
     [
         ({"is_registered": False}, "not registered"),
-        ({"hub": HubContact(is_reachable=False, problem="x")}, "not reachable; everything is kept"),
+        ({"hub": HubContact(is_reachable=False, problem="x")}, "not reachable; all samples are kept"),
         ({"hub": HubContact(is_reachable=None)}, "has not answered yet"),
         ({"is_claimed": False}, "nobody has claimed"),
     ],
 )
 async def test_the_headline_begins_with_the_cloud(fake, shown, said):
     view = fake.FakeView()
-    view.gateway = GatewayShown.model_validate(view.gateway.model_dump() | shown)
+    view.gateway = GatewaySummary.model_validate(view.gateway.model_dump() | shown)
     assert said in formatting.headline(await view.snapshot())
 
 
 def test_a_line_is_drawn_within_its_picture_and_a_single_point_is_none():
     hour = [(1_800_000_015 + 30 * number, float(number % 7)) for number in range(120)]
-    points = [tuple(map(float, point.split(","))) for point in formatting.spark(hour).split()]
+    points = [tuple(map(float, point.split(","))) for point in formatting.sparkline(hour).split()]
     assert len(points) == 61, "one a minute, and the last"
-    assert all(0 <= x <= formatting.SPARK_WIDTH and 0 <= y <= formatting.SPARK_HEIGHT for x, y in points)
-    assert points[-1][0] == formatting.SPARK_WIDTH
-    assert formatting.spark(hour[:1]) == ""
+    assert all(0 <= x <= formatting.SPARKLINE_WIDTH and 0 <= y <= formatting.SPARKLINE_HEIGHT for x, y in points)
+    assert points[-1][0] == formatting.SPARKLINE_WIDTH
+    assert formatting.sparkline(hour[:1]) == ""

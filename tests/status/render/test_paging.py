@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.models import Reach
-from gateway.status.render.paging import PER_PAGE, Wanted, list_children, list_waiting
-from gateway.status.snapshot import Standing
+from gateway.status.render.paging import PER_PAGE, ListQuery, list_children, list_waiting
+from gateway.status.snapshot import ChildStatus
 
 
 @pytest.fixture
@@ -29,31 +29,31 @@ def names(listing):
 
 
 def test_who_is_not_fine_stands_first_and_the_rest_by_number(crowd):
-    assert names(list_children(lines(crowd), Wanted()))[:4] == ["Zebra", "Meter 0", "Meter 1", "Meter 2"]
+    assert names(list_children(lines(crowd), ListQuery()))[:4] == ["Zebra", "Meter 0", "Meter 1", "Meter 2"]
 
 
 def test_every_child_stands_on_exactly_one_page(crowd):
-    pages = [list_children(lines(crowd), Wanted(page=page)) for page in (1, 2, 3)]
+    pages = [list_children(lines(crowd), ListQuery(page=page)) for page in (1, 2, 3)]
     assert [len(page.rows) for page in pages] == [PER_PAGE, PER_PAGE, 51]
     assert {row.key for page in pages for row in page.rows} == set(crowd.children)
     assert (pages[2].first, pages[2].pages, pages[2].total) == (201, 3, 251)
 
 
 def test_a_page_beyond_the_last_is_the_last(crowd):
-    assert list_children(lines(crowd), Wanted(page=99)).page == 3
+    assert list_children(lines(crowd), ListQuery(page=99)).page == 3
 
 
 @pytest.mark.parametrize(
     ("wanted", "total"),
     [
-        (Wanted(search="meter 24"), 13),  # 24, 124, 224 and 240 to 249
-        (Wanted(search="METER acme"), 250),
-        (Wanted(search="nobody"), 0),
-        (Wanted(search="horse"), 1),
-        (Wanted(show="trouble"), 1),
-        (Wanted(show="fine"), 250),
-        (Wanted(show="silent", search="zeb"), 1),
-        (Wanted(show="nonsense"), 251),
+        (ListQuery(search="meter 24"), 13),  # 24, 124, 224 and 240 to 249
+        (ListQuery(search="METER acme"), 250),
+        (ListQuery(search="nobody"), 0),
+        (ListQuery(search="horse"), 1),
+        (ListQuery(show="trouble"), 1),
+        (ListQuery(show="fine"), 250),
+        (ListQuery(show="silent", search="zeb"), 1),
+        (ListQuery(show="nonsense"), 251),
     ],
 )
 def test_a_list_holds_what_is_wanted(crowd, wanted, total):
@@ -61,29 +61,29 @@ def test_a_list_holds_what_is_wanted(crowd, wanted, total):
 
 
 def test_a_bus_lists_its_own_children(crowd):
-    listing = list_children(lines(crowd), Wanted(), bus_id=crowd.buses["b"].id)
+    listing = list_children(lines(crowd), ListQuery(), bus_id=crowd.buses["b"].id)
     assert listing.total == 125
     assert {row.bus for row in listing.rows} == {"b"}
 
 
 def test_those_above_the_list_are_not_in_it_again(crowd):
-    rest = list_children(lines(crowd), Wanted(), without_trouble=True)
+    rest = list_children(lines(crowd), ListQuery(), without_trouble=True)
     assert rest.total == 250
-    assert all(row.standing is Standing.FINE for row in rest.rows)
+    assert all(row.standing is ChildStatus.FINE for row in rest.rows)
 
 
 def test_ignored_devices_have_a_list_of_their_own(view):
-    waiting = list_waiting(view.waiting.values(), Wanted())
+    waiting = list_waiting(view.waiting.values(), ListQuery())
     assert names(waiting) == ["LYWSD03MMC 6A11", "unit 44"]
-    assert names(list_waiting(view.waiting.values(), Wanted(show="ignored"))) == ["Neighbour's watch"]
+    assert names(list_waiting(view.waiting.values(), ListQuery(show="ignored"))) == ["Neighbour's watch"]
 
 
 @given(st.text(), st.sampled_from(["", "trouble", "fine"]), st.integers(1, 99999))
 def test_an_address_that_was_made_is_understood(search, show, page):
-    wanted = Wanted.of({"search": search, "show": show, "page": str(page)})
-    assert Wanted.of(dict(parse_qsl(wanted.query()[1:]))) == wanted
+    wanted = ListQuery.parse({"search": search, "show": show, "page": str(page)})
+    assert ListQuery.parse(dict(parse_qsl(wanted.encode()[1:]))) == wanted
 
 
 @pytest.mark.parametrize("page", ["", "0", "-1", "1e3", "\u0661", "99999999999", "x"])
 def test_a_page_that_makes_no_sense_is_the_first(page):
-    assert Wanted.of({"page": page}).page == 1
+    assert ListQuery.parse({"page": page}).page == 1

@@ -1,0 +1,134 @@
+"""Decide what a request may do: bearer token, sign-in cookie, failed attempts, same origin.
+
+The sign-in cookie is an expiry time and its HMAC. itsdangerous would do the same in more bytes: it saves four lines here and
+is one more dependency to lock and watch, in the part where an attack would begin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import time
+from typing import Final
+from urllib.parse import urlsplit
+
+from gateway.status.auth.tokens import digest_of
+from gateway.status.hosts import is_loopback, without_port
+from gateway.status.rights import Rights
+from gateway.tasks import loop_time
+
+SIGNED_IN_SECONDS: Final = 30 * 24 * 3600
+FREE_ATTEMPTS: Final = 5
+"""Number of wrong tokens in a row that one address may send before it has to wait."""
+WAIT_SECONDS: Final = 60.0
+"""Wait before each further attempt of such an address."""
+MAX_ADDRESSES: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRequest:
+    """The parts of an HTTP request that decide what it may do."""
+
+    host: str
+    """The `Host` header."""
+    bearer: str | None = None
+    """The token of the `Authorization` header."""
+    cookie: str | None = None
+    """The sign-in cookie."""
+    is_from_here: bool = False
+    """It comes from the address that it goes to: from this machine, or from inside this container."""
+    is_forwarded: bool = False
+    """A proxy passed it on, so the address of its sender says nothing."""
+
+
+class TokenAuth:
+    """Decides what a request may do.
+
+    When the page is bound to loopback, anybody who uses this machine's own name may look; everything else takes the token. The
+    `Host` header is checked because a web page elsewhere can have its own name resolved to 127.0.0.1, and forwarded requests
+    are not local, because a proxy on this machine would make every visitor look local.
+
+    When the page is bound wider, requests from this machine may still ask whether the gateway is ready, so that a container's
+    health check needs no token. They get that one bit only: a proxy that adds no header, or a published port that a process
+    hands on, makes a remote visitor look local, too.
+    """
+
+    def __init__(self, digest: str, *, host: str, now: Callable[[], float] = time) -> None:
+        """Protect a page that is bound to `host` by the token with this hash."""
+        self._digest = digest
+        self._is_local = is_loopback(host)
+        self._now = now
+        self._cookie_key = secrets.token_bytes(32)  # new at each start: a restart signs everybody out
+        self.attempts = AttemptLimiter()
+
+    def is_token(self, token: str) -> bool:
+        """Whether this is the token; takes the same time for every wrong one."""
+        return hmac.compare_digest(digest_of(token), self._digest)
+
+    def rights_of(self, request: AccessRequest) -> Rights:
+        """Return what this request may do."""
+        if request.bearer is not None:
+            return Rights.ACT if self.is_token(request.bearer) else Rights.NONE
+        if request.cookie is not None and self._is_valid_cookie(request.cookie):
+            return Rights.ACT
+        if request.is_forwarded:
+            return Rights.NONE
+        if self._is_local and is_loopback(without_port(request.host)):
+            return Rights.LOOK
+        return Rights.PROBE if request.is_from_here else Rights.NONE
+
+    def new_cookie(self) -> str:
+        """Return the cookie for a browser that has sent the token. It does not contain the token."""
+        expires_at = str(int(self._now()) + SIGNED_IN_SECONDS)
+        return f"{expires_at}.{self._signature_of(expires_at)}"
+
+    def _is_valid_cookie(self, cookie: str) -> bool:
+        expires_at, _, signature = cookie.partition(".")
+        if not hmac.compare_digest(signature.encode("utf-8", "replace"), self._signature_of(expires_at).encode()):
+            return False
+        return self._now() < int(expires_at)
+
+    def _signature_of(self, expires_at: str) -> str:
+        return hmac.new(self._cookie_key, expires_at.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+
+
+class AttemptLimiter:
+    """Counts wrong tokens by the address that sent them, and makes an address wait that sends too many."""
+
+    def __init__(self, now: Callable[[], float] = loop_time) -> None:
+        self._now = now
+        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def seconds_to_wait(self, address: str) -> float:
+        """Return how long this address has to wait before its next token is checked; 0 when it need not wait."""
+        count, last = self._failures.get(address, (0, 0.0))
+        return max(0.0, last + WAIT_SECONDS - self._now()) if count >= FREE_ATTEMPTS else 0.0
+
+    def record_failure(self, address: str) -> None:
+        """Count a wrong token; the addresses with the oldest failures are forgotten."""
+        count, last = self._failures.pop(address, (0, 0.0))
+        self._failures[address] = (count + 1 if self._now() - last < WAIT_SECONDS * FREE_ATTEMPTS else 1, self._now())
+        while len(self._failures) > MAX_ADDRESSES:
+            self._failures.popitem(last=False)
+
+    def record_success(self, address: str) -> None:
+        """Forget the failures of an address that then sent the right token."""
+        self._failures.pop(address, None)
+
+
+def is_same_origin(headers: Mapping[str, str], *, carries_token: bool) -> bool:
+    """Whether one of our own pages sent this, and not a page elsewhere that makes a signed-in browser send it.
+
+    Browsers report where a request comes from, and no page can change that; programs report nothing and must send the token.
+    """
+    site = headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    origin = headers.get("Origin")
+    if origin is not None:
+        return origin != "null" and urlsplit(origin).netloc.lower() == headers.get("Host", "").lower()
+    return carries_token

@@ -1,0 +1,113 @@
+import pytest
+
+from gateway.status.auth.access import (
+    FREE_ATTEMPTS,
+    MAX_ADDRESSES,
+    SIGNED_IN_SECONDS,
+    WAIT_SECONDS,
+    AccessRequest,
+    AttemptLimiter,
+    TokenAuth,
+    is_same_origin,
+)
+from gateway.status.auth.tokens import digest_of
+from gateway.status.rights import Rights
+
+
+@pytest.fixture
+def clock():
+    class Clock:
+        now = 1_000_000.0
+
+        def __call__(self):
+            return self.now
+
+    return Clock()
+
+
+@pytest.mark.parametrize(
+    ("bound", "access", "rights"),
+    [
+        ("127.0.0.1", AccessRequest(host="localhost:8080"), Rights.LOOK),
+        ("127.0.0.1", AccessRequest(host="127.0.0.1:8080"), Rights.LOOK),
+        ("::1", AccessRequest(host="[::1]:8080"), Rights.LOOK),
+        ("127.0.0.1", AccessRequest(host="rebound.example:8080"), Rights.NONE),
+        ("127.0.0.1", AccessRequest(host=""), Rights.NONE),
+        ("127.0.0.1", AccessRequest(host="127.0.0.1:8080", is_forwarded=True), Rights.NONE),
+        ("0.0.0.0", AccessRequest(host="127.0.0.1:8080"), Rights.NONE),
+        ("0.0.0.0", AccessRequest(host="127.0.0.1:8080", is_from_here=True), Rights.PROBE),
+        ("0.0.0.0", AccessRequest(host="127.0.0.1:8080", is_from_here=True, is_forwarded=True), Rights.NONE),
+        ("0.0.0.0", AccessRequest(host="127.0.0.1:8080", is_from_here=True, bearer="wrong"), Rights.NONE),
+        ("127.0.0.1", AccessRequest(host="rebound.example:8080", is_from_here=True), Rights.PROBE),
+        ("192.0.2.7", AccessRequest(host="localhost"), Rights.NONE),
+        ("0.0.0.0", AccessRequest(host="gateway.local", bearer="right"), Rights.ACT),
+        ("127.0.0.1", AccessRequest(host="localhost", bearer="wrong"), Rights.NONE),
+        ("127.0.0.1", AccessRequest(host="localhost", bearer="wröng"), Rights.NONE),
+        ("0.0.0.0", AccessRequest(host="gateway.local", cookie="99999999999.feed"), Rights.NONE),
+        ("0.0.0.0", AccessRequest(host="gateway.local", cookie="\udcff.é"), Rights.NONE),
+    ],
+)
+def test_a_visitor_may_do_what_its_way_in_allows(bound, access, rights):
+    assert TokenAuth(digest_of("right"), host=bound).rights_of(access) is rights
+
+
+def test_who_signed_in_may_act_until_it_is_over(clock):
+    auth = TokenAuth(digest_of("right"), host="0.0.0.0", now=clock)
+    access = AccessRequest(host="gateway.local", cookie=auth.new_cookie())
+    assert auth.rights_of(access) is Rights.ACT
+    clock.now += SIGNED_IN_SECONDS + 1
+    assert auth.rights_of(access) is Rights.NONE
+
+
+def test_what_a_browser_carries_can_be_neither_prolonged_nor_used_elsewhere(clock):
+    auth = TokenAuth(digest_of("right"), host="0.0.0.0", now=clock)
+    until, _, seal = auth.new_cookie().partition(".")
+    assert "right" not in seal
+    assert auth.rights_of(AccessRequest(host="x", cookie=f"{int(until) + 1}.{seal}")) is Rights.NONE
+    other = TokenAuth(digest_of("right"), host="0.0.0.0", now=clock)
+    assert other.rights_of(AccessRequest(host="x", cookie=f"{until}.{seal}")) is Rights.NONE
+
+
+def test_wrong_tokens_have_to_wait_and_a_right_one_clears_them(clock):
+    limiter = AttemptLimiter(clock)
+    for _ in range(FREE_ATTEMPTS):
+        assert limiter.seconds_to_wait("a") == 0
+        limiter.record_failure("a")
+    assert limiter.seconds_to_wait("a") == WAIT_SECONDS
+    assert limiter.seconds_to_wait("b") == 0
+    clock.now += WAIT_SECONDS
+    assert limiter.seconds_to_wait("a") == 0
+    limiter.record_failure("a")
+    assert limiter.seconds_to_wait("a") == WAIT_SECONDS
+    limiter.record_success("a")
+    assert limiter.seconds_to_wait("a") == 0
+
+
+def test_wrong_tries_are_forgotten_in_time_and_take_bounded_room(clock):
+    limiter = AttemptLimiter(clock)
+    for number in range(MAX_ADDRESSES + 500):
+        limiter.record_failure(f"10.0.{number >> 8}.{number & 255}")
+    assert len(limiter._failures) == MAX_ADDRESSES
+    for _ in range(FREE_ATTEMPTS):
+        limiter.record_failure("a")
+    clock.now += WAIT_SECONDS * FREE_ATTEMPTS
+    limiter.record_failure("a")
+    assert limiter.seconds_to_wait("a") == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "carries_token", "answer"),
+    [
+        ({"Sec-Fetch-Site": "same-origin"}, False, True),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "http://gw:8080", "Host": "gw:8080"}, True, False),
+        ({"Sec-Fetch-Site": "none"}, False, False),
+        ({"Origin": "http://gw:8080", "Host": "gw:8080"}, False, True),
+        ({"Origin": "http://evil.example", "Host": "gw:8080"}, False, False),
+        ({"Origin": "http://gw:9090", "Host": "gw:8080"}, False, False),
+        ({"Origin": "null", "Host": "gw:8080"}, False, False),
+        ({"Host": "gw:8080"}, False, False),
+        ({"Host": "gw:8080"}, True, True),
+    ],
+)
+def test_only_our_own_pages_and_programs_with_the_token_may_act(headers, carries_token, answer):
+    assert is_same_origin(headers, carries_token=carries_token) is answer
