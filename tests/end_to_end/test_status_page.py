@@ -364,7 +364,7 @@ async def test_nobody_admits_without_the_token_or_from_another_site(hall, browse
     async with window.tab.expect_navigation() as answer:
         await window.tab.evaluate(f"document.querySelector('form[action=\"{path}\"]').submit()")
     assert (await answer.value).status == 403
-    assert "This needs the token" in await window.tab.inner_text("main")
+    assert "This action needs the token" in await window.tab.inner_text("main")
     refusals = [await fetched(window.tab, path), await fetched(window.tab, f"/api/v1{path}")]
     assert refusals == [403, 403]
     assert all("403" in one for one in window.complaints), "the browser itself tells of a refusal, and of nothing else"

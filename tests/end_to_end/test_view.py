@@ -98,7 +98,7 @@ async def test_a_hub_that_is_away_is_shown_with_its_reason_and_makes_it_not_read
         assert "takes no connection" in hub.problem
         assert hub.next_try_at >= hub.since
         assert snapshot.outbox.oldest_at <= snapshot.at
-        assert "The cloud is not reachable; everything is kept." in await gateway.parts.headline()
+        assert "The cloud is not reachable; all samples are kept." in await gateway.parts.headline()
 
 
 async def test_a_gateway_that_the_cloud_refuses_is_shown_with_what_to_do(emulator, running, caplog):
