@@ -1,7 +1,11 @@
 # Two commands do everything on a machine that has Python 3.11+ and make:
 #   make demo                     the main job, live: emulated cloud, simulated devices, the gateway between them
-#   make test                     format, lint, types, import laws and all tests
-# Others: make bench · make mutants · make format · make lock · make clean
+#   make test                     format, lint, types, import laws and all tests; make test ARGS="tests/state -k outbox" runs those tests only
+# While you work:
+#   make check                    format, lint, types and import laws, without the tests
+#   make flaky ARGS="tests/field" those tests twenty times on busy cores, each time in another order
+#   make mutants                  which planted mistakes the tests of the core files catch
+# Others: make bench · make format · make lock · make clean
 
 PYTHON ?= python3
 ARGS ?=
@@ -12,13 +16,20 @@ export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --build-constraints requirements-build.lock
 
-.PHONY: install demo test bench mutants format lock clean
+.PHONY: install demo check test bench flaky mutants format lock clean
 
 # The program, in .venv/bin, for those who do not begin with the demo.
 install: .venv/.run
 
 demo: .venv/.run
 	@$(BIN)/xyte-gateway demo $(ARGS)
+
+check: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest --quiet tests/architecture
 
 test: .venv/.dev
 	$(BIN)/ruff format --check .
@@ -29,6 +40,9 @@ test: .venv/.dev
 
 bench: .venv/.dev
 	@$(BIN)/python tests/benchmarks/run.py $(ARGS)
+
+flaky: .venv/.dev
+	@$(BIN)/python tests/flaky.py $(ARGS)
 
 # Which planted mistakes the tests of the core files catch: make mutants ARGS="--file state/store.py --limit 20"
 mutants: .venv/.dev

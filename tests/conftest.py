@@ -1,8 +1,10 @@
-"""What tests of several parts stand on: a browser, and a port that is free."""
+"""Fixtures that tests of several parts share (a browser, a free port), and the option `--shuffle SEED`."""
 
 import os
+import random
 import shutil
 from contextlib import asynccontextmanager
+from itertools import groupby
 
 import pytest
 
@@ -17,6 +19,25 @@ QUIET = [
     "--disable-sync",
     "--disable-dev-shm-usage",
 ]
+
+
+def pytest_addoption(parser):
+    # Twenty lines of ours, not pytest-randomly: that shuffles every run unless told otherwise, and reseeds every generator.
+    parser.addoption(
+        "--shuffle", metavar="SEED", help="run the files, and the tests of each file, in an order drawn with this seed"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    """Shuffle files, and tests within a file; the same seed gives the same order, so that xdist's workers agree on it."""
+    seed = config.getoption("--shuffle")
+    if seed is not None:
+        draw = random.Random(seed)
+        files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
+        draw.shuffle(files)
+        for tests in files:
+            draw.shuffle(tests)
+        items[:] = [item for tests in files for item in tests]
 
 
 @pytest.fixture(scope="session")

@@ -111,7 +111,7 @@ class AdapterContract:
         for settings in (adapter.settings, None):
             async with closed_after(type(adapter).examine(settings)) as findings:
                 async for finding in findings:
-                    assert finding.what and finding.meaning, "a person wants to read what was looked at, and what it means"  # noqa: PT018
+                    assert finding.what and finding.meaning, "a person wants to read what was looked at, and what it means"  # noqa: PT018 - one claim
                     assert settings is not None or finding.state is not FindingState.FAULT, "nobody needs it: no fault"
 
     async def test_what_it_would_look_around_with_is_an_entry_of_the_config(self, adapter: Adapter[Any]) -> None:

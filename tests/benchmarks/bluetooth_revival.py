@@ -84,7 +84,7 @@ async def return_after(outage: float, bluetoothd: BlueZ, sensor: Peripheral, clo
 async def arrival(cloud: Emulator, temperature: int) -> None:
     """Wait until the cloud knows of this temperature."""
     async with asyncio.timeout(60):
-        while not any(device.state.get("temperature") == temperature for device in cloud.cloud.devices.values()):  # noqa: ASYNC110
+        while not any(device.state.get("temperature") == temperature for device in cloud.cloud.devices.values()):  # noqa: ASYNC110 - no event
             await asyncio.sleep(0.005)
 
 

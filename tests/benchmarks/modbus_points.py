@@ -180,7 +180,7 @@ async def whole_gateway(plant: Plant, ports: Sequence[int], entry_url: str, told
             gateway.sampler.take = note  # type: ignore[method-assign]  # counts whole rounds, which nothing else tells
             group.create_task(gateway.run(stop))
             children = gateway.registry.children
-            while sum(record.device_id is not None for record in children.values()) < plant.hosts * plant.units:  # noqa: ASYNC110
+            while sum(record.device_id is not None for record in children.values()) < plant.hosts * plant.units:  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.1)
             await asyncio.sleep(SETTLE_SECONDS)
             calls.clear()

@@ -213,7 +213,7 @@ async def whole_gateway(ports: Sequence[int], entry_url: str, told: Connection) 
             running.sampler.take = note  # type: ignore[method-assign]  # sees each round, of which nothing else tells
             group.create_task(running.run(stop))
             children = running.registry.children
-            while sum(record.device_id is not None for record in children.values()) < HOSTS * UNITS:  # noqa: ASYNC110
+            while sum(record.device_id is not None for record in children.values()) < HOSTS * UNITS:  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.1)
             await asyncio.sleep(SETTLE_SECONDS)
             shown = await running.view.snapshot()

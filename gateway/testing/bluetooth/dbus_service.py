@@ -117,7 +117,7 @@ class NameOwner:
         self._waiting.clear()
         bus.disconnect()
         with suppress(OSError, EOFError):
-            await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
+            await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # the library does not say that it returns nothing
 
     async def settle(self) -> None:
         """Return once the bus has handed on everything that was sent so far.
