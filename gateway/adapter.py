@@ -1,7 +1,7 @@
-"""The contract towards wires: what an adapter is, and the only module of the gateway that an adapter imports.
+"""Define the contract between the gateway and an adapter; the only module of the gateway that an adapter imports.
 
-The gateway decides when; the adapter knows how. An adapter holds no loops, sleeps, retries or intervals: its supervisor is the
-only user of its bus, asks for one thing after the other and starts it over when it fails.
+The gateway decides when, the adapter knows how. An adapter has no loops, sleeps, retries or intervals: its supervisor is the only
+user of its bus, makes one call after the other, and restarts the adapter when it fails.
 """
 
 from __future__ import annotations
@@ -111,42 +111,42 @@ __all__ = [
 ]
 
 
-NOTHING_TO_SAY: tuple[Finding, ...] = ()
+_NO_FINDINGS: tuple[Finding, ...] = ()
 
 SettingsT = TypeVar("SettingsT", bound=AdapterSettings)
 
 
 class Uplink(Protocol):
-    """Where `Adapter.listen` puts what devices say unprompted."""
+    """The receiver of what devices send unprompted, for `Adapter.listen`."""
 
     def found(self, found: Found) -> None:
-        """Tell of a device that spoke, known or not; as often as it speaks."""
+        """Report a device that has sent something, known or not, each time that it sends."""
 
     def heard(self, readings: Sequence[Reading]) -> None:
-        """Hand over values of children; none at all tells that the bus lives, when a stranger spoke.
+        """Hand over readings of children; an empty sequence reports that the bus works, when an unknown device has sent.
 
-        Readings of keys that are no child here are dropped.
+        Readings of unknown children are dropped.
         """
 
 
 class Adapter(ABC, Generic[SettingsT]):
-    """One bus, and how to speak on it.
+    """One bus and its protocol.
 
-    Made once for a bus and entered again and again: each `async with` opens the bus anew. Methods raise only `BusUnavailable`,
-    `DeviceUnreachable` and `CommandRejected`; whatever else they raise counts as a bug and restarts this adapter alone.
+    Created once for a bus and entered again and again: each `async with` opens the bus anew. Methods raise only `BusUnavailable`,
+    `DeviceUnreachable` and `CommandRejected`; any other exception counts as a bug and restarts this adapter only.
     """
 
     settings_model: ClassVar[type[AdapterSettings]] = AdapterSettings
     concurrency: int = 1
-    """How many transactions the bus bears side by side. BLE: its connection slots; a wire: one."""
+    """How many transactions the bus can carry at the same time. BLE: its connection slots; a wire: one."""
     quiet_bus_limit: ClassVar[timedelta | None] = None
-    """On a bus where somebody always speaks unprompted: after so long without a word it is closed and opened anew."""
+    """On a bus where devices always send unprompted: after so long without any data it is closed and opened again."""
 
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
         self.memory: MutableMapping[str, str] = {}
-        """What the adapter wants to know again after a restart, small texts by names of its own choice. The gateway puts a
-        mapping here that it stores, one for all buses of the entry. What is in it may be lost or old: a hint, no more."""
+        """What the adapter remembers after a restart: small texts by names of its own choice. The gateway puts a mapping here
+        that it stores, one for all buses of the entry. Its content may be lost or outdated: it is only a hint."""
 
     @property
     def bus(self) -> str:
@@ -160,13 +160,13 @@ class Adapter(ABC, Generic[SettingsT]):
 
     @classmethod
     async def first_look(cls, hosts: Sequence[str]) -> Mapping[str, Any] | None:
-        """Return an entry, less `type`, with which to look around a machine that has no configuration yet; `None`: there is none.
+        """Return an entry, without `type`, for a first search of a machine that has no configuration yet; `None` if none.
 
-        Read-only, and nothing is sent to a device that nobody has named: what the entry then discovers is what a person is told
-        of, and the entry is written into the configuration that is proposed to them. Default: none.
+        Read-only; nothing is sent to a host or device that no person has named. What the entry discovers is shown to a person,
+        and the entry becomes part of the configuration that is proposed to them. Default: none.
 
         Args:
-            hosts: the hosts that a person said may be looked at, as `192.168.1.20`.
+            hosts: the hosts that a person allowed to be searched, as `192.168.1.20`.
         """
         return None
 
@@ -179,22 +179,22 @@ class Adapter(ABC, Generic[SettingsT]):
 
     @abstractmethod
     def discover(self) -> AsyncIterator[Found | Progress]:
-        """Look who answers on the bus right now. Read-only.
+        """Search the bus for devices that answer right now. Read-only.
 
-        Yields after each transaction, a device or how far it has come, so that others get the bus in between. A device is
-        yielded as soon as it is identified.
+        Yields a device or the progress after each transaction, so that other work gets the bus in between. A device is yielded
+        as soon as it is identified.
         """
 
     async def identify(self, address: str) -> Found:
-        """Return who answers at this address right now, or raise `DeviceUnreachable`. Read-only.
+        """Return the device that answers at this address right now, or raise `DeviceUnreachable`. Read-only.
 
-        Asked before a known child is read for the first time, and again when it was silent: the device there may be another one.
-        The default looks at the whole bus.
+        Called before a known child is first read, and again after it was silent: another device may have its address now. The
+        default searches the whole bus.
         """
-        async for met in self.discover():
-            if isinstance(met, Found) and met.address == address:
-                return met
-        raise DeviceUnreachable(f"nobody answers at {address}")
+        async for step in self.discover():
+            if isinstance(step, Found) and step.address == address:
+                return step
+        raise DeviceUnreachable(f"no device answers at {address}")
 
     @abstractmethod
     def poll_groups(self, child: ChildDevice) -> Mapping[str, timedelta]:
@@ -204,32 +204,31 @@ class Adapter(ABC, Generic[SettingsT]):
     def read(self, child: ChildDevice, due: frozenset[str]) -> AsyncIterator[Sequence[Reading]]:
         """Read the poll groups that are due.
 
-        Yields the readings of each transaction after it, so that a waiting command gets the bus in between; as a list or,
-        where there are many, as a `Block`. Raises
-        `DeviceUnreachable` when the child does not answer.
+        Yields the readings after each transaction, so that a waiting command gets the bus in between; as a list or, where there
+        are many, as a `Block`. Raises `DeviceUnreachable` when the child does not answer.
         """
 
     def planned_reads(self, children: Sequence[ChildDevice]) -> Sequence[PlannedRead]:
-        """Return what reading these children costs the bus by plan, and the configured devices that are not yet among them.
+        """Return the planned cost of reading these children, and the configured devices that are not yet among them.
 
-        Asked without an open bus, too. Default: nobody can know.
+        Also called while the bus is closed. Default: unknown.
         """
         return ()
 
     def remarks(self, child: ChildDevice) -> Sequence[str]:
-        """Return what the operator should know about how this child is read: what it refuses, what was learned."""
+        """Return remarks for the operator about how this child is read: what it refuses, what was learned."""
         return ()
 
     @classmethod
     async def examine(cls, settings: SettingsT | None) -> AsyncIterator[Finding]:
-        """Look at what buses of this kind need of this machine, before any is opened. Read-only.
+        """Check what buses of this kind need from this machine, before any is opened. Read-only.
 
-        Opens no port, sends nothing to a device, and is asked while the gateway runs, too. Default: there is nothing to say.
+        Opens no port, sends nothing to a device, and is also called while the gateway runs. Default: no findings.
 
         Args:
-            settings: those of one entry; `None` where no entry names this adapter: then tell what the machine has, as no fault.
+            settings: those of one entry; `None` where no entry uses this adapter: then report what the machine has, no faults.
         """
-        for finding in NOTHING_TO_SAY:
+        for finding in _NO_FINDINGS:
             yield finding
 
     def unregistered_child(
@@ -238,9 +237,9 @@ class Adapter(ABC, Generic[SettingsT]):
         """Return a device of this bus as a child that was not admitted: to plan its reads, or to read it once for a person.
 
         Args:
-            address: where it answers.
-            name: what a person calls it.
-            key: its local key; readings carry it.
+            address: its address.
+            name: its name for a person.
+            key: its local key, which its readings have.
             profile: the name of its profile.
             sub_model: its sub-model, as far as it is known.
         """
@@ -259,33 +258,33 @@ class Adapter(ABC, Generic[SettingsT]):
 
     @classmethod
     def workbench(cls, adapter: Self | None = None) -> Workbench:
-        """Return the tools for putting devices into service, on this adapter's bus or, without one, those that need none.
+        """Return the commissioning tools: those for this adapter's bus or, without one, those that need no bus.
 
-        Default: there are none.
+        Default: none.
         """
         return Workbench()
 
     async def execute(self, child: ChildDevice, command: Command) -> str | None:
-        """Carry the command out, read back, and return what the operator should know; or raise `CommandRejected`."""
-        raise CommandRejected(f"{child.name} takes no commands: its adapter has none")
+        """Carry out the command, read back, and return a message for the operator; or raise `CommandRejected`."""
+        raise CommandRejected(f"{child.name} accepts no commands: its adapter has none")
 
     async def configure(self, child: ChildDevice, config: Mapping[str, Any]) -> None:
         """Apply the child's configuration from the cloud, or raise `CommandRejected`."""
-        raise CommandRejected(f"{child.name} takes no configuration: its adapter has none")
+        raise CommandRejected(f"{child.name} accepts no configuration: its adapter has none")
 
     async def listen(self, uplink: Uplink) -> None:
-        """Hand what devices say unprompted to the uplink until cancelled. Default: a bus where nobody does; returns at once."""
+        """Hand what devices send unprompted to the uplink until cancelled. Default: no device does; returns at once."""
 
     def may_be_quiet(self, child: ChildDevice) -> timedelta | None:
-        """Return how long a child that is only listened to may say nothing, until its own interval is learned.
+        """Return how long a child that is only listened to may send nothing, until its own interval is learned.
 
-        Such a child is never asked who it is, and falls silent by not being heard. Default: `None`, a child that is asked.
+        Such a child is never identified again, and becomes silent by sending nothing. Default: `None`, a child that is polled.
         """
         return None
 
     async def reappears(self) -> None:
-        """Return when the bus, which is closed because it failed, is worth opening again at once, as when its port is back.
+        """Return when the bus, closed after a failure, should be opened again at once, for example because its port is back.
 
-        Default: never returns. The bus is opened again after growing waits anyhow.
+        Default: never returns. The bus is opened again after growing waits in any case.
         """
         await asyncio.get_running_loop().create_future()

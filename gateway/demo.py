@@ -1,4 +1,4 @@
-"""The main job in one process: an emulated cloud, simulated devices on TCP, on a serial line and in the air, and the gateway."""
+"""Run an emulated cloud, simulated Modbus, Bluetooth and serial devices, and the gateway in one process, and check the result."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ _MODELS = UUID("5b7e0c1a-2f7d-4d0e-9a61-0c9f6f2b7701")
 HALL, CELLAR, AIR, LOBBY, ROOF = "hall", "cellar", "air", "lobby", "roof"
 """The names of the buses: a Modbus TCP host, a Modbus line, a Bluetooth radio, two serial ports."""
 
-Place: TypeAlias = tuple[str, str]
-"""Where a device is: its bus, and its address there."""
+BusAddress: TypeAlias = tuple[str, str]
+"""The location of a device: its bus and its address."""
 
-SUB_MODELS: Mapping[Place, str | None] = {
+SUB_MODELS: Mapping[BusAddress, str | None] = {
     (HALL, "1"): "iEM3255",
     (HALL, "2"): "Symo 10.0-3-M",
     (HALL, "3"): "E1210",
@@ -64,66 +64,66 @@ SUB_MODELS: Mapping[Place, str | None] = {
     (AIR, "54:48:E6:8F:80:A5"): "SBHT-003C",
     (AIR, "00:0B:57:64:8B:49"): "BRD4166A",
     (LOBBY, "samsung-mdc/1"): "QM55R",
-    (ROOF, "nmea-0183"): None,  # no receiver says what it is
+    (ROOF, "nmea-0183"): None,  # GPS receivers do not identify themselves
 }
-"""What each simulated device has to become in the cloud."""
+"""The sub-model under which each simulated device has to be registered in the cloud."""
 
 NAMES = {"operating_state": {4: "mppt"}}
-"""Numbers on the wire that the cloud learns by name (SunSpec Information Model Reference, inverter models, `St`)."""
+"""Numbers on the wire that are sent to the cloud by name (SunSpec Information Model Reference, inverter models, `St`)."""
 
 AVERAGED = re.compile(r".*_power(_l[123])?|(heating|cooling)_output")
-"""Metrics that the cloud learns as the mean over a telemetry interval, as the profiles say."""
+"""Metrics that are sent as the mean over a telemetry interval, as their profiles define."""
 
 FAMILIES = ("power-meter", "inverter", "io-module", "temperature-controller", "climate-sensor", "display", "gps")
 
 
 @dataclass(frozen=True, slots=True)
-class Simulated:
-    """A simulated device, and what it has sent so far."""
+class SimulatedDevice:
+    """A simulated device and the values that it has sent so far."""
 
     name: str
     sent: Callable[[], Mapping[str, AbstractSet[object]]]
-    """Returns every value of every metric that was on its wire."""
+    """Returns all values of each metric that it has sent."""
 
 
 @dataclass(slots=True)
 class Demo:
-    """A demo that runs."""
+    """A running demo."""
 
     emulator: Emulator
     gateway: Gateway
-    devices: Mapping[Place, Simulated]
+    devices: Mapping[BusAddress, SimulatedDevice]
     started_at: float
     first_telemetry_at: float | None = None
     calls: list[JournalEntry] = field(default_factory=list)
-    """Everything that the cloud received, in order."""
+    """All calls that the cloud received, in order."""
 
     @property
     def parent(self) -> Device | None:
-        """The gateway as the cloud knows it; `None` before it is registered."""
+        """The gateway as a device of the cloud; `None` before it is registered."""
         return next((device for device in self.emulator.cloud.devices.values() if device.parent_id is None), None)
 
     @property
-    def children(self) -> dict[Place, Device]:
-        """The children as the cloud knows them, by bus and address."""
+    def children(self) -> dict[BusAddress, Device]:
+        """The children as devices of the cloud, by bus and address."""
         devices = [device for device in self.emulator.cloud.devices.values() if device.parent_id is not None]
         return {(str(device.details.get("bus")), str(device.details.get("address"))): device for device in devices}
 
     @property
     def seconds_to_first_telemetry(self) -> float | None:
-        """From the start of the gateway to the first children's telemetry that the cloud accepted."""
+        """The time from the start of the gateway to the first telemetry of children that the cloud accepted."""
         return None if self.first_telemetry_at is None else self.first_telemetry_at - self.started_at
 
-    def heard(self, entry: JournalEntry) -> None:
-        """Take in a call that the cloud received."""
+    def record_call(self, entry: JournalEntry) -> None:
+        """Record a call that the cloud received."""
         self.calls.append(entry)
         if entry.call == "Register Device" and self.parent is not None:
-            self.emulator.cloud.claim(self.parent.id)  # as a person does in the portal
+            self.emulator.cloud.claim(self.parent.id)  # a person does this in the portal
         if entry.call == "Send Child Telemetries" and entry.status == 201 and self.first_telemetry_at is None:
             self.first_telemetry_at = monotonic()
 
     def problems(self) -> list[str]:
-        """Return everything that is not as it should be; empty when the main job is done."""
+        """Return everything that is not as expected; empty when all devices work."""
         found = [] if self.parent is not None else ["the gateway is not registered"]
         children = self.children
         for place, sub_model in SUB_MODELS.items():
@@ -135,32 +135,34 @@ class Demo:
                 found.append(f"{name} is registered with sub-model {child.sub_model!r}, not {sub_model!r}")
             else:
                 found += [f"{name}: {problem}" for problem in self._telemetry_problems(child, self.devices[place])]
-        found += [f"{device.name} is one device too many" for place, device in children.items() if place not in SUB_MODELS]
+        found += [
+            f"{device.name} is not one of the simulated devices" for place, device in children.items() if place not in SUB_MODELS
+        ]
         parent_id = self.parent.id if self.parent else None
         singles = [call for call in self.calls if call.call == "Send Telemetry" and call.device != parent_id]
-        return found + [f"{call.device_name} was not told of in a bulk call" for call in singles]
+        return found + [f"{call.device_name} was not sent in a bulk call" for call in singles]
 
-    def _telemetry_problems(self, child: Device, simulated: Simulated) -> list[str]:
+    def _telemetry_problems(self, child: Device, simulated: SimulatedDevice) -> list[str]:
         messages = self.emulator.journal.telemetry(child.id)
         sent = [(metric, value) for message in messages for metric, value in message.values.items() if value is not None]
         if not sent:
-            return ["no value of it arrived in the cloud"]
+            return ["none of its values arrived in the cloud"]
         served = simulated.sent()
         return [
-            f"{metric} = {value!r} arrived in the cloud, and was never on the wire"
+            f"{metric} = {value!r} arrived in the cloud but was never on the wire"
             for metric, value in sent
             if not any(_same(value, on_wire) for on_wire in served.get(metric, ())) and not _is_mean(metric, value, served)
         ]
 
 
 def _is_mean(metric: str, value: object, served: Mapping[str, AbstractSet[object]]) -> bool:
-    """The cloud's value may be the mean of some that were on the wire."""
+    """Whether the value in the cloud can be the mean of values that were on the wire."""
     numbers = [one for one in served.get(metric, ()) if isinstance(one, int | float)]
     is_averaged = AVERAGED.fullmatch(metric) is not None and isinstance(value, int | float)
-    return is_averaged and bool(numbers) and min(numbers) <= value <= max(numbers)  # type: ignore[operator]  # a number: asked above
+    return is_averaged and bool(numbers) and min(numbers) <= value <= max(numbers)  # type: ignore[operator]  # a number: checked above
 
 
-def _simulated_unit(unit: SimulatedUnit) -> Simulated:
+def _simulated_unit(unit: SimulatedUnit) -> SimulatedDevice:
     def sent() -> Mapping[str, AbstractSet[object]]:
         served: defaultdict[str, set[object]] = defaultdict(set)
         for one in unit.history:
@@ -169,15 +171,15 @@ def _simulated_unit(unit: SimulatedUnit) -> Simulated:
             )
         return served
 
-    return Simulated(unit.name, sent)
+    return SimulatedDevice(unit.name, sent)
 
 
-def _simulated_gadget(gadget: Gadget) -> Simulated:
-    return Simulated(gadget.name, lambda: gadget.sent)
+def _simulated_peripheral(gadget: Gadget) -> SimulatedDevice:
+    return SimulatedDevice(gadget.name, lambda: gadget.sent)
 
 
 def _same(in_cloud: object, on_wire: object) -> bool:
-    """The cloud's value is the wire's; the telemetry's 32-bit floats leave room for a last digit."""
+    """Whether both values are equal; the 32-bit floats of telemetry may differ in the last digit."""
     if isinstance(in_cloud, int | float) and isinstance(on_wire, int | float):
         return math.isclose(in_cloud, on_wire, rel_tol=1e-6, abs_tol=1e-9)
     return in_cloud == on_wire
@@ -185,16 +187,16 @@ def _same(in_cloud: object, on_wire: object) -> bool:
 
 @asynccontextmanager
 async def demo(adapters: Mapping[str, type[Adapter[Any]]], *, page: StatusSection | None = None) -> AsyncIterator[Demo]:
-    """Start everything and yield it running; stop everything at the end, the gateway as it stops in earnest.
+    """Start everything and yield the running demo; stop everything at the end, the gateway in its normal order.
 
     Args:
-        adapters: the installed ones.
-        page: where the status page is to be; at a free port of this machine, when left out.
+        adapters: the installed adapters.
+        page: the address of the status page; a free port of this machine when left out.
     """
     async with AsyncExitStack() as stack:
         calls: list[JournalEntry] = []
-        told = calls.append
-        emulator = await stack.enter_async_context(Emulator(hardware_keys=[HARDWARE_KEY], on_call=lambda entry: told(entry)))
+        record = calls.append
+        emulator = await stack.enter_async_context(Emulator(hardware_keys=[HARDWARE_KEY], on_call=lambda entry: record(entry)))
         host = await stack.enter_async_context(ModbusTcpHost(tcp := tcp_units()))
         line = await stack.enter_async_context(ModbusRtuBus(rtu := rtu_units(), baudrate=19200))
         gadgets = (shelly_blu_ht(), thunderboard_sense())
@@ -212,11 +214,11 @@ async def demo(adapters: Mapping[str, type[Adapter[Any]]], *, page: StatusSectio
         devices = {
             (bus, str(unit.unit_id)): _simulated_unit(unit) for bus, units in ((HALL, tcp), (CELLAR, rtu)) for unit in units
         }
-        devices |= {(AIR, gadget.peripheral.address): _simulated_gadget(gadget) for gadget in gadgets}
-        devices[LOBBY, "samsung-mdc/1"] = Simulated(display.name, lambda: told_by_display(display))
-        devices[ROOF, "nmea-0183"] = Simulated(gps.name, lambda: told_by_gps(gps))
+        devices |= {(AIR, gadget.peripheral.address): _simulated_peripheral(gadget) for gadget in gadgets}
+        devices[LOBBY, "samsung-mdc/1"] = SimulatedDevice(display.name, lambda: told_by_display(display))
+        devices[ROOF, "nmea-0183"] = SimulatedDevice(gps.name, lambda: told_by_gps(gps))
         running = Demo(emulator, gateway, devices, started_at, calls=calls)
-        told = running.heard
+        record = running.record_call
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(gateway.run(stop))
@@ -247,7 +249,7 @@ def _modbus(tcp_port: int, serial_port: str) -> dict[str, Any]:
         "lines": [{"port": serial_port, "name": CELLAR, "baudrate": 19200, "parity": "N"}],
         "units": "1-8",
         "timeout": 0.2,
-        "devices": [{"unit": 3, "bus": CELLAR, "profile": "omron-e5cc"}],  # a controller that cannot say who it is
+        "devices": [{"unit": 3, "bus": CELLAR, "profile": "omron-e5cc"}],  # a controller that cannot identify itself
     }
 
 

@@ -1,7 +1,6 @@
-"""Device files, before anybody opens one: is it there, may we use it, who has it open, and what is a better name for it.
+"""Check serial port files before they are opened: existence, permissions, the process that has one open, a better name. Pure.
 
-For every adapter with a serial port. A port is only looked at: to open it is felt by the device behind it, since DTR goes up and
-some start anew. Nothing here waits.
+For every adapter with a serial port. Ports are not opened: that raises DTR, and some devices then restart.
 """
 
 from __future__ import annotations
@@ -20,128 +19,128 @@ from gateway.models import Finding
 
 BY_ID = Path("/dev/serial/by-id")
 PROCESSES = Path("/proc")
-NAMES_TOLD = 3
+MAX_NAMES_SHOWN = 3
 
-_IN_PLUGGING_ORDER = re.compile(r"/dev/tty(USB|ACM)\d+")
-_OURS = re.compile(r"(^|[/\0])xyte-gateway\0")
+_NAMED_BY_PLUGGING_ORDER = re.compile(r"/dev/tty(USB|ACM)\d+")
+_GATEWAY_COMMAND = re.compile(r"(^|[/\0])xyte-gateway\0")
 """The command line of a process that is a gateway."""
-_SIGNS_OF_A_CONTAINER = (Path("/.dockerenv"), Path("/run/.containerenv"))
+_CONTAINER_MARKERS = (Path("/.dockerenv"), Path("/run/.containerenv"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Who:
-    """The user that a program runs as, as far as device files care."""
+class ProcessUser:
+    """The user and groups of a process, which decide about access to device files."""
 
     user_id: int
-    user: str
+    name: str
     groups: frozenset[int]
-    """Those that this process is in."""
+    """The groups of this process."""
     listed_in: frozenset[int] = frozenset()
-    """Those that the system's list has the user in, whether or not this process was started after that."""
+    """The groups that the system now lists for the user, also those that were added after this process started."""
     is_in_container: bool = False
 
     @classmethod
-    def here(cls) -> Self:
-        """Return who this process is."""
+    def current(cls) -> Self:
+        """Return the user of this process."""
         number = os.geteuid()
         try:
-            user = pwd.getpwuid(number).pw_name
+            name = pwd.getpwuid(number).pw_name
         except KeyError:  # containers run as numbers
-            user = str(number)
+            name = str(number)
         return cls(
             user_id=number,
-            user=user,
+            name=name,
             groups=frozenset({os.getegid(), *os.getgroups()}),
-            listed_in=frozenset(group.gr_gid for group in grp.getgrall() if user in group.gr_mem),
+            listed_in=frozenset(group.gr_gid for group in grp.getgrall() if name in group.gr_mem),
             is_in_container=is_in_container(),
         )
 
 
 def is_in_container() -> bool:
-    """Whether this process seems to live in a container."""
-    return any(sign.exists() for sign in _SIGNS_OF_A_CONTAINER) or "KUBERNETES_SERVICE_HOST" in os.environ
+    """Whether this process seems to run in a container."""
+    return any(sign.exists() for sign in _CONTAINER_MARKERS) or "KUBERNETES_SERVICE_HOST" in os.environ
 
 
 def examine_port(
     path: str, *, for_config: bool = True, has_name: bool = True, by_id: Path = BY_ID, processes: Path = PROCESSES
 ) -> Iterator[Finding]:
-    """Yield what there is to say of a serial port: whether it can be used, and how it is better named in the config.
+    """Yield findings about a serial port: whether it can be used, and a better name for it in the config.
 
     Args:
         path: the port.
-        for_config: it stands in the config like this; else a pattern means it.
-        has_name: its bus is called by a name of its own; else by the port, and so are devices that nothing but their place tells.
-        by_id: where links to ports lie that are named after their adapters.
-        processes: where the system tells of its processes.
+        for_config: the config contains exactly this name; else a pattern matches it.
+        has_name: its bus has a configured name; else the port is its name, and part of the identity of devices without their own.
+        by_id: the folder of the links to ports that are named after their adapters.
+        processes: the folder in which the system lists its processes.
     """
     what = f"port {path}"
     try:
         device = os.stat(path)  # noqa: PTH116 - its result is compared below
     except OSError as error:
-        yield Finding.fault(what, _not_there(path, error), _instead(path, by_id))
+        yield Finding.fault(what, _missing_reason(path, error), _alternatives(path, by_id))
         return
     if not stat.S_ISCHR(device.st_mode):
         yield Finding.fault(
-            what, f"is no serial port but a {'folder' if stat.S_ISDIR(device.st_mode) else 'file'}", _instead(path, by_id)
+            what, f"is no serial port but a {'folder' if stat.S_ISDIR(device.st_mode) else 'file'}", _alternatives(path, by_id)
         )
         return
     if not may_use(path):
-        yield Finding.fault(what, *why_denied(path, device.st_mode, device.st_uid, device.st_gid, Who.here()))
+        yield Finding.fault(what, *why_denied(path, device.st_mode, device.st_uid, device.st_gid, ProcessUser.current()))
     elif (holder := holder_of(path, processes=processes)) is None:
-        yield Finding.fine(what, "is there, this user may use it, and nobody has it open")
+        yield Finding.fine(what, "exists, this user may use it, and no program has it open")
     elif holder.is_gateway:
-        yield Finding.fine(what, f"is in use by {holder}, as it should be")
+        yield Finding.fine(what, f"is in use by {holder}, as expected")
     else:
-        fix = f"end that program: kill {holder.process_id}; or take the port out of the config"
+        fix = f"end that program: kill {holder.process_id}; or remove the port from the config"
         yield Finding.fault(what, f"is in use by {holder}: two programs on one port get each other's answers", fix)
     if for_config and (link := better_name(path, by_id)) is not None:
-        meaning = "is called by the order in which adapters were plugged in: after a restart it may be another one"
-        keep = "" if has_name else f'; with name = "{path}" beside it, devices known by their place stay the same children'
+        meaning = "is named by the order in which adapters were plugged in: after a restart it may be another port"
+        keep = "" if has_name else f'; with name = "{path}" beside it, devices without their own identity stay the same children'
         yield Finding.warning(f"name of {path}", meaning, f'port = "{link}" # instead of "{path}"{keep}')
 
 
 def may_use(path: str) -> bool:
-    """Whether this process may read and write it: by its mode, its access list and the rules of a container alike."""
+    """Whether this process may read and write it, by its mode, its access list and the rules of a container."""
     return os.access(path, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
-def why_denied(path: str, mode: int, owner: int, group: int, who: Who) -> tuple[str, str]:
-    """Return why a device file may not be used that may not be, and what mends it.
+def why_denied(path: str, mode: int, owner: int, group: int, user: ProcessUser) -> tuple[str, str]:
+    """Return why access to a device file is denied, and how to fix that.
 
     Args:
         path: the device file.
         mode: its mode.
         owner: the user that owns it.
         group: the group that owns it.
-        who: who may not use it.
+        user: the user who may not use it.
     """
     name = group_name(group)
-    if is_allowed(mode, owner, group, who):
-        if who.is_in_container:
-            return "is seen, but this container may not use it", f"hand it in: docker run --device={path}, or devices: in compose"
+    if is_allowed(mode, owner, group, user):
+        if user.is_in_container:
+            return "exists, but this container may not use it", f"pass it in: docker run --device={path}, or devices: in compose"
         return "its mode would allow it, but a rule of the system forbids it", f"in the systemd unit: DeviceAllow={path} rw"
     if group == 0 or mode & 0o060 != 0o060:
-        meaning = f"belongs to {owner}:{name} with mode {stat.S_IMODE(mode):04o}, so the user {who.user} may not use it"
+        meaning = f"belongs to {owner}:{name} with mode {stat.S_IMODE(mode):04o}, so the user {user.name} may not use it"
         return meaning, f"sudo chgrp dialout {path} && sudo chmod 660 {path}"
-    meaning = f"belongs to the group {name}, which the user {who.user} is not in"
-    if who.is_in_container:
-        meaning = f"belongs to the group {name}, which this container's user {who.user} is not in"
+    meaning = f"belongs to the group {name}, which the user {user.name} is not in"
+    if user.is_in_container:
+        meaning = f"belongs to the group {name}, which this container's user {user.name} is not in"
         return meaning, f'docker run --group-add {group}, or in compose: group_add: ["{group}"]'
-    if group in who.listed_in:
-        meaning = f"belongs to the group {name}, which the user {who.user} was put into after this program was started"
-        return meaning, "start it again: systemctl restart xyte-gateway; at a terminal, log in again"
-    return meaning, f"sudo usermod -aG {name} {who.user}, then log in again"
+    if group in user.listed_in:
+        meaning = f"belongs to the group {name}, to which the user {user.name} was added after this program started"
+        return meaning, "restart it: systemctl restart xyte-gateway; at a terminal, log in again"
+    return meaning, f"sudo usermod -aG {name} {user.name}, then log in again"
 
 
-def is_allowed(mode: int, owner: int, group: int, who: Who) -> bool:
+def is_allowed(mode: int, owner: int, group: int, user: ProcessUser) -> bool:
     """Whether the mode of a file alone lets this user read and write it."""
-    if who.user_id in (0, owner):
-        return who.user_id == 0 or mode & 0o600 == 0o600
-    return mode & 0o060 == 0o060 if group in who.groups else mode & 0o006 == 0o006
+    if user.user_id in (0, owner):
+        return user.user_id == 0 or mode & 0o600 == 0o600
+    return mode & 0o060 == 0o060 if group in user.groups else mode & 0o006 == 0o006
 
 
 def group_name(group: int) -> str:
-    """Return what a group is called; its number, where it has no name."""
+    """Return the name of a group, or its number if it has no name."""
     try:
         return grp.getgrgid(group).gr_name
     except KeyError:
@@ -149,8 +148,8 @@ def group_name(group: int) -> str:
 
 
 def better_name(path: str, by_id: Path = BY_ID) -> str | None:
-    """Return the link that is named after the adapter of a port called by plugging order; `None` if there is none, or no need."""
-    if _IN_PLUGGING_ORDER.fullmatch(path) is None:
+    """Return the link to a port that is named after its adapter; `None` if there is none or the name is stable already."""
+    if _NAMED_BY_PLUGGING_ORDER.fullmatch(path) is None:
         return None
     return next((link for link in named_ports(by_id) if os.path.realpath(link) == os.path.realpath(path)), None)
 
@@ -172,12 +171,12 @@ class Holder:
     is_gateway: bool
 
     def __str__(self) -> str:
-        """Return it as a person reads it: `this gateway`, `minicom (process 4711)`."""
+        """Return a text such as `this gateway` or `minicom (process 4711)`."""
         return "this gateway" if self.process_id == os.getpid() else f"{self.command} (process {self.process_id})"
 
 
 def holder_of(path: str, *, processes: Path = PROCESSES) -> Holder | None:
-    """Return who has this device file open; `None` when nobody is seen to have it.
+    """Return the process that has this device file open; `None` when none is visible.
 
     Processes of other users, and those outside of a container, cannot be seen.
     """
@@ -191,24 +190,24 @@ def holder_of(path: str, *, processes: Path = PROCESSES) -> Holder | None:
     return next((_holder(process) for process in _processes(processes) if _has_open(process, name, device)), None)
 
 
-def _not_there(path: str, error: OSError) -> str:
+def _missing_reason(path: str, error: OSError) -> str:
     if Path(path).is_symlink():
-        return f"points to {os.path.realpath(path)}, which is not there"
-    return "there is no such port" if isinstance(error, FileNotFoundError) else f"cannot be looked at: {error.strerror}"
+        return f"points to {os.path.realpath(path)}, which does not exist"
+    return "there is no such port" if isinstance(error, FileNotFoundError) else f"cannot be accessed: {error.strerror}"
 
 
-def _instead(path: str, by_id: Path) -> str:
-    there = named_ports(by_id)
-    if not there:
+def _alternatives(path: str, by_id: Path) -> str:
+    existing = named_ports(by_id)
+    if not existing:
         if is_in_container():
-            return f"plug its adapter in, and hand the port into this container: docker run --device={path}"
-        return "plug its adapter in; `ls -l /dev/serial/by-id` then shows its name"
-    told = " or ".join(f'"{link}"' for link in there[:NAMES_TOLD])
-    return f"plug its adapter in, or name one that is there: port = {told}"
+            return f"plug in its adapter, and pass the port into this container: docker run --device={path}"
+        return "plug in its adapter; `ls -l /dev/serial/by-id` then shows its name"
+    shown = " or ".join(f'"{link}"' for link in existing[:MAX_NAMES_SHOWN])
+    return f"plug in its adapter, or name a port that exists: port = {shown}"
 
 
 def _processes(processes: Path) -> Iterator[Path]:
-    """This process first: its own ports are the likeliest."""
+    """Return the folders of all processes, this one first: it is the most likely holder."""
     own = str(os.getpid())
     try:
         others = [entry.name for entry in os.scandir(processes) if entry.name.isdecimal() and entry.name != own]
@@ -221,15 +220,15 @@ def _has_open(process: Path, name: str, device: os.stat_result) -> bool:
     try:
         with os.scandir(process / "fd") as files:
             return any(_is(entry, name, device) for entry in files)
-    except OSError:  # it has ended, or is another user's
+    except OSError:  # it has ended, or belongs to another user
         return False
 
 
 def _is(entry: os.DirEntry[str], name: str, device: os.stat_result) -> bool:
     try:
-        if os.readlink(entry.path) != name:  # noqa: PTH115 - a hundred thousand of them may be looked at
+        if os.readlink(entry.path) != name:  # noqa: PTH115 - there may be a hundred thousand of them
             return False
-        return os.path.samestat(os.stat(entry.path), device)  # noqa: PTH116 - the same name may be another one's, in a container
+        return os.path.samestat(os.stat(entry.path), device)  # noqa: PTH116 - in a container, the same name may be another device
     except OSError:
         return False
 
@@ -241,4 +240,4 @@ def _holder(process: Path) -> Holder:
         line = (process / "cmdline").read_text(encoding="utf-8", errors="replace")
     except OSError:
         command, line = "a program", ""
-    return Holder(number, command, is_gateway=number == os.getpid() or _OURS.search(line) is not None)
+    return Holder(number, command, is_gateway=number == os.getpid() or _GATEWAY_COMMAND.search(line) is not None)

@@ -1,20 +1,20 @@
-"""The error tree. A name says what happens next; nothing here waits.
+"""Define the errors of the gateway; each name says what the caller does next. Pure.
 
 GatewayError
-├── SettingsError           refuse to start; say which line and what would be right
-├── StoreError              refuse to start; say what is wrong with the file
+├── SettingsError           refuse to start; report the line and what would be right
+├── StoreError              refuse to start; report what is wrong with the file
 ├── HubError
-│   ├── HubUnreachable      keep everything, try later
-│   │   └── HubBusy         as above, and stop all calls of this device for a while
-│   ├── HubRejected         never send that again
-│   │   └── HubUnauthorised the key is not accepted: confirm, then register anew
-│   └── EnrolmentRevoked    stop sending, register anew
+│   ├── HubUnreachable      keep everything, retry later
+│   │   └── HubBusy         the same, and make no calls for this device for a while
+│   ├── HubRejected         do not send the same again
+│   │   └── HubUnauthorised the key is not accepted: confirm that, then register again
+│   └── EnrolmentRevoked    stop sending, register again
 └── AdapterError
     ├── BusUnavailable      close the bus, reopen later
     ├── DeviceUnreachable   mark this child silent, serve the others
-    └── CommandRejected     tell the hub why
+    └── CommandRejected     report the reason to the cloud
 
-No text in here ever holds a secret: `access_key` and `hardware_key` are not passed to an error.
+No error text contains a secret: `access_key` and `hardware_key` are never passed to an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 
 
 class GatewayError(Exception):
-    """Anything that the gateway itself raises."""
+    """The base of all errors that the gateway raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class SettingsProblem:
 
 
 class SettingsError(GatewayError):
-    """The configuration cannot be used. Holds every problem, not only the first."""
+    """The configuration cannot be used. Contains every problem, not only the first."""
 
     def __init__(self, file: Path | None, problems: list[SettingsProblem]) -> None:
         self.file = file
@@ -58,22 +58,22 @@ class StoreError(GatewayError):
 
 
 class HubError(GatewayError):
-    """A call to the cloud did not do what it was asked for."""
+    """A call to the cloud failed."""
 
 
 class HubUnreachable(HubError):
-    """No usable answer: no connection, a timeout, a 5xx, or something that is not the hub's language."""
+    """No usable response: no connection, a timeout, a 5xx, or a response that is no valid one of the hub."""
 
     def __init__(self, text: str, *, maybe_done: bool, status: int | None = None) -> None:
         super().__init__(text)
         self.maybe_done = maybe_done
-        """The request may have reached the hub and been carried out: its outcome is unknown."""
+        """The hub may have received and carried out the request: its outcome is unknown."""
         self.status = status
-        """The HTTP status, when there was an answer at all."""
+        """The HTTP status, if there was a response."""
 
 
 class HubBusy(HubUnreachable):
-    """429: the hub did not do it and wants fewer calls."""
+    """429: the hub did not carry out the call and asks for fewer calls."""
 
     def __init__(self, text: str, *, retry_after_seconds: float | None) -> None:
         super().__init__(text, maybe_done=False, status=429)
@@ -87,11 +87,11 @@ class HubRejected(HubError):
         super().__init__(text)
         self.status = status
         self.error = error
-        """The hub's own words."""
+        """The error text of the hub."""
 
 
 class HubUnauthorised(HubRejected):
-    """401: this id with this key is not accepted (any more)."""
+    """401: this id with this key is not, or no longer, accepted."""
 
 
 class EnrolmentRevoked(HubError):
@@ -99,7 +99,7 @@ class EnrolmentRevoked(HubError):
 
 
 class AdapterError(GatewayError):
-    """What an adapter may raise. Anything else is a bug of the adapter and restarts that adapter only."""
+    """The errors that an adapter may raise. Any other one is a bug of the adapter and restarts that adapter only."""
 
 
 class BusUnavailable(AdapterError):
@@ -107,8 +107,8 @@ class BusUnavailable(AdapterError):
 
 
 class DeviceUnreachable(AdapterError):
-    """This device did not answer, or not in a way that can be trusted. The others go on."""
+    """This device did not answer, or gave an answer that cannot be trusted. The other devices are not affected."""
 
 
 class CommandRejected(AdapterError):
-    """The command is not carried out; the text tells the operator in the cloud why."""
+    """The command is not carried out; the text gives the operator in the cloud the reason."""

@@ -1,4 +1,4 @@
-"""What systemd, or whoever else started us with NOTIFY_SOCKET, is told: we serve, we live, how things stand, we stop."""
+"""Notify systemd, or another service manager that sets NOTIFY_SOCKET: ready, alive, status, stopping."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from gateway.tasks import run_in_own_task
 log = logging.getLogger(__name__)
 
 Headline = Callable[[], Awaitable[str] | str]
-"""Says in a sentence how everything stands."""
+"""Returns the state of the gateway in a sentence."""
 
-MOST_CHARACTERS = 500
-"""Of a status. systemd drops a message of over 4096 bytes whole, and nobody reads more."""
+MAX_STATUS_CHARACTERS = 500
+"""systemd drops a whole message of over 4096 bytes, and a person reads no more than this."""
 
 
 class Notifier:
-    """Tells the service manager; silent where there is none, and never in the way where it does not listen.
+    """Sends notifications to the service manager; does nothing without one, and never blocks.
 
-    Nothing is waited for: what does not get through is said again together with what comes next.
+    A notification that cannot be sent is repeated together with the next one.
 
     Args:
-        address: where it listens: a path, or a name that begins with `@`; `None` where nobody does.
-        killed_after: it kills and restarts a process that shows no life for so long; `None`: it does not watch.
-        headline_every: how often the headline is asked for.
+        address: its socket: a path, or a name that begins with `@`; `None` without a service manager.
+        killed_after: its watchdog restarts a process that sends no sign of life for so long; `None`: no watchdog.
+        headline_every: how often the headline is sent.
     """
 
     def __init__(
@@ -44,101 +44,101 @@ class Notifier:
         self._address = address
         self._killed_after = killed_after
         self._headline_every = headline_every
-        self._unsaid: dict[str, str] = {}
+        self._unsent: dict[str, str] = {}
         self._status = ""
-        self._is_heard = True
+        self._is_connected = True
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> Self:
-        """Return the notifier for what the service manager put into our environment."""
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Return the notifier for the environment that the service manager has set."""
         return cls(environment.get("NOTIFY_SOCKET") or None, killed_after=_killed_after(environment))
 
     @asynccontextmanager
     async def serving(self, headline: Headline, stop: asyncio.Event) -> AsyncIterator[None]:
-        """Say that we serve, and from then on that the event loop turns and how things stand; once `stop` is set, that we end."""
+        """Send that the gateway is ready, then signs of life and its status, and, once `stop` is set, that it stops."""
         if self._address is None:
             yield
             return
         self.ready()
-        speaking = [asyncio.create_task(work) for work in (self.run(headline), self._take_leave(stop))]
+        sending = [asyncio.create_task(work) for work in (self.run(headline), self._notify_stop(stop))]
         try:
             yield
         finally:
-            for task in speaking:
+            for task in sending:
                 task.cancel()
-            await asyncio.wait(speaking)
+            await asyncio.wait(sending)
 
     def ready(self) -> None:
-        """Say that the start is over, and that we serve."""
-        self._say(READY="1")
+        """Send that the start is complete."""
+        self._send(READY="1")
 
     def status(self, text: str) -> None:
-        """Say in a sentence how things stand, if that has changed."""
-        text = textwrap.shorten(text, MOST_CHARACTERS)
+        """Send the status, a sentence, if it has changed."""
+        text = textwrap.shorten(text, MAX_STATUS_CHARACTERS)
         if text != self._status:
             self._status = text
-            self._say(STATUS=text)
-        elif self._unsaid:
-            self._say()
+            self._send(STATUS=text)
+        elif self._unsent:
+            self._send()
 
     def stopping(self) -> None:
-        """Say that we end, because we were asked to."""
-        self._say(STOPPING="1")
+        """Send that the gateway stops on request."""
+        self._send(STOPPING="1")
 
     async def run(self, headline: Headline) -> None:
-        """Show for ever that the event loop turns, and how things stand; a headline that fails costs only itself."""
+        """Send signs of life and the status until cancelled; the signs of life go on when the headline fails."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._tell(headline))
+            group.create_task(self._send_headlines(headline))
             if self._killed_after is not None:
-                group.create_task(self._show_life(self._killed_after / 2))
+                group.create_task(self._send_signs_of_life(self._killed_after / 2))
 
-    async def _tell(self, headline: Headline) -> None:
-        error = await run_in_own_task(self._keep_telling(headline))
-        log.error("the service manager is told no more how things stand: the headline failed", exc_info=error)
+    async def _send_headlines(self, headline: Headline) -> None:
+        error = await run_in_own_task(self._keep_sending(headline))
+        log.error("the service manager gets no more status: the headline failed", exc_info=error)
 
-    async def _keep_telling(self, headline: Headline) -> None:
+    async def _keep_sending(self, headline: Headline) -> None:
         while True:
-            said = headline()
-            self.status(said if isinstance(said, str) else await said)
+            text = headline()
+            self.status(text if isinstance(text, str) else await text)
             await asyncio.sleep(self._headline_every.total_seconds())
 
-    async def _show_life(self, every: timedelta) -> None:
+    async def _send_signs_of_life(self, every: timedelta) -> None:
         while True:
-            self._say(WATCHDOG="1")
+            self._send(WATCHDOG="1")
             await asyncio.sleep(every.total_seconds())
 
-    async def _take_leave(self, stop: asyncio.Event) -> None:
+    async def _notify_stop(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self.stopping()
 
-    def _say(self, **news: str) -> None:
+    def _send(self, **news: str) -> None:
         if self._address is None:
             return
-        self._unsaid |= news
-        message = "\n".join(f"{name}={said}" for name, said in self._unsaid.items())
+        self._unsent |= news
+        message = "\n".join(f"{name}={value}" for name, value in self._unsent.items())
         try:
-            _send(self._address, message)
+            _send_datagram(self._address, message)
         except OSError as error:
-            if self._is_heard:
-                log.warning("the service manager at %s does not hear: %s", self._address, error)
-            self._is_heard = False
+            if self._is_connected:
+                log.warning("the service manager at %s cannot be notified: %s", self._address, error)
+            self._is_connected = False
         else:
-            if not self._is_heard:
-                log.info("the service manager at %s hears again", self._address)
-            self._is_heard = True
-            self._unsaid.clear()
+            if not self._is_connected:
+                log.info("the service manager at %s can be notified again", self._address)
+            self._is_connected = True
+            self._unsent.clear()
 
 
-def _send(address: str, message: str) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaking:
-        speaking.settimeout(0)  # a reader whose queue is full is not waited for
-        speaking.connect("\0" + address[1:] if address.startswith("@") else address)  # @: a name that is no file
-        speaking.send(message.encode(errors="replace"))
+def _send_datagram(address: str, message: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(0)  # does not wait for a reader whose queue is full
+        sender.connect("\0" + address[1:] if address.startswith("@") else address)  # @: an abstract socket name, no file
+        sender.send(message.encode(errors="replace"))
 
 
 def _killed_after(environment: Mapping[str, str]) -> timedelta | None:
     microseconds = environment.get("WATCHDOG_USEC", "")
-    watched = environment.get("WATCHDOG_PID", str(os.getpid()))  # a process that was started by the watched one inherits both
+    watched = environment.get("WATCHDOG_PID", str(os.getpid()))  # a child process of the watched one inherits both
     if not microseconds.isdecimal() or int(microseconds) == 0 or watched != str(os.getpid()):
         return None
     return timedelta(microseconds=int(microseconds))

@@ -1,6 +1,6 @@
-"""The second, optional contract towards wires: what an adapter can do for a person who puts a device into service.
+"""Define the commissioning tools that an adapter can offer: the second, optional adapter contract. Pure.
 
-Everything here is asked for at the command line, only reads, and tells what it saw, so that a person can judge.
+They are used at the command line, only read, and report what they saw, so that a person can judge.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class NotOffered(AdapterError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineSettings:
-    """How a serial line is set, as far as it could be found out."""
+    """The settings of a serial line, as far as they could be found out."""
 
     baudrate: int
     """Bits per second."""
@@ -30,42 +30,42 @@ class LineSettings:
     stopbits: int
     confidence: Confidence
     toml: str
-    """The line as it belongs into the config."""
+    """The line for the config."""
     evidence: Mapping[str, str] = field(default_factory=dict)
-    """What was heard or asked -> what came, for a person who doubts."""
+    """What was received or asked -> the answer, so that a person can check it."""
 
     def __str__(self) -> str:
-        """Return it as people write it: `9600 8N1`."""
+        """Return the usual notation: `9600 8N1`."""
         return f"{self.baudrate} 8{self.parity}{self.stopbits}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dump:
-    """Everything that a device let be read at one moment: opaque to all but the adapter that took it."""
+    """All that could be read from a device at one moment: opaque to all parts but its adapter."""
 
     cells: Mapping[str, Mapping[int, int]]
-    """Table -> address -> what stood there."""
+    """Table -> address -> value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """One way to read a device that gives the values that a person saw on its display."""
+    """One way of decoding a device that gives the values that a person saw on its display."""
 
     where: str
-    """As people say it: `input 12-13, float32, low word first`."""
+    """In words: `input 12-13, float32, low word first`."""
     score: float
     """0 to 1; the best first."""
     why: Sequence[str]
-    """What speaks for and against it."""
+    """The reasons for and against it."""
     values: Sequence[float]
-    """What it gives for each dump, in order."""
+    """The decoded value of each dump, in order."""
     toml: str
-    """The point as it belongs into a profile."""
+    """The point for a profile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedBlock:
-    """One transaction that a profile makes."""
+    """One transaction that a profile needs."""
 
     group: str
     every_seconds: float
@@ -73,12 +73,12 @@ class PlannedBlock:
     """`holding 0-33`"""
     metrics: Sequence[str]
     seconds: float
-    """How long it takes on the bus by plan."""
+    """Its planned time on the bus."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedProfile:
-    """A profile without mistakes, and what it makes of a bus."""
+    """A profile without mistakes, and the transactions that it needs."""
 
     name: str
     title: str
@@ -88,7 +88,7 @@ class CheckedProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownProfile:
-    """One of the profiles that an adapter has."""
+    """A profile of an adapter, for a list of them."""
 
     name: str
     maker: str | None
@@ -97,7 +97,7 @@ class KnownProfile:
     points: int
     commands: int
     is_found: bool
-    """A scan finds such devices by themselves; else a person has to name them in the config."""
+    """A scan recognises such devices; else a person has to name them in the config."""
     source: str
 
 
@@ -109,11 +109,11 @@ class Draft:
     text: str
 
 
-class Workbench(ABC):  # noqa: B024 - each tool is optional: a method that an adapter leaves out is told as not offered
-    """The tools of one adapter for one bus. Every method that is left out says that there is no such tool."""
+class Workbench(ABC):  # noqa: B024 - each tool is optional: a method that an adapter leaves out raises NotOffered
+    """The tools of one adapter for one bus. A tool that an adapter leaves out raises `NotOffered`."""
 
     def detect_line(self, *, thorough: bool = False) -> AsyncIterator[Progress | LineSettings]:
-        """Find out how the serial line is set; the bus must not be open. Ends without settings when none fits.
+        """Find the settings of the serial line; the bus must not be open. Ends without settings when none fits.
 
         Args:
             thorough: ask every address that the config allows, and wait longer.
@@ -121,26 +121,26 @@ class Workbench(ABC):  # noqa: B024 - each tool is optional: a method that an ad
         Raises:
             BusUnavailable: the port cannot be opened.
         """
-        raise NotOffered("this adapter knows no serial line whose settings could be found out")
+        raise NotOffered("this adapter has no serial line whose settings could be found")
 
     def take_dump(self, address: str, where: Sequence[str] = ()) -> AsyncIterator[Progress | Dump]:
-        """Read all that a device lets be read, on an open bus; yields after each transaction, the dump last.
+        """Read all readable values of a device, on an open bus; yields after each transaction, the dump last.
 
         Args:
             address: the device's.
-            where: ranges to read, in the adapter's own words; its own choice, when empty.
+            where: ranges to read, in the notation of the adapter; the adapter chooses when empty.
 
         Raises:
-            DeviceUnreachable: nobody answers there.
+            DeviceUnreachable: no device answers there.
         """
         raise NotOffered("this adapter cannot look for a value in a device")
 
     def explain(self, seen: Sequence[tuple[Dump, Decimal]], *, tolerance: float) -> Sequence[Explanation]:
-        """Return how the values that a person saw may stand in the device, the likeliest first.
+        """Return the ways in which the device may encode the values that a person saw, the most likely first.
 
         Args:
-            seen: a dump, and what the display showed when it was taken, with as many decimals; more of them rule more out.
-            tolerance: how far the device may have moved on in between, as a share of what was shown.
+            seen: a dump, and the value on the display when it was taken, with as many decimals; more of them exclude more.
+            tolerance: how much the value may have changed in between, as a share of the shown value.
         """
         raise NotOffered("this adapter cannot look for a value in a device")
 
@@ -157,7 +157,7 @@ class Workbench(ABC):  # noqa: B024 - each tool is optional: a method that an ad
         raise NotOffered("this adapter has no profiles")
 
     def check_profile(self, file: Path) -> CheckedProfile:
-        """Return what this profile makes of the bus.
+        """Return the transactions that this profile needs.
 
         Raises:
             ProfileProblems: it has mistakes.

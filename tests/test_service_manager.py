@@ -52,7 +52,7 @@ def listener(request, tmp_path):
 
 
 def of(listener, **environment):
-    return Notifier.of({"NOTIFY_SOCKET": listener.address, **environment})
+    return Notifier.from_environment({"NOTIFY_SOCKET": listener.address, **environment})
 
 
 def fine():
@@ -88,7 +88,7 @@ async def test_without_a_service_manager_nothing_is_said_and_no_headline_is_aske
     def headline():
         raise AssertionError("asked for")
 
-    notifier = Notifier.of({})
+    notifier = Notifier.from_environment({})
     notifier.ready()
     notifier.status("fine")
     async with notifier.serving(headline, asyncio.Event()):
@@ -194,8 +194,8 @@ async def test_what_was_not_heard_is_said_again_and_the_trouble_is_logged_once(t
         heard = (await listener.hears(1))[0]
     listener.close()
     assert heard == {"READY": "1", "STATUS": fine()}
-    assert caplog.text.count("does not hear") == 1
-    assert caplog.text.count("hears again") == 1
+    assert caplog.text.count("cannot be notified") == 1
+    assert caplog.text.count("can be notified again") == 1
 
 
 def test_a_service_manager_that_does_not_read_holds_nothing_up(listener):
@@ -211,5 +211,5 @@ def test_a_service_manager_that_does_not_read_holds_nothing_up(listener):
 @pytest.mark.parametrize("address", ["vsock:2:1234", "notify", "@" + "a" * 200, "/" + "a" * 200, "\0"])
 def test_an_address_that_cannot_be_used_takes_nothing_down(address, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
-    Notifier.of({"NOTIFY_SOCKET": address}).ready()
-    assert "does not hear" in caplog.text
+    Notifier.from_environment({"NOTIFY_SOCKET": address}).ready()
+    assert "cannot be notified" in caplog.text

@@ -98,7 +98,7 @@ async def _run_once(configuration: Configuration, adapters: dict[str, AdapterCla
 async def _run(desk: Desk, adapters: dict[str, AdapterClass]) -> None:
     """Run with the first configuration with which the gateway can be built; wait for one as long as it takes."""
     stop, running = stop_on_signals(), _Running(desk)
-    async with Notifier.of(os.environ).serving(running.headline, stop):
+    async with Notifier.from_environment(os.environ).serving(running.headline, stop):
         failure: GatewayError | None = None
         while not stop.is_set():
             configuration = await run_until(stop, desk.configuration(failure))
