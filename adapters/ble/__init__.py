@@ -1,4 +1,4 @@
-"""Bluetooth Low Energy: devices that are listened to, and devices that are connected to."""
+"""Bluetooth Low Energy adapter: decodes advertisements, and reads devices over connections."""
 
 from adapters.ble.adapter import BleAdapter
 

@@ -1,4 +1,4 @@
-"""Bluetooth Low Energy by the adapter contract: what is heard goes up at once, what has to be asked is visited."""
+"""Implement the adapter contract for Bluetooth Low Energy: report advertised values, read other devices over connections."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from adapters.ble.advertisements.advertisement import Advertisement
-from adapters.ble.advertisements.parser_registry import Parsers
-from adapters.ble.discovery.tracked_device import Neighbour
-from adapters.ble.discovery.tracker import Surroundings
+from adapters.ble.advertisements.parser_registry import ParserRegistry
+from adapters.ble.discovery.reachability import QUIET_CONNECTABLE, Reachability, loop_time
+from adapters.ble.discovery.tracked_device import TrackedDevice
+from adapters.ble.discovery.tracker import Tracker
 from adapters.ble.profile.profile import Profile
-from adapters.ble.profile.read_plan import expected, plan
+from adapters.ble.profile.read_plan import expected_services, plan_reads
 from adapters.ble.radio.radio import Radio
-from adapters.ble.session.connection_pool import Connections
-from adapters.ble.session.device_sessions import Visits
-from adapters.ble.session.time_estimates import transactions, visit_seconds
+from adapters.ble.session.connection_pool import ConnectionPool
+from adapters.ble.session.device_sessions import DeviceSessions
+from adapters.ble.session.time_estimates import count_requests, occupied_seconds
 from adapters.ble.settings import BleSettings
 from adapters.ble.tools.examination import examined
 from adapters.ble.tools.workbench import BleWorkbench
@@ -36,17 +37,11 @@ from gateway.adapter import (
     Workbench,
 )
 
-QUIET_LISTENED_TO = timedelta(seconds=900)
-"""So long a device may say nothing until its own interval is learned: some speak only every ten minutes."""
+QUIET_ADVERTISER = timedelta(seconds=900)
+"""The longest silence of a device until its own interval is known: some advertise only every ten minutes."""
 
-QUIET_CONNECTABLE = timedelta(seconds=195)
-"""The same for one that can be connected to: it has to be heard for that, so it speaks more often."""
-
-FIRST_WORD_SECONDS = 10.0
-"""A device that is to be connected to is heard within so long, or it is not there."""
-
-LOOK_AROUND_SECONDS = 0.25
-"""A search that waits for devices to speak looks at all of them so often; at each word, it would have time for nothing else."""
+SCAN_STEP_SECONDS = 0.25
+"""How often a search looks at all devices; at each advertisement, it would have no time for anything else."""
 
 
 class BleAdapter(Adapter[BleSettings]):
@@ -66,16 +61,15 @@ class BleAdapter(Adapter[BleSettings]):
             scanner_backend=None if backend is None else backend.scanner,
             client_backend=None if backend is None else backend.client,
         )
-        self._connections = Connections(self._radio, settings.connections)
-        self._visits = Visits(self._connections)
-        self._around = Surroundings(settings, Parsers.ours(), self._radio.forget)
+        self._pool = ConnectionPool(self._radio, settings.connections)
+        self._sessions = DeviceSessions(self._pool)
+        self._tracker = Tracker(settings, ParserRegistry.built_in(loop_time), self._radio.forget)
+        self._reachability = Reachability(self._tracker, self._pool.is_kept)
         self._uplink: Uplink | None = None
-        self._heard = asyncio.Event()
-        self._opened_at = 0.0
 
     @property
     def bus(self) -> str:
-        """The name of the controller, or that of the entry where none is named."""
+        """The name of the controller, or that of the entry where it names none."""
         return self._controller or self.settings.entry
 
     @classmethod
@@ -86,217 +80,170 @@ class BleAdapter(Adapter[BleSettings]):
 
     @classmethod
     def examine(cls, settings: BleSettings | None) -> AsyncIterator[Finding]:
-        """Look at D-Bus, bluetoothd and the controllers."""
+        """Check D-Bus, bluetoothd and the controllers."""
         return examined(settings)
 
     @classmethod
     async def first_look(cls, hosts: Sequence[str]) -> Mapping[str, Any] | None:
-        """Only listen, and send nothing but scan requests."""
+        """Return an entry that only scans."""
         return {}
 
     async def __aenter__(self) -> Self:
-        self._opened_at = _now()
-        await self._radio.open(self._hear)
+        self._reachability.radio_opened()
+        await self._radio.open(self._on_advertisement)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         self._uplink = None
-        await self._connections.close()
+        await self._pool.close()
         await self._radio.close()
 
     async def reappears(self) -> None:
         """Return when bluetoothd or the controller is back."""
-        await self._radio.reappears()
+        await self._radio.wait_until_back()
 
-    # what is heard ----------------------------------------------------------------------------------------------------
+    # advertisements ---------------------------------------------------------------------------------------------------
 
     async def listen(self, uplink: Uplink) -> None:
-        """Hand over what devices say until the radio is lost."""
-        self._uplink = self._visits.uplink = uplink
-        for neighbour in self._around:
-            if neighbour.heard_at >= self._opened_at:  # before anybody listened; what was said before the radio was lost is old
-                self._tell(neighbour, uplink)
-        raise BusUnavailable(await self._radio.lost())
+        """Report advertised values until the radio is lost."""
+        self._uplink = self._sessions.uplink = uplink
+        for device in self._tracker:
+            if self._reachability.is_received(device):  # values from before a loss of the radio are old
+                self._report(device, uplink)
+        raise BusUnavailable(await self._radio.wait_until_lost())
 
-    def _hear(self, advertisement: Advertisement) -> None:
-        """Take an advertisement in: the path that is taken hundreds of times a second."""
-        neighbour = self._around.take(advertisement, _now())
-        self._heard.set()
+    def _on_advertisement(self, advertisement: Advertisement) -> None:
+        """Process an advertisement: called hundreds of times a second."""
+        device = self._tracker.receive(advertisement, loop_time())
+        self._reachability.note_advertisement()
         if (uplink := self._uplink) is None:
             return
-        if neighbour is None:
+        if device is None:
             uplink.heard(())
         else:
-            self._tell(neighbour, uplink)
+            self._report(device, uplink)
 
-    def _tell(self, neighbour: Neighbour, uplink: Uplink) -> None:
-        if neighbour.may_be_news and neighbour.speaks_for_itself and not neighbour.is_in_doubt and neighbour.is_news():
-            uplink.found(neighbour.found())
-        uplink.heard(neighbour.block(datetime.now(UTC)))
+    def _report(self, device: TrackedDevice, uplink: Uplink) -> None:
+        if device.may_have_changed and device.is_reportable and not device.is_in_doubt and (found := device.new_report()):
+            uplink.found(found)
+        uplink.heard(device.block(datetime.now(UTC)))
 
     def may_be_quiet(self, child: ChildDevice) -> timedelta | None:
-        """Return how long it may be quiet until its interval is learned; `None` for one that is visited."""
-        profile = self._around.profile_named(child.profile)
+        """Return the longest silence until the child's interval is known; `None` for a child that is read over a connection."""
+        profile = self._tracker.profile_named(child.profile)
         if profile is None:
-            return QUIET_LISTENED_TO
+            return QUIET_ADVERTISER
         return None if profile.intervals else QUIET_CONNECTABLE
 
-    # who is there -----------------------------------------------------------------------------------------------------
+    # discovery --------------------------------------------------------------------------------------------------------
 
     async def discover(self) -> AsyncIterator[Found | Progress]:
-        """Tell who was heard within `scan_time`, and connect once to each that has to be asked who it is; yields after each step.
+        """Yield the devices received within `scan_time`, and those that a connection identifies, with progress after each step.
 
-        Right after the radio was opened, devices are given that time to speak.
+        Right after the radio was opened, the scan takes that time.
         """
-        told: dict[str, Found] = {}
+        async for step in self._scan():
+            yield step
+        unidentified = [device for device in self._tracker if device.needs_connection]
+        for done, device in enumerate(unidentified, start=1):
+            await self._sessions.identify(device)
+            yield device.found()
+            yield Progress(done, len(unidentified), f"identified {device.address}")
+
+    async def _scan(self) -> AsyncIterator[Found | Progress]:
+        reported: dict[str, Found] = {}
         scan_seconds = self.settings.scan_time.total_seconds()
-        ends = self._opened_at + scan_seconds
+        started_at = self._reachability.opened_at
+        ends_at = started_at + scan_seconds
         while True:
-            for neighbour in self._around:
-                is_heard = _now() - neighbour.heard_at <= scan_seconds and not neighbour.is_in_doubt
-                if is_heard and neighbour.speaks_for_itself and told.get(neighbour.key) != (met := neighbour.found()):
-                    told[neighbour.key] = met
-                    yield met
-            if (left := ends - _now()) <= 0:
-                break
-            await asyncio.sleep(min(left, LOOK_AROUND_SECONDS))
-            yield Progress(round(_now() - self._opened_at), round(ends - self._opened_at), f"{len(self._around)} devices heard")
-        to_visit = [neighbour for neighbour in self._around if neighbour.wants_a_visit]
-        for done, neighbour in enumerate(to_visit, start=1):
-            await self._visits.introduce(neighbour)
-            yield neighbour.found()
-            yield Progress(done, len(to_visit), f"asked {neighbour.address} who it is")
+            for device in self._tracker:
+                is_recent = loop_time() - device.heard_at <= scan_seconds and not device.is_in_doubt
+                if is_recent and device.is_reportable and reported.get(device.key) != (found := device.found()):
+                    reported[device.key] = found
+                    yield found
+            if (left := ends_at - loop_time()) <= 0:
+                return
+            await asyncio.sleep(min(left, SCAN_STEP_SECONDS))
+            note = f"{len(self._tracker)} devices received"
+            yield Progress(round(loop_time() - started_at), round(ends_at - started_at), note)
 
     async def identify(self, address: str) -> Found:
-        """Return who is heard there, as soon as it is heard; one whose last visit failed is visited, to see whether it can be."""
-        neighbour = await self._met(address)
-        if neighbour.wants_a_visit or neighbour.is_in_doubt:
-            await self._visits.introduce(neighbour)
-        if neighbour.is_in_doubt:
-            raise DeviceUnreachable(neighbour.trouble or f"{address} takes no connection")
-        return neighbour.found()
+        """Return the device with this address as soon as it is received; connect to it if only that identifies it.
 
-    async def _met(self, address: str) -> Neighbour:
-        """Wait until the device is heard.
-
-        Raises:
-            DeviceUnreachable: it is not.
+        A device whose last connection failed is connected to, too, to see whether it can be read.
         """
-        ends = _now() + FIRST_WORD_SECONDS
-        while (neighbour := self._around.at(address)) is None or self._is_gone(neighbour):
-            if (left := ends - _now()) <= 0:
-                raise DeviceUnreachable(self._why_gone(address, neighbour))
-            await self._next_word(left)
-        return neighbour
+        device = await self._reachability.wait_for(address)
+        if device.needs_connection or device.is_in_doubt:
+            await self._sessions.identify(device)
+        if device.is_in_doubt:
+            raise DeviceUnreachable(device.problem or f"{address} accepts no connection")
+        return device.found()
 
-    async def _next_word(self, seconds: float) -> None:
-        """Wait until something is heard, and no longer than this."""
-        self._heard.clear()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._heard.wait()
-        except TimeoutError:
-            pass
-
-    def _is_gone(self, neighbour: Neighbour) -> bool:
-        """Whether a device that is visited was not heard for so long that it cannot be near any more.
-
-        Also one that was not heard since the radio was opened, which is no way to a device that it has not heard.
-        """
-        if self._connections.is_staying(neighbour.address):
-            return False
-        if neighbour.heard_at < self._opened_at:
-            return True
-        return _now() - neighbour.heard_at > QUIET_CONNECTABLE.total_seconds()
-
-    # visits -----------------------------------------------------------------------------------------------------------
+    # connections ------------------------------------------------------------------------------------------------------
 
     def poll_groups(self, child: ChildDevice) -> Mapping[str, timedelta]:
-        """Return the groups of a child that is connected to; none for one that is only listened to."""
-        profile = self._around.profile_named(child.profile)
+        """Return the poll groups of a child that is read over a connection; none for one that only advertises."""
+        profile = self._tracker.profile_named(child.profile)
         return {} if profile is None else profile.intervals
 
     async def read(self, child: ChildDevice, due: frozenset[str]) -> AsyncIterator[Sequence[Reading]]:
-        """Visit the child once and read all that is due: one visit is one transaction, since it holds a connection."""
-        profile = self._around.profile_named(child.profile)
+        """Read all that is due over one connection: it counts as one transaction, since it occupies a slot."""
+        profile = self._tracker.profile_named(child.profile)
         if profile is None:
             return
         readings: list[Reading] = []
         try:
-            await self._visits.read(child, self._present(child), profile, due, readings)
+            await self._sessions.read(child, self._reachability.present(child.address), profile, due, readings)
         except DeviceUnreachable:
             if readings:
-                yield readings  # what it told before it was lost
+                yield readings  # those that arrived before the device was lost
             raise
         yield readings
 
     async def execute(self, child: ChildDevice, command: Command) -> str | None:
-        """Visit the child, write what its profile says, once, and look whether it obeyed."""
-        profile = self._around.profile_named(child.profile)
+        """Write the command's bytes once, and check whether the device executed it."""
+        profile = self._tracker.profile_named(child.profile)
         if profile is None:
-            raise CommandRejected(f"{child.name} takes no commands: it is only listened to")
-        return await self._visits.execute(child, self._present(child), profile, command)
+            raise CommandRejected(f"{child.name} accepts no commands: it only advertises")
+        return await self._sessions.execute(child, self._reachability.present(child.address), profile, command)
 
     def planned_reads(self, children: Sequence[ChildDevice]) -> Sequence[PlannedRead]:
-        """Return what visiting these children costs: each visit takes one of the connections, so a share of the radio."""
-        profiles = ((child, self._around.profile_named(child.profile)) for child in children)
+        """Return the cost of reading these children: each read occupies one of the connections, so a share of the radio."""
+        profiles = ((child, self._tracker.profile_named(child.profile)) for child in children)
         return [
-            PlannedRead(
-                address=child.address,
-                name=child.name,
-                group=group,
-                every=every,
-                seconds=visit_seconds(profile, visit := plan(profile, [group], expected(profile))) / self.settings.connections,
-                transactions=transactions(visit),
-            )
+            self._planned_read(child, profile, group, every)
             for child, profile in profiles
             if profile is not None
             for group, every in profile.intervals.items()
         ]
 
+    def _planned_read(self, child: ChildDevice, profile: Profile, group: str, every: timedelta) -> PlannedRead:
+        plan = plan_reads(profile, [group], expected_services(profile))
+        return PlannedRead(
+            address=child.address,
+            name=child.name,
+            group=group,
+            every=every,
+            seconds=occupied_seconds(profile, plan) / self.settings.connections,
+            transactions=count_requests(plan),
+        )
+
     def remarks(self, child: ChildDevice) -> Sequence[str]:
-        """Return how strongly the child is heard, what it lacks and what it refuses."""
-        neighbour = self._around.at(child.address)
-        if neighbour is None:
-            return ["it was not heard since the start"]
-        return [*neighbour.remarks(_now()), *self._visits.remarks(child)]
+        """Return the child's signal strength, what it lacks and what it refuses."""
+        device = self._tracker.get(child.address)
+        if device is None:
+            return ["it was not received since the start"]
+        return [*device.remarks(loop_time()), *self._sessions.remarks(child)]
 
     @classmethod
     def workbench(cls, adapter: Self | None = None) -> Workbench:
-        """Return the tools that Bluetooth devices have: their profiles."""
-        return BleWorkbench() if adapter is None else BleWorkbench(adapter.settings.library, adapter._read_by)  # noqa: SLF001 - one of its own
+        """Return the command line tools for Bluetooth devices."""
+        return BleWorkbench() if adapter is None else BleWorkbench(adapter.settings.library, adapter._try_profile)  # noqa: SLF001 - one of its own
 
-    async def _read_by(self, address: str, profile: Profile) -> list[Reading]:
-        """Read a device by a profile that is tried on it, whatever else it may be."""
-        neighbour = await self._met(address)
+    async def _try_profile(self, address: str, profile: Profile) -> list[Reading]:
+        """Read a device by a profile that is tried on it, whatever profile it has."""
+        device = await self._reachability.wait_for(address)
+        child = self.unregistered_child(key=device.key, address=device.child_address, name=device.address)
         readings: list[Reading] = []
-        await self._visits.read(
-            self.unregistered_child(key=neighbour.key, address=neighbour.place, name=neighbour.address),
-            neighbour,
-            profile,
-            frozenset(profile.intervals),
-            readings,
-        )
+        await self._sessions.read(child, device, profile, frozenset(profile.intervals), readings)
         return readings
-
-    def _present(self, child: ChildDevice) -> Neighbour:
-        """Return the child's device.
-
-        Raises:
-            DeviceUnreachable: it is not heard any more.
-        """
-        neighbour = self._around.at(child.address)
-        if neighbour is None or self._is_gone(neighbour):
-            raise DeviceUnreachable(self._why_gone(child.address, neighbour))
-        return neighbour
-
-    def _why_gone(self, address: str, neighbour: Neighbour | None) -> str:
-        if neighbour is None:
-            return f"{address} is not heard: it is out of reach, switched off, or its battery is empty"
-        if neighbour.heard_at < self._opened_at:
-            return f"{address} was not heard since the radio was opened: out of reach, or its battery is empty"
-        return f"{address} was not heard for {(_now() - neighbour.heard_at) / 60:.0f} min: out of reach, or its battery is empty"
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -55,7 +55,7 @@ class TestBluetooth(AdapterContract):
 
     @pytest.fixture
     async def adapter(self, monkeypatch):
-        monkeypatch.setattr("adapters.ble.adapter.FIRST_WORD_SECONDS", 0.3)
+        monkeypatch.setattr("adapters.ble.discovery.reachability.FIRST_ADVERTISEMENT_SECONDS", 0.3)
         level = Characteristic("2a19", ["read"], b"\x5a")
         air = Air(
             [

@@ -34,7 +34,7 @@ EVERYWHERE = frozenset(("pydantic", "pydantic_core", "pydantic_settings"))
 
 IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
     "aiohttp": ("gateway/cloud/http.py", "gateway/emulator/*", "gateway/status/*"),
-    "bleak": ("adapters/ble/radio/radio.py", "gateway/testing/bluetooth/bleak_backend.py"),
+    "bleak": ("adapters/ble/radio/radio.py", "adapters/ble/radio/connection.py", "gateway/testing/bluetooth/bleak_backend.py"),
     "bleak_retry_connector": ("adapters/ble/radio/radio.py",),
     "cryptography": ("adapters/ble/advertisements/advertisement.py",),
     "dbus_fast": ("adapters/ble/radio/bluez.py", "gateway/testing/bluetooth/*"),

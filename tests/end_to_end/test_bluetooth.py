@@ -65,7 +65,7 @@ def on_the_air(bluez, emulator, running):
 @pytest.fixture
 def impatient(monkeypatch):
     """Devices may be quiet for under a second."""
-    monkeypatch.setattr("adapters.ble.adapter.QUIET_LISTENED_TO", timedelta(seconds=0.6))
+    monkeypatch.setattr("adapters.ble.adapter.QUIET_ADVERTISER", timedelta(seconds=0.6))
     monkeypatch.setattr("gateway.field.children.silence.SHORTEST_PATIENCE_SECONDS", 0.6)
     monkeypatch.setattr("gateway.field.children.silence.UTTERANCE_SECONDS", 0.1)
     monkeypatch.setattr("gateway.field.telemetry.listening.LOOK_SECONDS", 0.02)
@@ -246,18 +246,18 @@ async def test_a_device_that_vanished_during_an_outage_is_not_online_again_with_
     assert statuses(emulator, SECOND_HYGROMETER) == ["online", "offline", "online"]
 
 
-@pytest.mark.parametrize("how", ["pulled out", "switched off"])
+@pytest.mark.parametrize("how", ["unplugged", "switched off"])
 async def test_a_controller_that_goes_and_comes_back_costs_neither_children_nor_a_restart(
     bluez, emulator, on_the_air, until, caplog, how
 ):
     device = hygrometer()
     async with on_the_air(device):
         await until(lambda: told(emulator, HYGROMETER, "temperature") == 21.3)
-        await bluez.daemon.unplug(bluez.controller) if how == "pulled out" else bluez.controller.power_off()
+        await bluez.daemon.unplug(bluez.controller) if how == "unplugged" else bluez.controller.power_off()
         await until(lambda: told(emulator, HYGROMETER, "status") == "offline")
         assert f"was {how}" in caplog.text
         device.manufacturer_data = measured(27.5)
-        await bluez.daemon.plug_in(bluez.controller) if how == "pulled out" else bluez.controller.power_on()
+        await bluez.daemon.plug_in(bluez.controller) if how == "unplugged" else bluez.controller.power_on()
         await until(lambda: told(emulator, HYGROMETER, "temperature") == 27.5, 5)
         assert told(emulator, HYGROMETER, "status") == "online"
     assert statuses(emulator, HYGROMETER) == ["online", "offline", "online"]

@@ -116,7 +116,7 @@ def impatient(monkeypatch):
     monkeypatch.setattr("gateway.field.polling.schedule.PROBE_MOST_SECONDS", 3.0)
     monkeypatch.setattr("gateway.field.children.silence.SHORTEST_PATIENCE_SECONDS", 1.5)
     monkeypatch.setattr("gateway.field.telemetry.listening.LOOK_SECONDS", 0.05)
-    monkeypatch.setattr("adapters.ble.adapter.QUIET_LISTENED_TO", timedelta(seconds=1.5))
+    monkeypatch.setattr("adapters.ble.adapter.QUIET_ADVERTISER", timedelta(seconds=1.5))
 
 
 @pytest.fixture

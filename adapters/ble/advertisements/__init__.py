@@ -1,1 +1,1 @@
-"""Advertisements decoded to readings: parsers, beacons and the description of what each parser understands."""
+"""Decode advertisements into readings: the parsers, and the files that describe which devices each parser understands."""

@@ -1,8 +1,8 @@
-"""Which devices a parser understands, as data: the grammar of a file in `advertisers/`. Nothing here waits.
+"""Read the files in `advertisers/`, which describe the devices that a parser supports. Pure.
 
-A file names a parser, when an advertisement may be of a device that it knows, and what has to be said in other words. Matching
-too much does no harm: the parser itself decides. The parser is the class of a library that is loaded only when such a device is
-met, or one of ours.
+A file contains the parser, the conditions of an advertisement that the parser may know, and the names that have to be replaced.
+Conditions may match too much: the parser itself decides. The parser is the class of a library, which is imported only when such
+a device is received, or one of the gateway's own.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
 
-OURS = Path(__file__).parents[1] / "advertisers"
+BUILT_IN = Path(__file__).parents[1] / "advertisers"
 """The folder of the files that come with the gateway."""
 
 Uuid: TypeAlias = Annotated[str, AfterValidator(full_uuid)]
-"""A uuid of 4, 8 or 32 digits; kept in its full form."""
+"""A uuid of 4, 8 or 32 digits; stored in its full form."""
 
 HexBytes: TypeAlias = Annotated[
     bytes, BeforeValidator(lambda digits: bytes.fromhex(digits) if isinstance(digits, str) else digits)
@@ -37,112 +37,118 @@ def _regex(pattern: str) -> re.Pattern[str]:
 
 
 Pattern: TypeAlias = Annotated[re.Pattern[str], BeforeValidator(_regex)]
-"""A regular expression that must match a whole text."""
+"""A regular expression that has to match a whole text."""
 
 
 class AdvertiserError(ValueError):
-    """A file about advertisers cannot be used; the text names the file, the key and what would be right."""
+    """An advertiser file cannot be used; the text contains the file, the key and the fix."""
 
 
-class _Part(BaseModel):
+class _FrozenTable(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
-class AdvertiserSource(_Part):
-    """Where the facts come from."""
+class AdvertiserSource(_FrozenTable):
+    """The sources of an advertiser file."""
 
-    document: str = Field(min_length=3, description="what describes these advertisements")
-    section: str = Field(min_length=1, description="where in it")
+    document: str = Field(min_length=3, description="the document that describes these advertisements")
+    section: str = Field(min_length=1, description="the section of the document")
     checked_against: tuple[Annotated[str, Field(min_length=3)], ...] = Field(
         min_length=1, description="public implementations and published captures that agree, with versions"
     )
 
 
-class Match(_Part):
-    """One way in which such a device may advertise: all that is said must be true."""
+class AdvertisementMatch(_FrozenTable):
+    """Conditions that an advertisement of such a device meets: all of them."""
 
     company: tuple[Annotated[int, Field(ge=0, le=0xFFFF)], ...] = Field(
         default=(), description="its manufacturer data has one of these company ids"
     )
-    starts_with: HexBytes = Field(default=b"", description="with which that manufacturer data starts, in hexadecimal digits")
-    length: int | None = Field(default=None, ge=0, le=255, description="how many bytes some manufacturer data has")
-    service_data: Uuid | None = Field(default=None, description="it has data of this service")
-    service: Uuid | None = Field(default=None, description="it names this service")
-    name: str = Field(default="", description="how its name starts, in any case")
+    starts_with: HexBytes = Field(default=b"", description="the first bytes of that manufacturer data, in hexadecimal digits")
+    length: int | None = Field(default=None, ge=0, le=255, description="the number of bytes of some manufacturer data")
+    service_data: Uuid | None = Field(default=None, description="it contains data of this service")
+    service: Uuid | None = Field(default=None, description="it contains this service")
+    name: str = Field(default="", description="the beginning of its name, ignoring case")
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _has_a_condition(self) -> Self:
         if not (self.company or self.service_data or self.service or self.name or self.length is not None):
             raise ValueError("a match without a condition would match every device")
         if self.starts_with and not self.company:
-            raise ValueError("`starts_with` is said of the data of a `company`")
+            raise ValueError("`starts_with` needs a `company`, whose data it describes")
         return self
 
-    def holds(self, heard: Advertisement) -> bool:
+    def fits(self, advertisement: Advertisement) -> bool:
         """Return whether this advertisement may be of such a device."""
         return (
-            (not self.company or any(self._begins(heard.manufacturer_data.get(company)) for company in self.company))
-            and (self.length is None or any(len(sent) == self.length for sent in heard.manufacturer_data.values()))
-            and (self.service_data is None or self.service_data in heard.service_data)
-            and (self.service is None or self.service in heard.service_uuids)
-            and (not self.name or (heard.name or "").lower().startswith(self.name.lower()))
+            (not self.company or any(self._has_prefix(advertisement.manufacturer_data.get(company)) for company in self.company))
+            and (self.length is None or any(len(data) == self.length for data in advertisement.manufacturer_data.values()))
+            and (self.service_data is None or self.service_data in advertisement.service_data)
+            and (self.service is None or self.service in advertisement.service_uuids)
+            and (not self.name or (advertisement.name or "").lower().startswith(self.name.lower()))
         )
 
-    def _begins(self, sent: bytes | None) -> bool:
-        return sent is not None and sent.startswith(self.starts_with)
+    def _has_prefix(self, data: bytes | None) -> bool:
+        return data is not None and data.startswith(self.starts_with)
 
     @property
     def weight(self) -> int:
-        """How much it says, in bytes compared: of two that hold, the heavier one is asked first."""
+        """The number of bytes that it compares: of two matches that fit, the one with the higher weight is tried first."""
         compared = len(self.starts_with) + len(self.name)
         return compared + 2 * sum(map(bool, (self.company, self.service_data, self.service))) + (self.length is not None)
 
 
-class Advertiser(_Part):
-    """The devices that one parser understands."""
+class Advertiser(_FrozenTable):
+    """The devices that one parser supports."""
 
-    name: str = Field(pattern=r"[a-z0-9-]+", description="what they are called here: the name of the file")
-    title: str = Field(min_length=3, description="what they are, for a person")
+    name: str = Field(pattern=r"[a-z0-9-]+", description="the name of the file, without .toml")
+    title: str = Field(min_length=3, description="the name of these devices, for a person")
     module: str = Field(pattern=r"[A-Za-z_][\w.]*", description="the Python module of the parser")
     parser: str = Field(pattern=r"[A-Za-z_]\w*", description="its class")
-    package: str | None = Field(default=None, description="what has to be installed for it; left out where the parser is ours")
+    package: str | None = Field(default=None, description="the package that contains it; none for a parser of the gateway")
     is_generic: bool = Field(
-        default=False, description="it knows a format that devices of any maker send along: asked after those who know the device"
+        default=False, description="it knows a format that devices of any maker use: tried after more specific parsers"
     )
-    family: str = Field(description="what they are, where nothing else tells")
+    family: str = Field(description="the family, where nothing else determines it")
     families: dict[str, str] = Field(
         default_factory=dict,
-        description="a word in the model or name, in lower case, and what such a device is; the first counts",
+        description="a word in the model or name, in lower case -> the family; the first that occurs counts",
     )
     by_measure: bool = Field(
-        default=False, description="many kinds of device: what one measures tells its family, before `family`"
+        default=False, description="many kinds of device: the metrics determine the family, before `family` does"
     )
-    models: dict[str, str] = Field(default_factory=dict, description="what the parser calls a model, and what it is called")
-    model: str = Field(default="{model}", description="the model, where the parser's word alone would not be understood")
+    models: dict[str, str] = Field(default_factory=dict, description="the parser's name of a model -> the name of the model")
+    model: str = Field(
+        default="{model}", description="a text around the parser's {model}, where that alone would not be understood"
+    )
     model_names: Pattern | None = Field(default=None, description="advertised names that are the maker's model number")
-    protocol: Pattern | None = Field(default=None, description="what the parser gives as firmware, but is a name of the protocol")
-    bind_key_bytes: frozenset[int] = Field(default=frozenset(), description="how long the key may be, where it sends encrypted")
-    needs_connection: Pattern | None = Field(default=None, description="models that say more when they are connected to")
-    rename: dict[str, str] = Field(default_factory=dict, description="values that the parser calls misleadingly, and their names")
+    protocol: Pattern | None = Field(
+        default=None, description="what the parser returns as firmware although it is a name of the protocol"
+    )
+    bind_key_bytes: frozenset[int] = Field(
+        default=frozenset(), description="the possible lengths of the key, for encrypted advertisements"
+    )
+    needs_connection: Pattern | None = Field(default=None, description="models that offer more values over a connection")
+    rename: dict[str, str] = Field(default_factory=dict, description="the parser's misleading name of a value -> its name")
     source: AdvertiserSource
-    match: tuple[Match, ...] = Field(min_length=1)
+    match: tuple[AdvertisementMatch, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _model_is_named(self) -> Self:
+    def _has_model_placeholder(self) -> Self:
         if "{model}" not in self.model:
-            raise ValueError("`model` has {model} in it, in whose place comes what the parser says")
+            raise ValueError("`model` has to contain {model}, which the parser's model replaces")
         return self
 
-    def model_of(self, told: str) -> str:
-        """Return the model, where this is what the parser calls it."""
-        return self.model.replace("{model}", self.models.get(told, told))
+    def model_name(self, parser_model: str) -> str:
+        """Return the name of the model for the parser's name of it."""
+        return self.model.replace("{model}", self.models.get(parser_model, parser_model))
 
 
 def parse(text: str, file: Path) -> Advertiser:
-    """Return what this text says.
+    """Return the advertiser that this text describes.
 
     Raises:
-        AdvertiserError: the text is no TOML or says no such thing; `file` is named in the error.
+        AdvertiserError: the text is not TOML or does not describe an advertiser; the error names `file`.
     """
     try:
         advertiser = Advertiser.model_validate(tomllib.loads(text))
@@ -150,27 +156,27 @@ def parse(text: str, file: Path) -> Advertiser:
         raise AdvertiserError(f"{file}: {error}") from error
     except ValidationError as error:
         raise AdvertiserError(
-            "\n".join(f"{file}: {_told(problem['loc'], problem['msg'])}" for problem in error.errors())
+            "\n".join(f"{file}: {_message(problem['loc'], problem['msg'])}" for problem in error.errors())
         ) from error
     if advertiser.name != file.stem:
-        raise AdvertiserError(f"{file}: it is called {advertiser.name!r} inside; name and file must agree")
+        raise AdvertiserError(f"{file}: its `name` is {advertiser.name!r}: name and file have to agree")
     return advertiser
 
 
-def load(folders: Iterable[Path] = (OURS,)) -> list[Advertiser]:
-    """Return all advertisers of these folders; one of a later folder replaces its namesake.
+def load(folders: Iterable[Path] = (BUILT_IN,)) -> list[Advertiser]:
+    """Return all advertisers of these folders; an advertiser of a later folder replaces an earlier one of the same name.
 
     Raises:
-        AdvertiserError: a folder cannot be read, or a file in it is wrong.
+        AdvertiserError: a folder is missing, or a file in it cannot be used.
     """
     found: dict[str, Advertiser] = {}
     for folder in folders:
         if not folder.is_dir():
-            raise AdvertiserError(f"{folder}: there is no such folder")
+            raise AdvertiserError(f"{folder}: the folder is missing")
         for file in sorted(folder.glob("*.toml")):
             found[file.stem] = parse(file.read_text(encoding="utf-8"), file)
     return list(found.values())
 
 
-def _told(where: Iterable[int | str], message: str) -> str:
+def _message(where: Iterable[int | str], message: str) -> str:
     return ": ".join(filter(None, [".".join(map(str, where)), message.removeprefix("Value error, ")]))

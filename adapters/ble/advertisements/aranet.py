@@ -1,7 +1,7 @@
-"""Aranet sensors, which send their values around once "Smart Home integrations" are switched on. Nothing here waits.
+"""Parse the advertisements of Aranet sensors, which contain values once "Smart Home integrations" are enabled. Pure.
 
 SAF Tehnika publishes no description; the layout is that of its customers' public library (PyPI `aranet4` 2.6.0, `client.py`),
-whose published captures are our test cases. All numbers have their lowest byte first.
+whose published captures are our test cases. All numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from dataclasses import dataclass
 
 from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.metrics import Measured, measured
-from adapters.ble.advertisements.parser import NotUnderstood, Said
+from adapters.ble.advertisements.parser import MalformedAdvertisement, ParsedAdvertisement
 
 COMPANY = 0x0702
 MAKER = "SAF Tehnika"
 
-_OPEN = 0x20
-"""The bit of the first byte that says that values follow."""
+_VALUES_FOLLOW = 0x20
+"""A bit of the first byte: values follow."""
 
 _ARANET4_LENGTHS = (7, 22)
-"""The first model sends no byte that tells its kind: without values and with them."""
+"""The first model sends no byte with its kind: the lengths without values and with them."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
-    """A model: its name, and the values that follow the header of eight bytes (six with the dosimeter)."""
+class _Model:
+    """A model: its name, and the layout of the values after the header of eight bytes (six for the dosimeter)."""
 
-    model: str
+    name: str
     layout: struct.Struct
     values: Callable[..., list[Measured | None]]
 
@@ -51,8 +51,8 @@ def _radiation(total: int, seconds: int, rate: int, battery: int) -> list[Measur
 
 
 def _radon(radon: int, temperature: int, pressure: int, humidity: int, battery: int) -> list[Measured | None]:
-    told = [_number("radon", "Bq/m³", None if radon >> 15 else radon), _temperature(temperature), _pressure(pressure)]
-    return [*told, _humidity(humidity), _battery(battery)]
+    air = [_number("radon", "Bq/m³", None if radon >> 15 else radon), _temperature(temperature), _pressure(pressure)]
+    return [*air, _humidity(humidity), _battery(battery)]
 
 
 def _number(name: str, unit: str, value: float | None) -> Measured | None:
@@ -79,40 +79,40 @@ def _battery(percent: int) -> Measured | None:
     return _number("battery", "%", percent)
 
 
-_KINDS: Mapping[int, _Kind] = {
-    0: _Kind("Aranet4", struct.Struct("<8xHHHBBB"), _aranet4),
-    1: _Kind("Aranet2", struct.Struct("<8x2xH2xHxB"), _aranet2),
-    2: _Kind("Aranet Radiation", struct.Struct("<6xIIHxB"), _radiation),
-    3: _Kind("Aranet Radon Plus", struct.Struct("<8xHHHHxB"), _radon),
+_MODELS: Mapping[int, _Model] = {
+    0: _Model("Aranet4", struct.Struct("<8xHHHBBB"), _aranet4),
+    1: _Model("Aranet2", struct.Struct("<8x2xH2xHxB"), _aranet2),
+    2: _Model("Aranet Radiation", struct.Struct("<6xIIHxB"), _radiation),
+    3: _Model("Aranet Radon Plus", struct.Struct("<8xHHHHxB"), _radon),
 }
-"""The byte that tells the kind -> the model."""
+"""The byte with the kind of sensor -> the model."""
 
 
 class Aranet:
-    """An Aranet sensor."""
+    """The parser of an Aranet sensor."""
 
-    def parse(self, advertisement: Advertisement, at: float) -> Said | None:
-        """Return the values of the sensor, or that they have to be switched on."""
+    def parse(self, advertisement: Advertisement, received_at: float) -> ParsedAdvertisement | None:
+        """Return the values of the sensor, or the note that they have to be enabled."""
         if (sent := advertisement.manufacturer_data.get(COMPANY)) is None:
             return None
-        number, header = (0, sent) if len(sent) in _ARANET4_LENGTHS else (sent[0] if sent else 0, sent[1:])
-        if (kind := _KINDS.get(number)) is None:
+        kind, header = (0, sent) if len(sent) in _ARANET4_LENGTHS else (sent[0] if sent else 0, sent[1:])
+        if (model := _MODELS.get(kind)) is None:
             return None
         if len(header) < 5:
-            raise NotUnderstood(f"an advertisement of an {kind.model} is too short: {len(sent)} bytes")
+            raise MalformedAdvertisement(f"an advertisement of an {model.name} is too short: {len(sent)} bytes")
         flags, patch, minor, major = struct.unpack_from("<BBBH", header)
-        return Said(
-            model=kind.model,
+        return ParsedAdvertisement(
+            model=model.name,
             manufacturer=MAKER,
             name=advertisement.name,
             firmware_version=f"{major}.{minor}.{patch}",
-            measured=_values(kind, sent) if flags & _OPEN else [],
-            needs=() if flags & _OPEN else ("its Smart Home integrations, which are switched off in its settings",),
+            measured=_values(model, sent) if flags & _VALUES_FOLLOW else [],
+            needs=() if flags & _VALUES_FOLLOW else ("its Smart Home integrations, which are disabled in its settings",),
         )
 
 
-def _values(kind: _Kind, sent: bytes) -> list[Measured]:
+def _values(model: _Model, sent: bytes) -> list[Measured]:
     try:
-        return list(filter(None, kind.values(*kind.layout.unpack_from(sent))))
+        return list(filter(None, model.values(*model.layout.unpack_from(sent))))
     except struct.error as error:
-        raise NotUnderstood(f"an advertisement of an {kind.model} is too short: {len(sent)} bytes") from error
+        raise MalformedAdvertisement(f"an advertisement of an {model.name} is too short: {len(sent)} bytes") from error

@@ -1,7 +1,7 @@
-"""Beacons, which tell only that they are there: Apple's iBeacon and Google's Eddystone. Nothing here waits.
+"""Parse the advertisements of beacons: Apple's iBeacon and Google's Eddystone. Pure.
 
 iBeacon: Apple, Proximity Beacon Specification, R1. Eddystone: Google, Eddystone Protocol Specification (2016), with its frames
-UID, URL and unencrypted TLM. All numbers in both have their highest byte first.
+UID, URL and unencrypted TLM. All numbers in both are big-endian.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from uuid import UUID
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
 from adapters.ble.advertisements.metrics import Measured, measured
-from adapters.ble.advertisements.parser import NotUnderstood, Said
+from adapters.ble.advertisements.parser import MalformedAdvertisement, ParsedAdvertisement
 
 APPLE = 0x004C
 _IBEACON = struct.Struct(">2x16sHHb")
@@ -27,49 +27,51 @@ _SCHEMES = ("http://www.", "https://www.", "http://", "https://")
 _ENDINGS = (
     ".com/", ".org/", ".edu/", ".net/", ".info/", ".biz/", ".gov/", ".com", ".org", ".edu", ".net", ".info", ".biz", ".gov",
 )  # fmt: skip
-"""What a byte below 14 stands for in an Eddystone URL (specification of the URL frame)."""
+"""The texts that the bytes below 14 stand for in an Eddystone URL (specification of the URL frame)."""
 
 
 class IBeacon:
-    """An iBeacon: which one it is, and how strongly it sends."""
+    """The parser of an iBeacon: its identity and its transmission power."""
 
-    def parse(self, advertisement: Advertisement, at: float) -> Said | None:
-        """Return what the beacon says."""
+    def parse(self, advertisement: Advertisement, received_at: float) -> ParsedAdvertisement | None:
+        """Return the identity of the beacon."""
         sent = advertisement.manufacturer_data.get(APPLE, b"")
         if not sent.startswith(_IBEACON_START) or len(sent) < _IBEACON.size:
             return None
         uuid, major, minor, power = _IBEACON.unpack_from(sent)
-        told = {"beacon_uuid": str(UUID(bytes=uuid)), "major": major, "minor": minor}
-        return Said(model="iBeacon", name=advertisement.name, measured=[*_all(told), *_all({"measured_power": power}, "dBm")])
+        identity = {"beacon_uuid": str(UUID(bytes=uuid)), "major": major, "minor": minor}
+        return ParsedAdvertisement(
+            model="iBeacon", name=advertisement.name, measured=[*_all(identity), *_all({"measured_power": power}, "dBm")]
+        )
 
 
 class Eddystone:
-    """An Eddystone beacon, which sends frames of several kinds in turn."""
+    """The parser of an Eddystone beacon, which sends frames of several types in turn."""
 
-    def parse(self, advertisement: Advertisement, at: float) -> Said | None:
-        """Return what this frame says; one that is encrypted or unknown says only that the beacon is there."""
+    def parse(self, advertisement: Advertisement, received_at: float) -> ParsedAdvertisement | None:
+        """Return the content of this frame: nothing but the model, where the frame is encrypted or of an unknown type."""
         if (sent := advertisement.service_data.get(EDDYSTONE)) is None:
             return None
         if not sent:
-            raise NotUnderstood("an Eddystone frame without a byte")
-        read = _FRAMES.get(sent[0])
+            raise MalformedAdvertisement("an empty Eddystone frame")
+        parse_frame = _FRAMES.get(sent[0])
         try:
-            told = [] if read is None else read(sent)
+            values = [] if parse_frame is None else parse_frame(sent)
         except struct.error as error:
-            raise NotUnderstood(f"an Eddystone frame of type 0x{sent[0]:02X} is too short: {len(sent)} bytes") from error
-        return Said(model="Eddystone", name=advertisement.name, measured=told)
+            raise MalformedAdvertisement(f"an Eddystone frame of type 0x{sent[0]:02X} is too short: {len(sent)} bytes") from error
+        return ParsedAdvertisement(model="Eddystone", name=advertisement.name, measured=values)
 
 
 def _uid(frame: bytes) -> list[Measured]:
     power, namespace, instance = struct.unpack_from(">xb10s6s", frame)
-    told = _all({"namespace": namespace.hex(), "instance": instance.hex()})
-    return [*told, *_all({"power_at_0_m": power}, "dBm")]
+    identity = _all({"namespace": namespace.hex(), "instance": instance.hex()})
+    return [*identity, *_all({"power_at_0_m": power}, "dBm")]
 
 
 def _url(frame: bytes) -> list[Measured]:
     power, scheme = struct.unpack_from(">xbB", frame)
     if scheme >= len(_SCHEMES):
-        raise NotUnderstood(f"an Eddystone URL that starts in an unknown way: {scheme}")
+        raise MalformedAdvertisement(f"an Eddystone URL with an unknown scheme: {scheme}")
     url = _SCHEMES[scheme] + "".join(_ENDINGS[byte] if byte < len(_ENDINGS) else chr(byte) for byte in frame[3:])
     return [*_all({"url": url}), *_all({"power_at_0_m": power}, "dBm")]
 
@@ -87,8 +89,8 @@ def _telemetry(frame: bytes) -> list[Measured]:
 
 
 _FRAMES: Mapping[int, Callable[[bytes], list[Measured]]] = {0x00: _uid, 0x10: _url, 0x20: _telemetry}
-"""The frame type, a frame's first byte -> what reads it."""
+"""The frame type, which is a frame's first byte -> its parser."""
 
 
-def _all(told: Mapping[str, object], unit: str | None = None) -> Iterable[Measured]:
-    return filter(None, (measured(name, unit, value) for name, value in told.items()))
+def _all(values: Mapping[str, object], unit: str | None = None) -> Iterable[Measured]:
+    return filter(None, (measured(name, unit, value) for name, value in values.items()))

@@ -1,7 +1,7 @@
-"""The parser libraries of the Bluetooth-Devices family: asked with our words, answered in our words. Nothing here waits.
+"""Adapt the parser libraries of the Bluetooth-Devices family to the parser interface. Pure.
 
-They share one shape (`bluetooth_sensor_state_data.BluetoothData`), but carry what earlier advertisements said along with what
-this one says. Here only the latter counts: an old value under a new time would be a lie.
+The libraries share one interface (`bluetooth_sensor_state_data.BluetoothData`), but repeat values of earlier advertisements. Only
+values of the present one are returned here: an old value with a new time would be wrong.
 """
 
 from __future__ import annotations
@@ -11,68 +11,68 @@ from typing import Protocol
 
 from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.advertiser import Advertiser
-from adapters.ble.advertisements.metrics import Measured, event, measured, plain, state, text
-from adapters.ble.advertisements.parser import NotUnderstood, Said
+from adapters.ble.advertisements.metrics import Measured, event, measured, plain_value, printable, state
+from adapters.ble.advertisements.parser import MalformedAdvertisement, ParsedAdvertisement
 
 
 class LibraryParser:
-    """One device's parser from a library."""
+    """The parser of one device, from a library."""
 
     def __init__(self, advertiser: Advertiser, make: Callable[..., _Library], bind_key: bytes | None = None) -> None:
         self._advertiser = advertiser
         self._library = make(bindkey=bind_key) if advertiser.bind_key_bytes else make()
         self._has_key = bind_key is not None
-        self._told: dict[object, object] = {}
+        self._earlier_values: dict[object, object] = {}
 
-    def parse(self, advertisement: Advertisement, at: float) -> Said | None:
-        """Return what the advertisement says; raises whatever the library raises."""
-        update = self._library.update(_Heard(advertisement, at))
+    def parse(self, advertisement: Advertisement, received_at: float) -> ParsedAdvertisement | None:
+        """Return the content of the advertisement; raises whatever the library raises."""
+        update = self._library.update(_ServiceInfo(advertisement, received_at))
         if getattr(self._library, "downgrade_detected", False):
-            raise NotUnderstood("it sends unencrypted values although a bind key is configured: they could be anybody's")
-        facts = _Facts(update.devices)
-        if facts.model is None:
+            raise MalformedAdvertisement("it is not encrypted although a bind key is configured: any device could have sent it")
+        device = _DeviceDescription(update.devices)
+        if device.model is None:
             return None
-        return Said(
-            model=facts.model,
-            manufacturer=facts.manufacturer,
-            name=facts.name,
-            firmware_version=facts.firmware,
-            hardware_version=facts.hardware,
+        return ParsedAdvertisement(
+            model=device.model,
+            manufacturer=device.manufacturer,
+            name=device.name,
+            firmware_version=device.firmware,
+            hardware_version=device.hardware,
             measured=list(self._new_values(update)),
-            events=[told for key, happened in update.events.items() for told in _event(key, happened)],
-            needs=tuple(self._needs(facts.model)),
+            events=[value for key, happened in update.events.items() for value in _event_values(key, happened)],
+            needs=tuple(self._needs(device.model)),
         )
 
     def _new_values(self, update: _Update) -> Iterator[Measured]:
-        """Yield what was not there before this advertisement: the library makes a new object for each value that it hears."""
+        """Yield the values of this advertisement: the library creates a new object for each value that it receives."""
         for key, number in update.entity_values.items():
             if self._is_new((False, key), number):
                 unit = update.entity_descriptions[key].native_unit_of_measurement
-                if (told := measured(self._key(key), unit, number.native_value, key.device_id)) is not None:
-                    yield told
+                if (value := measured(self._name(key), unit, number.native_value, key.device_id)) is not None:
+                    yield value
         for key, yes_no in update.binary_entity_values.items():
             if self._is_new((True, key), yes_no):
-                yield state(self._key(key), yes_no.native_value, key.device_id)
+                yield state(self._name(key), yes_no.native_value, key.device_id)
 
-    def _is_new(self, key: object, told: object) -> bool:
-        known = self._told.get(key)
-        self._told[key] = told
-        return known is not told
+    def _is_new(self, key: object, value: object) -> bool:
+        earlier = self._earlier_values.get(key)
+        self._earlier_values[key] = value
+        return earlier is not value
 
-    def _key(self, key: _Key) -> object:
+    def _name(self, key: _Key) -> object:
         return self._advertiser.rename.get(str(key.key), key.key)
 
     def _needs(self, model: str) -> Iterator[str]:
         scheme = getattr(self._library, "encryption_scheme", None)
         if scheme is not None and scheme.name != "NONE" and not getattr(self._library, "bindkey_verified", False):
-            yield "the right bind key: the one that is configured does not fit" if self._has_key else "a bind key"
-        connects = self._advertiser.needs_connection
-        if connects is not None and connects.fullmatch(model):
+            yield "the right bind key: the configured one does not fit" if self._has_key else "a bind key"
+        connectable = self._advertiser.needs_connection
+        if connectable is not None and connectable.fullmatch(model):
             yield "a connection"
 
 
 class _Key(Protocol):
-    """What a library calls a value."""
+    """A library's name of a value."""
 
     @property
     def key(self) -> object: ...
@@ -98,7 +98,7 @@ class _Event(Protocol):
 
 
 class _Device(Protocol):
-    """What a library says of a device or a part of it."""
+    """A library's description of a device or of a part of it."""
 
     @property
     def name(self) -> object: ...
@@ -113,7 +113,7 @@ class _Device(Protocol):
 
 
 class _Update(Protocol):
-    """What a library answers."""
+    """A library's result for one advertisement."""
 
     @property
     def devices(self) -> Mapping[str | None, _Device]: ...
@@ -130,53 +130,53 @@ class _Update(Protocol):
 class _Library(Protocol):
     """A library's parser, as far as it is used here."""
 
-    def update(self, heard: _Heard) -> _Update: ...
+    def update(self, service_info: _ServiceInfo) -> _Update: ...
 
 
-class _Heard:
-    """An advertisement in the words of the libraries, whose own class would bring bleak along."""
+class _ServiceInfo:
+    """An advertisement as the libraries expect it; their own class would import bleak."""
 
     __slots__ = (
         "address", "connectable", "device", "manufacturer_data", "name", "raw", "rssi", "service_data", "service_uuids", "source",
         "time", "tx_power",
     )  # fmt: skip
 
-    def __init__(self, advertisement: Advertisement, at: float) -> None:
+    def __init__(self, advertisement: Advertisement, received_at: float) -> None:
         self.address = advertisement.address
-        self.name = advertisement.name or advertisement.address  # that is how they know a nameless device
+        self.name = advertisement.name or advertisement.address  # the libraries expect the address for a device without a name
         self.rssi = 0 if advertisement.rssi is None else advertisement.rssi
         self.tx_power = advertisement.tx_power
         self.manufacturer_data = dict(advertisement.manufacturer_data)
         self.service_data = dict(advertisement.service_data)
         self.service_uuids = list(advertisement.service_uuids)
         self.source = ""
-        self.time = at
+        self.time = received_at
         self.device = None
         self.connectable = False
         self.raw = None
 
 
-class _Facts:
-    """Who a device is, put together from its parts: the device itself goes before its parts."""
+class _DeviceDescription:
+    """The description of a device, combined from those of its parts: the device itself has precedence over its parts."""
 
     def __init__(self, devices: Mapping[str | None, _Device]) -> None:
         parts = sorted(devices.items(), key=lambda part: (part[0] is not None, part[0] != "primary"))
-        known = [device for _, device in parts]
-        self.model = _first(device.model for device in known)
-        self.manufacturer = _first(device.manufacturer for device in known)
-        self.name = _first(device.name for device in known)
-        self.firmware = _first(device.sw_version for device in known)
-        self.hardware = _first(device.hw_version for device in known)
+        descriptions = [device for _, device in parts]
+        self.model = _first_text(device.model for device in descriptions)
+        self.manufacturer = _first_text(device.manufacturer for device in descriptions)
+        self.name = _first_text(device.name for device in descriptions)
+        self.firmware = _first_text(device.sw_version for device in descriptions)
+        self.hardware = _first_text(device.hw_version for device in descriptions)
 
 
-def _first(told: Iterator[object]) -> str | None:
-    return next((written for fact in told if fact is not None and (written := text(str(fact)))), None)
+def _first_text(values: Iterator[object]) -> str | None:
+    return next((text for value in values if value is not None and (text := printable(str(value)))), None)
 
 
-def _event(key: _Key, happened: _Event) -> Iterator[Measured]:
-    """Yield what happened and, as values of their own, how: `dimmer` and `dimmer_steps`."""
-    metric, what = event(key.key, happened.event_type, key.device_id)
-    yield metric, what
-    for detail, value in (happened.event_properties or {}).items():
-        if value is not None and (told := measured(f"{metric.name}_{detail}", None, plain(value))) is not None:
-            yield told
+def _event_values(key: _Key, happened: _Event) -> Iterator[Measured]:
+    """Yield the event and, as values of their own, its properties: `dimmer` and `dimmer_steps`."""
+    metric, event_type = event(key.key, happened.event_type, key.device_id)
+    yield metric, event_type
+    for name, raw in (happened.event_properties or {}).items():
+        if raw is not None and (value := measured(f"{metric.name}_{name}", None, plain_value(raw))) is not None:
+            yield value

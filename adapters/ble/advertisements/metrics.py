@@ -1,4 +1,4 @@
-"""What the values of advertisements are called and measured in, and when a change is told at once. Nothing here waits."""
+"""Map the names, units and values of parsers to metrics, with their dead bands. Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from adapters.ble.advertisements.advertisement import BATTERY
 from gateway.adapter import Metric, Value
 
 Measured: TypeAlias = tuple[Metric, Value]
-"""One value, and what it is a value of."""
+"""A metric and its value."""
 
-LONGEST_TEXT = 200
-"""Longer texts of a device are cut."""
+MAX_TEXT_LENGTH = 200
+"""Longer texts of a device are truncated."""
 
 NAMES: Mapping[str, str] = {
     "carbon_dioxide": "co2",
@@ -28,7 +28,7 @@ NAMES: Mapping[str, str] = {
     "non_stabilized_mass": "weight_unsettled",
     "status": "device_status",
 }
-"""What parsers call a value -> what we call it, where the two differ."""
+"""The name of a value in parsers -> the name of its metric, where the two differ."""
 
 STATE_NAMES: Mapping[str, str] = {
     "battery": "battery_low",
@@ -41,13 +41,13 @@ STATE_NAMES: Mapping[str, str] = {
     "sound": "sound_detected",
     "status": "device_status",
 }
-"""The same for yes/no values, which must not be called like a measured value: a device can have both."""
+"""The same for yes/no values, which must not share a name with a measured value: a device can have both."""
 
 EVENTS_OF_STATES = frozenset({"fingerprint", "lock", "motion", "vibration", "error", "status"})
-"""Things that happen and are called like a state that the same device can be in: they get `_event` behind their name."""
+"""Events with the name of a state that the same device can have: their metrics end in `_event`."""
 
-UNTOLD = frozenset({"packet_id", "signal_strength", "rssi"})
-"""What parsers add of their own: the strength is told for all devices alike, the packet's number means nothing."""
+IGNORED = frozenset({"packet_id", "signal_strength", "rssi"})
+"""Values that parsers add: every device has the signal strength anyway, and the packet's number means nothing."""
 
 DEAD_BANDS: Mapping[str, float | None] = {
     "weight_unsettled": None,
@@ -67,14 +67,14 @@ DEAD_BANDS: Mapping[str, float | None] = {
     "volume_dispensed": 0.25,
     "weight": 0.2,
 }
-"""A change of so much is told at once, in the unit of the value; what is not here can wait. The first word that fits counts."""
+"""The change that is reported at once, in the unit of the value; other metrics can wait. The first word in the name counts."""
 
 
-def _same(number: float) -> float:
+def _unchanged(number: float) -> float:
     return number
 
 
-def _thousandth(number: float) -> float:
+def _divided_by_1000(number: float) -> float:
     return number / 1000
 
 
@@ -83,50 +83,50 @@ def _celsius(fahrenheit: float) -> float:
 
 
 UNITS: Mapping[str, tuple[str | None, Callable[[float], float]]] = {
-    "mbar": ("hPa", _same),
+    "mbar": ("hPa", _unchanged),
     "°F": ("°C", _celsius),
-    "mV": ("V", _thousandth),
-    "mA": ("A", _thousandth),
-    "ohm": ("Ω", _same),
-    "dBa": ("dBA", _same),
-    "UV index": (None, _same),
+    "mV": ("V", _divided_by_1000),
+    "mA": ("A", _divided_by_1000),
+    "ohm": ("Ω", _unchanged),
+    "dBa": ("dBA", _unchanged),
+    "UV index": (None, _unchanged),
 }
-"""Units of parsers -> ours, and how the number becomes ours; others stay as they are."""
+"""Units of parsers -> the unit of the metric, and the conversion; other units stay as they are."""
 
 
 def measured(key: object, unit: str | None, value: object, part: str | None = None) -> Measured | None:
-    """Return a measured value under its name and in its unit here; `None` where it is nothing to tell.
+    """Return the metric of a measured value and its converted value; `None` for a value that is ignored.
 
     Args:
-        key: what the parser calls it.
+        key: the parser's name of the value.
         unit: the parser's unit.
-        value: whatever the parser gives.
-        part: the part of the device that it belongs to, where a parser tells parts apart: `remote`, `port 1`.
+        value: the parser's value, of any type.
+        part: the part of the device, where a parser distinguishes parts: `remote`, `port 1`.
     """
-    if str(key) in UNTOLD:
+    if str(key) in IGNORED:
         return None
-    name = value_name(key, part)
-    own_unit, convert = UNITS.get(unit, (unit, _same)) if unit else (None, _same)
-    return _metric(name, own_unit), plain(value, convert, is_number=own_unit is not None)
+    name = metric_name(key, part)
+    own_unit, convert = UNITS.get(unit, (unit, _unchanged)) if unit else (None, _unchanged)
+    return _metric(name, own_unit), plain_value(value, convert, is_number=own_unit is not None)
 
 
 def state(key: object, value: object, part: str | None = None) -> Measured:
-    """Return a yes/no value: a change of it is told at once."""
-    name = value_name(key, part, is_state=True)
+    """Return the metric of a yes/no value and the value: each change is reported at once."""
+    name = metric_name(key, part, is_state=True)
     return _urgent(name), value if isinstance(value, bool) else None
 
 
-def event(key: object, happened: str, part: str | None = None) -> Measured:
-    """Return something that happened, like a press of a button: told at once."""
-    name = value_name(key, part)
-    return _event(f"{name}_event" if name in EVENTS_OF_STATES else name), text(happened)
+def event(key: object, event_type: str, part: str | None = None) -> Measured:
+    """Return the metric of an event, like a press of a button, and its type: reported at once."""
+    name = metric_name(key, part)
+    return _event(f"{name}_event" if name in EVENTS_OF_STATES else name), printable(event_type)
 
 
 @lru_cache(maxsize=2048)
-def value_name(key: object, part: str | None = None, *, is_state: bool = False) -> str:
-    """Return what a value is called here: `temperature`, `temperature_2`, `humidity_remote`; the same for the same arguments."""
-    written = key[-1] if isinstance(key, tuple) and key else key
-    name = _snake(str(written))
+def metric_name(key: object, part: str | None = None, *, is_state: bool = False) -> str:
+    """Return the name of a metric: `temperature`, `temperature_2`, `humidity_remote`; equal for equal arguments."""
+    raw_name = key[-1] if isinstance(key, tuple) and key else key
+    name = _snake(str(raw_name))
     name, number = (found[1], found[2]) if (found := re.fullmatch(r"(.+?)(?:_probe)?_(\d+)", name)) else (name, "")
     known = _STATES if is_state else NAMES
     name = "_".join(filter(None, [known.get(name, name), number]))
@@ -136,34 +136,34 @@ def value_name(key: object, part: str | None = None, *, is_state: bool = False) 
     return f"{name}_{suffix}"
 
 
-def plain(value: object, convert: Callable[[float], float] = _same, *, is_number: bool = False) -> Value:
-    """Return a value that the cloud can take: yes or no, a finite number or a short text; `None` for all else.
+def plain_value(value: object, convert: Callable[[float], float] = _unchanged, *, is_number: bool = False) -> Value:
+    """Return a value that the cloud accepts: yes or no, a finite number or a short text; `None` for all else.
 
     Args:
-        value: whatever a parser gives.
-        convert: from its number to ours.
-        is_number: it is measured in a unit, so that a text in its place only says that there is no number.
+        value: the parser's value, of any type.
+        convert: converts the parser's number to the unit of the metric.
+        is_number: the value has a unit, so that a text in its place means that there is no number.
     """
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
-        return int(value) if convert is _same else _rounded(convert(value))
+        return int(value) if convert is _unchanged else _rounded(convert(value))
     if isinstance(value, float | Decimal):
         return _rounded(convert(float(value)))
     if isinstance(value, date):
         return value.isoformat()
-    return text(value) if isinstance(value, str) and not is_number else None
+    return printable(value) if isinstance(value, str) and not is_number else None
 
 
-def text(written: str) -> str:
-    """Return a text of a device with nothing in it that cannot be shown."""
-    cut = str(written)[:LONGEST_TEXT]
+def printable(received: str) -> str:
+    """Return a text of a device without the characters that cannot be shown, and not longer than 200 characters."""
+    cut = str(received)[:MAX_TEXT_LENGTH]
     return (cut if cut.isprintable() else "".join(character for character in cut if character.isprintable())).strip()
 
 
 def family_of(names: Collection[str]) -> str | None:
-    """Return what kind of device measures this; `None` when it could be anything."""
-    return next((family for family, signs in _FAMILIES if any(_is_one(name, signs) for name in names)), None)
+    """Return the family of a device with these metrics; `None` when they fit any device."""
+    return next((family for family, typical in _FAMILIES if any(_is_one_of(name, typical) for name in names)), None)
 
 
 _FAMILIES: tuple[tuple[str, frozenset[str]], ...] = (
@@ -183,19 +183,19 @@ _FAMILIES: tuple[tuple[str, frozenset[str]], ...] = (
     ("light-sensor", frozenset({"illuminance", "light_detected"})),
     ("barometer", frozenset({"pressure"})),
 )
-"""Families, and what only such a device measures: the first that fits counts."""
+"""Families, and the metrics that are typical of each: the first that fits counts."""
 
 
-def _is_one(name: str, signs: frozenset[str]) -> bool:
-    """Return whether the name is one of these, with or without a number or a side behind it: `button_left`."""
-    return name in signs or name.partition("_")[0] in signs
+def _is_one_of(name: str, names: frozenset[str]) -> bool:
+    """Return whether the name is one of these, with or without a suffix: `button_left`, `temperature_2`."""
+    return name in names or name.partition("_")[0] in names
 
 
 _STATES: Mapping[str, str] = {**NAMES, **STATE_NAMES}
 
 
-def _snake(written: str) -> str:
-    return re.sub("[^a-z0-9]+", "_", written.lower()).strip("_")
+def _snake(name: str) -> str:
+    return re.sub("[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 @lru_cache(maxsize=2048)

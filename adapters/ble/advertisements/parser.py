@@ -1,4 +1,4 @@
-"""What one advertisement says, as the parser of its device understood it. Nothing here waits."""
+"""Define what an advertisement parser is and what it returns. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.metrics import Measured
 
 
-class NotUnderstood(ValueError):
-    """An advertisement of this device cannot be read; the text says why, for a person."""
+class MalformedAdvertisement(ValueError):
+    """An advertisement of a supported device cannot be parsed; the text says why, for a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """What a parser made of one advertisement."""
+class ParsedAdvertisement:
+    """The content of one advertisement, as its parser returns it."""
 
     model: str
     manufacturer: str | None = None
@@ -25,23 +25,23 @@ class Said:
     firmware_version: str | None = None
     hardware_version: str | None = None
     measured: Sequence[Measured] = ()
-    """What this advertisement says, never what an earlier one did."""
+    """The values of this advertisement, never those of an earlier one."""
     events: Sequence[Measured] = ()
-    """What happened; told once, however often the advertisement is heard."""
+    """What happened; reported once, however often the advertisement is received."""
     needs: tuple[str, ...] = ()
-    """What keeps it from saying more: `a bind key`, `a connection`."""
+    """What is missing to learn more: `a bind key`, `a connection`."""
 
 
 class Parser(Protocol):
-    """What understands the advertisements of one device: made for it, and keeps what it has to remember of it."""
+    """A parser of one device's advertisements: each device has its own, which may remember earlier ones."""
 
-    def parse(self, advertisement: Advertisement, at: float) -> Said | None:
-        """Return what the advertisement says; `None` when it is none of the devices that this parser knows.
+    def parse(self, advertisement: Advertisement, received_at: float) -> ParsedAdvertisement | None:
+        """Return the content of the advertisement; `None` when this parser does not know the device.
 
         Args:
-            advertisement: what was heard.
-            at: when, in seconds of a clock that only runs forward.
+            advertisement: what was received.
+            received_at: in seconds of a monotonic clock.
 
         Raises:
-            NotUnderstood: it is such a device, and this cannot be read.
+            MalformedAdvertisement: the parser knows the device, and cannot parse this.
         """

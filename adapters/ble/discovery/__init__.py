@@ -1,1 +1,1 @@
-"""Devices that are heard: which device sent an advertisement, and what is known about it."""
+"""Track the devices whose advertisements are received, and identify them."""

@@ -1,4 +1,4 @@
-"""Devices of which the config says something, and how each is known again. Nothing here waits."""
+"""Recognize the devices of the config by their advertisements. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from adapters.ble.settings import ConfiguredDevice, key_of, parse_hex
 
 
 class KnownDevice:
-    """A configured device with its keys, which it never shows.
+    """A device of the config, with its keys, which it never shows.
 
     Raises:
         ValueError: a key cannot be read or used.
@@ -24,37 +24,37 @@ class KnownDevice:
         self.bind_key: SecretStr | None = key_of(device, "bind_key")
         irk = key_of(device, "irk")
         self._irk = None if irk is None else IdentityKey(irk)
-        self.place = _place(device, irk)
-        """How a device is addressed that changes its address; `None` for one that keeps it."""
-        self.goes_by_words = device.called is not None or device.payload is not None
-        """It is known by what it says, which it may not say each time, and another device may say as well."""
+        self.stable_address = _stable_address(device, irk)
+        """The child address of a device that changes its Bluetooth address; `None` for one that keeps it."""
+        self.is_ambiguous = device.called is not None or device.payload is not None
+        """It is recognized by name or payload, which some advertisements may lack, and which another device may send as well."""
 
-    def is_sender_of(self, heard: Advertisement) -> bool:
-        """Whether this device has sent that."""
+    def is_sender_of(self, advertisement: Advertisement) -> bool:
+        """Return whether this device sent the advertisement."""
         device = self.device
         if device.address is not None:
-            return heard.address == device.address
+            return advertisement.address == device.address
         if device.called is not None:
-            return heard.name is not None and fnmatchcase(heard.name.lower(), device.called.lower())
+            return advertisement.name is not None and fnmatchcase(advertisement.name.lower(), device.called.lower())
         if device.payload is not None:
-            return any(sent.startswith(device.payload) for sent in _payloads(heard))
-        return self._irk is not None and self._irk.resolves(heard.address)
+            return any(payload.startswith(device.payload) for payload in _payloads(advertisement))
+        return self._irk is not None and self._irk.resolves(advertisement.address)
 
 
-def sender_of(heard: Advertisement, known: Iterable[KnownDevice]) -> KnownDevice | None:
-    """Return the configured device that has sent this; `None` when none has."""
-    return next((device for device in known if device.is_sender_of(heard)), None)
+def find_sender(advertisement: Advertisement, known: Iterable[KnownDevice]) -> KnownDevice | None:
+    """Return the configured device that sent the advertisement; `None` when none did."""
+    return next((device for device in known if device.is_sender_of(advertisement)), None)
 
 
-def _place(device: ConfiguredDevice, irk: SecretStr | None) -> str | None:
+def _stable_address(device: ConfiguredDevice, irk: SecretStr | None) -> str | None:
     if device.address is not None:
         return None
-    if irk is not None:  # a digest: it names the key without giving it away
+    if irk is not None:  # a digest: it identifies the key without revealing it
         return f"irk {hashlib.sha256(str(parse_hex(irk.get_secret_value())).encode()).hexdigest()[:12]}"
     return f"name {device.called}" if device.called is not None else f"payload {device.payload}"
 
 
-def _payloads(heard: Advertisement) -> Iterator[str]:
-    """Yield what the device sends as hexadecimal digits, as it is on the air: company ids low byte first."""
-    yield from (company.to_bytes(2, "little").hex() + sent.hex() for company, sent in heard.manufacturer_data.items())
-    yield from (sent.hex() for sent in heard.service_data.values())
+def _payloads(advertisement: Advertisement) -> Iterator[str]:
+    """Yield the data of an advertisement as hexadecimal digits, as it is transmitted: company ids little-endian."""
+    yield from (company.to_bytes(2, "little").hex() + data.hex() for company, data in advertisement.manufacturer_data.items())
+    yield from (data.hex() for data in advertisement.service_data.values())

@@ -1,4 +1,4 @@
-"""Everybody who is heard around one radio. Nothing here waits."""
+"""Track all devices whose advertisements one radio receives, and find what decodes or reads each of them. Pure."""
 
 from __future__ import annotations
 
@@ -6,154 +6,159 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from adapters.ble.advertisements.advertisement import Advertisement
-from adapters.ble.advertisements.parser_registry import Parsers
-from adapters.ble.discovery.configured_devices import KnownDevice, sender_of
-from adapters.ble.discovery.tracked_device import Neighbour
+from adapters.ble.advertisements.parser_registry import ParserRegistry
+from adapters.ble.discovery.configured_devices import KnownDevice, find_sender
+from adapters.ble.discovery.tracked_device import TrackedDevice
 from adapters.ble.profile.profile import Profile
-from adapters.ble.profile.read_plan import match_of, profile_fitting
+from adapters.ble.profile.profile_matching import best_match, best_profile
 from adapters.ble.profile.standard_services import profile_for, profile_named
 from adapters.ble.settings import BleSettings
 
 log = logging.getLogger(__name__)
 
-MOST_NEIGHBOURS = 4096
-"""So many devices are remembered, those heard last: phones make new addresses all day."""
+MAX_DEVICES = 4096
+"""The number of devices that are remembered, those received last: phones generate new addresses all day."""
 
-TWIN_WAITS_SECONDS = 900.0
-"""Of two devices that the same words of the config fit, the second is listened to after the first was not heard for so long."""
+DUPLICATE_WAITS_SECONDS = 900.0
+"""Of two devices that the same entry of the config fits, the second is accepted once the first was not received for so long."""
 
 
-class Surroundings:
-    """The neighbours of one radio.
+class Tracker:
+    """The devices around one radio.
 
     Args:
-        settings: who is listened to, and what is said of whom.
-        parsers: what understands advertisements.
-        forgotten: is told the address of each device that is remembered no more.
+        settings: the devices that are allowed and configured.
+        parsers: the parsers of advertisements.
+        on_forget: called with the address of each device that is no longer remembered.
 
     Raises:
         ValueError: a key of a configured device cannot be used.
     """
 
-    def __init__(self, settings: BleSettings, parsers: Parsers, forgotten: Callable[[str], None]) -> None:
+    def __init__(self, settings: BleSettings, parsers: ParserRegistry, on_forget: Callable[[str], None]) -> None:
         self._settings = settings
         self._parsers = parsers
-        self._forgotten = forgotten
+        self._on_forget = on_forget
         self._known: Sequence[KnownDevice] = [KnownDevice(device) for device in settings.devices]
-        self._known_by_words = [device for device in self._known if device.goes_by_words]
-        self._by_address: dict[str, Neighbour] = {}
-        self._by_place: dict[str, Neighbour] = {}
-        self._with_twins: set[str] = set()
-        """The places at which two were heard side by side."""
+        self._ambiguous = [device for device in self._known if device.is_ambiguous]
+        self._by_address: dict[str, TrackedDevice] = {}
+        self._by_child_address: dict[str, TrackedDevice] = {}
+        self._duplicate_reported: set[str] = set()
+        """The child addresses for which a warning about two devices was logged."""
 
-    def take(self, heard: Advertisement, now: float) -> Neighbour | None:
-        """Take in an advertisement, and return whose it is; `None` when that device is not listened to."""
-        neighbour = self._by_address.get(heard.address)
-        if neighbour is None:
-            neighbour, says_something_new = self._meet(heard), True
+    def receive(self, advertisement: Advertisement, now: float) -> TrackedDevice | None:
+        """Store an advertisement and return its device; `None` when that device is ignored."""
+        device = self._by_address.get(advertisement.address)
+        if device is None:
+            device, has_new_content = self._add(advertisement), True
         else:
-            says_something_new = not heard.says_the_same_as(neighbour.heard)
-            neighbour.heard = heard
-        neighbour.heard_at = now
-        understood_before = neighbour.decoder
-        if says_something_new:
-            self._look_at(neighbour)
-        if not neighbour.is_welcome or not self._holds_its_place(neighbour, now):
+            has_new_content = not advertisement.has_same_content(device.advertisement)
+            device.advertisement = advertisement
+        device.heard_at = now
+        decoder_before = device.decoder
+        if has_new_content:
+            self._update(device)
+        if not device.is_allowed or not self._owns_child_address(device, now):
             return None
-        if understood_before is not None and neighbour.decoder is understood_before:
-            neighbour.hear(understood_before.take(heard))
-        return neighbour
+        if decoder_before is not None and device.decoder is decoder_before:
+            device.set_decoded(decoder_before.decode(advertisement))
+        return device
 
-    def at(self, place: str) -> Neighbour | None:
-        """Return who is addressed like this; `None` when nobody was heard there."""
-        return self._by_place.get(place)
+    def get(self, child_address: str) -> TrackedDevice | None:
+        """Return the device with this child address; `None` when no such device was received."""
+        return self._by_child_address.get(child_address)
 
-    def __iter__(self) -> Iterator[Neighbour]:
-        return iter([neighbour for neighbour in self._by_place.values() if neighbour.is_welcome])
+    def __iter__(self) -> Iterator[TrackedDevice]:
+        return iter([device for device in self._by_child_address.values() if device.is_allowed])
 
     def __len__(self) -> int:
         return len(self._by_address)
 
     def profile_named(self, name: str | None) -> Profile | None:
-        """Return the profile by which a device is connected to; `None` for any other name."""
+        """Return the profile of a device that is read over a connection; `None` for any other name."""
         return None if name is None else self._settings.library.get(name) or profile_named(name)
 
-    def _meet(self, heard: Advertisement) -> Neighbour:
-        if len(self._by_address) >= MOST_NEIGHBOURS:
-            self._forget_the_oldest()
-        known = sender_of(heard, self._known)
-        neighbour = Neighbour(heard, known, self._settings.dead_bands)
-        if known is not None and known.place is not None and (before := self._by_place.get(known.place)) is not None:
-            neighbour.takes_over_from(before)  # it made itself another address
-        self._by_address[heard.address] = self._by_place[neighbour.place] = neighbour
-        return neighbour
+    def _add(self, advertisement: Advertisement) -> TrackedDevice:
+        if len(self._by_address) >= MAX_DEVICES:
+            self._forget_oldest()
+        known = find_sender(advertisement, self._known)
+        device = TrackedDevice(advertisement, known, self._settings.dead_bands)
+        if known is not None and known.stable_address is not None:
+            before = self._by_child_address.get(known.stable_address)
+            if before is not None:
+                device.copy_from(before)  # the same device with a new address
+        self._by_address[advertisement.address] = self._by_child_address[device.child_address] = device
+        return device
 
-    def _look_at(self, neighbour: Neighbour) -> None:
-        """Look at a device that says something new: a name may tell who it is, a payload what."""
-        heard = neighbour.heard
-        if neighbour.known is None and (known := sender_of(heard, self._known_by_words)) is not None:
-            if self._by_place.get(neighbour.place) is neighbour:
-                del self._by_place[neighbour.place]
-            neighbour.becomes(known)
-            self._by_place[neighbour.place] = neighbour
-        neighbour.is_welcome = neighbour.known is not None or self._settings.hears(heard.address, heard.name)
-        if neighbour.is_welcome and neighbour.decoder is None and neighbour.profile is None:
-            self._understand(neighbour)
+    def _update(self, device: TrackedDevice) -> None:
+        """Evaluate new content: a name may identify a configured device, a payload may be decodable."""
+        advertisement = device.advertisement
+        if device.known is None and (known := find_sender(advertisement, self._ambiguous)) is not None:
+            if self._by_child_address.get(device.child_address) is device:
+                del self._by_child_address[device.child_address]
+            device.assign(known)
+            self._by_child_address[device.child_address] = device
+        device.is_allowed = device.known is not None or self._settings.hears(advertisement.address, advertisement.name)
+        if device.is_allowed and device.decoder is None and device.profile is None:
+            self._find_decoder_or_profile(device)
 
-    def _holds_its_place(self, neighbour: Neighbour, now: float) -> bool:
-        """Whether it is the one that what the config says is about: a device that moved does not speak from its old address."""
-        holder = self._by_place.setdefault(neighbour.place, neighbour)
-        if holder is neighbour or neighbour.known is None or not neighbour.known.goes_by_words:
+    def _owns_child_address(self, device: TrackedDevice, now: float) -> bool:
+        """Return whether this is the configured device, and not another one that the same entry fits.
+
+        A device that changed its address no longer advertises from the old one; two devices alternate.
+        """
+        owner = self._by_child_address.setdefault(device.child_address, device)
+        if owner is device or device.known is None or not device.known.is_ambiguous:
             return True
-        if neighbour.is_twin and now - holder.heard_at < TWIN_WAITS_SECONDS:
+        if device.is_duplicate and now - owner.heard_at < DUPLICATE_WAITS_SECONDS:
             return False
-        if not neighbour.is_twin:
-            self._note_twin(holder, of=neighbour)
-        neighbour.is_twin, holder.is_twin = False, True
-        self._by_place[neighbour.place] = neighbour
+        if not device.is_duplicate:
+            self._report_duplicate(owner, of=device)
+        device.is_duplicate, owner.is_duplicate = False, True
+        self._by_child_address[device.child_address] = device
         return True
 
-    def _note_twin(self, twin: Neighbour, of: Neighbour) -> None:
-        if of.place not in self._with_twins:
-            self._with_twins.add(of.place)
+    def _report_duplicate(self, duplicate: TrackedDevice, of: TrackedDevice) -> None:
+        if of.child_address not in self._duplicate_reported:
+            self._duplicate_reported.add(of.child_address)
             log.warning(
-                "%s: %s and %s are heard side by side, and what the config says of this device fits both; %s is left out. "
-                "Tell them apart in `devices`, by their addresses or by more of what they say",
-                *(of.place, of.address, twin.address, twin.address),
+                "%s: this entry of the config fits both %s and %s; %s is ignored. "
+                "Distinguish them in `devices`, by their addresses or by a longer name or payload",
+                *(of.child_address, of.address, duplicate.address, duplicate.address),
             )
 
-    def _understand(self, neighbour: Neighbour) -> None:
-        """Find what understands a device: the profile that a person names, a parser, or a profile that fits."""
-        known, heard = neighbour.known, neighbour.heard
+    def _find_decoder_or_profile(self, device: TrackedDevice) -> None:
+        """Find the profile that the config names, a parser that knows the device, or a profile that fits."""
+        known, advertisement = device.known, device.advertisement
         if known is not None and known.device.profile is not None:
-            neighbour.profile = self.profile_named(known.device.profile)
+            device.profile = self.profile_named(known.device.profile)
             return
-        self._try_parsers(neighbour)
-        if neighbour.decoder is None:
-            neighbour.profile = self._fitting(heard)
-            neighbour.match = None if neighbour.profile is None else match_of(heard, neighbour.profile)
-            neighbour.offers_standard_services = profile_for(heard.service_uuids) is not None
+        self._find_decoder(device)
+        if device.decoder is None:
+            device.profile = self._best_profile(advertisement)
+            device.match = None if device.profile is None else best_match(advertisement, device.profile)
+            device.offers_standard_services = profile_for(advertisement.service_uuids) is not None
 
-    def _try_parsers(self, neighbour: Neighbour) -> None:
-        """Take the parser that understands its advertisements, unless connecting to it tells more than they do."""
-        known, heard = neighbour.known, neighbour.heard
+    def _find_decoder(self, device: TrackedDevice) -> None:
+        """Find the parser that knows the device, unless a connection offers values that its advertisements lack."""
+        known, advertisement = device.known, device.advertisement
         try:
-            decoder = self._parsers.decoder_for(heard, None if known is None else known.bind_key)
+            decoder = self._parsers.find_decoder(advertisement, None if known is None else known.bind_key)
         except ValueError as error:
-            neighbour.trouble = str(error)
+            device.problem = str(error)
             return
-        said = None if decoder is None else decoder.take(heard)
-        if said is None or not said.needs or self._fitting(heard) is None:
-            neighbour.decoder = decoder
-            neighbour.hear(said)
+        decoded = None if decoder is None else decoder.decode(advertisement)
+        if decoded is None or not decoded.needs or self._best_profile(advertisement) is None:
+            device.decoder = decoder
+            device.set_decoded(decoded)
 
-    def _fitting(self, heard: Advertisement) -> Profile | None:
-        return profile_fitting(heard, self._settings.library.values())
+    def _best_profile(self, advertisement: Advertisement) -> Profile | None:
+        return best_profile(advertisement, self._settings.library.values())
 
-    def _forget_the_oldest(self) -> None:
-        by_age = sorted(self._by_address.values(), key=lambda neighbour: neighbour.heard_at)
-        for neighbour in by_age[: MOST_NEIGHBOURS // 4]:
-            del self._by_address[neighbour.address]
-            if self._by_place.get(neighbour.place) is neighbour:
-                del self._by_place[neighbour.place]
-            self._forgotten(neighbour.address)
+    def _forget_oldest(self) -> None:
+        by_age = sorted(self._by_address.values(), key=lambda device: device.heard_at)
+        for device in by_age[: MAX_DEVICES // 4]:
+            del self._by_address[device.address]
+            if self._by_child_address.get(device.child_address) is device:
+                del self._by_child_address[device.child_address]
+            self._on_forget(device.address)

@@ -13,7 +13,7 @@ from functools import partial
 from math import isfinite
 from typing import Literal
 
-from adapters.ble.advertisements.metrics import text
+from adapters.ble.advertisements.metrics import printable
 from adapters.ble.profile import special_formats
 from adapters.ble.profile.special_formats import MedFloat, NotInPayload, cut
 from gateway.adapter import Value, divisor, raw_number
@@ -196,7 +196,7 @@ def _order(encoding: Encoding) -> Literal["big", "little"]:
 
 
 def _text(raw: bytes) -> str | None:
-    return text(raw.split(b"\0", 1)[0].decode("utf-8", errors="replace")) or None
+    return printable(raw.split(b"\0", 1)[0].decode("utf-8", errors="replace")) or None
 
 
 def _dotted(raw: bytes) -> str:

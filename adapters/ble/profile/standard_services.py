@@ -1,7 +1,7 @@
-"""Services that the Bluetooth SIG has standardised, as data, and profiles made of them for devices that no profile of ours fits.
+"""Load the services that the Bluetooth SIG has standardized, and make profiles of them for devices without a profile file. Pure.
 
-A device says which services it has. Such a profile is named after them (`gatt-180d-180f`), so that a child is read after a
-restart although its profile is in no file. Nothing here waits.
+Such a profile is named after the services of the device (`gatt-180d-180f`), so that a child can be read after a restart although
+its profile is in no file.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from adapters.ble.profile.toml_types import Name, Part, Uuid
 from gateway.adapter import Source
 
 FOLDER = Path(__file__).parents[1] / "services"
-"""The folder of the services: one file each, named after the service's four digits."""
+"""The folder of the services: one file each, named by the service's four digits."""
 
 NAME = re.compile(r"gatt((?:-[0-9a-f]{4})+)")
 
 
 class StandardService(Part):
-    """A service that means the same in every device that has it."""
+    """A service that is the same in every device that has it."""
 
     uuid: Uuid
     title: str = Field(min_length=1)
-    family: Name | None = Field(default=None, description="of a device that has no service with a lower rank")
-    rank: int = Field(default=100, ge=0, description="the service with the lowest says what a device is")
+    family: Name | None = Field(default=None, description="the family of a device that has no service with a lower rank")
+    rank: int = Field(default=100, ge=0, description="the service with the lowest rank determines the family")
     mode: Literal["visit", "stay"] = "visit"
     source: Source
-    identity: dict[str, Origin] = Field(default_factory=dict, description="which facts about the device it tells")
+    identity: dict[str, Origin] = Field(default_factory=dict, description="the fields of the device information that it contains")
     points: tuple[Point, ...] = ()
 
     @property
@@ -45,20 +45,20 @@ class StandardService(Part):
 
 
 def standard_services() -> Mapping[str, StandardService]:
-    """Return all standard services that we know, by their full uuid."""
+    """Return all standard services by their full uuid."""
     return _services(FOLDER)
 
 
-def device_information() -> Mapping[str, Origin]:
-    """Return where a device tells who it is, unless its profile says otherwise: fact -> characteristic."""
-    return {fact: origin for service in standard_services().values() for fact, origin in service.identity.items()}
+def standard_origins() -> Mapping[str, Origin]:
+    """Return the characteristic of each field of the device information, unless a profile specifies another."""
+    return {name: origin for service in standard_services().values() for name, origin in service.identity.items()}
 
 
 def points_of(service: str) -> list[dict[str, Any]]:
-    """Return the points of this standard service, as a profile writes them.
+    """Return the points of this standard service, as a profile file contains them.
 
     Raises:
-        KeyError: we know no such service, or it measures nothing.
+        KeyError: there is no such standard service, or it has no points.
     """
     points = standard_services()[service].points
     if not points:
@@ -67,19 +67,19 @@ def points_of(service: str) -> list[dict[str, Any]]:
 
 
 def measuring() -> list[str]:
-    """Return the services that a profile can include, by four digits."""
+    """Return the four digits of the services that a profile can include."""
     return sorted(service.digits for service in standard_services().values() if service.points)
 
 
 def profile_for(services: Iterable[str]) -> Profile | None:
-    """Return the profile of a device with these services (full uuids); `None` when none of them measures anything."""
+    """Return the profile of a device with these services (full uuids); `None` when none of them has points."""
     known = standard_services()
     digits = sorted(known[service].digits for service in set(services) & known.keys() if known[service].points)
     return _made(tuple(digits)) if digits else None
 
 
 def profile_named(name: str) -> Profile | None:
-    """Return the profile that `profile_for` gave this name, as after a restart; `None` for any other name."""
+    """Return the profile that `profile_for` named like this; `None` for any other name."""
     matched = NAME.fullmatch(name)
     profile = profile_for(full_uuid(digits) for digits in matched[1].split("-")[1:]) if matched else None
     return profile if profile is not None and profile.name == name else None
@@ -94,7 +94,7 @@ def _made(digits: tuple[str, ...]) -> Profile:
             "name": "-".join(["gatt", *digits]),
             "title": f"Bluetooth device: {titles}",
             "family": services[0].family,
-            "sub_model": device_information()["model"],
+            "sub_model": standard_origins()["model"],
             "source": {
                 "document": "; ".join(service.source.document for service in services),
                 "edition": "; ".join(service.source.edition for service in services),
@@ -113,13 +113,13 @@ def _services(folder: Path) -> Mapping[str, StandardService]:
 
 
 def _parsed(file: Path) -> StandardService:
-    """Return the service of this file. Its points may be missing in a device, since a service leaves most of them free."""
+    """Return the service of this file. A device may lack its points, since most of them are optional in the standard."""
     written = tomllib.loads(file.read_text(encoding="utf-8"))
-    of_service = {"service": written["uuid"]}
+    service = {"service": written["uuid"]}
     written["identity"] = {
-        fact: {**of_service, "characteristic": characteristic} for fact, characteristic in written.pop("identity", {}).items()
+        name: {**service, "characteristic": characteristic} for name, characteristic in written.pop("identity", {}).items()
     }
-    written["points"] = [{**of_service, "optional": True, **point} for point in written.pop("points", [])]
+    written["points"] = [{**service, "optional": True, **point} for point in written.pop("points", [])]
     try:
         return StandardService.model_validate(written)
     except ValidationError as error:

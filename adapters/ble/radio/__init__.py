@@ -1,1 +1,1 @@
-"""Bluetooth adapters of this machine: scanning, connecting, and watching BlueZ."""
+"""Use the Bluetooth controllers of this machine: scan, connect, read and write attributes, watch bluetoothd."""

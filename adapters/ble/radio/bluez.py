@@ -1,6 +1,6 @@
-"""What BlueZ tells of its own life over D-Bus: it stopped, it is back, a controller was pulled out or switched off.
+"""Watch bluetoothd and its controllers over D-Bus: bleak does not report when one of them is lost. The only user of dbus-fast.
 
-Bleak does not tell: after a restart of bluetoothd its scanner stays silent for ever. The only file that knows dbus-fast.
+After a restart of bluetoothd bleak's scanner stays silent for ever.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from urllib.parse import unquote
 from dbus_fast import AuthError, BusType, DBusError, InvalidAddressError, Message, MessageType, unpack_variants
 from dbus_fast.aio import MessageBus
 
-from adapters.ble.radio.open_errors import Trouble, Unusable
+from adapters.ble.radio.open_errors import BluetoothUnusable, OpenError
 
-__all__ = ["AuthError", "BlueZ", "Controller", "bus_socket", "controllers", "watched"]
+__all__ = ["AuthError", "Controller", "ControllerWatch", "bus_socket", "list_controllers", "watch_controller"]
 
 BLUEZ = "org.bluez"
 ADAPTER = "org.bluez.Adapter1"
@@ -30,150 +30,149 @@ OBJECTS = "org.freedesktop.DBus.ObjectManager"
 DBUS = "org.freedesktop.DBus"
 DBUS_PATH = "/org/freedesktop/DBus"
 
-RULES = (
+MATCH_RULES = (
     f"type='signal',sender='{DBUS}',interface='{DBUS}',member='NameOwnerChanged',arg0='{BLUEZ}'",
     f"type='signal',sender='{BLUEZ}',interface='{OBJECTS}',path='/'",
     f"type='signal',sender='{BLUEZ}',interface='{PROPERTIES}',member='PropertiesChanged',arg0='{ADAPTER}'",
 )
 
 NO_SUCH_NAME = frozenset({f"{DBUS}.Error.ServiceUnknown", f"{DBUS}.Error.NameHasNoOwner"})
-USUAL_SOCKET = Path("/var/run/dbus/system_bus_socket")
+DEFAULT_SOCKET = Path("/var/run/dbus/system_bus_socket")
 
-ANSWER_SECONDS = 5.0
-FAREWELL_SECONDS = 1.0
+REPLY_SECONDS = 5.0
+DISCONNECT_SECONDS = 1.0
 
 
-class BlueZ:
-    """The life of one controller of this machine, as long as somebody watches.
+class ControllerWatch:
+    """Notices when a controller of this machine is lost, and when it is ready.
 
     Args:
         bus: a connection to the system bus.
-        controller: its name, `hci0`; `None` for whichever there is.
+        controller: its name, `hci0`; `None` for any controller.
     """
 
     def __init__(self, bus: MessageBus, controller: str | None) -> None:
         self._bus = bus
         self._path = None if controller is None else f"/org/bluez/{controller}"
-        self._named = controller or "the Bluetooth controller"
-        self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._name = controller or "the Bluetooth controller"
+        self._loss: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._changed = asyncio.Event()
 
-    async def lost(self) -> str:
-        """Return why the controller is lost, once it is."""
-        return await self._lost
+    async def wait_until_lost(self) -> str:
+        """Return the reason once the controller is lost."""
+        return await self._loss
 
     async def watch_bus(self) -> None:
-        """Notice when the system bus itself ends, which nobody is left to tell."""
+        """Notice when the system bus itself ends: no signal reports that."""
         with suppress(OSError, EOFError):
-            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # the library does not say that it returns nothing
-        self._lose("the D-Bus daemon stopped")
+            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # the library does not declare that it returns nothing
+        self._report_loss("the D-Bus daemon stopped")
 
     async def is_ready(self) -> bool:
-        """Whether bluetoothd runs and the controller is there and powered."""
+        """Return whether bluetoothd is running and the controller is present and powered."""
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                answer = await self._bus.call(Message(destination=BLUEZ, path="/", interface=OBJECTS, member="GetManagedObjects"))
+            async with asyncio.timeout(REPLY_SECONDS):
+                reply = await self._bus.call(Message(destination=BLUEZ, path="/", interface=OBJECTS, member="GetManagedObjects"))
         except (OSError, EOFError, TimeoutError):
             return False
-        if answer is None or answer.message_type is not MessageType.METHOD_RETURN:
+        if reply is None or reply.message_type is not MessageType.METHOD_RETURN:
             return False
         controllers = {
-            path: unpack_variants(interfaces[ADAPTER]) for path, interfaces in answer.body[0].items() if ADAPTER in interfaces
+            path: unpack_variants(interfaces[ADAPTER]) for path, interfaces in reply.body[0].items() if ADAPTER in interfaces
         }
         return any(state.get("Powered") for path, state in controllers.items() if self._path in (None, path))
 
-    async def becomes_ready(self) -> None:
-        """Return when bluetoothd runs and the controller is there and powered."""
+    async def wait_until_ready(self) -> None:
+        """Return when bluetoothd is running and the controller is present and powered."""
         while not await self.is_ready():
             self._changed.clear()
             await self._changed.wait()
 
-    def hear(self, signal: Message) -> None:
-        """Take in a signal of the bus."""
+    def on_signal(self, signal: Message) -> None:
+        """Evaluate a signal of the bus."""
         if signal.message_type is not MessageType.SIGNAL:
             return
         self._changed.set()
-        if (why := self._loss_in(signal)) is not None:
-            self._lose(why)
+        if (reason := self._loss_in(signal)) is not None:
+            self._report_loss(reason)
 
-    def _lose(self, why: str) -> None:
-        if not self._lost.done():
-            self._lost.set_result(why)
+    def _report_loss(self, reason: str) -> None:
+        if not self._loss.done():
+            self._loss.set_result(reason)
 
     def _loss_in(self, signal: Message) -> str | None:
         match signal.member, signal.body:
             case "NameOwnerChanged", [name, _, ""] if name == BLUEZ:
                 return "bluetoothd stopped"
             case "InterfacesRemoved", [path, interfaces] if ADAPTER in interfaces and self._path in (None, path):
-                return f"{self._named} was pulled out"
+                return f"{self._name} was unplugged"
             case "PropertiesChanged", [interface, changed, _] if interface == ADAPTER and self._path in (None, signal.path):
                 return self._loss_in_properties(unpack_variants(changed))
         return None
 
     def _loss_in_properties(self, changed: Mapping[str, Any]) -> str | None:
-        return f"{self._named} was switched off" if changed.get("Powered") is False else None
+        return f"{self._name} was switched off" if changed.get("Powered") is False else None
 
 
 @asynccontextmanager
-async def watched(controller: str | None) -> AsyncIterator[BlueZ]:
+async def watch_controller(controller: str | None) -> AsyncIterator[ControllerWatch]:
     """Watch a controller until the end of the block.
 
     Raises:
         OSError: there is no system bus.
-        AuthError: it lets this user not in.
+        AuthError: the system bus rejects this user.
     """
     bus, watching = MessageBus(bus_type=BusType.SYSTEM), set[asyncio.Task[None]]()
     try:
         await bus.connect()
-        life = BlueZ(bus, controller)
-        watching.add(asyncio.create_task(life.watch_bus()))
-        bus.add_message_handler(life.hear)
-        for rule in RULES:
+        watch = ControllerWatch(bus, controller)
+        watching.add(asyncio.create_task(watch.watch_bus()))
+        bus.add_message_handler(watch.on_signal)
+        for rule in MATCH_RULES:
             await bus.call(
                 Message(destination=DBUS, path=DBUS_PATH, interface=DBUS, member="AddMatch", signature="s", body=[rule])
             )
-        yield life
+        yield watch
     finally:
         bus.disconnect()
         if watching:
-            await asyncio.wait(watching, timeout=FAREWELL_SECONDS)
+            await asyncio.wait(watching, timeout=DISCONNECT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controller:
-    """A controller as bluetoothd tells of it."""
+    """A controller as bluetoothd describes it."""
 
     name: str
     is_powered: bool
     is_blocked: bool
-    """Switched off by rfkill, as far as bluetoothd tells."""
-    speaks_low_energy: bool
-    listens_passively: bool
-    """bluetoothd offers passive scanning on it."""
+    """Switched off by rfkill, as far as bluetoothd reports it."""
+    supports_low_energy: bool
+    supports_passive_scanning: bool
 
 
 def bus_socket() -> Path | None:
-    """Return the file of the system bus; `None` when its address names none."""
-    address = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS") or f"unix:path={USUAL_SOCKET}"
+    """Return the socket file of the system bus; `None` when its address contains none."""
+    address = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS") or f"unix:path={DEFAULT_SOCKET}"
     found = re.search(r"unix:(?:[^;]*,)?path=([^,;]+)", address)
     return Path(unquote(found[1])) if found else None
 
 
-async def controllers() -> list[Controller]:
-    """Return the controllers that there are right now. Changes nothing, and starts no bluetoothd.
+async def list_controllers() -> list[Controller]:
+    """Return the controllers that are present right now. Changes nothing, and does not start bluetoothd.
 
     Raises:
-        Unusable: there is no way to bluetoothd.
+        BluetoothUnusable: bluetoothd cannot be reached.
     """
     async with _connected() as bus:
-        answer = await _asked(
+        reply = await _call(
             bus, Message(destination=DBUS, path=DBUS_PATH, interface=DBUS, member="NameHasOwner", signature="s", body=[BLUEZ])
         )
-        if not answer.body[0]:
-            raise Unusable(Trouble.NO_DAEMON)
-        answer = await _asked(bus, Message(destination=BLUEZ, path="/", interface=OBJECTS, member="GetManagedObjects"))
+        if not reply.body[0]:
+            raise BluetoothUnusable(OpenError.NO_DAEMON)
+        reply = await _call(bus, Message(destination=BLUEZ, path="/", interface=OBJECTS, member="GetManagedObjects"))
     return sorted(
-        (_controller(path, interfaces) for path, interfaces in answer.body[0].items() if ADAPTER in interfaces),
+        (_controller(path, interfaces) for path, interfaces in reply.body[0].items() if ADAPTER in interfaces),
         key=lambda controller: controller.name,
     )
 
@@ -182,48 +181,48 @@ async def controllers() -> list[Controller]:
 async def _connected() -> AsyncIterator[MessageBus]:
     bus: MessageBus | None = None
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(REPLY_SECONDS):
             bus = MessageBus(bus_type=BusType.SYSTEM)
             await bus.connect()
         yield bus
     except (FileNotFoundError, ConnectionRefusedError, InvalidAddressError) as error:
-        raise Unusable(Trouble.NO_SOCKET) from error
+        raise BluetoothUnusable(OpenError.NO_SOCKET) from error
     except PermissionError as error:
-        raise Unusable(Trouble.NO_PERMISSION) from error
+        raise BluetoothUnusable(OpenError.NO_PERMISSION) from error
     except AuthError as error:
-        raise Unusable(Trouble.NOT_LET_IN) from error
+        raise BluetoothUnusable(OpenError.AUTH_REJECTED) from error
     except DBusError as error:
-        raise Unusable(_refused(error.type, error.text)) from error
+        raise BluetoothUnusable(_open_error(error.type, error.text)) from error
     except (OSError, EOFError, TimeoutError) as error:
-        raise Unusable(Trouble.NO_ANSWER) from error
+        raise BluetoothUnusable(OpenError.NO_REPLY) from error
     finally:
         if bus is not None:
             bus.disconnect()
 
 
-async def _asked(bus: MessageBus, question: Message) -> Message:
-    async with asyncio.timeout(ANSWER_SECONDS):
-        answer = await bus.call(question)
-    if answer is None:
-        raise Unusable(Trouble.NO_ANSWER)
-    if answer.message_type is not MessageType.METHOD_RETURN:
-        raise Unusable(_refused(answer.error_name or "", str(answer.body[0]) if answer.body else ""))
-    return answer
+async def _call(bus: MessageBus, call: Message) -> Message:
+    async with asyncio.timeout(REPLY_SECONDS):
+        reply = await bus.call(call)
+    if reply is None:
+        raise BluetoothUnusable(OpenError.NO_REPLY)
+    if reply.message_type is not MessageType.METHOD_RETURN:
+        raise BluetoothUnusable(_open_error(reply.error_name or "", str(reply.body[0]) if reply.body else ""))
+    return reply
 
 
-def _refused(name: str, text: str) -> Trouble:
+def _open_error(name: str, text: str) -> OpenError:
     if "AppArmor" in text:
-        return Trouble.CONFINED
-    return Trouble.NO_DAEMON if name in NO_SUCH_NAME else Trouble.NOT_ALLOWED
+        return OpenError.CONFINED
+    return OpenError.NO_DAEMON if name in NO_SUCH_NAME else OpenError.ACCESS_DENIED
 
 
 def _controller(path: str, interfaces: Mapping[str, Any]) -> Controller:
-    told = unpack_variants(interfaces[ADAPTER])
-    kinds = unpack_variants(interfaces.get(MONITORS, {})).get("SupportedMonitorTypes", ())
+    properties = unpack_variants(interfaces[ADAPTER])
+    monitor_types = unpack_variants(interfaces.get(MONITORS, {})).get("SupportedMonitorTypes", ())
     return Controller(
         name=path.rpartition("/")[2],
-        is_powered=bool(told.get("Powered")),
-        is_blocked=told.get("PowerState") == "off-blocked",
-        speaks_low_energy="central" in told.get("Roles", ("central",)),
-        listens_passively="or_patterns" in kinds,
+        is_powered=bool(properties.get("Powered")),
+        is_blocked=properties.get("PowerState") == "off-blocked",
+        supports_low_energy="central" in properties.get("Roles", ("central",)),
+        supports_passive_scanning="or_patterns" in monitor_types,
     )

@@ -1,4 +1,4 @@
-"""Why there is no radio, in words that name what mends it. Nothing here waits."""
+"""Describe why Bluetooth cannot be used on this machine, and how to fix it. Pure."""
 
 from __future__ import annotations
 
@@ -7,84 +7,85 @@ from enum import StrEnum
 from typing import NamedTuple
 
 
-class Trouble(StrEnum):
-    """What can keep a radio from being used."""
+class OpenError(StrEnum):
+    """A reason why a Bluetooth controller cannot be opened."""
 
     NO_SOCKET = "no D-Bus socket"
     NO_PERMISSION = "no permission for the D-Bus socket"
-    NOT_LET_IN = "not let in by D-Bus"
+    AUTH_REJECTED = "D-Bus rejects this user"
     NO_DAEMON = "no bluetoothd"
-    NOT_ALLOWED = "not allowed to speak with bluetoothd"
+    ACCESS_DENIED = "D-Bus denies access to bluetoothd"
     NO_CONTROLLER = "no controller"
     NOT_LOW_ENERGY = "no controller for Bluetooth Low Energy"
-    SWITCHED_OFF = "switched off"
+    POWERED_OFF = "powered off"
     BUSY = "busy"
-    NOT_PASSIVE = "no passive scanning"
-    HANGS = "hangs"
+    NO_PASSIVE_SCANNING = "no passive scanning"
+    SCAN_DOES_NOT_START = "the scan does not start"
     BLOCKED = "blocked"
     CONFINED = "confined"
-    NO_ANSWER = "no answer"
+    NO_REPLY = "no reply"
 
 
-class Mending(NamedTuple):
-    """What is wrong, and what mends it; `{controller}` stands for the controller's name."""
+class ErrorText(NamedTuple):
+    """An error and its fix, for the operator; `{controller}` stands for the controller's name."""
 
-    wrong: str
-    right: str
+    problem: str
+    fix: str
 
 
-MENDING: Mapping[Trouble, Mending] = {
-    Trouble.NO_SOCKET: Mending(
+ERROR_TEXTS: Mapping[OpenError, ErrorText] = {
+    OpenError.NO_SOCKET: ErrorText(
         "there is no D-Bus socket",
         "install and start dbus and bluez on the host, and in a container mount it: "
         "-v /run/dbus/system_bus_socket:/run/dbus/system_bus_socket",
     ),
-    Trouble.NO_PERMISSION: Mending(
+    OpenError.NO_PERMISSION: ErrorText(
         "no permission for the D-Bus socket", "run the gateway as a user that may open /run/dbus/system_bus_socket"
     ),
-    Trouble.NOT_LET_IN: Mending(
-        "the D-Bus daemon does not let this user in",
-        "make it one that the host knows, in a container: sudo useradd --system --uid 10001 --no-create-home xyte-gateway",
+    OpenError.AUTH_REJECTED: ErrorText(
+        "the D-Bus daemon rejects this user",
+        "run the gateway as a user that the host knows, in a container: "
+        "sudo useradd --system --uid 10001 --no-create-home xyte-gateway",
     ),
-    Trouble.CONFINED: Mending(
-        "AppArmor keeps this program from D-Bus", "in a container, run it with: --security-opt apparmor=unconfined"
+    OpenError.CONFINED: ErrorText(
+        "AppArmor denies this program access to D-Bus", "in a container, run it with: --security-opt apparmor=unconfined"
     ),
-    Trouble.NO_ANSWER: Mending("D-Bus or bluetoothd does not answer", "restart it with: systemctl restart bluetooth"),
-    Trouble.NO_DAEMON: Mending("bluetoothd does not run", "start it with: systemctl start bluetooth"),
-    Trouble.NOT_ALLOWED: Mending(
-        "D-Bus does not let this user speak with bluetoothd", "add the user to the group bluetooth: usermod -aG bluetooth USER"
+    OpenError.NO_REPLY: ErrorText("D-Bus or bluetoothd does not answer", "restart it with: systemctl restart bluetooth"),
+    OpenError.NO_DAEMON: ErrorText("bluetoothd is not running", "start it with: systemctl start bluetooth"),
+    OpenError.ACCESS_DENIED: ErrorText(
+        "D-Bus does not allow this user to use bluetoothd", "add the user to the group bluetooth: usermod -aG bluetooth USER"
     ),
-    Trouble.NO_CONTROLLER: Mending("{controller} is not there", "plug it in, and look for its name with: bluetoothctl list"),
-    Trouble.NOT_LOW_ENERGY: Mending("{controller} does not speak Bluetooth Low Energy", "use another one"),
-    Trouble.SWITCHED_OFF: Mending("{controller} is switched off", "switch it on with: bluetoothctl power on"),
-    Trouble.BLOCKED: Mending("{controller} is switched off by rfkill", "switch it on with: rfkill unblock bluetooth"),
-    Trouble.BUSY: Mending("{controller} is busy with another program's scan", "end that program, or wait"),
-    Trouble.NOT_PASSIVE: Mending(
-        "bluetoothd offers no passive scanning",
+    OpenError.NO_CONTROLLER: ErrorText("{controller} is missing", "plug it in, and check its name with: bluetoothctl list"),
+    OpenError.NOT_LOW_ENERGY: ErrorText("{controller} does not support Bluetooth Low Energy", "use another one"),
+    OpenError.POWERED_OFF: ErrorText("{controller} is switched off", "switch it on with: bluetoothctl power on"),
+    OpenError.BLOCKED: ErrorText("{controller} is switched off by rfkill", "switch it on with: rfkill unblock bluetooth"),
+    OpenError.BUSY: ErrorText("{controller} is busy with another program's scan", "stop that program, or wait"),
+    OpenError.NO_PASSIVE_SCANNING: ErrorText(
+        "bluetoothd does not offer passive scanning",
         'start it with --experimental, or set in this entry of the config: scanning = "active"',
     ),
-    Trouble.HANGS: Mending(
-        "{controller} did not begin to scan", "restart it with: bluetoothctl power off && bluetoothctl power on"
+    OpenError.SCAN_DOES_NOT_START: ErrorText(
+        "{controller} did not start to scan", "restart it with: bluetoothctl power off && bluetoothctl power on"
     ),
 }
 
 
-class Unusable(Exception):
-    """Bluetooth of this machine cannot be used. Never leaves this adapter."""
+class BluetoothUnusable(Exception):
+    """Bluetooth cannot be used on this machine. Never leaves this adapter."""
 
-    def __init__(self, trouble: Trouble) -> None:
-        super().__init__(trouble)
-        self.trouble = trouble
-
-
-def mending(trouble: Trouble, controller: str | None) -> Mending:
-    """Return what is wrong with this controller, and what mends it."""
-    named = controller or "the Bluetooth controller"
-    return Mending(*(text.format(controller=named) for text in MENDING[trouble]))
+    def __init__(self, open_error: OpenError) -> None:
+        super().__init__(open_error)
+        self.open_error = open_error
 
 
-def in_words(trouble: Trouble | None, controller: str | None, error: str) -> str:
-    """Return what is wrong and what mends it; for what nobody has met yet, what the error says."""
-    if trouble is None:
-        return f"{controller or 'the Bluetooth controller'} cannot be used: {error}"
-    return "; ".join(mending(trouble, controller))
+def error_text(open_error: OpenError, controller: str | None) -> ErrorText:
+    """Return the problem and its fix for this controller."""
+    name = controller or "the Bluetooth controller"
+    return ErrorText(*(text.format(controller=name) for text in ERROR_TEXTS[open_error]))
+
+
+def error_message(open_error: OpenError | None, controller: str | None, raw_error: str) -> str:
+    """Return the problem and its fix in one sentence; for an unknown error, the text of the error itself."""
+    if open_error is None:
+        return f"{controller or 'the Bluetooth controller'} cannot be used: {raw_error}"
+    return "; ".join(error_text(open_error, controller))

@@ -1,163 +1,59 @@
-"""The radio: hears advertisements and connects to devices. The only file that knows bleak and its retry connector.
+"""Receive advertisements and connect to devices, with bleak's scanner and its retry connector.
 
-Whatever they raise leaves this file as one of three: the bus is lost, the device is not reachable, or it refused one attribute.
+Only this file and `connection.py` use bleak. A failure to open or a loss of the radio is a `BusUnavailable`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any, Literal
 
-from bleak import BleakClient, BleakScanner
+from bleak import BleakScanner
 from bleak.args.bluez import BlueZScannerArgs, OrPattern
 from bleak.assigned_numbers import AdvertisementDataType
-from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
-from bleak.exc import (
-    BleakBluetoothNotAvailableError,
-    BleakBluetoothNotAvailableReason,
-    BleakDBusError,
-    BleakError,
-    BleakGATTProtocolError,
-)
+from bleak.exc import BleakBluetoothNotAvailableError, BleakBluetoothNotAvailableReason, BleakDBusError, BleakError
 from bleak_retry_connector import BleakClientWithServiceCache, establish_connection
 
 from adapters.ble.advertisements.advertisement import Advertisement
-from adapters.ble.advertisements.metrics import text
-from adapters.ble.radio.bluez import AuthError, BlueZ, watched
-from adapters.ble.radio.open_errors import Trouble, in_words
+from adapters.ble.advertisements.metrics import printable
+from adapters.ble.radio.bluez import AuthError, ControllerWatch, watch_controller
+from adapters.ble.radio.connection import CLOSE_ERRORS, CLOSE_SECONDS, GattConnection, error_text
+from adapters.ble.radio.open_errors import OpenError, error_message
 from gateway.adapter import BusUnavailable, DeviceUnreachable
-
-log = logging.getLogger("adapters.ble")
 
 CONNECT_SECONDS = 25.0
 CONNECT_TRIES = 2
-ATTRIBUTE_SECONDS = 5.0
-"""Reading or writing one attribute: a device that takes longer has gone."""
-CLOSE_SECONDS = 3.0
 
-NOT_HEARD_DBM = -127
-"""What bleak says of a device that BlueZ forgets or no longer hears, which it tells of like an advertisement."""
+NO_SIGNAL_DBM = -127
+"""The strength that bleak reports for a device that BlueZ forgets or no longer receives: not a real advertisement."""
 
-EVERYTHING = [
+ALL_FLAGS = [
     OrPattern(0, AdvertisementDataType.FLAGS, bytes([flags])) for flags in (0x02, 0x04, 0x05, 0x06, 0x18, 0x19, 0x1A, 0x1B)
 ]
-"""What a passive scan is asked for, since it has to be asked for something: advertisements with any of the usual flags."""
+"""The patterns of a passive scan, which needs at least one: advertisements with any of the usual flags."""
 
+UNAVAILABLE_REASONS: Mapping[BleakBluetoothNotAvailableReason, OpenError] = {
+    BleakBluetoothNotAvailableReason.NO_BLUETOOTH: OpenError.NO_CONTROLLER,
+    BleakBluetoothNotAvailableReason.NO_BLE_CENTRAL_ROLE: OpenError.NOT_LOW_ENERGY,
+    BleakBluetoothNotAvailableReason.POWERED_OFF: OpenError.POWERED_OFF,
+    BleakBluetoothNotAvailableReason.DENIED_BY_SYSTEM: OpenError.AUTH_REJECTED,
+}
 
-BREAKING_OFF = (BleakError, OSError, EOFError, TimeoutError, AssertionError)
-"""What ending something may raise, and nobody needs to know; assertions are bleak's own, when its D-Bus connection is gone."""
-
-
-class AttributeRefused(Exception):
-    """The device is there, and refuses this one characteristic. Never leaves this adapter."""
-
-
-class Connection:
-    """An open connection to one device."""
-
-    def __init__(self, client: BleakClient, address: str) -> None:
-        self._client = client
-        self.address = address
-        self.services: Mapping[str, Mapping[str, frozenset[str]]] = {
-            service.uuid: {one.uuid: frozenset(one.properties) for one in service.characteristics} for service in client.services
-        }
-        """Service uuid -> characteristic uuid -> what can be done with it: `read`, `write`, `notify`, ..."""
-        self.prepared: set[tuple[str, str]] = set()
-        """Service and characteristic of what was written once for as long as the connection lasts."""
-        self.subscribed: set[tuple[str, str]] = set()
-        """Service and characteristic of what is notified for as long as the connection lasts."""
-        self._ears: dict[tuple[str, str], list[Callable[[bytes], None]]] = {}
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the device is still connected, as far as is known."""
-        return self._client.is_connected
-
-    async def read(self, service: str, characteristic: str) -> bytes:
-        """Return the value of a characteristic.
-
-        Raises:
-            AttributeRefused: the device does not give it.
-            DeviceUnreachable: it is gone.
-        """
-        async with self._attribute_access(f"reading {characteristic}"):
-            return bytes(await self._client.read_gatt_char(self._found(service, characteristic)))
-
-    async def write(self, service: str, characteristic: str, value: bytes, *, with_response: bool) -> None:
-        """Write a characteristic, with the device's confirmation or without.
-
-        Raises:
-            AttributeRefused: the device does not take it.
-            DeviceUnreachable: it is gone; with a confirmation wanted, whether it took the value is not known.
-        """
-        async with self._attribute_access(f"writing {characteristic}"):
-            await self._client.write_gatt_char(self._found(service, characteristic), value, response=with_response)
-
-    async def subscribe(self, service: str, characteristic: str, heard: Callable[[bytes], None]) -> Callable[[], None]:
-        """Have each value that the device notifies handed to `heard`, beside whoever else hears it, and return what ends that.
-
-        It ends with the connection, too.
-
-        Raises:
-            AttributeRefused: the device notifies nothing.
-            DeviceUnreachable: it is gone.
-        """
-        ears = self._ears.get((service, characteristic))
-        if ears is None:
-            ears = await self._hear(service, characteristic, heard)
-            self._ears[service, characteristic] = ears
-        else:
-            ears.append(heard)
-        return partial(ears.remove, heard)
-
-    async def close(self) -> None:
-        """Disconnect, whatever becomes of it."""
-        with contextlib.suppress(*BREAKING_OFF):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._client.disconnect()
-
-    async def _hear(self, service: str, characteristic: str, heard: Callable[[bytes], None]) -> list[Callable[[bytes], None]]:
-        """Have values notified, and return who is to hear them: `heard` from the first one on."""
-        ears = [heard]
-
-        def take(_: BleakGATTCharacteristic, value: bytearray) -> None:
-            for ear in tuple(ears):
-                ear(bytes(value))
-
-        async with self._attribute_access(f"subscribing to {characteristic}"):
-            await self._client.start_notify(self._found(service, characteristic), take)
-        return ears
-
-    def _pairing_hint(self, refusal: str) -> str:
-        wants_pairing = any(word in refusal.lower() for word in ("authentic", "encrypt", "paired"))
-        return f"; pair it with this machine once: bluetoothctl pair {self.address}" if wants_pairing else ""
-
-    def _found(self, service: str, characteristic: str) -> BleakGATTCharacteristic:
-        found = self._client.services.get_service(service)
-        characteristics = [] if found is None else [one for one in found.characteristics if one.uuid == characteristic]
-        if not characteristics:
-            raise AttributeRefused(f"it has no characteristic {characteristic} in service {service}")
-        return characteristics[0]
-
-    @asynccontextmanager
-    async def _attribute_access(self, what: str) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(ATTRIBUTE_SECONDS):
-                yield
-        except TimeoutError as error:
-            raise DeviceUnreachable(f"{what} took longer than {ATTRIBUTE_SECONDS:.0f} s") from error
-        except (BleakError, OSError, EOFError) as error:
-            if self.is_open and (refusal := _refusal(error)) is not None:
-                raise AttributeRefused(f"{what}: {refusal}{self._pairing_hint(refusal)}") from error
-            raise DeviceUnreachable(f"the connection was lost while {what}: {_words(error)}") from error
+DBUS_ERRORS: Mapping[str, OpenError] = {
+    "org.freedesktop.DBus.Error.ServiceUnknown": OpenError.NO_DAEMON,
+    "org.freedesktop.DBus.Error.NameHasNoOwner": OpenError.NO_DAEMON,
+    "org.freedesktop.DBus.Error.AccessDenied": OpenError.ACCESS_DENIED,
+    "org.freedesktop.DBus.Error.UnknownObject": OpenError.NO_CONTROLLER,
+    "org.freedesktop.DBus.Error.UnknownMethod": OpenError.NO_CONTROLLER,
+    "org.bluez.Error.NotReady": OpenError.POWERED_OFF,
+    "org.bluez.Error.InProgress": OpenError.BUSY,
+}
 
 
 class Radio:
@@ -165,8 +61,8 @@ class Radio:
 
     Args:
         controller: its name, `hci0`; `None` for the first that is powered.
-        scanning: `active` asks devices for their scan response, `passive` only listens.
-        scanner_backend: a class handed to bleak's scanner in place of the system's.
+        scanning: `active` requests scan responses from devices, `passive` only listens.
+        scanner_backend: a class for bleak's scanner that replaces the system's.
         client_backend: the same for bleak's client.
     """
 
@@ -182,95 +78,82 @@ class Radio:
         self._scanning: Literal["active", "passive"] = scanning
         self._scanner_backend = scanner_backend
         self._client_backend = client_backend
-        self._watch = AsyncExitStack()
-        self._bluez: BlueZ | None = None
+        self._watch_stack = AsyncExitStack()
+        self._watch: ControllerWatch | None = None
         self._is_absent = False
         self._scanner: BleakScanner | None = None
         self._devices: dict[str, BLEDevice] = {}
 
-    async def open(self, heard: Callable[[Advertisement], None]) -> None:
-        """Scan from now on, and hand each advertisement to `heard`.
+    async def open(self, on_advertisement: Callable[[Advertisement], None]) -> None:
+        """Start to scan, and call `on_advertisement` with each advertisement.
 
         Raises:
-            BusUnavailable: the radio cannot be used; the text says what mends it.
+            BusUnavailable: the radio cannot be used; the text contains the fix.
         """
         self._devices.clear()
         self._is_absent = False
 
-        def take(device: BLEDevice, data: AdvertisementData) -> None:
-            if data.rssi <= NOT_HEARD_DBM:
+        def on_detection(device: BLEDevice, data: AdvertisementData) -> None:
+            if data.rssi <= NO_SIGNAL_DBM:
                 return
             self._devices[device.address] = device
-            heard(_advertisement(device, data))
+            on_advertisement(_advertisement(device, data))
 
         try:
             if self._scanner_backend is None:
-                self._bluez = await self._watch.enter_async_context(watched(self._controller))
-            scanner = self._new_scanner(take)
+                self._watch = await self._watch_stack.enter_async_context(watch_controller(self._controller))
+            scanner = self._new_scanner(on_detection)
             async with asyncio.timeout(CONNECT_SECONDS):
                 await scanner.start()
         except (BleakError, OSError, EOFError, TimeoutError, KeyError, AuthError) as error:
             try:
-                self._is_absent = self._bluez is not None and not await self._bluez.is_ready()
+                self._is_absent = self._watch is not None and not await self._watch.is_ready()
             finally:
                 await self.close()
-            raise BusUnavailable(why_unusable(error, self._controller)) from error
+            raise BusUnavailable(error_message(_open_error(error), self._controller, error_text(error))) from error
         except BaseException:
             await self.close()
             raise
         self._scanner = scanner
 
     async def close(self) -> None:
-        """Scan no more. Never raises."""
-        scanner, self._scanner, self._bluez = self._scanner, None, None
+        """Stop scanning. Never raises."""
+        scanner, self._scanner, self._watch = self._scanner, None, None
         if scanner is not None:
-            with contextlib.suppress(*BREAKING_OFF):
+            with contextlib.suppress(*CLOSE_ERRORS):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await scanner.stop()
-        await self._watch.aclose()
+        await self._watch_stack.aclose()
 
-    async def lost(self) -> str:
-        """Return why the radio is lost, once it is; one with a backend of its own never is."""
+    async def wait_until_lost(self) -> str:
+        """Return the reason once the radio is lost; never for a radio with its own backend."""
         never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        why = await (never if self._bluez is None else self._bluez.lost())
+        reason = await (never if self._watch is None else self._watch.wait_until_lost())
         self._is_absent = True
-        return why
+        return reason
 
-    async def reappears(self) -> None:
-        """Return when a controller that was gone is back; never, when it was not gone but failed."""
+    async def wait_until_back(self) -> None:
+        """Return when a controller that was absent is back; never for one that was present and failed."""
         if self._is_absent:
             with contextlib.suppress(OSError, EOFError, AuthError):
-                async with watched(self._controller) as bluez:
-                    await bluez.becomes_ready()
+                async with watch_controller(self._controller) as watch:
+                    await watch.wait_until_ready()
                 return
         await asyncio.get_running_loop().create_future()
 
     def forget(self, address: str) -> None:
-        """Drop what is kept of a device that is not around any more."""
+        """Drop what is stored about a device that is no longer received."""
         self._devices.pop(address, None)
 
-    @asynccontextmanager
-    async def connected(self, address: str) -> AsyncIterator[Connection]:
-        """Connect to a device that was heard, and disconnect at the end.
+    async def connect(self, address: str) -> GattConnection:
+        """Connect to a device that was received; the caller closes the connection.
 
         Raises:
-            DeviceUnreachable: it takes no connection; the text says why.
-        """
-        connection = await self.connect(address)
-        try:
-            yield connection
-        finally:
-            await connection.close()
-
-    async def connect(self, address: str) -> Connection:
-        """Connect to a device that was heard; whoever asked closes the connection.
-
-        Raises:
-            DeviceUnreachable: it takes no connection; the text says why.
+            DeviceUnreachable: the connection fails; the text contains the reason.
         """
         device = self._devices.get(address)
         if device is None:
-            raise DeviceUnreachable(f"{address} was not heard since the radio was opened")
+            raise DeviceUnreachable(f"{address} was not received since the radio was opened")
         options: dict[str, Any] = {} if self._client_backend is None else {"backend": self._client_backend}
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -279,33 +162,33 @@ class Radio:
                     device,
                     address,
                     max_attempts=CONNECT_TRIES,
-                    use_services_cache=False,  # bleak's outlives bluetoothd: after a crash it names what is not there any more
+                    use_services_cache=False,  # bleak's cache outlives bluetoothd: after a crash it is wrong
                     **options,
                 )
         except TimeoutError as error:
-            raise DeviceUnreachable(f"{address} took no connection within {CONNECT_SECONDS:.0f} s") from error
+            raise DeviceUnreachable(f"{address} accepted no connection within {CONNECT_SECONDS:.0f} s") from error
         except (BleakError, OSError, EOFError) as error:
-            raise DeviceUnreachable(_words(error)) from error
-        return Connection(client, address)
+            raise DeviceUnreachable(error_text(error)) from error
+        return GattConnection(client, address)
 
-    def _new_scanner(self, take: Callable[[BLEDevice, AdvertisementData], None]) -> BleakScanner:
-        """Return a scanner that is told of every advertisement, not only of changes: a device that repeats itself is alive."""
+    def _new_scanner(self, on_detection: Callable[[BLEDevice, AdvertisementData], None]) -> BleakScanner:
+        """Return a scanner that reports every advertisement, not only changes: a device that repeats itself is alive."""
         bluez: BlueZScannerArgs = {"filters": {"DuplicateData": True}}
         if self._controller is not None:
             bluez["adapter"] = self._controller
         if self._scanning == "passive":
-            bluez["or_patterns"] = list(EVERYTHING)
-        return BleakScanner(take, scanning_mode=self._scanning, bluez=bluez, backend=self._scanner_backend)
+            bluez["or_patterns"] = list(ALL_FLAGS)
+        return BleakScanner(on_detection, scanning_mode=self._scanning, bluez=bluez, backend=self._scanner_backend)
 
 
 def _advertisement(device: BLEDevice, data: AdvertisementData) -> Advertisement:
     details = device.details
-    props = details.get("props", {}) if isinstance(details, dict) else {}
-    kind = props.get("AddressType")
+    properties = details.get("props", {}) if isinstance(details, dict) else {}
+    address_type = properties.get("AddressType")
     return Advertisement(
         address=device.address,
-        is_random=None if kind is None else kind == "random",
-        name=None if data.local_name is None else text(data.local_name) or None,  # anybody can send it, and it is shown
+        is_random=None if address_type is None else address_type == "random",
+        name=None if data.local_name is None else printable(data.local_name) or None,  # anybody can send it, and it is shown
         rssi=data.rssi,
         tx_power=data.tx_power,
         manufacturer_data=data.manufacturer_data,
@@ -314,62 +197,22 @@ def _advertisement(device: BLEDevice, data: AdvertisementData) -> Advertisement:
     )
 
 
-def _refusal(error: BaseException) -> str | None:
-    """Return why a device that is there refuses an attribute; `None` when this is no refusal."""
-    if isinstance(error, BleakGATTProtocolError):
-        return str(error.args[-1]).removeprefix("GATT Protocol Error: ")
-    if isinstance(error, BleakDBusError) and error.dbus_error.startswith("org.bluez.Error."):
-        reason = error.dbus_error.removeprefix("org.bluez.Error.")
-        if reason in {"NotPermitted", "NotAuthorized", "NotSupported", "InvalidOffset", "InvalidArguments", "InvalidValueLength"}:
-            return f"{error.dbus_error_details or reason}"
-        if "ATT error" in (error.dbus_error_details or ""):
-            return error.dbus_error_details
-    return None
-
-
-def why_unusable(error: BaseException, controller: str | None) -> str:
-    """Return why the radio cannot be used, with what mends it."""
-    return in_words(_trouble(error), controller, _words(error))
-
-
-def _trouble(error: BaseException) -> Trouble | None:
+def _open_error(error: BaseException) -> OpenError | None:
     match error:
         case BleakBluetoothNotAvailableError():
-            return NOT_AVAILABLE.get(error.reason)
+            return UNAVAILABLE_REASONS.get(error.reason)
         case BleakDBusError():
-            return REFUSED_BY_DBUS.get(error.dbus_error)
+            return DBUS_ERRORS.get(error.dbus_error)
         case FileNotFoundError() | ConnectionRefusedError():
-            return Trouble.NO_SOCKET
+            return OpenError.NO_SOCKET
         case PermissionError():
-            return Trouble.NO_PERMISSION
+            return OpenError.NO_PERMISSION
         case AuthError():
-            return Trouble.NOT_LET_IN
+            return OpenError.AUTH_REJECTED
         case TimeoutError():
-            return Trouble.HANGS
+            return OpenError.SCAN_DOES_NOT_START
         case BleakError() if "--experimental" in str(error):
-            return Trouble.NOT_PASSIVE
+            return OpenError.NO_PASSIVE_SCANNING
         case BleakError() if "not found" in str(error):
-            return Trouble.NO_CONTROLLER
+            return OpenError.NO_CONTROLLER
     return None
-
-
-NOT_AVAILABLE: Mapping[BleakBluetoothNotAvailableReason, Trouble] = {
-    BleakBluetoothNotAvailableReason.NO_BLUETOOTH: Trouble.NO_CONTROLLER,
-    BleakBluetoothNotAvailableReason.NO_BLE_CENTRAL_ROLE: Trouble.NOT_LOW_ENERGY,
-    BleakBluetoothNotAvailableReason.POWERED_OFF: Trouble.SWITCHED_OFF,
-    BleakBluetoothNotAvailableReason.DENIED_BY_SYSTEM: Trouble.NOT_LET_IN,
-}
-
-REFUSED_BY_DBUS: Mapping[str, Trouble] = {
-    "org.freedesktop.DBus.Error.ServiceUnknown": Trouble.NO_DAEMON,
-    "org.freedesktop.DBus.Error.NameHasNoOwner": Trouble.NO_DAEMON,
-    "org.freedesktop.DBus.Error.AccessDenied": Trouble.NOT_ALLOWED,
-    "org.freedesktop.DBus.Error.UnknownObject": Trouble.NO_CONTROLLER,
-    "org.freedesktop.DBus.Error.UnknownMethod": Trouble.NO_CONTROLLER,
-    "org.bluez.Error.NotReady": Trouble.SWITCHED_OFF,
-    "org.bluez.Error.InProgress": Trouble.BUSY,
-}
-
-
-def _words(error: BaseException) -> str:
-    return str(error).strip() or type(error).__name__

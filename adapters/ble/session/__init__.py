@@ -1,1 +1,1 @@
-"""Visits to connected devices, and the connection slots that they need."""
+"""Connect to devices, within the limit of connections, to identify them, read them and execute commands."""

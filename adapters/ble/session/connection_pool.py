@@ -1,4 +1,4 @@
-"""The connections of one radio: as many as it has slots, one to a device, and those that stay give way."""
+"""Limit the connections of one radio: one per device, and kept ones are closed when their slot is needed."""
 
 from __future__ import annotations
 
@@ -9,82 +9,81 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 from weakref import WeakValueDictionary
 
-from adapters.ble.radio.radio import Connection
+from adapters.ble.radio.connection import GattConnection
 
 
 class Connector(Protocol):
-    """What opens connections: the radio."""
+    """Opens connections: the radio."""
 
-    async def connect(self, address: str) -> Connection:
-        """Connect to a device that was heard, or raise `DeviceUnreachable`."""
+    async def connect(self, address: str) -> GattConnection:
+        """Connect to a device that was received, or raise `DeviceUnreachable`."""
 
 
-class Connections:
-    """Who is connected.
+class ConnectionPool:
+    """The connections of one radio.
 
-    A device that wants to stay connected keeps its slot between visits as long as nobody else needs it: the one that was visited
-    longest ago gives way first.
+    A kept connection stays open between two uses as long as its slot is not needed: the least recently used one is closed first.
 
     Args:
         connector: opens connections.
-        slots: how many there may be at once.
+        slots: the maximum number of connections.
     """
 
     def __init__(self, connector: Connector, slots: int) -> None:
         self.slots = slots
         self._connector = connector
         self._free = asyncio.Semaphore(slots)
-        self._staying: OrderedDict[str, Connection] = OrderedDict()
-        self._visited: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._visits = 0
+        self._kept: OrderedDict[str, GattConnection] = OrderedDict()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._in_use = 0
 
     @property
-    def used(self) -> int:
-        """How many slots are taken."""
-        return self._visits + len(self._staying)
+    def used_slots(self) -> int:
+        """The number of connections, in use or kept."""
+        return self._in_use + len(self._kept)
 
-    def is_staying(self, address: str) -> bool:
-        """Whether this device is connected between its visits."""
-        kept = self._staying.get(address)
+    def is_kept(self, address: str) -> bool:
+        """Return whether a connection to this device is kept and open."""
+        kept = self._kept.get(address)
         return kept is not None and kept.is_open
 
     @asynccontextmanager
-    async def visit(self, address: str, *, stays: bool = False) -> AsyncIterator[Connection]:
-        """Have this device connected for the block; it stays connected afterwards if it is to, and all went well.
+    async def acquire(self, address: str, *, keep: bool = False) -> AsyncIterator[GattConnection]:
+        """Connect to a device for the block; with `keep`, the connection is kept afterwards if nothing failed.
 
         Raises:
-            DeviceUnreachable: it takes no connection.
+            DeviceUnreachable: the connection fails.
         """
-        lock = self._visited.setdefault(address, asyncio.Lock())
+        lock = self._locks.setdefault(address, asyncio.Lock())
         async with lock, self._free:
-            self._visits += 1
-            connection, went_well = None, False
+            self._in_use += 1
+            connection, has_succeeded = None, False
             try:
                 connection = await self._open(address)
                 yield connection
-                went_well = True
+                has_succeeded = True
             finally:
-                self._visits -= 1
+                self._in_use -= 1
                 if connection is not None:
-                    await self._leave(connection, stays=stays and went_well)
+                    await self._release(connection, keep=keep and has_succeeded)
 
     async def close(self) -> None:
-        """Disconnect from everybody."""
-        while self._staying:
-            await self._staying.popitem()[1].close()
+        """Close all kept connections."""
+        while self._kept:
+            await self._kept.popitem()[1].close()
 
-    async def _open(self, address: str) -> Connection:
-        kept = self._staying.pop(address, None)
+    async def _open(self, address: str) -> GattConnection:
+        kept = self._kept.pop(address, None)
         if kept is not None:
             if kept.is_open:
                 return kept
             await kept.close()
-        while self.used > self.slots:
-            await self._staying.popitem(last=False)[1].close()
+        while self.used_slots > self.slots:
+            await self._kept.popitem(last=False)[1].close()
         return await self._connector.connect(address)
 
-    async def _leave(self, connection: Connection, *, stays: bool) -> None:
-        if stays and connection.is_open:
-            self._staying[connection.address] = connection
+    async def _release(self, connection: GattConnection, *, keep: bool) -> None:
+        if keep and connection.is_open:
+            self._kept[connection.address] = connection
         else:
             await connection.close()

@@ -1,4 +1,4 @@
-"""What is done at a device while it is connected: learn who it is, read it, carry a command out."""
+"""Identify a device, read it or execute a command, each over one connection."""
 
 from __future__ import annotations
 
@@ -7,150 +7,153 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from adapters.ble.discovery.tracked_device import Neighbour
+from adapters.ble.discovery.tracked_device import TrackedDevice
 from adapters.ble.profile.commands import Order, order_for
+from adapters.ble.profile.device_information import DeviceInformation, information_paths, parse_information
 from adapters.ble.profile.profile import Profile
-from adapters.ble.profile.read_plan import Facts, Place, Reader, Visit, facts_of, plan, questions
+from adapters.ble.profile.read_plan import CharacteristicPath, CharacteristicReader, ReadPlan, plan_reads
 from adapters.ble.profile.special_formats import NotInPayload
 from adapters.ble.profile.standard_services import profile_for
-from adapters.ble.radio.radio import AttributeRefused, Connection
-from adapters.ble.session.connection_pool import Connections
+from adapters.ble.radio.connection import AttributeRefused, GattConnection
+from adapters.ble.session.connection_pool import ConnectionPool
 from gateway.adapter import ChildDevice, Command, CommandRejected, DeviceUnreachable, Reading, Uplink
 
-NOTIFIED_SECONDS = 10.0
-"""So long a first notification is waited for; a device that has nothing to tell sooner is not disturbed longer."""
+FIRST_NOTIFICATION_SECONDS = 10.0
+"""The longest wait for a first notification: a device with nothing new to send is not kept busy longer."""
 
-ANSWERED_SECONDS = 5.0
-"""A device that answers a command by a notification does so within this time."""
+REPLY_SECONDS = 5.0
+"""The longest wait for the notification that answers a command."""
 
 
-class Visits:
-    """The visits to the devices around one radio."""
+class DeviceSessions:
+    """The sessions with the devices of one radio."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, pool: ConnectionPool) -> None:
         self.uplink: Uplink | None = None
-        """Where values go that a device notifies between its visits."""
-        self._connections = connections
+        """Receives the values that a device notifies between two reads."""
+        self._pool = pool
         self._remarks: dict[str, Sequence[str]] = {}
 
     def remarks(self, child: ChildDevice) -> Sequence[str]:
-        """Return what the child lacks and refuses, and how many connections there are."""
-        slots = f"{self._connections.used} of {self._connections.slots} connections are in use"
+        """Return what the child lacks and refuses, and the number of connections."""
+        slots = f"{self._pool.used_slots} of {self._pool.slots} connections are in use"
         return [*self._remarks.get(child.key, ()), slots]
 
-    async def introduce(self, neighbour: Neighbour) -> None:
-        """Learn by a visit who a device is, and by which profile it is read if none was known; trouble is noted with it."""
+    async def identify(self, device: TrackedDevice) -> None:
+        """Read the device information, and find a profile if none was known; the result or the failure is stored in `device`."""
         try:
-            async with self._visit(neighbour) as connection:
-                neighbour.profile = neighbour.profile or profile_for(connection.services)
-                neighbour.was_visited(await _facts(connection, neighbour.profile))
+            async with self._connected(device) as connection:
+                device.profile = device.profile or profile_for(connection.services)
+                device.set_information(await _read_information(connection, device.profile))
         except DeviceUnreachable as error:
-            neighbour.could_not_be_visited(str(error))
+            device.note_failed_connection(str(error))
 
     async def read(
-        self, child: ChildDevice, neighbour: Neighbour, profile: Profile, due: frozenset[str], readings: list[Reading]
+        self, child: ChildDevice, device: TrackedDevice, profile: Profile, due: frozenset[str], readings: list[Reading]
     ) -> None:
-        """Put the readings of the poll groups that are due into `readings`, as they come.
+        """Append the readings of the poll groups that are due to `readings`, as they arrive.
 
         Raises:
-            DeviceUnreachable: it takes no connection, or was lost in the middle.
+            DeviceUnreachable: the connection fails, or is lost in between.
         """
-        async with self._visit(neighbour, profile) as connection:
-            visit = plan(profile, due, connection.services)
-            remarks = list(visit.remarks)
-            await self._prepare(connection, visit, remarks)
-            firsts = [await self._subscribe(connection, reader, child, remarks) for reader in visit.subscriptions]
-            for reader in visit.reads:
+        async with self._connected(device, profile) as connection:
+            plan = plan_reads(profile, due, connection.services)
+            remarks = list(plan.remarks)
+            await self._write_initially(connection, plan, remarks)
+            first_values = [await self._subscribe(connection, reader, child, remarks) for reader in plan.subscriptions]
+            for reader in plan.reads:
                 readings += await self._read(connection, reader, child, remarks)
-            for first in firsts:
-                readings += await first()
+            for first_value in first_values:
+                readings += await first_value()
             self._remarks[child.key] = remarks
-        neighbour.heard_at = asyncio.get_running_loop().time()
+        device.heard_at = asyncio.get_running_loop().time()
 
-    async def execute(self, child: ChildDevice, neighbour: Neighbour, profile: Profile, command: Command) -> str:
-        """Write what a command means, once, and return what the operator should know.
+    async def execute(self, child: ChildDevice, device: TrackedDevice, profile: Profile, command: Command) -> str:
+        """Write a command once and return its result for the operator.
 
         Raises:
-            CommandRejected: it is none of the device's, or the device refused it or did something else.
-            DeviceUnreachable: the device was lost; whether it obeyed is not known.
+            CommandRejected: the profile has no such command, or the device refused it or did something else.
+            DeviceUnreachable: the device was lost; whether it executed the command is unknown.
         """
         order = order_for(profile, command)
-        async with self._visit(neighbour, profile) as connection:
+        async with self._connected(device, profile) as connection:
             try:
-                shown = await _carried_out(connection, order)
-            except AttributeRefused as refusal:
-                raise CommandRejected(f"{child.name} refuses {command.name}: {refusal}") from refusal
-        if order.check is not None and (problem := order.check.problem_in(shown)) is not None:
-            raise CommandRejected(f"{child.name} did not obey {command.name}: {problem}")
-        return f"{child.name} {'took' if order.check is None else 'has done'} {command.name}"
+                reply = await _write_command(connection, order)
+            except AttributeRefused as error:
+                raise CommandRejected(f"{child.name} refuses {command.name}: {error}") from error
+        if order.check is not None and (problem := order.check.problem_in(reply)) is not None:
+            raise CommandRejected(f"{child.name} did not execute {command.name}: {problem}")
+        return f"{child.name} {'accepted' if order.check is None else 'executed'} {command.name}"
 
     @asynccontextmanager
-    async def _visit(self, neighbour: Neighbour, profile: Profile | None = None) -> AsyncIterator[Connection]:
-        stays = profile is not None and profile.connection.mode == "stay"
+    async def _connected(self, device: TrackedDevice, profile: Profile | None = None) -> AsyncIterator[GattConnection]:
+        keep = profile is not None and profile.connection.mode == "stay"
         try:
-            async with self._connections.visit(neighbour.address, stays=stays) as connection:
+            async with self._pool.acquire(device.address, keep=keep) as connection:
                 yield connection
         except DeviceUnreachable:
-            neighbour.is_in_doubt = True
+            device.is_in_doubt = True
             raise
-        neighbour.is_in_doubt = False
+        device.is_in_doubt = False
 
-    async def _prepare(self, connection: Connection, visit: Visit, remarks: list[str]) -> None:
-        for one in visit.writes:
-            place = Place(one.service, one.characteristic)
-            if place in connection.prepared:
+    async def _write_initially(self, connection: GattConnection, plan: ReadPlan, remarks: list[str]) -> None:
+        for one in plan.initial_writes:
+            path = CharacteristicPath(one.service, one.characteristic)
+            if path in connection.initialized:
                 continue
             try:
-                await connection.write(*place, one.payload, with_response=one.response)
-            except AttributeRefused as refusal:
-                remarks.append(str(refusal))
+                await connection.write(*path, one.payload, with_response=one.response)
+            except AttributeRefused as error:
+                remarks.append(str(error))
             else:
-                connection.prepared.add(place)
+                connection.initialized.add(path)
 
     async def _subscribe(
-        self, connection: Connection, reader: Reader, child: ChildDevice, remarks: list[str]
+        self, connection: GattConnection, reader: CharacteristicReader, child: ChildDevice, remarks: list[str]
     ) -> Callable[[], Awaitable[list[Reading]]]:
-        """Subscribe, unless that was done on this connection, and return what waits for the first value."""
+        """Subscribe, unless this connection is subscribed already, and return a function that waits for the first value."""
         first: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-        def heard(payload: bytes) -> None:
+        def on_value(payload: bytes) -> None:
             if not first.done() and not reader.is_event:
                 first.set_result(payload)
             elif self.uplink is not None:
-                self.uplink.heard(_readings(reader, payload, child, []))
+                self.uplink.heard(_decode(reader, payload, child, []))
 
         async def first_readings() -> list[Reading]:
             try:
-                async with asyncio.timeout(NOTIFIED_SECONDS):
-                    return _readings(reader, await first, child, remarks)
+                async with asyncio.timeout(FIRST_NOTIFICATION_SECONDS):
+                    return _decode(reader, await first, child, remarks)
             except TimeoutError:
-                remarks.append(f"{reader.place} notified nothing within {NOTIFIED_SECONDS:.0f} s")
+                remarks.append(f"{reader.path} sent no notification within {FIRST_NOTIFICATION_SECONDS:.0f} s")
                 return []
 
-        if reader.place not in connection.subscribed:
+        if reader.path not in connection.subscribed:
             try:
-                await connection.subscribe(*reader.place, heard)
-            except AttributeRefused as refusal:
-                remarks.append(str(refusal))
+                await connection.subscribe(*reader.path, on_value)
+            except AttributeRefused as error:
+                remarks.append(str(error))
             else:
-                connection.subscribed.add(reader.place)
-                return _nothing if reader.is_event else first_readings
-        return _nothing
+                connection.subscribed.add(reader.path)
+                return _no_readings if reader.is_event else first_readings
+        return _no_readings
 
-    async def _read(self, connection: Connection, reader: Reader, child: ChildDevice, remarks: list[str]) -> list[Reading]:
+    async def _read(
+        self, connection: GattConnection, reader: CharacteristicReader, child: ChildDevice, remarks: list[str]
+    ) -> list[Reading]:
         try:
-            payload = await connection.read(*reader.place)
-        except AttributeRefused as refusal:
-            remarks.append(str(refusal))
+            payload = await connection.read(*reader.path)
+        except AttributeRefused as error:
+            remarks.append(str(error))
             return []
-        return _readings(reader, payload, child, remarks)
+        return _decode(reader, payload, child, remarks)
 
 
-async def _nothing() -> list[Reading]:
+async def _no_readings() -> list[Reading]:
     return []
 
 
-def _readings(reader: Reader, payload: bytes, child: ChildDevice, remarks: list[str]) -> list[Reading]:
+def _decode(reader: CharacteristicReader, payload: bytes, child: ChildDevice, remarks: list[str]) -> list[Reading]:
     try:
         return list(reader.decode(payload, child.key, datetime.now(UTC)))
     except NotInPayload as error:
@@ -158,34 +161,36 @@ def _readings(reader: Reader, payload: bytes, child: ChildDevice, remarks: list[
         return []
 
 
-async def _facts(connection: Connection, profile: Profile | None) -> Facts:
-    answers: dict[Place, bytes] = {}
-    for place in questions(profile, connection.services):
+async def _read_information(connection: GattConnection, profile: Profile | None) -> DeviceInformation:
+    payloads: dict[CharacteristicPath, bytes] = {}
+    for path in information_paths(profile, connection.services):
         try:
-            answers[place] = await connection.read(*place)
+            payloads[path] = await connection.read(*path)
         except AttributeRefused:
-            continue  # who a device is may be told in part
-    return facts_of(profile, answers)
+            continue  # the device information may be incomplete
+    return parse_information(profile, payloads)
 
 
-async def _carried_out(connection: Connection, order: Order) -> bytes:
-    """Write, and return what shows whether it was obeyed; nothing, where nothing shows it."""
+async def _write_command(connection: GattConnection, order: Order) -> bytes:
+    """Write a command, and return the value that shows whether it was executed; empty where no value does."""
     check = order.check
     if check is None or not check.by_notification:
         await connection.write(order.service, order.characteristic, order.payload, with_response=order.with_response)
         return b"" if check is None else await connection.read(order.check_service, check.characteristic)
-    answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-    def heard(payload: bytes) -> None:
-        if not answer.done():
-            answer.set_result(payload)
+    def on_value(payload: bytes) -> None:
+        if not reply.done():
+            reply.set_result(payload)
 
-    stop = await connection.subscribe(order.check_service, check.characteristic, heard)
+    unsubscribe = await connection.subscribe(order.check_service, check.characteristic, on_value)
     try:
         await connection.write(order.service, order.characteristic, order.payload, with_response=order.with_response)
-        async with asyncio.timeout(ANSWERED_SECONDS):
-            return await answer
+        async with asyncio.timeout(REPLY_SECONDS):
+            return await reply
     except TimeoutError as error:
-        raise DeviceUnreachable(f"it did not answer within {ANSWERED_SECONDS:.0f} s; whether it obeyed is not known") from error
+        raise DeviceUnreachable(
+            f"it did not reply within {REPLY_SECONDS:.0f} s; whether it executed the command is unknown"
+        ) from error
     finally:
-        stop()
+        unsubscribe()

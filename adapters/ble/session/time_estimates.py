@@ -1,55 +1,55 @@
-"""What a profile costs its radio, by plan: which transactions a visit makes, and how long they take. Nothing here waits."""
+"""Estimate how long a profile occupies its radio: the requests of each connection, and their time. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from adapters.ble.profile.profile import Point, Profile
-from adapters.ble.profile.read_plan import Tree, Visit, expected, plan
+from adapters.ble.profile.read_plan import ReadPlan, ServiceTable, expected_services, plan_reads
 from gateway.adapter import CheckedProfile, PlannedBlock
 
 CONNECT_SECONDS = 2.5
-"""Waiting for the device's next advertisement, connecting, and asking for its services."""
+"""Waiting for the device's next advertisement, connecting and discovering its services."""
 
 REQUEST_SECONDS = 0.1
-"""One read or write: two connection intervals of 50 ms, which is what Linux asks for."""
+"""One read or write: two connection intervals of 50 ms, the default of Linux."""
 
-NOTIFIED_SECONDS = 2.0
-"""Waiting for the first value that a device notifies: most do so every second or every few."""
+FIRST_NOTIFICATION_SECONDS = 2.0
+"""Waiting for the first notification: most devices notify every second or every few."""
 
 
-def visit_seconds(profile: Profile, visit: Visit) -> float:
-    """Return how long this visit takes one connection slot; with a device that one stays connected to, only its requests."""
-    requests = REQUEST_SECONDS * len(visit.reads)
-    if profile.connection.mode == "stay" or not (visit.reads or visit.subscriptions):
+def occupied_seconds(profile: Profile, plan: ReadPlan) -> float:
+    """Return how long this plan occupies a connection slot; for a kept connection, only its requests."""
+    requests = REQUEST_SECONDS * len(plan.reads)
+    if profile.connection.mode == "stay" or not (plan.reads or plan.subscriptions):
         return requests
-    setting_up = REQUEST_SECONDS * (len(visit.writes) + len(visit.subscriptions))
-    return CONNECT_SECONDS + setting_up + requests + (NOTIFIED_SECONDS if visit.subscriptions else 0.0)
+    setup = REQUEST_SECONDS * (len(plan.initial_writes) + len(plan.subscriptions))
+    return CONNECT_SECONDS + setup + requests + (FIRST_NOTIFICATION_SECONDS if plan.subscriptions else 0.0)
 
 
-def transactions(visit: Visit) -> int:
-    """Return how many requests a visit makes."""
-    return len(visit.writes) + len(visit.subscriptions) + len(visit.reads)
+def count_requests(plan: ReadPlan) -> int:
+    """Return the number of requests of a plan."""
+    return len(plan.initial_writes) + len(plan.subscriptions) + len(plan.reads)
 
 
-def checked(profile: Profile) -> CheckedProfile:
-    """Return what the profile makes of a radio: for each poll group the connection, and each characteristic with its metrics."""
+def check_profile(profile: Profile) -> CheckedProfile:
+    """Return the plan of a profile: for each poll group the connection, and each characteristic with its metrics."""
     return CheckedProfile(
         name=profile.name,
         title=profile.title,
         source=str(profile.source),
-        blocks=list(_blocks(profile, expected(profile))),
+        blocks=list(_blocks(profile, expected_services(profile))),
     )
 
 
-def _blocks(profile: Profile, tree: Tree) -> Iterator[PlannedBlock]:
+def _blocks(profile: Profile, services: ServiceTable) -> Iterator[PlannedBlock]:
     for group, every in profile.intervals.items():
-        visit = plan(profile, [group], tree)
-        overhead = visit_seconds(profile, visit) - REQUEST_SECONDS * len(visit.reads)
+        plan = plan_reads(profile, [group], services)
+        overhead = occupied_seconds(profile, plan) - REQUEST_SECONDS * len(plan.reads)
         parts: list[tuple[str, tuple[Point, ...], float]] = [
             *([("connect", (), overhead)] if overhead else []),
-            *((f"notified {reader.place}", reader.points, 0.0) for reader in visit.subscriptions),
-            *((f"read {reader.place}", reader.points, REQUEST_SECONDS) for reader in visit.reads),
+            *((f"notified {reader.path}", reader.points, 0.0) for reader in plan.subscriptions),
+            *((f"read {reader.path}", reader.points, REQUEST_SECONDS) for reader in plan.reads),
         ]
         for what, points, seconds in parts:
             metrics = [point.metric for point in points]

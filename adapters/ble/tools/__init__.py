@@ -1,1 +1,1 @@
-"""Command line tools for Bluetooth LE devices, and the checks of `doctor`."""
+"""Provide the command line tools for Bluetooth LE devices, and the checks of `doctor`."""

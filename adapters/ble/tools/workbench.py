@@ -1,4 +1,4 @@
-"""The tools of Bluetooth LE at the command line: its profiles, and a profile tried on a device."""
+"""Provide the command line tools for Bluetooth LE: list, check and try profiles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from adapters.ble.profile.library import PROFILE_FILES
 from adapters.ble.profile.profile import Profile
-from adapters.ble.session.time_estimates import checked
+from adapters.ble.session.time_estimates import check_profile
 from gateway.adapter import CheckedProfile, NotOffered, ProfileWorkbench, Reading
 
 ReadOnce: TypeAlias = Callable[[str, Profile], Awaitable[list[Reading]]]
@@ -16,10 +16,10 @@ ReadOnce: TypeAlias = Callable[[str, Profile], Awaitable[list[Reading]]]
 
 
 class BleWorkbench(ProfileWorkbench[Profile]):
-    """The tools on one radio or, without one, those that need none.
+    """The tools on one radio or, without one, those that need no radio.
 
     Args:
-        library: the profiles of the entry; ours, when left out.
+        library: the profiles of the entry; the built-in ones, when left out.
         read_once: reads a device by a profile, on an open radio.
     """
 
@@ -28,11 +28,11 @@ class BleWorkbench(ProfileWorkbench[Profile]):
         self._read_once = read_once
 
     def check_profile(self, file: Path) -> CheckedProfile:
-        """Return the visits that the profile makes: for each poll group the connection and each characteristic."""
-        return checked(self.read_profile(file))
+        """Return the plan of the profile: for each poll group the connection and each characteristic."""
+        return check_profile(self.read_profile(file))
 
     async def try_profile(self, file: Path, address: str) -> AsyncIterator[Sequence[Reading]]:
         """Read every point once."""
         if self._read_once is None:
-            raise NotOffered("a profile is tried on a device, and no radio was named")
+            raise NotOffered("to try a profile on a device needs a radio, and none was specified")
         yield await self._read_once(address, self.read_profile(file))

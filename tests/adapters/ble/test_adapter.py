@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from adapters.ble import BleAdapter
-from adapters.ble import adapter as adapter_module
-from adapters.ble.radio import radio as radio_module
-from adapters.ble.session import device_sessions as visits_module
+from adapters.ble.discovery import reachability as reachability_module
+from adapters.ble.radio import connection as connection_module
+from adapters.ble.session import device_sessions as sessions_module
 from gateway.adapter import (
     Block,
     BusUnavailable,
@@ -194,7 +194,7 @@ async def test_what_a_device_told_before_it_was_lost_is_kept(bluez):
         device.characteristic("2a19").is_silent = True
         blocks = adapter.read(child, frozenset(adapter.poll_groups(child)))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(radio_module, "ATTRIBUTE_SECONDS", 0.2)
+            patch.setattr(connection_module, "ATTRIBUTE_SECONDS", 0.2)
             with pytest.raises(DeviceUnreachable, match="took longer"):
                 async for _ in blocks:
                     pass
@@ -230,14 +230,14 @@ async def test_a_device_that_wants_to_be_paired_first_is_told_with_the_line_that
 
 
 async def test_a_device_that_notifies_nothing_is_not_waited_for_for_ever(bluez, monkeypatch):
-    monkeypatch.setattr(visits_module, "NOTIFIED_SECONDS", 0.2)
+    monkeypatch.setattr(sessions_module, "FIRST_NOTIFICATION_SECONDS", 0.2)
     bluez.air.add(device := strap())
     device.characteristic("2a37").notify_every = None
     adapter = adapter_with()
     async with adapter:
         child = child_of(await adapter.identify(STRAP))
         assert set(await readings_of(adapter, child)) == {"battery"}
-        assert any("notified nothing" in remark for remark in adapter.remarks(child))
+        assert any("sent no notification" in remark for remark in adapter.remarks(child))
 
 
 async def test_commands_are_written_once_and_their_answer_is_believed(bluez):
@@ -247,7 +247,7 @@ async def test_commands_are_written_once_and_their_answer_is_believed(bluez):
         child = child_of(await adapter.identify(BOT))
         assert child.profile == "switchbot-bot"
         told = await adapter.execute(child, Command(1, child.key, "switch_on", {}))
-        assert "has done switch_on" in told
+        assert "executed switch_on" in told
         with pytest.raises(CommandRejected, match="its battery is low"):
             await adapter.execute(child, Command(2, child.key, "switch_off", {}))
         with pytest.raises(CommandRejected, match="no command 'explode'"):
@@ -261,15 +261,15 @@ async def test_a_child_that_is_only_listened_to_takes_no_commands(bluez):
     adapter = adapter_with()
     async with adapter:
         child = child_of(await adapter.identify(GOVEE))
-        with pytest.raises(CommandRejected, match="only listened to"):
+        with pytest.raises(CommandRejected, match="only advertises"):
             await adapter.execute(child, Command(1, child.key, "press", {}))
 
 
 async def test_a_device_that_is_not_there_is_told_with_the_likely_reason(bluez, monkeypatch):
-    monkeypatch.setattr(adapter_module, "FIRST_WORD_SECONDS", 0.2)
+    monkeypatch.setattr(reachability_module, "FIRST_ADVERTISEMENT_SECONDS", 0.2)
     adapter = adapter_with()
     async with adapter:
-        with pytest.raises(DeviceUnreachable, match="out of reach, switched off, or its battery is empty"):
+        with pytest.raises(DeviceUnreachable, match="out of range, switched off, or its battery is empty"):
             await adapter.identify("A4:C1:38:00:00:99")
 
 
@@ -298,7 +298,7 @@ async def test_a_device_that_changes_its_address_is_known_by_its_name_or_its_key
             bluez.air.remove(first)
             if number == 0:
                 bluez.air.add(second := _moved(govee(), "5A:00:00:00:00:77"))
-                await until(lambda: adapter._around.at(found.address).address == second.address)  # noqa: B023 - called in this round
+                await until(lambda: adapter._tracker.get(found.address).address == second.address)  # noqa: B023 - called in this round
                 assert (await adapter.identify(found.address)).identity == found.identity
                 bluez.air.remove(second)
 
@@ -388,7 +388,7 @@ async def test_a_search_tells_how_far_it_has_come(bluez):
     adapter = adapter_with()
     async with adapter:
         steps = [step async for step in adapter.discover()]
-    assert any(isinstance(step, Progress) and "devices heard" in step.note for step in steps)
+    assert any(isinstance(step, Progress) and "devices received" in step.note for step in steps)
 
 
 async def test_dead_bands_of_the_config_outrank_those_of_the_parser(bluez, until):
@@ -412,12 +412,12 @@ async def test_a_radio_that_was_opened_anew_knows_nobody_before_it_has_heard_the
     bluez.air.add(device := strap())
     adapter = adapter_with()
     child = child_of(await met_on(adapter, STRAP))
-    monkeypatch.setattr(adapter_module, "FIRST_WORD_SECONDS", 0.2)
+    monkeypatch.setattr(reachability_module, "FIRST_ADVERTISEMENT_SECONDS", 0.2)
     device.go_out_of_range()
     async with adapter:
-        with pytest.raises(DeviceUnreachable, match="not heard since the radio was opened"):
+        with pytest.raises(DeviceUnreachable, match="not received since the radio was opened"):
             await adapter.identify(STRAP)
-        with pytest.raises(DeviceUnreachable, match="not heard since the radio was opened"):
+        with pytest.raises(DeviceUnreachable, match="not received since the radio was opened"):
             await readings_of(adapter, child)
         waiting = asyncio.create_task(adapter.identify(STRAP))
         device.come_back()
@@ -433,7 +433,7 @@ async def test_a_device_that_is_heard_and_cannot_be_read_is_not_taken_for_one_th
         device.faults.refused_connects = dbus_errors.CONNECT_TIMED_OUT
         with pytest.raises(DeviceUnreachable):
             await readings_of(adapter, child)
-        with pytest.raises(DeviceUnreachable, match="could not be asked"):
+        with pytest.raises(DeviceUnreachable, match="could not be identified"):
             await adapter.identify(STRAP)
         assert await discovered(adapter) == [], "to find it would tell that it is back"
         device.faults.refused_connects = None

@@ -1,4 +1,4 @@
-"""Claims about the files in `advertisers/`."""
+"""Test the files in `advertisers/`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
-from adapters.ble.advertisements.advertiser import OURS, AdvertiserError, Match, load, parse
+from adapters.ble.advertisements.advertiser import BUILT_IN, AdvertisementMatch, AdvertiserError, load, parse
 
 WHOLE = """
 name = "acme"
@@ -27,34 +27,34 @@ company = [0x1234]
 
 
 @pytest.mark.parametrize(
-    ("was", "becomes", "told"),
+    ("before", "after", "message"),
     [
         ('family = "climate-sensor"', "", "family: Field required"),
         ("company = [0x1234]", "", "match.0: a match without a condition"),
-        ("company = [0x1234]", 'name = "a"\nstarts_with = "00"', "said of the data of a `company`"),
-        ("company = [0x1234]", 'service = "fcd"', "no uuid"),
+        ("company = [0x1234]", 'name = "a"\nstarts_with = "00"', "needs a `company`"),
+        ("company = [0x1234]", 'service = "fcd"', "not a uuid"),
         ("company = [0x1234]", 'company = [1]\nstarts_with = "0x"', "match.0.starts_with"),
         ('family = "climate-sensor"', 'family = "x"\nmodel = "always"', "{model}"),
         ('family = "climate-sensor"', 'family = "x"\nprotocol = "("', "not a regular expression"),
         ('family = "climate-sensor"', 'family = "x"\ncolour = "red"', "colour: Extra inputs"),
-        ('name = "acme"', 'name = "other"', "name and file must agree"),
+        ('name = "acme"', 'name = "other"', "name and file have to agree"),
         ('name = "acme"', "name = ", "Invalid value"),
     ],
 )
-def test_a_mistake_in_a_file_is_told_with_its_place(was, becomes, told):
-    with pytest.raises(AdvertiserError) as refusal:
-        parse(WHOLE.replace(was, becomes), Path("acme.toml"))
-    assert told in str(refusal.value)
-    assert str(refusal.value).startswith("acme.toml: ")
+def test_an_error_in_a_file_is_reported_with_its_place(before, after, message):
+    with pytest.raises(AdvertiserError) as error:
+        parse(WHOLE.replace(before, after), Path("acme.toml"))
+    assert message in str(error.value)
+    assert str(error.value).startswith("acme.toml: ")
 
 
 def test_adding_a_file_adds_a_parser(tmp_path):
     (tmp_path / "acme.toml").write_text(WHOLE)
     (tmp_path / "ruuvi.toml").write_text(WHOLE.replace('"acme"', '"ruuvi"'))
-    names = {advertiser.name: advertiser for advertiser in load([OURS, tmp_path])}
+    names = {advertiser.name: advertiser for advertiser in load([BUILT_IN, tmp_path])}
     assert names["acme"].family == "climate-sensor"
     assert names["ruuvi"].module == "acme_ble"
-    with pytest.raises(AdvertiserError, match="no such folder"):
+    with pytest.raises(AdvertiserError, match="the folder is missing"):
         load([tmp_path / "nowhere"])
 
 
@@ -68,7 +68,7 @@ HEARD = Advertisement(
 
 
 @pytest.mark.parametrize(
-    ("match", "holds"),
+    ("match", "fits"),
     [
         ({"company": [1, 2]}, True),
         ({"company": [2]}, False),
@@ -83,13 +83,13 @@ HEARD = Advertisement(
         ({"service": "180a", "name": "other"}, False),
     ],
 )
-def test_a_match_holds_when_all_that_it_says_is_true(match, holds):
-    assert Match.model_validate(match).holds(HEARD) is holds
+def test_a_match_fits_when_all_its_conditions_are_met(match, fits):
+    assert AdvertisementMatch.model_validate(match).fits(HEARD) is fits
 
 
-def test_a_match_that_says_more_is_heavier():
+def test_a_match_with_more_conditions_has_a_higher_weight():
     weights = [
-        Match.model_validate(match).weight
+        AdvertisementMatch.model_validate(match).weight
         for match in (
             {"length": 5},
             {"company": [1]},

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.ble.advertisements.advertisement import BATTERY
-from adapters.ble.advertisements.metrics import LONGEST_TEXT, event, family_of, measured, plain, state, text, value_name
+from adapters.ble.advertisements.metrics import (
+    MAX_TEXT_LENGTH,
+    event,
+    family_of,
+    measured,
+    metric_name,
+    plain_value,
+    printable,
+    state,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +41,7 @@ from adapters.ble.advertisements.metrics import LONGEST_TEXT, event, family_of, 
     ],
 )
 def test_a_value_is_called_by_its_own_word(key, part, name):
-    assert value_name(key, part) == name
+    assert metric_name(key, part) == name
 
 
 def test_a_state_is_never_called_like_a_measured_value_of_the_same_device():
@@ -102,8 +111,8 @@ def test_what_parsers_add_of_their_own_is_not_told(key):
     ],
 )
 def test_only_plain_and_finite_values_get_through(given_value, told):
-    assert plain(given_value) == told
-    assert type(plain(given_value)) is type(told)
+    assert plain_value(given_value) == told
+    assert type(plain_value(given_value)) is type(told)
 
 
 def test_a_word_in_the_place_of_a_number_says_that_there_is_none():
@@ -113,14 +122,14 @@ def test_a_word_in_the_place_of_a_number_says_that_there_is_none():
 
 @given(st.text())
 def test_a_text_is_short_and_can_be_shown(written):
-    assert text(written).isprintable()
-    assert len(text(written)) <= LONGEST_TEXT
+    assert printable(written).isprintable()
+    assert len(printable(written)) <= MAX_TEXT_LENGTH
 
 
 @given(st.text(max_size=30), st.none() | st.text(max_size=10))
 def test_a_name_is_never_empty_and_never_one_that_the_cloud_keeps(key, part):
-    assert value_name(key, part)
-    assert value_name(key, part) != "status"
+    assert metric_name(key, part)
+    assert metric_name(key, part) != "status"
 
 
 @pytest.mark.parametrize(

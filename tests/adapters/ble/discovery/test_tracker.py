@@ -2,21 +2,21 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
-from adapters.ble.advertisements.parser_registry import Parsers
-from adapters.ble.discovery import tracker as surroundings_module
-from adapters.ble.discovery.tracked_device import VISITS_TRIED
-from adapters.ble.discovery.tracker import TWIN_WAITS_SECONDS, Surroundings
-from adapters.ble.profile.read_plan import Facts
+from adapters.ble.advertisements.parser_registry import ParserRegistry
+from adapters.ble.discovery import tracker as tracker_module
+from adapters.ble.discovery.tracked_device import MAX_FAILED_CONNECTIONS
+from adapters.ble.discovery.tracker import DUPLICATE_WAITS_SECONDS, Tracker
+from adapters.ble.profile.device_information import DeviceInformation
 from adapters.ble.settings import BleSettings
 
-PARSERS = Parsers.ours()
+PARSERS = ParserRegistry.built_in()
 IRK = "ec0234a357c8ad05341010a60a397d9b"
 GOVEE = {"name": "GVH5075_2762", "manufacturer_data": {0xEC88: bytes.fromhex("000341c26400")}}
 
 
-def surroundings(forgotten=None, **said):
+def new_tracker(forgotten=None, **said):
     settings = BleSettings.model_validate({"type": "ble", **said})
-    return Surroundings(settings, PARSERS, (lambda address: None) if forgotten is None else forgotten.append)
+    return Tracker(settings, PARSERS, (lambda address: None) if forgotten is None else forgotten.append)
 
 
 def heard(address="A4:C1:38:00:00:01", **rest):
@@ -24,121 +24,125 @@ def heard(address="A4:C1:38:00:00:01", **rest):
 
 
 def test_so_many_are_remembered_and_those_heard_longest_ago_are_forgotten_first(monkeypatch):
-    monkeypatch.setattr(surroundings_module, "MOST_NEIGHBOURS", 100)
+    monkeypatch.setattr(tracker_module, "MAX_DEVICES", 100)
     forgotten = []
-    around = surroundings(forgotten)
+    tracker = new_tracker(forgotten)
     regular = heard(**GOVEE)
     for number in range(1000):
-        around.take(heard(f"00:00:00:00:{number // 256:02X}:{number % 256:02X}", is_random=True), number)
-        around.take(regular, number)
-        assert len(around) <= 100
-    assert around.at(regular.address) is not None
-    assert len(forgotten) == 1001 - len(around)
+        tracker.receive(heard(f"00:00:00:00:{number // 256:02X}:{number % 256:02X}", is_random=True), number)
+        tracker.receive(regular, number)
+        assert len(tracker) <= 100
+    assert tracker.get(regular.address) is not None
+    assert len(forgotten) == 1001 - len(tracker)
     assert forgotten[0] == "00:00:00:00:00:00"
 
 
 def test_a_device_is_who_its_name_says_from_the_moment_it_tells_its_name():
-    around = surroundings(devices=[{"called": "Fridge*", "name": "Fridge"}])
-    first = around.take(heard(manufacturer_data={1: b"\x01"}, is_random=True), 0)
-    assert not first.is_worth_telling or first.identity.kind == "mac"
-    named = around.take(heard(name="Fridge 3", manufacturer_data={1: b"\x01"}, is_random=True), 1)
-    assert (named.found().name, named.identity.kind, named.place) == ("Fridge", "fingerprint", "name Fridge*")
-    assert around.at("A4:C1:38:00:00:01") is None
-    assert around.at("name Fridge*") is named
+    tracker = new_tracker(devices=[{"called": "Fridge*", "name": "Fridge"}])
+    first = tracker.receive(heard(manufacturer_data={1: b"\x01"}, is_random=True), 0)
+    assert not first.is_relevant or first.identity.kind == "mac"
+    named = tracker.receive(heard(name="Fridge 3", manufacturer_data={1: b"\x01"}, is_random=True), 1)
+    assert (named.found().name, named.identity.kind, named.child_address) == ("Fridge", "fingerprint", "name Fridge*")
+    assert tracker.get("A4:C1:38:00:00:01") is None
+    assert tracker.get("name Fridge*") is named
 
 
 def test_a_device_is_known_by_how_its_payload_begins():
-    around = surroundings(devices=[{"payload": "4c00 0215 fda5", "name": "Badge"}])
-    badge = around.take(heard("4A:00:00:00:00:01", is_random=True, manufacturer_data={0x004C: bytes.fromhex("0215fda50693")}), 0)
-    other = around.take(heard("4A:00:00:00:00:02", is_random=True, manufacturer_data={0x004C: bytes.fromhex("0215fda60693")}), 0)
+    tracker = new_tracker(devices=[{"payload": "4c00 0215 fda5", "name": "Badge"}])
+    badge = tracker.receive(
+        heard("4A:00:00:00:00:01", is_random=True, manufacturer_data={0x004C: bytes.fromhex("0215fda50693")}), 0
+    )
+    other = tracker.receive(
+        heard("4A:00:00:00:00:02", is_random=True, manufacturer_data={0x004C: bytes.fromhex("0215fda60693")}), 0
+    )
     assert badge.found().name == "Badge"
     assert not other.known
 
 
 def test_under_a_new_address_a_device_keeps_what_was_learned_of_it():
-    around = surroundings(devices=[{"called": "Strap", "profile": "gatt-180d", "name": "Strap"}])
-    before = around.take(heard("4A:00:00:00:00:01", name="Strap", is_random=True), 0)
-    assert before.wants_a_visit
-    before.was_visited(Facts(model="H10"))
-    after = around.take(heard("4A:00:00:00:00:02", name="Strap", is_random=True), 1)
+    tracker = new_tracker(devices=[{"called": "Strap", "profile": "gatt-180d", "name": "Strap"}])
+    before = tracker.receive(heard("4A:00:00:00:00:01", name="Strap", is_random=True), 0)
+    assert before.needs_connection
+    before.set_information(DeviceInformation(model="H10"))
+    after = tracker.receive(heard("4A:00:00:00:00:02", name="Strap", is_random=True), 1)
     assert after is not before
-    assert not after.wants_a_visit
+    assert not after.needs_connection
     assert (after.found().sub_model, after.identity) == ("H10", before.identity)
 
 
 def test_who_it_is_is_told_once_and_again_when_it_says_something_else_of_itself():
-    around = surroundings()
-    neighbour = around.take(heard(**GOVEE), 0)
-    assert neighbour.is_news()
-    assert not around.take(heard(**GOVEE), 1).is_news()
+    tracker = new_tracker()
+    device = tracker.receive(heard(**GOVEE), 0)
+    assert device.new_report()
+    assert not tracker.receive(heard(**GOVEE), 1).new_report()
     warmer = GOVEE | {"manufacturer_data": {0xEC88: bytes.fromhex("00037dc26400")}}
-    assert not around.take(heard(**warmer), 2).is_news(), "another value makes it nobody else"
+    assert not tracker.receive(heard(**warmer), 2).new_report(), "another value makes it nobody else"
 
 
 def test_a_value_that_cannot_be_read_is_not_told_again_as_the_one_before():
-    around = surroundings()
-    neighbour = around.take(heard(**GOVEE), 0)
-    assert len(neighbour.block(None)) > 1
-    around.take(heard(name=GOVEE["name"], manufacturer_data={0xEC88: b"\x00"}), 1)
-    assert [reading.metric.name for reading in neighbour.block(None)] == ["rssi"]
-    assert neighbour.found().sub_model == "H5075", "who it is stays known"
+    tracker = new_tracker()
+    device = tracker.receive(heard(**GOVEE), 0)
+    assert len(device.block(None)) > 1
+    tracker.receive(heard(name=GOVEE["name"], manufacturer_data={0xEC88: b"\x00"}), 1)
+    assert [reading.metric.name for reading in device.block(None)] == ["rssi"]
+    assert device.found().sub_model == "H5075", "who it is stays known"
 
 
 def test_a_stranger_that_takes_no_connection_is_not_asked_for_ever_and_one_with_a_passing_address_never():
-    around = surroundings()
-    lasting = around.take(heard("C0:00:00:00:00:01", is_random=True, service_uuids=(full_uuid("180d"),)), 0)
-    passing = around.take(heard("40:00:00:00:00:01", is_random=True, service_uuids=(full_uuid("180d"),)), 0)
-    assert not passing.wants_a_visit
-    for _ in range(VISITS_TRIED):
-        assert lasting.wants_a_visit
-        lasting.could_not_be_visited("it took no connection")
-    assert not lasting.wants_a_visit
+    tracker = new_tracker()
+    lasting = tracker.receive(heard("C0:00:00:00:00:01", is_random=True, service_uuids=(full_uuid("180d"),)), 0)
+    passing = tracker.receive(heard("40:00:00:00:00:01", is_random=True, service_uuids=(full_uuid("180d"),)), 0)
+    assert not passing.needs_connection
+    for _ in range(MAX_FAILED_CONNECTIONS):
+        assert lasting.needs_connection
+        lasting.note_failed_connection("it took no connection")
+    assert not lasting.needs_connection
 
 
 def test_a_wrong_bind_key_is_the_devices_trouble_and_nobody_elses():
-    around = surroundings(
+    tracker = new_tracker(
         devices=[{"address": "A4:C1:38:56:53:84", "bind_key": "00" * 12}]
     )  # one of an old kind, for a BTHome device
     data = {full_uuid("fcd2"): bytes.fromhex("41a47266c95f730011223378237214")}
-    neighbour = around.take(heard("A4:C1:38:56:53:84", service_data=data), 0)
-    assert "32 hexadecimal digits" in neighbour.found().evidence["trouble"]
-    assert around.take(heard(**GOVEE), 0).decoded is not None
+    device = tracker.receive(heard("A4:C1:38:56:53:84", service_data=data), 0)
+    assert "32 hexadecimal digits" in device.found().evidence["problem"]
+    assert tracker.receive(heard(**GOVEE), 0).last_decoded is not None
 
 
 @pytest.mark.parametrize("rssi", [None, -70])
 def test_a_radio_that_tells_no_strength_is_borne(rssi):
-    neighbour = surroundings().take(Advertisement(address="A4:C1:38:00:00:01", rssi=rssi, **GOVEE), 0)
-    assert ("rssi" in neighbour.found().says) is (rssi is not None)
+    device = new_tracker().receive(Advertisement(address="A4:C1:38:00:00:01", rssi=rssi, **GOVEE), 0)
+    assert ("rssi" in device.found().says) is (rssi is not None)
 
 
 def test_of_two_devices_that_the_same_words_fit_the_first_is_kept_and_the_other_is_told(caplog):
-    around = surroundings(devices=[{"called": "Fridge*", "name": "Fridge"}])
+    tracker = new_tracker(devices=[{"called": "Fridge*", "name": "Fridge"}])
     first, second = (heard(f"4A:00:00:00:00:0{number}", name="Fridge 3", is_random=True) for number in (1, 2))
-    around.take(first, 0)
-    assert around.take(second, 1).address == second.address, "it may have made itself another address"
+    tracker.receive(first, 0)
+    assert tracker.receive(second, 1).address == second.address, "it may have made itself another address"
     for now in range(2, 12, 2):
-        assert around.take(first, now).address == first.address, "it has not: the first one still speaks"
-        assert around.take(second, now + 1) is None
-    assert around.at("name Fridge*").address == first.address
-    assert caplog.text.count("4A:00:00:00:00:02 is left out") == len(caplog.records) == 1
-    assert around.take(second, 10 + TWIN_WAITS_SECONDS).address == second.address, "the first one is gone"
-    assert around.at("name Fridge*").address == second.address
+        assert tracker.receive(first, now).address == first.address, "it has not: the first one still speaks"
+        assert tracker.receive(second, now + 1) is None
+    assert tracker.get("name Fridge*").address == first.address
+    assert caplog.text.count("4A:00:00:00:00:02 is ignored") == len(caplog.records) == 1
+    assert tracker.receive(second, 10 + DUPLICATE_WAITS_SECONDS).address == second.address, "the first one is gone"
+    assert tracker.get("name Fridge*").address == second.address
 
 
 def test_a_device_that_moves_on_and_on_is_no_twin_of_itself(caplog):
-    around = surroundings(devices=[{"called": "Fridge*", "name": "Fridge"}])
+    tracker = new_tracker(devices=[{"called": "Fridge*", "name": "Fridge"}])
     for number in range(20):
         for now in range(3):
             said = heard(f"4A:00:00:00:00:{number:02X}", name="Fridge 3", is_random=True)
-            assert around.take(said, 10 * number + now).address == said.address
+            assert tracker.receive(said, 10 * number + now).address == said.address
     assert caplog.records == []
 
 
 def test_a_device_with_a_key_may_speak_from_two_addresses_of_its_own(caplog):
-    around = surroundings(devices=[{"irk": IRK, "name": "Phone"}])
+    tracker = new_tracker(devices=[{"irk": IRK, "name": "Phone"}])
     both = [heard(address, is_random=True) for address in addresses_of(IRK, 2)]
     for now in range(6):
-        assert around.take(both[now % 2], now).place.startswith("irk ")
+        assert tracker.receive(both[now % 2], now).child_address.startswith("irk ")
     assert caplog.records == []
 
 
@@ -146,7 +150,7 @@ def test_a_key_names_the_same_device_however_it_is_written():
     spaced = ":".join(IRK[at : at + 2] for at in range(0, 32, 2)).upper()
     (address,) = addresses_of(IRK, 1)
     said = heard(address, is_random=True)
-    keys = {surroundings(devices=[{"irk": irk, "name": "Phone"}]).take(said, 0).key for irk in (IRK, spaced, f" {IRK} ")}
+    keys = {new_tracker(devices=[{"irk": irk, "name": "Phone"}]).receive(said, 0).key for irk in (IRK, spaced, f" {IRK} ")}
     assert len(keys) == 1
 
 
@@ -155,9 +159,9 @@ def test_keys_are_tried_once_for_an_address_and_not_for_each_of_its_advertisemen
     monkeypatch.setattr(
         "adapters.ble.advertisements.advertisement.IdentityKey.resolves", lambda _, address: tried.append(address)
     )
-    around = surroundings(devices=[{"irk": IRK, "name": "Phone"}])
+    tracker = new_tracker(devices=[{"irk": IRK, "name": "Phone"}])
     for number in range(50):
-        around.take(heard("4A:00:00:00:00:01", is_random=True, manufacturer_data={1: bytes([number])}), number)
+        tracker.receive(heard("4A:00:00:00:00:01", is_random=True, manufacturer_data={1: bytes([number])}), number)
     assert len(tried) == 1
 
 

@@ -135,7 +135,7 @@ def test_what_is_wrong_with_a_point_is_told_with_what_would_be_right(said, says)
     [
         (HEAD, "points, commands or standard `services`: at least one"),
         (HEAD + POINT + POINT, "point `temperature` is there twice"),
-        (HEAD + POINT.replace("ff01", "gg01"), "'gg01' is no uuid: it has 4, 8 or 32 hexadecimal digits"),
+        (HEAD + POINT.replace("ff01", "gg01"), "'gg01' is not a uuid: a uuid has 4, 8 or 32 hexadecimal digits"),
         (HEAD + POINT.replace("temperature", "status"), "a metric cannot be called 'status'"),
         ('services = ["1234"]\n' + HEAD, "'1234' is no standard service that we know; there are 1805, 180d, 180f, 181a"),
         ('services = ["180a"]\n' + HEAD, "'180a' is no standard service that we know"),

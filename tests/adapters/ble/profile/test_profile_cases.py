@@ -13,8 +13,10 @@ import pytest
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
 from adapters.ble.profile.commands import order_for
+from adapters.ble.profile.device_information import information_paths, parse_information
 from adapters.ble.profile.library import PROFILE_FILES
-from adapters.ble.profile.read_plan import Place, facts_of, plan, profile_fitting, questions
+from adapters.ble.profile.profile_matching import best_profile
+from adapters.ble.profile.read_plan import CharacteristicPath, plan_reads
 from adapters.ble.profile.toml_types import short_uuid
 from gateway.adapter import Command
 
@@ -33,22 +35,22 @@ class Case:
     profile: str
     origin: str
     advertisement: Advertisement
-    tree: dict[str, dict[str, frozenset[str]]]
-    payloads: dict[Place, bytes]
+    services: dict[str, dict[str, frozenset[str]]]
+    payloads: dict[CharacteristicPath, bytes]
     expected: dict[str, Any]
 
 
 def read_case(folder: Path) -> Case:
     device, expected = (tomllib.loads((folder / f"{name}.toml").read_text("utf-8")) for name in ("device", "expected"))
-    tree, payloads = {}, {}
+    services, payloads = {}, {}
     for service, characteristics in device["services"].items():
-        uses = tree[full_uuid(service)] = {}
+        uses = services[full_uuid(service)] = {}
         for characteristic, said in characteristics.items():
             said = {"payload": said} if isinstance(said, str) else said
             uses[full_uuid(characteristic)] = frozenset(said.get("uses", ["read"]))
             if "payload" in said:
-                payloads[Place(full_uuid(service), full_uuid(characteristic))] = as_bytes(said["payload"])
-    return Case(folder.parent.name, device["origin"], heard(device["advertisement"]), tree, payloads, expected)
+                payloads[CharacteristicPath(full_uuid(service), full_uuid(characteristic))] = as_bytes(said["payload"])
+    return Case(folder.parent.name, device["origin"], heard(device["advertisement"]), services, payloads, expected)
 
 
 def as_bytes(written: str) -> bytes:
@@ -75,45 +77,45 @@ def case(request):
 
 
 def test_the_device_is_known_by_what_it_advertises(case):
-    found = profile_fitting(case.advertisement, PROFILES.values())
+    found = best_profile(case.advertisement, PROFILES.values())
     assert found is not None
     assert found.name == case.profile
 
 
 def test_the_device_is_who_it_says_it_is(case):
     profile = PROFILES[case.profile]
-    facts = facts_of(profile, {place: case.payloads[place] for place in questions(profile, case.tree)})
-    told = {fact: text for fact, text in asdict(facts).items() if text is not None and fact != "evidence"}
+    information = parse_information(profile, {path: case.payloads[path] for path in information_paths(profile, case.services)})
+    told = {fact: text for fact, text in asdict(information).items() if text is not None and fact != "evidence"}
     assert told == case.expected["facts"]
 
 
 def test_every_point_has_the_value_that_the_document_promises(case):
     profile = PROFILES[case.profile]
-    visit = plan(profile, profile.intervals, case.tree)
-    blocks = [
-        reader.decode(case.payloads[reader.place], "mac:a4c138010203", AT) for reader in (*visit.subscriptions, *visit.reads)
-    ]
+    plan = plan_reads(profile, profile.intervals, case.services)
+    blocks = [reader.decode(case.payloads[reader.path], "mac:a4c138010203", AT) for reader in (*plan.subscriptions, *plan.reads)]
     readings = [reading for block in blocks for reading in block]
     wanted = {metric: None if value == NONE else value for metric, value in case.expected["readings"].items()}
     assert {reading.metric.name: reading.value for reading in readings} == wanted
     assert len(readings) == len(wanted)
-    assert not visit.remarks
+    assert not plan.remarks
 
 
 def test_only_what_has_to_be_is_written_and_subscribed_to(case):
     profile = PROFILES[case.profile]
-    visit = plan(profile, profile.intervals, case.tree)
-    written = [f"{short_uuid(one.characteristic)}: {one.payload.hex()}" for one in visit.writes]
+    plan = plan_reads(profile, profile.intervals, case.services)
+    written = [f"{short_uuid(one.characteristic)}: {one.payload.hex()}" for one in plan.initial_writes]
     assert written == case.expected.get("writes", [])
-    assert [short_uuid(reader.place.characteristic) for reader in visit.subscriptions] == case.expected.get("subscribed", [])
+    assert [short_uuid(reader.path.characteristic) for reader in plan.subscriptions] == case.expected.get("subscribed", [])
 
 
 def test_commands_write_the_bytes_of_the_document_and_see_whether_they_were_obeyed(case):
     for wanted in case.expected.get("commands", []):
         order = order_for(PROFILES[case.profile], Command(1, "child", wanted["name"], wanted.get("parameters", {})))
         assert order.payload.hex() == wanted["writes"]
-        assert case.tree[order.service][order.characteristic] & {"write", "write-without-response"}
-        assert case.tree[order.check_service][order.check.characteristic] & {"notify" if order.check.by_notification else "read"}
+        assert case.services[order.service][order.characteristic] & {"write", "write-without-response"}
+        assert case.services[order.check_service][order.check.characteristic] & {
+            "notify" if order.check.by_notification else "read"
+        }
         assert order.check.problem_in(bytes.fromhex(wanted["obeyed"])) is None
         assert order.check.problem_in(bytes.fromhex(wanted["refused"]))
 

@@ -8,9 +8,10 @@ import pytest
 from bleak.uuids import uuid16_dict
 
 from adapters.ble.advertisements.advertisement import full_uuid
+from adapters.ble.profile.device_information import information_paths, parse_information
 from adapters.ble.profile.formats import decode
-from adapters.ble.profile.read_plan import Place, facts_of, plan, questions
-from adapters.ble.profile.standard_services import device_information, profile_for, profile_named, standard_services
+from adapters.ble.profile.read_plan import CharacteristicPath, plan_reads
+from adapters.ble.profile.standard_services import profile_for, profile_named, standard_origins, standard_services
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -153,23 +154,23 @@ def test_no_other_name_is_taken_for_one(name):
 
 
 def test_a_sensor_is_read_for_what_it_has_and_nobody_is_told_what_a_standard_leaves_free():
-    tree = {
+    services = {
         full_uuid("181a"): {full_uuid("2a6e"): frozenset({"read", "notify"}), full_uuid("2a6f"): frozenset({"read"})},
         full_uuid("180f"): {full_uuid("2a19"): frozenset({"read"})},
     }
-    profile = profile_for(tree)
+    profile = profile_for(services)
     assert profile is not None
-    visit = plan(profile, profile.intervals, tree)
-    assert [str(reader.place) for reader in visit.reads] == ["181a/2a6e", "181a/2a6f", "180f/2a19"]
-    assert not visit.remarks
-    assert not visit.subscriptions
+    plan = plan_reads(profile, profile.intervals, services)
+    assert [str(reader.path) for reader in plan.reads] == ["181a/2a6e", "181a/2a6f", "180f/2a19"]
+    assert not plan.remarks
+    assert not plan.subscriptions
 
 
 def test_a_heart_rate_is_subscribed_to_and_each_measurement_has_the_readings_that_it_tells():
-    tree = {full_uuid("180d"): {full_uuid("2a37"): frozenset({"notify"})}}
-    profile = profile_for(tree)
+    services = {full_uuid("180d"): {full_uuid("2a37"): frozenset({"notify"})}}
+    profile = profile_for(services)
     assert profile is not None
-    (reader,) = plan(profile, {"fast"}, tree).subscriptions
+    (reader,) = plan_reads(profile, {"fast"}, services).subscriptions
     told = [
         {reading.metric.name: reading.value for reading in reader.decode(bytes.fromhex(digits), "child", AT)}
         for digits in ("0048", "1e480a000004", "164a0004")
@@ -182,7 +183,7 @@ def test_a_heart_rate_is_subscribed_to_and_each_measurement_has_the_readings_tha
 
 
 def test_each_fact_is_asked_where_the_assigned_numbers_have_it():
-    names = {fact: uuid16_dict[int(origin.characteristic[4:8], 16)] for fact, origin in device_information().items()}
+    names = {fact: uuid16_dict[int(origin.characteristic[4:8], 16)] for fact, origin in standard_origins().items()}
     assert names == {
         "manufacturer": "Manufacturer Name String",
         "model": "Model Number String",
@@ -194,7 +195,7 @@ def test_each_fact_is_asked_where_the_assigned_numbers_have_it():
 
 
 def test_device_information_is_asked_for_six_facts_and_its_model_is_the_sub_model():
-    assert set(device_information()) == {
+    assert set(standard_origins()) == {
         "manufacturer",
         "model",
         "serial_number",
@@ -202,12 +203,12 @@ def test_device_information_is_asked_for_six_facts_and_its_model_is_the_sub_mode
         "hardware_version",
         "software_version",
     }
-    model = Place(full_uuid("180a"), full_uuid("2a24"))
-    tree = {
+    model = CharacteristicPath(full_uuid("180a"), full_uuid("2a24"))
+    services = {
         full_uuid("180f"): {full_uuid("2a19"): frozenset({"read"})},
         model.service: {model.characteristic: frozenset({"read"})},
     }
-    profile = profile_for(tree)
-    assert questions(profile, tree) == [model]
-    assert facts_of(profile, {model: b"TICKR"}).sub_model == "TICKR"
-    assert facts_of(profile, {model: b"Model Number"}).sub_model is None
+    profile = profile_for(services)
+    assert information_paths(profile, services) == [model]
+    assert parse_information(profile, {model: b"TICKR"}).sub_model == "TICKR"
+    assert parse_information(profile, {model: b"Model Number"}).sub_model is None

@@ -1,7 +1,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 
-from adapters.ble.radio.bluez import watched
+from adapters.ble.radio.bluez import watch_controller
 from gateway.testing.bluetooth.private_bus import PrivateBus, dbus_daemon_or_skip
 
 
@@ -10,8 +10,8 @@ async def test_a_system_bus_that_ends_is_noticed(monkeypatch):
     async with AsyncExitStack() as stack:
         async with PrivateBus() as bus:
             monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
-            life = await stack.enter_async_context(watched(None))
-        assert await asyncio.wait_for(life.lost(), 1) == "the D-Bus daemon stopped"
+            watch = await stack.enter_async_context(watch_controller(None))
+        assert await asyncio.wait_for(watch.wait_until_lost(), 1) == "the D-Bus daemon stopped"
 
 
 async def test_who_watches_no_more_leaves_no_task(monkeypatch):
@@ -20,6 +20,6 @@ async def test_who_watches_no_more_leaves_no_task(monkeypatch):
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
         before = asyncio.all_tasks()
         for _ in range(3):
-            async with watched(None):
+            async with watch_controller(None):
                 pass
         assert asyncio.all_tasks() == before

@@ -1,12 +1,15 @@
 """The radio against bleak's real BlueZ backend over a real private D-Bus; only bluetoothd itself is emulated."""
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 
 from adapters.ble.advertisements.advertisement import full_uuid
+from adapters.ble.radio import connection as connection_module
 from adapters.ble.radio import radio as radio_module
-from adapters.ble.radio.radio import AttributeRefused, Connection, Radio
+from adapters.ble.radio.connection import AttributeRefused, GattConnection
+from adapters.ble.radio.radio import Radio
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 from gateway.testing.bluetooth import dbus_errors
 from gateway.testing.bluetooth.gatt import Characteristic, Service
@@ -48,6 +51,15 @@ async def near(bluez, radio, until):
     await radio.open(heard.append)
     await until(lambda: heard)
     return made
+
+
+@asynccontextmanager
+async def connected(radio):
+    connection = await radio.connect(ADDRESS)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def refused_words(radio):
@@ -92,7 +104,7 @@ async def test_a_closed_radio_hears_nothing_and_can_be_opened_again(bluez, radio
 
 async def test_values_are_read_written_and_notified(near, radio, until):
     level, control = near.characteristic("2a19"), near.characteristic("fff3")
-    async with radio.connected(ADDRESS) as connection:
+    async with connected(radio) as connection:
         assert connection.services[BATTERY][LEVEL] == {"read", "notify"}
         assert await connection.read(BATTERY, LEVEL) == b"\x63"
         await connection.write(BATTERY, CONTROL, b"\x01\x02", with_response=True)
@@ -115,7 +127,7 @@ async def test_values_are_read_written_and_notified(near, radio, until):
     ],
 )
 async def test_an_attribute_that_is_refused_costs_that_attribute_and_not_the_connection(near, radio, refusal, words):
-    async with radio.connected(ADDRESS) as connection:
+    async with connected(radio) as connection:
         near.characteristic("2a19").refusal = refusal
         with pytest.raises(AttributeRefused, match=words):
             await connection.read(BATTERY, LEVEL)
@@ -126,18 +138,18 @@ async def test_an_attribute_that_is_refused_costs_that_attribute_and_not_the_con
 
 
 async def test_a_link_that_is_lost_in_the_middle_of_a_read_is_a_device_that_is_gone(near, radio):
-    async with radio.connected(ADDRESS) as connection:
+    async with connected(radio) as connection:
         near.faults.lost_reads = 1
         with pytest.raises(DeviceUnreachable):
             await connection.read(BATTERY, LEVEL)
         assert not connection.is_open
-    async with radio.connected(ADDRESS) as connection:
+    async with connected(radio) as connection:
         assert await connection.read(BATTERY, LEVEL) == b"\x63"
 
 
 async def test_a_device_that_answers_nothing_is_given_up(near, radio, monkeypatch):
-    monkeypatch.setattr(radio_module, "ATTRIBUTE_SECONDS", 0.1)
-    async with radio.connected(ADDRESS) as connection:
+    monkeypatch.setattr(connection_module, "ATTRIBUTE_SECONDS", 0.1)
+    async with connected(radio) as connection:
         near.faults.is_silent = True
         with pytest.raises(DeviceUnreachable, match="took longer than"):
             await connection.read(BATTERY, LEVEL)
@@ -146,7 +158,7 @@ async def test_a_device_that_answers_nothing_is_given_up(near, radio, monkeypatc
 
 async def test_a_connection_that_breaks_off_once_is_made_again(near, radio):
     near.faults.aborted_connects = 1
-    async with radio.connected(ADDRESS) as connection:
+    async with connected(radio) as connection:
         assert await connection.read(BATTERY, LEVEL) == b"\x63"
 
 
@@ -154,16 +166,16 @@ async def test_a_device_out_of_reach_is_told_as_such(near, radio):
     near.go_out_of_range()
     with pytest.raises(DeviceUnreachable):
         await radio.connect(ADDRESS)
-    with pytest.raises(DeviceUnreachable, match="was not heard"):
+    with pytest.raises(DeviceUnreachable, match="was not received"):
         await radio.connect("00:00:00:00:00:09")
 
 
 async def test_a_stopped_bluetoothd_is_noticed_and_so_is_its_return(bluez, near, radio):
     await bluez.daemon.crash()
-    assert await asyncio.wait_for(radio.lost(), 1) == "bluetoothd stopped"
+    assert await asyncio.wait_for(radio.wait_until_lost(), 1) == "bluetoothd stopped"
     await radio.close()
     assert "systemctl start bluetooth" in await refused_words(radio)
-    back = asyncio.create_task(radio.reappears())
+    back = asyncio.create_task(radio.wait_until_back())
     await asyncio.sleep(0.1)
     assert not back.done()
     await bluez.daemon.start()
@@ -175,10 +187,10 @@ async def test_a_stopped_bluetoothd_is_noticed_and_so_is_its_return(bluez, near,
 
 async def test_a_controller_that_is_pulled_out_is_noticed_and_so_is_its_return(bluez, near, radio):
     await bluez.daemon.unplug(bluez.controller)
-    assert "was pulled out" in await asyncio.wait_for(radio.lost(), 1)
+    assert "was unplugged" in await asyncio.wait_for(radio.wait_until_lost(), 1)
     await radio.close()
-    assert "is not there; plug it in" in await refused_words(radio)
-    back = asyncio.create_task(radio.reappears())
+    assert "is missing; plug it in" in await refused_words(radio)
+    back = asyncio.create_task(radio.wait_until_back())
     await asyncio.sleep(0.1)
     assert not back.done()
     await bluez.daemon.plug_in(bluez.controller)
@@ -188,10 +200,10 @@ async def test_a_controller_that_is_pulled_out_is_noticed_and_so_is_its_return(b
 
 async def test_a_controller_that_is_switched_off_is_noticed_and_so_is_switching_it_on(bluez, near, radio):
     bluez.controller.power_off()
-    assert "was switched off" in await asyncio.wait_for(radio.lost(), 1)
+    assert "was switched off" in await asyncio.wait_for(radio.wait_until_lost(), 1)
     await radio.close()
     assert "bluetoothctl power on" in await refused_words(radio)
-    back = asyncio.create_task(radio.reappears())
+    back = asyncio.create_task(radio.wait_until_back())
     bluez.controller.power_on()
     await asyncio.wait_for(back, 1)
     await radio.open(lambda advertisement: None)
@@ -201,7 +213,7 @@ async def test_a_radio_that_only_failed_does_not_pretend_to_be_back(bluez, radio
     bluez.controller.discovery_refusal = dbus_errors.IN_PROGRESS
     assert "another program's scan" in await refused_words(radio)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(radio.reappears(), 0.2)
+        await asyncio.wait_for(radio.wait_until_back(), 0.2)
 
 
 async def test_each_trouble_names_the_line_that_mends_it(bluez, monkeypatch, tmp_path):
@@ -209,7 +221,7 @@ async def test_each_trouble_names_the_line_that_mends_it(bluez, monkeypatch, tmp
     assert "usermod -aG bluetooth" in await refused_words(Radio(None, "active"))
     bluez.controller.discovery_refusal = dbus_errors.NOT_READY
     assert "bluetoothctl power on" in await refused_words(Radio(None, "active"))
-    assert "hci7 is not there" in await refused_words(Radio("hci7", "active"))
+    assert "hci7 is missing" in await refused_words(Radio("hci7", "active"))
     await bluez.daemon.unplug(bluez.controller)
     bluez.controller.has_passive_scanning = False
     await bluez.daemon.plug_in(bluez.controller)
@@ -220,7 +232,7 @@ async def test_each_trouble_names_the_line_that_mends_it(bluez, monkeypatch, tmp
 
 async def test_two_who_listen_to_one_characteristic_both_hear_it_until_they_stop(near, radio, until):
     level, first, second = near.characteristic("2a19"), [], []
-    async with radio.connected(ADDRESS) as connection:
+    async with connected(radio) as connection:
         await connection.subscribe(BATTERY, LEVEL, first.append)
         stop = await connection.subscribe(BATTERY, LEVEL, second.append)
         level.notify(b"\x01")
@@ -244,11 +256,11 @@ async def test_a_radio_whose_opening_is_cancelled_while_it_asks_why_it_fails_is_
     async def cancelled(_):
         raise asyncio.CancelledError
 
-    monkeypatch.setattr(radio_module.BlueZ, "is_ready", cancelled)
+    monkeypatch.setattr(radio_module.ControllerWatch, "is_ready", cancelled)
     bluez.controller.discovery_refusal = dbus_errors.NOT_READY
     with pytest.raises(asyncio.CancelledError):
         await radio.open(lambda heard: None)
-    assert radio._bluez is None
+    assert radio._watch is None
 
 
 async def test_closing_a_connection_never_raises():
@@ -258,4 +270,4 @@ async def test_closing_a_connection_never_raises():
         async def disconnect(self):
             raise AssertionError("as bleak's own, when its D-Bus connection is gone")
 
-    await Connection(Client(), ADDRESS).close()
+    await GattConnection(Client(), ADDRESS).close()

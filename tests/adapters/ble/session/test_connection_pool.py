@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from adapters.ble.session.connection_pool import Connections
+from adapters.ble.session.connection_pool import ConnectionPool
 from gateway.adapter import DeviceUnreachable
 
 
@@ -19,7 +19,7 @@ class FakeConnection:
 
 
 class FakeConnector:
-    """A radio that counts its connections."""
+    """A radio that counts its pool."""
 
     def __init__(self):
         self.open, self.made, self.most, self.refuses = [], [], 0, False
@@ -38,50 +38,50 @@ def connector():
 
 
 async def test_a_visitor_leaves_when_it_is_done(connector):
-    connections = Connections(connector, 2)
-    async with connections.visit("a") as connection:
+    pool = ConnectionPool(connector, 2)
+    async with pool.acquire("a") as connection:
         assert connection.address == "a"
-        assert connections.used == 1
-    assert (connector.open, connections.used) == ([], 0)
+        assert pool.used_slots == 1
+    assert (connector.open, pool.used_slots) == ([], 0)
 
 
 async def test_who_stays_is_met_again_without_connecting_anew(connector):
-    connections = Connections(connector, 2)
+    pool = ConnectionPool(connector, 2)
     for _ in range(3):
-        async with connections.visit("a", stays=True):
+        async with pool.acquire("a", keep=True):
             pass
     assert connector.made == ["a"]
-    assert connections.is_staying("a")
-    await connections.close()
+    assert pool.is_kept("a")
+    await pool.close()
     assert connector.open == []
 
 
 async def test_there_are_never_more_connections_than_slots(connector):
-    connections = Connections(connector, 3)
+    pool = ConnectionPool(connector, 3)
 
     async def visit(number):
-        async with connections.visit(f"{number % 7}", stays=number % 2 == 0):
+        async with pool.acquire(f"{number % 7}", keep=number % 2 == 0):
             await asyncio.sleep(0.001)
 
     await asyncio.gather(*(visit(number) for number in range(60)))
     assert connector.most == 3
-    await connections.close()
+    await pool.close()
     assert connector.open == []
 
 
 async def test_the_one_that_was_visited_longest_ago_gives_way(connector):
-    connections = Connections(connector, 2)
+    pool = ConnectionPool(connector, 2)
     for address in ("a", "b", "a", "c"):
-        async with connections.visit(address, stays=True):
+        async with pool.acquire(address, keep=True):
             pass
     assert connector.open == ["a", "c"]
 
 
 async def test_one_device_is_visited_by_one_at_a_time(connector):
-    connections, inside = Connections(connector, 5), []
+    pool, inside = ConnectionPool(connector, 5), []
 
     async def visit():
-        async with connections.visit("a"):
+        async with pool.acquire("a"):
             inside.append(1)
             assert len(inside) == 1
             await asyncio.sleep(0.001)
@@ -91,43 +91,43 @@ async def test_one_device_is_visited_by_one_at_a_time(connector):
 
 
 async def test_a_visit_that_failed_is_not_kept_however_much_the_device_wants_to_stay(connector):
-    connections = Connections(connector, 2)
+    pool = ConnectionPool(connector, 2)
     with pytest.raises(DeviceUnreachable):
-        async with connections.visit("a", stays=True):
+        async with pool.acquire("a", keep=True):
             raise DeviceUnreachable("it fell silent")
-    assert (connector.open, connections.used) == ([], 0)
+    assert (connector.open, pool.used_slots) == ([], 0)
 
 
 async def test_a_connection_that_was_lost_meanwhile_is_made_anew(connector):
-    connections = Connections(connector, 1)
-    async with connections.visit("a", stays=True) as connection:
+    pool = ConnectionPool(connector, 1)
+    async with pool.acquire("a", keep=True) as connection:
         pass
     await connection.close()
-    assert not connections.is_staying("a")
-    async with connections.visit("a", stays=True):
+    assert not pool.is_kept("a")
+    async with pool.acquire("a", keep=True):
         assert connector.made == ["a", "a"]
 
 
 async def test_a_refused_connection_costs_no_slot(connector):
-    connections, connector.refuses = Connections(connector, 1), True
+    pool, connector.refuses = ConnectionPool(connector, 1), True
     for _ in range(3):
         with pytest.raises(DeviceUnreachable):
-            async with connections.visit("a"):
+            async with pool.acquire("a"):
                 pass
     connector.refuses = False
-    async with connections.visit("b"):
-        assert connections.used == 1
+    async with pool.acquire("b"):
+        assert pool.used_slots == 1
 
 
 async def test_a_visitor_that_is_cancelled_leaves_nothing_open(connector):
-    connections = Connections(connector, 1)
+    pool = ConnectionPool(connector, 1)
 
     async def visit():
-        async with connections.visit("a", stays=True):
+        async with pool.acquire("a", keep=True):
             await asyncio.sleep(60)
 
     task = asyncio.create_task(visit())
     await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert (connector.open, connections.used) == ([], 0)
+    assert (connector.open, pool.used_slots) == ([], 0)

@@ -4,7 +4,7 @@ import pytest
 
 from adapters.ble.radio.bluez import bus_socket
 from adapters.ble.settings import BleSettings
-from adapters.ble.tools.examination import examined, is_switched_off
+from adapters.ble.tools.examination import examined, is_blocked_by_rfkill
 
 
 @pytest.mark.parametrize(("kind", "soft", "hard", "is_off"), [
@@ -15,8 +15,8 @@ def test_a_switch_of_the_system_keeps_bluetooth_off(tmp_path, kind, soft, hard, 
     (tmp_path / "rfkill1").mkdir()
     for name, says in (("type", kind), ("soft", soft), ("hard", hard)):
         (tmp_path / "rfkill1" / name).write_text(f"{says}\n")
-    assert is_switched_off(tmp_path) is is_off
-    assert not is_switched_off(tmp_path / "missing")
+    assert is_blocked_by_rfkill(tmp_path) is is_off
+    assert not is_blocked_by_rfkill(tmp_path / "missing")
 
 
 @pytest.mark.parametrize(("address", "file"), [
@@ -43,7 +43,7 @@ async def test_a_controller_that_is_switched_off_is_said_and_no_bluetoothd_is_no
     await bluez.daemon.unplug(bluez.controller)
     (*_, last) = [one async for one in examined(settings)]
     assert (last.what, last.state) == ("controller", "fault")
-    assert last.meaning == "the Bluetooth controller is not there"
+    assert last.meaning == "the Bluetooth controller is missing"
 
 
 async def test_an_address_that_is_none_is_told_as_no_bus(monkeypatch):

@@ -1,0 +1,21 @@
+"""Find the profile that fits an advertisement. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from adapters.ble.advertisements.advertisement import Advertisement
+from adapters.ble.profile.match_rules import Match
+from adapters.ble.profile.profile import Profile
+
+
+def best_profile(advertisement: Advertisement, profiles: Iterable[Profile]) -> Profile | None:
+    """Return the profile that fits the advertisement; of several, the one with the most conditions. `None`: none fits."""
+    fits = [(match.weight, profile) for profile in profiles if (match := best_match(advertisement, profile)) is not None]
+    return max(fits, key=lambda fit: fit[0])[1] if fits else None
+
+
+def best_match(advertisement: Advertisement, profile: Profile) -> Match | None:
+    """Return the match rule of a profile that fits the advertisement; of several, the one with the most conditions."""
+    fits = (match for match in profile.match if match.fits(advertisement))
+    return max(fits, key=lambda match: match.weight, default=None)

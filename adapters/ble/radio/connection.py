@@ -1,0 +1,158 @@
+"""Read, write and subscribe to the attributes of a connected device, with bleak's client.
+
+Each failure is one of two: the device refuses the attribute, or it is unreachable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+
+from bleak import BleakClient
+from bleak.backends.characteristic import BleakGATTCharacteristic
+from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
+
+from gateway.adapter import DeviceUnreachable
+
+ATTRIBUTE_SECONDS = 5.0
+"""Reading or writing one attribute: a device that takes longer is gone."""
+
+CLOSE_SECONDS = 3.0
+
+CLOSE_ERRORS = (BleakError, OSError, EOFError, TimeoutError, AssertionError)
+"""What stopping a scan or a connection may raise, to be ignored; bleak asserts when its D-Bus connection is gone."""
+
+BLUEZ_ATTRIBUTE_ERRORS = frozenset(
+    {"NotPermitted", "NotAuthorized", "NotSupported", "InvalidOffset", "InvalidArguments", "InvalidValueLength"}
+)
+"""Errors of BlueZ that concern one attribute and not the connection."""
+
+AttributeKey = tuple[str, str]
+"""The uuids of a service and of its characteristic."""
+
+
+class AttributeRefused(Exception):
+    """The device is connected, and refuses this one characteristic. Never leaves this adapter."""
+
+
+class GattConnection:
+    """An open connection to one device."""
+
+    def __init__(self, client: BleakClient, address: str) -> None:
+        self._client = client
+        self.address = address
+        self.services: Mapping[str, Mapping[str, frozenset[str]]] = {
+            service.uuid: {one.uuid: frozenset(one.properties) for one in service.characteristics} for service in client.services
+        }
+        """Service uuid -> characteristic uuid -> its properties: `read`, `write`, `notify`, ..."""
+        self.initialized: set[AttributeKey] = set()
+        """The characteristics that were written once for the duration of the connection."""
+        self.subscribed: set[AttributeKey] = set()
+        """The characteristics that notify for the duration of the connection."""
+        self._callbacks: dict[AttributeKey, list[Callable[[bytes], None]]] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the device is still connected, as far as is known."""
+        return self._client.is_connected
+
+    async def read(self, service: str, characteristic: str) -> bytes:
+        """Return the value of a characteristic.
+
+        Raises:
+            AttributeRefused: the device refuses the read.
+            DeviceUnreachable: the device is gone.
+        """
+        async with self._translated_errors(f"reading {characteristic}"):
+            return bytes(await self._client.read_gatt_char(self._find(service, characteristic)))
+
+    async def write(self, service: str, characteristic: str, value: bytes, *, with_response: bool) -> None:
+        """Write a characteristic, with the device's confirmation or without.
+
+        Raises:
+            AttributeRefused: the device refuses the write.
+            DeviceUnreachable: the device is gone; when it should have confirmed, whether it took the value is unknown.
+        """
+        async with self._translated_errors(f"writing {characteristic}"):
+            await self._client.write_gatt_char(self._find(service, characteristic), value, response=with_response)
+
+    async def subscribe(self, service: str, characteristic: str, callback: Callable[[bytes], None]) -> Callable[[], None]:
+        """Call `callback` with each notified value, beside earlier subscribers, and return a function that ends that.
+
+        The subscription ends with the connection, too.
+
+        Raises:
+            AttributeRefused: the device does not notify this characteristic.
+            DeviceUnreachable: the device is gone.
+        """
+        callbacks = self._callbacks.get((service, characteristic))
+        if callbacks is None:
+            callbacks = await self._start_notifications(service, characteristic, callback)
+            self._callbacks[service, characteristic] = callbacks
+        else:
+            callbacks.append(callback)
+        return partial(callbacks.remove, callback)
+
+    async def close(self) -> None:
+        """Disconnect. Never raises."""
+        with contextlib.suppress(*CLOSE_ERRORS):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._client.disconnect()
+
+    async def _start_notifications(
+        self, service: str, characteristic: str, callback: Callable[[bytes], None]
+    ) -> list[Callable[[bytes], None]]:
+        """Start notifications and return the list of callbacks, which contains `callback` before the first value arrives."""
+        callbacks = [callback]
+
+        def on_value(_: BleakGATTCharacteristic, value: bytearray) -> None:
+            for one in tuple(callbacks):
+                one(bytes(value))
+
+        async with self._translated_errors(f"subscribing to {characteristic}"):
+            await self._client.start_notify(self._find(service, characteristic), on_value)
+        return callbacks
+
+    def _find(self, service: str, characteristic: str) -> BleakGATTCharacteristic:
+        found = self._client.services.get_service(service)
+        characteristics = [] if found is None else [one for one in found.characteristics if one.uuid == characteristic]
+        if not characteristics:
+            raise AttributeRefused(f"it has no characteristic {characteristic} in service {service}")
+        return characteristics[0]
+
+    @asynccontextmanager
+    async def _translated_errors(self, action: str) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(ATTRIBUTE_SECONDS):
+                yield
+        except TimeoutError as error:
+            raise DeviceUnreachable(f"{action} took longer than {ATTRIBUTE_SECONDS:.0f} s") from error
+        except (BleakError, OSError, EOFError) as error:
+            if self.is_open and (reason := attribute_error(error)) is not None:
+                raise AttributeRefused(f"{action}: {reason}{self._pairing_hint(reason)}") from error
+            raise DeviceUnreachable(f"the connection was lost while {action}: {error_text(error)}") from error
+
+    def _pairing_hint(self, reason: str) -> str:
+        needs_pairing = any(word in reason.lower() for word in ("authentic", "encrypt", "paired"))
+        return f"; pair it with this machine once: bluetoothctl pair {self.address}" if needs_pairing else ""
+
+
+def attribute_error(error: BaseException) -> str | None:
+    """Return why a connected device refuses an attribute; `None` when the error has another cause."""
+    if isinstance(error, BleakGATTProtocolError):
+        return str(error.args[-1]).removeprefix("GATT Protocol Error: ")
+    if isinstance(error, BleakDBusError) and error.dbus_error.startswith("org.bluez.Error."):
+        name = error.dbus_error.removeprefix("org.bluez.Error.")
+        if name in BLUEZ_ATTRIBUTE_ERRORS:
+            return f"{error.dbus_error_details or name}"
+        if "ATT error" in (error.dbus_error_details or ""):
+            return error.dbus_error_details
+    return None
+
+
+def error_text(error: BaseException) -> str:
+    """Return the text of an error, or its class where it has none."""
+    return str(error).strip() or type(error).__name__
