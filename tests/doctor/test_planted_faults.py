@@ -326,7 +326,7 @@ async def test_no_d_bus_socket(entry, config, doctor, folder):
 async def test_a_folder_that_docker_made_in_place_of_the_socket(entry, config, doctor, folder):
     report = await doctor("-c", str(config(entry.url, BLE)), DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={folder}")
     assert "is a folder" in report.of("ble: D-Bus").meaning
-    assert "make the container anew" in report.of("ble: D-Bus").fix
+    assert "create the container again" in report.of("ble: D-Bus").fix
 
 
 async def test_a_socket_that_this_user_may_not_open(entry, config, doctor, folder, as_root):
