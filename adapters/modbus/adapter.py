@@ -18,7 +18,7 @@ from adapters.modbus.discovery.identify import Interview, Verdict, conduct
 from adapters.modbus.discovery.roster import Place, RollCall, found
 from adapters.modbus.polling.illegal_addresses import HEALABLE, Bisection
 from adapters.modbus.polling.plan import Block
-from adapters.modbus.polling.readings import Readings
+from adapters.modbus.polling.read_plans import Readings
 from adapters.modbus.polling.units import KnownUnits
 from adapters.modbus.profile.commands import order_for
 from adapters.modbus.profile.profile import Profile
