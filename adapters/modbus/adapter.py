@@ -1,4 +1,4 @@
-"""Modbus by the adapter contract: which unit is asked what, and what becomes of the answers."""
+"""Implement the adapter contract for Modbus: discover, identify, read and write the units of one bus."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any, Self, cast
 
 from adapters.modbus.client.buses import Bus, TcpHost
 from adapters.modbus.client.link import Link
-from adapters.modbus.client.pdu import FIRST_REGISTER, Question, Read, Refused
-from adapters.modbus.client.transport import Patience, Wire
+from adapters.modbus.client.pdu import FIRST_REGISTER, ExceptionResponse, ReadRequest, Request
+from adapters.modbus.client.transport import RetryPolicy, Transport
 from adapters.modbus.client.unit_ids import RESERVED_UNIT, unit_id
-from adapters.modbus.discovery.hosts import USUAL_UNITS, listening_hosts
-from adapters.modbus.discovery.identify import Interview, Verdict, conduct
-from adapters.modbus.discovery.roster import Place, RollCall, found
-from adapters.modbus.polling.illegal_addresses import HEALABLE, Bisection
-from adapters.modbus.polling.plan import Block
-from adapters.modbus.polling.read_plans import Readings
+from adapters.modbus.discovery.hosts import COMMON_UNITS, listening_hosts
+from adapters.modbus.discovery.identify import ProbeResult, UnitProbe, run_probe
+from adapters.modbus.discovery.roster import BusId, Roster, found_device
+from adapters.modbus.polling.illegal_addresses import ADDRESS_EXCEPTIONS, Bisection
+from adapters.modbus.polling.plan import ReadBlock
+from adapters.modbus.polling.read_plans import ReadPlans
 from adapters.modbus.polling.units import KnownUnits
-from adapters.modbus.profile.commands import order_for
+from adapters.modbus.profile.commands import planned_write
 from adapters.modbus.profile.profile import Profile
 from adapters.modbus.profile.sunspec_models import profile_named
-from adapters.modbus.profile.values import NO_FACTOR
+from adapters.modbus.profile.values import NO_SCALE_FACTOR
 from adapters.modbus.settings import ConfiguredDevice, ModbusSettings
 from adapters.modbus.tools.examination import examined
 from adapters.modbus.tools.workbench import ModbusWorkbench
@@ -41,8 +41,8 @@ from gateway.adapter import (
     Workbench,
 )
 
-STRANGER_AFTER = 8
-"""Each so many misses a silent unit is asked more than its sign of life: another device there may answer other things."""
+FULL_PROBE_EVERY = 8
+"""Each time a unit has missed this many requests, it gets a full probe: another device there may answer other requests."""
 
 
 class ModbusAdapter(Adapter[ModbusSettings]):
@@ -50,16 +50,16 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     settings_model = ModbusSettings
 
-    def __init__(self, settings: ModbusSettings, bus: Bus | None = None, wire: Wire | None = None) -> None:
+    def __init__(self, settings: ModbusSettings, bus: Bus | None = None, transport: Transport | None = None) -> None:
         super().__init__(settings)
         self._bus = bus if bus is not None else settings.all_buses[0]
-        self._wire = wire if wire is not None else Link(self._bus)
-        self._place = Place(settings.entry, self.bus)
+        self._transport = transport if transport is not None else Link(self._bus)
+        self._bus_id = BusId(settings.entry, self.bus)
         self._configured: Mapping[int, ConfiguredDevice] = settings.devices_on(self.bus)
         self._timeout = settings.timeout.total_seconds()
         self._profiles: dict[str, Profile | None] = {}
         self._units = KnownUnits(self.bus, lambda: self.memory)
-        self._readings = Readings(self._bus, self._units, lambda: self.memory)
+        self._read_plans = ReadPlans(self._bus, self._units, lambda: self.memory)
 
     @property
     def bus(self) -> str:
@@ -74,75 +74,75 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     @classmethod
     def examine(cls, settings: ModbusSettings | None) -> AsyncIterator[Finding]:
-        """Look whether the lines' ports are there, may be used and are free, and by which name they are better called."""
+        """Check whether the serial ports exist, can be used and are free, and suggest names that survive replugging."""
         return examined(settings)
 
     @classmethod
     async def first_look(cls, hosts: Sequence[str]) -> Mapping[str, Any] | None:
-        """Ask those of the named hosts that listen on the port of Modbus, and of each the unit ids that most devices have."""
+        """Return a configuration with the named hosts that listen on the Modbus port, and the usual unit ids."""
         listening = await listening_hosts(hosts)
-        return {"hosts": listening, "units": USUAL_UNITS} if listening else None
+        return {"hosts": listening, "units": COMMON_UNITS} if listening else None
 
     async def __aenter__(self) -> Self:
-        await self._wire.open()
+        await self._transport.open()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._wire.close()
+        self._transport.close()
 
     async def discover(self) -> AsyncIterator[Found | Progress]:
-        """Ask configured devices first, then each unit id of the settings; yield after each transaction.
+        """Probe configured devices first, then each unit id of the settings; yield after each transaction.
 
-        Where a scan was broken off, by a lost bus or a restart, the next one goes on; it then asks the first ones last.
+        After a scan was interrupted, by a lost bus or a restart, the next one continues there and probes the first units last.
         """
-        roll = RollCall(self._place)
+        roster = Roster(self._bus_id)
         scanned: Sequence[int] = self.settings.units_of(self._bus)
         first = (RESERVED_UNIT,) if isinstance(self._bus, TcpHost) and scanned else ()
         total = len(first) + len(self._configured) + len(scanned)
         for unit in first:
-            async for step in self._call(roll, unit, Progress(0, total, f"unit {unit}")):
+            async for step in self._scan_unit(roster, unit, Progress(0, total, f"unit {unit}")):
                 yield step
-        if not roll.is_answered_for_everybody:  # else its device is met at the lowest unit id, which has to be asked first
-            scanned = _from(self._units.scan_position, scanned)
+        if not roster.host_answers_all_units:  # else its device is found at the lowest unit id, which has to be probed first
+            scanned = _starting_at(self._units.scan_position, scanned)
         for done, unit in enumerate((*self._configured, *scanned), start=len(first)):
             if unit not in self._configured:
                 self._units.scan_position = unit
-            async for step in self._call(roll, unit, Progress(done, total, f"unit {unit}")):
+            async for step in self._scan_unit(roster, unit, Progress(done, total, f"unit {unit}")):
                 yield step
         self._units.scan_position = 0
-        for again in roll.close():
-            yield again
+        for device in roster.at_several_units():
+            yield device
 
-    async def _call(self, roll: RollCall, unit: int, so_far: Progress) -> AsyncIterator[Found | Progress]:
-        """Interview one unit and enter it into the roll."""
+    async def _scan_unit(self, roster: Roster, unit: int, so_far: Progress) -> AsyncIterator[Found | Progress]:
+        """Probe one unit and add it to the roster."""
         if unit in self._configured:
-            asker, openers = self._asker(unit), None
+            sender, first_requests = self._probe_sender(unit), None
         else:
-            asker = _Asker(self, unit, Patience(self.settings.scan_timeout.total_seconds()))
-            openers = (FIRST_REGISTER,)  # one time-out for each unit that is not there, not two
-        async with aclosing(self._interview(unit, asker, openers)) as steps:
+            sender = _ProbeSender(self, unit, RetryPolicy(self.settings.scan_timeout.total_seconds()))
+            first_requests = (FIRST_REGISTER,)  # an absent unit costs one time-out, not two
+        async with aclosing(self._probe(unit, sender, first_requests)) as steps:
             async for step in steps:
-                if isinstance(step, Verdict):
-                    if (met := self._enter(roll, unit, step)) is not None:
-                        yield met
+                if isinstance(step, ProbeResult):
+                    if (device := self._add(roster, unit, step)) is not None:
+                        yield device
                     yield replace(so_far, done=so_far.done + 1)
                 else:
                     yield replace(so_far, note=f"{so_far.note}: {step}")
 
     async def identify(self, address: str) -> Found:
-        """Interview this unit alone. A unit that is dead costs one question, where it is known what it used to answer."""
+        """Probe this unit alone. A dead unit costs one request, where a request is known that it used to answer."""
         unit = unit_id(address)
         device = self._configured.get(unit)
         known = self._units.of(unit)
-        is_time_for_more = known.turnaround.misses % STRANGER_AFTER == STRANGER_AFTER - 1
-        openers = None if known.sign_of_life is None or is_time_for_more else (known.sign_of_life,)
-        heard: Mapping[str, str] = {}
-        async with aclosing(self._interview(unit, self._asker(unit), openers)) as steps:
+        is_full_probe_due = known.turnaround.misses % FULL_PROBE_EVERY == FULL_PROBE_EVERY - 1
+        first_requests = None if known.answered_request is None or is_full_probe_due else (known.answered_request,)
+        evidence: Mapping[str, str] = {}
+        async with aclosing(self._probe(unit, self._probe_sender(unit), first_requests)) as steps:
             async for step in steps:
-                if isinstance(step, Verdict) and step.alive:
-                    return found(self._place, unit, step, device.name if device else None)
-                heard = step.evidence if isinstance(step, Verdict) else heard
-        raise DeviceUnreachable("; ".join(sorted({reason.removeprefix("silence: ") for reason in heard.values()})))
+                if isinstance(step, ProbeResult) and step.alive:
+                    return found_device(self._bus_id, unit, step, device.name if device else None)
+                evidence = step.evidence if isinstance(step, ProbeResult) else evidence
+        raise DeviceUnreachable("; ".join(sorted({reason.removeprefix("silence: ") for reason in evidence.values()})))
 
     def poll_groups(self, child: ChildDevice) -> Mapping[str, timedelta]:
         """Return the groups of the child's profile that have points."""
@@ -150,94 +150,94 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         return {} if profile is None else profile.intervals
 
     async def read(self, child: ChildDevice, due: frozenset[str]) -> AsyncIterator[Sequence[Reading]]:
-        """Read the blocks of the groups that are due; of a block that is refused, whatever can be read of it."""
+        """Read the blocks of the groups that are due; of a refused block, every part that can be read."""
         profile = self._profile(child.profile)
         if profile is None:
             return
         unit = int(child.address)
         if profile.is_sunspec and not self._units.of(unit).models:
             await self.identify(child.address)
-        factors: dict[Read, bytes] = {}
-        for transaction in self._readings.transactions(child, profile, due):
-            for apart in transaction.block.factors:
-                if apart not in factors:
-                    factors[apart] = await self._factors(unit, apart)
+        factors: dict[ReadRequest, bytes] = {}
+        for transaction in self._read_plans.transactions(child, profile, due):
+            for factor in transaction.block.factors:
+                if factor not in factors:
+                    factors[factor] = await self._factors(unit, factor)
                     yield ()
             try:
                 payload = cast("bytes", await self.ask(unit, transaction.read))
-            except Refused as refusal:
+            except ExceptionResponse as error:
                 yield ()
-                if refusal.code in HEALABLE:
-                    async for readings in self._heal(child, transaction.block, refusal.code, factors):
+                if error.code in ADDRESS_EXCEPTIONS:
+                    async for readings in self._bisect(child, transaction.block, error.code, factors):
                         yield readings
             else:
                 payload = transaction.block.with_factors(payload, factors)
                 yield transaction.decoder.decode(payload, child.key, datetime.now(UTC))
 
-    async def _factors(self, unit: int, read: Read) -> bytes:
-        """Return scale factors that are read apart; "not available", where the unit refuses them."""
+    async def _factors(self, unit: int, read: ReadRequest) -> bytes:
+        """Return scale factors that are read separately; "not available", where the unit refuses them."""
         try:
             return cast("bytes", await self.ask(unit, read))
-        except Refused:
-            return NO_FACTOR * read.count
+        except ExceptionResponse:
+            return NO_SCALE_FACTOR * read.count
 
-    async def _heal(
-        self, child: ChildDevice, block: Block, code: int, factors: Mapping[Read, bytes]
+    async def _bisect(
+        self, child: ChildDevice, block: ReadBlock, code: int, factors: Mapping[ReadRequest, bytes]
     ) -> AsyncIterator[Sequence[Reading]]:
-        """Halve a block that was refused until it is known which of its points are; yields after each transaction."""
+        """Halve a refused block until it is known which of its points are refused; yields after each transaction."""
         bisection = Bisection(block)
         while (part := bisection.next()) is not None:
             try:
                 payload = cast("bytes", await self.ask(int(child.address), part.read))
-            except Refused as refusal:
+            except ExceptionResponse as error:
                 yield ()
-                if refusal.code not in HEALABLE:
-                    return  # it is busy, which says nothing of its addresses; another time, then
+                if error.code not in ADDRESS_EXCEPTIONS:
+                    return  # the unit is busy, which does not depend on the addresses; the next poll tries again
                 bisection.was_refused()
             else:
                 bisection.was_read()
                 yield part.decoder().decode(part.with_factors(payload, factors), child.key, datetime.now(UTC))
-        self._readings.learn(child, bisection, code)
+        self._read_plans.learn(child, bisection, code)
 
     def planned_reads(self, children: Sequence[ChildDevice]) -> Sequence[PlannedRead]:
         """Return the reads of these children, and of the configured devices that are not among them."""
         known = {child.address for child in children}
         expected = [self._expected(unit, device) for unit, device in self._configured.items() if str(unit) not in known]
         profiles = ((child, self._profile(child.profile)) for child in (*children, *expected))
-        return [read for child, profile in profiles if profile for read in self._readings.planned(child, profile)]
+        return [read for child, profile in profiles if profile for read in self._read_plans.planned(child, profile)]
 
     def remarks(self, child: ChildDevice) -> Sequence[str]:
-        """Return what is not read of the unit, what it refuses, how quickly it answers, and whether its line hears itself."""
-        told = self._readings.remarks(child, self._profile(child.profile))
-        return [*told, "its line hears its own requests"] if self._wire.echoes else told
+        """Return which points of the unit are not read or refused, how quickly it answers, and whether its line echoes."""
+        remarks = self._read_plans.remarks(child, self._profile(child.profile))
+        return [*remarks, "its line echoes requests"] if self._transport.echoes else remarks
 
     @classmethod
     def workbench(cls, adapter: Self | None = None) -> Workbench:
-        """Return the tools on the bus of this adapter, or those that need none."""
-        return ModbusWorkbench() if adapter is None else adapter._tools()  # noqa: SLF001 - one of its own
+        """Return the tools on the bus of this adapter, or those that need no bus."""
+        return ModbusWorkbench() if adapter is None else adapter._tools()  # noqa: SLF001 - an instance of this class
 
     def _tools(self) -> ModbusWorkbench:
-        return ModbusWorkbench(self.settings, self._bus, self._wire)
+        return ModbusWorkbench(self.settings, self._bus, self._transport)
 
     async def execute(self, child: ChildDevice, command: Command) -> str | None:
-        """Write what the profile says, once, and read it back."""
+        """Execute a command: write the point once, and read it back."""
         profile = self._profile(child.profile)
         if profile is None:
-            raise CommandRejected(f"{child.name} takes no commands: no profile says which")
-        order, unit = order_for(profile, command), int(child.address)
+            raise CommandRejected(f"{child.name} takes no commands: it has no profile")
+        planned, unit = planned_write(profile, command), int(child.address)
         try:
-            await self.ask(unit, order.write, Patience(self._timeout))
-            if order.check is None:
-                return f"{child.name} took {command.name}"
-            shown = order.shown_by(cast("bytes", await self.ask(unit, order.check)))
-        except Refused as refusal:
-            raise CommandRejected(f"{child.name} refuses it: {refusal}") from refusal
-        if not order.is_obeyed(shown):
-            raise CommandRejected(f"{child.name} took it, but {order.point.metric.name} is {shown}, not {order.value}")
-        return f"{order.point.metric.name} is {shown}"
+            await self.ask(unit, planned.write, RetryPolicy(self._timeout))
+            if planned.read_back is None:
+                return f"{child.name} accepted {command.name}"
+            shown = planned.decode_read_back(cast("bytes", await self.ask(unit, planned.read_back)))
+        except ExceptionResponse as error:
+            raise CommandRejected(f"{child.name} refuses it: {error}") from error
+        if not planned.is_confirmed_by(shown):
+            raise CommandRejected(f"{child.name} accepted it, but {planned.point.metric.name} is {shown}, not {planned.value}")
+        return f"{planned.point.metric.name} is {shown}"
 
-    async def ask(self, unit: int, question: Question, patience: Patience | None = None) -> bytes | Mapping[int, bytes]:
-        """Ask a unit as patiently as it needs, and learn from how it answers.
+    async def ask(self, unit: int, request: Request, policy: RetryPolicy | None = None) -> bytes | Mapping[int, bytes]:
+        """Send a request with the time-out that the unit needs, and learn from its answer.
 
         Raises:
             Refused: it answered with a Modbus exception.
@@ -245,28 +245,28 @@ class ModbusAdapter(Adapter[ModbusSettings]):
             BusUnavailable: the bus was lost.
         """
         try:
-            answer = await self._wire.ask(unit, question, patience or self._patience(unit))
-        except Refused:
-            self._units.answered(unit, self._wire.answer_seconds)
+            answer = await self._transport.ask(unit, request, policy or self._retry_policy(unit))
+        except ExceptionResponse:
+            self._units.answered(unit, self._transport.answer_seconds)
             raise
         except DeviceUnreachable:
             self._units.of(unit).turnaround.missed()
             raise
-        self._units.answered(unit, self._wire.answer_seconds)
+        self._units.answered(unit, self._transport.answer_seconds)
         return answer
 
-    def _patience(self, unit: int) -> Patience:
-        """Return how long this unit is waited for, and that one that has just failed to answer is asked only once."""
+    def _retry_policy(self, unit: int) -> RetryPolicy:
+        """Return the learned time-out of this unit, and one try for a unit that has just failed to answer."""
         turnaround = self._units.of(unit).turnaround
         tries = 1 if turnaround.misses else self.settings.retries + 1
-        return Patience(turnaround.timeout_seconds(self._timeout), tries, self._timeout)
+        return RetryPolicy(turnaround.timeout_seconds(self._timeout), tries, self._timeout)
 
-    def _asker(self, unit: int) -> _Asker:
-        patience = self._patience(unit)
-        return _Asker(self, unit, replace(patience, tries=1))
+    def _probe_sender(self, unit: int) -> _ProbeSender:
+        policy = self._retry_policy(unit)
+        return _ProbeSender(self, unit, replace(policy, tries=1))
 
     def _expected(self, unit: int, device: ConfiguredDevice) -> ChildDevice:
-        """Return a configured device as the child that it will be, as far as that matters for a plan."""
+        """Return a configured device as the child that it will become, as far as a plan needs it."""
         profile = self._profile(device.profile)
         sub_model = profile.sub_model if profile is not None and isinstance(profile.sub_model, str) else None
         return self.unregistered_child(
@@ -277,30 +277,30 @@ class ModbusAdapter(Adapter[ModbusSettings]):
             sub_model=sub_model,
         )
 
-    def _enter(self, roll: RollCall, unit: int, verdict: Verdict) -> Found | None:
+    def _add(self, roster: Roster, unit: int, result: ProbeResult) -> Found | None:
         device = self._configured.get(unit)
-        return roll.enter(unit, verdict, device.name if device else None, configured=device is not None)
+        return roster.add(unit, result, device.name if device else None, configured=device is not None)
 
-    async def _interview(
-        self, unit: int, asker: _Asker, openers: Sequence[Question] | None
-    ) -> AsyncGenerator[Question | Verdict, None]:
+    async def _probe(
+        self, unit: int, sender: _ProbeSender, first_requests: Sequence[Request] | None
+    ) -> AsyncGenerator[Request | ProbeResult, None]:
         device = self._configured.get(unit)
         profile = self._profile(device.profile) if device is not None else None
-        interview = Interview(self.settings.library.values(), profile, openers)
-        async with aclosing(conduct(asker, unit, interview.run())) as steps:
+        probe = UnitProbe(self.settings.library.values(), profile, first_requests)
+        async with aclosing(run_probe(sender, unit, probe.run())) as steps:
             async for step in steps:
-                if isinstance(step, Verdict) and step.alive:
+                if isinstance(step, ProbeResult) and step.alive:
                     self._remember(unit, step)
                 yield step
 
-    def _remember(self, unit: int, verdict: Verdict) -> None:
-        """Keep where the SunSpec models are and what the unit answers; forget plans that were made for another device."""
-        if self._units.of(unit).models != verdict.models:
-            self._readings.forget(str(unit))
-        self._units.met(unit, verdict.sign_of_life, verdict.models)
+    def _remember(self, unit: int, result: ProbeResult) -> None:
+        """Store the SunSpec models and an answered request of the unit; drop plans that were made for another device."""
+        if self._units.of(unit).models != result.models:
+            self._read_plans.forget(str(unit))
+        self._units.identified(unit, result.answered_request, result.models)
 
     def _profile(self, name: str | None) -> Profile | None:
-        """Return the profile of this name; one that was made for a device is made once."""
+        """Return the profile of this name; one that is made from SunSpec models is made once."""
         if name is None:
             return None
         if name not in self._profiles:
@@ -309,24 +309,24 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
 
 @dataclass(slots=True)
-class _Asker:
-    """Asks one unit: hastily while it has not answered yet, patiently once it did."""
+class _ProbeSender:
+    """Sends requests to one unit: with the probe's policy until it has answered, then with its own."""
 
     adapter: ModbusAdapter
     unit: int
-    probing: Patience
+    first_policy: RetryPolicy
     has_answered: bool = False
 
-    async def ask(self, unit: int, question: Question) -> bytes | Mapping[int, bytes]:
+    async def ask(self, unit: int, request: Request) -> bytes | Mapping[int, bytes]:
         try:
-            answer = await self.adapter.ask(unit, question, None if self.has_answered else self.probing)
-        except Refused:
+            answer = await self.adapter.ask(unit, request, None if self.has_answered else self.first_policy)
+        except ExceptionResponse:
             self.has_answered = True
             raise
         self.has_answered = True
         return answer
 
 
-def _from(position: int, units: Sequence[int]) -> Sequence[int]:
-    """Return the unit ids from this one on, and then those before it."""
+def _starting_at(position: int, units: Sequence[int]) -> Sequence[int]:
+    """Return the unit ids from this one on, followed by those before it."""
     return (*(unit for unit in units if unit >= position), *(unit for unit in units if unit < position))

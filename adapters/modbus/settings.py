@@ -1,4 +1,4 @@
-"""What an `[[adapter]]` entry of type `modbus` may say.
+"""Validate an `[[adapter]]` entry of type `modbus`.
 
     [[adapter]]
     type = "modbus"
@@ -13,9 +13,9 @@
     profiles = ["/etc/xyte-gateway/profiles"]
     devices = [{ bus = "cabinet", unit = 5, profile = "omron-e5cc", name = "Oven 2" }]
 
-How to add a device model: one profile `profiles/<name>.toml` (its grammar is in `profile.py`) and one case folder
-`tests/adapters/modbus/cases/<name>/<case>/` with what the device answers and what is expected of it; no Python. An integrator's
-own profiles lie in a folder that `profiles` names.
+How to add a device model: one profile `profiles/<name>.toml` (its grammar is in `profile/profile.py`) and one case folder
+`tests/adapters/modbus/cases/<name>/<case>/` with the answers of the device and the expected result; no Python. An integrator's
+own profiles are in a folder that `profiles` names.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from typing import Annotated, ClassVar, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from adapters.modbus.client.buses import Bus, SerialLine, TcpHost, parse_host
-from adapters.modbus.client.unit_ids import LAST_UNIT, TCP_ITSELF, Units
+from adapters.modbus.client.unit_ids import LAST_UNIT, TCP_DEVICE_UNIT, Units
 from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.profile.profile import Profile
 from adapters.modbus.profile.sunspec_models import profile_named
 from gateway.adapter import ProfileFiles, ProfileSettings, Seconds, first_duplicate, unknown_name
 
 
-class _Part(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ConfiguredDevice(_Part):
-    """A unit whose profile is said instead of found out."""
+class ConfiguredDevice(_StrictModel):
+    """A unit whose profile is given in the config instead of detected."""
 
-    unit: int = Field(ge=1, le=TCP_ITSELF, description="unit id")
+    unit: int = Field(ge=1, le=TCP_DEVICE_UNIT, description="unit id")
     profile: str = Field(description="name of its profile")
     bus: str = Field(default="", description="name of its bus; not needed where there is only one")
     name: str = Field(default="", description="what the device is called")
 
 
 class ModbusSettings(ProfileSettings[Profile]):
-    """One `[[adapter]]` entry: hosts and lines that are asked in the same way."""
+    """One `[[adapter]]` entry: hosts and lines that are polled in the same way."""
 
     profile_files: ClassVar[ProfileFiles[Profile]] = PROFILE_FILES
 
@@ -58,7 +58,7 @@ class ModbusSettings(ProfileSettings[Profile]):
     )
     lines: tuple[SerialLine, ...] = Field(default=(), description="serial lines: { port, baudrate, parity, stopbits, name }")
     units: Units = Field(
-        default=tuple(range(1, LAST_UNIT + 1)), min_length=1, description='unit ids that a scan asks: "1-16, 20" or a list'
+        default=tuple(range(1, LAST_UNIT + 1)), min_length=1, description='unit ids that a scan probes: "1-16, 20" or a list'
     )
     timeout: Seconds = Field(
         default=timedelta(seconds=0.5),
@@ -66,24 +66,24 @@ class ModbusSettings(ProfileSettings[Profile]):
         le=timedelta(seconds=30),
         description="how long to wait for an answer, in seconds",
     )
-    retries: int = Field(default=1, ge=0, le=5, description="how often an unanswered read is asked again")
+    retries: int = Field(default=1, ge=0, le=5, description="how often an unanswered read is repeated")
     scan_timeout: Seconds = Field(
         default=timedelta(seconds=0.3),
         ge=timedelta(milliseconds=10),
         le=timedelta(seconds=30),
-        description="how long a scan waits for a sign of life, in seconds; longer than a TCP to RTU gateway waits itself",
+        description="how long a scan waits for a first answer, in seconds; longer than the time-out of a TCP to RTU gateway",
     )
     devices: tuple[ConfiguredDevice, ...] = Field(
-        default=(), description="units whose profile is said: { bus, unit, profile, name }"
+        default=(), description="units whose profile is given: { bus, unit, profile, name }"
     )
 
     def claims(self) -> Iterable[str]:
-        """Return every host and every port that this entry alone may use."""
+        """Return every host and every port that no other entry may use."""
         yield from (f"host {host.host.lower()} port {host.port}" for host in self.hosts)
         yield from (f"port {os.path.realpath(line.port)}" for line in self.lines)
 
     def find_profile(self, name: str) -> Profile | None:
-        """Return the profile of this name, also one that is made of SunSpec's model definitions."""
+        """Return the profile of this name, also one that is made from SunSpec's model definitions."""
         return profile_named(name, self.library)
 
     @property
@@ -97,9 +97,9 @@ class ModbusSettings(ProfileSettings[Profile]):
         return tuple(bus.label for bus in self.all_buses)
 
     def units_of(self, bus: Bus) -> tuple[int, ...]:
-        """Return the unit ids that a scan of this bus asks, those of configured devices left out."""
+        """Return the unit ids that a scan of this bus probes, without those of configured devices."""
         known = self.devices_on(bus.label).keys()
-        highest = TCP_ITSELF if isinstance(bus, TcpHost) else LAST_UNIT
+        highest = TCP_DEVICE_UNIT if isinstance(bus, TcpHost) else LAST_UNIT
         return tuple(unit for unit in self.units if unit <= highest and unit not in known)
 
     def devices_on(self, label: str) -> dict[int, ConfiguredDevice]:
@@ -121,7 +121,7 @@ class ModbusSettings(ProfileSettings[Profile]):
             if device.bus and device.bus not in self.labels:
                 raise ValueError(unknown_name("bus", device.bus, self.labels))
             if not device.bus and len(self.labels) > 1:
-                raise ValueError(f"device at unit {device.unit}: there are several buses, so say `bus`: {', '.join(self.labels)}")
+                raise ValueError(f"device at unit {device.unit}: there are several buses, so set `bus`: {', '.join(self.labels)}")
         if twice := first_duplicate(f"{device.bus or self.labels[0]} unit {device.unit}" for device in self.devices):
             raise ValueError(f"two devices are configured at {twice}")
         return self

@@ -19,9 +19,9 @@ from simulated_host import serving
 
 from adapters.modbus.client.buses import SerialLine
 from adapters.modbus.client.link import Link
-from adapters.modbus.client.pdu import Read, Table
-from adapters.modbus.client.transport import Patience
-from adapters.modbus.polling.plan import Pace
+from adapters.modbus.client.pdu import ReadRequest, Table
+from adapters.modbus.client.transport import RetryPolicy
+from adapters.modbus.polling.plan import TransactionCost
 from gateway.testing.clock import simulated
 from gateway.testing.modbus import Frame, Rtu, VirtualLine
 from gateway.testing.modbus.rtu import frame_silence_seconds
@@ -68,9 +68,9 @@ async def under_full_load(baudrate: int) -> tuple[float, int]:
             line.exchanges.clear()
             begun = asyncio.get_running_loop().time()
             await asyncio.sleep(SECONDS)
-            pace = Pace.of_line(baudrate, turnaround_seconds=0)
+            cost = TransactionCost.of_line(baudrate, turnaround_seconds=0)
             needed = sum(
-                pace.seconds(Read(Table.HOLDING, 0, int.from_bytes(one.request[4:6])))
+                cost.seconds(ReadRequest(Table.HOLDING, 0, int.from_bytes(one.request[4:6])))
                 for one in line.exchanges
                 if one.answer is not None and one.started_at >= begun
             )
@@ -81,14 +81,14 @@ async def on_a_pty(port: str, baudrate: int) -> float:
     """Return the same share for one block read again and again."""
     link = Link(SerialLine(port=port, baudrate=baudrate, parity="N", stopbits=2))
     await link.open()
-    read, count = Read(Table.HOLDING, 0, REGISTERS[baudrate]), 0
+    read, count = ReadRequest(Table.HOLDING, 0, REGISTERS[baudrate]), 0
     begun = time.monotonic()
     while time.monotonic() - begun < REAL_SECONDS:
-        await link.ask(1, read, Patience(1))
+        await link.ask(1, read, RetryPolicy(1))
         count += 1
     elapsed = time.monotonic() - begun
     link.close()
-    return count * Pace.of_line(baudrate, turnaround_seconds=0).seconds(read) / elapsed
+    return count * TransactionCost.of_line(baudrate, turnaround_seconds=0).seconds(read) / elapsed
 
 
 def serving_line(baudrate: int) -> object:

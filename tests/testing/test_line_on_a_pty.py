@@ -7,15 +7,15 @@ import pytest
 
 from adapters.modbus.client.buses import SerialLine
 from adapters.modbus.client.link import Link
-from adapters.modbus.client.pdu import Read, Table
-from adapters.modbus.client.transport import Patience
+from adapters.modbus.client.pdu import ReadRequest, Table
+from adapters.modbus.client.transport import RetryPolicy
 from gateway.adapter import DeviceUnreachable
 from gateway.testing.modbus import Faults, SimulatedUnit, VirtualLine
 from gateway.testing.modbus import Table as Tables
 from gateway.testing.modbus.pty import on_a_pty
 
 WORDS = {Tables.HOLDING_REGISTERS: {address: address for address in range(200)}}
-PATIENT = Patience(1.0, tries=2)
+LONG = RetryPolicy(1.0, tries=2)
 
 
 def link_to(port, baudrate=9600):
@@ -23,7 +23,7 @@ def link_to(port, baudrate=9600):
 
 
 def holding(address, count=1):
-    return Read(Table.HOLDING, address, count)
+    return ReadRequest(Table.HOLDING, address, count)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def test_an_exchange_takes_its_time_on_a_real_port_too(line):
         await link.open()
         begun = time.monotonic()
         for _ in range(5):
-            assert len(await link.ask(1, holding(0, 20), PATIENT)) == 40
+            assert len(await link.ask(1, holding(0, 20), LONG)) == 40
         least = 5 * (13 + 40) * line.character_seconds
         assert time.monotonic() - begun >= least
         link.close()
@@ -49,11 +49,11 @@ async def test_faults_of_the_line_reach_a_real_port(line):
         link = link_to(port)
         await link.open()
         line.echoes = True
-        assert await link.ask(1, holding(7), PATIENT) == b"\0\7"
+        assert await link.ask(1, holding(7), LONG) == b"\0\7"
         assert link.echoes
         line.units[0].faults = Faults(wrong_crc=True)
         with pytest.raises(DeviceUnreachable):
-            await link.ask(1, holding(7), Patience(0.1))
+            await link.ask(1, holding(7), RetryPolicy(0.1))
         link.close()
 
 
@@ -62,7 +62,7 @@ async def test_a_port_at_another_speed_is_not_understood(line):
         link = link_to(port, baudrate=19200)
         await link.open()
         with pytest.raises(DeviceUnreachable):
-            await link.ask(1, holding(7), Patience(0.1))
+            await link.ask(1, holding(7), RetryPolicy(0.1))
         link.close()
 
 

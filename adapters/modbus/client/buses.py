@@ -1,4 +1,4 @@
-"""The two kinds of Modbus bus, as a config describes them: a TCP host and a serial line. Pure."""
+"""The settings of the two kinds of Modbus bus, a TCP host and a serial line, and their character times. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from adapters.modbus.client.timing import silence_seconds
 
 MODBUS_PORT = 502
 
@@ -30,6 +32,21 @@ class TcpHost(_BusModel):
         """The label of the bus, the same at each start."""
         return self.name or f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
+    @property
+    def is_rtu(self) -> bool:
+        """Whether frames are RTU frames, with a checksum and without a transaction number."""
+        return self.framing == "rtu"
+
+    @property
+    def character_seconds(self) -> float:
+        """How long one character takes: over a network, no time worth counting."""
+        return 0.0
+
+    @property
+    def silence_seconds(self) -> float:
+        """The pause between two frames: over a network, none."""
+        return 0.0
+
 
 class SerialLine(_BusModel):
     """A serial line with RTU devices."""
@@ -50,6 +67,21 @@ class SerialLine(_BusModel):
         """Start bit, 8 data bits, parity and stop bits."""
         return 9 + (self.parity != "N") + self.stopbits
 
+    @property
+    def is_rtu(self) -> bool:
+        """Whether frames are RTU frames: on a serial line, always."""
+        return True
+
+    @property
+    def character_seconds(self) -> float:
+        """How long one character takes."""
+        return self.bits_per_character / self.baudrate
+
+    @property
+    def silence_seconds(self) -> float:
+        """The pause between two frames."""
+        return silence_seconds(self.baudrate, self.bits_per_character)
+
 
 Bus: TypeAlias = TcpHost | SerialLine
 
@@ -60,5 +92,5 @@ def parse_host(entry: object) -> object:
         return entry
     matched = re.fullmatch(r"(\[(?P<v6>[0-9a-fA-F:.%\w]+)\]|(?P<host>[^\s:\[\]/]+))(:(?P<port>\d{1,5}))?", entry.strip())
     if matched is None:
-        raise ValueError(f"{entry!r} is no host: write an address or a name, with `:port` when it is not {MODBUS_PORT}")
+        raise ValueError(f"{entry!r} is not a host: write an address or a name, with `:port` when it is not {MODBUS_PORT}")
     return {"host": matched["v6"] or matched["host"], **({"port": int(matched["port"])} if matched["port"] else {})}

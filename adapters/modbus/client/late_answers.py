@@ -1,11 +1,11 @@
-"""The answers that the units of a line still owe, so that none is taken for the answer to another question. Nothing here waits.
+"""Track answers that may still arrive late, so that none is taken for the answer to another request. Pure.
 
-On RTU an answer does not say what it answers (Modbus over Serial Line V1.02, section 2.5.1): only its unit, its function and its
-length do. Whoever has given up on a question therefore reckons with its answer until none can come any more, and keeps from the
-unit what could be confused with it.
+An RTU answer does not name its request (Modbus over Serial Line V1.02, section 2.5.1): it only has a unit, a function and a
+length. After a time-out, the request stays on the list until its answer can no longer arrive, and the link sends the unit nothing
+whose answer could be confused with it.
 
-A question that was asked twice is owed two answers. Which of them comes is told by the unit's usual turnaround: one that takes as
-long as ever after the second request answers that, and the first was lost; any other is taken for the answer to the first.
+A request that was sent twice may be answered twice. The unit's usual turnaround decides which answer arrived: one with the usual
+turnaround after the second request belongs to that, and the first was lost; any other belongs to the first.
 """
 
 from __future__ import annotations
@@ -13,114 +13,123 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from adapters.modbus.client.pdu import Question, Read, Write
+from adapters.modbus.client.pdu import EXCEPTION_BIT, ReadRequest, Request, WriteRequest
 
-OWED_BOUND = 32
-"""So many answers of one unit are reckoned with. Each costs a time-out, so no more can be late at once."""
+LATE_ANSWERS_BOUND = 32
+"""The most unanswered requests kept for one unit. Each costs a time-out, so no more answers can be late at once."""
 
-USUAL_ROOM_SECONDS = 0.01
-"""By so much a turnaround differs from one time to the next, or by half of itself, whichever is more."""
-
-REFUSAL = 0x80
-"""Set in the function code of an answer that is an exception (Modbus Application Protocol V1.1b3, section 7)."""
+USUAL_TOLERANCE_SECONDS = 0.01
+"""A turnaround differs from one time to the next by at most this, or by half of itself, whichever is more."""
 
 
 @dataclass(slots=True, eq=False)
-class Debt:
-    """One question that was sent and not answered."""
+class UnansweredRequest:
+    """A request that was sent and is not answered yet."""
 
-    question: Question
+    request: Request
     since: float
     """When its last character was sent."""
     until: float
-    """From then on no answer is late any more."""
+    """No answer arrives after this time."""
     may_be_refused: bool = True
-    """Nothing is known to the contrary: the unit has not given a value to this question since."""
+    """The answer may be an exception: the unit has not answered this request with a value since."""
 
 
-class Owed:
-    """What the units of one line owe. All times are seconds of one clock."""
+class LateAnswers:
+    """The unanswered requests to the units of one line. All times are seconds of one clock."""
 
     def __init__(self) -> None:
-        self._debts: dict[int, deque[Debt]] = {}
+        self._unanswered: dict[int, deque[UnansweredRequest]] = {}
         self._usual_seconds: dict[int, float] = {}
 
-    def asked(self, unit: int, debt: Debt) -> None:
-        """Take in a question that is sent to this unit."""
-        self._debts.setdefault(unit, deque(maxlen=OWED_BOUND)).append(debt)
+    def add(self, unit: int, sent: UnansweredRequest) -> None:
+        """Add a request that is sent to this unit."""
+        self._unanswered.setdefault(unit, deque(maxlen=LATE_ANSWERS_BOUND)).append(sent)
 
-    def forgive(self, unit: int, debt: Debt) -> None:
-        """Take in that no answer to this question can come: it never arrived."""
-        if debt in self._debts.get(unit, ()):
-            self._debts[unit].remove(debt)
+    def discard(self, unit: int, sent: UnansweredRequest) -> None:
+        """Remove a request that never reached the unit, so that no answer can arrive."""
+        if sent in self._unanswered.get(unit, ()):
+            self._unanswered[unit].remove(sent)
 
-    def answered(self, unit: int, question: Question, *, began: float, with_value: bool) -> float:
-        """Take in an answer to this question, which is owed, that began then; return how many seconds the unit took for it."""
-        same = [debt for debt in self._debts[unit] if debt.question == question]
-        for debt in same:
-            debt.may_be_refused &= not with_value  # what is answered with a value now was not refused a moment ago
-        is_own = len(same) > 1 and self._is_usual(unit, began - same[-1].since)
-        paid = same[-1] if is_own else same[0]
-        self._debts[unit].remove(paid)
+    def answered(self, unit: int, request: Request, *, began: float, with_value: bool) -> float:
+        """Remove the request that this answer belongs to, and return the seconds that the unit took.
+
+        Args:
+            unit: who answered.
+            request: what the answer is to; it is on the list.
+            began: when the answer began.
+            with_value: the answer is not an exception.
+        """
+        same = [sent for sent in self._unanswered[unit] if sent.request == request]
+        for sent in same:
+            sent.may_be_refused &= not with_value  # a unit that answers with a value now did not refuse it a moment ago
+        is_answer_to_last = len(same) > 1 and self._is_usual(unit, began - same[-1].since)
+        answered = same[-1] if is_answer_to_last else same[0]
+        self._unanswered[unit].remove(answered)
         if len(same) == 1:
-            self._usual_seconds[unit] = began - paid.since
-        return began - paid.since
+            self._usual_seconds[unit] = began - answered.since
+        return began - answered.since
 
-    def came(self, unit: int, pdu: bytes, *, began: float) -> bool:
-        """Take in a frame that was not awaited, from its function code on; return whether it was owed."""
-        late = next((debt for debt in self._debts.get(unit, ()) if fits(debt.question, pdu)), None)
+    def take_late(self, unit: int, pdu: bytes, *, began: float) -> bool:
+        """Remove the request that a frame belongs to which nobody waits for; return whether there is one.
+
+        Args:
+            unit: who sent it.
+            pdu: the frame from its function code on.
+            began: when it began.
+        """
+        late = next((sent for sent in self._unanswered.get(unit, ()) if fits(sent.request, pdu)), None)
         if late is not None:
-            self._debts[unit].remove(late)
+            self._unanswered[unit].remove(late)
             self._usual_seconds[unit] = began - late.since
         return late is not None
 
     def _is_usual(self, unit: int, seconds: float) -> bool:
         usual = self._usual_seconds.get(unit)
-        return usual is not None and abs(seconds - usual) <= max(usual / 2, USUAL_ROOM_SECONDS)
+        return usual is not None and abs(seconds - usual) <= max(usual / 2, USUAL_TOLERANCE_SECONDS)
 
-    def only(self, unit: int, question: Question) -> bool:
-        """Whether the unit owes no answer to anything but this question."""
-        return all(debt.question == question for debt in self._debts.get(unit, ()))
+    def only(self, unit: int, request: Request) -> bool:
+        """Return whether the unit has no unanswered request but this one."""
+        return all(sent.request == request for sent in self._unanswered.get(unit, ()))
 
-    def held_until(self, unit: int, question: Question, now: float) -> float:
-        """Return when the unit can be asked this without taking a late answer for its own; 0 when it can be now."""
-        debts = self._debts.get(unit)
-        if not debts:
+    def blocked_until(self, unit: int, request: Request, now: float) -> float:
+        """Return when this request can be sent without taking a late answer for its own; 0 when it can be sent now."""
+        waiting = self._unanswered.get(unit)
+        if not waiting:
             return 0.0
-        for debt in [debt for debt in debts if debt.until <= now]:
-            debts.remove(debt)
-        return max((debt.until for debt in debts if _confuses(debt, question)), default=0.0)
+        for expired in [sent for sent in waiting if sent.until <= now]:
+            waiting.remove(expired)
+        return max((sent.until for sent in waiting if _can_be_confused(sent, request)), default=0.0)
 
 
-def fits(question: Question, pdu: bytes) -> bool:
-    """Return whether a frame, from its function code on, can be an answer to this question: a value of its size, or a refusal."""
-    if pdu[0] == question.function | REFUSAL:
+def fits(request: Request, pdu: bytes) -> bool:
+    """Return whether a frame, from its function code on, can answer this request: a value of its size, or an exception."""
+    if pdu[0] == request.function | EXCEPTION_BIT:
         return True
-    if pdu[0] != question.function:
+    if pdu[0] != request.function:
         return False
-    match question:
-        case Read():
-            return pdu[1:2] == bytes([question.payload_bytes]) and len(pdu) == 2 + question.payload_bytes
-        case Write():
-            return pdu[1:] == question.confirmation
+    match request:
+        case ReadRequest():
+            return pdu[1:2] == bytes([request.payload_bytes]) and len(pdu) == 2 + request.payload_bytes
+        case WriteRequest():
+            return pdu[1:] == request.confirmation
         case _:
             return True
 
 
-def _confuses(debt: Debt, question: Question) -> bool:
-    """Whether a late answer would look like one to this question, and is not just as true an answer to it."""
-    owed = debt.question
-    if question == owed or question.function != owed.function:
+def _can_be_confused(sent: UnansweredRequest, request: Request) -> bool:
+    """Return whether a late answer would look like an answer to this request, and would be a wrong one."""
+    if request == sent.request or request.function != sent.request.function:
         return False
-    return debt.may_be_refused or _shape(question) == _shape(owed)
+    return sent.may_be_refused or _answer_form(request) == _answer_form(sent.request)
 
 
-def _shape(question: Question) -> object:
-    """Return what answers to two questions of one function have in common that cannot be told apart."""
-    match question:
-        case Read():
-            return question.payload_bytes
-        case Write():
-            return question.confirmation
+def _answer_form(request: Request) -> object:
+    """Return what is equal for two requests of one function whose answers look alike."""
+    match request:
+        case ReadRequest():
+            return request.payload_bytes
+        case WriteRequest():
+            return request.confirmation
         case _:
             return None

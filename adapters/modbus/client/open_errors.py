@@ -1,4 +1,4 @@
-"""What to tell the operator when a bus cannot be opened: which one, why, and what to check. Nothing here waits."""
+"""Describe why a bus cannot be opened and what the operator should check."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from collections.abc import Mapping
 from adapters.modbus.client.buses import Bus, SerialLine
 
 CONNECT_SECONDS = 5.0
-"""A host that has not taken the connection by then is not there."""
+"""How long a host may take to accept the connection."""
 
 _ADVICE: Mapping[int, str] = {
     errno.ECONNREFUSED: "it refuses the connection: is Modbus TCP switched on there, and is it the right port?",
     errno.EHOSTUNREACH: "it cannot be reached: is it switched on and on this network?",
-    errno.ENETUNREACH: "it cannot be reached: this machine has no way into that network",
-    errno.ENOENT: "there is no such serial port: is the adapter plugged in? `ls /dev/serial/by-id` shows what there is",
+    errno.ENETUNREACH: "it cannot be reached: this machine has no route to that network",
+    errno.ENOENT: "there is no such serial port: is the adapter plugged in? `ls /dev/serial/by-id` lists the ports",
     errno.EACCES: "permission denied: add the user to the group that owns it, usually dialout",
-    errno.EPERM: "permission denied: in a container, hand it in: --device=/dev/ttyUSB0; under systemd: DeviceAllow=",
+    errno.EPERM: "permission denied: in a container, pass it in with --device=/dev/ttyUSB0; under systemd, with DeviceAllow=",
     errno.EAGAIN: "it is in use by another program",
     errno.EBUSY: "it is in use by another program",
-    errno.ENOTTY: "it is no serial port",
-    errno.EINVAL: "it does not take these settings: its baudrate, parity or stop bits are none that it knows",
+    errno.ENOTTY: "it is not a serial port",
+    errno.EINVAL: "it does not support these settings: check baudrate, parity and stop bits",
 }
 
 
 def why_not_open(bus: Bus, error: OSError | None) -> str:
-    """Return a sentence about a bus that failed with this error, `None` when it let the time pass."""
+    """Return a sentence about a bus that failed with this error; `None` stands for a time-out."""
     where = bus.port if isinstance(bus, SerialLine) else f"{bus.host}:{bus.port}"
     if error is None:
         return (
-            f"{where}: it does not take the connection within {CONNECT_SECONDS:g} s: is it switched on and reachable from here?"
+            f"{where}: it does not accept the connection within {CONNECT_SECONDS:g} s: is it switched on and reachable from here?"
         )
     if isinstance(error, socket.gaierror):
-        return f"{where}: the host name is not known ({error.strerror}): check its spelling and the name server"
+        return f"{where}: the host name is not known ({error.strerror}): check its spelling and the DNS server"
     number = error.errno if error.errno in _ADVICE else _number_inside(str(error))
     return f"{where}: {_ADVICE.get(number or 0, error.strerror or str(error))}"
 
 
 def _number_inside(text: str) -> int | None:
-    """Return the error number that pyserial tells only inside its text, as `[Errno 11] Resource` or `(25, 'Inappropriate`."""
+    """Return the error number that pyserial gives only inside its text, as `[Errno 11] Resource` or `(25, 'Inappropriate`."""
     return next((number for number in _ADVICE if f"[Errno {number}]" in text or f"({number}, " in text), None)

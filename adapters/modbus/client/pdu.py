@@ -1,4 +1,4 @@
-"""What can be asked of a Modbus unit and what it can answer, in the protocol's own terms. Nothing here waits.
+"""Define Modbus requests and responses, exception codes and protocol limits. Pure.
 
 Section numbers are those of the Modbus Application Protocol Specification V1.1b3.
 """
@@ -13,19 +13,19 @@ from typing import TypeAlias
 from gateway.adapter import DeviceUnreachable
 
 MAX_REGISTERS = 125
-"""At most so many registers in one read (sections 6.3 and 6.4)."""
+"""The most registers in one read (sections 6.3 and 6.4)."""
 
 MAX_BITS = 2000
-"""At most so many coils or discrete inputs in one read (sections 6.1 and 6.2)."""
+"""The most coils or discrete inputs in one read (sections 6.1 and 6.2)."""
 
 MAX_REGISTERS_WRITTEN = 123
-"""At most so many registers in one write (section 6.12)."""
+"""The most registers in one write (section 6.12)."""
 
 MAX_BITS_WRITTEN = 1968
-"""At most so many coils in one write (section 6.11)."""
+"""The most coils in one write (section 6.11)."""
 
 ADDRESSES = 65536
-"""Each table has so many places; the first one is address 0 on the wire, whatever a manual calls it (section 4.4)."""
+"""How many addresses each table has; the first is 0 in a frame, whatever a manual calls it (section 4.4)."""
 
 
 class Table(StrEnum):
@@ -38,12 +38,12 @@ class Table(StrEnum):
 
     @property
     def holds_bits(self) -> bool:
-        """Whether a place in this table is one bit instead of one 16-bit register."""
+        """Whether an address of this table holds one bit instead of a 16-bit register."""
         return self in {Table.COIL, Table.DISCRETE}
 
 
-class Level(IntEnum):
-    """How much of the device identification is asked for (section 6.21)."""
+class IdentificationLevel(IntEnum):
+    """Which part of the device identification is read (section 6.21)."""
 
     BASIC = 1
     """Objects 0 to 2: vendor, product code, revision."""
@@ -54,12 +54,12 @@ _READ_FUNCTIONS: Mapping[Table, int] = {Table.COIL: 1, Table.DISCRETE: 2, Table.
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """Read neighbouring places of one table (functions 1 to 4)."""
+class ReadRequest:
+    """A read of consecutive addresses of one table (functions 1 to 4)."""
 
     table: Table
     address: int
-    """The first place, 0-based as on the wire."""
+    """The first address, 0-based as in the frame."""
     count: int
 
     def __str__(self) -> str:
@@ -73,21 +73,21 @@ class Read:
 
     @property
     def payload_bytes(self) -> int:
-        """How many bytes a true answer holds."""
+        """How many bytes the answer must hold."""
         return (self.count + 7) // 8 if self.table.holds_bits else 2 * self.count
 
 
-FIRST_REGISTER = Read(Table.HOLDING, 0, 1)
-"""The cheapest question that nearly every unit answers, if only with an exception."""
+FIRST_REGISTER = ReadRequest(Table.HOLDING, 0, 1)
+"""The cheapest request that nearly every unit answers, if only with an exception."""
 
 
 @dataclass(frozen=True, slots=True)
-class ReadIdentification:
-    """Read the device identification (function 43, MEI type 14)."""
+class ReadDeviceIdentification:
+    """A read of the device identification (function 43, MEI type 14)."""
 
-    level: Level = Level.BASIC
+    level: IdentificationLevel = IdentificationLevel.BASIC
     object_id: int = 0
-    """Where to begin; the one object that is meant at `Level.ONE_OBJECT`."""
+    """The first object; at `IdentificationLevel.ONE_OBJECT` the only one."""
 
     @property
     def function(self) -> int:
@@ -95,12 +95,12 @@ class ReadIdentification:
         return 43
 
     def __str__(self) -> str:
-        return "identification (43/14)" + (f" object {self.object_id}" if self.level is Level.ONE_OBJECT else "")
+        return "identification (43/14)" + (f" object {self.object_id}" if self.level is IdentificationLevel.ONE_OBJECT else "")
 
 
 @dataclass(frozen=True, slots=True)
 class ReportServerId:
-    """Ask the unit what it is (function 17); what it says is each maker's own invention."""
+    """A read of the server id (function 17), whose content each maker defines."""
 
     @property
     def function(self) -> int:
@@ -112,16 +112,16 @@ class ReportServerId:
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
-    """Write neighbouring places of one table: functions 5 and 15 for coils, 6 and 16 for holding registers.
+class WriteRequest:
+    """A write to consecutive addresses of one table: functions 5 and 15 for coils, 6 and 16 for holding registers.
 
     Raises:
-        ValueError: the table cannot be written to, or not with so many values at once (sections 6.11 and 6.12).
+        ValueError: the table cannot be written, or there are too many values for one write (sections 6.11 and 6.12).
     """
 
     table: Table
     address: int
-    """The first place, 0-based as on the wire."""
+    """The first address, 0-based as in the frame."""
     values: tuple[int, ...]
     """A word for each register, 0 or 1 for each coil."""
 
@@ -138,17 +138,20 @@ class Write:
 
     @property
     def confirmation(self) -> bytes:
-        """What a unit that has obeyed answers after the function code (sections 6.5, 6.6, 6.11 and 6.12)."""
+        """The bytes after the function code in the response to a successful write (sections 6.5, 6.6, 6.11 and 6.12)."""
         if len(self.values) > 1:
             return self.address.to_bytes(2) + len(self.values).to_bytes(2)
         value = self.values[0]
         return self.address.to_bytes(2) + ((0xFF00 if value else 0) if self.table is Table.COIL else value).to_bytes(2)
 
     def __str__(self) -> str:
-        return f"a write to {Read(self.table, self.address, len(self.values))}"
+        return f"a write to {ReadRequest(self.table, self.address, len(self.values))}"
 
 
-Question: TypeAlias = Read | ReadIdentification | ReportServerId | Write
+Request: TypeAlias = ReadRequest | ReadDeviceIdentification | ReportServerId | WriteRequest
+
+EXCEPTION_BIT = 0x80
+"""Set in the function code of an exception response (section 7)."""
 
 EXCEPTION_NAMES: Mapping[int, str] = {
     0x01: "illegal function",
@@ -164,53 +167,53 @@ EXCEPTION_NAMES: Mapping[int, str] = {
 }
 """Exception codes (section 7)."""
 
-ABSENCES = frozenset({0x0A, 0x0B})
-"""With these a gateway says that the unit behind it is not there; the unit itself said nothing."""
+ABSENT_UNIT_CODES = frozenset({0x0A, 0x0B})
+"""Exception codes with which a Modbus gateway reports that the unit behind it is not there; the unit itself did not answer."""
 
 
-class Refused(Exception):
-    """The unit is alive and answers with a Modbus exception. Never leaves this adapter."""
+class ExceptionResponse(Exception):
+    """The unit answered with a Modbus exception. Never leaves this adapter."""
 
     def __init__(self, code: int) -> None:
-        super().__init__(f"exception {code:02X} {EXCEPTION_NAMES.get(code, 'of the maker')}")
+        super().__init__(f"exception {code:02X} {EXCEPTION_NAMES.get(code, 'defined by the maker')}")
         self.code = code
         """1 to 255 (section 7)."""
 
 
 class NoSuchUnit(DeviceUnreachable):
-    """A gateway on the way says that the unit is not there: no use asking it something else."""
+    """A Modbus gateway reported that the unit is not there: further requests to it are useless."""
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
-    """No answer, or none that can be trusted."""
+class NoResponse:
+    """There was no answer, or none that can be trusted."""
 
     reason: str
-    certain: bool = False
-    """A gateway said that nobody is there."""
+    is_absent: bool = False
+    """A Modbus gateway reported that the unit is not there."""
 
 
-Answer: TypeAlias = bytes | Mapping[int, bytes] | Refused | Silence
-"""Bytes as they came (`Read`, `ReportServerId`), identification objects by id, or why there are none."""
+Response: TypeAlias = bytes | Mapping[int, bytes] | ExceptionResponse | NoResponse
+"""The bytes (`ReadRequest`, `ReportServerId`), the identification objects by id, or why there are none."""
 
 
 MEI_IDENTIFICATION = 0x0E
-"""What function 43 carries when it is about the device identification."""
+"""The MEI type of the device identification in function 43."""
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """One answer to a read of the device identification."""
+class IdentificationPage:
+    """The content of one response to a read of the device identification."""
 
     objects: dict[int, bytes]
     next_object: int | None
-    """Where to go on; `None` when that was all."""
+    """The first object of the next page; `None` on the last page."""
 
 
-def parse_identification(payload: bytes) -> Page | None:
-    """Return the page in the bytes after the function code, `None` when they are none (section 6.21).
+def parse_identification(payload: bytes) -> IdentificationPage | None:
+    """Return the page in the bytes after the function code, `None` when they are not a page (section 6.21).
 
-    Objects that are cut short are left out.
+    Truncated objects are left out.
     """
     header = 6
     if len(payload) < header or payload[0] != MEI_IDENTIFICATION:
@@ -223,4 +226,4 @@ def parse_identification(payload: bytes) -> Page | None:
             break
         objects.setdefault(payload[at], payload[at + 2 : at + 2 + payload[at + 1]])
         at += 2 + payload[at + 1]
-    return Page(objects, next_object if more_follows == 0xFF else None)
+    return IdentificationPage(objects, next_object if more_follows == 0xFF else None)

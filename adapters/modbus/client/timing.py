@@ -1,8 +1,8 @@
-"""How quickly one unit answers, learned from its answers. Nothing here waits.
+"""Compute the pause between RTU frames, and learn how quickly a unit answers. Pure.
 
-The smoothed mean and deviation are those of RFC 6298, which TCP learns its time-outs by. What differs: a long answer widens the
-deviation at once and it narrows slowly, since a meter that measures now and then answers late is no dead one; and there is a
-floor for adapters that hand characters over in bundles.
+The smoothed mean and deviation are those of RFC 6298, by which TCP learns its time-outs. Two things differ: a long answer widens
+the deviation at once, and it narrows slowly, since a meter that is measuring answers late and is not dead; and there is a
+minimum, for USB adapters that deliver characters in bundles.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Self
 
 LEARNED_AFTER = 5
-"""So many answers are needed before a time-out is learned from them."""
+"""How many answers are needed before a time-out is learned from them."""
 
-FLOOR_SECONDS = 0.04
-"""No learned time-out is shorter: a USB adapter alone may hold characters back for 16 ms."""
+SHORTEST_TIMEOUT_SECONDS = 0.04
+"""The shortest learned time-out: a USB adapter alone may hold characters back for 16 ms."""
 
-ROOM = 4
-"""A time-out leaves room for so many deviations."""
+DEVIATIONS = 4
+"""How many deviations a time-out allows for."""
 
 
 def silence_seconds(baudrate: int, bits_per_character: int = 11) -> float:
@@ -27,16 +27,16 @@ def silence_seconds(baudrate: int, bits_per_character: int = 11) -> float:
 
 @dataclass(slots=True)
 class Turnaround:
-    """One unit's turnaround: from the end of a request to its answer, less the time of the characters."""
+    """The turnaround of one unit: from the end of a request to the end of its answer, less the time of the characters."""
 
     mean: float = 0.0
     deviation: float = 0.0
     answers: int = 0
     misses: int = 0
-    """Questions in a row that were not answered."""
+    """Requests in a row that were not answered."""
 
     def answered(self, seconds: float) -> None:
-        """Take in an answer that took so long."""
+        """Learn from an answer that took this long."""
         self.misses = 0
         if not self.answers:
             self.mean, self.deviation = seconds, seconds / 2
@@ -47,7 +47,7 @@ class Turnaround:
         self.answers = min(self.answers + 1, LEARNED_AFTER)
 
     def missed(self) -> None:
-        """Take in that a question was not answered in time."""
+        """Count a request that was not answered in time."""
         self.misses += 1
 
     @property
@@ -59,16 +59,16 @@ class Turnaround:
         """Return how long to wait for the unit now: never longer than configured, and twice as long after each miss in a row."""
         if self.answers < LEARNED_AFTER:
             return configured
-        learned = max(FLOOR_SECONDS, 2 * self.mean + ROOM * self.deviation)
+        learned = max(SHORTEST_TIMEOUT_SECONDS, 2 * self.mean + DEVIATIONS * self.deviation)
         return float(min(configured, learned * 2 ** min(self.misses, 16)))
 
     def as_text(self) -> str:
-        """Return what is learned as a text that `from_text` reads."""
+        """Return the learned numbers as a text that `from_text` reads."""
         return f"{self.mean:.4f} {self.deviation:.4f}"
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Return what a text says that was learned; of one that says nothing sensible, nothing."""
+        """Return the turnaround in a text; a new one for a text without sensible numbers."""
         try:
             mean, deviation = map(float, text.split())
         except ValueError:

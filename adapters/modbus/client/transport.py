@@ -1,4 +1,4 @@
-"""What carries questions to units, and how patiently: what the adapter knows of a `Link`."""
+"""Define how requests are sent to units: the `Transport` protocol, which `Link` implements, and the retry policy. Pure."""
 
 from __future__ import annotations
 
@@ -6,31 +6,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from adapters.modbus.client.pdu import Question
+from adapters.modbus.client.pdu import Request
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait for an answer, and how often to ask."""
+class RetryPolicy:
+    """How long to wait for an answer, and how often to send the request."""
 
     timeout_seconds: float
-    """For the unit to begin with its answer; what the characters need on a line comes on top. Over a network, for the whole."""
+    """Until the answer begins; on a line, the time of the characters is added. Over a network, until it is complete."""
     tries: int = 1
     late_seconds: float = 0.0
-    """An answer that was given up on may still come for so long; never shorter than the timeout."""
+    """How long the answer to an abandoned request may still arrive; never shorter than the time-out."""
 
 
-class Wire(Protocol):
-    """A bus that one question at a time can be asked on."""
+class Transport(Protocol):
+    """A bus over which one request at a time is sent."""
 
-    answer_seconds: float | None
-    """How long the unit that answered last took: from the end of the request to the end of its answer, less the time that the
-    characters of the answer need on a line. Where the question was asked more than once and the answer may belong to the first
-    time, from then on: a unit that has become slow is not taken for a quick one. `None` when the last question went
-    unanswered."""
+    @property
+    def answer_seconds(self) -> float | None:
+        """The turnaround of the last answer, from the end of the request to the end of the answer.
 
-    echoes: bool
-    """The line hears its own requests, as some RS-485 adapters do."""
+        The time that the characters of the answer need on a line is subtracted. Where the request was sent more than once and the
+        answer may belong to the first time, it counts from then on, so that a unit that has become slow does not look quick.
+        `None` when the last request was not answered.
+        """
+
+    @property
+    def echoes(self) -> bool:
+        """Whether the line returns each request to the sender, as some RS-485 adapters do."""
 
     async def open(self) -> None:
         """Connect, or raise `BusUnavailable`."""
@@ -38,5 +42,5 @@ class Wire(Protocol):
     def close(self) -> None:
         """Close at once."""
 
-    async def ask(self, unit: int, question: Question, patience: Patience) -> bytes | Mapping[int, bytes]:
-        """Return the answer, or raise `Refused`, `DeviceUnreachable` or `BusUnavailable`."""
+    async def ask(self, unit: int, request: Request, policy: RetryPolicy) -> bytes | Mapping[int, bytes]:
+        """Return the answer, or raise `ExceptionResponse`, `DeviceUnreachable` or `BusUnavailable`."""

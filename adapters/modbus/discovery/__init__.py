@@ -1,1 +1,1 @@
-"""Discovery: which units answer on a bus, and which device each of them is."""
+"""Discovery: scan the unit ids of a bus, and identify the device at each of them."""

@@ -1,4 +1,4 @@
-"""Which hosts of a network listen on the port of Modbus: for a machine that has no configuration yet."""
+"""Find the hosts of a network that listen on the Modbus port, for a gateway without a configuration."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any, Final
 
 from adapters.modbus.client.buses import MODBUS_PORT, parse_host
 
-AT_ONCE: Final = 64
+PARALLEL_CONNECTIONS: Final = 64
 CONNECT_SECONDS: Final = 1.0
 
-USUAL_UNITS: Final = "1-16, 255"
-"""Unit ids that a first look asks for: makers deliver their devices with the lowest ones; 255 is a TCP host itself."""
+COMMON_UNITS: Final = "1-16, 255"
+"""The unit ids that a first scan probes: makers deliver their devices with the lowest ones; 255 is a TCP host itself."""
 
 
 async def listening_hosts(hosts: Sequence[str]) -> list[str]:
-    """Return those that take a connection within a second; it is closed again, and nothing is sent.
+    """Return the hosts that accept a connection within a second; it is closed again, and nothing is sent.
 
     Args:
-        hosts: `192.168.1.20`, `meter.local` or `192.168.1.20:1502`; one that is written otherwise is left out.
+        hosts: `192.168.1.20`, `meter.local` or `192.168.1.20:1502`; any other form is left out.
     """
-    free = asyncio.Semaphore(AT_ONCE)
+    free = asyncio.Semaphore(PARALLEL_CONNECTIONS)
 
     async def listens(written: str) -> bool:
-        host = _table(written)
+        host = _parsed(written)
         if host is None:
             return False
         async with free:
@@ -39,13 +39,13 @@ async def listening_hosts(hosts: Sequence[str]) -> list[str]:
                 await writer.wait_closed()
             return True
 
-    heard = await asyncio.gather(*(listens(host) for host in hosts))
-    return [host for host, is_there in zip(hosts, heard, strict=True) if is_there]
+    listening = await asyncio.gather(*(listens(host) for host in hosts))
+    return [host for host, is_listening in zip(hosts, listening, strict=True) if is_listening]
 
 
-def _table(written: str) -> dict[str, Any] | None:
+def _parsed(written: str) -> dict[str, Any] | None:
     try:
-        table = parse_host(written)
+        host = parse_host(written)
     except ValueError:
         return None
-    return table if isinstance(table, dict) else None
+    return host if isinstance(host, dict) else None

@@ -1,1 +1,1 @@
-"""Polling: which blocks of registers to read, and what is known of each unit."""
+"""Polling: the plan of reads, illegal addresses, and what is known about each unit."""

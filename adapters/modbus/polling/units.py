@@ -1,26 +1,26 @@
-"""What is known of each unit of one bus, and what of it is worth knowing again after a restart. Nothing here waits."""
+"""Keep what is known about each unit of one bus, and store what is useful after a restart. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 
-from adapters.modbus.client.pdu import MAX_REGISTERS, Question, Read, ReadIdentification, ReportServerId, Table
+from adapters.modbus.client.pdu import MAX_REGISTERS, ReadDeviceIdentification, ReadRequest, ReportServerId, Request, Table
 from adapters.modbus.client.timing import Turnaround
-from adapters.modbus.profile.sunspec_layout import NOWHERE, Layout
+from adapters.modbus.profile.sunspec_layout import NO_MODELS, SunSpecLayout
 
-NOTED_AFTER_CHANGE_OF = 0.25
-"""A turnaround is noted anew when it differs by so much, as a share: its last digits are worth no write."""
+SAVED_AFTER_CHANGE_OF = 0.25
+"""A turnaround is stored again when it has changed by this fraction: smaller changes are not worth a write."""
 
 
 @dataclass(slots=True)
 class KnownUnit:
-    """One unit id."""
+    """The turnaround, an answered request and the SunSpec models of one unit."""
 
     turnaround: Turnaround = field(default_factory=Turnaround)
-    sign_of_life: Question | None = None
-    """A question that it answered: the cheapest way to see whether it is there."""
-    models: Layout = NOWHERE
+    answered_request: Request | None = None
+    """A request that it answered: the cheapest way to check whether it is there."""
+    models: SunSpecLayout = NO_MODELS
     """The SunSpec models that it has."""
 
 
@@ -28,7 +28,7 @@ class KnownUnits:
     """The units of one bus.
 
     Args:
-        bus: its label, part of each note's name: all buses of an entry share one memory.
+        bus: its label, part of each key in the memory, which all buses of an entry share.
         memory: gives the adapter's memory as it is now.
     """
 
@@ -36,51 +36,51 @@ class KnownUnits:
         self._bus = bus
         self._memory = memory
         self._units: dict[int, KnownUnit] = {}
-        self._noted_seconds: dict[int, float] = {}
+        self._saved_seconds: dict[int, float] = {}
 
     def of(self, unit: int) -> KnownUnit:
-        """Return what is known of this unit; at first what is noted."""
+        """Return what is known about this unit; at first what is stored."""
         known = self._units.get(unit)
         if known is None:
-            note = self._memory().get
+            stored = self._memory().get
             known = self._units[unit] = KnownUnit(
-                Turnaround.from_text(note(self._name(unit, "turnaround"), "")),
-                _question(note(self._name(unit, "answers"), "")),
-                Layout.from_text(note(self._name(unit, "models"), "")),
+                Turnaround.from_text(stored(self._name(unit, "turnaround"), "")),
+                _request_from(stored(self._name(unit, "answers"), "")),
+                SunSpecLayout.from_text(stored(self._name(unit, "models"), "")),
             )
-            self._noted_seconds[unit] = known.turnaround.mean
+            self._saved_seconds[unit] = known.turnaround.mean
         return known
 
     def answered(self, unit: int, seconds: float | None) -> None:
-        """Take in an answer, and what it took where that is known."""
+        """Learn from an answer, and from its turnaround where that is known."""
         turnaround = self.of(unit).turnaround
         if seconds is None:
             turnaround.misses = 0
             return
         turnaround.answered(seconds)
-        noted = self._noted_seconds[unit]
-        is_new = turnaround.typical_seconds is not None and abs(turnaround.mean - noted) > NOTED_AFTER_CHANGE_OF * max(
-            noted, 0.002
+        stored = self._saved_seconds[unit]
+        is_new = turnaround.typical_seconds is not None and abs(turnaround.mean - stored) > SAVED_AFTER_CHANGE_OF * max(
+            stored, 0.002
         )
         if is_new:
-            self._noted_seconds[unit] = turnaround.mean
+            self._saved_seconds[unit] = turnaround.mean
             self._memory()[self._name(unit, "turnaround")] = turnaround.as_text()
 
-    def met(self, unit: int, sign_of_life: Question | None, models: Layout) -> None:
-        """Take in what an interview found out."""
+    def identified(self, unit: int, answered_request: Request | None, models: SunSpecLayout) -> None:
+        """Store the result of a probe."""
         known = self.of(unit)
-        if sign_of_life is not None and sign_of_life != known.sign_of_life:
-            known.sign_of_life = sign_of_life
-            self._memory()[self._name(unit, "answers")] = str(sign_of_life)
+        if answered_request is not None and answered_request != known.answered_request:
+            known.answered_request = answered_request
+            self._memory()[self._name(unit, "answers")] = str(answered_request)
         if models != known.models:
             known.models = models
             self._memory()[self._name(unit, "models")] = models.as_text()
 
     @property
     def scan_position(self) -> int:
-        """The unit id at which a scan was broken off; 0 when the last one came to its end."""
-        noted = self._memory().get(f"{self._bus} scan", "0")
-        return int(noted) if noted.isdecimal() else 0
+        """The unit id at which a scan was interrupted; 0 when the last one was completed."""
+        stored = self._memory().get(f"{self._bus} scan", "0")
+        return int(stored) if stored.isdecimal() else 0
 
     @scan_position.setter
     def scan_position(self, unit: int) -> None:
@@ -90,9 +90,9 @@ class KnownUnits:
         return f"{self._bus} unit {unit} {what}"
 
 
-def _question(text: str) -> Question | None:
-    """Return the question that this text is of; `None` when it is none."""
-    plain: Mapping[str, Question] = {str(one): one for one in (ReadIdentification(), ReportServerId())}
+def _request_from(text: str) -> Request | None:
+    """Return the request that this text stands for; `None` when it is not one."""
+    plain: Mapping[str, Request] = {str(one): one for one in (ReadDeviceIdentification(), ReportServerId())}
     if text in plain:
         return plain[text]
     table, _, places = text.partition(" ")
@@ -100,4 +100,4 @@ def _question(text: str) -> Question | None:
     if table not in set(Table) or not first.isdecimal() or not (last or first).isdecimal():
         return None
     count = int(last or first) - int(first) + 1
-    return Read(Table(table), int(first), count) if 1 <= count <= MAX_REGISTERS else None
+    return ReadRequest(Table(table), int(first), count) if 1 <= count <= MAX_REGISTERS else None

@@ -1,1 +1,1 @@
-"""Device profiles: their grammar, register decoding, SunSpec models and commands."""
+"""Device profiles: grammar, match rules, value decoding, SunSpec models and commands."""

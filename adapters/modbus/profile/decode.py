@@ -1,6 +1,6 @@
-"""The bytes of a block to its readings. Nothing here waits.
+"""Decode the bytes of a block into readings. Pure.
 
-A block of neighbouring registers is compiled once into columns and then decoded as often as it is read: no look-up by name
+A block of consecutive registers is compiled once into columns and then decoded as often as it is read: no look-up by name
 and no validation happens for each value.
 """
 
@@ -18,12 +18,12 @@ from typing import Any, TypeAlias
 
 from adapters.modbus.client.pdu import Table
 from adapters.modbus.profile.points import FLOATS, NUMBER_FORMATS, PlacedPoint
-from adapters.modbus.profile.values import Convert, Raw, converter, flag, struct_format
+from adapters.modbus.profile.values import Convert, Raw, bit_converter, converter, struct_format
 from gateway.adapter import Block, MetricRow, Value, divisor
 
 
 class BlockDecoder:
-    """Turns the bytes of one block, read again and again, into readings."""
+    """The compiled decoder of one block, which is read again and again."""
 
     __slots__ = ("_columns", "_in_order", "_row", "_unpack")
 
@@ -34,7 +34,7 @@ class BlockDecoder:
         self._row = MetricRow(point.metric for point in points)
 
     def decode(self, payload: bytes, child: str, at: datetime) -> Block:
-        """Return the readings of all points of the block, in their order, all with the same time."""
+        """Return the readings of all points of the block, in their order and with the same time."""
         raw = self._unpack(payload)
         values = tuple(chain.from_iterable(column(raw) for column in self._columns))
         return Block(child, self._row, self._in_order(values), at)
@@ -42,10 +42,10 @@ class BlockDecoder:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """Points of a block that are converted in the same way, and so all at once."""
+    """Points of a block that are converted in the same way, and therefore all at once."""
 
     positions: Sequence[int]
-    """Which of the block's points they are."""
+    """The indexes of these points in the block."""
     values: Callable[[Raw], Iterable[Value]]
 
 
@@ -56,7 +56,7 @@ def _compile_bits(start: int, points: Sequence[PlacedPoint]) -> _Compiled:
     def unpack(payload: bytes) -> Raw:
         return (int.from_bytes(payload, "little"),)
 
-    converts = [flag(point.encoding, point.address - start) for point in points]
+    converts = [bit_converter(point.encoding, point.address - start) for point in points]
     return unpack, [_Column(range(len(points)), _one_by_one(converts))]
 
 
@@ -64,9 +64,9 @@ def _compile_registers(start: int, points: Sequence[PlacedPoint]) -> _Compiled:
     wanted = {(point.address - start, struct_format(point.encoding)) for point in points}
     wanted |= {(point.scale_factor - start, "h") for point in points if point.scale_factor is not None}
     unpack, index = _unpacker(wanted)
-    kinds: dict[_Kind, list[int]] = {kind: [] for kind in _Kind}
+    kinds: dict[_Conversion, list[int]] = {kind: [] for kind in _Conversion}
     for position, point in enumerate(points):
-        kinds[_kind(point)].append(position)
+        kinds[_conversion(point)].append(position)
 
     def own(positions: Sequence[int]) -> list[int]:
         return [index[points[position].address - start, struct_format(points[position].encoding)] for position in positions]
@@ -75,7 +75,7 @@ def _compile_registers(start: int, points: Sequence[PlacedPoint]) -> _Compiled:
         factor = None if point.scale_factor is None else index[point.scale_factor - start, "h"]
         return converter(point.encoding, index[point.address - start, struct_format(point.encoding)], factor)
 
-    integers, floats, divided, others = (kinds[kind] for kind in _Kind)
+    integers, floats, divided, others = (kinds[kind] for kind in _Conversion)
     return unpack, [
         _Column(integers, _picker(own(integers))),
         _Column(floats, _finite_floats(_picker(own(floats)))),
@@ -84,7 +84,7 @@ def _compile_registers(start: int, points: Sequence[PlacedPoint]) -> _Compiled:
     ]
 
 
-class _Kind(Enum):
+class _Conversion(Enum):
     INTEGER = auto()
     FLOAT = auto()
     DIVIDED = auto()
@@ -92,28 +92,28 @@ class _Kind(Enum):
     OTHER = auto()
 
 
-def _kind(point: PlacedPoint) -> _Kind:
+def _conversion(point: PlacedPoint) -> _Conversion:
     encoding = point.encoding
     is_number = struct_format(encoding) in NUMBER_FORMATS.values()
-    is_adorned = encoding.bits is not None or encoding.values or encoding.not_available or encoding.offset
-    if not is_number or is_adorned or point.scale_factor is not None:
-        return _Kind.OTHER
+    is_converted = encoding.bits is not None or encoding.values or encoding.not_available or encoding.offset
+    if not is_number or is_converted or point.scale_factor is not None:
+        return _Conversion.OTHER
     if encoding.type in FLOATS:
-        return _Kind.FLOAT if encoding.scale == 1 else _Kind.OTHER
+        return _Conversion.FLOAT if encoding.scale == 1 else _Conversion.OTHER
     if encoding.scale == 1:
-        return _Kind.INTEGER
-    return _Kind.DIVIDED if divisor(encoding.scale) else _Kind.OTHER
+        return _Conversion.INTEGER
+    return _Conversion.DIVIDED if divisor(encoding.scale) else _Conversion.OTHER
 
 
 def _picker(indexes: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
-    """Return what picks these places out of a sequence."""
+    """Return a function that picks these indexes out of a sequence."""
     if len(indexes) > 1:
         return itemgetter(*indexes)
     return lambda raw: tuple(raw[index] for index in indexes)
 
 
 def _inverse(order: Sequence[int]) -> list[int]:
-    """Return where each place of the original went."""
+    """Return the inverse of a permutation."""
     return sorted(range(len(order)), key=order.__getitem__)
 
 
@@ -134,11 +134,11 @@ def _quotients(pick: Callable[[Raw], tuple[int, ...]], divisors: Sequence[int]) 
 
 
 _Slot: TypeAlias = tuple[int, str]
-"""Where in the block, in registers, and the `struct` format of what stands there."""
+"""An offset in the block, in registers, and the `struct` format of the value there."""
 
 
 def _unpacker(wanted: Iterable[_Slot]) -> tuple[Callable[[bytes], Raw], dict[_Slot, int]]:
-    """Return what unpacks all slots at once, and at which index of the result each slot is found.
+    """Return a function that unpacks all slots at once, and the index of each slot in its result.
 
     One `struct` cannot read the same bytes twice, so slots that overlap go into a second one.
     """

@@ -1,4 +1,4 @@
-"""How a device is known and who it is, as data: the part of a profile that an interview goes by. Nothing here waits."""
+"""Define the match rules and identity origins of a profile, by which a probe recognizes a device. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from adapters.modbus.client.pdu import ADDRESSES, MAX_REGISTERS, Table
 from adapters.modbus.profile.points import NUMBER_FORMATS, TEXTS, UNSIGNED, Encoding, ValueType, number_words
 
 
-class Part(BaseModel):
-    """A part of a profile: unknown keys are mistakes."""
+class StrictModel(BaseModel):
+    """A table of a profile; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,8 +29,8 @@ Pattern: TypeAlias = Annotated[str, Field(min_length=1)]
 """A regular expression that must match the whole text, ignoring case."""
 
 
-class ValueRule(Part):
-    """How a value lies in registers."""
+class ValueRule(StrictModel):
+    """The type and order of a value in registers."""
 
     type: ValueType = ValueType.UINT16
     length: int | None = Field(default=None, ge=1, le=MAX_REGISTERS, description="registers of a text, bcd or hex value")
@@ -44,7 +44,7 @@ class ValueRule(Part):
 
     @property
     def words(self) -> int:
-        """How many registers the value takes, or bits in a bit table."""
+        """How many registers the value takes; in a bit table, how many bits."""
         return number_words(self.type) if self.type in NUMBER_FORMATS else self.length or 1
 
     @model_validator(mode="after")
@@ -58,7 +58,7 @@ class ValueRule(Part):
         return self
 
     def encoding(self, *, scale: float = 1.0, offset: float = 0.0, not_available: frozenset[int] = frozenset()) -> Encoding:
-        """Return what `registers` decodes by."""
+        """Return the encoding for the decoder."""
         return Encoding(
             type=self.type,
             words=self.words,
@@ -73,7 +73,7 @@ class ValueRule(Part):
 
 
 class RegisterOrigin(ValueRule):
-    """A value at an address, read once to learn who the device is."""
+    """A value at an address that is read once to identify the device."""
 
     table: Literal[Table.HOLDING, Table.INPUT] = Table.HOLDING
     address: int = Field(ge=0, lt=ADDRESSES)
@@ -84,7 +84,7 @@ class RegisterOrigin(ValueRule):
         return self
 
 
-class ObjectOrigin(Part):
+class ObjectOrigin(StrictModel):
     """An object of the device identification (function 43/14)."""
 
     object: int = Field(ge=0, le=255)
@@ -99,11 +99,11 @@ def _origin_kind(origin: object) -> str:
 Origin: TypeAlias = Annotated[
     Annotated[ObjectOrigin, Tag("object")] | Annotated[RegisterOrigin, Tag("register")], Discriminator(_origin_kind)
 ]
-"""Where one fact about the device is asked for."""
+"""The source of one identity value of the device."""
 
 
 class RegisterCondition(RegisterOrigin):
-    """What a register must hold. Exactly one of `equals`, `between` and `matches`."""
+    """A condition on a register: exactly one of `equals`, `between` and `matches`."""
 
     equals: int | str | None = None
     between: tuple[float, float] | None = Field(default=None, description="lowest and highest number, both included")
@@ -112,14 +112,14 @@ class RegisterCondition(RegisterOrigin):
     _valid_pattern = field_validator("matches")(lambda pattern: pattern if pattern is None else _regex(pattern))
 
     @model_validator(mode="after")
-    def _says_one_thing(self) -> Self:
-        if sum(said is not None for said in (self.equals, self.between, self.matches)) != 1:
-            raise ValueError("a register condition says exactly one of `equals`, `between` and `matches`")
+    def _has_one_condition(self) -> Self:
+        if sum(condition is not None for condition in (self.equals, self.between, self.matches)) != 1:
+            raise ValueError("a register condition has exactly one of `equals`, `between` and `matches`")
         return self
 
 
-class IdentificationCondition(Part):
-    """What the device identification must say."""
+class IdentificationCondition(StrictModel):
+    """A condition on the device identification."""
 
     vendor: Pattern
     product: Pattern = ".*"
@@ -127,8 +127,8 @@ class IdentificationCondition(Part):
     _valid_patterns = field_validator("vendor", "product")(_regex)
 
 
-class SunSpecCondition(Part):
-    """What the SunSpec common model must say, and which models must be there."""
+class SunSpecCondition(StrictModel):
+    """A condition on the SunSpec common model, and on the models of the device."""
 
     manufacturer: Pattern = ".*"
     model: Pattern = ".*"
@@ -137,8 +137,8 @@ class SunSpecCondition(Part):
     _valid_patterns = field_validator("manufacturer", "model")(_regex)
 
 
-class Match(Part):
-    """One way to know the device: all that is said must be true."""
+class MatchRule(StrictModel):
+    """One rule that recognizes the device: all its conditions must be met."""
 
     identification: IdentificationCondition | None = None
     server_id: Pattern | None = Field(default=None, description="found somewhere in the answer to function 17")
@@ -148,14 +148,14 @@ class Match(Part):
     _valid_pattern = field_validator("server_id")(lambda pattern: pattern if pattern is None else _regex(pattern))
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _has_a_condition(self) -> Self:
         if not (self.identification or self.server_id or self.registers or self.sunspec):
             raise ValueError("a match without a condition would match every device")
         return self
 
 
-class WhoItIs(Part):
-    """Where the device tells which one it is. A SunSpec device tells by itself, in its common model."""
+class IdentityOrigins(StrictModel):
+    """The origins of serial number, MAC and firmware version. A SunSpec device has them in its common model."""
 
     serial_number: Origin | None = None
     mac: Origin | None = Field(default=None, description="12 hexadecimal digits, with or without separators")
@@ -163,6 +163,6 @@ class WhoItIs(Part):
 
 
 def check_end(start: int, words: int) -> None:
-    """Raise `ValueError` when a value goes beyond the last address of its table."""
+    """Raise `ValueError` when a value extends beyond the last address of its table."""
     if start + words > ADDRESSES:
         raise ValueError(f"address {start} and length {words} go beyond the last address, {ADDRESSES - 1}")

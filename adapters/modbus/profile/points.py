@@ -1,4 +1,4 @@
-"""What a point is: where a value stands on a device, and how its bits are to be read. Nothing here waits."""
+"""Define a point: the location of a value on a device, and the encoding of its bits. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.adapter import Metric
 
 
 class ValueType(StrEnum):
-    """What the bits of a value mean."""
+    """The type of a value."""
 
     BOOL = "bool"
     INT16 = "int16"
@@ -43,7 +43,7 @@ NUMBER_FORMATS: Mapping[ValueType, str] = {
     ValueType.FLOAT32: "f",
     ValueType.FLOAT64: "d",
 }
-"""Types with a fixed length, and their letters in the `struct` module."""
+"""The types with a fixed length, and their letters in the `struct` module."""
 
 
 def number_words(number: ValueType) -> int:
@@ -58,7 +58,7 @@ TEXTS = frozenset({ValueType.STRING, ValueType.HEX, ValueType.DOTTED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
-    """How one value lies in its registers, or in its bit of a bit table."""
+    """The encoding of one value in its registers, or in its bit of a bit table."""
 
     type: ValueType
     words: int = 1
@@ -69,11 +69,11 @@ class Encoding:
     """First bit (0 is the lowest) and how many, of an unsigned number."""
     scale: float = 1.0
     offset: float = 0.0
-    """What is told is raw x scale + offset."""
+    """The value is raw x scale + offset."""
     values: Mapping[int, str] = field(default_factory=dict)
-    """What the numbers mean; one that is missing is told as its digits."""
+    """The meanings of the numbers; a number without one is reported as its digits."""
     not_available: frozenset[int] = frozenset()
-    """Raw numbers, before bits are taken out, with which the device says that there is no value."""
+    """Raw numbers, before bits are taken out, with which the device reports that there is no value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,17 +85,17 @@ class PlacedPoint:
     address: int
     encoding: Encoding
     scale_factor: int | None = None
-    """Address of the register with the power of ten that the value is multiplied with."""
+    """The address of the register with the power of ten by which the value is multiplied."""
     is_apart: bool = False
-    """The scale factor is read by itself: it is too far away to be read with the value."""
+    """The scale factor is read separately: it is too far away to be read with the value."""
 
     @property
     def start(self) -> int:
-        """The first address that must be read at once for this point."""
+        """The first address that must be read in one request for this point."""
         return self.address if self.scale_factor is None or self.is_apart else min(self.address, self.scale_factor)
 
     @property
     def end(self) -> int:
-        """The address after the last one that must be read at once for this point."""
+        """The address after the last one that must be read in one request for this point."""
         end = self.address + self.encoding.words
         return end if self.scale_factor is None or self.is_apart else max(end, self.scale_factor + 1)

@@ -1,7 +1,7 @@
-"""What a device model measures, as data: the grammar of a profile file. Nothing here waits.
+"""Define the grammar of a profile file: the points and commands of a device model. Pure.
 
-A profile is a TOML file named after itself. Addresses are protocol addresses, 0-based as on the wire: what a manual calls 40001
-or 30001 is address 0. Where a manual is in doubt, its example frames tell.
+The TOML file of a profile has the name of the profile. Addresses are protocol addresses, 0-based as in the frame: what a manual
+calls 40001 or 30001 is address 0. Where a manual is ambiguous, its example frames decide.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from adapters.modbus.client.pdu import ADDRESSES, MAX_REGISTERS, Table
-from adapters.modbus.profile.matching import Match, Origin, Part, ValueRule, WhoItIs, check_end
+from adapters.modbus.profile.matching import IdentityOrigins, MatchRule, Origin, StrictModel, ValueRule, check_end
 from adapters.modbus.profile.points import NUMBER_FORMATS, PlacedPoint, ValueType
-from adapters.modbus.profile.sunspec_layout import NOWHERE, Layout, PlacedModel
+from adapters.modbus.profile.sunspec_layout import NO_MODELS, PlacedModel, SunSpecLayout
 from gateway.adapter import DeviceProfile, Metric, Reduce
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 5.0, "normal": 15.0, "slow": 60.0}
-"""Poll groups that every profile has, and how often they are read, in seconds."""
+"""The poll groups of every profile, and their intervals in seconds."""
 
 NOT_AVAILABLE: Mapping[ValueType, int] = {
     ValueType.INT16: -0x8000,
@@ -31,25 +31,26 @@ NOT_AVAILABLE: Mapping[ValueType, int] = {
     ValueType.INT64: -0x8000000000000000,
     ValueType.UINT64: 0xFFFFFFFFFFFFFFFF,
 }
-"""With these numbers a SunSpec device says that it does not implement a point (SunSpec Device Information Model, types)."""
+"""The numbers with which a SunSpec device marks a point as not implemented (SunSpec Device Information Model, types)."""
 
 MOST_POINTS = 200
-"""A device whose models repeat groups has no more points: the first repetition of each is read, then the second of each, and so
-on. Nobody looks at the voltage of the two hundredth cell, and reading it would take the bus from others."""
+"""The most points of a device whose models repeat groups: the first repetition of each is read, then the second of each, and so
+on. Nobody needs the voltage of the two hundredth cell, and reading it would delay other devices on the bus."""
 
 FIRST_MODEL = 40002
-"""Where the chain of models begins on most devices."""
+"""The address at which the chain of models begins on most devices."""
 
 
 class Point(ValueRule):
-    """One metric: where it is, what it means and how often it is asked for."""
+    """One metric: its location, its encoding and its poll group."""
 
     metric: str = Field(min_length=1)
     table: Table = Table.HOLDING
     address: int | None = Field(default=None, ge=0, lt=ADDRESSES, description="0-based protocol address")
     models: tuple[int, ...] = Field(
         default=(),
-        description="SunSpec models that hold the point; the first that is there is read; where it is twice, as `x` and `x_2`",
+        description="SunSpec models that contain the point; the first that the device has is read; "
+        "a second one with the same id gives `x_2`",
     )
     at: int | None = Field(default=None, ge=2, description="register within the SunSpec model, whose id is register 0")
     repeats: tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=1)]] | None = Field(
@@ -68,11 +69,11 @@ class Point(ValueRule):
     reduce: Reduce = Reduce.LAST
 
     def model_post_init(self, _context: object) -> None:
-        """See whether the metric may be called so."""
+        """Check the name of the metric."""
         _metric(self.metric, self.unit, self.urgent, self.reduce)
 
     @model_validator(mode="after")
-    def _stands_somewhere(self) -> Self:
+    def _has_one_location(self) -> Self:
         if (self.address is None) == (not self.models) or (self.at is None) != (not self.models):
             raise ValueError("a point has either an `address`, or `models` and `at`")
         if self.repeats is not None and not self.models:
@@ -95,11 +96,11 @@ class Point(ValueRule):
         if is_scaled and (self.values or self.bits or self.type not in NUMBER_FORMATS):
             raise ValueError("scale, offset and scale_factor belong to plain numbers, not to values, bits or texts")
         if self.scale == 0 or (self.scale_factor is not None and (self.scale != 1 or self.offset != 0)):
-            raise ValueError("scale is not 0, and not said together with a scale_factor")
+            raise ValueError("scale is not 0, and not used together with a scale_factor")
         return self
 
-    def placed(self, layout: Layout = NOWHERE) -> Iterator[PlacedPoint]:
-        """Yield the point as often as a device with these SunSpec models has it; not at all, when it lacks them."""
+    def placed(self, layout: SunSpecLayout = NO_MODELS) -> Iterator[PlacedPoint]:
+        """Yield the point as often as a device with these SunSpec models has it; not at all without them."""
         if self.address is not None:
             yield self._placed(self.metric, self.address, self.scale_factor)
             return
@@ -109,7 +110,7 @@ class Point(ValueRule):
                 yield self._placed_in(model, repetition, index if self.repeats is None else f"{index}_{repetition + 1}")
 
     def _repetitions(self, model: PlacedModel) -> int:
-        """Return how often the point is in this model: not at all, where it or its scale factor would be behind its end."""
+        """Return how often the point is in this model: 0, where it or its scale factor would be behind the end of the model."""
         if max(self._at + self.words, (self.scale_factor or 0) + 1) > model.words:
             return 0
         first, length = self.repeats if self.repeats is not None else (0, model.words)
@@ -139,13 +140,13 @@ class Point(ValueRule):
         )
 
 
-class CommandRule(Part):
-    """A command: it writes one point, and is done when the point reads back as what was written."""
+class CommandRule(StrictModel):
+    """A command: it writes one point, and succeeds when the point reads back the written value."""
 
-    name: str = Field(min_length=1, description="what the cloud calls the command")
+    name: str = Field(min_length=1, description="name of the command in the cloud")
     metric: str = Field(description="the point that is written: a coil or a holding register")
     value: bool | int | float | str | None = Field(
-        default=None, description="what is written each time; left out: a parameter says"
+        default=None, description="value that is written each time; without it, the parameter is written"
     )
     parameter: str = Field(default="value", min_length=1, description="name of the command's parameter")
     between: tuple[float, float] | None = Field(default=None, description="lowest and highest number, both included")
@@ -159,7 +160,7 @@ class CommandRule(Part):
         if point.bits is not None or point.scale_factor is not None or point.type not in (*NUMBER_FORMATS, ValueType.BOOL):
             return "only whole numbers, floats and coils can be written, not bits, texts or values with a scale_factor"
         if self.value is None and self.between is None and not point.values and point.type is not ValueType.BOOL:
-            return "say `between`, so that nobody writes a number that does harm"
+            return "set `between`, so that nobody writes a number that does harm"
         return None
 
 
@@ -168,26 +169,27 @@ class Profile(DeviceProfile):
 
     default_groups: ClassVar[Mapping[str, float]] = DEFAULT_GROUPS
 
-    sub_model: str | Origin | None = Field(default=None, description="a text, or where the device tells it")
-    match: tuple[Match, ...] = Field(
-        default=(), description="any of them is enough; none: only a configured device has this profile"
+    sub_model: str | Origin | None = Field(default=None, description="a text, or where it is read from the device")
+    match: tuple[MatchRule, ...] = Field(
+        default=(), description="one matching rule is enough; without any, only a configured device has this profile"
     )
-    identity: WhoItIs = WhoItIs()
+    identity: IdentityOrigins = IdentityOrigins()
     max_registers: int = Field(
-        default=MAX_REGISTERS, ge=1, le=MAX_REGISTERS, description="registers that the device gives in one answer"
+        default=MAX_REGISTERS, ge=1, le=MAX_REGISTERS, description="registers that the device returns in one answer"
     )
     read_through: int = Field(
-        default=0, ge=0, le=MAX_REGISTERS, description="longest hole between points that the device lets one read through"
+        default=0, ge=0, le=MAX_REGISTERS, description="longest hole between points that the device allows to be read"
     )
     other_models: bool = Field(
-        default=False, description="also read what other SunSpec models of the device measure, by SunSpec's own definitions"
+        default=False,
+        description="also read the measurements of other SunSpec models of the device, by SunSpec's own definitions",
     )
     points: tuple[Point, ...]
     commands: tuple[CommandRule, ...] = ()
 
     @cached_property  # asked at each read
     def is_sunspec(self) -> bool:
-        """Whether points are found by walking the device's SunSpec models."""
+        """Whether its points are in SunSpec models, whose addresses the device determines."""
         return any(point.models for point in self.points)
 
     @property
@@ -202,29 +204,29 @@ class Profile(DeviceProfile):
 
     @property
     def is_found_by_scan(self) -> bool:
-        """Whether the profile says how such a device is identified."""
+        """Whether the profile has rules by which a scan recognizes such a device."""
         return bool(self.match)
 
     @property
-    def least_layout(self) -> Layout:
-        """The SunSpec models of such a device as far as the profile tells: each once, one after the other, its groups once."""
+    def least_layout(self) -> SunSpecLayout:
+        """The shortest SunSpec layout with these points: each model once, one after the other, each of its groups once."""
         words: dict[int, int] = {}
         for point in self.points:
             end = sum(point.repeats) if point.repeats is not None else (point.at or 0) + point.words
             words |= {model: max(end, words.get(model, 0)) for model in point.models}
         starts = accumulate(words.values(), initial=FIRST_MODEL)
-        return Layout(tuple(PlacedModel(one, start, words[one] - 2) for one, start in zip(words, starts, strict=False)))
+        return SunSpecLayout(tuple(PlacedModel(one, start, words[one] - 2) for one, start in zip(words, starts, strict=False)))
 
-    def place(self, groups: frozenset[str], layout: Layout = NOWHERE) -> Iterator[PlacedPoint]:
+    def place(self, groups: frozenset[str], layout: SunSpecLayout = NO_MODELS) -> Iterator[PlacedPoint]:
         """Yield the points of these poll groups on a device with these SunSpec models."""
         yield from (placed for point, placed in self._all(layout)[0] if point.group in groups)
 
-    def left_out(self, layout: Layout) -> list[str]:
-        """Return the metrics that a device with these SunSpec models has beyond `MOST_POINTS`, and that are not read."""
+    def points_beyond_limit(self, layout: SunSpecLayout) -> list[str]:
+        """Return the metrics beyond `MOST_POINTS` of a device with these SunSpec models, which are not read."""
         return [placed.metric.name for _, placed in self._all(layout)[1]]
 
-    def _all(self, layout: Layout) -> tuple[list[tuple[Point, PlacedPoint]], list[tuple[Point, PlacedPoint]]]:
-        """Return the points that are read, and those that are too many."""
+    def _all(self, layout: SunSpecLayout) -> tuple[list[tuple[Point, PlacedPoint]], list[tuple[Point, PlacedPoint]]]:
+        """Return the points that are read, and those beyond the limit."""
         ranked = ((rank, point, placed) for point in self.points for rank, placed in enumerate(point.placed(layout)))
         ordered = sorted(ranked, key=lambda each: each[0])
         kept = max(MOST_POINTS, sum(rank == 0 for rank, _, _ in ordered))
@@ -266,15 +268,15 @@ def _metric(name: str, unit: str | None, urgent: bool, reduce: Reduce) -> Metric
 
 
 def _overlap(one: Point, other: Point) -> bool:
-    """Say whether two points claim the same bits; sharing a register is fine when each takes its own bits."""
+    """Return whether two points use the same bits; they may share a register when each takes its own bits."""
     if one.table is not other.table or bool(one.models) != bool(other.models):
         return False
     if one.models and not set(one.models) & set(other.models):
         return False
-    return bool(_claimed_bits(one) & _claimed_bits(other))
+    return bool(_used_bits(one) & _used_bits(other))
 
 
-def _claimed_bits(point: Point) -> frozenset[int]:
+def _used_bits(point: Point) -> frozenset[int]:
     start = point.address if point.address is not None else point.at or 0
     if point.bits is None:
         return frozenset(range(16 * start, 16 * (start + point.words)))

@@ -1,4 +1,4 @@
-"""Which SunSpec models a device has, and where. Nothing here waits."""
+"""Define the layout of a SunSpec device: its models and their addresses. Pure."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ class PlacedModel:
 
     id: int
     address: int
-    """Of its first register, which holds the id."""
+    """The address of its first register, which holds the id."""
     length: int
-    """What its second register says: how many follow. Anything behind them belongs to the next model."""
+    """The content of its second register: how many registers follow. The next model begins behind them."""
 
     @property
     def words(self) -> int:
-        """All of its registers, with id and length, as far as there are addresses."""
+        """The number of its registers with id and length, as far as there are addresses."""
         return min(2 + self.length, ADDRESSES - self.address)
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """The models of one device, in the order of its chain; none for a device that is not SunSpec, or not met yet."""
+class SunSpecLayout:
+    """The models of one device, in the order of its chain; none for a device that is not SunSpec, or not identified yet."""
 
     models: tuple[PlacedModel, ...] = ()
 
@@ -35,7 +35,7 @@ class Layout:
 
     @property
     def ids(self) -> frozenset[int]:
-        """Which models there are."""
+        """The ids of the models."""
         return frozenset(model.id for model in self.models)
 
     def of(self, ids: Collection[int]) -> tuple[PlacedModel, ...]:
@@ -45,16 +45,16 @@ class Layout:
         return tuple(model for model in self.models if model.id == wanted)
 
     def as_text(self) -> str:
-        """Return it as a text that `from_text` reads."""
+        """Return the layout as a text that `from_text` reads."""
         return " ".join(f"{model.id}:{model.address}:{model.length}" for model in self.models)
 
     @classmethod
-    def from_text(cls, text: str) -> Layout:
-        """Return what a text says; nothing, where it is none."""
+    def from_text(cls, text: str) -> SunSpecLayout:
+        """Return the layout in a text; an empty one, where the text is invalid."""
         return cls(tuple(_models(text)))
 
 
-NOWHERE = Layout()
+NO_MODELS = SunSpecLayout()
 """A device without SunSpec models."""
 
 

@@ -1,9 +1,9 @@
-"""Profiles made of SunSpec's own model definitions, for devices that no profile of ours fits. Nothing here waits.
+"""Make profiles from SunSpec's own model definitions, for devices that no profile file fits. Pure.
 
-The definitions are the JSON files of the package `sunspec2`, read as data. A device says which models it has; what it measures,
-in which unit and with which scale factor, stands in the definition of each. Only what is measured becomes a point: nameplate
-data, settings and controls do not. A group that a model repeats (strings, modules) is a point of each kind with `repeats`: how
-often it is there, only the device tells.
+The definitions are the JSON files of the package `sunspec2`, read as data. A device lists its models; what it measures, in which
+unit and with which scale factor, is in the definition of each. Only measurements become points: nameplate data, settings and
+controls do not. A group that a model repeats (strings, modules) becomes points with `repeats`: how often it is repeated, only the
+device knows.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FAMILIES: Mapping[int, str] = {
 }
 """Hundreds of the model id -> family (SunSpec Information Model Reference, ranges of model ids)."""
 
-MEASURING = frozenset(
+MEASUREMENT_MODELS = frozenset(
     {
         *(101, 102, 103, 111, 112, 113, 122, 160),
         *(201, 202, 203, 204, 211, 212, 213, 214),
@@ -40,7 +40,7 @@ MEASURING = frozenset(
         *(802, 803, 804, 805, 806, 807, 808, 809),
     }
 )
-"""Models that measure; the others configure or control."""
+"""The models with measurements; the others are for configuration or control."""
 
 TYPES: Mapping[str, ValueType] = {
     **{kind: ValueType(kind) for kind in ("int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64")},
@@ -48,7 +48,7 @@ TYPES: Mapping[str, ValueType] = {
     **{f"enum{bits}": ValueType(f"uint{bits}") for bits in (16, 32)},
     **{f"bitfield{bits}": ValueType(f"uint{bits}") for bits in (16, 32, 64)},
 }
-"""Their types and ours; what is missing is no measurement."""
+"""SunSpec types -> value types; a type that is missing here is not a measurement."""
 
 NAMES: Mapping[str, str] = {
     "A": "current",
@@ -74,7 +74,7 @@ NAMES: Mapping[str, str] = {
     "TotWhExp": "energy_export",
     "WH": "energy_total",
 }
-"""What our other profiles call what SunSpec calls so; anything else is called by its label."""
+"""SunSpec names -> the metric names of the other profiles; any other point is named by its label."""
 
 UNITS: Mapping[str, str | None] = {
     "C": "°C",
@@ -95,50 +95,50 @@ UNITS: Mapping[str, str | None] = {
     "Varh": "varh",
     "Secs": "s",
 }
-"""Their units as our other profiles write them, where theirs are written in several ways."""
+"""SunSpec units -> the units of the other profiles, where SunSpec uses several spellings."""
 
 GROUPS: Mapping[str, float] = {"fast": 5, "normal": 15, "slow": 60}
 FAST_UNITS = frozenset({"A", "V", "W", "VA", "var", "Var", "VAr", "Hz", "Pct", "cos()"})
 NAME = re.compile(r"sunspec((?:-\d{1,5})+)")
 EXTENDED_NAME = re.compile(r"(.+)-and((?:-\d{1,5})+)")
 
-SAME_THING: tuple[frozenset[int], ...] = (
+EQUIVALENT_MODELS: tuple[frozenset[int], ...] = (
     frozenset({101, 102, 103, 111, 112, 113, 701}),
     frozenset({201, 202, 203, 204, 211, 212, 213, 214}),
 )
-"""Models that say the same in other types: a device that has several of them is read by those that its profile names."""
+"""Models with the same measurements in other types: of several, those that the profile names are read."""
 
 BOOKKEEPING = frozenset({"ID", "L", "InID", "Tms", "TmsPer"})
-"""Points that tell of the model itself: its id and length, the number of a repetition, a clock."""
+"""Points about the model itself: its id and length, the number of a repetition, a clock."""
 
-KINDS: Mapping[int, str] = {160: "mppt", 2: "meter", 3: "weather", 4: "strings", 5: "panel", 6: "tracker", 8: "battery"}
-"""Model id, or its hundreds -> how its metrics begin beside those of another device, such as a meter's beside an inverter's."""
+METRIC_PREFIXES: Mapping[int, str] = {160: "mppt", 2: "meter", 3: "weather", 4: "strings", 5: "panel", 6: "tracker", 8: "battery"}
+"""Model id, or its hundreds -> prefix of its metrics beside those of another device, such as a meter beside an inverter."""
 
 
 def profile_for(models: Iterable[int]) -> Profile | None:
-    """Return the profile of a device with these SunSpec models; `None` when none of them measures anything."""
-    ids = sorted(MEASURING & set(models))
+    """Return the profile of a device with these SunSpec models; `None` when none of them has measurements."""
+    ids = sorted(MEASUREMENT_MODELS & set(models))
     return _made(tuple(ids)) if ids else None
 
 
 def with_other_models(profile: Profile, models: Iterable[int]) -> Profile:
-    """Return the profile with what those of these models measure that it does not name; as it is, where it does not want that."""
+    """Return the profile with the points of those of these models that it does not name; unchanged without `other_models`."""
     if not profile.other_models:
         return profile
     named = {model for point in profile.points for model in point.models}
-    named |= {model for same in SAME_THING if same & named for model in same}
-    ids = sorted((MEASURING & set(models)) - named)
-    points = _unique(ids, {point.metric for point in profile.points}, KINDS)
+    named |= {model for same in EQUIVALENT_MODELS if same & named for model in same}
+    ids = sorted((MEASUREMENT_MODELS & set(models)) - named)
+    points = _unique(ids, {point.metric for point in profile.points}, METRIC_PREFIXES)
     if not points:
         return profile
-    told = {name: getattr(profile, name) for name in type(profile).model_fields}
+    fields = {name: getattr(profile, name) for name in type(profile).model_fields}
     added = [{"metric": metric, **point} for metric, point in points.items()]
     name = "-".join([profile.name, "and", *map(str, ids)])
-    return Profile.model_validate(told | {"name": name, "match": (), "points": [*profile.points, *added]})
+    return Profile.model_validate(fields | {"name": name, "match": (), "points": [*profile.points, *added]})
 
 
 def profile_named(name: str, library: Mapping[str, Profile] | None = None) -> Profile | None:
-    """Return the profile of this name: of the library, or as it was made for a device, as after a restart; `None` for none."""
+    """Return the profile of this name, from the library or made again from the models in the name; `None` if there is none."""
     library = library if library is not None else {}
     if (known := library.get(name)) is not None:
         return known
@@ -193,7 +193,7 @@ def _definition(model: int) -> Mapping[str, Any]:
 
 
 def _unique(ids: Iterable[int], taken: Collection[str], kinds: Mapping[int, str]) -> dict[str, dict[str, Any]]:
-    """Return what these models measure, by metrics that are not taken."""
+    """Return the points of these models by metric, with metrics that are not taken."""
     points: dict[str, dict[str, Any]] = {}
     for model in ids:
         kind, definition = kinds.get(model, kinds.get(model // 100)), _definition(model)
@@ -206,7 +206,7 @@ def _unique(ids: Iterable[int], taken: Collection[str], kinds: Mapping[int, str]
 
 
 def _points(model: int, definition: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str, dict[str, Any]]]:
-    """Yield what a model measures, with the group that it stands in: in the fixed part, then in those that are repeated.
+    """Yield the points of a model, each with its group: those of the fixed part, then those of the repeated groups.
 
     Offsets count from the model's id; those in a repeated group are those of its first repetition.
     """

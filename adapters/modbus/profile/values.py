@@ -1,4 +1,4 @@
-"""What the bytes of one value mean. Nothing here waits."""
+"""Decode and encode the bytes of one value. Pure."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from adapters.modbus.profile.points import FLOATS, NUMBER_FORMATS, TEXTS, Encodi
 from gateway.adapter import Value, divisor, raw_number
 
 SCALE_FACTORS = range(-10, 11)
-"""Powers of ten in a scale-factor register; any other says "not available" (SunSpec Device Information Model, type sunssf)."""
+"""The powers of ten in a scale-factor register; any other number is "not available" (SunSpec Device Information Model)."""
 
-NO_FACTOR = b"\x80\x00"
-"""What stands in a scale-factor register that is not there, as in any that says "not available"."""
+NO_SCALE_FACTOR = b"\x80\x00"
+"""The content used for a scale-factor register that cannot be read: the one that says "not available"."""
 
 Raw: TypeAlias = tuple[Any, ...]
-"""What `struct` unpacked from one block."""
+"""The result of unpacking one block with `struct`."""
 
 Convert: TypeAlias = Callable[[Raw], Any]
-"""From the unpacked block to one value."""
+"""Computes one value from the unpacked block."""
 
 
 def decode_one(encoding: Encoding, payload: bytes) -> Value:
-    """Return the value that stands at the beginning of the payload of a register read."""
+    """Return the value at the beginning of the payload of a register read."""
     value: Value = converter(encoding, 0)(struct.unpack_from(f">{struct_format(encoding)}", payload))
     return value
 
 
 def encode_one(encoding: Encoding, value: Value) -> tuple[int, ...]:
-    """Return the registers that `decode_one` makes this value of, rounded to what they can hold; for numbers only.
+    """Return the registers that `decode_one` decodes to this value, rounded to what they can hold; for numbers only.
 
     Raises:
-        ValueError: the value is none that these registers can hold, and the text says why.
+        ValueError: these registers cannot hold the value; the text says why.
     """
     number = raw_number(value, scale=encoding.scale, offset=encoding.offset, values=encoding.values)
     try:
@@ -46,14 +46,14 @@ def encode_one(encoding: Encoding, value: Value) -> tuple[int, ...]:
 
 
 def struct_format(encoding: Encoding) -> str:
-    """Return the `struct` format: the number itself where it lies as the network orders it, its bytes where it does not."""
+    """Return the `struct` format: that of the number in network byte order, that of bytes in any other order."""
     if encoding.type in NUMBER_FORMATS and not encoding.low_word_first and not encoding.low_byte_first:
         return NUMBER_FORMATS[encoding.type]
     return f"{2 * encoding.words}s"
 
 
-def flag(encoding: Encoding, position: int) -> Convert:
-    """Return what takes the bit at this position out of a block of a bit table."""
+def bit_converter(encoding: Encoding, position: int) -> Convert:
+    """Return a function that takes the bit at this position out of a block of a bit table."""
 
     def convert(raw: Raw) -> bool:
         return bool(raw[0] >> position & 1)
@@ -62,12 +62,12 @@ def flag(encoding: Encoding, position: int) -> Convert:
 
 
 def converter(encoding: Encoding, index: int, scale_factor: int | None = None) -> Convert:
-    """Return what makes the value out of an unpacked block of registers.
+    """Return a function that computes the value from an unpacked block of registers.
 
     Args:
-        encoding: how the value is to be read.
-        index: where in the block it was unpacked to.
-        scale_factor: where its power of ten was unpacked to, if it has one.
+        encoding: how the value is stored.
+        index: the index of the value in the unpacked block.
+        scale_factor: the index of its power of ten, if it has one.
     """
     raw = _raw_value(encoding, index)
     if encoding.not_available:
@@ -133,7 +133,7 @@ def _reordered_number(encoding: Encoding, index: int) -> Convert:
 
 
 def _reorder(encoding: Encoding) -> Callable[[bytes], bytes]:
-    """Return what puts the bytes into network order: highest word first, in it the high byte first."""
+    """Return a function that puts the bytes into network order: highest word first, in it the high byte first."""
     words = range(encoding.words)
     order = [
         2 * word + byte

@@ -1,1 +1,1 @@
-"""Command line tools for Modbus devices, and the checks of `doctor`."""
+"""Tools for commissioning Modbus devices, and the checks of `doctor`."""

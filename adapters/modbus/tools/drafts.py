@@ -1,7 +1,7 @@
-"""A first profile of a device that no profile fits, out of what its registers hold. Nothing here waits.
+"""Draft a profile from the registers of a device that no profile fits. Pure.
 
-The draft is a profile that loads as it is. What its points mean, a person has to say: beside each stands what was read and how
-else it could be read, and texts that look like a name or a serial number are pointed out.
+The draft is a profile that loads as it is. A person has to add the meaning of its points: a comment beside each has the content
+and other ways to decode it, and texts that look like a name or a serial number are listed.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from math import isfinite
 from gateway.adapter import Draft, Dump, Found, slug
 
 MOST_POINTS = 60
-"""A draft with more points is read by nobody; the rest stands in its dump."""
+"""The most points of a draft; the other registers are in its dump."""
 
 SHORTEST_TEXT = 4
-"""Printable characters in a row that are taken for a text."""
+"""The fewest printable characters in a row that are taken for a text."""
 
 
 def draft(found: Found, dump: Dump) -> Draft:
@@ -25,14 +25,14 @@ def draft(found: Found, dump: Dump) -> Draft:
     name = f"draft-{slug(found.manufacturer or 'device')}-{slug(found.model or f'unit-{found.address}')}"
     points = [line for table in ("input", "holding") for line in _points(table, dump.cells.get(table, {}))]
     lines = [
-        f"# A draft, made of what the device at unit {found.address} let be read. It loads as it is; to finish it:",
-        "#  1. Say what the device is: maker, title, sub_model, and the document that you go by.",
+        f"# A draft, made from the readable registers of the device at unit {found.address}. It loads as it is; to finish it:",
+        "#  1. Describe the device: maker, title, sub_model, and the document that you use.",
         "#  2. Name the points that you need, set unit, scale and type by the document, and delete the others.",
         "#     `xyte-gateway find-register` finds the register of a value that you see on the display.",
-        "#  3. Say by what the device is known, under [[match]], or name it in the config under `devices`.",
+        "#  3. Add how the device is recognized, under [[match]], or name it in the config under `devices`.",
         f"#  4. xyte-gateway profile check {name}.toml",
         "#",
-        "# What the device said:",
+        "# What the device answered:",
         *(f"#   {_one_line(asked)}: {_one_line(answered)}" for asked, answered in found.evidence.items()),
         "",
         f'name = "{name}"',
@@ -71,7 +71,7 @@ def _points(table: str, cells: Mapping[int, int]) -> Iterator[str]:
         floating = _float(cells, address)
         taken |= {address, address + 1} if floating is not None else {address}
         yield ""
-        yield f"# {_ways(cells, address)}"
+        yield f"# {_decodings(cells, address)}"
         yield "[[points]]"
         yield f'metric = "{table}_{address}"'
         yield f"address = {address}"
@@ -85,27 +85,27 @@ def _points(table: str, cells: Mapping[int, int]) -> Iterator[str]:
 
 
 def _float(cells: Mapping[int, int], address: int) -> float | None:
-    """Return the number that stands here as a float, if it is one that devices measure."""
+    """Return the float at this address, if it is a number that devices measure."""
     if address + 1 not in cells:
         return None
     value: float = struct.unpack(">f", struct.pack(">2H", cells[address], cells[address + 1]))[0]
     return value if isfinite(value) and 1e-3 <= abs(value) <= 1e7 else None
 
 
-def _ways(cells: Mapping[int, int], address: int) -> str:
+def _decodings(cells: Mapping[int, int], address: int) -> str:
     word = cells[address]
-    ways = [f"{word:04x}: uint16 {word}"]
+    decodings = [f"{word:04x}: uint16 {word}"]
     if word & 0x8000:
-        ways.append(f"int16 {word - 0x10000}")
+        decodings.append(f"int16 {word - 0x10000}")
     if address + 1 in cells:
         both = cells[address] << 16 | cells[address + 1]
-        ways.append(f"with the next one uint32 {both}")
+        decodings.append(f"with the next one uint32 {both}")
         if (floating := _float(cells, address)) is not None:
-            ways.append(f"float32 {floating:.6g}")
+            decodings.append(f"float32 {floating:.6g}")
         swapped = struct.unpack(">f", struct.pack(">2H", cells[address + 1], cells[address]))[0]
         if isfinite(swapped) and 1e-3 <= abs(swapped) <= 1e7:
-            ways.append(f"float32 with the low word first {swapped:.6g}")
-    return ", ".join(ways)
+            decodings.append(f"float32 with the low word first {swapped:.6g}")
+    return ", ".join(decodings)
 
 
 def _texts(dump: Dump) -> Iterator[str]:
@@ -150,7 +150,7 @@ def _rows(addresses: Sequence[int]) -> Iterator[list[int]]:
 
 def _pattern(text: str) -> str:
     escaped = re.escape(_one_line(text))
-    return _quoted(re.sub(r"\\([ -])", r"\1", escaped))  # a blank and a hyphen mean themselves here
+    return _quoted(re.sub(r"\\([ -])", r"\1", escaped))  # a blank and a hyphen need no escaping in a pattern
 
 
 def _quoted(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What can be said of an entry's lines before any is opened: for `doctor`."""
+"""Check the serial ports of an entry without opening them, for `doctor`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from gateway.adapter import Finding, examine_port
 
 
 async def examined(settings: ModbusSettings | None) -> AsyncIterator[Finding]:
-    """Yield what there is to say of each line of an entry; nothing without one, since the serial adapter tells of ports."""
+    """Yield the findings on each line of an entry; nothing without an entry, since the serial adapter checks all ports."""
     if settings is None:
         return
     for line in settings.lines:
         if "://" in line.port:
             yield Finding.not_looked_at(
-                f"port {line.port}", "it is no port of this machine", f"xyte-gateway scan {settings.entry}"
+                f"port {line.port}", "it is not a port of this machine", f"xyte-gateway scan {settings.entry}"
             )
             continue
         for finding in await asyncio.to_thread(list, examine_port(line.port, has_name=bool(line.name))):

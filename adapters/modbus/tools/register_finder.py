@@ -1,8 +1,8 @@
-"""Where in a device's registers the value on its display stands, and how it is encoded. Nothing here waits.
+"""Find the register and the encoding of a value that a device shows on its display. Pure.
 
-Every register is read in every way that devices are known to use, and what gives the value that a person saw is weighed: how
-likely such an encoding is, how unlikely it is to hit the value by chance, and whether its neighbours make sense when read like
-it. A second and a third value, seen a while later, settle most of what is left.
+Every register is decoded in every way that devices are known to use, and each result that equals the displayed value is scored:
+by how usual such an encoding is, how unlikely it is to match the value by chance, and whether adjacent registers make sense in
+the same encoding. A second and a third value, read a while later, decide most of the remaining cases.
 """
 
 from __future__ import annotations
@@ -27,54 +27,53 @@ TYPES: Mapping[ValueType, float] = {
     ValueType.INT64: -2.0,
     ValueType.UINT64: -2.0,
 }
-"""How usual each type is, in bits beside the most usual ones."""
+"""How usual each type is, in bits relative to the most usual ones."""
 
 SCALES: Mapping[float, float] = {1: 0.0, 0.1: -0.2, 0.01: -0.5, 0.001: -1.0, 0.0001: -4.0, 10: -4.0, 100: -5.0, 1000: -5.0}
-"""How usual it is that a whole number is multiplied with this."""
+"""How usual each scale of an integer is."""
 
 FLOAT_SCALE = -6.0
-"""A float that is scaled at all is rare: a power in W that is shown in kW."""
+"""The score of a scaled float, which is rare: a power in W that is displayed in kW."""
 
 COARSEST = 10.001
-"""A display shows at most one digit more than its register has: what counts in tens is not shown as 7777.1, but as 7770."""
+"""The coarsest scale, relative to the last displayed digit: a register that counts in tens is shown as 7770, not as 7777.1."""
 
 LOW_WORD_FIRST = -1.5
 LOW_BYTE_FIRST = -5.0
-ODD_PLACE = -3.0
-"""A value of several registers that does not begin where its neighbours would have it."""
+MISALIGNED = -3.0
+"""The score of a value of several registers that is not aligned with the values before it."""
 
-MISSED_BITS = 1.0
-"""What it costs to be as far from what was shown as is allowed; half of that costs half."""
+DIFFERENCE_BITS = 1.0
+"""The penalty for the largest allowed difference from the displayed value; half of the difference costs half."""
 
 CHANCE_BITS = 0.9
-"""What a bit of agreement with the display is worth: less than a bit, for registers are no random numbers."""
+"""The score for a bit of agreement with the display: less than a bit, since registers are not random numbers."""
 
-FLOAT_NEIGHBOUR_BITS = 2.5
-"""What it is worth that a neighbour, read as a float too, gives a sensible number: most bits are none."""
+ADJACENT_FLOAT_BITS = 2.5
+"""The score for an adjacent register that decodes to a sensible float: most bit patterns do not."""
 
-LONG_NEIGHBOUR_BITS = 0.7
-"""The same for a whole number of several registers, where little is not sensible."""
+ADJACENT_LONG_BITS = 0.7
+"""The same for an integer of several registers, where most numbers are sensible."""
 
 EMPTY_HIGH_WORD = -3.0
-"""The high word holds nothing: the low word alone is the simpler truth."""
+"""The score where the high word is 0: the low word alone is the simpler explanation."""
 
-KIN_BITS = 1.5
-"""And what, that it is of the same size, as the three phases of a meter are."""
+SIMILAR_BITS = 1.5
+"""The score for an adjacent value of similar size, as the three phases of a meter have."""
 
-MOST = 20
-"""So many explanations are told."""
+MOST_EXPLANATIONS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """One way to read a number."""
+class _Interpretation:
+    """One way to decode a number."""
 
     encoding: Encoding
     prior: float
-    parts: int
-    """10 for the scale 0.1: dividing keeps 230.1 what it is."""
+    divisor: int
+    """10 for the scale 0.1: dividing gives exactly 230.1; 0 for other scales."""
     order: tuple[int, ...]
-    """Which register is the highest word, and so on down."""
+    """The offsets of the words, the highest first."""
     pack: Callable[..., bytes]
     unpack: Callable[[bytes], tuple[float, ...]]
 
@@ -95,7 +94,7 @@ class _Way:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    way: _Way
+    interpretation: _Interpretation
     table: str
     address: int
     values: tuple[float, ...]
@@ -104,32 +103,32 @@ class _Candidate:
 
 
 def explain(seen: Sequence[tuple[Dump, Decimal]], *, tolerance: float) -> list[Explanation]:
-    """Return how the values that a person saw may stand in the device, the likeliest first, at most `MOST`.
+    """Return how the displayed values may be stored in the device, the likeliest first, at most `MOST_EXPLANATIONS`.
 
     Args:
-        seen: a dump, and what the display showed when it was taken, with as many decimals as it showed.
-        tolerance: how far the device may have moved on in between, as a share of what was shown.
+        seen: dumps with the value that the display showed at the time, with as many decimals as displayed.
+        tolerance: how much the value may have changed in between, as a fraction of it.
     """
     first, _ = seen[0]
     found = [
         candidate
         for table, cells in first.cells.items()
         if table in {"holding", "input"}
-        for way in _ways()
-        for candidate in _hits(way, table, sorted(cells), seen, tolerance)
+        for interpretation in _interpretations()
+        for candidate in _hits(interpretation, table, sorted(cells), seen, tolerance)
     ]
     found.sort(key=lambda one: (-one.score, one.table, one.address))
-    best = _without_shadows(found)[:MOST]
+    best = _without_duplicates(found)[:MOST_EXPLANATIONS]
     top = best[0].score if best else 0.0
     return [_explanation(one, top) for one in best]
 
 
 @lru_cache(maxsize=1)
-def _ways() -> tuple[_Way, ...]:
-    return tuple(_all_ways())
+def _interpretations() -> tuple[_Interpretation, ...]:
+    return tuple(_all_interpretations())
 
 
-def _all_ways() -> Iterator[_Way]:
+def _all_interpretations() -> Iterator[_Interpretation]:
     for kind, usual in TYPES.items():
         words = number_words(kind)
         for low_word_first in (False, True) if words > 1 else (False,):
@@ -144,127 +143,150 @@ def _all_ways() -> Iterator[_Way]:
                         order = tuple(reversed(range(words))) if low_word_first else tuple(range(words))
                         pack = struct.Struct(f"{'<' if low_byte_first else '>'}{words}H").pack
                         unpack = struct.Struct(f">{NUMBER_FORMATS[kind]}").unpack
-                        yield _Way(encoding, prior, divisor(scale), order, pack, unpack)
+                        yield _Interpretation(encoding, prior, divisor(scale), order, pack, unpack)
 
 
 def _hits(
-    way: _Way, table: str, addresses: Sequence[int], seen: Sequence[tuple[Dump, Decimal]], tolerance: float
+    interpretation: _Interpretation, table: str, addresses: Sequence[int], seen: Sequence[tuple[Dump, Decimal]], tolerance: float
 ) -> Iterator[_Candidate]:
-    finest = min(_last_digit(told) for _, told in seen)
-    if way.encoding.type not in FLOATS and way.encoding.scale > COARSEST * finest:
+    finest = min(_last_digit(shown) for _, shown in seen)
+    if interpretation.encoding.type not in FLOATS and interpretation.encoding.scale > COARSEST * finest:
         tolerance = 0.0
     cells = [dump.cells.get(table, {}) for dump, _ in seen]
-    shown = float(seen[0][1])
-    room = _room(seen[0][1], tolerance)
-    lowest, highest = (shown - room) / way.encoding.scale - 1e-9, (shown + room) / way.encoding.scale + 1e-9
+    allowed = [_allowed_difference(shown, tolerance) for _, shown in seen]
+    first = float(seen[0][1])
+    lowest, highest = (first - allowed[0]) / interpretation.encoding.scale, (first + allowed[0]) / interpretation.encoding.scale
     for address in addresses:
-        raw = _raw(way, cells[0], address)
-        if raw is None or not lowest <= raw <= highest:
+        raw = _raw(interpretation, cells[0], address)
+        if raw is None or not lowest - 1e-9 <= raw <= highest + 1e-9:
             continue
-        values: list[float] = []
-        for words, (_, told) in zip(cells, seen, strict=True):
-            value = _value(way, words, address)
-            if value is None or abs(value - float(told)) > _room(told, tolerance):
-                break
-            values.append(value)
-        else:
-            missed = max(abs(value - float(told)) / _room(told, tolerance) for value, (_, told) in zip(values, seen, strict=True))
-            yield _weighed(way, table, address, tuple(values), cells[0], seen, missed)
+        values = [_value(interpretation, words, address) for words in cells]
+        known = [value for value in values if value is not None]
+        if len(known) < len(values):
+            continue
+        differences = [abs(value - float(shown)) / most for value, (_, shown), most in zip(known, seen, allowed, strict=True)]
+        if max(differences) <= 1:
+            yield _scored(interpretation, table, address, tuple(known), cells[0], seen, max(differences))
 
 
-def _value(way: _Way, cells: Mapping[int, int], address: int) -> float | None:
-    raw = _raw(way, cells, address)
-    return None if raw is None else raw / way.parts if way.parts else raw * way.encoding.scale
+def _value(interpretation: _Interpretation, cells: Mapping[int, int], address: int) -> float | None:
+    raw = _raw(interpretation, cells, address)
+    return (
+        None if raw is None else raw / interpretation.divisor if interpretation.divisor else raw * interpretation.encoding.scale
+    )
 
 
-def _raw(way: _Way, cells: Mapping[int, int], address: int) -> float | None:
-    """Return the number that stands there before it is scaled; `None` for none."""
+def _raw(interpretation: _Interpretation, cells: Mapping[int, int], address: int) -> float | None:
+    """Return the number at this address before it is scaled; `None` if there is none."""
     try:
-        words = [cells[address + place] for place in way.order]
+        words = [cells[address + place] for place in interpretation.order]
     except KeyError:
         return None
-    raw: float = way.unpack(way.pack(*words))[0]
+    raw: float = interpretation.unpack(interpretation.pack(*words))[0]
     return raw if isfinite(raw) else None
 
 
-def _room(shown: Decimal, tolerance: float) -> float:
-    """Return how far a value may be from what was shown: half of its last digit, and what the device moved on."""
+def _allowed_difference(shown: Decimal, tolerance: float) -> float:
+    """Return the largest allowed difference from the displayed value: half of its last digit, and the tolerance."""
     return _last_digit(shown) * 0.501 + tolerance * abs(float(shown))
 
 
 def _last_digit(shown: Decimal) -> float:
-    """Return what the last digit is worth: 0.1 for 230.1."""
+    """Return the value of the last digit: 0.1 for 230.1."""
     exponent = shown.as_tuple().exponent
     return 10.0 ** (exponent if isinstance(exponent, int) else 0)
 
 
-def _weighed(
-    way: _Way,
+def _scored(
+    interpretation: _Interpretation,
     table: str,
     address: int,
     values: tuple[float, ...],
     cells: Mapping[int, int],
     seen: Sequence[tuple[Dump, Decimal]],
-    missed: float,
+    difference: float,
 ) -> _Candidate:
+    """Return the candidate with its score and the reasons for it.
+
+    Args:
+        interpretation: how it is decoded.
+        table: where it is.
+        address: where it is.
+        values: the decoded values, one for each dump.
+        cells: the registers of the first dump.
+        seen: the dumps and the displayed values.
+        difference: the largest difference from a displayed value, as a fraction of the allowed one.
+    """
     why = []
-    score = way.prior - MISSED_BITS * missed
-    told = {str(shown): shown for _, shown in seen}
-    bits = sum(_surprise(way, float(shown), _room(shown, 0.0)) for shown in told.values())
+    score = interpretation.prior - DIFFERENCE_BITS * difference
+    distinct = {str(shown): shown for _, shown in seen}
+    bits = sum(_agreement_bits(interpretation, float(shown), _allowed_difference(shown, 0.0)) for shown in distinct.values())
     score += CHANCE_BITS * bits
-    if len(told) > 1:
-        why.append(f"it changed with the display, {len(told)} values")
+    if len(distinct) > 1:
+        why.append(f"it changed with the display, {len(distinct)} values")
     elif len(seen) > 1:
-        why.append("the display showed the same each time, which rules little out")
-    if any(abs(value - float(shown)) > _room(shown, 0.0) for value, (_, shown) in zip(values, seen, strict=True)):
-        why.append("it is as near as the tolerance allows, and not what was shown")
-    neighbours = [_value(way, cells, address + place * way.words) for place in (-2, -1, 1, 2)]
-    sensible = [value for value in neighbours if value is not None and _is_sensible(way, value, values[0])]
-    kin = [value for value in sensible if values[0] and 0.3 <= value / values[0] <= 3]
-    neighbourly = FLOAT_NEIGHBOUR_BITS if way.encoding.type in FLOATS else LONG_NEIGHBOUR_BITS if way.words > 1 else 0.0
-    score += neighbourly * min(len(sensible), 2) + KIN_BITS * min(len(kin), 2)
-    if kin:
-        why.append(f"{len(kin)} of its neighbours read alike are of its size")
-    if way.words > 1 and way.encoding.type not in FLOATS and abs(values[0]) / way.encoding.scale < 32768:
+        why.append("the display showed the same value each time, which excludes little")
+    if any(abs(value - float(shown)) > _allowed_difference(shown, 0.0) for value, (_, shown) in zip(values, seen, strict=True)):
+        why.append("it is within the tolerance, but not equal to the displayed value")
+    sensible, similar = _adjacent_values(interpretation, cells, address, values[0])
+    score += _adjacent_bits(interpretation) * min(sensible, 2) + SIMILAR_BITS * min(similar, 2)
+    if similar:
+        why.append(f"{similar} adjacent values in the same encoding are of similar size")
+    is_long_integer = interpretation.words > 1 and interpretation.encoding.type not in FLOATS
+    if is_long_integer and abs(values[0]) / interpretation.encoding.scale < 32768:
         score += EMPTY_HIGH_WORD
-        why.append("the high word holds nothing: it may as well be one register")
-    if way.words > 1 and _place_in_run(cells, address) % way.words:
-        score += ODD_PLACE
-        why.append("it begins at an odd place")
-    return _Candidate(way, table, address, values, score, tuple(why))
+        why.append("the high word is 0: it may as well be one register")
+    if interpretation.words > 1 and _offset_in_run(cells, address) % interpretation.words:
+        score += MISALIGNED
+        why.append("it is not aligned with the values before it")
+    return _Candidate(interpretation, table, address, values, score, tuple(why))
 
 
-def _surprise(way: _Way, shown: float, room: float) -> float:
-    """Return how many bits of agreement there are: how unlikely it is that a register shows this by chance."""
-    if way.encoding.type in FLOATS:
-        return log2(max(abs(shown), room) / room + 1) + 6  # most numbers are no sensible floats at all
-    counts = abs(shown) / way.encoding.scale
-    width = max(1.0, 2 * room / way.encoding.scale)
+def _adjacent_values(interpretation: _Interpretation, cells: Mapping[int, int], address: int, value: float) -> tuple[int, int]:
+    """Return how many of the values beside an address are sensible, and how many of these are of similar size."""
+    adjacent = [_value(interpretation, cells, address + place * interpretation.words) for place in (-2, -1, 1, 2)]
+    sensible = [other for other in adjacent if other is not None and _is_sensible(interpretation, other, value)]
+    similar = [other for other in sensible if value and 0.3 <= other / value <= 3]
+    return len(sensible), len(similar)
+
+
+def _adjacent_bits(interpretation: _Interpretation) -> float:
+    if interpretation.encoding.type in FLOATS:
+        return ADJACENT_FLOAT_BITS
+    return ADJACENT_LONG_BITS if interpretation.words > 1 else 0.0
+
+
+def _agreement_bits(interpretation: _Interpretation, shown: float, allowed: float) -> float:
+    """Return the bits of agreement: how unlikely it is that a register matches the displayed value by chance."""
+    if interpretation.encoding.type in FLOATS:
+        return log2(max(abs(shown), allowed) / allowed + 1) + 6  # most bit patterns are not sensible floats
+    counts = abs(shown) / interpretation.encoding.scale
+    width = max(1.0, 2 * allowed / interpretation.encoding.scale)
     return log2(counts / width + 1)
 
 
-def _is_sensible(way: _Way, value: float, beside: float) -> bool:
+def _is_sensible(interpretation: _Interpretation, value: float, beside: float) -> bool:
     if value == 0:
         return False
-    if way.encoding.type in FLOATS:
+    if interpretation.encoding.type in FLOATS:
         return 1e-3 <= abs(value) <= 1e8
-    return abs(value) < max(1e4, 100 * abs(beside)) if way.words > 1 else True
+    return abs(value) < max(1e4, 100 * abs(beside)) if interpretation.words > 1 else True
 
 
-def _place_in_run(cells: Mapping[int, int], address: int) -> int:
-    """Return how far into its run of readable registers an address is; at an even base that is the address itself."""
+def _offset_in_run(cells: Mapping[int, int], address: int) -> int:
+    """Return the offset of an address in its run of readable registers."""
     start = address
     while start - 1 in cells and address - start < 200:
         start -= 1
     return address - start
 
 
-def _without_shadows(found: Iterable[_Candidate]) -> list[_Candidate]:
-    """Leave out what says the same as a better one at the same place: an unsigned number read as a signed one."""
+def _without_duplicates(found: Iterable[_Candidate]) -> list[_Candidate]:
+    """Leave out candidates equal to a better one at the same address: an unsigned number decoded as a signed one."""
     kept: list[_Candidate] = []
     taken: set[tuple[str, int, tuple[float, ...], int]] = set()
     for one in found:
-        place = (one.table, one.address, one.values, one.way.words)
+        place = (one.table, one.address, one.values, one.interpretation.words)
         if place not in taken:
             taken.add(place)
             kept.append(one)
@@ -272,8 +294,8 @@ def _without_shadows(found: Iterable[_Candidate]) -> list[_Candidate]:
 
 
 def _explanation(one: _Candidate, top: float) -> Explanation:
-    encoding = one.way.encoding
-    last = one.address + one.way.words - 1
+    encoding = one.interpretation.encoding
+    last = one.address + one.interpretation.words - 1
     places = f"{one.table} {one.address}" + (f"-{last}" if last > one.address else "")
     lines = ["[[points]]", 'metric = "name_it"', f"address = {one.address}", f'type = "{encoding.type}"']
     lines += ['table = "input"'] * (one.table == "input")
@@ -281,7 +303,7 @@ def _explanation(one: _Candidate, top: float) -> Explanation:
     lines += [f"scale = {encoding.scale:g}"] * (encoding.scale != 1)
     digits = 6 if divisor(encoding.scale) or encoding.scale == 1 else 4
     return Explanation(
-        where=f"{places}, {one.way}",
+        where=f"{places}, {one.interpretation}",
         score=round(2.0 ** max((one.score - top) / 2, -10.0), 3),
         why=one.why,
         values=[round(value, digits) for value in one.values],

@@ -1,4 +1,4 @@
-"""The tools for putting Modbus devices into service: what they try stands in the detectives; here it is carried out."""
+"""Carry out the commissioning tools for Modbus devices: line settings, dumps, drafts and profile trials."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from typing import TypeVar, cast
 
 from adapters.modbus.client.buses import Bus, SerialLine
 from adapters.modbus.client.link import Link
-from adapters.modbus.client.pdu import FIRST_REGISTER, Answer, NoSuchUnit, Question, Read, Refused, Silence
-from adapters.modbus.client.rtu_frames import frames_in
-from adapters.modbus.client.transport import Patience, Wire
+from adapters.modbus.client.pdu import ExceptionResponse, NoResponse, NoSuchUnit, ReadRequest, Request, Response
+from adapters.modbus.client.transport import RetryPolicy, Transport
 from adapters.modbus.client.unit_ids import LAST_UNIT, unit_id
-from adapters.modbus.discovery.sunspec import SunSpec, walk
-from adapters.modbus.polling.illegal_addresses import HEALABLE, Bisection
-from adapters.modbus.polling.plan import Block, Pace, plan
+from adapters.modbus.discovery.sunspec import SunSpecDevice, find_models
+from adapters.modbus.polling.illegal_addresses import ADDRESS_EXCEPTIONS, Bisection
+from adapters.modbus.polling.plan import ReadBlock, TransactionCost, plan_blocks
 from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.profile.profile import Profile
-from adapters.modbus.profile.sunspec_layout import NOWHERE, Layout
-from adapters.modbus.profile.values import NO_FACTOR
+from adapters.modbus.profile.sunspec_layout import NO_MODELS, SunSpecLayout
+from adapters.modbus.profile.values import NO_SCALE_FACTOR
 from adapters.modbus.settings import ModbusSettings
 from adapters.modbus.tools.drafts import draft
-from adapters.modbus.tools.dump import WrongRange, dump, reads_at_least
-from adapters.modbus.tools.line_finder import LIKELY_UNITS, Listen, Outcome, Try, detect, tries
+from adapters.modbus.tools.dump import InvalidRange, dump_registers, fewest_reads
+from adapters.modbus.tools.line_finder import LIKELY_UNITS, StepResult, find_line_settings, most_steps
 from adapters.modbus.tools.register_finder import explain
+from adapters.modbus.tools.trial_links import TrialLinks, run_step
 from gateway.adapter import (
-    BusUnavailable,
     CheckedProfile,
     DeviceUnreachable,
     Draft,
@@ -44,18 +43,13 @@ from gateway.adapter import (
 
 T = TypeVar("T")
 
-LISTEN_SECONDS = 1.5
-"""So long is listened at each of the likely settings: a master that polls is heard within."""
-
 ASK_SECONDS = 0.1
-"""So long a unit is waited for while settings are tried; `thorough` waits `THOROUGH_SECONDS`."""
+"""How long a unit may take to answer while settings are tried; `thorough` waits `THOROUGH_SECONDS`."""
 
 THOROUGH_SECONDS = 0.4
 
-SILENCES_BOUND = 10
-"""A device that was silent so often in a row is not asked any more: what was read until then is all there is."""
-
-GIVEN_UP = Silence("not asked: it was silent too often")
+NO_RESPONSE_BOUND = 10
+"""A dump ends after this many unanswered reads in a row."""
 
 
 class ModbusWorkbench(ProfileWorkbench[Profile]):
@@ -64,7 +58,7 @@ class ModbusWorkbench(ProfileWorkbench[Profile]):
     Args:
         settings: the entry.
         bus: the host or line; `None` for the tools that need none.
-        wire: what carries questions there.
+        transport: sends requests there.
         link_to: makes the link for a line with other settings.
     """
 
@@ -72,30 +66,30 @@ class ModbusWorkbench(ProfileWorkbench[Profile]):
         self,
         settings: ModbusSettings | None = None,
         bus: Bus | None = None,
-        wire: Wire | None = None,
+        transport: Transport | None = None,
         link_to: Callable[[SerialLine], Link] = Link,
     ) -> None:
         super().__init__(PROFILE_FILES, None if settings is None else settings.library)
         self._settings = settings
         self._bus = bus
-        self._wire = wire
+        self._transport = transport
         self._link_to = link_to
 
     async def detect_line(self, *, thorough: bool = False) -> AsyncIterator[Progress | LineSettings]:
-        """Listen and ask at one setting after the other until one is confirmed."""
+        """Listen and send reads at one setting after the other until one is confirmed."""
         if not isinstance(self._bus, SerialLine) or self._settings is None:
-            raise NotOffered("only a serial line has settings that can be found out")
+            raise NotOffered("only a serial line has settings that can be detected")
         units = self._settings.units if thorough or len(self._settings.units) < LAST_UNIT else LIKELY_UNITS
         seconds = THOROUGH_SECONDS if thorough else ASK_SECONDS
-        detective, outcome, done, total = detect(self._bus, units), cast("Outcome", None), 0, tries(units)
-        links = _Links(self._link_to)
+        steps, outcome, done, total = find_line_settings(self._bus, units), cast("StepResult", None), 0, most_steps(units)
+        links = TrialLinks(self._link_to)
         try:
-            step = next(detective)
+            step = next(steps)
             while True:
                 yield Progress(min(done, total), total, str(step))
                 link = await links.with_settings(step.line)
-                outcome, done = await _tried(step, link, seconds) if link is not None else None, done + 1
-                step = detective.send(outcome)
+                outcome, done = await run_step(step, link, seconds) if link is not None else None, done + 1
+                step = steps.send(outcome)
         except StopIteration as end:
             if end.value is not None:
                 yield end.value
@@ -105,20 +99,20 @@ class ModbusWorkbench(ProfileWorkbench[Profile]):
             links.close()
 
     async def take_dump(self, address: str, where: Sequence[str] = ()) -> AsyncIterator[Progress | Dump]:
-        """Read the ranges block by block, halving what is refused."""
-        unit, done, taking = unit_id(address), 0, dump(where)
+        """Read the ranges block by block, and halve refused blocks."""
+        unit, done, taking = unit_id(address), 0, dump_registers(where)
         try:
-            total, read = reads_at_least(where), next(taking)
-        except WrongRange as error:
+            total, read = fewest_reads(where), next(taking)
+        except InvalidRange as error:
             raise NotOffered(str(error)) from error
-        silences = 0
+        unanswered = 0
         try:
             while True:
                 answer = await self._answer(unit, read)
-                silences = silences + 1 if isinstance(answer, Silence) else 0
-                if silences >= SILENCES_BOUND or (isinstance(answer, Silence) and answer.certain):
+                unanswered = unanswered + 1 if isinstance(answer, NoResponse) else 0
+                if unanswered >= NO_RESPONSE_BOUND or (isinstance(answer, NoResponse) and answer.is_absent):
                     raise DeviceUnreachable(
-                        f"unit {unit} does not answer: {answer.reason if isinstance(answer, Silence) else ''}"
+                        f"unit {unit} does not answer: {answer.reason if isinstance(answer, NoResponse) else ''}"
                     )
                 done += 1
                 yield Progress(done, max(total, done), str(read))
@@ -127,22 +121,22 @@ class ModbusWorkbench(ProfileWorkbench[Profile]):
             yield Dump(cells=end.value)
 
     def explain(self, seen: Sequence[tuple[Dump, Decimal]], *, tolerance: float) -> Sequence[Explanation]:
-        """Rank the ways to read the dumps that give what was shown."""
+        """Rank the encodings and registers that give the displayed values."""
         return explain(seen, tolerance=tolerance)
 
     async def draft(self, found: Found) -> AsyncIterator[Progress | Draft]:
-        """Dump the device's registers and make a draft of them."""
+        """Dump the registers of the device and draft a profile from them."""
         async for step in self.take_dump(found.address):
             if not isinstance(step, Dump):
                 yield step
             elif not step.cells:
-                raise DeviceUnreachable(f"unit {found.address} lets no register be read: there is nothing to draft")
+                raise DeviceUnreachable(f"unit {found.address} has no readable register: there is nothing to draft")
             else:
                 yield draft(found, step)
 
     def check_profile(self, file: Path) -> CheckedProfile:
-        """Return the blocks that the profile makes, at the pace of the bus, or of a line with 9600 baud where there is none."""
-        profile, pace = self.read_profile(file), self._pace()
+        """Return the planned blocks of the profile with their times on the bus, or on a line with 9600 baud without a bus."""
+        profile, cost = self.read_profile(file), self._cost()
         return CheckedProfile(
             name=profile.name,
             title=profile.title,
@@ -153,44 +147,44 @@ class ModbusWorkbench(ProfileWorkbench[Profile]):
                     every_seconds=every.total_seconds(),
                     what=str(block.read),
                     metrics=[metric.name for metric in block.metrics],
-                    seconds=pace.seconds(block.read),
+                    seconds=cost.seconds(block.read),
                 )
                 for group, every in profile.intervals.items()
-                for block in _blocks(profile, frozenset({group}), profile.least_layout, pace)
+                for block in _blocks(profile, frozenset({group}), profile.least_layout, cost)
             ],
         )
 
     async def try_profile(self, file: Path, address: str) -> AsyncIterator[Sequence[Reading]]:
-        """Read every point once; what a block refuses is halved, and a point that is refused alone has no reading."""
+        """Read every point once; refused blocks are halved, and a point that is refused alone has no reading."""
         profile, unit = self.read_profile(file), unit_id(address)
-        layout = NOWHERE
+        layout = NO_MODELS
         if profile.is_sunspec:
-            found = await self._walked(unit)
-            layout = found.models if found is not None else NOWHERE
+            found = await self._sunspec_device(unit)
+            layout = found.models if found is not None else NO_MODELS
             if not layout:
-                raise DeviceUnreachable(f"unit {unit} is no SunSpec device, and the profile is of one")
-        for block in _blocks(profile, frozenset(profile.intervals), layout, self._pace()):
+                raise DeviceUnreachable(f"unit {unit} is not a SunSpec device, but the profile is for one")
+        for block in _blocks(profile, frozenset(profile.intervals), layout, self._cost()):
             async for readings in self._read(unit, block):
                 yield readings
 
-    async def _walked(self, unit: int) -> SunSpec | None:
-        """Return which SunSpec models the device has, and where."""
-        steps = walk()
+    async def _sunspec_device(self, unit: int) -> SunSpecDevice | None:
+        """Return the SunSpec models of the device and their addresses."""
+        steps = find_models()
         try:
-            question = next(steps)
+            request = next(steps)
             while True:
-                question = steps.send(await self._answer(unit, question))
+                request = steps.send(await self._answer(unit, request))
         except StopIteration as end:
-            found: SunSpec | None = end.value
+            found: SunSpecDevice | None = end.value
             return found
 
-    async def _read(self, unit: int, block: Block) -> AsyncIterator[Sequence[Reading]]:
+    async def _read(self, unit: int, block: ReadBlock) -> AsyncIterator[Sequence[Reading]]:
         factors = {read: await self._factors(unit, read) for read in block.factors}
         answer = await self._answer(unit, block.read)
         if isinstance(answer, bytes):
             yield _decoded(block, unit, answer, factors)
             return
-        if not isinstance(answer, Refused) or answer.code not in HEALABLE:
+        if not isinstance(answer, ExceptionResponse) or answer.code not in ADDRESS_EXCEPTIONS:
             raise DeviceUnreachable(f"unit {unit} does not answer {block.read}: {answer}")
         bisection = Bisection(block)
         while (part := bisection.next()) is not None:
@@ -201,76 +195,34 @@ class ModbusWorkbench(ProfileWorkbench[Profile]):
             else:
                 bisection.was_refused()
 
-    async def _factors(self, unit: int, read: Read) -> bytes:
+    async def _factors(self, unit: int, read: ReadRequest) -> bytes:
         answer = await self._answer(unit, read)
-        return answer if isinstance(answer, bytes) else NO_FACTOR * read.count
+        return answer if isinstance(answer, bytes) else NO_SCALE_FACTOR * read.count
 
-    async def _answer(self, unit: int, question: Question) -> Answer:
-        if self._wire is None or self._settings is None:
+    async def _answer(self, unit: int, request: Request) -> Response:
+        if self._transport is None or self._settings is None:
             raise NotOffered("this needs a bus")
-        patience = Patience(self._settings.timeout.total_seconds(), self._settings.retries + 1)
+        policy = RetryPolicy(self._settings.timeout.total_seconds(), self._settings.retries + 1)
         try:
-            return await self._wire.ask(unit, question, patience)
-        except Refused as refusal:
+            return await self._transport.ask(unit, request, policy)
+        except ExceptionResponse as refusal:
             return refusal
         except DeviceUnreachable as error:
-            return Silence(str(error), certain=isinstance(error, NoSuchUnit))
+            return NoResponse(str(error), is_absent=isinstance(error, NoSuchUnit))
 
-    def _pace(self) -> Pace:
+    def _cost(self) -> TransactionCost:
         if isinstance(self._bus, SerialLine):
-            return Pace.of_line(self._bus.baudrate, self._bus.bits_per_character)
+            return TransactionCost.of_line(self._bus.baudrate, self._bus.bits_per_character)
         if self._bus is None:
-            return Pace.of_line(9600)
-        return Pace() if self._bus.baudrate is None else Pace.of_line(self._bus.baudrate)
+            return TransactionCost.of_line(9600)
+        return TransactionCost() if self._bus.baudrate is None else TransactionCost.of_line(self._bus.baudrate)
 
 
-class _Links:
-    """One link at a time, with settings that change. A port need not take all of them."""
-
-    def __init__(self, link_to: Callable[[SerialLine], Link]) -> None:
-        self.failure: BusUnavailable | None = None
-        """Why the port could not be opened; `None` once it was, with some settings."""
-        self._link_to = link_to
-        self._link: Link | None = None
-        self._tried: SerialLine | None = None
-        self._has_opened = False
-
-    async def with_settings(self, line: SerialLine) -> Link | None:
-        """Return an open link with these settings; `None` when the port does not take them."""
-        if line == self._tried:
-            return self._link
-        self.close()
-        self._tried, link = line, self._link_to(line)
-        try:
-            await link.open()
-        except BusUnavailable as error:
-            self.failure = None if self._has_opened else error
-            return None
-        self._link, self._has_opened, self.failure = link, True, None
-        return link
-
-    def close(self) -> None:
-        """Close what is open."""
-        if self._link is not None:
-            self._link.close()
-        self._link = self._tried = None
-
-
-async def _tried(step: Try, link: Link, seconds: float) -> Outcome:
-    if isinstance(step, Listen):
-        return frames_in(await link.listen(LISTEN_SECONDS))
-    try:
-        answer = await link.ask(step.unit, FIRST_REGISTER, Patience(seconds))
-    except Refused as refusal:
-        return str(refusal)
-    except DeviceUnreachable:
-        return None
-    return answer.hex(" ", 2)
-
-
-def _decoded(block: Block, unit: int, answer: bytes, factors: Mapping[Read, bytes]) -> Sequence[Reading]:
+def _decoded(block: ReadBlock, unit: int, answer: bytes, factors: Mapping[ReadRequest, bytes]) -> Sequence[Reading]:
     return block.decoder().decode(block.with_factors(answer, factors), str(unit), datetime.now(UTC))
 
 
-def _blocks(profile: Profile, groups: frozenset[str], models: Layout, pace: Pace) -> Sequence[Block]:
-    return plan(profile.place(groups, models), pace, read_through=profile.read_through, max_registers=profile.max_registers)
+def _blocks(profile: Profile, groups: frozenset[str], models: SunSpecLayout, cost: TransactionCost) -> Sequence[ReadBlock]:
+    return plan_blocks(
+        profile.place(groups, models), cost, read_through=profile.read_through, max_registers=profile.max_registers
+    )

@@ -8,11 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from adapters.modbus import ModbusAdapter
-from adapters.modbus.client.pdu import Level, Question, Read, ReadIdentification, Refused, ReportServerId, Table
-from adapters.modbus.client.transport import Patience
+from adapters.modbus.client.pdu import (
+    ExceptionResponse,
+    IdentificationLevel,
+    ReadDeviceIdentification,
+    ReadRequest,
+    ReportServerId,
+    Request,
+    Table,
+)
+from adapters.modbus.client.transport import RetryPolicy
 from adapters.modbus.settings import ModbusSettings
 from gateway.adapter import ChildDevice, DeviceUnreachable, Found
 
@@ -26,35 +35,35 @@ class MemoryUnit:
     server_id: bytes = b""
     silent_to: frozenset[type] = frozenset()
 
-    def answer(self, question: Question) -> bytes | Mapping[int, bytes]:
-        if type(question) in self.silent_to:
+    def answer(self, request: Request) -> bytes | Mapping[int, bytes]:
+        if type(request) in self.silent_to:
             raise DeviceUnreachable("no answer")
-        if isinstance(question, Read):
-            return self._read(question)
-        if isinstance(question, ReadIdentification) and self.identification:
-            wanted = [question.object_id] if question.level is Level.ONE_OBJECT else range(question.object_id, 3)
+        if isinstance(request, ReadRequest):
+            return self._read(request)
+        if isinstance(request, ReadDeviceIdentification) and self.identification:
+            wanted = [request.object_id] if request.level is IdentificationLevel.ONE_OBJECT else range(request.object_id, 3)
             return {key: self.identification[key] for key in wanted if key in self.identification}
-        if isinstance(question, ReportServerId) and self.server_id:
+        if isinstance(request, ReportServerId) and self.server_id:
             return self.server_id
-        raise Refused(0x01)
+        raise ExceptionResponse(0x01)
 
-    def _read(self, read: Read) -> bytes:
+    def _read(self, read: ReadRequest) -> bytes:
         cells = self.tables.get(read.table, {})
         addresses = range(read.address, read.address + read.count)
         if not all(address in cells for address in addresses):
-            raise Refused(0x02)
+            raise ExceptionResponse(0x02)
         if read.table.holds_bits:
             return sum(cells[address] << place for place, address in enumerate(addresses)).to_bytes(read.payload_bytes, "little")
         return b"".join(cells[address].to_bytes(2) for address in addresses)
 
 
 @dataclass
-class MemoryWire:
+class MemoryTransport:
     """A bus in memory, as a `Link` is one on a wire. Unknown units are silent, or answered as `everybody`."""
 
     units: Mapping[int, MemoryUnit]
     everybody: MemoryUnit | None = None
-    asked: list[tuple[int, Question]] = field(default_factory=list)
+    asked: list[tuple[int, Request]] = field(default_factory=list)
     is_open: bool = False
     answer_seconds: float | None = None
     echoes: bool = False
@@ -65,14 +74,17 @@ class MemoryWire:
     def close(self) -> None:
         self.is_open = False
 
-    async def ask(self, unit: int, question: Question, patience: Patience) -> bytes | Mapping[int, bytes]:
-        assert patience.timeout_seconds > 0
-        self.asked.append((unit, question))
+    async def ask(self, unit: int, request: Request, policy: RetryPolicy) -> bytes | Mapping[int, bytes]:
+        assert policy.timeout_seconds > 0
+        self.asked.append((unit, request))
         there = self.units.get(unit, self.everybody)
         if there is None:
             raise DeviceUnreachable(f"unit {unit}: no answer")
-        return there.answer(question)
+        return there.answer(request)
 
+
+hypothesis.settings.register_profile("no-deadline", deadline=None)  # an example takes longer than 200 ms on a busy machine
+hypothesis.settings.load_profile("no-deadline")
 
 NONE = "<none>"
 """How a case says that there is no value: TOML has no word for it."""
@@ -135,8 +147,8 @@ def memory_unit() -> type[MemoryUnit]:
 
 
 @pytest.fixture
-def memory_wire() -> type[MemoryWire]:
-    return MemoryWire
+def memory_transport() -> type[MemoryTransport]:
+    return MemoryTransport
 
 
 @pytest.fixture
@@ -152,8 +164,8 @@ def settings() -> Callable[..., ModbusSettings]:
 def adapter_on(settings: Callable[..., ModbusSettings]) -> Callable[..., ModbusAdapter]:
     """An adapter on a bus in memory."""
 
-    def make(wire: MemoryWire, **said: Any) -> ModbusAdapter:
-        return ModbusAdapter(settings(**said), wire=wire)
+    def make(transport: MemoryTransport, **said: Any) -> ModbusAdapter:
+        return ModbusAdapter(settings(**said), transport=transport)
 
     return make
 

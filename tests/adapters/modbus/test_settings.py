@@ -74,7 +74,7 @@ def test_a_character_has_the_bits_that_parity_and_stop_bits_make():
     ("said", "says"),
     [
         ({}, 'there is no bus: name `hosts = ["192.168.1.20"]`'),
-        ({"hosts": ["http://a"]}, "'http://a' is no host: write an address or a name"),
+        ({"hosts": ["http://a"]}, "'http://a' is not a host: write an address or a name"),
         ({"hosts": ["a:99999"]}, "less than or equal to 65535"),
         ({"hosts": ["a", "a"]}, "two buses are called 'a:502': give one of them another `name`"),
         ({"hosts": ["a"], "units": "0-5"}, "they go from 1 to 247"),
@@ -92,7 +92,7 @@ def test_a_character_has_the_bits_that_parity_and_stop_bits_make():
             "none of the",
         ),
         ({"hosts": ["a"], "devices": [{"unit": 5, "profile": "omron-e5cc", "bus": "roof"}]}, "no bus 'roof'; did you mean a:502"),
-        ({"hosts": ["a", "b"], "devices": [{"unit": 5, "profile": "omron-e5cc"}]}, "several buses, so say `bus`: a:502, b:502"),
+        ({"hosts": ["a", "b"], "devices": [{"unit": 5, "profile": "omron-e5cc"}]}, "several buses, so set `bus`: a:502, b:502"),
         ({"hosts": ["a"], "devices": [{"unit": 5, "profile": "omron-e5cc"}] * 2}, "two devices are configured at a:502 unit 5"),
         ({"hosts": ["a"], "profiles": ["/no/such/folder"]}, "/no/such/folder: there is no such folder"),
     ],

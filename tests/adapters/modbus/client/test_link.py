@@ -15,16 +15,16 @@ import pytest
 
 from adapters.modbus.client.buses import SerialLine, TcpHost
 from adapters.modbus.client.link import Link
-from adapters.modbus.client.pdu import NoSuchUnit, Read, ReadIdentification, Refused, ReportServerId, Table
-from adapters.modbus.client.rtu_frames import misheard
-from adapters.modbus.client.transport import Patience
+from adapters.modbus.client.pdu import ExceptionResponse, NoSuchUnit, ReadDeviceIdentification, ReadRequest, ReportServerId, Table
+from adapters.modbus.client.rtu_frames import describe_bad_frame
+from adapters.modbus.client.transport import RetryPolicy
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 
 pytestmark = pytest.mark.enable_socket
 
-HASTY = Patience(timeout_seconds=0.15)
-PATIENT = Patience(timeout_seconds=5)
-TWO_WORDS = Read(Table.HOLDING, 10, 2)
+SHORT = RetryPolicy(timeout_seconds=0.15)
+LONG = RetryPolicy(timeout_seconds=5)
+TWO_WORDS = ReadRequest(Table.HOLDING, 10, 2)
 
 Answering = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
@@ -92,7 +92,7 @@ async def hangs_up(request: bytes, writer: asyncio.StreamWriter) -> None:
 BAD_PEERS = {
     "silence": (says(lambda request: b""), "no answer within 0.15 s"),
     "a truncated frame": (says(lambda request: frame(request, GOOD)[:11]), "the answer ended 2 bytes early"),
-    "half a header": (says(lambda request: frame(request, GOOD)[:5]), "only 5 bytes of an answer came"),
+    "half a header": (says(lambda request: frame(request, GOOD)[:5]), "only 5 bytes of an answer arrived"),
     "another unit": (says(lambda request: frame(request, GOOD, unit=4)), "unit 4 answered for unit 3"),
     "another transaction": (says(lambda request: frame(request, GOOD, transaction=b"\x77\x77")), "belongs to another request"),
     "a web server": (says(lambda request: b"HTTP/1.1 400 Bad Request\r\n\r\n"), "not Modbus TCP"),
@@ -112,7 +112,7 @@ BAD_PEERS = {
 async def test_a_bad_answer_makes_the_device_unreachable_and_says_why(answer, reason):
     async with linked(answer) as link:
         with pytest.raises(DeviceUnreachable, match=reason):
-            await link.ask(3, TWO_WORDS, HASTY)
+            await link.ask(3, TWO_WORDS, SHORT)
 
 
 @pytest.mark.parametrize(("answer", "_reason"), BAD_PEERS.values(), ids=BAD_PEERS.keys())
@@ -125,8 +125,8 @@ async def test_the_link_serves_the_next_unit_after_a_bad_answer(answer, _reason)
 
     async with linked(unit_9_is_good) as link:
         with pytest.raises(DeviceUnreachable):
-            await link.ask(3, TWO_WORDS, HASTY)
-        assert await link.ask(9, TWO_WORDS, PATIENT) == bytes.fromhex("12345678")
+            await link.ask(3, TWO_WORDS, SHORT)
+        assert await link.ask(9, TWO_WORDS, LONG) == bytes.fromhex("12345678")
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ async def test_the_link_serves_the_next_unit_after_a_bad_answer(answer, _reason)
 )
 async def test_an_exception_is_a_refusal_of_a_living_unit(pdu, code):
     async with linked(says(lambda request: frame(request, pdu))) as link:
-        with pytest.raises(Refused) as refused:
-            await link.ask(3, TWO_WORDS, HASTY)
+        with pytest.raises(ExceptionResponse) as refused:
+            await link.ask(3, TWO_WORDS, SHORT)
         assert refused.value.code == code
 
 
@@ -151,7 +151,7 @@ async def test_an_exception_is_a_refusal_of_a_living_unit(pdu, code):
 async def test_a_gateway_that_cannot_reach_the_unit_makes_it_unreachable(code):
     async with linked(says(lambda request: frame(request, bytes([0x83, code])))) as link:
         with pytest.raises(NoSuchUnit, match="gateway"):
-            await link.ask(3, TWO_WORDS, HASTY)
+            await link.ask(3, TWO_WORDS, SHORT)
 
 
 async def test_a_hundred_silent_units_do_not_cost_the_connection():
@@ -165,8 +165,8 @@ async def test_a_hundred_silent_units_do_not_cost_the_connection():
     async with linked(only_unit_200) as link:
         for unit in range(1, 101):
             with pytest.raises(DeviceUnreachable, match="no answer"):
-                await link.ask(unit, TWO_WORDS, Patience(0.005))
-        assert await link.ask(200, TWO_WORDS, PATIENT) == bytes.fromhex("12345678")
+                await link.ask(unit, TWO_WORDS, RetryPolicy(0.005))
+        assert await link.ask(200, TWO_WORDS, LONG) == bytes.fromhex("12345678")
     assert len(connections) == 1
 
 
@@ -180,8 +180,8 @@ async def test_a_late_answer_is_not_taken_for_the_next_one():
 
     async with linked(late) as link:
         with pytest.raises(DeviceUnreachable):
-            await link.ask(3, TWO_WORDS, Patience(0.05))
-        assert await link.ask(3, Read(Table.HOLDING, 20, 2), PATIENT) == bytes.fromhex("12345678")
+            await link.ask(3, TWO_WORDS, RetryPolicy(0.05))
+        assert await link.ask(3, ReadRequest(Table.HOLDING, 20, 2), LONG) == bytes.fromhex("12345678")
 
 
 async def test_a_cancelled_request_leaves_the_link_usable():
@@ -194,12 +194,12 @@ async def test_a_cancelled_request_leaves_the_link_usable():
         writer.write(frame(request, GOOD))
 
     async with linked(first_is_slow) as link:
-        request = asyncio.create_task(link.ask(3, TWO_WORDS, PATIENT))
+        request = asyncio.create_task(link.ask(3, TWO_WORDS, LONG))
         await asked.wait()
         request.cancel()
         with pytest.raises(asyncio.CancelledError):
             await request
-        assert await link.ask(3, TWO_WORDS, PATIENT) == bytes.fromhex("12345678")
+        assert await link.ask(3, TWO_WORDS, LONG) == bytes.fromhex("12345678")
 
 
 async def test_a_connection_that_was_closed_meanwhile_is_made_anew_without_a_word():
@@ -210,10 +210,10 @@ async def test_a_connection_that_was_closed_meanwhile_is_made_anew_without_a_wor
         writer.write(frame(request, GOOD))
 
     async with linked(answer) as link:
-        await link.ask(3, TWO_WORDS, PATIENT)
+        await link.ask(3, TWO_WORDS, LONG)
         closing[0].close()
         await closing[0].wait_closed()
-        assert await link.ask(3, TWO_WORDS, PATIENT) == bytes.fromhex("12345678")
+        assert await link.ask(3, TWO_WORDS, LONG) == bytes.fromhex("12345678")
     assert closing[0] is not closing[-1]
 
 
@@ -228,7 +228,7 @@ async def test_a_request_on_a_dying_connection_is_asked_again():
     seen: list[bytes] = []
     async with linked(first_hangs_up) as link:
         started = time.monotonic()
-        assert await link.ask(3, TWO_WORDS, Patience(10, tries=2)) == bytes.fromhex("12345678")
+        assert await link.ask(3, TWO_WORDS, RetryPolicy(10, tries=2)) == bytes.fromhex("12345678")
         assert time.monotonic() - started < 5, "a closed connection is noticed at once, not after the time-out"
 
 
@@ -236,9 +236,9 @@ async def test_a_host_that_went_away_is_an_unavailable_bus():
     link: Link
     async with peer(says(lambda request: frame(request, GOOD))) as host:
         link = Link(host)
-        await link.ask(3, TWO_WORDS, PATIENT)
+        await link.ask(3, TWO_WORDS, LONG)
     with pytest.raises(BusUnavailable, match="it refuses the connection: is Modbus TCP switched on"):
-        await link.ask(3, TWO_WORDS, Patience(1, tries=2))
+        await link.ask(3, TWO_WORDS, RetryPolicy(1, tries=2))
 
 
 async def test_a_refused_port_says_host_and_port_and_what_to_check(unused_port):
@@ -264,7 +264,7 @@ async def test_a_dead_unit_does_not_fill_the_log(caplog):
     caplog.set_level(logging.INFO)
     async with linked(says(lambda request: frame(request, GOOD, unit=4))) as link:
         with pytest.raises(DeviceUnreachable):
-            await link.ask(3, TWO_WORDS, Patience(0.05, tries=3))
+            await link.ask(3, TWO_WORDS, RetryPolicy(0.05, tries=3))
     assert caplog.records == []
 
 
@@ -277,7 +277,7 @@ IDENTIFICATION_PAGES = {
 
 async def test_a_paged_identification_is_read_to_its_end():
     async with linked(says(lambda request: frame(request, IDENTIFICATION_PAGES[request[10]]))) as link:
-        assert await link.ask(3, ReadIdentification(), PATIENT) == {0: b"Acme", 1: b"E10", 2: b"V1.2"}
+        assert await link.ask(3, ReadDeviceIdentification(), LONG) == {0: b"Acme", 1: b"E10", 2: b"V1.2"}
 
 
 async def test_an_identification_that_never_ends_is_left():
@@ -288,24 +288,24 @@ async def test_an_identification_that_never_ends_is_left():
         writer.write(frame(request, b"\x2b\x0e\x01\x83\xff\x00\x01\x00\x04Acme"))
 
     async with linked(liar) as link:
-        assert await link.ask(3, ReadIdentification(), PATIENT) == {0: b"Acme"}
+        assert await link.ask(3, ReadDeviceIdentification(), LONG) == {0: b"Acme"}
     assert len(asked) == 1
 
 
 async def test_a_garbled_identification_is_no_answer():
     async with linked(says(lambda request: frame(request, b"\x2b\x0d\x00"))) as link:
-        with pytest.raises(DeviceUnreachable, match="something that is none"):
-            await link.ask(3, ReadIdentification(), HASTY)
+        with pytest.raises(DeviceUnreachable, match="something else"):
+            await link.ask(3, ReadDeviceIdentification(), SHORT)
 
 
 async def test_the_server_id_comes_as_the_device_sent_it():
     async with linked(says(lambda request: frame(request, b"\x11\x08\x42\xffPM-710"))) as link:
-        assert await link.ask(3, ReportServerId(), PATIENT) == b"\x42\xffPM-710"
+        assert await link.ask(3, ReportServerId(), LONG) == b"\x42\xffPM-710"
 
 
 async def test_bits_come_packed_as_on_the_wire():
     async with linked(says(lambda request: frame(request, b"\x01\x02\x05\x02"))) as link:
-        assert await link.ask(3, Read(Table.COIL, 0, 10), PATIENT) == b"\x05\x02"
+        assert await link.ask(3, ReadRequest(Table.COIL, 0, 10), LONG) == b"\x05\x02"
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ async def test_bits_come_packed_as_on_the_wire():
     ],
 )
 def test_what_was_misheard_is_told(heard, is_rtu, said):
-    told = misheard(bytes.fromhex(heard), 3, is_rtu=is_rtu)
+    told = describe_bad_frame(bytes.fromhex(heard), 3, is_rtu=is_rtu)
     assert said in told
     assert bool(said) == bool(told)
 
@@ -342,9 +342,9 @@ async def test_rtu_frames_go_through_a_serial_device_server():
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     link = Link(TcpHost(host="127.0.0.1", port=server.sockets[0].getsockname()[1], framing="rtu"))
     try:
-        assert await link.ask(3, TWO_WORDS, PATIENT) == bytes.fromhex("12345678")
+        assert await link.ask(3, TWO_WORDS, LONG) == bytes.fromhex("12345678")
         with pytest.raises(DeviceUnreachable, match="unit 3 answered for unit 4"):
-            await link.ask(4, TWO_WORDS, HASTY)
+            await link.ask(4, TWO_WORDS, SHORT)
     finally:
         link.close()
         server.close()
@@ -413,8 +413,8 @@ async def test_a_bad_answer_on_a_line_says_why_and_the_line_goes_on(terminal, ma
     link = Link(line(path))
     try:
         with pytest.raises(DeviceUnreachable, match=reason):
-            await link.ask(3, TWO_WORDS, HASTY)
-        assert await link.ask(9, TWO_WORDS, PATIENT) == bytes.fromhex("12345678")
+            await link.ask(3, TWO_WORDS, SHORT)
+        assert await link.ask(9, TWO_WORDS, LONG) == bytes.fromhex("12345678")
     finally:
         link.close()
         stop()
@@ -437,12 +437,12 @@ async def test_an_abandoned_request_on_a_line_is_waited_out(terminal):
     stop = answers_on(ours, make)
     link = Link(line(path))
     try:
-        request = asyncio.create_task(link.ask(3, TWO_WORDS, Patience(0.3)))
+        request = asyncio.create_task(link.ask(3, TWO_WORDS, RetryPolicy(0.3)))
         await asked.wait()
         request.cancel()
         with pytest.raises(asyncio.CancelledError):
             await request
-        assert await link.ask(3, TWO_WORDS, PATIENT) == bytes.fromhex("12345678"), "the late answer to the first was taken"
+        assert await link.ask(3, TWO_WORDS, LONG) == bytes.fromhex("12345678"), "the late answer to the first was taken"
     finally:
         link.close()
         stop()
@@ -462,7 +462,7 @@ async def test_frames_on_a_line_keep_their_distance(terminal):
     link = Link(SerialLine(port=path, baudrate=1200, parity="N"))
     try:
         for _ in range(3):
-            await link.ask(3, TWO_WORDS, PATIENT)
+            await link.ask(3, TWO_WORDS, LONG)
     finally:
         link.close()
         stop()
@@ -478,7 +478,7 @@ async def test_a_port_that_is_not_there_says_where_to_look():
 async def test_a_file_is_no_serial_port(tmp_path):
     file = tmp_path / "port"
     file.write_text("")
-    with pytest.raises(BusUnavailable, match="it is no serial port"):
+    with pytest.raises(BusUnavailable, match="it is not a serial port"):
         await Link(line(str(file))).open()
 
 
@@ -508,5 +508,5 @@ async def test_an_unplugged_port_is_an_unavailable_bus(terminal):
     await link.open()
     os.close(ours)
     with pytest.raises(BusUnavailable):
-        await link.ask(3, TWO_WORDS, Patience(2))
+        await link.ask(3, TWO_WORDS, RetryPolicy(2))
     link.close()

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from adapters.modbus.client.buses import SerialLine
 from adapters.modbus.client.link import Link
-from adapters.modbus.client.pdu import Read, ReadIdentification, Refused, Table, Write
+from adapters.modbus.client.pdu import ExceptionResponse, ReadDeviceIdentification, ReadRequest, Table, WriteRequest
 from adapters.modbus.client.timing import Turnaround
-from adapters.modbus.client.transport import Patience
+from adapters.modbus.client.transport import RetryPolicy
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 from gateway.testing.clock import simulated
 from gateway.testing.modbus import ExceptionCode, Faults, SimulatedUnit
@@ -20,7 +20,7 @@ from gateway.testing.modbus.framing import Frame, Rtu
 from gateway.testing.modbus.line import ScriptedUnit, VirtualLine
 
 WORDS = {Tables.HOLDING_REGISTERS: {address: address for address in range(200)}, Tables.COILS: dict.fromkeys(range(32), 0)}
-HASTY = Patience(0.05, late_seconds=1.0)
+SHORT = RetryPolicy(0.05, late_seconds=1.0)
 
 
 def on_a_line(test, units=(), *, baudrate=9600, collides=False):
@@ -47,7 +47,7 @@ def words(*values):
 
 
 def holding(address, count=1):
-    return Read(Table.HOLDING, address, count)
+    return ReadRequest(Table.HOLDING, address, count)
 
 
 def time():
@@ -60,7 +60,7 @@ def test_reads_follow_each_other_as_closely_as_the_specification_allows(baudrate
     async def test(link, line):
         begun = time()
         for _ in range(20):
-            await link.ask(1, holding(0, count), Patience(1))
+            await link.ask(1, holding(0, count), RetryPolicy(1))
         least = (13 + 2 * count) * line.character_seconds + 2 * line.silence_seconds
         assert 20 * least / (time() - begun) >= 0.99
 
@@ -71,7 +71,7 @@ def test_a_silent_unit_costs_its_request_and_the_timeout():
     async def test(link, line):
         begun = time()
         with pytest.raises(DeviceUnreachable, match=r"no answer within 0\.05 s"):
-            await link.ask(9, holding(0, 100), HASTY)
+            await link.ask(9, holding(0, 100), SHORT)
         assert time() - begun == pytest.approx(8 * line.character_seconds + 0.05, abs=0.03)
         assert link.answer_seconds is None
 
@@ -81,7 +81,7 @@ def test_a_silent_unit_costs_its_request_and_the_timeout():
 def test_an_answer_that_has_begun_is_heard_to_its_end():
     async def test(link, line):
         line.in_pieces_of = 8
-        payload = await link.ask(1, holding(0, 125), Patience(0.02))
+        payload = await link.ask(1, holding(0, 125), RetryPolicy(0.02))
         assert len(payload) == 250, "255 characters at 1200 bit/s take more than 2 s"
 
     on_a_line(test, baudrate=1200)
@@ -89,7 +89,7 @@ def test_an_answer_that_has_begun_is_heard_to_its_end():
 
 def test_what_a_unit_takes_is_told_without_the_time_of_its_characters():
     async def test(link, line):
-        await link.ask(1, holding(0, 50), Patience(1))
+        await link.ask(1, holding(0, 50), RetryPolicy(1))
         assert link.answer_seconds == pytest.approx(0.03, abs=1e-6)
 
     on_a_line(test, [SimulatedUnit(1, registers=WORDS, turnaround_seconds=0.03)])
@@ -102,9 +102,9 @@ def test_a_late_answer_is_never_taken_for_the_answer_to_another_question(delay):
     async def test(link, line):
         unit.faults = Faults(delay_seconds=delay)
         with pytest.raises(DeviceUnreachable):
-            await link.ask(1, holding(0, 4), HASTY)
+            await link.ask(1, holding(0, 4), SHORT)
         unit.faults = Faults()
-        assert await link.ask(1, holding(100, 4), HASTY) == bytes.fromhex("0064 0065 0066 0067")
+        assert await link.ask(1, holding(100, 4), SHORT) == bytes.fromhex("0064 0065 0066 0067")
 
     on_a_line(test, [unit])
 
@@ -115,7 +115,7 @@ def test_the_same_question_may_be_asked_again_at_once_for_a_late_answer_to_it_is
     async def test(link, line):
         unit.faults = Faults(delay_seconds=0.1)
         begun = time()
-        assert await link.ask(1, holding(5), Patience(0.05, tries=3, late_seconds=1.0)) == b"\0\5"
+        assert await link.ask(1, holding(5), RetryPolicy(0.05, tries=3, late_seconds=1.0)) == b"\0\5"
         assert time() - begun < 0.25
 
     on_a_line(test, [unit])
@@ -127,11 +127,11 @@ def test_a_late_answer_that_was_seen_holds_nobody_up_any_more():
     async def test(link, line):
         unit.faults = Faults(delay_seconds=0.1)
         with pytest.raises(DeviceUnreachable):
-            await link.ask(1, holding(0, 4), HASTY)
+            await link.ask(1, holding(0, 4), SHORT)
         unit.faults = Faults()
         await asyncio.sleep(0.2)
         begun = time()
-        await link.ask(1, holding(100, 4), HASTY)
+        await link.ask(1, holding(100, 4), SHORT)
         assert time() - begun < 0.05
 
     on_a_line(test, [unit])
@@ -143,10 +143,10 @@ def test_a_late_answer_that_is_seen_while_a_question_is_held_lets_it_go_at_once(
     async def test(link, line):
         unit.faults = Faults(delay_seconds=0.1)
         with pytest.raises(DeviceUnreachable):
-            await link.ask(1, holding(0, 4), HASTY)
+            await link.ask(1, holding(0, 4), SHORT)
         unit.faults = Faults()
         begun = time()
-        assert await link.ask(1, holding(100, 4), HASTY) == words(100, 101, 102, 103)
+        assert await link.ask(1, holding(100, 4), SHORT) == words(100, 101, 102, 103)
         assert time() - begun < 0.1
 
     on_a_line(test, [unit])
@@ -156,12 +156,12 @@ def test_another_unanswered_question_does_not_make_the_first_forgotten():
     unit = SimulatedUnit(1, registers=WORDS)
 
     async def test(link, line):
-        for question, delay in ((holding(0, 4), 0.9), (Read(Table.INPUT, 0, 4), 0.9)):
+        for request, delay in ((holding(0, 4), 0.9), (ReadRequest(Table.INPUT, 0, 4), 0.9)):
             unit.faults = Faults(delay_seconds=delay)
             with pytest.raises(DeviceUnreachable):
-                await link.ask(1, question, HASTY)
+                await link.ask(1, request, SHORT)
         unit.faults = Faults(delay_seconds=0.8)
-        assert await link.ask(1, holding(100, 4), Patience(0.9)) == words(100, 101, 102, 103)
+        assert await link.ask(1, holding(100, 4), RetryPolicy(0.9)) == words(100, 101, 102, 103)
 
     on_a_line(test, [unit])
 
@@ -173,11 +173,11 @@ def test_each_answer_to_a_question_that_was_repeated_is_reckoned_with(tries):
     async def test(link, line):
         unit.faults = Faults(delay_seconds=0.6)
         with pytest.raises(DeviceUnreachable):
-            await link.ask(1, holding(0, 4), Patience(0.05, tries=tries, late_seconds=1.0))
+            await link.ask(1, holding(0, 4), RetryPolicy(0.05, tries=tries, late_seconds=1.0))
         await asyncio.sleep(0.64 - time())
         assert line.exchanges[0].ended_at < time(), "the first late answer has come, the others have not"
         unit.faults = Faults(delay_seconds=0.4)
-        assert await link.ask(1, holding(100, 4), Patience(0.9)) == words(100, 101, 102, 103)
+        assert await link.ask(1, holding(100, 4), RetryPolicy(0.9)) == words(100, 101, 102, 103)
 
     on_a_line(test, [unit])
 
@@ -186,11 +186,11 @@ def test_a_late_answer_of_another_size_is_left_out_and_the_true_one_awaited():
     unit = SimulatedUnit(1, registers=WORDS)
 
     async def test(link, line):
-        assert await link.ask(1, holding(0, 4), Patience(1)) == words(0, 1, 2, 3)
+        assert await link.ask(1, holding(0, 4), RetryPolicy(1)) == words(0, 1, 2, 3)
         unit.faults = Faults(delay_seconds=0.1)
-        assert await link.ask(1, holding(0, 4), Patience(0.05, tries=2, late_seconds=1.0)) == words(0, 1, 2, 3)
+        assert await link.ask(1, holding(0, 4), RetryPolicy(0.05, tries=2, late_seconds=1.0)) == words(0, 1, 2, 3)
         unit.faults = Faults(delay_seconds=0.3)
-        assert await link.ask(1, holding(50, 5), Patience(0.9)) == words(50, 51, 52, 53, 54)
+        assert await link.ask(1, holding(50, 5), RetryPolicy(0.9)) == words(50, 51, 52, 53, 54)
 
     on_a_line(test, [unit])
 
@@ -201,8 +201,8 @@ def test_a_late_refusal_is_never_taken_for_the_refusal_of_another_question():
     async def test(link, line):
         unit.faults = Faults(delay_seconds=0.3)
         with pytest.raises(DeviceUnreachable):
-            await link.ask(1, holding(60000, 4), HASTY)
-        assert await link.ask(1, holding(50, 5), Patience(0.9)) == words(50, 51, 52, 53, 54)
+            await link.ask(1, holding(60000, 4), SHORT)
+        assert await link.ask(1, holding(50, 5), RetryPolicy(0.9)) == words(50, 51, 52, 53, 54)
 
     on_a_line(test, [unit])
 
@@ -213,11 +213,11 @@ def test_noise_that_begins_like_a_late_answer_is_not_taken_for_it():
     async def test(link, line):
         unit.faults = Faults(delay_seconds=0.9)
         with pytest.raises(DeviceUnreachable):
-            await link.ask(1, holding(0, 4), HASTY)
+            await link.ask(1, holding(0, 4), SHORT)
         line.chat(b"\1\x03\x08\0")
         await asyncio.sleep(0.05)
         unit.faults = Faults(delay_seconds=0.8)
-        assert await link.ask(1, holding(100, 4), Patience(0.9)) == words(100, 101, 102, 103)
+        assert await link.ask(1, holding(100, 4), RetryPolicy(0.9)) == words(100, 101, 102, 103)
 
     on_a_line(test, [unit])
 
@@ -232,12 +232,12 @@ def test_a_late_answer_that_is_handed_over_together_with_the_awaited_one_costs_n
         true = Rtu().bytes_of(Frame(1, b"\x03\x04\x00\x07\x00\x08"))
         unit.faults = Faults(silent=True)
         with pytest.raises(DeviceUnreachable):
-            await link.ask(1, holding(5), HASTY)
-        asking = asyncio.create_task(link.ask(1, holding(5), HASTY))
+            await link.ask(1, holding(5), SHORT)
+        asking = asyncio.create_task(link.ask(1, holding(5), SHORT))
         await asyncio.sleep(0.02)
         line.chat(late)
         assert await asking == words(5)
-        asking = asyncio.create_task(link.ask(1, holding(7, 2), HASTY))
+        asking = asyncio.create_task(link.ask(1, holding(7, 2), SHORT))
         await asyncio.sleep(0.02)
         line.chat(late + true)
         assert await asking == words(7, 8)
@@ -262,7 +262,7 @@ def test_an_answer_that_is_said_twice_at_once_costs_nothing(caplog):
 
         link = Link(SerialLine(port="virtual", baudrate=9600), dial=dial)
         for _ in range(3):
-            assert await link.ask(1, holding(5), HASTY) == b"\0\5"
+            assert await link.ask(1, holding(5), SHORT) == b"\0\5"
         link.close()
 
     simulated(main())
@@ -272,7 +272,9 @@ def test_an_answer_that_is_said_twice_at_once_costs_nothing(caplog):
 STEPS = st.lists(
     st.tuples(
         st.sampled_from([1, 1, 1, 2]),
-        st.builds(Read, st.sampled_from([Table.HOLDING, Table.INPUT]), st.sampled_from([0, 10, 97]), st.sampled_from([2, 4])),
+        st.builds(
+            ReadRequest, st.sampled_from([Table.HOLDING, Table.INPUT]), st.sampled_from([0, 10, 97]), st.sampled_from([2, 4])
+        ),
         st.sampled_from([0.0, 0.06, 0.2, 0.5, 0.9]),  # how late the units answer
         st.sampled_from([0.05, 0.1, 0.9]),  # how long they are waited for
         st.integers(1, 3),  # tries
@@ -290,15 +292,15 @@ def test_however_late_units_answer_no_value_and_no_refusal_is_that_of_another_qu
 
     async def test(link, line):
         line.in_pieces_of, line.echoes = pieces, echoes
-        for number, question, delay, timeout, tries, pause in steps:
+        for number, request, delay, timeout, tries, pause in steps:
             for unit in units.values():
                 unit.faults = Faults(delay_seconds=delay)
-            places = range(question.address, question.address + question.count)
+            places = range(request.address, request.address + request.count)
             with suppress(DeviceUnreachable):
                 try:
-                    told = await link.ask(number, question, Patience(timeout, tries, late_seconds=1.0))
-                    assert told == words(*(_told(number, question.table, place) for place in places))
-                except Refused:
+                    told = await link.ask(number, request, RetryPolicy(timeout, tries, late_seconds=1.0))
+                    assert told == words(*(_told(number, request.table, place) for place in places))
+                except ExceptionResponse:
                     assert places[-1] >= 100
             await asyncio.sleep(pause)
 
@@ -323,14 +325,14 @@ def test_a_lost_answer_neither_slows_a_unit_down_for_long_nor_makes_it_look_slow
         learned = Turnaround()
         for round_ in range(100):
             unit.faults = Faults(silent=round_ == 50)
-            for question in (holding(0, 4), holding(10, 5)):
+            for request in (holding(0, 4), holding(10, 5)):
                 with suppress(DeviceUnreachable):
-                    await link.ask(1, question, Patience(learned.timeout_seconds(1.0), 1, 1.0))
+                    await link.ask(1, request, RetryPolicy(learned.timeout_seconds(1.0), 1, 1.0))
                     learned.answered(link.answer_seconds)
             await asyncio.sleep(0.1)
         assert learned.mean == pytest.approx(0.005, abs=1e-4)
         begun = time()
-        await link.ask(1, holding(20, 4), Patience(1.0))
+        await link.ask(1, holding(20, 4), RetryPolicy(1.0))
         assert time() - begun < 0.05, "nothing is owed any more"
 
     on_a_line(test, [unit])
@@ -342,16 +344,16 @@ def test_a_unit_that_has_become_slow_is_soon_waited_for_as_long_as_it_needs():
     async def test(link, line):
         learned = Turnaround()
         for _ in range(20):
-            await link.ask(1, holding(0, 4), Patience(learned.timeout_seconds(1.0), 2, 1.0))
+            await link.ask(1, holding(0, 4), RetryPolicy(learned.timeout_seconds(1.0), 2, 1.0))
             learned.answered(link.answer_seconds)
         unit.turnaround_seconds = 0.09
         for address in (0, 10, 20):
-            await link.ask(1, holding(address, 4), Patience(learned.timeout_seconds(1.0), 2, 1.0))
+            await link.ask(1, holding(address, 4), RetryPolicy(learned.timeout_seconds(1.0), 2, 1.0))
             learned.answered(link.answer_seconds)
         assert learned.timeout_seconds(1.0) > 0.09
         asked = len(line.exchanges)
         for address in (30, 40, 50):
-            await link.ask(1, holding(address, 4), Patience(learned.timeout_seconds(1.0), 2, 1.0))
+            await link.ask(1, holding(address, 4), RetryPolicy(learned.timeout_seconds(1.0), 2, 1.0))
         assert len(line.exchanges) == asked + 3, "each is asked once again"
 
     on_a_line(test, [unit])
@@ -363,9 +365,9 @@ def test_a_neighbour_is_asked_at_once_and_its_answer_is_its_own():
     async def test(link, line):
         late.faults = Faults(delay_seconds=0.3)
         with pytest.raises(DeviceUnreachable):
-            await link.ask(1, holding(0), HASTY)
+            await link.ask(1, holding(0), SHORT)
         begun = time()
-        assert await link.ask(2, holding(0), HASTY) == b"\0\7"
+        assert await link.ask(2, holding(0), SHORT) == b"\0\7"
         assert time() - begun < 0.05
 
     on_a_line(test, [late, quick])
@@ -375,12 +377,12 @@ def test_a_neighbour_is_asked_at_once_and_its_answer_is_its_own():
 def test_a_line_that_hears_itself_is_noticed_and_borne_for_reads_and_writes(pieces):
     async def test(link, line):
         line.echoes, line.in_pieces_of = True, pieces
-        assert await link.ask(1, holding(3, 2), Patience(0.2, tries=2)) == b"\0\3\0\4"
+        assert await link.ask(1, holding(3, 2), RetryPolicy(0.2, tries=2)) == b"\0\3\0\4"
         assert link.echoes
-        assert await link.ask(1, Write(Table.HOLDING, 5, (77,)), Patience(0.2)) == b""
-        assert await link.ask(1, holding(5), Patience(0.2)) == b"\0\x4d"
+        assert await link.ask(1, WriteRequest(Table.HOLDING, 5, (77,)), RetryPolicy(0.2)) == b""
+        assert await link.ask(1, holding(5), RetryPolicy(0.2)) == b"\0\x4d"
         with pytest.raises(DeviceUnreachable):
-            await link.ask(9, Write(Table.HOLDING, 5, (1,)), Patience(0.2))
+            await link.ask(9, WriteRequest(Table.HOLDING, 5, (1,)), RetryPolicy(0.2))
 
     on_a_line(test)
 
@@ -390,31 +392,31 @@ def test_an_adapter_without_echo_in_the_place_of_one_with_it_is_noticed(caplog):
 
     async def test(link, line):
         line.echoes = True
-        await link.ask(1, holding(3), Patience(0.2, tries=2))
+        await link.ask(1, holding(3), RetryPolicy(0.2, tries=2))
         line.unplug()
         line.echoes = False
         line.replug()
-        assert await link.ask(1, holding(4), Patience(0.2)) == b"\0\4"
+        assert await link.ask(1, holding(4), RetryPolicy(0.2)) == b"\0\4"
         assert not link.echoes
-        assert await link.ask(1, Write(Table.HOLDING, 5, (77,)), Patience(0.2)) == b""
+        assert await link.ask(1, WriteRequest(Table.HOLDING, 5, (77,)), RetryPolicy(0.2)) == b""
 
     on_a_line(test)
     assert [record.getMessage() for record in caplog.records] == [
-        "virtual: the line hears its own requests; they are left out",
-        "virtual: the line does not hear its own requests any more",
+        "virtual: the line echoes requests; the echoes are skipped",
+        "virtual: the line does not echo requests any more",
     ]
 
 
 def test_an_echo_that_was_lost_makes_no_confirmation_of_the_next_one():
     async def test(link, line):
         line.echoes = True
-        await link.ask(1, holding(3), Patience(0.2, tries=2))
+        await link.ask(1, holding(3), RetryPolicy(0.2, tries=2))
         line.echoes = False
         with pytest.raises(DeviceUnreachable):
-            await link.ask(9, holding(3), HASTY)
+            await link.ask(9, holding(3), SHORT)
         line.echoes = True
-        with pytest.raises(DeviceUnreachable, match="whether it obeyed is not known"):
-            await link.ask(9, Write(Table.HOLDING, 5, (1,)), HASTY)
+        with pytest.raises(DeviceUnreachable, match="not known whether the write was executed"):
+            await link.ask(9, WriteRequest(Table.HOLDING, 5, (1,)), SHORT)
 
     on_a_line(test)
 
@@ -422,10 +424,10 @@ def test_an_echo_that_was_lost_makes_no_confirmation_of_the_next_one():
 @pytest.mark.parametrize(
     ("write", "frame"),
     [
-        (Write(Table.COIL, 0xAC, (1,)), "05 00AC FF00"),
-        (Write(Table.HOLDING, 1, (3,)), "06 0001 0003"),
-        (Write(Table.COIL, 0x13, (1, 0, 1, 1, 0, 0, 1, 1, 1, 0)), "0F 0013 000A 02 CD01"),
-        (Write(Table.HOLDING, 1, (0x000A, 0x0102)), "10 0001 0002 04 000A 0102"),
+        (WriteRequest(Table.COIL, 0xAC, (1,)), "05 00AC FF00"),
+        (WriteRequest(Table.HOLDING, 1, (3,)), "06 0001 0003"),
+        (WriteRequest(Table.COIL, 0x13, (1, 0, 1, 1, 0, 0, 1, 1, 1, 0)), "0F 0013 000A 02 CD01"),
+        (WriteRequest(Table.HOLDING, 1, (0x000A, 0x0102)), "10 0001 0002 04 000A 0102"),
     ],
     ids=["section 6.5", "section 6.6", "section 6.11", "section 6.12"],
 )
@@ -437,7 +439,7 @@ def test_writes_are_the_frames_of_the_specification(write, frame):
         return request[:5]
 
     async def test(link, line):
-        await link.ask(1, write, Patience(0.2))
+        await link.ask(1, write, RetryPolicy(0.2))
         assert heard == [bytes.fromhex(frame)]
 
     on_a_line(test, [ScriptedUnit(1, obey)])
@@ -447,8 +449,8 @@ def test_a_write_that_is_not_answered_is_not_sent_again():
     heard = []
 
     async def test(link, line):
-        with pytest.raises(DeviceUnreachable, match="whether it obeyed is not known"):
-            await link.ask(1, Write(Table.HOLDING, 1, (3,)), Patience(0.05, tries=5))
+        with pytest.raises(DeviceUnreachable, match="not known whether the write was executed"):
+            await link.ask(1, WriteRequest(Table.HOLDING, 1, (3,)), RetryPolicy(0.05, tries=5))
         assert len(heard) == 1
 
     on_a_line(test, [ScriptedUnit(1, heard.append)])
@@ -457,15 +459,15 @@ def test_a_write_that_is_not_answered_is_not_sent_again():
 def test_a_write_that_is_confirmed_as_another_one_is_not_believed():
     async def test(link, line):
         with pytest.raises(DeviceUnreachable, match="confirmed a write to holding 1 as something else"):
-            await link.ask(1, Write(Table.HOLDING, 1, (3,)), Patience(0.2))
+            await link.ask(1, WriteRequest(Table.HOLDING, 1, (3,)), RetryPolicy(0.2))
 
     on_a_line(test, [ScriptedUnit(1, lambda request: request[:4] + b"\x09")])
 
 
 def test_a_write_that_is_refused_says_so():
     async def test(link, line):
-        with pytest.raises(Refused, match="illegal data address"):
-            await link.ask(1, Write(Table.HOLDING, 60000, (3,)), Patience(0.2))
+        with pytest.raises(ExceptionResponse, match="illegal data address"):
+            await link.ask(1, WriteRequest(Table.HOLDING, 60000, (3,)), RetryPolicy(0.2))
 
     on_a_line(test)
 
@@ -489,9 +491,9 @@ def test_whatever_a_unit_does_the_silence_is_kept_and_its_neighbour_is_heard(fau
 
     async def test(link, line):
         for round_ in range(20):
-            with suppress(DeviceUnreachable, Refused):
-                assert await link.ask(1, holding(round_, 2), HASTY) == bytes([0, round_, 0, round_ + 1])
-            payload = await link.ask(3, holding(round_ + 50, 2), Patience(0.2, tries=3))
+            with suppress(DeviceUnreachable, ExceptionResponse):
+                assert await link.ask(1, holding(round_, 2), SHORT) == bytes([0, round_, 0, round_ + 1])
+            payload = await link.ask(3, holding(round_ + 50, 2), RetryPolicy(0.2, tries=3))
             assert payload == bytes([0, round_ + 50, 0, round_ + 51])
 
     on_a_line(test, [bad, good])
@@ -501,7 +503,7 @@ def test_noise_on_the_line_is_waited_out():
     async def test(link, line):
         line.make_noise(5)
         await asyncio.sleep(5 * line.character_seconds)
-        assert await link.ask(1, holding(1), Patience(0.2, tries=2)) == b"\0\1"
+        assert await link.ask(1, holding(1), RetryPolicy(0.2, tries=2)) == b"\0\1"
 
     on_a_line(test)
 
@@ -509,7 +511,7 @@ def test_noise_on_the_line_is_waited_out():
 def test_two_units_with_one_id_are_not_believed():
     async def test(link, line):
         with pytest.raises(DeviceUnreachable):
-            await link.ask(1, holding(0, 4), Patience(0.2))
+            await link.ask(1, holding(0, 4), RetryPolicy(0.2))
 
     on_a_line(test, [SimulatedUnit(1, registers=WORDS), SimulatedUnit(1, registers=WORDS)])
 
@@ -518,20 +520,20 @@ def test_an_adapter_that_is_pulled_is_a_lost_bus_until_it_is_back():
     async def test(link, line):
         line.unplug()
         with pytest.raises(BusUnavailable):
-            await link.ask(1, holding(0), Patience(0.2))
+            await link.ask(1, holding(0), RetryPolicy(0.2))
         line.replug()
-        assert await link.ask(1, holding(7), Patience(0.2)) == b"\0\7"
+        assert await link.ask(1, holding(7), RetryPolicy(0.2)) == b"\0\7"
 
     on_a_line(test)
 
 
 def test_a_reading_that_was_cancelled_leaves_no_answer_behind_for_the_next():
     async def test(link, line):
-        asking = asyncio.create_task(link.ask(1, holding(0, 4), Patience(0.2)))
+        asking = asyncio.create_task(link.ask(1, holding(0, 4), RetryPolicy(0.2)))
         await asyncio.sleep(0.001)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-        assert await link.ask(1, holding(100, 4), Patience(0.2)) == bytes.fromhex("0064 0065 0066 0067")
+        assert await link.ask(1, holding(100, 4), RetryPolicy(0.2)) == bytes.fromhex("0064 0065 0066 0067")
 
     on_a_line(test)
 
@@ -546,7 +548,7 @@ def test_who_does_not_know_the_speed_of_the_line_is_answered_by_nobody():
         link = Link(SerialLine(port="virtual", baudrate=19200), dial=dial_wrongly)
         await link.open()
         with pytest.raises(DeviceUnreachable):
-            await link.ask(1, ReadIdentification(), HASTY)
+            await link.ask(1, ReadDeviceIdentification(), SHORT)
         link.close()
 
     simulated(main())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.modbus.client.timing import FLOOR_SECONDS, LEARNED_AFTER, Turnaround
+from adapters.modbus.client.timing import LEARNED_AFTER, SHORTEST_TIMEOUT_SECONDS, Turnaround
 
 
 def learned(*seconds):
@@ -23,7 +23,7 @@ def test_nothing_is_learned_from_few_answers():
 def test_a_quick_unit_is_not_waited_for_as_long_as_configured():
     unit = learned(*[0.01] * 20)
     assert unit.typical_seconds == pytest.approx(0.01)
-    assert unit.timeout_seconds(1.0) == FLOOR_SECONDS
+    assert unit.timeout_seconds(1.0) == SHORTEST_TIMEOUT_SECONDS
 
 
 def test_each_miss_in_a_row_doubles_the_wait_up_to_what_is_configured():
@@ -53,7 +53,7 @@ def test_the_wait_is_never_longer_than_configured_nor_shorter_than_the_floor(ans
     unit = learned(*answers)
     for _ in range(misses):
         unit.missed()
-    assert min(FLOOR_SECONDS, configured) <= unit.timeout_seconds(configured) <= configured
+    assert min(SHORTEST_TIMEOUT_SECONDS, configured) <= unit.timeout_seconds(configured) <= configured
 
 
 @given(low=st.floats(0.001, 0.5), spread=st.floats(0, 0.9), shares=st.lists(st.floats(0, 1), min_size=30, max_size=100))

@@ -13,13 +13,13 @@ import pytest
 
 from adapters.modbus.client.buses import TcpHost
 from adapters.modbus.client.link import Link
-from adapters.modbus.client.pdu import Read, Refused, Table, Write
-from adapters.modbus.client.transport import Patience
+from adapters.modbus.client.pdu import ExceptionResponse, ReadRequest, Table, WriteRequest
+from adapters.modbus.client.transport import RetryPolicy
 
 pytestmark = pytest.mark.enable_socket
 
 PEERS = Path(__file__).parents[1] / "peers"
-PATIENT = Patience(timeout_seconds=5)
+LONG = RetryPolicy(timeout_seconds=5)
 UNITS = {1: {"coil": dict.fromkeys(range(16), 0), "holding": dict.fromkeys(range(8), 0)}}
 
 
@@ -35,21 +35,21 @@ def host(request) -> Iterator[TcpHost]:
 @pytest.mark.parametrize(
     ("write", "before", "after"),
     [
-        (Write(Table.COIL, 3, (1,)), "0000", "0800"),
-        (Write(Table.COIL, 3, (1, 0, 1, 1, 0, 0, 1, 1, 1, 0)), "0000", "680e"),
-        (Write(Table.HOLDING, 2, (0xBEEF,)), "0000 0000 0000 0000", "0000 0000 beef 0000"),
-        (Write(Table.HOLDING, 1, (0x000A, 0x0102)), "0000 0000 0000 0000", "0000 000a 0102 0000"),
+        (WriteRequest(Table.COIL, 3, (1,)), "0000", "0800"),
+        (WriteRequest(Table.COIL, 3, (1, 0, 1, 1, 0, 0, 1, 1, 1, 0)), "0000", "680e"),
+        (WriteRequest(Table.HOLDING, 2, (0xBEEF,)), "0000 0000 0000 0000", "0000 0000 beef 0000"),
+        (WriteRequest(Table.HOLDING, 1, (0x000A, 0x0102)), "0000 0000 0000 0000", "0000 000a 0102 0000"),
     ],
     ids=["function 5", "function 15", "function 6", "function 16"],
 )
 async def test_what_is_written_reads_back(host, write, before, after):
-    everything = Read(write.table, 0, 16 if write.table is Table.COIL else 4)
+    everything = ReadRequest(write.table, 0, 16 if write.table is Table.COIL else 4)
     with closing(Link(host)) as link:
-        assert await link.ask(1, everything, PATIENT) == bytes.fromhex(before)
-        assert await link.ask(1, write, PATIENT) == b""
-        assert await link.ask(1, everything, PATIENT) == bytes.fromhex(after)
+        assert await link.ask(1, everything, LONG) == bytes.fromhex(before)
+        assert await link.ask(1, write, LONG) == b""
+        assert await link.ask(1, everything, LONG) == bytes.fromhex(after)
 
 
 async def test_what_a_peer_does_not_have_is_refused(host):
-    with closing(Link(host)) as link, pytest.raises(Refused, match="illegal data address"):
-        await link.ask(1, Write(Table.HOLDING, 4000, (1,)), PATIENT)
+    with closing(Link(host)) as link, pytest.raises(ExceptionResponse, match="illegal data address"):
+        await link.ask(1, WriteRequest(Table.HOLDING, 4000, (1,)), LONG)

@@ -9,25 +9,25 @@ from pathlib import Path
 import pytest
 
 from adapters.modbus.client.pdu import (
-    Answer,
+    ExceptionResponse,
+    NoResponse,
     NoSuchUnit,
-    Question,
-    Read,
-    ReadIdentification,
-    Refused,
+    ReadDeviceIdentification,
+    ReadRequest,
     ReportServerId,
-    Silence,
+    Request,
+    Response,
     Table,
 )
 from adapters.modbus.discovery.identify import (
     IDENTITY_TRIES,
-    SILENCES_BOUND,
-    Interview,
-    Verdict,
-    conduct,
+    NO_RESPONSE_BOUND,
+    ProbeResult,
+    UnitProbe,
     describe,
     plausible_mac,
     plausible_serial_number,
+    run_probe,
 )
 from adapters.modbus.profile.library import PROFILE_FILES
 from gateway.adapter import DeviceUnreachable
@@ -36,83 +36,89 @@ PROFILES = PROFILE_FILES.load()
 ALL = tuple(PROFILES.values())
 
 
-def interviewed(answers: Mapping[Question, Answer], otherwise: Answer, profiles=ALL, configured=None, in_turn=None):
+def interviewed(answers: Mapping[Request, Response], otherwise: Response, profiles=ALL, configured=None, in_turn=None):
     """Carry an interview out from a table of answers; return the verdict and what was asked."""
-    steps = Interview(profiles, configured).run()
-    asked: list[Question] = []
+    steps = UnitProbe(profiles, configured).run()
+    asked: list[Request] = []
     try:
-        question = next(steps)
+        request = next(steps)
         while True:
-            asked.append(question)
-            answer = in_turn[question].pop(0) if in_turn and question in in_turn else answers.get(question, otherwise)
-            question = steps.send(answer)
+            asked.append(request)
+            answer = in_turn[request].pop(0) if in_turn and request in in_turn else answers.get(request, otherwise)
+            request = steps.send(answer)
     except StopIteration as end:
         return end.value, asked
 
 
-SILENT = Silence("no answer")
+SILENT = NoResponse("no answer")
 
 
 def test_a_silent_unit_is_asked_twice_and_is_not_there():
-    verdict, asked = interviewed({}, SILENT)
-    assert not verdict.alive
-    assert asked == [ReadIdentification(), Read(Table.HOLDING, 0, 1)]
+    result, asked = interviewed({}, SILENT)
+    assert not result.alive
+    assert asked == [ReadDeviceIdentification(), ReadRequest(Table.HOLDING, 0, 1)]
 
 
 def test_a_unit_that_a_gateway_does_not_find_is_asked_once():
-    verdict, asked = interviewed({}, Silence("gateway target did not respond", certain=True))
-    assert not verdict.alive
+    result, asked = interviewed({}, NoResponse("gateway target did not respond", is_absent=True))
+    assert not result.alive
     assert len(asked) == 1
 
 
 @pytest.mark.parametrize("code", [0x01, 0x02, 0x04, 0x06])
 def test_a_unit_that_only_answers_exceptions_is_alive_but_told_nothing(code):
-    verdict, asked = interviewed({}, Refused(code))
-    assert verdict.alive
-    assert not verdict.told
-    assert verdict.profile is None
+    result, asked = interviewed({}, ExceptionResponse(code))
+    assert result.alive
+    assert not result.has_data
+    assert result.profile is None
     assert len(asked) == len(set(asked)), "nothing is asked twice"
 
 
 def test_a_unit_that_ignores_unknown_functions_is_found_by_its_first_register():
-    verdict, _ = interviewed({Read(Table.HOLDING, 0, 1): b"\0\1"}, SILENT)
-    assert verdict.alive
-    assert verdict.told
+    result, _ = interviewed({ReadRequest(Table.HOLDING, 0, 1): b"\0\1"}, SILENT)
+    assert result.alive
+    assert result.has_data
 
 
 def test_a_unit_that_is_silent_to_most_questions_is_not_asked_them_all():
-    _, asked = interviewed({ReadIdentification(): Refused(1)}, SILENT)
-    assert len(asked) == 1 + SILENCES_BOUND
+    _, asked = interviewed({ReadDeviceIdentification(): ExceptionResponse(1)}, SILENT)
+    assert len(asked) == 1 + NO_RESPONSE_BOUND
 
 
 def test_a_lost_answer_to_the_question_of_identity_makes_no_other_device_of_it():
     eastron = PROFILES["eastron-sdm120"]
-    serial = Read(Table.HOLDING, 0xFC00, 2)
-    answers = {ReadIdentification(): Refused(1), ReportServerId(): Refused(1), Read(Table.HOLDING, 0xFC02, 1): b"\x00\x20"}
+    serial = ReadRequest(Table.HOLDING, 0xFC00, 2)
+    answers = {
+        ReadDeviceIdentification(): ExceptionResponse(1),
+        ReportServerId(): ExceptionResponse(1),
+        ReadRequest(Table.HOLDING, 0xFC02, 1): b"\x00\x20",
+    }
     for losses in range(IDENTITY_TRIES):
         heard = [SILENT] * losses + [b"\x01\x23\x45\x67"]
-        verdict, asked = interviewed(answers, Refused(2), [eastron], in_turn={serial: heard})
-        assert verdict.serial_number == str(0x01234567)
+        result, asked = interviewed(answers, ExceptionResponse(2), [eastron], in_turn={serial: heard})
+        assert result.serial_number == str(0x01234567)
         assert asked.count(serial) == losses + 1
-    verdict, asked = interviewed(answers | {serial: SILENT}, Refused(2), [eastron])
-    assert verdict.serial_number is None, "who never tells one has none"
+    result, asked = interviewed(answers | {serial: SILENT}, ExceptionResponse(2), [eastron])
+    assert result.serial_number is None, "who never tells one has none"
     assert asked.count(serial) == IDENTITY_TRIES
 
 
 def test_an_identification_that_fits_spares_all_other_questions_of_matching():
-    iem = {ReadIdentification(): {0: b"Schneider Electric", 1: b"A9MEM3155", 2: b"001.300"}}
-    verdict, asked = interviewed(iem, Refused(2))
-    assert verdict.profile is PROFILES["schneider-iem3000"]
-    assert verdict.firmware_version == "001.300"
-    assert asked == [ReadIdentification(), Read(Table.HOLDING, 129, 2), Read(Table.HOLDING, 49, 20)]
+    iem = {ReadDeviceIdentification(): {0: b"Schneider Electric", 1: b"A9MEM3155", 2: b"001.300"}}
+    result, asked = interviewed(iem, ExceptionResponse(2))
+    assert result.profile is PROFILES["schneider-iem3000"]
+    assert result.firmware_version == "001.300"
+    assert asked == [ReadDeviceIdentification(), ReadRequest(Table.HOLDING, 129, 2), ReadRequest(Table.HOLDING, 49, 20)]
 
 
 def test_what_no_profile_fits_is_still_told_by_its_own_words():
-    verdict, _ = interviewed({ReadIdentification(): {0: b"Acme", 1: b"X1", 2: b"3.4"}, ReportServerId(): b"\x01\xff"}, Refused(2))
-    assert (verdict.vendor, verdict.product, verdict.firmware_version, verdict.profile) == ("Acme", "X1", "3.4", None)
-    assert verdict.evidence["identification (43/14)"] == 'vendor "Acme", product "X1", revision "3.4"'
-    assert verdict.evidence["server id (17)"] == "01ff"
-    assert verdict.evidence["holding 64514"] == "exception 02 illegal data address"
+    result, _ = interviewed(
+        {ReadDeviceIdentification(): {0: b"Acme", 1: b"X1", 2: b"3.4"}, ReportServerId(): b"\x01\xff"}, ExceptionResponse(2)
+    )
+    assert (result.vendor, result.product, result.firmware_version, result.profile) == ("Acme", "X1", "3.4", None)
+    assert result.evidence["identification (43/14)"] == 'vendor "Acme", product "X1", revision "3.4"'
+    assert result.evidence["server id (17)"] == "01ff"
+    assert result.evidence["holding 64514"] == "exception 02 illegal data address"
 
 
 def made(match: str, **more: str):
@@ -133,39 +139,41 @@ points = [{{ metric = "power", address = 7 }}]
     [
         ('{ server_id = "pm-7[0-9]+" }', {ReportServerId(): b"\x42\xffPM-710\0"}, True),
         ('{ server_id = "pm-7[0-9]+" }', {ReportServerId(): b"\x42\xffPM-810\0"}, False),
-        ('{ server_id = "pm-7[0-9]+" }', {ReportServerId(): Refused(1)}, False),
-        ('{ identification = { vendor = "acme" } }', {ReadIdentification(): {0: b"ACME"}}, True),
-        ('{ identification = { vendor = "acme" } }', {ReadIdentification(): {0: b"ACME Inc"}}, False),
-        ('{ identification = { vendor = "acme", product = "m.*" } }', {ReadIdentification(): {0: b"Acme", 1: b"X"}}, False),
-        ("{ registers = [{ address = 3, equals = 5 }] }", {Read(Table.HOLDING, 3, 1): b"\0\5"}, True),
-        ("{ registers = [{ address = 3, equals = 5 }] }", {Read(Table.HOLDING, 3, 1): b"\0\6"}, False),
-        ("{ registers = [{ address = 3, between = [5, 9] }] }", {Read(Table.HOLDING, 3, 1): b"\0\x09"}, True),
-        ("{ registers = [{ address = 3, between = [5, 9] }] }", {Read(Table.HOLDING, 3, 1): b"\0\x0a"}, False),
+        ('{ server_id = "pm-7[0-9]+" }', {ReportServerId(): ExceptionResponse(1)}, False),
+        ('{ identification = { vendor = "acme" } }', {ReadDeviceIdentification(): {0: b"ACME"}}, True),
+        ('{ identification = { vendor = "acme" } }', {ReadDeviceIdentification(): {0: b"ACME Inc"}}, False),
+        ('{ identification = { vendor = "acme", product = "m.*" } }', {ReadDeviceIdentification(): {0: b"Acme", 1: b"X"}}, False),
+        ("{ registers = [{ address = 3, equals = 5 }] }", {ReadRequest(Table.HOLDING, 3, 1): b"\0\5"}, True),
+        ("{ registers = [{ address = 3, equals = 5 }] }", {ReadRequest(Table.HOLDING, 3, 1): b"\0\6"}, False),
+        ("{ registers = [{ address = 3, between = [5, 9] }] }", {ReadRequest(Table.HOLDING, 3, 1): b"\0\x09"}, True),
+        ("{ registers = [{ address = 3, between = [5, 9] }] }", {ReadRequest(Table.HOLDING, 3, 1): b"\0\x0a"}, False),
         (
             "{ registers = [{ address = 3, equals = 5 }, { address = 4, equals = 6 }] }",
-            {Read(Table.HOLDING, 3, 1): b"\0\5"},
+            {ReadRequest(Table.HOLDING, 3, 1): b"\0\5"},
             False,
         ),
         (
             '{ registers = [{ address = 3, type = "string", length = 2, matches = "m[0-9]+" }] }',
-            {Read(Table.HOLDING, 3, 2): b"M42\0"},
+            {ReadRequest(Table.HOLDING, 3, 2): b"M42\0"},
             True,
         ),
-        ("{ registers = [{ address = 3, equals = 5 }] }", {Read(Table.HOLDING, 3, 1): Silence("no answer")}, False),
+        ("{ registers = [{ address = 3, equals = 5 }] }", {ReadRequest(Table.HOLDING, 3, 1): NoResponse("no answer")}, False),
     ],
 )
 def test_a_match_is_true_when_all_of_it_is(match, answers, fits):
-    verdict, _ = interviewed({ReadIdentification(): Refused(1), **answers}, Refused(2), profiles=[made(match)])
-    assert (verdict.profile is not None) == fits
+    result, _ = interviewed(
+        {ReadDeviceIdentification(): ExceptionResponse(1), **answers}, ExceptionResponse(2), profiles=[made(match)]
+    )
+    assert (result.profile is not None) == fits
 
 
-def test_a_named_maker_goes_before_the_profile_for_any_maker(read_case, memory_wire):
+def test_a_named_maker_goes_before_the_profile_for_any_maker(read_case, memory_transport):
     case = read_case(Path(__file__).parents[1] / "cases/solaredge-inverter/model-103")
     fitting = [name for name in ("sunspec-inverter", "solaredge-inverter") if name in PROFILES]
     assert len(fitting) == 2
 
-    async def ask() -> Verdict:
-        steps = conduct(Bound(memory_wire({1: case.device})), 1, Interview(ALL).run())
+    async def ask() -> ProbeResult:
+        steps = run_probe(Bound(memory_transport({1: case.device})), 1, UnitProbe(ALL).run())
         return [step async for step in steps][-1]
 
     assert asyncio.run(ask()).profile.name == "solaredge-inverter"
@@ -174,38 +182,41 @@ def test_a_named_maker_goes_before_the_profile_for_any_maker(read_case, memory_w
 class Bound:
     """A wire in memory as an interview asks it."""
 
-    def __init__(self, wire) -> None:
-        self.wire = wire
+    def __init__(self, transport) -> None:
+        self.transport = transport
 
-    async def ask(self, unit, question):
-        return self.wire.units[unit].answer(question)
+    async def ask(self, unit, request):
+        return self.transport.units[unit].answer(request)
 
 
 def test_an_object_beyond_the_basic_ones_is_asked_for_by_itself():
     profile = made('{ identification = { vendor = "acme" } }', identity="{ serial_number = { object = 128 } }")
-    basic, serial = ReadIdentification(), ReadIdentification(4, 128)
-    verdict, asked = interviewed({basic: {0: b"Acme"}, serial: {128: b"SN-77"}}, Refused(2), profiles=[profile])
-    assert verdict.serial_number == "SN-77"
+    basic, serial = ReadDeviceIdentification(), ReadDeviceIdentification(4, 128)
+    result, asked = interviewed({basic: {0: b"Acme"}, serial: {128: b"SN-77"}}, ExceptionResponse(2), profiles=[profile])
+    assert result.serial_number == "SN-77"
     assert serial in asked
 
 
 def test_a_sub_model_can_be_a_number_with_a_meaning():
     profile = made("{ registers = [{ address = 3, between = [1, 9] }] }", sub_model='{ address = 3, values = { 5 = "M5 Pro" } }')
-    assert interviewed({Read(Table.HOLDING, 3, 1): b"\0\5"}, Refused(2), profiles=[profile])[0].sub_model == "M5 Pro"
-    assert interviewed({Read(Table.HOLDING, 3, 1): b"\0\6"}, Refused(2), profiles=[profile])[0].sub_model == "6"
+    assert (
+        interviewed({ReadRequest(Table.HOLDING, 3, 1): b"\0\5"}, ExceptionResponse(2), profiles=[profile])[0].sub_model
+        == "M5 Pro"
+    )
+    assert interviewed({ReadRequest(Table.HOLDING, 3, 1): b"\0\6"}, ExceptionResponse(2), profiles=[profile])[0].sub_model == "6"
 
 
 def test_a_configured_unit_is_asked_for_what_its_profile_reads():
     configured = made("{ registers = [{ address = 3, equals = 5 }] }")
-    verdict, asked = interviewed({Read(Table.HOLDING, 7, 1): b"\0\1"}, SILENT, profiles=[], configured=configured)
-    assert verdict.profile is configured
-    assert asked == [ReadIdentification(), Read(Table.HOLDING, 7, 1)]
+    result, asked = interviewed({ReadRequest(Table.HOLDING, 7, 1): b"\0\1"}, SILENT, profiles=[], configured=configured)
+    assert result.profile is configured
+    assert asked == [ReadDeviceIdentification(), ReadRequest(Table.HOLDING, 7, 1)]
 
 
 def test_a_sunspec_chain_that_never_ends_is_left():
-    marker = {Read(Table.HOLDING, 40000, 2): b"SunS"}
-    verdict, asked = interviewed(marker, b"\x00\x67\x00\x00", profiles=[PROFILES["sunspec-inverter"]])
-    assert not verdict.models
+    marker = {ReadRequest(Table.HOLDING, 40000, 2): b"SunS"}
+    result, asked = interviewed(marker, b"\x00\x67\x00\x00", profiles=[PROFILES["sunspec-inverter"]])
+    assert not result.models
     assert len(asked) < 80
 
 
@@ -242,9 +253,9 @@ def test_a_mac_is_told_in_one_way(told, mac):
     [
         (b"\x00\x70", "0070"),
         (b"SPEM-003CEBEU\0\0\0", '5350 454d 2d30 3033 4345 4245 5500 0000 "SPEM-003CEBEU"'),
-        (Refused(0x0B), "exception 0B gateway target did not respond"),
-        (Refused(0x63), "exception 63 of the maker"),
-        (Silence("no answer within 0.5 s"), "silence: no answer within 0.5 s"),
+        (ExceptionResponse(0x0B), "exception 0B gateway target did not respond"),
+        (ExceptionResponse(0x63), "exception 63 defined by the maker"),
+        (NoResponse("no answer within 0.5 s"), "silence: no answer within 0.5 s"),
         ({0: b"Acme", 0x80: b"SN-1"}, 'vendor "Acme", object 128 "SN-1"'),
     ],
 )
@@ -254,15 +265,15 @@ def test_an_answer_is_told_so_that_a_person_can_read_it(answer, said):
 
 async def test_what_goes_wrong_on_the_bus_is_only_the_answer_to_one_question():
     class Troubled:
-        async def ask(self, unit, question):
-            if isinstance(question, ReadIdentification):
+        async def ask(self, unit, request):
+            if isinstance(request, ReadDeviceIdentification):
                 raise DeviceUnreachable("unit 4 answered for unit 3")
             raise NoSuchUnit("gateway target did not respond")
 
-    steps = [step async for step in conduct(Troubled(), 3, Interview([]).run())]
-    verdict = steps[-1]
-    assert not verdict.alive
-    assert verdict.evidence == {
+    steps = [step async for step in run_probe(Troubled(), 3, UnitProbe([]).run())]
+    result = steps[-1]
+    assert not result.alive
+    assert result.evidence == {
         "identification (43/14)": "silence: unit 4 answered for unit 3",
         "holding 0": "silence: gateway target did not respond",
     }

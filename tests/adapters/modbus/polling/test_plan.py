@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.modbus.client.pdu import MAX_BITS, MAX_REGISTERS, Read, Table
+from adapters.modbus.client.pdu import MAX_BITS, MAX_REGISTERS, ReadRequest, Table
 from adapters.modbus.client.timing import silence_seconds
-from adapters.modbus.polling.plan import NEAR, SLICE_SECONDS, Pace, plan
+from adapters.modbus.polling.plan import MAX_BLOCK_SECONDS, NEAR_REGISTERS, TransactionCost, plan_blocks
 from adapters.modbus.profile.points import Encoding, PlacedPoint, ValueType
 from gateway.adapter import Metric
 
@@ -40,19 +40,19 @@ registers = st.builds(
 bits = st.builds(bit, st.integers(0, 5000), st.sampled_from([Table.COIL, Table.DISCRETE]))
 points = st.lists(registers | bits, max_size=60)
 gaps = st.integers(0, 50)
-paces = st.builds(
-    Pace.of_line, st.sampled_from([1200, 9600, 19200, 115200]), turnaround_seconds=st.sampled_from([0, 0.005, 0.05])
-) | st.just(Pace())
-seams = st.lists(st.tuples(st.sampled_from(list(Table)), st.integers(0, 600)), max_size=5)
+costs = st.builds(
+    TransactionCost.of_line, st.sampled_from([1200, 9600, 19200, 115200]), turnaround_seconds=st.sampled_from([0, 0.005, 0.05])
+) | st.just(TransactionCost())
+boundaries = st.lists(st.tuples(st.sampled_from(list(Table)), st.integers(0, 600)), max_size=5)
 
 
 def place(point: PlacedPoint):
     return point.metric, point.table, point.address, point.encoding, point.scale_factor
 
 
-@given(points, paces, gaps, st.integers(50, MAX_REGISTERS), seams)
-def test_every_point_is_whole_and_in_exactly_one_block(wanted, pace, gap, longest, seams):
-    blocks = plan(wanted, pace, read_through=gap, max_registers=longest, seams=seams)
+@given(points, costs, gaps, st.integers(50, MAX_REGISTERS), boundaries)
+def test_every_point_is_whole_and_in_exactly_one_block(wanted, cost, gap, longest, boundaries):
+    blocks = plan_blocks(wanted, cost, read_through=gap, max_registers=longest, boundaries=boundaries)
     placed = [point for block in blocks for point in block.points]
     assert sorted(map(place, placed), key=repr) == sorted(map(place, wanted), key=repr)
     for block in blocks:
@@ -61,27 +61,27 @@ def test_every_point_is_whole_and_in_exactly_one_block(wanted, pace, gap, longes
         assert all(block.read.address <= point.start and point.end <= end for point in block.points)
 
 
-@given(points, paces, gaps, st.integers(50, MAX_REGISTERS))
-def test_no_block_is_longer_than_one_answer_can_be(wanted, pace, gap, longest):
-    for block in plan(wanted, pace, read_through=gap, max_registers=longest):
+@given(points, costs, gaps, st.integers(50, MAX_REGISTERS))
+def test_no_block_is_longer_than_one_answer_can_be(wanted, cost, gap, longest):
+    for block in plan_blocks(wanted, cost, read_through=gap, max_registers=longest):
         assert 1 <= block.read.count <= (MAX_BITS if block.read.table.holds_bits else longest)
 
 
-@given(points, paces, gaps)
-def test_no_block_takes_longer_than_a_slice_unless_it_is_a_single_point(wanted, pace, gap):
-    for block in plan(wanted, pace, read_through=gap):
-        assert len(block.points) == 1 or pace.seconds(block.read) <= SLICE_SECONDS
+@given(points, costs, gaps)
+def test_no_block_takes_longer_than_a_slice_unless_it_is_a_single_point(wanted, cost, gap):
+    for block in plan_blocks(wanted, cost, read_through=gap):
+        assert len(block.points) == 1 or cost.seconds(block.read) <= MAX_BLOCK_SECONDS
 
 
-@given(points, paces, gaps, st.integers(50, MAX_REGISTERS))
-def test_every_scale_factor_is_read_with_its_value_or_once_for_all_that_need_it(wanted, pace, gap, longest):
-    blocks = plan(wanted, pace, read_through=gap, max_registers=longest)
+@given(points, costs, gaps, st.integers(50, MAX_REGISTERS))
+def test_every_scale_factor_is_read_with_its_value_or_once_for_all_that_need_it(wanted, cost, gap, longest):
+    blocks = plan_blocks(wanted, cost, read_through=gap, max_registers=longest)
     for block in blocks:
         covered = [address for read in block.factors for address in range(read.address, read.address + read.count)]
         apart = {point.scale_factor for point in block.points if point.is_apart}
         assert apart <= set(covered)
         assert len(covered) == len(set(covered))
-        assert all(read.count <= NEAR and read.table is block.read.table for read in block.factors)
+        assert all(read.count <= NEAR_REGISTERS and read.table is block.read.table for read in block.factors)
         assert all(apart & set(range(read.address, read.address + read.count)) for read in block.factors)
         near = [point for point in block.points if point.scale_factor is not None and not point.is_apart]
         assert all(block.read.address <= point.scale_factor < block.read.address + block.read.count for point in near)
@@ -89,12 +89,12 @@ def test_every_scale_factor_is_read_with_its_value_or_once_for_all_that_need_it(
     assert all(one == other or not overlap(one[1], other[1]) for one, other in combinations(by_table, 2) if one[0] is other[0])
 
 
-def overlap(one: Read, other: Read) -> bool:
+def overlap(one: ReadRequest, other: ReadRequest) -> bool:
     return one.address < other.address + other.count and other.address < one.address + one.count
 
 
-@given(st.integers(1, 30), st.integers(1, 20), st.sampled_from([Pace(), Pace.of_line(9600)]), st.data())
-def test_a_value_is_the_same_whether_its_scale_factor_is_read_apart_or_not(repetitions, words, pace, data):
+@given(st.integers(1, 30), st.integers(1, 20), st.sampled_from([TransactionCost(), TransactionCost.of_line(9600)]), st.data())
+def test_a_value_is_the_same_whether_its_scale_factor_is_read_apart_or_not(repetitions, words, cost, data):
     wanted = [
         PlacedPoint(
             metric=Metric(f"m{number}"),
@@ -114,7 +114,7 @@ def test_a_value_is_the_same_whether_its_scale_factor_is_read_apart_or_not(repet
     }
     payload = {}
     decoded = {}
-    for block in plan(wanted, pace, read_through=20):
+    for block in plan_blocks(wanted, cost, read_through=20):
         for read in (block.read, *block.factors):
             cells = range(read.address, read.address + read.count)
             payload[read] = b"".join((memory[at] & 0xFFFF).to_bytes(2) for at in cells)
@@ -127,57 +127,64 @@ def test_a_value_is_the_same_whether_its_scale_factor_is_read_apart_or_not(repet
     assert decoded == expected
 
 
-@given(points, paces, gaps)
-def test_no_hole_is_longer_than_allowed(wanted, pace, gap):
-    for block in plan(wanted, pace, read_through=gap):
+@given(points, costs, gaps)
+def test_no_hole_is_longer_than_allowed(wanted, cost, gap):
+    for block in plan_blocks(wanted, cost, read_through=gap):
         reach = block.read.address
         for point in sorted(block.points, key=lambda point: point.start):
             assert point.start <= reach + gap
             reach = max(reach, point.end)
 
 
-@given(points, paces, seams)
-def test_no_block_of_several_points_spans_a_seam(wanted, pace, seams):
-    for block in plan(wanted, pace, read_through=50, seams=seams):
+@given(points, costs, boundaries)
+def test_no_block_of_several_points_spans_a_seam(wanted, cost, boundaries):
+    for block in plan_blocks(wanted, cost, read_through=50, boundaries=boundaries):
         first, end = block.read.address, block.read.address + block.read.count
-        inside = [at for table, at in seams if table is block.read.table and first < at < end]
+        inside = [at for table, at in boundaries if table is block.read.table and first < at < end]
         assert len(block.points) == 1 or not inside
 
 
-@given(st.lists(st.integers(0, 60), min_size=1, max_size=7, unique=True), paces)
-def test_no_other_way_to_cut_the_points_takes_less_time(addresses, pace):
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=7, unique=True), costs)
+def test_no_other_way_to_cut_the_points_takes_less_time(addresses, cost):
     wanted = [register(address) for address in sorted(addresses)]
     best = min(
         sum(
-            pace.seconds(Read(Table.HOLDING, part[0].start, part[-1].end - part[0].start))
+            cost.seconds(ReadRequest(Table.HOLDING, part[0].start, part[-1].end - part[0].start))
             for part in (wanted[first:last] for first, last in pairwise((0, *cuts, len(wanted))))
         )
         for size in range(len(wanted))
         for cuts in combinations(range(1, len(wanted)), size)
         if all(
-            len(part) == 1 or pace.seconds(Read(Table.HOLDING, part[0].start, part[-1].end - part[0].start)) <= SLICE_SECONDS
+            len(part) == 1
+            or cost.seconds(ReadRequest(Table.HOLDING, part[0].start, part[-1].end - part[0].start)) <= MAX_BLOCK_SECONDS
             for part in (wanted[first:last] for first, last in pairwise((0, *cuts, len(wanted))))
         )
     )
-    ours = sum(pace.seconds(block.read) for block in plan(wanted, pace, read_through=60))
+    ours = sum(cost.seconds(block.read) for block in plan_blocks(wanted, cost, read_through=60))
     assert ours == pytest.approx(best)
 
 
-def reads(*wanted: PlacedPoint, gap: int = 0, longest: int = MAX_REGISTERS) -> list[Read]:
-    return [block.read for block in plan(wanted, Pace(), read_through=gap, max_registers=longest)]
+def reads(*wanted: PlacedPoint, gap: int = 0, longest: int = MAX_REGISTERS) -> list[ReadRequest]:
+    return [block.read for block in plan_blocks(wanted, TransactionCost(), read_through=gap, max_registers=longest)]
 
 
 def test_neighbours_share_a_block_and_a_hole_parts_them():
-    assert reads(register(0, 2), register(2, 2), register(5, 2)) == [Read(Table.HOLDING, 0, 4), Read(Table.HOLDING, 5, 2)]
+    assert reads(register(0, 2), register(2, 2), register(5, 2)) == [
+        ReadRequest(Table.HOLDING, 0, 4),
+        ReadRequest(Table.HOLDING, 5, 2),
+    ]
 
 
 def test_a_hole_is_read_through_up_to_the_gap():
-    assert reads(register(0, 2), register(5, 2), gap=3) == [Read(Table.HOLDING, 0, 7)]
-    assert reads(register(0, 2), register(5, 2), gap=2) == [Read(Table.HOLDING, 0, 2), Read(Table.HOLDING, 5, 2)]
+    assert reads(register(0, 2), register(5, 2), gap=3) == [ReadRequest(Table.HOLDING, 0, 7)]
+    assert reads(register(0, 2), register(5, 2), gap=2) == [ReadRequest(Table.HOLDING, 0, 2), ReadRequest(Table.HOLDING, 5, 2)]
 
 
 def test_a_point_is_never_parted_from_its_scale_factor():
-    assert reads(register(10, 1, scale_factor=60), register(200)) == [Read(Table.HOLDING, 10, 51), Read(Table.HOLDING, 200, 1)]
+    assert reads(register(10, 1, scale_factor=60), register(200)) == [
+        ReadRequest(Table.HOLDING, 10, 51),
+        ReadRequest(Table.HOLDING, 200, 1),
+    ]
 
 
 def test_a_device_with_short_answers_gets_short_blocks():
@@ -185,11 +192,14 @@ def test_a_device_with_short_answers_gets_short_blocks():
 
 
 def test_a_point_longer_than_the_limit_gets_a_block_of_its_own():
-    assert reads(register(0), register(1, 20), longest=10) == [Read(Table.HOLDING, 0, 1), Read(Table.HOLDING, 1, 20)]
+    assert reads(register(0), register(1, 20), longest=10) == [
+        ReadRequest(Table.HOLDING, 0, 1),
+        ReadRequest(Table.HOLDING, 1, 20),
+    ]
 
 
 def test_nothing_to_read_is_no_block():
-    assert plan([], Pace()) == ()
+    assert plan_blocks([], TransactionCost()) == ()
 
 
 @pytest.mark.parametrize(
@@ -197,10 +207,10 @@ def test_nothing_to_read_is_no_block():
     [(9600, 0, 10), (9600, 0.005, 12), (9600, 0.020, 18), (115200, 0, 24), (115200, 0.005, 51)],
 )
 def test_a_hole_is_read_through_where_that_is_cheaper_than_another_request(baudrate, turnaround, gap):
-    pace = Pace.of_line(baudrate, turnaround_seconds=turnaround)
-    through = plan([register(0), register(gap)], pace, read_through=125)
+    cost = TransactionCost.of_line(baudrate, turnaround_seconds=turnaround)
+    through = plan_blocks([register(0), register(gap)], cost, read_through=125)
     assert [block.read.count for block in through] == [gap + 1]
-    apart = plan([register(0), register(gap + 4)], pace, read_through=125)
+    apart = plan_blocks([register(0), register(gap + 4)], cost, read_through=125)
     assert [block.read.count for block in apart] == [1, 1]
 
 
@@ -209,18 +219,18 @@ def test_a_hole_is_read_through_where_that_is_cheaper_than_another_request(baudr
     [(9600, 1, 25.21), (9600, 125, 309.4), (19200, 10, 22.92), (38400, 50, 35.87), (115200, 125, 28.61)],
 )
 def test_a_read_takes_what_the_specification_makes_it_take(baudrate, count, milliseconds):
-    seconds = Pace.of_line(baudrate, turnaround_seconds=0).seconds(Read(Table.HOLDING, 0, count))
+    seconds = TransactionCost.of_line(baudrate, turnaround_seconds=0).seconds(ReadRequest(Table.HOLDING, 0, count))
     assert 1000 * seconds == pytest.approx(milliseconds, rel=1e-3)
 
 
 @pytest.mark.parametrize(("baudrate", "longest"), [(9600, 33), (19200, 77), (38400, 125), (115200, 125)])
 def test_a_block_on_a_line_is_as_long_as_a_slice_allows(baudrate, longest):
-    blocks = plan([register(at) for at in range(250)], Pace.of_line(baudrate, turnaround_seconds=0))
+    blocks = plan_blocks([register(at) for at in range(250)], TransactionCost.of_line(baudrate, turnaround_seconds=0))
     assert max(block.read.count for block in blocks) in {longest, longest - 1}
 
 
 def test_two_thousand_points_are_planned_in_no_time():
-    assert len(plan([register(2 * at) for at in range(2000)], Pace.of_line(115200), read_through=3)) >= 32
+    assert len(plan_blocks([register(2 * at) for at in range(2000)], TransactionCost.of_line(115200), read_through=3)) >= 32
 
 
 def test_the_silence_between_frames_is_fixed_above_19200_baud():

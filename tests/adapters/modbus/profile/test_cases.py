@@ -25,9 +25,9 @@ def case(request, read_case):
 
 
 @pytest.fixture
-def adapter(case, memory_wire, adapter_on):
+def adapter(case, memory_transport, adapter_on):
     said = {"devices": [{"unit": case.unit, "profile": case.profile}]} if case.configured else {}
-    return adapter_on(memory_wire({case.unit: case.device}), units=[1, 2, case.unit], **said)
+    return adapter_on(memory_transport({case.unit: case.device}), units=[1, 2, case.unit], **said)
 
 
 async def discovered(adapter) -> list[Found]:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from adapters.modbus import ModbusAdapter
 from adapters.modbus.client.link import Link
-from adapters.modbus.client.pdu import Read, Table, Write
-from adapters.modbus.discovery.identify import Verdict
-from adapters.modbus.discovery.roster import Place, found
-from adapters.modbus.profile.commands import Order, order_for
+from adapters.modbus.client.pdu import ReadRequest, Table, WriteRequest
+from adapters.modbus.discovery.identify import ProbeResult
+from adapters.modbus.discovery.roster import BusId, found_device
+from adapters.modbus.profile.commands import PlannedWrite, planned_write
 from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.profile.points import FLOATS, NUMBER_FORMATS, UNSIGNED, Encoding, PlacedPoint, ValueType, number_words
 from adapters.modbus.profile.values import decode_one, encode_one
@@ -72,9 +72,9 @@ def command(name, **parameters):
 
 
 def test_a_command_is_a_write_of_what_the_point_holds():
-    assert order_for(PROFILE, command("set_temperature", celsius=21.5)).write == Write(Table.HOLDING, 10, (215,))
-    assert order_for(PROFILE, command("set_mode", mode="heat")).write == Write(Table.HOLDING, 11, (1,))
-    assert order_for(PROFILE, command("blow")).write == Write(Table.COIL, 3, (1,))
+    assert planned_write(PROFILE, command("set_temperature", celsius=21.5)).write == WriteRequest(Table.HOLDING, 10, (215,))
+    assert planned_write(PROFILE, command("set_mode", mode="heat")).write == WriteRequest(Table.HOLDING, 11, (1,))
+    assert planned_write(PROFILE, command("blow")).write == WriteRequest(Table.COIL, 3, (1,))
 
 
 @pytest.mark.parametrize(
@@ -94,11 +94,11 @@ def test_a_command_is_a_write_of_what_the_point_holds():
 )
 def test_what_a_command_does_not_take_is_refused_with_what_it_takes(asked, why):
     with pytest.raises(CommandRejected, match=re.escape(why)):
-        order_for(PROFILE, asked)
+        planned_write(PROFILE, asked)
 
 
 @pytest.mark.parametrize(
-    ("kind", "scale", "written", "shown", "is_obeyed"),
+    ("kind", "scale", "written", "shown", "is_confirmed"),
     [
         (ValueType.INT16, 0.1, 21.57, 21.6, True),
         (ValueType.INT16, 0.1, 21.57, 21.5, False),
@@ -109,12 +109,12 @@ def test_what_a_command_does_not_take_is_refused_with_what_it_takes(asked, why):
         (ValueType.FLOAT32, 1, 0.0, 0.0, True),
     ],
 )
-def test_what_reads_back_is_what_was_written_as_far_as_the_registers_can_hold_it(kind, scale, written, shown, is_obeyed):
+def test_what_reads_back_is_what_was_written_as_far_as_the_registers_can_hold_it(kind, scale, written, shown, is_confirmed):
     encoding = Encoding(type=kind, words=number_words(kind), scale=scale)
     point = PlacedPoint(metric=Metric("set_point"), table=Table.HOLDING, address=0, encoding=encoding)
     words = encode_one(encoding, written)
-    order = Order(Write(Table.HOLDING, 0, words), Read(Table.HOLDING, 0, encoding.words), point, written)
-    assert order.is_obeyed(shown) is is_obeyed
+    planned = PlannedWrite(WriteRequest(Table.HOLDING, 0, words), ReadRequest(Table.HOLDING, 0, encoding.words), point, written)
+    assert planned.is_confirmed_by(shown) is is_confirmed
 
 
 def run_on_line(asked, *, registers, adapter_of, child_of):
@@ -136,8 +136,8 @@ def test_a_relay_is_switched_once_and_read_back(settings, admitted):
         return ModbusAdapter(said, said.lines[0], Link(said.lines[0], dial=line.dial))
 
     def child_of(adapter):
-        verdict = Verdict(alive=True, profile=said.library["waveshare-relay-b"])
-        return admitted(found(Place("plant", "virtual"), 1, verdict))
+        result = ProbeResult(alive=True, profile=said.library["waveshare-relay-b"])
+        return admitted(found_device(BusId("plant", "virtual"), 1, result))
 
     told, functions = run_on_line(
         command("switch_relay_3", on=True),
@@ -156,19 +156,19 @@ def test_a_relay_is_switched_once_and_read_back(settings, admitted):
 def test_a_button_is_pressed_and_not_read_back():
     rule = PROFILE.commands[2].model_copy(update={"read_back": False})
     pressed = PROFILE.model_copy(update={"commands": (rule,)})
-    assert order_for(pressed, command("blow")).check is None
-    assert order_for(PROFILE, command("blow")).check is not None
+    assert planned_write(pressed, command("blow")).read_back is None
+    assert planned_write(PROFILE, command("blow")).read_back is not None
 
 
 def test_no_profile_of_ours_has_a_command_that_cannot_be_given():
     for profile in PROFILE_FILES.load().values():
         for rule in profile.commands:
             given = {} if rule.value is not None else {rule.parameter: rule.between[0] if rule.between else True}
-            assert order_for(profile, command(rule.name, **given)).write.values
+            assert planned_write(profile, command(rule.name, **given)).write.values
 
 
 def test_nothing_but_a_command_makes_a_write():
-    made = re.compile(r"(?<!class )(?<!case )\bWrite\(")
+    made = re.compile(r"(?<!class )(?<!case )\bWriteRequest\(")
     sources = Path(PROFILE_FILES.folder).parent.rglob("*.py")
     assert [file.name for file in sources if made.search(file.read_text(encoding="utf-8"))] == ["commands.py"]
 
@@ -236,7 +236,7 @@ address = 10
     [
         ('name = "set"\nmetric = "nothing"', "command `set`: there is no point `nothing`"),
         ('name = "set"\nmetric = "told"', "only coils and holding registers"),
-        ('name = "set"\nmetric = "set_point"', "say `between`"),
+        ('name = "set"\nmetric = "set_point"', "set `between`"),
     ],
 )
 def test_a_profile_with_a_command_that_cannot_work_is_refused(lines, why):

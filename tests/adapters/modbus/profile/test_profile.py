@@ -10,7 +10,7 @@ import pytest
 
 from adapters.modbus.client.pdu import Table
 from adapters.modbus.profile.library import PROFILE_FILES
-from adapters.modbus.profile.sunspec_layout import Layout, PlacedModel
+from adapters.modbus.profile.sunspec_layout import PlacedModel, SunSpecLayout
 from gateway.adapter import ProfileError
 
 HEAD = """
@@ -88,7 +88,7 @@ def test_all_readings_of_a_point_share_one_metric():
 
 
 def layout(addresses, length=100):
-    return Layout(tuple(PlacedModel(model, address, length) for model, address in addresses.items()))
+    return SunSpecLayout(tuple(PlacedModel(model, address, length) for model, address in addresses.items()))
 
 
 def test_a_point_of_a_model_is_placed_where_the_device_has_the_first_such_model():
@@ -137,7 +137,7 @@ def test_two_flags_may_share_a_register():
         ([point(scale=0.1, values={1: "on"})], "point `power`: scale, offset and scale_factor belong to plain numbers"),
         ([point(scale=0.1, bits=[0, 4])], "belong to plain numbers"),
         ([point(scale=0)], "scale is not 0"),
-        ([point(scale=0.1, scale_factor=1)], "not said together with a scale_factor"),
+        ([point(scale=0.1, scale_factor=1)], "not used together with a scale_factor"),
         ([point(scale_factor=500)], "its scale factor is so far away"),
         ([point(address=65535, type="uint32")], "address 65535 and length 2 go beyond the last address, 65535"),
         ([point(address=65536)], "point `power`.address"),

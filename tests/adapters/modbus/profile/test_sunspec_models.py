@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from adapters.modbus.client.pdu import Table
 from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.profile.profile import MOST_POINTS
-from adapters.modbus.profile.sunspec_layout import Layout, PlacedModel
-from adapters.modbus.profile.sunspec_models import MEASURING, own_name, profile_for, profile_named, with_other_models
+from adapters.modbus.profile.sunspec_layout import PlacedModel, SunSpecLayout
+from adapters.modbus.profile.sunspec_models import MEASUREMENT_MODELS, own_name, profile_for, profile_named, with_other_models
 from gateway.adapter import Confidence, Found
 from gateway.testing import modbus as simulated
 from gateway.testing.modbus import SunSpecModel, sunspec_registers
@@ -38,24 +38,24 @@ def trackers(count):
 
 
 @pytest.fixture
-def read_all(memory_wire, memory_unit, adapter_on, admitted):
+def read_all(memory_transport, memory_unit, adapter_on, admitted):
     """Find the device with these models, read it once, and return it with all values."""
 
     async def read(*models, **told):
-        wire = memory_wire({1: memory_unit(tables=device(*models, **told))})
-        adapter = adapter_on(wire, units=1)
+        transport = memory_transport({1: memory_unit(tables=device(*models, **told))})
+        adapter = adapter_on(transport, units=1)
         found = await adapter.identify("1")
         child = admitted(found)
         groups = frozenset(adapter.poll_groups(child))
-        wire.asked.clear()
+        transport.asked.clear()
         values = {one.metric.name: one.value async for block in adapter.read(child, groups) for one in block}
-        return found, values, wire.asked, adapter.remarks(child)
+        return found, values, transport.asked, adapter.remarks(child)
 
     return read
 
 
-async def test_a_meter_that_no_profile_fits_is_read_by_its_own_models(memory_wire, memory_unit, adapter_on, admitted):
-    adapter = adapter_on(memory_wire({1: memory_unit(tables=device(meter(-1500)))}), units=1)
+async def test_a_meter_that_no_profile_fits_is_read_by_its_own_models(memory_transport, memory_unit, adapter_on, admitted):
+    adapter = adapter_on(memory_transport({1: memory_unit(tables=device(meter(-1500)))}), units=1)
     (found,) = [step async for step in adapter.discover() if isinstance(step, Found)]
     assert (found.profile, found.family, found.sub_model) == ("sunspec-203", "power-meter", "Sun 9")
     assert (found.manufacturer, found.serial_number, found.firmware_version) == ("Acme", "SN-77", "1.2")
@@ -69,19 +69,21 @@ async def test_a_meter_that_no_profile_fits_is_read_by_its_own_models(memory_wir
     assert values["active_power"] == -1500
 
 
-async def test_a_child_is_read_after_a_restart_although_its_profile_is_in_no_file(memory_wire, memory_unit, adapter_on, admitted):
-    wire = memory_wire({1: memory_unit(tables=device(meter(-1500)))})
-    child = admitted(await adapter_on(wire, units=1).identify("1"))
-    restarted = adapter_on(wire, units=1)
+async def test_a_child_is_read_after_a_restart_although_its_profile_is_in_no_file(
+    memory_transport, memory_unit, adapter_on, admitted
+):
+    transport = memory_transport({1: memory_unit(tables=device(meter(-1500)))})
+    child = admitted(await adapter_on(transport, units=1).identify("1"))
+    restarted = adapter_on(transport, units=1)
     names = {one.metric.name async for block in restarted.read(child, frozenset({"fast"})) for one in block}
     assert "active_power" in names
 
 
 def test_each_measuring_model_makes_a_profile():
-    for model in MEASURING:
+    for model in MEASUREMENT_MODELS:
         profile = profile_for([model])
         assert profile is None or profile.name == f"sunspec-{model}"
-    assert sum(profile_for([model]) is not None for model in MEASURING) >= 35
+    assert sum(profile_for([model]) is not None for model in MEASUREMENT_MODELS) >= 35
     assert profile_for([802]).family == "battery"
     assert profile_for([307]).family == "weather-station"
 
@@ -96,7 +98,7 @@ def test_a_name_that_no_profile_was_given_is_none(name):
     assert profile_named(name) is None
 
 
-@given(st.sets(st.sampled_from(sorted(MEASURING)), min_size=1, max_size=6))
+@given(st.sets(st.sampled_from(sorted(MEASUREMENT_MODELS)), min_size=1, max_size=6))
 def test_a_profile_is_found_again_by_its_name(models):
     profile = profile_for(models)
     if profile is not None:
@@ -120,24 +122,24 @@ async def test_each_repetition_of_a_group_is_read_with_its_number(read_all):
 
 
 @pytest.mark.parametrize("baudrate", [None, 9600])
-async def test_scale_factors_that_are_far_away_are_asked_for_once(memory_wire, memory_unit, adapter_on, admitted, baudrate):
+async def test_scale_factors_that_are_far_away_are_asked_for_once(memory_transport, memory_unit, adapter_on, admitted, baudrate):
     strings = {18 + 8 * number + 5: 100 + number for number in range(24)}
     combiner = SunSpecModel(403, 16 + 24 * 8, {2: 0, 3: 0, 4: 0, 11: 77, 16: -2, 17: 0, **strings})
-    wire = memory_wire({1: memory_unit(tables=device(combiner))})
-    adapter = adapter_on(wire, units=1, hosts=[{"host": "127.0.0.1", **({"baudrate": baudrate} if baudrate else {})}])
+    transport = memory_transport({1: memory_unit(tables=device(combiner))})
+    adapter = adapter_on(transport, units=1, hosts=[{"host": "127.0.0.1", **({"baudrate": baudrate} if baudrate else {})}])
     child = admitted(await adapter.identify("1"))
-    wire.asked.clear()
+    transport.asked.clear()
     values = {one.metric.name: one.value async for block in adapter.read(child, frozenset({"fast"})) for one in block}
     assert [values[f"string_amps_{number + 1}"] for number in range(24)] == [(100 + number) / 100 for number in range(24)]
     assert values["amps"] == 77
-    assert len(wire.asked) == len(set(wire.asked))
+    assert len(transport.asked) == len(set(transport.asked))
 
 
-async def test_a_scale_factor_that_cannot_be_read_leaves_its_values_out(memory_wire, memory_unit, adapter_on, admitted):
+async def test_a_scale_factor_that_cannot_be_read_leaves_its_values_out(memory_transport, memory_unit, adapter_on, admitted):
     strings = {18 + 8 * number + 5: 100 + number for number in range(24)}
     tables = device(SunSpecModel(403, 16 + 24 * 8, {16: -2, **strings}))
-    wire = memory_wire({1: memory_unit(tables=tables)})
-    adapter = adapter_on(wire, units=1)
+    transport = memory_transport({1: memory_unit(tables=tables)})
+    adapter = adapter_on(transport, units=1)
     child = admitted(await adapter.identify("1"))
     for place in (16, 17):
         del tables[Table.HOLDING][40070 + place]
@@ -178,10 +180,10 @@ async def test_an_inverter_with_a_profile_is_read_with_its_trackers_and_its_mete
     assert values["meter_active_power"] == -1500
 
 
-async def test_what_was_added_to_a_profile_is_read_after_a_restart(memory_wire, memory_unit, adapter_on, admitted):
-    wire = memory_wire({1: memory_unit(tables=device(INVERTER, trackers(2)))})
-    child = admitted(await adapter_on(wire, units=1).identify("1"))
-    restarted = adapter_on(wire, units=1)
+async def test_what_was_added_to_a_profile_is_read_after_a_restart(memory_transport, memory_unit, adapter_on, admitted):
+    transport = memory_transport({1: memory_unit(tables=device(INVERTER, trackers(2)))})
+    child = admitted(await adapter_on(transport, units=1).identify("1"))
+    restarted = adapter_on(transport, units=1)
     assert set(restarted.poll_groups(child)) == {"fast", "normal", "slow"}
     names = {one.metric.name async for block in restarted.read(child, frozenset({"fast"})) for one in block}
     assert {"ac_power", "mppt_dc_power_2"} <= names
@@ -194,16 +196,16 @@ async def test_a_device_without_a_serial_number_stays_the_same_when_it_gets_a_me
     assert before.identity == after.identity
 
 
-async def test_where_a_device_keeps_its_models_is_known_after_a_restart(memory_wire, memory_unit, adapter_on, admitted):
-    wire = memory_wire({1: memory_unit(tables=device(trackers(3)))})
-    first = adapter_on(wire, units=1)
+async def test_where_a_device_keeps_its_models_is_known_after_a_restart(memory_transport, memory_unit, adapter_on, admitted):
+    transport = memory_transport({1: memory_unit(tables=device(trackers(3)))})
+    first = adapter_on(transport, units=1)
     child = admitted(await first.identify("1"))
-    restarted = adapter_on(wire, units=1)
+    restarted = adapter_on(transport, units=1)
     restarted.memory = dict(first.memory)
-    wire.asked.clear()
+    transport.asked.clear()
     names = {one.metric.name async for block in restarted.read(child, frozenset({"fast"})) for one in block}
     assert "dc_power_3" in names
-    assert len(wire.asked) == 1, "it is not walked again"
+    assert len(transport.asked) == 1, "it is not walked again"
 
 
 def test_a_profile_that_names_the_same_thing_in_another_type_is_not_read_twice():
@@ -213,12 +215,12 @@ def test_a_profile_that_names_the_same_thing_in_another_type_is_not_read_twice()
 
 
 def test_units_are_written_as_our_other_profiles_write_them():
-    units = {point.unit for model in MEASURING if (made := profile_for([model])) for point in made.points}
+    units = {point.unit for model in MEASUREMENT_MODELS if (made := profile_for([model])) for point in made.points}
     assert {"°C", "%", "var", "W/m²"} <= units
     assert not {"C", "Pct", "Var", "W/m2", "Secs", "PF"} & units
 
 
-placed_models = st.lists(st.tuples(st.sampled_from(sorted(MEASURING)), st.integers(0, 600)), min_size=1, max_size=6)
+placed_models = st.lists(st.tuples(st.sampled_from(sorted(MEASUREMENT_MODELS)), st.integers(0, 600)), min_size=1, max_size=6)
 
 
 @given(placed_models, st.sampled_from([None, "sunspec-inverter", "solaredge-inverter", "fronius-inverter-float"]))
@@ -227,14 +229,14 @@ def test_no_two_points_of_a_device_have_one_name_and_none_goes_beyond_its_model(
     for model, length in chain:
         models.append(PlacedModel(model, address, length))
         address += 2 + length
-    layout = Layout(tuple(models))
+    layout = SunSpecLayout(tuple(models))
     made = profile_for(layout.ids) if base is None else with_other_models(LIBRARY[base], layout.ids)
     if made is None:
         return
     points = list(made.place(frozenset(made.intervals), layout))
     names = [point.metric.name for point in points]
     assert len(names) == len(set(names))
-    assert not set(names) & set(made.left_out(layout))
+    assert not set(names) & set(made.points_beyond_limit(layout))
     assert all(
         any(
             model.address + 2 <= point.address <= point.address + point.encoding.words <= model.address + model.words
@@ -248,10 +250,10 @@ def test_no_two_points_of_a_device_have_one_name_and_none_goes_beyond_its_model(
 
 @given(placed_models)
 def test_a_layout_is_read_back_as_it_was_noted(chain):
-    layout = Layout(tuple(PlacedModel(model, 40000 + number, length) for number, (model, length) in enumerate(chain)))
-    assert Layout.from_text(layout.as_text()) == layout
+    layout = SunSpecLayout(tuple(PlacedModel(model, 40000 + number, length) for number, (model, length) in enumerate(chain)))
+    assert SunSpecLayout.from_text(layout.as_text()) == layout
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "103:40000", "103:x:4", "1:2:3:4"])
 def test_a_layout_that_was_noted_in_another_way_is_none(text):
-    assert not Layout.from_text(text)
+    assert not SunSpecLayout.from_text(text)

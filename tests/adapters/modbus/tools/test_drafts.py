@@ -65,17 +65,17 @@ def test_whatever_a_device_holds_its_draft_loads(tables, maker, model, evidence)
 
 
 @pytest.mark.parametrize("case", ["eastron-sdm630/three-phases", "abb-b23/current-of-l3-not-measured"])
-async def test_real_devices_can_be_drafted(case, read_case, memory_wire, settings):
+async def test_real_devices_can_be_drafted(case, read_case, memory_transport, settings):
     device = read_case(CASES / case).device
     made = settings()
-    bench = ModbusWorkbench(made, made.all_buses[0], memory_wire({5: device}))
+    bench = ModbusWorkbench(made, made.all_buses[0], memory_transport({5: device}))
     steps = [step async for step in bench.draft(unknown())]
     assert isinstance(steps[-1], Draft)
     assert parsed(steps[-1]).points
 
 
-async def test_a_device_that_lets_nothing_be_read_has_no_draft(memory_wire, memory_unit, settings):
+async def test_a_device_that_lets_nothing_be_read_has_no_draft(memory_transport, memory_unit, settings):
     made = settings()
-    bench = ModbusWorkbench(made, made.all_buses[0], memory_wire({5: memory_unit()}))
+    bench = ModbusWorkbench(made, made.all_buses[0], memory_transport({5: memory_unit()}))
     with pytest.raises(DeviceUnreachable, match="nothing to draft"):
         [step async for step in bench.draft(unknown())]

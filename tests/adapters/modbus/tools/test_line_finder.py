@@ -11,7 +11,7 @@ import pytest
 from adapters.modbus.client.buses import SerialLine
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.rtu_frames import frames_in
-from adapters.modbus.tools.line_finder import LIKELY, LISTENED_TO, Ask, Listen, detect, told
+from adapters.modbus.tools.line_finder import LIKELY, LISTENED_SETTINGS, AskStep, ListenStep, find_line_settings, settings_text
 from adapters.modbus.tools.workbench import ModbusWorkbench
 from gateway.adapter import BusUnavailable, LineSettings
 from gateway.testing.clock import simulated
@@ -109,28 +109,28 @@ async def test_a_port_that_is_not_there_is_told(settings):
 def test_what_is_tried_is_the_likeliest_first_and_each_setting_once():
     assert LIKELY[:2] == ((9600, "N", 1), (19200, "E", 1))
     assert len(set(LIKELY)) == len(LIKELY)
-    detective = detect(PORT, [1])
-    step, tried = next(detective), []
+    steps = find_line_settings(PORT, [1])
+    step, tried = next(steps), []
     with suppress(StopIteration):
         while True:
             tried.append(step)
-            step = detective.send(0 if isinstance(step, Listen) else None)
-    assert all(isinstance(step, Listen) for step in tried[:LISTENED_TO])
-    assert [told(step.line) for step in tried if isinstance(step, Ask)] == [f"{b} 8{p}{s}" for b, p, s in LIKELY]
+            step = steps.send(0 if isinstance(step, ListenStep) else None)
+    assert all(isinstance(step, ListenStep) for step in tried[:LISTENED_SETTINGS])
+    assert [settings_text(step.line) for step in tried if isinstance(step, AskStep)] == [f"{b} 8{p}{s}" for b, p, s in LIKELY]
 
 
 def test_settings_that_somebody_has_written_down_are_tried_first():
     said = SerialLine(port="/dev/ttyUSB0", baudrate=31250, parity="O")
-    assert told(next(detect(said, [1])).line) == "31250 8O1"
+    assert settings_text(next(find_line_settings(said, [1])).line) == "31250 8O1"
 
 
 def test_one_answer_that_is_not_confirmed_settles_nothing():
-    detective = detect(PORT, [1])
-    step = next(detective)
-    answers = iter([*[0] * LISTENED_TO, "0001", None])
+    steps = find_line_settings(PORT, [1])
+    step = next(steps)
+    answers = iter([*[0] * LISTENED_SETTINGS, "0001", None])
     for answer in answers:
-        step = detective.send(answer)
-    assert told(step.line) == "19200 8E1"
+        step = steps.send(answer)
+    assert settings_text(step.line) == "19200 8E1"
 
 
 def test_frames_are_told_from_noise():

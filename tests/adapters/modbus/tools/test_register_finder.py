@@ -72,7 +72,7 @@ def test_what_counts_in_hundreds_is_not_shown_with_a_decimal():
 def test_what_is_only_near_is_not_told_as_what_was_shown():
     dump = Dump(cells={"holding": words(_1=2303)})
     (near, *_) = explain([(dump, Decimal("230.1"))], tolerance=0.01)
-    assert "it is as near as the tolerance allows, and not what was shown" in near.why
+    assert "it is within the tolerance, but not equal to the displayed value" in near.why
     (exact, *_) = explain([(dump, Decimal("230.3"))], tolerance=0.01)
     assert not exact.why
 

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.modbus.client.pdu import Read, Refused, Table
+from adapters.modbus.client.pdu import ExceptionResponse, ReadRequest, Table
 from adapters.modbus.profile.library import PROFILE_FILES
-from adapters.modbus.tools.dump import WrongRange, dump, parse_range, reads_at_least
+from adapters.modbus.tools.dump import InvalidRange, dump_registers, fewest_reads, parse_range
 from adapters.modbus.tools.workbench import ModbusWorkbench
 from gateway.adapter import DeviceUnreachable, Dump, NotOffered, ProfileProblems
 
 
 @pytest.fixture
 def bench_on(settings):
-    def make(wire, **said):
+    def make(transport, **said):
         made = settings(**said)
-        return ModbusWorkbench(made, made.all_buses[0], wire)
+        return ModbusWorkbench(made, made.all_buses[0], transport)
 
     return make
 
@@ -30,63 +30,63 @@ async def dumped(bench, address, *where):
     return steps[-1].cells
 
 
-async def test_a_dump_holds_every_register_that_can_be_read(memory_wire, memory_unit, bench_on):
+async def test_a_dump_holds_every_register_that_can_be_read(memory_transport, memory_unit, bench_on):
     tables = {Table.HOLDING: {address: address for address in (0, 1, 2, 57, 300, 301)}, Table.INPUT: {7: 7}}
-    cells = await dumped(bench_on(memory_wire({3: memory_unit(tables=tables)})), "3")
+    cells = await dumped(bench_on(memory_transport({3: memory_unit(tables=tables)})), "3")
     assert cells == {"holding": tables[Table.HOLDING], "input": {7: 7}}
 
 
-async def test_a_dump_of_a_range_reads_nothing_else(memory_wire, memory_unit, bench_on):
-    wire = memory_wire({3: memory_unit(tables={Table.HOLDING: dict.fromkeys(range(1000), 1)})})
-    cells = await dumped(bench_on(wire), "3", "holding 0x10-0x1f")
+async def test_a_dump_of_a_range_reads_nothing_else(memory_transport, memory_unit, bench_on):
+    transport = memory_transport({3: memory_unit(tables={Table.HOLDING: dict.fromkeys(range(1000), 1)})})
+    cells = await dumped(bench_on(transport), "3", "holding 0x10-0x1f")
     assert list(cells["holding"]) == list(range(16, 32))
-    assert [question for _, question in wire.asked] == [Read(Table.HOLDING, 16, 16)]
+    assert [request for _, request in transport.asked] == [ReadRequest(Table.HOLDING, 16, 16)]
 
 
-async def test_a_device_that_is_silent_is_not_dumped_for_hours(memory_wire, bench_on):
-    wire = memory_wire({})
+async def test_a_device_that_is_silent_is_not_dumped_for_hours(memory_transport, bench_on):
+    transport = memory_transport({})
     with pytest.raises(DeviceUnreachable, match="unit 3 does not answer"):
-        await dumped(bench_on(wire), "3")
-    assert len(wire.asked) <= 10
+        await dumped(bench_on(transport), "3")
+    assert len(transport.asked) <= 10
 
 
 @pytest.mark.parametrize("address", ["0", "248", "256", "-1", "three", "", "\u00b2"])
-async def test_what_is_no_unit_id_is_told(memory_wire, bench_on, address):
+async def test_what_is_no_unit_id_is_told(memory_transport, bench_on, address):
     with pytest.raises(DeviceUnreachable, match="is not a unit id"):
-        await dumped(bench_on(memory_wire({})), address)
+        await dumped(bench_on(memory_transport({})), address)
 
 
 @pytest.mark.parametrize("text", ["", "holding", "coil 0-9", "holding 9-0", "input 0-65536", "holding 1-2-3", "holding x"])
-async def test_what_is_no_range_is_told_with_what_one_looks_like(memory_wire, bench_on, text):
-    with pytest.raises(WrongRange):
+async def test_what_is_no_range_is_told_with_what_one_looks_like(memory_transport, bench_on, text):
+    with pytest.raises(InvalidRange):
         parse_range(text)
     with pytest.raises(NotOffered):
-        await dumped(bench_on(memory_wire({})), "1", text)
+        await dumped(bench_on(memory_transport({})), "1", text)
 
 
 @given(st.sets(st.integers(0, 400), max_size=60))
 def test_every_legal_register_is_in_the_dump_and_no_other(legal):
-    taking = dump(["holding 0-400"])
+    taking = dump_registers(["holding 0-400"])
     read = next(taking)
     cells = None
     while cells is None:
         places = range(read.address, read.address + read.count)
         legal_block = all(place in legal for place in places)
         try:
-            read = taking.send(b"".join(place.to_bytes(2) for place in places) if legal_block else Refused(2))
+            read = taking.send(b"".join(place.to_bytes(2) for place in places) if legal_block else ExceptionResponse(2))
         except StopIteration as end:
             cells = end.value.get("holding", {})
     assert cells == {place: place for place in legal}
-    assert reads_at_least(["holding 0-400"]) == 5
+    assert fewest_reads(["holding 0-400"]) == 5
 
 
 async def test_a_profile_is_tried_on_a_device_and_what_it_refuses_is_left_out(
-    memory_wire, memory_unit, bench_on, read_case, request
+    memory_transport, memory_unit, bench_on, read_case, request
 ):
     case = read_case(request.path.parents[1] / "cases" / "eastron-sdm630" / "three-phases")
     tables = {table: dict(found) for table, found in case.device.tables.items()}
     del tables[Table.INPUT][0x0046]
-    bench = bench_on(memory_wire({1: memory_unit(tables=tables)}))
+    bench = bench_on(memory_transport({1: memory_unit(tables=tables)}))
     readings = [one async for block in bench.try_profile(PROFILE_FILES.folder / "eastron-sdm630.toml", "1") for one in block]
     assert {one.metric.name for one in readings} == case.readings.keys() - {"frequency"}
     with pytest.raises(DeviceUnreachable):
@@ -124,8 +124,8 @@ async def test_tools_that_need_a_bus_say_so():
         await dumped(ModbusWorkbench(), "1")
 
 
-async def test_the_value_on_a_display_is_found_on_a_bus(memory_wire, memory_unit, bench_on):
+async def test_the_value_on_a_display_is_found_on_a_bus(memory_transport, memory_unit, bench_on):
     unit = memory_unit(tables={Table.HOLDING: {0: 5, 1: 2301, 2: 2298, 3: 2311}})
-    bench = bench_on(memory_wire({1: unit}))
+    bench = bench_on(memory_transport({1: unit}))
     cells = Dump(cells=await dumped(bench, "1", "holding 0-3"))
     assert bench.explain([(cells, Decimal("230.1"))], tolerance=0)[0].where == "holding 1, uint16, x 0.1"

@@ -1,0 +1,395 @@
+"""Send request PDUs through pymodbus and return the response PDUs. The only file that imports pymodbus.
+
+pymodbus adds and removes framing. It is kept from doing more:
+
+- Its own time-out would close a TCP connection after a few unanswered requests, as a scan has many. `Link` ends the wait first.
+- It raises inside the event loop when it cannot decode an answer, and the loop then closes the connection. `_Decoder` returns
+  such an answer like any other.
+- Of the bytes that arrived on RTU it takes the first frame and drops the rest, whether that frame was a late answer or not. Here
+  the first frame that the link awaits is taken.
+- It writes its last 20 frames into the log at each error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import termios
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+from pymodbus import FramerType, ModbusException
+from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
+from pymodbus.exceptions import ConnectionException
+from pymodbus.pdu import DecodePDU, ModbusPDU
+from pymodbus.pdu import ExceptionResponse as ExceptionPDU
+from pymodbus.pdu.bit_message import (
+    ReadCoilsRequest,
+    ReadDiscreteInputsRequest,
+    WriteMultipleCoilsRequest,
+    WriteSingleCoilRequest,
+)
+from pymodbus.pdu.mei_message import ReadDeviceInformationRequest, ReadDeviceInformationResponse
+from pymodbus.pdu.other_message import ReportDeviceIdRequest
+from pymodbus.pdu.register_message import (
+    ReadHoldingRegistersRequest,
+    ReadInputRegistersRequest,
+    WriteMultipleRegistersRequest,
+    WriteSingleRegisterRequest,
+)
+
+from adapters.modbus.client.buses import Bus, SerialLine, TcpHost
+from adapters.modbus.client.open_errors import CONNECT_SECONDS, why_not_open
+from adapters.modbus.client.pdu import ReadDeviceIdentification, ReadRequest, ReportServerId, Request, Table, WriteRequest
+from adapters.modbus.client.rtu_frames import CHECKSUM_BYTES
+from gateway.adapter import BusUnavailable
+
+NEVER_SECONDS = 86_400.0
+"""pymodbus's own time-out: it must never be the first to expire."""
+
+_Client: TypeAlias = AsyncModbusTcpClient | AsyncModbusSerialClient
+
+_Decoded: TypeAlias = tuple[int, int, int, bytes]
+"""pymodbus's decoding result: bytes used, unit, transaction, and the frame from its function code on, if any."""
+
+Dial: TypeAlias = Callable[[Callable[[], Any]], Coroutine[Any, Any, tuple[asyncio.Transport, Any]]]
+"""Opens a transport as `loop.create_connection` does, for a bus that is not a real port or host."""
+
+
+class ConnectionLost(Exception):
+    """The connection was closed before an answer arrived."""
+
+
+class InvalidResponse(Exception):
+    """pymodbus rejected the answer; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsePDU:
+    """A response as it arrived; an undecodable one has function 0."""
+
+    function: int
+    payload: bytes = b""
+    announced: int = 0
+    """The byte count that the response states."""
+    exception_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Functions that the connection calls for everything on the bus."""
+
+    on_sent: Callable[[bytes], None]
+    """A packet is sent."""
+    on_received: Callable[[bytes], None]
+    """A packet arrived; on RTU everything that arrived since the last frame."""
+    is_awaited: Callable[[int, bytes], bool]
+    """Return whether an RTU frame of this unit, from its function code on, answers the current request."""
+    on_other_frame: Callable[[int, bytes], None]
+    """An RTU frame arrived that is not awaited."""
+    without_echo: Callable[[bytes, bytes], bytes]
+    """Return data from a serial port without an echo; the second argument is the echo that is still expected."""
+
+
+class Connection:
+    """The pymodbus client of one host or line; can be opened again after it was lost."""
+
+    def __init__(self, bus: Bus, hooks: Hooks, dial: Dial | None = None) -> None:
+        self._bus = bus
+        self._hooks = hooks
+        self._dial = dial
+        self._client: _Client | None = None
+        self._is_exchanging = False
+        self._expects_echo = False
+        _silence_pymodbus()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a request can be sent."""
+        return self._client is not None and bool(self._client.connected)
+
+    async def open(self) -> None:
+        """Connect, or raise `BusUnavailable` with what to check; on failure nothing stays open."""
+        self.close()
+        failure: list[OSError] = []
+        client = self._make_client()
+        if self._dial is not None:
+            client.ctx.call_create = partial(self._dial, lambda: client.ctx)
+        client.ctx.call_create = _recording_errors(client.ctx.call_create, failure)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                is_open = await client.connect()
+                await asyncio.sleep(0)  # a serial transport is set up by the loop's next two rounds
+                await asyncio.sleep(0)
+        except TimeoutError:
+            is_open = False
+        except BaseException:
+            client.close()
+            raise
+        if not is_open:
+            client.close()
+            raise BusUnavailable(why_not_open(self._bus, failure[0] if failure else None)) from (failure[0] if failure else None)
+        self._client = client
+
+    def close(self) -> None:
+        """Close at once. Harmless when nothing is open."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    async def exchange(self, unit: int, request: Request) -> ResponsePDU:
+        """Send a request and return its response; waits forever, so the caller limits the time.
+
+        Raises:
+            ConnectionLost: the connection was closed meanwhile.
+            InvalidResponse: the answer cannot be used.
+        """
+        if self._client is None:
+            raise ConnectionLost
+        self._client.ctx.sent_buffer = b""  # a missing echo must not be awaited any longer: an answer would be taken for it
+        self._is_exchanging = True
+        try:
+            response: ModbusPDU = await self._client.execute(no_response_expected=False, request=_request_pdu(unit, request))
+        except ConnectionException as error:
+            raise ConnectionLost from error
+        except ModbusException as error:
+            raise InvalidResponse(error.string) from error
+        finally:
+            self._is_exchanging = False
+        return _response_pdu(response)
+
+    def expect_echo(self, *, expected: bool) -> None:
+        """Let pymodbus skip the echo of each request from now on, or no longer."""
+        self._expects_echo = expected
+        if self._client is not None:
+            self._client.ctx.comm_params.handle_local_echo = expected
+            if expected:
+                self._client.ctx.recv_buffer = b""
+
+    def _make_client(self) -> _Client:
+        match self._bus:
+            case TcpHost(host=host, port=port, framing=framing):
+                client: _Client = AsyncModbusTcpClient(
+                    host,
+                    port=port,
+                    framer=FramerType.RTU if framing == "rtu" else FramerType.SOCKET,
+                    timeout=NEVER_SECONDS,
+                    retries=0,
+                    reconnect_delay=0,
+                    trace_packet=self._on_packet,
+                    trace_connect=self._on_connection,
+                )
+            case SerialLine(port=path, baudrate=baudrate, parity=parity, stopbits=stopbits):
+                client = AsyncModbusSerialClient(
+                    path,
+                    baudrate=baudrate,
+                    parity=parity,
+                    stopbits=stopbits,
+                    timeout=NEVER_SECONDS,
+                    retries=0,
+                    reconnect_delay=0,
+                    trace_packet=self._on_packet,
+                    trace_connect=self._on_connection,
+                )
+        client.ctx.framer.decoder = _Decoder()
+        client.ctx.comm_params.handle_local_echo = self._expects_echo
+        if self._bus.is_rtu:
+            framer: Any = client.ctx.framer
+            framer.decode = self._first_awaited_frame(framer.decode)
+        if isinstance(self._bus, SerialLine):
+            context: Any = client.ctx
+            context.data_received = self._without_echo(context, context.data_received)
+        return client
+
+    def _first_awaited_frame(self, decode: Callable[[bytes], _Decoded]) -> Callable[[bytes], _Decoded]:
+        """Return `decode`, which finds the first RTU frame, as a function that finds the awaited frame among all that arrived."""
+
+        def find(data: bytes) -> _Decoded:
+            awaited: _Decoded | None = None
+            at = 0
+            while True:
+                used, unit, transaction, pdu = decode(data[at:])
+                if not pdu:
+                    return (at + used, unit, transaction, pdu) if awaited is None else (at + used, *awaited[1:])
+                at = data.index(bytes([unit]) + pdu, at) + 1 + len(pdu) + CHECKSUM_BYTES
+                if awaited is None and self._hooks.is_awaited(unit, pdu):
+                    awaited = (at, unit, transaction, pdu)
+                else:
+                    self._hooks.on_other_frame(unit, pdu)
+
+        return find
+
+    def _without_echo(self, context: Any, receive: Callable[[bytes], None]) -> Callable[[bytes], None]:  # noqa: ANN401 - pymodbus's
+        def receive_without_echo(data: bytes) -> None:
+            if rest := self._hooks.without_echo(data, context.sent_buffer):
+                receive(rest)
+
+        return receive_without_echo
+
+    def _on_packet(self, sending: bool, packet: bytes) -> bytes:  # noqa: FBT001 - pymodbus calls it so
+        (self._hooks.on_sent if sending else self._hooks.on_received)(packet)
+        return packet
+
+    def _on_connection(self, is_open: bool) -> None:  # noqa: FBT001 - pymodbus calls it so
+        """End the wait for an answer when the connection is lost: pymodbus would wait on."""
+        if is_open or not self._is_exchanging or self._client is None:
+            return
+        waiting = self._client.ctx.response_future
+        if not waiting.done():
+            waiting.set_exception(ConnectionException("closed"))
+
+
+class _RawPDU(ModbusPDU):
+    """A response kept as bytes with its stated byte count; pymodbus would make a list of numbers of it."""
+
+    rtu_byte_count_pos = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.announced = 0
+        self.payload = b""
+
+    def decode(self, data: bytes) -> None:
+        self.announced = data[0] if data else 0
+        self.payload = data[1:]
+
+
+class _Coils(_RawPDU):
+    function_code = ReadCoilsRequest.function_code
+
+
+class _DiscreteInputs(_RawPDU):
+    function_code = ReadDiscreteInputsRequest.function_code
+
+
+class _HoldingRegisters(_RawPDU):
+    function_code = ReadHoldingRegistersRequest.function_code
+
+
+class _InputRegisters(_RawPDU):
+    function_code = ReadInputRegistersRequest.function_code
+
+
+class _ServerId(_RawPDU):
+    function_code = ReportDeviceIdRequest.function_code
+
+
+class _DeviceIdentification(_RawPDU):
+    function_code = ReadDeviceInformationRequest.function_code
+
+    def decode(self, data: bytes) -> None:
+        self.announced, self.payload = len(data), data
+
+    @classmethod
+    def calculateRtuFrameSize(cls, data: bytes) -> int:  # noqa: N802 - pymodbus calls it so
+        return ReadDeviceInformationResponse.calculateRtuFrameSize(data)
+
+
+class _WriteConfirmation(_RawPDU):
+    """The response to a write: the address, and the value or how many."""
+
+    rtu_frame_size = 8
+    rtu_byte_count_pos = 0
+
+    def decode(self, data: bytes) -> None:
+        self.announced, self.payload = len(data), data
+
+
+class _CoilWritten(_WriteConfirmation):
+    function_code = WriteSingleCoilRequest.function_code
+
+
+class _RegisterWritten(_WriteConfirmation):
+    function_code = WriteSingleRegisterRequest.function_code
+
+
+class _CoilsWritten(_WriteConfirmation):
+    function_code = WriteMultipleCoilsRequest.function_code
+
+
+class _RegistersWritten(_WriteConfirmation):
+    function_code = WriteMultipleRegistersRequest.function_code
+
+
+class _Undecodable(ModbusPDU):
+    """A frame that is not a response to anything."""
+
+
+_RESPONSES = (
+    *(_Coils, _DiscreteInputs, _HoldingRegisters, _InputRegisters, _ServerId, _DeviceIdentification),
+    *(_CoilWritten, _RegisterWritten, _CoilsWritten, _RegistersWritten),
+)
+
+
+class _Decoder(DecodePDU):
+    """Decodes responses, and never fails: an exception here would cost the connection."""
+
+    def __init__(self) -> None:
+        super().__init__(False)  # noqa: FBT003 - pymodbus wants it so: this is no server
+        for response in _RESPONSES:
+            self.register(response)
+
+    def decode(self, frame: bytes) -> ModbusPDU:
+        return super().decode(frame) or _Undecodable()
+
+
+_READ_PDUS: Mapping[Table, type[ModbusPDU]] = {
+    Table.COIL: ReadCoilsRequest,
+    Table.DISCRETE: ReadDiscreteInputsRequest,
+    Table.INPUT: ReadInputRegistersRequest,
+    Table.HOLDING: ReadHoldingRegistersRequest,
+}
+
+
+def _request_pdu(unit: int, request: Request) -> ModbusPDU:
+    match request:
+        case ReadRequest(table, address, count):
+            return _READ_PDUS[table](address=address, count=count, dev_id=unit)
+        case ReadDeviceIdentification(level, object_id):
+            return ReadDeviceInformationRequest(read_code=level, object_id=object_id, dev_id=unit)
+        case ReportServerId():
+            return ReportDeviceIdRequest(dev_id=unit)
+        case WriteRequest(Table.COIL, address, (value,)):
+            return WriteSingleCoilRequest(address=address, bits=[bool(value)], dev_id=unit)
+        case WriteRequest(Table.COIL, address, values):
+            return WriteMultipleCoilsRequest(address=address, bits=[bool(value) for value in values], dev_id=unit)
+        case WriteRequest(_, address, (value,)):
+            return WriteSingleRegisterRequest(address=address, registers=[value], dev_id=unit)
+        case WriteRequest(_, address, values):
+            return WriteMultipleRegistersRequest(address=address, registers=list(values), dev_id=unit)
+
+
+def _response_pdu(response: ModbusPDU) -> ResponsePDU:
+    if isinstance(response, ExceptionPDU):
+        return ResponsePDU(response.function_code, exception_code=response.exception_code)
+    if isinstance(response, _RawPDU):
+        return ResponsePDU(response.function_code, response.payload, response.announced)
+    return ResponsePDU(0)
+
+
+_Create: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
+
+
+def _recording_errors(create: _Create, failures: list[OSError]) -> _Create:
+    """Return `create`, which also records why it failed: pymodbus only writes that into its log."""
+
+    async def recording() -> Any:  # noqa: ANN401 - whatever pymodbus returns
+        try:
+            return await create()
+        except OSError as error:
+            failures.append(error)
+            raise
+        except termios.error as error:  # no OSError, although it is one: the port does not take these settings
+            failures.append(OSError(*error.args))
+        raise failures[-1]  # only here: chained to it, the error would hold on to the port, which pyserial left open
+
+    return recording
+
+
+def _silence_pymodbus() -> None:
+    """Keep pymodbus's frame dumps out of the log, unless somebody set its level to see them."""
+    theirs = logging.getLogger("pymodbus")
+    if theirs.level == logging.NOTSET:
+        theirs.setLevel(logging.CRITICAL)
