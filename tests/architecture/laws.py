@@ -41,7 +41,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
     "jinja2": ("gateway/status/render/templates.py",),
     "markupsafe": ("gateway/status/*",),
     "prometheus_client": ("gateway/status/routes/metrics.py",),
-    "pymodbus": ("adapters/modbus/client/link.py",),
+    "pymodbus": ("adapters/modbus/client/connection.py",),
     "rich": ("gateway/cli/*",),
     "serial": ("adapters/serial/port/port.py",),
     "serial_asyncio": ("adapters/serial/port/port.py",),

@@ -1,4 +1,4 @@
-"""Define how requests are sent to units: the `Transport` protocol, which `Link` implements, and the retry policy. Pure."""
+"""Define how requests are sent to units: the `Transport` protocol, which `Link` implements, and the retry policy."""
 
 from __future__ import annotations
 
