@@ -148,7 +148,7 @@ async def test_a_broken_store_is_said_clearly(tmp_path):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("--quirk", "nonsense=1"), "no such quirk"),
+        (("--quirk", "nonsense=1"), "unknown quirk"),
         (("--certificate", "nowhere.pem"), "both --certificate and"),
         (("--certificate", "nowhere.pem", "--private-key", "nowhere.key"), "No such file"),
     ],
