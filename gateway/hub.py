@@ -1,7 +1,7 @@
-"""The contract towards the cloud: what the gateway asks of a hub, in the gateway's own nouns.
+"""Define the contract towards the cloud: the calls that the gateway makes and the records that they use. Pure.
 
-`gateway.cloud` fulfils it over HTTP, `gateway.testing` with a fake that keeps everything in memory. Section numbers are those of
-the device API reference that the project was built from.
+`gateway.cloud` implements it over HTTP, `gateway.testing` with a fake in memory. Section numbers are those of the device API
+reference that the project was built from.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pydantic import SecretStr
 from gateway.models import Status, Value
 
 CHILDREN_PER_CALL = 100
-"""At most so many children in one Send Child Telemetries call (section 5.3)."""
+"""The most children in one Send Child Telemetries call (section 5.3)."""
 
 MESSAGE_BYTES = 128 * 1024
-"""At most so many bytes in one telemetry body (section 14)."""
+"""The most bytes in one telemetry body (section 14)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What a device needs to speak for itself. Stored before its first use: the key cannot be fetched again (section 3.1)."""
+    """The id, key and addresses of a device. Stored before their first use: the key cannot be fetched again (section 3.1)."""
 
     device_id: str
     access_key: SecretStr
@@ -36,7 +36,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayRegistration:
-    """What Register Device tells of the gateway itself (section 3.1)."""
+    """The data that Register Device sends about the gateway itself (section 3.1)."""
 
     hardware_key: SecretStr
     serial_number: str
@@ -50,7 +50,7 @@ class GatewayRegistration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildRegistration:
-    """What Register Child Device tells of one child (section 4.1)."""
+    """The data that Register Child Device sends about one child (section 4.1)."""
 
     model_id: str
     firmware_version: str
@@ -62,8 +62,22 @@ class ChildRegistration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceUpdate:
+    """The changed properties of a device; `None` leaves a property unchanged (section 8.2)."""
+
+    name: str | None = None
+    firmware_version: str | None = None
+    sub_model: str | None = None
+    details: Mapping[str, object] | None = None
+    config_version: int | None = None
+    space_version: int | None = None
+    parent_id: str | None = None
+    host_address: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListedChild:
-    """One entry of Get Child Devices (section 4.2). There is no key in it: a lost one cannot be fetched again."""
+    """One entry of Get Child Devices (section 4.2). It has no key: a lost key cannot be fetched again."""
 
     device_id: str
     serial_number: str | None
@@ -78,14 +92,14 @@ class TelemetryMessage:
     status: Status
     values: Mapping[str, Value]
     at: datetime | None = None
-    """Aware; `None` lets the server take its own time."""
+    """Aware; with `None` the server uses its own time."""
     override: bool = False
-    """Replace the whole state instead of merging: the first message after a start."""
+    """Replace the whole state instead of merging, as the first message after a start does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TelemetryAnswer:
-    """The flags with which the hub accepts a message (section 5.1). Every missing one has its harmless default."""
+class TelemetryResponse:
+    """The flags in the response to an accepted message (section 5.1). Every missing flag has a harmless default."""
 
     config_version: int = 0
     command: bool = False
@@ -97,27 +111,27 @@ class TelemetryAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """The hub's words for not accepting one child's entry of a bulk call."""
+class RejectedEntry:
+    """One device's entry of a bulk call was rejected, with the hub's error text."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingCommand:
-    """The command that the hub hands out for a device (section 6.1)."""
+    """The next command for a device (section 6.1)."""
 
     id: int | str
-    """Opaque: given back as it came."""
+    """Opaque: sent back unchanged."""
     name: str
     parameters: Mapping[str, object]
     in_progress: bool
     device_id: str | None
-    """Whose it is; only from Model API version 1.0.7 on."""
+    """The device of the command; only from Model API version 1.0.7 on."""
 
 
 @dataclass(frozen=True, slots=True)
-class CommandWaits:
+class CommandWaiting:
     """A command waits for this device."""
 
     device_id: str
@@ -125,14 +139,14 @@ class CommandWaits:
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationChanged:
-    """The hub holds another configuration for this device than it did before."""
+    """The hub has a newer configuration for this device."""
 
     device_id: str
     version: int
 
 
 @dataclass(frozen=True, slots=True)
-class LicencesWait:
+class LicencesWaiting:
     """A licence change waits for this device."""
 
     device_id: str
@@ -148,7 +162,7 @@ class InfoChanged:
 
 @dataclass(frozen=True, slots=True)
 class SpaceChanged:
-    """The device was claimed, moved or its space was changed; version 0 means unclaimed (section 3.4)."""
+    """The device was claimed or moved, or its space was changed; version 0 means unclaimed (section 3.4)."""
 
     device_id: str
     version: int
@@ -156,23 +170,23 @@ class SpaceChanged:
 
 @dataclass(frozen=True, slots=True)
 class FirmwareOffered:
-    """The model has a newer firmware file than the device reported."""
+    """The model has a newer firmware file than the reported version."""
 
     device_id: str
     version: str
     file_id: str | None
 
 
-HubEvent: TypeAlias = CommandWaits | ConfigurationChanged | LicencesWait | InfoChanged | SpaceChanged | FirmwareOffered
-"""What the flags in the hub's answers tell; each is told when it changes, `CommandWaits` and `LicencesWait` while they last."""
+HubEvent: TypeAlias = CommandWaiting | ConfigurationChanged | LicencesWaiting | InfoChanged | SpaceChanged | FirmwareOffered
+"""An event made from response flags: sent on each change, `CommandWaiting` and `LicencesWaiting` while the flag is set."""
 
 
 class Hub(Protocol):
-    """What the gateway asks of the cloud.
+    """The calls that the gateway makes to the cloud.
 
-    Every method raises only errors of the `HubError` tree: `HubUnreachable` when there was no usable answer (`maybe_done` says
-    whether the hub may have carried the call out), `HubBusy` when it wants fewer calls, `HubRejected` when it refused,
-    `HubUnauthorised` when it did not accept the key.
+    Every method raises only errors of the `HubError` tree: `HubUnreachable` without a usable response (`maybe_done` tells whether
+    the hub may have carried out the call), `HubBusy` for a 429, `HubRejected` when the hub refused the call, `HubUnauthorised`
+    when it did not accept the key.
     """
 
     async def register_device(self, gateway: GatewayRegistration) -> Credentials:
@@ -184,15 +198,15 @@ class Hub(Protocol):
     async def get_children(self, parent: Credentials) -> Sequence[ListedChild]:
         """Return the parent's children as the cloud knows them (section 4.2)."""
 
-    async def send_telemetry(self, device: Credentials, message: TelemetryMessage) -> TelemetryAnswer:
+    async def send_telemetry(self, device: Credentials, message: TelemetryMessage) -> TelemetryResponse:
         """Send one device's telemetry with its own key (section 5.1)."""
 
     async def send_child_telemetries(
         self, parent: Credentials, messages: Mapping[str, TelemetryMessage]
-    ) -> Mapping[str, TelemetryAnswer | Refusal]:
+    ) -> Mapping[str, TelemetryResponse | RejectedEntry]:
         """Send one message for each of at most `CHILDREN_PER_CALL` children, by device id, with the parent's key (section 5.3).
 
-        A child missing from the answer is neither accepted nor refused.
+        A child missing from the response is neither accepted nor rejected.
         """
 
     async def get_command(self, device: Credentials) -> WaitingCommand | None:
@@ -201,17 +215,5 @@ class Hub(Protocol):
     async def update_command(self, device: Credentials, command_id: int | str, status: str, message: str | None) -> None:
         """Report a command as `in_progress`, `done` or `failed` (section 6.3)."""
 
-    async def update_device(
-        self,
-        device: Credentials,
-        *,
-        name: str | None = None,
-        firmware_version: str | None = None,
-        sub_model: str | None = None,
-        details: Mapping[str, object] | None = None,
-        config_version: int | None = None,
-        space_version: int | None = None,
-        parent_id: str | None = None,
-        host_address: str | None = None,
-    ) -> None:
-        """Tell what changed; at most ten calls an hour for a device (section 8.2)."""
+    async def update_device(self, device: Credentials, update: DeviceUpdate) -> None:
+        """Send the changed properties of a device; at most ten calls an hour for a device (section 8.2)."""

@@ -1,19 +1,18 @@
-"""Each child registered exactly once: the intention is stored before the call, the answer before its use."""
+"""Register each child exactly once: the intention is stored before the call, and the response before its use."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from time import monotonic
-from typing import Literal
-from uuid import uuid4
 
-from gateway.cloud.protocol.values import semantic_version
-from gateway.cloud.revocation import NOT_FOUND_FOR, KeyCheck, Standing, is_not_found
+from gateway.cloud import child_records
+from gateway.cloud.child_records import KEY_LOST, MARKER, registration_of
+from gateway.cloud.registration_queue import DeletedChildren, RegistrationQueue
+from gateway.cloud.revocation import KeyCheck, KeyState, is_not_found
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable
-from gateway.hub import ChildRegistration, Credentials, Hub, ListedChild
+from gateway.hub import Credentials, DeviceUpdate, Hub, ListedChild
 from gateway.models import ChildDevice, Status
 from gateway.state.outbox import Outbox
 from gateway.state.records import ChildRecord, ChildState
@@ -22,101 +21,78 @@ from gateway.state.writes import retry_until_stored, run_to_completion
 
 log = logging.getLogger(__name__)
 
-MARKER = "gateway_marker"
-"""The key in a child's `details` whose value is unique to one intention to register."""
-
 SETTLE = timedelta(seconds=30)
-"""How long the hub may take with a call whose answer was lost; only after it does a missing child count as not registered."""
+"""The time that the hub may take for a call whose response was lost; only then a missing child counts as not registered."""
 
 REGISTER_AGAIN_AFTER = timedelta(minutes=15)
-"""A child that is deleted in the cloud again and again is brought back no more often than this."""
+"""The shortest time between two registrations of a child that is deleted in the cloud again and again."""
 
 REFUSED_AGAIN_AFTER = timedelta(hours=1)
-"""Until a refused child is tried again: a model is added, a limit raised, a parent claimed while nobody looks at the gateway."""
+"""The retry interval of a refused child: a model is added, a limit raised or a parent claimed without notice."""
 
 UPDATE_AGAIN_AFTER = timedelta(minutes=10)
-"""Until an Update Device is tried again: the hub takes ten an hour for a device (section 8.2)."""
+"""The retry interval of Update Device: the hub accepts ten an hour for a device (section 8.2)."""
 
-UNHEARD_AGAIN_AFTER = timedelta(minutes=1)
-"""Until a child is tried again whose registration met a 404 that is not about its model: its neighbours come first."""
+NOT_FOUND_AGAIN_AFTER = timedelta(minutes=1)
+"""The retry interval of a registration that met a 404 that is not about the model: other children come first."""
 
-LOOK_AGAIN = timedelta(minutes=1)
-"""At most so long nobody looks whether there is something to do."""
+LAST_RESPONSE_SECONDS = 3.0
+"""How long a stopping gateway waits for the response to a registration: the key in it cannot be fetched again."""
 
-LAST_ANSWER_SECONDS = 3.0
-"""How long the end of the gateway waits for the answer to a registration: the key in it cannot be fetched again."""
 
-KEY_LOST = (
-    "the cloud has it, but its access key was lost with an answer that never arrived: telemetry goes on, commands and"
-    " configuration cannot. Delete it in the portal, and it is registered anew"
-)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationPolicy:
+    """The settings of child registration."""
+
+    deleted_children: DeletedChildren = "register_again"
+    settle: timedelta = SETTLE
 
 
 class ChildRegistrar:
-    """Brings the cloud's children in line with the registry's, one after the other.
-
-    Waits are measured by the monotonic clock and start over with the process: a clock that jumps registers nobody twice.
-    """
+    """Brings the children in the cloud in line with the registry, one after the other."""
 
     def __init__(
         self,
         hub: Hub,
         registry: Registry,
         outbox: Outbox,
+        key_check: KeyCheck,
         *,
-        deleted_children: Literal["register_again", "leave"],
+        policy: RegistrationPolicy,
         status_of: Callable[[str], Status],
-        settle: timedelta = SETTLE,
-        confirm_after: timedelta = timedelta(seconds=5),
-        not_found_for: timedelta = NOT_FOUND_FOR,
     ) -> None:
         self._hub = hub
         self._registry = registry
         self._outbox = outbox
-        self._deleted_children = deleted_children
+        self._key_check = key_check
+        self._policy = policy
         self._status_of = status_of
-        self._settle = settle
-        self._confirm_after = confirm_after
-        self._keys = KeyCheck(hub, confirm_after=confirm_after, not_found_for=not_found_for)
-        self._parent_id: str | None = None
-        self._not_before: dict[str, float] = {}  # child -> monotonic moment of its next step, when that is not now
-        self._refused_models: dict[str, str] = {}  # child -> the model id under which the hub refused it
-        self._revision = -1
-        self._open: dict[str, None] = {}  # children with something to do, in the order in which they came
-        self._unanswered: set[str] = set()  # lost an answer in this run: until it is resolved, no other key is put at risk
+        self._queue = RegistrationQueue(registry, deleted_children=policy.deleted_children, settle=policy.settle)
 
-    def forgive(self) -> None:
-        """Try those that the hub refused once more: the reason may be mended."""
-        for key, record in self._registry.children.items():
-            if record.state is ChildState.REFUSED:
-                self._not_before.pop(key, None)
+    def retry_refused(self) -> None:
+        """Retry the refused children at once: the reason may be gone."""
+        self._queue.retry_refused()
 
     async def step(self, parent: Credentials) -> timedelta:
-        """Do the next thing for one child; return after what time there may be more to do: zero is at once.
+        """Do the next step for one child; return after what time there may be another one, zero for at once.
 
         Raises:
             HubUnauthorised: the hub does not accept the parent's key.
-            HubRejected: the hub does not tell which children it has.
-            HubUnreachable: try later; what was done stays done.
+            HubRejected: the hub refuses to list the children.
+            HubUnreachable: retry later; completed steps stay completed.
             StoreError: as above.
         """
-        self._follow_registry(parent)
-        now, wait = monotonic(), LOOK_AGAIN
-        for key in self._open:
-            record = self._registry.children[key]
-            left = timedelta(seconds=self._due_at(key, record, now) - now)
-            if left > timedelta(0):
-                wait = min(wait, left)
-            elif not self._unanswered or record.state in (ChildState.REGISTERING, ChildState.REGISTERED):
-                await self._work_on(parent, record)
-                return timedelta(0)
+        self._queue.follow_registry(parent)
+        record, wait = self._queue.next_due()
+        if record is not None:
+            await self._work_on(parent, record)
         return wait
 
-    async def suspect(self, parent: Credentials, key: str) -> Standing:
-        """Find out whether a child that the hub did not know is deleted, and act on it.
+    async def check_child(self, parent: Credentials, key: str) -> KeyState:
+        """Find out whether the hub deleted a child, and act on it.
 
         A child counts as deleted when its key is refused twice, some seconds apart, or not found for minutes, and the parent's
-        list does not have it either. The list is asked with the parent's key: a deleted parent's children are not deleted.
+        list does not contain it either. The list is requested with the parent's key: a deleted parent's children are not deleted.
 
         Raises:
             HubError: as `step`.
@@ -124,57 +100,19 @@ class ChildRegistrar:
         record = self._registry.children[key]
         credentials = record.credentials(parent)
         if credentials is not None:
-            standing = await self._keys.standing(credentials, self._status_of(key))
-            if standing is not Standing.GONE:
-                return standing
-        if any(one.device_id == record.device_id for one in await self._hub.get_children(parent)):
-            return Standing.UNCLEAR
-        if self._registry.children[key].device_id != record.device_id:  # registered anew, or brought over, meanwhile
-            return Standing.UNCLEAR
+            key_state = await self._key_check.check(credentials, self._status_of(key))
+            if key_state is not KeyState.GONE:
+                return key_state
+        if any(listed.device_id == record.device_id for listed in await self._hub.get_children(parent)):
+            return KeyState.UNCLEAR
+        if self._registry.children[key].device_id != record.device_id:  # registered again or moved meanwhile
+            return KeyState.UNCLEAR
         await self._was_deleted(record)
-        return Standing.GONE
+        return KeyState.GONE
 
-    def suspect_again_at(self, key: str) -> float:
-        """Return when (monotonic) a doubted child is to be looked into again."""
-        return self._keys.ask_again_at(self._registry.children[key].device_id or "")
-
-    # what is to be done -----------------------------------------------------------------------------------------------
-
-    def _follow_registry(self, parent: Credentials) -> None:
-        """Bring `_open` up to date: the children for which there is something to do, now or later."""
-        if parent.device_id != self._parent_id:
-            self._parent_id, self._revision = parent.device_id, -1
-            self._not_before.clear()
-        changed = self._registry.changed_since(self._revision)
-        self._revision = self._registry.revision
-        for key in reversed(changed):
-            record = self._registry.children.get(key)
-            if record is not None and self._is_open(parent, record):
-                self._open[key] = None
-            else:
-                self._open.pop(key, None)
-            if record is None or record.state is not ChildState.REGISTERING:
-                self._unanswered.discard(key)
-
-    def _is_open(self, parent: Credentials, record: ChildRecord) -> bool:
-        match record.state:
-            case ChildState.REGISTERED:
-                return record.parent_id != parent.device_id or (record.needs_update and record.access_key is not None)
-            case ChildState.DELETED:
-                return self._deleted_children == "register_again"
-            case _:
-                return True
-
-    def _due_at(self, key: str, record: ChildRecord, now: float) -> float:
-        if record.state is ChildState.REGISTERING:  # left so by an earlier run, nobody knows when
-            return self._not_before.setdefault(key, now + self._settle.total_seconds())
-        if self._refused_models.get(key, record.child.model_id) != record.child.model_id:
-            del self._refused_models[key]  # the configuration was mended
-            self._not_before.pop(key, None)
-        return self._not_before.get(key, 0.0)
-
-    def _wait(self, key: str, how_long: timedelta) -> None:
-        self._not_before[key] = monotonic() + how_long.total_seconds()
+    def check_again_at(self, key: str) -> float:
+        """Return the loop time of the next check of a doubted child."""
+        return self._key_check.check_again_at(self._registry.children[key].device_id or "")
 
     async def _work_on(self, parent: Credentials, record: ChildRecord) -> None:
         match record.state:
@@ -190,27 +128,25 @@ class ChildRegistrar:
     # registering ------------------------------------------------------------------------------------------------------
 
     async def _register(self, parent: Credentials, record: ChildRecord) -> None:
-        intended = replace(record, state=ChildState.REGISTERING, since=_now(), parent_id=parent.device_id)
-        intended = await self._registry.save_child(intended)
-        await run_to_completion(self._ask_and_keep(parent, intended), within_seconds=LAST_ANSWER_SECONDS)
+        intended = await self._registry.save_child(child_records.registering(record, parent))
+        await run_to_completion(self._call_and_store(parent, intended), within_seconds=LAST_RESPONSE_SECONDS)
 
-    async def _ask_and_keep(self, parent: Credentials, record: ChildRecord, *, with_sub_model: bool = True) -> None:
+    async def _call_and_store(self, parent: Credentials, record: ChildRecord, *, with_sub_model: bool = True) -> None:
         key = record.child.key
         registration = registration_of(record, with_sub_model=with_sub_model)
         try:
             credentials = await self._hub.register_child(parent, registration)
         except HubRejected as error:
             if registration.sub_model and error.status in (400, 422) and "sub_model" in error.error:
-                log.info("%s: the hub takes no sub-model at registration; it is told afterwards", record.child.name)
-                await self._ask_and_keep(parent, record, with_sub_model=False)
+                log.info("%s: the hub accepts no sub-model at registration; it is sent afterwards", record.child.name)
+                await self._call_and_store(parent, record, with_sub_model=False)
                 return
             await self._refused(record, error)
         except HubUnreachable as error:
             if error.maybe_done:
-                self._unanswered.add(key)
-                self._wait(key, self._settle)
+                self._queue.response_lost(key)
             else:
-                await self._registry.save_child(replace(record, state=ChildState.ADMITTED))
+                await self._registry.save_child(child_records.not_carried_out(record))
             raise
         else:
             await self._registered(record, parent, credentials, needs_update=not with_sub_model)
@@ -218,105 +154,79 @@ class ChildRegistrar:
     async def _registered(
         self, record: ChildRecord, parent: Credentials, credentials: Credentials, *, needs_update: bool
     ) -> None:
-        twin = self._registry.by_device_id(credentials.device_id)
-        if twin is not None:
-            why = f"the cloud takes it for {twin.child.name} ({twin.child.key}), which has the same serial number"
-            await self._put_off(record, why)
+        other = self._registry.by_device_id(credentials.device_id)
+        if other is not None:
+            problem = f"the cloud takes it for {other.child.name} ({other.child.key}), which has the same serial number"
+            await self._put_off(record, problem)
             return
-        registered = replace(
-            record,
-            state=ChildState.REGISTERED,
-            device_id=credentials.device_id,
-            access_key=credentials.access_key,
-            hub_url=credentials.hub_url if credentials.hub_url != parent.hub_url else None,
-            needs_update=needs_update,
-            problem=None,
-            since=_now(),
-        )
+        registered = child_records.registered(record, parent, credentials, needs_update=needs_update)
         await retry_until_stored(lambda: self._registry.save_child(registered), what=f"the access key of {record.child.name}")
-        log.info("%s: registered as %s%s", record.child.name, credentials.device_id, _as_sub_model(record.child))
+        log.info("%s: registered as %s%s", record.child.name, credentials.device_id, _sub_model_note(record.child))
 
     async def _refused(self, record: ChildRecord, error: HubRejected) -> None:
-        """Tell refusals of the parent, of who knows what, and of this child apart."""
+        """Distinguish refusals of the parent's key, of an unknown cause, and of this child."""
         child, is_about_model = record.child, "model" in error.error.lower()
         if isinstance(error, HubUnauthorised):
-            await self._registry.save_child(replace(record, state=ChildState.ADMITTED))
+            await self._registry.save_child(child_records.not_carried_out(record))
             raise error
         if is_not_found(error) and not is_about_model:
-            await self._registry.save_child(replace(record, state=ChildState.ADMITTED))
-            self._wait(child.key, UNHEARD_AGAIN_AFTER)
+            await self._registry.save_child(child_records.not_carried_out(record))
+            self._queue.postpone(child.key, NOT_FOUND_AGAIN_AFTER)
             raise HubUnreachable(str(error), maybe_done=False, status=error.status) from error
         fix = f'; check [models] {child.family or "*"} = "{child.model_id}" against the Partner Portal' if is_about_model else ""
         await self._put_off(record, f"{error}{fix}")
 
     async def _put_off(self, record: ChildRecord, problem: str) -> None:
-        child = record.child
-        await self._registry.save_child(replace(record, state=ChildState.REFUSED, problem=problem, since=_now()))
-        self._wait(child.key, REFUSED_AGAIN_AFTER)
-        self._refused_models[child.key] = child.model_id
+        await self._registry.save_child(child_records.refused(record, problem))
+        self._queue.postpone_refused(record.child, REFUSED_AGAIN_AFTER)
         if problem != record.problem:
-            log.error("%s: the hub refused to register it: %s. It is tried again every hour", child.name, problem)
+            log.error("%s: the hub refused to register it: %s. It is retried every hour", record.child.name, problem)
 
     # unknown outcomes -------------------------------------------------------------------------------------------------
 
     async def _resolve(self, parent: Credentials) -> None:
-        """Find out, by their markers, which of the calls without an answer were carried out."""
+        """Find out, by their markers, which of the calls without a response were carried out."""
         listed = await self._hub.get_children(parent)
-        now = monotonic()
-        for key, record in list(self._registry.children.items()):
-            if record.state is not ChildState.REGISTERING or self._due_at(key, record, now) > now:
-                continue
+        for record in self._queue.unresolved():
             made = self._made_by(record, listed)
             if made is None:
-                await self._registry.save_child(replace(record, state=ChildState.ADMITTED))
+                await self._registry.save_child(child_records.not_carried_out(record))
             else:
-                await self._keep_without_key(record, parent, made)
-            del self._not_before[key]
+                await self._registry.save_child(child_records.registered_without_key(record, parent, made))
+                log.warning("%s: %s", record.child.name, KEY_LOST)
+            self._queue.resolved(record.child.key)
 
     def _made_by(self, record: ChildRecord, listed: Sequence[ListedChild]) -> ListedChild | None:
-        """Return the device that this child's registration made; by its serial number where the hub tells no marker."""
+        """Return the device that this child's registration made; by its serial number where the hub lists no marker."""
         serial_number = registration_of(record).serial_number
         for one in listed:
             marker = one.details.get(MARKER)
-            is_nobodys = marker is None and self._registry.by_device_id(one.device_id) is None
-            if marker == record.marker or (is_nobodys and one.serial_number == serial_number):
+            is_unassigned = marker is None and self._registry.by_device_id(one.device_id) is None
+            if marker == record.marker or (is_unassigned and one.serial_number == serial_number):
                 return one
         return None
-
-    async def _keep_without_key(self, record: ChildRecord, parent: Credentials, listed: ListedChild) -> None:
-        known = replace(
-            record,
-            state=ChildState.REGISTERED,
-            device_id=listed.device_id,
-            access_key=None,
-            parent_id=parent.device_id,
-            problem=KEY_LOST,
-            since=_now(),
-        )
-        await self._registry.save_child(known)
-        log.warning("%s: %s", record.child.name, KEY_LOST)
 
     # a new parent -----------------------------------------------------------------------------------------------------
 
     async def _adopt(self, parent: Credentials, record: ChildRecord) -> None:
-        """Bring a child of an earlier registration of the gateway under the new one, or register it anew (section 17.15)."""
+        """Move a child of an earlier registration of the gateway under the new one, or register it again (section 17.15)."""
         credentials, key = record.credentials(parent), record.child.key
-        standing = Standing.GONE if credentials is None else await self._keys.standing(credentials, self._status_of(key))
-        if credentials is None or standing is Standing.GONE:
-            await self._registry.save_child(start_anew(record))
-        elif standing is Standing.DOUBTED:
-            self._not_before[key] = self._keys.ask_again_at(credentials.device_id)
+        key_state = KeyState.GONE if credentials is None else await self._key_check.check(credentials, self._status_of(key))
+        if credentials is None or key_state is KeyState.GONE:
+            await self._registry.save_child(child_records.unregistered(record))
+        elif key_state is KeyState.DOUBTED:
+            self._queue.postpone_until(key, self._key_check.check_again_at(credentials.device_id))
         else:
             await self._move(credentials, parent, record)
 
     async def _move(self, credentials: Credentials, parent: Credentials, record: ChildRecord) -> None:
         try:
-            await self._hub.update_device(credentials, parent_id=parent.device_id)
+            await self._hub.update_device(credentials, DeviceUpdate(parent_id=parent.device_id))
         except HubUnauthorised:  # its key was accepted a moment ago
-            self._wait(record.child.key, self._confirm_after)
+            self._queue.postpone(record.child.key, self._key_check.timing.confirm_after)
         except HubRejected as error:
             log.warning("%s: the hub does not move it under the new gateway: %s", record.child.name, error)
-            await self._registry.save_child(start_anew(record))
+            await self._registry.save_child(child_records.unregistered(record))
         else:
             await self._registry.save_child(replace(record, parent_id=parent.device_id))
 
@@ -324,65 +234,32 @@ class ChildRegistrar:
 
     async def _was_deleted(self, record: ChildRecord) -> None:
         name, key = record.child.name, record.child.key
-        if self._deleted_children == "leave":
-            await self._registry.save_child(replace(start_anew(record), state=ChildState.DELETED, problem="deleted in the cloud"))
+        if self._policy.deleted_children == "leave":
+            await self._registry.save_child(child_records.left_deleted(record))
             dropped = await self._outbox.drop_child(key, "the child was deleted in the cloud")
-            log.warning("%s: was deleted in the cloud and is left so, as set; %d samples dropped", name, dropped)
+            log.warning("%s: was deleted in the cloud and stays deleted, as configured; %d samples dropped", name, dropped)
             return
-        log.warning("%s: was deleted in the cloud; it is registered anew", name)
-        lived = max(_now() - record.since, timedelta(0))  # by a clock that may have jumped: at worst it waits in full
-        self._wait(key, max(REGISTER_AGAIN_AFTER - lived, timedelta(0)))
-        await self._registry.save_child(start_anew(record))
+        log.warning("%s: was deleted in the cloud; it is registered again", name)
+        age = max(datetime.now(UTC) - record.since, timedelta(0))  # by a clock that may have jumped: at worst it waits in full
+        self._queue.postpone(key, max(REGISTER_AGAIN_AFTER - age, timedelta(0)))
+        await self._registry.save_child(child_records.unregistered(record))
 
-    # what changed since -----------------------------------------------------------------------------------------------
+    # changes ----------------------------------------------------------------------------------------------------------
 
     async def _update(self, parent: Credentials, record: ChildRecord) -> None:
         credentials, child = record.credentials(parent), record.child
         if credentials is None:
             return
         try:
-            await self._hub.update_device(
-                credentials, name=child.name, firmware_version=semantic_version(child.firmware_version), sub_model=child.sub_model
-            )
-        except (HubBusy, HubUnauthorised):  # ten updates an hour; or its next telemetry tells whether it is deleted
-            self._wait(child.key, UPDATE_AGAIN_AFTER)
+            await self._hub.update_device(credentials, child_records.update_of(child))
+        except (HubBusy, HubUnauthorised):  # ten updates an hour; or its next telemetry shows whether it is deleted
+            self._queue.postpone(child.key, UPDATE_AGAIN_AFTER)
             return
         except HubRejected as error:
-            log.warning("%s: the hub does not take its new name, version or sub-model: %s", child.name, error)
+            log.warning("%s: the hub does not accept its new name, version or sub-model: %s", child.name, error)
         if self._registry.children[child.key].device_id == record.device_id:  # and not found deleted meanwhile
             await self._registry.save_child(replace(record, needs_update=False))
 
 
-def registration_of(record: ChildRecord, *, with_sub_model: bool = True) -> ChildRegistration:
-    """Return what Register Child Device is told of a child."""
-    child = record.child
-    facts: Mapping[str, object] = {
-        "manufacturer": child.manufacturer,
-        "model": child.model,
-        "profile": child.profile,
-        "adapter": child.adapter,
-        "bus": child.bus,
-        "address": child.address,
-    }
-    return ChildRegistration(
-        model_id=child.model_id,
-        firmware_version=semantic_version(child.firmware_version),
-        serial_number=child.serial_number or child.key,
-        mac=child.mac,
-        name=child.name,
-        sub_model=child.sub_model if with_sub_model else None,
-        details={**{name: fact for name, fact in facts.items() if fact is not None}, MARKER: record.marker},
-    )
-
-
-def start_anew(record: ChildRecord) -> ChildRecord:
-    """Return the record of a child that the cloud does not know any more, with a marker of its own."""
-    return ChildRecord(child=record.child, state=ChildState.ADMITTED, marker=str(uuid4()), since=_now())
-
-
-def _as_sub_model(child: ChildDevice) -> str:
+def _sub_model_note(child: ChildDevice) -> str:
     return f", sub-model {child.sub_model}" if child.sub_model else ""
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

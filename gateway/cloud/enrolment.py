@@ -1,120 +1,65 @@
-"""Unregistered -> registered -> revoked: how the gateway comes by its own credentials and keeps its identity for life."""
+"""Register the gateway itself, keep its credentials, and register it again under the same identity after a deletion."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-import string
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
-from random import uniform
-from time import monotonic
 
-from gateway.cloud.rate_control import MOST_QUIET_SECONDS
+from gateway.backoff import Backoff
+from gateway.cloud.gateway_identity import gateway_identity, mac_of_machine
+from gateway.cloud.rate_control import MAX_QUIET_SECONDS
 from gateway.config.settings import Configuration
-from gateway.errors import HubBusy, HubError, HubRejected, HubUnauthorised, HubUnreachable, SettingsError, SettingsProblem
-from gateway.hub import Credentials, GatewayRegistration, Hub, TelemetryMessage
+from gateway.errors import HubBusy, HubError, HubRejected, HubUnauthorised, HubUnreachable
+from gateway.hub import Credentials, DeviceUpdate, GatewayRegistration, Hub, TelemetryMessage
 from gateway.models import Status
 from gateway.state.records import GatewayRecord
 from gateway.state.registry import Registry
 from gateway.state.writes import retry_until_stored, run_to_completion
+from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)
 
 RETRY_EVERY = timedelta(minutes=15)
-"""Between two registrations that the cloud answered with a refusal (device API reference, section 3.1)."""
+"""The interval between registrations that the cloud refused (device API reference, section 3.1)."""
+
+RETRY_JITTER = 0.3
+"""How much shorter that interval may become: gateways that were refused together do not come back together."""
+
+BUSY_RETRY_SECONDS = 300.0
+"""The longest wait after a 429 that asks for no longer one."""
 
 UPDATE_AGAIN_AFTER = timedelta(minutes=10)
-"""Until an Update Device is tried again: the hub takes ten an hour for a device (section 8.2)."""
+"""The retry interval of Update Device: the hub accepts ten an hour for a device (section 8.2)."""
 
-LAST_ANSWER_SECONDS = 3.0
-"""How long the end of the gateway waits for the answer to its registration: the key in it cannot be fetched again."""
+LAST_RESPONSE_SECONDS = 3.0
+"""How long a stopping gateway waits for the response to its registration: the key in it cannot be fetched again."""
 
-LOOK_EVERY = timedelta(seconds=10)
-"""Between two looks whether the network is back."""
-
-_CLOUD_ID_ALPHABET = string.ascii_letters + string.digits
+CHECK_NETWORK_EVERY = timedelta(seconds=10)
+"""The interval of the checks whether the network is back."""
 
 
-# the pure core --------------------------------------------------------------------------------------------------------
-
-
-def make_cloud_id(partner_code: str) -> str:
-    """Return a new Cloud ID: the partner's short code and 22 letters or digits (device API reference, section 3.3)."""
-    return partner_code + "".join(secrets.choice(_CLOUD_ID_ALPHABET) for _ in range(22))
-
-
-def make_serial_number() -> str:
-    """Return a serial number for a gateway that was given none."""
-    return f"XG-{secrets.token_hex(6).upper()}"
-
-
-def identity(known: GatewayRecord | None, configuration: Configuration, *, machine_mac: str | None) -> GatewayRecord:
-    """Return the identity to use: what was once used stays, what is missing is made.
-
-    Raises:
-        SettingsError: the config names another serial number or MAC than the one this gateway has already registered under, or
-            a MAC is needed and there is none.
-    """
-    section, cloud = configuration.settings.gateway, configuration.settings.cloud
-    by_cloud_id = cloud.authentication == "cloud_id"
-    if known is None:
-        known = GatewayRecord(serial_number=section.serial_number or make_serial_number(), mac=None, cloud_id=None)
-    for key, asked, kept in (("serial_number", section.serial_number, known.serial_number), ("mac", section.mac, known.mac)):
-        if asked is not None and kept is not None and asked != kept:
-            wrong = f"is {asked!r}, but this gateway lives under {kept!r}"
-            right = f"Put {kept!r} back, or start with an empty store to become another gateway"
-            raise SettingsError(configuration.file, [SettingsProblem(f"gateway.{key}", wrong, right)])
-    mac = known.mac or section.mac or machine_mac
-    if mac is None and not by_cloud_id:
-        right = "Set gateway.mac, as 02:00:5e:10:00:01"
-        problem = SettingsProblem("gateway.mac", "is missing, and this machine shows no network card", right)
-        raise SettingsError(configuration.file, [problem])
-    cloud_id = known.cloud_id or (make_cloud_id(cloud.partner_code or "") if by_cloud_id else None)
-    return replace(known, mac=mac, cloud_id=cloud_id)
-
-
-def advice(error: HubError) -> str:
-    """Return what an operator can do about a registration that failed (device API reference, sections 3.1 and 13.3)."""
+def advice_for(error: HubError) -> str:
+    """Return what an operator can do about a failed registration (device API reference, sections 3.1 and 13.3)."""
     if not isinstance(error, HubRejected):
-        return f"{error}; it is tried again by itself"
+        return f"{error}; it is retried automatically"
     text = error.error.lower()
     if _is_taken(error):
         return (
-            f"{error}: the cloud has this gateway already, but its key is gone here. Delete it in the portal or press"
-            " Replace Device there; registration is then retried by itself"
+            f"{error}: the cloud has this gateway already, but its key is lost here. Delete it in the portal or press"
+            " Replace Device there; registration is then retried automatically"
         )
     if "hardware key" in text:
         return f"{error}: check cloud.hardware_key against the model in the Partner Portal"
     if error.status == 404:
-        return f"{error}: the model that belongs to the hardware key does not exist (any more); check it in the Partner Portal"
-    return f"{error}: the cloud refuses what this gateway says of itself; check [gateway] and the model in the Partner Portal"
-
-
-def _is_taken(error: HubError) -> bool:
-    return isinstance(error, HubRejected) and "already" in error.error.lower()
-
-
-def mac_of_machine(cards: Path = Path("/sys/class/net")) -> str | None:
-    """Return the MAC of the first real network card, by name; `None` when there is none."""
-    for card in sorted(cards.glob("*")):
-        try:
-            mac = (card / "address").read_text(encoding="ascii").strip()
-        except OSError:
-            continue
-        if mac and mac != "00:00:00:00:00:00" and len(mac) == 17:
-            return mac
-    return None
-
-
-# ----------------------------------------------------------------------------------------------------------------------
+        return f"{error}: the model of the hardware key does not exist (any more); check it in the Partner Portal"
+    return f"{error}: the cloud refuses the data of this gateway; check [gateway] and the model in the Partner Portal"
 
 
 class Enrolment:
-    """The gateway's own standing in the cloud."""
+    """The gateway's own registration in the cloud."""
 
     def __init__(
         self,
@@ -125,61 +70,74 @@ class Enrolment:
         firmware_version: str,
         network_is_back: Callable[[], Awaitable[bool]],
         retry_every: timedelta = RETRY_EVERY,
-        look_every: timedelta = LOOK_EVERY,
+        check_network_every: timedelta = CHECK_NETWORK_EVERY,
     ) -> None:
         self._hub = hub
         self._registry = registry
         self._configuration = configuration
         self._firmware_version = firmware_version
         self._network_is_back = network_is_back
-        self._retry_every = retry_every
-        self._look_every = look_every
+        self._backoff = Backoff(retry_every.total_seconds(), retry_every.total_seconds(), jitter=RETRY_JITTER)
+        self._check_network_seconds = check_network_every.total_seconds()
         self.registered_at: float | None = None
-        """Monotonic time of the registration made in this run; `None` when the credentials are older."""
+        """The loop time of the registration made in this run; `None` when the credentials are older."""
         self.problem: str | None = None
-        """Why the gateway is not registered, in words for an operator; `None` while it is."""
+        """Why the gateway is not registered, for an operator; `None` while it is."""
         self.next_try: datetime | None = None
-        self._connectable = False
-        self._tell_at = 0.0
+        self._is_connectable = False
+        self._send_changes_at = 0.0
 
     async def prepare(self) -> None:
         """Make the identity once and store it, before anything is sent.
 
         Raises:
-            SettingsError: see `identity`.
+            SettingsError: see `gateway_identity`.
         """
-        record = identity(self._registry.gateway, self._configuration, machine_mac=mac_of_machine())
+        record = gateway_identity(self._registry.gateway, self._configuration, machine_mac=mac_of_machine())
         if record != self._registry.gateway:
             await self._registry.save_gateway(record)
 
     async def credentials(self) -> Credentials:
-        """Return the gateway's credentials; register, as often as it takes, when there are none. Stored before returned."""
-        while (kept := self._record().credentials) is None:
+        """Return the gateway's stored credentials; without any, register until it succeeds."""
+        while (credentials := self._record().credentials) is None:
             try:
-                await run_to_completion(self._register(), within_seconds=LAST_ANSWER_SECONDS)
+                await run_to_completion(self._register(), within_seconds=LAST_RESPONSE_SECONDS)
             except HubError as error:
-                if not (_is_taken(error) and await self._former_still_work()):
+                if not (_is_taken(error) and await self._former_credentials_work()):
                     await self._wait_after(error)
-        return kept
+        return credentials
+
+    async def revoke(self) -> None:
+        """Put the credentials aside: the gateway was deleted in the cloud. The identity stays."""
+        log.warning("this gateway was deleted in the cloud; it registers again under its old serial number")
+        record = self._record()
+        await self._store(replace(record, credentials=None, former_credentials=record.credentials))
+
+    async def send_changes(self, parent: Credentials) -> None:
+        """Update the cloud's record of the gateway after an update or a new name; one call, and only if needed."""
+        record = self._record()
+        if record.sent_info == self._own_info() or loop_time() < self._send_changes_at:
+            return
+        self._send_changes_at = loop_time() + UPDATE_AGAIN_AFTER.total_seconds()
+        section = self._configuration.settings.gateway
+        update = DeviceUpdate(name=section.name, firmware_version=self._firmware_version, sub_model=section.sub_model)
+        try:
+            await self._hub.update_device(parent, update)
+        except (HubBusy, HubUnauthorised):  # ten updates an hour; or the next telemetry shows whether the gateway is deleted
+            return
+        except HubRejected as error:
+            log.warning("the cloud does not accept the gateway's new name or version: %s", error)
+        await self._registry.save_gateway(replace(record, sent_info=self._own_info()))
 
     async def _register(self) -> None:
         record = self._record()
         credentials = await self._hub.register_device(self._registration(record))
-        await self._keep(replace(record, credentials=credentials, former_credentials=None, sent_info=self._about_us()))
-        self.registered_at, self.problem, self._connectable = monotonic(), None, False
+        await self._store(replace(record, credentials=credentials, former_credentials=None, sent_info=self._own_info()))
+        self.registered_at, self.problem, self._is_connectable = loop_time(), None, False
         log.info("registered as %s (serial number %s)", credentials.device_id, record.serial_number)
 
-    async def _keep(self, record: GatewayRecord) -> None:
-        await retry_until_stored(lambda: self._registry.save_gateway(record), what="the gateway's registration")
-
-    async def revoke(self) -> None:
-        """Put the credentials aside: the gateway was deleted in the cloud. The identity stays."""
-        log.warning("this gateway was deleted in the cloud; it registers anew under its old serial number")
-        record = self._record()
-        await self._keep(replace(record, credentials=None, former_credentials=record.credentials))
-
-    async def _former_still_work(self) -> bool:
-        """The cloud says that it has this gateway, so it may have erred when it refused the key: if so, take it up again."""
+    async def _former_credentials_work(self) -> bool:
+        """Try the former key: a cloud that already has this gateway may have refused it by mistake. If it works, use it again."""
         record = self._record()
         if record.former_credentials is None:
             return False
@@ -187,34 +145,20 @@ class Enrolment:
             await self._hub.send_telemetry(record.former_credentials, TelemetryMessage(status=Status.ONLINE, values={}))
         except HubError:
             return False
-        log.warning("the cloud had this gateway all along, and takes its former key again")
-        await self._keep(replace(record, credentials=record.former_credentials, former_credentials=None))
-        self.problem, self._connectable = None, False
+        log.warning("the cloud still has this gateway and accepts its former key again")
+        await self._store(replace(record, credentials=record.former_credentials, former_credentials=None))
+        self.problem, self._is_connectable = None, False
         return True
 
-    async def tell_changes(self, parent: Credentials) -> None:
-        """Bring the cloud's record of the gateway up to date after an update or a new name; one call, and only if needed."""
-        record = self._record()
-        if record.sent_info == self._about_us() or monotonic() < self._tell_at:
-            return
-        self._tell_at = monotonic() + UPDATE_AGAIN_AFTER.total_seconds()
-        section = self._configuration.settings.gateway
-        try:
-            await self._hub.update_device(
-                parent, name=section.name, firmware_version=self._firmware_version, sub_model=section.sub_model
-            )
-        except (HubBusy, HubUnauthorised):  # ten updates an hour; or the next telemetry tells whether the gateway is deleted
-            return
-        except HubRejected as error:
-            log.warning("the cloud does not take the gateway's new name or version: %s", error)
-        await self._registry.save_gateway(replace(record, sent_info=self._about_us()))
+    async def _store(self, record: GatewayRecord) -> None:
+        await retry_until_stored(lambda: self._registry.save_gateway(record), what="the gateway's registration")
 
     def _record(self) -> GatewayRecord:
         if self._registry.gateway is None:
             raise RuntimeError("prepare() comes first")
         return self._registry.gateway
 
-    def _about_us(self) -> str:
+    def _own_info(self) -> str:
         section = self._configuration.settings.gateway
         return f"{section.name}\n{self._firmware_version}\n{section.sub_model or ''}"
 
@@ -234,11 +178,11 @@ class Enrolment:
         )
 
     async def _wait_after(self, error: HubError) -> None:
-        """Wait about a quarter of an hour, or until the network is back if it was away."""
-        seconds = self._retry_every.total_seconds() * uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
+        """Wait for the retry interval, or until the network is back after an outage."""
+        seconds = self._backoff.next_wait_seconds()
         if isinstance(error, HubBusy):
-            seconds = max(min(error.retry_after_seconds or 0, MOST_QUIET_SECONDS), min(seconds, 300))
-        problem = advice(error)
+            seconds = max(min(error.retry_after_seconds or 0, MAX_QUIET_SECONDS), min(seconds, BUSY_RETRY_SECONDS))
+        problem = advice_for(error)
         if problem != self.problem:
             log.error("not registered: %s", problem)
         self.problem = problem
@@ -252,12 +196,15 @@ class Enrolment:
     async def _wait_for_network(self, seconds: float) -> None:
         """Return when the cloud's server can be connected to again, after `seconds` at the latest.
 
-        A server that can be connected to all the while gets one more try soon; after that it is not the network.
+        A server that could be connected to all the time gets one more try soon; after that the network is not the cause.
         """
-        until = monotonic() + seconds
-        look = self._look_every.total_seconds()
-        while (left := until - monotonic()) > 0:
-            await asyncio.sleep(min(left, look))
-            before, self._connectable = self._connectable, await self._network_is_back()
-            if self._connectable and not before:
+        until = loop_time() + seconds
+        while (left := until - loop_time()) > 0:
+            await asyncio.sleep(min(left, self._check_network_seconds))
+            before, self._is_connectable = self._is_connectable, await self._network_is_back()
+            if self._is_connectable and not before:
                 return
+
+
+def _is_taken(error: HubError) -> bool:
+    return isinstance(error, HubRejected) and "already" in error.error.lower()

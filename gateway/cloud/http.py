@@ -1,7 +1,7 @@
-"""One exchange with a Xyte server, over the one session: sent once, ended in time, bounded. The only file that knows aiohttp.
+"""Send one HTTP request to a Xyte server: once, within a time limit, with a bounded response. The only file here with aiohttp.
 
-aiohttp's errors hold the request's headers, and a parser's errors the answer: a key is in both. So none of them is chained to
-ours; what they know is in our sentence.
+aiohttp's errors contain the request headers, and parser errors the response: both may contain a key. So none of them is chained
+to our errors; their content goes into our own sentences.
 """
 
 from __future__ import annotations
@@ -20,30 +20,31 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-from gateway.cloud.protocol.response_errors import Answer, Call, understood
-from gateway.cloud.protocol.trusted_urls import UntrustedAddress, validated_url
+from gateway.cloud.protocol.response_errors import ApiCall, HubResponse, parse_response
+from gateway.cloud.protocol.trusted_urls import UntrustedUrl, validated_url
 from gateway.errors import HubUnreachable, SettingsError, SettingsProblem
+from gateway.tasks import loop_time
 
 T = TypeVar("T")
 
 OnCall: TypeAlias = Callable[[str, int | None, float], None]
-"""Told after each exchange: the call's name, the status or `None` when there was no answer, seconds."""
+"""Called after each request: the call's name, the status or `None` without a response, the duration in seconds."""
 
-ANSWER_BYTES = 8 * 1024 * 1024
-"""A longer answer is none."""
+MAX_RESPONSE_BYTES = 8 * 1024 * 1024
+"""A longer response is treated as unusable."""
 
 _TLS_ADVICE = {
     9: "its certificate is not valid yet: check the clock of this machine",
     10: "its certificate has expired: check the clock of this machine, or renew it",
-    18: "its certificate is signed by itself: name it in `ca_file` if it is to be trusted",
-    19: "its certificate is from an authority that this machine does not know: name that authority's certificate in `ca_file`",
-    20: "its certificate is from an authority that this machine does not know: name that authority's certificate in `ca_file`",
+    18: "its certificate is self-signed: name it in `ca_file` to trust it",
+    19: "its certificate is from an authority that this machine does not trust: name that authority's certificate in `ca_file`",
+    20: "its certificate is from an authority that this machine does not trust: name that authority's certificate in `ca_file`",
     62: "its certificate is for another host name: check the address",
     64: "its certificate is for another address: use the host name",
 }
-"""OpenSSL's verification results (X509_V_ERR_...) to what a person can do."""
+"""Advice for OpenSSL's verification results (X509_V_ERR_...)."""
 
-_USUAL_PORT = {"https": 443, "http": 80}
+_DEFAULT_PORT = {"https": 443, "http": 80}
 
 
 async def reachable(url: str, *, within_seconds: float = 5.0) -> bool:
@@ -51,18 +52,18 @@ async def reachable(url: str, *, within_seconds: float = 5.0) -> bool:
     try:
         parts = urlsplit(validated_url(url, allow_plain_http=True))
         async with asyncio.timeout(within_seconds):
-            _, writer = await asyncio.open_connection(parts.hostname, parts.port or _USUAL_PORT[parts.scheme])
-    except (OSError, UntrustedAddress):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port or _DEFAULT_PORT[parts.scheme])
+    except (OSError, UntrustedUrl):
         return False
     writer.transport.abort()
     return True
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Return a context that trusts the system's authorities, and those of the file in addition.
+    """Return a TLS context that trusts the system's authorities and those of the file.
 
     Raises:
-        SettingsError: the file cannot be read or holds no certificate.
+        SettingsError: the file cannot be read or contains no certificate.
     """
     context = ssl.create_default_context()
     if ca_file is not None:
@@ -70,16 +71,16 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
             context.load_verify_locations(cafile=ca_file)
         except OSError as error:
             problem = SettingsProblem(
-                "cloud.ca_file", f"{ca_file}: {error.strerror or error}", "It must hold certificates in PEM form."
+                "cloud.ca_file", f"{ca_file}: {error.strerror or error}", "It must contain certificates in PEM form."
             )
             raise SettingsError(None, [problem]) from error
     return context
 
 
-class Wire:
-    """The one session with the Xyte servers. Nothing is retried, no redirect followed, no cookie kept.
+class HttpTransport:
+    """The HTTP session with the Xyte servers. It retries nothing, follows no redirect and keeps no cookie.
 
-    Entered once: `async with Wire(...) as wire`.
+    Enter it once: `async with HttpTransport(...) as transport`.
     """
 
     def __init__(self, *, tls: ssl.SSLContext, timeout_seconds: float, on_call: OnCall | None = None) -> None:
@@ -95,7 +96,7 @@ class Wire:
             headers={"User-Agent": "xyte-gateway"},
             timeout=aiohttp.ClientTimeout(total=None),
             middlewares=(_send_once,),
-            trace_configs=[_sending_noted()],
+            trace_configs=[_sent_tracer()],
         )
         return self
 
@@ -104,60 +105,60 @@ class Wire:
         if session is not None:
             await session.close()
 
-    async def ask(self, call: Call, read: Callable[[object], T]) -> T:
-        """Carry out one call and return what its answer says.
+    async def send(self, call: ApiCall, parse: Callable[[object], T]) -> T:
+        """Carry out one call and return its parsed response.
 
         Raises:
-            HubError: what the answer, or its absence, means.
+            HubError: for the response, or for its absence.
         """
-        return understood(call, await self._exchange(call), read)
+        return parse_response(call, await self._exchange(call), parse)
 
-    async def _exchange(self, call: Call) -> Answer:
-        clock, journey = asyncio.get_running_loop().time, _Journey()
-        started = clock()
+    async def _exchange(self, call: ApiCall) -> HubResponse:
+        progress = _ExchangeProgress()
+        started_at = loop_time()
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                return await self._send(call, journey)
+                return await self._request(call, progress)
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:  # the second: aiohttp without its C parser
-            failure = _failure(call, error, journey, self._timeout_seconds)
+            failure = _failure(call, error, progress, self._timeout_seconds)
         finally:
             if self._on_call is not None:
-                self._on_call(call.name, journey.status, clock() - started)
+                self._on_call(call.name, progress.status, loop_time() - started_at)
         raise failure
 
-    async def _send(self, call: Call, journey: _Journey) -> Answer:
+    async def _request(self, call: ApiCall, progress: _ExchangeProgress) -> HubResponse:
         if self._session is None:
-            raise RuntimeError("a hub is used within `async with`")
+            raise RuntimeError("use the hub within `async with`")
         async with self._session.request(
             call.method,
             URL(call.url, encoded=True),
             data=call.body,
-            headers=_headers(call),
+            headers=_request_headers(call),
             allow_redirects=False,
-            trace_request_ctx=journey,
+            trace_request_ctx=progress,
         ) as response:
-            journey.status = response.status
-            return Answer(response.status, response.headers, await _bounded(response))
+            progress.status = response.status
+            return HubResponse(response.status, response.headers, await _read_bounded(response))
 
 
 @dataclass(slots=True)
-class _Journey:
-    """How far one exchange came."""
+class _ExchangeProgress:
+    """The progress of one HTTP exchange."""
 
     sent: bool = False
     status: int | None = None
 
 
 class _ConnectionLost(aiohttp.ClientError):
-    """The connection went after the request, or a part of it, was sent."""
+    """The connection was lost after the request, or a part of it, was sent."""
 
 
-class _AnswerTooLong(aiohttp.ClientError):
-    """More than `ANSWER_BYTES`."""
+class _ResponseTooLong(aiohttp.ClientError):
+    """More than `MAX_RESPONSE_BYTES`."""
 
 
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending GET, PUT and DELETE again by itself: it does so for the errors caught here."""
+    """Prevent aiohttp from repeating GET, PUT and DELETE by itself, as it does for the errors caught here."""
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
@@ -167,43 +168,43 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
     raise lost
 
 
-def _sending_noted() -> aiohttp.TraceConfig:
-    """Return a tracer that notes the moment before which a request certainly was not carried out."""
+def _sent_tracer() -> aiohttp.TraceConfig:
+    """Return a tracer that records that a request was sent: before that it was certainly not carried out."""
 
-    async def note(
+    async def record(
         _session: aiohttp.ClientSession, context: SimpleNamespace, _sent: aiohttp.TraceRequestHeadersSentParams
     ) -> None:
         context.trace_request_ctx.sent = True
 
     tracer = aiohttp.TraceConfig()
-    tracer.on_request_headers_sent.append(note)
+    tracer.on_request_headers_sent.append(record)
     return tracer
 
 
-def _headers(call: Call) -> dict[str, str]:
-    """Return the headers of section 1: the key bare, without a scheme word before it."""
+def _request_headers(call: ApiCall) -> dict[str, str]:
+    """Return the headers of section 1: the key alone, without a scheme before it."""
     content_type = {} if call.body is None else {"Content-Type": call.content_type}
     return content_type | ({} if call.key is None else {"Authorization": call.key.get_secret_value()})
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
     raw = bytearray()
     async for chunk in response.content.iter_any():
         raw += chunk
-        if len(raw) > ANSWER_BYTES:
-            raise _AnswerTooLong
+        if len(raw) > MAX_RESPONSE_BYTES:
+            raise _ResponseTooLong
     return bytes(raw)
 
 
-def _failure(call: Call, error: Exception, journey: _Journey, timeout_seconds: float) -> HubUnreachable:
-    what = _what_went_wrong(error, journey, timeout_seconds)
-    return HubUnreachable(call.sentence(what), maybe_done=journey.sent, status=journey.status)
+def _failure(call: ApiCall, error: Exception, progress: _ExchangeProgress, timeout_seconds: float) -> HubUnreachable:
+    what = _describe(error, progress, timeout_seconds)
+    return HubUnreachable(call.sentence(what), maybe_done=progress.sent, status=progress.status)
 
 
-def _what_went_wrong(error: Exception, journey: _Journey, timeout_seconds: float) -> str:
+def _describe(error: Exception, progress: _ExchangeProgress, timeout_seconds: float) -> str:
     if isinstance(error, TimeoutError):
-        return f"did not {'answer' if journey.sent else 'take a connection'} within {timeout_seconds:g} s"
-    return next((say(error) for kind, say in _SENTENCES if isinstance(error, kind)), "answered by no rule of HTTP")
+        return f"did not {'answer' if progress.sent else 'accept a connection'} within {timeout_seconds:g} s"
+    return next((describe(error) for kind, describe in _SENTENCES if isinstance(error, kind)), "sent an invalid HTTP response")
 
 
 def _tls_sentence(error: Exception) -> str:
@@ -214,18 +215,18 @@ def _tls_sentence(error: Exception) -> str:
 
 def _no_connection(error: Exception) -> str:
     number = error.errno if isinstance(error, OSError) else None
-    return f"takes no connection: {os.strerror(number) if number else 'no reason given'}"
+    return f"accepts no connection: {os.strerror(number) if number else 'no reason given'}"
 
 
 _SENTENCES: tuple[tuple[type[Exception], Callable[[Exception], str]], ...] = (
     (aiohttp.ClientConnectorCertificateError, _tls_sentence),
     (aiohttp.ClientConnectorDNSError, lambda _: "cannot be found: its name does not resolve"),
-    (aiohttp.ClientSSLError, lambda _: "does not speak TLS, or not a version that this machine allows"),
+    (aiohttp.ClientSSLError, lambda _: "does not support TLS, or no version that this machine allows"),
     (aiohttp.ClientConnectorError, _no_connection),
-    (_AnswerTooLong, lambda _: f"answered with more than {ANSWER_BYTES // 1024 // 1024} MB"),
-    (aiohttp.ClientPayloadError, lambda _: "broke off in the middle of its answer"),
+    (_ResponseTooLong, lambda _: f"answered with more than {MAX_RESPONSE_BYTES // 1024 // 1024} MB"),
+    (aiohttp.ClientPayloadError, lambda _: "closed the connection in the middle of its response"),
     (_ConnectionLost, lambda _: "closed the connection instead of answering"),
     (aiohttp.ClientOSError, lambda _: "closed the connection instead of answering"),
     (OSError, lambda error: f"was lost: {error}"),
 )
-"""The most specific first."""
+"""The most specific errors first."""

@@ -1,113 +1,119 @@
-"""How fast the hub may be asked: not at all for a while after it failed or asked for quiet. Says once that it is away or back."""
+"""Decide when the hub may be called again after failures and after a 429, and log once that it is away or back."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from datetime import UTC, datetime
 from enum import StrEnum
-from random import uniform
-from time import monotonic
 
+from gateway.backoff import Backoff
 from gateway.errors import HubBusy, HubUnreachable
+from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)
 
-MOST_QUIET_SECONDS = 3600.0
-"""A `Retry-After` beyond it is a mistake of the server: a gateway that nobody visits must come back by itself."""
+MAX_QUIET_SECONDS = 3600.0
+"""A longer `Retry-After` is treated as a mistake of the server: an unattended gateway must come back by itself."""
+
+MAX_BUSY_SECONDS = 300.0
+"""The longest wait after a 429 without `Retry-After` (device API reference, section 17.21)."""
 
 
-class Strand(StrEnum):
-    """The kinds of calls that go on side by side and fail on their own: registration has a server of its own (section 1)."""
+class CallKind(StrEnum):
+    """The kinds of calls that run side by side and fail independently: registration has a server of its own (section 1)."""
 
     TELEMETRY = "telemetry"
-    CHILDREN = "children"
-    ERRANDS = "errands"
+    REGISTRATION = "registration"
+    FOLLOW_UP = "follow-up"
 
 
-class Pace:
-    """One for all calls of the gateway and its children.
+class RateControl:
+    """Limits all calls of the gateway and its children.
 
-    A strand whose calls get no usable answer is tried again after `first_seconds`, doubling to `most_seconds`, with jitter; the
-    others go on. A 429 stops all of them, for as long as its `Retry-After` says, else for 5 s doubling to 5 min (device API
-    reference, sections 14 and 17.21), and for `first_seconds` at the least.
+    After a failure, calls of the same kind wait for `first_seconds`, doubling to `most_seconds`, with jitter; other kinds go on.
+    A 429 stops all kinds, for as long as its `Retry-After` says, else for 5 s doubling to 5 min (device API reference, sections
+    14 and 17.21), and for `first_seconds` at least.
+
+    Args:
+        first_seconds: the wait after the first failure.
+        most_seconds: the longest wait after failures.
+        busy_seconds: the wait after the first 429 without `Retry-After`.
+        jitter: see `Backoff`.
     """
 
-    def __init__(self, *, first_seconds: float = 1.0, most_seconds: float = 60.0, busy_seconds: float = 5.0) -> None:
-        self._first = first_seconds
-        self._most = most_seconds
-        self._busy = busy_seconds
-        self._failures: Counter[Strand] = Counter()
-        self._open_at: dict[Strand, float] = {}
+    def __init__(
+        self, *, first_seconds: float = 1.0, most_seconds: float = 60.0, busy_seconds: float = 5.0, jitter: float = 0.5
+    ) -> None:
+        self._first_seconds = first_seconds
+        self._backoffs = {kind: Backoff(first_seconds, most_seconds, jitter=jitter) for kind in CallKind}
+        self._busy_backoff = Backoff(busy_seconds, MAX_BUSY_SECONDS, jitter=0)
+        self._retry_at: dict[CallKind, float] = {}
         self._quiet_until = 0.0
-        self._quiets = 0  # in a row
-        self._problems: dict[Strand, str] = {}
+        self._problems: dict[CallKind, str] = {}
         self._problem_since = datetime.now(UTC)
         self._has_answered = False
         self.since = datetime.now(UTC)
-        """Since when the hub takes telemetry, or does not."""
+        """The time since which the hub accepts telemetry, or does not."""
 
     @property
     def problem(self) -> str | None:
-        """Why the hub is not spoken with, or not about everything; `None` while it answers."""
+        """The error of calls that currently fail, of any kind; `None` while the hub answers."""
         return next(iter(self._problems.values()), None)
 
     @property
     def is_reachable(self) -> bool | None:
-        """Whether the hub takes telemetry; `None` before it first has, or has failed to. Registration has a server of its own."""
-        return False if Strand.TELEMETRY in self._problems else True if self._has_answered else None
+        """Whether the hub accepts telemetry; `None` before the first call. Other kinds do not count."""
+        return False if CallKind.TELEMETRY in self._problems else True if self._has_answered else None
 
     @property
     def next_try_seconds(self) -> float | None:
-        """In how many seconds a call that failed is tried again; `None` when none failed."""
-        return min((max(self.seconds_left(strand), 0.0) for strand in self._problems), default=None)
+        """The seconds until a failed call is retried; `None` when none failed."""
+        return min((max(self.seconds_left(kind), 0.0) for kind in self._problems), default=None)
 
-    def seconds_left(self, strand: Strand) -> float:
-        """Return how long this strand still has to wait; 0 or less when the hub may be asked right now."""
-        return max(self._quiet_until, self._open_at.get(strand, 0.0)) - monotonic()
+    def seconds_left(self, kind: CallKind) -> float:
+        """Return how long calls of this kind still have to wait; 0 or less when they are allowed now."""
+        return max(self._quiet_until, self._retry_at.get(kind, 0.0)) - loop_time()
 
-    async def wait(self, strand: Strand) -> None:
-        """Wait until the hub may be asked."""
-        while (left := self.seconds_left(strand)) > 0:  # noqa: ASYNC110 - it waits for a time, and that may be put off
+    async def wait(self, kind: CallKind) -> None:
+        """Wait until calls of this kind are allowed."""
+        while (left := self.seconds_left(kind)) > 0:  # noqa: ASYNC110 - it waits for a time, which may be postponed meanwhile
             await asyncio.sleep(left)
 
-    def failed(self, strand: Strand, error: HubUnreachable) -> None:
-        """Take in that a call had no usable answer."""
+    def failed(self, kind: CallKind, error: HubUnreachable) -> None:
+        """Record a call without a usable response."""
         if isinstance(error, HubBusy):
-            self._keep_quiet(error.retry_after_seconds)
+            self._stop_all(error.retry_after_seconds)
         else:
-            nominal = min(self._most, self._first * 2.0 ** min(self._failures[strand], 30))
-            self._failures[strand] += 1
-            self._open_at[strand] = monotonic() + nominal * uniform(0.5, 1.0)  # noqa: S311 - jitter
+            self._retry_at[kind] = loop_time() + self._backoffs[kind].next_wait_seconds()
         if not self._problems:
             log.warning("the hub is not reachable, everything is kept: %s", error)
             self._problem_since = datetime.now(UTC)
-        if strand is Strand.TELEMETRY and strand not in self._problems:
+        if kind is CallKind.TELEMETRY and kind not in self._problems:
             self.since = datetime.now(UTC)
-        self._problems[strand] = str(error)
+        self._problems[kind] = str(error)
 
-    def answered(self, strand: Strand) -> None:
-        """Take in that the hub answers; what it answers to calls from before it asked for quiet does not count."""
-        if monotonic() < self._quiet_until:
+    def answered(self, kind: CallKind) -> None:
+        """Record a response; a response to a call from before a 429 does not end the quiet time."""
+        if loop_time() < self._quiet_until:
             return
-        self._failures[strand] = self._quiets = 0
-        was_away = self._problems.pop(strand, None) is not None
-        if strand is Strand.TELEMETRY and (
-            was_away or not self._has_answered
-        ):  # on the others there may be nothing to ask the hub
+        self._backoffs[kind].reset()
+        self._busy_backoff.reset()
+        was_away = self._problems.pop(kind, None) is not None
+        if kind is CallKind.TELEMETRY and (was_away or not self._has_answered):  # the other kinds may have had nothing to call
             self._has_answered = True
             self.since = datetime.now(UTC)
         if was_away and not self._problems:
             away = datetime.now(UTC) - self._problem_since
             log.info("the hub answers again after %.0f s", away.total_seconds())
 
-    def _keep_quiet(self, asked_seconds: float | None) -> None:
-        """Stop all calls; those that were under way when the quiet began do not make it longer and longer."""
-        now = monotonic()
-        if now < self._quiet_until and asked_seconds is None:
+    def _stop_all(self, retry_after_seconds: float | None) -> None:
+        """Stop all calls; 429s to calls that were already running do not prolong the quiet time again and again."""
+        now = loop_time()
+        is_quiet = now < self._quiet_until
+        if is_quiet and retry_after_seconds is None:
             return
-        usual = min(300.0, self._busy * 2.0 ** min(self._quiets, 30))
-        self._quiets += now >= self._quiet_until
-        seconds = usual if asked_seconds is None else min(max(asked_seconds, self._first), MOST_QUIET_SECONDS)
+        seconds = self._busy_backoff.next_wait_seconds() if not is_quiet else 0.0
+        if retry_after_seconds is not None:
+            seconds = min(max(retry_after_seconds, self._first_seconds), MAX_QUIET_SECONDS)
         self._quiet_until = max(self._quiet_until, now + seconds)

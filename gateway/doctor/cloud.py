@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from gateway.cloud.http import tls_context
-from gateway.cloud.protocol.trusted_urls import UntrustedAddress, host_of, validated_hub_url, whole_url
+from gateway.cloud.protocol.trusted_urls import UntrustedUrl, host_of, validated_hub_url, with_scheme
 from gateway.config.settings import CloudSection
 from gateway.doctor.check_runner import aside
 from gateway.doctor.clock import judged
@@ -69,5 +69,5 @@ def _address(credentials: Credentials, cloud: CloudSection) -> str | Finding:
         return validated_hub_url(
             text, entry_url=cloud.entry_url, allow_plain_http=cloud.allow_plain_http, hub_hosts=cloud.hub_hosts
         )
-    except UntrustedAddress as error:
-        return Finding.fault("hub", f"no key is sent to it: {error}", f'in [cloud]: hub_hosts = ["{host_of(whole_url(text))}"]')
+    except UntrustedUrl as error:
+        return Finding.fault("hub", f"no key is sent to it: {error}", f'in [cloud]: hub_hosts = ["{host_of(with_scheme(text))}"]')

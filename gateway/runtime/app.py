@@ -15,12 +15,15 @@ from typing import Any
 
 from gateway import __version__
 from gateway.adapter import Adapter
-from gateway.cloud.child_registrar import SETTLE, ChildRegistrar
+from gateway.cloud.child_registrar import SETTLE, ChildRegistrar, RegistrationPolicy
 from gateway.cloud.client import CloudAccess, HttpHub
-from gateway.cloud.enrolment import LOOK_EVERY, RETRY_EVERY, Enrolment
+from gateway.cloud.enrolment import CHECK_NETWORK_EVERY, RETRY_EVERY, Enrolment
+from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.http import OnCall, reachable
-from gateway.cloud.rate_control import Pace
+from gateway.cloud.rate_control import RateControl
+from gateway.cloud.revocation import GatewayRevocation, KeyCheck, RevocationTiming
 from gateway.cloud.session import Session
+from gateway.cloud.telemetry_loop import OwnTelemetry
 from gateway.config.file import file_stamp
 from gateway.config.settings import CloudSection, Configuration, Settings
 from gateway.doctor.checks import examined
@@ -61,9 +64,9 @@ class Timing:
     """Waits that no operator has a reason to set, and that tests shorten."""
 
     register_retry_every: timedelta = RETRY_EVERY
-    look_for_network_every: timedelta = LOOK_EVERY
+    look_for_network_every: timedelta = CHECK_NETWORK_EVERY
     registration_settles_in: timedelta = SETTLE
-    confirm_revoked_after: timedelta = timedelta(seconds=5)
+    revocation: RevocationTiming = field(default_factory=RevocationTiming)
     look_outside_every: timedelta = timedelta(seconds=2)
     hub_backoff_first: timedelta = timedelta(seconds=1)
     urgent_gap: timedelta = timedelta(seconds=3)
@@ -214,7 +217,6 @@ async def build(
     timing = timing if timing is not None else Timing()
     settings = configuration.settings
     started_at = monotonic()
-    pace = Pace(first_seconds=timing.hub_backoff_first.total_seconds())
     async with (
         Store(settings.store.path, exclusive=True) as store,
         HttpHub(access_to(settings.cloud), on_call=on_call) as hub,
@@ -262,28 +264,27 @@ async def build(
             firmware_version=__version__,
             network_is_back=partial(reachable, settings.cloud.entry_url),
             retry_every=timing.register_retry_every,
-            look_every=timing.look_for_network_every,
+            check_network_every=timing.look_for_network_every,
         )
         registrar = ChildRegistrar(
             hub,
             registry,
             outbox,
-            deleted_children=settings.cloud.deleted_children,
+            KeyCheck(hub, timing.revocation),
+            policy=RegistrationPolicy(deleted_children=settings.cloud.deleted_children, settle=timing.registration_settles_in),
             status_of=status_of,
-            settle=timing.registration_settles_in,
-            confirm_after=timing.confirm_revoked_after,
         )
+        rate_control = RateControl(first_seconds=timing.hub_backoff_first.total_seconds())
+        revocation = GatewayRevocation(hub, rate_control, registered_at=lambda: enrolment.registered_at, timing=timing.revocation)
         session = Session(
             hub,
             registry,
             outbox,
             enrolment,
             registrar,
-            vitals=own_telemetry,
-            telemetry_every=settings.cloud.telemetry_every,
+            calls=GuardedCalls(rate_control, revocation),
+            own_telemetry=OwnTelemetry(read=own_telemetry, every=settings.cloud.telemetry_every),
             on_event=on_event,
-            pace=pace,
-            confirm_after=timing.confirm_revoked_after,
         )
         await enrolment.prepare()
         view = GatewayView(

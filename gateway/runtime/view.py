@@ -186,7 +186,7 @@ class GatewayView:
     # how it is gathered -----------------------------------------------------------------------------------------------
 
     def _gateway_shown(self, at: datetime) -> GatewaySummary:
-        record, pace = self._registry.gateway, self._session.pace
+        record, pace = self._registry.gateway, self._session.rate_control
         credentials = None if record is None else record.credentials
         wait_seconds = pace.next_try_seconds
         return GatewaySummary(

@@ -1,10 +1,10 @@
-"""A hub that is not there: keeps everything in memory and fails when told to. For tests of what stands above the wire."""
+"""Provide a fake hub in memory that fails on request, for tests of everything above HTTP."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TypeVar
 from uuid import uuid4
 
@@ -14,23 +14,24 @@ from gateway.errors import HubError, HubRejected, HubUnauthorised, HubUnreachabl
 from gateway.hub import (
     ChildRegistration,
     Credentials,
+    DeviceUpdate,
     GatewayRegistration,
     ListedChild,
-    Refusal,
-    TelemetryAnswer,
+    RejectedEntry,
     TelemetryMessage,
+    TelemetryResponse,
     WaitingCommand,
 )
 
 T = TypeVar("T")
 
 LOST_ANSWER = "lost answer"
-"""Put into `FakeHub.failures` in place of an error: the call is carried out, and its answer never arrives."""
+"""Put into `FakeHub.failures` instead of an error: the call is carried out, and its response never arrives."""
 
 
 @dataclass(slots=True)
 class FakeDevice:
-    """A device as the fake hub keeps it."""
+    """The fake hub's record of one device."""
 
     credentials: Credentials
     parent_id: str | None
@@ -42,10 +43,10 @@ class FakeDevice:
 
 
 class FakeHub:
-    """Fulfils `gateway.hub.Hub`.
+    """Implements `gateway.hub.Hub` in memory.
 
-    `failures` maps a method's name to the errors that its next calls raise, one each; `refusals` maps a device id to the hub's
-    words for its next entries in bulk calls.
+    `failures` maps a method's name to the errors that its next calls raise, one each; `refusals` maps a device id to the error
+    texts for its next entries in bulk calls.
     """
 
     def __init__(self) -> None:
@@ -53,11 +54,12 @@ class FakeHub:
         self.failures: dict[str, deque[HubError | str]] = {}
         self.refusals: dict[str, deque[str]] = {}
         self.calls: Counter[str] = Counter()
-        self.answer = TelemetryAnswer()
+        self.answer = TelemetryResponse()
+        """The flags in every response to telemetry."""
         self.hub_url = "https://hub.example"
 
     def fail(self, method: str, *errors: HubError | str) -> None:
-        """Let the next calls of `method` fail like this, one after the other."""
+        """Make the next calls of `method` fail with these errors, one after the other."""
         self.failures.setdefault(method, deque()).extend(errors)
 
     def children_of(self, parent_id: str) -> list[FakeDevice]:
@@ -66,14 +68,14 @@ class FakeHub:
 
     async def register_device(self, gateway: GatewayRegistration) -> Credentials:
         """See `Hub`."""
-        with_answer = self._begin("register_device")
-        return self._answered(self._create(gateway, None), with_answer)
+        arrives = self._begin("register_device")
+        return self._respond(self._create(gateway, None), arrives)
 
     async def register_child(self, parent: Credentials, child: ChildRegistration) -> Credentials:
         """See `Hub`."""
-        with_answer = self._begin("register_child")
+        arrives = self._begin("register_child")
         self._authorise(parent)
-        return self._answered(self._create(child, parent.device_id), with_answer)
+        return self._respond(self._create(child, parent.device_id), arrives)
 
     async def get_children(self, parent: Credentials) -> list[ListedChild]:
         """See `Hub`."""
@@ -89,7 +91,7 @@ class FakeHub:
             for one in self.children_of(parent.device_id)
         ]
 
-    async def send_telemetry(self, device: Credentials, message: TelemetryMessage) -> TelemetryAnswer:
+    async def send_telemetry(self, device: Credentials, message: TelemetryMessage) -> TelemetryResponse:
         """See `Hub`."""
         self._begin("send_telemetry")
         self._authorise(device).messages.append(message)
@@ -97,21 +99,21 @@ class FakeHub:
 
     async def send_child_telemetries(
         self, parent: Credentials, messages: Mapping[str, TelemetryMessage]
-    ) -> dict[str, TelemetryAnswer | Refusal]:
+    ) -> dict[str, TelemetryResponse | RejectedEntry]:
         """See `Hub`."""
-        with_answer = self._begin("send_child_telemetries")
+        arrives = self._begin("send_child_telemetries")
         self._authorise(parent)
-        answers: dict[str, TelemetryAnswer | Refusal] = {}
+        answers: dict[str, TelemetryResponse | RejectedEntry] = {}
         for device_id, message in messages.items():
             device = self.devices.get(device_id)
             if (refusals := self.refusals.get(device_id)) and refusals:
-                answers[device_id] = Refusal(refusals.popleft())
+                answers[device_id] = RejectedEntry(refusals.popleft())
             elif device is None or device.parent_id != parent.device_id:
-                answers[device_id] = Refusal("Not found")
+                answers[device_id] = RejectedEntry("Not found")
             else:
                 device.messages.append(message)
                 answers[device_id] = self._flags(device_id)
-        return self._answered(answers, with_answer)
+        return self._respond(answers, arrives)
 
     async def get_command(self, device: Credentials) -> WaitingCommand | None:
         """See `Hub`."""
@@ -129,31 +131,16 @@ class FakeHub:
         if status != "in_progress":
             known.commands.popleft()
 
-    async def update_device(
-        self,
-        device: Credentials,
-        *,
-        name: str | None = None,
-        firmware_version: str | None = None,
-        sub_model: str | None = None,
-        details: Mapping[str, object] | None = None,
-        config_version: int | None = None,
-        space_version: int | None = None,
-        parent_id: str | None = None,
-        host_address: str | None = None,
-    ) -> None:
+    async def update_device(self, device: Credentials, update: DeviceUpdate) -> None:
         """See `Hub`."""
         self._begin("update_device")
         known = self._authorise(device)
-        said: dict[str, object] = {"name": name, "firmware_version": firmware_version, "sub_model": sub_model, "details": details}
-        said |= {"config_version": config_version, "space_version": space_version}
-        said |= {"parent_id": parent_id, "host_address": host_address}
-        known.updates.append({key: value for key, value in said.items() if value is not None})
-        if parent_id is not None:
-            known.parent_id = parent_id
+        known.updates.append({key: value for key, value in asdict(update).items() if value is not None})
+        if update.parent_id is not None:
+            known.parent_id = update.parent_id
 
     def _begin(self, method: str) -> bool:
-        """Count the call, fail it if told to, and return whether its answer will arrive."""
+        """Count the call, raise its planned error if there is one, and return whether its response arrives."""
         self.calls[method] += 1
         planned = self.failures.get(method)
         failure = planned.popleft() if planned else None
@@ -161,9 +148,9 @@ class FakeHub:
             raise failure
         return failure is None
 
-    def _answered(self, answer: T, with_answer: bool) -> T:  # noqa: FBT001 - private
-        if not with_answer:
-            raise HubUnreachable("the answer was lost", maybe_done=True)
+    def _respond(self, answer: T, arrives: bool) -> T:  # noqa: FBT001 - private
+        if not arrives:
+            raise HubUnreachable("the response was lost", maybe_done=True)
         return answer
 
     def _create(self, registration: GatewayRegistration | ChildRegistration, parent_id: str | None) -> Credentials:
@@ -177,5 +164,5 @@ class FakeHub:
             raise HubUnauthorised("the key is not accepted", status=401, error="Not authorized")
         return known
 
-    def _flags(self, device_id: str) -> TelemetryAnswer:
+    def _flags(self, device_id: str) -> TelemetryResponse:
         return replace(self.answer, command=bool(self.devices[device_id].commands))

@@ -2,14 +2,14 @@ import asyncio
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from time import monotonic
 from types import SimpleNamespace
 
 import pytest
 from pydantic import SecretStr
 
-from gateway.cloud.child_registrar import MARKER, ChildRegistrar
-from gateway.cloud.revocation import Standing
+from gateway.cloud.child_records import MARKER
+from gateway.cloud.child_registrar import ChildRegistrar, RegistrationPolicy
+from gateway.cloud.revocation import KeyCheck, KeyState, RevocationTiming
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable, StoreError
 from gateway.hub import GatewayRegistration
 from gateway.models import ChildDevice, Found, Identity, IdentityKind, Sample, Status
@@ -40,14 +40,18 @@ async def house(tmp_path):
         hub, outbox = FakeHub(), Outbox(store, most_samples=1000)
         made = SimpleNamespace(hub=hub, store=store, outbox=outbox, parent=await hub.register_device(GATEWAY))
 
-        async def start(deleted_children="register_again"):
+        async def start(deleted_children="register_again", not_found_for=timedelta(minutes=3)):
             """As after a restart: everything in memory is gone."""
             made.registry = Registry(store)
             await made.registry.load()
             made.registrar = ChildRegistrar(
-                hub, made.registry, outbox, deleted_children=deleted_children, status_of=lambda key: Status.ONLINE, settle=SETTLE,
-                confirm_after=timedelta(0),
-            )  # fmt: skip
+                hub,
+                made.registry,
+                outbox,
+                KeyCheck(hub, RevocationTiming(confirm_after=timedelta(0), not_found_for=not_found_for)),
+                policy=RegistrationPolicy(deleted_children=deleted_children, settle=SETTLE),
+                status_of=lambda key: Status.ONLINE,
+            )
 
         async def catch_up(times=500):
             """Take steps, and short waits, until there is nothing to do for a while; return for how long."""
@@ -64,12 +68,12 @@ async def house(tmp_path):
                 pass
             return wait
 
-        async def suspect(key="sn:acme/1"):
+        async def check_child(key="sn:acme/1"):
             """Look into a child until what is found is believed."""
-            standing = await made.registrar.suspect(made.parent, key)
-            return await made.registrar.suspect(made.parent, key) if standing is Standing.DOUBTED else standing
+            key_state = await made.registrar.check_child(made.parent, key)
+            return await made.registrar.check_child(made.parent, key) if key_state is KeyState.DOUBTED else key_state
 
-        made.start, made.catch_up, made.step, made.suspect = start, catch_up, step, suspect
+        made.start, made.catch_up, made.step, made.check_child = start, catch_up, step, check_child
         made.registered = lambda: hub.children_of(made.parent.device_id)
         await start()
         yield made
@@ -261,11 +265,11 @@ async def test_a_child_that_cannot_be_moved_is_registered_anew(house):
     assert record(house).device_id != old
 
 
-async def test_a_suspect_that_answers_to_its_key_is_left_alone(house):
+async def test_a_doubted_child_that_answers_to_its_key_is_left_alone(house):
     await house.registry.admit(child(1))
     await house.catch_up()
     house.hub.fail("send_telemetry", HubUnauthorised("once", status=401, error="Not authorized"))
-    assert await house.suspect() is Standing.ACCEPTED, "one 401 may be a passing fault"
+    assert await house.check_child() is KeyState.ACCEPTED, "one 401 may be a passing fault"
     assert record(house).state is ChildState.REGISTERED
 
 
@@ -273,10 +277,10 @@ async def test_a_deleted_child_comes_back_but_not_again_and_again(house):
     await house.registry.admit(child(1))
     await house.catch_up()
     del house.hub.devices[record(house).device_id]
-    assert await house.suspect() is Standing.GONE
+    assert await house.check_child() is KeyState.GONE
     await house.catch_up()
     assert not house.registered(), "it was registered a moment ago"
-    assert house.registrar._not_before["sn:acme/1"] - monotonic() > 14 * 60
+    assert house.registrar._queue.seconds_left("sn:acme/1") > 14 * 60
 
 
 async def test_a_child_deleted_long_after_its_registration_comes_back_at_once(house):
@@ -284,7 +288,7 @@ async def test_a_child_deleted_long_after_its_registration_comes_back_at_once(ho
     await house.catch_up()
     await house.registry.save_child(replace(record(house), since=record(house).since - timedelta(hours=1)))
     del house.hub.devices[record(house).device_id]
-    assert await house.suspect() is Standing.GONE
+    assert await house.check_child() is KeyState.GONE
     await house.catch_up()
     assert len(house.registered()) == 1
 
@@ -295,7 +299,7 @@ async def test_a_child_deleted_on_purpose_stays_deleted_by_setting(house):
     await house.catch_up()
     await house.outbox.put([Sample("sn:acme/1", datetime.now(UTC), Status.ONLINE, {})])
     del house.hub.devices[record(house).device_id]
-    assert await house.suspect() is Standing.GONE
+    assert await house.check_child() is KeyState.GONE
     await house.catch_up()
     await house.start(deleted_children="leave")
     await house.catch_up()
@@ -311,10 +315,10 @@ async def test_a_keyless_child_that_is_deleted_gets_a_new_key(house):
     with pytest.raises(HubUnreachable):
         await house.catch_up()
     await house.catch_up()
-    assert await house.suspect() is Standing.UNCLEAR
+    assert await house.check_child() is KeyState.UNCLEAR
     del house.hub.devices[record(house).device_id]
     await house.registry.save_child(replace(record(house), since=record(house).since - timedelta(hours=1)))
-    assert await house.suspect() is Standing.GONE
+    assert await house.check_child() is KeyState.GONE
     await house.catch_up()
     assert record(house).access_key is not None
 
@@ -421,7 +425,7 @@ async def test_refused_children_are_tried_again_when_the_parent_is_claimed_or_re
     house.hub.fail("register_child", *[HubRejected("no", status=422, error="Parent must be claimed")] * 2)
     await house.catch_up()
     assert record(house).state is ChildState.REFUSED
-    house.registrar.forgive()
+    house.registrar.retry_refused()
     await house.catch_up()
     assert house.hub.calls["register_child"] == 2
     house.parent = await house.hub.register_device(GATEWAY)
@@ -452,7 +456,7 @@ async def test_children_of_a_deleted_parent_are_not_taken_for_deleted_themselves
     await house.outbox.put([Sample("sn:acme/1", datetime.now(UTC), Status.ONLINE, {})])
     house.hub.devices.clear()
     with pytest.raises(HubUnauthorised):
-        await house.suspect()
+        await house.check_child()
     assert record(house).state is ChildState.REGISTERED
     assert house.outbox.depth == 1
 
@@ -461,22 +465,19 @@ async def test_a_child_that_the_parent_still_lists_is_not_registered_again(house
     await house.registry.admit(child(1))
     await house.catch_up()
     house.hub.fail("send_telemetry", *[HubUnauthorised("no", status=401, error="Not authorized")] * 2)
-    assert await house.suspect() is Standing.UNCLEAR
+    assert await house.check_child() is KeyState.UNCLEAR
     assert record(house).state is ChildState.REGISTERED
 
 
 async def test_a_child_that_is_not_found_for_minutes_is_deleted(house):
-    house.registrar = ChildRegistrar(
-        house.hub, house.registry, house.outbox, deleted_children="register_again", status_of=lambda key: Status.ONLINE,
-        settle=SETTLE, confirm_after=timedelta(0), not_found_for=timedelta(seconds=0.1),
-    )  # fmt: skip
+    await house.start(not_found_for=timedelta(seconds=0.1))
     await house.registry.admit(child(1))
     await house.catch_up()
     del house.hub.devices[record(house).device_id]
     house.hub.fail("send_telemetry", *[HubRejected("no", status=404, error="Not found")] * 3)
-    assert await house.suspect() is Standing.DOUBTED
+    assert await house.check_child() is KeyState.DOUBTED
     await asyncio.sleep(0.11)
-    assert await house.registrar.suspect(house.parent, "sn:acme/1") is Standing.GONE
+    assert await house.registrar.check_child(house.parent, "sn:acme/1") is KeyState.GONE
 
 
 async def test_children_left_deleted_come_back_when_the_setting_is_changed(house):
@@ -484,7 +485,7 @@ async def test_children_left_deleted_come_back_when_the_setting_is_changed(house
     await house.registry.admit(child(1))
     await house.catch_up()
     del house.hub.devices[record(house).device_id]
-    await house.suspect()
+    await house.check_child()
     assert record(house).state is ChildState.DELETED
     await house.start(deleted_children="register_again")
     await house.catch_up()

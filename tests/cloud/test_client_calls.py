@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from gateway.cloud.client import HttpHub
 from gateway.cloud.protocol.device_records import (
-    Configuration,
+    DeviceConfiguration,
     DeviceInfo,
     DumpReceipt,
     Incident,
@@ -24,11 +24,12 @@ from gateway.errors import HubRejected
 from gateway.hub import (
     ChildRegistration,
     Credentials,
+    DeviceUpdate,
     GatewayRegistration,
     ListedChild,
-    Refusal,
-    TelemetryAnswer,
+    RejectedEntry,
     TelemetryMessage,
+    TelemetryResponse,
     WaitingCommand,
 )
 from gateway.models import Status
@@ -63,7 +64,7 @@ AT = datetime(2025, 2, 3, 4, 5, 6, 789000, tzinfo=UTC)
 TELEMETRY = TelemetryMessage(status=Status.ONLINE, at=AT, values={"temp": 41.5, "input": "hdmi1", "muted": False, "err": None})
 FLAGS = json.loads("""{"config_version":3,"command":true,"info_version":0,"new_licenses":false,"latest_fw_version":"2.5.0",
  "latest_fw_file_id":"77c1d2e3-0102-4304-8506-0708090a0b0c","space_data_version":2,"success":true}""")
-FLAGS_READ = TelemetryAnswer(
+FLAGS_READ = TelemetryResponse(
     config_version=3,
     command=True,
     latest_firmware_version="2.5.0",
@@ -128,7 +129,7 @@ async def test_bulk_registration_is_an_array_and_says_how_each_device_fared(hub,
     ]
     assert fared == [
         Credentials(device_id="u1", access_key=SecretStr("k-of-u1"), hub_url="https://h.example"),
-        Refusal("Sn has already been taken (***)"),
+        RejectedEntry("Sn has already been taken (***)"),
     ]
 
 
@@ -175,7 +176,7 @@ async def test_the_first_telemetry_may_override_and_an_empty_one_still_has_its_o
     hub_server.answers({}, status=200)
     answer = await hub.send_telemetry(child, TelemetryMessage(status=Status.OFFLINE, values={}, override=True))
     assert hub_server.only.json == {"status": "offline", "telemetries": {}, "override": True}
-    assert answer == TelemetryAnswer()
+    assert answer == TelemetryResponse()
 
 
 @pytest.mark.parametrize("status", [201, 422])
@@ -186,7 +187,11 @@ async def test_child_telemetries_are_one_map_there_and_back_on_201_and_on_422(hu
     message = TelemetryMessage(status=Status.ONLINE, values={"temp": 21.5})
     answers = await hub.send_child_telemetries(parent, dict.fromkeys((CHILD, other, refused, unknown), message))
     assert hub_server.only.json[CHILD] == {"status": "online", "telemetries": {"temp": 21.5}}
-    assert answers == {CHILD: Refusal(words), other: FLAGS_READ, refused: Refusal("not accepted, and no reason given")}
+    assert answers == {
+        CHILD: RejectedEntry(words),
+        other: FLAGS_READ,
+        refused: RejectedEntry("not accepted, and no reason given"),
+    }
 
 
 async def test_mass_telemetry_carries_the_keys_in_the_body_only(hub, hub_server, parent, child):
@@ -196,7 +201,7 @@ async def test_mass_telemetry_carries_the_keys_in_the_body_only(hub, hub_server,
     assert hub_server.only.line == "POST /v1/devices/telemetries"
     assert "Authorization" not in hub_server.only.headers
     assert hub_server.only.json[CHILD] == {"access_token": CHILD_KEY, "status": "online", "telemetries": {"a": 1}}
-    assert answers == {PARENT: FLAGS_READ, CHILD: Refusal("Invalid access token ***")}
+    assert answers == {PARENT: FLAGS_READ, CHILD: RejectedEntry("Invalid access token ***")}
 
 
 COMMAND = {"id": "e0d1", "device_id": CHILD, "status": "in_progress", "name": "set_input", "parameters": {"input": "hdmi2"}}
@@ -239,7 +244,7 @@ INFO_READ = DeviceInfo(
     claimed_by="Example Ltd",
 )
 CONFIG = {"name": "Ceiling", "version": 4, "last_updated": "2025-02-03", "config": {"interval": 60}, "device_id": CHILD}
-CONFIG_READ = Configuration(version=4, values={"interval": 60}, last_updated="2025-02-03", name="Ceiling", device_id=CHILD)
+CONFIG_READ = DeviceConfiguration(version=4, values={"interval": 60}, last_updated="2025-02-03", name="Ceiling", device_id=CHILD)
 INCIDENT = {"id": "i1", "status": "active", "priority": "high", "title": "Fan stopped", "issue": "fan_2_stopped"}
 INCIDENT_READ = Incident(id="i1", status="active", priority="high", title="Fan stopped", issue="fan_2_stopped")
 OK = {"success": True}
@@ -267,7 +272,7 @@ CALLS_OF_A_DEVICE = {
     ),
     "Get Device Info": (lambda hub, own: hub.get_device_info(own), "GET ", None, INFO, INFO_READ),
     "Update Device": (
-        lambda hub, own: hub.update_device(own, firmware_version="2.5.0", config_version=4, space_version=2),
+        lambda hub, own: hub.update_device(own, DeviceUpdate(firmware_version="2.5.0", config_version=4, space_version=2)),
         "PUT ", {"firmware_version": "2.5.0", "config_version": "4", "space_version": "2"}, INFO, None,
     ),
     "Delete Device": (lambda hub, own: hub.delete_device(own), "DELETE ", None, OK, None),
@@ -344,7 +349,7 @@ async def test_an_id_with_odd_characters_arrives_as_one_segment(hub, hub_server,
 
 
 async def test_an_update_of_nothing_is_not_sent(hub, hub_server, parent):
-    await hub.update_device(parent)
+    await hub.update_device(parent, DeviceUpdate())
     assert hub_server.arrived == []
 
 

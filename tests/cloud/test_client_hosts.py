@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.cloud.client import HttpHub
-from gateway.cloud.protocol.trusted_urls import UntrustedAddress, path_of, validated_hub_url
+from gateway.cloud.protocol.trusted_urls import UntrustedUrl, encode_path, validated_hub_url
 from gateway.errors import HubUnreachable
 from gateway.hub import GatewayRegistration
 
@@ -57,18 +57,18 @@ def test_a_hub_of_the_public_service_is_trusted_by_its_entry_server(told, used):
         ("https:///v1", "no usable host"),
         ("", "no usable host"),
         ("https://us-1.xyte.io:0", "no usable host"),
-        ("https://us-1.xyte.io:99999", "is no URL"),
-        ("https://us-1.xyte.io:https", "is no URL"),
-        ("https://[::1", "is no URL"),
+        ("https://us-1.xyte.io:99999", "is not a valid URL"),
+        ("https://us-1.xyte.io:https", "is not a valid URL"),
+        ("https://[::1", "is not a valid URL"),
         ("http://us-1.endpoints.xyte.io", "`allow_plain_http`"),
         ("ftp://us-1.endpoints.xyte.io", "neither https nor http"),
         ("mqtts://us-1.endpoints.xyte.io", "neither https nor http"),
-        ("javascript:alert(1)", "is no URL"),
+        ("javascript:alert(1)", "is not a valid URL"),
         ("https://203.0.113.7", "is not a hub"),
     ],
 )
 def test_an_address_that_is_not_a_hub_of_the_public_service_is_refused(told, why):
-    with pytest.raises(UntrustedAddress, match=why):
+    with pytest.raises(UntrustedUrl, match=why):
         validated_hub_url(told, entry_url=PUBLIC)
 
 
@@ -97,7 +97,7 @@ def test_a_private_deployment_trusts_any_name_unless_the_settings_list_some(told
     if trusted:
         assert validated_hub_url(told, entry_url=PRIVATE, hub_hosts=hosts) == told
     else:
-        with pytest.raises(UntrustedAddress, match="`hub_hosts`"):
+        with pytest.raises(UntrustedUrl, match="`hub_hosts`"):
             validated_hub_url(told, entry_url=PRIVATE, hub_hosts=hosts)
 
 
@@ -116,7 +116,7 @@ def test_a_laboratory_may_use_plain_http_and_bare_addresses():
 @pytest.mark.parametrize("segment", ["", ".", ".."])
 def test_a_path_cannot_be_climbed(segment):
     with pytest.raises(ValueError, match="cannot be empty"):
-        path_of("v1", "devices", segment)
+        encode_path("v1", "devices", segment)
 
 
 async def test_a_registration_that_names_a_bad_hub_keeps_its_key_and_sends_it_nowhere(access, entry, hub_server):
@@ -136,7 +136,7 @@ async def test_a_registration_that_names_a_bad_hub_keeps_its_key_and_sends_it_no
 
 
 async def test_a_registration_without_a_hub_says_so_at_its_first_use(hub, parent):
-    with pytest.raises(HubUnreachable, match="brought no hub_url"):
+    with pytest.raises(HubUnreachable, match="contains no hub_url"):
         await hub.get_command(replace(parent, hub_url=""))
 
 
@@ -145,6 +145,6 @@ async def test_the_static_certificate_hub_is_called_where_the_settings_say_so(ac
     static = replace(parent, hub_url="http://unused.invalid", hub_url_static_cert=hub_server.url)
     async with HttpHub(replace(access, use_static_cert=True)) as hub:
         assert await hub.get_command(static) is None
-        with pytest.raises(HubUnreachable, match="brought no hub_url_static_cert"):
+        with pytest.raises(HubUnreachable, match="contains no hub_url_static_cert"):
             await hub.get_command(parent)
     assert len(hub_server.arrived) == 1

@@ -10,9 +10,9 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from gateway.cloud.client import HttpHub
-from gateway.cloud.protocol.response_errors import masked
+from gateway.cloud.protocol.response_errors import mask_keys
 from gateway.errors import HubError
-from gateway.hub import ChildRegistration, Credentials, GatewayRegistration, Refusal, TelemetryMessage
+from gateway.hub import ChildRegistration, Credentials, GatewayRegistration, RejectedEntry, TelemetryMessage
 from gateway.models import Status
 
 pytestmark = pytest.mark.enable_socket
@@ -122,11 +122,11 @@ async def test_a_new_key_is_in_no_error_and_no_log(access, entry, parent, caplog
 async def test_a_refusal_within_a_bulk_answer_does_not_play_a_key_back(hub, hub_server, parent):
     own: Credentials = replace(parent, access_key=SecretStr(ACCESS_KEY))
     hub_server.answers({"c": {"error": f"{ACCESS_KEY} is wrong"}}, status=422)
-    assert await hub.send_child_telemetries(own, {"c": MESSAGE}) == {"c": Refusal("*** is wrong")}
+    assert await hub.send_child_telemetries(own, {"c": MESSAGE}) == {"c": RejectedEntry("*** is wrong")}
 
 
 def test_a_key_that_begins_with_another_one_is_masked_whole():
-    assert masked("long-key key", (SecretStr("long"), SecretStr("long-key"), SecretStr(""))) == "*** key"
+    assert mask_keys("long-key key", (SecretStr("long"), SecretStr("long-key"), SecretStr(""))) == "*** key"
 
 
 async def test_what_a_hub_says_is_one_printable_line_of_bounded_length(hub, hub_server, parent):

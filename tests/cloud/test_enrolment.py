@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 from pydantic import SecretStr
 
-from gateway.cloud.enrolment import Enrolment, advice, identity, mac_of_machine, make_cloud_id
+from gateway.cloud.enrolment import RETRY_JITTER, Enrolment, advice_for
+from gateway.cloud.gateway_identity import gateway_identity, mac_of_machine, make_cloud_id
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings
 from gateway.errors import HubBusy, HubRejected, HubUnreachable, SettingsError, StoreError
 from gateway.state.records import GatewayRecord
@@ -35,11 +36,11 @@ async def enrolled(tmp_path):
             network.looked += 1
             return network.back
 
-        def make(configuration=None, *, retry_every=SECONDS, look_every=timedelta(seconds=0.01), version="1.0.0"):
+        def make(configuration=None, *, retry_every=SECONDS, check_network_every=timedelta(seconds=0.01), version="1.0.0"):
             configuration = configuration or configured(gateway={"mac": MAC})
             return Enrolment(
                 hub, registry, configuration, firmware_version=version, network_is_back=network_is_back, retry_every=retry_every,
-                look_every=look_every,
+                check_network_every=check_network_every,
             )  # fmt: skip
 
         yield SimpleNamespace(hub=hub, registry=registry, store=store, network=network, make=make)
@@ -63,26 +64,26 @@ def test_a_cloud_id_has_the_documented_form():
 
 def test_identity_is_made_once_and_kept_for_life():
     by_cloud_id = configured(authentication="cloud_id", partner_code="Abc")
-    first = identity(None, by_cloud_id, machine_mac=None)
+    first = gateway_identity(None, by_cloud_id, machine_mac=None)
     assert first.cloud_id.startswith("Abc")
     assert first.serial_number.startswith("XG-")
-    assert identity(first, by_cloud_id, machine_mac=MAC) == GatewayRecord(
+    assert gateway_identity(first, by_cloud_id, machine_mac=MAC) == GatewayRecord(
         serial_number=first.serial_number, mac=MAC, cloud_id=first.cloud_id
     )
     renamed = configured(authentication="cloud_id", partner_code="Xyz")
-    assert identity(first, renamed, machine_mac=None).cloud_id == first.cloud_id, "never a changed Cloud ID"
+    assert gateway_identity(first, renamed, machine_mac=None).cloud_id == first.cloud_id, "never a changed Cloud ID"
 
 
 @pytest.mark.parametrize("key", ["serial_number", "mac"])
 def test_another_serial_number_or_mac_than_the_kept_one_is_refused(key):
     known = GatewayRecord(serial_number="OLD", mac="02:00:00:00:00:01", cloud_id=None)
-    with pytest.raises(SettingsError, match=rf"gateway\.{key}: is .* but this gateway lives under"):
-        identity(known, configured(gateway={key: "02:00:00:00:00:99"}), machine_mac=None)
+    with pytest.raises(SettingsError, match=rf"gateway\.{key}: is .* but this gateway is registered under"):
+        gateway_identity(known, configured(gateway={key: "02:00:00:00:00:99"}), machine_mac=None)
 
 
 def test_no_mac_anywhere_is_said():
     with pytest.raises(SettingsError, match="no network card"):
-        identity(None, configured(), machine_mac=None)
+        gateway_identity(None, configured(), machine_mac=None)
 
 
 def test_the_first_real_network_card_gives_the_mac(tmp_path):
@@ -101,11 +102,11 @@ def test_the_first_real_network_card_gives_the_mac(tmp_path):
         (rejected("Hardware key is invalid", 400), "cloud.hardware_key"),
         (rejected("Not found", 404), "Partner Portal"),
         (rejected("Firmware version can't be blank"), r"\[gateway\]"),
-        (HubUnreachable("no connection", maybe_done=False), "tried again by itself"),
+        (HubUnreachable("no connection", maybe_done=False), "retried automatically"),
     ],
 )
 def test_an_operator_is_told_what_to_do(error, says):
-    assert re.search(says, advice(error))
+    assert re.search(says, advice_for(error))
 
 
 async def test_credentials_are_stored_before_they_are_used_and_survive(enrolled):
@@ -128,7 +129,7 @@ async def test_a_refusal_is_tried_again_slowly_under_the_same_identity_and_told(
     enrolled.hub.fail("register_device", *[rejected("Sn has already been taken")] * 2)
     begun = asyncio.get_running_loop().time()
     credentials = await enrolment.credentials()
-    assert asyncio.get_running_loop().time() - begun >= 2 * 0.8 * 0.05
+    assert asyncio.get_running_loop().time() - begun >= 2 * (1 - RETRY_JITTER) * 0.05
     assert enrolled.hub.devices[credentials.device_id].registration.serial_number == serial
     assert caplog.text.count("Replace Device") == 1
     assert enrolment.problem is None
@@ -184,11 +185,11 @@ async def test_an_updated_gateway_tells_its_new_version_once(enrolled):
     enrolment = enrolled.make()
     await enrolment.prepare()
     parent = await enrolment.credentials()
-    await enrolment.tell_changes(parent)
+    await enrolment.send_changes(parent)
     assert enrolled.hub.calls["update_device"] == 0
     updated = enrolled.make(version="2.0.0")
-    await updated.tell_changes(parent)
-    await updated.tell_changes(parent)
+    await updated.send_changes(parent)
+    await updated.send_changes(parent)
     assert [one["firmware_version"] for one in enrolled.hub.devices[parent.device_id].updates] == ["2.0.0"]
 
 
@@ -242,7 +243,7 @@ async def test_a_second_outage_of_the_network_is_noticed_like_the_first(enrolled
 
 
 async def test_a_server_cannot_ask_for_silence_for_ever(enrolled, monkeypatch):
-    monkeypatch.setattr("gateway.cloud.enrolment.MOST_QUIET_SECONDS", 0.1)
+    monkeypatch.setattr("gateway.cloud.enrolment.MAX_QUIET_SECONDS", 0.1)
     enrolment = enrolled.make(retry_every=timedelta(seconds=0.01))
     await enrolment.prepare()
     enrolled.hub.fail("register_device", HubBusy("busy", retry_after_seconds=10_000_000))
@@ -256,7 +257,7 @@ async def test_an_update_that_the_cloud_has_no_time_for_is_told_later_and_not_ha
     updated = enrolled.make(version="2.0.0")
     enrolled.hub.fail("update_device", HubBusy("ten an hour", retry_after_seconds=3000))
     for _ in range(3):
-        await updated.tell_changes(parent)
+        await updated.send_changes(parent)
     assert enrolled.hub.calls["update_device"] == 1
-    await enrolled.make(version="2.0.0").tell_changes(parent)
+    await enrolled.make(version="2.0.0").send_changes(parent)
     assert [one["firmware_version"] for one in enrolled.hub.devices[parent.device_id].updates] == ["2.0.0"]

@@ -12,7 +12,7 @@ from aiohttp import web
 from gateway.cloud import http
 from gateway.cloud.client import CloudAccess, HttpHub
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable
-from gateway.hub import ChildRegistration, TelemetryAnswer, TelemetryMessage
+from gateway.hub import ChildRegistration, TelemetryMessage, TelemetryResponse
 from gateway.models import Status
 
 pytestmark = pytest.mark.enable_socket
@@ -110,7 +110,7 @@ async def test_no_content_is_a_success_without_flags(hub, hub_server, child):
         return web.Response(status=204)
 
     hub_server.does(answer)
-    assert await hub.send_telemetry(child, MESSAGE) == TelemetryAnswer()
+    assert await hub.send_telemetry(child, MESSAGE) == TelemetryResponse()
     assert await hub.get_command(child) is None
 
 
@@ -173,7 +173,7 @@ async def test_a_redirect_is_not_followed_since_the_key_would_travel(hub, hub_se
 
 
 async def test_an_answer_is_bounded_in_size(hub, hub_server, child):
-    hub_server.answers(text="[" + " " * http.ANSWER_BYTES + "]")
+    hub_server.answers(text="[" + " " * http.MAX_RESPONSE_BYTES + "]")
     with pytest.raises(HubUnreachable, match="answered with more than 8 MB") as caught:
         await hub.get_children(child)
     assert caught.value.maybe_done
@@ -229,7 +229,7 @@ async def test_an_answer_that_breaks_off_may_have_been_done(hub, hub_server, chi
         return response
 
     hub_server.does(break_off)
-    with pytest.raises(HubUnreachable, match="broke off") as caught:
+    with pytest.raises(HubUnreachable, match="in the middle of its response") as caught:
         await hub.send_telemetry(child, MESSAGE)
     assert caught.value.maybe_done
 
@@ -269,7 +269,7 @@ async def test_what_is_not_http_is_no_answer(hub, child, raw):
 async def test_a_port_without_a_server_certainly_did_nothing(access, closed_port, child):
     told = []
     async with HttpHub(access, on_call=lambda *call: told.append(call)) as hub:
-        with pytest.raises(HubUnreachable, match="takes no connection: Connection refused") as caught:
+        with pytest.raises(HubUnreachable, match="accepts no connection: Connection refused") as caught:
             await hub.send_telemetry(replace(child, hub_url=f"http://{closed_port}"), MESSAGE)
     assert (caught.value.maybe_done, caught.value.status) == (False, None)
     assert [(name, status) for name, status, _ in told] == [("Send Telemetry", None)]
@@ -285,7 +285,7 @@ async def test_a_name_that_does_not_resolve_certainly_did_nothing(hub, child):
 async def test_a_handshake_that_hangs_certainly_did_nothing(access, deaf, child):
     unheard = replace(child, hub_url=f"https://{deaf}")
     async with HttpHub(CloudAccess(entry_url=access.entry_url, allow_plain_http=True, timeout_seconds=0.2)) as hub:
-        with pytest.raises(HubUnreachable, match=r"did not take a connection within 0.2 s") as caught:
+        with pytest.raises(HubUnreachable, match=r"did not accept a connection within 0.2 s") as caught:
             await hub.get_command(unheard)
     assert not caught.value.maybe_done
 

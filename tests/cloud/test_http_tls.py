@@ -80,7 +80,7 @@ async def test_an_expired_certificate_is_refused_with_a_word_on_the_clock(serve,
 
 async def test_a_server_that_speaks_plain_http_on_a_tls_port_is_refused(serve):
     async with serve() as server, HttpHub(CloudAccess(entry_url=server.url.replace("http://", "https://"))) as hub:
-        with pytest.raises(HubUnreachable, match="does not speak TLS") as caught:
+        with pytest.raises(HubUnreachable, match="does not support TLS") as caught:
             await hub.register_device(GATEWAY)
     assert server.arrived == []
     assert not caught.value.maybe_done

@@ -1,10 +1,12 @@
+import asyncio
 from datetime import timedelta
+from functools import wraps
 
 import pytest
 
-from gateway.cloud import rate_control as module
-from gateway.cloud.rate_control import MOST_QUIET_SECONDS, Pace, Strand
+from gateway.cloud.rate_control import MAX_BUSY_SECONDS, MAX_QUIET_SECONDS, CallKind, RateControl
 from gateway.errors import HubBusy, HubUnreachable
+from gateway.testing.clock import simulated
 
 AWAY = HubUnreachable("no route", maybe_done=False)
 
@@ -13,81 +15,139 @@ def busy(seconds=None):
     return HubBusy("429", retry_after_seconds=seconds)
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    class Clock:
-        now = 1000.0
+def in_simulated_time(test):
+    @wraps(test)
+    def run(*args, **kwargs):
+        simulated(test(*args, **kwargs))
 
-        def pass_by(self, seconds):
-            self.now += seconds
-
-    clock = Clock()
-    monkeypatch.setattr(module, "monotonic", lambda: clock.now)
-    monkeypatch.setattr(module, "uniform", lambda low, high: high)
-    return clock
+    return run
 
 
-def test_a_strand_that_fails_waits_longer_and_longer_whatever_the_others_hear(clock):
-    pace, waits = Pace(), []
+@in_simulated_time
+async def test_a_kind_of_calls_that_fails_waits_longer_and_longer_whatever_the_others_get():
+    control, waits = RateControl(jitter=0), []
     for _ in range(8):
-        pace.failed(Strand.CHILDREN, AWAY)
-        waits.append(pace.seconds_left(Strand.CHILDREN))
-        pace.answered(Strand.TELEMETRY)
-        assert pace.seconds_left(Strand.TELEMETRY) <= 0
+        control.failed(CallKind.REGISTRATION, AWAY)
+        waits.append(control.seconds_left(CallKind.REGISTRATION))
+        control.answered(CallKind.TELEMETRY)
+        assert control.seconds_left(CallKind.TELEMETRY) <= 0
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
-    assert pace.problem == "no route"
-    pace.answered(Strand.CHILDREN)
-    assert pace.problem is None
+    assert control.problem == "no route"
+    control.answered(CallKind.REGISTRATION)
+    assert control.problem is None
+    control.failed(CallKind.REGISTRATION, AWAY)
+    assert control.seconds_left(CallKind.REGISTRATION) == 1, "a success starts the waits over"
 
 
-def test_a_429_stops_every_strand(clock):
-    pace = Pace()
-    pace.failed(Strand.ERRANDS, busy())
-    assert {pace.seconds_left(strand) for strand in Strand} == {5}
+@in_simulated_time
+async def test_a_429_stops_every_kind_of_calls():
+    control = RateControl()
+    control.failed(CallKind.FOLLOW_UP, busy())
+    assert {control.seconds_left(kind) for kind in CallKind} == {5}
+    await control.wait(CallKind.TELEMETRY)
+    assert asyncio.get_running_loop().time() == 5
 
 
-def test_429s_to_calls_that_were_under_way_count_once(clock):
-    pace = Pace()
-    for strand in Strand:
-        pace.failed(strand, busy())
-    pace.answered(Strand.TELEMETRY)
-    assert pace.seconds_left(Strand.TELEMETRY) == 5
-    assert pace.problem is not None, "an answer to a call from before is no sign that the quiet is over"
-    clock.pass_by(5)
-    pace.failed(Strand.TELEMETRY, busy())
-    assert pace.seconds_left(Strand.TELEMETRY) == 10, "it wants more quiet"
-    clock.pass_by(10)
-    pace.answered(Strand.TELEMETRY)
-    pace.failed(Strand.TELEMETRY, busy())
-    assert pace.seconds_left(Strand.TELEMETRY) == 5
+@in_simulated_time
+async def test_a_wait_that_is_prolonged_meanwhile_ends_only_at_its_new_end():
+    control = RateControl()
+    control.failed(CallKind.FOLLOW_UP, busy(10))
+    waiting = asyncio.create_task(control.wait(CallKind.TELEMETRY))
+    await asyncio.sleep(5)
+    control.failed(CallKind.FOLLOW_UP, busy(100))
+    await waiting
+    assert asyncio.get_running_loop().time() == 105
 
 
-@pytest.mark.parametrize(("asked", "kept"), [(0, 1), (7, 7), (timedelta(days=400).total_seconds(), MOST_QUIET_SECONDS)])
-def test_a_retry_after_is_obeyed_within_reason(clock, asked, kept):
-    pace = Pace()
-    pace.failed(Strand.TELEMETRY, busy(asked))
-    assert pace.seconds_left(Strand.TELEMETRY) == kept
+@in_simulated_time
+async def test_429s_to_calls_that_were_already_running_count_once():
+    control = RateControl()
+    for kind in CallKind:
+        control.failed(kind, busy())
+    control.answered(CallKind.TELEMETRY)
+    assert control.seconds_left(CallKind.TELEMETRY) == 5
+    assert control.problem is not None, "a response to a call from before does not end the quiet time"
+    await asyncio.sleep(5)
+    control.failed(CallKind.TELEMETRY, busy())
+    assert control.seconds_left(CallKind.TELEMETRY) == 10, "it wants more quiet"
+    await asyncio.sleep(10)
+    control.answered(CallKind.TELEMETRY)
+    control.failed(CallKind.TELEMETRY, busy())
+    assert control.seconds_left(CallKind.TELEMETRY) == 5
 
 
-def test_that_there_was_nothing_to_register_does_not_say_that_the_hub_answers():
-    pace = Pace()
-    pace.answered(Strand.CHILDREN)
-    assert pace.is_reachable is None
-    pace.answered(Strand.TELEMETRY)
-    assert pace.is_reachable is True
+@in_simulated_time
+async def test_waits_after_429s_stay_bounded():
+    control = RateControl()
+    for _ in range(12):
+        control.failed(CallKind.TELEMETRY, busy())
+        await control.wait(CallKind.TELEMETRY)
+    control.failed(CallKind.TELEMETRY, busy())
+    assert control.seconds_left(CallKind.TELEMETRY) == MAX_BUSY_SECONDS
 
 
-def test_a_server_that_only_takes_no_children_is_not_the_hub_being_away():
-    pace = Pace()
-    pace.answered(Strand.TELEMETRY)
-    since = pace.since
-    pace.failed(Strand.CHILDREN, AWAY)
-    assert (pace.is_reachable, pace.since, pace.problem) == (True, since, "no route")
-    pace.failed(Strand.TELEMETRY, AWAY)
-    assert pace.is_reachable is False
-    assert pace.since > since
-    away_since = pace.since
-    pace.answered(Strand.CHILDREN)
-    assert (pace.is_reachable, pace.since) == (False, away_since)
-    pace.answered(Strand.TELEMETRY)
-    assert (pace.is_reachable, pace.problem) == (True, None)
+@in_simulated_time
+async def test_a_retry_after_during_the_quiet_time_prolongs_it_and_never_shortens_it():
+    control = RateControl()
+    control.failed(CallKind.TELEMETRY, busy(30))
+    await asyncio.sleep(10)
+    control.failed(CallKind.FOLLOW_UP, busy(120))
+    assert control.seconds_left(CallKind.TELEMETRY) == 120
+    control.failed(CallKind.REGISTRATION, busy(2))
+    assert control.seconds_left(CallKind.TELEMETRY) == 120
+    await control.wait(CallKind.TELEMETRY)
+    control.failed(CallKind.TELEMETRY, busy())
+    assert control.seconds_left(CallKind.TELEMETRY) == 10, "the 429 during the quiet time did not count as a second one"
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(0, 1), (7, 7), (timedelta(days=400).total_seconds(), MAX_QUIET_SECONDS)])
+def test_a_retry_after_is_obeyed_within_reason(asked, kept):
+    async def main():
+        control = RateControl()
+        control.failed(CallKind.TELEMETRY, busy(asked))
+        assert control.seconds_left(CallKind.TELEMETRY) == kept
+
+    simulated(main())
+
+
+@in_simulated_time
+async def test_that_there_was_nothing_to_register_does_not_mean_that_the_hub_answers():
+    control = RateControl()
+    control.answered(CallKind.REGISTRATION)
+    assert control.is_reachable is None
+    control.answered(CallKind.TELEMETRY)
+    assert control.is_reachable is True
+
+
+@in_simulated_time
+async def test_a_server_that_only_accepts_no_children_does_not_make_the_hub_unreachable():
+    control = RateControl()
+    control.answered(CallKind.TELEMETRY)
+    since = control.since
+    control.failed(CallKind.REGISTRATION, AWAY)
+    assert (control.is_reachable, control.since, control.problem) == (True, since, "no route")
+    assert 0 < control.next_try_seconds <= 1
+    control.failed(CallKind.TELEMETRY, AWAY)
+    assert control.is_reachable is False
+    assert control.since > since
+    away_since = control.since
+    control.failed(CallKind.TELEMETRY, AWAY)
+    assert control.since == away_since, "one outage has one beginning"
+    control.answered(CallKind.REGISTRATION)
+    assert (control.is_reachable, control.since) == (False, away_since)
+    control.answered(CallKind.TELEMETRY)
+    assert (control.is_reachable, control.problem, control.next_try_seconds) == (True, None, None)
+
+
+@in_simulated_time
+async def test_an_outage_of_all_kinds_is_logged_once_and_so_is_its_end(caplog):
+    caplog.set_level("INFO")
+    control = RateControl()
+    for kind in CallKind:
+        control.failed(kind, AWAY)
+    for kind in CallKind:
+        control.answered(kind)
+    assert [record.message.partition(":")[0].partition(" after")[0] for record in caplog.records] == [
+        "the hub is not reachable, everything is kept",
+        "the hub answers again",
+    ]

@@ -8,13 +8,17 @@ from types import SimpleNamespace
 import pytest
 from pydantic import SecretStr
 
-from gateway.cloud.child_registrar import ChildRegistrar
+from gateway.cloud.child_registrar import ChildRegistrar, RegistrationPolicy
 from gateway.cloud.enrolment import Enrolment
-from gateway.cloud.rate_control import Pace
-from gateway.cloud.session import NO_COMMANDS, Session
+from gateway.cloud.follow_up_jobs import NO_COMMANDS
+from gateway.cloud.guarded_calls import GuardedCalls
+from gateway.cloud.rate_control import RateControl
+from gateway.cloud.revocation import GatewayRevocation, KeyCheck, RevocationTiming
+from gateway.cloud.session import Session
+from gateway.cloud.telemetry_loop import OwnTelemetry
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable, StoreError
-from gateway.hub import ConfigurationChanged, SpaceChanged, TelemetryAnswer, WaitingCommand
+from gateway.hub import ConfigurationChanged, SpaceChanged, TelemetryResponse, WaitingCommand
 from gateway.models import ChildDevice, Sample, Status
 from gateway.state.outbox import Outbox
 from gateway.state.records import ChildState
@@ -54,15 +58,17 @@ async def house(tmp_path):
         await enrolment.prepare()
         made = SimpleNamespace(hub=hub, registry=registry, outbox=outbox, enrolment=enrolment, events=[], tasks=[])
 
-        def start(every=timedelta(seconds=60), deleted_children="register_again"):
+        def start(every=timedelta(seconds=60), deleted_children="register_again", not_found_for=timedelta(minutes=3)):
+            timing = RevocationTiming(confirm_after=timedelta(milliseconds=10), not_found_for=not_found_for)
+            rate_control = RateControl(first_seconds=0.01, most_seconds=0.02, busy_seconds=0.05)
             registrar = ChildRegistrar(
-                hub, registry, outbox, deleted_children=deleted_children, status_of=lambda key: Status.ONLINE, settle=SHORT,
-                confirm_after=timedelta(milliseconds=10),
+                hub, registry, outbox, KeyCheck(hub, timing), status_of=lambda key: Status.ONLINE,
+                policy=RegistrationPolicy(deleted_children=deleted_children, settle=SHORT),
             )  # fmt: skip
+            revocation = GatewayRevocation(hub, rate_control, registered_at=lambda: enrolment.registered_at, timing=timing)
             made.session = Session(
-                hub, registry, outbox, enrolment, registrar, vitals=lambda: {"uptime_seconds": 1}, telemetry_every=every,
-                on_event=made.events.append, pace=Pace(first_seconds=0.01, most_seconds=0.02, busy_seconds=0.05),
-                confirm_after=timedelta(milliseconds=10),
+                hub, registry, outbox, enrolment, registrar, calls=GuardedCalls(rate_control, revocation),
+                own_telemetry=OwnTelemetry(read=lambda: {"uptime_seconds": 1}, every=every), on_event=made.events.append,
             )  # fmt: skip
             made.tasks.append(asyncio.create_task(made.session.run()))
 
@@ -114,13 +120,13 @@ async def test_samples_go_in_bulk_one_a_child_and_call_the_oldest_first(house):
 async def test_a_gateway_without_samples_does_not_take_a_hub_that_is_away_for_one_that_answers(house, caplog):
     caplog.set_level(logging.INFO)
     house.start(every=SHORT)
-    await house.until(lambda: house.registry.gateway.credentials and house.session.pace.is_reachable)
+    await house.until(lambda: house.registry.gateway.credentials and house.session.rate_control.is_reachable)
     house.hub.fail("send_telemetry", *[HubUnreachable("no route", maybe_done=False)] * 4)
-    await house.until(lambda: house.session.pace.is_reachable is False)
-    assert house.session.pace.problem == "no route"
-    assert house.session.pace.next_try_seconds is not None
-    await house.until(lambda: house.session.pace.is_reachable)
-    assert house.session.pace.next_try_seconds is None
+    await house.until(lambda: house.session.rate_control.is_reachable is False)
+    assert house.session.rate_control.problem == "no route"
+    assert house.session.rate_control.next_try_seconds is not None
+    await house.until(lambda: house.session.rate_control.is_reachable)
+    assert house.session.rate_control.next_try_seconds is None
     told = [record.message for record in caplog.records if "the hub" in record.message]
     assert len([text for text in told if "not reachable" in text]) == 1
     assert len([text for text in told if "answers again" in text]) == 1
@@ -216,7 +222,7 @@ async def test_nothing_is_lost_while_the_hub_is_away_and_it_is_said_once(house, 
     house.hub.fail("send_child_telemetries", *[HubUnreachable("no route", maybe_done=False)] * 4, LOST_ANSWER)
     for minute in range(5):
         await house.outbox.put([sample(1, minute)])
-    await house.until(lambda: house.outbox.depth == 0 and house.session.pace.problem is None)
+    await house.until(lambda: house.outbox.depth == 0 and house.session.rate_control.problem is None)
     minutes = [message.values["minute"] for message in house.device(1).messages]
     assert sorted(set(minutes)) == [0, 1, 2, 3, 4]
     assert minutes == sorted(minutes), "in order"
@@ -259,9 +265,8 @@ async def test_a_deleted_gateway_registers_anew_with_its_children_and_loses_noth
     assert house.device(1).messages[0].override
 
 
-async def test_a_hub_that_does_not_find_us_for_minutes_has_deleted_us(house, monkeypatch):
-    monkeypatch.setattr("gateway.cloud.session.NOT_FOUND_FOR", timedelta(milliseconds=100))
-    house.start(every=timedelta(milliseconds=30))
+async def test_a_hub_that_does_not_find_us_for_minutes_has_deleted_us(house):
+    house.start(every=timedelta(milliseconds=30), not_found_for=timedelta(milliseconds=100))
     await house.until(lambda: house.registry.gateway.credentials)
     house.hub.fail("send_telemetry", *[HubRejected("no", status=404, error="Not found")] * 8)
     await house.until(lambda: house.hub.calls["register_device"] == 2)
@@ -295,7 +300,7 @@ async def test_a_waiting_command_is_answered_as_failed_with_the_reason(house, nu
 
 
 async def test_the_flags_come_out_as_events(house):
-    house.hub.answer = TelemetryAnswer(config_version=3, space_data_version=2)
+    house.hub.answer = TelemetryResponse(config_version=3, space_data_version=2)
     house.start(every=SHORT)
     await house.until(lambda: len(house.parent().messages if house.registry.gateway.credentials else []) > 2)
     parent = house.registry.gateway.credentials.device_id
@@ -346,9 +351,9 @@ async def test_a_server_that_takes_no_registrations_holds_up_no_telemetry_and_is
     await house.registry.admit(child(2))
     await house.outbox.put([sample(1, minute) for minute in range(20)])
     await house.until(lambda: house.outbox.depth == 0)
-    assert house.session.pace.problem == "entry is away"
+    assert house.session.rate_control.problem == "entry is away"
     await house.until(lambda: house.registry.children["c2"].state is ChildState.REGISTERED)
-    await house.until(lambda: house.session.pace.problem is None)
+    await house.until(lambda: house.session.rate_control.problem is None)
     assert caplog.text.count("the hub is not reachable") == caplog.text.count("the hub answers again") == 1
 
 
@@ -357,7 +362,7 @@ async def test_a_429_stops_registration_too(house):
     await house.children(1)
     house.hub.fail("send_child_telemetries", HubBusy("429", retry_after_seconds=0.3))
     await house.outbox.put([sample(1, 1)])
-    await house.until(lambda: house.session.pace.problem)
+    await house.until(lambda: house.session.rate_control.problem)
     await house.registry.admit(child(2))
     await asyncio.sleep(0.1)
     assert house.hub.calls["register_child"] == 1
@@ -490,7 +495,7 @@ async def test_a_claim_brings_refused_children_another_try(house):
     house.hub.fail("register_child", HubRejected("no", status=422, error="Parent must be claimed"))
     await house.registry.admit(child(1))
     await house.until(lambda: house.registry.children["c1"].state is ChildState.REFUSED)
-    house.hub.answer = TelemetryAnswer(space_data_version=1)
+    house.hub.answer = TelemetryResponse(space_data_version=1)
     await house.until(lambda: house.session.is_claimed)
     await house.registry.admit(child(2))  # a change, so that nobody waits a minute for the next look
     await house.until(lambda: house.registry.children["c1"].state is ChildState.REGISTERED)

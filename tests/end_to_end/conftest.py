@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from pydantic import SecretStr
 
+from gateway.cloud.revocation import RevocationTiming
 from gateway.config.entries import entry_from
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection
 from gateway.emulator import Emulator
@@ -16,7 +17,7 @@ QUICK = Timing(
     register_retry_every=timedelta(seconds=0.3),
     look_for_network_every=timedelta(seconds=0.05),
     registration_settles_in=timedelta(seconds=0.3),
-    confirm_revoked_after=timedelta(seconds=0.05),
+    revocation=RevocationTiming(confirm_after=timedelta(seconds=0.05)),
     look_outside_every=timedelta(seconds=0.1),
     hub_backoff_first=timedelta(seconds=0.05),
     missing_bus_after=timedelta(seconds=0.3),
@@ -53,6 +54,12 @@ def running(emulator, tmp_path):
             stop.set()
 
     return start
+
+
+@pytest.fixture
+def quick():
+    """The shortened waits of a gateway in these tests."""
+    return QUICK
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from gateway.cloud.child_registrar import ChildRegistrar
-from gateway.cloud.session import NO_COMMANDS
+from gateway.cloud.follow_up_jobs import NO_COMMANDS
+from gateway.cloud.revocation import RevocationTiming
 from gateway.config.settings import AdmissionSection, Policy
 from gateway.state.records import ChildState, Decision
 from gateway.state.registry import Registry
@@ -18,6 +18,7 @@ from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDev
 pytestmark = pytest.mark.enable_socket
 
 SYNTHETIC = {"type": "synthetic"}
+BELIEVES_SOON = RevocationTiming(confirm_after=timedelta(seconds=0.05), not_found_for=timedelta(seconds=0.3))
 
 
 def device(number, **rest):
@@ -353,13 +354,14 @@ async def test_children_that_are_refused_until_their_parent_is_claimed_follow_th
 @pytest.mark.parametrize("deleted_answer", ["unauthorised", "not-found", "error-in-2xx"])
 @pytest.mark.parametrize("foreign_child", ["not-found", "not-authorized", "omitted"])
 async def test_a_deleted_child_comes_back_however_the_hub_says_so(
-    emulator, running, until, monkeypatch, deleted_answer, foreign_child
+    emulator, running, until, quick, monkeypatch, deleted_answer, foreign_child
 ):
     monkeypatch.setattr("gateway.cloud.child_registrar.REGISTER_AGAIN_AFTER", timedelta(0))
-    monkeypatch.setitem(ChildRegistrar.__init__.__kwdefaults__, "not_found_for", timedelta(seconds=0.3))
     emulator.cloud.quirks = emulator.cloud.quirks.changed({"deleted_answer": deleted_answer, "foreign_child": foreign_child})
     _bus, adapters = bus_of(device(1, urgent=True), device(2))
-    async with running(adapters, SYNTHETIC, telemetry_every=timedelta(seconds=0.2)) as gateway:
+    async with running(
+        adapters, SYNTHETIC, telemetry_every=timedelta(seconds=0.2), timing=replace(quick, revocation=BELIEVES_SOON)
+    ) as gateway:
         await until(lambda: is_told(emulator, 1, 2))
         old = children_of(emulator)["1"].id
         emulator.cloud.delete(old)
@@ -370,15 +372,15 @@ async def test_a_deleted_child_comes_back_however_the_hub_says_so(
 
 @pytest.mark.parametrize("deleted_answer", ["unauthorised", "not-found", "error-in-2xx"])
 async def test_a_gateway_deleted_while_its_children_are_registered_starts_over(
-    emulator, running, until, monkeypatch, deleted_answer
+    emulator, running, until, quick, monkeypatch, deleted_answer
 ):
-    monkeypatch.setattr("gateway.cloud.session.NOT_FOUND_FOR", timedelta(seconds=0.3))
-    monkeypatch.setattr("gateway.cloud.child_registrar.UNHEARD_AGAIN_AFTER", timedelta(seconds=0.1))
-    monkeypatch.setitem(ChildRegistrar.__init__.__kwdefaults__, "not_found_for", timedelta(seconds=0.3))
+    monkeypatch.setattr("gateway.cloud.child_registrar.NOT_FOUND_AGAIN_AFTER", timedelta(seconds=0.1))
     emulator.cloud.quirks = emulator.cloud.quirks.changed({"deleted_answer": deleted_answer})
     numbers = range(1, 31)
     _bus, adapters = bus_of(*(device(number) for number in numbers))
-    async with running(adapters, SYNTHETIC, telemetry_every=timedelta(seconds=0.2)) as gateway:
+    async with running(
+        adapters, SYNTHETIC, telemetry_every=timedelta(seconds=0.2), timing=replace(quick, revocation=BELIEVES_SOON)
+    ) as gateway:
         await until(lambda: len(children_of(emulator)) > 5)
         emulator.cloud.delete(parent_of(emulator).id)
         await until(lambda: is_told(emulator, *numbers))

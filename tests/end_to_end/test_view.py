@@ -95,7 +95,7 @@ async def test_a_hub_that_is_away_is_shown_with_its_reason_and_makes_it_not_read
         await emulator.__aexit__()
         snapshot = await seen(view, lambda snapshot: snapshot.gateway.hub.is_reachable is False and snapshot.outbox.depth > 1)
         hub = snapshot.gateway.hub
-        assert "takes no connection" in hub.problem
+        assert "accepts no connection" in hub.problem
         assert hub.next_try_at >= hub.since
         assert snapshot.outbox.oldest_at <= snapshot.at
         assert "The cloud is not reachable; all samples are kept." in await gateway.parts.headline()

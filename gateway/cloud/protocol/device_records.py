@@ -1,4 +1,4 @@
-"""What the hub answers, in nouns: those that `gateway.hub` does not have. Moments stay as the hub wrote them. Nothing here waits.
+"""Define the records in the hub's responses that `gateway.hub` does not have. Times stay as the hub wrote them. Pure.
 
 Section numbers are those of the device API reference.
 """
@@ -11,11 +11,11 @@ from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Configuration:
+class DeviceConfiguration:
     """A device's configuration in the cloud (section 7.1)."""
 
     version: int = 0
-    """Counts up with each change; 0 for a device that was never configured."""
+    """Increases with each change; 0 for a device that was never configured."""
     values: Mapping[str, object] = field(default_factory=dict)
     last_updated: str | None = None
     name: str | None = None
@@ -39,12 +39,12 @@ class DeviceInfo:
     details: Mapping[str, object] = field(default_factory=dict)
     last_seen: str | None = None
     claimed_by: str | None = None
-    """The customer's name; `None` while nobody has claimed it."""
+    """The customer's name; `None` while it is unclaimed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """Where a device is (section 8.5)."""
+    """The space of a device (section 8.5)."""
 
     name: str | None = None
     location_name: str | None = None
@@ -60,7 +60,7 @@ class Space:
 
 
 class LicenseAction(StrEnum):
-    """What is to be done with a licence (section 9.1)."""
+    """The change to make to a licence (section 9.1)."""
 
     ADD = "add"
     REMOVE = "remove"
@@ -69,10 +69,10 @@ class LicenseAction(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class License:
-    """A licence, and what is to be done with it (section 9.1)."""
+    """A licence and the change to make to it (section 9.1)."""
 
     id: int | str
-    """Opaque: given back as it came."""
+    """Opaque: sent back unchanged."""
     payload: str | None = None
     signature: str | None = None
     """Of the payload; checked with the partner's public key."""
@@ -90,7 +90,7 @@ class Incident:
     id: str
     status: str | None = None
     priority: str | None = None
-    """In words, where Open Incident takes a number."""
+    """A word, where Open Incident takes a number."""
     title: str | None = None
     description: str | None = None
     issue: str | None = None
@@ -101,7 +101,7 @@ class Incident:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """A file of the device's model, firmware for example (section 10.3). The key is not for the host in its URL (section 6.4)."""
+    """A file of the device's model, such as firmware (section 10.3). Never send the key to the host in its URL (section 6.4)."""
 
     id: str
     name: str | None = None
@@ -117,6 +117,6 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class DumpReceipt:
-    """Where more of a dump can be appended (section 10.1)."""
+    """The id with which more of a dump can be appended (section 10.1)."""
 
     id: str

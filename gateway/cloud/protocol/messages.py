@@ -1,6 +1,6 @@
-"""Nouns to the JSON that the hub takes, and the hub's JSON to nouns. Nothing here waits.
+"""Convert the gateway's records to request bodies, and response bodies to records. Pure.
 
-Section numbers are those of the device API reference. Reading raises `NotUnderstood` when an answer lacks what it is for.
+Section numbers are those of the device API reference. Parsing raises `UnexpectedResponse` when a response lacks a needed field.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TypeAlias
 from pydantic import SecretStr, TypeAdapter
 
 from gateway.cloud.protocol.device_records import (
-    Configuration,
+    DeviceConfiguration,
     DeviceInfo,
     DumpReceipt,
     Incident,
@@ -22,18 +22,19 @@ from gateway.cloud.protocol.device_records import (
     ModelFile,
     Space,
 )
-from gateway.cloud.protocol.response_errors import hub_words
-from gateway.cloud.protocol.response_parser import NotUnderstood, Shape, as_list, as_object, valid
-from gateway.cloud.protocol.trusted_urls import whole_url
-from gateway.cloud.protocol.values import hub_value, semantic_version, timestamp
+from gateway.cloud.protocol.response_errors import error_text
+from gateway.cloud.protocol.response_parser import ResponseParser, UnexpectedResponse, as_list, as_object, valid
+from gateway.cloud.protocol.trusted_urls import with_scheme
+from gateway.cloud.protocol.values import semantic_version, timestamp, to_hub_value
 from gateway.hub import (
     ChildRegistration,
     Credentials,
+    DeviceUpdate,
     GatewayRegistration,
     ListedChild,
-    Refusal,
-    TelemetryAnswer,
+    RejectedEntry,
     TelemetryMessage,
+    TelemetryResponse,
     WaitingCommand,
 )
 
@@ -42,19 +43,19 @@ Body: TypeAlias = dict[str, object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceRegistration(GatewayRegistration):
-    """What a device can tell of itself beyond what the gateway does (sections 3.1, 3.2)."""
+    """A registration with the fields that only other devices than the gateway send (sections 3.1, 3.2)."""
 
     parent_id: str | None = None
     """Makes this a self-registering child of that device."""
     host_address: str | None = None
     custom_partner_name: str | None = None
-    """Cloud to cloud only, as is the next one."""
+    """Cloud to cloud only, like the next field."""
     custom_model_name: str | None = None
 
 
 def device_body(device: GatewayRegistration) -> Body:
     """Return the body of Register Device (section 3.1), or one entry of Bulk Register Devices (section 3.2)."""
-    body = _told(
+    body = _without_none(
         hardware_key=device.hardware_key.get_secret_value(),
         cloud_id=device.cloud_id,
         sn=device.serial_number,
@@ -64,12 +65,12 @@ def device_body(device: GatewayRegistration) -> Body:
         sub_model=device.sub_model,
         details=device.details or None,
     )
-    return body | (_wider_part(device) if isinstance(device, DeviceRegistration) else {})
+    return body | (_extra_fields(device) if isinstance(device, DeviceRegistration) else {})
 
 
 def child_body(child: ChildRegistration) -> Body:
     """Return the body of Register Child Device (section 4.1)."""
-    return _told(
+    return _without_none(
         model_id=child.model_id,
         firmware_version=semantic_version(child.firmware_version),
         sn=child.serial_number,
@@ -81,11 +82,11 @@ def child_body(child: ChildRegistration) -> Body:
 
 
 def telemetry_body(message: TelemetryMessage) -> Body:
-    """Return one telemetry message; `telemetries` is always there, since the hub misses it otherwise (section 5.1)."""
-    return _told(
+    """Return one telemetry message; `telemetries` is always sent, since the hub requires it (section 5.1)."""
+    return _without_none(
         status=message.status.value,
         timestamp=None if message.at is None else timestamp(message.at),
-        telemetries={name: hub_value(value) for name, value in message.values.items()},
+        telemetries={name: to_hub_value(value) for name, value in message.values.items()},
         override=True if message.override else None,
     )
 
@@ -96,7 +97,7 @@ def telemetries_body(messages: Mapping[str, TelemetryMessage]) -> Body:
 
 
 def mass_telemetry_body(messages: Iterable[tuple[Credentials, TelemetryMessage]]) -> Body:
-    """Return the body of Send Mass Telemetry, where each entry carries its own key (section 5.4)."""
+    """Return the body of Send Mass Telemetry, where each entry has its own key (section 5.4)."""
     return {
         device.device_id: {"access_token": device.access_key.get_secret_value()} | telemetry_body(message)
         for device, message in messages
@@ -105,58 +106,50 @@ def mass_telemetry_body(messages: Iterable[tuple[Credentials, TelemetryMessage]]
 
 def command_body(command_id: int | str, status: str, message: str | None) -> Body:
     """Return the body of Update Command (section 6.3)."""
-    return _told(id=command_id, status=status, message=message)
+    return _without_none(id=command_id, status=status, message=message)
 
 
-def update_body(
-    *,
-    name: str | None,
-    firmware_version: str | None,
-    sub_model: str | None,
-    details: Mapping[str, object] | None,
-    config_version: int | None,
-    space_version: int | None,
-    parent_id: str | None,
-    host_address: str | None,
-) -> Body:
-    """Return the body of Update Device: only what changed, the counters as strings (sections 8.2 and 17.10)."""
-    return _told(
-        name=name,
-        firmware_version=None if firmware_version is None else semantic_version(firmware_version),
-        sub_model=sub_model,
-        details=details,
-        config_version=None if config_version is None else str(config_version),
-        space_version=None if space_version is None else str(space_version),
-        parent_id=parent_id,
-        host_address=host_address,
+def update_body(update: DeviceUpdate) -> Body:
+    """Return the body of Update Device: only the changes, the counters as strings (sections 8.2 and 17.10)."""
+    return _without_none(
+        name=update.name,
+        firmware_version=None if update.firmware_version is None else semantic_version(update.firmware_version),
+        sub_model=update.sub_model,
+        details=update.details,
+        config_version=None if update.config_version is None else str(update.config_version),
+        space_version=None if update.space_version is None else str(update.space_version),
+        parent_id=update.parent_id,
+        host_address=update.host_address,
     )
 
 
 def license_body(license_id: int | str, state: str, error: str | None) -> Body:
     """Return the body of Update License (section 9.3)."""
-    return _told(id=license_id, state=state, error=error)
+    return _without_none(id=license_id, state=state, error=error)
 
 
 def incident_body(title: str, description: str | None, priority: int | None, issue: str | None) -> Body:
     """Return the body of Open Incident (section 11)."""
-    return _told(title=title, description=description, priority=priority, issue=issue)
+    return _without_none(title=title, description=description, priority=priority, issue=issue)
 
 
 def event_body(name: str, category: str, integers: tuple[int, ...], strings: tuple[str, ...], at: datetime | None) -> Body:
-    """Return the body of Add Event; at most two integers and two strings, which are numbered from 1 (section 11.5)."""
+    """Return the body of Add Event; at most two integers and two strings, numbered from 1 (section 11.5)."""
     numbered: Body = {f"int_key_{place}": value for place, value in enumerate(integers, start=1)}
     numbered |= {f"string_key_{place}": value for place, value in enumerate(strings, start=1)}
-    return _told(name=name, category=category, **numbered, timestamp=None if at is None else timestamp(at))
+    return _without_none(name=name, category=category, **numbered, timestamp=None if at is None else timestamp(at))
 
 
-_TELEMETRY = Shape(TelemetryAnswer, latest_firmware_version="latest_fw_version", latest_firmware_file_id="latest_fw_file_id")
-_COMMAND = Shape(WaitingCommand)
-_CONFIGURATION = Shape(Configuration, values="config")
-_LICENSE = Shape(License, payload="data", expires_at=("expires_at", "expired_at"))
+_TELEMETRY = ResponseParser(
+    TelemetryResponse, latest_firmware_version="latest_fw_version", latest_firmware_file_id="latest_fw_file_id"
+)
+_COMMAND = ResponseParser(WaitingCommand)
+_CONFIGURATION = ResponseParser(DeviceConfiguration, values="config")
+_LICENSE = ResponseParser(License, payload="data", expires_at=("expires_at", "expired_at"))
 _COUNT = TypeAdapter(int)
 
-LISTED_CHILD = Shape(ListedChild, device_id="id", serial_number="sn")
-DEVICE_INFO = Shape(
+LISTED_CHILD = ResponseParser(ListedChild, device_id="id", serial_number="sn")
+DEVICE_INFO = ResponseParser(
     DeviceInfo,
     device_id="id",
     serial_number="partner.sn",
@@ -166,115 +159,119 @@ DEVICE_INFO = Shape(
     config_version="config.version",
     claimed_by="claimed",
 )
-SPACE = Shape(
+SPACE = ResponseParser(
     Space,
     location_name="location.name",
     latitude="location.coordinates.lat",
     longitude=("location.coordinates.lng", "location.coordinates.long"),
     utc_offset_minutes="location.utc_offset",
 )
-INCIDENT = Shape(Incident)
-MODEL_FILE = Shape(ModelFile, description="desc")
-DUMP_RECEIPT = Shape(DumpReceipt)
+INCIDENT = ResponseParser(Incident)
+MODEL_FILE = ResponseParser(ModelFile, description="desc")
+DUMP_RECEIPT = ResponseParser(DumpReceipt)
 
 
-def nothing(_body: object) -> None:
-    """Take any answer: that the hub accepted the call is all there is to know."""
+def ignore_body(_body: object) -> None:
+    """Ignore the body of a response: its status alone shows that the hub accepted the call."""
 
 
-def read_credentials(body: object, *, parent: Credentials | None = None) -> Credentials:
-    """Return what a registration is answered with; what a child's answer leaves out it has from its parent (section 17.3).
+def parse_credentials(body: object, *, parent: Credentials | None = None) -> Credentials:
+    """Return the credentials in a response to a registration; missing addresses of a child are its parent's (section 17.3).
 
-    A missing `hub_url` of the gateway itself is left empty: the key is worth keeping even so, since it cannot be fetched again.
+    A missing `hub_url` of the gateway itself stays empty: the key must be kept all the same, since it cannot be fetched again.
     """
-    told = as_object(body)
-    device_id, access_key = _usable(told.get("id")), _usable(told.get("access_key"))
+    fields = as_object(body)
+    device_id, access_key = _usable(fields.get("id")), _usable(fields.get("access_key"))
     if device_id is None or device_id in {".", ".."} or access_key is None:
-        raise NotUnderstood("there is no usable id and access_key in the answer")
+        raise UnexpectedResponse("there is no usable id and access_key in the response")
     return Credentials(
         device_id=device_id,
         access_key=SecretStr(access_key),
-        hub_url=_address(told.get("hub_url")) or (parent.hub_url if parent else ""),
-        hub_url_static_cert=_address(told.get("hub_url_static_cert")) or (parent.hub_url_static_cert if parent else None),
-        mqtt_hub_url=_usable(told.get("mqtt_hub_url")) or (parent.mqtt_hub_url if parent else None),
+        hub_url=_url(fields.get("hub_url")) or (parent.hub_url if parent else ""),
+        hub_url_static_cert=_url(fields.get("hub_url_static_cert")) or (parent.hub_url_static_cert if parent else None),
+        mqtt_hub_url=_usable(fields.get("mqtt_hub_url")) or (parent.mqtt_hub_url if parent else None),
     )
 
 
-def read_registrations(body: object, *, secrets: Collection[SecretStr]) -> list[Credentials | Refusal]:
-    """Return how each device of a bulk registration fared, in the order asked (section 17.13)."""
-    return [_refusal(entry, secrets) or read_credentials(entry) for entry in map(as_object, as_list(body))]
+def parse_registrations(body: object, *, secrets: Collection[SecretStr]) -> list[Credentials | RejectedEntry]:
+    """Return the result for each device of a bulk registration, in request order (section 17.13)."""
+    return [_rejection(entry, secrets) or parse_credentials(entry) for entry in map(as_object, as_list(body))]
 
 
-def read_telemetry_answer(body: object) -> TelemetryAnswer:
-    """Return the flags of a telemetry answer. A nonsensical flag counts as not set: the message itself was accepted."""
-    return _TELEMETRY.read(_or_empty(body))
+def parse_telemetry_response(body: object) -> TelemetryResponse:
+    """Return the flags of a telemetry response. An invalid flag counts as not set: the message itself was accepted."""
+    return _TELEMETRY.parse(_or_empty(body))
 
 
-def read_telemetry_answers(
-    body: object, *, asked: Collection[str], secrets: Collection[SecretStr]
-) -> dict[str, TelemetryAnswer | Refusal]:
-    """Return the answer for each device that was asked about and is answered with an object (sections 5.3, 5.4)."""
-    entries = {device_id: entry for device_id, entry in as_object(body).items() if device_id in asked and isinstance(entry, dict)}
-    return {device_id: _refusal(entry, secrets) or read_telemetry_answer(entry) for device_id, entry in entries.items()}
+def parse_telemetry_responses(
+    body: object, *, requested: Collection[str], secrets: Collection[SecretStr]
+) -> dict[str, TelemetryResponse | RejectedEntry]:
+    """Return the result for each requested device with an object in the response (sections 5.3, 5.4)."""
+    entries = {
+        device_id: entry for device_id, entry in as_object(body).items() if device_id in requested and isinstance(entry, dict)
+    }
+    return {device_id: _rejection(entry, secrets) or parse_telemetry_response(entry) for device_id, entry in entries.items()}
 
 
-def read_command(body: object) -> WaitingCommand | None:
-    """Return the waiting command; `{}` says that there is none (section 6.1)."""
-    told = _or_empty(body)
-    command_id = told.get("id")
-    if told and (isinstance(command_id, bool) or not isinstance(command_id, int | str) or command_id == ""):
-        raise NotUnderstood("there is no usable id in the command")
-    in_progress = told.get("status") == "in_progress"
-    return _COMMAND.read({**told, "name": told.get("name") or "", "in_progress": in_progress}) if told else None
+def parse_command(body: object) -> WaitingCommand | None:
+    """Return the waiting command; `{}` means that there is none (section 6.1)."""
+    fields = _or_empty(body)
+    command_id = fields.get("id")
+    if fields and (isinstance(command_id, bool) or not isinstance(command_id, int | str) or command_id == ""):
+        raise UnexpectedResponse("there is no usable id in the command")
+    in_progress = fields.get("status") == "in_progress"
+    return _COMMAND.parse({**fields, "name": fields.get("name") or "", "in_progress": in_progress}) if fields else None
 
 
-def read_commands(body: object) -> list[WaitingCommand]:
+def parse_commands(body: object) -> list[WaitingCommand]:
     """Return the waiting commands of a parent and its children (section 6.2)."""
-    return [command for command in map(read_command, as_list(body)) if command is not None]
+    return [command for command in map(parse_command, as_list(body)) if command is not None]
 
 
-def read_configuration(body: object) -> Configuration:
-    """Return the configuration; before Model API version 1.0.5 it stood beside the server's own fields (section 7.1)."""
-    told = as_object(body)
-    beside = {key: value for key, value in told.items() if key not in {"version", "last_updated", "name", "device_id", "success"}}
-    return _CONFIGURATION.read(told if "config" in told else {**told, "config": beside})
+def parse_configuration(body: object) -> DeviceConfiguration:
+    """Return the configuration; before Model API version 1.0.5 it is beside the server's own fields (section 7.1)."""
+    fields = as_object(body)
+    beside = {
+        key: value for key, value in fields.items() if key not in {"version", "last_updated", "name", "device_id", "success"}
+    }
+    return _CONFIGURATION.parse(fields if "config" in fields else {**fields, "config": beside})
 
 
-def read_config_version(body: object) -> int | None:
-    """Return the version that Set Config made (section 7.2); `None` when the hub does not say."""
+def parse_config_version(body: object) -> int | None:
+    """Return the version that Set Config made (section 7.2); `None` when it is missing."""
     return next(iter(valid(_COUNT, _or_empty(body).get("version"))), None)
 
 
-def read_licenses(body: object) -> list[License]:
-    """Return the licences of an answer: an object, an array, or `{}`; `action` as a word or as booleans (section 9.1)."""
-    return [_LICENSE.read({**entry, "action": _action(entry)}) for entry in map(as_object, as_list(body))]
+def parse_licenses(body: object) -> list[License]:
+    """Return the licences of a response: an object, an array, or `{}`; `action` as a word or as booleans (section 9.1)."""
+    return [_LICENSE.parse({**entry, "action": _action(entry)}) for entry in map(as_object, as_list(body))]
 
 
-def read_license(body: object) -> License | None:
+def parse_license(body: object) -> License | None:
     """Return the next licence change, if any."""
-    return next(iter(read_licenses(body)), None)
+    return next(iter(parse_licenses(body)), None)
 
 
-def read_dump_length(body: object) -> int | None:
-    """Return how many bytes the dump has now (section 10.2); `None` when the hub does not say."""
+def parse_dump_length(body: object) -> int | None:
+    """Return the length of the dump in bytes (section 10.2); `None` when it is missing."""
     return next(iter(valid(_COUNT, _or_empty(body).get("length"))), None)
 
 
-def read_incident_id(body: object) -> str:
+def parse_incident_id(body: object) -> str:
     """Return the id of the incident just opened (section 11)."""
-    told = as_object(body)
-    incident_id = _usable(told.get("incident_id")) or _usable(told.get("id"))
+    fields = as_object(body)
+    incident_id = _usable(fields.get("incident_id")) or _usable(fields.get("id"))
     if incident_id is None:
-        raise NotUnderstood("there is no usable incident_id in the answer")
+        raise UnexpectedResponse("there is no usable incident_id in the response")
     return incident_id
 
 
-def _told(**fields: object) -> Body:
+def _without_none(**fields: object) -> Body:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _wider_part(device: DeviceRegistration) -> Body:
-    return _told(
+def _extra_fields(device: DeviceRegistration) -> Body:
+    return _without_none(
         parent_id=device.parent_id,
         host_address=device.host_address,
         custom_partner_name=device.custom_partner_name,
@@ -286,10 +283,10 @@ def _or_empty(body: object) -> Mapping[str, object]:
     return {} if body is None else as_object(body)
 
 
-def _refusal(entry: Mapping[str, object], secrets: Collection[SecretStr]) -> Refusal | None:
+def _rejection(entry: Mapping[str, object], secrets: Collection[SecretStr]) -> RejectedEntry | None:
     if entry.get("error"):
-        return Refusal(hub_words(entry["error"], secrets))
-    return Refusal("not accepted, and no reason given") if entry.get("success") is False else None
+        return RejectedEntry(error_text(entry["error"], secrets))
+    return RejectedEntry("not accepted, and no reason given") if entry.get("success") is False else None
 
 
 def _action(entry: Mapping[str, object]) -> object:
@@ -297,12 +294,12 @@ def _action(entry: Mapping[str, object]) -> object:
 
 
 def _usable(value: object) -> str | None:
-    """Return a text that can stand in a path or a header, or `None`; the word `null` is none (section 3.1)."""
+    """Return a text that is valid in a path or a header, or `None`; the word `null` counts as missing (section 3.1)."""
     text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
     usable = text and text.lower() != "null" and text.isascii() and text.isprintable() and " " not in text
     return text if usable else None
 
 
-def _address(value: object) -> str | None:
+def _url(value: object) -> str | None:
     text = _usable(value)
-    return None if text is None else whole_url(text)
+    return None if text is None else with_scheme(text)

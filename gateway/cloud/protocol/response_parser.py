@@ -1,7 +1,7 @@
-"""How a noun is spelled in the hub's JSON, as data, and the one reader for all of them. Nothing here waits.
+"""Parse the hub's JSON into dataclasses, tolerating missing and invalid optional fields. Pure.
 
-What a noun cannot do without must be there and make sense; everything else that is missing, null or nonsense has its harmless
-default, and what nobody knows is ignored (device API reference, section 5.1).
+A field without a default must be present and valid. An optional field that is missing, null or invalid gets its default, and
+unknown fields are ignored (device API reference, section 5.1).
 """
 
 from __future__ import annotations
@@ -15,82 +15,82 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 T = TypeVar("T")
 
 NOT_JSON = object()
-"""What stands for the body of an answer in which there is no JSON value."""
+"""Stands for the body of a response without a JSON value."""
 
 _BLANKS: tuple[object, ...] = (None, {})
-"""What a field without default holds when nothing was told, if its type allows one of them."""
+"""The values for a missing field without default, if its type allows one of them."""
 
 
-class NotUnderstood(ValueError):
-    """The answer is not what this call is answered with. Its text never quotes the answer: a key may be in it."""
+class UnexpectedResponse(ValueError):
+    """The response does not have the form that its call requires. The text never quotes the response: a key may be in it."""
 
 
-class Shape(Generic[T]):
-    """How one noun, a dataclass, is spelled.
+class ResponseParser(Generic[T]):
+    """Parses one dataclass.
 
-    A field is spelled as it is called unless said otherwise: another name, a path (`location.name`), or several to try.
+    The JSON name of a field is its own unless another one is given: a name, a path (`location.name`), or several to try.
     """
 
-    def __init__(self, noun: type[T], **spelled: str | tuple[str, ...]) -> None:
+    def __init__(self, record: type[T], **json_names: str | tuple[str, ...]) -> None:
         config = ConfigDict(coerce_numbers_to_str=True)
-        self._noun = noun
+        self._record = record
         self._types: dict[str, TypeAdapter[Any]] = {
-            name: TypeAdapter(hint, config=config) for name, hint in get_type_hints(noun).items()
+            name: TypeAdapter(hint, config=config) for name, hint in get_type_hints(record).items()
         }
-        self._spelled = {name: _alternatives(spelled.get(name, name)) for name in self._types}
-        self._needed = _fields_without_default(noun)
+        self._json_names = {name: _alternatives(json_names.get(name, name)) for name in self._types}
+        self._required = _fields_without_default(record)
 
-    def read(self, body: object) -> T:
-        """Return the noun; raise `NotUnderstood` when something that it cannot do without is missing."""
-        told = as_object(body)
-        values = {name: value for name in self._spelled for value in self._told(told, name)}
-        blanks: dict[str, Any] = {name: blank for name in self._needed - values.keys() for blank in self._blank(name)}
-        missing = sorted(self._spelled[name][0] for name in self._needed - values.keys() - blanks.keys())
+    def parse(self, body: object) -> T:
+        """Return the record; raise `UnexpectedResponse` when a required field is missing."""
+        json_fields = as_object(body)
+        values = {name: value for name in self._json_names for value in self._value_of(json_fields, name)}
+        blanks: dict[str, Any] = {name: blank for name in self._required - values.keys() for blank in self._blank(name)}
+        missing = sorted(self._json_names[name][0] for name in self._required - values.keys() - blanks.keys())
         if missing:
-            raise NotUnderstood(f"there is no usable {' and no usable '.join(missing)} in the answer")
-        return self._noun(**values, **blanks)
+            raise UnexpectedResponse(f"there is no usable {' and no usable '.join(missing)} in the response")
+        return self._record(**values, **blanks)
 
-    def read_list(self, body: object) -> list[T]:
-        """Return the nouns of an array; an object alone counts as an array of one, `{}` and null as an empty one."""
-        return [self.read(entry) for entry in as_list(body)]
+    def parse_list(self, body: object) -> list[T]:
+        """Return the records of an array; an object alone counts as an array of one, `{}` and null as an empty one."""
+        return [self.parse(entry) for entry in as_list(body)]
 
-    def _told(self, body: Mapping[str, object], name: str) -> list[Any]:
-        """Return the field's value, or nothing when none of its spellings has a valid one."""
-        raws = (_at(body, path) for path in self._spelled[name])
+    def _value_of(self, body: Mapping[str, object], name: str) -> list[Any]:
+        """Return a list with the field's value, an empty one when none of its JSON names has a valid value."""
+        raws = (_at(body, path) for path in self._json_names[name])
         return [value for raw in raws if raw is not None for value in valid(self._types[name], raw)][:1]
 
     def _blank(self, name: str) -> list[Any]:
-        """Return what the field holds when nothing was told, or nothing when it cannot do without."""
+        """Return a list with the value for a missing field, an empty one when the field is required."""
         return [value for blank in _BLANKS for value in valid(self._types[name], blank)][:1]
 
 
 def as_object(body: object) -> Mapping[str, object]:
-    """Return the answer as the JSON object that it must be; raise `NotUnderstood` when it is none."""
+    """Return the body as a JSON object; raise `UnexpectedResponse` when it is something else."""
     if not isinstance(body, dict):
-        raise NotUnderstood("there is no JSON object in the answer")
+        raise UnexpectedResponse("there is no JSON object in the response")
     return body
 
 
 def as_list(body: object) -> Sequence[object]:
-    """Return the entries of an answer that should be an array; an object alone is one entry, an empty one is none."""
+    """Return the entries of an array; an object alone is one entry, an empty one is none."""
     entries = body if isinstance(body, list) else [body]
     return [entry for entry in entries if entry not in (None, {})]
 
 
 def valid(adapter: TypeAdapter[T], raw: object) -> list[T]:
-    """Return the value if it is one of that type, and else nothing: pydantic's own words would quote it."""
+    """Return a list with the value if it is valid, an empty one if not: an error of pydantic would quote the value."""
     try:
         return [adapter.validate_python(raw)]
     except ValidationError:
         return []
 
 
-def _fields_without_default(noun: type[Any]) -> frozenset[str]:
-    return frozenset(each.name for each in fields(noun) if each.default is MISSING and each.default_factory is MISSING)
+def _fields_without_default(record: type[Any]) -> frozenset[str]:
+    return frozenset(each.name for each in fields(record) if each.default is MISSING and each.default_factory is MISSING)
 
 
-def _alternatives(spelled: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (spelled,) if isinstance(spelled, str) else spelled
+def _alternatives(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else names
 
 
 def _at(body: object, path: str) -> object:

@@ -1,4 +1,4 @@
-"""Where a key may travel: addresses made whole, hosts that are trusted, paths that arrive as meant. Nothing here waits."""
+"""Decide to which URLs a key may be sent, and build their paths. Pure."""
 
 from __future__ import annotations
 
@@ -8,68 +8,68 @@ from collections.abc import Sequence
 from urllib.parse import SplitResult, quote, urlsplit
 
 PUBLIC_DOMAIN = "xyte.io"
-"""The public service lives here, provisioning server and hubs alike (device API reference, section 1)."""
+"""The domain of the public service, provisioning server and hubs (device API reference, section 1)."""
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*\.?")
 
 
-class UntrustedAddress(ValueError):
-    """No key is sent to this address. The text says why and, where a setting decides, which; it names the host only."""
+class UntrustedUrl(ValueError):
+    """No key may be sent to this URL. The text gives the reason and the setting that decides, and quotes only the host."""
 
 
-def whole_url(text: str) -> str:
-    """Return an address with a scheme and without a trailing slash; `https` when it names no scheme (section 1)."""
+def with_scheme(text: str) -> str:
+    """Return a URL with a scheme and without a trailing slash; `https` is the default (section 1)."""
     address = text.strip()
     return (address if "://" in address else f"https://{address.lstrip('/')}").rstrip("/")
 
 
 def validated_url(text: str, *, allow_plain_http: bool) -> str:
-    """Return the address of a server, whole; raise `UntrustedAddress` for anything but `https://host` or `https://host:port`.
+    """Return the URL of a server with its scheme; raise `UntrustedUrl` for anything but `https://host` or `https://host:port`.
 
-    Plain http is an address only where the settings allow it in words.
+    Plain http is accepted only where the settings allow it.
     """
-    parts = _split(whole_url(text))
+    parts = _split(with_scheme(text))
     if parts.scheme not in {"https", "http"}:
-        raise UntrustedAddress("its address is neither https nor http")
+        raise UntrustedUrl("the URL is neither https nor http")
     if parts.scheme == "http" and not allow_plain_http:
-        raise UntrustedAddress(
-            f"{parts.hostname} is to be reached by plain http, which shows the key to everybody on the way: "
-            "set `allow_plain_http` if that is meant"
+        raise UntrustedUrl(
+            f"{parts.hostname} has a plain http URL, which shows the key to anyone on the network: "
+            "set `allow_plain_http` if that is intended"
         )
     return f"{parts.scheme}://{parts.netloc.lower().rstrip(':')}"
 
 
 def validated_hub_url(text: str, *, entry_url: str, allow_plain_http: bool = False, hub_hosts: Sequence[str] = ()) -> str:
-    """Return the hub's address, whole, if a key may be sent there; raise `UntrustedAddress` if not.
+    """Return the hub's URL with its scheme if a key may be sent there; raise `UntrustedUrl` if not.
 
-    The address came over the network. `hub_hosts` lists the hosts that are trusted, each exact or as `*.suffix`; when the entry
-    server is one of the public service, every host of the public service is trusted, too. Where neither says anything, as with a
-    private deployment, every host name is trusted, but a bare IP address only together with plain http.
+    The URL came over the network. `hub_hosts` lists the trusted hosts, each exact or as `*.suffix`; when the entry server belongs
+    to the public service, every host of the public service is trusted, too. Without either, as in a private deployment, every
+    host name is trusted, but a bare IP address only together with plain http.
     """
     url = validated_url(text, allow_plain_http=allow_plain_http)
     host = host_of(url)
     trusted = (*hub_hosts, *_public_hosts(entry_url))
     if trusted and not any(_matches(host, pattern) for pattern in trusted):
-        raise UntrustedAddress(f"{host} is not a hub of {host_of(entry_url)}: list it in `hub_hosts` if it is to be trusted")
+        raise UntrustedUrl(f"{host} is not a hub of {host_of(entry_url)}: list it in `hub_hosts` to trust it")
     if not trusted and not allow_plain_http and _is_ip_address(host):
-        raise UntrustedAddress(f"{host} is a bare IP address: list it in `hub_hosts` if it is to be trusted")
+        raise UntrustedUrl(f"{host} is a bare IP address: list it in `hub_hosts` to trust it")
     return url
 
 
 def host_of(url: str) -> str:
-    """Return the host of an address in small letters, without port and without the dot that may end it."""
+    """Return the host of a URL in lower case, without port and trailing dot."""
     return (urlsplit(url).hostname or "").rstrip(".")
 
 
-def path_of(*segments: str) -> str:
-    """Return a path in which each segment is percent-encoded whole: a slash within one goes out as `%2F` (section 10.1).
+def encode_path(*segments: str) -> str:
+    """Return a path with each segment percent-encoded; a slash in a segment becomes `%2F` (section 10.1).
 
     Raises:
-        ValueError: a segment is empty or would climb the path.
+        ValueError: a segment is empty, `.` or `..`.
     """
     if any(segment in {"", ".", ".."} for segment in segments):
-        raise ValueError("a part of a path cannot be empty or made of dots alone")
+        raise ValueError("a path segment cannot be empty, `.` or `..`")
     return "/" + "/".join(quote(segment, safe="") for segment in segments)
 
 
@@ -78,13 +78,13 @@ def _split(address: str) -> SplitResult:
         parts = urlsplit(address)
         has_port = parts.port != 0
     except ValueError as error:
-        raise UntrustedAddress("its address is no URL") from error
+        raise UntrustedUrl("it is not a valid URL") from error
     if not has_port or not _is_host(parts) or re.search(r"[\s\x00-\x1f\\]", address):
-        raise UntrustedAddress("its address names no usable host")
+        raise UntrustedUrl("the URL has no usable host")
     if "@" in parts.netloc:
-        raise UntrustedAddress(f"its address puts a user name before {parts.hostname}")
+        raise UntrustedUrl(f"the URL has a user name before {parts.hostname}")
     if parts.path or "?" in address or "#" in address:
-        raise UntrustedAddress(f"its address says more than a host: a path, a query or a fragment after {parts.hostname}")
+        raise UntrustedUrl(f"the URL has a path, a query or a fragment after {parts.hostname}")
     return parts
 
 
@@ -94,7 +94,7 @@ def _is_host(parts: SplitResult) -> bool:
 
 
 def _is_ip_address(host: str) -> bool:
-    """Tell IP addresses from names, the old spellings included: `127.1` and `0x7f000001` reach a host as well."""
+    """Tell whether a host is an IP address, in old notations, too: `127.1` and `0x7f000001` work as addresses."""
     if ":" in host:
         try:
             return ipaddress.ip_address(host).version == 6

@@ -1,4 +1,4 @@
-"""What the hub takes: values, versions and moments made to fit, and the bytes of a JSON body. Nothing here waits."""
+"""Convert values, versions and times to the forms that the hub accepts, and bodies to JSON bytes. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from gateway.models import Value
 
 STRING_BYTES = 1000
-"""A string value has at most so many bytes (device API reference, section 5.1)."""
+"""The most bytes in a string value (device API reference, section 5.1)."""
 
 INT_RANGE = range(-(2**31), 2**31)
-"""An integer value is a signed one of 32 bits (section 5.1)."""
+"""The integers that the hub accepts: signed 32 bits (section 5.1)."""
 
 FLOAT_MAX = (2 - 2**-23) * 2.0**127
-"""The largest number in a float of 32 bits (section 5.1; IEEE 754 binary32)."""
+"""The largest float that the hub accepts: 32 bits (section 5.1; IEEE 754 binary32)."""
 
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _PRE_RELEASE = rf"(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
@@ -30,10 +30,10 @@ _DOTTED = re.compile(r"[0-9]+\.[0-9]+(?:\.[0-9]+)?")
 _BARE = re.compile(r"[0-9]+")
 
 
-def hub_value(value: Value) -> Value:
-    """Return the value as the hub can take it (section 5.1).
+def to_hub_value(value: Value) -> Value:
+    """Return the value in a form that the hub accepts (section 5.1).
 
-    What 32 bits cannot hold becomes a float, what a float of 32 bits cannot hold becomes null, and a long string loses its end.
+    An integer beyond 32 bits becomes a float, a number beyond a 32-bit float becomes null, and a long string is cut.
     """
     if isinstance(value, str):
         return _cut(value)
@@ -43,21 +43,21 @@ def hub_value(value: Value) -> Value:
 
 
 def timestamp(at: datetime) -> str:
-    """Return an aware moment as ISO 8601 in UTC with milliseconds: `2025-02-03T04:05:06.789Z`.
+    """Return an aware time as ISO 8601 in UTC with milliseconds: `2025-02-03T04:05:06.789Z`.
 
     Raises:
-        ValueError: the moment is naive, so nobody can know when it was.
+        ValueError: the time is naive, so its time zone is unknown.
     """
     if at.utcoffset() is None:
-        raise ValueError(f"{at.isoformat()} names no time zone")
+        raise ValueError(f"{at.isoformat()} has no time zone")
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def semantic_version(text: str | None) -> str:
     """Return a device's own version text as a semantic version: `V1.2` -> `1.2.0`, `2.10.4b1` -> `2.10.4-b1`, none -> `0.0.0`.
 
-    The hub takes no other from Model API version 1.0.4 on (section 0.2). What is one already stays as it is; of all others the
-    first dotted number is the version and what follows it the pre-release, so that the same text always gives the same version.
+    The hub accepts no other form from Model API version 1.0.4 on (section 0.2). A semantic version is returned unchanged; in any
+    other text the first dotted number is the version and the rest the pre-release, so that a text always gives the same version.
     """
     own = re.sub(r"\s+", " ", text or "").strip()
     bare = re.sub(r"^[vV]\.? ?(?=[0-9])", "", own)
@@ -71,35 +71,35 @@ def semantic_version(text: str | None) -> str:
 
 
 def json_bytes(body: object) -> bytes:
-    """Return a body as JSON, whatever a configuration or an adapter put into it: no NaN, no lone surrogate, no foreign type."""
+    """Return a body as JSON bytes; NaN, lone surrogates and unknown types from a configuration or adapter are replaced."""
     try:
-        return _dumped(body)
-    except (TypeError, ValueError):  # one of those three is in it
-        return _dumped(_plain(body))
+        return _to_json(body)
+    except (TypeError, ValueError):  # the body contains one of those
+        return _to_json(_to_plain(body))
 
 
-def _dumped(body: object) -> bytes:
+def _to_json(body: object) -> bytes:
     return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _plain(value: object) -> object:
+def _to_plain(value: object) -> object:
     if isinstance(value, Mapping):
-        return {_whole(str(key)): _plain(entry) for key, entry in value.items()}
+        return {_without_surrogates(str(key)): _to_plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(entry) for entry in value]
+        return [_to_plain(entry) for entry in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, int) else _whole(str(value))
+    return value if value is None or isinstance(value, int) else _without_surrogates(str(value))
 
 
 def _cut(text: str) -> str:
     return text.encode("utf-8", "replace")[:STRING_BYTES].decode("utf-8", "ignore")
 
 
-def _whole(text: str) -> str:
+def _without_surrogates(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
 def _without_zeros(identifier: str) -> str:
-    """A numeric identifier has no leading zeros (Semantic Versioning 2.0.0, items 2 and 9)."""
+    """Remove the leading zeros of a numeric identifier (Semantic Versioning 2.0.0, items 2 and 9)."""
     return identifier.lstrip("0") or "0" if identifier.isdigit() else identifier

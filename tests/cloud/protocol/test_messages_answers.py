@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from gateway.cloud.protocol import messages
-from gateway.cloud.protocol.device_records import Configuration, License, LicenseAction, Space
-from gateway.cloud.protocol.response_parser import NOT_JSON, NotUnderstood
-from gateway.hub import Credentials, ListedChild, Refusal, TelemetryAnswer, WaitingCommand
+from gateway.cloud.protocol.device_records import DeviceConfiguration, License, LicenseAction, Space
+from gateway.cloud.protocol.response_parser import NOT_JSON, UnexpectedResponse
+from gateway.hub import Credentials, ListedChild, RejectedEntry, TelemetryResponse, WaitingCommand
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -23,25 +23,25 @@ KNOWN = st.sampled_from([
 ])  # fmt: skip
 ANSWER = st.dictionaries(KNOWN, JSON, max_size=5)
 READERS = [
-    messages.nothing,
-    messages.read_command,
-    messages.read_commands,
-    messages.read_config_version,
-    messages.read_configuration,
-    messages.read_credentials,
-    messages.read_dump_length,
-    messages.read_incident_id,
-    messages.read_license,
-    messages.read_licenses,
-    messages.read_telemetry_answer,
-    lambda body: messages.read_registrations(body, secrets=()),
-    lambda body: messages.read_telemetry_answers(body, asked=["a"], secrets=()),
-    messages.LISTED_CHILD.read_list,
-    messages.DEVICE_INFO.read,
-    messages.SPACE.read,
-    messages.INCIDENT.read_list,
-    messages.MODEL_FILE.read_list,
-    messages.DUMP_RECEIPT.read,
+    messages.ignore_body,
+    messages.parse_command,
+    messages.parse_commands,
+    messages.parse_config_version,
+    messages.parse_configuration,
+    messages.parse_credentials,
+    messages.parse_dump_length,
+    messages.parse_incident_id,
+    messages.parse_license,
+    messages.parse_licenses,
+    messages.parse_telemetry_response,
+    lambda body: messages.parse_registrations(body, secrets=()),
+    lambda body: messages.parse_telemetry_responses(body, requested=["a"], secrets=()),
+    messages.LISTED_CHILD.parse_list,
+    messages.DEVICE_INFO.parse,
+    messages.SPACE.parse,
+    messages.INCIDENT.parse_list,
+    messages.MODEL_FILE.parse_list,
+    messages.DUMP_RECEIPT.parse,
 ]
 
 
@@ -50,7 +50,7 @@ READERS = [
 def test_any_answer_is_either_understood_or_not_and_nothing_else_happens(body, read):
     try:
         read(body)
-    except NotUnderstood as error:
+    except UnexpectedResponse as error:
         assert str(error)  # noqa: PT017  # any other exception fails the test
 
 
@@ -77,8 +77,8 @@ def test_any_answer_is_either_understood_or_not_and_nothing_else_happens(body, r
     ],
 )
 def test_a_registration_without_usable_id_and_key_is_none(body):
-    with pytest.raises(NotUnderstood) as caught:
-        messages.read_credentials(body)
+    with pytest.raises(UnexpectedResponse) as caught:
+        messages.parse_credentials(body)
     assert "two" not in str(caught.value)
 
 
@@ -96,7 +96,7 @@ def test_a_registration_without_usable_id_and_key_is_none(body):
     ],
 )
 def test_a_hub_address_is_made_whole_and_a_key_without_one_is_kept(told, hub_url):
-    assert messages.read_credentials({"id": 7, "access_key": "k", "hub_url": told}) == Credentials(
+    assert messages.parse_credentials({"id": 7, "access_key": "k", "hub_url": told}) == Credentials(
         device_id="7", access_key=SecretStr("k"), hub_url=hub_url
     )
 
@@ -106,7 +106,7 @@ def test_a_child_has_from_its_parent_what_its_answer_leaves_out():
         device_id="p", access_key=SecretStr("pk"), hub_url="https://h", hub_url_static_cert="https://s", mqtt_hub_url="mqtts://m"
     )
     answer = {"id": "c", "access_key": "ck", "hub_url": "", "hub_url_static_cert": None}
-    assert messages.read_credentials(answer, parent=parent) == Credentials(
+    assert messages.parse_credentials(answer, parent=parent) == Credentials(
         device_id="c", access_key=SecretStr("ck"), hub_url="https://h", hub_url_static_cert="https://s", mqtt_hub_url="mqtts://m"
     )
 
@@ -114,70 +114,70 @@ def test_a_child_has_from_its_parent_what_its_answer_leaves_out():
 @pytest.mark.parametrize(
     ("body", "flags"),
     [
-        ({}, TelemetryAnswer()),
-        (None, TelemetryAnswer()),
-        (dict.fromkeys(["config_version", "command", "new_licenses", "info_version", "space_data_version"]), TelemetryAnswer()),
-        ({"command": "what", "config_version": "soon", "space_data_version": 2}, TelemetryAnswer(space_data_version=2)),
-        ({"config_version": "3", "later": {"field": 1}}, TelemetryAnswer(config_version=3)),
+        ({}, TelemetryResponse()),
+        (None, TelemetryResponse()),
+        (dict.fromkeys(["config_version", "command", "new_licenses", "info_version", "space_data_version"]), TelemetryResponse()),
+        ({"command": "what", "config_version": "soon", "space_data_version": 2}, TelemetryResponse(space_data_version=2)),
+        ({"config_version": "3", "later": {"field": 1}}, TelemetryResponse(config_version=3)),
         (
             {"latest_fw_version": 2.5, "latest_fw_file_id": 7},
-            TelemetryAnswer(latest_firmware_version="2.5", latest_firmware_file_id="7"),
+            TelemetryResponse(latest_firmware_version="2.5", latest_firmware_file_id="7"),
         ),
     ],
 )
 def test_flags_that_are_missing_null_or_nonsense_are_not_set(body, flags):
-    assert messages.read_telemetry_answer(body) == flags
+    assert messages.parse_telemetry_response(body) == flags
 
 
 @pytest.mark.parametrize("body", [[], "ok", 7, True, NOT_JSON])
 def test_an_answer_to_telemetry_that_is_no_object_is_none(body):
-    with pytest.raises(NotUnderstood):
-        messages.read_telemetry_answer(body)
+    with pytest.raises(UnexpectedResponse):
+        messages.parse_telemetry_response(body)
 
 
 def test_only_the_children_that_were_asked_about_are_answered_for():
     body = {"a": {"error": "Not found"}, "b": {"command": True}, "c": "odd", "stranger": {"command": True}}
-    assert messages.read_telemetry_answers(body, asked=["a", "b", "c", "d"], secrets=()) == {
-        "a": Refusal("Not found"),
-        "b": TelemetryAnswer(command=True),
+    assert messages.parse_telemetry_responses(body, requested=["a", "b", "c", "d"], secrets=()) == {
+        "a": RejectedEntry("Not found"),
+        "b": TelemetryResponse(command=True),
     }
 
 
 @pytest.mark.parametrize("body", [{}, None])
 def test_nothing_in_the_answer_is_no_command(body):
-    assert messages.read_command(body) is None
+    assert messages.parse_command(body) is None
 
 
 def test_a_command_without_parameters_status_and_owner_is_one():
     body = {"id": 50, "name": "reboot", "parameters": None, "tunnel": {"id": 1}}
-    assert messages.read_command(body) == WaitingCommand(id=50, name="reboot", parameters={}, in_progress=False, device_id=None)
+    assert messages.parse_command(body) == WaitingCommand(id=50, name="reboot", parameters={}, in_progress=False, device_id=None)
 
 
 @pytest.mark.parametrize("body", [{"name": "reboot"}, {"id": None, "name": "reboot"}, {"id": True}, {"id": ""}, {"id": [1]}])
 def test_a_command_that_cannot_be_answered_is_none(body):
-    with pytest.raises(NotUnderstood, match="no usable id"):
-        messages.read_command(body)
+    with pytest.raises(UnexpectedResponse, match="no usable id"):
+        messages.parse_command(body)
 
 
 def test_commands_of_children_are_an_array_without_the_empty_ones():
-    assert [command.id for command in messages.read_commands([{"id": "a"}, {}, {"id": "b"}])] == ["a", "b"]
-    assert messages.read_commands({}) == []
+    assert [command.id for command in messages.parse_commands([{"id": "a"}, {}, {"id": "b"}])] == ["a", "b"]
+    assert messages.parse_commands({}) == []
 
 
 @pytest.mark.parametrize(
     ("body", "configuration"),
     [
-        ({"version": 4, "config": {"interval": 60}}, Configuration(version=4, values={"interval": 60})),
-        ({"version": 4, "config": None, "etag": "x"}, Configuration(version=4)),
+        ({"version": 4, "config": {"interval": 60}}, DeviceConfiguration(version=4, values={"interval": 60})),
+        ({"version": 4, "config": None, "etag": "x"}, DeviceConfiguration(version=4)),
         (
             {"version": 4, "name": "n", "interval": 60, "mode": "eco"},
-            Configuration(version=4, name="n", values={"interval": 60, "mode": "eco"}),
+            DeviceConfiguration(version=4, name="n", values={"interval": 60, "mode": "eco"}),
         ),
-        ({}, Configuration()),
+        ({}, DeviceConfiguration()),
     ],
 )
 def test_a_configuration_is_nested_or_in_the_older_form_beside_the_servers_fields(body, configuration):
-    assert messages.read_configuration(body) == configuration
+    assert messages.parse_configuration(body) == configuration
 
 
 @pytest.mark.parametrize(
@@ -193,29 +193,31 @@ def test_a_configuration_is_nested_or_in_the_older_form_beside_the_servers_field
     ],
 )
 def test_a_licence_is_an_object_or_an_array_with_a_word_or_booleans_and_either_date(body, licence):
-    assert messages.read_license(body) == licence
+    assert messages.parse_license(body) == licence
 
 
 @pytest.mark.parametrize("name", ["lng", "long"])
 def test_a_longitude_has_two_names(name):
-    assert messages.SPACE.read({"location": {"coordinates": {"lat": 48.2, name: 16.37}}}) == Space(latitude=48.2, longitude=16.37)
+    assert messages.SPACE.parse({"location": {"coordinates": {"lat": 48.2, name: 16.37}}}) == Space(
+        latitude=48.2, longitude=16.37
+    )
 
 
 def test_a_space_may_have_no_location():
-    assert messages.SPACE.read({"name": "Room 12", "location": None, "maintenance": True}) == Space(
+    assert messages.SPACE.parse({"name": "Room 12", "location": None, "maintenance": True}) == Space(
         name="Room 12", maintenance=True
     )
 
 
 def test_a_listed_child_may_have_nothing_but_its_id():
-    assert messages.LISTED_CHILD.read_list([{"id": "c", "sn": None, "details": None}]) == [
+    assert messages.LISTED_CHILD.parse_list([{"id": "c", "sn": None, "details": None}]) == [
         ListedChild(device_id="c", serial_number=None, name=None, details={})
     ]
-    with pytest.raises(NotUnderstood, match="no usable id"):
-        messages.LISTED_CHILD.read_list([{"sn": "S"}])
+    with pytest.raises(UnexpectedResponse, match="no usable id"):
+        messages.LISTED_CHILD.parse_list([{"sn": "S"}])
 
 
 def test_the_version_after_set_config_may_be_left_unsaid():
-    assert messages.read_config_version({"success": True}) is None
-    assert messages.read_config_version(None) is None
-    assert messages.read_config_version({"version": "5"}) == 5
+    assert messages.parse_config_version({"success": True}) is None
+    assert messages.parse_config_version(None) is None
+    assert messages.parse_config_version({"version": "5"}) == 5

@@ -1,0 +1,102 @@
+"""Compute the records of a child's registration: the call to make, and the record after each outcome. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from gateway.cloud.protocol.values import semantic_version
+from gateway.hub import ChildRegistration, Credentials, DeviceUpdate, ListedChild
+from gateway.models import ChildDevice
+from gateway.state.records import ChildRecord, ChildState
+
+MARKER = "gateway_marker"
+"""The key in a child's `details` whose value is unique to one registration attempt."""
+
+KEY_LOST = (
+    "the cloud has it, but its access key was lost with a response that never arrived: telemetry goes on, commands and"
+    " configuration cannot. Delete it in the portal, and it is registered again"
+)
+
+DELETED = "deleted in the cloud"
+
+
+def registration_of(record: ChildRecord, *, with_sub_model: bool = True) -> ChildRegistration:
+    """Return the data that Register Child Device sends for a child."""
+    child = record.child
+    facts: Mapping[str, object] = {
+        "manufacturer": child.manufacturer,
+        "model": child.model,
+        "profile": child.profile,
+        "adapter": child.adapter,
+        "bus": child.bus,
+        "address": child.address,
+    }
+    return ChildRegistration(
+        model_id=child.model_id,
+        firmware_version=semantic_version(child.firmware_version),
+        serial_number=child.serial_number or child.key,
+        mac=child.mac,
+        name=child.name,
+        sub_model=child.sub_model if with_sub_model else None,
+        details={**{name: fact for name, fact in facts.items() if fact is not None}, MARKER: record.marker},
+    )
+
+
+def update_of(child: ChildDevice) -> DeviceUpdate:
+    """Return the data that Update Device sends for a child."""
+    return DeviceUpdate(name=child.name, firmware_version=semantic_version(child.firmware_version), sub_model=child.sub_model)
+
+
+def registering(record: ChildRecord, parent: Credentials) -> ChildRecord:
+    """Return the record to store before Register Child Device is called."""
+    return replace(record, state=ChildState.REGISTERING, since=datetime.now(UTC), parent_id=parent.device_id)
+
+
+def not_carried_out(record: ChildRecord) -> ChildRecord:
+    """Return the record of a child whose call certainly registered nothing."""
+    return replace(record, state=ChildState.ADMITTED)
+
+
+def registered(record: ChildRecord, parent: Credentials, credentials: Credentials, *, needs_update: bool) -> ChildRecord:
+    """Return the record of a child with its new credentials."""
+    return replace(
+        record,
+        state=ChildState.REGISTERED,
+        device_id=credentials.device_id,
+        access_key=credentials.access_key,
+        hub_url=credentials.hub_url if credentials.hub_url != parent.hub_url else None,
+        needs_update=needs_update,
+        problem=None,
+        since=datetime.now(UTC),
+    )
+
+
+def registered_without_key(record: ChildRecord, parent: Credentials, listed: ListedChild) -> ChildRecord:
+    """Return the record of a child that the cloud registered with a call whose response was lost."""
+    return replace(
+        record,
+        state=ChildState.REGISTERED,
+        device_id=listed.device_id,
+        access_key=None,
+        parent_id=parent.device_id,
+        problem=KEY_LOST,
+        since=datetime.now(UTC),
+    )
+
+
+def refused(record: ChildRecord, problem: str) -> ChildRecord:
+    """Return the record of a child that the hub refused to register."""
+    return replace(record, state=ChildState.REFUSED, problem=problem, since=datetime.now(UTC))
+
+
+def unregistered(record: ChildRecord) -> ChildRecord:
+    """Return the record of a child that the cloud no longer knows, with a new marker."""
+    return ChildRecord(child=record.child, state=ChildState.ADMITTED, marker=str(uuid4()), since=datetime.now(UTC))
+
+
+def left_deleted(record: ChildRecord) -> ChildRecord:
+    """Return the record of a child that was deleted in the cloud and is not registered again."""
+    return replace(unregistered(record), state=ChildState.DELETED, problem=DELETED)

@@ -1,0 +1,47 @@
+"""Run the hub calls of the session's loops under rate control, so that no failure of hub or store ends a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from gateway.cloud.rate_control import CallKind, RateControl
+from gateway.cloud.revocation import GatewayRevocation, as_unreachable
+from gateway.errors import HubRejected, HubUnauthorised, HubUnreachable, StoreError
+from gateway.hub import Credentials
+
+T = TypeVar("T")
+
+
+class GuardedCalls:
+    """Waits for the rate control before each call, and records in it how the call ended."""
+
+    def __init__(self, rate_control: RateControl, revocation: GatewayRevocation) -> None:
+        self.rate_control = rate_control
+        self.revocation = revocation
+
+    async def run(self, parent: Credentials, kind: CallKind, work: Callable[[], Awaitable[T]], *, otherwise: T) -> T:
+        """Do the work when calls of its kind are allowed, and return its result, or `otherwise` when it failed.
+
+        Work that returns `False` called nothing, so it does not count as a response of the hub.
+
+        Raises:
+            EnrolmentRevoked: the gateway's own key was refused twice.
+        """
+        await self.rate_control.wait(kind)
+        try:
+            result = await work()
+        except HubUnreachable as error:
+            failure = error
+        except HubUnauthorised as error:
+            failure = await self.revocation.confirm(parent, kind, error)
+        except HubRejected as error:
+            failure = as_unreachable(error)
+        except StoreError as error:
+            failure = HubUnreachable(f"the store fails, so nothing is sent: {error}", maybe_done=False)
+        else:
+            if result is not False:
+                self.rate_control.answered(kind)
+            return result
+        self.rate_control.failed(kind, failure)
+        return otherwise

@@ -1,0 +1,120 @@
+"""Keep the children with something to register, move or update, each with the earliest time of its next step."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal, TypeAlias
+
+from gateway.hub import Credentials
+from gateway.models import ChildDevice
+from gateway.state.records import ChildRecord, ChildState
+from gateway.state.registry import Registry
+from gateway.tasks import loop_time
+
+MAX_WAIT = timedelta(minutes=1)
+"""The queue is checked at least this often."""
+
+DeletedChildren: TypeAlias = Literal["register_again", "leave"]
+"""What happens to a child that was deleted in the cloud."""
+
+
+class RegistrationQueue:
+    """Follows the registry, in the order in which children changed.
+
+    Waits use the loop's clock and start over with the process: a wall clock that jumps registers no child twice.
+    """
+
+    def __init__(self, registry: Registry, *, deleted_children: DeletedChildren, settle: timedelta) -> None:
+        self._registry = registry
+        self._deleted_children = deleted_children
+        self._settle = settle
+        self._parent_id: str | None = None
+        self._revision = -1
+        self._open: dict[str, None] = {}  # in the order in which they came
+        self._not_before: dict[str, float] = {}  # child -> loop time of its next step, when that is not now
+        self._refused_models: dict[str, str] = {}  # child -> the model id under which the hub refused it
+        self._unanswered: set[str] = set()  # lost a response in this run: until it is resolved, no other key is put at risk
+
+    def follow_registry(self, parent: Credentials) -> None:
+        """Add the children that have something to do under this parent, and remove those that are done."""
+        if parent.device_id != self._parent_id:
+            self._parent_id, self._revision = parent.device_id, -1
+            self._not_before.clear()
+        changed = self._registry.changed_since(self._revision)
+        self._revision = self._registry.revision
+        for key in reversed(changed):
+            record = self._registry.children.get(key)
+            if record is not None and self._is_open(parent, record):
+                self._open[key] = None
+            else:
+                self._open.pop(key, None)
+            if record is None or record.state is not ChildState.REGISTERING:
+                self._unanswered.discard(key)
+
+    def next_due(self) -> tuple[ChildRecord | None, timedelta]:
+        """Return the next child to work on, or `None` and the time after which there may be one."""
+        now, wait = loop_time(), MAX_WAIT
+        for key in self._open:
+            record = self._registry.children[key]
+            left = timedelta(seconds=self._due_at(record, now) - now)
+            if left > timedelta(0):
+                wait = min(wait, left)
+            elif not self._unanswered or record.state in (ChildState.REGISTERING, ChildState.REGISTERED):
+                return record, timedelta(0)
+        return None, wait
+
+    def unresolved(self) -> list[ChildRecord]:
+        """Return the children with an unknown outcome whose time to settle is over."""
+        now = loop_time()
+        registering = [one for one in self._registry.children.values() if one.state is ChildState.REGISTERING]
+        return [record for record in registering if self._due_at(record, now) <= now]
+
+    def postpone(self, key: str, delay: timedelta) -> None:
+        """Let a child wait."""
+        self._not_before[key] = loop_time() + delay.total_seconds()
+
+    def postpone_until(self, key: str, at: float) -> None:
+        """Let a child wait until a loop time."""
+        self._not_before[key] = at
+
+    def postpone_refused(self, child: ChildDevice, delay: timedelta) -> None:
+        """Let a refused child wait, unless its model id changes."""
+        self.postpone(child.key, delay)
+        self._refused_models[child.key] = child.model_id
+
+    def response_lost(self, key: str) -> None:
+        """Let a child wait until the hub had time to settle, and all unregistered children until it is resolved."""
+        self._unanswered.add(key)
+        self.postpone(key, self._settle)
+
+    def resolved(self, key: str) -> None:
+        """End the wait of a child whose outcome is known now."""
+        self._not_before.pop(key, None)
+
+    def retry_refused(self) -> None:
+        """End the wait of all refused children: the reason may be gone."""
+        for key, record in self._registry.children.items():
+            if record.state is ChildState.REFUSED:
+                self._not_before.pop(key, None)
+
+    def seconds_left(self, key: str) -> float:
+        """Return how long a child still waits; 0 or less when it may be worked on."""
+        return self._not_before.get(key, 0.0) - loop_time()
+
+    def _is_open(self, parent: Credentials, record: ChildRecord) -> bool:
+        match record.state:
+            case ChildState.REGISTERED:
+                return record.parent_id != parent.device_id or (record.needs_update and record.access_key is not None)
+            case ChildState.DELETED:
+                return self._deleted_children == "register_again"
+            case _:
+                return True
+
+    def _due_at(self, record: ChildRecord, now: float) -> float:
+        key = record.child.key
+        if record.state is ChildState.REGISTERING:  # left by an earlier run at an unknown time
+            return self._not_before.setdefault(key, now + self._settle.total_seconds())
+        if self._refused_models.get(key, record.child.model_id) != record.child.model_id:
+            del self._refused_models[key]  # the configuration was corrected
+            self._not_before.pop(key, None)
+        return self._not_before.get(key, 0.0)

@@ -1,0 +1,91 @@
+"""Send the gateway's own telemetry at its interval, and the children's samples as soon as they arrive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from gateway.cloud.delivery import Delivery
+from gateway.cloud.enrolment import Enrolment
+from gateway.cloud.guarded_calls import GuardedCalls
+from gateway.cloud.rate_control import CallKind
+from gateway.errors import HubRejected, HubUnauthorised
+from gateway.hub import Credentials, Hub, TelemetryMessage
+from gateway.models import Status, Value
+from gateway.state.outbox import Outbox
+from gateway.tasks import loop_time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnTelemetry:
+    """The gateway's own telemetry."""
+
+    read: Callable[[], Mapping[str, Value]]
+    """Return the present values."""
+    every: timedelta
+
+
+class TelemetryLoop:
+    """Sends telemetry until it is cancelled; one round is one interval of the gateway's own telemetry."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        outbox: Outbox,
+        delivery: Delivery,
+        enrolment: Enrolment,
+        *,
+        calls: GuardedCalls,
+        own_telemetry: OwnTelemetry,
+    ) -> None:
+        self._hub = hub
+        self._outbox = outbox
+        self._delivery = delivery
+        self._enrolment = enrolment
+        self._calls = calls
+        self._own_telemetry = own_telemetry
+
+    async def run(self, parent: Credentials) -> None:
+        """Send until cancelled.
+
+        Raises:
+            EnrolmentRevoked: the gateway was deleted in the cloud.
+        """
+        every_seconds = self._own_telemetry.every.total_seconds()
+        own_at = loop_time()
+        while True:
+            self._outbox.arrived.clear()
+            if (now := loop_time()) >= own_at:
+                own_at = max(own_at, now - every_seconds) + every_seconds
+                self._delivery.begin_round()
+                await self._calls.run(parent, CallKind.TELEMETRY, lambda: self._send_own(parent), otherwise=None)
+            if not await self._calls.run(parent, CallKind.TELEMETRY, lambda: self._delivery.send_oldest(parent), otherwise=True):
+                await self._wait_for_samples(until=own_at)
+
+    async def _wait_for_samples(self, *, until: float) -> None:
+        try:
+            async with asyncio.timeout(max(until - loop_time(), 0)):
+                await self._outbox.arrived.wait()
+        except TimeoutError:
+            pass
+
+    async def _send_own(self, parent: Credentials) -> None:
+        message = TelemetryMessage(
+            status=Status.ONLINE,
+            values=self._own_telemetry.read(),
+            at=datetime.now(UTC),
+            override=not self._delivery.is_introduced(parent.device_id),
+        )
+        try:
+            response = await self._hub.send_telemetry(parent, message)
+        except HubUnauthorised:
+            raise
+        except HubRejected as error:
+            self._delivery.log_rejection("the gateway itself", error.error)
+            self._calls.revocation.telemetry_rejected(error)
+            return
+        self._calls.revocation.reset()
+        self._delivery.accepted(parent.device_id, response)
+        await self._enrolment.send_changes(parent)
