@@ -16,7 +16,7 @@ from gateway.config.settings import Configuration
 from gateway.errors import SettingsError, SettingsProblem
 from gateway.field.polling.budget import Budget, over_budget
 from gateway.models import ChildDevice, PlannedRead
-from gateway.state.records import ChildState
+from gateway.state.child_states import ChildState
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 

@@ -10,7 +10,8 @@ from uuid import uuid4
 from gateway.cloud.protocol.values import semantic_version
 from gateway.hub import ChildRegistration, Credentials, DeviceUpdate, ListedChild
 from gateway.models import ChildDevice
-from gateway.state.records import ChildRecord, ChildState
+from gateway.state.child_states import ChildEvent, next_child_state
+from gateway.state.records import ChildRecord
 
 MARKER = "gateway_marker"
 """The key in a child's `details` whose value is unique to one registration attempt."""
@@ -52,19 +53,21 @@ def update_of(child: ChildDevice) -> DeviceUpdate:
 
 def registering(record: ChildRecord, parent: Credentials) -> ChildRecord:
     """Return the record to store before Register Child Device is called."""
-    return replace(record, state=ChildState.REGISTERING, since=datetime.now(UTC), parent_id=parent.device_id)
+    return replace(
+        record, state=next_child_state(record.state, ChildEvent.CALL_STARTED), since=datetime.now(UTC), parent_id=parent.device_id
+    )
 
 
-def not_carried_out(record: ChildRecord) -> ChildRecord:
-    """Return the record of a child whose call certainly registered nothing."""
-    return replace(record, state=ChildState.ADMITTED)
+def not_registered(record: ChildRecord, event: ChildEvent) -> ChildRecord:
+    """Return the record of a child whose call registered nothing."""
+    return replace(record, state=next_child_state(record.state, event))
 
 
 def registered(record: ChildRecord, parent: Credentials, credentials: Credentials, *, needs_update: bool) -> ChildRecord:
     """Return the record of a child with its new credentials."""
     return replace(
         record,
-        state=ChildState.REGISTERED,
+        state=next_child_state(record.state, ChildEvent.KEY_RECEIVED),
         device_id=credentials.device_id,
         access_key=credentials.access_key,
         hub_url=credentials.hub_url if credentials.hub_url != parent.hub_url else None,
@@ -78,7 +81,7 @@ def registered_without_key(record: ChildRecord, parent: Credentials, listed: Lis
     """Return the record of a child that the cloud registered with a call whose response was lost."""
     return replace(
         record,
-        state=ChildState.REGISTERED,
+        state=next_child_state(record.state, ChildEvent.LISTED),
         device_id=listed.device_id,
         access_key=None,
         parent_id=parent.device_id,
@@ -89,14 +92,10 @@ def registered_without_key(record: ChildRecord, parent: Credentials, listed: Lis
 
 def refused(record: ChildRecord, problem: str) -> ChildRecord:
     """Return the record of a child that the hub refused to register."""
-    return replace(record, state=ChildState.REFUSED, problem=problem, since=datetime.now(UTC))
+    return replace(record, state=next_child_state(record.state, ChildEvent.REFUSED), problem=problem, since=datetime.now(UTC))
 
 
-def unregistered(record: ChildRecord) -> ChildRecord:
+def unregistered(record: ChildRecord, event: ChildEvent, *, problem: str | None = None) -> ChildRecord:
     """Return the record of a child that the cloud no longer knows, with a new marker."""
-    return ChildRecord(child=record.child, state=ChildState.ADMITTED, marker=str(uuid4()), since=datetime.now(UTC))
-
-
-def left_deleted(record: ChildRecord) -> ChildRecord:
-    """Return the record of a child that was deleted in the cloud and is not registered again."""
-    return replace(unregistered(record), state=ChildState.DELETED, problem=DELETED)
+    state = next_child_state(record.state, event)
+    return ChildRecord(child=record.child, state=state, marker=str(uuid4()), problem=problem, since=datetime.now(UTC))

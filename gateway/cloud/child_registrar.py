@@ -14,8 +14,9 @@ from gateway.cloud.revocation import KeyCheck, KeyState, is_not_found
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable
 from gateway.hub import Credentials, DeviceUpdate, Hub, ListedChild
 from gateway.models import ChildDevice, Status
+from gateway.state.child_states import ChildEvent, ChildState
 from gateway.state.outbox import Outbox
-from gateway.state.records import ChildRecord, ChildState
+from gateway.state.records import ChildRecord
 from gateway.state.registry import Registry
 from gateway.state.writes import retry_until_stored, run_to_completion
 
@@ -146,7 +147,7 @@ class ChildRegistrar:
             if error.maybe_done:
                 self._queue.response_lost(key)
             else:
-                await self._registry.save_child(child_records.not_carried_out(record))
+                await self._registry.save_child(child_records.not_registered(record, ChildEvent.NOT_CARRIED_OUT))
             raise
         else:
             await self._registered(record, parent, credentials, needs_update=not with_sub_model)
@@ -167,10 +168,10 @@ class ChildRegistrar:
         """Distinguish refusals of the parent's key, of an unknown cause, and of this child."""
         child, is_about_model = record.child, "model" in error.error.lower()
         if isinstance(error, HubUnauthorised):
-            await self._registry.save_child(child_records.not_carried_out(record))
+            await self._registry.save_child(child_records.not_registered(record, ChildEvent.NOT_CARRIED_OUT))
             raise error
         if is_not_found(error) and not is_about_model:
-            await self._registry.save_child(child_records.not_carried_out(record))
+            await self._registry.save_child(child_records.not_registered(record, ChildEvent.NOT_CARRIED_OUT))
             self._queue.postpone(child.key, NOT_FOUND_AGAIN_AFTER)
             raise HubUnreachable(str(error), maybe_done=False, status=error.status) from error
         fix = f'; check [models] {child.family or "*"} = "{child.model_id}" against the Partner Portal' if is_about_model else ""
@@ -190,7 +191,7 @@ class ChildRegistrar:
         for record in self._queue.unresolved():
             made = self._made_by(record, listed)
             if made is None:
-                await self._registry.save_child(child_records.not_carried_out(record))
+                await self._registry.save_child(child_records.not_registered(record, ChildEvent.NOT_LISTED))
             else:
                 await self._registry.save_child(child_records.registered_without_key(record, parent, made))
                 log.warning("%s: %s", record.child.name, KEY_LOST)
@@ -213,7 +214,7 @@ class ChildRegistrar:
         credentials, key = record.credentials(parent), record.child.key
         key_state = KeyState.GONE if credentials is None else await self._key_check.check(credentials, self._status_of(key))
         if credentials is None or key_state is KeyState.GONE:
-            await self._registry.save_child(child_records.unregistered(record))
+            await self._registry.save_child(child_records.unregistered(record, ChildEvent.NOT_MOVED))
         elif key_state is KeyState.DOUBTED:
             self._queue.postpone_until(key, self._key_check.check_again_at(credentials.device_id))
         else:
@@ -226,7 +227,7 @@ class ChildRegistrar:
             self._queue.postpone(record.child.key, self._key_check.timing.confirm_after)
         except HubRejected as error:
             log.warning("%s: the hub does not move it under the new gateway: %s", record.child.name, error)
-            await self._registry.save_child(child_records.unregistered(record))
+            await self._registry.save_child(child_records.unregistered(record, ChildEvent.NOT_MOVED))
         else:
             await self._registry.save_child(replace(record, parent_id=parent.device_id))
 
@@ -235,14 +236,16 @@ class ChildRegistrar:
     async def _was_deleted(self, record: ChildRecord) -> None:
         name, key = record.child.name, record.child.key
         if self._policy.deleted_children == "leave":
-            await self._registry.save_child(child_records.left_deleted(record))
+            await self._registry.save_child(
+                child_records.unregistered(record, ChildEvent.LEFT_DELETED, problem=child_records.DELETED)
+            )
             dropped = await self._outbox.drop_child(key, "the child was deleted in the cloud")
             log.warning("%s: was deleted in the cloud and stays deleted, as configured; %d samples dropped", name, dropped)
             return
         log.warning("%s: was deleted in the cloud; it is registered again", name)
         age = max(datetime.now(UTC) - record.since, timedelta(0))  # by a clock that may have jumped: at worst it waits in full
         self._queue.postpone(key, max(REGISTER_AGAIN_AFTER - age, timedelta(0)))
-        await self._registry.save_child(child_records.unregistered(record))
+        await self._registry.save_child(child_records.unregistered(record, ChildEvent.DELETED))
 
     # changes ----------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from gateway.backoff import Backoff
+from gateway.cloud import enrolment_states
 from gateway.cloud.gateway_identity import gateway_identity, mac_of_machine
 from gateway.cloud.rate_control import MAX_QUIET_SECONDS
 from gateway.config.settings import Configuration
@@ -110,8 +111,7 @@ class Enrolment:
     async def revoke(self) -> None:
         """Put the credentials aside: the gateway was deleted in the cloud. The identity stays."""
         log.warning("this gateway was deleted in the cloud; it registers again under its old serial number")
-        record = self._record()
-        await self._store(replace(record, credentials=None, former_credentials=record.credentials))
+        await self._store(enrolment_states.revoked(self._record()))
 
     async def send_changes(self, parent: Credentials) -> None:
         """Update the cloud's record of the gateway after an update or a new name; one call, and only if needed."""
@@ -132,7 +132,7 @@ class Enrolment:
     async def _register(self) -> None:
         record = self._record()
         credentials = await self._hub.register_device(self._registration(record))
-        await self._store(replace(record, credentials=credentials, former_credentials=None, sent_info=self._own_info()))
+        await self._store(enrolment_states.registered(record, credentials, sent_info=self._own_info()))
         self.registered_at, self.problem, self._is_connectable = loop_time(), None, False
         log.info("registered as %s (serial number %s)", credentials.device_id, record.serial_number)
 
@@ -146,7 +146,7 @@ class Enrolment:
         except HubError:
             return False
         log.warning("the cloud still has this gateway and accepts its former key again")
-        await self._store(replace(record, credentials=record.former_credentials, former_credentials=None))
+        await self._store(enrolment_states.restored(record))
         self.problem, self._is_connectable = None, False
         return True
 

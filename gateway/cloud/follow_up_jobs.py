@@ -14,7 +14,7 @@ from gateway.cloud.rate_control import CallKind
 from gateway.cloud.revocation import KeyState
 from gateway.errors import HubRejected, HubUnauthorised
 from gateway.hub import Credentials, Hub
-from gateway.state.records import ChildState
+from gateway.state.child_states import ChildState
 from gateway.state.registry import Registry
 from gateway.tasks import loop_time
 

@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias
 
 from gateway.hub import Credentials
 from gateway.models import ChildDevice
-from gateway.state.records import ChildRecord, ChildState
+from gateway.state.child_states import ChildState
+from gateway.state.records import ChildRecord
 from gateway.state.registry import Registry
 from gateway.tasks import loop_time
 

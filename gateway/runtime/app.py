@@ -41,8 +41,8 @@ from gateway.models import Reach, Status, Value
 from gateway.runtime.view import GatewayView
 from gateway.runtime.vitals import vitals
 from gateway.state.adapter_memory import AdapterMemory
+from gateway.state.child_states import ChildState
 from gateway.state.outbox import Outbox
-from gateway.state.records import ChildState
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.status.auth.access import TokenAuth

@@ -17,8 +17,9 @@ from gateway.field.children.intake import DeviceIntake
 from gateway.field.fleet import Fleet
 from gateway.field.polling.supervisor import Supervisor
 from gateway.models import ChildDevice, Finding, IdentityKind, Reach
+from gateway.state.child_states import ChildState
 from gateway.state.outbox import Loss, Outbox
-from gateway.state.records import ChildRecord, ChildState, Decision, FoundDevice
+from gateway.state.records import ChildRecord, Decision, FoundDevice
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.status.snapshot import (

@@ -13,7 +13,8 @@ from pydantic import SecretStr, TypeAdapter
 
 from gateway.hub import Credentials
 from gateway.models import ChildDevice, Found
-from gateway.state.records import ChildRecord, ChildState, Decision, FoundDevice, GatewayRecord
+from gateway.state.child_states import ChildState
+from gateway.state.records import ChildRecord, Decision, FoundDevice, GatewayRecord
 from gateway.state.store import Transaction
 
 _DEVICE = TypeAdapter(ChildDevice)

@@ -11,20 +11,7 @@ from pydantic import SecretStr
 
 from gateway.hub import Credentials
 from gateway.models import ChildDevice, Found
-
-
-class ChildState(StrEnum):
-    """How far a child's registration has come."""
-
-    ADMITTED = "admitted"
-    """To be registered."""
-    REGISTERING = "registering"
-    """Register Child Device was about to be called; whether it was carried out is unknown until an answer is stored."""
-    REGISTERED = "registered"
-    REFUSED = "refused"
-    """The hub refused it: `problem` says why. Retried at each start and every now and then."""
-    DELETED = "deleted"
-    """Deleted in the cloud and, by setting, not registered again."""
+from gateway.state.child_states import ChildEvent, ChildState, next_child_state
 
 
 class Decision(StrEnum):
@@ -56,12 +43,13 @@ class ChildRecord:
     @classmethod
     def new(cls, child: ChildDevice) -> ChildRecord:
         """Return the record of a device that has just become a child."""
-        return cls(child=child, state=ChildState.ADMITTED, marker=str(uuid4()), since=datetime.now(UTC))
+        return cls(child=child, state=next_child_state(None, ChildEvent.FOUND), marker=str(uuid4()), since=datetime.now(UTC))
 
     def found_again(self, child: ChildDevice) -> ChildRecord:
         """Return the record after a search found its device again, as `child`; a refused one is retried under another model."""
         is_retried = self.state is ChildState.REFUSED and self.child.model_id != child.model_id
-        return replace(self.with_child(child), state=ChildState.ADMITTED if is_retried else self.state)
+        state = next_child_state(self.state, ChildEvent.MODEL_CHANGED) if is_retried else self.state
+        return replace(self.with_child(child), state=state)
 
     def named(self, name: str | None) -> ChildRecord:
         """Return the record after a person named its device; `None` for the name under which it was found."""

@@ -14,7 +14,8 @@ from typing import Annotated, Final
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.models import Confidence, Reach
-from gateway.state.records import ChildState, Decision
+from gateway.state.child_states import ChildState
+from gateway.state.records import Decision
 
 MAX_TEXT_LENGTH: Final = 300
 """Longer texts of devices and servers are cut: a name that a device advertises may be anything."""

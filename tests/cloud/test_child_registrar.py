@@ -13,8 +13,8 @@ from gateway.cloud.revocation import KeyCheck, KeyState, RevocationTiming
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable, StoreError
 from gateway.hub import GatewayRegistration
 from gateway.models import ChildDevice, Found, Identity, IdentityKind, Sample, Status
+from gateway.state.child_states import ChildState
 from gateway.state.outbox import Outbox
-from gateway.state.records import ChildState
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.state.writes import retry_until_stored

@@ -20,8 +20,8 @@ from gateway.config.settings import CloudSection, Configuration, GatewaySection,
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable, StoreError
 from gateway.hub import ConfigurationChanged, SpaceChanged, TelemetryResponse, WaitingCommand
 from gateway.models import ChildDevice, Sample, Status
+from gateway.state.child_states import ChildState
 from gateway.state.outbox import Outbox
-from gateway.state.records import ChildState
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.testing.hub import LOST_ANSWER, FakeHub

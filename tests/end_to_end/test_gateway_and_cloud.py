@@ -10,7 +10,8 @@ import pytest
 from gateway.cloud.follow_up_jobs import NO_COMMANDS
 from gateway.cloud.revocation import RevocationTiming
 from gateway.config.settings import AdmissionSection, Policy
-from gateway.state.records import ChildState, Decision
+from gateway.state.child_states import ChildState
+from gateway.state.records import Decision
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice

@@ -7,8 +7,8 @@ import pytest
 
 from gateway.hub import MESSAGE_BYTES
 from gateway.models import ChildDevice, Sample, Status
+from gateway.state.child_states import ChildState
 from gateway.state.outbox import THINNED, Outbox
-from gateway.state.records import ChildState
 from gateway.state.registry import Registry
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,7 +7,8 @@ from pydantic import SecretStr
 
 from gateway.hub import Credentials
 from gateway.models import ChildDevice, Found, Identity, IdentityKind
-from gateway.state.records import ChildState, Decision, GatewayRecord
+from gateway.state.child_states import ChildState
+from gateway.state.records import Decision, GatewayRecord
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 

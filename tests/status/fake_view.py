@@ -7,7 +7,8 @@ from math import sin
 from random import Random
 
 from gateway.models import Confidence, Finding, Metric, Reach, Reading
-from gateway.state.records import ChildState, Decision
+from gateway.state.child_states import ChildState
+from gateway.state.records import Decision
 from gateway.status.history import History
 from gateway.status.snapshot import (
     BusSummary,

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from gateway.models import Reach
-from gateway.state.records import ChildState
+from gateway.state.child_states import ChildState
 from gateway.status import snapshot
 from gateway.status.snapshot import ChildStatus, StatusModel, child_status, decode_id, encode_id, printable_text
 

@@ -26,7 +26,7 @@ from gateway.field.polling.timed_steps import TimedSteps
 from gateway.field.telemetry.listening import Listening
 from gateway.field.telemetry.sampling import Sampler
 from gateway.models import ChildDevice, Command, Found, Progress, Reach
-from gateway.state.records import ChildState
+from gateway.state.child_states import ChildState
 from gateway.state.registry import Registry
 from gateway.tasks import closed_after, loop_time
 

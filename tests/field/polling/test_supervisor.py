@@ -9,7 +9,7 @@ import pytest
 from gateway.adapter import Found, Identity, IdentityKind, Metric, Progress, Reading
 from gateway.field.polling.load import LoadPurpose
 from gateway.models import Reach, Status
-from gateway.state.records import ChildState
+from gateway.state.child_states import ChildState
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, found_of
 
 FAST = timedelta(milliseconds=20)

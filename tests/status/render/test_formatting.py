@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.models import Reach
-from gateway.state.records import ChildState
+from gateway.state.child_states import ChildState
 from gateway.status.render import formatting
 from gateway.status.snapshot import GatewaySummary, HubContact
 
