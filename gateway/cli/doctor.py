@@ -15,7 +15,7 @@ from gateway.cli.common import EXIT_FAILED, AsJson, ConfigFile, err, needs_no_fi
 from gateway.config.file import file_exists
 from gateway.config.settings import DEFAULT_FILE
 from gateway.doctor.checks import examine
-from gateway.doctor.known_config import AdapterClasses, Intake, take_in
+from gateway.doctor.known_config import AdapterClasses, KnownConfig, read_known_config
 from gateway.field.plugins import installed, usable
 from gateway.models import Finding, FindingState
 from gateway.tasks import closed_after
@@ -44,7 +44,7 @@ def doctor(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> Non
     adapters = usable(plugins)
     broken = {name: plugin.problem for name, plugin in plugins.items() if plugin.problem is not None}
     file = None if not file_exists(config) and needs_no_file(config) else config
-    found = asyncio.run(_told(take_in(file, adapters, broken=broken), adapters, as_json=as_json))
+    found = asyncio.run(_told(read_known_config(file, adapters, broken=broken), adapters, as_json=as_json))
     count = Counter(finding.state for finding in found)
     if as_json:
         print_json(
@@ -60,7 +60,7 @@ def doctor(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> Non
         raise typer.Exit(EXIT_FAILED)
 
 
-async def _told(intake: Intake, adapters: AdapterClasses, *, as_json: bool) -> list[Finding]:
+async def _told(intake: KnownConfig, adapters: AdapterClasses, *, as_json: bool) -> list[Finding]:
     """Return what is found, and show each finding as it comes."""
     found: list[Finding] = []
     with _wait_shown(is_wanted=not as_json):

@@ -1,1 +1,1 @@
-"""What keeps a gateway from working on this machine, found out before anything is opened; each with the line that mends it."""
+"""Checks of what the gateway needs on this machine, made before anything is opened; each finding names its fix."""

@@ -1,4 +1,4 @@
-"""Everything that `doctor` looks at, in the order in which it is told."""
+"""List all checks of `doctor`, in the order in which their findings are shown."""
 
 from __future__ import annotations
 
@@ -8,48 +8,48 @@ from typing import Any
 
 from gateway.adapter import Adapter, AdapterSettings
 from gateway.config.settings import Configuration
-from gateway.doctor.check_runner import CHECK_SECONDS, Check, aside, findings_of
+from gateway.doctor.check_runner import CHECK_SECONDS, Check, in_daemon_thread, run_checks
 from gateway.doctor.cloud import cloud_findings
 from gateway.doctor.config import config_findings, secrecy_findings
 from gateway.doctor.disk import disk_findings, store_findings
-from gateway.doctor.known_config import AdapterClasses, Intake, in_use
-from gateway.doctor.status_page import page_findings
+from gateway.doctor.known_config import AdapterClasses, KnownConfig, known_config_of
+from gateway.doctor.status_page import status_page_findings
 from gateway.models import Finding
 
-OUR_OWN: tuple[tuple[str, Callable[[Intake], AsyncIterator[Finding]]], ...] = (
+LOCAL_CHECKS: tuple[tuple[str, Callable[[KnownConfig], AsyncIterator[Finding]]], ...] = (
     ("config", config_findings),
     ("file modes", secrecy_findings),
     ("store", store_findings),
     ("disk", disk_findings),
-    ("status page", page_findings),
+    ("status page", status_page_findings),
 )
-"""What is at hand; the cloud comes last, since it may take its time."""
+"""The checks of this machine; that of the cloud comes last, because it takes longest."""
 
 
-def examine(intake: Intake, adapters: AdapterClasses, *, within_seconds: float = CHECK_SECONDS) -> AsyncIterator[Finding]:
-    """Look at everything that keeps a gateway with this configuration from working on this machine.
+def examine(known: KnownConfig, adapters: AdapterClasses, *, within_seconds: float = CHECK_SECONDS) -> AsyncIterator[Finding]:
+    """Check everything that can keep a gateway with this configuration from working on this machine.
 
-    Reads only: no port is opened, no key is sent, no store is made. All at once, within about ten seconds.
+    Only reads: opens no port, sends no key, creates no store. All checks run at once, within about ten seconds.
     """
-    return findings_of(list(_checks(intake, adapters)), within_seconds=within_seconds)
+    return run_checks(list(_checks(known, adapters)), within_seconds=within_seconds)
 
 
-async def examined(configuration: Configuration, adapters: AdapterClasses) -> Sequence[Finding]:
-    """Return what is found on the machine of a gateway that runs with this configuration, whose file is read again."""
-    intake = await aside(partial(in_use, configuration, adapters))
-    return [finding async for finding in examine(intake, adapters)]
+async def examine_running(configuration: Configuration, adapters: AdapterClasses) -> Sequence[Finding]:
+    """Return the findings for a gateway that runs with this configuration, whose file is read again."""
+    known = await in_daemon_thread(partial(known_config_of, configuration, adapters))
+    return [finding async for finding in examine(known, adapters)]
 
 
-def _checks(intake: Intake, adapters: AdapterClasses) -> Iterator[Check]:
-    for what, look in OUR_OWN:
-        yield Check(what, partial(look, intake))
-    for entry in intake.entries:
-        yield _of_adapter(entry.name, adapters[entry.type], entry)
-    if not intake.is_given:
+def _checks(known: KnownConfig, adapters: AdapterClasses) -> Iterator[Check]:
+    for what, run in LOCAL_CHECKS:
+        yield Check(what, partial(run, known))
+    for entry in known.entries:
+        yield _adapter_check(entry.name, adapters[entry.type], entry)
+    if not known.is_given:
         for name, adapter in adapters.items():
-            yield _of_adapter(name, adapter, None)
-    yield Check("cloud", partial(cloud_findings, intake))
+            yield _adapter_check(name, adapter, None)
+    yield Check("cloud", partial(cloud_findings, known))
 
 
-def _of_adapter(name: str, adapter: type[Adapter[Any]], settings: AdapterSettings | None) -> Check:
+def _adapter_check(name: str, adapter: type[Adapter[Any]], settings: AdapterSettings | None) -> Check:
     return Check(f"{name}: bus", partial(adapter.examine, settings), entry=name)

@@ -1,4 +1,4 @@
-"""Whether the clock is right, by what servers say. Nothing here waits."""
+"""Compare this machine's clock with that of servers. Pure."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from datetime import UTC, datetime, timedelta
 from gateway.device_files import is_in_container
 from gateway.models import Finding
 
-MADE = datetime(2026, 11, 1, tzinfo=UTC)
-"""This version was made after that day; put it forward with a release."""
+RELEASED_AFTER = datetime(2026, 11, 1, tzinfo=UTC)
+"""A day before this version was made, so an earlier clock is wrong; move it forward with each release."""
 
-CLOSE = timedelta(seconds=10)
-FAR = timedelta(minutes=5)
+TOLERATED = timedelta(seconds=10)
+TLS_TOLERATES = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a server said of the time."""
+class ServerTime:
+    """The time in the response of a server."""
 
-    by: str
+    server: str
     theirs: datetime
-    """Aware; whole seconds."""
+    """Aware, in whole seconds."""
     ours: datetime
-    """What this machine's clock showed then."""
+    """The time of this machine's clock at that moment."""
 
     @property
     def ahead(self) -> timedelta:
@@ -32,30 +32,30 @@ class Told:
         return self.ours - self.theirs
 
 
-def judged(now: datetime, told: Sequence[Told]) -> Finding:
-    """Return what is to be said of the clock.
+def clock_finding(now: datetime, times: Sequence[ServerTime]) -> Finding:
+    """Return the finding on this machine's clock.
 
     Args:
-        now: what it shows.
-        told: what servers say, the most trusted first.
+        now: the time that it shows.
+        times: the times of servers, the most trusted first.
     """
     shows = f"it shows {now:%Y-%m-%d %H:%M:%S} UTC"
-    fix = "sudo timedatectl set-ntp true" + (" (on the host: a container has its clock)" if is_in_container() else "")
-    if not told:
-        if now < MADE:
-            return Finding.fault("clock", f"{shows}, before this gateway was made: TLS fails, telemetry has wrong times", fix)
+    fix = "sudo timedatectl set-ntp true" + (" (on the host: a container uses its clock)" if is_in_container() else "")
+    if not times:
+        if now < RELEASED_AFTER:
+            return Finding.fault("clock", f"{shows}, before this version was released: TLS fails, telemetry has wrong times", fix)
         return Finding.not_looked_at("clock", f"{shows}; no server could be asked for the time")
-    first = told[0]
-    off = abs(first.ahead)
-    if off <= CLOSE:
-        return Finding.fine("clock", f"{shows}, as {first.by} does")
-    where = f"it is {_span(off)} {'ahead of' if first.ahead > timedelta(0) else 'behind'} {first.by}"
-    if off <= FAR:
+    first = times[0]
+    difference = abs(first.ahead)
+    if difference <= TOLERATED:
+        return Finding.fine("clock", f"{shows}, as {first.server} does")
+    where = f"it is {_duration(difference)} {'ahead of' if first.ahead > timedelta(0) else 'behind'} {first.server}"
+    if difference <= TLS_TOLERATES:
         return Finding.warning("clock", f"{where}: telemetry has wrong times", fix)
     return Finding.fault("clock", f"{where}: telemetry has wrong times, and certificates seem expired or not yet valid", fix)
 
 
-def _span(length: timedelta) -> str:
+def _duration(length: timedelta) -> str:
     seconds = length.total_seconds()
     for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * size:

@@ -1,4 +1,4 @@
-"""Whether the configuration is right, and whether files with secrets are read by nobody else."""
+"""Check the configuration for mistakes, and its files with secrets for modes that let other users read them."""
 
 from __future__ import annotations
 
@@ -11,91 +11,95 @@ from typing import Any
 from gateway.config.mistakes import ENV_PREFIX
 from gateway.config.settings import DEFAULT_FILE
 from gateway.device_files import is_in_container
-from gateway.doctor.known_config import Intake
+from gateway.doctor.known_config import KnownConfig
 from gateway.models import Finding
 
 SECRET_WORDS = ("key", "password", "secret", "token", "irk")
-NO_SECRETS = frozenset({"ca_file"})
-SECRETS_OF_CONTAINERS = Path("/run/secrets")
-"""What is mounted here has the mode that the engine gave it, and no other user is there to read it."""
+NOT_SECRET = frozenset({"ca_file"})
+CONTAINER_SECRETS = Path("/run/secrets")
+"""Files that are mounted here have the mode that the engine gave them, and no other user can read them."""
 
 
-async def config_findings(intake: Intake) -> AsyncIterator[Finding]:
+async def config_findings(known: KnownConfig) -> AsyncIterator[Finding]:
     """Yield every mistake of the configuration, or that there is none."""
-    if not intake.is_given:
-        meaning = f"there is no {DEFAULT_FILE} here, so what follows is looked at with defaults"
-        fix = "make one from deploy/gateway.example.toml, or name one with --config"
+    if not known.is_given:
+        meaning = f"there is no {DEFAULT_FILE} here, so the other checks use defaults"
+        fix = "create one from deploy/gateway.example.toml, or name one with --config"
         yield Finding.not_looked_at("config", meaning, fix)
         return
-    for problem in intake.problems:
+    for problem in known.problems:
         line = f":{problem.line}" if problem.line else ""
-        place = f"{intake.file}{line}" if intake.file and not problem.where.startswith(ENV_PREFIX[:-1]) else "environment"
+        place = f"{known.file}{line}" if known.file and not problem.where.startswith(ENV_PREFIX[:-1]) else "environment"
         where = "" if problem.where == "file" else f"{problem.where}: "
         yield Finding.fault("config", f"{place}: {where}{problem.wrong}", problem.right)
-    if not intake.problems:
-        buses = ", ".join(f"{entry.name} ({entry.type})" for entry in intake.entries)
-        source = str(intake.file or "the environment alone")
+    if not known.problems:
+        buses = ", ".join(f"{entry.name} ({entry.type})" for entry in known.entries)
+        source = str(known.file or "the environment alone")
         if buses:
             yield Finding.fine("config", f"{source} has no mistake; adapters: {buses}")
         else:
-            fix = "add one for each kind of bus: deploy/gateway.example.toml shows them all"
-            yield Finding.warning("config", f"{source} has no mistake, but no [[adapter]] either: nothing will be found", fix)
+            fix = "add one for each kind of bus; deploy/gateway.example.toml shows them all"
+            yield Finding.warning(
+                "config", f"{source} has no mistake, but no [[adapter]] either, so no device will be found", fix
+            )
 
 
-async def secrecy_findings(intake: Intake) -> AsyncIterator[Finding]:
-    """Yield which files can be read or changed by somebody whom they do not concern."""
-    if intake.file is not None and intake.file.is_file():
-        holds = sorted(set(_secrets_in(intake.tables)))
-        yield _of_mode("config file", intake.file, keeps_secret=bool(holds), why=f"it holds {', '.join(holds)}")
-    for file in dict.fromkeys(_secret_files(intake)):
+async def secrecy_findings(known: KnownConfig) -> AsyncIterator[Finding]:
+    """Yield which files with secrets other users can read or change."""
+    if known.file is not None and known.file.is_file():
+        secrets = sorted(set(_secret_keys(known.tables)))
+        yield _mode_finding("config file", known.file, is_secret=bool(secrets), why=f"it contains {', '.join(secrets)}")
+    for file in dict.fromkeys(_secret_files(known)):
         if file.is_file():
-            yield _of_mode(f"secret {file}", file, keeps_secret=not _is_of_a_container(file), why="it is a secret")
+            yield _mode_finding(f"secret {file}", file, is_secret=not _is_container_secret(file), why="it is a secret")
 
 
-def _of_mode(what: str, file: Path, *, keeps_secret: bool, why: str) -> Finding:
-    found = file.stat()
-    mode = stat.S_IMODE(found.st_mode)
-    if mode & 0o002 or (keeps_secret and mode & 0o004):
-        does = "change" if mode & 0o002 else "read"
-        is_by_group = found.st_uid != os.geteuid() and found.st_gid in os.getgroups()
+def _mode_finding(what: str, file: Path, *, is_secret: bool, why: str) -> Finding:
+    status = file.stat()
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & 0o002 or (is_secret and mode & 0o004):
+        verb = "change" if mode & 0o002 else "read"
+        is_by_group = status.st_uid != os.geteuid() and status.st_gid in os.getgroups()
         fix = f"chmod {'640' if is_by_group else '600'} {file}"
-        return Finding.warning(what, f"every user of this machine may {does} {file} (mode {mode:04o}), and {why}", fix)
-    return Finding.fine(what, f"mode {mode:04o}{': not for everybody' if not mode & 0o004 else ', and no secret in it'}")
+        return Finding.warning(what, f"every user of this machine may {verb} {file} (mode {mode:04o}), and {why}", fix)
+    return Finding.fine(
+        what, f"mode {mode:04o}{': other users cannot read it' if not mode & 0o004 else ', and it contains no secret'}"
+    )
 
 
-def _secrets_in(tables: object, name: str = "") -> Iterator[str]:
+def _secret_keys(tables: object, name: str = "") -> Iterator[str]:
     """Yield the keys whose values are secrets."""
     if isinstance(tables, Mapping):
         for key, value in tables.items():
-            yield from _secrets_in(value, str(key))
+            yield from _secret_keys(value, str(key))
     elif isinstance(tables, list):
         for one in tables:
-            yield from _secrets_in(one, name)
+            yield from _secret_keys(one, name)
     elif isinstance(tables, str) and _is_secret(name) and not name.endswith("_file"):
         yield name
 
 
-def _secret_files(intake: Intake) -> Iterator[Path]:
-    if intake.settings is not None and intake.settings.cloud.hardware_key_file is not None:
-        yield intake.settings.cloud.hardware_key_file
-    yield from _files_in(intake.tables)
+def _secret_files(known: KnownConfig) -> Iterator[Path]:
+    if known.settings is not None and known.settings.cloud.hardware_key_file is not None:
+        yield known.settings.cloud.hardware_key_file
+    yield from _secret_files_in(known.tables)
 
 
-def _files_in(tables: Any) -> Iterator[Path]:  # noqa: ANN401 - whatever TOML holds
+def _secret_files_in(tables: Any) -> Iterator[Path]:  # noqa: ANN401 - anything that TOML can hold
     if isinstance(tables, Mapping):
         for key, value in tables.items():
-            if isinstance(value, str) and str(key).endswith("_file") and key not in NO_SECRETS and _is_secret(str(key)):
+            if isinstance(value, str) and str(key).endswith("_file") and key not in NOT_SECRET and _is_secret(str(key)):
                 yield Path(value)
             else:
-                yield from _files_in(value)
+                yield from _secret_files_in(value)
     elif isinstance(tables, list):
         for one in tables:
-            yield from _files_in(one)
+            yield from _secret_files_in(one)
 
 
 def _is_secret(key: str) -> bool:
     return any(word in key.split("_") for word in SECRET_WORDS)
 
 
-def _is_of_a_container(file: Path) -> bool:
-    return file.is_relative_to(SECRETS_OF_CONTAINERS) and is_in_container()
+def _is_container_secret(file: Path) -> bool:
+    return file.is_relative_to(CONTAINER_SECRETS) and is_in_container()

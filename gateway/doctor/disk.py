@@ -1,4 +1,4 @@
-"""Whether what the gateway has to keep can be kept: the store, its folder, the disk below it."""
+"""Check the store, its folder and the disk that they are on."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.device_files import is_in_container
-from gateway.doctor.check_runner import aside
-from gateway.doctor.known_config import Intake
+from gateway.doctor.check_runner import in_daemon_thread
+from gateway.doctor.known_config import KnownConfig
 from gateway.errors import StoreError
 from gateway.models import Finding
 from gateway.state.record_rows import read_gateway
@@ -21,77 +21,77 @@ from gateway.state.store import read_store
 
 MB = 1_000_000
 FEWEST_BYTES = 20 * MB
-"""With less SQLite cannot move what it has."""
+"""With less, SQLite cannot move its own data."""
 FEW_BYTES = 500 * MB
 FEW_SHARE = 0.05
 PLENTY_BYTES = 2_000 * MB
-"""Of a large disk a small share is still plenty."""
+"""On a large disk, a small share is still enough."""
 FEWEST_INODES = 20
 FEW_INODES = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
-    """What is left on a disk."""
+class DiskSpace:
+    """The free space of a disk."""
 
     free_bytes: int
-    all_bytes: int
+    total_bytes: int
     free_inodes: int
-    all_inodes: int
-    """0 where the file system has no such limit."""
+    total_inodes: int
+    """0 if the file system has no such limit."""
     is_read_only: bool
 
 
-async def store_findings(intake: Intake) -> AsyncIterator[Finding]:
-    """Yield whether the store can be used. It is neither made nor changed."""
-    path = _store_path(intake)
+async def store_findings(known: KnownConfig) -> AsyncIterator[Finding]:
+    """Yield whether the store can be used, without creating or changing it."""
+    path = _store_path(known)
     if path is None:
-        yield Finding.not_looked_at("store", "where it lies stands in the config, which cannot be understood")
+        yield Finding.not_looked_at("store", "its path is in the config, which cannot be read")
         return
-    for finding in await aside(lambda: list(_of_store(path))):
-        yield finding if intake.is_given else _of_no_config(finding)
+    for finding in await in_daemon_thread(lambda: list(_findings_of_store(path))):
+        yield finding if known.is_given else _without_config(finding)
 
 
-async def disk_findings(intake: Intake) -> AsyncIterator[Finding]:
-    """Yield how much room is left where the store is."""
-    path = _store_path(intake)
+async def disk_findings(known: KnownConfig) -> AsyncIterator[Finding]:
+    """Yield the free space on the disk of the store."""
+    path = _store_path(known)
     if path is not None:
         folder = nearest_folder(path)
-        yield judged(folder, await aside(lambda: _room_at(folder)))
+        yield disk_finding(folder, await in_daemon_thread(lambda: _space_of(folder)))
 
 
 def stored_gateway(path: Path) -> GatewayRecord | None:
-    """Return what the store knows of the gateway; `None` when there is no store, or none that can be read."""
+    """Return the record of the gateway in the store; `None` when there is no store, or it cannot be read."""
     try:
         if not path.is_file() or path.stat().st_size == 0:
             return None
         return read_store(path, read_gateway)
-    except (StoreError, OSError):  # the store's own finding says so
+    except (StoreError, OSError):  # the finding on the store reports this
         return None
 
 
-def judged(folder: Path, room: Room) -> Finding:
-    """Return what this room means."""
-    if room.is_read_only:
+def disk_finding(folder: Path, space: DiskSpace) -> Finding:
+    """Return the finding on this free space."""
+    if space.is_read_only:
         mount = _mount_point(folder)
         fix = f"mount a volume: docker run -v xyte-gateway:{folder}" if is_in_container() else f"sudo mount -o remount,rw {mount}"
-        return Finding.fault("disk", f"the file system {mount} is read-only: nothing can be kept", fix)
-    share = room.free_bytes / room.all_bytes if room.all_bytes else 0.0
-    left = f"{_amount(room.free_bytes)} ({100 * share:.0f} %) free at {folder}"
-    fix = f"make room: `sudo du -xh -d 1 {_mount_point(folder)} | sort -h` shows what takes it"
-    if room.free_bytes < FEWEST_BYTES:
-        return Finding.fault("disk", f"{left}: nothing more can be kept", fix)
-    if room.all_inodes and room.free_inodes < FEWEST_INODES:
-        return Finding.fault("disk", f"{room.free_inodes} inodes free at {folder}: no file can be made", _fewer_files(folder))
-    if room.free_bytes < FEW_BYTES or (share < FEW_SHARE and room.free_bytes < PLENTY_BYTES):
-        return Finding.warning("disk", f"{left}: it is full before long", fix)
-    if room.all_inodes and room.free_inodes < FEW_INODES:
-        return Finding.warning("disk", f"{left}, but only {room.free_inodes} inodes", _fewer_files(folder))
+        return Finding.fault("disk", f"the file system {mount} is read-only: nothing can be stored", fix)
+    share = space.free_bytes / space.total_bytes if space.total_bytes else 0.0
+    left = f"{_amount(space.free_bytes)} ({100 * share:.0f} %) free at {folder}"
+    fix = f"free space: `sudo du -xh -d 1 {_mount_point(folder)} | sort -h` shows what uses it"
+    if space.free_bytes < FEWEST_BYTES:
+        return Finding.fault("disk", f"{left}: nothing more can be stored", fix)
+    if space.total_inodes and space.free_inodes < FEWEST_INODES:
+        return Finding.fault("disk", f"{space.free_inodes} inodes free at {folder}: no file can be created", _fewer_files(folder))
+    if space.free_bytes < FEW_BYTES or (share < FEW_SHARE and space.free_bytes < PLENTY_BYTES):
+        return Finding.warning("disk", f"{left}: it will soon be full", fix)
+    if space.total_inodes and space.free_inodes < FEW_INODES:
+        return Finding.warning("disk", f"{left}, but only {space.free_inodes} inodes", _fewer_files(folder))
     return Finding.fine("disk", left)
 
 
 def nearest_folder(path: Path) -> Path:
-    """Return the folder that there is already on the way to this file, as far as this user may look."""
+    """Return the deepest existing folder on the path to this file, as far as this user may see it."""
     return next(folder for folder in path.absolute().parents if _is_folder(folder))
 
 
@@ -101,42 +101,42 @@ def _is_folder(path: Path) -> bool:
     return False
 
 
-def _of_store(path: Path) -> Iterator[Finding]:
+def _findings_of_store(path: Path) -> Iterator[Finding]:
     folder, user = nearest_folder(path), _name_of(os.geteuid())
-    if not _may_write(folder):
-        fix = f"sudo install -d -m 700 -o {user} {path.absolute().parent}; or name another file: [store] path"
+    if not _is_writable(folder):
+        fix = f"sudo install -d -m 700 -o {user} {path.absolute().parent}; or choose another file: [store] path"
         if path.absolute().parent == folder:
-            fix = f"sudo chown {user} {folder}; or name another file: [store] path"
-        yield Finding.fault("store", f"the user {user} may not write into {folder}, where {path} has to lie", fix)
+            fix = f"sudo chown {user} {folder}; or choose another file: [store] path"
+        yield Finding.fault("store", f"the user {user} may not write to {folder}, which must contain {path}", fix)
         return
     if not path.exists():
-        yield Finding.fine("store", f"{path} is made at the first start")
+        yield Finding.fine("store", f"{path} will be created at the first start")
         return
-    found = path.stat()
+    status = path.stat()
     if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
-        owner = _name_of(found.st_uid)
-        fix = f"sudo -u {owner} xyte-gateway doctor, if the gateway runs as {owner}; else: sudo chown {user} {path}"
-        yield Finding.fault("store", f"{path} belongs to {owner}: the user {user} may not use it", fix)
+        owner = _name_of(status.st_uid)
+        fix = f"sudo -u {owner} xyte-gateway doctor, if the gateway runs as {owner}; otherwise: sudo chown {user} {path}"
+        yield Finding.fault("store", f"{path} belongs to {owner}: the user {user} may not read and write it", fix)
         return
-    if found.st_uid != os.geteuid() and os.geteuid() == 0:
-        meaning = f"this is root, and the store belongs to {_name_of(found.st_uid)}: what root may do was looked at"
-        yield Finding.warning("user", meaning, f"sudo -u {_name_of(found.st_uid)} xyte-gateway doctor")
-    if stat.S_IMODE(found.st_mode) & 0o077:
-        meaning = f"others may use {path} (mode {stat.S_IMODE(found.st_mode):04o}), and access keys are in it"
+    if status.st_uid != os.geteuid() and os.geteuid() == 0:
+        meaning = f"this is root, but the store belongs to {_name_of(status.st_uid)}: the checks used the rights of root"
+        yield Finding.warning("user", meaning, f"sudo -u {_name_of(status.st_uid)} xyte-gateway doctor")
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        meaning = f"other users may open {path} (mode {stat.S_IMODE(status.st_mode):04o}), which contains access keys"
         yield Finding.warning("store file", meaning, f"chmod 600 {path}")
-    yield _of_content(path, found.st_size)
+    yield _content_finding(path, status.st_size)
 
 
-def _of_content(path: Path, size: int) -> Finding:
+def _content_finding(path: Path, size: int) -> Finding:
     if size == 0:
-        return Finding.fine("store", f"{path} is empty yet")
+        return Finding.fine("store", f"{path} is still empty")
     try:
         gateway = read_store(path, read_gateway)
     except StoreError as error:
         fix = (
             "update the gateway"
             if "newer gateway" in str(error)
-            else f"put a backup in its place, or start anew: mv {path} {path}.bad"
+            else f"replace it with a backup, or start with an empty one: mv {path} {path}.bad"
         )
         return Finding.fault("store", str(error).split(". ")[0], fix)
     device = None if gateway is None or gateway.credentials is None else gateway.credentials.device_id
@@ -145,30 +145,30 @@ def _of_content(path: Path, size: int) -> Finding:
     )
 
 
-def _of_no_config(finding: Finding) -> Finding:
-    """Return a finding on the default place, which nobody has asked for yet: never a fault."""
+def _without_config(finding: Finding) -> Finding:
+    """Return a finding on the default path as a warning at most, since no config names it yet."""
     return finding if finding.fix is None else Finding.warning(finding.what, finding.meaning, finding.fix)
 
 
-def _store_path(intake: Intake) -> Path | None:
-    return intake.settings.store.path if intake.settings is not None and intake.knows("store.path") else None
+def _store_path(known: KnownConfig) -> Path | None:
+    return known.settings.store.path if known.settings is not None and known.knows("store.path") else None
 
 
-def _room_at(folder: Path) -> Room:
-    told = os.statvfs(folder)
-    return Room(
-        free_bytes=told.f_bavail * told.f_frsize,
-        all_bytes=told.f_blocks * told.f_frsize,
-        free_inodes=told.f_favail,
-        all_inodes=told.f_files,
-        is_read_only=bool(told.f_flag & os.ST_RDONLY),
+def _space_of(folder: Path) -> DiskSpace:
+    file_system = os.statvfs(folder)
+    return DiskSpace(
+        free_bytes=file_system.f_bavail * file_system.f_frsize,
+        total_bytes=file_system.f_blocks * file_system.f_frsize,
+        free_inodes=file_system.f_favail,
+        total_inodes=file_system.f_files,
+        is_read_only=bool(file_system.f_flag & os.ST_RDONLY),
     )
 
 
-def _may_write(folder: Path) -> bool:
-    """Whether this user may; that the file system is read-only is told of the disk."""
-    told = os.statvfs(folder)
-    return bool(told.f_flag & os.ST_RDONLY) or os.access(folder, os.W_OK | os.X_OK, effective_ids=True)
+def _is_writable(folder: Path) -> bool:
+    """Whether this user may write here; the finding on the disk reports a read-only file system."""
+    file_system = os.statvfs(folder)
+    return bool(file_system.f_flag & os.ST_RDONLY) or os.access(folder, os.W_OK | os.X_OK, effective_ids=True)
 
 
 def _mount_point(folder: Path) -> Path:
@@ -176,7 +176,7 @@ def _mount_point(folder: Path) -> Path:
 
 
 def _fewer_files(folder: Path) -> str:
-    return f"remove files: `sudo du -x --inodes -d 1 {_mount_point(folder)} | sort -n` shows where they are"
+    return f"delete files: `sudo du -x --inodes -d 1 {_mount_point(folder)} | sort -n` shows where they are"
 
 
 def _amount(count: int) -> str:

@@ -1,4 +1,4 @@
-"""What a server's answer to a plain GET means: Xyte itself, or something that stands before it. Nothing here waits."""
+"""Judge the response of a server to a plain GET: whether it is from Xyte, or from something in between. Pure."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from gateway.models import Finding
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The beginning of an answer."""
+class HttpResponse:
+    """The beginning of an HTTP response."""
 
     status: int
     headers: Mapping[str, str]
-    """By names in small letters."""
+    """By lower-case names."""
     body: bytes
 
     @classmethod
-    def of(cls, raw: bytes) -> Answer | None:
-        """Return what was answered; `None` when it is no HTTP."""
+    def parse(cls, raw: bytes) -> HttpResponse | None:
+        """Return the response in these bytes; `None` when they are not HTTP."""
         head, _, body = raw.partition(b"\r\n\r\n")
         first, *rest = head.decode("latin-1").split("\r\n")
         version, _, status = first.partition(" ")
@@ -33,49 +33,51 @@ class Answer:
 
     @property
     def date(self) -> datetime | None:
-        """What time it is there; `None` when it does not say."""
+        """The server's time; `None` if it is missing or invalid."""
         try:
             return parsedate_to_datetime(self.headers["date"])
         except (KeyError, ValueError):
             return None
 
     @property
-    def is_page(self) -> bool:
-        """A page for people."""
+    def is_html(self) -> bool:
+        """Whether it is a page for people."""
         return self.body.lstrip()[:1] == b"<"
 
 
-def judged(what: str, url: str, answer: Answer | None, milliseconds: float) -> Finding:
-    """Return what an answer means.
+def response_finding(what: str, url: str, response: HttpResponse | None, milliseconds: float) -> Finding:
+    """Return the finding on a response.
 
     Args:
-        what: who was asked.
-        url: the address.
-        answer: `None` when there was none in HTTP.
-        milliseconds: how long it took.
+        what: the name of the check.
+        url: the address of the server.
+        response: `None` when the server did not answer in HTTP.
+        milliseconds: the time that the response took.
     """
     parts = urlsplit(url)
-    way = f"have {parts.netloc} reached directly, without a proxy and without signing in"
-    if answer is None:
-        return Finding.fault(
-            what, f"{parts.netloc} answers, but not in HTTP: something else listens there", f"mend its port, or {way}"
-        )
-    if answer.status == 407:
-        return Finding.fault(what, f"a proxy that wants a password answers for {parts.netloc}", way)
-    if answer.status == 511 or (parts.scheme == "http" and _leads_elsewhere(answer, parts.hostname or "")):
-        page = answer.headers.get("location", "")
-        meaning = f"the network wants somebody to sign in first{f', at {page}' if page else ''}"
-        return Finding.fault(what, f"{meaning}: it answers for {parts.netloc}", f"sign this machine in, or {way}")
-    if parts.scheme == "http" and answer.is_page and answer.status < 500:
-        return Finding.fault(what, f"a page for people answers for {parts.netloc}: a portal, a proxy or another server", way)
-    if answer.status >= 500:
+    direct = f"make sure that {parts.netloc} is reached directly, without a proxy and without signing in"
+    if response is None:
+        meaning = f"{parts.netloc} answers, but not in HTTP: another program listens there"
+        return Finding.fault(what, meaning, f"correct its port, or {direct}")
+    if response.status == 407:
+        return Finding.fault(what, f"a proxy that requires a password answers for {parts.netloc}", direct)
+    if response.status == 511 or (parts.scheme == "http" and _redirects_elsewhere(response, parts.hostname or "")):
+        page = response.headers.get("location", "")
+        meaning = f"the network requires a person to sign in first{f', at {page}' if page else ''}"
+        return Finding.fault(what, f"{meaning}: it answers for {parts.netloc}", f"sign this machine in, or {direct}")
+    if parts.scheme == "http" and response.is_html and response.status < 500:
+        meaning = f"{parts.netloc} answers with a page for people: a captive portal, a proxy or another server"
+        return Finding.fault(what, meaning, direct)
+    if response.status >= 500:
         fix = "wait: nothing is lost, and the gateway tries again by itself; if it stays, ask Xyte"
-        return Finding.warning(what, f"{parts.netloc} answers {answer.status}: it, or what stands before it, is not well", fix)
+        return Finding.warning(
+            what, f"{parts.netloc} answers {response.status}: it, or a server in front of it, has a problem", fix
+        )
     return Finding.fine(what, f"{parts.netloc} answers, in {milliseconds:.0f} ms")
 
 
-def _leads_elsewhere(answer: Answer, host: str) -> bool:
-    if not 300 <= answer.status < 400:
+def _redirects_elsewhere(response: HttpResponse, host: str) -> bool:
+    if not 300 <= response.status < 400:
         return False
-    there = urlsplit(answer.headers.get("location", "")).hostname
-    return there is not None and there != host
+    target = urlsplit(response.headers.get("location", "")).hostname
+    return target is not None and target != host

@@ -1,4 +1,4 @@
-"""What is known of the configuration, be it right, broken or not there. A mistake in one place hides nothing of the others."""
+"""Read as much of the configuration as possible, even if it is wrong or missing: a mistake in one place hides no other part."""
 
 from __future__ import annotations
 
@@ -22,91 +22,91 @@ from gateway.errors import SettingsError, SettingsProblem
 AdapterClasses = Mapping[str, type[Adapter[Any]]]
 
 MOST_ROUNDS = 20
-"""A table inside a table inside a table may be wrong; a file that is wrong more deeply is not understood."""
+"""Each round removes the values that are wrong in one table; a file with mistakes nested more deeply is not understood."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Intake:
-    """The configuration as far as it can be understood."""
+class KnownConfig:
+    """The configuration as far as it could be read."""
 
     file: Path | None
     is_given: bool
-    """There is a file, or the environment says something."""
+    """There is a file, or a variable of the environment."""
     tables: Mapping[str, Any] = field(default_factory=dict)
-    """The file as it is written."""
+    """The content of the file."""
     settings: Settings | None
-    """With defaults in place of what cannot be used; `None` when nothing can."""
+    """Defaults replace invalid values; `None` when nothing could be read."""
     entries: tuple[AdapterSettings, ...]
-    """Those that can be used."""
+    """The valid ones."""
     problems: tuple[SettingsProblem, ...] = ()
-    misread: frozenset[str] = frozenset()
-    """Where a default stands in place of what cannot be used: `cloud.entry_url`."""
+    replaced: frozenset[str] = frozenset()
+    """Keys whose invalid value was replaced by a default, such as `cloud.entry_url`."""
 
     def knows(self, key: str) -> bool:
-        """Whether this key has the value that was meant."""
-        return self.settings is not None and not any(key == one or key.startswith(f"{one}.") for one in self.misread)
+        """Whether this key has its configured value."""
+        return self.settings is not None and not any(key == one or key.startswith(f"{one}.") for one in self.replaced)
 
 
-def take_in(file: Path | None, adapters: AdapterClasses, *, broken: Mapping[str, str] | None = None) -> Intake:
-    """Read the configuration, whatever is wrong with it; without a file, the environment alone."""
+def read_known_config(file: Path | None, adapters: AdapterClasses, *, broken: Mapping[str, str] | None = None) -> KnownConfig:
+    """Read the configuration, even if it is wrong; without a file, only the environment."""
     is_given = file is not None or is_in_environment()
     tables = {} if file is None else _tables(file)
     try:
         configuration = load(file, adapters, broken=broken)
     except SettingsError as error:
-        settings, misread = (None, frozenset[str]()) if tables is None else _understood(tables)
-        return Intake(
+        settings, replaced = (None, frozenset[str]()) if tables is None else _valid_settings(tables)
+        return KnownConfig(
             file=file,
             is_given=is_given,
             tables=tables or {},
             settings=settings,
             entries=tuple(_usable_entries(settings, adapters)),
             problems=tuple(error.problems),
-            misread=misread,
+            replaced=replaced,
         )
-    return Intake(
+    return KnownConfig(
         file=file, is_given=is_given, tables=tables or {}, settings=configuration.settings, entries=configuration.entries
     )
 
 
-def in_use(configuration: Configuration, adapters: AdapterClasses) -> Intake:
-    """Return what a gateway that runs was started with; its file is read again, since it may have been changed since."""
+def known_config_of(configuration: Configuration, adapters: AdapterClasses) -> KnownConfig:
+    """Return the configuration of a running gateway; its file is read again, since it may have changed."""
     if configuration.file is not None:
-        return take_in(configuration.file, adapters)
-    return Intake(file=None, is_given=True, settings=configuration.settings, entries=configuration.entries)
+        return read_known_config(configuration.file, adapters)
+    return KnownConfig(file=None, is_given=True, settings=configuration.settings, entries=configuration.entries)
 
 
 def _tables(file: Path) -> dict[str, Any] | None:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):  # `load` says why
+    except (OSError, ValueError):  # `load` reports why
         return None
 
 
-def _understood(tables: Mapping[str, Any]) -> tuple[Settings | None, frozenset[str]]:
-    """Return the settings without what is wrong in them, and where that is."""
-    rest, misread = copy.deepcopy(dict(tables)), set[str]()
+def _valid_settings(tables: Mapping[str, Any]) -> tuple[Settings | None, frozenset[str]]:
+    """Return the settings without their invalid values, and the keys of those."""
+    valid, replaced = copy.deepcopy(dict(tables)), set[str]()
     for _ in range(MOST_ROUNDS):
         try:
-            return Settings(**rest), frozenset(misread)
+            return Settings(**valid), frozenset(replaced)
         except ValidationError as error:
             for details in error.errors(include_url=False):
-                misread.add(".".join(str(step) for step in details["loc"]))
-                _take_out(rest, details["loc"])
+                replaced.add(".".join(str(step) for step in details["loc"]))
+                _remove(valid, details["loc"])
         except EnvironmentVariableError:
             break
-    return None, frozenset(misread)
+    return None, frozenset(replaced)
 
 
-def _take_out(tables: dict[str, Any], location: tuple[int | str, ...]) -> None:
-    inside: Any = tables
+def _remove(tables: dict[str, Any], location: tuple[int | str, ...]) -> None:
+    table: Any = tables
     for step in location[:-1]:
-        if not isinstance(inside, dict) or not isinstance(inside.get(step), dict):
+        if not isinstance(table, dict) or not isinstance(table.get(step), dict):
             break
-        inside = inside[step]
+        table = table[step]
         location = location[1:]
-    if isinstance(inside, dict):
-        inside.pop(location[0], None)
+    if isinstance(table, dict):
+        table.pop(location[0], None)
 
 
 def _usable_entries(settings: Settings | None, adapters: AdapterClasses) -> Iterator[AdapterSettings]:

@@ -17,7 +17,7 @@ from gateway.config.mistakes import problem_location
 from gateway.config.salvage import salvage
 from gateway.config.settings import Configuration, StatusSection
 from gateway.doctor.checks import examine
-from gateway.doctor.known_config import take_in
+from gateway.doctor.known_config import read_known_config
 from gateway.errors import GatewayError, SettingsError, SettingsProblem, StoreError
 from gateway.first_start.config_proposal import proposal
 from gateway.first_start.first_look import FirstLook
@@ -83,7 +83,7 @@ class Desk:
     async def examine(self) -> Sequence[Finding]:
         """Look at what else can keep the gateway from working on this machine."""
         file = self._file if file_exists(self._file) else None
-        intake = await asyncio.to_thread(take_in, file, self._adapters)
+        intake = await asyncio.to_thread(read_known_config, file, self._adapters)
         return [finding async for finding in examine(intake, self._adapters)]
 
     @property

@@ -26,7 +26,7 @@ from gateway.cloud.session import Session
 from gateway.cloud.telemetry_loop import OwnTelemetry
 from gateway.config.file import file_stamp
 from gateway.config.settings import CloudSection, Configuration, Settings
-from gateway.doctor.checks import examined
+from gateway.doctor.checks import examine_running
 from gateway.errors import StoreError
 from gateway.field.children.availability import Availability
 from gateway.field.children.intake import DeviceIntake
@@ -289,7 +289,7 @@ async def build(
         await enrolment.prepare()
         view = GatewayView(
             *(settings, store, registry, outbox, availability, intake, fleet, enrolment, session),
-            examine=partial(examined, configuration, adapters),
+            examine=partial(examine_running, configuration, adapters),
         )
         status, new_token = (None, None) if history is None else status_page(settings, view, history)
         yield Gateway(

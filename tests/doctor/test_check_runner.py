@@ -6,9 +6,9 @@ import pytest
 
 from gateway.adapter import Adapter, AdapterSettings
 from gateway.config.settings import Configuration, Settings
-from gateway.doctor.check_runner import Check, aside, findings_of
-from gateway.doctor.checks import examine, examined
-from gateway.doctor.known_config import Intake
+from gateway.doctor.check_runner import Check, in_daemon_thread, run_checks
+from gateway.doctor.checks import examine, examine_running
+from gateway.doctor.known_config import KnownConfig
 from gateway.models import Finding, FindingState
 
 
@@ -32,7 +32,7 @@ def fine(what):
 
 
 async def found(*checks, within_seconds=1.0):
-    return [finding async for finding in findings_of(checks, within_seconds=within_seconds)]
+    return [finding async for finding in run_checks(checks, within_seconds=within_seconds)]
 
 
 async def test_findings_come_in_the_order_of_the_checks_however_long_each_takes():
@@ -55,12 +55,12 @@ async def test_a_check_that_fails_is_a_finding_that_does_not_say_what_the_error_
     assert [finding.what for finding in findings] == ["bus", "next"]
     assert type(error).__name__ in findings[0].meaning
     assert "s3cr3t" not in findings[0].meaning
-    assert findings[0].fix == "tell the author of the adapter acme"
+    assert findings[0].fix == "report this to the author of the adapter acme"
 
 
 async def test_who_looks_no_longer_leaves_no_check_behind():
     before = asyncio.all_tasks()
-    findings = findings_of([check("first", fine("first")), check("slow", 60.0)])
+    findings = run_checks([check("first", fine("first")), check("slow", 60.0)])
     assert (await anext(findings)).what == "first"
     await findings.aclose()
     assert asyncio.all_tasks() == before
@@ -69,10 +69,10 @@ async def test_who_looks_no_longer_leaves_no_check_behind():
 async def test_what_hangs_in_a_thread_is_not_waited_for():
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await aside(lambda: time.sleep(0.5))
-    assert await aside(lambda: 7) == 7
+            await in_daemon_thread(lambda: time.sleep(0.5))
+    assert await in_daemon_thread(lambda: 7) == 7
     with pytest.raises(OSError, match="gone"):
-        await aside(lambda: (_ for _ in ()).throw(OSError("gone")))
+        await in_daemon_thread(lambda: (_ for _ in ()).throw(OSError("gone")))
 
 
 class Broken(Adapter[AdapterSettings]):
@@ -100,8 +100,8 @@ class Silent(Broken):
 async def test_an_adapter_that_fails_takes_nobody_down_and_one_with_nothing_to_say_says_nothing(tmp_path, monkeypatch):
     settings = Settings(cloud={"entry_url": "http://127.0.0.1:1"}, store={"path": tmp_path / "s"}, status={"enabled": False})
     entries = (AdapterSettings(type="broken", name="one"), AdapterSettings(type="silent", name="two"))
-    intake = Intake(file=None, is_given=True, settings=settings, entries=entries, misread=frozenset({"cloud.entry_url"}))
-    findings = [finding async for finding in examine(intake, {"broken": Broken, "silent": Silent})]
+    known = KnownConfig(file=None, is_given=True, settings=settings, entries=entries, replaced=frozenset({"cloud.entry_url"}))
+    findings = [finding async for finding in examine(known, {"broken": Broken, "silent": Silent})]
     of_adapters = [finding.what for finding in findings if finding.what.startswith(("one", "two"))]
     assert of_adapters == ["one: line", "one: bus"]
     assert [finding.what for finding in findings][-2:] == ["entry", "clock"]
@@ -113,15 +113,16 @@ async def test_a_gateway_that_runs_is_examined_with_what_it_was_started_with(tmp
     settings = Settings(cloud=cloud, store={"path": tmp_path / "s"}, status={"enabled": False})
     entry = AdapterSettings(type="broken", name="one")
     found = {
-        finding.what: finding.state for finding in await examined(Configuration(None, settings, (entry,)), {"broken": Broken})
+        finding.what: finding.state
+        for finding in await examine_running(Configuration(None, settings, (entry,)), {"broken": Broken})
     }
     assert found["config"] == found["store"] == "fine"
     assert found["one: line"] == found["entry"] == "fault"
 
 
-def test_a_finding_is_one_printable_line_and_a_fault_says_what_mends_it():
+def test_a_finding_is_one_printable_line_and_a_fault_names_its_fix():
     finding = Finding.fault("port", "held by \x1b[31mevil\x1b[0m\nprogram", "kill\t1")
     assert (finding.meaning, finding.fix) == ("held by \ufffd[31mevil\ufffd[0m program", "kill 1")
     for state in (FindingState.WARNING, FindingState.FAULT):
-        with pytest.raises(ValueError, match="what mends it"):
+        with pytest.raises(ValueError, match="needs a fix"):
             Finding("port", state, "is gone")

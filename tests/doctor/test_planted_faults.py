@@ -167,7 +167,7 @@ async def test_a_folder_that_another_user_owns(entry, config, doctor, folder, as
     (folder / "hardware_key").chmod(0o644)
     report = await doctor("-c", str(file), user=NOBODY)
     assert [one.what for one in report.faults] == ["store"]
-    assert f"may not write into {folder}/store" in report.faults[0].meaning
+    assert f"may not write to {folder}/store" in report.faults[0].meaning
     assert report.faults[0].fix.startswith(f"sudo chown nobody {folder}/store")
 
 
@@ -179,8 +179,8 @@ async def test_a_folder_that_this_user_may_not_even_enter(entry, config, doctor,
     file.write_text(text.replace("/store/", "/store/deeper/"))
     report = await doctor("-c", str(file), user=NOBODY)
     assert [one.what for one in report.faults] == ["store"]
-    assert f"may not write into {folder}/store" in report.faults[0].meaning
-    assert "could not be looked at" not in str(report)
+    assert f"may not write to {folder}/store" in report.faults[0].meaning
+    assert "could not be checked" not in str(report)
 
 
 async def test_a_store_that_another_user_owns(entry, config, doctor, folder, as_root):
@@ -212,13 +212,13 @@ async def test_a_full_disk(entry, config, doctor, folder, own_mounts):
     report = await doctor("-c", str(config(entry.url)), before=f"mount -t tmpfs -o size=4m tmpfs {folder}/store")
     assert [one.what for one in report.faults] == ["disk"]
     assert "MB" in report.faults[0].meaning
-    assert report.faults[0].fix.startswith("make room: `sudo du -xh")
+    assert report.faults[0].fix.startswith("free space: `sudo du -xh")
 
 
 async def test_a_disk_without_inodes(entry, config, doctor, folder, own_mounts):
     before = f"mount -t tmpfs -o size=4g,nr_inodes=5 tmpfs {folder}/store"
     report = await doctor("-c", str(config(entry.url)), before=before)
-    assert "no file can be made" in report.of("disk").meaning
+    assert "no file can be created" in report.of("disk").meaning
     assert "--inodes" in report.of("disk").fix
 
 
@@ -390,7 +390,7 @@ async def test_a_name_server_that_does_not_answer(authority, config, doctor, fol
         assert asyncio.get_running_loop().time() - began < 20, "under ten seconds, and the start of a program on a busy machine"
     assert [one.what for one in report.faults] == ["entry name"]
     assert "the name server 127.0.0.98 does not answer within 1.5 s" in report.faults[0].meaning
-    assert report.faults[0].fix.startswith("name one that answers")
+    assert report.faults[0].fix.startswith("use a name server that answers")
 
 
 async def test_an_authority_that_this_machine_does_not_know_is_named(cloud, authority, config, doctor):
@@ -418,7 +418,7 @@ async def test_a_certificate_for_another_host(cloud, authority, config, doctor):
         report = await doctor("-c", str(config(entry.url)))
     assert [one.what for one in report.faults] == ["entry TLS"]
     assert "entry.acme.example" in report.faults[0].meaning
-    assert report.faults[0].fix == 'mend the host in [cloud]: entry_url = "https://entry.acme.example"'
+    assert report.faults[0].fix == 'correct the host in [cloud]: entry_url = "https://entry.acme.example"'
 
 
 async def test_a_clock_that_is_wrong(cloud, authority, config, doctor):
@@ -471,7 +471,7 @@ async def test_a_server_that_says_nothing_costs_no_more_than_ten_seconds(authori
         report = await doctor("-c", str(config(f"https://localhost:{silent.sockets[0].getsockname()[1]}")))
         assert asyncio.get_running_loop().time() - began < 20, "under ten seconds, and the start of a program on a busy machine"
     assert [one.what for one in report.faults] == ["entry"]
-    assert "says nothing" in report.faults[0].meaning
+    assert "sends nothing" in report.faults[0].meaning
 
 
 # what stays as it is -------------------------------------------------------------------------------------------------
