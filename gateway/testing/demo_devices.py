@@ -10,11 +10,12 @@ from gateway.testing.modbus import (
     Constant,
     Counter,
     Encoding,
+    Firmware,
     Identification,
     Signal,
     SimulatedUnit,
     Sine,
-    Steps,
+    StepWave,
     Table,
     Wave,
 )
@@ -72,7 +73,9 @@ def schneider_iem3255(unit_id: int, clock: Clock = time.monotonic) -> SimulatedU
     ]
     objects = {0: b"Schneider Electric", 1: b"A9MEM3255", 2: b"001.004.000", 5: b"iEM3255"}
     identification = Identification(objects, conformity=Conformity.REGULAR)
-    return SimulatedUnit(unit_id, signals, name="Schneider Electric iEM3255", identification=identification, clock=clock)
+    return SimulatedUnit(
+        unit_id, signals, name="Schneider Electric iEM3255", firmware=Firmware(identification=identification), clock=clock
+    )
 
 
 def fronius_symo(unit_id: int, clock: Clock = time.monotonic) -> SimulatedUnit:
@@ -100,7 +103,7 @@ def moxa_iologik_e1210(unit_id: int, clock: Clock = time.monotonic) -> Simulated
             table=Table.DISCRETE_INPUTS,
             address=number,
             encoding=Encoding.BOOL,
-            wave=Steps((False, True), every_seconds=4 + 3 * number),
+            wave=StepWave((False, True), every_seconds=4 + 3 * number),
         )
         for number in range(16)
     ]
@@ -145,7 +148,7 @@ def eastron_sdm630(unit_id: int, clock: Clock = time.monotonic) -> SimulatedUnit
     listed = {address for signal in signals if signal.table is _INPUT for address in signal.addresses}
     zeros = {_INPUT: {address: 0 for address in range(0x0180) if address not in listed}}
     name = "Eastron SDM630-Modbus"
-    return SimulatedUnit(unit_id, signals, name=name, registers=zeros, registers_per_answer=80, clock=clock)
+    return SimulatedUnit(unit_id, signals, name=name, registers=zeros, firmware=Firmware(registers_per_answer=80), clock=clock)
 
 
 def abb_b23(unit_id: int, clock: Clock = time.monotonic) -> SimulatedUnit:

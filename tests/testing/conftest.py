@@ -12,13 +12,14 @@ from gateway.testing.modbus import (
     Constant,
     Counter,
     Encoding,
+    Firmware,
     Identification,
     ModbusTcpHost,
     ServerId,
     Signal,
     SimulatedUnit,
     Sine,
-    Steps,
+    StepWave,
     Table,
 )
 
@@ -41,6 +42,9 @@ class HandClock:
 @pytest.fixture
 def clock() -> HandClock:
     return HandClock()
+
+
+METER_IDENTIFICATION = Identification({0: b"ACME", 1: b"M1", 2: b"V1.0", 5: b"Meter One"}, conformity=Conformity.REGULAR)
 
 
 @pytest.fixture
@@ -68,13 +72,14 @@ def make_meter(clock) -> Callable[..., SimulatedUnit]:
                 wave=Constant(40),
                 writable=True,
             ),
-            Signal(metric="door", table=Table.DISCRETE_INPUTS, address=7, encoding=Encoding.BOOL, wave=Steps((False, True), 1)),
+            Signal(
+                metric="door", table=Table.DISCRETE_INPUTS, address=7, encoding=Encoding.BOOL, wave=StepWave((False, True), 1)
+            ),
             Signal(metric="relay", table=Table.COILS, address=3, encoding=Encoding.BOOL, wave=Constant(False), writable=True),
         ]
         settings = {
             "registers": {Table.HOLDING_REGISTERS: {100 + n: n for n in range(20)}, Table.COILS: {20: 1, 21: 0, 22: 1}},
-            "identification": Identification({0: b"ACME", 1: b"M1", 2: b"V1.0", 5: b"Meter One"}, conformity=Conformity.REGULAR),
-            "server_id": ServerId(b"M1"),
+            "firmware": Firmware(identification=METER_IDENTIFICATION, server_id=ServerId(b"M1")),
             "clock": clock,
         }
         return SimulatedUnit(unit_id, signals, **(settings | changes))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.testing.modbus import Conformity, Identification, ServerId, SimulatedUnit
+from gateway.testing.modbus import Conformity, Firmware, Identification, ServerId, SimulatedUnit
 
 OBJECTS = {0: b"Company identification", 1: b"Product code XX", 2: b"V2.11", 5: b"Model", 0x80: b"PRIVATE"}
 
 
 def ask(identification: Identification, code: int, number: int = 0) -> bytes:
-    answer = SimulatedUnit(1, identification=identification).answer(bytes([0x2B, 0x0E, code, number]))
+    answer = SimulatedUnit(1, firmware=Firmware(identification=identification)).answer(bytes([0x2B, 0x0E, code, number]))
     assert answer is not None
     return answer
 
@@ -77,7 +77,9 @@ def test_a_bad_question_is_refused(code, number, exception):
 
 
 def test_a_question_of_the_wrong_length_is_refused():
-    assert SimulatedUnit(1, identification=Identification(OBJECTS)).answer(bytes.fromhex("2b 0e 01")) == bytes.fromhex("ab 03")
+    assert SimulatedUnit(1, firmware=Firmware(identification=Identification(OBJECTS))).answer(
+        bytes.fromhex("2b 0e 01")
+    ) == bytes.fromhex("ab 03")
 
 
 @pytest.mark.parametrize("objects", [{0: b"a", 1: b"b"}, {0: b"a", 1: b"b", 2: b"c" * 245}])
@@ -87,6 +89,6 @@ def test_an_identification_that_cannot_be_told_is_refused(objects):
 
 
 def test_report_server_id_tells_id_state_and_the_rest():
-    unit = SimulatedUnit(1, server_id=ServerId(b"\x10\x20", is_running=False, additional=b"xy"))
+    unit = SimulatedUnit(1, firmware=Firmware(server_id=ServerId(b"\x10\x20", is_running=False, additional=b"xy")))
     assert unit.answer(b"\x11") == b"\x11\x05\x10\x20\x00xy"
     assert unit.answer(b"\x11\x00") == b"\x91\x03"

@@ -19,7 +19,7 @@ from umodbus.client import tcp as umodbus_tcp
 from umodbus.client.serial import rtu as umodbus_rtu
 from umodbus.exceptions import IllegalDataAddressError
 
-from gateway.testing.modbus import ModbusRtuBus, ModbusTcpHost, Served
+from gateway.testing.modbus import ModbusRtuBus, ModbusTcpHost, ServedValue
 
 pytestmark = pytest.mark.enable_socket
 
@@ -93,7 +93,7 @@ async def test_history_equals_what_modbus_tk_decoded(master, meter, clock):
         clock.advance(1.7)
         energy = await ask(master, defines.READ_INPUT_REGISTERS, 10, 2, data_format=">L")
         voltage = await ask(master, defines.READ_INPUT_REGISTERS, 0, 2, data_format=">f")
-        decoded += [Served("energy", energy[0], clock.seconds), Served("voltage", voltage[0], clock.seconds)]
+        decoded += [ServedValue("energy", energy[0], clock.seconds), ServedValue("voltage", voltage[0], clock.seconds)]
     assert list(meter.history) == decoded
     assert len({served.value for served in decoded}) > 20
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.testing.modbus import Constant, Counter, Encoding, Signal, Sine, Steps, Table
+from gateway.testing.modbus import Constant, Counter, Encoding, Signal, Sine, StepWave, Table
 
 
 def signal(encoding: Encoding, **more) -> Signal:
@@ -93,7 +93,7 @@ def test_waves_move_as_they_are_named():
     assert Sine(230, 2, 60)(0) == 230
     assert Sine(230, 2, 60)(15) == pytest.approx(232)
     assert Counter(100, 0.5)(10) == 105
-    assert [Steps(("off", "on"), 10)(second) for second in (0, 9.9, 10, 20)] == ["off", "off", "on", "off"]
+    assert [StepWave(("off", "on"), 10)(second) for second in (0, 9.9, 10, 20)] == ["off", "off", "on", "off"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from gateway.testing.modbus import ExceptionCode, Faults, Frame, ModbusTcpHost, Rtu
+from gateway.testing.modbus import ExceptionCode, Faults, Firmware, Frame, ModbusTcpHost, Rtu
 
 pytestmark = pytest.mark.enable_socket
 
@@ -65,7 +65,7 @@ async def test_a_gateway_may_tell_that_a_unit_is_unknown(meter, tcp_exchange, co
 
 
 async def test_two_units_behind_one_port_answer_each_for_itself(make_meter, tcp_exchange):
-    async with ModbusTcpHost([make_meter(1), make_meter(2, identification=None)]) as host:
+    async with ModbusTcpHost([make_meter(1), make_meter(2, firmware=Firmware())]) as host:
         assert await tcp_exchange(host, tcp(2, b"\x2b\x0e\x01\x00"), 9) == tcp(2, b"\xab\x01")
         assert (await tcp_exchange(host, tcp(1, b"\x2b\x0e\x01\x00"), 9))[7:9] == b"\x2b\x0e"
 

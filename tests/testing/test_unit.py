@@ -12,10 +12,11 @@ from gateway.testing.modbus import (
     Encoding,
     ExceptionCode,
     Faults,
-    Served,
+    Firmware,
+    ServedValue,
     Signal,
     SimulatedUnit,
-    Steps,
+    StepWave,
     Table,
 )
 
@@ -115,7 +116,7 @@ def test_a_write_of_more_than_the_specification_allows_is_refused(function, coun
 
 
 def test_a_device_may_give_fewer_registers_than_the_specification_allows(make_meter):
-    meter = make_meter(registers_per_answer=5)
+    meter = make_meter(firmware=Firmware(registers_per_answer=5))
     assert meter.answer(bytes.fromhex("03 0064 0005")) == bytes.fromhex("03 0a 0000 0001 0002 0003 0004")
     assert meter.answer(bytes.fromhex("03 0064 0006")) == bytes.fromhex("83 03")
 
@@ -126,14 +127,14 @@ def test_a_refused_write_changes_nothing(example_unit):
 
 
 def test_a_function_that_the_device_lacks_is_illegal(make_meter):
-    reader = make_meter(functions=ALL_FUNCTIONS - {6})
+    reader = make_meter(firmware=Firmware(functions=ALL_FUNCTIONS - {6}))
     assert reader.answer(bytes.fromhex("06 0064 0001")) == bytes.fromhex("86 01")
 
 
-@pytest.mark.parametrize(("missing", "request_pdu"), [("identification", "2b 0e 01 00"), ("server_id", "11")])
-def test_a_device_without_identification_does_not_know_the_function(make_meter, missing, request_pdu):
+@pytest.mark.parametrize("request_pdu", ["2b 0e 01 00", "11"])
+def test_a_device_without_identification_does_not_know_the_function(make_meter, request_pdu):
     asked = bytes.fromhex(request_pdu)
-    assert make_meter(**{missing: None}).answer(asked) == bytes([asked[0] | 0x80, 1])
+    assert make_meter(firmware=Firmware()).answer(asked) == bytes([asked[0] | 0x80, 1])
 
 
 def test_values_are_live(meter, clock):
@@ -144,16 +145,16 @@ def test_values_are_live(meter, clock):
 
 
 def test_a_live_value_cannot_be_written_and_a_setpoint_keeps_what_was(clock):
-    live = Signal(metric="a", table=Table.HOLDING_REGISTERS, address=0, encoding=Encoding.UINT16, wave=Steps((1, 2), 1))
+    live = Signal(metric="a", table=Table.HOLDING_REGISTERS, address=0, encoding=Encoding.UINT16, wave=StepWave((1, 2), 1))
     setpoint = Signal(
-        metric="b", table=Table.HOLDING_REGISTERS, address=1, encoding=Encoding.UINT16, wave=Steps((1, 2), 1), writable=True
+        metric="b", table=Table.HOLDING_REGISTERS, address=1, encoding=Encoding.UINT16, wave=StepWave((1, 2), 1), writable=True
     )
     unit = SimulatedUnit(1, [live, setpoint], clock=clock)
     assert unit.answer(bytes.fromhex("06 0000 0009")) == bytes.fromhex("86 02")
     assert unit.answer(bytes.fromhex("06 0001 0009")) == bytes.fromhex("06 0001 0009")
     clock.advance(1)
     assert unit.answer(bytes.fromhex("03 0000 0002")) == bytes.fromhex("03 04 0002 0009")
-    assert list(unit.history) == [Served("a", 2, clock.seconds), Served("b", 9, clock.seconds)]
+    assert list(unit.history) == [ServedValue("a", 2, clock.seconds), ServedValue("b", 9, clock.seconds)]
 
 
 def test_history_tells_what_was_served_as_it_stood_on_the_wire(meter, clock):
@@ -161,8 +162,8 @@ def test_history_tells_what_was_served_as_it_stood_on_the_wire(meter, clock):
     meter.answer(bytes.fromhex("04 0002 0001"))
     meter.answer(bytes.fromhex("02 0007 0001"))
     temperature, door = meter.history
-    assert temperature == Served("temperature", -4.2, clock.seconds)
-    assert door == Served("door", True, clock.seconds)
+    assert temperature == ServedValue("temperature", -4.2, clock.seconds)
+    assert door == ServedValue("door", True, clock.seconds)
 
 
 @pytest.mark.parametrize(("block", "whole"), [("04 0001 0002", ["temperature"]), ("04 0000 0001", []), ("04 000b 0001", [])])
@@ -209,12 +210,12 @@ def test_a_unit_can_refuse_everything(meter):
 
 def test_two_things_at_one_address_are_refused():
     signals = [
-        Signal(metric=name, table=Table.INPUT_REGISTERS, address=at, encoding=Encoding.UINT32, wave=Steps((1,), 1))
+        Signal(metric=name, table=Table.INPUT_REGISTERS, address=at, encoding=Encoding.UINT32, wave=StepWave((1,), 1))
         for name, at in [("a", 0), ("b", 1)]
     ]
-    with pytest.raises(ValueError, match="b: something else"):
+    with pytest.raises(ValueError, match="b: input_registers 1 is already used"):
         SimulatedUnit(1, signals)
-    with pytest.raises(ValueError, match="a: something else"):
+    with pytest.raises(ValueError, match="a: input_registers 0 is already used"):
         SimulatedUnit(1, signals[:1], registers={Table.INPUT_REGISTERS: {1: 5}})
 
 
@@ -226,7 +227,7 @@ def test_bits_share_a_register_and_one_bit_is_taken_once(clock):
             address=0,
             encoding=Encoding.BOOL,
             bit=bit,
-            wave=Steps((False, True), every),
+            wave=StepWave((False, True), every),
         )
         for bit, every in [(0, 1), (3, 2)]
     ]
@@ -236,7 +237,7 @@ def test_bits_share_a_register_and_one_bit_is_taken_once(clock):
         seen.append(unit.answer(bytes.fromhex("04 0000 0001"))[-1])
         clock.advance(1)
     assert seen == [0b0000, 0b0001, 0b1000, 0b1001]
-    with pytest.raises(ValueError, match="bit3: something else"):
+    with pytest.raises(ValueError, match="bit3: input_registers 0 is already used"):
         SimulatedUnit(1, [*flags, flags[1]])
 
 

@@ -208,7 +208,7 @@ def test_who_has_the_port_set_wrongly_is_not_understood_and_hears_garbage(wrong,
         master.ask(1, "03 0005 0001")
         await asyncio.sleep(1)
         assert bool(line.exchanges) == is_understood
-        line.chat(frame(1, "03 0005 0001"))
+        line.send_as_other_master(frame(1, "03 0005 0001"))
         await asyncio.sleep(1)
         assert (frame(1, "03 0005 0001") in master.bytes) == is_understood
         assert master.bytes

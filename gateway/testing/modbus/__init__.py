@@ -1,20 +1,32 @@
-"""Modbus devices that need no hardware: units with live values, behind a TCP port or on a serial bus.
+"""Simulate Modbus devices without hardware: units with live values, behind a TCP port or on a serial bus.
 
-They read the Modbus specification on their own and share no code with the Modbus adapter: a mistake in one shows in the other.
+They implement the Modbus specification separately and share no code with the Modbus adapter, so that a mistake in one becomes
+visible in the other.
 """
 
 from __future__ import annotations
 
-from gateway.testing.modbus.exception_codes import ExceptionCode, Refusal
+from gateway.testing.modbus.exception_codes import ExceptionCode, ExceptionResponse
 from gateway.testing.modbus.framing import Frame, Mbap, NotModbus, Rtu, crc16
 from gateway.testing.modbus.identification import Conformity, Identification, ServerId
 from gateway.testing.modbus.line import Exchange, ScriptedUnit, Violation, VirtualLine
 from gateway.testing.modbus.pty import on_a_pty
 from gateway.testing.modbus.rtu import ModbusRtuBus
-from gateway.testing.modbus.signals import Constant, Counter, Encoding, Signal, SignalValue, Sine, Steps, Table, Wave, WordOrder
+from gateway.testing.modbus.signals import (
+    Constant,
+    Counter,
+    Encoding,
+    Signal,
+    SignalValue,
+    Sine,
+    StepWave,
+    Table,
+    Wave,
+    WordOrder,
+)
 from gateway.testing.modbus.sunspec import SunSpecModel, sunspec_registers
 from gateway.testing.modbus.tcp import ModbusTcpHost
-from gateway.testing.modbus.unit import ALL_FUNCTIONS, HEALTHY, Clock, Faults, Served, SimulatedUnit
+from gateway.testing.modbus.unit import ALL_FUNCTIONS, HEALTHY, Clock, Faults, Firmware, ServedValue, SimulatedUnit
 
 __all__ = [
     "ALL_FUNCTIONS",
@@ -25,24 +37,25 @@ __all__ = [
     "Counter",
     "Encoding",
     "ExceptionCode",
+    "ExceptionResponse",
     "Exchange",
     "Faults",
+    "Firmware",
     "Frame",
     "Identification",
     "Mbap",
     "ModbusRtuBus",
     "ModbusTcpHost",
     "NotModbus",
-    "Refusal",
     "Rtu",
     "ScriptedUnit",
-    "Served",
+    "ServedValue",
     "ServerId",
     "Signal",
     "SignalValue",
     "SimulatedUnit",
     "Sine",
-    "Steps",
+    "StepWave",
     "SunSpecModel",
     "Table",
     "Violation",

@@ -1,4 +1,4 @@
-"""One conversation: the bytes of a client in, the answers of the units on this wire out, each in its unit's manner."""
+"""Serve the requests of a client: bytes in, answers of the simulated units out, with the faults of each unit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
 
-from gateway.testing.modbus.exception_codes import ExceptionCode, exception_answer
+from gateway.testing.modbus.exception_codes import ExceptionCode, exception_response
 from gateway.testing.modbus.framing import Frame, Framing, NotModbus
 from gateway.testing.modbus.functions import WRITES
 from gateway.testing.modbus.unit import HEALTHY, Faults, SimulatedUnit
@@ -15,24 +15,24 @@ from gateway.testing.modbus.unit import HEALTHY, Faults, SimulatedUnit
 log = logging.getLogger(__name__)
 
 Send: TypeAlias = Callable[[bytes], Awaitable[None]]
-WireTime: TypeAlias = Callable[[Frame, bytes], float]
-"""How many seconds a request and the bytes of its answer spend on the wire."""
+ExchangeTime: TypeAlias = Callable[[Frame, bytes], float]
+"""Returns the seconds that a request and the bytes of its answer need on the bus."""
 
 BROADCAST = 0
 """The unit id that means all units, of which none answers (Modbus over Serial Line V1.02, section 2.1)."""
 _CHUNK_BYTES = 4096
 
 
-class Wire:
-    """The units on one wire, and how one talks there.
+class SimulatedBus:
+    """The units of one bus, and how they answer there.
 
     Args:
-        units: who is there; no two with the same id.
-        framing: how frames stand in the stream.
-        silence_seconds: what ends a frame that was not complete; `None` when nothing does.
-        unknown_unit: what a gateway answers for a unit that is not there; `None` is silence.
-        has_broadcast: unit id 0 means everybody.
-        wire_time: how long an exchange takes; answers come no sooner.
+        units: the units; no two with the same id.
+        framing: the framing of requests and answers.
+        silence_seconds: the pause that ends an incomplete frame; `None` when no pause does.
+        unknown_unit: the exception code for a unit that is not there, as of a Modbus gateway; `None` is no answer.
+        has_broadcast: unit id 0 addresses all units.
+        exchange_time: how long an exchange takes; an answer is sent no sooner.
 
     Raises:
         ValueError: two units have the same id.
@@ -46,7 +46,7 @@ class Wire:
         silence_seconds: float | None = None,
         unknown_unit: ExceptionCode | None = None,
         has_broadcast: bool = False,
-        wire_time: WireTime = lambda request, answer: 0,
+        exchange_time: ExchangeTime = lambda request, answer: 0,
     ) -> None:
         self.units: dict[int, SimulatedUnit] = {}
         for unit in units:
@@ -55,7 +55,7 @@ class Wire:
         self._silence_seconds = silence_seconds
         self._unknown_unit = unknown_unit
         self._has_broadcast = has_broadcast
-        self._wire_time = wire_time
+        self._exchange_time = exchange_time
 
     def plug_in(self, unit: SimulatedUnit) -> None:
         """Add a unit.
@@ -68,11 +68,11 @@ class Wire:
         self.units[unit.unit_id] = unit
 
     def unplug(self, unit_id: int) -> SimulatedUnit:
-        """Take a unit away and return it."""
+        """Remove a unit and return it."""
         return self.units.pop(unit_id)
 
     async def converse(self, reader: asyncio.StreamReader, send: Send) -> None:
-        """Answer until the client leaves or talks nonsense. A late answer holds up no other."""
+        """Answer until the client disconnects or sends something other than Modbus. A late answer delays no other."""
         buffer = bytearray()
         async with asyncio.TaskGroup() as late_answers:
             try:
@@ -84,7 +84,7 @@ class Wire:
                 log.debug("a conversation ended early: %s", error)
 
     async def _next_chunk(self, reader: asyncio.StreamReader, *, is_waiting: bool) -> bytes | None:
-        """Return what came next: nothing at the end of the stream, `None` when a silence came."""
+        """Return the next bytes: none at the end of the stream, `None` after a pause."""
         if not is_waiting or self._silence_seconds is None:
             return await reader.read(_CHUNK_BYTES)
         try:
@@ -95,36 +95,36 @@ class Wire:
 
     async def _respond(self, request: Frame, send: Send, late_answers: asyncio.TaskGroup) -> None:
         if self._has_broadcast and request.unit_id == BROADCAST:
-            self._tell_all(request)
+            self._broadcast(request)
             return
         unit = self.units.get(request.unit_id)
         faults = HEALTHY if unit is None else unit.faults
-        answer = self._for_nobody(request) if unit is None else unit.answer(request.pdu)
+        answer = self._answer_for_missing_unit(request) if unit is None else unit.answer(request.pdu)
         if answer is None:
             return
-        told = self._told(request, answer, faults)
-        delay_seconds = faults.delay_seconds + self._wire_time(request, told)
+        sent = self._frame(request, answer, faults)
+        delay_seconds = faults.delay_seconds + self._exchange_time(request, sent)
         if delay_seconds > 0:
-            late_answers.create_task(_send_later(told, send, delay_seconds))
+            late_answers.create_task(_send_later(sent, send, delay_seconds))
         else:
-            await send(told)
+            await send(sent)
 
-    def _tell_all(self, request: Frame) -> None:
+    def _broadcast(self, request: Frame) -> None:
         if request.pdu[0] in WRITES:
             for unit in self.units.values():
                 unit.answer(request.pdu)
 
-    def _for_nobody(self, request: Frame) -> bytes | None:
-        return None if self._unknown_unit is None else exception_answer(request.pdu, self._unknown_unit)
+    def _answer_for_missing_unit(self, request: Frame) -> bytes | None:
+        return None if self._unknown_unit is None else exception_response(request.pdu, self._unknown_unit)
 
-    def _told(self, request: Frame, answer: bytes, faults: Faults) -> bytes:
+    def _frame(self, request: Frame, answer: bytes, faults: Faults) -> bytes:
         unit_id = request.unit_id if faults.answers_as is None else faults.answers_as
-        told = self._framing.bytes_of(Frame(unit_id, answer, request.transaction), wrong_crc=faults.wrong_crc)
-        return faults.garbage + (told[: len(told) // 2] if faults.truncated else told)
+        frame = self._framing.bytes_of(Frame(unit_id, answer, request.transaction), wrong_crc=faults.wrong_crc)
+        return faults.garbage + (frame[: len(frame) // 2] if faults.truncated else frame)
 
 
 async def end(conversations: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel conversations and wait for their end. What broke one of them, a wave that raises for instance, is raised here."""
+    """Cancel conversations and wait for their end. An error in one of them, such as a wave that raises, is raised here."""
     ending = tuple(conversations)
     for conversation in ending:
         conversation.cancel()
@@ -133,6 +133,6 @@ async def end(conversations: Iterable[asyncio.Task[None]]) -> None:
             raise outcome
 
 
-async def _send_later(told: bytes, send: Send, delay_seconds: float) -> None:
+async def _send_later(frame: bytes, send: Send, delay_seconds: float) -> None:
     await asyncio.sleep(delay_seconds)
-    await send(told)
+    await send(frame)

@@ -1,4 +1,4 @@
-"""Why a simulated device says no: the exception codes of the protocol."""
+"""Define the exception codes of the protocol, and the exception that a simulated device answers with. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ExceptionCode(IntEnum):
     GATEWAY_TARGET_FAILED_TO_RESPOND = 0x0B
 
 
-class Refusal(Exception):
+class ExceptionResponse(Exception):
     """The request is answered with an exception code."""
 
     def __init__(self, code: ExceptionCode) -> None:
@@ -27,6 +27,6 @@ class Refusal(Exception):
         self.code = code
 
 
-def exception_answer(request: bytes, code: ExceptionCode) -> bytes:
-    """Return the PDU that refuses this request."""
+def exception_response(request: bytes, code: ExceptionCode) -> bytes:
+    """Return the exception response to this request."""
     return bytes([request[0] | 0x80, code])

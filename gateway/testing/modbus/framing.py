@@ -1,4 +1,4 @@
-"""Requests out of a stream of bytes and answers into it, for Modbus TCP and RTU. Nothing here waits."""
+"""Extract requests from a stream of bytes, and frame answers, for Modbus TCP and RTU. Pure."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ class Frame:
     unit_id: int
     pdu: bytes
     transaction: int = 0
-    """Given back as it came. Modbus TCP only."""
+    """Returned unchanged in the answer. Modbus TCP only."""
 
 
 class NotModbus(ValueError):
-    """What the client sends is not in this framing; there is no telling where the next request begins."""
+    """The received bytes are not in this framing, so that the start of the next request cannot be found."""
 
 
 class Framing(Protocol):
-    """How frames stand in a stream of bytes."""
+    """The framing of requests and answers in a stream of bytes."""
 
     def take(self, buffer: bytearray, *, after_silence: bool = False) -> Iterator[Frame]:
         """Cut all complete requests off the front of the buffer.
 
-        After silence nothing more belongs to what is in the buffer: what is no request by then never will be.
+        After a pause the buffer is complete: bytes that are not a request by then are dropped.
 
         Raises:
             NotModbus: no request can begin like this.
         """
 
     def bytes_of(self, frame: Frame, *, wrong_crc: bool = False) -> bytes:
-        """Return the frame as it goes on the wire."""
+        """Return the bytes of the frame."""
 
 
 class Mbap:
     """Frames with the header of Modbus TCP (Modbus Messaging on TCP/IP V1.0b, section 3.1.3)."""
 
     def take(self, buffer: bytearray, *, after_silence: bool = False) -> Iterator[Frame]:
-        """Cut requests off by the length in their headers; silence says nothing here."""
+        """Cut requests off by the length in their headers; a pause has no meaning here."""
         while len(buffer) >= _MBAP.size:
             transaction, protocol, length, unit_id = _MBAP.unpack_from(buffer)
             if protocol != 0 or not 2 <= length <= 254:
@@ -63,19 +63,19 @@ class Mbap:
             yield Frame(unit_id, pdu, transaction)
 
     def bytes_of(self, frame: Frame, *, wrong_crc: bool = False) -> bytes:
-        """Return header and PDU; there is no checksum to be wrong."""
+        """Return header and PDU; there is no checksum."""
         return _MBAP.pack(frame.transaction, 0, len(frame.pdu) + 1, frame.unit_id) + frame.pdu
 
 
 class Rtu:
     """Frames with a checksum and no length (Modbus over Serial Line V1.02, section 2.5.1).
 
-    A request whose length follows from its function is known as soon as it is complete, any other by the silence after it. What
-    fails its checksum is skipped byte by byte until a request begins, so noise before a request costs at most one silence.
+    A request whose length follows from its function is recognized as soon as it is complete, any other by the pause after it.
+    Bytes with a wrong checksum are skipped one by one until a request begins, so noise before a request costs at most one pause.
     """
 
     def take(self, buffer: bytearray, *, after_silence: bool = False) -> Iterator[Frame]:
-        """Cut requests with a right checksum off; after silence leave nothing."""
+        """Cut requests with a correct checksum off; after a pause leave nothing."""
         while buffer:
             size = _request_size(buffer)
             if after_silence and (size is None or size > len(buffer)) and _is_intact(buffer):
@@ -91,14 +91,14 @@ class Rtu:
 
     def bytes_of(self, frame: Frame, *, wrong_crc: bool = False) -> bytes:
         """Return unit id, PDU and checksum."""
-        told = bytes([frame.unit_id]) + frame.pdu
-        return told + (crc16(told) ^ (0xFFFF if wrong_crc else 0)).to_bytes(2, "little")
+        content = bytes([frame.unit_id]) + frame.pdu
+        return content + (crc16(content) ^ (0xFFFF if wrong_crc else 0)).to_bytes(2, "little")
 
 
-def crc16(told: bytes | bytearray) -> int:
+def crc16(content: bytes | bytearray) -> int:
     """Return the checksum of an RTU frame, to be sent low byte first (Modbus over Serial Line V1.02, section 6.2.2)."""
     crc = 0xFFFF
-    for byte in told:
+    for byte in content:
         crc = crc >> 8 ^ _CRC_TABLE[(crc ^ byte) & 0xFF]
     return crc
 
@@ -117,7 +117,7 @@ def _is_intact(frame: bytes | bytearray) -> bool:
 
 
 def _request_size(buffer: bytearray) -> int | None:
-    """Return how long the request at the front is, with its checksum; `None` when that cannot be seen (yet)."""
+    """Return how long the request at the front is, with its checksum; `None` when that is not known (yet)."""
     if len(buffer) < 2:
         return None
     count_at = _BYTE_COUNT_AT.get(buffer[1])

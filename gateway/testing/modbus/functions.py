@@ -1,4 +1,4 @@
-"""What each function code does to a device's tables: request body in, answer body out. Nothing here waits."""
+"""Execute function codes on the tables of a device: request body in, answer body out. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Protocol, TypeAlias
 
-from gateway.testing.modbus.exception_codes import ExceptionCode, Refusal
+from gateway.testing.modbus.exception_codes import ExceptionCode, ExceptionResponse
 from gateway.testing.modbus.signals import Table
 
 REPORT_SERVER_ID = 17
@@ -22,13 +22,13 @@ _COIL_STATES = {0x0000: 0, 0xFF00: 1}
 
 
 class Tables(Protocol):
-    """The tables as a function sees them."""
+    """The access of a function to the tables."""
 
     def read(self, table: Table, start: int, count: int) -> Sequence[int]:
-        """Return the words or bits of a block, or raise `Refusal` 02."""
+        """Return the words or bits of a block, or raise `ExceptionResponse` 02."""
 
     def write(self, table: Table, start: int, words: Sequence[int]) -> None:
-        """Store a block, or raise `Refusal` 02."""
+        """Store a block, or raise `ExceptionResponse` 02."""
 
 
 Function: TypeAlias = Callable[[Tables, bytes], bytes]
@@ -50,7 +50,7 @@ def read_registers(tables: Tables, body: bytes, *, table: Table) -> bytes:
 
 
 def write_coil(tables: Tables, body: bytes) -> bytes:
-    """Function 5: 0000 is off, FF00 is on, nothing else is anything (V1.1b3, section 6.5)."""
+    """Function 5: 0000 is off, FF00 is on, other values are illegal (V1.1b3, section 6.5)."""
     address, state = _fields(">HH", body)
     _require(state in _COIL_STATES)
     tables.write(Table.COILS, address, [_COIL_STATES[state]])
@@ -99,13 +99,13 @@ def _fields(layout: str, body: bytes) -> tuple[int, ...]:
     return struct.unpack(layout, body)
 
 
-def _require(holds: bool) -> None:  # noqa: FBT001  the condition is all there is to say
+def _require(holds: bool) -> None:  # noqa: FBT001  the condition is the only argument
     if not holds:
-        raise Refusal(ExceptionCode.ILLEGAL_DATA_VALUE)
+        raise ExceptionResponse(ExceptionCode.ILLEGAL_DATA_VALUE)
 
 
 def _packed(bits: Sequence[int]) -> bytes:
-    """The first bit is the least significant one of the first byte; the rest of the last byte is zero."""
+    """Return bits as bytes: the first bit is the least significant one of the first byte; the rest of the last byte is zero."""
     number = sum(bit << position for position, bit in enumerate(bits))
     return number.to_bytes((len(bits) + 7) // 8, "little")
 

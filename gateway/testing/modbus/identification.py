@@ -1,4 +1,4 @@
-"""How a simulated device says who it is: function 43/14 page by page, and function 17. Nothing here waits."""
+"""Answer function 43/14 (device identification, page by page) and function 17 (server id). Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from gateway.testing.modbus.exception_codes import ExceptionCode, Refusal
+from gateway.testing.modbus.exception_codes import ExceptionCode, ExceptionResponse
 
 READ_DEVICE_ID = 0x0E
 """The MEI type of Read Device Identification (Modbus Application Protocol V1.1b3, section 6.21)."""
@@ -19,7 +19,7 @@ _LAST_OBJECT_OF_LEVEL = {1: 0x02, 2: 0x7F, 3: 0xFF}
 
 
 class Conformity(IntEnum):
-    """Which categories a device knows, and whether it gives single objects (V1.1b3, section 6.21)."""
+    """The categories that a device supports, and whether it returns single objects (V1.1b3, section 6.21)."""
 
     BASIC_STREAM = 0x01
     REGULAR_STREAM = 0x02
@@ -35,13 +35,13 @@ class Conformity(IntEnum):
 
     @property
     def gives_single_objects(self) -> bool:
-        """Read device id code 04 is answered."""
+        """Whether read device id code 04 is answered."""
         return bool(self.value & 0x80)
 
 
 @dataclass(frozen=True, slots=True)
 class Identification:
-    """The objects that function 43/14 gives out.
+    """The objects that function 43/14 returns.
 
     Raises:
         ValueError: one of the three basic objects is missing, or an object does not fit into any answer.
@@ -51,7 +51,7 @@ class Identification:
     """0 vendor name, 1 product code, 2 revision, 3 vendor URL, 4 product name, 5 model name, 6 application, 0x80+ the maker's."""
     conformity: Conformity = Conformity.REGULAR
     page_bytes: int = PDU_BYTES
-    """The longest answer that this device makes; real ones often page earlier than they must."""
+    """The longest answer of this device; real ones often page earlier than necessary."""
 
     def __post_init__(self) -> None:
         if not {0, 1, 2} <= set(self.objects):
@@ -67,9 +67,9 @@ class Identification:
             Refusal: 01 another MEI type, 02 no such object, 03 a bad length or read device id code.
         """
         if request[:1] != bytes([READ_DEVICE_ID]):
-            raise Refusal(ExceptionCode.ILLEGAL_FUNCTION)
+            raise ExceptionResponse(ExceptionCode.ILLEGAL_FUNCTION)
         if len(request) != 3:
-            raise Refusal(ExceptionCode.ILLEGAL_DATA_VALUE)
+            raise ExceptionResponse(ExceptionCode.ILLEGAL_DATA_VALUE)
         code, wanted = request[1], request[2]
         page, following = self._single(wanted) if code == _INDIVIDUAL else self._stream_from(code, wanted)
         header = bytes([READ_DEVICE_ID, code, self.conformity, 0xFF if following else 0x00, following or 0x00, len(page)])
@@ -77,15 +77,15 @@ class Identification:
 
     def _single(self, wanted: int) -> tuple[dict[int, bytes], None]:
         if not self.conformity.gives_single_objects:
-            raise Refusal(ExceptionCode.ILLEGAL_DATA_VALUE)
+            raise ExceptionResponse(ExceptionCode.ILLEGAL_DATA_VALUE)
         if wanted not in self.objects:
-            raise Refusal(ExceptionCode.ILLEGAL_DATA_ADDRESS)
+            raise ExceptionResponse(ExceptionCode.ILLEGAL_DATA_ADDRESS)
         return {wanted: self.objects[wanted]}, None
 
     def _stream_from(self, code: int, wanted: int) -> tuple[dict[int, bytes], int | None]:
         """Return the objects of one answer and the number of the first that no longer fitted."""
         if code not in _LAST_OBJECT_OF_LEVEL:
-            raise Refusal(ExceptionCode.ILLEGAL_DATA_VALUE)
+            raise ExceptionResponse(ExceptionCode.ILLEGAL_DATA_VALUE)
         last = _LAST_OBJECT_OF_LEVEL[min(code, self.conformity.level)]
         numbers = sorted(number for number in self.objects if number <= last)
         first = wanted if wanted in numbers else numbers[0]  # an unknown start means from the beginning (section 6.21)
@@ -104,7 +104,7 @@ class Identification:
 
 @dataclass(frozen=True, slots=True)
 class ServerId:
-    """What function 17 tells (Modbus Application Protocol V1.1b3, section 6.13)."""
+    """The content of function 17 (Modbus Application Protocol V1.1b3, section 6.13)."""
 
     server_id: bytes
     is_running: bool = True
@@ -117,6 +117,6 @@ class ServerId:
             Refusal: 03 the request has a body.
         """
         if request:
-            raise Refusal(ExceptionCode.ILLEGAL_DATA_VALUE)
-        told = self.server_id + (b"\xff" if self.is_running else b"\x00") + self.additional
-        return bytes([len(told)]) + told
+            raise ExceptionResponse(ExceptionCode.ILLEGAL_DATA_VALUE)
+        content = self.server_id + (b"\xff" if self.is_running else b"\x00") + self.additional
+        return bytes([len(content)]) + content

@@ -1,11 +1,11 @@
-"""A serial line in memory, with its time: every character takes as long as it does at the line's speed.
+"""Simulate a serial line in memory, on which every character takes as long as at the speed of the line.
 
-A master reaches it through `dial`, which gives an asyncio transport; the units answer after their turnaround. The line runs by
-the clock of the running event loop, real or simulated (`gateway.testing.clock`), watches whether the master keeps the silence
-between frames, and remembers what was said when.
+A master connects through `dial`, which returns an asyncio transport; the units answer after their turnaround. The line uses the
+clock of the running event loop, real or simulated (`gateway.testing.clock`), checks whether the master keeps the pause between
+frames, and records all exchanges.
 
     line = VirtualLine([SimulatedUnit(1, ...)], baudrate=9600)
-    link = Link(Line(port="virtual", baudrate=9600), dial=line.dial)
+    link = Link(SerialLine(port="virtual", baudrate=9600), dial=line.dial)
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from gateway.testing.modbus.functions import WRITES
 from gateway.testing.modbus.unit import HEALTHY, Faults
 
 ProtocolFactory: TypeAlias = Callable[[], Any]
-"""Makes what asyncio calls a protocol: it is told of the connection, of bytes, and of the end."""
+"""Makes an asyncio protocol: it receives the connection, the bytes and the end."""
 
 BROADCAST = 0
-FLOAT_ROOM = 1e-9
-"""Seconds by which sums of times may be off."""
+FLOAT_TOLERANCE = 1e-9
+"""The rounding error of sums of times, in seconds."""
 
 
-class Unit(Protocol):
-    """Whoever answers on a line: a `SimulatedUnit`, or a `ScriptedUnit` with a mind of its own."""
+class LineUnit(Protocol):
+    """A unit on a line: a `SimulatedUnit`, or a `ScriptedUnit`."""
 
     unit_id: int
     faults: Faults
     turnaround_seconds: float
 
     def answer(self, request: bytes) -> bytes | None:
-        """Return the answer PDU to a request PDU, `None` for silence."""
+        """Return the answer PDU to a request PDU, `None` for no answer."""
 
 
 @dataclass(slots=True)
 class ScriptedUnit:
-    """A unit that answers what its author's function says."""
+    """A unit that answers the result of a function."""
 
     unit_id: int
     script: Callable[[bytes], bytes | None]
@@ -50,23 +50,23 @@ class ScriptedUnit:
     faults: Faults = HEALTHY
 
     def answer(self, request: bytes) -> bytes | None:
-        """Return what the script makes of a request PDU; `None` when the unit is silent."""
+        """Return the result of the script for a request PDU; `None` when the unit is silent."""
         return None if self.faults.silent else self.script(request)
 
 
 class Exchange(NamedTuple):
-    """A request that the units heard, and what became of it. Times are those of the event loop."""
+    """A request that the units received, and its answer. Times are those of the event loop."""
 
     started_at: float
     unit_id: int
     request: bytes
     answer: bytes | None
     ended_at: float
-    """When the last character was over."""
+    """When the last character ended."""
 
 
 class Violation(NamedTuple):
-    """The master began to send too early."""
+    """The master began to send before the pause between frames was over."""
 
     at: float
     silence_seconds: float
@@ -74,8 +74,8 @@ class Violation(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class _Flight:
-    """Characters on their way over the line."""
+class _Transmission:
+    """Characters that are being transmitted."""
 
     payload: bytes
     starts_at: float
@@ -87,17 +87,17 @@ class VirtualLine:
     """A serial line with any number of units, and one port for a master.
 
     Args:
-        units: who is on it; two with one id both answer, and their answers collide.
+        units: the units on it; two with one id both answer, and their answers collide.
         baudrate: the speed of the line, in bits per second.
         parity: `N`, `E` or `O`.
         stopbits: 1 or 2.
-        seed: of all that is random on it: noise, and what collisions and wrong settings make of characters.
+        seed: the seed of noise and of characters that are garbled by collisions and wrong settings.
         remembered: how many exchanges are kept.
     """
 
     def __init__(
         self,
-        units: Iterable[Unit] = (),
+        units: Iterable[LineUnit] = (),
         *,
         baudrate: int = 19200,
         parity: str = "E",
@@ -105,21 +105,21 @@ class VirtualLine:
         seed: int = 0,
         remembered: int = 100_000,
     ) -> None:
-        self.units: list[Unit] = list(units)
+        self.units: list[LineUnit] = list(units)
         self.baudrate, self.parity, self.stopbits = baudrate, parity, stopbits
         self.echoes = False
-        """The master hears its own frames, as on some RS-485 adapters."""
+        """The master receives its own frames, as with some RS-485 adapters."""
         self.in_pieces_of = 16
-        """The master is handed what it hears so many characters at a time, as a serial port does it."""
+        """The master receives this many characters at a time, as from a serial port."""
         self.exchanges: deque[Exchange] = deque(maxlen=remembered)
         self.violations: list[Violation] = []
         """Each time the master began to send before the line had been silent for long enough."""
         self.busy_seconds: defaultdict[int, float] = defaultdict(float)
-        """How long the line was taken by each unit id: request, turnaround and answer."""
+        """How long each unit id occupied the line: request, turnaround and answer."""
         self._random = random.Random(seed)  # noqa: S311 - noise is no secret
         self._plugged = True
         self._port: _Port | None = None
-        self._flight: _Flight | None = None
+        self._transmission: _Transmission | None = None
         self._last_character_at: float | None = None
 
     @property
@@ -129,7 +129,7 @@ class VirtualLine:
 
     @property
     def silence_seconds(self) -> float:
-        """The silence between two frames: 3.5 characters, fixed above 19200 bit/s (Serial Line V1.02, section 2.5.1.1)."""
+        """The pause between two frames: 3.5 characters, fixed above 19200 bit/s (Serial Line V1.02, section 2.5.1.1)."""
         return 3.5 * self.character_seconds if self.baudrate <= 19200 else 0.00175
 
     async def dial(
@@ -142,9 +142,10 @@ class VirtualLine:
     ) -> tuple[asyncio.Transport, Any]:
         """Open the port, with the settings of the line unless others are given, as asyncio opens any connection.
 
-        With another speed or parity the units do not understand the master, and all it hears is garbage. Nor do they with fewer
-        stop bits than the line has: these units are strict, and take the next start bit for a framing error. More do no harm, a
-        longer pause between characters is none of a receiver's business.
+        With another speed or parity the units do not understand the master, and it receives garbage. The same applies to fewer
+        stop
+        bits than the line has: these units are strict, and report the next start bit as a framing error. More stop bits do no
+        harm: a receiver does not care about a longer pause between characters.
 
         Raises:
             OSError: the port is unplugged, or open already.
@@ -161,109 +162,111 @@ class VirtualLine:
         return self._port, protocol
 
     def unplug(self) -> None:
-        """Pull the adapter out: an open port is lost, and none can be opened."""
+        """Unplug the adapter: an open port is lost, and none can be opened."""
         self._plugged = False
         if self._port is not None:
             self._port.lose(OSError(5, "the port was unplugged"))
 
     def replug(self) -> None:
-        """Put the adapter back in."""
+        """Plug the adapter in again."""
         self._plugged = True
 
     def make_noise(self, characters: int) -> None:
-        """Put so many random characters on the line now."""
-        self._send(self._random.randbytes(characters), _now(), heard=lambda flight: None)
+        """Send this many random characters now."""
+        self._send(self._random.randbytes(characters), _now(), on_end=lambda transmission: None)
 
-    def chat(self, request: bytes) -> None:
-        """Let another master send this request, checksum and all, now; the units answer it, and an open port hears both."""
-        self._send(request, _now(), heard=self._units_hear)
+    def send_as_other_master(self, request: bytes) -> None:
+        """Send this request, including its checksum, as another master; the units answer it, and an open port receives both."""
+        self._send(request, _now(), on_end=self._deliver_to_units)
 
-    # the life of characters -------------------------------------------------------------------------------------------
+    # transmission of characters -------------------------------------------------------------------------------------------
 
-    def hear_master(self, payload: bytes, *, is_understood: bool) -> None:
-        """Take in what the port's master writes."""
+    def receive_from_master(self, payload: bytes, *, is_understood: bool) -> None:
+        """Transmit the bytes that the master writes."""
         now = _now()
         if self._last_character_at is not None:
             silence = now - self._last_character_at
-            if silence < self.silence_seconds - FLOAT_ROOM:
+            if silence < self.silence_seconds - FLOAT_TOLERANCE:
                 self.violations.append(Violation(now, silence, self.silence_seconds))
-        self._send(payload, now, heard=self._units_hear if is_understood else lambda flight: None, by_master=True)
+        self._send(payload, now, on_end=self._deliver_to_units if is_understood else lambda transmission: None, by_master=True)
 
-    def _send(self, payload: bytes, starts_at: float, *, heard: Callable[[_Flight], None], by_master: bool = False) -> _Flight:
-        flight = _Flight(payload, starts_at, starts_at + len(payload) * self.character_seconds)
-        before = self._flight
-        if before is not None and before.ends_at > starts_at + FLOAT_ROOM:
-            before.garbled = flight.garbled = True
-        self._flight = flight
-        self._last_character_at = max(self._last_character_at or 0.0, flight.ends_at)
-        asyncio.get_running_loop().call_at(flight.ends_at, heard, flight)
+    def _send(
+        self, payload: bytes, starts_at: float, *, on_end: Callable[[_Transmission], None], by_master: bool = False
+    ) -> _Transmission:
+        transmission = _Transmission(payload, starts_at, starts_at + len(payload) * self.character_seconds)
+        before = self._transmission
+        if before is not None and before.ends_at > starts_at + FLOAT_TOLERANCE:
+            before.garbled = transmission.garbled = True
+        self._transmission = transmission
+        self._last_character_at = max(self._last_character_at or 0.0, transmission.ends_at)
+        asyncio.get_running_loop().call_at(transmission.ends_at, on_end, transmission)
         if not by_master or self.echoes:
-            self._deliver(flight)
-        return flight
+            self._deliver_to_master(transmission)
+        return transmission
 
-    def _units_hear(self, flight: _Flight) -> None:
-        if flight.garbled:
+    def _deliver_to_units(self, transmission: _Transmission) -> None:
+        if transmission.garbled:
             return
-        buffer = bytearray(flight.payload)
+        buffer = bytearray(transmission.payload)
         for request in Rtu().take(buffer, after_silence=True):
             answering = [unit for unit in self.units if unit.unit_id == request.unit_id]
             if request.unit_id == BROADCAST:
-                self._obey(request)
-            answered = [self._answer(unit, request, flight) for unit in answering]
+                self._broadcast(request)
+            answered = [self._answer(unit, request, transmission) for unit in answering]
             if not any(answered):
-                self._note(flight, request, None, flight.ends_at)
+                self._note(transmission, request, None, transmission.ends_at)
 
-    def _obey(self, request: Frame) -> None:
+    def _broadcast(self, request: Frame) -> None:
         if request.pdu[0] in WRITES:
             for unit in self.units:
                 unit.answer(request.pdu)
 
-    def _answer(self, unit: Unit, request: Frame, heard: _Flight) -> bool:
+    def _answer(self, unit: LineUnit, request: Frame, received: _Transmission) -> bool:
         faults, answer = unit.faults, unit.answer(request.pdu)
         if answer is None:
             return False
-        told = Rtu().bytes_of(
+        frame = Rtu().bytes_of(
             Frame(request.unit_id if faults.answers_as is None else faults.answers_as, answer), wrong_crc=faults.wrong_crc
         )
-        told = faults.garbage + (told[: len(told) // 2] if faults.truncated else told)
-        starts_at = heard.ends_at + self.silence_seconds + unit.turnaround_seconds + faults.delay_seconds
+        frame = faults.garbage + (frame[: len(frame) // 2] if faults.truncated else frame)
+        starts_at = received.ends_at + self.silence_seconds + unit.turnaround_seconds + faults.delay_seconds
 
         def begin() -> None:
-            flight = self._send(told, _now(), heard=lambda flight: None)
-            self._note(heard, request, told, flight.ends_at)
+            transmission = self._send(frame, _now(), on_end=lambda transmission: None)
+            self._note(received, request, frame, transmission.ends_at)
 
         asyncio.get_running_loop().call_at(starts_at, begin)
         return True
 
-    def _note(self, heard: _Flight, request: Frame, answer: bytes | None, ended_at: float) -> None:
-        self.exchanges.append(Exchange(heard.starts_at, request.unit_id, heard.payload, answer, ended_at))
-        self.busy_seconds[request.unit_id] += ended_at - heard.starts_at
+    def _note(self, received: _Transmission, request: Frame, answer: bytes | None, ended_at: float) -> None:
+        self.exchanges.append(Exchange(received.starts_at, request.unit_id, received.payload, answer, ended_at))
+        self.busy_seconds[request.unit_id] += ended_at - received.starts_at
 
-    def _deliver(self, flight: _Flight) -> None:
-        """Hand the characters to the master as they arrive."""
+    def _deliver_to_master(self, transmission: _Transmission) -> None:
+        """Deliver the characters to the master as they arrive."""
         size = self.in_pieces_of
         loop = asyncio.get_running_loop()
-        for start in range(0, len(flight.payload), size):
-            end = min(start + size, len(flight.payload))
-            at = flight.starts_at + end * self.character_seconds
-            loop.call_at(at, self._arrive, flight, start, end)
+        for start in range(0, len(transmission.payload), size):
+            end = min(start + size, len(transmission.payload))
+            at = transmission.starts_at + end * self.character_seconds
+            loop.call_at(at, self._arrive, transmission, start, end)
 
-    def _arrive(self, flight: _Flight, start: int, end: int) -> None:
+    def _arrive(self, transmission: _Transmission, start: int, end: int) -> None:
         if self._port is None:
             return
-        piece = flight.payload[start:end]
-        if flight.garbled or not self._port.is_understood:
+        piece = transmission.payload[start:end]
+        if transmission.garbled or not self._port.is_understood:
             piece = self._random.randbytes(len(piece))
         self._port.receive(piece)
 
     def close_port(self, port: asyncio.Transport) -> None:
-        """Take note that a port was closed; another may be opened."""
+        """Record that a port was closed; another may be opened."""
         if self._port is port:
             self._port = None
 
 
 class _Port(asyncio.Transport):
-    """The master's end of the line."""
+    """The port of the master."""
 
     def __init__(self, line: VirtualLine, protocol: Any, *, is_understood: bool, settings: object) -> None:  # noqa: ANN401 - as above
         super().__init__({"settings": settings})
@@ -274,7 +277,7 @@ class _Port(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self._closing and data:
-            self._line.hear_master(bytes(data), is_understood=self.is_understood)
+            self._line.receive_from_master(bytes(data), is_understood=self.is_understood)
 
     def receive(self, data: bytes) -> None:
         if not self._closing:

@@ -1,10 +1,10 @@
-"""The four tables of a simulated device: only the addresses it has, live where a signal stands. Nothing here waits."""
+"""Hold the four tables of a simulated device: its addresses only, with live values where there is a signal. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 
-from gateway.testing.modbus.exception_codes import ExceptionCode, Refusal
+from gateway.testing.modbus.exception_codes import ExceptionCode, ExceptionResponse
 from gateway.testing.modbus.signals import Signal, Table
 
 Registers = Mapping[Table, Mapping[int, int]]
@@ -12,10 +12,10 @@ Registers = Mapping[Table, Mapping[int, int]]
 
 
 class Memory:
-    """What stands at which address.
+    """The content of each address.
 
     Raises:
-        ValueError: two things stand at the same address.
+        ValueError: two signals or words have the same address.
     """
 
     def __init__(self, signals: Iterable[Signal], registers: Registers) -> None:
@@ -26,7 +26,7 @@ class Memory:
             self._place(signal)
 
     def read(self, table: Table, start: int, count: int, seconds: float) -> list[int]:
-        """Return the words (or bits) of a block as they stand so many seconds after the unit was switched on.
+        """Return the words (or bits) of a block at this many seconds after the unit was switched on.
 
         Raises:
             Refusal: 02 the device does not have all of these addresses.
@@ -49,7 +49,7 @@ class Memory:
         self._words[table].update(zip(addresses, words, strict=True))
 
     def signals_within(self, table: Table, start: int, words: Sequence[int]) -> list[tuple[Signal, Sequence[int]]]:
-        """Return the signals that stand wholly in this block, each with its words."""
+        """Return the signals that are completely in this block, each with its words."""
         block = range(start, start + len(words))
         return [
             (signal, words[signal.addresses.start - start : signal.addresses.stop - start])
@@ -60,11 +60,11 @@ class Memory:
     def _place(self, signal: Signal) -> None:
         here = self._signals[signal.table]
         for address in signal.addresses:
-            neighbours = here.setdefault(address, [])
-            shares_bits = all(signal.shares_register_with(other) for other in neighbours)
-            if not shares_bits or (not neighbours and address in self._words[signal.table]):
-                raise ValueError(f"{signal.metric}: something else stands at {signal.table} {address}")
-            neighbours.append(signal)
+            others = here.setdefault(address, [])
+            shares_bits = all(signal.shares_register_with(other) for other in others)
+            if not shares_bits or (not others and address in self._words[signal.table]):
+                raise ValueError(f"{signal.metric}: {signal.table} {address} is already used")
+            others.append(signal)
         self._words[signal.table].update((address, 0) for address in signal.addresses if len(here[address]) == 1)
         if signal.writable:
             self._writable[signal.table].update(signal.addresses)
@@ -84,4 +84,4 @@ class Memory:
 
 def _require(known: Container[int], addresses: range) -> None:
     if not all(address in known for address in addresses):
-        raise Refusal(ExceptionCode.ILLEGAL_DATA_ADDRESS)
+        raise ExceptionResponse(ExceptionCode.ILLEGAL_DATA_ADDRESS)

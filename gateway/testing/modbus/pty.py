@@ -1,4 +1,4 @@
-"""A virtual line behind a real port: a pseudo-terminal whose other end is the line, with its time, its units and its faults."""
+"""Connect a virtual line to a pseudo-terminal, so that any program can use it as a serial port."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ _OUTPUT_SPEED = 5
 
 @asynccontextmanager
 async def on_a_pty(line: VirtualLine) -> AsyncIterator[str]:
-    """Put the line behind a pseudo-terminal and yield the path of the port, to be opened by any program; real time only.
+    """Connect the line to a pseudo-terminal and yield the path of the port, which any program can open; real time only.
 
         async with on_a_pty(VirtualLine(units, baudrate=9600)) as port:
             ...
 
-    A master at another speed is not understood, as on a wire; parity and stop bits a pseudo-terminal does not know. A request has
-    to be written in one piece. What the operating system adds to the silences, a few tenths of a millisecond, is in
-    `line.violations`, too: look for those that are much too short.
+    A master at another speed is not understood, as on a real line; a pseudo-terminal has no parity and no stop bits. A request
+    has to
+    be written in one piece. The delays of the operating system, a few tenths of a millisecond, appear in `line.violations`, too:
+    check for those that are much too short.
 
     Raises:
         ValueError: no serial port has the speed of the line.
@@ -37,7 +38,7 @@ async def on_a_pty(line: VirtualLine) -> AsyncIterator[str]:
         tty.setraw(slave)
         os.set_blocking(master, False)
         port, _ = await line.dial(lambda: _Outlet(master))
-        asyncio.get_running_loop().add_reader(master, _hear, master, slave, speed, port)
+        asyncio.get_running_loop().add_reader(master, _forward_to_line, master, slave, speed, port)
         yield os.ttyname(slave)
     finally:
         asyncio.get_running_loop().remove_reader(master)
@@ -48,7 +49,7 @@ async def on_a_pty(line: VirtualLine) -> AsyncIterator[str]:
 
 
 class _Outlet(asyncio.Protocol):
-    """Puts what the master would hear into the pseudo-terminal; what nobody takes is lost, as on a wire."""
+    """Writes what the master receives into the pseudo-terminal; bytes that nobody reads are lost, as on a real line."""
 
     def __init__(self, master: int) -> None:
         self._master = master
@@ -58,11 +59,11 @@ class _Outlet(asyncio.Protocol):
             os.write(self._master, data)
 
 
-def _hear(master: int, slave: int, speed: int, port: Any) -> None:  # noqa: ANN401 - the line's own transport
+def _forward_to_line(master: int, slave: int, speed: int, port: Any) -> None:  # noqa: ANN401 - the line's own transport
     with suppress(BlockingIOError):
-        heard = os.read(master, _CHUNK_BYTES)
+        data = os.read(master, _CHUNK_BYTES)
         port.is_understood = termios.tcgetattr(slave)[_OUTPUT_SPEED] == speed
-        port.write(heard)
+        port.write(data)
 
 
 def _termios_speed(baudrate: int) -> int:

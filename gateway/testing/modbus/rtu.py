@@ -1,4 +1,4 @@
-"""Simulated units on a serial bus: a pseudo-terminal whose other end is a port like any other."""
+"""Simulate units on a serial bus, behind a pseudo-terminal that a client opens like any serial port."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Self
 
-from gateway.testing.modbus.conversation import Wire, end
+from gateway.testing.modbus.conversation import SimulatedBus, end
 from gateway.testing.modbus.framing import Frame, Rtu
 from gateway.testing.modbus.unit import SimulatedUnit
 
 BITS_PER_CHARACTER = 11
 """Start, eight data, parity or a second stop, stop (Modbus over Serial Line V1.02, section 2.5.1)."""
 _SHORTEST_SILENCE_SECONDS = 0.02
-"""The operating system hands a client's frame over in pieces further apart than the 3.5 characters of a real line."""
+"""The operating system delivers a client's frame in pieces that are further apart than the 3.5 characters of a real line."""
 _CHUNK_BYTES = 4096
 _OUTPUT_SPEED = 5
 
 
-class ModbusRtuBus(Wire):
+class ModbusRtuBus(SimulatedBus):
     """A serial bus with Modbus units, open while entered. One client at a time, as on any port.
 
-    The bus is deaf for a client that has its port at another speed, as real units are. (Parity a pseudo-terminal does not know.)
+    The bus ignores a client whose port has another speed, as real units do. (A pseudo-terminal has no parity.)
 
     Args:
-        units: who is on it.
+        units: the units on it.
         baudrate: the speed of the line, in bits per second; one that termios has a name for.
-        paced: an exchange takes as long as it does on a line of this speed; else no time.
+        paced: an exchange takes as long as on a line of this speed; otherwise no time.
 
     Raises:
-        ValueError: two units have the same id, or nobody knows this speed.
+        ValueError: two units have the same id, or termios does not know this speed.
     """
 
     def __init__(self, units: Iterable[SimulatedUnit], *, baudrate: int = 19200, paced: bool = False) -> None:
@@ -42,7 +42,7 @@ class ModbusRtuBus(Wire):
             Rtu(),
             silence_seconds=max(frame_silence_seconds(baudrate), _SHORTEST_SILENCE_SECONDS),
             has_broadcast=True,
-            wire_time=self._exchange_seconds,
+            exchange_time=self._exchange_seconds,
         )
         self.baudrate = baudrate
         self.paced = paced
@@ -60,7 +60,7 @@ class ModbusRtuBus(Wire):
         tty.setraw(self._slave)
         _set_speed(self._slave, self._speed)
         reader = asyncio.StreamReader()
-        asyncio.get_running_loop().add_reader(self._master, self._hear, reader)
+        asyncio.get_running_loop().add_reader(self._master, self._receive, reader)
         self._conversations = (asyncio.create_task(self.converse(reader, self._send), name=f"modbus bus {self.port}"),)
         return self
 
@@ -73,21 +73,21 @@ class ModbusRtuBus(Wire):
             os.close(self._master)
             os.close(self._slave)
 
-    def _hear(self, reader: asyncio.StreamReader) -> None:
+    def _receive(self, reader: asyncio.StreamReader) -> None:
         with suppress(BlockingIOError):
-            heard = os.read(self._master, _CHUNK_BYTES)
+            data = os.read(self._master, _CHUNK_BYTES)
             if termios.tcgetattr(self._slave)[_OUTPUT_SPEED] == self._speed:
-                reader.feed_data(heard)
+                reader.feed_data(data)
 
-    async def _send(self, told: bytes) -> None:
-        """Put bytes on the wire; what nobody takes is lost, as on a wire."""
+    async def _send(self, sent: bytes) -> None:
+        """Write bytes to the client; bytes that nobody reads are lost, as on a real line."""
         with suppress(BlockingIOError):
-            os.write(self._master, told)
+            os.write(self._master, sent)
 
-    def _exchange_seconds(self, request: Frame, told: bytes) -> float:
+    def _exchange_seconds(self, request: Frame, sent: bytes) -> float:
         if not self.paced:
             return 0
-        characters = len(Rtu().bytes_of(request)) + len(told)
+        characters = len(Rtu().bytes_of(request)) + len(sent)
         return characters * BITS_PER_CHARACTER / self.baudrate + frame_silence_seconds(self.baudrate)
 
 

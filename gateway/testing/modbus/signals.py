@@ -1,4 +1,4 @@
-"""What a simulated device measures: values over time, and the words that they stand in. Nothing here waits."""
+"""Define the signals of a simulated device: values over time, and their encoding in registers. Pure."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class Table(StrEnum):
 
     @property
     def holds_bits(self) -> bool:
-        """One bit stands at an address, not a word of 16."""
+        """Whether an address holds one bit instead of a word of 16 bits."""
         return self in (Table.COILS, Table.DISCRETE_INPUTS)
 
     @property
     def is_writable(self) -> bool:
-        """The protocol has functions that write to this table."""
+        """Whether the protocol has functions that write to this table."""
         return self in (Table.COILS, Table.HOLDING_REGISTERS)
 
 
 class Encoding(StrEnum):
-    """How a value stands in registers."""
+    """The encoding of a value in registers."""
 
     INT16 = "int16"
     UINT16 = "uint16"
@@ -66,7 +66,7 @@ _NUMBER_FORMATS: Mapping[Encoding, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """Always the same."""
+    """A constant value."""
 
     value: SignalValue
 
@@ -77,7 +77,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Sine:
-    """Swings around its mean, which it has at second 0."""
+    """A sine wave, which has its mean at second 0."""
 
     mean: float
     amplitude: float
@@ -90,7 +90,7 @@ class Sine:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """Rises evenly and never falls: energy, operating hours."""
+    """A value that rises evenly: energy, operating hours."""
 
     start: float
     per_second: float
@@ -101,20 +101,20 @@ class Counter:
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
-    """Goes from one value to the next, and from the last to the first: a toggling input, a state machine."""
+class StepWave:
+    """A wave that steps from one value to the next, and from the last to the first: a toggling input, a state machine."""
 
     values: tuple[SignalValue, ...]
     every_seconds: float
 
     def __call__(self, seconds: float) -> SignalValue:
-        """Return the value whose turn it is."""
+        """Return the value at that moment."""
         return self.values[int(seconds / self.every_seconds) % len(self.values)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """One metric of a device, and where and how it stands in the device's tables.
+    """One metric of a device, with its table, address and encoding.
 
     Raises:
         ValueError: encoding, table, length, bit or address do not fit together.
@@ -123,24 +123,24 @@ class Signal:
     metric: str
     table: Table
     address: int
-    """Of the first register, counted from 0 as on the wire."""
+    """The address of the first register, 0-based as in the frame."""
     encoding: Encoding
     wave: Wave
     scale: float = 1
-    """What one count of the register is worth: value = register * scale. Numbers only."""
+    """The factor of the register: value = register * scale. Numbers only."""
     word_order: WordOrder = "big"
     length: int = 1
-    """How many registers. Strings only: numbers know theirs."""
+    """How many registers. Strings only: the other encodings have a fixed length."""
     bit: int = 0
     """Which bit of its register, 0 the least significant. BOOL in a register table only."""
     writable: bool = False
-    """A client may write it; it then keeps what was written. Until then it keeps its wave's value of second 0."""
+    """A client may write it; it then keeps the written value. Until then it keeps the value of its wave at second 0."""
 
     def __post_init__(self) -> None:
         if self.table.holds_bits and self.encoding is not Encoding.BOOL:
             raise ValueError(f"{self.metric}: {self.table} hold bits, not {self.encoding}")
         if self.writable and not self.table.is_writable:
-            raise ValueError(f"{self.metric}: nobody can write to {self.table}")
+            raise ValueError(f"{self.metric}: {self.table} cannot be written")
         if self.length < 1 or not 0 <= self.bit <= 15:
             raise ValueError(f"{self.metric}: at least one register, and bits from 0 to 15")
         if not 0 <= self.address < self.addresses.stop <= 0x10000:
@@ -148,14 +148,14 @@ class Signal:
 
     @property
     def addresses(self) -> range:
-        """All addresses that this signal stands at."""
+        """All addresses of this signal."""
         number = _NUMBER_FORMATS.get(self.encoding)
         return range(self.address, self.address + (struct.calcsize(number) // 2 if number else self.length))
 
     def words(self, value: SignalValue, before: Sequence[int] = (0,)) -> tuple[int, ...]:
-        """Return the value as it stands on the wire; one that is too large or small for its encoding stops at the limit.
+        """Return the value in its encoding; one that is too large or small for it becomes the limit.
 
-        `before` are the words there now: a BOOL in a register leaves its neighbour bits as they are.
+        `before` are the words there now: a BOOL in a register leaves the other bits unchanged.
         """
         if self.encoding is Encoding.BOOL:
             return (bool(value) << self._bit | before[0] & ~(1 << self._bit),)
@@ -163,7 +163,7 @@ class Signal:
         return ordered if self.word_order == "big" else ordered[::-1]
 
     def value(self, words: Sequence[int]) -> SignalValue:
-        """Return what a client reads out of these words, after the scale: 2301 tenths are 230.1 and not 230.10000000000002."""
+        """Return the value that a client decodes from these words, scaled: 2301 tenths are 230.1 and not 230.10000000000002."""
         if self.encoding is Encoding.BOOL:
             return bool(words[0] >> self._bit & 1)
         raw = struct.pack(f">{len(words)}H", *(words if self.word_order == "big" else reversed(words)))
@@ -173,7 +173,7 @@ class Signal:
         return number if self.scale == 1 else float(Decimal(number) * Decimal(str(self.scale)))
 
     def shares_register_with(self, other: Signal) -> bool:
-        """Both are single bits of a register, and not the same bit."""
+        """Return whether both are single bits of a register, and not the same bit."""
         return self.encoding is other.encoding is Encoding.BOOL and self._bit != other._bit
 
     @property

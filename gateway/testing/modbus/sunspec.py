@@ -1,7 +1,7 @@
-"""The registers of a SunSpec device: the marker, the common model, and whatever other models it is to have.
+"""Make the registers of a SunSpec device: the marker, the common model, and other models. Pure.
 
-Read from the SunSpec Device Information Model Specification V1.1 on its own. What stands in a model is given by register, the
-model's id being register 0, as its definition counts.
+Implements the SunSpec Device Information Model Specification V1.1 separately from the adapter. The content of a model is given by
+register; as in its definition, its id is register 0.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class SunSpecModel:
     """One model of a device.
 
     Raises:
-        ValueError: a word stands behind the model's end, or in front of its first register.
+        ValueError: a word is behind the end of the model, or before its first register.
     """
 
     id: int
     length: int
     """How many registers follow its id and its length."""
     words: Mapping[int, int] = field(default_factory=dict)
-    """Register within the model -> what stands there, from 2 on; a negative number as its two's complement. Others are 0."""
+    """Register within the model -> its content, from 2 on; a negative number as its two's complement. Others are 0."""
 
     def __post_init__(self) -> None:
         wrong = [register for register in self.words if not 2 <= register < 2 + self.length]
@@ -37,7 +37,7 @@ class SunSpecModel:
             raise ValueError(f"model {self.id} has the registers 2 to {1 + self.length}, not {wrong}")
 
     def __iter__(self) -> Iterator[int]:
-        """Yield its registers as they stand in the device."""
+        """Yield its registers in the order of the device."""
         yield from (self.id, self.length)
         yield from (self.words.get(register, 0) & 0xFFFF for register in range(2, 2 + self.length))
 
@@ -51,7 +51,7 @@ def sunspec_registers(
     serial_number: str = "SN-77",
     base: int = 40000,
 ) -> Registers:
-    """Return what a `SimulatedUnit` has to hold to be a SunSpec device with the common model and these, in this order."""
+    """Return the registers of a `SimulatedUnit` with the common model and these models, in this order."""
     texts = [*_text(16, manufacturer), *_text(16, model), *_text(8, ""), *_text(8, version), *_text(16, serial_number)]
     common = SunSpecModel(1, _COMMON_LENGTH, dict(enumerate(texts, start=2)))
     words = [*_MARKER, *(word for each in (common, *models) for word in each), *_END]

@@ -1,4 +1,4 @@
-"""Simulated units behind one TCP port, as behind a gateway: Modbus TCP, or RTU frames over TCP."""
+"""Simulate units behind one TCP port, as behind a Modbus gateway: Modbus TCP, or RTU frames over TCP."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Literal, Self, TypeAlias
 
-from gateway.testing.modbus.conversation import Wire, end
+from gateway.testing.modbus.conversation import SimulatedBus, end
 from gateway.testing.modbus.exception_codes import ExceptionCode
 from gateway.testing.modbus.framing import Mbap, Rtu
 from gateway.testing.modbus.unit import SimulatedUnit
@@ -15,18 +15,18 @@ from gateway.testing.modbus.unit import SimulatedUnit
 TcpFraming: TypeAlias = Literal["tcp", "rtu"]
 
 _RTU_OVER_TCP_SILENCE_SECONDS = 0.1
-"""TCP knows no silence: a gateway waits so long for the rest of a frame before it gives it up."""
+"""TCP has no pauses: a gateway waits this long for the rest of a frame before it drops it."""
 
 
-class ModbusTcpHost(Wire):
+class ModbusTcpHost(SimulatedBus):
     """A host with Modbus units, open while entered; any number of clients at once.
 
     Args:
-        units: who answers behind it.
+        units: the units behind it.
         host: the address to listen on.
         port: 0 takes a free one.
         framing: `tcp` for Modbus TCP, `rtu` for RTU frames with checksums (and broadcasts) over TCP.
-        unknown_unit: the exception for a unit that is not there, 0A or 0B; `None` is silence.
+        unknown_unit: the exception for a unit that is not there, 0A or 0B; `None` is no answer.
 
     Raises:
         ValueError: two units have the same id.
@@ -63,7 +63,7 @@ class ModbusTcpHost(Wire):
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """Stop listening and hang up on every client."""
+        """Stop listening and close the connection of every client."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -79,10 +79,10 @@ class ModbusTcpHost(Wire):
         conversation.add_done_callback(self._conversations.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async def send(told: bytes) -> None:
+        async def send(frame: bytes) -> None:
             if writer.is_closing():
                 return
-            writer.write(told)
+            writer.write(frame)
             with suppress(ConnectionError):
                 await writer.drain()
 

@@ -214,7 +214,7 @@ def test_noise_that_begins_like_a_late_answer_is_not_taken_for_it():
         unit.faults = Faults(delay_seconds=0.9)
         with pytest.raises(DeviceUnreachable):
             await link.ask(1, holding(0, 4), SHORT)
-        line.chat(b"\1\x03\x08\0")
+        line.send_as_other_master(b"\1\x03\x08\0")
         await asyncio.sleep(0.05)
         unit.faults = Faults(delay_seconds=0.8)
         assert await link.ask(1, holding(100, 4), RetryPolicy(0.9)) == words(100, 101, 102, 103)
@@ -235,11 +235,11 @@ def test_a_late_answer_that_is_handed_over_together_with_the_awaited_one_costs_n
             await link.ask(1, holding(5), SHORT)
         asking = asyncio.create_task(link.ask(1, holding(5), SHORT))
         await asyncio.sleep(0.02)
-        line.chat(late)
+        line.send_as_other_master(late)
         assert await asking == words(5)
         asking = asyncio.create_task(link.ask(1, holding(7, 2), SHORT))
         await asyncio.sleep(0.02)
-        line.chat(late + true)
+        line.send_as_other_master(late + true)
         assert await asking == words(7, 8)
 
     on_a_line(test, [unit])

@@ -62,7 +62,7 @@ def test_a_line_with_another_master_is_not_disturbed(settings):
 
         async def chat():
             while True:
-                line.chat(Rtu().bytes_of(Frame(5, bytes.fromhex("03 0000 000a"))))
+                line.send_as_other_master(Rtu().bytes_of(Frame(5, bytes.fromhex("03 0000 000a"))))
                 await asyncio.sleep(0.2)
 
         chatting = asyncio.create_task(chat())
