@@ -1,7 +1,7 @@
-"""How an author teaches the adapter a protocol that needs more than templates: a class of a few lines. Nothing here waits.
+"""Base class for codecs, which encode and decode protocols that templates cannot describe. Pure.
 
-A profile names it as `codec = "module:Class"`. Framing, line, points and commands stay data; the class only says which bytes ask
-for something and what is in a frame. `nmea.py` is the example: sentences whose fields are counted by commas.
+A profile names its codec as `codec = "module:Class"`. Framing, line settings, points and commands stay data; the class only
+encodes requests and decodes frames. `codecs/nmea.py` is an example: sentences with comma-separated fields.
 """
 
 from __future__ import annotations
@@ -15,55 +15,59 @@ from gateway.adapter import Value
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What one frame says."""
+class DecodedFrame:
+    """Content of one frame."""
 
     name: str
-    """The query of the profile that it answers, or which of its messages it is."""
+    """The query of the profile that the frame answers, or the message that it is."""
     values: Mapping[str, Value]
-    """Field -> value; `None` where the device says that it has none. The points of the profile name these fields."""
+    """Field -> value; `None` if the device reports that it has no value. The points of the profile refer to these fields."""
     units: Mapping[str, str] = field(default_factory=dict)
-    """Field -> its unit, where the frame itself tells it."""
+    """Field -> unit, if the frame contains it."""
 
 
-FORMER_NAMES: Mapping[str, str] = {
+Said = DecodedFrame
+"""Former name of `DecodedFrame`, which codecs written for an earlier release import."""
+
+
+MOVED_CODECS: Mapping[str, str] = {
     "adapters.serial.loose:JsonCodec": "adapters.serial.codecs.free_text:JsonCodec",
     "adapters.serial.loose:KeyValueCodec": "adapters.serial.codecs.free_text:KeyValueCodec",
     "adapters.serial.nmea:NmeaCodec": "adapters.serial.codecs.nmea:NmeaCodec",
     "adapters.serial.obis:ObisCodec": "adapters.serial.codecs.obis:ObisCodec",
 }
-"""Codecs that moved: a profile that an integrator wrote for an earlier release still names them like this."""
+"""Former name of a codec -> its current name: profiles written for an earlier release use the former one."""
 
 
 class Codec(ABC):
-    """How the questions of a protocol are written and its frames are read, in code.
+    """Encoder of requests and decoder of frames.
 
-    Made once for a profile and used for all its devices, so it remembers nothing between two frames.
+    One instance serves all devices with the profile, so it must not keep any state between two frames.
     """
 
     def ask(self, query: str, values: Mapping[str, Value]) -> bytes:
-        """Return the payload that asks for a query, or gives a command of this name; framing is put around it by the profile.
+        """Return the payload of the query or command of this name; the framing of the profile is added to it.
 
-        Default: the protocol is only listened to.
+        The default is for devices that send unasked only: it raises an error.
         """
-        raise NotImplementedError(f"{type(self).__name__} asks nothing: {query} has no question, and {dict(values)} no place")
+        raise NotImplementedError(f"{type(self).__name__} only decodes frames: it cannot encode {query} with {dict(values)}")
 
     @abstractmethod
-    def read(self, payload: bytes) -> Said | None:
-        """Return what a frame says; `None` when that is nothing of interest. Raises nothing for any bytes."""
+    def read(self, payload: bytes) -> DecodedFrame | None:
+        """Decode the payload of a frame; return `None` if it is of no interest. Must not raise for any bytes."""
 
 
-def codec_named(written: str) -> Codec:
-    """Return the codec that a profile names.
+def load_codec(written: str) -> Codec:
+    """Import the codec that a profile names as `module:Class`, and return an instance.
 
     Raises:
-        ValueError: there is no such class, or it is no codec; the text says what is missing.
+        ValueError: there is no such class, or it is not a codec; the message says which.
     """
-    module_name, _, class_name = FORMER_NAMES.get(written, written).partition(":")
+    module_name, _, class_name = MOVED_CODECS.get(written, written).partition(":")
     try:
         found: object = getattr(import_module(module_name), class_name, None)
     except ImportError as error:
         raise ValueError(f"{module_name!r} cannot be imported: {error}") from error
     if not (isinstance(found, type) and issubclass(found, Codec)):
-        raise ValueError(f"there is no class {class_name!r} in {module_name} that is a Codec")  # noqa: TRY004 - pydantic takes it
+        raise ValueError(f"there is no class {class_name!r} in {module_name} that is a Codec")  # noqa: TRY004 - for pydantic
     return found()

@@ -1,10 +1,10 @@
-"""What an `[[adapter]]` entry of type `serial` may say.
+"""Settings of an `[[adapter]]` entry of type `serial`.
 
     [[adapter]]
     type = "serial"
     name = "rack"
     ports = [
-        "/dev/serial/by-id/usb-FTDI*",                                              # each port that is called so, as it comes
+        "/dev/serial/by-id/usb-FTDI*",                                              # each port of this name, as it appears
         "usb:0403:6001:A10K3X9Q",                                                   # or by its USB adapter
         { port = "socket://192.168.1.40:4001", name = "projector", profiles = ["pjlink"] },
         { port = "/dev/ttyS0", line = "9600 8N1", probe = false },                  # only listened to
@@ -12,7 +12,7 @@
     exclude = ["usb:10c4:ea60"]
     devices = [{ port = "lobby", profile = "samsung-mdc", address = "1", name = "Lobby display" }]
 
-How to add a device model: one profile `profiles/<name>.toml` and one case folder `tests/adapters/serial/cases/<name>/<case>/`.
+To add a device model, add one profile `profiles/<name>.toml` and one case folder `tests/adapters/serial/cases/<name>/<case>/`.
 """
 
 from __future__ import annotations
@@ -31,77 +31,79 @@ from adapters.serial.profile.profile import Profile
 from gateway.adapter import ProfileFiles, ProfileSettings, first_duplicate, read_secret_file
 
 
-def _selector(written: str) -> str:
+def _checked_port(written: str) -> str:
     PortSelector.parse(written)
     return written.strip()
 
 
-Written: TypeAlias = Annotated[str, AfterValidator(_selector)]
-"""A port as it is written: a path or pattern, `usb:vid:pid[:serial]`, a URL, or `*` for each that the machine tells of."""
+WrittenPort: TypeAlias = Annotated[str, AfterValidator(_checked_port)]
+"""A port as the config writes it: a path or pattern, `usb:vid:pid[:serial]`, a URL, or `*` for every listed port."""
 
 
 class PortRule(BaseModel):
-    """Ports that are served, and what is said of them."""
+    """Rule for one port, or for all ports that match a pattern."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    port: Written = Field(
+    port: WrittenPort = Field(
         description='path or pattern, "usb:0403:6001:A10K3X9Q", "socket://host:port", "rfc2217://host:port", or "*"'
     )
-    name: str = Field(default="", description="what the port is called in logs and on the page; only for one that means one port")
-    line: LineSettingsInput | None = Field(default=None, description='how its line is set, "9600 8N1"; found out, when left out')
-    profiles: tuple[str, ...] = Field(
-        default=(), description="profiles that are tried on it; all that can be found, when left out"
+    name: str = Field(default="", description="name of the port in logs and on the page; only for a rule that selects one port")
+    line: LineSettingsInput | None = Field(default=None, description='line settings, "9600 8N1"; left out: they are detected')
+    profiles: tuple[str, ...] = Field(default=(), description="profiles that are tried on it; left out: all with a match rule")
+    probe: bool = Field(
+        default=True, description="true: its device may be queried to identify it; false: the port is only listened to"
     )
-    probe: bool = Field(default=True, description="whether its device may be asked who it is; else it is only listened to")
 
 
 class ConfiguredDevice(BaseModel):
-    """A device whose profile is said instead of found out."""
+    """A device whose profile is configured instead of detected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     port: str = Field(
-        default="", description="its port, by the port's name or as written there; not needed where there is only one"
+        default="", description="its port, by the port's name or as written in `ports`; not needed if there is only one"
     )
     profile: str = Field(description="name of its profile")
-    address: str = Field(default="", description="its own address, where the protocol has addresses")
-    name: str = Field(default="", description="what the device is called")
-    password: SecretStr | None = Field(default=None, description="for logging in: a secret, best given as password_file")
-    password_file: Path | None = Field(default=None, description="file that holds nothing but the password")
+    address: str = Field(default="", description="its address on the line, if the protocol has addresses")
+    name: str = Field(default="", description="name of the device")
+    password: SecretStr | None = Field(
+        default=None, description="password of the log-in: a secret, better given as password_file"
+    )
+    password_file: Path | None = Field(default=None, description="file that contains only the password")
 
 
 def parse_port(written: object) -> object:
-    """Return a port that is written as a text as a table."""
+    """Return a port that is written as a text in the form of a table."""
     return {"port": written} if isinstance(written, str) else written
 
 
 class SerialSettings(ProfileSettings[Profile]):
-    """One `[[adapter]]` entry: ports that are served in the same way."""
+    """One `[[adapter]]` entry: ports and devices on them."""
 
     profile_files: ClassVar[ProfileFiles[Profile]] = PROFILE_FILES
 
     ports: tuple[Annotated[PortRule, BeforeValidator(parse_port)], ...] = Field(
         min_length=1,
-        description='ports: a text, or { port, name, line, profiles, probe }; ["*"] for each that the machine tells of',
+        description='ports: a text, or { port, name, line, profiles, probe }; ["*"] for every port of the machine',
     )
-    exclude: tuple[Written, ...] = Field(default=(), description="ports that are never touched, whatever `ports` means")
+    exclude: tuple[WrittenPort, ...] = Field(default=(), description="ports that are never opened, whatever `ports` selects")
     devices: tuple[ConfiguredDevice, ...] = Field(
-        default=(), description="devices whose profile is said: { port, profile, address, name, password_file }"
+        default=(), description="devices with a known profile: { port, profile, address, name, password_file }"
     )
 
     def claims(self) -> Iterable[str]:
-        """Return every single port that this entry names; what a pattern means is kept apart when it is opened."""
+        """Return every port that this entry names individually; conflicts of patterns are detected when a port is opened."""
         yield from (f"port {os.path.realpath(rule.port)}" for rule in self.ports if PortSelector(rule.port).is_definite)
 
     @property
     def selectors(self) -> tuple[PortSelector, ...]:
-        """Which ports are meant."""
+        """The selectors of the ports."""
         return tuple(PortSelector(rule.port) for rule in self.ports)
 
     @property
     def excluded(self) -> tuple[PortSelector, ...]:
-        """Which ports are not meant in any case."""
+        """The selectors of excluded ports."""
         return tuple(PortSelector(written) for written in self.exclude)
 
     def devices_on(self, *names: str) -> tuple[ConfiguredDevice, ...]:
@@ -111,10 +113,10 @@ class SerialSettings(ProfileSettings[Profile]):
     @model_validator(mode="after")
     def _names_its_ports(self) -> Self:
         if twice := first_duplicate(rule.name for rule in self.ports if rule.name):
-            raise ValueError(f"two ports are called {twice!r}: give one of them another `name`")
+            raise ValueError(f"two ports have the name {twice!r}: give one of them another `name`")
         for rule in self.ports:
             if rule.name and not PortSelector(rule.port).is_definite and not rule.port.lower().startswith("usb:"):
-                raise ValueError(f"{rule.port!r} may mean several ports, which cannot all be called {rule.name!r}")
+                raise ValueError(f"{rule.port!r} may select several ports, which cannot share the name {rule.name!r}")
         return self
 
     @model_validator(mode="after")
@@ -125,7 +127,7 @@ class SerialSettings(ProfileSettings[Profile]):
         for device in self.devices:
             if not device.port and len(self.ports) > 1:
                 raise ValueError(
-                    f"device with profile {device.profile}: there are several ports, so say `port`: {', '.join(sorted(known))}"
+                    f"device with profile {device.profile}: there are several ports, so add `port`: {', '.join(sorted(known))}"
                 )
             if device.port and device.port not in known:
                 raise ValueError(f"there is no port {device.port!r}; there are {', '.join(sorted(known))}")
@@ -135,28 +137,28 @@ class SerialSettings(ProfileSettings[Profile]):
     def _gives_each_port_one_profile(self) -> Self:
         for rule in self.ports:
             devices = self.devices_on(rule.name, rule.port)
-            if len(spoken := sorted({device.profile for device in devices})) > 1:
+            if len(profiles := sorted({device.profile for device in devices})) > 1:
                 raise ValueError(
-                    f"one profile is spoken on a port, but on {rule.name or rule.port} there are {', '.join(spoken)}"
+                    f"a port can have one profile only, but the devices on {rule.name or rule.port} have {', '.join(profiles)}"
                 )
             addresses = [device.address for device in devices]
             if (twice := first_duplicate(addresses)) is not None:
                 raise ValueError(f"two devices on {rule.name or rule.port} have the address {twice}")
             if len(devices) > 1 and "" in addresses:
-                raise ValueError(f"there are several devices on {rule.name or rule.port}, so say the `address` of each")
+                raise ValueError(f"there are several devices on {rule.name or rule.port}, so add the `address` of each")
         return self
 
     @model_validator(mode="after")
     def _reads_its_passwords(self) -> Self:
         for device in self.devices:
             if device.password is not None and device.password_file is not None:
-                raise ValueError("there is a password as well as a password_file: keep one of the two")
+                raise ValueError("there are both a password and a password_file: keep one of the two")
             password_of(device)
         return self
 
 
 def password_of(device: ConfiguredDevice) -> SecretStr | None:
-    """Return the password of a device, from wherever it is given.
+    """Return the password of a device, from the config or from its file.
 
     Raises:
         ValueError: its file cannot be read.

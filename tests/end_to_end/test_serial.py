@@ -296,7 +296,7 @@ async def test_a_receiver_that_says_no_more_is_offline_once_and_online_when_it_s
 @pytest.mark.parametrize(
     ("rubbish", "told_as"),
     [
-        (b"\x00\xff\xfe\x80" * 500, "no part of a frame"),
+        (b"\x00\xff\xfe\x80" * 500, "not part of a frame"),
         (b"$GPGGA,1,2*00\r\n" * 100, "wrong checksum"),
         (b"$" + b"A" * 4000, "longer than a frame"),
     ],
@@ -309,7 +309,7 @@ async def test_rubbish_on_one_line_harms_no_neighbour_is_bounded_and_named(emula
         for _ in range(50):
             bad.send(rubbish)
             await asyncio.sleep(0.01)
-            assert len(adapter._line._conversation.framer.pending) <= 130
+            assert len(adapter._open_line._conversation.framer.pending) <= 130
         display.volume = 44
         await until(lambda: told(emulator, DISPLAY, "volume") == 44)
         gps.sent.clear()

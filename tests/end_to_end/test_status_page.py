@@ -268,7 +268,7 @@ async def test_devices_of_all_protocols_fall_silent_with_a_reason_and_are_seen_b
             gadget.peripheral.go_out_of_range()
             for key, why in (
                 (METER, r"no answer within 0\.1 s"),
-                (SCREEN, r"nobody answers as a Samsung display"),
+                (SCREEN, r"no device answers like a Samsung display"),
                 (THERMOMETER, r"not heard for \d+ s"),
             ):
                 row = window.tab.locator(f"#problems #t-{encode_id(key)}")

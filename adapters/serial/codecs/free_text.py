@@ -1,4 +1,4 @@
-"""Devices that say what they measure in their own words: `temperature=21.5 °C, humidity=40`, or a JSON object a line."""
+"""Decode lines with names chosen by the device: `temperature=21.5 °C, humidity=40`, or one JSON object per line. Pure."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import json
 import re
 from collections.abc import Iterator
 
-from adapters.serial.codec import Codec, Said
-from adapters.serial.profile.fields import shown
+from adapters.serial.codec import Codec, DecodedFrame
+from adapters.serial.profile.fields import decode_text
 from gateway.adapter import Value
 
 PAIR = re.compile(r"\s*([A-Za-z][\w .()/-]{0,40}?)\s*[=:]\s*(\"[^\"]*\"|[^,;|=\"]*?)\s*(?:[,;|]|\s(?=[A-Za-z]\w*[=:])|$)")
 NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([°%A-Za-zµΩ][^\s,;]{0,10})?")
 YES_OR_NO = {"true": True, "false": False}
 
-MOST_VALUES = 100
-"""Of one line; what has more is no line of a sensor."""
+MAX_VALUES = 100
+"""Maximum number of values of one line; a line with more is not from a sensor."""
 
-DEEPEST = 4
-"""Objects within objects are told as `outer_inner`, so deep."""
+MAX_DEPTH = 4
+"""Maximum depth of nested objects, whose values are named `outer_inner`."""
 
 
 class KeyValueCodec(Codec):
-    """Lines of `name=value` or `name: value`, several in a line with commas, semicolons, bars or blanks between."""
+    """Decodes `name=value` or `name: value`, several per line, separated by commas, semicolons, bars or blanks."""
 
-    def read(self, payload: bytes) -> Said | None:
-        """Return all pairs of the line; `None` when it is not made of pairs from its beginning to its end."""
-        text = shown(payload).strip()
+    def read(self, payload: bytes) -> DecodedFrame | None:
+        """Return all pairs of the line; `None` if the line contains anything but pairs."""
+        text = decode_text(payload).strip()
         values: dict[str, Value] = {}
         units: dict[str, str] = {}
         at = 0
-        while at < len(text) and len(values) < MOST_VALUES:
+        while at < len(text) and len(values) < MAX_VALUES:
             found = PAIR.match(text, at)
             if found is None or found.end() == at or _is_prose(found[2]):
                 return None
@@ -38,20 +38,20 @@ class KeyValueCodec(Codec):
             if unit:
                 units[found[1]] = unit
             at = found.end()
-        return Said("values", values, units) if values else None
+        return DecodedFrame("values", values, units) if values else None
 
 
 class JsonCodec(Codec):
-    """A JSON object a line; what is in lists is left out."""
+    """Decodes one JSON object per line, without the lists in it."""
 
-    def read(self, payload: bytes) -> Said | None:
-        """Return all plain values of the object; `None` when it is none."""
+    def read(self, payload: bytes) -> DecodedFrame | None:
+        """Return all plain values of the object; `None` if the line is not a JSON object."""
         try:
             told: object = json.loads(payload)
         except (ValueError, RecursionError):
             return None
-        values = dict(_plain_values(told, "", DEEPEST)) if isinstance(told, dict) else {}
-        return Said("values", values) if 0 < len(values) <= MOST_VALUES else None
+        values = dict(_plain_values(told, "", MAX_DEPTH)) if isinstance(told, dict) else {}
+        return DecodedFrame("values", values) if 0 < len(values) <= MAX_VALUES else None
 
 
 def _plain_values(table: dict[str, object], before: str, depth: int) -> Iterator[tuple[str, Value]]:
@@ -63,12 +63,12 @@ def _plain_values(table: dict[str, object], before: str, depth: int) -> Iterator
 
 
 def _is_prose(written: str) -> bool:
-    """Say whether this is several words, as in the messages of a log: what a sensor says is one, or a number and its unit."""
+    """Return whether the text has several words, as in log messages; a sensor sends one word, or a number and its unit."""
     return " " in written and not written.startswith('"') and NUMBER.fullmatch(written) is None
 
 
 def _value(written: str) -> tuple[Value, str | None]:
-    """Return what stands behind a name, and its unit."""
+    """Return the value of a pair, and its unit."""
     text = written.strip('"')
     if (found := NUMBER.fullmatch(text)) is not None:
         digits = found[1]

@@ -1,11 +1,11 @@
-"""NMEA 0183: what the sentences of a satellite receiver tell. The example of a codec: fields are counted by commas."""
+"""Decode NMEA 0183 sentences of a satellite receiver, as an example of a codec. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from adapters.serial.codec import Codec, Said
+from adapters.serial.codec import Codec, DecodedFrame
 from gateway.adapter import Value
 
 Reader: TypeAlias = Callable[[Sequence[str]], dict[str, Value]]
@@ -15,23 +15,23 @@ KNOT = 1.852
 
 
 class NmeaCodec(Codec):
-    """Sentences of any talker: GPGGA and GNGGA are both `gga`.
+    """Decodes sentences of any talker: GPGGA and GNGGA are both `gga`.
 
-    What a receiver without a fix leaves empty is `None`.
+    Fields that a receiver without a fix leaves empty are `None`.
     """
 
-    def read(self, payload: bytes) -> Said | None:
-        """Return what a sentence says, by the three letters that it is called by; `None` for those that are not read."""
+    def read(self, payload: bytes) -> DecodedFrame | None:
+        """Decode a sentence, named by its three-letter type; return `None` for types that are not supported."""
         head, *fields = payload.decode("ascii", errors="replace").split(",")
         reader = _READERS.get(head[-3:]) if len(head) == 5 else None
         try:
-            return None if reader is None else Said(head[-3:].lower(), reader(fields))
+            return None if reader is None else DecodedFrame(head[-3:].lower(), reader(fields))
         except (ValueError, IndexError):
-            return None  # its checksum may be right all the same: some receivers have none
+            return None  # a damaged sentence: some receivers send no checksum
 
 
 def _gga(fields: Sequence[str]) -> dict[str, Value]:
-    """A fix: time, latitude, N, longitude, E, quality, satellites, dilution, altitude, M, ..."""
+    """Decode a fix: time, latitude, N, longitude, E, quality, satellites, dilution, altitude, M, ..."""
     return {
         "latitude": _angle(fields[1], fields[2]),
         "longitude": _angle(fields[3], fields[4]),
@@ -43,7 +43,7 @@ def _gga(fields: Sequence[str]) -> dict[str, Value]:
 
 
 def _rmc(fields: Sequence[str]) -> dict[str, Value]:
-    """The least that is needed: time, status, latitude, N, longitude, E, knots, course, date, ..."""
+    """Decode the recommended minimum: time, status, latitude, N, longitude, E, knots, course, date, ..."""
     knots = _number(fields[6])
     return {
         "status": fields[1] or None,
@@ -69,7 +69,7 @@ def _number(digits: str) -> int | float | None:
 
 
 def _moment(date: str, time: str) -> str | None:
-    """Return `2094-03-23T12:35:19Z` from day, month and year and from hours, minutes and seconds; the century is ours."""
+    """Return `2094-03-23T12:35:19Z` from a date `230394` and a time `123519`, in the current century."""
     if len(date) != 6 or len(time) < 6 or not (date + time[:6]).isdigit():
         return None
     return f"20{date[4:]}-{date[2:4]}-{date[:2]}T{time[:2]}:{time[2:4]}:{time[4:6]}Z"

@@ -1,1 +1,1 @@
-"""Discovery: which protocol a device on a port speaks, and which device it is."""
+"""Discovery: which protocol a device on a port speaks, which device it is, and what is remembered of a port."""

@@ -1,48 +1,48 @@
-"""Who hangs on a port: from the verdict of an interview to a device, and how it is addressed. Nothing here waits."""
+"""Turn the result of a probe into a found device: its identity, address and name. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from adapters.serial.discovery.probing import Verdict
+from adapters.serial.discovery.probing import ProbeResult
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import Address
 from gateway.adapter import Found, Identity, IdentityKind, slug
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where devices are met: part of the identity of one that has nothing of its own."""
+class BusLocation:
+    """The config entry and the bus: part of the identity of a device without a serial number."""
 
     entry: str
     """The name of the `[[adapter]]` entry."""
     bus: str
 
 
-def written_address(profile: str, address: Address) -> str:
-    """Return how the gateway addresses a device: `samsung-mdc/1`, `nmea-gps`."""
+def format_address(profile: str, address: Address) -> str:
+    """Return the address of a device in the gateway: `samsung-mdc/1`, `nmea-gps`."""
     return profile if address is None else f"{profile}/{address}"
 
 
-def read_address(written: str) -> tuple[str, Address]:
-    """Return the profile and the device's own address in what `written_address` wrote."""
+def parse_address(written: str) -> tuple[str, Address]:
+    """Return the profile name and the device's own address in the result of `format_address`."""
     profile, separator, address = written.partition("/")
     if not separator:
         return profile, None
     return profile, int(address) if address.isdecimal() else address
 
 
-def found(place: Place, profile: Profile, verdict: Verdict, name: str = "") -> Found:
-    """Return the device that a verdict describes, which has this profile."""
-    facts = verdict.facts
+def found_device(location: BusLocation, profile: Profile, result: ProbeResult, name: str = "") -> Found:
+    """Return the device with this profile that a probe has found."""
+    facts = result.facts
     maker, serial_number = facts.get("manufacturer"), facts.get("serial_number")
     model = facts.get("model") or profile.title
-    address = written_address(profile.name, verdict.address)
+    address = format_address(profile.name, result.address)
     return Found(
         address=address,
-        identity=identity(place, profile, address, facts),
-        name=name or f"{_called(maker, model)} {serial_number or place.bus.rpartition('/')[2]}",
+        identity=device_identity(location, profile, address, facts),
+        name=name or f"{_maker_and_model(maker, model)} {serial_number or location.bus.rpartition('/')[2]}",
         profile=profile.name,
         family=profile.family,
         sub_model=facts.get("sub_model") or facts.get("model"),
@@ -50,19 +50,19 @@ def found(place: Place, profile: Profile, verdict: Verdict, name: str = "") -> F
         model=model,
         serial_number=serial_number,
         firmware_version=facts.get("firmware_version"),
-        evidence={**verdict.evidence, **({} if verdict.line is None else {"line": str(verdict.line)})},
-        confidence=verdict.confidence,
+        evidence={**result.evidence, **({} if result.line is None else {"line": str(result.line)})},
+        confidence=result.confidence,
     )
 
 
-def identity(place: Place, profile: Profile, address: str, facts: Mapping[str, str]) -> Identity:
-    """Return who a device is: by its own serial number, else by the port that it hangs on, which keeps its name."""
+def device_identity(location: BusLocation, profile: Profile, address: str, facts: Mapping[str, str]) -> Identity:
+    """Return the identity of a device: its serial number, else the stable name of its port."""
     serial_number = facts.get("serial_number")
     if serial_number is None:
-        return Identity(IdentityKind.PLACE, f"{place.entry}/{place.bus}/{address}")
+        return Identity(IdentityKind.PLACE, f"{location.entry}/{location.bus}/{address}")
     maker = facts.get("manufacturer") or profile.name
     return Identity(IdentityKind.SERIAL_NUMBER, f"{slug(maker)}/{serial_number}")
 
 
-def _called(maker: str | None, model: str) -> str:
+def _maker_and_model(maker: str | None, model: str) -> str:
     return model if maker is None or model.lower().startswith(maker.lower()) else f"{maker} {model}"

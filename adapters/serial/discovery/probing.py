@@ -1,8 +1,8 @@
-"""Who hangs on a port: what to listen for and to ask, in which order, and what the answers say. Read-only.
+"""Find out which protocol a device on a port speaks: what to listen for, what to ask, and how to judge the answers. Pure.
 
-An interview never waits: it yields a step and is sent the bytes that came, so it can be tried without a port. First it listens,
-since who talks by itself need not be asked. Who says nothing at one speed says nothing at any, so that costs one wait. Then each
-profile's own harmless question is asked, the settings that most devices have first, until one is answered as that profile says.
+A probe never waits: it yields steps and receives the bytes that came, so it can be tested without a port. It listens first, since
+a device that sends unasked need not be queried. A port that is silent at one line setting is silent at all, so this costs one
+wait. Then it sends the harmless query of each profile, at the most common line settings first, until an answer matches.
 """
 
 from __future__ import annotations
@@ -16,85 +16,93 @@ from typing import TypeAlias
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.framing.notation import escaped_text
 from adapters.serial.port.line_settings import LineSettings
-from adapters.serial.profile.grammar import Match, Telling
+from adapters.serial.profile.grammar import FactSource, MatchRule
 from adapters.serial.profile.profile import Profile
-from adapters.serial.profile.protocol import Address, Answer, Heard, Question, Speech, fact, plausible_serial_number
+from adapters.serial.profile.protocol import (
+    Address,
+    DeviceMessage,
+    DeviceProtocol,
+    QueryAnswer,
+    Request,
+    plausible_serial_number,
+    read_fact,
+)
 from gateway.adapter import Confidence, Value
 
 BUDGET_SECONDS = 90.0
-"""An interview takes no longer, all its waits added up; what was not asked by then is not asked."""
+"""Time limit of a probe, the sum of all its waits; steps beyond it are skipped."""
 
 IDENTITY_TRIES = 2
-"""So often is asked what a device's identity hangs on: a lost answer must not make another device of it."""
+"""Number of attempts to read the serial number: after a lost answer, the device would be taken for another one."""
 
 LATEST_BYTES = 8192
-"""Of what a device talks, so much is looked at each time that more comes: several of the longest messages."""
+"""Number of the latest bytes that are searched for messages each time more bytes come: several of the longest messages."""
 
 SHOWN_BYTES = 64
-"""So much of what came is shown to a person."""
+"""Number of received bytes that are shown as evidence."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """Set the line, send the request if there is one, and collect what comes."""
+class ProbeStep:
+    """Apply line settings, send the request if there is one, and collect the received bytes."""
 
     line: LineSettings
     request: bytes
     """Empty: only listen."""
     seconds: float
-    """How long to wait at most, from the last character of the request on."""
-    is_enough: Callable[[bytes], bool]
-    """Whether what came so far is all that is wanted."""
-    note: str
-    """For a person: `listening at 9600 8N1`."""
+    """Time limit, from the last character of the request on."""
+    is_complete: Callable[[bytes], bool]
+    """Return whether the bytes received so far are sufficient."""
+    description: str
+    """Description for people: `listening at 9600 8N1`."""
     pause: float = 0.0
-    """How long the device wants to be left alone afterwards, in seconds."""
+    """Pause that the device needs afterwards, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What an interview found out."""
+class ProbeResult:
+    """Result of a probe."""
 
-    alive: bool
-    """Something came: an answer, a message or bytes that nobody understands."""
+    is_alive: bool
+    """Something was received: an answer, a message or unknown bytes."""
     profile: Profile | None = None
     line: LineSettings | None = None
-    """How the line is set that it was understood with."""
+    """The line settings at which the device was understood."""
     address: Address = None
     facts: Mapping[str, str] = field(default_factory=dict)
     """`serial_number`, `manufacturer`, `model`, `firmware_version`, `sub_model`, as far as they are known."""
     confidence: Confidence = Confidence.POSSIBLE
-    """How sure it is that the profile fits."""
+    """How certain it is that the profile fits."""
     evidence: Mapping[str, str] = field(default_factory=dict)
-    """What was asked or listened for -> what came, in bytes and in text."""
+    """Request or listening step -> received bytes, in hexadecimal digits and as text."""
 
 
-Steps: TypeAlias = Generator[Step, bytes, Verdict]
-Asking: TypeAlias = Generator[Step, bytes, Answer | None]
+ProbeSteps: TypeAlias = Generator[ProbeStep, bytes, ProbeResult]
+AnswerSteps: TypeAlias = Generator[ProbeStep, bytes, QueryAnswer | None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
-    """One way to know one profile."""
+class _ProbeRule:
+    """One match rule of one profile."""
 
-    match: Match
-    speech: Speech
+    match: MatchRule
+    protocol: DeviceProtocol
 
     @property
     def profile(self) -> Profile:
-        return self.speech.profile
+        return self.protocol.profile
 
 
-class Interview:
-    """The interview of one port.
+class ProtocolProbe:
+    """Probe of one port.
 
     Args:
-        profiles: those that may fit.
-        configured: the profile that a person has said: nothing else is asked for.
-        lines: the settings to try; left out, all that the profiles name.
-        address: the device's own address; left out, those that a new device usually has.
-        may_ask: false on a port that is only listened to.
-        budget_seconds: how long all waits together may take.
+        profiles: the profiles to try.
+        configured: the profile from the config: only this one is tried.
+        lines: the line settings to try; left out, those of all profiles.
+        address: the address of the device; left out, the factory defaults.
+        may_ask: false for a port that is only listened to.
+        budget_seconds: time limit for all waits together.
     """
 
     def __init__(
@@ -108,69 +116,76 @@ class Interview:
         budget_seconds: float = BUDGET_SECONDS,
     ) -> None:
         self._configured = configured
-        known = [configured] if configured is not None else sorted(profiles, key=lambda profile: profile.name)
-        rules = [_Rule(match, speech) for speech in map(Speech, known) for match in _ways_to_know(speech.profile, configured)]
+        tried = [configured] if configured is not None else sorted(profiles, key=lambda profile: profile.name)
+        rules = [
+            _ProbeRule(match, protocol)
+            for protocol in map(DeviceProtocol, tried)
+            for match in _match_rules(protocol.profile, configured)
+        ]
         self._rules = sorted(rules, key=lambda rule: rule.match.rank)
-        self._lines = tuple(lines) or _likeliest_first(known)
-        self._is_given = bool(lines)
+        self._lines = tuple(lines) or _most_common_first(tried)
+        self._has_given_lines = bool(lines)
         self._address = address
         self._may_ask = may_ask
-        self._left = budget_seconds
+        self._remaining_seconds = budget_seconds
         self._evidence: dict[str, str] = {}
-        self._came: dict[tuple[LineSettings, bytes], bytes] = {}
+        self._received: dict[tuple[LineSettings, bytes], bytes] = {}
 
-    def run(self) -> Steps:
-        """Yield steps, be sent what came, return the verdict."""
+    def run(self) -> ProbeSteps:
+        """Yield steps, receive the bytes that came in each of them, and return the result."""
         found = yield from self._listen()
         if found is None and self._may_ask:
-            found = yield from self._ask_around()
-        return found or Verdict(alive=bool(self._evidence), evidence=self._evidence)
+            found = yield from self._send_queries()
+        return found or ProbeResult(is_alive=bool(self._evidence), evidence=self._evidence)
 
-    def _listen(self) -> Generator[Step, bytes, Verdict | None]:
+    def _listen(self) -> Generator[ProbeStep, bytes, ProbeResult | None]:
         rules = [rule for rule in self._rules if rule.match.hear is not None]
         if not rules:
             return None
         longest = max(rule.match.within for rule in rules)
         for at, line in enumerate(self._lines):
-            here = [rule for rule in rules if self._may_be_at(line, rule.profile)]
-            if at and not here:
+            rules_here = [rule for rule in rules if self._is_used_at(line, rule.profile)]
+            if at and not rules_here:
                 continue
-            seconds = max((rule.match.within for rule in here), default=0.0) if at else longest
-            came = yield from self._take(Step(line, b"", seconds, _any_of(here), f"listening at {line}"))
-            if (heard := next((one for one in ((rule, _heard(rule, came)) for rule in here) if one[1]), None)) is not None:
-                return (yield from self._conclude(heard[0], line, heard[1][-1].address, _told_by(heard[1])))
-            if not came:
+            seconds = max((rule.match.within for rule in rules_here), default=0.0) if at else longest
+            received = yield from self._run_step(ProbeStep(line, b"", seconds, _any_matches(rules_here), f"listening at {line}"))
+            for rule in rules_here:
+                if messages := _matching_messages(rule, received):
+                    return (yield from self._identify(rule, line, messages[-1].address, _values_by_name(messages)))
+            if not received:
                 return None
         return None
 
-    def _ask_around(self) -> Generator[Step, bytes, Verdict | None]:
+    def _send_queries(self) -> Generator[ProbeStep, bytes, ProbeResult | None]:
         rules = [rule for rule in self._rules if rule.match.ask is not None]
         for line in self._lines:
             for rule in rules:
-                if not self._may_be_at(line, rule.profile):
+                if not self._is_used_at(line, rule.profile):
                     continue
                 for address in self._addresses(rule.profile):
-                    question = rule.speech.question(rule.match.ask or "", address)
-                    answer = yield from self._put(question, line)
-                    if answer is not None and self._fits(rule.match, answer):
-                        return (yield from self._conclude(rule, line, address, {question.name: answer.values}))
+                    request = rule.protocol.query_request(rule.match.ask or "", address)
+                    answer = yield from self._ask(request, line)
+                    if answer is not None and self._is_proof(rule.match, answer):
+                        return (yield from self._identify(rule, line, address, {request.name: answer.values}))
         return None
 
-    def _conclude(self, rule: _Rule, line: LineSettings, address: Address, told: Mapping[str, Mapping[str, Value]]) -> Steps:
-        """Ask for what is not known yet of who the device is."""
-        answers = dict(told)
-        wanted = rule.profile.identity.facts
-        for name in dict.fromkeys(telling.told.partition(".")[0] for telling in wanted.values()):
+    def _identify(
+        self, rule: _ProbeRule, line: LineSettings, address: Address, known: Mapping[str, Mapping[str, Value]]
+    ) -> ProbeSteps:
+        """Query the identity of the device, as far as it is not known yet."""
+        answers = dict(known)
+        sources = rule.profile.identity.facts
+        for name in dict.fromkeys(source.part_name for source in sources.values()):
             if name in answers or not self._may_ask or all(query.name != name for query in rule.profile.queries):
                 continue
-            tries = IDENTITY_TRIES if _is_of(wanted.get("serial_number"), name) else 1
+            tries = IDENTITY_TRIES if _is_read_from(sources.get("serial_number"), name) else 1
             for _ in range(tries):
-                answer = yield from self._put(rule.speech.question(name, address), line, again=True)
+                answer = yield from self._ask(rule.protocol.query_request(name, address), line, again=True)
                 if answer is not None:
-                    answers[name] = {} if answer.refused else answer.values
+                    answers[name] = {} if answer.refusal else answer.values
                     break
-        return Verdict(
-            alive=True,
+        return ProbeResult(
+            is_alive=True,
             profile=rule.profile,
             line=line,
             address=address if rule.profile.addresses is not None else None,
@@ -179,114 +194,122 @@ class Interview:
             evidence=self._evidence,
         )
 
-    def _put(self, question: Question, line: LineSettings, *, again: bool = False) -> Asking:
-        """Ask, unless the same was asked at the same speed; two profiles may have one question."""
-        if again or (line, question.request) not in self._came:
-            profile = question.speech.profile
-            seconds = profile.talk.timeout
-            note = f"asking {profile.name} for {question.name} at {line}"
-            step = Step(line, question.request, seconds, lambda came: bool(_answer(question, came)), note, profile.talk.pace)
-            self._came[line, question.request] = yield from self._take(step)
-        return _answer(question, self._came[line, question.request], is_all=True)
+    def _ask(self, request: Request, line: LineSettings, *, again: bool = False) -> AnswerSteps:
+        """Send a request, unless the same bytes were sent at these line settings: two profiles may have the same query."""
+        if again or (line, request.raw) not in self._received:
+            profile = request.protocol.profile
+            step = ProbeStep(
+                line,
+                request.raw,
+                profile.talk.timeout,
+                lambda received: bool(_find_answer(request, received)),
+                f"asking {profile.name} for {request.name} at {line}",
+                profile.talk.pace,
+            )
+            self._received[line, request.raw] = yield from self._run_step(step)
+        return _find_answer(request, self._received[line, request.raw], is_final=True)
 
-    def _take(self, step: Step) -> Generator[Step, bytes, bytes]:
-        """Have a step carried out, if there is time left for it, and note what came."""
-        if step.seconds > self._left:
+    def _run_step(self, step: ProbeStep) -> Generator[ProbeStep, bytes, bytes]:
+        """Yield a step, if there is time left for it, and record the received bytes as evidence."""
+        if step.seconds > self._remaining_seconds:
             return b""
-        self._left -= step.seconds
-        came = yield step
-        if came:
-            asked = f"{escaped_text(step.request)} at {step.line}" if step.request else step.note
-            self._evidence[asked] = describe(came)
-        return came
+        self._remaining_seconds -= step.seconds
+        received = yield step
+        if received:
+            sent = f"{escaped_text(step.request)} at {step.line}" if step.request else step.description
+            self._evidence[sent] = describe_bytes(received)
+        return received
 
-    def _fits(self, match: Match, answer: Answer) -> bool:
-        return (answer.refused is None and _holds(match, answer.values)) or (
-            self._configured is not None and not match.where and answer.refused is not None
-        )
+    def _is_proof(self, match: MatchRule, answer: QueryAnswer) -> bool:
+        """Return whether the answer proves the profile; for a configured profile, a refusal proves that the device is there."""
+        if answer.refusal is None:
+            return _values_match(match, answer.values)
+        return self._configured is not None and not match.where
 
-    def _may_be_at(self, line: LineSettings, profile: Profile) -> bool:
-        """Say whether devices of this profile are found at this speed; where a person has said the speed, all are."""
-        return self._is_given or line in profile.lines
+    def _is_used_at(self, line: LineSettings, profile: Profile) -> bool:
+        """Return whether devices with this profile use these line settings; given line settings apply to all profiles."""
+        return self._has_given_lines or line in profile.lines
 
     def _addresses(self, profile: Profile) -> tuple[Address, ...]:
         if profile.addresses is None:
             return (None,)
         return profile.addresses.usual if self._address is None else (self._address,)
 
-    def _confidence(self, rule: _Rule) -> Confidence:
+    def _confidence(self, rule: _ProbeRule) -> Confidence:
         if rule.match.certain:
             return Confidence.CERTAIN
         is_open = any(message.open for message in rule.profile.messages if message.name == rule.match.hear)
         return Confidence.POSSIBLE if is_open else Confidence.LIKELY
 
 
-def describe(came: bytes) -> str:
-    """Return bytes as a person reads them: the text, and the hexadecimal digits where it is no plain one."""
-    shown = came[:SHOWN_BYTES]
-    more = f" and {len(came) - SHOWN_BYTES} bytes more" if len(came) > SHOWN_BYTES else ""
+def describe_bytes(received: bytes) -> str:
+    """Return bytes in readable form: as text, with hexadecimal digits if there are unprintable characters."""
+    shown = received[:SHOWN_BYTES]
+    more = f" and {len(received) - SHOWN_BYTES} bytes more" if len(received) > SHOWN_BYTES else ""
     text = escaped_text(shown)
     return f'"{text}"{more}' if r"\x" not in text else f'{shown.hex(" ")} "{text}"{more}'
 
 
-def _ways_to_know(profile: Profile, configured: Profile | None) -> tuple[Match, ...]:
-    """Return the rules of a profile; for one that a person has said and that has none, anything that it can be asked or says."""
+def _match_rules(profile: Profile, configured: Profile | None) -> tuple[MatchRule, ...]:
+    """Return the match rules of a profile; for a configured one without rules, accept any answer or message."""
     if configured is None or profile.match:
         return profile.match
     if profile.queries:
-        return (Match(ask=profile.queries[0].name),)
-    return (Match(hear=profile.messages[0].name, within=min(60.0, profile.may_be_quiet or 60.0)),)
+        return (MatchRule(ask=profile.queries[0].name),)
+    return (MatchRule(hear=profile.messages[0].name, within=min(60.0, profile.may_be_quiet or 60.0)),)
 
 
-def _likeliest_first(profiles: Sequence[Profile]) -> tuple[LineSettings, ...]:
-    """Return all settings, those first that most profiles have, and have before others."""
-    weight: dict[LineSettings, float] = {}
+def _most_common_first(profiles: Sequence[Profile]) -> tuple[LineSettings, ...]:
+    """Return all line settings, those first that most profiles list, and list first."""
+    weights: dict[LineSettings, float] = {}
     for profile in profiles:
         for at, line in enumerate(profile.lines):
-            weight[line] = weight.get(line, 0.0) + 1 / (1 + at)
-    return tuple(sorted(weight, key=lambda line: (-weight[line], str(line))))
+            weights[line] = weights.get(line, 0.0) + 1 / (1 + at)
+    return tuple(sorted(weights, key=lambda line: (-weights[line], str(line))))
 
 
-def _any_of(rules: Sequence[_Rule]) -> Callable[[bytes], bool]:
-    return lambda came: any(_heard(rule, came) for rule in rules)
+def _any_matches(rules: Sequence[_ProbeRule]) -> Callable[[bytes], bool]:
+    return lambda received: any(_matching_messages(rule, received) for rule in rules)
 
 
-def _heard(rule: _Rule, came: bytes) -> list[Heard]:
-    """Return the messages that prove a rule, if there are enough of them."""
+def _matching_messages(rule: _ProbeRule, received: bytes) -> list[DeviceMessage]:
+    """Return the messages that match a rule, if there are enough of them."""
     framer = framer_for(rule.profile.framing, starts_mid_frame=True)
-    heard = [rule.speech.heard(frame.payload) for frame in framer.feed(came[-LATEST_BYTES:])]
-    wanted = [one for one in heard if one is not None and one.message == rule.match.hear and _holds(rule.match, one.values)]
-    return wanted if len(wanted) >= rule.match.times else []
+    messages = [rule.protocol.read_message(frame.payload) for frame in framer.feed(received[-LATEST_BYTES:])]
+    matching = [
+        one for one in messages if one is not None and one.name == rule.match.hear and _values_match(rule.match, one.values)
+    ]
+    return matching if len(matching) >= rule.match.times else []
 
 
-def _told_by(heard: Iterable[Heard]) -> dict[str, Mapping[str, Value]]:
-    return {one.message: one.values for one in heard}
+def _values_by_name(messages: Iterable[DeviceMessage]) -> dict[str, Mapping[str, Value]]:
+    return {one.name: one.values for one in messages}
 
 
-def _answer(question: Question, came: bytes, *, is_all: bool = False) -> Answer | None:
-    """Return the answer among what came; `is_all`: nothing more comes, so a silence has ended what is there."""
-    framer = framer_for(question.speech.profile.framing)
-    frames = framer.feed(came.removeprefix(question.request))
-    frames += framer.expire(inf) if is_all else []
-    answers = (question.read(frame.payload) for frame in frames)
+def _find_answer(request: Request, received: bytes, *, is_final: bool = False) -> QueryAnswer | None:
+    """Return the answer in the received bytes; `is_final`: no more bytes follow, so a silence ends the last frame."""
+    framer = framer_for(request.protocol.profile.framing)
+    frames = framer.feed(received.removeprefix(request.raw))
+    frames += framer.expire(inf) if is_final else []
+    answers = (request.read(frame.payload) for frame in frames)
     return next((answer for answer in answers if answer is not None), None)
 
 
-def _holds(match: Match, values: Mapping[str, Value]) -> bool:
+def _values_match(match: MatchRule, values: Mapping[str, Value]) -> bool:
     return all(
         re.fullmatch(pattern, str(values.get(name, "")).strip(), re.IGNORECASE) is not None
         for name, pattern in match.where.items()
     )
 
 
-def _is_of(telling: Telling | None, name: str) -> bool:
-    return telling is not None and telling.told.partition(".")[0] == name
+def _is_read_from(source: FactSource | None, name: str) -> bool:
+    return source is not None and source.part_name == name
 
 
 def _facts(profile: Profile, answers: Mapping[str, Mapping[str, Value]]) -> dict[str, str]:
-    """Return what is known of the device: what it says itself, then what its profile says."""
-    told: dict[str, str | None] = {"manufacturer": profile.maker, "sub_model": profile.sub_model}
-    for name, telling in profile.identity.facts.items():
-        said = fact(telling, answers.get(telling.told.partition(".")[0], {}))
-        told[name] = (plausible_serial_number(said) if name == "serial_number" else said) or told.get(name)
-    return {name: text for name, text in told.items() if text is not None}
+    """Return the known facts about the device: those of its answers, else those of its profile."""
+    facts: dict[str, str | None] = {"manufacturer": profile.maker, "sub_model": profile.sub_model}
+    for name, source in profile.identity.facts.items():
+        text = read_fact(source, answers.get(source.part_name, {}))
+        facts[name] = (plausible_serial_number(text) if name == "serial_number" else text) or facts.get(name)
+    return {name: text for name, text in facts.items() if text is not None}

@@ -1,4 +1,4 @@
-"""What is kept of a port between starts: what was spoken there last, how its line was set, and who speaks from it."""
+"""Remember between restarts which protocol a port had last, at which line settings, and which child sends from it. Pure."""
 
 from __future__ import annotations
 
@@ -11,60 +11,60 @@ from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.profile import Profile
 
 
-class KnownPort:
-    """What is known of one port before anybody is asked. What the config says outranks what was understood.
+class RememberedPort:
+    """Knowledge about one port before it is probed. The config takes precedence over the memory.
 
     Args:
         bus: the label of the port.
         library: the profiles of the entry, by name.
-        named: the profile of the device that the config names for this port; `None` where it names none.
-        line: how the config sets the line; `None` where it leaves that open.
-        memory: where notes are kept.
+        configured: the profile of the device that the config names for this port; `None` if it names none.
+        line: the line settings of the config; `None` if it gives none.
+        memory: returns the adapter's memory, whose keys and texts stay the same between releases.
     """
 
     def __init__(
         self,
         bus: str,
         library: Mapping[str, Profile],
-        named: Profile | None,
+        configured: Profile | None,
         line: LineSettings | None,
         memory: Callable[[], MutableMapping[str, str]],
     ) -> None:
         self._bus = bus
         self._library = library
-        self._named = named
+        self._configured = configured
         self._line = line
         self._memory = memory
 
-    def last_spoken(self) -> tuple[Profile | None, LineSettings]:
-        """Return what was spoken here last, before a restart too, and how the line was set then."""
+    def last_protocol(self) -> tuple[Profile | None, LineSettings]:
+        """Return the profile that was used on this port last, also before a restart, and the line settings then."""
         try:
             name, line = json.loads(self._memory().get(f"spoken on {self._bus}", '["", {}]'))
             profile = self._library.get(name)
-            if profile is not None and (self._named is None or profile.name == self._named.name):
+            if profile is not None and (self._configured is None or profile.name == self._configured.name):
                 return profile, self._line or LineSettings.model_validate(line)
         except (ValueError, TypeError, ValidationError):
-            pass  # an older note: a hint, no more
-        return self._named, self._line or (LineSettings() if self._named is None else self._named.line)
+            pass  # a text of another release: the memory is only a hint
+        return self._configured, self._line or (LineSettings() if self._configured is None else self._configured.line)
 
-    def line_of(self, profile: Profile) -> LineSettings:
-        """Return how the line is set for a device with this profile: as it was understood with last, as said, or as usual."""
-        before, line = self.last_spoken()
-        if before is not None and before.name == profile.name:
+    def line_for(self, profile: Profile) -> LineSettings:
+        """Return the line settings for a device with this profile: the last working ones, else those of config or profile."""
+        last_profile, line = self.last_protocol()
+        if last_profile is not None and last_profile.name == profile.name:
             return line
         return self._line or profile.line
 
-    def is_spoken(self, profile: Profile, line: LineSettings) -> None:
-        """Keep what is spoken here."""
+    def remember_protocol(self, profile: Profile, line: LineSettings) -> None:
+        """Remember which profile works on this port, at which line settings."""
         self._memory()[f"spoken on {self._bus}"] = json.dumps([profile.name, line.model_dump()])
 
-    def lives_at(self, address: str, child: str) -> None:
-        """Keep the key of the child that speaks from this address."""
-        self._memory()[self._note_of(address)] = child
+    def remember_child(self, address: str, child: str) -> None:
+        """Remember the key of the child at this address."""
+        self._memory()[self._child_key(address)] = child
 
-    def resident(self, address: str) -> str | None:
-        """Return the key of the child that speaks from this address."""
-        return self._memory().get(self._note_of(address))
+    def child_at(self, address: str) -> str | None:
+        """Return the key of the child at this address."""
+        return self._memory().get(self._child_key(address))
 
-    def _note_of(self, address: str) -> str:
+    def _child_key(self, address: str) -> str:
         return f"speaks on {self._bus} as {address}"

@@ -1,1 +1,1 @@
-"""Device profiles: their grammar, templates of requests and answers, codecs and commands."""
+"""Device profiles: grammar of the profile files, templates of requests and answers, points and commands."""

@@ -1,4 +1,4 @@
-"""One field of a template: what it looks like among the bytes of a frame, what value that is, and back. Nothing here waits."""
+"""Decode and encode the fields of templates: numbers, texts, binary integers, bits. Pure."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from math import isfinite
 from gateway.adapter import Value
 
 ANONYMOUS = "_"
-"""The name of a field that is not told."""
+"""The name of a field whose value is ignored."""
 
-TEXT_FORMATS = "d, 03d, 6d, f, .2f, 10.2f, hex2, s, 8s, /regular expression/ or *, with ? behind it where it may be empty"
+TEXT_FORMATS = "d, 03d, 6d, f, .2f, 10.2f, hex2, s, 8s, /regular expression/ or *, followed by ? if it may be empty"
 BINARY_FORMATS = (
     "u8, i8, u16le, u16be, i32be, f32le, bcd2, ascii8, ascii*, bytes4, bytes*, *, or bits such as {on:flag,_:3b,mode:4b}"
 )
 
-DIGITS = 15
-"""More of them in a fraction say nothing: they are what binary fractions leave."""
+SIGNIFICANT_DIGITS = 15
+"""Significant digits of a written fraction: further digits are artefacts of binary fractions."""
 
-LONGEST_NUMBER = 40
-"""Characters of a number without an exponent."""
+MAX_NUMBER_LENGTH = 40
+"""Maximum characters of a number written without an exponent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A piece of a frame that holds a value, or some by their bits."""
+    """A part of a frame that contains one value, or several in its bits."""
 
     names: tuple[str, ...]
     pattern: bytes
-    """The regular expression of its bytes; empty for a text that goes on to whatever the template says next."""
+    """Regular expression of its bytes; empty for a text that ends at the next piece of the template."""
     read: Callable[[bytes], Sequence[Value]]
-    """Return its values, or raise `ValueError` when the bytes are none."""
+    """Return the values in these bytes, or raise `ValueError`."""
     write: Callable[[Sequence[Value]], bytes]
-    """Return the bytes for its values, or raise `ValueError`; the text says why."""
+    """Return the bytes of these values, or raise `ValueError` with the reason."""
     may_be_empty: bool = False
     is_open: bool = False
-    """Whether its length is not known before."""
+    """Whether its length is variable."""
 
     @property
     def can_be_sent(self) -> bool:
-        """Whether it has a value to be sent: a name, or nothing."""
+        """Whether it can be encoded: it has a name, or may be empty."""
         return self.may_be_empty or any(name != ANONYMOUS for name in self.names)
 
 
@@ -51,21 +51,21 @@ def text_field(name: str, written: str) -> Field:
     """Return the field of a text template with this format.
 
     Raises:
-        ValueError: there is no such format; the text says which there are.
+        ValueError: there is no such format; the message lists the formats.
     """
     may_be_empty = written.endswith("?") and not written.startswith("/")
     if written.startswith("/") and written.endswith("/?"):
         may_be_empty = True
     said = written.removesuffix("?") if may_be_empty else written
-    field = _of_text(name, said)
-    return _or_empty(field) if may_be_empty else field
+    field = _parse_text_format(name, said)
+    return _optional(field) if may_be_empty else field
 
 
 def binary_field(name: str, written: str) -> Field:
     """Return the field of a binary template with this format.
 
     Raises:
-        ValueError: there is no such format; the text says which there are.
+        ValueError: there is no such format; the message lists the formats.
     """
     if (found := re.fullmatch(r"([ui])(8|16|24|32)(le|be)?", written)) is not None:
         size = int(found[2]) // 8
@@ -81,41 +81,41 @@ def binary_field(name: str, written: str) -> Field:
 
 
 def bits_field(parts: Sequence[tuple[str, str]]) -> Field:
-    """Return a field of one to four bytes whose bits, from the highest on, are named: as a `flag`, or so many bits of a number.
+    """Return a field of one to four bytes whose bits are named, from the highest one: a `flag`, or a number of several bits.
 
     Raises:
-        ValueError: they do not make up whole bytes.
+        ValueError: the bits do not fill whole bytes.
     """
     widths = [1 if written == "flag" else _bits(written) for _, written in parts]
     total = sum(widths)
     if total % 8 or total > 32:
-        raise ValueError(f"bits make up whole bytes, at most four; here are {total}")
+        raise ValueError(f"bits must fill whole bytes, at most four, but these are {total} bits")
     shifts = [sum(widths[at + 1 :]) for at in range(len(widths))]
     are_flags = [written == "flag" for _, written in parts]
 
     def read(raw: bytes) -> list[Value]:
         number = int.from_bytes(raw, "big")
-        told = [number >> shift & (1 << width) - 1 for shift, width in zip(shifts, widths, strict=True)]
-        return [bool(one) if is_flag else one for one, is_flag in zip(told, are_flags, strict=True)]
+        numbers = [number >> shift & (1 << width) - 1 for shift, width in zip(shifts, widths, strict=True)]
+        return [bool(one) if is_flag else one for one, is_flag in zip(numbers, are_flags, strict=True)]
 
     def write(values: Sequence[Value]) -> bytes:
         number = 0
         for (name, _), value, width, is_flag, shift in zip(parts, values, widths, are_flags, shifts, strict=True):
-            number |= _within(name, int(value) if is_flag and isinstance(value, bool) else value, 0, (1 << width) - 1) << shift
+            number |= _in_range(name, int(value) if is_flag and isinstance(value, bool) else value, 0, (1 << width) - 1) << shift
         return number.to_bytes(total // 8, "big")
 
-    return Field(tuple(name for name, _ in parts), _any(total // 8), read, write)
+    return Field(tuple(name for name, _ in parts), _any_bytes(total // 8), read, write)
 
 
-def shown(raw: bytes) -> str:
-    """Return the text that bytes stand for: UTF-8, or Latin-1 where they are none."""
+def decode_text(raw: bytes) -> str:
+    """Decode bytes as UTF-8 or, if they are invalid UTF-8, as Latin-1."""
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         return raw.decode("latin-1")
 
 
-def _of_text(name: str, written: str) -> Field:
+def _parse_text_format(name: str, written: str) -> Field:
     if (found := re.fullmatch(r"(0?)([1-9]\d?)?d", written)) is not None:
         return _decimal(name, width=int(found[2] or 0), zeros=found[1] == "0")
     if (found := re.fullmatch(r"(0?)([1-9]\d?)?(?:\.([1-9]))?f", written)) is not None:
@@ -126,14 +126,16 @@ def _of_text(name: str, written: str) -> Field:
     if (found := re.fullmatch(r"([1-9]\d{0,2})?s|", written)) is not None:
         return _text(name, None if found[1] is None else int(found[1]))
     if written == "*":
-        return _or_empty(Field((name,), b".*", lambda raw: [shown(raw)], lambda values: _plain(name, values[0]), is_open=True))
+        return _optional(
+            Field((name,), b".*", lambda raw: [decode_text(raw)], lambda values: _encode_text(name, values[0]), is_open=True)
+        )
     if len(written) > 2 and written.startswith("/") and written.endswith("/"):
         return _regex(name, written[1:-1])
     raise ValueError(f"there is no format {written!r} in a text template; there are {TEXT_FORMATS}")
 
 
-def _or_empty(field: Field) -> Field:
-    """Return the same field, which may be empty: then its value is `None`."""
+def _optional(field: Field) -> Field:
+    """Return the same field, but allow it to be empty, with the value `None`."""
 
     def read(raw: bytes) -> Sequence[Value]:
         return field.read(raw) if raw else [None]
@@ -147,47 +149,47 @@ def _or_empty(field: Field) -> Field:
 
 def _decimal(name: str, *, width: int, zeros: bool) -> Field:
     def read(raw: bytes) -> list[Value]:
-        digits = _matching(rb" *([+-]?\d{1,18}) *" if width and not zeros else rb"([+-]?\d{1,18})", raw)
+        digits = _matched_group(rb" *([+-]?\d{1,18}) *" if width and not zeros else rb"([+-]?\d{1,18})", raw)
         return [int(digits)]
 
     def write(values: Sequence[Value]) -> bytes:
-        return _fitting(name, f"{_whole(name, values[0]):{'0' if zeros else ''}{width or ''}d}", width)
+        return _exact_width(name, f"{_whole_number(name, values[0]):{'0' if zeros else ''}{width or ''}d}", width)
 
-    return Field((name,), _any(width) if width else rb"[+-]?\d{1,18}", read, write, is_open=not width)
+    return Field((name,), _any_bytes(width) if width else rb"[+-]?\d{1,18}", read, write, is_open=not width)
 
 
 def _fraction(name: str, *, width: int, zeros: bool, decimals: int | None) -> Field:
     number = rb"[+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,3})?"
 
     def read(raw: bytes) -> list[Value]:
-        told = float(_matching(rb" *(" + number + rb") *" if width else rb"(" + number + rb")", raw))
-        return [told if isfinite(told) else None]
+        value = float(_matched_group(rb" *(" + number + rb") *" if width else rb"(" + number + rb")", raw))
+        return [value if isfinite(value) else None]
 
     def write(values: Sequence[Value]) -> bytes:
         value = _number(name, values[0])
-        digits = f"{value:.{decimals}f}" if decimals is not None else f"{Decimal(f'{value:.{DIGITS}g}'):f}"
-        if len(digits) > LONGEST_NUMBER:
+        digits = f"{value:.{decimals}f}" if decimals is not None else f"{Decimal(f'{value:.{SIGNIFICANT_DIGITS}g}'):f}"
+        if len(digits) > MAX_NUMBER_LENGTH:
             raise ValueError(f"{name}: {value!r} would take {len(digits)} characters")
-        return _fitting(name, digits.zfill(width) if zeros else digits.rjust(width), width)
+        return _exact_width(name, digits.zfill(width) if zeros else digits.rjust(width), width)
 
-    return Field((name,), _any(width) if width else number, read, write, is_open=not width)
+    return Field((name,), _any_bytes(width) if width else number, read, write, is_open=not width)
 
 
 def _hex(name: str, digits: int) -> Field:
     def write(values: Sequence[Value]) -> bytes:
-        return b"%0*X" % (digits, _within(name, values[0], 0, 16**digits - 1))
+        return b"%0*X" % (digits, _in_range(name, values[0], 0, 16**digits - 1))
 
     return Field((name,), rb"[0-9A-Fa-f]{%d}" % digits, lambda raw: [int(raw, 16)], write)
 
 
 def _text(name: str, width: int | None) -> Field:
     def write(values: Sequence[Value]) -> bytes:
-        raw = _plain(name, values[0])
-        return raw if width is None else _fitting(name, shown(raw).ljust(width), width)
+        raw = _encode_text(name, values[0])
+        return raw if width is None else _exact_width(name, decode_text(raw).ljust(width), width)
 
     if width is None:
-        return Field((name,), b"", lambda raw: [shown(raw)], write, is_open=True)
-    return Field((name,), _any(width), lambda raw: [shown(raw).rstrip(" ")], write)
+        return Field((name,), b"", lambda raw: [decode_text(raw)], write, is_open=True)
+    return Field((name,), _any_bytes(width), lambda raw: [decode_text(raw).rstrip(" ")], write)
 
 
 def _regex(name: str, pattern: str) -> Field:
@@ -197,15 +199,15 @@ def _regex(name: str, pattern: str) -> Field:
     except re.error as error:
         raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
     if compiled.groups:
-        raise ValueError(f"groups in {pattern!r} have to be written as (?:...)")
+        raise ValueError(f"groups in {pattern!r} must be written as (?:...)")
 
     def write(values: Sequence[Value]) -> bytes:
-        raw = _plain(name, values[0])
+        raw = _encode_text(name, values[0])
         if compiled.fullmatch(raw) is None:
             raise ValueError(f"{name}: {values[0]!r} does not match {pattern}")
         return raw
 
-    return Field((name,), b"(?:" + raw_pattern + b")", lambda raw: [shown(raw)], write)
+    return Field((name,), b"(?:" + raw_pattern + b")", lambda raw: [decode_text(raw)], write)
 
 
 def _integer(name: str, size: int, *, has_sign: bool, order: str) -> Field:
@@ -213,17 +215,19 @@ def _integer(name: str, size: int, *, has_sign: bool, order: str) -> Field:
     lowest, highest = (-(1 << 8 * size - 1), (1 << 8 * size - 1) - 1) if has_sign else (0, (1 << 8 * size) - 1)
 
     def write(values: Sequence[Value]) -> bytes:
-        return _within(name, values[0], lowest, highest).to_bytes(size, "big" if is_big else "little", signed=has_sign)
+        return _in_range(name, values[0], lowest, highest).to_bytes(size, "big" if is_big else "little", signed=has_sign)
 
-    return Field((name,), _any(size), lambda raw: [int.from_bytes(raw, "big" if is_big else "little", signed=has_sign)], write)
+    return Field(
+        (name,), _any_bytes(size), lambda raw: [int.from_bytes(raw, "big" if is_big else "little", signed=has_sign)], write
+    )
 
 
 def _float(name: str, size: int, order: str) -> Field:
     layout = struct.Struct((">" if order == "be" else "<") + ("f" if size == 4 else "d"))
 
     def read(raw: bytes) -> list[Value]:
-        told: float = layout.unpack(raw)[0]
-        return [told if isfinite(told) else None]
+        value: float = layout.unpack(raw)[0]
+        return [value if isfinite(value) else None]
 
     def write(values: Sequence[Value]) -> bytes:
         try:
@@ -231,27 +235,27 @@ def _float(name: str, size: int, order: str) -> Field:
         except OverflowError as error:
             raise ValueError(f"{name}: {values[0]!r} does not fit into {size} bytes") from error
 
-    return Field((name,), _any(size), read, write)
+    return Field((name,), _any_bytes(size), read, write)
 
 
 def _bcd(name: str, size: int, *, is_little: bool) -> Field:
     step = -1 if is_little else 1
 
     def read(raw: bytes) -> list[Value]:
-        return [int(_matching(rb"(\d+)", raw[::step].hex().encode()))]
+        return [int(_matched_group(rb"(\d+)", raw[::step].hex().encode()))]
 
     def write(values: Sequence[Value]) -> bytes:
-        return bytes.fromhex(f"{_within(name, values[0], 0, 100**size - 1):0{2 * size}d}")[::step]
+        return bytes.fromhex(f"{_in_range(name, values[0], 0, 100**size - 1):0{2 * size}d}")[::step]
 
-    return Field((name,), _any(size), read, write)
+    return Field((name,), _any_bytes(size), read, write)
 
 
 def _ascii(name: str, length: int | None) -> Field:
     def write(values: Sequence[Value]) -> bytes:
-        raw = _plain(name, values[0])
-        return raw if length is None else _fitting(name, shown(raw).ljust(length, "\0"), length)
+        raw = _encode_text(name, values[0])
+        return raw if length is None else _exact_width(name, decode_text(raw).ljust(length, "\0"), length)
 
-    return Field((name,), _any(length), lambda raw: [shown(raw.rstrip(b"\0 "))], write, is_open=length is None)
+    return Field((name,), _any_bytes(length), lambda raw: [decode_text(raw.rstrip(b"\0 "))], write, is_open=length is None)
 
 
 def _bytes(name: str, length: int | None) -> Field:
@@ -259,70 +263,72 @@ def _bytes(name: str, length: int | None) -> Field:
         try:
             raw = bytes.fromhex(str(values[0]))
         except ValueError as error:
-            raise ValueError(f"{name}: {values[0]!r} are no hexadecimal digits") from error
+            raise ValueError(f"{name}: {values[0]!r} is not a text of hexadecimal digits") from error
         if length is not None and len(raw) != length:
-            raise ValueError(f"{name}: {values[0]!r} are not the digits of {length} bytes")
+            raise ValueError(f"{name}: {values[0]!r} does not have the digits of {length} bytes")
         return raw
 
-    return Field((name,), _any(length), lambda raw: [raw.hex()], write, is_open=length is None)
+    return Field((name,), _any_bytes(length), lambda raw: [raw.hex()], write, is_open=length is None)
 
 
-def _any(length: int | None) -> bytes:
+def _any_bytes(length: int | None) -> bytes:
     return b".*" if length is None else b".{%d}" % length
 
 
 def _order(written: str, order: str | None, size: int) -> str:
     if order is None and size > 1:
-        raise ValueError(f"say which end of {written} comes first: {written}le the low one, {written}be the high one")
+        raise ValueError(
+            f"add the byte order to {written}: {written}le for the low byte first, {written}be for the high byte first"
+        )
     return order or "be"
 
 
 def _bits(written: str) -> int:
     found = re.fullmatch(r"(\d{1,2})b", written)
     if found is None or not int(found[1]):
-        raise ValueError(f"bits are told as `flag` or, for a number, as `3b`, not as {written!r}")
+        raise ValueError(f"bits are written as `flag` or, for a number, as `3b`, not as {written!r}")
     return int(found[1])
 
 
-def _matching(pattern: bytes, raw: bytes) -> bytes:
+def _matched_group(pattern: bytes, raw: bytes) -> bytes:
     found = re.fullmatch(pattern, raw)
     if found is None:
-        raise ValueError(f"{raw!r} is no number")
+        raise ValueError(f"{raw!r} is not a number")
     return found[1]
 
 
 def _number(name: str, value: Value) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise ValueError(f"{name}: {value!r} is no number")
+        raise ValueError(f"{name}: {value!r} is not a number")
     return value
 
 
-def _whole(name: str, value: Value) -> int:
+def _whole_number(name: str, value: Value) -> int:
     number = _number(name, value)
     if number != int(number):
-        raise ValueError(f"{name}: {value!r} is no whole number")
+        raise ValueError(f"{name}: {value!r} is not a whole number")
     return int(number)
 
 
-def _within(name: str, value: Value, lowest: int, highest: int) -> int:
-    number = _whole(name, value)
+def _in_range(name: str, value: Value, lowest: int, highest: int) -> int:
+    number = _whole_number(name, value)
     if not lowest <= number <= highest:
         raise ValueError(f"{name}: {value!r} is not between {lowest} and {highest}")
     return number
 
 
-def _fitting(name: str, text: str, width: int) -> bytes:
+def _exact_width(name: str, text: str, width: int) -> bytes:
     raw = text.encode()
     if width and len(raw) != width:
         raise ValueError(f"{name}: {text.strip()!r} does not fit into {width} characters")
     return raw
 
 
-def _plain(name: str, value: Value) -> bytes:
-    """Return a text as bytes. Control characters are refused: with a carriage return in it, one command would be two."""
+def _encode_text(name: str, value: Value) -> bytes:
+    """Encode a text. Control characters are rejected: a carriage return would split one command into two."""
     if value is None or isinstance(value, bool) or value == "":
-        raise ValueError(f"{name}: {value!r} is no text")
+        raise ValueError(f"{name}: {value!r} is not a text")
     text = str(value)
     if any(character < " " or "\x7f" <= character < "\xa0" for character in text):
-        raise ValueError(f"{name}: {value!r} has control characters in it")
+        raise ValueError(f"{name}: {value!r} contains control characters")
     return text.encode()

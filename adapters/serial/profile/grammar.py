@@ -1,149 +1,136 @@
-"""The tables of which a profile file is made: questions, answers, messages, commands. Nothing here waits."""
+"""Define the tables of a profile file: queries, messages, commands, match rules, identity. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from adapters.serial.framing.notation import ProfileTable, TextBytes
 from adapters.serial.profile.conversation_settings import ConversationSettings, LoginStep
-from adapters.serial.profile.points import Parameter, Plain, Point
+from adapters.serial.profile.points import Parameter, PlainValue, Point
 
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
-Word: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Identifier: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 """The name of a query, a message or a command."""
 
 
-OF_CONFIG = "{password}"
-"""Stands in a log-in for what only the config knows."""
+LOGIN_FIELD = "{password}"
+"""Placeholder in a log-in step for the password of the config."""
 
 
 def _as_tuple(written: object) -> object:
     return (written,) if isinstance(written, str) else written
 
 
-def _as_told(written: object) -> object:
+def _as_fact_source(written: object) -> object:
     return {"told": written} if isinstance(written, str) else written
 
 
 Templates: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
-"""One template, or several of which any may come."""
+"""One template, or several alternatives."""
 
 
 class LoginRule(ProfileTable):
-    """One step of a log-in: what is waited for, and what is then sent."""
+    """One step of a log-in: the prompt to wait for, and the text to send."""
 
-    expect: TextBytes = Field(min_length=1, description="what the device says, or the end of it: `Password:`")
-    send: str = Field(description="what is sent then, its line end included; `{password}` stands for that of the config")
+    expect: TextBytes = Field(min_length=1, description="the prompt of the device, or the end of it: `Password:`")
+    send: str = Field(description="text to send, including its line end; `{password}` is replaced by that of the config")
 
 
-class Talk(ProfileTable):
-    """How one talks with the device."""
+class ConversationRules(ProfileTable):
+    """The `[talk]` table: timing, echo, prompt and log-in of the device."""
 
     timeout: float = Field(default=1.0, gt=0, le=60, description="seconds within which an answer begins")
-    pace: float = Field(default=0.0, ge=0, le=60, description="seconds that the device wants to be left alone after an answer")
-    late: float = Field(default=0.3, ge=0, le=60, description="seconds within which an answer still comes that was given up on")
-    echo: bool | None = Field(default=None, description="whether what is sent comes back first; left out: it is found out")
-    prompt: TextBytes = Field(default=b"", description="what the device says when it is ready for a question: `>`")
+    pace: float = Field(default=0.0, ge=0, le=60, description="seconds of pause that the device needs after an answer")
+    late: float = Field(default=0.3, ge=0, le=60, description="seconds within which an answer may still come after a time-out")
+    echo: bool | None = Field(default=None, description="whether sent bytes are echoed; left out: it is detected")
+    prompt: TextBytes = Field(default=b"", description="the prompt of a device that is ready for a request: `>`")
     login: tuple[LoginRule, ...] = ()
-    wake: TextBytes = Field(default=b"\r", description="what makes a device ask for the log-in again")
-    login_refused: TextBytes = Field(default=b"", description="what it says when the password was wrong")
-
-    @property
-    def needs_password(self) -> bool:
-        """Whether the log-in is impossible without a password."""
-        return any(OF_CONFIG in step.send for step in self.login)
+    wake: TextBytes = Field(default=b"\r", description="bytes that make the device ask for the log-in again")
+    login_refused: TextBytes = Field(default=b"", description="the device's text for a wrong password")
 
     def conversation_settings(self, password: SecretStr | None = None) -> ConversationSettings:
-        """Return what a conversation goes by, the password put in where it belongs."""
+        """Return the settings of a conversation, with the password inserted."""
         secret = "" if password is None else password.get_secret_value()
         return ConversationSettings(
             echo=self.echo,
             prompt=self.prompt,
             pacing_seconds=self.pace,
             late_answer_seconds=self.late,
-            login=tuple(LoginStep(step.expect, SecretStr(step.send.replace(OF_CONFIG, secret))) for step in self.login),
+            login=tuple(LoginStep(step.expect, SecretStr(step.send.replace(LOGIN_FIELD, secret))) for step in self.login),
             wake=self.wake,
             login_refused=self.login_refused,
         )
 
 
 class Addresses(ProfileTable):
-    """The addresses that devices have of their own where several hang on one line."""
+    """The addresses of devices that can share one line."""
 
-    field: str = Field(description="the field of all templates that holds the address")
+    field: str = Field(description="the field of all templates that contains the address")
     first: int = 1
     last: int = 255
-    among: tuple[str, ...] = Field(default=(), description="the addresses, where they are no numbers")
-    usual: tuple[int | str, ...] = Field(min_length=1, description="those that a new device has: asked first")
-
-    @property
-    def all(self) -> Iterator[int | str]:
-        """All addresses there are, the usual ones first."""
-        yield from self.usual
-        rest = self.among or range(self.first, self.last + 1)
-        yield from (address for address in rest if address not in self.usual)
+    among: tuple[str, ...] = Field(default=(), description="the addresses, if they are not numbers")
+    usual: tuple[int | str, ...] = Field(min_length=1, description="factory defaults, which are tried first")
 
     @model_validator(mode="after")
     def _usual_ones_exist(self) -> Self:
         known = self.among or range(self.first, self.last + 1)
-        if strange := [address for address in self.usual if address not in known]:
-            raise ValueError(f"{strange[0]!r} is none of the addresses")
+        if unknown := [address for address in self.usual if address not in known]:
+            raise ValueError(f"{unknown[0]!r} is not one of the addresses")
         return self
 
 
-class Refusal(ProfileTable):
-    """What a device answers that does not do what it is told, or does not know."""
+class RefusalRule(ProfileTable):
+    """The answer with which a device refuses a request."""
 
     answer: str = Field(min_length=1)
-    field: str | None = Field(default=None, description="the field with the reason")
-    reasons: dict[str, str] = Field(default_factory=dict, description="what it means")
-    reason: str = Field(default="the device refuses it", min_length=1, description="what is said where no reason is known")
+    field: str | None = Field(default=None, description="the field with the code of the reason")
+    reasons: dict[str, str] = Field(default_factory=dict, description="codes -> reasons")
+    reason: str = Field(default="the device refuses it", min_length=1, description="text for an unknown reason")
 
 
 class Query(ProfileTable):
-    """A question that changes nothing, and what the answer tells."""
+    """A request that changes nothing, and the points of its answer."""
 
-    name: Word
-    ask: str | None = Field(default=None, description="left out: the codec knows")
-    answer: Templates = Field(default=(), description="left out: the codec knows")
+    name: Identifier
+    ask: str | None = Field(default=None, description="template of the request; left out: the codec encodes it")
+    answer: Templates = Field(default=(), description="templates of the answer; left out: the codec decodes it")
     group: str = "normal"
-    optional: bool = Field(default=False, description="a device may refuse it; nobody needs to know")
+    optional: bool = Field(default=False, description="true: a refusal by the device is normal and not reported")
     points: tuple[Point, ...] = ()
 
 
 class Message(ProfileTable):
-    """What the device says unasked."""
+    """A message that the device sends without being asked."""
 
-    name: Word
-    says: Templates = Field(default=(), description="left out: the codec knows")
+    name: Identifier
+    says: Templates = Field(default=(), description="templates of the message; left out: the codec decodes it")
     points: tuple[Point, ...] = ()
-    open: bool = Field(default=False, description="each other field is a metric too, called as the device calls it")
+    open: bool = Field(default=False, description="true: each other field is a metric too, named by the device")
 
 
-class Match(ProfileTable):
-    """What proves that a device has this profile: an answer or a message."""
+class MatchRule(ProfileTable):
+    """An answer or a message that proves that a device has this profile."""
 
-    ask: Word | None = Field(default=None, description="the query that is asked: one that every device may be asked without harm")
-    hear: Word | None = Field(default=None, description="the message that is listened for")
-    where: dict[str, str] = Field(default_factory=dict, description="field -> regular expression that it matches as a whole")
-    within: float = Field(
-        default=3.0, gt=0, le=60, description="seconds within which the message comes, where the device is there"
+    ask: Identifier | None = Field(default=None, description="query to send: one that is harmless for every device")
+    hear: Identifier | None = Field(default=None, description="message to listen for")
+    where: dict[str, str] = Field(default_factory=dict, description="field -> regular expression for its whole value")
+    within: float = Field(default=3.0, gt=0, le=60, description="seconds within which such a device sends the message")
+    times: int = Field(default=1, ge=1, le=10, description="required number of messages, if a single one could be chance")
+    certain: bool = Field(default=False, description="true: the maker's name or model in the answer is a proof")
+    rank: int = Field(
+        default=100, ge=0, le=999, description="order of the attempts, lowest first: unambiguous queries come first"
     )
-    times: int = Field(default=1, ge=1, le=10, description="so many such messages are wanted, where one could be chance")
-    certain: bool = Field(default=False, description="the maker says so itself, in words reserved for that")
-    rank: int = Field(default=100, ge=0, le=999, description="what has the lowest is tried first: questions that confuse nobody")
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:
         if (self.ask is None) == (self.hear is None):
-            raise ValueError("a match says either what to `ask` or what to `hear`")
+            raise ValueError("a match has either `ask` or `hear`")
         if self.times > 1 and self.hear is None:
-            raise ValueError("`times` belongs to what is heard")
+            raise ValueError("`times` belongs to `hear`")
         for pattern in self.where.values():
             try:
                 re.compile(pattern)
@@ -152,43 +139,55 @@ class Match(ProfileTable):
         return self
 
 
-class Telling(ProfileTable):
-    """Where the device tells one fact about itself."""
+class FactSource(ProfileTable):
+    """The field of an answer or message that contains one fact about the device."""
 
     told: str = Field(pattern=r"^[a-z][a-z0-9_]*\..+$", description="query or message, and its field: `idn.serial`")
-    hex: bool = Field(default=False, description="the field is a text written as hexadecimal digits")
-    values: dict[str, str] = Field(default_factory=dict, description="what the answers mean")
+    hex: bool = Field(default=False, description="true: the field is a text written as hexadecimal digits")
+    values: dict[str, str] = Field(default_factory=dict, description="meanings of the values")
+
+    @property
+    def part_name(self) -> str:
+        """Name of the query or message."""
+        return self.told.partition(".")[0]
+
+    @property
+    def field_name(self) -> str:
+        """Name of the field in it."""
+        return self.told.partition(".")[2]
 
 
-Fact: TypeAlias = Annotated[Telling | None, BeforeValidator(_as_told)]
+Fact: TypeAlias = Annotated[FactSource | None, BeforeValidator(_as_fact_source)]
 
 
-class WhoItIs(ProfileTable):
-    """Where the device tells which one it is."""
+class IdentityRules(ProfileTable):
+    """The fields that identify a device."""
 
     serial_number: Fact = None
     manufacturer: Fact = None
     model: Fact = None
     firmware_version: Fact = None
-    sub_model: Fact = Field(default=None, description="where the profile does not say it")
+    sub_model: Fact = Field(default=None, description="if the profile itself does not give it")
 
     @property
-    def facts(self) -> dict[str, Telling]:
-        """Those that are told."""
-        told = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: telling for name, telling in told.items() if telling is not None}
+    def facts(self) -> dict[str, FactSource]:
+        """The facts that the profile has a source for."""
+        sources = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: source for name, source in sources.items() if source is not None}
 
 
 class CommandRule(ProfileTable):
-    """A command: it is sent once, and is done when the device says or shows so."""
+    """A command: sent once, and confirmed by its answer or by the value of a metric."""
 
-    name: str = Field(min_length=1, description="what the cloud calls the command")
-    ask: str | None = Field(default=None, description="what is sent, with {parameters} in it; left out: the codec knows")
+    name: str = Field(min_length=1, description="name of the command in the cloud")
+    ask: str | None = Field(default=None, description="template of the request with {parameters}; left out: the codec encodes it")
     parameters: dict[str, Parameter] = Field(default_factory=dict)
-    answer: Templates = Field(default=(), description="what it answers when it has done it; left out: nothing is waited for")
-    read_back: str | Literal[False] = Field(default=False, description="the metric that shows it afterwards; false: none does")
-    shows: tuple[Plain, ...] = Field(default=(), description="what the metric shows then; left out: the only parameter's value")
-    settles: float = Field(default=0.0, ge=0, le=60, description="seconds the device takes until the metric shows it")
+    answer: Templates = Field(default=(), description="templates of the confirming answer; left out: the command has no answer")
+    read_back: str | Literal[False] = Field(default=False, description="the metric that shows the effect; false: there is none")
+    shows: tuple[PlainValue, ...] = Field(
+        default=(), description="its values afterwards; left out: the value of the only parameter"
+    )
+    settles: float = Field(default=0.0, ge=0, le=60, description="seconds until the metric shows the effect")
 
     @model_validator(mode="before")
     @classmethod
@@ -202,7 +201,7 @@ class CommandRule(ProfileTable):
         if self.shows and not self.read_back:
             raise ValueError("`shows` belongs to a `read_back` that names a metric")
         if self.read_back and not self.shows and len(self.parameters) != 1:
-            raise ValueError("say what the metric `shows`: the command has not exactly one parameter")
+            raise ValueError("give the values that the metric `shows`: the command does not have exactly one parameter")
         if not self.read_back and not self.answer:
-            raise ValueError("say how it is known that it was done: by an `answer`, or by the metric to `read_back`")
+            raise ValueError("the effect must be confirmed: by an `answer`, or by a metric to `read_back`")
         return self

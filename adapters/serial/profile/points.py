@@ -1,4 +1,4 @@
-"""One metric of a serial device: which field of a frame it is, and what it means. Nothing here waits."""
+"""Convert fields of frames to metric values, and command parameters to fields. Pure."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from pydantic import Field, PrivateAttr, model_validator
 from adapters.serial.framing.notation import ProfileTable
 from gateway.adapter import Metric, Reduce, Value
 
-LONGEST_TEXT = 200
-"""Longer texts of a device are cut."""
+MAX_TEXT_LENGTH = 200
+"""Longer texts from a device are truncated."""
 
-DIGITS = 10
-"""So many decimals of a scaled number are kept: what is behind them is of our own making."""
+KEPT_DECIMALS = 10
+"""Decimals of a scaled number that are kept: further ones are artefacts of the multiplication."""
 
-Plain: TypeAlias = bool | int | float | str
+PlainValue: TypeAlias = bool | int | float | str
 
 
 class Point(ProfileTable):
-    """One metric: which field it is, and what it means."""
+    """One metric: the field that it is read from, and the conversion of its value."""
 
     metric: str = Field(min_length=1)
-    field: str | None = Field(default=None, min_length=1, description="the field of the answer; left out: called like the metric")
-    unit: str | None = None
-    unit_field: str | None = Field(
-        default=None, description="the field that tells the unit, where the device can be set to several"
+    field: str | None = Field(
+        default=None, min_length=1, description="field of the answer; left out: the one named like the metric"
     )
-    values: dict[str, bool | str] = Field(default_factory=dict, description="what the numbers or words mean")
+    unit: str | None = None
+    unit_field: str | None = Field(default=None, description="field with the unit, for devices whose unit can be changed")
+    values: dict[str, bool | str] = Field(default_factory=dict, description="meanings of the numbers or words")
     scale: float = 1.0
     offset: float = 0.0
-    not_available: frozenset[int | float | str] = Field(default=frozenset(), description="what says that there is no value")
+    not_available: frozenset[int | float | str] = Field(default=frozenset(), description="values that mean: not available")
     urgent: bool = False
-    dead_band: float | None = Field(default=None, gt=0, description="a change of so much is told at once")
+    dead_band: float | None = Field(default=None, gt=0, description="a change of at least this size is sent at once")
     reduce: Reduce = Reduce.LAST
-    is_event: bool = Field(default=False, description="something that happens: told each time, also when it is the same again")
+    is_event: bool = Field(default=False, description="true: an event, sent each time it occurs, also with the same value")
 
     _metrics: dict[str | None, Metric] = PrivateAttr(default_factory=dict)
 
     def model_post_init(self, _context: object) -> None:
         """Make the one `Metric` that all readings of this point share."""
-        self.measured_in(self.unit)
+        self.metric_in(self.unit)
 
-    def measured_in(self, unit: str | None) -> Metric:
+    def metric_in(self, unit: str | None) -> Metric:
         """Return the metric that all readings in this unit share."""
         if unit not in self._metrics:
             self._metrics[unit] = Metric(self.metric, unit, self.urgent, self.reduce, self.dead_band, self.is_event)
@@ -50,11 +50,11 @@ class Point(ProfileTable):
 
     @property
     def source(self) -> str:
-        """The field that it is taken from."""
+        """Name of the field that it is read from."""
         return self.field or self.metric
 
     def value_of(self, raw: Value) -> Value:
-        """Return what the field says: a meaning, a scaled number, a text with nothing in it that cannot be shown."""
+        """Convert a raw field value: to its meaning, a scaled number, or a text of printable characters."""
         if raw is None or raw in self.not_available:
             return None
         if self.values:
@@ -63,43 +63,43 @@ class Point(ProfileTable):
             return plain_text(raw)
         if isinstance(raw, bool) or (self.scale == 1 and self.offset == 0):
             return raw
-        return round(raw * self.scale + self.offset, DIGITS)
+        return round(raw * self.scale + self.offset, KEPT_DECIMALS)
 
     @model_validator(mode="after")
-    def _scales_numbers_only(self) -> Self:
+    def _scales_only_numbers(self) -> Self:
         if self.values and (self.scale != 1 or self.offset != 0):
             raise ValueError("scale and offset belong to plain numbers, not to values")
         if self.scale == 0:
-            raise ValueError("scale is not 0")
+            raise ValueError("scale must not be 0")
         return self
 
     @model_validator(mode="after")
     def _has_one_unit(self) -> Self:
         if self.unit is not None and self.unit_field is not None:
-            raise ValueError("the unit is said by the profile, `unit`, or by the device, `unit_field`: not by both")
+            raise ValueError("give either `unit`, set by the profile, or `unit_field`, sent by the device: not both")
         return self
 
 
 class Parameter(ProfileTable):
-    """What a command takes, and how it is written into the command's field of the same name."""
+    """A parameter of a command, written into the field of the same name."""
 
     between: tuple[float, float] | None = Field(default=None, description="lowest and highest number, both included")
-    values: dict[str, int | str] = Field(default_factory=dict, description="words that it takes -> what is written for them")
-    scale: float = Field(default=1.0, gt=0, description="what one step of the written number is worth")
+    values: dict[str, int | str] = Field(default_factory=dict, description="accepted words -> written values")
+    scale: float = Field(default=1.0, gt=0, description="value of one step of the written number")
 
     @model_validator(mode="after")
     def _has_bounds(self) -> Self:
         if (self.between is None) == (not self.values):
-            raise ValueError("say either `between`, so that nobody writes a number that does harm, or the `values` that it takes")
+            raise ValueError("give either `between`, so that no harmful number is written, or the accepted `values`")
         if self.between is not None and self.between[0] > self.between[1]:
             raise ValueError("`between` is [lowest, highest]")
         return self
 
     def written(self, value: object) -> Value:
-        """Return what is written for a value.
+        """Return the field value to write for a parameter value.
 
         Raises:
-            ValueError: it is none that the command takes; the text says which are.
+            ValueError: the command does not accept the value; the message says which values it accepts.
         """
         if self.between is None:
             word = ("on" if value else "off") if isinstance(value, bool) else str(value)
@@ -112,13 +112,13 @@ class Parameter(ProfileTable):
         steps = value / self.scale
         return round(steps) if self.scale != 1 or steps == int(steps) else value
 
-    def reads_back_as(self, value: object) -> Value:
-        """Return what a metric shows after this value was written."""
+    def read_back_value(self, value: object) -> Value:
+        """Return the metric value that is expected after this value was written."""
         if isinstance(value, bool):
             return "on" if value else "off"
         return value if isinstance(value, int | float) else str(value)
 
 
 def plain_text(written: str) -> str:
-    """Return a text of a device with nothing in it that cannot be shown."""
-    return "".join(character for character in written[:LONGEST_TEXT] if character.isprintable()).strip()
+    """Return the printable characters of a text from a device, truncated and stripped."""
+    return "".join(character for character in written[:MAX_TEXT_LENGTH] if character.isprintable()).strip()

@@ -1,14 +1,15 @@
-r"""What a question or an answer looks like, as one line of a profile: literal bytes and fields. Nothing here waits.
+r"""Encode requests and match answers by templates, which consist of literal bytes and fields. Pure.
 
-Text: all characters count, `{{` and `}}` stand for braces, `\r`, `\n`, `\x02` for what TOML itself does not write:
+Text templates: all characters are literal, `{{` and `}}` are braces, `\r`, `\n`, `\x02` are escapes beyond those of TOML:
 `%1POWR {power}`, `S S {weight:10f} {unit}`, `ka {id:hex2} ff`.
 
-Binary: hexadecimal digits, `??` for a byte that may be anything, quoted texts and fields, with blanks between:
+Binary templates: hexadecimal digits, `??` for any byte, quoted texts and fields, separated by blanks:
 `11 {id:u8} 01 {value:u8}`, `FF {_:u8} 03 'A' 0B {serial:ascii*}`.
 
-A field is `{name}` or `{name:format}`; `fields.py` has the formats. `_` is a field that is not told. A field that is there twice
-has to be the same at both places. `{checksum:sum8}` is the checksum of all bytes before it, `{checksum:sum8[1:]}` of those from
-the second on; it is written in hexadecimal digits in a text, and in bytes in a binary template, where two need `:le` or `:be`.
+A field is `{name}` or `{name:format}`; `fields.py` has the formats. The value of a field `_` is ignored. A field that occurs
+twice must have the same value at both places. `{checksum:sum8}` is the checksum of all bytes before it, `{checksum:sum8[1:]}` of
+those from the second byte on; it is written as hexadecimal digits in a text template, and as bytes in a binary one, where a
+checksum of two bytes needs `:le` or `:be`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from typing import Literal, Self, TypeAlias
 
 from adapters.serial.framing.checksums import Checksum, ChecksumFormat, checksum_named
 from adapters.serial.framing.notation import escaped_text, hex_bytes, text_bytes
-from adapters.serial.profile.fields import ANONYMOUS, Field, binary_field, bits_field, shown, text_field
+from adapters.serial.profile.fields import ANONYMOUS, Field, binary_field, bits_field, decode_text, text_field
 from gateway.adapter import Value
 
-Kind: TypeAlias = Literal["text", "binary"]
+TemplateKind: TypeAlias = Literal["text", "binary"]
 
 _FIELD = r"\{\w*:/.*?/\??\}|\{[^{}]*\}"
 _TEXT = re.compile(rf"(?P<literal>(?:[^{{}}]|\{{\{{|\}}\}})+)|(?P<field>{_FIELD})|(?P<stray>.)", re.DOTALL)
@@ -35,12 +36,12 @@ _CHECKSUM = re.compile(r"(?P<name>[a-z0-9-]+)(?:\[(?P<first>\d*):(?P<last>-?\d*)
 
 
 class _AnyByte:
-    """A byte that may be anything."""
+    """Any byte (`??`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _ChecksumField:
-    """The checksum of bytes before it."""
+    """The checksum of the bytes before it."""
 
     checksum: Checksum
     covered: slice
@@ -49,17 +50,17 @@ class _ChecksumField:
     def of(self, before: bytes) -> bytes:
         return self.checksum.write(before[self.covered], self.written)
 
-    def matches(self, before: bytes, told: bytes) -> bool:
-        return self.checksum.matches(before[self.covered], told, self.written)
+    def matches(self, before: bytes, received: bytes) -> bool:
+        return self.checksum.matches(before[self.covered], received, self.written)
 
 
 _Piece: TypeAlias = bytes | _AnyByte | _ChecksumField | Field
 
 
 class Template:
-    """Literal bytes and fields: what is sent for some values, and which values are in what came."""
+    """A template of literal bytes and fields: encodes values into a payload, and extracts values from a payload."""
 
-    def __init__(self, written: str, kind: Kind, pieces: Sequence[_Piece], *, ignore_case: bool) -> None:
+    def __init__(self, written: str, kind: TemplateKind, pieces: Sequence[_Piece], *, ignore_case: bool) -> None:
         self.written = written
         self.kind = kind
         self._pieces = tuple(pieces)
@@ -67,49 +68,43 @@ class Template:
         self._pattern = re.compile(b"".join(map(self._piece_pattern, range(len(pieces)))), re.DOTALL)
 
     @classmethod
-    def parse(cls, written: str, kind: Kind = "text", *, ignore_case: bool = False) -> Self:
-        """Return the template that is written so.
+    def parse(cls, written: str, kind: TemplateKind = "text", *, ignore_case: bool = False) -> Self:
+        """Parse a template.
 
-        `ignore_case`: in what came, the literal letters of a text count in either case.
+        `ignore_case`: the literal letters of a text template match in upper and lower case.
 
         Raises:
-            ValueError: it cannot be read; the text says why, and points to where.
+            ValueError: it is invalid; the message says why, and points to the position.
         """
         pieces: list[_Piece] = []
         for token in (_TEXT if kind == "text" else _BINARY).finditer(written):
             try:
-                piece = _piece(token, kind)
-                _check_neighbours(pieces, piece, kind)
+                piece = _parse_piece(token, kind)
+                _check_open_fields(pieces, piece, kind)
             except ValueError as error:
-                raise ValueError(_pointed_at(written, token.start(), str(error))) from error
+                raise ValueError(_with_caret(written, token.start(), str(error))) from error
             pieces.append(piece)
         return cls(written, kind, pieces, ignore_case=ignore_case and kind == "text")
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The names of its fields, in their order, each once."""
+        """The names of its fields in their order, each once."""
         names = (name for piece in self._pieces if isinstance(piece, Field) for name in piece.names)
         return tuple(dict.fromkeys(name for name in names if name != ANONYMOUS))
 
     @property
     def can_be_sent(self) -> bool:
-        """Whether there is nothing in it that may be anything, and so can only be awaited."""
+        """Whether it has no arbitrary parts, which can be matched but not sent."""
         return all(not isinstance(one, _AnyByte) and (not isinstance(one, Field) or one.can_be_sent) for one in self._pieces)
 
-    def check(self, name: str, value: Value) -> None:
-        """Raise `ValueError` when the field of this name cannot hold the value; the text says why."""
-        for piece in self._pieces:
-            if isinstance(piece, Field) and name in piece.names:
-                piece.write([value if name == own else 0 for own in piece.names])
-
     def encode(self, values: Mapping[str, Value]) -> bytes:
-        """Return the bytes for these values; names that it has no field for do not matter.
+        """Return the payload for these values; values without a field are ignored.
 
         Raises:
-            ValueError: a value is missing or does not fit, or the template has parts that may be anything; the text says which.
+            ValueError: a value is missing or does not fit, or the template has arbitrary parts; the message says which.
         """
         if not self.can_be_sent:
-            raise ValueError(f"{self.written!r} has ?? or a field without a name in it: it can be awaited, but not sent")
+            raise ValueError(f"{self.written!r} contains ?? or a field without a name: it can be matched, but not sent")
         raw = bytearray()
         for at, piece in enumerate(self._pieces):
             if isinstance(piece, bytes):
@@ -121,22 +116,22 @@ class Template:
         return bytes(raw)
 
     def match(self, payload: bytes) -> dict[str, Value] | None:
-        """Return the values that are in this payload; `None` when it is something else."""
+        """Return the field values in this payload; `None` if it does not match."""
         found = self._pattern.fullmatch(payload)
         if found is None:
             return None
-        told: dict[str, Value] = {}
+        values: dict[str, Value] = {}
         try:
             for at, piece in enumerate(self._pieces):
                 if isinstance(piece, _ChecksumField) and not piece.matches(payload[: found.start(f"p{at}")], found[f"p{at}"]):
                     return None
                 if isinstance(piece, Field):
                     for name, value in zip(piece.names, piece.read(found[f"p{at}"]), strict=True):
-                        if name != ANONYMOUS and told.setdefault(name, value) != value:
+                        if name != ANONYMOUS and values.setdefault(name, value) != value:
                             return None
         except ValueError:
             return None
-        return told
+        return values
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Template) and self._key == other._key
@@ -148,7 +143,7 @@ class Template:
         return f"Template({self.written!r}, {self.kind!r})"
 
     @property
-    def _key(self) -> tuple[str, Kind, bool]:
+    def _key(self) -> tuple[str, TemplateKind, bool]:
         return self.written, self.kind, self._ignores_case
 
     def _field_bytes(self, at: int, field: Field, values: Mapping[str, Value]) -> bytes:
@@ -159,11 +154,13 @@ class Template:
         raw = field.write([nothing if name == ANONYMOUS else values.get(name) for name in field.names])
         stop = self._literal_at(at + 1)
         if not field.pattern and stop and stop in raw:
-            raise ValueError(f"{field.names[0]}: {values[field.names[0]]!r} has {shown(stop)!r} in it, which ends the field")
+            raise ValueError(
+                f"{field.names[0]}: {values[field.names[0]]!r} has {decode_text(stop)!r} in it, which would end the field"
+            )
         return raw
 
     def _literal_at(self, at: int) -> bytes:
-        """Return the literal at this place; empty when there is something else, or nothing."""
+        """Return the literal bytes of the piece at this index; empty if it is not a literal or does not exist."""
         piece = self._pieces[at] if at < len(self._pieces) else b""
         return piece if isinstance(piece, bytes) else b""
 
@@ -180,7 +177,7 @@ class Template:
         return b"(?P<p%d>%s)" % (at, pattern)
 
     def _text_pattern(self, at: int, field: Field) -> bytes:
-        """Return the pattern of a text of any length: it goes on to the literal behind it, which therefore cannot be in it."""
+        """Return the pattern of a text of any length: it ends at the following literal, which therefore cannot occur in it."""
         stop, often = self._literal_at(at + 1), b"*" if field.may_be_empty else b"+"
         if at + 1 < len(self._pieces) and not stop:
             return b"." + often + b"?"
@@ -190,7 +187,7 @@ class Template:
         return b"(?i:" + re.escape(literal) + b")" if self._ignores_case else re.escape(literal)
 
 
-def _piece(token: re.Match[str], kind: Kind) -> _Piece:
+def _parse_piece(token: re.Match[str], kind: TemplateKind) -> _Piece:
     said = token[0]
     match token.lastgroup:
         case "literal":
@@ -202,19 +199,19 @@ def _piece(token: re.Match[str], kind: Kind) -> _Piece:
         case "any":
             return _AnyByte()
         case "field":
-            return _named_piece(said[1:-1], kind)
+            return _parse_field(said[1:-1], kind)
         case _:
-            raise ValueError(f"{said!r} is out of place here; " + (_BRACES if kind == "text" else _TOKENS))
+            raise ValueError(f"{said!r} is out of place here; " + (_TEXT_HINT if kind == "text" else _BINARY_HINT))
 
 
-_BRACES = "a field is written as {name} or {name:format}, a brace as {{ or }}"
-_TOKENS = "there are pairs of hexadecimal digits, ??, 'texts' and fields, as in: AA 11 {id:u8} 'A' ??"
+_TEXT_HINT = "a field is written as {name} or {name:format}, a brace as {{ or }}"
+_BINARY_HINT = "write pairs of hexadecimal digits, ??, 'texts' and fields, as in: AA 11 {id:u8} 'A' ??"
 
 
-def _named_piece(said: str, kind: Kind) -> _Piece:
+def _parse_field(said: str, kind: TemplateKind) -> _Piece:
     name, _, written = said.partition(":")
     if name == "checksum":
-        return _checksum_field(written, kind)
+        return _parse_checksum(written, kind)
     if kind == "binary" and "," in said:
         parts = [part.strip().partition(":") for part in said.split(",")]
         return bits_field([(_checked_name(name), written) for name, _, written in parts])
@@ -224,37 +221,37 @@ def _named_piece(said: str, kind: Kind) -> _Piece:
 
 def _checked_name(name: str) -> str:
     if _NAME.fullmatch(name) is None:
-        raise ValueError(f"{name!r} is no name for a field: letters, digits and _, a letter first")
+        raise ValueError(f"{name!r} is not a field name: use letters, digits and _, a letter first")
     return name
 
 
-def _checksum_field(written: str, kind: Kind) -> _ChecksumField:
+def _parse_checksum(written: str, kind: TemplateKind) -> _ChecksumField:
     found = _CHECKSUM.fullmatch(written)
     if found is None:
         raise ValueError("a checksum is written as {checksum:sum8}, {checksum:xor[1:]} or {checksum:crc16-modbus:le}")
     checksum = checksum_named(found["name"])
     order = found["order"] or ("hex" if kind == "text" else "be" if checksum.size == 1 else "")
-    if order not in _ORDERS:
-        raise ValueError(f"say how the {checksum.size} bytes of {checksum.name} are written: with :le, :be or :hex behind it")
+    if order not in _CHECKSUM_FORMATS:
+        raise ValueError(f"{checksum.name} has {checksum.size} bytes: add their order, :le, :be or :hex")
     first, last = (int(found[end]) if found[end] else None for end in ("first", "last"))
-    return _ChecksumField(checksum, slice(first, last), _ORDERS[order])
+    return _ChecksumField(checksum, slice(first, last), _CHECKSUM_FORMATS[order])
 
 
-_ORDERS: Mapping[str, ChecksumFormat] = {"le": "little", "be": "big", "hex": "hex"}
+_CHECKSUM_FORMATS: Mapping[str, ChecksumFormat] = {"le": "little", "be": "big", "hex": "hex"}
 
 
-def _check_neighbours(before: Sequence[_Piece], piece: _Piece, kind: Kind) -> None:
-    """Raise `ValueError` when nobody could say where this field begins."""
+def _check_open_fields(before: Sequence[_Piece], piece: _Piece, kind: TemplateKind) -> None:
+    """Raise `ValueError` if the beginning of this field would be ambiguous."""
     if not isinstance(piece, Field) or not piece.is_open:
         return
-    rivals = before[-1:] if kind == "text" else before
-    if any(isinstance(rival, Field) and rival.is_open for rival in rivals):
+    other_fields = before[-1:] if kind == "text" else before
+    if any(isinstance(other, Field) and other.is_open for other in other_fields):
         where = "side by side" if kind == "text" else "in one frame"
-        raise ValueError(f"two fields {where} have no fixed length, so where one ends cannot be told")
+        raise ValueError(f"two fields {where} have no fixed length, so it is ambiguous where one ends")
 
 
-def _pointed_at(written: str, at: int, why: str) -> str:
-    """Return what is wrong, with a caret below the place where it is."""
+def _with_caret(written: str, at: int, why: str) -> str:
+    """Return the error message with a caret below the position of the error."""
     shown_text, shown_before = (_CONTROL.sub(lambda one: escaped_text(one[0].encode()), part) for part in (written, written[:at]))
     return f"{why}\n    {shown_text}\n    {' ' * len(shown_before)}^"
 

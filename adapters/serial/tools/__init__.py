@@ -1,1 +1,1 @@
-"""Command line tools for serial devices, and the checks of `doctor`."""
+"""Command-line tools for serial devices, estimates of line load, and the checks of `doctor`."""

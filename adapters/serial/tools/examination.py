@@ -1,4 +1,4 @@
-"""What can be said of ports before any is opened: for `doctor`, and for a machine that has no configuration yet."""
+"""Check serial ports without opening them: for `doctor`, and for a machine that has no configuration yet."""
 
 from __future__ import annotations
 
@@ -12,54 +12,55 @@ from adapters.serial.port.selection import BY_ID, ListedPort, PortSelector, iden
 from adapters.serial.settings import SerialSettings
 from gateway.adapter import Finding, FindingState, examine_port
 
-NAMES_TOLD = 3
+SHOWN_NAMES = 3
 
 
-async def examined(settings: SerialSettings | None, machine: MachinePorts | None = None) -> AsyncIterator[Finding]:
-    """Yield what there is to say of each port of an entry; without one, of each port of the machine."""
-    selectors = () if settings is None else settings.selectors
-    machine = machine or MachinePorts((*selectors, *(() if settings is None else settings.excluded)))
+async def examine_ports(settings: SerialSettings | None, machine: MachinePorts | None = None) -> AsyncIterator[Finding]:
+    """Yield the findings for each port of an entry; without an entry, for each port of the machine."""
+    selectors = () if settings is None else (*settings.selectors, *settings.excluded)
     try:
-        listed = await run_in_thread(machine.scan)
+        listed = await run_in_thread((machine or MachinePorts(selectors)).scan)
     except OSError as error:
-        yield Finding.warning("ports", str(error), "look again once nothing is plugged in or out")
+        yield Finding.warning("ports", str(error), "try again when no adapter is being plugged in or out")
         return
-    if settings is None:
-        async for finding in _on_offer(listed):
-            yield finding
-        return
-    definite = [selector for selector in selectors if selector.is_definite]
-    for rule, selector in zip(settings.ports, selectors, strict=True):
+    async for finding in _available_ports(listed) if settings is None else _selected_ports(settings, listed):
+        yield finding
+
+
+async def ports_to_listen_on(machine: MachinePorts | None = None) -> Mapping[str, Any] | None:
+    """Return an entry that only listens, with every port that the operating system lists; `None` if there are none."""
+    try:
+        listed = await run_in_thread((machine or MachinePorts(())).scan)
+    except OSError:  # ports are being plugged in or out; they are found when there is a configuration
+        return None
+    ports = [{"port": _best_name(port), "probe": False} for port in listed if port.is_enumerated]
+    return {"ports": ports} if ports else None
+
+
+async def _selected_ports(settings: SerialSettings, listed: Sequence[ListedPort]) -> AsyncIterator[Finding]:
+    """Yield the findings for the ports that the entry selects."""
+    definite = [selector for selector in settings.selectors if selector.is_definite]
+    for rule, selector in zip(settings.ports, settings.selectors, strict=True):
         if selector.is_url:
             yield _device_server(selector, settings.entry)
         elif selector.is_definite:
             for finding in await asyncio.to_thread(list, examine_port(selector.written, has_name=bool(rule.name))):
                 yield finding
         else:
-            meant = select_ports(listed, [selector], [*settings.excluded, *definite])
-            if not meant:
-                yield _nothing(selector, listed)
-            for port in meant:
+            ports = select_ports(listed, [selector], [*settings.excluded, *definite])
+            if not ports:
+                yield _no_match(selector, listed)
+            for port in ports:
                 for finding in await asyncio.to_thread(list, examine_port(port.label, for_config=False)):
                     yield finding
 
 
-async def ports_to_listen_on(machine: MachinePorts | None = None) -> Mapping[str, Any] | None:
-    """Return an entry that only listens, on each port that the machine tells of; `None` when it tells of none."""
-    try:
-        listed = await run_in_thread((machine or MachinePorts(())).scan)
-    except OSError:  # ports are being plugged in or out; they are found once there is a configuration
-        return None
-    ports = [{"port": _best_name(port), "probe": False} for port in listed if port.is_enumerated]
-    return {"ports": ports} if ports else None
-
-
-async def _on_offer(listed: Sequence[ListedPort]) -> AsyncIterator[Finding]:
-    """Yield what the machine has, for who has not written it into a config yet."""
-    told = [port for port in listed if port.is_enumerated]
-    if not told:
+async def _available_ports(listed: Sequence[ListedPort]) -> AsyncIterator[Finding]:
+    """Yield the ports of the machine, with the config lines that would use them."""
+    ports = [port for port in listed if port.is_enumerated]
+    if not ports:
         yield Finding.not_looked_at("ports", "this machine has no serial port now, and no entry of the config wants one")
-    for port in told:
+    for port in ports:
         name = _best_name(port)
         (finding,) = await asyncio.to_thread(list, examine_port(name, for_config=False))
         if finding.state is FindingState.FAULT:
@@ -79,14 +80,14 @@ def _best_name(port: ListedPort) -> str:
 
 
 def _device_server(selector: PortSelector, entry: str) -> Finding:
-    meaning = "a device server often serves one connection only, so it is left to the gateway"
+    meaning = "a device server often accepts one connection only, so it is not checked here"
     return Finding.not_looked_at(f"port {selector.written}", meaning, f"xyte-gateway scan {entry}")
 
 
-def _nothing(selector: PortSelector, listed: Sequence[ListedPort]) -> Finding:
+def _no_match(selector: PortSelector, listed: Sequence[ListedPort]) -> Finding:
     names = [_best_name(port) for port in listed if port.is_enumerated]
-    there = f"there is {' and '.join(names[:NAMES_TOLD])}" if names else "this machine has no serial port now"
-    fix = "plug the adapter in: it is taken as it comes"
+    there = f"there is {' and '.join(names[:SHOWN_NAMES])}" if names else "this machine has no serial port now"
+    fix = "plug the adapter in: it is used as soon as it appears"
     if names:
-        fix += f'; or write what is there: ports = ["{names[0]}"]'
-    return Finding.warning(f"ports {selector.written}", f"no port is called like this now; {there}", fix)
+        fix += f'; or use an existing port: ports = ["{names[0]}"]'
+    return Finding.warning(f"ports {selector.written}", f"no port matches this now; {there}", fix)

@@ -1,4 +1,4 @@
-"""The tools of serial devices at the command line: their profiles, and a profile tried on a device."""
+"""Command-line tools for serial devices: list and check profiles, and try a profile on a device."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.profile.profile import Profile
 from gateway.adapter import CheckedProfile, NotOffered, PlannedBlock, ProfileWorkbench, Reading
 
-USUAL_BYTES = 36
-"""A question and its answer together, as a plan reckons with them."""
+USUAL_EXCHANGE_BYTES = 36
+"""Assumed length of a request and its answer together."""
 
-ReadBy: TypeAlias = Callable[[str, Profile], AsyncIterator[Sequence[Reading]]]
-"""Reads a device at an address by a profile; yields after each transaction."""
+ReadWith: TypeAlias = Callable[[str, Profile], AsyncIterator[Sequence[Reading]]]
+"""Reads the device at an address with a profile; yields after each transaction."""
 
 
 class SerialWorkbench(ProfileWorkbench[Profile]):
-    """The tools on one port or, without one, those that need none.
+    """The tools for one port or, without one, those that need no port.
 
     Args:
-        library: the profiles of the entry; ours, when left out.
-        read_by: reads a device by a profile, on an open port.
+        library: the profiles of the entry; left out, the built-in ones.
+        read_with: reads a device with a profile, on an open port.
     """
 
-    def __init__(self, library: Mapping[str, Profile] | None = None, read_by: ReadBy | None = None) -> None:
+    def __init__(self, library: Mapping[str, Profile] | None = None, read_with: ReadWith | None = None) -> None:
         super().__init__(PROFILE_FILES, library)
-        self._read_by = read_by
+        self._read_with = read_with
 
     def check_profile(self, file: Path) -> CheckedProfile:
-        """Return the questions that the profile asks, and what it listens for."""
+        """Return the queries that the profile sends, and the messages that it listens for."""
         profile = self.read_profile(file)
         source = profile.source
         return CheckedProfile(
@@ -42,9 +42,9 @@ class SerialWorkbench(ProfileWorkbench[Profile]):
 
     async def try_profile(self, file: Path, address: str) -> AsyncIterator[Sequence[Reading]]:
         """Read every point once."""
-        if self._read_by is None:
-            raise NotOffered("a profile is tried on a device, and no port was named")
-        async for readings in self._read_by(address, self.read_profile(file)):
+        if self._read_with is None:
+            raise NotOffered("a profile can only be tried on a device: name its port")
+        async for readings in self._read_with(address, self.read_profile(file)):
             yield readings
 
 
@@ -57,13 +57,13 @@ def _blocks(profile: Profile) -> Iterator[PlannedBlock]:
                 every_seconds=every[query.group].total_seconds(),
                 what=f"asks {query.name}",
                 metrics=[point.metric for point in query.points],
-                seconds=USUAL_BYTES * profile.line.character_seconds + profile.talk.pace,
+                seconds=USUAL_EXCHANGE_BYTES * profile.line.character_seconds + profile.talk.pace,
             )
     for message in profile.messages:
         yield PlannedBlock(
             group="heard",
             every_seconds=profile.may_be_quiet or max(every.values()).total_seconds(),
-            what=f"hears {message.name}, {'this often or oftener' if profile.may_be_quiet else 'whenever it is said'}",
+            what=f"receives {message.name}, {'at least this often' if profile.may_be_quiet else 'whenever the device sends it'}",
             metrics=[point.metric for point in message.points],
             seconds=0.0,
         )

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from adapters.serial import SerialAdapter
-from adapters.serial.discovery.probing import Step
+from adapters.serial.discovery.probing import ProbeStep
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.library import PROFILE_FILES
-from adapters.serial.session.active_protocol import SpokenLine
+from adapters.serial.session.active_protocol import ActiveProtocol
 from gateway.adapter import BusUnavailable, ChildDevice, Command, CommandRejected, Confidence, DeviceUnreachable, Found
 from gateway.testing.serial import HEALTHY, Display, Faults, Gps, ScriptedDevice, SerialLine
 
@@ -164,7 +164,7 @@ async def test_a_silent_display_is_told_as_such_and_read_again_when_it_is_back(p
         display.faults = Faults(silent=True)
         with pytest.raises(DeviceUnreachable, match="no answer within"):
             await readings_of(adapter, child)
-        with pytest.raises(DeviceUnreachable, match="nobody answers as a Samsung"):
+        with pytest.raises(DeviceUnreachable, match="no device answers like a Samsung"):
             await adapter.identify("samsung-mdc/1")
         display.faults = HEALTHY
         assert (await readings_of(adapter, child))["power"] == "on"
@@ -186,7 +186,7 @@ async def test_frames_with_wrong_checksums_are_no_answers_and_are_told(port):
         display.faults = Faults(wrong_checksum=True)
         with pytest.raises(DeviceUnreachable):
             await readings_of(adapter, child)
-        assert any("of no use" in remark for remark in adapter.remarks(child))
+        assert any("discarded received bytes" in remark for remark in adapter.remarks(child))
 
 
 async def test_a_line_that_echoes_is_borne(port):
@@ -208,7 +208,7 @@ async def test_a_port_that_is_pulled_out_is_lost_and_back_under_another_name(por
                 await asyncio.wait_for(listening, 2)
             with pytest.raises(BusUnavailable):
                 await readings_of(adapter, child)
-        with pytest.raises(BusUnavailable, match="is not there: plug it in"):
+        with pytest.raises(BusUnavailable, match="does not exist: plug it in"):
             await adapter.__aenter__()
         back = asyncio.create_task(adapter.reappears())
         await asyncio.sleep(0.2)
@@ -304,9 +304,9 @@ async def test_two_displays_on_one_line_are_read_and_commanded_each_by_its_own_a
 @pytest.mark.parametrize(
     ("devices", "why"),
     [
-        ([("samsung-mdc", "1"), ("nec-display", "2")], "one profile is spoken on a port.*nec-display, samsung-mdc"),
+        ([("samsung-mdc", "1"), ("nec-display", "2")], "a port can have one profile only.*nec-display, samsung-mdc"),
         ([("samsung-mdc", "1"), ("samsung-mdc", "1")], "have the address 1"),
-        ([("samsung-mdc", "1"), ("samsung-mdc", "")], "say the `address` of each"),
+        ([("samsung-mdc", "1"), ("samsung-mdc", "")], "add the `address` of each"),
     ],
 )
 def test_devices_that_cannot_share_a_port_are_a_mistake_of_the_config(devices, why):
@@ -409,8 +409,8 @@ class StuckPort:
 
 
 async def test_a_device_that_takes_no_question_answers_none():
-    spoken = SpokenLine(StuckPort(), lambda speech, frame: None, lambda profile: None)
-    assert await spoken.carry_out(Step(LineSettings(), b"?", 1.0, bool, "asking")) == b""
+    spoken = ActiveProtocol(StuckPort(), lambda protocol, frame: None, lambda profile: None)
+    assert await spoken.run_step(ProbeStep(LineSettings(), b"?", 1.0, bool, "asking")) == b""
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(PROFILE_FILES.folder.glob("*.toml"))])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from adapters.serial.discovery.probing import Interview, Step, Verdict, describe
+from adapters.serial.discovery.probing import ProbeResult, ProbeStep, ProtocolProbe, describe_bytes
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.library import PROFILE_FILES
 from gateway.adapter import Confidence
@@ -21,7 +21,7 @@ POWER_1, POWER_1_IS_ON = bytes.fromhex("AA 11 01 00 12"), bytes.fromhex("AA FF 0
 POWER_0, POWER_0_IS_OFF = bytes.fromhex("AA 11 00 00 11"), bytes.fromhex("AA FF 00 03 41 11 00 54")
 
 
-def conducted(interview: Interview, device: Callable[[Step], bytes]) -> tuple[Verdict, list[Step]]:
+def conducted(interview: ProtocolProbe, device: Callable[[ProbeStep], bytes]) -> tuple[ProbeResult, list[ProbeStep]]:
     """Carry the interview out on a device: what it says in each step."""
     run, steps = interview.run(), []
     try:
@@ -33,50 +33,50 @@ def conducted(interview: Interview, device: Callable[[Step], bytes]) -> tuple[Ve
         return end.value, steps
 
 
-def answering(**answers: bytes) -> Callable[[Step], bytes]:
+def answering(**answers: bytes) -> Callable[[ProbeStep], bytes]:
     return lambda step: answers.get(step.request.hex(), b"")
 
 
-def silent(_step: Step) -> bytes:
+def silent(_step: ProbeStep) -> bytes:
     return b""
 
 
 def test_it_listens_before_it_asks_and_who_is_silent_at_one_speed_is_listened_to_no_more():
-    verdict, steps = conducted(Interview(PROFILES.values()), silent)
-    assert not verdict.alive
+    verdict, steps = conducted(ProtocolProbe(PROFILES.values()), silent)
+    assert not verdict.is_alive
     assert verdict.profile is None
     assert [step.request == b"" for step in steps] == [True] + [False] * (len(steps) - 1)
     assert steps[0].seconds == max(match.within for profile in PROFILES.values() for match in profile.match if match.hear)
 
 
 def test_the_settings_that_most_devices_have_come_first():
-    _, steps = conducted(Interview(PROFILES.values()), silent)
+    _, steps = conducted(ProtocolProbe(PROFILES.values()), silent)
     lines = list(dict.fromkeys(step.line for step in steps))
     assert lines[0] == LineSettings(baudrate=9600)
     assert LineSettings(baudrate=2400, bytesize=7, parity="E") in lines[1:]
 
 
 def test_questions_that_could_confuse_others_come_last():
-    _, steps = conducted(Interview(PROFILES.values(), lines=[LineSettings(baudrate=9600)]), silent)
+    _, steps = conducted(ProtocolProbe(PROFILES.values(), lines=[LineSettings(baudrate=9600)]), silent)
     asked = [step.request for step in steps if step.request]
     assert asked.index(POWER_1) < asked.index(b"ka 01 FF\r") < asked.index(b"*IDN?\n") < asked.index(b"N")
 
 
 def test_who_talks_by_itself_is_never_asked():
     verdict, steps = conducted(
-        Interview(PROFILES.values()), lambda step: (GGA + RMC) * 2 if step.line == NMEA.line else b"\xff\x00"
+        ProtocolProbe(PROFILES.values()), lambda step: (GGA + RMC) * 2 if step.line == NMEA.line else b"\xff\x00"
     )
     assert verdict.profile is NMEA
     assert verdict.line == NMEA.line
     assert verdict.confidence is Confidence.LIKELY
     assert all(step.request == b"" for step in steps)
-    assert steps[-1].is_enough((GGA + RMC) * 3)
-    assert not steps[-1].is_enough(GGA)
+    assert steps[-1].is_complete((GGA + RMC) * 3)
+    assert not steps[-1].is_complete(GGA)
 
 
 def test_a_display_is_found_by_its_usual_addresses():
     answers = {POWER_0.hex(): POWER_0_IS_OFF}
-    verdict, steps = conducted(Interview(PROFILES.values()), answering(**answers))
+    verdict, steps = conducted(ProtocolProbe(PROFILES.values()), answering(**answers))
     assert (verdict.profile, verdict.address, verdict.line) == (SAMSUNG, 0, SAMSUNG.line)
     asked = [step.request for step in steps]
     assert asked.index(POWER_0) == asked.index(POWER_1) + 1
@@ -86,64 +86,64 @@ def test_a_display_is_found_by_its_usual_addresses():
 def test_the_serial_number_is_asked_for_again_when_the_answer_is_lost():
     serial, lost = bytes.fromhex("AA 0B 01 00 0C"), []
 
-    def device(step: Step) -> bytes:
+    def device(step: ProbeStep) -> bytes:
         if step.request == serial:
             lost.append(step)
             return bytes.fromhex("AA FF 01 05 41 0B 41 42 43 17") if len(lost) == 2 else b""
         return POWER_1_IS_ON if step.request == POWER_1 else b""
 
-    verdict, _ = conducted(Interview(PROFILES.values()), device)
+    verdict, _ = conducted(ProtocolProbe(PROFILES.values()), device)
     assert len(lost) == 2
     assert verdict.facts["serial_number"] == "ABC"
 
 
 def test_the_evidence_shows_bytes_and_text():
-    verdict, _ = conducted(Interview(PROFILES.values()), answering(**{POWER_1.hex(): POWER_1_IS_ON}))
+    verdict, _ = conducted(ProtocolProbe(PROFILES.values()), answering(**{POWER_1.hex(): POWER_1_IS_ON}))
     assert verdict.evidence == {r"\xaa\x11\x01\x00\x12 at 9600 8N1": r'aa ff 01 03 41 11 01 56 "\xaa\xff\x01\x03A\x11\x01V"'}
-    assert describe(b"%1CLSS=1\r") == r'"%1CLSS=1\r"'
-    assert describe(b"x" * 100).endswith('" and 36 bytes more')
+    assert describe_bytes(b"%1CLSS=1\r") == r'"%1CLSS=1\r"'
+    assert describe_bytes(b"x" * 100).endswith('" and 36 bytes more')
 
 
 def test_an_echo_is_not_taken_for_an_answer():
     question = b"ka 01 FF\r"
-    verdict, _ = conducted(Interview([LG]), lambda step: step.request)
-    assert verdict.alive
+    verdict, _ = conducted(ProtocolProbe([LG]), lambda step: step.request)
+    assert verdict.is_alive
     assert verdict.profile is None
-    verdict, _ = conducted(Interview([LG]), lambda step: step.request + b"a 01 OK01x" * (step.request == question))
+    verdict, _ = conducted(ProtocolProbe([LG]), lambda step: step.request + b"a 01 OK01x" * (step.request == question))
     assert verdict.profile is LG
 
 
 def test_an_answer_that_proves_something_else_proves_nothing():
     idn = b"*IDN?\n".hex()
     verdict, _ = conducted(
-        Interview(PROFILES.values()), answering(**{idn: b"KEITHLEY INSTRUMENTS INC.,MODEL 2110,1311126,01.00-01-01\n"})
+        ProtocolProbe(PROFILES.values()), answering(**{idn: b"KEITHLEY INSTRUMENTS INC.,MODEL 2110,1311126,01.00-01-01\n"})
     )
-    assert verdict.alive
+    assert verdict.is_alive
     assert verdict.profile is None
     assert any("MODEL 2110" in told for told in verdict.evidence.values())
 
 
 def test_two_profiles_with_one_question_ask_it_once_at_a_speed():
     twin = SAMSUNG.model_copy(update={"name": "samsung-twin"})
-    _, steps = conducted(Interview([SAMSUNG, twin]), silent)
+    _, steps = conducted(ProtocolProbe([SAMSUNG, twin]), silent)
     assert [step.request for step in steps if step.request] == [POWER_1, POWER_0]
 
 
 def test_it_ends_when_its_time_is_up():
-    _, steps = conducted(Interview(PROFILES.values(), budget_seconds=20), silent)
+    _, steps = conducted(ProtocolProbe(PROFILES.values(), budget_seconds=20), silent)
     assert sum(step.seconds for step in steps) <= 20
     assert len(steps) > 2
 
 
 def test_a_port_that_is_only_listened_to_is_asked_nothing():
-    verdict, steps = conducted(Interview(PROFILES.values(), may_ask=False), silent)
-    assert not verdict.alive
+    verdict, steps = conducted(ProtocolProbe(PROFILES.values(), may_ask=False), silent)
+    assert not verdict.is_alive
     assert all(step.request == b"" for step in steps)
 
 
 def test_a_configured_device_is_asked_at_its_own_address_and_line_and_for_nothing_else():
     line = LineSettings(baudrate=19200)
-    interview = Interview(PROFILES.values(), SAMSUNG, lines=[line], address=7)
+    interview = ProtocolProbe(PROFILES.values(), SAMSUNG, lines=[line], address=7)
     answer = bytes.fromhex("AA FF 07 03 41 11 01 5C")
     verdict, steps = conducted(interview, lambda step: answer if step.request[1:2] == b"\x11" else b"")
     assert (verdict.profile, verdict.address, verdict.line) == (SAMSUNG, 7, line)
@@ -152,29 +152,29 @@ def test_a_configured_device_is_asked_at_its_own_address_and_line_and_for_nothin
 
 
 def test_a_configured_device_that_refuses_the_question_is_there_all_the_same():
-    verdict, _ = conducted(Interview([], PJLINK), lambda step: b"%1CLSS=ERR3\r" if b"CLSS" in step.request else b"")
+    verdict, _ = conducted(ProtocolProbe([], PJLINK), lambda step: b"%1CLSS=ERR3\r" if b"CLSS" in step.request else b"")
     assert verdict.profile is PJLINK
-    verdict, _ = conducted(Interview([PJLINK]), lambda step: b"%1CLSS=ERR3\r" if b"CLSS" in step.request else b"")
+    verdict, _ = conducted(ProtocolProbe([PJLINK]), lambda step: b"%1CLSS=ERR3\r" if b"CLSS" in step.request else b"")
     assert verdict.profile is None
 
 
 @pytest.mark.parametrize("name", sorted(PROFILES))
 def test_a_configured_profile_is_looked_for_at_all_its_settings(name):
     profile = PROFILES[name]
-    _, steps = conducted(Interview([], profile), lambda step: b"\xf8" if not step.request else b"")
+    _, steps = conducted(ProtocolProbe([], profile), lambda step: b"\xf8" if not step.request else b"")
     assert {step.line for step in steps} == set(profile.lines)
 
 
 def test_garbage_is_alive_and_unknown():
-    verdict, _ = conducted(Interview(PROFILES.values()), lambda _step: b"\x00\xf8\x80")
-    assert verdict.alive
+    verdict, _ = conducted(ProtocolProbe(PROFILES.values()), lambda _step: b"\x00\xf8\x80")
+    assert verdict.is_alive
     assert verdict.profile is None
     assert verdict.facts == {}
 
 
 def test_a_device_that_talks_without_end_is_known_by_what_it_said_last():
     noise = b"\x00\xff" * 10_000
-    verdict, _ = conducted(Interview([NMEA]), lambda _step: noise + (GGA + RMC) * 2)
+    verdict, _ = conducted(ProtocolProbe([NMEA]), lambda _step: noise + (GGA + RMC) * 2)
     assert verdict.profile is NMEA
-    verdict, _ = conducted(Interview([NMEA]), lambda _step: (GGA + RMC) * 2 + noise)
+    verdict, _ = conducted(ProtocolProbe([NMEA]), lambda _step: (GGA + RMC) * 2 + noise)
     assert verdict.profile is None

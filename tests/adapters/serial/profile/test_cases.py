@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from adapters.serial.discovery.probing import Interview, Verdict
+from adapters.serial.discovery.probing import ProbeResult, ProtocolProbe
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.framing.notation import hex_bytes, text_bytes
-from adapters.serial.profile.commands import order_for
+from adapters.serial.profile.commands import prepare_command
 from adapters.serial.profile.library import PROFILE_FILES
-from adapters.serial.profile.protocol import Question, Speech
+from adapters.serial.profile.protocol import DeviceProtocol, Request
 from gateway.adapter import Command, Reading
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -40,8 +40,8 @@ class Case:
     expected: dict[str, Any]
 
     @property
-    def speech(self) -> Speech:
-        return Speech(PROFILES[self.profile])
+    def protocol(self) -> DeviceProtocol:
+        return DeviceProtocol(PROFILES[self.profile])
 
     def as_bytes(self, written: str) -> bytes:
         return as_bytes(self.profile, written)
@@ -52,8 +52,8 @@ class Case:
         assert not framer.discards.by_reason
         return [frame.payload for frame in frames]
 
-    def asked(self, question: Question) -> Any:
-        answers = [question.read(payload) for payload in self.frames(self.answers.get(question.request, b""))]
+    def asked(self, question: Request) -> Any:
+        answers = [question.read(payload) for payload in self.frames(self.answers.get(question.raw, b""))]
         return next((answer for answer in answers if answer is not None), None)
 
 
@@ -78,7 +78,7 @@ def case(request):
     return read_case(request.param)
 
 
-def interviewed(case: Case, interview: Interview) -> tuple[Verdict, list[bytes]]:
+def interviewed(case: Case, interview: ProtocolProbe) -> tuple[ProbeResult, list[bytes]]:
     """Carry the interview out on the device in memory; return its verdict and all that was sent."""
     steps, sent, answer = interview.run(), list[bytes](), None
     try:
@@ -93,20 +93,20 @@ def interviewed(case: Case, interview: Interview) -> tuple[Verdict, list[bytes]]
 
 
 def readings(case: Case) -> list[Reading]:
-    speech, told = case.speech, []
+    protocol, told = case.protocol, []
     for query in PROFILES[case.profile].queries:
-        answer = case.asked(speech.question(query.name, case.address))
-        if answer is not None and answer.refused is None:
-            told += speech.readings_of(query.name, answer, "child", AT)
+        answer = case.asked(protocol.query_request(query.name, case.address))
+        if answer is not None and answer.refusal is None:
+            told += protocol.readings_of(query.name, answer, "child", AT)
     for payload in case.frames(case.talks):
-        heard = speech.heard(payload)
+        heard = protocol.read_message(payload)
         if heard is not None:
-            told += speech.readings_of(heard.message, heard, "child", AT)
+            told += protocol.readings_of(heard.name, heard, "child", AT)
     return told
 
 
 def test_the_device_is_found_among_all_profiles_and_is_who_it_says_it_is(case):
-    verdict, _ = interviewed(case, Interview(PROFILES.values()))
+    verdict, _ = interviewed(case, ProtocolProbe(PROFILES.values()))
     assert verdict.profile is not None
     assert verdict.profile.name == case.profile
     assert verdict.facts == case.expected.get("facts", {})
@@ -116,12 +116,12 @@ def test_the_device_is_found_among_all_profiles_and_is_who_it_says_it_is(case):
 
 
 def test_a_search_sends_nothing_but_questions(case):
-    _, sent = interviewed(case, Interview(PROFILES.values()))
+    _, sent = interviewed(case, ProtocolProbe(PROFILES.values()))
     harmless = {
-        speech.question(query.name, address).request
-        for speech in map(Speech, PROFILES.values())
-        for query in speech.profile.queries
-        for address in (speech.profile.addresses.usual if speech.profile.addresses else (None,))
+        protocol.query_request(query.name, address).raw
+        for protocol in map(DeviceProtocol, PROFILES.values())
+        for query in protocol.profile.queries
+        for address in (protocol.profile.addresses.usual if protocol.profile.addresses else (None,))
     }
     assert set(sent) <= harmless
 
@@ -143,27 +143,27 @@ def test_units_are_those_of_the_profile_or_of_the_device(case):
 
 def test_what_the_device_cannot_tell_is_refused_in_words(case):
     for query, reason in case.expected.get("refused", {}).items():
-        answer = case.asked(case.speech.question(query, case.address))
-        assert reason in answer.refused
+        answer = case.asked(case.protocol.query_request(query, case.address))
+        assert reason in answer.refusal
 
 
 def test_commands_send_the_bytes_of_the_document_and_see_whether_they_were_obeyed(case):
     for wanted in case.expected.get("commands", []):
         command = Command(1, "child", wanted["name"], wanted.get("parameters", {}))
-        order = order_for(PROFILES[case.profile], command, case.address)
-        assert order.question.request == case.as_bytes(wanted["sends"])
-        assert order.question.is_answered == ("obeyed" in wanted)
+        prepared = prepare_command(PROFILES[case.profile], command, case.address)
+        assert prepared.request.raw == case.as_bytes(wanted["sends"])
+        assert prepared.request.expects_answer == ("obeyed" in wanted)
         if "obeyed" in wanted:
             (payload,) = case.frames(case.as_bytes(wanted["obeyed"]))
-            assert order.question.read(payload).refused is None
+            assert prepared.request.read(payload).refusal is None
         if "refused" in wanted:
             (payload,) = case.frames(case.as_bytes(wanted["refused"]))
-            assert wanted["reason"] in order.question.read(payload).refused
+            assert wanted["reason"] in prepared.request.read(payload).refusal
         if "shown" in wanted:
-            assert order.check is not None
+            assert prepared.check is not None
             for shown, is_obeyed in ((wanted["shown"], True), (wanted["not_shown"], False)):
                 (payload,) = case.frames(case.as_bytes(shown))
-                assert (order.check.problem_in(order.check.question.read(payload).values) is None) is is_obeyed
+                assert (prepared.check.mismatch_in(prepared.check.request.read(payload).values) is None) is is_obeyed
 
 
 @pytest.mark.parametrize("name", sorted(PROFILES))

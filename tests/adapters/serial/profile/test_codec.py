@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.serial.codec import Codec, Said, codec_named
+from adapters.serial.codec import Codec, DecodedFrame, Said, load_codec
 from adapters.serial.codecs.free_text import JsonCodec, KeyValueCodec
 from adapters.serial.codecs.nmea import NmeaCodec
 from adapters.serial.codecs.obis import ObisCodec
 from adapters.serial.profile.library import PROFILE_FILES
-from adapters.serial.profile.protocol import MOST_OPEN_METRICS, Speech, metric_name
+from adapters.serial.profile.protocol import MAX_OPEN_METRICS, DeviceProtocol, metric_name
 
 OURS = (JsonCodec, KeyValueCodec, NmeaCodec, ObisCodec)
 
@@ -26,7 +26,7 @@ class CountingCodec(Codec):
         return bytes([len(query), int(values.get("step", 1))])
 
     def read(self, payload):
-        return Said("count", {"count": payload[0]}) if len(payload) == 1 else None
+        return DecodedFrame("count", {"count": payload[0]}) if len(payload) == 1 else None
 
 
 TEXT = f"""\
@@ -57,23 +57,27 @@ read_back = "count"
 
 
 def test_a_profile_asks_and_reads_by_its_codec(monkeypatch):
-    monkeypatch.setattr("adapters.serial.profile.profile.codec_named", lambda _written: CountingCodec())
+    monkeypatch.setattr("adapters.serial.profile.profile.load_codec", lambda _written: CountingCodec())
     profile = PROFILE_FILES.parse(TEXT.replace("length = 2", "length = 3"), Path("counter.toml"))
-    question = Speech(profile).question("count")
-    assert question.request == b"\x05\x01\x06"
+    question = DeviceProtocol(profile).query_request("count")
+    assert question.raw == b"\x05\x01\x06"
     assert question.read(b"\x07").values == {"count": 7}
     assert question.read(b"\x07\x08") is None
 
 
 def test_a_codec_is_named_by_module_and_class():
-    assert isinstance(codec_named("adapters.serial.codecs.nmea:NmeaCodec"), NmeaCodec)
-    assert isinstance(codec_named("adapters.serial.nmea:NmeaCodec"), NmeaCodec), "as profiles of earlier releases name it"
-    with pytest.raises(ValueError, match=r"there is no class 'Said' in adapters\.serial\.codec"):
-        codec_named("adapters.serial.codec:Said")
+    assert isinstance(load_codec("adapters.serial.codecs.nmea:NmeaCodec"), NmeaCodec)
+    assert isinstance(load_codec("adapters.serial.nmea:NmeaCodec"), NmeaCodec), "as profiles of earlier releases name it"
+    with pytest.raises(ValueError, match=r"there is no class 'DecodedFrame' in adapters\.serial\.codec"):
+        load_codec("adapters.serial.codec:DecodedFrame")
+
+
+def test_a_codec_of_an_earlier_release_finds_the_class_that_it_returns_under_its_former_name():
+    assert Said is DecodedFrame
 
 
 def test_a_codec_that_only_listens_says_so_when_it_is_asked():
-    with pytest.raises(NotImplementedError, match="NmeaCodec asks nothing"):
+    with pytest.raises(NotImplementedError, match="NmeaCodec only decodes frames"):
         NmeaCodec().ask("gga", {})
 
 
@@ -132,9 +136,9 @@ def test_a_device_cannot_make_up_ever_more_metrics():
     profile = PROFILE_FILES.parse(
         (Path(inspect.getfile(Codec)).parent / "profiles" / "json-lines.toml").read_text("utf-8"), Path("json-lines.toml")
     )
-    speech = Speech(profile)
+    protocol = DeviceProtocol(profile)
     told = set()
-    for number in range(MOST_OPEN_METRICS * 2):
-        heard = speech.heard(f'{{"noise{number}": 1}}'.encode())
-        told |= {reading.metric.name for reading in speech.readings_of("values", heard, "child", None)}
-    assert len(told) == MOST_OPEN_METRICS
+    for number in range(MAX_OPEN_METRICS * 2):
+        heard = protocol.read_message(f'{{"noise{number}": 1}}'.encode())
+        told |= {reading.metric.name for reading in protocol.readings_of("values", heard, "child", None)}
+    assert len(told) == MAX_OPEN_METRICS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.serial.profile.commands import order_for, orders_for
+from adapters.serial.profile.commands import prepare_command, prepare_configuration
 from adapters.serial.profile.library import PROFILE_FILES
 from gateway.adapter import Command, CommandRejected
 
@@ -74,37 +74,37 @@ tone = "set_tone"
 )
 
 
-def order(name: str, address: int | None = 3, **parameters: object):
-    return order_for(PROFILE, Command(1, "child", name, parameters), address)
+def prepared(name: str, address: int | None = 3, **parameters: object):
+    return prepare_command(PROFILE, Command(1, "child", name, parameters), address)
 
 
 def test_a_command_is_sent_to_the_device_with_its_address():
-    assert order("set_volume", volume=12).question.request == b"3V24\r\n"
-    assert order("set_volume", None, volume=12).question.request == b"1V24\r\n"
-    assert order("set_tone", tone=-2.5).question.request == b"3T-2.5\r\n"
+    assert prepared("set_volume", volume=12).request.raw == b"3V24\r\n"
+    assert prepared("set_volume", None, volume=12).request.raw == b"1V24\r\n"
+    assert prepared("set_tone", tone=-2.5).request.raw == b"3T-2.5\r\n"
 
 
 def test_what_shows_that_it_was_obeyed_is_asked_of_the_same_device():
-    check = order("set_volume", volume=12.5).check
-    assert check.question.request == b"3?\r\n"
-    assert check.settles == 2
-    assert check.problem_in({"volume": 25}) is None
-    assert check.problem_in({"volume": 24}) == "volume was to be 12.5, and reads back as 12.0"
-    assert check.problem_in({}) == "volume was to be 12.5, and reads back as nothing"
+    check = prepared("set_volume", volume=12.5).check
+    assert check.request.raw == b"3?\r\n"
+    assert check.settle_seconds == 2
+    assert check.mismatch_in({"volume": 25}) is None
+    assert check.mismatch_in({"volume": 24}) == "volume was to be 12.5, and reads back as 12.0"
+    assert check.mismatch_in({}) == "volume was to be 12.5, and reads back as nothing"
 
 
 def test_any_of_several_values_may_show_it():
-    check = order("wake").check
-    assert check.problem_in({"power": 1}) is None
-    assert check.problem_in({"power": 2}) is None
-    assert check.problem_in({"power": 0}) == "power was to be on or starting, and reads back as off"
+    check = prepared("wake").check
+    assert check.mismatch_in({"power": 1}) is None
+    assert check.mismatch_in({"power": 2}) is None
+    assert check.mismatch_in({"power": 0}) == "power was to be on or starting, and reads back as off"
 
 
 def test_a_command_without_an_answer_is_waited_for_by_nobody():
-    assert not order("set_tone", tone=1).question.is_answered
-    assert order("blink").question.is_answered
-    assert order("blink").check is None
-    assert order("blink").question.read(b"OK").refused is None
+    assert not prepared("set_tone", tone=1).request.expects_answer
+    assert prepared("blink").request.expects_answer
+    assert prepared("blink").check is None
+    assert prepared("blink").request.read(b"OK").refusal is None
 
 
 @pytest.mark.parametrize(
@@ -122,21 +122,21 @@ def test_a_command_without_an_answer_is_waited_for_by_nobody():
 )
 def test_what_the_device_does_not_take_is_refused_before_anything_is_sent(name, parameters, told):
     with pytest.raises(CommandRejected) as refused:
-        order(name, **parameters)
+        prepared(name, **parameters)
     assert told in str(refused.value)
 
 
 def test_words_stand_for_what_is_written_and_yes_and_no_for_on_and_off():
     samsung = PROFILE_FILES.load()["samsung-mdc"]
     for said in ("on", True):
-        sent = order_for(samsung, Command(1, "child", "set_mute", {"mute": said}), 2).question.request
+        sent = prepare_command(samsung, Command(1, "child", "set_mute", {"mute": said}), 2).request.raw
         assert sent == bytes.fromhex("AA 13 02 01 01 17")
     with pytest.raises(CommandRejected, match="mute: it has to be one of off, on, not 'loud'"):
-        order_for(samsung, Command(1, "child", "set_mute", {"mute": "loud"}), 2)
+        prepare_command(samsung, Command(1, "child", "set_mute", {"mute": "loud"}), 2)
 
 
 def test_a_configuration_is_one_order_for_each_of_its_settings():
-    orders = orders_for(PROFILE, {"tone": 3, "volume_limit": 20}, 2)
-    assert [one.question.request for one in orders] == [b"2T3.0\r\n", b"2V40\r\n"]
+    prepared_commands = prepare_configuration(PROFILE, {"tone": 3, "volume_limit": 20}, 2)
+    assert [one.request.raw for one in prepared_commands] == [b"2T3.0\r\n", b"2V40\r\n"]
     with pytest.raises(CommandRejected, match="has no setting 'bass'; there are volume_limit, tone"):
-        orders_for(PROFILE, {"bass": 1})
+        prepare_configuration(PROFILE, {"bass": 1})

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.library import PROFILE_FILES
-from adapters.serial.profile.protocol import Speech, plausible_serial_number
+from adapters.serial.profile.protocol import DeviceProtocol, plausible_serial_number
 from gateway.adapter import ProfileError, Reduce
 
 HEAD = """\
@@ -66,9 +66,9 @@ def complaint(text: str) -> str:
 
 
 def values(profile, payload: bytes, query: str = "power_state") -> dict[str, object]:
-    speech = Speech(profile)
-    answer = speech.question(query).read(payload)
-    return {reading.metric.name: reading.value for reading in speech.readings_of(query, answer, "child", AT)}
+    protocol = DeviceProtocol(profile)
+    answer = protocol.query_request(query).read(payload)
+    return {reading.metric.name: reading.value for reading in protocol.readings_of(query, answer, "child", AT)}
 
 
 def test_what_is_left_out_has_the_values_that_most_devices_have():
@@ -76,7 +76,7 @@ def test_what_is_left_out_has_the_values_that_most_devices_have():
     assert profile.lines == (LineSettings(baudrate=9600),)
     assert profile.intervals == {"normal": timedelta(seconds=30)}
     assert profile.talk.echo is None
-    assert Speech(profile).question("power_state").request == b"PWR?\r"
+    assert DeviceProtocol(profile).query_request("power_state").raw == b"PWR?\r"
 
 
 def test_groups_are_those_of_queries_with_points():
@@ -85,15 +85,18 @@ def test_groups_are_those_of_queries_with_points():
 
 
 def test_a_question_can_end_otherwise_than_an_answer():
-    assert Speech(parsed(HEAD + 'ends_with = "\\n"\n' + SOURCE + QUERY + POINT)).question("power_state").request == b"PWR?\n"
-    assert Speech(parsed(HEAD + 'ends_with = ""\n' + SOURCE + QUERY + POINT)).question("power_state").request == b"PWR?"
+    assert (
+        DeviceProtocol(parsed(HEAD + 'ends_with = "\\n"\n' + SOURCE + QUERY + POINT)).query_request("power_state").raw
+        == b"PWR?\n"
+    )
+    assert DeviceProtocol(parsed(HEAD + 'ends_with = ""\n' + SOURCE + QUERY + POINT)).query_request("power_state").raw == b"PWR?"
 
 
 def test_all_readings_of_a_point_share_one_metric():
     said = 'unit = "°C"\nurgent = true\ndead_band = 0.5\nreduce = "mean"\n'
-    speech = Speech(parsed(WHOLE + said))
-    answer = speech.question("power_state").read(b"PWR=1")
-    first, second = (speech.readings_of("power_state", answer, "child", AT)[0].metric for _ in range(2))
+    protocol = DeviceProtocol(parsed(WHOLE + said))
+    answer = protocol.query_request("power_state").read(b"PWR=1")
+    first, second = (protocol.readings_of("power_state", answer, "child", AT)[0].metric for _ in range(2))
     assert first is second
     assert (first.unit, first.urgent, first.dead_band, first.reduce) == ("°C", True, 0.5, Reduce.MEAN)
 
@@ -119,28 +122,27 @@ def test_of_several_answers_any_may_come_and_what_it_lacks_is_not_available():
 
 def test_a_device_that_refuses_says_why_in_words():
     text = WHOLE + '[[refusals]]\nanswer = "ERR{code:d}"\nfield = "code"\nreasons = { 3 = "it is switched off" }\n'
-    question = Speech(parsed(text)).question("power_state")
-    assert question.read(b"ERR3").refused == "it is switched off"
-    assert question.read(b"ERR9").refused == "the device refuses it (9)"
+    question = DeviceProtocol(parsed(text)).query_request("power_state")
+    assert question.read(b"ERR3").refusal == "it is switched off"
+    assert question.read(b"ERR9").refusal == "the device refuses it (9)"
     assert question.read(b"hello") is None
 
 
 def test_an_answer_of_another_device_on_the_line_is_no_answer():
     text = (HEAD + SOURCE + '[addresses]\nfield = "id"\nlast = 99\nusual = [1]\n' + QUERY + POINT).replace('"PWR', '"{id:02d}PWR')
-    speech = Speech(parsed(text))
-    question = speech.question("power_state", 7)
-    assert question.request == b"07PWR?\r"
+    protocol = DeviceProtocol(parsed(text))
+    question = protocol.query_request("power_state", 7)
+    assert question.raw == b"07PWR?\r"
     assert question.read(b"08PWR=1") is None
     assert question.read(b"07PWR=1").values["power"] == 1
-    assert speech.question("power_state").request == b"01PWR?\r"
-    assert list(speech.profile.addresses.all)[:3] == [1, 2, 3]
+    assert protocol.query_request("power_state").raw == b"01PWR?\r"
 
 
 def test_a_unit_that_the_device_tells_is_that_of_its_metric():
     text = WHOLE.replace("PWR={power:d}", "W={power:d} {unit}") + 'unit_field = "unit"\n'
-    speech = Speech(parsed(text))
+    protocol = DeviceProtocol(parsed(text))
     units = [
-        speech.readings_of("power_state", speech.question("power_state").read(said), "child", AT)[0].metric.unit
+        protocol.readings_of("power_state", protocol.query_request("power_state").read(said), "child", AT)[0].metric.unit
         for said in (b"W=5 kg", b"W=5 g")
     ]
     assert units == ["kg", "g"]
@@ -150,7 +152,6 @@ def test_a_log_in_holds_the_password_where_nobody_sees_it():
     text = HEAD + SOURCE + '[talk]\nlogin = [{ expect = "Password:", send = "{password}\\r" }]\n' + QUERY + POINT
     talk = parsed(text).talk
     settings = talk.conversation_settings(SecretStr("s3cret"))
-    assert talk.needs_password
     assert settings.login[0].send.get_secret_value() == "s3cret\r"
     assert "s3cret" not in repr(settings)
 
@@ -158,35 +159,38 @@ def test_a_log_in_holds_the_password_where_nobody_sees_it():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (HEAD + SOURCE, "a profile has points, in `queries` or `messages`: at least one"),
-        (WHOLE + POINT, "point `power` is there twice"),
-        (WHOLE + QUERY, "query `power_state` is there twice"),
+        (HEAD + SOURCE, "a profile needs at least one point, in `queries` or `messages`"),
+        (WHOLE + POINT, "point `power` occurs twice"),
+        (WHOLE + QUERY, "query `power_state` occurs twice"),
         (WHOLE + COMMAND + COMMAND, "command `set_power` is there twice"),
         (WHOLE + "field = 'level'\n", "point `power`: there is no field 'level' in power_state; there are power"),
         (WHOLE + "unit_field = 'unit'\n", "point `power`: there is no field 'unit'"),
-        (WHOLE + "unit = 'V'\nunit_field = 'power'\n", "said by the profile, `unit`, or by the device"),
-        (WHOLE + "scale = 0\n", "scale is not 0"),
+        (WHOLE + "unit = 'V'\nunit_field = 'power'\n", "either `unit`, set by the profile, or `unit_field`"),
+        (WHOLE + "scale = 0\n", "scale must not be 0"),
         (WHOLE + "scale = 2\nvalues = { 0 = 'off' }\n", "scale and offset belong to plain numbers"),
         (WHOLE.replace('"power"', '"status"'), "a metric cannot be called 'status'"),
-        (WHOLE.replace("PWR?", "PWR {level:d}?"), "query `power_state`.ask: its fields have to be none, and are level"),
+        (WHOLE.replace("PWR?", "PWR {level:d}?"), "query `power_state`.ask: its fields must be none, but are level"),
         (WHOLE.replace("{power:d}", "{power:q}"), "query `power_state`.answer: there is no format 'q'"),
-        (WHOLE.replace('ask = "PWR?"\n', ""), "query `power_state`: without a `codec`, it says what to ask"),
+        (
+            WHOLE.replace('ask = "PWR?"\n', ""),
+            "query `power_state`: without a `codec`, it needs `ask` and, for a query, `answer`",
+        ),
         (WHOLE.replace(QUERY, QUERY + 'group = "hourly"\n'), "there is no poll group 'hourly'; there are fast, normal, slow"),
         (WHOLE + "[[match]]\nask = 'serial'\n", "match: there is no query or message 'serial'; there are power_state"),
         (WHOLE + "[[match]]\nask = 'power_state'\nwhere = { x = '1' }\n", "match: there is no field 'x'"),
         (WHOLE + "[[match]]\nask = 'power_state'\nwhere = { power = '(' }\n", "'(' is not a regular expression"),
-        (WHOLE + "[[match]]\n", "either what to `ask` or what to `hear`"),
+        (WHOLE + "[[match]]\n", "a match has either `ask` or `hear`"),
         (WHOLE + "[identity]\nmodel = 'power_state.model'\n", "identity.model: there is no field 'model'"),
         (WHOLE + "[identity]\nmodel = 'model'\n", "identity.model.told: String should match pattern"),
         (WHOLE + "[[refusals]]\nanswer = 'ERR'\nfield = 'code'\n", "refusals: there is no field 'code' in 'ERR'"),
-        (WHOLE + COMMAND.replace("{power:d}", "1"), "command `set_power`.ask: its fields have to be power, and are none"),
-        (WHOLE + COMMAND.replace("values = { off = 0, on = 1 }", ""), "say either `between`"),
-        (WHOLE + COMMAND.replace('answer = "OK"\n', ""), "say how it is known that it was done"),
+        (WHOLE + COMMAND.replace("{power:d}", "1"), "command `set_power`.ask: its fields must be power, but are none"),
+        (WHOLE + COMMAND.replace("values = { off = 0, on = 1 }", ""), "give either `between`"),
+        (WHOLE + COMMAND.replace('answer = "OK"\n', ""), "the effect must be confirmed"),
         (WHOLE + COMMAND + 'read_back = "level"\n', "command `set_power`.read_back: no query has a point `level`"),
         (WHOLE + COMMAND + 'shows = "on"\n', "`shows` belongs to a `read_back`"),
         (WHOLE + COMMAND + "[settings]\npower = 'set_level'\n", "settings.power: there is no command 'set_level'"),
-        (WHOLE + "[addresses]\nfield = 'id'\nusual = [0]\n", "0 is none of the addresses"),
-        (HEAD + SOURCE + "[[messages]]\nname = 'x'\nsays = '{v}'\nopen = true\n", "say after how long a device that only talks"),
+        (WHOLE + "[addresses]\nfield = 'id'\nusual = [0]\n", "0 is not one of the addresses"),
+        (HEAD + SOURCE + "[[messages]]\nname = 'x'\nsays = '{v}'\nopen = true\n", "`may_be_quiet` is missing"),
         (HEAD + 'codec = "adapters.serial.codecs.nmea:Nothing"\n' + SOURCE + QUERY + POINT, "there is no class 'Nothing'"),
         (HEAD + 'codec = "adapters.serial.none:X"\n' + SOURCE + QUERY + POINT, "'adapters.serial.none' cannot be imported"),
         (WHOLE.replace('family = "display"', 'family = "A Display"'), "family: String should match pattern"),

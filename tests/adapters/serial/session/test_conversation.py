@@ -41,7 +41,7 @@ class FakePort:
         self.listener.data_received(data)
 
 
-class Talk:
+class RecordedConversation:
     """A conversation on a fake port, and everything unsolicited that was heard."""
 
     def __init__(self, port, settings=PLAIN, framing=LINES, **options):
@@ -57,7 +57,7 @@ class Talk:
 
 
 def begun(port, **options):
-    talk = Talk(port, **options)
+    talk = RecordedConversation(port, **options)
     port.attach(talk.conversation)
     return talk
 
@@ -202,11 +202,11 @@ async def test_the_same_question_is_asked_again_at_once_and_takes_either_answer(
 async def test_a_question_that_was_cancelled_may_be_answered_late_too():
     port = FakePort()
     talk = begun(port)
-    asking = asyncio.create_task(talk.ask(b"POWER?\r", b"OK"))
+    build_request = asyncio.create_task(talk.ask(b"POWER?\r", b"OK"))
     await asyncio.sleep(0.01)
-    asking.cancel()
+    build_request.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asking
+        await build_request
     soon(port.says, b"OK late\r")
     soon(port.says, b"OK new\r", seconds=0.3)
     assert await talk.ask(b"INPUT?\r", b"OK") == b"OK new"
@@ -282,11 +282,11 @@ async def test_a_device_is_not_asked_before_it_says_that_it_is_ready():
     port = FakePort({b"A\r": [b"A=1\r"], b"B\r": [b"B=2\r"]})
     talk = begun(port, settings=ConversationSettings(echo=False, prompt=b"> "))
     await talk.ask(b"A\r", b"A")
-    asking = asyncio.create_task(talk.ask(b"B\r", b"B"))
+    build_request = asyncio.create_task(talk.ask(b"B\r", b"B"))
     await asyncio.sleep(0.03)
     assert port.written == [b"A\r"]
     port.says(b"> ")
-    assert await asking == b"B=2"
+    assert await build_request == b"B=2"
 
 
 async def test_a_device_that_does_not_say_that_it_is_ready_is_asked_all_the_same(monkeypatch):
@@ -392,7 +392,7 @@ async def test_a_port_that_is_lost_ends_what_is_under_way_at_once(settings):
 
 async def test_a_conversation_that_is_over_hears_nothing_any_more():
     port = FakePort()
-    talk = Talk(port, framing=SilenceFraming(kind="silence", pause=0.02))
+    talk = RecordedConversation(port, framing=SilenceFraming(kind="silence", pause=0.02))
     async with talk.conversation:
         port.says(b"the beginning of a frame")
     assert port.listener is None
@@ -416,7 +416,7 @@ async def test_a_device_on_a_real_port_is_understood_whatever_its_line_does(faul
         line.echoes = echoes
         port = Port(line.port)
         await port.open(LineSettings(baudrate=115200))
-        async with Talk(port, settings=ConversationSettings(echo=echoes)).conversation as conversation:
+        async with RecordedConversation(port, settings=ConversationSettings(echo=echoes)).conversation as conversation:
             for request in (b"A?\r", b"B?\r"):
                 answer = await conversation.ask(request, lambda frame: b"=" in frame.payload, LONG)
                 assert answer.payload == request[:1] + b"=1"
@@ -430,7 +430,7 @@ async def test_a_device_that_cannot_answer_is_unreachable_and_then_answers_again
     async with SerialLine(device) as line:
         port = Port(line.port)
         await port.open(LineSettings(baudrate=115200))
-        async with Talk(port).conversation as conversation:
+        async with RecordedConversation(port).conversation as conversation:
             with pytest.raises(DeviceUnreachable):
                 await conversation.ask(b"A\r", lambda frame: frame.payload == b"A=1", SHORT)
             await asyncio.sleep(0.12)
@@ -443,11 +443,11 @@ async def test_a_question_on_a_port_that_is_pulled_ends_at_once():
     async with SerialLine(ScriptedDevice()) as line:
         port = Port(line.port)
         await port.open(LineSettings(baudrate=115200))
-        async with Talk(port).conversation as conversation:
-            asking = asyncio.create_task(conversation.ask(b"A\r", lambda frame: True, 5))
+        async with RecordedConversation(port).conversation as conversation:
+            build_request = asyncio.create_task(conversation.ask(b"A\r", lambda frame: True, 5))
             await asyncio.sleep(0.02)
             line.unplug()
             async with asyncio.timeout(0.5):
                 with pytest.raises(BusUnavailable, match="unplugged"):
-                    await asking
+                    await build_request
         await port.close()

@@ -7,7 +7,7 @@ import pytest
 from adapters.serial.port.hotplug import MachinePorts
 from adapters.serial.port.selection import ListedPort
 from adapters.serial.settings import SerialSettings
-from adapters.serial.tools.examination import examined
+from adapters.serial.tools.examination import examine_ports
 from gateway.testing.serial import SerialLine
 
 
@@ -27,30 +27,32 @@ def settings(*ports, **more):
 
 async def test_a_port_is_found_by_its_adapter(machine):
     known, path = machine
-    (found,) = [one async for one in examined(settings("usb:0403:6001"), known)]
+    (found,) = [one async for one in examine_ports(settings("usb:0403:6001"), known)]
     assert (found.what, found.state) == (f"port {path}", "fine")
 
 
 async def test_what_is_excluded_or_named_otherwise_is_not_told_twice(machine):
     known, path = machine
-    assert [one.what async for one in examined(settings("*", path), known)] == ["ports *", f"port {path}"]
-    (found,) = [one async for one in examined(settings("*", exclude=["usb:0403:6001"]), known)]
+    assert [one.what async for one in examine_ports(settings("*", path), known)] == ["ports *", f"port {path}"]
+    (found,) = [one async for one in examine_ports(settings("*", exclude=["usb:0403:6001"]), known)]
     assert (found.what, found.state) == ("ports *", "warning")
 
 
 async def test_what_means_nothing_is_told_with_what_there_is(machine):
     known, path = machine
-    (found,) = [one async for one in examined(settings("usb:10c4:ea60"), known)]
+    (found,) = [one async for one in examine_ports(settings("usb:10c4:ea60"), known)]
     assert path in found.meaning
     assert found.fix.endswith(f'ports = ["{path}"]')
-    (found,) = [one async for one in examined(settings("usb:10c4:ea60"), MachinePorts(list_ports=list, by_id=Path("/nowhere")))]
+    (found,) = [
+        one async for one in examine_ports(settings("usb:10c4:ea60"), MachinePorts(list_ports=list, by_id=Path("/nowhere")))
+    ]
     assert "this machine has no serial port now" in found.meaning
 
 
 async def test_without_an_entry_the_ports_of_the_machine_are_offered(machine):
     known, path = machine
-    (found,) = [one async for one in examined(None, known)]
+    (found,) = [one async for one in examine_ports(None, known)]
     assert found.state == "fine"
     assert f'FTDI FT232R, could be used: ports = ["{path}"]' in found.meaning
-    (found,) = [one async for one in examined(None, MachinePorts(list_ports=list, by_id=Path("/nowhere")))]
+    (found,) = [one async for one in examine_ports(None, MachinePorts(list_ports=list, by_id=Path("/nowhere")))]
     assert found.state == "not looked at"
