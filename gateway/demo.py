@@ -35,9 +35,9 @@ from gateway.emulator import Emulator
 from gateway.emulator.device import Device
 from gateway.emulator.journal import JournalEntry
 from gateway.runtime.app import Gateway, build
-from gateway.testing.bluetooth import Air, simulated_backend
+from gateway.testing.bluetooth import RadioEnvironment, simulated_backend
 from gateway.testing.bluetooth.bleak_backend import SimulatedBackend
-from gateway.testing.bluetooth.demo_devices import Gadget, shelly_blu_ht, thunderboard_sense
+from gateway.testing.bluetooth.demo_devices import DemoDevice, shelly_blu_ht, thunderboard_sense
 from gateway.testing.demo_devices import rtu_units, tcp_units
 from gateway.testing.modbus import ModbusRtuBus, ModbusTcpHost, SimulatedUnit
 from gateway.testing.serial import Display, Gps, SerialLine
@@ -174,8 +174,8 @@ def _simulated_unit(unit: SimulatedUnit) -> SimulatedDevice:
     return SimulatedDevice(unit.name, sent)
 
 
-def _simulated_peripheral(gadget: Gadget) -> SimulatedDevice:
-    return SimulatedDevice(gadget.name, lambda: gadget.sent)
+def _simulated_peripheral(demo_device: DemoDevice) -> SimulatedDevice:
+    return SimulatedDevice(demo_device.name, lambda: demo_device.sent)
 
 
 def _same(in_cloud: object, on_wire: object) -> bool:
@@ -199,8 +199,8 @@ async def demo(adapters: Mapping[str, type[Adapter[Any]]], *, page: StatusSectio
         emulator = await stack.enter_async_context(Emulator(hardware_keys=[HARDWARE_KEY], on_call=lambda entry: record(entry)))
         host = await stack.enter_async_context(ModbusTcpHost(tcp := tcp_units()))
         line = await stack.enter_async_context(ModbusRtuBus(rtu := rtu_units(), baudrate=19200))
-        gadgets = (shelly_blu_ht(), thunderboard_sense())
-        backend = simulated_backend(Air(gadget.peripheral for gadget in gadgets))
+        demo_devices = (shelly_blu_ht(), thunderboard_sense())
+        backend = simulated_backend(RadioEnvironment(demo_device.peripheral for demo_device in demo_devices))
         display, gps = Display(), Gps()
         lobby = await stack.enter_async_context(SerialLine(display, baudrate=9600))
         roof = await stack.enter_async_context(SerialLine(gps, baudrate=4800))
@@ -214,7 +214,7 @@ async def demo(adapters: Mapping[str, type[Adapter[Any]]], *, page: StatusSectio
         devices = {
             (bus, str(unit.unit_id)): _simulated_unit(unit) for bus, units in ((HALL, tcp), (CELLAR, rtu)) for unit in units
         }
-        devices |= {(AIR, gadget.peripheral.address): _simulated_peripheral(gadget) for gadget in gadgets}
+        devices |= {(AIR, demo_device.peripheral.address): _simulated_peripheral(demo_device) for demo_device in demo_devices}
         devices[LOBBY, "samsung-mdc/1"] = SimulatedDevice(display.name, lambda: told_by_display(display))
         devices[ROOF, "nmea-0183"] = SimulatedDevice(gps.name, lambda: told_by_gps(gps))
         running = Demo(emulator, gateway, devices, started_at, calls=calls)

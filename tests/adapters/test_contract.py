@@ -9,7 +9,7 @@ import pytest
 from adapters.ble import BleAdapter
 from adapters.modbus import ModbusAdapter
 from adapters.serial import SerialAdapter
-from gateway.testing.bluetooth import Air, Characteristic, Peripheral, Service, simulated_backend
+from gateway.testing.bluetooth import Characteristic, Peripheral, RadioEnvironment, Service, simulated_backend
 from gateway.testing.contract import AdapterContract
 from gateway.testing.demo_devices import rtu_units, tcp_units
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, SyntheticSettings
@@ -57,13 +57,13 @@ class TestBluetooth(AdapterContract):
     async def adapter(self, monkeypatch):
         monkeypatch.setattr("adapters.ble.discovery.reachability.FIRST_ADVERTISEMENT_SECONDS", 0.3)
         level = Characteristic("2a19", ["read"], b"\x5a")
-        air = Air(
+        environment = RadioEnvironment(
             [
                 Peripheral("A4:C1:38:00:00:01", name="GVH5075_2762", manufacturer_data={0xEC88: bytes.fromhex("000341c26400")}),
                 Peripheral("C0:00:00:00:00:02", name="Probe", service_uuids=["180f"], services=[Service("180f", [level])]),
             ]
         )
-        backend = simulated_backend(air)
+        backend = simulated_backend(environment)
         settings = {"scan_time": 0.3, "backend": {"scanner": backend.scanner, "client": backend.client}}
         return BleAdapter(BleAdapter.settings_model.model_validate({"type": "ble", "name": "radio", **settings}))
 

@@ -38,8 +38,8 @@ from gateway.adapter import AdapterSettings
 from gateway.config.entries import entry_from
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection
 from gateway.runtime.app import build
-from gateway.testing.bluetooth import Air, Changes, Peripheral
-from gateway.testing.bluetooth.bluez import BlueZ
+from gateway.testing.bluetooth import AdvertisedData, Peripheral, RadioEnvironment
+from gateway.testing.bluetooth.bluez import EmulatedBlueZ
 from gateway.testing.bluetooth.controller import Controller
 from gateway.testing.bluetooth.private_bus import PrivateBus
 
@@ -107,11 +107,11 @@ async def serve_air(told: Connection) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)  # the bus is a process of its own, to be ended
     neighbourhood = Neighbourhood()
-    async with PrivateBus() as bus, BlueZ(bus.address, [controller := Controller(neighbourhood.air)]):
+    async with PrivateBus() as bus, EmulatedBlueZ(bus.address, [controller := Controller(neighbourhood.environment)]):
         told.send(bus.address)
         async with asyncio.TaskGroup() as group:
             chattering = [
-                group.create_task(neighbourhood.air.chatter(PER_SECOND, vary=neighbourhood.says)),
+                group.create_task(neighbourhood.environment.advertise_in_turn(PER_SECOND, vary=neighbourhood.says)),
                 group.create_task(neighbourhood.change_phones(controller)),
             ]
             await stopped.wait()
@@ -127,12 +127,12 @@ class Neighbourhood:
         self._sensors: dict[str, Sensor] = {}
         self._phones = [self._phone(number) for number in range(DEVICES - SENSORS - BEACONS)]
         self._numbers = count(len(self._phones))
-        self.air = Air([*map(self._sensor, range(SENSORS)), *map(beacon, range(BEACONS)), *self._phones])
+        self.environment = RadioEnvironment([*map(self._sensor, range(SENSORS)), *map(beacon, range(BEACONS)), *self._phones])
 
-    def says(self, peripheral: Peripheral, _: int) -> Changes:
+    def says(self, peripheral: Peripheral, _: int) -> AdvertisedData:
         """Return what a device says anew: another strength, and of a sensor other values."""
         sensor = self._sensors.get(peripheral.address)
-        said = sensor.says_next() if sensor is not None else Changes()
+        said = sensor.says_next() if sensor is not None else AdvertisedData()
         said["rssi"] = self._chance.randint(-90, -50)
         return said
 
@@ -141,10 +141,10 @@ class Neighbourhood:
         for number in self._numbers:
             await asyncio.sleep(NEW_PHONE_SECONDS)
             old = self._phones.pop(0)
-            self.air.remove(old)
+            self.environment.remove(old)
             controller.forget(old)
             self._phones.append(new := self._phone(number))
-            self.air.add(new)
+            self.environment.add(new)
 
     def _sensor(self, number: int) -> Peripheral:
         sensor = (Ruuvi, BTHome, Govee)[number % 3](number, self._chance)
@@ -175,14 +175,14 @@ class Sensor:
         self._temperature = chance.uniform(-20, 30)
         self._humidity = chance.uniform(30, 80)
 
-    def says_next(self) -> Changes:
+    def says_next(self) -> AdvertisedData:
         """Return its next advertisement."""
         self._sent = (self._sent + 1) & 0xFFFF
         self._temperature += self._chance.uniform(-0.05, 0.05)
         self._humidity = min(95.0, max(5.0, self._humidity + self._chance.uniform(-0.2, 0.2)))
         return self._said()
 
-    def _said(self) -> Changes:
+    def _said(self) -> AdvertisedData:
         raise NotImplementedError
 
 
@@ -195,21 +195,21 @@ class Ruuvi(Sensor):
         super().__init__(number, chance)
         self.address = f"C8:25:2D:00:{number >> 8:02X}:{number & 0xFF:02X}"
 
-    def _said(self) -> Changes:
+    def _said(self) -> AdvertisedData:
         noise = [self._chance.randint(-9, 9) for _ in range(3)]
         said = struct.pack(
             ">BhHHhhhHBH6s", 5, round(self._temperature / 0.005), round(self._humidity / 0.0025), 50000 + noise[0],
             noise[0], noise[1], 1000 + noise[2], (1377 << 5) | 22, 66, self._sent, bytes.fromhex(self.address.replace(":", "")),
         )  # fmt: skip
-        return Changes(manufacturer_data={0x0499: said})
+        return AdvertisedData(manufacturer_data={0x0499: said})
 
 
 class BTHome(Sensor):
     """BTHome version 2: packet number, battery, temperature, humidity."""
 
-    def _said(self) -> Changes:
+    def _said(self) -> AdvertisedData:
         values = (0x00, self._sent & 0xFF, 0x01, 97, 0x02, round(100 * self._temperature), 0x03, round(100 * self._humidity))
-        return Changes(service_data={BTHOME: b"\x40" + struct.pack("<BBBBBhBH", *values)})
+        return AdvertisedData(service_data={BTHOME: b"\x40" + struct.pack("<BBBBBhBH", *values)})
 
 
 class Govee(Sensor):
@@ -221,10 +221,10 @@ class Govee(Sensor):
         super().__init__(number, chance)
         self.name = f"GVH5075_{number:04X}"
 
-    def _said(self) -> Changes:
+    def _said(self) -> AdvertisedData:
         packed = round(abs(self._temperature) * 10) * 1000 + round(self._humidity * 10)
         packed |= 0x800000 if self._temperature < 0 else 0
-        return Changes(manufacturer_data={0xEC88: bytes([0, *packed.to_bytes(3, "big"), 100, 0])})
+        return AdvertisedData(manufacturer_data={0xEC88: bytes([0, *packed.to_bytes(3, "big"), 100, 0])})
 
 
 def beacon(number: int) -> Peripheral:

@@ -17,8 +17,8 @@ from adapters.ble import BleAdapter
 from gateway.config.entries import entry_from
 from gateway.emulator import Emulator
 from gateway.runtime.app import Timing, build
-from gateway.testing.bluetooth import Air, Peripheral
-from gateway.testing.bluetooth.bluez import BlueZ
+from gateway.testing.bluetooth import Peripheral, RadioEnvironment
+from gateway.testing.bluetooth.bluez import EmulatedBlueZ
 from gateway.testing.bluetooth.controller import Controller
 from gateway.testing.bluetooth.private_bus import PrivateBus
 
@@ -51,9 +51,9 @@ async def returns() -> list[float]:
     sensor = Peripheral(
         "A4:C1:38:00:00:01", name="GVH5075_2762", manufacturer_data=measured(20), service_uuids=["ec88"], advertises_every=0.2
     )
-    daemons = [Controller(Air([sensor]))]
+    daemons = [Controller(RadioEnvironment([sensor]))]
     with tempfile.TemporaryDirectory() as folder:
-        async with Emulator() as cloud, PrivateBus() as bus, BlueZ(bus.address, daemons) as bluetoothd:
+        async with Emulator() as cloud, PrivateBus() as bus, EmulatedBlueZ(bus.address, daemons) as bluetoothd:
             os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = bus.address
             adapters = {"ble": BleAdapter}
             configuration = configured(Path(folder), cloud.entry_url, [entry_from({"type": "ble"}, adapters)])
@@ -69,7 +69,9 @@ async def returns() -> list[float]:
             return seconds
 
 
-async def return_after(outage: float, bluetoothd: BlueZ, sensor: Peripheral, cloud: Emulator, *, temperature: int) -> float:
+async def return_after(
+    outage: float, bluetoothd: EmulatedBlueZ, sensor: Peripheral, cloud: Emulator, *, temperature: int
+) -> float:
     """Return how long after its start a new value was in the cloud."""
     await asyncio.sleep(QUIET_SECONDS + 1)
     await bluetoothd.crash()

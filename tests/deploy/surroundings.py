@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gateway.testing.bluetooth import Air
-from gateway.testing.bluetooth.bluez import BlueZ
+from gateway.testing.bluetooth import RadioEnvironment
+from gateway.testing.bluetooth.bluez import EmulatedBlueZ
 from gateway.testing.bluetooth.controller import Controller
 from gateway.testing.bluetooth.demo_devices import shelly_blu_ht
 from gateway.testing.demo_devices import eastron_sdm630, schneider_iem3255
@@ -65,9 +65,9 @@ def main(host: str, folder: Path) -> None:
 
 async def serve(host: str, bus: str, told: dict[str, object]) -> None:
     line = VirtualLine([eastron_sdm630(1)], baudrate=9600, parity="N")
-    radio = Controller(Air([shelly_blu_ht().peripheral]))
+    radio = Controller(RadioEnvironment([shelly_blu_ht().peripheral]))
     meter = ModbusTcpHost([schneider_iem3255(1)], host=host)
-    async with meter, on_a_pty(line) as port, BlueZ(bus, [radio]):
+    async with meter, on_a_pty(line) as port, EmulatedBlueZ(bus, [radio]):
         os.chown(port, 0, DIALOUT)
         os.chmod(port, 0o660)  # noqa: PTH101 - a path of a moment
         sys.stdout.write(json.dumps({**told, "modbus": meter.port, "line": port}) + "\n")

@@ -17,10 +17,10 @@ from gateway.hub import Credentials
 from gateway.state.records import GatewayRecord
 from gateway.state.registry import Registry
 from gateway.state.store import Store
-from gateway.testing.bluetooth.bluez import BlueZ
+from gateway.testing.bluetooth.bluez import EmulatedBlueZ
 from gateway.testing.bluetooth.controller import Controller
 from gateway.testing.bluetooth.private_bus import PrivateBus, dbus_daemon_or_skip
-from gateway.testing.bluetooth.radio_environment import Air
+from gateway.testing.bluetooth.radio_environment import RadioEnvironment
 from gateway.testing.serial import SerialLine
 
 pytestmark = pytest.mark.enable_socket
@@ -42,7 +42,7 @@ async def entry(cloud, authority):
 @asynccontextmanager
 async def bluetooth(**how):
     dbus_daemon_or_skip()
-    async with PrivateBus() as bus, BlueZ(bus.address, [Controller(Air(), **how)]):
+    async with PrivateBus() as bus, EmulatedBlueZ(bus.address, [Controller(RadioEnvironment(), **how)]):
         yield {"DBUS_SYSTEM_BUS_ADDRESS": bus.address}
 
 
@@ -350,7 +350,8 @@ async def test_no_bluetoothd(entry, config, doctor):
 
 async def test_a_policy_that_keeps_this_user_from_bluetoothd(entry, config, doctor):
     dbus_daemon_or_skip()
-    async with PrivateBus(policy='<deny send_destination="org.bluez"/>') as bus, BlueZ(bus.address, [Controller(Air())]):
+    controller = Controller(RadioEnvironment())
+    async with PrivateBus(policy='<deny send_destination="org.bluez"/>') as bus, EmulatedBlueZ(bus.address, [controller]):
         report = await doctor("-c", str(config(entry.url, BLE)), DBUS_SYSTEM_BUS_ADDRESS=bus.address)
     assert [one.what for one in report.faults] == ["ble: bluetoothd"]
     assert "usermod -aG bluetooth " in report.faults[0].fix

@@ -13,8 +13,8 @@ import pytest
 
 from gateway.field.plugins import installed, usable
 from gateway.runtime.app import Timing
-from gateway.testing.bluetooth import Air, Characteristic, Peripheral, Service, dbus_errors
-from gateway.testing.bluetooth.bluez import BlueZ
+from gateway.testing.bluetooth import Characteristic, Peripheral, RadioEnvironment, Service, dbus_errors
+from gateway.testing.bluetooth.bluez import EmulatedBlueZ
 from gateway.testing.bluetooth.controller import Controller
 from gateway.testing.bluetooth.private_bus import PrivateBus, dbus_daemon_or_skip
 from gateway.testing.demo_devices import moxa_iologik_e1210
@@ -43,11 +43,11 @@ KEYED = Path(__file__).parents[1] / "adapters" / "ble" / "adverts" / "xiaomi-lyw
 @pytest.fixture
 async def bluez(monkeypatch):
     dbus_daemon_or_skip()
-    air = Air()
-    controller = Controller(air, connect_timeout_seconds=0.5)
-    async with PrivateBus() as bus, BlueZ(bus.address, [controller]) as daemon:
+    environment = RadioEnvironment()
+    controller = Controller(environment, connect_timeout_seconds=0.5)
+    async with PrivateBus() as bus, EmulatedBlueZ(bus.address, [controller]) as daemon:
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
-        yield SimpleNamespace(air=air, controller=controller, daemon=daemon)
+        yield SimpleNamespace(environment=environment, controller=controller, daemon=daemon)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def on_the_air(bluez, emulator, running):
 
     def start(*peripherals, beside=(), radio=RADIO, **rest):
         for peripheral in peripherals:
-            bluez.air.add(peripheral)
+            bluez.environment.add(peripheral)
         return running(usable(installed()), radio, *beside, models=MODELS, **rest)
 
     return start
@@ -286,11 +286,11 @@ async def test_a_device_that_is_heard_but_takes_no_connection_is_offline_and_its
     device, neighbour = probe(), hygrometer()
     async with on_the_air(device, neighbour, radio={**RADIO, "profiles": [str(tmp_path)]}):
         await until(lambda: told(emulator, PROBE, "battery") == 90 and told(emulator, HYGROMETER, "temperature"))
-        device.faults.refused_connects = dbus_errors.LINK_LOST
+        device.faults.connect_error = dbus_errors.CONNECTION_LOST
         await until(lambda: told(emulator, PROBE, "status") == "offline")
         await asyncio.sleep(1.2)
         assert statuses(emulator, PROBE) == ["online", "offline"]
-        device.faults.refused_connects = None
+        device.faults.connect_error = None
         device.characteristic("2a19").value = b"\x50"
         await until(lambda: told(emulator, PROBE, "battery") == 80)
     assert statuses(emulator, PROBE) == ["online", "offline", "online"]

@@ -21,7 +21,7 @@ from gateway.demo import AIR, CELLAR, HALL, HARDWARE_KEY, LOBBY, ROOF, SUB_MODEL
 from gateway.emulator import Emulator
 from gateway.field.plugins import installed, usable
 from gateway.status.snapshot import encode_id
-from gateway.testing.bluetooth import Air, simulated_backend
+from gateway.testing.bluetooth import RadioEnvironment, simulated_backend
 from gateway.testing.bluetooth.demo_devices import shelly_blu_ht
 from gateway.testing.demo_devices import tcp_units
 from gateway.testing.modbus import ModbusTcpHost
@@ -247,7 +247,7 @@ async def test_devices_of_all_protocols_fall_silent_with_a_reason_and_are_seen_b
     meter, *_ = units = tcp_units()
     gadget, display = shelly_blu_ht(), Display()
     gadget.peripheral.advertises_every = 0.2
-    backend = simulated_backend(Air([gadget.peripheral]))
+    backend = simulated_backend(RadioEnvironment([gadget.peripheral]))
     modbus_profiles, serial_profiles = often("modbus", "schneider-iem3000"), often("serial", "samsung-mdc")
     async with ModbusTcpHost(units[:1]) as host, SerialLine(display, baudrate=9600) as line:
         entries = (

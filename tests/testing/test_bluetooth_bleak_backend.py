@@ -13,17 +13,17 @@ from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError, Blea
 from bleak_retry_connector import BleakClientWithServiceCache, BleakConnectionError, establish_connection
 
 from gateway.testing.bluetooth import (
-    Air,
     Characteristic,
     Descriptor,
     Peripheral,
+    RadioEnvironment,
     Service,
     Write,
     att_error,
     dbus_errors,
     simulated_backend,
 )
-from gateway.testing.bluetooth.bluez import BlueZ
+from gateway.testing.bluetooth.bluez import EmulatedBlueZ
 from gateway.testing.bluetooth.controller import Controller
 from gateway.testing.bluetooth.private_bus import PrivateBus, dbus_daemon_or_skip
 
@@ -35,7 +35,7 @@ TEMPERATURE, SETPOINT, RELAY, LOCKED = "2a6e", "fff1", "fff2", "fff3"
 class Bed:
     """A thermostat among others, and bleak's classes for the backend at hand."""
 
-    air: Air
+    environment: RadioEnvironment
     thermostat: Peripheral
     backends: dict[str, object]
     heard: list[tuple[str, object]] = field(default_factory=list)
@@ -82,16 +82,16 @@ def thermostat() -> Peripheral:
 
 @pytest.fixture(params=["bluez", "simulated"])
 async def bed(request, monkeypatch, thermostat):
-    air = Air([thermostat, Peripheral("A4:C1:38:00:00:02", rssi=-80)])
+    environment = RadioEnvironment([thermostat, Peripheral("A4:C1:38:00:00:02", rssi=-80)])
     if request.param == "simulated":
-        backend = simulated_backend(air)
+        backend = simulated_backend(environment)
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")
-        yield Bed(air, thermostat, {"scanner": backend.scanner, "client": backend.client})
+        yield Bed(environment, thermostat, {"scanner": backend.scanner, "client": backend.client})
         return
     dbus_daemon_or_skip()
-    async with PrivateBus() as bus, BlueZ(bus.address, [Controller(air)]):
+    async with PrivateBus() as bus, EmulatedBlueZ(bus.address, [Controller(environment)]):
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
-        yield Bed(air, thermostat, {})
+        yield Bed(environment, thermostat, {})
 
 
 async def until(said) -> None:
@@ -104,7 +104,7 @@ async def test_a_scan_hears_names_data_services_power_and_strength(bed):
     async with bed.scanner() as scanner:
         await until(lambda: len({address for address, _ in bed.heard}) == 2)
         (device, said), (other, nothing) = (
-            scanner.discovered_devices_and_advertisement_data[peripheral.address] for peripheral in bed.air
+            scanner.discovered_devices_and_advertisement_data[peripheral.address] for peripheral in bed.environment
         )
     assert (device.name, said.local_name, said.rssi, said.tx_power) == ("Thermostat", "Thermostat", -55, 4)
     assert said.manufacturer_data == {0x0499: b"\x05\x12"}
@@ -134,7 +134,7 @@ async def test_what_moves_by_the_clock_is_heard_and_notified_as_it_moves(bed):
         services=[Service("181a", [moving])],
         advertises_every=0.01,
     )
-    bed.air.add(wave)
+    bed.environment.add(wave)
     async with bed.scanner() as scanner:
         await until(lambda: len({said.manufacturer_data[1] for address, said in bed.heard if address == wave.address}) > 3)
         (device,) = (device for device in scanner.discovered_devices if device.address == wave.address)
@@ -241,7 +241,7 @@ async def test_a_write_can_have_the_device_answer_by_a_notification(bed):
     ids=lambda value: getattr(value, "text", hex(value) if isinstance(value, int) else None),
 )
 async def test_an_error_of_the_attribute_protocol_is_told_by_its_code(bed, refusal, code):
-    bed.thermostat.characteristic(SETPOINT).refusal = refusal
+    bed.thermostat.characteristic(SETPOINT).error_reply = refusal
     async with bed.connected() as client:
         with pytest.raises(BleakGATTProtocolError) as refused:
             await client.read_gatt_char(SETPOINT)
@@ -307,7 +307,7 @@ async def test_a_silent_device_keeps_the_link_and_the_reader_waiting(bed):
             async with asyncio.timeout(0.1):
                 await client.read_gatt_char(TEMPERATURE)
         assert client.is_connected
-        bed.thermostat.hang_up()
+        bed.thermostat.drop_connection()
         await until(lambda: not client.is_connected)
 
 
@@ -344,7 +344,7 @@ async def test_a_link_that_is_lost_before_the_services_are_found_is_no_connectio
 
 
 async def test_a_connection_that_is_refused_says_why(bed):
-    bed.thermostat.faults.refused_connects = dbus_errors.failed("le-connection-refused")
+    bed.thermostat.faults.connect_error = dbus_errors.failed("le-connection-refused")
     with pytest.raises(BleakDBusError, match="le-connection-refused"):
         await bed.client(await bed.device()).connect()
 
@@ -385,6 +385,6 @@ async def test_the_retry_connector_gets_through_where_a_single_attempt_would_not
     )
     assert await client.read_gatt_char(TEMPERATURE) == b"\x34\x08"
     await client.disconnect()
-    faults.refused_connects = dbus_errors.failed("le-connection-refused")
+    faults.connect_error = dbus_errors.failed("le-connection-refused")
     with pytest.raises(BleakConnectionError, match="le-connection-refused"):
         await establish_connection(BleakClientWithServiceCache, device, "thermostat", max_attempts=1, **bed._backend("client"))

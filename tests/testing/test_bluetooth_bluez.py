@@ -1,4 +1,4 @@
-"""What only a whole BlueZ can do to bleak: restarts, adapters that come and go, passive scans, crowds on the air."""
+"""What only a whole BlueZ can do to bleak: restarts, adapters that come and go, passive scans, crowds on the environment."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from bleak.exc import (
 from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
-from gateway.testing.bluetooth import Air, Characteristic, Peripheral, Service, dbus_errors
-from gateway.testing.bluetooth.bluez import BlueZ
+from gateway.testing.bluetooth import Characteristic, Peripheral, RadioEnvironment, Service, dbus_errors
+from gateway.testing.bluetooth.bluez import EmulatedBlueZ
 from gateway.testing.bluetooth.controller import Controller
 from gateway.testing.bluetooth.private_bus import DaemonMissing, PrivateBus, dbus_daemon_or_skip
 
@@ -43,7 +43,7 @@ def sensor() -> Peripheral:
 
 @pytest.fixture
 def controller(beacon, sensor) -> Controller:
-    return Controller(Air([beacon, sensor]))
+    return Controller(RadioEnvironment([beacon, sensor]))
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ async def bus(monkeypatch):
 
 @pytest.fixture
 async def bluez(bus, controller):
-    async with BlueZ(bus.address, [controller]) as bluez:
+    async with EmulatedBlueZ(bus.address, [controller]) as bluez:
         yield bluez
 
 
@@ -249,10 +249,10 @@ async def test_an_adapter_can_be_switched_by_whoever_is_on_the_bus(bluez, bus, c
     ids=["in progress", "not ready", "access denied"],
 )
 async def test_a_discovery_that_is_refused_says_why(bluez, controller, sensor, refusal, name):
-    controller.discovery_refusal = refusal
+    controller.discovery_error = refusal
     with pytest.raises(BleakDBusError, match=name):
         await BleakScanner().start()
-    controller.discovery_refusal = None
+    controller.discovery_error = None
     assert await device_of(sensor)
 
 
@@ -269,8 +269,11 @@ async def test_a_deaf_adapter_says_that_it_scans_and_hears_nothing(bluez, contro
 
 
 async def test_two_adapters_hear_each_what_is_around_it(bus, beacon, sensor):
-    both = [Controller(Air([beacon])), Controller(Air([sensor]), name="hci1", address="00:1A:7D:DA:71:14")]
-    async with BlueZ(bus.address, both):
+    both = [
+        Controller(RadioEnvironment([beacon])),
+        Controller(RadioEnvironment([sensor]), name="hci1", address="00:1A:7D:DA:71:14"),
+    ]
+    async with EmulatedBlueZ(bus.address, both):
         for adapter, peripheral in (("hci0", beacon), ("hci1", sensor)):
             found = await BleakScanner.discover(timeout=0.1, bluez={"adapter": adapter})
             assert [device.address for device in found] == [peripheral.address]
@@ -323,10 +326,10 @@ async def test_properties_are_told_and_only_some_can_be_set(bluez, bus, controll
 
 async def test_another_device_with_an_address_that_is_known_is_another_device(bluez, controller, sensor):
     async with BleakClient(await device_of(sensor)) as client:
-        controller.air.remove(sensor)
+        controller.environment.remove(sensor)
         await until(lambda: not client.is_connected)
     twin = Characteristic("2a19", value=b"\x07")
-    controller.air.add(Peripheral(sensor.address, services=[Service("180f", [twin])], advertises_every=0.02))
+    controller.environment.add(Peripheral(sensor.address, services=[Service("180f", [twin])], advertises_every=0.02))
     async with BleakClient(await device_of(sensor)) as client:
         assert await client.read_gatt_char("2a19") == b"\x07"
 
@@ -343,7 +346,7 @@ async def test_a_bus_that_ends_first_takes_nothing_along_that_has_to_be_waited_f
     dbus_daemon_or_skip()
     async with PrivateBus() as bus:
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
-        bluez = BlueZ(bus.address, [controller])
+        bluez = EmulatedBlueZ(bus.address, [controller])
         await bluez.start()
         scanner = BleakScanner(note)
         await scanner.start()
@@ -357,23 +360,26 @@ async def test_a_bus_that_ends_first_takes_nothing_along_that_has_to_be_waited_f
 
 
 async def test_a_second_bluetoothd_does_not_get_the_name(bluez, bus):
-    second = BlueZ(bus.address, [])
-    with pytest.raises(RuntimeError, match="somebody else owns"):
+    second = EmulatedBlueZ(bus.address, [])
+    with pytest.raises(RuntimeError, match="another client owns"):
         await second.start()
-    with pytest.raises(RuntimeError, match="runs already"):
+    with pytest.raises(RuntimeError, match="is running already"):
         await bluez.start()
     assert (second.is_running, bluez.is_running) == (False, True)
 
 
 async def test_two_hundred_devices_saying_five_hundred_things_a_second_are_all_heard(bus):
     crowd = [Peripheral(f"A4:C1:38:00:00:{n:02X}", name=f"n{n}", advertises_every=None) for n in range(200)]
-    air = Air(crowd)
-    controller, heard = Controller(air), []
-    async with BlueZ(bus.address, [controller]), BleakScanner(lambda device, said: heard.append((device.address, said.rssi))):
-        chatter = asyncio.create_task(air.chatter(500))
+    environment = RadioEnvironment(crowd)
+    controller, heard = Controller(environment), []
+    async with (
+        EmulatedBlueZ(bus.address, [controller]),
+        BleakScanner(lambda device, said: heard.append((device.address, said.rssi))),
+    ):
+        advertise_in_turn = asyncio.create_task(environment.advertise_in_turn(500))
         await asyncio.sleep(2)
-        chatter.cancel()
-        await until(lambda: len(heard) == air.advertisements)
+        advertise_in_turn.cancel()
+        await until(lambda: len(heard) == environment.advertisements)
     assert 900 <= len(heard) <= 1100
     assert controller.missed == 0
     assert {address for address, _ in heard} == {one.address for one in crowd}
@@ -382,8 +388,8 @@ async def test_two_hundred_devices_saying_five_hundred_things_a_second_are_all_h
 
 async def test_a_burst_that_nobody_could_take_at_once_arrives_whole(bus):
     crowd = [Peripheral(f"A4:C1:38:00:{n // 256:02X}:{n % 256:02X}", advertises_every=None) for n in range(500)]
-    air, heard = Air(crowd), []
-    async with BlueZ(bus.address, [Controller(air)]), BleakScanner(lambda device, said: heard.append(said.rssi)):
+    environment, heard = RadioEnvironment(crowd), []
+    async with EmulatedBlueZ(bus.address, [Controller(environment)]), BleakScanner(lambda device, said: heard.append(said.rssi)):
         for rssi in (-50, -51, -52):
             for peripheral in crowd:
                 peripheral.rssi = rssi
@@ -393,7 +399,7 @@ async def test_a_burst_that_nobody_could_take_at_once_arrives_whole(bus):
 
 async def test_the_emulation_does_not_grow_with_what_is_said(bus):
     crowd = [Peripheral(f"A4:C1:38:00:00:{n:02X}", manufacturer_data={1: b"a"}, advertises_every=None) for n in range(50)]
-    air = Air(crowd)
+    environment = RadioEnvironment(crowd)
 
     async def say(times: int) -> int:
         for n in range(times):
@@ -404,7 +410,7 @@ async def test_the_emulation_does_not_grow_with_what_is_said(bus):
         return sum(stat.size for stat in tracemalloc.take_snapshot().filter_traces(ours).statistics("filename"))
 
     ours = [tracemalloc.Filter(inclusive=True, filename_pattern="*/gateway/testing/bluetooth/*")]
-    async with BlueZ(bus.address, [Controller(air)]) as bluez, asking(bus) as ask:
+    async with EmulatedBlueZ(bus.address, [Controller(environment)]) as bluez, asking(bus) as ask:
         await ask("/org/bluez/hci0", "org.bluez.Adapter1", "StartDiscovery")
         tracemalloc.start()
         try:
@@ -412,5 +418,5 @@ async def test_the_emulation_does_not_grow_with_what_is_said(bus):
             after = await say(100)
         finally:
             tracemalloc.stop()
-    assert air.advertisements == 6000
+    assert environment.advertisements == 6000
     assert after - before < 20_000

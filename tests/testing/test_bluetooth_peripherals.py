@@ -1,4 +1,4 @@
-"""Peripherals and the air that they are in, without a host: what they say, when, and what goes wrong on a link."""
+"""Peripherals and the air that they are in, without a host: what they say, when, and what goes wrong on a connection."""
 
 from __future__ import annotations
 
@@ -8,9 +8,19 @@ import sys
 
 import pytest
 
-from gateway.testing.bluetooth import Air, Characteristic, Descriptor, Peripheral, Refused, Service, Write, att_error, full_uuid
-from gateway.testing.bluetooth.connection import ANSWER_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, Link
-from gateway.testing.bluetooth.gatt import laid_out
+from gateway.testing.bluetooth import (
+    Characteristic,
+    Descriptor,
+    OperationFailed,
+    Peripheral,
+    RadioEnvironment,
+    Service,
+    Write,
+    att_error,
+    full_uuid,
+)
+from gateway.testing.bluetooth.connection import CONNECT_TIMEOUT_SECONDS, RESPONSE_TIMEOUT_SECONDS, PeripheralConnection
+from gateway.testing.bluetooth.gatt import assign_handles
 from gateway.testing.clock import simulated
 
 ADDRESS = "A4:C1:38:5D:01:02"
@@ -117,10 +127,10 @@ def test_peripherals_are_heard_at_their_intervals_while_somebody_listens():
         quick, slow, mute = (
             Peripheral(f"A4:C1:38:00:00:0{n}", advertises_every=every) for n, every in enumerate((0.1, 1, None), 1)
         )
-        air = Air([quick, slow, mute])
+        environment = RadioEnvironment([quick, slow, mute])
         await asyncio.sleep(10)
-        assert air.advertisements == 0
-        stop = air.listen(lambda peripheral: heard.append(peripheral))
+        assert environment.advertisements == 0
+        stop = environment.listen(lambda peripheral: heard.append(peripheral))
         await asyncio.sleep(10.05)
         stop()
         await asyncio.sleep(10)
@@ -133,11 +143,11 @@ def test_who_is_connected_or_out_of_range_is_not_heard():
     async def main():
         heard = []
         beacon = Peripheral(ADDRESS, advertises_every=1)
-        Air([beacon]).listen(heard.append)
-        link = await Link.open(beacon, lambda: None)
+        RadioEnvironment([beacon]).listen(heard.append)
+        connection = await PeripheralConnection.open(beacon, lambda: None)
         await asyncio.sleep(5.5)
         assert heard == []
-        link.close()
+        connection.close()
         await asyncio.sleep(5)
         assert len(heard) == 5
         beacon.go_out_of_range()
@@ -152,18 +162,18 @@ def test_who_is_connected_or_out_of_range_is_not_heard():
 def test_who_comes_into_the_air_is_heard_and_who_is_taken_out_no_longer():
     async def main():
         heard = []
-        air = Air()
-        air.listen(heard.append)
+        environment = RadioEnvironment()
+        environment.listen(heard.append)
         beacon = Peripheral(ADDRESS, advertises_every=1)
-        air.add(beacon)
+        environment.add(beacon)
         await asyncio.sleep(2.5)
         lost = []
-        await Link.open(beacon, lambda: lost.append("link"))
-        air.remove(beacon)
+        await PeripheralConnection.open(beacon, lambda: lost.append("connection"))
+        environment.remove(beacon)
         await asyncio.sleep(5)
-        assert (len(heard), lost, beacon in air) == (3, ["link"], False)
+        assert (len(heard), lost, beacon in environment) == (3, ["connection"], False)
         with pytest.raises(ValueError, match="address A4:C1:38:5D:01:02"):
-            Air([beacon, Peripheral(ADDRESS)])
+            RadioEnvironment([beacon, Peripheral(ADDRESS)])
 
     simulated(main())
 
@@ -171,11 +181,13 @@ def test_who_comes_into_the_air_is_heard_and_who_is_taken_out_no_longer():
 def test_a_chatter_keeps_its_rate_and_gives_everybody_a_turn():
     async def main():
         crowd = [Peripheral(f"A4:C1:38:00:00:{n:02X}", advertises_every=None) for n in range(50)]
-        air, heard = Air(crowd), []
-        air.listen(lambda peripheral: heard.append((peripheral.address, peripheral.rssi, peripheral.name)))
-        chatter = asyncio.create_task(air.chatter(500, vary=lambda peripheral, n: {"rssi": -40 - n % 9, "name": f"n{n}"}))
+        environment, heard = RadioEnvironment(crowd), []
+        environment.listen(lambda peripheral: heard.append((peripheral.address, peripheral.rssi, peripheral.name)))
+        advertise_in_turn = asyncio.create_task(
+            environment.advertise_in_turn(500, vary=lambda peripheral, n: {"rssi": -40 - n % 9, "name": f"n{n}"})
+        )
         await asyncio.sleep(10)
-        chatter.cancel()
+        advertise_in_turn.cancel()
         assert 4990 <= len(heard) <= 5010
         assert all(95 <= sum(1 for address, *_ in heard if address == one.address) <= 105 for one in crowd)
         assert len({name for _, _, name in heard}) == len(heard)
@@ -188,7 +200,7 @@ def test_attributes_are_numbered_as_in_a_device():
     services = (Service("180f", [Characteristic("2a19")]), Service("181a", [measured, Characteristic("2a6f")]))
     assert [
         (handle, [(place.handle, [described for described, _ in place.descriptors]) for place in places])
-        for handle, _, places in laid_out(services)
+        for handle, _, places in assign_handles(services)
     ] == [(1, [(2, [])]), (4, [(5, [7, 8]), (9, [])])]
 
 
@@ -196,10 +208,10 @@ def test_reads_take_turns_and_each_takes_its_time():
     async def main():
         peripheral = Peripheral(ADDRESS, services=[Service("180f", [Characteristic("2a19", value=b"\x50")])])
         peripheral.faults.connect_seconds, peripheral.faults.answer_seconds = 2, 0.5
-        link = await Link.open(peripheral, lambda: None)
+        connection = await PeripheralConnection.open(peripheral, lambda: None)
         assert asyncio.get_running_loop().time() == pytest.approx(2)
         level = peripheral.characteristic("2a19")
-        assert await asyncio.gather(*(link.read(level) for _ in range(4))) == [b"\x50"] * 4
+        assert await asyncio.gather(*(connection.read(level) for _ in range(4))) == [b"\x50"] * 4
         assert asyncio.get_running_loop().time() == pytest.approx(4)
 
     simulated(main())
@@ -209,11 +221,11 @@ def test_an_answer_that_never_comes_costs_the_link_after_half_a_minute():
     async def main():
         peripheral, lost = Peripheral(ADDRESS, services=[Service("180f", [Characteristic("2a19")])]), []
         level = peripheral.characteristic("2a19")
-        link = await Link.open(peripheral, lambda: lost.append(True))
+        connection = await PeripheralConnection.open(peripheral, lambda: lost.append(True))
         level.is_silent = True
-        with pytest.raises(Refused, match="ATT error: 0x0e"):
-            await link.read(level)
-        assert asyncio.get_running_loop().time() == pytest.approx(ANSWER_TIMEOUT_SECONDS)
+        with pytest.raises(OperationFailed, match="ATT error: 0x0e"):
+            await connection.read(level)
+        assert asyncio.get_running_loop().time() == pytest.approx(RESPONSE_TIMEOUT_SECONDS)
         assert (lost, peripheral.is_connected) == ([True], False)
 
     simulated(main())
@@ -223,8 +235,8 @@ def test_who_is_out_of_range_is_given_up_after_twenty_seconds():
     async def main():
         peripheral = Peripheral(ADDRESS)
         peripheral.go_out_of_range()
-        with pytest.raises(Refused, match="le-connection-abort-by-timeout"):
-            await Link.open(peripheral, lambda: None)
+        with pytest.raises(OperationFailed, match="le-connection-abort-by-timeout"):
+            await PeripheralConnection.open(peripheral, lambda: None)
         assert asyncio.get_running_loop().time() == pytest.approx(CONNECT_TIMEOUT_SECONDS)
 
     simulated(main())
@@ -233,11 +245,11 @@ def test_who_is_out_of_range_is_given_up_after_twenty_seconds():
 def test_a_peripheral_has_one_link_at_a_time():
     async def main():
         peripheral = Peripheral(ADDRESS)
-        link = await Link.open(peripheral, lambda: None)
-        with pytest.raises(Refused, match="le-connection-abort-by-local"):
-            await Link.open(peripheral, lambda: None)
-        link.close()
-        await Link.open(peripheral, lambda: None)
+        connection = await PeripheralConnection.open(peripheral, lambda: None)
+        with pytest.raises(OperationFailed, match="le-connection-abort-by-local"):
+            await PeripheralConnection.open(peripheral, lambda: None)
+        connection.close()
+        await PeripheralConnection.open(peripheral, lambda: None)
         assert peripheral.connections == 2
 
     simulated(main())
@@ -247,13 +259,13 @@ def test_a_command_that_cannot_be_answered_is_lost_in_silence_when_it_is_refused
     async def main():
         switch = Characteristic("fff1", ["write-without-response"])
         peripheral = Peripheral(ADDRESS, services=[Service("fff0", [switch])])
-        link = await Link.open(peripheral, lambda: None)
-        await link.write(switch, b"on", with_response=False)
-        switch.refusal = att_error(0x80)
-        await link.write(switch, b"off", with_response=False)
+        connection = await PeripheralConnection.open(peripheral, lambda: None)
+        await connection.write(switch, b"on", with_response=False)
+        switch.error_reply = att_error(0x80)
+        await connection.write(switch, b"off", with_response=False)
         assert [*switch.writes] == [Write(b"on", with_response=False)]
-        with pytest.raises(Refused, match="Failed to initiate write"):
-            await link.write(switch, bytes(245), with_response=False)
+        with pytest.raises(OperationFailed, match="Failed to initiate write"):
+            await connection.write(switch, bytes(245), with_response=False)
 
     simulated(main())
 
@@ -262,11 +274,11 @@ def test_a_subscribed_characteristic_speaks_by_its_own_clock_until_the_link_ends
     async def main():
         ticking = Characteristic("2a6e", ["notify"], lambda seconds: b"tick", notify_every=0.5)
         peripheral, heard = Peripheral(ADDRESS, services=[Service("181a", [ticking])]), []
-        link = await Link.open(peripheral, lambda: None)
+        connection = await PeripheralConnection.open(peripheral, lambda: None)
         await asyncio.sleep(3)
-        await link.subscribe(ticking, heard.append)
+        await connection.subscribe(ticking, heard.append)
         await asyncio.sleep(2.1)
-        peripheral.hang_up()
+        peripheral.drop_connection()
         await asyncio.sleep(3)
         assert heard == [b"tick"] * 4
 

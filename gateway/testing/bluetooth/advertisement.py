@@ -1,4 +1,4 @@
-"""What a device says to everybody: an advertisement, and its bytes on the air. Nothing here waits."""
+"""Represent an advertisement of a simulated device, and encode it. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 
 AddressType: TypeAlias = Literal["public", "random"]
 Pattern: TypeAlias = tuple[int, int, bytes]
-"""From which byte, in which kind of structure, which bytes: what a passive scan looks for."""
+"""The condition of a passive scan: from which byte, in which type of structure, which bytes."""
 
 GENERAL_DISCOVERABLE = 0x06
 """The flags of most devices: discoverable, Bluetooth LE only."""
@@ -30,44 +30,44 @@ _BASE = "-0000-1000-8000-00805f9b34fb"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advertisement:
-    """One advertisement, with what the device says when it is asked for more."""
+    """One advertisement, together with the scan response."""
 
     address: str
     address_type: AddressType
     name: str | None
     manufacturer_data: Mapping[int, bytes]
     service_data: Mapping[str, bytes]
-    """By long UUID."""
+    """By full UUID."""
     service_uuids: tuple[str, ...]
     tx_power: int | None
     rssi: int
     flags: int
 
     def structures(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the kind and the bytes of each structure, as they go through the air."""
+        """Yield the type and the bytes of each structure, as they are transmitted."""
         yield FLAGS, bytes((self.flags,))
         short = [uuid for uuid in self.service_uuids if _is_short(uuid)]
         if short:
-            yield SERVICE_UUIDS_16, b"".join(map(_on_the_air, short))
+            yield SERVICE_UUIDS_16, b"".join(map(_encoded, short))
         for uuid in self.service_uuids:
             if not _is_short(uuid):
-                yield SERVICE_UUIDS_128, _on_the_air(uuid)
+                yield SERVICE_UUIDS_128, _encoded(uuid)
         if self.name is not None:
             yield COMPLETE_NAME, self.name.encode()
         if self.tx_power is not None:
             yield TX_POWER, struct.pack("b", self.tx_power)
-        for uuid, said in self.service_data.items():
-            yield SERVICE_DATA_16 if _is_short(uuid) else SERVICE_DATA_128, _on_the_air(uuid) + said
-        for company, said in self.manufacturer_data.items():
-            yield MANUFACTURER_DATA, struct.pack("<H", company) + said
+        for uuid, data in self.service_data.items():
+            yield SERVICE_DATA_16 if _is_short(uuid) else SERVICE_DATA_128, _encoded(uuid) + data
+        for company, data in self.manufacturer_data.items():
+            yield MANUFACTURER_DATA, struct.pack("<H", company) + data
 
     def fits(self, patterns: Iterable[Pattern]) -> bool:
-        """One of the patterns is found in it."""
+        """Return whether it contains one of the patterns."""
         structures = [*self.structures()]
         return any(
-            kind == wanted and said[start : start + len(content)] == content
+            kind == wanted and data[start : start + len(content)] == content
             for start, wanted, content in patterns
-            for kind, said in structures
+            for kind, data in structures
         )
 
 
@@ -75,5 +75,5 @@ def _is_short(uuid: str) -> bool:
     return uuid.startswith("0000") and uuid.endswith(_BASE)
 
 
-def _on_the_air(uuid: str) -> bytes:
+def _encoded(uuid: str) -> bytes:
     return UUID(uuid).bytes[2:4][::-1] if _is_short(uuid) else UUID(uuid).bytes[::-1]

@@ -1,4 +1,4 @@
-"""An emulated bluetoothd: `org.bluez` on a private bus, good enough for bleak's own BlueZ backend, and good at failing."""
+"""Emulate bluetoothd: `org.bluez` on a private bus, complete enough for bleak's own BlueZ backend, with faults on demand."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dbus_fast import Message, Variant
 
 from gateway.testing.bluetooth import dbus_errors
 from gateway.testing.bluetooth.controller import ADAPTER, MONITOR, Controller
-from gateway.testing.bluetooth.dbus_errors import Refused
-from gateway.testing.bluetooth.dbus_service import Answer, Call, NameOwner
+from gateway.testing.bluetooth.dbus_errors import OperationFailed
+from gateway.testing.bluetooth.dbus_service import DBusService, MethodCall, MethodReply
 from gateway.testing.bluetooth.object_tree import OBJECT_MANAGER, PROPERTIES, ObjectTree
 from gateway.testing.bluetooth.remote_device import DEVICE
 
@@ -18,15 +18,15 @@ NAME = "org.bluez"
 _SETTABLE = {(ADAPTER, "Powered"), (ADAPTER, "Alias"), (DEVICE, "Trusted"), (DEVICE, "Blocked"), (DEVICE, "Alias")}
 
 
-class BlueZ:
-    """A bluetoothd with its adapters, running while entered.
+class EmulatedBlueZ:
+    """An emulated bluetoothd with its adapters, running while entered.
 
-        air = Air([Peripheral("A4:C1:38:00:00:01", name="LYWSD03MMC")])
-        async with PrivateBus() as bus, BlueZ(bus.address, [Controller(air)]):
+        environment = RadioEnvironment([Peripheral("A4:C1:38:00:00:01", name="LYWSD03MMC")])
+        async with PrivateBus() as bus, EmulatedBlueZ(bus.address, [Controller(environment)]):
             monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
             devices = await BleakScanner.discover(timeout=0.3)
 
-    Set the address of the bus before bleak connects for the first time in its event loop: it keeps one connection for each.
+    Set the address of the bus before bleak connects for the first time in its event loop: it keeps one connection per loop.
     """
 
     def __init__(self, bus_address: str, controllers: Iterable[Controller]) -> None:
@@ -34,7 +34,7 @@ class BlueZ:
         """The adapters that are plugged in."""
         self._bus_address = bus_address
         self._tree: ObjectTree | None = None
-        self._service: NameOwner | None = None
+        self._service: DBusService | None = None
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -47,18 +47,18 @@ class BlueZ:
 
     @property
     def is_running(self) -> bool:
-        """It is on the bus."""
+        """Whether it is on the bus."""
         return self._service is not None
 
     async def start(self) -> None:
-        """Start as systemd does: take the name, then let the adapters appear.
+        """Start like the daemon: request the name, then export the adapters.
 
         Raises:
-            RuntimeError: it runs already.
+            RuntimeError: it is running already.
         """
         if self._service is not None:
-            raise RuntimeError("bluetoothd runs already")
-        service = NameOwner(self._bus_address, NAME, self._serve, self._hear_signal)
+            raise RuntimeError("bluetoothd is running already")
+        service = DBusService(self._bus_address, NAME, self._serve, self._on_signal)
         tree = ObjectTree(service.signal)
         self._tree = tree
         await service.start()
@@ -68,7 +68,7 @@ class BlueZ:
         await service.settle()
 
     async def stop(self) -> None:
-        """Stop in good order: every object vanishes, then the name is lost."""
+        """Stop in order: every object is removed, then the name is released."""
         if self._service is not None:
             service, self._service = self._service, None
             for controller in self.controllers:
@@ -78,7 +78,7 @@ class BlueZ:
             self._tree = None
 
     async def crash(self) -> None:
-        """Stop without a word: the name is lost, and nobody is told that the objects are gone, or the links."""
+        """Crash: the name is lost, and no signal reports the loss of objects and connections."""
         if self._service is not None:
             service, self._service = self._service, None
             await service.stop()
@@ -87,48 +87,48 @@ class BlueZ:
             self._tree = None
 
     async def unplug(self, controller: Controller) -> None:
-        """Pull an adapter out: it vanishes with all its devices and links."""
+        """Unplug an adapter, with all its devices and connections."""
         self.controllers.remove(controller)
         controller.detach()
         await self.settle()
 
     async def plug_in(self, controller: Controller) -> None:
-        """Put an adapter in, a new one or one that was there."""
+        """Plug in an adapter, a new one or an earlier one."""
         self.controllers.append(controller)
         if self._service is not None and self._tree is not None:
             controller.attach(self._tree, self._service)
         await self.settle()
 
     async def settle(self) -> None:
-        """Return once everything that was said so far is with those who listen; nothing to wait for when it does not run."""
+        """Return once all clients have received everything sent so far; at once when it is not running."""
         if self._service is not None:
             await self._service.settle()
 
-    async def _serve(self, call: Call) -> Answer:
+    async def _serve(self, call: MethodCall) -> MethodReply:
         if self._tree is None:
-            raise Refused(dbus_errors.UNKNOWN_OBJECT)
+            raise OperationFailed(dbus_errors.UNKNOWN_OBJECT)
         if (call.interface, call.member) == (OBJECT_MANAGER, "GetManagedObjects"):
-            return Answer("a{oa{sa{sv}}}", (self._tree.managed,))
+            return MethodReply("a{oa{sa{sv}}}", (self._tree.managed,))
         if call.interface == PROPERTIES:
             return self._serve_properties(self._tree, call)
         self._tree.properties(call.path, call.interface)
         return await self._controller(call.path).serve(call)
 
-    def _serve_properties(self, tree: ObjectTree, call: Call) -> Answer:
+    def _serve_properties(self, tree: ObjectTree, call: MethodCall) -> MethodReply:
         match call.member, call.body:
             case "GetAll", [str(interface)]:
-                return Answer("a{sv}", (tree.properties(call.path, interface),))
+                return MethodReply("a{sv}", (tree.properties(call.path, interface),))
             case "Get", [str(interface), str(name)]:
-                return Answer("v", (_property(tree, call.path, interface, name),))
+                return MethodReply("v", (_property(tree, call.path, interface, name),))
             case "Set", [str(interface), str(name), Variant() as value]:
                 _property(tree, call.path, interface, name)
                 self._set(tree, call.path, interface, name, value)
-                return Answer()
-        raise Refused(dbus_errors.UNKNOWN_METHOD)
+                return MethodReply()
+        raise OperationFailed(dbus_errors.UNKNOWN_METHOD)
 
     def _set(self, tree: ObjectTree, path: str, interface: str, name: str, value: Variant) -> None:
         if (interface, name) not in _SETTABLE:
-            raise Refused(dbus_errors.READ_ONLY)
+            raise OperationFailed(dbus_errors.READ_ONLY)
         if (interface, name) != (ADAPTER, "Powered"):
             tree.change(path, interface, {name: value})
         elif value.value:
@@ -140,9 +140,9 @@ class BlueZ:
         for controller in self.controllers:
             if path == controller.path or path.startswith(f"{controller.path}/"):
                 return controller
-        raise Refused(dbus_errors.UNKNOWN_OBJECT)
+        raise OperationFailed(dbus_errors.UNKNOWN_OBJECT)
 
-    def _hear_signal(self, signal: Message) -> None:
+    def _on_signal(self, signal: Message) -> None:
         if signal.member == "NameOwnerChanged":
             name, _, new_owner = signal.body
             if not new_owner:
@@ -158,5 +158,5 @@ class BlueZ:
 def _property(tree: ObjectTree, path: str, interface: str, name: str) -> Variant:
     known = tree.properties(path, interface)
     if name not in known:
-        raise Refused(dbus_errors.UNKNOWN_PROPERTY)
+        raise OperationFailed(dbus_errors.UNKNOWN_PROPERTY)
     return known[name]

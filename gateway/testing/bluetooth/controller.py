@@ -1,4 +1,4 @@
-"""One Bluetooth adapter as BlueZ shows it: discovery, passive scanning, and the devices that it has heard."""
+"""Emulate a Bluetooth adapter of BlueZ: discovery, passive scanning and the devices that it has received."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dbus_fast import Variant
 
 from gateway.testing.bluetooth import dbus_errors
 from gateway.testing.bluetooth.connection import CONNECT_TIMEOUT_SECONDS
-from gateway.testing.bluetooth.dbus_errors import Refusal, Refused
-from gateway.testing.bluetooth.dbus_service import Answer, Call, NameOwner
+from gateway.testing.bluetooth.dbus_errors import ErrorReply, OperationFailed
+from gateway.testing.bluetooth.dbus_service import DBusService, MethodCall, MethodReply
 from gateway.testing.bluetooth.object_tree import NO, ObjectTree
 from gateway.testing.bluetooth.peripheral import Peripheral
-from gateway.testing.bluetooth.radio_environment import Air
+from gateway.testing.bluetooth.radio_environment import RadioEnvironment
 from gateway.testing.bluetooth.remote_device import RemoteDevice
 from gateway.testing.bluetooth.scan_filters import DiscoveryFilter, Monitor, patterns_of
 
@@ -23,21 +23,21 @@ MONITOR: Final = "org.bluez.AdvertisementMonitor1"
 
 
 class Controller:
-    """A Bluetooth adapter: what a test switches about it, and what it remembers while it is plugged in.
+    """A Bluetooth adapter, with switches for tests.
 
     Args:
-        air: who can be heard by it.
+        environment: the peripherals in range.
         name: `hci0`, `hci1`, ...
-        address: its own.
-        has_passive_scanning: what bluetoothd offers only as experimental, before 5.7x at least; without it, only discovery.
+        address: its own address.
+        has_passive_scanning: bluetoothd offers it only as experimental, before 5.7x at least; without it, only discovery.
         is_powered: whether it is switched on at first.
-        slots: how many devices it can be connected to at once; `None` for any number.
-        connect_timeout_seconds: after which an attempt to reach a device that is not there ends.
+        slots: the maximum number of connections; `None` for any number.
+        connect_timeout_seconds: the time after which a connection attempt to an absent device fails.
     """
 
     def __init__(
         self,
-        air: Air,
+        environment: RadioEnvironment,
         *,
         name: str = "hci0",
         address: str = "00:1A:7D:DA:71:13",
@@ -46,7 +46,7 @@ class Controller:
         slots: int | None = None,
         connect_timeout_seconds: float = CONNECT_TIMEOUT_SECONDS,
     ) -> None:
-        self.air = air
+        self.environment = environment
         self.name = name
         self.path = f"/org/bluez/{name}"
         self.address = address
@@ -54,14 +54,14 @@ class Controller:
         self.is_powered = is_powered
         self.slots = slots
         self.connect_timeout_seconds = connect_timeout_seconds
-        self.discovery_refusal: Refusal | None = None
-        """What StartDiscovery is answered with: `dbus_errors.IN_PROGRESS`, `NOT_READY`, `ACCESS_DENIED`."""
+        self.discovery_error: ErrorReply | None = None
+        """StartDiscovery fails with this: `dbus_errors.IN_PROGRESS`, `NOT_READY`, `ACCESS_DENIED`."""
         self.is_deaf = False
-        """It says that it scans and hears nothing, as adapters do whose firmware hangs."""
+        """It reports that it scans and receives nothing, like an adapter whose firmware hangs."""
         self.missed = 0
-        """How many advertisements were left out because the bus could not keep up."""
+        """The number of advertisements that were dropped because the bus could not keep up."""
         self._tree: ObjectTree | None = None
-        self._service: NameOwner | None = None
+        self._service: DBusService | None = None
         self._devices: dict[str, RemoteDevice] = {}
         self._filters: dict[str, DiscoveryFilter] = {}
         self._sessions: set[str] = set()
@@ -73,12 +73,12 @@ class Controller:
 
     @property
     def is_scanning(self) -> bool:
-        """Somebody has it listen, actively or passively."""
+        """Whether it scans, actively or passively."""
         return self._stop_listening is not None
 
     @property
     def is_discovering(self) -> bool:
-        """Somebody has it scan actively."""
+        """Whether it scans actively."""
         return bool(self._sessions)
 
     @property
@@ -87,27 +87,27 @@ class Controller:
         return tuple(device.peripheral.address for device in self._devices.values())
 
     def power_off(self) -> None:
-        """Switch it off: every link and every discovery ends, and what is asked of it is refused."""
+        """Switch it off: every connection and every discovery ends, and calls fail."""
         for device in self._devices.values():
             device.disconnect()
         self.is_powered = False
         self._sessions.clear()
-        self._scan_as_wanted()
-        self._tell(Powered=self.is_powered)
+        self._update_scan()
+        self._signal_switches(Powered=self.is_powered)
 
     def power_on(self) -> None:
-        """Switch it on. Passive scans go on, discoveries have to be started anew."""
+        """Switch it on. Passive scans continue, discoveries have to be started again."""
         self.is_powered = True
-        self._tell(Powered=self.is_powered)
-        self._scan_as_wanted()
+        self._signal_switches(Powered=self.is_powered)
+        self._update_scan()
 
     def forget(self, peripheral: Peripheral) -> None:
-        """Remove a device, as BlueZ does with one that was not heard for half a minute; it comes back when it is heard."""
+        """Remove a device, as BlueZ does with one that was not received for half a minute; it returns when it is received."""
         if (device := self._devices.pop(self._device_path(peripheral), None)) is not None:
-            device.vanish()
+            device.remove()
 
-    def attach(self, tree: ObjectTree, service: NameOwner) -> None:
-        """Appear on the bus; the emulation does it."""
+    def attach(self, tree: ObjectTree, service: DBusService) -> None:
+        """Export it on the bus; called by the emulation."""
         self._tree, self._service = tree, service
         interfaces = {ADAPTER: self._properties()}
         if self.has_passive_scanning:
@@ -118,101 +118,101 @@ class Controller:
         tree.add(self.path, interfaces)
 
     def detach(self) -> None:
-        """Vanish from the bus with every device, and forget who scanned; the emulation does it."""
+        """Remove it from the bus with every device and every scan; called by the emulation."""
         for device in self._devices.values():
-            device.vanish()
+            device.remove()
         self._devices.clear()
         self._filters.clear()
         self._sessions.clear()
         self._monitors.clear()
-        self._scan_as_wanted()
+        self._update_scan()
         if self._tree is not None:
             self._tree.remove(self.path)
         self._tree = self._service = None
 
     def forget_client(self, client: str) -> None:
-        """End what somebody began who has left the bus."""
+        """End the scans and subscriptions of a client that has left the bus."""
         self._filters.pop(client, None)
         self._sessions.discard(client)
         self._monitors = [monitor for monitor in self._monitors if monitor.client != client]
         for device in self._devices.values():
             device.forget_client(client)
-        self._scan_as_wanted()
+        self._update_scan()
 
     def monitor_appeared(self, client: str, path: str, properties: Mapping[str, Variant]) -> None:
-        """Begin a passive scan for a monitor that was registered and now is exported."""
+        """Start a passive scan for a monitor that was registered and now is exported."""
         for monitor in self._monitors:
             if (monitor.client, monitor.path) == (client, path) and self._service is not None:
                 patterns = patterns_of(properties)
                 self._service.call(client, path, MONITOR, "Release" if patterns is None else "Activate")
                 monitor.patterns = patterns or ()
-        self._scan_as_wanted()
+        self._update_scan()
 
-    async def serve(self, call: Call) -> Answer:
-        """Answer a call on the adapter or something below it.
+    async def serve(self, call: MethodCall) -> MethodReply:
+        """Execute a call on the adapter or an object below it.
 
         Raises:
-            Refused: it cannot be carried out.
+            OperationFailed: the call fails.
         """
         if call.path != self.path:
             return await self._serve_device(call)
         method = self._methods.get(call.method)
         if method is None:
-            raise Refused(dbus_errors.UNKNOWN_METHOD)
+            raise OperationFailed(dbus_errors.UNKNOWN_METHOD)
         method(self, call.client, *call.body)
-        return Answer()
+        return MethodReply()
 
-    async def _serve_device(self, call: Call) -> Answer:
+    async def _serve_device(self, call: MethodCall) -> MethodReply:
         device = self._devices["/".join(call.path.split("/")[:5])]
         if call.member in ("Connect", "Pair"):
-            self._must_be_on()
-            taken = sum(other.takes_a_slot for other in self._devices.values())
-            if self.slots is not None and taken >= self.slots and not device.takes_a_slot:
-                raise Refused(dbus_errors.TOO_MANY_CONNECTIONS)
+            self._require_power()
+            taken = sum(other.uses_slot for other in self._devices.values())
+            if self.slots is not None and taken >= self.slots and not device.uses_slot:
+                raise OperationFailed(dbus_errors.TOO_MANY_CONNECTIONS)
         return await device.serve(call)
 
-    def _set_discovery_filter(self, client: str, said: Mapping[str, Variant]) -> None:
-        self._filters[client] = DiscoveryFilter.of(said)
+    def _set_discovery_filter(self, client: str, arguments: Mapping[str, Variant]) -> None:
+        self._filters[client] = DiscoveryFilter.of(arguments)
 
     def _start_discovery(self, client: str) -> None:
-        self._must_be_on()
-        if self.discovery_refusal is not None:
-            raise Refused(self.discovery_refusal)
+        self._require_power()
+        if self.discovery_error is not None:
+            raise OperationFailed(self.discovery_error)
         if client in self._sessions:
-            raise Refused(dbus_errors.IN_PROGRESS)
+            raise OperationFailed(dbus_errors.IN_PROGRESS)
         self._sessions.add(client)
-        self._scan_as_wanted()
+        self._update_scan()
 
     def _end_discovery(self, client: str) -> None:
-        self._must_be_on()
+        self._require_power()
         if client not in self._sessions:
-            raise Refused(dbus_errors.NO_DISCOVERY)
+            raise OperationFailed(dbus_errors.NO_DISCOVERY)
         self._sessions.discard(client)
-        self._scan_as_wanted()
+        self._update_scan()
 
     def _remove_device(self, client: str, path: str) -> None:
         device = self._devices.pop(path, None)
         if device is None:
-            raise Refused(dbus_errors.DOES_NOT_EXIST)
+            raise OperationFailed(dbus_errors.DOES_NOT_EXIST)
         device.peripheral.is_paired = False
-        device.vanish()
+        device.remove()
 
     def _register_monitor(self, client: str, path: str) -> None:
         if any((monitor.client, monitor.path) == (client, path) for monitor in self._monitors):
-            raise Refused(dbus_errors.ALREADY_EXISTS)
+            raise OperationFailed(dbus_errors.ALREADY_EXISTS)
 
-        def tell(device: str) -> None:
+        def on_device(device: str) -> None:
             if self._service is not None:
                 self._service.call(client, path, MONITOR, "DeviceFound", ("o", device))
 
-        self._monitors.append(Monitor(client, path, tell))
+        self._monitors.append(Monitor(client, path, on_device))
 
     def _unregister_monitor(self, client: str, path: str) -> None:
         remaining = [monitor for monitor in self._monitors if (monitor.client, monitor.path) != (client, path)]
         if len(remaining) == len(self._monitors):
-            raise Refused(dbus_errors.DOES_NOT_EXIST)
+            raise OperationFailed(dbus_errors.DOES_NOT_EXIST)
         self._monitors = remaining
-        self._scan_as_wanted()
+        self._update_scan()
 
     _methods: Mapping[tuple[str, str, str], Callable[..., None]] = {
         (ADAPTER, "SetDiscoveryFilter", "a{sv}"): _set_discovery_filter,
@@ -223,59 +223,60 @@ class Controller:
         (MONITOR_MANAGER, "UnregisterMonitor", "o"): _unregister_monitor,
     }
 
-    def _must_be_on(self) -> None:
+    def _require_power(self) -> None:
         if not self.is_powered:
-            raise Refused(dbus_errors.NOT_READY)
+            raise OperationFailed(dbus_errors.NOT_READY)
 
-    def _scan_as_wanted(self) -> None:
-        """Listen as long as there is somebody to listen for, and say so."""
+    def _update_scan(self) -> None:
+        """Scan while a client wants that, and signal it."""
         wanted = self.is_powered and (bool(self._sessions) or any(monitor.patterns for monitor in self._monitors))
         if wanted and self._stop_listening is None:
-            self._stop_listening = self.air.listen(self._hear)
+            self._stop_listening = self.environment.listen(self._on_advertisement)
         elif not wanted and self._stop_listening is not None:
             self._stop_listening()
             self._stop_listening = None
             for device in self._devices.values():
-                device.fade()
-        self._tell(Discovering=self.is_discovering)
+                device.scan_stopped()
+        self._signal_switches(Discovering=self.is_discovering)
 
-    def _hear(self, peripheral: Peripheral) -> None:
+    def _on_advertisement(self, peripheral: Peripheral) -> None:
         if self.is_deaf or self._tree is None or self._service is None:
             return
         if self._service.is_behind:
             self.missed += 1
             return
-        said = peripheral.advertisement()
+        advertisement = peripheral.advertisement()
         filters = [self._filters.get(client, DiscoveryFilter()) for client in self._sessions]
-        curious = [wanted for wanted in filters if wanted.lets_through(said)]
-        monitors = [monitor for monitor in self._monitors if monitor.lets_through(said)]
-        if curious or monitors:
+        accepting = [one for one in filters if one.accepts(advertisement)]
+        monitors = [monitor for monitor in self._monitors if monitor.accepts(advertisement)]
+        if accepting or monitors:
             device = self._device(peripheral, self._tree, self._service)
-            device.hear(said, repeats=any(wanted.repeats for wanted in curious), asked=bool(self._sessions))
+            duplicates = any(one.reports_duplicates for one in accepting)
+            device.receive(advertisement, duplicates=duplicates, is_active=bool(self._sessions))
             for monitor in monitors:
                 monitor.found(device.path)
 
-    def _device(self, peripheral: Peripheral, tree: ObjectTree, service: NameOwner) -> RemoteDevice:
+    def _device(self, peripheral: Peripheral, tree: ObjectTree, service: DBusService) -> RemoteDevice:
         path = self._device_path(peripheral)
         known = self._devices.get(path)
-        if known is not None and known.peripheral is not peripheral:  # another one with the address of one that is gone
-            known.vanish()
+        if known is not None and known.peripheral is not peripheral:  # another device with the same address
+            known.remove()
             known = None
         if known is None:
             known = self._devices[path] = RemoteDevice(
-                peripheral, self.path, tree, service.begin, connect_timeout_seconds=self.connect_timeout_seconds
+                peripheral, self.path, tree, service.start_task, connect_timeout_seconds=self.connect_timeout_seconds
             )
         return known
 
     def _device_path(self, peripheral: Peripheral) -> str:
         return f"{self.path}/dev_{peripheral.address.replace(':', '_')}"
 
-    def _tell(self, **switches: bool) -> None:
-        """Signal those switches that are not as they were."""
+    def _signal_switches(self, **switches: bool) -> None:
+        """Signal the switches that have changed."""
         if self._tree is not None:
             known = self._tree.properties(self.path, ADAPTER)
-            news = {name: Variant("b", is_on) for name, is_on in switches.items() if known[name].value is not is_on}
-            self._tree.change(self.path, ADAPTER, news)
+            changed = {name: Variant("b", is_on) for name, is_on in switches.items() if known[name].value is not is_on}
+            self._tree.change(self.path, ADAPTER, changed)
 
     def _properties(self) -> dict[str, Variant]:
         return {

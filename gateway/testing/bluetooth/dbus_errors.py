@@ -1,4 +1,4 @@
-"""How a Bluetooth device or its host says no: the D-Bus errors of BlueZ, which bleak understands. Nothing here waits."""
+"""Define the D-Bus errors of BlueZ with which simulated devices and controllers fail. Pure."""
 
 from __future__ import annotations
 
@@ -9,66 +9,66 @@ _DBUS = "org.freedesktop.DBus.Error"
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """An error as it stands in an answer on D-Bus."""
+class ErrorReply:
+    """An error reply on D-Bus."""
 
-    error: str
+    name: str
     """The name of the error: `org.bluez.Error.Failed`."""
     text: str
-    """What is said with it. Clients read some of these texts, so they are BlueZ's own."""
+    """The error message. Clients evaluate some of these texts, so they are BlueZ's own."""
 
 
-class Refused(Exception):
-    """What was asked for was refused."""
+class OperationFailed(Exception):
+    """An operation failed with an error reply."""
 
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(f"{refusal.error}: {refusal.text}")
-        self.refusal = refusal
-
-
-def failed(text: str) -> Refusal:
-    """Return the refusal that BlueZ has for everything without a name of its own."""
-    return Refusal(f"{_BLUEZ}.Failed", text)
+    def __init__(self, reply: ErrorReply) -> None:
+        super().__init__(f"{reply.name}: {reply.text}")
+        self.reply = reply
 
 
-def att_error(code: int) -> Refusal:
-    """Return the refusal that passes on an error code of the attribute protocol (Core Specification, volume 3, part F, 3.4.1.1).
+def failed(text: str) -> ErrorReply:
+    """Return the error that BlueZ uses for everything without an error name of its own."""
+    return ErrorReply(f"{_BLUEZ}.Failed", text)
 
-    Codes that BlueZ has a name for are told by that name, as it does.
+
+def att_error(code: int) -> ErrorReply:
+    """Return the error for an error code of the attribute protocol (Core Specification, volume 3, part F, 3.4.1.1).
+
+    Codes for which BlueZ has an error name use that name, as in BlueZ.
     """
     return _NAMED_ATT_ERRORS.get(code) or failed(f"Operation failed with ATT error: 0x{code:02x}")
 
 
 ABORTED = failed("le-connection-abort-by-local")
-"""The connection broke off while it was made; clients try again at once."""
+"""The connection failed while it was established; clients retry at once."""
 CONNECT_TIMED_OUT = failed("le-connection-abort-by-timeout")
 TOO_MANY_CONNECTIONS = failed("le-connection-concurrent-connection-limit")
 CANCELLED = failed("Cancelled")
 NOT_CONNECTED = failed("Not connected")
 NO_DISCOVERY = failed("No discovery started")
-LINK_LOST = failed("Operation failed with ATT error: 0x0e")
-"""What becomes of an operation whose link is lost before the answer."""
+CONNECTION_LOST = failed("Operation failed with ATT error: 0x0e")
+"""The result of an operation whose connection is lost before the response."""
 
-IN_PROGRESS = Refusal(f"{_BLUEZ}.InProgress", "Operation already in progress")
-NOT_READY = Refusal(f"{_BLUEZ}.NotReady", "Resource Not Ready")
-DOES_NOT_EXIST = Refusal(f"{_BLUEZ}.DoesNotExist", "Does Not Exist")
-ALREADY_EXISTS = Refusal(f"{_BLUEZ}.AlreadyExists", "Already Exists")
-INVALID_ARGUMENTS = Refusal(f"{_BLUEZ}.InvalidArguments", "Invalid arguments in method call")
-INVALID_OFFSET = Refusal(f"{_BLUEZ}.InvalidArguments", "Invalid offset")
-INVALID_LENGTH = Refusal(f"{_BLUEZ}.InvalidArguments", "Invalid Length")
-READ_NOT_PERMITTED = Refusal(f"{_BLUEZ}.NotPermitted", "Read not permitted")
-WRITE_NOT_PERMITTED = Refusal(f"{_BLUEZ}.NotPermitted", "Write not permitted")
-NOT_PAIRED = Refusal(f"{_BLUEZ}.NotPermitted", "Not paired")
-NOT_AUTHORIZED = Refusal(f"{_BLUEZ}.NotAuthorized", "Operation Not Authorized")
-NOT_SUPPORTED = Refusal(f"{_BLUEZ}.NotSupported", "Operation is not supported")
-PAIRING_REFUSED = Refusal(f"{_BLUEZ}.AuthenticationFailed", "Authentication Failed")
+IN_PROGRESS = ErrorReply(f"{_BLUEZ}.InProgress", "Operation already in progress")
+NOT_READY = ErrorReply(f"{_BLUEZ}.NotReady", "Resource Not Ready")
+DOES_NOT_EXIST = ErrorReply(f"{_BLUEZ}.DoesNotExist", "Does Not Exist")
+ALREADY_EXISTS = ErrorReply(f"{_BLUEZ}.AlreadyExists", "Already Exists")
+INVALID_ARGUMENTS = ErrorReply(f"{_BLUEZ}.InvalidArguments", "Invalid arguments in method call")
+INVALID_OFFSET = ErrorReply(f"{_BLUEZ}.InvalidArguments", "Invalid offset")
+INVALID_LENGTH = ErrorReply(f"{_BLUEZ}.InvalidArguments", "Invalid Length")
+READ_NOT_PERMITTED = ErrorReply(f"{_BLUEZ}.NotPermitted", "Read not permitted")
+WRITE_NOT_PERMITTED = ErrorReply(f"{_BLUEZ}.NotPermitted", "Write not permitted")
+NOT_PAIRED = ErrorReply(f"{_BLUEZ}.NotPermitted", "Not paired")
+NOT_AUTHORIZED = ErrorReply(f"{_BLUEZ}.NotAuthorized", "Operation Not Authorized")
+NOT_SUPPORTED = ErrorReply(f"{_BLUEZ}.NotSupported", "Operation is not supported")
+PAIRING_REFUSED = ErrorReply(f"{_BLUEZ}.AuthenticationFailed", "Authentication Failed")
 
-ACCESS_DENIED = Refusal(f"{_DBUS}.AccessDenied", "Rejected send message: the policy of the bus does not allow it")
-"""What the system bus answers to somebody who may not speak to bluetoothd."""
-UNKNOWN_OBJECT = Refusal(f"{_DBUS}.UnknownObject", "There is no such object")
-UNKNOWN_METHOD = Refusal(f"{_DBUS}.UnknownMethod", "There is no such method on this object")
-UNKNOWN_PROPERTY = Refusal(f"{_DBUS}.UnknownProperty", "There is no such property")
-READ_ONLY = Refusal(f"{_DBUS}.PropertyReadOnly", "This property cannot be set")
+ACCESS_DENIED = ErrorReply(f"{_DBUS}.AccessDenied", "Rejected send message: the policy of the bus does not allow it")
+"""The reply of the system bus to a user without permission to use bluetoothd."""
+UNKNOWN_OBJECT = ErrorReply(f"{_DBUS}.UnknownObject", "There is no such object")
+UNKNOWN_METHOD = ErrorReply(f"{_DBUS}.UnknownMethod", "There is no such method on this object")
+UNKNOWN_PROPERTY = ErrorReply(f"{_DBUS}.UnknownProperty", "There is no such property")
+READ_ONLY = ErrorReply(f"{_DBUS}.PropertyReadOnly", "This property cannot be set")
 
 _NAMED_ATT_ERRORS = {
     0x02: READ_NOT_PERMITTED,

@@ -1,4 +1,4 @@
-"""What a connected device offers: services, characteristics, descriptors, and the handles they stand at. Nothing here waits."""
+"""Model the GATT server of a simulated device: services, characteristics, descriptors and their handles. Pure."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from gateway.testing.bluetooth.dbus_errors import Refusal
+from gateway.testing.bluetooth.dbus_errors import ErrorReply
 
 Flag: TypeAlias = Literal["read", "write", "write-without-response", "notify", "indicate"]
-"""What can be done with a characteristic, in BlueZ's words."""
+"""A property of a characteristic, with BlueZ's name."""
 Payload: TypeAlias = bytes | Callable[[float], bytes]
-"""Bytes, or a function that gives them for so many seconds after the peripheral was switched on."""
+"""Bytes, or a function that returns them for a time in seconds since the peripheral was switched on."""
 
-WRITES_KEPT = 1000
-LONGEST_VALUE = 512
-"""Bytes; the attribute protocol knows no longer one."""
+MAX_LOGGED_WRITES = 1000
+MAX_VALUE_BYTES = 512
+"""The limit of the attribute protocol."""
 
 _SHORT_UUID = re.compile(r"(?:0x)?([0-9a-f]{4}|[0-9a-f]{8})")
 _FULL_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_BASE = "-0000-1000-8000-00805f9b34fb"
-_SUBSCRIBING = "2902"
+_BASE_UUID = "-0000-1000-8000-00805f9b34fb"
+_CLIENT_CONFIGURATION = "2902"
 
 
 def full_uuid(uuid: str | int) -> str:
-    """Return a UUID in its long lower-case form, from that, `180f`, `0x180F` or the number 0x180F.
+    """Return a UUID in its full lower-case form, from that, `180f`, `0x180F` or the number 0x180F.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a UUID.
     """
     written = f"{uuid:04x}" if isinstance(uuid, int) else uuid.lower()
     if _FULL_UUID.fullmatch(written):
@@ -37,17 +37,17 @@ def full_uuid(uuid: str | int) -> str:
     short = _SHORT_UUID.fullmatch(written)
     if short is None:
         raise ValueError(f"{uuid!r} is not a UUID")
-    return short[1].rjust(8, "0") + _BASE
+    return short[1].rjust(8, "0") + _BASE_UUID
 
 
 def payload_at(payload: Payload, seconds: float) -> bytes:
-    """Return the bytes of a payload so many seconds after the peripheral was switched on."""
+    """Return the bytes of a payload for a time in seconds since the peripheral was switched on."""
     return payload if isinstance(payload, bytes) else payload(seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What somebody wrote."""
+    """A write of a client."""
 
     value: bytes
     with_response: bool
@@ -55,7 +55,7 @@ class Write:
 
 @dataclass(slots=True)
 class Descriptor:
-    """A remark on a characteristic, such as its name in words (2901)."""
+    """A descriptor of a characteristic, such as its description (2901)."""
 
     uuid: str
     value: bytes = b""
@@ -65,19 +65,19 @@ class Descriptor:
 
 
 class Characteristic:
-    """One value of a peripheral.
+    """A characteristic of a peripheral.
 
     Args:
-        uuid: long or short.
-        flags: what can be done with it.
-        value: what a read gives, and a notification without a value of its own. A write replaces it, unless it is a function.
-        on_write: called with each write after it was logged; may raise `Refused`, or `notify` on this or another characteristic.
-        notify_every: while somebody has subscribed, the value is sent so often, in seconds; `None` when only `notify` sends it.
-        needs_pairing: refuses whoever is not paired.
-        descriptors: beside the one for subscribing (2902), which is there by itself.
+        uuid: full or short.
+        flags: its properties.
+        value: the value of reads and of periodic notifications. A write replaces it, unless it is a function.
+        on_write: called with each write after it was logged; may raise `OperationFailed`, or `notify` on any characteristic.
+        notify_every: the interval of notifications to subscribers, in seconds; `None` when only `notify` sends them.
+        needs_pairing: reads and writes fail until the client is paired.
+        descriptors: beside the Client Characteristic Configuration (2902), which is added automatically.
 
     Raises:
-        ValueError: a flag or a UUID is none.
+        ValueError: a flag or a UUID is invalid.
     """
 
     def __init__(
@@ -101,33 +101,33 @@ class Characteristic:
         if unknown := set(self.flags) - set(get_args(Flag)):
             raise ValueError(f"{self.uuid} cannot be {', '.join(sorted(unknown))}")
         if self.is_subscribable:
-            self.descriptors.append(Descriptor(_SUBSCRIBING, b"\x00\x00"))
-        self.refusal: Refusal | None = None
-        """Every read, write with response and subscription is answered with this; see `dbus_errors.att_error`."""
+            self.descriptors.append(Descriptor(_CLIENT_CONFIGURATION, b"\x00\x00"))
+        self.error_reply: ErrorReply | None = None
+        """Every read, write with response and subscription fails with this; see `dbus_errors.att_error`."""
         self.is_silent = False
-        """Nothing that is asked of it is ever answered."""
-        self.writes: deque[Write] = deque(maxlen=WRITES_KEPT)
-        """What was written, the latest last."""
+        """It never answers a request."""
+        self.writes: deque[Write] = deque(maxlen=MAX_LOGGED_WRITES)
+        """The writes so far, the latest last."""
         self.subscribers: list[Callable[[bytes], None]] = []
-        """Who is told of notifications: the link's own business."""
+        """The functions that receive notifications; for connections only."""
 
     def __repr__(self) -> str:
         return f"Characteristic({self.uuid}, {'/'.join(self.flags)})"
 
     @property
     def is_subscribable(self) -> bool:
-        """It notifies or indicates."""
+        """Whether it notifies or indicates."""
         return "notify" in self.flags or "indicate" in self.flags
 
     def notify(self, value: bytes) -> None:
-        """Send this value to whoever has subscribed, and keep it, unless the value is a function."""
+        """Send this value to the subscribers and store it, unless the value is a function."""
         if isinstance(self.value, bytes):
             self.value = value
-        for hear in tuple(self.subscribers):
-            hear(value)
+        for callback in tuple(self.subscribers):
+            callback(value)
 
-    def take(self, write: Write) -> None:
-        """Log what was written, keep it as the value, and call `on_write`."""
+    def receive(self, write: Write) -> None:
+        """Log a write, store it as the value, and call `on_write`."""
         self.writes.append(write)
         if isinstance(self.value, bytes):
             self.value = write.value
@@ -136,7 +136,7 @@ class Characteristic:
 
 
 class Service:
-    """Characteristics that belong together."""
+    """A service: a group of characteristics."""
 
     def __init__(self, uuid: str | int, characteristics: Iterable[Characteristic] = ()) -> None:
         self.uuid = full_uuid(uuid)
@@ -147,24 +147,24 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a characteristic stands in the table of attributes, and where its descriptors stand."""
+class PlacedCharacteristic:
+    """A characteristic with its handle, and its descriptors with theirs."""
 
     handle: int
     characteristic: Characteristic
     descriptors: tuple[tuple[int, Descriptor], ...]
 
 
-def laid_out(services: Sequence[Service]) -> Iterator[tuple[int, Service, tuple[Place, ...]]]:
-    """Yield each service with its handle and the places of its characteristics, numbered as a device numbers them.
+def assign_handles(services: Sequence[Service]) -> Iterator[tuple[int, Service, tuple[PlacedCharacteristic, ...]]]:
+    """Yield each service with its handle and its characteristics with theirs, numbered as in a device.
 
-    A characteristic takes two handles, one for its declaration and one for its value, and its descriptors follow.
+    A characteristic has two handles, one for its declaration and one for its value, and its descriptors follow.
     """
     handle = 1
     for service in services:
-        start, handle, places = handle, handle + 1, []
+        start, handle, characteristics = handle, handle + 1, []
         for characteristic in service.characteristics:
-            described = tuple(enumerate(characteristic.descriptors, handle + 2))
-            places.append(Place(handle, characteristic, described))
-            handle += 2 + len(described)
-        yield start, service, tuple(places)
+            descriptors = tuple(enumerate(characteristic.descriptors, handle + 2))
+            characteristics.append(PlacedCharacteristic(handle, characteristic, descriptors))
+            handle += 2 + len(descriptors)
+        yield start, service, tuple(characteristics)

@@ -1,4 +1,4 @@
-"""The services of a connected device as objects of BlueZ: reading, writing and subscribing as its clients do it."""
+"""Export the services of a connected device as objects of BlueZ, and serve reads, writes and subscriptions."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Final
 from dbus_fast import Variant
 
 from gateway.testing.bluetooth import dbus_errors, gatt
-from gateway.testing.bluetooth.connection import Link
-from gateway.testing.bluetooth.dbus_errors import Refused
-from gateway.testing.bluetooth.dbus_service import Answer, Call
-from gateway.testing.bluetooth.gatt import Characteristic, Descriptor, Place
+from gateway.testing.bluetooth.connection import PeripheralConnection
+from gateway.testing.bluetooth.dbus_errors import OperationFailed
+from gateway.testing.bluetooth.dbus_service import MethodCall, MethodReply
+from gateway.testing.bluetooth.gatt import Characteristic, Descriptor, PlacedCharacteristic
 from gateway.testing.bluetooth.object_tree import NO, YES, ObjectTree
 
 SERVICE: Final = "org.bluez.GattService1"
 CHARACTERISTIC: Final = "org.bluez.GattCharacteristic1"
 DESCRIPTOR: Final = "org.bluez.GattDescriptor1"
-_SUBSCRIBING = gatt.full_uuid("2902")
+_CLIENT_CONFIGURATION = gatt.full_uuid("2902")
 
 
-class Attributes:
-    """What one device offers, exported below its path."""
+class GattObjects:
+    """The services of one device, exported below its path."""
 
     def __init__(self, device: str, tree: ObjectTree) -> None:
         self._device = device
@@ -32,146 +32,146 @@ class Attributes:
         self._characteristics: dict[str, Characteristic] = {}
         self._descriptors: dict[str, Descriptor] = {}
         self._listeners: dict[str, set[str]] = {}
-        self._under_way: set[tuple[str, str]] = set()
+        self._running: set[tuple[str, str]] = set()
 
     def export(self, services: tuple[gatt.Service, ...], mtu: int) -> None:
-        """Let the services appear as objects; those of the last connection stay if they are the same."""
+        """Export the services; those of the last connection stay if they are the same."""
         if services == self._exported:
             return
         self.withdraw()
         self._exported = services
-        for handle, service, places in gatt.laid_out(services):
+        for handle, service, characteristics in gatt.assign_handles(services):
             path = f"{self._device}/service{handle:04x}"
             self._services.append(path)
             self._tree.add(path, {SERVICE: _service_properties(service, self._device)})
-            for place in places:
-                self._export_characteristic(path, place, mtu)
+            for placed in characteristics:
+                self._export_characteristic(path, placed, mtu)
 
     def withdraw(self) -> None:
-        """Let all of it vanish."""
+        """Remove all objects."""
         for path in self._services:
             self._tree.remove_below(path)
         self._exported = ()
         for known in (self._services, self._characteristics, self._descriptors, self._listeners):
             known.clear()
 
-    def link_is_gone(self) -> None:
-        """Nobody is told of notifications any more."""
+    def connection_lost(self) -> None:
+        """End all subscriptions."""
         for path in [*self._listeners]:
-            self._nobody_listens(path)
+            self._end_notifications(path)
 
-    def forget_client(self, link: Link | None, client: str) -> None:
-        """End the subscriptions of somebody who has left the bus."""
+    def forget_client(self, connection: PeripheralConnection | None, client: str) -> None:
+        """End the subscriptions of a client that has left the bus."""
         for path, clients in [*self._listeners.items()]:
-            if client in clients and link is not None:
-                self._end_subscription(link, path, client)
+            if client in clients and connection is not None:
+                self._end_subscription(connection, path, client)
 
-    async def serve(self, link: Link | None, call: Call) -> Answer:
-        """Answer a call on one of the objects.
+    async def serve(self, connection: PeripheralConnection | None, call: MethodCall) -> MethodReply:
+        """Execute a call on one of the objects.
 
         Raises:
-            Refused: it cannot be carried out.
+            OperationFailed: the call fails.
         """
-        if link is None or not link.is_open:
-            raise Refused(dbus_errors.NOT_CONNECTED)
+        if connection is None or not connection.is_open:
+            raise OperationFailed(dbus_errors.NOT_CONNECTED)
         method = self._methods.get(call.method)
         if method is None:
-            raise Refused(dbus_errors.UNKNOWN_METHOD)
-        return await method(self, link, call)
+            raise OperationFailed(dbus_errors.UNKNOWN_METHOD)
+        return await method(self, connection, call)
 
-    def _export_characteristic(self, service: str, place: Place, mtu: int) -> None:
-        path = f"{service}/char{place.handle:04x}"
-        self._characteristics[path] = place.characteristic
-        self._tree.add(path, {CHARACTERISTIC: _characteristic_properties(place.characteristic, service, mtu)})
-        for handle, descriptor in place.descriptors:
-            below = f"{path}/desc{handle:04x}"
-            self._descriptors[below] = descriptor
-            self._tree.add(below, {DESCRIPTOR: _descriptor_properties(descriptor, path)})
+    def _export_characteristic(self, service: str, placed: PlacedCharacteristic, mtu: int) -> None:
+        path = f"{service}/char{placed.handle:04x}"
+        self._characteristics[path] = placed.characteristic
+        self._tree.add(path, {CHARACTERISTIC: _characteristic_properties(placed.characteristic, service, mtu)})
+        for handle, descriptor in placed.descriptors:
+            descriptor_path = f"{path}/desc{handle:04x}"
+            self._descriptors[descriptor_path] = descriptor
+            self._tree.add(descriptor_path, {DESCRIPTOR: _descriptor_properties(descriptor, path)})
 
-    async def _read(self, link: Link, call: Call) -> Answer:
-        async with self._alone(call.path, "ReadValue"):
-            value = await link.read(self._characteristics[call.path], _offset(call.body[0]))
+    async def _read(self, connection: PeripheralConnection, call: MethodCall) -> MethodReply:
+        async with self._exclusively(call.path, "ReadValue"):
+            value = await connection.read(self._characteristics[call.path], _offset(call.body[0]))
         self._tree.change(
             call.path, CHARACTERISTIC, {"Value": Variant("ay", value)}
-        )  # as BlueZ does: a reader's neighbours hear it
-        return Answer("ay", (value,))
+        )  # as in BlueZ: other clients are notified of a read
+        return MethodReply("ay", (value,))
 
-    async def _write(self, link: Link, call: Call) -> Answer:
+    async def _write(self, connection: PeripheralConnection, call: MethodCall) -> MethodReply:
         value, options = call.body
         characteristic = self._characteristics[call.path]
         if not isinstance(value, bytes):
-            raise Refused(dbus_errors.INVALID_ARGUMENTS)
+            raise OperationFailed(dbus_errors.INVALID_ARGUMENTS)
         match _option(options, "type"):
             case "command":
-                await link.write(characteristic, value, with_response=False)
+                await connection.write(characteristic, value, with_response=False)
             case "request" | "reliable":
-                await self._write_request(link, call.path, value)
+                await self._write_request(connection, call.path, value)
             case None:
                 if "write" in characteristic.flags:
-                    await self._write_request(link, call.path, value)
+                    await self._write_request(connection, call.path, value)
                 else:
-                    await link.write(characteristic, value, with_response=False)
+                    await connection.write(characteristic, value, with_response=False)
             case _:
-                raise Refused(dbus_errors.INVALID_ARGUMENTS)
-        return Answer()
+                raise OperationFailed(dbus_errors.INVALID_ARGUMENTS)
+        return MethodReply()
 
-    async def _write_request(self, link: Link, path: str, value: bytes) -> None:
-        async with self._alone(path, "WriteValue"):
-            await link.write(self._characteristics[path], value, with_response=True)
+    async def _write_request(self, connection: PeripheralConnection, path: str, value: bytes) -> None:
+        async with self._exclusively(path, "WriteValue"):
+            await connection.write(self._characteristics[path], value, with_response=True)
 
-    async def _start_notify(self, link: Link, call: Call) -> Answer:
+    async def _start_notify(self, connection: PeripheralConnection, call: MethodCall) -> MethodReply:
         listeners = self._listeners.setdefault(call.path, set())
         if call.client in listeners:
-            raise Refused(dbus_errors.IN_PROGRESS)
+            raise OperationFailed(dbus_errors.IN_PROGRESS)
         if not listeners:
-            await link.subscribe(self._characteristics[call.path], lambda value: self._tell(call.path, value))
+            await connection.subscribe(self._characteristics[call.path], lambda value: self._signal_value(call.path, value))
         listeners.add(call.client)
         self._tree.change(call.path, CHARACTERISTIC, {"Notifying": YES})
-        return Answer()
+        return MethodReply()
 
-    async def _stop_notify(self, link: Link, call: Call) -> Answer:
+    async def _stop_notify(self, connection: PeripheralConnection, call: MethodCall) -> MethodReply:
         if call.client not in self._listeners.get(call.path, ()):
-            raise Refused(dbus_errors.failed("No notify session started"))
-        self._end_subscription(link, call.path, call.client)
-        return Answer()
+            raise OperationFailed(dbus_errors.failed("No notify session started"))
+        self._end_subscription(connection, call.path, call.client)
+        return MethodReply()
 
-    async def _read_descriptor(self, link: Link, call: Call) -> Answer:
-        value = await link.read_descriptor(self._descriptors[call.path])
-        return Answer("ay", (value[_offset(call.body[0]) :],))
+    async def _read_descriptor(self, connection: PeripheralConnection, call: MethodCall) -> MethodReply:
+        value = await connection.read_descriptor(self._descriptors[call.path])
+        return MethodReply("ay", (value[_offset(call.body[0]) :],))
 
-    async def _write_descriptor(self, link: Link, call: Call) -> Answer:
+    async def _write_descriptor(self, connection: PeripheralConnection, call: MethodCall) -> MethodReply:
         value, _ = call.body
         descriptor = self._descriptors[call.path]
-        if descriptor.uuid == _SUBSCRIBING or not isinstance(value, bytes):
-            raise Refused(dbus_errors.WRITE_NOT_PERMITTED)
-        await link.write_descriptor(descriptor, value)
-        return Answer()
+        if descriptor.uuid == _CLIENT_CONFIGURATION or not isinstance(value, bytes):
+            raise OperationFailed(dbus_errors.WRITE_NOT_PERMITTED)
+        await connection.write_descriptor(descriptor, value)
+        return MethodReply()
 
-    def _end_subscription(self, link: Link, path: str, client: str) -> None:
+    def _end_subscription(self, connection: PeripheralConnection, path: str, client: str) -> None:
         self._listeners[path].discard(client)
         if not self._listeners[path]:
-            link.unsubscribe(self._characteristics[path])
-            self._nobody_listens(path)
+            connection.unsubscribe(self._characteristics[path])
+            self._end_notifications(path)
 
-    def _nobody_listens(self, path: str) -> None:
+    def _end_notifications(self, path: str) -> None:
         del self._listeners[path]
         self._tree.change(path, CHARACTERISTIC, {"Notifying": NO})
 
-    def _tell(self, path: str, value: bytes) -> None:
+    def _signal_value(self, path: str, value: bytes) -> None:
         self._tree.change(path, CHARACTERISTIC, {"Value": Variant("ay", value)})
 
     @asynccontextmanager
-    async def _alone(self, path: str, member: str) -> AsyncIterator[None]:
-        """Refuse a second call while the first one is under way, as BlueZ does for each characteristic."""
-        if (path, member) in self._under_way:
-            raise Refused(dbus_errors.IN_PROGRESS)
-        self._under_way.add((path, member))
+    async def _exclusively(self, path: str, member: str) -> AsyncIterator[None]:
+        """Reject a second call while the first one is running, as BlueZ does for each characteristic."""
+        if (path, member) in self._running:
+            raise OperationFailed(dbus_errors.IN_PROGRESS)
+        self._running.add((path, member))
         try:
             yield
         finally:
-            self._under_way.discard((path, member))
+            self._running.discard((path, member))
 
-    _Method = Callable[["Attributes", Link, Call], Awaitable[Answer]]
+    _Method = Callable[["GattObjects", PeripheralConnection, MethodCall], Awaitable[MethodReply]]
     _methods: Mapping[tuple[str, str, str], _Method] = {
         (CHARACTERISTIC, "ReadValue", "a{sv}"): _read,
         (CHARACTERISTIC, "WriteValue", "aya{sv}"): _write,

@@ -1,4 +1,4 @@
-"""The objects that a service exports, and how the bus learns of what becomes of them. Nothing here waits."""
+"""Store the D-Bus objects that a service exports, and signal every change. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 from dbus_fast import Variant
 
 from gateway.testing.bluetooth import dbus_errors
-from gateway.testing.bluetooth.dbus_errors import Refused
+from gateway.testing.bluetooth.dbus_errors import OperationFailed
 
 Properties: TypeAlias = Mapping[str, Variant]
 Signal: TypeAlias = Callable[[str, str, str, str, list[object]], None]
@@ -21,7 +21,7 @@ NO: Final = Variant("b", False)  # noqa: FBT003 - a value, not a switch
 
 
 class ObjectTree:
-    """All objects of a service, by path, interface and property; every change is signalled."""
+    """All objects of a service, by path, interface and property."""
 
     def __init__(self, signal: Signal) -> None:
         self._signal = signal
@@ -32,47 +32,47 @@ class ObjectTree:
 
     @property
     def managed(self) -> dict[str, dict[str, dict[str, Variant]]]:
-        """Everything, as GetManagedObjects returns it."""
+        """All objects, as GetManagedObjects returns them."""
         return self._objects
 
     def add(self, path: str, interfaces: Mapping[str, Properties]) -> None:
-        """Let an object appear, or more interfaces of one that is there."""
+        """Add an object, or interfaces to an existing object."""
         self._objects.setdefault(path, {}).update({name: {**properties} for name, properties in interfaces.items()})
         self._signal("/", OBJECT_MANAGER, "InterfacesAdded", "oa{sa{sv}}", [path, interfaces])
 
     def remove(self, path: str, interfaces: Iterable[str] | None = None) -> None:
-        """Let an object vanish, or only some of its interfaces; one that is not there is left alone."""
-        there = self._objects.get(path, {})
-        gone = [name for name in ([*there] if interfaces is None else interfaces) if there.pop(name, None) is not None]
-        if not there:
+        """Remove an object, or only some of its interfaces; does nothing where there is none."""
+        present = self._objects.get(path, {})
+        removed = [name for name in ([*present] if interfaces is None else interfaces) if present.pop(name, None) is not None]
+        if not present:
             self._objects.pop(path, None)
-        if gone:
-            self._signal("/", OBJECT_MANAGER, "InterfacesRemoved", "oas", [path, gone])
+        if removed:
+            self._signal("/", OBJECT_MANAGER, "InterfacesRemoved", "oas", [path, removed])
 
     def remove_below(self, path: str) -> None:
-        """Let an object vanish with everything below it, the deepest first."""
+        """Remove an object and all objects below it, the deepest first."""
         below = [known for known in self._objects if known == path or known.startswith(f"{path}/")]
         for known in sorted(below, reverse=True):
             self.remove(known)
 
-    def change(self, path: str, interface: str, properties: Properties, gone: Iterable[str] = ()) -> None:
-        """Change properties, and withdraw others; one signal tells of both. An object that is not there is left alone."""
-        there = self._objects.get(path, {}).get(interface)
-        if there is None:
+    def change(self, path: str, interface: str, properties: Properties, invalidated: Iterable[str] = ()) -> None:
+        """Change properties and invalidate others with one signal; does nothing where there is no such object."""
+        present = self._objects.get(path, {}).get(interface)
+        if present is None:
             return
-        there.update(properties)
-        withdrawn = [name for name in gone if there.pop(name, None) is not None]
-        if properties or withdrawn:
-            self._signal(path, PROPERTIES, "PropertiesChanged", "sa{sv}as", [interface, {**properties}, withdrawn])
+        present.update(properties)
+        removed = [name for name in invalidated if present.pop(name, None) is not None]
+        if properties or removed:
+            self._signal(path, PROPERTIES, "PropertiesChanged", "sa{sv}as", [interface, {**properties}, removed])
 
     def properties(self, path: str, interface: str) -> dict[str, Variant]:
         """Return the properties of an object's interface.
 
         Raises:
-            Refused: there is no such thing.
+            OperationFailed: there is no such object or interface.
         """
         if path not in self._objects:
-            raise Refused(dbus_errors.UNKNOWN_OBJECT)
+            raise OperationFailed(dbus_errors.UNKNOWN_OBJECT)
         if interface not in self._objects[path]:
-            raise Refused(dbus_errors.UNKNOWN_METHOD)
+            raise OperationFailed(dbus_errors.UNKNOWN_METHOD)
         return self._objects[path][interface]

@@ -1,4 +1,4 @@
-"""A Bluetooth LE device that is around: what it advertises, what it offers, and what goes wrong with it. Nothing here waits."""
+"""Simulate a Bluetooth LE device: its advertisements, its services and its faults. Pure."""
 
 from __future__ import annotations
 
@@ -10,20 +10,29 @@ from types import MappingProxyType
 from typing import Generic, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from gateway.testing.bluetooth.advertisement import GENERAL_DISCOVERABLE, AddressType, Advertisement
-from gateway.testing.bluetooth.dbus_errors import Refusal
+from gateway.testing.bluetooth.dbus_errors import ErrorReply
 from gateway.testing.bluetooth.gatt import Characteristic, Payload, Service, full_uuid, payload_at
 
 Clock: TypeAlias = Callable[[], float]
-"""Tells seconds, from wherever it likes."""
+"""Returns a time in seconds."""
 
 _ADDRESS = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2}){5}")
-_Given = TypeVar("_Given", contravariant=True)
-_Shown = TypeVar("_Shown", covariant=True)
+_Assigned = TypeVar("_Assigned", contravariant=True)
+_Stored = TypeVar("_Stored", covariant=True)
 _Same = TypeVar("_Same")
 
 
-class Changes(TypedDict, total=False):
-    """What a peripheral can advertise anew."""
+class AdvertisedData(TypedDict, total=False):
+    """The content of a peripheral's advertisements; a field that is missing has its default, or stays as it was.
+
+    - `name`: many devices have none.
+    - `manufacturer_data`: by company id; bytes, or functions of the seconds since the peripheral was switched on.
+    - `service_data`: by UUID, full or short; bytes or functions, too.
+    - `service_uuids`: the services that it advertises; need not be all that it has.
+    - `tx_power`: in dBm; many devices send none.
+    - `rssi`: its signal strength at the receiver, in dBm.
+    - `flags`: the flags of the advertisement.
+    """
 
     name: str | None
     manufacturer_data: Mapping[int, Payload]
@@ -31,39 +40,50 @@ class Changes(TypedDict, total=False):
     service_uuids: Iterable[str | int]
     tx_power: int | None
     rssi: int
+    flags: int
+
+
+_DEFAULTS: AdvertisedData = {
+    "name": None,
+    "manufacturer_data": MappingProxyType({}),
+    "service_data": MappingProxyType({}),
+    "service_uuids": (),
+    "tx_power": None,
+    "rssi": -60,
+    "flags": GENERAL_DISCOVERABLE,
+}
 
 
 @dataclass(slots=True, kw_only=True)
-class Faults:
-    """What goes wrong with a peripheral at present; change it while it runs. Numbers run down to 0 as they come true."""
+class PeripheralFaults:
+    """The present faults of a peripheral; can be changed while it runs. Numbers count down to 0 as the faults occur."""
 
     aborted_connects: int = 0
-    """How many connections still break off while they are made (`le-connection-abort-by-local`)."""
-    refused_connects: Refusal | None = None
-    """Every connection attempt is answered with this."""
+    """The number of connections that still fail while they are established (`le-connection-abort-by-local`)."""
+    connect_error: ErrorReply | None = None
+    """Every connection attempt fails with this."""
     busy_connects: int = 0
-    """How many connection attempts are still answered with InProgress."""
+    """The number of connection attempts that still fail with InProgress."""
     busy_answers: int = 0
-    """How many reads and writes are still answered with InProgress."""
+    """The number of reads and writes that still fail with InProgress."""
     lost_discoveries: int = 0
-    """How many connections are still lost while the services are looked for."""
+    """The number of connections that are still lost during service discovery."""
     lost_reads: int = 0
-    """How many reads still end in a lost link instead of an answer."""
+    """The number of reads that still end in a lost connection instead of a response."""
     is_silent: bool = False
-    """It keeps the link and answers nothing that is asked over it."""
+    """It keeps the connection and answers no request."""
     refuses_pairing: bool = False
     connect_seconds: float = 0
-    """How long a connection takes to be made."""
+    """The time to establish a connection."""
     answer_seconds: float = 0
-    """How long each answer takes."""
+    """The time until each response."""
 
 
-class _Advertised(Generic[_Given, _Shown]):
-    """Something that makes its peripheral advertise when it is assigned to."""
+class _AdvertisedField(Generic[_Assigned, _Stored]):
+    """An attribute whose assignment makes its peripheral advertise."""
 
-    def __init__(self, shown: Callable[[_Given], _Shown]) -> None:
-        self._shown = shown
-        """Brings what is assigned into its final form."""
+    def __init__(self, convert: Callable[[_Assigned], _Stored]) -> None:
+        self._convert = convert
 
     def __set_name__(self, owner: type[Peripheral], name: str) -> None:
         self._attribute = f"_{name}"
@@ -71,32 +91,32 @@ class _Advertised(Generic[_Given, _Shown]):
     @overload
     def __get__(self, peripheral: None, owner: type[Peripheral]) -> Self: ...
     @overload
-    def __get__(self, peripheral: Peripheral, owner: type[Peripheral]) -> _Shown: ...
-    def __get__(self, peripheral: Peripheral | None, owner: type[Peripheral]) -> Self | _Shown:
+    def __get__(self, peripheral: Peripheral, owner: type[Peripheral]) -> _Stored: ...
+    def __get__(self, peripheral: Peripheral | None, owner: type[Peripheral]) -> Self | _Stored:
         if peripheral is None:
             return self
-        shown: _Shown = getattr(peripheral, self._attribute)
-        return shown
+        stored: _Stored = getattr(peripheral, self._attribute)
+        return stored
 
-    def __set__(self, peripheral: Peripheral, given: _Given) -> None:
-        setattr(peripheral, self._attribute, self._shown(given))
+    def __set__(self, peripheral: Peripheral, assigned: _Assigned) -> None:
+        setattr(peripheral, self._attribute, self._convert(assigned))
         peripheral.advertise()
 
 
-def _as_given(given: _Same) -> _Same:
-    return given
+def _unchanged(assigned: _Same) -> _Same:
+    return assigned
 
 
-def _by_company(given: Mapping[int, Payload]) -> Mapping[int, Payload]:
-    return MappingProxyType({**given})
+def _by_company(assigned: Mapping[int, Payload]) -> Mapping[int, Payload]:
+    return MappingProxyType({**assigned})
 
 
-def _by_uuid(given: Mapping[str, Payload]) -> Mapping[str, Payload]:
-    return MappingProxyType({full_uuid(uuid): said for uuid, said in given.items()})
+def _by_uuid(assigned: Mapping[str, Payload]) -> Mapping[str, Payload]:
+    return MappingProxyType({full_uuid(uuid): data for uuid, data in assigned.items()})
 
 
-def _uuids(given: Iterable[str | int]) -> tuple[str, ...]:
-    return tuple(map(full_uuid, given))
+def _uuids(assigned: Iterable[str | int]) -> tuple[str, ...]:
+    return tuple(map(full_uuid, assigned))
 
 
 class Peripheral:
@@ -105,51 +125,40 @@ class Peripheral:
     Args:
         address: `AA:BB:CC:DD:EE:FF`.
         address_type: public or random.
-        name: as advertised; many devices have none.
-        manufacturer_data: by company id; bytes, or functions of the seconds since the peripheral was switched on.
-        service_data: by UUID, long or short; bytes or functions, too.
-        service_uuids: what it says it offers; need not be all that it has.
-        tx_power: in dBm, if it tells.
-        rssi: how strongly it is heard, in dBm.
-        services: what is found once it is connected.
+        services: the services of its GATT server.
         advertises_every: in seconds; `None` if only `advertise` or a change makes it advertise.
-        advertises_while_connected: most devices fall silent then.
-        name_on_request: its name is in the scan response, which a passive scan does not ask for.
-        flags: of the advertisement.
-        mtu: how many bytes go in one packet of a connection.
-        clock: where functions get their seconds from; second 0 is now.
+        advertises_while_connected: most devices do not.
+        name_on_request: its name is in the scan response, which a passive scan does not request.
+        mtu: the number of bytes in one packet of a connection.
+        clock: the time for payloads that are functions; second 0 is now.
+        advertised: the content of its advertisements.
 
-    Assigning to what is advertised makes it advertise at once; `advertise` changes several things in one go.
+    Assigning to an advertised attribute makes it advertise at once; `advertise` changes several attributes together.
 
     Raises:
-        ValueError: the address or a UUID is none.
+        ValueError: the address or a UUID is invalid.
     """
 
-    name: _Advertised[str | None, str | None] = _Advertised(_as_given)
-    manufacturer_data = _Advertised(_by_company)
-    service_data = _Advertised(_by_uuid)
-    service_uuids = _Advertised(_uuids)
-    tx_power: _Advertised[int | None, int | None] = _Advertised(_as_given)
-    rssi: _Advertised[int, int] = _Advertised(_as_given)
+    name: _AdvertisedField[str | None, str | None] = _AdvertisedField(_unchanged)
+    manufacturer_data = _AdvertisedField(_by_company)
+    service_data = _AdvertisedField(_by_uuid)
+    service_uuids = _AdvertisedField(_uuids)
+    tx_power: _AdvertisedField[int | None, int | None] = _AdvertisedField(_unchanged)
+    rssi: _AdvertisedField[int, int] = _AdvertisedField(_unchanged)
+    flags: _AdvertisedField[int, int] = _AdvertisedField(_unchanged)
 
     def __init__(
         self,
         address: str,
         *,
         address_type: AddressType = "public",
-        name: str | None = None,
-        manufacturer_data: Mapping[int, Payload] = MappingProxyType({}),
-        service_data: Mapping[str, Payload] = MappingProxyType({}),
-        service_uuids: Iterable[str | int] = (),
-        tx_power: int | None = None,
-        rssi: int = -60,
         services: Iterable[Service] = (),
         advertises_every: float | None = 0.1,
         advertises_while_connected: bool = False,
         name_on_request: bool = False,
-        flags: int = GENERAL_DISCOVERABLE,
         mtu: int = 247,
         clock: Clock = time.monotonic,
+        **advertised: Unpack[AdvertisedData],
     ) -> None:
         self.address = address.upper()
         if not _ADDRESS.fullmatch(self.address):
@@ -159,24 +168,19 @@ class Peripheral:
         self.advertises_every = advertises_every
         self.advertises_while_connected = advertises_while_connected
         self.name_on_request = name_on_request
-        self.flags = flags
         self.mtu = mtu
-        self.faults = Faults()
+        self.faults = PeripheralFaults()
         self.is_in_range = True
         self.is_paired = False
         self.connections = 0
-        """How many connections were made to it so far."""
+        """The number of connections so far."""
         self._clock = clock
         self._switched_on = clock()
         self._listeners: list[Callable[[Peripheral], None]] = []
         self._is_changing = True
-        self._hang_up: Callable[[], None] | None = None
-        self.name = name
-        self.manufacturer_data = manufacturer_data
-        self.service_data = service_data
-        self.service_uuids = service_uuids
-        self.tx_power = tx_power
-        self.rssi = rssi
+        self._drop_connection: Callable[[], None] | None = None
+        for field, value in (_DEFAULTS | advertised).items():
+            setattr(self, field, value)
         self._is_changing = False
 
     def __repr__(self) -> str:
@@ -184,62 +188,62 @@ class Peripheral:
 
     @property
     def seconds(self) -> float:
-        """How long it has been switched on."""
+        """The time since it was switched on."""
         return self._clock() - self._switched_on
 
     @property
     def is_connected(self) -> bool:
-        """Somebody holds a link to it."""
-        return self._hang_up is not None
+        """Whether a client is connected to it."""
+        return self._drop_connection is not None
 
     @property
     def is_advertising(self) -> bool:
-        """Who listens now can hear it."""
+        """Whether a scanner in range receives it."""
         return self.is_in_range and (self.advertises_while_connected or not self.is_connected)
 
     def advertisement(self) -> Advertisement:
-        """Return what it would say right now."""
+        """Return its present advertisement."""
         seconds = self.seconds
         return Advertisement(
             address=self.address,
             address_type=self.address_type,
             name=self.name,
-            manufacturer_data={company: payload_at(said, seconds) for company, said in self.manufacturer_data.items()},
-            service_data={uuid: payload_at(said, seconds) for uuid, said in self.service_data.items()},
+            manufacturer_data={company: payload_at(data, seconds) for company, data in self.manufacturer_data.items()},
+            service_data={uuid: payload_at(data, seconds) for uuid, data in self.service_data.items()},
             service_uuids=self.service_uuids,
             tx_power=self.tx_power,
             rssi=self.rssi,
             flags=self.flags,
         )
 
-    def advertise(self, **changes: Unpack[Changes]) -> None:
-        """Change what it says, if there is something to change, and say it once, if it can be heard."""
+    def advertise(self, **changes: Unpack[AdvertisedData]) -> None:
+        """Change the advertised data, if there are changes, and advertise once, unless it is connected or out of range."""
         if self._is_changing:
             return
         self._is_changing = True
         try:
-            for name, said in changes.items():
-                setattr(self, name, said)
+            for name, value in changes.items():
+                setattr(self, name, value)
         finally:
             self._is_changing = False
         if self.is_advertising:
-            for hear in tuple(self._listeners):
-                hear(self)
+            for on_advertisement in tuple(self._listeners):
+                on_advertisement(self)
 
-    def listen(self, hear: Callable[[Peripheral], None]) -> Callable[[], None]:
-        """Have a function called with each advertisement; return a function that ends that."""
-        self._listeners.append(hear)
-        return lambda: self._listeners.remove(hear)
+    def listen(self, on_advertisement: Callable[[Peripheral], None]) -> Callable[[], None]:
+        """Call a function with each advertisement; return a function that ends that."""
+        self._listeners.append(on_advertisement)
+        return lambda: self._listeners.remove(on_advertisement)
 
     def value(self, characteristic: Characteristic) -> bytes:
-        """Return what a characteristic holds right now."""
+        """Return the present value of a characteristic."""
         return payload_at(characteristic.value, self.seconds)
 
     def characteristic(self, uuid: str | int) -> Characteristic:
         """Return the first of its characteristics with that UUID.
 
         Raises:
-            KeyError: it has none.
+            KeyError: it has no such characteristic.
         """
         wanted = full_uuid(uuid)
         for service in self.services:
@@ -248,26 +252,26 @@ class Peripheral:
                     return characteristic
         raise KeyError(wanted)
 
-    def hang_up(self) -> None:
-        """Drop the link, if there is one, as when somebody pulls the battery."""
-        if self._hang_up is not None:
-            self._hang_up()
+    def drop_connection(self) -> None:
+        """Drop the connection, if there is one, as if the battery had been removed."""
+        if self._drop_connection is not None:
+            self._drop_connection()
 
     def go_out_of_range(self) -> None:
-        """Be heard no more and lose the link."""
+        """Go out of range, which loses the connection."""
         self.is_in_range = False
-        self.hang_up()
+        self.drop_connection()
 
     def come_back(self) -> None:
-        """Be heard again."""
+        """Come back into range and advertise."""
         self.is_in_range = True
         self.advertise()
 
-    def take_link(self, hang_up: Callable[[], None]) -> None:
-        """Be connected from now on; for links only."""
-        self._hang_up = hang_up
+    def connected(self, drop_connection: Callable[[], None]) -> None:
+        """Note that a client is connected; for connections only."""
+        self._drop_connection = drop_connection
         self.connections += 1
 
-    def give_link(self) -> None:
-        """Be connected no more; for links only."""
-        self._hang_up = None
+    def disconnected(self) -> None:
+        """Note that the client is disconnected; for connections only."""
+        self._drop_connection = None

@@ -1,4 +1,4 @@
-"""A D-Bus of our own: one `dbus-daemon` with a configuration in a temporary folder, for one test or one demo."""
+"""Run a private D-Bus: one `dbus-daemon` with a configuration in a temporary folder, for one test or one demo."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from unittest import SkipTest
 
 _PROGRAM = "dbus-daemon"
 _START_SECONDS = 10
-_FAREWELL_SECONDS = 0.01
-"""Clients in our own event loop need a moment to see that the bus is gone, and to close their sockets."""
+_CLIENTS_CLOSE_SECONDS = 0.01
+"""Clients in the same event loop need a moment to notice that the bus is gone, and to close their sockets."""
 _CONFIGURATION = """\
 <!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -32,11 +32,11 @@ _CONFIGURATION = """\
 
 
 class DaemonMissing(RuntimeError):
-    """The program that a private bus consists of is not installed, or does not start."""
+    """`dbus-daemon` is not installed, or does not start."""
 
 
 class PrivateBus:
-    """A message bus that nobody else knows, running while entered.
+    """A private message bus, running while entered.
 
         async with PrivateBus() as bus:
             os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = bus.address  # in a test: monkeypatch.setenv
@@ -46,10 +46,10 @@ class PrivateBus:
     """
 
     def __init__(self, *, policy: str = "") -> None:
-        """Allow everything but what `policy` says in the words of dbus-daemon: `<deny send_destination="org.bluez"/>`."""
+        """Allow everything except what `policy` denies, in the format of dbus-daemon: `<deny send_destination="org.bluez"/>`."""
         self._policy = policy
         self.address = ""
-        """Where to connect to; known once entered."""
+        """The address of the bus; known once entered."""
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: asyncio.subprocess.Process | None = None
 
@@ -67,13 +67,13 @@ class PrivateBus:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """End the daemon, and with it every connection to it."""
+        """Stop the daemon, and with it every connection."""
         if self._process is not None:
             if self._process.returncode is None:
                 self._process.kill()
             await self._process.communicate()
             self._process = None
-            await asyncio.sleep(_FAREWELL_SECONDS)
+            await asyncio.sleep(_CLIENTS_CLOSE_SECONDS)
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
@@ -94,11 +94,11 @@ class PrivateBus:
 
 
 def dbus_daemon_or_skip() -> None:
-    """Do nothing where a private bus can be had, and have the running test skipped where not; under `CI=true` it fails instead.
+    """Skip the running test where `dbus-daemon` is not installed; under `CI=true` it fails instead.
 
     Raises:
-        SkipTest: `dbus-daemon` is not installed on this machine. pytest and unittest know what that means.
-        DaemonMissing: and this is a build, which has to test everything.
+        SkipTest: `dbus-daemon` is not installed on this machine; pytest and unittest skip the test.
+        DaemonMissing: the same in a build, which has to run all tests.
     """
     if shutil.which(_PROGRAM) is not None:
         return
@@ -115,8 +115,8 @@ async def _first_line(process: asyncio.subprocess.Process) -> str:
         async with asyncio.timeout(_START_SECONDS):
             line = await process.stdout.readline()
             if not line:
-                said = await process.stderr.read()
-                raise DaemonMissing(f"{_PROGRAM} did not start: {said.decode(errors='replace').strip()}")
+                errors = await process.stderr.read()
+                raise DaemonMissing(f"{_PROGRAM} did not start: {errors.decode(errors='replace').strip()}")
     except TimeoutError as error:
         raise DaemonMissing(f"{_PROGRAM} did not start within {_START_SECONDS} s") from error
     return line.decode().strip()

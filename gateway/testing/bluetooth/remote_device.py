@@ -1,4 +1,4 @@
-"""One device as BlueZ knows it: what was heard of it, whether it is connected or paired, and its services."""
+"""Represent one device as an object of BlueZ: its advertised data, connection, pairing and services."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dbus_fast import Variant
 
 from gateway.testing.bluetooth import dbus_errors
 from gateway.testing.bluetooth.advertisement import Advertisement
-from gateway.testing.bluetooth.connection import Link
-from gateway.testing.bluetooth.dbus_errors import Refused
-from gateway.testing.bluetooth.dbus_service import Answer, Call
-from gateway.testing.bluetooth.gatt_objects import Attributes
+from gateway.testing.bluetooth.connection import PeripheralConnection
+from gateway.testing.bluetooth.dbus_errors import OperationFailed
+from gateway.testing.bluetooth.dbus_service import MethodCall, MethodReply
+from gateway.testing.bluetooth.gatt_objects import GattObjects
 from gateway.testing.bluetooth.object_tree import NO, YES, ObjectTree
 from gateway.testing.bluetooth.peripheral import Peripheral
 
@@ -22,9 +22,9 @@ DEVICE: Final = "org.bluez.Device1"
 _Key = TypeVar("_Key", int, str)
 
 RESOLVE_SECONDS = 0.005
-"""From a connection to its services: real devices take tenths of a second."""
+"""The time of service discovery: with real devices, tenths of a second."""
 
-Begin = Callable[[Coroutine[None, None, None], str], None]
+StartTask = Callable[[Coroutine[None, None, None], str], None]
 """Starts a task with a name."""
 
 
@@ -32,78 +32,80 @@ class RemoteDevice:
     """A device object below its adapter.
 
     Args:
-        peripheral: who it is.
-        adapter: the path of the adapter that knows it.
-        tree: where its objects stand.
-        begin: starts the tasks that finding its services takes.
-        connect_timeout_seconds: after which an attempt to connect ends.
+        peripheral: the simulated device.
+        adapter: the path of its adapter.
+        tree: the tree for its objects.
+        start_task: starts the tasks of service discovery.
+        connect_timeout_seconds: the time after which a connection attempt fails.
     """
 
     def __init__(
-        self, peripheral: Peripheral, adapter: str, tree: ObjectTree, begin: Begin, *, connect_timeout_seconds: float
+        self, peripheral: Peripheral, adapter: str, tree: ObjectTree, start_task: StartTask, *, connect_timeout_seconds: float
     ) -> None:
         self.peripheral = peripheral
         self.path = f"{adapter}/dev_{peripheral.address.replace(':', '_')}"
         self._adapter = adapter
         self._tree = tree
-        self._begin = begin
+        self._start_task = start_task
         self._connect_timeout_seconds = connect_timeout_seconds
-        self._attributes = Attributes(self.path, tree)
-        self._link: Link | None = None
-        self._attempt: asyncio.Task[Link] | None = None
+        self._gatt = GattObjects(self.path, tree)
+        self._connection: PeripheralConnection | None = None
+        self._attempt: asyncio.Task[PeripheralConnection] | None = None
         self._manufacturer_data: dict[int, Variant] = {}
         self._service_data: dict[str, Variant] = {}
         self._uuids: dict[str, None] = {}
 
     @property
-    def takes_a_slot(self) -> bool:
-        """It is connected, or about to be."""
-        return self._link is not None or self._attempt is not None
+    def uses_slot(self) -> bool:
+        """Whether it is connected, or being connected to."""
+        return self._connection is not None or self._attempt is not None
 
-    def hear(self, said: Advertisement, *, repeats: bool, asked: bool) -> None:
-        """Take note of an advertisement.
+    def receive(self, advertisement: Advertisement, *, duplicates: bool, is_active: bool) -> None:
+        """Store an advertisement.
 
-        Like BlueZ, it keeps manufacturer and service data of all advertisements so far side by side, unless a client has asked
-        for repeats (DuplicateData). The signal strength is told every time: on real air it is hardly ever the same twice.
+        Like BlueZ, it merges manufacturer and service data of all advertisements so far, unless a client has requested
+        duplicates (DuplicateData). The signal strength is reported every time: in reality it is hardly ever the same twice.
         """
-        heard = self._heard(said, repeats=repeats, asked=asked)
+        received = self._received(advertisement, duplicates=duplicates, is_active=is_active)
         if self.path in self._tree:
             known = self._tree.properties(self.path, DEVICE)
-            news = {name: value for name, value in heard.items() if repeats or name == "RSSI" or known.get(name) != value}
-            self._tree.change(self.path, DEVICE, news)
+            changed = {
+                name: value for name, value in received.items() if duplicates or name == "RSSI" or known.get(name) != value
+            }
+            self._tree.change(self.path, DEVICE, changed)
         else:
-            self._tree.add(self.path, {DEVICE: {**self._unheard(), **heard}})
+            self._tree.add(self.path, {DEVICE: {**self._initial(), **received}})
 
-    def fade(self) -> None:
-        """Withdraw what only holds while somebody listens."""
-        self._tree.change(self.path, DEVICE, {}, gone=("RSSI", "TxPower"))
+    def scan_stopped(self) -> None:
+        """Invalidate the properties that are valid only during a scan."""
+        self._tree.change(self.path, DEVICE, {}, invalidated=("RSSI", "TxPower"))
 
-    def vanish(self) -> None:
-        """End the link and remove the object with everything below it."""
+    def remove(self) -> None:
+        """Disconnect and remove the object with all objects below it."""
         self.disconnect()
-        self._attributes.withdraw()
+        self._gatt.withdraw()
         self._tree.remove_below(self.path)
 
     def disconnect(self) -> None:
-        """End the link, or the attempt to make one."""
+        """Close the connection, or cancel the attempt to open one."""
         if self._attempt is not None:
             self._attempt.cancel()
-        if self._link is not None:
-            self._link.close()
-            self._is_gone()
+        if self._connection is not None:
+            self._connection.close()
+            self._on_disconnected()
 
     def forget_client(self, client: str) -> None:
-        """End the subscriptions of somebody who has left the bus."""
-        self._attributes.forget_client(self._link, client)
+        """End the subscriptions of a client that has left the bus."""
+        self._gatt.forget_client(self._connection, client)
 
-    async def serve(self, call: Call) -> Answer:
-        """Answer a call on the device or something below it.
+    async def serve(self, call: MethodCall) -> MethodReply:
+        """Execute a call on the device or an object below it.
 
         Raises:
-            Refused: it cannot be carried out.
+            OperationFailed: the call fails.
         """
         if call.path != self.path:
-            return await self._attributes.serve(self._link, call)
+            return await self._gatt.serve(self._connection, call)
         match call.member:
             case "Connect":
                 await self._connect()
@@ -112,99 +114,99 @@ class RemoteDevice:
             case "Pair":
                 await self._pair()
             case "CancelPairing":
-                raise Refused(dbus_errors.DOES_NOT_EXIST)
+                raise OperationFailed(dbus_errors.DOES_NOT_EXIST)
             case _:
-                raise Refused(dbus_errors.UNKNOWN_METHOD)
-        return Answer()
+                raise OperationFailed(dbus_errors.UNKNOWN_METHOD)
+        return MethodReply()
 
     async def _connect(self) -> None:
-        """Signal the connection, and let the services follow."""
-        if self._link is not None:
+        """Connect, signal that, and start service discovery."""
+        if self._connection is not None:
             return
         if self._attempt is not None:
-            raise Refused(dbus_errors.IN_PROGRESS)
-        self._link = await self._reach()
+            raise OperationFailed(dbus_errors.IN_PROGRESS)
+        self._connection = await self._open_connection()
         self._change(Connected=YES)
-        if not self._link.is_open:
-            self._is_gone()
-            raise Refused(dbus_errors.LINK_LOST)
-        self._begin(self._resolve(self._link), f"services of {self.peripheral.address}")
+        if not self._connection.is_open:
+            self._on_disconnected()
+            raise OperationFailed(dbus_errors.CONNECTION_LOST)
+        self._start_task(self._resolve(self._connection), f"services of {self.peripheral.address}")
 
-    async def _reach(self) -> Link:
-        opening = Link.open(self.peripheral, self._is_gone, timeout_seconds=self._connect_timeout_seconds)
+    async def _open_connection(self) -> PeripheralConnection:
+        opening = PeripheralConnection.open(self.peripheral, self._on_disconnected, timeout_seconds=self._connect_timeout_seconds)
         self._attempt = asyncio.create_task(opening)
         try:
             await asyncio.wait({self._attempt})
             return self._attempt.result()
         except asyncio.CancelledError:
-            if self._attempt.cancelled():  # by a Disconnect meanwhile
-                raise Refused(dbus_errors.CANCELLED) from None
+            if self._attempt.cancelled():  # by a Disconnect in the meantime
+                raise OperationFailed(dbus_errors.CANCELLED) from None
             raise
-        except Refused as no:
-            if no.refusal == dbus_errors.ABORTED:
-                self._flicker()
+        except OperationFailed as error:
+            if error.reply == dbus_errors.ABORTED:
+                self._signal_short_connection()
             raise
         finally:
             self._attempt.cancel()
             self._attempt = None
 
-    def _flicker(self) -> None:
-        """Signal a connection that is gone at once: a broken attempt looks like that, and clients wait for it."""
+    def _signal_short_connection(self) -> None:
+        """Signal a connection that is lost at once: an aborted attempt looks like that, and clients wait for it."""
         self._change(Connected=YES)
         self._change(Connected=NO)
 
-    async def _resolve(self, link: Link) -> None:
+    async def _resolve(self, connection: PeripheralConnection) -> None:
         await asyncio.sleep(RESOLVE_SECONDS)
-        with suppress(Refused):  # the link is lost, and that was signalled
-            services = link.discover()
-            self._attributes.export(services, self.peripheral.mtu)
+        with suppress(OperationFailed):  # the connection is lost, and that was signalled
+            services = connection.discover()
+            self._gatt.export(services, self.peripheral.mtu)
             self._uuids.update(dict.fromkeys(service.uuid for service in services))
             self._change(UUIDs=Variant("as", [*self._uuids]))
             self._change(ServicesResolved=YES)
 
     async def _pair(self) -> None:
         if self.peripheral.is_paired:
-            raise Refused(dbus_errors.ALREADY_EXISTS)
+            raise OperationFailed(dbus_errors.ALREADY_EXISTS)
         await self._connect()
-        if self._link is None:
-            raise Refused(dbus_errors.NOT_CONNECTED)
+        if self._connection is None:
+            raise OperationFailed(dbus_errors.NOT_CONNECTED)
         try:
-            await self._link.pair()
-        except Refused:
+            await self._connection.pair()
+        except OperationFailed:
             self.disconnect()
             raise
         self._change(Paired=YES, Bonded=YES)
 
-    def _is_gone(self) -> None:
-        self._link = None
-        self._attributes.link_is_gone()
+    def _on_disconnected(self) -> None:
+        self._connection = None
+        self._gatt.connection_lost()
         self._change(ServicesResolved=NO)
         self._change(Connected=NO)
 
     def _change(self, **properties: Variant) -> None:
         self._tree.change(self.path, DEVICE, properties)
 
-    def _heard(self, said: Advertisement, *, repeats: bool, asked: bool) -> dict[str, Variant]:
-        if repeats:
+    def _received(self, advertisement: Advertisement, *, duplicates: bool, is_active: bool) -> dict[str, Variant]:
+        if duplicates:
             self._manufacturer_data.clear()
             self._service_data.clear()
-        self._manufacturer_data.update(_as_variants(said.manufacturer_data))
-        self._service_data.update(_as_variants(said.service_data))
-        self._uuids.update(dict.fromkeys(said.service_uuids))
-        heard = {"RSSI": Variant("n", said.rssi), "AdvertisingFlags": Variant("ay", bytes((said.flags,)))}
-        if said.name is not None and (asked or not self.peripheral.name_on_request):
-            heard |= {"Name": Variant("s", said.name), "Alias": Variant("s", said.name)}
+        self._manufacturer_data.update(_as_variants(advertisement.manufacturer_data))
+        self._service_data.update(_as_variants(advertisement.service_data))
+        self._uuids.update(dict.fromkeys(advertisement.service_uuids))
+        received = {"RSSI": Variant("n", advertisement.rssi), "AdvertisingFlags": Variant("ay", bytes((advertisement.flags,)))}
+        if advertisement.name is not None and (is_active or not self.peripheral.name_on_request):
+            received |= {"Name": Variant("s", advertisement.name), "Alias": Variant("s", advertisement.name)}
         if self._manufacturer_data:
-            heard["ManufacturerData"] = Variant("a{qv}", {**self._manufacturer_data})
+            received["ManufacturerData"] = Variant("a{qv}", {**self._manufacturer_data})
         if self._service_data:
-            heard["ServiceData"] = Variant("a{sv}", {**self._service_data})
+            received["ServiceData"] = Variant("a{sv}", {**self._service_data})
         if self._uuids:
-            heard["UUIDs"] = Variant("as", [*self._uuids])
-        if said.tx_power is not None:
-            heard["TxPower"] = Variant("n", said.tx_power)
-        return heard
+            received["UUIDs"] = Variant("as", [*self._uuids])
+        if advertisement.tx_power is not None:
+            received["TxPower"] = Variant("n", advertisement.tx_power)
+        return received
 
-    def _unheard(self) -> dict[str, Variant]:
+    def _initial(self) -> dict[str, Variant]:
         is_paired = Variant("b", self.peripheral.is_paired)
         return {
             "Address": Variant("s", self.peripheral.address),
@@ -222,5 +224,5 @@ class RemoteDevice:
         }
 
 
-def _as_variants(said: Mapping[_Key, bytes]) -> dict[_Key, Variant]:
-    return {key: Variant("ay", value) for key, value in said.items()}
+def _as_variants(data: Mapping[_Key, bytes]) -> dict[_Key, Variant]:
+    return {key: Variant("ay", value) for key, value in data.items()}

@@ -1,4 +1,4 @@
-"""What a program that scans tells BlueZ to look for: discovery filters and the patterns of monitors. Nothing here waits."""
+"""Evaluate the discovery filters and the advertisement monitors of BlueZ's clients. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dbus_fast import Variant
 
 from gateway.testing.bluetooth import dbus_errors
 from gateway.testing.bluetooth.advertisement import Advertisement, Pattern
-from gateway.testing.bluetooth.dbus_errors import Refused
+from gateway.testing.bluetooth.dbus_errors import OperationFailed
 
 _FILTER_SIGNATURES: Mapping[str, str] = MappingProxyType(
     {
@@ -27,45 +27,45 @@ _FILTER_SIGNATURES: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryFilter:
-    """Which devices a discovery session is to hear of."""
+    """The devices that a discovery session is notified of."""
 
     uuids: frozenset[str] = frozenset()
-    """Of which a device has to advertise one; all, when empty."""
+    """A device has to advertise one of them; every device fits, when empty."""
     rssi: int | None = None
-    """How strongly it has to be heard, in dBm."""
+    """The lowest signal strength, in dBm."""
     pattern: str = ""
-    """What its address or its name begins with."""
-    repeats: bool = False
-    """Tell also what has not changed, and forget what an advertisement does not repeat."""
+    """The beginning of its address or its name."""
+    reports_duplicates: bool = False
+    """Report unchanged data, too, and drop data that an advertisement does not repeat."""
 
     @classmethod
-    def of(cls, said: Mapping[str, Variant]) -> DiscoveryFilter:
+    def of(cls, arguments: Mapping[str, Variant]) -> DiscoveryFilter:
         """Return the filter of a call of SetDiscoveryFilter.
 
         Raises:
-            Refused: BlueZ does not know one of its words.
+            OperationFailed: BlueZ does not support one of its options.
         """
-        if any(_FILTER_SIGNATURES.get(word) != value.signature for word, value in said.items()):
-            raise Refused(dbus_errors.INVALID_ARGUMENTS)
-        words = {word: value.value for word, value in said.items()}
+        if any(_FILTER_SIGNATURES.get(key) != value.signature for key, value in arguments.items()):
+            raise OperationFailed(dbus_errors.INVALID_ARGUMENTS)
+        options = {key: value.value for key, value in arguments.items()}
         return cls(
-            uuids=frozenset(uuid.lower() for uuid in words.get("UUIDs", ())),
-            rssi=words.get("RSSI"),
-            pattern=words.get("Pattern", ""),
-            repeats=words.get("DuplicateData", False),
+            uuids=frozenset(uuid.lower() for uuid in options.get("UUIDs", ())),
+            rssi=options.get("RSSI"),
+            pattern=options.get("Pattern", ""),
+            reports_duplicates=options.get("DuplicateData", False),
         )
 
-    def lets_through(self, said: Advertisement) -> bool:
-        """The session is to hear of whoever said this."""
+    def accepts(self, advertisement: Advertisement) -> bool:
+        """Return whether the session is notified of this advertisement."""
         return (
-            (not self.uuids or not self.uuids.isdisjoint(said.service_uuids))
-            and (self.rssi is None or said.rssi >= self.rssi)
-            and (said.address.startswith(self.pattern) or (said.name or "").startswith(self.pattern))
+            (not self.uuids or not self.uuids.isdisjoint(advertisement.service_uuids))
+            and (self.rssi is None or advertisement.rssi >= self.rssi)
+            and (advertisement.address.startswith(self.pattern) or (advertisement.name or "").startswith(self.pattern))
         )
 
 
 def patterns_of(monitor: Mapping[str, Variant]) -> Sequence[Pattern] | None:
-    """Return what a monitor looks for, from its properties; `None` for one that BlueZ would not take."""
+    """Return the patterns in a monitor's properties; `None` for a monitor that BlueZ would not accept."""
     kind, patterns = monitor.get("Type"), monitor.get("Patterns")
     if kind is None or kind.value != "or_patterns" or patterns is None:
         return None
@@ -73,23 +73,23 @@ def patterns_of(monitor: Mapping[str, Variant]) -> Sequence[Pattern] | None:
 
 
 class Monitor:
-    """Somebody who listens without asking: a passive scan."""
+    """An advertisement monitor of a client: a passive scan."""
 
-    def __init__(self, client: str, path: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, client: str, path: str, on_device: Callable[[str], None]) -> None:
         self.client = client
-        """Its name on the bus."""
+        """The client's name on the bus."""
         self.path = path
         self.patterns: Sequence[Pattern] = ()
-        """What it looks for; nothing before it has exported its object."""
-        self._tell = tell
-        self._found: set[str] = set()
+        """Empty until the client has exported its object."""
+        self._on_device = on_device
+        self._reported: set[str] = set()
 
-    def lets_through(self, said: Advertisement) -> bool:
-        """It is to hear of whoever said this."""
-        return bool(self.patterns) and said.fits(self.patterns)
+    def accepts(self, advertisement: Advertisement) -> bool:
+        """Return whether the client is notified of this advertisement."""
+        return bool(self.patterns) and advertisement.fits(self.patterns)
 
     def found(self, device: str) -> None:
-        """Tell it once of each device."""
-        if device not in self._found:
-            self._found.add(device)
-            self._tell(device)
+        """Notify the client once of each device."""
+        if device not in self._reported:
+            self._reported.add(device)
+            self._on_device(device)

@@ -3,21 +3,21 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.testing.bluetooth.bluez import BlueZ
+from gateway.testing.bluetooth.bluez import EmulatedBlueZ
 from gateway.testing.bluetooth.controller import Controller
 from gateway.testing.bluetooth.private_bus import PrivateBus, dbus_daemon_or_skip
-from gateway.testing.bluetooth.radio_environment import Air
+from gateway.testing.bluetooth.radio_environment import RadioEnvironment
 
 
 @pytest.fixture
 async def bluez(monkeypatch):
     """An emulated bluetoothd with one controller on a private D-Bus, which bleak's own backend takes for the system's."""
     dbus_daemon_or_skip()
-    air = Air()
-    controller = Controller(air, connect_timeout_seconds=0.5)
-    async with PrivateBus() as bus, BlueZ(bus.address, [controller]) as daemon:
+    environment = RadioEnvironment()
+    controller = Controller(environment, connect_timeout_seconds=0.5)
+    async with PrivateBus() as bus, EmulatedBlueZ(bus.address, [controller]) as daemon:
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
-        yield SimpleNamespace(air=air, controller=controller, daemon=daemon)
+        yield SimpleNamespace(environment=environment, controller=controller, daemon=daemon)
 
 
 @pytest.fixture

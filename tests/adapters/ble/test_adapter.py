@@ -118,7 +118,7 @@ async def readings_of(adapter, child, due=None):
 
 
 async def test_a_device_that_advertises_is_found_and_its_values_go_up_without_a_question(bluez, until):
-    bluez.air.add(device := govee())
+    bluez.environment.add(device := govee())
     adapter, ear = adapter_with(), Ear()
     async with adapter:
         listening = asyncio.create_task(adapter.listen(ear))
@@ -138,7 +138,7 @@ async def test_a_device_that_advertises_is_found_and_its_values_go_up_without_a_
 
 
 async def test_each_advertisement_counts_as_life_also_with_the_same_payload(bluez, until):
-    bluez.air.add(govee())
+    bluez.environment.add(govee())
     adapter, ear = adapter_with(), Ear()
     async with adapter:
         listening = asyncio.create_task(adapter.listen(ear))
@@ -148,7 +148,7 @@ async def test_each_advertisement_counts_as_life_also_with_the_same_payload(blue
 
 
 async def test_a_device_that_has_to_be_asked_is_visited_once_and_becomes_what_it_says(bluez):
-    bluez.air.add(device := strap())
+    bluez.environment.add(device := strap())
     adapter = adapter_with()
     async with adapter:
         (found,) = await discovered(adapter)
@@ -161,7 +161,7 @@ async def test_a_device_that_has_to_be_asked_is_visited_once_and_becomes_what_it
 
 
 async def test_notified_values_come_with_the_first_visit_and_then_by_themselves(bluez, until):
-    bluez.air.add(device := strap())
+    bluez.environment.add(device := strap())
     adapter, ear = adapter_with(), Ear()
     async with adapter:
         listening = asyncio.create_task(adapter.listen(ear))
@@ -178,7 +178,7 @@ async def test_notified_values_come_with_the_first_visit_and_then_by_themselves(
 
 
 async def test_after_a_restart_a_known_child_is_read_by_the_profile_that_its_services_made(bluez):
-    bluez.air.add(strap())
+    bluez.environment.add(strap())
     child = child_of(await met_on(adapter_with(), STRAP))
     adapter = adapter_with()
     async with adapter:
@@ -187,7 +187,7 @@ async def test_after_a_restart_a_known_child_is_read_by_the_profile_that_its_ser
 
 
 async def test_what_a_device_told_before_it_was_lost_is_kept(bluez):
-    bluez.air.add(device := strap())
+    bluez.environment.add(device := strap())
     adapter = adapter_with()
     async with adapter:
         child = child_of(await adapter.identify(STRAP))
@@ -206,11 +206,11 @@ async def test_what_a_device_told_before_it_was_lost_is_kept(bluez):
 
 
 async def test_a_characteristic_that_is_refused_is_left_out_and_remarked(bluez):
-    bluez.air.add(device := strap())
+    bluez.environment.add(device := strap())
     adapter = adapter_with()
     async with adapter:
         child = child_of(await adapter.identify(STRAP))
-        device.characteristic("2a19").refusal = dbus_errors.READ_NOT_PERMITTED
+        device.characteristic("2a19").error_reply = dbus_errors.READ_NOT_PERMITTED
         readings = await readings_of(adapter, child)
         assert "battery" not in readings
         assert readings["heart_rate"] == 72
@@ -218,7 +218,7 @@ async def test_a_characteristic_that_is_refused_is_left_out_and_remarked(bluez):
 
 
 async def test_a_device_that_wants_to_be_paired_first_is_told_with_the_line_that_pairs_it(bluez):
-    bluez.air.add(device := strap())
+    bluez.environment.add(device := strap())
     device.faults.refuses_pairing = True
     device.characteristic("2a19").needs_pairing = True
     adapter = adapter_with()
@@ -231,7 +231,7 @@ async def test_a_device_that_wants_to_be_paired_first_is_told_with_the_line_that
 
 async def test_a_device_that_notifies_nothing_is_not_waited_for_for_ever(bluez, monkeypatch):
     monkeypatch.setattr(sessions_module, "FIRST_NOTIFICATION_SECONDS", 0.2)
-    bluez.air.add(device := strap())
+    bluez.environment.add(device := strap())
     device.characteristic("2a37").notify_every = None
     adapter = adapter_with()
     async with adapter:
@@ -241,7 +241,7 @@ async def test_a_device_that_notifies_nothing_is_not_waited_for_for_ever(bluez, 
 
 
 async def test_commands_are_written_once_and_their_answer_is_believed(bluez):
-    bluez.air.add(device := bot())
+    bluez.environment.add(device := bot())
     adapter = adapter_with()
     async with adapter:
         child = child_of(await adapter.identify(BOT))
@@ -257,7 +257,7 @@ async def test_commands_are_written_once_and_their_answer_is_believed(bluez):
 
 
 async def test_a_child_that_is_only_listened_to_takes_no_commands(bluez):
-    bluez.air.add(govee())
+    bluez.environment.add(govee())
     adapter = adapter_with()
     async with adapter:
         child = child_of(await adapter.identify(GOVEE))
@@ -274,8 +274,8 @@ async def test_a_device_that_is_not_there_is_told_with_the_likely_reason(bluez, 
 
 
 async def test_denied_devices_are_not_heard_and_only_allowed_ones_are(bluez):
-    bluez.air.add(govee())
-    bluez.air.add(strap())
+    bluez.environment.add(govee())
+    bluez.environment.add(strap())
     for settings, expected in (
         ({"deny": ["name:GVH*"]}, {STRAP}),
         ({"deny": ["c0:00:*"]}, {GOVEE}),
@@ -289,18 +289,18 @@ async def test_denied_devices_are_not_heard_and_only_allowed_ones_are(bluez):
 
 async def test_a_device_that_changes_its_address_is_known_by_its_name_or_its_key(bluez, until):
     for number, device in enumerate(({"called": "GVH5075_*", "name": "Fridge"}, {"irk": IRK, "name": "Fridge"})):
-        bluez.air.add(first := govee(address_type="random") if number == 0 else _moved(govee(), RESOLVABLE))
+        bluez.environment.add(first := govee(address_type="random") if number == 0 else _moved(govee(), RESOLVABLE))
         adapter = adapter_with(devices=[device])
         async with adapter:
             (found,) = await discovered(adapter)
             assert (found.name, found.identity.kind) == ("Fridge", "fingerprint")
             assert IRK not in str(found)
-            bluez.air.remove(first)
+            bluez.environment.remove(first)
             if number == 0:
-                bluez.air.add(second := _moved(govee(), "5A:00:00:00:00:77"))
+                bluez.environment.add(second := _moved(govee(), "5A:00:00:00:00:77"))
                 await until(lambda: adapter._tracker.get(found.address).address == second.address)  # noqa: B023 - called in this round
                 assert (await adapter.identify(found.address)).identity == found.identity
-                bluez.air.remove(second)
+                bluez.environment.remove(second)
 
 
 def _moved(device, address):
@@ -311,7 +311,7 @@ def _moved(device, address):
 
 async def test_phones_that_change_their_address_all_day_are_nobodys_news(bluez, until):
     for number in range(5):
-        bluez.air.add(
+        bluez.environment.add(
             Peripheral(
                 f"4{number}:00:00:00:00:01", address_type="random", manufacturer_data={76: b"\x10\x05"}, advertises_every=0.05
             )
@@ -330,7 +330,7 @@ async def test_a_device_whose_advertisements_are_encrypted_is_connected_to_where
     value = Characteristic(
         "ebe0ccc1-7a0a-4b0c-8a1a-6ff2997da3a6", ["read", "notify"], bytes.fromhex("2a08322c0b"), notify_every=0.1
     )
-    bluez.air.add(
+    bluez.environment.add(
         Peripheral(
             "A4:C1:38:56:53:84",
             name="LYWSD03MMC",
@@ -352,7 +352,7 @@ async def test_a_bind_key_makes_it_speak_and_is_shown_nowhere(bluez, tmp_path, u
     key_file = tmp_path / "key"
     key_file.write_text(f"{key}\n")
     sent = {uuid: bytes.fromhex(data) for uuid, data in heard["service_data"].items()}
-    bluez.air.add(Peripheral(heard["address"], service_data=sent, advertises_every=0.05))
+    bluez.environment.add(Peripheral(heard["address"], service_data=sent, advertises_every=0.05))
     adapter = adapter_with(devices=[{"address": heard["address"], "bind_key_file": str(key_file), "name": "Cold store"}])
     ear = Ear()
     async with adapter:
@@ -366,7 +366,7 @@ async def test_a_bind_key_makes_it_speak_and_is_shown_nowhere(bluez, tmp_path, u
 
 
 async def test_a_lost_radio_is_a_lost_bus_and_its_return_is_noticed(bluez, until):
-    bluez.air.add(govee())
+    bluez.environment.add(govee())
     adapter, ear = adapter_with(), Ear()
     async with adapter:
         listening = asyncio.create_task(adapter.listen(ear))
@@ -384,7 +384,7 @@ async def test_a_lost_radio_is_a_lost_bus_and_its_return_is_noticed(bluez, until
 
 
 async def test_a_search_tells_how_far_it_has_come(bluez):
-    bluez.air.add(govee())
+    bluez.environment.add(govee())
     adapter = adapter_with()
     async with adapter:
         steps = [step async for step in adapter.discover()]
@@ -392,7 +392,7 @@ async def test_a_search_tells_how_far_it_has_come(bluez):
 
 
 async def test_dead_bands_of_the_config_outrank_those_of_the_parser(bluez, until):
-    bluez.air.add(govee())
+    bluez.environment.add(govee())
     adapter = adapter_with(dead_bands={"temperature": 0.25})
     blocks = []
 
@@ -409,7 +409,7 @@ async def test_dead_bands_of_the_config_outrank_those_of_the_parser(bluez, until
 
 
 async def test_a_radio_that_was_opened_anew_knows_nobody_before_it_has_heard_them(bluez, monkeypatch):
-    bluez.air.add(device := strap())
+    bluez.environment.add(device := strap())
     adapter = adapter_with()
     child = child_of(await met_on(adapter, STRAP))
     monkeypatch.setattr(reachability_module, "FIRST_ADVERTISEMENT_SECONDS", 0.2)
@@ -426,24 +426,24 @@ async def test_a_radio_that_was_opened_anew_knows_nobody_before_it_has_heard_the
 
 
 async def test_a_device_that_is_heard_and_cannot_be_read_is_not_taken_for_one_that_answers(bluez):
-    bluez.air.add(device := strap())
+    bluez.environment.add(device := strap())
     adapter = adapter_with()
     async with adapter:
         child = child_of(await adapter.identify(STRAP))
-        device.faults.refused_connects = dbus_errors.CONNECT_TIMED_OUT
+        device.faults.connect_error = dbus_errors.CONNECT_TIMED_OUT
         with pytest.raises(DeviceUnreachable):
             await readings_of(adapter, child)
         with pytest.raises(DeviceUnreachable, match="could not be identified"):
             await adapter.identify(STRAP)
         assert await discovered(adapter) == [], "to find it would tell that it is back"
-        device.faults.refused_connects = None
+        device.faults.connect_error = None
         assert (await adapter.identify(STRAP)).identity.key == child.key
         assert len(await discovered(adapter)) == 1
         assert (await readings_of(adapter, child))["battery"] == 90
 
 
 async def test_after_bluetoothd_has_crashed_in_the_middle_of_a_connection_devices_are_read_as_before(bluez):
-    bluez.air.add(device := strap())
+    bluez.environment.add(device := strap())
     adapter = adapter_with()
     for _ in range(2):
         async with adapter:

@@ -46,7 +46,7 @@ async def radio(bluez):
 @pytest.fixture
 async def near(bluez, radio, until):
     """A thermometer that has been heard."""
-    bluez.air.add(made := thermometer())
+    bluez.environment.add(made := thermometer())
     heard = []
     await radio.open(heard.append)
     await until(lambda: heard)
@@ -71,7 +71,7 @@ async def refused_words(radio):
 @pytest.mark.parametrize("scanning", ["active", "passive"])
 async def test_everything_that_is_advertised_is_heard(bluez, until, scanning):
     radio, heard = Radio("hci0", scanning), []
-    bluez.air.add(thermometer())
+    bluez.environment.add(thermometer())
     await radio.open(heard.append)
     await until(lambda: heard and heard[-1].service_data)
     await radio.close()
@@ -84,14 +84,14 @@ async def test_everything_that_is_advertised_is_heard(bluez, until, scanning):
 
 
 async def test_a_device_that_repeats_itself_is_heard_each_time(bluez, radio, until):
-    bluez.air.add(thermometer())
+    bluez.environment.add(thermometer())
     heard = []
     await radio.open(heard.append)
     await until(lambda: len(heard) >= 10)
 
 
 async def test_a_closed_radio_hears_nothing_and_can_be_opened_again(bluez, radio, until):
-    bluez.air.add(thermometer())
+    bluez.environment.add(thermometer())
     heard = []
     for _ in range(3):
         await radio.open(heard.append)
@@ -128,10 +128,10 @@ async def test_values_are_read_written_and_notified(near, radio, until):
 )
 async def test_an_attribute_that_is_refused_costs_that_attribute_and_not_the_connection(near, radio, refusal, words):
     async with connected(radio) as connection:
-        near.characteristic("2a19").refusal = refusal
+        near.characteristic("2a19").error_reply = refusal
         with pytest.raises(AttributeRefused, match=words):
             await connection.read(BATTERY, LEVEL)
-        near.characteristic("2a19").refusal = None
+        near.characteristic("2a19").error_reply = None
         assert await connection.read(BATTERY, LEVEL) == b"\x63"
         with pytest.raises(AttributeRefused, match="has no characteristic"):
             await connection.read(BATTERY, full_uuid("2a6e"))
@@ -210,16 +210,16 @@ async def test_a_controller_that_is_switched_off_is_noticed_and_so_is_switching_
 
 
 async def test_a_radio_that_only_failed_does_not_pretend_to_be_back(bluez, radio):
-    bluez.controller.discovery_refusal = dbus_errors.IN_PROGRESS
+    bluez.controller.discovery_error = dbus_errors.IN_PROGRESS
     assert "another program's scan" in await refused_words(radio)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(radio.wait_until_back(), 0.2)
 
 
 async def test_each_trouble_names_the_line_that_mends_it(bluez, monkeypatch, tmp_path):
-    bluez.controller.discovery_refusal = dbus_errors.ACCESS_DENIED
+    bluez.controller.discovery_error = dbus_errors.ACCESS_DENIED
     assert "usermod -aG bluetooth" in await refused_words(Radio(None, "active"))
-    bluez.controller.discovery_refusal = dbus_errors.NOT_READY
+    bluez.controller.discovery_error = dbus_errors.NOT_READY
     assert "bluetoothctl power on" in await refused_words(Radio(None, "active"))
     assert "hci7 is missing" in await refused_words(Radio("hci7", "active"))
     await bluez.daemon.unplug(bluez.controller)
@@ -244,8 +244,8 @@ async def test_two_who_listen_to_one_characteristic_both_hear_it_until_they_stop
 
 
 async def test_a_name_brings_nothing_into_logs_and_terminals_that_cannot_be_shown(bluez, radio, until):
-    bluez.air.add(Peripheral(ADDRESS, name="Fri\x1b[31mdge\nERROR \u202e3 \N{SNOWFLAKE}", advertises_every=0.05))
-    bluez.air.add(Peripheral("A4:C1:38:00:00:02", name="\n\x07", advertises_every=0.05))
+    bluez.environment.add(Peripheral(ADDRESS, name="Fri\x1b[31mdge\nERROR \u202e3 \N{SNOWFLAKE}", advertises_every=0.05))
+    bluez.environment.add(Peripheral("A4:C1:38:00:00:02", name="\n\x07", advertises_every=0.05))
     heard = {}
     await radio.open(lambda said: heard.update({said.address: said.name}))
     await until(lambda: len(heard) == 2)
@@ -257,7 +257,7 @@ async def test_a_radio_whose_opening_is_cancelled_while_it_asks_why_it_fails_is_
         raise asyncio.CancelledError
 
     monkeypatch.setattr(radio_module.ControllerWatch, "is_ready", cancelled)
-    bluez.controller.discovery_refusal = dbus_errors.NOT_READY
+    bluez.controller.discovery_error = dbus_errors.NOT_READY
     with pytest.raises(asyncio.CancelledError):
         await radio.open(lambda heard: None)
     assert radio._watch is None
