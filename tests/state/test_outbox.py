@@ -8,7 +8,7 @@ import pytest
 from gateway.hub import MESSAGE_BYTES
 from gateway.models import ChildDevice, Sample, Status
 from gateway.state.child_states import ChildState
-from gateway.state.outbox import THINNED, Outbox
+from gateway.state.outbox import PART_BYTES, THINNED, Outbox
 from gateway.state.registry import Registry
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -125,12 +125,19 @@ async def test_a_refused_sample_is_dropped_and_counted(outbox, registered):
     assert (loss.child, loss.why, loss.samples, loss.first_at) == ("a", "bad", 1, BEGIN + timedelta(minutes=1))
 
 
-async def test_a_child_that_is_gone_leaves_the_outbox_with_everything_it_had(outbox, registered):
+async def test_a_child_that_is_gone_leaves_the_outbox_with_everything_it_had(outbox, registered, store):
     await registered("a", "b")
     await outbox.put([sample("a", 1), sample("a", 2), sample("b", 3)])
     assert await outbox.drop_child("a", "gone") == 2
-    assert outbox.depth == 1
-    assert outbox.lost == 2
+    assert await outbox.drop_child("a", "gone") == 0
+    assert (outbox.depth, outbox.lost) == (1, 2)
+    counted = Outbox(store, most_samples=1000)
+    await counted.load()
+    assert (counted.depth, counted.lost) == (1, 2), "the disk agrees"
+    assert [one.sample.child for one in await counted.oldest(10, parent_id="p")] == ["b"]
+    (loss,) = await counted.losses()
+    assert (loss.child, loss.why, loss.samples) == ("a", "gone", 2)
+    assert (loss.first_at, loss.last_at) == (BEGIN + timedelta(minutes=1), BEGIN + timedelta(minutes=2))
 
 
 async def test_the_depth_is_right_whoever_writes_at_the_same_time_and_whoever_is_cancelled(outbox, registered, store):
@@ -180,3 +187,86 @@ async def test_nothing_is_kept_for_a_child_that_is_left_deleted(outbox, register
 async def test_a_value_of_a_foreign_type_costs_no_more_than_its_form(outbox):
     await outbox.put([sample("a", 1, odd=timedelta(seconds=1), power=2)])
     assert (await outbox.oldest_of("a", 1))[0].sample.values == {"odd": "0:00:01", "power": 2}
+
+
+async def test_losses_of_one_child_for_one_reason_add_up(outbox, registered):
+    await registered("a")
+    await outbox.put([sample("a", minute) for minute in (5, 3, 9)])
+    for _ in range(2):
+        await outbox.drop(await outbox.oldest(1, parent_id="p"), "bad")
+    await outbox.drop_child("a", "gone")
+    losses = {loss.why: loss for loss in await outbox.losses()}
+    assert {why: loss.samples for why, loss in losses.items()} == {"bad": 2, "gone": 1}
+    assert (losses["bad"].first_at, losses["bad"].last_at) == (BEGIN + timedelta(minutes=3), BEGIN + timedelta(minutes=5))
+    assert outbox.lost == 3
+
+
+async def test_a_sample_that_was_confirmed_is_not_lost_when_it_is_dropped_later(outbox, registered):
+    await registered("a")
+    await outbox.put([sample("a", 1)])
+    batch = await outbox.oldest(1, parent_id="p")
+    await outbox.confirm(batch)
+    await outbox.confirm(batch)
+    await outbox.drop(batch, "bad")
+    assert (outbox.depth, outbox.lost, await outbox.losses()) == (0, 0, [])
+
+
+@pytest.mark.parametrize(("samples", "lost"), [(10, 0), (11, 1)])
+async def test_an_outbox_takes_as_many_samples_as_it_may_and_not_one_more(store, samples, lost, caplog):
+    outbox = Outbox(store, most_samples=10)
+    assert outbox.capacity == 10
+    await outbox.put([sample(f"c{minute}", minute) for minute in range(samples)])
+    assert (outbox.depth, outbox.lost) == (10, lost)
+    assert ("dropped 1 older" in caplog.text) == bool(lost)
+
+
+async def test_where_dropping_every_second_sample_makes_too_little_room_just_enough_of_the_oldest_go_too(store):
+    outbox = Outbox(store, most_samples=10)
+    await outbox.put([sample(child, minute) for minute, child in enumerate("aabcdefg" + "hijklmno")])
+    assert (outbox.depth, outbox.lost) == (10, 6)
+    assert {loss.child: loss.samples for loss in await outbox.losses()} == {"a": 2, "b": 1, "c": 1, "d": 1, "e": 1}
+
+
+async def test_the_time_of_the_oldest_sample_is_known_while_one_waits(outbox):
+    assert await outbox.oldest_at() is None
+    await outbox.put([sample("a", 7), sample("b", 3)])
+    assert await outbox.oldest_at() == BEGIN + timedelta(minutes=7), "the one that was put in first"
+
+
+async def test_each_put_wakes_the_reader(outbox):
+    await outbox.load()
+    assert not outbox.arrived.is_set(), "nothing waits"
+    await outbox.put([])
+    assert not outbox.arrived.is_set()
+    await outbox.put([sample("a", 1)])
+    assert outbox.arrived.is_set()
+
+
+@pytest.mark.parametrize(
+    ("value_bytes", "parts"),
+    [((PART_BYTES - len('{"a":"","b":""}'), 0), 1), ((PART_BYTES - len('{"a":"","b":""}'), 1), 2), ((PART_BYTES * 2,), 1)],
+    ids=["as large as a part may be", "one byte larger", "one value cannot be cut"],
+)
+async def test_a_sample_is_cut_where_its_values_are_larger_than_a_part(outbox, value_bytes, parts):
+    values = {name: "x" * length for name, length in zip("ab", value_bytes, strict=False)}
+    await outbox.put([sample("a", 1, **values)])
+    queued = await outbox.oldest_of("a", 10)
+    assert len(queued) == parts
+    assert {name: value for part in queued for name, value in part.sample.values.items()} == values
+    assert all(part.size_bytes == len(json.dumps(part.sample.values, separators=(",", ":"))) for part in queued)
+
+
+def test_a_part_leaves_room_for_the_frame_of_its_message():
+    assert MESSAGE_BYTES - PART_BYTES >= 8 * 1024
+
+
+async def test_a_sample_without_values_is_kept(outbox):
+    await outbox.put([Sample("a", BEGIN, Status.OFFLINE, {})])
+    (queued,) = await outbox.oldest_of("a", 1)
+    assert (queued.sample.values, queued.size_bytes) == ({}, 2)
+
+
+async def test_a_batch_is_no_larger_than_its_limit_also_with_children_held_back(outbox, registered):
+    await registered(*"abcd")
+    await outbox.put([sample(child, minute) for minute, child in enumerate("abcd")])
+    assert [one.sample.child for one in await outbox.oldest(2, parent_id="p", without={"d"})] == ["a", "b"]

@@ -223,3 +223,115 @@ async def test_a_rename_while_a_record_is_being_told_is_owed_all_the_same(regist
     await registry.rename(CHILD.key, "Boiler house")
     kept = await registry.save_child(replace(record, needs_update=False))
     assert (kept.child.name, kept.needs_update) == ("Boiler house", True)
+
+
+# the state of a registration -------------------------------------------------------------------------------------------
+
+
+async def test_a_child_is_found_by_the_id_that_it_has_now_and_by_no_former_one(registry, store):
+    record = await registry.admit(CHILD)
+    assert registry.by_device_id("d") is None
+    await registry.save_child(replace(record, state=ChildState.REGISTERED, device_id="d"))
+    again = await registry.save_child(replace(record, state=ChildState.REGISTERED, device_id="e"))
+    for known in (registry, await reloaded(store)):
+        assert known.by_device_id("e") == again
+        assert known.by_device_id("d") is None
+
+
+async def test_a_child_without_an_id_or_a_key_of_its_own_has_no_credentials(registry):
+    record = await registry.admit(CHILD)
+    key = SecretStr("secret")
+    assert record.credentials(CREDENTIALS) is None
+    assert replace(record, device_id="d").credentials(CREDENTIALS) is None
+    assert replace(record, access_key=key).credentials(CREDENTIALS) is None
+    own = replace(record, device_id="d", access_key=key)
+    assert own.credentials(CREDENTIALS) == replace(CREDENTIALS, device_id="d", access_key=key)
+    assert replace(own, hub_url="https://other").credentials(CREDENTIALS).hub_url == "https://other"
+
+
+async def test_every_child_has_a_marker_of_its_own_that_stays(registry, store):
+    first, second = await registry.admit(CHILD), await registry.admit(replace(CHILD, key="sn:acme/2"))
+    assert first.marker != second.marker
+    await registry.admit(replace(CHILD, bus="cellar"))
+    assert (await reloaded(store)).children[CHILD.key].marker == first.marker
+
+
+async def test_the_former_credentials_are_kept_until_the_gateway_is_registered_again(registry, store):
+    kept = GatewayRecord(serial_number="S", mac=None, cloud_id=None, credentials=None, former_credentials=CREDENTIALS)
+    await registry.save_gateway(kept)
+    assert (await reloaded(store)).gateway == kept
+    registered = replace(kept, credentials=replace(CREDENTIALS, device_id="new"), former_credentials=None)
+    await registry.save_gateway(registered)
+    assert (await reloaded(store)).gateway == registered
+
+
+async def test_a_change_of_the_gateway_is_a_change_of_no_child(registry):
+    await registry.admit(CHILD)
+    revision = registry.revision
+    await registry.save_gateway(GatewayRecord(serial_number="S", mac=None, cloud_id=None))
+    assert registry.revision == revision + 1
+    assert registry.changed_since(revision) == []
+
+
+async def test_changes_are_told_apart_by_revision(registry):
+    revisions = [registry.revision]
+    for number in (1, 2, 1):
+        await registry.admit(replace(CHILD, key=f"sn:acme/{number}", bus=f"bus {len(revisions)}"))
+        revisions.append(registry.revision)
+    changed = [registry.changed_since(revision) for revision in revisions]
+    assert changed == [["sn:acme/1", "sn:acme/2"], ["sn:acme/1", "sn:acme/2"], ["sn:acme/1"], []]
+
+
+async def test_a_reload_reports_only_the_children_that_another_process_changed(registry, store):
+    for number in (1, 2):
+        await registry.admit(replace(CHILD, key=f"sn:acme/{number}"))
+    async with Store(store.path) as beside:
+        outside = await reloaded(beside)
+        await outside.admit(replace(CHILD, key="sn:acme/2", bus="cellar"))
+        await outside.admit(replace(CHILD, key="sn:acme/3"))
+    revision = registry.revision
+    await registry.load()
+    assert sorted(registry.changed_since(revision)) == ["sn:acme/2", "sn:acme/3"]
+
+
+async def test_an_update_that_the_cloud_got_is_needed_no_more_and_one_that_failed_still_is(registry, store):
+    record = await registry.save_child(replace(await registry.admit(CHILD), state=ChildState.REGISTERED, device_id="d"))
+    assert not record.needs_update
+    behind = await registry.admit(replace(CHILD, sub_model="A2"))
+    assert behind.needs_update
+    assert (await reloaded(store)).children[CHILD.key].needs_update
+    assert (await registry.admit(replace(CHILD, sub_model="A2", bus="cellar"))).needs_update, "moving is no update"
+    done = await registry.save_child(replace(registry.children[CHILD.key], needs_update=False))
+    assert not done.needs_update
+
+
+async def test_a_child_that_is_not_in_the_cloud_needs_no_update(registry):
+    await registry.admit(CHILD)
+    assert not (await registry.admit(replace(CHILD, firmware_version="2", sub_model="B"))).needs_update
+
+
+async def test_a_device_found_again_with_other_evidence_alone_is_not_written_again(registry):
+    await registry.add_found("modbus", "hall", FOUND, "ask")
+    first = registry.found_devices["place:hall/9"]
+    await registry.add_found("modbus", "hall", replace(FOUND, evidence={"asked": "answered again"}), "ask")
+    assert registry.found_devices["place:hall/9"] is first
+    await registry.add_found("modbus", "hall", FOUND, "no model")
+    assert registry.found_devices["place:hall/9"].why == "no model"
+    await registry.add_found("modbus", "cellar", FOUND, "no model")
+    assert registry.found_devices["place:hall/9"].bus == "cellar"
+
+
+async def test_a_decision_can_be_taken_back(registry, store):
+    await registry.add_found("modbus", "hall", FOUND, "ask")
+    for decision in (Decision.IGNORE, None, Decision.ADMIT):
+        assert await registry.decide("place:hall/9", decision)
+        assert registry.found_devices["place:hall/9"].decision is decision
+        assert (await reloaded(store)).found_devices["place:hall/9"].decision is decision
+
+
+async def test_a_given_name_of_a_found_device_can_be_taken_back(registry, store):
+    await registry.add_found("modbus", "hall", FOUND, "ask")
+    await registry.rename("place:hall/9", "Box by the stairs")
+    await registry.rename("place:hall/9", None)
+    for known in (registry, await reloaded(store)):
+        assert (known.found_devices["place:hall/9"].given_name, known.name_of("place:hall/9")) == (None, "Box")

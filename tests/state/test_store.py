@@ -1,4 +1,3 @@
-import asyncio
 import os
 import sqlite3
 import stat
@@ -8,15 +7,17 @@ import pytest
 from gateway.errors import StoreError
 from gateway.state.schema import NEWEST_VERSION
 from gateway.state.store import Store, read_store
-from gateway.state.writes import retry_until_stored, run_to_completion
 
 
-async def test_a_new_store_is_private_and_at_the_newest_schema(tmp_path):
-    async with Store(tmp_path / "deep" / "store.sqlite3") as store:
+async def test_a_new_store_is_private_and_at_the_newest_schema(tmp_path, caplog):
+    folder = tmp_path / "folder" / "that is not there yet"
+    async with Store(folder / "store.sqlite3", exclusive=True) as store:
         version = await store.transact(lambda db: db.execute("PRAGMA user_version").fetchone()[0])
         assert version == NEWEST_VERSION
-        for file in (tmp_path / "deep").iterdir():
-            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
+        files = {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
+        assert files.keys() >= {"store.sqlite3", "store.sqlite3-wal", "store.sqlite3.lock"}
+        assert set(files.values()) == {0o600}
+    assert caplog.text == "", "nothing was readable by others before"
 
 
 async def test_a_store_that_others_can_read_is_made_private(tmp_path, caplog):
@@ -27,6 +28,56 @@ async def test_a_store_that_others_can_read_is_made_private(tmp_path, caplog):
     async with Store(path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "other users could read" in caplog.text
+
+
+async def test_a_commit_is_on_the_disk_before_it_counts(tmp_path):
+    """A kill of the gateway or a power cut must not cost an access key, which the cloud gives only once."""
+    async with Store(tmp_path / "s.sqlite3") as store:
+        pragmas = {
+            name: await store.transact(lambda db, name=name: db.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("journal_mode", "synchronous")
+        }
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2}, "2 is FULL"
+
+
+async def test_a_store_that_fails_to_open_lets_go_of_its_lock(tmp_path):
+    path = tmp_path / "s.sqlite3"
+    path.write_text("this is a shopping list, not a database, and it is long enough to be read as one" * 20)
+    with pytest.raises(StoreError, match="backup"):
+        await Store(path, exclusive=True).__aenter__()
+    path.unlink()
+    async with Store(path, exclusive=True):
+        pass
+
+
+async def test_the_problem_of_a_store_is_kept_until_something_is_written_again(tmp_path):
+    async with Store(tmp_path / "s.sqlite3") as store:
+        assert store.problem is None
+        with pytest.raises(StoreError, match="no such table"):
+            await store.transact(lambda db: db.execute("INSERT INTO nowhere VALUES (1)"))
+        assert "no such table" in store.problem
+        await store.transact(lambda db: db.execute("SELECT * FROM names").fetchall())
+        assert "no such table" in store.problem, "reading shows nothing about writing"
+        await store.transact(lambda db: db.execute("INSERT INTO names VALUES ('a', 'b')") and None)
+        assert store.problem is None
+
+
+async def test_a_store_that_cannot_be_written_fails_its_check(tmp_path):
+    async with Store(tmp_path / "s.sqlite3") as store:
+        await store._run(lambda: store._connection.execute("PRAGMA query_only = ON"))
+        with pytest.raises(StoreError, match="readonly"):
+            await store.check_writable()
+        assert "readonly" in store.problem
+
+
+async def test_a_check_that_the_store_is_writable_clears_its_problem_and_changes_nothing(tmp_path):
+    async with Store(tmp_path / "s.sqlite3") as store:
+        with pytest.raises(StoreError):
+            await store.transact(lambda db: db.execute("INSERT INTO nowhere VALUES (1)"))
+        assert store.problem is not None
+        await store.check_writable()
+        assert store.problem is None
+        assert await store.transact(lambda db: db.execute("PRAGMA user_version").fetchone()[0]) == NEWEST_VERSION
 
 
 async def test_a_transaction_that_raises_leaves_nothing_behind(tmp_path):
@@ -104,34 +155,6 @@ async def test_a_full_disk_is_a_store_error(tmp_path):
                 )
             )
         assert await store.transact(lambda db: db.execute("SELECT COUNT(*) FROM losses").fetchone()[0]) == 0
-
-
-async def test_work_that_is_cancelled_ends_first_but_not_later_than_it_may(caplog):
-    ended = []
-
-    async def work(seconds):
-        await asyncio.sleep(seconds)
-        ended.append(seconds)
-
-    for seconds in (0.05, 30):
-        task = asyncio.create_task(run_to_completion(work(seconds), within_seconds=0.2))
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    assert ended == [0.05]
-
-
-async def test_what_must_not_be_lost_is_written_until_it_is_stored_and_told_once(caplog):
-    answers = [StoreError("disk full"), StoreError("disk full"), None]
-
-    async def write():
-        if (answer := answers.pop(0)) is not None:
-            raise answer
-        return "stored"
-
-    assert await retry_until_stored(write, what="the key", again_after_seconds=0.01) == "stored"
-    assert caplog.text.count("the key cannot be stored") == 1
 
 
 async def test_a_look_at_a_store_that_fails_is_a_store_error(tmp_path):
