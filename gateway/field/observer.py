@@ -1,4 +1,4 @@
-"""Who looks on while the field works: told everything in the moment in which it happens, asked nothing. Nothing here waits."""
+"""Define how another part observes the field: it gets readings, errors and changes as they happen. Pure."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from gateway.models import Reach, Reading
 
 
 class Observer(Protocol):
-    """What is told of children. Each method returns at once."""
+    """Gets every event of every child. Each method returns at once."""
 
     def take(self, readings: Sequence[Reading]) -> None:
-        """Values came from a child."""
+        """Get the readings of one transaction or message."""
 
     def missed(self, child: str, why: str) -> None:
-        """A transaction was not answered, or not in a way that can be trusted."""
+        """Get a transaction that was not answered, or not in a way that can be trusted."""
 
     def changed(self, child: str, reach: Reach, at: datetime, why: str | None) -> None:
-        """A child fell silent, or is back."""
+        """Get a child's change between reachable and silent."""
 
 
-class _Nobody:
-    """Looks away."""
+class _NoObserver:
+    """Ignores everything."""
 
     def take(self, readings: Sequence[Reading]) -> None:
-        """See nothing."""
+        """Ignore readings."""
 
     def missed(self, child: str, why: str) -> None:
-        """See nothing."""
+        """Ignore a miss."""
 
     def changed(self, child: str, reach: Reach, at: datetime, why: str | None) -> None:
-        """See nothing."""
+        """Ignore a change."""
 
 
-NO_OBSERVER: Final[Observer] = _Nobody()
-"""Where nobody looks on."""
+NO_OBSERVER: Final[Observer] = _NoObserver()
+"""The observer to pass when nothing observes the field."""

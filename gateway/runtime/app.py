@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -34,6 +34,7 @@ from gateway.field.fleet import Fleet
 from gateway.field.observer import NO_OBSERVER
 from gateway.field.polling.bus_status import BusStatus
 from gateway.field.polling.supervisor import Supervisor
+from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.reporter import Reporter
 from gateway.field.telemetry.sampling import Sampler
 from gateway.hub import HubEvent
@@ -88,6 +89,7 @@ class Gateway:
     notes: AdapterMemory
     availability: Availability
     sampler: Sampler
+    monitor: ChildMonitor
     intake: DeviceIntake
     reporter: Reporter
     fleet: Fleet
@@ -186,16 +188,12 @@ class Gateway:
     async def _report_orphans(self) -> None:
         """Report the children offline whose bus does not exist (any more), since nobody else will."""
         await asyncio.sleep(self.timing.missing_bus_after.total_seconds())
-        for key, record in self.registry.children.items():
+        for record in self.registry.children.values():
             child = record.child
             if (child.adapter, child.bus) in self.fleet.supervisors or record.state is ChildState.DELETED:
                 continue
             why = f"its bus {child.bus} of [[adapter]] {child.adapter} is not there (any more)"
-            change = self.availability.lost(key, datetime.now(UTC), why)
-            if change is not None:
-                log.warning("%s: %s", child.name, why)
-                self.sampler.note(change)
-                self.reporter.nudge()
+            self.monitor.record_loss(child, why)
 
 
 @asynccontextmanager
@@ -230,6 +228,7 @@ async def build(
         availability, sampler = Availability(observer=history or NO_OBSERVER), Sampler(observer=history or NO_OBSERVER)
         intake = DeviceIntake(registry, availability, policy=settings.admission.policy, models=settings.models)
         reporter = Reporter(sampler, outbox, every=settings.cloud.telemetry_every, urgent_gap=timing.urgent_gap)
+        monitor = ChildMonitor(availability, sampler, report_soon=reporter.report_soon)
 
         def supervise(adapter: Adapter[Any], entry: str) -> Supervisor:
             adapter.memory = notes.for_entry(entry)
@@ -238,9 +237,7 @@ async def build(
                 entry=entry,
                 registry=registry,
                 intake=intake,
-                availability=availability,
-                sampler=sampler,
-                nudge=reporter.nudge,
+                monitor=monitor,
             )
 
         def own_telemetry() -> Mapping[str, Value]:
@@ -301,6 +298,7 @@ async def build(
             notes=notes,
             availability=availability,
             sampler=sampler,
+            monitor=monitor,
             intake=intake,
             reporter=reporter,
             fleet=fleet,

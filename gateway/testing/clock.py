@@ -1,4 +1,4 @@
-"""Simulated time for asyncio: when nothing is ready to run, the clock jumps to the next timer instead of waiting for it.
+"""Run asyncio programs in simulated time: when nothing is ready to run, the clock jumps to the next timer instead of waiting.
 
     def test_ten_minutes_of_polling():
         async def main():
@@ -8,9 +8,13 @@
 
         simulated(main())
 
-Ten minutes of a bus take about as long as its transactions take to compute. Everything that goes by the running loop's clock
-takes part: `asyncio.sleep`, `asyncio.timeout`, `call_later`, `loop.time()`. What does not, such as `time.monotonic()` and
-`datetime.now()`, goes on as ever.
+Ten minutes of a bus take about as long as its transactions take to compute. Everything that uses the clock of the running loop is
+simulated: `asyncio.sleep`, `asyncio.timeout`, `call_later`, `loop.time()`. `time.monotonic()` and `datetime.now()` are not.
+
+A folder of tests runs in simulated time if its `conftest.py` contains
+
+    def pytest_asyncio_loop_factories(config, item):
+        return {"simulated": SimulatedLoop}
 """
 
 from __future__ import annotations
@@ -24,69 +28,71 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 DEADLOCK_SECONDS = 1.0
-"""Real seconds after which a program that waits for nothing but sockets is told that nothing will ever happen."""
+"""Real seconds without an event after which a program that waits only for sockets counts as one that waits for ever."""
 
 
 class NothingWillHappen(RuntimeError):
-    """Every task waits, no timer runs, and nothing outside is under way that could end the wait."""
+    """Every task waits, no timer is set, and no event from outside has come that could end the wait."""
 
 
 def simulated(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine from second 0 on in simulated time and return its result, as `asyncio.run` does in real time.
 
-    While work is under way in an executor, as every transaction of the gateway's store is, time stands still, so that nothing
-    outside the loop can be overtaken by the clock.
+    While work runs in an executor, as every transaction of the gateway's store does, the clock stands still, so that it never
+    overtakes anything outside the loop.
 
     Raises:
         NothingWillHappen: the program waits for something that cannot come.
     """
-    with asyncio.Runner(loop_factory=_SimulatedLoop) as runner:
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         return runner.run(main)
 
 
-class _SimulatedLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time is that of its selector."""
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """An event loop in simulated time, beginning at second 0."""
 
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
-        self._clock_resolution = 1e-12  # the base class takes timers that are so close to now for due
+        self._clock_resolution = 1e-12  # the base class runs timers early that are due within it
 
     def time(self) -> float:
+        """Return the simulated time."""
         return self._jumping.now
 
     def run_in_executor(self, executor: Executor | None, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]  # noqa: ANN401 - as the base class has it
+        """Run a function in another thread; the clock stands still until it returns."""
         work = super().run_in_executor(executor, func, *args)
-        self._jumping.under_way += 1
-        work.add_done_callback(self._is_back)
+        self._jumping.running_elsewhere += 1
+        work.add_done_callback(self._record_end)
         return work
 
-    def _is_back(self, work: asyncio.Future[Any]) -> None:
-        self._jumping.under_way -= 1
+    def _record_end(self, work: asyncio.Future[Any]) -> None:
+        self._jumping.running_elsewhere -= 1
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Looks for real events without waiting, and where there are none lets the time that was to be waited pass at once."""
+    """A selector that returns real events at once, and without any lets the timeout pass in simulated time."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.under_way = 0
-        """Pieces of work in other threads, whose end is a real event."""
+        self.running_elsewhere = 0
+        """How many calls run in other threads; the end of each is a real event."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         events = super().select(0)
         if events or (timeout is not None and timeout <= 0):
             return events
-        if self.under_way:
+        if self.running_elsewhere:
             return super().select(None)
         if timeout is None:
-            return self._something_outside()
+            return self._wait_for_outside()
         self.now += timeout
         return []
 
-    def _something_outside(self) -> list[tuple[selectors.SelectorKey, int]]:
+    def _wait_for_outside(self) -> list[tuple[selectors.SelectorKey, int]]:
         events = super().select(DEADLOCK_SECONDS)
         if not events:
-            raise NothingWillHappen("every task waits, no timer runs and nothing outside is under way: this would wait for ever")
+            raise NothingWillHappen("every task waits, no timer is set and nothing happens outside: this would wait for ever")
         return events

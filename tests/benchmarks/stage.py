@@ -20,6 +20,7 @@ from gateway.config.settings import Policy
 from gateway.field.children.availability import Availability, AvailabilityChange
 from gateway.field.children.intake import DeviceIntake
 from gateway.field.polling.supervisor import Supervisor
+from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.sampling import Sampler
 from gateway.models import Reach, Reading
 from gateway.state.registry import Registry
@@ -109,9 +110,7 @@ async def staged(
             entry="stage",
             registry=registry,
             intake=intake,
-            availability=Availability(),
-            sampler=sampler,
-            nudge=lambda: None,
+            monitor=ChildMonitor(Availability(), sampler, report_soon=lambda: None),
         )
         serving = asyncio.create_task(supervisor.run())
         try:

@@ -66,9 +66,9 @@ def on_the_air(bluez, emulator, running):
 def impatient(monkeypatch):
     """Devices may be quiet for under a second."""
     monkeypatch.setattr("adapters.ble.adapter.QUIET_ADVERTISER", timedelta(seconds=0.6))
-    monkeypatch.setattr("gateway.field.children.silence.SHORTEST_PATIENCE_SECONDS", 0.6)
-    monkeypatch.setattr("gateway.field.children.silence.UTTERANCE_SECONDS", 0.1)
-    monkeypatch.setattr("gateway.field.telemetry.listening.LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("gateway.field.children.silence.SHORTEST_LIMIT_SECONDS", 0.6)
+    monkeypatch.setattr("gateway.field.children.silence.BURST_SECONDS", 0.1)
+    monkeypatch.setattr("gateway.field.telemetry.listening.CHECK_SECONDS", 0.02)
 
 
 def measured(temperature, humidity=44.2, battery=100):
@@ -281,7 +281,7 @@ async def test_a_device_that_is_heard_but_takes_no_connection_is_offline_and_its
     emulator, on_the_air, until, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("gateway.field.polling.schedule.PROBE_FIRST_SECONDS", 0.2)
-    monkeypatch.setattr("gateway.field.polling.schedule.SUSPECT_SECONDS", 0.2)
+    monkeypatch.setattr("gateway.field.polling.schedule.RECHECK_SECONDS", 0.2)
     probe_profile(tmp_path)
     device, neighbour = probe(), hygrometer()
     async with on_the_air(device, neighbour, radio={**RADIO, "profiles": [str(tmp_path)]}):

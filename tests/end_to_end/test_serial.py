@@ -68,10 +68,10 @@ def plugged(tmp_path):
 def impatient(monkeypatch):
     """Devices are told silent within a second, and asked again as soon."""
     monkeypatch.setattr("gateway.field.polling.schedule.PROBE_FIRST_SECONDS", 0.2)
-    monkeypatch.setattr("gateway.field.polling.schedule.SUSPECT_SECONDS", 0.2)
-    monkeypatch.setattr("gateway.field.children.silence.SHORTEST_PATIENCE_SECONDS", 0.6)
-    monkeypatch.setattr("gateway.field.children.silence.UTTERANCE_SECONDS", 0.02)
-    monkeypatch.setattr("gateway.field.telemetry.listening.LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("gateway.field.polling.schedule.RECHECK_SECONDS", 0.2)
+    monkeypatch.setattr("gateway.field.children.silence.SHORTEST_LIMIT_SECONDS", 0.6)
+    monkeypatch.setattr("gateway.field.children.silence.BURST_SECONDS", 0.02)
+    monkeypatch.setattr("gateway.field.telemetry.listening.CHECK_SECONDS", 0.02)
 
 
 def children(emulator):
@@ -186,7 +186,7 @@ async def test_a_command_in_the_middle_of_which_the_port_is_pulled_has_one_outco
         commanding = asyncio.create_task(outcome_of(supervisor, key, "set_volume", {"volume": 77}))
         await until(lambda: len(display.commands) == 2)
         line.unplug()
-        assert "whether the device obeyed is not known" in await asyncio.wait_for(commanding, 2)
+        assert "whether the device carried it out is unknown" in await asyncio.wait_for(commanding, 2)
         display.faults = HEALTHY
         began = time.monotonic()
         line.replug()

@@ -112,10 +112,10 @@ async def shown():
 @pytest.fixture
 def impatient(monkeypatch):
     """Devices are told silent after a second or two, and asked again as soon."""
-    monkeypatch.setattr("gateway.field.polling.schedule.SUSPECT_SECONDS", 0.2)
+    monkeypatch.setattr("gateway.field.polling.schedule.RECHECK_SECONDS", 0.2)
     monkeypatch.setattr("gateway.field.polling.schedule.PROBE_MOST_SECONDS", 3.0)
-    monkeypatch.setattr("gateway.field.children.silence.SHORTEST_PATIENCE_SECONDS", 1.5)
-    monkeypatch.setattr("gateway.field.telemetry.listening.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.field.children.silence.SHORTEST_LIMIT_SECONDS", 1.5)
+    monkeypatch.setattr("gateway.field.telemetry.listening.CHECK_SECONDS", 0.05)
     monkeypatch.setattr("adapters.ble.adapter.QUIET_ADVERTISER", timedelta(seconds=1.5))
 
 
@@ -298,7 +298,7 @@ async def test_a_found_device_is_admitted_named_and_another_ignored(hall, browse
     await until(lambda: len(hall.registry.found_devices) == 2)
     await sign_in(window.tab, hall.token, "/waiting")
     waiting = window.tab.locator(f"#w-{encode_id(METER)}")
-    await expect(waiting).to_contain_text("waits for a person")
+    await expect(waiting).to_contain_text("waits for an operator")
     await expect(waiting).to_contain_text("would be read as schneider-iem3000 (certain)")
     assert children_of(emulator) == {}
     await waiting.get_by_role("button", name=re.compile("Admit")).click()

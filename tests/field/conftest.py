@@ -8,10 +8,17 @@ from gateway.config.settings import Policy
 from gateway.field.children.availability import Availability
 from gateway.field.children.intake import DeviceIntake
 from gateway.field.polling.supervisor import Supervisor
+from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.sampling import Sampler
 from gateway.state.registry import Registry
 from gateway.state.store import Store
+from gateway.testing.clock import SimulatedLoop
 from gateway.testing.devices import SyntheticAdapter, SyntheticSettings
+
+
+def pytest_asyncio_loop_factories(config, item):
+    """Every test of the field runs in simulated time: a busy machine makes none of its waits too short."""
+    return {"simulated": SimulatedLoop}
 
 
 @pytest.fixture
@@ -20,23 +27,24 @@ async def field(tmp_path):
     async with Store(tmp_path / "store.sqlite3") as store:
         registry, availability, sampler = Registry(store), Availability(), Sampler()
         await registry.load()
-        made = SimpleNamespace(registry=registry, availability=availability, sampler=sampler, tasks=[], nudges=0)
+        made = SimpleNamespace(registry=registry, availability=availability, sampler=sampler, tasks=[], urgent_reports=0)
         made.intake = DeviceIntake(registry, availability, policy=Policy.MATCHED, models={"meter": "m-1"})
 
-        def nudge():
-            made.nudges += 1
+        def report_soon():
+            made.urgent_reports += 1
+
+        made.monitor = ChildMonitor(availability, sampler, report_soon=report_soon)
 
         def serve(bus, adapter_class=None, **settings):
             adapter_class = adapter_class or SyntheticAdapter.on(bus)
             adapter = adapter_class(SyntheticSettings(type="synthetic", name="entry", **settings), bus)
             supervisor = Supervisor(
-                adapter, entry="entry", registry=registry, intake=made.intake, availability=availability, sampler=sampler,
-                nudge=nudge, backoff=Backoff(0.01, 0.05),
-            )  # fmt: skip
+                adapter, entry="entry", registry=registry, intake=made.intake, monitor=made.monitor, backoff=Backoff(0.01, 0.05)
+            )
             made.tasks.append(asyncio.create_task(supervisor.run()))
             return supervisor
 
-        async def until(claim, seconds=5.0):
+        async def until(claim, seconds=60.0):
             async with asyncio.timeout(seconds):
                 while not claim():  # noqa: ASYNC110 - a claim about anything, not an event
                     await asyncio.sleep(0.005)

@@ -1,4 +1,4 @@
-"""What becomes of a device that was met: a new child, a known one that moved, a twin, or one that is not taken on."""
+"""Turn a found device into a child: a new one, a known one that moved, or none, with the reason."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from gateway.state.registry import Registry
 log = logging.getLogger(__name__)
 
 
-SAID_BY_ITSELF = ("profile", "family", "sub_model", "firmware_version", "serial_number", "mac", "manufacturer", "model")
-"""What a child is known by and does not say each time it is met: an advertisement holds less than a conversation."""
+KEPT_FIELDS = ("profile", "family", "sub_model", "firmware_version", "serial_number", "mac", "manufacturer", "model")
+"""What stays known of a child when a device does not report it this time: an advertisement contains less than a connection."""
 
 
 class DeviceIntake:
-    """Where supervisors bring what they met."""
+    """Takes in found devices from every bus, and stores what is learned from them."""
 
     def __init__(self, registry: Registry, availability: Availability, *, policy: Policy, models: Mapping[str, str]) -> None:
         self._registry = registry
@@ -30,51 +30,46 @@ class DeviceIntake:
         self._policy = policy
         self._models = models
         self._evidence: dict[str, Mapping[str, str]] = {}
-        self._twins: set[tuple[str, str, str]] = set()
+        self._reported_duplicates: set[tuple[str, str, str]] = set()
         self._one_at_a_time = asyncio.Lock()
 
     async def take_in(self, entry: str, bus: str, found: Found) -> ChildDevice | None:
-        """Return the child that this device is, known or new; `None` when it is not taken on. What is learned is stored."""
-        async with self._one_at_a_time:  # a search and an ear may meet the same device in the same moment
+        """Return the child that this device is, known or new; `None` when it does not become one."""
+        async with self._one_at_a_time:  # discovery and an unprompted message may find the same device at the same moment
             return await self._take_in(entry, bus, found)
 
     async def _take_in(self, entry: str, bus: str, found: Found) -> ChildDevice | None:
         known = self._registry.children.get(found.identity.key)
         if known is None and self.may_be_known_child(entry, bus, found):
             return None
-        if known is not None and self._is_twin(known, entry, bus, found):
+        if known is not None and self._is_duplicate(known, entry, bus, found):
             return None
-        decision = Decision.ADMIT if known else self._decision(found.identity.key)
-        verdict = admit(found, adapter=entry, bus=bus, policy=self._policy, models=self._models, decision=decision)
-        if isinstance(verdict, Declined):
-            if known is None:
-                await self._decline(entry, bus, found, verdict.why)
-                return None
-            verdict = replace(known.child, adapter=entry, bus=bus, address=found.address)
-        if known is not None:
-            verdict = _remembering(known.child, verdict)
+        child = self._admitted(known, entry, bus, found)
+        if isinstance(child, Declined):
+            await self._decline(entry, bus, found, child.why)
+            return None
         if known is None:
             log.info("%s: found %s at %s: a new child (%s)", bus, found.name, found.address, found.identity.key)
         elif (known.child.bus, known.child.address) != (bus, found.address):
             log.info("%s: %s moved here from %s %s", bus, found.name, known.child.bus, known.child.address)
         if found.evidence:
-            self._evidence[verdict.key] = found.evidence
-        return (await self._registry.admit(verdict)).child
+            self._evidence[child.key] = found.evidence
+        return (await self._registry.admit(child)).child
 
     def evidence_of(self, child: str) -> Mapping[str, str]:
-        """Return what this child was last recognised by: what was asked, and what it answered. Empty until it is met."""
+        """Return how this child was last recognised: each question and its answer. Empty until it is found."""
         return self._evidence.get(child, {})
 
     async def admit_approved(self) -> None:
-        """Take on what a person has admitted since it was found."""
-        for met in list(self._registry.found_devices.values()):
-            if met.decision is Decision.ADMIT:
-                await self.take_in(met.adapter, met.bus, met.found)
+        """Admit the devices that an operator has approved since they were found."""
+        for device in list(self._registry.found_devices.values()):
+            if device.decision is Decision.ADMIT:
+                await self.take_in(device.adapter, device.bus, device.found)
 
     def may_be_known_child(self, entry: str, bus: str, found: Found) -> bool:
-        """Whether this may be a child that only failed to say who it is.
+        """Return whether this may be a known child that failed to report its identity.
 
-        It has nothing but its place, and at this place lives a child that has more: a lost answer is likelier than a swap.
+        It has no identity but its place, and the child at this place has a better one: a lost answer is likelier than a swap.
         """
         if found.identity.kind is not IdentityKind.PLACE:
             return False
@@ -85,23 +80,33 @@ class DeviceIntake:
             for record in self._registry.children.values()
         )
 
-    def _decision(self, key: str) -> Decision | None:
-        met = self._registry.found_devices.get(key)
-        return met.decision if met else None
+    def _admitted(self, known: ChildRecord | None, entry: str, bus: str, found: Found) -> ChildDevice | Declined:
+        """Return the child as the device describes it now; a known child stays one even if it would be declined now."""
+        decision = Decision.ADMIT if known is not None else self._decision(found.identity.key)
+        child = admit(found, adapter=entry, bus=bus, policy=self._policy, models=self._models, decision=decision)
+        if known is None:
+            return child
+        if isinstance(child, Declined):
+            child = replace(known.child, adapter=entry, bus=bus, address=found.address)
+        return _with_kept_fields(known.child, child)
 
-    def _is_twin(self, known: ChildRecord, entry: str, bus: str, found: Found) -> bool:
-        """Two devices with one identity, or one on two buses: the one that is being read keeps it."""
+    def _decision(self, key: str) -> Decision | None:
+        device = self._registry.found_devices.get(key)
+        return None if device is None else device.decision
+
+    def _is_duplicate(self, known: ChildRecord, entry: str, bus: str, found: Found) -> bool:
+        """Return whether another device, or another bus, already has this identity: the device that answers keeps it."""
         child = known.child
         moved = (child.adapter, child.bus, child.address) != (entry, bus, found.address)
         if not moved or self._availability.of(child.key).reach is not Reach.REACHABLE:
             return False
         if found.identity.kind is IdentityKind.MAC and (child.adapter, child.address) == (entry, found.address):
-            return True  # no twin, but the device itself, which two radios hear: it stays with the first
+            return True  # the same device, received by a second radio: it stays with the first
         place = (child.key, bus, found.address)
-        if place not in self._twins:
-            self._twins.add(place)
+        if place not in self._reported_duplicates:
+            self._reported_duplicates.add(place)
             log.warning(
-                "%s: the device at %s gives the same identity (%s) as %s at %s %s, which answers; it is left out",
+                "%s: the device at %s has the same identity (%s) as %s at %s %s, which answers; it is ignored",
                 *(bus, found.address, child.key, child.name, child.bus, child.address),
             )
         return True
@@ -109,13 +114,13 @@ class DeviceIntake:
     async def _decline(self, entry: str, bus: str, found: Found, why: str) -> None:
         before = self._registry.found_devices.get(found.identity.key)
         if before is None or before.why != why:
-            log.info("%s: found %s at %s, no child: %s", bus, found.name, found.address, why)
+            log.info("%s: found %s at %s, not a child: %s", bus, found.name, found.address, why)
         await self._registry.add_found(entry, bus, found, why)
 
 
-def _remembering(before: ChildDevice, now: ChildDevice) -> ChildDevice:
-    """Return the child as it is now; what the same device does not say of itself this time it has not unsaid."""
+def _with_kept_fields(before: ChildDevice, now: ChildDevice) -> ChildDevice:
+    """Return the child as it is now, with earlier values where the same device reports none this time."""
     if before.profile is not None and now.profile not in (None, before.profile):
-        return now  # it is read by another profile, which knows other things of it
-    unsaid = [field for field in SAID_BY_ITSELF if getattr(now, field) is None]
-    return replace(now, **{field: getattr(before, field) for field in unsaid})
+        return now  # it is read with another profile, which reports other fields
+    missing = [field for field in KEPT_FIELDS if getattr(now, field) is None]
+    return replace(now, **{field: getattr(before, field) for field in missing})

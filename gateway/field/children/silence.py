@@ -1,8 +1,8 @@
-"""Who speaks unprompted, how often, and who has been quiet for too long. Nothing here waits.
+"""Detect which of the devices that send unprompted have been silent for too long. Pure.
 
-A device that is never asked tells that it is there by speaking. How long its silence is normal is learned from its own intervals:
-a door contact that beats once an hour is not offline after a minute, and a thermometer that speaks every second is after half of
-one. Until enough was heard, its adapter's word counts. Times are seconds of one clock, passed in.
+A device that is never asked shows that it is there by sending. How long its silence is normal is learned from its own intervals:
+a door contact that sends once an hour is not offline after a minute, but a thermometer that sends every second is after 30 s.
+Until enough intervals are known, the adapter's limit applies. Times are seconds of one clock, passed in.
 """
 
 from __future__ import annotations
@@ -10,118 +10,113 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-UTTERANCE_SECONDS = 1.0
-"""What comes within so long is one utterance: many devices say each thing several times in a row."""
+BURST_SECONDS = 1.0
+"""Messages that arrive within this time are one transmission: many devices repeat each message several times in a row."""
 
 INTERVALS_LEARNED_FROM = 16
 
-PATIENCE_FACTOR = 3.0
-"""A device is quiet for too long after so many times its longest interval: radio loses much."""
+LIMIT_FACTOR = 3.0
+"""A device is silent after this many times its longest interval: much is lost on the radio."""
 
-SHORTEST_PATIENCE_SECONDS = 30.0
+SHORTEST_LIMIT_SECONDS = 30.0
 
 NEVER = float("inf")
 
 
 @dataclass(slots=True)
-class _Speaker:
-    fall_back_seconds: float
+class _Sender:
+    """One device that sends unprompted."""
+
+    default_limit_seconds: float
     heard_at: float
     """When it was last heard; when listening began, for one that was not heard yet."""
-    uttered_at: float | None = None
-    """When its last utterance began; `None` before the first, and after the bus was deaf for a while."""
+    burst_began_at: float | None = None
+    """When its last transmission began; `None` before the first, and after the bus was closed for a while."""
     intervals: deque[float] = field(default_factory=lambda: deque(maxlen=INTERVALS_LEARNED_FROM))
-    patience_seconds: float = 0.0
-    is_quiet: bool = False
+    limit_seconds: float = 0.0
+    is_silent: bool = False
+
+    @property
+    def silent_at(self) -> float:
+        return self.heard_at + self.limit_seconds
 
 
 class SilenceDetector:
-    """The speakers of one bus."""
+    """The devices of one bus that send unprompted."""
 
     def __init__(self) -> None:
-        self._speakers: dict[str, _Speaker] = {}
+        self._senders: dict[str, _Sender] = {}
 
     def __contains__(self, child: object) -> bool:
-        return child in self._speakers
+        return child in self._senders
 
-    def expect(self, child: str, fall_back_seconds: float, now: float) -> None:
-        """Listen for a child; until its interval is learned, it may be quiet for so long."""
-        known = self._speakers.get(child)
+    def expect(self, child: str, default_limit_seconds: float, now: float) -> None:
+        """Expect a child to send; until its intervals are learned, it may be silent for the default limit."""
+        known = self._senders.get(child)
         if known is None:
-            self._speakers[child] = _Speaker(fall_back_seconds, now, patience_seconds=fall_back_seconds)
-        elif known.fall_back_seconds != fall_back_seconds:
-            known.fall_back_seconds = fall_back_seconds
-            known.patience_seconds = _patience(known)
+            self._senders[child] = _Sender(default_limit_seconds, now, limit_seconds=default_limit_seconds)
+        elif known.default_limit_seconds != default_limit_seconds:
+            known.default_limit_seconds = default_limit_seconds
+            known.limit_seconds = _limit_seconds(known)
 
     def forget(self, child: str) -> None:
-        """Listen for a child no more."""
-        self._speakers.pop(child, None)
+        """Expect a child to send no longer, and free what is kept of it."""
+        self._senders.pop(child, None)
 
-    def listen_anew(self, deaf_seconds: float, now: float) -> None:
-        """The bus was deaf for so long: what was not heard meanwhile is nobody's silence.
+    def resume(self, closed_seconds: float, now: float) -> None:
+        """Resume after the bus was closed for this long: that nothing was heard meanwhile is not counted as silence.
 
-        What was not heard before counts on, or nobody would ever be told quiet on a bus that is opened anew since all are. Each
-        is given a moment to speak.
+        Silence before that counts on, or no device would ever become silent on a bus that is reopened since all are silent. Every
+        device gets at least `SHORTEST_LIMIT_SECONDS`, or its limit if that is shorter, to send from now on.
         """
-        for speaker in self._speakers.values():
-            moment = min(speaker.patience_seconds, SHORTEST_PATIENCE_SECONDS)
-            heard_at = max(speaker.heard_at + deaf_seconds, now + moment - speaker.patience_seconds)
-            speaker.heard_at, speaker.uttered_at, speaker.is_quiet = min(heard_at, now), None, False
+        for sender in self._senders.values():
+            grace_seconds = min(sender.limit_seconds, SHORTEST_LIMIT_SECONDS)
+            heard_at = max(sender.heard_at + closed_seconds, now + grace_seconds - sender.limit_seconds)
+            sender.heard_at, sender.burst_began_at, sender.is_silent = min(heard_at, now), None, False
 
-    def heard(self, child: str, now: float) -> None:
-        """The child spoke."""
-        speaker = self._speakers.get(child)
-        if speaker is None:
+    def record_message(self, child: str, now: float) -> None:
+        """Record that a child sent something."""
+        sender = self._senders.get(child)
+        if sender is None:
             return
-        speaker.heard_at, speaker.is_quiet = now, False
-        if speaker.uttered_at is None:
-            speaker.uttered_at = now
-        elif (interval := now - speaker.uttered_at) >= UTTERANCE_SECONDS:
-            speaker.uttered_at = now
-            speaker.intervals.append(interval)
-            speaker.patience_seconds = _patience(speaker)
+        sender.heard_at, sender.is_silent = now, False
+        if sender.burst_began_at is None:
+            sender.burst_began_at = now
+        elif (interval := now - sender.burst_began_at) >= BURST_SECONDS:
+            sender.burst_began_at = now
+            sender.intervals.append(interval)
+            sender.limit_seconds = _limit_seconds(sender)
 
-    def fallen_quiet(self, now: float) -> list[tuple[str, str]]:
-        """Return each child that has just been quiet for too long, and why that is too long; each silence is told once."""
-        quiet = []
-        for child, speaker in self._speakers.items():
-            if not speaker.is_quiet and now >= speaker.heard_at + speaker.patience_seconds:
-                speaker.is_quiet = True
-                quiet.append((child, _why(speaker, now)))
-        return quiet
+    def newly_silent(self, now: float) -> list[tuple[str, str]]:
+        """Return each child that has just exceeded its limit, and why it counts as silent; each silence is returned once."""
+        silent = []
+        for child, sender in self._senders.items():
+            if not sender.is_silent and now >= sender.silent_at:
+                sender.is_silent = True
+                silent.append((child, _reason(sender, now)))
+        return silent
 
-    def next_at(self) -> float:
-        """Return when somebody may have been quiet for too long; infinity when nobody can."""
-        speaking = (speaker for speaker in self._speakers.values() if not speaker.is_quiet)
-        return min((speaker.heard_at + speaker.patience_seconds for speaker in speaking), default=NEVER)
-
-    def patience_seconds(self, child: str) -> float | None:
-        """Return how long the child may be quiet; `None` for one that is not listened for."""
-        speaker = self._speakers.get(child)
-        return None if speaker is None else speaker.patience_seconds
-
-    def heard_at(self, child: str) -> float | None:
-        """Return when the child was last heard; `None` for one that never was, or is not listened for."""
-        speaker = self._speakers.get(child)
-        return None if speaker is None or speaker.uttered_at is None else speaker.heard_at
+    def next_check_at(self) -> float:
+        """Return when the next child may have become silent; infinity when none can."""
+        return min((sender.silent_at for sender in self._senders.values() if not sender.is_silent), default=NEVER)
 
 
-def _patience(speaker: _Speaker) -> float:
-    if not speaker.intervals:
-        return speaker.fall_back_seconds
-    learned = max(PATIENCE_FACTOR * max(speaker.intervals), SHORTEST_PATIENCE_SECONDS)
-    is_learned = len(speaker.intervals) == INTERVALS_LEARNED_FROM
-    return learned if is_learned else max(learned, speaker.fall_back_seconds)
+def _limit_seconds(sender: _Sender) -> float:
+    if not sender.intervals:
+        return sender.default_limit_seconds
+    learned = max(LIMIT_FACTOR * max(sender.intervals), SHORTEST_LIMIT_SECONDS)
+    is_learned = len(sender.intervals) == INTERVALS_LEARNED_FROM
+    return learned if is_learned else max(learned, sender.default_limit_seconds)
 
 
-def _why(speaker: _Speaker, now: float) -> str:
-    quiet = f"not heard for {_for_a_person(now - speaker.heard_at)}"
-    if not speaker.intervals:
-        return quiet
-    return f"{quiet}; it used to speak at least every {_for_a_person(max(speaker.intervals))}"
+def _reason(sender: _Sender, now: float) -> str:
+    silence = f"not heard for {_in_words(now - sender.heard_at)}"
+    if not sender.intervals:
+        return silence
+    return f"{silence}; it used to send at least every {_in_words(max(sender.intervals))}"
 
 
-def _for_a_person(seconds: float) -> str:
+def _in_words(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min"

@@ -1,4 +1,4 @@
-"""How a bus stands at one moment, and what it does about a child: what is told to a person. Nothing here waits."""
+"""Describe the current status of a bus, and of a child on it, for an operator. Pure."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ from gateway.models import Progress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildPollingStatus:
-    """What a bus does about one of its children."""
+    """How a bus treats one of its children at the moment."""
 
     next_try_seconds: float | None
-    """In how many seconds it is asked again; `None` while it answers, and while the bus is not open."""
+    """In how many seconds it is tried again; `None` while it answers, and while the bus is not open."""
     load: float
     """The share of the bus's time that it took lately."""
     is_slow: bool
-    """It takes so much longer than its neighbours that it is read in the gaps they leave."""
+    """It is so much slower than the other children that it is read in the gaps between them."""
     remarks: Sequence[str]
-    """What its adapter has to say of it."""
+    """What its adapter reports about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BusStatus:
-    """One bus, its plan beside its life."""
+    """The status of one bus, with its planned and its actual load."""
 
     entry: str
     bus: str
     problem: str | None
     """Why it is not open; `None` while it is."""
     budget: Budget
-    """What reading it costs by plan."""
+    """The planned load of reading it."""
     stretch: float
-    """How much longer than configured all intervals are."""
+    """The factor by which all intervals are longer than configured."""
     load: Mapping[LoadPurpose, float]
-    """What its time went into lately, in shares."""
+    """The share of its time that each purpose took lately."""
     discovery: Progress | None
-    """How far a search has come; `None` while there is none."""
+    """How far the running discovery has come; `None` while none is running."""
     waiting_commands: int
 
     @property
     def live_load(self) -> float:
-        """The share of the bus's time that was taken lately, for whatever purpose."""
+        """The share of the bus's time that was used lately, for all purposes together."""
         return sum(self.load.values())
 
     def __str__(self) -> str:
-        """Say in one line what the bus has to do and what it does, for a person."""
+        """Return the planned and the actual load, or the problem, in one line."""
         if self.problem is not None:
             return f"{self.bus}: {self.problem}"
-        spent = ", ".join(f"{purpose} {100 * share:.1f} %" for purpose, share in self.load.items() if share >= 0.0005)
+        used = ", ".join(f"{purpose} {100 * share:.1f} %" for purpose, share in self.load.items() if share >= 0.0005)
         stretched = f"; all intervals stretched {self.stretch:.1f} times" if self.stretch > 1 else ""
-        return f"{self.bus}: {self.budget}; lately {spent or 'idle'}{stretched}"
+        return f"{self.bus}: {self.budget}; lately {used or 'idle'}{stretched}"

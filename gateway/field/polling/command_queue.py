@@ -1,4 +1,4 @@
-"""Commands that wait for their bus: the first in line, each with exactly one outcome."""
+"""Queue commands for one bus: each is executed in turn or fails in time, and has exactly one outcome."""
 
 from __future__ import annotations
 
@@ -13,46 +13,48 @@ from gateway.models import Command
 
 log = logging.getLogger(__name__)
 
+TOO_LATE = "the bus was not free in time; nothing was sent"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueuedCommand:
-    """A command for one child, and where its outcome is awaited."""
+    """A command for one child, and the future that gets its outcome."""
 
     child: str
     """The child's local key."""
     command: Command
-    until: float
-    """The loop's time from which on it must not be begun any more: a command that fires late is worse than one that does not."""
+    start_before: float
+    """The loop time after which it must not start any more: a command that takes effect late is worse than one that fails."""
     outcome: asyncio.Future[str | None]
 
-    async def settle(self, carried_out: Awaitable[str | None]) -> None:
-        """Await the adapter's work and pass its outcome on, whatever it is.
+    async def settle(self, execution: Awaitable[str | None]) -> None:
+        """Await the execution by the adapter and set the outcome, whatever it is.
 
         Raises:
-            BusUnavailable: the bus was lost meanwhile; the outcome says that it is not known whether the child obeyed.
+            BusUnavailable: the bus was lost during execution; the outcome says that the effect on the device is unknown.
         """
         try:
-            done = await carried_out
+            result = await execution
         except (CommandRejected, DeviceUnreachable) as error:
             self.fail(error)
         except (BusUnavailable, asyncio.CancelledError):
-            self.fail(CommandRejected("the bus was lost while it was carried out; whether the device obeyed is not known"))
+            self.fail(CommandRejected("the bus was lost during execution; whether the device carried it out is unknown"))
             raise
-        except Exception as error:  # here a stranger's adapter meets us: its bug costs this command, nothing else
-            log.exception("%s: a bug in its adapter, carrying out %s", self.child, self.command.name)
+        except Exception as error:  # code of a third-party adapter: its bug costs this command, nothing else
+            log.exception("%s: a bug in its adapter while executing %s", self.child, self.command.name)
             self.fail(CommandRejected(f"its adapter failed: {type(error).__name__}: {error}"))
         else:
             if not self.outcome.done():
-                self.outcome.set_result(done)
+                self.outcome.set_result(result)
 
     def fail(self, error: Exception) -> None:
-        """Pass on why it was not carried out, if anybody still wants to know."""
+        """Set the outcome to an error, if it is still awaited."""
         if not self.outcome.done():
             self.outcome.set_exception(error)
 
 
 class CommandQueue:
-    """The commands of one bus in the order in which they were given."""
+    """The commands of one bus in the order in which they arrived."""
 
     def __init__(self) -> None:
         self._waiting: deque[QueuedCommand] = deque()
@@ -60,28 +62,28 @@ class CommandQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def give(self, child: str, command: Command, *, until: float) -> QueuedCommand:
-        """Put a command in line."""
-        order = QueuedCommand(child, command, until, asyncio.get_running_loop().create_future())
-        self._waiting.append(order)
-        return order
+    def add(self, child: str, command: Command, *, start_before: float) -> QueuedCommand:
+        """Append a command."""
+        queued = QueuedCommand(child, command, start_before, asyncio.get_running_loop().create_future())
+        self._waiting.append(queued)
+        return queued
 
     def take(self, now: float) -> QueuedCommand | None:
-        """Return the next command that somebody still waits for; those whose time is over are refused."""
+        """Remove and return the next command that is still awaited; those that are too late fail."""
         while self._waiting:
-            order = self._waiting.popleft()
-            if order.outcome.done():
+            queued = self._waiting.popleft()
+            if queued.outcome.done():
                 continue
-            if order.until > now:
-                return order
-            order.fail(CommandRejected("its time was over before the bus was free; nothing was sent"))
+            if queued.start_before > now:
+                return queued
+            queued.fail(CommandRejected(TOO_LATE))
         return None
 
     def expire(self, now: float) -> None:
-        """Refuse the commands whose time is over, as while the bus is not open."""
+        """Fail the commands that are too late now, also while the bus is not open and nothing takes them."""
         waiting, self._waiting = self._waiting, deque()
-        for order in waiting:
-            if order.until > now:
-                self._waiting.append(order)
+        for queued in waiting:
+            if queued.start_before > now:
+                self._waiting.append(queued)
             else:
-                order.fail(CommandRejected("its time was over before the bus was open; nothing was sent"))
+                queued.fail(CommandRejected(TOO_LATE))

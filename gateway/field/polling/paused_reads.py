@@ -1,41 +1,45 @@
-"""Readings that gave way to others half-way, to be gone on with or closed."""
+"""Keep reads that were paused for other children, until they continue or are closed."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Container, Sequence
 from typing import TypeAlias
 
-from gateway.field.polling.schedule import Read
+from gateway.field.polling.schedule import ReadTask
 from gateway.models import Reading
 from gateway.tasks import closed_after
 
-Blocks: TypeAlias = AsyncIterator[Sequence[Reading]]
+ReadingBatches: TypeAlias = AsyncIterator[Sequence[Reading]]
+"""What `Adapter.read` returns: the readings of one transaction after the other."""
 
 
 class PausedReads:
-    """At most one for each child."""
+    """The paused reads of one bus, at most one for each child."""
 
     def __init__(self) -> None:
-        self._begun: dict[str, tuple[Read, Blocks]] = {}
+        self._paused: dict[str, tuple[ReadTask, ReadingBatches]] = {}
 
-    def keep(self, task: Read, blocks: Blocks) -> None:
-        """Put a reading aside."""
-        self._begun[task.child] = task, blocks
+    def keep(self, task: ReadTask, batches: ReadingBatches) -> None:
+        """Keep a paused read."""
+        self._paused[task.child] = task, batches
 
-    async def resume(self, task: Read) -> Blocks | None:
-        """Return what was put aside of this very task; close what is left of another one."""
-        kept = self._begun.pop(task.child, None)
-        if kept is None:
+    async def resume(self, task: ReadTask) -> ReadingBatches | None:
+        """Return the rest of this read, `None` if it was not paused; close the paused read of another task for the same child."""
+        paused = self._paused.pop(task.child, None)
+        if paused is None:
             return None
-        begun, blocks = kept
-        if begun is task:
-            return blocks
-        async with closed_after(blocks):
+        paused_task, batches = paused
+        if paused_task is task:
+            return batches
+        async with closed_after(batches):
             return None
 
-    async def close(self) -> None:
-        """Close everything that will not be gone on with."""
-        while self._begun:
-            _, (_, blocks) = self._begun.popitem()
-            async with closed_after(blocks):
+    async def close_except(self, children: Container[str]) -> None:
+        """Close the paused reads of all children but these."""
+        for child in [child for child in self._paused if child not in children]:
+            async with closed_after(self._paused.pop(child)[1]):
                 pass
+
+    async def close_all(self) -> None:
+        """Close every paused read."""
+        await self.close_except(())

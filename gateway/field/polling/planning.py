@@ -1,4 +1,4 @@
-"""What an adapter says that reading its bus costs, weighed anew when that may have changed."""
+"""Ask an adapter what reading its bus costs, and stretch the intervals or refuse the bus when that is too much."""
 
 from __future__ import annotations
 
@@ -9,68 +9,73 @@ from typing import Any
 from gateway.adapter import Adapter
 from gateway.errors import BusUnavailable
 from gateway.field.polling.budget import Budget, over_budget
-from gateway.field.polling.schedule import NEVER
+from gateway.field.polling.schedule import NEVER, Schedule
 from gateway.models import ChildDevice
 
 log = logging.getLogger(__name__)
 
-SOON_SECONDS = 1.0
-"""The plan is weighed so soon after children came, went or changed."""
+AFTER_CHANGE_SECONDS = 1.0
+"""The plan is updated this soon after children were added, removed or changed."""
 
 SETTLED_SECONDS = 15.0
-"""And once more so much later, when the adapter has learned what its transactions take."""
+"""And once more after this time, when the adapter has measured its transactions."""
 
-STRETCHED_SECONDS = 5.0
-"""While it is too much for the bus it is weighed so often: it may only rest on what a busy start made of the turnarounds."""
+OVERLOADED_SECONDS = 5.0
+"""While the plan exceeds the limit it is updated this often: it may be based on slow responses during a busy start."""
 
-AGAIN_SECONDS = 600.0
-"""And so often from then on."""
+SETTLED_EVERY_SECONDS = 600.0
+"""And this often from then on."""
 
 
 class ReadPlanner:
-    """The plan of one bus."""
+    """The read plan of one bus, and the stretch of its schedule that follows from the plan."""
 
-    def __init__(self, adapter: Adapter[Any], entry: str) -> None:
+    def __init__(self, adapter: Adapter[Any], entry: str, schedule: Schedule) -> None:
         self.budget = Budget((), adapter.settings.load_limit)
-        """The plan as it was weighed last."""
+        """The plan as of the last update."""
         self.due_at = NEVER
-        """When it is to be weighed again."""
+        """When it is to be updated again."""
         self._adapter = adapter
         self._entry = entry
+        self._schedule = schedule
         self._is_settled = False
 
-    def is_outdated(self, now: float) -> None:
-        """Note that children came, went or changed."""
+    def mark_outdated(self, now: float) -> None:
+        """Record that children were added, removed or changed."""
         self._is_settled = False
-        self.due_at = min(self.due_at, now + SOON_SECONDS)
+        self.due_at = min(self.due_at, now + AFTER_CHANGE_SECONDS)
 
-    def weigh(self, children: Sequence[ChildDevice], now: float) -> None:
-        """Ask the adapter for its plan, and say once when it is too much for the bus, or is so no longer.
+    def update(self, children: Sequence[ChildDevice], now: float) -> None:
+        """Get the adapter's plan, stretch the schedule by it, and log once when it starts or stops exceeding the limit.
 
         Raises:
-            BusUnavailable: it is too much, and the settings want such a bus not to be read.
+            BusUnavailable: it exceeds the limit, and the settings want such a bus not to be read.
         """
-        self.due_at = now + (AGAIN_SECONDS if self._is_settled else SETTLED_SECONDS)
+        self.due_at = now + (SETTLED_EVERY_SECONDS if self._is_settled else SETTLED_SECONDS)
         self._is_settled = True
-        bus, settings = self._adapter.bus, self._adapter.settings
         try:
             reads = tuple(self._adapter.planned_reads(children))
-        except Exception:  # here a stranger's adapter meets us: its bug costs the plan, nothing else
-            log.exception("%s: a bug in the adapter %s: its plan is not known", bus, self._entry)
-            return
-        before, self.budget = self.budget, Budget(reads, settings.load_limit)
-        if self.budget.stretch > 1:
-            self.due_at = now + STRETCHED_SECONDS
-        if self.budget.stretch > 1 and settings.overload == "refuse":
-            raise BusUnavailable(f"it is not read, as `overload` wants it: {over_budget(bus, self.budget)}")
-        if self.budget.stretch > 1 and before.stretch == 1:
-            log.warning("%s. All its intervals are stretched", over_budget(bus, self.budget))
-        elif self.budget.stretch == 1 and before.stretch > 1:
-            log.info("%s: the plan keeps its limit again: it %s", bus, self.budget)
+        except Exception:  # code of a third-party adapter: its bug costs the plan, nothing else
+            log.exception("%s: a bug in the adapter %s: its read plan is unknown", self._adapter.bus, self._entry)
+        else:
+            self._apply(Budget(reads, self._adapter.settings.load_limit), now)
+        self._schedule.stretch = self.budget.stretch
+
+    def _apply(self, budget: Budget, now: float) -> None:
+        bus = self._adapter.bus
+        before, self.budget = self.budget, budget
+        if budget.stretch > 1:
+            self.due_at = now + OVERLOADED_SECONDS
+            if self._adapter.settings.overload == "refuse":
+                raise BusUnavailable(f"it is not read, as set with `overload`: {over_budget(bus, budget)}")
+            if before.stretch == 1:
+                log.warning("%s. All its intervals are stretched", over_budget(bus, budget))
+        elif before.stretch > 1:
+            log.info("%s: the read plan is within its limit again: it %s", bus, budget)
 
     def remarks(self, child: ChildDevice) -> Sequence[str]:
-        """Return what the adapter has to say of a child."""
+        """Return what the adapter reports about a child."""
         try:
             return tuple(self._adapter.remarks(child))
-        except Exception as error:  # noqa: BLE001 - here a stranger's adapter meets us: its bug costs its remarks, not the page
-            return (f"the adapter failed to say more: {type(error).__name__}: {error}",)
+        except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs its remarks, not the page
+            return (f"its adapter cannot report more: {type(error).__name__}: {error}",)

@@ -1,4 +1,4 @@
-"""The steps that an adapter is asked to take: each is timed and paid for, and given up on when it hangs."""
+"""Run single steps of an adapter: measure how long each takes, and report a bus as failed when one hangs."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from gateway.errors import BusUnavailable
 from gateway.tasks import loop_time
 
 T = TypeVar("T")
-PayerT = TypeVar("PayerT")
+PurposeT = TypeVar("PurposeT")
 
 STEP_SECONDS = 60.0
-"""No single step of an adapter takes longer; one that does hangs, and its adapter is started over."""
+"""The longest that a single step of an adapter may take; after that it counts as hanging, and the bus is reopened."""
 
 
-class TimedSteps(Generic[PayerT]):
-    """The steps that are under way on one bus, one for each worker.
+class TimedSteps(Generic[PurposeT]):
+    """The steps that are running on one bus, at most one for each worker.
 
     Args:
-        paid: is told after each step for whom it was, and how many seconds of the bus it took.
+        on_end: is called after each step, also after a failed one, with its purpose and the seconds that it took.
     """
 
-    def __init__(self, paid: Callable[[PayerT, float], None]) -> None:
-        self._paid = paid
-        self._under_way: dict[asyncio.Task[object] | None, tuple[str, float]] = {}
+    def __init__(self, on_end: Callable[[PurposeT, float], None]) -> None:
+        self._on_end = on_end
+        self._running: dict[asyncio.Task[object] | None, tuple[str, float]] = {}
 
-    async def take(self, what: str, step: Awaitable[T], payer: PayerT) -> T:
-        """Await one step; `what` names it to a person if it hangs.
+    async def run(self, name: str, step: Awaitable[T], purpose: PurposeT) -> T:
+        """Await one step and return its result; `name` appears in the error message if it hangs.
 
-        A cancellation that the step has swallowed is raised after it: `asyncio.wait_for` of Python 3.11 swallows one that comes
-        together with its answer, and libraries use it.
+        A cancellation that the step swallowed is raised after it: `asyncio.wait_for` of Python 3.11 swallows a cancellation that
+        arrives together with the result, and libraries use it.
         """
-        worker, begun = asyncio.current_task(), loop_time()
-        self._under_way[worker] = (what, begun)
+        worker, began_at = asyncio.current_task(), loop_time()
+        self._running[worker] = (name, began_at)
         try:
-            outcome = await step
+            result = await step
         finally:
-            del self._under_way[worker]
-            self._paid(payer, loop_time() - begun)
+            del self._running[worker]
+            self._on_end(purpose, loop_time() - began_at)
         if worker is not None and worker.cancelling():
             raise asyncio.CancelledError
-        return outcome
+        return result
 
     async def watch(self) -> None:
-        """Raise `BusUnavailable` when a step hangs. One timer serves them all: one each would cost more than many a step."""
+        """Raise `BusUnavailable` when a step hangs. One timer serves all steps: a timer each would cost more than many a step."""
         while True:
             await asyncio.sleep(STEP_SECONDS / 10)
-            for what, since in self._under_way.values():
+            for name, since in self._running.values():
                 if loop_time() - since > STEP_SECONDS:
-                    raise BusUnavailable(f"{what} did not come back within {STEP_SECONDS:.0f} s")
+                    raise BusUnavailable(f"{name} did not finish within {STEP_SECONDS:.0f} s")

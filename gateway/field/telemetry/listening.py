@@ -1,143 +1,113 @@
-"""What the devices of one bus say unprompted, and who of them has stopped to."""
+"""Listen to what the devices of one bus send unprompted, and notice those that have stopped."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from gateway.adapter import Adapter
 from gateway.errors import BusUnavailable
 from gateway.field.children.silence import NEVER, SilenceDetector
-from gateway.field.telemetry.sampling import Sampler
+from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.uplink import UplinkQueue
 from gateway.models import Block, ChildDevice, Found, Reading
 from gateway.tasks import loop_time
 
-log = logging.getLogger(__name__)
-
-LOOK_SECONDS = 0.5
-"""Silences are looked for no more often than this, and at least ten times less often."""
+CHECK_SECONDS = 0.5
+"""Silences are checked for no more often than this, and no less often than ten times this."""
 
 
-class Listening:
-    """The ear on one bus.
+class Listener:
+    """Listens on one bus while it is open.
 
     Args:
-        adapter: whose bus it is.
-        entry: the name of its `[[adapter]]` entry.
-        roster: the children on this bus by key, as they are at any moment.
-        sampler: takes the values in.
-        meet: is given each device that was found.
-        lives: is told of a child that is only listened to, and spoke.
-        taken_in: is told after values were taken in.
-        is_quiet: is told once of a child that has been quiet for too long, and why.
+        adapter: the adapter of the bus.
+        children: the children on the bus by key, always up to date.
+        silence: knows which of them are only listened to, and detects which have stopped sending.
+        monitor: gets the readings, and which children send and which have stopped.
+        take_in: is called with each found device.
+        on_message: is called after a message of a child that is only listened to.
     """
 
     def __init__(
         self,
         adapter: Adapter[Any],
-        entry: str,
-        roster: Mapping[str, ChildDevice],
-        sampler: Sampler,
+        children: Mapping[str, ChildDevice],
+        silence: SilenceDetector,
+        monitor: ChildMonitor,
         *,
-        meet: Callable[[Found], Awaitable[None]],
-        lives: Callable[[ChildDevice], None],
-        is_quiet: Callable[[ChildDevice, str], None],
-        taken_in: Callable[[], None],
+        take_in: Callable[[Found], Awaitable[None]],
+        on_message: Callable[[], None],
     ) -> None:
         self._adapter = adapter
-        self._entry = entry
-        self._roster = roster
-        self._sampler = sampler
-        self._meet = meet
-        self._lives = lives
-        self._is_quiet = is_quiet
-        self._taken_in = taken_in
-        self._presence = SilenceDetector()
+        self._children = children
+        self._silence = silence
+        self._monitor = monitor
+        self._take_in = take_in
+        self._on_message = on_message
         self._heard_at = 0.0
         self._has_heard = False
-        self._deaf_since = loop_time()
-
-    def expects(self, child: ChildDevice) -> bool:
-        """Whether this child is only listened to; its silence is then noticed here."""
-        quiet = self._may_be_quiet(child)
-        if quiet is None:
-            self._presence.forget(child.key)
-            return False
-        self._presence.expect(child.key, quiet.total_seconds(), loop_time())
-        return True
+        self._closed_at = loop_time()
 
     @property
-    def is_deaf(self) -> bool:
-        """Whether nothing was heard yet since the bus was opened, on one where somebody always speaks."""
+    def hears_nothing(self) -> bool:
+        """Whether nothing was heard yet since the bus was opened, although on such a bus some device always sends."""
         return self._adapter.quiet_bus_limit is not None and not self._has_heard
-
-    def forget(self, child: str) -> None:
-        """Drop a child that is not on this bus any more."""
-        self._presence.forget(child)
 
     async def run(self) -> None:
         """Listen on the open bus until cancelled.
 
         Raises:
-            BusUnavailable: nobody spoke for so long that the bus must hang.
+            BusUnavailable: nothing was heard for so long that the bus must hang.
         """
         self._heard_at, self._has_heard = loop_time(), False
-        self._presence.listen_anew(self._heard_at - self._deaf_since, self._heard_at)
-        said = UplinkQueue(self._hear)
+        self._silence.resume(self._heard_at - self._closed_at, self._heard_at)
+        uplink = UplinkQueue(self._take_values)
         try:
             async with asyncio.TaskGroup() as group:
-                helping = [group.create_task(self._receive(said)), group.create_task(self._notice_silence())]
-                await self._adapter.listen(said)
-                for task in helping:
+                helpers = [group.create_task(self._receive(uplink)), group.create_task(self._check_silence())]
+                await self._adapter.listen(uplink)
+                for task in helpers:
                     task.cancel()
         finally:
-            self._deaf_since = loop_time()
+            self._closed_at = loop_time()
 
-    async def _receive(self, said: UplinkQueue) -> None:
+    async def _receive(self, uplink: UplinkQueue) -> None:
         while True:
-            heard = await said.next()
-            if isinstance(heard, Found):
+            item = await uplink.next()
+            if isinstance(item, Found):
                 self._heard_at, self._has_heard = loop_time(), True
-                await self._meet(heard)
+                await self._take_in(item)
             else:
-                self._hear(heard)
+                self._take_values(item)
 
-    def _hear(self, heard: Sequence[Reading]) -> None:
-        """Take in values of children on this bus, and that they and the bus live."""
+    def _take_values(self, values: Sequence[Reading]) -> None:
+        """Take in the values of children on this bus; any values show that the bus works."""
         self._heard_at, self._has_heard = loop_time(), True
-        if isinstance(heard, Block):
-            speakers = {heard.child} & self._roster.keys()
-            readings: Sequence[Reading] = heard if speakers else ()
+        if isinstance(values, Block):
+            senders = {values.child} & self._children.keys()
+            readings: Sequence[Reading] = values if senders else ()
         else:
-            readings = [reading for reading in heard if reading.child in self._roster]
-            speakers = {reading.child for reading in readings}
-        if speakers:
-            self._sampler.take(readings)
-            for key in speakers:
-                if key in self._presence:  # of one that is asked, only its answers show that it can be
-                    self._presence.heard(key, self._heard_at)
-                    self._lives(self._roster[key])
-            self._taken_in()
+            readings = [reading for reading in values if reading.child in self._children]
+            senders = {reading.child for reading in readings}
+        if senders:
+            self._monitor.take(readings)
+            for key in senders:
+                if key in self._silence:  # for a child that is polled, only its answers show that it can be reached
+                    self._silence.record_message(key, self._heard_at)
+                    self._monitor.record_answer(self._children[key])
+                    self._on_message()
+            self._monitor.report_urgent()
 
-    async def _notice_silence(self) -> None:
+    async def _check_silence(self) -> None:
         limit = self._adapter.quiet_bus_limit
         limit_seconds = NEVER if limit is None else limit.total_seconds()
         while True:
             now = loop_time()
-            for key, why in self._presence.fallen_quiet(now):
-                self._is_quiet(self._roster[key], why)
+            for key, why in self._silence.newly_silent(now):
+                self._monitor.record_loss(self._children[key], why)
             if now - self._heard_at >= limit_seconds:
-                raise BusUnavailable(f"nothing was heard for {limit_seconds:.0f} s: its radio hangs, or nobody is near")
-            next_at = min(self._presence.next_at(), self._heard_at + limit_seconds)
-            await asyncio.sleep(min(max(next_at - now, LOOK_SECONDS), 10 * LOOK_SECONDS))
-
-    def _may_be_quiet(self, child: ChildDevice) -> timedelta | None:
-        try:
-            return self._adapter.may_be_quiet(child)
-        except Exception:  # here a stranger's adapter meets us: the child is asked like any other
-            log.exception("a bug in the adapter %s: it cannot tell how long %s may be quiet", self._entry, child.name)
-            return None
+                raise BusUnavailable(f"nothing was heard for {limit_seconds:.0f} s: its radio hangs, or no device is in range")
+            next_at = min(self._silence.next_check_at(), self._heard_at + limit_seconds)
+            await asyncio.sleep(min(max(next_at - now, CHECK_SECONDS), 10 * CHECK_SECONDS))

@@ -1,10 +1,9 @@
-"""When samples are taken: every telemetry interval, and sooner for what is urgent."""
+"""Move samples from the sampler into the outbox: every telemetry interval, and sooner for urgent ones."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from gateway.errors import StoreError
@@ -17,7 +16,15 @@ log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Moves samples from the sampler into the outbox, where they are safe."""
+    """The telemetry interval of the gateway.
+
+    Args:
+        sampler: where samples are collected from.
+        outbox: where they are stored until the hub has accepted them.
+        every: the telemetry interval.
+        urgent_gap: the shortest time between two urgent samples of one child.
+        gather: how long an urgent sample waits for others, so that they are sent in one call.
+    """
 
     def __init__(
         self,
@@ -27,68 +34,64 @@ class Reporter:
         every: timedelta,
         urgent_gap: timedelta = timedelta(seconds=3),
         gather: timedelta = timedelta(milliseconds=200),
-        clock: Callable[[], float] = loop_time,
     ) -> None:
         self._sampler = sampler
         self._outbox = outbox
-        self._every = every.total_seconds()
-        self._urgent_gap = urgent_gap.total_seconds()
-        """Between two urgent samples of one child."""
-        self._gather = gather.total_seconds()
-        """How long one urgent sample waits for others, so that they share a call."""
-        self._clock = clock
-        self._nudged = asyncio.Event()
-        self._told_at: dict[str, float] = {}
-        self._failing = False
+        self._interval_seconds = every.total_seconds()
+        self._urgent_gap_seconds = urgent_gap.total_seconds()
+        self._gather_seconds = gather.total_seconds()
+        self._is_urgent = asyncio.Event()
+        self._urgent_at: dict[str, float] = {}  # when a child last had an urgent sample
+        self._is_failing = False
 
-    def nudge(self) -> None:
-        """Say that something urgent waits in the sampler."""
-        self._nudged.set()
+    def report_soon(self) -> None:
+        """Report what is urgent in the sampler without waiting for the end of the interval."""
+        self._is_urgent.set()
 
     async def run(self) -> None:
         """Report until cancelled."""
-        round_at = self._clock() + self._every
+        next_round_at = loop_time() + self._interval_seconds
         while True:
-            if await self._nudged_before(round_at):
-                await asyncio.sleep(self._gather)
+            if await self._is_urgent_before(next_round_at):
+                await asyncio.sleep(self._gather_seconds)
                 await self._report_urgent()
             else:
-                round_at = max(round_at + self._every, self._clock())
+                next_round_at = max(next_round_at + self._interval_seconds, loop_time())
                 await self.report()
 
     async def report(self) -> None:
-        """Put one sample of every child that has something to say into the outbox."""
-        self._told_at.clear()
-        await self._keep(self._sampler.collect(datetime.now(UTC)))
+        """Put one sample of every child that has any into the outbox."""
+        self._urgent_at.clear()
+        await self._store(self._sampler.collect(datetime.now(UTC)))
 
     async def _report_urgent(self) -> None:
-        now = self._clock()
-        self._told_at = {child: at for child, at in self._told_at.items() if now - at < self._urgent_gap}
-        samples = self._sampler.collect_urgent(datetime.now(UTC), without=self._told_at)
-        self._told_at.update((sample.child, now) for sample in samples)
-        await self._keep(samples)
-        if self._sampler.has_urgent:  # of children that spoke a moment ago
-            wait = min(self._told_at.values(), default=now) + self._urgent_gap - now
-            asyncio.get_running_loop().call_later(max(wait, self._gather), self.nudge)
+        now = loop_time()
+        self._urgent_at = {child: at for child, at in self._urgent_at.items() if now - at < self._urgent_gap_seconds}
+        samples = self._sampler.collect_urgent(datetime.now(UTC), without=self._urgent_at)
+        self._urgent_at.update((sample.child, now) for sample in samples)
+        await self._store(samples)
+        if self._sampler.has_urgent:  # of children that had an urgent sample a moment ago
+            wait_seconds = min(self._urgent_at.values(), default=now) + self._urgent_gap_seconds - now
+            asyncio.get_running_loop().call_later(max(wait_seconds, self._gather_seconds), self.report_soon)
 
-    async def _keep(self, samples: list[Sample]) -> None:
+    async def _store(self, samples: list[Sample]) -> None:
         try:
             await self._outbox.put(samples)
         except StoreError as error:
             self._sampler.give_back(samples)
-            if not self._failing:
-                log.error("the store takes nothing, so readings are only in memory: %s", error)  # noqa: TRY400 - a full disk is no bug
-            self._failing = True
+            if not self._is_failing:
+                log.error("samples cannot be stored, so they are kept only in memory: %s", error)  # noqa: TRY400 - a full disk is no bug
+            self._is_failing = True
         else:
-            if self._failing:
-                log.info("the store takes samples again")
-            self._failing = False
+            if self._is_failing:
+                log.info("samples can be stored again")
+            self._is_failing = False
 
-    async def _nudged_before(self, at: float) -> bool:
+    async def _is_urgent_before(self, at: float) -> bool:
         try:
-            async with asyncio.timeout(max(at - self._clock(), 0)):
-                await self._nudged.wait()
+            async with asyncio.timeout(max(at - loop_time(), 0)):
+                await self._is_urgent.wait()
         except TimeoutError:
             return False
-        self._nudged.clear()
+        self._is_urgent.clear()
         return True

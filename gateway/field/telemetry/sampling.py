@@ -1,4 +1,4 @@
-"""Readings to samples: many values in, one sample a child and interval out. Nothing here waits."""
+"""Reduce the readings of each child to one sample per telemetry interval. Pure."""
 
 from __future__ import annotations
 
@@ -10,150 +10,159 @@ from gateway.field.observer import NO_OBSERVER, Observer
 from gateway.models import Block, Metric, Reach, Reading, Reduce, Sample, Status, Value
 
 
-class _Gathering:
-    """What one child has said since its last sample."""
+class _PendingSample:
+    """What a child reported since its last sample."""
 
-    __slots__ = ("at", "counts", "first", "said", "status", "urgent", "values")
+    __slots__ = ("at", "counts", "is_first", "last_reported", "status", "values")
 
     def __init__(self) -> None:
         self.values: dict[str, Value] = {}
-        self.counts: dict[str, int] = {}  # of the metrics that are averaged
-        self.said: dict[str, Value] = {}  # the last value that was told of each metric whose changes may be urgent
+        self.counts: dict[str, int] = {}  # how many values a metric that is averaged has
+        self.last_reported: dict[str, Value] = {}  # of each metric whose changes may be urgent
         self.at: datetime | None = None
         self.status = Status.ONLINE
-        self.urgent = False
-        self.first = True
+        self.is_first = True
 
 
 class Sampler:
-    """The latest values of every child, reduced to one sample each time it is collected.
+    """Collects readings, and returns one sample for each child when it is asked for them.
 
-    A sample holds what was read since the one before, never an old value again. A silent child has one sample that says so and
-    none after it until it is back.
+    A sample contains what was read since the one before, never an old value again. A silent child has one sample that says so and
+    none after it until it answers again.
     """
 
     def __init__(self, *, observer: Observer = NO_OBSERVER) -> None:
         self._observer = observer
-        self._children: dict[str, _Gathering] = {}
+        self._pending: dict[str, _PendingSample] = {}
         self._silent: set[str] = set()
         self._urgent: set[str] = set()
         self.readings_taken = 0
         """How many values were taken in since the start."""
 
+    def __contains__(self, child: object) -> bool:
+        return child in self._pending
+
     @property
     def has_urgent(self) -> bool:
-        """Something waits that is worth telling before the interval is over."""
+        """Whether a child has a sample that should be sent before the interval is over."""
         return bool(self._urgent)
 
     def take(self, readings: Sequence[Reading]) -> None:
-        """Fold readings in.
+        """Add readings.
 
-        A child's first ones, a changed value of an urgent metric, and one that leaves its dead band, make its sample urgent.
+        A child's sample becomes urgent with its first readings, with a changed value of an urgent metric, and with a value that
+        leaves its dead band.
         """
         self.readings_taken += len(readings)
         self._observer.take(readings)
         if isinstance(readings, Block) and readings.row.plain:
-            whole = self._gathering(readings.child)
-            whole.values.update(zip(readings.row.names, readings.values, strict=True))
-            whole.at = readings.at
+            block_sample = self._pending_of(readings.child)
+            block_sample.values.update(zip(readings.row.names, readings.values, strict=True))
+            block_sample.at = readings.at
             return
-        last, current, gathering = Reduce.LAST, "", _NOBODY
+        last, current, pending = Reduce.LAST, "", _NO_CHILD
         for child, metric, value, at in readings:
             if child is not current:
-                current, gathering = child, self._gathering(child)
-            gathering.at = at
+                current, pending = child, self._pending_of(child)
+            pending.at = at
             if metric.reduce is not last:
-                _reduce(gathering, metric.name, metric.reduce, value)
+                _reduce(pending, metric.name, metric.reduce, value)
             else:
-                gathering.values[metric.name] = value
+                pending.values[metric.name] = value
             if metric.urgent:
-                self._heed(child, gathering, metric, value)
+                self._check_change(child, pending, metric, value)
             elif metric.dead_band is not None:
-                self._compare(child, gathering, metric.name, value, metric.dead_band)
+                self._check_dead_band(child, pending, metric.name, value, metric.dead_band)
 
     def note(self, change: AvailabilityChange) -> None:
-        """Take in that a child fell silent or is back: worth telling at once."""
-        gathering = self._children.setdefault(change.child, _Gathering())
+        """Record that a child fell silent, which is urgent, or that it answers again."""
+        pending = self._pending.setdefault(change.child, _PendingSample())
         if change.reach is Reach.SILENT:
-            gathering.status = Status.OFFLINE
-            gathering.at = change.at
+            pending.status = Status.OFFLINE
+            pending.at = change.at
             self._silent.add(change.child)
             self._urgent.add(change.child)
         else:
-            gathering.status = Status.ONLINE
+            pending.status = Status.ONLINE
             self._silent.discard(change.child)
 
     def collect(self, at: datetime) -> list[Sample]:
-        """Return one sample for each child that is not silent or fell silent since, and start the next interval."""
-        keys = [key for key in self._children if key not in self._silent or key in self._urgent]
+        """Return one sample for each child that is not silent, or has become silent since, and start the next interval."""
+        keys = [key for key in self._pending if key not in self._silent or key in self._urgent]
         return [self._sample(key, at) for key in keys]
 
     def collect_urgent(self, at: datetime, *, without: Iterable[str] = ()) -> list[Sample]:
-        """Return the samples that are urgent, less those of the children named; these stay urgent."""
+        """Return the urgent samples, except those of the children named; these stay urgent."""
         return [self._sample(key, at) for key in self._urgent.difference(without)]
 
     def give_back(self, samples: Iterable[Sample]) -> None:
-        """Take samples back that could not be kept; newer values win over those in them."""
+        """Take back samples that could not be stored; newer values replace those in them."""
         for sample in samples:
-            gathering = self._children.setdefault(sample.child, _Gathering())
-            gathering.values = {**sample.values, **gathering.values}
-            gathering.at = gathering.at or sample.at
+            pending = self._pending.get(sample.child)
+            if pending is None:
+                continue  # the child was removed meanwhile
+            pending.values = {**sample.values, **pending.values}
+            pending.at = pending.at or sample.at
             if sample.status is Status.OFFLINE:
                 self._urgent.add(sample.child)
 
     def forget(self, child: str) -> None:
-        """Drop a child that is no child any more."""
-        self._children.pop(child, None)
+        """Free what is kept of a child that was removed."""
+        self._pending.pop(child, None)
         self._silent.discard(child)
         self._urgent.discard(child)
 
-    def _gathering(self, child: str) -> _Gathering:
-        gathering = self._children.get(child)
-        if gathering is None:
-            gathering = self._children[child] = _Gathering()
-        if gathering.first:
-            gathering.first = False
+    def _pending_of(self, child: str) -> _PendingSample:
+        pending = self._pending.get(child)
+        if pending is None:
+            pending = self._pending[child] = _PendingSample()
+        if pending.is_first:
+            pending.is_first = False
             self._urgent.add(child)
-        return gathering
+        return pending
 
-    def _heed(self, child: str, gathering: _Gathering, metric: Metric, value: Value) -> None:
-        if metric.is_event or gathering.said.get(metric.name, _NEVER) != value:
-            gathering.said[metric.name] = value
+    def _check_change(self, child: str, pending: _PendingSample, metric: Metric, value: Value) -> None:
+        """Make the sample urgent if an urgent metric changed or is an event."""
+        if metric.is_event or pending.last_reported.get(metric.name, _NO_VALUE) != value:
+            pending.last_reported[metric.name] = value
             self._urgent.add(child)
 
-    def _compare(self, child: str, gathering: _Gathering, name: str, value: Value, dead_band: float) -> None:
-        """Take a number for urgent that is a dead band or more from what was last told of it."""
-        told = gathering.said.setdefault(name, value)
-        if (_is_number(value) != _is_number(told)) or (_is_number(value) and abs(value - told) >= dead_band):  # type: ignore[operator]  # numbers
-            gathering.said[name] = value
+    def _check_dead_band(self, child: str, pending: _PendingSample, name: str, value: Value, dead_band: float) -> None:
+        """Make the sample urgent if a number differs by the dead band or more from the one that was last reported."""
+        reported = pending.last_reported.setdefault(name, value)
+        has_left = _is_number(value) != _is_number(reported)
+        if has_left or (_is_number(value) and abs(value - reported) >= dead_band):  # type: ignore[operator]  # both are numbers
+            pending.last_reported[name] = value
             self._urgent.add(child)
 
     def _sample(self, key: str, at: datetime) -> Sample:
-        gathering = self._children[key]
-        gathering.said.update((name, gathering.values[name]) for name in gathering.said.keys() & gathering.values.keys())
-        sample = Sample(key, gathering.at or at, gathering.status, gathering.values)
-        gathering.values, gathering.counts, gathering.at = {}, {}, None
+        pending = self._pending[key]
+        pending.last_reported.update(
+            (name, pending.values[name]) for name in pending.last_reported.keys() & pending.values.keys()
+        )
+        sample = Sample(key, pending.at or at, pending.status, pending.values)
+        pending.values, pending.counts, pending.at = {}, {}, None
         self._urgent.discard(key)
         return sample
 
 
-_NEVER = object()
-_NOBODY = _Gathering()
+_NO_VALUE = object()
+_NO_CHILD = _PendingSample()
 
 
-def _reduce(gathering: _Gathering, name: str, how: Reduce, value: Value) -> None:
-    """Fold one value into the interval's. What cannot be compared or averaged (a text, "not available") replaces it."""
-    before = gathering.values.get(name)
+def _reduce(pending: _PendingSample, name: str, how: Reduce, value: Value) -> None:
+    """Reduce a value with the one before. A value that cannot be compared or averaged (text, or not available) replaces it."""
+    before = pending.values.get(name)
     if not _is_number(value) or not _is_number(before):
-        gathering.values[name] = value
-        gathering.counts[name] = 1
+        pending.values[name] = value
+        pending.counts[name] = 1
     elif how is Reduce.MIN:
-        gathering.values[name] = min(before, value)  # type: ignore[type-var]  # both are numbers: asked one line above
+        pending.values[name] = min(before, value)  # type: ignore[type-var]  # both are numbers: checked above
     elif how is Reduce.MAX:
-        gathering.values[name] = max(before, value)  # type: ignore[type-var]  # as above
+        pending.values[name] = max(before, value)  # type: ignore[type-var]  # as above
     else:
-        count = gathering.counts[name] = gathering.counts.get(name, 1) + 1
-        gathering.values[name] = before + (value - before) / count  # type: ignore[operator]  # as above
+        count = pending.counts[name] = pending.counts.get(name, 1) + 1
+        pending.values[name] = before + (value - before) / count  # type: ignore[operator]  # as above
 
 
 def _is_number(value: Value) -> bool:

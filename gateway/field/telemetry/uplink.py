@@ -1,4 +1,4 @@
-"""Takes in what devices say unprompted: values at once, new devices when the supervisor has time for them."""
+"""Receive what devices send unprompted: values at once, found devices in a queue until there is time for them."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from collections.abc import Callable, Sequence
 
 from gateway.models import Found, Reading
 
-MOST_WAITING = 10_000
-"""Of more, the oldest is dropped: that many wait only when the gateway itself stands still."""
+MOST_QUEUED = 10_000
+"""Beyond this the oldest item is dropped: so many are queued only when the gateway itself hangs."""
 
 
 class UplinkQueue:
-    """An `Uplink` in which whoever is found waits, and values wait only behind somebody found, who may be the one they are of.
+    """An `Uplink` that queues found devices; values are queued only behind a found device, since they may be its first ones.
 
     Args:
-        take_in: is given values that need not wait.
+        take_in: is called with values that need not be queued.
     """
 
     def __init__(self, take_in: Callable[[Sequence[Reading]], None]) -> None:
         self._take_in = take_in
-        self._queue: asyncio.Queue[Found | Sequence[Reading]] = asyncio.Queue(maxsize=MOST_WAITING)
+        self._queue: asyncio.Queue[Found | Sequence[Reading]] = asyncio.Queue(maxsize=MOST_QUEUED)
         self._is_busy = False
 
     def found(self, found: Found) -> None:
-        """Take in a device that spoke."""
+        """Queue a device that sent something."""
         self._put(found)
 
     def heard(self, readings: Sequence[Reading]) -> None:
-        """Take in values."""
+        """Take in values, or queue them behind a found device."""
         if self._is_busy or not self._queue.empty():
             self._put(readings)
         else:
             self._take_in(readings)
 
     async def next(self) -> Found | Sequence[Reading]:
-        """Wait for the next thing that waits, and return it; what comes until the next call waits behind it."""
+        """Wait for the next queued item and return it; whatever arrives until the next call is queued behind it."""
         self._is_busy = False
-        heard = await self._queue.get()
+        item = await self._queue.get()
         self._is_busy = True
-        return heard
+        return item
 
-    def _put(self, heard: Found | Sequence[Reading]) -> None:
+    def _put(self, item: Found | Sequence[Reading]) -> None:
         if self._queue.full():
             self._queue.get_nowait()
-        self._queue.put_nowait(heard)
+        self._queue.put_nowait(item)

@@ -42,17 +42,17 @@ async def test_a_declined_device_is_written_down_once_however_strongly_it_is_hea
 
 async def test_a_device_that_two_radios_hear_stays_with_the_first_and_is_no_twin_of_itself(field, caplog):
     first = await field.intake.take_in("entry", "hci0", FOUND)
-    field.availability.answered(first.key, datetime.now(UTC))
+    field.availability.record_answer(first.key, datetime.now(UTC))
     assert await field.intake.take_in("entry", "hci1", FOUND) is None
     assert field.registry.children[first.key].child.bus == "hci0"
     assert "same identity" not in caplog.text
-    field.availability.lost(first.key, datetime.now(UTC), "hci0 hears it no more")
+    field.availability.record_loss(first.key, datetime.now(UTC), "hci0 hears it no more")
     assert (await field.intake.take_in("entry", "hci1", FOUND)).bus == "hci1"
 
 
 async def test_another_device_with_the_same_identity_is_left_out_and_told(field, caplog):
     first = await field.intake.take_in("entry", "bus", FOUND)
-    field.availability.answered(first.key, datetime.now(UTC))
+    field.availability.record_answer(first.key, datetime.now(UTC))
     assert await field.intake.take_in("entry", "other bus", replace(FOUND, address="CC:DD")) is None
     assert "same identity" in caplog.text
 
@@ -77,7 +77,7 @@ async def test_a_name_that_a_person_gave_outranks_what_the_next_search_finds(fie
 
 async def test_a_device_named_at_the_door_keeps_its_name_when_a_person_admits_it(field):
     key = FOUND.identity.key
-    await field.registry.add_found("entry", "bus", FOUND, "waits for a person")
+    await field.registry.add_found("entry", "bus", FOUND, "waits for an operator")
     await field.registry.rename(key, "Cold store")
     await field.registry.decide(key, Decision.ADMIT)
     await field.intake.admit_approved()

@@ -1,6 +1,7 @@
 from datetime import timedelta
 
-from gateway.field.polling.planning import STRETCHED_SECONDS, ReadPlanner
+from gateway.field.polling.planning import OVERLOADED_SECONDS, ReadPlanner
+from gateway.field.polling.schedule import Schedule
 from gateway.models import PlannedRead
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticSettings
 
@@ -15,14 +16,14 @@ def planning(seconds: list[float]) -> ReadPlanner:
                 PlannedRead(address="1", name="meter", group="fast", every=timedelta(seconds=1), seconds=cost, transactions=1)
             ]
 
-    return ReadPlanner(Planned(SyntheticSettings(type="synthetic", name="synthetic"), SyntheticBus()), "synthetic")
+    return ReadPlanner(Planned(SyntheticSettings(type="synthetic", name="synthetic"), SyntheticBus()), "synthetic", Schedule())
 
 
 def test_a_plan_that_a_busy_start_made_too_heavy_is_soon_weighed_again():
     plan = planning([1.4, 0.2])
-    plan.weigh([], now=0)
+    plan.update([], now=0)
     assert plan.budget.stretch == 2
-    assert plan.due_at <= STRETCHED_SECONDS
-    plan.weigh([], now=plan.due_at)
+    assert plan.due_at <= OVERLOADED_SECONDS
+    plan.update([], now=plan.due_at)
     assert plan.budget.stretch == 1
-    assert plan.due_at > 10 * STRETCHED_SECONDS
+    assert plan.due_at > 10 * OVERLOADED_SECONDS

@@ -113,7 +113,7 @@ async def test_a_child_that_fails_to_say_who_it_is_makes_no_second_child(field, 
     bus.devices["a1"].silent = True
     await field.until(lambda: reach(field, 1) is Reach.SILENT)
     Mumbling.mumbles, bus.devices["a1"].silent = True, False
-    await field.until(lambda: "does not say that it is" in field.availability.of(key(1)).why)
+    await field.until(lambda: "without the identity of" in field.availability.of(key(1)).why)
     await asyncio.sleep(1.1)  # a discovery meets it, too
     assert list(field.registry.children) == [key(1)]
     Mumbling.mumbles = False
@@ -265,7 +265,7 @@ async def test_a_hanging_step_is_given_up(field, monkeypatch):
 
     supervisor = field.serve(SyntheticBus([device(1)]), Hanging)
     await field.until(lambda: supervisor.problem is not None)
-    assert "reading did not come back" in supervisor.problem
+    assert "reading did not finish" in supervisor.problem
 
 
 @pytest.mark.parametrize("step", ["read", "discover", "identify"])

@@ -80,7 +80,7 @@ async def test_a_reading_that_gave_way_to_a_command_is_finished(field):
         ("refused", CommandRejected, "the device says no"),
         ("unanswered", DeviceUnreachable, "no answer"),
         ("bug", CommandRejected, "its adapter failed: ZeroDivisionError: oops"),
-        ("unplugged", CommandRejected, "whether the device obeyed is not known"),
+        ("unplugged", CommandRejected, "whether the device carried it out is unknown"),
     ],
 )
 async def test_a_command_that_fails_says_why_and_costs_nothing_else(field, name, error, text):
@@ -158,7 +158,7 @@ class ReadPlanner(SyntheticAdapter):
 
 
 async def test_a_plan_that_is_too_much_for_the_bus_is_stretched_and_told_once(field, caplog, monkeypatch):
-    monkeypatch.setattr("gateway.field.polling.planning.SOON_SECONDS", 0.01)
+    monkeypatch.setattr("gateway.field.polling.planning.AFTER_CHANGE_SECONDS", 0.01)
     supervisor = field.serve(SyntheticBus([device(1), device(2)]), ReadPlanner)
     await field.until(lambda: supervisor.status().stretch > 1)
     assert supervisor.status().stretch == pytest.approx(1.0 / 0.7)
@@ -166,14 +166,14 @@ async def test_a_plan_that_is_too_much_for_the_bus_is_stretched_and_told_once(fi
 
 
 async def test_a_plan_that_is_too_much_is_refused_where_that_is_wanted(field, caplog, monkeypatch):
-    monkeypatch.setattr("gateway.field.polling.planning.SOON_SECONDS", 0.01)
+    monkeypatch.setattr("gateway.field.polling.planning.AFTER_CHANGE_SECONDS", 0.01)
     supervisor = field.serve(SyntheticBus([device(1), device(2)]), ReadPlanner, overload="refuse")
     await field.until(lambda: supervisor.problem is not None)
-    assert "it is not read, as `overload` wants it: bus needs 1.00 s of each 1.00 s" in supervisor.problem
+    assert "it is not read, as set with `overload`: bus needs 1.00 s of each 1.00 s" in supervisor.problem
 
 
 async def test_a_plan_that_fails_costs_only_the_plan(field, caplog, monkeypatch):
-    monkeypatch.setattr("gateway.field.polling.planning.SOON_SECONDS", 0.01)
+    monkeypatch.setattr("gateway.field.polling.planning.AFTER_CHANGE_SECONDS", 0.01)
 
     class Broken(SyntheticAdapter):
         def planned_reads(self, children):
@@ -181,7 +181,7 @@ async def test_a_plan_that_fails_costs_only_the_plan(field, caplog, monkeypatch)
 
     bus = SyntheticBus([device(1)])
     field.serve(bus, Broken)
-    await field.until(lambda: bus.devices["a1"].reads > 3 and "its plan is not known" in caplog.text)
+    await field.until(lambda: bus.devices["a1"].reads > 3 and "its read plan is unknown" in caplog.text)
 
 
 async def test_the_standing_of_a_bus_tells_who_takes_what_and_who_is_tried_when(field, caplog):

@@ -53,7 +53,7 @@ async def test_what_is_urgent_goes_sooner_and_together(reporting, outbox):
     begun = asyncio.get_running_loop().time()
     for child in "abc":
         read(sampler, 1, child)
-        reporter.nudge()
+        reporter.report_soon()
     await until(lambda: outbox.depth == 3)
     assert asyncio.get_running_loop().time() - begun < 0.15
 
@@ -63,7 +63,7 @@ async def test_a_chattering_child_is_told_at_most_once_a_gap(reporting, outbox):
     begun = asyncio.get_running_loop().time()
     for value in range(40):
         read(sampler, value, urgent=True)
-        reporter.nudge()
+        reporter.report_soon()
         await asyncio.sleep(0.005)
     elapsed = asyncio.get_running_loop().time() - begun
     assert outbox.depth <= elapsed / 0.1 + elapsed / 0.2 + 2

@@ -1,0 +1,130 @@
+"""Identify and read the children of one bus, as its schedule says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.adapter import Adapter
+from gateway.errors import BusUnavailable, DeviceUnreachable
+from gateway.field.polling.bus_children import BusChildren
+from gateway.field.polling.bus_commands import BusCommands, BusSteps
+from gateway.field.polling.bus_health import BusHealth
+from gateway.field.polling.paused_reads import PausedReads
+from gateway.field.polling.schedule import ChildTask, IdentifyTask, PollGroupsTask, ReadTask, Schedule
+from gateway.field.telemetry.child_monitor import ChildMonitor
+from gateway.models import ChildDevice
+from gateway.tasks import closed_after, loop_time
+
+SLICE_SECONDS = 0.1
+"""How long one child is read while others wait; then it is their turn."""
+
+
+class ChildPoller:
+    """Runs the tasks that concern one child: identify it, get its poll groups, read it."""
+
+    def __init__(
+        self,
+        adapter: Adapter[Any],
+        entry: str,
+        *,
+        children: BusChildren,
+        monitor: ChildMonitor,
+        schedule: Schedule,
+        steps: BusSteps,
+        commands: BusCommands,
+        health: BusHealth,
+    ) -> None:
+        self._adapter = adapter
+        self._entry = entry
+        self._children = children
+        self._monitor = monitor
+        self._schedule = schedule
+        self._steps = steps
+        self._commands = commands
+        self._health = health
+        self._paused = PausedReads()
+
+    async def run(self, task: ChildTask) -> None:
+        """Run one task; a failure is recorded for its child, and costs no other child anything.
+
+        Raises:
+            BusUnavailable: the bus is lost, and with it all of its children.
+        """
+        child = self._children[task.child]
+        try:
+            match task:
+                case IdentifyTask():
+                    await self._identify(child, task)
+                case PollGroupsTask():
+                    self._schedule.set_poll_groups(child.key, self._adapter.poll_groups(child), loop_time())
+                case ReadTask():
+                    await self._read(child, task)
+        except DeviceUnreachable as error:
+            self._record_miss(child, str(error))
+        except BusUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs this child, not the others
+            self._record_bug(child, error)
+
+    async def close(self) -> None:
+        """Close the reads that are paused, since the bus is closed."""
+        await self._paused.close_all()
+
+    async def close_reads_of_removed_children(self) -> None:
+        """Close the paused reads of children that are not on this bus any more."""
+        await self._paused.close_except(self._children)
+
+    async def _identify(self, child: ChildDevice, task: IdentifyTask) -> None:
+        found = await self._steps.run("identifying", self._adapter.identify(child.address), task)
+        self._health.record_success()
+        if found.identity.key == child.key:
+            self._schedule.identified(child.key, loop_time())
+            await self._children.take_in(found)
+            return
+        if self._children.may_include(found):
+            raise DeviceUnreachable(f"the device at {child.address} answers without the identity of {child.name}")
+        self._record_swap(child, f"another device answers at its address {child.address}: {found.name} ({found.identity.key})")
+        await self._children.take_in(found)
+
+    async def _read(self, child: ChildDevice, task: ReadTask) -> None:
+        """Read until the child is done, or until its slice is over and others wait."""
+        batches = await self._paused.resume(task) or self._adapter.read(child, task.groups)
+        slice_ends_at, is_paused = loop_time() + SLICE_SECONDS, False
+        try:
+            while (readings := await self._steps.run("reading", anext(batches, None), task)) is not None:
+                if child.key not in self._children:
+                    return  # removed meanwhile
+                self._monitor.take(readings)
+                self._monitor.record_answer(child)
+                now = loop_time()
+                if self._commands or (now >= slice_ends_at and self._schedule.has_waiting_child(now)):
+                    self._paused.keep(task, batches)
+                    self._schedule.read_paused(task, now)
+                    is_paused = True
+                    return
+        finally:
+            if not is_paused:
+                async with closed_after(batches):
+                    pass
+        self._schedule.read_done(task, loop_time())
+        self._health.record_success()
+        self._monitor.report_urgent()
+
+    def _record_miss(self, child: ChildDevice, why: str) -> None:
+        if child.key not in self._children:
+            return
+        self._monitor.record_miss(child, why)
+        if self._monitor.is_silent(child.key):
+            self._schedule.probe_later(child.key, loop_time())
+        else:
+            self._schedule.recheck_soon(child.key, loop_time())
+
+    def _record_bug(self, child: ChildDevice, error: Exception) -> None:
+        if child.key in self._children:
+            self._monitor.record_bug(child, self._entry, error)
+            self._schedule.probe_later(child.key, loop_time())
+
+    def _record_swap(self, child: ChildDevice, why: str) -> None:
+        if child.key in self._children:
+            self._schedule.probe_later(child.key, loop_time())
+            self._monitor.record_loss(child, why)

@@ -1,0 +1,84 @@
+"""Record what the children do: readings go to the sampler, and each change of availability is logged and reported once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from gateway.field.children.availability import Availability, AvailabilityChange
+from gateway.field.telemetry.sampling import Sampler
+from gateway.models import ChildDevice, Reach, Reading
+
+log = logging.getLogger(__name__)
+
+
+class ChildMonitor:
+    """The availability and the readings of the children, as the buses observe them.
+
+    Args:
+        availability: tracks which children answer.
+        sampler: collects readings and changes for the cloud.
+        report_soon: is called when the sampler contains something that should not wait for the next interval.
+    """
+
+    def __init__(self, availability: Availability, sampler: Sampler, *, report_soon: Callable[[], None]) -> None:
+        self._availability = availability
+        self._sampler = sampler
+        self._report_soon = report_soon
+
+    def is_reachable(self, key: str) -> bool:
+        """Return whether the child answers."""
+        return self._availability.of(key).reach is Reach.REACHABLE
+
+    def is_silent(self, key: str) -> bool:
+        """Return whether the child is known not to answer."""
+        return self._availability.of(key).reach is Reach.SILENT
+
+    def take(self, readings: Sequence[Reading]) -> None:
+        """Take in readings of children; call `report_urgent` when all readings of this moment are in."""
+        self._sampler.take(readings)
+
+    def report_urgent(self) -> None:
+        """Have urgent readings and changes reported soon, if there are any."""
+        if self._sampler.has_urgent:
+            self._report_soon()
+
+    def record_answer(self, child: ChildDevice) -> None:
+        """Record that the child answered in a way that can be trusted."""
+        self._publish(child, self._availability.record_answer(child.key, _now()))
+
+    def record_miss(self, child: ChildDevice, why: str) -> None:
+        """Record a transaction without a trustworthy answer; several in a row make the child silent."""
+        self._publish(child, self._availability.record_miss(child.key, _now(), why))
+
+    def record_loss(self, child: ChildDevice, why: str) -> None:
+        """Record that the child cannot answer: it is silent at once."""
+        self._publish(child, self._availability.record_loss(child.key, _now(), why))
+
+    def record_bug(self, child: ChildDevice, entry: str, error: Exception) -> None:
+        """Record that the child cannot be read because of a bug in the adapter of this entry; log the bug once."""
+        why = f"its adapter failed: {type(error).__name__}: {error}"
+        change = self._availability.record_loss(child.key, _now(), why)
+        if change is not None:
+            log.error("%s: %s: a bug in the adapter %s", child.bus, child.name, entry, exc_info=error)
+        self._publish(child, change)
+
+    def forget(self, key: str) -> None:
+        """Free what is kept of a child that was removed or deleted."""
+        self._availability.forget(key)
+        self._sampler.forget(key)
+
+    def _publish(self, child: ChildDevice, change: AvailabilityChange | None) -> None:
+        if change is None:
+            return
+        if change.reach is Reach.SILENT:
+            log.warning("%s: %s does not answer: %s", child.bus, child.name, change.why)
+        else:
+            log.info("%s: %s answers", child.bus, child.name)
+        self._sampler.note(change)
+        self.report_urgent()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
