@@ -57,10 +57,12 @@ class TelemetryLoop:
         own_at = loop_time()
         while True:
             self._outbox.arrived.clear()
-            if (now := loop_time()) >= own_at:
-                own_at = max(own_at, now - every_seconds) + every_seconds
+            if loop_time() >= own_at:
                 self._delivery.begin_round()
                 await self._calls.run(parent, CallKind.TELEMETRY, lambda: self._send_own(parent), otherwise=None)
+                own_at += every_seconds
+                if (now := loop_time()) >= own_at:  # the call had to wait: the missed ones are not sent late
+                    own_at = now + every_seconds
             if not await self._calls.run(parent, CallKind.TELEMETRY, lambda: self._delivery.send_oldest(parent), otherwise=True):
                 await self._wait_for_samples(until=own_at)
 

@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that notes exactly what arrives and answers what the test says, and a client of two of them."""
+"""Provide a scripted HTTP server on loopback with a client, and the parts of a session around a fake hub."""
 
 from __future__ import annotations
 
@@ -9,18 +9,34 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
+from gateway.cloud.child_registrar import SETTLE, ChildRegistrar, RegistrationPolicy
 from gateway.cloud.client import CloudAccess, HttpHub
+from gateway.cloud.enrolment import Enrolment
+from gateway.cloud.guarded_calls import GuardedCalls
+from gateway.cloud.rate_control import RateControl
+from gateway.cloud.revocation import GatewayRevocation, KeyCheck, RevocationTiming
+from gateway.cloud.session import Session
+from gateway.cloud.telemetry_loop import OwnTelemetry
+from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings
 from gateway.hub import Credentials
+from gateway.models import Status
+from gateway.state.outbox import Outbox
+from gateway.state.registry import Registry
+from gateway.state.store import Store
+from gateway.testing.hub import FakeHub
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """One request as it stood on the wire."""
+    """One request as it was received."""
 
     method: str
     raw_path: str
@@ -38,7 +54,7 @@ class Arrived:
 
 @dataclass
 class ScriptedServer:
-    """Answers each request with the next thing it was told, the last one for ever, and keeps what arrived."""
+    """Answers each request with the next scripted response, the last one repeatedly, and keeps the requests."""
 
     url: str = ""
     arrived: list[Arrived] = field(default_factory=list)
@@ -155,3 +171,55 @@ def closed_port() -> Iterator[str]:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{held.getsockname()[1]}"
+
+
+@asynccontextmanager
+async def session_parts(
+    path: Path,
+    *,
+    every: timedelta = timedelta(seconds=30),
+    settle: timedelta = SETTLE,
+    deleted_children: str = "register_again",
+    timing: RevocationTiming | None = None,
+) -> AsyncIterator[SimpleNamespace]:
+    """A session and its parts between a real store and a fake hub, with the waits of a real gateway: for simulated time."""
+    timing = timing if timing is not None else RevocationTiming()
+    async with Store(path / "s.sqlite3") as store:
+        hub, registry, outbox = FakeHub(), Registry(store), Outbox(store, most_samples=10_000)
+        await registry.load()
+        sections = {"gateway": GatewaySection(mac="02:00:00:00:00:01"), "cloud": CloudSection(hardware_key=SecretStr("hk"))}
+
+        async def network_is_back() -> bool:
+            return True
+
+        configuration = Configuration(None, Settings(**sections), ())
+        enrolment = Enrolment(
+            hub, registry, configuration, firmware_version="1.0.0", network_is_back=network_is_back
+        )  # fmt: skip
+        await enrolment.prepare()
+        rate_control = RateControl(jitter=0)
+        revocation = GatewayRevocation(hub, rate_control, registered_at=lambda: enrolment.registered_at, timing=timing)
+        calls = GuardedCalls(rate_control, revocation)
+        registrar = ChildRegistrar(
+            hub,
+            registry,
+            outbox,
+            KeyCheck(hub, timing),
+            policy=RegistrationPolicy(deleted_children=deleted_children, settle=settle),
+            status_of=lambda key: Status.ONLINE,
+        )
+        events: list[object] = []
+        own_telemetry = OwnTelemetry(read=lambda: {"uptime_seconds": 1}, every=every)
+        session = Session(
+            hub, registry, outbox, enrolment, registrar, calls=calls, own_telemetry=own_telemetry, on_event=events.append
+        )  # fmt: skip
+        yield SimpleNamespace(
+            hub=hub, registry=registry, outbox=outbox, enrolment=enrolment, registrar=registrar, rate_control=rate_control,
+            revocation=revocation, calls=calls, own_telemetry=own_telemetry, session=session, events=events,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """Return what makes a session and its parts: `async with parts() as made`, within `simulated`."""
+    return lambda **options: session_parts(tmp_path, **options)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
-from gateway.cloud.client import HttpHub
+from gateway.cloud.client import CloudAccess, HttpHub
 from gateway.cloud.protocol.trusted_urls import UntrustedUrl, encode_path, validated_hub_url
-from gateway.errors import HubUnreachable
+from gateway.errors import HubUnreachable, SettingsError
 from gateway.hub import GatewayRegistration
 
 pytestmark = pytest.mark.enable_socket
@@ -148,3 +148,29 @@ async def test_the_static_certificate_hub_is_called_where_the_settings_say_so(ac
         with pytest.raises(HubUnreachable, match="contains no hub_url_static_cert"):
             await hub.get_command(parent)
     assert len(hub_server.arrived) == 1
+
+
+@pytest.mark.parametrize("url", ["https://operator:hunter2@us-1.endpoints.xyte.io", "http://hunter2@us-1.endpoints.xyte.io:8080"])
+def test_a_password_in_a_url_is_refused_and_in_no_text(url):
+    with pytest.raises(UntrustedUrl, match=r"a user name before us-1\.endpoints\.xyte\.io") as caught:
+        validated_hub_url(url, entry_url=PUBLIC, allow_plain_http=True)
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(SettingsError) as refused:
+        HttpHub(CloudAccess(entry_url=url, allow_plain_http=True))
+    assert "hunter2" not in str(refused.value)
+
+
+async def test_a_hub_url_with_a_password_is_not_called_and_the_password_is_in_no_text(hub, hub_server, parent):
+    address = hub_server.url.removeprefix("http://")
+    with pytest.raises(HubUnreachable, match="a user name before") as caught:
+        await hub.get_command(replace(parent, hub_url=f"http://operator:hunter2@{address}"))
+    assert "hunter2" not in str(caught.value)
+    assert not caught.value.maybe_done
+    assert hub_server.arrived == []
+
+
+async def test_a_password_in_a_redirect_is_in_no_text(hub, hub_server, parent):
+    hub_server.answers({}, status=302, headers={"Location": "https://operator:hunter2@elsewhere.example/"})
+    with pytest.raises(HubUnreachable, match=r"points to elsewhere\.example") as caught:
+        await hub.get_command(parent)
+    assert "hunter2" not in str(caught.value)

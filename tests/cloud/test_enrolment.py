@@ -1,5 +1,6 @@
 import asyncio
 import re
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from gateway.state.records import GatewayRecord
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.state.writes import retry_until_stored
+from gateway.testing.clock import simulated
 from gateway.testing.hub import FakeHub
 
 MAC = "02:00:5e:10:00:01"
@@ -261,3 +263,134 @@ async def test_an_update_that_the_cloud_has_no_time_for_is_told_later_and_not_ha
     assert enrolled.hub.calls["update_device"] == 1
     await enrolled.make(version="2.0.0").send_changes(parent)
     assert [one["firmware_version"] for one in enrolled.hub.devices[parent.device_id].updates] == ["2.0.0"]
+
+
+def enrolling(parts, test):
+    """Run a test with a gateway that has its identity, in simulated time."""
+
+    async def main():
+        async with parts() as made:
+            await test(made)
+
+    simulated(main())
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+TAKEN = rejected("Sn has already been taken")
+
+
+def test_a_cloud_that_deleted_the_gateway_by_mistake_gets_its_former_key_again(parts):
+    async def test(made):
+        first = await made.enrolment.credentials()
+        await made.enrolment.revoke()
+        assert made.registry.gateway.credentials is None
+        assert made.registry.gateway.former_credentials == first
+        made.hub.fail("register_device", TAKEN)
+        assert await made.enrolment.credentials() == first
+        assert made.registry.gateway.former_credentials is None
+        assert (now(), made.enrolment.problem) == (0, None)
+
+    enrolling(parts, test)
+
+
+def test_a_former_key_that_does_not_work_is_kept_and_tried_again_with_each_refusal(parts):
+    async def test(made):
+        first = await made.enrolment.credentials()
+        await made.enrolment.revoke()
+        device = made.hub.devices.pop(first.device_id)
+        made.hub.fail("register_device", *[TAKEN] * 3)
+        waiting = asyncio.create_task(made.enrolment.credentials())
+        await asyncio.sleep(60)
+        assert made.registry.gateway.former_credentials == first
+        assert "Replace Device" in made.enrolment.problem
+        assert made.enrolment.next_try is not None
+        made.hub.devices[first.device_id] = device
+        assert await waiting == first
+
+    enrolling(parts, test)
+
+
+def test_a_refusal_that_is_not_about_a_taken_id_does_not_try_the_former_key(parts):
+    async def test(made):
+        first = await made.enrolment.credentials()
+        await made.enrolment.revoke()
+        made.hub.fail("register_device", rejected("Hardware key is invalid", 400))
+        assert await made.enrolment.credentials() != first
+        assert made.registry.gateway.former_credentials is None, "the new registration replaces it"
+
+    enrolling(parts, test)
+
+
+def test_a_refused_registration_is_retried_every_quarter_of_an_hour_or_a_little_sooner(parts):
+    async def test(made):
+        made.hub.fail("register_device", *[rejected("Hardware key is invalid", 400)] * 8)
+        await made.enrolment.credentials()
+        assert 8 * 15 * 60 * (1 - RETRY_JITTER) <= now() <= 8 * 15 * 60
+        assert made.enrolment.registered_at == now()
+        assert (made.enrolment.problem, made.enrolment.next_try) == (None, None)
+
+    enrolling(parts, test)
+
+
+@pytest.mark.parametrize(
+    ("asked", "least", "most"), [(None, 300, 300), (20, 300, 300), (2000, 2000, 2000), (10_000_000, 3600, 3600)]
+)
+def test_a_busy_server_gets_five_minutes_or_what_it_asks_for_within_an_hour(parts, asked, least, most):
+    async def test(made):
+        made.hub.fail("register_device", HubBusy("busy", retry_after_seconds=asked))
+        await made.enrolment.credentials()
+        assert least <= now() <= most
+
+    enrolling(parts, test)
+
+
+def test_a_server_that_answers_with_an_error_is_not_a_lost_network(parts):
+    async def test(made):
+        made.hub.fail("register_device", HubUnreachable("502", maybe_done=True, status=502))
+        await made.enrolment.credentials()
+        assert now() >= 15 * 60 * (1 - RETRY_JITTER)
+
+    enrolling(parts, test)
+
+
+def test_a_network_that_is_back_is_noticed_within_ten_seconds(parts):
+    async def test(made):
+        made.hub.fail("register_device", HubUnreachable("no route", maybe_done=False))
+        await made.enrolment.credentials()
+        assert now() == 10
+
+    enrolling(parts, test)
+
+
+def test_changes_are_sent_again_ten_minutes_after_the_hub_had_no_time_for_them(parts):
+    async def test(made):
+        parent = await made.enrolment.credentials()
+        await made.registry.save_gateway(replace(made.registry.gateway, sent_info="old"))
+        made.hub.fail("update_device", HubBusy("ten an hour", retry_after_seconds=None))
+        for _ in range(10):
+            await made.enrolment.send_changes(parent)
+            await asyncio.sleep(60)
+        assert made.hub.calls["update_device"] == 1
+        await made.enrolment.send_changes(parent)
+        assert made.hub.calls["update_device"] == 2
+        await asyncio.sleep(3600)
+        await made.enrolment.send_changes(parent)
+        assert made.hub.calls["update_device"] == 2, "the cloud has them now"
+
+    enrolling(parts, test)
+
+
+def test_changes_that_the_cloud_rejects_are_not_sent_again(parts):
+    async def test(made):
+        parent = await made.enrolment.credentials()
+        await made.registry.save_gateway(replace(made.registry.gateway, sent_info="old"))
+        made.hub.fail("update_device", rejected("name is too long"))
+        for _ in range(3):
+            await made.enrolment.send_changes(parent)
+            await asyncio.sleep(3600)
+        assert made.hub.calls["update_device"] == 1
+
+    enrolling(parts, test)
