@@ -41,7 +41,7 @@ from gateway.testing.bluetooth.demo_devices import DemoDevice, shelly_blu_ht, th
 from gateway.testing.demo_devices import rtu_units, tcp_units
 from gateway.testing.modbus import ModbusRtuBus, ModbusTcpHost, SimulatedUnit
 from gateway.testing.serial import Display, Gps, SerialLine
-from gateway.testing.serial.demo_devices import told_by_display, told_by_gps
+from gateway.testing.serial.demo_devices import values_sent_by_display, values_sent_by_gps
 
 HARDWARE_KEY = "0f0e0d0c-1111-4222-8333-444455556666"
 TELEMETRY_EVERY = timedelta(seconds=5)
@@ -215,8 +215,8 @@ async def demo(adapters: Mapping[str, type[Adapter[Any]]], *, page: StatusSectio
             (bus, str(unit.unit_id)): _simulated_unit(unit) for bus, units in ((HALL, tcp), (CELLAR, rtu)) for unit in units
         }
         devices |= {(AIR, demo_device.peripheral.address): _simulated_peripheral(demo_device) for demo_device in demo_devices}
-        devices[LOBBY, "samsung-mdc/1"] = SimulatedDevice(display.name, lambda: told_by_display(display))
-        devices[ROOF, "nmea-0183"] = SimulatedDevice(gps.name, lambda: told_by_gps(gps))
+        devices[LOBBY, "samsung-mdc/1"] = SimulatedDevice(display.name, lambda: values_sent_by_display(display))
+        devices[ROOF, "nmea-0183"] = SimulatedDevice(gps.name, lambda: values_sent_by_gps(gps))
         running = Demo(emulator, gateway, devices, started_at, calls=calls)
         record = running.record_call
         stop = asyncio.Event()

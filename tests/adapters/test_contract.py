@@ -84,7 +84,7 @@ class TestSerialTalker(AdapterContract):
 
     @pytest.fixture
     async def adapter(self):
-        async with SerialLine(Gps(speaks_every_seconds=0.05)) as line:
+        async with SerialLine(Gps(sends_every_seconds=0.05)) as line:
             settings = {"type": "serial", "name": "boat", "ports": [{"port": line.port, "line": "4800 8N1"}]}
             yield SerialAdapter(SerialAdapter.settings_model.model_validate(settings))
 

@@ -55,7 +55,7 @@ def compared(figure: float, baseline: float, count: int, lines: float, goal: flo
 
 async def serve_ports(every_seconds: float, told: Connection) -> None:
     async with AsyncExitStack() as stack:
-        devices = [ScriptedDevice("sensor", speech=lambda: LINE, speaks_every_seconds=every_seconds) for _ in range(PORTS)]
+        devices = [ScriptedDevice("sensor", message=lambda: LINE, sends_every_seconds=every_seconds) for _ in range(PORTS)]
         lines = [await stack.enter_async_context(SerialLine(device, baudrate=BAUDRATE)) for device in devices]
         told.send([line.port for line in lines])
         await asyncio.Event().wait()

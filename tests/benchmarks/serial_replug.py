@@ -62,7 +62,7 @@ def compare() -> Iterator[Comparison]:
 async def returns(folder: Path) -> list[float]:
     """Return the seconds that each return of each child took."""
     display = SerialLine(Display(), link=folder / "usb-display")
-    gps = SerialLine(Gps(speaks_every_seconds=0.2), link=folder / "usb-gps")
+    gps = SerialLine(Gps(sends_every_seconds=0.2), link=folder / "usb-gps")
     stop = asyncio.Event()
     async with display, gps, Emulator() as cloud:
         async with build(served(folder, cloud.entry_url), {"serial": SerialAdapter}) as gateway, asyncio.TaskGroup() as group:

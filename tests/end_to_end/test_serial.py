@@ -17,7 +17,7 @@ from adapters.serial import SerialAdapter
 from gateway.adapter import AdapterError, Command
 from gateway.testing.demo_devices import moxa_iologik_e1210
 from gateway.testing.modbus import Frame, Rtu
-from gateway.testing.serial import HEALTHY, Display, Faults, Gps, ScriptedDevice, SerialDevice, SerialLine
+from gateway.testing.serial import HEALTHY, Display, Gps, ScriptedDevice, SerialDevice, SerialFaults, SerialLine
 
 pytestmark = pytest.mark.enable_socket
 
@@ -121,14 +121,14 @@ async def outcome_of(supervisor, key, name, parameters):
 
 
 async def test_a_display_that_answers_and_a_receiver_that_talks_become_children_with_their_values(emulator, rack, plugged, until):
-    display, gps = Display(), Gps(speaks_every_seconds=0.1)
+    display, gps = Display(), Gps(sends_every_seconds=0.1)
     async with plugged("one", display), plugged("two", gps) as talking, rack():
         await until(lambda: told(emulator, DISPLAY, "temperature") and told(emulator, GPS, "speed") is not None)
         assert told(emulator, GPS, "altitude") in gps.sent["altitude"]
         assert told(emulator, DISPLAY, "volume") == 30
         display.volume = 41
         await until(lambda: told(emulator, DISPLAY, "volume") == 41)
-        assert talking.heard == b"", "who talks is not asked"
+        assert talking.received == b"", "who talks is not asked"
     screen, receiver = child(emulator, DISPLAY), child(emulator, GPS)
     assert (screen.model_id, screen.sub_model, screen.sn) == (MODELS["display"], "QM55R", "Z1ABH4CT300057")
     assert screen.firmware_version == "2114.3.0", "the cloud takes semantic versions"
@@ -140,7 +140,7 @@ async def test_a_display_that_answers_and_a_receiver_that_talks_become_children_
 async def test_a_port_that_is_pulled_while_it_is_read_brings_its_children_back_within_two_seconds(
     emulator, rack, plugged, until, outage_seconds
 ):
-    display, gps = Display(), Gps(speaks_every_seconds=0.1)
+    display, gps = Display(), Gps(sends_every_seconds=0.1)
     async with plugged("one", display) as asked, plugged("two", gps) as talking, rack() as gateway:
         await until(lambda: told(emulator, DISPLAY, "volume") and told(emulator, GPS, "speed") is not None)
         for line in (asked, talking):
@@ -182,7 +182,7 @@ async def test_a_command_in_the_middle_of_which_the_port_is_pulled_has_one_outco
         await until(lambda: told(emulator, DISPLAY, "volume"))
         supervisor, (key,) = supervisor_of(gateway, "one"), gateway.parts.registry.children
         assert "has done" in await outcome_of(supervisor, key, "set_volume", {"volume": 31})
-        display.faults = Faults(late_seconds=0.4)
+        display.faults = SerialFaults(late_seconds=0.4)
         commanding = asyncio.create_task(outcome_of(supervisor, key, "set_volume", {"volume": 77}))
         await until(lambda: len(display.commands) == 2)
         line.unplug()
@@ -201,7 +201,7 @@ async def test_a_new_port_is_noticed_within_two_seconds_and_its_device_registere
     async with plugged("one", Display()), rack() as gateway:
         await until(lambda: told(emulator, DISPLAY, "volume"))
         began = time.monotonic()
-        async with plugged("two", Gps(speaks_every_seconds=0.1)) as line:
+        async with plugged("two", Gps(sends_every_seconds=0.1)) as line:
             await until(lambda: line.is_open)
             seconds = time.monotonic() - began
             await until(lambda: told(emulator, GPS, "altitude"))
@@ -215,7 +215,7 @@ async def test_a_new_port_is_noticed_within_two_seconds_and_its_device_registere
 async def test_a_child_of_an_earlier_run_is_neither_registered_anew_nor_offline_at_the_start(
     emulator, rack, plugged, until, loses_notes, tmp_path
 ):
-    async with plugged("one", Display()), plugged("two", Gps(speaks_every_seconds=0.1)):
+    async with plugged("one", Display()), plugged("two", Gps(sends_every_seconds=0.1)):
         async with rack():
             await until(lambda: told(emulator, DISPLAY, "volume") and told(emulator, GPS, "altitude"))
         if loses_notes:
@@ -255,7 +255,7 @@ async def test_a_silent_display_is_offline_once_and_online_when_it_is_back(emula
     display, neighbour = Display(), Display(serial_number="Z1ABH4CT300058")
     async with plugged("one", display), plugged("two", neighbour), rack():
         await until(lambda: told(emulator, DISPLAY, "volume", "one") and told(emulator, DISPLAY, "volume", "two"))
-        display.faults = Faults(silent=True)
+        display.faults = SerialFaults(silent=True)
         await until(lambda: told(emulator, DISPLAY, "status", "one") == "offline")
         await asyncio.sleep(1)
         assert [one.status for one in messages(emulator, DISPLAY, "one")].count("offline") == 1
@@ -267,24 +267,24 @@ async def test_a_silent_display_is_offline_once_and_online_when_it_is_back(emula
 
 @pytest.mark.usefixtures("impatient")
 async def test_a_search_while_children_live_disturbs_none_and_asks_no_questions_of_others(emulator, rack, plugged, until):
-    display, gps = Display(), Gps(speaks_every_seconds=0.1)
+    display, gps = Display(), Gps(sends_every_seconds=0.1)
     everything = [path.stem for path in PROFILES.glob("*.toml")]
     async with plugged("one", display) as asked, plugged("two", gps) as talking, rack(profiles=everything, discover_every=1):
         await until(lambda: told(emulator, DISPLAY, "volume") and told(emulator, GPS, "altitude"))
-        asked.heard.clear()
-        talking.heard.clear()
+        asked.received.clear()
+        talking.received.clear()
         await asyncio.sleep(2.5)
-        assert talking.heard == b""
-        assert asked.heard.count(0xAA) == len(asked.heard) / 5, "nothing but the display's own questions"
+        assert talking.received == b""
+        assert asked.received.count(0xAA) == len(asked.received) / 5, "nothing but the display's own questions"
     assert statuses(emulator, DISPLAY) == statuses(emulator, GPS) == ["online"]
 
 
 @pytest.mark.usefixtures("impatient")
 async def test_a_receiver_that_says_no_more_is_offline_once_and_online_when_it_speaks_again(emulator, rack, plugged, until):
-    gps = Gps(speaks_every_seconds=0.1)
+    gps = Gps(sends_every_seconds=0.1)
     async with plugged("one", gps), rack():
         await until(lambda: told(emulator, GPS, "altitude"))
-        gps.faults = Faults(silent=True)
+        gps.faults = SerialFaults(silent=True)
         await until(lambda: told(emulator, GPS, "status") == "offline")
         await asyncio.sleep(1)
         gps.faults = HEALTHY
@@ -302,7 +302,7 @@ async def test_a_receiver_that_says_no_more_is_offline_once_and_online_when_it_s
     ],
 )
 async def test_rubbish_on_one_line_harms_no_neighbour_is_bounded_and_named(emulator, rack, plugged, until, rubbish, told_as):
-    display, gps = Display(), Gps(speaks_every_seconds=0.1)
+    display, gps = Display(), Gps(sends_every_seconds=0.1)
     async with plugged("one", display), plugged("two", gps) as bad, rack() as gateway:
         await until(lambda: told(emulator, DISPLAY, "volume") and told(emulator, GPS, "altitude"))
         adapter = supervisor_of(gateway, "two").adapter
@@ -326,7 +326,7 @@ class RtuUnit(SerialDevice):
         super().__init__(unit.name)
         self._unit, self._buffer = unit, bytearray()
 
-    def hear(self, data):
+    def receive(self, data):
         self._buffer += data
         asked = [frame for frame in Rtu().take(self._buffer) if frame.unit_id == self._unit.unit_id]
         return [Rtu().bytes_of(Frame(frame.unit_id, self._unit.answer(frame.pdu))) for frame in asked]
@@ -339,8 +339,8 @@ async def test_a_port_that_modbus_holds_is_not_opened_by_a_pattern_that_means_it
             await until(lambda: told(emulator, DISPLAY, "volume") and child(emulator, "1"))
             await until(lambda: any("this gateway" in (bus.problem or "") for bus in gateway.parts.standings()))
             await asyncio.sleep(1.2)  # another try to open it
-        requests = list(Rtu().take(bytearray(line.heard)))
-        assert sum(len(Rtu().bytes_of(request)) for request in requests) == len(line.heard), "nobody else wrote to it"
+        requests = list(Rtu().take(bytearray(line.received)))
+        assert sum(len(Rtu().bytes_of(request)) for request in requests) == len(line.received), "nobody else wrote to it"
     assert len(children(emulator)) == 2
 
 
@@ -351,7 +351,7 @@ async def test_an_excluded_port_is_never_touched(emulator, rack, plugged, until,
             await asyncio.sleep(0.7)  # two looks at the ports
             assert len(gateway.parts.fleet.supervisors) == 1
         assert not excluded.is_open
-        assert excluded.heard == b""
+        assert excluded.received == b""
     assert [one.sn for one in children(emulator)] == ["Z1ABH4CT300057"]
 
 
@@ -439,10 +439,10 @@ async def test_a_password_appears_neither_in_the_log_nor_in_the_store(emulator, 
         rules = [{"port": one.port, "name": "front"}, {"port": two.port, "name": "side"}]
         devices = [configured | {"port": "front"}, wrong | {"port": "side"}]
         async with rack(*rules, devices=devices) as gateway:
-            await until(lambda: told(emulator, "gated", "level") == 7 and secret[::-1].encode() in other.heard)
+            await until(lambda: told(emulator, "gated", "level") == 7 and secret[::-1].encode() in other.requests)
             await asyncio.sleep(0.5)
             shown = repr(gateway.parts.configuration) + repr(gateway.parts.standings())
-    assert secret.encode() in device.heard
+    assert secret.encode() in device.requests
     stored = b"".join(file.read_bytes() for file in tmp_path.glob("gateway.sqlite3*"))
     for hidden in (secret, secret[::-1]):
         assert hidden not in shown + caplog.text + str(emulator.journal.entries())

@@ -26,8 +26,7 @@ from gateway.testing.bluetooth.demo_devices import shelly_blu_ht
 from gateway.testing.demo_devices import tcp_units
 from gateway.testing.modbus import ModbusTcpHost
 from gateway.testing.modbus.unit import HEALTHY, Faults
-from gateway.testing.serial import Display, SerialLine
-from gateway.testing.serial import Faults as SerialFaults
+from gateway.testing.serial import Display, SerialFaults, SerialLine
 
 pytestmark = [
     pytest.mark.enable_socket,

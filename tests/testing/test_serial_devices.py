@@ -22,53 +22,53 @@ def display():
 
 def test_power_is_told_in_the_bytes_of_the_protocol_document(display):
     assert mdc(POWER) == bytes.fromhex("AA 11 01 00 12")
-    assert display.hear(mdc(POWER)) == [bytes.fromhex("AA FF 01 03 41 11 01 56")]
+    assert display.receive(mdc(POWER)) == [bytes.fromhex("AA FF 01 03 41 11 01 56")]
 
 
 def test_an_order_is_carried_out_and_confirmed(display):
-    assert display.hear(mdc(VOLUME, b"\x0a")) == [bytes.fromhex("AA FF 01 03 41 12 0A 60")]
-    assert display.hear(mdc(INPUT, bytes([HDMI2])))[0][4:6] == bytes([0x41, INPUT])
+    assert display.receive(mdc(VOLUME, b"\x0a")) == [bytes.fromhex("AA FF 01 03 41 12 0A 60")]
+    assert display.receive(mdc(INPUT, bytes([HDMI2])))[0][4:6] == bytes([0x41, INPUT])
     assert (display.volume, display.input) == (10, HDMI2)
     assert display.commands == [(VOLUME, b"\x0a"), (INPUT, bytes([HDMI2]))]
 
 
 @pytest.mark.parametrize(("command", "value"), [(VOLUME, 101), (MUTE, 7), (POWER, 9), (INPUT, 0x01), (0x77, 1)])
 def test_what_it_cannot_do_is_refused_and_changes_nothing(display, command, value):
-    before = display.hear(mdc(STATUS))
-    (answer,) = display.hear(mdc(command, bytes([value])))
+    before = display.receive(mdc(STATUS))
+    (answer,) = display.receive(mdc(command, bytes([value])))
     assert answer[4:6] == bytes([0x4E, command])
-    assert display.hear(mdc(STATUS)) == before
+    assert display.receive(mdc(STATUS)) == before
 
 
 def test_it_says_who_it_is(display):
-    told = [display.hear(mdc(command))[0][6:-1] for command in (SERIAL_NUMBER, MODEL)]
+    told = [display.receive(mdc(command))[0][6:-1] for command in (SERIAL_NUMBER, MODEL)]
     assert told == [b"Z1ABH4CT300057", b"QM55R"]
 
 
 @pytest.mark.parametrize("frame", [mdc(POWER, display_id=2), mdc(POWER)[:-1] + b"\0", b"garbage", b""])
 def test_it_answers_only_whole_frames_that_are_meant_for_it(display, frame):
-    assert display.hear(frame) == []
+    assert display.receive(frame) == []
 
 
 def test_everybody_is_obeyed_without_an_answer(display):
-    assert display.hear(mdc(POWER, b"\0", display_id=0xFE)) == []
+    assert display.receive(mdc(POWER, b"\0", display_id=0xFE)) == []
     assert not display.is_on
 
 
 def test_a_frame_is_found_whatever_came_before_and_in_whatever_pieces(display):
-    answers = [answer for byte in b"noise\xaa" + mdc(POWER) + mdc(MUTE) for answer in display.hear(bytes([byte]))]
+    answers = [answer for byte in b"noise\xaa" + mdc(POWER) + mdc(MUTE) for answer in display.receive(bytes([byte]))]
     assert [answer[5] for answer in answers] == [POWER, MUTE]
 
 
 def test_it_remembers_every_value_that_it_told(display):
-    display.hear(mdc(STATUS) + mdc(ERRORS) + mdc(VOLUME, b"\x32") + mdc(VOLUME))
+    display.receive(mdc(STATUS) + mdc(ERRORS) + mdc(VOLUME, b"\x32") + mdc(VOLUME))
     assert display.sent["volume"] == {30, 50}
     assert display.sent["temperature"] == {38}
     assert display.sent["power"] == {1}
 
 
 def test_a_gps_receiver_speaks_sentences_with_right_checksums():
-    spoken = Gps(clock=lambda: 12.0).speak()
+    spoken = Gps(clock=lambda: 12.0).unsolicited()
     sentences = re.findall(rb"\$([^*]+)\*([0-9A-F]{2})\r\n", spoken)
     assert [sentence[:5] for sentence, _ in sentences] == [b"GPGGA", b"GPRMC"]
     assert all(reduce(xor, sentence) == int(told, 16) for sentence, told in sentences)
@@ -76,7 +76,7 @@ def test_a_gps_receiver_speaks_sentences_with_right_checksums():
 
 def test_a_gps_receiver_remembers_the_place_that_can_be_read_out_of_its_sentence():
     gps = Gps(clock=lambda: 12.0)
-    fields = gps.speak().split(b"\r\n")[0].split(b",")
+    fields = gps.unsolicited().split(b"\r\n")[0].split(b",")
     latitude = int(fields[2][:2]) + float(fields[2][2:]) / 60
     longitude = int(fields[4][:3]) + float(fields[4][3:]) / 60
     assert (fields[3], fields[5]) == (b"N", b"E")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.testing.serial import Faults, ScriptedDevice, SerialLine
+from gateway.testing.serial import ScriptedDevice, SerialFaults, SerialLine
 
 QUIET_SECONDS = 0.05
 
@@ -79,7 +79,7 @@ async def test_what_is_said_while_nobody_has_the_port_open_is_lost():
 
 async def test_a_device_talks_unasked():
     said = iter(range(1000))
-    talker = ScriptedDevice(speech=lambda: b"%d;" % next(said), speaks_every_seconds=0.01)
+    talker = ScriptedDevice(message=lambda: b"%d;" % next(said), sends_every_seconds=0.01)
     async with SerialLine(talker) as line:
         with opened(line.port) as port:
             heard_numbers = [int(number) for number in (await heard(port, 12)).split(b";") if number]
@@ -92,7 +92,7 @@ async def test_each_device_hears_everything():
         with opened(line.port) as port:
             os.write(port, b"a\r")
             assert await heard(port, 6) == b"<a><a>"
-    assert left.heard == right.heard == [b"a"]
+    assert left.requests == right.requests == [b"a"]
 
 
 async def test_a_line_that_is_pulled_is_lost_and_comes_back_under_another_name(tmp_path):
@@ -144,20 +144,20 @@ async def test_characters_take_their_time_at_the_speed_of_the_line():
 
 
 async def test_a_speed_that_no_port_has_is_told():
-    with pytest.raises(ValueError, match="no serial port has 12345 bit/s"):
+    with pytest.raises(ValueError, match="no serial port supports 12345 bit/s"):
         SerialLine(baudrate=12345)
 
 
 @pytest.mark.parametrize(
     ("faults", "comes"),
     [
-        (Faults(silent=True), b""),
-        (Faults(deaf=True), b""),
-        (Faults(half=True), b"<ab"),
-        (Faults(noise=b"\0\xff"), b"\0\xff<abcd>"),
-        (Faults(wrong_checksum=True), b"<abbd>"),
-        (Faults(one_byte_at_a_time=True), b"<abcd>"),
-        (Faults(late_seconds=0.02), b"<abcd>"),
+        (SerialFaults(silent=True), b""),
+        (SerialFaults(deaf=True), b""),
+        (SerialFaults(truncated=True), b"<ab"),
+        (SerialFaults(noise=b"\0\xff"), b"\0\xff<abcd>"),
+        (SerialFaults(wrong_checksum=True), b"<abbd>"),
+        (SerialFaults(one_byte_at_a_time=True), b"<abcd>"),
+        (SerialFaults(late_seconds=0.02), b"<abcd>"),
     ],
     ids=lambda value: "" if isinstance(value, bytes) else str(value),
 )
@@ -172,7 +172,7 @@ async def test_a_fault_is_seen_in_what_the_device_sends(faults, comes):
 
 async def test_a_late_answer_is_late():
     device = parrot()
-    device.faults = Faults(late_seconds=0.1)
+    device.faults = SerialFaults(late_seconds=0.1)
     async with SerialLine(device) as line:
         with opened(line.port) as port:
             os.write(port, b"a\r")

@@ -1,15 +1,15 @@
-"""Serial devices that need no hardware, on real ports: pseudo-terminals that any program can open. Linux and macOS only.
+"""Simulate serial devices on pseudo-terminals, which any program can open like a serial port. Linux and macOS only.
 
-- `SerialLine` is the cable: it can be pulled, put back under another name, and echo what is sent.
-- `Display` answers (Samsung MDC), `Gps` talks unasked (NMEA 0183), a `ScriptedDevice` does what its author's functions say.
-- `Faults` say what is wrong with a device.
+- `SerialLine` is the cable: it can be unplugged, plugged in again under another name, and echo sent bytes.
+- `Display` answers queries (Samsung MDC), `Gps` sends unasked (NMEA 0183), a `ScriptedDevice` calls functions of a test.
+- `SerialFaults` are the faults of a device.
 """
 
 from __future__ import annotations
 
-from gateway.testing.serial.device import HEALTHY, Faults, ScriptedDevice, SerialDevice
+from gateway.testing.serial.device import HEALTHY, ScriptedDevice, SerialDevice, SerialFaults
 from gateway.testing.serial.display import Display
 from gateway.testing.serial.gps import Gps
 from gateway.testing.serial.line import SerialLine
 
-__all__ = ["HEALTHY", "Display", "Faults", "Gps", "ScriptedDevice", "SerialDevice", "SerialLine"]
+__all__ = ["HEALTHY", "Display", "Gps", "ScriptedDevice", "SerialDevice", "SerialFaults", "SerialLine"]

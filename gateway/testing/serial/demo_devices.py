@@ -1,4 +1,4 @@
-"""The demo's serial devices, and what a cloud may learn of them: each value that went over the line, under its name there."""
+"""List the metric values that the demo's serial devices have sent, so that the demo can check those in the cloud."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Set as AbstractSet
 from gateway.testing.serial.display import DISPLAY_PORT, HDMI1, HDMI2, PC, Display
 from gateway.testing.serial.gps import Gps
 
-KILOMETRES_IN_A_KNOT = 1.852
+KILOMETRES_PER_KNOT = 1.852
 
 ON_AND_OFF: Mapping[object, object] = {0: "off", 1: "on"}
 INPUTS: Mapping[object, object] = {HDMI1: "hdmi1", HDMI2: "hdmi2", DISPLAY_PORT: "displayport1", PC: "pc"}
 
 
-def told_by_display(display: Display) -> Mapping[str, AbstractSet[object]]:
-    """Return what the display has said, as people read it (Samsung MDC: power, mute, input, error status)."""
+def values_sent_by_display(display: Display) -> Mapping[str, AbstractSet[object]]:
+    """Return the values that the display has sent, by metric (Samsung MDC: power, mute, input, error status)."""
     healthy: dict[str, AbstractSet[object]] = {
         "lamp_error": {False},
         "temperature_error": {False},
@@ -27,8 +27,8 @@ def told_by_display(display: Display) -> Mapping[str, AbstractSet[object]]:
     return healthy | said
 
 
-def told_by_gps(gps: Gps) -> Mapping[str, AbstractSet[object]]:
-    """Return what the receiver has said, as people read it (NMEA 0183: quality of the fix, knots)."""
+def values_sent_by_gps(gps: Gps) -> Mapping[str, AbstractSet[object]]:
+    """Return the values that the receiver has sent, by metric (NMEA 0183: quality of the fix, knots)."""
     said: dict[str, AbstractSet[object]] = {metric: set(values) for metric, values in gps.sent.items()}
-    said["speed"] = {round(float(knots) * KILOMETRES_IN_A_KNOT, 3) for knots in gps.sent["speed_knots"]}
+    said["speed"] = {round(float(knots) * KILOMETRES_PER_KNOT, 3) for knots in gps.sent["speed_knots"]}
     return said | {"fix": {"gps"}, "horizontal_dilution": set(gps.sent["hdop"])}

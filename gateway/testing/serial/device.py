@@ -1,4 +1,4 @@
-"""A device on a serial line: what it answers, what it says unasked, what it has said so far, and what is wrong with it."""
+"""Base classes of simulated serial devices: answers, unsolicited messages, recorded values and faults. Pure."""
 
 from __future__ import annotations
 
@@ -7,104 +7,104 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-SaidT = TypeVar("SaidT", bool, int, float, str)
+ValueT = TypeVar("ValueT", bool, int, float, str)
 
 
 @dataclass(frozen=True, slots=True)
-class Faults:
-    """What is wrong with a device. Each is seen in everything that it sends."""
+class SerialFaults:
+    """Faults of a device, which affect every frame that it sends."""
 
     silent: bool = False
-    """It hears, and says nothing."""
+    """It receives, but sends nothing."""
     deaf: bool = False
-    """It talks as ever, and hears nothing."""
+    """It sends unasked as usual, but receives nothing."""
     late_seconds: float = 0.0
-    """So much later it answers."""
+    """Additional delay of its answers."""
     noise: bytes = b""
-    """What the line makes of itself in front of each frame."""
-    half: bool = False
-    """Its frames break off in the middle."""
+    """Bytes on the line before each frame."""
+    truncated: bool = False
+    """Its frames end in the middle."""
     wrong_checksum: bool = False
-    """A bit of each frame is wrong."""
+    """One bit of each frame is inverted."""
     one_byte_at_a_time: bool = False
-    """Each byte comes alone, a millisecond after the one before."""
+    """Each byte is sent separately, a millisecond after the previous one."""
 
-    def mar(self, frame: bytes) -> bytes:
-        """Return what becomes of a frame on its way."""
+    def damage(self, frame: bytes) -> bytes:
+        """Return the frame as it arrives with these faults."""
         if self.silent:
             return b""
         middle = len(frame) // 2
         if self.wrong_checksum:
             frame = frame[:middle] + bytes([frame[middle] ^ 1]) + frame[middle + 1 :]
-        return self.noise + (frame[:middle] if self.half else frame)
+        return self.noise + (frame[:middle] if self.truncated else frame)
 
 
-HEALTHY = Faults()
+HEALTHY = SerialFaults()
 
 
 class SerialDevice:
-    """A device that hears nothing and says nothing: the one to inherit from.
+    """Base class: a device that neither answers nor sends unasked.
 
     Args:
-        name: what a person would call it.
-        speaks_every_seconds: how often it says something unasked; `None` when it does not.
+        name: name for people.
+        sends_every_seconds: interval at which it sends unasked; `None` if it does not.
     """
 
-    def __init__(self, name: str, *, speaks_every_seconds: float | None = None) -> None:
+    def __init__(self, name: str, *, sends_every_seconds: float | None = None) -> None:
         self.name = name
-        self.speaks_every_seconds = speaks_every_seconds
+        self.sends_every_seconds = sends_every_seconds
         self.faults = HEALTHY
         self.sent: defaultdict[str, set[bool | int | float | str]] = defaultdict(set)
-        """Metric -> every value of it that went over the line."""
+        """Metric -> all values that were sent."""
 
-    def hear(self, data: bytes) -> Sequence[bytes]:
-        """Take in what came, in whatever pieces, and return the frames that it answers."""
+    def receive(self, data: bytes) -> Sequence[bytes]:
+        """Process received bytes, in arbitrary pieces, and return the frames of its answers."""
         return ()
 
-    def speak(self) -> bytes:
-        """Return what it says unasked now."""
+    def unsolicited(self) -> bytes:
+        """Return the bytes that it sends unasked now."""
         return b""
 
-    def says(self, metric: str, value: SaidT) -> SaidT:
-        """Remember a value that is being sent, and return it."""
+    def record(self, metric: str, value: ValueT) -> ValueT:
+        """Record a value that is being sent, and return it."""
         self.sent[metric].add(value)
         return value
 
 
 class ScriptedDevice(SerialDevice):
-    """A device that does what its author's functions say.
+    """A device that calls the functions of a test.
 
     Args:
-        answer: what it answers to what came, `None` for nothing; asked for each `end` that came, or for whatever comes.
-        speech: what it says unasked.
-        speaks_every_seconds: how often.
-        end: what a question ends with; empty when each piece that comes is one.
-        name: what a person would call it.
+        answer: returns the answer to a request, `None` for none.
+        message: returns the bytes that it sends unasked.
+        sends_every_seconds: interval at which it does so.
+        end: end mark of a request; empty if each received piece is a request.
+        name: name for people.
     """
 
     def __init__(
         self,
         answer: Callable[[bytes], bytes | None] = lambda question: None,
         *,
-        speech: Callable[[], bytes] = lambda: b"",
-        speaks_every_seconds: float | None = None,
+        message: Callable[[], bytes] = lambda: b"",
+        sends_every_seconds: float | None = None,
         end: bytes = b"",
         name: str = "scripted device",
     ) -> None:
-        super().__init__(name, speaks_every_seconds=speaks_every_seconds)
-        self.heard: list[bytes] = []
-        """Every question that it heard, without its end."""
+        super().__init__(name, sends_every_seconds=sends_every_seconds)
+        self.requests: list[bytes] = []
+        """All received requests, without their end marks."""
         self._answer = answer
-        self._speech = speech
+        self._message = message
         self._end = end
-        self._begun = b""
+        self._incomplete = b""
 
-    def hear(self, data: bytes) -> Sequence[bytes]:
-        """Return what the author's function answers to each question that ended."""
-        *questions, self._begun = (self._begun + data).split(self._end) if self._end else [data, b""]
-        self.heard += questions
-        return [answer for answer in map(self._answer, questions) if answer is not None]
+    def receive(self, data: bytes) -> Sequence[bytes]:
+        """Return the answers to the requests that these bytes complete."""
+        *requests, self._incomplete = (self._incomplete + data).split(self._end) if self._end else [data, b""]
+        self.requests += requests
+        return [answer for answer in map(self._answer, requests) if answer is not None]
 
-    def speak(self) -> bytes:
-        """Return what the author's function says."""
-        return self._speech()
+    def unsolicited(self) -> bytes:
+        """Return the message of the test's function."""
+        return self._message()

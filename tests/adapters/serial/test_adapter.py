@@ -13,7 +13,7 @@ from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.session.active_protocol import ActiveProtocol
 from gateway.adapter import BusUnavailable, ChildDevice, Command, CommandRejected, Confidence, DeviceUnreachable, Found
-from gateway.testing.serial import HEALTHY, Display, Faults, Gps, ScriptedDevice, SerialLine
+from gateway.testing.serial import HEALTHY, Display, Gps, ScriptedDevice, SerialFaults, SerialLine
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ async def test_a_display_is_read_and_told_what_to_do(port):
 
 
 async def test_a_device_that_talks_is_heard_without_a_question(port, until):
-    gps = Gps(speaks_every_seconds=0.05)
+    gps = Gps(sends_every_seconds=0.05)
     async with SerialLine(gps, link=port) as line:
         adapter, ear = adapter_on(line), Ear()
         async with adapter:
@@ -111,12 +111,12 @@ async def test_a_device_that_talks_is_heard_without_a_question(port, until):
             listening = asyncio.create_task(adapter.listen(ear))
             await until(lambda: "latitude" in ear.values.get(child.key, {}))
             listening.cancel()
-        assert line.heard == b"", "nothing was sent to it"
+        assert line.received == b"", "nothing was sent to it"
     assert ear.values[child.key]["altitude"] in gps.sent["altitude"]
 
 
 async def test_after_a_restart_a_device_that_talks_is_heard_at_once(port, until):
-    async with SerialLine(Gps(speaks_every_seconds=0.05), link=port) as line:
+    async with SerialLine(Gps(sends_every_seconds=0.05), link=port) as line:
         first = adapter_on(line)
         async with first:
             child = child_of((await discovered(first))[0])
@@ -129,7 +129,7 @@ async def test_after_a_restart_a_device_that_talks_is_heard_at_once(port, until)
 
 
 async def test_with_its_notes_lost_a_child_that_talks_is_heard_all_the_same(port, until):
-    async with SerialLine(Gps(speaks_every_seconds=0.05), link=port) as line:
+    async with SerialLine(Gps(sends_every_seconds=0.05), link=port) as line:
         first = adapter_on(line)
         async with first:
             child = child_of((await discovered(first))[0])
@@ -146,7 +146,7 @@ async def test_a_port_that_is_only_listened_to_is_never_written_to(port):
     async with SerialLine(Display(), link=port) as line:
         async with adapter_on(line, probe=False, profiles=["samsung-mdc", "nmea-0183"]) as adapter:
             assert await discovered(adapter) == []
-        assert line.heard == b""
+        assert line.received == b""
 
 
 async def test_what_the_config_says_of_a_device_is_not_found_out(port):
@@ -161,7 +161,7 @@ async def test_a_silent_display_is_told_as_such_and_read_again_when_it_is_back(p
     display = Display()
     async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
         child = child_of(await adapter.identify("samsung-mdc/1"))
-        display.faults = Faults(silent=True)
+        display.faults = SerialFaults(silent=True)
         with pytest.raises(DeviceUnreachable, match="no answer within"):
             await readings_of(adapter, child)
         with pytest.raises(DeviceUnreachable, match="no device answers like a Samsung"):
@@ -173,7 +173,7 @@ async def test_a_silent_display_is_told_as_such_and_read_again_when_it_is_back(p
 @pytest.mark.parametrize("faults", [{"one_byte_at_a_time": True}, {"noise": b"\x00\xff\xaa"}, {"late_seconds": 0.2}])
 async def test_a_bad_line_costs_nothing_but_time(port, faults):
     display = Display()
-    display.faults = Faults(**faults)
+    display.faults = SerialFaults(**faults)
     async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
         child = child_of(await adapter.identify("samsung-mdc/1"))
         assert (await readings_of(adapter, child))["volume"] == 30
@@ -183,7 +183,7 @@ async def test_frames_with_wrong_checksums_are_no_answers_and_are_told(port):
     display = Display()
     async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
         child = child_of(await adapter.identify("samsung-mdc/1"))
-        display.faults = Faults(wrong_checksum=True)
+        display.faults = SerialFaults(wrong_checksum=True)
         with pytest.raises(DeviceUnreachable):
             await readings_of(adapter, child)
         assert any("discarded received bytes" in remark for remark in adapter.remarks(child))
@@ -223,7 +223,7 @@ async def test_a_port_that_is_pulled_out_is_lost_and_back_under_another_name(por
 
 async def test_a_command_in_the_middle_of_which_the_port_is_pulled_is_a_lost_bus(port):
     display = Display()
-    display.faults = Faults(late_seconds=0.3)
+    display.faults = SerialFaults(late_seconds=0.3)
     async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
         child = child_of(await adapter.identify("samsung-mdc/1"))
         commanding = asyncio.create_task(adapter.execute(child, Command(1, child.key, "set_mute", {"mute": True})))
@@ -240,7 +240,7 @@ async def test_a_port_that_is_held_by_somebody_else_is_not_opened(port):
 
 
 async def test_a_device_of_ones_own_readings_is_read_by_a_generic_profile(port):
-    sensor = ScriptedDevice("sensor", speech=lambda: b"temp=21.5 hum=40\r\n", speaks_every_seconds=0.05)
+    sensor = ScriptedDevice("sensor", message=lambda: b"temp=21.5 hum=40\r\n", sends_every_seconds=0.05)
     devices = {"devices": [{"profile": "key-value-lines", "name": "Cellar"}]}
     async with SerialLine(sensor, link=port) as line, adapter_on(line, settings=devices) as adapter:
         (found,) = await discovered(adapter)
@@ -319,21 +319,21 @@ async def test_a_device_that_is_busy_during_a_search_is_not_asked_what_others_ar
     display = Display()
     async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc", "lg-display"]) as adapter:
         assert await discovered(adapter)
-        display.faults = Faults(silent=True)
-        line.heard.clear()
+        display.faults = SerialFaults(silent=True)
+        line.received.clear()
         assert await discovered(adapter) == []
-        assert line.heard == bytes.fromhex("aa 11 01 00 12 aa 11 00 00 11"), (
+        assert line.received == bytes.fromhex("aa 11 01 00 12 aa 11 00 00 11"), (
             "its own harmless question, at its two usual addresses"
         )
 
 
 async def test_a_device_that_talks_only_after_a_search_met_nobody_is_heard(port, until):
-    gps = Gps(speaks_every_seconds=0.05)
+    gps = Gps(sends_every_seconds=0.05)
     async with SerialLine(gps, link=port) as line:
         adapter, ear = adapter_on(line, settings={"devices": [{"profile": "nmea-0183"}]}), Ear()
         async with adapter:
             child = child_of((await discovered(adapter))[0])
-            gps.faults = Faults(silent=True)
+            gps.faults = SerialFaults(silent=True)
             assert await discovered(adapter) == []
             listening = asyncio.create_task(adapter.listen(ear))
             gps.faults = HEALTHY
@@ -342,7 +342,7 @@ async def test_a_device_that_talks_only_after_a_search_met_nobody_is_heard(port,
 
 
 async def test_who_talks_is_heard_on_while_a_search_listens(port, until):
-    async with SerialLine(Gps(speaks_every_seconds=0.05), link=port) as line:
+    async with SerialLine(Gps(sends_every_seconds=0.05), link=port) as line:
         adapter, ear = adapter_on(line, profiles=["nmea-0183"]), Ear()
         async with adapter:
             child = child_of((await discovered(adapter))[0])
@@ -359,7 +359,7 @@ async def test_a_search_and_a_reading_that_are_cut_off_leave_the_line_usable(por
     display = Display()
     async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc", "nmea-0183"]) as adapter:
         child = child_of(await adapter.identify("samsung-mdc/1"))
-        display.faults = Faults(late_seconds=0.15)
+        display.faults = SerialFaults(late_seconds=0.15)
         for work in (discovered(adapter), readings_of(adapter, child)):
             task = asyncio.create_task(work)
             await asyncio.sleep(after_seconds)

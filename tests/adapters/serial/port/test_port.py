@@ -181,7 +181,7 @@ async def test_a_hundred_kilobytes_are_written_without_the_loop_standing_still(e
         with never_stopped():
             await port.write(bytes(100_000))
             async with asyncio.timeout(3):
-                while len(line.heard) < 100_000:  # noqa: ASYNC110 - the line tells nobody
+                while len(line.received) < 100_000:  # noqa: ASYNC110 - the line tells nobody
                     await asyncio.sleep(0.005)
         begun = time.process_time()
         await asyncio.sleep(0.2)
@@ -538,7 +538,7 @@ async def test_pyserial_asyncio_writes_a_hundred_kilobytes_and_then_rests():
         writer.write(bytes(100_000))
         await writer.drain()
         async with asyncio.timeout(3):
-            while len(line.heard) < 100_000:  # noqa: ASYNC110 - the line tells nobody
+            while len(line.received) < 100_000:  # noqa: ASYNC110 - the line tells nobody
                 await asyncio.sleep(0.005)
         assert not writer.transport._has_writer
         begun = time.process_time()

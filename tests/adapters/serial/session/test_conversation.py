@@ -13,7 +13,7 @@ from adapters.serial.port.port import Port
 from adapters.serial.profile.conversation_settings import ConversationSettings, LoginStep
 from adapters.serial.session.conversation import Conversation
 from gateway.adapter import BusUnavailable, DeviceUnreachable
-from gateway.testing.serial import Faults, ScriptedDevice, SerialLine
+from gateway.testing.serial import ScriptedDevice, SerialFaults, SerialLine
 
 SHORT, LONG = 0.05, 1.0
 LINES = LineFraming(kind="delimiter", end=("\r",))
@@ -405,7 +405,7 @@ async def test_a_conversation_that_is_over_hears_nothing_any_more():
 
 @pytest.mark.parametrize(
     "faults",
-    [Faults(), Faults(one_byte_at_a_time=True), Faults(noise=b"\xff\0\r"), Faults(late_seconds=0.1)],
+    [SerialFaults(), SerialFaults(one_byte_at_a_time=True), SerialFaults(noise=b"\xff\0\r"), SerialFaults(late_seconds=0.1)],
     ids=["healthy", "byte by byte", "noise", "slow"],
 )
 @pytest.mark.parametrize("echoes", [False, True])
@@ -423,7 +423,9 @@ async def test_a_device_on_a_real_port_is_understood_whatever_its_line_does(faul
         await port.close()
 
 
-@pytest.mark.parametrize("faults", [Faults(silent=True), Faults(half=True), Faults(deaf=True)], ids=["silent", "half", "deaf"])
+@pytest.mark.parametrize(
+    "faults", [SerialFaults(silent=True), SerialFaults(truncated=True), SerialFaults(deaf=True)], ids=["silent", "half", "deaf"]
+)
 async def test_a_device_that_cannot_answer_is_unreachable_and_then_answers_again(faults):
     device = ScriptedDevice(lambda question: question + b"=1\r", end=b"\r")
     device.faults = faults
@@ -434,7 +436,7 @@ async def test_a_device_that_cannot_answer_is_unreachable_and_then_answers_again
             with pytest.raises(DeviceUnreachable):
                 await conversation.ask(b"A\r", lambda frame: frame.payload == b"A=1", SHORT)
             await asyncio.sleep(0.12)
-            device.faults = Faults()
+            device.faults = SerialFaults()
             assert (await conversation.ask(b"B\r", lambda frame: frame.payload == b"B=1", LONG)).payload == b"B=1"
         await port.close()
 
