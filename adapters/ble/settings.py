@@ -1,4 +1,4 @@
-"""What an `[[adapter]]` entry of type `ble` may say.
+"""Define the keys of an `[[adapter]]` entry of type `ble`.
 
     [[adapter]]
     type = "ble"
@@ -11,8 +11,8 @@
         { called = "Fridge 3*", name = "Fridge 3" },
     ]
 
-How to add a device model that is connected to: one profile `profiles/<name>.toml` and one case folder; a kind of advertisement:
-one file in `advertisers/`.
+To add a device model that is read over a connection, add a profile `profiles/<name>.toml` and a case folder; to add a kind of
+advertisement, add a file in `advertisers/`.
 """
 
 from __future__ import annotations
@@ -31,33 +31,31 @@ from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.standard_services import profile_named
 from gateway.adapter import ProfileFiles, ProfileSettings, Seconds, first_duplicate, read_secret_file
 
-ADDRESS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2}){5}")
-
 
 def parse_address(written: object) -> object:
     """Return a Bluetooth address in upper case with colons: `a4c138123456` is `A4:C1:38:12:34:56`."""
     digits = re.sub(r"[\s:-]", "", str(written)).upper()
     if not re.fullmatch(r"[0-9A-F]{12}", digits):
-        raise ValueError(f'{shown(written)} is no Bluetooth address: write "A4:C1:38:12:34:56"')
+        raise ValueError(f'{shown(written)} is not a Bluetooth address: write "A4:C1:38:12:34:56"')
     return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
 
 
 def shown(written: object) -> str:
-    """Return what was written, unless it looks like a key that has got into the wrong place."""
+    """Return the text of a value, unless it looks like a key in the wrong place."""
     looks_like_a_key = re.fullmatch(r"([0-9A-Fa-f]{2}[\s:-]*){12,}", str(written))
-    return "what is given, as long as a key," if looks_like_a_key else str(written)
+    return "the value, which is as long as a key," if looks_like_a_key else str(written)
 
 
 def parse_hex(written: object) -> object:
     """Return hexadecimal digits without spaces and colons, in lower case."""
     digits = re.sub(r"[\s:-]", "", str(written)).lower()
     if not re.fullmatch(r"([0-9a-f]{2})+", digits):
-        raise ValueError("it is no whole number of bytes in hexadecimal digits")
+        raise ValueError("it is not a whole number of bytes in hexadecimal digits")
     return digits
 
 
 def parse_filter(written: object) -> object:
-    """Return an entry of an allow or deny list: an address, or `name:` and a pattern; `*` stands for anything."""
+    """Return an entry of an allow or deny list: an address, or `name:` and a pattern; `*` matches anything."""
     text = str(written).strip()
     if text.lower().startswith("name:"):
         return f"name:{text[5:].strip()}"
@@ -71,49 +69,49 @@ Pattern = Annotated[str, BeforeValidator(parse_filter)]
 
 
 class ConfiguredDevice(BaseModel):
-    """A device of which something is said that it does not say itself."""
+    """A device with information that it does not send itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    address: Address | None = Field(default=None, description="its address, for one that keeps it")
+    address: Address | None = Field(default=None, description="its address, for a device that keeps it")
     called: str | None = Field(
-        default=None, min_length=1, description="the name that it advertises, for one that changes its address; * for anything"
+        default=None, min_length=1, description="its advertised name, for a device that changes its address; * for anything"
     )
     payload: Annotated[str, BeforeValidator(parse_hex)] | None = Field(
         default=None,
-        description="how what it advertises begins, company id and all, in hexadecimal digits; for one that changes its address",
+        description="the first bytes of its data, with the company id, in hexadecimal digits; if it changes its address",
     )
     irk: SecretStr | None = Field(
-        default=None, description="its identity resolving key, 32 hexadecimal digits: a secret, best given as irk_file"
+        default=None, description="its identity resolving key, 32 hexadecimal digits: a secret, preferably in irk_file"
     )
-    irk_file: Path | None = Field(default=None, description="file that holds nothing but the identity resolving key")
+    irk_file: Path | None = Field(default=None, description="file that contains only the identity resolving key")
     bind_key: SecretStr | None = Field(
-        default=None, description="the key that its advertisements are encrypted with: a secret, best given as bind_key_file"
+        default=None, description="the key of its encrypted advertisements: a secret, preferably in bind_key_file"
     )
-    bind_key_file: Path | None = Field(default=None, description="file that holds nothing but the bind key")
-    profile: str | None = Field(default=None, description="name of the profile by which it is connected to and read")
-    name: str = Field(default="", description="what the device is called here")
+    bind_key_file: Path | None = Field(default=None, description="file that contains only the bind key")
+    profile: str | None = Field(default=None, description="name of the profile by which it is read over a connection")
+    name: str = Field(default="", description="the name of the device in the gateway")
 
     @model_validator(mode="after")
-    def _is_known_by_something(self) -> Self:
+    def _has_one_identification(self) -> Self:
         ways = [self.address, self.called, self.payload, self.irk or self.irk_file]
         if sum(way is not None for way in ways) != 1:
-            raise ValueError("say by what it is known: one of address, called, payload or irk_file")
+            raise ValueError("exactly one of address, called, payload or irk_file is needed, to recognize the device")
         for key, file in (("irk", self.irk_file), ("bind_key", self.bind_key_file)):
             if file is not None and getattr(self, key) is not None:
-                raise ValueError(f"there is a {key} as well as a {key}_file: keep one of the two")
+                raise ValueError(f"there are both {key} and {key}_file: keep one of them")
         return self
 
     @property
     def label(self) -> str:
-        """What a person knows it by; never a key."""
+        """Its name for a person; never a key."""
         return (
             self.name or self.address or self.called or (f"payload {self.payload}" if self.payload else "the device with an irk")
         )
 
 
 class Backend(BaseModel):
-    """Classes handed to bleak in place of the system's, as `module:Class`: another radio, or a simulated one."""
+    """Classes for bleak that replace the system's, as `module:Class`: another radio, or a simulated one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -122,60 +120,61 @@ class Backend(BaseModel):
 
 
 class BleSettings(ProfileSettings[Profile]):
-    """One `[[adapter]]` entry: Bluetooth controllers that all listen in the same way."""
+    """One `[[adapter]]` entry: Bluetooth controllers with the same settings."""
 
     profile_files: ClassVar[ProfileFiles[Profile]] = PROFILE_FILES
 
     discover_every: Seconds = Field(
         default=timedelta(seconds=60),
         ge=timedelta(seconds=1),
-        description="how often devices that are to be connected to are looked for among those heard, in seconds",
+        description="how often to look for new devices that need a connection, in seconds",
     )
     controllers: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], ...] = Field(
         default=(), description='Bluetooth controllers by name, ["hci0"]; the first that is powered, when left out'
     )
     scanning: Literal["active", "passive"] = Field(
         default="active",
-        description="active also asks for names; passive only listens, which saves batteries and needs bluetoothd --experimental",
+        description="active requests scan responses, too; passive saves batteries and needs bluetoothd --experimental",
     )
     scan_time: Seconds = Field(
         default=timedelta(seconds=10),
         ge=timedelta(seconds=0.1),
         le=timedelta(seconds=50),
-        description="how long a search waits for devices to speak, in seconds",
+        description="how long a search waits for advertisements, in seconds",
     )
     connections: int = Field(
         default=3,
         ge=1,
         le=20,
-        description="devices connected at once; most controllers bear 5 to 7, other programs need some too",
+        description="maximum number of connections; most controllers support 5 to 7, and other programs need some, too",
     )
     allow: tuple[Pattern, ...] = Field(
-        default=(), description='only these are heard: addresses or names, ["A4:C1:38:*", "name:Kitchen*"]; all, when left out'
+        default=(),
+        description='only these devices are used: addresses or names, ["A4:C1:38:*", "name:Kitchen*"]; all, when left out',
     )
-    deny: tuple[Pattern, ...] = Field(default=(), description="these are not heard, even if allowed")
+    deny: tuple[Pattern, ...] = Field(default=(), description="these devices are ignored, even if allowed")
     devices: tuple[ConfiguredDevice, ...] = Field(
         default=(),
-        description="devices that need it: { address | called | payload | irk_file, bind_key_file, profile, name }",
+        description="devices with own settings: { address | called | payload | irk_file, bind_key_file, profile, name }",
     )
     dead_bands: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        default_factory=dict, description="metric = change that is told at once, in its unit: { temperature = 0.5 }"
+        default_factory=dict, description="metric = change that is reported at once, in its unit: { temperature = 0.5 }"
     )
     backend: Backend | None = Field(
-        default=None, description='{ scanner = "module:Class", client = "module:Class" } handed to bleak instead of the system\'s'
+        default=None, description='{ scanner = "module:Class", client = "module:Class" } for bleak, instead of the system\'s'
     )
 
     def claims(self) -> Iterable[str]:
-        """Return every controller that this entry alone may use."""
+        """Return the controllers that this entry uses exclusively."""
         if self.backend is None:
             yield from (f"Bluetooth controller {name}" for name in self.controllers or ("that is powered first",))
 
     def find_profile(self, name: str) -> Profile | None:
-        """Return the profile of this name, also one that is made of standard services."""
+        """Return the profile of this name, also one that consists of standard services."""
         return self.library.get(name) or profile_named(name)
 
-    def hears(self, address: str, name: str | None) -> bool:
-        """Whether a device with this address and name is listened to at all."""
+    def allows(self, address: str, name: str | None) -> bool:
+        """Return whether the `allow` and `deny` lists permit a device with this address and name."""
         if any(_fits(pattern, address, name) for pattern in self.deny):
             return False
         return not self.allow or any(_fits(pattern, address, name) for pattern in self.allow)
@@ -187,7 +186,7 @@ class BleSettings(ProfileSettings[Profile]):
                 self.check_profile_name(device.profile)
         known = (device.address or device.called or device.payload for device in self.devices)
         if twice := first_duplicate(one for one in known if one is not None):
-            raise ValueError(f"two devices are known by {twice}")
+            raise ValueError(f"two devices are recognized by {twice}")
         return self
 
     @model_validator(mode="after")
@@ -197,13 +196,13 @@ class BleSettings(ProfileSettings[Profile]):
                 if (key := key_of(device, what)) is not None:
                     digits = re.sub(r"[\s:-]", "", key.get_secret_value())
                     if not re.fullmatch(r"[0-9a-fA-F]+", digits) or len(digits) // 2 not in length or len(digits) % 2:
-                        right = " or ".join(str(2 * count) for count in length)
-                        raise ValueError(f"the {what} of {device.label} is not {right} hexadecimal digits")
+                        expected = " or ".join(str(2 * count) for count in length)
+                        raise ValueError(f"the {what} of {device.label} has to have {expected} hexadecimal digits")
         return self
 
 
 def key_of(device: ConfiguredDevice, what: str) -> SecretStr | None:
-    """Return the `irk` or `bind_key` of a device, from wherever it is given.
+    """Return the `irk` or `bind_key` of a device, from the config or from its file.
 
     Raises:
         ValueError: its file cannot be read.

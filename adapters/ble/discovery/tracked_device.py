@@ -10,7 +10,7 @@ from adapters.ble.advertisements.advertisement import RSSI, Advertisement, addre
 from adapters.ble.advertisements.device_decoder import DecodedAdvertisement, DeviceDecoder
 from adapters.ble.discovery.configured_devices import KnownDevice
 from adapters.ble.profile.device_information import DeviceInformation
-from adapters.ble.profile.match_rules import Match
+from adapters.ble.profile.match_rules import MatchRule
 from adapters.ble.profile.profile import Profile
 from gateway.adapter import Block, Confidence, Found, Identity, IdentityKind, Metric, MetricRow, Value
 
@@ -49,7 +49,7 @@ class TrackedDevice:
         """The last advertisement that could be decoded: it identifies the device."""
         self.profile: Profile | None = None
         """The profile of a device that is read over a connection; `None` for one that only advertises."""
-        self.match: Match | None = None
+        self.match: MatchRule | None = None
         """The match rule by which the profile was found; `None` when the config names the profile, or there is none."""
         self.offers_standard_services = False
         """It advertises standard services by which it can be read although no profile fits."""

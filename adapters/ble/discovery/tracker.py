@@ -98,7 +98,7 @@ class Tracker:
                 del self._by_child_address[device.child_address]
             device.assign(known)
             self._by_child_address[device.child_address] = device
-        device.is_allowed = device.known is not None or self._settings.hears(advertisement.address, advertisement.name)
+        device.is_allowed = device.known is not None or self._settings.allows(advertisement.address, advertisement.name)
         if device.is_allowed and device.decoder is None and device.profile is None:
             self._find_decoder_or_profile(device)
 

@@ -1,1 +1,1 @@
-"""Device profiles of connectable devices: their grammar, GATT value formats, standard services and commands."""
+"""Define profiles of devices that are read over connections: points, formats, standard services, commands and read plans."""

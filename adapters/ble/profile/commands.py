@@ -1,4 +1,4 @@
-"""What a command of the cloud writes to a device, and whether it was obeyed. Nothing here waits."""
+"""Encode commands of the cloud for a device, and check their results. Pure."""
 
 from __future__ import annotations
 
@@ -8,67 +8,67 @@ from math import isclose
 from typing import Protocol
 
 from adapters.ble.profile.formats import FLOATS, INTEGERS, MEDFLOATS, Encoding, decode, encode
-from adapters.ble.profile.profile import Answer, CommandRule, Profile
+from adapters.ble.profile.profile import CommandReply, CommandRule, Profile
 from adapters.ble.profile.special_formats import NotInPayload
 from gateway.adapter import Command, CommandRejected, Value, check_parameter_names, checked_parameter, find_command
 
-FLOAT_ROOM = 1e-6
-"""A float32 holds between six and seven digits: by such a share of itself a number may differ after it was written."""
+FLOAT_TOLERANCE = 1e-6
+"""The relative difference of a number after it was written as float32, which has between six and seven digits."""
 
-MEDFLOAT_ROOM = 5e-3
-"""A medfloat16 holds three digits, the last of them rounded."""
+MEDFLOAT_TOLERANCE = 5e-3
+"""The same for medfloat16, which has three digits, the last of them rounded."""
 
 MEDFLOAT_STEP = 1e-8
-"""No medfloat16 is finer."""
+"""The smallest difference of two medfloat16 numbers."""
 
 
-class Check(Protocol):
-    """How it shows whether a command was obeyed."""
+class ResultCheck(Protocol):
+    """Checks whether a device executed a command."""
 
     @property
     def characteristic(self) -> str:
-        """What is read afterwards, or what is subscribed to before the write."""
+        """The characteristic that is read after the write, or subscribed to before it."""
 
     @property
     def by_notification(self) -> bool:
-        """The device tells by itself: the first value that it notifies after the write is judged."""
+        """Whether the first notification after the write is checked."""
 
     def problem_in(self, payload: bytes) -> str | None:
-        """Return why this payload shows that the command was not obeyed; `None` when it was."""
+        """Return why this payload shows that the command was not executed; `None` when it was."""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What is written, and what shows that it was obeyed."""
+class PreparedCommand:
+    """The write of a command, and the check of its result."""
 
     service: str
     characteristic: str
     payload: bytes
     with_response: bool
-    check: Check | None
-    """`None` where the device does not show what became of it."""
+    check: ResultCheck | None
+    """`None` where the device does not show the result."""
     check_service: str
     """The service of the check's characteristic."""
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenBack:
-    """The characteristic reads back as what was written."""
+class ReadBackCheck:
+    """Checks that the characteristic reads back as written."""
 
     characteristic: str
     written: bytes
     by_notification: bool = False
 
     def problem_in(self, payload: bytes) -> str | None:
-        """Compare what was written; a characteristic may hold more bytes than that."""
+        """Compare the written bytes; a characteristic may contain more bytes."""
         if payload.startswith(self.written):
             return None
-        return f"the device was told {self.written.hex(' ')}, and reads back {payload.hex(' ') or 'nothing'}"
+        return f"{self.written.hex(' ')} was written, and the device reads back {payload.hex(' ') or 'nothing'}"
 
 
 @dataclass(frozen=True, slots=True)
-class MetricShown:
-    """A metric reads as the command says."""
+class MetricCheck:
+    """Checks that a metric has the value of the command."""
 
     characteristic: str
     metric: str
@@ -77,69 +77,69 @@ class MetricShown:
     by_notification: bool = False
 
     def problem_in(self, payload: bytes) -> str | None:
-        """Compare the value, as far as its bytes can hold it."""
+        """Compare the value, with the precision of its format."""
         try:
-            shown = decode(self.encoding, payload)
+            actual = decode(self.encoding, payload)
         except NotInPayload as error:
             return f"{self.metric} cannot be read back: {error}"
-        return None if self._is_obeyed(shown) else f"{self.metric} was to be {self.value}, and reads back as {shown}"
+        return None if self._is_equal(actual) else f"{self.metric} should be {self.value}, and reads back as {actual}"
 
-    def _is_obeyed(self, shown: Value) -> bool:
-        if not isinstance(shown, int | float) or not isinstance(self.value, int | float):
-            return shown == self.value
-        return isclose(shown, self.value, rel_tol=self._room, abs_tol=self._step * (1 + FLOAT_ROOM))
+    def _is_equal(self, actual: Value) -> bool:
+        if not isinstance(actual, int | float) or not isinstance(self.value, int | float):
+            return actual == self.value
+        return isclose(
+            actual, self.value, rel_tol=self._relative_tolerance, abs_tol=self._absolute_tolerance * (1 + FLOAT_TOLERANCE)
+        )
 
     @property
-    def _room(self) -> float:
-        """By which share of itself a number may differ after it was written."""
+    def _relative_tolerance(self) -> float:
         if self.encoding.format in MEDFLOATS:
-            return MEDFLOAT_ROOM
-        return FLOAT_ROOM if self.encoding.format in FLOATS else 0.0
+            return MEDFLOAT_TOLERANCE
+        return FLOAT_TOLERANCE if self.encoding.format in FLOATS else 0.0
 
     @property
-    def _step(self) -> float:
-        """By how much it may differ however small it is."""
+    def _absolute_tolerance(self) -> float:
         if self.encoding.format in INTEGERS:
             return abs(self.encoding.scale) / 2
-        return self._room * abs(self.encoding.offset) + MEDFLOAT_STEP * abs(self.encoding.scale)
+        return self._relative_tolerance * abs(self.encoding.offset) + MEDFLOAT_STEP * abs(self.encoding.scale)
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """The device notifies how it ended."""
+class ReplyCheck:
+    """Checks the notification with which the device replies."""
 
-    answer: Answer
+    reply: CommandReply
     by_notification: bool = True
 
     @property
     def characteristic(self) -> str:
-        """What it notifies with."""
-        return self.answer.characteristic
+        """The characteristic of the reply."""
+        return self.reply.characteristic
 
     def problem_in(self, payload: bytes) -> str | None:
-        """Look the beginning of the answer up in what the profile knows of it."""
-        if payload.startswith(self.answer.done):
+        """Compare the first bytes of the reply with those in the profile."""
+        if payload.startswith(self.reply.done):
             return None
-        known = {bytes.fromhex(beginning): meaning for beginning, meaning in self.answer.refused.items()}
+        known = {bytes.fromhex(beginning): meaning for beginning, meaning in self.reply.refused.items()}
         meaning = next((known[beginning] for beginning in known if payload.startswith(beginning)), None)
-        return f"the device answers {payload.hex(' ') or 'nothing'}" + (f": {meaning}" if meaning else "")
+        return f"the device replies {payload.hex(' ') or 'nothing'}" + (f": {meaning}" if meaning else "")
 
 
-def order_for(profile: Profile, command: Command) -> Order:
-    """Return what a command means for a device with this profile.
+def prepare_command(profile: Profile, command: Command) -> PreparedCommand:
+    """Return the write of a command for a device with this profile.
 
     Raises:
-        CommandRejected: there is no such command, or its parameters are not what it takes.
+        CommandRejected: the profile has no such command, or the parameters are wrong.
     """
     rule = find_command(profile.commands, command, profile.title)
     values = _values(rule, command)
-    payload = b"".join(_part(rule, part, values) for part in rule.parts)
+    payload = b"".join(_encode_part(rule, part, values) for part in rule.parts)
     check, check_service = _check(profile, rule, payload, values)
-    return Order(rule.service, rule.characteristic, payload, rule.response, check, check_service)
+    return PreparedCommand(rule.service, rule.characteristic, payload, rule.response, check, check_service)
 
 
 def _values(rule: CommandRule, command: Command) -> Mapping[str, Value]:
-    """Return the command's parameters, each of them one that it takes."""
+    """Return the command's parameters, checked."""
     given = command.parameters
     check_parameter_names(command.name, rule.parameters, given)
     return {
@@ -147,8 +147,8 @@ def _values(rule: CommandRule, command: Command) -> Mapping[str, Value]:
     }
 
 
-def _part(rule: CommandRule, part: str, values: Mapping[str, Value]) -> bytes:
-    """Return the bytes that a part of the payload stands for."""
+def _encode_part(rule: CommandRule, part: str, values: Mapping[str, Value]) -> bytes:
+    """Return the bytes of a part of the payload."""
     if not part.startswith("{"):
         return bytes.fromhex(part)
     name = part[1:-1]
@@ -158,14 +158,14 @@ def _part(rule: CommandRule, part: str, values: Mapping[str, Value]) -> bytes:
         raise CommandRejected(f"{rule.name}: {name}: {error}") from error
 
 
-def _check(profile: Profile, rule: CommandRule, payload: bytes, values: Mapping[str, Value]) -> tuple[Check | None, str]:
-    """Return what shows whether the command was obeyed, and in which service."""
+def _check(profile: Profile, rule: CommandRule, payload: bytes, values: Mapping[str, Value]) -> tuple[ResultCheck | None, str]:
+    """Return the check of the result, and its service."""
     if rule.answer is not None:
-        return Answered(rule.answer), rule.service
+        return ReplyCheck(rule.answer), rule.service
     if rule.read_back is True:
-        return WrittenBack(rule.characteristic, payload), rule.service
+        return ReadBackCheck(rule.characteristic, payload), rule.service
     if rule.read_back is False:
         return None, rule.service
     point = next(point for point in profile.points if point.metric == rule.read_back)
     value = rule.shows if rule.shows is not None else next(iter(values.values()))
-    return MetricShown(point.characteristic, point.metric, point.decoded_by, value), point.service[0]
+    return MetricCheck(point.characteristic, point.metric, point.decoded_by, value), point.service[0]

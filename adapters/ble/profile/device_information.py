@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from adapters.ble.profile.formats import decode
-from adapters.ble.profile.profile import Origin, Profile
+from adapters.ble.profile.profile import InformationSource, Profile
 from adapters.ble.profile.read_plan import CharacteristicPath, ServiceTable, find_characteristic
 from adapters.ble.profile.special_formats import NotInPayload
-from adapters.ble.profile.standard_services import standard_origins
+from adapters.ble.profile.standard_services import standard_information_sources
 
 PLACEHOLDERS = re.compile(
     r"""[0.\-_:?\sx]*"""
@@ -69,18 +69,18 @@ def parse_information(profile: Profile | None, payloads: Mapping[CharacteristicP
     return DeviceInformation(**texts, evidence=evidence)
 
 
-def _origins(profile: Profile | None) -> Iterator[tuple[str, Origin]]:
+def _origins(profile: Profile | None) -> Iterator[tuple[str, InformationSource]]:
     """Yield the characteristic of each field: in the Device Information service, unless the profile specifies another."""
     own = {} if profile is None else {name: getattr(profile.identity, name) for name in type(profile.identity).model_fields}
-    for name, standard in standard_origins().items():
+    for name, standard in standard_information_sources().items():
         origin = own.get(name)
         if origin is not False:
             yield name, origin or standard
-    if profile is not None and isinstance(profile.sub_model, Origin):
+    if profile is not None and isinstance(profile.sub_model, InformationSource):
         yield "sub_model", profile.sub_model
 
 
-def _text(origin: Origin, payload: bytes) -> str | None:
+def _text(origin: InformationSource, payload: bytes) -> str | None:
     try:
         value = decode(origin.encoding, payload)
     except NotInPayload:

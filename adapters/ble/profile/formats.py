@@ -1,6 +1,6 @@
-"""The bytes of one value of a characteristic, and what they mean. Nothing here waits.
+"""Decode one value of a characteristic, and encode it. Pure.
 
-Names of numbers are those of the GATT Specification Supplement. `special_formats` holds what is more than a number at a place.
+Number formats have the names of the GATT Specification Supplement. `special_formats` contains the others.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Literal
 
 from adapters.ble.advertisements.metrics import printable
 from adapters.ble.profile import special_formats
-from adapters.ble.profile.special_formats import MedFloat, NotInPayload, cut
+from adapters.ble.profile.special_formats import MedFloat, NotInPayload, first_bytes
 from gateway.adapter import Value, divisor, raw_number
 
 
 class Format(StrEnum):
-    """What the bytes of a value mean."""
+    """The format of a value."""
 
     BOOL = "bool"
     """One byte: 0 is false, anything else true."""
@@ -43,23 +43,23 @@ class Format(StrEnum):
     MEDFLOAT32 = "medfloat32"
     """IEEE 11073-20601 FLOAT: 8 bits of power of ten, 24 bits of number."""
     UTF8 = "utf8"
-    """Text, to the end of the payload unless a length is said; ended by a NUL or padded with blanks."""
+    """Text, to the end of the payload unless it has a length; terminated by a NUL or padded with blanks."""
     HEX = "hex"
     """The bytes as hexadecimal text."""
     DOTTED = "dotted"
-    """The bytes as decimal numbers with dots between, as a firmware version is stored."""
+    """The bytes as decimal numbers separated by dots, like a firmware version."""
     DATE_TIME = "date-time"
-    """Year (2 bytes), month, day, hours, minutes, seconds: local time of the device, told without a zone."""
+    """Year (2 bytes), month, day, hours, minutes, seconds: local time of the device, without a time zone."""
     HEART_RATE = "heart-rate"
-    """Heart Rate Measurement: beats a minute, in one or two bytes."""
+    """Heart Rate Measurement: beats per minute, in one or two bytes."""
     SKIN_CONTACT = "heart-rate.skin-contact"
-    """Heart Rate Measurement: whether the sensor touches the skin, where it can tell."""
+    """Heart Rate Measurement: whether the sensor touches the skin, for sensors with contact detection."""
     ENERGY_EXPENDED = "heart-rate.energy-expended"
-    """Heart Rate Measurement: kJ, sent once in a while."""
+    """Heart Rate Measurement: kJ, sent in some measurements only."""
     RR_INTERVAL = "heart-rate.rr-interval"
     """Heart Rate Measurement: mean time between two beats, in seconds."""
     SINT8_HUNDREDTHS = "sint8.hundredths"
-    """A whole number, then a byte with its hundredths."""
+    """A whole number, followed by a byte with its hundredths."""
     SINT32_HUNDREDTHS = "sint32.hundredths"
     OPT3001 = "opt3001"
     """4 bits of power of two, 12 bits of number, in 0.01 lux: the result register of the sensor OPT3001."""
@@ -68,7 +68,7 @@ class Format(StrEnum):
 INTEGERS: Mapping[Format, tuple[int, bool]] = {
     Format(f"{kind}{bits}"): (bits // 8, kind == "sint") for kind in ("uint", "sint") for bits in (8, 16, 24, 32, 48, 64)
 }
-"""Whole numbers: how many bytes, and whether they have a sign."""
+"""Whole numbers: the number of bytes, and whether they have a sign."""
 
 UNSIGNED = frozenset(number for number, (_, has_sign) in INTEGERS.items() if not has_sign)
 FLOATS: Mapping[Format, str] = {Format.FLOAT32: "f", Format.FLOAT64: "d"}
@@ -78,42 +78,42 @@ MEDFLOATS: Mapping[Format, MedFloat] = {Format.MEDFLOAT16: special_formats.SFLOA
 NUMBERS = frozenset({*INTEGERS, *FLOATS, *MEDFLOATS})
 
 DIGITS = 15
-"""More of them in a product say nothing: they are what binary fractions leave. After an offset was added, `DIGITS_OF_A_SUM`."""
+"""The significant digits of a product: further ones are errors of binary fractions. With an offset, `DIGITS_OF_A_SUM`."""
 
 DIGITS_OF_A_SUM = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
-    """How one value lies in a payload."""
+    """How one value is encoded in a payload."""
 
     format: Format
     at: int = 0
-    """The byte it begins with."""
+    """The offset of its first byte."""
     length: int | None = None
-    """Bytes of a text; to the end of the payload when `None`."""
+    """The bytes of a text; to the end of the payload when `None`."""
     big_endian: bool = False
     bits: tuple[int, int] | None = None
-    """First bit (0 is the lowest) and how many, of an unsigned number."""
+    """The first bit (0 is the lowest) and the number of bits, of an unsigned number."""
     scale: float = 1.0
     offset: float = 0.0
-    """What is told is raw x scale + offset."""
+    """The value is raw x scale + offset."""
     values: Mapping[int, str] = field(default_factory=dict)
-    """What the numbers mean; one that is missing is told as its digits."""
+    """The meanings of numbers; a number without a meaning is returned as its digits."""
     not_available: frozenset[int] = frozenset()
-    """Raw numbers, before bits are taken out, with which the device says that there is no value."""
+    """Raw numbers, before bits are extracted, that mean that there is no value."""
     valid: tuple[float, float] | None = None
-    """Lowest and highest raw number that is a value."""
+    """The lowest and the highest raw number that is a value."""
     starts_with: bytes = b""
-    """How a payload begins that holds this value; others are for something else."""
+    """The first bytes of payloads that contain this value; other payloads do not."""
 
 
 def decode(encoding: Encoding, payload: bytes) -> Value:
-    """Return the value in this payload; `None` when the device says that there is none.
+    """Return the value in this payload; `None` when the device has no value.
 
     Raises:
-        PayloadTooShort: it ends before the value does.
-        NotInPayload: it holds other values than this one.
+        PayloadTooShort: the payload ends before the value does.
+        NotInPayload: the payload contains other values than this one.
     """
     if not payload.startswith(encoding.starts_with):
         raise NotInPayload(f"it does not begin with {encoding.starts_with.hex()}")
@@ -133,10 +133,10 @@ def decode(encoding: Encoding, payload: bytes) -> Value:
 
 
 def encode(encoding: Encoding, value: Value) -> bytes:
-    """Return the bytes that `decode` makes this value of, rounded to what they can hold; for numbers and yes or no only.
+    """Return the bytes of this value, rounded to what the format can represent; for numbers and booleans only.
 
     Raises:
-        ValueError: the value is none that the format can hold; the text says why.
+        ValueError: the format cannot represent the value; the text says why.
     """
     if encoding.format is Format.BOOL:
         if not isinstance(value, bool):
@@ -156,7 +156,7 @@ def encode(encoding: Encoding, value: Value) -> bytes:
 
 
 def size_of(number: Format) -> int | None:
-    """Return how many bytes a number of this format takes; `None` when that depends on the payload."""
+    """Return the number of bytes of a number in this format; `None` when that depends on the payload."""
     if number in INTEGERS:
         return INTEGERS[number][0]
     if number in FLOATS:
@@ -165,26 +165,26 @@ def size_of(number: Format) -> int | None:
 
 
 def scaled(raw: float, scale: float, offset: float) -> float:
-    """Return raw x scale + offset; 3 times a tenth is 0.3, as people expect, and no digits are made up."""
+    """Return raw x scale + offset; 3 times a tenth is exactly 0.3, without errors of binary fractions."""
     if scale == 1 and offset == 0:
         return raw
     parts = divisor(scale)
     factor = int(scale) if float(scale).is_integer() else scale
-    told = (raw / parts if parts else raw * factor) + (offset or 0)
-    return told if isinstance(told, int) else float(f"{told:.{DIGITS_OF_A_SUM if offset else DIGITS}g}")
+    value = (raw / parts if parts else raw * factor) + (offset or 0)
+    return value if isinstance(value, int) else float(f"{value:.{DIGITS_OF_A_SUM if offset else DIGITS}g}")
 
 
 def _raw(encoding: Encoding, part: bytes) -> Value:
-    """Return the value at the beginning of these bytes, before anything is made of its number."""
+    """Return the raw value at the beginning of these bytes, before it is scaled or replaced by its meaning."""
     number = encoding.format
-    if number in _LAYOUTS:
-        return _LAYOUTS[number](part)
-    raw = cut(part, size_of(number) or encoding.length)
+    if number in _SPECIAL:
+        return _SPECIAL[number](part)
+    raw = first_bytes(part, size_of(number) or encoding.length)
     if number in TEXTS:
         return TEXTS[number](raw)
     if number in FLOATS:
-        told: float = struct.unpack(f"{'>' if encoding.big_endian else '<'}{FLOATS[number]}", raw)[0]
-        return told if isfinite(told) else None
+        value: float = struct.unpack(f"{'>' if encoding.big_endian else '<'}{FLOATS[number]}", raw)[0]
+        return value if isfinite(value) else None
     order = _order(encoding)
     if number in MEDFLOATS:
         return MEDFLOATS[number].decode(int.from_bytes(raw, order))
@@ -204,13 +204,13 @@ def _dotted(raw: bytes) -> str:
 
 
 def _bool(part: bytes) -> bool:
-    return cut(part, 1)[0] != 0
+    return first_bytes(part, 1)[0] != 0
 
 
 TEXTS: Mapping[Format, Callable[[bytes], str | None]] = {Format.UTF8: _text, Format.HEX: bytes.hex, Format.DOTTED: _dotted}
-"""Texts, and what makes them of their bytes."""
+"""Text formats and their decoders."""
 
-_LAYOUTS: Mapping[Format, Callable[[bytes], Value]] = {
+_SPECIAL: Mapping[Format, Callable[[bytes], Value]] = {
     Format.BOOL: _bool,
     Format.DATE_TIME: special_formats.date_time,
     Format.HEART_RATE: special_formats.heart_rate,

@@ -1,4 +1,4 @@
-"""By what it advertises a device is known: the conditions of a profile. Nothing here waits."""
+"""Define the conditions by which a profile recognizes a device's advertisements. Pure."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ from typing import Self
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from adapters.ble.advertisements.advertisement import Advertisement
-from adapters.ble.profile.toml_types import Bytes, Part, Uuid, short_uuid
+from adapters.ble.profile.toml_types import Bytes, FrozenTable, Uuid, short_uuid
 
 
-class DataCondition(Part):
-    """What the manufacturer data or service data of an advertisement must be."""
+class DataCondition(FrozenTable):
+    """A condition on the manufacturer data or service data of an advertisement."""
 
-    company: int | None = Field(default=None, ge=0, le=0xFFFF, description="company id of manufacturer data")
-    service: Uuid | None = Field(default=None, description="service of service data")
+    company: int | None = Field(default=None, ge=0, le=0xFFFF, description="company id of the manufacturer data")
+    service: Uuid | None = Field(default=None, description="service of the service data")
     at: int = Field(default=0, ge=0, le=254)
     starts_with: Bytes = Field(default=b"", description="the bytes from `at` on, as `5b05`")
 
     @model_validator(mode="after")
-    def _says_whose(self) -> Self:
+    def _has_company_or_service(self) -> Self:
         if (self.company is None) == (self.service is None):
-            raise ValueError("data is said by either its `company` or its `service`")
+            raise ValueError("data needs either its `company` or its `service`")
         return self
 
     def __str__(self) -> str:
-        """Return it as people say it: `data of service fe95 with 5b05 at 2`."""
-        whose = f"company {self.company:#06x}" if self.company is not None else f"service {short_uuid(self.service or '')}"
-        what = f" with {self.starts_with.hex()} at {self.at}" if self.starts_with else ""
-        return f"data of {whose}{what}"
+        """Return it in words: `data of service fe95 with 5b05 at 2`."""
+        source = f"company {self.company:#06x}" if self.company is not None else f"service {short_uuid(self.service or '')}"
+        content = f" with {self.starts_with.hex()} at {self.at}" if self.starts_with else ""
+        return f"data of {source}{content}"
 
-    def carried(self, advertisement: Advertisement) -> bytes | None:
-        """Return the data of that company or service; `None` when the advertisement carries none."""
+    def data_in(self, advertisement: Advertisement) -> bytes | None:
+        """Return the data of that company or service; `None` when the advertisement contains none."""
         if self.company is not None:
             return advertisement.manufacturer_data.get(self.company)
         return advertisement.service_data.get(self.service or "")
 
     def fits(self, advertisement: Advertisement) -> bool:
-        """Return whether the advertisement carries such data."""
-        data = self.carried(advertisement)
+        """Return whether the advertisement contains such data."""
+        data = self.data_in(advertisement)
         return data is not None and data.startswith(self.starts_with, self.at)
 
 
-class Match(Part):
-    """One way to know the device by what it advertises: all that is said must be true."""
+class MatchRule(FrozenTable):
+    """Conditions that the advertisement of a device meets: all of them."""
 
     name: str | None = Field(default=None, min_length=1, description="regular expression for the whole name, ignoring case")
     services: tuple[Uuid, ...] = Field(default=(), description="services that are advertised, all of them")
-    data: tuple[DataCondition, ...] = Field(default=(), description="manufacturer or service data that is there, all of them")
+    data: tuple[DataCondition, ...] = Field(default=(), description="manufacturer or service data, all of them")
 
     _pattern: re.Pattern[str] | None = PrivateAttr(default=None)
 
@@ -62,35 +62,35 @@ class Match(Part):
         return name
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _has_a_condition(self) -> Self:
         if not (self.name or self.services or self.data):
             raise ValueError("a match without a condition would match every device")
         return self
 
     def model_post_init(self, _context: object) -> None:
-        """Compile the name's expression once: it is tried for every new device around."""
+        """Compile the name's expression once: it is tried for every new device."""
         if self.name is not None:
             self._pattern = re.compile(self.name, re.IGNORECASE)
 
     @property
     def is_certain(self) -> bool:
-        """Whether it rests on more than a name, which anybody can give a device."""
+        """Whether it requires more than a name, which anybody can give a device."""
         return bool(self.services or self.data)
 
     @property
     def weight(self) -> int:
-        """How much it asks for: of two that fit, the one that asks for more knows the device better."""
+        """The number of conditions: of two rules that fit, the one with more conditions fits better."""
         return 2 * len(self.services) + sum(2 + len(one.starts_with) for one in self.data) + (self.name is not None)
 
     def fits(self, advertisement: Advertisement) -> bool:
-        """Return whether the advertisement shows all that is said."""
+        """Return whether the advertisement meets all conditions."""
         if self._pattern is not None and not self._pattern.fullmatch(advertisement.name or ""):
             return False
         advertised = advertisement.service_uuids
         return all(one in advertised for one in self.services) and all(one.fits(advertisement) for one in self.data)
 
     def evidence(self, advertisement: Advertisement) -> dict[str, str]:
-        """Return what was looked at -> what the device shows, for a person who doubts."""
-        shown = {"name": advertisement.name or ""} if self.name is not None else {}
-        shown |= {f"service {short_uuid(service)}": "advertised" for service in self.services}
-        return shown | {str(condition): (condition.carried(advertisement) or b"").hex() for condition in self.data}
+        """Return what was examined -> what the device advertises, for a person in doubt."""
+        found = {"name": advertisement.name or ""} if self.name is not None else {}
+        found |= {f"service {short_uuid(service)}": "advertised" for service in self.services}
+        return found | {str(condition): (condition.data_in(advertisement) or b"").hex() for condition in self.data}

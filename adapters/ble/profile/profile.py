@@ -1,7 +1,7 @@
-"""What a Bluetooth LE device measures and can do over a connection, as data: the grammar of a profile file. Nothing here waits.
+"""Define the content of a profile file: the points and commands of a Bluetooth LE device over a connection. Pure.
 
-A profile is a TOML file named after itself. Services and characteristics are named by their uuids, those that the Bluetooth SIG
-has assigned by four digits: `180f`. Numbers are little-endian, as nearly everything in GATT, unless a point says otherwise.
+A profile is a TOML file with the name of the profile. Services and characteristics are identified by their uuids, those that the
+Bluetooth SIG has assigned by four digits: `180f`. Numbers are little-endian, as usual in GATT, unless a point is different.
 """
 
 from __future__ import annotations
@@ -13,37 +13,37 @@ from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from adapters.ble.profile.formats import INTEGERS, NUMBERS, TEXTS, UNSIGNED, Encoding, Format, size_of
-from adapters.ble.profile.match_rules import Match
-from adapters.ble.profile.toml_types import Bytes, Part, Services, Uuid, hex_bytes
+from adapters.ble.profile.match_rules import MatchRule
+from adapters.ble.profile.toml_types import Bytes, FrozenTable, Services, Uuid, hex_bytes
 from gateway.adapter import DeviceProfile, Metric, Reduce, first_duplicate
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 30.0, "normal": 300.0, "slow": 3600.0}
-"""Poll groups that every profile has, and how often they are read, in seconds. A visit takes some three seconds of one of a few
+"""Poll groups that every profile has, and how often they are read, in seconds. A read takes some three seconds of one of a few
 connection slots, and of the device's battery: a hundred devices read every five minutes keep one slot busy."""
 
 
-class _Value(Part):
-    """How a value lies in the payload of a characteristic."""
+class _ValueLayout(FrozenTable):
+    """How a value is encoded in the payload of a characteristic."""
 
     format: Format = Format.UINT8
-    at: int = Field(default=0, ge=0, le=511, description="the byte it begins with; the first is 0")
+    at: int = Field(default=0, ge=0, le=511, description="the offset of its first byte; 0 is the first")
     length: int | None = Field(default=None, ge=1, le=512, description="bytes of a text; left out: to the end of the payload")
     byte_order: Literal["little", "big"] = "little"
     bits: tuple[Annotated[int, Field(ge=0, le=63)], Annotated[int, Field(ge=1, le=64)]] | None = Field(
-        default=None, description="[first bit, how many] of an unsigned number; bit 0 is the lowest"
+        default=None, description="[first bit, number of bits] of an unsigned number; bit 0 is the lowest"
     )
     scale: float = 1.0
     offset: float = 0.0
-    values: dict[int, str] = Field(default_factory=dict, description="what the numbers mean")
-    not_available: frozenset[int] = Field(default=frozenset(), description="raw numbers that say that there is no value")
+    values: dict[int, str] = Field(default_factory=dict, description="the meanings of numbers")
+    not_available: frozenset[int] = Field(default=frozenset(), description="raw numbers that mean that there is no value")
     valid: tuple[float, float] | None = Field(
-        default=None, description="[lowest, highest] raw number that is a value; outside it, there is none"
+        default=None, description="[lowest, highest] raw number that is a value; others mean that there is none"
     )
-    starts_with: Bytes = Field(default=b"", description="only payloads that begin so hold the value, as `01ff`")
+    starts_with: Bytes = Field(default=b"", description="only payloads with these first bytes contain the value: `01ff`")
 
     @property
     def encoding(self) -> Encoding:
-        """Return what `formats` decodes by."""
+        """The encoding for `formats`."""
         return Encoding(
             format=self.format,
             at=self.at,
@@ -59,60 +59,60 @@ class _Value(Part):
         )
 
     @model_validator(mode="after")
-    def _fits_its_format(self) -> Self:
+    def _suits_its_format(self) -> Self:
         if self.length is not None and self.format not in TEXTS:
-            raise ValueError(f"`length` belongs to texts (utf8, hex, dotted), not to {self.format}")
+            raise ValueError(f"`length` is for texts (utf8, hex, dotted), not for {self.format}")
         if self.bits is not None and self.format not in UNSIGNED:
-            raise ValueError(f"bits are taken from an unsigned number, not from {self.format}")
+            raise ValueError(f"`bits` is for unsigned numbers, not for {self.format}")
         if self.bits is not None and sum(self.bits) > 8 * (size_of(self.format) or 0):
-            raise ValueError(f"bits {list(self.bits)} go beyond the {8 * (size_of(self.format) or 0)} bits of {self.format}")
+            raise ValueError(f"bits {list(self.bits)} exceed the {8 * (size_of(self.format) or 0)} bits of {self.format}")
         if self.valid is not None and (self.format not in NUMBERS or self.valid[0] > self.valid[1]):
-            raise ValueError("`valid` is [lowest, highest], of a number")
+            raise ValueError("`valid` is [lowest, highest], for numbers only")
         if (self.values or self.not_available) and self.format not in INTEGERS:
-            raise ValueError(f"`values` and `not_available` belong to whole numbers, not to {self.format}")
+            raise ValueError(f"`values` and `not_available` are for whole numbers, not for {self.format}")
         return self
 
     @model_validator(mode="after")
     def _scales_numbers_only(self) -> Self:
         is_scaled = self.scale != 1 or self.offset != 0
         if is_scaled and (self.values or self.bits or self.format not in NUMBERS):
-            raise ValueError("scale and offset belong to plain numbers, not to values, bits, texts or special formats")
+            raise ValueError("`scale` and `offset` are for plain numbers, not for values, bits, texts or special formats")
         if self.scale == 0:
-            raise ValueError("scale is not 0")
+            raise ValueError("`scale` cannot be 0")
         return self
 
 
-class Origin(_Value):
-    """A characteristic that is read once to learn who the device is."""
+class InformationSource(_ValueLayout):
+    """A characteristic that contains a field of the device information."""
 
     format: Format = Format.UTF8
     service: Services
     characteristic: Uuid
 
 
-Telling: TypeAlias = Origin | Literal[False] | None
-"""Where one fact is told; left out: by the Device Information service. False: nowhere, what that service says is not true."""
+OptionalSource: TypeAlias = InformationSource | Literal[False] | None
+"""The source of one field; left out: the Device Information service. False: none, since that service is wrong."""
 
 
-class WhoItIs(Part):
-    """Where the device tells which one it is, where that is not the Device Information service."""
+class IdentitySources(FrozenTable):
+    """The sources of the device information that differ from the Device Information service."""
 
-    serial_number: Telling = None
-    manufacturer: Telling = None
-    model: Telling = None
-    firmware_version: Telling = None
+    serial_number: OptionalSource = None
+    manufacturer: OptionalSource = None
+    model: OptionalSource = None
+    firmware_version: OptionalSource = None
 
 
-class Connecting(Part):
-    """How the device is connected to."""
+class ConnectionSettings(FrozenTable):
+    """How connections to the device are used."""
 
     mode: Literal["visit", "stay"] = Field(
-        default="visit", description="connect, read and disconnect each time; or stay connected, for what it notifies"
+        default="visit", description="connect, read and disconnect each time; or stay connected, for notifications"
     )
 
 
-class Preparation(Part):
-    """What is written after connecting, before anything is read: a sensor to switch on."""
+class InitialWrite(FrozenTable):
+    """A write after connecting, before anything is read: it switches a sensor on, for example."""
 
     service: Uuid
     characteristic: Uuid
@@ -121,28 +121,28 @@ class Preparation(Part):
     optional: bool = Field(default=False, description="the device may lack it")
 
 
-class Point(_Value):
-    """One metric: where it is, what it means and how often it is asked for."""
+class Point(_ValueLayout):
+    """One metric: its characteristic, its encoding and its poll group."""
 
     metric: str = Field(min_length=1)
     service: Services
     characteristic: Uuid
-    notify: bool = Field(default=False, description="the value is notified: it is subscribed to, not read")
+    notify: bool = Field(default=False, description="the value is notified: subscribe to it, do not read it")
     event: bool = Field(
-        default=False, description="notified only when it happens, as a pressed button: nobody waits for a first value"
+        default=False, description="notified only when it happens, like a pressed button: no first value is awaited"
     )
-    optional: bool = Field(default=False, description="a device may lack it; nobody needs to know")
+    optional: bool = Field(default=False, description="a device may lack it, without a remark")
     unit: str | None = None
     group: str = "normal"
     urgent: bool = False
-    dead_band: float | None = Field(default=None, gt=0, description="a change of so much is told at once")
+    dead_band: float | None = Field(default=None, gt=0, description="a change of this size is reported at once")
     reduce: Reduce = Reduce.LAST
 
     _metric: Metric = PrivateAttr()
     _encoding: Encoding = PrivateAttr()
 
     def model_post_init(self, _context: object) -> None:
-        """Make the one `Metric` that all readings of this point share, and what it is decoded by."""
+        """Create the `Metric` that all readings of this point share, and its encoding."""
         self._metric = Metric(self.metric, self.unit, self.urgent, self.reduce, self.dead_band, self.event)
         self._encoding = self.encoding
 
@@ -153,32 +153,32 @@ class Point(_Value):
 
     @property
     def decoded_by(self) -> Encoding:
-        """How its value is decoded: made once."""
+        """The encoding of its value: created once."""
         return self._encoding
 
 
-class Parameter(_Value):
-    """What a command takes, and how it is written into the command's bytes."""
+class Parameter(_ValueLayout):
+    """A parameter of a command, and its encoding in the command's bytes."""
 
     between: tuple[float, float] | None = Field(default=None, description="lowest and highest number, both included")
 
     @model_validator(mode="after")
     def _has_bounds(self) -> Self:
         if self.format not in NUMBERS | {Format.BOOL} or self.bits is not None:
-            raise ValueError(f"a parameter is a number, or true or false, not {self.format} or bits of it")
+            raise ValueError(f"a parameter is a number or a boolean, not {self.format} or bits of it")
         if self.between is None and not self.values and self.format is not Format.BOOL:
-            raise ValueError("say `between`, so that nobody writes a number that does harm")
+            raise ValueError("`between` is missing: it prevents harmful numbers")
         if self.between is not None and self.between[0] > self.between[1]:
             raise ValueError("`between` is [lowest, highest]")
         return self
 
 
-class Answer(Part):
-    """What the device notifies when it has carried out a command."""
+class CommandReply(FrozenTable):
+    """The notification with which the device replies to a command."""
 
     characteristic: Uuid
-    done: tuple[Bytes, ...] = Field(min_length=1, description="how an answer begins that says that it is done")
-    refused: dict[str, str] = Field(default_factory=dict, description="how other answers begin, and what they mean")
+    done: tuple[Bytes, ...] = Field(min_length=1, description="the first bytes of replies that mean success")
+    refused: dict[str, str] = Field(default_factory=dict, description="the first bytes of other replies, and their meanings")
 
     @field_validator("refused")
     @classmethod
@@ -188,27 +188,29 @@ class Answer(Part):
         return refused
 
 
-class CommandRule(Part):
-    """A command: it writes bytes to one characteristic, once, and is done when the device shows it."""
+class CommandRule(FrozenTable):
+    """A command: it writes bytes to one characteristic, once, and checks the result."""
 
-    name: str = Field(min_length=1, description="what the cloud calls the command")
+    name: str = Field(min_length=1, description="the command's name in the cloud")
     service: Uuid
     characteristic: Uuid
-    payload: str = Field(min_length=2, description="the bytes, with {parameters} in between: `01 {red} {green} {blue}`")
+    payload: str = Field(min_length=2, description="the bytes, with {parameters}: `01 {red} {green} {blue}`")
     parameters: dict[str, Parameter] = Field(default_factory=dict)
     response: bool = Field(default=True, description="the device confirms the write")
     read_back: bool | str = Field(
         default=True,
-        description="true: the characteristic reads back as what was written; a metric: that one shows it; false: nothing does",
+        description="true: the characteristic reads back as written; a metric: it shows the result; false: no check",
     )
     shows: bool | int | float | str | None = Field(
-        default=None, description="what the metric reads then; left out: the value of the only parameter"
+        default=None, description="the value of the metric then; left out: the value of the only parameter"
     )
-    answer: Answer | None = Field(default=None, description="the device answers by a notification; nothing is read back then")
+    answer: CommandReply | None = Field(
+        default=None, description="the device replies by a notification; nothing is read back then"
+    )
 
     @property
     def parts(self) -> list[str]:
-        """The payload cut up: hexadecimal digits, and `{parameters}` in between."""
+        """The parts of the payload: hexadecimal digits and `{parameters}`."""
         return [part for part in re.split(r"(\{\w+\})|\s+", self.payload) if part]
 
     @model_validator(mode="after")
@@ -217,18 +219,18 @@ class CommandRule(Part):
         for digits in (part for part in self.parts if not part.startswith("{")):
             hex_bytes(digits)
         if sorted(placed) != sorted(self.parameters):
-            raise ValueError("each of its `parameters` stands once in the payload, written {like_this}, and nothing else does")
+            raise ValueError("the payload has to contain each of its `parameters` once, written {like_this}, and no other")
         return self
 
     @model_validator(mode="after")
-    def _is_checked_one_way(self) -> Self:
+    def _has_one_check(self) -> Self:
         by_metric = isinstance(self.read_back, str)
         if self.shows is not None and not by_metric:
-            raise ValueError("`shows` belongs to a `read_back` that names a metric")
+            raise ValueError("`shows` needs a `read_back` that names a metric")
         if by_metric and self.answer is not None:
             raise ValueError("a command is checked by an `answer` or by a metric, not by both")
         if by_metric and self.shows is None and len(self.parameters) != 1:
-            raise ValueError("say what the metric `shows`: the command has not exactly one parameter")
+            raise ValueError("`shows` is missing: the command does not have exactly one parameter")
         return self
 
 
@@ -237,16 +239,16 @@ class Profile(DeviceProfile):
 
     default_groups: ClassVar[Mapping[str, float]] = DEFAULT_GROUPS
 
-    sub_model: str | Origin | None = Field(default=None, description="a text, or where the device tells it")
-    match: tuple[Match, ...] = Field(
-        default=(), description="any of them is enough; none: only a configured device has this profile"
+    sub_model: str | InformationSource | None = Field(default=None, description="a text, or its source in the device")
+    match: tuple[MatchRule, ...] = Field(
+        default=(), description="any of them is enough; none: only for devices that the config assigns to it"
     )
-    connection: Connecting = Connecting()
-    services: tuple[Uuid, ...] = Field(default=(), description="standard services whose points it has, too: `180f`")
-    prepare: tuple[Preparation, ...] = Field(default=(), description="what is written after connecting, in order")
-    identity: WhoItIs = WhoItIs()
+    connection: ConnectionSettings = ConnectionSettings()
+    services: tuple[Uuid, ...] = Field(default=(), description="standard services whose points are added: `180f`")
+    prepare: tuple[InitialWrite, ...] = Field(default=(), description="the writes after connecting, in order")
+    identity: IdentitySources = IdentitySources()
     groups: dict[str, Annotated[float, Field(ge=1, le=7 * 86400)]] = Field(
-        default_factory=dict, description="poll group -> how often it is read, in seconds"
+        default_factory=dict, description="poll group -> its interval, in seconds"
     )
     points: tuple[Point, ...] = ()
     commands: tuple[CommandRule, ...] = ()
@@ -263,13 +265,13 @@ class Profile(DeviceProfile):
 
     @property
     def is_found_by_scan(self) -> bool:
-        """Whether the profile says how such a device is identified."""
+        """Whether a device is recognized by its advertisements."""
         return bool(self.match)
 
     @model_validator(mode="after")
     def _does_something(self) -> Self:
         if not self.points and not self.commands:
-            raise ValueError("a profile has points, commands or standard `services`: at least one of them")
+            raise ValueError("a profile needs points, commands or standard `services`")
         return self
 
     @model_validator(mode="after")
@@ -279,10 +281,10 @@ class Profile(DeviceProfile):
         return self
 
     @model_validator(mode="after")
-    def _commands_are_shown(self) -> Self:
+    def _has_points_for_checks(self) -> Self:
         readable = {point.metric for point in self.points if len(point.service) == 1 and not point.notify}
         for command in self.commands:
             if isinstance(command.read_back, str) and command.read_back not in readable:
-                wrong = "to read back, or it is notified, or it names several services"
-                raise ValueError(f"command `{command.name}`: there is no point `{command.read_back}` {wrong}")
+                reason = "it is missing, notified or has several services"
+                raise ValueError(f"command `{command.name}`: point `{command.read_back}` cannot be read back: {reason}")
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from adapters.ble.advertisements.advertisement import Advertisement
-from adapters.ble.profile.match_rules import Match
+from adapters.ble.profile.match_rules import MatchRule
 from adapters.ble.profile.profile import Profile
 
 
@@ -15,7 +15,7 @@ def best_profile(advertisement: Advertisement, profiles: Iterable[Profile]) -> P
     return max(fits, key=lambda fit: fit[0])[1] if fits else None
 
 
-def best_match(advertisement: Advertisement, profile: Profile) -> Match | None:
+def best_match(advertisement: Advertisement, profile: Profile) -> MatchRule | None:
     """Return the match rule of a profile that fits the advertisement; of several, the one with the most conditions."""
     fits = (match for match in profile.match if match.fits(advertisement))
     return max(fits, key=lambda match: match.weight, default=None)

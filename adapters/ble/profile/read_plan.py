@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
 from adapters.ble.profile.formats import decode
-from adapters.ble.profile.profile import Point, Preparation, Profile
+from adapters.ble.profile.profile import InitialWrite, Point, Profile
 from adapters.ble.profile.special_formats import NotInPayload, PayloadTooShort
 from adapters.ble.profile.toml_types import short_uuid
 from gateway.adapter import Block, MetricRow, Value
@@ -81,7 +81,7 @@ class CharacteristicReader:
 class ReadPlan:
     """The operations on one connection, in this order."""
 
-    initial_writes: tuple[Preparation, ...] = ()
+    initial_writes: tuple[InitialWrite, ...] = ()
     subscriptions: tuple[CharacteristicReader, ...] = ()
     """The characteristics that notify: the first value of each is awaited, except for events."""
     reads: tuple[CharacteristicReader, ...] = ()

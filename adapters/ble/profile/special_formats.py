@@ -1,4 +1,4 @@
-"""Values that are more than a number at a place: decimal floats, and what flags or two parts make. Nothing here waits.
+"""Decode values that are more than a number at an offset: decimal floats, date and time, heart rate, values in two parts. Pure.
 
 Decimal floats are the SFLOAT and FLOAT of IEEE 11073-20601; GATT calls them medfloat16 and medfloat32.
 """
@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 
 class NotInPayload(ValueError):
-    """The payload holds no such value, which says nothing of the value itself."""
+    """The payload does not contain this value."""
 
 
 class PayloadTooShort(NotInPayload):
     """The payload ends before the value does."""
 
 
-def cut(part: bytes, length: int | None) -> bytes:
-    """Return so many bytes of the beginning, or all there are.
+def first_bytes(part: bytes, length: int | None) -> bytes:
+    """Return the first bytes, or all of them.
 
     Raises:
         PayloadTooShort: there are fewer, or none at all.
@@ -34,7 +34,7 @@ def cut(part: bytes, length: int | None) -> bytes:
 
 
 class MedFloat(NamedTuple):
-    """A decimal float: a whole number, and in the bits above it its power of ten."""
+    """The layout of a decimal float: a whole number, and in the bits above it its power of ten."""
 
     size: int
     """Bytes."""
@@ -42,16 +42,16 @@ class MedFloat(NamedTuple):
 
     @property
     def largest(self) -> int:
-        """The largest number: above it stand NaN and infinity."""
+        """The largest number: the values above it are NaN and infinity."""
         return (1 << self.number_bits - 1) - 3
 
     @property
     def reserved(self) -> range:
-        """What a number with power 0 must not be: infinity, NaN, "not at this resolution", reserved, minus infinity."""
+        """The reserved values of a number with power 0: infinity, NaN, "not at this resolution", reserved, minus infinity."""
         return range(self.largest + 1, self.largest + 6)
 
     def decode(self, raw: int) -> float | None:
-        """Return the number; `None` when it is none."""
+        """Return the number; `None` for NaN, infinity and reserved values."""
         if raw in self.reserved:
             return None
         number = _signed(raw & (1 << self.number_bits) - 1, self.number_bits)
@@ -59,7 +59,7 @@ class MedFloat(NamedTuple):
         return number / 10**-power if power < 0 else float(number * 10**power)
 
     def encode(self, value: float) -> int:
-        """Return what `decode` makes this value of, with as many digits as fit.
+        """Return the raw value that `decode` decodes to this value, with as many digits as fit.
 
         Raises:
             ValueError: the value is too large.
@@ -69,7 +69,7 @@ class MedFloat(NamedTuple):
         for power in range(max(-half, finest), half):
             number = round(value * 10**-power) if power <= 0 else round(value / 10**power)
             if abs(number) <= self.largest:
-                number, power = _shortened(number, power)
+                number, power = _without_trailing_zeros(number, power)
                 return (power & (2 * half - 1)) << self.number_bits | number & (1 << self.number_bits) - 1
         raise ValueError(f"{value!r} is larger than {self.largest}e{half - 1}")
 
@@ -79,13 +79,13 @@ FLOAT = MedFloat(size=4, number_bits=24)
 
 
 def date_time(part: bytes) -> str | None:
-    """Return the Date Time (0x2A08) at the beginning, as Current Time (0x2A2B) has it too: the device's local time.
+    """Return the Date Time (0x2A08) at the beginning, which Current Time (0x2A2B) contains, too: the device's local time.
 
-    A year, month or day of 0 says that it is not known; a date that does not exist is not known either.
+    A year, month or day of 0 means unknown; so does a date that does not exist.
     """
-    raw = cut(part, 7)
+    raw = first_bytes(part, 7)
     try:
-        return datetime(int.from_bytes(raw[:2], "little"), *raw[2:7]).isoformat()  # noqa: DTZ001 - the device tells no zone
+        return datetime(int.from_bytes(raw[:2], "little"), *raw[2:7]).isoformat()  # noqa: DTZ001 - the device sends no time zone
     except ValueError:
         return None
 
@@ -94,62 +94,62 @@ class _HeartRate:
     """A Heart Rate Measurement (0x2A37): flags, the rate in one or two bytes, energy if flagged, intervals if flagged."""
 
     def __init__(self, payload: bytes) -> None:
-        self.flags = cut(payload, 1)[0]
+        self.flags = first_bytes(payload, 1)[0]
         self._payload = payload
         self._energy_at = 3 if self.flags & 0x01 else 2
 
     @property
     def rate(self) -> int:
-        return int.from_bytes(cut(self._payload, self._energy_at)[1 : self._energy_at], "little")
+        return int.from_bytes(first_bytes(self._payload, self._energy_at)[1 : self._energy_at], "little")
 
     @property
     def energy(self) -> int:
         if not self.flags & 0x08:
-            raise NotInPayload("this measurement tells no energy")
-        return int.from_bytes(cut(self._payload[self._energy_at :], 2), "little")
+            raise NotInPayload("this measurement contains no energy")
+        return int.from_bytes(first_bytes(self._payload[self._energy_at :], 2), "little")
 
     @property
     def intervals(self) -> list[int]:
         if not self.flags & 0x10:
-            raise NotInPayload("this measurement tells no intervals")
-        told = self._payload[self._energy_at + (2 if self.flags & 0x08 else 0) :]
-        cut(told, 2)
-        return [int.from_bytes(told[at : at + 2], "little") for at in range(0, len(told) - 1, 2)]
+            raise NotInPayload("this measurement contains no intervals")
+        data = self._payload[self._energy_at + (2 if self.flags & 0x08 else 0) :]
+        first_bytes(data, 2)
+        return [int.from_bytes(data[at : at + 2], "little") for at in range(0, len(data) - 1, 2)]
 
 
 def heart_rate(payload: bytes) -> int:
-    """Return the beats a minute of a Heart Rate Measurement."""
+    """Return the beats per minute of a Heart Rate Measurement."""
     return _HeartRate(payload).rate
 
 
 def skin_contact(payload: bytes) -> bool:
-    """Return whether the sensor touches the skin; sensors that cannot tell have no such value."""
+    """Return whether the sensor touches the skin; a sensor without contact detection has no such value."""
     flags = _HeartRate(payload).flags
     if not flags & 0x04:
-        raise NotInPayload("this sensor does not feel whether it touches the skin")
+        raise NotInPayload("this sensor has no contact detection")
     return bool(flags & 0x02)
 
 
 def energy_expended(payload: bytes) -> int:
-    """Return the energy in kJ: with most sensors in each tenth measurement only."""
+    """Return the energy in kJ: most sensors send it in each tenth measurement only."""
     return _HeartRate(payload).energy
 
 
 def rr_interval(payload: bytes) -> float:
-    """Return the mean of the intervals that the measurement tells, in seconds; they come in 1/1024 s."""
+    """Return the mean of the intervals in the measurement, in seconds; their unit is 1/1024 s."""
     intervals = _HeartRate(payload).intervals
     return round(sum(intervals) / len(intervals) / 1024, 4)
 
 
 def hundredths(part: bytes, whole_bytes: int) -> float:
-    """Return a whole number of so many bytes, and its hundredths in the byte behind it."""
-    raw = cut(part, whole_bytes + 1)
+    """Return a whole number of this size with its hundredths, which are in the next byte."""
+    raw = first_bytes(part, whole_bytes + 1)
     return int.from_bytes(raw[:-1], "little", signed=True) + raw[-1] / 100
 
 
 def opt3001(part: bytes) -> float:
-    """Return the lux that the result register of an OPT3001 stands for."""
-    raw = int.from_bytes(cut(part, 2), "little")
+    """Return the lux in the result register of an OPT3001."""
+    raw = int.from_bytes(first_bytes(part, 2), "little")
     return ((raw & 0xFFF) << (raw >> 12)) / 100
 
 
@@ -157,8 +157,8 @@ def _signed(raw: int, bits: int) -> int:
     return raw - (1 << bits) if raw >> bits - 1 else raw
 
 
-def _shortened(number: int, power: int) -> tuple[int, int]:
-    """Return the same value without zeros at its end: 365e-1 and not 36500e-3."""
+def _without_trailing_zeros(number: int, power: int) -> tuple[int, int]:
+    """Return the same value without trailing zeros: 365e-1 and not 36500e-3."""
     if number == 0:
         return 0, 0
     while power < 0 and number % 10 == 0:

@@ -16,8 +16,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from adapters.ble.advertisements.advertisement import full_uuid
-from adapters.ble.profile.profile import Origin, Point, Profile
-from adapters.ble.profile.toml_types import Name, Part, Uuid
+from adapters.ble.profile.profile import InformationSource, Point, Profile
+from adapters.ble.profile.toml_types import FrozenTable, Name, Uuid
 from gateway.adapter import Source
 
 FOLDER = Path(__file__).parents[1] / "services"
@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parents[1] / "services"
 NAME = re.compile(r"gatt((?:-[0-9a-f]{4})+)")
 
 
-class StandardService(Part):
+class StandardService(FrozenTable):
     """A service that is the same in every device that has it."""
 
     uuid: Uuid
@@ -35,7 +35,9 @@ class StandardService(Part):
     rank: int = Field(default=100, ge=0, description="the service with the lowest rank determines the family")
     mode: Literal["visit", "stay"] = "visit"
     source: Source
-    identity: dict[str, Origin] = Field(default_factory=dict, description="the fields of the device information that it contains")
+    identity: dict[str, InformationSource] = Field(
+        default_factory=dict, description="the fields of the device information that it contains"
+    )
     points: tuple[Point, ...] = ()
 
     @property
@@ -49,7 +51,7 @@ def standard_services() -> Mapping[str, StandardService]:
     return _services(FOLDER)
 
 
-def standard_origins() -> Mapping[str, Origin]:
+def standard_information_sources() -> Mapping[str, InformationSource]:
     """Return the characteristic of each field of the device information, unless a profile specifies another."""
     return {name: origin for service in standard_services().values() for name, origin in service.identity.items()}
 
@@ -66,7 +68,7 @@ def points_of(service: str) -> list[dict[str, Any]]:
     return [point.model_dump(exclude_unset=True) for point in points]
 
 
-def measuring() -> list[str]:
+def includable_services() -> list[str]:
     """Return the four digits of the services that a profile can include."""
     return sorted(service.digits for service in standard_services().values() if service.points)
 
@@ -75,7 +77,7 @@ def profile_for(services: Iterable[str]) -> Profile | None:
     """Return the profile of a device with these services (full uuids); `None` when none of them has points."""
     known = standard_services()
     digits = sorted(known[service].digits for service in set(services) & known.keys() if known[service].points)
-    return _made(tuple(digits)) if digits else None
+    return _merged_profile(tuple(digits)) if digits else None
 
 
 def profile_named(name: str) -> Profile | None:
@@ -86,7 +88,7 @@ def profile_named(name: str) -> Profile | None:
 
 
 @lru_cache(maxsize=64)
-def _made(digits: tuple[str, ...]) -> Profile:
+def _merged_profile(digits: tuple[str, ...]) -> Profile:
     services = sorted((standard_services()[full_uuid(one)] for one in digits), key=lambda service: service.rank)
     titles = ", ".join(service.title for service in services)
     return Profile.model_validate(
@@ -94,7 +96,7 @@ def _made(digits: tuple[str, ...]) -> Profile:
             "name": "-".join(["gatt", *digits]),
             "title": f"Bluetooth device: {titles}",
             "family": services[0].family,
-            "sub_model": standard_origins()["model"],
+            "sub_model": standard_information_sources()["model"],
             "source": {
                 "document": "; ".join(service.source.document for service in services),
                 "edition": "; ".join(service.source.edition for service in services),
@@ -108,11 +110,11 @@ def _made(digits: tuple[str, ...]) -> Profile:
 
 @cache
 def _services(folder: Path) -> Mapping[str, StandardService]:
-    services = (_parsed(file) for file in sorted(folder.glob("*.toml")))
+    services = (_load_service(file) for file in sorted(folder.glob("*.toml")))
     return {service.uuid: service for service in services}
 
 
-def _parsed(file: Path) -> StandardService:
+def _load_service(file: Path) -> StandardService:
     """Return the service of this file. A device may lack its points, since most of them are optional in the standard."""
     written = tomllib.loads(file.read_text(encoding="utf-8"))
     service = {"service": written["uuid"]}

@@ -1,4 +1,4 @@
-"""The words of which profile files and service files are made. Nothing here waits."""
+"""Define the types of values in profile and service files. Pure."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from adapters.ble.advertisements.advertisement import full_uuid
 
 
-class Part(BaseModel):
-    """A table of a file: unknown keys are errors, and what was read does not change."""
+class FrozenTable(BaseModel):
+    """A table of a file: unknown keys are errors, and it does not change after it was read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def hex_bytes(written: object) -> object:
-    """Return the bytes that a text of hexadecimal digits stands for; anything else as it is.
+def hex_bytes(value: object) -> object:
+    """Return the bytes of a text of hexadecimal digits; anything else as it is.
 
     Raises:
-        ValueError: the text is none of hexadecimal digits.
+        ValueError: the text does not consist of hexadecimal digits.
     """
-    if not isinstance(written, str):
-        return written
+    if not isinstance(value, str):
+        return value
     try:
-        return bytes.fromhex(written)
+        return bytes.fromhex(value)
     except ValueError as error:
-        raise ValueError(f"{written!r} is no sequence of bytes: they are written as pairs of hexadecimal digits") from error
+        raise ValueError(f"{value!r} is not a sequence of bytes: write pairs of hexadecimal digits") from error
 
 
 def short_uuid(uuid: str) -> str:
-    """Return the four digits of a uuid that the Bluetooth SIG has assigned, and any other as it is."""
+    """Return the four digits of a uuid that the Bluetooth SIG has assigned, and any other uuid as it is."""
     return uuid[4:8] if uuid == full_uuid(uuid[4:8]) else uuid
 
 
-def _as_tuple(written: object) -> object:
-    return (written,) if isinstance(written, str) else written
+def _as_tuple(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
 
 
 Uuid: TypeAlias = Annotated[str, AfterValidator(full_uuid)]
-"""Written with 4, 8 or 32 digits; kept in full."""
+"""Written with 4, 8 or 32 digits; stored in its full form."""
 
 Services: TypeAlias = Annotated[tuple[Uuid, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
-"""One service, or several of which the device has one: firmware versions name the same thing differently."""
+"""One service, or several of which the device has one: they differ between firmware versions."""
 
 Bytes: TypeAlias = Annotated[bytes, BeforeValidator(hex_bytes)]
 """Written as hexadecimal digits."""

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from adapters.ble.discovery.tracked_device import TrackedDevice
-from adapters.ble.profile.commands import Order, order_for
+from adapters.ble.profile.commands import PreparedCommand, prepare_command
 from adapters.ble.profile.device_information import DeviceInformation, information_paths, parse_information
 from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.read_plan import CharacteristicPath, CharacteristicReader, ReadPlan, plan_reads
@@ -75,15 +75,15 @@ class DeviceSessions:
             CommandRejected: the profile has no such command, or the device refused it or did something else.
             DeviceUnreachable: the device was lost; whether it executed the command is unknown.
         """
-        order = order_for(profile, command)
+        prepared = prepare_command(profile, command)
         async with self._connected(device, profile) as connection:
             try:
-                reply = await _write_command(connection, order)
+                reply = await _write_command(connection, prepared)
             except AttributeRefused as error:
                 raise CommandRejected(f"{child.name} refuses {command.name}: {error}") from error
-        if order.check is not None and (problem := order.check.problem_in(reply)) is not None:
+        if prepared.check is not None and (problem := prepared.check.problem_in(reply)) is not None:
             raise CommandRejected(f"{child.name} did not execute {command.name}: {problem}")
-        return f"{child.name} {'accepted' if order.check is None else 'executed'} {command.name}"
+        return f"{child.name} {'accepted' if prepared.check is None else 'executed'} {command.name}"
 
     @asynccontextmanager
     async def _connected(self, device: TrackedDevice, profile: Profile | None = None) -> AsyncIterator[GattConnection]:
@@ -171,21 +171,21 @@ async def _read_information(connection: GattConnection, profile: Profile | None)
     return parse_information(profile, payloads)
 
 
-async def _write_command(connection: GattConnection, order: Order) -> bytes:
+async def _write_command(connection: GattConnection, prepared: PreparedCommand) -> bytes:
     """Write a command, and return the value that shows whether it was executed; empty where no value does."""
-    check = order.check
+    check = prepared.check
     if check is None or not check.by_notification:
-        await connection.write(order.service, order.characteristic, order.payload, with_response=order.with_response)
-        return b"" if check is None else await connection.read(order.check_service, check.characteristic)
+        await connection.write(prepared.service, prepared.characteristic, prepared.payload, with_response=prepared.with_response)
+        return b"" if check is None else await connection.read(prepared.check_service, check.characteristic)
     reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def on_value(payload: bytes) -> None:
         if not reply.done():
             reply.set_result(payload)
 
-    unsubscribe = await connection.subscribe(order.check_service, check.characteristic, on_value)
+    unsubscribe = await connection.subscribe(prepared.check_service, check.characteristic, on_value)
     try:
-        await connection.write(order.service, order.characteristic, order.payload, with_response=order.with_response)
+        await connection.write(prepared.service, prepared.characteristic, prepared.payload, with_response=prepared.with_response)
         async with asyncio.timeout(REPLY_SECONDS):
             return await reply
     except TimeoutError as error:

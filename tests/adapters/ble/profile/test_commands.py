@@ -1,4 +1,4 @@
-"""What commands write, and whether they were obeyed."""
+"""Test the bytes of commands and the checks of their results."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.ble.advertisements.advertisement import full_uuid
-from adapters.ble.profile.commands import order_for
+from adapters.ble.profile.commands import prepare_command
 from adapters.ble.profile.profile import Profile
 from gateway.adapter import Command, CommandRejected
 
-PLACE = {"service": "ff01", "characteristic": "ffa3"}
+PATH = {"service": "ff01", "characteristic": "ffa3"}
 
 DEVICE = Profile.model_validate(
     {
@@ -25,25 +25,25 @@ DEVICE = Profile.model_validate(
             {"metric": "on", "service": "ff01", "characteristic": "ffa4", "bits": [0, 1]},
         ],
         "commands": [
-            {"name": "off", **PLACE, "payload": "a0 00"},
-            {"name": "blink", **PLACE, "payload": "a1", "read_back": False, "response": False},
+            {"name": "off", **PATH, "payload": "a0 00"},
+            {"name": "blink", **PATH, "payload": "a1", "read_back": False, "response": False},
             {
                 "name": "dim",
-                **PLACE,
+                **PATH,
                 "payload": "a2 {level} ff",
                 "parameters": {"level": {"format": "uint16", "between": [0, 100], "scale": 0.1, "byte_order": "big"}},
                 "read_back": "level",
             },
             {
                 "name": "mix",
-                **PLACE,
+                **PATH,
                 "payload": "{ratio}",
                 "parameters": {"ratio": {"format": "medfloat16", "between": [-1, 1]}},
                 "read_back": "ratio",
             },
             {
                 "name": "mode",
-                **PLACE,
+                **PATH,
                 "payload": "a3{mode}{fast}",
                 "parameters": {"mode": {"values": {1: "warm", 2: "cold"}}, "fast": {"format": "bool"}},
                 "read_back": "on",
@@ -51,7 +51,7 @@ DEVICE = Profile.model_validate(
             },
             {
                 "name": "press",
-                **PLACE,
+                **PATH,
                 "payload": "5701",
                 "answer": {"characteristic": "ffa5", "done": ["01", "0500"], "refused": {"03": "it is busy"}},
             },
@@ -60,74 +60,74 @@ DEVICE = Profile.model_validate(
 )
 
 
-def order(name, **parameters):
-    return order_for(DEVICE, Command(7, "child", name, parameters))
+def prepared(name, **parameters):
+    return prepare_command(DEVICE, Command(7, "child", name, parameters))
 
 
 def test_a_fixed_command_writes_its_bytes_and_reads_them_back():
-    told = order("off")
-    assert (told.service, told.characteristic) == (full_uuid("ff01"), full_uuid("ffa3"))
-    assert (told.payload.hex(), told.with_response) == ("a000", True)
-    assert (told.check_service, told.check.characteristic, told.check.by_notification) == (
+    command = prepared("off")
+    assert (command.service, command.characteristic) == (full_uuid("ff01"), full_uuid("ffa3"))
+    assert (command.payload.hex(), command.with_response) == ("a000", True)
+    assert (command.check_service, command.check.characteristic, command.check.by_notification) == (
         full_uuid("ff01"),
         full_uuid("ffa3"),
         False,
     )
-    assert told.check.problem_in(bytes.fromhex("a00000")) is None
-    assert told.check.problem_in(bytes.fromhex("a001")) == "the device was told a0 00, and reads back a0 01"
-    assert told.check.problem_in(b"") == "the device was told a0 00, and reads back nothing"
+    assert command.check.problem_in(bytes.fromhex("a00000")) is None
+    assert command.check.problem_in(bytes.fromhex("a001")) == "a0 00 was written, and the device reads back a0 01"
+    assert command.check.problem_in(b"") == "a0 00 was written, and the device reads back nothing"
 
 
-def test_a_button_is_not_read_back():
-    told = order("blink")
-    assert told.check is None
-    assert not told.with_response
+def test_a_command_without_read_back_has_no_check():
+    command = prepared("blink")
+    assert command.check is None
+    assert not command.with_response
 
 
-def test_a_parameter_is_written_where_it_stands_and_a_metric_shows_it():
-    told = order("dim", level=50.5)
-    assert told.payload.hex() == "a201f9ff"
-    assert told.check.characteristic == full_uuid("ffa1")
-    assert told.check.problem_in(bytes.fromhex("00f901")) is None
-    assert told.check.problem_in(bytes.fromhex("00fa01")) == "level was to be 50.5, and reads back as 50.6"
-    assert "cannot be read back" in told.check.problem_in(b"\0")
+def test_a_parameter_is_encoded_in_the_payload_and_a_metric_is_checked():
+    command = prepared("dim", level=50.5)
+    assert command.payload.hex() == "a201f9ff"
+    assert command.check.characteristic == full_uuid("ffa1")
+    assert command.check.problem_in(bytes.fromhex("00f901")) is None
+    assert command.check.problem_in(bytes.fromhex("00fa01")) == "level should be 50.5, and reads back as 50.6"
+    assert "cannot be read back" in command.check.problem_in(b"\0")
 
 
 @given(st.floats(0, 100))
-def test_a_level_is_obeyed_when_it_is_as_close_as_its_bytes_allow(level):
-    told = order("dim", level=level)
-    raw = int.from_bytes(told.payload[1:3], "big")
-    assert told.check.problem_in(b"\0" + raw.to_bytes(2, "little")) is None
-    assert told.check.problem_in(b"\0" + (raw + 2).to_bytes(2, "little"))
+def test_a_level_is_accepted_within_the_precision_of_its_format(level):
+    command = prepared("dim", level=level)
+    raw = int.from_bytes(command.payload[1:3], "big")
+    assert command.check.problem_in(b"\0" + raw.to_bytes(2, "little")) is None
+    assert command.check.problem_in(b"\0" + (raw + 2).to_bytes(2, "little"))
 
 
 @given(st.floats(-1, 1))
-def test_a_decimal_float_is_obeyed_when_it_reads_back_with_the_digits_that_it_has(ratio):
-    told = order("mix", ratio=ratio)
-    assert told.check.problem_in(told.payload) is None
-    assert told.check.problem_in(bytes.fromhex("0520"))
+def test_a_decimal_float_is_accepted_within_the_precision_of_its_format(ratio):
+    command = prepared("mix", ratio=ratio)
+    assert command.check.problem_in(command.payload) is None
+    assert command.check.problem_in(bytes.fromhex("0520"))
 
 
-def test_words_and_yes_or_no_are_parameters_too():
-    told = order("mode", mode="cold", fast=True)
-    assert told.payload.hex() == "a30201"
-    assert told.check.problem_in(b"\x03") is None
-    assert told.check.problem_in(b"\x02") == "on was to be True, and reads back as False"
+def test_meanings_and_booleans_are_parameters_too():
+    command = prepared("mode", mode="cold", fast=True)
+    assert command.payload.hex() == "a30201"
+    assert command.check.problem_in(b"\x03") is None
+    assert command.check.problem_in(b"\x02") == "on should be True, and reads back as False"
 
 
-def test_a_device_that_answers_is_believed():
-    told = order("press")
-    assert told.check.by_notification
-    assert told.check.characteristic == full_uuid("ffa5")
-    assert told.check.problem_in(bytes.fromhex("01ff")) is None
-    assert told.check.problem_in(bytes.fromhex("0500")) is None
-    assert told.check.problem_in(bytes.fromhex("03")) == "the device answers 03: it is busy"
-    assert told.check.problem_in(bytes.fromhex("05")) == "the device answers 05"
-    assert told.check.problem_in(b"") == "the device answers nothing"
+def test_the_reply_of_a_device_is_checked():
+    command = prepared("press")
+    assert command.check.by_notification
+    assert command.check.characteristic == full_uuid("ffa5")
+    assert command.check.problem_in(bytes.fromhex("01ff")) is None
+    assert command.check.problem_in(bytes.fromhex("0500")) is None
+    assert command.check.problem_in(bytes.fromhex("03")) == "the device replies 03: it is busy"
+    assert command.check.problem_in(bytes.fromhex("05")) == "the device replies 05"
+    assert command.check.problem_in(b"") == "the device replies nothing"
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters", "says"),
+    ("name", "parameters", "message"),
     [
         ("explode", {}, "Lamp has no command 'explode'; it has off, blink, dim, mix, mode, press"),
         ("off", {"now": 1}, "off takes no parameters, and got now"),
@@ -141,6 +141,6 @@ def test_a_device_that_answers_is_believed():
         ("mode", {"mode": "warm", "fast": 1}, "mode: fast: 1 is neither true nor false"),
     ],
 )
-def test_a_command_that_cannot_be_carried_out_is_rejected_with_a_reason(name, parameters, says):
-    with pytest.raises(CommandRejected, match=says):
-        order(name, **parameters)
+def test_an_invalid_command_is_rejected_with_a_reason(name, parameters, message):
+    with pytest.raises(CommandRejected, match=message):
+        prepared(name, **parameters)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
-from adapters.ble.profile.commands import order_for
+from adapters.ble.profile.commands import prepare_command
 from adapters.ble.profile.device_information import information_paths, parse_information
 from adapters.ble.profile.library import PROFILE_FILES
 from adapters.ble.profile.profile_matching import best_profile
@@ -110,7 +110,7 @@ def test_only_what_has_to_be_is_written_and_subscribed_to(case):
 
 def test_commands_write_the_bytes_of_the_document_and_see_whether_they_were_obeyed(case):
     for wanted in case.expected.get("commands", []):
-        order = order_for(PROFILES[case.profile], Command(1, "child", wanted["name"], wanted.get("parameters", {})))
+        order = prepare_command(PROFILES[case.profile], Command(1, "child", wanted["name"], wanted.get("parameters", {})))
         assert order.payload.hex() == wanted["writes"]
         assert case.services[order.service][order.characteristic] & {"write", "write-without-response"}
         assert case.services[order.check_service][order.check.characteristic] & {

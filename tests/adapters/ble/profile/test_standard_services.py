@@ -11,7 +11,7 @@ from adapters.ble.advertisements.advertisement import full_uuid
 from adapters.ble.profile.device_information import information_paths, parse_information
 from adapters.ble.profile.formats import decode
 from adapters.ble.profile.read_plan import CharacteristicPath, plan_reads
-from adapters.ble.profile.standard_services import profile_for, profile_named, standard_origins, standard_services
+from adapters.ble.profile.standard_services import profile_for, profile_named, standard_information_sources, standard_services
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -183,7 +183,7 @@ def test_a_heart_rate_is_subscribed_to_and_each_measurement_has_the_readings_tha
 
 
 def test_each_fact_is_asked_where_the_assigned_numbers_have_it():
-    names = {fact: uuid16_dict[int(origin.characteristic[4:8], 16)] for fact, origin in standard_origins().items()}
+    names = {fact: uuid16_dict[int(origin.characteristic[4:8], 16)] for fact, origin in standard_information_sources().items()}
     assert names == {
         "manufacturer": "Manufacturer Name String",
         "model": "Model Number String",
@@ -195,7 +195,7 @@ def test_each_fact_is_asked_where_the_assigned_numbers_have_it():
 
 
 def test_device_information_is_asked_for_six_facts_and_its_model_is_the_sub_model():
-    assert set(standard_origins()) == {
+    assert set(standard_information_sources()) == {
         "manufacturer",
         "model",
         "serial_number",
