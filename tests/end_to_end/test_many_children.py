@@ -13,10 +13,12 @@ import pytest
 
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
-pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(900)]
 
 CHILDREN = 1000
 KILLS = 50
+CALLS_BEFORE_A_KILL = 30
+"""At most; so few that after all kills there are still children to be registered."""
 PROCESS = Path(__file__).with_name("gateway_process.py")
 
 
@@ -36,10 +38,10 @@ async def test_a_thousand_children_take_at_most_twelve_calls_a_round(emulator, r
             return len(emulator.journal.telemetry(parent.id))
 
         begun = rounds()
-        await until(lambda: rounds() > begun, 15)
+        await until(lambda: rounds() > begun, 60)
         await asyncio.sleep(2.5)  # between two rounds: this one's children are through, the next one is not due
         begun, before = rounds(), emulator.journal.calls()
-        await until(lambda: rounds() == begun + 2, 15)
+        await until(lambda: rounds() == begun + 2, 60)
         await asyncio.sleep(2)  # let the second round's children follow
         calls = emulator.journal.calls() - before
     assert calls["Send Telemetry"] == 2
@@ -56,28 +58,32 @@ async def test_fifty_kills_register_no_child_twice(emulator, tmp_path, until):
     )
 
     async def told():
-        return int(await asyncio.wait_for(gateways.stdout.readline(), 30))
+        return int(await asyncio.wait_for(gateways.stdout.readline(), 60))
 
     async def started():
         gateways.stdin.write(b"another\n")
         return await told()
 
+    def calls():
+        return emulator.journal.calls().total()
+
     progress = []
-    for _ in range(KILLS):
-        process_id = await started()
-        await asyncio.sleep(chance.uniform(0.02, 0.25 if children_of(emulator) else 1.0))  # on a busy machine a start takes long
+    for kill in range(KILLS):
+        before, process_id = calls(), await started()
+        if kill % 5:  # by what it has done and not by the clock: a busy machine takes long to start a process
+            wanted = before + chance.randrange(1, CALLS_BEFORE_A_KILL)
+            await until(lambda wanted=wanted: calls() >= wanted, 120)
+        await asyncio.sleep(chance.uniform(0, 0.02))  # between two calls, while one is answered, or before the first
         os.kill(process_id, signal.SIGKILL)
         assert await told() == -signal.SIGKILL
         progress.append(len(children_of(emulator)))
     assert progress == sorted(progress)
-    assert 0 < len(set(progress)) < CHILDREN
-    half_way = progress[KILLS // 2]
-    assert progress[-1] > half_way or half_way == CHILDREN, "a kill does not send it back to the start"
+    assert 0 < progress[KILLS // 2] < progress[-1] < CHILDREN, "a kill neither sends it back to the start nor comes too late"
     process_id = await started()
     await until(lambda: len(children_of(emulator)) >= CHILDREN, 120)
     await until(lambda: all("power" in child.state for child in children_of(emulator)), 60)
     os.kill(process_id, signal.SIGTERM)
-    assert await asyncio.wait_for(told(), 8) == 0
+    assert await asyncio.wait_for(told(), 60) == 0
     gateways.stdin.close()
     await gateways.wait()
     twice = [serial for serial, count in Counter(child.sn for child in children_of(emulator)).items() if count > 1]
