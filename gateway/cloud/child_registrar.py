@@ -38,7 +38,7 @@ NOT_FOUND_AGAIN_AFTER = timedelta(minutes=1)
 """The retry interval of a registration that met a 404 that is not about the model: other children come first."""
 
 LAST_RESPONSE_SECONDS = 3.0
-"""How long a stopping gateway waits for the response to a registration: the key in it cannot be fetched again."""
+"""The time that a stopping gateway waits for the response to a registration: the key in it cannot be fetched again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

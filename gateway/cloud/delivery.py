@@ -29,7 +29,7 @@ ENTRY_FRAME_BYTES = 160
 """The size of a child's entry in a bulk body besides its values: id, status, timestamp, override."""
 
 SINGLY_AT_ONCE = 50
-"""How many samples of one child are sent with its own key before other jobs have their turn."""
+"""The most samples of one child that are sent with its own key before other jobs have their turn."""
 
 ABOUT_THE_BODY = frozenset({400, 413, 422})
 """The statuses of a call that is rejected for its body (section 14)."""
@@ -72,7 +72,7 @@ class Delivery:
         self._logged_rejections: set[tuple[str, str]] = set()
 
     def is_introduced(self, device_id: str) -> bool:
-        """Tell whether the device's first message since the start was accepted; until then it replaces the whole state."""
+        """Return whether the device's first message since the start was accepted; until then it replaces the whole state."""
         return device_id in self._introduced
 
     def space_version(self, device_id: str) -> int | None:
@@ -209,5 +209,5 @@ def _fitting(kept: Sequence[QueuedSample]) -> list[QueuedSample]:
 
 
 def _is_about_data(error: str) -> bool:
-    """Tell whether the hub's error for one child is clearly about its data rather than about the child itself."""
+    """Return whether the hub's error for one child is clearly about its data rather than about the child itself."""
     return bool(_ABOUT_DATA.search(error)) and not _ABOUT_DEVICE.search(error)

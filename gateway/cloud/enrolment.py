@@ -27,7 +27,7 @@ RETRY_EVERY = timedelta(minutes=15)
 """The interval between registrations that the cloud refused (device API reference, section 3.1)."""
 
 RETRY_JITTER = 0.3
-"""How much shorter that interval may become: gateways that were refused together do not come back together."""
+"""The largest share by which that interval is shortened at random, so that gateways do not retry all at once."""
 
 BUSY_RETRY_SECONDS = 300.0
 """The longest wait after a 429 that asks for no longer one."""
@@ -36,7 +36,7 @@ UPDATE_AGAIN_AFTER = timedelta(minutes=10)
 """The retry interval of Update Device: the hub accepts ten an hour for a device (section 8.2)."""
 
 LAST_RESPONSE_SECONDS = 3.0
-"""How long a stopping gateway waits for the response to its registration: the key in it cannot be fetched again."""
+"""The time that a stopping gateway waits for the response to its registration: the key in it cannot be fetched again."""
 
 CHECK_NETWORK_EVERY = timedelta(seconds=10)
 """The interval of the checks whether the network is back."""
@@ -83,7 +83,7 @@ class Enrolment:
         self.registered_at: float | None = None
         """The loop time of the registration made in this run; `None` when the credentials are older."""
         self.problem: str | None = None
-        """Why the gateway is not registered, for an operator; `None` while it is."""
+        """The reason why the gateway is not registered, for an operator; `None` while it is."""
         self.next_try: datetime | None = None
         self._is_connectable = False
         self._send_changes_at = 0.0

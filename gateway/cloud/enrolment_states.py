@@ -12,7 +12,7 @@ from gateway.state.transitions import Transition, next_state
 
 
 class EnrolmentState(StrEnum):
-    """How the gateway is registered."""
+    """The state of the gateway's registration in the cloud."""
 
     UNREGISTERED = "unregistered"
     REGISTERED = "registered"

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 NO_COMMANDS = "this version of the gateway does not carry out commands yet"
 
 COMMANDS_AT_ONCE = 50
-"""How many commands of one device are answered before other jobs have their turn."""
+"""The most commands of one device that are answered before other jobs have their turn."""
 
 
 class FollowUpJobs:

@@ -48,7 +48,7 @@ _DEFAULT_PORT = {"https": 443, "http": 80}
 
 
 async def reachable(url: str, *, within_seconds: float = 5.0) -> bool:
-    """Tell whether a TCP connection to that server can be opened right now; nothing is sent over it."""
+    """Return whether a TCP connection to that server can be opened right now; nothing is sent over it."""
     try:
         parts = urlsplit(validated_url(url, allow_plain_http=True))
         async with asyncio.timeout(within_seconds):

@@ -16,7 +16,7 @@ MAX_WAIT = timedelta(minutes=1)
 """The queue is checked at least this often."""
 
 DeletedChildren: TypeAlias = Literal["register_again", "leave"]
-"""What happens to a child that was deleted in the cloud."""
+"""The setting for a child that was deleted in the cloud."""
 
 
 class RegistrationQueue:

@@ -15,13 +15,13 @@ from gateway.models import Status
 from gateway.tasks import loop_time
 
 CHECKS_WHILE_NOT_FOUND = 4
-"""How often a device is checked within `RevocationTiming.not_found_for`."""
+"""The number of checks of a device within `RevocationTiming.not_found_for`."""
 
 NEW_REGISTRATION_SECONDS = 60.0
 """A registration younger than this may not have reached the hub yet (device API reference, section 17.20)."""
 
 PATIENCE_WITH_NEW_REGISTRATION = 4
-"""How many times longer the confirmation of a new registration waits."""
+"""The factor by which the confirmation of a new registration waits longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,7 @@ class GatewayRevocation:
 
 
 def is_not_found(error: HubRejected) -> bool:
-    """Tell whether the hub does not know the device of a call, in one of the ways of section 17.6."""
+    """Return whether the hub does not know the device of a call, in one of the ways of section 17.6."""
     return error.status == 404 or "not found" in error.error.lower()
 
 
@@ -159,7 +159,7 @@ def as_unreachable(error: HubRejected) -> HubUnreachable:
 
 
 def is_revoked(error: BaseException | None) -> bool:
-    """Tell whether a task group failed with nothing but `EnrolmentRevoked`."""
+    """Return whether a task group failed with nothing but `EnrolmentRevoked`."""
     if isinstance(error, BaseExceptionGroup):
         return all(is_revoked(inner) for inner in error.exceptions)
     return isinstance(error, EnrolmentRevoked)

@@ -112,11 +112,11 @@ class Cloud:
             yield from self.descendants(child)
 
     def knows_hardware_key(self, key: object) -> bool:
-        """Tell whether this hardware key selects a model."""
+        """Return whether this hardware key selects a model."""
         return _is_known(key, self._hardware_keys)
 
     def knows_model(self, model_id: object) -> bool:
-        """Tell whether there is a model with this id."""
+        """Return whether there is a model with this id."""
         return _is_known(model_id, self._models)
 
     # keys and limits

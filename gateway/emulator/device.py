@@ -13,7 +13,7 @@ LicenceAction: TypeAlias = Literal["add", "remove", "update"]
 LicenceState: TypeAlias = Literal["pending", "inuse", "removed", "error"]
 IncidentOrigin: TypeAlias = Literal["device", "customer", "rule"]
 Kinship: TypeAlias = Literal["stand-alone", "controlled", "smart"]
-"""How a device was registered: by itself without a parent, by its parent, or by itself under a parent (section 4)."""
+"""The kind of registration: by the device without a parent, by its parent, or by the device under a parent (section 4)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,10 +130,10 @@ class Device:
     state: dict[str, Value] = field(default_factory=dict)
     """The merged telemetry with the key `status`; empty before the first message."""
     claimed: str | None = None
-    """The customer's name; `None` while nobody claimed it."""
+    """The customer's name; `None` while it is unclaimed."""
     space: Space | None = None
     space_changes: int = 0
-    """How often the device was assigned to a space, over all claims."""
+    """The number of assignments to a space, over all claims."""
     applied_space_version: int | None = None
     info_changes: int = 0
     config: DeviceConfig

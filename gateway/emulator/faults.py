@@ -33,14 +33,14 @@ class Fault:
     device: str | None = None
     """Only calls whose path names this device; `None` means any."""
     times: int | None = 1
-    """How often it is still applied; `None` means until cleared."""
+    """The number of calls that it is still applied to; `None` means until cleared."""
     retry_after: int | None = None
     """Seconds, for the kind 429."""
     seconds: float = 5.0
     """The delay, for the kind slow."""
 
     def matches(self, call: str, device: str | None) -> bool:
-        """Tell whether this fault applies to a call."""
+        """Return whether this fault applies to a call."""
         return self.call in (None, call) and self.device in (None, device)
 
     @property

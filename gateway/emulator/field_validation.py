@@ -94,7 +94,7 @@ def is_semantic(version: str) -> bool:
 
 
 def is_newer(version: str, than: str | None) -> bool:
-    """Tell whether a version comes after another one; one that is not a semantic version comes before all that are."""
+    """Return whether a version comes after another one; one that is not a semantic version comes before all that are."""
     return _precedence(version) > _precedence(than or "")
 
 

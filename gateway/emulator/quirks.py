@@ -96,7 +96,7 @@ class Quirks(BaseModel):
     """9.1: Get License answers an object, an array of one, or an object with `add`/`remove`/`update` and `expired_at`."""
 
     def since(self, version: str) -> bool:
-        """Tell whether the models have at least this Model API version (section 0.2)."""
+        """Return whether the models have at least this Model API version (section 0.2)."""
         return self.model_api_version >= version
 
     def changed(self, changes: Mapping[str, object]) -> Quirks:

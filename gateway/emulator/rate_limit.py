@@ -1,4 +1,7 @@
-"""Limit the number of calls within a sliding window. Pure."""
+"""Limit the number of calls within a sliding window. Pure.
+
+Limiter libraries wait for a free place or use the wall clock; here a call is refused at once and the clock is passed in.
+"""
 
 from __future__ import annotations
 

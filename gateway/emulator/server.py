@@ -34,7 +34,7 @@ BODY_BYTES: Final = 64 * 1024 * 1024
 """No call of Xyte has a documented limit this high; a dump may be large."""
 SAVE_EVERY_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 0.1
-"""How long a stopping server waits for running calls, twice."""
+"""The time that a stopping server waits for running calls, twice."""
 WILDCARD_HOSTS: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - recognised, not bound
 
 

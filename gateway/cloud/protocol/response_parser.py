@@ -1,7 +1,8 @@
 """Parse the hub's JSON into dataclasses, tolerating missing and invalid optional fields. Pure.
 
 A field without a default must be present and valid. An optional field that is missing, null or invalid gets its default, and
-unknown fields are ignored (device API reference, section 5.1).
+unknown fields are ignored (device API reference, section 5.1). A pydantic model would reject the whole response for one invalid
+optional field, so pydantic validates each field by itself here.
 """
 
 from __future__ import annotations

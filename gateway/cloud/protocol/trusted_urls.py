@@ -94,7 +94,7 @@ def _is_host(parts: SplitResult) -> bool:
 
 
 def _is_ip_address(host: str) -> bool:
-    """Tell whether a host is an IP address, in old notations, too: `127.1` and `0x7f000001` work as addresses."""
+    """Return whether a host is an IP address, in old notations, too: `127.1` and `0x7f000001` work as addresses."""
     if ":" in host:
         try:
             return ipaddress.ip_address(host).version == 6
