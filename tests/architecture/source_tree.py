@@ -33,7 +33,7 @@ class Module:
     docstring: str
     imports: tuple[Import, ...]
     waits: bool
-    """Whether it holds an `async def`, an `await`, an `async for` or an `async with`."""
+    """Whether it holds an `await`, an `async for`, an `async with`, or an `async def` that does anything."""
 
     @property
     def first_paragraph(self) -> str:
@@ -98,10 +98,14 @@ def module_from(path: str, source: str) -> Module:
     package = name if is_package else ".".join(parts[:-1])
     nodes = list(ast.walk(tree))
     imports = tuple(found for node in nodes for found in _imports(node, package))
-    waiting = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
-    return Module(
-        name, path, is_package, ast.get_docstring(tree) or "", imports, any(isinstance(node, waiting) for node in nodes)
-    )
+    return Module(name, path, is_package, ast.get_docstring(tree) or "", imports, any(_waits(node) for node in nodes))
+
+
+def _waits(node: ast.AST) -> bool:
+    """A contract may declare what waits: an `async def` of a docstring or `...` alone does not wait itself."""
+    if isinstance(node, ast.AsyncFunctionDef):
+        return not all(isinstance(it, ast.Expr) and isinstance(it.value, ast.Constant) for it in node.body)
+    return isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith)
 
 
 def _imports(node: ast.AST, package: str) -> Iterator[Import]:

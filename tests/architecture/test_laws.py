@@ -83,8 +83,11 @@ def test_the_marker_counts_only_at_the_end_of_the_first_paragraph(planted):
 
 
 def test_a_pure_file_with_async_code_is_a_breach(planted):
-    found = planted(laws.purity_breaches, "gateway/sums.py", '"""Add. Pure."""\nasync def add(): ...')
-    assert found == ["gateway/sums.py is pure and holds async code"]
+    source = '"""Add. Pure."""\nasync def add():\n    """Add."""\n'
+    assert planted(laws.purity_breaches, "gateway/sums.py", f"{source}    return 1") == [
+        "gateway/sums.py is pure and holds async code"
+    ]
+    assert planted(laws.purity_breaches, "gateway/sums.py", source) == [], "a contract only declares it"
 
 
 @pytest.mark.parametrize(
