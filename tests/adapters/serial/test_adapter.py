@@ -15,6 +15,9 @@ from adapters.serial.session.active_protocol import ActiveProtocol
 from gateway.adapter import BusUnavailable, ChildDevice, Command, CommandRejected, Confidence, DeviceUnreachable, Found
 from gateway.testing.serial import HEALTHY, Display, Gps, ScriptedDevice, SerialFaults, SerialLine
 
+GENEROUS_SECONDS = 20.0
+"""Nothing here takes so long but on a machine that is busy with something else."""
+
 
 @pytest.fixture
 def port(tmp_path):
@@ -24,8 +27,8 @@ def port(tmp_path):
 
 @pytest.fixture
 def until():
-    async def wait(claim, seconds=5.0):
-        async with asyncio.timeout(seconds):
+    async def wait(claim):
+        async with asyncio.timeout(GENEROUS_SECONDS):
             while not claim():  # noqa: ASYNC110 - a claim about anything, not an event
                 await asyncio.sleep(0.005)
 
@@ -205,7 +208,7 @@ async def test_a_port_that_is_pulled_out_is_lost_and_back_under_another_name(por
             before = line.tty_name
             line.unplug()
             with pytest.raises(BusUnavailable):
-                await asyncio.wait_for(listening, 2)
+                await asyncio.wait_for(listening, GENEROUS_SECONDS)
             with pytest.raises(BusUnavailable):
                 await readings_of(adapter, child)
         with pytest.raises(BusUnavailable, match="does not exist: plug it in"):
@@ -214,7 +217,7 @@ async def test_a_port_that_is_pulled_out_is_lost_and_back_under_another_name(por
         await asyncio.sleep(0.2)
         assert not back.done()
         line.replug()
-        await asyncio.wait_for(back, 2)
+        await asyncio.wait_for(back, GENEROUS_SECONDS)
         assert line.tty_name != before
         async with adapter:
             assert await adapter.identify("samsung-mdc/1")
@@ -230,7 +233,7 @@ async def test_a_command_in_the_middle_of_which_the_port_is_pulled_is_a_lost_bus
         await asyncio.sleep(0.1)
         line.unplug()
         with pytest.raises(BusUnavailable):
-            await asyncio.wait_for(commanding, 3)
+            await asyncio.wait_for(commanding, GENEROUS_SECONDS)
 
 
 async def test_a_port_that_is_held_by_somebody_else_is_not_opened(port):
@@ -255,10 +258,10 @@ async def test_ports_are_served_as_they_appear_and_known_by_who_they_are(tmp_pat
     settings = SerialAdapter.settings_model.model_validate({"type": "serial", "name": "rack", "ports": [pattern]})
     buses = SerialAdapter.buses(settings)
     async with SerialLine(Display(), link=tmp_path / "usb-one") as one:
-        first = await asyncio.wait_for(anext(buses), 2)
+        first = await asyncio.wait_for(anext(buses), GENEROUS_SECONDS)
         following = asyncio.ensure_future(anext(buses))
         async with SerialLine(Display(), link=tmp_path / "usb-two"):
-            second = await asyncio.wait_for(following, 2)
+            second = await asyncio.wait_for(following, GENEROUS_SECONDS)
             assert (first.bus, second.bus) == (str(tmp_path / "usb-one"), str(tmp_path / "usb-two"))
             following = asyncio.ensure_future(anext(buses))
             one.unplug()
@@ -356,17 +359,17 @@ async def test_who_talks_is_heard_on_while_a_search_listens(port, until):
 
 @pytest.mark.parametrize("after_seconds", [0.0, 0.02, 0.1, 0.3])
 async def test_a_search_and_a_reading_that_are_cut_off_leave_the_line_usable(port, after_seconds):
-    display = Display()
+    display = Display(clock=lambda: 0.0)
     async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc", "nmea-0183"]) as adapter:
         child = child_of(await adapter.identify("samsung-mdc/1"))
+        before = await readings_of(adapter, child)
         display.faults = SerialFaults(late_seconds=0.15)
         for work in (discovered(adapter), readings_of(adapter, child)):
             task = asyncio.create_task(work)
             await asyncio.sleep(after_seconds)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            display.volume += 1
-            assert (await readings_of(adapter, child))["volume"] == display.volume
+            assert await readings_of(adapter, child) == before, "an answer that comes late is no answer to another query"
 
 
 def open_files():
@@ -393,7 +396,7 @@ async def test_a_port_is_back_only_when_it_was_gone_or_has_another_name(port):
         assert not back.done(), "it failed where it is, so it is not opened at once"
         line.unplug()
         line.replug()
-        await asyncio.wait_for(back, 2)
+        await asyncio.wait_for(back, GENEROUS_SECONDS)
 
 
 class StuckPort:

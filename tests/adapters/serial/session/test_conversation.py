@@ -1,19 +1,15 @@
 """Question and answer over a port in memory, with real framers: what is taken for an answer, and what is not."""
 
 import asyncio
-from time import monotonic
 
 import pytest
 from pydantic import SecretStr
 
 from adapters.serial.framing.formats import LineFraming, SilenceFraming
 from adapters.serial.framing.framer import framer_for
-from adapters.serial.port.line_settings import LineSettings
-from adapters.serial.port.port import Port
 from adapters.serial.profile.conversation_settings import ConversationSettings, LoginStep
 from adapters.serial.session.conversation import Conversation
 from gateway.adapter import BusUnavailable, DeviceUnreachable
-from gateway.testing.serial import ScriptedDevice, SerialFaults, SerialLine
 
 SHORT, LONG = 0.05, 1.0
 LINES = LineFraming(kind="delimiter", end=("\r",))
@@ -62,6 +58,10 @@ def begun(port, **options):
     return talk
 
 
+def now():
+    return asyncio.get_running_loop().time()
+
+
 def soon(function, *args, seconds=0.01):
     asyncio.get_running_loop().call_later(seconds, function, *args)
 
@@ -87,10 +87,10 @@ async def test_what_comes_before_a_question_is_no_answer_to_it():
 
 async def test_silence_is_told_after_its_time():
     talk = begun(FakePort())
-    begun_at = monotonic()
+    begun_at = now()
     with pytest.raises(DeviceUnreachable, match=r"no answer within 0.05 s$"):
         await talk.ask(b"POWER?\r", b"POWER=", SHORT)
-    assert SHORT <= monotonic() - begun_at < SHORT + 0.5
+    assert now() - begun_at == pytest.approx(SHORT)
 
 
 async def test_what_came_instead_of_an_answer_is_told():
@@ -107,13 +107,13 @@ async def test_a_flood_that_never_answers_ends_in_time():
         while True:
             port.says(b"noise without an end " * 50)
             port.says(b"\rTEMP=20\r" * 50)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
 
     flooding = asyncio.create_task(flood())
-    begun_at = monotonic()
+    begun_at = now()
     with pytest.raises(DeviceUnreachable):
         await talk.ask(b"POWER?\r", b"POWER=", SHORT)
-    assert monotonic() - begun_at < 2 * SHORT + 0.3
+    assert now() - begun_at <= 2 * SHORT + 0.001
     flooding.cancel()
     assert len(talk.conversation.framer.pending) <= LINES.longest
 
@@ -180,9 +180,9 @@ async def test_another_question_waits_for_a_late_answer_only_until_it_came():
     with pytest.raises(DeviceUnreachable):
         await talk.ask(b"POWER?\r", b"OK", SHORT)
     soon(port.says, b"OK late\r", seconds=0.02)
-    begun_at = monotonic()
+    begun_at = now()
     assert await talk.ask(b"INPUT?\r", b"OK") == b"OK 2"
-    assert monotonic() - begun_at < 0.5
+    assert now() - begun_at == pytest.approx(0.02)
 
 
 async def test_the_same_question_is_asked_again_at_once_and_takes_either_answer():
@@ -191,9 +191,9 @@ async def test_the_same_question_is_asked_again_at_once_and_takes_either_answer(
     with pytest.raises(DeviceUnreachable):
         await talk.ask(b"POWER?\r", b"OK", SHORT)
     soon(port.says, b"OK 1\r")
-    begun_at = monotonic()
+    begun_at = now()
     assert await talk.ask(b"POWER?\r", b"OK") == b"OK 1"
-    assert monotonic() - begun_at < 0.5
+    assert now() - begun_at == pytest.approx(0.01)
     soon(port.says, b"OK 1\r")  # the second answer to a question that was asked twice
     soon(port.says, b"OK 7\r", seconds=0.3)
     assert await talk.ask(b"INPUT?\r", b"OK") == b"OK 7"
@@ -202,11 +202,11 @@ async def test_the_same_question_is_asked_again_at_once_and_takes_either_answer(
 async def test_a_question_that_was_cancelled_may_be_answered_late_too():
     port = FakePort()
     talk = begun(port)
-    build_request = asyncio.create_task(talk.ask(b"POWER?\r", b"OK"))
+    asking = asyncio.create_task(talk.ask(b"POWER?\r", b"OK"))
     await asyncio.sleep(0.01)
-    build_request.cancel()
+    asking.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await build_request
+        await asking
     soon(port.says, b"OK late\r")
     soon(port.says, b"OK new\r", seconds=0.3)
     assert await talk.ask(b"INPUT?\r", b"OK") == b"OK new"
@@ -218,11 +218,11 @@ async def test_a_question_that_was_cancelled_may_be_answered_late_too():
 async def test_a_device_is_left_alone_after_an_answer_and_after_a_command():
     port = FakePort({b"A\r": [b"OK\r"]})
     talk = begun(port, settings=ConversationSettings(echo=False, pacing_seconds=0.05))
-    begun_at = monotonic()
+    begun_at = now()
     await talk.ask(b"A\r")
     await talk.conversation.send(b"B\r")
     await talk.ask(b"A\r")
-    assert 0.1 <= monotonic() - begun_at < 0.3
+    assert now() - begun_at == pytest.approx(0.1)
     assert port.written == [b"A\r", b"B\r", b"A\r"]
 
 
@@ -249,9 +249,9 @@ async def test_a_device_that_confirms_by_repeating_is_not_taken_for_an_echo_for_
     talk = begun(FakePort({b"P=1\r": [b"P=1\r"]}), settings=ConversationSettings())
     assert await talk.ask(b"P=1\r", b"P=1", SHORT) == b"P=1"
     assert talk.conversation.echoes is False
-    begun_at = monotonic()
+    begun_at = now()
     assert await talk.ask(b"P=1\r", b"P=1", LONG) == b"P=1"
-    assert monotonic() - begun_at < LONG / 2
+    assert now() == begun_at
 
 
 async def test_an_echo_that_comes_behind_something_else_is_still_skipped():
@@ -282,15 +282,14 @@ async def test_a_device_is_not_asked_before_it_says_that_it_is_ready():
     port = FakePort({b"A\r": [b"A=1\r"], b"B\r": [b"B=2\r"]})
     talk = begun(port, settings=ConversationSettings(echo=False, prompt=b"> "))
     await talk.ask(b"A\r", b"A")
-    build_request = asyncio.create_task(talk.ask(b"B\r", b"B"))
+    asking = asyncio.create_task(talk.ask(b"B\r", b"B"))
     await asyncio.sleep(0.03)
     assert port.written == [b"A\r"]
     port.says(b"> ")
-    assert await build_request == b"B=2"
+    assert await asking == b"B=2"
 
 
-async def test_a_device_that_does_not_say_that_it_is_ready_is_asked_all_the_same(monkeypatch):
-    monkeypatch.setattr("adapters.serial.session.conversation.PROMPT_SECONDS", 0.03)
+async def test_a_device_that_does_not_say_that_it_is_ready_is_asked_all_the_same():
     talk = begun(FakePort({b"A\r": [b"A=1\r"], b"B\r": [b"B=2\r"]}), settings=ConversationSettings(echo=False, prompt=b"> "))
     await talk.ask(b"A\r", b"A")
     assert await talk.ask(b"B\r", b"B") == b"B=2"
@@ -303,15 +302,9 @@ LOGIN = ConversationSettings(
     prompt=b"> ",
     login=(LoginStep(b"login: ", SecretStr("admin\r")), LoginStep(b"Password: ", SecretStr("s3cret\r"))),
     login_refused=b"incorrect",
-    login_seconds=0.2,
+    login_seconds=3.0,
 )
 LETS_IN = {b"admin\r": [b"admin\r\nPassword: "], b"s3cret\r": [b"\r\nWelcome\r\n> "], b"A\r": [b"A=1\r> "]}
-
-
-@pytest.fixture(autouse=True)
-def quickly_asked(monkeypatch):
-    monkeypatch.setattr("adapters.serial.session.login.LOGIN_PROMPT_SECONDS", 0.03)
-    monkeypatch.setattr("adapters.serial.session.login.ACCEPTED_SECONDS", 0.03)
 
 
 async def test_a_device_that_asks_is_told_and_then_asked():
@@ -382,10 +375,10 @@ async def test_a_port_that_is_lost_ends_what_is_under_way_at_once(settings):
     port = FakePort()
     talk = begun(port, settings=settings)
     soon(lambda: port.listener.port_lost("it was unplugged"))
-    begun_at = monotonic()
+    begun_at = now()
     with pytest.raises(BusUnavailable, match="unplugged"):
         await talk.ask(b"A\r", b"A")
-    assert monotonic() - begun_at < 0.2
+    assert now() - begun_at == pytest.approx(0.01)
     with pytest.raises(BusUnavailable, match="unplugged"):
         await talk.conversation.send(b"B\r")
 
@@ -398,58 +391,3 @@ async def test_a_conversation_that_is_over_hears_nothing_any_more():
     assert port.listener is None
     await asyncio.sleep(0.04)
     assert talk.unsolicited == []
-
-
-# on a real port -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "faults",
-    [SerialFaults(), SerialFaults(one_byte_at_a_time=True), SerialFaults(noise=b"\xff\0\r"), SerialFaults(late_seconds=0.1)],
-    ids=["healthy", "byte by byte", "noise", "slow"],
-)
-@pytest.mark.parametrize("echoes", [False, True])
-async def test_a_device_on_a_real_port_is_understood_whatever_its_line_does(faults, echoes):
-    device = ScriptedDevice(lambda question: question.replace(b"?", b"=1") + b"\r", end=b"\r")
-    device.faults = faults
-    async with SerialLine(device) as line:
-        line.echoes = echoes
-        port = Port(line.port)
-        await port.open(LineSettings(baudrate=115200))
-        async with RecordedConversation(port, settings=ConversationSettings(echo=echoes)).conversation as conversation:
-            for request in (b"A?\r", b"B?\r"):
-                answer = await conversation.ask(request, lambda frame: b"=" in frame.payload, LONG)
-                assert answer.payload == request[:1] + b"=1"
-        await port.close()
-
-
-@pytest.mark.parametrize(
-    "faults", [SerialFaults(silent=True), SerialFaults(truncated=True), SerialFaults(deaf=True)], ids=["silent", "half", "deaf"]
-)
-async def test_a_device_that_cannot_answer_is_unreachable_and_then_answers_again(faults):
-    device = ScriptedDevice(lambda question: question + b"=1\r", end=b"\r")
-    device.faults = faults
-    async with SerialLine(device) as line:
-        port = Port(line.port)
-        await port.open(LineSettings(baudrate=115200))
-        async with RecordedConversation(port).conversation as conversation:
-            with pytest.raises(DeviceUnreachable):
-                await conversation.ask(b"A\r", lambda frame: frame.payload == b"A=1", SHORT)
-            await asyncio.sleep(0.12)
-            device.faults = SerialFaults()
-            assert (await conversation.ask(b"B\r", lambda frame: frame.payload == b"B=1", LONG)).payload == b"B=1"
-        await port.close()
-
-
-async def test_a_question_on_a_port_that_is_pulled_ends_at_once():
-    async with SerialLine(ScriptedDevice()) as line:
-        port = Port(line.port)
-        await port.open(LineSettings(baudrate=115200))
-        async with RecordedConversation(port).conversation as conversation:
-            build_request = asyncio.create_task(conversation.ask(b"A\r", lambda frame: True, 5))
-            await asyncio.sleep(0.02)
-            line.unplug()
-            async with asyncio.timeout(0.5):
-                with pytest.raises(BusUnavailable, match="unplugged"):
-                    await build_request
-        await port.close()
