@@ -215,7 +215,7 @@ def test_two_things_at_one_address_are_refused():
     ]
     with pytest.raises(ValueError, match="b: input_registers 1 is already used"):
         SimulatedUnit(1, signals)
-    with pytest.raises(ValueError, match="a: input_registers 0 is already used"):
+    with pytest.raises(ValueError, match="a: input_registers 1 is already used"):
         SimulatedUnit(1, signals[:1], registers={Table.INPUT_REGISTERS: {1: 5}})
 
 
