@@ -6,7 +6,13 @@ import shutil
 from contextlib import asynccontextmanager
 from itertools import groupby
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile(  # neither the time of an example nor that of drawing it is a claim: machines are busy
+    "no-time-limits", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("no-time-limits")
 
 CHROMIUM = shutil.which("chromium")
 QUIET = [

@@ -13,7 +13,7 @@ from gateway.testing.bluetooth import Characteristic, Peripheral, RadioEnvironme
 from gateway.testing.contract import AdapterContract
 from gateway.testing.demo_devices import rtu_units, tcp_units
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, SyntheticSettings
-from gateway.testing.modbus import ModbusRtuBus, ModbusTcpHost
+from gateway.testing.modbus import ExceptionCode, ModbusRtuBus, ModbusTcpHost
 from gateway.testing.serial import Display, Gps, SerialLine
 
 README = Path(__file__).parents[2] / "adapters" / "README.md"
@@ -28,14 +28,21 @@ class TestSynthetic(AdapterContract):
         return SyntheticAdapter.on(bus)(SyntheticSettings(type="synthetic", name="synthetic"), bus)
 
 
+@pytest.fixture
+def generous_timeouts(monkeypatch):
+    """The time-outs of Modbus adapters in real time: on a busy machine, an answer takes longer than the learned 40 ms."""
+    monkeypatch.setattr("adapters.modbus.client.timing.SHORTEST_TIMEOUT_SECONDS", 1.0)
+    return {"timeout": 1.0, "scan_timeout": 1.0}
+
+
 @pytest.mark.enable_socket
 class TestModbusTcp(AdapterContract):
     absent_address = "9"
 
     @pytest.fixture
-    async def adapter(self):
-        async with ModbusTcpHost(tcp_units()) as host:
-            settings = {"hosts": [f"127.0.0.1:{host.port}"], "units": "1-4", "timeout": 0.1, "scan_timeout": 0.05}
+    async def adapter(self, generous_timeouts):
+        async with ModbusTcpHost(tcp_units(), unknown_unit=ExceptionCode.GATEWAY_TARGET_FAILED_TO_RESPOND) as host:
+            settings = {"hosts": [f"127.0.0.1:{host.port}"], "units": "1-4", **generous_timeouts}
             yield ModbusAdapter(ModbusAdapter.settings_model.model_validate({"type": "modbus", "name": "plant", **settings}))
 
 
@@ -44,9 +51,9 @@ class TestModbusRtu(AdapterContract):
     absent_address = "9"
 
     @pytest.fixture
-    async def adapter(self):
+    async def adapter(self, generous_timeouts):
         async with ModbusRtuBus(rtu_units()) as bus:
-            settings = {"lines": [{"port": bus.port, "parity": "N"}], "units": "1-4", "timeout": 0.2, "scan_timeout": 0.1}
+            settings = {"lines": [{"port": bus.port, "parity": "N"}], "units": "1-3", **generous_timeouts}
             yield ModbusAdapter(ModbusAdapter.settings_model.model_validate({"type": "modbus", "name": "cellar", **settings}))
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
 
 from adapters.modbus import ModbusAdapter
@@ -82,9 +81,6 @@ class MemoryTransport:
             raise DeviceUnreachable(f"unit {unit}: no answer")
         return there.answer(request)
 
-
-hypothesis.settings.register_profile("no-deadline", deadline=None)  # an example takes longer than 200 ms on a busy machine
-hypothesis.settings.load_profile("no-deadline")
 
 NONE = "<none>"
 """How a case says that there is no value: TOML has no word for it."""
