@@ -456,6 +456,59 @@ def test_a_write_that_is_not_answered_is_not_sent_again():
     on_a_line(test, [ScriptedUnit(1, heard.append)])
 
 
+def test_a_write_is_not_repeated_after_a_lost_connection():
+    received = []
+
+    async def test(link, line):
+        writing = asyncio.create_task(link.ask(1, WriteRequest(Table.HOLDING, 1, (3,)), RetryPolicy(0.5, tries=5)))
+        await asyncio.sleep(0.02)
+        assert len(received) == 1, "the write has arrived"
+        line.unplug()
+        line.replug()
+        with pytest.raises(DeviceUnreachable, match="not known whether the write was executed"):
+            await writing
+        assert len(received) == 1
+        with pytest.raises(DeviceUnreachable, match="no answer"):
+            await link.ask(1, holding(0), SHORT)
+        assert len(received) == 2, "the port is open again"
+
+    on_a_line(test, [ScriptedUnit(1, received.append)])
+
+
+def test_a_read_is_repeated_once_after_a_lost_connection_and_not_at_each_loss():
+    received = []
+
+    async def test(link, line):
+        def answer(request):
+            received.append(request)
+            asyncio.get_running_loop().call_later(0.01, replugged)
+
+        def replugged():
+            line.unplug()
+            line.replug()
+
+        line.units.append(ScriptedUnit(2, answer))
+        with pytest.raises(DeviceUnreachable, match="the connection was closed instead of an answer"):
+            await link.ask(2, holding(0), RetryPolicy(0.5))
+        assert len(received) == 2
+
+    on_a_line(test)
+
+
+def test_the_pause_between_frames_is_also_kept_after_opening():
+    async def main():
+        line = VirtualLine([SimulatedUnit(1, registers=WORDS)], baudrate=9600)
+        line.make_noise(5)
+        await asyncio.sleep(5 * line.character_seconds)
+        link = Link(SerialLine(port="virtual", baudrate=9600), dial=line.dial)
+        await link.open()
+        assert await link.ask(1, holding(7), RetryPolicy(0.5)) == words(7)
+        link.close()
+        assert line.violations == []
+
+    simulated(main())
+
+
 def test_a_write_that_is_confirmed_as_another_one_is_not_believed():
     async def test(link, line):
         with pytest.raises(DeviceUnreachable, match="confirmed a write to holding 1 as something else"):
