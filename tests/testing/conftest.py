@@ -1,4 +1,4 @@
-"""What the tests of the simulated Modbus devices share: a clock moved by hand, a small meter, raw exchanges."""
+"""Fixtures of the tests of simulated Modbus devices: a clock moved by hand, a small meter, raw exchanges."""
 
 from __future__ import annotations
 

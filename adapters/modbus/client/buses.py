@@ -39,7 +39,7 @@ class TcpHost(_BusModel):
 
     @property
     def character_seconds(self) -> float:
-        """How long one character takes: over a network, no time worth counting."""
+        """The time of one character: over a network, none worth counting."""
         return 0.0
 
     @property
@@ -74,7 +74,7 @@ class SerialLine(_BusModel):
 
     @property
     def character_seconds(self) -> float:
-        """How long one character takes."""
+        """The time of one character."""
         return self.bits_per_character / self.baudrate
 
     @property

@@ -43,7 +43,7 @@ class Table(StrEnum):
 
 
 class IdentificationLevel(IntEnum):
-    """Which part of the device identification is read (section 6.21)."""
+    """The part of the device identification that is read (section 6.21)."""
 
     BASIC = 1
     """Objects 0 to 2: vendor, product code, revision."""
@@ -73,7 +73,7 @@ class ReadRequest:
 
     @property
     def payload_bytes(self) -> int:
-        """How many bytes the answer must hold."""
+        """The number of bytes that the answer must hold."""
         return (self.count + 7) // 8 if self.table.holds_bits else 2 * self.count
 
 

@@ -11,7 +11,7 @@ from adapters.modbus.client.pdu import Request
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to wait for an answer, and how often to send the request."""
+    """The time-out of an answer, and the number of times that the request is sent."""
 
     timeout_seconds: float
     """Until the answer begins; on a line, the time of the characters is added. Over a network, until it is complete."""

@@ -62,7 +62,7 @@ class RequestSender(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeResult:
-    """What is known about a unit after its probe."""
+    """The result of the probe of one unit."""
 
     alive: bool
     """The unit answered something, if only an exception of its own."""

@@ -44,7 +44,7 @@ class ValueRule(StrictModel):
 
     @property
     def words(self) -> int:
-        """How many registers the value takes; in a bit table, how many bits."""
+        """The number of registers of the value; in a bit table, the number of bits."""
         return number_words(self.type) if self.type in NUMBER_FORMATS else self.length or 1
 
     @model_validator(mode="after")

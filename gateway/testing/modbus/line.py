@@ -124,7 +124,7 @@ class VirtualLine:
 
     @property
     def character_seconds(self) -> float:
-        """How long one character takes: start bit, 8 data bits, parity, stop bits."""
+        """The time of one character: start bit, 8 data bits, parity, stop bits."""
         return (9 + (self.parity != "N") + self.stopbits) / self.baudrate
 
     @property

@@ -51,7 +51,7 @@ HEALTHY = Faults()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firmware:
-    """What the firmware of a device supports."""
+    """The features and limits of the firmware of a device."""
 
     identification: Identification | None = None
     """The content of function 43/14; without one, that function is illegal."""

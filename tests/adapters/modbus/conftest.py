@@ -58,10 +58,10 @@ class MemoryUnit:
 
 @dataclass
 class MemoryTransport:
-    """A bus in memory, as a `Link` is one on a wire. Unknown units are silent, or answered as `everybody`."""
+    """A bus in memory, as a `Link` is one on a wire. Unknown units are silent, or answered as `default_unit`."""
 
     units: Mapping[int, MemoryUnit]
-    everybody: MemoryUnit | None = None
+    default_unit: MemoryUnit | None = None
     asked: list[tuple[int, Request]] = field(default_factory=list)
     is_open: bool = False
     answer_seconds: float | None = None
@@ -76,7 +76,7 @@ class MemoryTransport:
     async def ask(self, unit: int, request: Request, policy: RetryPolicy) -> bytes | Mapping[int, bytes]:
         assert policy.timeout_seconds > 0
         self.asked.append((unit, request))
-        there = self.units.get(unit, self.everybody)
+        there = self.units.get(unit, self.default_unit)
         if there is None:
             raise DeviceUnreachable(f"unit {unit}: no answer")
         return there.answer(request)
@@ -149,9 +149,9 @@ def memory_transport() -> type[MemoryTransport]:
 
 @pytest.fixture
 def settings() -> Callable[..., ModbusSettings]:
-    def make(**said: Any) -> ModbusSettings:
-        buses = {} if said.keys() & {"hosts", "lines"} else {"hosts": [{"host": "127.0.0.1", "name": "bus"}]}
-        return ModbusSettings.model_validate({"type": "modbus", "name": "plant", **buses, **said})
+    def make(**given: Any) -> ModbusSettings:
+        buses = {} if given.keys() & {"hosts", "lines"} else {"hosts": [{"host": "127.0.0.1", "name": "bus"}]}
+        return ModbusSettings.model_validate({"type": "modbus", "name": "plant", **buses, **given})
 
     return make
 
@@ -160,8 +160,8 @@ def settings() -> Callable[..., ModbusSettings]:
 def adapter_on(settings: Callable[..., ModbusSettings]) -> Callable[..., ModbusAdapter]:
     """An adapter on a bus in memory."""
 
-    def make(transport: MemoryTransport, **said: Any) -> ModbusAdapter:
-        return ModbusAdapter(settings(**said), transport=transport)
+    def make(transport: MemoryTransport, **given: Any) -> ModbusAdapter:
+        return ModbusAdapter(settings(**given), transport=transport)
 
     return make
 

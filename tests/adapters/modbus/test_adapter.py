@@ -1,4 +1,4 @@
-"""The adapter contract on a bus in memory: who is a device, what is read, what happens to what goes wrong."""
+"""The adapter contract on a bus in memory: discovery, identification, polling, and errors."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ async def read(adapter, child, *groups: str):
 
 
 async def test_each_bus_of_an_entry_is_an_adapter_of_its_own(settings):
-    said = settings(hosts=["10.0.0.1", "10.0.0.2:1502"], lines=[{"port": "/dev/ttyUSB0", "name": "cabinet"}])
-    assert [adapter.bus async for adapter in ModbusAdapter.buses(said)] == ["10.0.0.1:502", "10.0.0.2:1502", "cabinet"]
+    given = settings(hosts=["10.0.0.1", "10.0.0.2:1502"], lines=[{"port": "/dev/ttyUSB0", "name": "cabinet"}])
+    assert [adapter.bus async for adapter in ModbusAdapter.buses(given)] == ["10.0.0.1:502", "10.0.0.2:1502", "cabinet"]
 
 
 async def test_a_bus_is_open_within_and_closed_after(memory_transport, adapter_on):
@@ -56,17 +56,17 @@ async def test_a_bus_is_open_within_and_closed_after(memory_transport, adapter_o
 
 async def test_a_discovery_tells_how_far_it_is_after_each_transaction(memory_transport, meter, adapter_on):
     transport = memory_transport({2: meter.device})
-    told = await steps(adapter_on(transport, units="1-3"))
-    progress = [step for step in told if isinstance(step, Progress)]
+    reported = await steps(adapter_on(transport, units="1-3"))
+    progress = [step for step in reported if isinstance(step, Progress)]
     assert len(progress) == len(transport.asked) + 4
     assert (progress[-1].done, progress[-1].total) == (4, 4)
     assert [step.done for step in progress] == sorted(step.done for step in progress)
-    position = next(at for at, step in enumerate(told) if isinstance(step, Found))
-    assert told[position + 1].note == "unit 2", "a device is told before the next unit is asked"
+    position = next(at for at, step in enumerate(reported) if isinstance(step, Found))
+    assert reported[position + 1].note == "unit 2", "a device is reported before the next unit is asked"
 
 
 async def test_configured_devices_come_first_and_are_devices_as_soon_as_they_answer(memory_transport, memory_unit, adapter_on):
-    transport = memory_transport({}, everybody=memory_unit())
+    transport = memory_transport({}, default_unit=memory_unit())
     devices = [{"unit": 9, "profile": "omron-e5cc", "name": "Oven 2"}, {"unit": 8, "profile": "omron-e5cc"}]
     found = await found_by(adapter_on(transport, units="1-9", devices=devices))
     assert [(device.address, device.name) for device in found] == [
@@ -81,7 +81,7 @@ async def test_a_configured_device_that_is_silent_is_not_found(memory_transport,
 
 
 async def test_a_host_that_answers_all_unit_ids_is_one_device_at_the_lowest(memory_transport, twin, adapter_on):
-    found = await found_by(adapter_on(memory_transport({}, everybody=twin.device), units="3-12"))
+    found = await found_by(adapter_on(memory_transport({}, default_unit=twin.device), units="3-12"))
     first, again = found
     assert first.address == again.address == "3"
     assert first.identity == again.identity
@@ -90,7 +90,7 @@ async def test_a_host_that_answers_all_unit_ids_is_one_device_at_the_lowest(memo
 
 
 async def test_a_host_that_answers_all_unit_ids_with_a_serial_number_is_one_device(memory_transport, meter, adapter_on):
-    first, again = await found_by(adapter_on(memory_transport({}, everybody=meter.device), units="3-5"))
+    first, again = await found_by(adapter_on(memory_transport({}, default_unit=meter.device), units="3-5"))
     assert first.identity.key == again.identity.key == "sn:eastron/20654321"
     assert "units 4-5" in again.evidence
 
@@ -112,13 +112,13 @@ async def test_two_meters_alike_on_a_host_that_tells_units_apart_are_two_devices
 
 
 async def test_a_host_that_refuses_for_units_that_are_not_there_has_no_ghosts(memory_transport, memory_unit, meter, adapter_on):
-    found = await found_by(adapter_on(memory_transport({7: meter.device}, everybody=memory_unit()), units="1-9"))
+    found = await found_by(adapter_on(memory_transport({7: meter.device}, default_unit=memory_unit()), units="1-9"))
     assert [device.address for device in found] == ["7"]
 
 
-async def test_a_living_unit_that_nothing_fits_is_told_without_a_profile(memory_transport, memory_unit, adapter_on, admitted):
-    stranger = memory_unit(identification={0: b"Acme", 1: b"X1", 2: b"3.4"})
-    adapter = adapter_on(memory_transport({5: stranger}), units="4-6")
+async def test_a_living_unit_that_nothing_fits_is_reported_without_a_profile(memory_transport, memory_unit, adapter_on, admitted):
+    unknown = memory_unit(identification={0: b"Acme", 1: b"X1", 2: b"3.4"})
+    adapter = adapter_on(memory_transport({5: unknown}), units="4-6")
     (found,) = await found_by(adapter)
     assert (found.profile, found.name, found.manufacturer, found.model) == (None, "Acme X1 unit 5", "Acme", "X1")
     assert found.identity.key == "place:plant/bus/unit-5/unknown"
@@ -157,7 +157,7 @@ async def test_the_readings_of_a_transaction_are_yielded_after_it(memory_transpo
     assert [unit for unit, _ in transport.asked] == [1, 0, 1, 0, 1, 0]
 
 
-async def test_of_a_block_that_is_refused_all_but_the_illegal_point_is_read_and_that_is_told_once(
+async def test_of_a_block_that_is_refused_all_but_the_illegal_point_is_read_and_that_is_reported_once(
     memory_transport, memory_unit, meter, adapter_on, admitted, caplog
 ):
     caplog.set_level(logging.INFO, logger="adapters.modbus")
@@ -218,7 +218,7 @@ async def test_a_unit_that_is_busy_loses_no_point_for_good(memory_transport, met
     assert names == meter.readings.keys()
 
 
-async def test_a_probe_of_a_dead_unit_costs_one_question(memory_transport, meter, adapter_on):
+async def test_a_probe_of_a_dead_unit_costs_one_request(memory_transport, meter, adapter_on):
     transport = memory_transport({1: meter.device})
     adapter = adapter_on(transport, units=1)
     await adapter.identify("1")
@@ -235,7 +235,7 @@ async def test_a_probe_of_a_dead_unit_costs_one_question(memory_transport, meter
     assert len(transport.asked) == 4, "also after a restart"
 
 
-async def test_a_scan_asks_an_absent_unit_one_question(memory_transport, meter, adapter_on):
+async def test_a_scan_asks_an_absent_unit_one_request(memory_transport, meter, adapter_on):
     transport = memory_transport({5: meter.device})
     await found_by(adapter_on(transport, units="1-50"))
     assert [sum(unit == one for unit, _ in transport.asked) for one in range(1, 51) if one != 5] == [1] * 49
@@ -267,9 +267,9 @@ async def test_a_discovery_never_writes(memory_transport, meter, adapter_on):
 async def test_a_device_that_says_what_it_is_is_certain_and_one_that_a_person_named_is_possible(
     memory_transport, memory_unit, adapter_on, read_case
 ):
-    told = read_case(CASES / "moxa-iologik-e1210" / next(iter((CASES / "moxa-iologik-e1210").iterdir())).name)
+    reported = read_case(CASES / "moxa-iologik-e1210" / next(iter((CASES / "moxa-iologik-e1210").iterdir())).name)
     devices = [{"unit": 9, "profile": "omron-e5cc"}]
-    adapter = adapter_on(memory_transport({1: told.device, 9: memory_unit()}, None), units="1", devices=devices)
+    adapter = adapter_on(memory_transport({1: reported.device, 9: memory_unit()}, None), units="1", devices=devices)
     confidence = {found.address: found.confidence for found in await found_by(adapter)}
     assert confidence["9"] is Confidence.POSSIBLE
     assert confidence["1"] in {Confidence.CERTAIN, Confidence.LIKELY}
@@ -316,21 +316,21 @@ async def test_nothing_is_ever_written(memory_transport, meter, adapter_on, admi
 
 
 async def test_the_plan_of_a_line_tells_what_each_poll_group_costs(settings):
-    said = settings(
+    given = settings(
         lines=[{"port": "/dev/ttyUSB0", "baudrate": 9600, "parity": "N"}],
         devices=[{"unit": 5, "profile": "eastron-sdm120", "name": "Meter 5"}],
     )
-    adapter = ModbusAdapter(said, said.all_buses[0])
+    adapter = ModbusAdapter(given, given.all_buses[0])
     planned = {read.group: read for read in adapter.planned_reads([])}
     assert {read.name for read in planned.values()} == {"Meter 5"}
     assert all(0.02 < read.seconds < 1 and read.transactions >= 1 for read in planned.values())
-    twice = ModbusAdapter(settings(lines=[{"port": "/dev/ttyUSB0", "baudrate": 19200}], devices=said.devices), None)
+    twice = ModbusAdapter(settings(lines=[{"port": "/dev/ttyUSB0", "baudrate": 19200}], devices=given.devices), None)
     assert all(read.seconds < planned[read.group].seconds for read in twice.planned_reads([]))
 
 
 def test_hosts_and_ports_are_claimed_by_their_entry(settings):
-    said = settings(hosts=["Plant.example", "10.0.0.1:1502"], lines=[{"port": "/dev/null"}])
-    assert sorted(said.claims()) == ["host 10.0.0.1 port 1502", "host plant.example port 502", "port /dev/null"]
+    given = settings(hosts=["Plant.example", "10.0.0.1:1502"], lines=[{"port": "/dev/null"}])
+    assert sorted(given.claims()) == ["host 10.0.0.1 port 1502", "host plant.example port 502", "port /dev/null"]
 
 
 def test_a_refusal_has_a_name():
@@ -339,7 +339,7 @@ def test_a_refusal_has_a_name():
 
 
 @pytest.mark.parametrize(("units", "text"), [([2, 3, 4, 9], "2-4, 9"), ([5], "5"), ([3, 1], "1, 3"), ([], "")])
-def test_unit_ids_are_told_as_a_person_writes_them(units, text):
+def test_unit_ids_are_reported_as_a_person_writes_them(units, text):
     assert ranges(units) == text
 
 

@@ -1,4 +1,4 @@
-"""What an entry of the config may say, and what is said about what it may not."""
+"""The settings of an entry: valid forms, and the errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from adapters.modbus.client.buses import SerialLine, TcpHost
 from adapters.modbus.settings import ModbusSettings
 
 
-def complaint(**said: object) -> str:
+def complaint(**given: object) -> str:
     with pytest.raises(ValidationError) as error:
-        ModbusSettings.model_validate({"type": "modbus", **said})
+        ModbusSettings.model_validate({"type": "modbus", **given})
     return str(error.value)
 
 
@@ -32,8 +32,8 @@ def test_a_host_can_be_written_short_or_long(settings, written, host):
 
 
 def test_a_bus_is_called_as_the_config_calls_it_or_by_where_it_is(settings):
-    said = settings(hosts=["10.0.0.1", "[fe80::1]:1502", {"host": "a", "name": "roof"}], lines=[{"port": "/dev/ttyUSB0"}])
-    assert said.labels == ("10.0.0.1:502", "[fe80::1]:1502", "roof", "/dev/ttyUSB0")
+    given = settings(hosts=["10.0.0.1", "[fe80::1]:1502", {"host": "a", "name": "roof"}], lines=[{"port": "/dev/ttyUSB0"}])
+    assert given.labels == ("10.0.0.1:502", "[fe80::1]:1502", "roof", "/dev/ttyUSB0")
 
 
 @pytest.mark.parametrize(
@@ -49,15 +49,15 @@ def test_all_unit_ids_are_asked_unless_said_otherwise(settings):
 
 
 def test_255_is_a_tcp_host_and_no_unit_of_a_line(settings):
-    said = settings(units="1, 255", hosts=["a"], lines=[{"port": "/dev/ttyUSB0"}])
-    assert said.units_of(said.hosts[0]) == (1, 255)
-    assert said.units_of(said.lines[0]) == (1,)
+    given = settings(units="1, 255", hosts=["a"], lines=[{"port": "/dev/ttyUSB0"}])
+    assert given.units_of(given.hosts[0]) == (1, 255)
+    assert given.units_of(given.lines[0]) == (1,)
 
 
 def test_a_configured_unit_is_not_scanned(settings):
-    said = settings(units="1-3", devices=[{"unit": 2, "profile": "omron-e5cc"}])
-    assert said.units_of(said.hosts[0]) == (1, 3)
-    assert set(said.devices_on("bus")) == {2}
+    given = settings(units="1-3", devices=[{"unit": 2, "profile": "omron-e5cc"}])
+    assert given.units_of(given.hosts[0]) == (1, 3)
+    assert set(given.devices_on("bus")) == {2}
 
 
 def test_times_are_in_seconds(settings):
@@ -71,7 +71,7 @@ def test_a_character_has_the_bits_that_parity_and_stop_bits_make():
 
 
 @pytest.mark.parametrize(
-    ("said", "says"),
+    ("given", "says"),
     [
         ({}, 'there is no bus: name `hosts = ["192.168.1.20"]`'),
         ({"hosts": ["http://a"]}, "'http://a' is not a host: write an address or a name"),
@@ -97,8 +97,8 @@ def test_a_character_has_the_bits_that_parity_and_stop_bits_make():
         ({"hosts": ["a"], "profiles": ["/no/such/folder"]}, "/no/such/folder: there is no such folder"),
     ],
 )
-def test_what_is_wrong_says_what_would_be_right(said, says):
-    assert says in complaint(**said)
+def test_what_is_wrong_says_what_would_be_right(given, says):
+    assert says in complaint(**given)
 
 
 def test_every_key_says_what_it_is_for():

@@ -40,7 +40,7 @@ GOOD = b"\x03\x04\x12\x34\x56\x78"
 
 @asynccontextmanager
 async def peer(answer: Answering) -> AsyncIterator[TcpHost]:
-    """A TCP host that answers each request as told."""
+    """A TCP host that answers each request as reported."""
     connections: dict[asyncio.StreamWriter, asyncio.Event] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -309,7 +309,7 @@ async def test_bits_come_packed_as_on_the_wire():
 
 
 @pytest.mark.parametrize(
-    ("heard", "is_rtu", "said"),
+    ("heard", "is_rtu", "given"),
     [
         ("", True, ""),
         ("0304", True, "only 2 bytes"),
@@ -319,10 +319,10 @@ async def test_bits_come_packed_as_on_the_wire():
         ("00010000000704030412345678", False, "unit 4 answered for unit 3"),
     ],
 )
-def test_what_was_misheard_is_told(heard, is_rtu, said):
-    told = describe_bad_frame(bytes.fromhex(heard), 3, is_rtu=is_rtu)
-    assert said in told
-    assert bool(said) == bool(told)
+def test_what_was_misheard_is_reported(heard, is_rtu, given):
+    reported = describe_bad_frame(bytes.fromhex(heard), 3, is_rtu=is_rtu)
+    assert given in reported
+    assert bool(given) == bool(reported)
 
 
 async def test_rtu_frames_go_through_a_serial_device_server():

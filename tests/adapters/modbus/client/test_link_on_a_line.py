@@ -1,4 +1,4 @@
-"""The link on a serial line with its time: silence, time-outs, late answers, echo, writes. All in simulated time."""
+"""The link on a serial line in simulated time: pauses, time-outs, late answers, echoes, writes."""
 
 import asyncio
 from contextlib import suppress
@@ -87,7 +87,7 @@ def test_an_answer_that_has_begun_is_heard_to_its_end():
     on_a_line(test, baudrate=1200)
 
 
-def test_what_a_unit_takes_is_told_without_the_time_of_its_characters():
+def test_what_a_unit_takes_is_reported_without_the_time_of_its_characters():
     async def test(link, line):
         await link.ask(1, holding(0, 50), RetryPolicy(1))
         assert link.answer_seconds == pytest.approx(0.03, abs=1e-6)
@@ -96,7 +96,7 @@ def test_what_a_unit_takes_is_told_without_the_time_of_its_characters():
 
 
 @pytest.mark.parametrize("delay", [0.06, 0.1, 0.3, 0.9])
-def test_a_late_answer_is_never_taken_for_the_answer_to_another_question(delay):
+def test_a_late_answer_is_never_taken_for_the_answer_to_another_request(delay):
     unit = SimulatedUnit(1, registers=WORDS)
 
     async def test(link, line):
@@ -109,7 +109,7 @@ def test_a_late_answer_is_never_taken_for_the_answer_to_another_question(delay):
     on_a_line(test, [unit])
 
 
-def test_the_same_question_may_be_asked_again_at_once_for_a_late_answer_to_it_is_true():
+def test_the_same_request_may_be_asked_again_at_once_for_a_late_answer_to_it_is_true():
     unit = SimulatedUnit(1, registers=WORDS)
 
     async def test(link, line):
@@ -121,7 +121,7 @@ def test_the_same_question_may_be_asked_again_at_once_for_a_late_answer_to_it_is
     on_a_line(test, [unit])
 
 
-def test_a_late_answer_that_was_seen_holds_nobody_up_any_more():
+def test_a_late_answer_that_was_seen_delays_no_request_any_more():
     unit = SimulatedUnit(1, registers=WORDS)
 
     async def test(link, line):
@@ -137,7 +137,7 @@ def test_a_late_answer_that_was_seen_holds_nobody_up_any_more():
     on_a_line(test, [unit])
 
 
-def test_a_late_answer_that_is_seen_while_a_question_is_held_lets_it_go_at_once():
+def test_a_late_answer_that_is_seen_while_a_request_is_held_lets_it_go_at_once():
     unit = SimulatedUnit(1, registers=WORDS)
 
     async def test(link, line):
@@ -152,7 +152,7 @@ def test_a_late_answer_that_is_seen_while_a_question_is_held_lets_it_go_at_once(
     on_a_line(test, [unit])
 
 
-def test_another_unanswered_question_does_not_make_the_first_forgotten():
+def test_another_unanswered_request_does_not_make_the_first_forgotten():
     unit = SimulatedUnit(1, registers=WORDS)
 
     async def test(link, line):
@@ -167,7 +167,7 @@ def test_another_unanswered_question_does_not_make_the_first_forgotten():
 
 
 @pytest.mark.parametrize("tries", [2, 3, 4])
-def test_each_answer_to_a_question_that_was_repeated_is_reckoned_with(tries):
+def test_each_answer_to_a_request_that_was_repeated_is_expected(tries):
     unit = SimulatedUnit(1, registers=WORDS)
 
     async def test(link, line):
@@ -195,7 +195,7 @@ def test_a_late_answer_of_another_size_is_left_out_and_the_true_one_awaited():
     on_a_line(test, [unit])
 
 
-def test_a_late_refusal_is_never_taken_for_the_refusal_of_another_question():
+def test_a_late_refusal_is_never_taken_for_the_refusal_of_another_request():
     unit = SimulatedUnit(1, registers=WORDS)
 
     async def test(link, line):
@@ -287,7 +287,7 @@ STEPS = st.lists(
 
 @settings(deadline=None)
 @given(steps=STEPS, baudrate=st.sampled_from([9600, 19200, 115200]), pieces=st.sampled_from([1, 16, 255]), echoes=st.booleans())
-def test_however_late_units_answer_no_value_and_no_refusal_is_that_of_another_question(steps, baudrate, pieces, echoes):
+def test_however_late_units_answer_no_value_and_no_refusal_is_that_of_another_request(steps, baudrate, pieces, echoes):
     units = {number: _telling_unit(number) for number in (1, 2)}
 
     async def test(link, line):
@@ -298,8 +298,8 @@ def test_however_late_units_answer_no_value_and_no_refusal_is_that_of_another_qu
             places = range(request.address, request.address + request.count)
             with suppress(DeviceUnreachable):
                 try:
-                    told = await link.ask(number, request, RetryPolicy(timeout, tries, late_seconds=1.0))
-                    assert told == words(*(_told(number, request.table, place) for place in places))
+                    reported = await link.ask(number, request, RetryPolicy(timeout, tries, late_seconds=1.0))
+                    assert reported == words(*(_told(number, request.table, place) for place in places))
                 except ExceptionResponse:
                     assert places[-1] >= 100
             await asyncio.sleep(pause)
@@ -359,7 +359,7 @@ def test_a_unit_that_has_become_slow_is_soon_waited_for_as_long_as_it_needs():
     on_a_line(test, [unit])
 
 
-def test_a_neighbour_is_asked_at_once_and_its_answer_is_its_own():
+def test_another_unit_is_read_at_once_and_its_answer_is_its_own():
     late, quick = SimulatedUnit(1, registers=WORDS), SimulatedUnit(2, registers={Tables.HOLDING_REGISTERS: {0: 7}})
 
     async def test(link, line):
@@ -374,7 +374,7 @@ def test_a_neighbour_is_asked_at_once_and_its_answer_is_its_own():
 
 
 @pytest.mark.parametrize("pieces", [1, 3, 8, 16, 64])
-def test_a_line_that_hears_itself_is_noticed_and_borne_for_reads_and_writes(pieces):
+def test_an_echo_is_detected_and_skipped_for_reads_and_writes(pieces):
     async def test(link, line):
         line.echoes, line.in_pieces_of = True, pieces
         assert await link.ask(1, holding(3, 2), RetryPolicy(0.2, tries=2)) == b"\0\3\0\4"
@@ -387,7 +387,7 @@ def test_a_line_that_hears_itself_is_noticed_and_borne_for_reads_and_writes(piec
     on_a_line(test)
 
 
-def test_an_adapter_without_echo_in_the_place_of_one_with_it_is_noticed(caplog):
+def test_an_adapter_without_echo_in_place_of_one_with_it_is_detected(caplog):
     caplog.set_level("INFO", "adapters.modbus")
 
     async def test(link, line):
@@ -538,7 +538,7 @@ def test_a_write_that_is_refused_says_so():
     ],
     ids=["silent", "late", "busy", "half a frame", "wrong checksum", "another unit", "noise before"],
 )
-def test_whatever_a_unit_does_the_silence_is_kept_and_its_neighbour_is_heard(faults):
+def test_whatever_a_unit_does_the_pause_is_kept_and_another_unit_is_read(faults):
     bad, good = SimulatedUnit(1, registers=WORDS), SimulatedUnit(3, registers=WORDS)
     bad.faults = faults
 
@@ -591,7 +591,7 @@ def test_a_reading_that_was_cancelled_leaves_no_answer_behind_for_the_next():
     on_a_line(test)
 
 
-def test_who_does_not_know_the_speed_of_the_line_is_answered_by_nobody():
+def test_a_master_at_another_speed_is_answered_by_no_unit():
     async def main():
         line = VirtualLine([SimulatedUnit(1, registers=WORDS)], baudrate=9600)
 

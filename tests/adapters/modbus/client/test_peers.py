@@ -94,8 +94,8 @@ async def read_all(adapter, child) -> dict[str, object]:
 @pytest.mark.parametrize("peer", PEERS.values(), ids=PEERS.keys())
 async def test_a_scan_of_twenty_units_finds_the_two_that_live_and_reads_them(peer, start, meters, sdm630, settings, admitted):
     port = peer(start, meters)
-    said = settings(hosts=[f"127.0.0.1:{port}"], units="1-20", scan_timeout=0.1, timeout=1)
-    async with ModbusAdapter(said) as adapter:
+    given = settings(hosts=[f"127.0.0.1:{port}"], units="1-20", scan_timeout=0.1, timeout=1)
+    async with ModbusAdapter(given) as adapter:
         found, progress = await met_by(adapter)
         assert {int(device.address): device.serial_number for device in found} == {
             unit: str(serial_number) for unit, serial_number in SERIAL_NUMBERS.items()
@@ -158,8 +158,8 @@ async def test_meters_on_a_serial_line_are_found_and_read(cable, start, meters, 
     ready = await asyncio.to_thread(start, sys.executable, HERE / "peers/modbus_tk_units.py", json.dumps(meters), theirs)
     assert ready == "ready"
     line = SerialLine(port=ours, baudrate=115200, parity="N", name="cabinet")
-    said = settings(lines=[line.model_dump()], units="3-5, 17", scan_timeout=0.2, timeout=1)
-    async with ModbusAdapter(said) as adapter:
+    given = settings(lines=[line.model_dump()], units="3-5, 17", scan_timeout=0.2, timeout=1)
+    async with ModbusAdapter(given) as adapter:
         found, _ = await met_by(adapter)
         assert {int(device.address): device.identity.key for device in found} == {
             unit: f"sn:eastron/{serial_number}" for unit, serial_number in SERIAL_NUMBERS.items()

@@ -1,4 +1,4 @@
-"""Writes to Modbus units that were not written with pymodbus: each is obeyed, confirmed and read back."""
+"""Writes to Modbus units that were not written with pymodbus: each is executed, confirmed and read back."""
 
 from __future__ import annotations
 

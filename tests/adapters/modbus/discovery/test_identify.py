@@ -1,4 +1,4 @@
-"""Interviews without a bus: what is asked, when asking ends, and what the answers are taken for."""
+"""Probes without a bus: which requests are sent, when they end, and what is concluded from the answers."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ PROFILES = PROFILE_FILES.load()
 ALL = tuple(PROFILES.values())
 
 
-def interviewed(answers: Mapping[Request, Response], otherwise: Response, profiles=ALL, configured=None, in_turn=None):
-    """Carry an interview out from a table of answers; return the verdict and what was asked."""
+def probed(answers: Mapping[Request, Response], otherwise: Response, profiles=ALL, configured=None, in_turn=None):
+    """Run a probe on a table of answers; return the result and the requests."""
     steps = UnitProbe(profiles, configured).run()
     asked: list[Request] = []
     try:
@@ -54,20 +54,20 @@ SILENT = NoResponse("no answer")
 
 
 def test_a_silent_unit_is_asked_twice_and_is_not_there():
-    result, asked = interviewed({}, SILENT)
+    result, asked = probed({}, SILENT)
     assert not result.alive
     assert asked == [ReadDeviceIdentification(), ReadRequest(Table.HOLDING, 0, 1)]
 
 
 def test_a_unit_that_a_gateway_does_not_find_is_asked_once():
-    result, asked = interviewed({}, NoResponse("gateway target did not respond", is_absent=True))
+    result, asked = probed({}, NoResponse("gateway target did not respond", is_absent=True))
     assert not result.alive
     assert len(asked) == 1
 
 
 @pytest.mark.parametrize("code", [0x01, 0x02, 0x04, 0x06])
-def test_a_unit_that_only_answers_exceptions_is_alive_but_told_nothing(code):
-    result, asked = interviewed({}, ExceptionResponse(code))
+def test_a_unit_that_only_answers_exceptions_is_alive_but_reported_nothing(code):
+    result, asked = probed({}, ExceptionResponse(code))
     assert result.alive
     assert not result.has_data
     assert result.profile is None
@@ -75,17 +75,17 @@ def test_a_unit_that_only_answers_exceptions_is_alive_but_told_nothing(code):
 
 
 def test_a_unit_that_ignores_unknown_functions_is_found_by_its_first_register():
-    result, _ = interviewed({ReadRequest(Table.HOLDING, 0, 1): b"\0\1"}, SILENT)
+    result, _ = probed({ReadRequest(Table.HOLDING, 0, 1): b"\0\1"}, SILENT)
     assert result.alive
     assert result.has_data
 
 
-def test_a_unit_that_is_silent_to_most_questions_is_not_asked_them_all():
-    _, asked = interviewed({ReadDeviceIdentification(): ExceptionResponse(1)}, SILENT)
+def test_a_unit_that_is_silent_to_most_requests_is_not_asked_them_all():
+    _, asked = probed({ReadDeviceIdentification(): ExceptionResponse(1)}, SILENT)
     assert len(asked) == 1 + NO_RESPONSE_BOUND
 
 
-def test_a_lost_answer_to_the_question_of_identity_makes_no_other_device_of_it():
+def test_a_lost_answer_to_the_request_of_identity_makes_no_other_device_of_it():
     eastron = PROFILES["eastron-sdm120"]
     serial = ReadRequest(Table.HOLDING, 0xFC00, 2)
     answers = {
@@ -95,24 +95,24 @@ def test_a_lost_answer_to_the_question_of_identity_makes_no_other_device_of_it()
     }
     for losses in range(IDENTITY_TRIES):
         heard = [SILENT] * losses + [b"\x01\x23\x45\x67"]
-        result, asked = interviewed(answers, ExceptionResponse(2), [eastron], in_turn={serial: heard})
+        result, asked = probed(answers, ExceptionResponse(2), [eastron], in_turn={serial: heard})
         assert result.serial_number == str(0x01234567)
         assert asked.count(serial) == losses + 1
-    result, asked = interviewed(answers | {serial: SILENT}, ExceptionResponse(2), [eastron])
+    result, asked = probed(answers | {serial: SILENT}, ExceptionResponse(2), [eastron])
     assert result.serial_number is None, "who never tells one has none"
     assert asked.count(serial) == IDENTITY_TRIES
 
 
-def test_an_identification_that_fits_spares_all_other_questions_of_matching():
+def test_an_identification_that_fits_spares_all_other_requests_of_matching():
     iem = {ReadDeviceIdentification(): {0: b"Schneider Electric", 1: b"A9MEM3155", 2: b"001.300"}}
-    result, asked = interviewed(iem, ExceptionResponse(2))
+    result, asked = probed(iem, ExceptionResponse(2))
     assert result.profile is PROFILES["schneider-iem3000"]
     assert result.firmware_version == "001.300"
     assert asked == [ReadDeviceIdentification(), ReadRequest(Table.HOLDING, 129, 2), ReadRequest(Table.HOLDING, 49, 20)]
 
 
-def test_what_no_profile_fits_is_still_told_by_its_own_words():
-    result, _ = interviewed(
+def test_what_no_profile_fits_is_still_reported_by_its_own_words():
+    result, _ = probed(
         {ReadDeviceIdentification(): {0: b"Acme", 1: b"X1", 2: b"3.4"}, ReportServerId(): b"\x01\xff"}, ExceptionResponse(2)
     )
     assert (result.vendor, result.product, result.firmware_version, result.profile) == ("Acme", "X1", "3.4", None)
@@ -161,7 +161,7 @@ points = [{{ metric = "power", address = 7 }}]
     ],
 )
 def test_a_match_is_true_when_all_of_it_is(match, answers, fits):
-    result, _ = interviewed(
+    result, _ = probed(
         {ReadDeviceIdentification(): ExceptionResponse(1), **answers}, ExceptionResponse(2), profiles=[made(match)]
     )
     assert (result.profile is not None) == fits
@@ -180,7 +180,7 @@ def test_a_named_maker_goes_before_the_profile_for_any_maker(read_case, memory_t
 
 
 class Bound:
-    """A wire in memory as an interview asks it."""
+    """A transport in memory as the sender of a probe."""
 
     def __init__(self, transport) -> None:
         self.transport = transport
@@ -192,30 +192,27 @@ class Bound:
 def test_an_object_beyond_the_basic_ones_is_asked_for_by_itself():
     profile = made('{ identification = { vendor = "acme" } }', identity="{ serial_number = { object = 128 } }")
     basic, serial = ReadDeviceIdentification(), ReadDeviceIdentification(4, 128)
-    result, asked = interviewed({basic: {0: b"Acme"}, serial: {128: b"SN-77"}}, ExceptionResponse(2), profiles=[profile])
+    result, asked = probed({basic: {0: b"Acme"}, serial: {128: b"SN-77"}}, ExceptionResponse(2), profiles=[profile])
     assert result.serial_number == "SN-77"
     assert serial in asked
 
 
 def test_a_sub_model_can_be_a_number_with_a_meaning():
     profile = made("{ registers = [{ address = 3, between = [1, 9] }] }", sub_model='{ address = 3, values = { 5 = "M5 Pro" } }')
-    assert (
-        interviewed({ReadRequest(Table.HOLDING, 3, 1): b"\0\5"}, ExceptionResponse(2), profiles=[profile])[0].sub_model
-        == "M5 Pro"
-    )
-    assert interviewed({ReadRequest(Table.HOLDING, 3, 1): b"\0\6"}, ExceptionResponse(2), profiles=[profile])[0].sub_model == "6"
+    assert probed({ReadRequest(Table.HOLDING, 3, 1): b"\0\5"}, ExceptionResponse(2), profiles=[profile])[0].sub_model == "M5 Pro"
+    assert probed({ReadRequest(Table.HOLDING, 3, 1): b"\0\6"}, ExceptionResponse(2), profiles=[profile])[0].sub_model == "6"
 
 
 def test_a_configured_unit_is_asked_for_what_its_profile_reads():
     configured = made("{ registers = [{ address = 3, equals = 5 }] }")
-    result, asked = interviewed({ReadRequest(Table.HOLDING, 7, 1): b"\0\1"}, SILENT, profiles=[], configured=configured)
+    result, asked = probed({ReadRequest(Table.HOLDING, 7, 1): b"\0\1"}, SILENT, profiles=[], configured=configured)
     assert result.profile is configured
     assert asked == [ReadDeviceIdentification(), ReadRequest(Table.HOLDING, 7, 1)]
 
 
 def test_a_sunspec_chain_that_never_ends_is_left():
     marker = {ReadRequest(Table.HOLDING, 40000, 2): b"SunS"}
-    result, asked = interviewed(marker, b"\x00\x67\x00\x00", profiles=[PROFILES["sunspec-inverter"]])
+    result, asked = probed(marker, b"\x00\x67\x00\x00", profiles=[PROFILES["sunspec-inverter"]])
     assert not result.models
     assert len(asked) < 80
 
@@ -234,7 +231,7 @@ def test_a_serial_number_is_kept_as_it_is(serial_number):
 
 
 @pytest.mark.parametrize(
-    ("told", "mac"),
+    ("reported", "mac"),
     [
         ("0090e83e18cc", "00:90:e8:3e:18:cc"),
         ("00-90-E8-3E-18-CC", "00:90:e8:3e:18:cc"),
@@ -244,12 +241,12 @@ def test_a_serial_number_is_kept_as_it_is(serial_number):
         (None, None),
     ],
 )
-def test_a_mac_is_told_in_one_way(told, mac):
-    assert plausible_mac(told) == mac
+def test_a_mac_is_reported_in_one_way(reported, mac):
+    assert plausible_mac(reported) == mac
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "given"),
     [
         (b"\x00\x70", "0070"),
         (b"SPEM-003CEBEU\0\0\0", '5350 454d 2d30 3033 4345 4245 5500 0000 "SPEM-003CEBEU"'),
@@ -259,11 +256,11 @@ def test_a_mac_is_told_in_one_way(told, mac):
         ({0: b"Acme", 0x80: b"SN-1"}, 'vendor "Acme", object 128 "SN-1"'),
     ],
 )
-def test_an_answer_is_told_so_that_a_person_can_read_it(answer, said):
-    assert describe(answer) == said
+def test_an_answer_is_reported_so_that_a_person_can_read_it(answer, given):
+    assert describe(answer) == given
 
 
-async def test_what_goes_wrong_on_the_bus_is_only_the_answer_to_one_question():
+async def test_what_goes_wrong_on_the_bus_is_only_the_answer_to_one_request():
     class Troubled:
         async def ask(self, unit, request):
             if isinstance(request, ReadDeviceIdentification):

@@ -1,4 +1,4 @@
-"""Bisecting: every point that can be read is read, whatever is illegal around it, and the cost is bounded."""
+"""Bisection: every legal point is read, regardless of illegal addresses around it, and the cost is bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each case folder: what a device answers, and what the adapter must make of it."""
+"""Each case folder: the answers of a device, and the device and readings that the adapter must report."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def case(request, read_case):
 
 @pytest.fixture
 def adapter(case, memory_transport, adapter_on):
-    said = {"devices": [{"unit": case.unit, "profile": case.profile}]} if case.configured else {}
-    return adapter_on(memory_transport({case.unit: case.device}), units=[1, 2, case.unit], **said)
+    given = {"devices": [{"unit": case.unit, "profile": case.profile}]} if case.configured else {}
+    return adapter_on(memory_transport({case.unit: case.device}), units=[1, 2, case.unit], **given)
 
 
 async def discovered(adapter) -> list[Found]:
@@ -36,8 +36,8 @@ async def discovered(adapter) -> list[Found]:
 
 async def test_the_device_is_found_for_what_it_is(case, adapter):
     (found,) = await discovered(adapter)
-    told = {"identity": found.identity.key}
-    assert {name: told[name] if name in told else getattr(found, name) for name in case.found} == case.found
+    reported = {"identity": found.identity.key}
+    assert {name: reported[name] if name in reported else getattr(found, name) for name in case.found} == case.found
     assert found.evidence
     assert found == await adapter.identify(found.address)
 

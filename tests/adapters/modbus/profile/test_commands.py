@@ -1,4 +1,4 @@
-"""Commands: what is written, what is refused, and that nothing but a command writes."""
+"""Commands: writes, read-backs and refusals; nothing but a command writes."""
 
 from __future__ import annotations
 
@@ -123,29 +123,29 @@ def run_on_line(asked, *, registers, adapter_of, child_of):
         line = VirtualLine([unit])
         adapter = adapter_of(line)
         async with adapter:
-            told = await adapter.execute(child_of(adapter), asked)
-        return told, [exchange.request[1] for exchange in line.exchanges]
+            reported = await adapter.execute(child_of(adapter), asked)
+        return reported, [exchange.request[1] for exchange in line.exchanges]
 
     return simulated(main())
 
 
 def test_a_relay_is_switched_once_and_read_back(settings, admitted):
-    said = settings(lines=[{"port": "virtual"}], devices=[{"unit": 1, "profile": "waveshare-relay-b"}])
+    given = settings(lines=[{"port": "virtual"}], devices=[{"unit": 1, "profile": "waveshare-relay-b"}])
 
     def adapter_of(line):
-        return ModbusAdapter(said, said.lines[0], Link(said.lines[0], dial=line.dial))
+        return ModbusAdapter(given, given.lines[0], Link(given.lines[0], dial=line.dial))
 
     def child_of(adapter):
-        result = ProbeResult(alive=True, profile=said.library["waveshare-relay-b"])
+        result = ProbeResult(alive=True, profile=given.library["waveshare-relay-b"])
         return admitted(found_device(BusId("plant", "virtual"), 1, result))
 
-    told, functions = run_on_line(
+    reported, functions = run_on_line(
         command("switch_relay_3", on=True),
         registers={Tables.COILS: dict.fromkeys(range(8), 0)},
         adapter_of=adapter_of,
         child_of=child_of,
     )
-    assert told == "relay_3 is True"
+    assert reported == "relay_3 is True"
     assert functions == [5, 1]
     with pytest.raises(CommandRejected, match="refuses it: exception 02 illegal data address"):
         run_on_line(
@@ -225,7 +225,7 @@ section = "1"
 metric = "set_point"
 address = 10
 [[points]]
-metric = "told"
+metric = "reported"
 table = "input"
 address = 10
 """
@@ -235,7 +235,7 @@ address = 10
     ("lines", "why"),
     [
         ('name = "set"\nmetric = "nothing"', "command `set`: there is no point `nothing`"),
-        ('name = "set"\nmetric = "told"', "only coils and holding registers"),
+        ('name = "set"\nmetric = "reported"', "only coils and holding registers"),
         ('name = "set"\nmetric = "set_point"', "set `between`"),
     ],
 )

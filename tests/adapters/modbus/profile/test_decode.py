@@ -1,4 +1,4 @@
-"""Words to values: every type and order against an encoder that is not ours."""
+"""Decoding: every type and order against an independent encoder."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_number_that_says_not_available_is_no_value_before_it_is_scaled():
     assert values([placed(encoding, 0), placed(encoding, 1)], struct.pack(">hh", -32768, 5)) == [None, 0.5]
 
 
-def test_a_number_has_its_meaning_and_an_unknown_one_is_told_as_its_digits():
+def test_a_number_has_its_meaning_and_an_unknown_one_is_reported_as_its_digits():
     encoding = Encoding(type=ValueType.UINT16, values={1: "off", 4: "mppt"}, not_available=frozenset({0xFFFF}))
     points = [placed(encoding, address) for address in range(3)]
     assert values(points, struct.pack(">HHH", 4, 9, 0xFFFF)) == ["mppt", "9", None]

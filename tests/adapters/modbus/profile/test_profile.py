@@ -1,4 +1,4 @@
-"""The grammar of a profile: what it takes, and what it says about what it does not take."""
+"""The grammar of a profile: valid files, and the errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ source = { document = "Acme manual", edition = "1", section = "2" }
 """
 
 
-def point(**said: object) -> str:
-    keys = {"metric": "power", "address": 0, "type": "uint16", **said}
+def point(**given: object) -> str:
+    keys = {"metric": "power", "address": 0, "type": "uint16", **given}
     inside = ", ".join(f"{key} = {_toml(value)}" for key, value in keys.items() if value is not None)
     return f"{{ {inside} }}"
 
@@ -100,8 +100,8 @@ def test_a_point_of_a_model_is_placed_where_the_device_has_the_first_such_model(
 
 
 def test_a_point_of_a_repeated_group_is_placed_as_often_as_the_model_is_long():
-    said = {"address": None, "models": [160], "at": 12, "repeats": [10, 20], "type": "int16"}
-    made = profile(point(scale_factor=2, **said), point(**said | {"metric": "own", "at": 14}, scale_factor=15))
+    given = {"address": None, "models": [160], "at": 12, "repeats": [10, 20], "type": "int16"}
+    made = profile(point(scale_factor=2, **given), point(**given | {"metric": "own", "at": 14}, scale_factor=15))
     placed = {one.metric.name: one for one in made.place(frozenset({"normal"}), layout({160: 40100}, length=48))}
     assert {name: one.address for name, one in placed.items()} == {
         "power_1": 40112,
@@ -113,7 +113,7 @@ def test_a_point_of_a_repeated_group_is_placed_as_often_as_the_model_is_long():
     assert [placed[name].scale_factor for name in ("own_1", "own_2")] == [40115, 40135], "each repetition has its own"
 
 
-def test_a_device_that_nobody_has_met_is_planned_with_each_group_once():
+def test_a_device_that_no_unit_has_met_is_planned_with_each_group_once():
     made = profile(
         point(address=None, models=[103], at=14, type="int16"),
         point(metric="tracker", address=None, models=[160], at=12, repeats=[10, 20]),
@@ -165,10 +165,10 @@ def test_two_flags_may_share_a_register():
         ([], "a profile has points: at least one"),
     ],
 )
-def test_what_is_wrong_is_told_with_file_and_point(points, says):
-    told = complaint(*points)
-    assert told.startswith("meter.toml:")
-    assert says in told
+def test_what_is_wrong_is_reported_with_file_and_point(points, says):
+    reported = complaint(*points)
+    assert reported.startswith("meter.toml:")
+    assert says in reported
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_what_is_wrong_is_told_with_file_and_point(points, says):
         ("name =", "meter.toml: "),
     ],
 )
-def test_what_is_wrong_outside_the_points_is_told_too(head, says):
+def test_what_is_wrong_outside_the_points_is_reported_too(head, says):
     assert says in complaint(point(), head=head)
 
 
@@ -196,9 +196,9 @@ def test_a_source_names_what_it_was_checked_against():
     assert "source.checked_against.1: String should have at least 3" in complaint(point(), head=checked.replace("a frame", "-"))
 
 
-def test_every_problem_is_told_at_once():
-    told = complaint(point(scale=0), point(metric="energy", type="string"))
-    assert len(told.splitlines()) == 2
+def test_every_problem_is_reported_at_once():
+    reported = complaint(point(scale=0), point(metric="energy", type="string"))
+    assert len(reported.splitlines()) == 2
 
 
 def test_a_profile_of_the_integrator_replaces_its_namesake(tmp_path):
@@ -209,7 +209,7 @@ def test_a_profile_of_the_integrator_replaces_its_namesake(tmp_path):
     assert len(library) == len(PROFILE_FILES.load())
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path):
+def test_a_folder_that_is_not_there_is_reported(tmp_path):
     with pytest.raises(ProfileError, match="there is no such folder"):
         PROFILE_FILES.load([tmp_path / "profiles"])
 
@@ -237,11 +237,11 @@ def test_a_file_that_is_no_profile_at_all_is_named(tmp_path, text, says):
     assert "odd.toml" in str(caught.value)
 
 
-def test_every_mistake_is_told_with_its_line(tmp_path):
+def test_every_mistake_is_reported_with_its_line(tmp_path):
     text = METER_WITH_MISTAKES
-    with pytest.raises(ProfileError) as told:
+    with pytest.raises(ProfileError) as reported:
         PROFILE_FILES.parse(text, Path("meter.toml"))
-    assert str(told.value).splitlines() == [
+    assert str(reported.value).splitlines() == [
         "meter.toml:5: extra: Extra inputs are not permitted",
         "meter.toml:15: point `b`.address: Input should be less than 65536",
         "meter.toml:16: point `b`.typo: Extra inputs are not permitted",

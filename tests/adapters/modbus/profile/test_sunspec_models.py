@@ -1,4 +1,4 @@
-"""SunSpec devices that no profile fits: their own models say what they measure."""
+"""SunSpec devices that no profile fits: profiles made from their own models."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ LIBRARY = PROFILE_FILES.load()
 NOT_AVAILABLE = 0x8000
 
 
-def device(*models, **told):
+def device(*models, **reported):
     """What a unit in memory holds to be a SunSpec device with these models."""
-    return {Table.HOLDING: dict(sunspec_registers(models, **told)[simulated.Table.HOLDING_REGISTERS])}
+    return {Table.HOLDING: dict(sunspec_registers(models, **reported)[simulated.Table.HOLDING_REGISTERS])}
 
 
 def meter(power):
@@ -41,8 +41,8 @@ def trackers(count):
 def read_all(memory_transport, memory_unit, adapter_on, admitted):
     """Find the device with these models, read it once, and return it with all values."""
 
-    async def read(*models, **told):
-        transport = memory_transport({1: memory_unit(tables=device(*models, **told))})
+    async def read(*models, **reported):
+        transport = memory_transport({1: memory_unit(tables=device(*models, **reported))})
         adapter = adapter_on(transport, units=1)
         found = await adapter.identify("1")
         child = admitted(found)
@@ -107,7 +107,7 @@ def test_a_profile_is_found_again_by_its_name(models):
         assert len(metrics) == len(set(metrics))
 
 
-def test_states_are_told_by_name_and_at_once():
+def test_states_are_reported_by_name_and_at_once():
     state = next(point for point in profile_for([802]).points if point.values)
     assert state.urgent
     assert all(isinstance(meaning, str) for meaning in state.values.values())
@@ -148,7 +148,7 @@ async def test_a_scale_factor_that_cannot_be_read_leaves_its_values_out(memory_t
     assert values["amps"] == 0
 
 
-async def test_two_meters_of_one_device_are_told_apart(read_all):
+async def test_two_meters_of_one_device_are_reported_apart(read_all):
     _, values, _, _ = await read_all(meter(-1500), SunSpecModel(1, 66), meter(230))
     assert (values["active_power"], values["active_power_2"]) == (-1500, 230)
     assert values["frequency_2"] == pytest.approx(50.01)

@@ -1,4 +1,4 @@
-"""SunSpec's own client and we read the same values from the same device, through the same TCP port."""
+"""SunSpec's own client and the adapter read the same values from the same device, through the same TCP port."""
 
 from __future__ import annotations
 

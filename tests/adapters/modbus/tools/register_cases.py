@@ -1,4 +1,4 @@
-"""Devices as they are made: registers with measured values in the styles that makers use, and what a display shows of them."""
+"""Invented devices: registers with measured values in the styles that makers use, and the values on their displays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drafts: a profile that loads, made of what any device lets be read."""
+"""Drafts: a profile that loads, made from the readable registers of any device."""
 
 from __future__ import annotations
 

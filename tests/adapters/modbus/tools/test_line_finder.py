@@ -1,4 +1,4 @@
-"""The line detective: which settings a line has, by listening and by asking; in simulated time and on a pseudo-terminal."""
+"""The line finder: the settings of a line, by listening and by reading; in simulated time and on a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from gateway.testing.modbus import Frame, ModbusRtuBus, Rtu, SimulatedUnit, Tabl
 PORT = SerialLine(port="/dev/ttyUSB0")
 
 
-def detective_on(line, settings, **said):
-    made = settings(lines=[{"port": "virtual"}], **said)
+def line_finder_on(line, settings, **given):
+    made = settings(lines=[{"port": "virtual"}], **given)
 
     def link_to(tried):
         dial = partial(line.dial, baudrate=tried.baudrate, parity=tried.parity, stopbits=tried.stopbits)
@@ -43,7 +43,7 @@ def test_the_settings_of_a_line_are_found_within_a_minute(settings, baudrate, pa
     async def main():
         units = [SimulatedUnit(unit, registers={Table.HOLDING_REGISTERS: {0: 1}})]
         line = VirtualLine(units, baudrate=baudrate, parity=parity, stopbits=stopbits)
-        steps = await detected(detective_on(line, settings))
+        steps = await detected(line_finder_on(line, settings))
         return steps, asyncio.get_running_loop().time()
 
     steps, seconds = simulated(main())
@@ -66,7 +66,7 @@ def test_a_line_with_another_master_is_not_disturbed(settings):
                 await asyncio.sleep(0.2)
 
         chatting = asyncio.create_task(chat())
-        steps = await detected(detective_on(line, settings))
+        steps = await detected(line_finder_on(line, settings))
         chatting.cancel()
         return steps, line
 
@@ -76,9 +76,9 @@ def test_a_line_with_another_master_is_not_disturbed(settings):
     assert {exchange.request[:2] for exchange in line.exchanges} == {b"\x05\x03"}, "nobody was asked"
 
 
-def test_a_line_where_nobody_answers_ends_without_settings(settings):
+def test_a_line_where_no_unit_answers_ends_without_settings(settings):
     async def main():
-        return await detected(detective_on(VirtualLine(), settings))
+        return await detected(line_finder_on(VirtualLine(), settings))
 
     assert not any(isinstance(step, LineSettings) for step in simulated(main()))
 
@@ -86,7 +86,7 @@ def test_a_line_where_nobody_answers_ends_without_settings(settings):
 def test_an_exception_is_an_answer(settings):
     async def main():
         line = VirtualLine([SimulatedUnit(3)], baudrate=9600, parity="N")
-        return await detected(detective_on(line, settings))
+        return await detected(line_finder_on(line, settings))
 
     assert "illegal data address" in next(iter(simulated(main())[-1].evidence.values()))
 
@@ -100,7 +100,7 @@ async def test_the_speed_of_a_pseudo_terminal_is_found(settings):
 
 
 @pytest.mark.enable_socket
-async def test_a_port_that_is_not_there_is_told(settings):
+async def test_a_port_that_is_not_there_is_reported(settings):
     made = settings(lines=[{"port": "/dev/no-such-port"}], units="1")
     with pytest.raises(BusUnavailable, match="/dev/no-such-port"):
         await detected(ModbusWorkbench(made, made.lines[0], None))
@@ -120,8 +120,8 @@ def test_what_is_tried_is_the_likeliest_first_and_each_setting_once():
 
 
 def test_settings_that_somebody_has_written_down_are_tried_first():
-    said = SerialLine(port="/dev/ttyUSB0", baudrate=31250, parity="O")
-    assert settings_text(next(find_line_settings(said, [1])).line) == "31250 8O1"
+    given = SerialLine(port="/dev/ttyUSB0", baudrate=31250, parity="O")
+    assert settings_text(next(find_line_settings(given, [1])).line) == "31250 8O1"
 
 
 def test_one_answer_that_is_not_confirmed_settles_nothing():
@@ -133,7 +133,7 @@ def test_one_answer_that_is_not_confirmed_settles_nothing():
     assert settings_text(step.line) == "19200 8E1"
 
 
-def test_frames_are_told_from_noise():
+def test_frames_are_reported_from_noise():
     request = Rtu().bytes_of(Frame(5, bytes.fromhex("03 0000 000a")))
     answer = Rtu().bytes_of(Frame(5, b"\x03\x14" + bytes(20)))
     refusal = Rtu().bytes_of(Frame(5, b"\x83\x02"))

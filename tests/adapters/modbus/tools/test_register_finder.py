@@ -1,4 +1,4 @@
-"""The register detective: the right register, type, order and scale for what a display shows."""
+"""The register finder: the right register, type, order and scale for what a display shows."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_what_counts_in_hundreds_is_not_shown_with_a_decimal():
     assert explain([(dump, Decimal(99900))], tolerance=0)[0].where == "holding 1, uint16, x 100"
 
 
-def test_what_is_only_near_is_not_told_as_what_was_shown():
+def test_what_is_only_near_is_not_reported_as_what_was_shown():
     dump = Dump(cells={"holding": words(_1=2303)})
     (near, *_) = explain([(dump, Decimal("230.1"))], tolerance=0.01)
     assert "it is within the tolerance, but not equal to the displayed value" in near.why

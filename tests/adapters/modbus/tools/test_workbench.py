@@ -1,4 +1,4 @@
-"""The workbench on a bus: dumps, profiles tried on a device, and what is not offered."""
+"""The workbench on a bus: dumps, profiles tried on a device, and tools that need a bus."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from gateway.adapter import DeviceUnreachable, Dump, NotOffered, ProfileProblems
 
 @pytest.fixture
 def bench_on(settings):
-    def make(transport, **said):
-        made = settings(**said)
+    def make(transport, **given):
+        made = settings(**given)
         return ModbusWorkbench(made, made.all_buses[0], transport)
 
     return make
@@ -51,13 +51,13 @@ async def test_a_device_that_is_silent_is_not_dumped_for_hours(memory_transport,
 
 
 @pytest.mark.parametrize("address", ["0", "248", "256", "-1", "three", "", "\u00b2"])
-async def test_what_is_no_unit_id_is_told(memory_transport, bench_on, address):
+async def test_what_is_no_unit_id_is_reported(memory_transport, bench_on, address):
     with pytest.raises(DeviceUnreachable, match="is not a unit id"):
         await dumped(bench_on(memory_transport({})), address)
 
 
 @pytest.mark.parametrize("text", ["", "holding", "coil 0-9", "holding 9-0", "input 0-65536", "holding 1-2-3", "holding x"])
-async def test_what_is_no_range_is_told_with_what_one_looks_like(memory_transport, bench_on, text):
+async def test_what_is_no_range_is_reported_with_what_one_looks_like(memory_transport, bench_on, text):
     with pytest.raises(InvalidRange):
         parse_range(text)
     with pytest.raises(NotOffered):
