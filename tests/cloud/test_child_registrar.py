@@ -83,7 +83,7 @@ def record(house, number=1):
     return house.registry.children[f"sn:acme/{number}"]
 
 
-async def test_a_child_is_registered_with_everything_that_is_known_of_it(house):
+async def test_a_child_is_registered_with_all_known_facts(house):
     await house.registry.admit(child(1, mac="02:00:00:00:00:01"))
     await house.catch_up()
     (device,) = house.registered()
@@ -197,7 +197,7 @@ async def test_a_kill_at_any_point_registers_nobody_twice(house):
     assert all(record(house, number).state is ChildState.REGISTERED for number in range(60))
 
 
-async def test_a_refused_sub_model_is_left_out_and_told_afterwards(house):
+async def test_a_refused_sub_model_is_left_out_and_sent_afterwards(house):
     await house.registry.admit(child(1))
     house.hub.fail("register_child", HubRejected("no", status=422, error="unknown field sub_model"))
     await house.catch_up()
@@ -207,7 +207,7 @@ async def test_a_refused_sub_model_is_left_out_and_told_afterwards(house):
     assert not record(house).needs_update
 
 
-async def test_a_refused_child_is_told_with_the_fix_and_tried_again_at_the_next_start(house, caplog):
+async def test_a_refused_child_is_logged_with_the_fix_and_retried_at_the_next_start(house, caplog):
     await house.registry.admit(child(1))
     await house.registry.admit(child(2))
     house.hub.fail("register_child", HubRejected("Model not found", status=404, error="Model not found"))
@@ -222,7 +222,7 @@ async def test_a_refused_child_is_told_with_the_fix_and_tried_again_at_the_next_
     assert record(house, 1).state is ChildState.REGISTERED
 
 
-async def test_a_mended_model_id_is_tried_at_once(house):
+async def test_a_corrected_model_id_is_tried_at_once(house):
     await house.registry.admit(child(1, model_id="wrong"))
     house.hub.fail("register_child", HubRejected("Model not found", status=404, error="Model not found"))
     await house.catch_up()
@@ -233,7 +233,7 @@ async def test_a_mended_model_id_is_tried_at_once(house):
     assert house.registered()[0].registration.model_id == "right"
 
 
-async def test_a_key_that_is_not_accepted_is_the_parents_affair(house):
+async def test_a_401_at_a_registration_concerns_the_parents_key(house):
     await house.registry.admit(child(1))
     house.hub.fail("register_child", HubUnauthorised("no", status=401, error="Not authorized"))
     with pytest.raises(HubUnauthorised):
@@ -241,7 +241,7 @@ async def test_a_key_that_is_not_accepted_is_the_parents_affair(house):
     assert record(house).state is ChildState.ADMITTED
 
 
-async def test_under_a_new_parent_a_living_child_is_moved_and_a_dead_one_registered_anew(house):
+async def test_under_a_new_parent_a_known_child_is_moved_and_a_deleted_one_registered_again(house):
     for number in (1, 2, 3):
         await house.registry.admit(child(number))
     await house.catch_up()
@@ -255,7 +255,7 @@ async def test_under_a_new_parent_a_living_child_is_moved_and_a_dead_one_registe
     assert len(house.registered()) == 3
 
 
-async def test_a_child_that_cannot_be_moved_is_registered_anew(house):
+async def test_a_child_that_cannot_be_moved_is_registered_again(house):
     await house.registry.admit(child(1))
     await house.catch_up()
     old = record(house).device_id
@@ -323,7 +323,7 @@ async def test_a_keyless_child_that_is_deleted_gets_a_new_key(house):
     assert record(house).access_key is not None
 
 
-async def test_while_an_answer_is_missing_nobody_elses_key_is_put_at_risk(house):
+async def test_while_a_response_is_missing_no_other_key_is_put_at_risk(house):
     for number in (1, 2):
         await house.registry.admit(child(number))
     house.hub.fail("register_child", LOST_ANSWER)
@@ -420,7 +420,7 @@ async def test_a_404_that_is_not_about_the_model_is_not_held_against_the_child(h
     assert record(house, 2).state is ChildState.REGISTERED, "its neighbours come first"
 
 
-async def test_refused_children_are_tried_again_when_the_parent_is_claimed_or_registered_anew(house):
+async def test_refused_children_are_retried_when_the_parent_is_claimed_or_registered_again(house):
     await house.registry.admit(child(1))
     house.hub.fail("register_child", *[HubRejected("no", status=422, error="Parent must be claimed")] * 2)
     await house.catch_up()
@@ -433,7 +433,7 @@ async def test_refused_children_are_tried_again_when_the_parent_is_claimed_or_re
     assert record(house).state is ChildState.REGISTERED
 
 
-async def test_a_hub_that_takes_two_children_for_one_costs_neither_the_other_nor_the_store(house):
+async def test_a_hub_that_takes_two_children_for_one_harms_neither_the_first_nor_the_store(house):
     await house.registry.admit(child(1))
     await house.catch_up()
     first = record(house)
@@ -492,7 +492,7 @@ async def test_children_left_deleted_come_back_when_the_setting_is_changed(house
     assert record(house).state is ChildState.REGISTERED
 
 
-async def test_an_update_that_the_hub_has_no_time_for_stays_owed_and_is_not_hammered(house):
+async def test_an_update_that_the_hub_refuses_for_its_limit_stays_needed_and_is_retried_later(house):
     await house.registry.admit(child(1))
     await house.catch_up()
     house.hub.fail("update_device", HubBusy("ten an hour", retry_after_seconds=3000))

@@ -49,7 +49,7 @@ async def enrolled(tmp_path):
 
 
 async def until(claim):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not claim():  # noqa: ASYNC110 - a claim about a number
             await asyncio.sleep(0.005)
 
@@ -83,7 +83,7 @@ def test_another_serial_number_or_mac_than_the_kept_one_is_refused(key):
         gateway_identity(known, configured(gateway={key: "02:00:00:00:00:99"}), machine_mac=None)
 
 
-def test_no_mac_anywhere_is_said():
+def test_a_missing_mac_is_an_error_of_the_settings():
     with pytest.raises(SettingsError, match="no network card"):
         gateway_identity(None, configured(), machine_mac=None)
 
@@ -107,7 +107,7 @@ def test_the_first_real_network_card_gives_the_mac(tmp_path):
         (HubUnreachable("no connection", maybe_done=False), "retried automatically"),
     ],
 )
-def test_an_operator_is_told_what_to_do(error, says):
+def test_an_operator_reads_what_to_do(error, says):
     assert re.search(says, advice_for(error))
 
 
@@ -124,7 +124,7 @@ async def test_credentials_are_stored_before_they_are_used_and_survive(enrolled)
     assert (sent.mac, sent.cloud_id, sent.serial_number) == (MAC, None, again.gateway.serial_number)
 
 
-async def test_a_refusal_is_tried_again_slowly_under_the_same_identity_and_told(enrolled, caplog):
+async def test_a_refusal_is_retried_slowly_under_the_same_identity_and_logged_once(enrolled, caplog):
     enrolment = enrolled.make()
     await enrolment.prepare()
     serial = enrolled.registry.gateway.serial_number
@@ -147,10 +147,10 @@ async def test_registration_follows_at_once_when_the_network_comes_back(enrolled
     await until(lambda: enrolled.network.looked > 3)
     assert not task.done()
     enrolled.network.back = True
-    assert await asyncio.wait_for(task, 1)
+    assert await asyncio.wait_for(task, 60)
 
 
-async def test_a_server_that_can_be_connected_to_all_the_while_is_not_hammered(enrolled):
+async def test_a_server_that_can_be_connected_to_all_the_time_gets_one_quick_retry_only(enrolled):
     enrolment = enrolled.make(retry_every=timedelta(minutes=15))
     await enrolment.prepare()
     enrolled.hub.fail("register_device", *[HubUnreachable("certificate", maybe_done=False)] * 5)
@@ -171,7 +171,7 @@ async def test_a_busy_server_is_given_the_time_that_it_asks_for(enrolled):
     assert asyncio.get_running_loop().time() - begun >= 0.2
 
 
-async def test_a_revoked_gateway_registers_anew_under_its_old_identity(enrolled):
+async def test_a_revoked_gateway_registers_again_under_its_old_identity(enrolled):
     enrolment = enrolled.make(configured(authentication="cloud_id", partner_code="Abc"))
     await enrolment.prepare()
     first = await enrolment.credentials()
@@ -183,7 +183,7 @@ async def test_a_revoked_gateway_registers_anew_under_its_old_identity(enrolled)
     assert sent[0].cloud_id.startswith("Abc")
 
 
-async def test_an_updated_gateway_tells_its_new_version_once(enrolled):
+async def test_an_updated_gateway_sends_its_new_version_once(enrolled):
     enrolment = enrolled.make()
     await enrolment.prepare()
     parent = await enrolment.credentials()
@@ -240,7 +240,7 @@ async def test_a_second_outage_of_the_network_is_noticed_like_the_first(enrolled
     await enrolment.prepare()
     for _ in range(2):
         enrolled.hub.fail("register_device", HubUnreachable("no route", maybe_done=False))
-        await asyncio.wait_for(enrolment.credentials(), 2)
+        await asyncio.wait_for(enrolment.credentials(), 60)
         await enrolment.revoke()
 
 
@@ -249,10 +249,10 @@ async def test_a_server_cannot_ask_for_silence_for_ever(enrolled, monkeypatch):
     enrolment = enrolled.make(retry_every=timedelta(seconds=0.01))
     await enrolment.prepare()
     enrolled.hub.fail("register_device", HubBusy("busy", retry_after_seconds=10_000_000))
-    assert await asyncio.wait_for(enrolment.credentials(), 2)
+    assert await asyncio.wait_for(enrolment.credentials(), 60)
 
 
-async def test_an_update_that_the_cloud_has_no_time_for_is_told_later_and_not_hammered(enrolled):
+async def test_an_update_that_the_cloud_refuses_for_its_limit_is_sent_later(enrolled):
     enrolment = enrolled.make()
     await enrolment.prepare()
     parent = await enrolment.credentials()

@@ -194,3 +194,20 @@ def test_jobs_that_were_dropped_are_not_done(parts):
         assert running.device(2).messages == []
 
     run(parts, test)
+
+
+def test_a_command_that_the_hub_returns_again_after_it_was_answered_is_answered_once(parts):
+    async def test(running):
+        async def the_same(_device):
+            running.hub.calls["get_command"] += 1
+            return command(7)
+
+        async def accepted(_device, *_rest):
+            running.hub.calls["update_command"] += 1
+
+        running.hub.get_command, running.hub.update_command = the_same, accepted
+        running.jobs.answer_commands_of(running.device(1).credentials.device_id)
+        await asyncio.sleep(3600)
+        assert (running.hub.calls["get_command"], running.hub.calls["update_command"]) == (2, 1)
+
+    run(parts, test)

@@ -77,7 +77,7 @@ async def test_a_busy_hub_says_how_long_it_wants_to_be_left_alone(hub, hub_serve
     assert (caught.value.maybe_done, caught.value.status) == (False, 429)
 
 
-async def test_a_child_model_that_does_not_exist_is_told_in_json_sent_as_plain_text(hub, entry, parent):
+async def test_the_error_for_a_missing_model_is_json_that_is_sent_as_plain_text(hub, entry, parent):
     entry.answers({"error": "Model not found"}, status=404, content_type="text/plain")
     with pytest.raises(HubRejected) as caught:
         await hub.register_child(parent, ChildRegistration(model_id="m", firmware_version="1.0.0"))

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from gateway.errors import HubUnreachable
+from gateway.errors import HubBusy, HubUnreachable
 from gateway.hub import WaitingCommand
 from gateway.models import ChildDevice, Sample, Status
 from gateway.state.child_states import ChildState
@@ -164,5 +164,18 @@ def test_a_mistake_in_one_loop_is_not_taken_for_a_deleted_gateway(parts):
         assert isinstance(house.task.exception(), ExceptionGroup)
         assert house.registry.gateway.credentials is not None
         assert house.hub.calls["register_device"] == 1
+
+    run(parts, test)
+
+
+def test_a_429_stops_registration_too_until_the_quiet_time_is_over(parts):
+    async def test(house):
+        house.hub.fail("send_child_telemetries", HubBusy("429", retry_after_seconds=300))
+        await house.outbox.put([Sample("c0", BEGIN, Status.ONLINE, {"minute": 0})])
+        await house.until(lambda: house.made.session.rate_control.problem == "429")
+        await house.registry.admit(child(9))
+        await asyncio.sleep(290)
+        assert house.registry.children["c9"].state is ChildState.ADMITTED
+        await house.until(lambda: house.registry.children["c9"].state is ChildState.REGISTERED, minutes=1)
 
     run(parts, test)

@@ -72,7 +72,7 @@ async def house(tmp_path):
             )  # fmt: skip
             made.tasks.append(asyncio.create_task(made.session.run()))
 
-        async def until(claim, seconds=5.0):
+        async def until(claim, seconds=60.0):  # far more than it takes, also on a busy machine
             async with asyncio.timeout(seconds):
                 while not claim():
                     for task in made.tasks:
@@ -94,7 +94,7 @@ async def house(tmp_path):
         await asyncio.gather(*made.tasks, return_exceptions=True)
 
 
-async def test_the_gateway_enrols_and_tells_of_itself_every_interval(house):
+async def test_the_gateway_enrols_and_sends_its_own_telemetry_every_interval(house):
     house.start(every=SHORT)
     await house.until(lambda: house.registry.gateway.credentials and len(house.parent().messages) >= 3)
     first, second = house.parent().messages[:2]
@@ -157,7 +157,7 @@ async def test_a_body_stays_under_the_hubs_limit(house):
     assert max(sizes) < 128 * 1024
 
 
-async def test_a_refused_entry_is_dropped_and_its_neighbours_are_confirmed(house, caplog):
+async def test_a_rejected_entry_is_dropped_and_the_others_are_confirmed(house, caplog):
     house.start()
     await house.children(1, 2)
     bad = "Common telemetries.temp must be string, number or boolean"
@@ -215,7 +215,7 @@ async def test_a_child_missing_from_the_answer_is_neither_confirmed_nor_dropped(
     assert house.outbox.lost == 0
 
 
-async def test_nothing_is_lost_while_the_hub_is_away_and_it_is_said_once(house, caplog):
+async def test_nothing_is_lost_while_the_hub_is_away_and_it_is_logged_once(house, caplog):
     caplog.set_level(logging.INFO)
     house.start()
     await house.children(1)
@@ -252,7 +252,7 @@ async def test_one_401_is_confirmed_and_forgiven(house):
     assert house.hub.calls["register_device"] == 1
 
 
-async def test_a_deleted_gateway_registers_anew_with_its_children_and_loses_nothing(house):
+async def test_a_deleted_gateway_registers_again_with_its_children_and_loses_nothing(house):
     house.start(every=SHORT)
     await house.children(1, 2)
     old = house.registry.gateway.credentials.device_id
@@ -272,7 +272,7 @@ async def test_a_hub_that_does_not_find_us_for_minutes_has_deleted_us(house):
     await house.until(lambda: house.hub.calls["register_device"] == 2)
 
 
-async def test_a_deleted_child_is_registered_anew_and_its_sample_arrives(house):
+async def test_a_deleted_child_is_registered_again_and_its_sample_arrives(house):
     house.start(every=SHORT)
     await house.children(1, 2)
     record = house.registry.children["c1"]
@@ -343,7 +343,7 @@ async def test_a_refusal_of_any_call_ends_nothing(house):
     assert house.hub.calls["register_device"] == 1
 
 
-async def test_a_server_that_takes_no_registrations_holds_up_no_telemetry_and_is_said_once(house, caplog):
+async def test_a_server_that_accepts_no_registrations_delays_no_telemetry_and_is_logged_once(house, caplog):
     caplog.set_level(logging.INFO)
     house.start(every=SHORT)
     await house.children(1)
@@ -357,19 +357,7 @@ async def test_a_server_that_takes_no_registrations_holds_up_no_telemetry_and_is
     assert caplog.text.count("the hub is not reachable") == caplog.text.count("the hub answers again") == 1
 
 
-async def test_a_429_stops_registration_too(house):
-    house.start()
-    await house.children(1)
-    house.hub.fail("send_child_telemetries", HubBusy("429", retry_after_seconds=0.3))
-    await house.outbox.put([sample(1, 1)])
-    await house.until(lambda: house.session.rate_control.problem)
-    await house.registry.admit(child(2))
-    await asyncio.sleep(0.1)
-    assert house.hub.calls["register_child"] == 1
-    await house.until(lambda: house.registry.children["c2"].state is ChildState.REGISTERED)
-
-
-async def test_a_key_that_only_the_bulk_call_refuses_is_not_hammered(house):
+async def test_a_key_that_only_the_bulk_call_refuses_is_confirmed_before_each_retry(house):
     house.start()
     await house.children(1)
     refusals = 30
@@ -381,7 +369,7 @@ async def test_a_key_that_only_the_bulk_call_refuses_is_not_hammered(house):
     assert house.hub.calls["register_device"] == 1
 
 
-async def test_the_gateway_tells_of_itself_in_the_middle_of_a_long_drain(house):
+async def test_the_gateway_sends_its_own_telemetry_in_the_middle_of_a_long_drain(house):
     house.start(every=SHORT)
     await house.children(1)
     send = house.hub.send_child_telemetries
@@ -397,7 +385,7 @@ async def test_the_gateway_tells_of_itself_in_the_middle_of_a_long_drain(house):
     assert house.hub.calls["send_telemetry"] - before >= 5
 
 
-async def test_what_a_bulk_call_does_not_take_goes_with_the_childs_own_key(house):
+async def test_what_a_bulk_call_rejects_goes_with_the_childs_own_key(house):
     house.start(every=SHORT)
     await house.children(1, 2)
     device_id = house.registry.children["c1"].device_id
@@ -408,7 +396,7 @@ async def test_what_a_bulk_call_does_not_take_goes_with_the_childs_own_key(house
     assert house.outbox.lost == 0
 
 
-async def test_a_child_that_is_left_out_of_every_answer_is_asked_for_and_found_deleted(house):
+async def test_a_child_that_is_missing_from_every_response_is_checked_and_found_deleted(house):
     house.start(every=SHORT)
     await house.children(1, 2)
     record = house.registry.children["c1"]
@@ -425,7 +413,7 @@ async def test_a_child_that_is_left_out_of_every_answer_is_asked_for_and_found_d
     assert house.registry.children["c1"].device_id != record.device_id
 
 
-async def test_words_that_nobody_knows_cost_a_sample_only_when_the_child_itself_is_accepted(house):
+async def test_an_unknown_error_text_costs_a_sample_only_when_the_child_itself_is_accepted(house):
     house.start(every=SHORT)
     await house.children(1)
     device_id = house.registry.children["c1"].device_id
@@ -466,27 +454,6 @@ async def test_a_hub_that_refuses_every_call_is_waited_for_and_nothing_is_droppe
     refusing.clear()
     await house.until(lambda: house.outbox.depth == 0)
     assert house.outbox.lost == 0
-
-
-async def test_a_hub_that_keeps_handing_out_an_answered_command_is_not_hammered(house):
-    house.start()
-    await house.children(1)
-    device = house.device(1)
-    command = WaitingCommand(id=7, name="reboot", parameters={}, in_progress=False, device_id=None)
-
-    async def the_same(_device):
-        house.hub.calls["get_command"] += 1
-        return command
-
-    async def done(_device, *_rest):
-        house.hub.calls["update_command"] += 1
-
-    house.hub.get_command, house.hub.update_command = the_same, done
-    device.commands.append(command)
-    await house.outbox.put([sample(1, 1)])
-    await house.until(lambda: house.hub.calls["get_command"] == 2)
-    await asyncio.sleep(0.05)
-    assert house.hub.calls["update_command"] == 1
 
 
 async def test_a_claim_brings_refused_children_another_try(house):

@@ -157,7 +157,7 @@ async def test_the_files_of_the_model_are_listed(xyte, gateway, child):
         ("2.10.0", "2.9.9", False),
     ],
 )
-async def test_only_newer_firmware_is_told(xyte, running, offered, is_told):
+async def test_only_newer_firmware_is_offered(xyte, running, offered, is_told):
     device = await xyte.register(firmware_version=running)
     cloud = xyte.emulator.cloud
     cloud.add_file(cloud.devices[device.id].model_id, name="fw", url="https://files.example.com/fw", version=offered)

@@ -150,7 +150,7 @@ async def test_registering_a_child_again_makes_another_one(xyte, gateway):
 
 
 @pytest.mark.parametrize("model_id", [None, "nope", 7, NEVER])
-async def test_a_bad_model_is_told_as_json_that_calls_itself_text(xyte, gateway, model_id):
+async def test_the_error_for_a_bad_model_is_json_that_calls_itself_text(xyte, gateway, model_id):
     form = {"model_id": model_id, "firmware_version": "1.0.0"}
     heard = await xyte.entry("POST", f"/{gateway.id}/children", key=gateway.key, json=form)
     assert heard.refusal == (404, "Model not found")

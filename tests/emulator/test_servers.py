@@ -40,7 +40,7 @@ async def test_an_entry_call_on_the_hub_is_not_found(xyte, gateway, call):
 
 
 @pytest.mark.parametrize("server", ["entry_url", "hub_url"])
-async def test_unknown_paths_and_methods_are_told_in_json(xyte, gateway, server):
+async def test_unknown_paths_and_methods_are_answered_in_json(xyte, gateway, server):
     base = getattr(xyte.emulator, server)
     for path in ("/", "/v1", "/v2/devices", f"/v1/devices/{gateway.id}/commands", "/_emulator/nothing", "/v1/devices//x"):
         heard = await xyte.ask("GET", base + path)

@@ -90,7 +90,7 @@ async def test_a_store_that_cannot_be_written_is_said(tmp_path):
             pass
 
 
-async def test_a_disk_that_fails_later_is_told_of_once_and_fails_no_call(tmp_path, connect, caplog):
+async def test_a_disk_that_fails_later_is_logged_once_and_fails_no_call(tmp_path, connect, caplog):
     folder = tmp_path / "folder"
     folder.mkdir()
     async with Emulator(store=folder / "world.json") as emulator:

@@ -98,7 +98,7 @@ async def test_any_call_with_the_key_is_a_sign_of_life(xyte, gateway, clock):
     assert device.last_seen < clock.now
 
 
-async def test_children_are_told_of_in_one_call_with_the_parents_key(xyte, gateway, child, clock):
+async def test_children_send_in_one_call_with_the_parents_key(xyte, gateway, child, clock):
     other = await xyte.register_child(gateway)
     clock.forward(seconds=1)
     body = {
@@ -115,7 +115,7 @@ async def test_children_are_told_of_in_one_call_with_the_parents_key(xyte, gatew
     assert devices[gateway.id].state == {}
 
 
-async def test_a_bad_entry_is_told_and_its_neighbours_are_taken(xyte, gateway, child):
+async def test_a_bad_entry_is_an_error_and_the_others_are_accepted(xyte, gateway, child):
     unknown_device_error = await xyte.register()
     message = {"status": "online", "telemetries": {"t": 1}}
     body = {
@@ -154,7 +154,7 @@ async def test_the_bulk_call_is_the_parents_and_takes_100(xyte, gateway, child):
     assert (await xyte.own(gateway, "POST", "/children/telemetries", json=[])).status == 400
 
 
-async def test_flags_are_told_to_the_device_that_they_are_about(xyte, gateway, child):
+async def test_flags_go_to_the_device_that_they_are_about(xyte, gateway, child):
     cloud = xyte.emulator.cloud
     cloud.queue_command(child.id, "identify")
     cloud.offer_licence(child.id, "feature=pro")

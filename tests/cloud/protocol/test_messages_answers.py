@@ -95,7 +95,7 @@ def test_a_registration_without_usable_id_and_key_is_none(body):
         ("null", ""),
     ],
 )
-def test_a_hub_address_is_made_whole_and_a_key_without_one_is_kept(told, hub_url):
+def test_a_hub_url_gets_its_scheme_and_a_key_without_one_is_kept(told, hub_url):
     assert messages.parse_credentials({"id": 7, "access_key": "k", "hub_url": told}) == Credentials(
         device_id="7", access_key=SecretStr("k"), hub_url=hub_url
     )

@@ -15,7 +15,7 @@ FULL = TelemetryResponse(
 )  # fmt: skip
 
 
-def test_what_changed_is_told_once_and_what_waits_while_it_lasts():
+def test_a_change_is_an_event_once_and_waiting_work_as_long_as_it_waits():
     flags = FlagTracker()
     assert flags.space_version("d") is None
     assert flags.new_events("d", FULL) == [
