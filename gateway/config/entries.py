@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from gateway.adapter import Adapter, AdapterSettings
-from gateway.config.mistakes import Location, did_you_mean, key_and_line, validation_problems
+from gateway.config.mistakes import did_you_mean, key_and_line, validation_problems
 from gateway.errors import SettingsError, SettingsProblem
+from gateway.toml_lines import Location
 
 
 def entry_from(tables: Mapping[str, Any], adapters: Mapping[str, type[Adapter[Any]]]) -> AdapterSettings:

@@ -15,9 +15,10 @@ from gateway.config.checks import cloud_problems, placeholder_problems, store_pr
 from gateway.config.entries import check_entries
 from gateway.config.file import read_file, without_option_names
 from gateway.config.hardware_key import with_hardware_key
-from gateway.config.mistakes import ENV_PREFIX, is_in_environment, line_of, unknown_variables, validation_problems
+from gateway.config.mistakes import ENV_PREFIX, is_in_environment, unknown_variables, validation_problems
 from gateway.config.settings import Configuration, Settings
 from gateway.errors import SettingsError, SettingsProblem
+from gateway.toml_lines import line_of
 
 
 def load(

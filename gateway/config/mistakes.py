@@ -6,7 +6,6 @@ import difflib
 import os
 import re
 import tomllib
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
@@ -15,10 +14,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from gateway.errors import SettingsError, SettingsProblem
+from gateway.toml_lines import Location, line_of
 
 ENV_PREFIX = "XYTE_GATEWAY__"
-
-Location = tuple[int | str, ...]
 
 IN_PLAIN_WORDS: Mapping[str, str] = {
     "bool_parsing": "has to be true or false",
@@ -54,9 +52,6 @@ TOML_HELP: Mapping[str, str] = {
     "Expected": "Write one `key = value` per line, and a table as [name]",
 }
 """tomllib's error texts -> the usual cause."""
-
-CLOSINGS = ("", "\n]", "\n]}", "\n]}]", "\n]]", '\n"""', "\n'''")
-"""Texts that close a statement of several lines."""
 
 
 def toml_problem(error: tomllib.TOMLDecodeError, text: str) -> SettingsProblem:
@@ -154,40 +149,6 @@ def dotted(location: Location) -> str:
     for step in location:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text
-
-
-def line_of(text: str, location: Location) -> int | None:
-    """Return the 1-based line that first gives this location, or the nearest one around it, a value.
-
-    The file is parsed up to different lines, so that every way of writing TOML is understood.
-    """
-    lines = text.splitlines()
-    while location:
-        before = bisect_left(range(1, len(lines) + 1), x=True, key=lambda end: _has(_first_lines(lines, end), location))
-        if before < len(lines):
-            return before + 1
-        location = location[:-1]
-    return None
-
-
-def _first_lines(lines: Sequence[str], end: int) -> dict[str, Any]:
-    """Return the tables of the file up to a line; where that is no TOML, up to the next line that completes it."""
-    for last in range(end, len(lines) + 1):
-        for closing in CLOSINGS:
-            try:
-                return tomllib.loads("\n".join(lines[:last]) + closing)
-            except tomllib.TOMLDecodeError:
-                continue
-    return {}
-
-
-def _has(tables: Any, location: Location) -> bool:  # noqa: ANN401 - any TOML value
-    for step in location:
-        try:
-            tables = tables[step]
-        except (KeyError, IndexError, TypeError):
-            return False
-    return True
 
 
 def _in_plain_words(details: ErrorDetails) -> str:

@@ -14,7 +14,7 @@ from typing import Annotated, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gateway.config.mistakes import Location, line_of
+from gateway.toml_lines import Location, line_of
 
 Content: TypeAlias = dict[str, object]
 """What a file says, before it is known to be a profile."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatch
+from typing import Any
 
 from source_tree import OURS, Import, Module, SourceTree
 
@@ -151,6 +152,24 @@ def contract_breaches(tree: SourceTree) -> list[str]:
         ]
         breaches += [f"{module.path} imports {own}: an adapter may import gateway.adapter and itself" for own in others]
     return breaches
+
+
+def without_layer(tree: SourceTree, contracts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Each module is in a layer of import-linter, by itself or by a package around it; a package of other modules needs none."""
+    layers = {
+        f"{container}.{name.strip()}".removeprefix(".")
+        for contract in contracts
+        if contract["type"] == "layers"
+        for container in contract.get("containers", [""])
+        for layer in contract["layers"]
+        for name in layer.split("|")
+    }
+    outside = [module for module in tree if layers.isdisjoint((module.name, *module.parents))]
+    return [f"{module.path} is in no layer of pyproject.toml" for module in outside if not _only_holds_others(module, tree)]
+
+
+def _only_holds_others(module: Module, tree: SourceTree) -> bool:
+    return module.is_package and all(own.startswith(f"{module.name}.") for own in tree.imported_by(module))
 
 
 def room_of(module: Module, packages: Iterable[str]) -> str:

@@ -8,11 +8,11 @@ from pydantic import SecretStr, model_validator
 from gateway.adapter import AdapterSettings
 from gateway.config.entries import entry_from
 from gateway.config.loading import load
-from gateway.config.mistakes import line_of
 from gateway.config.salvage import salvage
 from gateway.config.settings import Policy
 from gateway.errors import SettingsError
 from gateway.testing.devices import SyntheticAdapter
+from gateway.toml_lines import line_of
 
 ADAPTERS = {"synthetic": SyntheticAdapter}
 KEY = 'hardware_key = "0f0e0d0c-1111-4222-8333-444455556666"'
