@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 import tomllib
 from dataclasses import replace
 from datetime import timedelta
@@ -11,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from gateway.backoff import Backoff
 from gateway.field.plugins import installed, usable
 from gateway.runtime.app import Timing
 from gateway.testing.bluetooth import Characteristic, Peripheral, RadioEnvironment, Service, dbus_errors
@@ -64,9 +64,9 @@ def on_the_air(bluez, emulator, running):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """Devices may be quiet for under a second."""
-    monkeypatch.setattr("adapters.ble.adapter.QUIET_ADVERTISER", timedelta(seconds=0.6))
-    monkeypatch.setattr("gateway.field.children.silence.SHORTEST_LIMIT_SECONDS", 0.6)
+    """Let a device be silent for 3 s instead of minutes: far longer than a busy machine delays its 20 advertisements a second."""
+    monkeypatch.setattr("adapters.ble.adapter.QUIET_ADVERTISER", timedelta(seconds=3))
+    monkeypatch.setattr("gateway.field.children.silence.SHORTEST_LIMIT_SECONDS", 3)
     monkeypatch.setattr("gateway.field.children.silence.BURST_SECONDS", 0.1)
     monkeypatch.setattr("gateway.field.telemetry.listening.CHECK_SECONDS", 0.02)
 
@@ -173,7 +173,7 @@ async def test_a_change_beyond_its_dead_band_does_not_wait_for_the_telemetry_int
         await asyncio.sleep(0.6)
         assert len(messages(emulator, HYGROMETER)) == 1, "a change within the dead band can wait"
         device.manufacturer_data = measured(24.0)
-        await until(lambda: told(emulator, HYGROMETER, "temperature") == 24.0, 3)
+        await until(lambda: told(emulator, HYGROMETER, "temperature") == 24.0)
         assert len(messages(emulator, HYGROMETER)) == 2
 
 
@@ -188,7 +188,7 @@ async def test_each_press_of_a_button_goes_up_at_once_and_only_once(bluez, emula
         await until(lambda: bluez.controller.is_scanning)
         for number in (1, 2, 3):
             await press(device, number)
-            await until(lambda number=number: len(presses()) >= number, 3)
+            await until(lambda number=number: len(presses()) >= number)
             await asyncio.sleep(0.4)
             assert len(presses()) == number, "a packet that is sent several times is one press"
     assert child(emulator, BUTTON).sub_model == "SBBT-002C"
@@ -212,9 +212,10 @@ async def test_a_device_that_falls_silent_is_offline_once_and_online_when_it_spe
 
 
 @pytest.mark.parametrize("outage_seconds", [0, 1.2, 4])
-async def test_after_a_crash_of_bluetoothd_a_new_value_is_in_the_cloud_within_five_seconds(
-    bluez, emulator, on_the_air, until, outage_seconds
+async def test_after_a_crash_of_bluetoothd_its_start_brings_new_values_without_the_next_attempt_to_open(
+    bluez, emulator, on_the_air, until, monkeypatch, outage_seconds
 ):
+    monkeypatch.setattr("gateway.field.polling.supervisor.Backoff", lambda first, most: Backoff(600, 600))
     device = hygrometer()
     timing = replace(Timing(), registration_settles_in=timedelta(seconds=0.3))
     async with on_the_air(device, timing=timing, telemetry_every=A_MINUTE):
@@ -222,12 +223,8 @@ async def test_after_a_crash_of_bluetoothd_a_new_value_is_in_the_cloud_within_fi
         await bluez.daemon.crash()
         await asyncio.sleep(outage_seconds)
         device.manufacturer_data = measured(27.5)
-        started_at = time.monotonic()
         await bluez.daemon.start()
         await until(lambda: told(emulator, HYGROMETER, "temperature") == 27.5)
-        seconds = time.monotonic() - started_at
-    print(f"after {outage_seconds} s without bluetoothd: a new value in the cloud {seconds:.2f} s after its start")  # noqa: T201 - a figure
-    assert seconds < 5
 
 
 async def test_a_device_that_vanished_during_an_outage_is_not_online_again_with_its_old_values(
@@ -258,7 +255,7 @@ async def test_a_controller_that_goes_and_comes_back_costs_neither_children_nor_
         assert f"was {how}" in caplog.text
         device.manufacturer_data = measured(27.5)
         await bluez.daemon.plug_in(bluez.controller) if how == "unplugged" else bluez.controller.power_on()
-        await until(lambda: told(emulator, HYGROMETER, "temperature") == 27.5, 5)
+        await until(lambda: told(emulator, HYGROMETER, "temperature") == 27.5)
         assert told(emulator, HYGROMETER, "status") == "online"
     assert statuses(emulator, HYGROMETER) == ["online", "offline", "online"]
     assert len(emulator.cloud.devices) == 2
@@ -272,7 +269,7 @@ async def test_a_link_that_is_lost_in_mid_read_costs_one_reading_and_nobody_his_
         device.faults.lost_reads = 1
         await until(lambda: device.faults.lost_reads == 0)
         device.characteristic("2a19").value = b"\x50"
-        await until(lambda: told(emulator, PROBE, "battery") == 80, 5)
+        await until(lambda: told(emulator, PROBE, "battery") == 80)
     assert child(emulator, PROBE).sub_model == "P7"
     assert statuses(emulator, PROBE) == statuses(emulator, HYGROMETER) == ["online"]
 

@@ -1,4 +1,4 @@
-"""What only a whole BlueZ can do to bleak: restarts, adapters that come and go, passive scans, crowds on the environment."""
+"""Test bleak on the emulated BlueZ: restarts, adapters that come and go, passive scans, many devices."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ from gateway.testing.bluetooth.bluez import EmulatedBlueZ
 from gateway.testing.bluetooth.controller import Controller
 from gateway.testing.bluetooth.private_bus import DaemonMissing, PrivateBus, dbus_daemon_or_skip
 
-PATIENCE_SECONDS = 5
+PATIENCE_SECONDS = 30
+"""More than a busy machine needs for anything here."""
+
 EVERYBODY = [OrPattern(0, AdvertisementDataType.FLAGS, b"\x06")]
 
 
@@ -167,7 +169,7 @@ async def test_the_strength_is_withdrawn_when_a_scan_ends(bluez, bus, controller
 @pytest.mark.parametrize(
     ("end", "told"), [("stop", "No Bluetooth adapters found"), ("crash", "ServiceUnknown")], ids=["stopped", "crashed"]
 )
-async def test_a_scan_works_again_after_bluetoothd_was_restarted(bluez, end, told, heard, note):
+async def test_a_scan_works_again_after_bluetoothd_was_restarted(bluez, controller, end, told, heard, note):
     lost = BleakScanner(note)
     await lost.start()
     await until(lambda: heard)
@@ -176,7 +178,8 @@ async def test_a_scan_works_again_after_bluetoothd_was_restarted(bluez, end, tol
     with pytest.raises(BleakError, match=told):
         await BleakScanner().start()
     await bluez.start()
-    await asyncio.sleep(0.1)
+    await bluez.settle()
+    assert not controller.is_scanning
     assert len(heard) - count <= 2  # the objects' end and beginning, no advertisement
     with pytest.raises(BleakDBusError, match="No discovery started"):
         await lost.stop()
@@ -194,11 +197,11 @@ async def test_a_link_is_lost_with_bluetoothd(bluez, sensor):
         assert await client.read_gatt_char("2a19") == b"\x50"
 
 
-async def test_a_read_that_bluetoothd_takes_with_it_is_told(bluez, sensor):
+async def test_a_read_fails_when_bluetoothd_crashes(bluez, controller, sensor):
     async with BleakClient(await device_of(sensor)) as client:
         sensor.faults.is_silent = True
         reading = asyncio.create_task(client.read_gatt_char("2a19"))
-        await asyncio.sleep(0.05)
+        await until(lambda: any(device._gatt._running for device in controller._devices.values()))
         await bluez.crash()
         with pytest.raises(BleakDBusError, match="NoReply"):
             await reading
@@ -260,23 +263,27 @@ async def test_a_deaf_adapter_says_that_it_scans_and_hears_nothing(bluez, contro
     async with BleakScanner(note):
         await until(lambda: heard)
         controller.is_deaf = True
-        await asyncio.sleep(0.02)
-        count = len(heard)
-        await asyncio.sleep(0.1)
+        await bluez.settle()
+        await asyncio.sleep(0.02)  # what the bus has delivered is read by the client's task
+        count, sent = len(heard), controller.environment.advertisements
+        await until(lambda: controller.environment.advertisements > sent + 5)
+        await bluez.settle()
         assert (len(heard), controller.is_discovering) == (count, True)
         controller.is_deaf = False
         await until(lambda: len(heard) > count)
 
 
-async def test_two_adapters_hear_each_what_is_around_it(bus, beacon, sensor):
+async def test_each_adapter_receives_only_its_own_environment(bus, beacon, sensor, heard, note):
     both = [
         Controller(RadioEnvironment([beacon])),
         Controller(RadioEnvironment([sensor]), name="hci1", address="00:1A:7D:DA:71:14"),
     ]
     async with EmulatedBlueZ(bus.address, both):
         for adapter, peripheral in (("hci0", beacon), ("hci1", sensor)):
-            found = await BleakScanner.discover(timeout=0.1, bluez={"adapter": adapter})
-            assert [device.address for device in found] == [peripheral.address]
+            heard.clear()
+            async with BleakScanner(note, bluez={"adapter": adapter}):
+                await until(lambda: len(heard) > 5)
+            assert {address for address, _ in heard} == {peripheral.address}
 
 
 async def test_an_adapter_has_so_many_connections_and_no_more(bluez, controller, beacon, sensor):
@@ -368,7 +375,7 @@ async def test_a_second_bluetoothd_does_not_get_the_name(bluez, bus):
     assert (second.is_running, bluez.is_running) == (False, True)
 
 
-async def test_two_hundred_devices_saying_five_hundred_things_a_second_are_all_heard(bus):
+async def test_a_thousand_advertisements_of_two_hundred_devices_are_all_received(bus):
     crowd = [Peripheral(f"A4:C1:38:00:00:{n:02X}", name=f"n{n}", advertises_every=None) for n in range(200)]
     environment = RadioEnvironment(crowd)
     controller, heard = Controller(environment), []
@@ -376,11 +383,10 @@ async def test_two_hundred_devices_saying_five_hundred_things_a_second_are_all_h
         EmulatedBlueZ(bus.address, [controller]),
         BleakScanner(lambda device, said: heard.append((device.address, said.rssi))),
     ):
-        advertise_in_turn = asyncio.create_task(environment.advertise_in_turn(500))
-        await asyncio.sleep(2)
-        advertise_in_turn.cancel()
+        advertising = asyncio.create_task(environment.advertise_in_turn(500))
+        await until(lambda: environment.advertisements >= 1000)
+        advertising.cancel()
         await until(lambda: len(heard) == environment.advertisements)
-    assert 900 <= len(heard) <= 1100
     assert controller.missed == 0
     assert {address for address, _ in heard} == {one.address for one in crowd}
     assert len({rssi for _, rssi in heard}) > 3

@@ -1,4 +1,4 @@
-"""Peripherals and the air that they are in, without a host: what they say, when, and what goes wrong on a connection."""
+"""Test peripherals, their environment and their connections in simulated time."""
 
 from __future__ import annotations
 
@@ -183,11 +183,11 @@ def test_a_chatter_keeps_its_rate_and_gives_everybody_a_turn():
         crowd = [Peripheral(f"A4:C1:38:00:00:{n:02X}", advertises_every=None) for n in range(50)]
         environment, heard = RadioEnvironment(crowd), []
         environment.listen(lambda peripheral: heard.append((peripheral.address, peripheral.rssi, peripheral.name)))
-        advertise_in_turn = asyncio.create_task(
+        advertising = asyncio.create_task(
             environment.advertise_in_turn(500, vary=lambda peripheral, n: {"rssi": -40 - n % 9, "name": f"n{n}"})
         )
         await asyncio.sleep(10)
-        advertise_in_turn.cancel()
+        advertising.cancel()
         assert 4990 <= len(heard) <= 5010
         assert all(95 <= sum(1 for address, *_ in heard if address == one.address) <= 105 for one in crowd)
         assert len({name for _, _, name in heard}) == len(heard)

@@ -24,7 +24,7 @@ async def bluez(monkeypatch):
 def until():
     """Wait for a claim to become true."""
 
-    async def wait(claim, seconds=5.0):
+    async def wait(claim, seconds=30.0):  # generous: a busy machine takes its time, and a claim that never comes true fails
         async with asyncio.timeout(seconds):
             while not claim():  # noqa: ASYNC110 - a claim about anything, not an event
                 await asyncio.sleep(0.005)

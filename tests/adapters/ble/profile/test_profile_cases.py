@@ -1,4 +1,4 @@
-"""Each case folder: what a device advertises and gives over a connection, and what must become of it."""
+"""Test the profiles with each case folder: the device's advertisement and characteristics, and the expected result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROFILES = PROFILE_FILES.load()
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 NONE = "<none>"
-"""How a case says that there is no value: TOML has no word for it."""
+"""The mark of a missing value in a case: TOML has none."""
 
 
 @dataclass
@@ -71,25 +71,34 @@ def folders() -> list[Any]:
     return [pytest.param(folder, id=f"{folder.parent.name}/{folder.name}") for folder in sorted(CASES.glob("*/*"))]
 
 
-@pytest.fixture(params=folders())
-def case(request):
+@pytest.fixture(params=folders(), name="case")
+def case_of_a_folder(request):
     return read_case(request.param)
 
 
-def test_the_device_is_known_by_what_it_advertises(case):
+def commands() -> list[Any]:
+    """Return each command of each case: a case without commands has none here, and every command of a profile has one."""
+    return [
+        pytest.param(case, command, id=f"{name}/{command['name']}")
+        for name, case in ((folder.parent.name, read_case(folder)) for folder in sorted(CASES.glob("*/*")))
+        for command in case.expected.get("commands", [])
+    ]
+
+
+def test_the_advertisement_fits_the_profile(case):
     found = best_profile(case.advertisement, PROFILES.values())
     assert found is not None
     assert found.name == case.profile
 
 
-def test_the_device_is_who_it_says_it_is(case):
+def test_the_device_information_is_as_expected(case):
     profile = PROFILES[case.profile]
     information = parse_information(profile, {path: case.payloads[path] for path in information_paths(profile, case.services)})
     told = {fact: text for fact, text in asdict(information).items() if text is not None and fact != "evidence"}
     assert told == case.expected["facts"]
 
 
-def test_every_point_has_the_value_that_the_document_promises(case):
+def test_every_point_has_the_value_of_the_document(case):
     profile = PROFILES[case.profile]
     plan = plan_reads(profile, profile.intervals, case.services)
     blocks = [reader.decode(case.payloads[reader.path], "mac:a4c138010203", AT) for reader in (*plan.subscriptions, *plan.reads)]
@@ -100,7 +109,7 @@ def test_every_point_has_the_value_that_the_document_promises(case):
     assert not plan.remarks
 
 
-def test_only_what_has_to_be_is_written_and_subscribed_to(case):
+def test_only_the_necessary_characteristics_are_written_and_subscribed_to(case):
     profile = PROFILES[case.profile]
     plan = plan_reads(profile, profile.intervals, case.services)
     written = [f"{short_uuid(one.characteristic)}: {one.payload.hex()}" for one in plan.initial_writes]
@@ -108,16 +117,21 @@ def test_only_what_has_to_be_is_written_and_subscribed_to(case):
     assert [short_uuid(reader.path.characteristic) for reader in plan.subscriptions] == case.expected.get("subscribed", [])
 
 
-def test_commands_write_the_bytes_of_the_document_and_see_whether_they_were_obeyed(case):
-    for wanted in case.expected.get("commands", []):
-        order = prepare_command(PROFILES[case.profile], Command(1, "child", wanted["name"], wanted.get("parameters", {})))
-        assert order.payload.hex() == wanted["writes"]
-        assert case.services[order.service][order.characteristic] & {"write", "write-without-response"}
-        assert case.services[order.check_service][order.check.characteristic] & {
-            "notify" if order.check.by_notification else "read"
-        }
-        assert order.check.problem_in(bytes.fromhex(wanted["obeyed"])) is None
-        assert order.check.problem_in(bytes.fromhex(wanted["refused"]))
+@pytest.mark.parametrize(("case", "expected"), commands())
+def test_a_command_writes_the_bytes_of_the_document_and_its_result_is_checked(case, expected):
+    prepared = prepare_command(PROFILES[case.profile], Command(1, "child", expected["name"], expected.get("parameters", {})))
+    assert prepared.payload.hex() == expected["writes"]
+    assert case.services[prepared.service][prepared.characteristic] & {"write", "write-without-response"}
+    check = prepared.check
+    assert case.services[prepared.check_service][check.characteristic] & {"notify" if check.by_notification else "read"}
+    assert check.problem_in(bytes.fromhex(expected["obeyed"])) is None
+    assert check.problem_in(bytes.fromhex(expected["refused"]))
+
+
+def test_every_command_has_a_case():
+    tested = {(one.values[0].profile, one.values[1]["name"]) for one in commands()}
+    assert tested == {(name, command.name) for name, profile in PROFILES.items() for command in profile.commands}
+    assert tested
 
 
 @pytest.mark.parametrize("name", sorted(PROFILES))

@@ -37,7 +37,7 @@ def connector():
     return FakeConnector()
 
 
-async def test_a_visitor_leaves_when_it_is_done(connector):
+async def test_a_connection_is_closed_after_its_use(connector):
     pool = ConnectionPool(connector, 2)
     async with pool.acquire("a") as connection:
         assert connection.address == "a"
@@ -45,7 +45,7 @@ async def test_a_visitor_leaves_when_it_is_done(connector):
     assert (connector.open, pool.used_slots) == ([], 0)
 
 
-async def test_who_stays_is_met_again_without_connecting_anew(connector):
+async def test_a_kept_connection_is_used_again(connector):
     pool = ConnectionPool(connector, 2)
     for _ in range(3):
         async with pool.acquire("a", keep=True):
@@ -59,17 +59,17 @@ async def test_who_stays_is_met_again_without_connecting_anew(connector):
 async def test_there_are_never_more_connections_than_slots(connector):
     pool = ConnectionPool(connector, 3)
 
-    async def visit(number):
+    async def use(number):
         async with pool.acquire(f"{number % 7}", keep=number % 2 == 0):
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
 
-    await asyncio.gather(*(visit(number) for number in range(60)))
+    await asyncio.gather(*(use(number) for number in range(60)))
     assert connector.most == 3
     await pool.close()
     assert connector.open == []
 
 
-async def test_the_one_that_was_visited_longest_ago_gives_way(connector):
+async def test_the_least_recently_used_connection_is_closed_first(connector):
     pool = ConnectionPool(connector, 2)
     for address in ("a", "b", "a", "c"):
         async with pool.acquire(address, keep=True):
@@ -77,20 +77,20 @@ async def test_the_one_that_was_visited_longest_ago_gives_way(connector):
     assert connector.open == ["a", "c"]
 
 
-async def test_one_device_is_visited_by_one_at_a_time(connector):
+async def test_a_device_has_one_user_at_a_time(connector):
     pool, inside = ConnectionPool(connector, 5), []
 
-    async def visit():
+    async def use():
         async with pool.acquire("a"):
             inside.append(1)
             assert len(inside) == 1
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
             inside.pop()
 
-    await asyncio.gather(*(visit() for _ in range(5)))
+    await asyncio.gather(*(use() for _ in range(5)))
 
 
-async def test_a_visit_that_failed_is_not_kept_however_much_the_device_wants_to_stay(connector):
+async def test_a_connection_is_not_kept_after_a_failure(connector):
     pool = ConnectionPool(connector, 2)
     with pytest.raises(DeviceUnreachable):
         async with pool.acquire("a", keep=True):
@@ -98,7 +98,7 @@ async def test_a_visit_that_failed_is_not_kept_however_much_the_device_wants_to_
     assert (connector.open, pool.used_slots) == ([], 0)
 
 
-async def test_a_connection_that_was_lost_meanwhile_is_made_anew(connector):
+async def test_a_kept_connection_that_was_lost_is_replaced(connector):
     pool = ConnectionPool(connector, 1)
     async with pool.acquire("a", keep=True) as connection:
         pass
@@ -108,7 +108,7 @@ async def test_a_connection_that_was_lost_meanwhile_is_made_anew(connector):
         assert connector.made == ["a", "a"]
 
 
-async def test_a_refused_connection_costs_no_slot(connector):
+async def test_a_failed_connection_occupies_no_slot(connector):
     pool, connector.refuses = ConnectionPool(connector, 1), True
     for _ in range(3):
         with pytest.raises(DeviceUnreachable):
@@ -119,15 +119,16 @@ async def test_a_refused_connection_costs_no_slot(connector):
         assert pool.used_slots == 1
 
 
-async def test_a_visitor_that_is_cancelled_leaves_nothing_open(connector):
-    pool = ConnectionPool(connector, 1)
+async def test_a_cancelled_use_leaves_no_connection_open(connector):
+    pool, is_connected = ConnectionPool(connector, 1), asyncio.Event()
 
-    async def visit():
+    async def use():
         async with pool.acquire("a", keep=True):
-            await asyncio.sleep(60)
+            is_connected.set()
+            await asyncio.Event().wait()
 
-    task = asyncio.create_task(visit())
-    await asyncio.sleep(0.01)
+    task = asyncio.create_task(use())
+    await is_connected.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert (connector.open, pool.used_slots) == ([], 0)
