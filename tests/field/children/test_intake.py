@@ -83,3 +83,12 @@ async def test_a_device_named_at_the_door_keeps_its_name_when_a_person_admits_it
     await field.intake.admit_approved()
     assert field.registry.children[key].child.name == "Cold store"
     assert not field.registry.found_devices
+
+
+async def test_a_duplicate_on_the_same_bus_is_ignored_and_logged_once(field, caplog):
+    first = await field.intake.take_in("entry", "bus", FOUND)
+    field.availability.record_answer(first.key, datetime.now(UTC))
+    for _ in range(3):
+        assert await field.intake.take_in("entry", "bus", replace(FOUND, address="CC:DD")) is None
+    assert field.registry.children[first.key].child.address == "AA:BB"
+    assert caplog.text.count("same identity") == 1

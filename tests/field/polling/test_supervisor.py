@@ -1,23 +1,30 @@
+"""The life of a bus: opened, served, lost and reopened."""
+
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.adapter import Found, Identity, IdentityKind, Metric, Progress, Reading
+from gateway.adapter import (
+    Metric,
+    PlannedRead,
+    Progress,
+    Reading,
+)
 from gateway.field.polling.load import LoadPurpose
-from gateway.models import Reach, Status
-from gateway.state.child_states import ChildState
+from gateway.models import Reach
+from gateway.tasks import loop_time
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, found_of
 
 FAST = timedelta(milliseconds=20)
+SECOND = timedelta(seconds=1)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def device(number, **rest):
-    return SyntheticDevice(serial_number=str(number), address=f"a{number}", poll_every=FAST, **rest)
+    return SyntheticDevice(serial_number=str(number), address=f"a{number}", **{"poll_every": FAST, **rest})
 
 
 def key(number):
@@ -39,87 +46,6 @@ async def test_devices_are_found_become_children_and_are_read(field):
     }
 
 
-async def test_a_device_without_a_model_is_remembered_with_the_reason_and_not_read(field):
-    bus = SyntheticBus([device(1, family="toaster")])
-    field.serve(bus)
-    await field.until(lambda: field.registry.found_devices)
-    assert "toaster =" in field.registry.found_devices[key(1)].why
-    assert not field.registry.children
-    assert bus.devices["a1"].reads == 0
-
-
-async def test_a_silent_child_is_reported_once_and_starves_nobody(field, caplog):
-    caplog.set_level(logging.INFO)
-    bus = SyntheticBus([device(1), device(2)])
-    field.serve(bus)
-    await field.until(lambda: bus.devices["a1"].reads > 1)
-    bus.devices["a1"].silent = True
-    await field.until(lambda: reach(field, 1) is Reach.SILENT)
-    before = bus.devices["a2"].reads
-    await field.until(lambda: bus.devices["a2"].reads > before + 10)
-    assert caplog.text.count("device 1 does not answer") == 1
-    statuses = {sample.child: sample.status for sample in field.sampler.collect_urgent(NOW)}
-    assert statuses[key(1)] is Status.OFFLINE
-
-
-async def test_a_child_that_is_back_is_identified_and_read_again(field, monkeypatch):
-    monkeypatch.setattr("gateway.field.polling.schedule.PROBE_FIRST_SECONDS", 0.02)
-    monkeypatch.setattr("gateway.field.polling.schedule.PROBE_MOST_SECONDS", 0.05)
-    bus = SyntheticBus([device(1)])
-    field.serve(bus)
-    await field.until(lambda: bus.devices["a1"].reads > 1)
-    bus.devices["a1"].silent = True
-    await field.until(lambda: reach(field, 1) is Reach.SILENT)
-    bus.devices["a1"].silent = False
-    reads = bus.devices["a1"].reads
-    await field.until(lambda: reach(field, 1) is Reach.REACHABLE and bus.devices["a1"].reads > reads)
-
-
-async def test_another_device_at_a_childs_address_is_never_taken_for_it(field, monkeypatch):
-    monkeypatch.setattr("gateway.field.polling.schedule.PROBE_FIRST_SECONDS", 0.02)
-    bus = SyntheticBus([device(1)])
-    field.serve(bus)
-    await field.until(lambda: bus.devices["a1"].reads > 1)
-    bus.devices["a1"].silent = True
-    await field.until(lambda: reach(field, 1) is Reach.SILENT)
-    field.sampler.collect(NOW)
-    bus.devices["a1"] = SyntheticDevice(serial_number="other", address="a1", values={"power": 99.0}, poll_every=FAST)
-    await field.until(lambda: bus.devices["a1"].reads > 1)
-    assert reach(field, 1) is Reach.SILENT
-    assert "another device answers" in field.availability.of(key(1)).why
-    assert {sample.child for sample in field.sampler.collect(NOW)} == {key("other")}
-
-
-async def test_a_child_that_fails_to_say_who_it_is_makes_no_second_child(field, monkeypatch):
-    monkeypatch.setattr("gateway.field.polling.schedule.PROBE_FIRST_SECONDS", 0.02)
-
-    class Mumbling(SyntheticAdapter):
-        mumbles = False
-
-        async def discover(self):
-            async for one in super().discover():
-                yield self._mumbled(one) if isinstance(one, Found) else one
-
-        async def identify(self, address):
-            return self._mumbled(await super().identify(address))
-
-        def _mumbled(self, found):
-            place = Identity(IdentityKind.PLACE, f"entry/bus/{found.address}")
-            return replace(found, identity=place, serial_number=None) if self.mumbles else found
-
-    bus = SyntheticBus([device(1)])
-    field.serve(bus, Mumbling, discover_every=1)
-    await field.until(lambda: bus.devices["a1"].reads > 1)
-    bus.devices["a1"].silent = True
-    await field.until(lambda: reach(field, 1) is Reach.SILENT)
-    Mumbling.mumbles, bus.devices["a1"].silent = True, False
-    await field.until(lambda: "without the identity of" in field.availability.of(key(1)).why)
-    await asyncio.sleep(1.1)  # a discovery meets it, too
-    assert list(field.registry.children) == [key(1)]
-    Mumbling.mumbles = False
-    await field.until(lambda: reach(field, 1) is Reach.REACHABLE)
-
-
 async def test_a_device_that_moves_to_another_bus_stays_the_same_child(field):
     here, there = SyntheticBus([device(1)], label="here"), SyntheticBus(label="there")
     field.serve(here)
@@ -135,44 +61,7 @@ async def test_a_device_that_moves_to_another_bus_stays_the_same_child(field):
     assert (record.child.bus, record.child.address, record.marker) == ("there", "z9", marker)
 
 
-async def test_a_twin_of_a_child_that_answers_is_left_out_and_named_once(field, caplog):
-    bus = SyntheticBus([device(1)])
-    field.serve(bus, discover_every=1)
-    await field.until(lambda: bus.devices["a1"].reads > 1)
-    twin = SyntheticDevice(serial_number="1", address="twin", poll_every=FAST)
-    for _ in range(3):
-        assert await field.intake.take_in("entry", "bus", found_of(twin)) is None
-    assert field.registry.children[key(1)].child.address == "a1"
-    assert caplog.text.count("same identity") == 1
-
-
-async def test_an_authors_bug_costs_its_child_and_no_neighbour(field, caplog):
-    bus = SyntheticBus([device(1), device(2)])
-    field.serve(bus)
-    await field.until(lambda: bus.devices["a1"].reads > 1)
-    bus.devices["a1"].bug = ZeroDivisionError("oops")
-    await field.until(lambda: reach(field, 1) is Reach.SILENT)
-    before = bus.devices["a2"].reads
-    await field.until(lambda: bus.devices["a2"].reads > before + 5)
-    assert "oops" in field.availability.of(key(1)).why
-    assert caplog.text.count("a bug in the adapter") == 1
-    assert bus.opened == 1
-
-
-async def test_poll_groups_that_fail_cost_their_child_and_no_neighbour(field):
-    class Broken(SyntheticAdapter):
-        def poll_groups(self, child):
-            if child.address == "a1":
-                raise RuntimeError("broken by its author")
-            return super().poll_groups(child)
-
-    bus = SyntheticBus([device(1), device(2)])
-    field.serve(bus, Broken)
-    await field.until(lambda: bus.devices["a2"].reads > 3 and reach(field, 1) is Reach.SILENT)
-    assert "broken by its author" in field.availability.of(key(1)).why
-
-
-async def test_a_bus_that_is_pulled_is_reopened_and_its_children_are_told_silent_once(field, caplog):
+async def test_a_bus_that_is_unplugged_is_reopened_and_its_children_are_reported_silent_once(field, caplog):
     caplog.set_level(logging.INFO)
     bus = SyntheticBus([device(1)])
     supervisor = field.serve(bus)
@@ -187,32 +76,7 @@ async def test_a_bus_that_is_pulled_is_reopened_and_its_children_are_told_silent
     assert caplog.text.count("works again") == 1
 
 
-async def test_children_of_an_earlier_run_are_identified_before_they_are_read(field):
-    class Watched(SyntheticAdapter):
-        asked: list[str] = []  # noqa: RUF012 - for this test alone
-
-        async def identify(self, address):
-            self.asked.append(f"identify {address}")
-            return await super().identify(address)
-
-        async def discover(self):
-            await asyncio.sleep(60)
-            yield
-
-        async def read(self, child, due):
-            self.asked.append(f"read {child.address}")
-            async for readings in super().read(child, due):
-                yield readings
-
-    bus = SyntheticBus([device(1)])
-    await field.intake.take_in("entry", "bus", found_of(bus.devices["a1"]))
-    Watched.concurrency = 2
-    field.serve(bus, Watched)
-    await field.until(lambda: len(Watched.asked) > 2)
-    assert Watched.asked[:2] == ["identify a1", "read a1"]
-
-
-async def test_what_a_device_says_unprompted_is_taken_in(field):
+async def test_values_and_devices_that_come_unprompted_are_taken_in(field):
     class Listening(SyntheticAdapter):
         async def discover(self):
             return
@@ -231,7 +95,7 @@ async def test_what_a_device_says_unprompted_is_taken_in(field):
 
 
 @pytest.mark.parametrize("failing", ["aenter", "discover", "listen"])
-async def test_a_bug_anywhere_else_restarts_the_adapter_and_says_so_once(field, caplog, failing):
+async def test_a_bug_anywhere_else_restarts_the_adapter_and_is_logged_once(field, caplog, failing):
     class Broken(SyntheticAdapter):
         async def __aenter__(self):
             if failing == "aenter":
@@ -269,7 +133,7 @@ async def test_a_hanging_step_is_given_up(field, monkeypatch):
 
 
 @pytest.mark.parametrize("step", ["read", "discover", "identify"])
-async def test_an_adapter_that_swallows_a_cancellation_does_not_keep_the_gateway_from_stopping(field, step):
+async def test_an_adapter_that_swallows_a_cancellation_does_not_prevent_stopping(field, step):
     class Swallowing(SyntheticAdapter):
         async def swallow(self, where):
             if where == step:
@@ -301,82 +165,6 @@ async def test_an_adapter_that_swallows_a_cancellation_does_not_keep_the_gateway
     assert done
 
 
-async def test_a_discovery_leaves_a_busy_bus_to_its_children(field):
-    class SlowDiscovery(SyntheticAdapter):
-        async def discover(self):
-            async for one in super().discover():
-                yield one
-            for done in range(1000):
-                await asyncio.sleep(0.02)
-                yield Progress(done, 1000, "slow")
-
-        async def read(self, child, due):
-            await asyncio.sleep(0.005)
-            async for readings in super().read(child, due):
-                yield readings
-
-    bus = SyntheticBus([SyntheticDevice(str(n), f"a{n}", poll_every=timedelta(milliseconds=10)) for n in range(5)])
-    supervisor = field.serve(bus, SlowDiscovery)
-    await field.until(
-        lambda: supervisor.progress is not None and supervisor.progress.note == "slow" and supervisor.progress.done >= 5
-    )
-    assert supervisor.status().load[LoadPurpose.DISCOVERY] < 0.5
-    assert sum(one.reads for one in bus.devices.values()) > 20
-
-
-async def test_a_bus_is_searched_when_a_person_asks_for_it_also_while_nothing_is_due(field):
-    class Counted(SyntheticAdapter):
-        searches = 0
-
-        async def discover(self):
-            Counted.searches += 1
-            async for one in super().discover():
-                yield one
-
-    bus = SyntheticBus()
-    supervisor = field.serve(bus, Counted)
-    await field.until(lambda: Counted.searches == 1)
-    await asyncio.sleep(0.05)
-    bus.devices["a1"] = device(1)
-    await supervisor.start_discovery()
-    await field.until(lambda: key(1) in field.registry.children)
-    assert Counted.searches == 2
-
-
-async def test_a_search_that_goes_on_is_left_to_it(field):
-    begun, may_end = asyncio.Event(), asyncio.Event()
-
-    class Slow(SyntheticAdapter):
-        searches = 0
-
-        async def discover(self):
-            Slow.searches += 1
-            yield Progress(0, 2, "begun")
-            begun.set()
-            await may_end.wait()
-            async for one in super().discover():
-                yield one
-
-    supervisor = field.serve(SyntheticBus([device(1)]), Slow)
-    await begun.wait()
-    await supervisor.start_discovery()
-    may_end.set()
-    await field.until(lambda: key(1) in field.registry.children and supervisor.progress is None)
-    await asyncio.sleep(0.05)
-    assert Slow.searches == 1
-
-
-async def test_a_deleted_child_is_not_read(field):
-    bus = SyntheticBus([device(1)])
-    field.serve(bus)
-    await field.until(lambda: bus.devices["a1"].reads > 1)
-    await field.registry.save_child(replace(field.registry.children[key(1)], state=ChildState.DELETED))
-    await asyncio.sleep(0.05)
-    reads = bus.devices["a1"].reads
-    await asyncio.sleep(0.1)
-    assert bus.devices["a1"].reads <= reads + 1
-
-
 async def test_the_bus_is_closed_when_the_supervisor_ends(field):
     bus = SyntheticBus([device(1)])
     field.serve(bus)
@@ -384,3 +172,166 @@ async def test_the_bus_is_closed_when_the_supervisor_ends(field):
     field.tasks[0].cancel()
     await asyncio.gather(*field.tasks, return_exceptions=True)
     assert bus.closed == bus.opened
+
+
+class Planning(SyntheticAdapter):
+    """Says that each child takes so much of the bus."""
+
+    seconds = 0.5
+
+    def planned_reads(self, children):
+        return [
+            PlannedRead(address=one.address, name=one.name, group="all", every=SECOND, seconds=self.seconds, transactions=1)
+            for one in children
+        ]
+
+    def remarks(self, child):
+        if child.address == "a2":
+            raise RuntimeError("broken by its author")
+        return ["answers in 12 ms"]
+
+
+async def test_the_status_of_a_bus_shows_its_load_and_when_silent_children_are_tried(field, caplog):
+    caplog.set_level(logging.CRITICAL)
+    bus = SyntheticBus([device(1), device(2)])
+    supervisor = field.serve(bus, Planning)
+    await field.until(lambda: all(one.reads > 1 for one in bus.devices.values()))
+    bus.devices["a1"].silent = True
+    await field.until(lambda: field.availability.of(key(1)).reach is Reach.SILENT)
+    standing = supervisor.status()
+    silent, well = supervisor.child_status(key(1)), supervisor.child_status(key(2))
+    assert supervisor.child_status("somebody else") is None
+    assert 0 <= silent.next_try_seconds <= 60
+    assert well.next_try_seconds is None
+    assert silent.remarks == ("answers in 12 ms",)
+    assert "broken by its author" in well.remarks[0]
+    assert 0 <= standing.live_load <= 1
+    assert set(standing.load) == set(LoadPurpose)
+    bus.unplugged = True
+    await field.until(lambda: supervisor.problem is not None)
+    assert supervisor.next_try_seconds(key(1)) is None
+
+
+async def test_a_bus_that_cannot_be_opened_in_time_is_given_up_and_tried_again(field):
+    class Stuck(SyntheticAdapter):
+        attempts = 0
+
+        async def __aenter__(self):
+            Stuck.attempts += 1
+            if Stuck.attempts == 1:
+                await asyncio.sleep(1e6)
+            return await super().__aenter__()
+
+    bus = SyntheticBus([device(1)])
+    supervisor = field.serve(bus, Stuck)
+    await field.until(lambda: supervisor.problem is not None, seconds=70)
+    assert supervisor.problem == "it could not be opened within 60 s"
+    await field.until(lambda: supervisor.problem is None and bus.devices["a1"].reads > 0)
+
+
+async def test_a_bus_that_can_be_reopened_at_once_makes_no_child_silent(field, caplog):
+    bus = SyntheticBus([device(1)])
+    field.serve(bus)
+    await field.until(lambda: bus.devices["a1"].reads > 1)
+    bus.unplugged = True
+    await field.until(lambda: bus.closed)
+    bus.unplugged = False
+    reads = bus.devices["a1"].reads
+    await field.until(lambda: bus.opened == 2 and bus.devices["a1"].reads > reads)
+    assert "does not answer" not in caplog.text
+
+
+async def test_buses_are_read_at_moments_of_their_own(field):
+    read_at = {}
+
+    class Timed(SyntheticAdapter):
+        async def read(self, child, due):
+            read_at[self.bus].append(loop_time())
+            async for readings in super().read(child, due):
+                yield readings
+
+    for label in ("one", "two", "three"):
+        read_at[label] = []
+        serial_number = f"on {label}"
+        field.serve(SyntheticBus([SyntheticDevice(serial_number, "a1", poll_every=timedelta(seconds=10))], label=label), Timed)
+    await asyncio.sleep(60)
+    phases = {label: {round(at % 10, 3) for at in times[2:]} for label, times in read_at.items()}
+    assert all(len(phase) == 1 for phase in phases.values()), "each keeps its rounds"
+    assert len({phase.pop() for phase in phases.values()}) == 3, "and no two of them are the same"
+
+
+class SlowToFail(SyntheticAdapter):
+    """A silent device costs a second, an answer a tenth of one."""
+
+    async def read(self, child, due):
+        await asyncio.sleep(1.0 if self.wire.devices[child.address].silent else 0.1)
+        async for readings in super().read(child, due):
+            yield readings
+
+    async def identify(self, address):
+        await asyncio.sleep(1.0 if self.wire.devices[address].silent else 0.1)
+        return await super().identify(address)
+
+
+async def test_the_load_tells_what_silent_children_take_from_what_reading_takes(field):
+    bus = SyntheticBus([device(1, poll_every=SECOND), device(2, poll_every=SECOND)])
+    supervisor = field.serve(bus, SlowToFail, discover_every=36000)
+    await asyncio.sleep(120)
+    load = supervisor.status().load
+    assert load[LoadPurpose.READING] == pytest.approx(0.2, abs=0.03)
+    assert load[LoadPurpose.SILENT] == 0
+    bus.devices["a1"].silent = True
+    await asyncio.sleep(600)
+    load = supervisor.status().load
+    assert load[LoadPurpose.READING] == pytest.approx(0.1, abs=0.03)
+    assert 0.01 < load[LoadPurpose.SILENT] <= 0.06, "5 % at most"
+    assert supervisor.live_load == pytest.approx(sum(load.values()))
+
+
+async def test_children_are_served_side_by_side_where_the_adapter_can(field):
+    class Both(SyntheticAdapter):
+        concurrency = 2
+        reading = most = 0
+
+        async def read(self, child, due):
+            Both.reading += 1
+            Both.most = max(Both.most, Both.reading)
+            await asyncio.sleep(0.5)
+            Both.reading -= 1
+            async for readings in super().read(child, due):
+                yield readings
+
+    bus = SyntheticBus([device(1), device(2), device(3)])
+    field.serve(bus, Both)
+    await field.until(lambda: all(one.reads > 1 for one in bus.devices.values()))
+    assert Both.most == 2
+
+
+async def test_what_is_half_done_is_closed_even_if_closing_the_discovery_fails(field):
+    closed = []
+
+    class Broken(SyntheticAdapter):
+        async def discover(self):
+            try:
+                while True:
+                    await asyncio.sleep(0.01)
+                    yield Progress(0, 1, "")
+            finally:
+                raise RuntimeError("broken by its author")
+
+        async def read(self, child, due):
+            try:
+                for number in range(1000):
+                    await asyncio.sleep(0.02)
+                    yield [Reading(child.key, Metric(f"m{number}"), number, NOW)]
+            finally:
+                closed.append(child.address)
+
+    bus = SyntheticBus([device(1), device(2)])
+    for address in ("a1", "a2"):
+        await field.intake.take_in("entry", "bus", found_of(bus.devices[address]))
+    field.serve(bus, Broken)
+    await asyncio.sleep(5)
+    field.tasks[0].cancel()
+    await asyncio.gather(*field.tasks, return_exceptions=True)
+    assert sorted(closed) == ["a1", "a2"]

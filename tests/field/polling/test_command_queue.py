@@ -1,0 +1,89 @@
+import asyncio
+
+import pytest
+
+from gateway.errors import BusUnavailable, CommandRejected, DeviceUnreachable
+from gateway.field.polling.command_queue import CommandQueue
+from gateway.models import Command
+
+
+def command(number):
+    return Command(number, "a", "switch_on", {})
+
+
+@pytest.fixture
+def queue():
+    return CommandQueue()
+
+
+async def failing(error):
+    raise error
+
+
+async def test_commands_are_taken_in_the_order_in_which_they_arrived(queue):
+    for number in range(3):
+        queue.add("a", command(number), start_before=10)
+    assert len(queue) == 3
+    assert [queue.take(0).command.id for _ in range(3)] == [0, 1, 2]
+    assert queue.take(0) is None
+
+
+async def test_a_command_fails_from_the_moment_on_at_which_it_is_too_late(queue):
+    queued = queue.add("a", command(1), start_before=10)
+    assert queue.take(10) is None
+    with pytest.raises(CommandRejected, match="nothing was sent"):
+        await queued.outcome
+
+
+async def test_a_command_that_is_no_longer_awaited_is_skipped(queue):
+    first, second = (queue.add("a", command(number), start_before=10) for number in (1, 2))
+    first.outcome.cancel()
+    assert queue.take(0) is second
+
+
+async def test_expiry_fails_those_that_are_too_late_and_keeps_the_others_in_order(queue):
+    late, *others = (queue.add("a", command(number), start_before=end) for number, end in ((1, 10), (2, 20), (3, 30)))
+    queue.expire(10)
+    with pytest.raises(CommandRejected, match="nothing was sent"):
+        await late.outcome
+    assert [queue.take(0), queue.take(0)] == others
+
+
+async def test_a_result_is_passed_on(queue):
+    queued = queue.add("a", command(1), start_before=10)
+    await queued.settle(asyncio.sleep(0, "it is on"))
+    assert await queued.outcome == "it is on"
+
+
+@pytest.mark.parametrize("error", [CommandRejected("the device refuses"), DeviceUnreachable("no answer")])
+async def test_an_error_of_the_device_is_passed_on_and_harms_nothing_else(queue, error):
+    queued = queue.add("a", command(1), start_before=10)
+    await queued.settle(failing(error))
+    with pytest.raises(type(error), match=str(error)):
+        await queued.outcome
+
+
+async def test_a_lost_bus_fails_the_command_and_is_raised_for_the_supervisor(queue):
+    queued = queue.add("a", command(1), start_before=10)
+    with pytest.raises(BusUnavailable):
+        await queued.settle(failing(BusUnavailable("pulled")))
+    with pytest.raises(CommandRejected, match="whether the device carried it out is unknown"):
+        await queued.outcome
+
+
+async def test_a_worker_that_is_cancelled_leaves_no_command_without_an_outcome(queue):
+    queued = queue.add("a", command(1), start_before=10)
+    working = asyncio.create_task(queued.settle(asyncio.sleep(60)))
+    await asyncio.sleep(1)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    with pytest.raises(CommandRejected, match="whether the device carried it out is unknown"):
+        await queued.outcome
+
+
+@pytest.mark.parametrize("execution", [asyncio.sleep, lambda _: failing(CommandRejected("no"))])
+async def test_a_command_that_is_given_up_during_execution_harms_no_worker(queue, execution):
+    queued = queue.add("a", command(1), start_before=10)
+    queued.outcome.cancel()
+    await queued.settle(execution(0))

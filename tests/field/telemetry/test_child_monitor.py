@@ -1,0 +1,84 @@
+import logging
+from datetime import UTC, datetime
+
+import pytest
+
+from gateway.field.children.availability import Availability
+from gateway.field.telemetry.child_monitor import ChildMonitor
+from gateway.field.telemetry.sampling import Sampler
+from gateway.models import Metric, Reading, Status
+from gateway.testing.devices import SyntheticDevice, found_of
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+CHILD = found_of(SyntheticDevice("1", "a1")).as_child(adapter="entry", bus="bus", model_id="m-1")
+
+
+class Reported(list):
+    def report_soon(self):
+        self.append(1)
+
+
+@pytest.fixture
+def reports():
+    return Reported()
+
+
+@pytest.fixture
+def sampler():
+    return Sampler()
+
+
+@pytest.fixture
+def monitor(sampler, reports):
+    return ChildMonitor(Availability(misses_until_silent=2), sampler, report_soon=reports.report_soon)
+
+
+def test_a_silence_is_logged_and_reported_once_and_so_is_its_end(monitor, sampler, reports, caplog):
+    caplog.set_level(logging.INFO)
+    for _ in range(2):
+        monitor.record_answer(CHILD)
+    for _ in range(5):
+        monitor.record_miss(CHILD, "no answer")
+    assert monitor.is_silent(CHILD.key)
+    assert reports, "a silence does not wait for the end of the interval"
+    assert [sample.status for sample in sampler.collect_urgent(NOW)] == [Status.OFFLINE]
+    for _ in range(2):
+        monitor.record_answer(CHILD)
+    assert monitor.is_reachable(CHILD.key)
+    assert caplog.text.count("bus: device 1 does not answer: no answer") == 1
+    assert caplog.text.count("bus: device 1 answers") == 2, "at first, and again"
+
+
+def test_a_lost_child_is_silent_at_once(monitor):
+    monitor.record_answer(CHILD)
+    monitor.record_loss(CHILD, "its bus is lost")
+    assert monitor.is_silent(CHILD.key)
+
+
+def test_a_bug_of_an_adapter_is_logged_once_with_its_traceback(monitor, caplog):
+    monitor.record_answer(CHILD)
+    for _ in range(3):
+        monitor.record_bug(CHILD, "entry", ZeroDivisionError("oops"))
+    assert monitor.is_silent(CHILD.key)
+    assert caplog.text.count("bus: device 1: a bug in the adapter entry") == 1
+    assert caplog.text.count("ZeroDivisionError: oops") == 2, "once in the traceback, once as the reason of the silence"
+
+
+def test_readings_are_reported_soon_only_if_they_are_urgent(monitor, sampler, reports):
+    def take(value):
+        monitor.take([Reading(CHILD.key, Metric("power"), value, NOW)])
+        monitor.report_urgent()
+
+    take(1)
+    assert len(reports) == 1, "the first values of a child are urgent"
+    sampler.collect(NOW)
+    take(2)
+    assert len(reports) == 1
+
+
+def test_a_forgotten_child_leaves_nothing_behind(monitor, sampler):
+    monitor.record_loss(CHILD, "its bus is lost")
+    monitor.forget(CHILD.key)
+    assert not monitor.is_silent(CHILD.key)
+    assert CHILD.key not in sampler
+    assert sampler.collect(NOW) == []
