@@ -18,7 +18,7 @@ advertisement, add a file in `advertisers/`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -68,6 +68,10 @@ Address = Annotated[str, BeforeValidator(parse_address)]
 Pattern = Annotated[str, BeforeValidator(parse_filter)]
 
 
+KEY_LENGTHS: Mapping[Literal["irk", "bind_key"], tuple[int, ...]] = {"irk": (16,), "bind_key": (12, 16)}
+"""How many bytes a key may have."""
+
+
 class ConfiguredDevice(BaseModel):
     """A device with information that it does not send itself."""
 
@@ -108,6 +112,16 @@ class ConfiguredDevice(BaseModel):
         return (
             self.name or self.address or self.called or (f"payload {self.payload}" if self.payload else "the device with an irk")
         )
+
+    def read_key(self, what: Literal["irk", "bind_key"]) -> SecretStr | None:
+        """Return a key of the device, from the config or from its file.
+
+        Raises:
+            ValueError: its file cannot be read.
+        """
+        key = self.irk if what == "irk" else self.bind_key
+        file = self.irk_file if what == "irk" else self.bind_key_file
+        return key if file is None else read_secret_file(file, f"{what}_file of {self.label}")
 
 
 class Backend(BaseModel):
@@ -192,26 +206,13 @@ class BleSettings(ProfileSettings[Profile]):
     @model_validator(mode="after")
     def _reads_its_keys(self) -> Self:
         for device in self.devices:
-            for what, length in (("irk", (16,)), ("bind_key", (12, 16))):
-                if (key := key_of(device, what)) is not None:
+            for what, length in KEY_LENGTHS.items():
+                if (key := device.read_key(what)) is not None:
                     digits = re.sub(r"[\s:-]", "", key.get_secret_value())
                     if not re.fullmatch(r"[0-9a-fA-F]+", digits) or len(digits) // 2 not in length or len(digits) % 2:
                         expected = " or ".join(str(2 * count) for count in length)
                         raise ValueError(f"the {what} of {device.label} has to have {expected} hexadecimal digits")
         return self
-
-
-def key_of(device: ConfiguredDevice, what: str) -> SecretStr | None:
-    """Return the `irk` or `bind_key` of a device, from the config or from its file.
-
-    Raises:
-        ValueError: its file cannot be read.
-    """
-    key: SecretStr | None = getattr(device, what)
-    file: Path | None = getattr(device, f"{what}_file")
-    if file is None:
-        return key
-    return read_secret_file(file, f"{what}_file of {device.label}")
 
 
 def _fits(pattern: str, address: str, name: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""A configuration to begin with, made of what was found: all that a person has to add is marked. Nothing here waits."""
+"""A configuration to begin with, made of what was found: all that a person has to add is marked. Pure."""
 
 from __future__ import annotations
 

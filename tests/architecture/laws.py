@@ -72,7 +72,7 @@ def is_pure(module: Module, tree: SourceTree) -> bool:
 
 
 def _says_pure(module: Module) -> bool:
-    return module.first_paragraph.endswith("Pure.") or "othing here waits" in module.first_paragraph
+    return module.first_paragraph.endswith("Pure.")
 
 
 def purity_breaches(tree: SourceTree) -> list[str]:

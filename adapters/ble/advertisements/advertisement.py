@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -129,12 +130,14 @@ class IdentityKey:
         NotImplementedError: the package for its encryption is not installed.
     """
 
-    __slots__ = ("_encrypt",)
+    __slots__ = ("_encrypt", "digest")
 
     def __init__(self, key: SecretStr) -> None:
         digits = re.sub("[ :-]", "", key.get_secret_value())
         if not re.fullmatch("[0-9a-fA-F]{32}", digits):
             raise ValueError("an identity key is written as 32 hexadecimal digits")
+        self.digest = hashlib.sha256(digits.lower().encode()).hexdigest()[:12]
+        """It identifies the key without revealing it."""
         try:
             from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
         except ImportError as error:

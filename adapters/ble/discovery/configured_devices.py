@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
 from pydantic import SecretStr
 
 from adapters.ble.advertisements.advertisement import Advertisement, IdentityKey
-from adapters.ble.settings import ConfiguredDevice, key_of, parse_hex
+from adapters.ble.settings import ConfiguredDevice
 
 
 class KnownDevice:
@@ -21,10 +20,10 @@ class KnownDevice:
 
     def __init__(self, device: ConfiguredDevice) -> None:
         self.device = device
-        self.bind_key: SecretStr | None = key_of(device, "bind_key")
-        irk = key_of(device, "irk")
+        self.bind_key: SecretStr | None = device.read_key("bind_key")
+        irk = device.read_key("irk")
         self._irk = None if irk is None else IdentityKey(irk)
-        self.stable_address = _stable_address(device, irk)
+        self.stable_address = _stable_address(device, self._irk)
         """The child address of a device that changes its Bluetooth address; `None` for one that keeps it."""
         self.is_ambiguous = device.called is not None or device.payload is not None
         """It is recognized by name or payload, which some advertisements may lack, and which another device may send as well."""
@@ -46,11 +45,11 @@ def find_sender(advertisement: Advertisement, known: Iterable[KnownDevice]) -> K
     return next((device for device in known if device.is_sender_of(advertisement)), None)
 
 
-def _stable_address(device: ConfiguredDevice, irk: SecretStr | None) -> str | None:
+def _stable_address(device: ConfiguredDevice, irk: IdentityKey | None) -> str | None:
     if device.address is not None:
         return None
-    if irk is not None:  # a digest: it identifies the key without revealing it
-        return f"irk {hashlib.sha256(str(parse_hex(irk.get_secret_value())).encode()).hexdigest()[:12]}"
+    if irk is not None:
+        return f"irk {irk.digest}"
     return f"name {device.called}" if device.called is not None else f"payload {device.payload}"
 
 

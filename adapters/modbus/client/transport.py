@@ -1,4 +1,4 @@
-"""Define how requests are sent to units: the `Transport` protocol, which `Link` implements, and the retry policy."""
+"""Define how requests are sent to units: the `Transport` protocol, which `Link` implements, and the retry policy. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Store the D-Bus objects that a service exports, and signal every change. Pure."""
+"""Store the D-Bus objects that a service exports, and signal every change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluate the discovery filters and the advertisement monitors of BlueZ's clients. Pure."""
+"""Evaluate the discovery filters and the advertisement monitors of BlueZ's clients."""
 
 from __future__ import annotations
 
