@@ -90,23 +90,23 @@ class Delivery:
 
     async def send_oldest(self, parent: Credentials) -> bool:
         """Send one sample of each of the children that have waited longest; return whether there were any."""
-        kept = await self._outbox.oldest(CHILDREN_PER_CALL, parent_id=parent.device_id, without=self._held)
-        if kept:
-            await self._send(parent, _fitting(kept))
-        return bool(kept)
+        queued = await self._outbox.oldest(CHILDREN_PER_CALL, parent_id=parent.device_id, without=self._held)
+        if queued:
+            await self._send(parent, _fitting(queued))
+        return bool(queued)
 
     async def send_singly(self, device: Credentials, child: str) -> None:
         """Send the samples of one child with its own key, which was accepted just now without any values."""
-        for kept in await self._outbox.oldest_of(child, SINGLY_AT_ONCE):
+        for queued in await self._outbox.oldest_of(child, SINGLY_AT_ONCE):
             try:
-                answer = await self._hub.send_telemetry(device, self._message(device.device_id, kept.sample))
+                response = await self._hub.send_telemetry(device, self._message(device.device_id, queued.sample))
             except HubRejected as error:
                 if isinstance(error, HubUnauthorised) or error.status not in ABOUT_THE_BODY:
                     return
-                await self._drop(kept, error.error)
+                await self._drop(queued, error.error)
                 continue
-            await self._outbox.confirm([kept])
-            self.accepted(device.device_id, answer)
+            await self._outbox.confirm([queued])
+            self.accepted(device.device_id, response)
 
     def accepted(self, device_id: str, response: TelemetryResponse) -> None:
         """Process the response to an accepted message and send the events of its flags."""
@@ -160,21 +160,21 @@ class Delivery:
         return True
 
     async def _process_responses(
-        self, answered: Sequence[tuple[QueuedSample, str, TelemetryResponse | RejectedEntry | None]]
+        self, responses: Sequence[tuple[QueuedSample, str, TelemetryResponse | RejectedEntry | None]]
     ) -> None:
-        await self._outbox.confirm(one for one, _, answer in answered if isinstance(answer, TelemetryResponse))
-        for one, device_id, answer in answered:
-            child = one.sample.child
-            if isinstance(answer, TelemetryResponse):
+        await self._outbox.confirm(queued for queued, _, response in responses if isinstance(response, TelemetryResponse))
+        for queued, device_id, response in responses:
+            child = queued.sample.child
+            if isinstance(response, TelemetryResponse):
                 self._missing_rounds.pop(child, None)
-                self.accepted(device_id, answer)
-            elif answer is None:  # neither accepted nor rejected: sent again in the next round
+                self.accepted(device_id, response)
+            elif response is None:  # neither accepted nor rejected: sent again in the next round
                 self._held.add(child)
                 self._missing_rounds[child] += 1
                 if self._missing_rounds[child] >= MISSING_ROUNDS:
                     self._doubt(child)
-            elif _is_about_data(answer.error):
-                await self._drop(one, answer.error)
+            elif _is_about_data(response.error):
+                await self._drop(queued, response.error)
             else:
                 self._doubt(child)
 
@@ -183,12 +183,12 @@ class Delivery:
         self._held.add(child)
         self._on_doubt(child)
 
-    async def _drop(self, kept: QueuedSample, why: str) -> None:
-        self.log_rejection(kept.sample.child, why)
-        await self._outbox.drop([kept], f"the hub rejected it: {why}")
+    async def _drop(self, queued: QueuedSample, why: str) -> None:
+        self.log_rejection(queued.sample.child, why)
+        await self._outbox.drop([queued], f"the hub rejected it: {why}")
 
-    def _device_id(self, kept: QueuedSample) -> str | None:
-        record = self._registry.children.get(kept.sample.child)
+    def _device_id(self, queued: QueuedSample) -> str | None:
+        record = self._registry.children.get(queued.sample.child)
         return record.device_id if record is not None else None
 
     def _message(self, device_id: str, sample: Sample) -> TelemetryMessage:
@@ -196,11 +196,11 @@ class Delivery:
         return TelemetryMessage(status=sample.status, values=sample.values, at=sample.at, override=override)
 
 
-def _fitting(kept: Sequence[QueuedSample]) -> list[QueuedSample]:
+def _fitting(queued: Sequence[QueuedSample]) -> list[QueuedSample]:
     """Return the first samples that fit into one body, at least one."""
     room = MESSAGE_BYTES - 1024
     batch: list[QueuedSample] = []
-    for one in kept:
+    for one in queued:
         room -= one.size_bytes + ENTRY_FRAME_BYTES
         if batch and room < 0:
             break
