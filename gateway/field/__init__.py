@@ -1,1 +1,1 @@
-"""Everything that faces wires: which adapters there are, keeping each alive, and what their devices become."""
+"""Serve the buses: load adapters, discover and poll devices, and turn them into children with telemetry."""

@@ -1,4 +1,4 @@
-"""Every configured adapter with all its buses, each bus under a supervisor of its own."""
+"""Run a supervisor for each bus of each configured adapter, and start more as buses appear."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Supervise = Callable[[Adapter[Any], str], Supervisor]
 
 
 class Fleet:
-    """Starts a supervisor for each bus of each entry, now and as buses appear."""
+    """All buses of the gateway, each with its supervisor."""
 
     def __init__(
         self, entries: Sequence[AdapterSettings], adapters: Mapping[str, type[Adapter[Any]]], supervise: Supervise
@@ -27,7 +27,7 @@ class Fleet:
         self._adapters = adapters
         self._supervise = supervise
         self.supervisors: dict[tuple[str, str], Supervisor] = {}
-        """Every bus that has appeared since the start, by entry and label."""
+        """The supervisor of every bus that has appeared since the start, by entry and label."""
 
     async def run(self) -> None:
         """Serve every bus until cancelled."""
@@ -40,10 +40,10 @@ class Fleet:
             async for adapter in self._adapters[settings.type].buses(settings):
                 self._start(adapter, settings.name, group)
 
-        async def failed(error: BaseException, wait_seconds: float) -> None:
-            log.error("%s: looking for its buses failed; next try in %.0f s", settings.name, wait_seconds, exc_info=error)
+        async def log_failure(error: BaseException, wait_seconds: float) -> None:
+            log.error("%s: its buses cannot be listed; next try in %.0f s", settings.name, wait_seconds, exc_info=error)
 
-        await keep_alive(watch, failed, Backoff(5, 300))
+        await keep_alive(watch, log_failure, Backoff(5, 300))
 
     def _start(self, adapter: Adapter[Any], entry: str, group: asyncio.TaskGroup) -> None:
         if (entry, adapter.bus) not in self.supervisors:

@@ -1,4 +1,4 @@
-"""Which buses of an entry are there right now, for whoever looks once and does not serve them."""
+"""List the buses that an `[[adapter]]` entry has right now, for commands that use them once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from gateway.adapter import Adapter, AdapterSettings
 from gateway.tasks import closed_after
 
 QUIET_SECONDS = 1.0
-"""No further bus for so long means that all that are present have been named."""
+"""When no further bus has come for this long, all that are present have."""
 
 
 async def list_present_buses(adapter: type[Adapter[Any]], settings: AdapterSettings) -> list[Adapter[Any]]:
-    """Return the buses of an entry that are there right now; more may appear later, and are not waited for."""
+    """Return the buses of an entry that are present; buses that appear later are not waited for."""
     buses: list[Adapter[Any]] = []
     async with closed_after(adapter.buses(settings)) as source:
         with suppress(TimeoutError, StopAsyncIteration):

@@ -1,4 +1,4 @@
-"""Which adapters are installed, by entry point. A broken one harms only those who ask for it."""
+"""Find the installed adapters by entry point. A broken one affects only the entries that use it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Plugin:
 
 
 def installed() -> dict[str, Plugin]:
-    """Return every installed adapter by its name; those that cannot be loaded say why."""
+    """Return every installed adapter by its name; one that cannot be loaded has a `problem`."""
     return {entry.name: _load(entry) for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)}
 
 
@@ -45,7 +45,7 @@ def _load(entry: EntryPoint) -> Plugin:
 
     try:
         adapter = entry.load()
-    except Exception as error:  # noqa: BLE001 - importing a stranger's adapter: whatever it raises is its own affair
+    except Exception as error:  # noqa: BLE001 - importing a third-party adapter: whatever it raises costs only itself
         return broken(f"{entry.value} cannot be imported: {type(error).__name__}: {error}")
     if not (isinstance(adapter, type) and issubclass(adapter, Adapter)):
         return broken(f"{entry.value} is not a subclass of gateway.adapter.Adapter")

@@ -1,4 +1,4 @@
-"""The tests that every adapter has to pass. An author inherits them, gives them an adapter with a device, and is done.
+"""Test what the gateway expects of every adapter: an author inherits the class and supplies an adapter with a device.
 
     class TestThermometer(AdapterContract):
         @pytest.fixture
@@ -24,13 +24,13 @@ MODEL_ID = "00000000-0000-4000-8000-000000000001"
 
 
 class AdapterContract:
-    """What the supervisor relies on.
+    """The tests of what the supervisor relies on.
 
-    The `adapter` fixture yields one that is not open, on a bus where at least one device answers.
+    The `adapter` fixture yields an adapter that is not open, on a bus where at least one device answers.
     """
 
     absent_address: ClassVar[str]
-    """An address at which nobody answers."""
+    """An address at which no device answers."""
 
     async def test_a_bus_can_be_opened_again_and_again(self, adapter: Adapter[Any]) -> None:
         for _ in range(3):
@@ -68,9 +68,9 @@ class AdapterContract:
             try:
                 found = await adapter.identify(self.absent_address)
             except DeviceUnreachable as error:
-                assert str(error), "an operator wants to read why"
+                assert str(error), "an operator needs the reason"
             else:
-                raise AssertionError(f"{found} answers where nobody is")
+                raise AssertionError(f"{found} answers at an address without a device")
 
     async def test_all_groups_of_a_child_can_be_read(self, adapter: Adapter[Any]) -> None:
         async with adapter:
@@ -111,8 +111,11 @@ class AdapterContract:
         for settings in (adapter.settings, None):
             async with closed_after(type(adapter).examine(settings)) as findings:
                 async for finding in findings:
-                    assert finding.what and finding.meaning, "a person wants to read what was looked at, and what it means"  # noqa: PT018 - one claim
-                    assert settings is not None or finding.state is not FindingState.FAULT, "nobody needs it: no fault"
+                    assert finding.what, "an operator needs to know what was checked"
+                    assert finding.meaning, "an operator needs to know what the result means"
+                    assert settings is not None or finding.state is not FindingState.FAULT, (
+                        "without an entry that uses the adapter, nothing is a fault"
+                    )
 
     async def test_what_it_would_look_around_with_is_an_entry_of_the_config(self, adapter: Adapter[Any]) -> None:
         table = await type(adapter).first_look([])
@@ -125,9 +128,9 @@ class AdapterContract:
             try:
                 await adapter.execute(child, Command(1, child.key, "no such command", {}))
             except CommandRejected as error:
-                assert str(error), "an operator wants to read why"
+                assert str(error), "an operator needs the reason"
             else:
-                raise AssertionError("it was carried out")
+                raise AssertionError("the unknown command was executed")
 
     def test_every_setting_says_what_it_is_for(self, adapter: Adapter[Any]) -> None:
         missing = [name for name, field in adapter.settings_model.model_fields.items() if not field.description]
@@ -141,19 +144,19 @@ class AdapterContract:
         async with closed_after(adapter.read(child, due)) as blocks:
             async for readings in blocks:
                 assert {reading.child for reading in readings} <= {child.key}
-                assert all(reading.at.utcoffset() == timedelta(0) for reading in readings), "times are aware, UTC"
+                assert all(reading.at.utcoffset() == timedelta(0) for reading in readings), "times must be aware and in UTC"
                 names += [reading.metric.name for reading in readings]
-        assert len(names) == len(set(names)), "a metric comes once"
+        assert len(names) == len(set(names)), "each metric must be read once"
 
 
 async def discovered(adapter: Adapter[Any]) -> list[Found]:
-    """Return every device that a whole discovery finds."""
+    """Return every device that a complete discovery finds."""
     async with closed_after(adapter.discover()) as discovery:
         return [met async for met in discovery if isinstance(met, Found)]
 
 
 async def children(adapter: Adapter[Any]) -> list[ChildDevice]:
-    """Return every device that is found, as the child that it would be."""
+    """Return every device that is found, as the child that it would become."""
     return [
         found.as_child(adapter=adapter.settings.name, bus=adapter.bus, model_id=MODEL_ID) for found in await discovered(adapter)
     ]

@@ -1,4 +1,4 @@
-"""A bus with devices that are not there: an adapter whose devices answer, fall silent and lie as a test wants it."""
+"""Simulate a bus in memory: its devices answer, fall silent or return errors as a test sets them."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class SyntheticDevice:
     firmware_version: str | None = "1.0.0"
     silent: bool = False
     bug: Exception | None = None
-    """What reading it raises, in place of an answer."""
+    """The exception that reading it raises."""
     poll_every: timedelta = timedelta(seconds=1)
     urgent: bool = False
     reads: int = 0
 
 
 class SyntheticBus:
-    """What hangs on the bus; a test holds it and changes it."""
+    """The devices on a bus and whether it is plugged in; a test keeps a reference and changes them."""
 
     def __init__(self, devices: Sequence[SyntheticDevice] = (), *, label: str = "bus") -> None:
         self.devices = {device.address: device for device in devices}
@@ -58,7 +58,7 @@ class SyntheticBus:
 
 
 class SyntheticAdapter(Adapter[SyntheticSettings]):
-    """An adapter on a `SyntheticBus`. Bind one with `on(bus, ...)`, which gives an adapter class for exactly these buses."""
+    """An adapter for a `SyntheticBus`; `on(bus, ...)` returns an adapter class for exactly these buses."""
 
     settings_model = SyntheticSettings
     all_buses: tuple[SyntheticBus, ...] = ()
@@ -69,7 +69,7 @@ class SyntheticAdapter(Adapter[SyntheticSettings]):
 
     @staticmethod
     def on(*buses: SyntheticBus) -> type[SyntheticAdapter]:
-        """Return an adapter class whose buses are these."""
+        """Return an adapter class for these buses."""
         return type("BoundSyntheticAdapter", (SyntheticAdapter,), {"all_buses": buses})
 
     @property
@@ -79,7 +79,7 @@ class SyntheticAdapter(Adapter[SyntheticSettings]):
 
     @classmethod
     async def buses(cls, settings: SyntheticSettings) -> AsyncIterator[Self]:
-        """Yield an adapter for each bus that the class is bound to."""
+        """Yield an adapter for each bus of the class."""
         for wire in cls.all_buses:
             yield cls(settings, wire)
 
@@ -93,7 +93,7 @@ class SyntheticAdapter(Adapter[SyntheticSettings]):
         self.wire.closed += 1
 
     async def discover(self) -> AsyncIterator[Found | Progress]:
-        """Ask every address."""
+        """Yield the device at every address that answers."""
         addresses = list(self.wire.devices)
         for done, address in enumerate(addresses, start=1):
             self._plugged_in()
@@ -103,11 +103,11 @@ class SyntheticAdapter(Adapter[SyntheticSettings]):
             yield Progress(done, len(addresses), address)
 
     async def identify(self, address: str) -> Found:
-        """Ask one address."""
+        """Return the device at this address."""
         return found_of(self._answering(address))
 
     def poll_groups(self, child: ChildDevice) -> Mapping[str, timedelta]:
-        """Return the one group that there is."""
+        """Return the only group."""
         device = self.wire.devices.get(child.address)
         return {"all": device.poll_every if device else timedelta(seconds=1)}
 
@@ -124,7 +124,7 @@ class SyntheticAdapter(Adapter[SyntheticSettings]):
         self._plugged_in()
         device = self.wire.devices.get(address)
         if device is None or device.silent:
-            raise DeviceUnreachable(f"nobody answers at {address}")
+            raise DeviceUnreachable(f"no answer from {address}")
         return device
 
     def _plugged_in(self) -> None:
@@ -133,7 +133,7 @@ class SyntheticAdapter(Adapter[SyntheticSettings]):
 
 
 def found_of(device: SyntheticDevice) -> Found:
-    """Return what the adapter makes of this device."""
+    """Return this device as the adapter reports it."""
     return Found(
         address=device.address,
         identity=Identity(IdentityKind.SERIAL_NUMBER, f"synthetic/{device.serial_number}"),

@@ -74,7 +74,7 @@ async def test_a_silent_child_is_shown_with_its_reason_its_next_try_and_its_erro
         bus.devices["a1"].silent = True
         snapshot = await seen(view, stands(1, ChildStatus.SILENT))
         line = line_of(snapshot, 1)
-        assert "nobody answers at a1" in line.why
+        assert "no answer from a1" in line.why
         assert line.since <= snapshot.at
         assert snapshot.at - timedelta(seconds=2) <= line.next_try_at <= snapshot.at + timedelta(seconds=62)
         assert line_of(snapshot, 2).standing is ChildStatus.FINE

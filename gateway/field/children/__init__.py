@@ -1,1 +1,1 @@
-"""Children: which found devices become children, and whether each of them is available."""
+"""Decide which found devices become children, and track which of them answer."""

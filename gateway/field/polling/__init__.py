@@ -1,1 +1,1 @@
-"""Polling: one supervisor for each bus, its schedule, its commands and its load."""
+"""Poll the buses: a supervisor for each bus, with its schedule, discovery, commands and load."""

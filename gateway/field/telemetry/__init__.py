@@ -1,1 +1,1 @@
-"""Telemetry: readings to samples, and when samples go into the outbox."""
+"""Turn readings into samples and put them into the outbox; listen to devices that send unprompted."""
