@@ -1,9 +1,11 @@
-"""CPU time and memory for 500 advertisements a second from 200 devices, stored and uploaded, against a bare bleak callback.
+"""Measure CPU time and memory for 500 advertisements a second from 200 devices, against a bare bleak callback.
+
+The gateway decodes, stores and uploads them.
 
 Four processes: an emulated bluetoothd on a private D-Bus, the emulated cloud, and, one after the other, bleak's own BlueZ backend
 with a callback that only counts, and the whole gateway on the same backend. Only the CPU time of the last two is compared.
 
-`BLUETOOTH_SECONDS=600 make bench ARGS="-k bluetooth_adv"` listens for ten minutes to see whether memory grows.
+`BLUETOOTH_SECONDS=600 make bench ARGS="-k bluetooth_adv"` runs for ten minutes to see whether memory grows.
 """
 
 from __future__ import annotations
@@ -56,17 +58,17 @@ WARM_SECONDS = 60.0
 LISTEN_SECONDS = float(os.environ.get("BLUETOOTH_SECONDS", "90"))
 MOST_GROWTH = 1.03
 NEW_PHONE_SECONDS = 5.0
-"""So often a phone takes another address: sixty of them that do so every five minutes."""
+"""The interval at which one phone changes its address: sixty phones change theirs every five minutes."""
 BTHOME = "fcd2"
 
 
 @dataclass(frozen=True, slots=True)
-class Listened:
-    """What listening took, for one process."""
+class Cost:
+    """The cost of receiving advertisements, for one process."""
 
     microseconds: float
-    """CPU time for each advertisement."""
-    heard_per_second: float
+    """CPU time per advertisement."""
+    received_per_second: float
     warm_megabytes: float = 0.0
     megabytes: float = 0.0
     """Resident, after a minute and at the end."""
@@ -74,15 +76,15 @@ class Listened:
 
 def compare() -> Iterator[Comparison]:
     """Measure the bare callback and the gateway for `SPAN_SECONDS` each; then see whether the gateway's memory grows."""
-    with serving(serve_air) as bus_address, serving(serve_cloud) as entry_url:
-        baseline: Listened = measured(partial(bare_callback, bus_address))
-        ours: Listened = measured(partial(whole_gateway, bus_address, entry_url))
+    with serving(serve_bluetoothd) as bus_address, serving(serve_cloud) as entry_url:
+        baseline: Cost = measured(partial(bare_callback, bus_address))
+        ours: Cost = measured(partial(whole_gateway, bus_address, entry_url))
     yield Comparison(
-        what=f"{ours.heard_per_second:.0f} advertisements/s from {DEVICES} devices, decoded, stored and uploaded",
+        what=f"{ours.received_per_second:.0f} advertisements/s from {DEVICES} devices, decoded, stored and uploaded",
         unit="us of CPU each",
         figure=ours.microseconds,
         baseline=baseline.microseconds,
-        baseline_is=f"a bleak callback that only counts, {baseline.heard_per_second:.0f}/s",
+        baseline_is=f"a bleak callback that only counts, {baseline.received_per_second:.0f}/s",
         more_is_better=False,
         goal=f"at most {MOST_BASELINES:g} baselines",
         holds=ours.microseconds <= MOST_BASELINES * baseline.microseconds,
@@ -99,45 +101,45 @@ def compare() -> Iterator[Comparison]:
     )
 
 
-# what is around ---------------------------------------------------------------------------------------------------------
+# radio environment ---------------------------------------------------------------------------------------------------------
 
 
-async def serve_air(told: Connection) -> None:
-    """Run a bluetoothd around which devices chatter, until this process is terminated."""
+async def serve_bluetoothd(result: Connection) -> None:
+    """Run an emulated bluetoothd with advertising devices, until this process is terminated."""
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)  # the bus is a process of its own, to be ended
-    neighbourhood = Neighbourhood()
-    async with PrivateBus() as bus, EmulatedBlueZ(bus.address, [controller := Controller(neighbourhood.environment)]):
-        told.send(bus.address)
+    devices = SimulatedDevices()
+    async with PrivateBus() as bus, EmulatedBlueZ(bus.address, [controller := Controller(devices.environment)]):
+        result.send(bus.address)
         async with asyncio.TaskGroup() as group:
-            chattering = [
-                group.create_task(neighbourhood.environment.advertise_in_turn(PER_SECOND, vary=neighbourhood.says)),
-                group.create_task(neighbourhood.change_phones(controller)),
+            tasks = [
+                group.create_task(devices.environment.advertise_in_turn(PER_SECOND, vary=devices.next_advertisement)),
+                group.create_task(devices.change_phones(controller)),
             ]
             await stopped.wait()
-            for task in chattering:
+            for task in tasks:
                 task.cancel()
 
 
-class Neighbourhood:
-    """Sensors whose values wander, beacons that say the same all day, and phones that nobody knows."""
+class SimulatedDevices:
+    """Sensors with changing values, beacons with constant data, and unknown phones."""
 
     def __init__(self) -> None:
-        self._chance = random.Random(7)
+        self._random = random.Random(7)
         self._sensors: dict[str, Sensor] = {}
         self._phones = [self._phone(number) for number in range(DEVICES - SENSORS - BEACONS)]
         self._numbers = count(len(self._phones))
         self.environment = RadioEnvironment([*map(self._sensor, range(SENSORS)), *map(beacon, range(BEACONS)), *self._phones])
 
-    def says(self, peripheral: Peripheral, _: int) -> AdvertisedData:
-        """Return what a device says anew: another strength, and of a sensor other values."""
+    def next_advertisement(self, peripheral: Peripheral, _: int) -> AdvertisedData:
+        """Return the changes of a device: its signal strength, and the values of a sensor."""
         sensor = self._sensors.get(peripheral.address)
-        said = sensor.says_next() if sensor is not None else AdvertisedData()
-        said["rssi"] = self._chance.randint(-90, -50)
-        return said
+        data = sensor.next_advertisement() if sensor is not None else AdvertisedData()
+        data["rssi"] = self._random.randint(-90, -50)
+        return data
 
     async def change_phones(self, controller: Controller) -> None:
-        """Let one phone after the other take another address; BlueZ forgets the old one."""
+        """Change the address of one phone after the other; BlueZ forgets the old one."""
         for number in self._numbers:
             await asyncio.sleep(NEW_PHONE_SECONDS)
             old = self._phones.pop(0)
@@ -147,7 +149,7 @@ class Neighbourhood:
             self.environment.add(new)
 
     def _sensor(self, number: int) -> Peripheral:
-        sensor = (Ruuvi, BTHome, Govee)[number % 3](number, self._chance)
+        sensor = (Ruuvi, BTHome, Govee)[number % 3](number, self._random)
         self._sensors[sensor.address] = sensor
         return Peripheral(
             sensor.address, address_type=sensor.address_type, name=sensor.name, service_uuids=sensor.service_uuids,
@@ -155,59 +157,59 @@ class Neighbourhood:
         )  # fmt: skip
 
     def _phone(self, number: int) -> Peripheral:
-        said = {0x004C: bytes([0x10, 0x05, *self._chance.randbytes(5)])}
+        data = {0x004C: bytes([0x10, 0x05, *self._random.randbytes(5)])}
         address = f"4A:00:00:{number >> 16:02X}:{number >> 8 & 0xFF:02X}:{number & 0xFF:02X}"
-        return Peripheral(address, address_type="random", manufacturer_data=said, advertises_every=None)
+        return Peripheral(address, address_type="random", manufacturer_data=data, advertises_every=None)
 
 
 class Sensor:
-    """A climate sensor: what it measures wanders, and each advertisement has a number."""
+    """A climate sensor with changing values; its advertisements are numbered."""
 
     address_type = "public"
     service_uuids: Sequence[str] = ()
     name: str | None = None
 
-    def __init__(self, number: int, chance: random.Random) -> None:
+    def __init__(self, number: int, generator: random.Random) -> None:
         self.number = number
         self.address = f"A4:C1:38:00:{number >> 8:02X}:{number & 0xFF:02X}"
-        self._chance = chance
+        self._random = generator
         self._sent = 0
-        self._temperature = chance.uniform(-20, 30)
-        self._humidity = chance.uniform(30, 80)
+        self._temperature = generator.uniform(-20, 30)
+        self._humidity = generator.uniform(30, 80)
 
-    def says_next(self) -> AdvertisedData:
+    def next_advertisement(self) -> AdvertisedData:
         """Return its next advertisement."""
         self._sent = (self._sent + 1) & 0xFFFF
-        self._temperature += self._chance.uniform(-0.05, 0.05)
-        self._humidity = min(95.0, max(5.0, self._humidity + self._chance.uniform(-0.2, 0.2)))
-        return self._said()
+        self._temperature += self._random.uniform(-0.05, 0.05)
+        self._humidity = min(95.0, max(5.0, self._humidity + self._random.uniform(-0.2, 0.2)))
+        return self._data()
 
-    def _said(self) -> AdvertisedData:
+    def _data(self) -> AdvertisedData:
         raise NotImplementedError
 
 
 class Ruuvi(Sensor):
-    """Data format 5 (Ruuvi sensor protocols): acceleration and a counter are other ones each time."""
+    """Data format 5 (Ruuvi sensor protocols): acceleration and a counter change each time."""
 
     address_type = "random"
 
-    def __init__(self, number: int, chance: random.Random) -> None:
-        super().__init__(number, chance)
+    def __init__(self, number: int, generator: random.Random) -> None:
+        super().__init__(number, generator)
         self.address = f"C8:25:2D:00:{number >> 8:02X}:{number & 0xFF:02X}"
 
-    def _said(self) -> AdvertisedData:
-        noise = [self._chance.randint(-9, 9) for _ in range(3)]
-        said = struct.pack(
+    def _data(self) -> AdvertisedData:
+        noise = [self._random.randint(-9, 9) for _ in range(3)]
+        data = struct.pack(
             ">BhHHhhhHBH6s", 5, round(self._temperature / 0.005), round(self._humidity / 0.0025), 50000 + noise[0],
             noise[0], noise[1], 1000 + noise[2], (1377 << 5) | 22, 66, self._sent, bytes.fromhex(self.address.replace(":", "")),
         )  # fmt: skip
-        return AdvertisedData(manufacturer_data={0x0499: said})
+        return AdvertisedData(manufacturer_data={0x0499: data})
 
 
 class BTHome(Sensor):
     """BTHome version 2: packet number, battery, temperature, humidity."""
 
-    def _said(self) -> AdvertisedData:
+    def _data(self) -> AdvertisedData:
         values = (0x00, self._sent & 0xFF, 0x01, 97, 0x02, round(100 * self._temperature), 0x03, round(100 * self._humidity))
         return AdvertisedData(service_data={BTHOME: b"\x40" + struct.pack("<BBBBBhBH", *values)})
 
@@ -217,11 +219,11 @@ class Govee(Sensor):
 
     service_uuids = ("ec88",)
 
-    def __init__(self, number: int, chance: random.Random) -> None:
-        super().__init__(number, chance)
+    def __init__(self, number: int, generator: random.Random) -> None:
+        super().__init__(number, generator)
         self.name = f"GVH5075_{number:04X}"
 
-    def _said(self) -> AdvertisedData:
+    def _data(self) -> AdvertisedData:
         packed = round(abs(self._temperature) * 10) * 1000 + round(self._humidity * 10)
         packed |= 0x800000 if self._temperature < 0 else 0
         return AdvertisedData(manufacturer_data={0xEC88: bytes([0, *packed.to_bytes(3, "big"), 100, 0])})
@@ -229,58 +231,58 @@ class Govee(Sensor):
 
 def beacon(number: int) -> Peripheral:
     """Return an iBeacon."""
-    said = b"\x02\x15" + bytes(range(16)) + struct.pack(">HHb", 1, number, -59)
+    data = b"\x02\x15" + bytes(range(16)) + struct.pack(">HHb", 1, number, -59)
     return Peripheral(
-        f"D0:F0:18:00:00:{number:02X}", address_type="random", manufacturer_data={0x004C: said}, advertises_every=None
+        f"D0:F0:18:00:00:{number:02X}", address_type="random", manufacturer_data={0x004C: data}, advertises_every=None
     )
 
 
-# who listens ------------------------------------------------------------------------------------------------------------
+# receivers ------------------------------------------------------------------------------------------------------------
 
 
-async def bare_callback(bus_address: str, told: Connection) -> None:
-    """Count what bleak tells, with the scanner's settings that the gateway has."""
+async def bare_callback(bus_address: str, result: Connection) -> None:
+    """Count the advertisements that bleak reports, with the gateway's scanner settings."""
     os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = bus_address
-    heard = 0
+    received = 0
 
-    def note(_device: BLEDevice, _said: AdvertisementData) -> None:
-        nonlocal heard
-        heard += 1
+    def note(_device: BLEDevice, _data: AdvertisementData) -> None:
+        nonlocal received
+        received += 1
 
     async with BleakScanner(note, bluez={"filters": {"DuplicateData": True}}):
         await asyncio.sleep(SETTLE_SECONDS)
-        told.send(await spent(lambda: heard))
+        result.send(await measure_cost(lambda: received))
 
 
-async def whole_gateway(bus_address: str, entry_url: str, told: Connection) -> None:
-    """Listen, store and upload as in earnest."""
+async def whole_gateway(bus_address: str, entry_url: str, result: Connection) -> None:
+    """Receive, store and upload as in production."""
     os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = bus_address
-    begun = time.monotonic()
+    started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         async with listening(Path(folder), entry_url) as calls:
             before = calls["Send Child Telemetries"]
-            listened = await spent(lambda: CountingBle.heard)
+            cost = await measure_cost(lambda: CountingBle.received)
             if calls["Send Child Telemetries"] == before:
-                raise RuntimeError("nothing was uploaded meanwhile")
-            await asyncio.sleep(begun + WARM_SECONDS - time.monotonic())
+                raise RuntimeError("nothing was uploaded in the meantime")
+            await asyncio.sleep(started + WARM_SECONDS - time.monotonic())
             warm_megabytes = resident_megabytes()
-            await asyncio.sleep(begun + LISTEN_SECONDS - time.monotonic())
-            told.send(Listened(listened.microseconds, listened.heard_per_second, warm_megabytes, resident_megabytes()))
+            await asyncio.sleep(started + LISTEN_SECONDS - time.monotonic())
+            result.send(Cost(cost.microseconds, cost.received_per_second, warm_megabytes, resident_megabytes()))
 
 
 class CountingBle(BleAdapter):
-    """Also counts what it hears."""
+    """The adapter with a counter of advertisements."""
 
-    heard = 0
+    received = 0
 
-    def _hear(self, advertisement: Advertisement) -> None:
-        CountingBle.heard += 1
-        super()._hear(advertisement)
+    def _on_advertisement(self, advertisement: Advertisement) -> None:
+        CountingBle.received += 1
+        super()._on_advertisement(advertisement)
 
 
 @asynccontextmanager
 async def listening(folder: Path, entry_url: str) -> AsyncIterator[Counter[str]]:
-    """Run a gateway with a Bluetooth controller until it has settled; give how often each call of the cloud was accepted."""
+    """Run a gateway with a Bluetooth controller until it has settled; yield the number of accepted calls of the cloud."""
     calls = Counter[str]()
 
     def note(call: str, status: int | None, _seconds: float) -> None:
@@ -300,7 +302,7 @@ async def listening(folder: Path, entry_url: str) -> AsyncIterator[Counter[str]]
 
 
 def configured(folder: Path, entry_url: str, entries: Sequence[AdapterSettings]) -> Configuration:
-    """Return the configuration of a gateway with these entries, with the intervals that an operator gets by default."""
+    """Return the configuration of a gateway with these entries and the default intervals."""
     settings = Settings(
         gateway=GatewaySection(mac="02:00:5e:10:00:01"),
         cloud=CloudSection(entry_url=entry_url, hardware_key=SecretStr(HARDWARE_KEY), allow_plain_http=True),
@@ -311,9 +313,9 @@ def configured(folder: Path, entry_url: str, entries: Sequence[AdapterSettings])
     return Configuration(None, settings, tuple(entries))
 
 
-async def spent(heard: Callable[[], int]) -> Listened:
-    """Return what `SPAN_SECONDS` of this process take, for each advertisement that is heard in them."""
-    begun, cpu_begun, heard_before = time.monotonic(), cpu_seconds(), heard()
+async def measure_cost(received: Callable[[], int]) -> Cost:
+    """Return the cost of `SPAN_SECONDS` of this process, per advertisement received in them."""
+    started, cpu_started, received_before = time.monotonic(), cpu_seconds(), received()
     await asyncio.sleep(SPAN_SECONDS)
-    cpu, seconds, more = cpu_seconds() - cpu_begun, time.monotonic() - begun, heard() - heard_before
-    return Listened(1e6 * cpu / more, more / seconds)
+    cpu, seconds, more = cpu_seconds() - cpu_started, time.monotonic() - started, received() - received_before
+    return Cost(1e6 * cpu / more, more / seconds)

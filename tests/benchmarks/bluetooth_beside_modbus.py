@@ -1,4 +1,4 @@
-"""How evenly a Modbus TCP bus is read beside 500 Bluetooth advertisements a second, against the same bus in a gateway of its own.
+"""Measure the jitter of a Modbus TCP bus beside 500 Bluetooth advertisements a second, against the same bus alone.
 
 The simulated host, the emulated bluetoothd and the emulated cloud are processes of their own. A cycle lasts from one reading of a
 unit to its next one.
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import stage
-from bluetooth_advertisements import SENSORS, configured, serve_air
+from bluetooth_advertisements import SENSORS, configured, serve_bluetoothd
 from comparison import Comparison
 from modbus_points import measured, serve_cloud
 from simulated_host import serving
@@ -34,14 +34,14 @@ from gateway.testing.modbus import ModbusTcpHost
 UNITS = 10
 EVERY_SECONDS = 0.1
 SETTLE_SECONDS = 15.0
-"""Until everybody is registered, the search of the radio is over and the turnarounds are learned."""
+"""The time until all children are registered, the search of the radio is over and the turnarounds are known."""
 SPAN_SECONDS = 30.0
 MOST_BASELINES = 1.25
 
 
 def compare() -> Iterator[Comparison]:
     """Read the bus for `SPAN_SECONDS` alone, and again with the advertisements beside it."""
-    with serving(serve_units) as port, serving(serve_air) as bus_address, serving(serve_cloud) as entry_url:
+    with serving(serve_units) as port, serving(serve_bluetoothd) as bus_address, serving(serve_cloud) as entry_url:
         alone: list[float] = measured(partial(cycles, port, None, 0, entry_url))
         os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = bus_address  # a process that is started from here takes it over
         beside: list[float] = measured(partial(cycles, port, {"type": "ble"}, SENSORS, entry_url))
@@ -62,15 +62,15 @@ def p99(seconds: Sequence[float]) -> float:
     return sorted(seconds)[int(0.99 * len(seconds))]
 
 
-async def serve_units(told: Connection) -> None:
+async def serve_units(result: Connection) -> None:
     async with ModbusTcpHost(stage.units(range(1, UNITS + 1))) as host:
-        told.send(host.port)
+        result.send(host.port)
         await asyncio.Event().wait()
 
 
-async def cycles(port: int, beside: Mapping[str, Any] | None, neighbours: int, entry_url: str, told: Connection) -> None:
-    """Tell how long each cycle of each unit took, with another entry and so many children of it beside the bus, or none."""
-    expected = UNITS + neighbours
+async def cycles(port: int, beside: Mapping[str, Any] | None, others: int, entry_url: str, result: Connection) -> None:
+    """Send the duration of each cycle of each unit, beside another entry with this number of children, or none."""
+    expected = UNITS + others
     read_at: defaultdict[str, list[float]] = defaultdict(list)
     stop = asyncio.Event()
     with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +91,7 @@ async def cycles(port: int, beside: Mapping[str, Any] | None, neighbours: int, e
             await asyncio.sleep(SETTLE_SECONDS)
             read_at.clear()
             await asyncio.sleep(SPAN_SECONDS)
-            told.send([after - before for times in read_at.values() for before, after in pairwise(times)])
+            result.send([after - before for times in read_at.values() for before, after in pairwise(times)])
             stop.set()
 
 

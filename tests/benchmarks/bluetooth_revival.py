@@ -1,4 +1,4 @@
-"""How long after a start of bluetoothd a new value of a sensor is in the cloud, against the five seconds asked for."""
+"""Measure the time from a start of bluetoothd to a new value in the cloud, against the required five seconds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gateway.testing.bluetooth.private_bus import PrivateBus
 OUTAGES_SECONDS = (0.0, 1.0, 3.0, 10.0)
 MOST_SECONDS = 5.0
 QUIET_SECONDS = Timing().urgent_gap.total_seconds()
-"""A child that was just told of waits so long for its next urgent sample, with and without an outage."""
+"""The wait of a child between two urgent samples, with and without an outage."""
 
 
 def compare() -> Iterator[Comparison]:
@@ -39,7 +39,7 @@ def compare() -> Iterator[Comparison]:
         unit="s",
         figure=max(seconds),
         baseline=MOST_SECONDS,
-        baseline_is="what is asked for",
+        baseline_is="the requirement",
         more_is_better=False,
         goal="at most the baseline",
         holds=max(seconds) <= MOST_SECONDS,
@@ -77,10 +77,10 @@ async def return_after(
     await bluetoothd.crash()
     await asyncio.sleep(outage)
     sensor.manufacturer_data = measured(temperature)
-    began = time.monotonic()
+    started_at = time.monotonic()
     await bluetoothd.start()
     await arrival(cloud, temperature)
-    return time.monotonic() - began
+    return time.monotonic() - started_at
 
 
 async def arrival(cloud: Emulator, temperature: int) -> None:

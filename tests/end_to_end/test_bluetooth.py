@@ -1,4 +1,4 @@
-"""The whole gateway between an emulated bluetoothd, which bleak's own backend takes for the system's, and the emulated cloud."""
+"""Test the whole gateway between an emulated bluetoothd, behind bleak's own backend, and the emulated cloud."""
 
 import asyncio
 import logging
@@ -148,7 +148,7 @@ def messages(emulator, address):
     return emulator.journal.telemetry(child(emulator, address).id)
 
 
-async def test_what_advertises_and_what_has_to_be_asked_become_children_with_their_values(emulator, on_the_air, until):
+async def test_advertising_and_connectable_devices_become_children_with_their_values(emulator, on_the_air, until):
     heart = strap()
     async with on_the_air(hygrometer(), heart):
         await until(lambda: told(emulator, HYGROMETER, "humidity") and told(emulator, STRAP, "battery"))
@@ -165,7 +165,7 @@ async def test_what_advertises_and_what_has_to_be_asked_become_children_with_the
     assert len(emulator.cloud.devices) == 3
 
 
-async def test_a_change_beyond_its_dead_band_does_not_wait_for_the_telemetry_interval(emulator, on_the_air, until):
+async def test_a_change_beyond_its_dead_band_is_sent_before_the_telemetry_interval_ends(emulator, on_the_air, until):
     device = hygrometer()
     async with on_the_air(device, telemetry_every=A_MINUTE):
         await until(lambda: told(emulator, HYGROMETER, "temperature") == 21.3)
@@ -195,7 +195,7 @@ async def test_each_press_of_a_button_goes_up_at_once_and_only_once(bluez, emula
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_device_that_falls_silent_is_offline_once_and_online_when_it_speaks_again(emulator, on_the_air, until):
+async def test_a_silent_device_is_reported_offline_once_and_online_when_it_advertises_again(emulator, on_the_air, until):
     device, neighbour = hygrometer(), hygrometer(SECOND_HYGROMETER, "GVH5075_0004")
     async with on_the_air(device, neighbour):
         await until(lambda: told(emulator, HYGROMETER, "temperature") and told(emulator, SECOND_HYGROMETER, "temperature"))
@@ -261,7 +261,7 @@ async def test_a_controller_that_goes_and_comes_back_costs_neither_children_nor_
     assert len(emulator.cloud.devices) == 2
 
 
-async def test_a_link_that_is_lost_in_mid_read_costs_one_reading_and_nobody_his_status(emulator, on_the_air, until, tmp_path):
+async def test_a_connection_lost_during_a_read_costs_one_reading_and_no_status(emulator, on_the_air, until, tmp_path):
     probe_profile(tmp_path)
     device, neighbour = probe(), hygrometer()
     async with on_the_air(device, neighbour, radio={**RADIO, "profiles": [str(tmp_path)]}):
@@ -274,7 +274,7 @@ async def test_a_link_that_is_lost_in_mid_read_costs_one_reading_and_nobody_his_
     assert statuses(emulator, PROBE) == statuses(emulator, HYGROMETER) == ["online"]
 
 
-async def test_a_device_that_is_heard_but_takes_no_connection_is_offline_and_its_neighbours_are_not(
+async def test_a_device_that_advertises_but_accepts_no_connection_is_offline_and_others_are_not(
     emulator, on_the_air, until, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("gateway.field.polling.schedule.PROBE_FIRST_SECONDS", 0.2)
@@ -294,7 +294,7 @@ async def test_a_device_that_is_heard_but_takes_no_connection_is_offline_and_its
     assert statuses(emulator, HYGROMETER) == ["online"]
 
 
-async def test_a_child_of_an_earlier_run_is_neither_registered_anew_nor_offline_at_the_start(emulator, on_the_air, until, bluez):
+async def test_a_child_of_an_earlier_run_is_neither_registered_again_nor_offline_at_the_start(emulator, on_the_air, until, bluez):
     advertising, asked = hygrometer(), strap()
     async with on_the_air(advertising, asked):
         await until(lambda: told(emulator, HYGROMETER, "temperature") and told(emulator, STRAP, "heart_rate"))

@@ -122,7 +122,7 @@ async def test_a_scan_hears_names_data_services_power_and_strength(bed):
     assert (other.name, nothing.local_name, nothing.rssi, nothing.manufacturer_data) == (None, None, -80, {})
 
 
-async def test_what_changes_is_heard_in_its_order(bed):
+async def test_changes_are_received_in_order(bed):
     async with bed.scanner():
         await until(lambda: bed.heard)
         for n in range(20):
@@ -134,7 +134,7 @@ async def test_what_changes_is_heard_in_its_order(bed):
     ]
 
 
-async def test_what_moves_by_the_clock_is_heard_and_notified_as_it_moves(bed):
+async def test_payloads_that_change_with_time_are_advertised_and_notified(bed):
     count, values = iter(range(1_000_000)), []
     moving = Characteristic("2a6f", ["notify"], lambda seconds: b"%d" % next(count), notify_every=0.01)
     wave = Peripheral(
@@ -153,13 +153,13 @@ async def test_what_moves_by_the_clock_is_heard_and_notified_as_it_moves(bed):
     assert values == sorted(set(values))
 
 
-async def test_a_scan_for_services_hears_only_who_says_it_has_them(bed):
+async def test_a_scan_for_services_receives_only_devices_that_advertise_them(bed):
     async with bed.scanner(service_uuids=["0000181a-0000-1000-8000-00805f9b34fb"]):
         await until(lambda: len(bed.heard) > 3)
     assert {address for address, _ in bed.heard} == {bed.thermostat.address}
 
 
-async def test_a_passive_scan_hears_who_fits_its_patterns_and_no_name_that_is_only_given_on_request(bed):
+async def test_a_passive_scan_receives_what_fits_its_patterns_and_no_scan_response(bed):
     bed.thermostat.name_on_request = True
     async with bed.scanner(scanning_mode="passive", bluez={"or_patterns": [(0, 0x16, b"\xd2\xfc")]}):
         await until(lambda: len(bed.heard) > 3)
@@ -169,7 +169,7 @@ async def test_a_passive_scan_hears_who_fits_its_patterns_and_no_name_that_is_on
         await until(lambda: any(said.local_name == "Thermostat" for _, said in bed.heard))
 
 
-async def test_nothing_is_heard_after_a_scan(bed):
+async def test_nothing_is_received_after_a_scan(bed):
     async with bed.scanner():
         await until(lambda: bed.heard)
     count = len(bed.heard)
@@ -251,7 +251,7 @@ async def test_a_write_can_have_the_device_answer_by_a_notification(bed):
     ],
     ids=lambda value: getattr(value, "text", hex(value) if isinstance(value, int) else None),
 )
-async def test_an_error_of_the_attribute_protocol_is_told_by_its_code(bed, refusal, code):
+async def test_an_error_of_the_attribute_protocol_keeps_its_code(bed, refusal, code):
     bed.thermostat.characteristic(SETPOINT).error_reply = refusal
     async with bed.connected() as client:
         with pytest.raises(BleakGATTProtocolError) as refused:
@@ -271,7 +271,7 @@ async def test_what_a_characteristic_does_not_offer_is_refused(bed):
     assert (unreadable.value.code, unwritable.value.code) == (0x02, 0x03)
 
 
-async def test_a_locked_characteristic_opens_for_whoever_is_paired(bed):
+async def test_a_characteristic_that_needs_pairing_is_readable_after_pairing(bed):
     async with bed.connected() as client:
         with pytest.raises(BleakDBusError, match="Not paired"):
             await client.read_gatt_char(LOCKED)
@@ -289,7 +289,7 @@ async def test_pairing_on_the_way_in_is_part_of_the_connection(bed):
         assert await client.read_gatt_char(LOCKED) == b"secret"
 
 
-async def test_a_refused_pairing_costs_the_link(bed):
+async def test_a_refused_pairing_closes_the_connection(bed):
     bed.thermostat.faults.refuses_pairing = True
     async with bed.connected() as client:
         with pytest.raises(BleakDBusError, match="AuthenticationFailed"):
@@ -297,7 +297,7 @@ async def test_a_refused_pairing_costs_the_link(bed):
         await until(lambda: not client.is_connected)
 
 
-async def test_a_link_that_is_lost_is_told_and_ends_what_is_under_way(bed):
+async def test_a_lost_connection_is_reported_and_ends_the_running_operation(bed):
     gone, client = asyncio.Event(), bed.client(await bed.device(), disconnected_callback=lambda _: gone.set())
     async with client:
         bed.thermostat.faults.lost_reads = 1
@@ -311,7 +311,7 @@ async def test_a_link_that_is_lost_is_told_and_ends_what_is_under_way(bed):
         assert await client.read_gatt_char(TEMPERATURE) == b"\x34\x08"
 
 
-async def test_a_silent_device_keeps_the_link_and_the_reader_waiting(bed):
+async def test_a_silent_device_keeps_the_connection_open_and_answers_nothing(bed):
     async with bed.connected() as client:
         bed.thermostat.faults.is_silent = True
         with pytest.raises(TimeoutError):
@@ -322,7 +322,7 @@ async def test_a_silent_device_keeps_the_link_and_the_reader_waiting(bed):
         await until(lambda: not client.is_connected)
 
 
-async def test_a_busy_device_is_asked_again(bed):
+async def test_a_request_to_a_busy_device_is_repeated(bed):
     async with bed.connected() as client:
         bed.thermostat.faults.busy_answers = 2
         assert await client.read_gatt_char(TEMPERATURE) == b"\x34\x08"
@@ -345,7 +345,7 @@ async def test_connections_that_break_off_are_tried_again_by_bleak(bed):
     assert (bed.thermostat.faults.aborted_connects, bed.thermostat.connections) == (0, 1)
 
 
-async def test_a_link_that_is_lost_before_the_services_are_found_is_no_connection(bed):
+async def test_a_connection_lost_during_service_discovery_fails(bed):
     bed.thermostat.faults.lost_discoveries = 1
     device = await bed.device()
     with pytest.raises(BleakError, match="failed to discover services"):
@@ -354,7 +354,7 @@ async def test_a_link_that_is_lost_before_the_services_are_found_is_no_connectio
         assert await client.read_gatt_char(TEMPERATURE) == b"\x34\x08"
 
 
-async def test_a_connection_that_is_refused_says_why(bed):
+async def test_a_failed_connection_reports_the_reason(bed):
     bed.thermostat.faults.connect_error = dbus_errors.failed("le-connection-refused")
     with pytest.raises(BleakDBusError, match="le-connection-refused"):
         await bed.client(await bed.device()).connect()
@@ -373,7 +373,7 @@ async def test_a_slow_connection_is_waited_for_as_long_as_allowed(bed):
         assert client.is_connected
 
 
-async def test_who_went_out_of_range_cannot_be_reached_until_it_is_back(bed):
+async def test_a_peripheral_out_of_range_cannot_be_reached_until_it_is_back(bed):
     device = await bed.device()
     bed.thermostat.go_out_of_range()
     with pytest.raises(TimeoutError):
@@ -383,7 +383,7 @@ async def test_who_went_out_of_range_cannot_be_reached_until_it_is_back(bed):
         assert client.is_connected
 
 
-async def test_an_address_that_nobody_has_is_not_found(bed):
+async def test_an_unknown_address_is_not_found(bed):
     with pytest.raises(BleakDeviceNotFoundError):
         await bed.client("A4:C1:38:99:99:99", timeout=0.2).connect()
 

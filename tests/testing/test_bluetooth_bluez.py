@@ -112,7 +112,7 @@ def test_without_the_daemon_a_laptop_skips_and_a_build_fails(monkeypatch):
         dbus_daemon_or_skip()
 
 
-async def test_a_bus_without_its_program_says_what_to_install(monkeypatch):
+async def test_without_dbus_daemon_the_error_names_the_package(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(DaemonMissing, match="apt-get install"):
         await PrivateBus().__aenter__()
@@ -141,7 +141,7 @@ async def test_manufacturer_data_of_several_advertisements_stand_side_by_side_as
         await until(lambda: heard[-1][1].manufacturer_data == {1: b"a", 2: b"b"})
 
 
-async def test_who_asks_for_repeats_gets_each_advertisement_as_it_is(bluez, beacon, heard, note):
+async def test_a_client_that_requests_duplicates_receives_each_advertisement_unmerged(bluez, beacon, heard, note):
     async with BleakScanner(note, bluez={"filters": {"DuplicateData": True}}):
         await until(lambda: heard)
         beacon.manufacturer_data = {2: b"b"}
@@ -187,7 +187,7 @@ async def test_a_scan_works_again_after_bluetoothd_was_restarted(bluez, controll
         await until(lambda: len(heard) > count + 5)
 
 
-async def test_a_link_is_lost_with_bluetoothd(bluez, sensor):
+async def test_a_connection_is_lost_with_bluetoothd(bluez, sensor):
     async with BleakClient(await device_of(sensor)) as client:
         await bluez.stop()
         await until(lambda: not client.is_connected)
@@ -210,7 +210,7 @@ async def test_a_read_fails_when_bluetoothd_crashes(bluez, controller, sensor):
             await client.disconnect()
 
 
-async def test_an_adapter_that_is_pulled_out_is_gone_with_its_links_and_comes_back(bluez, controller, sensor):
+async def test_an_unplugged_adapter_loses_its_connections_and_comes_back(bluez, controller, sensor):
     async with BleakClient(await device_of(sensor)) as client:
         await bluez.unplug(controller)
         await until(lambda: not client.is_connected)
@@ -236,7 +236,7 @@ async def test_an_adapter_that_is_switched_off_refuses_until_it_is_on_again(blue
     assert await device_of(sensor)
 
 
-async def test_an_adapter_can_be_switched_by_whoever_is_on_the_bus(bluez, bus, controller):
+async def test_any_client_of_the_bus_can_switch_an_adapter(bluez, bus, controller):
     properties = "org.freedesktop.DBus.Properties"
     async with asking(bus) as ask:
         for is_on in (False, True):
@@ -251,7 +251,7 @@ async def test_an_adapter_can_be_switched_by_whoever_is_on_the_bus(bluez, bus, c
     [(dbus_errors.IN_PROGRESS, "InProgress"), (dbus_errors.NOT_READY, "NotReady"), (dbus_errors.ACCESS_DENIED, "AccessDenied")],
     ids=["in progress", "not ready", "access denied"],
 )
-async def test_a_discovery_that_is_refused_says_why(bluez, controller, sensor, refusal, name):
+async def test_a_failed_discovery_reports_the_reason(bluez, controller, sensor, refusal, name):
     controller.discovery_error = refusal
     with pytest.raises(BleakDBusError, match=name):
         await BleakScanner().start()
@@ -259,7 +259,7 @@ async def test_a_discovery_that_is_refused_says_why(bluez, controller, sensor, r
     assert await device_of(sensor)
 
 
-async def test_a_deaf_adapter_says_that_it_scans_and_hears_nothing(bluez, controller, heard, note):
+async def test_a_deaf_adapter_reports_a_scan_and_receives_nothing(bluez, controller, heard, note):
     async with BleakScanner(note):
         await until(lambda: heard)
         controller.is_deaf = True
@@ -296,7 +296,7 @@ async def test_an_adapter_has_so_many_connections_and_no_more(bluez, controller,
         assert client.is_connected
 
 
-async def test_a_device_that_was_forgotten_has_to_be_found_anew(bluez, controller, sensor):
+async def test_a_forgotten_device_has_to_be_discovered_again(bluez, controller, sensor):
     device = await device_of(sensor)
     controller.forget(sensor)
     assert sensor.address not in controller.devices
@@ -317,7 +317,7 @@ async def test_what_bluez_does_not_have_is_refused_by_its_name(bluez, bus, contr
         assert filtered == "org.bluez.Error.InvalidArguments"
 
 
-async def test_properties_are_told_and_only_some_can_be_set(bluez, bus, controller):
+async def test_properties_can_be_read_and_only_some_can_be_set(bluez, bus, controller):
     interface, properties = "org.bluez.Adapter1", "org.freedesktop.DBus.Properties"
     async with asking(bus) as ask:
         (known,) = await ask(controller.path, properties, "GetAll", "s", interface)
@@ -341,7 +341,7 @@ async def test_another_device_with_an_address_that_is_known_is_another_device(bl
         assert await client.read_gatt_char("2a19") == b"\x07"
 
 
-async def test_who_leaves_the_bus_takes_the_discovery_along(bluez, bus, controller):
+async def test_the_discovery_of_a_client_ends_when_it_leaves_the_bus(bluez, bus, controller):
     async with asking(bus) as ask:
         assert await ask(controller.path, "org.bluez.Adapter1", "StartDiscovery") == []
         assert await ask(controller.path, "org.bluez.Adapter1", "StartDiscovery") == "org.bluez.Error.InProgress"
@@ -392,7 +392,7 @@ async def test_a_thousand_advertisements_of_two_hundred_devices_are_all_received
     assert len({rssi for _, rssi in heard}) > 3
 
 
-async def test_a_burst_that_nobody_could_take_at_once_arrives_whole(bus):
+async def test_a_burst_larger_than_the_socket_buffer_arrives_completely(bus):
     crowd = [Peripheral(f"A4:C1:38:00:{n // 256:02X}:{n % 256:02X}", advertises_every=None) for n in range(500)]
     environment, heard = RadioEnvironment(crowd), []
     async with EmulatedBlueZ(bus.address, [Controller(environment)]), BleakScanner(lambda device, said: heard.append(said.rssi)):
@@ -403,7 +403,7 @@ async def test_a_burst_that_nobody_could_take_at_once_arrives_whole(bus):
     assert heard == [-50] * 500 + [-51] * 500 + [-52] * 500
 
 
-async def test_the_emulation_does_not_grow_with_what_is_said(bus):
+async def test_the_memory_of_the_emulation_does_not_grow_with_advertisements(bus):
     crowd = [Peripheral(f"A4:C1:38:00:00:{n:02X}", manufacturer_data={1: b"a"}, advertises_every=None) for n in range(50)]
     environment = RadioEnvironment(crowd)
 

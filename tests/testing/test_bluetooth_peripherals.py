@@ -35,7 +35,7 @@ class HandClock:
         return self.seconds
 
 
-def test_peripherals_need_no_d_bus():
+def test_importing_peripherals_does_not_import_dbus():
     asks = "import sys, gateway.testing.bluetooth; sys.exit('dbus_fast' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", asks], check=False).returncode == 0
 
@@ -46,19 +46,19 @@ def test_a_uuid_is_kept_long_and_in_lower_case_however_it_is_written(written):
 
 
 @pytest.mark.parametrize("written", ["", "2a1", "battery", "zzzz", "00002a19-0000-1000-8000-00805f9b34f"])
-def test_what_is_no_uuid_is_refused(written):
+def test_a_malformed_uuid_is_rejected(written):
     with pytest.raises(ValueError, match="is not a UUID"):
         full_uuid(written)
 
 
-def test_what_is_no_address_or_flag_is_refused():
+def test_a_malformed_address_or_flag_is_rejected():
     with pytest.raises(ValueError, match="is not a Bluetooth address"):
         Peripheral("A4:C1:38:5D:01")
     with pytest.raises(ValueError, match="cannot be indicates"):
         Characteristic("2a19", ["read", "indicates"])
 
 
-def test_an_advertisement_stands_in_bytes_as_on_the_air():
+def test_an_advertisement_is_encoded_as_transmitted():
     # The example of the BTHome specification, version 2: 25.06 degrees, 50.55 %, after its flags.
     thermometer = Peripheral(
         ADDRESS,
@@ -95,7 +95,7 @@ def test_a_pattern_is_looked_for_in_its_kind_of_structure_from_its_byte_on(patte
     assert said.fits([(0, 0x09, b"no"), pattern]) is fits
 
 
-def test_values_move_with_the_clock_of_their_peripheral():
+def test_payload_functions_receive_the_time_of_their_peripheral():
     clock = HandClock()
     level = Characteristic("2a19", value=lambda seconds: bytes([int(seconds)]))
     beacon = Peripheral(
@@ -110,7 +110,7 @@ def test_values_move_with_the_clock_of_their_peripheral():
     assert (said.manufacturer_data[1], said.service_data[full_uuid("fcd2")], beacon.value(level)) == (b"7", b"14", b"\x07")
 
 
-def test_each_change_of_what_it_says_is_said_at_once_and_several_together_once():
+def test_each_change_is_advertised_at_once_and_several_changes_together():
     beacon = Peripheral(ADDRESS, rssi=-60)
     said = []
     beacon.listen(lambda peripheral: said.append((peripheral.rssi, peripheral.manufacturer_data.get(1), peripheral.name)))
@@ -121,7 +121,7 @@ def test_each_change_of_what_it_says_is_said_at_once_and_several_together_once()
     assert said == [(-70, None, None), (-70, b"a", None), (-71, b"b", "N"), (-71, b"b", "N")]
 
 
-def test_peripherals_are_heard_at_their_intervals_while_somebody_listens():
+def test_peripherals_advertise_at_their_intervals_while_there_is_a_listener():
     async def main():
         heard = []
         quick, slow, mute = (
@@ -139,7 +139,7 @@ def test_peripherals_are_heard_at_their_intervals_while_somebody_listens():
     simulated(main())
 
 
-def test_who_is_connected_or_out_of_range_is_not_heard():
+def test_a_connected_or_absent_peripheral_does_not_advertise():
     async def main():
         heard = []
         beacon = Peripheral(ADDRESS, advertises_every=1)
@@ -159,7 +159,7 @@ def test_who_is_connected_or_out_of_range_is_not_heard():
     simulated(main())
 
 
-def test_who_comes_into_the_air_is_heard_and_who_is_taken_out_no_longer():
+def test_an_added_peripheral_advertises_and_a_removed_one_no_longer():
     async def main():
         heard = []
         environment = RadioEnvironment()
@@ -178,7 +178,7 @@ def test_who_comes_into_the_air_is_heard_and_who_is_taken_out_no_longer():
     simulated(main())
 
 
-def test_a_chatter_keeps_its_rate_and_gives_everybody_a_turn():
+def test_advertising_in_turn_keeps_its_rate_and_includes_every_peripheral():
     async def main():
         crowd = [Peripheral(f"A4:C1:38:00:00:{n:02X}", advertises_every=None) for n in range(50)]
         environment, heard = RadioEnvironment(crowd), []
@@ -195,7 +195,7 @@ def test_a_chatter_keeps_its_rate_and_gives_everybody_a_turn():
     simulated(main())
 
 
-def test_attributes_are_numbered_as_in_a_device():
+def test_attributes_have_the_handles_of_a_real_device():
     measured = Characteristic("2a6e", ["read", "notify"], descriptors=[Descriptor("2901", b"inside")])
     services = (Service("180f", [Characteristic("2a19")]), Service("181a", [measured, Characteristic("2a6f")]))
     assert [
@@ -204,7 +204,7 @@ def test_attributes_are_numbered_as_in_a_device():
     ] == [(1, [(2, [])]), (4, [(5, [7, 8]), (9, [])])]
 
 
-def test_reads_take_turns_and_each_takes_its_time():
+def test_reads_are_executed_one_after_the_other():
     async def main():
         peripheral = Peripheral(ADDRESS, services=[Service("180f", [Characteristic("2a19", value=b"\x50")])])
         peripheral.faults.connect_seconds, peripheral.faults.answer_seconds = 2, 0.5
@@ -217,7 +217,7 @@ def test_reads_take_turns_and_each_takes_its_time():
     simulated(main())
 
 
-def test_an_answer_that_never_comes_costs_the_link_after_half_a_minute():
+def test_a_missing_response_closes_the_connection_after_half_a_minute():
     async def main():
         peripheral, lost = Peripheral(ADDRESS, services=[Service("180f", [Characteristic("2a19")])]), []
         level = peripheral.characteristic("2a19")
@@ -231,7 +231,7 @@ def test_an_answer_that_never_comes_costs_the_link_after_half_a_minute():
     simulated(main())
 
 
-def test_who_is_out_of_range_is_given_up_after_twenty_seconds():
+def test_a_connection_attempt_out_of_range_fails_after_twenty_seconds():
     async def main():
         peripheral = Peripheral(ADDRESS)
         peripheral.go_out_of_range()
@@ -242,7 +242,7 @@ def test_who_is_out_of_range_is_given_up_after_twenty_seconds():
     simulated(main())
 
 
-def test_a_peripheral_has_one_link_at_a_time():
+def test_a_peripheral_has_one_connection_at_a_time():
     async def main():
         peripheral = Peripheral(ADDRESS)
         connection = await PeripheralConnection.open(peripheral, lambda: None)
@@ -255,7 +255,7 @@ def test_a_peripheral_has_one_link_at_a_time():
     simulated(main())
 
 
-def test_a_command_that_cannot_be_answered_is_lost_in_silence_when_it_is_refused():
+def test_a_refused_write_without_response_fails_silently():
     async def main():
         switch = Characteristic("fff1", ["write-without-response"])
         peripheral = Peripheral(ADDRESS, services=[Service("fff0", [switch])])
@@ -270,7 +270,7 @@ def test_a_command_that_cannot_be_answered_is_lost_in_silence_when_it_is_refused
     simulated(main())
 
 
-def test_a_subscribed_characteristic_speaks_by_its_own_clock_until_the_link_ends():
+def test_a_subscribed_characteristic_notifies_periodically_until_the_connection_ends():
     async def main():
         ticking = Characteristic("2a6e", ["notify"], lambda seconds: b"tick", notify_every=0.5)
         peripheral, heard = Peripheral(ADDRESS, services=[Service("181a", [ticking])]), []

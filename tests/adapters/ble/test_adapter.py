@@ -1,4 +1,4 @@
-"""The adapter on bleak's real BlueZ backend, over a real private D-Bus with an emulated bluetoothd."""
+"""Test the adapter with bleak's real BlueZ backend over a private D-Bus; only bluetoothd is emulated."""
 
 import asyncio
 import tomllib
@@ -124,7 +124,7 @@ async def readings_of(adapter, child, due=None):
     return {reading.metric.name: reading.value async for block in adapter.read(child, due) for reading in block}
 
 
-async def test_a_device_that_advertises_is_found_and_its_values_go_up_without_a_question(bluez, until):
+async def test_an_advertising_device_is_found_and_its_values_are_reported(bluez, until):
     bluez.environment.add(device := govee())
     adapter, ear = adapter_with(), Ear()
     async with adapter:
@@ -144,7 +144,7 @@ async def test_a_device_that_advertises_is_found_and_its_values_go_up_without_a_
     assert device.connections == 0
 
 
-async def test_each_advertisement_counts_as_life_also_with_the_same_payload(bluez, until):
+async def test_each_advertisement_is_reported_to_the_uplink_even_with_the_same_payload(bluez, until):
     bluez.environment.add(govee())
     adapter, ear = adapter_with(), Ear()
     async with adapter:
@@ -154,7 +154,7 @@ async def test_each_advertisement_counts_as_life_also_with_the_same_payload(blue
     assert len(ear.met) == 1, "who it is was told once"
 
 
-async def test_a_device_that_has_to_be_asked_is_visited_once_and_becomes_what_it_says(bluez):
+async def test_a_device_that_needs_a_connection_is_connected_to_once_and_identified(bluez):
     bluez.environment.add(device := strap())
     adapter = adapter_with()
     async with adapter:
@@ -167,7 +167,7 @@ async def test_a_device_that_has_to_be_asked_is_visited_once_and_becomes_what_it
     assert found.evidence["model (180a/2a24)"] == "H10"
 
 
-async def test_notified_values_come_with_the_first_visit_and_then_by_themselves(bluez, until):
+async def test_notified_values_arrive_with_the_first_read_and_then_unrequested(bluez, until):
     bluez.environment.add(device := strap())
     adapter, ear = adapter_with(), Ear()
     async with adapter:
@@ -193,7 +193,7 @@ async def test_after_a_restart_a_known_child_is_read_by_the_profile_that_its_ser
         assert (await readings_of(adapter, child))["heart_rate"] == 72
 
 
-async def test_what_a_device_told_before_it_was_lost_is_kept(bluez):
+async def test_readings_before_a_lost_connection_are_kept(bluez):
     bluez.environment.add(device := strap())
     adapter = adapter_with()
     async with adapter:
@@ -224,7 +224,7 @@ async def test_a_characteristic_that_is_refused_is_left_out_and_remarked(bluez):
         assert any("2a19" in remark and "ermitted" in remark for remark in adapter.remarks(child))
 
 
-async def test_a_device_that_wants_to_be_paired_first_is_told_with_the_line_that_pairs_it(bluez):
+async def test_a_device_that_needs_pairing_is_reported_with_the_command_that_pairs_it(bluez):
     bluez.environment.add(device := strap())
     device.faults.refuses_pairing = True
     device.characteristic("2a19").needs_pairing = True
@@ -236,7 +236,7 @@ async def test_a_device_that_wants_to_be_paired_first_is_told_with_the_line_that
         assert any(f"bluetoothctl pair {STRAP}" in remark for remark in adapter.remarks(child))
 
 
-async def test_a_device_that_notifies_nothing_is_not_waited_for_for_ever(bluez, monkeypatch):
+async def test_the_wait_for_a_first_notification_is_limited(bluez, monkeypatch):
     monkeypatch.setattr(sessions_module, "FIRST_NOTIFICATION_SECONDS", 0.2)
     bluez.environment.add(device := strap())
     device.characteristic("2a37").notify_every = None
@@ -247,7 +247,7 @@ async def test_a_device_that_notifies_nothing_is_not_waited_for_for_ever(bluez, 
         assert any("sent no notification" in remark for remark in adapter.remarks(child))
 
 
-async def test_commands_are_written_once_and_their_answer_is_believed(bluez):
+async def test_commands_are_written_once_and_their_reply_is_checked(bluez):
     bluez.environment.add(device := bot())
     adapter = adapter_with()
     async with adapter:
@@ -263,7 +263,7 @@ async def test_commands_are_written_once_and_their_answer_is_believed(bluez):
     assert [write.value.hex() for write in written] == ["570101", "570102"]
 
 
-async def test_a_child_that_is_only_listened_to_takes_no_commands(bluez):
+async def test_a_child_that_only_advertises_accepts_no_commands(bluez):
     bluez.environment.add(govee())
     adapter = adapter_with()
     async with adapter:
@@ -272,7 +272,7 @@ async def test_a_child_that_is_only_listened_to_takes_no_commands(bluez):
             await adapter.execute(child, Command(1, child.key, "press", {}))
 
 
-async def test_a_device_that_is_not_there_is_told_with_the_likely_reason(bluez, monkeypatch):
+async def test_an_absent_device_is_reported_with_the_likely_reason(bluez, monkeypatch):
     monkeypatch.setattr(reachability_module, "FIRST_ADVERTISEMENT_SECONDS", 0.2)
     adapter = adapter_with()
     async with adapter:
@@ -280,7 +280,7 @@ async def test_a_device_that_is_not_there_is_told_with_the_likely_reason(bluez, 
             await adapter.identify("A4:C1:38:00:00:99")
 
 
-async def test_denied_devices_are_not_heard_and_only_allowed_ones_are(bluez):
+async def test_denied_devices_are_ignored_and_so_are_those_not_allowed(bluez):
     bluez.environment.add(govee())
     bluez.environment.add(strap())
     for settings, expected in (
@@ -316,7 +316,7 @@ def _moved(device, address):
     )
 
 
-async def test_phones_that_change_their_address_all_day_are_nobodys_news(bluez, until):
+async def test_devices_with_changing_addresses_are_not_reported(bluez, until):
     for number in range(5):
         bluez.environment.add(
             Peripheral(
@@ -332,7 +332,7 @@ async def test_phones_that_change_their_address_all_day_are_nobodys_news(bluez, 
     assert ear.met == []
 
 
-async def test_a_device_whose_advertisements_are_encrypted_is_connected_to_where_that_tells_more(bluez):
+async def test_a_device_with_encrypted_advertisements_is_read_over_a_connection(bluez):
     service = "ebe0ccb0-7a0a-4b0c-8a1a-6ff2997da3a6"
     value = Characteristic(
         "ebe0ccc1-7a0a-4b0c-8a1a-6ff2997da3a6", ["read", "notify"], bytes.fromhex("2a08322c0b"), notify_every=0.1
@@ -353,7 +353,7 @@ async def test_a_device_whose_advertisements_are_encrypted_is_connected_to_where
         assert (await readings_of(adapter, child_of(found)))["temperature"] == pytest.approx(20.9)
 
 
-async def test_a_bind_key_makes_it_speak_and_is_shown_nowhere(bluez, tmp_path, until):
+async def test_a_bind_key_decrypts_the_values_and_is_never_shown(bluez, tmp_path, until):
     case = tomllib.loads((ADVERTS / "xiaomi-lywsd03mmc" / "encrypted-with-its-key.toml").read_text())
     key, heard = case["bind_key"], case["heard"][0]
     key_file = tmp_path / "key"
@@ -372,7 +372,7 @@ async def test_a_bind_key_makes_it_speak_and_is_shown_nowhere(bluez, tmp_path, u
     assert key not in repr(adapter.settings) + str(found) + repr(vars(adapter))
 
 
-async def test_a_lost_radio_is_a_lost_bus_and_its_return_is_noticed(bluez, until):
+async def test_a_lost_radio_is_an_unavailable_bus_and_its_return_is_noticed(bluez, until):
     bluez.environment.add(govee())
     adapter, ear = adapter_with(), Ear()
     async with adapter:
@@ -390,7 +390,7 @@ async def test_a_lost_radio_is_a_lost_bus_and_its_return_is_noticed(bluez, until
         assert await discovered(adapter)
 
 
-async def test_a_search_tells_how_far_it_has_come(bluez):
+async def test_a_search_reports_its_progress(bluez):
     bluez.environment.add(govee())
     adapter = adapter_with()
     async with adapter:
@@ -415,7 +415,7 @@ async def test_dead_bands_of_the_config_outrank_those_of_the_parser(bluez, until
     assert {metric.name: metric.dead_band for metric in blocks[-1].row.metrics}["temperature"] == 0.25
 
 
-async def test_a_radio_that_was_opened_anew_knows_nobody_before_it_has_heard_them(bluez, monkeypatch):
+async def test_a_reopened_radio_reaches_a_device_only_after_receiving_it(bluez, monkeypatch):
     bluez.environment.add(device := strap())
     adapter = adapter_with()
     child = child_of(await met_on(adapter, STRAP))
@@ -433,7 +433,7 @@ async def test_a_radio_that_was_opened_anew_knows_nobody_before_it_has_heard_the
         assert (await readings_of(adapter, child))["battery"] == 90, "it was waited for, and so can be connected to"
 
 
-async def test_a_device_that_is_heard_and_cannot_be_read_is_not_taken_for_one_that_answers(bluez):
+async def test_a_device_that_advertises_and_cannot_be_read_does_not_count_as_reachable(bluez):
     bluez.environment.add(device := strap())
     adapter = adapter_with()
     async with adapter:

@@ -1,4 +1,4 @@
-"""Each case in `adverts/`: what a device sends around, and what the parsers must make of it, whole or damaged."""
+"""Test the parsers with each case in `adverts/`, whole or damaged."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def decoded(parsers: ParserRegistry, case: Case) -> tuple[DeviceDecoder, Decoded
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_device_is_known_and_says_what_its_source_promises(parsers, name):
+def test_an_advertisement_is_decoded_as_its_source_documents(parsers, name):
     case = CASES[name]
     decoder, told = decoded(parsers, case)
     assert {fact: getattr(told, fact) for fact in case.told} == case.told | {"needs": tuple(case.told["needs"])}
@@ -87,7 +87,7 @@ def test_a_device_is_known_and_says_what_its_source_promises(parsers, name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_person_who_doubts_is_shown_what_was_heard_but_never_the_key(parsers, name):
+def test_the_evidence_contains_the_received_bytes_but_never_the_key(parsers, name):
     case = CASES[name]
     _, told = decoded(parsers, case)
     sent = [*case.heard[0].manufacturer_data.values(), *case.heard[0].service_data.values()]
@@ -97,7 +97,7 @@ def test_a_person_who_doubts_is_shown_what_was_heard_but_never_the_key(parsers, 
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if len(case.heard) == 1])
-def test_what_happened_is_told_once_and_what_is_measured_each_time(parsers, name):
+def test_events_are_reported_once_and_values_each_time(parsers, name):
     case = CASES[name]
     decoder, first = decoded(parsers, case)
     again = decoder.decode(case.heard[0])
@@ -166,7 +166,7 @@ def damaged_cases(draw: st.DrawFn) -> tuple[Case, list[Advertisement]]:
 
 @settings(deadline=None, max_examples=400)
 @given(damaged_cases())
-def test_a_damaged_advertisement_is_no_error_and_gives_no_nonsense(drawn):
+def test_a_damaged_advertisement_raises_no_error_and_yields_only_valid_values(drawn):
     case, heard = drawn
     parsers = ParserRegistry(ADVERTISERS.values())
     decoder = parsers.find_decoder(case.heard[0], case.key)
@@ -193,7 +193,7 @@ NAMES = sorted({heard.name for case in CASES.values() for heard in case.heard if
     st.dictionaries(st.sampled_from(SERVICES), BYTES, max_size=3),
     st.lists(st.sampled_from(SERVICES), max_size=3),
 )
-def test_whatever_is_heard_is_no_error_and_gives_no_nonsense(parsers, raw, name, manufacturer_data, service_data, service_uuids):
+def test_any_advertisement_yields_only_valid_values(parsers, raw, name, manufacturer_data, service_data, service_uuids):
     heard = Advertisement(
         address=raw.hex(":").upper(),
         name=name,

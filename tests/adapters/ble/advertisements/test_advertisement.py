@@ -97,7 +97,7 @@ def test_an_identity_key_is_never_shown():
     assert SAMPLE_KEY not in repr(IdentityKey(SecretStr(SAMPLE_KEY)))
 
 
-def test_without_its_package_an_identity_key_says_what_to_install(monkeypatch):
+def test_without_its_package_an_identity_key_names_what_to_install(monkeypatch):
     whole = builtins.__import__
 
     def without_cryptography(name, *rest, **more):

@@ -1,4 +1,4 @@
-"""Claims about what values are called, in which unit they are told, and what never gets through."""
+"""Test the names, units and values of metrics."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from adapters.ble.advertisements.metrics import (
         ("pm25", None, "pm25"),
     ],
 )
-def test_a_value_is_called_by_its_own_word(key, part, name):
+def test_a_value_has_the_name_of_its_metric(key, part, name):
     assert metric_name(key, part) == name
 
 
@@ -87,7 +87,7 @@ def test_units_are_those_of_the_house(unit, value, own_unit, own_value):
 
 
 @pytest.mark.parametrize("key", ["signal_strength", "packet_id", "rssi"])
-def test_what_parsers_add_of_their_own_is_not_told(key):
+def test_values_that_parsers_add_are_ignored(key):
     assert measured(key, "dBm", -60) is None
     assert measured(key, "dBm", -60, "remote") is None
 
@@ -115,7 +115,7 @@ def test_only_plain_and_finite_values_get_through(given_value, told):
     assert type(plain_value(given_value)) is type(told)
 
 
-def test_a_word_in_the_place_of_a_number_says_that_there_is_none():
+def test_a_text_in_place_of_a_number_means_no_value():
     assert measured("temperature", "°C", "error")[1] is None
     assert measured("sector", None, "no sector")[1] == "no sector"
 

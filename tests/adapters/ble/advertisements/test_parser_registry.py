@@ -86,7 +86,7 @@ def values(decoded):
     return dict(zip(decoded.row.names, decoded.values, strict=True))
 
 
-def test_what_was_just_heard_is_not_decoded_again_however_strongly(made):
+def test_a_repetition_is_not_decoded_again_whatever_its_signal_strength(made):
     decoder = ParserRegistry([advertiser()]).find_decoder(heard())
     first = decoder.decode(heard(rssi=-60))
     again = [decoder.decode(heard(rssi=-60 - step)) for step in range(20)]
@@ -105,7 +105,7 @@ def test_a_name_that_comes_later_makes_no_second_press(made):
     assert decoder.decode(heard(b"\x16")).is_event
 
 
-def test_an_unreadable_advertisement_is_counted_and_said_in_one_line(made):
+def test_a_malformed_advertisement_is_counted_and_described_in_one_line(made):
     decoder = ParserRegistry([advertiser()]).find_decoder(heard())
     assert decoder.decode(heard(b"!")) is None
     assert (decoder.problems, decoder.last_problem) == (1, "it shouts")
@@ -132,7 +132,7 @@ def test_a_device_that_was_not_understood_at_first_is_understood_later(made):
     assert parsers.find_decoder(heard(b"\x15\x15")) is not None
 
 
-def test_strangers_that_change_their_address_all_day_fill_no_memory(made):
+def test_the_number_of_remembered_unknown_devices_is_limited(made):
     parsers = ParserRegistry([advertiser()])
     for number in range(MAX_UNKNOWN_DEVICES + 500):
         parsers.find_decoder(heard(b"?", address=number.to_bytes(6).hex(":").upper()))
@@ -150,7 +150,7 @@ def test_nothing_is_loaded_for_an_advertisement_that_fits_no_device():
     ("module", "why"),
     [("no_such_library", "No module named"), ("scripted_parser", "has no attribute"), ("broken_parser", "its own bug")],
 )
-def test_a_parser_that_cannot_be_loaded_is_said_with_what_to_install(made, monkeypatch, tmp_path, module, why):
+def test_a_parser_that_cannot_be_imported_is_reported_with_its_package(made, monkeypatch, tmp_path, module, why):
     (tmp_path / "broken_parser.py").write_text("raise RuntimeError('its own bug')\n")
     monkeypatch.syspath_prepend(tmp_path)
     parsers = ParserRegistry([advertiser(module=module, parser="Missing", package="scripted-ble")])
@@ -160,7 +160,7 @@ def test_a_parser_that_cannot_be_loaded_is_said_with_what_to_install(made, monke
     assert parsers.preload("scripted") == parsers.missing["scripted"]
 
 
-def test_who_knows_the_device_goes_before_who_knows_only_the_format(made):
+def test_a_specific_parser_is_tried_before_a_generic_one(made):
     generic = advertiser(name="generic", is_generic=True, match=[{"company": [0xFFF0], "starts_with": "15"}])
     special = advertiser(name="special")
     more = advertiser(name="more-special", match=[{"company": [0xFFF0], "name": "Kit"}])
@@ -169,7 +169,7 @@ def test_who_knows_the_device_goes_before_who_knows_only_the_format(made):
     assert parsers.find_decoder(heard(name="KITCHEN")).parser == "more-special"
 
 
-def test_only_what_this_advertisement_says_is_told(ours):
+def test_only_values_of_the_present_advertisement_are_returned(ours):
     sent = [
         "7120980066 7a3e6a8d7cc40d 071003000000",
         "7120980068 7a3e6a8d7cc40d 0910025702",
@@ -195,14 +195,14 @@ def test_a_packet_that_comes_late_is_skipped(ours):
     assert told == [{"battery": 100}, {}, {"battery": 99}]
 
 
-def test_plain_values_of_a_device_with_a_key_are_not_believed(ours):
+def test_unencrypted_values_of_a_device_with_a_bind_key_are_rejected(ours):
     decoder = ours.find_decoder(bthome("40 02 c4 09"), SecretStr(BTHOME_KEY))
     assert decoder.decode(bthome("40 02 c4 09")) is None
     assert "not encrypted" in decoder.last_problem
     assert values(decoder.decode(bthome(ENCRYPTED_BTHOME.hex()))) == {"temperature": 25.06, "humidity": 50.55}
 
 
-def test_a_key_that_stops_fitting_is_said(ours):
+def test_a_bind_key_that_no_longer_fits_is_reported(ours):
     decoder = ours.find_decoder(bthome(ENCRYPTED_BTHOME.hex()), SecretStr(BTHOME_KEY))
     assert decoder.decode(bthome(ENCRYPTED_BTHOME.hex())).needs == ()
     damaged = [bytes([*ENCRYPTED_BTHOME[:2], step, *ENCRYPTED_BTHOME[3:]]) for step in range(3)]
@@ -228,7 +228,7 @@ def test_damaged_and_undecipherable_advertisements_leave_the_log_alone(ours, cap
     assert caplog.records == []
 
 
-def test_the_family_of_a_device_that_says_little_at_a_time_is_found_in_the_end(ours):
+def test_the_family_is_determined_by_the_metrics_of_several_advertisements(ours):
     def sensor(sent):
         return Advertisement(address="54:48:E6:8F:80:A5", name="Mine", service_data={BTHOME: bytes.fromhex(sent)})
 

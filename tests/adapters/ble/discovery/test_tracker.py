@@ -23,7 +23,7 @@ def heard(address="A4:C1:38:00:00:01", **rest):
     return Advertisement(address=address, is_random=rest.pop("is_random", False), rssi=-60, **rest)
 
 
-def test_so_many_are_remembered_and_those_heard_longest_ago_are_forgotten_first(monkeypatch):
+def test_the_number_of_tracked_devices_is_limited_and_the_oldest_are_forgotten(monkeypatch):
     monkeypatch.setattr(tracker_module, "MAX_DEVICES", 100)
     forgotten = []
     tracker = new_tracker(forgotten)
@@ -37,7 +37,7 @@ def test_so_many_are_remembered_and_those_heard_longest_ago_are_forgotten_first(
     assert forgotten[0] == "00:00:00:00:00:00"
 
 
-def test_a_device_is_who_its_name_says_from_the_moment_it_tells_its_name():
+def test_a_device_is_recognized_by_name_as_soon_as_it_sends_its_name():
     tracker = new_tracker(devices=[{"called": "Fridge*", "name": "Fridge"}])
     first = tracker.receive(heard(manufacturer_data={1: b"\x01"}, is_random=True), 0)
     assert not first.is_relevant or first.identity.kind == "mac"
@@ -47,7 +47,7 @@ def test_a_device_is_who_its_name_says_from_the_moment_it_tells_its_name():
     assert tracker.get("name Fridge*") is named
 
 
-def test_a_device_is_known_by_how_its_payload_begins():
+def test_a_device_is_recognized_by_the_first_bytes_of_its_payload():
     tracker = new_tracker(devices=[{"payload": "4c00 0215 fda5", "name": "Badge"}])
     badge = tracker.receive(
         heard("4A:00:00:00:00:01", is_random=True, manufacturer_data={0x004C: bytes.fromhex("0215fda50693")}), 0
@@ -59,7 +59,7 @@ def test_a_device_is_known_by_how_its_payload_begins():
     assert not other.known
 
 
-def test_under_a_new_address_a_device_keeps_what_was_learned_of_it():
+def test_what_is_known_of_a_device_is_kept_when_its_address_changes():
     tracker = new_tracker(devices=[{"called": "Strap", "profile": "gatt-180d", "name": "Strap"}])
     before = tracker.receive(heard("4A:00:00:00:00:01", name="Strap", is_random=True), 0)
     assert before.needs_connection
@@ -70,7 +70,7 @@ def test_under_a_new_address_a_device_keeps_what_was_learned_of_it():
     assert (after.found().sub_model, after.identity) == ("H10", before.identity)
 
 
-def test_who_it_is_is_told_once_and_again_when_it_says_something_else_of_itself():
+def test_a_description_is_reported_once_and_again_only_after_a_change():
     tracker = new_tracker()
     device = tracker.receive(heard(**GOVEE), 0)
     assert device.new_report()
@@ -79,7 +79,7 @@ def test_who_it_is_is_told_once_and_again_when_it_says_something_else_of_itself(
     assert not tracker.receive(heard(**warmer), 2).new_report(), "another value makes it nobody else"
 
 
-def test_a_value_that_cannot_be_read_is_not_told_again_as_the_one_before():
+def test_an_undecodable_value_does_not_repeat_the_one_before():
     tracker = new_tracker()
     device = tracker.receive(heard(**GOVEE), 0)
     assert len(device.block(None)) > 1
@@ -88,7 +88,7 @@ def test_a_value_that_cannot_be_read_is_not_told_again_as_the_one_before():
     assert device.found().sub_model == "H5075", "who it is stays known"
 
 
-def test_a_stranger_that_takes_no_connection_is_not_asked_for_ever_and_one_with_a_passing_address_never():
+def test_connections_to_an_unknown_device_are_limited_and_to_a_private_address_never_made():
     tracker = new_tracker()
     lasting = tracker.receive(heard("C0:00:00:00:00:01", is_random=True, service_uuids=(full_uuid("180d"),)), 0)
     passing = tracker.receive(heard("40:00:00:00:00:01", is_random=True, service_uuids=(full_uuid("180d"),)), 0)
@@ -99,7 +99,7 @@ def test_a_stranger_that_takes_no_connection_is_not_asked_for_ever_and_one_with_
     assert not lasting.needs_connection
 
 
-def test_a_wrong_bind_key_is_the_devices_trouble_and_nobody_elses():
+def test_a_wrong_bind_key_is_a_problem_of_its_device_only():
     tracker = new_tracker(
         devices=[{"address": "A4:C1:38:56:53:84", "bind_key": "00" * 12}]
     )  # one of an old kind, for a BTHome device
@@ -110,12 +110,12 @@ def test_a_wrong_bind_key_is_the_devices_trouble_and_nobody_elses():
 
 
 @pytest.mark.parametrize("rssi", [None, -70])
-def test_a_radio_that_tells_no_strength_is_borne(rssi):
+def test_a_radio_without_signal_strength_is_supported(rssi):
     device = new_tracker().receive(Advertisement(address="A4:C1:38:00:00:01", rssi=rssi, **GOVEE), 0)
     assert ("rssi" in device.found().says) is (rssi is not None)
 
 
-def test_of_two_devices_that_the_same_words_fit_the_first_is_kept_and_the_other_is_told(caplog):
+def test_of_two_devices_that_fit_one_entry_the_first_is_kept_and_the_other_is_reported(caplog):
     tracker = new_tracker(devices=[{"called": "Fridge*", "name": "Fridge"}])
     first, second = (heard(f"4A:00:00:00:00:0{number}", name="Fridge 3", is_random=True) for number in (1, 2))
     tracker.receive(first, 0)
@@ -129,7 +129,7 @@ def test_of_two_devices_that_the_same_words_fit_the_first_is_kept_and_the_other_
     assert tracker.get("name Fridge*").address == second.address
 
 
-def test_a_device_that_moves_on_and_on_is_no_twin_of_itself(caplog):
+def test_a_device_that_keeps_changing_its_address_is_no_duplicate(caplog):
     tracker = new_tracker(devices=[{"called": "Fridge*", "name": "Fridge"}])
     for number in range(20):
         for now in range(3):
@@ -138,7 +138,7 @@ def test_a_device_that_moves_on_and_on_is_no_twin_of_itself(caplog):
     assert caplog.records == []
 
 
-def test_a_device_with_a_key_may_speak_from_two_addresses_of_its_own(caplog):
+def test_a_device_with_an_identity_key_may_use_two_addresses(caplog):
     tracker = new_tracker(devices=[{"irk": IRK, "name": "Phone"}])
     both = [heard(address, is_random=True) for address in addresses_of(IRK, 2)]
     for now in range(6):
@@ -146,7 +146,7 @@ def test_a_device_with_a_key_may_speak_from_two_addresses_of_its_own(caplog):
     assert caplog.records == []
 
 
-def test_a_key_names_the_same_device_however_it_is_written():
+def test_an_identity_key_identifies_the_same_device_in_every_spelling():
     spaced = ":".join(IRK[at : at + 2] for at in range(0, 32, 2)).upper()
     (address,) = addresses_of(IRK, 1)
     said = heard(address, is_random=True)
@@ -154,7 +154,7 @@ def test_a_key_names_the_same_device_however_it_is_written():
     assert len(keys) == 1
 
 
-def test_keys_are_tried_once_for_an_address_and_not_for_each_of_its_advertisements(monkeypatch):
+def test_identity_keys_are_tried_once_per_address(monkeypatch):
     tried = []
     monkeypatch.setattr(
         "adapters.ble.advertisements.advertisement.IdentityKey.resolves", lambda _, address: tried.append(address)

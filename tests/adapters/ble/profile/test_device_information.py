@@ -36,12 +36,12 @@ def answers(**changed):
     return {CharacteristicPath(DEVICE_INFORMATION, full_uuid(name)): text for name, text in told.items() if text is not None}
 
 
-def test_a_device_is_asked_who_it_is_once_for_each_characteristic_that_it_has():
+def test_each_readable_characteristic_of_the_device_information_is_read_once():
     services = {DEVICE_INFORMATION: {full_uuid("2a24"): frozenset({"read"}), full_uuid("2a25"): frozenset({"write"})}}
     assert [str(path) for path in information_paths(None, services)] == ["180a/2a24"]
 
 
-def test_device_information_says_who_a_device_is_and_why_that_is_believed():
+def test_device_information_is_parsed_with_its_evidence():
     information = parse_information(None, answers())
     assert (information.manufacturer, information.model, information.serial_number) == ("Acme", "TH-1", "004711")
     assert (information.firmware_version, information.hardware_version, information.software_version) == ("1.2.3", "B", "1.2.3-7")
@@ -68,7 +68,7 @@ def test_device_information_says_who_a_device_is_and_why_that_is_believed():
         "x",
     ],
 )
-def test_a_serial_number_that_nobody_has_filled_in_is_no_fact_but_is_shown_as_evidence(text):
+def test_a_placeholder_serial_number_is_ignored_but_shown_as_evidence(text):
     information = parse_information(None, answers(**{"25": text.encode()}))
     assert information.serial_number is None
     assert information.model == "TH-1"

@@ -1,4 +1,4 @@
-"""Bytes to values and back."""
+"""Test decoding and encoding of values."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read(number: str, digits: str, **said):
         ("opt3001", "ffbf", 83865.6),
     ],
 )
-def test_each_format_means_what_its_specification_says(number, digits, value):
+def test_each_format_is_decoded_as_specified(number, digits, value):
     told = read(number, digits)
     assert told == value
     assert type(told) is type(value)
@@ -110,7 +110,7 @@ def test_a_float_that_is_no_number_is_not_available(number, digits, value):
         ({"format": "uint8", "at": 1, "starts_with": b"\x01"}, "0163", 99),
     ],
 )
-def test_what_a_point_says_of_its_value_is_done(said, digits, value):
+def test_the_options_of_a_point_are_applied(said, digits, value):
     told = read(said.pop("format"), digits, **said)
     assert told == value
     assert type(told) is type(value)
@@ -122,7 +122,7 @@ def test_a_short_payload_is_one_clear_error_and_never_a_value(number):
         decode(Encoding(format=number, at=3), b"\x00\x00\x00")
 
 
-def test_a_payload_for_something_else_holds_no_such_value():
+def test_a_payload_with_other_first_bytes_does_not_contain_the_value():
     with pytest.raises(NotInPayload, match="does not begin with 01"):
         read("uint8", "0263", at=1, starts_with=b"\x01")
 
@@ -167,7 +167,7 @@ def test_a_float_of_eleven_thousand_seventy_three_holds_six_digits_of_any_number
 
 
 @given(st.sampled_from(sorted(MEDFLOATS)), st.data())
-def test_what_a_decimal_float_means_is_written_as_something_that_means_the_same(number, data):
+def test_a_decimal_float_is_encoded_to_the_same_value(number, data):
     encoding = Encoding(format=number)
     value = decode(encoding, data.draw(st.binary(min_size=size_of(number), max_size=size_of(number))))
     if value is not None and abs(value) <= MEDFLOATS[number].largest * 10.0 ** (7 if number is Format.MEDFLOAT16 else 127):
@@ -235,14 +235,14 @@ def test_a_heart_rate_is_read_as_an_independent_sensor_writes_it(rate, contact, 
     assert told[Format.RR_INTERVAL] == (None if mean is None else pytest.approx(mean, abs=1e-4))
 
 
-def test_flags_that_promise_more_than_there_is_are_told_as_a_short_payload():
+def test_flags_for_missing_bytes_mean_a_short_payload():
     for number, digits in [(Format.HEART_RATE, "0148"), (Format.ENERGY_EXPENDED, "084801"), (Format.RR_INTERVAL, "1848010005")]:
         with pytest.raises(PayloadTooShort):
             read(number, digits)
 
 
 @given(st.datetimes())
-def test_a_date_is_told_as_it_was_set(when):
+def test_a_date_is_decoded_as_it_was_set(when):
     when = when.replace(microsecond=0)
     payload = struct.pack("<HBBBBB", *when.timetuple()[:6])
     assert decode(Encoding(format=Format.DATE_TIME), payload) == when.isoformat()

@@ -1,4 +1,4 @@
-"""Profile files: what they may say, and how a mistake is told."""
+"""Test profile files and their error messages."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_all_readings_of_a_point_share_one_metric():
     )
 
 
-def test_a_device_is_visited_every_five_minutes_unless_its_profile_says_otherwise():
+def test_a_device_is_read_every_five_minutes_unless_its_profile_sets_another_interval():
     assert parsed(HEAD + POINT).intervals == {"normal": timedelta(minutes=5)}
     assert parsed(HEAD + "[groups]\nnormal = 60\nrare = 86400\n" + POINT).intervals == {"normal": timedelta(minutes=1)}
     assert parsed(HEAD + POINT).connection.mode == "visit"
@@ -125,7 +125,7 @@ def test_uuids_may_be_written_short_and_are_kept_in_full():
         ("at = -1", "greater than or equal to 0"),
     ],
 )
-def test_what_is_wrong_with_a_point_is_told_with_what_would_be_right(said, says):
+def test_an_error_in_a_point_is_reported_with_its_fix(said, says):
     with pytest.raises(ProfileError, match=re.escape(says)):
         parsed(HEAD + POINT + said)
 
@@ -171,12 +171,12 @@ def test_what_is_wrong_with_a_point_is_told_with_what_would_be_right(said, says)
         ),
     ],
 )
-def test_what_is_wrong_elsewhere_is_told_too(text, says):
+def test_an_error_elsewhere_is_reported_with_its_fix(text, says):
     with pytest.raises(ProfileError, match=re.escape(says)):
         parsed(text)
 
 
-def test_every_mistake_is_told_with_its_line():
+def test_every_error_is_reported_with_its_line():
     text = HEAD + POINT + 'format = "uint12"\n' + POINT.replace("temperature", "humidity") + "scale = 0\nunits = 1\n"
     lines = text.splitlines()
     with pytest.raises(ProfileError) as told:
@@ -187,14 +187,14 @@ def test_every_mistake_is_told_with_its_line():
     assert all(line.startswith("test.toml:") for line in places.values())
 
 
-def test_a_mistake_between_points_is_told_at_the_point():
+def test_an_error_between_points_is_reported_at_the_point():
     text = HEAD + POINT + POINT.replace("temperature", "humidity") + 'group = "hourly"\n'
     line = text.splitlines().index('metric = "humidity"') + 1
     with pytest.raises(ProfileError, match=rf"test.toml:{line}: point `humidity`: there is no poll group"):
         parsed(text)
 
 
-def test_an_unknown_service_is_told_with_its_line():
+def test_an_unknown_service_is_reported_with_its_line():
     with pytest.raises(ProfileError, match=r"test\.toml:2: services:"):
         parsed(HEAD.replace("\n", '\nservices = ["180f", "abcd"]\n', 1))
 
@@ -221,7 +221,7 @@ def test_a_profile_of_the_integrator_replaces_its_namesake(tmp_path):
     assert both.keys() == PROFILE_FILES.load().keys()
 
 
-def test_a_folder_or_file_that_cannot_be_read_is_told(tmp_path):
+def test_an_unreadable_folder_or_file_is_reported(tmp_path):
     with pytest.raises(ProfileError, match="there is no such folder"):
         PROFILE_FILES.load([tmp_path / "none"])
     (tmp_path / "latin.toml").write_bytes(b'title = "\xe9"')
@@ -230,7 +230,7 @@ def test_a_folder_or_file_that_cannot_be_read_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("profile", PROFILE_FILES.load().values(), ids=lambda profile: profile.name)
-def test_our_profiles_have_lower_case_metrics_known_units_and_something_to_be_known_by(profile):
+def test_built_in_profiles_have_lower_case_metrics_known_units_and_match_rules(profile):
     units = {None, "°C", "%", "hPa", "ppm", "ppb", "Bq/m³", "lx", "µS/cm", "V", "s"}
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", point.metric) for point in profile.points)
     assert {point.unit for point in profile.points} <= units

@@ -23,7 +23,7 @@ def heard(**said):
     return Advertisement(address="AA:BB:CC:DD:EE:FF", **said)
 
 
-def test_of_two_profiles_that_fit_the_one_that_asks_for_more_is_taken():
+def test_of_two_profiles_that_fit_the_one_with_more_conditions_is_used():
     by_name = profile(name="by-name", match=[{"name": "TH.*"}])
     by_data = profile(name="by-data", match=[{"data": [{"company": 0x0334, "at": 1, "starts_with": "05"}]}])
     both = heard(name="TH 4711", manufacturer_data={0x0334: bytes.fromhex("ff05")})
@@ -46,11 +46,11 @@ def test_of_two_profiles_that_fit_the_one_that_asks_for_more_is_taken():
         ({"data": [{"company": 1}, {"company": 2}]}, {"manufacturer_data": {1: b"", 2: b""}}, True),
     ],
 )
-def test_all_that_a_match_says_must_be_true(match, said, fits):
+def test_a_match_rule_needs_all_its_conditions(match, said, fits):
     assert (best_profile(heard(**said), [profile(match=[match])]) is not None) is fits
 
 
-def test_a_match_shows_what_it_rests_on():
+def test_a_match_rule_shows_its_evidence():
     match = {"name": "TH.*", "services": ["180f"], "data": [{"company": 0x0334, "at": 1, "starts_with": "05"}]}
     fitting = profile(match=[match]).match[0]
     assert fitting.is_certain

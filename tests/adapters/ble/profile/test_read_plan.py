@@ -50,7 +50,7 @@ def test_a_group_that_is_due_costs_no_more_than_its_own_characteristics_and_gets
     assert metrics(plan.reads) == {"ff01/ffa1": ["temperature", "humidity"]}
 
 
-def test_what_the_profile_says_is_notified_is_subscribed_to_although_it_could_be_read():
+def test_a_point_marked_as_notified_is_subscribed_to_although_it_is_readable():
     points = [POINTS[0] | {"notify": True}, POINTS[1], POINTS[2]]
     plan = plan_reads(profile(points), {"fast", "slow"}, services(data="read notify", more="read notify"))
     assert metrics(plan.subscriptions) == {"ff01/ffa1": ["temperature", "humidity"]}
@@ -61,24 +61,24 @@ def test_what_the_profile_says_is_notified_is_subscribed_to_although_it_could_be
     ("notify", "uses", "how"),
     [(True, "read", "reads"), (True, "indicate", "subscriptions"), (False, "notify", "subscriptions"), (False, "read", "reads")],
 )
-def test_a_device_is_taken_as_it_is_and_not_as_its_profile_says(notify, uses, how):
+def test_the_properties_of_the_device_outrank_those_of_the_profile(notify, uses, how):
     plan = plan_reads(profile([POINTS[0] | {"notify": notify}]), {"fast"}, services(data=uses))
     assert metrics(getattr(plan, how)) == {"ff01/ffa1": ["temperature"]}
 
 
-def test_what_a_device_lacks_is_a_remark_and_the_rest_is_read():
+def test_a_missing_characteristic_is_a_remark_and_the_rest_is_read():
     plan = plan_reads(profile(), {"fast", "slow"}, services(data="read"))
     assert metrics(plan.reads) == {"ff01/ffa1": ["temperature", "humidity"]}
     assert plan.remarks == ("battery is not read: the device has no characteristic ff01/ffa2",)
 
 
-def test_what_can_neither_be_read_nor_subscribed_to_is_a_remark():
+def test_an_inaccessible_characteristic_is_a_remark():
     plan = plan_reads(profile([POINTS[0]]), {"fast"}, services(data="write"))
     assert not plan.reads
     assert plan.remarks == ("temperature is not read: the device allows neither to read ff01/ffa1 nor to subscribe to it",)
 
 
-def test_nobody_is_told_of_what_a_device_may_lack():
+def test_a_missing_optional_characteristic_is_no_remark():
     plan = plan_reads(profile([POINTS[0], POINTS[2] | {"optional": True}]), {"fast", "slow"}, services(data="read"))
     assert not plan.remarks
 
@@ -89,7 +89,7 @@ def test_a_characteristic_is_found_in_whichever_of_its_services_the_device_has()
     assert metrics(plan_reads(moved, {"fast"}, {OTHER: {DATA: frozenset({"read"})}}).reads) == {"ff02/ffa1": ["temperature"]}
 
 
-def test_a_sensor_is_switched_on_first_but_not_for_nothing():
+def test_a_sensor_is_switched_on_only_before_a_read():
     switched = profile(POINTS, prepare=[{"service": "ff01", "characteristic": "ffa3", "payload": "01"}])
     assert [one.payload for one in plan_reads(switched, {"fast"}, services(data="read", switch="write")).initial_writes] == [
         b"\x01"
@@ -100,7 +100,7 @@ def test_a_sensor_is_switched_on_first_but_not_for_nothing():
     )
 
 
-def test_nobody_waits_for_a_button_but_for_what_stands_beside_it():
+def test_a_characteristic_with_events_only_is_not_awaited():
     button = POINTS[0] | {"event": True}
     (alone,) = plan_reads(profile([button]), {"fast"}, services(data="read notify")).subscriptions
     (together,) = plan_reads(profile([button, POINTS[1]]), {"fast"}, services(data="read notify")).subscriptions
@@ -124,7 +124,7 @@ def test_points_that_a_shorter_payload_does_not_hold_have_no_reading_and_the_oth
     assert {reading.metric.name: reading.value for reading in reader.decode(b"\x17\x00", "child", AT)} == {"temperature": 23}
 
 
-def test_a_payload_that_holds_nothing_is_told_with_its_place_and_bytes():
+def test_a_payload_without_any_point_is_reported_with_its_path_and_bytes():
     (reader,) = plan_reads(profile(), {"fast"}, services(data="read")).reads
     with pytest.raises(PayloadTooShort, match="ff01/ffa1 returned 17: bytes needed for the value: 2, left: 1"):
         reader.decode(b"\x17", "child", AT)

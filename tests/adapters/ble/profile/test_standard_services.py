@@ -1,4 +1,4 @@
-"""Devices that no profile fits, read by the standard services they have."""
+"""Test profiles made of standard services."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ POINTS = {point.metric: point for service in standard_services().values() for po
 
 
 @pytest.mark.parametrize("metric", sorted(POINTS))
-def test_each_standard_metric_is_read_as_the_supplement_says(metric):
+def test_each_standard_metric_is_decoded_as_in_the_supplement(metric):
     digits, value = EXAMPLES[metric]
     told = decode(POINTS[metric].decoded_by, bytes.fromhex(digits))
     assert told == value
@@ -127,7 +127,7 @@ def test_a_device_gets_a_profile_of_its_services_named_by_them_and_what_is_speci
         (["180f"], "battery-powered-device", "visit"),
     ],
 )
-def test_the_family_is_that_of_the_most_telling_service(services, family, mode):
+def test_the_family_is_that_of_the_service_with_the_lowest_rank(services, family, mode):
     profile = profile_for(map(full_uuid, services))
     assert profile is not None
     assert (profile.family, profile.connection.mode) == (family, mode)
@@ -153,7 +153,7 @@ def test_no_other_name_is_taken_for_one(name):
     assert profile_named(name) is None
 
 
-def test_a_sensor_is_read_for_what_it_has_and_nobody_is_told_what_a_standard_leaves_free():
+def test_a_sensor_is_read_for_its_characteristics_without_remarks_about_optional_ones():
     services = {
         full_uuid("181a"): {full_uuid("2a6e"): frozenset({"read", "notify"}), full_uuid("2a6f"): frozenset({"read"})},
         full_uuid("180f"): {full_uuid("2a19"): frozenset({"read"})},
@@ -182,7 +182,7 @@ def test_a_heart_rate_is_subscribed_to_and_each_measurement_has_the_readings_tha
     ]
 
 
-def test_each_fact_is_asked_where_the_assigned_numbers_have_it():
+def test_each_field_has_the_characteristic_of_the_assigned_numbers():
     names = {fact: uuid16_dict[int(origin.characteristic[4:8], 16)] for fact, origin in standard_information_sources().items()}
     assert names == {
         "manufacturer": "Manufacturer Name String",
@@ -194,7 +194,7 @@ def test_each_fact_is_asked_where_the_assigned_numbers_have_it():
     }
 
 
-def test_device_information_is_asked_for_six_facts_and_its_model_is_the_sub_model():
+def test_six_fields_of_device_information_are_read_and_the_model_is_the_sub_model():
     assert set(standard_information_sources()) == {
         "manufacturer",
         "model",

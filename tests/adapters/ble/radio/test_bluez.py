@@ -14,7 +14,7 @@ async def test_a_system_bus_that_ends_is_noticed(monkeypatch):
         assert await asyncio.wait_for(watch.wait_until_lost(), 30) == "the D-Bus daemon stopped"
 
 
-async def test_who_watches_no_more_leaves_no_task(monkeypatch):
+async def test_a_finished_watch_leaves_no_task(monkeypatch):
     dbus_daemon_or_skip()
     async with PrivateBus() as bus:
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)

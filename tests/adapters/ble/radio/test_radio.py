@@ -1,4 +1,4 @@
-"""The radio against bleak's real BlueZ backend over a real private D-Bus; only bluetoothd itself is emulated."""
+"""Test the radio with bleak's real BlueZ backend over a private D-Bus; only bluetoothd is emulated."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -84,7 +84,7 @@ async def refused_words(radio):
 
 
 @pytest.mark.parametrize("scanning", ["active", "passive"])
-async def test_everything_that_is_advertised_is_heard(bluez, until, scanning):
+async def test_all_advertised_data_is_received(bluez, until, scanning):
     radio, heard = Radio("hci0", scanning), []
     bluez.environment.add(thermometer())
     await radio.open(heard.append)
@@ -98,7 +98,7 @@ async def test_everything_that_is_advertised_is_heard(bluez, until, scanning):
     assert -100 < said.rssi < 0
 
 
-async def test_a_device_that_repeats_itself_is_heard_each_time(bluez, radio, until):
+async def test_repeated_advertisements_are_all_received(bluez, radio, until):
     bluez.environment.add(thermometer())
     heard = []
     await radio.open(heard.append)
@@ -153,7 +153,7 @@ async def test_an_attribute_that_is_refused_costs_that_attribute_and_not_the_con
             await connection.read(BATTERY, full_uuid("2a6e"))
 
 
-async def test_a_link_that_is_lost_in_the_middle_of_a_read_is_a_device_that_is_gone(near, radio):
+async def test_a_connection_lost_during_a_read_makes_the_device_unreachable(near, radio):
     async with connected(radio) as connection:
         near.faults.lost_reads = 1
         with pytest.raises(DeviceUnreachable):
@@ -178,7 +178,7 @@ async def test_a_connection_that_breaks_off_once_is_made_again(near, radio):
         assert await connection.read(BATTERY, LEVEL) == b"\x63"
 
 
-async def test_a_device_out_of_reach_is_told_as_such(near, radio):
+async def test_a_device_out_of_range_is_unreachable(near, radio):
     near.go_out_of_range()
     with pytest.raises(DeviceUnreachable):
         await radio.connect(ADDRESS)
@@ -238,7 +238,7 @@ async def test_a_radio_that_failed_with_its_controller_present_is_never_back(blu
     back.cancel()
 
 
-async def test_each_trouble_names_the_line_that_mends_it(bluez, monkeypatch, tmp_path):
+async def test_each_open_error_contains_its_fix(bluez, monkeypatch, tmp_path):
     bluez.controller.discovery_error = dbus_errors.ACCESS_DENIED
     assert "usermod -aG bluetooth" in await refused_words(Radio(None, "active"))
     bluez.controller.discovery_error = dbus_errors.NOT_READY
@@ -252,7 +252,7 @@ async def test_each_trouble_names_the_line_that_mends_it(bluez, monkeypatch, tmp
     assert "/run/dbus/system_bus_socket" in await refused_words(Radio(None, "active"))
 
 
-async def test_two_who_listen_to_one_characteristic_both_hear_it_until_they_stop(near, radio, until):
+async def test_two_subscribers_of_a_characteristic_receive_its_values_until_they_unsubscribe(near, radio, until):
     level, first, second = near.characteristic("2a19"), [], []
     async with connected(radio) as connection:
         await connection.subscribe(BATTERY, LEVEL, first.append)
@@ -274,7 +274,7 @@ async def test_a_name_brings_nothing_into_logs_and_terminals_that_cannot_be_show
     assert heard == {ADDRESS: "Fri[31mdgeERROR 3 \N{SNOWFLAKE}", "A4:C1:38:00:00:02": None}
 
 
-async def test_a_radio_whose_opening_is_cancelled_while_it_asks_why_it_fails_is_closed(bluez, radio, monkeypatch):
+async def test_a_radio_is_closed_when_its_failing_opening_is_cancelled(bluez, radio, monkeypatch):
     async def cancelled(_):
         raise asyncio.CancelledError
 

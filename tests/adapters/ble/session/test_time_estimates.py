@@ -28,7 +28,7 @@ def profile(points=POINTS, **said) -> Profile:
     )
 
 
-def test_a_visit_costs_a_connection_and_staying_only_its_reads():
+def test_a_read_includes_connecting_unless_the_connection_is_kept():
     points = [POINTS[0] | {"notify": True}, POINTS[2]]
     for mode, seconds in [("visit", CONNECT_SECONDS + FIRST_NOTIFICATION_SECONDS + 0.2), ("stay", 0.1)]:
         device = profile(points, connection={"mode": mode})
@@ -37,7 +37,7 @@ def test_a_visit_costs_a_connection_and_staying_only_its_reads():
         assert count_requests(plan) == 2
 
 
-def test_a_checked_profile_shows_what_each_group_makes_of_the_radio():
+def test_a_checked_profile_shows_the_plan_of_each_group():
     shown = check_profile(profile())
     assert [(block.group, block.every_seconds, block.what, block.metrics) for block in shown.blocks] == [
         ("fast", 30, "connect", []),

@@ -1,4 +1,4 @@
-"""What is said of Bluetooth before a radio is opened; the command itself is tried in tests/doctor."""
+"""Test the checks of `doctor` for Bluetooth; the command itself is tested in tests/doctor."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def test_the_file_of_the_bus_is_that_of_its_address(monkeypatch, address, file):
     assert str(bus_socket()) == file
 
 
-async def test_a_controller_that_is_switched_off_is_said_and_no_bluetoothd_is_none_of_its_faults(bluez):
+async def test_a_switched_off_controller_is_a_fault_and_only_for_an_entry_of_the_config(bluez):
     bluez.controller.power_off()
     settings = BleSettings(type="ble", name="air")
     assert [(one.what, one.state) async for one in examined(settings)] == [
@@ -46,7 +46,7 @@ async def test_a_controller_that_is_switched_off_is_said_and_no_bluetoothd_is_no
     assert last.meaning == "the Bluetooth controller is missing"
 
 
-async def test_an_address_that_is_none_is_told_as_no_bus(monkeypatch):
+async def test_a_malformed_bus_address_is_a_fault(monkeypatch):
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "nonsense")
     (found,) = [one async for one in examined(BleSettings(type="ble", name="air"))]
     assert (found.what, found.state) == ("D-Bus", "fault")
