@@ -34,7 +34,8 @@ from gateway.config.settings import (
 from gateway.emulator import Emulator
 from gateway.emulator.device import Device
 from gateway.emulator.journal import JournalEntry
-from gateway.runtime.app import Gateway, build
+from gateway.runtime.app import Gateway
+from gateway.runtime.builder import build
 from gateway.testing.bluetooth import RadioEnvironment, simulated_backend
 from gateway.testing.bluetooth.bleak_backend import SimulatedBackend
 from gateway.testing.bluetooth.demo_devices import DemoDevice, shelly_blu_ht, thunderboard_sense

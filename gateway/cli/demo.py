@@ -104,11 +104,11 @@ async def _show(running: Demo, stop: asyncio.Event, seconds: float | None, page_
         soft_wrap=True,
     )
     out.print("the gateway       looks around, registers what it finds, and speaks for it", soft_wrap=True)
-    if running.gateway.status is not None:
-        await running.gateway.status.listens.wait()
-        out.print(f"its page          [bold]{page_url or running.gateway.status.address}[/]", soft_wrap=True)
+    if (page := running.gateway.page) is not None:
+        await page.server.listens.wait()
+        out.print(f"its page          [bold]{page_url or page.server.address}[/]", soft_wrap=True)
         out.print(
-            f"                  to admit, ignore, rename and search there, sign in with {running.gateway.new_token}",
+            f"                  to admit, ignore, rename and search there, sign in with {page.new_token}",
             soft_wrap=True,
         )
     out.print("" if seconds else "Ctrl-C ends it.\n")
@@ -140,7 +140,7 @@ def _picture(running: Demo) -> Group:
         status = str(child.state.get("status", "registered"))
         table.add_row(bus, address, told, escape(child.sub_model or "-"), status, str(samples))
     calls = ", ".join(f"{name} {count}" for name, count in sorted(running.emulator.journal.calls().items()))
-    buses = [Text(str(bus), style="dim") for bus in running.gateway.standings()]
+    buses = [Text(str(bus), style="dim") for bus in running.gateway.bus_statuses()]
     return Group(line, table, *buses, Text(f"calls: {calls or 'none yet'}", style="dim"))
 
 
@@ -151,9 +151,9 @@ def _short(value: object) -> str:
 def _report(running: Demo) -> dict[str, object]:
     parent = running.parent
     seconds = running.seconds_to_first_telemetry
-    status = running.gateway.status
+    page = running.gateway.page
     return {
-        "page": None if status is None else status.address,
+        "page": None if page is None else page.server.address,
         "parent": None
         if parent is None
         else {
@@ -183,7 +183,7 @@ def _report(running: Demo) -> dict[str, object]:
                 "live_load": {purpose: round(share, 4) for purpose, share in bus.load.items()},
                 "stretch": bus.stretch,
             }
-            for bus in running.gateway.standings()
+            for bus in running.gateway.bus_statuses()
         ],
         "calls": dict(sorted(running.emulator.journal.calls().items())),
         "seconds_to_first_telemetry": None if seconds is None else round(seconds, 3),

@@ -21,7 +21,8 @@ from gateway.errors import GatewayError, SettingsError, StoreError
 from gateway.field.plugins import AdapterClass, installed, usable
 from gateway.first_start.configuration_wait import Desk
 from gateway.first_start.first_look import hosts_of
-from gateway.runtime.app import Gateway, build
+from gateway.runtime.app import Gateway
+from gateway.runtime.builder import build
 from gateway.service_manager import Notifier
 from gateway.tasks import run_until
 

@@ -1,1 +1,1 @@
-"""The running gateway: its parts built, run in one task group and stopped in order."""
+"""Build the parts of a gateway, run them in one task group, and stop them in order."""

@@ -39,7 +39,7 @@ from adapters.ble.advertisements.advertisement import Advertisement
 from gateway.adapter import AdapterSettings
 from gateway.config.entries import entry_from
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection
-from gateway.runtime.app import build
+from gateway.runtime.builder import build
 from gateway.testing.bluetooth import AdvertisedData, Peripheral, RadioEnvironment
 from gateway.testing.bluetooth.bluez import EmulatedBlueZ
 from gateway.testing.bluetooth.controller import Controller
@@ -293,7 +293,7 @@ async def listening(folder: Path, entry_url: str) -> AsyncIterator[Counter[str]]
     configuration = configured(folder, entry_url, (entry_from({"type": "ble"}, adapters),))
     async with build(configuration, adapters, on_call=note) as gateway, asyncio.TaskGroup() as group:
         group.create_task(gateway.run(stop))
-        children = gateway.registry.children
+        children = gateway.state.registry.children
         while sum(record.device_id is not None for record in children.values()) < SENSORS:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.1)
         await asyncio.sleep(SETTLE_SECONDS)

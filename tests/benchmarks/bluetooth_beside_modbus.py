@@ -28,7 +28,7 @@ from gateway.adapter import Block, Reading
 from gateway.config.entries import entry_from
 from gateway.config.settings import Configuration
 from gateway.field.plugins import installed, usable
-from gateway.runtime.app import build
+from gateway.runtime.builder import build
 from gateway.testing.modbus import ModbusTcpHost
 
 UNITS = 10
@@ -76,15 +76,15 @@ async def cycles(port: int, beside: Mapping[str, Any] | None, others: int, entry
     with tempfile.TemporaryDirectory() as folder:
         configuration = configured_for(Path(folder), entry_url, port, beside)
         async with build(configuration, usable(installed())) as gateway, asyncio.TaskGroup() as group:
-            take_in = gateway.sampler.take
-            children = gateway.registry.children
+            take_in = gateway.field.sampler.take
+            children = gateway.state.registry.children
 
             def note(readings: Sequence[Reading]) -> None:
                 if isinstance(readings, Block) and children[readings.child].child.adapter == "modbus":
                     read_at[readings.child].append(time.monotonic())
                 take_in(readings)
 
-            gateway.sampler.take = note  # type: ignore[method-assign]  # notes when each unit was read, which nothing else tells
+            gateway.field.sampler.take = note  # type: ignore[method-assign]  # notes when each unit was read, which nothing else tells
             group.create_task(gateway.run(stop))
             while sum(record.device_id is not None for record in children.values()) < expected:  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.1)

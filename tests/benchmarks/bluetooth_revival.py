@@ -16,7 +16,8 @@ from comparison import Comparison
 from adapters.ble import BleAdapter
 from gateway.config.entries import entry_from
 from gateway.emulator import Emulator
-from gateway.runtime.app import Timing, build
+from gateway.runtime.builder import build
+from gateway.runtime.parts import Timing
 from gateway.testing.bluetooth import Peripheral, RadioEnvironment
 from gateway.testing.bluetooth.bluez import EmulatedBlueZ
 from gateway.testing.bluetooth.controller import Controller

@@ -30,7 +30,7 @@ from gateway.config.entries import entry_from
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection
 from gateway.emulator import Emulator
 from gateway.field.plugins import installed, usable
-from gateway.runtime.app import build
+from gateway.runtime.builder import build
 from gateway.testing.modbus import ModbusTcpHost, SimulatedUnit, Table
 
 POINTS = 500
@@ -170,16 +170,16 @@ async def whole_gateway(plant: Plant, ports: Sequence[int], entry_url: str, told
             calls[call] += status == 201
 
         async with build(configuration, usable(installed()), on_call=count) as gateway, asyncio.TaskGroup() as group:
-            take_in = gateway.sampler.take
+            take_in = gateway.field.sampler.take
 
             def note(readings: Sequence[Reading]) -> None:
                 if isinstance(readings, Block):
                     rounds[readings.child] += 1
                 take_in(readings)
 
-            gateway.sampler.take = note  # type: ignore[method-assign]  # counts whole rounds, which nothing else tells
+            gateway.field.sampler.take = note  # type: ignore[method-assign]  # counts whole rounds, which nothing else tells
             group.create_task(gateway.run(stop))
-            children = gateway.registry.children
+            children = gateway.state.registry.children
             while sum(record.device_id is not None for record in children.values()) < plant.hosts * plant.units:  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.1)
             await asyncio.sleep(SETTLE_SECONDS)

@@ -17,7 +17,8 @@ from gateway.adapter import Reading
 from gateway.config.entries import entry_from
 from gateway.config.settings import Configuration
 from gateway.emulator import Emulator
-from gateway.runtime.app import Gateway, build
+from gateway.runtime.app import Gateway
+from gateway.runtime.builder import build
 from gateway.testing.serial import Display, Gps, SerialLine
 
 OUTAGES_SECONDS = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -31,8 +32,8 @@ class Noting:
 
     def __init__(self, gateway: Gateway) -> None:
         self.taken_at: dict[str, float] = {}
-        self._take = gateway.sampler.take
-        gateway.sampler.take = self.take  # type: ignore[method-assign]  # nothing else tells
+        self._take = gateway.field.sampler.take
+        gateway.field.sampler.take = self.take  # type: ignore[method-assign]  # nothing else tells
 
     def take(self, readings: Sequence[Reading]) -> None:
         now = time.monotonic()

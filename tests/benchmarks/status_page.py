@@ -34,7 +34,7 @@ from gateway.adapter import Reading
 from gateway.config.entries import entry_from
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection
 from gateway.field.plugins import installed, usable
-from gateway.runtime.app import build
+from gateway.runtime.builder import build
 from gateway.testing.modbus import ModbusTcpHost, SimulatedUnit, Table
 
 HOSTS, UNITS, POINTS = 8, 125, 20

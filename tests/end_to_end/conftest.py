@@ -10,15 +10,16 @@ from gateway.cloud.revocation import RevocationTiming
 from gateway.config.entries import entry_from
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection
 from gateway.emulator import Emulator
-from gateway.runtime.app import Timing, build
+from gateway.runtime.builder import build
+from gateway.runtime.parts import Timing
 
 MODEL = "c2d1e0ff-0a0b-4c0d-8e0f-112233445566"
 QUICK = Timing(
     register_retry_every=timedelta(seconds=0.3),
-    look_for_network_every=timedelta(seconds=0.05),
+    check_network_every=timedelta(seconds=0.05),
     registration_settles_in=timedelta(seconds=0.3),
     revocation=RevocationTiming(confirm_after=timedelta(seconds=0.05)),
-    look_outside_every=timedelta(seconds=0.1),
+    check_for_changes_every=timedelta(seconds=0.1),
     hub_backoff_first=timedelta(seconds=0.05),
     missing_bus_after=timedelta(seconds=0.3),
     urgent_gap=timedelta(seconds=0.2),

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.backoff import Backoff
 from gateway.field.plugins import installed, usable
-from gateway.runtime.app import Timing
+from gateway.runtime.parts import Timing
 from gateway.testing.bluetooth import Characteristic, Peripheral, RadioEnvironment, Service, dbus_errors
 from gateway.testing.bluetooth.bluez import EmulatedBlueZ
 from gateway.testing.bluetooth.controller import Controller
@@ -368,7 +368,7 @@ async def test_a_bind_key_appears_neither_in_the_log_nor_in_the_store(emulator, 
         await until(lambda: told(emulator, device.address, "humidity") == 46)
         await until(lambda: child(emulator, stranger.address))
         await asyncio.sleep(0.6)
-        shown = caplog.text + repr(gateway.parts.configuration) + repr(gateway.parts.standings())
+        shown = caplog.text + repr(gateway.parts.configuration) + repr(gateway.parts.bus_statuses())
     stored = b"".join(file.read_bytes() for file in tmp_path.glob("gateway.sqlite3*"))
     assert b"Cold store" in stored
     assert "Cold store" in caplog.text

@@ -86,10 +86,10 @@ async def test_an_outage_loses_nothing(emulator, running, until):
         for value in range(5):
             bus.devices["a1"].values["power"] = 100.0 + value
             sent.append(100.0 + value)
-            depth = gateway.parts.outbox.depth
-            await until(lambda depth=depth: gateway.parts.outbox.depth > depth)
+            depth = gateway.parts.state.outbox.depth
+            await until(lambda depth=depth: gateway.parts.state.outbox.depth > depth)
         await emulator.__aenter__()
-        await until(lambda: gateway.parts.outbox.depth == 0)
+        await until(lambda: gateway.parts.state.outbox.depth == 0)
         child = children_of(emulator)["1"]
         arrived = [
             message.values["power"] for message in emulator.journal.telemetry(child.id) if message.values.get("power", 0) >= 100
@@ -117,10 +117,10 @@ async def test_a_registration_whose_answer_is_lost_says_what_to_do_and_follows_o
     emulator.faults.add("drop-after", call="Register Device", times=1)
     _bus, adapters = bus_of(device(1))
     async with running(adapters, SYNTHETIC) as gateway:
-        await until(lambda: gateway.parts.enrolment.problem and "Replace Device" in gateway.parts.enrolment.problem)
+        await until(lambda: gateway.parts.cloud.enrolment.problem and "Replace Device" in gateway.parts.cloud.enrolment.problem)
         emulator.cloud.replace(parent_of(emulator).id)
         await until(lambda: is_told(emulator, 1))
-    assert gateway.parts.enrolment.problem is None
+    assert gateway.parts.cloud.enrolment.problem is None
 
 
 async def test_a_child_registration_whose_answer_is_lost_makes_no_twin(emulator, running, until):
@@ -128,7 +128,7 @@ async def test_a_child_registration_whose_answer_is_lost_makes_no_twin(emulator,
     _bus, adapters = bus_of(device(1), device(2))
     async with running(adapters, SYNTHETIC) as gateway:
         await until(lambda: is_told(emulator, 1, 2))
-        keyless = [record for record in gateway.parts.registry.children.values() if record.access_key is None]
+        keyless = [record for record in gateway.parts.state.registry.children.values() if record.access_key is None]
     assert len(keyless) == 1
     assert len(emulator.cloud.devices) == 3
 
@@ -191,7 +191,7 @@ async def test_a_child_deleted_on_purpose_stays_away_when_so_set(emulator, runni
     async with running(adapters, SYNTHETIC, cloud={"deleted_children": "leave"}) as gateway:
         await until(lambda: is_told(emulator, 1, 2))
         emulator.cloud.delete(children_of(emulator)["1"].id)
-        registry = gateway.parts.registry
+        registry = gateway.parts.state.registry
         await until(lambda: registry.children["sn:synthetic/1"].state is ChildState.DELETED)
         reads = bus.devices["a1"].reads
         await asyncio.sleep(0.4)
@@ -227,7 +227,7 @@ async def test_a_silent_child_is_offline_in_the_cloud_once_and_online_when_it_is
 async def test_a_device_that_waits_for_a_person_is_admitted_from_outside(emulator, running, until, tmp_path):
     _bus, adapters = bus_of(device(1))
     async with running(adapters, SYNTHETIC, admission=AdmissionSection(policy=Policy.ASK)) as gateway:
-        await until(lambda: gateway.parts.registry.found_devices)
+        await until(lambda: gateway.parts.state.registry.found_devices)
         assert not children_of(emulator)
         async with Store(tmp_path / "gateway.sqlite3") as store:
             outside = Registry(store)
@@ -241,17 +241,17 @@ async def test_a_store_that_cannot_be_read_for_a_while_is_told_once_and_hides_no
 ):
     _bus, adapters = bus_of(device(1))
     async with running(adapters, SYNTHETIC, admission=AdmissionSection(policy=Policy.ASK)) as gateway:
-        store = gateway.parts.store
+        store = gateway.parts.state.store
         connection, store._connection = store._connection, None  # from before its first look on
         await asyncio.sleep(0.5)
         store._connection = connection
-        await until(lambda: gateway.parts.registry.found_devices)
+        await until(lambda: gateway.parts.state.registry.found_devices)
         async with Store(tmp_path / "gateway.sqlite3") as other:
             outside = Registry(other)
             await outside.load()
             await outside.decide("sn:synthetic/1", Decision.ADMIT)
-        await until(lambda: gateway.parts.registry.children)
-    told = [record for record in caplog.records if "another process changes in the store" in record.message]
+        await until(lambda: gateway.parts.state.registry.children)
+    told = [record for record in caplog.records if "changes of the store by another process" in record.message]
     assert len(told) == 1
 
 
@@ -290,8 +290,8 @@ async def test_model_ids_that_the_cloud_does_not_know_cost_only_their_children(e
     models = {"odd": str(UUID("00000000-0000-4000-8000-00000000dead")), "meter": "c2d1e0ff-0a0b-4c0d-8e0f-112233445566"}
     async with running(adapters, SYNTHETIC, models=models) as gateway:
         await until(lambda: is_told(emulator, 2))
-        await until(lambda: gateway.parts.registry.children["sn:synthetic/1"].state is ChildState.REFUSED)
-        assert "[models] odd" in gateway.parts.registry.children["sn:synthetic/1"].problem
+        await until(lambda: gateway.parts.state.registry.children["sn:synthetic/1"].state is ChildState.REFUSED)
+        assert "[models] odd" in gateway.parts.state.registry.children["sn:synthetic/1"].problem
 
 
 async def test_a_stop_in_the_middle_of_everything_ends_in_time(emulator, running, until):
@@ -335,7 +335,7 @@ async def test_the_open_points_of_the_reference_cost_nothing(emulator, running, 
         await until(lambda: is_told(emulator, 1, 2))
         command = emulator.cloud.queue_command(children_of(emulator)["1"].id, "reboot", None)
         await until(lambda: command.status == "failed")
-        assert gateway.parts.outbox.lost == 0
+        assert gateway.parts.state.outbox.lost == 0
     assert len(emulator.cloud.devices) == 3
 
 
@@ -343,10 +343,10 @@ async def test_children_that_are_refused_until_their_parent_is_claimed_follow_th
     emulator.cloud.quirks = emulator.cloud.quirks.changed({"child_before_claim": "refused"})
     bus, adapters = bus_of(device(1))
     async with running(adapters, SYNTHETIC) as gateway:
-        registry = gateway.parts.registry
+        registry = gateway.parts.state.registry
         await until(lambda: [one.state for one in registry.children.values()] == [ChildState.REFUSED])
         emulator.cloud.claim(parent_of(emulator).id)
-        await until(lambda: gateway.parts.session.is_claimed)
+        await until(lambda: gateway.parts.cloud.session.is_claimed)
         bus.devices["a1"].firmware_version = "1.0.1"  # any change: otherwise it is looked once a minute
         await registry.admit(replace(registry.children["sn:synthetic/1"].child, firmware_version="1.0.1"))
         await until(lambda: is_told(emulator, 1))
@@ -367,7 +367,7 @@ async def test_a_deleted_child_comes_back_however_the_hub_says_so(
         old = children_of(emulator)["1"].id
         emulator.cloud.delete(old)
         await until(lambda: is_told(emulator, 1, 2) and children_of(emulator)["1"].id != old)
-        assert gateway.parts.outbox.lost == 0
+        assert gateway.parts.state.outbox.lost == 0
     assert len(emulator.cloud.devices) == 3
 
 
@@ -385,5 +385,5 @@ async def test_a_gateway_deleted_while_its_children_are_registered_starts_over(
         await until(lambda: len(children_of(emulator)) > 5)
         emulator.cloud.delete(parent_of(emulator).id)
         await until(lambda: is_told(emulator, *numbers))
-        assert gateway.parts.outbox.lost == 0
+        assert gateway.parts.state.outbox.lost == 0
     assert len(emulator.cloud.devices) == 31

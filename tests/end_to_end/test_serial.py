@@ -101,15 +101,15 @@ def statuses(emulator, address, port=""):
 
 
 def remarks(gateway):
-    return " ".join(remark for bus in gateway.parts.standings() for one in bus.children for remark in one.remarks)
+    return " ".join(remark for bus in gateway.parts.bus_statuses() for one in bus.children for remark in one.remarks)
 
 
 def supervisor_of(gateway, port):
-    return next(one for (_, bus), one in gateway.parts.fleet.supervisors.items() if bus.endswith(port))
+    return next(one for (_, bus), one in gateway.parts.field.fleet.supervisors.items() if bus.endswith(port))
 
 
 def resident_of(gateway, port):
-    return next(one.child for one in gateway.parts.registry.children.values() if one.child.bus.endswith(port))
+    return next(one.child for one in gateway.parts.state.registry.children.values() if one.child.bus.endswith(port))
 
 
 async def outcome_of(supervisor, key, name, parameters):
@@ -166,13 +166,13 @@ async def test_a_port_that_is_pulled_while_it_is_read_brings_its_children_back_w
 
 def taken_in(gateway):
     """The latest value of each metric that the gateway takes in from now on."""
-    latest, take = {}, gateway.parts.sampler.take
+    latest, take = {}, gateway.parts.field.sampler.take
 
     def note(readings):
         latest.update({reading.metric.name: reading.value for reading in readings})
         take(readings)
 
-    gateway.parts.sampler.take = note
+    gateway.parts.field.sampler.take = note
     return latest
 
 
@@ -180,7 +180,7 @@ async def test_a_command_in_the_middle_of_which_the_port_is_pulled_has_one_outco
     display = Display()
     async with plugged("one", display) as line, rack() as gateway:
         await until(lambda: told(emulator, DISPLAY, "volume"))
-        supervisor, (key,) = supervisor_of(gateway, "one"), gateway.parts.registry.children
+        supervisor, (key,) = supervisor_of(gateway, "one"), gateway.parts.state.registry.children
         assert "has done" in await outcome_of(supervisor, key, "set_volume", {"volume": 31})
         display.faults = SerialFaults(late_seconds=0.4)
         commanding = asyncio.create_task(outcome_of(supervisor, key, "set_volume", {"volume": 77}))
@@ -205,7 +205,7 @@ async def test_a_new_port_is_noticed_within_two_seconds_and_its_device_registere
             await until(lambda: line.is_open)
             seconds = time.monotonic() - began
             await until(lambda: told(emulator, GPS, "altitude"))
-            assert len(gateway.parts.fleet.supervisors) == 2
+            assert len(gateway.parts.field.fleet.supervisors) == 2
     print(f"a new port is open after {seconds:.2f} s")  # noqa: T201 - a figure
     assert seconds < MOST_SECONDS
     assert statuses(emulator, DISPLAY) == ["online"]
@@ -224,7 +224,7 @@ async def test_a_child_of_an_earlier_run_is_neither_registered_anew_nor_offline_
         emulator.journal.clear()
         async with rack() as gateway:
             await until(lambda: len(messages(emulator, DISPLAY)) > 2 and len(messages(emulator, GPS)) > 2)
-            assert len(gateway.parts.registry.children) == 2
+            assert len(gateway.parts.state.registry.children) == 2
     assert {device.id for device in children(emulator)} == known
     assert emulator.journal.calls()["Register Child Device"] == 0
     assert statuses(emulator, DISPLAY) == statuses(emulator, GPS) == ["online"]
@@ -337,7 +337,7 @@ async def test_a_port_that_modbus_holds_is_not_opened_by_a_pattern_that_means_it
         hall = {"type": "modbus", "name": "hall", "lines": [{"port": line.port, "baudrate": 19200, "parity": "N"}], "units": "1"}
         async with rack(before=[hall]) as gateway:
             await until(lambda: told(emulator, DISPLAY, "volume") and child(emulator, "1"))
-            await until(lambda: any("this gateway" in (bus.problem or "") for bus in gateway.parts.standings()))
+            await until(lambda: any("this gateway" in (bus.problem or "") for bus in gateway.parts.bus_statuses()))
             await asyncio.sleep(1.2)  # another try to open it
         requests = list(Rtu().take(bytearray(line.received)))
         assert sum(len(Rtu().bytes_of(request)) for request in requests) == len(line.received), "nobody else wrote to it"
@@ -349,7 +349,7 @@ async def test_an_excluded_port_is_never_touched(emulator, rack, plugged, until,
         async with rack(exclude=[str(tmp_path / "by-id" / "*two")]) as gateway:
             await until(lambda: told(emulator, DISPLAY, "volume"))
             await asyncio.sleep(0.7)  # two looks at the ports
-            assert len(gateway.parts.fleet.supervisors) == 1
+            assert len(gateway.parts.field.fleet.supervisors) == 1
         assert not excluded.is_open
         assert excluded.received == b""
     assert [one.sn for one in children(emulator)] == ["Z1ABH4CT300057"]
@@ -441,7 +441,7 @@ async def test_a_password_appears_neither_in_the_log_nor_in_the_store(emulator, 
         async with rack(*rules, devices=devices) as gateway:
             await until(lambda: told(emulator, "gated", "level") == 7 and secret[::-1].encode() in other.requests)
             await asyncio.sleep(0.5)
-            shown = repr(gateway.parts.configuration) + repr(gateway.parts.standings())
+            shown = repr(gateway.parts.configuration) + repr(gateway.parts.bus_statuses())
     assert secret.encode() in device.requests
     stored = b"".join(file.read_bytes() for file in tmp_path.glob("gateway.sqlite3*"))
     for hidden in (secret, secret[::-1]):

@@ -94,14 +94,14 @@ async def shown():
     async with asyncio.timeout(60):
         await asyncio.wait({task, begun}, return_when=asyncio.FIRST_COMPLETED)
         running = begun.result() if begun.done() else await task
-        await running.gateway.status.listens.wait()
+        await running.gateway.page.server.listens.wait()
         while running.problems():  # noqa: ASYNC110 - about anything, not an event
             await asyncio.sleep(0.05)
     running.emulator.cloud.claim(running.parent.id)
     yield SimpleNamespace(
         demo=running,
-        address=running.gateway.status.address,
-        token=running.gateway.new_token,
+        address=running.gateway.page.server.address,
+        token=running.gateway.page.new_token,
         keys=[device.access_key for device in running.emulator.cloud.devices.values()],
     )
     over.set()
@@ -148,10 +148,10 @@ async def hall(running, often):
             "profiles": [str(often("modbus", *names))],
         }
         async with running(usable(installed()), entry, admission=AdmissionSection(policy=Policy.ASK)) as gateway:
-            status = gateway.parts.status
+            status = gateway.parts.page.server
             await status.listens.wait()
             yield SimpleNamespace(
-                units=units, registry=gateway.parts.registry, address=status.address, token=gateway.parts.new_token
+                units=units, registry=gateway.parts.state.registry, address=status.address, token=gateway.parts.page.new_token
             )
 
 
@@ -258,7 +258,7 @@ async def test_devices_of_all_protocols_fall_silent_with_a_reason_and_are_seen_b
         )  # fmt: skip
         async with running(usable(installed()), *entries) as gateway:
             await until(lambda: len(children_of(emulator)) == 3)
-            status = gateway.parts.status
+            status = gateway.parts.page.server
             window, other = await browse(status.address), await browse(status.address, PHONE)
             await live(window.tab, "/")
             await live(other.tab, f"/children/{encode_id(METER)}")
@@ -318,7 +318,7 @@ async def test_a_found_device_is_admitted_named_and_another_ignored(hall, browse
     await window.tab.click("button[aria-label^='Ignore Fronius']")
     await expect(window.tab.locator(".row.found")).to_have_count(0)
     await window.tab.click("text=Ignored (1)")
-    await expect(window.tab.locator(f"#w-{encode_id(INVERTER)}")).to_contain_text("to be left alone")
+    await expect(window.tab.locator(f"#w-{encode_id(INVERTER)}")).to_contain_text("is to be ignored")
     await live(window.tab, "/")
     await expect(window.tab.locator("#summary")).to_contain_text("None waiting")
     assert set(children_of(emulator)) == {"21340217"}

@@ -174,7 +174,7 @@ async def test_a_bus_that_has_not_appeared_is_shown_for_its_children(running):
 async def test_losses_are_told_by_reason(running):
     _, adapters = bus_of(device(1))
     async with running(adapters, SYNTHETIC) as gateway:
-        outbox = gateway.parts.outbox
+        outbox = gateway.parts.state.outbox
         samples = [Sample(f"c{number}", datetime.now(UTC), Status.ONLINE, {"power": 1.0}) for number in (1, 1, 2)]
         await outbox.put(samples)
         for child in ("c1", "c2"):
@@ -191,15 +191,15 @@ async def test_a_store_that_takes_nothing_makes_it_not_ready(running, caplog):
         parts = gateway.parts
         await seen(parts.view, stands(1, ChildStatus.FINE))
         assert await parts.view.store_problem() is None
-        await parts.store._run(lambda: parts.store._connection.execute("PRAGMA query_only = ON"))
+        await parts.state.store._run(lambda: parts.state.store._connection.execute("PRAGMA query_only = ON"))
         assert "readonly" in await parts.view.store_problem()
         assert (await seen(parts.view, lambda snapshot: snapshot.gateway.store_problem)).gateway.store_problem
         assert "cannot be stored" in await parts.view.rename(KEY, "x")
-        await parts.store._run(lambda: parts.store._connection.execute("PRAGMA query_only = OFF"))
+        await parts.state.store._run(lambda: parts.state.store._connection.execute("PRAGMA query_only = OFF"))
         assert await parts.view.store_problem() is None
 
 
 async def _got(parts, path):
-    await parts.status.listens.wait()
-    async with aiohttp.ClientSession() as browser, browser.get(parts.status.address + path) as answer:
+    await parts.page.server.listens.wait()
+    async with aiohttp.ClientSession() as browser, browser.get(parts.page.server.address + path) as answer:
         return await answer.json()

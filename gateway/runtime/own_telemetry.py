@@ -1,4 +1,4 @@
-"""How the gateway itself is doing, as telemetry."""
+"""Collect the gateway's own telemetry: version, uptime, load, memory, its children and its buses."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ import resource
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from time import monotonic
 
 from gateway import __version__
 from gateway.models import Value
+from gateway.tasks import loop_time
 
-BUSES_TOLD = 20
-"""Of so many buses the load is told; a gateway with more of them has a page to look at."""
+MAX_BUSES_SENT = 20
+"""The number of buses whose load is sent; the status page shows those of all."""
 
 
-def vitals(
+def own_telemetry(
     *, started_at: float, children: Iterable[str], outbox_samples: int, lost_samples: int, bus_loads: Mapping[str, float]
 ) -> dict[str, Value]:
     """Return the gateway's own telemetry.
 
     Args:
-        started_at: monotonic seconds.
-        children: one word for each child: how it stands.
-        outbox_samples: how many samples wait for the hub.
-        lost_samples: how many will never arrive.
-        bus_loads: the share of its time that each bus was taken lately.
+        started_at: the start of the gateway by `loop_time`.
+        children: the status of each child, in one word.
+        outbox_samples: the number of samples that wait for the hub.
+        lost_samples: the number of samples that were lost.
+        bus_loads: the share of its recent time for which each bus was in use.
     """
-    standings = Counter(children)
+    by_status = Counter(children)
     values: dict[str, Value] = {
         "version": __version__,
-        "uptime_seconds": int(monotonic() - started_at),
-        "children": standings.total(),
+        "uptime_seconds": int(loop_time() - started_at),
+        "children": by_status.total(),
         "outbox_samples": outbox_samples,
         "lost_samples": lost_samples,
         "load_1m": round(os.getloadavg()[0], 2),
         "memory_mb": round(_resident_bytes() / 1e6, 1),
     }
-    values |= {f"children_{standing}": count for standing, count in sorted(standings.items())}
-    return values | {f"bus_load_{_as_key(bus)}": round(load, 3) for bus, load in sorted(bus_loads.items())[:BUSES_TOLD]}
+    values |= {f"children_{status}": count for status, count in sorted(by_status.items())}
+    return values | {f"bus_load_{_as_key(bus)}": round(load, 3) for bus, load in sorted(bus_loads.items())[:MAX_BUSES_SENT]}
 
 
 def _as_key(bus: str) -> str:
@@ -50,6 +50,6 @@ def _as_key(bus: str) -> str:
 def _resident_bytes() -> int:
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:  # not Linux: the peak is the next best
+    except OSError:  # not Linux: the peak is the best there is
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return pages * resource.getpagesize()

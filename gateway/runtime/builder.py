@@ -1,0 +1,208 @@
+"""Build the parts of a gateway from its configuration: state, field, cloud and status page, each by a builder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from gateway import __version__
+from gateway.adapter import Adapter
+from gateway.cloud.child_registrar import ChildRegistrar, RegistrationPolicy
+from gateway.cloud.client import CloudAccess, HttpHub
+from gateway.cloud.enrolment import Enrolment
+from gateway.cloud.guarded_calls import GuardedCalls
+from gateway.cloud.http import OnCall, reachable
+from gateway.cloud.rate_control import RateControl
+from gateway.cloud.revocation import GatewayRevocation, KeyCheck
+from gateway.cloud.session import Session
+from gateway.cloud.telemetry_loop import OwnTelemetry
+from gateway.config.settings import CloudSection, Configuration, Settings
+from gateway.doctor.checks import examine_running
+from gateway.field.children.availability import Availability
+from gateway.field.children.intake import DeviceIntake
+from gateway.field.fleet import Fleet
+from gateway.field.observer import NO_OBSERVER, Observer
+from gateway.field.polling.supervisor import Supervisor
+from gateway.field.telemetry.child_monitor import ChildMonitor
+from gateway.field.telemetry.reporter import Reporter
+from gateway.field.telemetry.sampling import Sampler
+from gateway.hub import Hub, HubEvent
+from gateway.models import Reach, Status, Value
+from gateway.runtime.app import Gateway
+from gateway.runtime.own_telemetry import own_telemetry
+from gateway.runtime.parts import CloudParts, FieldParts, StateParts, StatusPage, Timing
+from gateway.runtime.view import GatewayView
+from gateway.state.adapter_memory import AdapterMemory
+from gateway.state.child_states import ChildState
+from gateway.state.outbox import Outbox
+from gateway.state.registry import Registry
+from gateway.state.store import Store
+from gateway.status.auth.access import TokenAuth
+from gateway.status.auth.tokens import load_or_create_token, token_file
+from gateway.status.history import History
+from gateway.status.server import StatusServer
+from gateway.status.view import View
+from gateway.tasks import loop_time
+
+
+@asynccontextmanager
+async def build(
+    configuration: Configuration,
+    adapters: Mapping[str, type[Adapter[Any]]],
+    *,
+    on_call: OnCall | None = None,
+    on_event: Callable[[HubEvent], None] = lambda event: None,
+    timing: Timing | None = None,
+) -> AsyncIterator[Gateway]:
+    """Open the store, build the parts, and close what was opened at the end.
+
+    Raises:
+        StoreError: the store cannot be used.
+        SettingsError: the CA file or the entry address cannot be used, or the gateway's identity in the config contradicts the
+            one under which it is registered.
+    """
+    timing = timing if timing is not None else Timing()
+    settings = configuration.settings
+    history = History() if settings.status.enabled else None
+    async with (
+        Store(settings.store.path, exclusive=True) as store,
+        HttpHub(cloud_access(settings.cloud), on_call=on_call) as hub,
+    ):
+        state = await build_state(store, settings)
+        field = build_field(state, configuration, adapters, timing=timing, observer=history or NO_OBSERVER)
+        cloud = await build_cloud(hub, state, field, configuration, timing=timing, on_event=on_event)
+        view = GatewayView(settings, state, field, cloud, examine=partial(examine_running, configuration, adapters))
+        page = None if history is None else build_page(settings, view, history)
+        yield Gateway(
+            configuration=configuration, timing=timing, state=state, field=field, cloud=cloud, view=view, page=page
+        )  # fmt: skip
+
+
+async def build_state(store: Store, settings: Settings) -> StateParts:
+    """Return the parts of the state, with what an earlier run left."""
+    state = StateParts(
+        store=store,
+        registry=Registry(store),
+        outbox=Outbox(store, most_samples=settings.store.most_samples),
+        adapter_memory=AdapterMemory(store),
+    )
+    await state.load()
+    return state
+
+
+def build_field(
+    state: StateParts,
+    configuration: Configuration,
+    adapters: Mapping[str, type[Adapter[Any]]],
+    *,
+    timing: Timing,
+    observer: Observer,
+) -> FieldParts:
+    """Return the parts that serve the buses and their children."""
+    settings, registry = configuration.settings, state.registry
+    availability, sampler = Availability(observer=observer), Sampler(observer=observer)
+    intake = DeviceIntake(registry, availability, policy=settings.admission.policy, models=settings.models)
+    reporter = Reporter(sampler, state.outbox, every=settings.cloud.telemetry_every, urgent_gap=timing.urgent_gap)
+    monitor = ChildMonitor(availability, sampler, report_soon=reporter.report_soon)
+
+    def supervise(adapter: Adapter[Any], entry: str) -> Supervisor:
+        adapter.memory = state.adapter_memory.for_entry(entry)
+        return Supervisor(adapter, entry=entry, registry=registry, intake=intake, monitor=monitor)
+
+    return FieldParts(
+        availability=availability,
+        sampler=sampler,
+        monitor=monitor,
+        intake=intake,
+        reporter=reporter,
+        fleet=Fleet(configuration.entries, adapters, supervise),
+    )
+
+
+async def build_cloud(
+    hub: Hub,
+    state: StateParts,
+    field: FieldParts,
+    configuration: Configuration,
+    *,
+    timing: Timing,
+    on_event: Callable[[HubEvent], None],
+) -> CloudParts:
+    """Return the parts that serve the connection to the cloud; the gateway's identity is fixed when this returns."""
+    settings, registry, outbox = configuration.settings.cloud, state.registry, state.outbox
+    enrolment = Enrolment(
+        hub,
+        registry,
+        configuration,
+        firmware_version=__version__,
+        network_is_back=partial(reachable, settings.entry_url),
+        retry_every=timing.register_retry_every,
+        check_network_every=timing.check_network_every,
+    )
+    registrar = ChildRegistrar(
+        hub,
+        registry,
+        outbox,
+        KeyCheck(hub, timing.revocation),
+        policy=RegistrationPolicy(deleted_children=settings.deleted_children, settle=timing.registration_settles_in),
+        status_of=partial(_cloud_status, field.availability),
+    )
+    rate_control = RateControl(first_seconds=timing.hub_backoff_first.total_seconds())
+    revocation = GatewayRevocation(hub, rate_control, registered_at=lambda: enrolment.registered_at, timing=timing.revocation)
+    read_own_telemetry = partial(_read_own_telemetry, state, field, started_at=loop_time())
+    session = Session(
+        hub,
+        registry,
+        outbox,
+        enrolment,
+        registrar,
+        calls=GuardedCalls(rate_control, revocation),
+        own_telemetry=OwnTelemetry(read=read_own_telemetry, every=settings.telemetry_every),
+        on_event=on_event,
+    )
+    await enrolment.prepare()
+    return CloudParts(enrolment=enrolment, session=session)
+
+
+def build_page(settings: Settings, view: View, history: History) -> StatusPage:
+    """Return the status page, with its token if that was created just now.
+
+    Raises:
+        StoreError: the file beside the store that holds the token's hash can be neither read nor written.
+    """
+    section = settings.status
+    digest, new_token = load_or_create_token(token_file(settings.store.path))
+    auth = TokenAuth(digest, host=section.host)
+    server = StatusServer(
+        view, history, auth, host=section.host, port=section.port, hub_gone_limit=section.hub_gone_limit
+    )  # fmt: skip
+    return StatusPage(server=server, new_token=new_token)
+
+
+def cloud_access(cloud: CloudSection) -> CloudAccess:
+    """Return how the cloud is reached under these settings."""
+    return CloudAccess(
+        entry_url=cloud.entry_url,
+        allow_plain_http=cloud.allow_plain_http,
+        ca_file=cloud.ca_file,
+        use_static_cert=cloud.hub == "hub_url_static_cert",
+        timeout_seconds=cloud.timeout_seconds,
+        hub_hosts=cloud.hub_hosts,
+    )
+
+
+def _cloud_status(availability: Availability, child: str) -> Status:
+    return Status.ONLINE if availability.of(child).reach is Reach.REACHABLE else Status.OFFLINE
+
+
+def _read_own_telemetry(state: StateParts, field: FieldParts, *, started_at: float) -> Mapping[str, Value]:
+    reaches = ((record, field.availability.of(key).reach) for key, record in state.registry.children.items())
+    return own_telemetry(
+        started_at=started_at,
+        children=(str(reach) if record.state is ChildState.REGISTERED else "not_registered" for record, reach in reaches),
+        outbox_samples=state.outbox.depth,
+        lost_samples=state.outbox.lost,
+        bus_loads={bus: supervisor.live_load for (_, bus), supervisor in field.fleet.supervisors.items()},
+    )

@@ -1,0 +1,85 @@
+"""Group the parts of a gateway by what they serve: its state, the field, the cloud, the status page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from gateway.cloud.child_registrar import SETTLE
+from gateway.cloud.enrolment import CHECK_NETWORK_EVERY, RETRY_EVERY, Enrolment
+from gateway.cloud.revocation import RevocationTiming
+from gateway.cloud.session import Session
+from gateway.field.children.availability import Availability
+from gateway.field.children.intake import DeviceIntake
+from gateway.field.fleet import Fleet
+from gateway.field.telemetry.child_monitor import ChildMonitor
+from gateway.field.telemetry.reporter import Reporter
+from gateway.field.telemetry.sampling import Sampler
+from gateway.state.adapter_memory import AdapterMemory
+from gateway.state.outbox import Outbox
+from gateway.state.registry import Registry
+from gateway.state.store import Store
+from gateway.status.server import StatusServer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Waits that no operator needs to set, and that tests shorten."""
+
+    register_retry_every: timedelta = RETRY_EVERY
+    check_network_every: timedelta = CHECK_NETWORK_EVERY
+    registration_settles_in: timedelta = SETTLE
+    revocation: RevocationTiming = field(default_factory=RevocationTiming)
+    check_for_changes_every: timedelta = timedelta(seconds=2)
+    """Between two checks whether another process changed the store, or somebody the configuration file."""
+    hub_backoff_first: timedelta = timedelta(seconds=1)
+    urgent_gap: timedelta = timedelta(seconds=3)
+    """Between two urgent samples of one child."""
+    missing_bus_after: timedelta = timedelta(seconds=60)
+    """A child whose bus has not appeared by then is reported offline."""
+    save_memory_every: timedelta = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateParts:
+    """What survives a restart."""
+
+    store: Store
+    registry: Registry
+    outbox: Outbox
+    adapter_memory: AdapterMemory
+
+    async def load(self) -> None:
+        """Read what an earlier run left."""
+        await self.registry.load()
+        await self.outbox.load()
+        await self.adapter_memory.load()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldParts:
+    """What serves the buses and their children."""
+
+    availability: Availability
+    sampler: Sampler
+    monitor: ChildMonitor
+    intake: DeviceIntake
+    reporter: Reporter
+    fleet: Fleet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudParts:
+    """What serves the connection to the cloud."""
+
+    enrolment: Enrolment
+    session: Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusPage:
+    """The status page of a gateway."""
+
+    server: StatusServer
+    new_token: str | None
+    """Its token in the run that created it, which is the only one that can show it."""

@@ -1,0 +1,53 @@
+"""Summarise the buses: what reading them costs, whether they are open, and the children on them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from gateway.field.fleet import Fleet
+from gateway.field.polling.supervisor import Supervisor
+from gateway.status.snapshot import BusSummary, ChildSummary, DeviceLoad, DiscoveryProgress, count_by_status, encode_id
+
+HEAVIEST_DEVICES_SHOWN = 5
+
+
+def bus_summaries(fleet: Fleet, children: Sequence[ChildSummary]) -> Iterator[BusSummary]:
+    """Yield a summary of every bus that has appeared, then of those that have children but have not appeared."""
+    by_bus: defaultdict[tuple[str, str], list[ChildSummary]] = defaultdict(list)
+    for child in children:
+        by_bus[child.entry, child.bus].append(child)
+    for (entry, bus), supervisor in fleet.supervisors.items():
+        yield _bus_summary(entry, bus, supervisor, by_bus.pop((entry, bus), []))
+    for (entry, bus), on_bus in by_bus.items():
+        yield BusSummary(
+            id=encode_id(entry, bus),
+            entry=entry,
+            bus=bus,
+            problem="it has not appeared since the start: is it plugged in, and named in the configuration?",
+            plan=0.0,
+            limit=1.0,
+            standings=count_by_status(on_bus),
+        )
+
+
+def _bus_summary(entry: str, bus: str, supervisor: Supervisor, children: Sequence[ChildSummary]) -> BusSummary:
+    status = supervisor.status()
+    budget, discovery = status.budget, status.discovery
+    heaviest = [DeviceLoad(name=name, load=load) for name, load in budget.by_device.items() if load > 0]
+    return BusSummary(
+        id=encode_id(entry, bus),
+        entry=entry,
+        bus=bus,
+        problem=status.problem,
+        plan=budget.load,
+        limit=budget.limit,
+        stretch=status.stretch,
+        load={str(purpose): share for purpose, share in status.load.items()},
+        heaviest=tuple(heaviest[:HEAVIEST_DEVICES_SHOWN]),
+        discovery=None
+        if discovery is None
+        else DiscoveryProgress(done=discovery.done, total=discovery.total, note=discovery.note),
+        waiting_commands=status.waiting_commands,
+        standings=count_by_status(children),
+    )

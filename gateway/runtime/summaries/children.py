@@ -1,0 +1,122 @@
+"""Summarise the children: one line for each in the list, and all details of a single one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from gateway.field.children.availability import ChildAvailability
+from gateway.field.polling.supervisor import Supervisor
+from gateway.models import ChildDevice, IdentityKind, Reach
+from gateway.runtime.parts import FieldParts
+from gateway.state.child_states import ChildState
+from gateway.state.records import ChildRecord
+from gateway.state.registry import Registry
+from gateway.status.snapshot import ChildDetails, ChildStatus, ChildSummary, child_status, encode_id
+
+IDENTITY_KINDS: Mapping[str, str] = {
+    IdentityKind.SERIAL_NUMBER: "serial number",
+    IdentityKind.MAC: "MAC address",
+    IdentityKind.FINGERPRINT: "a constant in the device that no other device here has",
+    IdentityKind.PLACE: "its bus and address, because nothing in the device distinguishes it from an identical one",
+}
+
+CLOUD_STATUSES = (ChildStatus.REFUSED, ChildStatus.UNREGISTERED, ChildStatus.DELETED)
+"""The statuses that come from the registration in the cloud, not from the bus."""
+
+
+class ChildSummaries:
+    """Summaries of the children; that of a child that has not changed is reused."""
+
+    def __init__(self, registry: Registry, field: FieldParts) -> None:
+        self._registry = registry
+        self._field = field
+        self._summaries: dict[str, tuple[ChildRecord, ChildAvailability, ChildSummary]] = {}
+
+    def all(self, at: datetime) -> tuple[ChildSummary, ...]:
+        """Return the summaries of all children at this moment."""
+        for key in self._summaries.keys() - self._registry.children.keys():
+            del self._summaries[key]
+        return tuple(self._summary(record, at) for record in self._registry.children.values())
+
+    def details(self, key: str) -> ChildDetails | None:
+        """Return everything that is known about one child, `None` when there is no such child."""
+        record = self._registry.children.get(key)
+        if record is None:
+            return None
+        child, is_registered = record.child, record.state is ChildState.REGISTERED
+        supervisor = self._supervisor_of(child)
+        polling = None if supervisor is None else supervisor.child_status(key)
+        return ChildDetails(
+            line=self._summary(record, datetime.now(UTC)),
+            identity_kind=_identity_kind(key),
+            evidence=dict(self._field.intake.evidence_of(key)),
+            manufacturer=child.manufacturer,
+            model=child.model,
+            serial_number=child.serial_number,
+            mac=child.mac,
+            firmware_version=child.firmware_version,
+            profile=child.profile,
+            family=child.family,
+            model_id=child.model_id,
+            sub_model=child.sub_model,
+            device_id=record.device_id,
+            can_take_commands=not is_registered or record.access_key is not None,
+            registration=record.state,
+            registered_since=record.since if is_registered else None,
+            reach=self._field.availability.of(key).reach,
+            load=polling.load if polling is not None else 0.0,
+            is_slow=polling.is_slow if polling is not None else False,
+            remarks=tuple(polling.remarks) if polling is not None else (),
+        )
+
+    def _summary(self, record: ChildRecord, at: datetime) -> ChildSummary:
+        key, availability = record.child.key, self._field.availability.of(record.child.key)
+        known = self._summaries.get(key)
+        if known is not None and known[0] is record and known[1] is availability:
+            summary = known[2]
+        else:
+            summary = _child_summary(record, availability)
+            self._summaries[key] = record, availability, summary
+        supervisor = self._supervisor_of(record.child)
+        if availability.reach is not Reach.SILENT or supervisor is None:
+            return summary
+        wait_seconds = supervisor.next_try_seconds(key)
+        next_try_at = None if wait_seconds is None else at + timedelta(seconds=wait_seconds)
+        return summary.model_copy(update={"next_try_at": next_try_at})
+
+    def _supervisor_of(self, child: ChildDevice) -> Supervisor | None:
+        return self._field.fleet.supervisors.get((child.adapter, child.bus))
+
+
+def _child_summary(record: ChildRecord, availability: ChildAvailability) -> ChildSummary:
+    child = record.child
+    status = child_status(record.state, availability.reach)
+    is_cloud_status = status in CLOUD_STATUSES
+    return ChildSummary(
+        id=encode_id(child.key),
+        key=child.key,
+        name=child.name,
+        found_as=child.found_as,
+        entry=child.adapter,
+        bus=child.bus,
+        bus_id=encode_id(child.adapter, child.bus),
+        address=child.address,
+        kind=_maker_and_model(child.manufacturer, child.model),
+        standing=status,
+        since=record.since if is_cloud_status else availability.since,
+        why=record.problem if is_cloud_status else availability.why,
+    )
+
+
+def _maker_and_model(maker: str | None, model: str | None) -> str | None:
+    """Return maker and model; the maker only once where the model begins with it."""
+    if maker and model and model.casefold().startswith(maker.casefold()):
+        return model
+    return " ".join(filter(None, (maker, model))) or None
+
+
+def _identity_kind(key: str) -> str:
+    """Return the basis of a child's identity in words."""
+    kind = key.partition(":")[0]
+    return IDENTITY_KINDS.get(kind, kind)

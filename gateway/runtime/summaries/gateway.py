@@ -1,0 +1,46 @@
+"""Summarise the gateway itself: its identity, its registration, and its contact with the cloud."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from gateway import __version__
+from gateway.cloud.rate_control import RateControl
+from gateway.config.settings import Settings
+from gateway.runtime.parts import CloudParts, StateParts
+from gateway.status.snapshot import GatewaySummary, HubContact
+
+
+def gateway_summary(
+    settings: Settings, state: StateParts, cloud: CloudParts, *, at: datetime, started_at: datetime, notice: str | None
+) -> GatewaySummary:
+    """Return the state of the gateway at this moment."""
+    record = state.registry.gateway
+    credentials = None if record is None else record.credentials
+    return GatewaySummary(
+        name=settings.gateway.name,
+        version=__version__,
+        started_at=started_at,
+        serial_number=None if record is None else record.serial_number,
+        mac=None if record is None else record.mac,
+        is_registered=credentials is not None,
+        is_claimed=cloud.session.is_claimed,
+        device_id=None if credentials is None else credentials.device_id,
+        hub_url=None if credentials is None else credentials.hub_url,
+        entry_url=settings.cloud.entry_url,
+        problem=cloud.enrolment.problem if credentials is None else None,
+        next_try_at=cloud.enrolment.next_try if credentials is None else None,
+        hub=_hub_contact(cloud.session.rate_control, at),
+        notice=notice,
+        store_problem=state.store.problem,
+    )
+
+
+def _hub_contact(rate_control: RateControl, at: datetime) -> HubContact:
+    wait_seconds = rate_control.next_try_seconds
+    return HubContact(
+        is_reachable=rate_control.is_reachable,
+        since=None if rate_control.is_reachable is None else rate_control.since,
+        problem=rate_control.problem,
+        next_try_at=None if wait_seconds is None else at + timedelta(seconds=wait_seconds),
+    )

@@ -1,0 +1,74 @@
+"""Run the small jobs beside buses and cloud: follow outside changes, save what adapters remember, report missing buses."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from gateway.config.file import file_stamp
+from gateway.errors import StoreError
+from gateway.runtime.parts import FieldParts, StateParts
+from gateway.state.adapter_memory import AdapterMemory
+from gateway.state.child_states import ChildState
+
+log = logging.getLogger(__name__)
+
+
+async def follow_store(state: StateParts, field: FieldParts, *, every: timedelta) -> None:
+    """Load what another process, such as `xyte-gateway children admit`, writes to the store, until cancelled."""
+    seen: int | None = None
+    is_failing = False
+    while True:
+        try:
+            version = await state.store.data_version()
+            if seen is not None and version != seen:
+                await state.registry.load()
+                await field.intake.admit_approved()
+            seen = version  # not before: what could not be loaded is loaded the next time
+        except StoreError as error:
+            if not is_failing:
+                log.warning("changes of the store by another process cannot be loaded: %s", error)
+            is_failing = True
+        else:
+            is_failing = False
+        await asyncio.sleep(every.total_seconds())
+
+
+async def watch_file(file: Path | None, notify: Callable[[str | None], None], *, every: timedelta) -> None:
+    """Notify the operator, until cancelled, when the configuration file differs from the one that the gateway started with."""
+    if file is None:
+        return
+    at_start = file_stamp(file)
+    has_changed = False
+    while True:
+        await asyncio.sleep(every.total_seconds())
+        differs = file_stamp(file) != at_start
+        if differs and not has_changed:
+            notice = f"{file} has changed since the start; restart the gateway to use it"
+            log.warning("%s", notice)
+            notify(notice)
+        elif has_changed and not differs:
+            notify(None)
+        has_changed = differs
+
+
+async def save_memory(memory: AdapterMemory, *, every: timedelta) -> None:
+    """Save what adapters remember, until cancelled; losing the last interval of it is harmless."""
+    while True:
+        await asyncio.sleep(every.total_seconds())
+        with contextlib.suppress(StoreError):  # the reporter logs it
+            await memory.save()
+
+
+async def report_missing_buses(state: StateParts, field: FieldParts, *, after: timedelta) -> None:
+    """Report the children offline whose bus has not appeared by then, because no supervisor does."""
+    await asyncio.sleep(after.total_seconds())
+    for record in state.registry.children.values():
+        child = record.child
+        if (child.adapter, child.bus) in field.fleet.supervisors or record.state is ChildState.DELETED:
+            continue
+        field.monitor.record_loss(child, f"its bus {child.bus} of [[adapter]] {child.adapter} is missing")
