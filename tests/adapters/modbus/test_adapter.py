@@ -203,6 +203,23 @@ async def test_what_one_unit_refuses_is_not_asked_of_the_next_of_its_model_nor_a
     assert "frequency" in names, "another firmware version is asked anew"
 
 
+@pytest.mark.parametrize("code", range(1, 12))
+async def test_only_the_exceptions_01_to_04_mean_an_illegal_address(memory_transport, meter, adapter_on, admitted, code):
+    class Refusing(type(meter.device)):
+        def answer(self, request):
+            if isinstance(request, ReadRequest) and request.address <= 0x0046 < request.address + request.count:
+                raise ExceptionResponse(code)
+            return super().answer(request)
+
+    transport = memory_transport({1: meter.device})
+    adapter = adapter_on(transport, units=1)
+    child = admitted(await adapter.identify("1"))
+    transport.units = {1: Refusing(meter.device.tables, meter.device.identification, meter.device.server_id)}
+    await read(adapter, child)
+    is_remembered = any("refuses input 70-71: frequency" in remark for remark in adapter.remarks(child))
+    assert is_remembered == (code in {1, 2, 3, 4})
+
+
 async def test_a_unit_that_is_busy_loses_no_point_for_good(memory_transport, meter, adapter_on, admitted):
     class Busy(type(meter.device)):
         def answer(self, request):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.modbus.client.pdu import ReadRequest, Table
 from adapters.modbus.polling.illegal_addresses import EXCLUDED_BRIEFLY_FOR, EXCLUDED_FOR, Bisection, IllegalAddresses
-from adapters.modbus.polling.plan import TransactionCost, plan_blocks
+from adapters.modbus.polling.plan import ReadBlock, TransactionCost, plan_blocks
 from adapters.modbus.profile.points import Encoding, PlacedPoint, ValueType
 from gateway.adapter import Metric
 
@@ -114,6 +114,73 @@ def test_a_device_that_refuses_everything_for_another_reason_is_soon_tried_again
     while bisection.next() is not None:
         bisection.was_refused()
     assert IllegalAddresses().with_bisection(bisection, code, NOW).until == NOW + excluded
+
+
+def bisected(block, *, refused=()):
+    """Return the bisection of a block after all its parts without these addresses were read, and the parts in order."""
+    bisection, parts = Bisection(block), []
+    while (part := bisection.next()) is not None:
+        parts.append([point.address for point in part.points])
+        (bisection.was_refused if set(refused) & set(parts[-1]) else bisection.was_read)()
+    return bisection, parts
+
+
+def block_of(*addresses):
+    points = tuple(register(address) for address in addresses)
+    return ReadBlock(ReadRequest(Table.HOLDING, addresses[0], addresses[-1] + 1 - addresses[0]), points)
+
+
+def test_a_refused_point_is_left_out_for_a_day_where_the_rest_could_be_read_or_the_code_is_02():
+    some, _ = bisected(block_of(1, 2), refused={2})
+    assert IllegalAddresses().with_bisection(some, 0x04, NOW).until == NOW + timedelta(days=1)
+    nothing, _ = bisected(block_of(1, 2), refused={1, 2})
+    assert IllegalAddresses().with_bisection(nothing, 0x02, NOW).until == NOW + timedelta(days=1)
+    assert IllegalAddresses().with_bisection(nothing, 0x04, NOW).until == NOW + timedelta(minutes=10)
+
+
+def test_a_block_is_halved_at_the_hole_nearest_to_its_middle():
+    _, parts = bisected(block_of(0, 1, 2, 10, 11, 12, 13, 14))
+    assert parts == [[0, 1, 2], [10, 11, 12, 13, 14]]
+
+
+def test_a_block_without_a_hole_near_its_middle_is_halved_there():
+    _, parts = bisected(block_of(0, 10, 11, 12, 13, 14, 15, 16))
+    assert parts == [[0, 10, 11, 12], [13, 14, 15, 16]]
+
+
+def test_the_parts_of_a_block_are_read_in_the_order_of_their_addresses():
+    _, parts = bisected(block_of(0, 1, 2, 3), refused={2})
+    assert parts == [[0, 1], [2, 3], [2], [3]]
+
+
+def test_no_block_spans_a_refused_point_again():
+    bisection, _ = bisected(block_of(0, 1, 2, 3), refused={2})
+    known = IllegalAddresses().with_bisection(bisection, 0x02, NOW)
+    assert known.boundaries == {(Table.HOLDING, 3)}
+    assert known.places == ["holding 2"]
+
+
+def test_a_block_whose_halves_can_be_read_apart_gets_a_boundary_and_no_refused_point():
+    bisection, parts = bisected(block_of(0, 1, 5, 6))
+    assert parts == [[0, 1], [5, 6]]
+    assert (bisection.boundaries, bisection.refused) == ([(Table.HOLDING, 5)], [])
+
+
+def test_a_part_keeps_the_scale_factors_of_its_block():
+    factors = (ReadRequest(Table.HOLDING, 90, 2),)
+    block = ReadBlock(ReadRequest(Table.HOLDING, 0, 2), (register(0), register(1)), factors)
+    part = Bisection(block).next()
+    assert (part.read, part.factors) == (ReadRequest(Table.HOLDING, 0, 1), factors)
+
+
+def test_what_was_found_out_earlier_stays_known_and_expires_first():
+    first, _ = bisected(block_of(1, 2), refused={2})
+    later, _ = bisected(block_of(7, 8), refused={7})
+    known = IllegalAddresses().with_bisection(first, 0x02, NOW).with_bisection(later, 0x02, NOW + timedelta(hours=1))
+    assert known.refused == {"m2-1", "m7-1"}
+    assert known.places == ["holding 2", "holding 7"]
+    assert known.boundaries == {(Table.HOLDING, 3), (Table.HOLDING, 8)}
+    assert known.until == NOW + timedelta(days=1)
 
 
 @pytest.mark.parametrize("text", [None, "", "nonsense", "[]", "{}", '{"refused": 5, "until": "2030-01-01T00:00:00+00:00"}'])
