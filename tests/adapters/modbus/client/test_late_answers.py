@@ -45,6 +45,10 @@ def test_a_request_whose_answer_could_be_confused_with_a_late_one_has_to_wait(as
     assert waiting_for(A).blocked_until(1, asked, now=1.0) == until
 
 
+def test_a_request_waits_for_the_last_of_several_late_answers():
+    assert waiting_for(A, OTHER_SIZE).blocked_until(1, SAME_SIZE, now=1.0) == 11.0
+
+
 def test_only_the_unit_with_a_late_answer_has_to_wait():
     assert waiting_for(A).blocked_until(2, SAME_SIZE, now=1.0) == 0.0
 
@@ -85,6 +89,15 @@ def test_a_late_answer_shows_that_the_unit_has_become_slow():
     late.add(1, UnansweredRequest(A, 1.0, 11.0))
     late.add(1, UnansweredRequest(A, 1.7, 11.7))
     assert late.answered(1, A, began=1.8, with_value=True) == pytest.approx(0.8)
+
+
+def test_the_turnaround_of_a_late_answer_is_the_usual_one_from_then_on():
+    late = LateAnswers()
+    late.add(1, UnansweredRequest(A, 1.0, 10.0))
+    assert late.take_late(1, VALUES_OF_A, began=1.8)
+    late.add(1, UnansweredRequest(A, 3.0, 13.0))
+    late.add(1, UnansweredRequest(A, 3.5, 13.5))
+    assert late.answered(1, A, began=4.3, with_value=True) == pytest.approx(0.8), "it belongs to the second request"
 
 
 def test_a_lost_answer_does_not_shift_the_answers_of_all_later_requests():

@@ -15,7 +15,15 @@ import pytest
 
 from adapters.modbus.client.buses import SerialLine, TcpHost
 from adapters.modbus.client.link import Link
-from adapters.modbus.client.pdu import ExceptionResponse, NoSuchUnit, ReadDeviceIdentification, ReadRequest, ReportServerId, Table
+from adapters.modbus.client.pdu import (
+    ExceptionResponse,
+    IdentificationLevel,
+    NoSuchUnit,
+    ReadDeviceIdentification,
+    ReadRequest,
+    ReportServerId,
+    Table,
+)
 from adapters.modbus.client.rtu_frames import describe_bad_frame
 from adapters.modbus.client.transport import RetryPolicy
 from gateway.adapter import BusUnavailable, DeviceUnreachable
@@ -290,6 +298,54 @@ async def test_an_identification_that_never_ends_is_left():
     async with linked(liar) as link:
         assert await link.ask(3, ReadDeviceIdentification(), LONG) == {0: b"Acme"}
     assert len(asked) == 1
+
+
+async def test_an_identification_with_ever_more_pages_is_left_after_32():
+    asked = []
+
+    async def endless(request: bytes, writer: asyncio.StreamWriter) -> None:
+        asked.append(request[10])
+        writer.write(frame(request, bytes([0x2B, 0x0E, 0x01, 0x83, 0xFF, request[10] + 1, 0x01, request[10], 0x01, 0x41])))
+
+    async with linked(endless) as link:
+        assert len(await link.ask(3, ReadDeviceIdentification(), LONG)) == 32
+    assert asked == list(range(32))
+
+
+async def test_a_single_object_is_one_page_whatever_follows():
+    asked = []
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        asked.append(request)
+        writer.write(frame(request, b"\x2b\x0e\x04\x83\xff\x09\x01\x05\x04Acme"))
+
+    async with linked(answer) as link:
+        assert await link.ask(3, ReadDeviceIdentification(IdentificationLevel.ONE_OBJECT, 5), LONG) == {5: b"Acme"}
+    assert len(asked) == 1
+
+
+async def test_the_first_page_that_has_an_object_counts():
+    pages = {0: b"\x2b\x0e\x01\x83\xff\x01\x01\x00\x04Acme", 1: b"\x2b\x0e\x01\x83\x00\x00\x01\x00\x04Else"}
+    async with linked(says(lambda request: frame(request, pages[request[10]]))) as link:
+        assert await link.ask(3, ReadDeviceIdentification(), LONG) == {0: b"Acme"}
+
+
+async def test_the_reason_of_a_silent_unit_is_not_the_bad_answer_of_another():
+    async with linked(says(lambda request: frame(request, GOOD, unit=4) if request[6] == 3 else b"")) as link:
+        with pytest.raises(DeviceUnreachable, match="unit 4 answered for unit 3"):
+            await link.ask(3, TWO_WORDS, SHORT)
+        with pytest.raises(DeviceUnreachable, match="unit 9: no answer"):
+            await link.ask(9, TWO_WORDS, SHORT)
+
+
+async def test_the_time_of_an_answer_over_tcp_is_known_until_one_is_missing():
+    async with linked(says(lambda request: frame(request, GOOD) if request[6] == 3 else b"")) as link:
+        assert link.answer_seconds is None
+        await link.ask(3, TWO_WORDS, LONG)
+        assert 0 <= link.answer_seconds < LONG.timeout_seconds
+        with pytest.raises(DeviceUnreachable):
+            await link.ask(9, TWO_WORDS, SHORT)
+        assert link.answer_seconds is None
 
 
 async def test_a_garbled_identification_is_no_answer():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from adapters.modbus.client.buses import SerialLine
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import ExceptionResponse, ReadDeviceIdentification, ReadRequest, Table, WriteRequest
+from adapters.modbus.client.rtu_frames import LONGEST_FRAME_BYTES
 from adapters.modbus.client.timing import Turnaround
 from adapters.modbus.client.transport import RetryPolicy
 from gateway.adapter import BusUnavailable, DeviceUnreachable
@@ -550,6 +551,151 @@ def test_whatever_a_unit_does_the_pause_is_kept_and_another_unit_is_read(faults)
             assert payload == bytes([0, round_ + 50, 0, round_ + 51])
 
     on_a_line(test, [bad, good])
+
+
+def test_a_request_is_held_back_no_longer_than_a_late_answer_may_arrive():
+    unit = SimulatedUnit(1, registers=WORDS)
+
+    async def test(link, line):
+        unit.faults = Faults(silent=True)
+        begun = time()
+        with pytest.raises(DeviceUnreachable):
+            await link.ask(1, holding(0, 4), RetryPolicy(0.05, late_seconds=1.0))
+        unit.faults = Faults()
+        assert await link.ask(1, holding(100, 4), RetryPolicy(0.2)) == words(100, 101, 102, 103)
+        longest = LONGEST_FRAME_BYTES * line.character_seconds
+        assert 1.0 + longest <= time() - begun < 1.0 + longest + 0.1
+
+    on_a_line(test, [unit])
+
+
+def test_without_a_longer_wait_a_late_answer_is_expected_for_the_length_of_the_timeout():
+    unit = SimulatedUnit(1, registers=WORDS)
+
+    async def test(link, line):
+        unit.faults = Faults(silent=True)
+        begun = time()
+        with pytest.raises(DeviceUnreachable):
+            await link.ask(1, holding(0, 4), RetryPolicy(0.5))
+        unit.faults = Faults()
+        await link.ask(1, holding(100, 4), RetryPolicy(0.2))
+        longest = LONGEST_FRAME_BYTES * line.character_seconds
+        assert 0.5 + longest <= time() - begun < 0.5 + longest + 0.1
+
+    on_a_line(test, [unit])
+
+
+def test_a_frame_of_another_unit_does_not_use_up_the_time_of_the_answer():
+    unit = SimulatedUnit(1, registers=WORDS, turnaround_seconds=0.25)
+
+    async def test(link, line):
+        line.in_pieces_of = 8
+        asking = asyncio.create_task(link.ask(1, holding(0, 125), RetryPolicy(0.3)))
+        await asyncio.sleep(0.15)
+        line.send_as_other_master(Rtu().bytes_of(Frame(9, b"\x03\x02\x00\x05")))
+        assert len(await asking) == 250
+
+    on_a_line(test, [unit], baudrate=1200)
+
+
+def test_characters_that_a_usb_adapter_holds_back_are_waited_for():
+    async def main():
+        line = VirtualLine([SimulatedUnit(1, registers=WORDS)], baudrate=9600)
+
+        async def dial(factory):
+            transport, protocol = await line.dial(factory)
+            deliver, pieces = protocol.data_received, []
+
+            def hold_back(data):
+                pieces.append(data)
+                asyncio.get_running_loop().call_later(0.02 if len(pieces) > 1 else 0, deliver, data)
+
+            protocol.data_received = hold_back
+            return transport, protocol
+
+        link = Link(SerialLine(port="virtual", baudrate=9600), dial=dial)
+        assert len(await link.ask(1, holding(0, 50), RetryPolicy(0.01))) == 100
+        link.close()
+
+    simulated(main())
+
+
+def test_after_a_lost_connection_no_late_answer_is_expected():
+    unit = SimulatedUnit(1, registers=WORDS)
+
+    async def test(link, line):
+        unit.faults = Faults(silent=True)
+        asking = asyncio.create_task(link.ask(1, WriteRequest(Table.HOLDING, 0, (1,)), RetryPolicy(5)))
+        await asyncio.sleep(0.05)
+        line.unplug()
+        line.replug()
+        with pytest.raises(DeviceUnreachable):
+            await asking
+        unit.faults = Faults()
+        begun = time()
+        await link.ask(1, WriteRequest(Table.HOLDING, 7, (1,)), RetryPolicy(0.2))
+        assert time() - begun < 0.1
+
+    on_a_line(test, [unit])
+
+
+def test_a_unit_that_answers_without_a_pause_has_a_turnaround_of_0():
+    async def test(link, line):
+        asking = asyncio.create_task(link.ask(1, holding(0), RetryPolicy(0.2)))
+        await asyncio.sleep(line.silence_seconds + 8 * line.character_seconds)
+        line.send_as_other_master(Rtu().bytes_of(Frame(1, b"\x03\x02\x00\x05")))
+        assert await asking == words(5)
+        assert link.answer_seconds == 0.0
+
+    on_a_line(test, [ScriptedUnit(1, lambda request: None)])
+
+
+def test_listening_returns_what_others_send_and_forgets_what_was_before():
+    request = Rtu().bytes_of(Frame(9, bytes.fromhex("03 0000 0001")))
+
+    async def test(link, line):
+        line.send_as_other_master(request)
+        await asyncio.sleep(0.1)
+        assert await link.listen(0.1) == b""
+        listening = asyncio.create_task(link.listen(0.1))
+        await asyncio.sleep(0.01)
+        line.send_as_other_master(request)
+        assert await listening == request
+
+    on_a_line(test)
+
+
+def test_listening_keeps_the_last_four_kilobytes():
+    async def test(link, line):
+        listening = asyncio.create_task(link.listen(10))
+        await asyncio.sleep(0)
+        line.send_as_other_master(bytes(range(100)) * 50)
+        assert await listening == (bytes(range(100)) * 50)[-4096:]
+
+    on_a_line(test)
+
+
+def test_an_answer_is_not_overheard():
+    async def test(link, line):
+        listening = asyncio.create_task(link.listen(0.2))
+        await asyncio.sleep(0)
+        await link.ask(1, holding(0, 4), RetryPolicy(0.1))
+        assert await listening == b""
+
+    on_a_line(test)
+
+
+def test_the_reason_of_a_silent_unit_is_not_the_bad_answer_of_another():
+    bad = SimulatedUnit(1, registers=WORDS)
+    bad.faults = Faults(wrong_crc=True)
+
+    async def test(link, line):
+        with pytest.raises(DeviceUnreachable, match="wrong checksum"):
+            await link.ask(1, holding(0, 4), SHORT)
+        with pytest.raises(DeviceUnreachable, match=r"unit 9: no answer within 0\.05 s"):
+            await link.ask(9, holding(0, 4), SHORT)
+
+    on_a_line(test, [bad])
 
 
 def test_noise_on_the_line_is_waited_out():
