@@ -1,4 +1,4 @@
-"""Each case folder: what a device answers and says on its line, and what must become of it."""
+"""Case folders: each has the bytes that a device sends, and the readings, facts and commands that must result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LONG_AGO = 1e9
 
 NONE = "<none>"
-"""How a case says that there is no value: TOML has no word for it."""
+"""Stands for a missing value in a case: TOML has no word for it."""
+
+FEWEST_UNITS, FEWEST_REFUSALS, FEWEST_COMMANDS = 16, 6, 21
+"""Numbers of the expectations in all cases: fewer would mean that some are not read any more."""
 
 
 @dataclass
@@ -76,6 +79,24 @@ def folders() -> list[Any]:
 @pytest.fixture(params=folders())
 def case(request):
     return read_case(request.param)
+
+
+def expectations(kind: str) -> list[Any]:
+    """Return all entries of this kind of all cases, each to be tested by itself: no case passes by having none."""
+    found = []
+    for folder in sorted(CASES.glob("*/*")):
+        case = read_case(folder)
+        entries = case.expected.get(kind, {})
+        for entry in entries.items() if isinstance(entries, dict) else entries:
+            name = entry[0] if isinstance(entry, tuple) else entry["name"]
+            found.append(pytest.param(case, entry, id=f"{folder.parent.name}/{folder.name}/{name}"))
+    return found
+
+
+def test_cases_expect_units_refusals_and_commands():
+    assert len(expectations("units")) >= FEWEST_UNITS
+    assert len(expectations("refused")) >= FEWEST_REFUSALS
+    assert len(expectations("commands")) >= FEWEST_COMMANDS
 
 
 def interviewed(case: Case, interview: ProtocolProbe) -> tuple[ProbeResult, list[bytes]]:
@@ -136,34 +157,35 @@ def test_every_point_has_the_value_that_the_document_promises(case):
     )
 
 
-def test_units_are_those_of_the_profile_or_of_the_device(case):
-    units = {reading.metric.name: reading.metric.unit for reading in readings(case)}
-    assert {metric: units[metric] for metric in case.expected.get("units", {})} == case.expected.get("units", {})
+@pytest.mark.parametrize(("case", "expected"), expectations("units"))
+def test_units_are_those_of_the_profile_or_of_the_device(case, expected):
+    metric, unit = expected
+    assert {reading.metric.unit for reading in readings(case) if reading.metric.name == metric} == {unit}
 
 
-def test_what_the_device_cannot_tell_is_refused_in_words(case):
-    for query, reason in case.expected.get("refused", {}).items():
-        answer = case.asked(case.protocol.query_request(query, case.address))
-        assert reason in answer.refusal
+@pytest.mark.parametrize(("case", "expected"), expectations("refused"))
+def test_what_the_device_cannot_tell_is_refused_in_words(case, expected):
+    query, reason = expected
+    assert reason in case.asked(case.protocol.query_request(query, case.address)).refusal
 
 
-def test_commands_send_the_bytes_of_the_document_and_see_whether_they_were_obeyed(case):
-    for wanted in case.expected.get("commands", []):
-        command = Command(1, "child", wanted["name"], wanted.get("parameters", {}))
-        prepared = prepare_command(PROFILES[case.profile], command, case.address)
-        assert prepared.request.raw == case.as_bytes(wanted["sends"])
-        assert prepared.request.expects_answer == ("obeyed" in wanted)
-        if "obeyed" in wanted:
-            (payload,) = case.frames(case.as_bytes(wanted["obeyed"]))
-            assert prepared.request.read(payload).refusal is None
-        if "refused" in wanted:
-            (payload,) = case.frames(case.as_bytes(wanted["refused"]))
-            assert wanted["reason"] in prepared.request.read(payload).refusal
-        if "shown" in wanted:
-            assert prepared.check is not None
-            for shown, is_obeyed in ((wanted["shown"], True), (wanted["not_shown"], False)):
-                (payload,) = case.frames(case.as_bytes(shown))
-                assert (prepared.check.mismatch_in(prepared.check.request.read(payload).values) is None) is is_obeyed
+@pytest.mark.parametrize(("case", "wanted"), expectations("commands"))
+def test_a_command_sends_the_bytes_of_the_document_and_its_effect_is_checked(case, wanted):
+    command = Command(1, "child", wanted["name"], wanted.get("parameters", {}))
+    prepared = prepare_command(PROFILES[case.profile], command, case.address)
+    assert prepared.request.raw == case.as_bytes(wanted["sends"])
+    assert prepared.request.expects_answer == ("obeyed" in wanted)
+    if "obeyed" in wanted:
+        (payload,) = case.frames(case.as_bytes(wanted["obeyed"]))
+        assert prepared.request.read(payload).refusal is None
+    if "refused" in wanted:
+        (payload,) = case.frames(case.as_bytes(wanted["refused"]))
+        assert wanted["reason"] in prepared.request.read(payload).refusal
+    assert (prepared.check is not None) == ("shown" in wanted)
+    if prepared.check is not None:
+        for shown, is_effective in ((wanted["shown"], True), (wanted["not_shown"], False)):
+            (payload,) = case.frames(case.as_bytes(shown))
+            assert (prepared.check.mismatch_in(prepared.check.request.read(payload).values) is None) is is_effective
 
 
 @pytest.mark.parametrize("name", sorted(PROFILES))
