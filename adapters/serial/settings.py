@@ -111,7 +111,7 @@ class SerialSettings(ProfileSettings[Profile]):
         return tuple(device for device in self.devices if not device.port or device.port in names)
 
     @model_validator(mode="after")
-    def _names_its_ports(self) -> Self:
+    def _has_distinct_port_names(self) -> Self:
         if twice := first_duplicate(rule.name for rule in self.ports if rule.name):
             raise ValueError(f"two ports have the name {twice!r}: give one of them another `name`")
         for rule in self.ports:
@@ -134,7 +134,7 @@ class SerialSettings(ProfileSettings[Profile]):
         return self
 
     @model_validator(mode="after")
-    def _gives_each_port_one_profile(self) -> Self:
+    def _has_one_profile_per_port(self) -> Self:
         for rule in self.ports:
             devices = self.devices_on(rule.name, rule.port)
             if len(profiles := sorted({device.profile for device in devices})) > 1:
@@ -149,7 +149,7 @@ class SerialSettings(ProfileSettings[Profile]):
         return self
 
     @model_validator(mode="after")
-    def _reads_its_passwords(self) -> Self:
+    def _has_readable_passwords(self) -> Self:
         for device in self.devices:
             if device.password is not None and device.password_file is not None:
                 raise ValueError("there are both a password and a password_file: keep one of the two")

@@ -120,7 +120,7 @@ async def outcome_of(supervisor, key, name, parameters):
         return f"{type(error).__name__}: {error}"
 
 
-async def test_a_display_that_answers_and_a_receiver_that_talks_become_children_with_their_values(emulator, rack, plugged, until):
+async def test_a_display_and_a_receiver_become_children_with_their_values(emulator, rack, plugged, until):
     display, gps = Display(), Gps(sends_every_seconds=0.1)
     async with plugged("one", display), plugged("two", gps) as talking, rack():
         await until(lambda: told(emulator, DISPLAY, "temperature") and told(emulator, GPS, "speed") is not None)
@@ -137,9 +137,7 @@ async def test_a_display_that_answers_and_a_receiver_that_talks_become_children_
 
 
 @pytest.mark.parametrize("outage_seconds", [0, 1, 3])
-async def test_a_port_that_is_pulled_while_it_is_read_brings_its_children_back_within_two_seconds(
-    emulator, rack, plugged, until, outage_seconds
-):
+async def test_children_are_back_within_two_seconds_after_replugging(emulator, rack, plugged, until, outage_seconds):
     display, gps = Display(), Gps(sends_every_seconds=0.1)
     async with plugged("one", display) as asked, plugged("two", gps) as talking, rack() as gateway:
         await until(lambda: told(emulator, DISPLAY, "volume") and told(emulator, GPS, "speed") is not None)
@@ -176,7 +174,7 @@ def taken_in(gateway):
     return latest
 
 
-async def test_a_command_in_the_middle_of_which_the_port_is_pulled_has_one_outcome(emulator, rack, plugged, until):
+async def test_a_command_has_one_outcome_if_the_port_is_unplugged_meanwhile(emulator, rack, plugged, until):
     display = Display()
     async with plugged("one", display) as line, rack() as gateway:
         await until(lambda: told(emulator, DISPLAY, "volume"))
@@ -266,7 +264,7 @@ async def test_a_silent_display_is_offline_once_and_online_when_it_is_back(emula
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_search_while_children_live_disturbs_none_and_asks_no_questions_of_others(emulator, rack, plugged, until):
+async def test_a_search_does_not_disturb_children_or_send_other_queries(emulator, rack, plugged, until):
     display, gps = Display(), Gps(sends_every_seconds=0.1)
     everything = [path.stem for path in PROFILES.glob("*.toml")]
     async with plugged("one", display) as asked, plugged("two", gps) as talking, rack(profiles=everything, discover_every=1):
@@ -280,7 +278,7 @@ async def test_a_search_while_children_live_disturbs_none_and_asks_no_questions_
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_receiver_that_says_no_more_is_offline_once_and_online_when_it_speaks_again(emulator, rack, plugged, until):
+async def test_a_silent_receiver_is_offline_once_and_online_when_it_sends_again(emulator, rack, plugged, until):
     gps = Gps(sends_every_seconds=0.1)
     async with plugged("one", gps), rack():
         await until(lambda: told(emulator, GPS, "altitude"))
@@ -301,7 +299,9 @@ async def test_a_receiver_that_says_no_more_is_offline_once_and_online_when_it_s
         (b"$" + b"A" * 4000, "longer than a frame"),
     ],
 )
-async def test_rubbish_on_one_line_harms_no_neighbour_is_bounded_and_named(emulator, rack, plugged, until, rubbish, told_as):
+async def test_garbage_on_one_line_is_bounded_and_reported_and_harms_no_other_line(
+    emulator, rack, plugged, until, rubbish, told_as
+):
     display, gps = Display(), Gps(sends_every_seconds=0.1)
     async with plugged("one", display), plugged("two", gps) as bad, rack() as gateway:
         await until(lambda: told(emulator, DISPLAY, "volume") and told(emulator, GPS, "altitude"))
@@ -332,7 +332,7 @@ class RtuUnit(SerialDevice):
         return [Rtu().bytes_of(Frame(frame.unit_id, self._unit.answer(frame.pdu))) for frame in asked]
 
 
-async def test_a_port_that_modbus_holds_is_not_opened_by_a_pattern_that_means_it(emulator, rack, plugged, until):
+async def test_a_port_of_modbus_is_not_opened_by_a_matching_pattern(emulator, rack, plugged, until):
     async with plugged("modbus", RtuUnit(moxa_iologik_e1210(1))) as line, plugged("display", Display()):
         hall = {"type": "modbus", "name": "hall", "lines": [{"port": line.port, "baudrate": 19200, "parity": "N"}], "units": "1"}
         async with rack(before=[hall]) as gateway:

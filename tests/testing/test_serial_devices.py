@@ -20,7 +20,7 @@ def display():
     return Display(1, clock=lambda: 0.0)
 
 
-def test_power_is_told_in_the_bytes_of_the_protocol_document(display):
+def test_power_is_answered_with_the_documented_bytes(display):
     assert mdc(POWER) == bytes.fromhex("AA 11 01 00 12")
     assert display.receive(mdc(POWER)) == [bytes.fromhex("AA FF 01 03 41 11 01 56")]
 
@@ -40,13 +40,13 @@ def test_what_it_cannot_do_is_refused_and_changes_nothing(display, command, valu
     assert display.receive(mdc(STATUS)) == before
 
 
-def test_it_says_who_it_is(display):
+def test_the_display_answers_with_its_identity(display):
     told = [display.receive(mdc(command))[0][6:-1] for command in (SERIAL_NUMBER, MODEL)]
     assert told == [b"Z1ABH4CT300057", b"QM55R"]
 
 
 @pytest.mark.parametrize("frame", [mdc(POWER, display_id=2), mdc(POWER)[:-1] + b"\0", b"garbage", b""])
-def test_it_answers_only_whole_frames_that_are_meant_for_it(display, frame):
+def test_only_whole_frames_with_the_own_id_are_answered(display, frame):
     assert display.receive(frame) == []
 
 
@@ -55,12 +55,12 @@ def test_everybody_is_obeyed_without_an_answer(display):
     assert not display.is_on
 
 
-def test_a_frame_is_found_whatever_came_before_and_in_whatever_pieces(display):
+def test_a_frame_is_found_after_noise_and_in_arbitrary_pieces(display):
     answers = [answer for byte in b"noise\xaa" + mdc(POWER) + mdc(MUTE) for answer in display.receive(bytes([byte]))]
     assert [answer[5] for answer in answers] == [POWER, MUTE]
 
 
-def test_it_remembers_every_value_that_it_told(display):
+def test_every_sent_value_is_recorded(display):
     display.receive(mdc(STATUS) + mdc(ERRORS) + mdc(VOLUME, b"\x32") + mdc(VOLUME))
     assert display.sent["volume"] == {30, 50}
     assert display.sent["temperature"] == {38}

@@ -50,7 +50,7 @@ def parrot(**options):
     return ScriptedDevice(lambda question: b"<" + question + b">", end=b"\r", **options)
 
 
-async def test_a_device_answers_each_question_that_ended():
+async def test_a_device_answers_each_complete_request():
     async with SerialLine(parrot()) as line:
         with opened(line.port) as port:
             os.write(port, b"on")
@@ -69,7 +69,7 @@ async def test_a_line_is_used_by_one_program_after_the_other():
             assert not line.is_open
 
 
-async def test_what_is_said_while_nobody_has_the_port_open_is_lost():
+async def test_bytes_sent_while_the_port_is_not_open_are_lost():
     async with SerialLine() as line:
         line.send(b"into the void")
         await asyncio.sleep(0.02)
@@ -77,7 +77,7 @@ async def test_what_is_said_while_nobody_has_the_port_open_is_lost():
             assert await heard(port) == b""
 
 
-async def test_a_device_talks_unasked():
+async def test_a_device_sends_unasked():
     said = iter(range(1000))
     talker = ScriptedDevice(message=lambda: b"%d;" % next(said), sends_every_seconds=0.01)
     async with SerialLine(talker) as line:
@@ -86,7 +86,7 @@ async def test_a_device_talks_unasked():
     assert heard_numbers[:3] == list(range(heard_numbers[0], heard_numbers[0] + 3))
 
 
-async def test_each_device_hears_everything():
+async def test_each_device_receives_everything():
     left, right = parrot(), parrot()
     async with SerialLine(left, right) as line:
         with opened(line.port) as port:
@@ -95,7 +95,7 @@ async def test_each_device_hears_everything():
     assert left.requests == right.requests == [b"a"]
 
 
-async def test_a_line_that_is_pulled_is_lost_and_comes_back_under_another_name(tmp_path):
+async def test_an_unplugged_line_is_lost_and_comes_back_under_another_name(tmp_path):
     link = tmp_path / "by-id" / "usb-FTDI_A1"
     async with SerialLine(parrot(), link=link) as line:
         before = line.tty_name
@@ -113,7 +113,7 @@ async def test_a_line_that_is_pulled_is_lost_and_comes_back_under_another_name(t
     assert not link.is_symlink()
 
 
-async def test_a_line_that_echoes_repeats_what_is_sent_before_the_answer():
+async def test_a_line_that_echoes_repeats_the_request_before_the_answer():
     async with SerialLine(parrot()) as line:
         line.echoes = True
         with opened(line.port) as port:
@@ -121,7 +121,7 @@ async def test_a_line_that_echoes_repeats_what_is_sent_before_the_answer():
             assert await heard(port, 5) == b"a\r<a>"
 
 
-async def test_at_another_speed_nobody_is_understood():
+async def test_at_another_speed_only_garbage_is_received():
     async with SerialLine(parrot(), baudrate=9600) as line:
         with opened(line.port, termios.B19200) as port:
             os.write(port, b"a\r")
@@ -143,7 +143,7 @@ async def test_characters_take_their_time_at_the_speed_of_the_line():
             assert asyncio.get_running_loop().time() - begun >= 10 * 10 / 1200
 
 
-async def test_a_speed_that_no_port_has_is_told():
+async def test_an_unsupported_speed_is_an_error():
     with pytest.raises(ValueError, match="no serial port supports 12345 bit/s"):
         SerialLine(baudrate=12345)
 

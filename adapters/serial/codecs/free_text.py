@@ -47,10 +47,10 @@ class JsonCodec(Codec):
     def read(self, payload: bytes) -> DecodedFrame | None:
         """Return all plain values of the object; `None` if the line is not a JSON object."""
         try:
-            told: object = json.loads(payload)
+            parsed: object = json.loads(payload)
         except (ValueError, RecursionError):
             return None
-        values = dict(_plain_values(told, "", MAX_DEPTH)) if isinstance(told, dict) else {}
+        values = dict(_plain_values(parsed, "", MAX_DEPTH)) if isinstance(parsed, dict) else {}
         return DecodedFrame("values", values) if 0 < len(values) <= MAX_VALUES else None
 
 

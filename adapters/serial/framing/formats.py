@@ -38,7 +38,7 @@ class ChecksumRule(ProfileTable):
         return checksum_named(name).name
 
     @model_validator(mode="after")
-    def _says_how_it_is_written(self) -> Self:
+    def _has_an_encoding(self) -> Self:
         if self.written is None and self.checksum.size > 1:
             raise ValueError(f"{self.name} has {self.checksum.size} bytes, so `written` is needed: little, big or hex")
         return self
@@ -80,7 +80,7 @@ class DelimitedChecksum(ChecksumRule):
     optional: bool = Field(default=False, description="true: some devices send no checksum, and that is not an error")
 
     @model_validator(mode="after")
-    def _can_be_missed(self) -> Self:
+    def _can_recognize_its_absence(self) -> Self:
         if self.optional and self.place == "before-end" and not self.separator:
             raise ValueError("an `optional` checksum before the end is recognized by its `separator`: add one")
         return self
@@ -111,7 +111,7 @@ class DelimitedFraming(_BaseFraming):
     restarts: bool = Field(default=True, description="false: the start mark may also occur in the middle of a frame")
 
     @model_validator(mode="after")
-    def _can_be_told_apart(self) -> Self:
+    def _has_distinct_marks(self) -> Self:
         for one in self.end:
             if any(one != other and other.startswith(one) for other in self.end):
                 raise ValueError("one end is the beginning of another: the shorter one is enough, empty frames do not count")
@@ -248,7 +248,7 @@ class LengthPrefixedFraming(_SyncedFraming):
     )
 
     @model_validator(mode="after")
-    def _comes_behind_the_sync(self) -> Self:
+    def _is_after_the_sync(self) -> Self:
         if self.at < len(self.sync):
             raise ValueError(f"the length field at byte {self.at} would be within the {len(self.sync)} sync bytes")
         return self

@@ -70,7 +70,7 @@ class NonBlockingFile:
             self._on_failure(error)
             return b""
         if not data:
-            self._on_failure(OSError("it says that it can be read, and returned no data"))
+            self._on_failure(OSError("the port was readable, but returned no data"))
         return data
 
     def write(self, data: bytes) -> int:

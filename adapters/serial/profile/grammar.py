@@ -76,7 +76,7 @@ class Addresses(ProfileTable):
     usual: tuple[int | str, ...] = Field(min_length=1, description="factory defaults, which are tried first")
 
     @model_validator(mode="after")
-    def _usual_ones_exist(self) -> Self:
+    def _has_existing_defaults(self) -> Self:
         known = self.among or range(self.first, self.last + 1)
         if unknown := [address for address in self.usual if address not in known]:
             raise ValueError(f"{unknown[0]!r} is not one of the addresses")
@@ -126,7 +126,7 @@ class MatchRule(ProfileTable):
     )
 
     @model_validator(mode="after")
-    def _is_one_thing(self) -> Self:
+    def _is_query_or_message(self) -> Self:
         if (self.ask is None) == (self.hear is None):
             raise ValueError("a match has either `ask` or `hear`")
         if self.times > 1 and self.hear is None:
@@ -191,13 +191,13 @@ class CommandRule(ProfileTable):
 
     @model_validator(mode="before")
     @classmethod
-    def _shows_one_or_several(cls, written: object) -> object:
+    def _accepts_a_single_value(cls, written: object) -> object:
         if isinstance(written, dict) and isinstance(written.get("shows"), bool | int | float | str):
             return {**written, "shows": (written["shows"],)}
         return written
 
     @model_validator(mode="after")
-    def _is_checked_one_way(self) -> Self:
+    def _has_one_check(self) -> Self:
         if self.shows and not self.read_back:
             raise ValueError("`shows` belongs to a `read_back` that names a metric")
         if self.read_back and not self.shows and len(self.parameters) != 1:

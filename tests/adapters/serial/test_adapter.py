@@ -72,7 +72,7 @@ class Ear:
             self.values.setdefault(reading.child, {})[reading.metric.name] = reading.value
 
 
-async def test_a_display_is_found_for_what_it_says_it_is(port):
+async def test_a_display_is_found_with_its_own_identity(port):
     async with SerialLine(Display(), link=port) as line, adapter_on(line, profiles=["samsung-mdc", "nmea-0183"]) as adapter:
         (found,) = await discovered(adapter)
     assert (found.address, found.identity.key) == ("samsung-mdc/1", "sn:samsung/Z1ABH4CT300057")
@@ -80,7 +80,7 @@ async def test_a_display_is_found_for_what_it_says_it_is(port):
     assert any("aa ff 01" in came for came in found.evidence.values()), "the bytes are shown"
 
 
-async def test_a_display_is_read_and_told_what_to_do(port):
+async def test_a_display_is_read_and_commanded(port):
     display = Display()
     async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
         child = child_of(await adapter.identify("samsung-mdc/1"))
@@ -101,7 +101,7 @@ async def test_a_display_is_read_and_told_what_to_do(port):
             await adapter.configure(child, {"colour": "red"})
 
 
-async def test_a_device_that_talks_is_heard_without_a_question(port, until):
+async def test_a_device_that_sends_unasked_is_received_without_a_query(port, until):
     gps = Gps(sends_every_seconds=0.05)
     async with SerialLine(gps, link=port) as line:
         adapter, ear = adapter_on(line), Ear()
@@ -118,7 +118,7 @@ async def test_a_device_that_talks_is_heard_without_a_question(port, until):
     assert ear.values[child.key]["altitude"] in gps.sent["altitude"]
 
 
-async def test_after_a_restart_a_device_that_talks_is_heard_at_once(port, until):
+async def test_after_a_restart_messages_are_received_at_once(port, until):
     async with SerialLine(Gps(sends_every_seconds=0.05), link=port) as line:
         first = adapter_on(line)
         async with first:
@@ -131,7 +131,7 @@ async def test_after_a_restart_a_device_that_talks_is_heard_at_once(port, until)
             listening.cancel()
 
 
-async def test_with_its_notes_lost_a_child_that_talks_is_heard_all_the_same(port, until):
+async def test_messages_of_a_child_are_received_even_with_its_memory_lost(port, until):
     async with SerialLine(Gps(sends_every_seconds=0.05), link=port) as line:
         first = adapter_on(line)
         async with first:
@@ -152,7 +152,7 @@ async def test_a_port_that_is_only_listened_to_is_never_written_to(port):
         assert line.received == b""
 
 
-async def test_what_the_config_says_of_a_device_is_not_found_out(port):
+async def test_a_configured_device_has_its_configured_name_and_address(port):
     async with SerialLine(Display(display_id=9), link=port) as line:
         device = {"profile": "samsung-mdc", "address": "9", "name": "Lobby display"}
         async with adapter_on(line, settings={"devices": [device]}) as adapter:
@@ -160,7 +160,7 @@ async def test_what_the_config_says_of_a_device_is_not_found_out(port):
     assert (found.name, found.address, found.sub_model) == ("Lobby display", "samsung-mdc/9", "QM55R")
 
 
-async def test_a_silent_display_is_told_as_such_and_read_again_when_it_is_back(port):
+async def test_a_silent_display_is_unreachable_and_read_again_when_it_is_back(port):
     display = Display()
     async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
         child = child_of(await adapter.identify("samsung-mdc/1"))
@@ -174,7 +174,7 @@ async def test_a_silent_display_is_told_as_such_and_read_again_when_it_is_back(p
 
 
 @pytest.mark.parametrize("faults", [{"one_byte_at_a_time": True}, {"noise": b"\x00\xff\xaa"}, {"late_seconds": 0.2}])
-async def test_a_bad_line_costs_nothing_but_time(port, faults):
+async def test_a_bad_line_costs_only_time(port, faults):
     display = Display()
     display.faults = SerialFaults(**faults)
     async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
@@ -182,7 +182,7 @@ async def test_a_bad_line_costs_nothing_but_time(port, faults):
         assert (await readings_of(adapter, child))["volume"] == 30
 
 
-async def test_frames_with_wrong_checksums_are_no_answers_and_are_told(port):
+async def test_frames_with_wrong_checksums_are_discarded_and_reported(port):
     display = Display()
     async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
         child = child_of(await adapter.identify("samsung-mdc/1"))
@@ -192,14 +192,14 @@ async def test_frames_with_wrong_checksums_are_no_answers_and_are_told(port):
         assert any("discarded received bytes" in remark for remark in adapter.remarks(child))
 
 
-async def test_a_line_that_echoes_is_borne(port):
+async def test_a_line_that_echoes_is_tolerated(port):
     async with SerialLine(Display(), link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
         line.echoes = True
         child = child_of(await adapter.identify("samsung-mdc/1"))
         assert (await readings_of(adapter, child))["power"] == "on"
 
 
-async def test_a_port_that_is_pulled_out_is_lost_and_back_under_another_name(port, until):
+async def test_an_unplugged_port_is_lost_and_comes_back_under_another_name(port, until):
     async with SerialLine(Display(), link=port) as line:
         adapter = adapter_on(line, profiles=["samsung-mdc"])
         async with adapter:
@@ -224,7 +224,7 @@ async def test_a_port_that_is_pulled_out_is_lost_and_back_under_another_name(por
             assert (await readings_of(adapter, child))["power"] == "on"
 
 
-async def test_a_command_in_the_middle_of_which_the_port_is_pulled_is_a_lost_bus(port):
+async def test_a_port_unplugged_during_a_command_is_a_lost_bus(port):
     display = Display()
     display.faults = SerialFaults(late_seconds=0.3)
     async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
@@ -236,13 +236,13 @@ async def test_a_command_in_the_middle_of_which_the_port_is_pulled_is_a_lost_bus
             await asyncio.wait_for(commanding, GENEROUS_SECONDS)
 
 
-async def test_a_port_that_is_held_by_somebody_else_is_not_opened(port):
+async def test_a_port_that_is_in_use_is_not_opened(port):
     async with SerialLine(Display(), link=port) as line, adapter_on(line, profiles=["samsung-mdc"]):
         with pytest.raises(BusUnavailable, match="this gateway"):
             await adapter_on(line).__aenter__()
 
 
-async def test_a_device_of_ones_own_readings_is_read_by_a_generic_profile(port):
+async def test_a_device_with_metrics_of_its_own_is_read_with_a_generic_profile(port):
     sensor = ScriptedDevice("sensor", message=lambda: b"temp=21.5 hum=40\r\n", sends_every_seconds=0.05)
     devices = {"devices": [{"profile": "key-value-lines", "name": "Cellar"}]}
     async with SerialLine(sensor, link=port) as line, adapter_on(line, settings=devices) as adapter:
@@ -253,7 +253,7 @@ async def test_a_device_of_ones_own_readings_is_read_by_a_generic_profile(port):
     assert readings["temp"] == 21.5
 
 
-async def test_ports_are_served_as_they_appear_and_known_by_who_they_are(tmp_path):
+async def test_ports_are_served_as_they_appear_and_keep_their_identity(tmp_path):
     pattern = str(tmp_path / "usb-*")
     settings = SerialAdapter.settings_model.model_validate({"type": "serial", "name": "rack", "ports": [pattern]})
     buses = SerialAdapter.buses(settings)
@@ -273,7 +273,7 @@ async def test_ports_are_served_as_they_appear_and_known_by_who_they_are(tmp_pat
     await buses.aclose()
 
 
-async def test_what_was_learned_of_a_port_is_a_hint_and_may_be_nonsense(port):
+async def test_a_corrupt_memory_of_a_port_is_ignored(port):
     async with SerialLine(Display(), link=port) as line:
         adapter = adapter_on(line, profiles=["samsung-mdc"])
         adapter.memory = {f"spoken on {adapter.bus}": "nonsense", f"speaks on {adapter.bus} as x": "y"}
@@ -282,7 +282,7 @@ async def test_what_was_learned_of_a_port_is_a_hint_and_may_be_nonsense(port):
             assert "samsung-mdc" in adapter.memory[f"spoken on {adapter.bus}"]
 
 
-async def test_a_child_whose_profile_is_gone_is_not_read(port):
+async def test_a_child_whose_profile_is_missing_is_not_read(port):
     async with SerialLine(Display(), link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
         child = replace(child_of(await adapter.identify("samsung-mdc/1")), profile="gone")
         assert adapter.poll_groups(child) == {}
@@ -312,13 +312,13 @@ async def test_two_displays_on_one_line_are_read_and_commanded_each_by_its_own_a
         ([("samsung-mdc", "1"), ("samsung-mdc", "")], "add the `address` of each"),
     ],
 )
-def test_devices_that_cannot_share_a_port_are_a_mistake_of_the_config(devices, why):
+def test_devices_that_cannot_share_a_port_are_a_config_error(devices, why):
     written = [{"profile": profile, "address": address} for profile, address in devices]
     with pytest.raises(ValueError, match=why):
         SerialAdapter.settings_model.model_validate({"type": "serial", "ports": ["/dev/ttyS0"], "devices": written})
 
 
-async def test_a_device_that_is_busy_during_a_search_is_not_asked_what_others_are_asked(port):
+async def test_a_device_that_is_busy_during_a_search_gets_its_own_query_only(port):
     display = Display()
     async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc", "lg-display"]) as adapter:
         assert await discovered(adapter)
@@ -330,7 +330,7 @@ async def test_a_device_that_is_busy_during_a_search_is_not_asked_what_others_ar
         )
 
 
-async def test_a_device_that_talks_only_after_a_search_met_nobody_is_heard(port, until):
+async def test_messages_are_received_after_a_search_that_found_nothing(port, until):
     gps = Gps(sends_every_seconds=0.05)
     async with SerialLine(gps, link=port) as line:
         adapter, ear = adapter_on(line, settings={"devices": [{"profile": "nmea-0183"}]}), Ear()
@@ -344,7 +344,7 @@ async def test_a_device_that_talks_only_after_a_search_met_nobody_is_heard(port,
             listening.cancel()
 
 
-async def test_who_talks_is_heard_on_while_a_search_listens(port, until):
+async def test_messages_are_received_while_a_search_listens(port, until):
     async with SerialLine(Gps(sends_every_seconds=0.05), link=port) as line:
         adapter, ear = adapter_on(line, profiles=["nmea-0183"]), Ear()
         async with adapter:
@@ -358,7 +358,7 @@ async def test_who_talks_is_heard_on_while_a_search_listens(port, until):
 
 
 @pytest.mark.parametrize("after_seconds", [0.0, 0.02, 0.1, 0.3])
-async def test_a_search_and_a_reading_that_are_cut_off_leave_the_line_usable(port, after_seconds):
+async def test_a_cancelled_search_or_reading_leaves_the_line_usable(port, after_seconds):
     display = Display(clock=lambda: 0.0)
     async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc", "nmea-0183"]) as adapter:
         child = child_of(await adapter.identify("samsung-mdc/1"))
@@ -386,7 +386,7 @@ async def test_opening_and_closing_again_and_again_leaves_nothing_open(port):
     assert counts[1] == counts[-1]
 
 
-async def test_a_port_is_back_only_when_it_was_gone_or_has_another_name(port):
+async def test_a_port_reappears_only_after_it_was_away_or_renamed(port):
     async with SerialLine(Display(), link=port) as line:
         adapter = adapter_on(line)
         async with adapter:
@@ -411,13 +411,13 @@ class StuckPort:
         raise DeviceUnreachable("it takes no more")
 
 
-async def test_a_device_that_takes_no_question_answers_none():
+async def test_a_blocked_port_gives_no_answer():
     spoken = ActiveProtocol(StuckPort(), lambda protocol, frame: None, lambda profile: None)
     assert await spoken.run_step(ProbeStep(LineSettings(), b"?", 1.0, bool, "asking")) == b""
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(PROFILE_FILES.folder.glob("*.toml"))])
-def test_what_a_profile_costs_the_line_can_be_told_also_where_nobody_is_asked(name):
+def test_the_line_load_of_every_profile_can_be_estimated(name):
     checked = SerialAdapter.workbench().check_profile(PROFILE_FILES.folder / f"{name}.toml")
     load = sum(block.seconds / block.every_seconds for block in checked.blocks)
     assert checked.blocks

@@ -41,7 +41,7 @@ def silent(_step: ProbeStep) -> bytes:
     return b""
 
 
-def test_it_listens_before_it_asks_and_who_is_silent_at_one_speed_is_listened_to_no_more():
+def test_a_probe_listens_first_and_stops_listening_when_a_port_is_silent_at_one_speed():
     verdict, steps = conducted(ProtocolProbe(PROFILES.values()), silent)
     assert not verdict.is_alive
     assert verdict.profile is None
@@ -49,20 +49,20 @@ def test_it_listens_before_it_asks_and_who_is_silent_at_one_speed_is_listened_to
     assert steps[0].seconds == max(match.within for profile in PROFILES.values() for match in profile.match if match.hear)
 
 
-def test_the_settings_that_most_devices_have_come_first():
+def test_the_most_common_line_settings_come_first():
     _, steps = conducted(ProtocolProbe(PROFILES.values()), silent)
     lines = list(dict.fromkeys(step.line for step in steps))
     assert lines[0] == LineSettings(baudrate=9600)
     assert LineSettings(baudrate=2400, bytesize=7, parity="E") in lines[1:]
 
 
-def test_questions_that_could_confuse_others_come_last():
+def test_ambiguous_queries_come_last():
     _, steps = conducted(ProtocolProbe(PROFILES.values(), lines=[LineSettings(baudrate=9600)]), silent)
     asked = [step.request for step in steps if step.request]
     assert asked.index(POWER_1) < asked.index(b"ka 01 FF\r") < asked.index(b"*IDN?\n") < asked.index(b"N")
 
 
-def test_who_talks_by_itself_is_never_asked():
+def test_a_device_that_sends_unasked_is_never_queried():
     verdict, steps = conducted(
         ProtocolProbe(PROFILES.values()), lambda step: (GGA + RMC) * 2 if step.line == NMEA.line else b"\xff\x00"
     )
@@ -83,7 +83,7 @@ def test_a_display_is_found_by_its_usual_addresses():
     assert verdict.facts == {"manufacturer": "Samsung"}
 
 
-def test_the_serial_number_is_asked_for_again_when_the_answer_is_lost():
+def test_the_serial_number_is_queried_again_when_the_answer_is_lost():
     serial, lost = bytes.fromhex("AA 0B 01 00 0C"), []
 
     def device(step: ProbeStep) -> bytes:
@@ -113,7 +113,7 @@ def test_an_echo_is_not_taken_for_an_answer():
     assert verdict.profile is LG
 
 
-def test_an_answer_that_proves_something_else_proves_nothing():
+def test_an_answer_that_does_not_match_the_rule_proves_nothing():
     idn = b"*IDN?\n".hex()
     verdict, _ = conducted(
         ProtocolProbe(PROFILES.values()), answering(**{idn: b"KEITHLEY INSTRUMENTS INC.,MODEL 2110,1311126,01.00-01-01\n"})
@@ -123,25 +123,25 @@ def test_an_answer_that_proves_something_else_proves_nothing():
     assert any("MODEL 2110" in told for told in verdict.evidence.values())
 
 
-def test_two_profiles_with_one_question_ask_it_once_at_a_speed():
+def test_two_profiles_with_the_same_query_send_it_once_per_line_setting():
     twin = SAMSUNG.model_copy(update={"name": "samsung-twin"})
     _, steps = conducted(ProtocolProbe([SAMSUNG, twin]), silent)
     assert [step.request for step in steps if step.request] == [POWER_1, POWER_0]
 
 
-def test_it_ends_when_its_time_is_up():
+def test_a_probe_ends_when_its_time_is_up():
     _, steps = conducted(ProtocolProbe(PROFILES.values(), budget_seconds=20), silent)
     assert sum(step.seconds for step in steps) <= 20
     assert len(steps) > 2
 
 
-def test_a_port_that_is_only_listened_to_is_asked_nothing():
+def test_a_port_that_is_only_listened_to_gets_no_query():
     verdict, steps = conducted(ProtocolProbe(PROFILES.values(), may_ask=False), silent)
     assert not verdict.is_alive
     assert all(step.request == b"" for step in steps)
 
 
-def test_a_configured_device_is_asked_at_its_own_address_and_line_and_for_nothing_else():
+def test_a_configured_device_is_queried_at_its_address_and_line_settings_only():
     line = LineSettings(baudrate=19200)
     interview = ProtocolProbe(PROFILES.values(), SAMSUNG, lines=[line], address=7)
     answer = bytes.fromhex("AA FF 07 03 41 11 01 5C")
@@ -151,7 +151,7 @@ def test_a_configured_device_is_asked_at_its_own_address_and_line_and_for_nothin
     assert {step.request[2] for step in steps} == {7}
 
 
-def test_a_configured_device_that_refuses_the_question_is_there_all_the_same():
+def test_a_configured_device_that_refuses_the_query_is_found():
     verdict, _ = conducted(ProtocolProbe([], PJLINK), lambda step: b"%1CLSS=ERR3\r" if b"CLSS" in step.request else b"")
     assert verdict.profile is PJLINK
     verdict, _ = conducted(ProtocolProbe([PJLINK]), lambda step: b"%1CLSS=ERR3\r" if b"CLSS" in step.request else b"")
@@ -165,14 +165,14 @@ def test_a_configured_profile_is_looked_for_at_all_its_settings(name):
     assert {step.line for step in steps} == set(profile.lines)
 
 
-def test_garbage_is_alive_and_unknown():
+def test_garbage_shows_that_a_device_is_alive_but_unknown():
     verdict, _ = conducted(ProtocolProbe(PROFILES.values()), lambda _step: b"\x00\xf8\x80")
     assert verdict.is_alive
     assert verdict.profile is None
     assert verdict.facts == {}
 
 
-def test_a_device_that_talks_without_end_is_known_by_what_it_said_last():
+def test_a_device_that_sends_endlessly_is_identified_by_its_latest_bytes():
     noise = b"\x00\xff" * 10_000
     verdict, _ = conducted(ProtocolProbe([NMEA]), lambda _step: noise + (GGA + RMC) * 2)
     assert verdict.profile is NMEA

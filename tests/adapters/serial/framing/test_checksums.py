@@ -55,12 +55,12 @@ def test_a_crc_is_written_low_byte_first_high_byte_first_or_in_digits():
     assert [crc.length(how) for how in ("little", "big", "hex")] == [2, 2, 4]
 
 
-def test_digits_agree_in_either_case_and_bytes_do_not():
+def test_checksum_digits_match_in_either_case_and_bytes_do_not():
     assert checksum_named("xor").matches(b"\x0a\xa0", b"aA", "hex")
     assert checksum_named("xor").matches(b"a", b"a", "big")
     assert not checksum_named("xor").matches(b"a", b"A", "big")
 
 
-def test_an_unknown_checksum_is_told_with_those_there_are():
+def test_an_unknown_checksum_is_an_error_that_lists_the_known_ones():
     with pytest.raises(ValueError, match="there is no checksum 'crc17'; there are sum8, sum16"):
         checksum_named("crc17")

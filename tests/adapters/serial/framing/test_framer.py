@@ -175,7 +175,7 @@ def is_part_of(some_payloads, payloads) -> bool:
 @pytest.mark.parametrize("kind", KINDS)
 @PATIENTLY
 @given(data=st.data())
-def test_frames_come_out_whatever_the_pieces_are_in_which_they_come(kind, data):
+def test_frames_are_found_in_arbitrary_pieces_of_the_stream(kind, data):
     said, sent = KINDS[kind][0], data.draw(some(kind))
     raw = b"".join(map(framing(said).wrap, sent))
     for pieces in ([raw], [bytes([byte]) for byte in raw], cut(data, raw)):
@@ -207,7 +207,7 @@ def test_noise_that_looks_like_frames_costs_no_frame_with_a_checksum(kind, data)
 @pytest.mark.parametrize("kind", [*CHECKED, "lines", "STX alone", "NMEA"])
 @PATIENTLY
 @given(data=st.data())
-def test_lost_bytes_cost_the_damaged_frame_and_at_most_its_neighbour(kind, data):
+def test_lost_bytes_cost_the_damaged_frame_and_at_most_the_next_one(kind, data):
     said, sent = KINDS[kind][0], data.draw(some(kind, least=3))
     wrapped = [framing(said).wrap(payload) for payload in sent]
     damaged = data.draw(st.integers(0, len(sent) - 1))
@@ -222,7 +222,7 @@ def test_lost_bytes_cost_the_damaged_frame_and_at_most_its_neighbour(kind, data)
 @pytest.mark.parametrize("kind", KINDS)
 @PATIENTLY
 @given(data=st.data())
-def test_whatever_comes_the_pieces_do_not_matter_and_the_memory_is_bounded(kind, data):
+def test_arbitrary_bytes_give_the_same_frames_in_any_pieces_within_bounded_memory(kind, data):
     said = {**KINDS[kind][0], "longest": 24}
     pieces = data.draw(st.lists(st.one_of(ANY_BYTES, KINDS[kind][1].map(framing(said | {"longest": 1024}).wrap)), max_size=8))
     raw = b"".join(pieces)
@@ -237,7 +237,7 @@ def test_whatever_comes_the_pieces_do_not_matter_and_the_memory_is_bounded(kind,
         assert said["kind"] in {"fixed", "length"} or cutter.deadline is None
 
 
-def test_a_line_that_never_ends_is_cut_and_named_and_the_next_one_comes_out():
+def test_an_endless_line_is_discarded_and_counted_and_the_next_one_is_found():
     cutter = framer({"kind": "delimiter", "end": "\r\n", "longest": 16})
     assert cutter.feed(b"x" * 5000) == []
     assert len(cutter.pending) <= 16
@@ -247,7 +247,7 @@ def test_a_line_that_never_ends_is_cut_and_named_and_the_next_one_comes_out():
     assert str(cutter.discards) == f"1 x longer than a frame can be (last: {'x' * 48})"
 
 
-def test_a_flood_of_starts_is_no_way_to_keep_the_gateway_busy():
+def test_a_flood_of_start_marks_does_not_keep_the_gateway_busy():
     cutter = framer({"kind": "telegram"})
     cutter.feed(b"/" * 8000 + b"!0000\r\n")
     assert [frame.payload for frame in cutter.feed(TELEGRAM)] == [TELEGRAM[1:-7]]
@@ -267,17 +267,17 @@ def test_a_meter_without_a_checksum_is_understood_and_a_wrong_checksum_is_not():
     assert payloads({"kind": "telegram"}, TELEGRAM.replace(b"!5091", b"!5092")) == []
 
 
-def test_a_sentence_whose_checksum_lost_a_digit_is_not_taken_for_one_without():
+def test_a_sentence_whose_checksum_lost_a_digit_is_not_taken_for_one_without_a_checksum():
     assert payloads(NMEA, b"$GPGLL,1,2*4\r\n$GPGLL,1,2\r\n") == [b"GPGLL,1,2"]
 
 
-def test_what_is_left_of_a_line_that_began_before_we_listened_is_thrown_away():
+def test_the_rest_of_a_line_whose_beginning_was_missed_is_discarded():
     cutter = framer(LINES, starts_mid_frame=True)
     assert [frame.payload for frame in cutter.feed(b"2.5\r112.5\r", now=1000.0)] == [b"112.5"]
     assert cutter.discards.by_reason[DiscardReason.NOISE].size == 4
 
 
-def test_a_prompt_is_pending_and_a_question_can_clear_it_away():
+def test_a_prompt_stays_pending_until_it_is_cleared():
     cutter = framer({"kind": "delimiter", "end": "\r\n"})
     cutter.feed(b"login: ")
     assert cutter.pending == b"login: "
@@ -308,7 +308,7 @@ def test_silence_ends_a_frame():
     assert cutter.discards.by_reason[DiscardReason.CHECKSUM].last == b"\x01\x02\x03"
 
 
-def test_what_is_said_without_a_silence_is_cut_until_there_is_one():
+def test_bytes_without_a_silence_are_discarded_until_there_is_one():
     cutter = framer({"kind": "silence", "longest": 8, "at_least": 0.1})
     for moment in range(100):
         assert cutter.feed(b"abc", now=1 + moment / 100) == []
@@ -316,14 +316,14 @@ def test_what_is_said_without_a_silence_is_cut_until_there_is_one():
     assert [frame.payload for frame in [*cutter.feed(b"OK", now=3.0), *cutter.expire(4.0)]] == [b"OK"]
 
 
-def test_lines_that_are_no_json_object_are_thrown_away_and_named():
+def test_lines_that_are_not_json_objects_are_discarded_and_counted():
     assert payloads({"kind": "json-lines"}, b'boot v1\n[1]\n{"a":1}\r\n' + b"[" * 5000 + b"\n") == [b'{"a":1}']
     cutter = framer({"kind": "json-lines"})
     cutter.feed(b"boot v1\n")
     assert str(cutter.discards) == "1 x not a JSON object (last: boot v1\\n)"
 
 
-def test_damage_is_counted_once_with_the_garbage_that_follows_it():
+def test_a_damaged_frame_counts_once_together_with_the_garbage_after_it():
     cutter = framer(MDC)
     answer = bytes.fromhex("AA FF 01 03 41 11 01 56")
     cutter.feed(answer + answer[:3] + b"\0" + answer[4:] + answer)
@@ -354,12 +354,12 @@ def test_damage_is_counted_once_with_the_garbage_that_follows_it():
         ({"kind": "stx-etx", "ende": "\r"}, "Extra inputs"),
     ],
 )
-def test_a_framing_that_cannot_work_is_refused_with_what_would(said, why):
+def test_an_impossible_framing_is_an_error_that_says_how_to_fix_it(said, why):
     with pytest.raises(ValidationError, match=why):
         framing(said)
 
 
-def test_a_payload_that_would_be_cut_is_not_wrapped():
+def test_a_payload_that_would_be_split_is_not_wrapped():
     with pytest.raises(ValueError, match="contains a start or end mark"):
         framing(LINES).wrap(b"ka 01 01\rkb 01 01")
     with pytest.raises(ValueError, match="must have 5 bytes, not 6"):

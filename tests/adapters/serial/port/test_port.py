@@ -108,7 +108,7 @@ def _waited_for_a_processor():
 # a port ---------------------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_written_reaches_the_device_and_what_it_says_is_heard(opened, ear):
+async def test_written_bytes_reach_the_device_and_its_answer_is_received(opened, ear):
     await opened.write(b"power?")
     await ear.until(lambda ear: ear.data == b"<power?>")
 
@@ -134,7 +134,7 @@ async def test_nothing_stays_open_behind_a_closed_port(line):
     assert _open_files() == before
 
 
-async def test_who_is_attached_is_told_and_nobody_else(opened, line, ear, monkeypatch):
+async def test_only_the_attached_listener_receives_data(opened, line, ear, monkeypatch):
     other, read, really_read = Ear(), [], NonBlockingFile.read
 
     def recorded_read(self, size):
@@ -154,7 +154,7 @@ async def test_who_is_attached_is_told_and_nobody_else(opened, line, ear, monkey
     assert other.data == b"to the other"
 
 
-async def test_a_port_that_is_pulled_tells_why_at_once(opened, line, ear):
+async def test_an_unplugged_port_reports_the_reason(opened, line, ear):
     line.unplug()
     await ear.until(lambda ear: ear.loss_reason is not None)
     assert "unplugged" in ear.loss_reason
@@ -164,7 +164,7 @@ async def test_a_port_that_is_pulled_tells_why_at_once(opened, line, ear):
         await opened.write(b"a")
 
 
-async def test_who_attaches_to_a_lost_port_is_told_so(opened, line, ear):
+async def test_a_listener_that_attaches_to_a_lost_port_is_informed(opened, line, ear):
     line.unplug()
     await opened.wait_until_lost()
     late = Ear()
@@ -172,7 +172,7 @@ async def test_who_attaches_to_a_lost_port_is_told_so(opened, line, ear):
     assert late.loss_reason == opened.loss_reason
 
 
-async def test_a_write_to_a_port_that_is_pulled_meanwhile_ends_with_its_loss(opened, line):
+async def test_a_write_to_a_port_that_is_unplugged_meanwhile_fails(opened, line):
     writing = asyncio.create_task(opened.write(bytes(1_000_000)))
     await asyncio.sleep(0.01)
     line.unplug()
@@ -180,7 +180,7 @@ async def test_a_write_to_a_port_that_is_pulled_meanwhile_ends_with_its_loss(ope
         await writing
 
 
-async def test_a_port_that_was_lost_can_be_opened_again_when_it_is_back(tmp_path, ear):
+async def test_a_lost_port_can_be_opened_again_when_it_is_back(tmp_path, ear):
     async with SerialLine(ScriptedDevice(lambda question: question), link=tmp_path / "by-id") as line:
         port = Port(line.port)
         await port.open(LINE)
@@ -196,7 +196,7 @@ async def test_a_port_that_was_lost_can_be_opened_again_when_it_is_back(tmp_path
         await port.close()
 
 
-async def test_a_hundred_kilobytes_are_written_without_the_loop_standing_still(ear):
+async def test_a_hundred_kilobytes_are_written_without_blocking_the_loop(ear):
     async with SerialLine() as line:
         port = Port(line.port)
         await port.open(LINE)
@@ -209,7 +209,7 @@ async def test_a_hundred_kilobytes_are_written_without_the_loop_standing_still(e
         await port.close()
 
 
-async def test_a_port_that_takes_nothing_more_ends_the_write_and_drops_the_rest(monkeypatch):
+async def test_a_blocked_port_ends_the_write_and_discards_the_rest(monkeypatch):
     monkeypatch.setattr(module, "WRITE_SECONDS", 0.1)
     master, slave = os.openpty()
     path = os.ttyname(slave)
@@ -236,7 +236,7 @@ async def test_a_port_that_takes_nothing_more_ends_the_write_and_drops_the_rest(
     os.close(master)
 
 
-async def test_closing_waits_for_nothing_that_was_not_sent():
+async def test_closing_does_not_wait_for_unsent_data():
     master, slave = os.openpty()
     path = os.ttyname(slave)
     os.close(slave)
@@ -253,7 +253,7 @@ async def test_closing_waits_for_nothing_that_was_not_sent():
     os.close(master)
 
 
-async def test_a_closing_that_hangs_holds_nobody_up(line, monkeypatch):
+async def test_a_close_that_hangs_continues_in_its_thread(line, monkeypatch):
     monkeypatch.setattr(module, "CLOSE_SECONDS", 0.05)
     port = Port(line.port)
     await port.open(LINE)
@@ -272,7 +272,7 @@ async def test_a_closing_that_hangs_holds_nobody_up(line, monkeypatch):
     assert await asyncio.to_thread(is_over.wait, GENEROUS_SECONDS)
 
 
-async def test_who_is_cancelled_while_a_port_opens_leaves_nothing_open(line, monkeypatch):
+async def test_a_cancelled_open_leaves_nothing_open(line, monkeypatch):
     begun, closed, gate = threading.Event(), threading.Event(), threading.Event()
     really_open, really_close = module._open_pyserial, module._close_pyserial
 
@@ -299,7 +299,7 @@ async def test_who_is_cancelled_while_a_port_opens_leaves_nothing_open(line, mon
 # settings -------------------------------------------------------------------------------------------------------------
 
 
-async def test_the_line_is_set_as_asked_and_can_be_set_anew(line):
+async def test_line_settings_are_applied_and_can_be_changed(line):
     port = Port(line.port)
     await port.open(LineSettings(baudrate=9600, stopbits=2))
     attributes = termios.tcgetattr(line._master)
@@ -314,7 +314,7 @@ async def test_the_line_is_set_as_asked_and_can_be_set_anew(line):
     await port.close()
 
 
-async def test_the_wires_that_say_that_somebody_is_here_are_off_from_the_opening_on_where_that_is_wanted(line, monkeypatch):
+async def test_dtr_and_rts_are_off_from_the_opening_on_if_the_line_settings_say_so(line, monkeypatch):
     levels = {}
 
     class Noted(serial.Serial):
@@ -341,13 +341,13 @@ async def test_the_wires_that_say_that_somebody_is_here_are_off_from_the_opening
 # who may not open it --------------------------------------------------------------------------------------------------
 
 
-async def test_a_port_that_this_gateway_has_open_is_not_even_touched(opened, line, monkeypatch):
+async def test_a_port_that_this_gateway_has_open_is_not_opened_again(opened, line, monkeypatch):
     monkeypatch.setattr(module.serial, "serial_for_url", lambda *args, **options: pytest.fail("it was touched"))
     with pytest.raises(BusUnavailable, match="in use by this gateway"):
         await Port(line.port).open(LINE)
 
 
-async def test_a_port_that_another_process_has_open_is_not_touched_and_the_other_is_named(line):
+async def test_a_port_that_another_process_has_open_is_not_opened_and_the_process_is_named(line):
     program = f"import os, time; os.open({line.port!r}, os.O_RDWR | os.O_NOCTTY); print('open', flush=True); time.sleep(9)"
     holding = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
     await holding.stdout.readline()
@@ -366,12 +366,12 @@ async def test_a_port_that_another_process_has_open_is_not_touched_and_the_other
         ("loop://", "loop:// is not supported"),
     ],
 )
-async def test_a_port_that_cannot_be_opened_is_told_with_what_mends_it(address, why):
+async def test_a_port_that_cannot_be_opened_is_an_error_that_says_how_to_fix_it(address, why):
     with pytest.raises(BusUnavailable, match=why):
         await Port(address).open(LINE)
 
 
-async def test_a_port_without_permission_is_told_with_the_group_that_has_it(monkeypatch):
+async def test_a_missing_permission_is_an_error_that_names_the_group(monkeypatch):
     def refuse(*args, **options):
         raise serial.SerialException(errno.EACCES, "could not open port /dev/ttyUSB0: [Errno 13] Permission denied")
 
@@ -403,7 +403,7 @@ async def server(ear):
 
 
 @pytest.mark.enable_socket
-async def test_a_device_server_is_spoken_with_and_left_without_a_pause(server, ear, monkeypatch):
+async def test_a_connection_to_a_device_server_is_closed_at_once(server, ear, monkeypatch):
     port = Port(server.url)
     await port.open(LINE)
     assert not port.is_configurable
@@ -426,7 +426,7 @@ async def test_a_device_server_is_spoken_with_and_left_without_a_pause(server, e
 
 
 @pytest.mark.enable_socket
-async def test_a_device_server_that_hangs_up_is_told(server, ear):
+async def test_a_connection_closed_by_a_device_server_is_reported(server, ear):
     port = Port(server.url)
     await port.open(LINE)
     port.attach(ear)
@@ -439,7 +439,7 @@ async def test_a_device_server_that_hangs_up_is_told(server, ear):
 
 
 @pytest.mark.enable_socket
-async def test_a_device_server_that_takes_nothing_more_is_lost(monkeypatch):
+async def test_a_device_server_that_accepts_no_more_data_is_lost(monkeypatch):
     monkeypatch.setattr(module, "WRITE_SECONDS", 0.1)
     listening = socket.create_server(("127.0.0.1", 0))
     port = Port(f"socket://127.0.0.1:{listening.getsockname()[1]}")
@@ -452,7 +452,7 @@ async def test_a_device_server_that_takes_nothing_more_is_lost(monkeypatch):
 
 
 @pytest.mark.enable_socket
-async def test_a_device_server_that_refuses_is_told():
+async def test_a_refused_connection_to_a_device_server_is_reported():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
     with pytest.raises(BusUnavailable, match="refuses the connection"):
@@ -497,7 +497,7 @@ async def remote():
 
 @rfc2217
 @pytest.mark.enable_socket
-async def test_an_rfc_2217_server_is_spoken_with_and_sets_its_line(remote, ear):
+async def test_an_rfc_2217_server_transfers_data_and_sets_its_line(remote, ear):
     port = Port(remote.url)
     with never_stopped():
         await port.open(LineSettings(baudrate=19200, parity="E"))
@@ -513,7 +513,7 @@ async def test_an_rfc_2217_server_is_spoken_with_and_sets_its_line(remote, ear):
 
 @rfc2217
 @pytest.mark.enable_socket
-async def test_an_rfc_2217_server_that_hangs_up_is_told(remote, ear):
+async def test_a_connection_closed_by_an_rfc_2217_server_is_reported(remote, ear):
     port = Port(remote.url)
     await port.open(LINE)
     port.attach(ear)
@@ -525,7 +525,7 @@ async def test_an_rfc_2217_server_that_hangs_up_is_told(remote, ear):
 
 @rfc2217
 @pytest.mark.enable_socket
-async def test_a_server_that_does_not_speak_rfc_2217_is_told_with_what_to_write():
+async def test_a_server_without_rfc_2217_is_an_error_that_says_what_to_write():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"rfc2217://127.0.0.1:{silent.getsockname()[1]}?timeout=0.2"
         with pytest.raises(BusUnavailable, match="write socket:// instead"):
@@ -566,7 +566,7 @@ def test_a_port_without_a_device_is_refused_with_error_2():
     assert refused.value.errno == errno.ENOENT == 2
 
 
-async def test_a_pulled_port_ends_the_transport_of_pyserial_asyncio_with_its_exception():
+async def test_an_unplugged_port_ends_the_transport_of_pyserial_asyncio_with_an_exception():
     async with SerialLine() as line:
         reader, writer = await serial_asyncio.open_serial_connection(url=line.port)
         await asyncio.sleep(0.02)
@@ -577,7 +577,7 @@ async def test_a_pulled_port_ends_the_transport_of_pyserial_asyncio_with_its_exc
             await writer.drain()
 
 
-async def test_pyserial_asyncio_writes_a_hundred_kilobytes_and_then_rests():
+async def test_pyserial_asyncio_writes_a_hundred_kilobytes_and_then_idles():
     async with SerialLine() as line:
         _, writer = await serial_asyncio.open_serial_connection(url=line.port)
         writer.write(bytes(100_000))
@@ -593,7 +593,7 @@ async def test_pyserial_asyncio_writes_a_hundred_kilobytes_and_then_rests():
 
 @rfc2217
 @pytest.mark.enable_socket
-async def test_pyserial_asyncio_cannot_speak_rfc_2217(remote):
+async def test_pyserial_asyncio_does_not_support_rfc_2217(remote):
     opened = await asyncio.to_thread(serial.serial_for_url, remote.url)
     with pytest.raises(NotImplementedError, match="write_timeout"):
         await asyncio.to_thread(setattr, opened, "write_timeout", 0)  # as the transport does first of all
@@ -622,7 +622,7 @@ async def test_pyserial_asyncio_flushes_in_the_loop_even_when_it_aborts(line):
     assert flushed_by == [threading.main_thread()]
 
 
-def test_a_pseudo_terminal_is_locked_by_nobody_but_who_asks():
+def test_a_lock_on_a_pseudo_terminal_is_only_seen_with_exclusive():
     master, slave = os.openpty()
     fcntl.flock(slave, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with serial.Serial(os.ttyname(slave)) as second:  # without `exclusive`, a lock is not even looked at
@@ -644,7 +644,7 @@ def test_pseudo_terminals_are_never_listed_and_listed_ports_have_a_path(monkeypa
     assert (listed.path, listed.usb, listed.serial_number) == ("/dev/ttyUSB0", "0403:6001", "A1")
 
 
-def test_a_port_that_is_pulled_while_the_ports_are_listed_is_no_failure(monkeypatch):
+def test_a_port_that_is_unplugged_while_the_ports_are_listed_is_no_error(monkeypatch):
     answers = iter([TypeError("int() argument must be a string, not 'NoneType'"), []])
 
     def comports():

@@ -126,7 +126,7 @@ def readings(case: Case) -> list[Reading]:
     return told
 
 
-def test_the_device_is_found_among_all_profiles_and_is_who_it_says_it_is(case):
+def test_the_device_is_found_among_all_profiles_with_its_facts(case):
     verdict, _ = interviewed(case, ProtocolProbe(PROFILES.values()))
     assert verdict.profile is not None
     assert verdict.profile.name == case.profile
@@ -136,7 +136,7 @@ def test_the_device_is_found_among_all_profiles_and_is_who_it_says_it_is(case):
     assert verdict.evidence
 
 
-def test_a_search_sends_nothing_but_questions(case):
+def test_a_probe_sends_nothing_but_queries(case):
     _, sent = interviewed(case, ProtocolProbe(PROFILES.values()))
     harmless = {
         protocol.query_request(query.name, address).raw
@@ -147,7 +147,7 @@ def test_a_search_sends_nothing_but_questions(case):
     assert set(sent) <= harmless
 
 
-def test_every_point_has_the_value_that_the_document_promises(case):
+def test_every_point_has_the_documented_value(case):
     wanted = {metric: None if value == NONE else value for metric, value in case.expected["readings"].items()}
     told = {reading.metric.name: reading.value for reading in readings(case)}
     assert (
@@ -164,7 +164,7 @@ def test_units_are_those_of_the_profile_or_of_the_device(case, expected):
 
 
 @pytest.mark.parametrize(("case", "expected"), expectations("refused"))
-def test_what_the_device_cannot_tell_is_refused_in_words(case, expected):
+def test_a_refused_query_has_a_readable_reason(case, expected):
     query, reason = expected
     assert reason in case.asked(case.protocol.query_request(query, case.address)).refusal
 
@@ -200,6 +200,6 @@ def test_every_profile_has_cases_that_show_all_its_points_and_commands_and_a_sou
     assert profile.source.section
 
 
-def test_every_case_belongs_to_a_profile_and_tells_where_its_bytes_come_from():
+def test_every_case_belongs_to_a_profile_and_names_the_origin_of_its_bytes():
     assert {folder.name for folder in CASES.iterdir()} == set(PROFILES)
     assert all(re.search(r"\w{4}", read_case(folder).origin) for folder in CASES.glob("*/*"))

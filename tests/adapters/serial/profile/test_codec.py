@@ -56,7 +56,7 @@ read_back = "count"
 """
 
 
-def test_a_profile_asks_and_reads_by_its_codec(monkeypatch):
+def test_a_profile_encodes_and_decodes_with_its_codec(monkeypatch):
     monkeypatch.setattr("adapters.serial.profile.profile.load_codec", lambda _written: CountingCodec())
     profile = PROFILE_FILES.parse(TEXT.replace("length = 2", "length = 3"), Path("counter.toml"))
     question = DeviceProtocol(profile).query_request("count")
@@ -76,7 +76,7 @@ def test_a_codec_of_an_earlier_release_finds_the_class_that_it_returns_under_its
     assert Said is DecodedFrame
 
 
-def test_a_codec_that_only_listens_says_so_when_it_is_asked():
+def test_a_codec_without_requests_raises_an_error_that_says_so():
     with pytest.raises(NotImplementedError, match="NmeaCodec only decodes frames"):
         NmeaCodec().ask("gga", {})
 
@@ -89,14 +89,14 @@ def test_the_examples_are_short(codec):
 
 @pytest.mark.parametrize("codec", OURS)
 @given(payload=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
-def test_whatever_comes_is_read_or_left(codec, payload):
+def test_codecs_do_not_raise_for_arbitrary_bytes(codec, payload):
     said = codec().read(payload)
     assert said is None or said.values
 
 
 @pytest.mark.parametrize("kind", ["GGA", "RMC"])
 @given(fields=st.lists(st.text(alphabet="0123456789.,NSEWAV-", max_size=12), max_size=16))
-def test_sentences_with_whatever_fields_are_read_or_left(kind, fields):
+def test_the_nmea_codec_does_not_raise_for_arbitrary_fields(kind, fields):
     said = NmeaCodec().read(f"GP{kind},{','.join(fields)}".encode())
     assert said is None or said.name == kind.lower()
 
@@ -120,7 +120,7 @@ def test_lines_are_taken_for_pairs_only_when_they_are_made_of_pairs(line, values
 
 
 @pytest.mark.parametrize("line", [b"[1,2]", b"5", b'"x"', b"{}", b"{", b"[" * 5000])
-def test_json_that_is_no_object_with_values_says_nothing(line):
+def test_json_that_is_not_an_object_with_values_is_ignored(line):
     assert JsonCodec().read(line) is None
 
 
@@ -128,11 +128,11 @@ def test_json_that_is_no_object_with_values_says_nothing(line):
     ("written", "name"),
     [("Temp (out)", "temp_out"), ("batteryLevel", "battery_level"), ("status", "device_status"), ("CO2", "co2"), ("°", "")],
 )
-def test_metrics_are_called_as_the_device_calls_them_in_our_spelling(written, name):
+def test_names_chosen_by_a_device_become_metric_names(written, name):
     assert metric_name(written) == name
 
 
-def test_a_device_cannot_make_up_ever_more_metrics():
+def test_the_number_of_metrics_that_a_device_chooses_is_limited():
     profile = PROFILE_FILES.parse(
         (Path(inspect.getfile(Codec)).parent / "profiles" / "json-lines.toml").read_text("utf-8"), Path("json-lines.toml")
     )

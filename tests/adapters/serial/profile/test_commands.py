@@ -84,7 +84,7 @@ def test_a_command_is_sent_to_the_device_with_its_address():
     assert prepared("set_tone", tone=-2.5).request.raw == b"3T-2.5\r\n"
 
 
-def test_what_shows_that_it_was_obeyed_is_asked_of_the_same_device():
+def test_the_effect_is_read_back_from_the_same_device():
     check = prepared("set_volume", volume=12.5).check
     assert check.request.raw == b"3?\r\n"
     assert check.settle_seconds == 2
@@ -93,14 +93,14 @@ def test_what_shows_that_it_was_obeyed_is_asked_of_the_same_device():
     assert check.mismatch_in({}) == "volume was to be 12.5, and reads back as nothing"
 
 
-def test_any_of_several_values_may_show_it():
+def test_any_of_several_values_proves_the_effect():
     check = prepared("wake").check
     assert check.mismatch_in({"power": 1}) is None
     assert check.mismatch_in({"power": 2}) is None
     assert check.mismatch_in({"power": 0}) == "power was to be on or starting, and reads back as off"
 
 
-def test_a_command_without_an_answer_is_waited_for_by_nobody():
+def test_a_command_without_an_answer_does_not_wait_for_one():
     assert not prepared("set_tone", tone=1).request.expects_answer
     assert prepared("blink").request.expects_answer
     assert prepared("blink").check is None
@@ -120,13 +120,13 @@ def test_a_command_without_an_answer_is_waited_for_by_nobody():
         ("set_tone", {"tone": float("nan")}, "tone: it has to be a number from -10 to 10"),
     ],
 )
-def test_what_the_device_does_not_take_is_refused_before_anything_is_sent(name, parameters, told):
+def test_invalid_parameters_are_rejected_before_anything_is_sent(name, parameters, told):
     with pytest.raises(CommandRejected) as refused:
         prepared(name, **parameters)
     assert told in str(refused.value)
 
 
-def test_words_stand_for_what_is_written_and_yes_and_no_for_on_and_off():
+def test_words_are_translated_to_written_values_and_booleans_to_on_and_off():
     samsung = PROFILE_FILES.load()["samsung-mdc"]
     for said in ("on", True):
         sent = prepare_command(samsung, Command(1, "child", "set_mute", {"mute": said}), 2).request.raw
@@ -135,7 +135,7 @@ def test_words_stand_for_what_is_written_and_yes_and_no_for_on_and_off():
         prepare_command(samsung, Command(1, "child", "set_mute", {"mute": "loud"}), 2)
 
 
-def test_a_configuration_is_one_order_for_each_of_its_settings():
+def test_a_configuration_is_one_command_for_each_of_its_settings():
     prepared_commands = prepare_configuration(PROFILE, {"tone": 3, "volume_limit": 20}, 2)
     assert [one.request.raw for one in prepared_commands] == [b"2T3.0\r\n", b"2V40\r\n"]
     with pytest.raises(CommandRejected, match="has no setting 'bass'; there are volume_limit, tone"):

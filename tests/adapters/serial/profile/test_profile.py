@@ -71,7 +71,7 @@ def values(profile, payload: bytes, query: str = "power_state") -> dict[str, obj
     return {reading.metric.name: reading.value for reading in protocol.readings_of(query, answer, "child", AT)}
 
 
-def test_what_is_left_out_has_the_values_that_most_devices_have():
+def test_keys_that_are_left_out_have_the_most_common_values():
     profile = parsed(WHOLE)
     assert profile.lines == (LineSettings(baudrate=9600),)
     assert profile.intervals == {"normal": timedelta(seconds=30)}
@@ -84,7 +84,7 @@ def test_groups_are_those_of_queries_with_points():
     assert parsed(text).intervals == {"fast": timedelta(seconds=2)}
 
 
-def test_a_question_can_end_otherwise_than_an_answer():
+def test_a_request_can_have_another_end_than_an_answer():
     assert (
         DeviceProtocol(parsed(HEAD + 'ends_with = "\\n"\n' + SOURCE + QUERY + POINT)).query_request("power_state").raw
         == b"PWR?\n"
@@ -111,16 +111,16 @@ def test_all_readings_of_a_point_share_one_metric():
         ("not_available = [255]", b"PWR=255", None),
     ],
 )
-def test_a_field_becomes_the_value_that_the_profile_says(said, payload, value):
+def test_a_field_is_converted_as_the_profile_specifies(said, payload, value):
     assert values(parsed(WHOLE + said), payload) == {"power": value}
 
 
-def test_of_several_answers_any_may_come_and_what_it_lacks_is_not_available():
+def test_one_of_several_answers_matches_and_its_missing_fields_are_not_available():
     text = WHOLE.replace('answer = "PWR={power:d}"', 'answer = ["PWR={power:d}", "PWR={error:/ERR/}"]')
     assert values(parsed(text), b"PWR=ERR") == {"power": None}
 
 
-def test_a_device_that_refuses_says_why_in_words():
+def test_a_refusal_is_translated_into_its_reason():
     text = WHOLE + '[[refusals]]\nanswer = "ERR{code:d}"\nfield = "code"\nreasons = { 3 = "it is switched off" }\n'
     question = DeviceProtocol(parsed(text)).query_request("power_state")
     assert question.read(b"ERR3").refusal == "it is switched off"
@@ -128,7 +128,7 @@ def test_a_device_that_refuses_says_why_in_words():
     assert question.read(b"hello") is None
 
 
-def test_an_answer_of_another_device_on_the_line_is_no_answer():
+def test_an_answer_of_another_device_on_the_line_is_ignored():
     text = (HEAD + SOURCE + '[addresses]\nfield = "id"\nlast = 99\nusual = [1]\n' + QUERY + POINT).replace('"PWR', '"{id:02d}PWR')
     protocol = DeviceProtocol(parsed(text))
     question = protocol.query_request("power_state", 7)
@@ -138,7 +138,7 @@ def test_an_answer_of_another_device_on_the_line_is_no_answer():
     assert protocol.query_request("power_state").raw == b"01PWR?\r"
 
 
-def test_a_unit_that_the_device_tells_is_that_of_its_metric():
+def test_a_metric_has_the_unit_that_the_device_sends():
     text = WHOLE.replace("PWR={power:d}", "W={power:d} {unit}") + 'unit_field = "unit"\n'
     protocol = DeviceProtocol(parsed(text))
     units = [
@@ -148,7 +148,7 @@ def test_a_unit_that_the_device_tells_is_that_of_its_metric():
     assert units == ["kg", "g"]
 
 
-def test_a_log_in_holds_the_password_where_nobody_sees_it():
+def test_a_log_in_hides_its_password():
     text = HEAD + SOURCE + '[talk]\nlogin = [{ expect = "Password:", send = "{password}\\r" }]\n' + QUERY + POINT
     talk = parsed(text).talk
     settings = talk.conversation_settings(SecretStr("s3cret"))
@@ -199,7 +199,7 @@ def test_a_log_in_holds_the_password_where_nobody_sees_it():
         (HEAD + 'line = "fast"\n' + SOURCE + QUERY + POINT, "line: 'fast' is not a line setting"),
     ],
 )
-def test_what_is_wrong_is_told_with_what_would_be_right(text, told):
+def test_a_mistake_in_a_profile_is_an_error_that_says_how_to_fix_it(text, told):
     assert told in complaint(text)
 
 
@@ -213,7 +213,7 @@ def test_what_is_wrong_is_told_with_what_would_be_right(text, told):
         (WHOLE + "unitt = 'V'\n", "unitt = 'V'"),
     ],
 )
-def test_a_mistake_is_told_at_its_line(text, place):
+def test_a_mistake_is_reported_with_its_line_number(text, place):
     assert complaint(text).startswith(f"test.toml:{text.splitlines().index(place) + 1}: ")
 
 
@@ -221,7 +221,7 @@ def test_a_mistake_is_told_at_its_line(text, place):
     ("told", "believed"),
     [("805KC", "805KC"), ("0", None), ("000000", None), ("N/A", None), ("", None), ("FFFF", None), ("0012", "0012")],
 )
-def test_a_serial_number_that_says_nothing_is_none(told, believed):
+def test_a_placeholder_is_not_a_serial_number(told, believed):
     assert plausible_serial_number(told) == believed
 
 
@@ -233,7 +233,7 @@ def test_a_profile_of_the_integrator_replaces_its_namesake(tmp_path):
 
 
 @pytest.mark.parametrize("profile", PROFILE_FILES.load().values(), ids=lambda profile: profile.name)
-def test_our_profiles_have_lower_case_metrics_known_units_and_something_to_be_known_by(profile):
+def test_built_in_profiles_have_lower_case_metrics_known_units_and_match_rules(profile):
     points = [point for part in profile.parts for point in part.points]
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", point.metric) for point in points)
     assert {point.unit for point in points} <= {None, "°C", "°", "m", "km/h", "h", "V", "A", "kW", "kWh"}

@@ -56,7 +56,7 @@ def binary(written: str) -> Template:
         (r"\x02{what}\x03{checksum:xor[1:]}", {"what": "0A"}, b"\x020A\x0372"),
     ],
 )
-def test_texts_are_written_and_understood_as_their_protocols_say(written, values, raw):
+def test_text_templates_encode_and_decode_published_examples(written, values, raw):
     assert text(written).encode(values) == raw
     told = text(written).match(raw)
     assert told is not None
@@ -81,7 +81,7 @@ def test_texts_are_written_and_understood_as_their_protocols_say(written, values
         ("01 03 0000 {n:u16be} {checksum:crc16-modbus:le}", {"n": 10}, "01030000000AC5CD"),  # Modbus RTU, ten registers
     ],
 )
-def test_bytes_are_written_and_understood_as_their_protocols_say(written, values, raw):
+def test_binary_templates_encode_and_decode_published_examples(written, values, raw):
     if raw is None:
         with pytest.raises(ValueError, match="there is no format"):
             binary(written)
@@ -112,11 +112,11 @@ def test_bytes_are_written_and_understood_as_their_protocols_say(written, values
         (binary("AA {v:u8} {checksum:sum8}"), b"\xaa\x01\x00"),
     ],
 )
-def test_what_is_something_else_does_not_match(template, payload):
+def test_other_payloads_do_not_match(template, payload):
     assert template.match(payload) is None
 
 
-def test_a_byte_that_may_be_anything_and_a_field_without_a_name_can_be_awaited_and_not_sent():
+def test_arbitrary_parts_can_be_matched_but_not_sent():
     for template, payload in (
         (binary("FF ?? 41"), b"\xff\x00A"),
         (binary("FF {_:u8} 41"), b"\xff\x00A"),
@@ -128,27 +128,27 @@ def test_a_byte_that_may_be_anything_and_a_field_without_a_name_can_be_awaited_a
             template.encode({})
 
 
-def test_letters_match_in_either_case_where_that_is_said_and_fields_are_left_as_they_are():
+def test_literal_letters_match_in_either_case_if_the_profile_says_so():
     answer = text("a {id:hex2} OK{value}x", ignore_case=True)
     assert answer.match(b"A 0f ok7Fx") == {"id": 15, "value": "7F"}
     assert answer.match(b"A 0f ok7fX") == {"id": 15, "value": "7f"}
     assert answer.encode({"id": 15, "value": "7F"}) == b"a 0F OK7Fx"
 
 
-def test_a_field_may_be_empty_where_that_is_said():
+def test_a_field_may_be_empty_if_its_format_says_so():
     sentence = text("GPGGA,{time:/[0-9.]+/?},{latitude:f?},{side:?},{rest:*}")
     assert sentence.match(b"GPGGA,,,,") == {"time": None, "latitude": None, "side": None, "rest": None}
     assert sentence.match(b"GPGGA,123519,4807.038,N,1,2") == {"time": "123519", "latitude": 4807.038, "side": "N", "rest": "1,2"}
     assert sentence.encode({}) == b"GPGGA,,,,"
 
 
-def test_a_number_that_is_none_is_told_as_not_available():
+def test_nan_and_infinity_are_not_available():
     assert binary("{v:f32be}").match(bytes.fromhex("7FC00000")) == {"v": None}
     assert text("{v:f}").match(b"9.9E+999") == {"v": None}
     assert text("{v:f}").match(b"+1.23E-02") == {"v": 0.0123}
 
 
-def test_a_text_of_old_devices_is_latin_1_and_of_new_ones_utf_8():
+def test_texts_are_decoded_as_utf_8_or_else_as_latin_1():
     assert text("{name}").match(b"Z\xfcrich") == {"name": "Zürich"}
     assert text("{name}").match("Zürich".encode()) == {"name": "Zürich"}
 
@@ -178,7 +178,7 @@ def test_a_text_of_old_devices_is_latin_1_and_of_new_ones_utf_8():
         (binary("{a:4b,_:4b}"), {"a": 16}, "a: 16 is not between 0 and 15"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused_with_why(template, values, why):
+def test_a_value_that_does_not_fit_is_an_error_that_says_why(template, values, why):
     with pytest.raises(ValueError, match=why):
         template.encode(values)
 
@@ -207,7 +207,7 @@ def test_a_value_that_does_not_fit_is_refused_with_why(template, values, why):
         ("binary", "01 {checksum:}", "a checksum is written as", 3),
     ],
 )
-def test_a_template_that_cannot_be_read_is_refused_with_a_pointer_to_where(kind, written, why, column):
+def test_an_invalid_template_is_an_error_that_points_to_the_position(kind, written, why, column):
     with pytest.raises(ValueError, match=re.escape(why)) as refusal:
         Template.parse(written, kind)
     assert str(refusal.value).splitlines()[-1] == f"    {' ' * column}^"
@@ -221,7 +221,7 @@ THOUSANDTHS = st.integers(-(10**9), 10**9).map(lambda number: number / 1000)
 
 @PATIENTLY
 @given(st.integers(-999, 9999), st.integers(0, 255), NAMES, THOUSANDTHS, st.none() | st.integers(-(10**18) + 1, 10**18 - 1))
-def test_every_text_is_understood_as_it_was_meant(number, byte, name, level, maybe):
+def test_every_encoded_text_is_decoded_to_the_same_values(number, byte, name, level, maybe):
     template = text("#{number:4d}{byte:hex2}{name},{level:f}/{maybe:d?}")
     values = {"number": number, "byte": byte, "name": name, "level": level, "maybe": maybe}
     assert template.match(template.encode(values)) == values
@@ -237,7 +237,7 @@ def test_every_text_is_understood_as_it_was_meant(number, byte, name, level, may
     st.floats(width=32, allow_nan=False, allow_infinity=False),
     st.binary(max_size=20),
 )
-def test_every_frame_is_understood_as_it_was_meant(signed, unsigned, digits, flag, level, number, rest):
+def test_every_encoded_frame_is_decoded_to_the_same_values(signed, unsigned, digits, flag, level, number, rest):
     template = binary("AA {a:i32le} {b:u24be} {c:bcd2} {d:flag,e:7b} {f:f32be} {g:bytes*} {checksum:crc16-kermit:le}")
     values = {"a": signed, "b": unsigned, "c": digits, "d": flag, "e": level, "f": number, "g": rest.hex()}
     raw = template.encode(values)
@@ -247,7 +247,7 @@ def test_every_frame_is_understood_as_it_was_meant(signed, unsigned, digits, fla
 
 @PATIENTLY
 @given(st.binary(max_size=60))
-def test_whatever_comes_matching_raises_nothing(payload):
+def test_matching_does_not_raise_for_arbitrary_bytes(payload):
     for template in (
         text("{a},{b:f} {c:10f}{d:hex2}{e:*}"),
         text("{a:d}:{b:?}"),
@@ -258,7 +258,7 @@ def test_whatever_comes_matching_raises_nothing(payload):
         assert told is None or tuple(told) == template.fields
 
 
-def test_templates_that_are_written_alike_are_equal():
+def test_templates_with_the_same_text_are_equal():
     assert text("V{a:d}") == text("V{a:d}")
     assert len({text("V{a:d}"), text("V{a:d}"), text("V{a:d}", ignore_case=True)}) == 2
     assert repr(binary("AA")) == "Template('AA', 'binary')"

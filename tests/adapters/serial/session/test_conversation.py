@@ -69,14 +69,14 @@ def soon(function, *args, seconds=0.01):
 # answers --------------------------------------------------------------------------------------------------------------
 
 
-async def test_the_frame_that_answers_is_returned_and_all_others_are_handed_on():
+async def test_the_answer_is_returned_and_all_other_frames_are_passed_on():
     port = FakePort({b"POWER?\r": [b"TEMP=20\rPOW", b"ER=ON\rTEMP=21\r"]})
     talk = begun(port)
     assert await talk.ask(b"POWER?\r", b"POWER=") == b"POWER=ON"
     assert talk.unsolicited == [b"TEMP=20", b"TEMP=21"]
 
 
-async def test_what_comes_before_a_question_is_no_answer_to_it():
+async def test_a_frame_before_a_request_does_not_answer_it():
     port = FakePort()
     talk = begun(port)
     port.says(b"POWER=OFF\r")
@@ -85,7 +85,7 @@ async def test_what_comes_before_a_question_is_no_answer_to_it():
     assert talk.unsolicited == [b"POWER=OFF"]
 
 
-async def test_silence_is_told_after_its_time():
+async def test_silence_is_reported_after_the_time_limit():
     talk = begun(FakePort())
     begun_at = now()
     with pytest.raises(DeviceUnreachable, match=r"no answer within 0.05 s$"):
@@ -93,7 +93,7 @@ async def test_silence_is_told_after_its_time():
     assert now() - begun_at == pytest.approx(SHORT)
 
 
-async def test_what_came_instead_of_an_answer_is_told():
+async def test_frames_other_than_the_answer_are_shown_in_the_error():
     talk = begun(FakePort({b"POWER?\r": [b"ERR1\rERR 2\r"]}))
     with pytest.raises(DeviceUnreachable, match=r"but 2 that do not answer it, the last ERR 2\\r"):
         await talk.ask(b"POWER?\r", b"POWER=", SHORT)
@@ -118,7 +118,7 @@ async def test_a_flood_that_never_answers_ends_in_time():
     assert len(talk.conversation.framer.pending) <= LINES.longest
 
 
-async def test_an_answer_that_has_begun_is_waited_for():
+async def test_an_answer_that_has_begun_may_take_longer():
     port = FakePort()
     talk = begun(port)
     soon(port.says, b"POWER=", seconds=0.15)
@@ -133,7 +133,7 @@ async def test_the_time_counts_from_the_last_character_of_the_request():
     assert await talk.ask(b"POWER?\r", b"POWER=", SHORT) == b"POWER=ON"
 
 
-async def test_half_a_frame_of_long_ago_does_not_spoil_the_next_answer():
+async def test_an_old_incomplete_frame_does_not_spoil_the_next_answer():
     port = FakePort({b"POWER?\r": [b"POWER=ON\r"]})
     talk = begun(port)
     port.says(b"POW")
@@ -147,7 +147,7 @@ async def test_a_frame_that_ends_by_silence_is_taken_as_an_answer():
     assert await talk.ask(b"?", b"4") == b"42"
 
 
-async def test_questions_asked_at_once_are_asked_one_after_the_other():
+async def test_concurrent_requests_are_sent_one_after_the_other():
     port = FakePort()
     talk = begun(port)
     first, second = (asyncio.create_task(talk.ask(request, b"OK")) for request in (b"A\r", b"B\r"))
@@ -163,7 +163,7 @@ async def test_questions_asked_at_once_are_asked_one_after_the_other():
 # late answers ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_late_answer_is_not_taken_for_the_answer_to_another_question():
+async def test_a_late_answer_is_not_taken_for_the_answer_to_another_request():
     port = FakePort()
     talk = begun(port)
     with pytest.raises(DeviceUnreachable):
@@ -174,7 +174,7 @@ async def test_a_late_answer_is_not_taken_for_the_answer_to_another_question():
     assert talk.unsolicited == [b"OK late"]
 
 
-async def test_another_question_waits_for_a_late_answer_only_until_it_came():
+async def test_another_request_waits_for_a_late_answer_only_until_it_came():
     port = FakePort({b"INPUT?\r": [b"OK 2\r"]})
     talk = begun(port, settings=ConversationSettings(echo=False, late_answer_seconds=5))
     with pytest.raises(DeviceUnreachable):
@@ -185,7 +185,7 @@ async def test_another_question_waits_for_a_late_answer_only_until_it_came():
     assert now() - begun_at == pytest.approx(0.02)
 
 
-async def test_the_same_question_is_asked_again_at_once_and_takes_either_answer():
+async def test_the_same_request_is_repeated_at_once_and_accepts_either_answer():
     port = FakePort()
     talk = begun(port, settings=ConversationSettings(echo=False, late_answer_seconds=5))
     with pytest.raises(DeviceUnreachable):
@@ -199,7 +199,7 @@ async def test_the_same_question_is_asked_again_at_once_and_takes_either_answer(
     assert await talk.ask(b"INPUT?\r", b"OK") == b"OK 7"
 
 
-async def test_a_question_that_was_cancelled_may_be_answered_late_too():
+async def test_a_cancelled_request_may_be_answered_late_too():
     port = FakePort()
     talk = begun(port)
     asking = asyncio.create_task(talk.ask(b"POWER?\r", b"OK"))
@@ -215,7 +215,7 @@ async def test_a_question_that_was_cancelled_may_be_answered_late_too():
 # pacing ---------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_device_is_left_alone_after_an_answer_and_after_a_command():
+async def test_pacing_pauses_after_an_answer_and_after_a_command():
     port = FakePort({b"A\r": [b"OK\r"]})
     talk = begun(port, settings=ConversationSettings(echo=False, pacing_seconds=0.05))
     begun_at = now()
@@ -231,21 +231,21 @@ async def test_a_device_is_left_alone_after_an_answer_and_after_a_command():
 
 @pytest.mark.parametrize("pieces", [[b"P?\rP=1\r"], [b"P", b"?\r", b"P=1\r"], [bytes([byte]) for byte in b"P?\rP=1\r"]])
 @pytest.mark.parametrize("setting", [True, None])
-async def test_an_echo_is_skipped_in_whatever_pieces_it_comes(pieces, setting):
+async def test_an_echo_is_removed_in_arbitrary_pieces(pieces, setting):
     talk = begun(FakePort({b"P?\r": pieces}), settings=ConversationSettings(echo=setting))
     assert await talk.ask(b"P?\r", b"P") == b"P=1"
     assert talk.unsolicited == []
     assert talk.conversation.echoes is True
 
 
-async def test_that_there_is_no_echo_is_found_out():
+async def test_the_absence_of_an_echo_is_detected():
     talk = begun(FakePort({b"P?\r": [b"P=1\r"]}), settings=ConversationSettings())
     assert talk.conversation.echoes is None
     assert await talk.ask(b"P?\r", b"P") == b"P=1"
     assert talk.conversation.echoes is False
 
 
-async def test_a_device_that_confirms_by_repeating_is_not_taken_for_an_echo_for_ever():
+async def test_an_answer_that_repeats_the_request_is_not_taken_for_an_echo():
     talk = begun(FakePort({b"P=1\r": [b"P=1\r"]}), settings=ConversationSettings())
     assert await talk.ask(b"P=1\r", b"P=1", SHORT) == b"P=1"
     assert talk.conversation.echoes is False
@@ -254,13 +254,13 @@ async def test_a_device_that_confirms_by_repeating_is_not_taken_for_an_echo_for_
     assert now() == begun_at
 
 
-async def test_an_echo_that_comes_behind_something_else_is_still_skipped():
+async def test_an_echo_after_another_frame_is_removed():
     talk = begun(FakePort({b"P?\r": [b"TEMP=20\r", b"P?\r", b"P=1\r"]}), settings=ConversationSettings(echo=True))
     assert await talk.ask(b"P?\r", b"P") == b"P=1"
     assert talk.unsolicited == [b"TEMP=20"]
 
 
-async def test_an_echo_of_a_question_that_nobody_answers_is_no_answer():
+async def test_an_echo_without_an_answer_is_not_an_answer():
     talk = begun(FakePort({b"P?\r": [b"P?\r"]}), settings=ConversationSettings(echo=True))
     with pytest.raises(DeviceUnreachable):
         await talk.ask(b"P?\r", b"P", SHORT)
@@ -269,7 +269,7 @@ async def test_an_echo_of_a_question_that_nobody_answers_is_no_answer():
 # prompts --------------------------------------------------------------------------------------------------------------
 
 
-async def test_prompts_belong_to_no_frame_and_are_waited_for():
+async def test_prompts_are_not_part_of_a_frame():
     port = FakePort({b"A\r": [b"> A=1\r", b">", b" "], b"B\r": [b"B=2>\r> "]})
     talk = begun(port, settings=ConversationSettings(echo=False, prompt=b"> "))
     assert await talk.ask(b"A\r", b"A") == b"A=1"
@@ -278,7 +278,7 @@ async def test_prompts_belong_to_no_frame_and_are_waited_for():
     assert talk.conversation.framer.pending == b""
 
 
-async def test_a_device_is_not_asked_before_it_says_that_it_is_ready():
+async def test_a_request_waits_for_the_prompt():
     port = FakePort({b"A\r": [b"A=1\r"], b"B\r": [b"B=2\r"]})
     talk = begun(port, settings=ConversationSettings(echo=False, prompt=b"> "))
     await talk.ask(b"A\r", b"A")
@@ -289,7 +289,7 @@ async def test_a_device_is_not_asked_before_it_says_that_it_is_ready():
     assert await asking == b"B=2"
 
 
-async def test_a_device_that_does_not_say_that_it_is_ready_is_asked_all_the_same():
+async def test_a_request_is_sent_without_a_prompt_after_a_time_limit():
     talk = begun(FakePort({b"A\r": [b"A=1\r"], b"B\r": [b"B=2\r"]}), settings=ConversationSettings(echo=False, prompt=b"> "))
     await talk.ask(b"A\r", b"A")
     assert await talk.ask(b"B\r", b"B") == b"B=2"
@@ -307,7 +307,7 @@ LOGIN = ConversationSettings(
 LETS_IN = {b"admin\r": [b"admin\r\nPassword: "], b"s3cret\r": [b"\r\nWelcome\r\n> "], b"A\r": [b"A=1\r> "]}
 
 
-async def test_a_device_that_asks_is_told_and_then_asked():
+async def test_a_log_in_is_answered_before_the_request():
     port = FakePort(LETS_IN)
     talk = begun(port, settings=LOGIN)
     soon(port.says, b"login: ")
@@ -316,19 +316,19 @@ async def test_a_device_that_asks_is_told_and_then_asked():
     assert talk.unsolicited == []
 
 
-async def test_a_device_that_asked_before_anybody_listened_is_made_to_ask_again():
+async def test_a_device_that_asked_for_the_log_in_before_the_port_was_open_is_woken():
     port = FakePort({b"\r": [b"login: "], **LETS_IN})
     assert await begun(port, settings=LOGIN).ask(b"A\r", b"A") == b"A=1"
     assert port.written[0] == b"\r"
 
 
-async def test_who_is_let_in_already_is_not_asked_to_log_in():
+async def test_a_device_that_is_logged_in_already_gets_no_log_in():
     port = FakePort({b"\r": [b"\r\n> "], b"A\r": [b"A=1\r> "]})
     assert await begun(port, settings=LOGIN).ask(b"A\r", b"A") == b"A=1"
     assert port.written == [b"\r", b"A\r"]
 
 
-async def test_a_device_that_restarted_is_logged_in_to_again():
+async def test_a_device_that_restarted_gets_the_log_in_again():
     port = FakePort(LETS_IN)
     talk = begun(port, settings=LOGIN)
     soon(port.says, b"login: ")
@@ -340,7 +340,7 @@ async def test_a_device_that_restarted_is_logged_in_to_again():
 
 
 @pytest.mark.parametrize("says", [b"Login incorrect\r\n", b"\r\nlogin: "])
-async def test_a_refused_log_in_is_told_without_what_was_sent(says):
+async def test_a_rejected_log_in_is_reported_without_the_password(says):
     port = FakePort({**LETS_IN, b"s3cret\r": [says]})
     talk = begun(port, settings=LOGIN)
     soon(port.says, b"login: ")
@@ -349,7 +349,7 @@ async def test_a_refused_log_in_is_told_without_what_was_sent(says):
     assert "s3cret" not in f"{refused.value!r} {LOGIN!r}"
 
 
-async def test_a_device_that_does_not_ask_for_the_password_is_told():
+async def test_a_missing_password_prompt_is_reported():
     port = FakePort()
     talk = begun(port, settings=LOGIN)
     soon(port.says, b"login: ")
@@ -357,7 +357,7 @@ async def test_a_device_that_does_not_ask_for_the_password_is_told():
         await talk.ask(b"A\r", b"A")
 
 
-async def test_nothing_that_came_is_shown_where_a_secret_may_have_been_repeated():
+async def test_received_bytes_are_not_shown_if_they_may_contain_a_secret():
     port = FakePort({**LETS_IN, b"A\r": [b"s3cret\r"]})
     talk = begun(port, settings=LOGIN)
     soon(port.says, b"login: ")
@@ -371,7 +371,7 @@ async def test_nothing_that_came_is_shown_where_a_secret_may_have_been_repeated(
 
 
 @pytest.mark.parametrize("settings", [PLAIN, LOGIN], ids=["asking", "logging in"])
-async def test_a_port_that_is_lost_ends_what_is_under_way_at_once(settings):
+async def test_a_lost_port_ends_a_pending_request_or_log_in_at_once(settings):
     port = FakePort()
     talk = begun(port, settings=settings)
     soon(lambda: port.listener.port_lost("it was unplugged"))
@@ -383,7 +383,7 @@ async def test_a_port_that_is_lost_ends_what_is_under_way_at_once(settings):
         await talk.conversation.send(b"B\r")
 
 
-async def test_a_conversation_that_is_over_hears_nothing_any_more():
+async def test_a_conversation_that_has_ended_receives_nothing():
     port = FakePort()
     talk = RecordedConversation(port, framing=SilenceFraming(kind="silence", pause=0.02))
     async with talk.conversation:

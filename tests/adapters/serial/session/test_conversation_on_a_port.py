@@ -30,7 +30,7 @@ def conversation_on(port, *, echo=False):
     ids=["healthy", "byte by byte", "noise", "slow"],
 )
 @pytest.mark.parametrize("echoes", [False, True])
-async def test_a_device_on_a_real_port_is_understood_whatever_its_line_does(faults, echoes):
+async def test_a_device_on_a_real_port_is_understood_despite_faults(faults, echoes):
     device = ScriptedDevice(lambda question: question.replace(b"?", b"=1") + b"\r", end=b"\r")
     device.faults = faults
     async with SerialLine(device) as line:
@@ -62,7 +62,7 @@ async def test_a_device_that_cannot_answer_is_unreachable_and_then_answers_again
         await port.close()
 
 
-async def test_a_question_on_a_port_that_is_pulled_ends_at_once():
+async def test_a_request_on_an_unplugged_port_ends_at_once():
     async with SerialLine(ScriptedDevice()) as line:
         port = Port(line.port)
         await port.open(LineSettings(baudrate=115200))

@@ -31,14 +31,14 @@ async def test_a_port_is_found_by_its_adapter(machine):
     assert (found.what, found.state) == (f"port {path}", "fine")
 
 
-async def test_what_is_excluded_or_named_otherwise_is_not_told_twice(machine):
+async def test_excluded_and_individually_named_ports_are_reported_once(machine):
     known, path = machine
     assert [one.what async for one in examine_ports(settings("*", path), known)] == ["ports *", f"port {path}"]
     (found,) = [one async for one in examine_ports(settings("*", exclude=["usb:0403:6001"]), known)]
     assert (found.what, found.state) == ("ports *", "warning")
 
 
-async def test_what_means_nothing_is_told_with_what_there_is(machine):
+async def test_a_selector_without_a_match_is_reported_with_the_existing_ports(machine):
     known, path = machine
     (found,) = [one async for one in examine_ports(settings("usb:10c4:ea60"), known)]
     assert path in found.meaning
@@ -49,7 +49,7 @@ async def test_what_means_nothing_is_told_with_what_there_is(machine):
     assert "this machine has no serial port now" in found.meaning
 
 
-async def test_without_an_entry_the_ports_of_the_machine_are_offered(machine):
+async def test_without_an_entry_the_ports_of_the_machine_are_suggested(machine):
     known, path = machine
     (found,) = [one async for one in examine_ports(None, known)]
     assert found.state == "fine"
