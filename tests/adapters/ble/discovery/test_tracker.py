@@ -170,3 +170,48 @@ def addresses_of(irk, count):
     encryptor = Cipher(algorithms.AES(bytes.fromhex(irk)), modes.ECB()).encryptor()
     made_up = [bytes([0x70, 0, number]) for number in range(count)]
     return [(made + encryptor.update(bytes(13) + made)[-3:]).hex(":").upper() for made in made_up]
+
+
+def test_parsers_are_asked_about_new_content_only(monkeypatch):
+    asked = []
+    monkeypatch.setattr(ParserRegistry, "find_decoder", lambda self, advertisement, key=None: asked.append(advertisement))
+    tracker = new_tracker()
+    for now in range(5):
+        tracker.receive(heard(manufacturer_data={1: b"a"}), now)
+    assert len(asked) == 1
+    tracker.receive(heard(manufacturer_data={1: b"b"}), 5)
+    assert len(asked) == 2
+
+
+def test_a_configured_device_needs_no_entry_in_the_allow_list():
+    tracker = new_tracker(allow=["00:*"], devices=[{"address": "A4:C1:38:00:00:01", "name": "Fridge"}])
+    assert tracker.receive(heard(**GOVEE), 0) is not None
+    assert tracker.receive(heard("A4:C1:38:00:00:02", **GOVEE), 0) is None
+    assert [device.address for device in tracker] == ["A4:C1:38:00:00:01"]
+
+
+def test_a_device_whose_advertisements_lack_values_is_read_by_the_profile_that_fits():
+    data = {full_uuid("fe95"): bytes.fromhex("58585b05db184bf838c1a47d95000000fb1c1d")}
+    device = new_tracker().receive(heard("A4:C1:38:56:53:84", name="LYWSD03MMC", service_data=data), 0)
+    assert device.decoder is None
+    assert device.profile.name == "xiaomi-lywsd03mmc"
+    assert device.match.is_certain
+
+
+def test_a_forgotten_device_is_found_by_no_address(monkeypatch):
+    monkeypatch.setattr(tracker_module, "MAX_DEVICES", 4)
+    tracker = new_tracker()
+    for number in range(5):
+        tracker.receive(heard(f"00:00:00:00:00:0{number}", name="A"), number)
+    assert tracker.get("00:00:00:00:00:00") is None
+    assert len(list(tracker)) == len(tracker) == 4
+
+
+def test_a_device_with_a_new_address_keeps_its_decoder_and_is_not_reported_again():
+    tracker = new_tracker(devices=[{"called": "GVH5075_*", "name": "Fridge"}])
+    before = tracker.receive(heard("4A:00:00:00:00:01", **GOVEE), 0)
+    assert before.new_report() is not None
+    after = tracker.receive(heard("4A:00:00:00:00:02", **GOVEE), 1)
+    assert after.decoder is before.decoder is not None
+    assert after.last_decoded is before.last_decoded
+    assert after.new_report() is None

@@ -11,7 +11,8 @@ from adapters.ble.radio import radio as radio_module
 from adapters.ble.radio.connection import AttributeRefused, GattConnection
 from adapters.ble.radio.radio import Radio
 from gateway.adapter import BusUnavailable, DeviceUnreachable
-from gateway.testing.bluetooth import dbus_errors
+from gateway.testing.bluetooth import RadioEnvironment, dbus_errors, simulated_backend
+from gateway.testing.bluetooth.controller import Controller
 from gateway.testing.bluetooth.gatt import Characteristic, Service
 from gateway.testing.bluetooth.peripheral import Peripheral
 
@@ -293,3 +294,75 @@ async def test_closing_a_connection_never_raises():
             raise AssertionError("as bleak's own, when its D-Bus connection is gone")
 
     await GattConnection(Client(), ADDRESS).close()
+
+
+def simulated_radio(environment):
+    backend = simulated_backend(environment)
+    return Radio(None, "active", scanner_backend=backend.scanner, client_backend=backend.client)
+
+
+async def test_what_bleak_reports_of_a_device_that_bluez_forgets_is_no_advertisement(until):
+    gone, other = thermometer(), Peripheral("A4:C1:38:00:00:02", advertises_every=0.05)
+    gone.rssi = -127
+    radio, heard = simulated_radio(RadioEnvironment([gone, other])), []
+    await radio.open(heard.append)
+    gone.advertise()
+    await until(lambda: len(heard) > 3)
+    await radio.close()
+    assert {advertisement.address for advertisement in heard} == {other.address}
+
+
+async def test_a_radio_connects_only_to_devices_received_since_it_was_opened(until):
+    device = thermometer()
+    environment = RadioEnvironment([device])
+    radio, heard = simulated_radio(environment), []
+    await radio.open(heard.append)
+    await until(lambda: heard)
+    await radio.close()
+    environment.remove(device)
+    await radio.open(heard.append)
+    with pytest.raises(DeviceUnreachable, match="was not received since the radio was opened"):
+        await radio.connect(ADDRESS)
+    await radio.close()
+
+
+async def test_a_forgotten_device_cannot_be_connected_to(until):
+    radio, heard = simulated_radio(RadioEnvironment([thermometer()])), []
+    await radio.open(heard.append)
+    await until(lambda: heard)
+    await radio.close()
+    radio.forget(ADDRESS)
+    with pytest.raises(DeviceUnreachable, match="was not received since"):
+        await radio.connect(ADDRESS)
+
+
+async def test_a_radio_that_was_lost_and_opened_again_is_not_absent(bluez, near, radio):
+    await bluez.daemon.crash()
+    await asyncio.wait_for(radio.wait_until_lost(), PATIENCE_SECONDS)
+    await radio.close()
+    assert radio._is_absent
+    await bluez.daemon.start()
+    await radio.open(lambda advertisement: None)
+    assert not radio._is_absent
+
+
+async def test_a_closed_radio_leaves_no_task(bluez, radio):
+    before = asyncio.all_tasks()
+    await radio.open(lambda advertisement: None)
+    await radio.close()
+    assert not [task for task in asyncio.all_tasks() - before if "watch_bus" in repr(task)]
+
+
+@pytest.mark.parametrize(("controller", "reason"), [("hci0", "hci0 was switched off"), (None, "the Bluetooth controller was")])
+async def test_the_loss_of_another_controller_is_no_loss(bluez, until, controller, reason):
+    second = Controller(RadioEnvironment(), name="hci1", address="00:1A:7D:DA:71:14")
+    await bluez.daemon.plug_in(second)
+    radio = Radio(controller, "active")
+    await radio.open(lambda advertisement: None)
+    lost = asyncio.create_task(radio.wait_until_lost())
+    if controller is not None:
+        await bluez.daemon.unplug(second)
+        assert not lost.done()
+    bluez.controller.power_off()
+    assert reason in await asyncio.wait_for(lost, PATIENCE_SECONDS)
+    await radio.close()

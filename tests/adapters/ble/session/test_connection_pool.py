@@ -132,3 +132,10 @@ async def test_a_cancelled_use_leaves_no_connection_open(connector):
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert (connector.open, pool.used_slots) == ([], 0)
+
+
+async def test_a_connection_that_was_lost_during_its_use_is_not_kept(connector):
+    pool = ConnectionPool(connector, 1)
+    async with pool.acquire("a", keep=True) as connection:
+        await connection.close()
+    assert pool.used_slots == 0
