@@ -4,7 +4,8 @@ import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from gateway.errors import HubBusy, HubUnreachable
+from gateway.cloud.rate_control import CallKind
+from gateway.errors import HubBusy, HubRejected, HubUnreachable
 from gateway.hub import WaitingCommand
 from gateway.models import ChildDevice, Sample, Status
 from gateway.state.child_states import ChildState
@@ -130,23 +131,36 @@ def test_a_gateway_that_is_deleted_registers_again_and_its_children_begin_as_aft
     run(parts, test)
 
 
-def test_commands_and_doubts_of_a_deleted_gateway_are_forgotten_with_it(parts):
+def test_jobs_of_a_deleted_gateway_are_dropped_with_it(parts, caplog):
     async def test(house):
         await asyncio.sleep(100)
         old = house.registry.gateway.credentials
         jobs = house.made.session._jobs
+        for _ in range(8):  # no job can be done before the gateway is found deleted
+            house.made.rate_control.failed(CallKind.FOLLOW_UP, HubUnreachable("no route", maybe_done=False))
+        for device_id in (old.device_id, "a child of it", "another child of it"):
+            jobs.answer_commands_of(device_id)
         del house.hub.devices[old.device_id]
-        house.is_cut_off = True
-        jobs.answer_commands_of(old.device_id)
-        jobs.check_child("c0")
-        await asyncio.sleep(300)
-        house.is_cut_off = False
         await house.until(lambda: house.registry.gateway.credentials not in (None, old))
-        calls = house.hub.calls["get_command"]
         await asyncio.sleep(600)
-        assert house.hub.calls["get_command"] == calls, "nobody asks for the commands of a device that is gone"
+        assert house.hub.calls["get_command"] == 0
+        assert "a command waits" not in caplog.text, "nothing is known of devices of a deleted gateway"
         assert house.hub.calls["register_device"] == 2
-        assert not house.task.done()
+
+    run(parts, test)
+
+
+def test_a_new_registration_that_is_not_found_at_first_gets_its_own_three_minutes(parts):
+    async def test(house):
+        await asyncio.sleep(100)
+        not_found = HubRejected("no", status=404, error="Not found")
+        house.hub.fail("send_telemetry", *[not_found] * 100)
+        await house.until(lambda: house.hub.calls["register_device"] == 2)
+        await asyncio.sleep(60)
+        house.hub.failures["send_telemetry"].clear()
+        await asyncio.sleep(600)
+        assert house.hub.calls["register_device"] == 2
+        assert house.made.session.rate_control.is_reachable
 
     run(parts, test)
 
