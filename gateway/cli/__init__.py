@@ -1,4 +1,4 @@
-"""The command line: each command by its name and what it is for; its module is imported when it is the one that is asked for."""
+"""The command line: a list of the commands, each of which is imported only when it is used."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ from gateway import __version__
 
 COMMANDS = {
     "run": "Run the gateway until SIGTERM or Ctrl-C.",
-    "check": "Check the configuration: each mistake with its line.",
-    "doctor": "Find what keeps the gateway from working, and mend it.",
-    "scan": "Look who answers on the buses; read-only.",
+    "check": "Check the configuration; show each mistake with its line.",
+    "doctor": "Show what keeps the gateway from working, and the fix.",
+    "scan": "Search the buses for devices; read-only.",
     "read": "Identify one device and read it once; read-only.",
-    "find-register": "Find where the value on a display stands; read-only.",
-    "profile": "List the device profiles; check one, alone or on a device.",
+    "find-register": "Find the register behind a value on a display; read-only.",
+    "profile": "List the device profiles, or check one.",
     "children": "List the devices; admit, ignore or rename one.",
-    "health": "Ask whether the gateway on this machine can do its job.",
+    "health": "Ask the gateway on this machine whether it is ready.",
     "adapters": "List the installed adapters and their settings.",
-    "emulator": "Be a small Xyte on this machine.",
-    "demo": "Watch the main job being done, all on this machine.",
+    "emulator": "Run an emulated Xyte cloud on this machine.",
+    "demo": "Run a gateway with simulated devices and an emulated cloud.",
 }
-"""Each is the function, or the group, of that name in the module of that name, with underscores for hyphens."""
+"""Each is a function or group with its name in the module of that name, with underscores for hyphens."""
 
 
-class _Commands(TyperGroup):
-    """Lists the commands without importing them, which would cost every start more than a second."""
+class _LazyCommands(TyperGroup):
+    """Lists the commands without importing them, which would add more than a second to every start."""
 
-    def __init__(self, **rest: Any) -> None:  # noqa: ANN401 - whatever typer hands over
+    def __init__(self, **rest: Any) -> None:  # noqa: ANN401 - whatever typer passes
         super().__init__(**rest)
         for name, purpose in COMMANDS.items():
             self.add_command(TyperCommand(name, help=purpose))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - typer keeps its own copy of click private
         name, listed, rest = super().resolve_command(ctx, args)
-        return name, listed if name is None else _imported(name), rest
+        return name, listed if name is None else _import_command(name), rest
 
 
-def _imported(name: str) -> Any:  # noqa: ANN401 - as above
+def _import_command(name: str) -> Any:  # noqa: ANN401 - as above
     module = name.replace("-", "_")
-    meant = getattr(import_module(f"gateway.cli.{module}"), module)
-    if isinstance(meant, typer.Typer):
-        return get_command(meant)
-    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    alone.command()(meant)
-    return get_command(alone)
+    command = getattr(import_module(f"gateway.cli.{module}"), module)
+    if isinstance(command, typer.Typer):
+        return get_command(command)
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command()(command)
+    return get_command(single)
 
 
 app = typer.Typer(
     name="xyte-gateway",
-    cls=_Commands,
-    help="Speak to the Xyte cloud for the devices around this machine.\n\n"
-    "Exit codes: 0 it worked; 1 it did not, and the text says why; 2 the command or the configuration is wrong.",
+    cls=_LazyCommands,
+    help="Connect the devices around this machine to the Xyte cloud.\n\n"
+    "Exit codes: 0 success; 1 failure, with the reason as text; 2 the command or the configuration is wrong.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -64,7 +64,7 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:  # noqa: FBT001 - typer hands options over like this
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer passes options like this
     if wanted:
         typer.echo(f"xyte-gateway {__version__}")
         raise typer.Exit
@@ -74,7 +74,7 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer hands options over l
 def _options(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version and exit."),  # noqa: FBT001, FBT003 - as above
 ) -> None:
-    """Take the options that come before the command."""
+    """Read the options before the command."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`xyte-gateway adapters`: which adapters are installed, and what each can be told in the config."""
+"""`xyte-gateway adapters`: list the installed adapters and their settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.field.plugins import Plugin, installed
 
 
 def adapters(*, as_json: AsJson = False) -> None:
-    """List the installed adapters, and what each can be told in the config."""
+    """List the installed adapters, and the settings of each with their meaning."""
     plugins = installed()
     if as_json:
         print_json([_described(plugin) for plugin in plugins.values()])
@@ -21,7 +21,7 @@ def adapters(*, as_json: AsJson = False) -> None:
             out.print(f"{title}  [red]cannot be used:[/] {escape(plugin.problem or '')}\n", soft_wrap=True)
             continue
         out.print(f"{title}  {escape(next(iter((plugin.adapter.__doc__ or '').splitlines()), ''))}", soft_wrap=True)
-        table = Table("key", "for", box=None, padding=(0, 2))
+        table = Table("key", "meaning", box=None, padding=(0, 2))
         for name, field in plugin.adapter.settings_model.model_fields.items():
             table.add_row(f"{name}, required" if field.is_required() else name, escape(field.description or ""))
         out.print(table, "")

@@ -1,4 +1,4 @@
-"""`xyte-gateway check`: is the configuration right, and if not, where and how to mend it; what its buses have to bear."""
+"""`xyte-gateway check`: show each mistake of the configuration with its fix, and the planned load of its buses."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from gateway.errors import GatewayError, SettingsError
 
 
 def check(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
-    """Check the configuration: every mistake with its line, what is wrong and what would be right; then what will be used.
+    """Check the configuration, and show each mistake with its line and its fix; without mistakes, show the settings in use.
 
-    What reading each bus costs by plan is told for the devices that are configured or were found before. No bus is opened and
-    nothing is sent. Exit code 2 if there is a mistake, or a plan that its bus cannot bear and `overload` refuses.
+    Also shows the planned load of each bus, for the devices that are configured or were found before. Opens no bus and sends
+    nothing. Exit code 2 if there is a mistake, or a plan that exceeds the limit of its bus where `overload` is "refuse".
     """
     try:
         configuration, _ = load_config(config)
@@ -52,13 +52,13 @@ def check(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None
         raise typer.Exit(EXIT_FAILED) from error
     if as_json:
         file = str(configuration.file) if configuration.file else None
-        print_json({"file": file, "problems": [], **_used(configuration), "buses": [plan_facts(bus) for bus in buses]})
+        print_json({"file": file, "problems": [], **_settings_facts(configuration), "buses": [plan_facts(bus) for bus in buses]})
     else:
         _show(configuration)
         show_plans(buses)
 
 
-def _used(configuration: Configuration) -> dict[str, object]:
+def _settings_facts(configuration: Configuration) -> dict[str, object]:
     settings = configuration.settings
     return {
         "entry_url": settings.cloud.entry_url,
@@ -86,15 +86,15 @@ def _show(configuration: Configuration) -> None:
     for name, used in rows:
         out.print(f"{name:10} {used}", markup=False, soft_wrap=True)
     if not configuration.entries:
-        out.print("[yellow]There is no \\[\\[adapter]] yet, so nothing will be found.[/]")
+        out.print("[yellow]There is no \\[\\[adapter]] yet, so no device will be found.[/]")
 
 
 def _hub(cloud: CloudSection) -> str:
-    return f"the {cloud.hub} of the registration" + (f", on {', '.join(cloud.hub_hosts)} only" if cloud.hub_hosts else "")
+    return f"the {cloud.hub} of the registration" + (f", only at {', '.join(cloud.hub_hosts)}" if cloud.hub_hosts else "")
 
 
 def _store_state(path: Path) -> str:
-    around = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    if not os.access(around, os.W_OK):
-        return f"which this user may not write to ({around})"
-    return "there already" if path.exists() else "made at the first start"
+    existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not os.access(existing, os.W_OK):
+        return f"which this user may not write to ({existing})"
+    return "exists" if path.exists() else "will be created at the first start"

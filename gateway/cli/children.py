@@ -1,4 +1,4 @@
-"""`xyte-gateway children`: who the children are, how they stand in the cloud, and who waits at the door."""
+"""`xyte-gateway children`: list the children and the found devices; admit, ignore or rename one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from gateway.state.store import Store
 
 children = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-Key = Annotated[str, typer.Argument(help="The device's key, as `children` lists it.")]
+Key = Annotated[str, typer.Argument(help="The key of the device, as `children` lists it.")]
 
 
 @children.callback(invoke_without_command=True)
@@ -44,7 +44,7 @@ def list_children(context: typer.Context, config: ConfigFile = DEFAULT_FILE, *, 
             {
                 "gateway": _gateway_facts(registry),
                 "children": [_child_facts(record) for record in registry.children.values()],
-                "waiting": [_met_facts(met) for met in registry.found_devices.values()],
+                "waiting": [_device_facts(device) for device in registry.found_devices.values()],
             }
         )
         return
@@ -56,7 +56,7 @@ def _show(registry: Registry) -> None:
     out.print(f"gateway {gateway['serial_number'] or '(never started)'}: {gateway['id'] or 'not registered'}", markup=False)
     if registry.children:
         table = Table("name", "key", "bus", "address", "sub-model", "state", box=None, padding=(0, 2, 0, 0))
-        table.columns[1].no_wrap = True  # a key is there to be copied
+        table.columns[1].no_wrap = True  # keys are copied from here
         table.columns[1].min_width = max(len(key) for key in registry.children)
         for record in registry.children.values():
             child = record.child
@@ -68,40 +68,42 @@ def _show(registry: Registry) -> None:
                 out.print(f"\n{record.child.name}: {record.problem}", markup=False, soft_wrap=True)
     else:
         out.print("no children yet")
-    for met in registry.found_devices.values():
-        out.print(f"\nfound, no child: {met.name} at {met.bus} {met.found.address}", markup=False, soft_wrap=True)
-        out.print(f"    {_why(met)}\n    key {met.key}", markup=False, soft_wrap=True)
+    for device in registry.found_devices.values():
+        out.print(f"\nfound, not a child: {device.name} at {device.bus} {device.found.address}", markup=False, soft_wrap=True)
+        out.print(f"    {_why(device)}\n    key {device.key}", markup=False, soft_wrap=True)
 
 
 @children.command()
 def admit(key: Key, config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
-    """Take a device on as a child.
+    """Admit a found device as a child.
 
-    A gateway that runs does so within seconds.
+    A running gateway does so within seconds.
     """
     _decide(config, key, Decision.ADMIT, as_json=as_json)
 
 
 @children.command()
 def ignore(key: Key, config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
-    """Never take this device on."""
+    """Ignore a found device from now on."""
     _decide(config, key, Decision.IGNORE, as_json=as_json)
 
 
 @children.command()
 def rename(
     key: Key,
-    name: Annotated[str | None, typer.Argument(help="What to call it; left out: what it was found as.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="The new name; without it, the name that the device was found under.")
+    ] = None,
     config: ConfigFile = DEFAULT_FILE,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Give a device a name, child or not, that it keeps and bears in the cloud too.
+    """Rename a device, whether it is a child or not; a child is renamed in the cloud, too.
 
-    A gateway that runs takes it in within seconds. The name outranks one that the configuration gives.
+    A running gateway uses the name within seconds. It takes precedence over a name in the configuration.
     """
 
-    async def call_it(path: Path, given: str | None) -> str | None:
+    async def store_name(path: Path, given: str | None) -> str | None:
         async with Store(path) as store:
             registry = Registry(store)
             await registry.load()
@@ -112,13 +114,13 @@ def rename(
             given = None if name is None else parse_name(name)
         except ValueError as error:
             raise CommandFailed(str(error), EXIT_WRONG) from error
-        called = asyncio.run(call_it(_store_path(config), given))
-        if called is None:
+        new_name = asyncio.run(store_name(_store_path(config), given))
+        if new_name is None:
             raise CommandFailed(f"no device has the key {key!r}; `xyte-gateway children` lists them")
     if as_json:
-        print_json({"key": key, "name": called})
+        print_json({"key": key, "name": new_name})
     else:
-        out.print(f"{key}: is called {called}{' again' if given is None else ''}", markup=False, soft_wrap=True)
+        out.print(f"{key}: is named {new_name}{' again' if given is None else ''}", markup=False, soft_wrap=True)
 
 
 def _decide(config: Path, key: str, decision: Decision, *, as_json: bool) -> None:
@@ -135,8 +137,8 @@ def _decide(config: Path, key: str, decision: Decision, *, as_json: bool) -> Non
     if as_json:
         print_json({"key": key, "decision": decision})
     else:
-        said = "will be taken on" if decision is Decision.ADMIT else "is ignored from now on"
-        out.print(f"{key}: {said}", markup=False, soft_wrap=True)
+        text = "will be admitted" if decision is Decision.ADMIT else "is ignored from now on"
+        out.print(f"{key}: {text}", markup=False, soft_wrap=True)
 
 
 def _store_path(config: Path) -> Path:
@@ -188,26 +190,26 @@ def _child_facts(record: ChildRecord) -> dict[str, object]:
     }
 
 
-def _why(met: FoundDevice) -> str:
-    """Return why a device is no child; a person's decision counts from the moment in which it is taken."""
-    if met.decision is Decision.IGNORE:
-        return ignored_reason(met.key)
-    return met.why
+def _why(device: FoundDevice) -> str:
+    """Return why a device is not a child; the decision of a person counts at once."""
+    if device.decision is Decision.IGNORE:
+        return ignored_reason(device.key)
+    return device.why
 
 
-def _met_facts(met: FoundDevice) -> dict[str, object]:
-    found = met.found
+def _device_facts(device: FoundDevice) -> dict[str, object]:
+    found = device.found
     return {
-        "key": met.key,
-        "name": met.name,
+        "key": device.key,
+        "name": device.name,
         "found_as": found.name,
-        "adapter": met.adapter,
-        "bus": met.bus,
+        "adapter": device.adapter,
+        "bus": device.bus,
         "address": found.address,
         "profile": found.profile,
         "family": found.family,
         "sub_model": found.sub_model,
-        "why": _why(met),
-        "decision": met.decision,
+        "why": _why(device),
+        "decision": device.decision,
         "evidence": dict(found.evidence),
     }

@@ -1,4 +1,4 @@
-"""What every command shares: the config option, the way errors are shown, tables and JSON."""
+"""Define what all commands share: the config option, error output and JSON output."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs in
 EXIT_FAILED = 1
 EXIT_WRONG = 2
 
-NO_FILE = SettingsProblem("file", "there is none here", "Make one from deploy/gateway.example.toml, or name one with --config")
+NO_FILE = SettingsProblem("file", "there is none here", "Create one from deploy/gateway.example.toml, or name one with --config")
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class CommandFailed(Exception):
-    """A command cannot do what it was asked for; the text says why, to whoever asked."""
+    """A command failed; the text says why, to the person who typed it."""
 
     def __init__(self, why: str, code: int = EXIT_FAILED) -> None:
         super().__init__(why)
         self.code = code
 
 
-def print_json(what: Any) -> None:  # noqa: ANN401 - whatever JSON can say
+def print_json(what: Any) -> None:  # noqa: ANN401 - anything that JSON can express
     """Print one JSON document."""
     sys.stdout.write(json.dumps(what, indent=2, default=str) + "\n")
 
 
 @contextmanager
 def errors_shown(*, as_json: bool) -> Iterator[None]:
-    """End with a sentence, or with a JSON document, instead of a traceback when the gateway itself says what is wrong."""
+    """Exit with a sentence or a JSON document, instead of a traceback, for errors that the gateway raises on purpose."""
     try:
         yield
     except SettingsError as error:
@@ -71,7 +71,7 @@ def problem_facts(error: SettingsError) -> list[dict[str, object]]:
 
 
 def show_problems(error: SettingsError) -> None:
-    """Show every problem of a configuration: where, what is wrong, what would be right."""
+    """Show every problem of a configuration: where it is, what is wrong, and how to fix it."""
     for problem in error.problems:
         err.print(
             f"[bold]{escape(problem_location(error, problem))}[/]: [red]{escape(problem.where)}[/]: {escape(problem.wrong)}"
@@ -80,17 +80,17 @@ def show_problems(error: SettingsError) -> None:
 
 
 def needs_no_file(file: Path) -> bool:
-    """Whether environment and defaults will do without this file: a container has a name for it, and may have all it says."""
+    """Whether the environment can replace this file: a container always names a file, but may set everything by variables."""
     return file == DEFAULT_FILE or environment_names_buses()
 
 
 def load_config(file: Path, *, for_cloud: bool = True, may_be_missing: bool = False) -> tuple[Configuration, dict[str, Plugin]]:
-    """Load the file, or environment and defaults when it does not exist and they will do: see `needs_no_file`.
+    """Load the file, or only environment and defaults if it does not exist and is not needed (see `needs_no_file`).
 
     Args:
         file: the TOML file.
-        for_cloud: also demand what only talking to the cloud needs.
-        may_be_missing: take environment and defaults whichever file it is that does not exist.
+        for_cloud: also require the settings that only the connection to the cloud needs.
+        may_be_missing: use environment and defaults if any file does not exist.
 
     Raises:
         SettingsError: with every problem found.

@@ -1,4 +1,4 @@
-"""`xyte-gateway demo`: watch the main job being done."""
+"""`xyte-gateway demo`: run a gateway with simulated devices and an emulated cloud, and show what arrives there."""
 
 from __future__ import annotations
 
@@ -27,23 +27,27 @@ REFRESH_SECONDS = 0.25
 
 
 def demo(
-    seconds: Annotated[float | None, typer.Option("--for", metavar="SECONDS", min=1, help="End by itself after so long.")] = None,
-    page_host: Annotated[str, typer.Option("--page-host", metavar="HOST", help="Where the status page listens.")] = "127.0.0.1",
+    seconds: Annotated[float | None, typer.Option("--for", metavar="SECONDS", min=1, help="Stop after this time.")] = None,
+    page_host: Annotated[
+        str, typer.Option("--page-host", metavar="HOST", help="Address on which the status page listens.")
+    ] = "127.0.0.1",
     page_url: Annotated[
-        str | None, typer.Option("--page-url", metavar="URL", help="Where a person reaches it, when that is elsewhere.")
+        str | None, typer.Option("--page-url", metavar="URL", help="URL of the page to show, if it is reached under another one.")
     ] = None,
     page_port: Annotated[
         int | None,
-        typer.Option("--page-port", metavar="PORT", min=0, max=65535, help="Its port; 8080 or, if that is taken, a free one."),
+        typer.Option(
+            "--page-port", metavar="PORT", min=0, max=65535, help="Its port. Default: 8080, or a free one if that is taken."
+        ),
     ] = None,
     *,
     as_json: AsJson = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the gateway's log.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the log of the gateway.")] = False,
 ) -> None:
-    """Start an emulated cloud, simulated devices on Modbus, on Bluetooth and on serial ports, and a gateway between them.
+    """Run an emulated cloud, simulated devices on Modbus, Bluetooth and serial ports, and a gateway that connects them.
 
-    Shows live what arrives in the cloud. Ends with Ctrl-C, or by itself with --for; then the exit code is 0 only if gateway and
-    children were registered with the right sub-models, and every value in the cloud is one that was on the wire.
+    Shows live what arrives in the cloud. Stops after Ctrl-C or the time of --for. The exit code is 0 only if the gateway and its
+    children were registered with the right sub-models, and every value in the cloud was sent by its device.
     """
     if verbose:
         start_logging(as_json=as_json, verbose=False)
@@ -58,15 +62,15 @@ def demo(
 
 
 def _free_port(host: str) -> int:
-    """Return the usual port of the page if nobody listens on it, else 0, which takes a free one."""
-    usual = StatusSection().port
+    """Return the default port of the page if it is free, else 0, which takes any free one."""
+    default = StatusSection().port
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            trial.bind((host, usual))
+            trial.bind((host, default))
         except OSError:
             return 0
-    return usual
+    return default
 
 
 async def _run(seconds: float | None, page: StatusSection, page_url: str | None, *, as_json: bool) -> list[str]:
@@ -82,7 +86,7 @@ async def _run(seconds: float | None, page: StatusSection, page_url: str | None,
     if not as_json and not problems:
         count = sum(len(running.emulator.journal.telemetry(child.id)) for child in running.children.values())
         out.print(
-            f"\n[green]All is well:[/] {len(running.children)} children, {count} samples, every value as it was on the wire."
+            f"\n[green]All is well:[/] {len(running.children)} children, {count} samples, every value as its device sent it."
         )
     return problems
 
@@ -103,27 +107,29 @@ async def _show(running: Demo, stop: asyncio.Event, seconds: float | None, page_
         "simulated plant   six Modbus units on TCP and a line, two devices on Bluetooth LE, a display and a GPS on serial ports",
         soft_wrap=True,
     )
-    out.print("the gateway       looks around, registers what it finds, and speaks for it", soft_wrap=True)
+    out.print("the gateway       searches its buses, registers the devices that it finds, and sends their values", soft_wrap=True)
     if (page := running.gateway.page) is not None:
         await page.server.listens.wait()
         out.print(f"its page          [bold]{page_url or page.server.address}[/]", soft_wrap=True)
         out.print(
-            f"                  to admit, ignore, rename and search there, sign in with {page.new_token}",
+            f"                  to act there, sign in with the token {page.new_token}",
             soft_wrap=True,
         )
-    out.print("" if seconds else "Ctrl-C ends it.\n")
+    out.print("" if seconds else "Press Ctrl-C to stop.\n")
     if not sys.stdout.isatty():
         await _wait(stop, seconds)
-        out.print(_picture(running))
+        out.print(_dashboard(running))
         return
     waiting = asyncio.create_task(_wait(stop, seconds))
-    with Live(_picture(running), console=out, auto_refresh=False) as live:  # not by its own thread: the gateway lives in this one
+    with Live(
+        _dashboard(running), console=out, auto_refresh=False
+    ) as live:  # not in its own thread: the gateway runs in this one
         while not waiting.done():
-            live.update(_picture(running), refresh=True)
+            live.update(_dashboard(running), refresh=True)
             await asyncio.wait({waiting}, timeout=REFRESH_SECONDS)
 
 
-def _picture(running: Demo) -> Group:
+def _dashboard(running: Demo) -> Group:
     parent = running.parent
     line = Text("not registered yet")
     if parent is not None:
@@ -135,16 +141,16 @@ def _picture(running: Demo) -> Group:
     table.box, table.padding, table.columns[2].ratio = None, (0, 2, 0, 0), 1
     for (bus, address), child in sorted(running.children.items(), reverse=True):
         samples = len(running.emulator.journal.telemetry(child.id))
-        values = ", ".join(f"{metric} {_short(value)}" for metric, value in child.state.items() if metric != "status")
-        told = Text.assemble(f"{child.name or '-'}\n", (values, "dim"), overflow="ellipsis", no_wrap=True)
+        values = ", ".join(f"{metric} {_value_text(value)}" for metric, value in child.state.items() if metric != "status")
+        cell = Text.assemble(f"{child.name or '-'}\n", (values, "dim"), overflow="ellipsis", no_wrap=True)
         status = str(child.state.get("status", "registered"))
-        table.add_row(bus, address, told, escape(child.sub_model or "-"), status, str(samples))
+        table.add_row(bus, address, cell, escape(child.sub_model or "-"), status, str(samples))
     calls = ", ".join(f"{name} {count}" for name, count in sorted(running.emulator.journal.calls().items()))
     buses = [Text(str(bus), style="dim") for bus in running.gateway.bus_statuses()]
     return Group(line, table, *buses, Text(f"calls: {calls or 'none yet'}", style="dim"))
 
 
-def _short(value: object) -> str:
+def _value_text(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

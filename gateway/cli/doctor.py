@@ -1,4 +1,4 @@
-"""`xyte-gateway doctor`: what keeps the gateway from working on this machine, and the line that mends it."""
+"""`xyte-gateway doctor`: find out what keeps the gateway from working on this machine, and how to fix it."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ SIGNS: Mapping[FindingState, tuple[str, str, str]] = {
     FindingState.FAULT: ("✗", "x", "bold red"),
     FindingState.NOT_LOOKED_AT: ("·", "-", "dim"),
 }
-"""The sign of each, the same for terminals with few letters, and its colour."""
+"""The sign of each state, the same in ASCII, and its colour."""
 
 STATE_WIDTH = max(len(state) for state in FindingState)
 INDENT = " " * (STATE_WIDTH + 3)
 
 
 def doctor(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
-    """Look at everything that can keep the gateway from working on this machine, and say what mends it.
+    """Check everything that can keep the gateway from working on this machine, and show how to fix it.
 
-    The configuration, file modes, store and disk; D-Bus, Bluetooth and serial ports; entry, hub and clock. Works without a
-    configuration, with a broken one, and while the gateway runs. Reads only: opens no port and sends no key.
+    Checks the configuration, file modes, store and disk; D-Bus, Bluetooth and serial ports; entry server, hub and clock. Works
+    without a configuration, with a wrong one, and while the gateway runs. Read-only: opens no port and sends no key.
 
-    Exit code 1 if there is a fault; warnings alone are none.
+    Exit code 1 if there is a fault; warnings do not change the exit code.
     """
     plugins = installed()
     adapters = usable(plugins)
     broken = {name: plugin.problem for name, plugin in plugins.items() if plugin.problem is not None}
     file = None if not file_exists(config) and needs_no_file(config) else config
-    found = asyncio.run(_told(read_known_config(file, adapters, broken=broken), adapters, as_json=as_json))
+    found = asyncio.run(_show_findings(read_known_config(file, adapters, broken=broken), adapters, as_json=as_json))
     count = Counter(finding.state for finding in found)
     if as_json:
         print_json(
@@ -55,16 +55,16 @@ def doctor(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> Non
             }
         )
     else:
-        _sum_up(count)
+        _show_totals(count)
     if count[FindingState.FAULT]:
         raise typer.Exit(EXIT_FAILED)
 
 
-async def _told(intake: KnownConfig, adapters: AdapterClasses, *, as_json: bool) -> list[Finding]:
-    """Return what is found, and show each finding as it comes."""
+async def _show_findings(known: KnownConfig, adapters: AdapterClasses, *, as_json: bool) -> list[Finding]:
+    """Return the findings, and show each one as soon as possible."""
     found: list[Finding] = []
-    with _wait_shown(is_wanted=not as_json):
-        async with closed_after(examine(intake, adapters)) as findings:
+    with _progress_shown(is_wanted=not as_json):
+        async with closed_after(examine(known, adapters)) as findings:
             async for finding in findings:
                 found.append(finding)
                 if not as_json:
@@ -73,36 +73,36 @@ async def _told(intake: KnownConfig, adapters: AdapterClasses, *, as_json: bool)
 
 
 @contextmanager
-def _wait_shown(*, is_wanted: bool) -> Iterator[None]:
-    """Show somebody at a terminal that there is more to come."""
+def _progress_shown(*, is_wanted: bool) -> Iterator[None]:
+    """Show a person at a terminal that there is more to come."""
     if not is_wanted or not sys.stderr.isatty():
         yield
         return
-    with err.status("looking; this takes ten seconds at most"):
+    with err.status("checking; this takes at most ten seconds"):
         yield
 
 
 def _show(finding: Finding) -> None:
     sign, plain_sign, colour = SIGNS[finding.state]
-    has_letters = (out.encoding or "").lower().startswith("utf")
-    word = f"{sign if has_letters else plain_sign} {finding.state:{STATE_WIDTH}} "
+    has_unicode = (out.encoding or "").lower().startswith("utf")
+    word = f"{sign if has_unicode else plain_sign} {finding.state:{STATE_WIDTH}} "
     out.print(Text.assemble((word, colour), (finding.what, "bold"), f": {finding.meaning}"), soft_wrap=True)
     if finding.fix is not None:
         out.print(Text.assemble(INDENT, ("fix: ", "bold"), finding.fix), soft_wrap=True)
 
 
-def _sum_up(count: Counter[FindingState]) -> None:
+def _show_totals(count: Counter[FindingState]) -> None:
     numbers = (
-        _number(count[FindingState.FAULT], "fault"),
-        _number(count[FindingState.WARNING], "warning"),
+        _count_text(count[FindingState.FAULT], "fault"),
+        _count_text(count[FindingState.WARNING], "warning"),
         f"{count[FindingState.FINE]} fine",
-        f"{count[FindingState.NOT_LOOKED_AT]} not looked at",
+        f"{count[FindingState.NOT_LOOKED_AT]} not checked",
     )
     out.print(f"\n{', '.join(numbers)}", markup=False)
 
 
-def _number(many: int, thing: str) -> str:
-    return f"{many or 'no'} {thing}{'' if many == 1 else 's'}"
+def _count_text(count: int, noun: str) -> str:
+    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
 
 
 def _facts(finding: Finding) -> dict[str, str | None]:

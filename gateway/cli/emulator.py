@@ -1,4 +1,4 @@
-"""`xyte-gateway emulator`: the emulated cloud in the foreground, one line for each call that comes in."""
+"""`xyte-gateway emulator`: run the emulated cloud in the foreground, with one line for each call."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from gateway.errors import StoreError
 def emulator(
     *,
     host: Annotated[
-        str, typer.Option(help="Address to listen on. 0.0.0.0 opens it to the network: it asks nobody for a password.")
+        str, typer.Option(help="Address to listen on. 0.0.0.0 opens it to the network, without a password.")
     ] = "127.0.0.1",
     entry_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the entry server, where devices register; 0: any.")
     ] = 9080,
     hub_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of the hub server and of the control surface; 0: any.")
+        int, typer.Option(min=0, max=65535, help="Port of the hub server and of the control API; 0: any.")
     ] = 9081,
     store: Annotated[
         Path | None, typer.Option(dir_okay=False, metavar="FILE", help="Keep devices, keys, queues and versions in this file.")
@@ -54,10 +54,10 @@ def emulator(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object with the addresses, then one for each call.")] = False,
 ) -> None:
-    """Be a small Xyte on this machine: entry server, hub server and a control surface to play portal and weather.
+    """Run an emulated Xyte cloud on this machine: entry server, hub server, and a control API for tests.
 
-    Point a gateway's entry address at the one printed here. The control surface lists itself at HUB/_emulator/ and all quirks at
-    HUB/_emulator/quirks. Ends with Ctrl-C.
+    Set `entry_url` of a gateway to the address that is shown. HUB/_emulator/ lists the control API, HUB/_emulator/quirks all
+    quirks. Stops after Ctrl-C.
     """
     console = Console(highlight=False, soft_wrap=True)
     try:
@@ -67,12 +67,12 @@ def emulator(
             hardware_keys=hardware_key or None,
             models=model or None,
             quirks=_quirks(quirk or []),
-            on_call=_tell_in_json if as_json else partial(_tell, console),
+            on_call=_print_call_as_json if as_json else partial(_print_call, console),
         )
         asyncio.run(_serve(cloud, None if as_json else console))
     except (OSError, StoreError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        typer.echo(f"The emulator stops: {reason}", err=True)
+        typer.echo(f"The emulator cannot run: {reason}", err=True)
         raise typer.Exit(1) from error
 
 
@@ -105,23 +105,23 @@ async def _serve(cloud: Emulator, console: Console | None) -> None:
         if console is None:
             typer.echo(json.dumps({"entry_url": cloud.entry_url, "hub_url": cloud.hub_url}))
         else:
-            _introduce(console, cloud)
+            _show_addresses(console, cloud)
         await stop.wait()
 
 
-def _introduce(console: Console, cloud: Emulator) -> None:
-    console.print(f"entry    {cloud.entry_url}   devices register here", markup=False)
-    console.print(f"hub      {cloud.hub_url}   and talk here afterwards", markup=False)
-    console.print(f"control  {cloud.hub_url}/_emulator/   what you can make happen", markup=False)
+def _show_addresses(console: Console, cloud: Emulator) -> None:
+    console.print(f"entry    {cloud.entry_url}   for registration", markup=False)
+    console.print(f"hub      {cloud.hub_url}   for all other calls", markup=False)
+    console.print(f"control  {cloud.hub_url}/_emulator/   the control API", markup=False)
     if cloud.cloud.devices:
-        console.print(f"{len(cloud.cloud.devices)} devices are known from before", markup=False)
+        console.print(f"{len(cloud.cloud.devices)} devices are in the store", markup=False)
 
 
-def _tell(console: Console, entry: JournalEntry) -> None:
-    """Write one call as a line: time, call, device, status, and what went wrong."""
+def _print_call(console: Console, entry: JournalEntry) -> None:
+    """Print one call as a line: time, call, device, status, and error."""
     status = "dropped" if entry.status is None else str(entry.status)
     is_good = entry.status is not None and entry.status < 300
-    trouble = "  ".join(filter(None, (entry.error, f"fault {entry.fault}" if entry.fault else None)))
+    problems = "  ".join(filter(None, (entry.error, f"fault {entry.fault}" if entry.fault else None)))
     who = _printable(entry.device_name or entry.device or entry.path)
     if entry.device and entry.device_name:
         who = f"{who} ({_printable(entry.device[:8])})"
@@ -130,17 +130,17 @@ def _tell(console: Console, entry: JournalEntry) -> None:
             (f"{entry.time.astimezone():%H:%M:%S}", "dim"),
             f"  {entry.call:28}  {who:40}  ",
             (status, "green" if is_good else "red"),
-            f"  {_printable(trouble)}" if trouble else "",
+            f"  {_printable(problems)}" if problems else "",
         )
     )
 
 
-def _tell_in_json(entry: JournalEntry) -> None:
+def _print_call_as_json(entry: JournalEntry) -> None:
     typer.echo(_ENTRY.dump_json(entry))
 
 
 def _printable(text: str) -> str:
-    """Return a client's words without what would move the cursor."""
+    """Return a text of a client without control characters."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 

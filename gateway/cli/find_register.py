@@ -1,4 +1,4 @@
-"""`xyte-gateway find-register`: where in a device the value on its display stands."""
+"""`xyte-gateway find-register`: find the register that holds a value shown on the display of a device."""
 
 from __future__ import annotations
 
@@ -13,47 +13,52 @@ from rich.markup import escape
 from rich.table import Table
 
 from gateway.adapter import Adapter, Dump, Explanation, Progress
-from gateway.cli.buses import With, bugs_told, entries, present_buses
+from gateway.cli.buses import With, adapter_bugs_reported, entries, present_buses
 from gateway.cli.common import AsJson, CommandFailed, ConfigFile, err, errors_shown, out, print_json
 from gateway.cli.progress import progress_shown
 from gateway.config.settings import DEFAULT_FILE
 from gateway.errors import AdapterError
 from gateway.tasks import closed_after
 
-SHOWN = 10
+MAX_SHOWN = 10
 
-DOUBTFUL = 0.25
-"""A second-best explanation that is so likely wants another look at the display."""
+AMBIGUOUS = 0.25
+"""If the second-best explanation has at least this score, another value is needed."""
 
 
 def find_register(
-    entry: Annotated[str, typer.Argument(help="An entry of the config, or an adapter to be described with --with.")],
-    address: Annotated[str, typer.Argument(help="The device, as its bus knows it: a unit id.")],
+    entry: Annotated[str, typer.Argument(help="An entry of the config, or an adapter that --with describes.")],
+    address: Annotated[str, typer.Argument(help="The address of the device on its bus, such as a unit id.")],
     value: Annotated[
-        list[str], typer.Option("--value", metavar="NUMBER", help="What the display shows, all its decimals; repeatable.")
+        list[str], typer.Option("--value", metavar="NUMBER", help="The value on the display, with all its decimals; repeatable.")
     ],
     where: Annotated[
-        list[str] | None, typer.Option("--range", help='Where to look, as "holding 0-999"; repeatable. Default: the first 1000.')
+        list[str] | None,
+        typer.Option("--range", help='The registers to search, such as "holding 0-999"; repeatable. Default: the first 1000.'),
     ] = None,
-    tolerance: Annotated[float, typer.Option(min=0, max=0.5, help="How far the device may have moved on: 0.01 is 1 %.")] = 0.002,
-    every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Between two readings, for several values.")] = 5,
+    tolerance: Annotated[
+        float, typer.Option(min=0, max=0.5, help="How much the value may have changed since: 0.01 is 1 %.")
+    ] = 0.002,
+    every: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Wait between readings, if there are several values.")
+    ] = 5,
     config: ConfigFile = DEFAULT_FILE,
     with_: With = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Find out where a value stands in a device, and how it is encoded, from what its display shows. Read-only.
+    """Find the register that holds a value, and its encoding, from what the display of the device shows. Read-only.
 
-    One value rules out most; a second one, seen after it has changed, nearly all. At a terminal the next value is asked for.
-    Exit code 1 if nothing in the device gives the values.
+    One value excludes most registers; a second one, read after it has changed, excludes nearly all. At a terminal, the command
+    asks for further values. Exit code 1 if no register matches.
     """
     with errors_shown(as_json=as_json):
         adapter = asyncio.run(_bus(entry, with_, config))
-        asks = sys.stdin.isatty() and len(value) == 1 and not as_json
-        shown = _values(value, asks=asks)
-        with bugs_told(adapter):
+        is_interactive = sys.stdin.isatty() and len(value) == 1 and not as_json
+        shown = _values(value, is_interactive=is_interactive)
+        with adapter_bugs_reported(adapter):
             explanations = asyncio.run(
-                _find(adapter, address, shown, where or (), tolerance=tolerance, every=0.0 if asks else every)
+                _find(adapter, address, shown, where or (), tolerance=tolerance, every=0.0 if is_interactive else every)
             )
     if as_json:
         print_json([{field: getattr(one, field) for field in one.__slots__} for one in explanations])
@@ -68,15 +73,15 @@ async def _bus(entry: str, with_: list[str] | None, config: Any) -> Adapter[Any]
     buses = await present_buses(settings)
     if len(buses) != 1:
         names = ", ".join(bus.bus for bus in buses) or "none"
-        raise CommandFailed(f"{settings.name} has several buses or none right now ({names}): name one with --with")
+        raise CommandFailed(f"{settings.name} must have exactly one bus, but has: {names}. Name one with --with")
     return buses[0]
 
 
-def _values(given: Sequence[str], *, asks: bool) -> Iterator[Decimal]:
-    """Yield the values in turn; the first ones as given, then what a person types."""
+def _values(given: Sequence[str], *, is_interactive: bool) -> Iterator[Decimal]:
+    """Yield the given values, then those that a person types."""
     for text in given:
         yield _number(text)
-    while asks:
+    while is_interactive:
         text = input("What does the display show now? (Enter to finish) ").strip()
         if not text:
             return
@@ -89,49 +94,49 @@ def _number(text: str) -> Decimal:
     except InvalidOperation:
         number = Decimal("NaN")
     if not number.is_finite():
-        raise CommandFailed(f"{text!r} is no number: write what the display shows, as 230.1")
+        raise CommandFailed(f"{text!r} is not a number: write what the display shows, such as 230.1")
     return number
 
 
 async def _find(
     adapter: Adapter[Any], address: str, shown: Iterator[Decimal], where: Sequence[str], *, tolerance: float, every: float
 ) -> Sequence[Explanation]:
-    bench = type(adapter).workbench(adapter)
-    seen: list[tuple[Dump, Decimal]] = []
+    workbench = type(adapter).workbench(adapter)
+    dumps: list[tuple[Dump, Decimal]] = []
     try:
         async with adapter:
             for value in shown:
-                if seen:
+                if dumps:
                     await asyncio.sleep(every)
-                dump = await _dump(adapter.bus, bench.take_dump(address, where))
-                seen.append((dump, value))
+                dump = await _take_dump(adapter.bus, workbench.take_dump(address, where))
+                dumps.append((dump, value))
     except AdapterError as error:
         raise CommandFailed(str(error)) from error
-    registers = sum(map(len, seen[0][0].cells.values()))
-    err.print(f"{registers} registers read, {len(seen)} time{'s' if len(seen) > 1 else ''}", style="dim")
-    return bench.explain(seen, tolerance=tolerance)
+    registers = sum(map(len, dumps[0][0].cells.values()))
+    err.print(f"{registers} registers read, {len(dumps)} time{'s' if len(dumps) > 1 else ''}", style="dim")
+    return workbench.explain(dumps, tolerance=tolerance)
 
 
-async def _dump(bus: str, taking: AsyncIterator[Progress | Dump]) -> Dump:
-    with progress_shown(f"reading {bus}") as tell:
-        async with closed_after(taking) as steps:
+async def _take_dump(bus: str, dumping: AsyncIterator[Progress | Dump]) -> Dump:
+    with progress_shown(f"reading {bus}") as show_step:
+        async with closed_after(dumping) as steps:
             async for step in steps:
                 if isinstance(step, Dump):
                     return step
-                tell(step)
+                show_step(step)
     raise CommandFailed("nothing could be read")
 
 
 def _show(explanations: Sequence[Explanation]) -> None:
     if not explanations:
-        err.print("[bold red]Nothing in the device gives these values.[/]")
-        err.print("Look elsewhere with --range, or allow for a device that moves: --tolerance 0.02. Give all decimals it shows.")
+        err.print("[bold red]No register matches these values.[/]")
+        err.print("Search other registers with --range, or tolerate a changing value: --tolerance 0.02. Give all its decimals.")
         return
-    table = Table("where", "value", "likely", "why", box=None, padding=(0, 2, 0, 0))
-    for one in explanations[:SHOWN]:
+    table = Table("where", "value", "score", "why", box=None, padding=(0, 2, 0, 0))
+    for one in explanations[:MAX_SHOWN]:
         values = ", ".join(f"{value:g}" for value in one.values)
         table.add_row(*map(escape, (one.where, values, f"{one.score:.2f}", "; ".join(one.why))))
     out.print(table)
-    if len(explanations) > 1 and explanations[1].score > DOUBTFUL:
-        err.print("[yellow]Several are about as likely: look again when the display shows something else.[/]")
-    out.print(f"\nThe likeliest, for a profile:\n\n{explanations[0].toml}", markup=False)
+    if len(explanations) > 1 and explanations[1].score > AMBIGUOUS:
+        err.print("[yellow]Several registers match about as well: repeat this when the display shows another value.[/]")
+    out.print(f"\nThe best match, as lines for a profile:\n\n{explanations[0].toml}", markup=False)

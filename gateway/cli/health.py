@@ -1,4 +1,4 @@
-"""`xyte-gateway health`: whether the gateway on this machine is able to do its job, for a container's health check."""
+"""`xyte-gateway health`: ask the gateway on this machine whether it is ready, for the health check of a container."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from gateway.config.settings import DEFAULT_FILE, StatusSection
 from gateway.status.health import Readiness
 from gateway.status.hosts import local_host_for
 
-ANSWER_SECONDS = 5.0
-MOST_BYTES = 64 * 1024
-"""Of an answer: who listens there may be anybody."""
+RESPONSE_SECONDS = 5.0
+MAX_RESPONSE_BYTES = 64 * 1024
+"""Another program may listen there and send anything."""
 
 
 def health(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
-    """Ask the gateway on this machine whether it can do its job. Exit code 0 if so, else 1, and the text says why not."""
+    """Ask the gateway on this machine whether it is ready. Exit code 0 if it is, else 1, with the reasons as text."""
     section = salvage(config).status
-    is_ready, reasons = _asked(section) if section.enabled else (False, [NO_PAGE])
+    is_ready, reasons = _ask(section) if section.enabled else (False, [PAGE_DISABLED])
     if as_json:
         print_json({"is_ready": is_ready, "reasons": reasons})
     elif is_ready:
-        out.print("the gateway is able to do its job")
+        out.print("the gateway is ready")
     else:
         for reason in reasons:
             err.print(reason, markup=False)
@@ -33,22 +33,22 @@ def health(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> Non
         raise typer.Exit(EXIT_FAILED)
 
 
-NO_PAGE = "the status page is switched off by [status] enabled, so nothing can be asked"
-UNTOLD = "it is not able to do its job; its page and its log say why"
+PAGE_DISABLED = "the status page is disabled by [status] enabled, so the gateway cannot be asked"
+NO_REASONS = "the gateway is not ready; its page and its log give the reasons"
 
 
-def _asked(section: StatusSection) -> tuple[bool, list[str]]:
-    """Ask the page, and return whether it is ready and why not."""
+def _ask(section: StatusSection) -> tuple[bool, list[str]]:
+    """Ask `/readyz`, and return whether the gateway is ready and why not."""
     host = local_host_for(section.host)
-    connection = http.client.HTTPConnection(host, section.port, timeout=ANSWER_SECONDS)
+    connection = http.client.HTTPConnection(host, section.port, timeout=RESPONSE_SECONDS)
     try:
         connection.request("GET", "/readyz")
-        answer = connection.getresponse()
-        said = Readiness.model_validate_json(answer.read(MOST_BYTES))
+        response = connection.getresponse()
+        readiness = Readiness.model_validate_json(response.read(MAX_RESPONSE_BYTES))
     except ValidationError:
-        return False, [f"what answers at {host} port {section.port} is no gateway: HTTP status {answer.status}"]
+        return False, [f"the program at {host} port {section.port} is not a gateway: HTTP status {response.status}"]
     except (OSError, http.client.HTTPException, ValueError) as error:
         return False, [f"no answer from the gateway at {host} port {section.port}: {error}"]
     finally:
         connection.close()
-    return said.is_ready, [] if said.is_ready else list(said.reasons or [UNTOLD])
+    return readiness.is_ready, [] if readiness.is_ready else list(readiness.reasons or [NO_REASONS])

@@ -1,4 +1,4 @@
-"""How the gateway logs: sentences for people, or JSON lines for programs."""
+"""Set up the log: sentences for people, or JSON lines for programs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _JsonLines(logging.Formatter):
 
 
 def start_logging(settings: LogSection = LogSection(), *, as_json: bool = False, verbose: bool = False) -> None:  # noqa: B008 - frozen
-    """Log to stderr from now on: as the settings say, unless the command line says more."""
+    """Log to stderr according to the settings, which the options of the command line override."""
     handler = logging.StreamHandler(sys.stderr)
     is_json = as_json or settings.format == "json"
     handler.setFormatter(_JsonLines() if is_json else logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))

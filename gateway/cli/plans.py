@@ -1,4 +1,4 @@
-"""What reading the buses of a configuration costs by plan, told to a person or a program."""
+"""Compute and show the planned load of the buses of a configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.cli.buses import bugs_told, present_buses
+from gateway.cli.buses import adapter_bugs_reported, present_buses
 from gateway.cli.common import out
 from gateway.config.settings import Configuration
 from gateway.errors import SettingsError, SettingsProblem
@@ -23,25 +23,25 @@ from gateway.state.store import Store
 
 @dataclass(frozen=True, slots=True)
 class PlannedBus:
-    """One bus that the configuration names, and its plan."""
+    """One bus of the configuration with its planned load."""
 
     entry: str
     bus: str
-    refuses: bool
-    """Its entry wants a plan that is too much refused instead of stretched."""
+    refuses_overload: bool
+    """Whether its entry refuses a plan over the limit, instead of stretching the intervals."""
     budget: Budget
 
     @property
     def is_over(self) -> bool:
-        """Whether the plan is more than the bus may be given."""
+        """Whether the plan exceeds the limit."""
         return self.budget.stretch > 1
 
 
 async def planned_buses(configuration: Configuration) -> list[PlannedBus]:
-    """Return every bus that is there, with what the configured and the known devices on it cost by plan; none is opened.
+    """Return every bus that exists, with the planned load of its configured and known devices; opens none.
 
     Raises:
-        StoreError: the store is there and cannot be read.
+        StoreError: the store exists and cannot be read.
         CommandFailed: an adapter has a bug.
     """
     children = await _known_children(configuration.settings.store.path)
@@ -49,7 +49,7 @@ async def planned_buses(configuration: Configuration) -> list[PlannedBus]:
     for settings in configuration.entries:
         for adapter in await present_buses(settings):
             here = [child for child in children if (child.adapter, child.bus) == (settings.name, adapter.bus)]
-            with bugs_told(adapter):
+            with adapter_bugs_reported(adapter):
                 budget = Budget(tuple(adapter.planned_reads(here)), settings.load_limit)
             buses.append(PlannedBus(settings.name, adapter.bus, settings.overload == "refuse", budget))
     return buses
@@ -65,9 +65,9 @@ async def _known_children(store_path: Path) -> list[ChildDevice]:
 
 
 def refuse_overloads(file: Path | None, buses: Sequence[PlannedBus]) -> None:
-    """Raise `SettingsError` when a plan is more than its bus can bear and its entry refuses that."""
-    right = 'Or let the intervals be stretched: overload = "stretch"'
-    over = [one for one in buses if one.is_over and one.refuses]
+    """Raise `SettingsError` when a plan exceeds its limit and its entry refuses that."""
+    right = 'Or allow longer intervals: overload = "stretch"'
+    over = [one for one in buses if one.is_over and one.refuses_overload]
     wrong = [SettingsProblem(f"adapter {one.entry}", over_budget(one.bus, one.budget), right) for one in over]
     if wrong:
         raise SettingsError(file, wrong)
@@ -98,13 +98,13 @@ def plan_facts(one: PlannedBus) -> dict[str, object]:
 
 
 def show_plans(buses: Sequence[PlannedBus]) -> None:
-    """Show the plan of every bus to a person."""
+    """Show the plan of every bus as text."""
     for one in buses:
         colon = "" if one.budget.reads else ":"
         out.print(f"{'bus':10} {one.bus}{colon} {one.budget}", markup=False, soft_wrap=True)
         if one.is_over:
-            told = f"{over_budget(one.bus, one.budget)}. All its intervals will be {one.budget.stretch:.1f} times as long."
-            out.print(f"[yellow]{escape(told)}[/]", soft_wrap=True)
+            text = f"{over_budget(one.bus, one.budget)}. All its intervals will be {one.budget.stretch:.1f} times as long."
+            out.print(f"[yellow]{escape(text)}[/]", soft_wrap=True)
     reads = [(one.bus, read) for one in buses for read in one.budget.reads]
     if reads:
         out.print()

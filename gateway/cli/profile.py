@@ -1,4 +1,4 @@
-"""`xyte-gateway profile`: which profiles there are, and whether one is right."""
+"""`xyte-gateway profile`: list the profiles, and check one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from gateway.adapter import CheckedProfile, DeviceUnreachable, NotOffered, ProfileProblems, Reading, Workbench
-from gateway.cli.buses import Entry, With, bugs_told, entries, present_buses
+from gateway.cli.buses import Entry, With, adapter_bugs_reported, entries, present_buses
 from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, err, errors_shown, out, print_json
-from gateway.cli.read import shown
+from gateway.cli.read import value_text
 from gateway.config.settings import DEFAULT_FILE
 from gateway.field.plugins import installed, usable
 
@@ -23,14 +23,16 @@ profile = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_he
 
 T = TypeVar("T")
 
-Address = Annotated[str | None, typer.Argument(help="The device to read once, as its bus knows it: a unit id.")]
+Address = Annotated[str | None, typer.Argument(help="The address of a device to read once, such as a unit id.")]
 
 
 @profile.command(name="list")
 def list_profiles(*, as_json: AsJson = False) -> None:
-    """List the profiles that the installed adapters bring."""
+    """List the profiles of the installed adapters."""
     with errors_shown(as_json=as_json):
-        known = {name: profiles for name, profiles in _offered(lambda bench: bench.profiles()).items() if profiles}
+        known = {
+            name: profiles for name, profiles in _from_each_adapter(lambda workbench: workbench.profiles()).items() if profiles
+        }
     if as_json:
         print_json([{"adapter": name, **_facts(one)} for name, profiles in known.items() for one in profiles])
         return
@@ -46,7 +48,7 @@ def list_profiles(*, as_json: AsJson = False) -> None:
                 title = one.title + (f", {one.commands} commands" if one.commands else "")
                 table.add_row(*map(escape, (f"  {one.name}", title, str(one.points), "scan" if one.is_found else "config")))
     out.print(table)
-    out.print("\nWhat only the config finds does not say what it is: name it there, under `devices` of its adapter.")
+    out.print('\nDevices found by "config" cannot identify themselves: list them under `devices` of their adapter.')
 
 
 @profile.command()
@@ -59,9 +61,11 @@ def check(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Check a profile: every mistake with its line, then the blocks it makes and what each costs the bus.
+    """Check a profile and show its mistakes, or its blocks.
 
-    With an entry, at the speed of its first bus; with an address as well, the device there is read once. Read-only.
+    Shows each mistake with its line, or the blocks that are read and the time that each takes.
+
+    With an entry, the times are for the speed of its first bus; with an address too, the device there is read once. Read-only.
     Exit code 2 if the profile has a mistake, 1 if the device could not be read.
     """
     with errors_shown(as_json=as_json):
@@ -89,55 +93,55 @@ async def _check(
     if not buses:
         raise CommandFailed(f"{settings.name} has no bus right now: is it plugged in?")
     readings: list[Reading] = []
-    bench = type(buses[0]).workbench(buses[0])
-    checked = bench.check_profile(file)
+    workbench = type(buses[0]).workbench(buses[0])
+    checked = workbench.check_profile(file)
     if address is None:
         return checked, None
-    with bugs_told(buses[0]):
+    with adapter_bugs_reported(buses[0]):
         async with buses[0]:
             try:
-                async for told in bench.try_profile(file, address):
-                    readings += told
+                async for block in workbench.try_profile(file, address):
+                    readings += block
             except DeviceUnreachable as error:
                 raise CommandFailed(f"{buses[0].bus}: {error}") from error
     return checked, readings
 
 
 def _checked(file: Path) -> CheckedProfile:
-    """Return what the adapter whose grammar the profile follows makes of it; each has a grammar of its own.
+    """Check the profile with the adapter whose format it follows; each adapter has its own format.
 
     Raises:
-        ProfileProblems: none takes it; told is the one with the fewest complaints, whose it will be.
+        ProfileProblems: no adapter accepts it; the problems are those of the adapter with the fewest.
     """
-    complaints: list[str] = []
+    problems: list[str] = []
 
-    def check_with(bench: Workbench) -> CheckedProfile | None:
+    def check_with(workbench: Workbench) -> CheckedProfile | None:
         try:
-            return bench.check_profile(file)
+            return workbench.check_profile(file)
         except ProfileProblems as error:
-            complaints.append(str(error))
+            problems.append(str(error))
             return None
 
-    for checked in _offered(check_with).values():
+    for checked in _from_each_adapter(check_with).values():
         if checked is not None:
             return checked
-    raise ProfileProblems(min(complaints, key=lambda told: len(told.splitlines())))
+    raise ProfileProblems(min(problems, key=lambda text: len(text.splitlines())))
 
 
-def _offered(ask: Callable[[Workbench], T]) -> dict[str, T]:
-    """Return what the tools of each adapter say, of those that have the tool."""
-    answers: dict[str, T] = {}
+def _from_each_adapter(call: Callable[[Workbench], T]) -> dict[str, T]:
+    """Return the result of a tool of each adapter that has it."""
+    results: dict[str, T] = {}
     for name, adapter in usable(installed()).items():
         try:
-            answers[name] = ask(adapter.workbench())
+            results[name] = call(adapter.workbench())
         except NotOffered:
             continue
-    if not answers:
+    if not results:
         raise CommandFailed("no installed adapter has profiles")
-    return answers
+    return results
 
 
-def _facts(one: Any) -> dict[str, Any]:  # noqa: ANN401 - any frozen noun
+def _facts(one: Any) -> dict[str, Any]:  # noqa: ANN401 - any frozen model
     return {field: getattr(one, field) for field in one.__slots__}
 
 
@@ -159,16 +163,16 @@ def _show(checked: CheckedProfile) -> None:
             table.add_row(*map(escape, cells))
     out.print(table)
     load = sum(block.seconds / block.every_seconds for block in checked.blocks)
-    out.print(f"\n{len(checked.blocks)} blocks; it needs {load:.3f} s of each 1.000 s of its bus", soft_wrap=True)
+    out.print(f"\n{len(checked.blocks)} blocks; they take {load:.3f} s of each 1.000 s of the bus", soft_wrap=True)
 
 
 def _show_readings(checked: CheckedProfile, readings: list[Reading]) -> None:
     out.print()
     table = Table("metric", "value", "unit", box=None, padding=(0, 2, 0, 0))
     for reading in readings:
-        table.add_row(*map(escape, (reading.metric.name, shown(reading.value), reading.metric.unit or "")))
+        table.add_row(*map(escape, (reading.metric.name, value_text(reading.value), reading.metric.unit or "")))
     out.print(table)
     read = {reading.metric.name for reading in readings}
-    refused = [metric for block in checked.blocks for metric in block.metrics if metric not in read]
-    if refused:
-        err.print(f"[yellow]The device refuses {len(refused)} points:[/] {escape(', '.join(refused))}")
+    rejected = [metric for block in checked.blocks for metric in block.metrics if metric not in read]
+    if rejected:
+        err.print(f"[yellow]The device rejects {len(rejected)} points:[/] {escape(', '.join(rejected))}")

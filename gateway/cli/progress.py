@@ -1,4 +1,4 @@
-"""What a person sees while long work goes on at a terminal: how far it has come, and what was found so far."""
+"""Show the progress of a long command at a terminal, with the devices found so far."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from gateway.models import Found, Progress
 
 @contextmanager
 def progress_shown(what: str) -> Iterator[Callable[[Progress | Found], None]]:
-    """Show a bar, and a table of the devices found, while the block runs; call what is given with each step.
+    """Show a bar and a table of the found devices while the block runs; yield the function to call with each step.
 
-    Nothing is shown where nobody watches.
+    Nothing is shown if stderr is not a terminal.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -31,29 +31,29 @@ def progress_shown(what: str) -> Iterator[Callable[[Progress | Found], None]]:
         TextColumn("{task.fields[found]}"),
         TextColumn("{task.fields[note]}"),
     )
-    bar, met = Bar(*columns, console=err, auto_refresh=False), dict[str, Found]()
+    bar, devices = Bar(*columns, console=err, auto_refresh=False), dict[str, Found]()
     task = bar.add_task(escape(what), total=None, found="", note="")
 
-    def tell(step: Progress | Found) -> None:
+    def show_step(step: Progress | Found) -> None:
         if isinstance(step, Progress):
             bar.update(task, completed=step.done, total=step.total, note=escape(step.note))
         else:
-            met[step.address] = step
-            bar.update(task, found=f"{len(met)} found")
+            devices[step.address] = step
+            bar.update(task, found=f"{len(devices)} found")
 
     if not sys.stderr.isatty():
-        yield tell
+        yield show_step
         return
-    with Live(get_renderable=lambda: Group(_table(met), bar), console=err, transient=True, refresh_per_second=4):
-        yield tell
+    with Live(get_renderable=lambda: Group(_table(devices), bar), console=err, transient=True, refresh_per_second=4):
+        yield show_step
 
 
-def _table(met: dict[str, Found]) -> Table | str:
-    if not met:
+def _table(devices: dict[str, Found]) -> Table | str:
+    if not devices:
         return ""
-    table = Table("address", "device", "is", "says", box=None, padding=(0, 2, 0, 0))
-    for found in met.values():
-        says = ", ".join(f"{metric} {value}" for metric, value in found.says.items())
-        cells = (found.address, found.name, found.sub_model or found.profile or "not known", says)
+    table = Table("address", "device", "model", "values", box=None, padding=(0, 2, 0, 0))
+    for found in devices.values():
+        values = ", ".join(f"{metric} {value}" for metric, value in found.says.items())
+        cells = (found.address, found.name, found.sub_model or found.profile or "unknown", values)
         table.add_row(*map(escape, cells))
     return table

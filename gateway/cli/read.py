@@ -1,4 +1,4 @@
-"""`xyte-gateway read`: one device, decoded, without the cloud."""
+"""`xyte-gateway read`: identify one device and read it once, without the cloud."""
 
 from __future__ import annotations
 
@@ -12,49 +12,51 @@ from rich.markup import escape
 from rich.table import Table
 
 from gateway.adapter import Adapter, AdapterSettings, Found, Reading, Value
-from gateway.cli.buses import Entry, With, bugs_told, entries, present_buses
+from gateway.cli.buses import Entry, With, adapter_bugs_reported, entries, present_buses
 from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, errors_shown, out, print_json
 from gateway.config.settings import DEFAULT_FILE
 from gateway.tasks import closed_after
 
 
 def read(
-    address: Annotated[str, typer.Argument(help="The device's address on its bus, as `scan` shows it: a unit id, for Modbus.")],
+    address: Annotated[
+        str, typer.Argument(help="The address of the device on its bus, as `scan` shows it; for Modbus a unit id.")
+    ],
     entry: Entry = None,
     config: ConfigFile = DEFAULT_FILE,
     with_: With = None,
-    bus: Annotated[str | None, typer.Option("--bus", help="Which bus, as `scan` names it, when the entry has several.")] = None,
+    bus: Annotated[str | None, typer.Option("--bus", help="The bus, as `scan` names it, if the entry has several.")] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Identify one device and read everything that its profile knows, once. Read-only, and nothing is sent to the cloud."""
+    """Identify one device and read all points of its profile once. Read-only; nothing is sent to the cloud."""
     with errors_shown(as_json=as_json):
         found, readings = asyncio.run(_read(address, entry, with_, config, bus))
     if as_json:
         values = {reading.metric.name: {"value": reading.value, "unit": reading.metric.unit} for reading in readings}
-        told = {"readings": values, "says": dict(found.says)}
-        print_json({"address": found.address, "name": found.name, "profile": found.profile, **told})
+        content = {"readings": values, "says": dict(found.says)}
+        print_json({"address": found.address, "name": found.name, "profile": found.profile, **content})
         return
     out.print(f"[bold]{escape(found.name)}[/] at {escape(found.address)}, profile {escape(found.profile or 'none')}")
     if found.profile is None:
-        out.print("No profile fits, so nothing could be read. What it answered:")
+        out.print("No profile matches, so nothing could be read. Its answers:")
         for asked, answered in found.evidence.items():
             out.print(f"  {asked}: {answered}", markup=False)
         return
     table = Table("metric", "value", "unit", box=None, padding=(0, 2, 0, 0))
     for reading in readings:
-        table.add_row(reading.metric.name, escape(shown(reading.value)), escape(reading.metric.unit or ""))
-    if not readings:  # it is only listened to
-        for metric, said in found.says.items():
-            table.add_row(metric, *map(escape, said.split(" ", maxsplit=1)))
+        table.add_row(reading.metric.name, escape(value_text(reading.value)), escape(reading.metric.unit or ""))
+    if not readings:  # it sends values unasked, and is never read
+        for metric, text in found.says.items():
+            table.add_row(metric, *map(escape, text.split(" ", maxsplit=1)))
     out.print(table)
 
 
-def shown(value: Value) -> str:
-    """Return a value as a person reads it."""
+def value_text(value: Value) -> str:
+    """Return a value for people to read."""
     if value is None:
         return "not available"
-    return f"{value:.7g}" if isinstance(value, float) else str(value)  # a 32-bit float holds no more
+    return f"{value:.7g}" if isinstance(value, float) else str(value)  # a 32-bit float has no more digits
 
 
 async def _read(
@@ -65,7 +67,7 @@ async def _read(
     bus: str | None,
 ) -> tuple[Found, list[Reading]]:
     adapter = await _bus(entries(entry, with_settings, config), bus, address)
-    with bugs_told(adapter):
+    with adapter_bugs_reported(adapter):
         return await _read_once(adapter, address)
 
 
@@ -81,12 +83,12 @@ async def _read_once(adapter: Adapter[Any], address: str) -> tuple[Found, list[R
 
 
 async def _bus(entries: Sequence[AdapterSettings], named: str | None, address: str) -> Adapter[Any]:
-    """Return the one bus that is meant."""
+    """Return the bus with this name, or the only one."""
     present = [bus for settings in entries for bus in await present_buses(settings)]
-    meant = [bus for bus in present if named in (None, bus.bus)]
-    if len(meant) == 1:
-        return meant[0]
+    matching = [bus for bus in present if named in (None, bus.bus)]
+    if len(matching) == 1:
+        return matching[0]
     names = ", ".join(bus.bus for bus in present) or "none"
-    if meant:
-        raise CommandFailed(f"say on which bus {address} is, with --bus; there are: {names}", EXIT_WRONG)
+    if matching:
+        raise CommandFailed(f"name the bus of {address} with --bus; there are: {names}", EXIT_WRONG)
     raise CommandFailed(f"no bus is called {named!r}; there are: {names}" if named else "there is no bus", EXIT_WRONG)

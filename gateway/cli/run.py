@@ -1,4 +1,4 @@
-"""`xyte-gateway run`: the gateway itself, until it is told to stop."""
+"""`xyte-gateway run`: run the gateway until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from gateway.config.salvage import salvage
 from gateway.config.settings import DEFAULT_FILE, Configuration
 from gateway.errors import GatewayError, SettingsError, StoreError
 from gateway.field.plugins import AdapterClass, installed, usable
-from gateway.first_start.configuration_wait import Desk
-from gateway.first_start.first_look import hosts_of
+from gateway.first_start.configuration_wait import ConfigurationWait
+from gateway.first_start.first_look import parse_hosts
 from gateway.runtime.app import Gateway
 from gateway.runtime.builder import build
 from gateway.service_manager import Notifier
@@ -29,7 +29,7 @@ from gateway.tasks import run_until
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 7.5
-"""A part that hangs is cut off then: Docker would kill everything at 10 s, and an operator waits for no more than 8."""
+"""After this time a part that hangs is ended: Docker kills a container after 10 s, and `run` promises 8."""
 
 
 def run(
@@ -37,9 +37,7 @@ def run(
     *,
     wait: Annotated[
         bool,
-        typer.Option(
-            help="Wait for a configuration that can be used, with a page that says what to mend; or end with exit code 2."
-        ),
+        typer.Option(help="Wait for a valid configuration, with a page that shows what to fix; or exit with code 2."),
     ] = True,
     look_in: Annotated[
         list[str] | None,
@@ -47,16 +45,16 @@ def run(
             "--look-in",
             metavar="NETWORK",
             envvar="XYTE_GATEWAY_LOOK_IN",
-            help="Without a configuration, also look at these hosts: 192.168.1.0/24, or single ones; repeatable.",
+            help="Without a configuration, also search these hosts: networks such as 192.168.1.0/24, or hosts; repeatable.",
         ),
     ] = None,
     as_json: AsJson = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every detail.")] = False,
 ) -> None:
-    """Run the gateway until SIGTERM or SIGINT; it drains and ends within 8 s. Logs go to stderr, with --json as JSON lines.
+    """Run the gateway until SIGTERM or SIGINT; it then stops within 8 s. The log goes to stderr, with --json as JSON lines.
 
-    Without a configuration it shows on its page, and logs, what it finds, and writes one to begin with; with a wrong one it shows
-    each mistake. Once that is mended it starts by itself.
+    Without a configuration, the gateway searches for devices, shows them on its page, and writes a configuration to start with.
+    With a wrong one, it shows each mistake. As soon as the configuration is valid, it starts by itself.
     """
 
     def read() -> Configuration:
@@ -71,20 +69,20 @@ def run(
             asyncio.run(_run_once(read(), adapters))
             return
         try:
-            hosts = hosts_of(look_in or ())
+            hosts = parse_hosts(look_in or ())
         except ValueError as error:
             raise CommandFailed(f"--look-in: {error}", EXIT_WRONG) from error
-        asyncio.run(_run(Desk(config, read, adapters, look_in=hosts), adapters))
+        asyncio.run(_run(ConfigurationWait(config, read, adapters, look_in=hosts), adapters))
 
 
 @contextmanager
 def _errors_logged() -> Iterator[None]:
-    """End with lines in the log where a program reads it, one for each mistake."""
+    """Exit with one log line for each problem, for programs that read the log."""
     try:
         yield
     except SettingsError as error:
         for problem in error.problems:
-            log.error("%s: %s: %s. %s", problem_location(error, problem), problem.where, problem.wrong, problem.right)  # noqa: TRY400 - no bug of ours
+            log.error("%s: %s: %s. %s", problem_location(error, problem), problem.where, problem.wrong, problem.right)  # noqa: TRY400 - not a bug of ours
         raise typer.Exit(EXIT_WRONG) from error
     except (GatewayError, CommandFailed) as error:
         log.error("%s", error)  # noqa: TRY400 - as above
@@ -96,54 +94,54 @@ async def _run_once(configuration: Configuration, adapters: dict[str, AdapterCla
         await gateway.run(stop_on_signals())
 
 
-async def _run(desk: Desk, adapters: dict[str, AdapterClass]) -> None:
-    """Run with the first configuration with which the gateway can be built; wait for one as long as it takes."""
-    stop, running = stop_on_signals(), _Running(desk)
+async def _run(waiting: ConfigurationWait, adapters: dict[str, AdapterClass]) -> None:
+    """Run with the first configuration that the gateway can be built with; wait for one as long as necessary."""
+    stop, running = stop_on_signals(), _Running(waiting)
     async with Notifier.from_environment(os.environ).serving(running.headline, stop):
         failure: GatewayError | None = None
         while not stop.is_set():
-            configuration = await run_until(stop, desk.configuration(failure))
+            configuration = await run_until(stop, waiting.wait(failure))
             if configuration is None:
                 break
             try:
                 async with build(configuration, adapters) as gateway:
-                    await desk.close()
+                    await waiting.close()
                     running.gateway = gateway
                     await gateway.run(stop)
             except (SettingsError, StoreError) as error:
                 failure = error
-        await desk.close()
+        await waiting.close()
 
 
 class _Running:
-    """What runs right now: the gateway, or before it the desk."""
+    """What runs right now: the gateway, or before it the wait for its configuration."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, waiting: ConfigurationWait) -> None:
+        self._waiting = waiting
         self.gateway: Gateway | None = None
 
     async def headline(self) -> str:
-        """Return how it stands, in a sentence."""
-        return self._desk.headline if self.gateway is None else await self.gateway.headline()
+        """Return the state in one sentence."""
+        return self._waiting.headline if self.gateway is None else await self.gateway.headline()
 
 
 def stop_on_signals() -> asyncio.Event:
-    """Return an event that SIGTERM or SIGINT sets; a second one, or a stop that takes too long, ends the process on the spot."""
+    """Return an event that SIGTERM or SIGINT sets; a second signal, or a stop that takes too long, ends the process at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def asked() -> None:
+    def on_signal() -> None:
         if stop.is_set():
-            _end_now("told to stop twice")
+            _end_now("a second signal came")
         stop.set()
-        loop.call_later(STOP_SECONDS, _end_now, "a part did not end in time")
+        loop.call_later(STOP_SECONDS, _end_now, "a part did not stop in time")
 
     for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, asked)
+        loop.add_signal_handler(signal_number, on_signal)
     return stop
 
 
 def _end_now(why: str) -> None:
-    log.error("ended without waiting any longer: %s; everything stored is safe", why)
+    log.error("exiting at once: %s; everything in the store is safe", why)
     logging.shutdown()
     os._exit(1)

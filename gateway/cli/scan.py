@@ -1,4 +1,4 @@
-"""`xyte-gateway scan`: look who is there, read-only and without the cloud."""
+"""`xyte-gateway scan`: search the buses for devices, read-only and without the cloud."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gateway.adapter import Adapter, AdapterSettings, DeviceUnreachable, Draft, Found, LineSettings, NotOffered, Progress
-from gateway.cli.buses import Entry, With, bugs_told, entries, present_buses
+from gateway.cli.buses import Entry, With, adapter_bugs_reported, entries, present_buses
 from gateway.cli.common import EXIT_FAILED, AsJson, CommandFailed, ConfigFile, err, errors_shown, load_config, out, print_json
 from gateway.cli.progress import progress_shown
 from gateway.config.settings import DEFAULT_FILE, Policy
@@ -22,7 +22,7 @@ from gateway.field.children.admission import Declined, admit
 from gateway.tasks import closed_after
 
 EXIT_STOPPED = 130
-"""As a shell has it for Ctrl-C."""
+"""The exit code of shells for Ctrl-C."""
 
 
 def scan(
@@ -31,19 +31,22 @@ def scan(
     with_: With = None,
     *,
     detect_line: Annotated[
-        bool, typer.Option("--detect-line", help="Find out the speed and parity of serial lines instead of what is on them.")
+        bool, typer.Option("--detect-line", help="Find the speed and parity of serial lines instead of devices.")
     ] = False,
-    thorough: Annotated[bool, typer.Option("--thorough", help="With --detect-line: ask all unit ids, and wait longer.")] = False,
+    thorough: Annotated[bool, typer.Option("--thorough", help="With --detect-line: try all unit ids, and wait longer.")] = False,
     drafts: Annotated[
-        Path | None, typer.Option("--drafts", metavar="FOLDER", help="Write a draft profile of each device that no profile fits.")
+        Path | None,
+        typer.Option("--drafts", metavar="FOLDER", help="Write a draft profile for each device without a matching profile."),
     ] = None,
-    evidence: Annotated[bool, typer.Option("--evidence", help="Also show what was asked and what was answered.")] = False,
+    evidence: Annotated[
+        bool, typer.Option("--evidence", help="Also show the questions of the identification and the answers.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look who answers on the buses, and what each device would become. Read-only, and nothing is sent to the cloud.
+    """Search the buses for devices, and show whether each would become a child. Read-only; nothing is sent to the cloud.
 
-    Stopped with Ctrl-C, or by a bus that is lost, it shows what was found until then.
-    Exit code 1 if a bus could not be opened or was lost, or no settings were found for a line; 130 if it was stopped.
+    After Ctrl-C, or when a bus is lost, the devices found so far are shown.
+    Exit code 1 if a bus could not be opened or was lost, or no settings were found for a line; 130 after Ctrl-C.
     """
     if detect_line:
         _detect_lines(entry, with_, config, thorough=thorough, as_json=as_json)
@@ -58,16 +61,16 @@ def scan(
             for settings in chosen:
                 buses = await present_buses(settings)
                 if not buses:
-                    err.print(f"[yellow]{escape(settings.name)}: no bus of it is there right now[/]")
+                    err.print(f"[yellow]{escape(settings.name)}: none of its buses exists right now[/]")
                 for adapter in buses:
-                    met: dict[str, Found] = {}
+                    devices: dict[str, Found] = {}
                     try:
-                        with progress_shown(adapter.bus) as tell:
-                            await _scan(adapter, tell, drafts, met)
+                        with progress_shown(adapter.bus) as show_step:
+                            await _scan(adapter, show_step, drafts, devices)
                     except (BusUnavailable, CommandFailed) as error:
                         problems.append({"adapter": settings.name, "bus": adapter.bus, "problem": str(error)})
                     finally:
-                        found.extend(_facts(one, settings.name, adapter.bus, policy, models) for one in met.values())
+                        found.extend(_facts(one, settings.name, adapter.bus, policy, models) for one in devices.values())
 
         is_stopped = _is_interrupted(scan_all)
     if as_json:
@@ -82,7 +85,7 @@ def scan(
 
 
 def _is_interrupted(work: Callable[[], Coroutine[None, None, None]]) -> bool:
-    """Do the work, and say whether Ctrl-C has ended it."""
+    """Run the work, and return whether Ctrl-C stopped it."""
     try:
         asyncio.run(work())
     except KeyboardInterrupt:
@@ -91,11 +94,11 @@ def _is_interrupted(work: Callable[[], Coroutine[None, None, None]]) -> bool:
 
 
 def _detect_lines(entry: str | None, with_: Sequence[str] | None, config: Path, *, thorough: bool, as_json: bool) -> None:
-    """Find out the settings of every serial line of the entries, one after the other."""
+    """Find the settings of every serial line of the entries, one after the other."""
     with errors_shown(as_json=as_json):
         lines = asyncio.run(_detected(entry, with_, config, thorough=thorough))
         if not lines:
-            raise CommandFailed("there is no serial line here whose settings could be found out")
+            raise CommandFailed("there is no serial line here whose settings could be detected")
     if as_json:
         print_json([{"bus": bus, "settings": _settings_facts(settings), "problem": problem} for bus, settings, problem in lines])
     else:
@@ -111,27 +114,27 @@ async def _detected(
     lines: list[tuple[str, LineSettings | None, str | None]] = []
     for settings in entries(entry, with_, config):
         for adapter in await present_buses(settings):
-            bench, found = type(adapter).workbench(adapter), None
+            workbench, found = type(adapter).workbench(adapter), None
             try:
-                with progress_shown(adapter.bus) as tell, bugs_told(adapter):
-                    async with closed_after(bench.detect_line(thorough=thorough)) as steps:
+                with progress_shown(adapter.bus) as show_step, adapter_bugs_reported(adapter):
+                    async with closed_after(workbench.detect_line(thorough=thorough)) as steps:
                         async for step in steps:
                             if isinstance(step, LineSettings):
                                 found = step
                             else:
-                                tell(step)
+                                show_step(step)
             except NotOffered:
                 continue
             except AdapterError as error:
                 lines.append((adapter.bus, None, str(error)))
                 continue
-            lines.append((adapter.bus, found, None if found else NOBODY))
+            lines.append((adapter.bus, found, None if found else NO_ANSWER))
     return lines
 
 
-NOBODY = (
-    "nobody answered at any setting. Check that the unit has power, that A and B are not swapped, that no other program uses the "
-    "port, and which unit id it has: name it with `units`, or ask all of them with --thorough"
+NO_ANSWER = (
+    "no unit answered at any setting. Check that the unit has power, that A and B are not swapped, that no other program "
+    "uses the port, and its unit id: name it with `units`, or try all of them with --thorough"
 )
 
 
@@ -144,35 +147,35 @@ def _show_line(bus: str, settings: LineSettings | None, problem: str | None) -> 
         err.print(f"[bold red]error:[/] {escape(_with_bus(bus, problem or ''))}")
         return
     out.print(f"[green]{escape(bus)} is set to {settings}[/]", soft_wrap=True)
-    for asked, came in settings.evidence.items():
-        out.print(f"    {asked}: {came}", style="dim", markup=False, soft_wrap=True)
+    for question, answer in settings.evidence.items():
+        out.print(f"    {question}: {answer}", style="dim", markup=False, soft_wrap=True)
     out.print(f"\nFor the config:\n\n    lines = [{settings.toml}]\n", markup=False, soft_wrap=True)
 
 
 async def _scan(
-    adapter: Adapter[Any], tell: Callable[[Progress | Found], None], drafts: Path | None, met: dict[str, Found]
+    adapter: Adapter[Any], show_step: Callable[[Progress | Found], None], drafts: Path | None, devices: dict[str, Found]
 ) -> None:
-    """Enter the devices by address as they are met; one that is met again has more to tell."""
-    with bugs_told(adapter):
+    """Collect the devices by address; a device that is found again is known better."""
+    with adapter_bugs_reported(adapter):
         async with adapter, closed_after(adapter.discover()) as discovery:
             async for one in discovery:
-                tell(one)
+                show_step(one)
                 if isinstance(one, Found):
-                    met[one.address] = one
+                    devices[one.address] = one
         async with adapter if drafts is not None else nullcontext():
-            for one in met.values() if drafts is not None else ():
+            for one in devices.values() if drafts is not None else ():
                 if one.profile is None:
-                    await _write_draft(adapter, one, drafts or Path(), tell)
+                    await _write_draft(adapter, one, drafts or Path(), show_step)
 
 
-async def _write_draft(adapter: Adapter[Any], found: Found, folder: Path, tell: Callable[[Progress | Found], None]) -> None:
+async def _write_draft(adapter: Adapter[Any], found: Found, folder: Path, show_step: Callable[[Progress | Found], None]) -> None:
     try:
         async with closed_after(type(adapter).workbench(adapter).draft(found)) as steps:
             async for step in steps:
                 if isinstance(step, Draft):
                     _write(folder / step.file_name, step.text)
                 else:
-                    tell(step)
+                    show_step(step)
     except (NotOffered, DeviceUnreachable) as error:
         err.print(f"[yellow]no draft of {escape(found.name)}:[/] {escape(str(error))}")
 
@@ -183,15 +186,15 @@ def _write(file: Path, text: str) -> None:
         with file.open("x", encoding="utf-8") as target:
             target.write(text)
     except FileExistsError:
-        err.print(f"[yellow]{escape(str(file))} is there already and is left as it is[/]")
+        err.print(f"[yellow]{escape(str(file))} exists already and is not overwritten[/]")
     except OSError as error:
         raise CommandFailed(f"{file} cannot be written: {error.strerror}") from error
     else:
-        err.print(f"[green]{escape(str(file))}[/] is a draft to be finished")
+        err.print(f"[green]{escape(str(file))}[/] is a draft; complete it by hand")
 
 
 def _admission(config: Path, chosen: Sequence[AdapterSettings], *, described_here: bool) -> tuple[Policy, dict[str, str]]:
-    """Return what decides who becomes a child; for a bus that stands in no config, any model would do."""
+    """Return the policy and the models of the config; a bus that is in no config gets any model."""
     if not described_here:
         configuration = load_config(config, for_cloud=False)[0]
         if any(entry in configuration.entries for entry in chosen):
@@ -222,7 +225,7 @@ def _facts(found: Found, entry: str, bus: str, policy: Policy, models: dict[str,
 
 
 def _show(found: list[dict[str, Any]], problems: list[dict[str, str]], *, evidence: bool) -> None:
-    table = Table("bus", "address", "device", "sub-model", "sure", "becomes", box=None, padding=(0, 2, 0, 0))
+    table = Table("bus", "address", "device", "sub-model", "confidence", "becomes", box=None, padding=(0, 2, 0, 0))
     for one in found:
         becomes = "no child" if one["becomes"].startswith("no child") else "child"
         table.add_row(
@@ -252,15 +255,15 @@ def _show_evidence(one: dict[str, Any]) -> None:
 
 
 def _show_why_not(found: list[dict[str, Any]]) -> None:
-    """Show each reason for not becoming a child once, and whom it keeps out."""
-    kept_out: dict[str, list[str]] = {}
+    """Show each reason for not becoming a child once, with the devices that it applies to."""
+    by_reason: dict[str, list[str]] = {}
     for one in found:
         if one["becomes"].startswith("no child"):
-            kept_out.setdefault(one["becomes"], []).append(f"{one['bus']} {one['address']}")
-    for why, places in kept_out.items():
+            by_reason.setdefault(one["becomes"], []).append(f"{one['bus']} {one['address']}")
+    for why, places in by_reason.items():
         out.print(f"{', '.join(places)}: {why}", markup=False, soft_wrap=True)
 
 
 def _with_bus(bus: str, problem: str) -> str:
-    """Return the problem, and in front of it the bus unless it is named there already."""
+    """Return the problem, preceded by the bus unless it names it already."""
     return problem if problem.startswith(bus) else f"{bus}: {problem}"

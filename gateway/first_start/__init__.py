@@ -1,1 +1,1 @@
-"""From a machine without a configuration that can be used to one with it: what is found, proposed, and waited for."""
+"""What `run` does without a usable configuration: search for devices, propose a configuration, show what is wrong, wait."""

@@ -1,4 +1,4 @@
-"""A configuration to begin with, made of what was found: all that a person has to add is marked. Pure."""
+"""Propose a configuration from the devices that were found, with a mark where a person must add something. Pure."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from gateway.first_start.first_look import Seen
+from gateway.first_start.first_look import ScannedBus
 from gateway.models import Found
 
 WIDTH = 110
-"""A comment is wrapped there."""
+"""Comments are wrapped at this column."""
 
 HEAD = """\
-# Configuration of a Xyte gateway, proposed by itself from what it found around this machine.
-# What it cannot know stands in <angle brackets>. While the gateway waits, it is read again when it is saved, so put the
-# hardware key in last; what is changed afterwards takes a restart. `xyte-gateway check` checks it.
-# All keys and what they mean: deploy/gateway.example.toml, and `xyte-gateway adapters`.
+# Configuration of a Xyte gateway, proposed by the gateway from the devices that it found.
+# Replace what is in <angle brackets>. The gateway waits for this file and starts as soon as it is saved and valid, so insert
+# the hardware key last. Later changes need a restart. `xyte-gateway check` checks the file.
+# All keys and their meaning: deploy/gateway.example.toml, and `xyte-gateway adapters`.
 
 [gateway]
 name = "Xyte gateway"                   # display name in the cloud
@@ -28,17 +28,17 @@ name = "Xyte gateway"                   # display name in the cloud
 """
 
 
-def proposal(tables: Mapping[str, Mapping[str, Any]], seen: Sequence[Seen], *, store: str | None = None) -> str:
+def propose_config(tables: Mapping[str, Mapping[str, Any]], buses: Sequence[ScannedBus], *, store: str | None = None) -> str:
     """Return the text of the file.
 
     Args:
-        tables: each adapter's own keys, by its word in the config.
-        seen: what was met with them.
-        store: the file in which keys and samples are to be kept; left out where the default will do.
+        tables: each adapter's own keys, by its type.
+        buses: the buses and devices that were found with them.
+        store: the file for keys and samples; `None` for the default.
     """
-    families = sorted({found.family for bus in seen for found in bus.devices.values() if found.family})
+    families = sorted({found.family for bus in buses for found in bus.devices.values() if found.family})
     parts = [HEAD, *([] if store is None else [f"[store]\npath = {_toml(store)}\n"]), "\n".join(_models(families))]
-    parts += ["\n".join(_entry(kind, table, [bus for bus in seen if bus.entry == kind])) for kind, table in tables.items()]
+    parts += ["\n".join(_entry(kind, table, [bus for bus in buses if bus.entry == kind])) for kind, table in tables.items()]
     return "\n".join(parts)
 
 
@@ -46,36 +46,36 @@ def _models(families: Iterable[str]) -> Iterator[str]:
     yield "[models]                                # device family = the id of the Xyte model (Partner Portal, Model, Info)"
     for family in families:
         yield f'# {_key(family)} = "<model id>"'
-    yield '# "*" = "<model id>"                    # serves every family that is not named'
+    yield '# "*" = "<model id>"                    # for all other families'
     yield ""
 
 
-def _entry(kind: str, table: Mapping[str, Any], buses: Sequence[Seen]) -> Iterator[str]:
-    """Write an entry; one by which nobody was met is left out by comment signs, and says why."""
+def _entry(kind: str, table: Mapping[str, Any], buses: Sequence[ScannedBus]) -> Iterator[str]:
+    """Write an entry; one that found no device is commented out, with the reason."""
     off = "# " if buses and not any(bus.devices for bus in buses) else ""
     for bus in buses:
-        yield from _told(bus)
-    said = ["[[adapter]]", f"type = {_toml(kind)}", *(f"{_key(key)} = {_toml(value)}" for key, value in table.items())]
-    yield from (off + line for line in "\n".join(said).split("\n"))
+        yield from _bus_comments(bus)
+    lines = ["[[adapter]]", f"type = {_toml(kind)}", *(f"{_key(key)} = {_toml(value)}" for key, value in table.items())]
+    yield from (off + line for line in "\n".join(lines).split("\n"))
     yield ""
 
 
-def _told(bus: Seen) -> Iterator[str]:
+def _bus_comments(bus: ScannedBus) -> Iterator[str]:
     if bus.problem is not None:
         yield _comment(f"{bus.bus}: {bus.problem}")
     elif not bus.devices:
-        yield _comment(f"{bus.bus}: nobody was heard; take the signs away to use it all the same")
+        yield _comment(f"{bus.bus}: no device was found; remove the comment signs to use it anyway")
     for found in bus.devices.values():
-        yield _comment(f"{bus.bus}: {_device(found)}")
+        yield _comment(f"{bus.bus}: {_device_text(found)}")
 
 
-def _device(found: Found) -> str:
-    known = f", {found.family}, profile {found.profile}" if found.profile else ", which no profile fits"
+def _device_text(found: Found) -> str:
+    known = f", {found.family}, profile {found.profile}" if found.profile else ", no matching profile"
     return f"{found.name} at {found.address}{known}"
 
 
 def _comment(text: str) -> str:
-    """Return lines that say nothing to the gateway: what devices say may not break out of them."""
+    """Return comment lines; texts of devices cannot end them."""
     readable = "".join(letter if letter.isprintable() else " " for letter in text)
     return "\n".join(textwrap.wrap(readable, WIDTH, initial_indent="# ", subsequent_indent="#   ")) or "#"
 
@@ -85,7 +85,7 @@ def _key(name: str) -> str:
 
 
 def _toml(value: object) -> str:
-    """Return a value as TOML has it: a text, a number, true or false, or a list or an inline table of them; all else as text."""
+    """Return a value in TOML: a string, a number, a boolean, or a list or inline table of them; anything else as a string."""
     if isinstance(value, Mapping):
         return f"{{ {', '.join(f'{_key(key)} = {_toml(inner)}' for key, inner in value.items())} }}"
     if isinstance(value, list | tuple):

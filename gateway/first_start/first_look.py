@@ -1,4 +1,4 @@
-"""What is around a machine that has no configuration yet: looked at by every adapter that can without being told more."""
+"""Search for devices when there is no configuration, with every adapter that can do so without settings."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from gateway.tasks import closed_after
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 90.0
-"""One bus is looked at for so long at the most."""
+"""The longest time that one bus is searched."""
 
-MOST_HOSTS: Final = 1024
+MAX_HOSTS: Final = 1024
 
 
 @dataclass(slots=True)
-class Seen:
-    """One bus, and who was met on it."""
+class ScannedBus:
+    """One bus and the devices that were found on it."""
 
     entry: str
     bus: str
@@ -35,24 +35,24 @@ class Seen:
 
 
 class FirstLook:
-    """Looks once. Sends nothing to a device that was not named: serial ports are listened to."""
+    """One search of all buses. It sends nothing to devices that were not named; on serial ports it only listens."""
 
     def __init__(
         self, adapters: Mapping[str, type[Adapter[Any]]], hosts: Sequence[str], *, on_change: Callable[[], None] = lambda: None
     ) -> None:
-        """Look with these adapters, and at these hosts."""
+        """Search with these adapters, and at these hosts."""
         self._adapters = adapters
         self._hosts = hosts
         self._on_change = on_change
         self.tables: dict[str, Mapping[str, Any]] = {}
-        """The `[[adapter]]` entries that were looked at: each adapter's own keys, by its word in the config."""
-        self.seen: list[Seen] = []
+        """The `[[adapter]]` entries of the search: each adapter's own keys, by its type."""
+        self.buses: list[ScannedBus] = []
 
     async def run(self) -> None:
-        """Look at everything, side by side."""
-        await asyncio.gather(*(self._look_with(kind, adapter) for kind, adapter in self._adapters.items()))
+        """Search all buses at the same time."""
+        await asyncio.gather(*(self._search_with(kind, adapter) for kind, adapter in self._adapters.items()))
 
-    async def _look_with(self, kind: str, adapter: type[Adapter[Any]]) -> None:
+    async def _search_with(self, kind: str, adapter: type[Adapter[Any]]) -> None:
         try:
             table = await adapter.first_look(self._hosts)
             if table is None:
@@ -60,60 +60,60 @@ class FirstLook:
             self.tables[kind] = table
             settings = entry_from({**table, "type": kind}, self._adapters)
             buses = await list_present_buses(adapter, settings)
-        except Exception as error:  # noqa: BLE001 - here a stranger's adapter meets us: its bug costs its own look
-            self._note(Seen(kind, kind, problem=_why(error)))
+        except Exception as error:  # noqa: BLE001 - a third-party adapter may raise anything; its bug costs only its own search
+            self._add(ScannedBus(kind, kind, problem=_why(error)))
             return
-        await asyncio.gather(*(self._look_at(bus, settings) for bus in buses))
+        await asyncio.gather(*(self._search_bus(bus, settings) for bus in buses))
 
-    async def _look_at(self, adapter: Adapter[Any], settings: AdapterSettings) -> None:
-        seen = Seen(settings.name, adapter.bus)
-        self._note(seen)
+    async def _search_bus(self, adapter: Adapter[Any], settings: AdapterSettings) -> None:
+        scanned = ScannedBus(settings.name, adapter.bus)
+        self._add(scanned)
         try:
             async with asyncio.timeout(LOOK_SECONDS) as limit, adapter, closed_after(adapter.discover()) as discovery:
-                async for met in discovery:
-                    if isinstance(met, Found):
-                        if met.address not in seen.devices:
-                            log.info("%s: found %s at %s", adapter.bus, met.name, met.address)
-                        seen.devices[met.address] = met
+                async for found in discovery:
+                    if isinstance(found, Found):
+                        if found.address not in scanned.devices:
+                            log.info("%s: found %s at %s", adapter.bus, found.name, found.address)
+                        scanned.devices[found.address] = found
                         self._on_change()
         except Exception as error:  # noqa: BLE001 - as above
             if isinstance(error, TimeoutError) and limit.expired():
-                return  # what was met until then is shown
-            seen.problem = _why(error).removeprefix(f"{adapter.bus}: ")
-            log.info("%s: %s", adapter.bus, seen.problem)
+                return  # the devices found so far are shown
+            scanned.problem = _why(error).removeprefix(f"{adapter.bus}: ")
+            log.info("%s: %s", adapter.bus, scanned.problem)
             self._on_change()
 
-    def _note(self, seen: Seen) -> None:
-        if seen.problem is not None:
-            log.info("%s: %s", seen.bus, seen.problem)
-        self.seen.append(seen)
+    def _add(self, scanned: ScannedBus) -> None:
+        if scanned.problem is not None:
+            log.info("%s: %s", scanned.bus, scanned.problem)
+        self.buses.append(scanned)
         self._on_change()
 
 
-def hosts_of(written: Sequence[str]) -> list[str]:
-    """Return every host that is meant: `192.168.1.20`, `192.168.1.20:1502`, a name, or a network as `192.168.1.0/24`.
+def parse_hosts(texts: Sequence[str]) -> list[str]:
+    """Return every host in these texts: `192.168.1.20`, `192.168.1.20:1502`, a name, or a network as `192.168.1.0/24`.
 
     Raises:
-        ValueError: it is no network, or they are too many; the text says which.
+        ValueError: a network is invalid, or there are too many hosts.
     """
     hosts: list[str] = []
-    for one in (part.strip() for text in written for part in text.split(",")):
+    for one in (part.strip() for text in texts for part in text.split(",")):
         if "/" not in one:
             hosts += [one] if one else []
             continue
         try:
             network = ip_network(one, strict=False)
         except ValueError as error:
-            raise ValueError(f"{one!r} is no network: write it as 192.168.1.0/24") from error
-        if network.num_addresses > MOST_HOSTS:
-            raise ValueError(f"{one} has {network.num_addresses} addresses: name networks of at most {MOST_HOSTS}")
+            raise ValueError(f"{one!r} is not a network: write it as 192.168.1.0/24") from error
+        if network.num_addresses > MAX_HOSTS:
+            raise ValueError(f"{one} has {network.num_addresses} addresses: name networks of at most {MAX_HOSTS}")
         hosts += [str(address) for address in network.hosts()]
-    if len(hosts) > MOST_HOSTS:
-        raise ValueError(f"these are {len(hosts)} hosts: name at most {MOST_HOSTS}")
+    if len(hosts) > MAX_HOSTS:
+        raise ValueError(f"there are {len(hosts)} hosts: name at most {MAX_HOSTS}")
     return hosts
 
 
 def _why(error: Exception) -> str:
     if isinstance(error, GatewayError):
         return str(error)
-    return f"a bug in its adapter: {type(error).__name__}: {error}"
+    return f"a bug in the adapter: {type(error).__name__}: {error}"

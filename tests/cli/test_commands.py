@@ -82,7 +82,7 @@ async def test_check_praises_a_good_file(type_in, config):
     code, out, _ = await type_in("check", "--json")
     said = json.loads(out)
     assert said["problems"] == []
-    assert said["store_state"] == "made at the first start"
+    assert said["store_state"] == "will be created at the first start"
     assert said["adapters"] == [{"name": "plant", "type": "modbus"}]
 
 
@@ -163,7 +163,7 @@ async def test_a_broken_profile_is_a_mistake_of_the_configuration(type_in, confi
         (["children"], 1, "there is no store"),
         (["children", "admit", "sn:1"], 1, "there is no store"),
         (["check", "--config", "/tmp"], 2, "Is a directory"),
-        (["check"], 2, "Make one from deploy/gateway.example.toml"),
+        (["check"], 2, "Create one from deploy/gateway.example.toml"),
     ],
 )
 async def test_what_is_wrong_is_one_json_document_for_a_program(type_in, arguments, code, says):
@@ -276,13 +276,13 @@ async def test_a_device_is_admitted_and_ignored_from_the_command_line(type_in, c
             _, out, _ = await type_in("children", "--json")
             waiting = [one["key"] for one in json.loads(out)["waiting"]]
     code, out, _ = await type_in("children", "admit", waiting[0])
-    assert (code, "will be taken on" in out) == (0, True)
+    assert (code, "will be admitted" in out) == (0, True)
     assert (await type_in("children", "ignore", waiting[1]))[0] == 0
     code, _, err = await type_in("children", "admit", "sn:nobody")
     assert (code, "no device that waits" in err) == (1, True)
     await until(lambda: len(children_of(cloud)) == 1)
     code, out, _ = await type_in("children", "rename", waiting[0], "Boiler  house")
-    assert (code, out.strip()) == (0, f"{waiting[0]}: is called Boiler house")
+    assert (code, out.strip()) == (0, f"{waiting[0]}: is named Boiler house")
     assert (await type_in("children", "rename", waiting[2], "By the stairs"))[0] == 0
     await until(lambda: children_of(cloud)[0].name == "Boiler house")
     _, out, _ = await type_in("children", "--json")

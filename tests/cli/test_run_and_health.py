@@ -184,7 +184,7 @@ async def test_health_follows_the_hub(started, config, cloud, type_in):
     process = await started()
     await logged(process, "registered as")
     code, out, _ = await type_in("health")
-    assert (code, out) == (0, "the gateway is able to do its job\n")
+    assert (code, out) == (0, "the gateway is ready\n")
     await cloud.__aexit__()
     await logged(process, "the hub is not reachable")
     await asyncio.sleep(1.5)
@@ -220,14 +220,14 @@ async def test_health_takes_no_other_program_for_the_gateway(config, port, type_
     async with await asyncio.start_server(answer, "127.0.0.1", port):
         code, _, err = await type_in("health")
     assert code == 1
-    assert "is no gateway: HTTP status 200" in err
+    assert "is not a gateway: HTTP status 200" in err
 
 
 async def test_health_without_a_page_says_that_there_is_none(config, type_in):
     config()
     code, _, err = await type_in("health", XYTE_GATEWAY__STATUS__ENABLED="false")
     assert code == 1
-    assert "switched off" in err
+    assert "disabled" in err
 
 
 async def test_the_log_is_for_programs_where_the_config_says_so(started, config):

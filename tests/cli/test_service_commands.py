@@ -80,9 +80,9 @@ async def test_the_register_behind_a_displayed_value_is_found(type_in, unknown):
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("--value", "hot"), "'hot' is no number"),
-        (("--value", "777.7", "--range", "holding 0-3"), "Nothing in the device gives these values"),
-        (("--value", "1", "--range", "attic"), "is no range of registers"),
+        (("--value", "hot"), "'hot' is not a number"),
+        (("--value", "777.7", "--range", "holding 0-3"), "No register matches these values"),
+        (("--value", "1", "--range", "attic"), "is not a range of registers"),
     ],
 )
 async def test_what_cannot_be_found_says_why_and_what_to_do(type_in, unknown, arguments, why):
@@ -102,13 +102,13 @@ async def test_an_unknown_device_is_drafted_once_and_the_draft_is_a_profile(type
     code, _, err = await type_in("scan", "modbus", "--drafts", "drafts", *on(unknown))
     assert code == 0
     (draft,) = (tmp_path / "drafts").iterdir()
-    assert f"drafts/{draft.name} is a draft to be finished" in err
+    assert f"drafts/{draft.name} is a draft; complete it by hand" in err
     code, out, _ = await type_in("profile", "check", str(draft))
     assert code == 0
     assert "holding 0-3" in out
     before = draft.read_text()
     _, _, err = await type_in("scan", "modbus", "--drafts", "drafts", *on(unknown))
-    assert "is there already and is left as it is" in err
+    assert "exists already and is not overwritten" in err
     assert draft.read_text() == before
 
 
@@ -172,7 +172,7 @@ async def test_a_sunspec_profile_is_read_once_where_the_device_has_its_models(ty
         assert (readings["ac_power"], readings["operating_state"]) == (3650, "mppt")
         code, _, err = await type_in("profile", "check", file, "modbus", "2", *there)
         assert code == 1
-        assert "unit 2 is no SunSpec device" in err
+        assert "unit 2 is not a SunSpec device" in err
 
 
 async def test_a_sunspec_device_is_read_with_every_repetition_of_its_models(type_in):

@@ -102,7 +102,7 @@ async def test_seven_planted_faults_are_each_named_with_the_right_fix(cloud, aut
     assert told[f"secret {folder}/hardware_key"] == ("warning", f"chmod 600 {folder}/hardware_key")
     assert told["status page"][1].startswith("in [status]: port = ")
     assert "-v /run/dbus/system_bus_socket:/run/dbus/system_bus_socket" in told["air: D-Bus"][1]
-    assert "plug its adapter in" in told["serial: port /dev/ttyUSB99"][1]
+    assert "plug in its adapter" in told["serial: port /dev/ttyUSB99"][1]
     assert told["entry TLS"][1].startswith("in [cloud]: ca_file = ")
     assert told["clock"][1].startswith("sudo timedatectl set-ntp true")
     assert report.code == 1
@@ -272,7 +272,7 @@ async def test_a_port_that_another_program_has(entry, config, doctor, folder):
 async def test_a_pattern_that_means_nothing_now(entry, config, doctor, folder):
     report = await doctor("-c", str(config(entry.url, serial('"/dev/serial/by-id/usb-Nobody*"'))))
     assert [one.what for one in report.warnings] == ["serial: ports /dev/serial/by-id/usb-Nobody*"]
-    assert "plug the adapter in" in report.warnings[0].fix
+    assert "plug in the adapter" in report.warnings[0].fix
 
 
 BY_ID = "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A10K3X9Q-if00-port0"
@@ -300,7 +300,7 @@ async def test_a_port_called_by_plugging_order(entry, config, doctor, own_mounts
     keeps = (
         ""
         if "lobby" in entry_of
-        else '; with name = "/dev/ttyUSB0" beside it, devices known by their place stay the same children'
+        else '; with name = "/dev/ttyUSB0" beside it, devices without their own identity stay the same children'
     )
     assert [(one.what, one.fix) for one in report.warnings] == [
         (f"{kind}: name of /dev/ttyUSB0", f'port = "{BY_ID}" # instead of "/dev/ttyUSB0"{keeps}')
@@ -310,7 +310,7 @@ async def test_a_port_called_by_plugging_order(entry, config, doctor, own_mounts
 
 async def test_a_port_that_is_not_there_while_another_is(entry, config, doctor, own_mounts):
     report = await doctor("-c", str(config(entry.url, serial('"/dev/ttyUSB7"'))), before=PLUGGED_IN)
-    assert report.faults[0].fix == f'plug its adapter in, or name one that is there: port = "{BY_ID}"'
+    assert report.faults[0].fix == f'plug in its adapter, or name a port that exists: port = "{BY_ID}"'
 
 
 # one by one: Bluetooth -----------------------------------------------------------------------------------------------
@@ -523,7 +523,7 @@ async def test_a_person_reads_sign_word_meaning_and_fix(entry, config, doctor, f
     out, _ = await process.communicate()
     lines = out.decode("ascii").splitlines()
     at = lines.index("x fault         serial: port /dev/ttyUSB99: there is no such port")
-    assert lines[at + 1].startswith("                fix: plug its adapter in")
+    assert lines[at + 1].startswith("                fix: plug in its adapter")
     assert any(line.startswith("+ fine          store: ") for line in lines)
     assert lines[-1].startswith("1 fault, no warnings, ")
     assert process.returncode == 1

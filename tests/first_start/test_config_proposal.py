@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from gateway.config.loading import load
 from gateway.field.plugins import installed, usable
-from gateway.first_start.config_proposal import proposal
-from gateway.first_start.first_look import Seen
+from gateway.first_start.config_proposal import propose_config
+from gateway.first_start.first_look import ScannedBus
 from gateway.models import Found, Identity, IdentityKind
 
 METER = Found(
@@ -27,7 +27,7 @@ TABLES = {
 
 
 def test_a_proposal_names_what_was_found_and_the_models_that_it_wants():
-    text = proposal(TABLES, [Seen("modbus", "192.168.1.20:502", devices={"7": METER})])
+    text = propose_config(TABLES, [ScannedBus("modbus", "192.168.1.20:502", devices={"7": METER})])
     assert "# 192.168.1.20:502: Acme EM340 at 7, power-meter, profile acme-em340" in text
     assert '# power-meter = "<model id>"' in text
     assert [entry["type"] for entry in tomllib.loads(text)["adapter"]] == ["modbus", "serial", "ble"]
@@ -36,7 +36,7 @@ def test_a_proposal_names_what_was_found_and_the_models_that_it_wants():
 def test_with_the_hardware_key_it_is_a_configuration(tmp_path):
     file = tmp_path / "gateway.toml"
     key = '[cloud]\nhardware_key = "0f0e0d0c"\n'
-    file.write_text(proposal(TABLES, []).replace("[cloud]\n", key))
+    file.write_text(propose_config(TABLES, []).replace("[cloud]\n", key))
     configuration = load(file, usable(installed()))
     modbus, serial, _ble = configuration.entries
     assert [host.label for host in modbus.hosts] == ["192.168.1.20:502", "192.168.1.21:1502"]
@@ -45,14 +45,16 @@ def test_with_the_hardware_key_it_is_a_configuration(tmp_path):
 
 
 def test_an_adapter_that_could_look_at_nothing_is_left_out_and_says_why():
-    text = proposal(TABLES, [Seen("serial", "serial", problem="there is no\nport")])
+    text = propose_config(TABLES, [ScannedBus("serial", "serial", problem="there is no\nport")])
     assert [entry["type"] for entry in tomllib.loads(text)["adapter"]] == ["modbus", "ble"]
     assert "# serial: there is no port" in text
     assert '# type = "serial"' in text
 
 
 def test_a_port_on_which_nobody_was_heard_is_left_to_whoever_else_uses_it():
-    text = proposal({"serial": {"ports": ["/dev/ttyS0"]}}, [Seen("serial", "/dev/ttyS0")], store="/home/me/gateway.sqlite3")
+    text = propose_config(
+        {"serial": {"ports": ["/dev/ttyS0"]}}, [ScannedBus("serial", "/dev/ttyS0")], store="/home/me/gateway.sqlite3"
+    )
     tables = tomllib.loads(text)
     assert "adapter" not in tables
     assert tables["store"] == {"path": "/home/me/gateway.sqlite3"}
@@ -60,8 +62,8 @@ def test_a_port_on_which_nobody_was_heard_is_left_to_whoever_else_uses_it():
 
 
 def test_one_bus_that_could_not_be_looked_at_costs_the_others_nothing():
-    seen = [Seen("modbus", "a", problem="refused"), Seen("modbus", "b", devices={"7": METER})]
-    assert "modbus" in [entry["type"] for entry in tomllib.loads(proposal(TABLES, seen))["adapter"]]
+    seen = [ScannedBus("modbus", "a", problem="refused"), ScannedBus("modbus", "b", devices={"7": METER})]
+    assert "modbus" in [entry["type"] for entry in tomllib.loads(propose_config(TABLES, seen))["adapter"]]
 
 
 @given(
@@ -72,7 +74,7 @@ def test_one_bus_that_could_not_be_looked_at_costs_the_others_nothing():
 )
 def test_whatever_devices_say_of_themselves_it_stays_a_configuration(name, address, family, port):
     found = Found(identity=METER.identity, address=address, name=name, profile="x", family=family)
-    text = proposal({"serial": {"ports": [{"port": port}, port]}}, [Seen("serial", name, devices={address: found})])
+    text = propose_config({"serial": {"ports": [{"port": port}, port]}}, [ScannedBus("serial", name, devices={address: found})])
     tables = tomllib.loads(text)
     assert set(tables) == {"gateway", "cloud", "models", "adapter"}
     assert tables["models"] == {}
@@ -80,5 +82,5 @@ def test_whatever_devices_say_of_themselves_it_stays_a_configuration(name, addre
 
 
 def test_what_is_no_value_of_toml_is_written_as_text():
-    text = proposal({"serial": {"profiles": Path("/etc/profiles")}}, [])
+    text = propose_config({"serial": {"profiles": Path("/etc/profiles")}}, [])
     assert tomllib.loads(text)["adapter"] == [{"type": "serial", "profiles": "/etc/profiles"}]

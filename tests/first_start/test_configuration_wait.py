@@ -12,7 +12,7 @@ import pytest
 from gateway.config.loading import load
 from gateway.errors import StoreError
 from gateway.field.plugins import installed, usable
-from gateway.first_start.configuration_wait import Desk
+from gateway.first_start.configuration_wait import ConfigurationWait
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
 pytestmark = pytest.mark.enable_socket
@@ -54,15 +54,15 @@ async def waiting(file, port, *, adapters=None, failure=None):
     def read():
         return load(file if file.exists() else None, adapters)
 
-    desk = Desk(file, read, adapters, read_every_seconds=0.05, try_again_seconds=0.5)
+    wait = ConfigurationWait(file, read, adapters, read_every_seconds=0.05, retry_seconds=0.5)
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as browser:
-        task = asyncio.create_task(desk.configuration(failure))
+        task = asyncio.create_task(wait.wait(failure))
         try:
             yield task, browser
         finally:
             task.cancel()
             await asyncio.wait({task})
-            await desk.close()
+            await wait.close()
 
 
 async def got(browser, path, *, until, headers=None):
@@ -168,7 +168,7 @@ async def test_a_key_alone_starts_no_gateway_that_hides_what_is_proposed(tmp_pat
 
 async def test_an_adapter_that_cannot_close_its_bus_keeps_no_gateway_from_starting(file, port, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("XYTE_GATEWAY__STATUS__PORT", str(port))
-    monkeypatch.setattr("gateway.first_start.configuration_wait.END_SECONDS", 0.2)
+    monkeypatch.setattr("gateway.first_start.configuration_wait.STOP_SECONDS", 0.2)
     is_open, may_end = asyncio.Event(), asyncio.Event()
 
     class Stuck(Looking):
@@ -182,14 +182,14 @@ async def test_an_adapter_that_cannot_close_its_bus_keeps_no_gateway_from_starti
                 with suppress(asyncio.CancelledError):
                     await may_end.wait()
 
-    desk = Desk(file, lambda: load(file, {}), {"synthetic": Stuck}, read_every_seconds=0.05)
-    task = asyncio.create_task(desk.configuration())
+    wait = ConfigurationWait(file, lambda: load(file, {}), {"synthetic": Stuck}, read_every_seconds=0.05)
+    task = asyncio.create_task(wait.wait())
     await is_open.wait()
     file.parent.mkdir(exist_ok=True)
     save(file, config(tmp_path, port))
     await asyncio.wait_for(task, 5)
-    await asyncio.wait_for(desk.close(), 5)
-    assert "did not end within" in caplog.text
+    await asyncio.wait_for(wait.close(), 5)
+    assert "did not stop within" in caplog.text
     may_end.set()
 
 
@@ -318,7 +318,7 @@ async def test_where_no_token_can_be_kept_one_holds_for_this_run(file, port, tmp
     async with waiting(file, port) as (_, browser):
         await got(browser, "/healthz", until=lambda text: "true" in text)
         (token,) = re.findall(r"valid until the gateway stops: (\S+)", caplog.text)
-        assert "cannot be kept" in caplog.text
+        assert "cannot be stored" in caplog.text
         async with browser.get("/api/v1/setup", headers={"Authorization": f"Bearer {token}"}) as let_in:
             assert let_in.status == 200
 

@@ -7,7 +7,7 @@ import pytest
 from adapters.modbus.discovery.hosts import listening_hosts
 from gateway.field.plugins import installed, usable
 from gateway.first_start import first_look
-from gateway.first_start.first_look import FirstLook, hosts_of
+from gateway.first_start.first_look import FirstLook, parse_hosts
 from gateway.testing.demo_devices import tcp_units
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 from gateway.testing.modbus import ModbusTcpHost
@@ -31,9 +31,9 @@ def looking(*devices, table=None, bus=None):
 async def test_what_is_there_is_met_bus_by_bus():
     told = []
     adapters = {"synthetic": looking(SyntheticDevice("1", "a1"), SyntheticDevice("2", "a2"))}
-    look = FirstLook(adapters, [], on_change=lambda: told.append(len(look.seen[0].devices)))
+    look = FirstLook(adapters, [], on_change=lambda: told.append(len(look.buses[0].devices)))
     await look.run()
-    (seen,) = look.seen
+    (seen,) = look.buses
     assert set(seen.devices) == {"a1", "a2"}
     assert told[-1] == 2
     assert look.tables == {"synthetic": {}}
@@ -42,7 +42,7 @@ async def test_what_is_there_is_met_bus_by_bus():
 @pytest.mark.parametrize(
     ("broken", "says"),
     [
-        (looking(table=RuntimeError("its author slept")), "a bug in its adapter: RuntimeError: its author slept"),
+        (looking(table=RuntimeError("its author slept")), "a bug in the adapter: RuntimeError: its author slept"),
         (looking(table={"no_such_key": 1}), "no_such_key"),
         (looking(bus=SyntheticBus(label="unplugged")), None),
     ],
@@ -51,8 +51,8 @@ async def test_an_adapter_that_fails_says_why_and_the_others_look(broken, says):
     adapters = {"broken": broken, "synthetic": looking(SyntheticDevice("1", "a1"))}
     look = FirstLook(adapters, [])
     await look.run()
-    assert any(seen.devices for seen in look.seen if seen.entry == "synthetic")
-    problems = [seen.problem for seen in look.seen if seen.entry == "broken"]
+    assert any(seen.devices for seen in look.buses if seen.entry == "synthetic")
+    problems = [seen.problem for seen in look.buses if seen.entry == "broken"]
     assert says is None or says in problems[0]
 
 
@@ -68,8 +68,8 @@ async def test_a_bus_that_never_ends_is_left_after_a_while(monkeypatch):
 
     look = FirstLook({"endless": Endless}, [])
     await asyncio.wait_for(look.run(), 5)
-    assert set(look.seen[0].devices) == {"a1"}
-    assert look.seen[0].problem is None
+    assert set(look.buses[0].devices) == {"a1"}
+    assert look.buses[0].problem is None
 
 
 async def test_the_installed_adapters_look_without_a_configuration():
@@ -77,7 +77,7 @@ async def test_the_installed_adapters_look_without_a_configuration():
     async with ModbusTcpHost(tcp_units()) as host:
         look = FirstLook(usable(installed()), [f"127.0.0.1:{host.port}", "127.0.0.1:1"])
         await asyncio.wait_for(look.run(), 60)
-        (modbus,) = [seen for seen in look.seen if seen.entry == "modbus"]
+        (modbus,) = [seen for seen in look.buses if seen.entry == "modbus"]
         assert {found.family for found in modbus.devices.values()} == {"power-meter", "inverter", "io-module"}
         assert look.tables["modbus"] == {"hosts": [f"127.0.0.1:{host.port}"], "units": "1-16, 255"}
         assert look.tables["ble"] == {}
@@ -89,23 +89,23 @@ async def test_hosts_that_do_not_listen_or_are_none_are_left_out(unused_tcp_port
 
 
 def test_networks_and_hosts_are_told_apart():
-    assert hosts_of(["192.168.1.0/30", "meter.local, 10.0.0.5:1502"]) == [
+    assert parse_hosts(["192.168.1.0/30", "meter.local, 10.0.0.5:1502"]) == [
         "192.168.1.1",
         "192.168.1.2",
         "meter.local",
         "10.0.0.5:1502",
     ]
-    assert hosts_of(["10.0.0.7/32"]) == ["10.0.0.7"]
-    assert hosts_of([]) == []
+    assert parse_hosts(["10.0.0.7/32"]) == ["10.0.0.7"]
+    assert parse_hosts([]) == []
 
 
 @pytest.mark.parametrize(
     ("written", "says"),
-    [("192.168.1.0/33", "is no network"), ("10.0.0.0/8", "at most 1024"), (",".join(["h"] * 1025), "1025 hosts")],
+    [("192.168.1.0/33", "is not a network"), ("10.0.0.0/8", "at most 1024"), (",".join(["h"] * 1025), "1025 hosts")],
 )
 def test_what_is_no_network_or_too_much_is_said(written, says):
     with pytest.raises(ValueError, match=says):
-        hosts_of([written])
+        parse_hosts([written])
 
 
 async def test_a_bus_that_could_not_be_opened_in_time_says_so():
@@ -115,5 +115,5 @@ async def test_a_bus_that_could_not_be_opened_in_time_says_so():
 
     look = FirstLook({"slow": Slow}, [])
     await look.run()
-    (seen,) = look.seen
+    (seen,) = look.buses
     assert "no answer from the port" in seen.problem
