@@ -155,14 +155,14 @@ async def test_a_file_that_was_named_and_is_not_there_is_not_replaced_by_the_one
     assert (await ended(process))[0] == 0
 
 
-async def test_an_identity_that_contradicts_the_one_it_lives_under_is_told_on_the_page(started, config):
+async def test_an_identity_that_contradicts_the_registered_one_is_told_on_the_page(started, config):
     config()
     process = await started()
     await logged(process, "registered as")
     await ended(process)
     process = await started(XYTE_GATEWAY__GATEWAY__SERIAL_NUMBER="another")
     log = await logged(process, "until then it waits")
-    assert "but this gateway lives under" in log
+    assert "but this gateway is registered under" in log
     assert (await ended(process))[0] == 0
 
 
