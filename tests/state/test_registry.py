@@ -335,3 +335,26 @@ async def test_a_given_name_of_a_found_device_can_be_taken_back(registry, store)
     await registry.rename("place:hall/9", None)
     for known in (registry, await reloaded(store)):
         assert (known.found_devices["place:hall/9"].given_name, known.name_of("place:hall/9")) == (None, "Box")
+
+
+@pytest.mark.parametrize("decision_first", [True, False])
+async def test_a_decision_and_a_search_at_the_same_time_overwrite_nothing_of_each_other(registry, store, decision_first):
+    await registry.add_found("modbus", "hall", FOUND, "ask")
+    changes = [
+        registry.decide("place:hall/9", Decision.IGNORE),
+        registry.add_found("modbus", "hall", replace(FOUND, name="Other"), "ask"),
+    ]
+    await asyncio.gather(*(changes if decision_first else reversed(changes)))
+    for known in (registry, await reloaded(store)):
+        device = known.found_devices["place:hall/9"]
+        assert (device.decision, device.found.name) == (Decision.IGNORE, "Other")
+
+
+async def test_a_name_that_was_taken_back_does_not_return_when_the_device_is_found_again(registry):
+    await registry.add_found("modbus", "hall", FOUND, "ask")
+    await registry.rename("place:hall/9", "Box by the stairs")
+    await registry.rename("place:hall/9", None)
+    await registry.add_found("modbus", "hall", replace(FOUND, name="Box 2"), "ask")
+    assert registry.found_devices["place:hall/9"].name == "Box 2"
+    record = await registry.admit(FOUND.as_child(adapter="modbus", bus="hall", model_id="m-1"))
+    assert (record.child.name, record.child.found_as) == ("Box", None)

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 
 import pytest
 
@@ -36,20 +37,25 @@ def test_work_that_nobody_cancels_returns_its_result():
     assert simulated(run_to_completion(work(), within_seconds=1)) == "done"
 
 
-def test_work_that_fails_after_its_caller_was_cancelled_is_no_error_of_the_loop(caplog):
+def test_work_that_fails_after_its_caller_was_cancelled_is_no_error_of_the_loop():
+    complaints = []
+
     async def work():
         await asyncio.sleep(1)
         raise StoreError("disk full")
 
     async def cancelled_while_it_works():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context["message"]))
         task = asyncio.create_task(run_to_completion(work()))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        del task
+        gc.collect()  # asyncio complains of an exception that was never retrieved when its task is collected
 
     simulated(cancelled_while_it_works())
-    assert "never retrieved" not in caplog.text
+    assert complaints == []
 
 
 def test_a_method_that_has_begun_to_write_ends_although_its_caller_is_cancelled():
@@ -76,7 +82,7 @@ def test_a_method_that_has_begun_to_write_ends_although_its_caller_is_cancelled(
 
 
 def test_what_must_not_be_lost_is_written_every_second_until_it_is_stored_and_logged_once(caplog):
-    answers = [StoreError("disk full"), StoreError("disk full"), None]
+    answers = [*(StoreError("disk full") for _ in range(3)), None]
 
     async def write():
         if (answer := answers.pop(0)) is not None:
@@ -86,5 +92,5 @@ def test_what_must_not_be_lost_is_written_every_second_until_it_is_stored_and_lo
     async def timed():
         return await retry_until_stored(write, what="the key"), loop_time()
 
-    assert simulated(timed()) == ("stored", 2.0)
+    assert simulated(timed()) == ("stored", 3.0)
     assert caplog.text.count("the key cannot be stored") == 1

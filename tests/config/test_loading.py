@@ -6,13 +6,10 @@ import pytest
 from pydantic import SecretStr, model_validator
 
 from gateway.adapter import AdapterSettings
-from gateway.config.entries import entry_from
 from gateway.config.loading import load
-from gateway.config.salvage import salvage
 from gateway.config.settings import Policy
 from gateway.errors import SettingsError
 from gateway.testing.devices import SyntheticAdapter
-from gateway.toml_lines import line_of
 
 ADAPTERS = {"synthetic": SyntheticAdapter}
 KEY = 'hardware_key = "0f0e0d0c-1111-4222-8333-444455556666"'
@@ -36,16 +33,6 @@ type = "synthetic"
 name = "hall"
 discover_every = 60
 """
-
-
-@pytest.fixture
-def config(tmp_path):
-    def written(text):
-        file = tmp_path / "gateway.toml"
-        file.write_text(text, encoding="utf-8")
-        return file
-
-    return written
 
 
 def problems(file, **rest):
@@ -242,48 +229,6 @@ def test_without_the_cloud_no_key_is_needed(config):
     assert load(config(text), ADAPTERS, for_cloud=False).entries
 
 
-def test_an_entry_can_be_described_without_a_file():
-    assert entry_from({"type": "synthetic"}, ADAPTERS).name == "synthetic"
-    with pytest.raises(SettingsError, match="discover_evry"):
-        entry_from({"type": "synthetic", "discover_evry": 1}, ADAPTERS)
-
-
-@pytest.mark.parametrize(
-    ("text", "location", "line"),
-    [
-        ("a = 1\n[b]\nc = 2\n", ("b", "c"), 3),
-        ("b = {c = 1}\n", ("b", "c"), 1),
-        ('b.c = 1\n"b"."d" = 2\n', ("b", "d"), 2),
-        ("x = [\n 1,\n 2,\n]\ny = 3\n", ("x", 1), 3),
-        ("x = [ # hosts\n {a = 1}, # one\n {b = [\n  2]},\n]\n", ("x", 1, "b"), 3),
-        ("x = [\n 1,\n 2,\n]\ny = 3\n", ("y",), 5),
-        ('s = """\n[b]\nc = 2\n"""\n[b]\nc = 3\n', ("b", "c"), 6),
-        ("[[a]]\nn = 1\n[[a]]\nn = 2\n", ("a", 1, "n"), 4),
-        ("[a]\nb = 1\n", ("a", "missing"), 1),
-        ("a = 1\n", ("nowhere",), None),
-    ],
-)
-def test_lines_are_found_however_toml_is_written(text, location, line):
-    assert line_of(text, location) == line
-
-
-def test_what_a_page_needs_is_taken_key_by_key_from_a_file_that_is_wrong(config):
-    text = '[store]\npath = "/there"\nmost_samples = 1\n[status]\nhost = "0.0.0.0"\nprot = 81\nport = "x"\nenabled = false\n'
-    basics = salvage(config(text))
-    assert (basics.status.host, basics.status.port, basics.status.enabled) == ("0.0.0.0", 8080, False)
-    assert str(basics.store.path) == "/there"
-    assert salvage(config("store = 3\nstatus = [1]\n" + GOOD)).status.host == "127.0.0.1"
-    assert salvage(config('[status]\nport = 81\n[log]\nlevel = oops\n[store]\npath = "/there"\n')).status.port == 81
-
-
-def test_a_variable_that_is_no_json_does_not_hide_the_others_from_the_page(config, monkeypatch):
-    monkeypatch.setenv("XYTE_GATEWAY__LOG", "json")
-    monkeypatch.setenv("XYTE_GATEWAY__LOG__LEVEL", "error")
-    monkeypatch.setenv("XYTE_GATEWAY__STATUS__HOST", "0.0.0.0")
-    basics = salvage(config("[status]\nport = 81\n"))
-    assert (basics.status.host, basics.status.port, basics.log.level) == ("0.0.0.0", 81, "error")
-
-
 def test_a_store_that_may_not_be_looked_at_is_left_for_the_store_to_tell(config, monkeypatch):
     def closed(path, **how):
         if "closed" in str(path):
@@ -327,4 +272,43 @@ def test_a_key_that_the_library_would_take_for_an_option_of_its_own_is_a_mistake
     text = f"_cli_parse_args = true\n{GOOD}"
     (found,) = problems(config(text))
     assert found[:2] == (1, "_cli_parse_args")
-    assert salvage(config(text)).status.port == 8080
+
+
+def test_a_mistake_outside_of_the_file_comes_before_those_in_it(config, monkeypatch):
+    monkeypatch.setenv("XYTE_GATEWAY__CLUOD__HUB", "x")
+    text = GOOD.replace("telemetry_every = 10", "telemetry_every = 1").replace("mac =", "mca =")
+    assert [line for line, _, _ in problems(config(text))] == [None, 3, 7]
+
+
+def test_without_the_cloud_its_address_and_its_models_are_not_checked(config):
+    text = GOOD.replace("telemetry_every = 10", 'entry_url = "http://h"').replace("c2d1e0ff-0a0b-4c0d-8e0f-112233445566", "<id>")
+    assert load(config(text), ADAPTERS, for_cloud=False).entries
+    assert [where for _, where, _ in problems(config(text))] == ["cloud.entry_url", "models.power-meter"]
+
+
+def test_the_defaults_are_those_of_the_documentation():
+    settings = load(None, {}, for_cloud=False).settings
+    assert (settings.cloud.telemetry_every, settings.cloud.timeout_seconds) == (timedelta(seconds=30), 10)
+    assert (settings.store.path, settings.store.most_samples) == (Path("/var/lib/xyte-gateway/gateway.sqlite3"), 200_000)
+    assert (settings.status.host, settings.status.port, settings.status.enabled) == ("127.0.0.1", 8080, True)
+    assert (settings.status.hub_gone_limit, settings.admission.policy) == (timedelta(minutes=15), Policy.MATCHED)
+    assert (settings.log.format, settings.log.level) == ("text", "info")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "allowed", "refused"),
+    [
+        ("cloud", "telemetry_every", [5, 120], [4.9, 121]),
+        ("cloud", "timeout_seconds", [0.1, 120], [0, 121]),
+        ("store", "most_samples", [1000], [999]),
+        ("status", "port", [0, 65535], [-1, 65536]),
+        ("status", "hub_gone_limit", [1], [0.9]),
+    ],
+)
+def test_a_number_has_to_be_within_its_limits(config, section, key, allowed, refused):
+    for number in allowed:
+        settings = load(config(f"[{section}]\n{key} = {number}\n"), {}, for_cloud=False).settings
+        assert getattr(settings, section).model_fields_set == {key}
+    for number in refused:
+        ((line, where, _),) = problems(config(f"[{section}]\n{key} = {number}\n"), for_cloud=False)
+        assert (line, where) == (2, f"{section}.{key}")
