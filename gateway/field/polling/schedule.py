@@ -268,21 +268,21 @@ class Schedule:
     def recheck_soon(self, child: str, now: float) -> None:
         """Identify the child soon: it missed an answer, perhaps by chance. If it answers then, it is read at once."""
         if (entry := self._entries.get(child)) is not None:
-            entry.step, entry.paused = IdentifyTask, None
+            entry.step = IdentifyTask
             entry.step_at = now + min([RECHECK_SECONDS, *entry.every.values()])
             self._enqueue(child, entry)
 
     def probe_later(self, child: str, now: float) -> None:
         """Record that the child is silent: it is identified before it is read again, after a wait that grows each time."""
         if (entry := self._entries.get(child)) is not None:
-            entry.step, entry.is_silent, entry.paused = IdentifyTask, True, None
+            entry.step, entry.is_silent = IdentifyTask, True
             entry.step_at = now + entry.probe_backoff.next_wait_seconds()
             self._enqueue(child, entry)
 
     def identify_all(self, now: float) -> None:
         """Identify every child again before it is read: the bus was reopened, and devices may have changed addresses."""
         for child, entry in self._entries.items():
-            entry.step, entry.step_at, entry.paused = IdentifyTask, now, None
+            entry.step, entry.step_at = IdentifyTask, now
             self._enqueue(child, entry)
 
     # what is known of a child -----------------------------------------------------------------------------------------

@@ -260,3 +260,155 @@ def test_stretched_intervals_are_longer_by_the_factor():
     schedule.stretch = 1.5
     schedule.read_done(schedule.next_task(0.0), 0.0)
     assert schedule.next_task_at(0.0) == 15.0
+
+
+def silenced(schedule, child, now, seconds):
+    """Make a child silent whose last attempt took so long; return when it is to be tried again."""
+    schedule.probe_later(child, now)
+    schedule.charge(IdentifyTask(child), seconds, now)
+    return schedule.probe_at(child)
+
+
+def test_a_silent_child_is_bound_to_its_share_even_where_it_would_fit_a_gap():
+    schedule = scheduled(a={"g": 1000 * SECOND}, b={"g": SECOND})
+    schedule.read_done(schedule.next_task(0.0), 0.0)
+    read = schedule.next_task(0.0)
+    assert read == ReadTask("b", frozenset({"g"}))
+    schedule.charge(read, 0.1, 0.1)
+    tried_at = silenced(schedule, "b", 5.0, seconds=5.0)
+    assert tried_at == 100.0, "5 s at 5 %"
+    assert schedule.next_task(99.9) is None, "though it takes 0.1 s and the bus has nothing to do"
+    assert schedule.next_task_at(99.9) == 100.0
+    assert schedule.next_task(100.0) == IdentifyTask("b")
+
+
+def test_a_silent_child_that_answers_has_the_same_rank_as_the_others_again():
+    schedule = scheduled(a={"g": SECOND})
+    schedule.next_task(0.0)
+    silenced(schedule, "a", 0.0, seconds=10.0)
+    schedule.identified("a", 1.0)
+    assert schedule.probe_at("a") is None
+    assert schedule.has_waiting_child(1.0)
+    assert schedule.next_task(1.0) == PollGroupsTask("a")
+
+
+def test_a_child_that_is_identified_anew_does_not_continue_an_old_read():
+    schedule = scheduled(a={"g": SECOND})
+    read = schedule.next_task(0.0)
+    schedule.read_paused(read, 0.1)
+    schedule.identify_all(0.2)
+    assert schedule.next_task(0.2) == IdentifyTask("a")
+    schedule.identified("a", 0.3)
+    assert schedule.next_task(0.3) == PollGroupsTask("a")
+    schedule.set_poll_groups("a", {"g": SECOND}, 0.3)
+    again = schedule.next_task(0.3)
+    assert again == read
+    assert again is not read
+
+
+def charged(schedule, **seconds):
+    for child, took in seconds.items():
+        schedule.charge(ReadTask(child, frozenset({"g"})), took, 0.0)
+
+
+def test_a_child_is_compared_with_most_of_the_others_and_not_with_the_slowest():
+    schedule = scheduled(**dict.fromkeys("abcde", {"g": SECOND}))
+    charged(schedule, a=0.05, b=0.05, c=0.05, d=0.9, e=1.0)
+    assert schedule.is_slow("e")
+
+
+def test_one_slow_transaction_makes_no_slow_child():
+    schedule = scheduled(a={"g": SECOND}, b={"g": SECOND})
+    for _ in range(10):
+        charged(schedule, a=0.05, b=0.05)
+    charged(schedule, a=0.5)
+    assert not schedule.is_slow("a")
+    for _ in range(10):
+        charged(schedule, a=0.5)
+    assert schedule.is_slow("a")
+
+
+def test_a_missed_round_is_made_up_for_from_the_beginning_of_the_read_on():
+    schedule = scheduled(a={"g": SECOND})
+    read = schedule.next_task(10.2)
+    schedule.read_paused(read, 10.3)
+    schedule.read_done(schedule.next_task(10.4), 10.5)
+    assert schedule.next_task_at(10.5) == 10.7
+
+
+def test_a_child_that_is_due_twice_at_one_moment_gets_one_task():
+    schedule = Schedule()
+    schedule.add("a", 0.0)
+    schedule.identify_all(0.0)
+    assert schedule.next_task(0.0) == IdentifyTask("a")
+    assert schedule.next_task(0.0) is None
+
+
+def test_a_read_is_not_due_again_at_the_moment_at_which_it_ended():
+    schedule = Schedule(offset_seconds=0.1)
+    schedule.add("a", 0.0)
+    schedule.set_poll_groups("a", {"g": timedelta(seconds=0.3)}, 0.0)
+    now = 0.0
+    for _ in range(1000):
+        schedule.read_done(schedule.next_task(now), now)
+        assert schedule.next_task_at(now) > now
+        now = schedule.next_task_at(now)
+
+
+def test_a_child_that_was_added_anew_while_it_was_read_is_identified_first():
+    schedule = scheduled(a={"g": SECOND})
+    read = schedule.next_task(0.0)
+    schedule.add("a", 0.1)
+    schedule.read_done(read, 0.2)
+    assert schedule.next_task(0.2) == IdentifyTask("a")
+
+
+def test_a_step_that_fits_no_gap_is_taken_at_the_beginning_of_one():
+    schedule = scheduled(a={"g": SECOND}, dead={"g": SECOND})
+    schedule.read_done(schedule.next_task(0.0), 0.0)
+    schedule.next_task(0.0)
+    assert silenced(schedule, "dead", 0.0, seconds=1.0) == 20.0
+    read = schedule.next_task(20.0)
+    assert read.child == "a"
+    schedule.charge(read, 0.05, 20.05)
+    schedule.read_done(read, 20.05)
+    assert schedule.next_task(20.2) is None, "an attempt takes a second, and the next read is due sooner"
+    assert schedule.next_task(20.052) == IdentifyTask("dead")
+
+
+def test_the_end_of_a_silent_childs_attempt_is_not_the_beginning_of_a_gap():
+    schedule = scheduled(a={"g": SECOND}, dead={"g": SECOND})
+    schedule.read_done(schedule.next_task(0.0), 0.0)
+    schedule.next_task(0.0)
+    silenced(schedule, "dead", 0.9, seconds=0.1)
+    schedule.discover_at(0.9)
+    assert schedule.next_task(0.9) is None, "a step of discovery takes 0.3 s, and the next read is due in 0.1 s"
+
+
+def test_an_attempt_that_fits_no_gap_is_made_once_it_has_waited_long_enough():
+    schedule = Schedule(silent_share=0.5)
+    for child in ("a", "dead"):
+        schedule.add(child, 0.0)
+        schedule.next_task(0.0)
+    schedule.probe_later("dead", 0.0)
+    schedule.charge(IdentifyTask("dead"), 10.0, 10.0)
+    schedule.identified("a", 0.0)
+    schedule.next_task(0.0)
+    schedule.set_poll_groups("a", {"g": 44 * SECOND}, 0.0)
+    schedule.read_done(schedule.next_task(0.0), 0.0)
+    assert schedule.probe_at("dead") == 20.0, "10 s at 50 %"
+    assert schedule.next_task(35.0) is None, "it takes 10 s, and the next read is due in 9"
+    assert schedule.next_task_at(35.0) == 40.0, "as long again after it was allowed"
+    assert schedule.next_task(40.0) == IdentifyTask("dead")
+
+
+def test_a_slow_child_waits_for_a_gap_that_it_fits():
+    schedule = scheduled(quick={"g": SECOND}, slow={"g": timedelta(seconds=0.9)})
+    charged(schedule, quick=0.05, slow=0.7)
+    for _ in range(2):
+        schedule.read_done(schedule.next_task(0.0), 0.0)
+    assert schedule.next_task(0.9) is None, "it takes 0.7 s, and the quick one is due in 0.1 s"
+    quick = schedule.next_task(1.0)
+    assert quick.child == "quick"
+    schedule.read_done(quick, 1.05)
+    assert schedule.next_task(1.05).child == "slow"
