@@ -9,6 +9,7 @@ from itertools import groupby, pairwise
 import pytest
 
 from gateway.adapter import (
+    DeviceUnreachable,
     Found,
     Identity,
     IdentityKind,
@@ -381,3 +382,34 @@ async def test_urgent_values_are_reported_when_the_read_is_complete(field):
     assert field.urgent_reports == before, "nothing changed"
     bus.devices["a1"].values["power"] = 2.0
     await field.until(lambda: field.urgent_reports > before)
+
+
+class Batch:
+    """A read that yields one batch and then fails, and notes that it is closed: an iterator that no garbage collection closes."""
+
+    def __init__(self, readings):
+        self.readings, self.is_closed = [readings], False
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        if not self.readings:
+            raise DeviceUnreachable("no answer to the second request")
+        return self.readings.pop()
+
+    async def aclose(self):
+        self.is_closed = True
+
+
+async def test_a_read_that_fails_half_way_is_closed(field):
+    reads = []
+
+    class Failing(SyntheticAdapter):
+        def read(self, child, due):
+            reads.append(Batch([Reading(child.key, Metric("power"), 1.0, NOW)]))
+            return reads[-1]
+
+    field.serve(SyntheticBus([device(1)]), Failing)
+    await field.until(lambda: len(reads) > 2)
+    assert all(read.is_closed for read in reads[:2])

@@ -312,7 +312,7 @@ def charged(schedule, **seconds):
 
 
 def test_a_child_is_compared_with_most_of_the_others_and_not_with_the_slowest():
-    schedule = scheduled(**dict.fromkeys("abcde", {"g": SECOND}))
+    schedule = scheduled(**{key: {"g": SECOND} for key in "abcde"})
     charged(schedule, a=0.05, b=0.05, c=0.05, d=0.9, e=1.0)
     assert schedule.is_slow("e")
 
