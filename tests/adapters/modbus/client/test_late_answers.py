@@ -49,6 +49,14 @@ def test_a_request_waits_for_the_last_of_several_late_answers():
     assert waiting_for(A, OTHER_SIZE).blocked_until(1, SAME_SIZE, now=1.0) == 11.0
 
 
+def test_writes_whose_confirmations_are_equal_have_to_wait_for_each_other_and_others_do_not():
+    two_words, other_words = WriteRequest(Table.HOLDING, 0, (1, 2)), WriteRequest(Table.HOLDING, 0, (3, 4))
+    late = waiting_for(two_words, two_words)
+    late.answered(1, two_words, began=1.0, with_value=True)
+    assert late.blocked_until(1, other_words, now=2.0) == 11.0, "function 16 confirms address and count only"
+    assert late.blocked_until(1, WriteRequest(Table.HOLDING, 5, (3, 4)), now=2.0) == 0.0
+
+
 def test_only_the_unit_with_a_late_answer_has_to_wait():
     assert waiting_for(A).blocked_until(2, SAME_SIZE, now=1.0) == 0.0
 

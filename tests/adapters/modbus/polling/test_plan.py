@@ -137,7 +137,7 @@ def test_no_hole_is_longer_than_allowed(wanted, cost, gap):
 
 
 @given(points, costs, boundaries)
-def test_no_block_of_several_points_spans_a_seam(wanted, cost, boundaries):
+def test_no_block_of_several_points_spans_a_boundary(wanted, cost, boundaries):
     for block in plan_blocks(wanted, cost, read_through=50, boundaries=boundaries):
         first, end = block.read.address, block.read.address + block.read.count
         inside = [at for table, at in boundaries if table is block.read.table and first < at < end]
@@ -168,7 +168,7 @@ def reads(*wanted: PlacedPoint, gap: int = 0, longest: int = MAX_REGISTERS) -> l
     return [block.read for block in plan_blocks(wanted, TransactionCost(), read_through=gap, max_registers=longest)]
 
 
-def test_neighbours_share_a_block_and_a_hole_parts_them():
+def test_adjacent_points_share_a_block_and_a_hole_parts_them():
     assert reads(register(0, 2), register(2, 2), register(5, 2)) == [
         ReadRequest(Table.HOLDING, 0, 4),
         ReadRequest(Table.HOLDING, 5, 2),
@@ -185,6 +185,58 @@ def test_a_point_is_never_parted_from_its_scale_factor():
         ReadRequest(Table.HOLDING, 10, 51),
         ReadRequest(Table.HOLDING, 200, 1),
     ]
+
+
+SLOW = TransactionCost.of_line(1200)
+"""A line so slow that no block holds more than one point, unless a scale factor is near."""
+
+
+def test_a_scale_factor_within_32_registers_is_always_read_with_its_value():
+    (near,) = plan_blocks([register(10, scale_factor=41)], SLOW)
+    assert (near.read, near.factors) == (ReadRequest(Table.HOLDING, 10, 32), ())
+    (far,) = plan_blocks([register(10, scale_factor=42)], SLOW)
+    assert (far.read, far.factors) == (ReadRequest(Table.HOLDING, 10, 1), (ReadRequest(Table.HOLDING, 42, 1),))
+
+
+@pytest.mark.parametrize(
+    ("addresses", "gap", "expected"),
+    [
+        ((200, 210), 9, [(200, 11)]),
+        ((200, 210), 8, [(200, 1), (210, 1)]),
+        ((200, 201, 202), 0, [(200, 3)]),
+        ((200, 210, 231), 50, [(200, 32)]),
+        ((200, 210, 232), 50, [(200, 11), (232, 1)]),
+        ((200, 231, 240, 260), 50, [(200, 32), (240, 21)]),
+    ],
+)
+def test_separate_scale_factors_share_a_read_up_to_the_gap_and_to_32_registers(addresses, gap, expected):
+    wanted = [register(at, scale_factor=factor) for at, factor in enumerate(addresses)]
+    blocks = plan_blocks(wanted, SLOW, read_through=gap)
+    reads = sorted({read for block in blocks for read in block.factors}, key=lambda read: read.address)
+    assert [(read.address, read.count) for read in reads] == expected
+
+
+def test_a_block_names_only_the_reads_of_its_own_separate_scale_factors():
+    wanted = [register(10, scale_factor=12), register(100, scale_factor=300), register(110, scale_factor=400)]
+    blocks = plan_blocks(wanted, SLOW)
+    assert [block.factors for block in blocks] == [
+        (),
+        (ReadRequest(Table.HOLDING, 300, 1),),
+        (ReadRequest(Table.HOLDING, 400, 1),),
+    ]
+
+
+def test_a_block_takes_at_most_a_tenth_of_a_second():
+    blocks = plan_blocks([register(at) for at in range(100)], TransactionCost.of_line(9600, turnaround_seconds=0))
+    cost = TransactionCost.of_line(9600, turnaround_seconds=0)
+    assert 0.09 < max(cost.seconds(block.read) for block in blocks) <= 0.1
+
+
+def test_a_boundary_parts_points_even_where_one_read_would_be_cheaper():
+    at_5 = plan_blocks([register(4), register(5)], TransactionCost(), boundaries=[(Table.HOLDING, 5)])
+    assert [(block.read.address, block.read.count) for block in at_5] == [(4, 1), (5, 1)]
+    elsewhere = plan_blocks([register(4), register(5)], TransactionCost(), boundaries=[(Table.INPUT, 5), (Table.HOLDING, 4)])
+    assert [(block.read.address, block.read.count) for block in elsewhere] == [(4, 2)]
 
 
 def test_a_device_with_short_answers_gets_short_blocks():
