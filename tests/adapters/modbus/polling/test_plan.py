@@ -226,6 +226,11 @@ def test_a_block_names_only_the_reads_of_its_own_separate_scale_factors():
     ]
 
 
+def test_a_scale_factor_that_is_read_with_its_value_is_not_read_with_the_separate_ones():
+    _, far = plan_blocks([register(10, scale_factor=12), register(100, scale_factor=13)], SLOW)
+    assert far.factors == (ReadRequest(Table.HOLDING, 13, 1),)
+
+
 def test_a_block_takes_at_most_a_tenth_of_a_second():
     blocks = plan_blocks([register(at) for at in range(100)], TransactionCost.of_line(9600, turnaround_seconds=0))
     cost = TransactionCost.of_line(9600, turnaround_seconds=0)
