@@ -141,6 +141,48 @@ async def test_an_old_incomplete_frame_does_not_spoil_the_next_answer():
     assert await talk.ask(b"POWER?\r", b"POWER=", SHORT) == b"POWER=ON"
 
 
+async def test_a_frame_that_began_before_a_request_is_completed_after_it():
+    port = FakePort({b"POWER?\r": [b"20\rPOWER=ON\r"]})
+    talk = begun(port)
+    port.says(b"TEMP=")
+    assert await talk.ask(b"POWER?\r", b"POWER=") == b"POWER=ON"
+    assert talk.unsolicited == [b"TEMP=20"]
+
+
+async def test_half_an_answer_does_not_extend_the_time_limit():
+    port = FakePort({b"POWER?\r": [b"POWER="]})
+    talk = begun(port)
+    begun_at = now()
+    with pytest.raises(DeviceUnreachable):
+        await talk.ask(b"POWER?\r", b"POWER=", LONG)
+    assert now() - begun_at == pytest.approx(LONG)
+
+
+async def test_a_frame_that_never_ends_extends_the_time_limit_once():
+    port = FakePort()
+    talk = begun(port)
+
+    async def trickle():
+        while True:
+            port.says(b"x")
+            await asyncio.sleep(0.07)
+
+    trickling = asyncio.create_task(trickle())
+    begun_at = now()
+    with pytest.raises(DeviceUnreachable):
+        await talk.ask(b"POWER?\r", b"POWER=", LONG)
+    assert now() - begun_at == pytest.approx(2 * LONG)
+    trickling.cancel()
+
+
+async def test_pauses_within_an_answer_may_be_longer_on_a_slow_line():
+    port = FakePort()
+    talk = begun(port, character_seconds=0.05)
+    soon(port.says, b"POWER=", seconds=0.3)
+    soon(port.says, b"ON\r", seconds=0.7)
+    assert await talk.ask(b"POWER?\r", b"POWER=", 0.2) == b"POWER=ON"
+
+
 async def test_a_frame_that_ends_by_silence_is_taken_as_an_answer():
     port = FakePort({b"?": [b"4", b"2"]})
     talk = begun(port, framing=SilenceFraming(kind="silence", pause=0.02))
@@ -185,6 +227,19 @@ async def test_another_request_waits_for_a_late_answer_only_until_it_came():
     assert now() - begun_at == pytest.approx(0.02)
 
 
+async def test_a_lost_port_ends_the_wait_for_a_late_answer():
+    port = FakePort()
+    talk = begun(port, settings=ConversationSettings(echo=False, late_answer_seconds=5))
+    with pytest.raises(DeviceUnreachable):
+        await talk.ask(b"POWER?\r", b"OK", SHORT)
+    soon(lambda: port.listener.port_lost("it was unplugged"))
+    begun_at = now()
+    with pytest.raises(BusUnavailable, match="unplugged"):
+        await talk.ask(b"INPUT?\r", b"OK")
+    assert now() - begun_at == pytest.approx(0.01)
+    assert port.written == [b"POWER?\r"]
+
+
 async def test_the_same_request_is_repeated_at_once_and_accepts_either_answer():
     port = FakePort()
     talk = begun(port, settings=ConversationSettings(echo=False, late_answer_seconds=5))
@@ -224,6 +279,29 @@ async def test_pacing_pauses_after_an_answer_and_after_a_command():
     await talk.ask(b"A\r")
     assert now() - begun_at == pytest.approx(0.1)
     assert port.written == [b"A\r", b"B\r", b"A\r"]
+
+
+async def test_the_pause_after_a_command_counts_from_its_last_character():
+    port = FakePort({b"A\r": [b"OK\r"]})
+    talk = begun(port, settings=ConversationSettings(echo=False, pacing_seconds=0.05), character_seconds=0.1)
+    begun_at = now()
+    await talk.conversation.send(b"B\r")
+    await talk.ask(b"A\r")
+    assert now() - begun_at == pytest.approx(0.25)
+
+
+async def test_a_port_that_is_lost_during_a_pause_gets_no_request():
+    port = FakePort({b"A\r": [b"OK\r"]})
+    talk = begun(port, settings=ConversationSettings(echo=False, pacing_seconds=0.5))
+    await talk.ask(b"A\r")
+    soon(lambda: port.listener.port_lost("it was unplugged"))
+    with pytest.raises(BusUnavailable):
+        await talk.conversation.send(b"B\r")
+    begun_at = now()
+    with pytest.raises(BusUnavailable):
+        await talk.ask(b"A\r")
+    assert now() == begun_at, "a port that is known to be lost is not waited for"
+    assert port.written == [b"A\r"]
 
 
 # echoes ---------------------------------------------------------------------------------------------------------------
@@ -295,6 +373,15 @@ async def test_a_request_is_sent_without_a_prompt_after_a_time_limit():
     assert await talk.ask(b"B\r", b"B") == b"B=2"
 
 
+async def test_the_time_limit_for_a_prompt_counts_from_the_last_received_byte():
+    talk = begun(FakePort({b"A\r": [b"A=1\r"], b"B\r": [b"B=2\r"]}), settings=ConversationSettings(echo=False, prompt=b"> "))
+    await talk.ask(b"A\r", b"A")
+    await asyncio.sleep(2)
+    begun_at = now()
+    assert await talk.ask(b"B\r", b"B") == b"B=2"
+    assert now() - begun_at < 0.01
+
+
 # the log-in -----------------------------------------------------------------------------------------------------------
 
 LOGIN = ConversationSettings(
@@ -337,6 +424,37 @@ async def test_a_device_that_restarted_gets_the_log_in_again():
     port.says(b"in: ")
     assert await talk.ask(b"A\r", b"A") == b"A=1"
     assert port.written[-3:] == [b"admin\r", b"s3cret\r", b"A\r"]
+
+
+async def test_the_prompt_that_ends_a_log_in_is_not_waited_for_again():
+    port = FakePort({**LETS_IN, b"A\r": [b"A=1\r"]})
+    talk = begun(port, settings=LOGIN)
+    soon(port.says, b"login: ")
+    await talk.ask(b"A\r", b"A")
+    port.says(b"Booting...\r\nlogin: ")
+    begun_at = now()
+    assert await talk.ask(b"A\r", b"A") == b"A=1"
+    assert now() - begun_at < 0.01
+
+
+async def test_a_device_with_log_in_but_no_prompt_is_ready_when_it_does_not_ask_again():
+    settings = ConversationSettings(echo=False, login=(LoginStep(b"code: ", SecretStr("12é\r")),), login_seconds=3.0)
+    port = FakePort({b"A\r": [b"A=1\r"]})
+    talk = begun(port, settings=settings)
+    port.says(b"code: ")
+    begun_at = now()
+    assert await talk.ask(b"A\r", b"A") == b"A=1"
+    assert port.written == ["12é\r".encode("latin-1"), b"A\r"]
+    assert now() - begun_at == pytest.approx(0.5)
+
+
+async def test_a_prompt_that_does_not_come_after_the_log_in_is_reported():
+    port = FakePort({**LETS_IN, b"s3cret\r": [b"\r\nWelcome\r\n"]})
+    talk = begun(port, settings=LOGIN)
+    soon(port.says, b"login: ")
+    with pytest.raises(DeviceUnreachable, match="log-in: the prompt `> ` did not come"):
+        await talk.ask(b"A\r", b"A")
+    assert port.written == [b"admin\r", b"s3cret\r"]
 
 
 @pytest.mark.parametrize("says", [b"Login incorrect\r\n", b"\r\nlogin: "])
