@@ -297,11 +297,18 @@ async def test_a_port_that_is_lost_during_a_pause_gets_no_request():
     soon(lambda: port.listener.port_lost("it was unplugged"))
     with pytest.raises(BusUnavailable):
         await talk.conversation.send(b"B\r")
-    begun_at = now()
-    with pytest.raises(BusUnavailable):
-        await talk.ask(b"A\r")
-    assert now() == begun_at, "a port that is known to be lost is not waited for"
     assert port.written == [b"A\r"]
+
+
+async def test_a_request_on_a_lost_port_fails_at_once():
+    port = FakePort({b"A\r": [b"OK\r"]})
+    talk = begun(port, settings=ConversationSettings(echo=False, pacing_seconds=0.5))
+    await talk.ask(b"A\r")
+    port.listener.port_lost("it was unplugged")
+    begun_at = now()
+    with pytest.raises(BusUnavailable, match="unplugged"):
+        await talk.ask(b"A\r")
+    assert now() == begun_at
 
 
 # echoes ---------------------------------------------------------------------------------------------------------------
