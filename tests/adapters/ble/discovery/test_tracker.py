@@ -1,3 +1,8 @@
+"""Test which device sent an advertisement, and what decodes or reads it."""
+
+import tomllib
+from pathlib import Path
+
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -9,6 +14,7 @@ from adapters.ble.discovery.tracker import DUPLICATE_WAITS_SECONDS, Tracker
 from adapters.ble.profile.device_information import DeviceInformation
 from adapters.ble.settings import BleSettings
 
+ADVERTS = Path(__file__).parents[1] / "adverts"
 PARSERS = ParserRegistry.built_in()
 IRK = "ec0234a357c8ad05341010a60a397d9b"
 GOVEE = {"name": "GVH5075_2762", "manufacturer_data": {0xEC88: bytes.fromhex("000341c26400")}}
@@ -191,8 +197,11 @@ def test_a_configured_device_needs_no_entry_in_the_allow_list():
 
 
 def test_a_device_whose_advertisements_lack_values_is_read_by_the_profile_that_fits():
-    data = {full_uuid("fe95"): bytes.fromhex("58585b05db184bf838c1a47d95000000fb1c1d")}
-    device = new_tracker().receive(heard("A4:C1:38:56:53:84", name="LYWSD03MMC", service_data=data), 0)
+    case = tomllib.loads((ADVERTS / "xiaomi-lywsd03mmc" / "encrypted-without-a-key.toml").read_text("utf-8"))["heard"][0]
+    data = {full_uuid(uuid): bytes.fromhex(sent) for uuid, sent in case["service_data"].items()}
+    encrypted = heard(case["address"], name="LYWSD03MMC", service_data=data)
+    assert PARSERS.find_decoder(encrypted).decode(encrypted).needs == ("a bind key",)
+    device = new_tracker().receive(encrypted, 0)
     assert device.decoder is None
     assert device.profile.name == "xiaomi-lywsd03mmc"
     assert device.match.is_certain
