@@ -104,6 +104,8 @@ async def test_repeated_advertisements_are_all_received(bluez, radio, until):
     heard = []
     await radio.open(heard.append)
     await until(lambda: len(heard) >= 10)
+    assert all(one.reports_duplicates for one in bluez.controller._filters.values()), "BlueZ reports only changes otherwise"
+    assert bluez.controller._filters
 
 
 async def test_a_closed_radio_hears_nothing_and_can_be_opened_again(bluez, radio, until):
