@@ -105,9 +105,50 @@ def test_wrong_tries_are_forgotten_in_time_and_take_bounded_room(clock):
         ({"Origin": "http://evil.example", "Host": "gw:8080"}, False, False),
         ({"Origin": "http://gw:9090", "Host": "gw:8080"}, False, False),
         ({"Origin": "null", "Host": "gw:8080"}, False, False),
+        ({"Origin": "null", "Host": ""}, True, False),  # HTTP/1.0 knows no Host, and "null" has none either
+        ({"Origin": "null"}, True, False),
+        ({"Origin": "HTTP://GW:8080", "Host": "gw:8080"}, False, True),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "http://gw:8080", "Host": "gw:8080"}, True, False),
         ({"Host": "gw:8080"}, False, False),
         ({"Host": "gw:8080"}, True, True),
     ],
 )
 def test_only_our_own_pages_and_programs_with_the_token_may_act(headers, carries_token, answer):
     assert is_same_origin(headers, carries_token=carries_token) is answer
+
+
+def test_a_cookie_is_valid_up_to_its_last_second_and_carries_no_token(clock):
+    auth = TokenAuth(digest_of("right"), host="0.0.0.0", now=clock)
+    access = AccessRequest(host="gateway.local", cookie=auth.new_cookie())
+    clock.now += SIGNED_IN_SECONDS - 1
+    assert auth.rights_of(access) is Rights.ACT
+    clock.now += 1
+    assert auth.rights_of(access) is Rights.NONE
+
+
+def test_a_wrong_token_is_not_replaced_by_a_valid_cookie(clock):
+    auth = TokenAuth(digest_of("right"), host="127.0.0.1", now=clock)
+    access = AccessRequest(host="localhost", bearer="wrong", cookie=auth.new_cookie())
+    assert auth.rights_of(access) is Rights.NONE
+
+
+def test_failures_further_apart_than_the_limit_start_a_new_count(clock):
+    limiter = AttemptLimiter(clock)
+    for _ in range(2 * FREE_ATTEMPTS):
+        limiter.record_failure("a")
+        assert limiter.seconds_to_wait("a") in (0, WAIT_SECONDS)
+        clock.now += WAIT_SECONDS * FREE_ATTEMPTS
+    assert limiter.seconds_to_wait("a") == 0
+    limiter.record_failure("a")
+    assert limiter.seconds_to_wait("a") == 0
+
+
+def test_the_address_with_the_oldest_failure_is_forgotten_first(clock):
+    limiter = AttemptLimiter(clock)
+    for _ in range(FREE_ATTEMPTS):
+        limiter.record_failure("old")
+    for number in range(MAX_ADDRESSES - 1):
+        limiter.record_failure(f"address {number}")
+    limiter.record_failure("old")
+    limiter.record_failure("one more")
+    assert limiter.seconds_to_wait("old") == WAIT_SECONDS

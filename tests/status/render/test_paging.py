@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.models import Reach
-from gateway.status.render.paging import PER_PAGE, ListQuery, list_children, list_waiting
+from gateway.state.records import ChildState
+from gateway.status.render.paging import MAX_SEARCH_LENGTH, PER_PAGE, ListQuery, list_children, list_waiting
 from gateway.status.snapshot import ChildStatus
 
 
@@ -87,3 +88,33 @@ def test_an_address_that_was_made_is_understood(search, show, page):
 @pytest.mark.parametrize("page", ["", "0", "-1", "1e3", "\u0661", "99999999999", "x"])
 def test_a_page_that_makes_no_sense_is_the_first(page):
     assert ListQuery.parse({"page": page}).page == 1
+
+
+@pytest.mark.parametrize("field", ["name", "found_as", "key", "entry", "bus", "address", "kind", "why"])
+def test_a_search_looks_at_every_text_of_a_child(crowd, field):
+    line = next(iter(crowd.children.values())).line.model_copy(update={field: "Needle 4242"})
+    assert list_children([line], ListQuery(search="needle")).total == 1
+    assert list_children([line], ListQuery(search="needle haystack")).total == 0
+
+
+def test_an_address_holds_only_what_is_not_usual():
+    assert ListQuery().encode() == "?"
+    assert ListQuery(search="a b").encode(page=2) == "?search=a+b&page=2"
+    assert ListQuery(show="fine", page=3).encode(page=1, show="") == "?"
+    assert len(ListQuery.parse({"search": "x" * 500}).search) == MAX_SEARCH_LENGTH
+    assert ListQuery.parse({"search": "  x  "}).search == "x"
+
+
+def test_children_are_listed_by_status_first_in_its_order(fake):
+    view = fake.FakeView()
+    view.add_bus("a")
+    for name, more in (
+        ("fine", {}),
+        ("unasked", {"reach": Reach.UNKNOWN}),
+        ("silent", {"reach": Reach.SILENT}),
+        ("refused", {"state": ChildState.REFUSED}),
+    ):
+        view.add_child(name, "a", **more)
+    listing = list_children(lines(view), ListQuery())
+    assert names(listing) == ["refused", "silent", "unasked", "fine"]
+    assert (listing.first, listing.pages, listing.total) == (1, 1, 4)

@@ -1,0 +1,59 @@
+import pytest
+
+from gateway.status.auth.access import FREE_ATTEMPTS
+
+pytestmark = pytest.mark.enable_socket
+
+PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
+
+
+async def status_of(page, path, method="GET", **headers):
+    async with page.http.request(method, path, headers=headers, allow_redirects=False) as answer:
+        return answer.status
+
+
+@pytest.mark.parametrize("name", PROXY_HEADERS)
+async def test_a_request_that_a_proxy_passed_on_is_not_local(page, name):
+    assert await status_of(page, "/api/v1/status") == 200
+    assert await status_of(page, "/api/v1/status", **{name: "1.1 proxy"}) == 401
+    assert await status_of(page, "/readyz", **{name: "1.1 proxy"}) == 401
+    assert await status_of(page, "/api/v1/status", **{name: "1.1 proxy"}, **page.bearer) == 200
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [("Bearer {}", 200), ("bearer {}", 200), ("BEARER  {} ", 200), ("Basic {}", 401), ("{}", 401), ("Bearer", 401)],
+)
+async def test_only_a_bearer_token_counts(serve, view, authorization, status):
+    running = await serve(view, bound="0.0.0.0")
+    assert await status_of(running, "/metrics", Authorization=authorization.format(running.token)) == status
+
+
+async def test_the_right_token_clears_the_failures_of_its_address(page):
+    for _ in range(3):
+        for _ in range(FREE_ATTEMPTS - 1):
+            assert await status_of(page, "/metrics", Authorization="Bearer wrong") == 401
+        assert await status_of(page, "/metrics", **page.bearer) == 200
+
+
+async def test_what_changes_something_needs_the_token_by_every_method(page):
+    for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+        assert await status_of(page, "/api/v1/status", method) == 403
+    assert await status_of(page, "/api/v1/status", "HEAD") == 200
+
+
+async def test_a_probe_reveals_its_one_path_only(serve, view):
+    running = await serve(view, bound="0.0.0.0")
+    assert await status_of(running, "/readyz") == 200
+    assert await status_of(running, "/readyz/more") == 401
+    assert await status_of(running, "/healthzz/../metrics") != 200
+    assert await status_of(running, "/waiting") == 303
+
+
+async def test_a_local_response_isolates_its_window_and_an_error_names_the_way_in(page):
+    async with page.http.get("/") as answer:
+        assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    async with page.http.post("/waiting/x/admit", headers={"Origin": page.address}) as answer:
+        assert (answer.status, 'href="/login"' in await answer.text()) == (403, True)
+    async with page.http.get("/nothing") as answer:
+        assert (answer.status, 'href="/login"' in await answer.text()) == (404, False)

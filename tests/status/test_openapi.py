@@ -1,0 +1,47 @@
+import json
+import re
+
+from gateway.status.openapi import OPERATIONS, openapi
+
+DOCUMENT = openapi()
+
+
+def operation_object(operation):
+    return DOCUMENT["paths"][operation.path][operation.method.lower()]
+
+
+def test_every_operation_names_all_its_responses():
+    assert OPERATIONS
+    for operation in OPERATIONS:
+        expected = {"200", "401", "429"}
+        expected |= {"403", "409"} if operation.method == "POST" else set()
+        expected |= {"400"} if operation.body is not None else set()
+        expected |= {"404"} if "{id}" in operation.path else set()
+        assert set(operation_object(operation)["responses"]) == expected, operation.name
+
+
+def test_every_operation_names_its_parameters():
+    assert OPERATIONS
+    for operation in OPERATIONS:
+        parameters = operation_object(operation)["parameters"]
+        in_path = {one["name"] for one in parameters if one["in"] == "path"}
+        assert in_path == set(re.findall(r"{(\w+)}", operation.path))
+        assert {one["name"] for one in parameters if one["in"] == "query"} == set(operation.query)
+        assert all(one["required"] for one in parameters if one["in"] == "path")
+        assert all(one["description"] for one in parameters if one["in"] == "query")
+
+
+def test_operation_ids_are_unique_and_every_schema_exists():
+    assert len({operation_object(one)["operationId"] for one in OPERATIONS}) == len(OPERATIONS)
+    names = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(DOCUMENT)))
+    assert names == set(DOCUMENT["components"]["schemas"])
+    for operation in OPERATIONS:
+        schema = operation_object(operation)["responses"]["200"]["content"]["application/json"]["schema"]
+        assert schema["$ref"].endswith(f"/{operation.response.__name__}")
+        error = operation_object(operation)["responses"]["401"]["content"]["application/json"]["schema"]
+        assert error["$ref"].endswith("/ErrorResponse")
+
+
+def test_the_document_asks_for_the_bearer_token():
+    assert DOCUMENT["security"] == [{"token": []}]
+    assert DOCUMENT["components"]["securitySchemes"]["token"] == {"type": "http", "scheme": "bearer"}
