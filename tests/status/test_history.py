@@ -242,12 +242,13 @@ def test_a_device_that_makes_up_new_names_takes_bounded_room_and_that_is_told():
     assert not history.is_full("b")
 
 
-def test_an_outline_is_every_whole_half_minute_that_was_measured():
+def test_a_sparkline_has_every_whole_half_minute_that_was_measured():
     history = History()
     for number in range(6):
         if number != 2:
             history.take([Reading("a", POWER, 100.0 + number, START + timedelta(seconds=30 * number))])
     begin = int(START.timestamp())
+    assert history.metric_history("a", "power", until=START + timedelta(seconds=155)).mean[-1] == 105.0, "it is in the chart"
     outline = history.sparkline_points("a", "power", until=START + timedelta(seconds=155))
     assert outline == [(begin + 30 * number + 15, 100.0 + number) for number in (0, 1, 3, 4)], "the open one is left out"
     assert history.sparkline_points("a", "power", until=START + timedelta(hours=2)) == []

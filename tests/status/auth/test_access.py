@@ -150,5 +150,7 @@ def test_the_address_with_the_oldest_failure_is_forgotten_first(clock):
     for number in range(MAX_ADDRESSES - 1):
         limiter.record_failure(f"address {number}")
     limiter.record_failure("old")
-    limiter.record_failure("one more")
+    for _ in range(FREE_ATTEMPTS):
+        limiter.record_failure("one more")
     assert limiter.seconds_to_wait("old") == WAIT_SECONDS
+    assert limiter.seconds_to_wait("one more") == WAIT_SECONDS, "the newest one is never the one that is forgotten"
