@@ -4,9 +4,11 @@ import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from gateway.cloud.rate_control import CallKind
-from gateway.errors import HubBusy, HubRejected, HubUnreachable
-from gateway.hub import WaitingCommand
+from gateway.errors import HubBusy, HubRejected, HubUnreachable, StoreError
+from gateway.hub import SpaceChanged, TelemetryResponse, WaitingCommand
 from gateway.models import ChildDevice, Sample, Status
 from gateway.state.child_states import ChildState
 from gateway.testing.clock import simulated
@@ -191,5 +193,55 @@ def test_a_429_stops_registration_too_until_the_quiet_time_is_over(parts):
         await asyncio.sleep(290)
         assert house.registry.children["c9"].state is ChildState.ADMITTED
         await house.until(lambda: house.registry.children["c9"].state is ChildState.REGISTERED, minutes=1)
+
+    run(parts, test)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [HubUnreachable("no route", maybe_done=False), HubRejected("no", status=403, error="no"), StoreError("disk full")],
+)
+def test_a_flush_that_fails_keeps_the_rest_and_raises_nothing(parts, error):
+    async def test(house):
+        house.task.cancel()
+        await asyncio.wait({house.task})
+        await house.outbox.put([Sample("c0", BEGIN, Status.ONLINE, {"minute": 0})])
+        send = house.hub.send_child_telemetries
+
+        async def fail(parent, messages):
+            raise error
+
+        house.hub.send_child_telemetries = fail
+        await house.made.session.flush()
+        assert house.outbox.depth == 1
+        house.hub.send_child_telemetries = send
+        house.made.rate_control.failed(CallKind.TELEMETRY, HubBusy("429", retry_after_seconds=60))
+        await house.made.session.flush()
+        assert house.outbox.depth == 1, "nothing is sent in the quiet time"
+        await asyncio.sleep(61)
+        await house.made.session.flush()
+        assert house.outbox.depth == 0
+
+    run(parts, test)
+
+
+def test_a_gateway_is_claimed_from_the_first_version_of_its_space_on_and_retries_refused_children(parts):
+    async def test(house):
+        await asyncio.sleep(60)
+        assert house.made.session.is_claimed is False
+        house.hub.fail("register_child", *[HubRejected("no", status=422, error="Parent must be claimed")] * 2)
+        await house.registry.admit(child(9))
+        await house.until(lambda: house.registry.children["c9"].state is ChildState.REFUSED)
+        registrations = house.hub.calls["register_child"]
+        await asyncio.sleep(600)
+        assert house.hub.calls["register_child"] == registrations
+        house.hub.answer = TelemetryResponse(space_data_version=1)
+        await house.until(lambda: house.made.session.is_claimed, minutes=1)
+        await house.until(lambda: house.hub.calls["register_child"] == registrations + 1, minutes=2)
+        await house.outbox.put([Sample("c0", BEGIN, Status.ONLINE, {"minute": 0})])
+        await asyncio.sleep(600)
+        assert house.hub.calls["register_child"] == registrations + 1, "the claim of a child retries nothing"
+        parent_id, child_id = house.registry.gateway.credentials.device_id, house.registry.children["c0"].device_id
+        assert house.made.events == [SpaceChanged(parent_id, 0), SpaceChanged(parent_id, 1), SpaceChanged(child_id, 1)]
 
     run(parts, test)
