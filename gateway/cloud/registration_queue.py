@@ -98,10 +98,6 @@ class RegistrationQueue:
             if record.state is ChildState.REFUSED:
                 self._not_before.pop(key, None)
 
-    def seconds_left(self, key: str) -> float:
-        """Return how long a child still waits; 0 or less when it may be worked on."""
-        return self._not_before.get(key, 0.0) - loop_time()
-
     def _is_open(self, parent: Credentials, record: ChildRecord) -> bool:
         match record.state:
             case ChildState.REGISTERED:

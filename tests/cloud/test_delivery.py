@@ -182,16 +182,17 @@ def test_a_401_of_the_whole_call_is_the_gateways_own(parts):
     run(parts, test)
 
 
-def test_a_hub_that_rejects_every_sample_alone_is_retried_and_one_child_checked(parts):
+@pytest.mark.parametrize("children", [2, 4])
+def test_a_hub_that_rejects_every_sample_alone_is_retried_and_one_child_checked(parts, children):
     async def test(delivering):
         delivering.hub.fail("send_child_telemetries", *[rejected(400)] * 100)
-        await delivering.put(*range(4))
+        await delivering.put(*range(children))
         with pytest.raises(HubUnreachable) as caught:
             await delivering.send()
         assert caught.value.status == 400
-        assert (delivering.doubted, delivering.outbox.depth, delivering.outbox.lost) == (["c0"], 4, 0)
+        assert (delivering.doubted, delivering.outbox.depth, delivering.outbox.lost) == (["c0"], children, 0)
 
-    run(parts, test, *range(4))
+    run(parts, test, *range(children))
 
 
 def test_a_single_sample_that_is_rejected_alone_is_looked_into_without_a_pause_for_all(parts):

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,7 +10,7 @@ from gateway.cloud.delivery import Delivery
 from gateway.cloud.follow_up_jobs import COMMANDS_AT_ONCE, NO_COMMANDS, FollowUpJobs
 from gateway.errors import EnrolmentRevoked, HubRejected, HubUnauthorised, HubUnreachable
 from gateway.hub import WaitingCommand
-from gateway.models import ChildDevice
+from gateway.models import ChildDevice, Sample, Status
 from gateway.state.child_states import ChildState
 from gateway.testing.clock import simulated
 
@@ -209,5 +209,16 @@ def test_a_command_that_the_hub_returns_again_after_it_was_answered_is_answered_
         running.jobs.answer_commands_of(running.device(1).credentials.device_id)
         await asyncio.sleep(3600)
         assert (running.hub.calls["get_command"], running.hub.calls["update_command"]) == (2, 1)
+
+    run(parts, test)
+
+
+def test_a_child_whose_own_key_is_accepted_sends_its_samples_with_it(parts):
+    async def test(running):
+        await running.made.outbox.put([Sample("c1", datetime(2026, 1, 1, tzinfo=UTC), Status.ONLINE, {"n": 1})])
+        running.jobs.check_child("c1")
+        await asyncio.sleep(1)
+        assert [message.values for message in running.device(1).messages] == [{}, {"n": 1}]
+        assert running.made.outbox.depth == 0
 
     run(parts, test)

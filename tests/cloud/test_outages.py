@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.cloud.rate_control import CallKind
-from gateway.errors import HubBusy, HubRejected, HubUnreachable, StoreError
+from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable, StoreError
 from gateway.hub import SpaceChanged, TelemetryResponse, WaitingCommand
 from gateway.models import ChildDevice, Sample, Status
 from gateway.state.child_states import ChildState
@@ -199,7 +199,7 @@ def test_a_429_stops_registration_too_until_the_quiet_time_is_over(parts):
 
 @pytest.mark.parametrize(
     "error",
-    [HubUnreachable("no route", maybe_done=False), HubRejected("no", status=403, error="no"), StoreError("disk full")],
+    [HubUnreachable("no route", maybe_done=False), HubUnauthorised("no", status=401, error="no"), StoreError("disk full")],
 )
 def test_a_flush_that_fails_keeps_the_rest_and_raises_nothing(parts, error):
     async def test(house):

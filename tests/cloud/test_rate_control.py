@@ -115,8 +115,10 @@ async def test_that_there_was_nothing_to_register_does_not_mean_that_the_hub_ans
     control = RateControl()
     control.answered(CallKind.REGISTRATION)
     assert control.is_reachable is None
+    before = control.since
     control.answered(CallKind.TELEMETRY)
     assert control.is_reachable is True
+    assert control.since > before, "it answers since its first response"
 
 
 @in_simulated_time
@@ -127,6 +129,8 @@ async def test_a_server_that_only_accepts_no_children_does_not_make_the_hub_unre
     control.failed(CallKind.REGISTRATION, AWAY)
     assert (control.is_reachable, control.since, control.problem) == (True, since, "no route")
     assert 0 < control.next_try_seconds <= 1
+    await asyncio.sleep(5)
+    assert control.next_try_seconds == 0
     control.failed(CallKind.TELEMETRY, AWAY)
     assert control.is_reachable is False
     assert control.since > since
