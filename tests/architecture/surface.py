@@ -13,6 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from typer.main import get_command
+
 PINNED = Path(__file__).with_name("public_surface.json")
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 TEST_TOOLS = ("bluetooth", "clock", "contract", "demo_devices", "devices", "hub", "modbus", "serial")
@@ -45,8 +47,10 @@ def public_names(module: Any) -> list[str]:
 def commands() -> Iterator[tuple[str, list[str]]]:
     """Each command of `xyte-gateway` with its options."""
     cli = import_module("gateway.cli")
+    group = get_command(cli.app)
     for name in cli.COMMANDS:
-        yield from _with_subcommands(name, cli._imported(name))
+        _, command, _ = group.resolve_command(group.context_class(group), [name])
+        yield from _with_subcommands(name, command)
 
 
 def _with_subcommands(name: str, command: Any) -> Iterator[tuple[str, list[str]]]:
