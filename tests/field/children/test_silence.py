@@ -112,3 +112,35 @@ def test_after_the_bus_was_deaf_everybody_is_given_a_moment():
     detector.resume(1, 191)
     assert detector.newly_silent(191 + SHORTEST_LIMIT_SECONDS - 1) == []
     assert detector.newly_silent(191 + SHORTEST_LIMIT_SECONDS) != []
+
+
+def test_a_child_that_was_silent_before_a_reopening_is_reported_again_after_it():
+    detector = listening(195)
+    assert detector.newly_silent(195)
+    detector.resume(1, 200)
+    assert detector.newly_silent(200 + SHORTEST_LIMIT_SECONDS)
+
+
+def test_a_few_short_intervals_do_not_shorten_the_default_limit():
+    detector = listening(900)
+    end = spoken(detector, 10, INTERVALS_LEARNED_FROM)
+    assert detector.next_check_at() == end + 900
+
+
+def test_the_longest_interval_counts():
+    detector = listening(900)
+    end = spoken(detector, 20, INTERVALS_LEARNED_FROM)
+    detector.record_message("thermometer", end + 100)
+    assert detector.next_check_at() == end + 100 + 300
+
+
+def test_a_new_default_limit_applies_at_once():
+    detector = listening(900)
+    detector.expect("thermometer", 100, 50)
+    assert detector.next_check_at() == 100
+
+
+def test_a_child_that_is_expected_again_gets_no_new_time():
+    detector = listening(900)
+    detector.expect("thermometer", 900, 500)
+    assert detector.next_check_at() == 900

@@ -413,3 +413,13 @@ async def test_a_read_that_fails_half_way_is_closed(field):
     field.serve(SyntheticBus([device(1)]), Failing)
     await field.until(lambda: len(reads) > 2)
     assert all(read.is_closed for read in reads[:2])
+
+
+async def test_a_child_is_tried_again_after_a_bug(field):
+    bus = SyntheticBus([device(1)])
+    field.serve(bus, discover_every=36000)
+    await field.until(lambda: bus.devices["a1"].reads > 1)
+    bus.devices["a1"].bug = ZeroDivisionError("oops")
+    await field.until(lambda: reach(field, 1) is Reach.SILENT)
+    bus.devices["a1"].bug = None
+    await field.until(lambda: reach(field, 1) is Reach.REACHABLE, seconds=300)

@@ -412,3 +412,10 @@ def test_a_slow_child_waits_for_a_gap_that_it_fits():
     assert quick.child == "quick"
     schedule.read_done(quick, 1.05)
     assert schedule.next_task(1.05).child == "slow"
+
+
+def test_a_child_with_a_short_period_is_identified_again_after_that_period():
+    schedule = scheduled(a={"g": timedelta(seconds=0.2)})
+    schedule.next_task(0.0)
+    schedule.recheck_soon("a", 0.5)
+    assert schedule.next_task_at(0.5) == 0.7

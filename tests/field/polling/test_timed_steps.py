@@ -65,3 +65,11 @@ async def test_a_cancellation_that_a_step_swallows_is_raised_after_it(steps):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_step_that_ended_is_not_reported_however_long_ago_it_began(steps):
+    watching = asyncio.create_task(steps.watch())
+    await steps.run("reading", taking(1), "a")
+    await asyncio.sleep(STEP_SECONDS * 3)
+    assert not watching.done()
+    watching.cancel()

@@ -198,3 +198,15 @@ async def test_a_bus_on_which_nobody_speaks_any_more_tells_so_once_and_its_silen
     assert caplog.text.count("nothing was heard for") == 1
     bus.said.put_nowait(21.6)
     await field.until(lambda: supervisor.problem is None and field.availability.of(KEY).reach is Reach.REACHABLE)
+
+
+async def test_an_urgent_value_that_comes_unprompted_is_reported_soon(field, bus):
+    bus.quiet = timedelta(hours=1)
+    field.serve(bus, Talking)
+    bus.said.put_nowait(21.5)
+    await field.until(lambda: field.availability.of(KEY).reach is Reach.REACHABLE and field.sampler.has_urgent)
+    field.sampler.collect(NOW)
+    await asyncio.sleep(1)
+    before = field.urgent_reports
+    bus.said.put_nowait(30.0)
+    await field.until(lambda: field.urgent_reports > before)
