@@ -1,8 +1,9 @@
-"""Fixtures that tests of several parts share (a browser, a free port), and the option `--shuffle SEED`."""
+"""Share fixtures (a browser, a free port), protect files of an installed gateway, and add the option `--shuffle SEED`."""
 
 import os
 import random
 import shutil
+import sys
 from contextlib import asynccontextmanager
 from itertools import groupby
 
@@ -25,6 +26,28 @@ QUIET = [
     "--disable-sync",
     "--disable-dev-shm-usage",
 ]
+GATEWAY_FOLDERS = ("/var/lib/xyte-gateway", "/etc/xyte-gateway")
+"""Where a gateway that is installed on this machine keeps its store and its configuration."""
+PATH_EVENTS = frozenset({"open", "sqlite3.connect", "os.listdir", "os.scandir", "os.mkdir", "os.remove", "os.rename"})
+read_outside = []
+
+
+def note_path(event, arguments):
+    if event in PATH_EVENTS and arguments and isinstance(arguments[0], str | bytes | os.PathLike):
+        path = os.fsdecode(arguments[0]).removeprefix("file://")
+        if path.startswith(GATEWAY_FOLDERS):
+            read_outside.append(path)
+
+
+sys.addaudithook(note_path)
+
+
+@pytest.fixture(autouse=True)
+def _no_file_of_an_installed_gateway():
+    """Fail a test that opens a file of a gateway on this machine: it would depend on the machine, or damage the gateway."""
+    read_outside.clear()
+    yield
+    assert read_outside == [], "a test opens files of the gateway that is installed on this machine"
 
 
 def pytest_addoption(parser):
