@@ -59,6 +59,7 @@ def test_a_found_child_is_registered_at_once_and_not_at_the_next_look(parts):
 
 def test_samples_that_waited_are_announced_once_when_all_are_registered(parts):
     async def test(running):
+        running.outbox.arrived.clear()
         for number in range(3):
             await running.registry.admit(child(number))
         await asyncio.sleep(1)
