@@ -219,8 +219,14 @@ class Cloud:
         timeout: timedelta | None = None,
         tunnel: Mapping[str, object] | None = None,
     ) -> QueuedCommand:
-        """Append a command to the queue; after `timeout` the server itself marks it as failed (section 6)."""
+        """Append a command to the queue; after `timeout` the server itself marks it as failed (section 6).
+
+        Raises:
+            ApiError: 422 for an unclaimed device, if such a device takes no commands.
+        """
         device, now = self.device(device_id), self.clock()
+        if self.quirks.commands_need_claim and device.space_data_version == 0:
+            raise ApiError(422, "only a customer can send commands: the device is not claimed")
         self.saved_state.commands_queued += 1
         command = QueuedCommand(
             id=new_id() if self.quirks.command_id == "uuid" else self.saved_state.commands_queued,
@@ -231,6 +237,20 @@ class Cloud:
             tunnel=None if tunnel is None else dict(tunnel),
         )
         device.commands.append(command)
+        return command
+
+    def cancel_command(self, device_id: str, command_id: str) -> QueuedCommand:
+        """Cancel an open command, as a customer does: it is not offered any more (section 18).
+
+        Raises:
+            ApiError: 404 without such a command, 422 for one that has ended.
+        """
+        command = next((one for one in self.device(device_id).commands if str(one.id) == command_id), None)
+        if command is None:
+            raise ApiError(404, f"no command {command_id}")
+        if not command.is_open:
+            raise ApiError(422, f"the command has ended: {command.status}")
+        command.status, command.ended_at = "aborted", self.clock()
         return command
 
     def offer_licence(

@@ -12,6 +12,7 @@ interface only. `GET /_emulator/` lists the same table.
 | GET    | `devices/{id}/telemetry` | the telemetry messages that were accepted, the last 1000 |
 | GET    | `devices/{id}/commands`  | all commands ever queued, with their outcomes |
 | POST   | `devices/{id}/command`   | queue one: `{name, parameters, timeout_seconds, tunnel}` |
+| DELETE | `devices/{id}/commands/{command_id}` | cancel one that has not ended |
 | POST   | `devices/{id}/config`    | change the configuration: the body is the configuration |
 | POST   | `devices/{id}/claim`     | claim with its children: `{customer, space}` |
 | POST   | `devices/{id}/unclaim`   | unclaim with its children |
@@ -129,6 +130,11 @@ def _queue_command(control: ControlSurface, request: Request) -> Response:
     return Response(201, {"id": command.id})
 
 
+def _cancel_command(control: ControlSurface, request: Request) -> Response:
+    control.cloud.cancel_command(request.device_id, request.params["command_id"])
+    return DONE
+
+
 def _set_config(control: ControlSurface, request: Request) -> Response:
     return Response(200, {"version": control.cloud.set_config(request.device_id, request.form())})
 
@@ -242,6 +248,12 @@ ACTIONS: Final[tuple[Endpoint[ControlSurface], ...]] = (
     Endpoint("the accepted telemetry messages, the last 1000", "GET", "devices/{device_id}/telemetry", _list_telemetry),
     Endpoint("all commands ever queued, with their outcomes", "GET", "devices/{device_id}/commands", _list_commands),
     Endpoint("queue one: {name, parameters, timeout_seconds, tunnel}", "POST", "devices/{device_id}/command", _queue_command),
+    Endpoint(
+        "cancel one that has not ended: it is not offered any more",
+        "DELETE",
+        "devices/{device_id}/commands/{command_id}",
+        _cancel_command,
+    ),
     Endpoint("change the configuration: the body is the configuration", "POST", "devices/{device_id}/config", _set_config),
     Endpoint("claim with its children: {customer, space}", "POST", "devices/{device_id}/claim", _claim),
     Endpoint("unclaim with its children", "POST", "devices/{device_id}/unclaim", _unclaim),

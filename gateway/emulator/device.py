@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 Value: TypeAlias = bool | int | float | str
-CommandStatus: TypeAlias = Literal["pending", "in_progress", "done", "failed"]
+CommandStatus: TypeAlias = Literal["pending", "in_progress", "done", "failed", "aborted"]
 LicenceAction: TypeAlias = Literal["add", "remove", "update"]
 LicenceState: TypeAlias = Literal["pending", "inuse", "removed", "error"]
 IncidentOrigin: TypeAlias = Literal["device", "customer", "rule"]

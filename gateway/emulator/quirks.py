@@ -51,6 +51,8 @@ class Quirks(BaseModel):
     """17.10: what Update Device takes as `config_version` and `space_version`."""
     command_flag: Literal["until-terminal", "while-pending"] = "until-terminal"
     """17.11: how long telemetry answers `command: true`."""
+    commands_need_claim: bool = False
+    """18: a command for an unclaimed device is refused, since only customers send commands."""
     command_id: Literal["uuid", "integer"] = "uuid"
     """17.12: the form of the ids of commands queued from now on."""
     bulk_register: Literal["array", "missing"] = "array"

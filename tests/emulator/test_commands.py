@@ -97,3 +97,22 @@ async def test_before_1_0_1_the_head_of_the_queue_is_meant(xyte, gateway):
     command = xyte.emulator.cloud.queue_command(gateway.id, "reboot")
     assert (await xyte.own(gateway, "POST", "/command", json={"status": "done"})).status == 200
     assert command.status == "done"
+
+
+async def test_a_cancelled_command_is_not_offered_and_takes_no_outcome(xyte, gateway):
+    first = xyte.emulator.cloud.queue_command(gateway.id, "open_valve")
+    second = xyte.emulator.cloud.queue_command(gateway.id, "close_valve")
+    assert (await xyte.control("DELETE", f"devices/{gateway.id}/commands/{first.id}")).status == 200
+    assert first.status == "aborted"
+    assert (await xyte.own(gateway, "GET", "/command")).body["id"] == second.id
+    assert (await update(xyte, gateway, first.id, "done")).refusal == (404, "no command")
+    assert (await xyte.control("DELETE", f"devices/{gateway.id}/commands/{first.id}")).status == 422
+    assert (await xyte.control("DELETE", f"devices/{gateway.id}/commands/unknown")).status == 404
+
+
+async def test_an_unclaimed_device_takes_no_commands_where_that_is_set(xyte, gateway):
+    xyte.quirk(commands_need_claim=True)
+    refused = await xyte.control("POST", f"devices/{gateway.id}/command", json={"name": "reboot"})
+    assert refused.status == 422
+    await xyte.control("POST", f"devices/{gateway.id}/claim", json={})
+    assert (await xyte.control("POST", f"devices/{gateway.id}/command", json={"name": "reboot"})).status == 201
