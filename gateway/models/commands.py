@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +17,5 @@ class Command:
     """The child's local key; `None` for the gateway itself."""
     name: str
     parameters: Mapping[str, object]
+    until: datetime | None = None
+    """Aware, UTC: after this moment it must not start any more; `None` where nobody set a limit."""

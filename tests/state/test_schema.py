@@ -9,6 +9,7 @@ import pytest
 from gateway.errors import StoreError
 from gateway.models import Confidence, Status
 from gateway.state.adapter_memory import AdapterMemory
+from gateway.state.ledger import CommandLedger
 from gateway.state.outbox import Outbox
 from gateway.state.records import ChildState, Decision
 from gateway.state.registry import Registry
@@ -85,6 +86,11 @@ async def test_everything_in_a_store_of_each_version_is_read(written, version):
         assert (loss.child, loss.why, loss.samples, loss.first_at) == ("sn:acme/1", "refused", 1, AT)
 
         assert dict(memory.for_entry("plant")) == ({"scan": "17"} if version >= 2 else {})
+
+        ledger = CommandLedger(store)
+        commands = [(one.command_id, one.child, one.outcome, one.message) for one in await ledger.undelivered()]
+        assert commands == ([("e0d1c2b3", "sn:acme/1", "done", "volume is 5")] if version >= 4 else [])
+        assert await ledger.last_contact() == (AT if version >= 4 else None)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -1,0 +1,193 @@
+"""Record each command of the cloud before anything is done about it, and its outcome until the cloud has it.
+
+The record makes a command run at most once: one that had started when the gateway stopped is never started again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from gateway.state.store import Store, Transaction
+from gateway.state.writes import runs_to_completion
+
+KEPT_COMMANDS = 1_000
+"""How many delivered commands are kept; the cloud may offer one again after a lost response."""
+
+INTERRUPTED = "the gateway stopped while the command was running; whether the device carried it out is unknown"
+
+MASK = "***"
+_SECRET_NAME = re.compile(r"passw|secret|token|\bpin\b|(^|_)key(_|$)", re.IGNORECASE)
+
+
+class Outcome(StrEnum):
+    """How a command ended, in the words of Update Command (device API reference, section 6.3)."""
+
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """One command. All times are aware and UTC."""
+
+    device_id: str
+    """The cloud's id of the device that the command is for."""
+    command_id: int | str
+    """Opaque: returned to the cloud exactly as it came."""
+    child: str | None
+    """The child's local key; `None` for the gateway itself."""
+    name: str
+    parameters: Mapping[str, object]
+    """As received, but for values whose name says that they are secret."""
+    received_at: datetime
+    expires_at: datetime
+    """A command that has not started by then does not start any more."""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    outcome: Outcome | None = None
+    message: str | None = None
+    """For the operator in the cloud; always present when the command failed."""
+    is_delivered: bool = False
+    """The cloud has the outcome, or no longer waits for it."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The device and the id, by which the ledger knows the command."""
+        return self.device_id, json.dumps(self.command_id)
+
+
+class CommandLedger:
+    """The commands of the gateway and its children."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @runs_to_completion
+    async def receive(self, entry: LedgerEntry) -> tuple[LedgerEntry, bool]:
+        """Record a command that the cloud offers; return the entry as it stands, and whether it is new."""
+
+        def work(db: Transaction) -> tuple[LedgerEntry, bool]:
+            known = _read_one(db, entry.key)
+            if known is not None:
+                return known, False
+            masked = replace(entry, parameters=_masked(entry.parameters))
+            _write(db, masked)
+            _prune(db)
+            return masked, True
+
+        return await self._store.transact(work)
+
+    @runs_to_completion
+    async def start(self, entry: LedgerEntry, at: datetime) -> LedgerEntry:
+        """Record that a command starts; on disk before the first byte goes to the device."""
+        return await self._update(replace(entry, started_at=at))
+
+    @runs_to_completion
+    async def finish(self, entry: LedgerEntry, outcome: Outcome, message: str | None, at: datetime) -> LedgerEntry:
+        """Record how a command ended. The cloud does not have the outcome yet."""
+        return await self._update(replace(entry, outcome=outcome, message=message, ended_at=at, is_delivered=False))
+
+    @runs_to_completion
+    async def deliver(self, entry: LedgerEntry, *, is_delivered: bool = True) -> LedgerEntry:
+        """Record whether the cloud has the outcome."""
+        return await self._update(replace(entry, is_delivered=is_delivered))
+
+    async def undelivered(self) -> list[LedgerEntry]:
+        """Return the commands that have ended and whose outcome the cloud does not have, the first ended first."""
+        return await self._select("outcome IS NOT NULL AND delivered = 0 ORDER BY ended_at")
+
+    @runs_to_completion
+    async def fail_interrupted(self, at: datetime) -> list[LedgerEntry]:
+        """Record as failed what had started in an earlier run and has no outcome, and return it."""
+        interrupted = await self._select("started_at IS NOT NULL AND outcome IS NULL")
+        return [await self.finish(entry, Outcome.FAILED, INTERRUPTED, at) for entry in interrupted]
+
+    async def latest(self, limit: int) -> list[LedgerEntry]:
+        """Return the commands that were received last, the latest first."""
+        return await self._select(f"1 ORDER BY received_at DESC LIMIT {int(limit)}")
+
+    async def last_contact(self) -> datetime | None:
+        """Return when the cloud was last asked for commands, also by an earlier run; `None` for never."""
+        row = await self._store.transact(lambda db: db.execute("SELECT at FROM command_contact").fetchone())
+        return None if row is None else datetime.fromisoformat(row[0])
+
+    @runs_to_completion
+    async def record_contact(self, at: datetime) -> None:
+        """Record that the cloud was asked for commands."""
+        await self._store.transact(
+            lambda db: db.execute("INSERT OR REPLACE INTO command_contact (only_row, at) VALUES (1, ?)", (at.isoformat(),))
+        )
+
+    async def _update(self, entry: LedgerEntry) -> LedgerEntry:
+        await self._store.transact(lambda db: _write(db, entry))
+        return entry
+
+    async def _select(self, condition: str) -> list[LedgerEntry]:
+        query = f"SELECT {_COLUMNS} FROM commands WHERE {condition}"  # noqa: S608 - the condition is ours
+        return await self._store.transact(lambda db: [_entry(row) for row in db.execute(query)])
+
+
+_COLUMNS = "device_id, id, child, name, parameters, received_at, expires_at, started_at, ended_at, outcome, message, delivered"
+
+
+def _masked(parameters: Mapping[str, object]) -> dict[str, object]:
+    return {name: MASK if _SECRET_NAME.search(name) else value for name, value in parameters.items()}
+
+
+def _read_one(db: Transaction, key: tuple[str, str]) -> LedgerEntry | None:
+    row = db.execute(f"SELECT {_COLUMNS} FROM commands WHERE device_id = ? AND id = ?", key).fetchone()  # noqa: S608 - our columns
+    return None if row is None else _entry(row)
+
+
+def _entry(row: tuple[object, ...]) -> LedgerEntry:
+    device_id, command_id, child, name, parameters, received, expires, started, ended, outcome, message, delivered = row
+    return LedgerEntry(
+        device_id=str(device_id),
+        command_id=json.loads(str(command_id)),
+        child=None if child is None else str(child),
+        name=str(name),
+        parameters=json.loads(str(parameters)),
+        received_at=datetime.fromisoformat(str(received)),
+        expires_at=datetime.fromisoformat(str(expires)),
+        started_at=_moment(started),
+        ended_at=_moment(ended),
+        outcome=None if outcome is None else Outcome(str(outcome)),
+        message=None if message is None else str(message),
+        is_delivered=bool(delivered),
+    )
+
+
+def _moment(written: object) -> datetime | None:
+    return None if written is None else datetime.fromisoformat(str(written))
+
+
+def _write(db: Transaction, entry: LedgerEntry) -> None:
+    db.execute(
+        f"INSERT OR REPLACE INTO commands ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - our columns
+        (
+            *entry.key,
+            entry.child,
+            entry.name,
+            json.dumps(entry.parameters),
+            entry.received_at.isoformat(),
+            entry.expires_at.isoformat(),
+            None if entry.started_at is None else entry.started_at.isoformat(),
+            None if entry.ended_at is None else entry.ended_at.isoformat(),
+            entry.outcome,
+            entry.message,
+            int(entry.is_delivered),
+        ),
+    )
+
+
+def _prune(db: Transaction) -> None:
+    db.execute(
+        "DELETE FROM commands WHERE delivered = 1 AND (device_id, id) NOT IN"
+        " (SELECT device_id, id FROM commands ORDER BY received_at DESC LIMIT ?)",
+        (KEPT_COMMANDS,),
+    )

@@ -1,0 +1,93 @@
+"""Commands are recorded before anything is done, once, and their outcomes survive a restart until the cloud has them."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.state import ledger as module
+from gateway.state.ledger import INTERRUPTED, MASK, CommandLedger, LedgerEntry, Outcome
+from gateway.state.store import Store
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def entry(command_id: int | str = 7, device_id="d1", **changes):
+    made = LedgerEntry(
+        device_id=device_id, command_id=command_id, child="c1", name="set_volume", parameters={"volume": 5, "zone": None},
+        received_at=BEGIN, expires_at=BEGIN + timedelta(minutes=5),
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+@pytest.fixture
+def ledger(store):
+    return CommandLedger(store)
+
+
+async def test_a_command_is_new_once_whatever_kind_of_id_it_has(ledger):
+    for command_id in (7, "7", "e0d1c2b3-1234"):
+        assert await ledger.receive(entry(command_id)) == (entry(command_id), True)
+        known, is_new = await ledger.receive(entry(command_id, received_at=BEGIN + timedelta(hours=1)))
+        assert (known, is_new) == (entry(command_id), False), "it expires from the first time on"
+    assert (await ledger.receive(entry(7, "d2")))[1], "ids of another device are not its own"
+
+
+async def test_what_happened_to_a_command_survives_a_restart(tmp_path):
+    async with Store(tmp_path / "s.sqlite3") as store:
+        ledger = CommandLedger(store)
+        one, _ = await ledger.receive(entry())
+        one = await ledger.start(one, BEGIN + timedelta(seconds=1))
+        await ledger.finish(one, Outcome.FAILED, "no signal", BEGIN + timedelta(seconds=2))
+    async with Store(tmp_path / "s.sqlite3") as store:
+        ledger = CommandLedger(store)
+        (kept,) = await ledger.undelivered()
+        assert (kept.outcome, kept.message, kept.started_at) == (Outcome.FAILED, "no signal", BEGIN + timedelta(seconds=1))
+        await ledger.deliver(kept)
+        assert await ledger.undelivered() == []
+        assert (await ledger.receive(entry()))[0].is_delivered, "the cloud may offer it again"
+
+
+async def test_only_a_command_that_had_started_counts_as_interrupted(ledger):
+    await ledger.receive(entry(1))
+    started, _ = await ledger.receive(entry(2))
+    await ledger.start(started, BEGIN)
+    ended, _ = await ledger.receive(entry(3))
+    await ledger.finish(await ledger.start(ended, BEGIN), Outcome.DONE, None, BEGIN)
+    (interrupted,) = await ledger.fail_interrupted(BEGIN + timedelta(hours=1))
+    assert (interrupted.command_id, interrupted.outcome, interrupted.message) == (2, Outcome.FAILED, INTERRUPTED)
+    assert await ledger.fail_interrupted(BEGIN) == []
+
+
+async def test_outcomes_are_delivered_in_the_order_in_which_they_ended(ledger):
+    for number in (2, 1, 3):
+        one, _ = await ledger.receive(entry(number))
+        await ledger.finish(one, Outcome.DONE, None, BEGIN + timedelta(seconds=number))
+    assert [one.command_id for one in await ledger.undelivered()] == [1, 2, 3]
+
+
+async def test_secret_parameters_are_not_stored(ledger, tmp_path):
+    secrets = {"password": "hunter2", "pin": 1234, "api_key": "abc", "access_token": "t", "keyboard": "de", "spinning": True}
+    kept, _ = await ledger.receive(entry(parameters=secrets))
+    hidden = dict.fromkeys(("password", "pin", "api_key", "access_token"), MASK)
+    assert kept.parameters == {**hidden, "keyboard": "de", "spinning": True}
+    assert b"hunter2" not in b"".join(file.read_bytes() for file in tmp_path.iterdir() if file.is_file())
+
+
+async def test_old_delivered_commands_are_removed_and_no_undelivered_one(ledger, monkeypatch):
+    monkeypatch.setattr(module, "KEPT_COMMANDS", 3)
+    for number in range(6):
+        one, _ = await ledger.receive(entry(number, received_at=BEGIN + timedelta(seconds=number)))
+        one = await ledger.finish(one, Outcome.DONE, None, BEGIN)
+        if number != 1:
+            await ledger.deliver(one)
+    await ledger.receive(entry("last", received_at=BEGIN + timedelta(minutes=1)))
+    assert [one.command_id for one in await ledger.latest(10)] == ["last", 5, 4, 1]
+    assert [one.command_id for one in await ledger.undelivered()] == [1]
+
+
+async def test_the_last_contact_is_kept(ledger):
+    assert await ledger.last_contact() is None
+    await ledger.record_contact(BEGIN)
+    await ledger.record_contact(BEGIN + timedelta(hours=1))
+    assert await ledger.last_contact() == BEGIN + timedelta(hours=1)
