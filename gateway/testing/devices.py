@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,8 @@ from gateway.adapter import (
     AdapterSettings,
     BusUnavailable,
     ChildDevice,
+    Command,
+    CommandRejected,
     DeviceUnreachable,
     Found,
     Identity,
@@ -20,6 +23,7 @@ from gateway.adapter import (
     Progress,
     Reading,
     Value,
+    check_parameter_names,
 )
 
 
@@ -44,6 +48,10 @@ class SyntheticDevice:
     poll_every: timedelta = timedelta(seconds=1)
     urgent: bool = False
     reads: int = 0
+    command_seconds: float = 0.0
+    """How long it takes to carry a command out."""
+    executed: list[Command] = field(default_factory=list)
+    """The commands that it has begun to carry out."""
 
 
 class SyntheticBus:
@@ -119,6 +127,18 @@ class SyntheticAdapter(Adapter[SyntheticSettings]):
             raise device.bug
         at = datetime.now(UTC)
         yield [Reading(child.key, Metric(name, urgent=device.urgent), value, at) for name, value in device.values.items()]
+
+    async def execute(self, child: ChildDevice, command: Command) -> str | None:
+        """Execute `set`: each parameter becomes the value of a metric that the device has."""
+        if command.name != "set":
+            raise CommandRejected(f"{child.name} has no command {command.name!r}; it has set")
+        device = self._answering(child.address)
+        check_parameter_names(command.name, device.values, {**device.values, **command.parameters})
+        device.executed.append(command)
+        await asyncio.sleep(device.command_seconds)
+        self._answering(child.address)
+        device.values.update({name: value for name, value in command.parameters.items() if isinstance(value, int | float | str)})
+        return ", ".join(f"{name} is {device.values[name]}" for name in command.parameters)
 
     def _answering(self, address: str) -> SyntheticDevice:
         self._plugged_in()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -33,16 +34,23 @@ class BusCommands:
     def __len__(self) -> int:
         return len(self._queue)
 
-    async def execute(self, child: str, command: Command, *, within: timedelta) -> str | None:
+    async def execute(
+        self,
+        child: str,
+        command: Command,
+        *,
+        within: timedelta,
+        before_start: Callable[[], Awaitable[None]] | None = None,
+    ) -> str | None:
         """Queue a command, have a worker execute it next, and return what the operator should know about the outcome.
 
-        It starts within the given time or not at all.
+        It starts within the given time or not at all. `before_start` is awaited right before the adapter gets it.
 
         Raises:
             CommandRejected: it was not executed, or not completely; the text says why.
             DeviceUnreachable: the child did not answer; whether it carried the command out is unknown.
         """
-        queued = self._queue.add(child, command, start_before=loop_time() + within.total_seconds())
+        queued = self._queue.add(child, command, start_before=loop_time() + within.total_seconds(), before_start=before_start)
         expiry = asyncio.get_running_loop().call_at(queued.start_before, lambda: self._queue.expire(queued.start_before))
         try:
             await self._signal.notify()
@@ -58,6 +66,6 @@ class BusCommands:
         child = self._children.get(queued.child)
         if child is None:
             queued.fail(CommandRejected(f"there is no {queued.child} on {self._adapter.bus}"))
-        else:
+        elif await queued.prepare():
             await queued.settle(self._steps.run("a command", self._adapter.execute(child, queued.command), queued))
         return True

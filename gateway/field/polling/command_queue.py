@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from gateway.errors import BusUnavailable, CommandRejected, DeviceUnreachable
+from gateway.errors import BusUnavailable, CommandRejected, DeviceUnreachable, StoreError
 from gateway.models import Command
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,17 @@ class QueuedCommand:
     start_before: float
     """The loop time after which it must not start any more: a command that takes effect late is worse than one that fails."""
     outcome: asyncio.Future[str | None]
+    before_start: Callable[[], Awaitable[None]] | None = None
+    """Awaited right before the adapter gets the command; if it raises, the command is not executed."""
+
+    async def prepare(self) -> bool:
+        """Await `before_start`; return whether the command may be executed. Otherwise the outcome is set."""
+        if self.before_start is not None:
+            try:
+                await self.before_start()
+            except (CommandRejected, StoreError) as error:
+                self.fail(CommandRejected(f"it was not executed: {error}"))
+        return not self.outcome.done()
 
     async def settle(self, execution: Awaitable[str | None]) -> None:
         """Await the execution by the adapter and set the outcome, whatever it is.
@@ -62,9 +73,17 @@ class CommandQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, child: str, command: Command, *, start_before: float) -> QueuedCommand:
+    def add(
+        self,
+        child: str,
+        command: Command,
+        *,
+        start_before: float,
+        before_start: Callable[[], Awaitable[None]] | None = None,
+    ) -> QueuedCommand:
         """Append a command."""
-        queued = QueuedCommand(child, command, start_before, asyncio.get_running_loop().create_future())
+        outcome: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        queued = QueuedCommand(child, command, start_before, outcome, before_start)
         self._waiting.append(queued)
         return queued
 

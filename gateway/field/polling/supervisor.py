@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
@@ -87,9 +88,16 @@ class Supervisor:
         """Serve the bus until cancelled."""
         await keep_alive(self._serve, self._record_failure, self._backoff, self._reappears)
 
-    async def execute(self, child: str, command: Command, *, within: timedelta) -> str | None:
+    async def execute(
+        self,
+        child: str,
+        command: Command,
+        *,
+        within: timedelta,
+        before_start: Callable[[], Awaitable[None]] | None = None,
+    ) -> str | None:
         """Execute a command as the next thing on this bus; see `BusCommands.execute`."""
-        return await self._commands.execute(child, command, within=within)
+        return await self._commands.execute(child, command, within=within, before_start=before_start)
 
     async def start_discovery(self) -> None:
         """Discover new devices as soon as the bus has time for it."""
