@@ -32,7 +32,7 @@ from gateway.config.settings import (
     StoreSection,
 )
 from gateway.emulator import Emulator
-from gateway.emulator.device import Device
+from gateway.emulator.device import Device, QueuedCommand
 from gateway.emulator.journal import JournalEntry
 from gateway.runtime.app import Gateway
 from gateway.runtime.builder import build
@@ -69,6 +69,12 @@ SUB_MODELS: Mapping[BusAddress, str | None] = {
 }
 """The sub-model under which each simulated device has to be registered in the cloud."""
 
+COMMANDS: Sequence[tuple[BusAddress | None, str, Mapping[str, object]]] = (
+    ((LOBBY, "samsung-mdc/1"), "set_volume", {"volume": 25}),
+    (None, "rescan", {}),
+)
+"""The commands that a customer sends in the portal, each to a child or, without a location, to the gateway itself."""
+
 NAMES = {"operating_state": {4: "mppt"}}
 """Numbers on the wire that are sent to the cloud by name (SunSpec Information Model Reference, inverter models, `St`)."""
 
@@ -98,6 +104,8 @@ class Demo:
     first_telemetry_at: float | None = None
     calls: list[JournalEntry] = field(default_factory=list)
     """All calls that the cloud received, in order."""
+    commands: list[tuple[Device, QueuedCommand]] = field(default_factory=list)
+    """The commands that were sent, each with its device."""
 
     @property
     def parent(self) -> Device | None:
@@ -122,6 +130,14 @@ class Demo:
             self.emulator.cloud.claim(self.parent.id)  # a person does this in the portal
         if entry.call == "Send Child Telemetries" and entry.status == 201 and self.first_telemetry_at is None:
             self.first_telemetry_at = monotonic()
+        if entry.call == "Send Child Telemetries" and not self.commands and self.children.keys() >= SUB_MODELS.keys():
+            self._send_commands()
+
+    def _send_commands(self) -> None:
+        for place, name, parameters in COMMANDS:
+            device = self.parent if place is None else self.children[place]
+            if device is not None:
+                self.commands.append((device, self.emulator.cloud.queue_command(device.id, name, parameters)))
 
     def problems(self) -> list[str]:
         """Return everything that is not as expected; empty when all devices work."""
@@ -138,6 +154,11 @@ class Demo:
                 found += [f"{name}: {problem}" for problem in self._telemetry_problems(child, self.devices[place])]
         found += [
             f"{device.name} is not one of the simulated devices" for place, device in children.items() if place not in SUB_MODELS
+        ]
+        found += [
+            f"the command {command.name} to {device.name} failed: {command.message}"
+            for device, command in self.commands
+            if command.status == "failed"
         ]
         parent_id = self.parent.id if self.parent else None
         singles = [call for call in self.calls if call.call == "Send Telemetry" and call.device != parent_id]

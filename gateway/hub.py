@@ -212,6 +212,9 @@ class Hub(Protocol):
     async def get_command(self, device: Credentials) -> WaitingCommand | None:
         """Return the next command of this device (section 6.1)."""
 
+    async def get_commands_with_children(self, parent: Credentials) -> Sequence[WaitingCommand]:
+        """Return the next command of the parent and of each of its children, with the parent's key (section 6.2)."""
+
     async def update_command(self, device: Credentials, command_id: int | str, status: str, message: str | None) -> None:
         """Report a command as `in_progress`, `done` or `failed` (section 6.3)."""
 

@@ -147,7 +147,11 @@ def _dashboard(running: Demo) -> Group:
         table.add_row(bus, address, cell, escape(child.sub_model or "-"), status, str(samples))
     calls = ", ".join(f"{name} {count}" for name, count in sorted(running.emulator.journal.calls().items()))
     buses = [Text(str(bus), style="dim") for bus in running.gateway.bus_statuses()]
-    return Group(line, table, *buses, Text(f"calls: {calls or 'none yet'}", style="dim"))
+    commands = [
+        Text(f"command {command.name} to {device.name}: {command.status}{f', {command.message}' if command.message else ''}")
+        for device, command in running.commands
+    ]
+    return Group(line, table, *commands, *buses, Text(f"calls: {calls or 'none yet'}", style="dim"))
 
 
 def _value_text(value: object) -> str:
@@ -181,6 +185,16 @@ def _report(running: Demo) -> dict[str, object]:
                 "telemetry": child.state,
             }
             for (bus, address), child in sorted(running.children.items())
+        ],
+        "commands": [
+            {
+                "device": device.name,
+                "name": command.name,
+                "parameters": command.parameters,
+                "status": command.status,
+                "message": command.message,
+            }
+            for device, command in running.commands
         ],
         "buses": [
             {

@@ -25,7 +25,8 @@ class CallKind(StrEnum):
 
     TELEMETRY = "telemetry"
     REGISTRATION = "registration"
-    FOLLOW_UP = "follow-up"
+    CHILD_CHECK = "child check"
+    COMMANDS = "commands"
 
 
 class RateControl:

@@ -1,4 +1,4 @@
-"""Run the conversation with the hub: enrol, then telemetry, child registration and follow-up jobs side by side."""
+"""Run the conversation with the hub: enrol, then telemetry, child registration, checks of children and commands side by side."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from gateway.cloud.child_checks import ChildChecks
 from gateway.cloud.child_registrar import ChildRegistrar
+from gateway.cloud.command_loop import CommandLoop, Commands
 from gateway.cloud.delivery import Delivery
 from gateway.cloud.enrolment import Enrolment
-from gateway.cloud.follow_up_jobs import FollowUpJobs
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.protocol.telemetry_flags import describe_event
 from gateway.cloud.rate_control import CallKind, RateControl
@@ -18,8 +19,7 @@ from gateway.cloud.revocation import is_revoked
 from gateway.cloud.telemetry_loop import OwnTelemetry, TelemetryLoop
 from gateway.errors import HubRejected, HubUnreachable, StoreError
 from gateway.hub import CommandWaiting, Credentials, Hub, HubEvent, SpaceChanged
-from gateway.state.outbox import Outbox
-from gateway.state.registry import Registry
+from gateway.state.parts import StateParts
 from gateway.tasks import run_in_own_task
 
 log = logging.getLogger(__name__)
@@ -31,22 +31,26 @@ class Session:
     def __init__(
         self,
         hub: Hub,
-        registry: Registry,
-        outbox: Outbox,
+        state: StateParts,
         enrolment: Enrolment,
         registrar: ChildRegistrar,
         *,
         calls: GuardedCalls,
+        commands: Commands,
         own_telemetry: OwnTelemetry,
         on_event: Callable[[HubEvent], None] = lambda event: None,
     ) -> None:
+        registry, outbox = state.registry, state.outbox
         self._registry = registry
         self._enrolment = enrolment
         self._registrar = registrar
         self._calls = calls
         self._on_event = on_event
         self._delivery = Delivery(hub, registry, outbox, on_event=self._handle_event, on_doubt=self._check_child)
-        self._jobs = FollowUpJobs(hub, registry, registrar, self._delivery, calls=calls)
+        self._checks = ChildChecks(registry, registrar, self._delivery, calls=calls)
+        self._commands = CommandLoop(
+            hub, registry, state.ledger, calls=calls, commands=commands, check_child=self._checks.check_child
+        )
         self._telemetry = TelemetryLoop(hub, outbox, self._delivery, enrolment, calls=calls, own_telemetry=own_telemetry)
         self._registration = RegistrationLoop(registry, outbox, registrar, calls=calls)
 
@@ -87,13 +91,14 @@ class Session:
 
     async def _run_loops(self, parent: Credentials) -> None:
         async with asyncio.TaskGroup() as group:
-            for loop in (self._telemetry, self._registration, self._jobs):
+            for loop in (self._telemetry, self._registration, self._checks, self._commands):
                 group.create_task(loop.run(parent))
 
     def _reset(self) -> None:
         """Begin with the next registration of the gateway as after a start."""
         self._delivery.reset()
-        self._jobs.clear()
+        self._checks.clear()
+        self._commands.reset()
         self._calls.revocation.reset()
 
     def _handle_event(self, event: HubEvent) -> None:
@@ -102,9 +107,9 @@ class Session:
         if (sentence := describe_event(event)) is not None:
             log.log(logging.DEBUG if child else logging.INFO, "%s: %s", child.child.name if child else "the gateway", sentence)
         if isinstance(event, CommandWaiting):
-            self._jobs.answer_commands_of(event.device_id)
+            self._commands.fetch_soon(event.device_id)
         elif isinstance(event, SpaceChanged) and child is None:
             self._registrar.retry_refused()  # some clouds accept children only of a claimed parent (section 17.18)
 
     def _check_child(self, child: str) -> None:
-        self._jobs.check_child(child)
+        self._checks.check_child(child)

@@ -101,6 +101,22 @@ class CloudSection(_Section):
         le=timedelta(seconds=120),
         description="telemetry interval in seconds, 5 to 120",
     )
+    commands_every: Seconds = Field(
+        default=timedelta(seconds=10),
+        ge=timedelta(0),
+        le=timedelta(hours=1),
+        description="how often the cloud is asked for commands, in seconds; 0: only when a telemetry response announces one",
+    )
+    command_expires_after: Seconds = Field(
+        default=timedelta(minutes=5),
+        ge=timedelta(seconds=10),
+        le=timedelta(days=1),
+        description="a command that could not start within so many seconds is not carried out any more",
+    )
+    may: Literal["observe", "command"] = Field(
+        default="command",
+        description="what the cloud may do here: observe only, or also send commands to devices; the cloud cannot change it",
+    )
     deleted_children: Literal["register_again", "leave"] = Field(
         default="register_again",
         description="what to do with a child that was deleted in the cloud: register it again, or leave it deleted",

@@ -11,6 +11,7 @@ from gateway import __version__
 from gateway.adapter import Adapter
 from gateway.cloud.child_registrar import ChildRegistrar, RegistrationPolicy
 from gateway.cloud.client import CloudAccess, HttpHub
+from gateway.cloud.command_loop import CommandPolicy, Commands
 from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.http import OnCall, reachable
@@ -22,6 +23,7 @@ from gateway.config.settings import CloudSection, Configuration, Settings
 from gateway.doctor.checks import examine_running
 from gateway.field.children.availability import Availability
 from gateway.field.children.intake import DeviceIntake
+from gateway.field.dispatcher import CommandDispatcher
 from gateway.field.fleet import Fleet
 from gateway.field.observer import NO_OBSERVER, Observer
 from gateway.field.polling.supervisor import Supervisor
@@ -31,12 +33,15 @@ from gateway.field.telemetry.sampling import Sampler
 from gateway.hub import Hub, HubEvent
 from gateway.models import Reach, Status, Value
 from gateway.runtime.app import Gateway
+from gateway.runtime.gateway_commands import GatewayCommands
 from gateway.runtime.own_telemetry import own_telemetry
-from gateway.runtime.parts import CloudParts, FieldParts, StateParts, StatusPage, Timing
+from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.view import GatewayView
 from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.child_states import ChildState
+from gateway.state.ledger import CommandLedger
 from gateway.state.outbox import Outbox
+from gateway.state.parts import StateParts
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.status.auth.access import TokenAuth
@@ -86,6 +91,7 @@ async def build_state(store: Store, settings: Settings) -> StateParts:
         store=store,
         registry=Registry(store),
         outbox=Outbox(store, most_samples=settings.store.most_samples),
+        ledger=CommandLedger(store),
         adapter_memory=AdapterMemory(store),
     )
     await state.load()
@@ -152,12 +158,14 @@ async def build_cloud(
     rate_control = RateControl(first_seconds=timing.hub_backoff_first.total_seconds())
     revocation = GatewayRevocation(hub, rate_control, registered_at=lambda: enrolment.registered_at, timing=timing.revocation)
     read_own_telemetry = partial(_read_own_telemetry, state, field, started_at=loop_time())
+    own = GatewayCommands(registry, field.intake, field.fleet)
+    dispatcher = CommandDispatcher(registry, field.fleet, own.execute)
     session = Session(
         hub,
-        registry,
-        outbox,
+        state,
         enrolment,
         registrar,
+        commands=Commands(execute=dispatcher.execute, policy=command_policy(settings)),
         calls=GuardedCalls(rate_control, revocation),
         own_telemetry=OwnTelemetry(read=read_own_telemetry, every=settings.telemetry_every),
         on_event=on_event,
@@ -190,6 +198,13 @@ def cloud_access(cloud: CloudSection) -> CloudAccess:
         use_static_cert=cloud.hub == "hub_url_static_cert",
         timeout_seconds=cloud.timeout_seconds,
         hub_hosts=cloud.hub_hosts,
+    )
+
+
+def command_policy(cloud: CloudSection) -> CommandPolicy:
+    """Return what the cloud may do under these settings."""
+    return CommandPolicy(
+        every=cloud.commands_every, expires_after=cloud.command_expires_after, may_command=cloud.may == "command"
     )
 
 

@@ -15,10 +15,6 @@ from gateway.field.fleet import Fleet
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.reporter import Reporter
 from gateway.field.telemetry.sampling import Sampler
-from gateway.state.adapter_memory import AdapterMemory
-from gateway.state.outbox import Outbox
-from gateway.state.registry import Registry
-from gateway.state.store import Store
 from gateway.status.server import StatusServer
 
 
@@ -38,22 +34,6 @@ class Timing:
     missing_bus_after: timedelta = timedelta(seconds=60)
     """A child whose bus has not appeared by then is reported offline."""
     save_memory_every: timedelta = timedelta(seconds=60)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateParts:
-    """What survives a restart."""
-
-    store: Store
-    registry: Registry
-    outbox: Outbox
-    adapter_memory: AdapterMemory
-
-    async def load(self) -> None:
-        """Read what an earlier run left."""
-        await self.registry.load()
-        await self.outbox.load()
-        await self.adapter_memory.load()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

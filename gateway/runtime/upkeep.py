@@ -11,9 +11,10 @@ from pathlib import Path
 
 from gateway.config.file import file_stamp
 from gateway.errors import StoreError
-from gateway.runtime.parts import FieldParts, StateParts
+from gateway.runtime.parts import FieldParts
 from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.child_states import ChildState
+from gateway.state.parts import StateParts
 
 log = logging.getLogger(__name__)
 

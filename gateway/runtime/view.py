@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from gateway.config.settings import Settings
 from gateway.errors import StoreError
 from gateway.models import Finding
-from gateway.runtime.parts import CloudParts, FieldParts, StateParts
+from gateway.runtime.parts import CloudParts, FieldParts
 from gateway.runtime.summaries.buses import bus_summaries
 from gateway.runtime.summaries.children import ChildSummaries
 from gateway.runtime.summaries.found_devices import FoundDeviceSummaries
 from gateway.runtime.summaries.gateway import gateway_summary
 from gateway.runtime.summaries.outbox import OutboxSummarizer
+from gateway.state.parts import StateParts
 from gateway.state.records import Decision
 from gateway.status.snapshot import ChildDetails, Snapshot
 

@@ -57,6 +57,8 @@ class FakeHub:
         self.answer = TelemetryResponse()
         """The flags in every response to telemetry."""
         self.hub_url = "https://hub.example"
+        self.names_owners = True
+        """Commands with Children name their device, as from Model API version 1.0.7 on."""
 
     def fail(self, method: str, *errors: HubError | str) -> None:
         """Make the next calls of `method` fail with these errors, one after the other."""
@@ -120,6 +122,16 @@ class FakeHub:
         self._begin("get_command")
         commands = self._authorise(device).commands
         return commands[0] if commands else None
+
+    async def get_commands_with_children(self, parent: Credentials) -> list[WaitingCommand]:
+        """See `Hub`."""
+        self._begin("get_commands_with_children")
+        family = [self._authorise(parent), *self.children_of(parent.device_id)]
+        return [
+            replace(one.commands[0], device_id=one.credentials.device_id if self.names_owners else None)
+            for one in family
+            if one.commands
+        ]
 
     async def update_command(self, device: Credentials, command_id: int | str, status: str, message: str | None) -> None:
         """See `Hub`."""

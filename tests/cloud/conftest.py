@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from gateway.cloud.child_registrar import SETTLE, ChildRegistrar, RegistrationPolicy
 from gateway.cloud.client import CloudAccess, HttpHub
+from gateway.cloud.command_loop import CommandPolicy, Commands
 from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.rate_control import RateControl
@@ -26,9 +27,13 @@ from gateway.cloud.revocation import GatewayRevocation, KeyCheck, RevocationTimi
 from gateway.cloud.session import Session
 from gateway.cloud.telemetry_loop import OwnTelemetry
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings
+from gateway.errors import CommandRejected
 from gateway.hub import Credentials
 from gateway.models import Status
+from gateway.state.adapter_memory import AdapterMemory
+from gateway.state.ledger import CommandLedger
 from gateway.state.outbox import Outbox
+from gateway.state.parts import StateParts
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.testing.hub import FakeHub
@@ -173,6 +178,11 @@ def closed_port() -> Iterator[str]:
         yield f"127.0.0.1:{held.getsockname()[1]}"
 
 
+async def no_device(command, *, within, before_start):
+    await before_start()
+    raise CommandRejected("there are no devices here")
+
+
 @asynccontextmanager
 async def session_parts(
     path: Path,
@@ -209,12 +219,18 @@ async def session_parts(
             status_of=lambda key: Status.ONLINE,
         )
         events: list[object] = []
+        state = StateParts(
+            store=store, registry=registry, outbox=outbox, ledger=CommandLedger(store), adapter_memory=AdapterMemory(store)
+        )
+        commands = Commands(execute=no_device, policy=CommandPolicy())
         own_telemetry = OwnTelemetry(read=lambda: {"uptime_seconds": 1}, every=every)
         session = Session(
-            hub, registry, outbox, enrolment, registrar, calls=calls, own_telemetry=own_telemetry, on_event=events.append
+            hub, state, enrolment, registrar, calls=calls, commands=commands, own_telemetry=own_telemetry,
+            on_event=events.append,
         )  # fmt: skip
         yield SimpleNamespace(
-            hub=hub, registry=registry, outbox=outbox, enrolment=enrolment, registrar=registrar, rate_control=rate_control,
+            state=state, hub=hub, registry=registry, outbox=outbox,
+            enrolment=enrolment, registrar=registrar, rate_control=rate_control,
             revocation=revocation, calls=calls, own_telemetry=own_telemetry, session=session, events=events,
         )  # fmt: skip
 

@@ -137,11 +137,11 @@ def test_jobs_of_a_deleted_gateway_are_dropped_with_it(parts, caplog):
     async def test(house):
         await asyncio.sleep(100)
         old = house.registry.gateway.credentials
-        jobs = house.made.session._jobs
-        for _ in range(8):  # no job can be done before the gateway is found deleted
-            house.made.rate_control.failed(CallKind.FOLLOW_UP, HubUnreachable("no route", maybe_done=False))
+        commands = house.made.session._commands
+        for _ in range(8):  # no command can be fetched before the gateway is found deleted
+            house.made.rate_control.failed(CallKind.COMMANDS, HubUnreachable("no route", maybe_done=False))
         for device_id in (old.device_id, "a child of it", "another child of it"):
-            jobs.answer_commands_of(device_id)
+            commands.fetch_soon(device_id)
         del house.hub.devices[old.device_id]
         await house.until(lambda: house.registry.gateway.credentials not in (None, old))
         await asyncio.sleep(600)

@@ -42,7 +42,7 @@ async def test_a_kind_of_calls_that_fails_waits_longer_and_longer_whatever_the_o
 @in_simulated_time
 async def test_a_429_stops_every_kind_of_calls():
     control = RateControl()
-    control.failed(CallKind.FOLLOW_UP, busy())
+    control.failed(CallKind.CHILD_CHECK, busy())
     assert {control.seconds_left(kind) for kind in CallKind} == {5}
     await control.wait(CallKind.TELEMETRY)
     assert asyncio.get_running_loop().time() == 5
@@ -51,10 +51,10 @@ async def test_a_429_stops_every_kind_of_calls():
 @in_simulated_time
 async def test_a_wait_that_is_prolonged_meanwhile_ends_only_at_its_new_end():
     control = RateControl()
-    control.failed(CallKind.FOLLOW_UP, busy(10))
+    control.failed(CallKind.CHILD_CHECK, busy(10))
     waiting = asyncio.create_task(control.wait(CallKind.TELEMETRY))
     await asyncio.sleep(5)
-    control.failed(CallKind.FOLLOW_UP, busy(100))
+    control.failed(CallKind.CHILD_CHECK, busy(100))
     await waiting
     assert asyncio.get_running_loop().time() == 105
 
@@ -91,7 +91,7 @@ async def test_a_retry_after_during_the_quiet_time_prolongs_it_and_never_shorten
     control = RateControl()
     control.failed(CallKind.TELEMETRY, busy(30))
     await asyncio.sleep(10)
-    control.failed(CallKind.FOLLOW_UP, busy(120))
+    control.failed(CallKind.CHILD_CHECK, busy(120))
     assert control.seconds_left(CallKind.TELEMETRY) == 120
     control.failed(CallKind.REGISTRATION, busy(2))
     assert control.seconds_left(CallKind.TELEMETRY) == 120

@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.cloud.child_registrar import ChildRegistrar, RegistrationPolicy
+from gateway.cloud.command_loop import CommandPolicy, Commands
 from gateway.cloud.enrolment import Enrolment
-from gateway.cloud.follow_up_jobs import NO_COMMANDS
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.rate_control import RateControl
 from gateway.cloud.revocation import GatewayRevocation, KeyCheck, RevocationTiming
@@ -20,8 +20,11 @@ from gateway.config.settings import CloudSection, Configuration, GatewaySection,
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable, StoreError
 from gateway.hub import ConfigurationChanged, SpaceChanged, TelemetryResponse, WaitingCommand
 from gateway.models import ChildDevice, Sample, Status
+from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.child_states import ChildState
+from gateway.state.ledger import CommandLedger
 from gateway.state.outbox import Outbox
+from gateway.state.parts import StateParts
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.testing.hub import LOST_ANSWER, FakeHub
@@ -56,6 +59,14 @@ async def house(tmp_path):
 
         enrolment = Enrolment(hub, registry, configuration, firmware_version="1.0.0", network_is_back=back, retry_every=SHORT)
         await enrolment.prepare()
+        state = StateParts(
+            store=store, registry=registry, outbox=outbox, ledger=CommandLedger(store), adapter_memory=AdapterMemory(store)
+        )
+
+        async def execute(command, *, within, before_start):
+            await before_start()
+            return f"{command.name} was read back"
+
         made = SimpleNamespace(hub=hub, registry=registry, outbox=outbox, enrolment=enrolment, events=[], tasks=[])
 
         def start(every=timedelta(seconds=60), deleted_children="register_again", not_found_for=timedelta(minutes=3)):
@@ -67,7 +78,8 @@ async def house(tmp_path):
             )  # fmt: skip
             revocation = GatewayRevocation(hub, rate_control, registered_at=lambda: enrolment.registered_at, timing=timing)
             made.session = Session(
-                hub, registry, outbox, enrolment, registrar, calls=GuardedCalls(rate_control, revocation),
+                hub, state, enrolment, registrar, calls=GuardedCalls(rate_control, revocation),
+                commands=Commands(execute=execute, policy=CommandPolicy(every=timedelta(0))),
                 own_telemetry=OwnTelemetry(read=lambda: {"uptime_seconds": 1}, every=every), on_event=made.events.append,
             )  # fmt: skip
             made.tasks.append(asyncio.create_task(made.session.run()))
@@ -286,7 +298,7 @@ async def test_a_deleted_child_is_registered_again_and_its_sample_arrives(house)
 
 
 @pytest.mark.parametrize("number", [None, 1])
-async def test_a_waiting_command_is_answered_as_failed_with_the_reason(house, number):
+async def test_a_command_that_a_flag_announces_is_executed(house, number):
     house.start(every=SHORT)
     await house.children(1)
     device = house.parent() if number is None else house.device(number)
@@ -296,7 +308,7 @@ async def test_a_waiting_command_is_answered_as_failed_with_the_reason(house, nu
         )
     await house.outbox.put([sample(1, 1)])
     await house.until(lambda: len(device.outcomes) == 2)
-    assert device.outcomes == [(7, "failed", NO_COMMANDS), ("uuid", "failed", NO_COMMANDS)]
+    assert device.outcomes == [(7, "done", "reboot was read back"), ("uuid", "done", "reboot was read back")]
 
 
 async def test_the_flags_come_out_as_events(house):

@@ -82,7 +82,7 @@ def test_own_telemetry_is_sent_at_once_and_then_each_interval_and_only_the_first
 def test_after_a_long_stall_one_message_goes_and_not_all_that_were_missed(parts):
     async def test(running):
         await asyncio.sleep(1)
-        running.made.rate_control.failed(CallKind.FOLLOW_UP, HubBusy("429", retry_after_seconds=600))
+        running.made.rate_control.failed(CallKind.CHILD_CHECK, HubBusy("429", retry_after_seconds=600))
         await asyncio.sleep(700)
         assert running.times == [0, 601, 631, 661, 691], "and from then on at the interval"
 

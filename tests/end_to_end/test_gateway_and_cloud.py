@@ -7,7 +7,6 @@ from uuid import UUID
 
 import pytest
 
-from gateway.cloud.follow_up_jobs import NO_COMMANDS
 from gateway.cloud.revocation import RevocationTiming
 from gateway.config.settings import AdmissionSection, Policy
 from gateway.state.child_states import ChildState
@@ -197,16 +196,6 @@ async def test_a_child_deleted_on_purpose_stays_away_when_so_set(emulator, runni
         await asyncio.sleep(0.4)
         assert bus.devices["a1"].reads <= reads + 1, "nobody reads what nobody wants"
     assert set(children_of(emulator)) == {"2"}
-
-
-async def test_waiting_commands_are_answered_with_an_honest_no(emulator, running, until):
-    _bus, adapters = bus_of(device(1))
-    async with running(adapters, SYNTHETIC):
-        await until(lambda: is_told(emulator, 1))
-        command = emulator.cloud.queue_command(children_of(emulator)["1"].id, "reboot", {})
-        own = emulator.cloud.queue_command(parent_of(emulator).id, "dump", None)
-        await until(lambda: command.status == own.status == "failed")
-    assert command.message == own.message == NO_COMMANDS
 
 
 async def test_a_silent_child_is_offline_in_the_cloud_once_and_online_when_it_is_back(emulator, running, until, monkeypatch):

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from gateway import __version__
 from gateway.cloud.rate_control import RateControl
 from gateway.config.settings import Settings
-from gateway.runtime.parts import CloudParts, StateParts
+from gateway.runtime.parts import CloudParts
+from gateway.state.parts import StateParts
 from gateway.status.snapshot import GatewaySummary, HubContact
 
 

@@ -1,0 +1,416 @@
+"""Fetch the commands of the gateway and its children, have each executed at most once, and report its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+from gateway.cloud.guarded_calls import GuardedCalls
+from gateway.cloud.rate_control import CallKind
+from gateway.errors import CommandRejected, DeviceUnreachable, HubRejected, HubUnauthorised
+from gateway.hub import Credentials, Hub, WaitingCommand
+from gateway.models import Command
+from gateway.state.child_states import ChildState
+from gateway.state.ledger import CommandLedger, LedgerEntry, Outcome
+from gateway.state.registry import Registry
+from gateway.state.writes import retry_until_stored
+from gateway.tasks import loop_time
+
+log = logging.getLogger(__name__)
+
+IN_PROGRESS_AFTER_SECONDS = 1.0
+"""A command that takes longer than this is reported as `in_progress`, so that a person sees that it has arrived."""
+
+REPORT_AGAIN_AFTER_SECONDS = 10.0
+"""An outcome that the cloud seems not to have is reported again after this time, and not in a loop."""
+
+CHILDREN_ASKED_SINGLY = 10
+"""How many children are asked in each round where the bulk response does not name the owners."""
+
+HARMLESS_LATE = frozenset({"reboot", "identify"})
+"""Commands that do no harm when they start long after a person sent them."""
+
+CANCELLED = "it was cancelled in the cloud before it started"
+
+
+class ExecuteCommand(Protocol):
+    """Executes a command on its device; see `gateway.field.dispatcher.CommandDispatcher.execute`."""
+
+    async def __call__(self, command: Command, *, within: timedelta, before_start: Callable[[], Awaitable[None]]) -> str | None:
+        """Execute it, and return what the operator should know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandPolicy:
+    """What the cloud may do, and how late."""
+
+    every: timedelta = timedelta(seconds=10)
+    """How often the cloud is asked for the commands of all children; 0: only when a telemetry response says that one waits."""
+    expires_after: timedelta = timedelta(minutes=5)
+    """A command that could not start within this time is not carried out any more."""
+    may_command: bool = True
+    """Whether the cloud may send commands at all; the cloud cannot change it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commands:
+    """The way to the devices, and the limits."""
+
+    execute: ExecuteCommand
+    policy: CommandPolicy
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """The present moment, aware."""
+
+
+@dataclass(slots=True)
+class _Running:
+    """A command that waits for its bus or is being executed."""
+
+    entry: LedgerEntry
+    task: asyncio.Task[str | None] | None = None
+    is_cancelled: bool = False
+
+    def cancel_if_waiting(self) -> None:
+        """Cancel a command that has not started yet; one that has started goes on."""
+        if self.entry.started_at is None and self.task is not None:
+            self.is_cancelled = True
+            self.task.cancel()
+
+
+class CommandLoop:
+    """Runs beside the telemetry until it is cancelled.
+
+    Commands of different devices run side by side; the cloud offers each device one command at a time.
+
+    Args:
+        hub: the cloud.
+        registry: knows the children and their keys.
+        ledger: records each command before it starts, and its outcome until the cloud has it.
+        calls: the guarded calls of the session.
+        commands: the way to the devices, and the limits.
+        check_child: is called with the key of a child whose access key the hub refused.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        registry: Registry,
+        ledger: CommandLedger,
+        *,
+        calls: GuardedCalls,
+        commands: Commands,
+        check_child: Callable[[str], None],
+    ) -> None:
+        self._hub = hub
+        self._registry = registry
+        self._ledger = ledger
+        self._calls = calls
+        self._execute = commands.execute
+        self._policy = commands.policy
+        self._now = commands.now
+        self._check_child = check_child
+        self._flagged: set[str] = set()
+        self._running: dict[tuple[str, str], _Running] = {}
+        self._wake = asyncio.Event()
+        self._has_outcomes = asyncio.Event()
+        self._next_child = 0
+        self._reported_at: dict[tuple[str, str], float] = {}
+        self._last_contact: datetime | None = None
+        self._without_key: set[str] = set()
+
+    def fetch_soon(self, device_id: str) -> None:
+        """Fetch the next command of a device: a response says that one waits, or its last command has ended."""
+        if not any(running.entry.device_id == device_id for running in self._running.values()):
+            self._flagged.add(device_id)
+            self._wake.set()
+
+    def reset(self) -> None:
+        """Begin as after a start: the gateway was registered again."""
+        self._flagged.clear()
+        self._without_key.clear()
+
+    async def run(self, parent: Credentials) -> None:
+        """Fetch, execute and report until cancelled.
+
+        Raises:
+            EnrolmentRevoked: the gateway was deleted in the cloud.
+        """
+        self._running.clear()
+        self._last_contact = await retry_until_stored(self._ledger.last_contact, what="the time of the last contact")
+        interrupted = await retry_until_stored(
+            lambda: self._ledger.fail_interrupted(self._now()), what="the outcome of interrupted commands"
+        )
+        for entry in interrupted:
+            log.warning("%s: the command %s failed: %s", self._name_of(entry), entry.name, entry.message)
+        self._has_outcomes.set()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._report_outcomes(parent))
+            await self._fetch(parent, group)
+
+    # fetching ---------------------------------------------------------------------------------------------------------
+
+    async def _fetch(self, parent: Credentials, group: asyncio.TaskGroup) -> None:
+        every_seconds = self._policy.every.total_seconds()
+        fetch_all_at = loop_time()
+        while True:
+            self._wake.clear()
+            if every_seconds and (loop_time() >= fetch_all_at or len(self._flagged) > 1):
+                flagged, self._flagged = self._flagged, set()
+                if not await self._call(parent, partial(self._fetch_all, parent, flagged, group)):
+                    self._flagged |= flagged
+                fetch_all_at = loop_time() + every_seconds
+            elif self._flagged:
+                device_id = self._flagged.pop()
+                if not await self._call(parent, partial(self._fetch_one, parent, device_id, group)):
+                    self._flagged.add(device_id)
+            else:
+                await self._wait(fetch_all_at if every_seconds else None)
+
+    async def _wait(self, until: float | None) -> None:
+        try:
+            async with asyncio.timeout(None if until is None else max(until - loop_time(), 0)):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _call(self, parent: Credentials, work: Callable[[], Awaitable[None]]) -> bool:
+        async def do() -> bool:
+            await work()
+            return True
+
+        return await self._calls.run(parent, CallKind.COMMANDS, do, otherwise=False)
+
+    async def _fetch_all(self, parent: Credentials, flagged: set[str], group: asyncio.TaskGroup) -> None:
+        """Fetch the next command of every device in one call.
+
+        Below Model API version 1.0.7 the response does not say whose each one is (section 17.26): then the flagged devices and
+        some others in turn are asked singly.
+        """
+        offered = await self._hub.get_commands_with_children(parent)
+        if any(command.device_id is None for command in offered):
+            for device_id in flagged | set(self._next_devices(parent)):
+                await self._fetch_one(parent, device_id, group)
+            return
+        owned = {command.device_id: command for command in offered if command.device_id is not None}
+        for running in list(self._running.values()):
+            offer = owned.get(running.entry.device_id)
+            if offer is None or offer.id != running.entry.command_id:
+                await self._cancel_if_gone(parent, running)
+        for device_id, command in owned.items():
+            await self._take(parent, device_id, command, group)
+        await self._record_contact()
+
+    async def _cancel_if_gone(self, parent: Credentials, running: _Running) -> None:
+        """Cancel a command that waits for its bus if the cloud does not offer it any more."""
+        device = self._credentials_of(parent, running.entry.device_id)
+        if device is None or running.entry.started_at is not None:
+            return
+        try:
+            offer = await self._hub.get_command(device)
+        except HubRejected:
+            return
+        if offer is None or offer.id != running.entry.command_id:
+            running.cancel_if_waiting()
+
+    async def _fetch_one(self, parent: Credentials, device_id: str, group: asyncio.TaskGroup) -> None:
+        device = self._credentials_of(parent, device_id)
+        if device is None:
+            return
+        try:
+            command = await self._hub.get_command(device)
+        except HubUnauthorised:
+            self._refused_key(parent, device_id)
+            return
+        except HubRejected as error:
+            log.info("%s: its command could not be fetched: %s", device_id, error)
+            return
+        if command is not None:
+            await self._take(parent, device_id, command, group)
+        await self._record_contact()
+
+    def _next_devices(self, parent: Credentials) -> list[str]:
+        """Return the gateway itself and the next few children, each in its turn."""
+        children = [
+            record.device_id
+            for record in self._registry.children.values()
+            if record.state is ChildState.REGISTERED and record.access_key is not None and record.device_id is not None
+        ]
+        start = self._next_child % max(len(children), 1)
+        self._next_child = start + CHILDREN_ASKED_SINGLY
+        return [parent.device_id, *children[start : start + CHILDREN_ASKED_SINGLY]]
+
+    async def _record_contact(self) -> None:
+        self._last_contact = self._now()
+        await self._ledger.record_contact(self._last_contact)
+
+    async def _take(self, parent: Credentials, device_id: str, command: WaitingCommand, group: asyncio.TaskGroup) -> None:
+        """Record an offered command, and start it, refuse it, or report its outcome again."""
+        child = self._child_of(parent, device_id)
+        if self._credentials_of(parent, device_id) is None:
+            return
+        now = self._now()
+        entry, is_new = await self._ledger.receive(
+            LedgerEntry(
+                device_id=device_id,
+                command_id=command.id,
+                child=child,
+                name=command.name,
+                parameters=command.parameters,
+                received_at=now,
+                expires_at=now + self._policy.expires_after,
+            )
+        )
+        if entry.key in self._running:
+            return
+        if entry.outcome is not None:
+            await self._report_again(entry)
+        elif (refusal := self._refusal(entry, now, is_new=is_new)) is not None:
+            await self._finish(entry, Outcome.FAILED, refusal)
+        else:
+            running = self._running[entry.key] = _Running(entry)
+            group.create_task(self._run(running, parent, command.parameters))
+
+    async def _report_again(self, entry: LedgerEntry) -> None:
+        """Report the outcome of a command that the cloud offers although it has ended: the cloud did not receive it."""
+        if loop_time() - self._reported_at.get(entry.key, -REPORT_AGAIN_AFTER_SECONDS) >= REPORT_AGAIN_AFTER_SECONDS:
+            await self._ledger.deliver(entry, is_delivered=False)
+            self._has_outcomes.set()
+
+    def _refusal(self, entry: LedgerEntry, now: datetime, *, is_new: bool) -> str | None:
+        """Return why a command is not carried out; `None` when it is."""
+        if not self._policy.may_command:
+            return 'this gateway takes no commands from the cloud: `may = "observe"` in [cloud] of its configuration'
+        if now >= entry.expires_at:
+            return "it has waited for too long; nothing was sent to the device"
+        last = self._last_contact if self._policy.every else None  # by flags alone, a long time without a call is no outage
+        if is_new and last is not None and now - last > self._policy.expires_after and entry.name not in HARMLESS_LATE:
+            return (
+                f"it may have been sent long ago: the gateway could not ask for commands from {last:%Y-%m-%d %H:%M} to"
+                f" {now:%Y-%m-%d %H:%M} UTC; nothing was sent to the device. Send it again if it is still wanted"
+            )
+        return None
+
+    # executing --------------------------------------------------------------------------------------------------------
+
+    async def _run(self, running: _Running, parent: Credentials, parameters: Mapping[str, object]) -> None:
+        entry = running.entry
+        command = Command(id=entry.command_id, child=entry.child, name=entry.name, parameters=parameters, until=entry.expires_at)
+
+        async def before_start() -> None:
+            running.entry = await self._ledger.start(entry, self._now())
+
+        within = max(entry.expires_at - self._now(), timedelta(0))
+        log.info("%s: the command %s was received", self._name_of(entry), entry.name)
+        running.task = asyncio.ensure_future(self._execute(command, within=within, before_start=before_start))
+        try:
+            done, _ = await asyncio.wait({running.task}, timeout=IN_PROGRESS_AFTER_SECONDS)
+            if not done:
+                await self._call(parent, partial(self._report_progress, parent, running))
+            outcome, message = await self._outcome_of(running)
+        finally:
+            running.task.cancel()
+        await self._finish(running.entry, outcome, message)
+
+    async def _outcome_of(self, running: _Running) -> tuple[Outcome, str | None]:
+        assert running.task is not None  # noqa: S101 - set by the caller
+        await asyncio.wait({running.task})
+        if running.task.cancelled():
+            return Outcome.FAILED, CANCELLED
+        error = running.task.exception()
+        match error:
+            case None:
+                return Outcome.DONE, running.task.result()
+            case CommandRejected():
+                return Outcome.FAILED, str(error)
+            case DeviceUnreachable():
+                return Outcome.FAILED, f"the device did not answer, so it is unknown whether it carried the command out: {error}"
+            case _:
+                log.error("%s: a bug while executing %s", self._name_of(running.entry), running.entry.name, exc_info=error)
+                return Outcome.FAILED, f"the gateway failed while executing it: {type(error).__name__}"
+
+    async def _report_progress(self, parent: Credentials, running: _Running) -> None:
+        entry = running.entry
+        device = self._credentials_of(parent, entry.device_id)
+        if device is None:
+            return
+        text = "it is being carried out" if entry.started_at is not None else "it waits for its device"
+        try:
+            await self._hub.update_command(device, entry.command_id, "in_progress", text)
+        except HubUnauthorised:
+            self._refused_key(parent, entry.device_id)
+        except HubRejected as error:
+            if error.status == 404:
+                running.cancel_if_waiting()
+
+    async def _finish(self, entry: LedgerEntry, outcome: Outcome, message: str | None) -> None:
+        ended_at = self._now()
+        await retry_until_stored(
+            lambda: self._ledger.finish(entry, outcome, message, ended_at), what=f"the outcome of the command {entry.name}"
+        )
+        self._running.pop(entry.key, None)
+        self._has_outcomes.set()
+        level = logging.INFO if outcome is Outcome.DONE else logging.WARNING
+        name = self._name_of(entry)
+        log.log(level, "%s: the command %s %s%s", name, entry.name, _ENDED[outcome], f": {message}" if message else "")
+
+    # reporting --------------------------------------------------------------------------------------------------------
+
+    async def _report_outcomes(self, parent: Credentials) -> None:
+        while True:
+            await self._has_outcomes.wait()
+            self._has_outcomes.clear()
+            for entry in await retry_until_stored(self._ledger.undelivered, what="the list of outcomes"):
+                if not await self._call(parent, partial(self._report, parent, entry)):
+                    self._has_outcomes.set()
+
+    async def _report(self, parent: Credentials, entry: LedgerEntry) -> None:
+        device = self._credentials_of(parent, entry.device_id)
+        if device is not None and entry.outcome is not None:
+            try:
+                await self._hub.update_command(device, entry.command_id, entry.outcome, entry.message)
+            except HubUnauthorised:
+                self._refused_key(parent, entry.device_id)
+            except HubRejected as error:  # 404: it was cancelled, or it timed out in the cloud (section 6.3)
+                log.info("%s: the cloud does not take the outcome of %s: %s", self._name_of(entry), entry.name, error)
+        await self._ledger.deliver(entry)
+        now = loop_time()
+        recent = {key: at for key, at in self._reported_at.items() if now - at < REPORT_AGAIN_AFTER_SECONDS}
+        self._reported_at = {**recent, entry.key: now}
+        self.fetch_soon(entry.device_id)
+
+    def _refused_key(self, parent: Credentials, device_id: str) -> None:
+        """Have a child's key checked; a refused key of the gateway itself is confirmed by the guarded call."""
+        if device_id == parent.device_id:
+            raise HubUnauthorised("the key is not accepted", status=401, error="Not authorized")
+        record = self._registry.by_device_id(device_id)
+        if record is not None:
+            self._check_child(record.child.key)
+
+    # devices ----------------------------------------------------------------------------------------------------------
+
+    def _child_of(self, parent: Credentials, device_id: str) -> str | None:
+        record = None if device_id == parent.device_id else self._registry.by_device_id(device_id)
+        return None if record is None else record.child.key
+
+    def _credentials_of(self, parent: Credentials, device_id: str) -> Credentials | None:
+        """Return the credentials of a device; `None` for one that is no child, or whose key was lost, which is logged once."""
+        if device_id == parent.device_id:
+            return parent
+        record = self._registry.by_device_id(device_id)
+        device = record.credentials(parent) if record is not None else None
+        if device is None and device_id not in self._without_key:
+            self._without_key.add(device_id)
+            name = record.child.name if record is not None else device_id
+            log.warning("%s: a command waits, but its access key was lost, so it cannot be answered", name)
+        return device
+
+    def _name_of(self, entry: LedgerEntry) -> str:
+        return "the gateway" if entry.child is None else self._registry.name_of(entry.child) or entry.child
+
+
+_ENDED = {Outcome.DONE: "is done", Outcome.FAILED: "failed"}

@@ -1,0 +1,374 @@
+"""Commands are fetched, executed at most once, and their outcome reaches the cloud through failures and restarts."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.cloud.command_loop import CANCELLED, CommandLoop, CommandPolicy, Commands
+from gateway.errors import CommandRejected, DeviceUnreachable, EnrolmentRevoked, HubRejected, HubUnauthorised, HubUnreachable
+from gateway.hub import WaitingCommand
+from gateway.models import ChildDevice
+from gateway.state.child_states import ChildState
+from gateway.state.ledger import INTERRUPTED
+from gateway.testing.clock import simulated
+
+AWAY = HubUnreachable("no route", maybe_done=False)
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def child(number):
+    return ChildDevice(
+        key=f"c{number}", adapter="a", bus="b", address=str(number), profile=None, family=None, model_id="m", sub_model=None,
+        firmware_version=None, name=f"child {number}",
+    )  # fmt: skip
+
+
+class Running:
+    """The command loop of a gateway with two registered children, and devices that do what a test says."""
+
+    def __init__(self, made, policy):
+        self.made, self.policy = made, policy
+        self.hub, self.registry = made.hub, made.registry
+        self.executed = []
+        self.devices = {}
+        """Name of a command -> seconds that it takes, an error, or a result."""
+        self.waits = {}
+        """Name of a command -> seconds until its bus is free."""
+        self.checked = []
+        self.shift = timedelta(0)
+
+    def now(self):
+        return BEGIN + timedelta(seconds=asyncio.get_running_loop().time()) + self.shift
+
+    async def execute(self, command, *, within, before_start):
+        wait = self.waits.get(command.name, 0)
+        if wait >= within.total_seconds():
+            await asyncio.sleep(within.total_seconds())
+            raise CommandRejected("the bus was not free in time; nothing was sent")
+        await asyncio.sleep(wait)
+        await before_start()
+        self.executed.append((command.child, command.name, dict(command.parameters)))
+        outcome = self.devices.get(command.name)
+        if isinstance(outcome, int | float):
+            await asyncio.sleep(outcome)
+        elif isinstance(outcome, Exception):
+            raise outcome
+        return f"{command.name} was read back"
+
+    async def start(self):
+        self.parent = await self.made.enrolment.credentials()
+        for number in (1, 2):
+            await self.registry.admit(child(number))
+        while any(record.state is not ChildState.REGISTERED for record in self.registry.children.values()):
+            await self.made.registrar.step(self.parent)
+        self.ledger = self.made.state.ledger
+        self.restart()
+
+    def restart(self):
+        self.loop = CommandLoop(
+            self.hub, self.registry, self.ledger, calls=self.made.calls, check_child=self.checked.append,
+            commands=Commands(execute=self.execute, policy=self.policy, now=self.now),
+        )  # fmt: skip
+        self.task = asyncio.create_task(self.loop.run(self.parent))
+
+    async def kill(self):
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+    def device(self, number=None):
+        device_id = self.parent.device_id if number is None else self.registry.children[f"c{number}"].device_id
+        return self.hub.devices[device_id]
+
+    def send(self, command_id, number=None, name="set_volume", *, in_progress=False, flag=True, **parameters):
+        device = self.device(number)
+        device.commands.append(
+            WaitingCommand(id=command_id, name=name, parameters=parameters, in_progress=in_progress, device_id=None)
+        )
+        if flag:
+            self.loop.fetch_soon(device.credentials.device_id)
+
+    def outcomes(self, number=None):
+        return [(command_id, status, message) for command_id, status, message in self.device(number).outcomes]
+
+
+def run(parts, test, **policy):
+    async def main():
+        async with parts() as made:
+            running = Running(made, CommandPolicy(**policy))
+            await running.start()
+            await asyncio.sleep(100)  # the registration is not new any more
+            try:
+                await test(running)
+            finally:
+                await running.kill()
+
+    simulated(main())
+
+
+def test_a_command_is_executed_and_reported_done_with_what_was_read_back(parts):
+    async def test(running):
+        running.send(7, 1, volume=5)
+        await asyncio.sleep(1)
+        assert running.executed == [("c1", "set_volume", {"volume": 5})]
+        assert running.outcomes(1) == [(7, "done", "set_volume was read back")]
+
+    run(parts, test)
+
+
+def test_a_command_of_a_silent_child_is_found_by_the_clock(parts):
+    async def test(running):
+        running.send(7, 2, flag=False)
+        await asyncio.sleep(11)
+        assert [status for _, status, _ in running.outcomes(2)] == ["done"]
+
+    run(parts, test)
+
+
+def test_without_a_clock_only_flags_lead_to_calls(parts):
+    async def test(running):
+        before = running.hub.calls.total()
+        running.send(7, 2, flag=False)
+        await asyncio.sleep(3600)
+        assert running.hub.calls.total() == before
+        running.loop.fetch_soon(running.device(2).credentials.device_id)
+        await asyncio.sleep(1)
+        assert [status for _, status, _ in running.outcomes(2)] == ["done"], "an hour without a command is no outage"
+
+    run(parts, test, every=timedelta(0))
+
+
+def test_commands_of_one_device_run_in_order_and_a_slow_one_delays_no_other_device(parts):
+    async def test(running):
+        running.devices["warm_up"] = 60
+        running.send(1, 1, "warm_up")
+        running.send(2, 1, "second")
+        running.send(3, 2, "other")
+        await asyncio.sleep(5)
+        assert [name for _, name, _ in running.executed] == ["warm_up", "other"]
+        await asyncio.sleep(60)
+        assert [name for _, name, _ in running.executed] == ["warm_up", "other", "second"]
+        assert [(number, status) for number, status, _ in running.outcomes(1)] == [(1, "in_progress"), (1, "done"), (2, "done")]
+
+    run(parts, test)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (CommandRejected("volume has to be a number"), "volume has to be a number"),
+        (DeviceUnreachable("no answer within 0.5 s"), "unknown whether it carried the command out: no answer within 0.5 s"),
+        (RuntimeError("a bug"), "the gateway failed while executing it: RuntimeError"),
+    ],
+)
+def test_a_command_that_fails_is_reported_with_the_reason(parts, error, told):
+    async def test(running):
+        running.devices["set_volume"] = error
+        running.send(7, 1)
+        await asyncio.sleep(1)
+        ((_, status, message),) = running.outcomes(1)
+        assert status == "failed"
+        assert told in message
+        assert not running.task.done()
+
+    run(parts, test)
+
+
+def test_an_outcome_reaches_the_cloud_after_an_outage(parts):
+    async def test(running):
+        running.send(7, 1)
+        running.hub.fail("update_command", *[AWAY] * 5)
+        await asyncio.sleep(300)
+        assert running.outcomes(1) == [(7, "done", "set_volume was read back")]
+        assert len(running.executed) == 1
+
+    run(parts, test)
+
+
+def test_an_outcome_whose_response_was_lost_is_repeated_and_the_command_is_not(parts):
+    async def test(running):
+        running.send(7, 1)
+        await asyncio.sleep(1)
+        running.send(7, 1)  # the hub offers it again
+        await asyncio.sleep(30)
+        assert running.outcomes(1) == [(7, "done", "set_volume was read back")] * 2
+        assert len(running.executed) == 1
+
+    run(parts, test)
+
+
+def test_a_command_that_ran_when_the_gateway_stopped_is_never_repeated(parts):
+    async def test(running):
+        running.devices["open_valve"] = 30
+        running.send(7, 1, "open_valve")
+        await asyncio.sleep(5)
+        await running.kill()
+        running.restart()
+        await asyncio.sleep(60)
+        assert len(running.executed) == 1
+        assert running.outcomes(1)[-1] == (7, "failed", INTERRUPTED)
+
+    run(parts, test)
+
+
+def test_a_command_that_waited_when_the_gateway_stopped_runs_after_the_restart(parts):
+    async def test(running):
+        running.waits["open_valve"] = 30
+        running.send(7, 1, "open_valve")
+        await asyncio.sleep(5)
+        await running.kill()
+        assert running.executed == []
+        running.waits.clear()
+        running.restart()
+        await asyncio.sleep(15)
+        assert len(running.executed) == 1
+        assert running.outcomes(1)[-1][1] == "done"
+
+    run(parts, test)
+
+
+def test_a_command_that_cannot_start_in_time_is_not_carried_out(parts):
+    async def test(running):
+        running.waits["open_valve"] = 1000
+        running.send(7, 1, "open_valve")
+        await asyncio.sleep(400)
+        assert running.executed == []
+        assert running.outcomes(1)[-1] == (7, "failed", "the bus was not free in time; nothing was sent")
+
+    run(parts, test)
+
+
+@pytest.mark.parametrize(("name", "status"), [("open_valve", "failed"), ("reboot", "done")])
+def test_a_command_first_met_after_a_long_outage_is_refused_unless_it_is_harmless(parts, name, status):
+    async def test(running):
+        await asyncio.sleep(20)
+        await running.kill()
+        running.send(7, 1, name, flag=False)
+        running.shift = timedelta(hours=2)
+        running.restart()
+        await asyncio.sleep(20)
+        ((_, told, message),) = running.outcomes(1)
+        assert told == status
+        assert len(running.executed) == (status == "done")
+        if status == "failed":
+            assert "it may have been sent long ago" in message
+        running.send(8, 1, "open_valve")
+        await asyncio.sleep(1)
+        assert running.outcomes(1)[-1][:2] == (8, "done"), "the outage is over"
+
+    run(parts, test)
+
+
+@pytest.mark.parametrize("is_offered_again", [False, True])
+def test_a_waiting_command_that_is_cancelled_in_the_cloud_does_not_start(parts, is_offered_again):
+    async def test(running):
+        running.waits["open_valve"] = 100
+        running.send(7, 1, "open_valve")
+        await asyncio.sleep(15)
+        if not is_offered_again:
+            running.device(1).commands.clear()
+        await asyncio.sleep(200)
+        assert len(running.executed) == is_offered_again
+        (kept,) = await running.ledger.latest(1)
+        assert (kept.message == CANCELLED) is not is_offered_again
+        assert kept.is_delivered
+
+    run(parts, test)
+
+
+def test_a_command_that_has_started_is_not_stopped_by_its_cancellation(parts):
+    async def test(running):
+        running.devices["warm_up"] = 60
+        running.send(7, 1, "warm_up")
+        await asyncio.sleep(5)
+        running.device(1).commands.clear()
+        await asyncio.sleep(100)
+        (kept,) = await running.ledger.latest(1)
+        assert (kept.outcome, kept.is_delivered) == ("done", True)
+        assert running.hub.calls["update_command"] == 2, "in_progress, and one attempt that the hub answers with 404"
+
+    run(parts, test)
+
+
+def test_a_gateway_that_may_only_be_observed_refuses_every_command(parts):
+    async def test(running):
+        running.send(7, 1)
+        await asyncio.sleep(1)
+        assert running.executed == []
+        ((_, status, message),) = running.outcomes(1)
+        assert (status, "takes no commands" in message) == ("failed", True)
+
+    run(parts, test, may_command=False)
+
+
+def test_where_the_hub_does_not_name_the_owners_each_device_is_asked(parts):
+    async def test(running):
+        running.hub.names_owners = False
+        running.send(7, 1, flag=False)
+        running.send(8, 2, flag=False)
+        await asyncio.sleep(25)
+        assert [running.outcomes(number)[-1][:2] for number in (1, 2)] == [(7, "done"), (8, "done")]
+
+    run(parts, test)
+
+
+def test_a_401_on_a_command_of_the_gateway_itself_is_confirmed_and_believed(parts):
+    async def test(running):
+        running.send(7)
+        del running.hub.devices[running.parent.device_id]
+        with pytest.raises(ExceptionGroup) as failed:
+            await asyncio.wait_for(running.task, 60)
+        assert failed.group_contains(EnrolmentRevoked)
+
+    run(parts, test)
+
+
+def test_a_401_on_a_command_of_a_child_leads_to_a_check_of_its_key(parts):
+    async def test(running):
+        running.hub.fail("get_command", HubUnauthorised("no", status=401, error="Not authorized"))
+        running.send(7, 1)
+        await asyncio.sleep(1)
+        assert running.checked == ["c1"]
+        assert not running.task.done()
+
+    run(parts, test)
+
+
+def test_an_outcome_that_the_hub_does_not_take_is_not_sent_again_and_again(parts):
+    async def test(running):
+        running.hub.fail("update_command", HubRejected("no", status=404, error="no command"))
+        running.waits["set_volume"] = 0.5
+        running.send(7, 1)
+        await asyncio.sleep(0.2)
+        running.device(1).commands.clear()
+        await asyncio.sleep(600)
+        assert running.hub.calls["update_command"] == 1
+        assert running.made.rate_control.problem is None, "the hub has answered"
+
+    run(parts, test)
+
+
+def test_a_hub_that_offers_a_command_again_and_again_and_takes_no_outcome_is_not_called_in_a_tight_loop(parts):
+    async def test(running):
+        running.hub.fail("update_command", *[HubRejected("no", status=422, error="invalid status")] * 1000)
+        running.send(7, 1)
+        await asyncio.sleep(600)
+        assert 2 <= running.hub.calls["update_command"] <= 61
+        assert len(running.executed) == 1
+
+    run(parts, test)
+
+
+def test_a_command_of_a_child_whose_key_was_lost_is_logged_once_and_left(parts, caplog):
+    async def test(running):
+        await running.registry.save_child(replace(running.registry.children["c1"], access_key=None))
+        running.send(7, 1)
+        await asyncio.sleep(60)
+        assert caplog.text.count("a command waits, but its access key was lost") == 1
+        assert running.executed == []
+        running.send(8, 2)
+        await asyncio.sleep(1)
+        assert running.outcomes(2)[-1][:2] == (8, "done")
+
+    run(parts, test)

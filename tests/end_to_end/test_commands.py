@@ -1,0 +1,198 @@
+"""Commands from the emulated cloud reach simulated devices once each, and their outcomes reach the cloud."""
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.state.ledger import INTERRUPTED
+from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
+
+pytestmark = pytest.mark.enable_socket
+
+SYNTHETIC = {"type": "synthetic"}
+QUICKLY = {"commands_every": timedelta(seconds=0.2)}
+
+
+def device(number, **rest):
+    return SyntheticDevice(f"{number}", f"a{number}", **{"poll_every": timedelta(milliseconds=100), **rest})
+
+
+def parent_of(emulator):
+    return next((one for one in emulator.cloud.devices.values() if one.parent_id is None), None)
+
+
+def children_of(emulator):
+    return {one.sn: one for one in emulator.cloud.devices.values() if one.parent_id is not None}
+
+
+@pytest.fixture
+def site():
+    bus = SyntheticBus([device(1), device(2)])
+    return bus, {"synthetic": SyntheticAdapter.on(bus)}
+
+
+@pytest.fixture
+def registered(emulator, until):
+    async def wait():
+        await until(lambda: {"1", "2"} <= children_of(emulator).keys())
+        return children_of(emulator)
+
+    return wait
+
+
+async def test_a_command_is_carried_out_and_its_value_comes_up(emulator, running, until, site, registered):
+    bus, adapters = site
+    async with running(adapters, SYNTHETIC, cloud=QUICKLY):
+        children = await registered()
+        command = emulator.cloud.queue_command(children["1"].id, "set", {"power": 42.5})
+        await until(lambda: not command.is_open)
+        assert (command.status, command.message) == ("done", "power is 42.5")
+        await until(lambda: children["1"].state.get("power") == 42.5)
+    assert [one.name for one in bus.devices["a1"].executed] == ["set"]
+    assert bus.devices["a2"].executed == []
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "status", "told"),
+    [
+        ("explode", {}, "failed", "device 1 has no command 'explode'; it has set"),
+        ("set", {"volume": 5}, "failed", "set takes the parameter 'power', and got power, volume"),
+        ("set", {"volume": "x" * 1_000_000}, "failed", "set takes the parameter 'power', and got power, volume"),
+        ("set", None, "done", ""),
+    ],
+    ids=["unknown", "wrong parameter", "a megabyte", "no parameters"],
+)
+async def test_a_command_ends_with_a_sentence_whatever_it_holds(
+    emulator, running, until, site, registered, name, parameters, status, told
+):
+    _bus, adapters = site
+    async with running(adapters, SYNTHETIC, cloud=QUICKLY) as gateway:
+        children = await registered()
+        command = emulator.cloud.queue_command(children["1"].id, name, parameters)
+        await until(lambda: not command.is_open)
+        assert not gateway.task.done()
+    assert command.status == status
+    assert told in (command.message or "")
+
+
+async def test_a_silent_child_gets_its_command_and_the_answer_says_that_it_is_silent(emulator, running, until, site, registered):
+    bus, adapters = site
+    async with running(adapters, SYNTHETIC, cloud=QUICKLY):
+        children = await registered()
+        bus.devices["a1"].silent = True
+        await until(lambda: children["1"].state.get("status") == "offline")
+        command = emulator.cloud.queue_command(children["1"].id, "set", {"power": 1.0})
+        await until(lambda: not command.is_open)
+    assert command.status == "failed"
+    assert "no answer from a1" in command.message
+
+
+async def test_a_lost_bus_keeps_a_command_until_it_is_back_or_cancelled(emulator, running, until, site, registered):
+    bus, adapters = site
+    async with running(adapters, SYNTHETIC, cloud=QUICKLY):
+        children = await registered()
+        bus.unplugged = True
+        await until(lambda: children["1"].state.get("status") == "offline", 60)
+        cancelled = emulator.cloud.queue_command(children["1"].id, "set", {"power": 66.0})
+        await until(lambda: cancelled.status == "in_progress")
+        emulator.cloud.cancel_command(children["1"].id, str(cancelled.id))
+        kept = emulator.cloud.queue_command(children["1"].id, "set", {"power": 7.0})
+        await until(lambda: kept.status == "in_progress")
+        bus.unplugged = False
+        await until(lambda: not kept.is_open, 90)
+    assert kept.status == "done"
+    assert cancelled.status == "aborted"
+    assert [one.parameters for one in bus.devices["a1"].executed] == [{"power": 7.0}]
+
+
+async def test_outcomes_survive_an_outage_and_lost_answers(emulator, running, until, site, registered):
+    bus, adapters = site
+    async with running(adapters, SYNTHETIC, cloud=QUICKLY):
+        children = await registered()
+        emulator.faults.add("500-html", call="Update Command", times=2)
+        emulator.faults.add("drop-after", call="Update Command", times=1)
+        commands = [emulator.cloud.queue_command(children["1"].id, "set", {"power": float(number)}) for number in range(3)]
+        await until(lambda: not any(command.is_open for command in commands))
+    assert [command.status for command in commands] == ["done"] * 3
+    assert [one.parameters["power"] for one in bus.devices["a1"].executed] == [0.0, 1.0, 2.0], "in order, each once"
+
+
+async def test_the_gateway_itself_takes_commands(emulator, running, until, site, registered):
+    _bus, adapters = site
+    async with running(adapters, SYNTHETIC, cloud=QUICKLY):
+        await registered()
+        own = parent_of(emulator).id
+        rescan = emulator.cloud.queue_command(own, "rescan", {})
+        unknown = emulator.cloud.queue_command(own, "self_destruct", {})
+        wrong = emulator.cloud.queue_command(own, "set_log_level", {"level": "loud"})
+        nobody = emulator.cloud.queue_command(own, "admit", {"key": "sn:nobody/1"})
+        await until(lambda: not any(one.is_open for one in (rescan, unknown, wrong, nobody)))
+    assert (rescan.status, rescan.message) == ("done", "the search for devices starts on 1 buses")
+    assert "it has rescan, admit, ignore, set_log_level" in unknown.message
+    assert "one of debug, info, warning, error" in wrong.message
+    assert "no device 'sn:nobody/1'" in nobody.message
+
+
+async def test_a_gateway_that_may_only_observe_says_so(emulator, running, until, site, registered):
+    bus, adapters = site
+    async with running(adapters, SYNTHETIC, cloud={**QUICKLY, "may": "observe"}):
+        children = await registered()
+        command = emulator.cloud.queue_command(children["1"].id, "set", {"power": 1.0})
+        await until(lambda: not command.is_open)
+    assert command.status == "failed"
+    assert 'may = "observe"' in command.message
+    assert bus.devices["a1"].executed == []
+
+
+KILLS = 20
+
+
+async def test_a_killed_gateway_runs_no_command_twice_and_leaves_none_without_an_outcome(emulator, tmp_path, until):
+    """Twenty kills while commands are on their way; each execution appends a line to a file."""
+    executed = tmp_path / "executed"
+    executed.touch()
+    chance = random.Random(4)
+    gateways = await asyncio.create_subprocess_exec(
+        sys.executable, str(Path(__file__).with_name("commanded_process.py")), emulator.entry_url, str(tmp_path / "s.sqlite3"),
+        str(executed), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+    async def told():
+        return int(await asyncio.wait_for(gateways.stdout.readline(), 60))
+
+    async def started():
+        gateways.stdin.write(b"another\n")
+        return await told()
+
+    process_id = await started()
+    await until(lambda: "1" in children_of(emulator), 60)
+    child = children_of(emulator)["1"]
+    commands = [emulator.cloud.queue_command(child.id, "set", {"power": float(number)}) for number in range(3 * KILLS)]
+
+    def ended():
+        return sum(not command.is_open for command in commands)
+
+    for _ in range(KILLS):
+        before = ended()
+        await until(lambda before=before: ended() > before or ended() == len(commands), 60)
+        await asyncio.sleep(chance.uniform(0, 0.3))
+        os.kill(process_id, signal.SIGKILL)
+        assert await told() == -signal.SIGKILL
+        process_id = await started()
+    await until(lambda: ended() == len(commands), 120)
+    os.kill(process_id, signal.SIGKILL)
+    assert await told() == -signal.SIGKILL
+    gateways.stdin.close()
+    assert await gateways.wait() == 0
+    lines = executed.read_text(encoding="ascii").split()
+    assert len(lines) == len(set(lines)), "no command was carried out twice"
+    assert {command.status for command in commands} <= {"done", "failed"}
+    done = {str(command.parameters["power"]) for command in commands if command.status == "done"}
+    assert done <= set(lines), "none is called done that was not carried out"
+    assert {command.message for command in commands if command.status == "failed"} <= {INTERRUPTED}
