@@ -44,6 +44,11 @@ def sample(number, minute, **values):
     return Sample(f"c{number}", BEGIN + timedelta(minutes=minute), Status.ONLINE, values or {"minute": minute})
 
 
+async def execute(command, *, within, before_start):
+    await before_start()
+    return f"{command.name} was read back"
+
+
 @pytest.fixture
 async def house(tmp_path):
     """A session between a real store and a fake hub, with short waits; `start()` runs it."""
@@ -62,10 +67,6 @@ async def house(tmp_path):
         state = StateParts(
             store=store, registry=registry, outbox=outbox, ledger=CommandLedger(store), adapter_memory=AdapterMemory(store)
         )
-
-        async def execute(command, *, within, before_start):
-            await before_start()
-            return f"{command.name} was read back"
 
         made = SimpleNamespace(hub=hub, registry=registry, outbox=outbox, enrolment=enrolment, events=[], tasks=[])
 

@@ -96,7 +96,7 @@ async def test_with_json_each_line_is_an_object(session, tmp_path):
         process.kill()
     async with started("--store", str(tmp_path / "world.json")) as process:
         lines = [(await process.stdout.readline()).decode() for _ in range(4)]
-    assert lines[3] == "1 devices are known from before\n"
+    assert lines[3] == "1 devices are in the store\n"
 
 
 async def test_it_speaks_https_with_a_certificate(session, tmp_path):
@@ -133,7 +133,7 @@ async def test_a_port_in_use_is_said_clearly(emulator):
     async with started(ports=("--entry-port", "0", "--hub-port", port)) as process:
         output, errors = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 1
-    assert errors.decode() == f"The emulator stops: hub port {port} of 127.0.0.1: is in use\n"
+    assert errors.decode() == f"The emulator cannot run: hub port {port} of 127.0.0.1: is in use\n"
     assert output == b""
 
 

@@ -58,20 +58,18 @@ async def test_a_command_is_carried_out_and_its_value_comes_up(emulator, running
     assert bus.devices["a2"].executed == []
 
 
-@pytest.mark.parametrize(
-    ("name", "parameters", "status", "told"),
-    [
-        ("explode", {}, "failed", "device 1 has no command 'explode'; it has set"),
-        ("set", {"volume": 5}, "failed", "set takes the parameter 'power', and got power, volume"),
-        ("set", {"volume": "x" * 1_000_000}, "failed", "set takes the parameter 'power', and got power, volume"),
-        ("set", None, "done", ""),
-    ],
-    ids=["unknown", "wrong parameter", "a megabyte", "no parameters"],
-)
-async def test_a_command_ends_with_a_sentence_whatever_it_holds(
-    emulator, running, until, site, registered, name, parameters, status, told
-):
+ENDS = {
+    "unknown": ("explode", {}, "failed", "device 1 has no command 'explode'; it has set"),
+    "wrong parameter": ("set", {"volume": 5}, "failed", "set takes the parameter 'power', and got power, volume"),
+    "a megabyte": ("set", {"volume": "x" * 1_000_000}, "failed", "set takes the parameter 'power', and got power, volume"),
+    "no parameters": ("set", None, "done", ""),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+async def test_a_command_ends_with_a_sentence_whatever_it_holds(emulator, running, until, site, registered, case):
     _bus, adapters = site
+    name, parameters, status, told = ENDS[case]
     async with running(adapters, SYNTHETIC, cloud=QUICKLY) as gateway:
         children = await registered()
         command = emulator.cloud.queue_command(children["1"].id, name, parameters)

@@ -13,6 +13,7 @@ from gateway.testing.bluetooth.dbus_errors import ErrorReply, OperationFailed, a
 from gateway.testing.bluetooth.gatt import Characteristic, Descriptor, Flag, Payload, Service, Write, full_uuid
 from gateway.testing.bluetooth.peripheral import AdvertisedData, Peripheral, PeripheralFaults
 from gateway.testing.bluetooth.radio_environment import RadioEnvironment, Vary
+from gateway.testing.former_names import former_names
 
 __all__ = [
     "AdvertisedData",
@@ -35,3 +36,14 @@ __all__ = [
     "full_uuid",
     "simulated_backend",
 ]
+
+__getattr__ = former_names(
+    __name__,
+    {
+        "Air": RadioEnvironment,
+        "Changes": AdvertisedData,
+        "Faults": PeripheralFaults,
+        "Refusal": ErrorReply,
+        "Refused": OperationFailed,
+    },
+)

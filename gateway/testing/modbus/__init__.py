@@ -6,6 +6,7 @@ visible in the other.
 
 from __future__ import annotations
 
+from gateway.testing.former_names import former_names
 from gateway.testing.modbus.exception_codes import ExceptionCode, ExceptionResponse
 from gateway.testing.modbus.framing import Frame, Mbap, NotModbus, Rtu, crc16
 from gateway.testing.modbus.identification import Conformity, Identification, ServerId
@@ -66,3 +67,5 @@ __all__ = [
     "on_a_pty",
     "sunspec_registers",
 ]
+
+__getattr__ = former_names(__name__, {"Refusal": ExceptionResponse, "Served": ServedValue, "Steps": StepWave})

@@ -7,9 +7,12 @@
 
 from __future__ import annotations
 
+from gateway.testing.former_names import former_names
 from gateway.testing.serial.device import HEALTHY, ScriptedDevice, SerialDevice, SerialFaults
 from gateway.testing.serial.display import Display
 from gateway.testing.serial.gps import Gps
 from gateway.testing.serial.line import SerialLine
 
 __all__ = ["HEALTHY", "Display", "Gps", "ScriptedDevice", "SerialDevice", "SerialFaults", "SerialLine"]
+
+__getattr__ = former_names(__name__, {"Faults": SerialFaults})
