@@ -272,7 +272,7 @@ async def test_a_port_that_another_program_has(entry, config, doctor, folder):
 async def test_a_pattern_that_means_nothing_now(entry, config, doctor, folder):
     report = await doctor("-c", str(config(entry.url, serial('"/dev/serial/by-id/usb-Nobody*"'))))
     assert [one.what for one in report.warnings] == ["serial: ports /dev/serial/by-id/usb-Nobody*"]
-    assert "plug in the adapter" in report.warnings[0].fix
+    assert "plug the adapter in" in report.warnings[0].fix
 
 
 BY_ID = "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A10K3X9Q-if00-port0"
