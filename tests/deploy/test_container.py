@@ -135,7 +135,7 @@ def test_a_first_start_with_nothing_set_keeps_running_and_its_page_says_what_to_
     until(lambda: engine.get(f"{PAGE}/healthz")[0] == 200)
     token = re.search(r"status page token, shown only this once: (\S+)", gateway.log())[1]
     assert engine.get(f"{PAGE}/readyz", token)[0] == 503
-    assert "Give the model's hardware key" in unescape(engine.get(f"{PAGE}/", token)[1])
+    assert "Enter the model's hardware key" in unescape(engine.get(f"{PAGE}/", token)[1])
     assert gateway.state()["Running"]
     assert engine.inspect(gateway.name)["RestartCount"] == 0
 
@@ -238,14 +238,14 @@ services:
 def test_the_demo_runs_in_the_same_box_and_all_its_children_are_alive(engine, composed, until):
     demo = composed(more=None, service="demo")
     until(lambda: engine.get(f"{DEMO_PAGE}/healthz")[0] == 200)
-    token = re.search(r"sign in with (\S+)", demo.log())[1]
+    token = re.search(r"sign in with the token (\S+)", demo.log())[1]
 
     def standings():
         told = json.loads(engine.get(f"{DEMO_PAGE}/api/v1/children?limit=100", token)[1])
         return [child["standing"] for child in told["children"]]
 
     until(lambda: standings() == ["fine"] * 10)
-    assert demo.run("xyte-gateway", "health") == "the gateway is able to do its job\n"
+    assert demo.run("xyte-gateway", "health") == "the gateway is ready\n"
     time.sleep(6)  # a telemetry interval: it ends well only if a value of each has reached the cloud
     assert demo.stop() < 8
     assert demo.state()["ExitCode"] == 0, demo.log()

@@ -377,7 +377,7 @@ async def test_nobody_admits_without_the_token_or_from_another_site(hall, browse
             async with lured.expect_navigation() as answer:
                 await lured.evaluate("document.getElementById('trap').submit()")
             assert (await answer.value).status == 403
-            assert "Nothing was done" in await lured.inner_text("main")
+            assert "Nothing was changed" in await lured.inner_text("main")
             await lured.close()
     assert {met.decision for met in hall.registry.found_devices.values()} == {None}
     assert children_of(emulator) == {}
