@@ -19,7 +19,7 @@ from adapters.ble.session.connection_pool import ConnectionPool
 from adapters.ble.session.device_sessions import DeviceSessions
 from adapters.ble.session.time_estimates import count_requests, occupied_seconds
 from adapters.ble.settings import BleSettings
-from adapters.ble.tools.examination import examined
+from adapters.ble.tools.doctor_checks import examined
 from adapters.ble.tools.workbench import BleWorkbench
 from gateway.adapter import (
     Adapter,

@@ -13,9 +13,9 @@ from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import FIRST_REGISTER, ExceptionResponse, ReadRequest, Request
 from adapters.modbus.client.transport import RetryPolicy, Transport
 from adapters.modbus.client.unit_ids import RESERVED_UNIT, unit_id
+from adapters.modbus.discovery.distinct_devices import BusId, Roster, found_device
 from adapters.modbus.discovery.hosts import COMMON_UNITS, listening_hosts
 from adapters.modbus.discovery.identify import ProbeResult, UnitProbe, run_probe
-from adapters.modbus.discovery.roster import BusId, Roster, found_device
 from adapters.modbus.polling.illegal_addresses import ADDRESS_EXCEPTIONS, Bisection
 from adapters.modbus.polling.plan import ReadBlock
 from adapters.modbus.polling.read_plans import ReadPlans
@@ -25,7 +25,7 @@ from adapters.modbus.profile.profile import Profile
 from adapters.modbus.profile.sunspec_models import profile_named
 from adapters.modbus.profile.values import NO_SCALE_FACTOR
 from adapters.modbus.settings import ConfiguredDevice, ModbusSettings
-from adapters.modbus.tools.examination import examined
+from adapters.modbus.tools.doctor_checks import examined
 from adapters.modbus.tools.workbench import ModbusWorkbench
 from gateway.adapter import (
     Adapter,

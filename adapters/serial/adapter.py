@@ -22,7 +22,7 @@ from adapters.serial.session.active_protocol import ActiveProtocol
 from adapters.serial.session.conversation import Conversation
 from adapters.serial.session.unsolicited import UnsolicitedReadings
 from adapters.serial.settings import SerialSettings, password_of
-from adapters.serial.tools.examination import examine_ports, ports_to_listen_on
+from adapters.serial.tools.doctor_checks import examine_ports, ports_to_listen_on
 from adapters.serial.tools.line_load import planned_reads
 from adapters.serial.tools.workbench import SerialWorkbench
 from gateway.adapter import (

@@ -16,7 +16,7 @@ from gateway.errors import CommandRejected, DeviceUnreachable, HubRejected, HubU
 from gateway.hub import Credentials, Hub, WaitingCommand
 from gateway.models import Command
 from gateway.state.child_states import ChildState
-from gateway.state.ledger import CommandLedger, LedgerEntry, Outcome
+from gateway.state.command_ledger import CommandLedger, LedgerEntry, Outcome
 from gateway.state.registry import Registry
 from gateway.state.writes import retry_until_stored
 from gateway.tasks import loop_time

@@ -21,8 +21,8 @@ from gateway.errors import GatewayError, SettingsError, SettingsProblem, StoreEr
 from gateway.first_start.config_proposal import propose_config
 from gateway.first_start.first_look import FirstLook
 from gateway.models import Finding
-from gateway.status.auth.access import TokenAuth
-from gateway.status.auth.tokens import digest_of, load_or_create_token, log_new_token, new_token, token_file
+from gateway.status.auth.access_control import TokenAuth
+from gateway.status.auth.token_file import digest_of, load_or_create_token, log_new_token, new_token, token_file
 from gateway.status.setup_server import SetupBus, SetupDevice, SetupProblem, SetupServer, SetupState
 from gateway.tasks import loop_time
 

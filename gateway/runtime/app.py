@@ -13,11 +13,11 @@ from gateway import __version__
 from gateway.config.settings import Configuration
 from gateway.errors import StoreError
 from gateway.field.polling.bus_status import BusStatus
+from gateway.runtime.background_jobs import follow_store, report_missing_buses, save_memory, watch_file
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
-from gateway.runtime.upkeep import follow_store, report_missing_buses, save_memory, watch_file
 from gateway.runtime.view import GatewayView
 from gateway.state.parts import StateParts
-from gateway.status.auth.tokens import log_new_token, token_file
+from gateway.status.auth.token_file import log_new_token, token_file
 from gateway.status.render import formatting
 
 log = logging.getLogger(__name__)

@@ -39,13 +39,13 @@ from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.view import GatewayView
 from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.child_states import ChildState
-from gateway.state.ledger import CommandLedger
+from gateway.state.command_ledger import CommandLedger
 from gateway.state.outbox import Outbox
 from gateway.state.parts import StateParts
 from gateway.state.registry import Registry
 from gateway.state.store import Store
-from gateway.status.auth.access import TokenAuth
-from gateway.status.auth.tokens import load_or_create_token, token_file
+from gateway.status.auth.access_control import TokenAuth
+from gateway.status.auth.token_file import load_or_create_token, token_file
 from gateway.status.history import History
 from gateway.status.server import StatusServer
 from gateway.status.view import View

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.state.adapter_memory import AdapterMemory
-from gateway.state.ledger import CommandLedger
+from gateway.state.command_ledger import CommandLedger
 from gateway.state.outbox import Outbox
 from gateway.state.registry import Registry
 from gateway.state.store import Store

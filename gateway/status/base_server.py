@@ -9,7 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.status.auth.access import TokenAuth
+from gateway.status.auth.access_control import TokenAuth
 from gateway.status.auth.middleware import AuthMiddleware
 from gateway.status.auth.sign_in import SignIn
 from gateway.status.health import Health

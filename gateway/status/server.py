@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Final
 
-from gateway.status.auth.access import TokenAuth
+from gateway.status.auth.access_control import TokenAuth
 from gateway.status.base_server import BaseServer
 from gateway.status.doctor_cache import DoctorCache
 from gateway.status.history import History

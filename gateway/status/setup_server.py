@@ -14,7 +14,7 @@ from pydantic import Field
 
 from gateway import __version__
 from gateway.models import Finding
-from gateway.status.auth.access import TokenAuth
+from gateway.status.auth.access_control import TokenAuth
 from gateway.status.auth.middleware import RIGHTS
 from gateway.status.base_server import BaseServer
 from gateway.status.doctor_cache import DoctorCache

@@ -235,7 +235,7 @@ async def test_the_log_is_for_programs_where_the_config_says_so(started, config)
     process = await started()
     line = await logged(process, "status page token")
     said = json.loads(line.splitlines()[-1])
-    assert (said["level"], said["logger"]) == ("warning", "gateway.status.auth.tokens")
+    assert (said["level"], said["logger"]) == ("warning", "gateway.status.auth.token_file")
     code, _, rest = await ended(process)
     assert code == 0
     assert all(json.loads(one)["level"] in ("warning", "error") for one in rest.splitlines())

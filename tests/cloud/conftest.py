@@ -31,7 +31,7 @@ from gateway.errors import CommandRejected
 from gateway.hub import Credentials
 from gateway.models import Status
 from gateway.state.adapter_memory import AdapterMemory
-from gateway.state.ledger import CommandLedger
+from gateway.state.command_ledger import CommandLedger
 from gateway.state.outbox import Outbox
 from gateway.state.parts import StateParts
 from gateway.state.registry import Registry

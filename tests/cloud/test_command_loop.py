@@ -11,7 +11,7 @@ from gateway.errors import CommandRejected, DeviceUnreachable, EnrolmentRevoked,
 from gateway.hub import WaitingCommand
 from gateway.models import ChildDevice
 from gateway.state.child_states import ChildState
-from gateway.state.ledger import INTERRUPTED
+from gateway.state.command_ledger import INTERRUPTED
 from gateway.testing.clock import simulated
 
 AWAY = HubUnreachable("no route", maybe_done=False)

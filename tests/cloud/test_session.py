@@ -22,7 +22,7 @@ from gateway.hub import ConfigurationChanged, SpaceChanged, TelemetryResponse, W
 from gateway.models import ChildDevice, Sample, Status
 from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.child_states import ChildState
-from gateway.state.ledger import CommandLedger
+from gateway.state.command_ledger import CommandLedger
 from gateway.state.outbox import Outbox
 from gateway.state.parts import StateParts
 from gateway.state.registry import Registry

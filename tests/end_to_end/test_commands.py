@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.state.ledger import INTERRUPTED
+from gateway.state.command_ledger import INTERRUPTED
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
 pytestmark = pytest.mark.enable_socket

@@ -9,7 +9,7 @@ import pytest
 from gateway.errors import StoreError
 from gateway.models import Confidence, Status
 from gateway.state.adapter_memory import AdapterMemory
-from gateway.state.ledger import CommandLedger
+from gateway.state.command_ledger import CommandLedger
 from gateway.state.outbox import Outbox
 from gateway.state.records import ChildState, Decision
 from gateway.state.registry import Registry

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import aiohttp
 import pytest
 
-from gateway.status.auth.access import TokenAuth
-from gateway.status.auth.tokens import digest_of
+from gateway.status.auth.access_control import TokenAuth
+from gateway.status.auth.token_file import digest_of
 from gateway.status.server import StatusServer
 
 TOKEN = "a-token-that-only-tests-know"

@@ -9,8 +9,8 @@ from random import Random
 import fake_view
 
 from gateway.models import Reading
-from gateway.status.auth.access import TokenAuth
-from gateway.status.auth.tokens import digest_of
+from gateway.status.auth.access_control import TokenAuth
+from gateway.status.auth.token_file import digest_of
 from gateway.status.server import StatusServer
 
 TOKEN = "preview"

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.errors import StoreError
 from gateway.models import Metric, Reading
 from gateway.status import base_server, live_updates, snapshot_cache
-from gateway.status.auth.access import FREE_ATTEMPTS, TokenAuth
+from gateway.status.auth.access_control import FREE_ATTEMPTS, TokenAuth
 from gateway.status.openapi import OPERATIONS
 from gateway.status.render.pages import PageAddress, RenderedPage
 from gateway.status.routes import html_pages

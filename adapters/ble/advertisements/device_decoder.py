@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from adapters.ble.advertisements.advertisement import Advertisement
-from adapters.ble.advertisements.advertiser import Advertiser
+from adapters.ble.advertisements.advertiser_files import Advertiser
 from adapters.ble.advertisements.metrics import Measured, family_of, printable
 from adapters.ble.advertisements.parser import MalformedAdvertisement, ParsedAdvertisement, Parser
 from gateway.adapter import Metric, MetricRow, Value

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from adapters.ble.advertisements.advertisement import Advertisement
-from adapters.ble.advertisements.advertiser import Advertiser
+from adapters.ble.advertisements.advertiser_files import Advertiser
 from adapters.ble.advertisements.metrics import Measured, event, measured, plain_value, printable, state
 from adapters.ble.advertisements.parser import MalformedAdvertisement, ParsedAdvertisement
 

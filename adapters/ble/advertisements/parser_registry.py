@@ -14,7 +14,7 @@ from typing import TypeAlias
 from pydantic import SecretStr
 
 from adapters.ble.advertisements.advertisement import Advertisement
-from adapters.ble.advertisements.advertiser import AdvertisementMatch, Advertiser, load
+from adapters.ble.advertisements.advertiser_files import AdvertisementMatch, Advertiser, load
 from adapters.ble.advertisements.device_decoder import Clock, DeviceDecoder
 from adapters.ble.advertisements.library_parser import LibraryParser
 from adapters.ble.advertisements.metrics import printable

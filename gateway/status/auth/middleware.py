@@ -10,7 +10,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from gateway.errors import GatewayError
-from gateway.status.auth.access import AccessRequest, TokenAuth, is_same_origin
+from gateway.status.auth.access_control import AccessRequest, TokenAuth, is_same_origin
 from gateway.status.hosts import is_loopback
 from gateway.status.openapi import ErrorResponse
 from gateway.status.render.templates import Templates

@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.status.auth.access import SIGNED_IN_SECONDS, TokenAuth
+from gateway.status.auth.access_control import SIGNED_IN_SECONDS, TokenAuth
 from gateway.status.auth.forms import read_form
 from gateway.status.auth.middleware import COOKIE, AuthMiddleware
 from gateway.status.render.assets import Asset

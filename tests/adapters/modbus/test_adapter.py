@@ -13,7 +13,7 @@ import pytest
 from adapters.modbus import ModbusAdapter
 from adapters.modbus.client.pdu import ExceptionResponse, ReadDeviceIdentification, ReadRequest, Table, WriteRequest
 from adapters.modbus.client.unit_ids import RESERVED_UNIT
-from adapters.modbus.discovery.roster import ranges, slug
+from adapters.modbus.discovery.distinct_devices import ranges, slug
 from gateway.adapter import Confidence, DeviceUnreachable, Found, Progress
 
 CASES = Path(__file__).parent / "cases"

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.status.auth.access import FREE_ATTEMPTS
+from gateway.status.auth.access_control import FREE_ATTEMPTS
 
 pytestmark = pytest.mark.enable_socket
 

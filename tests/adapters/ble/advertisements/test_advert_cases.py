@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
-from adapters.ble.advertisements.advertiser import load
+from adapters.ble.advertisements.advertiser_files import load
 from adapters.ble.advertisements.device_decoder import DecodedAdvertisement, DeviceDecoder
 from adapters.ble.advertisements.parser_registry import ParserRegistry
 from gateway.adapter import Metric

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
-from adapters.ble.advertisements.advertiser import Advertiser, load
+from adapters.ble.advertisements.advertiser_files import Advertiser, load
 from adapters.ble.advertisements.metrics import event, measured
 from adapters.ble.advertisements.parser import MalformedAdvertisement, ParsedAdvertisement
 from adapters.ble.advertisements.parser_registry import MAX_UNKNOWN_DEVICES, TRIES, ParserRegistry

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from adapters.modbus import ModbusAdapter
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import ReadRequest, Table, WriteRequest
+from adapters.modbus.discovery.distinct_devices import BusId, found_device
 from adapters.modbus.discovery.identify import ProbeResult
-from adapters.modbus.discovery.roster import BusId, found_device
 from adapters.modbus.profile.commands import PlannedWrite, planned_write
 from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.profile.points import FLOATS, NUMBER_FORMATS, UNSIGNED, Encoding, PlacedPoint, ValueType, number_words

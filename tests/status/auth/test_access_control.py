@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.status.auth.access import (
+from gateway.status.auth.access_control import (
     FREE_ATTEMPTS,
     MAX_ADDRESSES,
     SIGNED_IN_SECONDS,
@@ -10,7 +10,7 @@ from gateway.status.auth.access import (
     TokenAuth,
     is_same_origin,
 )
-from gateway.status.auth.tokens import digest_of
+from gateway.status.auth.token_file import digest_of
 from gateway.status.rights import Rights
 
 

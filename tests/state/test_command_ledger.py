@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.state import ledger as module
-from gateway.state.ledger import INTERRUPTED, MASK, CommandLedger, LedgerEntry, Outcome
+from gateway.state import command_ledger as module
+from gateway.state.command_ledger import INTERRUPTED, MASK, CommandLedger, LedgerEntry, Outcome
 from gateway.state.store import Store
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 from adapters.serial.port.hotplug import MachinePorts
 from adapters.serial.port.selection import ListedPort
 from adapters.serial.settings import SerialSettings
-from adapters.serial.tools.examination import examine_ports
+from adapters.serial.tools.doctor_checks import examine_ports
 from gateway.testing.serial import SerialLine
 
 

@@ -16,7 +16,7 @@ from time import time
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway.status.auth.tokens import digest_of
+from gateway.status.auth.token_file import digest_of
 from gateway.status.hosts import is_loopback, without_port
 from gateway.status.rights import Rights
 from gateway.tasks import loop_time

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
-from adapters.ble.advertisements.advertiser import BUILT_IN, AdvertisementMatch, AdvertiserError, load, parse
+from adapters.ble.advertisements.advertiser_files import BUILT_IN, AdvertisementMatch, AdvertiserError, load, parse
 
 WHOLE = """
 name = "acme"

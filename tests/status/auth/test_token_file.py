@@ -3,8 +3,8 @@ import stat
 import pytest
 
 from gateway.errors import StoreError
-from gateway.status.auth.access import TokenAuth
-from gateway.status.auth.tokens import load_or_create_token, new_token
+from gateway.status.auth.access_control import TokenAuth
+from gateway.status.auth.token_file import load_or_create_token, new_token
 
 
 def test_a_token_is_made_once_and_only_its_hash_is_kept(tmp_path):
