@@ -1,1 +1,1 @@
-"""The adapters that come with the gateway. It finds them by entry point, as it finds a stranger's."""
+"""The built-in adapters. The gateway finds them by entry point, like third-party ones."""

@@ -59,7 +59,7 @@ def adapter_bugs_reported(adapter: Adapter[Any]) -> Iterator[None]:
         yield
     except (GatewayError, CommandFailed):
         raise
-    except Exception as error:
+    except Exception as error:  # code of a third-party adapter: its bug ends this command with a sentence
         failure = f"{adapter.bus}: the adapter {adapter.settings.type!r} failed with {type(error).__name__}: {error}"
         raise CommandFailed(f"{failure}; this is a bug in the adapter") from error
 

@@ -1,1 +1,1 @@
-"""Everything that faces Xyte."""
+"""The connection to the Xyte cloud: registration, telemetry and commands."""

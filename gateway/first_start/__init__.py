@@ -1,1 +1,1 @@
-"""What `run` does without a usable configuration: search for devices, propose a configuration, show what is wrong, wait."""
+"""Handle a start without a usable configuration: search for devices, propose one, show the mistakes, wait."""

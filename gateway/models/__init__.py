@@ -1,4 +1,4 @@
-"""Define the nouns of the whole gateway: frozen and complete when they are made. Pure.
+"""Define the data types that all parts of the gateway share: frozen, and complete when they are made. Pure.
 
 Import them from here; the files beside this one hold them by subject.
 """

@@ -1,4 +1,4 @@
-"""Define what the cloud is sent of a child: a sample with a status. Pure."""
+"""Define a sample: the values and the status of a child, as sent to the cloud. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of device profiles: read, checked, each mistake told with its line.
+"""Load and check the TOML files of device profiles, and report each mistake with its line.
 
 Every adapter has profiles of its own grammar; what a file is, and how a mistake in it is told, is the same for all.
 """

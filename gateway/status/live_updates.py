@@ -1,4 +1,4 @@
-"""Send the changes of each open page to its browsers: one look at each page for all who watch it, however many they are.
+"""Send the changes of each open page to its browsers: each page is rendered once for all its viewers.
 
 aiohttp-sse is not used. It encodes each event once for each browser and keeps connections open with comments; here an event is
 encoded once for all, the heartbeat is an event that the script of the page sees, and a browser that falls behind is dropped.

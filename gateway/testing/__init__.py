@@ -1,1 +1,1 @@
-"""For adapter authors and for our own tests: devices, buses and hubs that are not there."""
+"""Test tools for adapter authors and for our own tests: simulated devices, buses and hubs."""

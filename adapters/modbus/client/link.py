@@ -1,6 +1,6 @@
 """Send one Modbus request at a time over one host or line, with time-outs, retries and the pauses of RTU, and check the answer.
 
-- On RTU pymodbus keeps no pause between frames; here it lasts 3.5 characters from the last one on the line, whoever sent that.
+- On RTU pymodbus keeps no pause between frames; here it lasts 3.5 characters from the last one on the line, of any sender.
 - On RTU an answer does not name its request: the late answer to an abandoned request would be taken for the answer to the next
   one. Such a request is held back until the late answer arrived or cannot arrive any more (`late_answers.py`).
 """
