@@ -40,6 +40,7 @@ from gateway.profiles.names import first_duplicate, slug, unknown_name
 from gateway.profiles.scaling import divisor, raw_number
 from gateway.profiles.settings import ProfileSettings
 from gateway.profiles.workbench import ProfileWorkbench
+from gateway.tasks import loop_time
 from gateway.workbench import (
     CheckedProfile,
     Draft,
@@ -104,6 +105,7 @@ __all__ = [
     "find_command",
     "first_duplicate",
     "holder_of",
+    "loop_time",
     "raw_number",
     "read_secret_file",
     "slug",

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.parser_registry import ParserRegistry
-from adapters.ble.discovery.reachability import QUIET_CONNECTABLE, Reachability, loop_time
+from adapters.ble.discovery.reachability import QUIET_CONNECTABLE, Reachability
 from adapters.ble.discovery.tracked_device import TrackedDevice
 from adapters.ble.discovery.tracker import Tracker
 from adapters.ble.profile.profile import Profile
@@ -35,6 +35,7 @@ from gateway.adapter import (
     Reading,
     Uplink,
     Workbench,
+    loop_time,
 )
 
 QUIET_ADVERTISER = timedelta(seconds=900)

@@ -39,6 +39,7 @@ from gateway.adapter import (
     Reading,
     Uplink,
     Workbench,
+    loop_time,
 )
 
 RECENT_SECONDS = 120.0
@@ -130,7 +131,7 @@ class SerialAdapter(Adapter[SerialSettings]):
         message = protocol.read_message(frame.payload)
         if message is None:
             return
-        self._understood_at = _loop_time()
+        self._understood_at = loop_time()
         key = self._remembered.child_at(format_address(protocol.profile.name, message.address))
         readings = protocol.readings_of(message.name, message, key or "", datetime.now(UTC))
         self._unsolicited.add(protocol.profile.name, readings)
@@ -151,18 +152,18 @@ class SerialAdapter(Adapter[SerialSettings]):
         """Yield the devices on the port: those of the config, the one that was there last, else any that can be identified."""
         async for step in self._search.discover(self._open_line, self._was_understood_recently):
             if isinstance(step, Found):
-                self._understood_at = _loop_time()
+                self._understood_at = loop_time()
             yield step
 
     async def identify(self, address: str) -> Found:
         """Return the device that answers at this address."""
         found = await self._search.identify(address, self._open_line)
-        self._understood_at = _loop_time()
+        self._understood_at = loop_time()
         return found
 
     def _was_understood_recently(self, profile: Profile) -> bool:
         recent = max(profile.may_be_quiet or 0.0, RECENT_SECONDS)
-        return self._understood_at is not None and _loop_time() - self._understood_at < recent
+        return self._understood_at is not None and loop_time() - self._understood_at < recent
 
     # reading ----------------------------------------------------------------------------------------------------------
 
@@ -209,7 +210,7 @@ class SerialAdapter(Adapter[SerialSettings]):
     async def _ask(self, profile: Profile, request: Request) -> QueryAnswer:
         conversation = await self._conversation(profile)
         frame = await conversation.ask(request.raw, lambda frame: request.read(frame.payload) is not None, profile.talk.timeout)
-        self._understood_at = _loop_time()
+        self._understood_at = loop_time()
         answer = request.read(frame.payload)
         return answer if answer is not None else QueryAnswer({})
 
@@ -252,9 +253,9 @@ class SerialAdapter(Adapter[SerialSettings]):
             raise CommandRejected(f"{child.name} refuses {prepared.request.name}: {refusal}")
         if prepared.check is None:
             return
-        ends = _loop_time() + prepared.check.settle_seconds
+        ends = loop_time() + prepared.check.settle_seconds
         while (problem := await self._read_back_problem(profile, prepared)) is not None:
-            if _loop_time() >= ends:
+            if loop_time() >= ends:
                 raise CommandRejected(f"{child.name} did not execute {prepared.request.name}: {problem}")
             await asyncio.sleep(READ_BACK_EVERY_SECONDS)
 
@@ -338,7 +339,3 @@ class SerialAdapter(Adapter[SerialSettings]):
     def _password_for(self, profile: Profile) -> SecretStr | None:
         device = next((one for one in self._configured if one.profile == profile.name), None)
         return None if device is None else password_of(device)
-
-
-def _loop_time() -> float:
-    return asyncio.get_running_loop().time()

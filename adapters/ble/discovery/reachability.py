@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from adapters.ble.discovery.tracked_device import TrackedDevice
 from adapters.ble.discovery.tracker import Tracker
-from gateway.adapter import DeviceUnreachable
+from gateway.adapter import DeviceUnreachable, loop_time
 
 QUIET_CONNECTABLE = timedelta(seconds=195)
 """The longest silence of a connectable device that is in range: it has to advertise for each connection."""
@@ -89,8 +89,3 @@ class Reachability:
             return f"{child_address} was not received since the radio was opened: it is out of range, or its battery is empty"
         minutes = (loop_time() - device.heard_at) / 60
         return f"{child_address} was not received for {minutes:.0f} min: it is out of range, or its battery is empty"
-
-
-def loop_time() -> float:
-    """Return the time of the running event loop in seconds."""
-    return asyncio.get_running_loop().time()

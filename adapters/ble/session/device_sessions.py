@@ -16,7 +16,7 @@ from adapters.ble.profile.special_formats import NotInPayload
 from adapters.ble.profile.standard_services import profile_for
 from adapters.ble.radio.connection import AttributeRefused, GattConnection
 from adapters.ble.session.connection_pool import ConnectionPool
-from gateway.adapter import ChildDevice, Command, CommandRejected, DeviceUnreachable, Reading, Uplink
+from gateway.adapter import ChildDevice, Command, CommandRejected, DeviceUnreachable, Reading, Uplink, loop_time
 
 FIRST_NOTIFICATION_SECONDS = 10.0
 """The longest wait for a first notification: a device with nothing new to send is not kept busy longer."""
@@ -66,7 +66,7 @@ class DeviceSessions:
             for first_value in first_values:
                 readings += await first_value()
             self._remarks[child.key] = remarks
-        device.heard_at = asyncio.get_running_loop().time()
+        device.heard_at = loop_time()
 
     async def execute(self, child: ChildDevice, device: TrackedDevice, profile: Profile, command: Command) -> str:
         """Write a command once and return its result for the operator.

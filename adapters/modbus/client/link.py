@@ -39,7 +39,7 @@ from adapters.modbus.client.rtu_frames import (
     request_bytes,
 )
 from adapters.modbus.client.transport import RetryPolicy
-from gateway.adapter import DeviceUnreachable
+from gateway.adapter import DeviceUnreachable, loop_time
 
 log = logging.getLogger("adapters.modbus")
 
@@ -91,7 +91,7 @@ class Link:
     async def open(self) -> None:
         """Connect, or raise `BusUnavailable` with what to check; on failure nothing stays open."""
         await self._connection.open()
-        self._quiet_at = _now() + self.bus.silence_seconds  # another master may have sent something just now
+        self._quiet_at = loop_time() + self.bus.silence_seconds  # another master may have sent something just now
 
     def close(self) -> None:
         """Close at once. Harmless when nothing is open."""
@@ -197,7 +197,7 @@ class Link:
         if self._echo.is_missing and not isinstance(request, WriteRequest):
             self._set_echoes(echoes=False)
         if not self.bus.is_rtu:
-            self.answer_seconds = _now() - sent.since
+            self.answer_seconds = loop_time() - sent.since
         return response
 
     def _begin(self, unit: int, request: Request, policy: RetryPolicy) -> tuple[UnansweredRequest, float]:
@@ -207,7 +207,7 @@ class Link:
         self._has_begun = False
         self._awaited, self._awaited_unit, self.answer_seconds = request, unit, None
         character = self.bus.character_seconds
-        sent_at = _now() + character * request_bytes(request)
+        sent_at = loop_time() + character * request_bytes(request)
         late_seconds = max(policy.late_seconds, policy.timeout_seconds) + character * LONGEST_FRAME_BYTES
         sent = UnansweredRequest(request, sent_at, sent_at + late_seconds)
         if self.bus.is_rtu:
@@ -218,7 +218,7 @@ class Link:
     async def _wait_until_free(self, unit: int, request: Request) -> None:
         """Wait for the pause between two frames, and until no late answer can be taken for the answer to this request."""
         while self.bus.is_rtu:
-            now = _now()
+            now = loop_time()
             blocked_until = self._late_answers.blocked_until(unit, request, now)
             if max(self._quiet_at, blocked_until) <= now:
                 return
@@ -238,14 +238,14 @@ class Link:
             self._last_packet = b""
             return
         self._echo.sent(packet)
-        self._quiet_at = _now() + len(packet) * self.bus.character_seconds + self.bus.silence_seconds
+        self._quiet_at = loop_time() + len(packet) * self.bus.character_seconds + self.bus.silence_seconds
 
     def _on_received(self, packet: bytes) -> None:
         """Start the pause that follows these characters, and wait on for an answer that has begun."""
         self._last_packet = packet
         if not self.bus.is_rtu:
             return
-        now = _now()
+        now = loop_time()
         self._quiet_at = now + self.bus.silence_seconds
         if not self._has_begun:
             self._has_begun = True
@@ -278,7 +278,7 @@ class Link:
     def _began_at(self, pdu: bytes) -> float:
         """Return when the unit was ready to send the frame that has just arrived."""
         characters = 1 + len(pdu) + CHECKSUM_BYTES
-        return _now() - characters * self.bus.character_seconds - self.bus.silence_seconds
+        return loop_time() - characters * self.bus.character_seconds - self.bus.silence_seconds
 
     def _without_echo(self, data: bytes, expected: bytes) -> bytes:
         if self._awaited is None:
@@ -308,7 +308,3 @@ def _checked(unit: int, request: Request, response: ResponsePDU) -> ResponsePDU:
     if response.function != request.function:
         raise DeviceUnreachable(f"unit {unit} answered function {response.function} to function {request.function}")
     return response
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -16,7 +16,7 @@ from adapters.serial.framing.notation import escaped_text
 from adapters.serial.profile.conversation_settings import ConversationSettings
 from adapters.serial.session.echo_filter import EchoFilter, PromptFilter
 from adapters.serial.session.login import Login
-from gateway.adapter import BusUnavailable, DeviceUnreachable
+from gateway.adapter import BusUnavailable, DeviceUnreachable, loop_time
 
 IsAnswer: TypeAlias = Callable[[Frame], bool]
 OnUnsolicited: TypeAlias = Callable[[Frame], None]
@@ -145,11 +145,11 @@ class Conversation:
         async with self._lock:
             await self._prepare(request)
             await self._write(request)
-            self._ready_at = _now() + self._character * len(request) + self._settings.pacing_seconds
+            self._ready_at = loop_time() + self._character * len(request) + self._settings.pacing_seconds
 
     def data_received(self, data: bytes) -> None:
         """Process data from the port."""
-        self._received_at = now = _now()
+        self._received_at = now = loop_time()
         if self._login is None or not self._login.consume(data):
             self._process(self._echo_filter.strip_echo(data), now)
 
@@ -177,9 +177,9 @@ class Conversation:
         )
         if self._prompt_filter is not None:
             await self._wait_for(lambda: self._is_prompt_seen, self._received_at + PROMPT_SECONDS)
-        await asyncio.sleep(max(0.0, self._ready_at - _now()))
-        self._late_answer = None if self._late_answer and self._late_answer.until <= _now() else self._late_answer
-        if self.framer.pending and _now() - self._received_at > self._max_gap:
+        await asyncio.sleep(max(0.0, self._ready_at - loop_time()))
+        self._late_answer = None if self._late_answer and self._late_answer.until <= loop_time() else self._late_answer
+        if self.framer.pending and loop_time() - self._received_at > self._max_gap:
             self.framer.clear()
 
     async def _write(self, request: bytes) -> None:
@@ -211,11 +211,11 @@ class Conversation:
     # the answer -------------------------------------------------------------------------------------------------------
 
     async def _answer_to(self, pending: _PendingRequest, timeout_seconds: float) -> Frame:
-        ends = _now() + self._character * len(pending.request) + timeout_seconds
+        ends = loop_time() + self._character * len(pending.request) + timeout_seconds
         latest = ends + timeout_seconds
         while not pending.answer.done():
-            await asyncio.wait([pending.answer], timeout=ends - _now())
-            now = _now()
+            await asyncio.wait([pending.answer], timeout=ends - loop_time())
+            now = loop_time()
             if pending.answer.done() or now < ends:
                 continue
             if not self.framer.pending or now >= latest or now - self._received_at > self._max_gap:
@@ -223,7 +223,7 @@ class Conversation:
             ends = min(self._received_at + self._max_gap, latest)
         else:
             return self._result_of(pending)
-        self._process(self._echo_filter.release_swallowed(), _now())
+        self._process(self._echo_filter.release_swallowed(), loop_time())
         if pending.answer.done():
             return self._result_of(pending)
         raise DeviceUnreachable(f"no answer within {timeout_seconds:g} s{self._other_frames_text(pending)}")
@@ -236,7 +236,7 @@ class Conversation:
 
     def _end(self, pending: _PendingRequest) -> None:
         """Finish a request, answered or not."""
-        now = _now()
+        now = loop_time()
         self._pending = None
         self._ready_at = now + self._settings.pacing_seconds
         was_asked_before = self._late_answer is not None and self._late_answer.until > now
@@ -290,9 +290,5 @@ class Conversation:
 
     def _on_silence(self) -> None:
         self._timer = None
-        self._dispatch(self.framer.expire(_now()))
+        self._dispatch(self.framer.expire(loop_time()))
         self._schedule_expiry()
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

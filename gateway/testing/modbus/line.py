@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from gateway.tasks import loop_time
 from gateway.testing.modbus.framing import Frame, Rtu
 from gateway.testing.modbus.functions import WRITES
 from gateway.testing.modbus.unit import HEALTHY, Faults
@@ -173,17 +174,17 @@ class VirtualLine:
 
     def make_noise(self, characters: int) -> None:
         """Send this many random characters now."""
-        self._send(self._random.randbytes(characters), _now(), on_end=lambda transmission: None)
+        self._send(self._random.randbytes(characters), loop_time(), on_end=lambda transmission: None)
 
     def send_as_other_master(self, request: bytes) -> None:
         """Send this request, including its checksum, as another master; the units answer it, and an open port receives both."""
-        self._send(request, _now(), on_end=self._deliver_to_units)
+        self._send(request, loop_time(), on_end=self._deliver_to_units)
 
     # transmission of characters -------------------------------------------------------------------------------------------
 
     def receive_from_master(self, payload: bytes, *, is_understood: bool) -> None:
         """Transmit the bytes that the master writes."""
-        now = _now()
+        now = loop_time()
         if self._last_character_at is not None:
             silence = now - self._last_character_at
             if silence < self.silence_seconds - FLOAT_TOLERANCE:
@@ -232,7 +233,7 @@ class VirtualLine:
         starts_at = received.ends_at + self.silence_seconds + unit.turnaround_seconds + faults.delay_seconds
 
         def begin() -> None:
-            transmission = self._send(frame, _now(), on_end=lambda transmission: None)
+            transmission = self._send(frame, loop_time(), on_end=lambda transmission: None)
             self._note(received, request, frame, transmission.ends_at)
 
         asyncio.get_running_loop().call_at(starts_at, begin)
@@ -307,7 +308,3 @@ class _Port(asyncio.Transport):
 
     def get_protocol(self) -> Any:  # noqa: ANN401 - whatever the factory made
         return self._protocol
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -6,10 +6,10 @@ import pytest
 
 from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.parser_registry import ParserRegistry
-from adapters.ble.discovery.reachability import FIRST_ADVERTISEMENT_SECONDS, QUIET_CONNECTABLE, Reachability, loop_time
+from adapters.ble.discovery.reachability import FIRST_ADVERTISEMENT_SECONDS, QUIET_CONNECTABLE, Reachability
 from adapters.ble.discovery.tracker import Tracker
 from adapters.ble.settings import BleSettings
-from gateway.adapter import DeviceUnreachable
+from gateway.adapter import DeviceUnreachable, loop_time
 from gateway.testing.clock import simulated
 
 ADDRESS = "A4:C1:38:00:00:01"
