@@ -57,6 +57,7 @@ class BusCommands:
             return await queued.outcome
         finally:
             expiry.cancel()
+            queued.outcome.cancel()  # a caller that was cancelled before it awaited the outcome must not have it executed
 
     async def run_next(self, now: float) -> bool:
         """Execute the next command; return `False` when there is none."""

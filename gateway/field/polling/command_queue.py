@@ -36,6 +36,12 @@ class QueuedCommand:
                 await self.before_start()
             except (CommandRejected, StoreError) as error:
                 self.fail(CommandRejected(f"it was not executed: {error}"))
+            except asyncio.CancelledError:
+                self.fail(CommandRejected("the bus was lost before it started; nothing was sent"))
+                raise
+            except Exception as error:  # a bug of the caller costs this command, and not the bus
+                log.exception("%s: a bug before executing %.100r", self.child, self.command.name)
+                self.fail(CommandRejected(f"it was not executed: {type(error).__name__}"))
         return not self.outcome.done()
 
     async def settle(self, execution: Awaitable[str | None]) -> None:
@@ -52,7 +58,7 @@ class QueuedCommand:
             self.fail(CommandRejected("the bus was lost during execution; whether the device carried it out is unknown"))
             raise
         except Exception as error:  # code of a third-party adapter: its bug costs this command, nothing else
-            log.exception("%s: a bug in its adapter while executing %s", self.child, self.command.name)
+            log.exception("%s: a bug in its adapter while executing %.100r", self.child, self.command.name)
             self.fail(CommandRejected(f"its adapter failed: {type(error).__name__}: {error}"))
         else:
             if not self.outcome.done():

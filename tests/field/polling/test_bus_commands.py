@@ -150,3 +150,16 @@ async def test_the_time_of_a_command_counts_as_load_of_commands(field):
     await second
     assert supervisor.status().load[LoadPurpose.COMMANDS] > 0.1
     assert supervisor.child_status(key(1)).load > 0.1
+
+
+async def test_a_command_whose_caller_was_cancelled_before_it_waited_is_not_executed(field):
+    supervisor = field.serve(SyntheticBus([device(1)]), Obedient)
+    await field.until(lambda: "a1 block 1" in supervisor.adapter.did)
+    async with field.registry.changed:  # the caller has queued its command and waits to wake the worker
+        caller = asyncio.create_task(supervisor.execute(key(1), command(), within=SECOND))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        caller.cancel()
+        await asyncio.gather(caller, return_exceptions=True)
+    await asyncio.sleep(0.5)
+    assert "switch_on" not in supervisor.adapter.did

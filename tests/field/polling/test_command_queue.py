@@ -87,3 +87,23 @@ async def test_a_command_that_is_given_up_during_execution_harms_no_worker(queue
     queued = queue.add("a", command(1), start_before=10)
     queued.outcome.cancel()
     await queued.settle(execution(0))
+
+
+async def test_a_command_has_an_outcome_when_the_bus_is_lost_while_its_start_is_recorded(queue):
+    async def never():
+        await asyncio.Event().wait()
+
+    queued = queue.add("a", command(1), start_before=10, before_start=never)
+    worker = asyncio.create_task(queued.prepare())
+    await asyncio.sleep(0)
+    worker.cancel()
+    await asyncio.gather(worker, return_exceptions=True)
+    with pytest.raises(CommandRejected, match="nothing was sent"):
+        await asyncio.wait_for(queued.outcome, 1)
+
+
+async def test_a_bug_while_the_start_is_recorded_costs_the_command_alone(queue):
+    queued = queue.add("a", command(1), start_before=10, before_start=lambda: failing(ZeroDivisionError("oops")))
+    assert not await queued.prepare()
+    with pytest.raises(CommandRejected, match="not executed: ZeroDivisionError"):
+        await queued.outcome
