@@ -9,19 +9,25 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 
 KEPT_COMMANDS = 1_000
-"""How many delivered commands are kept; the cloud may offer one again after a lost response."""
+"""How many delivered commands are kept at least; the cloud may offer one again after a lost response."""
+
+KEPT_FOR = timedelta(hours=6)
+"""How long each one is kept at least: a thousand children may have a thousand commands in a few seconds."""
+
+KEPT_PARAMETERS = 16 * 1024
+"""The most characters of a command's parameters, as JSON, that are kept: they are kept for people alone."""
 
 INTERRUPTED = "the gateway stopped while the command was running; whether the device carried it out is unknown"
 
 MASK = "***"
-_SECRET_NAME = re.compile(r"passw|secret|token|\bpin\b|(^|_)key(_|$)", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"passw|passphrase|pwd|secret|token|credential|psk|\bpin\b|key$|(^|_)key(_|$)", re.IGNORECASE)
 
 
 class Outcome(StrEnum):
@@ -77,7 +83,7 @@ class CommandLedger:
                 return known, False
             masked = replace(entry, parameters=_masked(entry.parameters))
             _write(db, masked)
-            _prune(db)
+            _prune(db, entry.received_at)
             return masked, True
 
         return await self._store.transact(work)
@@ -106,6 +112,10 @@ class CommandLedger:
         """Record as failed what had started in an earlier run and has no outcome, and return it."""
         interrupted = await self._select("started_at IS NOT NULL AND outcome IS NULL")
         return [await self.finish(entry, Outcome.FAILED, INTERRUPTED, at) for entry in interrupted]
+
+    async def waiting(self) -> list[LedgerEntry]:
+        """Return the commands that have neither started nor ended."""
+        return await self._select("started_at IS NULL AND outcome IS NULL")
 
     async def latest(self, limit: int) -> list[LedgerEntry]:
         """Return the commands that were received last, the latest first."""
@@ -136,7 +146,18 @@ _COLUMNS = "device_id, id, child, name, parameters, received_at, expires_at, sta
 
 
 def _masked(parameters: Mapping[str, object]) -> dict[str, object]:
-    return {name: MASK if _SECRET_NAME.search(name) else value for name, value in parameters.items()}
+    try:
+        masked = {name: MASK if _SECRET_NAME.search(name) else _masked_value(value) for name, value in parameters.items()}
+        length = len(json.dumps(masked))
+    except RecursionError:
+        return {"parameters": "too deep to be kept"}
+    return masked if length <= KEPT_PARAMETERS else {"parameters": f"{length} characters, too long to be kept"}
+
+
+def _masked_value(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: MASK if _SECRET_NAME.search(str(name)) else _masked_value(inner) for name, inner in value.items()}
+    return [_masked_value(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _read_one(db: Transaction, key: tuple[str, str]) -> LedgerEntry | None:
@@ -185,9 +206,9 @@ def _write(db: Transaction, entry: LedgerEntry) -> None:
     )
 
 
-def _prune(db: Transaction) -> None:
+def _prune(db: Transaction, now: datetime) -> None:
     db.execute(
-        "DELETE FROM commands WHERE delivered = 1 AND (device_id, id) NOT IN"
+        "DELETE FROM commands WHERE ended_at < ? AND delivered = 1 AND (device_id, id) NOT IN"
         " (SELECT device_id, id FROM commands ORDER BY received_at DESC LIMIT ?)",
-        (KEPT_COMMANDS,),
+        ((now - KEPT_FOR).isoformat(), KEPT_COMMANDS),
     )

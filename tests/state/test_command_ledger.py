@@ -74,6 +74,21 @@ async def test_secret_parameters_are_not_stored(ledger, tmp_path):
     assert b"hunter2" not in b"".join(file.read_bytes() for file in tmp_path.iterdir() if file.is_file())
 
 
+async def test_secrets_within_other_parameters_are_not_stored(ledger):
+    kept, _ = await ledger.receive(entry(parameters={"wifi": [{"ssid": "hall", "psk": "hunter2", "apiKey": "abc"}]}))
+    assert kept.parameters == {"wifi": [{"ssid": "hall", "psk": MASK, "apiKey": MASK}]}
+
+
+async def test_only_parameters_of_a_usual_size_are_stored(ledger):
+    deep = None
+    for _ in range(5000):
+        deep = [deep]
+    for command_id, value in enumerate((deep, "x" * 1_000_000)):
+        kept, _ = await ledger.receive(entry(command_id, parameters={"value": value}))
+        assert "to be kept" in kept.parameters["parameters"]
+        assert await ledger.receive(entry(command_id)) == (kept, False)
+
+
 async def test_old_delivered_commands_are_removed_and_no_undelivered_one(ledger, monkeypatch):
     monkeypatch.setattr(module, "KEPT_COMMANDS", 3)
     for number in range(6):
@@ -81,8 +96,10 @@ async def test_old_delivered_commands_are_removed_and_no_undelivered_one(ledger,
         one = await ledger.finish(one, Outcome.DONE, None, BEGIN)
         if number != 1:
             await ledger.deliver(one)
-    await ledger.receive(entry("last", received_at=BEGIN + timedelta(minutes=1)))
-    assert [one.command_id for one in await ledger.latest(10)] == ["last", 5, 4, 1]
+    await ledger.receive(entry("soon", received_at=BEGIN + timedelta(minutes=1)))
+    assert len(await ledger.latest(10)) == 7, "the cloud may still offer one of them again"
+    await ledger.receive(entry("last", received_at=BEGIN + timedelta(days=1)))
+    assert [one.command_id for one in await ledger.latest(10)] == ["last", "soon", 5, 1]
     assert [one.command_id for one in await ledger.undelivered()] == [1]
 
 

@@ -224,8 +224,18 @@ def parse_command(body: object) -> WaitingCommand | None:
 
 
 def parse_commands(body: object) -> list[WaitingCommand]:
-    """Return the waiting commands of a parent and its children (section 6.2)."""
-    return [command for command in map(parse_command, as_list(body)) if command is not None]
+    """Return the waiting commands of a parent and its children (section 6.2).
+
+    One without a usable id or name is left out, since it cannot be answered: it must not keep the others from their devices.
+    """
+    commands: list[WaitingCommand] = []
+    for entry in as_list(body):
+        try:
+            command = parse_command(entry)
+        except UnexpectedResponse:
+            continue
+        commands += [command] if command is not None else []
+    return commands
 
 
 def parse_configuration(body: object) -> DeviceConfiguration:

@@ -78,6 +78,12 @@ def json_bytes(body: object) -> bytes:
         return _to_json(_to_plain(body))
 
 
+def printable_line(text: str, most: int) -> str:
+    """Return the text as one printable line of at most so many characters, for a log, the store and the cloud."""
+    cut = text if len(text) <= most else f"{text[: most - 3]}..."
+    return cut if cut.isprintable() else "".join(letter if letter.isprintable() else " " for letter in cut)
+
+
 def _to_json(body: object) -> bytes:
     return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 

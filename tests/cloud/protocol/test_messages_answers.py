@@ -164,6 +164,11 @@ def test_commands_of_children_are_an_array_without_the_empty_ones():
     assert messages.parse_commands({}) == []
 
 
+def test_a_command_that_cannot_be_answered_does_not_hide_those_of_other_devices():
+    body = [{"id": True}, {"name": "reboot"}, {"id": "a", "name": "reboot"}, {"id": "b", "name": ["reboot"]}, 5]
+    assert [command.id for command in messages.parse_commands(body)] == ["a"]
+
+
 @pytest.mark.parametrize(
     ("body", "configuration"),
     [
