@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from http import HTTPStatus
 from typing import Protocol
 
 from gateway.cloud.guarded_calls import GuardedCalls
+from gateway.cloud.protocol.values import printable_line
 from gateway.cloud.rate_control import CallKind
-from gateway.errors import CommandRejected, DeviceUnreachable, HubRejected, HubUnauthorised
+from gateway.errors import CommandRejected, DeviceUnreachable, HubRejected, HubUnauthorised, HubUnreachable, StoreError
 from gateway.hub import Credentials, Hub, WaitingCommand
 from gateway.models import Command
 from gateway.state.child_states import ChildState
-from gateway.state.command_ledger import CommandLedger, LedgerEntry, Outcome
+from gateway.state.command_ledger import INTERRUPTED, CommandLedger, LedgerEntry, Outcome
 from gateway.state.registry import Registry
 from gateway.state.writes import retry_until_stored
 from gateway.tasks import loop_time
@@ -35,6 +37,17 @@ CHILDREN_ASKED_SINGLY = 10
 HARMLESS_LATE = frozenset({"reboot", "identify"})
 """Commands that do no harm when they start long after a person sent them."""
 
+PROGRESS_AT_ONCE = 4
+"""How many commands are reported as `in_progress` at the same time: a thousand may become slow in the same second."""
+
+NAME_LENGTH = 100
+MESSAGE_LENGTH = 1000
+"""The longest name in the ledger and message to the operator, in characters: both may quote what the cloud has sent."""
+
+FORGOTTEN_AFTER = timedelta(minutes=1)
+"""How long after its expiry a command that an earlier run received counts as one that the cloud does not offer any more."""
+
+TOO_LATE = "it has waited for too long; nothing was sent to the device"
 CANCELLED = "it was cancelled in the cloud before it started"
 
 
@@ -73,12 +86,10 @@ class _Running:
 
     entry: LedgerEntry
     task: asyncio.Task[str | None] | None = None
-    is_cancelled: bool = False
 
     def cancel_if_waiting(self) -> None:
         """Cancel a command that has not started yet; one that has started goes on."""
         if self.entry.started_at is None and self.task is not None:
-            self.is_cancelled = True
             self.task.cancel()
 
 
@@ -114,19 +125,23 @@ class CommandLoop:
         self._policy = commands.policy
         self._now = commands.now
         self._check_child = check_child
-        self._flagged: set[str] = set()
-        self._running: dict[tuple[str, str], _Running] = {}
+        self._flagged: dict[str, None] = {}  # the one that waits longest first
+        self._running: dict[str, _Running] = {}  # device id -> its one command
         self._wake = asyncio.Event()
         self._has_outcomes = asyncio.Event()
         self._next_child = 0
         self._reported_at: dict[tuple[str, str], float] = {}
+        self._progress_calls = asyncio.Semaphore(PROGRESS_AT_ONCE)
         self._last_contact: datetime | None = None
+        self._last_contact_at: float | None = None  # loop time, of this run
+        self._outage: tuple[datetime, datetime] | None = None
+        self._asked_since_outage: set[str] = set()
         self._without_key: set[str] = set()
 
     def fetch_soon(self, device_id: str) -> None:
         """Fetch the next command of a device: a response says that one waits, or its last command has ended."""
-        if not any(running.entry.device_id == device_id for running in self._running.values()):
-            self._flagged.add(device_id)
+        if device_id not in self._running:
+            self._flagged[device_id] = None
             self._wake.set()
 
     def reset(self) -> None:
@@ -150,7 +165,16 @@ class CommandLoop:
         self._has_outcomes.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._report_outcomes(parent))
+            group.create_task(self._end_forgotten())
             await self._fetch(parent, group)
+
+    async def _end_forgotten(self) -> None:
+        """End the commands that an earlier run received and that the cloud has not offered since."""
+        await asyncio.sleep((self._policy.expires_after + FORGOTTEN_AFTER).total_seconds())
+        now = self._now()
+        for entry in await retry_until_stored(self._ledger.waiting, what="the list of waiting commands"):
+            if now >= entry.expires_at + FORGOTTEN_AFTER and not self._is_running(entry):
+                await self._finish(entry, Outcome.FAILED, TOO_LATE)
 
     # fetching ---------------------------------------------------------------------------------------------------------
 
@@ -160,14 +184,15 @@ class CommandLoop:
         while True:
             self._wake.clear()
             if every_seconds and (loop_time() >= fetch_all_at or len(self._flagged) > 1):
-                flagged, self._flagged = self._flagged, set()
+                flagged, self._flagged = self._flagged, {}
                 if not await self._call(parent, partial(self._fetch_all, parent, flagged, group)):
                     self._flagged |= flagged
                 fetch_all_at = loop_time() + every_seconds
             elif self._flagged:
-                device_id = self._flagged.pop()
+                device_id = next(iter(self._flagged))
+                del self._flagged[device_id]
                 if not await self._call(parent, partial(self._fetch_one, parent, device_id, group)):
-                    self._flagged.add(device_id)
+                    self._flagged[device_id] = None
             else:
                 await self._wait(fetch_all_at if every_seconds else None)
 
@@ -185,7 +210,7 @@ class CommandLoop:
 
         return await self._calls.run(parent, CallKind.COMMANDS, do, otherwise=False)
 
-    async def _fetch_all(self, parent: Credentials, flagged: set[str], group: asyncio.TaskGroup) -> None:
+    async def _fetch_all(self, parent: Credentials, flagged: dict[str, None], group: asyncio.TaskGroup) -> None:
         """Fetch the next command of every device in one call.
 
         Below Model API version 1.0.7 the response does not say whose each one is (section 17.26): then the flagged devices and
@@ -193,9 +218,15 @@ class CommandLoop:
         """
         offered = await self._hub.get_commands_with_children(parent)
         if any(command.device_id is None for command in offered):
-            for device_id in flagged | set(self._next_devices(parent)):
-                await self._fetch_one(parent, device_id, group)
+            for device_id in dict.fromkeys([*flagged, *self._next_devices(parent)]):
+                flagged.pop(device_id, None)
+                try:
+                    await self._fetch_one(parent, device_id, group)
+                except HubUnreachable:
+                    flagged[device_id] = None  # behind the others, so that they are asked although this one fails again
+                    raise
             return
+        self._note_contact()
         owned = {command.device_id: command for command in offered if command.device_id is not None}
         for running in list(self._running.values()):
             offer = owned.get(running.entry.device_id)
@@ -203,15 +234,23 @@ class CommandLoop:
                 await self._cancel_if_gone(parent, running)
         for device_id, command in owned.items():
             await self._take(parent, device_id, command, group)
+        self._outage = None
         await self._record_contact()
 
     async def _cancel_if_gone(self, parent: Credentials, running: _Running) -> None:
         """Cancel a command that waits for its bus if the cloud does not offer it any more."""
-        device = self._credentials_of(parent, running.entry.device_id)
-        if device is None or running.entry.started_at is not None:
+        device_id = running.entry.device_id
+        device = self._credentials_of(parent, device_id)
+        if running.entry.started_at is not None:
+            return
+        if device is None:  # it was deleted in the cloud
+            running.cancel_if_waiting()
             return
         try:
             offer = await self._hub.get_command(device)
+        except HubUnauthorised:
+            self._refused_key(parent, device_id)
+            return
         except HubRejected:
             return
         if offer is None or offer.id != running.entry.command_id:
@@ -226,54 +265,82 @@ class CommandLoop:
         except HubUnauthorised:
             self._refused_key(parent, device_id)
             return
-        except HubRejected as error:
-            log.info("%s: its command could not be fetched: %s", device_id, error)
+        except (HubRejected, HubUnreachable) as error:
+            if isinstance(error, HubUnreachable) and (error.status is None or error.status >= HTTPStatus.MULTIPLE_CHOICES):
+                raise
+            log.info("%s: its command could not be fetched: %s", device_id, error)  # a 2xx: a command that cannot be answered
             return
+        self._note_contact()
+        running = self._running.get(device_id)
+        if running is not None and (command is None or command.id != running.entry.command_id):
+            running.cancel_if_waiting()
         if command is not None:
             await self._take(parent, device_id, command, group)
+        if self._outage is not None:
+            self._asked_since_outage.add(device_id)
+            if self._asked_since_outage.issuperset((parent.device_id, *self._children_in_cloud())):
+                self._outage = None
         await self._record_contact()
 
     def _next_devices(self, parent: Credentials) -> list[str]:
         """Return the gateway itself and the next few children, each in its turn."""
-        children = [
-            record.device_id
-            for record in self._registry.children.values()
-            if record.state is ChildState.REGISTERED and record.access_key is not None and record.device_id is not None
-        ]
+        children = self._children_in_cloud()
         start = self._next_child % max(len(children), 1)
         self._next_child = start + CHILDREN_ASKED_SINGLY
         return [parent.device_id, *children[start : start + CHILDREN_ASKED_SINGLY]]
 
+    def _children_in_cloud(self) -> list[str]:
+        return [
+            record.device_id
+            for record in self._registry.children.values()
+            if record.state is ChildState.REGISTERED and record.access_key is not None and record.device_id is not None
+        ]
+
+    def _note_contact(self) -> None:
+        """Note that the cloud has answered, and whether it could not be asked for longer than a command may be old.
+
+        The time since the last answer is measured by both clocks: that of the machine may have been set meanwhile, and the other
+        one stands still while the machine sleeps or the gateway is stopped.
+        """
+        now, at = self._now(), loop_time()
+        last, last_at = self._last_contact, self._last_contact_at
+        self._last_contact, self._last_contact_at = now, at
+        if last is None or not self._policy.every:  # by flags alone, a long time without a call is no outage
+            return
+        without = max(abs(now - last), timedelta(seconds=0 if last_at is None else at - last_at))
+        if without > self._policy.every + self._policy.expires_after:
+            self._outage = (last if self._outage is None else self._outage[0], now)
+            self._asked_since_outage.clear()
+
     async def _record_contact(self) -> None:
-        self._last_contact = self._now()
-        await self._ledger.record_contact(self._last_contact)
+        """Record when the cloud was last asked; not before every device was asked, so that a restart does not end the outage."""
+        if self._outage is None and self._last_contact is not None:
+            await self._ledger.record_contact(self._last_contact)
 
     async def _take(self, parent: Credentials, device_id: str, command: WaitingCommand, group: asyncio.TaskGroup) -> None:
         """Record an offered command, and start it, refuse it, or report its outcome again."""
         child = self._child_of(parent, device_id)
-        if self._credentials_of(parent, device_id) is None:
-            return
+        if device_id in self._running or self._credentials_of(parent, device_id) is None:
+            return  # the next command of a device is fetched when the outcome of the last one was reported
         now = self._now()
-        entry, is_new = await self._ledger.receive(
+        entry, _ = await self._ledger.receive(
             LedgerEntry(
                 device_id=device_id,
                 command_id=command.id,
                 child=child,
-                name=command.name,
+                name=printable_line(command.name, NAME_LENGTH),
                 parameters=command.parameters,
                 received_at=now,
                 expires_at=now + self._policy.expires_after,
             )
         )
-        if entry.key in self._running:
-            return
         if entry.outcome is not None:
             await self._report_again(entry)
-        elif (refusal := self._refusal(entry, now, is_new=is_new)) is not None:
+        elif (refusal := self._refusal(entry, now)) is not None:
             await self._finish(entry, Outcome.FAILED, refusal)
         else:
-            running = self._running[entry.key] = _Running(entry)
-            group.create_task(self._run(running, parent, command.parameters))
+            running = self._running[device_id] = _Running(entry)
+            group.create_task(self._run(running, parent, command, group))
 
     async def _report_again(self, entry: LedgerEntry) -> None:
         """Report the outcome of a command that the cloud offers although it has ended: the cloud did not receive it."""
@@ -281,40 +348,45 @@ class CommandLoop:
             await self._ledger.deliver(entry, is_delivered=False)
             self._has_outcomes.set()
 
-    def _refusal(self, entry: LedgerEntry, now: datetime, *, is_new: bool) -> str | None:
+    def _refusal(self, entry: LedgerEntry, now: datetime) -> str | None:
         """Return why a command is not carried out; `None` when it is."""
         if not self._policy.may_command:
             return 'this gateway takes no commands from the cloud: `may = "observe"` in [cloud] of its configuration'
-        if now >= entry.expires_at:
-            return "it has waited for too long; nothing was sent to the device"
-        last = self._last_contact if self._policy.every else None  # by flags alone, a long time without a call is no outage
-        if is_new and last is not None and now - last > self._policy.expires_after and entry.name not in HARMLESS_LATE:
+        if entry.started_at is not None:
+            return INTERRUPTED
+        if abs(now - entry.received_at) >= entry.expires_at - entry.received_at:  # the clock may have been set back meanwhile
+            return TOO_LATE
+        is_late = self._outage is not None and entry.device_id not in self._asked_since_outage
+        if is_late and self._outage is not None and entry.name not in HARMLESS_LATE:
+            since, until = self._outage
             return (
-                f"it may have been sent long ago: the gateway could not ask for commands from {last:%Y-%m-%d %H:%M} to"
-                f" {now:%Y-%m-%d %H:%M} UTC; nothing was sent to the device. Send it again if it is still wanted"
+                f"it may have been sent long ago: the gateway could not ask for commands from {since:%Y-%m-%d %H:%M} to"
+                f" {until:%Y-%m-%d %H:%M} UTC; nothing was sent to the device. Send it again if it is still wanted"
             )
         return None
 
     # executing --------------------------------------------------------------------------------------------------------
 
-    async def _run(self, running: _Running, parent: Credentials, parameters: Mapping[str, object]) -> None:
+    async def _run(self, running: _Running, parent: Credentials, offered: WaitingCommand, group: asyncio.TaskGroup) -> None:
         entry = running.entry
-        command = Command(id=entry.command_id, child=entry.child, name=entry.name, parameters=parameters, until=entry.expires_at)
+        command = Command(
+            id=offered.id, child=entry.child, name=offered.name, parameters=offered.parameters, until=entry.expires_at
+        )
 
         async def before_start() -> None:
             running.entry = await self._ledger.start(entry, self._now())
 
-        within = max(entry.expires_at - self._now(), timedelta(0))
+        within = min(max(entry.expires_at - self._now(), timedelta(0)), entry.expires_at - entry.received_at)
         log.info("%s: the command %s was received", self._name_of(entry), entry.name)
         running.task = asyncio.ensure_future(self._execute(command, within=within, before_start=before_start))
         try:
             done, _ = await asyncio.wait({running.task}, timeout=IN_PROGRESS_AFTER_SECONDS)
-            if not done:
-                await self._call(parent, partial(self._report_progress, parent, running))
+            # beside the execution, since it waits while the cloud is away, and the outcome is recorded at once
+            progress = () if done else (group.create_task(self._tell_progress(parent, running)),)
             outcome, message = await self._outcome_of(running)
         finally:
             running.task.cancel()
-        await self._finish(running.entry, outcome, message)
+        await self._finish(running.entry, outcome, message, after=progress)
 
     async def _outcome_of(self, running: _Running) -> tuple[Outcome, str | None]:
         assert running.task is not None  # noqa: S101 - set by the caller
@@ -329,14 +401,20 @@ class CommandLoop:
                 return Outcome.FAILED, str(error)
             case DeviceUnreachable():
                 return Outcome.FAILED, f"the device did not answer, so it is unknown whether it carried the command out: {error}"
+            case StoreError():
+                return Outcome.FAILED, f"the store of the gateway fails: {error}"
             case _:
                 log.error("%s: a bug while executing %s", self._name_of(running.entry), running.entry.name, exc_info=error)
                 return Outcome.FAILED, f"the gateway failed while executing it: {type(error).__name__}"
 
+    async def _tell_progress(self, parent: Credentials, running: _Running) -> None:
+        async with self._progress_calls:
+            await self._call(parent, partial(self._report_progress, parent, running))
+
     async def _report_progress(self, parent: Credentials, running: _Running) -> None:
         entry = running.entry
         device = self._credentials_of(parent, entry.device_id)
-        if device is None:
+        if device is None or running.task is None or running.task.done():
             return
         text = "it is being carried out" if entry.started_at is not None else "it waits for its device"
         try:
@@ -347,12 +425,20 @@ class CommandLoop:
             if error.status == 404:
                 running.cancel_if_waiting()
 
-    async def _finish(self, entry: LedgerEntry, outcome: Outcome, message: str | None) -> None:
+    async def _finish(
+        self, entry: LedgerEntry, outcome: Outcome, message: str | None, *, after: Collection[asyncio.Task[None]] = ()
+    ) -> None:
+        """Record an outcome, and have it reported when the tasks `after` have ended."""
         ended_at = self._now()
+        if message is not None or outcome is Outcome.FAILED:
+            message = printable_line(message or "no reason is known", MESSAGE_LENGTH)
         await retry_until_stored(
             lambda: self._ledger.finish(entry, outcome, message, ended_at), what=f"the outcome of the command {entry.name}"
         )
-        self._running.pop(entry.key, None)
+        if after:
+            await asyncio.wait(after)
+        if self._is_running(entry):
+            del self._running[entry.device_id]
         self._has_outcomes.set()
         level = logging.INFO if outcome is Outcome.DONE else logging.WARNING
         name = self._name_of(entry)
@@ -365,6 +451,8 @@ class CommandLoop:
             await self._has_outcomes.wait()
             self._has_outcomes.clear()
             for entry in await retry_until_stored(self._ledger.undelivered, what="the list of outcomes"):
+                if self._is_running(entry):
+                    continue  # a report of its progress is on its way, and must not arrive behind the outcome
                 if not await self._call(parent, partial(self._report, parent, entry)):
                     self._has_outcomes.set()
 
@@ -405,9 +493,13 @@ class CommandLoop:
         device = record.credentials(parent) if record is not None else None
         if device is None and device_id not in self._without_key:
             self._without_key.add(device_id)
-            name = record.child.name if record is not None else device_id
+            name = record.child.name if record is not None else printable_line(device_id, NAME_LENGTH)
             log.warning("%s: a command waits, but its access key was lost, so it cannot be answered", name)
         return device
+
+    def _is_running(self, entry: LedgerEntry) -> bool:
+        running = self._running.get(entry.device_id)
+        return running is not None and running.entry.key == entry.key
 
     def _name_of(self, entry: LedgerEntry) -> str:
         return "the gateway" if entry.child is None else self._registry.name_of(entry.child) or entry.child

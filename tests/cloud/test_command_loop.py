@@ -6,8 +6,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway.cloud import command_loop
 from gateway.cloud.command_loop import CANCELLED, CommandLoop, CommandPolicy, Commands
-from gateway.errors import CommandRejected, DeviceUnreachable, EnrolmentRevoked, HubRejected, HubUnauthorised, HubUnreachable
+from gateway.cloud.rate_control import CallKind
+from gateway.errors import (
+    CommandRejected,
+    DeviceUnreachable,
+    EnrolmentRevoked,
+    HubBusy,
+    HubRejected,
+    HubUnauthorised,
+    HubUnreachable,
+    StoreError,
+)
 from gateway.hub import WaitingCommand
 from gateway.models import ChildDevice
 from gateway.state.child_states import ChildState
@@ -370,5 +381,248 @@ def test_a_command_of_a_child_whose_key_was_lost_is_logged_once_and_left(parts, 
         running.send(8, 2)
         await asyncio.sleep(1)
         assert running.outcomes(2)[-1][:2] == (8, "done")
+
+    run(parts, test)
+
+
+def failing_until(hub, method, is_over, error=AWAY):
+    """Let a call of the hub fail until a condition holds."""
+    call = getattr(hub, method)
+
+    async def called(*arguments):
+        if not is_over(*arguments):
+            await asyncio.sleep(0.01)  # as a call over a network, which lets others go on
+            raise error
+        return await call(*arguments)
+
+    setattr(hub, method, called)
+
+
+def test_nothing_in_a_command_or_its_outcome_ends_the_loop(parts, caplog):
+    async def test(running):
+        running.devices["\ud800\nERROR"] = CommandRejected("got \udfff\n" + "x" * 1_000_000)
+        running.send("\ud800", 1, "\ud800\nERROR", **{"\ud800": "\ud800"})
+        running.send(8, 2, "empty")
+        running.devices["empty"] = CommandRejected()
+        await asyncio.sleep(5)
+        assert not running.task.done()
+        ((command_id, status, message),) = running.outcomes(1)
+        assert (command_id, status) == ("\ud800", "failed")
+        assert message.isprintable()
+        assert len(message) <= 1000
+        assert running.outcomes(2) == [(8, "failed", "no reason is known")]
+        assert all("\n" not in record.getMessage() for record in caplog.records)
+
+    run(parts, test)
+
+
+def test_a_store_that_fails_while_a_command_starts_is_no_bug(parts):
+    async def test(running):
+        running.devices["set_volume"] = StoreError("disk full")
+        running.send(7, 1)
+        await asyncio.sleep(1)
+        assert running.outcomes(1) == [(7, "failed", "the store of the gateway fails: disk full")]
+
+    run(parts, test)
+
+
+def test_each_device_that_was_not_asked_during_an_outage_is_late_after_it(parts):
+    async def test(running):
+        is_back = False
+        failing_until(running.hub, "get_command", lambda *_: is_back)
+        failing_until(running.hub, "get_commands_with_children", lambda *_: bool(running.outcomes(1)))
+        running.send(7, 1, "open_valve")
+        running.send(8, 2, "open_valve", flag=False)
+        await asyncio.sleep(3600)
+        is_back = True
+        await asyncio.sleep(200)
+        assert running.executed == []
+        for number in (1, 2):
+            ((_, status, message),) = running.outcomes(number)
+            assert status == "failed"
+            assert "it may have been sent long ago" in message
+        running.send(9, 2, "open_valve")
+        await asyncio.sleep(1)
+        assert running.outcomes(2)[-1][:2] == (9, "done"), "the outage is over"
+
+    run(parts, test)
+
+
+def test_where_the_hub_does_not_name_the_owners_each_device_is_late_once(parts):
+    async def test(running):
+        running.hub.names_owners = False
+        await asyncio.sleep(20)
+        await running.kill()
+        running.shift = timedelta(hours=2)
+        running.send(7, 1, "open_valve", flag=False)
+        running.send(8, 2, "open_valve", flag=False)
+        running.restart()
+        await asyncio.sleep(30)
+        assert running.executed == []
+        running.send(9, 2, "open_valve")
+        await asyncio.sleep(1)
+        assert running.outcomes(2)[-1][:2] == (9, "done")
+
+    run(parts, test)
+
+
+def test_a_late_command_stays_late_when_the_gateway_stops_before_its_refusal_is_recorded(parts):
+    async def test(running):
+        await asyncio.sleep(20)
+        await running.kill()
+        running.shift = timedelta(hours=2)
+        running.send(7, 1, "open_valve", flag=False)
+        finish, received = running.ledger.finish, asyncio.Event()
+
+        async def hang(*_):
+            received.set()
+            await asyncio.Event().wait()
+
+        running.ledger.finish = hang
+        running.restart()
+        await received.wait()
+        await running.kill()
+        running.ledger.finish = finish
+        running.restart()
+        await asyncio.sleep(20)
+        assert running.executed == []
+        assert running.outcomes(1)[-1][:2] == (7, "failed")
+
+    run(parts, test)
+
+
+def test_a_long_interval_is_no_outage(parts):
+    async def test(running):
+        await asyncio.sleep(4000)
+        running.send(7, 2, flag=False)
+        await asyncio.sleep(4000)
+        assert running.outcomes(2)[-1][:2] == (7, "done")
+
+    run(parts, test, every=timedelta(hours=1))
+
+
+def test_a_clock_that_is_set_back_makes_no_command_young_again(parts):
+    async def test(running):
+        running.waits["open_valve"] = 100
+        running.send(7, 1, "open_valve")
+        await asyncio.sleep(5)
+        await running.kill()
+        running.waits.clear()
+        running.shift = -timedelta(minutes=5, seconds=8)
+        running.restart()
+        await asyncio.sleep(1)
+        assert running.executed == []
+        assert running.outcomes(1)[-1][:2] == (7, "failed")
+
+    run(parts, test)
+
+
+def test_an_outcome_is_recorded_although_the_progress_could_not_be_told(parts):
+    async def test(running):
+        running.devices["warm_up"] = 5
+        running.send(7, 1, "warm_up")
+        await asyncio.sleep(0.5)
+        running.made.rate_control.failed(CallKind.COMMANDS, HubBusy("busy", retry_after_seconds=600))
+        await asyncio.sleep(10)
+        (kept,) = await running.ledger.latest(1)
+        assert kept.outcome == "done"
+        await asyncio.sleep(1000)
+        assert running.outcomes(1) == [(7, "done", "warm_up was read back")], "and no progress after it"
+
+    run(parts, test)
+
+
+def test_commands_of_one_device_never_run_side_by_side(parts):
+    async def test(running):
+        running.devices["warm_up"] = 60
+        running.send(7, 1, "warm_up")
+        await asyncio.sleep(5)
+        running.device(1).commands.clear()  # cancelled in the cloud, which offers the next one
+        running.send(8, 1, "second", flag=False)
+        await asyncio.sleep(30)
+        assert [name for _, name, _ in running.executed] == ["warm_up"]
+        await asyncio.sleep(60)
+        assert [name for _, name, _ in running.executed] == ["warm_up", "second"]
+
+    run(parts, test)
+
+
+def test_a_command_that_was_cancelled_while_the_gateway_was_stopped_ends(parts):
+    async def test(running):
+        running.waits["open_valve"] = 100
+        running.send(7, 1, "open_valve")
+        await asyncio.sleep(5)
+        await running.kill()
+        running.device(1).commands.clear()
+        running.restart()
+        await asyncio.sleep(500)
+        (kept,) = await running.ledger.latest(1)
+        assert (kept.outcome, kept.is_delivered) == ("failed", True)
+        assert running.executed == []
+
+    run(parts, test)
+
+
+@pytest.mark.parametrize("every", [0, 10])
+@pytest.mark.parametrize("broken", [None, 1, 2])
+def test_a_device_whose_call_always_fails_keeps_no_other_one_from_its_command(parts, broken, every):
+    async def test(running):
+        running.hub.names_owners = False
+        failing = running.device(broken).credentials.device_id
+        failing_until(running.hub, "get_command", lambda device: device.device_id != failing)
+        for number in (None, 1, 2):
+            running.send(str(number), number)
+        await asyncio.sleep(120)
+        for number in (None, 1, 2):
+            assert [status for _, status, _ in running.outcomes(number)] == ([] if number == broken else ["done"])
+
+    run(parts, test, every=timedelta(seconds=every))
+
+
+def test_a_command_that_cannot_be_answered_is_no_failure_of_the_hub(parts):
+    async def test(running):
+        running.hub.fail("get_command", HubUnreachable("there is no usable id in the command", maybe_done=True, status=200))
+        running.send(7, 1)
+        await asyncio.sleep(1)
+        assert running.made.rate_control.problem is None
+
+    run(parts, test)
+
+
+def test_a_waiting_command_of_a_child_that_was_deleted_does_not_start(parts):
+    async def test(running):
+        running.waits["open_valve"] = 100
+        running.send(7, 1, "open_valve")
+        await asyncio.sleep(5)
+        await running.registry.save_child(replace(running.registry.children["c1"], access_key=None))
+        del running.hub.devices[running.registry.children["c1"].device_id]
+        await asyncio.sleep(200)
+        assert running.executed == []
+
+    run(parts, test)
+
+
+def test_the_progress_of_many_commands_is_not_told_at_once(parts, monkeypatch):
+    monkeypatch.setattr(command_loop, "PROGRESS_AT_ONCE", 1)
+
+    async def test(running):
+        running.devices["warm_up"] = 60
+        await running.kill()
+        update, at_once = running.hub.update_command, []
+
+        async def slowly(*arguments):
+            at_once.append(1)
+            concurrent.append(len(at_once))
+            await asyncio.sleep(0.5)
+            at_once.pop()
+            await update(*arguments)
+
+        concurrent = []
+        running.hub.update_command = slowly
+        running.restart()
+        running.send(7, 1, "warm_up")
+        running.send(8, 2, "warm_up")
+        await asyncio.sleep(20)
+        assert concurrent == [1, 1]
 
     run(parts, test)
