@@ -38,12 +38,20 @@ def registration_of(record: ChildRecord, *, with_sub_model: bool = True) -> Chil
     return ChildRegistration(
         model_id=child.model_id,
         firmware_version=semantic_version(child.firmware_version),
-        serial_number=child.serial_number or child.key,
+        serial_number=child.serial_number,  # left out where the device has none (section 18): none is invented
         mac=child.mac,
         name=child.name,
         sub_model=child.sub_model if with_sub_model else None,
         details={**{name: fact for name, fact in facts.items() if fact is not None}, MARKER: record.marker},
     )
+
+
+def is_same_device(record: ChildRecord, listed: ListedChild) -> bool:
+    """Return whether a listed device without a marker can be this child: by serial number or, without one, by name."""
+    serial_number = record.child.serial_number
+    if serial_number is None:
+        return listed.serial_number is None and listed.name == record.child.name
+    return listed.serial_number == serial_number
 
 
 def update_of(child: ChildDevice) -> DeviceUpdate:

@@ -198,12 +198,11 @@ class ChildRegistrar:
             self._queue.resolved(record.child.key)
 
     def _made_by(self, record: ChildRecord, listed: Sequence[ListedChild]) -> ListedChild | None:
-        """Return the device that this child's registration made; by its serial number where the hub lists no marker."""
-        serial_number = registration_of(record).serial_number
+        """Return the device that this child's registration made; by serial number or name where the hub lists no marker."""
         for one in listed:
             marker = one.details.get(MARKER)
             is_unassigned = marker is None and self._registry.by_device_id(one.device_id) is None
-            if marker == record.marker or (is_unassigned and one.serial_number == serial_number):
+            if marker == record.marker or (is_unassigned and child_records.is_same_device(record, one)):
                 return one
         return None
 

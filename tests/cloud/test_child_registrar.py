@@ -96,10 +96,11 @@ async def test_a_child_is_registered_with_all_known_facts(house):
     assert record(house).access_key == device.credentials.access_key
 
 
-async def test_a_child_without_a_serial_number_has_its_local_key_as_one(house):
-    await house.registry.admit(child(1, key="place:hall/1", serial_number=None))
+async def test_a_child_without_a_serial_number_is_registered_without_one_and_with_its_mac(house):
+    await house.registry.admit(child(1, key="mac:00:90:e8:7a:31:c4", serial_number=None, mac="00:90:e8:7a:31:c4"))
     await house.catch_up()
-    assert house.registered()[0].registration.serial_number == "place:hall/1"
+    sent = house.registered()[0].registration
+    assert (sent.serial_number, sent.mac) == (None, "00:90:e8:7a:31:c4"), "none is invented (section 18)"
 
 
 async def test_the_intention_is_on_disk_before_the_call_and_the_answer_before_its_use(house):
@@ -356,6 +357,18 @@ async def test_a_hub_that_lists_no_markers_shows_a_lost_registration_by_its_seri
         device.registration = replace(device.registration, details={})
     await house.catch_up()
     assert len(house.registered()) == 1
+
+
+@pytest.mark.parametrize(("other", "devices"), [({}, 1), ({"name": "Somebody else"}, 2), ({"serial_number": "S-9"}, 2)])
+async def test_a_lost_registration_without_marker_and_serial_number_is_found_by_its_name_alone(house, other, devices):
+    await house.registry.admit(child(1, key="place:hall/1", serial_number=None))
+    house.hub.fail("register_child", LOST_ANSWER)
+    with pytest.raises(HubUnreachable):
+        await house.catch_up()
+    for device in house.registered():
+        device.registration = replace(device.registration, details={}, **other)
+    await house.catch_up()
+    assert len(house.registered()) == devices
 
 
 async def test_a_device_that_moves_while_its_key_arrives_does_not_cost_the_key(house):
