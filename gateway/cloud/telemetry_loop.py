@@ -17,6 +17,9 @@ from gateway.models import Status, Value
 from gateway.state.outbox import Outbox
 from gateway.tasks import loop_time
 
+GATHER_SECONDS = 0.15
+"""Samples of several children that arrive within this time go in one call."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnTelemetry:
@@ -67,9 +70,11 @@ class TelemetryLoop:
                 await self._wait_for_samples(until=own_at)
 
     async def _wait_for_samples(self, *, until: float) -> None:
+        """Wait until a sample arrives, and then for the samples that arrive just after it: each call counts (section 18)."""
         try:
             async with asyncio.timeout(max(until - loop_time(), 0)):
                 await self._outbox.arrived.wait()
+                await asyncio.sleep(GATHER_SECONDS)
         except TimeoutError:
             pass
 

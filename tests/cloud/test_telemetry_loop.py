@@ -147,7 +147,7 @@ def test_one_401_for_own_telemetry_ends_nothing(parts):
     run(parts, test)
 
 
-def test_samples_leave_as_soon_as_they_arrive(parts):
+def test_samples_leave_a_moment_after_they_arrive(parts):
     async def test(running):
         made = running.made
         await made.registry.admit(CHILD)
@@ -155,9 +155,28 @@ def test_samples_leave_as_soon_as_they_arrive(parts):
             await made.registrar.step(running.parent)
         await asyncio.sleep(10)
         await made.outbox.put([Sample("c1", BEGIN + timedelta(minutes=n), Status.ONLINE, {"n": n}) for n in range(3)])
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.2)
         assert made.outbox.depth == 0
         assert now() < 11
+
+    run(parts, test)
+
+
+def test_samples_that_arrive_within_a_moment_go_in_one_call(parts):
+    async def test(running):
+        children = [replace(CHILD, key=f"c{number}", address=str(number), name=f"child {number}") for number in range(1, 21)]
+        for child in children:
+            await running.made.registry.admit(child)
+        while any(one.state is not ChildState.REGISTERED for one in running.made.registry.children.values()):
+            await running.made.registrar.step(running.parent)
+        await asyncio.sleep(1)
+        before = running.made.hub.calls["send_child_telemetries"]
+        for child in children:
+            await running.made.outbox.put([Sample(child.key, BEGIN, Status.ONLINE, {"n": 1})])
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(1)
+        assert running.made.outbox.depth == 0
+        assert running.made.hub.calls["send_child_telemetries"] - before == 1
 
     run(parts, test)
 
