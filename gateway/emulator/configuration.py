@@ -34,6 +34,7 @@ def set_from_device(cloud: Cloud, device: Device, request: Request) -> Response:
     values = _unwrapped(cloud, form)
     if cloud.quirks.set_config_bumps == "always" or values != device.config.values:
         device.config.write(values, cloud.clock())
+    device.config.applied_version = device.config.version  # the device has it: it sent it
     return Response(200, {"success": True, "version": device.config.version})
 
 
@@ -45,4 +46,5 @@ def _unwrapped(cloud: Cloud, form: Form) -> dict[str, object]:
         raise ApiError(422, "Config can't be blank")
     if isinstance(inner, dict) and is_wrapped and cloud.quirks.set_config_body != "bare":
         return dict(inner)
-    return {key: value for key, value in form.items() if key != "version"}
+    server_fields = {"version"} if cloud.quirks.since("1.0.5") else SERVER_FIELDS  # below 1.0.5 they stand beside the values
+    return {key: value for key, value in form.items() if key not in server_fields}

@@ -33,7 +33,7 @@ async def test_the_device_may_set_its_configuration_bare_or_wrapped(xyte, gatewa
     assert heard.body["version"] == 2
     assert config.values == {"interval": 31}
     echo = (await xyte.own(gateway, "GET", "/config")).body
-    assert (await xyte.own(gateway, "POST", "/config", json=echo)).body["version"] == 3
+    assert (await xyte.own(gateway, "POST", "/config", json=echo)).body["version"] == 2, "an echo changes nothing"
     assert config.values == {"interval": 31}
     await xyte.own(gateway, "POST", "/config", json={"config": {"a": 1}, "mode": "eco"})
     assert config.values == {"config": {"a": 1}, "mode": "eco"}

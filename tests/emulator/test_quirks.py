@@ -127,6 +127,17 @@ async def test_when_set_config_raises_the_version(xyte, gateway, quirk, versions
     xyte.quirk(set_config_bumps=quirk)
     told = [(await xyte.own(gateway, "POST", "/config", json={"a": a})).body["version"] for a in (1, 1, 2)]
     assert told == versions
+    config = xyte.emulator.cloud.device(gateway.id).config
+    assert config.applied_version == config.version, "what a device sends, it has"
+
+
+async def test_below_1_0_5_the_fields_of_the_server_are_no_part_of_an_echoed_configuration(xyte, gateway):
+    xyte.quirk(model_api_version="1.0.4")
+    xyte.emulator.cloud.set_config(gateway.id, {"interval": 30})
+    echo = (await xyte.own(gateway, "GET", "/config")).body
+    assert {"version", "last_updated", "name", "interval"} <= echo.keys()
+    assert (await xyte.own(gateway, "POST", "/config", json=echo)).body["version"] == 1
+    assert xyte.emulator.cloud.device(gateway.id).config.values == {"interval": 30}
 
 
 @pytest.mark.parametrize(("quirk", "text", "number"), [("either", 200, 200), ("string", 200, 422), ("number", 422, 200)])
