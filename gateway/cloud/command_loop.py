@@ -213,11 +213,17 @@ class CommandLoop:
     async def _fetch_all(self, parent: Credentials, flagged: dict[str, None], group: asyncio.TaskGroup) -> None:
         """Fetch the next command of every device in one call.
 
-        Below Model API version 1.0.7 the response does not say whose each one is (section 17.26): then the flagged devices and
-        some others in turn are asked singly.
+        Below Model API version 1.0.7 the response does not say whose each one is (section 17.26): then, and where the cloud
+        refuses this call, the flagged devices and some others in turn are asked singly.
         """
-        offered = await self._hub.get_commands_with_children(parent)
-        if any(command.device_id is None for command in offered):
+        try:
+            offered = await self._hub.get_commands_with_children(parent)
+        except HubUnauthorised:
+            raise
+        except HubRejected as error:
+            log.debug("the commands of all devices cannot be fetched in one call: %s", error)
+            offered = None
+        if offered is None or any(command.device_id is None for command in offered):
             for device_id in dict.fromkeys([*flagged, *self._next_devices(parent)]):
                 flagged.pop(device_id, None)
                 try:

@@ -626,3 +626,16 @@ def test_the_progress_of_many_commands_is_not_told_at_once(parts, monkeypatch):
         assert concurrent == [1, 1]
 
     run(parts, test)
+
+
+def test_where_the_hub_refuses_to_list_all_commands_each_device_is_asked(parts):
+    async def test(running):
+        refused = HubRejected("no", status=404, error="Not found")
+        failing_until(running.hub, "get_commands_with_children", lambda _parent: False, refused)
+        running.send(7, 1)
+        running.send(8, 2)
+        await asyncio.sleep(25)
+        assert [running.outcomes(number)[-1][:2] for number in (1, 2)] == [(7, "done"), (8, "done")]
+        assert running.made.rate_control.problem is None
+
+    run(parts, test)
