@@ -11,13 +11,14 @@ from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 
+from gateway.cloud.command_devices import NAME_LENGTH, CommandDevices
+from gateway.cloud.command_outage import CommandOutage
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.protocol.values import printable_line
 from gateway.cloud.rate_control import CallKind
 from gateway.errors import CommandRejected, DeviceUnreachable, HubRejected, HubUnauthorised, HubUnreachable, StoreError
 from gateway.hub import Credentials, Hub, WaitingCommand
 from gateway.models import Command
-from gateway.state.child_states import ChildState
 from gateway.state.command_ledger import INTERRUPTED, CommandLedger, LedgerEntry, Outcome
 from gateway.state.registry import Registry
 from gateway.state.writes import retry_until_stored
@@ -31,18 +32,14 @@ IN_PROGRESS_AFTER_SECONDS = 1.0
 REPORT_AGAIN_AFTER_SECONDS = 10.0
 """An outcome that the cloud seems not to have is reported again after this time, and not in a loop."""
 
-CHILDREN_ASKED_SINGLY = 10
-"""How many children are asked in each round where the bulk response does not name the owners."""
-
 HARMLESS_LATE = frozenset({"reboot", "identify"})
 """Commands that do no harm when they start long after a person sent them."""
 
 PROGRESS_AT_ONCE = 4
 """How many commands are reported as `in_progress` at the same time: a thousand may become slow in the same second."""
 
-NAME_LENGTH = 100
 MESSAGE_LENGTH = 1000
-"""The longest name in the ledger and message to the operator, in characters: both may quote what the cloud has sent."""
+"""The longest message to the operator, in characters: it may quote what the cloud has sent."""
 
 FORGOTTEN_AFTER = timedelta(minutes=1)
 """How long after its expiry a command that an earlier run received counts as one that the cloud does not offer any more."""
@@ -118,25 +115,19 @@ class CommandLoop:
         check_child: Callable[[str], None],
     ) -> None:
         self._hub = hub
-        self._registry = registry
         self._ledger = ledger
         self._calls = calls
         self._execute = commands.execute
         self._policy = commands.policy
         self._now = commands.now
-        self._check_child = check_child
+        self._devices = CommandDevices(registry, check_child)
+        self._outage = CommandOutage(self._policy.every + self._policy.expires_after if self._policy.every else None)
         self._flagged: dict[str, None] = {}  # the one that waits longest first
         self._running: dict[str, _Running] = {}  # device id -> its one command
         self._wake = asyncio.Event()
         self._has_outcomes = asyncio.Event()
-        self._next_child = 0
         self._reported_at: dict[tuple[str, str], float] = {}
         self._progress_calls = asyncio.Semaphore(PROGRESS_AT_ONCE)
-        self._last_contact: datetime | None = None
-        self._last_contact_at: float | None = None  # loop time, of this run
-        self._outage: tuple[datetime, datetime] | None = None
-        self._asked_since_outage: set[str] = set()
-        self._without_key: set[str] = set()
 
     def fetch_soon(self, device_id: str) -> None:
         """Fetch the next command of a device: a response says that one waits, or its last command has ended."""
@@ -147,7 +138,7 @@ class CommandLoop:
     def reset(self) -> None:
         """Begin as after a start: the gateway was registered again."""
         self._flagged.clear()
-        self._without_key.clear()
+        self._devices.reset()
 
     async def run(self, parent: Credentials) -> None:
         """Fetch, execute and report until cancelled.
@@ -156,12 +147,12 @@ class CommandLoop:
             EnrolmentRevoked: the gateway was deleted in the cloud.
         """
         self._running.clear()
-        self._last_contact = await retry_until_stored(self._ledger.last_contact, what="the time of the last contact")
+        self._outage.last_contact = await retry_until_stored(self._ledger.last_contact, what="the time of the last contact")
         interrupted = await retry_until_stored(
             lambda: self._ledger.fail_interrupted(self._now()), what="the outcome of interrupted commands"
         )
         for entry in interrupted:
-            log.warning("%s: the command %s failed: %s", self._name_of(entry), entry.name, entry.message)
+            log.warning("%s: the command %s failed: %s", self._devices.name_of(entry), entry.name, entry.message)
         self._has_outcomes.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._report_outcomes(parent))
@@ -224,7 +215,7 @@ class CommandLoop:
             log.debug("the commands of all devices cannot be fetched in one call: %s", error)
             offered = None
         if offered is None or any(command.device_id is None for command in offered):
-            for device_id in dict.fromkeys([*flagged, *self._next_devices(parent)]):
+            for device_id in dict.fromkeys([*flagged, *self._devices.next_to_ask(parent)]):
                 flagged.pop(device_id, None)
                 try:
                     await self._fetch_one(parent, device_id, group)
@@ -232,7 +223,7 @@ class CommandLoop:
                     flagged[device_id] = None  # behind the others, so that they are asked although this one fails again
                     raise
             return
-        self._note_contact()
+        self._outage.record_contact(self._now(), loop_time())
         owned = {command.device_id: command for command in offered if command.device_id is not None}
         for running in list(self._running.values()):
             offer = owned.get(running.entry.device_id)
@@ -240,13 +231,13 @@ class CommandLoop:
                 await self._cancel_if_gone(parent, running)
         for device_id, command in owned.items():
             await self._take(parent, device_id, command, group)
-        self._outage = None
+        self._outage.end()
         await self._record_contact()
 
     async def _cancel_if_gone(self, parent: Credentials, running: _Running) -> None:
         """Cancel a command that waits for its bus if the cloud does not offer it any more."""
         device_id = running.entry.device_id
-        device = self._credentials_of(parent, device_id)
+        device = self._devices.credentials_of(parent, device_id)
         if running.entry.started_at is not None:
             return
         if device is None:  # it was deleted in the cloud
@@ -255,7 +246,7 @@ class CommandLoop:
         try:
             offer = await self._hub.get_command(device)
         except HubUnauthorised:
-            self._refused_key(parent, device_id)
+            self._devices.key_refused(parent, device_id)
             return
         except HubRejected:
             return
@@ -263,70 +254,37 @@ class CommandLoop:
             running.cancel_if_waiting()
 
     async def _fetch_one(self, parent: Credentials, device_id: str, group: asyncio.TaskGroup) -> None:
-        device = self._credentials_of(parent, device_id)
+        device = self._devices.credentials_of(parent, device_id)
         if device is None:
             return
         try:
             command = await self._hub.get_command(device)
         except HubUnauthorised:
-            self._refused_key(parent, device_id)
+            self._devices.key_refused(parent, device_id)
             return
         except (HubRejected, HubUnreachable) as error:
             if isinstance(error, HubUnreachable) and (error.status is None or error.status >= HTTPStatus.MULTIPLE_CHOICES):
                 raise
             log.info("%s: its command could not be fetched: %s", device_id, error)  # a 2xx: a command that cannot be answered
             return
-        self._note_contact()
+        self._outage.record_contact(self._now(), loop_time())
         running = self._running.get(device_id)
         if running is not None and (command is None or command.id != running.entry.command_id):
             running.cancel_if_waiting()
         if command is not None:
             await self._take(parent, device_id, command, group)
-        if self._outage is not None:
-            self._asked_since_outage.add(device_id)
-            if self._asked_since_outage.issuperset((parent.device_id, *self._children_in_cloud())):
-                self._outage = None
+        self._outage.record_asked(device_id, (parent.device_id, *self._devices.children_in_cloud()))
         await self._record_contact()
-
-    def _next_devices(self, parent: Credentials) -> list[str]:
-        """Return the gateway itself and the next few children, each in its turn."""
-        children = self._children_in_cloud()
-        start = self._next_child % max(len(children), 1)
-        self._next_child = start + CHILDREN_ASKED_SINGLY
-        return [parent.device_id, *children[start : start + CHILDREN_ASKED_SINGLY]]
-
-    def _children_in_cloud(self) -> list[str]:
-        return [
-            record.device_id
-            for record in self._registry.children.values()
-            if record.state is ChildState.REGISTERED and record.access_key is not None and record.device_id is not None
-        ]
-
-    def _note_contact(self) -> None:
-        """Note that the cloud has answered, and whether it could not be asked for longer than a command may be old.
-
-        The time since the last answer is measured by both clocks: that of the machine may have been set meanwhile, and the other
-        one stands still while the machine sleeps or the gateway is stopped.
-        """
-        now, at = self._now(), loop_time()
-        last, last_at = self._last_contact, self._last_contact_at
-        self._last_contact, self._last_contact_at = now, at
-        if last is None or not self._policy.every:  # by flags alone, a long time without a call is no outage
-            return
-        without = max(abs(now - last), timedelta(seconds=0 if last_at is None else at - last_at))
-        if without > self._policy.every + self._policy.expires_after:
-            self._outage = (last if self._outage is None else self._outage[0], now)
-            self._asked_since_outage.clear()
 
     async def _record_contact(self) -> None:
         """Record when the cloud was last asked; not before every device was asked, so that a restart does not end the outage."""
-        if self._outage is None and self._last_contact is not None:
-            await self._ledger.record_contact(self._last_contact)
+        if self._outage.is_over and self._outage.last_contact is not None:
+            await self._ledger.record_contact(self._outage.last_contact)
 
     async def _take(self, parent: Credentials, device_id: str, command: WaitingCommand, group: asyncio.TaskGroup) -> None:
         """Record an offered command, and start it, refuse it, or report its outcome again."""
-        child = self._child_of(parent, device_id)
-        if device_id in self._running or self._credentials_of(parent, device_id) is None:
+        child = self._devices.child_of(parent, device_id)
+        if device_id in self._running or self._devices.credentials_of(parent, device_id) is None:
             return  # the next command of a device is fetched when the outcome of the last one was reported
         now = self._now()
         entry, _ = await self._ledger.receive(
@@ -362,9 +320,9 @@ class CommandLoop:
             return INTERRUPTED
         if abs(now - entry.received_at) >= entry.expires_at - entry.received_at:  # the clock may have been set back meanwhile
             return TOO_LATE
-        is_late = self._outage is not None and entry.device_id not in self._asked_since_outage
-        if is_late and self._outage is not None and entry.name not in HARMLESS_LATE:
-            since, until = self._outage
+        outage = self._outage.before(entry.device_id)
+        if outage is not None and entry.name not in HARMLESS_LATE:
+            since, until = outage
             return (
                 f"it may have been sent long ago: the gateway could not ask for commands from {since:%Y-%m-%d %H:%M} to"
                 f" {until:%Y-%m-%d %H:%M} UTC; nothing was sent to the device. Send it again if it is still wanted"
@@ -383,7 +341,7 @@ class CommandLoop:
             running.entry = await self._ledger.start(entry, self._now())
 
         within = min(max(entry.expires_at - self._now(), timedelta(0)), entry.expires_at - entry.received_at)
-        log.info("%s: the command %s was received", self._name_of(entry), entry.name)
+        log.info("%s: the command %s was received", self._devices.name_of(entry), entry.name)
         running.task = asyncio.ensure_future(self._execute(command, within=within, before_start=before_start))
         try:
             done, _ = await asyncio.wait({running.task}, timeout=IN_PROGRESS_AFTER_SECONDS)
@@ -410,7 +368,9 @@ class CommandLoop:
             case StoreError():
                 return Outcome.FAILED, f"the store of the gateway fails: {error}"
             case _:
-                log.error("%s: a bug while executing %s", self._name_of(running.entry), running.entry.name, exc_info=error)
+                log.error(
+                    "%s: a bug while executing %s", self._devices.name_of(running.entry), running.entry.name, exc_info=error
+                )
                 return Outcome.FAILED, f"the gateway failed while executing it: {type(error).__name__}"
 
     async def _tell_progress(self, parent: Credentials, running: _Running) -> None:
@@ -419,14 +379,14 @@ class CommandLoop:
 
     async def _report_progress(self, parent: Credentials, running: _Running) -> None:
         entry = running.entry
-        device = self._credentials_of(parent, entry.device_id)
+        device = self._devices.credentials_of(parent, entry.device_id)
         if device is None or running.task is None or running.task.done():
             return
         text = "it is being carried out" if entry.started_at is not None else "it waits for its device"
         try:
             await self._hub.update_command(device, entry.command_id, "in_progress", text)
         except HubUnauthorised:
-            self._refused_key(parent, entry.device_id)
+            self._devices.key_refused(parent, entry.device_id)
         except HubRejected as error:
             if error.status == 404:
                 running.cancel_if_waiting()
@@ -447,7 +407,7 @@ class CommandLoop:
             del self._running[entry.device_id]
         self._has_outcomes.set()
         level = logging.INFO if outcome is Outcome.DONE else logging.WARNING
-        name = self._name_of(entry)
+        name = self._devices.name_of(entry)
         log.log(level, "%s: the command %s %s%s", name, entry.name, _ENDED[outcome], f": {message}" if message else "")
 
     # reporting --------------------------------------------------------------------------------------------------------
@@ -463,52 +423,23 @@ class CommandLoop:
                     self._has_outcomes.set()
 
     async def _report(self, parent: Credentials, entry: LedgerEntry) -> None:
-        device = self._credentials_of(parent, entry.device_id)
+        device = self._devices.credentials_of(parent, entry.device_id)
         if device is not None and entry.outcome is not None:
             try:
                 await self._hub.update_command(device, entry.command_id, entry.outcome, entry.message)
             except HubUnauthorised:
-                self._refused_key(parent, entry.device_id)
+                self._devices.key_refused(parent, entry.device_id)
             except HubRejected as error:  # 404: it was cancelled, or it timed out in the cloud (section 6.3)
-                log.info("%s: the cloud does not take the outcome of %s: %s", self._name_of(entry), entry.name, error)
+                log.info("%s: the cloud does not take the outcome of %s: %s", self._devices.name_of(entry), entry.name, error)
         await self._ledger.deliver(entry)
         now = loop_time()
         recent = {key: at for key, at in self._reported_at.items() if now - at < REPORT_AGAIN_AFTER_SECONDS}
         self._reported_at = {**recent, entry.key: now}
         self.fetch_soon(entry.device_id)
 
-    def _refused_key(self, parent: Credentials, device_id: str) -> None:
-        """Have a child's key checked; a refused key of the gateway itself is confirmed by the guarded call."""
-        if device_id == parent.device_id:
-            raise HubUnauthorised("the key is not accepted", status=401, error="Not authorized")
-        record = self._registry.by_device_id(device_id)
-        if record is not None:
-            self._check_child(record.child.key)
-
-    # devices ----------------------------------------------------------------------------------------------------------
-
-    def _child_of(self, parent: Credentials, device_id: str) -> str | None:
-        record = None if device_id == parent.device_id else self._registry.by_device_id(device_id)
-        return None if record is None else record.child.key
-
-    def _credentials_of(self, parent: Credentials, device_id: str) -> Credentials | None:
-        """Return the credentials of a device; `None` for one that is no child, or whose key was lost, which is logged once."""
-        if device_id == parent.device_id:
-            return parent
-        record = self._registry.by_device_id(device_id)
-        device = record.credentials(parent) if record is not None else None
-        if device is None and device_id not in self._without_key:
-            self._without_key.add(device_id)
-            name = record.child.name if record is not None else printable_line(device_id, NAME_LENGTH)
-            log.warning("%s: a command waits, but its access key was lost, so it cannot be answered", name)
-        return device
-
     def _is_running(self, entry: LedgerEntry) -> bool:
         running = self._running.get(entry.device_id)
         return running is not None and running.entry.key == entry.key
-
-    def _name_of(self, entry: LedgerEntry) -> str:
-        return "the gateway" if entry.child is None else self._registry.name_of(entry.child) or entry.child
 
 
 _ENDED = {Outcome.DONE: "is done", Outcome.FAILED: "failed"}

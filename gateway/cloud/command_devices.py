@@ -1,0 +1,88 @@
+"""Look up the devices that commands are for: their child, their credentials, and whose turn it is to be asked. Pure."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from gateway.cloud.protocol.values import printable_line
+from gateway.errors import HubUnauthorised
+from gateway.hub import Credentials
+from gateway.state.child_states import ChildState
+from gateway.state.command_ledger import LedgerEntry
+from gateway.state.registry import Registry
+
+log = logging.getLogger(__name__)
+
+CHILDREN_ASKED_SINGLY = 10
+"""How many children are asked in each round where the bulk response does not name the owners."""
+
+NAME_LENGTH = 100
+"""The longest name in the ledger and in the log, in characters: it may quote what the cloud has sent."""
+
+
+class CommandDevices:
+    """The gateway and its children, by the ids that the cloud has given them.
+
+    Args:
+        registry: knows the children and their keys.
+        check_child: is called with the key of a child whose access key the hub refused.
+    """
+
+    def __init__(self, registry: Registry, check_child: Callable[[str], None]) -> None:
+        self._registry = registry
+        self._check_child = check_child
+        self._next_child = 0
+        self._without_key: set[str] = set()
+
+    def reset(self) -> None:
+        """Begin as after a start: the gateway was registered again."""
+        self._without_key.clear()
+
+    def next_to_ask(self, parent: Credentials) -> list[str]:
+        """Return the gateway itself and the next few children, each in its turn."""
+        children = self.children_in_cloud()
+        start = self._next_child % max(len(children), 1)
+        self._next_child = start + CHILDREN_ASKED_SINGLY
+        return [parent.device_id, *children[start : start + CHILDREN_ASKED_SINGLY]]
+
+    def children_in_cloud(self) -> list[str]:
+        """Return the ids of the registered children whose key is known."""
+        return [
+            record.device_id
+            for record in self._registry.children.values()
+            if record.state is ChildState.REGISTERED and record.access_key is not None and record.device_id is not None
+        ]
+
+    def child_of(self, parent: Credentials, device_id: str) -> str | None:
+        """Return the local key of a child; `None` for the gateway itself and for an unknown device."""
+        record = None if device_id == parent.device_id else self._registry.by_device_id(device_id)
+        return None if record is None else record.child.key
+
+    def credentials_of(self, parent: Credentials, device_id: str) -> Credentials | None:
+        """Return the credentials of a device; `None` for one that is no child, or whose key was lost, which is logged once."""
+        if device_id == parent.device_id:
+            return parent
+        record = self._registry.by_device_id(device_id)
+        device = record.credentials(parent) if record is not None else None
+        if device is None and device_id not in self._without_key:
+            self._without_key.add(device_id)
+            name = record.child.name if record is not None else printable_line(device_id, NAME_LENGTH)
+            log.warning("%s: a command waits, but its access key was lost, so it cannot be answered", name)
+        return device
+
+    def name_of(self, entry: LedgerEntry) -> str:
+        """Return what a person calls the device of a command."""
+        return "the gateway" if entry.child is None else self._registry.name_of(entry.child) or entry.child
+
+    def key_refused(self, parent: Credentials, device_id: str) -> None:
+        """Have a child's key checked.
+
+        Raises:
+            HubUnauthorised: it is the key of the gateway itself, which a guarded call confirms.
+        """
+        if device_id == parent.device_id:
+            raise HubUnauthorised("the key is not accepted", status=401, error="Not authorized")
+        record = self._registry.by_device_id(device_id)
+        if record is not None:
+            self._check_child(record.child.key)
