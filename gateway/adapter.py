@@ -14,11 +14,13 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from gateway.adapter_settings import AdapterSettings, Seconds, read_secret_file
 from gateway.device_files import examine_port, holder_of
-from gateway.errors import AdapterError, BusUnavailable, CommandRejected, DeviceUnreachable
+from gateway.errors import AdapterError, BusUnavailable, CommandRejected, DeviceUnreachable, OutcomeUnknown
 from gateway.models import (
     Block,
     ChildDevice,
     Command,
+    CommandResult,
+    CommandSpec,
     Confidence,
     Finding,
     FindingState,
@@ -27,6 +29,7 @@ from gateway.models import (
     IdentityKind,
     Metric,
     MetricRow,
+    NoParameters,
     PlannedRead,
     Progress,
     Reading,
@@ -64,6 +67,8 @@ __all__ = [
     "ChildDevice",
     "Command",
     "CommandRejected",
+    "CommandResult",
+    "CommandSpec",
     "Confidence",
     "DeviceProfile",
     "DeviceUnreachable",
@@ -80,7 +85,9 @@ __all__ = [
     "Metric",
     "MetricRow",
     "Mistake",
+    "NoParameters",
     "NotOffered",
+    "OutcomeUnknown",
     "PlannedBlock",
     "PlannedRead",
     "ProfileError",
@@ -135,7 +142,7 @@ class Adapter(ABC, Generic[SettingsT]):
     """One bus and its protocol.
 
     Created once for a bus and entered again and again: each `async with` opens the bus anew. Methods raise only `BusUnavailable`,
-    `DeviceUnreachable` and `CommandRejected`; any other exception counts as a bug and restarts this adapter only.
+    `DeviceUnreachable`, `CommandRejected` and `OutcomeUnknown`; any other exception is a bug and restarts this adapter only.
     """
 
     settings_model: ClassVar[type[AdapterSettings]] = AdapterSettings
@@ -266,9 +273,38 @@ class Adapter(ABC, Generic[SettingsT]):
         """
         return Workbench()
 
-    async def execute(self, child: ChildDevice, command: Command) -> str | None:
-        """Carry out the command, read back, and return a message for the operator; or raise `CommandRejected`."""
+    def commands(self, child: ChildDevice) -> Sequence[CommandSpec]:
+        """Return the commands that this child accepts. Also called while the bus is closed.
+
+        The gateway checks each command against them before it reaches `execute`. Empty: none is declared, so any command is
+        passed to `execute` unchecked.
+        """
+        return ()
+
+    async def execute(self, child: ChildDevice, command: Command) -> CommandResult | str | None:
+        """Carry out the command once, read back where that is possible, and return the result or a message for the operator.
+
+        Raises:
+            CommandRejected: nothing was carried out, or not all of it; the text says why.
+            OutcomeUnknown: it was sent, and whether the device carried it out cannot be said.
+            DeviceUnreachable: the device did not answer.
+        """
         raise CommandRejected(f"{child.name} accepts no commands: its adapter has none")
+
+    async def read_back(self, child: ChildDevice, command: Command) -> CommandResult | None:
+        """Return the result of a command that was interrupted, if reading the device proves that it was carried out. Read-only.
+
+        Called once after a restart. Default: `None`, it cannot be proven.
+        """
+        return None
+
+    def planned_writes(self, child: ChildDevice, command: Command) -> Sequence[str]:
+        """Return what `execute` would send for this command, one sentence for each step. Sends nothing. Default: unknown.
+
+        Raises:
+            CommandRejected: the command would be refused.
+        """
+        return ()
 
     async def configure(self, child: ChildDevice, config: Mapping[str, Any]) -> None:
         """Apply the child's configuration from the cloud, or raise `CommandRejected`."""

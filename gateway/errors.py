@@ -12,7 +12,8 @@ GatewayError
 └── AdapterError
     ├── BusUnavailable      close the bus, reopen later
     ├── DeviceUnreachable   mark this child silent, serve the others
-    └── CommandRejected     report the reason to the cloud
+    ├── CommandRejected     report the reason to the cloud
+    └── OutcomeUnknown      report that the command may have taken effect, never repeat it
 
 No error text contains a secret: `access_key` and `hardware_key` are never passed to an error.
 """
@@ -112,3 +113,7 @@ class DeviceUnreachable(AdapterError):
 
 class CommandRejected(AdapterError):
     """The command is not carried out; the text gives the operator in the cloud the reason."""
+
+
+class OutcomeUnknown(AdapterError):
+    """The command was sent, and whether the device carried it out is unknown; the text says what was seen."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from pydantic import SecretStr
 
+from gateway.hub_records import DeviceConfiguration, DeviceInfo, DumpReceipt, Incident, License, ModelFile, Space
 from gateway.models import Status, Value
 
 CHILDREN_PER_CALL = 100
@@ -220,3 +221,83 @@ class Hub(Protocol):
 
     async def update_device(self, device: Credentials, update: DeviceUpdate) -> None:
         """Send the changed properties of a device; at most ten calls an hour for a device (section 8.2)."""
+
+    async def get_config(self, device: Credentials) -> DeviceConfiguration:
+        """Return the device's configuration in the cloud (section 7.1)."""
+
+    async def set_config(self, device: Credentials, config: Mapping[str, object]) -> int | None:
+        """Send a configuration that was changed on the device; return its new version if the hub sends it (section 7.2)."""
+
+    async def get_device_info(self, device: Credentials) -> DeviceInfo:
+        """Return the cloud's record of the device (section 8.1)."""
+
+    async def delete_device(self, device: Credentials) -> None:
+        """Delete the device in the cloud; one that is already deleted counts as deleted (sections 8.3 and 17.24)."""
+
+    async def set_cloud_settings(self, device: Credentials, setting: str, value: bool | str) -> None:  # noqa: FBT001  # the value is the setting
+        """Set one cloud setting of the device (section 8.4)."""
+
+    async def get_space_info(self, device: Credentials) -> Space:
+        """Return the space of the device; 422 while it is unclaimed (section 8.5)."""
+
+    async def space_move(self, device: Credentials, target: Literal["follow_parent", "unsorted"]) -> Space:
+        """Move a claimed device and return its new space (section 8.6)."""
+
+    async def get_license(self, device: Credentials) -> License | None:
+        """Return the next licence change, if any (section 9.1)."""
+
+    async def get_licenses(self, device: Credentials) -> Sequence[License]:
+        """Return all pending licence changes; the older form (section 9.2)."""
+
+    async def update_license(
+        self,
+        device: Credentials,
+        license_id: int | str,
+        state: Literal["inuse", "removed", "error"],
+        error: str | None = None,
+    ) -> None:
+        """Report the result of a licence change, with a text for the operator when it failed (section 9.3)."""
+
+    async def send_dump(self, device: Credentials, mime_type: str, filename: str, dump: bytes) -> DumpReceipt:
+        """Send a file to the cloud (section 10.1)."""
+
+    async def append_dump(self, device: Credentials, dump_id: str, mime_type: str, dump: bytes) -> int | None:
+        """Append to a dump and return its whole length in bytes if the hub sends it (section 10.2)."""
+
+    async def get_files(self, device: Credentials) -> Sequence[ModelFile]:
+        """Return the files of the device's model (section 10.3)."""
+
+    async def get_file(self, device: Credentials, file_id: str) -> ModelFile:
+        """Return one file of the device's model; a missing one is a 400 (section 10.3)."""
+
+    async def open_incident(
+        self,
+        device: Credentials,
+        title: str,
+        *,
+        description: str | None = None,
+        priority: int | None = None,
+        issue: str | None = None,
+    ) -> str:
+        """Open an incident, priority 1 (critical) to 5, and return its id; one is open per `issue` at most (section 11)."""
+
+    async def get_incidents(self, device: Credentials) -> Sequence[Incident]:
+        """Return the open incidents of the device (section 11)."""
+
+    async def close_incident(self, device: Credentials, incident_id: str) -> None:
+        """Close one incident (section 11)."""
+
+    async def close_incidents(self, device: Credentials) -> None:
+        """Close all incidents that the device opened, as after a start (section 11)."""
+
+    async def add_event(
+        self,
+        device: Credentials,
+        name: str,
+        category: str,
+        *,
+        integers: tuple[int, ...] = (),
+        strings: tuple[str, ...] = (),
+        at: datetime | None = None,
+    ) -> None:
+        """Add an event, with at most two integers and two strings; at most 100 a day for a device (section 11.5)."""

@@ -15,15 +15,6 @@ from typing import TYPE_CHECKING, Literal, Self, TypeVar
 from pydantic import SecretStr
 
 from gateway.cloud.http import HttpTransport, OnCall, tls_context
-from gateway.cloud.protocol.device_records import (
-    DeviceConfiguration,
-    DeviceInfo,
-    DumpReceipt,
-    Incident,
-    License,
-    ModelFile,
-    Space,
-)
 from gateway.cloud.protocol.messages import (
     DEVICE_INFO,
     DUMP_RECEIPT,
@@ -71,6 +62,15 @@ from gateway.hub import (
     TelemetryMessage,
     TelemetryResponse,
     WaitingCommand,
+)
+from gateway.hub_records import (
+    DeviceConfiguration,
+    DeviceInfo,
+    DumpReceipt,
+    Incident,
+    License,
+    ModelFile,
+    Space,
 )
 
 T = TypeVar("T")

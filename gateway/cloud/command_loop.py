@@ -16,9 +16,17 @@ from gateway.cloud.command_outage import CommandOutage
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.protocol.values import printable_line
 from gateway.cloud.rate_control import CallKind
-from gateway.errors import CommandRejected, DeviceUnreachable, HubRejected, HubUnauthorised, HubUnreachable, StoreError
+from gateway.errors import (
+    CommandRejected,
+    DeviceUnreachable,
+    HubRejected,
+    HubUnauthorised,
+    HubUnreachable,
+    OutcomeUnknown,
+    StoreError,
+)
 from gateway.hub import Credentials, Hub, WaitingCommand
-from gateway.models import Command
+from gateway.models import Command, CommandResult
 from gateway.state.command_ledger import INTERRUPTED, CommandLedger, LedgerEntry, Outcome
 from gateway.state.registry import Registry
 from gateway.state.writes import retry_until_stored
@@ -51,8 +59,10 @@ CANCELLED = "it was cancelled in the cloud before it started"
 class ExecuteCommand(Protocol):
     """Executes a command on its device; see `gateway.field.dispatcher.CommandDispatcher.execute`."""
 
-    async def __call__(self, command: Command, *, within: timedelta, before_start: Callable[[], Awaitable[None]]) -> str | None:
-        """Execute it, and return what the operator should know."""
+    async def __call__(
+        self, command: Command, *, within: timedelta, before_start: Callable[[], Awaitable[None]]
+    ) -> CommandResult:
+        """Execute it, and return its result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +92,7 @@ class _Running:
     """A command that waits for its bus or is being executed."""
 
     entry: LedgerEntry
-    task: asyncio.Task[str | None] | None = None
+    task: asyncio.Task[CommandResult] | None = None
 
     def cancel_if_waiting(self) -> None:
         """Cancel a command that has not started yet; one that has started goes on."""
@@ -360,8 +370,8 @@ class CommandLoop:
         error = running.task.exception()
         match error:
             case None:
-                return Outcome.DONE, running.task.result()
-            case CommandRejected():
+                return Outcome.DONE, running.task.result().message
+            case CommandRejected() | OutcomeUnknown():
                 return Outcome.FAILED, str(error)
             case DeviceUnreachable():
                 return Outcome.FAILED, f"the device did not answer, so it is unknown whether it carried the command out: {error}"

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from gateway.errors import CommandRejected
 from gateway.field.fleet import Fleet
-from gateway.models import Command
+from gateway.models import Command, CommandResult
 from gateway.state.registry import Registry
 
 
@@ -25,8 +25,8 @@ class CommandDispatcher:
         self._fleet = fleet
         self._execute_own = execute_own
 
-    async def execute(self, command: Command, *, within: timedelta, before_start: Callable[[], Awaitable[None]]) -> str | None:
-        """Execute a command as the next thing on its bus, and return what the operator should know about the outcome.
+    async def execute(self, command: Command, *, within: timedelta, before_start: Callable[[], Awaitable[None]]) -> CommandResult:
+        """Execute a command as the next thing on its bus, and return its result.
 
         Args:
             command: the command.
@@ -35,11 +35,12 @@ class CommandDispatcher:
 
         Raises:
             CommandRejected: it was not executed, or not completely; the text says why.
+            OutcomeUnknown: it was sent, and whether the child carried it out is unknown.
             DeviceUnreachable: the child did not answer; whether it carried the command out is unknown.
         """
         if command.child is None:
             await before_start()
-            return await self._execute_own(command)
+            return CommandResult(message=await self._execute_own(command))
         record = self._registry.children.get(command.child)
         if record is None:
             raise CommandRejected("this device is not a child of the gateway any more")

@@ -4,7 +4,7 @@ Import them from here; the files beside this one hold them by subject.
 """
 
 from gateway.models.children import NAME_LENGTH, ChildDevice, PlannedRead, Reach, parse_name
-from gateway.models.commands import Command
+from gateway.models.commands import Command, CommandResult, CommandSpec, NoParameters
 from gateway.models.discovery import Confidence, Found, Identity, IdentityKind, Progress
 from gateway.models.findings import Finding, FindingState
 from gateway.models.metrics import RESERVED_METRICS, Block, Metric, MetricRow, Reading, Reduce, Value
@@ -16,6 +16,8 @@ __all__ = [
     "Block",
     "ChildDevice",
     "Command",
+    "CommandResult",
+    "CommandSpec",
     "Confidence",
     "Finding",
     "FindingState",
@@ -24,6 +26,7 @@ __all__ = [
     "IdentityKind",
     "Metric",
     "MetricRow",
+    "NoParameters",
     "PlannedRead",
     "Progress",
     "Reach",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TypeVar
+from datetime import datetime
+from typing import Literal, TypeVar
 from uuid import uuid4
 
 from pydantic import SecretStr
@@ -22,6 +23,7 @@ from gateway.hub import (
     TelemetryResponse,
     WaitingCommand,
 )
+from gateway.hub_records import DeviceConfiguration, DeviceInfo, DumpReceipt, Incident, License, ModelFile, Space
 
 T = TypeVar("T")
 
@@ -40,6 +42,17 @@ class FakeDevice:
     commands: deque[WaitingCommand] = field(default_factory=deque)
     outcomes: list[tuple[int | str, str, str | None]] = field(default_factory=list)
     updates: list[dict[str, object]] = field(default_factory=list)
+    configuration: DeviceConfiguration = field(default_factory=DeviceConfiguration)
+    licences: deque[License] = field(default_factory=deque)
+    licence_states: list[tuple[int | str, str, str | None]] = field(default_factory=list)
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    events: list[tuple[str, str, tuple[int, ...], tuple[str, ...], datetime | None]] = field(default_factory=list)
+    dumps: dict[str, bytes] = field(default_factory=dict)
+    settings: dict[str, bool | str] = field(default_factory=dict)
+    space: Space | None = None
+    """`None` while it is unclaimed."""
+    space_version: int = 0
+    info_version: int = 0
 
 
 class FakeHub:
@@ -57,6 +70,8 @@ class FakeHub:
         self.answer = TelemetryResponse()
         """The flags in every response to telemetry."""
         self.hub_url = "https://hub.example"
+        self.files: list[ModelFile] = []
+        """The files of the model of every device."""
         self.names_owners = True
         """Commands with Children name their device, as from Model API version 1.0.7 on."""
 
@@ -151,6 +166,163 @@ class FakeHub:
         if update.parent_id is not None:
             known.parent_id = update.parent_id
 
+    def configure(self, device_id: str, values: Mapping[str, object]) -> None:
+        """Change the configuration of a device in the cloud."""
+        device = self.devices[device_id]
+        device.configuration = replace(device.configuration, version=device.configuration.version + 1, values=dict(values))
+
+    async def get_config(self, device: Credentials) -> DeviceConfiguration:
+        """See `Hub`."""
+        self._begin("get_config")
+        return self._authorise(device).configuration
+
+    async def set_config(self, device: Credentials, config: Mapping[str, object]) -> int | None:
+        """See `Hub`."""
+        arrives = self._begin("set_config")
+        known = self._authorise(device)
+        if known.configuration.values != config:
+            self.configure(device.device_id, config)
+        return self._respond(known.configuration.version, arrives)
+
+    async def get_device_info(self, device: Credentials) -> DeviceInfo:
+        """See `Hub`."""
+        self._begin("get_device_info")
+        known = self._authorise(device)
+        names = [update["name"] for update in known.updates if "name" in update]
+        return DeviceInfo(device_id=device.device_id, name=str(names[-1]) if names else known.registration.name)
+
+    async def delete_device(self, device: Credentials) -> None:
+        """See `Hub`."""
+        arrives = self._begin("delete_device")
+        known = self.devices.get(device.device_id)
+        if known is not None and known.credentials.access_key == device.access_key:
+            del self.devices[device.device_id]
+        self._respond(None, arrives)
+
+    async def set_cloud_settings(self, device: Credentials, setting: str, value: bool | str) -> None:  # noqa: FBT001  # the value is the setting
+        """See `Hub`."""
+        self._begin("set_cloud_settings")
+        self._authorise(device).settings[setting] = value
+
+    async def get_space_info(self, device: Credentials) -> Space:
+        """See `Hub`."""
+        self._begin("get_space_info")
+        known = self._authorise(device)
+        if known.space is None:
+            raise HubRejected("Get Space Info: Device not in space", status=422, error="Device not in space")
+        return known.space
+
+    async def space_move(self, device: Credentials, target: Literal["follow_parent", "unsorted"]) -> Space:
+        """See `Hub`."""
+        self._begin("space_move")
+        known = self._authorise(device)
+        known.space = Space(name=target)
+        return known.space
+
+    async def get_license(self, device: Credentials) -> License | None:
+        """See `Hub`."""
+        self._begin("get_license")
+        licences = self._authorise(device).licences
+        return licences[0] if licences else None
+
+    async def get_licenses(self, device: Credentials) -> list[License]:
+        """See `Hub`."""
+        self._begin("get_licenses")
+        return [*self._authorise(device).licences]
+
+    async def update_license(
+        self,
+        device: Credentials,
+        license_id: int | str,
+        state: Literal["inuse", "removed", "error"],
+        error: str | None = None,
+    ) -> None:
+        """See `Hub`."""
+        arrives = self._begin("update_license")
+        known = self._authorise(device)
+        known.licence_states.append((license_id, state, error))
+        known.licences = deque(licence for licence in known.licences if licence.id != license_id)
+        self._respond(None, arrives)
+
+    async def send_dump(self, device: Credentials, mime_type: str, filename: str, dump: bytes) -> DumpReceipt:
+        """See `Hub`."""
+        arrives = self._begin("send_dump")
+        receipt = DumpReceipt(str(uuid4()))
+        self._authorise(device).dumps[receipt.id] = dump
+        return self._respond(receipt, arrives)
+
+    async def append_dump(self, device: Credentials, dump_id: str, mime_type: str, dump: bytes) -> int | None:
+        """See `Hub`."""
+        arrives = self._begin("append_dump")
+        dumps = self._authorise(device).dumps
+        dumps[dump_id] += dump
+        return self._respond(len(dumps[dump_id]), arrives)
+
+    async def get_files(self, device: Credentials) -> list[ModelFile]:
+        """See `Hub`."""
+        self._begin("get_files")
+        self._authorise(device)
+        return [*self.files]
+
+    async def get_file(self, device: Credentials, file_id: str) -> ModelFile:
+        """See `Hub`."""
+        self._begin("get_file")
+        self._authorise(device)
+        for file in self.files:
+            if file.id == file_id:
+                return file
+        raise HubRejected("Get File: File not found", status=400, error="File not found")
+
+    async def open_incident(
+        self,
+        device: Credentials,
+        title: str,
+        *,
+        description: str | None = None,
+        priority: int | None = None,
+        issue: str | None = None,
+    ) -> str:
+        """See `Hub`."""
+        arrives = self._begin("open_incident")
+        incidents = self._authorise(device).incidents
+        same = next((one for one in incidents.values() if issue is not None and one.issue == issue), None)
+        incident = same or Incident(id=str(uuid4()), status="active", title=title, description=description, issue=issue)
+        incidents[incident.id] = incident
+        return self._respond(incident.id, arrives)
+
+    async def get_incidents(self, device: Credentials) -> list[Incident]:
+        """See `Hub`."""
+        self._begin("get_incidents")
+        return [*self._authorise(device).incidents.values()]
+
+    async def close_incident(self, device: Credentials, incident_id: str) -> None:
+        """See `Hub`."""
+        arrives = self._begin("close_incident")
+        if self._authorise(device).incidents.pop(incident_id, None) is None:
+            raise HubRejected("Close Incident: Incident not found", status=404, error="Incident not found")
+        self._respond(None, arrives)
+
+    async def close_incidents(self, device: Credentials) -> None:
+        """See `Hub`."""
+        arrives = self._begin("close_incidents")
+        self._authorise(device).incidents.clear()
+        self._respond(None, arrives)
+
+    async def add_event(
+        self,
+        device: Credentials,
+        name: str,
+        category: str,
+        *,
+        integers: tuple[int, ...] = (),
+        strings: tuple[str, ...] = (),
+        at: datetime | None = None,
+    ) -> None:
+        """See `Hub`."""
+        arrives = self._begin("add_event")
+        self._authorise(device).events.append((name, category, integers, strings, at))
+        self._respond(None, arrives)
+
     def _begin(self, method: str) -> bool:
         """Count the call, raise its planned error if there is one, and return whether its response arrives."""
         self.calls[method] += 1
@@ -177,4 +349,12 @@ class FakeHub:
         return known
 
     def _flags(self, device_id: str) -> TelemetryResponse:
-        return replace(self.answer, command=bool(self.devices[device_id].commands))
+        device = self.devices[device_id]
+        return replace(
+            self.answer,
+            command=bool(device.commands),
+            config_version=max(self.answer.config_version, device.configuration.version),
+            new_licenses=self.answer.new_licenses or bool(device.licences),
+            space_data_version=max(self.answer.space_data_version, device.space_version),
+            info_version=max(self.answer.info_version, device.info_version),
+        )

@@ -9,16 +9,6 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.cloud.client import HttpHub
-from gateway.cloud.protocol.device_records import (
-    DeviceConfiguration,
-    DeviceInfo,
-    DumpReceipt,
-    Incident,
-    License,
-    LicenseAction,
-    ModelFile,
-    Space,
-)
 from gateway.cloud.protocol.messages import DeviceRegistration
 from gateway.errors import HubRejected
 from gateway.hub import (
@@ -31,6 +21,16 @@ from gateway.hub import (
     TelemetryMessage,
     TelemetryResponse,
     WaitingCommand,
+)
+from gateway.hub_records import (
+    DeviceConfiguration,
+    DeviceInfo,
+    DumpReceipt,
+    Incident,
+    License,
+    LicenseAction,
+    ModelFile,
+    Space,
 )
 from gateway.models import Status
 

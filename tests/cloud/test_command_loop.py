@@ -20,7 +20,7 @@ from gateway.errors import (
     StoreError,
 )
 from gateway.hub import WaitingCommand
-from gateway.models import ChildDevice
+from gateway.models import ChildDevice, CommandResult
 from gateway.state.child_states import ChildState
 from gateway.state.command_ledger import INTERRUPTED
 from gateway.testing.clock import simulated
@@ -66,7 +66,7 @@ class Running:
             await asyncio.sleep(outcome)
         elif isinstance(outcome, Exception):
             raise outcome
-        return f"{command.name} was read back"
+        return CommandResult(message=f"{command.name} was read back")
 
     async def start(self):
         self.parent = await self.made.enrolment.credentials()

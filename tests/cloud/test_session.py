@@ -19,7 +19,7 @@ from gateway.cloud.telemetry_loop import OwnTelemetry
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable, StoreError
 from gateway.hub import ConfigurationChanged, SpaceChanged, TelemetryResponse, WaitingCommand
-from gateway.models import ChildDevice, Sample, Status
+from gateway.models import ChildDevice, CommandResult, Sample, Status
 from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.child_states import ChildState
 from gateway.state.command_ledger import CommandLedger
@@ -46,7 +46,7 @@ def sample(number, minute, **values):
 
 async def execute(command, *, within, before_start):
     await before_start()
-    return f"{command.name} was read back"
+    return CommandResult(message=f"{command.name} was read back")
 
 
 @pytest.fixture

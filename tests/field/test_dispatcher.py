@@ -41,7 +41,7 @@ async def recorded():
 
 async def test_a_command_reaches_the_bus_of_its_child(site):
     dispatcher, bus, _, _ = site
-    assert await dispatcher.execute(command(), within=MINUTE, before_start=recorded) == "power is 5.0"
+    assert (await dispatcher.execute(command(), within=MINUTE, before_start=recorded)).message == "power is 5.0"
     assert len(bus.devices["a1"].executed) == 1
 
 
@@ -52,7 +52,7 @@ async def test_a_command_for_the_gateway_itself_is_recorded_and_executed_there(s
     async def record():
         steps.append(list(own))
 
-    assert await dispatcher.execute(command(None, "rescan"), within=MINUTE, before_start=record) == "it is done"
+    assert (await dispatcher.execute(command(None, "rescan"), within=MINUTE, before_start=record)).message == "it is done"
     assert (steps, own, bus.devices["a1"].executed) == ([[]], ["rescan"], []), "recorded before it was executed"
 
 

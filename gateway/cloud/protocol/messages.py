@@ -12,16 +12,6 @@ from typing import TypeAlias
 
 from pydantic import SecretStr, TypeAdapter
 
-from gateway.cloud.protocol.device_records import (
-    DeviceConfiguration,
-    DeviceInfo,
-    DumpReceipt,
-    Incident,
-    License,
-    LicenseAction,
-    ModelFile,
-    Space,
-)
 from gateway.cloud.protocol.response_errors import error_text
 from gateway.cloud.protocol.response_parser import ResponseParser, UnexpectedResponse, as_list, as_object, valid
 from gateway.cloud.protocol.trusted_urls import with_scheme
@@ -36,6 +26,16 @@ from gateway.hub import (
     TelemetryMessage,
     TelemetryResponse,
     WaitingCommand,
+)
+from gateway.hub_records import (
+    DeviceConfiguration,
+    DeviceInfo,
+    DumpReceipt,
+    Incident,
+    License,
+    LicenseAction,
+    ModelFile,
+    Space,
 )
 
 Body: TypeAlias = dict[str, object]

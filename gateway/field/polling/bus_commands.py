@@ -14,7 +14,7 @@ from gateway.field.polling.command_queue import CommandQueue, QueuedCommand
 from gateway.field.polling.schedule import Task
 from gateway.field.polling.timed_steps import TimedSteps
 from gateway.field.polling.work_signal import WorkSignal
-from gateway.models import Command
+from gateway.models import Command, CommandResult
 from gateway.tasks import loop_time
 
 BusSteps: TypeAlias = TimedSteps[Task | QueuedCommand]
@@ -41,13 +41,14 @@ class BusCommands:
         *,
         within: timedelta,
         before_start: Callable[[], Awaitable[None]] | None = None,
-    ) -> str | None:
-        """Queue a command, have a worker execute it next, and return what the operator should know about the outcome.
+    ) -> CommandResult:
+        """Queue a command, have a worker execute it next, and return its result.
 
         It starts within the given time or not at all. `before_start` is awaited right before the adapter gets it.
 
         Raises:
             CommandRejected: it was not executed, or not completely; the text says why.
+            OutcomeUnknown: it was sent, and whether the child carried it out is unknown.
             DeviceUnreachable: the child did not answer; whether it carried the command out is unknown.
         """
         queued = self._queue.add(child, command, start_before=loop_time() + within.total_seconds(), before_start=before_start)

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from gateway.errors import BusUnavailable, CommandRejected, DeviceUnreachable, StoreError
-from gateway.models import Command
+from gateway.errors import BusUnavailable, CommandRejected, DeviceUnreachable, OutcomeUnknown, StoreError
+from gateway.models import Command, CommandResult
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class QueuedCommand:
     command: Command
     start_before: float
     """The loop time after which it must not start any more: a command that takes effect late is worse than one that fails."""
-    outcome: asyncio.Future[str | None]
+    outcome: asyncio.Future[CommandResult]
     before_start: Callable[[], Awaitable[None]] | None = None
     """Awaited right before the adapter gets the command; if it raises, the command is not executed."""
 
@@ -44,7 +44,7 @@ class QueuedCommand:
                 self.fail(CommandRejected(f"it was not executed: {type(error).__name__}"))
         return not self.outcome.done()
 
-    async def settle(self, execution: Awaitable[str | None]) -> None:
+    async def settle(self, execution: Awaitable[CommandResult | str | None]) -> None:
         """Await the execution by the adapter and set the outcome, whatever it is.
 
         Raises:
@@ -52,17 +52,17 @@ class QueuedCommand:
         """
         try:
             result = await execution
-        except (CommandRejected, DeviceUnreachable) as error:
+        except (CommandRejected, DeviceUnreachable, OutcomeUnknown) as error:
             self.fail(error)
         except (BusUnavailable, asyncio.CancelledError):
-            self.fail(CommandRejected("the bus was lost during execution; whether the device carried it out is unknown"))
+            self.fail(OutcomeUnknown("the bus was lost during execution; whether the device carried it out is unknown"))
             raise
         except Exception as error:  # code of a third-party adapter: its bug costs this command, nothing else
             log.exception("%s: a bug in its adapter while executing %.100r", self.child, self.command.name)
             self.fail(CommandRejected(f"its adapter failed: {type(error).__name__}: {error}"))
         else:
             if not self.outcome.done():
-                self.outcome.set_result(result)
+                self.outcome.set_result(result if isinstance(result, CommandResult) else CommandResult(message=result))
 
     def fail(self, error: Exception) -> None:
         """Set the outcome to an error, if it is still awaited."""
@@ -88,7 +88,7 @@ class CommandQueue:
         before_start: Callable[[], Awaitable[None]] | None = None,
     ) -> QueuedCommand:
         """Append a command."""
-        outcome: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        outcome: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
         queued = QueuedCommand(child, command, start_before, outcome, before_start)
         self._waiting.append(queued)
         return queued

@@ -29,7 +29,7 @@ from gateway.field.polling.schedule import DiscoverTask, Schedule, Task
 from gateway.field.polling.work_signal import WorkSignal
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.listening import Listener
-from gateway.models import Command, Progress
+from gateway.models import Command, CommandResult, Progress
 from gateway.state.registry import Registry
 from gateway.tasks import loop_time
 
@@ -95,7 +95,7 @@ class Supervisor:
         *,
         within: timedelta,
         before_start: Callable[[], Awaitable[None]] | None = None,
-    ) -> str | None:
+    ) -> CommandResult:
         """Execute a command as the next thing on this bus; see `BusCommands.execute`."""
         return await self._commands.execute(child, command, within=within, before_start=before_start)
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from gateway.cloud.protocol import messages
-from gateway.cloud.protocol.device_records import DeviceConfiguration, License, LicenseAction, Space
 from gateway.cloud.protocol.response_parser import NOT_JSON, UnexpectedResponse
 from gateway.hub import Credentials, ListedChild, RejectedEntry, TelemetryResponse, WaitingCommand
+from gateway.hub_records import DeviceConfiguration, License, LicenseAction, Space
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

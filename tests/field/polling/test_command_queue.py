@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from gateway.errors import BusUnavailable, CommandRejected, DeviceUnreachable
+from gateway.errors import BusUnavailable, CommandRejected, DeviceUnreachable, OutcomeUnknown
 from gateway.field.polling.command_queue import CommandQueue
 from gateway.models import Command
 
@@ -52,7 +52,7 @@ async def test_expiry_fails_those_that_are_too_late_and_keeps_the_others_in_orde
 async def test_a_result_is_passed_on(queue):
     queued = queue.add("a", command(1), start_before=10)
     await queued.settle(asyncio.sleep(0, "it is on"))
-    assert await queued.outcome == "it is on"
+    assert (await queued.outcome).message == "it is on"
 
 
 @pytest.mark.parametrize("error", [CommandRejected("the device refuses"), DeviceUnreachable("no answer")])
@@ -67,7 +67,7 @@ async def test_a_lost_bus_fails_the_command_and_is_raised_for_the_supervisor(que
     queued = queue.add("a", command(1), start_before=10)
     with pytest.raises(BusUnavailable):
         await queued.settle(failing(BusUnavailable("pulled")))
-    with pytest.raises(CommandRejected, match="whether the device carried it out is unknown"):
+    with pytest.raises(OutcomeUnknown, match="whether the device carried it out is unknown"):
         await queued.outcome
 
 
@@ -78,7 +78,7 @@ async def test_a_worker_that_is_cancelled_leaves_no_command_without_an_outcome(q
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
         await working
-    with pytest.raises(CommandRejected, match="whether the device carried it out is unknown"):
+    with pytest.raises(OutcomeUnknown, match="whether the device carried it out is unknown"):
         await queued.outcome
 
 

@@ -1,6 +1,6 @@
-"""Define the records in the hub's responses that `gateway.hub` does not have. Times stay as the hub wrote them. Pure.
+"""Define the records in the hub's responses about one device: configuration, info, space, licences, incidents, files. Pure.
 
-Section numbers are those of the device API reference.
+Times stay as the hub wrote them. Section numbers are those of the device API reference.
 """
 
 from __future__ import annotations
