@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from gateway.cloud.child_checks import ChildChecks
 from gateway.cloud.child_registrar import ChildRegistrar
-from gateway.cloud.command_loop import CommandLoop, Commands
+from gateway.cloud.commands.command_loop import CommandLoop, Commands
 from gateway.cloud.delivery import Delivery
+from gateway.cloud.devices import CloudDevices
 from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.protocol.telemetry_flags import describe_event
@@ -48,9 +49,8 @@ class Session:
         self._on_event = on_event
         self._delivery = Delivery(hub, registry, outbox, on_event=self._handle_event, on_doubt=self._check_child)
         self._checks = ChildChecks(registry, registrar, self._delivery, calls=calls)
-        self._commands = CommandLoop(
-            hub, registry, state.ledger, calls=calls, commands=commands, check_child=self._checks.check_child
-        )
+        self._devices = CloudDevices(registry, self._checks.check_child)
+        self._commands = CommandLoop(hub, self._devices, state.ledger, calls=calls, commands=commands)
         self._telemetry = TelemetryLoop(hub, outbox, self._delivery, enrolment, calls=calls, own_telemetry=own_telemetry)
         self._registration = RegistrationLoop(registry, outbox, registrar, calls=calls)
 
@@ -98,6 +98,7 @@ class Session:
         """Begin with the next registration of the gateway as after a start."""
         self._delivery.reset()
         self._checks.clear()
+        self._devices.reset()
         self._commands.reset()
         self._calls.revocation.reset()
 

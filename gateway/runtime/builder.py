@@ -11,7 +11,7 @@ from gateway import __version__
 from gateway.adapter import Adapter
 from gateway.cloud.child_registrar import ChildRegistrar, RegistrationPolicy
 from gateway.cloud.client import CloudAccess, HttpHub
-from gateway.cloud.command_loop import CommandPolicy, Commands
+from gateway.cloud.commands.command_loop import CommandPolicy, Commands
 from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.http import OnCall, reachable

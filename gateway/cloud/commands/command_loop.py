@@ -11,8 +11,8 @@ from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 
-from gateway.cloud.command_devices import NAME_LENGTH, CommandDevices
-from gateway.cloud.command_outage import CommandOutage
+from gateway.cloud.commands.outage import CommandOutage
+from gateway.cloud.devices import NAME_LENGTH, CloudDevices
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.protocol.values import printable_line
 from gateway.cloud.rate_control import CallKind
@@ -28,7 +28,6 @@ from gateway.errors import (
 from gateway.hub import Credentials, Hub, WaitingCommand
 from gateway.models import Command, CommandResult
 from gateway.state.command_ledger import INTERRUPTED, CommandLedger, LedgerEntry, Outcome
-from gateway.state.registry import Registry
 from gateway.state.writes import retry_until_stored
 from gateway.tasks import loop_time
 
@@ -107,22 +106,20 @@ class CommandLoop:
 
     Args:
         hub: the cloud.
-        registry: knows the children and their keys.
+        devices: knows the children and their keys.
         ledger: records each command before it starts, and its outcome until the cloud has it.
         calls: the guarded calls of the session.
         commands: the way to the devices, and the limits.
-        check_child: is called with the key of a child whose access key the hub refused.
     """
 
     def __init__(
         self,
         hub: Hub,
-        registry: Registry,
+        devices: CloudDevices,
         ledger: CommandLedger,
         *,
         calls: GuardedCalls,
         commands: Commands,
-        check_child: Callable[[str], None],
     ) -> None:
         self._hub = hub
         self._ledger = ledger
@@ -130,7 +127,7 @@ class CommandLoop:
         self._execute = commands.execute
         self._policy = commands.policy
         self._now = commands.now
-        self._devices = CommandDevices(registry, check_child)
+        self._devices = devices
         self._outage = CommandOutage(self._policy.every + self._policy.expires_after if self._policy.every else None)
         self._flagged: dict[str, None] = {}  # the one that waits longest first
         self._running: dict[str, _Running] = {}  # device id -> its one command
@@ -148,7 +145,6 @@ class CommandLoop:
     def reset(self) -> None:
         """Begin as after a start: the gateway was registered again."""
         self._flagged.clear()
-        self._devices.reset()
 
     async def run(self, parent: Credentials) -> None:
         """Fetch, execute and report until cancelled.
@@ -162,7 +158,7 @@ class CommandLoop:
             lambda: self._ledger.fail_interrupted(self._now()), what="the outcome of interrupted commands"
         )
         for entry in interrupted:
-            log.warning("%s: the command %s failed: %s", self._devices.name_of(entry), entry.name, entry.message)
+            log.warning("%s: the command %s failed: %s", self._devices.name_of(entry.child), entry.name, entry.message)
         self._has_outcomes.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._report_outcomes(parent))
@@ -351,7 +347,7 @@ class CommandLoop:
             running.entry = await self._ledger.start(entry, self._now())
 
         within = min(max(entry.expires_at - self._now(), timedelta(0)), entry.expires_at - entry.received_at)
-        log.info("%s: the command %s was received", self._devices.name_of(entry), entry.name)
+        log.info("%s: the command %s was received", self._devices.name_of(entry.child), entry.name)
         running.task = asyncio.ensure_future(self._execute(command, within=within, before_start=before_start))
         try:
             done, _ = await asyncio.wait({running.task}, timeout=IN_PROGRESS_AFTER_SECONDS)
@@ -379,7 +375,7 @@ class CommandLoop:
                 return Outcome.FAILED, f"the store of the gateway fails: {error}"
             case _:
                 log.error(
-                    "%s: a bug while executing %s", self._devices.name_of(running.entry), running.entry.name, exc_info=error
+                    "%s: a bug while executing %s", self._devices.name_of(running.entry.child), running.entry.name, exc_info=error
                 )
                 return Outcome.FAILED, f"the gateway failed while executing it: {type(error).__name__}"
 
@@ -417,7 +413,7 @@ class CommandLoop:
             del self._running[entry.device_id]
         self._has_outcomes.set()
         level = logging.INFO if outcome is Outcome.DONE else logging.WARNING
-        name = self._devices.name_of(entry)
+        name = self._devices.name_of(entry.child)
         log.log(level, "%s: the command %s %s%s", name, entry.name, _ENDED[outcome], f": {message}" if message else "")
 
     # reporting --------------------------------------------------------------------------------------------------------
@@ -440,7 +436,9 @@ class CommandLoop:
             except HubUnauthorised:
                 self._devices.key_refused(parent, entry.device_id)
             except HubRejected as error:  # 404: it was cancelled, or it timed out in the cloud (section 6.3)
-                log.info("%s: the cloud does not take the outcome of %s: %s", self._devices.name_of(entry), entry.name, error)
+                log.info(
+                    "%s: the cloud does not take the outcome of %s: %s", self._devices.name_of(entry.child), entry.name, error
+                )
         await self._ledger.deliver(entry)
         now = loop_time()
         recent = {key: at for key, at in self._reported_at.items() if now - at < REPORT_AGAIN_AFTER_SECONDS}

@@ -1,4 +1,4 @@
-"""Look up the devices that commands are for: their child, their credentials, and whose turn it is to be asked. Pure."""
+"""Look up a device of the cloud by its id: its child, its credentials, its name, and whose turn it is to be asked. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from gateway.cloud.protocol.values import printable_line
 from gateway.errors import HubUnauthorised
 from gateway.hub import Credentials
 from gateway.state.child_states import ChildState
-from gateway.state.command_ledger import LedgerEntry
 from gateway.state.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -18,10 +17,10 @@ CHILDREN_ASKED_SINGLY = 10
 """How many children are asked in each round where the bulk response does not name the owners."""
 
 NAME_LENGTH = 100
-"""The longest name in the ledger and in the log, in characters: it may quote what the cloud has sent."""
+"""The longest name in a record or in the log, in characters: it may quote what the cloud has sent."""
 
 
-class CommandDevices:
+class CloudDevices:
     """The gateway and its children, by the ids that the cloud has given them.
 
     Args:
@@ -68,12 +67,12 @@ class CommandDevices:
         if device is None and device_id not in self._without_key:
             self._without_key.add(device_id)
             name = record.child.name if record is not None else printable_line(device_id, NAME_LENGTH)
-            log.warning("%s: a command waits, but its access key was lost, so it cannot be answered", name)
+            log.warning("%s: its access key was lost, so its commands, configuration and licences cannot be served", name)
         return device
 
-    def name_of(self, entry: LedgerEntry) -> str:
-        """Return what a person calls the device of a command."""
-        return "the gateway" if entry.child is None else self._registry.name_of(entry.child) or entry.child
+    def name_of(self, child: str | None) -> str:
+        """Return what a person calls a child, by its local key; `None` is the gateway itself."""
+        return "the gateway" if child is None else self._registry.name_of(child) or child
 
     def key_refused(self, parent: Credentials, device_id: str) -> None:
         """Have a child's key checked.

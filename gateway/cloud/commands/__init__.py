@@ -1,0 +1,1 @@
+"""Fetch commands, have them executed at most once, and report their outcomes."""
