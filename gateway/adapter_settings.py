@@ -10,6 +10,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+from gateway.models.permissions import Permission
+
 
 def _seconds(written: object) -> object:
     """Return text, as from an environment variable, as a number of seconds; anything else unchanged."""
@@ -51,6 +53,11 @@ class AdapterSettings(BaseModel):
     overload: Literal["stretch", "refuse"] = Field(
         default="stretch",
         description="when planned reads need more: stretch all intervals of the bus evenly, or refuse to poll it",
+    )
+    may: Permission | None = Field(
+        default=None,
+        description="what the cloud may do with the devices of this entry, at most what [cloud] allows: observe, configure,"
+        " command or firmware; that of [cloud], when left out",
     )
 
     @property

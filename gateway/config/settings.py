@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from gateway.adapter import AdapterSettings, Seconds
 from gateway.config.mistakes import ENV_PREFIX
+from gateway.models import Permission
 
 DEFAULT_FILE = Path("gateway.toml")
 
@@ -113,13 +114,24 @@ class CloudSection(_Section):
         le=timedelta(days=1),
         description="a command that could not start within so many seconds is not carried out any more",
     )
-    may: Literal["observe", "command"] = Field(
-        default="command",
-        description="what the cloud may do here: observe only, or also send commands to devices; the cloud cannot change it",
+    may: Permission = Field(
+        default=Permission.COMMAND,
+        description="what the cloud may do here, each including the former: observe, configure, command or firmware; the cloud"
+        " cannot change it",
     )
     deleted_children: Literal["register_again", "leave"] = Field(
         default="register_again",
         description="what to do with a child that was deleted in the cloud: register it again, or leave it deleted",
+    )
+
+
+class ChildSection(_Section):
+    """`[child."KEY"]`: what holds for one child alone, by the key that `xyte-gateway children` lists."""
+
+    may: Permission | None = Field(
+        default=None,
+        description="what the cloud may do with this child, at most what [cloud] and its entry allow: observe, configure, command"
+        " or firmware",
     )
 
 
@@ -204,6 +216,9 @@ class Settings(FileAndEnvironment):
     log: LogSection = Field(default=LogSection(), description="what is logged, and in which format, as a table [log]")
     models: dict[str, Annotated[str, Field(min_length=1)]] = Field(
         default_factory=dict, description='device family = "Xyte model id"; the key "*" serves all other families'
+    )
+    child: dict[str, ChildSection] = Field(
+        default_factory=dict, description='what holds for one child alone, as a table [child."KEY"]'
     )
     adapter: tuple[dict[str, Any], ...] = Field(
         default=(), description="one [[adapter]] table, with two brackets, for each kind of bus"

@@ -8,6 +8,7 @@ from gateway.models.commands import Command, CommandResult, CommandSpec, NoParam
 from gateway.models.discovery import Confidence, Found, Identity, IdentityKind, Progress
 from gateway.models.findings import Finding, FindingState
 from gateway.models.metrics import RESERVED_METRICS, Block, Metric, MetricRow, Reading, Reduce, Value
+from gateway.models.permissions import Permission
 from gateway.models.telemetry import Sample, Status
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Metric",
     "MetricRow",
     "NoParameters",
+    "Permission",
     "PlannedRead",
     "Progress",
     "Reach",

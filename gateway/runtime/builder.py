@@ -19,6 +19,7 @@ from gateway.cloud.rate_control import RateControl
 from gateway.cloud.revocation import GatewayRevocation, KeyCheck
 from gateway.cloud.session import Session
 from gateway.cloud.telemetry_loop import OwnTelemetry
+from gateway.config.permissions import ceiling, needed_for
 from gateway.config.settings import CloudSection, Configuration, Settings
 from gateway.doctor.checks import examine_running
 from gateway.field.children.availability import Availability
@@ -165,7 +166,7 @@ async def build_cloud(
         state,
         enrolment,
         registrar,
-        commands=Commands(execute=dispatcher.execute, policy=command_policy(settings)),
+        commands=Commands(execute=dispatcher.execute, policy=command_policy(configuration, registry)),
         calls=GuardedCalls(rate_control, revocation),
         own_telemetry=OwnTelemetry(read=read_own_telemetry, every=settings.telemetry_every),
         on_event=on_event,
@@ -201,11 +202,15 @@ def cloud_access(cloud: CloudSection) -> CloudAccess:
     )
 
 
-def command_policy(cloud: CloudSection) -> CommandPolicy:
-    """Return what the cloud may do under these settings."""
-    return CommandPolicy(
-        every=cloud.commands_every, expires_after=cloud.command_expires_after, may_command=cloud.may == "command"
-    )
+def command_policy(configuration: Configuration, registry: Registry) -> CommandPolicy:
+    """Return which commands the cloud may send, and how late."""
+
+    def refusal(child: str | None, name: str) -> str | None:
+        record = None if child is None else registry.children.get(child)
+        return ceiling(configuration, None if record is None else record.child).refusal(needed_for(name))
+
+    cloud = configuration.settings.cloud
+    return CommandPolicy(every=cloud.commands_every, expires_after=cloud.command_expires_after, refusal=refusal)
 
 
 def _cloud_status(availability: Availability, child: str) -> Status:

@@ -137,6 +137,24 @@ async def test_the_gateway_itself_takes_commands(emulator, running, until, site,
     assert "no device 'sn:nobody/1'" in nobody.message
 
 
+@pytest.mark.parametrize("where", ["entry", "child"])
+async def test_the_lowest_permission_holds_for_a_child_and_its_neighbour_goes_on(
+    emulator, running, until, site, registered, where
+):
+    bus, adapters = site
+    limits = {"child": {"sn:synthetic/1": {"may": "configure"}}} if where == "child" else {}
+    entry = {**SYNTHETIC, "may": "configure"} if where == "entry" else SYNTHETIC
+    async with running(adapters, entry, cloud=QUICKLY, **limits):
+        children = await registered()
+        own = emulator.cloud.queue_command(parent_of(emulator).id, "rescan", {})
+        commands = [emulator.cloud.queue_command(children[sn].id, "set", {"power": 1.0}) for sn in ("1", "2")]
+        await until(lambda: not any(one.is_open for one in (own, *commands)))
+    assert own.status == "done"
+    assert [one.status for one in commands] == ["failed", "failed" if where == "entry" else "done"]
+    assert {"entry": "[[adapter]] synthetic", "child": '[child."sn:synthetic/1"]'}[where] in commands[0].message
+    assert bus.devices["a1"].executed == []
+
+
 async def test_a_gateway_that_may_only_observe_says_so(emulator, running, until, site, registered):
     bus, adapters = site
     async with running(adapters, SYNTHETIC, cloud={**QUICKLY, "may": "observe"}):

@@ -72,8 +72,8 @@ class CommandPolicy:
     """How often the cloud is asked for the commands of all children; 0: only when a telemetry response says that one waits."""
     expires_after: timedelta = timedelta(minutes=5)
     """A command that could not start within this time is not carried out any more."""
-    may_command: bool = True
-    """Whether the cloud may send commands at all; the cloud cannot change it."""
+    refusal: Callable[[str | None, str], str | None] = lambda _child, _name: None
+    """Returns why a command of this name is refused for this child, or for the gateway itself, whatever the cloud says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,8 +320,8 @@ class CommandLoop:
 
     def _refusal(self, entry: LedgerEntry, now: datetime) -> str | None:
         """Return why a command is not carried out; `None` when it is."""
-        if not self._policy.may_command:
-            return 'this gateway takes no commands from the cloud: `may = "observe"` in [cloud] of its configuration'
+        if (forbidden := self._policy.refusal(entry.child, entry.name)) is not None:
+            return forbidden
         if entry.started_at is not None:
             return INTERRUPTED
         if abs(now - entry.received_at) >= entry.expires_at - entry.received_at:  # the clock may have been set back meanwhile

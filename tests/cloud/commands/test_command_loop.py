@@ -311,7 +311,7 @@ def test_a_gateway_that_may_only_be_observed_refuses_every_command(parts):
         ((_, status, message),) = running.outcomes(1)
         assert (status, "takes no commands" in message) == ("failed", True)
 
-    run(parts, test, may_command=False)
+    run(parts, test, refusal=lambda _child, _name: "it takes no commands")
 
 
 def test_where_the_hub_does_not_name_the_owners_each_device_is_asked(parts):
