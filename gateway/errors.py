@@ -13,6 +13,7 @@ GatewayError
     ├── BusUnavailable      close the bus, reopen later
     ├── DeviceUnreachable   mark this child silent, serve the others
     ├── CommandRejected     report the reason to the cloud
+    ├── ConfigurationRejected  keep the former configuration, report each problem to the cloud
     └── OutcomeUnknown      report that the command may have taken effect, never repeat it
 
 No error text contains a secret: `access_key` and `hardware_key` are never passed to an error.
@@ -20,6 +21,7 @@ No error text contains a secret: `access_key` and `hardware_key` are never passe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +32,7 @@ class GatewayError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SettingsProblem:
-    """One thing that is wrong with the configuration."""
+    """One thing that is wrong with the configuration, in the file or from the cloud."""
 
     where: str
     """The key, as written in the file: `adapter[1].poll_every`."""
@@ -113,6 +115,14 @@ class DeviceUnreachable(AdapterError):
 
 class CommandRejected(AdapterError):
     """The command is not carried out; the text gives the operator in the cloud the reason."""
+
+
+class ConfigurationRejected(AdapterError):
+    """The configuration from the cloud is not applied. Contains every problem, not only the first, and never a secret."""
+
+    def __init__(self, problems: Sequence[SettingsProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"{problem.where}: {problem.wrong}. {problem.right}" for problem in problems))
 
 
 class OutcomeUnknown(AdapterError):

@@ -5,6 +5,7 @@ Import them from here; the files beside this one hold them by subject.
 
 from gateway.models.children import NAME_LENGTH, ChildDevice, PlannedRead, Reach, parse_name
 from gateway.models.commands import Command, CommandResult, CommandSpec, NoParameters
+from gateway.models.configuration import PlannedChange
 from gateway.models.discovery import Confidence, Found, Identity, IdentityKind, Progress
 from gateway.models.findings import Finding, FindingState
 from gateway.models.metrics import RESERVED_METRICS, Block, Metric, MetricRow, Reading, Reduce, Value
@@ -29,6 +30,7 @@ __all__ = [
     "MetricRow",
     "NoParameters",
     "Permission",
+    "PlannedChange",
     "PlannedRead",
     "Progress",
     "Reach",
