@@ -20,6 +20,7 @@ A folder of tests runs in simulated time if its `conftest.py` contains
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
@@ -54,7 +55,15 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
-        self._clock_resolution = 1e-12  # the base class runs timers early that are due within it
+
+    @property
+    def _clock_resolution(self) -> float:
+        """Return the time by which the base class runs timers early: as short as can be added to the time."""
+        return max(1e-12, math.ulp(self.time()))
+
+    @_clock_resolution.setter
+    def _clock_resolution(self, _of_the_real_clock: float) -> None:
+        pass
 
     def time(self) -> float:
         """Return the simulated time."""

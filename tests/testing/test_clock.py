@@ -87,3 +87,12 @@ def test_what_is_raised_and_what_is_left_over_end_as_in_real_time():
     with pytest.raises(ZeroDivisionError):
         simulated(main())
     assert ended == [pytest.approx(7)]
+
+
+def test_many_days_pass_without_a_timer_that_never_fires():
+    async def main():
+        for _ in range(1000):
+            await asyncio.sleep(3600.1)
+        return now()
+
+    assert simulated(main()) == pytest.approx(3_600_100)
