@@ -27,6 +27,8 @@ class CallKind(StrEnum):
     REGISTRATION = "registration"
     CHILD_CHECK = "child check"
     COMMANDS = "commands"
+    INCIDENTS = "incidents"
+    EVENTS = "events"
 
 
 class RateControl:

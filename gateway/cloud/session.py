@@ -13,6 +13,7 @@ from gateway.cloud.delivery import Delivery
 from gateway.cloud.devices import CloudDevices
 from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.guarded_calls import GuardedCalls
+from gateway.cloud.incidents.event_loop import EventLoop
 from gateway.cloud.protocol.telemetry_flags import describe_event
 from gateway.cloud.rate_control import CallKind, RateControl
 from gateway.cloud.registration_loop import RegistrationLoop
@@ -52,6 +53,7 @@ class Session:
         self._devices = CloudDevices(registry, self._checks.check_child)
         self._commands = CommandLoop(hub, self._devices, state.ledger, calls=calls, commands=commands)
         self._telemetry = TelemetryLoop(hub, outbox, self._delivery, enrolment, calls=calls, own_telemetry=own_telemetry)
+        self._events = EventLoop(hub, registry, self._devices, state.events, calls=calls)
         self._registration = RegistrationLoop(registry, outbox, registrar, calls=calls)
 
     @property
@@ -91,7 +93,7 @@ class Session:
 
     async def _run_loops(self, parent: Credentials) -> None:
         async with asyncio.TaskGroup() as group:
-            for loop in (self._telemetry, self._registration, self._checks, self._commands):
+            for loop in (self._telemetry, self._registration, self._checks, self._commands, self._events):
                 group.create_task(loop.run(parent))
 
     def _reset(self) -> None:

@@ -63,6 +63,7 @@ class Gateway:
         return (
             follow_store(state, field, every=timing.check_for_changes_every),
             watch_file(self.configuration.file, self.view.set_notice, every=timing.check_for_changes_every),
+            state.events.run(),
             save_memory(state.adapter_memory, every=timing.save_memory_every),
             report_missing_buses(state, field, after=timing.missing_bus_after),
         )

@@ -41,6 +41,8 @@ from gateway.runtime.view import GatewayView
 from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.child_states import ChildState
 from gateway.state.command_ledger import CommandLedger
+from gateway.state.events import EventQueue
+from gateway.state.incidents import Incidents
 from gateway.state.outbox import Outbox
 from gateway.state.parts import StateParts
 from gateway.state.registry import Registry
@@ -94,6 +96,8 @@ async def build_state(store: Store, settings: Settings) -> StateParts:
         outbox=Outbox(store, most_samples=settings.store.most_samples),
         ledger=CommandLedger(store),
         adapter_memory=AdapterMemory(store),
+        events=EventQueue(store),
+        incidents=Incidents(store),
     )
     await state.load()
     return state

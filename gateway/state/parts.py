@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.command_ledger import CommandLedger
+from gateway.state.events import EventQueue
+from gateway.state.incidents import Incidents
 from gateway.state.outbox import Outbox
 from gateway.state.registry import Registry
 from gateway.state.store import Store
@@ -20,6 +22,8 @@ class StateParts:
     outbox: Outbox
     ledger: CommandLedger
     adapter_memory: AdapterMemory
+    events: EventQueue
+    incidents: Incidents
 
     async def load(self) -> None:
         """Read what an earlier run left."""

@@ -32,6 +32,8 @@ from gateway.hub import Credentials
 from gateway.models import Status
 from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.command_ledger import CommandLedger
+from gateway.state.events import EventQueue
+from gateway.state.incidents import Incidents
 from gateway.state.outbox import Outbox
 from gateway.state.parts import StateParts
 from gateway.state.registry import Registry
@@ -220,8 +222,9 @@ async def session_parts(
         )
         events: list[object] = []
         state = StateParts(
-            store=store, registry=registry, outbox=outbox, ledger=CommandLedger(store), adapter_memory=AdapterMemory(store)
-        )
+            store=store, registry=registry, outbox=outbox, ledger=CommandLedger(store), adapter_memory=AdapterMemory(store),
+            events=EventQueue(store), incidents=Incidents(store),
+        )  # fmt: skip
         commands = Commands(execute=no_device, policy=CommandPolicy())
         own_telemetry = OwnTelemetry(read=lambda: {"uptime_seconds": 1}, every=every)
         session = Session(

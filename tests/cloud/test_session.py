@@ -23,6 +23,8 @@ from gateway.models import ChildDevice, CommandResult, Sample, Status
 from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.child_states import ChildState
 from gateway.state.command_ledger import CommandLedger
+from gateway.state.events import EventQueue
+from gateway.state.incidents import Incidents
 from gateway.state.outbox import Outbox
 from gateway.state.parts import StateParts
 from gateway.state.registry import Registry
@@ -65,8 +67,9 @@ async def house(tmp_path):
         enrolment = Enrolment(hub, registry, configuration, firmware_version="1.0.0", network_is_back=back, retry_every=SHORT)
         await enrolment.prepare()
         state = StateParts(
-            store=store, registry=registry, outbox=outbox, ledger=CommandLedger(store), adapter_memory=AdapterMemory(store)
-        )
+            store=store, registry=registry, outbox=outbox, ledger=CommandLedger(store), adapter_memory=AdapterMemory(store),
+            events=EventQueue(store), incidents=Incidents(store),
+        )  # fmt: skip
 
         made = SimpleNamespace(hub=hub, registry=registry, outbox=outbox, enrolment=enrolment, events=[], tasks=[])
 

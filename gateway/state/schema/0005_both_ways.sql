@@ -1,3 +1,26 @@
 -- Version 5: values around a command; configurations, licences, incidents and events, and the cloud's record of each device.
 ALTER TABLE commands ADD COLUMN values_before TEXT;
 ALTER TABLE commands ADD COLUMN values_after TEXT;
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    child TEXT NOT NULL, -- '' is the gateway itself
+    name TEXT NOT NULL,
+    category TEXT NOT NULL,
+    text TEXT NOT NULL,
+    at TEXT NOT NULL,
+    times INTEGER NOT NULL,
+    is_taken INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX open_events ON events (child, name) WHERE is_taken = 0;
+CREATE TABLE event_allowances (
+    device_id TEXT PRIMARY KEY,
+    left REAL NOT NULL,
+    at TEXT NOT NULL
+) STRICT;
+CREATE TABLE incidents (
+    cause TEXT PRIMARY KEY,
+    child TEXT,
+    device_id TEXT NOT NULL,
+    issue TEXT NOT NULL,
+    incident_id TEXT
+) STRICT;

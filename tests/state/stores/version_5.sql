@@ -35,6 +35,21 @@ CREATE TABLE commands (
     PRIMARY KEY (device_id, id)
 ) STRICT;
 INSERT INTO "commands" VALUES('d','"e0d1c2b3"','sn:acme/1','set_volume','{"volume": 5}','2026-01-01T12:00:00+00:00','2026-01-01T12:05:00+00:00','2026-01-01T12:00:01+00:00','2026-01-01T12:00:02+00:00','done','volume is 5',0,NULL,NULL);
+CREATE TABLE event_allowances (
+    device_id TEXT PRIMARY KEY,
+    left REAL NOT NULL,
+    at TEXT NOT NULL
+) STRICT;
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    child TEXT NOT NULL, -- '' is the gateway itself
+    name TEXT NOT NULL,
+    category TEXT NOT NULL,
+    text TEXT NOT NULL,
+    at TEXT NOT NULL,
+    times INTEGER NOT NULL,
+    is_taken INTEGER NOT NULL DEFAULT 0
+) STRICT;
 CREATE TABLE gateway (
         only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
         serial_number TEXT NOT NULL,
@@ -45,6 +60,13 @@ CREATE TABLE gateway (
         told TEXT
     ) STRICT;
 INSERT INTO "gateway" VALUES(1,'S','02:00:00:00:00:01','c','{"device_id":"p","access_key":"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk","hub_url":"https://hub.example","hub_url_static_cert":null,"mqtt_hub_url":"mqtts://hub.example"}','{"device_id":"old","access_key":"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk","hub_url":"https://hub.example","hub_url_static_cert":null,"mqtt_hub_url":"mqtts://hub.example"}','Gateway|1.0.0|GW');
+CREATE TABLE incidents (
+    cause TEXT PRIMARY KEY,
+    child TEXT,
+    device_id TEXT NOT NULL,
+    issue TEXT NOT NULL,
+    incident_id TEXT
+) STRICT;
 CREATE TABLE losses (
         child TEXT NOT NULL,
         why TEXT NOT NULL,
@@ -88,6 +110,7 @@ INSERT INTO "outbox" VALUES(2,'sn:acme/1','2026-01-01T12:01:00+00:00','online','
 INSERT INTO "outbox" VALUES(3,'sn:acme/1','2026-01-01T12:02:00+00:00','online','{"power":2.5,"mode":"eco"}');
 CREATE INDEX outbox_by_child ON outbox (child, seq);
 CREATE INDEX commands_by_end ON commands (ended_at);
+CREATE UNIQUE INDEX open_events ON events (child, name) WHERE is_taken = 0;
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('outbox',3);
 PRAGMA user_version = 5;

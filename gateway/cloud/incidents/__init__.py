@@ -1,0 +1,1 @@
+"""Tell the cloud about incidents and events, and that the gateway stops."""

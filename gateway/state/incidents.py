@@ -1,0 +1,127 @@
+"""Keep which incidents are to be open, one for each cause, and on disk which of them may be open in the cloud.
+
+A cause holds for this run: whoever sees it opens it, and closes it when it is over; what an earlier run left open in the cloud is
+closed at the start, so a cause that still holds then is opened anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from types import MappingProxyType
+from zlib import crc32
+
+from gateway.state.store import Store
+from gateway.state.writes import runs_to_completion
+
+
+class Priority(IntEnum):
+    """The priorities of the cloud (device API reference, section 11), and what the gateway uses them for."""
+
+    CRITICAL = 1
+    """Data is lost now, or will be: the store fails."""
+    HIGH = 2
+    """Many devices are affected: a bus is lost, none of its devices answers, samples were lost."""
+    MODERATE = 3
+    """One device is affected, or the data is wrong: it is silent, the clock is wrong."""
+    LOW = 4
+    """A person should look at it, and nothing is lost until then."""
+    PLANNING = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenIncident:
+    """Something that is wrong now, and that a person has to know."""
+
+    cause: str
+    """What is wrong where, as a stable text: `bus_lost:rs485//dev/ttyUSB0`."""
+    child: str | None
+    """The local key of the child that it is about; `None` for the gateway itself."""
+    title: str
+    what_to_do: str
+    """What was seen, and what a person can do about it."""
+    priority: Priority = Priority.MODERATE
+
+    @property
+    def issue(self) -> str:
+        """A short stable code: the cloud keeps one open incident for each (section 11)."""
+        kind, _, detail = self.cause.partition(":")
+        plain = re.sub(r"[^a-z0-9_]+", "_", kind.lower())[:40]
+        return f"{plain}_{crc32(detail.encode()):08x}" if detail else plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudIncident:
+    """An incident that is open in the cloud, or may be: the response to Open Incident can be lost."""
+
+    cause: str
+    child: str | None
+    device_id: str
+    """The cloud's id of the device that it was opened for: the child's, or the gateway's where the child's key was lost."""
+    issue: str
+    incident_id: str | None
+    """`None` while the response has not arrived."""
+
+
+class Incidents:
+    """The incidents that are to be open. `open` and `close` may be called from anywhere: they neither wait nor fail."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._open: dict[str, OpenIncident] = {}
+        self.changed = asyncio.Event()
+        """Set whenever one was opened or closed; the reader clears it before it reads."""
+
+    @property
+    def wanted(self) -> Mapping[str, OpenIncident]:
+        """The incidents that are to be open, by cause."""
+        return MappingProxyType(self._open)
+
+    def open(self, cause: str, child: str | None, title: str, what_to_do: str, priority: Priority = Priority.MODERATE) -> None:
+        """Have an incident opened in the cloud; nothing happens while one is open for the same cause.
+
+        Args:
+            cause: what is wrong where, as `kind` or `kind:where`; the same text each time.
+            child: the local key of the child that it is about; `None` for the gateway itself.
+            title: what is wrong, in a few words.
+            what_to_do: what was seen, and what a person can do about it.
+            priority: how urgent it is.
+        """
+        if cause not in self._open:
+            self._open[cause] = OpenIncident(
+                cause=cause, child=child, title=title, what_to_do=what_to_do, priority=priority
+            )  # fmt: skip
+            self.changed.set()
+
+    def close(self, cause: str) -> None:
+        """Have the incident of this cause closed in the cloud; nothing happens when there is none."""
+        if self._open.pop(cause, None) is not None:
+            self.changed.set()
+
+    async def in_cloud(self) -> list[CloudIncident]:
+        """Return the incidents that are open in the cloud, or may be, also from an earlier run."""
+        rows = await self._store.transact(
+            lambda db: db.execute("SELECT cause, child, device_id, issue, incident_id FROM incidents ORDER BY rowid").fetchall()
+        )
+        return [
+            CloudIncident(cause=cause, child=child, device_id=device_id, issue=issue, incident_id=incident_id)
+            for cause, child, device_id, issue, incident_id in rows
+        ]
+
+    @runs_to_completion
+    async def save(self, incident: CloudIncident) -> None:
+        """Record that an incident may be open in the cloud: before it is opened, and when its id has arrived."""
+        await self._store.transact(
+            lambda db: db.execute(
+                "INSERT OR REPLACE INTO incidents (cause, child, device_id, issue, incident_id) VALUES (?, ?, ?, ?, ?)",
+                (incident.cause, incident.child, incident.device_id, incident.issue, incident.incident_id),
+            )
+        )
+
+    @runs_to_completion
+    async def remove(self, cause: str) -> None:
+        """Record that the incident of this cause is certainly not open in the cloud any more."""
+        await self._store.transact(lambda db: db.execute("DELETE FROM incidents WHERE cause = ?", (cause,)))
