@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from gateway.adapter_settings import AdapterSettings, Seconds, read_secret_file
+from gateway.command_parameters import validate_parameters
 from gateway.device_files import examine_port, holder_of
 from gateway.errors import AdapterError, BusUnavailable, CommandRejected, DeviceUnreachable, OutcomeUnknown
 from gateway.models import (
@@ -40,6 +41,15 @@ from gateway.profiles.commands import check_parameter_names, checked_parameter, 
 from gateway.profiles.files import Mistake, ProfileError, ProfileFiles, Source, apply_defaults
 from gateway.profiles.model import DeviceProfile, ProfileName
 from gateway.profiles.names import first_duplicate, slug, unknown_name
+from gateway.profiles.parameters import (
+    Characters,
+    CommandTexts,
+    ParameterKind,
+    ParameterSpec,
+    ParameterTexts,
+    check_declarations,
+    parameter_values,
+)
 from gateway.profiles.scaling import divisor, raw_number
 from gateway.profiles.settings import ProfileSettings
 from gateway.profiles.workbench import ProfileWorkbench
@@ -63,12 +73,14 @@ __all__ = [
     "AdapterSettings",
     "Block",
     "BusUnavailable",
+    "Characters",
     "CheckedProfile",
     "ChildDevice",
     "Command",
     "CommandRejected",
     "CommandResult",
     "CommandSpec",
+    "CommandTexts",
     "Confidence",
     "DeviceProfile",
     "DeviceUnreachable",
@@ -88,6 +100,9 @@ __all__ = [
     "NoParameters",
     "NotOffered",
     "OutcomeUnknown",
+    "ParameterKind",
+    "ParameterSpec",
+    "ParameterTexts",
     "PlannedBlock",
     "PlannedRead",
     "ProfileError",
@@ -105,6 +120,7 @@ __all__ = [
     "Value",
     "Workbench",
     "apply_defaults",
+    "check_declarations",
     "check_parameter_names",
     "checked_parameter",
     "divisor",
@@ -113,10 +129,12 @@ __all__ = [
     "first_duplicate",
     "holder_of",
     "loop_time",
+    "parameter_values",
     "raw_number",
     "read_secret_file",
     "slug",
     "unknown_name",
+    "validate_parameters",
 ]
 
 

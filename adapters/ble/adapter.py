@@ -27,6 +27,7 @@ from gateway.adapter import (
     ChildDevice,
     Command,
     CommandRejected,
+    CommandSpec,
     DeviceUnreachable,
     Finding,
     Found,
@@ -200,6 +201,11 @@ class BleAdapter(Adapter[BleSettings]):
                 yield readings  # those that arrived before the device was lost
             raise
         yield readings
+
+    def commands(self, child: ChildDevice) -> Sequence[CommandSpec]:
+        """Return the commands of the child's profile; none for a device that only advertises."""
+        profile = self._tracker.profile_named(child.profile)
+        return () if profile is None else profile.command_specs
 
     async def execute(self, child: ChildDevice, command: Command) -> str | None:
         """Write the command's bytes once, and check whether the device executed it."""

@@ -32,6 +32,7 @@ from gateway.adapter import (
     ChildDevice,
     Command,
     CommandRejected,
+    CommandSpec,
     DeviceUnreachable,
     Finding,
     Found,
@@ -218,6 +219,11 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     def _tools(self) -> ModbusWorkbench:
         return ModbusWorkbench(self.settings, self._bus, self._transport)
+
+    def commands(self, child: ChildDevice) -> Sequence[CommandSpec]:
+        """Return the commands of the child's profile."""
+        profile = self._profile(child.profile)
+        return () if profile is None else profile.command_specs
 
     async def execute(self, child: ChildDevice, command: Command) -> str | None:
         """Execute a command: write the point once, and read it back."""

@@ -31,6 +31,7 @@ from gateway.adapter import (
     ChildDevice,
     Command,
     CommandRejected,
+    CommandSpec,
     DeviceUnreachable,
     Finding,
     Found,
@@ -225,6 +226,11 @@ class SerialAdapter(Adapter[SerialSettings]):
         return list(latest.values())
 
     # commands ---------------------------------------------------------------------------------------------------------
+
+    def commands(self, child: ChildDevice) -> Sequence[CommandSpec]:
+        """Return the commands of the child's profile."""
+        profile = self._profile(child.profile)
+        return () if profile is None else profile.command_specs
 
     async def execute(self, child: ChildDevice, command: Command) -> str | None:
         """Send the command once, and read back its effect."""

@@ -1,10 +1,11 @@
-"""Look up a command of the cloud in a profile and check its parameters. Pure."""
+"""Look up a command of the cloud among those of a device, and check single parameters. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import TypeVar
 
+from gateway.command_parameters import listed_names, shown_text
 from gateway.errors import CommandRejected
 from gateway.models import Command, Value
 from gateway.profiles.model import NamedRule
@@ -13,21 +14,21 @@ RuleT = TypeVar("RuleT", bound=NamedRule)
 
 
 def find_command(rules: Iterable[RuleT], command: Command, title: str) -> RuleT:
-    """Return the rule of a profile for this command.
+    """Return the rule of a profile, or the `CommandSpec`, for this command.
 
     Args:
-        rules: the commands of the profile.
+        rules: the commands that there are.
         command: what the cloud asks for.
         title: what a person calls the device, for the error.
 
     Raises:
-        CommandRejected: the profile has no such command; the text lists those that it has.
+        CommandRejected: there is no such command; the text lists those that there are.
     """
     known = {rule.name: rule for rule in rules}
     rule = known.get(command.name)
     if rule is None:
-        listed = f"it has {', '.join(known)}" if known else "it has none"
-        raise CommandRejected(f"{title} has no command {command.name!r}; {listed}")
+        has = f"it has {', '.join(known)}" if known else "it has none"
+        raise CommandRejected(f"{title} has no command {shown_text(command.name)}; {has}")
     return rule
 
 
@@ -39,7 +40,7 @@ def check_parameter_names(command: str, expected: Collection[str], given: Mappin
     """
     if given.keys() == set(expected):
         return
-    received = ", ".join(given) or "none"
+    received = listed_names(given) or "none"
     if not expected:
         raise CommandRejected(f"{command} takes no parameters, and got {received}")
     wanted = f"parameter{'s' if len(expected) > 1 else ''} {', '.join(map(repr, expected))}"
@@ -50,12 +51,12 @@ def checked_parameter(command: str, name: str, value: object, between: tuple[flo
     """Return the value of a parameter that is a scalar and, where there are bounds, a number within them.
 
     Raises:
-        CommandRejected: it is not; the text says what is expected.
+        CommandRejected: it is not; the text says what is expected. It does not quote the value, which may be a secret.
     """
     if not isinstance(value, bool | int | float | str):
-        raise CommandRejected(f"{command}: {name} has to be a number, a text, true or false, not {value!r}")
+        raise CommandRejected(f"{command}: {name} has to be a number, a text, true or false, not a {type(value).__name__}")
     if between is not None:
         low, high = between
         if isinstance(value, bool | str) or not low <= value <= high:
-            raise CommandRejected(f"{command}: {name} has to be a number from {low:g} to {high:g}, not {value!r}")
+            raise CommandRejected(f"{command}: {name} has to be a number from {low:g} to {high:g}")
     return value

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, ClassVar, Protocol, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from gateway.models import CommandSpec
 from gateway.profiles.files import Source
 from gateway.profiles.names import first_duplicate
 
@@ -63,6 +64,11 @@ class DeviceProfile(BaseModel):
     @property
     def all_commands(self) -> Iterable[NamedRule]:
         """All commands. An adapter overrides this."""
+        return ()
+
+    @property
+    def command_specs(self) -> Sequence[CommandSpec]:
+        """The declarations of all commands: their parameters, and what they do. An adapter overrides this."""
         return ()
 
     @property

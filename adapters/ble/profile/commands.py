@@ -10,7 +10,7 @@ from typing import Protocol
 from adapters.ble.profile.formats import FLOATS, INTEGERS, MEDFLOATS, Encoding, decode, encode
 from adapters.ble.profile.profile import CommandReply, CommandRule, Profile
 from adapters.ble.profile.special_formats import NotInPayload
-from gateway.adapter import Command, CommandRejected, Value, check_parameter_names, checked_parameter, find_command
+from gateway.adapter import Command, CommandRejected, Value, find_command, parameter_values
 
 FLOAT_TOLERANCE = 1e-6
 """The relative difference of a number after it was written as float32, which has between six and seven digits."""
@@ -132,19 +132,10 @@ def prepare_command(profile: Profile, command: Command) -> PreparedCommand:
         CommandRejected: the profile has no such command, or the parameters are wrong.
     """
     rule = find_command(profile.commands, command, profile.title)
-    values = _values(rule, command)
+    values = parameter_values(rule.declaration, rule.declared_parameters, command.parameters)
     payload = b"".join(_encode_part(rule, part, values) for part in rule.parts)
     check, check_service = _check(profile, rule, payload, values)
     return PreparedCommand(rule.service, rule.characteristic, payload, rule.response, check, check_service)
-
-
-def _values(rule: CommandRule, command: Command) -> Mapping[str, Value]:
-    """Return the command's parameters, checked."""
-    given = command.parameters
-    check_parameter_names(command.name, rule.parameters, given)
-    return {
-        name: checked_parameter(command.name, name, given[name], parameter.between) for name, parameter in rule.parameters.items()
-    }
 
 
 def _encode_part(rule: CommandRule, part: str, values: Mapping[str, Value]) -> bytes:
@@ -155,6 +146,8 @@ def _encode_part(rule: CommandRule, part: str, values: Mapping[str, Value]) -> b
     try:
         return encode(rule.parameters[name].encoding, values[name])
     except ValueError as error:
+        if rule.parameters[name].secret:
+            raise CommandRejected(f"{rule.name}: {name} does not fit into its bytes") from None
         raise CommandRejected(f"{rule.name}: {name}: {error}") from error
 
 

@@ -133,7 +133,7 @@ def decode(encoding: Encoding, payload: bytes) -> Value:
 
 
 def encode(encoding: Encoding, value: Value) -> bytes:
-    """Return the bytes of this value, rounded to what the format can represent; for numbers and booleans only.
+    """Return the bytes of this value, rounded to what the format can represent; for numbers, booleans and UTF-8 texts.
 
     Raises:
         ValueError: the format cannot represent the value; the text says why.
@@ -142,6 +142,8 @@ def encode(encoding: Encoding, value: Value) -> bytes:
         if not isinstance(value, bool):
             raise ValueError(f"{value!r} is neither true nor false")
         return bytes([value])
+    if encoding.format is Format.UTF8:
+        return _encode_text(value, encoding.length)
     number, order = encoding.format, _order(encoding)
     raw = raw_number(value, scale=encoding.scale, offset=encoding.offset, values=encoding.values)
     if number in MEDFLOATS:
@@ -162,6 +164,13 @@ def size_of(number: Format) -> int | None:
     if number in FLOATS:
         return struct.calcsize(FLOATS[number])
     return MEDFLOATS[number].size if number in MEDFLOATS else None
+
+
+def raw_limits(number: Format) -> tuple[int, int]:
+    """Return the lowest and the highest whole number of this format."""
+    size, has_sign = INTEGERS[number]
+    bits = 8 * size
+    return (-(1 << bits - 1), (1 << bits - 1) - 1) if has_sign else (0, (1 << bits) - 1)
 
 
 def scaled(raw: float, scale: float, offset: float) -> float:
@@ -189,6 +198,14 @@ def _raw(encoding: Encoding, part: bytes) -> Value:
     if number in MEDFLOATS:
         return MEDFLOATS[number].decode(int.from_bytes(raw, order))
     return int.from_bytes(raw, order, signed=INTEGERS[number][1])
+
+
+def _encode_text(value: Value, length: int | None) -> bytes:
+    """Return a text as UTF-8, padded with NULs to its length if it has one."""
+    raw = str(value).encode()
+    if length is not None and len(raw) > length:
+        raise ValueError(f"{value!r} does not fit into {length} bytes")
+    return raw if length is None else raw.ljust(length, b"\0")
 
 
 def _order(encoding: Encoding) -> Literal["big", "little"]:

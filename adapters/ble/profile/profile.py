@@ -7,15 +7,27 @@ Bluetooth SIG has assigned by four digits: `180f`. Numbers are little-endian, as
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from adapters.ble.profile.formats import INTEGERS, NUMBERS, TEXTS, UNSIGNED, Encoding, Format, size_of
+from adapters.ble.profile.formats import INTEGERS, NUMBERS, TEXTS, UNSIGNED, Encoding, Format, raw_limits, scaled, size_of
 from adapters.ble.profile.match_rules import MatchRule
 from adapters.ble.profile.toml_types import Bytes, FrozenTable, Services, Uuid, hex_bytes
-from gateway.adapter import DeviceProfile, Metric, Reduce, first_duplicate
+from gateway.adapter import (
+    Characters,
+    CommandSpec,
+    CommandTexts,
+    DeviceProfile,
+    Metric,
+    ParameterKind,
+    ParameterSpec,
+    ParameterTexts,
+    Reduce,
+    check_declarations,
+    first_duplicate,
+)
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 30.0, "normal": 300.0, "slow": 3600.0}
 """Poll groups that every profile has, and how often they are read, in seconds. A read takes some three seconds of one of a few
@@ -157,20 +169,54 @@ class Point(_ValueLayout):
         return self._encoding
 
 
-class Parameter(_ValueLayout):
+class Parameter(_ValueLayout, ParameterTexts):
     """A parameter of a command, and its encoding in the command's bytes."""
 
     between: tuple[float, float] | None = Field(default=None, description="lowest and highest number, both included")
+    characters: Characters | None = Field(default=None, description="[fewest, most] characters of a text")
 
     @model_validator(mode="after")
     def _has_bounds(self) -> Self:
-        if self.format not in NUMBERS | {Format.BOOL} or self.bits is not None:
-            raise ValueError(f"a parameter is a number or a boolean, not {self.format} or bits of it")
-        if self.between is None and not self.values and self.format is not Format.BOOL:
+        if self.format not in NUMBERS | {Format.BOOL, Format.UTF8} or self.bits is not None:
+            raise ValueError(f"a parameter is a number, a text (utf8) or a boolean, not {self.format} or bits of it")
+        if (self.format is Format.UTF8) != (self.characters is not None):
+            raise ValueError("`characters` is [fewest, most], for a text (utf8), and only for one")
+        if self.between is None and not self.values and self.format in NUMBERS:
             raise ValueError("`between` is missing: it prevents harmful numbers")
-        if self.between is not None and self.between[0] > self.between[1]:
-            raise ValueError("`between` is [lowest, highest]")
+        for key, limits in (("between", self.between), ("characters", self.characters)):
+            if limits is not None and limits[0] > limits[1]:
+                raise ValueError(f"`{key}` is [lowest, highest]")
         return self
+
+    def declared(self, name: str) -> ParameterSpec:
+        """Return the declaration of this parameter."""
+        return ParameterSpec(
+            name=name,
+            kind=self._kind,
+            title=self.title,
+            description=self.description,
+            unit=self.unit,
+            between=self._writable,
+            choices=tuple(self.values.values()),
+            characters=self.characters,
+            default=self.default,
+            is_secret=self.secret,
+        )
+
+    @property
+    def _kind(self) -> ParameterKind:
+        if self.format in (Format.BOOL, Format.UTF8):
+            return ParameterKind.BOOLEAN if self.format is Format.BOOL else ParameterKind.TEXT
+        is_whole = self.format in INTEGERS and float(self.scale).is_integer() and float(self.offset).is_integer()
+        return ParameterKind.WHOLE_NUMBER if is_whole else ParameterKind.NUMBER
+
+    @property
+    def _writable(self) -> tuple[float, float] | None:
+        """The lowest and the highest value that `between` allows and that the bytes can hold."""
+        if self.between is None or self.values or self.format not in INTEGERS:
+            return self.between
+        low, high = sorted(scaled(end, self.scale, self.offset) for end in raw_limits(self.format))
+        return max(low, self.between[0]), min(high, self.between[1])
 
 
 class CommandReply(FrozenTable):
@@ -188,10 +234,9 @@ class CommandReply(FrozenTable):
         return refused
 
 
-class CommandRule(FrozenTable):
+class CommandRule(CommandTexts):
     """A command: it writes bytes to one characteristic, once, and checks the result."""
 
-    name: str = Field(min_length=1, description="the command's name in the cloud")
     service: Uuid
     characteristic: Uuid
     payload: str = Field(min_length=2, description="the bytes, with {parameters}: `01 {red} {green} {blue}`")
@@ -213,6 +258,21 @@ class CommandRule(FrozenTable):
         """The parts of the payload: hexadecimal digits and `{parameters}`."""
         return [part for part in re.split(r"(\{\w+\})|\s+", self.payload) if part]
 
+    @property
+    def is_read_back(self) -> bool:
+        """Whether the device is read after the write, which shows the result."""
+        return self.read_back is not False and self.answer is None
+
+    @property
+    def declared_parameters(self) -> tuple[ParameterSpec, ...]:
+        """The declarations of its parameters."""
+        return tuple(parameter.declared(name) for name, parameter in self.parameters.items())
+
+    @property
+    def declaration(self) -> CommandSpec:
+        """The declaration of the command."""
+        return self.spec(self.declared_parameters, is_proven=self.is_read_back)
+
     @model_validator(mode="after")
     def _writes_its_parameters(self) -> Self:
         placed = [part[1:-1] for part in self.parts if part.startswith("{")]
@@ -231,6 +291,10 @@ class CommandRule(FrozenTable):
             raise ValueError("a command is checked by an `answer` or by a metric, not by both")
         if by_metric and self.shows is None and len(self.parameters) != 1:
             raise ValueError("`shows` is missing: the command does not have exactly one parameter")
+        shows_parameters = self.is_read_back and self.shows is None
+        if shows_parameters and any(parameter.secret for parameter in self.parameters.values()):
+            raise ValueError("a secret is not read back: set `read_back = false`")
+        check_declarations([self.declaration])
         return self
 
 
@@ -262,6 +326,11 @@ class Profile(DeviceProfile):
     def all_commands(self) -> Iterable[CommandRule]:
         """All commands."""
         return self.commands
+
+    @property
+    def command_specs(self) -> Sequence[CommandSpec]:
+        """The declarations of all commands."""
+        return [rule.declaration for rule in self.commands]
 
     @property
     def is_found_by_scan(self) -> bool:

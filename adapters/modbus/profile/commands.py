@@ -10,9 +10,9 @@ from math import isclose
 
 from adapters.modbus.client.pdu import ReadRequest, Table, WriteRequest
 from adapters.modbus.profile.points import FLOATS, PlacedPoint
-from adapters.modbus.profile.profile import CommandRule, Profile
+from adapters.modbus.profile.profile import Profile
 from adapters.modbus.profile.values import decode_one, encode_one
-from gateway.adapter import Command, CommandRejected, Value, check_parameter_names, checked_parameter, find_command
+from gateway.adapter import Command, CommandRejected, Value, find_command, parameter_values
 
 FLOAT_TOLERANCE = 1e-6
 """The fraction by which a number may differ after it was written: a float32 holds between six and seven digits."""
@@ -27,6 +27,8 @@ class PlannedWrite:
     """`None` where the register does not keep what was written."""
     point: PlacedPoint
     value: Value
+    is_secret: bool = False
+    """The value must not be shown."""
 
     def decode_read_back(self, payload: bytes) -> Value:
         """Return the value that was read back."""
@@ -51,22 +53,16 @@ def planned_write(profile: Profile, command: Command) -> PlannedWrite:
         CommandRejected: there is no such command, or its parameters are wrong.
     """
     rule = find_command(profile.commands, command, profile.title)
-    point = next((placed for point in profile.points if point.metric == rule.metric for placed in point.placed()), None)
-    if point is None:
-        raise CommandRejected(f"{profile.title} has no point {rule.metric}")
-    value = _value(rule, command)
-    if point.table is Table.COIL and not isinstance(value, bool):
-        raise CommandRejected(f"{command.name}: {rule.parameter} has to be true or false, not {value!r}")
+    point = next(point for point in profile.points if point.metric == rule.metric)
+    (placed,) = point.placed()
+    parameters = rule.parameters(point)
+    values = parameter_values(rule.spec(parameters, is_proven=rule.read_back), parameters, command.parameters)
+    value = values[rule.parameter] if rule.value is None else rule.value
     try:
-        words = (int(bool(value)),) if point.table is Table.COIL else encode_one(point.encoding, value)
+        words = (int(bool(value)),) if placed.table is Table.COIL else encode_one(placed.encoding, value)
     except ValueError as error:
+        if rule.secret:
+            raise CommandRejected(f"{command.name}: the registers cannot hold the {rule.parameter}") from None
         raise CommandRejected(f"{command.name}: {error}") from error
-    read_back = ReadRequest(point.table, point.address, point.encoding.words) if rule.read_back else None
-    return PlannedWrite(WriteRequest(point.table, point.address, words), read_back, point, value)
-
-
-def _value(rule: CommandRule, command: Command) -> Value:
-    check_parameter_names(command.name, () if rule.value is not None else (rule.parameter,), command.parameters)
-    if rule.value is not None:
-        return rule.value
-    return checked_parameter(command.name, rule.parameter, command.parameters[rule.parameter], rule.between)
+    read_back = ReadRequest(placed.table, placed.address, placed.encoding.words) if rule.read_back else None
+    return PlannedWrite(WriteRequest(placed.table, placed.address, words), read_back, placed, value, is_secret=rule.secret)

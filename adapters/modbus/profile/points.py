@@ -76,6 +76,14 @@ class Encoding:
     """Raw numbers, before bits are taken out, with which the device reports that there is no value."""
 
 
+def raw_limits(number: ValueType) -> tuple[int, int] | None:
+    """Return the lowest and the highest number of this type; `None` for a type other than whole numbers."""
+    if number not in NUMBER_FORMATS or number in FLOATS:
+        return None
+    bits = 16 * number_words(number)
+    return (0, (1 << bits) - 1) if number in UNSIGNED else (-(1 << bits - 1), (1 << bits - 1) - 1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedPoint:
     """A point of a profile at its address on one device."""

@@ -7,7 +7,7 @@ calls 40001 or 30001 is address 0. Where a manual is ambiguous, its example fram
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import Annotated, ClassVar, Self
@@ -15,10 +15,20 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from adapters.modbus.client.pdu import ADDRESSES, MAX_REGISTERS, Table
-from adapters.modbus.profile.matching import IdentityOrigins, MatchRule, Origin, StrictModel, ValueRule, check_end
-from adapters.modbus.profile.points import NUMBER_FORMATS, PlacedPoint, ValueType
+from adapters.modbus.profile.matching import IdentityOrigins, MatchRule, Origin, ValueRule, check_end
+from adapters.modbus.profile.points import FLOATS, NUMBER_FORMATS, PlacedPoint, ValueType, raw_limits
 from adapters.modbus.profile.sunspec_layout import NO_MODELS, PlacedModel, SunSpecLayout
-from gateway.adapter import DeviceProfile, Metric, Reduce
+from gateway.adapter import (
+    CommandSpec,
+    CommandTexts,
+    DeviceProfile,
+    Metric,
+    ParameterKind,
+    ParameterSpec,
+    Reduce,
+    check_declarations,
+    divisor,
+)
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 5.0, "normal": 15.0, "slow": 60.0}
 """The poll groups of every profile, and their intervals in seconds."""
@@ -109,6 +119,24 @@ class Point(ValueRule):
             for repetition in range(self._repetitions(model)):
                 yield self._placed_in(model, repetition, index if self.repeats is None else f"{index}_{repetition + 1}")
 
+    @property
+    def number_kind(self) -> ParameterKind:
+        """Whether the point takes fractions, as a parameter of a command."""
+        has_fractions = self.type in FLOATS or not float(self.scale).is_integer() or not float(self.offset).is_integer()
+        return ParameterKind.NUMBER if has_fractions else ParameterKind.WHOLE_NUMBER
+
+    def writable(self, between: tuple[float, float] | None) -> tuple[float, float] | None:
+        """Return the lowest and the highest value that these limits allow and that the registers can hold."""
+        raw = raw_limits(self.type)
+        if raw is None:
+            return between
+        low, high = sorted(self._value_of(end) for end in raw)
+        return (low, high) if between is None else (max(low, between[0]), min(high, between[1]))
+
+    def _value_of(self, raw: int) -> float:
+        parts = divisor(self.scale)
+        return (raw / parts if parts else raw * self.scale) + self.offset
+
     def _repetitions(self, model: PlacedModel) -> int:
         """Return how often the point is in this model: 0, where it or its scale factor would be behind the end of the model."""
         if max(self._at + self.words, (self.scale_factor or 0) + 1) > model.words:
@@ -140,17 +168,22 @@ class Point(ValueRule):
         )
 
 
-class CommandRule(StrictModel):
+class CommandRule(CommandTexts):
     """A command: it writes one point, and succeeds when the point reads back the written value."""
 
-    name: str = Field(min_length=1, description="name of the command in the cloud")
     metric: str = Field(description="the point that is written: a coil or a holding register")
     value: bool | int | float | str | None = Field(
         default=None, description="value that is written each time; without it, the parameter is written"
     )
     parameter: str = Field(default="value", min_length=1, description="name of the command's parameter")
     between: tuple[float, float] | None = Field(default=None, description="lowest and highest number, both included")
-
+    choices: tuple[int | float | str, ...] = Field(
+        default=(), description="the only values that are accepted; left out: those of the point, or all between the limits"
+    )
+    default: bool | int | float | str | None = Field(
+        default=None, description="value that is written when the parameter is left out; without it, it is required"
+    )
+    secret: bool = Field(default=False, description="true: the parameter, such as a PIN, is never logged, stored or shown")
     read_back: bool = Field(default=True, description="false for a button: a register that does not keep what was written")
 
     def fits(self, point: Point) -> str | None:
@@ -159,9 +192,31 @@ class CommandRule(StrictModel):
             return "only coils and holding registers with an address can be written"
         if point.bits is not None or point.scale_factor is not None or point.type not in (*NUMBER_FORMATS, ValueType.BOOL):
             return "only whole numbers, floats and coils can be written, not bits, texts or values with a scale_factor"
-        if self.value is None and self.between is None and not point.values and point.type is not ValueType.BOOL:
+        if unknown := [choice for choice in self.choices if point.values and choice not in point.values.values()]:
+            return f"it has no value {unknown[0]!r}; there are {', '.join(point.values.values())}"
+        if self.secret and self.read_back:
+            return "a secret is not read back: set `read_back = false`"
+        is_limited = self.between is not None or self.choices or point.values or point.type is ValueType.BOOL
+        if self.value is None and not is_limited:
             return "set `between`, so that nobody writes a number that does harm"
         return None
+
+    def parameters(self, point: Point) -> tuple[ParameterSpec, ...]:
+        """Return the parameter that is written to this point, as far as its registers can hold it; none for a fixed value."""
+        if self.value is not None:
+            return ()
+        is_bool = point.type is ValueType.BOOL
+        choices = () if is_bool else self.choices or tuple(point.values.values())
+        parameter = ParameterSpec(
+            name=self.parameter,
+            kind=ParameterKind.BOOLEAN if is_bool else point.number_kind,
+            unit=point.unit,
+            between=None if choices or is_bool else point.writable(self.between),
+            choices=choices,
+            default=self.default,
+            is_secret=self.secret,
+        )
+        return (parameter,)
 
 
 class Profile(DeviceProfile):
@@ -203,6 +258,12 @@ class Profile(DeviceProfile):
         return self.commands
 
     @property
+    def command_specs(self) -> Sequence[CommandSpec]:
+        """The declarations of all commands."""
+        points = {point.metric: point for point in self.points}
+        return [rule.spec(rule.parameters(points[rule.metric]), is_proven=rule.read_back) for rule in self.commands]
+
+    @property
     def is_found_by_scan(self) -> bool:
         """Whether the profile has rules by which a scan recognizes such a device."""
         return bool(self.match)
@@ -241,6 +302,7 @@ class Profile(DeviceProfile):
                 raise ValueError(f"command `{command.name}`: there is no point `{command.metric}`")
             if (wrong := command.fits(points[command.metric])) is not None:
                 raise ValueError(f"command `{command.name}`: point `{command.metric}`: {wrong}")
+        check_declarations(self.command_specs)
         return self
 
     @model_validator(mode="after")

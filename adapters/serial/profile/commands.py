@@ -10,7 +10,7 @@ from adapters.serial.profile.grammar import CommandRule
 from adapters.serial.profile.points import Point
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import Address, DeviceProtocol, Request
-from gateway.adapter import Command, CommandRejected, Value, check_parameter_names, find_command
+from gateway.adapter import Command, CommandRejected, Value, find_command, parameter_values
 
 READ_BACK_TOLERANCE = 1e-6
 """Relative tolerance when a number is read back: digits may be lost on the way."""
@@ -50,6 +50,8 @@ class PreparedCommand:
     request: Request
     check: ReadBackCheck | None
     """`None` if only the answer confirms the command."""
+    has_secret: bool = False
+    """Its bytes must not be shown."""
 
 
 def prepare_command(
@@ -83,34 +85,28 @@ def prepare_configuration(profile: Profile, config: Mapping[str, object], addres
 
 
 def _prepare(rule: CommandRule, given: Mapping[str, object], address: Address, protocol: DeviceProtocol) -> PreparedCommand:
-    check_parameter_names(rule.name, rule.parameters, given)
-    written = {name: _encoded(rule, name, given[name]) for name in rule.parameters}
+    parameters = protocol.profile.parameters_of(rule)
+    values = parameter_values(rule.spec(parameters, is_proven=bool(rule.read_back)), parameters, given)
+    written = {name: rule.parameters[name].written(value) for name, value in values.items()}
+    has_secret = any(parameter.secret for parameter in rule.parameters.values())
     try:
         request = protocol.build_request(rule.name, rule.ask, rule.answer, protocol.with_address(address, written))
     except ValueError as error:
+        if has_secret:
+            raise CommandRejected(f"{rule.name}: a value cannot be encoded; it is not shown, since there is a secret") from None
         raise CommandRejected(f"{rule.name}: {error}") from error
     if not rule.answer:
         request = Request(request.name, request.raw, protocol, request.values, (), expects_answer=False)
-    return PreparedCommand(request, _read_back_check(rule, given, address, protocol))
-
-
-def _encoded(rule: CommandRule, name: str, value: object) -> Value:
-    try:
-        return rule.parameters[name].written(value)
-    except ValueError as error:
-        raise CommandRejected(f"{rule.name}: {name}: {error}") from error
+    return PreparedCommand(request, _read_back_check(rule, values, address, protocol), has_secret)
 
 
 def _read_back_check(
-    rule: CommandRule, given: Mapping[str, object], address: Address, protocol: DeviceProtocol
+    rule: CommandRule, values: Mapping[str, Value], address: Address, protocol: DeviceProtocol
 ) -> ReadBackCheck | None:
     if not rule.read_back:
         return None
     query, point = next(
         (query, point) for query in protocol.profile.queries for point in query.points if point.metric == rule.read_back
     )
-    expected: tuple[Value, ...] = rule.shows
-    if not expected:
-        name, parameter = next(iter(rule.parameters.items()))
-        expected = (parameter.read_back_value(given[name]),)
+    expected: tuple[Value, ...] = rule.shows or tuple(values.values())
     return ReadBackCheck(protocol.query_request(query.name, address), point, expected, rule.settles)

@@ -40,6 +40,8 @@ class Field:
     may_be_empty: bool = False
     is_open: bool = False
     """Whether its length is variable."""
+    is_whole: bool = False
+    """Whether it takes whole numbers only."""
 
     @property
     def can_be_sent(self) -> bool:
@@ -104,7 +106,7 @@ def bits_field(parts: Sequence[tuple[str, str]]) -> Field:
             number |= _in_range(name, int(value) if is_flag and isinstance(value, bool) else value, 0, (1 << width) - 1) << shift
         return number.to_bytes(total // 8, "big")
 
-    return Field(tuple(name for name, _ in parts), _any_bytes(total // 8), read, write)
+    return Field(tuple(name for name, _ in parts), _any_bytes(total // 8), read, write, is_whole=True)
 
 
 def decode_text(raw: bytes) -> str:
@@ -144,7 +146,7 @@ def _optional(field: Field) -> Field:
         return b"" if values[0] is None or values[0] == "" else field.write(values)
 
     pattern = b"(?:" + field.pattern + b")?" if field.pattern else b""
-    return Field(field.names, pattern, read, write, may_be_empty=True, is_open=field.is_open)
+    return Field(field.names, pattern, read, write, may_be_empty=True, is_open=field.is_open, is_whole=field.is_whole)
 
 
 def _decimal(name: str, *, width: int, zeros: bool) -> Field:
@@ -155,7 +157,7 @@ def _decimal(name: str, *, width: int, zeros: bool) -> Field:
     def write(values: Sequence[Value]) -> bytes:
         return _exact_width(name, f"{_whole_number(name, values[0]):{'0' if zeros else ''}{width or ''}d}", width)
 
-    return Field((name,), _any_bytes(width) if width else rb"[+-]?\d{1,18}", read, write, is_open=not width)
+    return Field((name,), _any_bytes(width) if width else rb"[+-]?\d{1,18}", read, write, is_open=not width, is_whole=True)
 
 
 def _fraction(name: str, *, width: int, zeros: bool, decimals: int | None) -> Field:
@@ -179,7 +181,7 @@ def _hex(name: str, digits: int) -> Field:
     def write(values: Sequence[Value]) -> bytes:
         return b"%0*X" % (digits, _in_range(name, values[0], 0, 16**digits - 1))
 
-    return Field((name,), rb"[0-9A-Fa-f]{%d}" % digits, lambda raw: [int(raw, 16)], write)
+    return Field((name,), rb"[0-9A-Fa-f]{%d}" % digits, lambda raw: [int(raw, 16)], write, is_whole=True)
 
 
 def _text(name: str, width: int | None) -> Field:
@@ -218,7 +220,11 @@ def _integer(name: str, size: int, *, has_sign: bool, order: str) -> Field:
         return _in_range(name, values[0], lowest, highest).to_bytes(size, "big" if is_big else "little", signed=has_sign)
 
     return Field(
-        (name,), _any_bytes(size), lambda raw: [int.from_bytes(raw, "big" if is_big else "little", signed=has_sign)], write
+        (name,),
+        _any_bytes(size),
+        lambda raw: [int.from_bytes(raw, "big" if is_big else "little", signed=has_sign)],
+        write,
+        is_whole=True,
     )
 
 
@@ -247,7 +253,7 @@ def _bcd(name: str, size: int, *, is_little: bool) -> Field:
     def write(values: Sequence[Value]) -> bytes:
         return bytes.fromhex(f"{_in_range(name, values[0], 0, 100**size - 1):0{2 * size}d}")[::step]
 
-    return Field((name,), _any_bytes(size), read, write)
+    return Field((name,), _any_bytes(size), read, write, is_whole=True)
 
 
 def _ascii(name: str, length: int | None) -> Field:

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from adapters.serial.framing.notation import ProfileTable, TextBytes
 from adapters.serial.profile.conversation_settings import ConversationSettings, LoginStep
 from adapters.serial.profile.points import Parameter, PlainValue, Point
+from gateway.adapter import CommandTexts
 
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
@@ -176,10 +177,9 @@ class IdentityRules(ProfileTable):
         return {name: source for name, source in sources.items() if source is not None}
 
 
-class CommandRule(ProfileTable):
+class CommandRule(CommandTexts):
     """A command: sent once, and confirmed by its answer or by the value of a metric."""
 
-    name: str = Field(min_length=1, description="name of the command in the cloud")
     ask: str | None = Field(default=None, description="template of the request with {parameters}; left out: the codec encodes it")
     parameters: dict[str, Parameter] = Field(default_factory=dict)
     answer: Templates = Field(default=(), description="templates of the confirming answer; left out: the command has no answer")
@@ -202,6 +202,8 @@ class CommandRule(ProfileTable):
             raise ValueError("`shows` belongs to a `read_back` that names a metric")
         if self.read_back and not self.shows and len(self.parameters) != 1:
             raise ValueError("give the values that the metric `shows`: the command does not have exactly one parameter")
+        if self.read_back and not self.shows and any(parameter.secret for parameter in self.parameters.values()):
+            raise ValueError("a secret is not read back: its value would be shown")
         if not self.read_back and not self.answer:
             raise ValueError("the effect must be confirmed: by an `answer`, or by a metric to `read_back`")
         return self

@@ -7,7 +7,7 @@ from typing import Self, TypeAlias
 from pydantic import Field, PrivateAttr, model_validator
 
 from adapters.serial.framing.notation import ProfileTable
-from gateway.adapter import Metric, Reduce, Value
+from gateway.adapter import Characters, Metric, ParameterKind, ParameterSpec, ParameterTexts, Reduce, Value
 
 MAX_TEXT_LENGTH = 200
 """Longer texts from a device are truncated."""
@@ -80,43 +80,56 @@ class Point(ProfileTable):
         return self
 
 
-class Parameter(ProfileTable):
+class Parameter(ParameterTexts):
     """A parameter of a command, written into the field of the same name."""
 
     between: tuple[float, float] | None = Field(default=None, description="lowest and highest number, both included")
     values: dict[str, int | str] = Field(default_factory=dict, description="accepted words -> written values")
+    characters: Characters | None = Field(default=None, description="[fewest, most] characters of a text")
     scale: float = Field(default=1.0, gt=0, description="value of one step of the written number")
 
     @model_validator(mode="after")
     def _has_bounds(self) -> Self:
-        if (self.between is None) == (not self.values):
-            raise ValueError("give either `between`, so that no harmful number is written, or the accepted `values`")
-        if self.between is not None and self.between[0] > self.between[1]:
-            raise ValueError("`between` is [lowest, highest]")
+        if [self.between is not None, bool(self.values), self.characters is not None].count(True) != 1:
+            raise ValueError(
+                "give either `between`, so that no harmful number is written, the accepted `values` or the `characters` of a text"
+            )
+        for key, limits in (("between", self.between), ("characters", self.characters)):
+            if limits is not None and limits[0] > limits[1]:
+                raise ValueError(f"`{key}` is [lowest, highest]")
         return self
 
-    def written(self, value: object) -> Value:
-        """Return the field value to write for a parameter value.
+    def declared(self, name: str, *, is_whole: bool) -> ParameterSpec:
+        """Return the declaration of this parameter.
 
-        Raises:
-            ValueError: the command does not accept the value; the message says which values it accepts.
+        Args:
+            name: its name.
+            is_whole: whether its field takes whole numbers only.
         """
-        if self.between is None:
-            word = ("on" if value else "off") if isinstance(value, bool) else str(value)
-            if word not in self.values:
-                raise ValueError(f"it has to be one of {', '.join(self.values)}, not {value!r}")
-            return self.values[word]
-        low, high = self.between
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise ValueError(f"it has to be a number from {low:g} to {high:g}, not {value!r}")
+        kind = ParameterKind.TEXT
+        if self.between is not None:
+            kind = ParameterKind.WHOLE_NUMBER if is_whole and self.scale.is_integer() else ParameterKind.NUMBER
+        return ParameterSpec(
+            name=name,
+            kind=kind,
+            title=self.title,
+            description=self.description,
+            unit=self.unit,
+            between=self.between,
+            choices=tuple(self.values),
+            characters=self.characters,
+            default=self.default,
+            is_secret=self.secret,
+        )
+
+    def written(self, value: Value) -> Value:
+        """Return the field value to write for an accepted value of the parameter."""
+        if self.values:
+            return self.values[str(value)]
+        if isinstance(value, str | None):
+            return value
         steps = value / self.scale
         return round(steps) if self.scale != 1 or steps == int(steps) else value
-
-    def read_back_value(self, value: object) -> Value:
-        """Return the metric value that is expected after this value was written."""
-        if isinstance(value, bool):
-            return "on" if value else "off"
-        return value if isinstance(value, int | float) else str(value)
 
 
 def plain_text(written: str) -> str:

@@ -6,7 +6,7 @@ Requests and answers are templates (`template.py`) of the payload of a frame; th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -26,7 +26,7 @@ from adapters.serial.profile.grammar import (
     RefusalRule,
 )
 from adapters.serial.profile.template import Template
-from gateway.adapter import DeviceProfile
+from gateway.adapter import CommandSpec, DeviceProfile, ParameterSpec, check_declarations
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 5.0, "normal": 30.0, "slow": 600.0}
 """Poll groups of every profile, with their intervals in seconds. At 9600 baud a request and its answer take some 50 ms, and the
@@ -90,6 +90,19 @@ class Profile(DeviceProfile):
     def all_commands(self) -> Iterable[CommandRule]:
         """All commands."""
         return self.commands
+
+    def parameters_of(self, rule: CommandRule) -> tuple[ParameterSpec, ...]:
+        """Return the declarations of a command's parameters."""
+        template = None if rule.ask is None else self.template(rule.ask)
+        return tuple(
+            parameter.declared(name, is_whole=template is not None and template.takes_whole_numbers(name))
+            for name, parameter in rule.parameters.items()
+        )
+
+    @property
+    def command_specs(self) -> Sequence[CommandSpec]:
+        """The declarations of all commands."""
+        return [rule.spec(self.parameters_of(rule), is_proven=bool(rule.read_back)) for rule in self.commands]
 
     @property
     def is_found_by_scan(self) -> bool:
@@ -193,6 +206,7 @@ class Profile(DeviceProfile):
         for key, command in self.settings.items():
             if takers.get(command) != 1:
                 raise ValueError(f"settings.{key}: there is no command {command!r} with exactly one parameter")
+        check_declarations(self.command_specs)
         return self
 
     def _check_field(self, place: str, name: str, *fields: str) -> None:

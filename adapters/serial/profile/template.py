@@ -92,6 +92,10 @@ class Template:
         names = (name for piece in self._pieces if isinstance(piece, Field) for name in piece.names)
         return tuple(dict.fromkeys(name for name in names if name != ANONYMOUS))
 
+    def takes_whole_numbers(self, name: str) -> bool:
+        """Return whether a field of this name takes whole numbers only."""
+        return any(isinstance(piece, Field) and name in piece.names and piece.is_whole for piece in self._pieces)
+
     @property
     def can_be_sent(self) -> bool:
         """Whether it has no arbitrary parts, which can be matched but not sent."""

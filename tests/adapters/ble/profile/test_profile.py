@@ -155,8 +155,8 @@ def test_an_error_in_a_point_is_reported_with_its_fix(said, says):
             "`between` is missing",
         ),
         (
-            HEAD + COMMAND + 'payload = "{level}"\nparameters = { level = { format = "utf8" } }',
-            "a parameter is a number or a boolean",
+            HEAD + COMMAND + 'payload = "{level}"\nparameters = { level = { format = "hex" } }',
+            "a parameter is a number, a text (utf8) or a boolean",
         ),
         (
             HEAD + COMMAND + 'payload = "01"\nread_back = "light"\nshows = 1',

@@ -87,8 +87,8 @@ def test_a_command_is_a_write_of_what_the_point_holds():
         (command("set_temperature", celsius="hot"), "has to be a number from 0 to 250, not 'hot'"),
         (command("set_temperature", celsius=True), "has to be a number from 0 to 250, not True"),
         (command("set_temperature", celsius=math.nan), "has to be a number from 0 to 250, not nan"),
-        (command("set_temperature", celsius=[1]), "has to be a number, a text, true or false"),
-        (command("set_mode", mode="grill"), "'grill' is none of off, heat"),
+        (command("set_temperature", celsius=[1]), "celsius has to be a number from 0 to 250, not [1]"),
+        (command("set_mode", mode="grill"), "mode has to be one of off, heat, not 'grill'"),
         (command("blow", hard=1), "takes no parameters, and got hard"),
     ],
 )

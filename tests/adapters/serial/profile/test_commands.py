@@ -114,10 +114,10 @@ def test_a_command_without_an_answer_does_not_wait_for_one():
         ("wake", {"now": True}, "wake takes no parameters, and got now"),
         ("set_volume", {}, "set_volume takes the parameter 'volume', and got none"),
         ("set_volume", {"volume": 5, "zone": 1}, "set_volume takes the parameter 'volume', and got volume, zone"),
-        ("set_volume", {"volume": 51}, "volume: it has to be a number from 0 to 50, not 51"),
-        ("set_volume", {"volume": True}, "volume: it has to be a number from 0 to 50, not True"),
-        ("set_volume", {"volume": "5\r\nX"}, "volume: it has to be a number from 0 to 50"),
-        ("set_tone", {"tone": float("nan")}, "tone: it has to be a number from -10 to 10"),
+        ("set_volume", {"volume": 51}, "set_volume: volume has to be a number from 0 to 50, not 51"),
+        ("set_volume", {"volume": True}, "set_volume: volume has to be a number from 0 to 50, not True"),
+        ("set_volume", {"volume": "5\r\nX"}, "set_volume: volume has to be a number from 0 to 50"),
+        ("set_tone", {"tone": float("nan")}, "set_tone: tone has to be a number from -10 to 10"),
     ],
 )
 def test_invalid_parameters_are_rejected_before_anything_is_sent(name, parameters, told):
@@ -131,7 +131,7 @@ def test_words_are_translated_to_written_values_and_booleans_to_on_and_off():
     for said in ("on", True):
         sent = prepare_command(samsung, Command(1, "child", "set_mute", {"mute": said}), 2).request.raw
         assert sent == bytes.fromhex("AA 13 02 01 01 17")
-    with pytest.raises(CommandRejected, match="mute: it has to be one of off, on, not 'loud'"):
+    with pytest.raises(CommandRejected, match="mute has to be one of off, on, not 'loud'"):
         prepare_command(samsung, Command(1, "child", "set_mute", {"mute": "loud"}), 2)
 
 
