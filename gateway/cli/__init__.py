@@ -20,6 +20,7 @@ COMMANDS = {
     "read": "Identify one device and read it once; read-only.",
     "find-register": "Find the register behind a value on a display; read-only.",
     "profile": "List the device profiles, or check one.",
+    "schema": "Print what has to be entered in the Partner Portal.",
     "children": "List the devices; admit, ignore or rename one.",
     "health": "Ask the gateway on this machine whether it is ready.",
     "adapters": "List the installed adapters and their settings.",
