@@ -14,6 +14,7 @@ from gateway.cloud.devices import CloudDevices
 from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.incidents.event_loop import EventLoop
+from gateway.cloud.incidents.incident_loop import IncidentLoop
 from gateway.cloud.protocol.telemetry_flags import describe_event
 from gateway.cloud.rate_control import CallKind, RateControl
 from gateway.cloud.registration_loop import RegistrationLoop
@@ -54,6 +55,9 @@ class Session:
         self._commands = CommandLoop(hub, self._devices, state.ledger, calls=calls, commands=commands)
         self._telemetry = TelemetryLoop(hub, outbox, self._delivery, enrolment, calls=calls, own_telemetry=own_telemetry)
         self._events = EventLoop(hub, registry, self._devices, state.events, calls=calls)
+        self._incidents = IncidentLoop(
+            hub, registry, self._devices, state.incidents, calls=calls, space_version=self._delivery.space_version
+        )
         self._registration = RegistrationLoop(registry, outbox, registrar, calls=calls)
 
     @property
@@ -93,7 +97,7 @@ class Session:
 
     async def _run_loops(self, parent: Credentials) -> None:
         async with asyncio.TaskGroup() as group:
-            for loop in (self._telemetry, self._registration, self._checks, self._commands, self._events):
+            for loop in (self._telemetry, self._registration, self._checks, self._commands, self._events, self._incidents):
                 group.create_task(loop.run(parent))
 
     def _reset(self) -> None:
@@ -111,8 +115,11 @@ class Session:
             log.log(logging.DEBUG if child else logging.INFO, "%s: %s", child.child.name if child else "the gateway", sentence)
         if isinstance(event, CommandWaiting):
             self._commands.fetch_soon(event.device_id)
-        elif isinstance(event, SpaceChanged) and child is None:
-            self._registrar.retry_refused()  # some clouds accept children only of a claimed parent (section 17.18)
+        elif isinstance(event, SpaceChanged):
+            if child is None:
+                self._registrar.retry_refused()  # some clouds accept children only of a claimed parent (section 17.18)
+            if event.version:
+                self._incidents.claimed(None if child is None else event.device_id)
 
     def _check_child(self, child: str) -> None:
         self._checks.check_child(child)

@@ -7,9 +7,11 @@ import pytest
 
 from gateway.cloud.devices import CloudDevices
 from gateway.cloud.incidents.event_loop import EventLoop
+from gateway.cloud.incidents.incident_loop import IncidentLoop
 from gateway.models import ChildDevice
 from gateway.state.child_states import ChildState
 from gateway.state.events import EventQueue
+from gateway.state.incidents import Incidents
 from gateway.testing.clock import simulated
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,6 +31,8 @@ class Told:
         self.made, self.hub, self.registry = made, made.hub, made.registry
         self.checked = []
         self.tasks = []
+        self.space_version = 1
+        self.incidents = Incidents(made.state.store)
         self.events = EventQueue(made.state.store, now=lambda: BEGIN + timedelta(seconds=asyncio.get_running_loop().time()))
 
     async def start(self):
@@ -48,6 +52,19 @@ class Told:
         loop = EventLoop(self.hub, self.registry, self.devices(), self.events, calls=self.made.calls)
         self.tasks += [asyncio.create_task(self.events.run()), asyncio.create_task(loop.run(self.parent))]
         return loop
+
+    async def tell_incidents(self):
+        loop = IncidentLoop(
+            self.hub, self.registry, self.devices(), self.incidents, calls=self.made.calls,
+            space_version=lambda device_id: self.space_version,
+        )  # fmt: skip
+        self.tasks.append(asyncio.create_task(loop.run(self.parent)))
+        await asyncio.sleep(2)  # what an earlier run left is closed
+        return loop
+
+    async def restart(self):
+        assert await self.end() == []
+        self.incidents = Incidents(self.made.state.store)
 
     async def end(self):
         for task in self.tasks:
