@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Mapping, MutableMapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
+from pydantic import BaseModel
+
 from gateway.adapter_settings import AdapterSettings, Seconds, read_secret_file
 from gateway.command_parameters import validate_parameters
 from gateway.device_files import examine_port, holder_of
@@ -35,7 +37,9 @@ from gateway.models import (
     Progress,
     Reading,
     Reduce,
+    SettingValue,
     Value,
+    WrittenSetting,
 )
 from gateway.profiles.commands import check_parameter_names, checked_parameter, find_command
 from gateway.profiles.files import Mistake, ProfileError, ProfileFiles, Source, apply_defaults
@@ -47,8 +51,10 @@ from gateway.profiles.parameters import (
     ParameterKind,
     ParameterSpec,
     ParameterTexts,
+    SettingName,
     check_declarations,
     parameter_values,
+    settings_model,
 )
 from gateway.profiles.scaling import divisor, raw_number
 from gateway.profiles.settings import ProfileSettings
@@ -115,10 +121,13 @@ __all__ = [
     "Reading",
     "Reduce",
     "Seconds",
+    "SettingName",
+    "SettingValue",
     "Source",
     "Uplink",
     "Value",
     "Workbench",
+    "WrittenSetting",
     "apply_defaults",
     "check_declarations",
     "check_parameter_names",
@@ -132,6 +141,7 @@ __all__ = [
     "parameter_values",
     "raw_number",
     "read_secret_file",
+    "settings_model",
     "slug",
     "unknown_name",
     "validate_parameters",
@@ -324,8 +334,41 @@ class Adapter(ABC, Generic[SettingsT]):
         """
         return ()
 
-    async def configure(self, child: ChildDevice, config: Mapping[str, Any]) -> None:
-        """Apply the child's configuration from the cloud, or raise `CommandRejected`."""
+    def metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
+        """Return the metrics of each poll group of this child; under `""` those that it sends unprompted.
+
+        Also called while the bus is closed. The cloud can leave metrics out; a group whose metrics are all left out is not read.
+        Default: empty, they are unknown.
+        """
+        return {}
+
+    def configuration_model(self, child: ChildDevice) -> type[BaseModel] | None:
+        """Return the settings that this child keeps itself: one field for each, as `settings_model` makes them.
+
+        Also called while the bus is closed. The gateway checks values against it before they reach the two methods below.
+        Default: `None`, it has none.
+        """
+        return None
+
+    async def differing_settings(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Mapping[str, Value]:
+        """Return those of these settings for which the device has another value, with the value that it has. Read-only.
+
+        A value counts as the same where the device cannot represent the difference. `None`: it reports no value.
+
+        Raises:
+            CommandRejected: one of them cannot be read; the text says why.
+            DeviceUnreachable: the device did not answer.
+        """
+        return {}
+
+    async def configure(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Sequence[WrittenSetting]:
+        """Write these settings, each once, in this order, and read each of them back.
+
+        Raises:
+            CommandRejected: the device refused one, or has another value when read back; the text says why.
+            OutcomeUnknown: one was sent, and whether the device has taken it cannot be said.
+            DeviceUnreachable: the device did not answer.
+        """
         raise CommandRejected(f"{child.name} accepts no configuration: its adapter has none")
 
     async def listen(self, uplink: Uplink) -> None:

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Self
 
+from pydantic import BaseModel
+
 from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.parser_registry import ParserRegistry
 from adapters.ble.discovery.reachability import QUIET_CONNECTABLE, Reachability
@@ -31,12 +33,17 @@ from gateway.adapter import (
     DeviceUnreachable,
     Finding,
     Found,
+    Metric,
     PlannedRead,
     Progress,
     Reading,
+    SettingValue,
     Uplink,
+    Value,
     Workbench,
+    WrittenSetting,
     loop_time,
+    settings_model,
 )
 
 QUIET_ADVERTISER = timedelta(seconds=900)
@@ -213,6 +220,32 @@ class BleAdapter(Adapter[BleSettings]):
         if profile is None:
             raise CommandRejected(f"{child.name} accepts no commands: it only advertises")
         return await self._sessions.execute(child, self._reachability.present(child.address), profile, command)
+
+    def metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
+        """Return the metrics of the child's profile; unknown for a device that only advertises."""
+        profile = self._tracker.profile_named(child.profile)
+        return {} if profile is None else profile.metrics
+
+    def configuration_model(self, child: ChildDevice) -> type[BaseModel] | None:
+        """Return the settings of the child's profile; none for a device that only advertises."""
+        profile = self._tracker.profile_named(child.profile)
+        return None if profile is None or not profile.settings else settings_model(rule.spec for rule in profile.settings)
+
+    async def differing_settings(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Mapping[str, Value]:
+        """Read the characteristics of these settings over one connection, and return those that have another value."""
+        profile = self._profile_with_settings(child)
+        return await self._sessions.differing_settings(self._reachability.present(child.address), profile, config)
+
+    async def configure(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Sequence[WrittenSetting]:
+        """Write the characteristics of these settings over one connection, each once, and read each back."""
+        profile = self._profile_with_settings(child)
+        return await self._sessions.configure(self._reachability.present(child.address), profile, config)
+
+    def _profile_with_settings(self, child: ChildDevice) -> Profile:
+        profile = self._tracker.profile_named(child.profile)
+        if profile is None:
+            raise CommandRejected(f"{child.name} has no settings: it only advertises")
+        return profile
 
     def planned_reads(self, children: Sequence[ChildDevice]) -> Sequence[PlannedRead]:
         """Return the cost of reading these children: each read occupies one of the connections, so a share of the radio."""

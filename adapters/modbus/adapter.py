@@ -6,7 +6,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Self, cast
+
+from pydantic import BaseModel
 
 from adapters.modbus.client.buses import Bus, TcpHost
 from adapters.modbus.client.link import Link
@@ -19,6 +22,7 @@ from adapters.modbus.discovery.identify import ProbeResult, UnitProbe, run_probe
 from adapters.modbus.polling.illegal_addresses import ADDRESS_EXCEPTIONS, Bisection
 from adapters.modbus.polling.plan import ReadBlock
 from adapters.modbus.polling.read_plans import ReadPlans
+from adapters.modbus.polling.unit_settings import UnitSettings
 from adapters.modbus.polling.units import KnownUnits
 from adapters.modbus.profile.commands import planned_write
 from adapters.modbus.profile.profile import Profile
@@ -36,10 +40,15 @@ from gateway.adapter import (
     DeviceUnreachable,
     Finding,
     Found,
+    Metric,
     PlannedRead,
     Progress,
     Reading,
+    SettingValue,
+    Value,
     Workbench,
+    WrittenSetting,
+    settings_model,
 )
 
 FULL_PROBE_EVERY = 8
@@ -241,6 +250,42 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         if not planned.is_confirmed_by(shown):
             raise CommandRejected(f"{child.name} accepted it, but {planned.point.metric.name} is {shown}, not {planned.value}")
         return f"{planned.point.metric.name} is {shown}"
+
+    def metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
+        """Return the metrics of the child's profile; of a device with SunSpec models, once these are known."""
+        profile = self._profile(child.profile)
+        if profile is None:
+            return {}
+        if not profile.is_sunspec:
+            return profile.metrics()
+        models = self._units.of(int(child.address)).models
+        return profile.metrics(models) if models else {}
+
+    def configuration_model(self, child: ChildDevice) -> type[BaseModel] | None:
+        """Return the settings of the child's profile."""
+        profile = self._profile(child.profile)
+        if profile is None or not profile.settings:
+            return None
+        return settings_model(rule.spec(profile) for rule in profile.settings)
+
+    async def differing_settings(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Mapping[str, Value]:
+        """Read the registers of these settings, and return those that have another value."""
+        return await self._settings_of(child).differing(config)
+
+    async def configure(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Sequence[WrittenSetting]:
+        """Write the registers of these settings, each once, and read each back."""
+        return await self._settings_of(child).write(config)
+
+    def _settings_of(self, child: ChildDevice) -> UnitSettings:
+        profile, unit = self._profile(child.profile), int(child.address)
+        if profile is None:
+            raise CommandRejected(f"{child.name} has no settings: it has no profile")
+        return UnitSettings(
+            child,
+            profile,
+            ask_again=partial(self.ask, unit),
+            ask_once=partial(self.ask, unit, policy=RetryPolicy(self._timeout)),
+        )
 
     async def ask(self, unit: int, request: Request, policy: RetryPolicy | None = None) -> bytes | Mapping[int, bytes]:
         """Send a request with the time-out that the unit needs, and learn from its answer.

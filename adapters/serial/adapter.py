@@ -7,16 +7,17 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from adapters.serial.device_search import DeviceSearch
 from adapters.serial.discovery.identity import BusLocation, format_address, parse_address
 from adapters.serial.discovery.remembered_port import RememberedPort
 from adapters.serial.framing.frames import Frame
 from adapters.serial.port.port import Port
-from adapters.serial.profile.commands import PreparedCommand, prepare_command, prepare_configuration
+from adapters.serial.profile.commands import PreparedCommand, prepare_command
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import DeviceProtocol, QueryAnswer, Request
+from adapters.serial.profile.setting_writes import PreparedSetting, prepare_settings, setting_specs
 from adapters.serial.served_ports import ServedPort, named_port, served_ports
 from adapters.serial.session.active_protocol import ActiveProtocol
 from adapters.serial.session.conversation import Conversation
@@ -35,12 +36,18 @@ from gateway.adapter import (
     DeviceUnreachable,
     Finding,
     Found,
+    Metric,
+    OutcomeUnknown,
     PlannedRead,
     Progress,
     Reading,
+    SettingValue,
     Uplink,
+    Value,
     Workbench,
+    WrittenSetting,
     loop_time,
+    settings_model,
 )
 
 RECENT_SECONDS = 120.0
@@ -242,13 +249,53 @@ class SerialAdapter(Adapter[SerialSettings]):
         await self._send(child, profile, prepared)
         return f"{child.name} has done {command.name}" if prepared.check else f"{child.name} accepted {command.name}"
 
-    async def configure(self, child: ChildDevice, config: Mapping[str, Any]) -> None:
-        """Send the command of each setting, in order."""
+    def metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
+        """Return the metrics of the child's queries; unknown for a device that names metrics itself."""
+        profile = self._profile(child.profile)
+        return {} if profile is None else profile.metrics
+
+    def configuration_model(self, child: ChildDevice) -> type[BaseModel] | None:
+        """Return the settings of the child's profile."""
+        profile = self._profile(child.profile)
+        return None if profile is None or not profile.settings else settings_model(setting_specs(profile))
+
+    async def differing_settings(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Mapping[str, Value]:
+        """Send the queries that show these settings, and return those that have another value."""
+        differing: dict[str, Value] = {}
+        for profile, setting in await self._prepared(child, config):
+            actual, is_met = await self._shown(child, profile, setting)
+            if not is_met:
+                differing[setting.name] = actual
+        return differing
+
+    async def configure(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Sequence[WrittenSetting]:
+        """Send the command of each setting, in order, and read back its effect."""
+        written: list[WrittenSetting] = []
+        for profile, setting in await self._prepared(child, config):
+            before, _ = await self._shown(child, profile, setting)
+            try:
+                await self._send(child, profile, setting.command)
+            except DeviceUnreachable as error:
+                raise OutcomeUnknown(f"{setting.name} was sent, and {child.name} did not answer: {error}") from error
+            after, _ = await self._shown(child, profile, setting)
+            written.append(WrittenSetting(name=setting.name, before=before, after=after))
+        return written
+
+    async def _prepared(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> list[tuple[Profile, PreparedSetting]]:
         profile = self._profile(child.profile)
         if profile is None:
-            raise CommandRejected(f"{child.name} takes no configuration: its profile is missing")
-        for prepared in prepare_configuration(profile, config, parse_address(child.address)[1]):
-            await self._send(child, profile, prepared)
+            raise CommandRejected(f"{child.name} has no settings: its profile is missing")
+        await self._conversation(profile)
+        prepared = prepare_settings(profile, config, parse_address(child.address)[1], self._protocol)
+        return [(profile, setting) for setting in prepared]
+
+    async def _shown(self, child: ChildDevice, profile: Profile, setting: PreparedSetting) -> tuple[Value, bool]:
+        """Return the value that the device shows for a setting, and whether it is the one that it is to have."""
+        answer = await self._ask(profile, setting.check.request)
+        if answer.refusal is not None:
+            raise CommandRejected(f"{child.name} does not tell {setting.name}: {answer.refusal}")
+        actual = setting.check.point.value_of(answer.values.get(setting.check.point.source))
+        return actual, setting.check.mismatch_in(answer.values) is None
 
     async def _send(self, child: ChildDevice, profile: Profile, prepared: PreparedCommand) -> None:
         """Send a command once; check its answer and its effect, as far as the profile says how."""

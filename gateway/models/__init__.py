@@ -6,6 +6,7 @@ Import them from here; the files beside this one hold them by subject.
 from gateway.models.children import NAME_LENGTH, ChildDevice, PlannedRead, Reach, parse_name
 from gateway.models.commands import Command, CommandResult, CommandSpec, NoParameters
 from gateway.models.configuration import PlannedChange
+from gateway.models.device_settings import SettingValue, WrittenSetting
 from gateway.models.discovery import Confidence, Found, Identity, IdentityKind, Progress
 from gateway.models.findings import Finding, FindingState
 from gateway.models.metrics import RESERVED_METRICS, Block, Metric, MetricRow, Reading, Reduce, Value
@@ -37,7 +38,9 @@ __all__ = [
     "Reading",
     "Reduce",
     "Sample",
+    "SettingValue",
     "Status",
     "Value",
+    "WrittenSetting",
     "parse_name",
 ]

@@ -21,6 +21,10 @@ Characters: TypeAlias = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(
 PlainValue: TypeAlias = bool | int | float | str
 
 
+SettingName: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+"""The key of a setting in the configuration of the cloud."""
+
+
 class ParameterKind(StrEnum):
     """The type of a parameter."""
 
@@ -32,7 +36,7 @@ class ParameterKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterSpec:
-    """One parameter of a command, as the grammar of any adapter declares it."""
+    """One parameter of a command, or one setting of a device, as the grammar of any adapter declares it."""
 
     name: str
     kind: ParameterKind
@@ -115,6 +119,13 @@ def parameters_model(parameters: tuple[ParameterSpec, ...]) -> type[BaseModel]:
     return create_model("Parameters", __config__=config, **fields)
 
 
+def settings_model(settings: Iterable[ParameterSpec]) -> type[BaseModel]:
+    """Return the model of settings that a device keeps. One that is left out or null stays as the device has it."""
+    fields: dict[str, Any] = {f"setting_{number}": _optional_field(one) for number, one in enumerate(settings, start=1)}
+    config = ConfigDict(extra="forbid", frozen=True, title="Settings")
+    return create_model("Settings", __config__=config, __doc__="Settings that the device keeps itself.", **fields)
+
+
 def check_declarations(specs: Iterable[CommandSpec]) -> None:
     """Check that each default is a value that its parameter accepts.
 
@@ -170,6 +181,14 @@ def _field(one: ParameterSpec) -> tuple[Any, Any]:
         json_schema_extra=extra or None,
     )
     return (_secret_type(one) if one.is_secret else _type(one)), about
+
+
+def _optional_field(one: ParameterSpec) -> tuple[Any, Any]:
+    """Return the type and the default of a setting, as `create_model` takes them."""
+    extra: dict[str, Any] | None = None if one.unit is None else {"unit": one.unit}
+    title = one.title or title_of(one.name)
+    about = Field(default=None, alias=one.name, title=title, description=one.description, json_schema_extra=extra)
+    return _type(one) | None, about
 
 
 def _type(one: ParameterSpec) -> Any:  # noqa: ANN401 - a type that is made at run time

@@ -25,6 +25,7 @@ from gateway.adapter import (
     ParameterSpec,
     ParameterTexts,
     Reduce,
+    SettingName,
     check_declarations,
     first_duplicate,
 )
@@ -298,6 +299,28 @@ class CommandRule(CommandTexts):
         return self
 
 
+class SettingRule(Parameter):
+    """A setting that the device keeps in a characteristic of its own, which the configuration of the cloud may write."""
+
+    name: SettingName = Field(description="key in the configuration of the cloud")
+    service: Uuid
+    characteristic: Uuid
+    response: bool = Field(default=True, description="the device confirms the write")
+
+    @property
+    def spec(self) -> ParameterSpec:
+        """Its declaration for the configuration of the cloud."""
+        return self.declared(self.name)
+
+    @model_validator(mode="after")
+    def _can_be_written_and_shown(self) -> Self:
+        if self.at or self.starts_with:
+            raise ValueError("a setting is alone in its characteristic: without `at` and `starts_with`")
+        if self.secret or self.default is not None:
+            raise ValueError("a setting is neither secret, since it is read back, nor has a default")
+        return self
+
+
 class Profile(DeviceProfile):
     """A device model."""
 
@@ -316,11 +339,20 @@ class Profile(DeviceProfile):
     )
     points: tuple[Point, ...] = ()
     commands: tuple[CommandRule, ...] = ()
+    settings: tuple[SettingRule, ...] = ()
 
     @property
     def polled_points(self) -> Iterable[Point]:
         """All points: each of them is polled."""
         return self.points
+
+    @property
+    def metrics(self) -> dict[str, list[Metric]]:
+        """The metrics of each poll group."""
+        groups: dict[str, list[Metric]] = {}
+        for point in self.points:
+            groups.setdefault(point.group, []).append(point.measured)
+        return groups
 
     @property
     def all_commands(self) -> Iterable[CommandRule]:
@@ -347,6 +379,8 @@ class Profile(DeviceProfile):
     def _names_each_point_once(self) -> Self:
         if twice := first_duplicate(point.metric for point in self.points):
             raise ValueError(f"point `{twice}` is there twice")
+        if twice := first_duplicate(rule.name for rule in self.settings):
+            raise ValueError(f"setting `{twice}` is there twice")
         return self
 
     @model_validator(mode="after")

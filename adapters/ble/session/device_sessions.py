@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -12,11 +12,24 @@ from adapters.ble.profile.commands import PreparedCommand, prepare_command
 from adapters.ble.profile.device_information import DeviceInformation, information_paths, parse_information
 from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.read_plan import CharacteristicPath, CharacteristicReader, ReadPlan, plan_reads
+from adapters.ble.profile.setting_writes import prepare_settings
 from adapters.ble.profile.special_formats import NotInPayload
 from adapters.ble.profile.standard_services import profile_for
 from adapters.ble.radio.connection import AttributeRefused, GattConnection
 from adapters.ble.session.connection_pool import ConnectionPool
-from gateway.adapter import ChildDevice, Command, CommandRejected, DeviceUnreachable, Reading, Uplink, loop_time
+from adapters.ble.session.device_settings import read_differing, write_settings
+from gateway.adapter import (
+    ChildDevice,
+    Command,
+    CommandRejected,
+    DeviceUnreachable,
+    Reading,
+    SettingValue,
+    Uplink,
+    Value,
+    WrittenSetting,
+    loop_time,
+)
 
 FIRST_NOTIFICATION_SECONDS = 10.0
 """The longest wait for a first notification: a device with nothing new to send is not kept busy longer."""
@@ -84,6 +97,33 @@ class DeviceSessions:
         if prepared.check is not None and (problem := prepared.check.problem_in(reply)) is not None:
             raise CommandRejected(f"{child.name} did not execute {command.name}: {problem}")
         return f"{child.name} {'accepted' if prepared.check is None else 'executed'} {command.name}"
+
+    async def differing_settings(
+        self, device: TrackedDevice, profile: Profile, config: Mapping[str, SettingValue]
+    ) -> dict[str, Value]:
+        """Return the settings that have another value on the device, with that value.
+
+        Raises:
+            CommandRejected: the profile has no such setting, or the device refuses to tell it.
+            DeviceUnreachable: the device was lost.
+        """
+        settings = prepare_settings(profile, config)
+        async with self._connected(device, profile) as connection:
+            return await read_differing(connection, settings)
+
+    async def configure(
+        self, device: TrackedDevice, profile: Profile, config: Mapping[str, SettingValue]
+    ) -> list[WrittenSetting]:
+        """Write settings once and read them back, over one connection.
+
+        Raises:
+            CommandRejected: the profile has no such setting, or the device refused one or kept another value.
+            OutcomeUnknown: the device was lost after one was sent.
+            DeviceUnreachable: the device was lost before.
+        """
+        settings = prepare_settings(profile, config)
+        async with self._connected(device, profile) as connection:
+            return await write_settings(connection, settings)
 
     @asynccontextmanager
     async def _connected(self, device: TrackedDevice, profile: Profile | None = None) -> AsyncIterator[GattConnection]:

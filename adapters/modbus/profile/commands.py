@@ -1,6 +1,6 @@
 """Turn a command of the cloud into a write to a unit, and check its result. Pure.
 
-Nothing else in this adapter makes a `WriteRequest`.
+Only this module and `setting_writes` make a `WriteRequest`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from itertools import accumulate
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -26,8 +26,10 @@ from gateway.adapter import (
     ParameterKind,
     ParameterSpec,
     Reduce,
+    SettingName,
     check_declarations,
     divisor,
+    first_duplicate,
 )
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 5.0, "normal": 15.0, "slow": 60.0}
@@ -168,6 +170,15 @@ class Point(ValueRule):
         )
 
 
+def unwritable_because(point: Point) -> str | None:
+    """Return why a point cannot be written; `None` when it can."""
+    if point.table not in {Table.COIL, Table.HOLDING} or point.models:
+        return "only coils and holding registers with an address can be written"
+    if point.bits is not None or point.scale_factor is not None or point.type not in (*NUMBER_FORMATS, ValueType.BOOL):
+        return "only whole numbers, floats and coils can be written, not bits, texts or values with a scale_factor"
+    return None
+
+
 class CommandRule(CommandTexts):
     """A command: it writes one point, and succeeds when the point reads back the written value."""
 
@@ -188,10 +199,8 @@ class CommandRule(CommandTexts):
 
     def fits(self, point: Point) -> str | None:
         """Return why this point cannot be written by the command; `None` when it can."""
-        if point.table not in {Table.COIL, Table.HOLDING} or point.models:
-            return "only coils and holding registers with an address can be written"
-        if point.bits is not None or point.scale_factor is not None or point.type not in (*NUMBER_FORMATS, ValueType.BOOL):
-            return "only whole numbers, floats and coils can be written, not bits, texts or values with a scale_factor"
+        if (wrong := unwritable_because(point)) is not None:
+            return wrong
         if unknown := [choice for choice in self.choices if point.values and choice not in point.values.values()]:
             return f"it has no value {unknown[0]!r}; there are {', '.join(point.values.values())}"
         if self.secret and self.read_back:
@@ -219,6 +228,86 @@ class CommandRule(CommandTexts):
         return (parameter,)
 
 
+class SettingRule(ValueRule):
+    """A setting that the device keeps: a coil or a holding register that the configuration of the cloud may write."""
+
+    name: SettingName = Field(description="key in the configuration of the cloud")
+    title: str | None = Field(default=None, min_length=1, description="what a person calls it; left out: made from its name")
+    description: str | None = Field(default=None, min_length=1, description="what a person has to know to choose its value")
+    metric: str | None = Field(default=None, description="the point that holds it; left out: it has an `address` of its own")
+    table: Literal[Table.COIL, Table.HOLDING] = Table.HOLDING
+    address: int | None = Field(default=None, ge=0, lt=ADDRESSES, description="0-based protocol address")
+    scale: float = 1.0
+    offset: float = 0.0
+    unit: str | None = None
+    between: tuple[float, float] | None = Field(default=None, description="lowest and highest number, both included")
+
+    @model_validator(mode="after")
+    def _has_one_location(self) -> Self:
+        if (self.metric is None) == (self.address is None):
+            raise ValueError("a setting has either the `metric` of a point, or an `address` of its own")
+        if self.metric is not None and (own := self.model_fields_set & _LOCATION):
+            raise ValueError(f"a setting with a `metric` is stored as its point says: remove {', '.join(sorted(own))}")
+        if self.metric is None:
+            self._check(self._own_point())
+        return self
+
+    def point(self, profile: Profile) -> PlacedPoint:
+        """Return where the device has it."""
+        (placed,) = self._point(profile).placed()
+        return placed
+
+    def spec(self, profile: Profile) -> ParameterSpec:
+        """Return its declaration for the configuration of the cloud."""
+        point = self._point(profile)
+        choices = tuple(point.values.values())
+        return ParameterSpec(
+            name=self.name,
+            kind=ParameterKind.BOOLEAN if point.type is ValueType.BOOL else point.number_kind,
+            title=self.title,
+            description=self.description,
+            unit=point.unit,
+            between=None if choices or point.type is ValueType.BOOL else point.writable(self.between),
+            choices=choices,
+        )
+
+    def check_in(self, profile: Profile) -> None:
+        """Check that the profile has its point, and that it can be written.
+
+        Raises:
+            ValueError: it has not, or it cannot; the text says why.
+        """
+        if self.metric is not None:
+            self._check(self._point(profile))
+
+    def _point(self, profile: Profile) -> Point:
+        if self.metric is None:
+            return self._own_point()
+        point = next((point for point in profile.points if point.metric == self.metric), None)
+        if point is None:
+            raise ValueError(f"there is no point `{self.metric}`")
+        return point
+
+    def _own_point(self) -> Point:
+        given = self.model_fields_set & _LOCATION
+        return Point(metric=self.name, **{name: getattr(self, name) for name in given})
+
+    def _check(self, point: Point) -> None:
+        if (wrong := unwritable_because(point)) is not None:
+            raise ValueError(wrong)
+        if point.type is ValueType.BOOL and point.values:
+            raise ValueError("a coil is true or false: it cannot have `values`")
+        takes_number = not point.values and point.type is not ValueType.BOOL
+        if takes_number != (self.between is not None):
+            raise ValueError("`between` belongs to a plain number, and every plain number needs it")
+        if self.between is not None and self.between[0] > self.between[1]:
+            raise ValueError("`between` is [lowest, highest]")
+
+
+_LOCATION = frozenset({*ValueRule.model_fields, "table", "address", "scale", "offset", "unit"})
+"""The keys that say where a setting is and how it is stored."""
+
+
 class Profile(DeviceProfile):
     """A device model."""
 
@@ -241,6 +330,7 @@ class Profile(DeviceProfile):
     )
     points: tuple[Point, ...]
     commands: tuple[CommandRule, ...] = ()
+    settings: tuple[SettingRule, ...] = ()
 
     @cached_property  # asked at each read
     def is_sunspec(self) -> bool:
@@ -282,6 +372,13 @@ class Profile(DeviceProfile):
         """Yield the points of these poll groups on a device with these SunSpec models."""
         yield from (placed for point, placed in self._all(layout)[0] if point.group in groups)
 
+    def metrics(self, layout: SunSpecLayout = NO_MODELS) -> dict[str, list[Metric]]:
+        """Return the metrics that are read on a device with these SunSpec models, by poll group."""
+        groups: dict[str, list[Metric]] = {}
+        for point, placed in self._all(layout)[0]:
+            groups.setdefault(point.group, []).append(placed.metric)
+        return groups
+
     def points_beyond_limit(self, layout: SunSpecLayout) -> list[str]:
         """Return the metrics beyond `MOST_POINTS` of a device with these SunSpec models, which are not read."""
         return [placed.metric.name for _, placed in self._all(layout)[1]]
@@ -303,6 +400,17 @@ class Profile(DeviceProfile):
             if (wrong := command.fits(points[command.metric])) is not None:
                 raise ValueError(f"command `{command.name}`: point `{command.metric}`: {wrong}")
         check_declarations(self.command_specs)
+        return self
+
+    @model_validator(mode="after")
+    def _settings_write_points(self) -> Self:
+        if twice := first_duplicate(rule.name for rule in self.settings):
+            raise ValueError(f"setting `{twice}` is there twice")
+        for rule in self.settings:
+            try:
+                rule.check_in(self)
+            except ValueError as error:
+                raise ValueError(f"setting `{rule.name}`: {error}") from error
         return self
 
     @model_validator(mode="after")

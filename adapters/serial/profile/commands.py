@@ -39,8 +39,16 @@ class ReadBackCheck:
     def _are_equal(self, actual: Value, expected: Value) -> bool:
         numbers = [one for one in (actual, expected) if isinstance(one, int | float) and not isinstance(one, bool)]
         if len(numbers) < 2:
-            return actual == expected
+            return actual == expected or (len(numbers) == 1 and _number(actual) == _number(expected) is not None)
         return isclose(*numbers, rel_tol=READ_BACK_TOLERANCE, abs_tol=abs(self.point.scale) / 2 if self.point.scale != 1 else 0.0)
+
+
+def _number(value: Value) -> float | None:
+    """Return the number that a value is or says: a device may tell as text what is written as a number."""
+    try:
+        return None if value is None or isinstance(value, bool) else float(value)
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +72,6 @@ def prepare_command(
     """
     rule = find_command(profile.commands, command, profile.title)
     return _prepare(rule, command.parameters, address, protocol or DeviceProtocol(profile))
-
-
-def prepare_configuration(profile: Profile, config: Mapping[str, object], address: Address = None) -> list[PreparedCommand]:
-    """Return the prepared commands of a configuration from the cloud: one for each of its keys.
-
-    Raises:
-        CommandRejected: the profile has no such setting, or its value is invalid.
-    """
-    prepared: list[PreparedCommand] = []
-    protocol = DeviceProtocol(profile)
-    for key, value in config.items():
-        name = profile.settings.get(key)
-        if name is None:
-            known = ", ".join(profile.settings) or "none"
-            raise CommandRejected(f"{profile.title} has no setting {key!r}; there are {known}")
-        rule = next(rule for rule in profile.commands if rule.name == name)
-        prepared.append(_prepare(rule, {next(iter(rule.parameters)): value}, address, protocol))
-    return prepared
 
 
 def _prepare(rule: CommandRule, given: Mapping[str, object], address: Address, protocol: DeviceProtocol) -> PreparedCommand:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from adapters.serial.framing.notation import ProfileTable, TextBytes
 from adapters.serial.profile.conversation_settings import ConversationSettings, LoginStep
 from adapters.serial.profile.points import Parameter, PlainValue, Point
-from gateway.adapter import CommandTexts
+from gateway.adapter import CommandTexts, SettingName
 
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
@@ -175,6 +175,25 @@ class IdentityRules(ProfileTable):
         """The facts that the profile has a source for."""
         sources = {name: getattr(self, name) for name in type(self).model_fields}
         return {name: source for name, source in sources.items() if source is not None}
+
+
+class SettingRule(ProfileTable):
+    """A setting that the device keeps: the configuration of the cloud may write it by a command, and a metric shows it."""
+
+    name: SettingName = Field(description="key in the configuration of the cloud")
+    title: str | None = Field(default=None, min_length=1, description="what a person calls it; left out: made from its name")
+    description: str | None = Field(default=None, min_length=1, description="what a person has to know to choose its value")
+    command: str = Field(description="command that writes it: with exactly one parameter, and a metric to `read_back`")
+
+    def fits(self, command: CommandRule | None) -> str | None:
+        """Return why this command cannot write it; `None` when it can."""
+        if command is None or len(command.parameters) != 1:
+            return f"there is no command {self.command!r} with exactly one parameter"
+        if not command.read_back or command.shows:
+            return f"the command {self.command!r} has no metric to `read_back` that shows the value of its parameter"
+        if any(parameter.secret for parameter in command.parameters.values()):
+            return "it is read back, so its parameter cannot be secret"
+        return None
 
 
 class CommandRule(CommandTexts):

@@ -24,9 +24,10 @@ from adapters.serial.profile.grammar import (
     Message,
     Query,
     RefusalRule,
+    SettingRule,
 )
 from adapters.serial.profile.template import Template
-from gateway.adapter import CommandSpec, DeviceProfile, ParameterSpec, check_declarations
+from gateway.adapter import CommandSpec, DeviceProfile, Metric, ParameterSpec, check_declarations, first_duplicate
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 5.0, "normal": 30.0, "slow": 600.0}
 """Poll groups of every profile, with their intervals in seconds. At 9600 baud a request and its answer take some 50 ms, and the
@@ -69,9 +70,7 @@ class Profile(DeviceProfile):
     queries: tuple[Query, ...] = ()
     messages: tuple[Message, ...] = ()
     commands: tuple[CommandRule, ...] = ()
-    settings: dict[str, str] = Field(
-        default_factory=dict, description="key of the cloud's configuration -> command that applies it"
-    )
+    settings: tuple[SettingRule, ...] = ()
 
     _codec: Codec | None = PrivateAttr(default=None)
     _templates: dict[str, Template] = PrivateAttr(default_factory=dict)
@@ -85,6 +84,17 @@ class Profile(DeviceProfile):
     def polled_points(self) -> Iterable[QueriedPoint]:
         """The points of queries: those of messages are only listened to."""
         return [QueriedPoint(point.metric, query.group) for query in self.queries for point in query.points]
+
+    @property
+    def metrics(self) -> dict[str, list[Metric]]:
+        """The metrics of each poll group; empty where the device names metrics itself, or sends units."""
+        if any(message.open for message in self.messages):
+            return {}
+        groups: dict[str, list[Metric]] = {}
+        for query in self.queries:
+            groups.setdefault(query.group, []).extend(point.metric_in(point.unit) for point in query.points)
+        unasked = [point.metric_in(point.unit) for message in self.messages for point in message.points]
+        return {group: metrics for group, metrics in {**groups, "": unasked}.items() if metrics}
 
     @property
     def all_commands(self) -> Iterable[CommandRule]:
@@ -199,14 +209,32 @@ class Profile(DeviceProfile):
     @model_validator(mode="after")
     def _can_read_back_its_commands(self) -> Self:
         readable = {point.metric for query in self.queries for point in query.points}
-        takers = {rule.name: len(rule.parameters) for rule in self.commands}
         for rule in self.commands:
             if rule.read_back and rule.read_back not in readable:
                 raise ValueError(f"command `{rule.name}`.read_back: no query has a point `{rule.read_back}`")
-        for key, command in self.settings.items():
-            if takers.get(command) != 1:
-                raise ValueError(f"settings.{key}: there is no command {command!r} with exactly one parameter")
         check_declarations(self.command_specs)
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accepts_a_table_of_settings(cls, content: object) -> object:
+        """Accept the former `[settings]`, key -> command; one whose command is not read back was never applied."""
+        if not isinstance(content, dict) or not isinstance(settings := content.get("settings"), dict):
+            return content
+        commands = content.get("commands", ())
+        unproven = {rule.get("name") for rule in commands if isinstance(rule, dict) and not rule.get("read_back")}
+        kept = [(key, command) for key, command in settings.items() if command not in unproven]
+        tables = [{"name": key, "command": command} for key, command in kept]
+        return {**content, "settings": tables}
+
+    @model_validator(mode="after")
+    def _can_write_its_settings(self) -> Self:
+        if twice := first_duplicate(rule.name for rule in self.settings):
+            raise ValueError(f"setting `{twice}` is there twice")
+        commands = {rule.name: rule for rule in self.commands}
+        for rule in self.settings:
+            if (wrong := rule.fits(commands.get(rule.command))) is not None:
+                raise ValueError(f"setting `{rule.name}`: {wrong}")
         return self
 
     def _check_field(self, place: str, name: str, *fields: str) -> None:

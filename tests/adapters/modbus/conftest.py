@@ -97,6 +97,7 @@ class Case:
     device: MemoryUnit
     found: Mapping[str, Any]
     readings: Mapping[str, Any]
+    settings: Mapping[str, Any]
 
 
 def cells(table: Table, device: Mapping[str, Any]) -> dict[int, int]:
@@ -132,6 +133,7 @@ def read_case() -> Callable[[Path], Case]:
             ),
             found=expectations(expected["found"]),
             readings=expectations(expected["readings"]),
+            settings=expected.get("settings", {}),
         )
 
     return read

@@ -12,7 +12,16 @@ from adapters.serial.discovery.probing import ProbeStep
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.session.active_protocol import ActiveProtocol
-from gateway.adapter import BusUnavailable, ChildDevice, Command, CommandRejected, Confidence, DeviceUnreachable, Found
+from gateway.adapter import (
+    BusUnavailable,
+    ChildDevice,
+    Command,
+    CommandRejected,
+    Confidence,
+    DeviceUnreachable,
+    Found,
+    WrittenSetting,
+)
 from gateway.testing.serial import HEALTHY, Display, Gps, ScriptedDevice, SerialFaults, SerialLine
 
 GENEROUS_SECONDS = 20.0
@@ -88,8 +97,11 @@ async def test_a_display_is_read_and_commanded(port):
         assert "has done" in await adapter.execute(child, Command(1, child.key, "set_volume", {"volume": 12}))
         assert display.volume == 12
         assert (await readings_of(adapter, child))["volume"] == 12
-        await adapter.configure(child, {"volume": 20})
+        assert await adapter.differing_settings(child, {"volume": 20.0, "input": "hdmi1"}) == {"volume": 12}
+        written = await adapter.configure(child, {"volume": 20.0})
+        assert written == [WrittenSetting(name="volume", before=12, after=20)]
         assert display.volume == 20
+        assert await adapter.differing_settings(child, {"volume": 20.0}) == {}
         for command, parameters, why in (
             ("set_volume", {"volume": 101}, "from 0 to 100"),
             ("set_input", {"input": "hdmi9"}, "one of pc"),

@@ -6,10 +6,18 @@ import pytest
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
 from adapters.ble.discovery.tracked_device import TrackedDevice
-from adapters.ble.profile.profile import Profile
+from adapters.ble.profile.profile import Profile, SettingRule
 from adapters.ble.radio.connection import AttributeRefused
 from adapters.ble.session.device_sessions import DeviceSessions
-from gateway.adapter import ChildDevice, Command, DeviceUnreachable
+from gateway.adapter import (
+    ChildDevice,
+    Command,
+    CommandRejected,
+    DeviceUnreachable,
+    OutcomeUnknown,
+    ParameterKind,
+    WrittenSetting,
+)
 
 SENSOR, INFORMATION = full_uuid("ff01"), full_uuid("180a")
 VALUE, SWITCH, BUTTON, REPLY = (full_uuid(f"ffa{number}") for number in range(1, 5))
@@ -36,6 +44,17 @@ PROFILE = Profile.model_validate(
                 "answer": {"characteristic": "ffa4", "done": ["01"]},
             }
         ],
+        "settings": [
+            {
+                "name": "interval",
+                "title": "Interval",
+                "service": "ff01",
+                "characteristic": "ffa1",
+                "format": "uint16",
+                "unit": "s",
+                "between": [1, 3600],
+            }
+        ],
     }
 )
 ALL = frozenset(PROFILE.intervals)
@@ -55,6 +74,7 @@ class FakeConnection:
         self.values = {VALUE: b"\x07", MODEL: b"H10", SERIAL: b"4711"}
         self.initialized, self.subscribed, self.writes, self.callbacks = set(), set(), [], {}
         self.subscriptions = []
+        self.keeps_writes, self.refuses_writes = False, None
 
     async def read(self, service, characteristic):
         value = self.values[characteristic]
@@ -63,7 +83,11 @@ class FakeConnection:
         return value
 
     async def write(self, service, characteristic, value, *, with_response):
+        if isinstance(self.refuses_writes, Exception):
+            raise self.refuses_writes
         self.writes.append(value)
+        if self.keeps_writes:
+            self.values[characteristic] = value
         if REPLY in self.callbacks:
             self.callbacks[REPLY](b"\x01")
 
@@ -166,3 +190,51 @@ async def test_the_subscription_for_a_reply_ends_with_the_command(sessions, pool
     assert result == "Test executed press"
     assert pool.connection.writes == [b"\x57"]
     assert REPLY not in pool.connection.callbacks
+
+
+@pytest.fixture
+def configurable(sessions, pool):
+    pool.connection.values[VALUE] = (60).to_bytes(2, "little")
+    pool.connection.keeps_writes = True
+    return pool.connection
+
+
+async def test_a_setting_is_written_once_and_read_back(configurable, sessions, device):
+    assert await sessions.differing_settings(device, PROFILE, {"interval": 60}) == {}
+    assert await sessions.differing_settings(device, PROFILE, {"interval": 300}) == {"interval": 60}
+    written = await sessions.configure(device, PROFILE, {"interval": 300})
+    assert written == [WrittenSetting(name="interval", before=60, after=300)]
+    assert configurable.writes == [(300).to_bytes(2, "little")]
+
+
+async def test_a_setting_that_is_not_kept_or_refused_is_refused_with_the_reason(configurable, sessions, device):
+    configurable.keeps_writes = False
+    with pytest.raises(CommandRejected, match="interval was to be 300, and reads back as 60"):
+        await sessions.configure(device, PROFILE, {"interval": 300})
+    configurable.refuses_writes = AttributeRefused("write not permitted")
+    with pytest.raises(CommandRejected, match="refuses interval = 300: write not permitted"):
+        await sessions.configure(device, PROFILE, {"interval": 300})
+    with pytest.raises(CommandRejected, match="no setting 'colour'; there are interval"):
+        await sessions.configure(device, PROFILE, {"colour": 1})
+
+
+async def test_a_device_that_is_lost_during_a_write_leaves_the_setting_unknown(configurable, sessions, device):
+    configurable.refuses_writes = DeviceUnreachable("gone")
+    with pytest.raises(OutcomeUnknown, match="interval was sent, and the device was lost: gone"):
+        await sessions.configure(device, PROFILE, {"interval": 300})
+
+
+def test_a_setting_is_declared_with_its_range_and_unit():
+    (spec,) = [rule.spec for rule in PROFILE.settings]
+    assert (spec.kind, spec.between, spec.unit) == (ParameterKind.WHOLE_NUMBER, (1, 3600), "s")
+    assert [metric.name for metric in PROFILE.metrics["normal"]] == ["level", "button"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"at": 1}, {"format": "utf8"}, {"between": None}, {"between": [5, 1]}, {"bits": [0, 2]}, {"secret": True}, {"default": 5}],
+)
+def test_a_setting_that_cannot_work_is_a_mistake_of_the_profile(wrong):
+    (rule,) = PROFILE.settings
+    with pytest.raises(ValueError, match=r"a setting is|a parameter is|between|characters"):
+        SettingRule.model_validate({**rule.model_dump(exclude_unset=True), **wrong})

@@ -53,12 +53,27 @@ async def test_every_point_has_the_value_that_the_makers_document_promises(case,
     assert len(readings) == len(case.readings)
 
 
+async def test_every_setting_is_read_from_where_the_makers_document_has_it(case, adapter, admitted):
+    (found,) = await discovered(adapter)
+    child = admitted(found)
+    assert await adapter.differing_settings(child, case.settings) == {}
+    another = {rule.name: other_value(rule.spec(PROFILES[case.profile])) for rule in PROFILES[case.profile].settings}
+    assert await adapter.differing_settings(child, another) == case.settings
+
+
+def other_value(spec):
+    return spec.choices[-1] if spec.choices else spec.between[1] if spec.between else True
+
+
 @pytest.mark.parametrize("name", sorted(PROFILES))
 def test_every_profile_has_a_case_that_shows_all_its_points_and_a_source(name, read_case):
     profile = PROFILES[name]
     shown = {metric for folder in (CASES / name).glob("*") for metric in read_case(folder).readings}
     assert shown >= {point.metric for point in profile.points}
     assert profile.other_models or shown == {point.metric for point in profile.points}
+    assert {one for folder in (CASES / name).glob("*") for one in read_case(folder).settings} == {
+        rule.name for rule in profile.settings
+    }
     assert profile.source.document
     assert profile.source.edition
     assert profile.source.section

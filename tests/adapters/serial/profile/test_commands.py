@@ -1,4 +1,4 @@
-"""Commands and settings: what is sent, what is refused before anything is sent, what shows that it was obeyed."""
+"""Commands: what is sent, what is refused before anything is sent, what shows that it was obeyed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.serial.profile.commands import prepare_command, prepare_configuration
+from adapters.serial.profile.commands import prepare_command
 from adapters.serial.profile.library import PROFILE_FILES
 from gateway.adapter import Command, CommandRejected
 
@@ -65,10 +65,6 @@ shows = ["on", "starting"]
 name = "blink"
 ask = "{zone:d}B"
 answer = "OK"
-
-[settings]
-volume_limit = "set_volume"
-tone = "set_tone"
 """,
     Path("amplifier.toml"),
 )
@@ -133,10 +129,3 @@ def test_words_are_translated_to_written_values_and_booleans_to_on_and_off():
         assert sent == bytes.fromhex("AA 13 02 01 01 17")
     with pytest.raises(CommandRejected, match="mute has to be one of off, on, not 'loud'"):
         prepare_command(samsung, Command(1, "child", "set_mute", {"mute": "loud"}), 2)
-
-
-def test_a_configuration_is_one_command_for_each_of_its_settings():
-    prepared_commands = prepare_configuration(PROFILE, {"tone": 3, "volume_limit": 20}, 2)
-    assert [one.request.raw for one in prepared_commands] == [b"2T3.0\r\n", b"2V40\r\n"]
-    with pytest.raises(CommandRejected, match="has no setting 'bass'; there are volume_limit, tone"):
-        prepare_configuration(PROFILE, {"bass": 1})

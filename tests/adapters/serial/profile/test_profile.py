@@ -188,7 +188,7 @@ def test_a_log_in_hides_its_password():
         (WHOLE + COMMAND.replace('answer = "OK"\n', ""), "the effect must be confirmed"),
         (WHOLE + COMMAND + 'read_back = "level"\n', "command `set_power`.read_back: no query has a point `level`"),
         (WHOLE + COMMAND + 'shows = "on"\n', "`shows` belongs to a `read_back`"),
-        (WHOLE + COMMAND + "[settings]\npower = 'set_level'\n", "settings.power: there is no command 'set_level'"),
+        (WHOLE + COMMAND + "[settings]\npower = 'set_level'\n", "setting `power`: there is no command 'set_level'"),
         (WHOLE + "[addresses]\nfield = 'id'\nusual = [0]\n", "0 is not one of the addresses"),
         (HEAD + SOURCE + "[[messages]]\nname = 'x'\nsays = '{v}'\nopen = true\n", "`may_be_quiet` is missing"),
         (HEAD + 'codec = "adapters.serial.codecs.nmea:Nothing"\n' + SOURCE + QUERY + POINT, "there is no class 'Nothing'"),

@@ -1,0 +1,64 @@
+"""Turn a setting into the command that writes it and the query that reads it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from adapters.serial.profile.commands import PreparedCommand, ReadBackCheck, prepare_command
+from adapters.serial.profile.grammar import CommandRule, SettingRule
+from adapters.serial.profile.profile import Profile
+from adapters.serial.profile.protocol import Address, DeviceProtocol
+from gateway.adapter import Command, CommandRejected, ParameterSpec, SettingValue
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedSetting:
+    """A setting with the value that it is to have: the command that writes it, and the check that reads it."""
+
+    name: str
+    value: SettingValue
+    command: PreparedCommand
+    check: ReadBackCheck
+
+
+def setting_specs(profile: Profile) -> list[ParameterSpec]:
+    """Return the declarations of the profile's settings for the configuration of the cloud."""
+    commands = {rule.name: rule for rule in profile.commands}
+    return [_spec(profile, rule, commands[rule.command]) for rule in profile.settings]
+
+
+def prepare_settings(
+    profile: Profile, config: Mapping[str, SettingValue], address: Address = None, protocol: DeviceProtocol | None = None
+) -> list[PreparedSetting]:
+    """Return these settings, ready to be read and written on the device with this address.
+
+    Raises:
+        CommandRejected: the profile has no such setting, or its value is invalid.
+    """
+    rules = {rule.name: rule for rule in profile.settings}
+    commands = {rule.name: rule for rule in profile.commands}
+    prepared: list[PreparedSetting] = []
+    for name, value in config.items():
+        if name not in rules:
+            raise CommandRejected(f"{profile.title} has no setting {name!r}; there are {', '.join(rules) or 'none'}")
+        (parameter,) = commands[rules[name].command].parameters
+        command = Command("setting", None, rules[name].command, {parameter: value})
+        ready = prepare_command(profile, command, address, protocol)
+        if ready.check is None:
+            raise CommandRejected(f"setting {name}: its command is not read back")
+        prepared.append(PreparedSetting(name, value, ready, ready.check))
+    return prepared
+
+
+def _spec(profile: Profile, rule: SettingRule, command: CommandRule) -> ParameterSpec:
+    (parameter,) = profile.parameters_of(command)
+    unit = next(point.unit for query in profile.queries for point in query.points if point.metric == command.read_back)
+    return replace(
+        parameter,
+        name=rule.name,
+        title=rule.title,
+        description=rule.description or parameter.description,
+        unit=parameter.unit or unit,
+        default=None,
+    )
