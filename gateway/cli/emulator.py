@@ -32,6 +32,13 @@ def emulator(
     hub_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the hub server and of the control API; 0: any.")
     ] = 9081,
+    static_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of the hub with the static certificate. Default: the hub's port and 1."),
+    ] = None,
+    files_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of the server for model files. Default: the hub's port and 2.")
+    ] = None,
     store: Annotated[
         Path | None, typer.Option(dir_okay=False, metavar="FILE", help="Keep devices, keys, queues and versions in this file.")
     ] = None,
@@ -48,21 +55,40 @@ def emulator(
     private_key: Annotated[
         Path | None, typer.Option(dir_okay=False, metavar="PEM", help="The certificate's private key.")
     ] = None,
+    static_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False,
+            metavar="PEM",
+            help="Certificate (chain) of the hub with the static certificate, of another authority, for 127.0.0.2 on loopback.",
+        ),
+    ] = None,
+    static_private_key: Annotated[
+        Path | None, typer.Option(dir_okay=False, metavar="PEM", help="The static certificate's private key.")
+    ] = None,
     quirk: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Behave differently where Xyte's documentation is open; repeatable."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object with the addresses, then one for each call.")] = False,
 ) -> None:
-    """Run an emulated Xyte cloud on this machine: entry server, hub server, and a control API for tests.
+    """Run an emulated Xyte cloud on this machine: entry server, hub servers, a server for files, and a control API for tests.
 
     Set `entry_url` of a gateway to the address that is shown. HUB/_emulator/ lists the control API, HUB/_emulator/quirks all
-    quirks. Stops after Ctrl-C.
+    quirks. On 127.0.0.1 the hub with the static certificate is 127.0.0.2 and the server for files 127.0.0.3. Stops after Ctrl-C.
     """
     console = Console(highlight=False, soft_wrap=True)
     try:
         cloud = Emulator(
-            ServerAddress(host=host, entry_port=entry_port, hub_port=hub_port, ssl_context=_tls(certificate, private_key)),
+            ServerAddress(
+                host=host,
+                entry_port=entry_port,
+                hub_port=hub_port,
+                ssl_context=_tls(certificate, private_key),
+                static_port=_port_after(hub_port, 1, static_port),
+                static_ssl_context=_tls(static_certificate, static_private_key, prefix="--static-"),
+                files_port=_port_after(hub_port, 2, files_port),
+            ),
             store=store,
             hardware_keys=hardware_key or None,
             models=model or None,
@@ -83,16 +109,21 @@ def _quirks(words: list[str]) -> Quirks:
         raise typer.BadParameter(str(error), param_hint="--quirk") from error
 
 
-def _tls(certificate: Path | None, private_key: Path | None) -> ssl.SSLContext | None:
+def _port_after(hub_port: int, distance: int, given: int | None) -> int:
+    """Return the port of a further server; any where the hub has any."""
+    return given if given is not None else hub_port + distance if hub_port else 0
+
+
+def _tls(certificate: Path | None, private_key: Path | None, *, prefix: str = "--") -> ssl.SSLContext | None:
     if certificate is None and private_key is None:
         return None
     if certificate is None or private_key is None:
-        raise typer.BadParameter("HTTPS needs both --certificate and --private-key")
+        raise typer.BadParameter(f"HTTPS needs both {prefix}certificate and {prefix}private-key")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(certificate, private_key)
     except OSError as error:
-        raise typer.BadParameter(f"{certificate} with {private_key}: {error}", param_hint="--certificate") from error
+        raise typer.BadParameter(f"{certificate} with {private_key}: {error}", param_hint=f"{prefix}certificate") from error
     return context
 
 
@@ -103,7 +134,13 @@ async def _serve(cloud: Emulator, console: Console | None) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with cloud:
         if console is None:
-            typer.echo(json.dumps({"entry_url": cloud.entry_url, "hub_url": cloud.hub_url}))
+            addresses = {
+                "entry_url": cloud.entry_url,
+                "hub_url": cloud.hub_url,
+                "hub_url_static_cert": cloud.static_hub_url,
+                "files_url": cloud.files_url,
+            }
+            typer.echo(json.dumps(addresses))
         else:
             _show_addresses(console, cloud)
         await stop.wait()
@@ -113,6 +150,8 @@ def _show_addresses(console: Console, cloud: Emulator) -> None:
     console.print(f"entry    {cloud.entry_url}   for registration", markup=False)
     console.print(f"hub      {cloud.hub_url}   for all other calls", markup=False)
     console.print(f"control  {cloud.hub_url}/_emulator/   the control API", markup=False)
+    console.print(f"static   {cloud.static_hub_url}   the hub with the static certificate", markup=False)
+    console.print(f"files    {cloud.files_url}   for model files", markup=False)
     if cloud.cloud.devices:
         console.print(f"{len(cloud.cloud.devices)} devices are in the store", markup=False)
 

@@ -9,7 +9,16 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.emulator.api_types import ApiError, Endpoint, Request, Response, error_response, parse_json, run_endpoint
+from gateway.emulator.api_types import (
+    ApiError,
+    BaseUrls,
+    Endpoint,
+    Request,
+    Response,
+    error_response,
+    parse_json,
+    run_endpoint,
+)
 from gateway.emulator.cloud import Cloud
 from gateway.emulator.faults import Fault, FaultQueue
 from gateway.emulator.http import drop_connection, http_response, read_request
@@ -29,8 +38,8 @@ class ApiRoutes:
     faults: FaultQueue
     changed: Callable[[bool], None]
     """Called after each call, with `True` when the change must be saved at once."""
-    hub_url: Callable[[web.Request], str]
-    """Return the URL under which the client of this request reaches the hub."""
+    base_urls: Callable[[web.Request], BaseUrls]
+    """Return the URLs under which the client of this request reaches the other servers."""
 
     def route(self, endpoint: Endpoint[Cloud]) -> web.RouteDef:
         """Return the aiohttp route of an endpoint."""
@@ -49,15 +58,23 @@ class ApiRoutes:
         fault = self.faults.take(endpoint.name, request.match_info.get("device_id"))
         response: Response | None
         try:
-            api_request = await read_request(request, self.hub_url(request))
+            api_request = await read_request(request, self.base_urls(request))
         except ApiError as error:
             api_request, response = Request(), error_response(error)
         else:
+            if fault is not None and fault.delays_call:
+                await self._delay(request, fault)
             response = self._run(endpoint, api_request, fault)
         self._record(endpoint.name, request, api_request.body, response, fault)
         if fault is not None and fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
         return drop_connection(request) if response is None else http_response(response)
+
+    async def _delay(self, request: web.Request, fault: Fault) -> None:
+        """Wait before a call is carried out; a client that hung up changes nothing about it."""
+        if fault.drops_connection:
+            drop_connection(request)
+        await asyncio.sleep(fault.seconds)
 
     def _run(self, endpoint: Endpoint[Cloud], request: Request, fault: Fault | None) -> Response | None:
         """Run an endpoint unless a fault prevents it, and return the response to send; `None` closes the connection."""

@@ -31,6 +31,16 @@ class ApiError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaseUrls:
+    """The URLs under which one client reaches the other servers, without a trailing slash."""
+
+    hub: str = ""
+    static_hub: str = ""
+    """The hub with the static certificate."""
+    files: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One request of a client, read to its end."""
 
@@ -40,8 +50,7 @@ class Request:
     authorization: str | None = field(default=None, repr=False)
     content_type: str = ""
     body: bytes = field(default=b"", repr=False)
-    hub_url: str = ""
-    """The URL under which this client reaches the hub, without a trailing slash."""
+    base_urls: BaseUrls = field(default_factory=BaseUrls)
 
     @property
     def device_id(self) -> str:

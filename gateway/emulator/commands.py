@@ -8,31 +8,31 @@ from gateway.emulator.api_types import ApiError, Request, Response
 from gateway.emulator.cloud import Cloud
 from gateway.emulator.device import Device, QueuedCommand
 from gateway.emulator.field_validation import optional_text
+from gateway.emulator.files import command_parameters
 
 
 def next_command(device: Device, now: datetime) -> QueuedCommand | None:
-    """Return the command that the device gets: the oldest open one. Commands past their timeout fail first."""
+    """Return the command that the device gets: the oldest open one that is not scheduled for later."""
     for command in device.commands:
-        if command.is_open and command.expires_at is not None and command.expires_at <= now:
-            command.status, command.message, command.ended_at = "failed", "timed out", command.expires_at
-        if command.is_open:
-            return command
-    return None
+        command.settle(now)
+    return next((command for command in device.commands if command.is_open and command.status != "scheduled"), None)
 
 
-def get(cloud: Cloud, device: Device, _request: Request) -> Response:
+def get(cloud: Cloud, device: Device, request: Request) -> Response:
     """Return the device's next command, or `{}`; one in progress is returned again (section 6.1)."""
     command = next_command(device, cloud.clock())
     if command is None:
         return Response(200, {})
-    return Response(200, _command_json(device, command, with_owner=cloud.quirks.since("1.0.7")))
+    return Response(200, _command_json(cloud, device, command, request, with_owner=cloud.quirks.since("1.0.7")))
 
 
-def get_pending(cloud: Cloud, parent: Device, _request: Request) -> Response:
+def get_pending(cloud: Cloud, parent: Device, request: Request) -> Response:
     """Return the next command of the parent and of each child (sections 6.2 and 17.26)."""
     now, with_owner = cloud.clock(), cloud.quirks.pending_commands_device_id and cloud.quirks.since("1.0.7")
     waiting = [(device, next_command(device, now)) for device in (parent, *cloud.children(parent))]
-    return Response(200, [_command_json(device, command, with_owner=with_owner) for device, command in waiting if command])
+    return Response(
+        200, [_command_json(cloud, device, command, request, with_owner=with_owner) for device, command in waiting if command]
+    )
 
 
 def update(cloud: Cloud, device: Device, request: Request) -> Response:
@@ -55,12 +55,14 @@ def update(cloud: Cloud, device: Device, request: Request) -> Response:
     return Response(200, {"success": True})
 
 
-def _command_json(device: Device, command: QueuedCommand, *, with_owner: bool) -> dict[str, object]:
+def _command_json(
+    cloud: Cloud, device: Device, command: QueuedCommand, request: Request, *, with_owner: bool
+) -> dict[str, object]:
     return {
         "id": command.id,
         **({"device_id": device.id} if with_owner else {}),
         "status": command.status,
         "name": command.name,
-        "parameters": command.parameters,
+        "parameters": command_parameters(cloud, command, request),
         **({"tunnel": command.tunnel} if command.tunnel else {}),
     }

@@ -20,16 +20,21 @@ def get(cloud: Cloud, device: Device, _request: Request) -> Response:
 
 def config_json(cloud: Cloud, device: Device) -> dict[str, object]:
     """Return the configuration as JSON, nested in `config` from Model API version 1.0.5 on."""
-    nested = {"config": device.config.values} if cloud.quirks.since("1.0.5") else device.config.values
-    moment = device.config.last_updated.astimezone(UTC).isoformat(timespec="milliseconds")
-    return {**nested, "version": device.config.version, "last_updated": moment}
+    if not cloud.quirks.since("1.0.5"):
+        return flat_config_json(device)
+    return {"config": device.config.values, **_server_fields_json(device)}
+
+
+def flat_config_json(device: Device) -> dict[str, object]:
+    """Return the configuration's values beside the server's fields, as Get Device Info has them at each version (section 18)."""
+    return {**device.config.values, **_server_fields_json(device)}
 
 
 def set_from_device(cloud: Cloud, device: Device, request: Request) -> Response:
     """Store a configuration that changed on the device, and return its new version (sections 7.2, 17.8 and 17.9)."""
     form = request.form()
     version = form.get("version")
-    if isinstance(version, int | float) and version < device.config.version:
+    if isinstance(version, int | float) and not isinstance(version, bool) and version < device.config.version:
         raise ApiError(422, f"Error setting config with old version, latest is {device.config.version}")
     values = _unwrapped(cloud, form)
     if cloud.quirks.set_config_bumps == "always" or values != device.config.values:
@@ -48,3 +53,8 @@ def _unwrapped(cloud: Cloud, form: Form) -> dict[str, object]:
         return dict(inner)
     server_fields = {"version"} if cloud.quirks.since("1.0.5") else SERVER_FIELDS  # below 1.0.5 they stand beside the values
     return {key: value for key, value in form.items() if key not in server_fields}
+
+
+def _server_fields_json(device: Device) -> dict[str, object]:
+    moment = device.config.last_updated.astimezone(UTC).isoformat(timespec="milliseconds")
+    return {"version": device.config.version, "last_updated": moment}

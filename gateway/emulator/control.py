@@ -7,11 +7,11 @@ interface only. `GET /_emulator/` lists the same table.
 | ------ | ------------------------ | ---- |
 | GET    | (nothing)                | list the actions |
 | GET    | `devices`                | all devices; no keys unless `?keys=1` |
-| GET    | `devices/{id}`           | one device with everything about it; no keys unless `?keys=1` |
+| GET    | `devices/{id}`           | one device with everything about it and the status shown; no keys unless `?keys=1` |
 | DELETE | `devices/{id}`           | delete as in the portal: later calls with its key are refused |
 | GET    | `devices/{id}/telemetry` | the telemetry messages that were accepted, the last 1000 |
 | GET    | `devices/{id}/commands`  | all commands ever queued, with their outcomes |
-| POST   | `devices/{id}/command`   | queue one: `{name, parameters, timeout_seconds, tunnel}` |
+| POST   | `devices/{id}/command`   | queue one: `{name, parameters, timeout_seconds, starts_in_seconds, file_id, tunnel}` |
 | DELETE | `devices/{id}/commands/{command_id}` | cancel one that has not ended |
 | POST   | `devices/{id}/config`    | change the configuration: the body is the configuration |
 | POST   | `devices/{id}/claim`     | claim with its children: `{customer, space}` |
@@ -19,7 +19,10 @@ interface only. `GET /_emulator/` lists the same table.
 | POST   | `devices/{id}/replace`   | Replace Device: a registration with the same ids is accepted |
 | POST   | `devices/{id}/license`   | offer a licence change: `{data, action, id, signature, expires_at}` |
 | POST   | `devices/{id}/incident`  | open an incident: `{title, issue, priority, description, origin}` |
-| POST   | `models/files`           | publish a file: `{model_id, name, url, version, file_type, desc, public_notes}` |
+| POST   | `models/files`           | publish a file: `{model_id, name, version, url or content_base64, file_type, ...}` |
+| GET    | `models/signing_key`     | the public key of the signatures of files and licences |
+| POST   | `models/{model_id}/offline_threshold` | after how long a device is offline: `{minutes}` |
+| POST   | `offline_check`          | look for devices that are offline now, as done every 30 s |
 | GET    | `journal`                | the received calls, the last 1000; after number N with `?since=N` |
 | DELETE | `journal`                | clear journal and counts |
 | GET    | `calls`                  | how often each call was received |
@@ -29,7 +32,10 @@ interface only. `GET /_emulator/` lists the same table.
 | GET    | `quirks`                 | all quirks with value, default and meaning |
 | PATCH  | `quirks`                 | set some: `{name: value}` |
 
-A fault without `times` is applied once, with `"times": null` until cleared; `call` is a name as in `calls`, `device` an id.
+A fault without `times` is applied once, with `"times": null` until cleared; `call` is a name as in `calls`, `device` an id; for
+the call `Download File` it is the id of a file. A file has more fields: `desc`, `public_notes`, `checksum` and `signature`, which
+are made from the content unless given. `starts_in_seconds` makes a command `scheduled`. The keys of the journal's entries for
+downloads are `headers`, with each key masked, and `leaked_keys_of`, the devices whose key was sent.
 """
 
 from __future__ import annotations
@@ -40,43 +46,50 @@ from datetime import timedelta
 from typing import Final, TypeVar
 
 from aiohttp import web
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from gateway.emulator.api_routes import CONTROL_PATH
-from gateway.emulator.api_types import ApiError, Endpoint, Request, Response, error_response, run_endpoint
+from gateway.emulator.api_types import ApiError, BaseUrls, Endpoint, Request, Response, error_response, run_endpoint
 from gateway.emulator.cloud import Cloud
-from gateway.emulator.commands import next_command
 from gateway.emulator.control_requests import (
     AddFaultRequest,
     ClaimRequest,
     ControlRequest,
     OfferLicenceRequest,
+    OfflineThresholdRequest,
     OpenIncidentRequest,
     PublishFileRequest,
     QueueCommandRequest,
 )
-from gateway.emulator.device import Device
-from gateway.emulator.faults import KINDS, Fault, FaultQueue
+from gateway.emulator.control_views import commands_json, device_json, faults_json, journal_json, telemetry_json
+from gateway.emulator.faults import DOWNLOAD, DOWNLOAD_KINDS, FaultQueue
+from gateway.emulator.files import file_path
 from gateway.emulator.http import http_response, read_request
-from gateway.emulator.journal import AcceptedTelemetry, JournalEntry
+from gateway.emulator.offline import check_devices
 from gateway.emulator.quirks import BadQuirk
+from gateway.emulator.signing import public_key
 
 RequestT = TypeVar("RequestT", bound=ControlRequest)
 DONE: Final = Response(200, {"success": True})
-_DEVICE: Final = TypeAdapter(Device)
-_ENTRIES: Final = TypeAdapter(list[JournalEntry])
-_MESSAGES: Final = TypeAdapter(list[AcceptedTelemetry])
-_FAULTS: Final = TypeAdapter(list[Fault])
 
 
 class ControlSurface:
     """The control actions of one running emulator."""
 
-    def __init__(self, *, cloud: Cloud, faults: FaultQueue, call_names: frozenset[str], changed: Callable[[bool], None]) -> None:
+    def __init__(
+        self,
+        *,
+        cloud: Cloud,
+        faults: FaultQueue,
+        call_names: frozenset[str],
+        changed: Callable[[bool], None],
+        base_urls: Callable[[web.Request], BaseUrls],
+    ) -> None:
         self.cloud = cloud
         self.faults = faults
         self.call_names = call_names
         self._changed = changed
+        self._base_urls = base_urls
 
     def routes(self) -> list[web.RouteDef]:
         """Return the aiohttp routes of all actions."""
@@ -85,7 +98,7 @@ class ControlSurface:
     def _handler_of(self, action: Endpoint[ControlSurface]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
             try:
-                response = run_endpoint(action.handle, self, await read_request(request))
+                response = run_endpoint(action.handle, self, await read_request(request, self._base_urls(request)))
             except ApiError as error:
                 response = error_response(error)
             self._changed(action.method != "GET")
@@ -99,11 +112,13 @@ def _list_actions(_control: ControlSurface, _request: Request) -> Response:
 
 
 def _list_devices(control: ControlSurface, request: Request) -> Response:
-    return Response(200, [_device_json(control, device, request) for device in control.cloud.devices.values()])
+    return Response(
+        200, [device_json(control.cloud, device, with_key=_wants_key(request)) for device in control.cloud.devices.values()]
+    )
 
 
 def _show_device(control: ControlSurface, request: Request) -> Response:
-    return Response(200, _device_json(control, control.cloud.device(request.device_id), request))
+    return Response(200, device_json(control.cloud, control.cloud.device(request.device_id), with_key=_wants_key(request)))
 
 
 def _delete_device(control: ControlSurface, request: Request) -> Response:
@@ -112,20 +127,23 @@ def _delete_device(control: ControlSurface, request: Request) -> Response:
 
 
 def _list_telemetry(control: ControlSurface, request: Request) -> Response:
-    return Response(200, _MESSAGES.dump_python(control.cloud.journal.telemetry(request.device_id), mode="json"))
+    return Response(200, telemetry_json(control.cloud, request.device_id))
 
 
 def _list_commands(control: ControlSurface, request: Request) -> Response:
-    device = control.cloud.device(request.device_id)
-    next_command(device, control.cloud.clock())
-    return Response(200, _DEVICE.dump_python(device, mode="json")["commands"])
+    return Response(200, commands_json(control.cloud, control.cloud.device(request.device_id)))
 
 
 def _queue_command(control: ControlSurface, request: Request) -> Response:
     action_request = _parse(QueueCommandRequest, request)
-    timeout = None if action_request.timeout_seconds is None else timedelta(seconds=action_request.timeout_seconds)
     command = control.cloud.queue_command(
-        request.device_id, action_request.name, action_request.parameters, timeout=timeout, tunnel=action_request.tunnel
+        request.device_id,
+        action_request.name,
+        action_request.parameters,
+        timeout=_duration(action_request.timeout_seconds),
+        starts_in=_duration(action_request.starts_in_seconds),
+        file_id=action_request.file_id,
+        tunnel=action_request.tunnel,
     )
     return Response(201, {"id": command.id})
 
@@ -176,14 +194,36 @@ def _open_incident(control: ControlSurface, request: Request) -> Response:
 
 
 def _add_file(control: ControlSurface, request: Request) -> Response:
-    return Response(201, {"id": control.cloud.add_file(**_parse(PublishFileRequest, request).model_dump()).id})
+    published = _parse(PublishFileRequest, request)
+    file = control.cloud.add_file(content=published.content_base64, **published.model_dump(exclude={"content_base64"}))
+    url = request.base_urls.files + file_path(file) if file.url is None else file.url
+    return Response(201, {"id": file.id, "url": url, "checksum": file.checksum, "signature": file.signature})
+
+
+def _show_signing_key(control: ControlSurface, _request: Request) -> Response:
+    key = public_key(control.cloud.saved_state)
+    return Response(200, {"algorithm": None if key is None else "Ed25519", "public_key_base64": key})
+
+
+def _set_offline_threshold(control: ControlSurface, request: Request) -> Response:
+    minutes = _parse(OfflineThresholdRequest, request).minutes
+    thresholds, model_id = control.cloud.saved_state.offline_minutes, request.params["model_id"].lower()
+    if minutes is None:
+        thresholds.pop(model_id, None)
+    else:
+        thresholds[model_id] = minutes
+    return DONE
+
+
+def _check_offline(control: ControlSurface, _request: Request) -> Response:
+    return Response(200, {"offline": [device.id for device in check_devices(control.cloud)]})
 
 
 def _list_journal(control: ControlSurface, request: Request) -> Response:
     since = request.query.get("since", "0")
     if not (since.isascii() and since.isdigit() and len(since) < 19):
         raise ApiError(400, "since: must be an entry number")
-    return Response(200, _ENTRIES.dump_python(control.cloud.journal.entries(int(since)), mode="json"))
+    return Response(200, journal_json(control.cloud, int(since)))
 
 
 def _clear_journal(control: ControlSurface, _request: Request) -> Response:
@@ -199,11 +239,13 @@ def _add_fault(control: ControlSurface, request: Request) -> Response:
     action_request = _parse(AddFaultRequest, request)
     if action_request.call is not None and action_request.call not in control.call_names:
         raise ApiError(400, f"call: {action_request.call} is not one of {', '.join(sorted(control.call_names))}")
+    if action_request.kind in DOWNLOAD_KINDS and action_request.call not in (None, DOWNLOAD):
+        raise ApiError(400, f"call: a fault of kind {action_request.kind} is for {DOWNLOAD}")
     return Response(201, asdict(control.faults.add(**action_request.model_dump())))
 
 
 def _list_faults(control: ControlSurface, _request: Request) -> Response:
-    return Response(200, {"waiting": _FAULTS.dump_python(control.faults.active(), mode="json"), "kinds": KINDS})
+    return Response(200, faults_json(control.faults))
 
 
 def _clear_faults(control: ControlSurface, _request: Request) -> Response:
@@ -223,12 +265,12 @@ def _change_quirks(control: ControlSurface, request: Request) -> Response:
     return Response(200, control.cloud.quirks.model_dump())
 
 
-def _device_json(control: ControlSurface, device: Device, request: Request) -> dict[str, object]:
-    """Return a device with everything about it; its key only with `?keys=1`."""
-    hidden = None if request.query.get("keys") == "1" else {"access_key"}
-    children = [child.id for child in control.cloud.children(device)]
-    shown: dict[str, object] = _DEVICE.dump_python(device, mode="json", exclude=hidden)
-    return {**shown, "space_data_version": device.space_data_version, "children": children}
+def _wants_key(request: Request) -> bool:
+    return request.query.get("keys") == "1"
+
+
+def _duration(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 def _parse(model: type[RequestT], request: Request) -> RequestT:
@@ -243,11 +285,21 @@ def _parse(model: type[RequestT], request: Request) -> RequestT:
 ACTIONS: Final[tuple[Endpoint[ControlSurface], ...]] = (
     Endpoint("list the actions", "GET", "", _list_actions),
     Endpoint("all devices; no keys unless ?keys=1", "GET", "devices", _list_devices),
-    Endpoint("one device with everything about it; no keys unless ?keys=1", "GET", "devices/{device_id}", _show_device),
+    Endpoint(
+        "one device with everything about it and the status shown; no keys unless ?keys=1",
+        "GET",
+        "devices/{device_id}",
+        _show_device,
+    ),
     Endpoint("delete as in the portal: later calls with its key are refused", "DELETE", "devices/{device_id}", _delete_device),
     Endpoint("the accepted telemetry messages, the last 1000", "GET", "devices/{device_id}/telemetry", _list_telemetry),
     Endpoint("all commands ever queued, with their outcomes", "GET", "devices/{device_id}/commands", _list_commands),
-    Endpoint("queue one: {name, parameters, timeout_seconds, tunnel}", "POST", "devices/{device_id}/command", _queue_command),
+    Endpoint(
+        "queue one: {name, parameters, timeout_seconds, starts_in_seconds, file_id, tunnel}",
+        "POST",
+        "devices/{device_id}/command",
+        _queue_command,
+    ),
     Endpoint(
         "cancel one that has not ended: it is not offered any more",
         "DELETE",
@@ -270,7 +322,20 @@ ACTIONS: Final[tuple[Endpoint[ControlSurface], ...]] = (
         "devices/{device_id}/incident",
         _open_incident,
     ),
-    Endpoint("publish a file: {model_id, name, url, version, file_type, desc, public_notes}", "POST", "models/files", _add_file),
+    Endpoint(
+        "publish a file: {model_id, name, version, url or content_base64, file_type, desc, public_notes, checksum, signature}",
+        "POST",
+        "models/files",
+        _add_file,
+    ),
+    Endpoint("the public key of the signatures of files and licences", "GET", "models/signing_key", _show_signing_key),
+    Endpoint(
+        "after how long a device of this model is offline: {minutes}",
+        "POST",
+        "models/{model_id}/offline_threshold",
+        _set_offline_threshold,
+    ),
+    Endpoint("look for devices that are offline now, as done every 30 s", "POST", "offline_check", _check_offline),
     Endpoint("the received calls, the last 1000; after number N with ?since=N", "GET", "journal", _list_journal),
     Endpoint("clear journal and counts", "DELETE", "journal", _clear_journal),
     Endpoint("how often each call was received", "GET", "calls", _count_calls),

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.emulator.device import IncidentOrigin, LicenceAction, Space
 from gateway.emulator.faults import FaultKind
+
+
+def _from_base64(text: object) -> bytes | None:
+    """Return the bytes of a text in Base64 (RFC 4648)."""
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise ValueError("must be a text in Base64")  # noqa: TRY004 - pydantic reports only this one
+    return base64.b64decode(text, validate=True)
+
 
 NonEmptyText = Annotated[str, Field(min_length=1)]
 
@@ -25,6 +36,10 @@ class QueueCommandRequest(ControlRequest):
     parameters: dict[str, object] | None = Field(default_factory=dict)
     timeout_seconds: float | None = Field(default=None, gt=0, le=31_536_000, allow_inf_nan=False)
     """After this time the server itself marks it as failed."""
+    starts_in_seconds: float | None = Field(default=None, gt=0, le=31_536_000, allow_inf_nan=False)
+    """Until then it is scheduled: customers see it, the device does not."""
+    file_id: NonEmptyText | None = None
+    """A published file, whose link, version, checksum and signature are added to the parameters."""
     tunnel: dict[str, object] | None = None
 
 
@@ -41,7 +56,8 @@ class OfferLicenceRequest(ControlRequest):
     data: str = ""
     action: LicenceAction = "add"
     id: NonEmptyText | None = None
-    signature: str = ""
+    signature: str | None = None
+    """`None` lets the emulator sign the data."""
     expires_at: str | None = None
 
 
@@ -56,15 +72,26 @@ class OpenIncidentRequest(ControlRequest):
 
 
 class PublishFileRequest(ControlRequest):
-    """Publish a file for a model."""
+    """Publish a file for a model: with a link to it, or with its content, which the file server then has."""
 
     model_id: NonEmptyText
     name: NonEmptyText
-    url: NonEmptyText
     version: NonEmptyText
+    url: NonEmptyText | None = None
+    content_base64: Annotated[bytes | None, BeforeValidator(_from_base64)] = None
     file_type: NonEmptyText = "firmware"
     desc: str | None = None
     public_notes: str | None = None
+    checksum: str | None = None
+    """`None` is the SHA-256 of the content; another text makes it wrong."""
+    signature: str | None = None
+
+
+class OfflineThresholdRequest(ControlRequest):
+    """Set the offline threshold of one model."""
+
+    minutes: float | None = Field(ge=0, allow_inf_nan=False)
+    """0 is never; `None` takes the quirk `offline_minutes` again."""
 
 
 class AddFaultRequest(ControlRequest):

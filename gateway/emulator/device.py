@@ -8,10 +8,13 @@ from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 Value: TypeAlias = bool | int | float | str
-CommandStatus: TypeAlias = Literal["pending", "in_progress", "done", "failed", "aborted"]
+CommandStatus: TypeAlias = Literal["scheduled", "pending", "in_progress", "done", "failed", "aborted"]
+"""The states that customers see (section 18)."""
 LicenceAction: TypeAlias = Literal["add", "remove", "update"]
 LicenceState: TypeAlias = Literal["pending", "inuse", "removed", "error"]
 IncidentOrigin: TypeAlias = Literal["device", "customer", "rule"]
+OFFLINE_ISSUE = "device_offline"
+"""The issue of the incident that the server opens for a device that is offline; the real one is not documented."""
 Kinship: TypeAlias = Literal["stand-alone", "controlled", "smart"]
 """The kind of registration: by the device without a parent, by its parent, or by the device under a parent (section 4)."""
 
@@ -23,7 +26,11 @@ class QueuedCommand:
     id: int | str
     name: str
     parameters: dict[str, object] | None
+    file_id: str | None = None
+    """The file of the model whose link, version, checksum and signature are among its parameters (section 6.4)."""
     queued_at: datetime
+    starts_at: datetime | None = None
+    """Until then it is scheduled and not offered."""
     expires_at: datetime | None = None
     """When the server itself marks it as failed; `None` means never."""
     tunnel: dict[str, object] | None = None
@@ -35,8 +42,15 @@ class QueuedCommand:
 
     @property
     def is_open(self) -> bool:
-        """True while it is neither done nor failed."""
+        """True until it is done, failed or aborted."""
         return self.ended_at is None
+
+    def settle(self, now: datetime) -> None:
+        """Let a scheduled command become pending, and one that is past its timeout fail."""
+        if self.status == "scheduled" and self.starts_at is not None and self.starts_at <= now:
+            self.status = "pending"
+        if self.is_open and self.expires_at is not None and self.expires_at <= now:
+            self.status, self.message, self.ended_at = "failed", "timed out", self.expires_at
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,6 +95,14 @@ class Licence:
     error: str | None = None
     expires_at: str | None = None
 
+    def is_expired(self, now: datetime) -> bool:
+        """Return whether its time is over; the server reports no such change, the device disables it by itself (section 18)."""
+        try:
+            end = datetime.fromisoformat(self.expires_at or "")
+        except ValueError:
+            return False
+        return (end if end.tzinfo else end.replace(tzinfo=UTC)) <= now
+
 
 @dataclass(slots=True, kw_only=True)
 class Incident:
@@ -95,6 +117,10 @@ class Incident:
     created_at: datetime
     updated_at: datetime
     is_open: bool = True
+
+    def close(self, now: datetime) -> None:
+        """Close it."""
+        self.is_open, self.updated_at = False, now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +153,8 @@ class Device:
     registered_at: datetime
     last_seen: datetime | None = None
     """The last call of this device; `None` before the first."""
+    is_offline: bool = False
+    """It was not heard for longer than its model's threshold (section 18)."""
     state: dict[str, Value] = field(default_factory=dict)
     """The merged telemetry with the key `status`; empty before the first message."""
     claimed: str | None = None
@@ -153,6 +181,15 @@ class Device:
         """0 while unclaimed, above it and rising when claimed (section 3.4)."""
         return self.space_changes if self.claimed else 0
 
+    def hear(self, now: datetime) -> None:
+        """Record a call of this device; the incident that the server opened for its silence closes by itself (section 12)."""
+        self.last_seen = now
+        if self.is_offline:
+            self.is_offline = False
+            for incident in self.incidents:
+                if incident.is_open and incident.origin == "rule" and incident.issue == OFFLINE_ISSUE:
+                    incident.close(now)
+
     def assign(self, customer: str, space: Space) -> None:
         """Assign the device to a customer and a space."""
         self.claimed, self.space = customer, space
@@ -172,7 +209,8 @@ class ModelFile:
     id: str
     model_id: str
     name: str
-    url: str
+    url: str | None
+    """`None` for a file that the emulator's file server has."""
     version: str
     file_type: str = "firmware"
     desc: str | None = None

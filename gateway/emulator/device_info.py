@@ -8,7 +8,7 @@ from functools import partial
 
 from gateway.emulator.api_types import ApiError, Form, Request, Response
 from gateway.emulator.cloud import Cloud
-from gateway.emulator.configuration import config_json
+from gateway.emulator.configuration import flat_config_json
 from gateway.emulator.device import Device, iso
 from gateway.emulator.field_validation import label, optional_object, optional_text, required_firmware_version, required_text
 from gateway.emulator.registration import vendor_and_model
@@ -16,17 +16,17 @@ from gateway.emulator.registration import vendor_and_model
 UPDATES_PER_HOUR = 10
 
 
-def get(cloud: Cloud, device: Device, _request: Request) -> Response:
+def get(_cloud: Cloud, device: Device, _request: Request) -> Response:
     """Return the record of the device (section 8.1)."""
-    return Response(200, info_json(cloud, device))
+    return Response(200, info_json(device))
 
 
-def info_json(cloud: Cloud, device: Device) -> dict[str, object]:
+def info_json(device: Device) -> dict[str, object]:
     """Return the device info object."""
     return {
         "id": device.id,
         "partner": {"sn": device.sn, "mac": device.mac, **vendor_and_model(device)},
-        "config": config_json(cloud, device),
+        "config": flat_config_json(device),
         "state": device.state,
         "last_seen": iso(device.last_seen) if device.last_seen else None,
         "custom": {"prompt": None},
@@ -48,7 +48,7 @@ def update(cloud: Cloud, device: Device, request: Request) -> Response:
     for change in changes:
         change()
     device.info_changes += bool(changes)
-    return Response(200, info_json(cloud, device))
+    return Response(200, info_json(device))
 
 
 def delete(cloud: Cloud, device: Device, _request: Request) -> Response:

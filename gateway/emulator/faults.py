@@ -7,7 +7,14 @@ from typing import Final, Literal, TypeAlias
 
 from gateway.emulator.api_types import Response
 
-FaultKind: TypeAlias = Literal["401", "404", "429", "500-html", "slow", "drop", "drop-after", "garbage"]
+FaultKind: TypeAlias = Literal[
+    "401", "404", "429", "500-html", "slow", "late", "drop", "drop-after", "drop-late", "garbage",
+    "corrupt", "truncate", "oversize", "trickle", "redirect",
+]  # fmt: skip
+DOWNLOAD: Final = "Download File"
+"""The name of a download from the file server."""
+DOWNLOAD_KINDS: Final = frozenset({"corrupt", "truncate", "oversize", "trickle", "redirect"})
+"""The kinds for downloads alone."""
 
 KINDS: Final[dict[FaultKind, str]] = {
     "401": "not carried out, answered 401 `Not authorized`",
@@ -15,9 +22,16 @@ KINDS: Final[dict[FaultKind, str]] = {
     "429": "not carried out, answered 429, with `Retry-After` when `retry_after` is given",
     "500-html": "not carried out, answered 500 with an HTML page",
     "slow": "carried out, answered after `seconds`",
+    "late": "carried out and answered after `seconds`",
     "drop": "not carried out, the connection is closed",
     "drop-after": "carried out, and the connection is closed instead of answered",
+    "drop-late": "the connection is closed at once, and the call carried out after `seconds`",
     "garbage": "carried out, answered 200 with a body that is no JSON",
+    "corrupt": "Download File: the last byte is wrong, so the checksum is, too",
+    "truncate": "Download File: the connection is closed after half of the content",
+    "oversize": "Download File: no length is given, and 64 MB follow after the content",
+    "trickle": "Download File: the content comes in 20 pieces over `seconds`",
+    "redirect": "Download File: answered 302 to another host",
 }
 HTML_PAGE: Final = "<!DOCTYPE html>\n<html><head><title>500</title></head><body><h1>Internal Server Error</h1></body></html>\n"
 GARBAGE: Final = "\x00garbage{"
@@ -31,22 +45,33 @@ class Fault:
     call: str | None = None
     """Only this call, as the reference names it; `None` means any."""
     device: str | None = None
-    """Only calls whose path names this device; `None` means any."""
+    """Only calls whose path names this device, or downloads of this file; `None` means any."""
     times: int | None = 1
     """The number of calls that it is still applied to; `None` means until cleared."""
     retry_after: int | None = None
     """Seconds, for the kind 429."""
     seconds: float = 5.0
-    """The delay, for the kind slow."""
+    """The delay, for the kinds slow, late, drop-late and trickle."""
 
     def matches(self, call: str, device: str | None) -> bool:
         """Return whether this fault applies to a call."""
-        return self.call in (None, call) and self.device in (None, device)
+        is_fit = call == DOWNLOAD or self.kind not in DOWNLOAD_KINDS
+        return is_fit and self.call in (None, call) and self.device in (None, device)
 
     @property
     def prevents_call(self) -> bool:
         """True when the call is not carried out."""
         return self.kind in ("401", "404", "429", "500-html", "drop")
+
+    @property
+    def delays_call(self) -> bool:
+        """True when the call is carried out later."""
+        return self.kind in ("late", "drop-late")
+
+    @property
+    def drops_connection(self) -> bool:
+        """True when the connection is closed instead of answered."""
+        return self.kind in ("drop", "drop-after", "drop-late")
 
     def replace_response(self, response: Response | None) -> Response | None:
         """Return the response to send instead of this one; `None` closes the connection."""
@@ -62,9 +87,9 @@ class Fault:
                 return Response(500, HTML_PAGE, content_type="text/html")
             case "garbage":
                 return Response(200, GARBAGE)
-            case "drop" | "drop-after":
+            case "drop" | "drop-after" | "drop-late":
                 return None
-            case "slow":
+            case _:
                 return response
 
 

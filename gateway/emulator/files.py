@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from email.parser import BytesParser
+from urllib.parse import quote
 
 from gateway.emulator.api_types import ApiError, Request, Response
-from gateway.emulator.cloud import Cloud, Dump, new_id
-from gateway.emulator.device import Device, ModelFile, iso
+from gateway.emulator.cloud import Cloud
+from gateway.emulator.device import Device, ModelFile, QueuedCommand, iso
+from gateway.emulator.device_registry import Dump, new_id
 from gateway.emulator.field_validation import is_newer
 
 DUMP_FIELD = "data"
@@ -30,16 +32,16 @@ def append(cloud: Cloud, device: Device, request: Request) -> Response:
     return Response(200, {"length": len(dump.content)})
 
 
-def get_files(cloud: Cloud, device: Device, _request: Request) -> Response:
+def get_files(cloud: Cloud, device: Device, request: Request) -> Response:
     """List the files of the device's model (section 10.3)."""
-    return Response(200, [_file_json(file) for file in _files(cloud, device)])
+    return Response(200, [_file_json(file, request) for file in _files(cloud, device)])
 
 
 def get_file(cloud: Cloud, device: Device, request: Request) -> Response:
     """Return one file of the device's model; 400 when there is none with this id."""
     for file in _files(cloud, device):
         if file.id == request.params["file_id"]:
-            return Response(200, _file_json(file))
+            return Response(200, _file_json(file, request))
     raise ApiError(400, "File not found")
 
 
@@ -50,6 +52,24 @@ def latest_firmware(cloud: Cloud, device: Device) -> ModelFile | None:
         if file.file_type == "firmware" and is_newer(file.version, than=latest.version if latest else device.firmware_version):
             latest = file
     return latest
+
+
+def command_parameters(cloud: Cloud, command: QueuedCommand, request: Request) -> dict[str, object] | None:
+    """Return the parameters of a command, with link, version, checksum and signature of its file (section 6.1)."""
+    file = next((known for known in cloud.saved_state.files if known.id == command.file_id), None)
+    if file is None:
+        return command.parameters
+    link = {"url": _url(file, request), "version": file.version, "checksum": file.checksum, "signature": file.signature}
+    return {**(command.parameters or {}), **link}
+
+
+def file_path(file: ModelFile) -> str:
+    """Return the path of a file on the file server."""
+    return f"/files/{file.id}/{quote(file.name, safe='')}"
+
+
+def _url(file: ModelFile, request: Request) -> str:
+    return request.base_urls.files + file_path(file) if file.url is None else file.url
 
 
 def _files(cloud: Cloud, device: Device) -> list[ModelFile]:
@@ -77,11 +97,11 @@ def _multipart_field(request: Request) -> bytes | None:
     return None
 
 
-def _file_json(file: ModelFile) -> dict[str, object]:
+def _file_json(file: ModelFile, request: Request) -> dict[str, object]:
     return {
         "id": file.id,
         "name": file.name,
-        "url": file.url,
+        "url": _url(file, request),
         "desc": file.desc,
         "file_type": file.file_type,
         "version": file.version,

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from gateway.emulator.api_types import ApiError, Request, Response
+from gateway.emulator.api_types import ApiError, BaseUrls, Request, Response
 
 
-async def read_request(request: web.Request, hub_url: str = "") -> Request:
+async def read_request(request: web.Request, base_urls: BaseUrls | None = None) -> Request:
     """Return the request, read to its end.
 
     Raises:
@@ -29,7 +29,7 @@ async def read_request(request: web.Request, hub_url: str = "") -> Request:
         authorization=request.headers.get("Authorization"),
         content_type=request.headers.get("Content-Type", ""),
         body=body,
-        hub_url=hub_url,
+        base_urls=base_urls if base_urls is not None else BaseUrls(),
     )
 
 

@@ -14,8 +14,15 @@ DEVICE: Final = "/v1/devices/{device_id}"
 
 
 def _device_info(cloud: Cloud, request: Request) -> Response:
-    """Handle Get Device Info, which answers 400 where all other calls answer 401 (section 8.1)."""
-    return device_info.get(cloud, cloud.authorise(request.device_id, request.authorization, error_status=400), request)
+    """Handle Get Device Info, which answers a wrong id or key with 400 and a deleted device with 401 (sections 8.1 and 18)."""
+    refusal = cloud.quirks.device_info_refusal
+    device = cloud.authorise(
+        request.device_id,
+        request.authorization,
+        wrong_key_status=401 if refusal == "always-401" else 400,
+        deleted_status=400 if refusal == "always-400" else 401,
+    )
+    return device_info.get(cloud, device, request)
 
 
 def _device_endpoint(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
 from typing import Literal, TypeAlias
 
-ServerName: TypeAlias = Literal["entry", "hub"]
+ServerName: TypeAlias = Literal["entry", "hub", "static", "files", "elsewhere"]
+"""`static` is the hub with the static certificate, `elsewhere` the other host of the file server."""
 
 ENTRIES = 1000
 MESSAGES_PER_DEVICE = 1000
@@ -41,6 +42,10 @@ class JournalEntry:
     """The parsed request with its secrets masked; `None` when it was empty or no JSON."""
     fault: str | None = None
     """The fault that was applied to this call."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of a download only, with all keys masked."""
+    leaked_keys_of: tuple[str, ...] = ()
+    """The devices whose access key was sent with a download."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

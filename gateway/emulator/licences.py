@@ -15,17 +15,23 @@ FORBIDDEN_CHANGES: Final[frozenset[tuple[str, str]]] = frozenset({("inuse", "err
 
 
 def get_next(cloud: Cloud, device: Device, _request: Request) -> Response:
-    """Return one pending change, or `{}` (section 9.1)."""
+    """Return one pending change, or an empty object or array (sections 9.1 and 18)."""
     for licence in _pending(device):
         entry = _licence_json(cloud, device, licence)
         return Response(200, [entry] if cloud.quirks.license_form == "array" else entry)
-    return Response(200, {})
+    return Response(200, [] if cloud.quirks.no_license == "array" else {})
 
 
 def get_all(cloud: Cloud, device: Device, _request: Request) -> Response:
     """Return all pending changes in the older form (section 9.2)."""
     owner = _owner_json(cloud, device)
-    return Response(200, [{**_core_json(licence), **owner, **_boolean_actions_json(licence)} for licence in _pending(device)])
+    return Response(
+        200,
+        [
+            {**_core_json(licence), **owner, **_boolean_actions_json(licence), "expires_at": licence.expires_at}
+            for licence in _pending(device)
+        ],
+    )
 
 
 def update(_cloud: Cloud, device: Device, request: Request) -> Response:
@@ -57,12 +63,11 @@ def _owner_json(cloud: Cloud, device: Device) -> dict[str, object]:
 
 
 def _boolean_actions_json(licence: Licence) -> dict[str, object]:
-    actions = {action: licence.action == action for action in ("add", "remove", "update")}
-    return {**actions, "expired_at": licence.expires_at}
+    return {action: licence.action == action for action in ("add", "remove", "update")}
 
 
 def _licence_json(cloud: Cloud, device: Device, licence: Licence) -> dict[str, object]:
     kind: dict[str, object] = {"action": licence.action, "expires_at": licence.expires_at}
     if cloud.quirks.license_form == "booleans":
-        kind = _boolean_actions_json(licence)
+        kind = {**_boolean_actions_json(licence), "expired_at": licence.expires_at}
     return {**_core_json(licence), **_owner_json(cloud, device), **kind, "current_time": iso(cloud.clock())}

@@ -72,7 +72,9 @@ class Quirks(BaseModel):
     spurious_401: int = Field(default=0, ge=0)
     """17.20: the first N authorised calls of each device are answered 401 all the same."""
     rate_limit: int = Field(default=0, ge=0)
-    """17.21: calls of one device within 30 s; 0 is no limit. 429 beyond it."""
+    """17.21: requests within 30 s, bulk or not; 0 is no limit. 429 beyond it."""
+    rate_limit_counts: Literal["device", "customer"] = "device"
+    """17.21: whether each device has that limit, or all devices of one customer together."""
     retry_after: bool = False
     """17.21: a 429 has a `Retry-After` with the seconds to wait."""
     info_version: Literal["constant", "counts"] = "constant"
@@ -89,6 +91,17 @@ class Quirks(BaseModel):
     """17.28: what Update Device does with `details`."""
     telemetry_message: Literal["ignored", "refused"] = "ignored"
     """17.29: how a telemetry's `message` is treated (422 when refused)."""
+
+    no_license: Literal["object", "array"] = "object"
+    """18: Get License with nothing pending answers `{}` or `[]`."""
+    device_info_refusal: Literal["deleted-401", "always-401", "always-400"] = "deleted-401"
+    """18: Get Device Info answers 401 to a deleted device and 400 to a wrong key (8.1), or one of them to both."""
+    offline_minutes: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """18: a device of any model that is unheard for longer is offline, and an incident opens; 0 is never."""
+    offline_check_seconds: float = Field(default=30.0, gt=0, allow_inf_nan=False)
+    """18: how often the server looks for devices that are offline."""
+    events_over_limit: Literal["refused", "dropped"] = "refused"
+    """11.5: more than 100 events a day are a 429, or answered as successful and dropped."""
 
     strict_values: bool = False
     """5.1: telemetry numbers beyond 32 bits and strings beyond 1000 bytes are a 422."""

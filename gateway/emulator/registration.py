@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.emulator.api_types import ApiError, Form, Request, Response
-from gateway.emulator.cloud import Cloud, model_of, new_access_key, new_id
+from gateway.emulator.api_types import ApiError, BaseUrls, Form, Request, Response
+from gateway.emulator.cloud import Cloud
 from gateway.emulator.device import Device, DeviceConfig, Kinship, iso
+from gateway.emulator.device_registry import model_of, new_access_key, new_id
 from gateway.emulator.field_validation import CLOUD_ID, optional_object, optional_text, required_firmware_version, required_text
 
 BULK_DEVICES = 25
@@ -15,7 +16,7 @@ CHILD_PROSE_FIELDS = frozenset({"model_id", "firmware_version", "sn", "mac", "na
 def register_device(cloud: Cloud, request: Request) -> Response:
     """Register a stand-alone device or, with `parent_id`, a smart child (section 3.1)."""
     device = _register(cloud, request.json())
-    return Response(cloud.quirks.registration_status, _credentials(cloud, device, request.hub_url))
+    return Response(cloud.quirks.registration_status, _credentials(cloud, device, request.base_urls))
 
 
 def register_in_bulk(cloud: Cloud, request: Request) -> Response:
@@ -27,7 +28,7 @@ def register_in_bulk(cloud: Cloud, request: Request) -> Response:
         raise ApiError(400, "Body must be a JSON array")
     if len(forms) > BULK_DEVICES:
         raise ApiError(422, f"At most {BULK_DEVICES} devices in one call")
-    answers = [_register_or_error(cloud, form, request.hub_url) for form in forms]
+    answers = [_register_or_error(cloud, form, request.base_urls) for form in forms]
     return Response(422 if any("error" in answer for answer in answers) else cloud.quirks.registration_status, answers)
 
 
@@ -42,7 +43,7 @@ def register_child(cloud: Cloud, request: Request) -> Response:
     device = _known_child(cloud, parent, form) or _new_child(cloud, parent, form)
     answer = {"id": device.id, "access_key": device.access_key}
     if cloud.quirks.child_hub_url:
-        answer["hub_url"] = _hub_url_in_form(cloud, request.hub_url)
+        answer["hub_url"] = _hub_url_in_form(cloud, request.base_urls.hub)
     return Response(cloud.quirks.registration_status, answer)
 
 
@@ -56,9 +57,9 @@ def vendor_and_model(device: Device) -> dict[str, object]:
     return {"vendor": "Emulated", "model": f"Model {device.model_id[:8]}"}
 
 
-def _register_or_error(cloud: Cloud, form: object, hub_url: str) -> dict[str, object]:
+def _register_or_error(cloud: Cloud, form: object, base_urls: BaseUrls) -> dict[str, object]:
     try:
-        return _credentials(cloud, _register(cloud, form), hub_url)
+        return _credentials(cloud, _register(cloud, form), base_urls)
     except ApiError as error:
         return {"error": error.error}
 
@@ -201,14 +202,14 @@ def _are_same_child(one: Device, other: Device) -> bool:
     return one.model_id == other.model_id and one.sn is not None and one.sn == other.sn
 
 
-def _credentials(cloud: Cloud, device: Device, hub_url: str) -> dict[str, object]:
+def _credentials(cloud: Cloud, device: Device, base_urls: BaseUrls) -> dict[str, object]:
     """Return the five fields of section 3.1. The MQTT address is not served: the emulator has HTTP only."""
-    host = hub_url.partition("://")[2].rpartition(":")[0]
+    host = base_urls.hub.partition("://")[2].rpartition(":")[0]
     return {
         "id": device.id,
         "access_key": device.access_key,
-        "hub_url": _hub_url_in_form(cloud, hub_url),
-        "hub_url_static_cert": _hub_url_in_form(cloud, hub_url),
+        "hub_url": _hub_url_in_form(cloud, base_urls.hub),
+        "hub_url_static_cert": _hub_url_in_form(cloud, base_urls.static_hub),
         "mqtt_hub_url": f"mqtts://{host}:8883",
     }
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from gateway.emulator.cloud import SavedState
+from gateway.emulator.device_registry import SavedState
 from gateway.errors import StoreError
 
 FORMAT: Final = 1

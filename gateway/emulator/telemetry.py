@@ -46,24 +46,29 @@ def send_for_children(cloud: Cloud, request: Request) -> Response:
     if cloud.quirks.foreign_child == "omitted":
         entries = {device_id: entry for device_id, entry in entries.items() if device_id in own}
     return _accept_each(
-        cloud, {device_id: (own.get(device_id), entry) for device_id, entry in entries.items()}, _foreign_child_error(cloud)
+        cloud,
+        {device_id: (own.get(device_id), entry) for device_id, entry in entries.items()},
+        _foreign_child_error(cloud),
+        needs_values=False,
     )
 
 
 def send_mass(cloud: Cloud, request: Request) -> Response:
     """Accept a message for each of up to 100 devices, each with its own key as `access_token` (section 5.4)."""
-    entries = _entries(request)
-    return _accept_each(
-        cloud,
-        {device_id: (_device_with_token(cloud, device_id, entry), entry) for device_id, entry in entries.items()},
-        "Invalid access token",
-    )
+    entries = {device_id: (_device_with_token(cloud, device_id, entry), entry) for device_id, entry in _entries(request).items()}
+    cloud.count_request(device for device, _entry in entries.values() if device is not None)
+    return _accept_each(cloud, entries, "Invalid access token")
 
 
-def read_message(cloud: Cloud, form: object, *, size: int) -> TelemetryUpdate:
-    """Return the validated message of `size` bytes; 422 with the documented text when it breaks a rule."""
+def read_message(cloud: Cloud, form: object, *, size: int, needs_values: bool = True) -> TelemetryUpdate:
+    """Return the validated message of `size` bytes; 422 with the documented text when it breaks a rule.
+
+    Only in Send Child Telemetries may `telemetries` be left out (section 5.1).
+    """
     if size > MESSAGE_BYTES:
         raise ApiError(422, "Message is too large")
+    if isinstance(form, dict) and "telemetries" not in form and not needs_values:
+        form = {**form, "telemetries": {}}
     if not isinstance(form, dict) or not isinstance(values := form.get("telemetries"), dict):
         raise ApiError(422, "Missing 'telemetries' object")
     if cloud.quirks.telemetry_message == "refused" and "message" in form:
@@ -87,7 +92,8 @@ def accept(cloud: Cloud, device: Device, message: TelemetryUpdate) -> None:
         else:
             state[key] = value
     device.state = {**state, "status": message.status}
-    now = device.last_seen = cloud.clock()
+    now = cloud.clock()
+    device.hear(now)
     cloud.journal.record_telemetry(
         device.id,
         AcceptedTelemetry(
@@ -122,29 +128,35 @@ def _entries(request: Request) -> Form:
 def _device_with_token(cloud: Cloud, device_id: str, entry: object) -> Device | None:
     token = entry.get("access_token") if isinstance(entry, dict) else None
     try:
-        return cloud.authorise(device_id, token if isinstance(token, str) else None)
+        device = cloud.identify(device_id, token if isinstance(token, str) else None)
     except ApiError:
         return None
+    device.hear(cloud.clock())
+    return device
 
 
 def _foreign_child_error(cloud: Cloud) -> str:
     return "Not authorized" if cloud.quirks.foreign_child == "not-authorized" else "Not found"
 
 
-def _accept_each(cloud: Cloud, entries: dict[str, tuple[Device | None, object]], unknown_device_error: str) -> Response:
+def _accept_each(
+    cloud: Cloud, entries: dict[str, tuple[Device | None, object]], unknown_device_error: str, *, needs_values: bool = True
+) -> Response:
     """Accept each valid entry; the status is 422 when one of them is invalid."""
     results = {
-        device_id: _accept_or_error(cloud, device, entry, unknown_device_error) for device_id, (device, entry) in entries.items()
+        device_id: {"error": unknown_device_error}
+        if device is None
+        else _accept_or_error(cloud, device, entry, needs_values=needs_values)
+        for device_id, (device, entry) in entries.items()
     }
     is_bad = any("error" in result for result in results.values())
     return Response(422 if is_bad else cloud.quirks.telemetry_status, results)
 
 
-def _accept_or_error(cloud: Cloud, device: Device | None, entry: object, unknown_device_error: str) -> dict[str, object]:
-    if device is None:
-        return {"error": unknown_device_error}
+def _accept_or_error(cloud: Cloud, device: Device, entry: object, *, needs_values: bool) -> dict[str, object]:
+    size = len(json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode())
     try:
-        accept(cloud, device, read_message(cloud, entry, size=len(json.dumps(entry))))
+        accept(cloud, device, read_message(cloud, entry, size=size, needs_values=needs_values))
     except ApiError as error:
         return {"error": error.error}
     return flags(cloud, device)

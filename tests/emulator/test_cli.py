@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import sys
 from contextlib import asynccontextmanager
 
@@ -66,6 +67,8 @@ async def test_it_prints_its_addresses_and_each_call_as_a_line_and_ends_at_once(
         entry = (await process.stdout.readline()).split()[1].decode()
         hub = (await process.stdout.readline()).split()[1].decode()
         assert b"/_emulator/" in await process.stdout.readline()
+        assert (await process.stdout.readline()).split()[0] == b"static"
+        assert (await process.stdout.readline()).split()[0] == b"files"
         async with session.post(f"{entry}/v1/devices", json=FORM) as answer:
             device = await answer.json()
         async with session.get(f"{hub}/v1/devices/{device['id']}/command", headers={"Authorization": "Bearer x"}) as answer:
@@ -95,8 +98,9 @@ async def test_with_json_each_line_is_an_object(session, tmp_path):
         assert told["body"]["hardware_key"] == "***"
         process.kill()
     async with started("--store", str(tmp_path / "world.json")) as process:
-        lines = [(await process.stdout.readline()).decode() for _ in range(4)]
-    assert lines[3] == "1 devices are in the store\n"
+        lines = [(await process.stdout.readline()).decode() for _ in range(6)]
+    assert [line.split()[0] for line in lines[:5]] == ["entry", "hub", "control", "static", "files"]
+    assert lines[5] == "1 devices are in the store\n"
 
 
 async def test_it_speaks_https_with_a_certificate(session, tmp_path):
@@ -111,6 +115,28 @@ async def test_it_speaks_https_with_a_certificate(session, tmp_path):
         assert addresses["entry_url"].startswith("https://")
         async with session.get(f"{addresses['hub_url']}/_emulator/", ssl=False) as answer:
             assert answer.status == 200
+
+
+async def test_the_static_hub_has_its_own_certificate_and_each_further_server_its_own_host(session, tmp_path):
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.2")
+    certificate = tmp_path / "static.pem"
+    issued.private_key_and_cert_chain_pem.write_to_path(certificate)
+    words = ("--json", "--static-certificate", str(certificate), "--static-private-key", str(certificate))
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    async with started(*words) as process:
+        addresses = json.loads(await process.stdout.readline())
+        assert {name: url.rpartition(":")[0] for name, url in addresses.items()} == {
+            "entry_url": "http://127.0.0.1",
+            "hub_url": "http://127.0.0.1",
+            "hub_url_static_cert": "https://127.0.0.2",
+            "files_url": "http://127.0.0.3",
+        }
+        async with session.post(f"{addresses['entry_url']}/v1/devices", json=FORM) as answer:
+            assert (await answer.json())["hub_url_static_cert"] == addresses["hub_url_static_cert"]
+        async with session.get(f"{addresses['hub_url_static_cert']}/v1/devices/x/command", ssl=trusting) as answer:
+            assert answer.status == 401
 
 
 async def test_only_the_named_hardware_keys_and_models_exist(session):
@@ -150,6 +176,7 @@ async def test_a_broken_store_is_said_clearly(tmp_path):
     [
         (("--quirk", "nonsense=1"), "unknown quirk"),
         (("--certificate", "nowhere.pem"), "both --certificate and"),
+        (("--static-certificate", "nowhere.pem"), "both --static-certificate and"),
         (("--certificate", "nowhere.pem", "--private-key", "nowhere.key"), "No such file"),
     ],
 )

@@ -116,3 +116,37 @@ async def test_an_unclaimed_device_takes_no_commands_where_that_is_set(xyte, gat
     assert refused.status == 422
     await xyte.control("POST", f"devices/{gateway.id}/claim", json={})
     assert (await xyte.control("POST", f"devices/{gateway.id}/command", json={"name": "reboot"})).status == 201
+
+
+async def test_a_scheduled_command_is_seen_by_customers_and_not_by_the_device_until_its_time(xyte, gateway, clock):
+    form = {"name": "reboot", "starts_in_seconds": 60, "timeout_seconds": 30}
+    await xyte.control("POST", f"devices/{gateway.id}/command", json=form)
+    now = xyte.emulator.cloud.queue_command(gateway.id, "identify")
+
+    async def states():
+        return [one["status"] for one in (await xyte.control("GET", f"devices/{gateway.id}/commands")).body]
+
+    assert await states() == ["scheduled", "pending"]
+    assert (await xyte.own(gateway, "GET", "/command")).body["id"] == now.id
+    await update(xyte, gateway, now.id, "in_progress")
+    assert await states() == ["scheduled", "in_progress"]
+    await update(xyte, gateway, now.id, "done")
+    assert (await xyte.flags(gateway))["command"] is False
+    clock.forward(seconds=61)
+    assert await states() == ["pending", "done"]
+    assert (await xyte.flags(gateway))["command"] is True
+    clock.forward(seconds=30)
+    assert await states() == ["failed", "done"]
+    later = await xyte.control("POST", f"devices/{gateway.id}/command", json={**form, "timeout_seconds": None})
+    await xyte.control("DELETE", f"devices/{gateway.id}/commands/{later.body['id']}")
+    clock.forward(minutes=5)
+    assert await states() == ["failed", "done", "aborted"]
+
+
+async def test_a_command_behind_another_one_fails_at_its_own_timeout(xyte, gateway, clock):
+    first = xyte.emulator.cloud.queue_command(gateway.id, "long")
+    second = xyte.emulator.cloud.queue_command(gateway.id, "short", timeout=timedelta(seconds=30))
+    clock.forward(seconds=31)
+    assert (await xyte.own(gateway, "GET", "/command")).body["id"] == first.id
+    assert second.status == "failed"
+    assert (await xyte.control("DELETE", f"devices/{gateway.id}/commands/{second.id}")).status == 422

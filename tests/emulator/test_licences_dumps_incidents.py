@@ -1,7 +1,10 @@
 """Licences, dumps, files, incidents and events: sections 9 to 11 of the device API reference."""
 
+import base64
+
 import aiohttp
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +34,7 @@ async def test_licences_are_handed_out_one_by_one_until_none_is_left(xyte, gatew
         "current_time": "2025-02-03T04:05:06.000Z",
     }
     all_of_them = (await xyte.own(gateway, "GET", "/licenses")).body
+    assert [one["expires_at"] for one in all_of_them] == ["2026-01-31T23:59:59Z", None]
     assert [(one["id"], one["add"], one["remove"], one["update"]) for one in all_of_them] == [
         (first.id, True, False, False),
         (second.id, False, False, True),
@@ -42,6 +46,55 @@ async def test_licences_are_handed_out_one_by_one_until_none_is_left(xyte, gatew
     assert (await xyte.own(gateway, "GET", "/license")).body == {}
     assert (await xyte.flags(gateway))["new_licenses"] is False
     assert second.error == "no such feature"
+
+
+async def test_a_licence_goes_through_assignment_renewal_expiry_and_removal(xyte, gateway, clock):
+    async def reports(state):
+        return (await xyte.own(gateway, "POST", "/licenses", json={"id": licence_id, "state": state})).status
+
+    async def offered(form):
+        await xyte.control("POST", f"devices/{gateway.id}/license", json=form)
+        assert (await xyte.flags(gateway))["new_licenses"] is True
+        return (await xyte.own(gateway, "GET", "/license")).body
+
+    told = await offered({"data": "feature=pro", "expires_at": "2025-02-10T00:00:00Z"})
+    licence_id = told["id"]
+    assert (told["action"], await reports("inuse")) == ("add", 200)
+    told = await offered({"id": licence_id, "action": "update", "expires_at": "2025-03-10T00:00:00Z"})
+    assert (told["id"], told["action"], told["data"]) == (licence_id, "update", "feature=pro")
+    assert (told["expires_at"], await reports("inuse")) == ("2025-03-10T00:00:00Z", 200)
+    clock.forward(days=30)
+    shown = (await xyte.control("GET", f"devices/{gateway.id}")).body
+    assert shown["expired_licences"] == []
+    clock.forward(days=30)
+    shown = (await xyte.control("GET", f"devices/{gateway.id}")).body
+    assert shown["expired_licences"] == [licence_id]
+    assert (await xyte.flags(gateway))["new_licenses"] is False, "expiry is no change that the device is told of"
+    told = await offered({"id": licence_id, "action": "remove"})
+    assert (told["action"], told["data"], await reports("removed")) == ("remove", "feature=pro", 200)
+    shown = (await xyte.control("GET", f"devices/{gateway.id}")).body
+    assert [licence["state"] for licence in shown["licences"]] == ["removed"]
+
+
+@pytest.mark.parametrize(("quirk", "nothing"), [("object", {}), ("array", [])])
+async def test_no_licence_is_an_empty_object_or_array(xyte, gateway, quirk, nothing):
+    xyte.quirk(no_license=quirk)
+    assert (await xyte.own(gateway, "GET", "/license")).body == nothing
+    assert (await xyte.own(gateway, "GET", "/licenses")).body == []
+
+
+@pytest.mark.parametrize("text", ["noon", "", "2025-02-03"])
+async def test_an_expiry_that_is_no_time_is_passed_on_and_breaks_nothing(xyte, gateway, text):
+    xyte.emulator.cloud.offer_licence(gateway.id, "x", expires_at=text)
+    assert (await xyte.own(gateway, "GET", "/license")).body["expires_at"] == text
+    assert (await xyte.control("GET", f"devices/{gateway.id}")).status == 200
+
+
+async def test_a_licence_is_signed_with_the_key_that_is_shown(xyte, gateway):
+    licence = xyte.emulator.cloud.offer_licence(gateway.id, "feature=pro")
+    key = base64.b64decode((await xyte.control("GET", "models/signing_key")).body["public_key_base64"])
+    told = (await xyte.own(gateway, "GET", "/license")).body
+    Ed25519PublicKey.from_public_bytes(key).verify(base64.b64decode(told["signature"]), licence.data.encode())
 
 
 async def test_a_licence_can_be_taken_away_again(xyte, gateway):
@@ -191,6 +244,15 @@ async def test_incidents_are_opened_once_for_an_issue_listed_and_closed(xyte, ga
     assert reopened.body != heard.body
 
 
+@pytest.mark.parametrize("priority", [1, "1", 5, "5"])
+async def test_a_priority_is_an_integer_or_a_string_and_a_word_in_the_list(xyte, gateway, priority):
+    xyte.emulator.cloud.claim(gateway.id)
+    heard = await xyte.own(gateway, "POST", "/incidents", json={"title": "Fan stopped", "priority": priority})
+    assert heard.status == 200
+    (told,) = (await xyte.own(gateway, "GET", "/incidents")).body
+    assert told["priority"] == {1: "critical", 5: "planning"}[int(priority)]
+
+
 async def test_two_incidents_without_an_issue_are_two(xyte, gateway):
     xyte.emulator.cloud.claim(gateway.id)
     for _ in range(2):
@@ -220,6 +282,9 @@ async def test_closing_all_closes_the_devices_own(xyte, gateway):
         ({"title": "x", "priority": 0}, "Priority must be between 1 and 5"),
         ({"title": "x", "priority": 6}, "Priority must be between 1 and 5"),
         ({"title": "x", "priority": "high"}, "Priority must be between 1 and 5"),
+        ({"title": "x", "priority": "6"}, "Priority must be between 1 and 5"),
+        ({"title": "x", "priority": "01"}, "Priority must be between 1 and 5"),
+        ({"title": "x", "priority": 2.0}, "Priority must be between 1 and 5"),
         ({"title": "x", "priority": True}, "Priority must be between 1 and 5"),
         ({"title": "x", "issue": []}, "Issue is invalid"),
     ],
@@ -269,3 +334,15 @@ async def test_a_device_has_a_hundred_events_a_day(xyte, gateway, clock):
     assert (await xyte.own(gateway, "POST", "/events", json=form)).refusal == (429, "Too many requests")
     clock.forward(days=1)
     assert (await xyte.own(gateway, "POST", "/events", json=form)).status == 200
+
+
+async def test_events_beyond_the_limit_may_be_dropped_silently_and_refused_ones_do_not_count(xyte, gateway, child):
+    xyte.quirk(events_over_limit="dropped")
+    xyte.emulator.cloud.claim(gateway.id)
+    form = {"name": "door_opened", "category": "access"}
+    await xyte.own(gateway, "POST", "/events", json={"name": "no category"})
+    for _ in range(101):
+        assert (await xyte.own(gateway, "POST", "/events", json=form)).status == 200
+    assert len(xyte.emulator.cloud.devices[gateway.id].events) == 100
+    assert (await xyte.own(child, "POST", "/events", json=form)).status == 200
+    assert len(xyte.emulator.cloud.devices[child.id].events) == 1

@@ -319,3 +319,44 @@ async def test_the_forms_of_a_licence(xyte, gateway):
     assert (told["add"], told["remove"], told["update"]) == (False, True, False)
     assert told["expired_at"] == "2026-01-31T23:59:59Z"
     assert "action" not in told
+
+
+@pytest.mark.parametrize(
+    ("quirk", "wrong_key", "deleted"), [("deleted-401", 400, 401), ("always-401", 401, 401), ("always-400", 400, 400)]
+)
+async def test_what_get_device_info_answers_without_the_right_key(xyte, gateway, child, quirk, wrong_key, deleted):
+    xyte.quirk(device_info_refusal=quirk)
+    assert (await xyte.hub("GET", f"/{child.id}", key=gateway.key)).refusal == (wrong_key, "Not authorized")
+    assert (await xyte.hub("GET", "/nobody", key=gateway.key)).refusal == (wrong_key, "Not authorized")
+    xyte.emulator.cloud.delete(child.id)
+    assert (await xyte.own(child, "GET")).refusal == (deleted, "Not authorized")
+    assert (await xyte.own(child, "GET", "/command")).refusal == (401, "Not authorized")
+
+
+@pytest.mark.parametrize("version", ["1.0.4", "1.0.5", "1.0.7"])
+async def test_the_configuration_is_flat_in_the_device_info_at_each_version(xyte, gateway, version):
+    xyte.quirk(model_api_version=version)
+    xyte.emulator.cloud.set_config(gateway.id, {"interval": 60, "version": "of the operator"})
+    told = (await xyte.own(gateway, "GET")).body["config"]
+    assert told == {"interval": 60, "version": 1, "last_updated": told["last_updated"]}
+    assert (await xyte.own(gateway, "PUT", json={"name": "x"})).body["config"] == told
+    config = (await xyte.own(gateway, "GET", "/config")).body
+    assert ("config" in config) is (version >= "1.0.5")
+
+
+async def test_the_rate_limit_may_count_the_requests_of_a_customer(xyte, gateway, child):
+    xyte.emulator.cloud.claim(gateway.id)
+    xyte.quirk(rate_limit=2, rate_limit_counts="customer")
+    assert (await xyte.say(gateway)).status == 201
+    assert (await xyte.own(gateway, "POST", "/children/telemetries", json={child.id: MESSAGE})).status == 201, "one request"
+    assert (await xyte.say(child)).refusal == (429, "Too many requests")
+    other = await xyte.register()
+    assert (await xyte.say(other)).status == 201
+
+
+async def test_a_mass_call_is_one_request_and_is_refused_as_a_whole(xyte, gateway, child):
+    xyte.emulator.cloud.claim(gateway.id)
+    xyte.quirk(rate_limit=1, rate_limit_counts="customer")
+    body = {device.id: {**MESSAGE, "access_token": device.key} for device in (gateway, child)}
+    assert (await xyte.hub("POST", "/telemetries", json=body)).status == 201
+    assert (await xyte.hub("POST", "/telemetries", json=body)).refusal == (429, "Too many requests")

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from gateway.emulator import Emulator
-from gateway.emulator.cloud import NEVER
+from gateway.emulator.device_registry import NEVER
 
 pytestmark = pytest.mark.enable_socket
 

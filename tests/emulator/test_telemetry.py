@@ -140,6 +140,27 @@ async def test_a_bad_entry_is_an_error_and_the_others_are_accepted(xyte, gateway
     assert heard.body == {child.id: {"error": "Common telemetries.t must be string, number or boolean"}}
 
 
+async def test_in_the_bulk_call_alone_a_child_may_have_no_telemetries(xyte, gateway, child):
+    await xyte.say(child, {"temp": 21.5})
+    heard = await xyte.own(gateway, "POST", "/children/telemetries", json={child.id: {"status": "offline"}})
+    assert (heard.status, heard.body) == (201, {child.id: FRESH})
+    assert xyte.emulator.cloud.devices[child.id].state == {"temp": 21.5, "status": "offline"}
+    missing = "Missing 'telemetries' object"
+    assert (await xyte.own(child, "POST", "/telemetry", json={"status": "offline"})).refusal == (422, missing)
+    heard = await xyte.hub("POST", "/telemetries", json={child.id: {"status": "offline", "access_token": child.key}})
+    assert (heard.status, heard.body) == (422, {child.id: {"error": missing}})
+    heard = await xyte.own(gateway, "POST", "/children/telemetries", json={child.id: {"status": "offline", "telemetries": None}})
+    assert (heard.status, heard.body) == (422, {child.id: {"error": missing}})
+
+
+async def test_a_message_is_measured_in_bytes_of_utf_8(xyte, gateway, child):
+    message = {"status": "online", "telemetries": {f"t{number}": "ü" * 500 for number in range(60)}}
+    assert (await xyte.own(gateway, "POST", "/children/telemetries", json={child.id: message})).status == 201
+    message["telemetries"] |= {f"u{number}": "ü" * 500 for number in range(100)}
+    heard = await xyte.own(gateway, "POST", "/children/telemetries", json={child.id: message})
+    assert heard.body == {child.id: {"error": "Message is too large"}}
+
+
 async def test_the_bulk_call_is_the_parents_and_takes_100(xyte, gateway, child):
     message = {"status": "online", "telemetries": {}}
     for key in (child.key, None):
