@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from gateway.cloud.child_registrar import ChildRegistrar
 from gateway.cloud.delivery import Delivery
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.rate_control import CallKind
 from gateway.cloud.revocation import KeyState
+from gateway.errors import HubRejected
 from gateway.hub import Credentials
 from gateway.state.child_states import ChildState
 from gateway.state.registry import Registry
@@ -73,7 +75,10 @@ class ChildChecks:
 
     async def _check_child(self, parent: Credentials, key: str) -> None:
         record = self._registry.children[key]
-        if record.state is not ChildState.REGISTERED or record.parent_id != parent.device_id:
+        if record.state is ChildState.REGISTERED:
+            if record.parent_id != parent.device_id:
+                return  # its key is checked before it is moved
+        elif record.state is not ChildState.UNMOVED:
             return
         key_state = await self._registrar.check_child(parent, key)
         credentials = record.credentials(parent)
@@ -81,6 +86,7 @@ class ChildChecks:
             self._doubted_children[key] = self._registrar.check_again_at(key)
         elif key_state is KeyState.ACCEPTED and credentials is not None:
             self._delivery.log_rejection(key, "the bulk call is rejected, but the child's own key is accepted")
-            await self._delivery.send_singly(credentials, key)
+            with contextlib.suppress(HubRejected):  # the next bulk call shows it again
+                await self._delivery.send_singly(credentials, key)
         elif key_state is KeyState.UNCLEAR:
             self._delivery.log_rejection(key, "the bulk call is rejected, without a sign that the child is deleted")

@@ -9,10 +9,12 @@ from datetime import UTC, datetime, timedelta
 
 from gateway.cloud import child_records
 from gateway.cloud.child_records import KEY_LOST, MARKER, registration_of
+from gateway.cloud.children.moves import ChildMoves
 from gateway.cloud.registration_queue import DeletedChildren, RegistrationQueue
+from gateway.cloud.retry_times import clock_time, in_words
 from gateway.cloud.revocation import KeyCheck, KeyState, is_not_found
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable
-from gateway.hub import Credentials, DeviceUpdate, Hub, ListedChild
+from gateway.hub import Credentials, Hub, ListedChild
 from gateway.models import ChildDevice, Status
 from gateway.state.child_states import ChildEvent, ChildState
 from gateway.state.outbox import Outbox
@@ -69,9 +71,10 @@ class ChildRegistrar:
         self._policy = policy
         self._status_of = status_of
         self._queue = RegistrationQueue(registry, deleted_children=policy.deleted_children, settle=policy.settle)
+        self._moves = ChildMoves(hub, registry, self._queue, key_check, status_of=status_of)
 
     def retry_refused(self) -> None:
-        """Retry the refused children at once: the reason may be gone."""
+        """Retry at once the children that were refused or not moved: the reason may be gone."""
         self._queue.retry_refused()
 
     async def step(self, parent: Credentials) -> timedelta:
@@ -120,7 +123,9 @@ class ChildRegistrar:
             case ChildState.REGISTERING:
                 await self._resolve(parent)
             case ChildState.REGISTERED if record.parent_id != parent.device_id:
-                await self._adopt(parent, record)
+                await self._moves.move(parent, record)
+            case ChildState.UNMOVED:
+                await self._moves.move(parent, record)
             case ChildState.REGISTERED:
                 await self._update(parent, record)
             case _:
@@ -206,30 +211,6 @@ class ChildRegistrar:
                 return one
         return None
 
-    # a new parent -----------------------------------------------------------------------------------------------------
-
-    async def _adopt(self, parent: Credentials, record: ChildRecord) -> None:
-        """Move a child of an earlier registration of the gateway under the new one, or register it again (section 17.15)."""
-        credentials, key = record.credentials(parent), record.child.key
-        key_state = KeyState.GONE if credentials is None else await self._key_check.check(credentials, self._status_of(key))
-        if credentials is None or key_state is KeyState.GONE:
-            await self._registry.save_child(child_records.unregistered(record, ChildEvent.NOT_MOVED))
-        elif key_state is KeyState.DOUBTED:
-            self._queue.postpone_until(key, self._key_check.check_again_at(credentials.device_id))
-        else:
-            await self._move(credentials, parent, record)
-
-    async def _move(self, credentials: Credentials, parent: Credentials, record: ChildRecord) -> None:
-        try:
-            await self._hub.update_device(credentials, DeviceUpdate(parent_id=parent.device_id))
-        except HubUnauthorised:  # its key was accepted a moment ago
-            self._queue.postpone(record.child.key, self._key_check.timing.confirm_after)
-        except HubRejected as error:
-            log.warning("%s: the hub does not move it under the new gateway: %s", record.child.name, error)
-            await self._registry.save_child(child_records.unregistered(record, ChildEvent.NOT_MOVED))
-        else:
-            await self._registry.save_child(replace(record, parent_id=parent.device_id))
-
     # deleted children -------------------------------------------------------------------------------------------------
 
     async def _was_deleted(self, record: ChildRecord) -> None:
@@ -241,10 +222,12 @@ class ChildRegistrar:
             dropped = await self._outbox.drop_child(key, "the child was deleted in the cloud")
             log.warning("%s: was deleted in the cloud and stays deleted, as configured; %d samples dropped", name, dropped)
             return
-        log.warning("%s: was deleted in the cloud; it is registered again", name)
         age = max(datetime.now(UTC) - record.since, timedelta(0))  # by a clock that may have jumped: at worst it waits in full
-        self._queue.postpone(key, max(REGISTER_AGAIN_AFTER - age, timedelta(0)))
-        await self._registry.save_child(child_records.unregistered(record, ChildEvent.DELETED))
+        wait = max(REGISTER_AGAIN_AFTER - age, timedelta(0))
+        log.warning("%s: was deleted in the cloud; it is registered again %s", name, in_words(wait))
+        problem = f"{child_records.DELETED}; it is registered again {clock_time(wait)}"
+        self._queue.postpone(key, wait)
+        await self._registry.save_child(child_records.unregistered(record, ChildEvent.DELETED, problem=problem))
 
     # changes ----------------------------------------------------------------------------------------------------------
 

@@ -95,18 +95,25 @@ class Delivery:
             await self._send(parent, _fitting(queued))
         return bool(queued)
 
-    async def send_singly(self, device: Credentials, child: str) -> None:
-        """Send the samples of one child with its own key, which was accepted just now without any values."""
-        for queued in await self._outbox.oldest_of(child, SINGLY_AT_ONCE):
+    async def send_singly(self, device: Credentials, child: str, *, at_most: int = SINGLY_AT_ONCE) -> int:
+        """Send the oldest samples of one child with its own key, and return the number of calls.
+
+        Raises:
+            HubRejected: the hub refuses the child, not a sample.
+        """
+        calls = 0
+        for queued in await self._outbox.oldest_of(child, min(at_most, SINGLY_AT_ONCE)):
+            calls += 1
             try:
                 response = await self._hub.send_telemetry(device, self._message(device.device_id, queued.sample))
             except HubRejected as error:
                 if isinstance(error, HubUnauthorised) or error.status not in ABOUT_THE_BODY:
-                    return
+                    raise
                 await self._drop(queued, error.error)
                 continue
             await self._outbox.confirm([queued])
             self.accepted(device.device_id, response)
+        return calls
 
     def accepted(self, device_id: str, response: TelemetryResponse) -> None:
         """Process the response to an accepted message and send the events of its flags."""

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from gateway.cloud.protocol.values import printable_line
 from gateway.errors import HubUnauthorised
 from gateway.hub import Credentials
-from gateway.state.child_states import ChildState
 from gateway.state.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ class CloudDevices:
         return [
             record.device_id
             for record in self._registry.children.values()
-            if record.state is ChildState.REGISTERED and record.access_key is not None and record.device_id is not None
+            if record.state.is_in_cloud and record.access_key is not None and record.device_id is not None
         ]
 
     def child_of(self, parent: Credentials, device_id: str) -> str | None:

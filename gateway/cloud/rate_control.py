@@ -26,6 +26,7 @@ class CallKind(StrEnum):
     TELEMETRY = "telemetry"
     REGISTRATION = "registration"
     CHILD_CHECK = "child check"
+    SINGLE_TELEMETRY = "single telemetry"
     COMMANDS = "commands"
     INCIDENTS = "incidents"
     EVENTS = "events"

@@ -11,6 +11,7 @@ from gateway.cloud.rate_control import CallKind
 from gateway.hub import Credentials
 from gateway.state.outbox import Outbox
 from gateway.state.registry import Registry
+from gateway.tasks import run_until
 
 
 class RegistrationLoop:
@@ -21,6 +22,12 @@ class RegistrationLoop:
         self._outbox = outbox
         self._registrar = registrar
         self._calls = calls
+        self._retry = asyncio.Event()
+
+    def retry_refused(self) -> None:
+        """Retry at once the children that were refused or not moved: the reason may be gone."""
+        self._registrar.retry_refused()
+        self._retry.set()
 
     async def run(self, parent: Credentials) -> None:
         """Register until cancelled.
@@ -31,6 +38,7 @@ class RegistrationLoop:
         announced_revision = self._registry.revision
         while True:
             revision = self._registry.revision
+            self._retry.clear()
             wait = await self._calls.run(
                 parent, CallKind.REGISTRATION, lambda: self._registrar.step(parent), otherwise=timedelta(0)
             )  # fmt: skip
@@ -38,7 +46,7 @@ class RegistrationLoop:
                 if announced_revision != revision:
                     announced_revision = revision
                     self._outbox.arrived.set()  # samples may have waited for the registrations: now they go in few calls
-                await self._wait_for_change(revision, at_most=wait)
+                await run_until(self._retry, self._wait_for_change(revision, at_most=wait))
 
     async def _wait_for_change(self, revision: int, *, at_most: timedelta) -> None:
         try:

@@ -15,6 +15,9 @@ from gateway.tasks import loop_time
 MAX_WAIT = timedelta(minutes=1)
 """The queue is checked at least this often."""
 
+_SAFE_STATES = (ChildState.REGISTERING, ChildState.REGISTERED, ChildState.UNMOVED)
+"""Children that are worked on while the response to a registration is missing: no key of theirs can be lost."""
+
 DeletedChildren: TypeAlias = Literal["register_again", "leave"]
 """The setting for a child that was deleted in the cloud."""
 
@@ -60,7 +63,7 @@ class RegistrationQueue:
             left = timedelta(seconds=self._due_at(record, now) - now)
             if left > timedelta(0):
                 wait = min(wait, left)
-            elif not self._unanswered or record.state in (ChildState.REGISTERING, ChildState.REGISTERED):
+            elif not self._unanswered or record.state in _SAFE_STATES:
                 return record, timedelta(0)
         return None, wait
 
@@ -93,9 +96,9 @@ class RegistrationQueue:
         self._not_before.pop(key, None)
 
     def retry_refused(self) -> None:
-        """End the wait of all refused children: the reason may be gone."""
+        """End the wait of all children that were refused or not moved: the reason may be gone."""
         for key, record in self._registry.children.items():
-            if record.state is ChildState.REFUSED:
+            if record.state in (ChildState.REFUSED, ChildState.UNMOVED):
                 self._not_before.pop(key, None)
 
     def _is_open(self, parent: Credentials, record: ChildRecord) -> bool:

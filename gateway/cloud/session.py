@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from gateway.cloud.child_checks import ChildChecks
 from gateway.cloud.child_registrar import ChildRegistrar
+from gateway.cloud.children.single_delivery import SingleDelivery
 from gateway.cloud.commands.command_loop import CommandLoop, Commands
 from gateway.cloud.delivery import Delivery
 from gateway.cloud.devices import CloudDevices
@@ -46,7 +47,6 @@ class Session:
         registry, outbox = state.registry, state.outbox
         self._registry = registry
         self._enrolment = enrolment
-        self._registrar = registrar
         self._calls = calls
         self._on_event = on_event
         self._delivery = Delivery(hub, registry, outbox, on_event=self._handle_event, on_doubt=self._check_child)
@@ -57,6 +57,9 @@ class Session:
         self._events = EventLoop(hub, registry, self._devices, state.events, calls=calls)
         self._incidents = IncidentLoop(
             hub, registry, self._devices, state.incidents, calls=calls, space_version=self._delivery.space_version
+        )
+        self._single_telemetry = SingleDelivery(
+            registry, self._delivery, calls=calls, every=own_telemetry.every, on_doubt=self._check_child
         )
         self._registration = RegistrationLoop(registry, outbox, registrar, calls=calls)
 
@@ -97,7 +100,10 @@ class Session:
 
     async def _run_loops(self, parent: Credentials) -> None:
         async with asyncio.TaskGroup() as group:
-            for loop in (self._telemetry, self._registration, self._checks, self._commands, self._events, self._incidents):
+            for loop in (
+                self._telemetry, self._single_telemetry, self._registration, self._checks, self._commands,
+                self._events, self._incidents,
+            ):  # fmt: skip
                 group.create_task(loop.run(parent))
 
     def _reset(self) -> None:
@@ -117,7 +123,7 @@ class Session:
             self._commands.fetch_soon(event.device_id)
         elif isinstance(event, SpaceChanged):
             if child is None:
-                self._registrar.retry_refused()  # some clouds accept children only of a claimed parent (section 17.18)
+                self._registration.retry_refused()  # some clouds accept children only of a claimed parent (17.18, 18)
             if event.version:
                 self._incidents.claimed(None if child is None else event.device_id)
 

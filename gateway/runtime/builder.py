@@ -39,7 +39,6 @@ from gateway.runtime.own_telemetry import own_telemetry
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.view import GatewayView
 from gateway.state.adapter_memory import AdapterMemory
-from gateway.state.child_states import ChildState
 from gateway.state.command_ledger import CommandLedger
 from gateway.state.events import EventQueue
 from gateway.state.incidents import Incidents
@@ -225,7 +224,7 @@ def _read_own_telemetry(state: StateParts, field: FieldParts, *, started_at: flo
     reaches = ((record, field.availability.of(key).reach) for key, record in state.registry.children.items())
     return own_telemetry(
         started_at=started_at,
-        children=(str(reach) if record.state is ChildState.REGISTERED else "not_registered" for record, reach in reaches),
+        children=(str(reach) if record.state.is_in_cloud else "not_registered" for record, reach in reaches),
         outbox_samples=state.outbox.depth,
         lost_samples=state.outbox.lost,
         bus_loads={bus: supervisor.live_load for (_, bus), supervisor in field.fleet.supervisors.items()},

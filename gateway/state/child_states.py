@@ -16,10 +16,17 @@ class ChildState(StrEnum):
     REGISTERING = "registering"
     """Register Child Device was about to be called; whether it was carried out is unknown until an answer is stored."""
     REGISTERED = "registered"
+    UNMOVED = "unmoved"
+    """It lives in the cloud under a former registration of the gateway, which does not move it yet: `problem` says why."""
     REFUSED = "refused"
     """The hub refused it: `problem` says why. Retried at each start and every now and then."""
     DELETED = "deleted"
     """Deleted in the cloud and, by setting, not registered again."""
+
+    @property
+    def is_in_cloud(self) -> bool:
+        """Whether the cloud has the child under a known id."""
+        return self in (ChildState.REGISTERED, ChildState.UNMOVED)
 
 
 class ChildEvent(StrEnum):
@@ -33,7 +40,9 @@ class ChildEvent(StrEnum):
     LISTED = "listed by the hub"
     NOT_LISTED = "not listed by the hub"
     MODEL_CHANGED = "other model id"
-    NOT_MOVED = "not moved"
+    MOVE_REFUSED = "move refused"
+    MOVED = "moved"
+    GONE_WITH_PARENT = "deleted with the gateway"
     DELETED = "deleted in the cloud"
     LEFT_DELETED = "deleted and left so"
 
@@ -51,7 +60,12 @@ CHILD_TRANSITIONS: Final[tuple[Transition[ChildState, ChildEvent], ...]] = (
     Transition(_STATE.REGISTERING, _EVENT.LISTED, _STATE.REGISTERED, "the response was lost, but the marker is in the list"),
     Transition(_STATE.REGISTERING, _EVENT.NOT_LISTED, _STATE.ADMITTED, "the response was lost, and so was the call"),
     Transition(_STATE.REFUSED, _EVENT.MODEL_CHANGED, _STATE.ADMITTED, "the configuration was corrected"),
-    Transition(_STATE.REGISTERED, _EVENT.NOT_MOVED, _STATE.ADMITTED, "the gateway registered again, and the child cannot follow"),
+    Transition(_STATE.REGISTERED, _EVENT.GONE_WITH_PARENT, _STATE.ADMITTED, "it is registered again under the new parent"),
+    Transition(_STATE.REGISTERED, _EVENT.MOVE_REFUSED, _STATE.UNMOVED, "the gateway registered again, and its key still works"),
+    Transition(_STATE.UNMOVED, _EVENT.MOVED, _STATE.REGISTERED, "the gateway was claimed, so the cloud moves the child"),
+    Transition(_STATE.UNMOVED, _EVENT.GONE_WITH_PARENT, _STATE.ADMITTED, "its key does not work any more"),
+    Transition(_STATE.UNMOVED, _EVENT.DELETED, _STATE.ADMITTED, "it is registered again, as set"),
+    Transition(_STATE.UNMOVED, _EVENT.LEFT_DELETED, _STATE.DELETED, "it stays deleted, as set"),
     Transition(_STATE.REGISTERED, _EVENT.DELETED, _STATE.ADMITTED, "it is registered again, as set"),
     Transition(_STATE.REGISTERED, _EVENT.LEFT_DELETED, _STATE.DELETED, "it stays deleted, as set"),
 )

@@ -65,6 +65,8 @@ class ChildStatus(StrEnum):
     SILENT = "silent"
     UNREGISTERED = "unregistered"
     """It is not registered with the cloud yet."""
+    UNMOVED = "unmoved"
+    """It lives in the cloud under a former registration of the gateway."""
     UNASKED = "unasked"
     """It has not been read since the gateway started."""
     FINE = "fine"
@@ -77,7 +79,7 @@ class ChildStatus(StrEnum):
         return self in _TROUBLE
 
 
-_TROUBLE: Final = frozenset({ChildStatus.REFUSED, ChildStatus.SILENT, ChildStatus.UNREGISTERED})
+_TROUBLE: Final = frozenset({ChildStatus.REFUSED, ChildStatus.SILENT, ChildStatus.UNREGISTERED, ChildStatus.UNMOVED})
 _BY_STATE: Final = {ChildState.REFUSED: ChildStatus.REFUSED, ChildState.DELETED: ChildStatus.DELETED}
 _BY_REACH: Final = {Reach.UNKNOWN: ChildStatus.UNASKED, Reach.REACHABLE: ChildStatus.FINE}
 
@@ -88,6 +90,8 @@ def child_status(registration: ChildState, reach: Reach) -> ChildStatus:
         return _BY_STATE[registration]
     if reach is Reach.SILENT:
         return ChildStatus.SILENT
+    if registration is ChildState.UNMOVED:
+        return ChildStatus.UNMOVED
     return _BY_REACH[reach] if registration is ChildState.REGISTERED else ChildStatus.UNREGISTERED
 
 

@@ -256,16 +256,6 @@ async def test_under_a_new_parent_a_known_child_is_moved_and_a_deleted_one_regis
     assert len(house.registered()) == 3
 
 
-async def test_a_child_that_cannot_be_moved_is_registered_again(house):
-    await house.registry.admit(child(1))
-    await house.catch_up()
-    old = record(house).device_id
-    house.parent = await house.hub.register_device(GATEWAY)
-    house.hub.fail("update_device", *[HubRejected("no", status=422, error="claimed by another")] * 2)
-    await house.catch_up()
-    assert record(house).device_id != old
-
-
 async def test_a_doubted_child_that_answers_to_its_key_is_left_alone(house):
     await house.registry.admit(child(1))
     await house.catch_up()

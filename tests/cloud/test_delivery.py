@@ -261,7 +261,8 @@ def test_with_its_own_key_a_child_stops_at_a_rejection_that_is_not_about_data(pa
     async def test(delivering):
         await delivering.put(1, minutes=3)
         delivering.hub.fail("send_telemetry", error)
-        await delivering.delivery.send_singly(delivering.hub.devices[delivering.id_of(1)].credentials, "c1")
+        with pytest.raises(HubRejected):
+            await delivering.delivery.send_singly(delivering.hub.devices[delivering.id_of(1)].credentials, "c1")
         assert (delivering.outbox.depth, delivering.outbox.lost) == (3, 0)
 
     run(parts, test)

@@ -9,7 +9,6 @@ from gateway.field.children.availability import ChildAvailability
 from gateway.field.polling.supervisor import Supervisor
 from gateway.models import ChildDevice, IdentityKind, Reach
 from gateway.runtime.parts import FieldParts
-from gateway.state.child_states import ChildState
 from gateway.state.records import ChildRecord
 from gateway.state.registry import Registry
 from gateway.status.snapshot import ChildDetails, ChildStatus, ChildSummary, child_status, encode_id
@@ -21,7 +20,7 @@ IDENTITY_KINDS: Mapping[str, str] = {
     IdentityKind.PLACE: "its bus and address, because nothing in the device distinguishes it from an identical one",
 }
 
-CLOUD_STATUSES = (ChildStatus.REFUSED, ChildStatus.UNREGISTERED, ChildStatus.DELETED)
+CLOUD_STATUSES = (ChildStatus.REFUSED, ChildStatus.UNREGISTERED, ChildStatus.UNMOVED, ChildStatus.DELETED)
 """The statuses that come from the registration in the cloud, not from the bus."""
 
 
@@ -44,7 +43,7 @@ class ChildSummaries:
         record = self._registry.children.get(key)
         if record is None:
             return None
-        child, is_registered = record.child, record.state is ChildState.REGISTERED
+        child, is_registered = record.child, record.state.is_in_cloud
         supervisor = self._supervisor_of(child)
         polling = None if supervisor is None else supervisor.child_status(key)
         return ChildDetails(

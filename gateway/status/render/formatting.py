@@ -13,6 +13,7 @@ STATUS_TEXTS: Final = {
     ChildStatus.REFUSED: "refused by the cloud",
     ChildStatus.SILENT: "silent",
     ChildStatus.UNREGISTERED: "not registered yet",
+    ChildStatus.UNMOVED: "not moved in the cloud yet",
     ChildStatus.UNASKED: "not read yet",
     ChildStatus.FINE: "fine",
     ChildStatus.DELETED: "deleted in the cloud",
