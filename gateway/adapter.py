@@ -304,18 +304,21 @@ class Adapter(ABC, Generic[SettingsT]):
     def commands(self, child: ChildDevice) -> Sequence[CommandSpec]:
         """Return the commands that this child accepts. Also called while the bus is closed.
 
-        The gateway checks each command against them before it reaches `execute`. Empty: none is declared, so any command is
-        passed to `execute` unchecked.
+        The gateway checks each command against them, so `execute` gets only declared commands with parameters of the declared
+        types; see `Command.parameters`. Empty: none is declared, so any command is passed to `execute` unchecked.
         """
         return ()
 
     async def execute(self, child: ChildDevice, command: Command) -> CommandResult | str | None:
         """Carry out the command once, read back where that is possible, and return the result or a message for the operator.
 
+        A result that is not proven, and a message alone, are reported as "sent, not proven". Secret parameters are removed from
+        every text and value that it returns or raises.
+
         Raises:
             CommandRejected: nothing was carried out, or not all of it; the text says why.
             OutcomeUnknown: it was sent, and whether the device carried it out cannot be said.
-            DeviceUnreachable: the device did not answer.
+            DeviceUnreachable: the device did not answer, so the outcome is unknown. So it is after a lost bus and after a bug.
         """
         raise CommandRejected(f"{child.name} accepts no commands: its adapter has none")
 

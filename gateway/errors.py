@@ -13,6 +13,7 @@ GatewayError
     ├── BusUnavailable      close the bus, reopen later
     ├── DeviceUnreachable   mark this child silent, serve the others
     ├── CommandRejected     report the reason to the cloud
+    │   └── CommandStopped  the same: it was cancelled between two steps
     ├── ConfigurationRejected  keep the former configuration, report each problem to the cloud
     └── OutcomeUnknown      report that the command may have taken effect, never repeat it
 
@@ -123,6 +124,10 @@ class ConfigurationRejected(AdapterError):
     def __init__(self, problems: Sequence[SettingsProblem]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(f"{problem.where}: {problem.wrong}. {problem.right}" for problem in problems))
+
+
+class CommandStopped(CommandRejected):
+    """A long command was cancelled, and stopped between two of its steps; the text says how far it came."""
 
 
 class OutcomeUnknown(AdapterError):

@@ -1,14 +1,54 @@
-"""Pass a command to the bus of its child. It reports exactly one outcome."""
+"""Check a command against what its device declares, and pass it to the bus of its child. It has exactly one outcome."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
+from typing import Any, Protocol, TypeAlias, TypeVar
 
+from gateway.adapter import Adapter
+from gateway.command_parameters import MASK
+from gateway.command_secrets import mask_parameters
 from gateway.errors import CommandRejected
+from gateway.field.command_results import to_result
+from gateway.field.command_validation import checked_command
 from gateway.field.fleet import Fleet
-from gateway.models import Command, CommandResult
+from gateway.field.long_commands import STEP_WITHIN, FindLongCommand, no_long_commands
+from gateway.field.polling.bus_jobs import NotOnThisBus
+from gateway.field.polling.supervisor import Supervisor
+from gateway.models import Checkpoint, ChildDevice, Command, CommandResult, CommandSpec, KnownCommand
 from gateway.state.registry import Registry
+from gateway.tasks import loop_time
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+Begin: TypeAlias = Callable[[], Awaitable[None]]
+"""Is awaited right before something is sent to a device."""
+
+BUS_APPEARS_WITHIN = timedelta(seconds=60)
+"""How long a command waits for a bus that has not appeared since the start of the gateway."""
+
+
+async def _nothing() -> None:
+    pass
+
+
+class OwnCommands(Protocol):
+    """The commands of the gateway itself."""
+
+    def commands(self) -> Sequence[CommandSpec]:
+        """Return the commands that the gateway accepts; empty: `execute` checks them itself."""
+
+    async def execute(self, command: Command, checkpoint: Checkpoint) -> CommandResult | str | None:
+        """Carry out a checked command once; see `Adapter.execute`. A message alone counts as proven: the gateway knows."""
+
+    async def read_back(self, command: Command) -> CommandResult | None:
+        """Return the result of a command that was interrupted by the end of the gateway; see `Adapter.read_back`."""
 
 
 class CommandDispatcher:
@@ -17,21 +57,44 @@ class CommandDispatcher:
     Args:
         registry: knows the children.
         fleet: knows the buses.
-        execute_own: executes a command for the gateway itself.
+        own: the commands for the gateway itself.
+        find_long: finds the commands of children that are carried out in steps.
     """
 
-    def __init__(self, registry: Registry, fleet: Fleet, execute_own: Callable[[Command], Awaitable[str | None]]) -> None:
+    def __init__(self, registry: Registry, fleet: Fleet, own: OwnCommands, find_long: FindLongCommand = no_long_commands) -> None:
         self._registry = registry
         self._fleet = fleet
-        self._execute_own = execute_own
+        self._own = own
+        self._find_long = find_long
 
-    async def execute(self, command: Command, *, within: timedelta, before_start: Callable[[], Awaitable[None]]) -> CommandResult:
+    def describe(self, child: str | None, name: str, parameters: Mapping[str, object]) -> KnownCommand:
+        """Return what is known of a command, by its name and the local key of its child; `None` is the gateway itself.
+
+        Where the device cannot be asked now for its declarations, all parameters are masked.
+        """
+        try:
+            specs = self._own.commands() if child is None else self._declared(*self._place_of(child))
+            spec = next((spec for spec in specs if spec.name == name), None)
+            return KnownCommand(spec, mask_parameters(specs, name, parameters) if specs else parameters)
+        except Exception as error:  # noqa: BLE001 - code of a third-party adapter, whose bug is logged when the command is checked
+            log.debug("what the command %.100r needs is unknown: %s", name, type(error).__name__)
+            return KnownCommand(None, dict.fromkeys(parameters, MASK))
+
+    async def execute(
+        self,
+        command: Command,
+        *,
+        within: timedelta,
+        before_start: Begin,
+        checkpoint: Checkpoint,
+    ) -> CommandResult:
         """Execute a command as the next thing on its bus, and return its result.
 
         Args:
             command: the command.
             within: it starts within this time or not at all.
             before_start: is awaited right before the adapter gets the command; if it raises, the command is not executed.
+            checkpoint: is called between the steps of a long command.
 
         Raises:
             CommandRejected: it was not executed, or not completely; the text says why.
@@ -39,13 +102,151 @@ class CommandDispatcher:
             DeviceUnreachable: the child did not answer; whether it carried the command out is unknown.
         """
         if command.child is None:
+            command = checked_command(self._own.commands(), command, "the gateway")
             await before_start()
-            return CommandResult(message=await self._execute_own(command))
-        record = self._registry.children.get(command.child)
+            return self._own_result(await self._own.execute(command, checkpoint), command)
+
+        async def run(supervisor: Supervisor, child: ChildDevice, left: timedelta, begin: Begin) -> CommandResult:
+            checked = self._checked(supervisor, child, command)
+            long = self._find_long(child, checked)
+            if long is None:
+                return await supervisor.execute(child.key, checked, within=left, before_start=begin)
+            await begin()
+            return to_result(await long(_ChildBus(self, child.key, command.name), checkpoint), checked)
+
+        return await self._where_the_child_is(command.child, run, within=within, before_start=before_start)
+
+    async def finish_interrupted(self, command: Command, *, within: timedelta, checkpoint: Checkpoint) -> CommandResult | None:
+        """Finish a command that had begun when the gateway stopped: resume a long one, else read back whether it was carried out.
+
+        Nothing is sent to the device a second time. Return `None` if nothing proves that it was carried out.
+
+        Raises:
+            AdapterError: it was not completed, or the device could not be read within the time; the text says why.
+        """
+        if command.child is None:
+            result = await self._own.read_back(checked_command(self._own.commands(), command, "the gateway"))
+            return None if result is None else self._own_result(result, command)
+
+        async def run(supervisor: Supervisor, child: ChildDevice, left: timedelta, begin: Begin) -> CommandResult | None:
+            checked = self._checked(supervisor, child, command)
+            long = self._find_long(child, checked)
+            if long is None:
+                return await supervisor.read_back(child.key, checked, within=left, before_start=begin)
+            await begin()
+            return to_result(await long(_ChildBus(self, child.key, command.name), checkpoint), checked)
+
+        return await self._where_the_child_is(command.child, run, within=within)
+
+    async def step(
+        self, child: str, name: str, work: Callable[[Adapter[Any], ChildDevice], Awaitable[T]], *, within: timedelta
+    ) -> T:
+        """Do one step of a long command on the bus of a child; see `ChildBus.step`."""
+
+        async def run(supervisor: Supervisor, device: ChildDevice, left: timedelta, begin: Begin) -> T:
+            return await supervisor.step(device.key, name, work, within=left, before_start=begin)
+
+        return await self._where_the_child_is(child, run, within=within)
+
+    def _own_result(self, returned: CommandResult | str | None, command: Command) -> CommandResult:
+        done = returned if isinstance(returned, CommandResult) else CommandResult(message=returned, is_proven=True)
+        return to_result(done, command)
+
+    # the bus of a child -----------------------------------------------------------------------------------------------
+
+    async def _where_the_child_is(
+        self,
+        key: str,
+        run: Callable[[Supervisor, ChildDevice, timedelta, Begin], Awaitable[T]],
+        *,
+        within: timedelta,
+        before_start: Begin = _nothing,
+    ) -> T:
+        """Run something on the bus of a child. Until it has begun, it follows a child that moves to another bus."""
+        start_before, has_begun = loop_time() + within.total_seconds(), False
+
+        async def begin() -> None:
+            nonlocal has_begun
+            has_begun = True
+            await before_start()
+
+        while True:
+            await self._bus_appeared(key, start_before)
+            supervisor, child = self._place_of(key)
+            left = timedelta(seconds=max(start_before - loop_time(), 0.0))
+            running = asyncio.ensure_future(run(supervisor, child, left, begin))
+            moving = asyncio.ensure_future(self._moves(child))
+            try:
+                await asyncio.wait({running, moving}, return_when=asyncio.FIRST_COMPLETED)
+                if not running.done() and not has_begun:
+                    running.cancel()
+                await asyncio.wait({running})
+            finally:
+                moving.cancel()
+                running.cancel()
+                await asyncio.wait({running})  # it ends at once, or when a long command has left its device in a working state
+            if self._is_elsewhere(child) and (running.cancelled() or isinstance(running.exception(), NotOnThisBus)):
+                continue
+            return await running
+
+    async def _bus_appeared(self, key: str, start_before: float) -> None:
+        """Wait for the bus of a child, which may appear some time after the start of the gateway."""
+        seconds = min(start_before - loop_time(), BUS_APPEARS_WITHIN.total_seconds())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while (record := self._registry.children.get(key)) is not None:
+                    if (record.child.adapter, record.child.bus) in self._fleet.supervisors:
+                        return
+                    await self._fleet.bus_appears()
+
+    async def _moves(self, child: ChildDevice) -> None:
+        """Return when a child is on another bus, or is no child any more."""
+        async with self._registry.changed:
+            await self._registry.changed.wait_for(lambda: self._is_elsewhere(child))
+
+    def _is_elsewhere(self, child: ChildDevice) -> bool:
+        record = self._registry.children.get(child.key)
+        return record is None or (record.child.adapter, record.child.bus) != (child.adapter, child.bus)
+
+    def _place_of(self, key: str) -> tuple[Supervisor, ChildDevice]:
+        record = self._registry.children.get(key)
         if record is None:
             raise CommandRejected("this device is not a child of the gateway any more")
         child = record.child
         supervisor = self._fleet.supervisors.get((child.adapter, child.bus))
         if supervisor is None:
             raise CommandRejected(f"the bus {child.bus} of {child.name} does not exist (any more)")
-        return await supervisor.execute(child.key, command, within=within, before_start=before_start)
+        return supervisor, child
+
+    # what a child declares --------------------------------------------------------------------------------------------
+
+    def _checked(self, supervisor: Supervisor, child: ChildDevice, command: Command) -> Command:
+        try:
+            return checked_command(self._declared(supervisor, child), command, child.name)
+        except CommandRejected:
+            raise
+        except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs this command, nothing else
+            log.error(  # noqa: TRY400 - a traceback would show the parameters
+                "%s: a bug in its adapter while checking %.100r: %s", child.name, command.name, type(error).__name__
+            )
+            raise CommandRejected(
+                f"its adapter failed while checking the command, so nothing was sent: {type(error).__name__}"
+            ) from None
+
+    def _declared(self, supervisor: Supervisor, child: ChildDevice) -> Sequence[CommandSpec]:
+        specs = tuple(supervisor.adapter.commands(child))
+        if not all(isinstance(spec, CommandSpec) for spec in specs):
+            raise TypeError("Adapter.commands returns something other than CommandSpec")
+        return specs
+
+
+class _ChildBus:
+    """See `gateway.field.long_commands.ChildBus`."""
+
+    def __init__(self, dispatcher: CommandDispatcher, child: str, name: str) -> None:
+        self._dispatcher = dispatcher
+        self._child = child
+        self._name = name
+
+    async def step(self, work: Callable[[Adapter[Any], ChildDevice], Awaitable[T]], *, within: timedelta = STEP_WITHIN) -> T:
+        return await self._dispatcher.step(self._child, self._name, work, within=within)

@@ -28,12 +28,17 @@ class Fleet:
         self._supervise = supervise
         self.supervisors: dict[tuple[str, str], Supervisor] = {}
         """The supervisor of every bus that has appeared since the start, by entry and label."""
+        self._appeared = asyncio.Event()
 
     async def run(self) -> None:
         """Serve every bus until cancelled."""
         async with asyncio.TaskGroup() as group:
             for settings in self._entries:
                 group.create_task(self._serve_entry(settings, group))
+
+    async def bus_appears(self) -> None:
+        """Return when a further bus appears."""
+        await self._appeared.wait()
 
     async def _serve_entry(self, settings: AdapterSettings, group: asyncio.TaskGroup) -> None:
         async def watch() -> None:
@@ -49,3 +54,5 @@ class Fleet:
         if (entry, adapter.bus) not in self.supervisors:
             supervisor = self.supervisors[entry, adapter.bus] = self._supervise(adapter, entry)
             group.create_task(supervisor.run())
+            self._appeared.set()
+            self._appeared = asyncio.Event()

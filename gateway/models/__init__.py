@@ -4,7 +4,7 @@ Import them from here; the files beside this one hold them by subject.
 """
 
 from gateway.models.children import NAME_LENGTH, ChildDevice, PlannedRead, Reach, parse_name
-from gateway.models.commands import Command, CommandResult, CommandSpec, NoParameters
+from gateway.models.commands import Checkpoint, Command, CommandResult, CommandSpec, KnownCommand, NoParameters
 from gateway.models.configuration import PlannedChange
 from gateway.models.device_settings import SettingValue, WrittenSetting
 from gateway.models.discovery import Confidence, Found, Identity, IdentityKind, Progress
@@ -17,6 +17,7 @@ __all__ = [
     "NAME_LENGTH",
     "RESERVED_METRICS",
     "Block",
+    "Checkpoint",
     "ChildDevice",
     "Command",
     "CommandResult",
@@ -27,6 +28,7 @@ __all__ = [
     "Found",
     "Identity",
     "IdentityKind",
+    "KnownCommand",
     "Metric",
     "MetricRow",
     "NoParameters",

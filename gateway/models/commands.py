@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -49,7 +50,8 @@ class Command:
     """The child's local key; `None` for the gateway itself."""
     name: str
     parameters: Mapping[str, object]
-    """As its `CommandSpec` declares them, without those that were left out."""
+    """As its `CommandSpec` declares them, without those that were left out; a secret one is a `SecretStr`, whose
+    `get_secret_value()` returns the text. Where the device declares no commands, they are as the cloud has sent them."""
     until: datetime | None = None
     """Aware, UTC: after this moment it must not start any more; `None` where nobody set a limit."""
 
@@ -66,3 +68,24 @@ class CommandResult:
     """The values that the command was about to change, as far as they were read."""
     after: Mapping[str, Value] = field(default_factory=dict)
     """The same values as read back."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCommand:
+    """What is known of a command before it is checked."""
+
+    spec: CommandSpec | None
+    """Its declaration; `None` where there is none, or none can be had now."""
+    recorded_parameters: Mapping[str, object]
+    """Its parameters as they may be recorded: those that are declared as secret are masked."""
+
+
+class Checkpoint(Protocol):
+    """Is called between two steps of a long command, where it can be stopped without harm."""
+
+    def __call__(self, progress: str) -> None:
+        """Report how far the command is, for a person; returns at once.
+
+        Raises:
+            CommandStopped: the command was cancelled. Leave the device in a working state, and let the error pass.
+        """

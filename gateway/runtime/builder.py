@@ -163,13 +163,13 @@ async def build_cloud(
     revocation = GatewayRevocation(hub, rate_control, registered_at=lambda: enrolment.registered_at, timing=timing.revocation)
     read_own_telemetry = partial(_read_own_telemetry, state, field, started_at=loop_time())
     own = GatewayCommands(registry, field.intake, field.fleet)
-    dispatcher = CommandDispatcher(registry, field.fleet, own.execute)
+    dispatcher = CommandDispatcher(registry, field.fleet, own)
     session = Session(
         hub,
         state,
         enrolment,
         registrar,
-        commands=Commands(execute=dispatcher.execute, policy=command_policy(configuration, registry)),
+        commands=Commands(target=dispatcher, policy=command_policy(configuration, registry)),
         calls=GuardedCalls(rate_control, revocation),
         own_telemetry=OwnTelemetry(read=read_own_telemetry, every=settings.telemetry_every),
         on_event=on_event,

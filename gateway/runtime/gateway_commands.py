@@ -10,7 +10,7 @@ from gateway.adapter import check_parameter_names, find_command
 from gateway.errors import CommandRejected
 from gateway.field.children.intake import DeviceIntake
 from gateway.field.fleet import Fleet
-from gateway.models import Command
+from gateway.models import Checkpoint, Command, CommandResult, CommandSpec
 from gateway.state.records import Decision
 from gateway.state.registry import Registry
 
@@ -39,7 +39,11 @@ class GatewayCommands:
             GatewayCommand("set_log_level", ("level",), self._set_log_level),
         )
 
-    async def execute(self, command: Command) -> str:
+    def commands(self) -> Sequence[CommandSpec]:
+        """Declare nothing: `execute` checks the names and parameters itself."""
+        return ()
+
+    async def execute(self, command: Command, checkpoint: Checkpoint) -> str:
         """Execute a command, and return what the operator should know.
 
         Raises:
@@ -48,6 +52,10 @@ class GatewayCommands:
         rule = find_command(self.all, command, "the gateway")
         check_parameter_names(command.name, rule.parameters, command.parameters)
         return await rule.execute(command.parameters)
+
+    async def read_back(self, command: Command) -> CommandResult | None:
+        """Return `None`: nothing proves that an interrupted command was carried out."""
+        return None
 
     async def _rescan(self, _given: Mapping[str, object]) -> str:
         buses = list(self._fleet.supervisors.values())

@@ -6,12 +6,13 @@ The record makes a command run at most once: one that had started when the gatew
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from gateway.command_secrets import mask_by_name
+from gateway.models import Value
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 
@@ -26,15 +27,20 @@ KEPT_PARAMETERS = 16 * 1024
 
 INTERRUPTED = "the gateway stopped while the command was running; whether the device carried it out is unknown"
 
-MASK = "***"
-_SECRET_NAME = re.compile(r"passw|passphrase|pwd|secret|token|credential|psk|\bpin\b|key$|(^|_)key(_|$)", re.IGNORECASE)
-
 
 class Outcome(StrEnum):
-    """How a command ended, in the words of Update Command (device API reference, section 6.3)."""
+    """How a command ended."""
 
     DONE = "done"
     FAILED = "failed"
+    """It was not carried out, or not completely."""
+    UNKNOWN = "unknown"
+    """The device may have acted, and whether it did cannot be said."""
+
+    @property
+    def status(self) -> str:
+        """The word for it in Update Command, which knows no unknown outcome (device API reference, section 6.3)."""
+        return Outcome.DONE if self is Outcome.DONE else Outcome.FAILED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +55,7 @@ class LedgerEntry:
     """The child's local key; `None` for the gateway itself."""
     name: str
     parameters: Mapping[str, object]
-    """As received, but for values whose name says that they are secret."""
+    """As received, but for secret ones."""
     received_at: datetime
     expires_at: datetime
     """A command that has not started by then does not start any more."""
@@ -58,6 +64,10 @@ class LedgerEntry:
     outcome: Outcome | None = None
     message: str | None = None
     """For the operator in the cloud; always present when the command failed."""
+    before: Mapping[str, Value] = field(default_factory=dict)
+    """The values that the command was about to change, as far as the device was read."""
+    after: Mapping[str, Value] = field(default_factory=dict)
+    """The same values after it."""
     is_delivered: bool = False
     """The cloud has the outcome, or no longer waits for it."""
 
@@ -75,13 +85,16 @@ class CommandLedger:
 
     @runs_to_completion
     async def receive(self, entry: LedgerEntry) -> tuple[LedgerEntry, bool]:
-        """Record a command that the cloud offers; return the entry as it stands, and whether it is new."""
+        """Record a command that the cloud offers; return the entry as it stands, and whether it is new.
+
+        Parameters whose name says that they are secret are masked; the caller masks those that the device declares as secret.
+        """
 
         def work(db: Transaction) -> tuple[LedgerEntry, bool]:
             known = _read_one(db, entry.key)
             if known is not None:
                 return known, False
-            masked = replace(entry, parameters=_masked(entry.parameters))
+            masked = replace(entry, parameters=_kept(entry.parameters))
             _write(db, masked)
             _prune(db, entry.received_at)
             return masked, True
@@ -94,9 +107,19 @@ class CommandLedger:
         return await self._update(replace(entry, started_at=at))
 
     @runs_to_completion
-    async def finish(self, entry: LedgerEntry, outcome: Outcome, message: str | None, at: datetime) -> LedgerEntry:
+    async def finish(
+        self,
+        entry: LedgerEntry,
+        outcome: Outcome,
+        message: str | None,
+        at: datetime,
+        *,
+        before: Mapping[str, Value] | None = None,
+        after: Mapping[str, Value] | None = None,
+    ) -> LedgerEntry:
         """Record how a command ended. The cloud does not have the outcome yet."""
-        return await self._update(replace(entry, outcome=outcome, message=message, ended_at=at, is_delivered=False))
+        ended = replace(entry, outcome=outcome, message=message, ended_at=at, is_delivered=False)
+        return await self._update(replace(ended, before=before or {}, after=after or {}))
 
     @runs_to_completion
     async def deliver(self, entry: LedgerEntry, *, is_delivered: bool = True) -> LedgerEntry:
@@ -109,9 +132,9 @@ class CommandLedger:
 
     @runs_to_completion
     async def fail_interrupted(self, at: datetime) -> list[LedgerEntry]:
-        """Record as failed what had started in an earlier run and has no outcome, and return it."""
+        """Record as unknown what had started in an earlier run and has no outcome, and return it."""
         interrupted = await self._select("started_at IS NOT NULL AND outcome IS NULL")
-        return [await self.finish(entry, Outcome.FAILED, INTERRUPTED, at) for entry in interrupted]
+        return [await self.finish(entry, Outcome.UNKNOWN, f"acted, outcome unknown: {INTERRUPTED}", at) for entry in interrupted]
 
     async def waiting(self) -> list[LedgerEntry]:
         """Return the commands that have neither started nor ended."""
@@ -120,6 +143,10 @@ class CommandLedger:
     async def latest(self, limit: int) -> list[LedgerEntry]:
         """Return the commands that were received last, the latest first."""
         return await self._select(f"1 ORDER BY received_at DESC LIMIT {int(limit)}")
+
+    async def latest_of(self, child: str | None, limit: int) -> list[LedgerEntry]:
+        """Return the latest commands of one child, by its local key, or of the gateway itself, the last received first."""
+        return await self._select(f"child IS ? ORDER BY received_at DESC LIMIT {int(limit)}", child)
 
     async def last_contact(self) -> datetime | None:
         """Return when the cloud was last asked for commands, also by an earlier run; `None` for never."""
@@ -137,27 +164,25 @@ class CommandLedger:
         await self._store.transact(lambda db: _write(db, entry))
         return entry
 
-    async def _select(self, condition: str) -> list[LedgerEntry]:
+    async def _select(self, condition: str, *values: str | None) -> list[LedgerEntry]:
         query = f"SELECT {_COLUMNS} FROM commands WHERE {condition}"  # noqa: S608 - the condition is ours
-        return await self._store.transact(lambda db: [_entry(row) for row in db.execute(query)])
+        return await self._store.transact(lambda db: [_entry(row) for row in db.execute(query, values)])
 
 
-_COLUMNS = "device_id, id, child, name, parameters, received_at, expires_at, started_at, ended_at, outcome, message, delivered"
+_COLUMNS = (
+    "device_id, id, child, name, parameters, received_at, expires_at, started_at, ended_at, outcome, message, delivered,"
+    " values_before, values_after"
+)
+_PLACES = ", ".join("?" * len(_COLUMNS.split(",")))
 
 
-def _masked(parameters: Mapping[str, object]) -> dict[str, object]:
+def _kept(parameters: Mapping[str, object]) -> dict[str, object]:
     try:
-        masked = {name: MASK if _SECRET_NAME.search(name) else _masked_value(value) for name, value in parameters.items()}
+        masked = mask_by_name(parameters)
         length = len(json.dumps(masked))
     except RecursionError:
         return {"parameters": "too deep to be kept"}
     return masked if length <= KEPT_PARAMETERS else {"parameters": f"{length} characters, too long to be kept"}
-
-
-def _masked_value(value: object) -> object:
-    if isinstance(value, dict):
-        return {name: MASK if _SECRET_NAME.search(str(name)) else _masked_value(inner) for name, inner in value.items()}
-    return [_masked_value(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _read_one(db: Transaction, key: tuple[str, str]) -> LedgerEntry | None:
@@ -166,7 +191,7 @@ def _read_one(db: Transaction, key: tuple[str, str]) -> LedgerEntry | None:
 
 
 def _entry(row: tuple[object, ...]) -> LedgerEntry:
-    device_id, command_id, child, name, parameters, received, expires, started, ended, outcome, message, delivered = row
+    device_id, command_id, child, name, parameters, received, expires, started, ended, outcome, message, delivered, *values = row
     return LedgerEntry(
         device_id=str(device_id),
         command_id=json.loads(str(command_id)),
@@ -179,6 +204,8 @@ def _entry(row: tuple[object, ...]) -> LedgerEntry:
         ended_at=_moment(ended),
         outcome=None if outcome is None else Outcome(str(outcome)),
         message=None if message is None else str(message),
+        before=_values(values[0]),
+        after=_values(values[1]),
         is_delivered=bool(delivered),
     )
 
@@ -187,9 +214,14 @@ def _moment(written: object) -> datetime | None:
     return None if written is None else datetime.fromisoformat(str(written))
 
 
+def _values(written: object) -> dict[str, Value]:
+    values: dict[str, Value] = {} if written is None else json.loads(str(written))
+    return values
+
+
 def _write(db: Transaction, entry: LedgerEntry) -> None:
     db.execute(
-        f"INSERT OR REPLACE INTO commands ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - our columns
+        f"INSERT OR REPLACE INTO commands ({_COLUMNS}) VALUES ({_PLACES})",  # noqa: S608 - our columns
         (
             *entry.key,
             entry.child,
@@ -202,6 +234,8 @@ def _write(db: Transaction, entry: LedgerEntry) -> None:
             entry.outcome,
             entry.message,
             int(entry.is_delivered),
+            json.dumps(dict(entry.before)) if entry.before else None,
+            json.dumps(dict(entry.after)) if entry.after else None,
         ),
     )
 

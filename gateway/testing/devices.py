@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, create_model
 
 from gateway.adapter import (
     Adapter,
@@ -14,7 +16,8 @@ from gateway.adapter import (
     BusUnavailable,
     ChildDevice,
     Command,
-    CommandRejected,
+    CommandResult,
+    CommandSpec,
     DeviceUnreachable,
     Found,
     Identity,
@@ -23,7 +26,6 @@ from gateway.adapter import (
     Progress,
     Reading,
     Value,
-    check_parameter_names,
 )
 
 
@@ -52,6 +54,8 @@ class SyntheticDevice:
     """How long it takes to carry a command out."""
     executed: list[Command] = field(default_factory=list)
     """The commands that it has begun to carry out."""
+    password: str = ""
+    """What `set_password` has set."""
 
 
 class SyntheticBus:
@@ -128,17 +132,39 @@ class SyntheticAdapter(Adapter[SyntheticSettings]):
         at = datetime.now(UTC)
         yield [Reading(child.key, Metric(name, urgent=device.urgent), value, at) for name, value in device.values.items()]
 
-    async def execute(self, child: ChildDevice, command: Command) -> str | None:
-        """Execute `set`: each parameter becomes the value of a metric that the device has."""
-        if command.name != "set":
-            raise CommandRejected(f"{child.name} has no command {command.name!r}; it has set")
+    def commands(self, child: ChildDevice) -> Sequence[CommandSpec]:
+        """Return `set` with a parameter for each value of the device, `set_password`, `reboot` and `identify`."""
+        device = self.wire.devices.get(child.address)
+        values = {} if device is None else device.values
+        return (
+            CommandSpec(name="set", title="Set values", parameters=_values_model(values), is_proven=True),
+            CommandSpec(name="set_password", title="Set the password", parameters=_Password),
+            CommandSpec(name="reboot", title="Restart", restarts_device=True),
+            CommandSpec(name="identify", title="Blink", harmless_late=True, expires_after=timedelta(minutes=1)),
+        )
+
+    async def execute(self, child: ChildDevice, command: Command) -> CommandResult | None:
+        """Carry out a declared command; `set` reads the values back."""
         device = self._answering(child.address)
-        check_parameter_names(command.name, device.values, {**device.values, **command.parameters})
         device.executed.append(command)
+        before = {name: device.values[name] for name in command.parameters if name in device.values}
         await asyncio.sleep(device.command_seconds)
         self._answering(child.address)
-        device.values.update({name: value for name, value in command.parameters.items() if isinstance(value, int | float | str)})
-        return ", ".join(f"{name} is {device.values[name]}" for name in command.parameters)
+        match command.name:
+            case "set":
+                device.values.update(_plain_values(command))
+                return CommandResult(is_proven=True, before=before, after=_plain_values(command))
+            case "set_password":
+                device.password = _Password.model_validate(command.parameters).password.get_secret_value()
+        return None
+
+    async def read_back(self, child: ChildDevice, command: Command) -> CommandResult | None:
+        """Prove `set` by the values of the device; nothing else can be proven."""
+        device = self._answering(child.address)
+        wanted = _plain_values(command)
+        if command.name != "set" or any(device.values.get(name) != value for name, value in wanted.items()):
+            return None
+        return CommandResult(is_proven=True, after=wanted)
 
     def _answering(self, address: str) -> SyntheticDevice:
         self._plugged_in()
@@ -150,6 +176,26 @@ class SyntheticAdapter(Adapter[SyntheticSettings]):
     def _plugged_in(self) -> None:
         if self.wire.unplugged:
             raise BusUnavailable(f"{self.wire.label} is unplugged")
+
+
+class _Password(BaseModel):
+    """The parameters of `set_password`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    password: SecretStr = Field(min_length=4, max_length=64)
+
+
+def _values_model(values: Mapping[str, Value]) -> type[BaseModel]:
+    fields: dict[str, Any] = {
+        name: (float if isinstance(value, int | float) else str, Field(default=None, allow_inf_nan=False))
+        for name, value in values.items()
+    }
+    return create_model("Values", __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def _plain_values(command: Command) -> dict[str, Value]:
+    return {name: value for name, value in command.parameters.items() if isinstance(value, int | float | str)}
 
 
 def found_of(device: SyntheticDevice) -> Found:

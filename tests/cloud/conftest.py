@@ -29,7 +29,7 @@ from gateway.cloud.telemetry_loop import OwnTelemetry
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings
 from gateway.errors import CommandRejected
 from gateway.hub import Credentials
-from gateway.models import Status
+from gateway.models import KnownCommand, Status
 from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.command_ledger import CommandLedger
 from gateway.state.events import EventQueue
@@ -180,9 +180,18 @@ def closed_port() -> Iterator[str]:
         yield f"127.0.0.1:{held.getsockname()[1]}"
 
 
-async def no_device(command, *, within, before_start):
-    await before_start()
-    raise CommandRejected("there are no devices here")
+class NoDevices:
+    """A `CommandTarget` without devices."""
+
+    def describe(self, child, name, parameters):
+        return KnownCommand(None, parameters)
+
+    async def execute(self, command, *, within, before_start, checkpoint):
+        await before_start()
+        raise CommandRejected("there are no devices here")
+
+    async def finish_interrupted(self, command, *, within, checkpoint):
+        return None
 
 
 @asynccontextmanager
@@ -225,7 +234,7 @@ async def session_parts(
             store=store, registry=registry, outbox=outbox, ledger=CommandLedger(store), adapter_memory=AdapterMemory(store),
             events=EventQueue(store), incidents=Incidents(store),
         )  # fmt: skip
-        commands = Commands(execute=no_device, policy=CommandPolicy())
+        commands = Commands(target=NoDevices(), policy=CommandPolicy())
         own_telemetry = OwnTelemetry(read=lambda: {"uptime_seconds": 1}, every=every)
         session = Session(
             hub, state, enrolment, registrar, calls=calls, commands=commands, own_telemetry=own_telemetry,

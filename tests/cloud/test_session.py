@@ -19,7 +19,7 @@ from gateway.cloud.telemetry_loop import OwnTelemetry
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable, StoreError
 from gateway.hub import ConfigurationChanged, SpaceChanged, TelemetryResponse, WaitingCommand
-from gateway.models import ChildDevice, CommandResult, Sample, Status
+from gateway.models import ChildDevice, CommandResult, KnownCommand, Sample, Status
 from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.child_states import ChildState
 from gateway.state.command_ledger import CommandLedger
@@ -46,9 +46,15 @@ def sample(number, minute, **values):
     return Sample(f"c{number}", BEGIN + timedelta(minutes=minute), Status.ONLINE, values or {"minute": minute})
 
 
-async def execute(command, *, within, before_start):
-    await before_start()
-    return CommandResult(message=f"{command.name} was read back")
+class Devices:
+    """Carry out every command, and read back that they have."""
+
+    def describe(self, _child, _name, parameters):
+        return KnownCommand(None, parameters)
+
+    async def execute(self, command, *, within, before_start, checkpoint):
+        await before_start()
+        return CommandResult(message=f"{command.name} was read back", is_proven=True)
 
 
 @pytest.fixture
@@ -83,7 +89,7 @@ async def house(tmp_path):
             revocation = GatewayRevocation(hub, rate_control, registered_at=lambda: enrolment.registered_at, timing=timing)
             made.session = Session(
                 hub, state, enrolment, registrar, calls=GuardedCalls(rate_control, revocation),
-                commands=Commands(execute=execute, policy=CommandPolicy(every=timedelta(0))),
+                commands=Commands(target=Devices(), policy=CommandPolicy(every=timedelta(0))),
                 own_telemetry=OwnTelemetry(read=lambda: {"uptime_seconds": 1}, every=every), on_event=made.events.append,
             )  # fmt: skip
             made.tasks.append(asyncio.create_task(made.session.run()))

@@ -3,15 +3,34 @@
 from datetime import timedelta
 
 import pytest
+from pydantic import BaseModel, model_validator
 
-from gateway.errors import CommandRejected, StoreError
+from gateway.command_parameters import MASK
+from gateway.errors import CommandRejected, OutcomeUnknown, StoreError
 from gateway.field.dispatcher import CommandDispatcher
 from gateway.field.fleet import Fleet
-from gateway.models import Command
-from gateway.testing.devices import SyntheticBus, SyntheticDevice
+from gateway.models import Command, CommandResult, CommandSpec, KnownCommand
+from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
 MINUTE = timedelta(minutes=1)
 KEY = "sn:synthetic/1"
+
+
+class Own:
+    """The commands of the gateway itself."""
+
+    def __init__(self):
+        self.executed = []
+
+    def commands(self):
+        return (CommandSpec(name="rescan", title="Search"),)
+
+    async def execute(self, command, checkpoint):
+        self.executed.append(command.name)
+        return "it is done"
+
+    async def read_back(self, command):
+        return CommandResult(is_proven=True) if self.executed else None
 
 
 def command(child=KEY, name="set"):
@@ -22,13 +41,8 @@ def command(child=KEY, name="set"):
 async def site(field):
     bus = SyntheticBus([SyntheticDevice("1", "a1")])
     fleet = Fleet((), {}, lambda adapter, entry: None)
-    own = []
-
-    async def execute_own(command):
-        own.append(command.name)
-        return "it is done"
-
-    dispatcher = CommandDispatcher(field.registry, fleet, execute_own)
+    own = Own()
+    dispatcher = CommandDispatcher(field.registry, fleet, own)
     supervisor = field.serve(bus)
     await field.until(lambda: KEY in field.registry.children)
     fleet.supervisors["entry", bus.label] = supervisor
@@ -39,9 +53,13 @@ async def recorded():
     pass
 
 
+RECORDED = {"before_start": recorded, "checkpoint": print}
+
+
 async def test_a_command_reaches_the_bus_of_its_child(site):
     dispatcher, bus, _, _ = site
-    assert (await dispatcher.execute(command(), within=MINUTE, before_start=recorded)).message == "power is 5.0"
+    result = await dispatcher.execute(command(), within=MINUTE, **RECORDED)
+    assert result == CommandResult(is_proven=True, before={"power": 1.0}, after={"power": 5.0})
     assert len(bus.devices["a1"].executed) == 1
 
 
@@ -50,10 +68,11 @@ async def test_a_command_for_the_gateway_itself_is_recorded_and_executed_there(s
     steps = []
 
     async def record():
-        steps.append(list(own))
+        steps.append(list(own.executed))
 
-    assert (await dispatcher.execute(command(None, "rescan"), within=MINUTE, before_start=record)).message == "it is done"
-    assert (steps, own, bus.devices["a1"].executed) == ([[]], ["rescan"], []), "recorded before it was executed"
+    done = await dispatcher.execute(Command(1, None, "rescan", {}), within=MINUTE, before_start=record, checkpoint=print)
+    assert done == CommandResult(message="it is done", is_proven=True)
+    assert (steps, own.executed, bus.devices["a1"].executed) == ([[]], ["rescan"], []), "recorded before it was executed"
 
 
 @pytest.mark.parametrize("error", [StoreError("disk full"), CommandRejected("cancelled")])
@@ -64,14 +83,110 @@ async def test_a_command_that_cannot_be_recorded_does_not_reach_its_device(site,
         raise error
 
     with pytest.raises(CommandRejected, match=f"it was not executed: {error}"):
-        await dispatcher.execute(command(), within=MINUTE, before_start=record)
+        await dispatcher.execute(command(), within=MINUTE, before_start=record, checkpoint=print)
     assert bus.devices["a1"].executed == []
 
 
 async def test_a_device_without_a_bus_or_that_is_no_child_fails_with_the_reason(site):
     dispatcher, _, fleet, _ = site
     with pytest.raises(CommandRejected, match="not a child of the gateway any more"):
-        await dispatcher.execute(command("sn:nobody/1"), within=MINUTE, before_start=recorded)
+        await dispatcher.execute(command("sn:nobody/1"), within=MINUTE, **RECORDED)
     fleet.supervisors.clear()
     with pytest.raises(CommandRejected, match=r"the bus bus of device 1 does not exist \(any more\)"):
-        await dispatcher.execute(command(), within=MINUTE, before_start=recorded)
+        await dispatcher.execute(command(), within=MINUTE, **RECORDED)
+
+
+class Untidy(SyntheticAdapter):
+    """An adapter whose declarations are what a test sets."""
+
+    declared: object = ()
+
+    def commands(self, child):
+        if isinstance(self.declared, Exception):
+            raise self.declared
+        return self.declared
+
+
+@pytest.fixture
+async def untidy(field):
+    bus = SyntheticBus([SyntheticDevice("1", "a1")])
+    fleet = Fleet((), {}, lambda adapter, entry: None)
+    supervisor = field.serve(bus, Untidy)
+    fleet.supervisors["entry", bus.label] = supervisor
+    await field.until(lambda: KEY in field.registry.children)
+    return CommandDispatcher(field.registry, fleet, Own()), supervisor.adapter, bus
+
+
+class Broken(BaseModel):
+    @model_validator(mode="before")
+    @classmethod
+    def check(cls, given):
+        raise ZeroDivisionError(given)
+
+    power: float
+
+
+@pytest.mark.parametrize(
+    "declared", [ZeroDivisionError("hunter2"), None, [{"name": "set"}], (CommandSpec(name="set", title="", parameters=Broken),)]
+)
+async def test_a_bug_in_what_an_adapter_declares_costs_this_command_alone(untidy, caplog, declared):
+    dispatcher, adapter, bus = untidy
+    adapter.declared = declared
+    with pytest.raises(CommandRejected, match="its adapter failed while checking the command, so nothing was sent"):
+        await dispatcher.execute(Command(1, KEY, "set", {"power": "hunter2"}), within=MINUTE, **RECORDED)
+    assert bus.devices["a1"].executed == []
+    assert "hunter2" not in caplog.text
+    adapter.declared = ()
+    await dispatcher.execute(command(), within=MINUTE, **RECORDED)
+    assert len(bus.devices["a1"].executed) == 1
+
+
+async def test_what_is_recorded_of_a_command_contains_no_secret_of_its_declaration(site):
+    dispatcher, _, _, _ = site
+    described = dispatcher.describe(KEY, "set_password", {"password": "hunter2"})
+    assert described.spec.name == "set_password"
+    assert described.recorded_parameters == {"password": MASK}
+    assert dispatcher.describe(KEY, "set", {"power": 5.0}).recorded_parameters == {"power": 5.0}
+
+
+async def test_nothing_is_recorded_in_clear_while_the_declarations_are_not_known(site, untidy):
+    dispatcher, _, fleet, _ = site
+    fleet.supervisors.clear()
+    assert dispatcher.describe(KEY, "set_code", {"code": "hunter2"}) == KnownCommand(None, {"code": MASK})
+    dispatcher, adapter, _ = untidy
+    adapter.declared = ZeroDivisionError("oops")
+    assert dispatcher.describe(KEY, "set_code", {"code": "hunter2"}) == KnownCommand(None, {"code": MASK})
+
+
+async def test_a_bug_of_an_adapter_that_executes_a_secret_does_not_show_it(site, monkeypatch, caplog):
+    dispatcher, _, _, _ = site
+
+    async def fail(_self, _child, command):
+        raise KeyError(command.parameters["password"].get_secret_value())
+
+    monkeypatch.setattr(SyntheticAdapter, "execute", fail)
+    with pytest.raises(OutcomeUnknown) as failed:
+        await dispatcher.execute(Command(1, KEY, "set_password", {"password": "hunter2"}), within=MINUTE, **RECORDED)
+    assert "hunter2" not in f"{failed.value} {caplog.text}"
+
+
+@pytest.mark.parametrize(
+    ("returned", "kept"),
+    [
+        ("got hunter2", CommandResult(message=f"got {MASK}")),
+        (CommandResult(message="x" * 5000, is_proven=True), CommandResult(message="x" * 1000, is_proven=True)),
+        (CommandResult(before={"a": b"\xff", "b": 10**9999}), CommandResult(before={"a": "b'\\xff'", "b": None})),
+        (CommandResult(after={"code": "hunter2", 5: [1]}), CommandResult(after={"code": MASK, "5": "[1]"})),
+        (CommandResult(after=None, before=5), CommandResult()),
+        (True, CommandResult(message="True")),
+    ],
+)
+async def test_whatever_an_adapter_returns_becomes_a_result_without_secrets(site, monkeypatch, returned, kept):
+    dispatcher, _, _, _ = site
+
+    async def answer(_self, _child, _command):
+        return returned
+
+    monkeypatch.setattr(SyntheticAdapter, "execute", answer)
+    given = Command(1, KEY, "set_password", {"password": "hunter2"})
+    assert await dispatcher.execute(given, within=MINUTE, **RECORDED) == kept

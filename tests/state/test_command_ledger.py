@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway.command_parameters import MASK
 from gateway.state import command_ledger as module
-from gateway.state.command_ledger import INTERRUPTED, MASK, CommandLedger, LedgerEntry, Outcome
+from gateway.state.command_ledger import INTERRUPTED, CommandLedger, LedgerEntry, Outcome
 from gateway.state.store import Store
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,10 +39,12 @@ async def test_what_happened_to_a_command_survives_a_restart(tmp_path):
         ledger = CommandLedger(store)
         one, _ = await ledger.receive(entry())
         one = await ledger.start(one, BEGIN + timedelta(seconds=1))
-        await ledger.finish(one, Outcome.FAILED, "no signal", BEGIN + timedelta(seconds=2))
+        values = {"before": {"power": 1.5, "on": True}, "after": {"power": None, "mode": "eco"}}
+        await ledger.finish(one, Outcome.FAILED, "no signal", BEGIN + timedelta(seconds=2), **values)
     async with Store(tmp_path / "s.sqlite3") as store:
         ledger = CommandLedger(store)
         (kept,) = await ledger.undelivered()
+        assert {"before": kept.before, "after": kept.after} == values
         assert (kept.outcome, kept.message, kept.started_at) == (Outcome.FAILED, "no signal", BEGIN + timedelta(seconds=1))
         await ledger.deliver(kept)
         assert await ledger.undelivered() == []
@@ -55,7 +58,9 @@ async def test_only_a_command_that_had_started_counts_as_interrupted(ledger):
     ended, _ = await ledger.receive(entry(3))
     await ledger.finish(await ledger.start(ended, BEGIN), Outcome.DONE, None, BEGIN)
     (interrupted,) = await ledger.fail_interrupted(BEGIN + timedelta(hours=1))
-    assert (interrupted.command_id, interrupted.outcome, interrupted.message) == (2, Outcome.FAILED, INTERRUPTED)
+    assert (interrupted.command_id, interrupted.outcome, interrupted.message) == (
+        2, Outcome.UNKNOWN, f"acted, outcome unknown: {INTERRUPTED}"
+    )  # fmt: skip
     assert await ledger.fail_interrupted(BEGIN) == []
 
 
@@ -101,6 +106,13 @@ async def test_old_delivered_commands_are_removed_and_no_undelivered_one(ledger,
     await ledger.receive(entry("last", received_at=BEGIN + timedelta(days=1)))
     assert [one.command_id for one in await ledger.latest(10)] == ["last", "soon", 5, 1]
     assert [one.command_id for one in await ledger.undelivered()] == [1]
+
+
+async def test_the_latest_commands_of_one_child_are_returned_the_last_first(ledger):
+    for number, child in enumerate(("c1", None, "c1", "c2", "c1")):
+        await ledger.receive(entry(number, child=child, received_at=BEGIN + timedelta(seconds=number)))
+    assert [one.command_id for one in await ledger.latest_of("c1", 2)] == [4, 2]
+    assert [one.command_id for one in await ledger.latest_of(None, 2)] == [1]
 
 
 async def test_the_last_contact_is_kept(ledger):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,12 +12,14 @@ from http import HTTPStatus
 from typing import Protocol
 
 from gateway.cloud.commands.outage import CommandOutage
+from gateway.cloud.commands.outcome_texts import done_text, message_of
 from gateway.cloud.devices import NAME_LENGTH, CloudDevices
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.protocol.values import printable_line
 from gateway.cloud.rate_control import CallKind
 from gateway.errors import (
     CommandRejected,
+    CommandStopped,
     DeviceUnreachable,
     HubRejected,
     HubUnauthorised,
@@ -26,7 +28,7 @@ from gateway.errors import (
     StoreError,
 )
 from gateway.hub import Credentials, Hub, WaitingCommand
-from gateway.models import Command, CommandResult
+from gateway.models import Checkpoint, Command, CommandResult, KnownCommand
 from gateway.state.command_ledger import INTERRUPTED, CommandLedger, LedgerEntry, Outcome
 from gateway.state.writes import retry_until_stored
 from gateway.tasks import loop_time
@@ -45,9 +47,6 @@ HARMLESS_LATE = frozenset({"reboot", "identify"})
 PROGRESS_AT_ONCE = 4
 """How many commands are reported as `in_progress` at the same time: a thousand may become slow in the same second."""
 
-MESSAGE_LENGTH = 1000
-"""The longest message to the operator, in characters: it may quote what the cloud has sent."""
-
 FORGOTTEN_AFTER = timedelta(minutes=1)
 """How long after its expiry a command that an earlier run received counts as one that the cloud does not offer any more."""
 
@@ -55,13 +54,24 @@ TOO_LATE = "it has waited for too long; nothing was sent to the device"
 CANCELLED = "it was cancelled in the cloud before it started"
 
 
-class ExecuteCommand(Protocol):
-    """Executes a command on its device; see `gateway.field.dispatcher.CommandDispatcher.execute`."""
+class CommandTarget(Protocol):
+    """Knows and executes commands; see `gateway.field.dispatcher.CommandDispatcher`."""
 
-    async def __call__(
-        self, command: Command, *, within: timedelta, before_start: Callable[[], Awaitable[None]]
+    def describe(self, child: str | None, name: str, parameters: Mapping[str, object]) -> KnownCommand:
+        """Return what is known of a command before it is checked."""
+
+    async def execute(
+        self,
+        command: Command,
+        *,
+        within: timedelta,
+        before_start: Callable[[], Awaitable[None]],
+        checkpoint: Checkpoint,
     ) -> CommandResult:
-        """Execute it, and return its result."""
+        """Execute a command on its device, and return its result."""
+
+    async def finish_interrupted(self, command: Command, *, within: timedelta, checkpoint: Checkpoint) -> CommandResult | None:
+        """Resume a command or read back whether it was carried out; `None` if nothing proves that it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +90,7 @@ class CommandPolicy:
 class Commands:
     """The way to the devices, and the limits."""
 
-    execute: ExecuteCommand
+    target: CommandTarget
     policy: CommandPolicy
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     """The present moment, aware."""
@@ -92,11 +102,23 @@ class _Running:
 
     entry: LedgerEntry
     task: asyncio.Task[CommandResult] | None = None
+    progress: str | None = None
+    """How far a long command is."""
+    is_cancelled: bool = False
+    """It was cancelled in the cloud after it had started; a long command stops between two steps."""
 
-    def cancel_if_waiting(self) -> None:
-        """Cancel a command that has not started yet; one that has started goes on."""
-        if self.entry.started_at is None and self.task is not None:
+    def cancel(self) -> None:
+        """Cancel a command that has not started yet; one that has started goes on to the next point where it can stop."""
+        if self.entry.started_at is not None:
+            self.is_cancelled = True
+        elif self.task is not None:
             self.task.cancel()
+
+    def checkpoint(self, progress: str) -> None:
+        """See `gateway.models.Checkpoint`."""
+        self.progress = progress
+        if self.is_cancelled:
+            raise CommandStopped(f"it was cancelled in the cloud, and stopped after: {progress}")
 
 
 class CommandLoop:
@@ -124,7 +146,7 @@ class CommandLoop:
         self._hub = hub
         self._ledger = ledger
         self._calls = calls
-        self._execute = commands.execute
+        self._target = commands.target
         self._policy = commands.policy
         self._now = commands.now
         self._devices = devices
@@ -158,7 +180,7 @@ class CommandLoop:
             lambda: self._ledger.fail_interrupted(self._now()), what="the outcome of interrupted commands"
         )
         for entry in interrupted:
-            log.warning("%s: the command %s failed: %s", self._devices.name_of(entry.child), entry.name, entry.message)
+            log.warning("%s: the command %s: %s", self._devices.name_of(entry.child), entry.name, entry.message)
         self._has_outcomes.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._report_outcomes(parent))
@@ -247,7 +269,7 @@ class CommandLoop:
         if running.entry.started_at is not None:
             return
         if device is None:  # it was deleted in the cloud
-            running.cancel_if_waiting()
+            running.cancel()
             return
         try:
             offer = await self._hub.get_command(device)
@@ -257,7 +279,7 @@ class CommandLoop:
         except HubRejected:
             return
         if offer is None or offer.id != running.entry.command_id:
-            running.cancel_if_waiting()
+            running.cancel()
 
     async def _fetch_one(self, parent: Credentials, device_id: str, group: asyncio.TaskGroup) -> None:
         device = self._devices.credentials_of(parent, device_id)
@@ -276,7 +298,7 @@ class CommandLoop:
         self._outage.record_contact(self._now(), loop_time())
         running = self._running.get(device_id)
         if running is not None and (command is None or command.id != running.entry.command_id):
-            running.cancel_if_waiting()
+            running.cancel()
         if command is not None:
             await self._take(parent, device_id, command, group)
         self._outage.record_asked(device_id, (parent.device_id, *self._devices.children_in_cloud()))
@@ -293,15 +315,17 @@ class CommandLoop:
         if device_id in self._running or self._devices.credentials_of(parent, device_id) is None:
             return  # the next command of a device is fetched when the outcome of the last one was reported
         now = self._now()
+        known = self._target.describe(child, command.name, command.parameters)
+        expires_after = known.spec.expires_after if known.spec is not None else None
         entry, _ = await self._ledger.receive(
             LedgerEntry(
                 device_id=device_id,
                 command_id=command.id,
                 child=child,
                 name=printable_line(command.name, NAME_LENGTH),
-                parameters=command.parameters,
+                parameters=known.recorded_parameters,
                 received_at=now,
-                expires_at=now + self._policy.expires_after,
+                expires_at=now + (self._policy.expires_after if expires_after is None else expires_after),
             )
         )
         if entry.outcome is not None:
@@ -348,36 +372,43 @@ class CommandLoop:
 
         within = min(max(entry.expires_at - self._now(), timedelta(0)), entry.expires_at - entry.received_at)
         log.info("%s: the command %s was received", self._devices.name_of(entry.child), entry.name)
-        running.task = asyncio.ensure_future(self._execute(command, within=within, before_start=before_start))
+        running.task = asyncio.ensure_future(
+            self._target.execute(command, within=within, before_start=before_start, checkpoint=running.checkpoint)
+        )
         try:
             done, _ = await asyncio.wait({running.task}, timeout=IN_PROGRESS_AFTER_SECONDS)
             # beside the execution, since it waits while the cloud is away, and the outcome is recorded at once
             progress = () if done else (group.create_task(self._tell_progress(parent, running)),)
-            outcome, message = await self._outcome_of(running)
+            outcome, message, result = await self._outcome_of(running)
         finally:
             running.task.cancel()
-        await self._finish(running.entry, outcome, message, after=progress)
+        await self._finish(running.entry, outcome, message, result=result, after=progress)
 
-    async def _outcome_of(self, running: _Running) -> tuple[Outcome, str | None]:
+    async def _outcome_of(self, running: _Running) -> tuple[Outcome, str | None, CommandResult | None]:
         assert running.task is not None  # noqa: S101 - set by the caller
         await asyncio.wait({running.task})
         if running.task.cancelled():
-            return Outcome.FAILED, CANCELLED
+            return Outcome.FAILED, CANCELLED, None
         error = running.task.exception()
         match error:
             case None:
-                return Outcome.DONE, running.task.result().message
-            case CommandRejected() | OutcomeUnknown():
-                return Outcome.FAILED, str(error)
+                result = running.task.result()
+                return Outcome.DONE, done_text(result), result
+            case CommandRejected():
+                return Outcome.FAILED, str(error), None
+            case OutcomeUnknown():
+                return Outcome.UNKNOWN, str(error), None
             case DeviceUnreachable():
-                return Outcome.FAILED, f"the device did not answer, so it is unknown whether it carried the command out: {error}"
+                return Outcome.UNKNOWN, f"the device did not answer: {error}", None
             case StoreError():
-                return Outcome.FAILED, f"the store of the gateway fails: {error}"
+                return Outcome.FAILED, f"the store of the gateway fails: {error}", None
             case _:
                 log.error(
                     "%s: a bug while executing %s", self._devices.name_of(running.entry.child), running.entry.name, exc_info=error
                 )
-                return Outcome.FAILED, f"the gateway failed while executing it: {type(error).__name__}"
+                has_started = running.entry.started_at is not None
+                told = f"the gateway failed while executing it: {type(error).__name__}"
+                return Outcome.UNKNOWN if has_started else Outcome.FAILED, told, None
 
     async def _tell_progress(self, parent: Credentials, running: _Running) -> None:
         async with self._progress_calls:
@@ -395,17 +426,24 @@ class CommandLoop:
             self._devices.key_refused(parent, entry.device_id)
         except HubRejected as error:
             if error.status == 404:
-                running.cancel_if_waiting()
+                running.cancel()
 
     async def _finish(
-        self, entry: LedgerEntry, outcome: Outcome, message: str | None, *, after: Collection[asyncio.Task[None]] = ()
+        self,
+        entry: LedgerEntry,
+        outcome: Outcome,
+        text: str | None,
+        *,
+        result: CommandResult | None = None,
+        after: Collection[asyncio.Task[None]] = (),
     ) -> None:
         """Record an outcome, and have it reported when the tasks `after` have ended."""
         ended_at = self._now()
-        if message is not None or outcome is Outcome.FAILED:
-            message = printable_line(message or "no reason is known", MESSAGE_LENGTH)
+        message = message_of(outcome, text)
+        before, after_it = (None, None) if result is None else (result.before, result.after)
         await retry_until_stored(
-            lambda: self._ledger.finish(entry, outcome, message, ended_at), what=f"the outcome of the command {entry.name}"
+            lambda: self._ledger.finish(entry, outcome, message, ended_at, before=before, after=after_it),
+            what=f"the outcome of the command {entry.name}",
         )
         if after:
             await asyncio.wait(after)
@@ -432,7 +470,7 @@ class CommandLoop:
         device = self._devices.credentials_of(parent, entry.device_id)
         if device is not None and entry.outcome is not None:
             try:
-                await self._hub.update_command(device, entry.command_id, entry.outcome, entry.message)
+                await self._hub.update_command(device, entry.command_id, entry.outcome.status, entry.message)
             except HubUnauthorised:
                 self._devices.key_refused(parent, entry.device_id)
             except HubRejected as error:  # 404: it was cancelled, or it timed out in the cloud (section 6.3)
@@ -450,4 +488,4 @@ class CommandLoop:
         return running is not None and running.entry.key == entry.key
 
 
-_ENDED = {Outcome.DONE: "is done", Outcome.FAILED: "failed"}
+_ENDED = {Outcome.DONE: "is done", Outcome.FAILED: "failed", Outcome.UNKNOWN: "ended"}

@@ -1,9 +1,9 @@
-"""Work on one bus: choose what is done next, commands before scheduled tasks, and wait while nothing is due."""
+"""Work on one bus: choose what is done next, jobs before scheduled tasks, and wait while nothing is due."""
 
 from __future__ import annotations
 
 from gateway.field.polling.bus_children import BusChildren
-from gateway.field.polling.bus_commands import BusCommands
+from gateway.field.polling.bus_jobs import BusJobs
 from gateway.field.polling.child_poller import ChildPoller
 from gateway.field.polling.discovery import Discovery
 from gateway.field.polling.planning import ReadPlanner
@@ -24,7 +24,7 @@ class BusWorker:
         children: BusChildren,
         schedule: Schedule,
         planner: ReadPlanner,
-        commands: BusCommands,
+        jobs: BusJobs,
         discovery: Discovery,
         poller: ChildPoller,
     ) -> None:
@@ -32,7 +32,7 @@ class BusWorker:
         self._children = children
         self._schedule = schedule
         self._planner = planner
-        self._commands = commands
+        self._jobs = jobs
         self._discovery = discovery
         self._poller = poller
         self._version = -1
@@ -52,7 +52,7 @@ class BusWorker:
             if self._planner.due_at <= now:
                 self._planner.update(list(self._children.values()), now)
             self._discovery.start_if_requested(now)
-            if not await self._commands.run_next(now):
+            if not await self._jobs.run_next(now):
                 await self._run_task(now)
 
     async def close(self) -> None:
@@ -81,8 +81,9 @@ class BusWorker:
 
     async def _wait(self, now: float) -> None:
         next_at = self._schedule.next_task_at(now)
-        at_most_seconds = LONGEST_WAIT_SECONDS if next_at is None else min(next_at - now, LONGEST_WAIT_SECONDS)
+        moments = [at for at in (next_at, self._jobs.next_step_at(now)) if at is not None]
+        at_most_seconds = min([at - now for at in moments] + [LONGEST_WAIT_SECONDS])
         await self._signal.wait(self._has_work, at_most_seconds=at_most_seconds)
 
     def _has_work(self) -> bool:
-        return bool(self._commands) or self._discovery.is_requested or self._children.are_outdated
+        return self._jobs.has_work(loop_time()) or self._discovery.is_requested or self._children.are_outdated

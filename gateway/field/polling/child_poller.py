@@ -7,8 +7,8 @@ from typing import Any
 from gateway.adapter import Adapter
 from gateway.errors import BusUnavailable, DeviceUnreachable
 from gateway.field.polling.bus_children import BusChildren
-from gateway.field.polling.bus_commands import BusCommands, BusSteps
 from gateway.field.polling.bus_health import BusHealth
+from gateway.field.polling.bus_jobs import BusJobs, BusSteps
 from gateway.field.polling.paused_reads import PausedReads
 from gateway.field.polling.schedule import ChildTask, IdentifyTask, PollGroupsTask, ReadTask, Schedule
 from gateway.field.telemetry.child_monitor import ChildMonitor
@@ -31,7 +31,7 @@ class ChildPoller:
         monitor: ChildMonitor,
         schedule: Schedule,
         steps: BusSteps,
-        commands: BusCommands,
+        jobs: BusJobs,
         health: BusHealth,
     ) -> None:
         self._adapter = adapter
@@ -40,7 +40,7 @@ class ChildPoller:
         self._monitor = monitor
         self._schedule = schedule
         self._steps = steps
-        self._commands = commands
+        self._jobs = jobs
         self._health = health
         self._paused = PausedReads()
 
@@ -97,7 +97,7 @@ class ChildPoller:
                 self._monitor.take(readings)
                 self._monitor.record_answer(child)
                 now = loop_time()
-                if self._commands or (now >= slice_ends_at and self._schedule.has_waiting_child(now)):
+                if self._jobs or (now >= slice_ends_at and self._schedule.has_waiting_child(now)):
                     self._paused.keep(task, batches)
                     self._schedule.read_paused(task, now)
                     is_paused = True

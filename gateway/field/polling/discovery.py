@@ -7,8 +7,8 @@ from typing import Any
 
 from gateway.adapter import Adapter
 from gateway.field.polling.bus_children import BusChildren
-from gateway.field.polling.bus_commands import BusSteps
 from gateway.field.polling.bus_health import BusHealth
+from gateway.field.polling.bus_jobs import BusSteps
 from gateway.field.polling.schedule import DiscoverTask, Schedule
 from gateway.field.polling.work_signal import WorkSignal
 from gateway.models import Found, Progress

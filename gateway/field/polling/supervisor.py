@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 from gateway.adapter import Adapter
@@ -15,13 +15,13 @@ from gateway.backoff import Backoff
 from gateway.errors import BusUnavailable
 from gateway.field.children.intake import DeviceIntake
 from gateway.field.polling.bus_children import BusChildren
-from gateway.field.polling.bus_commands import BusCommands, BusSteps
 from gateway.field.polling.bus_health import BusHealth
+from gateway.field.polling.bus_jobs import BusJobs, BusSteps
 from gateway.field.polling.bus_status import BusStatus, ChildPollingStatus
 from gateway.field.polling.bus_worker import BusWorker
 from gateway.field.polling.child_poller import ChildPoller
-from gateway.field.polling.command_queue import QueuedCommand
 from gateway.field.polling.discovery import Discovery
+from gateway.field.polling.job_queue import QueuedJob
 from gateway.field.polling.keep_alive import keep_alive
 from gateway.field.polling.load import BusLoad, LoadPurpose
 from gateway.field.polling.planning import ReadPlanner
@@ -29,11 +29,13 @@ from gateway.field.polling.schedule import DiscoverTask, Schedule, Task
 from gateway.field.polling.work_signal import WorkSignal
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.listening import Listener
-from gateway.models import Command, CommandResult, Progress
+from gateway.models import ChildDevice, Command, CommandResult, Progress
 from gateway.state.registry import Registry
 from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 OPEN_SECONDS = 60.0
 """The longest that opening a bus may take."""
@@ -70,14 +72,14 @@ class Supervisor:
             adapter, entry, registry=registry, intake=intake, monitor=monitor, schedule=schedule
         )
         signal = WorkSignal(registry)
-        self._commands = BusCommands(adapter, children, self._steps, signal)
+        self._jobs = BusJobs(adapter, children, schedule=schedule, steps=self._steps, signal=signal)
         self._discovery = Discovery(adapter, children, schedule=schedule, steps=self._steps, health=health, signal=signal)
         poller = ChildPoller(
-            adapter, entry, children=children, monitor=monitor, schedule=schedule, steps=self._steps, commands=self._commands,
+            adapter, entry, children=children, monitor=monitor, schedule=schedule, steps=self._steps, jobs=self._jobs,
             health=health,
         )  # fmt: skip
         self._worker = BusWorker(
-            signal, children=children, schedule=schedule, planner=self._planner, commands=self._commands,
+            signal, children=children, schedule=schedule, planner=self._planner, jobs=self._jobs,
             discovery=self._discovery, poller=poller,
         )  # fmt: skip
         self._listener = Listener(
@@ -96,8 +98,31 @@ class Supervisor:
         within: timedelta,
         before_start: Callable[[], Awaitable[None]] | None = None,
     ) -> CommandResult:
-        """Execute a command as the next thing on this bus; see `BusCommands.execute`."""
-        return await self._commands.execute(child, command, within=within, before_start=before_start)
+        """Execute a command as the next thing on this bus; see `BusJobs.execute`."""
+        return await self._jobs.execute(child, command, within=within, before_start=before_start)
+
+    async def read_back(
+        self,
+        child: str,
+        command: Command,
+        *,
+        within: timedelta,
+        before_start: Callable[[], Awaitable[None]] | None = None,
+    ) -> CommandResult | None:
+        """Read next what proves that an interrupted command was carried out; see `BusJobs.read_back`."""
+        return await self._jobs.read_back(child, command, within=within, before_start=before_start)
+
+    async def step(
+        self,
+        child: str,
+        name: str,
+        work: Callable[[Adapter[Any], ChildDevice], Awaitable[T]],
+        *,
+        within: timedelta,
+        before_start: Callable[[], Awaitable[None]] | None = None,
+    ) -> T:
+        """Do one step of a long command when there is a gap; see `BusJobs.step`."""
+        return await self._jobs.step(child, name, work, within=within, before_start=before_start)
 
     async def start_discovery(self) -> None:
         """Discover new devices as soon as the bus has time for it."""
@@ -130,7 +155,7 @@ class Supervisor:
             stretch=self._schedule.stretch,
             load=self._load.by_purpose(loop_time()),
             discovery=self.progress,
-            waiting_commands=len(self._commands),
+            waiting_commands=len(self._jobs),
         )
 
     def child_status(self, key: str) -> ChildPollingStatus | None:
@@ -189,12 +214,12 @@ class Supervisor:
             log.exception("%s: a bug in the adapter %s: it does not report when its bus is back", self.bus, self.entry)
             await asyncio.get_running_loop().create_future()
 
-    def _account(self, purpose: Task | QueuedCommand, seconds: float) -> None:
+    def _account(self, purpose: Task | QueuedJob[Any], seconds: float) -> None:
         """Record what a step used the bus for, and charge its task in the schedule."""
         now = loop_time()
         match purpose:
-            case QueuedCommand():
-                self._load.add(LoadPurpose.COMMANDS, purpose.child, seconds, now)
+            case QueuedJob():
+                self._load.add(LoadPurpose.COMMANDS, purpose.job.child, seconds, now)
                 return
             case DiscoverTask():
                 self._load.add(LoadPurpose.DISCOVERY, "", seconds, now)

@@ -18,10 +18,11 @@ from gateway.errors import (
     HubRejected,
     HubUnauthorised,
     HubUnreachable,
+    OutcomeUnknown,
     StoreError,
 )
 from gateway.hub import WaitingCommand
-from gateway.models import ChildDevice, CommandResult
+from gateway.models import ChildDevice, CommandResult, CommandSpec, KnownCommand
 from gateway.state.child_states import ChildState
 from gateway.state.command_ledger import INTERRUPTED
 from gateway.testing.clock import simulated
@@ -46,6 +47,8 @@ class Running:
         self.executed = []
         self.devices = {}
         """Name of a command -> seconds that it takes, an error, or a result."""
+        self.specs = {}
+        """Name of a command -> its declaration."""
         self.waits = {}
         """Name of a command -> seconds until its bus is free."""
         self.checked = []
@@ -54,7 +57,10 @@ class Running:
     def now(self):
         return BEGIN + timedelta(seconds=asyncio.get_running_loop().time()) + self.shift
 
-    async def execute(self, command, *, within, before_start):
+    def describe(self, _child, name, parameters):
+        return KnownCommand(self.specs.get(name), parameters)
+
+    async def execute(self, command, *, within, before_start, checkpoint):
         wait = self.waits.get(command.name, 0)
         if wait >= within.total_seconds():
             await asyncio.sleep(within.total_seconds())
@@ -67,7 +73,9 @@ class Running:
             await asyncio.sleep(outcome)
         elif isinstance(outcome, Exception):
             raise outcome
-        return CommandResult(message=f"{command.name} was read back")
+        if isinstance(outcome, CommandResult):
+            return outcome
+        return CommandResult(message=f"{command.name} was read back", is_proven=True)
 
     async def start(self):
         self.parent = await self.made.enrolment.credentials()
@@ -81,7 +89,7 @@ class Running:
     def restart(self):
         self.loop = CommandLoop(
             self.hub, CloudDevices(self.registry, self.checked.append), self.ledger, calls=self.made.calls,
-            commands=Commands(execute=self.execute, policy=self.policy, now=self.now),
+            commands=Commands(target=self, policy=self.policy, now=self.now),
         )  # fmt: skip
         self.task = asyncio.create_task(self.loop.run(self.parent))
 
@@ -170,8 +178,12 @@ def test_commands_of_one_device_run_in_order_and_a_slow_one_delays_no_other_devi
     ("error", "told"),
     [
         (CommandRejected("volume has to be a number"), "volume has to be a number"),
-        (DeviceUnreachable("no answer within 0.5 s"), "unknown whether it carried the command out: no answer within 0.5 s"),
-        (RuntimeError("a bug"), "the gateway failed while executing it: RuntimeError"),
+        (
+            DeviceUnreachable("no answer within 0.5 s"),
+            "acted, outcome unknown: the device did not answer: no answer within 0.5 s",
+        ),
+        (OutcomeUnknown("the line broke"), "acted, outcome unknown: the line broke"),
+        (RuntimeError("a bug"), "acted, outcome unknown: the gateway failed while executing it: RuntimeError"),
     ],
 )
 def test_a_command_that_fails_is_reported_with_the_reason(parts, error, told):
@@ -183,6 +195,43 @@ def test_a_command_that_fails_is_reported_with_the_reason(parts, error, told):
         assert status == "failed"
         assert told in message
         assert not running.task.done()
+
+    run(parts, test)
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (CommandResult(), "sent, not proven"),
+        (CommandResult(message="the relay clicked"), "the relay clicked; sent, not proven"),
+        (CommandResult(is_proven=True), "done, and read back"),
+        (
+            CommandResult(is_proven=True, before={"power": 1.0}, after={"power": 5.0, "mode": "eco"}),
+            "read back: power is 5.0 (was 1.0), mode is eco",
+        ),
+        (CommandResult(message="power is 5.0 now", is_proven=True, after={"power": 5.0}), "power is 5.0 now"),
+        (CommandResult(message="set", is_proven=True, after={"power": 5.0}), "set; read back: power is 5.0"),
+    ],
+)
+def test_done_says_what_was_read_back_or_that_nothing_proves_it(parts, result, message):
+    async def test(running):
+        running.devices["set_volume"] = result
+        running.send(7, 1)
+        await asyncio.sleep(1)
+        assert running.outcomes(1) == [(7, "done", message)]
+        (kept,) = await running.ledger.latest(1)
+        assert (kept.before, kept.after) == (dict(result.before), dict(result.after))
+
+    run(parts, test)
+
+
+def test_a_command_expires_as_its_device_declares(parts):
+    async def test(running):
+        running.specs["set_volume"] = CommandSpec(name="set_volume", title="Volume", expires_after=timedelta(seconds=30))
+        running.waits["set_volume"] = 60
+        running.send(7, 1)
+        await asyncio.sleep(31)
+        assert running.outcomes(1)[-1] == (7, "failed", "the bus was not free in time; nothing was sent")
 
     run(parts, test)
 
@@ -219,7 +268,7 @@ def test_a_command_that_ran_when_the_gateway_stopped_is_never_repeated(parts):
         running.restart()
         await asyncio.sleep(60)
         assert len(running.executed) == 1
-        assert running.outcomes(1)[-1] == (7, "failed", INTERRUPTED)
+        assert running.outcomes(1)[-1] == (7, "failed", f"acted, outcome unknown: {INTERRUPTED}")
 
     run(parts, test)
 
@@ -475,7 +524,7 @@ def test_a_late_command_stays_late_when_the_gateway_stops_before_its_refusal_is_
         running.send(7, 1, "open_valve", flag=False)
         finish, received = running.ledger.finish, asyncio.Event()
 
-        async def hang(*_):
+        async def hang(*_, **_values):
             received.set()
             await asyncio.Event().wait()
 
