@@ -26,6 +26,7 @@ from gateway.adapter import (
     Progress,
     Reading,
     Value,
+    find_command,
 )
 
 
@@ -145,6 +146,7 @@ class SyntheticAdapter(Adapter[SyntheticSettings]):
 
     async def execute(self, child: ChildDevice, command: Command) -> CommandResult | None:
         """Carry out a declared command; `set` reads the values back."""
+        find_command(self.commands(child), command, child.name)
         device = self._answering(child.address)
         device.executed.append(command)
         before = {name: device.values[name] for name in command.parameters if name in device.values}
