@@ -56,7 +56,7 @@ from gateway.profiles.parameters import (
     parameter_values,
     settings_model,
 )
-from gateway.profiles.scaling import divisor, raw_number
+from gateway.profiles.scaling import divisor, raw_number, shown_value
 from gateway.profiles.settings import ProfileSettings
 from gateway.profiles.workbench import ProfileWorkbench
 from gateway.tasks import loop_time
@@ -142,6 +142,7 @@ __all__ = [
     "raw_number",
     "read_secret_file",
     "settings_model",
+    "shown_value",
     "slug",
     "unknown_name",
     "validate_parameters",

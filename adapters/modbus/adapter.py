@@ -13,9 +13,10 @@ from pydantic import BaseModel
 
 from adapters.modbus.client.buses import Bus, TcpHost
 from adapters.modbus.client.link import Link
-from adapters.modbus.client.pdu import FIRST_REGISTER, ExceptionResponse, ReadRequest, Request
+from adapters.modbus.client.pdu import FIRST_REGISTER, ExceptionResponse, ReadRequest, Request, WriteRequest
 from adapters.modbus.client.transport import RetryPolicy, Transport
 from adapters.modbus.client.unit_ids import RESERVED_UNIT, unit_id
+from adapters.modbus.command_execution import CommandExecution, write_sentence
 from adapters.modbus.discovery.distinct_devices import BusId, Roster, found_device
 from adapters.modbus.discovery.hosts import COMMON_UNITS, listening_hosts
 from adapters.modbus.discovery.identify import ProbeResult, UnitProbe, run_probe
@@ -24,7 +25,7 @@ from adapters.modbus.polling.plan import ReadBlock
 from adapters.modbus.polling.read_plans import ReadPlans
 from adapters.modbus.polling.unit_settings import UnitSettings
 from adapters.modbus.polling.units import KnownUnits
-from adapters.modbus.profile.commands import planned_write
+from adapters.modbus.profile.commands import PlannedWrite, planned_write
 from adapters.modbus.profile.profile import Profile
 from adapters.modbus.profile.sunspec_models import profile_named
 from adapters.modbus.profile.values import NO_SCALE_FACTOR
@@ -36,11 +37,13 @@ from gateway.adapter import (
     ChildDevice,
     Command,
     CommandRejected,
+    CommandResult,
     CommandSpec,
     DeviceUnreachable,
     Finding,
     Found,
     Metric,
+    OutcomeUnknown,
     PlannedRead,
     Progress,
     Reading,
@@ -234,22 +237,30 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         profile = self._profile(child.profile)
         return () if profile is None else profile.command_specs
 
-    async def execute(self, child: ChildDevice, command: Command) -> str | None:
-        """Execute a command: write the point once, and read it back."""
+    async def execute(self, child: ChildDevice, command: Command) -> CommandResult:
+        """Execute a command: write the point once, and read it back where its register keeps what is written."""
+        return await self._execution(child, command).run()
+
+    async def read_back(self, child: ChildDevice, command: Command) -> CommandResult | None:
+        """Return the result of an interrupted command if the unit has its value now.
+
+        That is the proof: the command asks for a state, and the unit is in it. Whether it was before is not known any more. A
+        command whose register does not keep what is written, such as a button, cannot be proven.
+        """
+        return await self._execution(child, command).read_back()
+
+    def planned_writes(self, child: ChildDevice, command: Command) -> Sequence[str]:
+        """Return the write of the command: its register, the words and their meaning."""
+        return [write_sentence(child, self._planned_write(child, command))]
+
+    def _execution(self, child: ChildDevice, command: Command) -> CommandExecution:
+        return CommandExecution(child, self._planned_write(child, command), self.ask)
+
+    def _planned_write(self, child: ChildDevice, command: Command) -> PlannedWrite:
         profile = self._profile(child.profile)
         if profile is None:
             raise CommandRejected(f"{child.name} takes no commands: it has no profile")
-        planned, unit = planned_write(profile, command), int(child.address)
-        try:
-            await self.ask(unit, planned.write, RetryPolicy(self._timeout))
-            if planned.read_back is None:
-                return f"{child.name} accepted {command.name}"
-            shown = planned.decode_read_back(cast("bytes", await self.ask(unit, planned.read_back)))
-        except ExceptionResponse as error:
-            raise CommandRejected(f"{child.name} refuses it: {error}") from error
-        if not planned.is_confirmed_by(shown):
-            raise CommandRejected(f"{child.name} accepted it, but {planned.point.metric.name} is {shown}, not {planned.value}")
-        return f"{planned.point.metric.name} is {shown}"
+        return planned_write(profile, command)
 
     def metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
         """Return the metrics of the child's profile; of a device with SunSpec models, once these are known."""
@@ -290,17 +301,22 @@ class ModbusAdapter(Adapter[ModbusSettings]):
     async def ask(self, unit: int, request: Request, policy: RetryPolicy | None = None) -> bytes | Mapping[int, bytes]:
         """Send a request with the time-out that the unit needs, and learn from its answer.
 
+        A write gets the whole time-out of the settings: a unit may take longer for it than for a read.
+
         Raises:
             Refused: it answered with a Modbus exception.
             DeviceUnreachable: it did not answer.
+            OutcomeUnknown: it did not answer a write, which may have been executed.
             BusUnavailable: the bus was lost.
         """
+        if policy is None:
+            policy = RetryPolicy(self._timeout) if isinstance(request, WriteRequest) else self._retry_policy(unit)
         try:
-            answer = await self._transport.ask(unit, request, policy or self._retry_policy(unit))
+            answer = await self._transport.ask(unit, request, policy)
         except ExceptionResponse:
             self._units.answered(unit, self._transport.answer_seconds)
             raise
-        except DeviceUnreachable:
+        except (DeviceUnreachable, OutcomeUnknown):
             self._units.of(unit).turnaround.missed()
             raise
         self._units.answered(unit, self._transport.answer_seconds)

@@ -14,6 +14,14 @@ def divisor(scale: float) -> int:
     return parts if parts and abs(scale * parts - 1) < 1e-12 else 0
 
 
+def shown_value(value: Value, unit: str | None = None) -> str:
+    """Return a value for people to read, with its unit: without the digits that a binary fraction adds."""
+    if value is None:
+        return "not available"
+    text = f"{value:.7g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+    return f"{text} {unit}" if unit else text
+
+
 def raw_number(value: Value, *, scale: float, offset: float, values: Mapping[int, str]) -> float:
     """Return the raw number that a device expects for a value, not yet rounded.
 

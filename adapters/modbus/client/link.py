@@ -21,6 +21,7 @@ from adapters.modbus.client.pdu import (
     ABSENT_UNIT_CODES,
     EXCEPTION_BIT,
     EXCEPTION_NAMES,
+    TARGET_DID_NOT_RESPOND,
     ExceptionResponse,
     IdentificationLevel,
     NoSuchUnit,
@@ -39,7 +40,7 @@ from adapters.modbus.client.rtu_frames import (
     request_bytes,
 )
 from adapters.modbus.client.transport import RetryPolicy
-from gateway.adapter import DeviceUnreachable, loop_time
+from gateway.adapter import DeviceUnreachable, OutcomeUnknown, loop_time
 
 log = logging.getLogger("adapters.modbus")
 
@@ -117,6 +118,7 @@ class Link:
         Raises:
             ExceptionResponse: it answered with a Modbus exception.
             DeviceUnreachable: it did not answer, or not in a way that can be trusted.
+            OutcomeUnknown: the same for a write, which may have been executed.
             BusUnavailable: the connection was lost and could not be opened again.
         """
         if isinstance(request, ReadDeviceIdentification):
@@ -151,10 +153,14 @@ class Link:
     async def _write(self, unit: int, write: WriteRequest, policy: RetryPolicy) -> None:
         try:
             answer = await self._transact(unit, write, replace(policy, tries=1))
+        except NoSuchUnit as error:
+            if error.was_forwarded:
+                raise OutcomeUnknown(f"{error}; it is not known whether the write was executed") from error
+            raise
         except DeviceUnreachable as error:
-            raise DeviceUnreachable(f"{error}; it is not known whether the write was executed") from error
+            raise OutcomeUnknown(f"{error}; it is not known whether the write was executed") from error
         if answer.payload != write.confirmation:
-            raise DeviceUnreachable(
+            raise OutcomeUnknown(
                 f"unit {unit} confirmed {write} as something else; it is not known whether the write was executed"
             )
 
@@ -301,7 +307,10 @@ def _checked(unit: int, request: Request, response: ResponsePDU) -> ResponsePDU:
     """Return a response that answers this request, or raise what it means."""
     if response.exception_code is not None and response.function == request.function | EXCEPTION_BIT:
         if response.exception_code in ABSENT_UNIT_CODES:
-            raise NoSuchUnit(f"unit {unit}: {EXCEPTION_NAMES[response.exception_code]}")
+            raise NoSuchUnit(
+                f"unit {unit}: {EXCEPTION_NAMES[response.exception_code]}",
+                was_forwarded=response.exception_code == TARGET_DID_NOT_RESPOND,
+            )
         raise ExceptionResponse(response.exception_code)
     if response.exception_code is not None or not response.function:
         raise DeviceUnreachable(f"unit {unit} answered {request} with something that is no answer to it")

@@ -167,7 +167,10 @@ EXCEPTION_NAMES: Mapping[int, str] = {
 }
 """Exception codes (section 7)."""
 
-ABSENT_UNIT_CODES = frozenset({0x0A, 0x0B})
+TARGET_DID_NOT_RESPOND = 0x0B
+"""The exception code of a Modbus gateway that passed the request on and got no answer."""
+
+ABSENT_UNIT_CODES = frozenset({0x0A, TARGET_DID_NOT_RESPOND})
 """Exception codes with which a Modbus gateway reports that the unit behind it is not there; the unit itself did not answer."""
 
 
@@ -182,6 +185,11 @@ class ExceptionResponse(Exception):
 
 class NoSuchUnit(DeviceUnreachable):
     """A Modbus gateway reported that the unit is not there: further requests to it are useless."""
+
+    def __init__(self, text: str, *, was_forwarded: bool = False) -> None:
+        super().__init__(text)
+        self.was_forwarded = was_forwarded
+        """The Modbus gateway has sent the request to the unit, which may have received it."""
 
 
 @dataclass(frozen=True, slots=True)

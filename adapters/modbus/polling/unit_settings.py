@@ -59,7 +59,7 @@ class UnitSettings:
             await self._ask_once(setting.write)
         except ExceptionResponse as error:
             raise CommandRejected(f"{self._child.name} refuses {setting.name} = {setting.planned.value}: {error}") from error
-        except DeviceUnreachable as lost:
+        except (DeviceUnreachable, OutcomeUnknown) as lost:
             after = await self._read_after_lost_answer(setting, lost)
         else:
             after = await self._read(setting)
@@ -69,7 +69,7 @@ class UnitSettings:
             )
         return WrittenSetting(name=setting.name, before=before, after=after)
 
-    async def _read_after_lost_answer(self, setting: PlannedSetting, lost: DeviceUnreachable) -> Value:
+    async def _read_after_lost_answer(self, setting: PlannedSetting, lost: Exception) -> Value:
         """Read a setting whose write was not answered: the unit may have taken it nevertheless."""
         try:
             return await self._read(setting)

@@ -22,6 +22,8 @@ FLOAT_TOLERANCE = 1e-6
 class PlannedWrite:
     """The write of a command, and the read that checks it."""
 
+    command: str
+    """The name of the command or of the setting."""
     write: WriteRequest
     read_back: ReadRequest | None
     """`None` where the register does not keep what was written."""
@@ -65,4 +67,6 @@ def planned_write(profile: Profile, command: Command) -> PlannedWrite:
             raise CommandRejected(f"{command.name}: the registers cannot hold the {rule.parameter}") from None
         raise CommandRejected(f"{command.name}: {error}") from error
     read_back = ReadRequest(placed.table, placed.address, placed.encoding.words) if rule.read_back else None
-    return PlannedWrite(WriteRequest(placed.table, placed.address, words), read_back, placed, value, is_secret=rule.secret)
+    return PlannedWrite(
+        command.name, WriteRequest(placed.table, placed.address, words), read_back, placed, value, is_secret=rule.secret
+    )

@@ -52,4 +52,4 @@ def planned_setting(profile: Profile, name: str, value: SettingValue) -> Planned
     except ValueError as error:
         raise CommandRejected(f"setting {name}: {error}") from error
     read = ReadRequest(point.table, point.address, point.encoding.words)
-    return PlannedSetting(name, PlannedWrite(WriteRequest(point.table, point.address, words), read, point, value), read)
+    return PlannedSetting(name, PlannedWrite(name, WriteRequest(point.table, point.address, words), read, point, value), read)

@@ -13,7 +13,7 @@ from adapters.modbus.client.pdu import ExceptionResponse, ReadDeviceIdentificati
 from adapters.modbus.client.rtu_frames import LONGEST_FRAME_BYTES
 from adapters.modbus.client.timing import Turnaround
 from adapters.modbus.client.transport import RetryPolicy
-from gateway.adapter import BusUnavailable, DeviceUnreachable
+from gateway.adapter import BusUnavailable, DeviceUnreachable, OutcomeUnknown
 from gateway.testing.clock import simulated
 from gateway.testing.modbus import ExceptionCode, Faults, SimulatedUnit
 from gateway.testing.modbus import Table as Tables
@@ -382,7 +382,7 @@ def test_an_echo_is_detected_and_skipped_for_reads_and_writes(pieces):
         assert link.echoes
         assert await link.ask(1, WriteRequest(Table.HOLDING, 5, (77,)), RetryPolicy(0.2)) == b""
         assert await link.ask(1, holding(5), RetryPolicy(0.2)) == b"\0\x4d"
-        with pytest.raises(DeviceUnreachable):
+        with pytest.raises(OutcomeUnknown):
             await link.ask(9, WriteRequest(Table.HOLDING, 5, (1,)), RetryPolicy(0.2))
 
     on_a_line(test)
@@ -416,7 +416,7 @@ def test_an_echo_that_was_lost_makes_no_confirmation_of_the_next_one():
         with pytest.raises(DeviceUnreachable):
             await link.ask(9, holding(3), SHORT)
         line.echoes = True
-        with pytest.raises(DeviceUnreachable, match="not known whether the write was executed"):
+        with pytest.raises(OutcomeUnknown, match="not known whether the write was executed"):
             await link.ask(9, WriteRequest(Table.HOLDING, 5, (1,)), SHORT)
 
     on_a_line(test)
@@ -450,7 +450,7 @@ def test_a_write_that_is_not_answered_is_not_sent_again():
     heard = []
 
     async def test(link, line):
-        with pytest.raises(DeviceUnreachable, match="not known whether the write was executed"):
+        with pytest.raises(OutcomeUnknown, match="not known whether the write was executed"):
             await link.ask(1, WriteRequest(Table.HOLDING, 1, (3,)), RetryPolicy(0.05, tries=5))
         assert len(heard) == 1
 
@@ -466,7 +466,7 @@ def test_a_write_is_not_repeated_after_a_lost_connection():
         assert len(received) == 1, "the write has arrived"
         line.unplug()
         line.replug()
-        with pytest.raises(DeviceUnreachable, match="not known whether the write was executed"):
+        with pytest.raises(OutcomeUnknown, match="not known whether the write was executed"):
             await writing
         assert len(received) == 1
         with pytest.raises(DeviceUnreachable, match="no answer"):
@@ -512,7 +512,7 @@ def test_the_pause_between_frames_is_also_kept_after_opening():
 
 def test_a_write_that_is_confirmed_as_another_one_is_not_believed():
     async def test(link, line):
-        with pytest.raises(DeviceUnreachable, match="confirmed a write to holding 1 as something else"):
+        with pytest.raises(OutcomeUnknown, match="confirmed a write to holding 1 as something else"):
             await link.ask(1, WriteRequest(Table.HOLDING, 1, (3,)), RetryPolicy(0.2))
 
     on_a_line(test, [ScriptedUnit(1, lambda request: request[:4] + b"\x09")])
@@ -629,7 +629,7 @@ def test_after_a_lost_connection_no_late_answer_is_expected():
         await asyncio.sleep(0.05)
         line.unplug()
         line.replug()
-        with pytest.raises(DeviceUnreachable):
+        with pytest.raises(OutcomeUnknown):
             await asking
         unit.faults = Faults()
         begun = time()

@@ -11,19 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.modbus import ModbusAdapter
-from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import ReadRequest, Table, WriteRequest
-from adapters.modbus.discovery.distinct_devices import BusId, found_device
-from adapters.modbus.discovery.identify import ProbeResult
 from adapters.modbus.profile.commands import PlannedWrite, planned_write
 from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.profile.points import FLOATS, NUMBER_FORMATS, UNSIGNED, Encoding, PlacedPoint, ValueType, number_words
 from adapters.modbus.profile.values import decode_one, encode_one
 from gateway.adapter import Command, CommandRejected, Metric
-from gateway.testing.clock import simulated
-from gateway.testing.modbus import SimulatedUnit, VirtualLine
-from gateway.testing.modbus import Table as Tables
 
 PROFILE = PROFILE_FILES.parse(
     """
@@ -113,44 +106,10 @@ def test_what_reads_back_is_what_was_written_as_far_as_the_registers_can_hold_it
     encoding = Encoding(type=kind, words=number_words(kind), scale=scale)
     point = PlacedPoint(metric=Metric("set_point"), table=Table.HOLDING, address=0, encoding=encoding)
     words = encode_one(encoding, written)
-    planned = PlannedWrite(WriteRequest(Table.HOLDING, 0, words), ReadRequest(Table.HOLDING, 0, encoding.words), point, written)
-    assert planned.is_confirmed_by(shown) is is_confirmed
-
-
-def run_on_line(asked, *, registers, adapter_of, child_of):
-    async def main():
-        unit = SimulatedUnit(1, registers=registers)
-        line = VirtualLine([unit])
-        adapter = adapter_of(line)
-        async with adapter:
-            reported = await adapter.execute(child_of(adapter), asked)
-        return reported, [exchange.request[1] for exchange in line.exchanges]
-
-    return simulated(main())
-
-
-def test_a_relay_is_switched_once_and_read_back(settings, admitted):
-    given = settings(lines=[{"port": "virtual"}], devices=[{"unit": 1, "profile": "waveshare-relay-b"}])
-
-    def adapter_of(line):
-        return ModbusAdapter(given, given.lines[0], Link(given.lines[0], dial=line.dial))
-
-    def child_of(adapter):
-        result = ProbeResult(alive=True, profile=given.library["waveshare-relay-b"])
-        return admitted(found_device(BusId("plant", "virtual"), 1, result))
-
-    reported, functions = run_on_line(
-        command("switch_relay_3", on=True),
-        registers={Tables.COILS: dict.fromkeys(range(8), 0)},
-        adapter_of=adapter_of,
-        child_of=child_of,
+    planned = PlannedWrite(
+        "set", WriteRequest(Table.HOLDING, 0, words), ReadRequest(Table.HOLDING, 0, encoding.words), point, written
     )
-    assert reported == "relay_3 is True"
-    assert functions == [5, 1]
-    with pytest.raises(CommandRejected, match="refuses it: exception 02 illegal data address"):
-        run_on_line(
-            command("switch_relay_3", on=True), registers={Tables.COILS: {0: 0}}, adapter_of=adapter_of, child_of=child_of
-        )
+    assert planned.is_confirmed_by(shown) is is_confirmed
 
 
 def test_a_button_is_pressed_and_not_read_back():
