@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import UTC
 
 from gateway.emulator.api_types import ApiError, Form, Request, Response
 from gateway.emulator.cloud import Cloud
-from gateway.emulator.device import Device
+from gateway.emulator.device import Device, iso
 
 SERVER_FIELDS = frozenset({"version", "last_updated", "name", "device_id"})
 """The fields beside `config` in the response to Get Config."""
@@ -20,14 +22,14 @@ def get(cloud: Cloud, device: Device, _request: Request) -> Response:
 
 def config_json(cloud: Cloud, device: Device) -> dict[str, object]:
     """Return the configuration as JSON, nested in `config` from Model API version 1.0.5 on."""
-    if not cloud.quirks.since("1.0.5"):
-        return flat_config_json(device)
-    return {"config": device.config.values, **_server_fields_json(device)}
+    values = {"config": device.config.values} if cloud.quirks.since("1.0.5") else device.config.values
+    moment = device.config.last_updated.astimezone(UTC).isoformat(timespec="milliseconds")
+    return {**values, "version": device.config.version, "last_updated": moment}
 
 
 def flat_config_json(device: Device) -> dict[str, object]:
     """Return the configuration's values beside the server's fields, as Get Device Info has them at each version (section 18)."""
-    return {**device.config.values, **_server_fields_json(device)}
+    return {**device.config.values, "version": device.config.version, "last_updated": iso(device.config.last_updated)}
 
 
 def set_from_device(cloud: Cloud, device: Device, request: Request) -> Response:
@@ -37,7 +39,7 @@ def set_from_device(cloud: Cloud, device: Device, request: Request) -> Response:
     if isinstance(version, int | float) and not isinstance(version, bool) and version < device.config.version:
         raise ApiError(422, f"Error setting config with old version, latest is {device.config.version}")
     values = _unwrapped(cloud, form)
-    if cloud.quirks.set_config_bumps == "always" or values != device.config.values:
+    if cloud.quirks.set_config_bumps == "always" or not _are_same(values, device.config.values):
         device.config.write(values, cloud.clock())
     device.config.applied_version = device.config.version  # the device has it: it sent it
     return Response(200, {"success": True, "version": device.config.version})
@@ -55,6 +57,6 @@ def _unwrapped(cloud: Cloud, form: Form) -> dict[str, object]:
     return {key: value for key, value in form.items() if key not in server_fields}
 
 
-def _server_fields_json(device: Device) -> dict[str, object]:
-    moment = device.config.last_updated.astimezone(UTC).isoformat(timespec="milliseconds")
-    return {"version": device.config.version, "last_updated": moment}
+def _are_same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    """Return whether two configurations are the same JSON: `true` is not 1, nor 1 the same as 1.0."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

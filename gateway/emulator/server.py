@@ -54,7 +54,7 @@ class Emulator:
     Any GUID is a valid hardware key or model id unless `hardware_keys` or `models` list the valid ones; see `Cloud`. Port 0 takes
     a free one. With a `store` file the cloud survives a restart: lasting changes are in the file before the call is answered,
     telemetry within a second, changes made in Python through `cloud` with the next call and at the end. Quirks, faults, rate
-    limits, dumps and the journal are not saved.
+    limits, dumps, the contents of files and the journal are not saved.
 
     When `host` is a wildcard address, clients get the hub URL with the host name by which they reached the entry server. An
     emulator that ended can be entered again, with the same cloud on the same ports: that simulates an outage.

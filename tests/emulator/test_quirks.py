@@ -360,3 +360,8 @@ async def test_a_mass_call_is_one_request_and_is_refused_as_a_whole(xyte, gatewa
     body = {device.id: {**MESSAGE, "access_token": device.key} for device in (gateway, child)}
     assert (await xyte.hub("POST", "/telemetries", json=body)).status == 201
     assert (await xyte.hub("POST", "/telemetries", json=body)).refusal == (429, "Too many requests")
+
+
+async def test_a_value_of_another_json_type_is_a_change(xyte, gateway):
+    told = [(await xyte.own(gateway, "POST", "/config", json={"a": a})).body["version"] for a in (1, True, True, 1.0, "1")]
+    assert told == [1, 2, 2, 3, 4]

@@ -2,11 +2,13 @@
 
 import asyncio
 import gzip
+import re
 import ssl
 
 import aiohttp
 import pytest
 import trustme
+from yarl import URL
 
 from gateway.emulator import Emulator, ServerAddress
 from gateway.emulator.entry_endpoints import ENDPOINTS as ENTRY_CALLS
@@ -208,8 +210,29 @@ async def test_behind_a_wildcard_address_the_hub_has_the_name_that_the_client_us
         port = emulator.hub_url.rpartition(":")[2]
         heard = await xyte.entry("POST", "", json=xyte.form(), headers={"Host": "emulator.lan:8080"})
         assert heard.body["hub_url"] == f"http://emulator.lan:{port}"
+        static_port = emulator.static_hub_url.rpartition(":")[2]
+        assert heard.body["hub_url_static_cert"] == f"http://emulator.lan:{static_port}"
+        model_id = emulator.cloud.devices[heard.body["id"]].model_id
+        emulator.cloud.add_file(model_id, name="fw", version="9.0.0", content=b"x")
+        path, key = f"/{heard.body['id']}/files", heard.body["access_key"]
+        (file,) = (await xyte.hub("GET", path, key=key, headers={"Host": "emulator.lan:8080"})).body
+        assert file["url"].startswith(f"http://emulator.lan:{emulator.files_url.rpartition(':')[2]}/files/")
         heard = await xyte.entry("POST", "", json=xyte.form(), headers={"Host": "[nonsense"})
         assert heard.body["hub_url"] == f"http://127.0.0.1:{port}"
+
+
+async def test_the_hub_with_the_static_certificate_has_the_same_calls_at_another_host_and_port(xyte, gateway):
+    static, hub = URL(xyte.emulator.static_hub_url), URL(xyte.emulator.hub_url)
+    assert static.host != hub.host
+    assert static.port != hub.port
+    for call in HUB_CALLS:
+        url = xyte.emulator.static_hub_url + re.sub(r"\{\w+\}", "x", call.path.replace("{device_id}", "x"))
+        await xyte.ask(call.method, url, key=gateway.key, json={})
+    received = xyte.emulator.journal.entries(since=1)
+    assert [(entry.server, entry.call) for entry in received] == [("static", call.name) for call in HUB_CALLS]
+    heard = await xyte.ask("POST", f"{xyte.emulator.static_hub_url}/v1/devices", json=xyte.form())
+    assert heard.refusal == (404, "Not found: Register Device is on the entry server")
+    assert (await xyte.ask("GET", f"{xyte.emulator.static_hub_url}/_emulator/devices")).status == 404
 
 
 async def test_a_port_in_use_is_said_and_nothing_stays_open(emulator, connect):
