@@ -16,6 +16,7 @@ from gateway.adapter import (
     BusUnavailable,
     ChildDevice,
     Command,
+    CommandRejected,
     CommandResult,
     CommandSpec,
     DeviceUnreachable,
@@ -23,10 +24,15 @@ from gateway.adapter import (
     Identity,
     IdentityKind,
     Metric,
+    ParameterKind,
+    ParameterSpec,
     Progress,
     Reading,
+    SettingValue,
     Value,
+    WrittenSetting,
     find_command,
+    settings_model,
 )
 
 
@@ -57,6 +63,14 @@ class SyntheticDevice:
     """The commands that it has begun to carry out."""
     password: str = ""
     """What `set_password` has set."""
+    settings: dict[str, float] = field(default_factory=dict)
+    """The settings that it keeps: numbers from 0 to 100."""
+    refused_settings: set[str] = field(default_factory=set)
+    """The settings whose writes it refuses."""
+    forgotten_settings: set[str] = field(default_factory=set)
+    """The settings whose writes it accepts and ignores."""
+    written: list[tuple[str, SettingValue]] = field(default_factory=list)
+    """The settings that were written, with their values, in order."""
 
 
 class SyntheticBus:
@@ -132,6 +146,41 @@ class SyntheticAdapter(Adapter[SyntheticSettings]):
             raise device.bug
         at = datetime.now(UTC)
         yield [Reading(child.key, Metric(name, urgent=device.urgent), value, at) for name, value in device.values.items()]
+
+    def metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
+        """Return the metrics that the device has now."""
+        device = self.wire.devices.get(child.address)
+        return {} if device is None else {"all": [Metric(name, urgent=device.urgent) for name in device.values]}
+
+    def configuration_model(self, child: ChildDevice) -> type[BaseModel] | None:
+        """Return the settings that the device keeps."""
+        device = self.wire.devices.get(child.address)
+        if device is None or not device.settings:
+            return None
+        return settings_model(
+            ParameterSpec(name=name, kind=ParameterKind.NUMBER, between=(0, 100)) for name in sorted(device.settings)
+        )
+
+    async def differing_settings(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Mapping[str, Value]:
+        """Compare the settings with those of the device."""
+        device = self._answering(child.address)
+        return {name: device.settings.get(name) for name, value in config.items() if device.settings.get(name) != value}
+
+    async def configure(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Sequence[WrittenSetting]:
+        """Write each setting once, and read it back."""
+        device, written = self._answering(child.address), []
+        for name, value in config.items():
+            if name in device.refused_settings or not isinstance(value, int | float):
+                raise CommandRejected(f"{child.name} refuses {name} = {value}")
+            before = device.settings.get(name)
+            device.written.append((name, value))
+            if name not in device.forgotten_settings:
+                device.settings[name] = value
+            after = self._answering(child.address).settings[name]
+            if after != value:
+                raise CommandRejected(f"{child.name}: {name} was to be {value}, and reads back as {after}")
+            written.append(WrittenSetting(name=name, before=before, after=after))
+        return written
 
     def commands(self, child: ChildDevice) -> Sequence[CommandSpec]:
         """Return `set` with a parameter for each value of the device, `set_password`, `reboot` and `identify`."""

@@ -6,6 +6,7 @@ import pytest
 from gateway.backoff import Backoff
 from gateway.config.settings import Policy
 from gateway.field.children.availability import Availability
+from gateway.field.children.child_configuration import ConfigurationsInEffect
 from gateway.field.children.intake import DeviceIntake
 from gateway.field.polling.supervisor import Supervisor
 from gateway.field.telemetry.child_monitor import ChildMonitor
@@ -33,14 +34,16 @@ async def field(tmp_path):
         def report_soon():
             made.urgent_reports += 1
 
-        made.monitor = ChildMonitor(availability, sampler, report_soon=report_soon)
+        made.in_effect = ConfigurationsInEffect()
+        made.monitor = ChildMonitor(availability, sampler, report_soon=report_soon, in_effect=made.in_effect)
 
         def serve(bus, adapter_class=None, **settings):
             adapter_class = adapter_class or SyntheticAdapter.on(bus)
             adapter = adapter_class(SyntheticSettings(type="synthetic", name="entry", **settings), bus)
             supervisor = Supervisor(
-                adapter, entry="entry", registry=registry, intake=made.intake, monitor=made.monitor, backoff=Backoff(0.01, 0.05)
-            )
+                adapter, entry="entry", registry=registry, intake=made.intake, monitor=made.monitor, backoff=Backoff(0.01, 0.05),
+                in_effect=made.in_effect,
+            )  # fmt: skip
             made.tasks.append(asyncio.create_task(supervisor.run()))
             return supervisor
 

@@ -10,6 +10,7 @@ from typing import Any
 from gateway.adapter import Adapter
 from gateway.field.children.intake import DeviceIntake
 from gateway.field.children.silence import SilenceDetector
+from gateway.field.polling.configured_intervals import ConfiguredIntervals
 from gateway.field.polling.schedule import Schedule
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.models import ChildDevice, Found
@@ -35,9 +36,12 @@ class BusChildren(Mapping[str, ChildDevice]):
         intake: DeviceIntake,
         monitor: ChildMonitor,
         schedule: Schedule,
+        intervals: ConfiguredIntervals,
     ) -> None:
         self.silence = SilenceDetector()
         """The children that are only listened to."""
+        self.intervals = intervals
+        """How often the children that are polled are read."""
         self.version = 0
         """Increases with each child that is added, removed or changed."""
         self._adapter = adapter

@@ -56,7 +56,7 @@ class ChildPoller:
                 case IdentifyTask():
                     await self._identify(child, task)
                 case PollGroupsTask():
-                    self._schedule.set_poll_groups(child.key, self._adapter.poll_groups(child), loop_time())
+                    self._schedule.set_poll_groups(child.key, self._children.intervals.poll_groups(child), loop_time())
                 case ReadTask():
                     await self._read(child, task)
         except DeviceUnreachable as error:

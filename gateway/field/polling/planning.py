@@ -9,6 +9,7 @@ from typing import Any
 from gateway.adapter import Adapter
 from gateway.errors import BusUnavailable
 from gateway.field.polling.budget import Budget, over_budget
+from gateway.field.polling.configured_intervals import ConfiguredIntervals
 from gateway.field.polling.schedule import NEVER, Schedule
 from gateway.models import ChildDevice
 
@@ -30,7 +31,7 @@ SETTLED_EVERY_SECONDS = 600.0
 class ReadPlanner:
     """The read plan of one bus, and the stretch of its schedule that follows from the plan."""
 
-    def __init__(self, adapter: Adapter[Any], entry: str, schedule: Schedule) -> None:
+    def __init__(self, adapter: Adapter[Any], entry: str, schedule: Schedule, intervals: ConfiguredIntervals) -> None:
         self.budget = Budget((), adapter.settings.load_limit)
         """The plan as of the last update."""
         self.due_at = NEVER
@@ -38,6 +39,7 @@ class ReadPlanner:
         self._adapter = adapter
         self._entry = entry
         self._schedule = schedule
+        self._intervals = intervals
         self._is_settled = False
 
     def mark_outdated(self, now: float) -> None:
@@ -54,7 +56,7 @@ class ReadPlanner:
         self.due_at = now + (SETTLED_EVERY_SECONDS if self._is_settled else SETTLED_SECONDS)
         self._is_settled = True
         try:
-            reads = tuple(self._adapter.planned_reads(children))
+            reads = tuple(self._intervals.planned_reads(children))
         except Exception:  # code of a third-party adapter: its bug costs the plan, nothing else
             log.exception("%s: a bug in the adapter %s: its read plan is unknown", self._adapter.bus, self._entry)
         else:

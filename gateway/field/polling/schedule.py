@@ -239,6 +239,14 @@ class Schedule:
             entry.number, self._numbered = self._numbered, self._numbered + 1
             self._enqueue(child, entry)
 
+    def poll_groups_changed(self, child: str, now: float) -> None:
+        """Get the child's poll groups anew before its next read: they were configured. A read that runs is completed."""
+        entry = self._entries.get(child)
+        if entry is not None and entry.step is ReadTask:
+            entry.step, entry.step_at = PollGroupsTask, now
+            if not entry.is_running:
+                self._enqueue(child, entry)
+
     def read_paused(self, read: ReadTask, now: float) -> None:
         """Record that a read was paused for other children; it continues after those that are waiting now."""
         if (entry := self._entries.get(read.child)) is not None:

@@ -13,6 +13,7 @@ from zlib import crc32
 from gateway.adapter import Adapter
 from gateway.backoff import Backoff
 from gateway.errors import BusUnavailable
+from gateway.field.children.child_configuration import ConfigurationsInEffect
 from gateway.field.children.intake import DeviceIntake
 from gateway.field.polling.bus_children import BusChildren
 from gateway.field.polling.bus_health import BusHealth
@@ -20,6 +21,7 @@ from gateway.field.polling.bus_jobs import BusJobs, BusSteps
 from gateway.field.polling.bus_status import BusStatus, ChildPollingStatus
 from gateway.field.polling.bus_worker import BusWorker
 from gateway.field.polling.child_poller import ChildPoller
+from gateway.field.polling.configured_intervals import ConfiguredIntervals
 from gateway.field.polling.discovery import Discovery
 from gateway.field.polling.job_queue import QueuedJob
 from gateway.field.polling.keep_alive import keep_alive
@@ -53,6 +55,7 @@ class Supervisor:
         intake: DeviceIntake,
         monitor: ChildMonitor,
         backoff: Backoff | None = None,
+        in_effect: ConfigurationsInEffect | None = None,
     ) -> None:
         self.adapter = adapter
         self.entry = entry
@@ -66,12 +69,13 @@ class Supervisor:
             offset_seconds=crc32(self.bus.encode()) % 1000 / 1000,
         )
         self._health = health = BusHealth(self.bus, self._backoff, hears_nothing=lambda: self._listener.hears_nothing)
-        self._planner = ReadPlanner(adapter, entry, schedule)
+        intervals = ConfiguredIntervals(adapter, in_effect if in_effect is not None else ConfigurationsInEffect())
+        self._planner = ReadPlanner(adapter, entry, schedule, intervals)
         self._steps: BusSteps = BusSteps(self._account)
         self._children = children = BusChildren(
-            adapter, entry, registry=registry, intake=intake, monitor=monitor, schedule=schedule
+            adapter, entry, registry=registry, intake=intake, monitor=monitor, schedule=schedule, intervals=intervals
         )
-        signal = WorkSignal(registry)
+        self._signal = signal = WorkSignal(registry)
         self._jobs = BusJobs(adapter, children, schedule=schedule, steps=self._steps, signal=signal)
         self._discovery = Discovery(adapter, children, schedule=schedule, steps=self._steps, health=health, signal=signal)
         poller = ChildPoller(
@@ -127,6 +131,13 @@ class Supervisor:
     async def start_discovery(self) -> None:
         """Discover new devices as soon as the bus has time for it."""
         await self._discovery.request()
+
+    async def read_as_configured(self, child: str) -> None:
+        """Read a child at the intervals that were configured just now."""
+        now = loop_time()
+        self._schedule.poll_groups_changed(child, now)
+        self._planner.mark_outdated(now)
+        await self._signal.wake()
 
     # status -----------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,12 @@ class WorkSignal:
 
     def __init__(self, registry: Registry) -> None:
         self._changed = registry.changed
+        self._wakes = 0
+
+    async def wake(self) -> None:
+        """Have all waiting workers look again at what is due."""
+        self._wakes += 1
+        await self.notify()
 
     async def notify(self) -> None:
         """Wake all waiting workers, so that they check their condition."""
@@ -20,9 +26,10 @@ class WorkSignal:
             self._changed.notify_all()
 
     async def wait(self, has_work: Callable[[], bool], *, at_most_seconds: float) -> None:
-        """Wait until the condition holds or the time is over."""
+        """Wait until the condition holds, somebody wakes the workers, or the time is over."""
+        wakes = self._wakes
         try:
             async with asyncio.timeout(at_most_seconds), self._changed:
-                await self._changed.wait_for(has_work)
+                await self._changed.wait_for(lambda: has_work() or self._wakes != wakes)
         except TimeoutError:
             pass

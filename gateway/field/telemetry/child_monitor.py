@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from gateway.field.children.availability import Availability, AvailabilityChange
+from gateway.field.children.child_configuration import ConfigurationsInEffect
+from gateway.field.telemetry.configured_readings import ConfiguredReadings
 from gateway.field.telemetry.sampling import Sampler
 from gateway.models import ChildDevice, Reach, Reading
 
@@ -20,12 +22,24 @@ class ChildMonitor:
         availability: tracks which children answer.
         sampler: collects readings and changes for the cloud.
         report_soon: is called when the sampler contains something that should not wait for the next interval.
+        in_effect: the configurations of the children: which of their readings are used, and how.
+        on_change: is called with each change of a child between reachable and silent.
     """
 
-    def __init__(self, availability: Availability, sampler: Sampler, *, report_soon: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        availability: Availability,
+        sampler: Sampler,
+        *,
+        report_soon: Callable[[], None],
+        in_effect: ConfigurationsInEffect | None = None,
+        on_change: Callable[[AvailabilityChange], None] = lambda change: None,
+    ) -> None:
         self._availability = availability
         self._sampler = sampler
         self._report_soon = report_soon
+        self._configured = ConfiguredReadings(in_effect if in_effect is not None else ConfigurationsInEffect())
+        self._on_change = on_change
 
     def is_reachable(self, key: str) -> bool:
         """Return whether the child answers."""
@@ -37,7 +51,7 @@ class ChildMonitor:
 
     def take(self, readings: Sequence[Reading]) -> None:
         """Take in readings of children; call `report_urgent` when all readings of this moment are in."""
-        self._sampler.take(readings)
+        self._sampler.take(self._configured.apply(readings))
 
     def report_urgent(self) -> None:
         """Have urgent readings and changes reported soon, if there are any."""
@@ -68,6 +82,7 @@ class ChildMonitor:
         """Free what is kept of a child that was removed or deleted."""
         self._availability.forget(key)
         self._sampler.forget(key)
+        self._configured.forget(key)
 
     def _publish(self, child: ChildDevice, change: AvailabilityChange | None) -> None:
         if change is None:
@@ -78,6 +93,7 @@ class ChildMonitor:
             log.info("%s: %s answers", child.bus, child.name)
         self._sampler.note(change)
         self.report_urgent()
+        self._on_change(change)
 
 
 def _now() -> datetime:

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.adapter import Metric, Reading
 from gateway.field.polling.bus_children import BusChildren
+from gateway.field.polling.configured_intervals import ConfiguredIntervals
 from gateway.field.polling.schedule import IdentifyTask, PollGroupsTask, Schedule
 from gateway.models import Reach
 from gateway.state.child_states import ChildState
@@ -35,8 +36,9 @@ def children_of(field, schedule):
     def make(adapter_class=SyntheticAdapter, label="bus"):
         adapter = adapter_class(SyntheticSettings(type="synthetic", name="entry"), SyntheticBus(label=label))
         return BusChildren(
-            adapter, "entry", registry=field.registry, intake=field.intake, monitor=field.monitor, schedule=schedule
-        )
+            adapter, "entry", registry=field.registry, intake=field.intake, monitor=field.monitor, schedule=schedule,
+            intervals=ConfiguredIntervals(adapter, field.in_effect),
+        )  # fmt: skip
 
     return make
 

@@ -2,6 +2,8 @@ from datetime import timedelta
 
 import pytest
 
+from gateway.field.children.child_configuration import ConfigurationsInEffect
+from gateway.field.polling.configured_intervals import ConfiguredIntervals
 from gateway.field.polling.planning import OVERLOADED_SECONDS, ReadPlanner
 from gateway.field.polling.schedule import Schedule
 from gateway.models import PlannedRead
@@ -24,7 +26,8 @@ def planning(seconds: list[float]) -> ReadPlanner:
                 PlannedRead(address="1", name="meter", group="fast", every=timedelta(seconds=1), seconds=cost, transactions=1)
             ]
 
-    return ReadPlanner(Planned(SyntheticSettings(type="synthetic", name="synthetic"), SyntheticBus()), "synthetic", Schedule())
+    adapter = Planned(SyntheticSettings(type="synthetic", name="synthetic"), SyntheticBus())
+    return ReadPlanner(adapter, "synthetic", Schedule(), ConfiguredIntervals(adapter, ConfigurationsInEffect()))
 
 
 def test_a_plan_that_a_busy_start_made_too_heavy_is_soon_weighed_again():

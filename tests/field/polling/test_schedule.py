@@ -419,3 +419,25 @@ def test_a_child_with_a_short_period_is_identified_again_after_that_period():
     schedule.next_task(0.0)
     schedule.recheck_soon("a", 0.5)
     assert schedule.next_task_at(0.5) == 0.7
+
+
+def test_configured_poll_groups_are_asked_for_before_the_next_read_and_no_read_is_lost():
+    schedule = scheduled(a={"g": 10 * SECOND}, b={"g": 10 * SECOND})
+    running = schedule.next_task(0.0)
+    for key in "ab":
+        schedule.poll_groups_changed(key, 1.0)
+    assert schedule.next_task(1.0) == PollGroupsTask("b")
+    assert schedule.next_task(1.0) is None, "the other one is being read"
+    schedule.read_done(running, 2.0)
+    assert schedule.next_task(2.0) == PollGroupsTask(running.child)
+    schedule.set_poll_groups(running.child, {"g": SECOND}, 2.0)
+    assert schedule.next_task(2.0) == ReadTask(running.child, frozenset({"g"}))
+
+
+def test_configured_poll_groups_leave_a_silent_child_to_its_probes():
+    schedule = scheduled(a={"g": SECOND})
+    schedule.next_task(0.0)
+    schedule.probe_later("a", 0.0)
+    schedule.poll_groups_changed("a", 0.5)
+    schedule.poll_groups_changed("unknown", 0.5)
+    assert schedule.next_task(100.0) == IdentifyTask("a")

@@ -13,6 +13,7 @@ from gateway.adapter import (
     Progress,
     Reading,
 )
+from gateway.field.children.child_configuration import ChildConfiguration
 from gateway.field.polling.load import LoadPurpose
 from gateway.models import Reach
 from gateway.tasks import loop_time
@@ -335,3 +336,23 @@ async def test_what_is_half_done_is_closed_even_if_closing_the_discovery_fails(f
     field.tasks[0].cancel()
     await asyncio.gather(*field.tasks, return_exceptions=True)
     assert sorted(closed) == ["a1", "a2"]
+
+
+async def test_a_configured_interval_is_in_effect_at_once_without_opening_the_bus_again(field):
+    bus = SyntheticBus([device(1, poll_every=timedelta(hours=1))])
+    supervisor = field.serve(bus)
+    await field.until(lambda: bus.devices["a1"].reads == 1)
+    field.in_effect.put(key(1), ChildConfiguration(poll_every={"all": SECOND}))
+    await supervisor.read_as_configured(key(1))
+    began_at = loop_time()
+    await field.until(lambda: bus.devices["a1"].reads >= 11)
+    assert 8 < loop_time() - began_at < 13
+    assert bus.opened == 1
+
+
+async def test_what_is_left_out_is_not_in_the_sample(field):
+    bus = SyntheticBus([device(1, values={"power": 1.0, "secret": 2.0})])
+    field.in_effect.put(key(1), ChildConfiguration(metrics_left_out=frozenset({"secret"})))
+    field.serve(bus)
+    await field.until(lambda: bus.devices["a1"].reads > 1)
+    assert [sample.values for sample in field.sampler.collect(NOW)] == [{"power": 1.0}]

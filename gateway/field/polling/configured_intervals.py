@@ -1,0 +1,52 @@
+"""Return how often the children of one bus are read: as their adapter has it, or as the cloud has configured it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from gateway.adapter import Adapter
+from gateway.field.children.child_configuration import NOTHING_CONFIGURED, ConfigurationsInEffect, adjust_planned_reads
+from gateway.models import ChildDevice, Metric, PlannedRead
+
+log = logging.getLogger(__name__)
+
+
+class ConfiguredIntervals:
+    """The intervals of one bus.
+
+    Args:
+        adapter: the adapter of the bus.
+        in_effect: the configurations of all children.
+    """
+
+    def __init__(self, adapter: Adapter[Any], in_effect: ConfigurationsInEffect) -> None:
+        self._adapter = adapter
+        self._in_effect = in_effect
+
+    def poll_groups(self, child: ChildDevice) -> Mapping[str, timedelta]:
+        """Return the poll groups that are read of a child, and how often."""
+        groups = self._adapter.poll_groups(child)
+        configuration = self._in_effect.of(child.key)
+        if configuration is NOTHING_CONFIGURED:
+            return groups
+        return configuration.poll_groups(groups, self._metrics(child))
+
+    def planned_reads(self, children: Sequence[ChildDevice]) -> Sequence[PlannedRead]:
+        """Return the planned cost of reading these children at these intervals."""
+        reads = self._adapter.planned_reads(children)
+        configured = {
+            child.address: self.poll_groups(child)
+            for child in children
+            if self._in_effect.of(child.key) is not NOTHING_CONFIGURED
+        }
+        return tuple(adjust_planned_reads(reads, configured)) if configured else tuple(reads)
+
+    def _metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
+        try:
+            return self._adapter.metrics(child)
+        except Exception:  # code of a third-party adapter: its bug costs the knowledge of which groups can be left out
+            log.exception("%s: a bug in its adapter: the metrics of its poll groups are unknown", child.name)
+            return {}
