@@ -49,6 +49,7 @@ from gateway.cloud.protocol.messages import (
 from gateway.cloud.protocol.response_errors import JSON, ApiCall, mask_keys
 from gateway.cloud.protocol.trusted_urls import UntrustedUrl, encode_path, validated_hub_url, validated_url
 from gateway.cloud.protocol.values import json_bytes
+from gateway.cloud.server_clock import ServerClock
 from gateway.errors import HubRejected, HubUnreachable, SettingsError, SettingsProblem
 from gateway.hub import (
     CHILDREN_PER_CALL,
@@ -115,6 +116,11 @@ class HttpHub:
         self._access = access
         self._entry_url = _entry_url(access)
         self._transport = HttpTransport(tls=tls_context(access.ca_file), timeout_seconds=access.timeout_seconds, on_call=on_call)
+
+    @property
+    def clock(self) -> ServerClock:
+        """How far the clock of this machine is from that of the cloud."""
+        return self._transport.clock
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()

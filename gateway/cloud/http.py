@@ -11,6 +11,7 @@ import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Self, TypeAlias, TypeVar
@@ -20,8 +21,9 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-from gateway.cloud.protocol.response_errors import ApiCall, HubResponse, parse_response
+from gateway.cloud.protocol.response_errors import ApiCall, HubResponse, http_date, parse_response
 from gateway.cloud.protocol.trusted_urls import UntrustedUrl, validated_url
+from gateway.cloud.server_clock import ServerClock
 from gateway.errors import HubUnreachable, SettingsError, SettingsProblem
 from gateway.tasks import loop_time
 
@@ -84,6 +86,7 @@ class HttpTransport:
     """
 
     def __init__(self, *, tls: ssl.SSLContext, timeout_seconds: float, on_call: OnCall | None = None) -> None:
+        self.clock = ServerClock()
         self._tls = tls
         self._timeout_seconds = timeout_seconds
         self._on_call = on_call
@@ -138,6 +141,7 @@ class HttpTransport:
             trace_request_ctx=progress,
         ) as response:
             progress.status = response.status
+            self.clock.record(call.server, http_date(response.headers.get("Date", "")), datetime.now(UTC))
             return HubResponse(response.status, response.headers, await _read_bounded(response))
 
 

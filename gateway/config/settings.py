@@ -119,6 +119,16 @@ class CloudSection(_Section):
         description="what the cloud may do here, each including the former: observe, configure, command or firmware; the cloud"
         " cannot change it",
     )
+    incidents: bool = Field(
+        default=True,
+        description="whether incidents are opened in the cloud for lost buses, silent devices and faults of the gateway",
+    )
+    silent_incident_after: Seconds = Field(
+        default=timedelta(minutes=15),
+        ge=timedelta(0),
+        le=timedelta(days=7),
+        description="how long a device has to be silent, in seconds, before an incident is opened for it; 0: never",
+    )
     deleted_children: Literal["register_again", "leave"] = Field(
         default="register_again",
         description="what to do with a child that was deleted in the cloud: register it again, or leave it deleted",

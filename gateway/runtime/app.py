@@ -14,6 +14,7 @@ from gateway.config.settings import Configuration
 from gateway.errors import StoreError
 from gateway.field.polling.bus_status import BusStatus
 from gateway.runtime.background_jobs import follow_store, report_missing_buses, save_memory, watch_file
+from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.view import GatewayView
 from gateway.state.parts import StateParts
@@ -36,6 +37,7 @@ class Gateway:
     state: StateParts
     field: FieldParts
     cloud: CloudParts
+    watch: IncidentWatch
     view: GatewayView
     page: StatusPage | None
     """`None` where the config disables the status page."""
@@ -64,6 +66,7 @@ class Gateway:
             follow_store(state, field, every=timing.check_for_changes_every),
             watch_file(self.configuration.file, self.view.set_notice, every=timing.check_for_changes_every),
             state.events.run(),
+            self.watch.run(),
             save_memory(state.adapter_memory, every=timing.save_memory_every),
             report_missing_buses(state, field, after=timing.missing_bus_after),
         )

@@ -17,6 +17,7 @@ from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.http import OnCall, reachable
 from gateway.cloud.rate_control import RateControl
 from gateway.cloud.revocation import GatewayRevocation, KeyCheck
+from gateway.cloud.server_clock import ServerClock
 from gateway.cloud.session import Session
 from gateway.cloud.telemetry_loop import OwnTelemetry
 from gateway.config.permissions import ceiling, needed_for
@@ -35,6 +36,7 @@ from gateway.hub import Hub, HubEvent
 from gateway.models import Reach, Status, Value
 from gateway.runtime.app import Gateway
 from gateway.runtime.gateway_commands import GatewayCommands
+from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.own_telemetry import own_telemetry
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.view import GatewayView
@@ -80,10 +82,12 @@ async def build(
         state = await build_state(store, settings)
         field = build_field(state, configuration, adapters, timing=timing, observer=history or NO_OBSERVER)
         cloud = await build_cloud(hub, state, field, configuration, timing=timing, on_event=on_event)
+        watch = build_watch(state, field, hub.clock, settings.cloud, timing=timing)
         view = GatewayView(settings, state, field, cloud, examine=partial(examine_running, configuration, adapters))
         page = None if history is None else build_page(settings, view, history)
         yield Gateway(
-            configuration=configuration, timing=timing, state=state, field=field, cloud=cloud, view=view, page=page
+            configuration=configuration, timing=timing, state=state, field=field, cloud=cloud, watch=watch, view=view,
+            page=page,
         )  # fmt: skip
 
 
@@ -96,10 +100,17 @@ async def build_state(store: Store, settings: Settings) -> StateParts:
         ledger=CommandLedger(store),
         adapter_memory=AdapterMemory(store),
         events=EventQueue(store),
-        incidents=Incidents(store),
+        incidents=Incidents(store, are_wanted=settings.cloud.incidents),
     )
     await state.load()
     return state
+
+
+def build_watch(
+    state: StateParts, field: FieldParts, clock: ServerClock, settings: CloudSection, *, timing: Timing
+) -> IncidentWatch:
+    """Return what sees the faults of the gateway and its field."""
+    return IncidentWatch(state, field, clock, silent_after=settings.silent_incident_after, timing=timing)
 
 
 def build_field(

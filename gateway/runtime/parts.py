@@ -33,6 +33,9 @@ class Timing:
     """Between two urgent samples of one child."""
     missing_bus_after: timedelta = timedelta(seconds=60)
     """A child whose bus has not appeared by then is reported offline."""
+    bus_lost_after: timedelta = timedelta(seconds=30)
+    """A bus that is reopened sooner, as after a reset of its USB adapter, has no incident."""
+    look_for_incidents_every: timedelta = timedelta(seconds=2)
     save_memory_every: timedelta = timedelta(seconds=60)
 
 

@@ -67,10 +67,16 @@ class CloudIncident:
 
 
 class Incidents:
-    """The incidents that are to be open. `open` and `close` may be called from anywhere: they neither wait nor fail."""
+    """The incidents that are to be open. `open` and `close` may be called from anywhere: they neither wait nor fail.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: where it is kept which of them may be open in the cloud.
+        are_wanted: `False` where the configuration turns incidents off: then none is opened.
+    """
+
+    def __init__(self, store: Store, *, are_wanted: bool = True) -> None:
         self._store = store
+        self._are_wanted = are_wanted
         self._open: dict[str, OpenIncident] = {}
         self.changed = asyncio.Event()
         """Set whenever one was opened or closed; the reader clears it before it reads."""
@@ -90,7 +96,7 @@ class Incidents:
             what_to_do: what was seen, and what a person can do about it.
             priority: how urgent it is.
         """
-        if cause not in self._open:
+        if self._are_wanted and cause not in self._open:
             self._open[cause] = OpenIncident(
                 cause=cause, child=child, title=title, what_to_do=what_to_do, priority=priority
             )  # fmt: skip

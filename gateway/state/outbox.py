@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 THINNED = "the outbox was full: thinned"
 """The reason that is counted for samples that were dropped to make room for newer ones. Part of stored data."""
 
+REJECTED = "the hub rejected it"
+"""The reason that is counted for samples that the hub does not take; its own reason follows. Part of stored data."""
+
 PART_BYTES = MESSAGE_BYTES - 8 * 1024
 """A sample with more bytes of values becomes several: the hub merges messages (device API reference, section 5.1)."""
 

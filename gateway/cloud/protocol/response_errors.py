@@ -117,7 +117,7 @@ def retry_after_seconds(headers: Mapping[str, str], *, now: datetime) -> float |
     try:
         seconds = float(text)
     except ValueError:
-        until, since = _http_date(text), _http_date(headers.get("Date", "")) or now
+        until, since = http_date(text), http_date(headers.get("Date", "")) or now
         seconds = math.nan if until is None else (until - since).total_seconds()
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
@@ -207,7 +207,8 @@ def _has_entries(body: object) -> bool:
     return any(isinstance(entry, dict) for entry in entries)
 
 
-def _http_date(text: str) -> datetime | None:
+def http_date(text: str) -> datetime | None:
+    """Return the moment in an HTTP date, aware; `None` when it is none."""
     try:
         moment = parsedate_to_datetime(text)
     except ValueError:

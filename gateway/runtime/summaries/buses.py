@@ -11,6 +11,8 @@ from gateway.status.snapshot import BusSummary, ChildSummary, DeviceLoad, Discov
 
 HEAVIEST_DEVICES_SHOWN = 5
 
+NEVER_APPEARED = "it has not appeared since the start: is it plugged in, and named in the configuration?"
+
 
 def bus_summaries(fleet: Fleet, children: Sequence[ChildSummary]) -> Iterator[BusSummary]:
     """Yield a summary of every bus that has appeared, then of those that have children but have not appeared."""
@@ -24,7 +26,7 @@ def bus_summaries(fleet: Fleet, children: Sequence[ChildSummary]) -> Iterator[Bu
             id=encode_id(entry, bus),
             entry=entry,
             bus=bus,
-            problem="it has not appeared since the start: is it plugged in, and named in the configuration?",
+            problem=NEVER_APPEARED,
             plan=0.0,
             limit=1.0,
             standings=count_by_status(on_bus),

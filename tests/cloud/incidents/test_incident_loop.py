@@ -326,3 +326,9 @@ async def test_opening_one_cause_twice_keeps_the_first(tmp_path):
     incidents.open("clock_wrong", None, "first", "a")
     incidents.open("clock_wrong", None, "second", "b")
     assert [one.title for one in incidents.wanted.values()] == ["first"]
+
+
+async def test_nothing_is_opened_where_incidents_are_off():
+    incidents = Incidents(store=None, are_wanted=False)
+    incidents.open("clock_wrong", None, "first", "a")
+    assert not incidents.wanted

@@ -1,0 +1,112 @@
+"""Find what is wrong with the gateway itself: its store, its clock, and samples that were lost. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from gateway.doctor.clock import ServerTime, clock_finding
+from gateway.state.incidents import OpenIncident, Priority
+from gateway.state.outbox import REJECTED, THINNED, Loss
+
+STORE_FAILS_AFTER = timedelta(seconds=5)
+"""A write that fails once, because another process held the file for too long, is no incident."""
+
+CLOCK_WRONG_BY = timedelta(minutes=1)
+"""A smaller difference does not show in telemetry, and may be that of the server."""
+
+LOSSES_ARE_OVER_AFTER = timedelta(minutes=15)
+"""The incident of lost samples is closed when no further one was lost for so long."""
+
+
+class StoreCause:
+    """Whether the store fails."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def current(self, now: float, problem: str | None) -> Iterator[OpenIncident]:
+        """Yield the incident while the store fails; `now` is the loop time."""
+        if problem is None:
+            self._since = None
+            return
+        self._since = now if self._since is None else self._since
+        if now - self._since >= STORE_FAILS_AFTER.total_seconds():
+            yield OpenIncident(
+                cause="store_failing",
+                child=None,
+                title="The gateway cannot store anything",
+                what_to_do=f"The store fails: {problem}. Readings are kept in memory only, and nothing of them reaches the cloud"
+                " until it works again. Free space on its disk, or replace the disk; `xyte-gateway doctor` on the gateway shows"
+                " what is wrong with it.",
+                priority=Priority.CRITICAL,
+            )
+
+
+class LossCause:
+    """Whether samples were lost lately; those of a child that was deleted on purpose do not count."""
+
+    def __init__(self, losses: Sequence[Loss]) -> None:
+        self._known = _by_reason(losses)
+        self._lost: Counter[str] = Counter()  # since the incident was opened
+        self._last_at: float | None = None
+
+    def take(self, losses: Sequence[Loss], now: float) -> None:
+        """Take in all losses since the store was created; `now` is the loop time."""
+        by_reason = _by_reason(losses)
+        new = by_reason - self._known
+        self._known = by_reason
+        if new:
+            self._lost += new
+            self._last_at = now
+
+    def current(self, now: float) -> Iterator[OpenIncident]:
+        """Yield the incident until no sample was lost for a while."""
+        if self._last_at is None:
+            return
+        if now - self._last_at >= LOSSES_ARE_OVER_AFTER.total_seconds():
+            self._last_at = None
+            self._lost.clear()
+            return
+        reasons = "; ".join(f"{samples} because {why}" for why, samples in self._lost.most_common(3))
+        advice = (
+            "Check the connection to the cloud; `[store] most_samples` sets how many samples are kept during an outage."
+            if self._lost[THINNED]
+            else "The log of the gateway names the devices."
+        )
+        yield OpenIncident(
+            cause="samples_lost",
+            child=None,
+            title="Samples were lost",
+            what_to_do=f"Samples of devices will never arrive: {reasons}. {advice}",
+            priority=Priority.HIGH,
+        )
+
+
+def clock_cause(ahead: timedelta | None, now: datetime, server: str) -> Iterator[OpenIncident]:
+    """Yield the incident of a clock that differs too much from that of the cloud.
+
+    Args:
+        ahead: how far the clock of this machine is ahead of that of the server; `None` while that is not known.
+        now: the time that it shows.
+        server: the name of the server.
+    """
+    if ahead is None or abs(ahead) <= CLOCK_WRONG_BY:
+        return
+    finding = clock_finding(now, [ServerTime(server, theirs=now - ahead, ours=now)])
+    yield OpenIncident(
+        cause="clock_wrong",
+        child=None,
+        title="The clock of the gateway is wrong",
+        what_to_do=f"{finding.meaning[:1].upper()}{finding.meaning[1:]}. Set it: {finding.fix}",
+        priority=Priority.MODERATE,
+    )
+
+
+def _by_reason(losses: Sequence[Loss]) -> Counter[str]:
+    counted: Counter[str] = Counter()
+    for loss in losses:
+        if loss.why == THINNED or loss.why.startswith(REJECTED):
+            counted[loss.why] += loss.samples
+    return counted

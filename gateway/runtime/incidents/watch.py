@@ -1,0 +1,98 @@
+"""Look at buses, devices, store, outbox and clock again and again, and open and close an incident for each cause."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from gateway.cloud.server_clock import ServerClock
+from gateway.errors import StoreError
+from gateway.models import Reach
+from gateway.runtime.incidents.field_causes import Bus, FieldCauses, WatchedChild
+from gateway.runtime.incidents.own_causes import LossCause, StoreCause, clock_cause
+from gateway.runtime.parts import FieldParts, Timing
+from gateway.runtime.summaries.buses import NEVER_APPEARED
+from gateway.state.child_states import ChildState
+from gateway.state.incidents import OpenIncident
+from gateway.state.parts import StateParts
+from gateway.state.writes import retry_until_stored
+from gateway.tasks import loop_time
+
+
+class IncidentWatch:
+    """Decides which incidents are open, of those that the gateway sees by itself.
+
+    Args:
+        state: its incidents, store, outbox and children.
+        field: the buses, and which children answer.
+        clock: how far the clock of this machine is from that of the cloud.
+        silent_after: how long a device has to be silent; 0: silent devices are no incident.
+        timing: how long a bus may be missing or out of service, and how often to look.
+    """
+
+    def __init__(
+        self,
+        state: StateParts,
+        field: FieldParts,
+        clock: ServerClock,
+        *,
+        silent_after: timedelta,
+        timing: Timing,
+    ) -> None:
+        self._state = state
+        self._field = field
+        self._clock = clock
+        self._missing_bus_seconds = timing.missing_bus_after.total_seconds()
+        self._look_every_seconds = timing.look_for_incidents_every.total_seconds()
+        self._field_causes = FieldCauses(silent_after=silent_after, bus_lost_after=timing.bus_lost_after)
+        self._store_cause = StoreCause()
+        self._open: set[str] = set()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        started_at = loop_time()
+        outbox, lost = self._state.outbox, self._state.outbox.lost
+        losses = LossCause(await retry_until_stored(outbox.losses, what="the list of lost samples"))
+        while True:
+            if outbox.lost != lost:
+                try:
+                    losses.take(await outbox.losses(), loop_time())
+                    lost = outbox.lost
+                except StoreError:  # it is an incident of its own
+                    pass
+            self._apply([*self._seen(loop_time() - started_at), *losses.current(loop_time())])
+            await asyncio.sleep(self._look_every_seconds)
+
+    def _apply(self, seen: list[OpenIncident]) -> None:
+        """Open the incidents that are seen now, and close those that this watch opened and does not see any more."""
+        incidents = self._state.incidents
+        for incident in seen:
+            incidents.open(incident.cause, incident.child, incident.title, incident.what_to_do, incident.priority)
+        causes = {incident.cause for incident in seen}
+        for cause in self._open - causes:
+            incidents.close(cause)
+        self._open = causes
+
+    def _seen(self, seconds_since_start: float) -> Iterator[OpenIncident]:
+        now = loop_time()
+        children = list(self._children())
+        problems = self._problems()
+        if seconds_since_start >= self._missing_bus_seconds:
+            missing = {(one.child.adapter, one.child.bus) for one in children} - self._field.fleet.supervisors.keys()
+            problems |= dict.fromkeys(missing, NEVER_APPEARED)
+        yield from self._field_causes.current(now, problems, children)
+        yield from self._store_cause.current(now, self._state.store.problem)
+        yield from clock_cause(self._clock.ahead, datetime.now(UTC), self._clock.server)
+
+    def _problems(self) -> dict[Bus, str]:
+        """Return why buses do not work, for each that does not."""
+        supervisors = self._field.fleet.supervisors.items()
+        return {bus: problem for bus, supervisor in supervisors if (problem := supervisor.problem) is not None}
+
+    def _children(self) -> Iterator[WatchedChild]:
+        """Yield the children that are registered."""
+        for key, record in self._state.registry.children.items():
+            if record.state is ChildState.REGISTERED:
+                availability = self._field.availability.of(key)
+                yield WatchedChild(record.child, availability.reach is Reach.SILENT, availability.why)

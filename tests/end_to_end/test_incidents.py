@@ -1,0 +1,133 @@
+"""What is wrong at a site is an incident in the emulated cloud, one for each cause, and what happens there is an event."""
+
+from datetime import timedelta
+
+import pytest
+
+from gateway.cloud.incidents import event_loop, incident_loop
+from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
+
+pytestmark = pytest.mark.enable_socket
+
+SYNTHETIC = {"type": "synthetic"}
+SOON = timedelta(seconds=0.5)
+
+
+def device(number):
+    return SyntheticDevice(f"{number}", f"a{number}", poll_every=timedelta(milliseconds=100))
+
+
+def parent_of(emulator):
+    return next((one for one in emulator.cloud.devices.values() if one.parent_id is None), None)
+
+
+def children_of(emulator):
+    return {one.sn: one for one in emulator.cloud.devices.values() if one.parent_id is not None}
+
+
+def open_incidents(device):
+    return [incident.title for incident in device.incidents if incident.is_open]
+
+
+@pytest.fixture
+def site(monkeypatch, quick):
+    """A bus with three devices, whose incidents need seconds instead of minutes."""
+    monkeypatch.setattr(incident_loop, "STEADY_SECONDS", 0.5)
+    monkeypatch.setattr(incident_loop, "TRY_AGAIN_SECONDS", 0.5)
+    monkeypatch.setattr(event_loop, "GATHER_SECONDS", 0.3)
+    monkeypatch.setattr(event_loop, "SECONDS_BETWEEN_EVENTS", 0.5)
+    bus = SyntheticBus([device(number) for number in (1, 2, 3)])
+    return bus, {"synthetic": SyntheticAdapter.on(bus)}
+
+
+@pytest.fixture
+def timing(quick):
+    return quick.__class__(
+        **{name: getattr(quick, name) for name in quick.__slots__}
+        | {"bus_lost_after": timedelta(seconds=1), "look_for_incidents_every": timedelta(seconds=0.1)}
+    )
+
+
+@pytest.fixture
+def claimed(emulator, until):
+    """Wait until three children are registered, and claim the gateway with them."""
+
+    async def wait():
+        await until(lambda: {"1", "2", "3"} <= children_of(emulator).keys())
+        emulator.cloud.claim(parent_of(emulator).id, "Example Ltd", "Room 12")
+        return parent_of(emulator), children_of(emulator)
+
+    return wait
+
+
+async def test_a_pulled_cable_is_one_incident_that_ends_with_its_cause(emulator, running, until, site, timing, claimed):
+    bus, adapters = site
+    async with running(adapters, SYNTHETIC, timing=timing, cloud={"silent_incident_after": SOON}):
+        parent, children = await claimed()
+        bus.unplugged = True
+        await until(lambda: open_incidents(parent) == ["The bus bus does not work"])
+        assert parent.incidents[0].priority == 2
+        assert "bus is unplugged" in parent.incidents[0].description
+        bus.unplugged = False
+        await until(lambda: open_incidents(parent) == [], 60)
+    assert [one.incidents for one in children.values()] == [[], [], []]
+
+
+async def test_a_silent_device_has_an_incident_of_its_own_until_it_answers(emulator, running, until, site, timing, claimed):
+    bus, adapters = site
+    async with running(adapters, SYNTHETIC, timing=timing, cloud={"silent_incident_after": SOON}):
+        parent, children = await claimed()
+        bus.devices["a1"].silent = True
+        await until(lambda: open_incidents(children["1"]) == ["device 1 does not answer"])
+        bus.devices["a1"].silent = False
+        await until(lambda: open_incidents(children["1"]) == [], 60)
+    assert parent.incidents == []
+
+
+async def test_a_restart_closes_what_was_left_open_and_opens_what_still_holds(emulator, running, until, site, timing, claimed):
+    bus, adapters = site
+    cloud = {"silent_incident_after": SOON}
+    async with running(adapters, SYNTHETIC, timing=timing, cloud=cloud):
+        _, children = await claimed()
+        bus.devices["a1"].silent = True
+        await until(lambda: open_incidents(children["1"]))
+    left_over = children["1"].incidents[0]
+    async with running(adapters, SYNTHETIC, timing=timing, cloud=cloud):
+        await until(lambda: not left_over.is_open)
+        await until(lambda: open_incidents(children["1"]))
+    assert len(children["1"].incidents) == 2
+
+
+async def test_an_outage_of_the_hub_delays_an_incident_and_does_not_double_it(emulator, running, until, site, timing, claimed):
+    bus, adapters = site
+    async with running(adapters, SYNTHETIC, timing=timing, cloud={"silent_incident_after": SOON}):
+        _, children = await claimed()
+        emulator.faults.add("500-html", call="Open Incident", times=2)
+        emulator.faults.add("drop-after", call="Open Incident", times=1)
+        bus.devices["a1"].silent = True
+        await until(lambda: open_incidents(children["1"]))
+        bus.devices["a1"].silent = False
+        await until(lambda: open_incidents(children["1"]) == [], 60)
+    assert len(children["1"].incidents) == 1
+
+
+async def test_a_key_that_is_refused_once_costs_no_incident_and_no_child(emulator, running, until, site, timing, claimed):
+    bus, adapters = site
+    async with running(adapters, SYNTHETIC, timing=timing, cloud={"silent_incident_after": SOON}):
+        _, children = await claimed()
+        emulator.faults.add("401", call="Open Incident", device=children["1"].id, times=1)
+        bus.devices["a1"].silent = True
+        await until(lambda: open_incidents(children["1"]))
+    assert children_of(emulator)["1"].id == children["1"].id
+    assert len(emulator.cloud.devices) == 4
+
+
+async def test_incidents_of_an_unclaimed_gateway_are_opened_when_it_is_claimed(emulator, running, until, site, timing):
+    bus, adapters = site
+    async with running(adapters, SYNTHETIC, timing=timing, cloud={"silent_incident_after": SOON}):
+        await until(lambda: {"1", "2", "3"} <= children_of(emulator).keys())
+        bus.devices["a1"].silent = True
+        await until(lambda: emulator.cloud.journal.calls()["Open Incident"])
+        assert children_of(emulator)["1"].incidents == []
+        emulator.cloud.claim(parent_of(emulator).id, "Example Ltd", "Room 12")
+        await until(lambda: open_incidents(children_of(emulator)["1"]), 60)

@@ -1,0 +1,64 @@
+"""Faults of the gateway itself become incidents with what to do."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.runtime.incidents.own_causes import LossCause, StoreCause, clock_cause
+from gateway.state.incidents import Priority
+from gateway.state.outbox import REJECTED, THINNED, Loss
+
+AT = datetime(2026, 12, 1, tzinfo=UTC)
+
+
+def loss(samples, why=THINNED, child="c1"):
+    return Loss(child, why, AT, AT, samples)
+
+
+def test_a_store_that_keeps_failing_is_a_critical_incident_until_it_works_again():
+    cause = StoreCause()
+    assert list(cause.current(0, "database or disk is full")) == []
+    (incident,) = cause.current(5, "database or disk is full")
+    assert incident.priority is Priority.CRITICAL
+    assert "database or disk is full" in incident.what_to_do
+    assert list(cause.current(6, None)) == []
+    assert list(cause.current(7, "database or disk is full")) == []
+
+
+def test_lost_samples_are_an_incident_with_the_reason_until_none_is_lost_for_a_while():
+    cause = LossCause([loss(100)])
+    assert list(cause.current(0)) == []
+    cause.take([loss(150), loss(3, child="c2")], 10)
+    (incident,) = cause.current(10)
+    assert incident.cause == "samples_lost"
+    assert f"53 because {THINNED}" in incident.what_to_do
+    assert "most_samples" in incident.what_to_do
+    assert list(cause.current(909))
+    assert list(cause.current(910)) == []
+
+
+def test_samples_that_the_hub_rejects_are_an_incident_that_names_the_reason():
+    cause = LossCause([])
+    cause.take([loss(1, f"{REJECTED}: Common telemetries.temp must be a number")], 0)
+    (incident,) = cause.current(0)
+    assert "telemetries.temp must be a number" in incident.what_to_do
+    assert "most_samples" not in incident.what_to_do
+
+
+def test_samples_of_a_child_that_was_deleted_on_purpose_are_no_incident():
+    cause = LossCause([])
+    cause.take([loss(500, "the child was deleted in the cloud")], 0)
+    assert list(cause.current(0)) == []
+
+
+@pytest.mark.parametrize("ahead", [None, timedelta(seconds=59), timedelta(seconds=-59)])
+def test_a_clock_that_is_right_or_unknown_is_no_incident(ahead):
+    assert list(clock_cause(ahead, AT, "hub.example")) == []
+
+
+@pytest.mark.parametrize(("ahead", "words"), [(timedelta(days=30), "30 days ahead of"), (timedelta(minutes=-3), "3 min behind")])
+def test_a_wrong_clock_is_an_incident_with_the_difference_and_the_command_that_sets_it(ahead, words):
+    (incident,) = clock_cause(ahead, AT, "hub.example")
+    assert incident.cause == "clock_wrong"
+    assert f"It is {words}" in incident.what_to_do
+    assert "timedatectl" in incident.what_to_do
