@@ -129,6 +129,8 @@ class WaitingCommand:
     in_progress: bool
     device_id: str | None
     """The device of the command; only from Model API version 1.0.7 on."""
+    opens_tunnel: bool = False
+    """It asks for remote access by a tunnel, with credentials that are not kept (section 6.5)."""
 
 
 @dataclass(frozen=True, slots=True)

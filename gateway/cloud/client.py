@@ -238,7 +238,7 @@ class HttpHub:
     # section 8: the device itself -------------------------------------------------------------------------------------
 
     async def get_device_info(self, device: Credentials) -> DeviceInfo:
-        """Return the cloud's record of the device; a wrong key is a plain 400 here (section 8.1)."""
+        """Return the cloud's record of the device; a wrong key is a plain 400 here, a deleted device a 401 (8.1, 18)."""
         return await self._call_hub("Get Device Info", "GET", device, parse=DEVICE_INFO.parse)
 
     async def update_device(self, device: Credentials, update: DeviceUpdate) -> None:

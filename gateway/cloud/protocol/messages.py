@@ -219,8 +219,8 @@ def parse_command(body: object) -> WaitingCommand | None:
     command_id = fields.get("id")
     if fields and (isinstance(command_id, bool) or not isinstance(command_id, int | str) or command_id == ""):
         raise UnexpectedResponse("there is no usable id in the command")
-    in_progress = fields.get("status") == "in_progress"
-    return _COMMAND.parse({**fields, "name": fields.get("name") or "", "in_progress": in_progress}) if fields else None
+    flags = {"in_progress": fields.get("status") == "in_progress", "opens_tunnel": bool(fields.get("tunnel"))}
+    return _COMMAND.parse({**fields, "name": fields.get("name") or "", **flags}) if fields else None
 
 
 def parse_commands(body: object) -> list[WaitingCommand]:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from gateway.cloud.protocol import messages
 from gateway.cloud.protocol.response_parser import NOT_JSON, UnexpectedResponse
 from gateway.hub import Credentials, ListedChild, RejectedEntry, TelemetryResponse, WaitingCommand
-from gateway.hub_records import DeviceConfiguration, License, LicenseAction, Space
+from gateway.hub_records import DeviceConfiguration, DeviceInfo, Incident, License, LicenseAction, ModelFile, Space
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -149,8 +149,21 @@ def test_nothing_in_the_answer_is_no_command(body):
 
 
 def test_a_command_without_parameters_status_and_owner_is_one():
-    body = {"id": 50, "name": "reboot", "parameters": None, "tunnel": {"id": 1}}
+    body = {"id": 50, "name": "reboot", "parameters": None}
     assert messages.parse_command(body) == WaitingCommand(id=50, name="reboot", parameters={}, in_progress=False, device_id=None)
+
+
+def test_a_command_with_a_tunnel_is_known_as_one_and_its_credentials_are_left_out():
+    body = {"id": 50, "name": "open", "parameters": None, "tunnel": {"id": 1, "password": "p-1"}}
+    command = messages.parse_command(body)
+    assert command.opens_tunnel
+    assert "p-1" not in repr(command)
+    assert not messages.parse_command({**body, "tunnel": None}).opens_tunnel
+
+
+def test_a_file_of_a_command_is_in_its_parameters():
+    parameters = {"url": "https://files.example.com/fw", "version": "2.5.0", "checksum": "c", "signature": None}
+    assert messages.parse_command({"id": 1, "name": "update_firmware", "parameters": parameters}).parameters == parameters
 
 
 @pytest.mark.parametrize("body", [{"name": "reboot"}, {"id": None, "name": "reboot"}, {"id": True}, {"id": ""}, {"id": [1]}])
@@ -195,6 +208,11 @@ def test_a_configuration_is_nested_or_in_the_older_form_beside_the_servers_field
         ([{"id": "l", "add": False, "remove": True}], License(id="l", action=LicenseAction.REMOVE)),
         ({"id": 7, "update": True, "expired_at": "2026"}, License(id=7, action=LicenseAction.UPDATE, expires_at="2026")),
         ({"id": "l", "action": "renew"}, License(id="l")),
+        (
+            [{"id": "l", "add": True, "expires_at": "2026", "data": "x", "signature": "s"}],
+            License(id="l", action=LicenseAction.ADD, expires_at="2026", payload="x", signature="s"),
+        ),
+        ([{"id": "l", "update": True}, {"id": "m", "remove": True}], License(id="l", action=LicenseAction.UPDATE)),
     ],
 )
 def test_a_licence_is_an_object_or_an_array_with_a_word_or_booleans_and_either_date(body, licence):
@@ -211,6 +229,24 @@ def test_a_longitude_has_two_names(name):
 def test_a_space_may_have_no_location():
     assert messages.SPACE.parse({"name": "Room 12", "location": None, "maintenance": True}) == Space(
         name="Room 12", maintenance=True
+    )
+
+
+@pytest.mark.parametrize("configuration", [{"interval": 60}, {"config": {"interval": 60}}, {}])
+def test_the_configuration_in_the_device_info_is_flat_or_not_and_has_its_version(configuration):
+    body = {"id": "d", "config": {"version": 3, "last_updated": "2025-02-03T04:05:06.000Z", **configuration}, "claimed": None}
+    assert messages.DEVICE_INFO.parse(body) == DeviceInfo(device_id="d", config_version=3)
+
+
+@pytest.mark.parametrize(("told", "priority"), [("high", "high"), (2, "2"), ("2", "2"), (None, None), ([], None)])
+def test_the_priority_of_an_incident_is_a_word_or_a_number(told, priority):
+    assert messages.INCIDENT.parse({"id": "i", "priority": told}) == Incident(id="i", priority=priority)
+
+
+def test_a_file_may_lack_checksum_and_signature():
+    body = {"id": 7, "url": "https://files.example.com/fw", "checksum": None, "version": "2.5.0", "desc": "spring release"}
+    assert messages.MODEL_FILE.parse(body) == ModelFile(
+        id="7", url="https://files.example.com/fw", version="2.5.0", description="spring release"
     )
 
 
