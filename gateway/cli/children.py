@@ -23,6 +23,7 @@ from gateway.cli.common import (
 from gateway.config.settings import DEFAULT_FILE
 from gateway.field.children.admission import ignored_reason
 from gateway.models import parse_name
+from gateway.state.child_alarms import alarms_of
 from gateway.state.records import ChildRecord, Decision, FoundDevice
 from gateway.state.registry import Registry
 from gateway.state.store import Store
@@ -43,7 +44,7 @@ def list_children(context: typer.Context, config: ConfigFile = DEFAULT_FILE, *, 
         print_json(
             {
                 "gateway": _gateway_facts(registry),
-                "children": [_child_facts(record) for record in registry.children.values()],
+                "children": [_child_facts(registry, record) for record in registry.children.values()],
                 "waiting": [_device_facts(device) for device in registry.found_devices.values()],
             }
         )
@@ -66,6 +67,8 @@ def _show(registry: Registry) -> None:
         for record in registry.children.values():
             if record.problem:
                 out.print(f"\n{record.child.name}: {record.problem}", markup=False, soft_wrap=True)
+            for alarm in alarms_of(registry, record.child.key):
+                out.print(f"\n{record.child.name}: {alarm}", markup=False, soft_wrap=True)
     else:
         out.print("no children yet")
     for device in registry.found_devices.values():
@@ -168,7 +171,7 @@ def _gateway_facts(registry: Registry) -> dict[str, str | None]:
     }
 
 
-def _child_facts(record: ChildRecord) -> dict[str, object]:
+def _child_facts(registry: Registry, record: ChildRecord) -> dict[str, object]:
     child = record.child
     return {
         "key": child.key,
@@ -186,6 +189,7 @@ def _child_facts(record: ChildRecord) -> dict[str, object]:
         "id": record.device_id,
         "has_key": record.access_key is not None,
         "problem": record.problem,
+        "alarms": alarms_of(registry, child.key),
         "since": record.since.isoformat(),
     }
 

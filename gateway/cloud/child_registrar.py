@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from gateway.cloud import child_records
-from gateway.cloud.child_records import KEY_LOST, MARKER, registration_of
+from gateway.cloud.child_records import registration_of
+from gateway.cloud.children.lookups import RegistrationLookups
 from gateway.cloud.children.moves import ChildMoves
+from gateway.cloud.children.unused_devices import UnusedDevices
 from gateway.cloud.registration_queue import DeletedChildren, RegistrationQueue
 from gateway.cloud.retry_times import clock_time, in_words
 from gateway.cloud.revocation import KeyCheck, KeyState, is_not_found
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable
-from gateway.hub import Credentials, Hub, ListedChild
+from gateway.hub import Credentials, Hub
 from gateway.models import ChildDevice, Status
 from gateway.state.child_states import ChildEvent, ChildState
+from gateway.state.events import ReportEvent
 from gateway.state.outbox import Outbox
 from gateway.state.records import ChildRecord
 from gateway.state.registry import Registry
@@ -63,6 +66,7 @@ class ChildRegistrar:
         *,
         policy: RegistrationPolicy,
         status_of: Callable[[str], Status],
+        report_event: ReportEvent = lambda child, name, category, text: None,
     ) -> None:
         self._hub = hub
         self._registry = registry
@@ -71,6 +75,8 @@ class ChildRegistrar:
         self._policy = policy
         self._status_of = status_of
         self._queue = RegistrationQueue(registry, deleted_children=policy.deleted_children, settle=policy.settle)
+        self._unused_devices = UnusedDevices(hub, registry)
+        self._lookups = RegistrationLookups(hub, registry, self._queue, report_event=report_event)
         self._moves = ChildMoves(hub, registry, self._queue, key_check, status_of=status_of)
 
     def retry_refused(self) -> None:
@@ -90,6 +96,8 @@ class ChildRegistrar:
         record, wait = self._queue.next_due()
         if record is not None:
             await self._work_on(parent, record)
+        elif await self._unused_devices.delete_next(parent):
+            return timedelta(0)
         return wait
 
     async def check_child(self, parent: Credentials, key: str) -> KeyState:
@@ -121,19 +129,23 @@ class ChildRegistrar:
     async def _work_on(self, parent: Credentials, record: ChildRecord) -> None:
         match record.state:
             case ChildState.REGISTERING:
-                await self._resolve(parent)
+                await self._lookups.resolve(parent)
             case ChildState.REGISTERED if record.parent_id != parent.device_id:
                 await self._moves.move(parent, record)
             case ChildState.UNMOVED:
                 await self._moves.move(parent, record)
-            case ChildState.REGISTERED:
+            case ChildState.REGISTERED if record.needs_update and record.access_key is not None:
                 await self._update(parent, record)
+            case ChildState.REGISTERED:
+                await self._lookups.look_again(parent, record)
             case _:
                 await self._register(parent, record)
 
     # registering ------------------------------------------------------------------------------------------------------
 
     async def _register(self, parent: Credentials, record: ChildRecord) -> None:
+        if record.unanswered_at is not None and await self._lookups.is_registered_already(parent, record):
+            return
         intended = await self._registry.save_child(child_records.registering(record, parent))
         await run_to_completion(self._call_and_store(parent, intended), within_seconds=LAST_RESPONSE_SECONDS)
 
@@ -187,29 +199,6 @@ class ChildRegistrar:
         self._queue.postpone_refused(record.child, REFUSED_AGAIN_AFTER)
         if problem != record.problem:
             log.error("%s: the hub refused to register it: %s. It is retried every hour", record.child.name, problem)
-
-    # unknown outcomes -------------------------------------------------------------------------------------------------
-
-    async def _resolve(self, parent: Credentials) -> None:
-        """Find out, by their markers, which of the calls without a response were carried out."""
-        listed = await self._hub.get_children(parent)
-        for record in self._queue.unresolved():
-            made = self._made_by(record, listed)
-            if made is None:
-                await self._registry.save_child(child_records.not_registered(record, ChildEvent.NOT_LISTED))
-            else:
-                await self._registry.save_child(child_records.registered_without_key(record, parent, made))
-                log.warning("%s: %s", record.child.name, KEY_LOST)
-            self._queue.resolved(record.child.key)
-
-    def _made_by(self, record: ChildRecord, listed: Sequence[ListedChild]) -> ListedChild | None:
-        """Return the device that this child's registration made; by serial number or name where the hub lists no marker."""
-        for one in listed:
-            marker = one.details.get(MARKER)
-            is_unassigned = marker is None and self._registry.by_device_id(one.device_id) is None
-            if marker == record.marker or (is_unassigned and child_records.is_same_device(record, one)):
-                return one
-        return None
 
     # deleted children -------------------------------------------------------------------------------------------------
 

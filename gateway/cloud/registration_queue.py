@@ -104,7 +104,8 @@ class RegistrationQueue:
     def _is_open(self, parent: Credentials, record: ChildRecord) -> bool:
         match record.state:
             case ChildState.REGISTERED:
-                return record.parent_id != parent.device_id or (record.needs_update and record.access_key is not None)
+                needs_update = record.needs_update and record.access_key is not None
+                return record.parent_id != parent.device_id or needs_update or record.unanswered_at is not None
             case ChildState.DELETED:
                 return self._deleted_children == "register_again"
             case _:

@@ -169,6 +169,7 @@ async def build_cloud(
         KeyCheck(hub, timing.revocation),
         policy=RegistrationPolicy(deleted_children=settings.deleted_children, settle=timing.registration_settles_in),
         status_of=partial(_cloud_status, field.availability),
+        report_event=state.events.report,
     )
     rate_control = RateControl(first_seconds=timing.hub_backoff_first.total_seconds())
     revocation = GatewayRevocation(hub, rate_control, registered_at=lambda: enrolment.registered_at, timing=timing.revocation)

@@ -58,6 +58,8 @@ CHILD_TRANSITIONS: Final[tuple[Transition[ChildState, ChildEvent], ...]] = (
     Transition(_STATE.REGISTERING, _EVENT.NOT_CARRIED_OUT, _STATE.ADMITTED, "the call certainly registered nothing"),
     Transition(_STATE.REGISTERING, _EVENT.REFUSED, _STATE.REFUSED, "the hub does not accept this child"),
     Transition(_STATE.REGISTERING, _EVENT.LISTED, _STATE.REGISTERED, "the response was lost, but the marker is in the list"),
+    Transition(_STATE.ADMITTED, _EVENT.LISTED, _STATE.REGISTERED, "the same, carried out after it was looked for"),
+    Transition(_STATE.REFUSED, _EVENT.LISTED, _STATE.REGISTERED, "likewise"),
     Transition(_STATE.REGISTERING, _EVENT.NOT_LISTED, _STATE.ADMITTED, "the response was lost, and so was the call"),
     Transition(_STATE.REFUSED, _EVENT.MODEL_CHANGED, _STATE.ADMITTED, "the configuration was corrected"),
     Transition(_STATE.REGISTERED, _EVENT.GONE_WITH_PARENT, _STATE.ADMITTED, "it is registered again under the new parent"),

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 from gateway.errors import StoreError
 from gateway.state.store import Store, Transaction
@@ -25,6 +26,10 @@ ALLOWED_A_DAY = 50.0
 """A device may send so many events at once, and as many more spread over a day: at most 90 in any 24 h, of the 100 allowed."""
 
 STORE_AGAIN_AFTER_SECONDS = 1.0
+
+
+ReportEvent: TypeAlias = Callable[[str | None, str, str, str], None]
+"""The type of `EventQueue.report`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from pydantic import SecretStr, TypeAdapter
 from gateway.hub import Credentials
 from gateway.models import ChildDevice, Found
 from gateway.state.child_states import ChildState
-from gateway.state.records import ChildRecord, Decision, FoundDevice, GatewayRecord
+from gateway.state.records import ChildRecord, Decision, FoundDevice, GatewayRecord, UnusedDevice
 from gateway.state.store import Transaction
 
 _DEVICE = TypeAdapter(ChildDevice)
@@ -30,6 +30,7 @@ class StoredRecords(NamedTuple):
     found_devices: list[FoundDevice]
     names: dict[str, str]
     """The names that people have given, by local key."""
+    unused_devices: list[UnusedDevice]
 
 
 def read_gateway(db: Transaction) -> GatewayRecord | None:
@@ -51,7 +52,7 @@ def read_gateway(db: Transaction) -> GatewayRecord | None:
 def read_all(db: Transaction) -> StoredRecords:
     """Return everything that the registry has stored."""
     names = dict(db.execute("SELECT key, name FROM names"))
-    return StoredRecords(read_gateway(db), _read_children(db), _read_found_devices(db), names)
+    return StoredRecords(read_gateway(db), _read_children(db), _read_found_devices(db), names, _read_unused_devices(db))
 
 
 def _read_children(db: Transaction) -> list[ChildRecord]:
@@ -67,10 +68,13 @@ def _read_children(db: Transaction) -> list[ChildRecord]:
             needs_update=bool(needs_update),
             problem=problem,
             since=datetime.fromisoformat(since),
+            unanswered_at=None if unanswered_at is None else datetime.fromisoformat(unanswered_at),
         )
-        for device, state, marker, device_id, access_key, hub_url, parent_id, needs_update, problem, since in db.execute(
-            "SELECT device, state, marker, device_id, access_key, hub_url, parent_id, update_owed, problem, since"
-            " FROM children ORDER BY rowid"
+        for device, state, marker, device_id, access_key, hub_url, parent_id, needs_update, problem, since, unanswered_at in (
+            db.execute(
+                "SELECT device, state, marker, device_id, access_key, hub_url, parent_id, update_owed, problem, since,"
+                " unanswered_at FROM children ORDER BY rowid"
+            )
         )
     ]
 
@@ -88,6 +92,23 @@ def _read_found_devices(db: Transaction) -> list[FoundDevice]:
         )
         for key, adapter, bus, found, why, decision, at in db.execute(
             "SELECT key, adapter, bus, found, why, decision, at FROM met ORDER BY rowid"
+        )
+    ]
+
+
+def _read_unused_devices(db: Transaction) -> list[UnusedDevice]:
+    return [
+        UnusedDevice(
+            device_id=device_id,
+            child=child,
+            name=name,
+            access_key=None if access_key is None else SecretStr(access_key),
+            hub_url=hub_url,
+            why=why,
+            at=datetime.fromisoformat(at),
+        )
+        for device_id, child, name, access_key, hub_url, why, at in db.execute(
+            "SELECT device_id, child, name, access_key, hub_url, why, at FROM unused_devices ORDER BY rowid"
         )
     ]
 
@@ -112,12 +133,12 @@ def write_child(db: Transaction, record: ChildRecord) -> None:
     """Write a child, new or known."""
     db.execute(
         "INSERT INTO children"
-        " (key, device, state, marker, device_id, access_key, hub_url, parent_id, update_owed, problem, since)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " (key, device, state, marker, device_id, access_key, hub_url, parent_id, update_owed, problem, since, unanswered_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (key) DO UPDATE SET device = excluded.device, state = excluded.state, marker = excluded.marker,"
         " device_id = excluded.device_id, access_key = excluded.access_key, hub_url = excluded.hub_url,"
         " parent_id = excluded.parent_id, update_owed = excluded.update_owed, problem = excluded.problem,"
-        " since = excluded.since",
+        " since = excluded.since, unanswered_at = excluded.unanswered_at",
         (
             record.child.key,
             _DEVICE.dump_json(record.child).decode(),
@@ -130,6 +151,7 @@ def write_child(db: Transaction, record: ChildRecord) -> None:
             int(record.needs_update),
             record.problem,
             record.since.isoformat(),
+            None if record.unanswered_at is None else record.unanswered_at.isoformat(),
         ),
     )
 
@@ -148,6 +170,28 @@ def write_found_device(db: Transaction, device: FoundDevice) -> None:
             device.at.isoformat(),
         ),
     )
+
+
+def write_unused_device(db: Transaction, device: UnusedDevice) -> None:
+    """Write a device in the cloud that is not used."""
+    db.execute(
+        "INSERT OR REPLACE INTO unused_devices (device_id, child, name, access_key, hub_url, why, at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            device.device_id,
+            device.child,
+            device.name,
+            None if device.access_key is None else device.access_key.get_secret_value(),
+            device.hub_url,
+            device.why,
+            device.at.isoformat(),
+        ),
+    )
+
+
+def remove_unused_device(db: Transaction, device_id: str) -> None:
+    """Remove a device that the cloud does not have any more."""
+    db.execute("DELETE FROM unused_devices WHERE device_id = ?", (device_id,))
 
 
 def write_name(db: Transaction, key: str, name: str | None) -> None:

@@ -39,6 +39,8 @@ class ChildRecord:
     """The cloud has an old name, firmware version or sub-model of it, which Update Device has to bring up to date."""
     problem: str | None = None
     since: datetime
+    unanswered_at: datetime | None = None
+    """When a registration was made whose outcome is unknown to this day: the cloud may have, or get, a second device for it."""
 
     @classmethod
     def new(cls, child: ChildDevice) -> ChildRecord:
@@ -72,6 +74,29 @@ class ChildRecord:
 def _updatable_facts(child: ChildDevice) -> tuple[str | None, ...]:
     """Return the facts of a child that Update Device can change."""
     return child.name, child.firmware_version, child.sub_model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnusedDevice:
+    """A device in the cloud that a registration of this gateway made, and that it does not use."""
+
+    device_id: str
+    child: str
+    """The local key of the child that it was made for."""
+    name: str
+    """The name of that child, for a person."""
+    access_key: SecretStr | None
+    """With its key, the gateway deletes it; without one, a person has to."""
+    hub_url: str | None
+    why: str
+    """Why it exists and is not used, as the end of a sentence that begins with its id."""
+    at: datetime
+
+    def credentials(self, parent: Credentials) -> Credentials | None:
+        """Return what its own calls need; `None` without its key."""
+        if self.access_key is None:
+            return None
+        return replace(parent, device_id=self.device_id, access_key=self.access_key, hub_url=self.hub_url or parent.hub_url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,17 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from gateway.models import ChildDevice, Found
-from gateway.state.record_rows import read_all, write_admitted, write_child, write_found_device, write_gateway, write_name
-from gateway.state.records import ChildRecord, Decision, FoundDevice, GatewayRecord
+from gateway.state.record_rows import (
+    read_all,
+    remove_unused_device,
+    write_admitted,
+    write_child,
+    write_found_device,
+    write_gateway,
+    write_name,
+    write_unused_device,
+)
+from gateway.state.records import ChildRecord, Decision, FoundDevice, GatewayRecord, UnusedDevice
 from gateway.state.store import Store
 from gateway.state.writes import runs_to_completion
 
@@ -28,6 +37,7 @@ class Registry:
         self._children: dict[str, ChildRecord] = {}
         self._found_devices: dict[str, FoundDevice] = {}
         self._names: dict[str, str] = {}
+        self._unused_devices: dict[str, UnusedDevice] = {}
         self._by_device_id: dict[str, str] = {}
         self._changed_at: dict[str, int] = {}  # child -> revision, the latest change last
         self._writing = asyncio.Lock()
@@ -49,6 +59,11 @@ class Registry:
     def found_devices(self) -> Mapping[str, FoundDevice]:
         """All devices that were found and are no children, by the local key that they would have."""
         return MappingProxyType(self._found_devices)
+
+    @property
+    def unused_devices(self) -> Mapping[str, UnusedDevice]:
+        """The devices in the cloud that registrations of this gateway made and that it does not use, by id."""
+        return MappingProxyType(self._unused_devices)
 
     def by_device_id(self, device_id: str) -> ChildRecord | None:
         """Return the child that the cloud knows under this id."""
@@ -83,6 +98,7 @@ class Registry:
             self._found_devices = {
                 device.key: replace(device, given_name=self._names.get(device.key)) for device in stored.found_devices
             }
+            self._unused_devices = {device.device_id: device for device in stored.unused_devices}
             self._by_device_id = {record.device_id: key for key, record in self._children.items() if record.device_id is not None}
             await self._notify(*(key for key in before | self._children if before.get(key) != self._children.get(key)))
 
@@ -177,6 +193,22 @@ class Registry:
                 self._children[key] = known.named(name)
             await self._notify(*([key] if known is not None else []))
             return True
+
+    @runs_to_completion
+    async def add_unused_device(self, device: UnusedDevice) -> None:
+        """Store a device in the cloud that is not used."""
+        async with self._writing:
+            await self._store.transact(lambda db: write_unused_device(db, device))
+            self._unused_devices[device.device_id] = device
+            await self._notify()
+
+    @runs_to_completion
+    async def remove_unused_device(self, device_id: str) -> None:
+        """Remove a device that the cloud does not have any more."""
+        async with self._writing:
+            await self._store.transact(lambda db: remove_unused_device(db, device_id))
+            self._unused_devices.pop(device_id, None)
+            await self._notify()
 
     async def _save_found(self, device: FoundDevice) -> None:
         await self._store.transact(lambda db: write_found_device(db, device))

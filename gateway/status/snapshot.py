@@ -208,6 +208,7 @@ class ChildSummary(StatusModel):
     since: AwareDatetime | None = Field(default=None, description="when it got this status")
     why: Text | None = Field(default=None, description="why it is not fine, in plain words")
     next_try_at: AwareDatetime | None = Field(default=None, description="time of the next try, while it is silent")
+    alarms: tuple[Text, ...] = Field(default=(), description="what a person has to look at, and what to do")
 
 
 class ChildDetails(StatusModel):

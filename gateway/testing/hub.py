@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -29,6 +30,13 @@ T = TypeVar("T")
 
 LOST_ANSWER = "lost answer"
 """Put into `FakeHub.failures` instead of an error: the call is carried out, and its response never arrives."""
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedOutLater:
+    """Put into `FakeHub.failures` for `register_child`: the response is lost, and the call carried out after so many seconds."""
+
+    seconds: float
 
 
 @dataclass(slots=True)
@@ -64,7 +72,7 @@ class FakeHub:
 
     def __init__(self) -> None:
         self.devices: dict[str, FakeDevice] = {}
-        self.failures: dict[str, deque[HubError | str]] = {}
+        self.failures: dict[str, deque[HubError | CarriedOutLater | str]] = {}
         self.refusals: dict[str, deque[str]] = {}
         self.calls: Counter[str] = Counter()
         self.answer = TelemetryResponse()
@@ -75,7 +83,7 @@ class FakeHub:
         self.names_owners = True
         """Commands with Children name their device, as from Model API version 1.0.7 on."""
 
-    def fail(self, method: str, *errors: HubError | str) -> None:
+    def fail(self, method: str, *errors: HubError | CarriedOutLater | str) -> None:
         """Make the next calls of `method` fail with these errors, one after the other."""
         self.failures.setdefault(method, deque()).extend(errors)
 
@@ -90,6 +98,12 @@ class FakeHub:
 
     async def register_child(self, parent: Credentials, child: ChildRegistration) -> Credentials:
         """See `Hub`."""
+        planned = self.failures.get("register_child")
+        if planned and isinstance(later := planned[0], CarriedOutLater):
+            planned.popleft()
+            self.calls["register_child"] += 1
+            asyncio.get_running_loop().call_later(later.seconds, self._create, child, parent.device_id)
+            raise HubUnreachable("the response was lost", maybe_done=True)
         arrives = self._begin("register_child")
         self._authorise(parent)
         return self._respond(self._create(child, parent.device_id), arrives)

@@ -9,6 +9,7 @@ from gateway.field.children.availability import ChildAvailability
 from gateway.field.polling.supervisor import Supervisor
 from gateway.models import ChildDevice, IdentityKind, Reach
 from gateway.runtime.parts import FieldParts
+from gateway.state.child_alarms import alarms_of
 from gateway.state.records import ChildRecord
 from gateway.state.registry import Registry
 from gateway.status.snapshot import ChildDetails, ChildStatus, ChildSummary, child_status, encode_id
@@ -77,6 +78,8 @@ class ChildSummaries:
         else:
             summary = _child_summary(record, availability)
             self._summaries[key] = record, availability, summary
+        if alarms := alarms_of(self._registry, key):
+            summary = summary.model_copy(update={"alarms": tuple(alarms)})
         supervisor = self._supervisor_of(record.child)
         if availability.reach is not Reach.SILENT or supervisor is None:
             return summary

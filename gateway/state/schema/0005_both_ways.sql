@@ -24,3 +24,13 @@ CREATE TABLE incidents (
     issue TEXT NOT NULL,
     incident_id TEXT
 ) STRICT;
+ALTER TABLE children ADD COLUMN unanswered_at TEXT;
+CREATE TABLE unused_devices (
+    device_id TEXT PRIMARY KEY,
+    child TEXT NOT NULL,
+    name TEXT NOT NULL,
+    access_key TEXT,
+    hub_url TEXT,
+    why TEXT NOT NULL,
+    at TEXT NOT NULL
+) STRICT;

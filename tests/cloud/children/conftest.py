@@ -34,6 +34,7 @@ class House:
     """What a test acts on."""
 
     def __init__(self, store):
+        self.events = []
         self.store, self.hub, self.outbox = store, FakeHub(), Outbox(store, most_samples=1000)
 
     async def start(self, deleted_children="register_again", settle=timedelta(seconds=30)):
@@ -47,6 +48,7 @@ class House:
             KeyCheck(self.hub, RevocationTiming()),
             policy=RegistrationPolicy(deleted_children=deleted_children, settle=settle),
             status_of=lambda key: Status.ONLINE,
+            report_event=lambda *event: self.events.append(event),
         )
 
     async def live(self, seconds=0.0):

@@ -12,8 +12,8 @@ CREATE TABLE children (
         update_owed INTEGER NOT NULL DEFAULT 0,
         problem TEXT,
         since TEXT NOT NULL
-    ) STRICT;
-INSERT INTO "children" VALUES('sn:acme/1','{"key":"sn:acme/1","adapter":"plant","bus":"hall","address":"3","profile":"acme-1","family":"meter","model_id":"m-1","sub_model":"A1","firmware_version":"1.2","name":"Meter","found_as":null,"serial_number":"1","mac":null,"manufacturer":"Acme","model":"One"}','registered','6a0f4a3c-0001-4000-8000-000000000001','d','secret','https://other.example','p',1,'too long','2026-01-01T12:00:00+00:00');
+    , unanswered_at TEXT) STRICT;
+INSERT INTO "children" VALUES('sn:acme/1','{"key":"sn:acme/1","adapter":"plant","bus":"hall","address":"3","profile":"acme-1","family":"meter","model_id":"m-1","sub_model":"A1","firmware_version":"1.2","name":"Meter","found_as":null,"serial_number":"1","mac":null,"manufacturer":"Acme","model":"One"}','registered','6a0f4a3c-0001-4000-8000-000000000001','d','secret','https://other.example','p',1,'too long','2026-01-01T12:00:00+00:00',NULL);
 CREATE TABLE command_contact (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     at TEXT NOT NULL
@@ -108,6 +108,15 @@ CREATE TABLE outbox (
     ) STRICT;
 INSERT INTO "outbox" VALUES(2,'sn:acme/1','2026-01-01T12:01:00+00:00','online','{"power":1.5,"mode":"eco"}');
 INSERT INTO "outbox" VALUES(3,'sn:acme/1','2026-01-01T12:02:00+00:00','online','{"power":2.5,"mode":"eco"}');
+CREATE TABLE unused_devices (
+    device_id TEXT PRIMARY KEY,
+    child TEXT NOT NULL,
+    name TEXT NOT NULL,
+    access_key TEXT,
+    hub_url TEXT,
+    why TEXT NOT NULL,
+    at TEXT NOT NULL
+) STRICT;
 CREATE INDEX outbox_by_child ON outbox (child, seq);
 CREATE INDEX commands_by_end ON commands (ended_at);
 CREATE UNIQUE INDEX open_events ON events (child, name) WHERE is_taken = 0;
