@@ -30,6 +30,8 @@ from gateway.models import (
     Found,
     Identity,
     IdentityKind,
+    Licence,
+    LicenceChange,
     Metric,
     MetricRow,
     NoParameters,
@@ -43,6 +45,7 @@ from gateway.models import (
 )
 from gateway.profiles.commands import check_parameter_names, checked_parameter, find_command
 from gateway.profiles.files import Mistake, ProfileError, ProfileFiles, Source, apply_defaults
+from gateway.profiles.licences import LicenceRule, licence_command
 from gateway.profiles.model import DeviceProfile, ProfileName
 from gateway.profiles.names import first_duplicate, slug, unknown_name
 from gateway.profiles.parameters import (
@@ -99,6 +102,9 @@ __all__ = [
     "Identity",
     "IdentityKind",
     "KnownProfile",
+    "Licence",
+    "LicenceChange",
+    "LicenceRule",
     "LineSettings",
     "Metric",
     "MetricRow",
@@ -137,6 +143,7 @@ __all__ = [
     "find_command",
     "first_duplicate",
     "holder_of",
+    "licence_command",
     "loop_time",
     "parameter_values",
     "raw_number",
@@ -374,6 +381,16 @@ class Adapter(ABC, Generic[SettingsT]):
             DeviceUnreachable: the device did not answer.
         """
         raise CommandRejected(f"{child.name} accepts no configuration: its adapter has none")
+
+    def licence_command(self, child: ChildDevice, licence: Licence) -> Command:
+        """Return the command of this child that installs, renews, removes or ends a licence; `execute` gets it then.
+
+        It may be executed twice for one change, so a second time must do no harm. Default: the child takes no licences.
+
+        Raises:
+            CommandRejected: the child does not take it; the text says why.
+        """
+        raise CommandRejected(f"{child.name} takes no licences: its adapter has none")
 
     async def listen(self, uplink: Uplink) -> None:
         """Hand what devices send unprompted to the uplink until cancelled. Default: no device does; returns at once."""

@@ -33,6 +33,7 @@ from gateway.adapter import (
     DeviceUnreachable,
     Finding,
     Found,
+    Licence,
     Metric,
     PlannedRead,
     Progress,
@@ -42,6 +43,7 @@ from gateway.adapter import (
     Value,
     Workbench,
     WrittenSetting,
+    licence_command,
     loop_time,
     settings_model,
 )
@@ -246,6 +248,11 @@ class BleAdapter(Adapter[BleSettings]):
         if profile is None:
             raise CommandRejected(f"{child.name} has no settings: it only advertises")
         return profile
+
+    def licence_command(self, child: ChildDevice, licence: Licence) -> Command:
+        """Return the command that the profile names for a licence."""
+        profile = self._tracker.profile_named(child.profile)
+        return licence_command(None if profile is None else profile.licence, child, licence)
 
     def planned_reads(self, children: Sequence[ChildDevice]) -> Sequence[PlannedRead]:
         """Return the cost of reading these children: each read occupies one of the connections, so a share of the radio."""

@@ -42,6 +42,7 @@ from gateway.adapter import (
     DeviceUnreachable,
     Finding,
     Found,
+    Licence,
     Metric,
     OutcomeUnknown,
     PlannedRead,
@@ -51,6 +52,7 @@ from gateway.adapter import (
     Value,
     Workbench,
     WrittenSetting,
+    licence_command,
     settings_model,
 )
 
@@ -297,6 +299,11 @@ class ModbusAdapter(Adapter[ModbusSettings]):
             ask_again=partial(self.ask, unit),
             ask_once=partial(self.ask, unit, policy=RetryPolicy(self._timeout)),
         )
+
+    def licence_command(self, child: ChildDevice, licence: Licence) -> Command:
+        """Return the command that the profile names for a licence."""
+        profile = self._profile(child.profile)
+        return licence_command(None if profile is None else profile.licence, child, licence)
 
     async def ask(self, unit: int, request: Request, policy: RetryPolicy | None = None) -> bytes | Mapping[int, bytes]:
         """Send a request with the time-out that the unit needs, and learn from its answer.

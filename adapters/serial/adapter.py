@@ -36,6 +36,7 @@ from gateway.adapter import (
     DeviceUnreachable,
     Finding,
     Found,
+    Licence,
     Metric,
     OutcomeUnknown,
     PlannedRead,
@@ -46,6 +47,7 @@ from gateway.adapter import (
     Value,
     Workbench,
     WrittenSetting,
+    licence_command,
     loop_time,
     settings_model,
 )
@@ -248,6 +250,11 @@ class SerialAdapter(Adapter[SerialSettings]):
         prepared = prepare_command(profile, command, parse_address(child.address)[1], self._protocol)
         await self._send(child, profile, prepared)
         return f"{child.name} has done {command.name}" if prepared.check else f"{child.name} accepted {command.name}"
+
+    def licence_command(self, child: ChildDevice, licence: Licence) -> Command:
+        """Return the command that the profile names for a licence."""
+        profile = self._profile(child.profile)
+        return licence_command(None if profile is None else profile.licence, child, licence)
 
     def metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
         """Return the metrics of the child's queries; unknown for a device that names metrics itself."""

@@ -30,6 +30,8 @@ class CallKind(StrEnum):
     COMMANDS = "commands"
     INCIDENTS = "incidents"
     EVENTS = "events"
+    LICENCES = "licences"
+    RECORDS = "device records"
 
 
 class RateControl:

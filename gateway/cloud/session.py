@@ -5,28 +5,39 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from gateway.cloud.child_checks import ChildChecks
 from gateway.cloud.child_registrar import ChildRegistrar
 from gateway.cloud.children.single_delivery import SingleDelivery
 from gateway.cloud.commands.command_loop import CommandLoop, Commands
 from gateway.cloud.delivery import Delivery
+from gateway.cloud.device_records.record_loop import DeviceRecordLoop
 from gateway.cloud.devices import CloudDevices
 from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.incidents.event_loop import EventLoop
 from gateway.cloud.incidents.incident_loop import IncidentLoop
+from gateway.cloud.licences.licence_loop import LicenceLoop, Licences
 from gateway.cloud.protocol.telemetry_flags import describe_event
 from gateway.cloud.rate_control import CallKind, RateControl
 from gateway.cloud.registration_loop import RegistrationLoop
 from gateway.cloud.revocation import is_revoked
 from gateway.cloud.telemetry_loop import OwnTelemetry, TelemetryLoop
 from gateway.errors import HubRejected, HubUnreachable, StoreError
-from gateway.hub import CommandWaiting, Credentials, Hub, HubEvent, SpaceChanged
+from gateway.hub import CommandWaiting, Credentials, Hub, HubEvent, InfoChanged, LicencesWaiting, SpaceChanged
 from gateway.state.parts import StateParts
 from gateway.tasks import run_in_own_task
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudServices:
+    """What the cloud can have done to the gateway and its children."""
+
+    commands: Commands
+    licences: Licences
 
 
 class Session:
@@ -40,7 +51,7 @@ class Session:
         registrar: ChildRegistrar,
         *,
         calls: GuardedCalls,
-        commands: Commands,
+        services: CloudServices,
         own_telemetry: OwnTelemetry,
         on_event: Callable[[HubEvent], None] = lambda event: None,
     ) -> None:
@@ -52,7 +63,9 @@ class Session:
         self._delivery = Delivery(hub, registry, outbox, on_event=self._handle_event, on_doubt=self._check_child)
         self._checks = ChildChecks(registry, registrar, self._delivery, calls=calls)
         self._devices = CloudDevices(registry, self._checks.check_child)
-        self._commands = CommandLoop(hub, self._devices, state.ledger, calls=calls, commands=commands)
+        self._commands = CommandLoop(hub, self._devices, state.ledger, calls=calls, commands=services.commands)
+        self._licences = LicenceLoop(hub, self._devices, state.licences, calls=calls, licences=services.licences)
+        self._records = DeviceRecordLoop(hub, self._devices, state.cloud_records, registry, calls=calls)
         self._telemetry = TelemetryLoop(hub, outbox, self._delivery, enrolment, calls=calls, own_telemetry=own_telemetry)
         self._events = EventLoop(hub, registry, self._devices, state.events, calls=calls)
         self._incidents = IncidentLoop(
@@ -102,7 +115,7 @@ class Session:
         async with asyncio.TaskGroup() as group:
             for loop in (
                 self._telemetry, self._single_telemetry, self._registration, self._checks, self._commands,
-                self._events, self._incidents,
+                self._events, self._incidents, self._licences, self._records,
             ):  # fmt: skip
                 group.create_task(loop.run(parent))
 
@@ -112,6 +125,8 @@ class Session:
         self._checks.clear()
         self._devices.reset()
         self._commands.reset()
+        self._licences.reset()
+        self._records.reset()
         self._calls.revocation.reset()
 
     def _handle_event(self, event: HubEvent) -> None:
@@ -119,13 +134,19 @@ class Session:
         child = self._registry.by_device_id(event.device_id)
         if (sentence := describe_event(event)) is not None:
             log.log(logging.DEBUG if child else logging.INFO, "%s: %s", child.child.name if child else "the gateway", sentence)
-        if isinstance(event, CommandWaiting):
-            self._commands.fetch_soon(event.device_id)
-        elif isinstance(event, SpaceChanged):
-            if child is None:
-                self._registration.retry_refused()  # some clouds accept children only of a claimed parent (17.18, 18)
-            if event.version:
-                self._incidents.claimed(None if child is None else event.device_id)
+        match event:
+            case CommandWaiting(device_id=device_id):
+                self._commands.fetch_soon(device_id)
+            case LicencesWaiting(device_id=device_id):
+                self._licences.fetch_soon(device_id)
+            case InfoChanged(device_id=device_id, version=version):
+                self._records.info_changed(device_id, version)
+            case SpaceChanged(device_id=device_id, version=version):
+                self._records.space_changed(device_id, version)
+                if child is None:
+                    self._registration.retry_refused()  # some clouds accept children only of a claimed parent (17.18, 18)
+                if version:
+                    self._incidents.claimed(None if child is None else device_id)
 
     def _check_child(self, child: str) -> None:
         self._checks.check_child(child)

@@ -9,6 +9,7 @@ from gateway.models.configuration import PlannedChange
 from gateway.models.device_settings import SettingValue, WrittenSetting
 from gateway.models.discovery import Confidence, Found, Identity, IdentityKind, Progress
 from gateway.models.findings import Finding, FindingState
+from gateway.models.licences import Licence, LicenceChange
 from gateway.models.metrics import RESERVED_METRICS, Block, Metric, MetricRow, Reading, Reduce, Value
 from gateway.models.permissions import Permission
 from gateway.models.telemetry import Sample, Status
@@ -29,6 +30,8 @@ __all__ = [
     "Identity",
     "IdentityKind",
     "KnownCommand",
+    "Licence",
+    "LicenceChange",
     "Metric",
     "MetricRow",
     "NoParameters",

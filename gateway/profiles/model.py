@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway.models import CommandSpec
 from gateway.profiles.files import Source
+from gateway.profiles.licences import LicenceRule
 from gateway.profiles.names import first_duplicate
 
 ProfileName: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -54,6 +55,10 @@ class DeviceProfile(BaseModel):
     source: Source
     groups: dict[str, Annotated[float, Field(ge=0.1, le=7 * 86400)]] = Field(
         default_factory=dict, description="poll group -> how often it is read, in seconds"
+    )
+
+    licence: LicenceRule | None = Field(
+        default=None, description="how the device gets a licence from the cloud, as a table [licence]"
     )
 
     @property
@@ -105,4 +110,12 @@ class DeviceProfile(BaseModel):
     def _names_each_command_once(self) -> Self:
         if twice := first_duplicate(rule.name for rule in self.all_commands):
             raise ValueError(f"command `{twice}` is there twice")
+        return self
+
+    @model_validator(mode="after")
+    def _names_known_licence_commands(self) -> Self:
+        known = [rule.name for rule in self.all_commands]
+        for name in () if self.licence is None else (self.licence.install, self.licence.remove):
+            if name is not None and name not in known:
+                raise ValueError(f"licence: there is no command {name!r}; there are {', '.join(known) or 'none'}")
         return self

@@ -15,10 +15,11 @@ from gateway.cloud.commands.command_loop import CommandPolicy, Commands
 from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.http import OnCall, reachable
+from gateway.cloud.licences.licence_loop import Licences
 from gateway.cloud.rate_control import RateControl
 from gateway.cloud.revocation import GatewayRevocation, KeyCheck
 from gateway.cloud.server_clock import ServerClock
-from gateway.cloud.session import Session
+from gateway.cloud.session import CloudServices, Session
 from gateway.cloud.telemetry_loop import OwnTelemetry
 from gateway.config.permissions import ceiling, needed_for
 from gateway.config.settings import CloudSection, Configuration, Settings
@@ -27,6 +28,7 @@ from gateway.field.children.availability import Availability
 from gateway.field.children.intake import DeviceIntake
 from gateway.field.dispatcher import CommandDispatcher
 from gateway.field.fleet import Fleet
+from gateway.field.licence_dispatcher import LicenceDispatcher
 from gateway.field.observer import NO_OBSERVER, Observer
 from gateway.field.polling.supervisor import Supervisor
 from gateway.field.telemetry.child_monitor import ChildMonitor
@@ -40,11 +42,6 @@ from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.own_telemetry import own_telemetry
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.view import GatewayView
-from gateway.state.adapter_memory import AdapterMemory
-from gateway.state.command_ledger import CommandLedger
-from gateway.state.events import EventQueue
-from gateway.state.incidents import Incidents
-from gateway.state.outbox import Outbox
 from gateway.state.parts import StateParts
 from gateway.state.registry import Registry
 from gateway.state.store import Store
@@ -93,15 +90,7 @@ async def build(
 
 async def build_state(store: Store, settings: Settings) -> StateParts:
     """Return the parts of the state, with what an earlier run left."""
-    state = StateParts(
-        store=store,
-        registry=Registry(store),
-        outbox=Outbox(store, most_samples=settings.store.most_samples),
-        ledger=CommandLedger(store),
-        adapter_memory=AdapterMemory(store),
-        events=EventQueue(store),
-        incidents=Incidents(store, are_wanted=settings.cloud.incidents),
-    )
+    state = StateParts.on(store, most_samples=settings.store.most_samples, has_incidents=settings.cloud.incidents)
     await state.load()
     return state
 
@@ -181,7 +170,10 @@ async def build_cloud(
         state,
         enrolment,
         registrar,
-        commands=Commands(target=dispatcher, policy=command_policy(configuration, registry)),
+        services=CloudServices(
+            commands=Commands(target=dispatcher, policy=command_policy(configuration, registry)),
+            licences=Licences(apply=LicenceDispatcher(registry, field.fleet, field.availability).apply),
+        ),
         calls=GuardedCalls(rate_control, revocation),
         own_telemetry=OwnTelemetry(read=read_own_telemetry, every=settings.telemetry_every),
         on_event=on_event,

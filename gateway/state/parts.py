@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 from gateway.state.adapter_memory import AdapterMemory
+from gateway.state.cloud_records import CloudRecords
 from gateway.state.command_ledger import CommandLedger
 from gateway.state.events import EventQueue
 from gateway.state.incidents import Incidents
+from gateway.state.licences import LicenceKeeper
 from gateway.state.outbox import Outbox
 from gateway.state.registry import Registry
 from gateway.state.store import Store
@@ -24,9 +27,28 @@ class StateParts:
     adapter_memory: AdapterMemory
     events: EventQueue
     incidents: Incidents
+    licences: LicenceKeeper
+    cloud_records: CloudRecords
+
+    @classmethod
+    def on(cls, store: Store, *, most_samples: int, has_incidents: bool = True) -> Self:
+        """Return the parts on an open store; `load` reads what is in it."""
+        return cls(
+            store=store,
+            registry=Registry(store),
+            outbox=Outbox(store, most_samples=most_samples),
+            ledger=CommandLedger(store),
+            adapter_memory=AdapterMemory(store),
+            events=EventQueue(store),
+            incidents=Incidents(store, are_wanted=has_incidents),
+            licences=LicenceKeeper(store),
+            cloud_records=CloudRecords(store),
+        )
 
     async def load(self) -> None:
         """Read what an earlier run left."""
         await self.registry.load()
         await self.outbox.load()
         await self.adapter_memory.load()
+        await self.licences.load()
+        await self.cloud_records.load()

@@ -29,7 +29,9 @@ class StoredRecords(NamedTuple):
     children: list[ChildRecord]
     found_devices: list[FoundDevice]
     names: dict[str, str]
-    """The names that people have given, by local key."""
+    """The names that devices were given, by local key."""
+    names_from_cloud: frozenset[str]
+    """The keys of those whose name was given in the cloud."""
     unused_devices: list[UnusedDevice]
 
 
@@ -52,7 +54,10 @@ def read_gateway(db: Transaction) -> GatewayRecord | None:
 def read_all(db: Transaction) -> StoredRecords:
     """Return everything that the registry has stored."""
     names = dict(db.execute("SELECT key, name FROM names"))
-    return StoredRecords(read_gateway(db), _read_children(db), _read_found_devices(db), names, _read_unused_devices(db))
+    from_cloud = frozenset(key for (key,) in db.execute("SELECT key FROM names WHERE from_cloud = 1"))
+    return StoredRecords(
+        read_gateway(db), _read_children(db), _read_found_devices(db), names, from_cloud, _read_unused_devices(db)
+    )
 
 
 def _read_children(db: Transaction) -> list[ChildRecord]:
@@ -194,12 +199,12 @@ def remove_unused_device(db: Transaction, device_id: str) -> None:
     db.execute("DELETE FROM unused_devices WHERE device_id = ?", (device_id,))
 
 
-def write_name(db: Transaction, key: str, name: str | None) -> None:
-    """Write the name that a person has given to a device; `None` removes it."""
+def write_name(db: Transaction, key: str, name: str | None, *, from_cloud: bool = False) -> None:
+    """Write the name that a person has given to a device, here or in the cloud; `None` removes it."""
     if name is None:
         db.execute("DELETE FROM names WHERE key = ?", (key,))
     else:
-        db.execute("INSERT OR REPLACE INTO names (key, name) VALUES (?, ?)", (key, name))
+        db.execute("INSERT OR REPLACE INTO names (key, name, from_cloud) VALUES (?, ?, ?)", (key, name, int(from_cloud)))
 
 
 def write_admitted(db: Transaction, record: ChildRecord) -> None:

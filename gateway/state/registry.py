@@ -20,7 +20,7 @@ from gateway.state.record_rows import (
     write_unused_device,
 )
 from gateway.state.records import ChildRecord, Decision, FoundDevice, GatewayRecord, UnusedDevice
-from gateway.state.store import Store
+from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 
 
@@ -38,6 +38,7 @@ class Registry:
         self._found_devices: dict[str, FoundDevice] = {}
         self._names: dict[str, str] = {}
         self._unused_devices: dict[str, UnusedDevice] = {}
+        self._names_from_cloud: set[str] = set()
         self._by_device_id: dict[str, str] = {}
         self._changed_at: dict[str, int] = {}  # child -> revision, the latest change last
         self._writing = asyncio.Lock()
@@ -91,7 +92,7 @@ class Registry:
         """Read everything from the store, also again after another process wrote to it."""
         async with self._writing:
             stored = await self._store.transact(read_all)
-            self._names = stored.names
+            self._names, self._names_from_cloud = stored.names, set(stored.names_from_cloud)
             named = [record.named(self._names.get(record.child.key)) for record in stored.children]
             before, self._children = self._children, {record.child.key: record for record in named}
             self._gateway = stored.gateway
@@ -187,6 +188,7 @@ class Registry:
                 self._names.pop(key, None)
             else:
                 self._names[key] = name
+            self._names_from_cloud.discard(key)
             if device is not None:
                 self._found_devices[key] = replace(device, given_name=name)
             if known is not None:
@@ -209,6 +211,28 @@ class Registry:
             await self._store.transact(lambda db: remove_unused_device(db, device_id))
             self._unused_devices.pop(device_id, None)
             await self._notify()
+
+    async def name_from_cloud(self, key: str, name: str) -> bool:
+        """Give a child the name that it got in the cloud; return whether that changed something.
+
+        A name that a person has given here stays, and so does one that the cloud has not been told yet.
+        """
+        async with self._writing:
+            known = self._children.get(key)
+            is_named_here = key in self._names and key not in self._names_from_cloud
+            if known is None or known.needs_update or is_named_here or known.child.name == name:
+                return False
+            record = replace(known, child=known.child.with_name(name))
+
+            def write(db: Transaction) -> None:
+                write_name(db, key, name, from_cloud=True)
+                write_child(db, record)
+
+            await self._store.transact(write)
+            self._names[key] = name
+            self._names_from_cloud.add(key)
+            await self._put(record)
+            return True
 
     async def _save_found(self, device: FoundDevice) -> None:
         await self._store.transact(lambda db: write_found_device(db, device))

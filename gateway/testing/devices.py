@@ -23,6 +23,8 @@ from gateway.adapter import (
     Found,
     Identity,
     IdentityKind,
+    Licence,
+    LicenceChange,
     Metric,
     ParameterKind,
     ParameterSpec,
@@ -216,6 +218,15 @@ class SyntheticAdapter(Adapter[SyntheticSettings]):
         if command.name != "set" or any(device.values.get(name) != value for name, value in wanted.items()):
             return None
         return CommandResult(is_proven=True, after=wanted)
+
+    def licence_command(self, child: ChildDevice, licence: Licence) -> Command:
+        """Return `set` of the metric `licence`, which a device with licences has."""
+        device = self.wire.devices.get(child.address)
+        if device is None or "licence" not in device.values:
+            raise CommandRejected(f"{child.name} takes no licences")
+        is_for_use = licence.change in (LicenceChange.INSTALL, LicenceChange.RENEW)
+        payload = licence.payload.get_secret_value() if is_for_use and licence.payload is not None else "none"
+        return Command(licence.id, child.key, "set", {"licence": payload})
 
     def _answering(self, address: str) -> SyntheticDevice:
         self._plugged_in()

@@ -22,18 +22,15 @@ from gateway.cloud.client import CloudAccess, HttpHub
 from gateway.cloud.commands.command_loop import CommandPolicy, Commands
 from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.guarded_calls import GuardedCalls
+from gateway.cloud.licences.licence_loop import Licences
 from gateway.cloud.rate_control import RateControl
 from gateway.cloud.revocation import GatewayRevocation, KeyCheck, RevocationTiming
-from gateway.cloud.session import Session
+from gateway.cloud.session import CloudServices, Session
 from gateway.cloud.telemetry_loop import OwnTelemetry
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings
 from gateway.errors import CommandRejected
 from gateway.hub import Credentials
 from gateway.models import KnownCommand, Status
-from gateway.state.adapter_memory import AdapterMemory
-from gateway.state.command_ledger import CommandLedger
-from gateway.state.events import EventQueue
-from gateway.state.incidents import Incidents
 from gateway.state.outbox import Outbox
 from gateway.state.parts import StateParts
 from gateway.state.registry import Registry
@@ -194,6 +191,10 @@ class NoDevices:
         return None
 
 
+async def no_licence(child, licence):
+    raise CommandRejected("it takes no licences")
+
+
 @asynccontextmanager
 async def session_parts(
     path: Path,
@@ -230,14 +231,13 @@ async def session_parts(
             status_of=lambda key: Status.ONLINE,
         )
         events: list[object] = []
-        state = StateParts(
-            store=store, registry=registry, outbox=outbox, ledger=CommandLedger(store), adapter_memory=AdapterMemory(store),
-            events=EventQueue(store), incidents=Incidents(store),
-        )  # fmt: skip
-        commands = Commands(target=NoDevices(), policy=CommandPolicy())
+        state = replace(StateParts.on(store, most_samples=1), registry=registry, outbox=outbox)
+        services = CloudServices(
+            commands=Commands(target=NoDevices(), policy=CommandPolicy()), licences=Licences(apply=no_licence)
+        )
         own_telemetry = OwnTelemetry(read=lambda: {"uptime_seconds": 1}, every=every)
         session = Session(
-            hub, state, enrolment, registrar, calls=calls, commands=commands, own_telemetry=own_telemetry,
+            hub, state, enrolment, registrar, calls=calls, services=services, own_telemetry=own_telemetry,
             on_event=events.append,
         )  # fmt: skip
         yield SimpleNamespace(

@@ -12,19 +12,16 @@ from gateway.cloud.child_registrar import ChildRegistrar, RegistrationPolicy
 from gateway.cloud.commands.command_loop import CommandPolicy, Commands
 from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.guarded_calls import GuardedCalls
+from gateway.cloud.licences.licence_loop import Licences
 from gateway.cloud.rate_control import RateControl
 from gateway.cloud.revocation import GatewayRevocation, KeyCheck, RevocationTiming
-from gateway.cloud.session import Session
+from gateway.cloud.session import CloudServices, Session
 from gateway.cloud.telemetry_loop import OwnTelemetry
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings
-from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable, StoreError
+from gateway.errors import CommandRejected, HubBusy, HubRejected, HubUnauthorised, HubUnreachable, StoreError
 from gateway.hub import ConfigurationChanged, SpaceChanged, TelemetryResponse, WaitingCommand
 from gateway.models import ChildDevice, CommandResult, KnownCommand, Sample, Status
-from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.child_states import ChildState
-from gateway.state.command_ledger import CommandLedger
-from gateway.state.events import EventQueue
-from gateway.state.incidents import Incidents
 from gateway.state.outbox import Outbox
 from gateway.state.parts import StateParts
 from gateway.state.registry import Registry
@@ -57,6 +54,10 @@ class Devices:
         return CommandResult(message=f"{command.name} was read back", is_proven=True)
 
 
+async def no_licence(child, licence):
+    raise CommandRejected("it takes no licences")
+
+
 @pytest.fixture
 async def house(tmp_path):
     """A session between a real store and a fake hub, with short waits; `start()` runs it."""
@@ -72,10 +73,7 @@ async def house(tmp_path):
 
         enrolment = Enrolment(hub, registry, configuration, firmware_version="1.0.0", network_is_back=back, retry_every=SHORT)
         await enrolment.prepare()
-        state = StateParts(
-            store=store, registry=registry, outbox=outbox, ledger=CommandLedger(store), adapter_memory=AdapterMemory(store),
-            events=EventQueue(store), incidents=Incidents(store),
-        )  # fmt: skip
+        state = replace(StateParts.on(store, most_samples=1), registry=registry, outbox=outbox)
 
         made = SimpleNamespace(hub=hub, registry=registry, outbox=outbox, enrolment=enrolment, events=[], tasks=[])
 
@@ -89,7 +87,10 @@ async def house(tmp_path):
             revocation = GatewayRevocation(hub, rate_control, registered_at=lambda: enrolment.registered_at, timing=timing)
             made.session = Session(
                 hub, state, enrolment, registrar, calls=GuardedCalls(rate_control, revocation),
-                commands=Commands(target=Devices(), policy=CommandPolicy(every=timedelta(0))),
+                services=CloudServices(
+                    commands=Commands(target=Devices(), policy=CommandPolicy(every=timedelta(0))),
+                    licences=Licences(apply=no_licence),
+                ),
                 own_telemetry=OwnTelemetry(read=lambda: {"uptime_seconds": 1}, every=every), on_event=made.events.append,
             )  # fmt: skip
             made.tasks.append(asyncio.create_task(made.session.run()))

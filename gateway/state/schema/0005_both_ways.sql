@@ -34,3 +34,24 @@ CREATE TABLE unused_devices (
     why TEXT NOT NULL,
     at TEXT NOT NULL
 ) STRICT;
+CREATE TABLE licences (
+    device_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    child TEXT,
+    change TEXT NOT NULL,
+    payload TEXT,
+    signature TEXT,
+    expires_at TEXT,
+    state TEXT NOT NULL,
+    problem TEXT,
+    was_in_use INTEGER NOT NULL,
+    delivered INTEGER NOT NULL,
+    offered_at TEXT NOT NULL,
+    changed_at TEXT NOT NULL,
+    PRIMARY KEY (device_id, id)
+) STRICT;
+ALTER TABLE names ADD COLUMN from_cloud INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE cloud_records (
+    device_id TEXT PRIMARY KEY,
+    content TEXT NOT NULL
+) STRICT;

@@ -14,6 +14,10 @@ CREATE TABLE children (
         since TEXT NOT NULL
     , unanswered_at TEXT) STRICT;
 INSERT INTO "children" VALUES('sn:acme/1','{"key":"sn:acme/1","adapter":"plant","bus":"hall","address":"3","profile":"acme-1","family":"meter","model_id":"m-1","sub_model":"A1","firmware_version":"1.2","name":"Meter","found_as":null,"serial_number":"1","mac":null,"manufacturer":"Acme","model":"One"}','registered','6a0f4a3c-0001-4000-8000-000000000001','d','secret','https://other.example','p',1,'too long','2026-01-01T12:00:00+00:00',NULL);
+CREATE TABLE cloud_records (
+    device_id TEXT PRIMARY KEY,
+    content TEXT NOT NULL
+) STRICT;
 CREATE TABLE command_contact (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     at TEXT NOT NULL
@@ -67,6 +71,22 @@ CREATE TABLE incidents (
     issue TEXT NOT NULL,
     incident_id TEXT
 ) STRICT;
+CREATE TABLE licences (
+    device_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    child TEXT,
+    change TEXT NOT NULL,
+    payload TEXT,
+    signature TEXT,
+    expires_at TEXT,
+    state TEXT NOT NULL,
+    problem TEXT,
+    was_in_use INTEGER NOT NULL,
+    delivered INTEGER NOT NULL,
+    offered_at TEXT NOT NULL,
+    changed_at TEXT NOT NULL,
+    PRIMARY KEY (device_id, id)
+) STRICT;
 CREATE TABLE losses (
         child TEXT NOT NULL,
         why TEXT NOT NULL,
@@ -89,9 +109,9 @@ INSERT INTO "met" VALUES('place:hall/9','plant','hall','{"address":"9","identity
 CREATE TABLE names (
         key TEXT PRIMARY KEY,
         name TEXT NOT NULL
-    ) STRICT;
-INSERT INTO "names" VALUES('sn:acme/1','Boiler house');
-INSERT INTO "names" VALUES('place:hall/9','Box by the stairs');
+    , from_cloud INTEGER NOT NULL DEFAULT 0) STRICT;
+INSERT INTO "names" VALUES('sn:acme/1','Boiler house',0);
+INSERT INTO "names" VALUES('place:hall/9','Box by the stairs',0);
 CREATE TABLE notes (
         entry TEXT NOT NULL,
         name TEXT NOT NULL,

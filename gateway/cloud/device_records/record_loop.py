@@ -1,0 +1,223 @@
+"""Fetch the cloud's record of each device when a flag says that it changed: name, customer, space, and files of its model.
+
+These calls are never urgent: with many children they are spread over time, since every request counts against the rate limit of
+the customer (device API reference, section 18).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+
+from gateway.cloud.devices import CloudDevices
+from gateway.cloud.guarded_calls import GuardedCalls
+from gateway.cloud.protocol.values import printable_line
+from gateway.cloud.rate_control import CallKind
+from gateway.errors import HubRejected, HubUnauthorised
+from gateway.hub import Credentials, DeviceUpdate, Hub
+from gateway.hub_records import ModelFile, Space
+from gateway.models import NAME_LENGTH
+from gateway.state.cloud_records import CloudRecords, FileRecord, SpaceRecord
+from gateway.state.registry import Registry
+from gateway.tasks import loop_time
+
+log = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_DEVICES = 1.0
+"""Between the calls for two children: a claim changes the space of a thousand children at once."""
+
+FETCH_FILES_EVERY_SECONDS = 24 * 3600.0
+"""How often the list of the model's files is fetched; a firmware offer is announced by its own flag."""
+
+FILES_KEPT = 50
+"""The most files of a model that are kept for people."""
+
+
+class DeviceRecordLoop:
+    """Runs beside the telemetry until it is cancelled.
+
+    Args:
+        hub: the cloud.
+        devices: knows the children and their keys.
+        records: stores what was fetched.
+        registry: gets the names that children were given in the cloud.
+        calls: the guarded calls of the session.
+    """
+
+    def __init__(
+        self, hub: Hub, devices: CloudDevices, records: CloudRecords, registry: Registry, *, calls: GuardedCalls
+    ) -> None:
+        self._hub = hub
+        self._devices = devices
+        self._records = records
+        self._registry = registry
+        self._calls = calls
+        self._info_versions: dict[str, int] = {}  # device -> the version that a flag announced
+        self._space_versions: dict[str, int] = {}
+        self._has_work = asyncio.Event()
+
+    def info_changed(self, device_id: str, version: int) -> None:
+        """Fetch the info of a device: a telemetry response has a higher `info_version`."""
+        if version > self._records.of(device_id).info_version:
+            self._info_versions[device_id] = version
+            self._has_work.set()
+
+    def space_changed(self, device_id: str, version: int) -> None:
+        """Fetch the space of a device: a telemetry response has another `space_data_version`."""
+        record = self._records.of(device_id)
+        if version != record.space_version or version not in (0, record.confirmed_space_version):
+            self._space_versions[device_id] = version
+            self._has_work.set()
+
+    def reset(self) -> None:
+        """Begin as after a start: the gateway was registered again."""
+        self._info_versions.clear()
+        self._space_versions.clear()
+
+    async def run(self, parent: Credentials) -> None:
+        """Fetch until cancelled.
+
+        Raises:
+            EnrolmentRevoked: the gateway was deleted in the cloud.
+        """
+        files_at = loop_time()
+        await self._call(parent, partial(self._forget_deleted, parent))
+        while True:
+            self._has_work.clear()
+            device_id = next(iter([*self._info_versions, *self._space_versions]), None)
+            if device_id is not None:
+                if not await self._call(parent, partial(self._bring_up_to_date, parent, device_id)):
+                    self._put_last(device_id)
+                if device_id != parent.device_id:
+                    await asyncio.sleep(SECONDS_BETWEEN_DEVICES)
+            elif loop_time() >= files_at:
+                await self._call(parent, partial(self._fetch_files, parent))
+                files_at = loop_time() + FETCH_FILES_EVERY_SECONDS
+            else:
+                await self._wait(files_at)
+
+    async def _wait(self, until: float) -> None:
+        try:
+            async with asyncio.timeout_at(until):
+                await self._has_work.wait()
+        except TimeoutError:
+            pass
+
+    async def _call(self, parent: Credentials, work: Callable[[], Awaitable[None]]) -> bool:
+        async def do() -> bool:
+            await work()
+            return True
+
+        return await self._calls.run(parent, CallKind.RECORDS, do, otherwise=False)
+
+    def _put_last(self, device_id: str) -> None:
+        """Let the other devices go first: the calls of this one may fail again."""
+        for versions in (self._info_versions, self._space_versions):
+            if device_id in versions:
+                versions[device_id] = versions.pop(device_id)
+
+    async def _forget_deleted(self, parent: Credentials) -> None:
+        known = {record.device_id for record in self._registry.children.values() if record.device_id is not None}
+        await self._records.keep_only(frozenset(known | {parent.device_id}))
+
+    # one device -------------------------------------------------------------------------------------------------------
+
+    async def _bring_up_to_date(self, parent: Credentials, device_id: str) -> None:
+        """Fetch what is announced for one device. What fails for want of a response stays announced, and is fetched later."""
+        device = self._devices.credentials_of(parent, device_id)
+        try:
+            if device is not None:
+                await self._fetch_space(device)
+                await self._fetch_info(device)
+        except HubUnauthorised:
+            self._devices.key_refused(parent, device_id)
+        except HubRejected as error:
+            log.info("%s: its record in the cloud cannot be fetched: %s", self._name(parent, device_id), error)
+        self._info_versions.pop(device_id, None)
+        self._space_versions.pop(device_id, None)
+
+    async def _fetch_space(self, device: Credentials) -> None:
+        record = self._records.of(device.device_id)
+        version = self._space_versions.get(device.device_id)
+        if version is None:
+            return
+        if version != record.space_version:
+            space = await self._space(device) if version > 0 else None
+            record = replace(record, space_version=version, space=space, claimed_by=record.claimed_by if version else None)
+            await self._records.save(record)
+            if self._registry.by_device_id(device.device_id) is None:  # the children have the customer of their gateway
+                self._info_versions.setdefault(device.device_id, record.info_version)
+        if version > 0 and version != record.confirmed_space_version:
+            await self._hub.update_device(device, DeviceUpdate(space_version=version))
+            await self._records.save(replace(record, confirmed_space_version=version))
+
+    async def _space(self, device: Credentials) -> SpaceRecord | None:
+        try:
+            return _space_record(await self._hub.get_space_info(device))
+        except HubUnauthorised:
+            raise
+        except HubRejected as error:
+            if error.status != 422:  # `Device not in space`: it was unclaimed meanwhile
+                raise
+            return None
+
+    async def _fetch_info(self, device: Credentials) -> None:
+        version = self._info_versions.get(device.device_id)
+        if version is None:
+            return
+        info = await self._hub.get_device_info(device)
+        record = replace(
+            self._records.of(device.device_id),
+            info_version=version,
+            name=None if info.name is None else printable_line(info.name, NAME_LENGTH),
+            claimed_by=None if info.claimed_by is None else printable_line(info.claimed_by, NAME_LENGTH),
+        )
+        before = self._records.of(device.device_id)
+        await self._records.save(record)
+        child = self._registry.by_device_id(device.device_id)
+        if child is not None and record.name and record.name != before.name and version > before.info_version:
+            former = child.child.name
+            if await self._registry.name_from_cloud(child.child.key, record.name):
+                log.info("%s: it is called %s in the cloud now, so it is here, too", former, record.name)
+
+    # the model --------------------------------------------------------------------------------------------------------
+
+    async def _fetch_files(self, parent: Credentials) -> None:
+        try:
+            files = await self._hub.get_files(parent)
+        except HubUnauthorised:
+            raise
+        except HubRejected as error:
+            log.info("the files of the gateway's model cannot be listed: %s", error)
+            return
+        record = self._records.of(parent.device_id)
+        await self._records.save(replace(record, files=tuple(_file_record(file) for file in files[:FILES_KEPT])))
+
+    def _name(self, parent: Credentials, device_id: str) -> str:
+        return self._devices.name_of(self._devices.child_of(parent, device_id))
+
+
+def _space_record(space: Space) -> SpaceRecord:
+    return SpaceRecord(
+        name=_line(space.name),
+        location=_line(space.location_name),
+        utc_offset_minutes=space.utc_offset_minutes,
+        maintenance=space.maintenance,
+    )
+
+
+def _file_record(file: ModelFile) -> FileRecord:
+    return FileRecord(
+        id=file.id,
+        name=_line(file.name),
+        file_type=_line(file.file_type),
+        version=_line(file.version),
+        notes=_line(file.public_notes),
+    )
+
+
+def _line(text: str | None) -> str | None:
+    return None if text is None else printable_line(text, NAME_LENGTH)

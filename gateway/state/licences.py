@@ -1,0 +1,173 @@
+"""Keep the licences of the gateway and its children, and what the cloud has not been told about them yet."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pydantic import SecretStr
+
+from gateway.models import Licence, LicenceChange
+from gateway.state.store import Store, Transaction
+from gateway.state.writes import runs_to_completion
+
+KEPT_FOR = timedelta(days=90)
+"""How long a licence that is not in use any more is kept, for people."""
+
+
+class LicenceState(StrEnum):
+    """What has become of a licence."""
+
+    PENDING = "pending"
+    """A change of it waits for its device."""
+    IN_USE = "in use"
+    REMOVED = "removed"
+    ERROR = "error"
+    """The device does not have it; `problem` says why."""
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LicenceRecord:
+    """One licence of one device. All times are aware and UTC."""
+
+    device_id: str
+    """The cloud's id of the device."""
+    licence_id: int | str
+    """Opaque: returned to the cloud exactly as it came."""
+    child: str | None
+    """The child's local key; `None` for the gateway itself."""
+    change: LicenceChange
+    """The last change of the licence that the cloud or its end asked for."""
+    payload: SecretStr | None
+    signature: str | None
+    expires_at: datetime | None
+    state: LicenceState
+    problem: str | None = None
+    """For the operator in the cloud: why the change could not be made."""
+    was_in_use: bool = False
+    """It was in use before the change that is pending or has failed, so the device still has the former one."""
+    is_delivered: bool = False
+    """The cloud knows the state."""
+    offered_at: datetime
+    """When the cloud first offered this change."""
+    changed_at: datetime
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The device and the id, by which the licence is known."""
+        return self.device_id, json.dumps(self.licence_id)
+
+    @property
+    def licence(self) -> Licence:
+        """The licence as its device gets it."""
+        return Licence(
+            id=str(self.licence_id),
+            change=self.change,
+            payload=self.payload,
+            signature=self.signature,
+            expires_at=self.expires_at,
+        )
+
+    def is_same_offer(self, other: LicenceRecord) -> bool:
+        """Whether both ask for the same change of the same licence."""
+        return (self.key, self.change, self.payload, self.signature, self.expires_at) == (
+            other.key,
+            other.change,
+            other.payload,
+            other.signature,
+            other.expires_at,
+        )
+
+
+class LicenceKeeper:
+    """All licences, in memory and written through."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._records: dict[tuple[str, str], LicenceRecord] = {}
+
+    async def load(self) -> None:
+        """Read everything from the store."""
+        records = await self._store.transact(lambda db: [_record(row) for row in db.execute(f"SELECT {_COLUMNS} FROM licences")])  # noqa: S608 - our columns
+        self._records = {record.key: record for record in records}
+
+    @property
+    def all(self) -> list[LicenceRecord]:
+        """All licences, those of one device together."""
+        return [self._records[key] for key in sorted(self._records)]
+
+    def get(self, key: tuple[str, str]) -> LicenceRecord | None:
+        """Return the licence with this `LicenceRecord.key`."""
+        return self._records.get(key)
+
+    @runs_to_completion
+    async def save(self, record: LicenceRecord) -> LicenceRecord:
+        """Store a licence as it is now, and forget those that have not been in use for long."""
+        oldest = record.changed_at - KEPT_FOR
+        outdated = [
+            key
+            for key, one in self._records.items()
+            if one.is_delivered and one.changed_at < oldest and one.state not in (LicenceState.IN_USE, LicenceState.PENDING)
+        ]
+        await self._store.transact(lambda db: _write(db, record, outdated))
+        self._records[record.key] = record
+        for key in outdated:
+            self._records.pop(key, None)
+        return record
+
+    @runs_to_completion
+    async def deliver(self, record: LicenceRecord) -> None:
+        """Store that the cloud knows the state of a licence, unless it has changed meanwhile."""
+        known = self._records.get(record.key)
+        if known == record:
+            await self.save(replace(record, is_delivered=True))
+
+
+_COLUMNS = (
+    "device_id, id, child, change, payload, signature, expires_at, state, problem, was_in_use, delivered, offered_at, changed_at"
+)
+
+
+def _record(row: tuple[object, ...]) -> LicenceRecord:
+    device_id, licence_id, child, change, payload, signature, expires, state, problem, was_in_use, delivered, offered, changed = (
+        row
+    )
+    return LicenceRecord(
+        device_id=str(device_id),
+        licence_id=json.loads(str(licence_id)),
+        child=None if child is None else str(child),
+        change=LicenceChange(str(change)),
+        payload=None if payload is None else SecretStr(str(payload)),
+        signature=None if signature is None else str(signature),
+        expires_at=None if expires is None else datetime.fromisoformat(str(expires)),
+        state=LicenceState(str(state)),
+        problem=None if problem is None else str(problem),
+        was_in_use=bool(was_in_use),
+        is_delivered=bool(delivered),
+        offered_at=datetime.fromisoformat(str(offered)),
+        changed_at=datetime.fromisoformat(str(changed)),
+    )
+
+
+def _write(db: Transaction, record: LicenceRecord, outdated: list[tuple[str, str]]) -> None:
+    db.execute(
+        f"INSERT OR REPLACE INTO licences ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - our columns
+        (
+            *record.key,
+            record.child,
+            record.change,
+            None if record.payload is None else record.payload.get_secret_value(),
+            record.signature,
+            None if record.expires_at is None else record.expires_at.isoformat(),
+            record.state,
+            record.problem,
+            int(record.was_in_use),
+            int(record.is_delivered),
+            record.offered_at.isoformat(),
+            record.changed_at.isoformat(),
+        ),
+    )
+    db.executemany("DELETE FROM licences WHERE device_id = ? AND id = ?", outdated)

@@ -1,0 +1,254 @@
+"""What the cloud has on record about a device comes down when a flag says that it changed, and not more often."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from gateway.cloud.device_records.record_loop import DeviceRecordLoop
+from gateway.cloud.devices import CloudDevices
+from gateway.errors import HubRejected, HubUnreachable
+from gateway.hub_records import ModelFile, Space
+from gateway.models import ChildDevice
+from gateway.state.child_states import ChildState
+from gateway.state.cloud_records import CloudRecords
+from gateway.testing.clock import simulated
+
+AWAY = HubUnreachable("no route", maybe_done=False)
+
+
+def child(number):
+    return ChildDevice(
+        key=f"c{number}", adapter="a", bus="b", address=str(number), profile=None, family=None, model_id="m", sub_model=None,
+        firmware_version=None, name=f"child {number}",
+    )  # fmt: skip
+
+
+class Running:
+    def __init__(self, made):
+        self.made, self.hub, self.registry, self.checked = made, made.hub, made.registry, []
+
+    async def start(self):
+        self.parent = await self.made.enrolment.credentials()
+        for number in (1, 2):
+            await self.registry.admit(child(number))
+        while any(record.state is not ChildState.REGISTERED for record in self.registry.children.values()):
+            await self.made.registrar.step(self.parent)
+        await self.restart()
+
+    async def restart(self):
+        self.records = CloudRecords(self.made.state.store)
+        await self.records.load()
+        self.loop = DeviceRecordLoop(
+            self.hub, CloudDevices(self.registry, self.checked.append), self.records, self.registry, calls=self.made.calls
+        )
+        self.task = asyncio.create_task(self.loop.run(self.parent))
+
+    async def kill(self):
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+    def device(self, number=None):
+        device_id = self.parent.device_id if number is None else self.registry.children[f"c{number}"].device_id
+        return self.hub.devices[device_id]
+
+    def id(self, number=None):
+        return self.device(number).credentials.device_id
+
+    def rename_in_cloud(self, number, name, version):
+        self.device(number).updates.append({"name": name})
+        self.loop.info_changed(self.id(number), version)
+
+
+def run(parts, test):
+    async def main():
+        async with parts() as made:
+            running = Running(made)
+            await running.start()
+            await asyncio.sleep(100)  # the registration is not new any more
+            try:
+                await test(running)
+            finally:
+                await running.kill()
+
+    simulated(main())
+
+
+def test_a_child_that_is_renamed_in_the_portal_has_that_name_here_also_after_a_restart(parts):
+    async def test(running):
+        running.rename_in_cloud(1, "Boiler", 1)
+        await asyncio.sleep(5)
+        assert running.registry.children["c1"].child.name == "Boiler"
+        await running.registry.load()
+        await running.registry.admit(child(1))  # a search finds it again under its own name
+        record = running.registry.children["c1"]
+        assert record.child.name == "Boiler"
+        assert not record.needs_update, "the cloud is not told its own name"
+
+    run(parts, test)
+
+
+def test_a_name_that_a_person_gave_here_stays(parts):
+    async def test(running):
+        await running.registry.rename("c1", "Mine")
+        running.rename_in_cloud(1, "Theirs", 1)
+        await asyncio.sleep(5)
+        assert running.registry.children["c1"].child.name == "Mine"
+
+    run(parts, test)
+
+
+def test_a_person_can_rename_here_what_the_portal_has_named_and_then_that_name_stays(parts):
+    async def test(running):
+        running.rename_in_cloud(1, "Theirs", 1)
+        await asyncio.sleep(5)
+        await running.registry.rename("c1", "Mine")
+        await running.registry.save_child(replace(running.registry.children["c1"], needs_update=False))
+        running.rename_in_cloud(1, "Theirs again", 2)
+        await asyncio.sleep(5)
+        assert running.registry.children["c1"].child.name == "Mine"
+
+    run(parts, test)
+
+
+def test_the_same_version_is_not_fetched_again_even_after_a_restart(parts):
+    async def test(running):
+        running.rename_in_cloud(1, "Boiler", 3)
+        await asyncio.sleep(5)
+        await running.kill()
+        await running.restart()
+        running.loop.info_changed(running.id(1), 3)
+        await asyncio.sleep(5)
+        assert running.hub.calls["get_device_info"] == 1
+
+    run(parts, test)
+
+
+def test_the_space_is_fetched_kept_and_confirmed_once(parts):
+    async def test(running):
+        running.device(1).space = Space(name="Room 12", location_name="Vienna", utc_offset_minutes=60, maintenance=True)
+        for _ in range(3):
+            running.loop.space_changed(running.id(1), 2)
+            await asyncio.sleep(5)
+        await running.kill()
+        await running.restart()
+        running.loop.space_changed(running.id(1), 2)
+        await asyncio.sleep(5)
+        space = running.records.of(running.id(1)).space
+        assert (space.name, space.location, space.utc_offset_minutes, space.maintenance) == ("Room 12", "Vienna", 60, True)
+        assert [update for update in running.device(1).updates if "space_version" in update] == [{"space_version": 2}]
+        assert running.hub.calls["get_space_info"] == 1
+
+    run(parts, test)
+
+
+def test_a_confirmation_that_got_no_response_is_repeated(parts):
+    async def test(running):
+        running.device(1).space = Space(name="Room 12")
+        running.hub.fail("update_device", AWAY, AWAY)
+        running.loop.space_changed(running.id(1), 2)
+        await asyncio.sleep(60)
+        assert {"space_version": 2} in running.device(1).updates
+        assert running.hub.calls["get_space_info"] == 1
+
+    run(parts, test)
+
+
+def test_an_unclaimed_device_has_no_space_and_no_customer(parts):
+    async def test(running):
+        running.device().space = Space(name="Room 12")
+        running.loop.space_changed(running.id(), 2)
+        await asyncio.sleep(5)
+        running.loop.space_changed(running.id(), 0)
+        await asyncio.sleep(5)
+        record = running.records.of(running.id())
+        assert (record.space_version, record.space, record.claimed_by) == (0, None, None)
+
+    run(parts, test)
+
+
+def test_a_device_that_was_unclaimed_meanwhile_is_recorded_without_space(parts):
+    """Section 8.5: 422 `Device not in space`."""
+
+    async def test(running):
+        running.loop.space_changed(running.id(1), 2)
+        await asyncio.sleep(5)
+        assert running.records.of(running.id(1)).space is None
+        assert running.records.of(running.id(1)).space_version == 2
+
+    run(parts, test)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_a_refusal_is_not_repeated_in_a_loop(parts, status):
+    async def test(running):
+        running.hub.fail("get_device_info", *[HubRejected("no", status=status, error="no")] * 100)
+        running.rename_in_cloud(1, "Boiler", 1)
+        await asyncio.sleep(600)
+        assert running.hub.calls["get_device_info"] == 1
+        assert running.registry.children["c1"].child.name == "child 1"
+
+    run(parts, test)
+
+
+def test_a_device_whose_calls_always_fail_keeps_no_other_one_waiting(parts):
+    async def test(running):
+        answer = running.hub.get_device_info
+        broken = running.id(1)
+
+        async def fails(device):
+            if device.device_id == broken:
+                raise HubUnreachable("500", maybe_done=False, status=500)
+            return await answer(device)
+
+        running.hub.get_device_info = fails
+        running.rename_in_cloud(1, "A", 1)
+        running.rename_in_cloud(2, "B", 1)
+        await asyncio.sleep(120)
+        assert running.registry.children["c2"].child.name == "B"
+
+    run(parts, test)
+
+
+def test_a_deleted_child_is_checked(parts):
+    async def test(running):
+        device_id = running.id(1)
+        del running.hub.devices[device_id]
+        running.loop.info_changed(device_id, 1)
+        await asyncio.sleep(5)
+        assert running.checked == ["c1"]
+
+    run(parts, test)
+
+
+def test_the_files_of_the_model_are_listed_once_a_day(parts):
+    async def test(running):
+        running.hub.files.append(ModelFile(id="f", name="gw\x1b[31m firmware", version="2.5.0", public_notes="fixes\nmore"))
+        await running.kill()
+        await running.restart()
+        before = running.hub.calls["get_files"]
+        await asyncio.sleep(60)
+        (file,) = running.records.of(running.id()).files
+        assert (file.id, file.version) == ("f", "2.5.0")
+        assert (file.name + file.notes).isprintable()
+        await asyncio.sleep(timedelta(days=2).total_seconds())
+        assert running.hub.calls["get_files"] - before == 3
+
+    run(parts, test)
+
+
+def test_records_of_devices_that_are_gone_are_forgotten_and_a_damaged_one_is_fetched_again(parts):
+    async def test(running):
+        running.rename_in_cloud(1, "Boiler", 1)
+        await asyncio.sleep(5)
+        await running.records.save(replace(running.records.of(running.id(1)), device_id="gone"))
+        store = running.made.state.store
+        await store.transact(lambda db: db.execute("INSERT INTO cloud_records VALUES ('x', '{')"))
+        await running.kill()
+        await running.restart()
+        await asyncio.sleep(1)
+        assert running.records.of("gone").name is None
+        assert running.records.of(running.id(1)).name == "Boiler"
+
+    run(parts, test)

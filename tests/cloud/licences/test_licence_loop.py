@@ -1,0 +1,358 @@
+"""Licences are installed, renewed, removed and ended, and every change is answered, through failures and restarts."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.cloud.devices import CloudDevices
+from gateway.cloud.licences.licence_loop import LicenceLoop, Licences
+from gateway.errors import BusUnavailable, CommandRejected, DeviceUnreachable, HubRejected, HubUnreachable, StoreError
+from gateway.hub_records import License, LicenseAction
+from gateway.models import ChildDevice, LicenceChange
+from gateway.state.child_states import ChildState
+from gateway.state.licences import LicenceKeeper, LicenceState
+from gateway.testing.clock import simulated
+from gateway.testing.hub import LOST_ANSWER
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+AWAY = HubUnreachable("no route", maybe_done=False)
+
+
+def child(number):
+    return ChildDevice(
+        key=f"c{number}", adapter="a", bus="b", address=str(number), profile=None, family=None, model_id="m", sub_model=None,
+        firmware_version=None, name=f"child {number}",
+    )  # fmt: skip
+
+
+class Running:
+    """The licence loop of a gateway with two registered children."""
+
+    def __init__(self, made):
+        self.made, self.hub, self.registry = made, made.hub, made.registry
+        self.applied = []
+        self.problems = {}
+        """Child -> the errors that its next changes raise, or seconds that they take."""
+        self.checked = []
+
+    def now(self):
+        return BEGIN + timedelta(seconds=asyncio.get_running_loop().time())
+
+    async def apply(self, child, licence):
+        problem = next(iter(self.problems.get(child, [])), None)
+        if problem is not None:
+            self.problems[child].pop(0)
+        if isinstance(problem, int):
+            await asyncio.sleep(problem)
+        elif problem is not None:
+            raise problem
+        self.applied.append((child, licence.change, licence.payload and licence.payload.get_secret_value()))
+
+    async def start(self):
+        self.parent = await self.made.enrolment.credentials()
+        for number in (1, 2):
+            await self.registry.admit(child(number))
+        while any(record.state is not ChildState.REGISTERED for record in self.registry.children.values()):
+            await self.made.registrar.step(self.parent)
+        await self.restart()
+
+    async def restart(self):
+        self.keeper = LicenceKeeper(self.made.state.store)
+        await self.keeper.load()
+        self.loop = LicenceLoop(
+            self.hub, CloudDevices(self.registry, self.checked.append), self.keeper, calls=self.made.calls,
+            licences=Licences(apply=self.apply, now=self.now),
+        )  # fmt: skip
+        self.task = asyncio.create_task(self.loop.run(self.parent))
+
+    async def kill(self):
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+    def device(self, number=None):
+        device_id = self.parent.device_id if number is None else self.registry.children[f"c{number}"].device_id
+        return self.hub.devices[device_id]
+
+    def offer(self, number, licence_id, action=LicenseAction.ADD, payload="pro", **rest):
+        device = self.device(number)
+        device.licences.append(License(id=licence_id, action=action, payload=payload, **rest))
+        self.loop.fetch_soon(device.credentials.device_id)
+
+    def states(self, number=None):
+        return self.device(number).licence_states
+
+    def state(self, number):
+        return {record.licence_id: record.state for record in self.keeper.all if record.child == f"c{number}"}
+
+
+def run(parts, test):
+    async def main():
+        async with parts() as made:
+            running = Running(made)
+            await running.start()
+            await asyncio.sleep(100)  # the registration is not new any more
+            try:
+                await test(running)
+            finally:
+                await running.kill()
+
+    simulated(main())
+
+
+def test_a_licence_is_assigned_renewed_and_removed_and_each_change_is_answered(parts):
+    async def test(running):
+        running.offer(1, "L1")
+        await asyncio.sleep(1)
+        running.offer(1, "L1", LicenseAction.UPDATE, "pro-2", expires_at="2027-01-01T00:00:00Z")
+        await asyncio.sleep(100)
+        assert running.state(1) == {"L1": LicenceState.IN_USE}
+        running.offer(1, "L1", LicenseAction.REMOVE)
+        await asyncio.sleep(100)
+        assert running.applied == [
+            ("c1", LicenceChange.INSTALL, "pro"), ("c1", LicenceChange.RENEW, "pro-2"), ("c1", LicenceChange.REMOVE, "pro"),
+        ]  # fmt: skip
+        assert running.states(1) == [("L1", "inuse", None), ("L1", "inuse", None), ("L1", "removed", None)]
+
+    run(parts, test)
+
+
+def test_several_changes_of_one_device_are_handled_one_after_the_other_without_another_flag(parts):
+    async def test(running):
+        for number in range(5):
+            running.offer(1, number, payload=f"f{number}")
+        await asyncio.sleep(10)
+        assert [payload for _, _, payload in running.applied] == ["f0", "f1", "f2", "f3", "f4"]
+        assert [state for _, state, _ in running.states(1)] == ["inuse"] * 5
+
+    run(parts, test)
+
+
+def test_a_device_that_takes_no_licence_answers_an_error_with_the_reason(parts):
+    async def test(running):
+        running.problems["c1"] = [CommandRejected("child 1 takes no licences: its profile has none")]
+        running.offer(1, "L1")
+        running.offer(2, "L2")
+        await asyncio.sleep(10)
+        assert running.states(1) == [("L1", "error", "child 1 takes no licences: its profile has none")]
+        assert running.states(2) == [("L2", "inuse", None)]
+
+    run(parts, test)
+
+
+def test_the_gateways_own_licence_is_offered_to_the_gateway(parts):
+    async def test(running):
+        running.problems[None] = [CommandRejected("the gateway itself uses no licences")]
+        running.offer(None, 7)
+        await asyncio.sleep(10)
+        assert running.states() == [(7, "error", "the gateway itself uses no licences")]
+
+    run(parts, test)
+
+
+def test_a_licence_ends_at_its_time_by_the_gateways_clock_also_after_a_restart_and_without_the_cloud(parts):
+    async def test(running):
+        end = running.now() + timedelta(hours=1)
+        running.offer(1, "L1", expires_at=end.isoformat())
+        await asyncio.sleep(60)
+        await running.kill()
+        running.hub.fail("get_license", *[AWAY] * 10)
+        await running.restart()
+        await asyncio.sleep(3480)
+        assert [change for _, change, _ in running.applied] == [LicenceChange.INSTALL]
+        await asyncio.sleep(180)
+        assert [change for _, change, _ in running.applied] == [LicenceChange.INSTALL, LicenceChange.EXPIRE]
+        assert running.state(1) == {"L1": LicenceState.EXPIRED}
+        assert running.states(1) == [("L1", "inuse", None)], "the cloud knows by itself when a licence ends"
+
+    run(parts, test)
+
+
+def test_an_ended_licence_is_disabled_however_long_its_device_is_silent(parts):
+    async def test(running):
+        running.offer(1, "L1", expires_at=(running.now() + timedelta(hours=1)).isoformat())
+        await asyncio.sleep(60)
+        running.problems["c1"] = [DeviceUnreachable("no answer")] * 100
+        await asyncio.sleep(3600 + 99 * 60)
+        assert running.state(1) == {"L1": LicenceState.PENDING}
+        await asyncio.sleep(300)
+        assert running.state(1) == {"L1": LicenceState.EXPIRED}
+
+    run(parts, test)
+
+
+def test_a_licence_that_has_ended_before_it_arrives_is_not_installed(parts):
+    async def test(running):
+        running.offer(1, "L1", expires_at="2025-12-31T23:59:59Z")
+        await asyncio.sleep(10)
+        assert running.applied == []
+        assert running.states(1) == [("L1", "error", "it ended at 2025-12-31 23:59 UTC, before it was installed")]
+
+    run(parts, test)
+
+
+@pytest.mark.parametrize("end", ["soon", "0001-01-01T00:00:00+14:00", "2026-13-01", "9" * 5000])
+def test_an_end_that_is_no_time_is_an_honest_error(parts, end):
+    async def test(running):
+        running.offer(1, "L1", expires_at=end)
+        await asyncio.sleep(10)
+        ((licence, state, text),) = running.states(1)
+        assert (licence, state) == ("L1", "error")
+        assert text.startswith("its end is no time: ")
+        assert len(text) < 100
+        assert running.applied == []
+
+    run(parts, test)
+
+
+def test_a_change_without_an_action_is_not_guessed(parts):
+    async def test(running):
+        running.offer(1, "L1", None)
+        await asyncio.sleep(10)
+        assert running.applied == []
+        assert [state for _, state, _ in running.states(1)] == ["error"]
+
+    run(parts, test)
+
+
+@pytest.mark.parametrize("problem", [DeviceUnreachable("no answer"), BusUnavailable("no port"), StoreError("full")])
+def test_a_silent_device_gets_its_licence_when_it_answers_again(parts, problem):
+    async def test(running):
+        running.problems["c1"] = [problem] * 3
+        running.offer(1, "L1")
+        await asyncio.sleep(100)
+        assert running.states(1) == []
+        await asyncio.sleep(200)
+        assert running.states(1) == [("L1", "inuse", None)]
+
+    run(parts, test)
+
+
+def test_a_device_that_stays_silent_is_reported_and_never_left_unanswered(parts):
+    async def test(running):
+        running.problems["c1"] = [DeviceUnreachable("no answer")] * 100
+        running.offer(1, "L1")
+        await asyncio.sleep(1200)
+        assert running.states(1) == [("L1", "error", "the device did not answer for 15 minutes: no answer")]
+
+    run(parts, test)
+
+
+def test_a_slow_device_delays_no_other_one(parts):
+    async def test(running):
+        running.problems["c1"] = [600]
+        running.offer(1, "L1")
+        running.offer(2, "L2")
+        await asyncio.sleep(10)
+        assert running.states(2) == [("L2", "inuse", None)]
+        assert running.states(1) == []
+
+    run(parts, test)
+
+
+def test_a_renewal_that_fails_leaves_the_former_licence_in_use(parts):
+    """Section 9.3: a licence in use cannot switch to `error`."""
+
+    async def test(running):
+        running.offer(1, "L1")
+        await asyncio.sleep(10)
+        running.problems["c1"] = [CommandRejected("the signature is wrong")]
+        running.hub.fail("update_license", HubRejected("no", status=422, error="State can't switch to error from inuse"))
+        running.offer(1, "L1", LicenseAction.UPDATE, "forged")
+        await asyncio.sleep(100)
+        assert running.states(1) == [("L1", "inuse", None), ("L1", "inuse", "the signature is wrong")]
+
+    run(parts, test)
+
+
+def test_a_former_licence_still_ends_although_its_renewal_failed(parts):
+    async def test(running):
+        end = (running.now() + timedelta(hours=1)).isoformat()
+        running.offer(1, "L1", expires_at=end)
+        await asyncio.sleep(10)
+        running.problems["c1"] = [CommandRejected("the signature is wrong")]
+        running.offer(1, "L1", LicenseAction.UPDATE, "forged", expires_at=end)
+        await asyncio.sleep(3700)
+        assert [change for _, change, _ in running.applied] == [LicenceChange.INSTALL, LicenceChange.EXPIRE]
+
+    run(parts, test)
+
+
+def test_the_answer_reaches_the_cloud_through_an_outage_a_lost_answer_and_a_restart(parts):
+    async def test(running):
+        running.hub.fail("update_license", *[AWAY] * 5)
+        running.offer(1, "L1")
+        await asyncio.sleep(2)
+        await running.kill()
+        running.hub.fail("update_license", LOST_ANSWER)
+        await running.restart()
+        await asyncio.sleep(600)
+        assert len(running.applied) == 1
+        assert [(one, state) for one, state, _ in running.states(1)] == [("L1", "inuse")] * 2, "an answer may arrive twice"
+
+    run(parts, test)
+
+
+def test_a_change_that_was_being_applied_at_a_kill_is_applied_after_the_start(parts):
+    async def test(running):
+        running.problems["c1"] = [600]
+        running.offer(1, "L1")
+        await asyncio.sleep(5)
+        await running.kill()
+        await running.restart()
+        await asyncio.sleep(5)
+        assert running.states(1) == [("L1", "inuse", None)]
+
+    run(parts, test)
+
+
+def test_a_cloud_that_offers_the_same_change_for_ever_is_not_asked_in_a_loop(parts):
+    async def test(running):
+        running.hub.fail("update_license", *[HubRejected("no", status=404, error="Couldn't find License")] * 1000)
+        running.offer(1, "L1")
+        device_id = running.device(1).credentials.device_id
+        for _ in range(600):
+            running.loop.fetch_soon(device_id)
+            await asyncio.sleep(1)
+        assert len(running.applied) == 1
+        assert running.hub.calls["get_license"] < 30
+
+    run(parts, test)
+
+
+@pytest.mark.parametrize("status", [404, 403, 400])
+def test_a_hub_without_the_newer_call_is_asked_by_the_older_one(parts, status):
+    async def test(running):
+        running.hub.fail("get_license", *[HubRejected("no", status=status, error="?")] * 100)
+        running.offer(1, "L1")
+        await asyncio.sleep(10)
+        assert running.states(1) == ([("L1", "inuse", None)] if status == 404 else [])
+
+    run(parts, test)
+
+
+def test_a_deleted_child_is_checked_and_costs_the_others_nothing(parts):
+    async def test(running):
+        device_id = running.device(1).credentials.device_id
+        del running.hub.devices[device_id]
+        running.loop.fetch_soon(device_id)
+        running.offer(2, "L2")
+        await asyncio.sleep(10)
+        assert running.checked == ["c1"]
+        assert running.states(2) == [("L2", "inuse", None)]
+
+    run(parts, test)
+
+
+def test_the_content_of_a_licence_is_in_no_log_line(parts, caplog):
+    async def test(running):
+        running.problems["c1"] = [DeviceUnreachable("no answer"), CommandRejected("it is wrong")]
+        running.offer(1, "L1", payload="very-secret-content")
+        running.offer(2, "L2", payload="very-secret-content")
+        await asyncio.sleep(300)
+        assert running.applied
+        assert "very-secret-content" not in caplog.text
+        assert "very-secret-content" not in repr(running.keeper.all)
+
+    caplog.set_level("DEBUG")
+    run(parts, test)
