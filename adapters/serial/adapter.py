@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Self
 
 from pydantic import BaseModel, SecretStr
@@ -20,6 +20,7 @@ from adapters.serial.profile.protocol import DeviceProtocol, QueryAnswer, Reques
 from adapters.serial.profile.setting_writes import PreparedSetting, prepare_settings, setting_specs
 from adapters.serial.served_ports import ServedPort, named_port, served_ports
 from adapters.serial.session.active_protocol import ActiveProtocol
+from adapters.serial.session.command_execution import CommandExecution, CommandLine, sent_sentence
 from adapters.serial.session.conversation import Conversation
 from adapters.serial.session.unsolicited import UnsolicitedReadings
 from adapters.serial.settings import SerialSettings, password_of
@@ -32,13 +33,13 @@ from gateway.adapter import (
     ChildDevice,
     Command,
     CommandRejected,
+    CommandResult,
     CommandSpec,
     DeviceUnreachable,
     Finding,
     Found,
     Licence,
     Metric,
-    OutcomeUnknown,
     PlannedRead,
     Progress,
     Reading,
@@ -54,9 +55,6 @@ from gateway.adapter import (
 
 RECENT_SECONDS = 120.0
 """A device that was understood within this time is assumed to be still there."""
-
-READ_BACK_EVERY_SECONDS = 0.5
-"""Interval at which the effect of a command is read back, until its device has settled."""
 
 
 class SerialAdapter(Adapter[SerialSettings]):
@@ -241,15 +239,33 @@ class SerialAdapter(Adapter[SerialSettings]):
         profile = self._profile(child.profile)
         return () if profile is None else profile.command_specs
 
-    async def execute(self, child: ChildDevice, command: Command) -> str | None:
-        """Send the command once, and read back its effect."""
+    async def execute(self, child: ChildDevice, command: Command) -> CommandResult:
+        """Send the command once, and read back its effect where the profile names a metric that shows it."""
+        profile, prepared = self._prepare_command(child, command)
+        return await self._execution(child, profile, prepared).run()
+
+    async def read_back(self, child: ChildDevice, command: Command) -> CommandResult | None:
+        """Return the result of an interrupted command if the device shows its effect now.
+
+        That is the proof: the command asks for a state, and the device is in it. Whether it was before is not known any more. A
+        command without a metric that shows its effect, such as `tare`, cannot be proven.
+        """
+        profile, prepared = self._prepare_command(child, command)
+        return await self._execution(child, profile, prepared).read_back()
+
+    def planned_writes(self, child: ChildDevice, command: Command) -> Sequence[str]:
+        """Return the bytes of the command, and the query that would read back its effect."""
+        profile, prepared = self._prepare_command(child, command)
+        return [sent_sentence(child, prepared, as_text=profile.notation == "text")]
+
+    def _prepare_command(self, child: ChildDevice, command: Command) -> tuple[Profile, PreparedCommand]:
         profile = self._profile(child.profile)
         if profile is None:
             raise CommandRejected(f"{child.name} takes no commands: its profile is missing")
-        await self._conversation(profile)
-        prepared = prepare_command(profile, command, parse_address(child.address)[1], self._protocol)
-        await self._send(child, profile, prepared)
-        return f"{child.name} has done {command.name}" if prepared.check else f"{child.name} accepted {command.name}"
+        return profile, prepare_command(profile, command, parse_address(child.address)[1])
+
+    def _execution(self, child: ChildDevice, profile: Profile, prepared: PreparedCommand) -> CommandExecution:
+        return CommandExecution(child, prepared, CommandLine(partial(self._ask, profile), partial(self._send, profile)))
 
     def licence_command(self, child: ChildDevice, licence: Licence) -> Command:
         """Return the command that the profile names for a licence."""
@@ -280,12 +296,8 @@ class SerialAdapter(Adapter[SerialSettings]):
         written: list[WrittenSetting] = []
         for profile, setting in await self._prepared(child, config):
             before, _ = await self._shown(child, profile, setting)
-            try:
-                await self._send(child, profile, setting.command)
-            except DeviceUnreachable as error:
-                raise OutcomeUnknown(f"{setting.name} was sent, and {child.name} did not answer: {error}") from error
-            after, _ = await self._shown(child, profile, setting)
-            written.append(WrittenSetting(name=setting.name, before=before, after=after))
+            result = await self._execution(child, profile, setting.command).run()
+            written.append(WrittenSetting(name=setting.name, before=before, after=result.after[setting.check.point.metric]))
         return written
 
     async def _prepared(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> list[tuple[Profile, PreparedSetting]]:
@@ -304,30 +316,9 @@ class SerialAdapter(Adapter[SerialSettings]):
         actual = setting.check.point.value_of(answer.values.get(setting.check.point.source))
         return actual, setting.check.mismatch_in(answer.values) is None
 
-    async def _send(self, child: ChildDevice, profile: Profile, prepared: PreparedCommand) -> None:
-        """Send a command once; check its answer and its effect, as far as the profile says how."""
-        if not prepared.request.expects_answer:
-            conversation = await self._conversation(profile)
-            await conversation.send(prepared.request.raw)
-        elif (refusal := (await self._ask(profile, prepared.request)).refusal) is not None:
-            raise CommandRejected(f"{child.name} refuses {prepared.request.name}: {refusal}")
-        if prepared.check is None:
-            return
-        ends = loop_time() + prepared.check.settle_seconds
-        while (problem := await self._read_back_problem(profile, prepared)) is not None:
-            if loop_time() >= ends:
-                raise CommandRejected(f"{child.name} did not execute {prepared.request.name}: {problem}")
-            await asyncio.sleep(READ_BACK_EVERY_SECONDS)
-
-    async def _read_back_problem(self, profile: Profile, prepared: PreparedCommand) -> str | None:
-        """Return why the effect of a command is not confirmed yet; a device may be silent while it settles."""
-        if prepared.check is None:
-            return None
-        try:
-            answer = await self._ask(profile, prepared.check.request)
-        except DeviceUnreachable as error:
-            return f"its effect cannot be read back: {error}"
-        return prepared.check.mismatch_in(answer.values) if answer.refusal is None else answer.refusal
+    async def _send(self, profile: Profile, raw: bytes) -> None:
+        conversation = await self._conversation(profile)
+        await conversation.send(raw)
 
     # information for people -------------------------------------------------------------------------------------------
 

@@ -115,9 +115,10 @@ def resident_of(gateway, port):
 async def outcome_of(supervisor, key, name, parameters):
     """How a command ended, as one text."""
     try:
-        return await supervisor.execute(key, Command(1, key, name, parameters), within=timedelta(seconds=5))
+        result = await supervisor.execute(key, Command(1, key, name, parameters), within=timedelta(seconds=5))
     except AdapterError as error:
         return f"{type(error).__name__}: {error}"
+    return result.message
 
 
 async def test_a_display_and_a_receiver_become_children_with_their_values(emulator, rack, plugged, until):
@@ -179,7 +180,7 @@ async def test_a_command_has_one_outcome_if_the_port_is_unplugged_meanwhile(emul
     async with plugged("one", display) as line, rack() as gateway:
         await until(lambda: told(emulator, DISPLAY, "volume"))
         supervisor, (key,) = supervisor_of(gateway, "one"), gateway.parts.state.registry.children
-        assert "has done" in await outcome_of(supervisor, key, "set_volume", {"volume": 31})
+        assert await outcome_of(supervisor, key, "set_volume", {"volume": 31}) == "volume is 31, was 30"
         display.faults = SerialFaults(late_seconds=0.4)
         commanding = asyncio.create_task(outcome_of(supervisor, key, "set_volume", {"volume": 77}))
         await until(lambda: len(display.commands) == 2)
@@ -188,7 +189,7 @@ async def test_a_command_has_one_outcome_if_the_port_is_unplugged_meanwhile(emul
         display.faults = HEALTHY
         began = time.monotonic()
         line.replug()
-        assert "has done" in await outcome_of(supervisor, key, "set_mute", {"mute": "on"})
+        assert await outcome_of(supervisor, key, "set_mute", {"mute": "on"}) == "mute is on, was off"
         seconds = time.monotonic() - began
         assert [value for _, value in display.commands] == [b"\x1f", b"\x4d", b"\x01"], "none was sent twice"
     print(f"a command is obeyed {seconds:.2f} s after the port was back")  # noqa: T201 - a figure

@@ -28,9 +28,13 @@ class ReadBackCheck:
     settle_seconds: float
     """Time that the device may take until the metric shows the effect."""
 
+    def value_in(self, values: Mapping[str, Value]) -> Value:
+        """Return the value of the metric in an answer."""
+        return self.point.value_of(values.get(self.point.source))
+
     def mismatch_in(self, values: Mapping[str, Value]) -> str | None:
         """Return how the answer differs from the expected value; `None` if it matches."""
-        actual = self.point.value_of(values.get(self.point.source))
+        actual = self.value_in(values)
         if any(self._are_equal(actual, expected) for expected in self.expected):
             return None
         expected = " or ".join(map(str, self.expected))

@@ -33,6 +33,10 @@ SHOWN_BYTES = 24
 """Number of bytes of a frame that are shown in an error message."""
 
 
+class NoAnswer(DeviceUnreachable):
+    """The request was sent, and no answer came: the device may have received it."""
+
+
 class ConversationPort(Protocol):
     """The part of an open port that a conversation uses."""
 
@@ -122,7 +126,8 @@ class Conversation:
         The time limit starts after the last character of the request; an answer that has begun by then may take as long again.
 
         Raises:
-            DeviceUnreachable: no answer came in time, the port accepts no data, or the log-in failed.
+            NoAnswer: no answer came in time.
+            DeviceUnreachable: the port accepts no data, or the log-in failed; the request was not sent.
             BusUnavailable: the port is lost.
         """
         async with self._lock:
@@ -226,7 +231,7 @@ class Conversation:
         self._process(self._echo_filter.release_swallowed(), loop_time())
         if pending.answer.done():
             return self._result_of(pending)
-        raise DeviceUnreachable(f"no answer within {timeout_seconds:g} s{self._other_frames_text(pending)}")
+        raise NoAnswer(f"no answer within {timeout_seconds:g} s{self._other_frames_text(pending)}")
 
     def _result_of(self, pending: _PendingRequest) -> Frame:
         frame = pending.answer.result()

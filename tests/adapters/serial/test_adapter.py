@@ -94,7 +94,8 @@ async def test_a_display_is_read_and_commanded(port):
     async with SerialLine(display, link=port) as line, adapter_on(line, profiles=["samsung-mdc"]) as adapter:
         child = child_of(await adapter.identify("samsung-mdc/1"))
         assert (await readings_of(adapter, child))["volume"] == display.volume
-        assert "has done" in await adapter.execute(child, Command(1, child.key, "set_volume", {"volume": 12}))
+        result = await adapter.execute(child, Command(1, child.key, "set_volume", {"volume": 12}))
+        assert (result.message, result.is_proven) == ("volume is 12, was 30", True)
         assert display.volume == 12
         assert (await readings_of(adapter, child))["volume"] == 12
         assert await adapter.differing_settings(child, {"volume": 20.0, "input": "hdmi1"}) == {"volume": 12}
