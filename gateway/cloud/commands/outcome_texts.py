@@ -19,7 +19,7 @@ def done_text(result: CommandResult) -> str:
     if not result.is_proven:
         return f"{result.message}; {NOT_PROVEN}" if result.message else NOT_PROVEN
     told = result.message or ""
-    if all(str(value) in told for value in result.after.values()):
+    if all(name in told for name in result.after):  # an adapter writes values better, with their units
         return told or "done, and read back"
     values = ", ".join(
         f"{name} is {value}" + (f" (was {result.before[name]})" if name in result.before else "")
