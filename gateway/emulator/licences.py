@@ -16,7 +16,11 @@ FORBIDDEN_CHANGES: Final[frozenset[tuple[str, str]]] = frozenset({("inuse", "err
 
 def get_next(cloud: Cloud, device: Device, _request: Request) -> Response:
     """Return one pending change, or an empty object or array (sections 9.1 and 18)."""
-    for licence in _pending(device):
+    pending = _pending(device)
+    if pending and cloud.quirks.license_form == "all":
+        owner = _owner_json(cloud, device)
+        return Response(200, [{**_core_json(one), **owner, one.action: True, "expires_at": one.expires_at} for one in pending])
+    for licence in pending:
         entry = _licence_json(cloud, device, licence)
         return Response(200, [entry] if cloud.quirks.license_form == "array" else entry)
     return Response(200, [] if cloud.quirks.no_license == "array" else {})

@@ -107,8 +107,9 @@ class Quirks(BaseModel):
     """5.1: telemetry numbers beyond 32 bits and strings beyond 1000 bytes are a 422."""
     hub_url_form: Literal["url", "bare", "slash"] = "url"
     """1: `hub_url` as a URL, as a bare host name without a scheme, or with a slash at its end."""
-    license_form: Literal["object", "array", "booleans"] = "object"
-    """9.1: Get License answers an object, an array of one, or an object with `add`/`remove`/`update` and `expired_at`."""
+    license_form: Literal["object", "array", "booleans", "all"] = "object"
+    """9.1: Get License answers an object, an array of one, an object with `add`/`remove`/`update` and `expired_at`, or all in an
+    array with the one of those three that is true, as in [S]."""
 
     def since(self, version: str) -> bool:
         """Return whether the models have at least this Model API version (section 0.2)."""

@@ -319,6 +319,10 @@ async def test_the_forms_of_a_licence(xyte, gateway):
     assert (told["add"], told["remove"], told["update"]) == (False, True, False)
     assert told["expired_at"] == "2026-01-31T23:59:59Z"
     assert "action" not in told
+    second = xyte.emulator.cloud.offer_licence(gateway.id, "y")
+    xyte.quirk(license_form="all")
+    told = (await xyte.own(gateway, "GET", "/license")).body
+    assert [(one["id"], one.get("add"), one.get("remove")) for one in told] == [(licence.id, None, True), (second.id, True, None)]
 
 
 @pytest.mark.parametrize(

@@ -521,7 +521,7 @@ async def licences(w):
         assert await w.hub.get_license(w.child) is None
         assert await w.hub.get_licenses(w.child) == []
     licence = w.cloud.offer_licence(w.child.device_id, "feature=pro", expires_at=expires)
-    for form in ("object", "array", "booleans"):
+    for form in ("object", "array", "booleans", "all"):
         w.quirk(license_form=form)
         told = await w.hub.get_license(w.child)
         assert (told.id, told.action, told.payload, told.expires_at) == (licence.id, LicenseAction.ADD, "feature=pro", expires)
