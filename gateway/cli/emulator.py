@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gateway.emulator import Emulator, Quirks, ServerAddress
+from gateway.emulator.authorities import NoCertificates, make_authorities
 from gateway.emulator.journal import JournalEntry
 from gateway.emulator.quirks import BadQuirk
 from gateway.errors import StoreError
@@ -66,6 +67,15 @@ def emulator(
     static_private_key: Annotated[
         Path | None, typer.Option(dir_okay=False, metavar="PEM", help="The static certificate's private key.")
     ] = None,
+    tls: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            metavar="FOLDER",
+            help="Speak HTTPS with certificates made for this run, the static one of another authority. "
+            "The folder gets hub-ca.pem, static-ca.pem and both-ca.pem for `ca_file`.",
+        ),
+    ] = None,
     quirk: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Behave differently where Xyte's documentation is open; repeatable."),
@@ -79,14 +89,19 @@ def emulator(
     """
     console = Console(highlight=False, soft_wrap=True)
     try:
+        hub_tls = _tls(certificate, private_key)
+        static_tls = _tls(static_certificate, static_private_key, prefix="--static-")
+        if tls is not None:
+            made_for_hub, made_for_static = make_authorities(tls, host)
+            hub_tls, static_tls = hub_tls or made_for_hub, static_tls or made_for_static
         cloud = Emulator(
             ServerAddress(
                 host=host,
                 entry_port=entry_port,
                 hub_port=hub_port,
-                ssl_context=_tls(certificate, private_key),
+                ssl_context=hub_tls,
                 static_port=_port_after(hub_port, 1, static_port),
-                static_ssl_context=_tls(static_certificate, static_private_key, prefix="--static-"),
+                static_ssl_context=static_tls,
                 files_port=_port_after(hub_port, 2, files_port),
             ),
             store=store,
@@ -96,7 +111,7 @@ def emulator(
             on_call=_print_call_as_json if as_json else partial(_print_call, console),
         )
         asyncio.run(_serve(cloud, None if as_json else console))
-    except (OSError, StoreError) as error:
+    except (NoCertificates, OSError, StoreError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         typer.echo(f"The emulator cannot run: {reason}", err=True)
         raise typer.Exit(1) from error

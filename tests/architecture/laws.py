@@ -37,7 +37,11 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
     "aiohttp": ("gateway/cloud/http.py", "gateway/emulator/*", "gateway/status/*"),
     "bleak": ("adapters/ble/radio/radio.py", "adapters/ble/radio/connection.py", "gateway/testing/bluetooth/bleak_backend.py"),
     "bleak_retry_connector": ("adapters/ble/radio/radio.py",),
-    "cryptography": ("adapters/ble/advertisements/advertisement.py", "gateway/emulator/signing.py"),
+    "cryptography": (
+        "adapters/ble/advertisements/advertisement.py",
+        "gateway/emulator/authorities.py",
+        "gateway/emulator/signing.py",
+    ),
     "dbus_fast": ("adapters/ble/radio/bluez.py", "gateway/testing/bluetooth/*"),
     "jinja2": ("gateway/status/render/templates.py",),
     "markupsafe": ("gateway/status/*",),

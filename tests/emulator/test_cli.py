@@ -12,6 +12,8 @@ import aiohttp
 import pytest
 import trustme
 
+from gateway.emulator.authorities import NoCertificates, make_authorities
+
 pytestmark = pytest.mark.enable_socket
 
 PROGRAM = """
@@ -137,6 +139,44 @@ async def test_the_static_hub_has_its_own_certificate_and_each_further_server_it
             assert (await answer.json())["hub_url_static_cert"] == addresses["hub_url_static_cert"]
         async with session.get(f"{addresses['hub_url_static_cert']}/v1/devices/x/command", ssl=trusting) as answer:
             assert answer.status == 401
+
+
+@pytest.mark.parametrize(
+    ("server", "authority", "is_trusted"),
+    [
+        ("hub_url", "hub", True),
+        ("hub_url", "static", False),
+        ("hub_url_static_cert", "static", True),
+        ("hub_url_static_cert", "hub", False),
+        ("hub_url_static_cert", "both", True),
+        ("entry_url", "both", True),
+    ],
+)
+async def test_with_tls_each_hub_has_a_certificate_of_an_authority_of_its_own(session, tmp_path, server, authority, is_trusted):
+    async with started("--json", "--tls", str(tmp_path / "ca")) as process:
+        addresses = json.loads(await process.stdout.readline())
+        trusting = ssl.create_default_context(cafile=tmp_path / "ca" / f"{authority}-ca.pem")
+        asked = session.get(f"{addresses[server]}/v1/devices/x/command", ssl=trusting)
+        if is_trusted:
+            async with asked as answer:
+                assert answer.status in (401, 404)
+        else:
+            with pytest.raises(aiohttp.ClientConnectorCertificateError):
+                await asked
+    assert sorted(path.name for path in (tmp_path / "ca").iterdir()) == ["both-ca.pem", "hub-ca.pem", "static-ca.pem"]
+
+
+def test_certificates_behind_a_wildcard_address_are_for_this_machine(tmp_path):
+    make_authorities(tmp_path, "0.0.0.0")
+    assert (tmp_path / "both-ca.pem").read_bytes().count(b"BEGIN CERTIFICATE") == 2
+    assert b"PRIVATE" not in (tmp_path / "both-ca.pem").read_bytes()
+
+
+def test_without_the_library_it_is_said_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(NoCertificates, match=r"xyte-gateway\[ble-parsers\]"):
+        make_authorities(tmp_path / "ca", "127.0.0.1")
+    assert not (tmp_path / "ca").exists()
 
 
 async def test_only_the_named_hardware_keys_and_models_exist(session):
