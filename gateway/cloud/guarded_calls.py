@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from gateway.cloud.rate_control import CallKind, RateControl
 from gateway.cloud.revocation import GatewayRevocation, as_unreachable
 from gateway.errors import HubRejected, HubUnauthorised, HubUnreachable, StoreError
 from gateway.hub import Credentials
+from gateway.state.writes import run_to_completion
 
 T = TypeVar("T")
+
+FINISH_SECONDS = 1.5
+"""How long a call that has begun may go on when its loop is cancelled: a response that is not processed has its call repeated."""
 
 
 class GuardedCalls:
@@ -20,17 +24,18 @@ class GuardedCalls:
         self.rate_control = rate_control
         self.revocation = revocation
 
-    async def run(self, parent: Credentials, kind: CallKind, work: Callable[[], Awaitable[T]], *, otherwise: T) -> T:
+    async def run(self, parent: Credentials, kind: CallKind, work: Callable[[], Coroutine[Any, Any, T]], *, otherwise: T) -> T:
         """Do the work when calls of its kind are allowed, and return its result, or `otherwise` when it failed.
 
-        Work that returns `False` called nothing, so it does not count as a response of the hub.
+        Work that has begun is finished although the caller is cancelled, so nothing is sent twice at a stop. Work that returns
+        `False` called nothing, so it does not count as a response of the hub.
 
         Raises:
             EnrolmentRevoked: the gateway's own key was refused twice.
         """
         await self.rate_control.wait(kind)
         try:
-            result = await work()
+            result = await run_to_completion(work(), within_seconds=FINISH_SECONDS)
         except HubUnreachable as error:
             failure = error
         except HubUnauthorised as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from gateway.cloud.child_checks import ChildChecks
@@ -18,13 +19,14 @@ from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.incidents.event_loop import EventLoop
 from gateway.cloud.incidents.incident_loop import IncidentLoop
+from gateway.cloud.last_messages import LastMessages
 from gateway.cloud.licences.licence_loop import LicenceLoop, Licences
 from gateway.cloud.protocol.telemetry_flags import describe_event
 from gateway.cloud.rate_control import CallKind, RateControl
 from gateway.cloud.registration_loop import RegistrationLoop
 from gateway.cloud.revocation import is_revoked
 from gateway.cloud.telemetry_loop import OwnTelemetry, TelemetryLoop
-from gateway.errors import HubRejected, HubUnreachable, StoreError
+from gateway.errors import HubError, StoreError
 from gateway.hub import CommandWaiting, Credentials, Hub, HubEvent, InfoChanged, LicencesWaiting, SpaceChanged
 from gateway.state.parts import StateParts
 from gateway.tasks import run_in_own_task
@@ -61,6 +63,7 @@ class Session:
         self._calls = calls
         self._on_event = on_event
         self._delivery = Delivery(hub, registry, outbox, on_event=self._handle_event, on_doubt=self._check_child)
+        self._last_messages = LastMessages(hub, registry, outbox, self._delivery)
         self._checks = ChildChecks(registry, registrar, self._delivery, calls=calls)
         self._devices = CloudDevices(registry, self._checks.check_child)
         self._commands = CommandLoop(hub, self._devices, state.ledger, calls=calls, commands=services.commands)
@@ -100,16 +103,14 @@ class Session:
             self._reset()
             await self._enrolment.revoke()
 
-    async def flush(self) -> None:
-        """Send everything that can be sent right now, once, before the gateway stops."""
+    async def flush(self, offline: Collection[str] | None = None) -> None:
+        """Send what can be sent right now, once, after `run` has ended and before the gateway stops; see `LastMessages.send`."""
         gateway = self._registry.gateway
         if gateway is None or gateway.credentials is None or self.rate_control.seconds_left(CallKind.TELEMETRY) > 0:
             return
-        try:
-            while await self._delivery.send_oldest(gateway.credentials):
-                pass
-        except (HubUnreachable, HubRejected, StoreError) as error:
-            log.info("not everything could be sent before the end, the rest is kept: %s", error)
+        await self._last_messages.send(gateway.credentials, offline)
+        with contextlib.suppress(HubError, StoreError):  # they are kept for the next start
+            await self._events.send_now(gateway.credentials)
 
     async def _run_loops(self, parent: Credentials) -> None:
         async with asyncio.TaskGroup() as group:

@@ -129,6 +129,10 @@ class CloudSection(_Section):
         le=timedelta(days=7),
         description="how long a device has to be silent, in seconds, before an incident is opened for it; 0: never",
     )
+    tell_stop: bool = Field(
+        default=True,
+        description="whether the cloud shows the devices as offline when the gateway stops; the gateway itself always is",
+    )
     deleted_children: Literal["register_again", "leave"] = Field(
         default="register_again",
         description="what to do with a child that was deleted in the cloud: register it again, or leave it deleted",

@@ -13,6 +13,7 @@ from gateway import __version__
 from gateway.config.settings import Configuration
 from gateway.errors import StoreError
 from gateway.field.polling.bus_status import BusStatus
+from gateway.models import Reach
 from gateway.runtime.background_jobs import follow_store, report_missing_buses, save_memory, watch_file
 from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
@@ -24,6 +25,7 @@ from gateway.status.render import formatting
 log = logging.getLogger(__name__)
 
 FIELD_STOP_SECONDS = 2.5
+SESSION_STOP_SECONDS = 2.0
 FLUSH_SECONDS = 3.0
 """Together with the other steps of a stop, these keep it under 8 s."""
 
@@ -72,13 +74,21 @@ class Gateway:
         )
 
     async def _drain(self, session: asyncio.Task[None]) -> None:
+        """End the session first, and send what is left afterwards: two senders would send the same samples."""
+        await _end(session, seconds=SESSION_STOP_SECONDS)
         with contextlib.suppress(StoreError):  # the reporter has logged it
             await self.field.reporter.report()
             await self.state.adapter_memory.save()
-        await _end(session, seconds=0.5)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_SECONDS):
-                await self.cloud.session.flush()
+                await self.cloud.session.flush(self._offline_children())
+
+    def _offline_children(self) -> list[str] | None:
+        """Return the children that the cloud is to show as offline from now on; `None` to leave them as they are."""
+        if not self.configuration.settings.cloud.tell_stop:
+            return None
+        availability = self.field.availability
+        return [key for key in self.state.registry.children if availability.of(key).reach is not Reach.SILENT]
 
     async def headline(self) -> str:
         """Return the state of the gateway in a sentence or two."""

@@ -128,6 +128,20 @@ class Outbox:
         )
         return [_queued(row) for row in rows]
 
+    async def has_several_of_a_child(self) -> bool:
+        """Return whether some child has more than one sample."""
+        query = "SELECT 1 FROM outbox GROUP BY child HAVING COUNT(*) > 1 LIMIT 1"
+        return await self._store.transact(lambda db: db.execute(query).fetchone() is not None)
+
+    async def last_samples(self, children: Collection[str]) -> dict[str, QueuedSample]:
+        """Return the sample of each of these children that has exactly one, by child: for an outbox that is nearly empty."""
+
+        def work(db: Transaction) -> dict[str, QueuedSample]:
+            query = "SELECT MIN(seq), child, at, status, payload FROM outbox GROUP BY child HAVING COUNT(*) = 1"
+            return {row[1]: _queued(row) for row in db.execute(query) if row[1] in children}
+
+        return await self._store.transact(work)
+
     @runs_to_completion
     async def confirm(self, accepted: Iterable[QueuedSample]) -> None:
         """Remove samples that the hub has accepted."""
