@@ -6,6 +6,7 @@ GatewayError
 ├── HubError
 │   ├── HubUnreachable      keep everything, retry later
 │   │   └── HubBusy         the same, and make no calls for this device for a while
+│   │       └── UpdateLimitReached  only Update Device of this device has to wait; no call was made
 │   ├── HubRejected         do not send the same again
 │   │   └── HubUnauthorised the key is not accepted: confirm that, then register again
 │   └── EnrolmentRevoked    stop sending, register again
@@ -82,6 +83,10 @@ class HubBusy(HubUnreachable):
     def __init__(self, text: str, *, retry_after_seconds: float | None) -> None:
         super().__init__(text, maybe_done=False, status=429)
         self.retry_after_seconds = retry_after_seconds
+
+
+class UpdateLimitReached(HubBusy):
+    """Update Device was not called, since the hub would refuse more calls for this device within the hour."""
 
 
 class HubRejected(HubError):

@@ -50,6 +50,7 @@ from gateway.cloud.protocol.response_errors import JSON, ApiCall, mask_keys
 from gateway.cloud.protocol.trusted_urls import UntrustedUrl, encode_path, validated_hub_url, validated_url
 from gateway.cloud.protocol.values import json_bytes
 from gateway.cloud.server_clock import ServerClock
+from gateway.cloud.update_limit import UpdateLimit
 from gateway.errors import HubRejected, HubUnreachable, SettingsError, SettingsProblem
 from gateway.hub import (
     CHILDREN_PER_CALL,
@@ -115,6 +116,7 @@ class HttpHub:
     def __init__(self, access: CloudAccess, *, on_call: OnCall | None = None) -> None:
         self._access = access
         self._entry_url = _entry_url(access)
+        self._update_limit = UpdateLimit()
         self._transport = HttpTransport(tls=tls_context(access.ca_file), timeout_seconds=access.timeout_seconds, on_call=on_call)
 
     @property
@@ -242,8 +244,13 @@ class HttpHub:
         return await self._call_hub("Get Device Info", "GET", device, parse=DEVICE_INFO.parse)
 
     async def update_device(self, device: Credentials, update: DeviceUpdate) -> None:
-        """Send the changed properties, or nothing when there are none; at most ten calls an hour for a device (section 8.2)."""
+        """Send the changed properties, or nothing when there are none; at most ten calls an hour for a device (section 8.2).
+
+        Raises:
+            UpdateLimitReached: there were as many; nothing was sent.
+        """
         if body := update_body(update):
+            self._update_limit.record_call(device.device_id)
             await self._call_hub("Update Device", "PUT", device, body=body, parse=ignore_body)
 
     async def delete_device(self, device: Credentials) -> None:

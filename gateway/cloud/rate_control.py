@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from gateway.backoff import Backoff
-from gateway.errors import HubBusy, HubUnreachable
+from gateway.errors import HubBusy, HubUnreachable, UpdateLimitReached
 from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ class CallKind(StrEnum):
     EVENTS = "events"
     LICENCES = "licences"
     RECORDS = "device records"
+    CONFIGURATION = "configuration"
 
 
 class RateControl:
@@ -88,7 +89,7 @@ class RateControl:
 
     def failed(self, kind: CallKind, error: HubUnreachable) -> None:
         """Record a call without a usable response."""
-        if isinstance(error, HubBusy):
+        if isinstance(error, HubBusy) and not isinstance(error, UpdateLimitReached):
             self._stop_all(error.retry_after_seconds)
         else:
             self._retry_at[kind] = loop_time() + self._backoffs[kind].next_wait_seconds()

@@ -1,4 +1,4 @@
-"""Run the conversation with the hub: enrol, then telemetry, child registration, checks of children and commands side by side."""
+"""Run the conversation with the hub: enrol, then telemetry, registration, checks, commands and configurations side by side."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import contextlib
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import timedelta
 
 from gateway.cloud.child_checks import ChildChecks
 from gateway.cloud.child_registrar import ChildRegistrar
 from gateway.cloud.children.single_delivery import SingleDelivery
-from gateway.cloud.commands.command_loop import CommandLoop, Commands
+from gateway.cloud.commands.command_loop import CommandLoop, CommandPolicy, Commands
+from gateway.cloud.configuration.configuration_loop import ConfigurationLoop
+from gateway.cloud.configuration.target import Configuring
 from gateway.cloud.delivery import Delivery
 from gateway.cloud.device_records.record_loop import DeviceRecordLoop
 from gateway.cloud.devices import CloudDevices
@@ -27,7 +30,16 @@ from gateway.cloud.registration_loop import RegistrationLoop
 from gateway.cloud.revocation import is_revoked
 from gateway.cloud.telemetry_loop import OwnTelemetry, TelemetryLoop
 from gateway.errors import HubError, StoreError
-from gateway.hub import CommandWaiting, Credentials, Hub, HubEvent, InfoChanged, LicencesWaiting, SpaceChanged
+from gateway.hub import (
+    CommandWaiting,
+    ConfigurationChanged,
+    Credentials,
+    Hub,
+    HubEvent,
+    InfoChanged,
+    LicencesWaiting,
+    SpaceChanged,
+)
 from gateway.state.parts import StateParts
 from gateway.tasks import run_in_own_task
 
@@ -40,6 +52,7 @@ class CloudServices:
 
     commands: Commands
     licences: Licences
+    configuring: Configuring
 
 
 class Session:
@@ -69,6 +82,9 @@ class Session:
         self._commands = CommandLoop(hub, self._devices, state.ledger, calls=calls, commands=services.commands)
         self._licences = LicenceLoop(hub, self._devices, state.licences, calls=calls, licences=services.licences)
         self._records = DeviceRecordLoop(hub, self._devices, state.cloud_records, registry, calls=calls)
+        self.configuration = ConfigurationLoop(
+            hub, registry, self._devices, state.configurations, calls=calls, configuring=services.configuring
+        )
         self._telemetry = TelemetryLoop(hub, outbox, self._delivery, enrolment, calls=calls, own_telemetry=own_telemetry)
         self._events = EventLoop(hub, registry, self._devices, state.events, calls=calls)
         self._incidents = IncidentLoop(
@@ -103,6 +119,12 @@ class Session:
             self._reset()
             await self._enrolment.revoke()
 
+    def use(self, *, telemetry_every: timedelta, command_policy: CommandPolicy) -> None:
+        """Talk to the hub at these intervals from now on."""
+        self._telemetry.set_interval(telemetry_every)
+        self._single_telemetry.set_interval(telemetry_every)
+        self._commands.use_policy(command_policy)
+
     async def flush(self, offline: Collection[str] | None = None) -> None:
         """Send what can be sent right now, once, after `run` has ended and before the gateway stops; see `LastMessages.send`."""
         gateway = self._registry.gateway
@@ -116,7 +138,7 @@ class Session:
         async with asyncio.TaskGroup() as group:
             for loop in (
                 self._telemetry, self._single_telemetry, self._registration, self._checks, self._commands,
-                self._events, self._incidents, self._licences, self._records,
+                self._events, self._incidents, self._licences, self._records, self.configuration,
             ):  # fmt: skip
                 group.create_task(loop.run(parent))
 
@@ -128,6 +150,7 @@ class Session:
         self._commands.reset()
         self._licences.reset()
         self._records.reset()
+        self.configuration.reset()
         self._calls.revocation.reset()
 
     def _handle_event(self, event: HubEvent) -> None:
@@ -140,6 +163,8 @@ class Session:
                 self._commands.fetch_soon(device_id)
             case LicencesWaiting(device_id=device_id):
                 self._licences.fetch_soon(device_id)
+            case ConfigurationChanged(device_id=device_id, version=version):
+                self.configuration.version_seen(device_id, version)
             case InfoChanged(device_id=device_id, version=version):
                 self._records.info_changed(device_id, version)
             case SpaceChanged(device_id=device_id, version=version):

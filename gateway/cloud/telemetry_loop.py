@@ -49,6 +49,12 @@ class TelemetryLoop:
         self._enrolment = enrolment
         self._calls = calls
         self._own_telemetry = own_telemetry
+        self._every_seconds = own_telemetry.every.total_seconds()
+
+    def set_interval(self, every: timedelta) -> None:
+        """Send the gateway's own telemetry at this interval from now on."""
+        self._every_seconds = every.total_seconds()
+        self._outbox.arrived.set()
 
     async def run(self, parent: Credentials) -> None:
         """Send until cancelled.
@@ -56,10 +62,11 @@ class TelemetryLoop:
         Raises:
             EnrolmentRevoked: the gateway was deleted in the cloud.
         """
-        every_seconds = self._own_telemetry.every.total_seconds()
         own_at = loop_time()
         while True:
             self._outbox.arrived.clear()
+            every_seconds = self._every_seconds
+            own_at = min(own_at, loop_time() + every_seconds)
             if loop_time() >= own_at:
                 self._delivery.begin_round()
                 await self._calls.run(parent, CallKind.TELEMETRY, lambda: self._send_own(parent), otherwise=None)

@@ -133,6 +133,18 @@ class CloudSection(_Section):
         default=True,
         description="whether the cloud shows the devices as offline when the gateway stops; the gateway itself always is",
     )
+    configuration: Literal["file", "cloud"] = Field(
+        default="file",
+        description="which side wins where this configuration and that of the cloud have the same key: file (and environment) or"
+        " cloud; the cloud cannot change it",
+    )
+    configuration_watch: Seconds = Field(
+        default=timedelta(minutes=3),
+        ge=timedelta(seconds=1),
+        le=timedelta(hours=1),
+        description="how long buses are watched after a configuration from the cloud has changed them, in seconds; if they get"
+        " worse, the former one comes back",
+    )
     deleted_children: Literal["register_again", "leave"] = Field(
         default="register_again",
         description="what to do with a child that was deleted in the cloud: register it again, or leave it deleted",

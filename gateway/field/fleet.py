@@ -1,4 +1,4 @@
-"""Run a supervisor for each bus of each configured adapter, and start more as buses appear."""
+"""Run a supervisor for each bus of each configured adapter, start more as buses appear, and replace an entry while others run."""
 
 from __future__ import annotations
 
@@ -23,24 +23,56 @@ class Fleet:
     def __init__(
         self, entries: Sequence[AdapterSettings], adapters: Mapping[str, type[Adapter[Any]]], supervise: Supervise
     ) -> None:
-        self._entries = entries
+        self._entries = {entry.name: entry for entry in entries}
         self._adapters = adapters
         self._supervise = supervise
+        self._group: asyncio.TaskGroup | None = None
+        self._serving: dict[str, asyncio.Task[None]] = {}
         self.supervisors: dict[tuple[str, str], Supervisor] = {}
-        """The supervisor of every bus that has appeared since the start, by entry and label."""
+        """The supervisor of every bus that has appeared since its entry was started, by entry and label."""
         self._appeared = asyncio.Event()
 
     async def run(self) -> None:
         """Serve every bus until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for settings in self._entries:
-                group.create_task(self._serve_entry(settings, group))
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                for settings in self._entries.values():
+                    self._serve(settings, self._group)
+        finally:
+            self._group = None
 
     async def bus_appears(self) -> None:
         """Return when a further bus appears."""
         await self._appeared.wait()
 
-    async def _serve_entry(self, settings: AdapterSettings, group: asyncio.TaskGroup) -> None:
+    async def replace(self, entries: Sequence[AdapterSettings]) -> None:
+        """Serve these entries from now on: those whose settings differ are stopped and started, the others go on undisturbed."""
+        wanted = {entry.name: entry for entry in entries}
+        before, self._entries = self._entries, wanted
+        group = self._group
+        if group is None:
+            return
+        stopped = [self._serving.pop(name) for name in list(self._serving) if wanted.get(name) != before.get(name)]
+        for task in stopped:
+            task.cancel()
+        if stopped:
+            await asyncio.wait(stopped)
+        for name in [name for name in wanted if name not in self._serving]:
+            self._serve(wanted[name], group)
+
+    def _serve(self, settings: AdapterSettings, group: asyncio.TaskGroup) -> None:
+        self._serving[settings.name] = group.create_task(self._serve_entry(settings))
+
+    async def _serve_entry(self, settings: AdapterSettings) -> None:
+        """Serve the buses of one entry; a task of its own, so that it can be stopped without the others."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._watch_buses(settings, group)
+        finally:
+            for key in [key for key in self.supervisors if key[0] == settings.name]:
+                del self.supervisors[key]
+
+    async def _watch_buses(self, settings: AdapterSettings, group: asyncio.TaskGroup) -> None:
         async def watch() -> None:
             async for adapter in self._adapters[settings.type].buses(settings):
                 self._start(adapter, settings.name, group)

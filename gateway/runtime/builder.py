@@ -12,6 +12,7 @@ from gateway.adapter import Adapter
 from gateway.cloud.child_registrar import ChildRegistrar, RegistrationPolicy
 from gateway.cloud.client import CloudAccess, HttpHub
 from gateway.cloud.commands.command_loop import CommandPolicy, Commands
+from gateway.cloud.configuration.target import Configuring
 from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.http import OnCall, reachable
@@ -37,6 +38,15 @@ from gateway.field.telemetry.sampling import Sampler
 from gateway.hub import Hub, HubEvent
 from gateway.models import Reach, Status, Value
 from gateway.runtime.app import Gateway
+from gateway.runtime.configuration.building import (
+    build_configuring,
+    configuration_problem,
+    restore_children,
+    restore_gateway,
+    use_configuration,
+)
+from gateway.runtime.configuration.gateway_target import GatewayConfiguration
+from gateway.runtime.configuration.targets import NoChildTarget
 from gateway.runtime.gateway_commands import GatewayCommands
 from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.own_telemetry import own_telemetry
@@ -77,8 +87,21 @@ async def build(
         HttpHub(cloud_access(settings.cloud), on_call=on_call) as hub,
     ):
         state = await build_state(store, settings)
-        field = build_field(state, configuration, adapters, timing=timing, observer=history or NO_OBSERVER)
-        cloud = await build_cloud(hub, state, field, configuration, timing=timing, on_event=on_event)
+
+        async def use(before: Configuration, after: Configuration) -> None:
+            policy = command_policy(after, state.registry)
+            await use_configuration(before, after, field=field, session=cloud.session, policy=policy)
+
+        own = GatewayConfiguration(configuration, adapters, use=use, live_buses=lambda: field.fleet.supervisors)
+        await restore_gateway(own, state)
+        in_effect = own.effective.configuration
+        field = build_field(state, in_effect, adapters, timing=timing, observer=history or NO_OBSERVER)
+        children = NoChildTarget()
+        await restore_children(children, state)
+        configuring = build_configuring(own, children, field, state)
+        cloud = await build_cloud(
+            hub, state, field, in_effect, configuring=configuring, timing=timing, on_event=on_event
+        )  # fmt: skip
         watch = build_watch(state, field, hub.clock, settings.cloud, timing=timing)
         view = GatewayView(settings, state, field, cloud, examine=partial(examine_running, configuration, adapters))
         page = None if history is None else build_page(settings, view, history)
@@ -137,6 +160,7 @@ async def build_cloud(
     field: FieldParts,
     configuration: Configuration,
     *,
+    configuring: Configuring,
     timing: Timing,
     on_event: Callable[[HubEvent], None],
 ) -> CloudParts:
@@ -173,6 +197,7 @@ async def build_cloud(
         services=CloudServices(
             commands=Commands(target=dispatcher, policy=command_policy(configuration, registry)),
             licences=Licences(apply=LicenceDispatcher(registry, field.fleet, field.availability).apply),
+            configuring=configuring,
         ),
         calls=GuardedCalls(rate_control, revocation),
         own_telemetry=OwnTelemetry(read=read_own_telemetry, every=settings.telemetry_every),
@@ -232,4 +257,5 @@ def _read_own_telemetry(state: StateParts, field: FieldParts, *, started_at: flo
         outbox_samples=state.outbox.depth,
         lost_samples=state.outbox.lost,
         bus_loads={bus: supervisor.live_load for (_, bus), supervisor in field.fleet.supervisors.items()},
+        configuration_problem=configuration_problem(state.configurations, state.registry.name_of),
     )

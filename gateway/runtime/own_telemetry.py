@@ -18,7 +18,13 @@ MAX_BUSES_SENT = 20
 
 
 def own_telemetry(
-    *, started_at: float, children: Iterable[str], outbox_samples: int, lost_samples: int, bus_loads: Mapping[str, float]
+    *,
+    started_at: float,
+    children: Iterable[str],
+    outbox_samples: int,
+    lost_samples: int,
+    bus_loads: Mapping[str, float],
+    configuration_problem: str | None = None,
 ) -> dict[str, Value]:
     """Return the gateway's own telemetry.
 
@@ -28,6 +34,7 @@ def own_telemetry(
         outbox_samples: the number of samples that wait for the hub.
         lost_samples: the number of samples that were lost.
         bus_loads: the share of its recent time for which each bus was in use.
+        configuration_problem: why the newest configuration from the cloud is not in effect; `None` removes it in the cloud.
     """
     by_status = Counter(children)
     values: dict[str, Value] = {
@@ -38,6 +45,7 @@ def own_telemetry(
         "lost_samples": lost_samples,
         "load_1m": round(os.getloadavg()[0], 2),
         "memory_mb": round(_resident_bytes() / 1e6, 1),
+        "configuration_problem": configuration_problem,
     }
     values |= {f"children_{status}": count for status, count in sorted(by_status.items())}
     return values | {f"bus_load_{_as_key(bus)}": round(load, 3) for bus, load in sorted(bus_loads.items())[:MAX_BUSES_SENT]}

@@ -8,6 +8,7 @@ from typing import Self
 from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.cloud_records import CloudRecords
 from gateway.state.command_ledger import CommandLedger
+from gateway.state.configurations import Configurations
 from gateway.state.events import EventQueue
 from gateway.state.incidents import Incidents
 from gateway.state.licences import LicenceKeeper
@@ -27,6 +28,7 @@ class StateParts:
     adapter_memory: AdapterMemory
     events: EventQueue
     incidents: Incidents
+    configurations: Configurations
     licences: LicenceKeeper
     cloud_records: CloudRecords
 
@@ -41,6 +43,7 @@ class StateParts:
             adapter_memory=AdapterMemory(store),
             events=EventQueue(store),
             incidents=Incidents(store, are_wanted=has_incidents),
+            configurations=Configurations(store),
             licences=LicenceKeeper(store),
             cloud_records=CloudRecords(store),
         )
@@ -52,3 +55,4 @@ class StateParts:
         await self.adapter_memory.load()
         await self.licences.load()
         await self.cloud_records.load()
+        await self.configurations.load()

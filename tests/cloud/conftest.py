@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from gateway.cloud.child_registrar import SETTLE, ChildRegistrar, RegistrationPolicy
 from gateway.cloud.client import CloudAccess, HttpHub
 from gateway.cloud.commands.command_loop import CommandPolicy, Commands
+from gateway.cloud.configuration.target import Configuring
 from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.licences.licence_loop import Licences
@@ -35,6 +36,7 @@ from gateway.state.outbox import Outbox
 from gateway.state.parts import StateParts
 from gateway.state.registry import Registry
 from gateway.state.store import Store
+from gateway.testing.configuration import FakeConfigurationTarget
 from gateway.testing.hub import FakeHub
 
 
@@ -233,7 +235,9 @@ async def session_parts(
         events: list[object] = []
         state = replace(StateParts.on(store, most_samples=1), registry=registry, outbox=outbox)
         services = CloudServices(
-            commands=Commands(target=NoDevices(), policy=CommandPolicy()), licences=Licences(apply=no_licence)
+            commands=Commands(target=NoDevices(), policy=CommandPolicy()),
+            licences=Licences(apply=no_licence),
+            configuring=Configuring(target=FakeConfigurationTarget()),
         )
         own_telemetry = OwnTelemetry(read=lambda: {"uptime_seconds": 1}, every=every)
         session = Session(

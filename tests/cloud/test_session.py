@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from gateway.cloud.child_registrar import ChildRegistrar, RegistrationPolicy
 from gateway.cloud.commands.command_loop import CommandPolicy, Commands
+from gateway.cloud.configuration.target import Configuring
 from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.licences.licence_loop import Licences
@@ -26,6 +27,7 @@ from gateway.state.outbox import Outbox
 from gateway.state.parts import StateParts
 from gateway.state.registry import Registry
 from gateway.state.store import Store
+from gateway.testing.configuration import FakeConfigurationTarget
 from gateway.testing.hub import LOST_ANSWER, FakeHub
 
 SHORT = timedelta(milliseconds=50)
@@ -90,6 +92,7 @@ async def house(tmp_path):
                 services=CloudServices(
                     commands=Commands(target=Devices(), policy=CommandPolicy(every=timedelta(0))),
                     licences=Licences(apply=no_licence),
+                    configuring=Configuring(target=FakeConfigurationTarget()),
                 ),
                 own_telemetry=OwnTelemetry(read=lambda: {"uptime_seconds": 1}, every=every), on_event=made.events.append,
             )  # fmt: skip

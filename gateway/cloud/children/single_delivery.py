@@ -37,6 +37,10 @@ class SingleDelivery:
         self._every_seconds = every.total_seconds()
         self._sent_last = ""  # the child after which the next round begins
 
+    def set_interval(self, every: timedelta) -> None:
+        """Send at this interval, from the next round on."""
+        self._every_seconds = every.total_seconds()
+
     async def run(self, parent: Credentials) -> None:
         """Send until cancelled.
 

@@ -150,7 +150,7 @@ class CommandLoop:
         self._policy = commands.policy
         self._now = commands.now
         self._devices = devices
-        self._outage = CommandOutage(self._policy.every + self._policy.expires_after if self._policy.every else None)
+        self._outage = CommandOutage(_longest_without_contact(self._policy))
         self._flagged: dict[str, None] = {}  # the one that waits longest first
         self._running: dict[str, _Running] = {}  # device id -> its one command
         self._wake = asyncio.Event()
@@ -163,6 +163,12 @@ class CommandLoop:
         if device_id not in self._running:
             self._flagged[device_id] = None
             self._wake.set()
+
+    def use_policy(self, policy: CommandPolicy) -> None:
+        """Fetch commands by this policy from now on."""
+        self._policy = policy
+        self._outage.longest = _longest_without_contact(policy)
+        self._wake.set()
 
     def reset(self) -> None:
         """Begin as after a start: the gateway was registered again."""
@@ -198,10 +204,11 @@ class CommandLoop:
     # fetching ---------------------------------------------------------------------------------------------------------
 
     async def _fetch(self, parent: Credentials, group: asyncio.TaskGroup) -> None:
-        every_seconds = self._policy.every.total_seconds()
         fetch_all_at = loop_time()
         while True:
             self._wake.clear()
+            every_seconds = self._policy.every.total_seconds()
+            fetch_all_at = min(fetch_all_at, loop_time() + every_seconds)
             if every_seconds and (loop_time() >= fetch_all_at or len(self._flagged) > 1):
                 flagged, self._flagged = self._flagged, {}
                 if not await self._call(parent, partial(self._fetch_all, parent, flagged, group)):
@@ -486,6 +493,11 @@ class CommandLoop:
     def _is_running(self, entry: LedgerEntry) -> bool:
         running = self._running.get(entry.device_id)
         return running is not None and running.entry.key == entry.key
+
+
+def _longest_without_contact(policy: CommandPolicy) -> timedelta | None:
+    """Return after what time without an answer a command may be too old; `None` where only flags announce commands."""
+    return policy.every + policy.expires_after if policy.every else None
 
 
 _ENDED = {Outcome.DONE: "is done", Outcome.FAILED: "failed", Outcome.UNKNOWN: "ended"}

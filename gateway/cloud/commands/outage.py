@@ -18,7 +18,7 @@ class CommandOutage:
     def __init__(self, longest: timedelta | None) -> None:
         self.last_contact: datetime | None = None
         """When the cloud answered last, also in an earlier run."""
-        self._longest = longest
+        self.longest = longest
         self._last_contact_at: float | None = None  # loop time, of this run
         self._outage: tuple[datetime, datetime] | None = None
         self._asked: set[str] = set()
@@ -40,10 +40,10 @@ class CommandOutage:
         """
         last, last_at = self.last_contact, self._last_contact_at
         self.last_contact, self._last_contact_at = now, at
-        if last is None or self._longest is None:
+        if last is None or self.longest is None:
             return
         without = max(abs(now - last), timedelta(seconds=0 if last_at is None else at - last_at))
-        if without > self._longest:
+        if without > self.longest:
             self._outage = (last if self._outage is None else self._outage[0], now)
             self._asked.clear()
 

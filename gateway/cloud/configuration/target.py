@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from gateway.models import PlannedChange
@@ -65,9 +67,21 @@ class ConfigurationTarget(Protocol):
 class ReportEvent(Protocol):
     """Tells the cloud of something that happened to a device."""
 
-    def __call__(self, device_id: str, name: str, category: str, text: str) -> None:
-        """Send an event when possible: `name` and `category` are short words, `text` is for a person."""
+    def __call__(self, child: str | None, name: str, category: str, text: str) -> None:
+        """Have an event sent: `name` and `category` are short words, `text` is for a person. Neither waits nor fails."""
 
 
-def no_event(device_id: str, name: str, category: str, text: str) -> None:
+def no_event(child: str | None, name: str, category: str, text: str) -> None:
     """Send no event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuring:
+    """The way to the devices, and the limits."""
+
+    target: ConfigurationTarget
+    refusal: Callable[[str | None], str | None] = lambda child: None
+    """Return why the cloud may not configure a device, by local key; `None` when it may. The cloud cannot change it."""
+    watch_for: timedelta = timedelta(minutes=3)
+    """How long the touched buses are watched after a configuration was applied."""
+    report_event: ReportEvent = no_event

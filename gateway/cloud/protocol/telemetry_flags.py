@@ -20,7 +20,7 @@ def describe_event(event: HubEvent) -> str | None:
     """Return an event as a sentence for the operator; `None` for an event that is logged elsewhere."""
     match event:
         case ConfigurationChanged(version=version):
-            return f"configuration version {version} is in the cloud; this version of the gateway does not apply it yet"
+            return f"configuration version {version} is in the cloud"
         case SpaceChanged(version=0):
             return "not claimed yet; claim the gateway in the portal, and its children are claimed with it"
         case SpaceChanged(version=version):

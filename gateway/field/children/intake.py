@@ -33,6 +33,12 @@ class DeviceIntake:
         self._reported_duplicates: set[tuple[str, str, str]] = set()
         self._one_at_a_time = asyncio.Lock()
 
+    async def use_policy(self, policy: Policy, models: Mapping[str, str]) -> None:
+        """Decide by this policy and these models from now on, also about the devices that were found before."""
+        self._policy, self._models = policy, models
+        for device in list(self._registry.found_devices.values()):
+            await self.take_in(device.adapter, device.bus, device.found)
+
     async def take_in(self, entry: str, bus: str, found: Found) -> ChildDevice | None:
         """Return the child that this device is, known or new; `None` when it does not become one."""
         async with self._one_at_a_time:  # discovery and an unprompted message may find the same device at the same moment

@@ -11,6 +11,7 @@ from gateway.field.children.child_configuration import ConfigurationsInEffect
 from gateway.field.telemetry.configured_readings import ConfiguredReadings
 from gateway.field.telemetry.sampling import Sampler
 from gateway.models import ChildDevice, Reach, Reading
+from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,11 @@ class ChildMonitor:
         self._report_soon = report_soon
         self._configured = ConfiguredReadings(in_effect if in_effect is not None else ConfigurationsInEffect())
         self._on_change = on_change
+        self._answered_at: dict[str, float] = {}
+
+    def answered_at(self, key: str) -> float | None:
+        """Return the loop time of the child's last trustworthy answer; `None` without one since the start."""
+        return self._answered_at.get(key)
 
     def is_reachable(self, key: str) -> bool:
         """Return whether the child answers."""
@@ -60,6 +66,7 @@ class ChildMonitor:
 
     def record_answer(self, child: ChildDevice) -> None:
         """Record that the child answered in a way that can be trusted."""
+        self._answered_at[child.key] = loop_time()
         self._publish(child, self._availability.record_answer(child.key, _now()))
 
     def record_miss(self, child: ChildDevice, why: str) -> None:
@@ -83,6 +90,7 @@ class ChildMonitor:
         self._availability.forget(key)
         self._sampler.forget(key)
         self._configured.forget(key)
+        self._answered_at.pop(key, None)
 
     def _publish(self, child: ChildDevice, change: AvailabilityChange | None) -> None:
         if change is None:

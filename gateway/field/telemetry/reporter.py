@@ -43,6 +43,13 @@ class Reporter:
         self._is_urgent = asyncio.Event()
         self._urgent_at: dict[str, float] = {}  # when a child last had an urgent sample
         self._is_failing = False
+        self._next_round_at = 0.0
+
+    def set_interval(self, every: timedelta) -> None:
+        """Report at this interval from now on."""
+        self._interval_seconds = every.total_seconds()
+        self._next_round_at = min(self._next_round_at, loop_time() + self._interval_seconds)
+        self._is_urgent.set()
 
     def report_soon(self) -> None:
         """Report what is urgent in the sampler without waiting for the end of the interval."""
@@ -50,13 +57,13 @@ class Reporter:
 
     async def run(self) -> None:
         """Report until cancelled."""
-        next_round_at = loop_time() + self._interval_seconds
+        self._next_round_at = loop_time() + self._interval_seconds
         while True:
-            if await self._is_urgent_before(next_round_at):
+            if await self._is_urgent_before(self._next_round_at):
                 await asyncio.sleep(self._gather_seconds)
                 await self._report_urgent()
             else:
-                next_round_at = max(next_round_at + self._interval_seconds, loop_time())
+                self._next_round_at = max(self._next_round_at + self._interval_seconds, loop_time())
                 await self.report()
 
     async def report(self) -> None:

@@ -55,3 +55,16 @@ CREATE TABLE cloud_records (
     device_id TEXT PRIMARY KEY,
     content TEXT NOT NULL
 ) STRICT;
+CREATE TABLE configurations (
+    device TEXT PRIMARY KEY,
+    device_id TEXT NOT NULL,
+    applied_version INTEGER NOT NULL,
+    applied TEXT NOT NULL,
+    confirmed_version INTEGER NOT NULL,
+    tried_version INTEGER,
+    tried TEXT,
+    attempts INTEGER NOT NULL,
+    refused_version INTEGER,
+    refused_why TEXT,
+    refused_here INTEGER NOT NULL
+) STRICT;

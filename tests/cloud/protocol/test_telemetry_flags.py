@@ -40,7 +40,7 @@ def test_each_device_has_its_own_flags():
 
 
 def test_an_operator_reads_what_the_gateway_does_about_it():
-    assert "does not apply it yet" in describe_event(ConfigurationChanged("d", 3))
+    assert describe_event(ConfigurationChanged("d", 3)) == "configuration version 3 is in the cloud"
     assert "claim the gateway" in describe_event(SpaceChanged("d", 0))
     assert describe_event(SpaceChanged("d", 1)) == "claimed; its space has version 1"
     assert "2.0.0" in describe_event(FirmwareOffered("d", "2.0.0", None))

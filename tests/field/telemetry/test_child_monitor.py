@@ -33,7 +33,7 @@ def monitor(sampler, reports):
     return ChildMonitor(Availability(misses_until_silent=2), sampler, report_soon=reports.report_soon)
 
 
-def test_a_silence_is_logged_and_reported_once_and_so_is_its_end(monitor, sampler, reports, caplog):
+async def test_a_silence_is_logged_and_reported_once_and_so_is_its_end(monitor, sampler, reports, caplog):
     caplog.set_level(logging.INFO)
     for _ in range(2):
         monitor.record_answer(CHILD)
@@ -49,13 +49,13 @@ def test_a_silence_is_logged_and_reported_once_and_so_is_its_end(monitor, sample
     assert caplog.text.count("bus: device 1 answers") == 2, "at first, and again"
 
 
-def test_a_lost_child_is_silent_at_once(monitor):
+async def test_a_lost_child_is_silent_at_once(monitor):
     monitor.record_answer(CHILD)
     monitor.record_loss(CHILD, "its bus is lost")
     assert monitor.is_silent(CHILD.key)
 
 
-def test_a_bug_of_an_adapter_is_logged_once_with_its_traceback(monitor, caplog):
+async def test_a_bug_of_an_adapter_is_logged_once_with_its_traceback(monitor, caplog):
     monitor.record_answer(CHILD)
     for _ in range(3):
         monitor.record_bug(CHILD, "entry", ZeroDivisionError("oops"))
@@ -64,7 +64,7 @@ def test_a_bug_of_an_adapter_is_logged_once_with_its_traceback(monitor, caplog):
     assert caplog.text.count("ZeroDivisionError: oops") == 2, "once in the traceback, once as the reason of the silence"
 
 
-def test_readings_are_reported_soon_only_if_they_are_urgent(monitor, sampler, reports):
+async def test_readings_are_reported_soon_only_if_they_are_urgent(monitor, sampler, reports):
     def take(value):
         monitor.take([Reading(CHILD.key, Metric("power"), value, NOW)])
         monitor.report_urgent()
@@ -76,7 +76,7 @@ def test_readings_are_reported_soon_only_if_they_are_urgent(monitor, sampler, re
     assert len(reports) == 1
 
 
-def test_a_forgotten_child_leaves_nothing_behind(monitor, sampler):
+async def test_a_forgotten_child_leaves_nothing_behind(monitor, sampler):
     monitor.record_loss(CHILD, "its bus is lost")
     monitor.forget(CHILD.key)
     assert not monitor.is_silent(CHILD.key)

@@ -39,6 +39,19 @@ CREATE TABLE commands (
     PRIMARY KEY (device_id, id)
 ) STRICT;
 INSERT INTO "commands" VALUES('d','"e0d1c2b3"','sn:acme/1','set_volume','{"volume": 5}','2026-01-01T12:00:00+00:00','2026-01-01T12:05:00+00:00','2026-01-01T12:00:01+00:00','2026-01-01T12:00:02+00:00','done','volume is 5',0,NULL,NULL);
+CREATE TABLE configurations (
+    device TEXT PRIMARY KEY,
+    device_id TEXT NOT NULL,
+    applied_version INTEGER NOT NULL,
+    applied TEXT NOT NULL,
+    confirmed_version INTEGER NOT NULL,
+    tried_version INTEGER,
+    tried TEXT,
+    attempts INTEGER NOT NULL,
+    refused_version INTEGER,
+    refused_why TEXT,
+    refused_here INTEGER NOT NULL
+) STRICT;
 CREATE TABLE event_allowances (
     device_id TEXT PRIMARY KEY,
     left REAL NOT NULL,
