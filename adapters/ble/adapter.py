@@ -14,9 +14,11 @@ from adapters.ble.advertisements.parser_registry import ParserRegistry
 from adapters.ble.discovery.reachability import QUIET_CONNECTABLE, Reachability
 from adapters.ble.discovery.tracked_device import TrackedDevice
 from adapters.ble.discovery.tracker import Tracker
+from adapters.ble.profile.commands import PreparedCommand, prepare_command
 from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.read_plan import expected_services, plan_reads
 from adapters.ble.radio.radio import Radio
+from adapters.ble.session.command_execution import write_sentence
 from adapters.ble.session.connection_pool import ConnectionPool
 from adapters.ble.session.device_sessions import DeviceSessions
 from adapters.ble.session.time_estimates import count_requests, occupied_seconds
@@ -29,6 +31,7 @@ from gateway.adapter import (
     ChildDevice,
     Command,
     CommandRejected,
+    CommandResult,
     CommandSpec,
     DeviceUnreachable,
     Finding,
@@ -216,12 +219,33 @@ class BleAdapter(Adapter[BleSettings]):
         profile = self._tracker.profile_named(child.profile)
         return () if profile is None else profile.command_specs
 
-    async def execute(self, child: ChildDevice, command: Command) -> str | None:
+    async def execute(self, child: ChildDevice, command: Command) -> CommandResult:
         """Write the command's bytes once, and check whether the device executed it."""
+        profile, prepared = self._prepare_command(child, command)
+        try:
+            return await self._sessions.execute(child, self._reachability.present(child.address), profile, prepared)
+        except DeviceUnreachable as error:
+            raise CommandRejected(f"{child.name} cannot be reached: {error}; nothing was written") from error
+
+    async def read_back(self, child: ChildDevice, command: Command) -> CommandResult | None:
+        """Return the result of an interrupted command if the device shows its effect now.
+
+        That is the proof: the command asks for a state, and the device is in it. Whether it was before is not known any more. A
+        command that a device answers once, such as the press of a button, cannot be proven.
+        """
+        profile, prepared = self._prepare_command(child, command)
+        return await self._sessions.read_back(child, self._reachability.present(child.address), profile, prepared)
+
+    def planned_writes(self, child: ChildDevice, command: Command) -> Sequence[str]:
+        """Return the bytes of the command, its characteristic, and how its effect would be checked."""
+        _, prepared = self._prepare_command(child, command)
+        return [write_sentence(child.address, prepared)]
+
+    def _prepare_command(self, child: ChildDevice, command: Command) -> tuple[Profile, PreparedCommand]:
         profile = self._tracker.profile_named(child.profile)
         if profile is None:
             raise CommandRejected(f"{child.name} accepts no commands: it only advertises")
-        return await self._sessions.execute(child, self._reachability.present(child.address), profile, command)
+        return profile, prepare_command(profile, command)
 
     def metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
         """Return the metrics of the child's profile; unknown for a device that only advertises."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import isclose
 from typing import Protocol
 
 from adapters.ble.profile.formats import FLOATS, INTEGERS, MEDFLOATS, Encoding, decode, encode
-from adapters.ble.profile.profile import CommandReply, CommandRule, Profile
+from adapters.ble.profile.profile import CommandReply, CommandRule, Point, Profile
 from adapters.ble.profile.special_formats import NotInPayload
-from gateway.adapter import Command, CommandRejected, Value, find_command, parameter_values
+from adapters.ble.profile.toml_types import short_uuid
+from gateway.adapter import Command, CommandRejected, Value, find_command, parameter_values, shown_value
 
 FLOAT_TOLERANCE = 1e-6
 """The relative difference of a number after it was written as float32, which has between six and seven digits."""
@@ -33,14 +35,25 @@ class ResultCheck(Protocol):
     def by_notification(self) -> bool:
         """Whether the first notification after the write is checked."""
 
+    @property
+    def shown(self) -> str:
+        """What is read, in words."""
+
     def problem_in(self, payload: bytes) -> str | None:
         """Return why this payload shows that the command was not executed; `None` when it was."""
+
+    def values_in(self, payload: bytes) -> dict[str, Value]:
+        """Return the metrics that this payload contains."""
+
+    def unit_of(self, metric: str) -> str | None:
+        """Return the unit of one of these metrics."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedCommand:
     """The write of a command, and the check of its result."""
 
+    name: str
     service: str
     characteristic: str
     payload: bytes
@@ -49,6 +62,13 @@ class PreparedCommand:
     """`None` where the device does not show the result."""
     check_service: str
     """The service of the check's characteristic."""
+    has_secret: bool = False
+    """Its bytes must not be shown."""
+
+    @property
+    def is_read_back(self) -> bool:
+        """Whether a characteristic shows the result at any time after the write."""
+        return self.check is not None and not self.check.by_notification
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +77,22 @@ class ReadBackCheck:
 
     characteristic: str
     written: bytes
+    points: tuple[Point, ...] = ()
+    """The metrics that the characteristic contains."""
     by_notification: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The metrics, or the characteristic where there are none."""
+        return ", ".join(point.metric for point in self.points) or f"characteristic {short_uuid(self.characteristic)}"
+
+    def values_in(self, payload: bytes) -> dict[str, Value]:
+        """Return the metrics that this payload contains."""
+        return _decoded({point.metric: point.decoded_by for point in self.points}, payload)
+
+    def unit_of(self, metric: str) -> str | None:
+        """Return the unit of one of these metrics."""
+        return next(point.unit for point in self.points if point.metric == metric)
 
     def problem_in(self, payload: bytes) -> str | None:
         """Compare the written bytes; a characteristic may contain more bytes."""
@@ -74,7 +109,21 @@ class MetricCheck:
     metric: str
     encoding: Encoding
     value: Value
+    unit: str | None = None
     by_notification: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The metric with the value that it is to have."""
+        return f"{self.metric}, which has to be {shown_value(self.value, self.unit)}"
+
+    def values_in(self, payload: bytes) -> dict[str, Value]:
+        """Return the metric, if this payload contains it."""
+        return _decoded({self.metric: self.encoding}, payload)
+
+    def unit_of(self, metric: str) -> str | None:
+        """Return the unit of the metric."""
+        return self.unit
 
     def problem_in(self, payload: bytes) -> str | None:
         """Compare the value, with the precision of its format."""
@@ -116,6 +165,19 @@ class ReplyCheck:
         """The characteristic of the reply."""
         return self.reply.characteristic
 
+    @property
+    def shown(self) -> str:
+        """The reply."""
+        return "its reply"
+
+    def values_in(self, payload: bytes) -> dict[str, Value]:
+        """Return nothing: a reply contains no metric."""
+        return {}
+
+    def unit_of(self, metric: str) -> str | None:
+        """Return `None`: a reply contains no metric."""
+        return None
+
     def problem_in(self, payload: bytes) -> str | None:
         """Compare the first bytes of the reply with those in the profile."""
         if payload.startswith(self.reply.done):
@@ -135,7 +197,8 @@ def prepare_command(profile: Profile, command: Command) -> PreparedCommand:
     values = parameter_values(rule.declaration, rule.declared_parameters, command.parameters)
     payload = b"".join(_encode_part(rule, part, values) for part in rule.parts)
     check, check_service = _check(profile, rule, payload, values)
-    return PreparedCommand(rule.service, rule.characteristic, payload, rule.response, check, check_service)
+    has_secret = any(parameter.secret for parameter in rule.parameters.values())
+    return PreparedCommand(rule.name, rule.service, rule.characteristic, payload, rule.response, check, check_service, has_secret)
 
 
 def _encode_part(rule: CommandRule, part: str, values: Mapping[str, Value]) -> bytes:
@@ -156,9 +219,20 @@ def _check(profile: Profile, rule: CommandRule, payload: bytes, values: Mapping[
     if rule.answer is not None:
         return ReplyCheck(rule.answer), rule.service
     if rule.read_back is True:
-        return ReadBackCheck(rule.characteristic, payload), rule.service
+        points = [point for point in profile.points if rule.service in point.service and not point.notify]
+        shown = tuple(point for point in points if point.characteristic == rule.characteristic)
+        return ReadBackCheck(rule.characteristic, payload, shown), rule.service
     if rule.read_back is False:
         return None, rule.service
     point = next(point for point in profile.points if point.metric == rule.read_back)
     value = rule.shows if rule.shows is not None else next(iter(values.values()))
-    return MetricCheck(point.characteristic, point.metric, point.decoded_by, value), point.service[0]
+    return MetricCheck(point.characteristic, point.metric, point.decoded_by, value, point.unit), point.service[0]
+
+
+def _decoded(encodings: Mapping[str, Encoding], payload: bytes) -> dict[str, Value]:
+    """Return those of these metrics that a payload contains."""
+    values: dict[str, Value] = {}
+    for metric, encoding in encodings.items():
+        with suppress(NotInPayload):
+            values[metric] = decode(encoding, payload)
+    return values

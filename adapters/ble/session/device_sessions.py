@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from adapters.ble.discovery.tracked_device import TrackedDevice
-from adapters.ble.profile.commands import PreparedCommand, prepare_command
+from adapters.ble.profile.commands import PreparedCommand
 from adapters.ble.profile.device_information import DeviceInformation, information_paths, parse_information
 from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.read_plan import CharacteristicPath, CharacteristicReader, ReadPlan, plan_reads
@@ -16,13 +16,14 @@ from adapters.ble.profile.setting_writes import prepare_settings
 from adapters.ble.profile.special_formats import NotInPayload
 from adapters.ble.profile.standard_services import profile_for
 from adapters.ble.radio.connection import AttributeRefused, GattConnection
+from adapters.ble.session.command_execution import read_back, run_command
 from adapters.ble.session.connection_pool import ConnectionPool
 from adapters.ble.session.device_settings import read_differing, write_settings
 from gateway.adapter import (
     ChildDevice,
-    Command,
-    CommandRejected,
+    CommandResult,
     DeviceUnreachable,
+    OutcomeUnknown,
     Reading,
     SettingValue,
     Uplink,
@@ -33,9 +34,6 @@ from gateway.adapter import (
 
 FIRST_NOTIFICATION_SECONDS = 10.0
 """The longest wait for a first notification: a device with nothing new to send is not kept busy longer."""
-
-REPLY_SECONDS = 5.0
-"""The longest wait for the notification that answers a command."""
 
 
 class DeviceSessions:
@@ -81,22 +79,31 @@ class DeviceSessions:
             self._remarks[child.key] = remarks
         device.heard_at = loop_time()
 
-    async def execute(self, child: ChildDevice, device: TrackedDevice, profile: Profile, command: Command) -> str:
-        """Write a command once and return its result for the operator.
+    async def execute(
+        self, child: ChildDevice, device: TrackedDevice, profile: Profile, prepared: PreparedCommand
+    ) -> CommandResult:
+        """Write a command once and return its result.
 
         Raises:
-            CommandRejected: the profile has no such command, or the device refused it or did something else.
-            DeviceUnreachable: the device was lost; whether it executed the command is unknown.
+            CommandRejected: the device refused it or did something else.
+            OutcomeUnknown: it was written, and nothing shows whether the device carried it out.
+            DeviceUnreachable: the device was lost before anything was written.
         """
-        prepared = prepare_command(profile, command)
         async with self._connected(device, profile) as connection:
-            try:
-                reply = await _write_command(connection, prepared)
-            except AttributeRefused as error:
-                raise CommandRejected(f"{child.name} refuses {command.name}: {error}") from error
-        if prepared.check is not None and (problem := prepared.check.problem_in(reply)) is not None:
-            raise CommandRejected(f"{child.name} did not execute {command.name}: {problem}")
-        return f"{child.name} {'accepted' if prepared.check is None else 'executed'} {command.name}"
+            return await run_command(connection, child.name, prepared)
+
+    async def read_back(
+        self, child: ChildDevice, device: TrackedDevice, profile: Profile, prepared: PreparedCommand
+    ) -> CommandResult | None:
+        """Return the result of a command if the device shows its effect now; `None` if not, or if nothing shows it.
+
+        Raises:
+            DeviceUnreachable: the device was lost.
+        """
+        if not prepared.is_read_back:
+            return None
+        async with self._connected(device, profile) as connection:
+            return await read_back(connection, child.name, prepared)
 
     async def differing_settings(
         self, device: TrackedDevice, profile: Profile, config: Mapping[str, SettingValue]
@@ -131,7 +138,7 @@ class DeviceSessions:
         try:
             async with self._pool.acquire(device.address, keep=keep) as connection:
                 yield connection
-        except DeviceUnreachable:
+        except (DeviceUnreachable, OutcomeUnknown):
             device.is_in_doubt = True
             raise
         device.is_in_doubt = False
@@ -209,28 +216,3 @@ async def _read_information(connection: GattConnection, profile: Profile | None)
         except AttributeRefused:
             continue  # the device information may be incomplete
     return parse_information(profile, payloads)
-
-
-async def _write_command(connection: GattConnection, prepared: PreparedCommand) -> bytes:
-    """Write a command, and return the value that shows whether it was executed; empty where no value does."""
-    check = prepared.check
-    if check is None or not check.by_notification:
-        await connection.write(prepared.service, prepared.characteristic, prepared.payload, with_response=prepared.with_response)
-        return b"" if check is None else await connection.read(prepared.check_service, check.characteristic)
-    reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    def on_value(payload: bytes) -> None:
-        if not reply.done():
-            reply.set_result(payload)
-
-    unsubscribe = await connection.subscribe(prepared.check_service, check.characteristic, on_value)
-    try:
-        await connection.write(prepared.service, prepared.characteristic, prepared.payload, with_response=prepared.with_response)
-        async with asyncio.timeout(REPLY_SECONDS):
-            return await reply
-    except TimeoutError as error:
-        raise DeviceUnreachable(
-            f"it did not reply within {REPLY_SECONDS:.0f} s; whether it executed the command is unknown"
-        ) from error
-    finally:
-        unsubscribe()

@@ -254,7 +254,9 @@ async def test_commands_are_written_once_and_their_reply_is_checked(bluez):
         child = child_of(await adapter.identify(BOT))
         assert child.profile == "switchbot-bot"
         told = await adapter.execute(child, Command(1, child.key, "switch_on", {}))
-        assert "executed switch_on" in told
+        assert "has executed switch_on" in told.message
+        assert [spec.name for spec in adapter.commands(child)] == ["press", "switch_on", "switch_off"]
+        assert await adapter.read_back(child, Command(1, child.key, "switch_on", {})) is None, "nothing shows its position"
         with pytest.raises(CommandRejected, match="its battery is low"):
             await adapter.execute(child, Command(2, child.key, "switch_off", {}))
         with pytest.raises(CommandRejected, match="no command 'explode'"):

@@ -1,18 +1,22 @@
 """Test identification, reads and commands over a connection in memory."""
 
+import re
 from contextlib import asynccontextmanager
 
 import pytest
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
 from adapters.ble.discovery.tracked_device import TrackedDevice
+from adapters.ble.profile.commands import prepare_command
 from adapters.ble.profile.profile import Profile, SettingRule
 from adapters.ble.radio.connection import AttributeRefused
+from adapters.ble.session import command_execution
 from adapters.ble.session.device_sessions import DeviceSessions
 from gateway.adapter import (
     ChildDevice,
     Command,
     CommandRejected,
+    CommandResult,
     DeviceUnreachable,
     OutcomeUnknown,
     ParameterKind,
@@ -32,7 +36,7 @@ PROFILE = Profile.model_validate(
         "connection": {"mode": "stay"},
         "prepare": [{"service": "ff01", "characteristic": "ffa2", "payload": "01"}],
         "points": [
-            {"metric": "level", "service": "ff01", "characteristic": "ffa1"},
+            {"metric": "level", "service": "ff01", "characteristic": "ffa1", "unit": "%"},
             {"metric": "button", "service": "ff01", "characteristic": "ffa3", "notify": True, "event": True},
         ],
         "commands": [
@@ -42,7 +46,31 @@ PROFILE = Profile.model_validate(
                 "characteristic": "ffa2",
                 "payload": "57",
                 "answer": {"characteristic": "ffa4", "done": ["01"]},
-            }
+            },
+            {
+                "name": "set_level",
+                "service": "ff01",
+                "characteristic": "ffa1",
+                "payload": "{level}",
+                "parameters": {"level": {"between": [0, 100]}},
+            },
+            {
+                "name": "switch",
+                "service": "ff01",
+                "characteristic": "ffa2",
+                "payload": "01",
+                "read_back": "level",
+                "shows": 9,
+            },
+            {"name": "blink", "service": "ff01", "characteristic": "ffa2", "payload": "02", "read_back": False},
+            {
+                "name": "unlock",
+                "service": "ff01",
+                "characteristic": "ffa2",
+                "payload": "03 {code}",
+                "parameters": {"code": {"format": "utf8", "characters": [4, 6], "length": 6, "secret": True}},
+                "read_back": False,
+            },
         ],
         "settings": [
             {
@@ -75,6 +103,7 @@ class FakeConnection:
         self.initialized, self.subscribed, self.writes, self.callbacks = set(), set(), [], {}
         self.subscriptions = []
         self.keeps_writes, self.refuses_writes = False, None
+        self.after_write, self.replies = None, True
 
     async def read(self, service, characteristic):
         value = self.values[characteristic]
@@ -88,7 +117,9 @@ class FakeConnection:
         self.writes.append(value)
         if self.keeps_writes:
             self.values[characteristic] = value
-        if REPLY in self.callbacks:
+        if self.after_write is not None:
+            self.values[characteristic] = self.after_write
+        if REPLY in self.callbacks and self.replies:
             self.callbacks[REPLY](b"\x01")
 
     async def subscribe(self, service, characteristic, callback):
@@ -185,9 +216,125 @@ async def test_a_refused_characteristic_leaves_the_rest_of_the_device_informatio
     assert device.profile is PROFILE, "a profile that is known is kept"
 
 
+async def execute(sessions, device, name, **parameters):
+    prepared = prepare_command(PROFILE, Command(1, device.key, name, parameters))
+    return await sessions.execute(child(device), device, PROFILE, prepared)
+
+
+async def read_back(sessions, device, name, **parameters):
+    prepared = prepare_command(PROFILE, Command(1, device.key, name, parameters))
+    return await sessions.read_back(child(device), device, PROFILE, prepared)
+
+
+async def test_a_written_characteristic_is_read_before_and_after(sessions, pool, device):
+    pool.connection.keeps_writes = True
+    assert await execute(sessions, device, "set_level", level=40) == CommandResult(
+        message="level is 40 %, was 7 %", is_proven=True, before={"level": 7}, after={"level": 40}
+    )
+    assert pool.connection.writes == [b"\x28"]
+
+
+async def test_a_metric_that_shows_the_effect_is_read_before_and_after(sessions, pool, device):
+    with pytest.raises(CommandRejected, match="Test did not execute switch: level should be 9, and reads back as 7"):
+        await execute(sessions, device, "switch")
+    pool.connection.values[VALUE] = b"\x09"
+    result = await execute(sessions, device, "switch")
+    assert (result.message, result.is_proven, result.before) == ("level is 9 %, was 9 %", True, {"level": 9})
+
+
+async def test_a_command_that_nothing_shows_is_accepted_and_not_proven(sessions, device):
+    assert await execute(sessions, device, "blink") == CommandResult(message="Test accepted blink")
+
+
+async def test_a_characteristic_that_cannot_be_read_is_not_written(sessions, pool, device):
+    pool.connection.values[VALUE] = AttributeRefused("not permitted")
+    with pytest.raises(CommandRejected, match="level cannot be read: not permitted; nothing was written"):
+        await execute(sessions, device, "set_level", level=40)
+    assert pool.connection.writes == []
+
+
+async def test_a_device_that_is_lost_before_the_write_is_unreachable_and_after_it_unknown(sessions, pool, device):
+    pool.connection.values[VALUE] = DeviceUnreachable("gone")
+    with pytest.raises(DeviceUnreachable):
+        await execute(sessions, device, "set_level", level=40)
+    assert pool.connection.writes == []
+    pool.connection.values[VALUE] = b"\x07"
+    for name, parameters in (("set_level", {"level": 40}), ("blink", {}), ("press", {})):
+        pool.connection.refuses_writes = DeviceUnreachable("gone")
+        with pytest.raises(OutcomeUnknown, match=f"{name} was sent, and Test was lost: gone"):
+            await execute(sessions, device, name, **parameters)
+        assert device.is_in_doubt
+
+
+async def test_an_effect_that_cannot_be_read_after_the_write_is_unknown(sessions, pool, device):
+    for error in (DeviceUnreachable("gone"), AttributeRefused("busy")):
+        pool.connection.values = {VALUE: b"\x07"}
+        pool.connection.after_write = error
+        with pytest.raises(OutcomeUnknown, match="set_level was written to Test; its effect could not be read back"):
+            await execute(sessions, device, "set_level", level=40)
+    assert pool.connection.writes == [b"\x28", b"\x28"]
+
+
+async def test_a_reply_that_does_not_come_leaves_the_outcome_unknown(sessions, pool, device, monkeypatch):
+    monkeypatch.setattr(command_execution, "REPLY_SECONDS", 0.01)
+    pool.connection.replies = False
+    with pytest.raises(OutcomeUnknown, match="press was written, and Test did not reply"):
+        await execute(sessions, device, "press")
+    assert REPLY not in pool.connection.callbacks
+
+
+async def test_a_refused_write_is_rejected(sessions, pool, device):
+    pool.connection.refuses_writes = AttributeRefused("not permitted")
+    with pytest.raises(CommandRejected, match="Test refuses set_level: not permitted"):
+        await execute(sessions, device, "set_level", level=40)
+
+
+async def test_an_interrupted_command_is_proven_by_what_the_device_shows(sessions, pool, device):
+    result = await read_back(sessions, device, "set_level", level=7)
+    assert (result.message, result.is_proven, result.before, result.after) == ("level is 7 %", True, {}, {"level": 7})
+    assert await read_back(sessions, device, "set_level", level=8) is None
+    pool.connection.values[VALUE] = AttributeRefused("busy")
+    assert await read_back(sessions, device, "set_level", level=7) is None
+    assert await read_back(sessions, device, "blink") is None
+    assert await read_back(sessions, device, "press") is None
+    assert pool.connection.writes == []
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "sentence"),
+    [
+        ("set_level", {"level": 40}, "A4: write 28 to characteristic ffa1 of service ff01, then read level"),
+        (
+            "switch",
+            {},
+            "A4: write 01 to characteristic ffa2 of service ff01, then read level, which has to be 9 %",
+        ),
+        ("press", {}, "A4: write 57 to characteristic ffa2 of service ff01, then wait for the reply of ffa4"),
+        ("blink", {}, "A4: write 02 to characteristic ffa2 of service ff01"),
+        (
+            "unlock",
+            {"code": "sesame"},
+            "A4: write bytes that contain a secret to characteristic ffa2 of service ff01",
+        ),
+    ],
+)
+def test_what_would_be_written_is_told_in_words(name, parameters, sentence):
+    prepared = prepare_command(PROFILE, Command(1, "x", name, parameters))
+    assert command_execution.write_sentence("A4", prepared) == sentence
+
+
+async def test_a_secret_text_is_written_and_never_told(sessions, pool, device):
+    assert "open" not in str(await execute(sessions, device, "unlock", code="open"))
+    assert pool.connection.writes == [b"\x03open\0\0"]
+    for wrong in ("opensesame", "öööööö", ["open"]):
+        with pytest.raises(CommandRejected) as refused:
+            await execute(sessions, device, "unlock", code=wrong)
+        assert not {"open", "ö"} & set(re.findall(r"open|ö", str(refused.value)))
+
+
 async def test_the_subscription_for_a_reply_ends_with_the_command(sessions, pool, device):
-    result = await sessions.execute(child(device), device, PROFILE, Command(1, device.key, "press", {}))
-    assert result == "Test executed press"
+    result = await execute(sessions, device, "press")
+    assert (result.message, result.is_proven) == ("Test replied that it has executed press", False)
     assert pool.connection.writes == [b"\x57"]
     assert REPLY not in pool.connection.callbacks
 
