@@ -53,6 +53,8 @@ class CloudServices:
     commands: Commands
     licences: Licences
     configuring: Configuring
+    children_follow: bool = False
+    """Move each child to the space of the gateway when it is in another one."""
 
 
 class Session:
@@ -81,7 +83,9 @@ class Session:
         self._devices = CloudDevices(registry, self._checks.check_child)
         self._commands = CommandLoop(hub, self._devices, state.ledger, calls=calls, commands=services.commands)
         self._licences = LicenceLoop(hub, self._devices, state.licences, calls=calls, licences=services.licences)
-        self._records = DeviceRecordLoop(hub, self._devices, state.cloud_records, registry, calls=calls)
+        self._records = DeviceRecordLoop(
+            hub, self._devices, state.cloud_records, registry, calls=calls, children_follow=services.children_follow
+        )
         self.configuration = ConfigurationLoop(
             hub, registry, self._devices, state.configurations, calls=calls, configuring=services.configuring
         )

@@ -149,6 +149,10 @@ class CloudSection(_Section):
         default="register_again",
         description="what to do with a child that was deleted in the cloud: register it again, or leave it deleted",
     )
+    children_space: Literal["leave", "follow_gateway"] = Field(
+        default="leave",
+        description="what to do with a child in another space than the gateway: leave it there, or move it to the gateway",
+    )
 
 
 class ChildSection(_Section):

@@ -198,6 +198,7 @@ async def build_cloud(
             commands=Commands(target=dispatcher, policy=command_policy(configuration, registry)),
             licences=Licences(apply=LicenceDispatcher(registry, field.fleet, field.availability).apply),
             configuring=configuring,
+            children_follow=settings.children_space == "follow_gateway",
         ),
         calls=GuardedCalls(rate_control, revocation),
         own_telemetry=OwnTelemetry(read=read_own_telemetry, every=settings.telemetry_every),

@@ -49,6 +49,8 @@ class CloudRecord:
     claimed_by: str | None = None
     """The customer's name; `None` while it is unclaimed."""
     space: SpaceRecord | None = None
+    moved_for: Annotated[int, Field(ge=0)] = 0
+    """The space version of the gateway for which this child was moved to the space of the gateway."""
     files: Sequence[FileRecord] = field(default_factory=tuple)
 
 

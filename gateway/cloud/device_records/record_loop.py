@@ -45,16 +45,25 @@ class DeviceRecordLoop:
         records: stores what was fetched.
         registry: gets the names that children were given in the cloud.
         calls: the guarded calls of the session.
+        children_follow: move each child to the space of the gateway when it is in another one.
     """
 
     def __init__(
-        self, hub: Hub, devices: CloudDevices, records: CloudRecords, registry: Registry, *, calls: GuardedCalls
+        self,
+        hub: Hub,
+        devices: CloudDevices,
+        records: CloudRecords,
+        registry: Registry,
+        *,
+        calls: GuardedCalls,
+        children_follow: bool = False,
     ) -> None:
         self._hub = hub
         self._devices = devices
         self._records = records
         self._registry = registry
         self._calls = calls
+        self._children_follow = children_follow
         self._info_versions: dict[str, int] = {}  # device -> the version that a flag announced
         self._space_versions: dict[str, int] = {}
         self._has_work = asyncio.Event()
@@ -131,6 +140,7 @@ class DeviceRecordLoop:
         try:
             if device is not None:
                 await self._fetch_space(device)
+                await self._follow_gateway(parent, device)
                 await self._fetch_info(device)
         except HubUnauthorised:
             self._devices.key_refused(parent, device_id)
@@ -153,6 +163,20 @@ class DeviceRecordLoop:
         if version > 0 and version != record.confirmed_space_version:
             await self._hub.update_device(device, DeviceUpdate(space_version=version))
             await self._records.save(replace(record, confirmed_space_version=version))
+
+    async def _follow_gateway(self, parent: Credentials, device: Credentials) -> None:
+        """Move a child to the space of the gateway (section 8.6), once for each space that the gateway gets."""
+        own, record = self._records.of(parent.device_id), self._records.of(device.device_id)
+        if not self._children_follow or own.space is None or own.space_version is None:
+            return
+        if device.device_id == parent.device_id:
+            for child in self._devices.children_in_cloud():
+                if (version := self._records.of(child).space_version) is not None:
+                    self._space_versions.setdefault(child, version)
+        elif record.space is not None and record.space != own.space and record.moved_for != own.space_version:
+            space = _space_record(await self._hub.space_move(device, "follow_parent"))
+            await self._records.save(replace(record, space=space, moved_for=own.space_version))
+            log.info("%s: moved to the space of the gateway: %s", self._name(parent, device.device_id), space.name)
 
     async def _space(self, device: Credentials) -> SpaceRecord | None:
         try:

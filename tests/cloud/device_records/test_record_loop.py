@@ -26,6 +26,8 @@ def child(number):
 
 
 class Running:
+    children_follow = False
+
     def __init__(self, made):
         self.made, self.hub, self.registry, self.checked = made, made.hub, made.registry, []
 
@@ -41,8 +43,9 @@ class Running:
         self.records = CloudRecords(self.made.state.store)
         await self.records.load()
         self.loop = DeviceRecordLoop(
-            self.hub, CloudDevices(self.registry, self.checked.append), self.records, self.registry, calls=self.made.calls
-        )
+            self.hub, CloudDevices(self.registry, self.checked.append), self.records, self.registry, calls=self.made.calls,
+            children_follow=self.children_follow,
+        )  # fmt: skip
         self.task = asyncio.create_task(self.loop.run(self.parent))
 
     async def kill(self):
@@ -250,5 +253,29 @@ def test_records_of_devices_that_are_gone_are_forgotten_and_a_damaged_one_is_fet
         await asyncio.sleep(1)
         assert running.records.of("gone").name is None
         assert running.records.of(running.id(1)).name == "Boiler"
+
+    run(parts, test)
+
+
+@pytest.mark.parametrize("is_set", [True, False])
+def test_a_child_in_another_space_follows_the_gateway_once_if_that_is_set(parts, is_set):
+    """Section 8.6."""
+
+    async def test(running):
+        await running.kill()
+        running.children_follow = is_set
+        await running.restart()
+        running.device(1).space = Space(name="Attic")
+        running.device(2).space = Space(name="Room 12")
+        running.device().space = Space(name="Room 12")
+        for number in (1, 2, None):
+            running.loop.space_changed(running.id(number), 2)
+        await asyncio.sleep(30)
+        assert running.hub.calls["space_move"] == is_set
+        for version in (3, 4):  # somebody moves it away again, on purpose
+            running.device(1).space = Space(name="Attic")
+            running.loop.space_changed(running.id(1), version)
+            await asyncio.sleep(30)
+        assert running.hub.calls["space_move"] == is_set
 
     run(parts, test)
