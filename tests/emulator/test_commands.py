@@ -79,6 +79,14 @@ async def test_the_server_gives_up_a_command_after_its_timeout(xyte, gateway, cl
     assert (command.status, command.message) == ("failed", "timed out")
 
 
+async def test_an_outcome_outlasts_the_timeout(xyte, gateway, clock):
+    command = xyte.emulator.cloud.queue_command(gateway.id, "reboot", timeout=timedelta(seconds=30))
+    await update(xyte, gateway, command.id, "done", message="rebooted")
+    clock.forward(seconds=31)
+    (told,) = (await xyte.control("GET", f"devices/{gateway.id}/commands")).body
+    assert (told["status"], told["message"]) == ("done", "rebooted")
+
+
 async def test_a_tunnel_command_has_its_credentials_beside_the_parameters(xyte, gateway):
     xyte.emulator.cloud.queue_command(gateway.id, "tunnel", None, tunnel={"id": "t1", "port": 22})
     heard = await xyte.own(gateway, "GET", "/command")

@@ -84,6 +84,8 @@ async def test_a_key_that_was_sent_along_shows_in_the_journal_and_is_in_none_of_
     assert plain["headers"]["User-Agent"] == "device"
     assert (leaked["headers"]["Authorization"], leaked["leaked_keys_of"]) == ("***", [gateway.id])
     assert in_query["leaked_keys_of"] == [gateway.id]
+    await download(xyte, url, headers={"Authorization": "a key of another service"})
+    assert "another service" not in (await xyte.control("GET", "journal")).text
     assert gateway.key not in (await xyte.control("GET", "journal")).text
 
 

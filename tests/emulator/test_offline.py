@@ -85,6 +85,20 @@ async def test_an_unclaimed_device_and_one_that_suspends_incidents_have_none(xyt
     assert await incidents(xyte, claimed) == ["Device is offline"]
 
 
+async def test_an_incident_that_the_device_opened_stays_open_when_the_device_is_heard(xyte, claimed, clock):
+    await xyte.own(claimed, "POST", "/incidents", json={"title": "Modem lost", "issue": "device_offline"})
+    clock.forward(hours=1)
+    await xyte.control("POST", "offline_check")
+    assert [one["title"] for one in (await xyte.own(claimed, "GET", "/incidents")).body] == ["Modem lost"]
+
+
+async def test_a_mass_message_with_the_right_key_is_a_sign_of_life_although_it_is_wrong(xyte, claimed, child, clock):
+    clock.forward(minutes=1)
+    await xyte.hub("POST", "/telemetries", json={child.id: {"access_token": child.key}, claimed.id: {"access_token": "wrong"}})
+    devices = xyte.emulator.cloud.devices
+    assert devices[child.id].last_seen == clock.now > devices[claimed.id].last_seen
+
+
 async def test_a_device_that_was_never_heard_is_never_offline(xyte, gateway, clock):
     xyte.quirk(offline_minutes=1)
     clock.forward(hours=1)
