@@ -10,6 +10,7 @@ GatewayError
 │   ├── HubRejected         do not send the same again
 │   │   └── HubUnauthorised the key is not accepted: confirm that, then register again
 │   └── EnrolmentRevoked    stop sending, register again
+├── FileRefused             do not use the file, tell why
 └── AdapterError
     ├── BusUnavailable      close the bus, reopen later
     ├── DeviceUnreachable   mark this child silent, serve the others
@@ -105,6 +106,10 @@ class HubUnauthorised(HubRejected):
 
 class EnrolmentRevoked(HubError):
     """The gateway's own credentials were refused twice: it was deleted in the cloud."""
+
+
+class FileRefused(GatewayError):
+    """A file may not be fetched, or was received and cannot be used; the text says why and quotes no more than the host."""
 
 
 class AdapterError(GatewayError):

@@ -6,7 +6,8 @@ reference that the project was built from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
@@ -182,6 +183,26 @@ class FirmwareOffered:
 
 HubEvent: TypeAlias = CommandWaiting | ConfigurationChanged | LicencesWaiting | InfoChanged | SpaceChanged | FirmwareOffered
 """An event made from response flags: sent on each change, `CommandWaiting` and `LicencesWaiting` while the flag is set."""
+
+
+class FileResponse(Protocol):
+    """The response of a server that was asked for a file, without its content so far."""
+
+    status: int
+    location: str | None
+    """Where a redirect points to; it is not followed here."""
+    length: int | None
+    """The size of the file in bytes, where the server tells it."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Return the content, piece by piece."""
+
+
+class FileServers(Protocol):
+    """The way to servers that hold files, which get no key (section 6.4)."""
+
+    def open_file(self, url: str) -> AbstractAsyncContextManager[FileResponse]:
+        """Ask for a file; raise `HubUnreachable` without a usable response, also while it is received."""
 
 
 class Hub(Protocol):

@@ -6,6 +6,7 @@ One method for each call of the device API reference, section 2, named as there.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Sized
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -57,6 +58,8 @@ from gateway.hub import (
     ChildRegistration,
     Credentials,
     DeviceUpdate,
+    FileResponse,
+    FileServers,
     GatewayRegistration,
     Hub,
     ListedChild,
@@ -317,6 +320,10 @@ class HttpHub:
         """Return one file of the device's model; a missing one is a 400 (section 10.3)."""
         return await self._call_hub("Get File", "GET", device, "files", file_id, parse=MODEL_FILE.parse)
 
+    def open_file(self, url: str) -> AbstractAsyncContextManager[FileResponse]:
+        """Ask a server for a file; it gets no key (section 6.4), and its link was checked by the caller."""
+        return self._transport.open_file(ApiCall(name="File download", method="GET", url=url))
+
     # section 11: incidents and events ---------------------------------------------------------------------------------
 
     async def open_incident(
@@ -455,3 +462,4 @@ def _check_count(entries: Sized, most: int) -> None:
 
 if TYPE_CHECKING:
     _implements_the_contract: Callable[[CloudAccess], Hub] = HttpHub
+    _asks_for_files: Callable[[CloudAccess], FileServers] = HttpHub

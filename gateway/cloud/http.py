@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,9 @@ OnCall: TypeAlias = Callable[[str, int | None, float], None]
 
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 """A longer response is treated as unusable."""
+
+FILE_CHUNK_BYTES = 64 * 1024
+"""The most bytes of a file that are held in memory at once."""
 
 _TLS_ADVICE = {
     9: "its certificate is not valid yet: check the clock of this machine",
@@ -116,18 +120,36 @@ class HttpTransport:
         """
         return parse_response(call, await self._exchange(call), parse)
 
+    @asynccontextmanager
+    async def open_file(self, call: ApiCall) -> AsyncIterator[OpenFile]:
+        """Ask for a file, without any key, and follow no redirect. Each wait is bounded by the timeout, the whole is not.
+
+        Raises:
+            HubUnreachable: there is no usable response; also while the file is received.
+        """
+        if self._session is None:
+            raise RuntimeError("use the hub within `async with`")
+        progress, started_at = _ExchangeProgress(), loop_time()
+        async with AsyncExitStack() as stack:
+            request = self._session.get(
+                URL(call.url, encoded=True),
+                headers={"Accept-Encoding": "identity"},
+                allow_redirects=False,
+                trace_request_ctx=progress,
+            )
+            response = await _within(call, stack.enter_async_context(request), progress, self._timeout_seconds)
+            if self._on_call is not None:
+                self._on_call(call.name, response.status, loop_time() - started_at)
+            yield OpenFile(call, response, self._timeout_seconds)
+
     async def _exchange(self, call: ApiCall) -> HubResponse:
         progress = _ExchangeProgress()
         started_at = loop_time()
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                return await self._request(call, progress)
-        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:  # the second: aiohttp without its C parser
-            failure = _failure(call, error, progress, self._timeout_seconds)
+            return await _within(call, self._request(call, progress), progress, self._timeout_seconds)
         finally:
             if self._on_call is not None:
                 self._on_call(call.name, progress.status, loop_time() - started_at)
-        raise failure
 
     async def _request(self, call: ApiCall, progress: _ExchangeProgress) -> HubResponse:
         if self._session is None:
@@ -143,6 +165,38 @@ class HttpTransport:
             progress.status = response.status
             self.clock.record(call.server, http_date(response.headers.get("Date", "")), datetime.now(UTC))
             return HubResponse(response.status, response.headers, await _read_bounded(response))
+
+
+class OpenFile:
+    """A file that a server has begun to send: implements `gateway.hub.FileResponse`."""
+
+    def __init__(self, call: ApiCall, response: aiohttp.ClientResponse, timeout_seconds: float) -> None:
+        self.status = response.status
+        self.location = response.headers.get("Location")
+        self.length = response.content_length if "Content-Encoding" not in response.headers else None
+        self._call = call
+        self._response = response
+        self._timeout_seconds = timeout_seconds
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Return the content, piece by piece; raise `HubUnreachable` when no more arrives."""
+        progress = _ExchangeProgress(sent=True, status=self.status)
+        while True:
+            reading = self._response.content.read(FILE_CHUNK_BYTES)
+            chunk = await _within(self._call, reading, progress, self._timeout_seconds)
+            if not chunk:
+                return
+            yield chunk
+
+
+async def _within(call: ApiCall, work: Awaitable[T], progress: _ExchangeProgress, timeout_seconds: float) -> T:
+    """Await what aiohttp does, and turn its errors into our own, without their cause."""
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            return await work
+    except (aiohttp.ClientError, HttpProcessingError, OSError) as error:  # the second: aiohttp without its C parser
+        failure = _failure(call, error, progress, timeout_seconds)
+    raise failure
 
 
 @dataclass(slots=True)

@@ -50,7 +50,7 @@ def validated_hub_url(text: str, *, entry_url: str, allow_plain_http: bool = Fal
     url = validated_url(text, allow_plain_http=allow_plain_http)
     host = host_of(url)
     trusted = (*hub_hosts, *_public_hosts(entry_url))
-    if trusted and not any(_matches(host, pattern) for pattern in trusted):
+    if trusted and not any(host_matches(host, pattern) for pattern in trusted):
         raise UntrustedUrl(f"{host} is not a hub of {host_of(entry_url)}: list it in `hub_hosts` to trust it")
     if not trusted and not allow_plain_http and _is_ip_address(host):
         raise UntrustedUrl(f"{host} is a bare IP address: list it in `hub_hosts` to trust it")
@@ -73,7 +73,8 @@ def encode_path(*segments: str) -> str:
     return "/" + "/".join(quote(segment, safe="") for segment in segments)
 
 
-def _split(address: str) -> SplitResult:
+def split_url(address: str) -> SplitResult:
+    """Return the parts of a URL; raise `UntrustedUrl` where its host cannot be told for certain."""
     try:
         parts = urlsplit(address)
         has_port = parts.port != 0
@@ -83,6 +84,11 @@ def _split(address: str) -> SplitResult:
         raise UntrustedUrl("the URL has no usable host")
     if "@" in parts.netloc:
         raise UntrustedUrl(f"the URL has a user name before {parts.hostname}")
+    return parts
+
+
+def _split(address: str) -> SplitResult:
+    parts = split_url(address)
     if parts.path or "?" in address or "#" in address:
         raise UntrustedUrl(f"the URL has a path, a query or a fragment after {parts.hostname}")
     return parts
@@ -105,9 +111,10 @@ def _is_ip_address(host: str) -> bool:
 
 def _public_hosts(entry_url: str) -> tuple[str, ...]:
     public = (PUBLIC_DOMAIN, f"*.{PUBLIC_DOMAIN}")
-    return public if any(_matches(host_of(entry_url), pattern) for pattern in public) else ()
+    return public if any(host_matches(host_of(entry_url), pattern) for pattern in public) else ()
 
 
-def _matches(host: str, pattern: str) -> bool:
+def host_matches(host: str, pattern: str) -> bool:
+    """Return whether a pattern, a host or `*.suffix`, names this host."""
     wanted = pattern.lower().rstrip(".")
     return host.endswith(wanted[1:]) if wanted.startswith("*.") else host == wanted
