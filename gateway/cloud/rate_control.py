@@ -33,6 +33,7 @@ class CallKind(StrEnum):
     LICENCES = "licences"
     RECORDS = "device records"
     CONFIGURATION = "configuration"
+    FILES = "files"
 
 
 class RateControl:
