@@ -19,6 +19,7 @@ from gateway.command_parameters import validate_parameters
 from gateway.device_files import examine_port, holder_of
 from gateway.errors import AdapterError, BusUnavailable, CommandRejected, DeviceUnreachable, OutcomeUnknown
 from gateway.models import (
+    UPDATE_FIRMWARE,
     Block,
     ChildDevice,
     Command,
@@ -27,6 +28,8 @@ from gateway.models import (
     Confidence,
     Finding,
     FindingState,
+    FirmwareFile,
+    FirmwareProgress,
     Found,
     Identity,
     IdentityKind,
@@ -77,6 +80,7 @@ from gateway.workbench import (
 )
 
 __all__ = [
+    "UPDATE_FIRMWARE",
     "Adapter",
     "AdapterError",
     "AdapterSettings",
@@ -98,6 +102,8 @@ __all__ = [
     "Explanation",
     "Finding",
     "FindingState",
+    "FirmwareFile",
+    "FirmwareProgress",
     "Found",
     "Identity",
     "IdentityKind",
@@ -260,6 +266,13 @@ class Adapter(ABC, Generic[SettingsT]):
         """
         return ()
 
+    def recent_frames(self) -> Sequence[str]:
+        """Return the last frames that were sent and received, the oldest first, one line each, for a dump; without passwords.
+
+        Also called while the bus is closed. The adapter bounds them. Default: none are kept.
+        """
+        return ()
+
     def remarks(self, child: ChildDevice) -> Sequence[str]:
         """Return remarks for the operator about how this child is read: what it refuses, what was learned."""
         return ()
@@ -329,6 +342,33 @@ class Adapter(ABC, Generic[SettingsT]):
             DeviceUnreachable: the device did not answer, so the outcome is unknown. So it is after a lost bus and after a bug.
         """
         raise CommandRejected(f"{child.name} accepts no commands: its adapter has none")
+
+    async def check_firmware(self, child: ChildDevice, file: FirmwareFile) -> None:
+        """Check that a file is firmware for this child: its model, form and version. Sends nothing. Default: not checked.
+
+        Raises:
+            CommandRejected: it is not; the text says what the file is and what the child takes.
+        """
+
+    def firmware_steps(
+        self, child: ChildDevice, file: FirmwareFile, resume_from: int | None
+    ) -> AsyncIterator[FirmwareProgress | CommandResult]:
+        """Install a firmware file on a child, which lists `UPDATE_FIRMWARE` among its `commands`.
+
+        Yields the progress after each block, and the result at the end; it is proven when the device reports the new version. A
+        block takes some seconds at most: the bus does other work in between, and the gateway stores the position. The iterator is
+        closed when the installation is cancelled; its `finally` leaves the device in a working state. Default: refused.
+
+        Args:
+            child: the device.
+            file: the whole and verified file.
+            resume_from: the last position, of which the device may already have got the next block; `None` at the beginning.
+
+        Raises:
+            CommandRejected: the device does not take the file; the text says why.
+            DeviceUnreachable: the device did not answer; it is called again with the last position.
+        """
+        raise CommandRejected(f"{child.name} takes no firmware: its adapter cannot install any")
 
     async def read_back(self, child: ChildDevice, command: Command) -> CommandResult | None:
         """Return the result of a command that was interrupted, if reading the device proves that it was carried out. Read-only.

@@ -9,6 +9,7 @@ from gateway.models.configuration import PlannedChange
 from gateway.models.device_settings import SettingValue, WrittenSetting
 from gateway.models.discovery import Confidence, Found, Identity, IdentityKind, Progress
 from gateway.models.findings import Finding, FindingState
+from gateway.models.firmware import UPDATE_FIRMWARE, FirmwareFile, FirmwareParameters, FirmwareProgress
 from gateway.models.licences import Licence, LicenceChange
 from gateway.models.metrics import RESERVED_METRICS, Block, Metric, MetricRow, Reading, Reduce, Value
 from gateway.models.permissions import Permission
@@ -17,6 +18,7 @@ from gateway.models.telemetry import Sample, Status
 __all__ = [
     "NAME_LENGTH",
     "RESERVED_METRICS",
+    "UPDATE_FIRMWARE",
     "Block",
     "Checkpoint",
     "ChildDevice",
@@ -26,6 +28,9 @@ __all__ = [
     "Confidence",
     "Finding",
     "FindingState",
+    "FirmwareFile",
+    "FirmwareParameters",
+    "FirmwareProgress",
     "Found",
     "Identity",
     "IdentityKind",

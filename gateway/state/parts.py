@@ -10,6 +10,7 @@ from gateway.state.cloud_records import CloudRecords
 from gateway.state.command_ledger import CommandLedger
 from gateway.state.configurations import Configurations
 from gateway.state.events import EventQueue
+from gateway.state.firmware_jobs import FirmwareJobs, FirmwareOffers
 from gateway.state.incidents import Incidents
 from gateway.state.licences import LicenceKeeper
 from gateway.state.outbox import Outbox
@@ -31,6 +32,8 @@ class StateParts:
     configurations: Configurations
     licences: LicenceKeeper
     cloud_records: CloudRecords
+    firmware_jobs: FirmwareJobs
+    firmware_offers: FirmwareOffers
 
     @classmethod
     def on(cls, store: Store, *, most_samples: int, has_incidents: bool = True) -> Self:
@@ -46,6 +49,8 @@ class StateParts:
             configurations=Configurations(store),
             licences=LicenceKeeper(store),
             cloud_records=CloudRecords(store),
+            firmware_jobs=FirmwareJobs(store),
+            firmware_offers=FirmwareOffers(store),
         )
 
     async def load(self) -> None:

@@ -199,6 +199,12 @@ def remove_unused_device(db: Transaction, device_id: str) -> None:
     db.execute("DELETE FROM unused_devices WHERE device_id = ?", (device_id,))
 
 
+def remove_found_device(db: Transaction, key: str) -> None:
+    """Remove a found device, and the name that a person has given it."""
+    db.execute("DELETE FROM met WHERE key = ?", (key,))
+    db.execute("DELETE FROM names WHERE key = ?", (key,))
+
+
 def write_name(db: Transaction, key: str, name: str | None, *, from_cloud: bool = False) -> None:
     """Write the name that a person has given to a device, here or in the cloud; `None` removes it."""
     if name is None:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from gateway.models import ChildDevice, Found
 from gateway.state.record_rows import (
     read_all,
+    remove_found_device,
     remove_unused_device,
     write_admitted,
     write_child,
@@ -171,6 +172,18 @@ class Registry:
             if device is not None:
                 await self._save_found(replace(device, decision=decision))
             return device is not None
+
+    @runs_to_completion
+    async def forget_found(self, key: str) -> bool:
+        """Remove a found device, the decision about it and its given name; `False` when no such device was found."""
+        async with self._writing:
+            if key not in self._found_devices:
+                return False
+            await self._store.transact(lambda db: remove_found_device(db, key))
+            del self._found_devices[key]
+            self._names.pop(key, None)
+            await self._notify()
+            return True
 
     @runs_to_completion
     async def rename(self, key: str, name: str | None) -> bool:

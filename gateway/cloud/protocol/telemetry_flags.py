@@ -25,8 +25,6 @@ def describe_event(event: HubEvent) -> str | None:
             return "not claimed yet; claim the gateway in the portal, and its children are claimed with it"
         case SpaceChanged(version=version):
             return f"claimed; its space has version {version}"
-        case FirmwareOffered(version=version):
-            return f"firmware {version} is available in the cloud; the gateway does not install firmware by itself"
         case _:
             return None
 

@@ -68,3 +68,21 @@ CREATE TABLE configurations (
     refused_why TEXT,
     refused_here INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE firmware_jobs (
+    child TEXT NOT NULL,
+    command TEXT NOT NULL,
+    folder TEXT NOT NULL,
+    file_name TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    version TEXT,
+    signature TEXT,
+    position INTEGER,
+    PRIMARY KEY (child, command)
+) STRICT;
+CREATE TABLE firmware_offers (
+    device_id TEXT PRIMARY KEY,
+    version TEXT NOT NULL,
+    file_id TEXT,
+    at TEXT NOT NULL
+) STRICT;

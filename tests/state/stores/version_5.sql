@@ -67,6 +67,24 @@ CREATE TABLE events (
     times INTEGER NOT NULL,
     is_taken INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE TABLE firmware_jobs (
+    child TEXT NOT NULL,
+    command TEXT NOT NULL,
+    folder TEXT NOT NULL,
+    file_name TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    version TEXT,
+    signature TEXT,
+    position INTEGER,
+    PRIMARY KEY (child, command)
+) STRICT;
+CREATE TABLE firmware_offers (
+    device_id TEXT PRIMARY KEY,
+    version TEXT NOT NULL,
+    file_id TEXT,
+    at TEXT NOT NULL
+) STRICT;
 CREATE TABLE gateway (
         only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
         serial_number TEXT NOT NULL,
