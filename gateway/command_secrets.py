@@ -34,6 +34,11 @@ def mask_parameters(specs: Sequence[CommandSpec], name: str, parameters: Mapping
     return mask_by_name({name: value if name in plain else MASK for name, value in parameters.items()})
 
 
+def is_secret_name(name: str) -> bool:
+    """Return whether the name of a value says that it is secret."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def mask_by_name(parameters: Mapping[str, object]) -> dict[str, object]:
     """Return parameters with those masked whose name says that they are secret, at any depth."""
     return {name: MASK if _SECRET_NAME.search(str(name)) else _masked_value(value) for name, value in parameters.items()}

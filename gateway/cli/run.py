@@ -6,8 +6,8 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated
 
 import typer
@@ -23,6 +23,7 @@ from gateway.first_start.configuration_wait import ConfigurationWait
 from gateway.first_start.first_look import parse_hosts
 from gateway.runtime.app import Gateway
 from gateway.runtime.builder import build
+from gateway.runtime.restart import EXIT_RESTART, Restart, starter_of_process
 from gateway.service_manager import Notifier
 from gateway.tasks import run_until
 
@@ -90,27 +91,36 @@ def _errors_logged() -> Iterator[None]:
 
 
 async def _run_once(configuration: Configuration, adapters: dict[str, AdapterClass]) -> None:
-    async with build(configuration, adapters) as gateway:
-        await gateway.run(stop_on_signals())
+    stop, restart = stop_on_signals(), Restart(starter_of_process())
+    async with _restarts_in_time(restart), build(configuration, adapters, restart=restart) as gateway:
+        await gateway.run(stop)
+    _ask_for_restart(restart)
 
 
 async def _run(waiting: ConfigurationWait, adapters: dict[str, AdapterClass]) -> None:
     """Run with the first configuration that the gateway can be built with; wait for one as long as necessary."""
-    stop, running = stop_on_signals(), _Running(waiting)
-    async with Notifier.from_environment(os.environ).serving(running.headline, stop):
+    stop, running, restart = stop_on_signals(), _Running(waiting), Restart(starter_of_process())
+    async with _restarts_in_time(restart), Notifier.from_environment(os.environ).serving(running.headline, stop):
         failure: GatewayError | None = None
         while not stop.is_set():
             configuration = await run_until(stop, waiting.wait(failure))
             if configuration is None:
                 break
             try:
-                async with build(configuration, adapters) as gateway:
+                async with build(configuration, adapters, restart=restart) as gateway:
                     await waiting.close()
                     running.gateway = gateway
                     await gateway.run(stop)
             except (SettingsError, StoreError) as error:
                 failure = error
         await waiting.close()
+    _ask_for_restart(restart)
+
+
+def _ask_for_restart(restart: Restart) -> None:
+    """End the process, where a restart was requested, so that it is started again."""
+    if restart.requested.is_set():
+        raise typer.Exit(EXIT_RESTART)
 
 
 class _Running:
@@ -139,6 +149,22 @@ def stop_on_signals() -> asyncio.Event:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, on_signal)
     return stop
+
+
+@asynccontextmanager
+async def _restarts_in_time(restart: Restart) -> AsyncIterator[None]:
+    """End the process at once if the stop before a restart takes too long."""
+
+    async def end_late() -> None:
+        await restart.requested.wait()
+        await asyncio.sleep(STOP_SECONDS)
+        _end_now("a part did not stop in time")
+
+    watching = asyncio.create_task(end_late())
+    try:
+        yield
+    finally:
+        watching.cancel()
 
 
 def _end_now(why: str) -> None:

@@ -67,6 +67,16 @@ class GatewaySection(_Section):
     )
     sub_model: str | None = Field(default=None, description="variant label of the gateway's own model")
     details: dict[str, str | int | float | bool] = Field(default_factory=dict, description="free-form facts shown in the cloud")
+    firmware_hook: Path | None = Field(
+        default=None,
+        description="the program that installs a new version of the gateway; it gets a file and its version as arguments",
+    )
+    firmware_hook_timeout: Seconds = Field(
+        default=timedelta(minutes=15),
+        ge=timedelta(seconds=1),
+        le=timedelta(days=1),
+        description="how long that program may take, in seconds",
+    )
 
 
 class CloudSection(_Section):
@@ -145,6 +155,12 @@ class CloudSection(_Section):
         description="how long buses are watched after a configuration from the cloud has changed them, in seconds; if they get"
         " worse, the former one comes back",
     )
+    file_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="hosts besides the hub from which files such as firmware may be fetched, as *.example.com",
+    )
+    max_file_mb: int = Field(default=256, ge=1, le=16_384, description="the largest file that is fetched, in MB")
+    require_checksum: bool = Field(default=True, description="whether a file without a checksum is refused")
     deleted_children: Literal["register_again", "leave"] = Field(
         default="register_again",
         description="what to do with a child that was deleted in the cloud: register it again, or leave it deleted",

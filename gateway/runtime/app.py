@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway import __version__
+from gateway.cloud.files.firmware_offers import FirmwareOfferRecorder
 from gateway.config.settings import Configuration
 from gateway.errors import StoreError
 from gateway.field.polling.bus_status import BusStatus
@@ -17,10 +18,12 @@ from gateway.models import Reach
 from gateway.runtime.background_jobs import follow_store, report_missing_buses, save_memory, watch_file
 from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
+from gateway.runtime.restart import Restart
 from gateway.runtime.view import GatewayView
 from gateway.state.parts import StateParts
 from gateway.status.auth.token_file import log_new_token, token_file
 from gateway.status.render import formatting
+from gateway.tasks import run_until
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +46,15 @@ class Gateway:
     view: GatewayView
     page: StatusPage | None
     """`None` where the config disables the status page."""
+    restart: Restart
+    """A request to restart, which ends `run` like `stop` does."""
+    offers: FirmwareOfferRecorder
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set, then stop in order: the field, the last samples, the connection to the cloud."""
+        """Serve until `stop` is set, then stop in order: the field, the last samples, the connection to the cloud.
+
+        A request to restart sets `stop`.
+        """
         outbox = self.state.outbox
         known, waiting = len(self.state.registry.children), outbox.depth
         log.info("gateway %s starts: %d children known, %d samples waiting", __version__, known, waiting)
@@ -56,8 +65,9 @@ class Gateway:
             others = [group.create_task(work) for work in (self.field.fleet.run(), self.field.reporter.run(), *self._upkeep())]
             if self.page is not None:
                 others.append(group.create_task(self.page.server.run()))
-            await stop.wait()
-            log.info("stopping")
+            await run_until(stop, self.restart.requested.wait())
+            log.info("restarting: the cloud asked for it" if self.restart.requested.is_set() else "stopping")
+            stop.set()
             await _end(*others, seconds=FIELD_STOP_SECONDS)
             await self._drain(session)
         log.info("stopped; %d samples are kept for the next start", outbox.depth)
@@ -71,6 +81,7 @@ class Gateway:
             self.watch.run(),
             save_memory(state.adapter_memory, every=timing.save_memory_every),
             report_missing_buses(state, field, after=timing.missing_bus_after),
+            self.offers.run(),
         )
 
     async def _drain(self, session: asyncio.Task[None]) -> None:

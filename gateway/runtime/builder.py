@@ -14,6 +14,7 @@ from gateway.cloud.client import CloudAccess, HttpHub
 from gateway.cloud.commands.command_loop import CommandPolicy, Commands
 from gateway.cloud.configuration.target import Configuring
 from gateway.cloud.enrolment import Enrolment
+from gateway.cloud.files.firmware_offers import FirmwareOfferRecorder
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.http import OnCall, reachable
 from gateway.cloud.licences.licence_loop import Licences
@@ -35,7 +36,7 @@ from gateway.field.polling.supervisor import Supervisor
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.reporter import Reporter
 from gateway.field.telemetry.sampling import Sampler
-from gateway.hub import Hub, HubEvent
+from gateway.hub import HubEvent
 from gateway.models import Reach, Status, Value
 from gateway.runtime.app import Gateway
 from gateway.runtime.configuration.building import (
@@ -47,10 +48,12 @@ from gateway.runtime.configuration.building import (
 )
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.configuration.targets import NoChildTarget
-from gateway.runtime.gateway_commands import GatewayCommands
+from gateway.runtime.diagnostics.recent_log import recording_log
 from gateway.runtime.incidents.watch import IncidentWatch
+from gateway.runtime.own_commands.build import CloudWay, Diagnosis, OwnCommandParts, build_own_commands
 from gateway.runtime.own_telemetry import own_telemetry
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
+from gateway.runtime.restart import Restart
 from gateway.runtime.view import GatewayView
 from gateway.state.parts import StateParts
 from gateway.state.registry import Registry
@@ -59,6 +62,7 @@ from gateway.status.auth.access_control import TokenAuth
 from gateway.status.auth.token_file import load_or_create_token, token_file
 from gateway.status.history import History
 from gateway.status.server import StatusServer
+from gateway.status.snapshot import Snapshot
 from gateway.status.view import View
 from gateway.tasks import loop_time
 
@@ -71,8 +75,17 @@ async def build(
     on_call: OnCall | None = None,
     on_event: Callable[[HubEvent], None] = lambda event: None,
     timing: Timing | None = None,
+    restart: Restart | None = None,
 ) -> AsyncIterator[Gateway]:
     """Open the store, build the parts, and close what was opened at the end.
+
+    Args:
+        configuration: what the gateway runs with.
+        adapters: the adapter classes that can be used, by their `type`.
+        on_call: is called after each request to the cloud.
+        on_event: is called with each event that telemetry responses contain.
+        timing: waits that tests shorten.
+        restart: how the process is started again, for `reboot`; by default nothing does it.
 
     Raises:
         StoreError: the store cannot be used.
@@ -81,8 +94,11 @@ async def build(
     """
     timing = timing if timing is not None else Timing()
     settings = configuration.settings
+    restart = restart if restart is not None else Restart()
+    examine = partial(examine_running, configuration, adapters)
     history = History() if settings.status.enabled else None
     async with (
+        recording_log() as recent_log,
         Store(settings.store.path, exclusive=True) as store,
         HttpHub(cloud_access(settings.cloud), on_call=on_call) as hub,
     ):
@@ -99,15 +115,31 @@ async def build(
         children = NoChildTarget()
         await restore_children(children, state)
         configuring = build_configuring(own, children, field, state)
+        way = CloudWay(hub=hub, files=hub, rate_control=RateControl(first_seconds=timing.hub_backoff_first.total_seconds()))
+
+        async def snapshot() -> Snapshot:
+            return await view.snapshot()
+
+        diagnosis = Diagnosis(
+            configuration=lambda: own.effective.configuration, log_lines=lambda: recent_log.lines, snapshot=snapshot,
+            examine=examine, more_secrets=lambda: new_token(page),
+        )  # fmt: skip
+        own_commands = await build_own_commands(configuration, state, field, way, diagnosis, restart, timing=timing)
+        offers = FirmwareOfferRecorder(state.firmware_offers, state.registry)
+
+        def take_event(event: HubEvent) -> None:
+            offers.take(event)
+            on_event(event)
+
         cloud = await build_cloud(
-            hub, state, field, in_effect, configuring=configuring, timing=timing, on_event=on_event
+            way, state, field, in_effect, configuring=configuring, own_commands=own_commands, timing=timing, on_event=take_event
         )  # fmt: skip
         watch = build_watch(state, field, hub.clock, settings.cloud, timing=timing)
-        view = GatewayView(settings, state, field, cloud, examine=partial(examine_running, configuration, adapters))
+        view = GatewayView(settings, state, field, cloud, examine=examine)
         page = None if history is None else build_page(settings, view, history)
         yield Gateway(
             configuration=configuration, timing=timing, state=state, field=field, cloud=cloud, watch=watch, view=view,
-            page=page,
+            page=page, restart=restart, offers=offers,
         )  # fmt: skip
 
 
@@ -155,17 +187,19 @@ def build_field(
 
 
 async def build_cloud(
-    hub: Hub,
+    way: CloudWay,
     state: StateParts,
     field: FieldParts,
     configuration: Configuration,
     *,
     configuring: Configuring,
+    own_commands: OwnCommandParts,
     timing: Timing,
     on_event: Callable[[HubEvent], None],
 ) -> CloudParts:
     """Return the parts that serve the connection to the cloud; the gateway's identity is fixed when this returns."""
     settings, registry, outbox = configuration.settings.cloud, state.registry, state.outbox
+    hub, rate_control = way.hub, way.rate_control
     enrolment = Enrolment(
         hub,
         registry,
@@ -184,11 +218,9 @@ async def build_cloud(
         status_of=partial(_cloud_status, field.availability),
         report_event=state.events.report,
     )
-    rate_control = RateControl(first_seconds=timing.hub_backoff_first.total_seconds())
     revocation = GatewayRevocation(hub, rate_control, registered_at=lambda: enrolment.registered_at, timing=timing.revocation)
     read_own_telemetry = partial(_read_own_telemetry, state, field, started_at=loop_time())
-    own = GatewayCommands(registry, field.intake, field.fleet)
-    dispatcher = CommandDispatcher(registry, field.fleet, own)
+    dispatcher = CommandDispatcher(registry, field.fleet, own_commands.commands, own_commands.child_firmware.find)
     session = Session(
         hub,
         state,
@@ -260,3 +292,8 @@ def _read_own_telemetry(state: StateParts, field: FieldParts, *, started_at: flo
         bus_loads={bus: supervisor.live_load for (_, bus), supervisor in field.fleet.supervisors.items()},
         configuration_problem=configuration_problem(state.configurations, state.registry.name_of),
     )
+
+
+def new_token(page: StatusPage | None) -> tuple[str, ...]:
+    """Return the token of the page if it was made in this run: it stands in the log once."""
+    return () if page is None or page.new_token is None else (page.new_token,)

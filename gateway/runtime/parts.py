@@ -37,6 +37,10 @@ class Timing:
     """A bus that is reopened sooner, as after a reset of its USB adapter, has no incident."""
     look_for_incidents_every: timedelta = timedelta(seconds=2)
     save_memory_every: timedelta = timedelta(seconds=60)
+    hook_restarts_within: timedelta = timedelta(seconds=30)
+    """How long a firmware hook that has ended has to restart the gateway."""
+    firmware_goes_on_after: timedelta = timedelta(seconds=5)
+    """The first wait of a firmware installation after its child did not answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,8 +62,8 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
         "gateway/service_manager.py",
     ),
     "sqlite3": ("gateway/state/store.py",),
-    "subprocess": (),
-    "threading": ("adapters/serial/port/*", "gateway/doctor/check_runner.py"),
+    "subprocess": ("gateway/runtime/firmware/hook.py",),  # the program that a deployer names for installing firmware
+    "threading": ("adapters/serial/port/*", "gateway/doctor/check_runner.py", "gateway/runtime/firmware/hook.py"),
     "urllib.request": (),
     "http.client": ("gateway/cli/health.py",),  # one request to the status page, without the second that aiohttp takes to import
 }

@@ -23,6 +23,8 @@ QUICK = Timing(
     hub_backoff_first=timedelta(seconds=0.05),
     missing_bus_after=timedelta(seconds=0.3),
     urgent_gap=timedelta(seconds=0.2),
+    hook_restarts_within=timedelta(seconds=0.1),
+    firmware_goes_on_after=timedelta(seconds=0.1),
 )
 
 
@@ -37,11 +39,13 @@ def running(emulator, tmp_path):
     """Start a gateway: `async with running(adapters, {"type": ...}, ...) as gateway`."""
 
     @asynccontextmanager
-    async def start(adapters, *entries, timing=QUICK, cloud=None, telemetry_every=timedelta(seconds=0.5), **sections):
+    async def start(
+        adapters, *entries, timing=QUICK, cloud=None, telemetry_every=timedelta(seconds=0.5), gateway_keys=None, **sections
+    ):
         cloud = {"entry_url": emulator.entry_url, "allow_plain_http": True, **(cloud or {})}
         section = CloudSection(hardware_key=SecretStr("0f0e0d0c-1111-4222-8333-444455556666"), **cloud)
         settings = Settings(
-            gateway=GatewaySection(mac="02:00:5e:10:00:01", name="Test gateway", sub_model="GW-T"),
+            gateway=GatewaySection(mac="02:00:5e:10:00:01", name="Test gateway", sub_model="GW-T", **(gateway_keys or {})),
             cloud=section.model_copy(update={"telemetry_every": telemetry_every}),  # an operator has 5 s at the least
             store=StoreSection(path=tmp_path / "gateway.sqlite3"),
             status=StatusSection(port=0),

@@ -51,6 +51,7 @@ FORGOTTEN_AFTER = timedelta(minutes=1)
 """How long after its expiry a command that an earlier run received counts as one that the cloud does not offer any more."""
 
 TOO_LATE = "it has waited for too long; nothing was sent to the device"
+NO_TUNNEL = "the gateway opens no tunnel into its network: it has no remote access to the pages of devices"
 CANCELLED = "it was cancelled in the cloud before it started"
 
 
@@ -337,7 +338,7 @@ class CommandLoop:
         )
         if entry.outcome is not None:
             await self._report_again(entry)
-        elif (refusal := self._refusal(entry, now)) is not None:
+        elif (refusal := NO_TUNNEL if command.opens_tunnel else self._refusal(entry, now)) is not None:
             await self._finish(entry, Outcome.FAILED, refusal)
         else:
             running = self._running[device_id] = _Running(entry)

@@ -1,0 +1,1 @@
+"""Execute the commands that the cloud sends to the gateway itself."""

@@ -1,0 +1,56 @@
+"""Restart the gateway: end the process in order, so that what started it starts it again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+EXIT_RESTART = 75
+"""The exit code of a process that wants to be started again: neither success nor 2, after which systemd does not restart it."""
+
+CONTAINER_FILES = (Path("/.dockerenv"), Path("/run/.containerenv"))
+"""Docker and Podman put one of these into each container."""
+
+NOT_STARTED_AGAIN = (
+    "nothing would start the gateway again: it runs neither as a service of systemd nor as the main process of a container."
+    " Restart it on its machine"
+)
+
+
+class Restart:
+    """A request to restart the process, which the gateway follows once everything is stored.
+
+    Args:
+        started_by: what starts the process again when it ends, for the operator; `None` when nothing does.
+    """
+
+    def __init__(self, started_by: str | None = None) -> None:
+        self.started_by = started_by
+        self.requested = asyncio.Event()
+
+    async def end_process(self) -> str:
+        """Request the restart and wait for the end of the process, which the caller does not survive.
+
+        What it is doing stays begun in the ledger, and the next process finds out how it ended.
+        """
+        self.requested.set()
+        end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        return await end
+
+
+def starter_of_process(
+    environment: Mapping[str, str] = os.environ, *, container_files: tuple[Path, ...] = CONTAINER_FILES
+) -> str | None:
+    """Return what starts this process again when it ends; `None` when a person would have to.
+
+    systemd sets NOTIFY_SOCKET for a service that notifies it, and SYSTEMD_EXEC_PID for the process that it starts itself; neither
+    reaches a shell. In a container only the main process counts, alone or below an init such as tini, and without a terminal.
+    """
+    if environment.get("NOTIFY_SOCKET") or environment.get("SYSTEMD_EXEC_PID") == str(os.getpid()):
+        return "systemd"
+    is_in_container = any(file.exists() for file in container_files) or "KUBERNETES_SERVICE_HOST" in environment
+    is_main_process = 1 in (os.getpid(), os.getppid())
+    return "the container engine" if is_in_container and is_main_process and not sys.stdin.isatty() else None
