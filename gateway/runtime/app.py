@@ -58,6 +58,8 @@ class Gateway:
         outbox = self.state.outbox
         known, waiting = len(self.state.registry.children), outbox.depth
         log.info("gateway %s starts: %d children known, %d samples waiting", __version__, known, waiting)
+        text = f"version {__version__}, {known} children known, {waiting} samples waiting"
+        self.state.events.report(None, "gateway_started", "gateway", text)
         if self.page is not None and self.page.new_token is not None:
             log_new_token(self.page.new_token, token_file(self.state.store.path))
         async with asyncio.TaskGroup() as group:
@@ -66,7 +68,9 @@ class Gateway:
             if self.page is not None:
                 others.append(group.create_task(self.page.server.run()))
             await run_until(stop, self.restart.requested.wait())
-            log.info("restarting: the cloud asked for it" if self.restart.requested.is_set() else "stopping")
+            why = "the cloud asked for a restart" if self.restart.requested.is_set() else "it was stopped"
+            log.info("stopping: %s", why)
+            self.state.events.report(None, "gateway_stopped", "gateway", f"version {__version__}: {why}")
             stop.set()
             await _end(*others, seconds=FIELD_STOP_SECONDS)
             await self._drain(session)
@@ -90,6 +94,7 @@ class Gateway:
         with contextlib.suppress(StoreError):  # the reporter has logged it
             await self.field.reporter.report()
             await self.state.adapter_memory.save()
+            await self.state.events.save()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_SECONDS):
                 await self.cloud.session.flush(self._offline_children())

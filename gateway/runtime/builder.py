@@ -168,7 +168,9 @@ def build_field(
     """Return the parts that serve the buses and their children."""
     settings, registry = configuration.settings, state.registry
     availability, sampler = Availability(observer=observer), Sampler(observer=observer)
-    intake = DeviceIntake(registry, availability, policy=settings.admission.policy, models=settings.models)
+    intake = DeviceIntake(
+        registry, availability, policy=settings.admission.policy, models=settings.models, report_event=state.events.report
+    )
     reporter = Reporter(sampler, state.outbox, every=settings.cloud.telemetry_every, urgent_gap=timing.urgent_gap)
     monitor = ChildMonitor(availability, sampler, report_soon=reporter.report_soon)
 
@@ -227,7 +229,9 @@ async def build_cloud(
         enrolment,
         registrar,
         services=CloudServices(
-            commands=Commands(target=dispatcher, policy=command_policy(configuration, registry)),
+            commands=Commands(
+                target=dispatcher, policy=command_policy(configuration, registry), report_event=state.events.report
+            ),
             licences=Licences(apply=LicenceDispatcher(registry, field.fleet, field.availability).apply),
             configuring=configuring,
             children_follow=settings.children_space == "follow_gateway",

@@ -54,7 +54,7 @@ def claimed(emulator, until):
 
     async def wait():
         await until(lambda: {"1", "2", "3"} <= children_of(emulator).keys())
-        emulator.cloud.claim(parent_of(emulator).id, "Example Ltd", "Room 12")
+        emulator.cloud.claim(parent_of(emulator).id)
         return parent_of(emulator), children_of(emulator)
 
     return wait
@@ -129,5 +129,33 @@ async def test_incidents_of_an_unclaimed_gateway_are_opened_when_it_is_claimed(e
         bus.devices["a1"].silent = True
         await until(lambda: emulator.cloud.journal.calls()["Open Incident"])
         assert children_of(emulator)["1"].incidents == []
-        emulator.cloud.claim(parent_of(emulator).id, "Example Ltd", "Room 12")
+        emulator.cloud.claim(parent_of(emulator).id)
         await until(lambda: open_incidents(children_of(emulator)["1"]), 60)
+
+
+async def test_what_happens_at_a_site_becomes_events(emulator, running, until, site, timing, claimed):
+    bus, adapters = site
+
+    def told(device):
+        return {event.name: event.keys for event in device.events}
+
+    async with running(adapters, SYNTHETIC, timing=timing, cloud={"commands_every": timedelta(seconds=0.2)}) as gateway:
+        parent, children = await claimed()
+        (supervisor,) = gateway.parts.field.fleet.supervisors.values()
+        bus.devices["a9"] = device(9)
+        await supervisor.start_discovery()
+        await until(lambda: "device_admitted" in told(parent), 60)
+        moved = bus.devices.pop("a1")
+        moved.address = "a7"
+        bus.devices["a7"] = moved
+        await until(lambda: children["1"].state["status"] == "offline")
+        await supervisor.start_discovery()
+        await until(lambda: "device_moved" in told(children["1"]), 60)
+        assert told(children["1"])["device_moved"] == {"int_key_1": 1, "string_key_1": "from bus a1 to bus a7"}
+        emulator.cloud.queue_command(children["2"].id, "explode", {})
+        await until(lambda: "command_failed" in told(children["2"]), 60)
+        assert told(children["2"])["command_failed"]["string_key_1"].startswith("explode: ")
+    assert "gateway_stopped" in told(parent)
+    stopped = next(event for event in parent.events if event.name == "gateway_stopped")
+    async with running(adapters, SYNTHETIC, timing=timing):
+        await until(lambda: any(one.name == "gateway_started" and one.at > stopped.at for one in parent.events), 60)

@@ -30,6 +30,7 @@ from gateway.errors import (
 from gateway.hub import Credentials, Hub, WaitingCommand
 from gateway.models import Checkpoint, Command, CommandResult, KnownCommand
 from gateway.state.command_ledger import INTERRUPTED, CommandLedger, LedgerEntry, Outcome
+from gateway.state.events import ReportEvent
 from gateway.state.writes import retry_until_stored
 from gateway.tasks import loop_time
 
@@ -95,6 +96,8 @@ class Commands:
     policy: CommandPolicy
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     """The present moment, aware."""
+    report_event: ReportEvent = lambda child, name, category, text: None
+    """Is told of each command that failed."""
 
 
 @dataclass(slots=True)
@@ -150,6 +153,7 @@ class CommandLoop:
         self._target = commands.target
         self._policy = commands.policy
         self._now = commands.now
+        self._report_event = commands.report_event
         self._devices = devices
         self._outage = CommandOutage(_longest_without_contact(self._policy))
         self._flagged: dict[str, None] = {}  # the one that waits longest first
@@ -188,6 +192,7 @@ class CommandLoop:
         )
         for entry in interrupted:
             log.warning("%s: the command %s: %s", self._devices.name_of(entry.child), entry.name, entry.message)
+            self._report_event(entry.child, "command_failed", "command", f"{entry.name}: {entry.message}")
         self._has_outcomes.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._report_outcomes(parent))
@@ -461,6 +466,8 @@ class CommandLoop:
         level = logging.INFO if outcome is Outcome.DONE else logging.WARNING
         name = self._devices.name_of(entry.child)
         log.log(level, "%s: the command %s %s%s", name, entry.name, _ENDED[outcome], f": {message}" if message else "")
+        if outcome is Outcome.FAILED and text != CANCELLED:
+            self._report_event(entry.child, "command_failed", "command", f"{entry.name}: {message}")
 
     # reporting --------------------------------------------------------------------------------------------------------
 

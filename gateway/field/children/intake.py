@@ -11,6 +11,7 @@ from gateway.config.settings import Policy
 from gateway.field.children.admission import Declined, admit
 from gateway.field.children.availability import Availability
 from gateway.models import ChildDevice, Found, IdentityKind, Reach
+from gateway.state.events import ReportEvent
 from gateway.state.records import ChildRecord, Decision
 from gateway.state.registry import Registry
 
@@ -24,11 +25,20 @@ KEPT_FIELDS = ("profile", "family", "sub_model", "firmware_version", "serial_num
 class DeviceIntake:
     """Takes in found devices from every bus, and stores what is learned from them."""
 
-    def __init__(self, registry: Registry, availability: Availability, *, policy: Policy, models: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        availability: Availability,
+        *,
+        policy: Policy,
+        models: Mapping[str, str],
+        report_event: ReportEvent = lambda child, name, category, text: None,
+    ) -> None:
         self._registry = registry
         self._availability = availability
         self._policy = policy
         self._models = models
+        self._report_event = report_event
         self._evidence: dict[str, Mapping[str, str]] = {}
         self._reported_duplicates: set[tuple[str, str, str]] = set()
         self._one_at_a_time = asyncio.Lock()
@@ -54,13 +64,21 @@ class DeviceIntake:
         if isinstance(child, Declined):
             await self._decline(entry, bus, found, child.why)
             return None
-        if known is None:
-            log.info("%s: found %s at %s: a new child (%s)", bus, found.name, found.address, found.identity.key)
-        elif (known.child.bus, known.child.address) != (bus, found.address):
-            log.info("%s: %s moved here from %s %s", bus, found.name, known.child.bus, known.child.address)
         if found.evidence:
             self._evidence[child.key] = found.evidence
-        return (await self._registry.admit(child)).child
+        admitted = (await self._registry.admit(child)).child
+        self._report_change(None if known is None else known.child, admitted)
+        return admitted
+
+    def _report_change(self, before: ChildDevice | None, child: ChildDevice) -> None:
+        """Report a new child, as an event of the gateway, or one that moved, as an event of its own."""
+        if before is None:
+            log.info("%s: found %s at %s: a new child (%s)", child.bus, child.name, child.address, child.key)
+            self._report_event(None, "device_admitted", "device", f"{child.name} at {child.bus} {child.address}")
+        elif (before.bus, before.address) != (child.bus, child.address):
+            log.info("%s: %s moved here from %s %s", child.bus, child.name, before.bus, before.address)
+            text = f"from {before.bus} {before.address} to {child.bus} {child.address}"
+            self._report_event(child.key, "device_moved", "device", text)
 
     def evidence_of(self, child: str) -> Mapping[str, str]:
         """Return how this child was last recognised: each question and its answer. Empty until it is found."""
