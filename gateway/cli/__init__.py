@@ -18,6 +18,7 @@ COMMANDS = {
     "doctor": "Show what keeps the gateway from working, and the fix.",
     "scan": "Search the buses for devices; read-only.",
     "read": "Identify one device and read it once; read-only.",
+    "command": "Have one device carry out one command.",
     "find-register": "Find the register behind a value on a display; read-only.",
     "profile": "List the device profiles, or check one.",
     "schema": "Print what has to be entered in the Partner Portal.",

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.adapter import Adapter, AdapterSettings
-from gateway.cli.common import CommandFailed, load_config
+from gateway.cli.common import EXIT_WRONG, CommandFailed, load_config
 from gateway.config.entries import entry_from
 from gateway.errors import GatewayError, SettingsError, SettingsProblem
 from gateway.field.open_buses import list_present_buses as buses_of
@@ -50,6 +50,33 @@ def entries(name: str | None, with_settings: Sequence[str] | None, config: Path)
 async def present_buses(settings: AdapterSettings) -> list[Adapter[Any]]:
     """Return the buses of an entry that exist right now, without waiting for others to appear."""
     return await buses_of(usable(installed())[settings.type], settings)
+
+
+def is_entry(name: str, config: Path) -> bool:
+    """Return whether this is the name or the type of an entry of the config, or an installed adapter."""
+    configuration, plugins = load_config(config, for_cloud=False)
+    return name in usable(plugins) or any(name in (entry.name, entry.type) for entry in configuration.entries)
+
+
+async def bus_of_device(entries: Sequence[AdapterSettings], named: str | None, address: str) -> Adapter[Any]:
+    """Return the bus with this name, or the only one.
+
+    Args:
+        entries: the entries to work on.
+        named: the name of the bus, if a person gave one.
+        address: the address of the device, for the error.
+
+    Raises:
+        CommandFailed: there is no such bus, or there are several and none was named.
+    """
+    present = [bus for settings in entries for bus in await present_buses(settings)]
+    matching = [bus for bus in present if named in (None, bus.bus)]
+    if len(matching) == 1:
+        return matching[0]
+    names = ", ".join(bus.bus for bus in present) or "none"
+    if matching:
+        raise CommandFailed(f"name the bus of {address} with --bus; there are: {names}", EXIT_WRONG)
+    raise CommandFailed(f"no bus is called {named!r}; there are: {names}" if named else "there is no bus", EXIT_WRONG)
 
 
 @contextmanager

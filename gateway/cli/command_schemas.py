@@ -86,8 +86,21 @@ def parameter_lines(spec: CommandSpec) -> Iterator[str]:
         yield f"{name}: {accepted}{unit}{secret}{left_out}{description}"
 
 
-def command_facts(spec: CommandSpec, expiry: timedelta) -> dict[str, Any]:
-    """Return a command for a program; its parameters are JSON Schema.
+def described_command(spec: CommandSpec) -> dict[str, Any]:
+    """Return a command for a program; its parameters are JSON Schema."""
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "description": spec.description,
+        "parameters": {key: value for key, value in parameters_schema(spec).items() if key != "title"},
+        "is_proven": spec.is_proven,
+        "harmless_late": spec.harmless_late,
+        "restarts_device": spec.restarts_device,
+    }
+
+
+def _timed_command(spec: CommandSpec, expiry: timedelta) -> dict[str, Any]:
+    """Return a command with the time that the portal has to allow for it.
 
     Args:
         spec: its declaration.
@@ -95,15 +108,9 @@ def command_facts(spec: CommandSpec, expiry: timedelta) -> dict[str, Any]:
     """
     expires_after = expiry if spec.expires_after is None else spec.expires_after
     return {
-        "name": spec.name,
-        "title": spec.title,
-        "description": spec.description,
-        "parameters": {key: value for key, value in parameters_schema(spec).items() if key != "title"},
-        "is_proven": spec.is_proven,
+        **described_command(spec),
         "expires_after_seconds": expires_after.total_seconds(),
         "timeout_seconds": (expires_after + LONGEST_EXECUTION).total_seconds(),
-        "harmless_late": spec.harmless_late,
-        "restarts_device": spec.restarts_device,
     }
 
 
@@ -125,7 +132,7 @@ def _profile_facts(one: _KnownProfile, expiry: timedelta) -> dict[str, Any]:
         "profile": one.profile.name,
         "adapter": one.adapter,
         "title": one.profile.title,
-        "commands": [command_facts(spec, expiry) for spec in one.profile.command_specs],
+        "commands": [_timed_command(spec, expiry) for spec in one.profile.command_specs],
     }
 
 

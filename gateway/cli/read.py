@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +10,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.adapter import Adapter, AdapterSettings, Found, Reading, Value
-from gateway.cli.buses import Entry, With, adapter_bugs_reported, entries, present_buses
-from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, errors_shown, out, print_json
+from gateway.adapter import Adapter, Found, Reading, Value
+from gateway.cli.buses import Entry, With, adapter_bugs_reported, bus_of_device, entries
+from gateway.cli.common import AsJson, ConfigFile, errors_shown, out, print_json
 from gateway.config.settings import DEFAULT_FILE
 from gateway.tasks import closed_after
 
@@ -66,7 +65,7 @@ async def _read(
     config: Path,
     bus: str | None,
 ) -> tuple[Found, list[Reading]]:
-    adapter = await _bus(entries(entry, with_settings, config), bus, address)
+    adapter = await bus_of_device(entries(entry, with_settings, config), bus, address)
     with adapter_bugs_reported(adapter):
         return await _read_once(adapter, address)
 
@@ -80,15 +79,3 @@ async def _read_once(adapter: Adapter[Any], address: str) -> tuple[Found, list[R
             async for block in blocks:
                 readings.extend(block)
     return found, readings
-
-
-async def _bus(entries: Sequence[AdapterSettings], named: str | None, address: str) -> Adapter[Any]:
-    """Return the bus with this name, or the only one."""
-    present = [bus for settings in entries for bus in await present_buses(settings)]
-    matching = [bus for bus in present if named in (None, bus.bus)]
-    if len(matching) == 1:
-        return matching[0]
-    names = ", ".join(bus.bus for bus in present) or "none"
-    if matching:
-        raise CommandFailed(f"name the bus of {address} with --bus; there are: {names}", EXIT_WRONG)
-    raise CommandFailed(f"no bus is called {named!r}; there are: {names}" if named else "there is no bus", EXIT_WRONG)
