@@ -322,7 +322,7 @@ async def test_the_open_points_of_the_reference_cost_nothing(emulator, running, 
     _bus, adapters = bus_of(device(1), device(2))
     async with running(adapters, SYNTHETIC) as gateway:
         await until(lambda: is_told(emulator, 1, 2))
-        command = emulator.cloud.queue_command(children_of(emulator)["1"].id, "reboot", None)
+        command = emulator.cloud.queue_command(children_of(emulator)["1"].id, "self_destruct", None)
         await until(lambda: command.status == "failed")
         assert gateway.parts.state.outbox.lost == 0
     assert len(emulator.cloud.devices) == 3
