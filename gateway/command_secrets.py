@@ -14,6 +14,8 @@ from gateway.command_parameters import MASK, JsonSchema, parameters_schema
 from gateway.models import CommandSpec
 
 _SECRET_NAME = re.compile(r"passw|passphrase|pwd|secret|token|credential|psk|\bpin\b|key$|(^|_)key(_|$)", re.IGNORECASE)
+_URL_USER = re.compile(r"(?<=://)[^/\s@\"']+@")
+_URL_QUERY = re.compile(r"(://[^\s?#\"'<>]+\?)[^\s\"'<>]+")
 
 
 def mask_parameters(specs: Sequence[CommandSpec], name: str, parameters: Mapping[str, object]) -> dict[str, object]:
@@ -40,7 +42,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def mask_by_name(parameters: Mapping[str, object]) -> dict[str, object]:
-    """Return parameters with those masked whose name says that they are secret, at any depth."""
+    """Return parameters with those masked whose name says that they are secret, and what opens a URL, at any depth."""
     return {name: MASK if _SECRET_NAME.search(str(name)) else _masked_value(value) for name, value in parameters.items()}
 
 
@@ -85,9 +87,16 @@ def _has_secret(schema: object, definitions: JsonSchema, seen: frozenset[str]) -
             return False
 
 
+def without_url_secrets(text: str) -> str:
+    """Return a text in which what opens a URL is masked: user name and password, and the query, which may be a signature."""
+    return _URL_QUERY.sub(rf"\1{MASK}", _URL_USER.sub(f"{MASK}@", text))
+
+
 def _masked_value(value: object) -> object:
     if isinstance(value, dict):
         return mask_by_name(value)
+    if isinstance(value, str):
+        return without_url_secrets(value)
     return [_masked_value(inner) for inner in value] if isinstance(value, list) else value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.models.commands import CommandSpec
 
@@ -15,9 +15,8 @@ class FirmwareParameters(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)  # newer clouds may say more about the file
 
-    url: SecretStr | None = Field(
+    url: str | None = Field(
         default=None,
-        max_length=4096,
         description="link to the file; the file that the cloud offers, when left out",
     )
     version: str | None = Field(

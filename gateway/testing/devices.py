@@ -11,6 +11,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, create_model
 
 from gateway.adapter import (
+    UPDATE_FIRMWARE,
     Adapter,
     AdapterSettings,
     BusUnavailable,
@@ -20,6 +21,8 @@ from gateway.adapter import (
     CommandResult,
     CommandSpec,
     DeviceUnreachable,
+    FirmwareFile,
+    FirmwareProgress,
     Found,
     Identity,
     IdentityKind,
@@ -36,6 +39,9 @@ from gateway.adapter import (
     find_command,
     settings_model,
 )
+
+BLOCK_BYTES = 64
+"""How much of a firmware file one block has."""
 
 
 class SyntheticSettings(AdapterSettings):
@@ -73,6 +79,14 @@ class SyntheticDevice:
     """The settings whose writes it accepts and ignores."""
     written: list[tuple[str, SettingValue]] = field(default_factory=list)
     """The settings that were written, with their values, in order."""
+    takes_firmware: bool = False
+    """It takes a file that begins with its sub-model and a line feed."""
+    firmware: bytearray = field(default_factory=bytearray)
+    """What it has got of the file."""
+    firmware_blocks: list[int] = field(default_factory=list)
+    """The position of each block that it got, in order."""
+    block_seconds: float = 0.0
+    """How long one block takes."""
 
 
 class SyntheticBus:
@@ -185,7 +199,7 @@ class SyntheticAdapter(Adapter[SyntheticSettings]):
         return written
 
     def commands(self, child: ChildDevice) -> Sequence[CommandSpec]:
-        """Return `set` with a parameter for each value of the device, `set_password`, `reboot` and `identify`."""
+        """Return `set` with a parameter for each value of the device, `set_password`, `reboot`, `identify`, and firmware."""
         device = self.wire.devices.get(child.address)
         values = {} if device is None else device.values
         return (
@@ -193,6 +207,7 @@ class SyntheticAdapter(Adapter[SyntheticSettings]):
             CommandSpec(name="set_password", title="Set the password", parameters=_Password),
             CommandSpec(name="reboot", title="Restart", restarts_device=True),
             CommandSpec(name="identify", title="Blink", harmless_late=True, expires_after=timedelta(minutes=1)),
+            *((UPDATE_FIRMWARE,) if device is not None and device.takes_firmware else ()),
         )
 
     async def execute(self, child: ChildDevice, command: Command) -> CommandResult | None:
@@ -210,6 +225,28 @@ class SyntheticAdapter(Adapter[SyntheticSettings]):
             case "set_password":
                 device.password = _Password.model_validate(command.parameters).password.get_secret_value()
         return None
+
+    async def check_firmware(self, child: ChildDevice, file: FirmwareFile) -> None:
+        """Check that the file begins with the sub-model of the child."""
+        content = await asyncio.to_thread(file.path.read_bytes)
+        if not content.startswith(f"{child.sub_model}\n".encode()):
+            raise CommandRejected(f"{file.path.name} is no firmware for {child.sub_model}")
+
+    async def firmware_steps(
+        self, child: ChildDevice, file: FirmwareFile, resume_from: int | None
+    ) -> AsyncIterator[FirmwareProgress | CommandResult]:
+        """Send the file in blocks of `BLOCK_BYTES`; the device then has its version."""
+        content = await asyncio.to_thread(file.path.read_bytes)
+        for position in range(resume_from or 0, len(content), BLOCK_BYTES):
+            device = self._answering(child.address)
+            await asyncio.sleep(device.block_seconds)
+            self._answering(child.address)
+            device.firmware_blocks.append(position)
+            device.firmware[position:] = content[position : position + BLOCK_BYTES]
+            yield FirmwareProgress(position=position + BLOCK_BYTES, text=f"block {position // BLOCK_BYTES + 1} is in the device")
+        device = self._answering(child.address)
+        device.firmware_version = file.version
+        yield CommandResult(message=f"version {file.version} is installed", is_proven=True)
 
     async def read_back(self, child: ChildDevice, command: Command) -> CommandResult | None:
         """Prove `set` by the values of the device; nothing else can be proven."""

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from gateway.command_parameters import MASK
-from gateway.command_secrets import is_secret_name
+from gateway.command_secrets import is_secret_name, without_url_secrets
 from gateway.config.settings import Configuration
 from gateway.state.registry import Registry
 
@@ -21,8 +21,6 @@ SHORTEST_SECRET = 4
 LARGEST_SECRET_FILE = 4096
 
 _URL_USER = re.compile(r"(?<=://)[^/\s@\"']+@")
-_URL_QUERY = re.compile(r"(://[^\s?#\"'<>]+\?)[^\s\"'<>]+")
-"""A link to a file often carries the signature that opens it."""
 
 
 def secrets_of_configuration(configuration: Configuration) -> set[str]:
@@ -47,7 +45,7 @@ def masked_text(text: str, secrets: Iterable[str]) -> str:
     for secret in sorted({form for one in secrets for form in _forms(one)}, key=len, reverse=True):
         if secret in text:
             text = text.replace(secret, MASK)
-    return _URL_QUERY.sub(rf"\1{MASK}", _URL_USER.sub(f"{MASK}@", text))
+    return without_url_secrets(text)
 
 
 def masked_settings(value: object, name: str = "") -> object:

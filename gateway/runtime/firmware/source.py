@@ -11,11 +11,15 @@ from pydantic import SecretStr
 from gateway.cloud.files.download import StagingFolder, WantedFile
 from gateway.cloud.files.links import LinkPolicy
 from gateway.cloud.rate_control import CallKind, RateControl
+from gateway.command_parameters import MASK
 from gateway.config.settings import CloudSection
 from gateway.errors import CommandRejected, FileRefused, HubError, HubUnreachable
 from gateway.hub import Credentials, Hub
 from gateway.models import FirmwareFile, FirmwareParameters
 from gateway.state.firmware_jobs import FirmwareOffers
+
+STOPPED_MEANWHILE = "nothing was installed: the gateway stopped while it fetched the file. Send the command again"
+"""What opens a link is not recorded, so the file cannot be fetched again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,9 @@ class FirmwareSource:
 
     async def _named(self, device: Credentials, given: FirmwareParameters) -> _Named:
         if given.url is not None:
-            return _Named(given.url, given.version, given.checksum, given.signature)
+            if MASK in given.url:
+                raise CommandRejected(STOPPED_MEANWHILE)
+            return _Named(SecretStr(given.url), given.version, given.checksum, given.signature)
         offer = await self._offers.of(device.device_id)
         if offer is None or offer.file_id is None:
             raise CommandRejected("nothing was installed: the command names no link to a file, and the cloud offers none")

@@ -74,8 +74,12 @@ def runs_version(version: str | None) -> bool:
 
 
 def _after_restart(given: FirmwareParameters) -> CommandResult | None:
-    if not runs_version(given.version):
+    if given.version is None:
         return None
+    if not runs_version(given.version):
+        raise CommandRejected(
+            f"the gateway was restarted before version {given.version} was installed; version {__version__} runs"
+        )
     return CommandResult(message=f"version {__version__} runs", is_proven=True)
 
 
