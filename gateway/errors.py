@@ -18,6 +18,7 @@ GatewayError
     │   └── CommandStopped  the same: it was cancelled between two steps
     ├── ConfigurationRejected  keep the former configuration, report each problem to the cloud
     └── OutcomeUnknown      report that the command may have taken effect, never repeat it
+        └── BusLost         read back when the bus is there again; else the same
 
 No error text contains a secret: `access_key` and `hardware_key` are never passed to an error.
 """
@@ -142,3 +143,7 @@ class CommandStopped(CommandRejected):
 
 class OutcomeUnknown(AdapterError):
     """The command was sent, and whether the device carried it out is unknown; the text says what was seen."""
+
+
+class BusLost(OutcomeUnknown):
+    """The bus was lost while the command was carried out."""

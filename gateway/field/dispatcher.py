@@ -6,13 +6,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from gateway.adapter import Adapter
 from gateway.command_parameters import MASK
 from gateway.command_secrets import mask_parameters
-from gateway.errors import CommandRejected
+from gateway.errors import CommandRejected, DeviceUnreachable, OutcomeUnknown
 from gateway.field.command_results import to_result
 from gateway.field.command_validation import checked_command
 from gateway.field.fleet import Fleet
@@ -29,6 +30,11 @@ T = TypeVar("T")
 
 Begin: TypeAlias = Callable[[], Awaitable[None]]
 """Is awaited right before something is sent to a device."""
+
+READ_BACK_AGAIN_AFTER_SECONDS = 10.0
+"""How long to wait before a device that does not answer is asked again whether it has carried out an interrupted command."""
+
+FOUND_DONE = "found carried out when it was read back later"
 
 BUS_APPEARS_WITHIN = timedelta(seconds=60)
 """How long a command waits for a bus that has not appeared since the start of the gateway."""
@@ -98,6 +104,7 @@ class CommandDispatcher:
 
         Raises:
             CommandRejected: it was not executed, or not completely; the text says why.
+            BusLost: the bus was lost meanwhile; `finish_interrupted` may find out what the child did.
             OutcomeUnknown: it was sent, and whether the child carried it out is unknown.
             DeviceUnreachable: the child did not answer; whether it carried the command out is unknown.
         """
@@ -117,26 +124,52 @@ class CommandDispatcher:
         return await self._where_the_child_is(command.child, run, within=within, before_start=before_start)
 
     async def finish_interrupted(self, command: Command, *, within: timedelta, checkpoint: Checkpoint) -> CommandResult | None:
-        """Finish a command that had begun when the gateway stopped: resume a long one, else read back whether it was carried out.
+        """Finish a command that was interrupted: resume a long one, or read back whether it was carried out.
 
         Nothing is sent to the device a second time. Return `None` if nothing proves that it was carried out.
 
         Raises:
             AdapterError: it was not completed, or the device could not be read within the time; the text says why.
         """
-        if command.child is None:
-            result = await self._own.read_back(checked_command(self._own.commands(), command, "the gateway"))
-            return None if result is None else self._own_result(result, command)
+        deadline, is_resumed = loop_time() + within.total_seconds(), False
 
-        async def run(supervisor: Supervisor, child: ChildDevice, left: timedelta, begin: Begin) -> CommandResult | None:
+        async def run(supervisor: Supervisor, child: ChildDevice, _left: timedelta, begin: Begin) -> CommandResult | None:
+            nonlocal is_resumed
             checked = self._checked(supervisor, child, command)
             long = self._find_long(child, checked)
+            if long is None and type(supervisor.adapter).read_back is Adapter.read_back:
+                return None  # known without waiting for the bus
             if long is None:
-                return await supervisor.read_back(child.key, checked, within=left, before_start=begin)
+                return await self._read_back(supervisor, checked, deadline)
+            is_resumed = True
             await begin()
             return to_result(await long(_ChildBus(self, child.key, command.name), checkpoint), checked)
 
-        return await self._where_the_child_is(command.child, run, within=within)
+        try:
+            if command.child is None:
+                result = await self._own.read_back(checked_command(self._own.commands(), command, "the gateway"))
+                return None if result is None else self._own_result(result, command)
+            return await self._where_the_child_is(command.child, run, within=within)
+        except CommandRejected as error:
+            if is_resumed:
+                raise
+            raise OutcomeUnknown(f"it could not be read back: {error}") from error
+
+    async def _read_back(self, supervisor: Supervisor, command: Command, deadline: float) -> CommandResult | None:
+        """Read back until the device answers: it may start at the same time as the gateway, after a power cut."""
+        assert command.child is not None  # noqa: S101 - the caller knows the child
+        while True:
+            left = timedelta(seconds=max(deadline - loop_time(), 0.0))
+            try:
+                result = await supervisor.read_back(command.child, command, within=left)
+            except DeviceUnreachable:
+                if deadline - loop_time() <= READ_BACK_AGAIN_AFTER_SECONDS:
+                    raise
+                await asyncio.sleep(READ_BACK_AGAIN_AFTER_SECONDS)
+                continue
+            if result is None or not result.is_proven:
+                return None
+            return replace(result, message=f"{result.message}; {FOUND_DONE}" if result.message else FOUND_DONE)
 
     async def step(
         self, child: str, name: str, work: Callable[[Adapter[Any], ChildDevice], Awaitable[T]], *, within: timedelta

@@ -32,7 +32,8 @@ class ChildBus(Protocol):
 
         Raises:
             CommandRejected: the step was not taken; the text says why.
-            OutcomeUnknown: the bus was lost during the step.
+            BusLost: the bus was lost during the step.
+            OutcomeUnknown: the adapter failed, or does not know what the device did.
             DeviceUnreachable: the child did not answer.
         """
 

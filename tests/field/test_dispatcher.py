@@ -1,16 +1,19 @@
 """A command goes to the bus of its child, or fails with the reason; a store that cannot record it keeps it from the device."""
 
+import asyncio
+from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from pydantic import BaseModel, model_validator
 
 from gateway.command_parameters import MASK
-from gateway.errors import CommandRejected, OutcomeUnknown, StoreError
-from gateway.field.dispatcher import CommandDispatcher
+from gateway.errors import CommandRejected, DeviceUnreachable, OutcomeUnknown, StoreError
+from gateway.field.dispatcher import FOUND_DONE, CommandDispatcher
 from gateway.field.fleet import Fleet
 from gateway.models import Command, CommandResult, CommandSpec, KnownCommand
-from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
+from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, SyntheticSettings
 
 MINUTE = timedelta(minutes=1)
 KEY = "sn:synthetic/1"
@@ -136,7 +139,7 @@ async def test_a_bug_in_what_an_adapter_declares_costs_this_command_alone(untidy
         await dispatcher.execute(Command(1, KEY, "set", {"power": "hunter2"}), within=MINUTE, **RECORDED)
     assert bus.devices["a1"].executed == []
     assert "hunter2" not in caplog.text
-    adapter.declared = ()
+    adapter.declared = SyntheticAdapter.commands(adapter, SimpleNamespace(address="a1"))
     await dispatcher.execute(command(), within=MINUTE, **RECORDED)
     assert len(bus.devices["a1"].executed) == 1
 
@@ -190,3 +193,138 @@ async def test_whatever_an_adapter_returns_becomes_a_result_without_secrets(site
     monkeypatch.setattr(SyntheticAdapter, "execute", answer)
     given = Command(1, KEY, "set_password", {"password": "hunter2"})
     assert await dispatcher.execute(given, within=MINUTE, **RECORDED) == kept
+
+
+class Sites:
+    """Two buses, and a child that may move from one to the other."""
+
+    def __init__(self, field, fleet):
+        self.buses = [SyntheticBus([SyntheticDevice("1", "a1")], label="left"), SyntheticBus([], label="right")]
+        self.supervisors = [field.serve(bus) for bus in self.buses]
+        self.registry = field.registry
+        for supervisor in self.supervisors:
+            fleet.supervisors["entry", supervisor.bus] = supervisor
+
+    async def move(self):
+        left, right = self.buses
+        right.devices["a1"] = left.devices.pop("a1")
+        await self.registry.admit(replace(self.registry.children[KEY].child, bus="right"))
+
+
+@pytest.fixture
+async def sites(field):
+    fleet = Fleet((), {}, lambda adapter, entry: None)
+    made = Sites(field, fleet)
+    await field.until(lambda: KEY in field.registry.children)
+    return CommandDispatcher(field.registry, fleet, Own()), made
+
+
+async def test_a_waiting_command_follows_its_child_to_another_bus(sites):
+    dispatcher, site = sites
+    site.buses[0].unplugged = True
+    await asyncio.sleep(5)
+    executing = asyncio.create_task(dispatcher.execute(command(), within=MINUTE, **RECORDED))
+    await asyncio.sleep(1)
+    assert site.supervisors[0].status().waiting_commands == 1
+    await site.move()
+    assert (await executing).after == {"power": 5.0}
+    assert [one.parameters for one in site.buses[1].devices["a1"].executed] == [{"power": 5.0}]
+
+
+async def test_a_command_that_has_begun_stays_on_its_bus_and_is_executed_once(sites):
+    dispatcher, site = sites
+    device = site.buses[0].devices["a1"]
+    device.command_seconds = 5
+    starts = []
+
+    async def record():
+        starts.append(1)
+
+    executing = asyncio.create_task(dispatcher.execute(command(), within=MINUTE, before_start=record, checkpoint=print))
+    await asyncio.sleep(1)
+    await site.registry.admit(replace(site.registry.children[KEY].child, bus="right"))
+    assert (await executing).is_proven
+    assert (len(device.executed), len(starts)) == (1, 1)
+
+
+async def test_a_waiting_command_of_a_child_that_is_removed_fails_with_the_reason(sites, monkeypatch):
+    dispatcher, site = sites
+    site.buses[0].unplugged = True
+    await asyncio.sleep(5)
+    executing = asyncio.create_task(dispatcher.execute(command(), within=MINUTE, **RECORDED))
+    await asyncio.sleep(1)
+    monkeypatch.setattr(site.registry, "_children", {})
+    async with site.registry.changed:
+        site.registry.changed.notify_all()
+    with pytest.raises(CommandRejected, match="not a child of the gateway any more"):
+        await executing
+
+
+async def test_a_command_waits_for_a_bus_that_appears_later(field):
+    class Late(SyntheticAdapter):
+        @classmethod
+        async def buses(cls, settings):
+            await asyncio.sleep(5)
+            yield cls(settings, bus)
+
+    class Served:
+        """Serves the bus that appears as the supervisor that is running already."""
+
+        def __init__(self):
+            self.adapter, self.execute = supervisor.adapter, supervisor.execute
+
+        async def run(self):
+            pass
+
+    bus = SyntheticBus([SyntheticDevice("1", "a1")])
+    supervisor = field.serve(bus)
+    await field.until(lambda: KEY in field.registry.children)
+    settings = SyntheticSettings(type="synthetic", name="entry")
+    fleet = Fleet((settings,), {"synthetic": Late}, lambda adapter, entry: Served())
+    field.tasks.append(asyncio.create_task(fleet.run()))
+    executing = asyncio.create_task(CommandDispatcher(field.registry, fleet, Own()).execute(command(), within=MINUTE, **RECORDED))
+    await asyncio.sleep(4)
+    assert not executing.done()
+    assert (await executing).is_proven
+
+
+async def test_an_interrupted_command_is_read_back_ahead_of_polling_and_sends_nothing(site):
+    dispatcher, bus, _, _ = site
+    device = bus.devices["a1"]
+    finish = dispatcher.finish_interrupted
+    assert await finish(command(), within=MINUTE, checkpoint=print) is None, "the device has another value"
+    device.values["power"] = 5.0
+    found = await finish(command(), within=MINUTE, checkpoint=print)
+    assert found == CommandResult(message=FOUND_DONE, is_proven=True, after={"power": 5.0})
+    assert await finish(Command(1, KEY, "identify", {}), within=MINUTE, checkpoint=print) is None
+    assert device.executed == []
+
+
+async def test_an_interrupted_command_waits_for_a_device_that_starts_at_the_same_time(site):
+    dispatcher, bus, _, _ = site
+    device = bus.devices["a1"]
+    device.values["power"], device.silent = 5.0, True
+    finishing = asyncio.create_task(dispatcher.finish_interrupted(command(), within=MINUTE, checkpoint=print))
+    await asyncio.sleep(25)
+    device.silent = False
+    assert (await finishing).is_proven
+    device.silent = True
+    with pytest.raises(DeviceUnreachable):
+        await dispatcher.finish_interrupted(command(), within=MINUTE, checkpoint=print)
+
+
+async def test_an_interrupted_command_that_cannot_be_read_back_is_unknown_with_the_reason(site):
+    dispatcher, bus, _, own = site
+    finish = dispatcher.finish_interrupted
+    bus.unplugged = True
+    await asyncio.sleep(5)
+    with pytest.raises(OutcomeUnknown, match="it could not be read back: the bus was not free in time"):
+        await finish(command(), within=MINUTE, checkpoint=print)
+    with pytest.raises(OutcomeUnknown, match="it could not be read back: this device is not a child"):
+        await finish(command("sn:nobody/1"), within=MINUTE, checkpoint=print)
+    with pytest.raises(OutcomeUnknown, match="it could not be read back: the gateway has no command 'explode'"):
+        await finish(Command(1, None, "explode", {}), within=MINUTE, checkpoint=print)
+    rescan = Command(1, None, "rescan", {})
+    assert await finish(rescan, within=MINUTE, checkpoint=print) is None
+    own.executed.append("rescan")
+    assert (await finish(rescan, within=MINUTE, checkpoint=print)).is_proven

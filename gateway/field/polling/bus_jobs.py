@@ -25,7 +25,7 @@ BusSteps: TypeAlias = TimedSteps[Task | QueuedJob[Any]]
 """The running steps of a bus, each for a scheduled task or a job."""
 
 LONG_COMMAND_SHARE = 0.05
-"""How much of the time of a bus without gaps the steps of long commands get."""
+"""How much of the time of a bus the steps of long commands get that fit into no gap."""
 
 EXPECTED_STEP_SECONDS = 0.3
 """How long the first step of a long command is expected to take; a later one as long as the one before."""
@@ -69,6 +69,7 @@ class BusJobs:
         Raises:
             NotOnThisBus: the child is not on this bus; nothing was sent.
             CommandRejected: it was not executed, or not completely; the text says why.
+            BusLost: the bus was lost meanwhile; whether the child carried it out is unknown.
             OutcomeUnknown: it was sent, and whether the child carried it out is unknown.
             DeviceUnreachable: the child did not answer; whether it carried the command out is unknown.
         """
@@ -115,7 +116,7 @@ class BusJobs:
     ) -> T:
         """Have a worker do one step of a long command, in a gap between other work of the bus, and return its result.
 
-        A bus without gaps gives the steps a twentieth of its time.
+        Steps that are longer than the gaps get a twentieth of the time of the bus.
 
         Args:
             child: the local key of the child.
@@ -127,7 +128,8 @@ class BusJobs:
         Raises:
             NotOnThisBus: the child is not on this bus; nothing was sent.
             CommandRejected: the step was not taken, or refused; the text says why.
-            OutcomeUnknown: the bus was lost during the step, or the adapter failed.
+            BusLost: the bus was lost during the step.
+            OutcomeUnknown: the adapter failed, or does not know what the device did.
             DeviceUnreachable: the child did not answer.
         """
         job = Job(child=child, name=name, work=lambda device: work(self._adapter, device), before_start=before_start)

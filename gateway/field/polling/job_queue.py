@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from gateway.command_secrets import without_secrets
-from gateway.errors import BusUnavailable, CommandRejected, DeviceUnreachable, OutcomeUnknown, StoreError
+from gateway.errors import BusLost, BusUnavailable, CommandRejected, DeviceUnreachable, OutcomeUnknown, StoreError
 from gateway.models import ChildDevice
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class QueuedJob(Generic[T]):
         except (CommandRejected, DeviceUnreachable, OutcomeUnknown) as error:
             self.fail(self._without_secrets(error))
         except (BusUnavailable, asyncio.CancelledError):
-            self.fail(OutcomeUnknown("the bus was lost during execution; whether the device carried it out is unknown"))
+            self.fail(BusLost("the bus was lost while it was carried out"))
             raise
         except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs this job, nothing else
             self._log_bug(error)

@@ -177,9 +177,8 @@ class Schedule:
         return self._normal.next_at() <= now
 
     def has_gap_for(self, seconds: float, now: float) -> bool:
-        """Return whether no child that answers is due for so long, or one was read just now, so that no later gap is longer."""
-        normal_at = self._normal.next_at()
-        return now + seconds <= normal_at or (normal_at > now and now - self._normal_ended_at < FRESH_SECONDS)
+        """Return whether no child that answers is due for so long."""
+        return now + seconds <= self._normal.next_at()
 
     def _background_may_run(self, now: float, normal_at: float) -> bool:
         wanted_at = self._background.next_at()

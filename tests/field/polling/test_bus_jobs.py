@@ -13,6 +13,7 @@ from gateway.adapter import (
     OutcomeUnknown,
     Reading,
 )
+from gateway.errors import BusLost
 from gateway.field.polling.load import LoadPurpose
 from gateway.models import Command
 from gateway.tasks import loop_time
@@ -86,7 +87,7 @@ async def test_a_read_that_was_paused_for_a_command_is_completed(field):
         ("refused", CommandRejected, "the device says no"),
         ("unanswered", DeviceUnreachable, "no answer"),
         ("bug", OutcomeUnknown, "its adapter failed, .* is unknown: ZeroDivisionError: oops"),
-        ("unplugged", OutcomeUnknown, "whether the device carried it out is unknown"),
+        ("unplugged", BusLost, "the bus was lost while it was carried out"),
     ],
 )
 async def test_a_command_that_fails_says_why_and_costs_nothing_else(field, name, error, text):

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from gateway.errors import BusUnavailable, CommandRejected, DeviceUnreachable, OutcomeUnknown
+from gateway.errors import BusLost, BusUnavailable, CommandRejected, DeviceUnreachable, OutcomeUnknown
 from gateway.field.polling.job_queue import Job, JobQueue
 
 
@@ -84,7 +84,7 @@ async def test_a_lost_bus_fails_the_command_and_is_raised_for_the_supervisor(que
     queued = queue.add(job(1), now=0, start_before=10)
     with pytest.raises(BusUnavailable):
         await queued.settle(failing(BusUnavailable("pulled")))
-    with pytest.raises(OutcomeUnknown, match="whether the device carried it out is unknown"):
+    with pytest.raises(BusLost, match="the bus was lost while it was carried out"):
         await queued.outcome
 
 
@@ -95,7 +95,7 @@ async def test_a_worker_that_is_cancelled_leaves_no_command_without_an_outcome(q
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
         await working
-    with pytest.raises(OutcomeUnknown, match="whether the device carried it out is unknown"):
+    with pytest.raises(BusLost, match="the bus was lost while it was carried out"):
         await queued.outcome
 
 
