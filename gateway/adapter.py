@@ -373,7 +373,8 @@ class Adapter(ABC, Generic[SettingsT]):
     async def read_back(self, child: ChildDevice, command: Command) -> CommandResult | None:
         """Return the result of a command that was interrupted, if reading the device proves that it was carried out. Read-only.
 
-        Called once after a restart. Default: `None`, it cannot be proven.
+        Called after a restart, with the parameters as `execute` got them, and again while the device does not answer. A command
+        whose parameters are secret cannot be read back. Default: `None`, it cannot be proven.
         """
         return None
 

@@ -47,9 +47,9 @@ def mask_by_name(parameters: Mapping[str, object]) -> dict[str, object]:
 
 
 def is_masked(parameters: object) -> bool:
-    """Return whether any of these parameters was masked, so that the command cannot be known from them."""
+    """Return whether any of these parameters was masked or left out, so that the command cannot be known from them."""
     if isinstance(parameters, Mapping):
-        return any(is_masked(value) for value in parameters.values())
+        return MASK in parameters or any(is_masked(value) for value in parameters.values())
     return any(map(is_masked, parameters)) if isinstance(parameters, list) else parameters == MASK
 
 

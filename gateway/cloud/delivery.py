@@ -48,7 +48,8 @@ class Delivery:
     """Sends the outbox to the hub, one sample of each child per call, the oldest first.
 
     A sample that the hub clearly rejects for its data is dropped. Where the reason is unclear, the sample is kept and `on_doubt`
-    is called with the child, so that a call with the child's own key can show the reason.
+    is called with the child, so that a call with the child's own key can show the reason. `on_no_command` is called with the id
+    of each device whose response says that no command waits for it.
     """
 
     def __init__(
@@ -59,12 +60,14 @@ class Delivery:
         *,
         on_event: Callable[[HubEvent], None],
         on_doubt: Callable[[str], None],
+        on_no_command: Callable[[str], None] = lambda device_id: None,
     ) -> None:
         self._hub = hub
         self._registry = registry
         self._outbox = outbox
         self._on_event = on_event
         self._on_doubt = on_doubt
+        self._on_no_command = on_no_command
         self._flags = FlagTracker()
         self._introduced: set[str] = set()
         self._held: set[str] = set()
@@ -118,6 +121,8 @@ class Delivery:
     def accepted(self, device_id: str, response: TelemetryResponse) -> None:
         """Process the response to an accepted message and send the events of its flags."""
         self._introduced.add(device_id)
+        if not response.command:
+            self._on_no_command(device_id)
         for event in self._flags.new_events(device_id, response):
             self._on_event(event)
 

@@ -12,7 +12,8 @@ from datetime import timedelta
 from gateway.cloud.child_checks import ChildChecks
 from gateway.cloud.child_registrar import ChildRegistrar
 from gateway.cloud.children.single_delivery import SingleDelivery
-from gateway.cloud.commands.command_loop import CommandLoop, CommandPolicy, Commands
+from gateway.cloud.commands.command_loop import CommandLoop
+from gateway.cloud.commands.target import CommandPolicy, Commands
 from gateway.cloud.configuration.configuration_loop import ConfigurationLoop
 from gateway.cloud.configuration.target import Configuring
 from gateway.cloud.delivery import Delivery
@@ -77,7 +78,10 @@ class Session:
         self._enrolment = enrolment
         self._calls = calls
         self._on_event = on_event
-        self._delivery = Delivery(hub, registry, outbox, on_event=self._handle_event, on_doubt=self._check_child)
+        self._delivery = Delivery(
+            hub, registry, outbox, on_event=self._handle_event, on_doubt=self._check_child,
+            on_no_command=lambda device_id: self._commands.record_none_waiting(device_id),
+        )  # fmt: skip
         self._last_messages = LastMessages(hub, registry, outbox, self._delivery)
         self._checks = ChildChecks(registry, registrar, self._delivery, calls=calls)
         self._devices = CloudDevices(registry, self._checks.check_child)

@@ -11,7 +11,7 @@ from gateway import __version__
 from gateway.adapter import Adapter
 from gateway.cloud.child_registrar import ChildRegistrar, RegistrationPolicy
 from gateway.cloud.client import CloudAccess, HttpHub
-from gateway.cloud.commands.command_loop import CommandPolicy, Commands
+from gateway.cloud.commands.target import CommandPolicy, Commands
 from gateway.cloud.configuration.target import Configuring
 from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.files.firmware_offers import FirmwareOfferRecorder
@@ -279,7 +279,10 @@ def command_policy(configuration: Configuration, registry: Registry) -> CommandP
         return ceiling(configuration, None if record is None else record.child).refusal(needed_for(name))
 
     cloud = configuration.settings.cloud
-    return CommandPolicy(every=cloud.commands_every, expires_after=cloud.command_expires_after, refusal=refusal)
+    return CommandPolicy(
+        every=cloud.commands_every, telemetry_every=cloud.telemetry_every, expires_after=cloud.command_expires_after,
+        refusal=refusal,
+    )  # fmt: skip
 
 
 def _cloud_status(availability: Availability, child: str) -> Status:

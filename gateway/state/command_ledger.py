@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from gateway.command_secrets import mask_by_name
+from gateway.command_parameters import MASK
+from gateway.command_secrets import is_masked, mask_by_name
 from gateway.models import Value
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
@@ -25,7 +26,8 @@ KEPT_FOR = timedelta(hours=6)
 KEPT_PARAMETERS = 16 * 1024
 """The most characters of a command's parameters, as JSON, that are kept: they are kept for people alone."""
 
-INTERRUPTED = "the gateway stopped while the command was running; whether the device carried it out is unknown"
+MOST_TRIES = 2
+"""In how many runs of the gateway a command may be begun or finished: one that ends the gateway each time is set aside."""
 
 
 class Outcome(StrEnum):
@@ -59,6 +61,8 @@ class LedgerEntry:
     received_at: datetime
     expires_at: datetime
     """A command that has not started by then does not start any more."""
+    tries: int = 1
+    """In how many runs of the gateway it was prepared, or since it has started, was running."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
     outcome: Outcome | None = None
@@ -76,6 +80,11 @@ class LedgerEntry:
         """The device and the id, by which the ledger knows the command."""
         return self.device_id, json.dumps(self.command_id)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all parameters were recorded, so that it can be read back whether the command was carried out."""
+        return not is_masked(self.parameters)
+
 
 class CommandLedger:
     """The commands of the gateway and its children."""
@@ -84,27 +93,36 @@ class CommandLedger:
         self._store = store
 
     @runs_to_completion
-    async def receive(self, entry: LedgerEntry) -> tuple[LedgerEntry, bool]:
-        """Record a command that the cloud offers; return the entry as it stands, and whether it is new.
+    async def receive(self, entry: LedgerEntry) -> LedgerEntry:
+        """Record a command that the cloud offers, and return the entry as it stands.
 
-        Parameters whose name says that they are secret are masked; the caller masks those that the device declares as secret.
+        One that is offered again, since an earlier run has not started it, counts as tried once more. Parameters whose name says
+        that they are secret are masked; the caller masks those that the device declares as secret.
         """
 
-        def work(db: Transaction) -> tuple[LedgerEntry, bool]:
+        def work(db: Transaction) -> LedgerEntry:
             known = _read_one(db, entry.key)
-            if known is not None:
-                return known, False
-            masked = replace(entry, parameters=_kept(entry.parameters))
-            _write(db, masked)
-            _prune(db, entry.received_at)
-            return masked, True
+            if known is None:
+                masked = replace(entry, parameters=_kept(entry.parameters))
+                _write(db, masked)
+                _prune(db, entry.received_at)
+                return masked
+            if known.started_at is None and known.outcome is None:
+                known = replace(known, tries=known.tries + 1)
+                _write(db, known)
+            return known
 
         return await self._store.transact(work)
 
     @runs_to_completion
     async def start(self, entry: LedgerEntry, at: datetime) -> LedgerEntry:
         """Record that a command starts; on disk before the first byte goes to the device."""
-        return await self._update(replace(entry, started_at=at))
+        return await self._update(replace(entry, started_at=at, tries=1))
+
+    @runs_to_completion
+    async def try_again(self, entry: LedgerEntry) -> LedgerEntry:
+        """Record that one more run of the gateway is about to finish an interrupted command; on disk before it does anything."""
+        return await self._update(replace(entry, tries=entry.tries + 1))
 
     @runs_to_completion
     async def finish(
@@ -130,11 +148,9 @@ class CommandLedger:
         """Return the commands that have ended and whose outcome the cloud does not have, the first ended first."""
         return await self._select("outcome IS NOT NULL AND delivered = 0 ORDER BY ended_at")
 
-    @runs_to_completion
-    async def fail_interrupted(self, at: datetime) -> list[LedgerEntry]:
-        """Record as unknown what had started in an earlier run and has no outcome, and return it."""
-        interrupted = await self._select("started_at IS NOT NULL AND outcome IS NULL")
-        return [await self.finish(entry, Outcome.UNKNOWN, f"acted, outcome unknown: {INTERRUPTED}", at) for entry in interrupted]
+    async def interrupted(self) -> list[LedgerEntry]:
+        """Return what had started in an earlier run and has no outcome, the first started first."""
+        return await self._select("started_at IS NOT NULL AND outcome IS NULL ORDER BY started_at")
 
     async def waiting(self) -> list[LedgerEntry]:
         """Return the commands that have neither started nor ended."""
@@ -171,7 +187,7 @@ class CommandLedger:
 
 _COLUMNS = (
     "device_id, id, child, name, parameters, received_at, expires_at, started_at, ended_at, outcome, message, delivered,"
-    " values_before, values_after"
+    " values_before, values_after, tries"
 )
 _PLACES = ", ".join("?" * len(_COLUMNS.split(",")))
 
@@ -181,8 +197,8 @@ def _kept(parameters: Mapping[str, object]) -> dict[str, object]:
         masked = mask_by_name(parameters)
         length = len(json.dumps(masked))
     except RecursionError:
-        return {"parameters": "too deep to be kept"}
-    return masked if length <= KEPT_PARAMETERS else {"parameters": f"{length} characters, too long to be kept"}
+        return {MASK: "too deep to be kept"}
+    return masked if length <= KEPT_PARAMETERS else {MASK: f"{length} characters, too long to be kept"}
 
 
 def _read_one(db: Transaction, key: tuple[str, str]) -> LedgerEntry | None:
@@ -206,6 +222,7 @@ def _entry(row: tuple[object, ...]) -> LedgerEntry:
         message=None if message is None else str(message),
         before=_values(values[0]),
         after=_values(values[1]),
+        tries=int(str(values[2])),
         is_delivered=bool(delivered),
     )
 
@@ -236,6 +253,7 @@ def _write(db: Transaction, entry: LedgerEntry) -> None:
             int(entry.is_delivered),
             json.dumps(dict(entry.before)) if entry.before else None,
             json.dumps(dict(entry.after)) if entry.after else None,
+            entry.tries,
         ),
     )
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.cloud.child_registrar import ChildRegistrar, RegistrationPolicy
-from gateway.cloud.commands.command_loop import CommandPolicy, Commands
+from gateway.cloud.commands.target import CommandPolicy, Commands
 from gateway.cloud.configuration.target import Configuring
 from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.guarded_calls import GuardedCalls

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from gateway.adapter import CommandResult
 from gateway.cli.run import stop_on_signals
 from gateway.config.entries import entry_from
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection
@@ -27,6 +28,12 @@ async def main(entry_url: str, store: Path, executed: Path) -> None:
             with executed.open("a", encoding="ascii") as file:
                 file.write(f"{command.parameters['power']}\n")
             return await super().execute(child, command)
+
+        async def read_back(self, child, command):
+            power = command.parameters["power"]
+            with executed.open(encoding="ascii") as file:
+                is_proven = f"{power}\n" in file.readlines()
+            return CommandResult(is_proven=True, after={"power": power}) if is_proven else None
 
     settings = Settings(
         gateway=GatewaySection(mac="02:00:5e:10:00:01"),

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.state.command_ledger import INTERRUPTED
+from gateway.cloud.commands.outcome_texts import INTERRUPTED
+from gateway.field.dispatcher import FOUND_DONE
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
 pytestmark = pytest.mark.enable_socket
@@ -174,6 +175,49 @@ async def test_the_lowest_permission_holds_for_a_child_and_its_neighbour_goes_on
     assert bus.devices["a1"].executed == []
 
 
+@pytest.mark.parametrize("is_carried_out", [True, False])
+async def test_a_command_that_ran_when_the_gateway_stopped_is_read_back_after_the_start(
+    emulator, running, until, site, registered, is_carried_out
+):
+    bus, adapters = site
+    device = bus.devices["a1"]
+    async with running(adapters, SYNTHETIC, cloud=QUICKLY):
+        children = await registered()
+        device.command_seconds = 60
+        command = emulator.cloud.queue_command(children["1"].id, "set", {"power": 42.5})
+        await until(lambda: device.executed)
+    device.values["power"] = 42.5 if is_carried_out else 1.0
+    async with running(adapters, SYNTHETIC, cloud=QUICKLY):
+        await until(lambda: not command.is_open)
+    unproven = f"acted, outcome unknown: {INTERRUPTED}; nothing proves that the device carried it out"
+    proven = f"{FOUND_DONE}; read back: power is 42.5"
+    assert (command.status, command.message) == (("done", proven) if is_carried_out else ("failed", unproven))
+    assert len(device.executed) == 1
+
+
+@pytest.mark.parametrize("is_carried_out", [True, False])
+async def test_a_command_whose_bus_is_lost_in_mid_write_is_read_back_when_the_bus_is_there_again(
+    emulator, running, until, site, registered, is_carried_out
+):
+    bus, adapters = site
+    device = bus.devices["a1"]
+    async with running(adapters, SYNTHETIC, cloud=QUICKLY):
+        children = await registered()
+        device.command_seconds = 0.5
+        command = emulator.cloud.queue_command(children["1"].id, "set", {"power": 42.5})
+        await until(lambda: device.executed)
+        bus.unplugged = True
+        await until(lambda: children["1"].state.get("status") == "offline", 60)
+        device.values["power"] = 42.5 if is_carried_out else 1.0
+        bus.unplugged = False
+        await until(lambda: not command.is_open, 60)
+    lost = "the bus was lost while it was carried out; nothing proves that the device carried it out"
+    proven = f"{FOUND_DONE}; read back: power is 42.5"
+    told = ("done", proven) if is_carried_out else ("failed", f"acted, outcome unknown: {lost}")
+    assert (command.status, command.message) == told
+    assert len(device.executed) == 1
+
+
 async def test_a_gateway_that_may_only_observe_says_so(emulator, running, until, site, registered):
     bus, adapters = site
     async with running(adapters, SYNTHETIC, cloud={**QUICKLY, "may": "observe"}):
@@ -230,4 +274,6 @@ async def test_a_killed_gateway_runs_no_command_twice_and_leaves_none_without_an
     assert {command.status for command in commands} <= {"done", "failed"}
     done = {str(command.parameters["power"]) for command in commands if command.status == "done"}
     assert done <= set(lines), "none is called done that was not carried out"
-    assert {command.message for command in commands if command.status == "failed"} <= {f"acted, outcome unknown: {INTERRUPTED}"}
+    messages = {command.message for command in commands if command.status == "failed"}
+    assert messages <= {f"acted, outcome unknown: {INTERRUPTED}; nothing proves that the device carried it out"}
+    assert any(FOUND_DONE in command.message for command in commands), "some of the kills came while a command ran"

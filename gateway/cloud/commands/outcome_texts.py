@@ -11,6 +11,13 @@ MESSAGE_LENGTH = 1000
 
 NOT_PROVEN = "sent, not proven"
 UNKNOWN = "acted, outcome unknown"
+TOO_LATE = "it has waited for too long; nothing was sent to the device"
+NO_TUNNEL = "the gateway opens no tunnel into its network: it has no remote access to the pages of devices"
+CANCELLED = "it was cancelled in the cloud before it started"
+INTERRUPTED = "the gateway stopped while it was running"
+PREPARED_TOO_OFTEN = "the gateway stopped twice while it prepared this command, so it is set aside; nothing was sent"
+RUN_TOO_OFTEN = f"{INTERRUPTED}, and again while it was finished, so it is set aside"
+NOT_RECORDED = "its parameters are secret or too long to be kept, so it cannot be read back"
 NO_REASON = "no reason is known"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
-from gateway.cloud.commands.command_loop import CommandPolicy
+from gateway.cloud.commands.target import CommandPolicy
 from gateway.cloud.configuration.target import Configuring
 from gateway.cloud.session import Session
 from gateway.config.permissions import ceiling

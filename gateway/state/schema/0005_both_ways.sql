@@ -1,6 +1,7 @@
 -- Version 5: values around a command; configurations, licences, incidents and events, and the cloud's record of each device.
 ALTER TABLE commands ADD COLUMN values_before TEXT;
 ALTER TABLE commands ADD COLUMN values_after TEXT;
+ALTER TABLE commands ADD COLUMN tries INTEGER NOT NULL DEFAULT 1;
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     child TEXT NOT NULL, -- '' is the gateway itself

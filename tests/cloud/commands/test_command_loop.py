@@ -6,9 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.cloud.commands import command_loop
-from gateway.cloud.commands.command_loop import CANCELLED, CommandLoop, CommandPolicy, Commands
-from gateway.cloud.devices import CloudDevices
+from gateway.cloud.commands import progress
+from gateway.cloud.commands.outcome_texts import CANCELLED, INTERRUPTED
 from gateway.cloud.rate_control import CallKind
 from gateway.errors import (
     CommandRejected,
@@ -21,132 +20,33 @@ from gateway.errors import (
     OutcomeUnknown,
     StoreError,
 )
-from gateway.hub import WaitingCommand
-from gateway.models import ChildDevice, CommandResult, CommandSpec, KnownCommand
-from gateway.state.child_states import ChildState
-from gateway.state.command_ledger import INTERRUPTED
-from gateway.testing.clock import simulated
+from gateway.models import CommandResult, CommandSpec
 
+UNPROVEN = f"acted, outcome unknown: {INTERRUPTED}; nothing proves that the device carried it out"
 AWAY = HubUnreachable("no route", maybe_done=False)
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def child(number):
-    return ChildDevice(
-        key=f"c{number}", adapter="a", bus="b", address=str(number), profile=None, family=None, model_id="m", sub_model=None,
-        firmware_version=None, name=f"child {number}",
-    )  # fmt: skip
-
-
-class Running:
-    """The command loop of a gateway with two registered children, and devices that do what a test says."""
-
-    def __init__(self, made, policy):
-        self.made, self.policy = made, policy
-        self.hub, self.registry = made.hub, made.registry
-        self.executed = []
-        self.devices = {}
-        """Name of a command -> seconds that it takes, an error, or a result."""
-        self.specs = {}
-        """Name of a command -> its declaration."""
-        self.waits = {}
-        """Name of a command -> seconds until its bus is free."""
-        self.checked = []
-        self.shift = timedelta(0)
-
-    def now(self):
-        return BEGIN + timedelta(seconds=asyncio.get_running_loop().time()) + self.shift
-
-    def describe(self, _child, name, parameters):
-        return KnownCommand(self.specs.get(name), parameters)
-
-    async def execute(self, command, *, within, before_start, checkpoint):
-        wait = self.waits.get(command.name, 0)
-        if wait >= within.total_seconds():
-            await asyncio.sleep(within.total_seconds())
-            raise CommandRejected("the bus was not free in time; nothing was sent")
-        await asyncio.sleep(wait)
-        await before_start()
-        self.executed.append((command.child, command.name, dict(command.parameters)))
-        outcome = self.devices.get(command.name)
-        if isinstance(outcome, int | float):
-            await asyncio.sleep(outcome)
-        elif isinstance(outcome, Exception):
-            raise outcome
-        if isinstance(outcome, CommandResult):
-            return outcome
-        return CommandResult(message=f"{command.name} was read back", is_proven=True)
-
-    async def start(self):
-        self.parent = await self.made.enrolment.credentials()
-        for number in (1, 2):
-            await self.registry.admit(child(number))
-        while any(record.state is not ChildState.REGISTERED for record in self.registry.children.values()):
-            await self.made.registrar.step(self.parent)
-        self.ledger = self.made.state.ledger
-        self.restart()
-
-    def restart(self):
-        self.loop = CommandLoop(
-            self.hub, CloudDevices(self.registry, self.checked.append), self.ledger, calls=self.made.calls,
-            commands=Commands(target=self, policy=self.policy, now=self.now),
-        )  # fmt: skip
-        self.task = asyncio.create_task(self.loop.run(self.parent))
-
-    async def kill(self):
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
-
-    def device(self, number=None):
-        device_id = self.parent.device_id if number is None else self.registry.children[f"c{number}"].device_id
-        return self.hub.devices[device_id]
-
-    def send(self, command_id, number=None, name="set_volume", *, in_progress=False, flag=True, **parameters):
-        device = self.device(number)
-        device.commands.append(
-            WaitingCommand(id=command_id, name=name, parameters=parameters, in_progress=in_progress, device_id=None)
-        )
-        if flag:
-            self.loop.fetch_soon(device.credentials.device_id)
-
-    def outcomes(self, number=None):
-        return [(command_id, status, message) for command_id, status, message in self.device(number).outcomes]
-
-
-def run(parts, test, **policy):
-    async def main():
-        async with parts() as made:
-            running = Running(made, CommandPolicy(**policy))
-            await running.start()
-            await asyncio.sleep(100)  # the registration is not new any more
-            try:
-                await test(running)
-            finally:
-                await running.kill()
-
-    simulated(main())
-
-
-def test_a_command_is_executed_and_reported_done_with_what_was_read_back(parts):
+def test_a_command_is_executed_and_reported_done_with_what_was_read_back(run):
     async def test(running):
         running.send(7, 1, volume=5)
         await asyncio.sleep(1)
         assert running.executed == [("c1", "set_volume", {"volume": 5})]
         assert running.outcomes(1) == [(7, "done", "set_volume was read back")]
 
-    run(parts, test)
+    run(test)
 
 
-def test_a_command_of_a_silent_child_is_found_by_the_clock(parts):
+def test_a_command_of_a_silent_child_is_found_by_the_clock(run):
     async def test(running):
         running.send(7, 2, flag=False)
         await asyncio.sleep(11)
         assert [status for _, status, _ in running.outcomes(2)] == ["done"]
 
-    run(parts, test)
+    run(test)
 
 
-def test_without_a_clock_only_flags_lead_to_calls(parts):
+def test_without_a_clock_only_flags_lead_to_calls(run):
     async def test(running):
         before = running.hub.calls.total()
         running.send(7, 2, flag=False)
@@ -156,10 +56,62 @@ def test_without_a_clock_only_flags_lead_to_calls(parts):
         await asyncio.sleep(1)
         assert [status for _, status, _ in running.outcomes(2)] == ["done"], "an hour without a command is no outage"
 
-    run(parts, test, every=timedelta(0))
+    run(test, every=timedelta(0))
 
 
-def test_commands_of_one_device_run_in_order_and_a_slow_one_delays_no_other_device(parts):
+@pytest.mark.parametrize(("telemetry_every_seconds", "status"), [(30, "done"), (4000, "failed")])
+def test_without_a_clock_a_device_without_telemetry_responses_for_long_is_late(run, telemetry_every_seconds, status):
+    async def test(running):
+        device_id = running.device(1).credentials.device_id
+        running.loop.record_none_waiting(device_id)
+        for _ in range(3600 // min(telemetry_every_seconds, 3600)):
+            await asyncio.sleep(telemetry_every_seconds)
+            if telemetry_every_seconds == 30:
+                running.loop.record_none_waiting(device_id)
+        running.send(7, 1, "open_valve")
+        await asyncio.sleep(1)
+        assert [told for _, told, _ in running.outcomes(1)] == [status]
+
+    run(test, every=timedelta(0), telemetry_every=timedelta(seconds=30))
+
+
+def test_without_a_clock_a_command_is_late_after_the_gateway_was_off_for_long(run):
+    async def test(running):
+        for number in (1, 2):
+            running.loop.record_none_waiting(running.device(number).credentials.device_id)
+        await asyncio.sleep(120)
+        await running.kill()
+        running.shift = timedelta(hours=2)
+        running.restart()
+        await asyncio.sleep(1)
+        running.loop.record_none_waiting(running.device(2).credentials.device_id)
+        running.send(7, 1, "open_valve")
+        running.send(8, 2, "open_valve")
+        await asyncio.sleep(1)
+        ((_, status, message),) = running.outcomes(1)
+        assert (status, "it may have been sent long ago" in message) == ("failed", True)
+        assert running.outcomes(2)[-1][:2] == (8, "done"), "it has said in this run that it had none"
+
+    run(test, every=timedelta(0))
+
+
+@pytest.mark.parametrize(("name", "status"), [("set_volume", "done"), ("open_valve", "failed"), ("blink", "done")])
+def test_a_device_says_how_late_a_command_may_be_after_an_outage(run, name, status):
+    async def test(running):
+        running.specs["open_valve"] = CommandSpec(name="open_valve", title="Open", expires_after=timedelta(seconds=30))
+        running.specs["blink"] = replace(running.specs["open_valve"], name="blink", harmless_late=True)
+        await asyncio.sleep(20)
+        await running.kill()
+        running.shift = timedelta(minutes=2)
+        running.send(7, 1, name, flag=False)
+        running.restart()
+        await asyncio.sleep(5)
+        assert [told for _, told, _ in running.outcomes(1)] == [status]
+
+    run(test)
+
+
+def test_commands_of_one_device_run_in_order_and_a_slow_one_delays_no_other_device(run):
     async def test(running):
         running.devices["warm_up"] = 60
         running.send(1, 1, "warm_up")
@@ -171,7 +123,7 @@ def test_commands_of_one_device_run_in_order_and_a_slow_one_delays_no_other_devi
         assert [name for _, name, _ in running.executed] == ["warm_up", "other", "second"]
         assert [(number, status) for number, status, _ in running.outcomes(1)] == [(1, "in_progress"), (1, "done"), (2, "done")]
 
-    run(parts, test)
+    run(test)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +138,7 @@ def test_commands_of_one_device_run_in_order_and_a_slow_one_delays_no_other_devi
         (RuntimeError("a bug"), "acted, outcome unknown: the gateway failed while executing it: RuntimeError"),
     ],
 )
-def test_a_command_that_fails_is_reported_with_the_reason(parts, error, told):
+def test_a_command_that_fails_is_reported_with_the_reason(run, error, told):
     async def test(running):
         running.devices["set_volume"] = error
         running.send(7, 1)
@@ -196,7 +148,7 @@ def test_a_command_that_fails_is_reported_with_the_reason(parts, error, told):
         assert told in message
         assert not running.task.done()
 
-    run(parts, test)
+    run(test)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +165,7 @@ def test_a_command_that_fails_is_reported_with_the_reason(parts, error, told):
         (CommandResult(message="set", is_proven=True, after={"power": 5.0}), "set; read back: power is 5.0"),
     ],
 )
-def test_done_says_what_was_read_back_or_that_nothing_proves_it(parts, result, message):
+def test_done_says_what_was_read_back_or_that_nothing_proves_it(run, result, message):
     async def test(running):
         running.devices["set_volume"] = result
         running.send(7, 1)
@@ -222,10 +174,10 @@ def test_done_says_what_was_read_back_or_that_nothing_proves_it(parts, result, m
         (kept,) = await running.ledger.latest(1)
         assert (kept.before, kept.after) == (dict(result.before), dict(result.after))
 
-    run(parts, test)
+    run(test)
 
 
-def test_a_command_expires_as_its_device_declares(parts):
+def test_a_command_expires_as_its_device_declares(run):
     async def test(running):
         running.specs["set_volume"] = CommandSpec(name="set_volume", title="Volume", expires_after=timedelta(seconds=30))
         running.waits["set_volume"] = 60
@@ -233,10 +185,10 @@ def test_a_command_expires_as_its_device_declares(parts):
         await asyncio.sleep(31)
         assert running.outcomes(1)[-1] == (7, "failed", "the bus was not free in time; nothing was sent")
 
-    run(parts, test)
+    run(test)
 
 
-def test_an_outcome_reaches_the_cloud_after_an_outage(parts):
+def test_an_outcome_reaches_the_cloud_after_an_outage(run):
     async def test(running):
         running.send(7, 1)
         running.hub.fail("update_command", *[AWAY] * 5)
@@ -244,10 +196,10 @@ def test_an_outcome_reaches_the_cloud_after_an_outage(parts):
         assert running.outcomes(1) == [(7, "done", "set_volume was read back")]
         assert len(running.executed) == 1
 
-    run(parts, test)
+    run(test)
 
 
-def test_an_outcome_whose_response_was_lost_is_repeated_and_the_command_is_not(parts):
+def test_an_outcome_whose_response_was_lost_is_repeated_and_the_command_is_not(run):
     async def test(running):
         running.send(7, 1)
         await asyncio.sleep(1)
@@ -256,10 +208,10 @@ def test_an_outcome_whose_response_was_lost_is_repeated_and_the_command_is_not(p
         assert running.outcomes(1) == [(7, "done", "set_volume was read back")] * 2
         assert len(running.executed) == 1
 
-    run(parts, test)
+    run(test)
 
 
-def test_a_command_that_ran_when_the_gateway_stopped_is_never_repeated(parts):
+def test_a_command_that_ran_when_the_gateway_stopped_is_never_repeated(run):
     async def test(running):
         running.devices["open_valve"] = 30
         running.send(7, 1, "open_valve")
@@ -268,12 +220,12 @@ def test_a_command_that_ran_when_the_gateway_stopped_is_never_repeated(parts):
         running.restart()
         await asyncio.sleep(60)
         assert len(running.executed) == 1
-        assert running.outcomes(1)[-1] == (7, "failed", f"acted, outcome unknown: {INTERRUPTED}")
+        assert running.outcomes(1)[-1] == (7, "failed", UNPROVEN)
 
-    run(parts, test)
+    run(test)
 
 
-def test_a_command_that_waited_when_the_gateway_stopped_runs_after_the_restart(parts):
+def test_a_command_that_waited_when_the_gateway_stopped_runs_after_the_restart(run):
     async def test(running):
         running.waits["open_valve"] = 30
         running.send(7, 1, "open_valve")
@@ -286,10 +238,10 @@ def test_a_command_that_waited_when_the_gateway_stopped_runs_after_the_restart(p
         assert len(running.executed) == 1
         assert running.outcomes(1)[-1][1] == "done"
 
-    run(parts, test)
+    run(test)
 
 
-def test_a_command_that_cannot_start_in_time_is_not_carried_out(parts):
+def test_a_command_that_cannot_start_in_time_is_not_carried_out(run):
     async def test(running):
         running.waits["open_valve"] = 1000
         running.send(7, 1, "open_valve")
@@ -297,11 +249,11 @@ def test_a_command_that_cannot_start_in_time_is_not_carried_out(parts):
         assert running.executed == []
         assert running.outcomes(1)[-1] == (7, "failed", "the bus was not free in time; nothing was sent")
 
-    run(parts, test)
+    run(test)
 
 
 @pytest.mark.parametrize(("name", "status"), [("open_valve", "failed"), ("reboot", "done")])
-def test_a_command_first_met_after_a_long_outage_is_refused_unless_it_is_harmless(parts, name, status):
+def test_a_command_first_met_after_a_long_outage_is_refused_unless_it_is_harmless(run, name, status):
     async def test(running):
         await asyncio.sleep(20)
         await running.kill()
@@ -318,11 +270,11 @@ def test_a_command_first_met_after_a_long_outage_is_refused_unless_it_is_harmles
         await asyncio.sleep(1)
         assert running.outcomes(1)[-1][:2] == (8, "done"), "the outage is over"
 
-    run(parts, test)
+    run(test)
 
 
 @pytest.mark.parametrize("is_offered_again", [False, True])
-def test_a_waiting_command_that_is_cancelled_in_the_cloud_does_not_start(parts, is_offered_again):
+def test_a_waiting_command_that_is_cancelled_in_the_cloud_does_not_start(run, is_offered_again):
     async def test(running):
         running.waits["open_valve"] = 100
         running.send(7, 1, "open_valve")
@@ -335,10 +287,10 @@ def test_a_waiting_command_that_is_cancelled_in_the_cloud_does_not_start(parts, 
         assert (kept.message == CANCELLED) is not is_offered_again
         assert kept.is_delivered
 
-    run(parts, test)
+    run(test)
 
 
-def test_a_command_that_has_started_is_not_stopped_by_its_cancellation(parts):
+def test_a_command_that_has_started_is_not_stopped_by_its_cancellation(run):
     async def test(running):
         running.devices["warm_up"] = 60
         running.send(7, 1, "warm_up")
@@ -349,10 +301,10 @@ def test_a_command_that_has_started_is_not_stopped_by_its_cancellation(parts):
         assert (kept.outcome, kept.is_delivered) == ("done", True)
         assert running.hub.calls["update_command"] == 2, "in_progress, and one attempt that the hub answers with 404"
 
-    run(parts, test)
+    run(test)
 
 
-def test_a_gateway_that_may_only_be_observed_refuses_every_command(parts):
+def test_a_gateway_that_may_only_be_observed_refuses_every_command(run):
     async def test(running):
         running.send(7, 1)
         await asyncio.sleep(1)
@@ -360,10 +312,10 @@ def test_a_gateway_that_may_only_be_observed_refuses_every_command(parts):
         ((_, status, message),) = running.outcomes(1)
         assert (status, "takes no commands" in message) == ("failed", True)
 
-    run(parts, test, refusal=lambda _child, _name: "it takes no commands")
+    run(test, refusal=lambda _child, _name: "it takes no commands")
 
 
-def test_where_the_hub_does_not_name_the_owners_each_device_is_asked(parts):
+def test_where_the_hub_does_not_name_the_owners_each_device_is_asked(run):
     async def test(running):
         running.hub.names_owners = False
         running.send(7, 1, flag=False)
@@ -371,10 +323,10 @@ def test_where_the_hub_does_not_name_the_owners_each_device_is_asked(parts):
         await asyncio.sleep(25)
         assert [running.outcomes(number)[-1][:2] for number in (1, 2)] == [(7, "done"), (8, "done")]
 
-    run(parts, test)
+    run(test)
 
 
-def test_a_401_on_a_command_of_the_gateway_itself_is_confirmed_and_believed(parts):
+def test_a_401_on_a_command_of_the_gateway_itself_is_confirmed_and_believed(run):
     async def test(running):
         running.send(7)
         del running.hub.devices[running.parent.device_id]
@@ -382,10 +334,10 @@ def test_a_401_on_a_command_of_the_gateway_itself_is_confirmed_and_believed(part
             await asyncio.wait_for(running.task, 60)
         assert failed.group_contains(EnrolmentRevoked)
 
-    run(parts, test)
+    run(test)
 
 
-def test_a_401_on_a_command_of_a_child_leads_to_a_check_of_its_key(parts):
+def test_a_401_on_a_command_of_a_child_leads_to_a_check_of_its_key(run):
     async def test(running):
         running.hub.fail("get_command", HubUnauthorised("no", status=401, error="Not authorized"))
         running.send(7, 1)
@@ -393,10 +345,10 @@ def test_a_401_on_a_command_of_a_child_leads_to_a_check_of_its_key(parts):
         assert running.checked == ["c1"]
         assert not running.task.done()
 
-    run(parts, test)
+    run(test)
 
 
-def test_an_outcome_that_the_hub_does_not_take_is_not_sent_again_and_again(parts):
+def test_an_outcome_that_the_hub_does_not_take_is_not_sent_again_and_again(run):
     async def test(running):
         running.hub.fail("update_command", HubRejected("no", status=404, error="no command"))
         running.waits["set_volume"] = 0.5
@@ -407,10 +359,10 @@ def test_an_outcome_that_the_hub_does_not_take_is_not_sent_again_and_again(parts
         assert running.hub.calls["update_command"] == 1
         assert running.made.rate_control.problem is None, "the hub has answered"
 
-    run(parts, test)
+    run(test)
 
 
-def test_a_hub_that_offers_a_command_again_and_again_and_takes_no_outcome_is_not_called_in_a_tight_loop(parts):
+def test_a_hub_that_offers_a_command_again_and_again_and_takes_no_outcome_is_not_called_in_a_tight_loop(run):
     async def test(running):
         running.hub.fail("update_command", *[HubRejected("no", status=422, error="invalid status")] * 1000)
         running.send(7, 1)
@@ -418,10 +370,10 @@ def test_a_hub_that_offers_a_command_again_and_again_and_takes_no_outcome_is_not
         assert 2 <= running.hub.calls["update_command"] <= 61
         assert len(running.executed) == 1
 
-    run(parts, test)
+    run(test)
 
 
-def test_a_command_of_a_child_whose_key_was_lost_is_logged_once_and_left(parts, caplog):
+def test_a_command_of_a_child_whose_key_was_lost_is_logged_once_and_left(run, caplog):
     async def test(running):
         await running.registry.save_child(replace(running.registry.children["c1"], access_key=None))
         running.send(7, 1)
@@ -432,7 +384,7 @@ def test_a_command_of_a_child_whose_key_was_lost_is_logged_once_and_left(parts, 
         await asyncio.sleep(1)
         assert running.outcomes(2)[-1][:2] == (8, "done")
 
-    run(parts, test)
+    run(test)
 
 
 def failing_until(hub, method, is_over, error=AWAY):
@@ -448,7 +400,7 @@ def failing_until(hub, method, is_over, error=AWAY):
     setattr(hub, method, called)
 
 
-def test_nothing_in_a_command_or_its_outcome_ends_the_loop(parts, caplog):
+def test_nothing_in_a_command_or_its_outcome_ends_the_loop(run, caplog):
     async def test(running):
         running.devices["\ud800\nERROR"] = CommandRejected("got \udfff\n" + "x" * 1_000_000)
         running.send("\ud800", 1, "\ud800\nERROR", **{"\ud800": "\ud800"})
@@ -463,20 +415,24 @@ def test_nothing_in_a_command_or_its_outcome_ends_the_loop(parts, caplog):
         assert running.outcomes(2) == [(8, "failed", "no reason is known")]
         assert all("\n" not in record.getMessage() for record in caplog.records)
 
-    run(parts, test)
+    run(test)
 
 
-def test_a_store_that_fails_while_a_command_starts_is_no_bug(parts):
+def test_a_store_that_fails_while_a_command_starts_is_no_bug_and_keeps_it_from_its_device(run):
     async def test(running):
-        running.devices["set_volume"] = StoreError("disk full")
+        async def fail(*_):
+            raise StoreError("disk full")
+
+        running.ledger.start = fail
         running.send(7, 1)
         await asyncio.sleep(1)
         assert running.outcomes(1) == [(7, "failed", "the store of the gateway fails: disk full")]
+        assert running.executed == []
 
-    run(parts, test)
+    run(test)
 
 
-def test_each_device_that_was_not_asked_during_an_outage_is_late_after_it(parts):
+def test_each_device_that_was_not_asked_during_an_outage_is_late_after_it(run):
     async def test(running):
         is_back = False
         failing_until(running.hub, "get_command", lambda *_: is_back)
@@ -495,10 +451,10 @@ def test_each_device_that_was_not_asked_during_an_outage_is_late_after_it(parts)
         await asyncio.sleep(1)
         assert running.outcomes(2)[-1][:2] == (9, "done"), "the outage is over"
 
-    run(parts, test)
+    run(test)
 
 
-def test_where_the_hub_does_not_name_the_owners_each_device_is_late_once(parts):
+def test_where_the_hub_does_not_name_the_owners_each_device_is_late_once(run):
     async def test(running):
         running.hub.names_owners = False
         await asyncio.sleep(20)
@@ -513,10 +469,10 @@ def test_where_the_hub_does_not_name_the_owners_each_device_is_late_once(parts):
         await asyncio.sleep(1)
         assert running.outcomes(2)[-1][:2] == (9, "done")
 
-    run(parts, test)
+    run(test)
 
 
-def test_a_late_command_stays_late_when_the_gateway_stops_before_its_refusal_is_recorded(parts):
+def test_a_late_command_stays_late_when_the_gateway_stops_before_its_refusal_is_recorded(run):
     async def test(running):
         await asyncio.sleep(20)
         await running.kill()
@@ -538,20 +494,20 @@ def test_a_late_command_stays_late_when_the_gateway_stops_before_its_refusal_is_
         assert running.executed == []
         assert running.outcomes(1)[-1][:2] == (7, "failed")
 
-    run(parts, test)
+    run(test)
 
 
-def test_a_long_interval_is_no_outage(parts):
+def test_a_long_interval_is_no_outage(run):
     async def test(running):
         await asyncio.sleep(4000)
         running.send(7, 2, flag=False)
         await asyncio.sleep(4000)
         assert running.outcomes(2)[-1][:2] == (7, "done")
 
-    run(parts, test, every=timedelta(hours=1))
+    run(test, every=timedelta(hours=1))
 
 
-def test_a_clock_that_is_set_back_makes_no_command_young_again(parts):
+def test_a_clock_that_is_set_back_makes_no_command_young_again(run):
     async def test(running):
         running.waits["open_valve"] = 100
         running.send(7, 1, "open_valve")
@@ -564,10 +520,10 @@ def test_a_clock_that_is_set_back_makes_no_command_young_again(parts):
         assert running.executed == []
         assert running.outcomes(1)[-1][:2] == (7, "failed")
 
-    run(parts, test)
+    run(test)
 
 
-def test_an_outcome_is_recorded_although_the_progress_could_not_be_told(parts):
+def test_an_outcome_is_recorded_although_the_progress_could_not_be_told(run):
     async def test(running):
         running.devices["warm_up"] = 5
         running.send(7, 1, "warm_up")
@@ -579,10 +535,10 @@ def test_an_outcome_is_recorded_although_the_progress_could_not_be_told(parts):
         await asyncio.sleep(1000)
         assert running.outcomes(1) == [(7, "done", "warm_up was read back")], "and no progress after it"
 
-    run(parts, test)
+    run(test)
 
 
-def test_commands_of_one_device_never_run_side_by_side(parts):
+def test_commands_of_one_device_never_run_side_by_side(run):
     async def test(running):
         running.devices["warm_up"] = 60
         running.send(7, 1, "warm_up")
@@ -594,10 +550,10 @@ def test_commands_of_one_device_never_run_side_by_side(parts):
         await asyncio.sleep(60)
         assert [name for _, name, _ in running.executed] == ["warm_up", "second"]
 
-    run(parts, test)
+    run(test)
 
 
-def test_a_command_that_was_cancelled_while_the_gateway_was_stopped_ends(parts):
+def test_a_command_that_was_cancelled_while_the_gateway_was_stopped_ends(run):
     async def test(running):
         running.waits["open_valve"] = 100
         running.send(7, 1, "open_valve")
@@ -610,12 +566,12 @@ def test_a_command_that_was_cancelled_while_the_gateway_was_stopped_ends(parts):
         assert (kept.outcome, kept.is_delivered) == ("failed", True)
         assert running.executed == []
 
-    run(parts, test)
+    run(test)
 
 
 @pytest.mark.parametrize("every", [0, 10])
 @pytest.mark.parametrize("broken", [None, 1, 2])
-def test_a_device_whose_call_always_fails_keeps_no_other_one_from_its_command(parts, broken, every):
+def test_a_device_whose_call_always_fails_keeps_no_other_one_from_its_command(run, broken, every):
     async def test(running):
         running.hub.names_owners = False
         failing = running.device(broken).credentials.device_id
@@ -626,20 +582,20 @@ def test_a_device_whose_call_always_fails_keeps_no_other_one_from_its_command(pa
         for number in (None, 1, 2):
             assert [status for _, status, _ in running.outcomes(number)] == ([] if number == broken else ["done"])
 
-    run(parts, test, every=timedelta(seconds=every))
+    run(test, every=timedelta(seconds=every))
 
 
-def test_a_command_that_cannot_be_answered_is_no_failure_of_the_hub(parts):
+def test_a_command_that_cannot_be_answered_is_no_failure_of_the_hub(run):
     async def test(running):
         running.hub.fail("get_command", HubUnreachable("there is no usable id in the command", maybe_done=True, status=200))
         running.send(7, 1)
         await asyncio.sleep(1)
         assert running.made.rate_control.problem is None
 
-    run(parts, test)
+    run(test)
 
 
-def test_a_waiting_command_of_a_child_that_was_deleted_does_not_start(parts):
+def test_a_waiting_command_of_a_child_that_was_deleted_does_not_start(run):
     async def test(running):
         running.waits["open_valve"] = 100
         running.send(7, 1, "open_valve")
@@ -649,11 +605,11 @@ def test_a_waiting_command_of_a_child_that_was_deleted_does_not_start(parts):
         await asyncio.sleep(200)
         assert running.executed == []
 
-    run(parts, test)
+    run(test)
 
 
-def test_the_progress_of_many_commands_is_not_told_at_once(parts, monkeypatch):
-    monkeypatch.setattr(command_loop, "PROGRESS_AT_ONCE", 1)
+def test_the_progress_of_many_commands_is_not_told_at_once(run, monkeypatch):
+    monkeypatch.setattr(progress, "PROGRESS_AT_ONCE", 1)
 
     async def test(running):
         running.devices["warm_up"] = 60
@@ -675,10 +631,10 @@ def test_the_progress_of_many_commands_is_not_told_at_once(parts, monkeypatch):
         await asyncio.sleep(20)
         assert concurrent == [1, 1]
 
-    run(parts, test)
+    run(test)
 
 
-def test_where_the_hub_refuses_to_list_all_commands_each_device_is_asked(parts):
+def test_where_the_hub_refuses_to_list_all_commands_each_device_is_asked(run):
     async def test(running):
         refused = HubRejected("no", status=404, error="Not found")
         failing_until(running.hub, "get_commands_with_children", lambda _parent: False, refused)
@@ -688,4 +644,4 @@ def test_where_the_hub_refuses_to_list_all_commands_each_device_is_asked(parts):
         assert [running.outcomes(number)[-1][:2] for number in (1, 2)] == [(7, "done"), (8, "done")]
         assert running.made.rate_control.problem is None
 
-    run(parts, test)
+    run(test)

@@ -35,10 +35,10 @@ CREATE TABLE commands (
     ended_at TEXT,
     outcome TEXT,
     message TEXT,
-    delivered INTEGER NOT NULL, values_before TEXT, values_after TEXT,
+    delivered INTEGER NOT NULL, values_before TEXT, values_after TEXT, tries INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (device_id, id)
 ) STRICT;
-INSERT INTO "commands" VALUES('d','"e0d1c2b3"','sn:acme/1','set_volume','{"volume": 5}','2026-01-01T12:00:00+00:00','2026-01-01T12:05:00+00:00','2026-01-01T12:00:01+00:00','2026-01-01T12:00:02+00:00','done','volume is 5',0,NULL,NULL);
+INSERT INTO "commands" VALUES('d','"e0d1c2b3"','sn:acme/1','set_volume','{"volume": 5}','2026-01-01T12:00:00+00:00','2026-01-01T12:05:00+00:00','2026-01-01T12:00:01+00:00','2026-01-01T12:00:02+00:00','done','volume is 5',0,NULL,NULL,1);
 CREATE TABLE configurations (
     device TEXT PRIMARY KEY,
     device_id TEXT NOT NULL,
