@@ -38,6 +38,7 @@ class Fleet:
             async with asyncio.TaskGroup() as self._group:
                 for settings in self._entries.values():
                     self._serve(settings, self._group)
+                await asyncio.get_running_loop().create_future()  # the group stays open while the last entry is replaced
         finally:
             self._group = None
 

@@ -16,6 +16,7 @@ from gateway.errors import StoreError
 from gateway.field.polling.bus_status import BusStatus
 from gateway.models import Reach
 from gateway.runtime.background_jobs import follow_store, report_missing_buses, save_memory, watch_file
+from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.restart import Restart
@@ -38,6 +39,9 @@ class Gateway:
     """A gateway that has been built: its parts, and how they run and stop."""
 
     configuration: Configuration
+    """That of the file and the environment."""
+    own_configuration: GatewayConfiguration
+    """The same with what the cloud has configured."""
     timing: Timing
     state: StateParts
     field: FieldParts

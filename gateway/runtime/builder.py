@@ -138,8 +138,8 @@ async def build(
         view = GatewayView(settings, state, field, cloud, examine=examine)
         page = None if history is None else build_page(settings, view, history)
         yield Gateway(
-            configuration=configuration, timing=timing, state=state, field=field, cloud=cloud, watch=watch, view=view,
-            page=page, restart=restart, offers=offers,
+            configuration=configuration, own_configuration=own, timing=timing, state=state, field=field, cloud=cloud,
+            watch=watch, view=view, page=page, restart=restart, offers=offers,
         )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from types import MappingProxyType
 
 from gateway.state.store import Store, Transaction
@@ -25,14 +26,24 @@ class VersionedContent:
     content: Content = field(default_factory=dict)
 
 
+class RefusalKind(StrEnum):
+    """What speaks against a version."""
+
+    CONTENT = "content"
+    """It cannot be applied."""
+    CEILING = "ceiling"
+    """The operator does not let the cloud configure this device: the version is tried when that changes."""
+    HARM = "harm"
+    """It was applied and did harm, so the former one is back."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """A version that is not in effect, and why; it is not tried again."""
 
     version: int
     why: str
-    is_by_ceiling: bool = False
-    """The operator does not let the cloud configure this device: the version is tried when that changes."""
+    kind: RefusalKind = RefusalKind.CONTENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +60,11 @@ class ConfigurationRecord:
     attempts: int = 0
     """How often `tried` was begun without an end: the gateway was killed meanwhile."""
     refusal: Refusal | None = None
+
+    @property
+    def problem(self) -> Refusal | None:
+        """Why the newest version is not in effect; `None` when it is, or is being tried."""
+        return self.refusal if self.refusal is not None and self.refusal.version > self.applied.version else None
 
     @property
     def needs_confirmation(self) -> bool:
@@ -122,9 +138,8 @@ class Configurations:
 
     async def drop(self, child: str | None, refusal: Refusal) -> ConfigurationRecord:
         """Record that what was applied does not fit any more, so that the device is as it is without the cloud."""
-        return await self._save(
-            child, replace(self.of(child), applied=VersionedContent(version=refusal.version), refusal=refusal)
-        )
+        dropped = replace(self.of(child), applied=VersionedContent(), confirmed_version=0, refusal=refusal)
+        return await self._save(child, dropped)
 
     async def confirm(self, child: str | None, version: int) -> ConfigurationRecord:
         """Record that the cloud knows which version is applied."""
@@ -144,7 +159,7 @@ class Configurations:
 
 _COLUMNS = (
     "device, device_id, applied_version, applied, confirmed_version, tried_version, tried, attempts, refused_version,"
-    " refused_why, refused_here"
+    " refused_why, refused_for"
 )
 
 
@@ -157,14 +172,14 @@ def _record(
     device_id: str, applied_version: int, applied: str, confirmed_version: int, tried_version: int | None, tried: str | None,
     attempts: int, *refused: object,
 ) -> ConfigurationRecord:  # fmt: skip
-    refused_version, why, is_by_ceiling = refused
+    refused_version, why, kind = refused
     return ConfigurationRecord(
         device_id=device_id,
         applied=VersionedContent(version=applied_version, content=json.loads(applied)),
         confirmed_version=confirmed_version,
         tried=None if tried_version is None else VersionedContent(version=tried_version, content=json.loads(tried or "{}")),
         attempts=attempts,
-        refusal=Refusal(version=refused_version, why=str(why), is_by_ceiling=bool(is_by_ceiling))
+        refusal=Refusal(version=refused_version, why=str(why), kind=RefusalKind(str(kind)))
         if isinstance(refused_version, int)
         else None,
     )
@@ -185,6 +200,6 @@ def _write(db: Transaction, child: str | None, record: ConfigurationRecord) -> N
             record.attempts,
             None if refusal is None else refusal.version,
             None if refusal is None else refusal.why,
-            int(refusal is not None and refusal.is_by_ceiling),
+            None if refusal is None else refusal.kind,
         ),
     )

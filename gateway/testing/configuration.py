@@ -19,6 +19,9 @@ class FakeWatch:
 
     target: FakeConfigurationTarget
 
+    def begin(self) -> None:
+        """See `Watch`."""
+
     def problem(self, *, at_end: bool) -> str | None:
         """See `Watch`."""
         return self.target.problem

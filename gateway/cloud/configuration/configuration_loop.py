@@ -20,7 +20,7 @@ from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.rate_control import CallKind
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable
 from gateway.hub import Credentials, DeviceUpdate, Hub
-from gateway.state.configurations import ConfigurationRecord, Configurations, Refusal, VersionedContent
+from gateway.state.configurations import ConfigurationRecord, Configurations, Refusal, RefusalKind, VersionedContent
 from gateway.state.registry import Registry
 from gateway.state.writes import retry_until_stored
 from gateway.tasks import loop_time
@@ -230,7 +230,7 @@ class ConfigurationLoop:
         if record.device_id != device_id:
             return False
         if record.refusal is not None and record.refusal.version == version:
-            return not record.refusal.is_by_ceiling or self._configuring.refusal(child) is not None
+            return record.refusal.kind is not RefusalKind.CEILING or self._configuring.refusal(child) is not None
         return version in (record.applied.version, record.tried.version if record.tried is not None else None)
 
     def _child_of(self, device_id: str) -> str | None:

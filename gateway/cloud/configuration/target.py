@@ -11,7 +11,10 @@ from gateway.models import PlannedChange
 
 
 class Watch(Protocol):
-    """Compares what a configuration has touched with how it was before."""
+    """Compares what a configuration has touched with how it was when the watch was made."""
+
+    def begin(self) -> None:
+        """Record that the configuration is in effect now."""
 
     def problem(self, *, at_end: bool) -> str | None:
         """Return what is worse now than before the configuration was applied; `None` while nothing is.

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from gateway.cloud.configuration.form import check_form
@@ -14,7 +14,7 @@ from gateway.cloud.configuration.target import Configuring, Watch
 from gateway.cloud.protocol.values import printable_line
 from gateway.errors import ConfigurationRejected, StoreError
 from gateway.models import PlannedChange
-from gateway.state.configurations import Configurations, Refusal, VersionedContent
+from gateway.state.configurations import Configurations, Refusal, RefusalKind, VersionedContent
 from gateway.state.writes import retry_until_stored
 from gateway.tasks import loop_time
 
@@ -97,14 +97,13 @@ class Trials:
             trial.is_running = True
             group.create_task(self._run(child, trial))
 
-    async def refuse(self, child: str | None, refusal: Refusal, *, event: str = "configuration_refused") -> None:
+    async def refuse(self, child: str | None, refusal: Refusal) -> None:
         """Record and tell that a version is not in effect, and is not tried again."""
-        refusal = Refusal(
-            version=refusal.version, why=printable_line(refusal.why, REASON_LENGTH), is_by_ceiling=refusal.is_by_ceiling
-        )
+        refusal = replace(refusal, why=printable_line(refusal.why, REASON_LENGTH))
         await retry_until_stored(lambda: self._configurations.refuse(child, refusal), what="a refused configuration")
         log.warning("%s: configuration version %d is not in effect: %s", self._name_of(child), refusal.version, refusal.why)
         text = f"configuration version {refusal.version}: {refusal.why}"
+        event = "configuration_rolled_back" if refusal.kind is RefusalKind.HARM else "configuration_refused"
         self._configuring.report_event(child, event, "configuration", text)
 
     async def _run(self, child: str | None, trial: _Trial) -> None:
@@ -140,8 +139,8 @@ class Trials:
             raise
         if problem is not None:
             why = f"since it was applied, {problem}; the former configuration is back"
-            refusal = Refusal(version=configuration.version, why=why)
-            await self._return_to_former(child, refusal, trial, event="configuration_rolled_back")
+            refusal = Refusal(version=configuration.version, why=why, kind=RefusalKind.HARM)
+            await self._return_to_former(child, refusal, trial)
         elif trial.newest is None:
             await self._accept(child, configuration, changes, trial)
 
@@ -159,14 +158,16 @@ class Trials:
                 "%s: a bug: its configuration version %d cannot be applied", self._name_of(child), configuration.version
             )
             return Refusal(version=configuration.version, why=f"a bug of the gateway: {type(error).__name__}")
-        trial.watches += [watch] if watch is not None else []
+        if watch is not None:
+            watch.begin()
+            trial.watches.append(watch)
         return None
 
     async def _planned(self, child: str | None, configuration: VersionedContent) -> Sequence[PlannedChange] | None:
         """Return what a configuration changes; `None` when it was refused."""
         version = configuration.version
         if version > 0 and (why := self._configuring.refusal(child)) is not None:
-            await self.refuse(child, Refusal(version=version, why=why, is_by_ceiling=True))
+            await self.refuse(child, Refusal(version=version, why=why, kind=RefusalKind.CEILING))
             return None
         try:
             check_form(configuration.content)
@@ -225,13 +226,11 @@ class Trials:
             self._configuring.report_event(child, "configuration_applied", "configuration", printable_line(text, REASON_LENGTH))
         self._on_end(child)
 
-    async def _return_to_former(
-        self, child: str | None, refusal: Refusal, trial: _Trial, *, event: str = "configuration_refused"
-    ) -> None:
+    async def _return_to_former(self, child: str | None, refusal: Refusal, trial: _Trial) -> None:
         """Put the former configuration back; the refusal comes first, so that a kill in between does not repeat the trial."""
         trial.watches.clear()
         former = self._configurations.of(child).applied
-        await self.refuse(child, refusal, event=event)
+        await self.refuse(child, refusal)
         try:
             await self._target.apply(child, former.content)
         except Exception:  # code of an adapter: there is nothing left to return to, and the next start has the former one

@@ -86,8 +86,7 @@ def configuration_problem(configurations: Configurations, name_of: Callable[[str
 
 def _problems(configurations: Configurations, name_of: Callable[[str], str | None]) -> Iterable[str]:
     for child, record in sorted(configurations.all.items(), key=lambda item: item[0] or ""):
-        refusal = record.refusal
-        if refusal is not None and refusal.version > record.applied.version:
+        if (refusal := record.problem) is not None:
             name = "" if child is None else f"{name_of(child) or child}: "
             yield f"{name}configuration version {refusal.version}: {refusal.why}"
 

@@ -28,7 +28,7 @@ class BusWatch:
     ) -> None:
         self._field = field
         self._registry = registry
-        self._made_at = loop_time()
+        self._made_at = self._began_at = loop_time()
         self._buses = [bus for bus in sorted(buses) if self._bus_problem(bus) is None]
         self._children = [
             key
@@ -38,6 +38,10 @@ class BusWatch:
             and field.availability.of(key).reach is Reach.REACHABLE
         ]
         self._worse_since: dict[object, float] = {}
+
+    def begin(self) -> None:
+        """Record that the configuration is in effect now: see `gateway.cloud.configuration.target.Watch`."""
+        self._began_at = loop_time()
 
     def problem(self, *, at_end: bool) -> str | None:
         """Return what is worse now: see `gateway.cloud.configuration.target.Watch`."""
@@ -68,5 +72,5 @@ class BusWatch:
     def _is_stale(self, key: str) -> bool:
         """Return whether a child has not answered for as long as this watch lasts, and had in the same time before it."""
         answered_at = self._field.monitor.answered_at(key)
-        lasted = loop_time() - self._made_at
-        return answered_at is not None and self._made_at - lasted <= answered_at <= self._made_at
+        lasted = loop_time() - self._began_at
+        return answered_at is not None and self._made_at - lasted <= answered_at <= self._began_at

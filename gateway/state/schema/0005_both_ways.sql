@@ -67,7 +67,7 @@ CREATE TABLE configurations (
     attempts INTEGER NOT NULL,
     refused_version INTEGER,
     refused_why TEXT,
-    refused_here INTEGER NOT NULL
+    refused_for TEXT
 ) STRICT;
 CREATE TABLE firmware_jobs (
     child TEXT NOT NULL,

@@ -50,7 +50,7 @@ CREATE TABLE configurations (
     attempts INTEGER NOT NULL,
     refused_version INTEGER,
     refused_why TEXT,
-    refused_here INTEGER NOT NULL
+    refused_for TEXT
 ) STRICT;
 CREATE TABLE event_allowances (
     device_id TEXT PRIMARY KEY,

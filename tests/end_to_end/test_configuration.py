@@ -1,0 +1,250 @@
+"""Configurations from the emulated cloud take effect in a running gateway, and one that does harm comes back."""
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import sys
+from datetime import timedelta
+from functools import reduce
+from pathlib import Path
+
+import pytest
+
+from gateway.state.configurations import RefusalKind
+from gateway.testing.devices import SyntheticBus, SyntheticDevice
+from gateway.testing.line_with_speed import LineAdapter
+
+pytestmark = pytest.mark.enable_socket
+
+ENTRIES = ({"type": "line", "name": "first"}, {"type": "other", "name": "second"})
+EVENT_SECONDS = 120  # events of one device go up at most once a minute
+WATCH = {"configuration_watch": timedelta(seconds=1), "commands_every": timedelta(seconds=0.2)}
+
+
+def parent_of(emulator):
+    return next((one for one in emulator.cloud.devices.values() if one.parent_id is None), None)
+
+
+def children_of(emulator):
+    return {one.sn: one for one in emulator.cloud.devices.values() if one.parent_id is not None}
+
+
+@pytest.fixture
+def site():
+    buses = [
+        SyntheticBus([SyntheticDevice(name, name, poll_every=timedelta(milliseconds=100))], label=name) for name in ("1", "2")
+    ]
+    return buses, {"line": LineAdapter.on(buses[0]), "other": LineAdapter.on(buses[1])}
+
+
+@pytest.fixture
+def registered(emulator, until):
+    async def wait():
+        await until(lambda: {"1", "2"} <= children_of(emulator).keys())
+        await until(lambda: all("gain" in child.state for child in children_of(emulator).values()))
+        parent = parent_of(emulator)
+        emulator.cloud.claim(parent.id)
+        return parent
+
+    return wait
+
+
+@pytest.fixture(autouse=True)
+def log_level():
+    before = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(before)
+
+
+def events_of(device):
+    return [event.name for event in device.events]
+
+
+async def test_settings_take_effect_while_the_gateway_runs_and_another_bus_has_no_gap(emulator, running, until, site, registered):
+    buses, adapters = site
+    async with running(adapters, *ENTRIES, cloud=WATCH) as gateway:
+        parent = await registered()
+        reads, opened = buses[1].devices["2"].reads, buses[1].opened
+        emulator.cloud.set_config(parent.id, {"adapter": {"first": {"gain": 7}}, "log": {"level": "warning"}})
+        await until(lambda: children_of(emulator)["1"].state.get("gain") == 7)
+        await until(lambda: parent.config.applied_version == 1)
+        assert logging.getLogger().level == logging.WARNING
+        assert buses[0].opened == buses[0].closed + 1 == 2
+        assert (buses[1].opened, buses[1].closed) == (opened, 0), "the other bus went on"
+        assert buses[1].devices["2"].reads > reads
+        values = gateway.parts.own_configuration.effective.values
+        assert values["adapter", "first", "gain"].origin == "cloud"
+        await until(lambda: "configuration_applied" in events_of(parent), EVENT_SECONDS)
+
+
+async def test_a_configuration_that_silences_a_bus_comes_back_and_the_cloud_is_told(emulator, running, until, site, registered):
+    buses, adapters = site
+    async with running(adapters, *ENTRIES, cloud=WATCH) as gateway:
+        parent = await registered()
+        emulator.cloud.set_config(parent.id, {"adapter": {"first": {"speed": 300}}})
+        configurations = gateway.parts.state.configurations
+        await until(lambda: configurations.of(None).problem is not None)
+        assert configurations.of(None).problem.kind is RefusalKind.HARM
+        reads = buses[0].devices["1"].reads
+        await until(lambda: buses[0].devices["1"].reads > reads)
+        await until(lambda: "device 1 " in str(parent.state.get("configuration_problem")))
+        await until(lambda: "configuration_rolled_back" in events_of(parent), EVENT_SECONDS)
+        await until(lambda: any("taken back" in incident.title for incident in parent.incidents))
+        assert parent.config.applied_version is None
+        emulator.cloud.set_config(parent.id, {"adapter": {"first": {"gain": 2}}})
+        await until(lambda: parent.config.applied_version == 2)
+        await until(lambda: parent.state.get("configuration_problem") is None)
+
+
+REFUSED = {
+    "secret": ({"cloud": {"hardware_key": "abc"}}, "cloud.hardware_key"),
+    "address": ({"cloud": {"entry_url": "https://evil.example"}}, "cloud.entry_url"),
+    "type": ({"adapter": {"first": {"gain": "much"}}}, "adapter.first.gain"),
+    "unknown": ({"adapter": {"first": {"gian": 3}}}, "adapter.first.gian"),
+    "deep": ({"log": reduce(lambda inner, _: [inner], range(900), 1)}, "nested too deep"),
+    "large": ({"models": {"x": "y" * 1_000_000}}, "characters"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+async def test_what_cannot_be_applied_is_told_with_the_key_and_nothing_changes(emulator, running, until, site, registered, case):
+    buses, adapters = site
+    content, told = REFUSED[case]
+    async with running(adapters, *ENTRIES, cloud=WATCH) as gateway:
+        parent = await registered()
+        emulator.cloud.set_config(parent.id, content)
+        await until(lambda: "configuration_refused" in events_of(parent), EVENT_SECONDS)
+        assert told in gateway.parts.state.configurations.of(None).problem.why
+        assert buses[0].opened == buses[1].opened == 1
+        assert not gateway.task.done()
+    assert parent.config.applied_version is None
+
+
+async def test_a_gateway_that_only_observes_takes_no_configuration(emulator, running, until, site, registered):
+    _buses, adapters = site
+    async with running(adapters, *ENTRIES, cloud={**WATCH, "may": "observe"}) as gateway:
+        parent = await registered()
+        emulator.cloud.set_config(parent.id, {"adapter": {"first": {"gain": 7}}})
+        await until(lambda: "configuration_refused" in events_of(parent), EVENT_SECONDS)
+        assert 'may = "observe"' in gateway.parts.state.configurations.of(None).problem.why
+
+
+async def test_the_next_start_begins_with_what_the_cloud_has_applied(emulator, running, until, site, registered):
+    buses, adapters = site
+    async with running(adapters, *ENTRIES, cloud=WATCH):
+        parent = await registered()
+        emulator.cloud.set_config(parent.id, {"adapter": {"first": {"gain": 7}}, "cloud": {"command_expires_after": 60}})
+        await until(lambda: parent.config.applied_version == 1)
+    buses[0].devices["1"].values.pop("gain")
+    async with running(adapters, *ENTRIES, cloud=WATCH) as gateway:
+        assert gateway.parts.own_configuration.effective.configuration.settings.cloud.command_expires_after == timedelta(
+            minutes=1
+        )
+        await until(lambda: "gain" in buses[0].devices["1"].values)
+        assert buses[0].devices["1"].values["gain"] == 7, "from the first read on"
+
+
+async def test_a_file_that_does_not_fit_any_more_leaves_the_cloud_out_and_says_so(emulator, running, until, site, registered):
+    buses, adapters = site
+    async with running(adapters, *ENTRIES, cloud=WATCH):
+        parent = await registered()
+        emulator.cloud.set_config(parent.id, {"adapter": {"first": {"gain": 7}}})
+        await until(lambda: parent.config.applied_version == 1)
+    renamed = ({"type": "line", "name": "renamed"}, ENTRIES[1])
+    async with running(adapters, *renamed, cloud=WATCH) as gateway:
+        await until(lambda: "configuration_refused" in events_of(parent), EVENT_SECONDS)
+        problem = gateway.parts.state.configurations.of(None).problem
+        assert "adapter.first: there is no entry of this name" in problem.why
+        reads = buses[0].devices["1"].reads
+        await until(lambda: buses[0].devices["1"].reads > reads + 2)
+        assert buses[0].devices["1"].values["gain"] == 1
+
+
+async def test_a_value_that_the_file_has_goes_up_once(emulator, running, until, site, registered):
+    _buses, adapters = site
+    entries = ({**ENTRIES[0], "gain": 3}, ENTRIES[1])
+    async with running(adapters, *entries, cloud=WATCH) as gateway:
+        parent = await registered()
+        emulator.cloud.set_config(parent.id, {"adapter": {"first": {"gain": 7}, "second": {"gain": 5}}})
+        await until(lambda: parent.config.values["adapter"]["first"] == {"gain": 3})
+        assert parent.config.values["adapter"]["second"] == {"gain": 5}
+        assert parent.config.version == 2
+        configurations = gateway.parts.state.configurations
+        await until(lambda: configurations.of(None).applied.version == 2)
+        await asyncio.sleep(1)  # a few rounds of telemetry
+        assert parent.config.version == 2, "it is never an echo"
+
+
+async def test_a_gateway_that_is_deleted_and_registered_again_begins_with_the_file(emulator, running, until, site, registered):
+    buses, adapters = site
+    async with running(adapters, *ENTRIES, cloud=WATCH):
+        first = await registered()
+        emulator.cloud.set_config(first.id, {"adapter": {"first": {"gain": 7}}})
+        await until(lambda: first.config.applied_version == 1)
+        emulator.cloud.delete(first.id)
+        await until(lambda: (parent := parent_of(emulator)) is not None and parent.id != first.id)
+        await until(lambda: buses[0].devices["1"].values["gain"] == 1)
+        again = parent_of(emulator)
+        emulator.cloud.set_config(again.id, {"adapter": {"first": {"gain": 8}}})
+        await until(lambda: again.config.applied_version == 1)
+        assert buses[0].devices["1"].values["gain"] == 8
+
+
+@pytest.mark.parametrize("version", ["1.0.4", "1.0.7"])
+async def test_the_flat_form_of_older_models_is_understood(emulator, running, until, site, registered, version):
+    buses, adapters = site
+    emulator.cloud.quirks = emulator.cloud.quirks.changed({"model_api_version": version})
+    async with running(adapters, *ENTRIES, cloud=WATCH):
+        parent = await registered()
+        emulator.cloud.set_config(parent.id, {"adapter": {"first": {"gain": 7}}})
+        await until(lambda: parent.config.applied_version == 1)
+        assert buses[0].devices["1"].values["gain"] == 7
+
+
+KILLS = 20
+
+
+async def test_kills_at_any_moment_leave_no_half_applied_configuration_and_the_versions_agree_in_the_end(
+    emulator, until, tmp_path
+):
+    """Each configuration sets two values that have to be equal; each read of the device records both."""
+    read, chance = tmp_path / "read", random.Random(13)
+    read.touch()
+    gateways = await asyncio.create_subprocess_exec(
+        sys.executable, str(Path(__file__).with_name("configured_process.py")), emulator.entry_url, str(tmp_path / "s.sqlite3"),
+        str(read), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+    async def told():
+        return int(await asyncio.wait_for(gateways.stdout.readline(), 60))
+
+    async def started():
+        gateways.stdin.write(b"another\n")
+        return await told()
+
+    def configure(number):
+        return emulator.cloud.set_config(parent.id, {"adapter": {"line": {"gain": number, "offset": number}}})
+
+    process_id = await started()
+    await until(lambda: parent_of(emulator) is not None and parent_of(emulator).state, 60)
+    parent = parent_of(emulator)
+    emulator.cloud.claim(parent.id)
+    for number in range(KILLS):
+        configure(number)
+        lines = len(read.read_text(encoding="ascii"))
+        await until(lambda lines=lines: len(read.read_text(encoding="ascii")) > lines, 60)
+        await asyncio.sleep(chance.uniform(0, 1.5))
+        os.kill(process_id, signal.SIGKILL)
+        assert await told() == -signal.SIGKILL
+        process_id = await started()
+    last = configure(99)
+    await until(lambda: parent.config.applied_version == last, 120)
+    os.kill(process_id, signal.SIGKILL)
+    assert await told() == -signal.SIGKILL
+    gateways.stdin.close()
+    assert await gateways.wait() == 0
+    pairs = {tuple(map(int, line.split())) for line in read.read_text(encoding="ascii").splitlines() if line.count(" ") == 1}
+    assert all(gain == offset or (gain, offset) == (1, 0) for gain, offset in pairs), pairs
+    assert (99, 99) in pairs
