@@ -43,5 +43,5 @@ def test_an_operator_reads_what_the_gateway_does_about_it():
     assert describe_event(ConfigurationChanged("d", 3)) == "configuration version 3 is in the cloud"
     assert "claim the gateway" in describe_event(SpaceChanged("d", 0))
     assert describe_event(SpaceChanged("d", 1)) == "claimed; its space has version 1"
-    assert "2.0.0" in describe_event(FirmwareOffered("d", "2.0.0", None))
+    assert describe_event(FirmwareOffered("d", "2.0.0", None)) is None, "it is told with what becomes of it"
     assert describe_event(CommandWaiting("d")) is None
