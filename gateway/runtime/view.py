@@ -11,6 +11,7 @@ from gateway.models import Finding
 from gateway.runtime.parts import CloudParts, FieldParts
 from gateway.runtime.summaries.buses import bus_summaries
 from gateway.runtime.summaries.children import ChildSummaries
+from gateway.runtime.summaries.cloud import CloudSummarizer
 from gateway.runtime.summaries.found_devices import FoundDeviceSummaries
 from gateway.runtime.summaries.gateway import gateway_summary
 from gateway.runtime.summaries.outbox import OutboxSummarizer
@@ -43,13 +44,14 @@ class GatewayView:
         self._children = ChildSummaries(state.registry, field)
         self._found_devices = FoundDeviceSummaries(state.registry, settings.models)
         self._outbox = OutboxSummarizer(state.outbox)
+        self._cloud_activity = CloudSummarizer(state)
 
     # the state --------------------------------------------------------------------------------------------------------
 
     async def snapshot(self) -> Snapshot:
         """Return the current state."""
-        at = datetime.now(UTC)
-        outbox = await self._outbox.summary()
+        outbox, cloud = await self._outbox.summary(), await self._cloud_activity.activity()
+        at = datetime.now(UTC)  # after what waits, so that nothing shown is later than the snapshot
         children = self._children.all(at)
         return Snapshot(
             at=at,
@@ -60,6 +62,7 @@ class GatewayView:
             buses=tuple(bus_summaries(self._field.fleet, children)),
             children=children,
             waiting=tuple(self._found_devices.all()),
+            cloud=cloud,
         )
 
     def child(self, key: str) -> ChildDetails | None:

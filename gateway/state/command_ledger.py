@@ -91,6 +91,8 @@ class CommandLedger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.revision = 0
+        """Counts the changes, so that a reader can see whether there are new ones."""
 
     @runs_to_completion
     async def receive(self, entry: LedgerEntry) -> LedgerEntry:
@@ -112,7 +114,9 @@ class CommandLedger:
                 _write(db, known)
             return known
 
-        return await self._store.transact(work)
+        received = await self._store.transact(work)
+        self.revision += 1
+        return received
 
     @runs_to_completion
     async def start(self, entry: LedgerEntry, at: datetime) -> LedgerEntry:
@@ -178,6 +182,7 @@ class CommandLedger:
 
     async def _update(self, entry: LedgerEntry) -> LedgerEntry:
         await self._store.transact(lambda db: _write(db, entry))
+        self.revision += 1
         return entry
 
     async def _select(self, condition: str, *values: str | None) -> list[LedgerEntry]:

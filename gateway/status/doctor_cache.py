@@ -12,7 +12,7 @@ from typing import Annotated, Final, Protocol
 from pydantic import AwareDatetime, BeforeValidator, Field
 
 from gateway.models import Finding, FindingState
-from gateway.status.snapshot import StatusModel, Text, replace_unprintable
+from gateway.status.model import StatusModel, Text, replace_unprintable
 from gateway.tasks import loop_time
 
 FRESH_SECONDS: Final = 10.0

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from gateway.status.snapshot import Snapshot, StatusModel, Text
+from gateway.status.model import StatusModel, Text
+from gateway.status.snapshot import Snapshot
 
 
 class Health(StatusModel):

@@ -12,7 +12,9 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from gateway import __version__
 from gateway.models import NAME_LENGTH
+from gateway.status.cloud_activity import CloudActivity
 from gateway.status.doctor_cache import DoctorReport
+from gateway.status.model import StatusModel
 from gateway.status.snapshot import (
     BusSummary,
     ChildReport,
@@ -21,7 +23,6 @@ from gateway.status.snapshot import (
     GatewaySummary,
     MetricHistory,
     OutboxSummary,
-    StatusModel,
     WaitingDevice,
 )
 
@@ -104,6 +105,7 @@ _PAGED: Final = {
 OPERATIONS: Final[Sequence[ApiOperation]] = (
     ApiOperation("overview", "GET", f"{BASE}/status", "The state of the gateway at a glance", Overview),
     ApiOperation("buses", "GET", f"{BASE}/buses", "Every bus, with its planned and its measured load", BusList),
+    ApiOperation("cloud", "GET", f"{BASE}/cloud", "The latest commands, open incidents, licences and files", CloudActivity),
     ApiOperation(
         *("children", "GET", f"{BASE}/children", "The children, in pages", ChildList),
         query=_PAGED | {"show": f"`trouble` for those that are not fine, or one of {', '.join(ChildStatus)}"},

@@ -19,10 +19,10 @@ from gateway.status.auth.middleware import RIGHTS
 from gateway.status.base_server import BaseServer
 from gateway.status.doctor_cache import DoctorCache
 from gateway.status.health import Readiness
+from gateway.status.model import StatusModel, Text
 from gateway.status.openapi import BASE
 from gateway.status.rights import Rights
 from gateway.status.routes.json_responses import json_response, readiness_response
-from gateway.status.snapshot import StatusModel, Text
 
 ADDRESS: Final = f"{BASE}/setup"
 

@@ -5,56 +5,18 @@ No model has a field for a key or a token, so none can be shown by mistake.
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Final
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from gateway.models import Confidence, Reach
 from gateway.state.child_states import ChildState
 from gateway.state.records import Decision
-
-MAX_TEXT_LENGTH: Final = 300
-"""Longer texts of devices and servers are cut: a name that a device advertises may be anything."""
-
-_SEPARATOR = "\x1f"  # no name in a config can contain it
-
-
-def printable_text(value: object) -> object:
-    """Return a text, cut to its maximum length, without what could break a line, an encoding or the reading direction."""
-    value = replace_unprintable(value)
-    return value if not isinstance(value, str) or len(value) <= MAX_TEXT_LENGTH else value[: MAX_TEXT_LENGTH - 1] + "…"
-
-
-def replace_unprintable(value: object) -> object:
-    """Return a text of the same length without what could break a line, an encoding or the reading direction.
-
-    Anything that is not a text is returned unchanged.
-    """
-    if not isinstance(value, str) or value.isprintable():
-        return value
-    return "".join(letter if letter.isprintable() else " " if letter.isspace() else "\ufffd" for letter in value)
-
-
-Text = Annotated[str, BeforeValidator(printable_text)]
-"""A text that comes from outside: shown, never interpreted."""
-
-
-def encode_id(*names: str) -> str:
-    """Return the word that stands for these names in addresses of the page and the API."""
-    return base64.urlsafe_b64encode(_SEPARATOR.join(names).encode("utf-8", "surrogatepass")).decode().rstrip("=")
-
-
-def decode_id(word: str) -> tuple[str, ...]:
-    """Return the names that `encode_id` made this word from; none if it did not make it."""
-    try:
-        whole = base64.b64decode(word + "=" * (-len(word) % 4), altchars=b"-_", validate=True)
-        return tuple(whole.decode("utf-8", "surrogatepass").split(_SEPARATOR))
-    except ValueError:  # not of that alphabet, or not a text
-        return ()
+from gateway.status.cloud_activity import CloudActivity
+from gateway.status.model import StatusModel, Text
 
 
 class ChildStatus(StrEnum):
@@ -93,12 +55,6 @@ def child_status(registration: ChildState, reach: Reach) -> ChildStatus:
     if registration is ChildState.UNMOVED:
         return ChildStatus.UNMOVED
     return _BY_REACH[reach] if registration is ChildState.REGISTERED else ChildStatus.UNREGISTERED
-
-
-class StatusModel(BaseModel):
-    """Base of everything that is shown: frozen, and without undeclared fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class HubContact(StatusModel):
@@ -312,6 +268,7 @@ class Snapshot(StatusModel):
     buses: tuple[BusSummary, ...] = ()
     children: tuple[ChildSummary, ...] = ()
     waiting: tuple[WaitingDevice, ...] = ()
+    cloud: CloudActivity = CloudActivity()
 
     @property
     def undecided(self) -> tuple[WaitingDevice, ...]:

@@ -20,7 +20,7 @@ from gateway.config.settings import AdmissionSection, Policy
 from gateway.demo import AIR, CELLAR, HALL, HARDWARE_KEY, LOBBY, ROOF, SUB_MODELS, demo
 from gateway.emulator import Emulator
 from gateway.field.plugins import installed, usable
-from gateway.status.snapshot import encode_id
+from gateway.status.model import encode_id
 from gateway.testing.bluetooth import RadioEnvironment, simulated_backend
 from gateway.testing.bluetooth.demo_devices import shelly_blu_ht
 from gateway.testing.demo_devices import tcp_units

@@ -9,7 +9,8 @@ import pytest
 
 from gateway.config.settings import AdmissionSection, Policy
 from gateway.models import Sample, Status
-from gateway.status.snapshot import ChildStatus, encode_id
+from gateway.status.model import encode_id
+from gateway.status.snapshot import ChildStatus
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
 pytestmark = pytest.mark.enable_socket
@@ -203,3 +204,22 @@ async def _got(parts, path):
     await parts.page.server.listens.wait()
     async with aiohttp.ClientSession() as browser, browser.get(parts.page.server.address + path) as answer:
         return await answer.json()
+
+
+async def test_a_command_is_shown_with_its_outcome_and_without_its_secrets(emulator, running, until):
+    bus = SyntheticBus([SyntheticDevice("1", "a1", poll_every=timedelta(milliseconds=100))])
+    async with running({"synthetic": SyntheticAdapter.on(bus)}, {"type": "synthetic"}) as gateway:
+        await until(lambda: any(one.parent_id for one in emulator.cloud.devices.values()))
+        child = next(one for one in emulator.cloud.devices.values() if one.parent_id is not None)
+        emulator.cloud.queue_command(child.id, "set", {"power": 4.0})
+        emulator.cloud.queue_command(child.id, "explode", {"password": "hunter2"})
+
+        async def commands():
+            return {command.name: command for command in (await gateway.parts.view.snapshot()).cloud.commands}
+
+        async with asyncio.timeout(30):
+            while {name: one.state for name, one in (await commands()).items()} != {"set": "done", "explode": "failed"}:  # noqa: ASYNC110 - the page has no event
+                await asyncio.sleep(0.1)
+        shown = await commands()
+        assert (shown["set"].device, shown["set"].parameters) == ("device 1", {"power": "4.0"})
+        assert shown["explode"].parameters == {"password": "********"}

@@ -9,7 +9,16 @@ from random import Random
 from gateway.models import Confidence, Finding, Metric, Reach, Reading
 from gateway.state.child_states import ChildState
 from gateway.state.records import Decision
+from gateway.status.cloud_activity import (
+    CloudActivity,
+    CommandState,
+    CommandSummary,
+    IncidentSummary,
+    LicenceSummary,
+    ModelFileSummary,
+)
 from gateway.status.history import History
+from gateway.status.model import encode_id
 from gateway.status.snapshot import (
     BusSummary,
     ChildDetails,
@@ -25,7 +34,6 @@ from gateway.status.snapshot import (
     WaitingDevice,
     child_status,
     count_by_status,
-    encode_id,
 )
 
 NO_ANSWER = "no answer within 1.0 s"
@@ -49,6 +57,7 @@ class FakeView:
             hub=HubContact(is_reachable=True, since=now() - timedelta(hours=5)),
         )
         self.outbox = OutboxSummary(depth=12, capacity=200_000, oldest_at=now() - timedelta(seconds=9))
+        self.cloud = CloudActivity()
         self.buses = {}
         self.children = {}
         self.waiting = {}
@@ -166,6 +175,7 @@ class FakeView:
             buses=tuple(buses),
             children=lines,
             waiting=tuple(self.waiting.values()),
+            cloud=self.cloud,
         )
 
     def child(self, key):
@@ -217,9 +227,62 @@ def _called(shown, name):
     return {"name": found_as, "found_as": None} if name is None else {"name": name, "found_as": found_as}
 
 
+def show_cloud_activity():
+    """A command of each outcome, an incident of the gateway and one of a child, and a licence."""
+    meter = {"child_id": encode_id("sn:acme/Meter 1"), "device": "Meter 1"}
+    own = {"child_id": None, "device": "the gateway"}
+    ended = {"received_at": now() - timedelta(minutes=4), "ended_at": now() - timedelta(minutes=3), "is_reported": True}
+    return CloudActivity(
+        claimed_by="Example Ltd",
+        space="Room 12, Vienna",
+        is_in_maintenance=True,
+        commands=(
+            CommandSummary(
+                **meter,
+                name="set_limit",
+                parameters={"limit": "20", "pin": "********"},
+                state=CommandState.RUNNING,
+                received_at=now(),
+                is_reported=False,
+            ),
+            CommandSummary(**own, name="rescan", state=CommandState.WAITING, received_at=now(), is_reported=False),
+            CommandSummary(
+                **meter,
+                name="set_limit",
+                parameters={"limit": "18"},
+                state=CommandState.DONE,
+                message="limit is 18.0 A",
+                before={"limit": 16.0},
+                after={"limit": 18.0},
+                **ended,
+            ),
+            CommandSummary(
+                **meter, name="reset_energy", state=CommandState.UNKNOWN, message="acted, outcome unknown: no answer", **ended
+            ),
+            CommandSummary(
+                **own,
+                name="reboot",
+                state=CommandState.FAILED,
+                message="nothing would start it again",
+                **{**ended, "is_reported": False},
+            ),
+        ),
+        incidents=(
+            IncidentSummary(**own, title="bus lost", what_to_do="Look at the cable of 10.20.30.41:502.", priority=2),
+            IncidentSummary(**meter, title="silent", what_to_do="Look at its power supply.", priority=3),
+        ),
+        licences=(
+            LicenceSummary(**meter, licence="L-1", state="in use", expires_at=now() + timedelta(days=30), is_reported=True),
+            LicenceSummary(**meter, licence="L-2", state="error", problem="the signature is wrong", is_reported=False),
+        ),
+        files=(ModelFileSummary(name="gw firmware", file_type="firmware", version="2.5.0", notes="fixes"),),
+    )
+
+
 def show_plant(*, children=9):
     """A plant with something of everything, and an hour of history."""
     view, random = FakeView(), Random(4711)
+    view.cloud = show_cloud_activity()
     view.add_bus(
         "/dev/serial/by-id/usb-FTDI_RS485-if00",
         "line",

@@ -6,9 +6,9 @@ import pytest
 
 from gateway.models import Metric, Reading
 from gateway.status import live_updates
+from gateway.status.model import encode_id
 from gateway.status.render.pages import MAX_PROBLEMS
 from gateway.status.render.paging import PER_PAGE
-from gateway.status.snapshot import encode_id
 
 pytestmark = pytest.mark.enable_socket
 

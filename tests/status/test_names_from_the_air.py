@@ -10,12 +10,12 @@ from jinja2 import Environment, FileSystemLoader, nodes
 
 from gateway.models import Metric, Reach, Reading
 from gateway.status.history import History
+from gateway.status.model import encode_id
 from gateway.status.render.assets import load_assets
 from gateway.status.render.pages import PageAddress, PageRenderer
 from gateway.status.render.paging import ListQuery
 from gateway.status.render.templates import FOLDER, Templates
 from gateway.status.rights import Rights
-from gateway.status.snapshot import encode_id
 
 NASTY = st.one_of(
     st.text(st.characters(), min_size=1, max_size=60),

@@ -12,11 +12,12 @@ from gateway.errors import StoreError
 from gateway.models import Metric, Reading
 from gateway.status import base_server, live_updates, snapshot_cache
 from gateway.status.auth.access_control import FREE_ATTEMPTS, TokenAuth
+from gateway.status.model import encode_id
 from gateway.status.openapi import OPERATIONS
 from gateway.status.render.pages import PageAddress, RenderedPage
 from gateway.status.routes import html_pages
 from gateway.status.server import StatusServer
-from gateway.status.snapshot import GatewaySummary, HubContact, encode_id
+from gateway.status.snapshot import GatewaySummary, HubContact
 
 pytestmark = pytest.mark.enable_socket
 
@@ -25,6 +26,7 @@ PAGES = (
     "/",
     "/?show=trouble&search=chiller&page=7",
     "/waiting",
+    "/cloud",
     f"/children/{encode_id(METER)}",
     f"/buses/{encode_id('ble', 'hci0')}",
 )
@@ -93,6 +95,50 @@ async def test_the_overview_answers_at_a_glance(page):
     ):
         assert said in html
     assert html.index("Pump 3") < html.index("Chiller 2") < html.index("Meter 1<")
+
+
+async def test_the_cloud_page_shows_commands_incidents_licences_and_what_is_on_record(page):
+    _, html = await text_of(page, "/cloud")
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", html))
+    for said in (
+        "Look at the cable of 10.20.30.41:502.",
+        "limit = 20, pin = ********",
+        "limit from 16.0 to 18.0",
+        "acted, outcome unknown: no answer",
+        "waits for its bus",
+        "the cloud has not been told yet",
+        "the signature is wrong",
+        "Example Ltd",
+        "Room 12, Vienna",
+        "gw firmware 2.5.0",
+    ):
+        assert said in text
+
+
+async def test_a_child_shows_its_own_commands_and_licences_alone(page):
+    _, html = await text_of(page, f"/children/{encode_id(METER)}")
+    assert "reset_energy" in html
+    assert "L-2" in html
+    assert "reboot" not in html
+    _, other = await text_of(page, f"/children/{encode_id('sn:acme/Meter 2')}")
+    assert "reset_energy" not in other
+    assert "The cloud has sent none for this device lately." in other
+
+
+async def test_the_overview_links_to_open_incidents(page, view):
+    _, html = await text_of(page, "/")
+    assert "2 incidents open" in html
+    view.cloud = view.cloud.model_copy(update={"incidents": ()})
+    await asyncio.sleep(1.1)  # a snapshot is kept for a second
+    _, html = await text_of(page, "/")
+    assert "open</a>" not in html
+
+
+async def test_the_api_has_the_exchange_with_the_cloud(page):
+    status, cloud = await json_of(page, "/api/v1/cloud")
+    assert status == 200
+    assert [command["state"] for command in cloud["commands"]] == ["running", "waiting", "done", "unknown", "failed"]
+    assert [incident["priority"] for incident in cloud["incidents"]] == [2, 3]
 
 
 async def test_a_page_that_is_not_there_says_so_in_words_or_json(page):

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from gateway.field.fleet import Fleet
 from gateway.field.polling.supervisor import Supervisor
-from gateway.status.snapshot import BusSummary, ChildSummary, DeviceLoad, DiscoveryProgress, count_by_status, encode_id
+from gateway.status.model import encode_id
+from gateway.status.snapshot import BusSummary, ChildSummary, DeviceLoad, DiscoveryProgress, count_by_status
 
 HEAVIEST_DEVICES_SHOWN = 5
 

@@ -12,7 +12,8 @@ from gateway.runtime.parts import FieldParts
 from gateway.state.child_alarms import alarms_of
 from gateway.state.records import ChildRecord
 from gateway.state.registry import Registry
-from gateway.status.snapshot import ChildDetails, ChildStatus, ChildSummary, child_status, encode_id
+from gateway.status.model import encode_id
+from gateway.status.snapshot import ChildDetails, ChildStatus, ChildSummary, child_status
 
 IDENTITY_KINDS: Mapping[str, str] = {
     IdentityKind.SERIAL_NUMBER: "serial number",

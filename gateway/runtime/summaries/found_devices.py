@@ -9,7 +9,8 @@ from gateway.field.children.admission import admit
 from gateway.models import ChildDevice
 from gateway.state.records import Decision, FoundDevice
 from gateway.state.registry import Registry
-from gateway.status.snapshot import WaitingDevice, encode_id
+from gateway.status.model import encode_id
+from gateway.status.snapshot import WaitingDevice
 
 IGNORED = "a person has decided that it is to be ignored"
 

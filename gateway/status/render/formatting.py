@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from gateway.models import Value
+from gateway.status.cloud_activity import CommandState
 from gateway.status.snapshot import ChildStatus, Snapshot, count_by_status
 
 STATUS_TEXTS: Final = {
@@ -17,6 +18,14 @@ STATUS_TEXTS: Final = {
     ChildStatus.UNASKED: "not read yet",
     ChildStatus.FINE: "fine",
     ChildStatus.DELETED: "deleted in the cloud",
+}
+
+COMMAND_TEXTS: Final = {
+    CommandState.WAITING: "waits for its bus",
+    CommandState.RUNNING: "is being carried out",
+    CommandState.DONE: "done",
+    CommandState.FAILED: "failed",
+    CommandState.UNKNOWN: "acted, outcome unknown",
 }
 
 HOUR_SECONDS: Final = 3600

@@ -15,15 +15,18 @@ from markupsafe import Markup
 
 from gateway.status.doctor_cache import DoctorReport
 from gateway.status.history import History
+from gateway.status.model import decode_id
 from gateway.status.render import formatting
 from gateway.status.render.paging import ListQuery, list_children, list_waiting
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
-from gateway.status.snapshot import BusSummary, ChildDetails, ChildReport, Snapshot, count_by_status, decode_id
+from gateway.status.snapshot import BusSummary, ChildDetails, ChildReport, Snapshot, count_by_status
 
 MAX_PROBLEMS: Final = 20
 """Children with problems that the overview shows above the list."""
 MAX_BUSES: Final = 100
+MAX_COMMANDS: Final = 50
+"""The latest commands that a page lists."""
 MAX_SPARKLINES: Final = 200
 """Values of a child that have their last hour drawn beside them; that of the others is drawn when it is selected."""
 
@@ -35,7 +38,7 @@ class PageAddress:
     """The address of one page, parsed; equal addresses show the same page."""
 
     kind: str
-    """`overview`, `buses`, `children`, `waiting` or `doctor`."""
+    """`overview`, `buses`, `children`, `waiting`, `cloud` or `doctor`."""
     id: str = ""
     query: ListQuery = field(default_factory=ListQuery)
 
@@ -52,6 +55,8 @@ class PageAddress:
                 return cls("overview", query=query)
             case ["", "waiting"]:
                 return cls("waiting", query=query)
+            case ["", "cloud"]:
+                return cls("cloud")
             case ["", "doctor"]:
                 return cls("doctor")
             case ["", ("buses" | "children") as kind, word] if decode_id(word):
@@ -89,6 +94,7 @@ class PageRenderer:
             "buses": self._bus,
             "children": self._child,
             "waiting": self._waiting,
+            "cloud": self._cloud,
         }
 
     def page(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
@@ -159,7 +165,7 @@ class PageRenderer:
         history, at = self._history, snapshot.at
         drawn = [value.metric for value in report.values if value.has_history][:MAX_SPARKLINES]
         sparklines = {metric: history.sparkline_points(key, metric, until=at) for metric in drawn}
-        child, line = report.child, report.child.line
+        child, line, cloud = report.child, report.child.line, snapshot.cloud
         return RenderedPage(
             line.name,
             {
@@ -168,6 +174,8 @@ class PageRenderer:
                 "values": self._render(
                     "_latest_values.html", values=report.values, sparklines=sparklines, is_full=history.is_full(key)
                 ),
+                "commands": self._render("_commands.html", commands=cloud.commands_of(line.id)[:MAX_COMMANDS], on_child=True),
+                "licences": self._render("_licences.html", licences=cloud.licences_of(line.id), on_child=True),
                 "details": self._render("_child_details.html", child=child, line=line),
                 "availability": self._render("_availability.html", report=report),
             },
@@ -178,6 +186,18 @@ class PageRenderer:
         ignored = len(snapshot.waiting) - len(snapshot.undecided)
         return RenderedPage("Found devices", {"waiting": self._render("_waiting.html", listing=listing, ignored=ignored)})
 
+    def _cloud(self, _address: PageAddress, snapshot: Snapshot) -> RenderedPage:
+        cloud = snapshot.cloud
+        return RenderedPage(
+            "Cloud",
+            {
+                "incidents": self._render("_incidents.html", incidents=cloud.incidents),
+                "commands": self._render("_commands.html", commands=cloud.commands[:MAX_COMMANDS], on_child=False),
+                "licences": self._render("_licences.html", licences=cloud.licences, on_child=False),
+                "record": self._render("_cloud_record.html", cloud=cloud, gateway=snapshot.gateway),
+            },
+        )
+
     def _summary(self, snapshot: Snapshot) -> str:
         return self._render(
             "_summary.html",
@@ -187,6 +207,7 @@ class PageRenderer:
             children=len(snapshot.children),
             buses=snapshot.buses,
             undecided=snapshot.undecided,
+            incidents=snapshot.cloud.incidents,
             headline=formatting.headline(snapshot),
         )
 

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gateway.models import NAME_LENGTH, FindingState
 from gateway.state.records import Decision
+from gateway.status.cloud_activity import CommandState
 from gateway.status.doctor_cache import DoctorReport
 from gateway.status.render import formatting
 from gateway.status.render.assets import Asset
@@ -28,6 +29,17 @@ FINDING_MARKS: Final = {
     FindingState.NOT_LOOKED_AT: "deleted",
 }
 """The CSS class of each state, shared with the child status of the same urgency; the most urgent first."""
+
+
+COMMAND_MARKS: Final = {
+    CommandState.WAITING: "unasked",
+    CommandState.RUNNING: "unasked",
+    CommandState.DONE: "fine",
+    CommandState.FAILED: "refused",
+    CommandState.UNKNOWN: "silent",
+}
+LICENCE_MARKS: Final = {"in use": "fine", "pending": "unasked", "error": "refused", "expired": "unregistered"}
+"""The CSS class of each state, shared with the child status of the same urgency."""
 
 
 class Templates:
@@ -52,6 +64,9 @@ class Templates:
         self._environment.globals |= {
             "asset": lambda name: assets[name].address,
             "status_texts": formatting.STATUS_TEXTS,
+            "command_texts": formatting.COMMAND_TEXTS,
+            "command_marks": COMMAND_MARKS,
+            "licence_marks": LICENCE_MARKS,
             "ChildStatus": ChildStatus,
             "Decision": Decision,
             "name_length": NAME_LENGTH,

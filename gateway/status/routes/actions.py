@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from typing import Final
 
 from gateway.models import parse_name
-from gateway.status.snapshot import decode_id
+from gateway.status.model import decode_id
 from gateway.status.snapshot_cache import SnapshotCache
 from gateway.status.view import View
 

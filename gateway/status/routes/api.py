@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.status.doctor_cache import DoctorCache
 from gateway.status.history import History
+from gateway.status.model import decode_id
 from gateway.status.openapi import (
     BASE,
     OPERATIONS,
@@ -27,7 +28,7 @@ from gateway.status.render.pages import PageRenderer
 from gateway.status.render.paging import ListQuery, list_children, list_waiting
 from gateway.status.routes.actions import NOT_FOUND, Actions
 from gateway.status.routes.json_responses import json_response
-from gateway.status.snapshot import count_by_status, decode_id
+from gateway.status.snapshot import count_by_status
 from gateway.status.snapshot_cache import SnapshotCache
 
 
@@ -72,6 +73,11 @@ class ApiRoutes:
         """Respond with every bus."""
         del request
         return _response(BusList(buses=(await self._snapshots.snapshot()).buses))
+
+    async def cloud(self, request: web.Request) -> web.Response:
+        """Respond with the exchange with the cloud."""
+        del request
+        return _response((await self._snapshots.snapshot()).cloud)
 
     async def children(self, request: web.Request) -> web.Response:
         """Respond with one page of the children."""

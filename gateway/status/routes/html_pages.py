@@ -49,6 +49,7 @@ class HtmlRoutes:
         return [
             web.get("/", self.page),
             web.get("/waiting", self.page),
+            web.get("/cloud", self.page),
             web.get("/doctor", self.page),
             web.get("/{kind:buses|children}/{id}", self.page),
             web.post("/waiting/{id}/{action:admit|ignore}", self.act),

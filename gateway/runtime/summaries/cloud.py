@@ -1,0 +1,123 @@
+"""Summarise what the cloud has asked for lately, what is wrong, and what the cloud has on record."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+
+from gateway.errors import StoreError
+from gateway.state.command_ledger import LedgerEntry
+from gateway.state.incidents import OpenIncident
+from gateway.state.licences import LicenceRecord
+from gateway.state.parts import StateParts
+from gateway.status.cloud_activity import (
+    CloudActivity,
+    CommandState,
+    CommandSummary,
+    IncidentSummary,
+    LicenceSummary,
+    ModelFileSummary,
+)
+from gateway.status.model import encode_id
+
+LATEST_COMMANDS = 200
+"""How many commands the page has, those of all devices together."""
+
+
+class CloudSummarizer:
+    """Summarises the exchange with the cloud; the commands are read again only when there are new ones."""
+
+    def __init__(self, state: StateParts) -> None:
+        self._state = state
+        self._revision = -1
+        self._commands: Sequence[LedgerEntry] = ()
+
+    async def activity(self) -> CloudActivity:
+        """Return the exchange with the cloud at this moment."""
+        state = self._state
+        names = {key: record.child.name for key, record in state.registry.children.items()}
+        gateway = state.registry.gateway
+        device_id = "" if gateway is None or gateway.credentials is None else gateway.credentials.device_id
+        record = state.cloud_records.of(device_id)
+        place = () if record.space is None else (record.space.name, record.space.location)
+        return CloudActivity(
+            claimed_by=record.claimed_by,
+            space=", ".join(filter(None, place)) or None,
+            is_in_maintenance=record.space is not None and record.space.maintenance,
+            commands=tuple(_command(entry, names) for entry in await self._latest_commands()),
+            incidents=tuple(
+                _incident(one, names) for one in sorted(state.incidents.wanted.values(), key=lambda one: one.priority)
+            ),
+            licences=tuple(_licence(one, names) for one in state.licences.all),
+            files=tuple(
+                ModelFileSummary(name=file.name or file.id, file_type=file.file_type, version=file.version, notes=file.notes)
+                for file in record.files
+            ),
+        )
+
+    async def _latest_commands(self) -> Sequence[LedgerEntry]:
+        ledger = self._state.ledger
+        revision = ledger.revision
+        if revision != self._revision:
+            with contextlib.suppress(StoreError):  # the problem of the store is shown by itself
+                self._commands = await ledger.latest(LATEST_COMMANDS)
+                self._revision = revision
+        return self._commands
+
+
+def _device(child: str | None, names: Mapping[str, str]) -> dict[str, str | None]:
+    if child is None:
+        return {"child_id": None, "device": "the gateway"}
+    return {"child_id": encode_id(child), "device": names.get(child, child)}
+
+
+def _command(entry: LedgerEntry, names: Mapping[str, str]) -> CommandSummary:
+    if entry.outcome is not None:
+        state = CommandState(entry.outcome)
+    else:
+        state = CommandState.WAITING if entry.started_at is None else CommandState.RUNNING
+    return CommandSummary.model_validate(
+        {
+            **_device(entry.child, names),
+            "name": entry.name,
+            "parameters": {
+                name: value if isinstance(value, str) else json.dumps(value) for name, value in entry.parameters.items()
+            },
+            "state": state,
+            "message": entry.message,
+            "before": dict(entry.before),
+            "after": dict(entry.after),
+            "received_at": entry.received_at,
+            "ended_at": entry.ended_at,
+            "is_reported": entry.is_delivered,
+        }
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _incident(incident: OpenIncident, names: Mapping[str, str]) -> IncidentSummary:
+    return IncidentSummary.model_validate(
+        {
+            **_device(incident.child, names),
+            "title": incident.title,
+            "what_to_do": incident.what_to_do,
+            "priority": int(incident.priority),
+        }
+    )
+
+
+def _licence(record: LicenceRecord, names: Mapping[str, str]) -> LicenceSummary:
+    return LicenceSummary.model_validate(
+        {
+            **_device(record.child, names),
+            "licence": str(record.licence_id),
+            "state": str(record.state),
+            "expires_at": record.expires_at,
+            "problem": record.problem,
+            "is_reported": record.is_delivered,
+        }
+    )
