@@ -20,6 +20,9 @@ from gateway.tasks import loop_time
 GATHER_SECONDS = 0.15
 """Samples of several children that arrive within this time go in one call."""
 
+LOSS_GAP_SECONDS = 5.0
+"""Samples that are lost have the gateway's own telemetry sent at once, but no sooner than this after the last one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnTelemetry:
@@ -28,6 +31,8 @@ class OwnTelemetry:
     read: Callable[[], Mapping[str, Value]]
     """Return the present values."""
     every: timedelta
+    has_fault: Callable[[], bool] = lambda: False
+    """Return whether the gateway itself has a fault: the cloud then shows all its children as disconnected (section 4.5)."""
 
 
 class TelemetryLoop:
@@ -50,6 +55,8 @@ class TelemetryLoop:
         self._calls = calls
         self._own_telemetry = own_telemetry
         self._every_seconds = own_telemetry.every.total_seconds()
+        self._sent_at = -LOSS_GAP_SECONDS  # loop time of the gateway's own telemetry
+        self._lost = outbox.lost
 
     def set_interval(self, every: timedelta) -> None:
         """Send the gateway's own telemetry at this interval from now on."""
@@ -67,6 +74,8 @@ class TelemetryLoop:
             self._outbox.arrived.clear()
             every_seconds = self._every_seconds
             own_at = min(own_at, loop_time() + every_seconds)
+            if self._outbox.lost != self._lost:  # the cloud learns of losses before the backlog that they come from
+                own_at = min(own_at, self._sent_at + LOSS_GAP_SECONDS)
             if loop_time() >= own_at:
                 self._delivery.begin_round()
                 await self._calls.run(parent, CallKind.TELEMETRY, lambda: self._send_own(parent), otherwise=None)
@@ -86,8 +95,9 @@ class TelemetryLoop:
             pass
 
     async def _send_own(self, parent: Credentials) -> None:
+        self._sent_at, self._lost = loop_time(), self._outbox.lost
         message = TelemetryMessage(
-            status=Status.ONLINE,
+            status=Status.ERROR if self._own_telemetry.has_fault() else Status.ONLINE,
             values=self._own_telemetry.read(),
             at=datetime.now(UTC),
             override=not self._delivery.is_introduced(parent.device_id),

@@ -237,7 +237,9 @@ async def build_cloud(
             children_follow=settings.children_space == "follow_gateway",
         ),
         calls=GuardedCalls(rate_control, revocation),
-        own_telemetry=OwnTelemetry(read=read_own_telemetry, every=settings.telemetry_every),
+        own_telemetry=OwnTelemetry(
+            read=read_own_telemetry, every=settings.telemetry_every, has_fault=lambda: state.store.problem is not None
+        ),
         on_event=on_event,
     )
     await enrolment.prepare()

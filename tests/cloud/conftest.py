@@ -204,12 +204,13 @@ async def session_parts(
     every: timedelta = timedelta(seconds=30),
     settle: timedelta = SETTLE,
     deleted_children: str = "register_again",
+    most_samples: int = 10_000,
     timing: RevocationTiming | None = None,
 ) -> AsyncIterator[SimpleNamespace]:
     """A session and its parts between a real store and a fake hub, with the waits of a real gateway: for simulated time."""
     timing = timing if timing is not None else RevocationTiming()
     async with Store(path / "s.sqlite3") as store:
-        hub, registry, outbox = FakeHub(), Registry(store), Outbox(store, most_samples=10_000)
+        hub, registry, outbox = FakeHub(), Registry(store), Outbox(store, most_samples=most_samples)
         await registry.load()
         sections = {"gateway": GatewaySection(mac="02:00:00:00:00:01"), "cloud": CloudSection(hardware_key=SecretStr("hk"))}
 
@@ -239,7 +240,8 @@ async def session_parts(
             licences=Licences(apply=no_licence),
             configuring=Configuring(target=FakeConfigurationTarget()),
         )
-        own_telemetry = OwnTelemetry(read=lambda: {"uptime_seconds": 1}, every=every)
+        faulty: list[str] = []
+        own_telemetry = OwnTelemetry(read=lambda: {"uptime_seconds": 1}, every=every, has_fault=lambda: bool(faulty))
         session = Session(
             hub, state, enrolment, registrar, calls=calls, services=services, own_telemetry=own_telemetry,
             on_event=events.append,
@@ -247,7 +249,7 @@ async def session_parts(
         yield SimpleNamespace(
             state=state, hub=hub, registry=registry, outbox=outbox,
             enrolment=enrolment, registrar=registrar, rate_control=rate_control,
-            revocation=revocation, calls=calls, own_telemetry=own_telemetry, session=session, events=events,
+            revocation=revocation, calls=calls, own_telemetry=own_telemetry, session=session, events=events, faulty=faulty,
         )  # fmt: skip
 
 

@@ -189,3 +189,29 @@ def test_a_new_version_of_the_gateway_reaches_the_cloud_with_its_first_telemetry
         assert [update["firmware_version"] for update in updates] == ["1.0.0"]
 
     run(parts, test)
+
+
+def test_lost_samples_are_told_at_once_and_many_losses_not_in_a_loop(parts):
+    async def test(running):
+        made = running.made
+        await made.registry.admit(CHILD)
+        await asyncio.sleep(10)
+        for number in range(40):
+            await made.outbox.put([Sample("c1", BEGIN + timedelta(seconds=number), Status.ONLINE, {"v": number})])
+            await made.outbox.drop(await made.outbox.oldest_of("c1", 1), "a test")
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(11)
+        assert [round(at, 1) for at in running.times] == [0, 10.2, 15.2]
+
+    run(parts, test)
+
+
+def test_a_fault_of_the_gateway_itself_is_its_status_for_as_long_as_it_lasts(parts):
+    async def test(running):
+        running.made.faulty.append("disk full")
+        await asyncio.sleep(31)
+        running.made.faulty.clear()
+        await asyncio.sleep(30)
+        assert [message.status for message in running.messages] == [Status.ERROR, Status.ERROR, Status.ONLINE]
+
+    run(parts, test)
