@@ -23,6 +23,7 @@ from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.incidents.event_loop import EventLoop
 from gateway.cloud.incidents.incident_loop import IncidentLoop
+from gateway.cloud.incidents.suspension import IncidentSuspension
 from gateway.cloud.last_messages import LastMessages
 from gateway.cloud.licences.licence_loop import LicenceLoop, Licences
 from gateway.cloud.protocol.telemetry_flags import describe_event
@@ -95,6 +96,7 @@ class Session:
         )
         self._telemetry = TelemetryLoop(hub, outbox, self._delivery, enrolment, calls=calls, own_telemetry=own_telemetry)
         self._events = EventLoop(hub, registry, self._devices, state.events, calls=calls)
+        self._suspension = IncidentSuspension(hub, self._devices, state.incidents, calls=calls)
         self._incidents = IncidentLoop(
             hub, registry, self._devices, state.incidents, calls=calls, space_version=self._delivery.space_version
         )
@@ -146,7 +148,7 @@ class Session:
         async with asyncio.TaskGroup() as group:
             for loop in (
                 self._telemetry, self._single_telemetry, self._registration, self._checks, self._commands,
-                self._events, self._incidents, self._licences, self._records, self.configuration,
+                self._events, self._incidents, self._suspension, self._licences, self._records, self.configuration,
             ):  # fmt: skip
                 group.create_task(loop.run(parent))
 

@@ -131,7 +131,8 @@ class CloudSection(_Section):
     )
     incidents: bool = Field(
         default=True,
-        description="whether incidents are opened in the cloud for lost buses, silent devices and faults of the gateway",
+        description="whether incidents are opened in the cloud for lost buses, silent devices and faults of the gateway; with"
+        " false the cloud is told to open none by itself for these devices either",
     )
     silent_incident_after: Seconds = Field(
         default=timedelta(minutes=15),

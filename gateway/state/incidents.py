@@ -76,7 +76,7 @@ class Incidents:
 
     def __init__(self, store: Store, *, are_wanted: bool = True) -> None:
         self._store = store
-        self._are_wanted = are_wanted
+        self.are_wanted = are_wanted
         self._open: dict[str, OpenIncident] = {}
         self.changed = asyncio.Event()
         """Set whenever one was opened or closed; the reader clears it before it reads."""
@@ -96,7 +96,7 @@ class Incidents:
             what_to_do: what was seen, and what a person can do about it.
             priority: how urgent it is.
         """
-        if self._are_wanted and cause not in self._open:
+        if self.are_wanted and cause not in self._open:
             self._open[cause] = OpenIncident(
                 cause=cause, child=child, title=title, what_to_do=what_to_do, priority=priority
             )  # fmt: skip
@@ -131,3 +131,16 @@ class Incidents:
     async def remove(self, cause: str) -> None:
         """Record that the incident of this cause is certainly not open in the cloud any more."""
         await self._store.transact(lambda db: db.execute("DELETE FROM incidents WHERE cause = ?", (cause,)))
+
+    async def suspended_devices(self) -> set[str]:
+        """Return the ids of the devices for which the cloud was told to open no incidents."""
+        rows = await self._store.transact(lambda db: db.execute("SELECT device_id FROM suspended_incidents").fetchall())
+        return {device_id for (device_id,) in rows}
+
+    @runs_to_completion
+    async def save_suspension(self, device_id: str, *, is_suspended: bool) -> None:
+        """Record whether the cloud opens no incidents for a device."""
+        change = "INSERT OR IGNORE INTO suspended_incidents (device_id) VALUES (?)"
+        if not is_suspended:
+            change = "DELETE FROM suspended_incidents WHERE device_id = ?"
+        await self._store.transact(lambda db: db.execute(change, (device_id,)))

@@ -25,6 +25,7 @@ CREATE TABLE incidents (
     issue TEXT NOT NULL,
     incident_id TEXT
 ) STRICT;
+CREATE TABLE suspended_incidents (device_id TEXT PRIMARY KEY) STRICT;
 ALTER TABLE children ADD COLUMN unanswered_at TEXT;
 CREATE TABLE unused_devices (
     device_id TEXT PRIMARY KEY,
