@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from gateway import __version__
 from gateway.errors import CommandRejected
 from gateway.models import Checkpoint, CommandResult, CommandSpec, NoParameters
 from gateway.runtime.own_commands.commands import OwnCommand
 from gateway.runtime.restart import NOT_STARTED_AGAIN, Restart
 
-TELL_SECONDS = 2.0
-"""How long the cloud has to hear that it begins; a cloud that is away does not keep the gateway from restarting."""
 
-
-def reboot_command(restart: Restart, *, tell_seconds: float = TELL_SECONDS) -> OwnCommand:
+def reboot_command(restart: Restart) -> OwnCommand:
     """Return the command."""
 
-    async def reboot(_given: NoParameters, checkpoint: Checkpoint) -> str:
+    async def reboot(_given: NoParameters, _checkpoint: Checkpoint) -> str:
         if restart.started_by is None:
             raise CommandRejected(NOT_STARTED_AGAIN)
-        checkpoint(f"the gateway stops, and {restart.started_by} starts it again")
-        await asyncio.sleep(tell_seconds)
         return await restart.end_process()
 
     return OwnCommand(
