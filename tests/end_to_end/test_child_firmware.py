@@ -1,7 +1,12 @@
 """Firmware for children: from the emulated cloud and its file server, block by block, into synthetic devices."""
 
 import asyncio
+import os
+import random
+import signal
+import sys
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -185,3 +190,50 @@ async def test_a_device_that_stays_silent_fails_and_its_neighbours_go_on(emulato
         await until(lambda: bus.devices["a2"].reads > reads + 3)
     assert update.status == "failed"
     assert "no answer from a1" in update.message
+
+
+KILLS = 6
+
+
+async def test_an_installation_goes_on_after_each_kill_at_the_block_where_it_stood(emulator, link, ended, until, tmp_path):
+    chance = random.Random(13)
+    (tmp_path / "device").touch()
+    (tmp_path / "blocks").touch()
+    content = b"S-1\n" + b"".join(number.to_bytes(4, "big") for number in range(200 * BLOCK_BYTES // 4 - 1))
+    gateways = await asyncio.create_subprocess_exec(
+        sys.executable, str(Path(__file__).with_name("firmware_process.py")), emulator.entry_url,
+        urlsplit(emulator.files_url).hostname, str(tmp_path), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+    async def told():
+        return int(await asyncio.wait_for(gateways.stdout.readline(), 60))
+
+    async def started():
+        gateways.stdin.write(b"another\n")
+        return await told()
+
+    def blocks():
+        return [int(line) for line in (tmp_path / "blocks").read_text(encoding="ascii").split()]
+
+    process_id = await started()
+    await until(lambda: any(one.parent_id is not None for one in emulator.cloud.devices.values()), 60)
+    (child,) = (one for one in emulator.cloud.devices.values() if one.parent_id is not None)
+    update = emulator.cloud.queue_command(child.id, "update_firmware", link(child, content=content))
+    for _ in range(KILLS):
+        sent = len(blocks())
+        await until(lambda sent=sent: len(blocks()) > sent + 5, 60)
+        await asyncio.sleep(chance.uniform(0, 0.2))
+        os.kill(process_id, signal.SIGKILL)
+        assert await told() == -signal.SIGKILL
+        process_id = await started()
+    await ended(update, seconds=120)
+    os.kill(process_id, signal.SIGKILL)
+    assert await told() == -signal.SIGKILL
+    gateways.stdin.close()
+    assert await gateways.wait() == 0
+    assert (update.status, update.message) == ("done", "installed")
+    assert (tmp_path / "device").read_bytes() == content
+    assert blocks() == sorted(blocks()), "it never went back behind the last block"
+    assert len(blocks()) <= 200 + KILLS, "each kill repeats one block at the most"
+    downloads = [entry for entry in emulator.journal.entries() if entry.call == "Download File"]
+    assert len(downloads) == 1, "the file was kept"
