@@ -26,7 +26,7 @@ class _SecondsSchema(GenerateJsonSchema):
         limits = {name: schema.get(key) for key, name in _LIMITS.items()}
         return {
             "type": "number",
-            "x-unit": "s",
+            "unit": "s",
             **{name: _number(limit) for name, limit in limits.items() if isinstance(limit, timedelta)},
         }
 

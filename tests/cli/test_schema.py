@@ -106,3 +106,28 @@ async def test_a_family_that_does_not_exist_is_a_mistake(type_in):
     assert (code, "there is no family 'dispaly'; did you mean display" in err) == (2, True)
     code, out, _ = await type_in("schema", "commands", "--family", "power-meter")
     assert (code, out) == (0, "no device of the family power-meter takes commands\n")
+
+
+async def test_the_portal_gets_the_gateways_configuration_as_json_schema(type_in, own_profile):
+    code, out, _ = await type_in("schema", "config", "--json")
+    assert code == 0
+    schema = json.loads(out)
+    assert schema["properties"].keys() == {"cloud", "admission", "log", "models", "adapter"}
+    assert schema["properties"]["adapter"]["properties"].keys() == {"modbus"}
+    timeout = schema["properties"]["adapter"]["properties"]["modbus"]["properties"]["timeout"]
+    assert (timeout["title"], timeout["unit"], timeout["minimum"], timeout["maximum"]) == ("Timeout", "s", 0.01, 30)
+
+
+async def test_a_person_gets_each_key_of_the_gateways_configuration_with_its_form(type_in, own_profile):
+    code, out, _ = await type_in("schema", "config")
+    assert code == 0
+    assert "cloud.telemetry_every: a number from 5 to 120 s" in out
+    assert "adapter.modbus.retries: a whole number from 0 to 5" in out
+    assert "hardware_key" not in out
+    assert "cloud.may" not in out
+
+
+async def test_without_a_configuration_an_entry_may_have_any_name(type_in):
+    code, out, _ = await type_in("schema", "config")
+    assert code == 0
+    assert "adapter.<modbus>.retries" in out

@@ -23,7 +23,7 @@ DEFINITIONS = SCHEMA["$defs"]
 def test_a_length_of_time_is_a_number_with_unit_and_range():
     every = properties(SCHEMA, "cloud", "telemetry_every")
     assert every["type"] == "number"
-    assert (every["x-unit"], every["minimum"], every["maximum"], every["default"]) == ("s", 5, 120, 30)
+    assert (every["unit"], every["minimum"], every["maximum"], every["default"]) == ("s", 5, 120, 30)
     assert every["title"] == "Telemetry Every"
     assert properties(SCHEMA, "adapter", "plant", "discover_every")["minimum"] == 1
 
