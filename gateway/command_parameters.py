@@ -58,9 +58,9 @@ def masked_parameters(spec: CommandSpec, given: Mapping[str, object]) -> dict[st
 
 @lru_cache(maxsize=1024)
 def secret_parameters(model: type[BaseModel]) -> frozenset[str]:
-    """Return the names of the parameters that are secret."""
+    """Return the names of the parameters that are secret, or contain a secret anywhere."""
     schema = model.model_json_schema()
-    return frozenset(name for name, value in schema.get("properties", {}).items() if _is_secret(value, schema))
+    return frozenset(name for name, value in schema.get("properties", {}).items() if _has_secret(value, schema, frozenset()))
 
 
 def parameters_schema(spec: CommandSpec) -> dict[str, Any]:
@@ -143,8 +143,19 @@ def _alternatives(schema: JsonSchema, definitions: JsonSchema) -> list[JsonSchem
     return [part for part in parts if part.get("type") != "null"] or [schema]
 
 
-def _is_secret(schema: JsonSchema, definitions: JsonSchema) -> bool:
-    return any(part.get("writeOnly") for part in (schema, *_alternatives(schema, definitions)))
+def _has_secret(schema: object, definitions: JsonSchema, seen: frozenset[str]) -> bool:
+    match schema:
+        case {"writeOnly": True}:
+            return True
+        case {"$ref": str(reference)}:
+            name = reference.rsplit("/", 1)[-1]
+            return name not in seen and _has_secret(definitions.get("$defs", {}).get(name), definitions, seen | {name})
+        case dict():
+            return any(_has_secret(value, definitions, seen) for value in schema.values())
+        case list():
+            return any(_has_secret(value, definitions, seen) for value in schema)
+        case _:
+            return False
 
 
 def _bounds(schema: JsonSchema) -> str:

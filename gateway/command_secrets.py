@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import Secret, SecretBytes, SecretStr
 
-from gateway.command_parameters import MASK, JsonSchema, parameters_schema
+from gateway.command_parameters import MASK, parameters_schema, secret_parameters
 from gateway.models import CommandSpec
 
 _SECRET_NAME = re.compile(r"passw|passphrase|pwd|secret|token|credential|psk|\bpin\b|key$|(^|_)key(_|$)", re.IGNORECASE)
@@ -67,24 +67,7 @@ def without_secrets(text: str, secrets: frozenset[str]) -> str:
 
 def _plain_parameters(spec: CommandSpec) -> frozenset[str]:
     """Return the names of the declared parameters that contain no secret at any depth."""
-    schema = parameters_schema(spec)
-    properties: Mapping[str, JsonSchema] = schema.get("properties", {})
-    return frozenset(name for name, value in properties.items() if not _has_secret(value, schema, frozenset()))
-
-
-def _has_secret(schema: object, definitions: JsonSchema, seen: frozenset[str]) -> bool:
-    match schema:
-        case {"writeOnly": True}:
-            return True
-        case {"$ref": str(reference)}:
-            name = reference.rsplit("/", 1)[-1]
-            return name not in seen and _has_secret(definitions.get("$defs", {}).get(name), definitions, seen | {name})
-        case dict():
-            return any(_has_secret(value, definitions, seen) for value in schema.values())
-        case list():
-            return any(_has_secret(value, definitions, seen) for value in schema)
-        case _:
-            return False
+    return frozenset(parameters_schema(spec).get("properties", {})) - secret_parameters(spec.parameters)
 
 
 def without_url_secrets(text: str) -> str:

@@ -208,7 +208,7 @@ class CommandDispatcher:
             supervisor, child = self._place_of(key)
             left = timedelta(seconds=max(start_before - loop_time(), 0.0))
             running = asyncio.ensure_future(run(supervisor, child, left, begin))
-            moving = asyncio.ensure_future(self._moves(child))
+            moving = asyncio.ensure_future(self._moves(supervisor, child))
             try:
                 await asyncio.wait({running, moving}, return_when=asyncio.FIRST_COMPLETED)
                 if not running.done() and not has_begun:
@@ -218,7 +218,7 @@ class CommandDispatcher:
                 moving.cancel()
                 running.cancel()
                 await asyncio.wait({running})  # it ends at once, or when a long command has left its device in a working state
-            if self._is_elsewhere(child) and (running.cancelled() or isinstance(running.exception(), NotOnThisBus)):
+            if self._is_elsewhere(supervisor, child) and (running.cancelled() or isinstance(running.exception(), NotOnThisBus)):
                 continue
             return await running
 
@@ -232,14 +232,17 @@ class CommandDispatcher:
                         return
                     await self._fleet.bus_appears()
 
-    async def _moves(self, child: ChildDevice) -> None:
+    async def _moves(self, supervisor: Supervisor, child: ChildDevice) -> None:
         """Return when a child is on another bus, or is no child any more."""
         async with self._registry.changed:
-            await self._registry.changed.wait_for(lambda: self._is_elsewhere(child))
+            await self._registry.changed.wait_for(lambda: self._is_elsewhere(supervisor, child))
 
-    def _is_elsewhere(self, child: ChildDevice) -> bool:
+    def _is_elsewhere(self, supervisor: Supervisor, child: ChildDevice) -> bool:
+        """Return whether a child is no longer served by this supervisor; its bus gets another one with new settings."""
+        place = (child.adapter, child.bus)
         record = self._registry.children.get(child.key)
-        return record is None or (record.child.adapter, record.child.bus) != (child.adapter, child.bus)
+        is_moved = record is None or (record.child.adapter, record.child.bus) != place
+        return is_moved or self._fleet.supervisors.get(place) is not supervisor
 
     def _place_of(self, key: str) -> tuple[Supervisor, ChildDevice]:
         record = self._registry.children.get(key)

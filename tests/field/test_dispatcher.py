@@ -201,7 +201,7 @@ class Sites:
     def __init__(self, field, fleet):
         self.buses = [SyntheticBus([SyntheticDevice("1", "a1")], label="left"), SyntheticBus([], label="right")]
         self.supervisors = [field.serve(bus) for bus in self.buses]
-        self.registry = field.registry
+        self.registry, self.fleet = field.registry, fleet
         for supervisor in self.supervisors:
             fleet.supervisors["entry", supervisor.bus] = supervisor
 
@@ -285,6 +285,23 @@ async def test_a_command_waits_for_a_bus_that_appears_later(field):
     executing = asyncio.create_task(CommandDispatcher(field.registry, fleet, Own()).execute(command(), within=MINUTE, **RECORDED))
     await asyncio.sleep(4)
     assert not executing.done()
+    assert (await executing).is_proven
+
+
+async def test_a_waiting_command_goes_to_the_supervisor_that_serves_its_bus_with_new_settings(sites, field):
+    dispatcher, site = sites
+    site.buses[0].unplugged = True
+    await asyncio.sleep(5)
+    executing = asyncio.create_task(dispatcher.execute(command(), within=MINUTE, **RECORDED))
+    await asyncio.sleep(1)
+    supervisors = site.fleet.supervisors
+    del supervisors["entry", "left"]
+    field.tasks[0].cancel()
+    await asyncio.sleep(1)
+    site.buses[0].unplugged = False
+    supervisors["entry", "left"] = field.serve(site.buses[0])
+    assert not executing.done()
+    site.fleet._appeared.set()
     assert (await executing).is_proven
 
 

@@ -58,7 +58,7 @@ async def test_the_problem_of_a_store_is_kept_until_something_is_written_again(t
         assert "no such table" in store.problem
         await store.transact(lambda db: db.execute("SELECT * FROM names").fetchall())
         assert "no such table" in store.problem, "reading shows nothing about writing"
-        await store.transact(lambda db: db.execute("INSERT INTO names VALUES ('a', 'b')") and None)
+        await store.transact(lambda db: db.execute("INSERT INTO names (key, name) VALUES ('a', 'b')") and None)
         assert store.problem is None
 
 

@@ -8,7 +8,7 @@ from gateway.cloud.commands.running import RunningCommand
 from gateway.cloud.devices import CloudDevices
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.rate_control import CallKind
-from gateway.errors import HubError, HubRejected, HubUnauthorised
+from gateway.errors import HubBusy, HubError, HubRejected, HubUnauthorised
 from gateway.hub import Credentials, Hub
 from gateway.tasks import loop_time
 
@@ -44,6 +44,9 @@ class OfferCheck:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 offer = await self._hub.get_command(device)
+        except HubBusy as error:  # it asks for fewer calls of every kind
+            self._calls.rate_control.failed(CallKind.COMMANDS, error)
+            return False
         except (HubError, TimeoutError):  # the loops that fetch and report meet the same error and handle it
             return False
         return offer is None or offer.id != running.entry.command_id

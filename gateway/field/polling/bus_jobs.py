@@ -50,6 +50,7 @@ class BusJobs:
         self._in_gaps = JobQueue()
         self._step_seconds = EXPECTED_STEP_SECONDS
         self._step_ended_at = 0.0
+        self._is_closed = False
 
     def __len__(self) -> int:
         return len(self._first)
@@ -135,6 +136,12 @@ class BusJobs:
         job = Job(child=child, name=name, work=lambda device: work(self._adapter, device), before_start=before_start)
         return await self._do(self._in_gaps, job, within)
 
+    def close(self) -> None:
+        """Fail what waits and what comes: the bus is not served any more, or served by another supervisor."""
+        self._is_closed = True
+        for queue in (self._first, self._in_gaps):
+            queue.fail_all(self._not_served())
+
     def has_work(self, now: float) -> bool:
         """Return whether a worker should begin a job now."""
         return bool(self._first) or self._step_may_begin(now)
@@ -161,6 +168,8 @@ class BusJobs:
         return True
 
     async def _do(self, queue: JobQueue, job: Job[T], within: timedelta) -> T:
+        if self._is_closed:
+            raise self._not_served()
         now = loop_time()
         queued = queue.add(job, now=now, start_before=now + within.total_seconds())
         expiry = asyncio.get_running_loop().call_at(queued.start_before, lambda: queue.expire(queued.start_before))
@@ -177,6 +186,9 @@ class BusJobs:
             queued.fail(NotOnThisBus(f"there is no {queued.job.child} on {self._adapter.bus}"))
         elif await queued.prepare():
             await queued.settle(self._steps.run("a command", _begin(queued.job, child), queued))
+
+    def _not_served(self) -> NotOnThisBus:
+        return NotOnThisBus(f"the bus {self._adapter.bus} is not served any more; nothing was sent")
 
     def _step_may_begin(self, now: float) -> bool:
         queued = self._in_gaps.first(now)

@@ -143,6 +143,11 @@ class JobQueue:
             self._waiting.popleft()
         return queued
 
+    def fail_all(self, error: Exception) -> None:
+        """Fail every job that waits."""
+        while self._waiting:
+            self._waiting.popleft().fail(error)
+
     def expire(self, now: float) -> None:
         """Fail the jobs that are too late now, also while the bus is not open and nothing takes them."""
         waiting, self._waiting = self._waiting, deque()

@@ -91,8 +91,11 @@ class Supervisor:
         )
 
     async def run(self) -> None:
-        """Serve the bus until cancelled."""
-        await keep_alive(self._serve, self._record_failure, self._backoff, self._reappears)
+        """Serve the bus until cancelled; after that, its jobs fail and can be given to another supervisor."""
+        try:
+            await keep_alive(self._serve, self._record_failure, self._backoff, self._reappears)
+        finally:
+            self._jobs.close()
 
     async def execute(
         self,

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from gateway.cloud.commands.outcome_texts import CANCELLED
-from gateway.errors import HubUnreachable
+from gateway.cloud.rate_control import CallKind
+from gateway.errors import HubBusy, HubUnreachable
 from gateway.models import CommandSpec
 
 NEVER = timedelta(0)
@@ -85,6 +86,19 @@ def test_a_cloud_that_does_not_answer_keeps_a_waiting_command_and_its_bus_for_tw
         running.hub.get_command = hang
         await asyncio.sleep(28)
         assert len(running.executed) == 1
+
+    run(test, every=NEVER)
+
+
+def test_a_cloud_that_is_busy_when_it_is_asked_stops_all_calls_and_not_the_command(run):
+    async def test(running):
+        running.waits["open_valve"] = 30
+        running.send(7, 1, "open_valve")
+        await asyncio.sleep(5)
+        running.hub.fail("get_command", HubBusy("busy", retry_after_seconds=600))
+        await asyncio.sleep(28)
+        assert len(running.executed) == 1
+        assert running.made.rate_control.seconds_left(CallKind.TELEMETRY) > 500
 
     run(test, every=NEVER)
 
