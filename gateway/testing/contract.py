@@ -122,6 +122,18 @@ class AdapterContract:
         if table is not None:
             adapter.settings_model.model_validate({**table, "type": adapter.settings.type, "name": adapter.settings.type})
 
+    async def test_commands_are_declared_also_while_the_bus_is_closed_each_name_once(self, adapter: Adapter[Any]) -> None:
+        async with adapter:
+            known = await children(adapter)
+        for child in known:
+            specs = adapter.commands(child)
+            names = [spec.name for spec in specs]
+            assert len(names) == len(set(names)), "the cloud sends the name alone"
+            for spec in specs:
+                assert spec.name, "the cloud sends its name"
+                assert spec.title, "a person needs to know what it is called"
+                assert spec.parameters.model_json_schema()["type"] == "object", "the Partner Portal needs its parameters"
+
     async def test_an_unknown_command_is_refused_with_a_reason(self, adapter: Adapter[Any]) -> None:
         async with adapter:
             child = (await children(adapter))[0]

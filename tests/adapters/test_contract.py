@@ -9,6 +9,7 @@ import pytest
 from adapters.ble import BleAdapter
 from adapters.modbus import ModbusAdapter
 from adapters.serial import SerialAdapter
+from gateway.adapter import Command, CommandResult
 from gateway.testing.bluetooth import Characteristic, Peripheral, RadioEnvironment, Service, simulated_backend
 from gateway.testing.contract import AdapterContract
 from gateway.testing.demo_devices import rtu_units, tcp_units
@@ -102,18 +103,31 @@ class TestTheExampleOfTheReadme(AdapterContract):
 
     @pytest.fixture
     async def adapter(self):
-        (source,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+        source = "\n".join(re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL))
         example: dict[str, object] = {"__name__": "acme_thermometer"}
         exec(compile(source, str(README), "exec"), example)
 
+        answers = {b"SERIAL?\n": b"T-17\n", b"TEMP?\n": b"21.5\n", b"SET?\n": b"20.0\n", b"SET 22.0\n": b"OK\n"}
+
         async def serve(reader, writer):
             while line := await reader.readline():
-                writer.write({b"SERIAL?\n": b"T-17\n", b"TEMP?\n": b"21.5\n"}[line])
+                writer.write(answers[line])
+                if line.startswith(b"SET "):
+                    answers[b"SET?\n"] = line.removeprefix(b"SET ")
             writer.close()
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
-            yield example["ThermometerAdapter"](
+            yield example["HeatingAdapter"](
                 example["ThermometerSettings"](type="thermometer", name="t", host="127.0.0.1", port=port)
             )
+
+    async def test_its_command_is_proven_by_reading_back_also_later(self, adapter):
+        command = Command(1, "c1", "set_temperature", {"celsius": 22.0})
+        child = adapter.unregistered_child(address="1", name="heating")
+        async with adapter:
+            assert await adapter.read_back(child, command) is None
+            done = await adapter.execute(child, command)
+            assert done == CommandResult(is_proven=True, before={"celsius": 20.0}, after={"celsius": 22.0})
+            assert (await adapter.read_back(child, command)).is_proven

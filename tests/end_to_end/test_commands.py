@@ -5,13 +5,14 @@ import os
 import random
 import signal
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from gateway.cloud.commands.outcome_texts import INTERRUPTED
 from gateway.field.dispatcher import FOUND_DONE
+from gateway.models import Sample, Status
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
 pytestmark = pytest.mark.enable_socket
@@ -277,3 +278,41 @@ async def test_a_killed_gateway_runs_no_command_twice_and_leaves_none_without_an
     messages = {command.message for command in commands if command.status == "failed"}
     assert messages <= {f"acted, outcome unknown: {INTERRUPTED}; nothing proves that the device carried it out"}
     assert any(FOUND_DONE in command.message for command in commands), "some of the kills came while a command ran"
+
+
+WAITING_SAMPLES = 50_000
+
+
+async def test_an_outcome_goes_up_within_two_calls_ahead_of_a_large_backlog(emulator, running, until, site, registered):
+    _bus, adapters = site
+    async with running(adapters, SYNTHETIC, cloud=QUICKLY) as gateway:
+        children = await registered()
+        state = gateway.parts.state
+        keys, begin = list(state.registry.children), datetime(2026, 1, 1, tzinfo=UTC)
+        emulator.faults.add("500-html", call="Send Child Telemetries", times=1_000_000)
+        await state.outbox.put(
+            [
+                Sample(keys[number % 2], begin + timedelta(seconds=number), Status.ONLINE, {"power": number})
+                for number in range(WAITING_SAMPLES)
+            ]
+        )
+        emulator.faults.clear()
+        recorded, finish = [], state.ledger.finish
+
+        async def note(*arguments, **values):
+            entry = await finish(*arguments, **values)
+            recorded.append(emulator.journal.entries()[-1].number)
+            return entry
+
+        state.ledger.finish = note
+        for number in range(5):
+            command = emulator.cloud.queue_command(children["1"].id, "set", {"power": float(number)})
+            await until(lambda command=command: not command.is_open)
+        assert state.outbox.depth > WAITING_SAMPLES / 2, "the backlog is not gone yet"
+        told = [
+            entry.number
+            for entry in emulator.journal.entries()
+            if entry.call == "Update Command" and entry.body["status"] == "done"
+        ]
+    others = [told_at - recorded_at - 1 for told_at, recorded_at in zip(told, recorded, strict=True)]
+    assert max(others) <= 2, "calls that come between an outcome and its report"
