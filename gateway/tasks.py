@@ -46,6 +46,16 @@ async def run_until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | No
     return None if working.cancelled() else working.result()
 
 
+def start_in(group: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> bool:
+    """Run `work` as a task of the group; `False`, and nothing is run, when the group is ending already."""
+    try:
+        group.create_task(work)
+    except RuntimeError:
+        work.close()
+        return False
+    return True
+
+
 def _error_of(task: asyncio.Task[None]) -> BaseException | None:
     return RuntimeError("it cancelled itself") if task.cancelled() else task.exception()
 

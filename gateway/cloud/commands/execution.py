@@ -28,6 +28,7 @@ from gateway.hub import Credentials, WaitingCommand
 from gateway.models import Command, CommandResult, CommandSpec
 from gateway.state.command_ledger import MOST_TRIES, CommandLedger, LedgerEntry, Outcome
 from gateway.state.writes import retry_until_stored
+from gateway.tasks import start_in
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class CommandExecution:
             id=offered.id, child=entry.child, name=offered.name, parameters=offered.parameters, until=entry.expires_at
         )
         restarts = spec is not None and spec.restarts_device
-        group.create_task(self._run(running, parent, command, group, restarts=restarts))
+        start_in(group, self._run(running, parent, command, group, restarts=restarts))  # at a stop it waits for the next start
 
     async def finish_interrupted(self, parent: Credentials, group: asyncio.TaskGroup) -> None:
         """Finish what had started in an earlier run: never by sending it again."""

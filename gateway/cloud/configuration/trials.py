@@ -16,7 +16,7 @@ from gateway.errors import ConfigurationRejected, StoreError
 from gateway.models import PlannedChange
 from gateway.state.configurations import Configurations, Refusal, RefusalKind, VersionedContent
 from gateway.state.writes import retry_until_stored
-from gateway.tasks import loop_time
+from gateway.tasks import loop_time, start_in
 
 log = logging.getLogger(__name__)
 
@@ -94,8 +94,7 @@ class Trials:
         trial.newest = configuration
         trial.arrived.set()
         if not trial.is_running:
-            trial.is_running = True
-            group.create_task(self._run(child, trial))
+            trial.is_running = start_in(group, self._run(child, trial))
 
     async def refuse(self, child: str | None, refusal: Refusal) -> None:
         """Record and tell that a version is not in effect, and is not tried again."""

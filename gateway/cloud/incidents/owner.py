@@ -32,8 +32,8 @@ def owner_of(registry: Registry, parent: Credentials, child: str | None) -> Owne
     record = registry.children.get(child)
     if record is None:
         return Owner(parent, registry.name_of(child) or child)
-    if record.state is ChildState.REGISTERED and (device := record.credentials(parent)) is not None:
+    if record.state.is_in_cloud and (device := record.credentials(parent)) is not None:
         return Owner(device)
-    if record.state in (ChildState.REGISTERED, ChildState.DELETED, ChildState.REFUSED):
+    if record.state.is_in_cloud or record.state in (ChildState.DELETED, ChildState.REFUSED):
         return Owner(parent, record.child.name)
     return None

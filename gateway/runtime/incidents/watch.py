@@ -14,7 +14,6 @@ from gateway.runtime.incidents.field_causes import Bus, FieldCauses, WatchedChil
 from gateway.runtime.incidents.own_causes import LossCause, StoreCause, clock_cause
 from gateway.runtime.parts import FieldParts, Timing
 from gateway.runtime.summaries.buses import NEVER_APPEARED
-from gateway.state.child_states import ChildState
 from gateway.state.incidents import OpenIncident
 from gateway.state.parts import StateParts
 from gateway.state.writes import retry_until_stored
@@ -93,8 +92,8 @@ class IncidentWatch:
         return {bus: problem for bus, supervisor in supervisors if (problem := supervisor.problem) is not None}
 
     def _children(self) -> Iterator[WatchedChild]:
-        """Yield the children that are registered."""
+        """Yield the children that the cloud has."""
         for key, record in self._state.registry.children.items():
-            if record.state is ChildState.REGISTERED:
+            if record.state.is_in_cloud:
                 availability = self._field.availability.of(key)
                 yield WatchedChild(record.child, availability.reach is Reach.SILENT, availability.why)

@@ -4,8 +4,10 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from pydantic import SecretStr
 
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable, StoreError
+from gateway.hub import GatewayRegistration
 from gateway.state.child_states import ChildState
 from gateway.state.incidents import Incidents, OpenIncident, Priority
 from gateway.testing.hub import LOST_ANSWER
@@ -233,6 +235,37 @@ def test_an_incident_of_an_unclaimed_device_is_opened_again_when_it_is_claimed(r
         loop.claimed(None)
         await asyncio.sleep(5)
         assert told.hub.calls == calls
+
+    run(test)
+
+
+def test_a_gateway_that_was_deleted_in_the_cloud_opens_its_incidents_under_its_new_registration(run):
+    async def test(told):
+        loop = await told.tell_incidents()
+        told.incidents.open("bus_lost:x", None, "lost", "Check it")
+        told.incidents.open("child_silent:c1", "c1", "silent", "Look at it")
+        await asyncio.sleep(1)
+        told.tasks.pop().cancel()
+        del told.hub.devices[told.parent.device_id]
+        told.parent = await told.hub.register_device(
+            GatewayRegistration(hardware_key=SecretStr("hk"), serial_number="S", firmware_version="1.0.0")
+        )
+        told.tasks.append(asyncio.create_task(loop.run(told.parent)))
+        await asyncio.sleep(5)
+        assert titles(told.device()) == ["lost"]
+        assert titles(told.device(1)) == ["silent"]
+        assert told.hub.calls["open_incident"] == 3, "that of the child stays open"
+
+    run(test)
+
+
+def test_a_child_under_a_former_registration_of_the_gateway_opens_its_incident_itself(run):
+    async def test(told):
+        await told.registry.save_child(replace(told.registry.children["c1"], state=ChildState.UNMOVED, parent_id="former"))
+        await told.tell_incidents()
+        told.incidents.open("child_silent:c1", "c1", "silent", "Look at it")
+        await asyncio.sleep(1)
+        assert titles(told.device(1)) == ["silent"]
 
     run(test)
 
