@@ -131,6 +131,15 @@ def test_secrets_are_masked_whatever_they_contain():
     }
 
 
+def test_numbers_may_be_choices_and_true_is_no_number():
+    parameters = (ParameterSpec(name="step", kind=ParameterKind.NUMBER, choices=(1, 2.5)),)
+    spec = CommandSpec(name="move", title="Move", parameters=parameters_model(parameters))
+    assert [parameter_values(spec, parameters, {"step": step})["step"] for step in (1, 1.0, 2.5)] == [1, 1, 2.5]
+    for wrong in (True, "1", 2):
+        with pytest.raises(CommandRejected, match=r"step has to be one of 1, 2.5, not"):
+            parameter_values(spec, parameters, {"step": wrong})
+
+
 def test_the_schema_has_what_a_portal_needs():
     schema = SPEC.parameters.model_json_schema()
     assert schema["required"] == ["celsius", "password", "pin"]

@@ -194,10 +194,9 @@ def _optional_field(one: ParameterSpec) -> tuple[Any, Any]:
 def _type(one: ParameterSpec) -> Any:  # noqa: ANN401 - a type that is made at run time
     if one.choices:
         kind: Any = Literal.__getitem__(one.choices)
-        if not {"on", "off"} <= set(one.choices):
-            return kind
+        convert = _as_word if {"on", "off"} <= set(one.choices) else _not_bool
         # a partial of its own: `Annotated` would return the equal type of another command, whose words have another order
-        return Annotated[kind, BeforeValidator(partial(_as_word))]
+        return Annotated[kind, BeforeValidator(partial(convert))]
     low, high = (None, None) if one.between is None else map(_shortest, one.between)
     match one.kind:
         case ParameterKind.NUMBER:
@@ -236,6 +235,11 @@ def _in_clear(one: ParameterSpec, value: Value | SecretStr) -> Value:
 
 def _as_word(value: object) -> object:
     return ("on" if value else "off") if isinstance(value, bool) else value
+
+
+def _not_bool(value: object) -> object:
+    """Return a value that is no number in place of true and false, which are equal to 1 and 0."""
+    return str(value) if isinstance(value, bool) else value
 
 
 def _as_whole_number(value: object) -> object:

@@ -14,11 +14,29 @@ Runs under pytest with pytest-asyncio in auto mode.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from gateway.adapter import Adapter, ChildDevice, Command, CommandRejected, DeviceUnreachable, FindingState, Found, Progress
+from gateway.adapter import (
+    UPDATE_FIRMWARE,
+    Adapter,
+    ChildDevice,
+    Command,
+    CommandRejected,
+    CommandResult,
+    CommandSpec,
+    DeviceUnreachable,
+    FindingState,
+    Found,
+    Progress,
+)
+from gateway.command_parameters import given_parameters, validate_parameters
 from gateway.tasks import closed_after
+
+LONGEST_REASON = 2000
+"""In characters."""
 
 MODEL_ID = "00000000-0000-4000-8000-000000000001"
 
@@ -31,6 +49,10 @@ class AdapterContract:
 
     absent_address: ClassVar[str]
     """An address at which no device answers."""
+
+    def example(self, child: ChildDevice, spec: CommandSpec) -> Command:
+        """Return a command that this device can carry out. Override it where the first accepted values will not do."""
+        return Command(1, child.key, spec.name, example_parameters(spec))
 
     async def test_a_bus_can_be_opened_again_and_again(self, adapter: Adapter[Any]) -> None:
         for _ in range(3):
@@ -134,15 +156,33 @@ class AdapterContract:
                 assert spec.title, "a person needs to know what it is called"
                 assert spec.parameters.model_json_schema()["type"] == "object", "the Partner Portal needs its parameters"
 
+    async def test_a_plan_of_a_command_says_what_would_be_sent_and_sends_nothing(self, adapter: Adapter[Any]) -> None:
+        async with adapter:
+            known = await commands(adapter)
+        for child, spec in known:  # while the bus is closed, so nothing can be sent
+            sentences = adapter.planned_writes(child, self.example(child, spec))
+            assert all(isinstance(sentence, str) and sentence for sentence in sentences)
+
+    async def test_a_command_is_carried_out_and_proven_as_its_declaration_says(self, adapter: Adapter[Any]) -> None:
+        async with adapter:
+            for child, spec in await commands(adapter):
+                example = self.example(child, spec)
+                checked = given_parameters(validate_parameters(spec, example.parameters))
+                command = replace(example, parameters=checked)  # as the gateway passes it on
+                result = await adapter.execute(child, command)
+                if spec.is_proven:
+                    assert isinstance(result, CommandResult), "a proof needs the values that were read back"
+                    assert result.is_proven, f"{spec.name} is declared as one that is read back"
+                    again = await adapter.read_back(child, command)
+                    assert again is None or again.is_proven, "what is read back is a proof"
+                else:
+                    assert not isinstance(result, CommandResult) or not result.is_proven
+                    assert await adapter.read_back(child, command) is None, f"nothing shows the effect of {spec.name}"
+
     async def test_an_unknown_command_is_refused_with_a_reason(self, adapter: Adapter[Any]) -> None:
         async with adapter:
             child = (await children(adapter))[0]
-            try:
-                await adapter.execute(child, Command(1, child.key, "no such command", {}))
-            except CommandRejected as error:
-                assert str(error), "an operator needs the reason"
-            else:
-                raise AssertionError("the unknown command was executed")
+            await _expect_refusal(adapter.execute(child, Command(1, child.key, "no such command", {})))
 
     def test_every_setting_says_what_it_is_for(self, adapter: Adapter[Any]) -> None:
         missing = [name for name, field in adapter.settings_model.model_fields.items() if not field.description]
@@ -172,3 +212,42 @@ async def children(adapter: Adapter[Any]) -> list[ChildDevice]:
     return [
         found.as_child(adapter=adapter.settings.name, bus=adapter.bus, model_id=MODEL_ID) for found in await discovered(adapter)
     ]
+
+
+async def commands(adapter: Adapter[Any]) -> list[tuple[ChildDevice, CommandSpec]]:
+    """Return every declared command of every device that is found, but those that install firmware, which run in steps."""
+    known = [(child, spec) for child in await children(adapter) for spec in adapter.commands(child)]
+    return [(child, spec) for child, spec in known if spec.name != UPDATE_FIRMWARE.name]
+
+
+def example_parameters(spec: CommandSpec) -> dict[str, object]:
+    """Return accepted values of the parameters that a command requires: first choices, lowest numbers, shortest texts."""
+    schema = spec.parameters.model_json_schema()
+    required = {name: schema["properties"][name] for name in schema.get("required", ())}
+    return {name: _example_value(value) for name, value in required.items()}
+
+
+def _example_value(schema: Mapping[str, Any]) -> object:
+    if "enum" in schema:
+        return schema["enum"][0]
+    match schema.get("type"):
+        case "boolean":
+            return True
+        case "number" | "integer":
+            return schema.get("minimum", 0)
+        case "string" if "minimum" in schema:  # a secret number
+            return str(schema["minimum"])
+        case "string":
+            return "x" * max(1, schema.get("minLength", 1))
+        case _:
+            raise AssertionError(f"override `example`: there is no obvious value for {dict(schema)}")
+
+
+async def _expect_refusal(execution: Awaitable[object]) -> None:
+    try:
+        result = await execution
+    except CommandRejected as error:
+        assert str(error), "an operator needs the reason"
+        assert len(str(error)) < LONGEST_REASON, "an operator cannot read so long a reason"
+    else:
+        raise AssertionError(f"the wrong command was executed: {result}")

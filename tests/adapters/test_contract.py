@@ -14,7 +14,7 @@ from gateway.testing.bluetooth import Characteristic, Peripheral, RadioEnvironme
 from gateway.testing.contract import AdapterContract
 from gateway.testing.demo_devices import rtu_units, tcp_units
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, SyntheticSettings
-from gateway.testing.modbus import ExceptionCode, ModbusRtuBus, ModbusTcpHost
+from gateway.testing.modbus import ExceptionCode, ModbusRtuBus, ModbusTcpHost, SimulatedUnit, Table
 from gateway.testing.serial import Display, Gps, SerialLine
 
 README = Path(__file__).parents[2] / "adapters" / "README.md"
@@ -48,6 +48,22 @@ class TestModbusTcp(AdapterContract):
 
 
 @pytest.mark.enable_socket
+class TestModbusRelays(AdapterContract):
+    absent_address = "9"
+
+    @pytest.fixture
+    async def adapter(self, generous_timeouts):
+        coils, inputs = dict.fromkeys(range(8), 0), dict.fromkeys(range(8), 0)
+        tables = {Table.COILS: coils, Table.DISCRETE_INPUTS: inputs, Table.HOLDING_REGISTERS: {0x8000: 100}}
+        async with ModbusTcpHost(
+            [SimulatedUnit(1, registers=tables)], unknown_unit=ExceptionCode.GATEWAY_TARGET_FAILED_TO_RESPOND
+        ) as host:
+            devices = [{"unit": 1, "profile": "waveshare-relay-b"}]
+            settings = {"hosts": [f"127.0.0.1:{host.port}"], "units": "1", "devices": devices, **generous_timeouts}
+            yield ModbusAdapter(ModbusAdapter.settings_model.model_validate({"type": "modbus", "name": "door", **settings}))
+
+
+@pytest.mark.enable_socket
 class TestModbusRtu(AdapterContract):
     absent_address = "9"
 
@@ -65,10 +81,21 @@ class TestBluetooth(AdapterContract):
     async def adapter(self, monkeypatch):
         monkeypatch.setattr("adapters.ble.discovery.reachability.FIRST_ADVERTISEMENT_SECONDS", 0.3)
         level = Characteristic("2a19", ["read"], b"\x5a")
+        replies = Characteristic("cba20003-224d-11e6-9fb8-0002a5d5c51b", ["notify"])
+        orders = Characteristic(
+            "cba20002-224d-11e6-9fb8-0002a5d5c51b", ["write"], on_write=lambda _write: replies.notify(b"\x01")
+        )
+        bot_service = "cba20d00-224d-11e6-9fb8-0002a5d5c51b"
         environment = RadioEnvironment(
             [
                 Peripheral("A4:C1:38:00:00:01", name="GVH5075_2762", manufacturer_data={0xEC88: bytes.fromhex("000341c26400")}),
                 Peripheral("C0:00:00:00:00:02", name="Probe", service_uuids=["180f"], services=[Service("180f", [level])]),
+                Peripheral(
+                    "C0:00:00:00:00:03",
+                    service_data={"fd3d": b"\x48\x90\xe4"},
+                    service_uuids=[bot_service],
+                    services=[Service(bot_service, [orders, replies])],
+                ),
             ]
         )
         backend = simulated_backend(environment)
@@ -97,6 +124,42 @@ class TestSerialTalker(AdapterContract):
             yield SerialAdapter(SerialAdapter.settings_model.model_validate(settings))
 
 
+class Boaster(SyntheticAdapter):
+    """Says that it reads back what it does not."""
+
+    async def execute(self, child, command):
+        return CommandResult()
+
+
+class Overconfident(SyntheticAdapter):
+    """Proves what nothing shows."""
+
+    async def read_back(self, child, command):
+        return CommandResult(is_proven=True)
+
+
+class Twice(SyntheticAdapter):
+    """Declares a command twice."""
+
+    def commands(self, child):
+        return (*super().commands(child), *super().commands(child))
+
+
+@pytest.mark.parametrize(
+    ("liar", "test"),
+    [
+        (Boaster, "test_a_command_is_carried_out_and_proven_as_its_declaration_says"),
+        (Boaster, "test_an_unknown_command_is_refused_with_a_reason"),
+        (Overconfident, "test_a_command_is_carried_out_and_proven_as_its_declaration_says"),
+        (Twice, "test_commands_are_declared_also_while_the_bus_is_closed_each_name_once"),
+    ],
+)
+async def test_the_suite_finds_an_adapter_whose_commands_are_not_what_it_says(liar, test):
+    adapter = liar(SyntheticSettings(type="synthetic", name="synthetic"), SyntheticBus([SyntheticDevice("1", "a1")]))
+    with pytest.raises(AssertionError):
+        await getattr(AdapterContract(), test)(adapter)
+
+
 @pytest.mark.enable_socket
 class TestTheExampleOfTheReadme(AdapterContract):
     absent_address = "2"
@@ -107,13 +170,13 @@ class TestTheExampleOfTheReadme(AdapterContract):
         example: dict[str, object] = {"__name__": "acme_thermometer"}
         exec(compile(source, str(README), "exec"), example)
 
-        answers = {b"SERIAL?\n": b"T-17\n", b"TEMP?\n": b"21.5\n", b"SET?\n": b"20.0\n", b"SET 22.0\n": b"OK\n"}
+        answers = {b"SERIAL?\n": b"T-17\n", b"TEMP?\n": b"21.5\n", b"SET?\n": b"20.0\n"}
 
         async def serve(reader, writer):
             while line := await reader.readline():
-                writer.write(answers[line])
                 if line.startswith(b"SET "):
                     answers[b"SET?\n"] = line.removeprefix(b"SET ")
+                writer.write(b"OK\n" if line.startswith(b"SET ") else answers[line])
             writer.close()
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,7 @@ class Case:
     device: MemoryUnit
     found: Mapping[str, Any]
     readings: Mapping[str, Any]
+    commands: Sequence[Mapping[str, Any]]
     settings: Mapping[str, Any]
 
 
@@ -133,6 +134,7 @@ def read_case() -> Callable[[Path], Case]:
             ),
             found=expectations(expected["found"]),
             readings=expectations(expected["readings"]),
+            commands=expected.get("commands", []),
             settings=expected.get("settings", {}),
         )
 

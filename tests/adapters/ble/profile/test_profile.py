@@ -162,6 +162,22 @@ def test_an_error_in_a_point_is_reported_with_its_fix(said, says):
             HEAD + COMMAND + 'payload = "01"\nread_back = "light"\nshows = 1',
             "command `switch`: point `light` cannot be read back",
         ),
+        (
+            HEAD + COMMAND + 'payload = "{name}"\nparameters = { name = { format = "utf8" } }',
+            "`characters` is [fewest, most], for a text (utf8), and only for one",
+        ),
+        (
+            HEAD + COMMAND + 'payload = "{name}"\nparameters = { name = { format = "utf8", characters = [5, 1] } }',
+            "`characters` is [lowest, highest]",
+        ),
+        (
+            HEAD + COMMAND + 'payload = "{pin}"\nparameters = { pin = { between = [0, 9], secret = true } }',
+            "a secret is not read back: set `read_back = false`",
+        ),
+        (
+            HEAD + COMMAND + 'payload = "{pin}"\nparameters = { pin = { between = [0, 9], default = 10 } }',
+            "the parameter pin does not accept its own default",
+        ),
         (HEAD + COMMAND + 'payload = "01"\nshows = "on"', "`shows` needs a `read_back` that names a metric"),
         (HEAD + POINT + COMMAND + 'payload = "01"\nread_back = "temperature"', "`shows` is missing"),
         (HEAD + COMMAND + 'payload = "01"\n' + COMMAND + 'payload = "00"', "command `switch` is there twice"),

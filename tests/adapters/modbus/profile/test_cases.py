@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapters.modbus import ModbusAdapter
+from adapters.modbus.client.link import Link
+from adapters.modbus.client.pdu import Table
 from adapters.modbus.profile.library import PROFILE_FILES
-from gateway.adapter import Found
+from gateway.adapter import Command, Found
+from gateway.testing.clock import simulated
+from gateway.testing.modbus import SimulatedUnit, VirtualLine
+from gateway.testing.modbus import Table as Tables
 
 CASES = Path(__file__).parents[1] / "cases"
 PROFILES = PROFILE_FILES.load()
+WRITING_FUNCTIONS = frozenset({5, 6, 15, 16})
 
 
 def folders() -> list[Any]:
@@ -61,6 +69,35 @@ async def test_every_setting_is_read_from_where_the_makers_document_has_it(case,
     assert await adapter.differing_settings(child, another) == case.settings
 
 
+def commands() -> list[Any]:
+    """Return each command of each case: every command of a profile has one."""
+    expected = {folder: tomllib.loads((folder / "expected.toml").read_text("utf-8")) for folder in sorted(CASES.glob("*/*"))}
+    return [
+        pytest.param(folder, command, id=f"{folder.parent.name}/{folder.name}/{command['name']}")
+        for folder, content in expected.items()
+        for command in content.get("commands", [])
+    ]
+
+
+@pytest.mark.parametrize(("folder", "wanted"), commands())
+def test_a_command_is_the_frame_of_the_makers_document(folder, wanted, read_case, settings):
+    case = read_case(folder)
+    given = settings(lines=[{"port": "virtual"}], devices=[{"unit": case.unit, "profile": case.profile}])
+    tables = {Tables.COILS: case.device.tables[Table.COIL], Tables.HOLDING_REGISTERS: case.device.tables[Table.HOLDING]}
+
+    async def execute():
+        line = VirtualLine([SimulatedUnit(case.unit, registers=tables)])
+        adapter = ModbusAdapter(given, given.lines[0], Link(given.lines[0], dial=line.dial))
+        async with adapter:
+            child = adapter.unregistered_child(address=str(case.unit), name="Unit", profile=case.profile)
+            result = await adapter.execute(child, Command(1, child.key, wanted["name"], wanted.get("parameters", {})))
+        assert result.after == wanted["after"]
+        assert result.is_proven == bool(wanted["after"])
+        return [exchange.request for exchange in line.exchanges if exchange.request[1] in WRITING_FUNCTIONS]
+
+    assert simulated(execute()) == [bytes.fromhex(wanted["frame"])]
+
+
 def other_value(spec):
     return spec.choices[-1] if spec.choices else spec.between[1] if spec.between else True
 
@@ -74,6 +111,8 @@ def test_every_profile_has_a_case_that_shows_all_its_points_and_a_source(name, r
     assert {one for folder in (CASES / name).glob("*") for one in read_case(folder).settings} == {
         rule.name for rule in profile.settings
     }
+    cases = [read_case(folder) for folder in (CASES / name).glob("*")]
+    assert {command["name"] for case in cases for command in case.commands} == {rule.name for rule in profile.commands}
     assert profile.source.document
     assert profile.source.edition
     assert profile.source.section

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -197,8 +198,53 @@ address = 10
         ('name = "set"\nmetric = "nothing"', "command `set`: there is no point `nothing`"),
         ('name = "set"\nmetric = "reported"', "only coils and holding registers"),
         ('name = "set"\nmetric = "set_point"', "set `between`"),
+        (
+            'name = "set"\nmetric = "set_point"\nbetween = [0, 9]\nsecret = true',
+            "a secret is not read back: set `read_back = false`",
+        ),
+        (
+            'name = "set"\nmetric = "set_point"\nbetween = [0, 9]\ndefault = 10',
+            "the parameter value does not accept its own default",
+        ),
+        (
+            'name = "set"\nmetric = "set_point"\nbetween = [0, 9]\nexpires_after = 0',
+            "expires_after: Input should be greater than 0",
+        ),
     ],
 )
 def test_a_profile_with_a_command_that_cannot_work_is_refused(lines, why):
     with pytest.raises(ValueError, match=re.escape(why)):
         PROFILE_FILES.parse(f"{BROKEN}[[commands]]\n{lines}\n", Path("oven.toml"))
+
+
+def with_rule(at: int, **keys: object):
+    rules = list(PROFILE.commands)
+    rules[at] = type(rules[at]).model_validate({**rules[at].model_dump(exclude_unset=True), **keys})
+    return type(PROFILE).model_validate({**PROFILE.model_dump(exclude_unset=True), "commands": rules})
+
+
+def test_choices_are_the_only_values_that_are_accepted():
+    oven = with_rule(0, choices=[50, 120.5])
+    assert planned_write(oven, command("set_temperature", celsius=120.5)).write.values == (1205,)
+    with pytest.raises(CommandRejected, match=r"celsius has to be one of 50, 120.5, not 51"):
+        planned_write(oven, command("set_temperature", celsius=51))
+    heater = with_rule(1, choices=["heat"])
+    with pytest.raises(CommandRejected, match="mode has to be one of heat, not 'off'"):
+        planned_write(heater, command("set_mode", mode="off"))
+    with pytest.raises(ValueError, match="it has no value 'grill'; there are off, heat"):
+        with_rule(1, choices=["grill"])
+
+
+def test_a_default_is_written_when_the_parameter_is_left_out():
+    oven = with_rule(0, default=20)
+    assert planned_write(oven, command("set_temperature")).write.values == (200,)
+    assert planned_write(oven, command("set_temperature", celsius=None)).write.values == (200,)
+    assert planned_write(oven, command("set_temperature", celsius=30)).write.values == (300,)
+
+
+def test_the_declaration_has_the_texts_of_the_profile():
+    oven = with_rule(0, title="Heat up", description="slowly", expires_after=30, harmless_late=True, restarts_device=True)
+    spec = oven.command_specs[0]
+    assert (spec.title, spec.description, spec.expires_after) == ("Heat up", "slowly", timedelta(seconds=30))
+    assert (spec.harmless_late, spec.restarts_device, spec.is_proven) == (True, True, True)
+    assert [spec.title for spec in PROFILE.command_specs] == ["Set temperature", "Set mode", "Blow"]

@@ -186,6 +186,13 @@ def test_a_log_in_hides_its_password():
         (WHOLE + COMMAND.replace("{power:d}", "1"), "command `set_power`.ask: its fields must be power, but are none"),
         (WHOLE + COMMAND.replace("values = { off = 0, on = 1 }", ""), "give either `between`"),
         (WHOLE + COMMAND.replace('answer = "OK"\n', ""), "the effect must be confirmed"),
+        (WHOLE + COMMAND.replace("values = { off = 0, on = 1 }", "characters = [5, 1]"), "`characters` is [lowest, highest]"),
+        (WHOLE + COMMAND.replace("on = 1 }", "on = 1 }, secret = true"), "a secret is a text or a number"),
+        (WHOLE + COMMAND.replace("on = 1 }", 'on = 1 }, default = "dim"'), "does not accept its own default"),
+        (
+            WHOLE + COMMAND.replace("values = { off = 0, on = 1 }", "between = [0, 9], secret = true") + 'read_back = "power"\n',
+            "a secret is not read back",
+        ),
         (WHOLE + COMMAND + 'read_back = "level"\n', "command `set_power`.read_back: no query has a point `level`"),
         (WHOLE + COMMAND + 'shows = "on"\n', "`shows` belongs to a `read_back`"),
         (WHOLE + COMMAND + "[settings]\npower = 'set_level'\n", "setting `power`: there is no command 'set_level'"),
