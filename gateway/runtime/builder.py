@@ -135,7 +135,7 @@ async def build(
             way, state, field, in_effect, configuring=configuring, own_commands=own_commands, timing=timing, on_event=take_event
         )  # fmt: skip
         watch = build_watch(state, field, hub.clock, settings.cloud, timing=timing)
-        view = GatewayView(settings, state, field, cloud, examine=examine)
+        view = GatewayView(settings, state, field, cloud, effective=lambda: own.effective, examine=examine)
         page = None if history is None else build_page(settings, view, history)
         yield Gateway(
             configuration=configuration, own_configuration=own, timing=timing, state=state, field=field, cloud=cloud,

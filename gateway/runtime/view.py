@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
+from gateway.config.cloud_overlay import EffectiveConfiguration
 from gateway.config.settings import Settings
 from gateway.errors import StoreError
 from gateway.models import Finding
@@ -32,6 +33,7 @@ class GatewayView:
         field: FieldParts,
         cloud: CloudParts,
         *,
+        effective: Callable[[], EffectiveConfiguration],
         examine: Callable[[], Awaitable[Sequence[Finding]]],
     ) -> None:
         self._settings = settings
@@ -42,9 +44,9 @@ class GatewayView:
         self._started_at = datetime.now(UTC)
         self._notice: str | None = None
         self._children = ChildSummaries(state.registry, field)
-        self._found_devices = FoundDeviceSummaries(state.registry, settings.models)
+        self._found_devices = FoundDeviceSummaries(state.registry, lambda: effective().configuration.settings.models)
         self._outbox = OutboxSummarizer(state.outbox)
-        self._cloud_activity = CloudSummarizer(state)
+        self._cloud_activity = CloudSummarizer(state, plans=lambda: cloud.session.configuration.plans, effective=effective)
 
     # the state --------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Define what the page and the API show of the exchange with the cloud: commands, incidents, licences, space and files. Pure.
+"""Define what page and API show of the exchange with the cloud: commands, incidents, licences, configurations, files. Pure.
 
 No model has a field for a key, for the content of a licence or for a secret parameter, so none can be shown by mistake.
 """
@@ -70,6 +70,26 @@ class ModelFileSummary(StatusModel):
     notes: Text | None = None
 
 
+class ConfigurationSummary(StatusModel):
+    """The configuration of one device in the cloud, without its values."""
+
+    child_id: str | None
+    device: Text
+    version: int = Field(description="the version that is in effect; 0 for none")
+    is_confirmed: bool = Field(description="whether the cloud knows that")
+    tried_version: int | None = Field(default=None, description="a newer version that is being tried, and watched")
+    changes: tuple[Text, ...] = Field(default=(), description="what the version that is being tried changes")
+    problem: Text | None = Field(default=None, description="why the newest version is not in effect")
+
+
+class SettingSummary(StatusModel):
+    """A setting of the gateway that the cloud may change, and where its value comes from."""
+
+    key: Text
+    value: Text
+    origin: Text = Field(description="`default`, `file`, `environment` or `cloud`")
+
+
 class CloudActivity(StatusModel):
     """What the cloud has asked for lately, and what it has on record."""
 
@@ -80,6 +100,8 @@ class CloudActivity(StatusModel):
     incidents: tuple[IncidentSummary, ...] = Field(default=(), description="the open incidents, the most urgent first")
     licences: tuple[LicenceSummary, ...] = ()
     files: tuple[ModelFileSummary, ...] = ()
+    configurations: tuple[ConfigurationSummary, ...] = ()
+    settings: tuple[SettingSummary, ...] = Field(default=(), description="the settings of the gateway that the cloud may change")
 
     def commands_of(self, child_id: str) -> tuple[CommandSummary, ...]:
         """Return the latest commands of one child."""
@@ -88,3 +110,7 @@ class CloudActivity(StatusModel):
     def licences_of(self, child_id: str) -> tuple[LicenceSummary, ...]:
         """Return the licences of one child."""
         return tuple(licence for licence in self.licences if licence.child_id == child_id)
+
+    def configurations_of(self, child_id: str) -> tuple[ConfigurationSummary, ...]:
+        """Return the configuration of one child, if it has one in the cloud."""
+        return tuple(configuration for configuration in self.configurations if configuration.child_id == child_id)

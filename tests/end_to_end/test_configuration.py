@@ -84,6 +84,26 @@ async def test_settings_take_effect_while_the_gateway_runs_and_another_bus_has_n
         await reports(gateway, parent, "configuration_applied")
 
 
+async def test_the_page_shows_the_plan_before_it_is_applied_and_then_the_origin_of_each_value(
+    emulator, running, until, site, registered
+):
+    _buses, adapters = site
+    async with running(adapters, *ENTRIES, cloud=WATCH) as gateway:
+        parent = await registered()
+        emulator.cloud.set_config(parent.id, {"adapter": {"first": {"gain": 7}}})
+        await until(lambda: gateway.parts.cloud.session.configuration.plans)
+        (shown,) = (await gateway.parts.view.snapshot()).cloud.configurations
+        assert (shown.tried_version, shown.changes) == (1, ("adapter.first.gain: 1 becomes 7",))
+        await until(lambda: parent.config.applied_version == 1)
+        cloud = (await gateway.parts.view.snapshot()).cloud
+        (shown,) = cloud.configurations
+        assert (shown.version, shown.tried_version, shown.problem) == (1, None, None)
+        settings = {one.key: (one.value, one.origin) for one in cloud.settings}
+        assert settings["adapter.first.gain"] == ("7", "cloud")
+        assert settings["adapter.second.gain"] == ("1", "default")
+        assert settings["models.*"][1] == "file"
+
+
 async def test_a_configuration_that_silences_a_bus_comes_back_and_the_cloud_is_told(emulator, running, until, site, registered):
     buses, adapters = site
     async with running(adapters, *ENTRIES, cloud=WATCH) as gateway:

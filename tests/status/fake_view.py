@@ -13,9 +13,11 @@ from gateway.status.cloud_activity import (
     CloudActivity,
     CommandState,
     CommandSummary,
+    ConfigurationSummary,
     IncidentSummary,
     LicenceSummary,
     ModelFileSummary,
+    SettingSummary,
 )
 from gateway.status.history import History
 from gateway.status.model import encode_id
@@ -274,6 +276,21 @@ def show_cloud_activity():
         licences=(
             LicenceSummary(**meter, licence="L-1", state="in use", expires_at=now() + timedelta(days=30), is_reported=True),
             LicenceSummary(**meter, licence="L-2", state="error", problem="the signature is wrong", is_reported=False),
+        ),
+        configurations=(
+            ConfigurationSummary(
+                **own, version=3, is_confirmed=True, tried_version=4, changes=("adapter.line.timeout: 0.5 becomes 0.2",)
+            ),
+            ConfigurationSummary(
+                **meter,
+                version=1,
+                is_confirmed=False,
+                problem="version 2: since it was applied, Meter 1 does not answer",
+            ),
+        ),
+        settings=(
+            SettingSummary(key="cloud.telemetry_every", value="30", origin="default"),
+            SettingSummary(key="adapter.line.timeout", value="0.5", origin="cloud"),
         ),
         files=(ModelFileSummary(name="gw firmware", file_type="firmware", version="2.5.0", notes="fixes"),),
     )

@@ -125,6 +125,23 @@ async def test_a_child_shows_its_own_commands_and_licences_alone(page):
     assert "The cloud has sent none for this device lately." in other
 
 
+async def test_the_cloud_page_shows_each_configuration_and_where_each_setting_comes_from(page):
+    _, html = await text_of(page, "/cloud")
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+    for said in (
+        "version 4 is being tried",
+        "adapter.line.timeout: 0.5 becomes 0.2",
+        "since it was applied, Meter 1 does not answer",
+        "version 1 is in effect",
+        "cloud.telemetry_every 30 default",
+        "adapter.line.timeout 0.5 cloud",
+    ):
+        assert said in text, said
+    _, html = await text_of(page, f"/children/{encode_id(METER)}")
+    assert "since it was applied, Meter 1 does not answer" in html
+    assert "is being tried" not in html
+
+
 async def test_the_overview_links_to_open_incidents(page, view):
     _, html = await text_of(page, "/")
     assert "2 incidents open" in html

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from gateway.cloud.configuration.trials import Plan
+from gateway.config.cloud_overlay import EffectiveConfiguration
 from gateway.errors import StoreError
+from gateway.runtime.summaries.configurations import configuration_summaries, setting_summaries
 from gateway.state.command_ledger import LedgerEntry
 from gateway.state.incidents import OpenIncident
 from gateway.state.licences import LicenceRecord
@@ -18,6 +21,7 @@ from gateway.status.cloud_activity import (
     IncidentSummary,
     LicenceSummary,
     ModelFileSummary,
+    SettingSummary,
 )
 from gateway.status.model import encode_id
 
@@ -26,10 +30,26 @@ LATEST_COMMANDS = 200
 
 
 class CloudSummarizer:
-    """Summarises the exchange with the cloud; the commands are read again only when there are new ones."""
+    """Summarises the exchange with the cloud; the commands are read again only when there are new ones.
 
-    def __init__(self, state: StateParts) -> None:
+    Args:
+        state: what the gateway has stored of it.
+        plans: returns what the configurations change that are being tried.
+        effective: returns the gateway's own configuration with the origin of each value.
+    """
+
+    def __init__(
+        self,
+        state: StateParts,
+        *,
+        plans: Callable[[], Mapping[str | None, Plan]],
+        effective: Callable[[], EffectiveConfiguration],
+    ) -> None:
         self._state = state
+        self._plans = plans
+        self._read_effective = effective
+        self._effective: EffectiveConfiguration | None = None
+        self._settings: tuple[SettingSummary, ...] = ()
         self._revision = -1
         self._commands: Sequence[LedgerEntry] = ()
 
@@ -54,7 +74,15 @@ class CloudSummarizer:
                 ModelFileSummary(name=file.name or file.id, file_type=file.file_type, version=file.version, notes=file.notes)
                 for file in record.files
             ),
+            configurations=tuple(configuration_summaries(state.configurations.all, self._plans(), names)),
+            settings=self._setting_summaries(),
         )
+
+    def _setting_summaries(self) -> tuple[SettingSummary, ...]:
+        effective = self._read_effective()
+        if effective is not self._effective:
+            self._effective, self._settings = effective, setting_summaries(effective)
+        return self._settings
 
     async def _latest_commands(self) -> Sequence[LedgerEntry]:
         ledger = self._state.ledger

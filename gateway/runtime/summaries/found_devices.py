@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from gateway.config.settings import Policy
 from gateway.field.children.admission import admit
@@ -18,13 +18,17 @@ IGNORED = "a person has decided that it is to be ignored"
 class FoundDeviceSummaries:
     """Summaries of the found devices; that of a device that has not changed is reused."""
 
-    def __init__(self, registry: Registry, models: Mapping[str, str]) -> None:
+    def __init__(self, registry: Registry, models: Callable[[], Mapping[str, str]]) -> None:
         self._registry = registry
-        self._models = models
+        self._read_models = models
+        self._models = models()
         self._summaries: dict[str, tuple[FoundDevice, WaitingDevice]] = {}
 
     def all(self) -> Iterator[WaitingDevice]:
         """Yield the summaries of all found devices."""
+        if (models := self._read_models()) is not self._models:
+            self._models = models
+            self._summaries.clear()
         for key in self._summaries.keys() - self._registry.found_devices.keys():
             del self._summaries[key]
         for key, device in self._registry.found_devices.items():

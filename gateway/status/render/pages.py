@@ -176,6 +176,9 @@ class PageRenderer:
                 ),
                 "commands": self._render("_commands.html", commands=cloud.commands_of(line.id)[:MAX_COMMANDS], on_child=True),
                 "licences": self._render("_licences.html", licences=cloud.licences_of(line.id), on_child=True),
+                "configurations": self._render(
+                    "_configurations.html", configurations=cloud.configurations_of(line.id), settings=(), on_child=True
+                ),
                 "details": self._render("_child_details.html", child=child, line=line),
                 "availability": self._render("_availability.html", report=report),
             },
@@ -194,6 +197,9 @@ class PageRenderer:
                 "incidents": self._render("_incidents.html", incidents=cloud.incidents),
                 "commands": self._render("_commands.html", commands=cloud.commands[:MAX_COMMANDS], on_child=False),
                 "licences": self._render("_licences.html", licences=cloud.licences, on_child=False),
+                "configurations": self._render(
+                    "_configurations.html", configurations=cloud.configurations, settings=cloud.settings, on_child=False
+                ),
                 "record": self._render("_cloud_record.html", cloud=cloud, gateway=snapshot.gateway),
             },
         )
