@@ -119,6 +119,12 @@ class CommandLedger:
         return received
 
     @runs_to_completion
+    async def describe(self, entry: LedgerEntry, parameters: Mapping[str, object], expires_at: datetime) -> LedgerEntry:
+        """Record what is known of a command since its device was asked what it declares."""
+        described = replace(entry, parameters=_kept(parameters), expires_at=expires_at)
+        return entry if described == entry else await self._update(described)
+
+    @runs_to_completion
     async def start(self, entry: LedgerEntry, at: datetime) -> LedgerEntry:
         """Record that a command starts; on disk before the first byte goes to the device."""
         return await self._update(replace(entry, started_at=at, tries=1))

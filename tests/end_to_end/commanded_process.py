@@ -19,6 +19,14 @@ from gateway.runtime.builder import build
 from gateway.runtime.parts import Timing
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
+POISON, POISONED = -1.0, 66
+"""The value that ends the process which handles it, and the exit code of that process."""
+
+
+def end_if_poisoned(command):
+    if command.parameters["power"] == POISON:
+        os._exit(POISONED)
+
 
 async def main(entry_url: str, store: Path, executed: Path) -> None:
     bus = SyntheticBus([SyntheticDevice("1", "1", command_seconds=0.05)])
@@ -27,9 +35,11 @@ async def main(entry_url: str, store: Path, executed: Path) -> None:
         async def execute(self, child, command):
             with executed.open("a", encoding="ascii") as file:
                 file.write(f"{command.parameters['power']}\n")
+            end_if_poisoned(command)
             return await super().execute(child, command)
 
         async def read_back(self, child, command):
+            end_if_poisoned(command)
             power = command.parameters["power"]
             with executed.open(encoding="ascii") as file:
                 is_proven = f"{power}\n" in file.readlines()

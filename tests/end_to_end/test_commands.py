@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cloud.commands.outcome_texts import INTERRUPTED
+from gateway.cloud.commands.outcome_texts import INTERRUPTED, RUN_TOO_OFTEN
 from gateway.field.dispatcher import FOUND_DONE
 from gateway.models import Sample, Status
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
@@ -230,27 +230,58 @@ async def test_a_gateway_that_may_only_observe_says_so(emulator, running, until,
     assert bus.devices["a1"].executed == []
 
 
-KILLS = 20
+class Processes:
+    """Gateways in processes of their own, one after the other on one store; see `commanded_process.py`."""
+
+    def __init__(self, process, executed):
+        self._process = process
+        self._executed = executed
+        self.id = None
+
+    async def start(self):
+        self._process.stdin.write(b"another\n")
+        self.id = await self._told()
+
+    async def kill(self):
+        os.kill(self.id, signal.SIGKILL)
+        assert await self.ended() == -signal.SIGKILL
+
+    async def ended(self):
+        """Return the exit code of the running gateway when it has ended."""
+        return await self._told()
+
+    def executed(self):
+        return self._executed.read_text(encoding="ascii").split()
+
+    async def close(self):
+        self._process.stdin.close()
+        assert await self._process.wait() == 0
+
+    async def _told(self):
+        return int(await asyncio.wait_for(self._process.stdout.readline(), 60))
 
 
-async def test_a_killed_gateway_runs_no_command_twice_and_leaves_none_without_an_outcome(emulator, tmp_path, until):
-    """Twenty kills while commands are on their way; each execution appends a line to a file."""
+@pytest.fixture
+async def processes(emulator, tmp_path):
     executed = tmp_path / "executed"
     executed.touch()
-    chance = random.Random(4)
-    gateways = await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         sys.executable, str(Path(__file__).with_name("commanded_process.py")), emulator.entry_url, str(tmp_path / "s.sqlite3"),
         str(executed), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
+    yield Processes(process, executed)
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
 
-    async def told():
-        return int(await asyncio.wait_for(gateways.stdout.readline(), 60))
 
-    async def started():
-        gateways.stdin.write(b"another\n")
-        return await told()
+KILLS = 20
 
-    process_id = await started()
+
+async def test_a_killed_gateway_runs_no_command_twice_and_leaves_none_without_an_outcome(emulator, processes, until):
+    """Twenty kills while commands are on their way; each execution appends a line to a file."""
+    chance = random.Random(4)
+    await processes.start()
     await until(lambda: "1" in children_of(emulator), 60)
     child = children_of(emulator)["1"]
     commands = [emulator.cloud.queue_command(child.id, "set", {"power": float(number)}) for number in range(3 * KILLS)]
@@ -262,15 +293,12 @@ async def test_a_killed_gateway_runs_no_command_twice_and_leaves_none_without_an
         before = ended()
         await until(lambda before=before: ended() > before or ended() == len(commands), 60)
         await asyncio.sleep(chance.uniform(0, 0.3))
-        os.kill(process_id, signal.SIGKILL)
-        assert await told() == -signal.SIGKILL
-        process_id = await started()
+        await processes.kill()
+        await processes.start()
     await until(lambda: ended() == len(commands), 120)
-    os.kill(process_id, signal.SIGKILL)
-    assert await told() == -signal.SIGKILL
-    gateways.stdin.close()
-    assert await gateways.wait() == 0
-    lines = executed.read_text(encoding="ascii").split()
+    await processes.kill()
+    await processes.close()
+    lines = processes.executed()
     assert len(lines) == len(set(lines)), "no command was carried out twice"
     assert {command.status for command in commands} <= {"done", "failed"}
     done = {str(command.parameters["power"]) for command in commands if command.status == "done"}
@@ -278,6 +306,27 @@ async def test_a_killed_gateway_runs_no_command_twice_and_leaves_none_without_an
     messages = {command.message for command in commands if command.status == "failed"}
     assert messages <= {f"acted, outcome unknown: {INTERRUPTED}; nothing proves that the device carried it out"}
     assert any(FOUND_DONE in command.message for command in commands), "some of the kills came while a command ran"
+
+
+POISON, POISONED = -1.0, 66
+"""As in `commanded_process.py`."""
+
+
+async def test_a_command_that_ends_the_process_twice_is_set_aside_and_the_third_start_is_healthy(emulator, processes, until):
+    await processes.start()
+    await until(lambda: "1" in children_of(emulator), 60)
+    child = children_of(emulator)["1"]
+    poison, after = (emulator.cloud.queue_command(child.id, "set", {"power": value}) for value in (POISON, 5.0))
+    assert await processes.ended() == POISONED, "as it is carried out"
+    await processes.start()
+    assert await processes.ended() == POISONED, "as it is read back"
+    await processes.start()
+    await until(lambda: not after.is_open, 60)
+    assert (poison.status, poison.message) == ("failed", f"acted, outcome unknown: {RUN_TOO_OFTEN}")
+    assert after.status == "done"
+    assert processes.executed() == [str(POISON), "5.0"]
+    await processes.kill()
+    await processes.close()
 
 
 WAITING_SAMPLES = 50_000

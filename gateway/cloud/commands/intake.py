@@ -14,6 +14,7 @@ from gateway.cloud.commands.running import RunningCommands
 from gateway.cloud.commands.target import Commands
 from gateway.cloud.devices import NAME_LENGTH, CloudDevices
 from gateway.cloud.protocol.values import printable_line
+from gateway.command_parameters import MASK
 from gateway.hub import Credentials, WaitingCommand
 from gateway.models import CommandSpec
 from gateway.state.command_ledger import MOST_TRIES, CommandLedger, LedgerEntry, Outcome
@@ -74,22 +75,32 @@ class CommandIntake:
             return  # the next command of a device is fetched when the outcome of the last one was reported
         if self._devices.credentials_of(parent, device_id) is None:
             return
-        child, now = self._devices.child_of(parent, device_id), self._now()
-        known = self._target.describe(child, command.name, command.parameters)
+        now = self._now()
         entry = await self._ledger.receive(
             LedgerEntry(
                 device_id=device_id,
                 command_id=command.id,
-                child=child,
+                child=self._devices.child_of(parent, device_id),
                 name=printable_line(command.name, NAME_LENGTH),
-                parameters=known.recorded_parameters,
+                parameters=dict.fromkeys(command.parameters, MASK),  # until the device says which of them are secret
                 received_at=now,
-                expires_at=now + self._expires_after(known.spec),
+                expires_at=now + self.policy.expires_after,
             )
         )
         if entry.outcome is not None:
             await self._reporter.report_again(entry)
-        elif (refusal := NO_TUNNEL if command.opens_tunnel else self._refusal(entry, known.spec, now)) is not None:
+        elif entry.tries > MOST_TRIES:
+            await self._execution.finish(entry, Outcome.FAILED, PREPARED_TOO_OFTEN)
+        else:
+            await self._take_up(parent, entry, command, group)
+
+    async def _take_up(self, parent: Credentials, entry: LedgerEntry, command: WaitingCommand, group: asyncio.TaskGroup) -> None:
+        """Start or refuse a command; the code of an adapter runs only from here on, where the command is recorded."""
+        known = self._target.describe(entry.child, command.name, command.parameters)
+        expires_at = entry.received_at + self._expires_after(known.spec)
+        entry = await self._ledger.describe(entry, known.recorded_parameters, expires_at)
+        refusal = NO_TUNNEL if command.opens_tunnel else self._refusal(entry, known.spec, self._now())
+        if refusal is not None:
             await self._execution.finish(entry, Outcome.FAILED, refusal)
         else:
             self._execution.start(parent, entry, command, known.spec, group)
@@ -120,8 +131,6 @@ class CommandIntake:
         """Return why a command is not carried out; `None` when it is."""
         if (forbidden := self.policy.refusal(entry.child, entry.name)) is not None:
             return forbidden
-        if entry.tries > MOST_TRIES:
-            return PREPARED_TOO_OFTEN
         life = entry.expires_at - entry.received_at
         if abs(now - entry.received_at) >= life:  # the clock may have been set back meanwhile
             return TOO_LATE

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.cloud.commands.outcome_texts import INTERRUPTED, NOT_RECORDED, PREPARED_TOO_OFTEN, RUN_TOO_OFTEN
-from gateway.errors import CommandRejected, DeviceUnreachable, OutcomeUnknown
+from gateway.errors import BusLost, CommandRejected, DeviceUnreachable, OutcomeUnknown
 from gateway.models import CommandResult
 from gateway.state.command_ledger import Outcome
 
@@ -122,6 +122,40 @@ def test_a_command_that_ends_the_gateway_while_it_is_prepared_is_set_aside_at_th
         assert running.executed == []
 
     run(test, expires_after=timedelta(hours=1))
+
+
+def test_a_command_whose_device_ends_the_gateway_when_it_is_asked_what_it_declares_is_set_aside(run):
+    async def test(running):
+        def describe(_child, _name, _parameters):
+            described.append(1)
+            raise asyncio.CancelledError  # the process ends here
+
+        described, running.describe = [], describe
+        running.send(7, 1, "open_valve", position=80)
+        for _ in range(2):
+            await asyncio.wait({running.task})
+            running.restart()
+        await asyncio.sleep(5)
+        assert len(described) == 2
+        assert running.outcomes(1)[-1] == (7, "failed", PREPARED_TOO_OFTEN)
+
+    run(test)
+
+
+@pytest.mark.parametrize("is_carried_out", [True, False])
+def test_a_command_whose_bus_is_lost_is_read_back_in_the_same_run(run, is_carried_out):
+    async def test(running):
+        running.devices["open_valve"] = BusLost("the bus was lost while it was carried out")
+        running.proofs["open_valve"] = CommandResult(is_proven=True, after={"valve": 80}) if is_carried_out else None
+        running.send(7, 1, "open_valve", password="hunter2")
+        await asyncio.sleep(1)
+        assert running.read_back == [("open_valve", {"password": "hunter2"})], "this run knows its secrets"
+        lost = "acted, outcome unknown: the bus was lost while it was carried out; nothing proves that the device carried it out"
+        told = ("done", "read back: valve is 80") if is_carried_out else ("failed", lost)
+        assert running.outcomes(1)[-1][1:] == told
+        assert len(running.executed) == 1
+
+    run(test)
 
 
 def test_a_long_command_is_resumed_after_every_end_of_the_gateway_as_long_as_it_gets_on(run):
