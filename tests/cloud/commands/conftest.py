@@ -43,6 +43,7 @@ class Running:
         self.checkpoints = {}
         """Name of a command -> the texts that it reports between its steps, and the seconds between two of them."""
         self.checked = []
+        self.events = []
         self.shift = timedelta(0)
 
     def now(self):
@@ -80,6 +81,9 @@ class Running:
             raise outcome
         return outcome
 
+    def report_event(self, child, name, category, text):
+        self.events.append((child, name, category, text))
+
     async def start(self):
         self.parent = await self.made.enrolment.credentials()
         for number in (1, 2):
@@ -92,7 +96,7 @@ class Running:
     def restart(self):
         self.loop = CommandLoop(
             self.hub, CloudDevices(self.registry, self.checked.append), self.ledger, calls=self.made.calls,
-            commands=Commands(target=self, policy=self.policy, now=self.now),
+            commands=Commands(target=self, policy=self.policy, now=self.now, report_event=self.report_event),
         )  # fmt: skip
         self.task = asyncio.create_task(self.loop.run(self.parent))
 

@@ -645,3 +645,22 @@ def test_where_the_hub_refuses_to_list_all_commands_each_device_is_asked(run):
         assert running.made.rate_control.problem is None
 
     run(test)
+
+
+def test_a_command_that_failed_or_whose_outcome_is_unknown_is_an_event_and_no_other_one(run):
+    async def test(running):
+        running.devices |= {"refused": CommandRejected("no signal"), "unknown": OutcomeUnknown("the line broke")}
+        running.waits["cancelled"] = 100
+        for number, name in enumerate(("refused", "unknown", "set_volume")):
+            running.send(number, 1, name)
+            await asyncio.sleep(1)
+        running.send(9, 1, "cancelled")
+        await asyncio.sleep(5)
+        running.device(1).commands.clear()
+        await asyncio.sleep(20)
+        assert running.events == [
+            ("c1", "command_failed", "command", "refused: no signal"),
+            ("c1", "command_failed", "command", "unknown: acted, outcome unknown: the line broke"),
+        ]
+
+    run(test)

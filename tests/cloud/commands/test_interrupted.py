@@ -90,14 +90,20 @@ def test_the_next_command_of_the_device_waits_until_the_interrupted_one_is_finis
 def test_a_command_that_ends_the_gateway_twice_is_set_aside_and_the_third_start_is_healthy(run):
     async def test(running):
         async def crash(_checkpoint):
-            await asyncio.Event().wait()  # the process ends here
+            try:
+                await asyncio.Event().wait()  # the process ends here
+            finally:
+                ended.append(1)
+
+        ended = []
 
         running.proofs["open_valve"] = crash
         await interrupt(running)
         running.restart()
         await asyncio.sleep(30)
         await running.kill()
-        assert len(running.read_back) == 1
+        assert (len(running.read_back), ended) == (1, [1])
+        assert [status for _, status, _ in running.outcomes(1)] == ["in_progress"], "the cloud knows that it runs"
         running.restart()
         await asyncio.sleep(30)
         assert len(running.read_back) == 1, "it is not even read back a second time"
