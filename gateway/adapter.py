@@ -65,6 +65,7 @@ from gateway.profiles.parameters import (
 from gateway.profiles.scaling import divisor, raw_number, shown_value
 from gateway.profiles.settings import ProfileSettings
 from gateway.profiles.workbench import ProfileWorkbench
+from gateway.recent_frames import RecentFrames
 from gateway.tasks import loop_time
 from gateway.workbench import (
     CheckedProfile,
@@ -131,6 +132,7 @@ __all__ = [
     "ProfileWorkbench",
     "Progress",
     "Reading",
+    "RecentFrames",
     "Reduce",
     "Seconds",
     "SettingName",

@@ -221,6 +221,10 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         profiles = ((child, self._profile(child.profile)) for child in (*children, *expected))
         return [read for child, profile in profiles if profile for read in self._read_plans.planned(child, profile)]
 
+    def recent_frames(self) -> Sequence[str]:
+        """Return the last frames on the line or connection."""
+        return self._transport.frames.lines() if isinstance(self._transport, Link) else ()
+
     def remarks(self, child: ChildDevice) -> Sequence[str]:
         """Return which points of the unit are not read or refused, how quickly it answers, and whether its line echoes."""
         remarks = self._read_plans.remarks(child, self._profile(child.profile))

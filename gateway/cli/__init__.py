@@ -23,6 +23,7 @@ COMMANDS = {
     "profile": "List the device profiles, or check one.",
     "schema": "Print what has to be entered in the Partner Portal.",
     "children": "List the devices; admit, ignore or rename one.",
+    "dump": "Write what helps to find a fault into one archive.",
     "health": "Ask the gateway on this machine whether it is ready.",
     "adapters": "List the installed adapters and their settings.",
     "emulator": "Run an emulated Xyte cloud on this machine.",

@@ -53,4 +53,5 @@ def starter_of_process(
         return "systemd"
     is_in_container = any(file.exists() for file in container_files) or "KUBERNETES_SERVICE_HOST" in environment
     is_main_process = 1 in (os.getpid(), os.getppid())
-    return "the container engine" if is_in_container and is_main_process and not sys.stdin.isatty() else None
+    is_at_terminal = sys.stdin is not None and sys.stdin.isatty()
+    return "the container engine" if is_in_container and is_main_process and not is_at_terminal else None

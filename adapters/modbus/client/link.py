@@ -40,7 +40,7 @@ from adapters.modbus.client.rtu_frames import (
     request_bytes,
 )
 from adapters.modbus.client.transport import RetryPolicy
-from gateway.adapter import DeviceUnreachable, OutcomeUnknown, loop_time
+from gateway.adapter import DeviceUnreachable, OutcomeUnknown, RecentFrames, loop_time
 
 log = logging.getLogger("adapters.modbus")
 
@@ -83,6 +83,8 @@ class Link:
         self._late_arrived = asyncio.Event()
         self._echo = EchoFilter()
         self.answer_seconds: float | None = None
+        self.frames = RecentFrames()
+        """What was sent and received last, also before the last reopening."""
 
     @property
     def echoes(self) -> bool:
@@ -240,6 +242,7 @@ class Link:
 
     def _on_sent(self, packet: bytes) -> None:
         """Start the pause that follows the request."""
+        self.frames.sent(packet)
         if not self.bus.is_rtu:
             self._last_packet = b""
             return
@@ -248,6 +251,7 @@ class Link:
 
     def _on_received(self, packet: bytes) -> None:
         """Start the pause that follows these characters, and wait on for an answer that has begun."""
+        self.frames.received(packet)
         self._last_packet = packet
         if not self.bus.is_rtu:
             return

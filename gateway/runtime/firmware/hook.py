@@ -60,11 +60,7 @@ class Hook:
             process = await asyncio.to_thread(self._start, file, output)
         except OSError as error:
             raise CommandRejected(f"the firmware hook {self.program} cannot be run: {error.strerror or error}") from error
-        try:
-            problem = await self._wait(process, output)
-        except asyncio.CancelledError:
-            threading.Thread(target=process.wait, daemon=True, name="firmware hook").start()  # it is awaited, not ended
-            raise
+        problem = await self._wait(process, output)
         last = masked_text(await asyncio.to_thread(_last_line, output), self.secrets())[:LONGEST_LINE]
         if problem is not None:
             raise CommandRejected(f"the firmware hook {problem}{f': {last}' if last else ''}")
@@ -73,7 +69,7 @@ class Hook:
     def _start(self, file: FirmwareFile, output: Path) -> subprocess.Popen[bytes]:
         """Start the program in a session of its own; not by asyncio, which would kill it at the end of the gateway."""
         with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as sink:
-            return subprocess.Popen(  # noqa: S603 - the deployer's own program, without a shell
+            process = subprocess.Popen(  # noqa: S603 - the deployer's own program, without a shell
                 [str(self.program), str(file.path), file.version or ""],
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
@@ -82,6 +78,8 @@ class Hook:
                 env=_environment(file),
                 start_new_session=True,
             )
+        threading.Thread(target=process.wait, daemon=True, name="firmware hook").start()  # also where nobody waits any more
+        return process
 
     async def _wait(self, process: subprocess.Popen[bytes], output: Path) -> str | None:
         """Wait for the end of the program, and return why it counts as failed; `None` when it does not."""

@@ -116,6 +116,15 @@ BAD_PEERS = {
 }
 
 
+async def test_the_last_frames_are_kept_for_a_dump():
+    async with linked(says(lambda request: frame(request, GOOD))) as link:
+        await link.ask(3, TWO_WORDS, SHORT)
+        lines = [line.partition(" ")[2] for line in link.frames.lines()]
+    assert [line[0] for line in lines] == [">", "<"]
+    assert "03 03 00 0a 00 02" in lines[0]
+    assert lines[1].endswith("03 04 12 34 56 78")
+
+
 @pytest.mark.parametrize(("answer", "reason"), BAD_PEERS.values(), ids=BAD_PEERS.keys())
 async def test_a_bad_answer_makes_the_device_unreachable_and_says_why(answer, reason):
     async with linked(answer) as link:
