@@ -171,6 +171,16 @@ class CommandDispatcher:
                 return None
             return replace(result, message=f"{result.message}; {FOUND_DONE}" if result.message else FOUND_DONE)
 
+    async def do(
+        self, child: str, name: str, work: Callable[[Adapter[Any], ChildDevice], Awaitable[T]], *, within: timedelta
+    ) -> T:
+        """Do something with a child next, ahead of polling, wherever it is; see `Supervisor.do`."""
+
+        async def run(supervisor: Supervisor, device: ChildDevice, left: timedelta, begin: Begin) -> T:
+            return await supervisor.do(device.key, name, work, within=left, before_start=begin)
+
+        return await self._where_the_child_is(child, run, within=within)
+
     async def step(
         self, child: str, name: str, work: Callable[[Adapter[Any], ChildDevice], Awaitable[T]], *, within: timedelta
     ) -> T:

@@ -13,6 +13,7 @@ from gateway.state.events import EventQueue
 from gateway.state.firmware_jobs import FirmwareJobs, FirmwareOffers
 from gateway.state.incidents import Incidents
 from gateway.state.licences import LicenceKeeper
+from gateway.state.original_settings import OriginalSettings
 from gateway.state.outbox import Outbox
 from gateway.state.registry import Registry
 from gateway.state.store import Store
@@ -27,6 +28,7 @@ class StateParts:
     outbox: Outbox
     ledger: CommandLedger
     adapter_memory: AdapterMemory
+    original_settings: OriginalSettings
     events: EventQueue
     incidents: Incidents
     configurations: Configurations
@@ -44,6 +46,7 @@ class StateParts:
             outbox=Outbox(store, most_samples=most_samples),
             ledger=CommandLedger(store),
             adapter_memory=AdapterMemory(store),
+            original_settings=OriginalSettings(store),
             events=EventQueue(store),
             incidents=Incidents(store, are_wanted=has_incidents),
             configurations=Configurations(store),
@@ -61,3 +64,4 @@ class StateParts:
         await self.licences.load()
         await self.cloud_records.load()
         await self.configurations.load()
+        await self.original_settings.load()

@@ -79,6 +79,10 @@ class Registry:
         device = self._found_devices.get(key)
         return None if device is None else device.name
 
+    def given_name(self, key: str) -> str | None:
+        """Return the name that a person has given this device here; `None` where nobody has."""
+        return None if key in self._names_from_cloud else self._names.get(key)
+
     def changed_since(self, revision: int) -> list[str]:
         """Return the keys of the children that were changed, added or removed after this revision."""
         changed: list[str] = []
@@ -225,6 +229,7 @@ class Registry:
             self._unused_devices.pop(device_id, None)
             await self._notify()
 
+    @runs_to_completion
     async def name_from_cloud(self, key: str, name: str) -> bool:
         """Give a child the name that it got in the cloud; return whether that changed something.
 
@@ -244,6 +249,39 @@ class Registry:
             await self._store.transact(write)
             self._names[key] = name
             self._names_from_cloud.add(key)
+            await self._put(record)
+            return True
+
+    @runs_to_completion
+    async def name_as_configured(self, key: str, name: str | None, *, former: str | None) -> bool:
+        """Give a child the name of its configuration, and return whether that changed something.
+
+        A name that a person has given here stays.
+
+        Args:
+            key: the local key of the child.
+            name: the name; `None` ends the one that the former configuration gave it.
+            former: the name of the former configuration.
+        """
+        async with self._writing:
+            known = self._children.get(key)
+            if known is None or self.given_name(key) is not None or self._names.get(key) == name:
+                return False
+            if name is None and self._names.get(key) != former:
+                return False  # it was named in the cloud since
+            record = known.named(name)
+
+            def write(db: Transaction) -> None:
+                write_name(db, key, name, from_cloud=True)
+                write_child(db, record)
+
+            await self._store.transact(write)
+            if name is None:
+                del self._names[key]
+                self._names_from_cloud.discard(key)
+            else:
+                self._names[key] = name
+                self._names_from_cloud.add(key)
             await self._put(record)
             return True
 

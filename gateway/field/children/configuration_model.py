@@ -93,6 +93,11 @@ def parse_earlier_configuration(content: Mapping[str, object]) -> ChildConfigura
     return parse_configuration(_AnyConfiguration, content)
 
 
+def earlier_configuration_schema() -> Mapping[str, object]:
+    """Return the JSON Schema of the form that every configuration of a child has."""
+    return _AnyConfiguration.model_json_schema()
+
+
 _DeadBand: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _AnyName: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
 

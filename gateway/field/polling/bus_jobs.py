@@ -106,6 +106,19 @@ class BusJobs:
         result = await self._do(self._first, job, within)
         return None if result is None else to_result(result, command)
 
+    async def do(
+        self,
+        child: str,
+        name: str,
+        work: Callable[[Adapter[Any], ChildDevice], Awaitable[T]],
+        *,
+        within: timedelta,
+        before_start: Callable[[], Awaitable[None]] | None = None,
+    ) -> T:
+        """Have a worker do something with a child next, ahead of polling, and return its result; otherwise as `step`."""
+        job = Job(child=child, name=name, work=lambda device: work(self._adapter, device), before_start=before_start)
+        return await self._do(self._first, job, within)
+
     async def step(
         self,
         child: str,

@@ -119,6 +119,18 @@ class Supervisor:
         """Read next what proves that an interrupted command was carried out; see `BusJobs.read_back`."""
         return await self._jobs.read_back(child, command, within=within, before_start=before_start)
 
+    async def do(
+        self,
+        child: str,
+        name: str,
+        work: Callable[[Adapter[Any], ChildDevice], Awaitable[T]],
+        *,
+        within: timedelta,
+        before_start: Callable[[], Awaitable[None]] | None = None,
+    ) -> T:
+        """Do something with a child next, ahead of polling; see `BusJobs.do`."""
+        return await self._jobs.do(child, name, work, within=within, before_start=before_start)
+
     async def step(
         self,
         child: str,

@@ -24,7 +24,6 @@ class ChildMonitor:
         sampler: collects readings and changes for the cloud.
         report_soon: is called when the sampler contains something that should not wait for the next interval.
         in_effect: the configurations of the children: which of their readings are used, and how.
-        on_change: is called with each change of a child between reachable and silent.
     """
 
     def __init__(
@@ -34,18 +33,21 @@ class ChildMonitor:
         *,
         report_soon: Callable[[], None],
         in_effect: ConfigurationsInEffect | None = None,
-        on_change: Callable[[AvailabilityChange], None] = lambda change: None,
     ) -> None:
         self._availability = availability
         self._sampler = sampler
         self._report_soon = report_soon
         self._configured = ConfiguredReadings(in_effect if in_effect is not None else ConfigurationsInEffect())
-        self._on_change = on_change
+        self._listeners: list[Callable[[AvailabilityChange], None]] = []
         self._answered_at: dict[str, float] = {}
 
     def answered_at(self, key: str) -> float | None:
         """Return the loop time of the child's last trustworthy answer; `None` without one since the start."""
         return self._answered_at.get(key)
+
+    def add_listener(self, listener: Callable[[AvailabilityChange], None]) -> None:
+        """Call a function with each further change of a child between reachable and silent."""
+        self._listeners.append(listener)
 
     def is_reachable(self, key: str) -> bool:
         """Return whether the child answers."""
@@ -101,7 +103,8 @@ class ChildMonitor:
             log.info("%s: %s answers", child.bus, child.name)
         self._sampler.note(change)
         self.report_urgent()
-        self._on_change(change)
+        for listener in self._listeners:
+            listener(change)
 
 
 def _now() -> datetime:

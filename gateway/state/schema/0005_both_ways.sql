@@ -88,3 +88,10 @@ CREATE TABLE firmware_offers (
     file_id TEXT,
     at TEXT NOT NULL
 ) STRICT;
+-- The values that devices had before a configuration of the cloud set others.
+CREATE TABLE original_settings (
+    child TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (child, name)
+) STRICT;

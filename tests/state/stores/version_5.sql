@@ -150,6 +150,12 @@ CREATE TABLE notes (
         PRIMARY KEY (entry, name)
     ) STRICT;
 INSERT INTO "notes" VALUES('plant','scan','17');
+CREATE TABLE original_settings (
+    child TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (child, name)
+) STRICT;
 CREATE TABLE outbox (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         child TEXT NOT NULL,
