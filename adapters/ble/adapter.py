@@ -250,12 +250,12 @@ class BleAdapter(Adapter[BleSettings]):
     def metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
         """Return the metrics of the child's profile; unknown for a device that only advertises."""
         profile = self._tracker.profile_named(child.profile)
-        return {} if profile is None else profile.metrics
+        return {} if profile is None else profile.metrics_by_group
 
     def configuration_model(self, child: ChildDevice) -> type[BaseModel] | None:
         """Return the settings of the child's profile; none for a device that only advertises."""
         profile = self._tracker.profile_named(child.profile)
-        return None if profile is None or not profile.settings else settings_model(rule.spec for rule in profile.settings)
+        return None if profile is None or not profile.settings else settings_model(profile.setting_specs)
 
     async def differing_settings(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Mapping[str, Value]:
         """Read the characteristics of these settings over one connection, and return those that have another value."""

@@ -283,7 +283,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         profile = self._profile(child.profile)
         if profile is None or not profile.settings:
             return None
-        return settings_model(rule.spec(profile) for rule in profile.settings)
+        return settings_model(profile.setting_specs)
 
     async def differing_settings(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Mapping[str, Value]:
         """Read the registers of these settings, and return those that have another value."""

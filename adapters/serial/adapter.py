@@ -17,7 +17,7 @@ from adapters.serial.port.port import Port
 from adapters.serial.profile.commands import PreparedCommand, prepare_command
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import DeviceProtocol, QueryAnswer, Request
-from adapters.serial.profile.setting_writes import PreparedSetting, prepare_settings, setting_specs
+from adapters.serial.profile.setting_writes import PreparedSetting, prepare_settings
 from adapters.serial.served_ports import ServedPort, named_port, served_ports
 from adapters.serial.session.active_protocol import ActiveProtocol
 from adapters.serial.session.command_execution import CommandExecution, CommandLine, sent_sentence
@@ -275,12 +275,12 @@ class SerialAdapter(Adapter[SerialSettings]):
     def metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
         """Return the metrics of the child's queries; unknown for a device that names metrics itself."""
         profile = self._profile(child.profile)
-        return {} if profile is None else profile.metrics
+        return {} if profile is None else profile.metrics_by_group
 
     def configuration_model(self, child: ChildDevice) -> type[BaseModel] | None:
         """Return the settings of the child's profile."""
         profile = self._profile(child.profile)
-        return None if profile is None or not profile.settings else settings_model(setting_specs(profile))
+        return None if profile is None or not profile.settings else settings_model(profile.setting_specs)
 
     async def differing_settings(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Mapping[str, Value]:
         """Send the queries that show these settings, and return those that have another value."""

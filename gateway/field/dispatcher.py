@@ -5,43 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from gateway.adapter import Adapter
 from gateway.command_parameters import MASK
 from gateway.command_secrets import mask_parameters
 from gateway.errors import CommandRejected, DeviceUnreachable, OutcomeUnknown
+from gateway.field.child_buses import Begin, ChildBuses
 from gateway.field.command_results import to_result
 from gateway.field.command_validation import checked_command
-from gateway.field.fleet import Fleet
 from gateway.field.long_commands import STEP_WITHIN, FindLongCommand, no_long_commands
-from gateway.field.polling.bus_jobs import NotOnThisBus
 from gateway.field.polling.supervisor import Supervisor
 from gateway.models import Checkpoint, ChildDevice, Command, CommandResult, CommandSpec, KnownCommand
-from gateway.state.registry import Registry
 from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Begin: TypeAlias = Callable[[], Awaitable[None]]
-"""Is awaited right before something is sent to a device."""
-
 READ_BACK_AGAIN_AFTER_SECONDS = 10.0
 """How long to wait before a device that does not answer is asked again whether it has carried out an interrupted command."""
 
 FOUND_DONE = "found carried out when it was read back later"
-
-BUS_APPEARS_WITHIN = timedelta(seconds=60)
-"""How long a command waits for a bus that has not appeared since the start of the gateway."""
-
-
-async def _nothing() -> None:
-    pass
 
 
 class OwnCommands(Protocol):
@@ -61,15 +48,13 @@ class CommandDispatcher:
     """Knows which bus serves a child.
 
     Args:
-        registry: knows the children.
-        fleet: knows the buses.
+        buses: the buses of the children.
         own: the commands for the gateway itself.
         find_long: finds the commands of children that are carried out in steps.
     """
 
-    def __init__(self, registry: Registry, fleet: Fleet, own: OwnCommands, find_long: FindLongCommand = no_long_commands) -> None:
-        self._registry = registry
-        self._fleet = fleet
+    def __init__(self, buses: ChildBuses, own: OwnCommands, find_long: FindLongCommand = no_long_commands) -> None:
+        self._buses = buses
         self._own = own
         self._find_long = find_long
 
@@ -79,7 +64,7 @@ class CommandDispatcher:
         Where the device cannot be asked now for its declarations, all parameters are masked.
         """
         try:
-            specs = self._own.commands() if child is None else self._declared(*self._place_of(child))
+            specs = self._own.commands() if child is None else self._declared(*self._buses.place_of(child))
             spec = next((spec for spec in specs if spec.name == name), None)
             return KnownCommand(spec, mask_parameters(specs, name, parameters) if specs else parameters)
         except Exception as error:  # noqa: BLE001 - code of a third-party adapter, whose bug is logged when the command is checked
@@ -119,9 +104,9 @@ class CommandDispatcher:
             if long is None:
                 return await supervisor.execute(child.key, checked, within=left, before_start=begin)
             await begin()
-            return to_result(await long(_ChildBus(self, child.key, command.name), checkpoint), checked)
+            return to_result(await long(_ChildBus(self._buses, child.key, command.name), checkpoint), checked)
 
-        return await self._where_the_child_is(command.child, run, within=within, before_start=before_start)
+        return await self._buses.where_the_child_is(command.child, run, within=within, before_start=before_start)
 
     async def finish_interrupted(self, command: Command, *, within: timedelta, checkpoint: Checkpoint) -> CommandResult | None:
         """Finish a command that was interrupted: resume a long one, or read back whether it was carried out.
@@ -143,13 +128,13 @@ class CommandDispatcher:
                 return await self._read_back(supervisor, checked, deadline)
             is_resumed = True
             await begin()
-            return to_result(await long(_ChildBus(self, child.key, command.name), checkpoint), checked)
+            return to_result(await long(_ChildBus(self._buses, child.key, command.name), checkpoint), checked)
 
         try:
             if command.child is None:
                 result = await self._own.read_back(checked_command(self._own.commands(), command, "the gateway"))
                 return None if result is None else self._own_result(result, command)
-            return await self._where_the_child_is(command.child, run, within=within)
+            return await self._buses.where_the_child_is(command.child, run, within=within)
         except CommandRejected as error:
             if is_resumed:
                 raise
@@ -171,98 +156,9 @@ class CommandDispatcher:
                 return None
             return replace(result, message=f"{result.message}; {FOUND_DONE}" if result.message else FOUND_DONE)
 
-    async def do(
-        self, child: str, name: str, work: Callable[[Adapter[Any], ChildDevice], Awaitable[T]], *, within: timedelta
-    ) -> T:
-        """Do something with a child next, ahead of polling, wherever it is; see `Supervisor.do`."""
-
-        async def run(supervisor: Supervisor, device: ChildDevice, left: timedelta, begin: Begin) -> T:
-            return await supervisor.do(device.key, name, work, within=left, before_start=begin)
-
-        return await self._where_the_child_is(child, run, within=within)
-
-    async def step(
-        self, child: str, name: str, work: Callable[[Adapter[Any], ChildDevice], Awaitable[T]], *, within: timedelta
-    ) -> T:
-        """Do one step of a long command on the bus of a child; see `ChildBus.step`."""
-
-        async def run(supervisor: Supervisor, device: ChildDevice, left: timedelta, begin: Begin) -> T:
-            return await supervisor.step(device.key, name, work, within=left, before_start=begin)
-
-        return await self._where_the_child_is(child, run, within=within)
-
     def _own_result(self, returned: CommandResult | str | None, command: Command) -> CommandResult:
         done = returned if isinstance(returned, CommandResult) else CommandResult(message=returned, is_proven=True)
         return to_result(done, command)
-
-    # the bus of a child -----------------------------------------------------------------------------------------------
-
-    async def _where_the_child_is(
-        self,
-        key: str,
-        run: Callable[[Supervisor, ChildDevice, timedelta, Begin], Awaitable[T]],
-        *,
-        within: timedelta,
-        before_start: Begin = _nothing,
-    ) -> T:
-        """Run something on the bus of a child. Until it has begun, it follows a child that moves to another bus."""
-        start_before, has_begun = loop_time() + within.total_seconds(), False
-
-        async def begin() -> None:
-            nonlocal has_begun
-            has_begun = True
-            await before_start()
-
-        while True:
-            await self._bus_appeared(key, start_before)
-            supervisor, child = self._place_of(key)
-            left = timedelta(seconds=max(start_before - loop_time(), 0.0))
-            running = asyncio.ensure_future(run(supervisor, child, left, begin))
-            moving = asyncio.ensure_future(self._moves(supervisor, child))
-            try:
-                await asyncio.wait({running, moving}, return_when=asyncio.FIRST_COMPLETED)
-                if not running.done() and not has_begun:
-                    running.cancel()
-                await asyncio.wait({running})
-            finally:
-                moving.cancel()
-                running.cancel()
-                await asyncio.wait({running})  # it ends at once, or when a long command has left its device in a working state
-            if self._is_elsewhere(supervisor, child) and (running.cancelled() or isinstance(running.exception(), NotOnThisBus)):
-                continue
-            return await running
-
-    async def _bus_appeared(self, key: str, start_before: float) -> None:
-        """Wait for the bus of a child, which may appear some time after the start of the gateway."""
-        seconds = min(start_before - loop_time(), BUS_APPEARS_WITHIN.total_seconds())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while (record := self._registry.children.get(key)) is not None:
-                    if (record.child.adapter, record.child.bus) in self._fleet.supervisors:
-                        return
-                    await self._fleet.bus_appears()
-
-    async def _moves(self, supervisor: Supervisor, child: ChildDevice) -> None:
-        """Return when a child is on another bus, or is no child any more."""
-        async with self._registry.changed:
-            await self._registry.changed.wait_for(lambda: self._is_elsewhere(supervisor, child))
-
-    def _is_elsewhere(self, supervisor: Supervisor, child: ChildDevice) -> bool:
-        """Return whether a child is no longer served by this supervisor; its bus gets another one with new settings."""
-        place = (child.adapter, child.bus)
-        record = self._registry.children.get(child.key)
-        is_moved = record is None or (record.child.adapter, record.child.bus) != place
-        return is_moved or self._fleet.supervisors.get(place) is not supervisor
-
-    def _place_of(self, key: str) -> tuple[Supervisor, ChildDevice]:
-        record = self._registry.children.get(key)
-        if record is None:
-            raise CommandRejected("this device is not a child of the gateway any more")
-        child = record.child
-        supervisor = self._fleet.supervisors.get((child.adapter, child.bus))
-        if supervisor is None:
-            raise CommandRejected(f"the bus {child.bus} of {child.name} does not exist (any more)")
-        return supervisor, child
 
     # what a child declares --------------------------------------------------------------------------------------------
 
@@ -289,10 +185,10 @@ class CommandDispatcher:
 class _ChildBus:
     """See `gateway.field.long_commands.ChildBus`."""
 
-    def __init__(self, dispatcher: CommandDispatcher, child: str, name: str) -> None:
-        self._dispatcher = dispatcher
+    def __init__(self, buses: ChildBuses, child: str, name: str) -> None:
+        self._buses = buses
         self._child = child
         self._name = name
 
     async def step(self, work: Callable[[Adapter[Any], ChildDevice], Awaitable[T]], *, within: timedelta = STEP_WITHIN) -> T:
-        return await self._dispatcher.step(self._child, self._name, work, within=within)
+        return await self._buses.step(self._child, self._name, work, within=within)

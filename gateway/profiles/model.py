@@ -8,10 +8,11 @@ from typing import Annotated, ClassVar, Protocol, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gateway.models import CommandSpec
+from gateway.models import CommandSpec, Metric
 from gateway.profiles.files import Source
 from gateway.profiles.licences import LicenceRule
 from gateway.profiles.names import first_duplicate
+from gateway.profiles.parameters import ParameterSpec
 
 ProfileName: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 """The name of a profile or of a family: lower-case letters, digits and hyphens."""
@@ -74,6 +75,16 @@ class DeviceProfile(BaseModel):
     @property
     def command_specs(self) -> Sequence[CommandSpec]:
         """The declarations of all commands: their parameters, and what they do. An adapter overrides this."""
+        return ()
+
+    @property
+    def metrics_by_group(self) -> Mapping[str, Sequence[Metric]]:
+        """The metrics of each poll group as `Adapter.metrics` has them; empty: they are unknown. An adapter overrides this."""
+        return {}
+
+    @property
+    def setting_specs(self) -> Sequence[ParameterSpec]:
+        """The settings that the device keeps. An adapter overrides this."""
         return ()
 
     @property

@@ -13,6 +13,7 @@ from gateway import __version__
 from gateway.cloud.files.firmware_offers import FirmwareOfferRecorder
 from gateway.config.settings import Configuration
 from gateway.errors import StoreError
+from gateway.field.configuration.device_settings import DeviceSettings
 from gateway.field.polling.bus_status import BusStatus
 from gateway.models import Reach
 from gateway.runtime.background_jobs import follow_store, report_missing_buses, save_memory, watch_file
@@ -53,6 +54,7 @@ class Gateway:
     restart: Restart
     """A request to restart, which ends `run` like `stop` does."""
     offers: FirmwareOfferRecorder
+    device_settings: DeviceSettings
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then stop in order: the field, the last samples, the connection to the cloud.
@@ -90,6 +92,7 @@ class Gateway:
             save_memory(state.adapter_memory, every=timing.save_memory_every),
             report_missing_buses(state, field, after=timing.missing_bus_after),
             self.offers.run(),
+            self.device_settings.run(),
         )
 
     async def _drain(self, session: asyncio.Task[None]) -> None:

@@ -26,7 +26,9 @@ from gateway.cloud.telemetry_loop import OwnTelemetry
 from gateway.config.permissions import ceiling, needed_for
 from gateway.config.settings import CloudSection, Configuration, Settings
 from gateway.doctor.checks import examine_running
+from gateway.field.child_buses import ChildBuses
 from gateway.field.children.availability import Availability
+from gateway.field.children.child_configuration import ConfigurationsInEffect
 from gateway.field.children.intake import DeviceIntake
 from gateway.field.dispatcher import CommandDispatcher
 from gateway.field.fleet import Fleet
@@ -46,8 +48,8 @@ from gateway.runtime.configuration.building import (
     restore_gateway,
     use_configuration,
 )
+from gateway.runtime.configuration.child_parts import build_child_configurations
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
-from gateway.runtime.configuration.targets import NoChildTarget
 from gateway.runtime.diagnostics.recent_log import recording_log
 from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.own_commands.build import CloudWay, Diagnosis, OwnCommandParts, build_own_commands
@@ -112,9 +114,9 @@ async def build(
         await restore_gateway(own, state)
         in_effect = own.effective.configuration
         field = build_field(state, in_effect, adapters, timing=timing, observer=history or NO_OBSERVER)
-        children = NoChildTarget()
-        await restore_children(children, state)
-        configuring = build_configuring(own, children, field, state)
+        children = build_child_configurations(configuration, state, field, check_every=timing.check_settings_every)
+        await restore_children(children.configurations, state)
+        configuring = build_configuring(own, children.configurations, field, state)
         way = CloudWay(hub=hub, files=hub, rate_control=RateControl(first_seconds=timing.hub_backoff_first.total_seconds()))
 
         async def snapshot() -> Snapshot:
@@ -140,6 +142,7 @@ async def build(
         yield Gateway(
             configuration=configuration, own_configuration=own, timing=timing, state=state, field=field, cloud=cloud,
             watch=watch, view=view, page=page, restart=restart, offers=offers,
+            device_settings=children.settings,
         )  # fmt: skip
 
 
@@ -172,15 +175,17 @@ def build_field(
         registry, availability, policy=settings.admission.policy, models=settings.models, report_event=state.events.report
     )
     reporter = Reporter(sampler, state.outbox, every=settings.cloud.telemetry_every, urgent_gap=timing.urgent_gap)
-    monitor = ChildMonitor(availability, sampler, report_soon=reporter.report_soon)
+    in_effect = ConfigurationsInEffect()
+    monitor = ChildMonitor(availability, sampler, report_soon=reporter.report_soon, in_effect=in_effect)
 
     def supervise(adapter: Adapter[Any], entry: str) -> Supervisor:
         adapter.memory = state.adapter_memory.for_entry(entry)
-        return Supervisor(adapter, entry=entry, registry=registry, intake=intake, monitor=monitor)
+        return Supervisor(adapter, entry=entry, registry=registry, intake=intake, monitor=monitor, in_effect=in_effect)
 
     return FieldParts(
         availability=availability,
         sampler=sampler,
+        in_effect=in_effect,
         monitor=monitor,
         intake=intake,
         reporter=reporter,
@@ -222,7 +227,8 @@ async def build_cloud(
     )
     revocation = GatewayRevocation(hub, rate_control, registered_at=lambda: enrolment.registered_at, timing=timing.revocation)
     read_own_telemetry = partial(_read_own_telemetry, state, field, started_at=loop_time())
-    dispatcher = CommandDispatcher(registry, field.fleet, own_commands.commands, own_commands.child_firmware.find)
+    buses = ChildBuses(registry, field.fleet)
+    dispatcher = CommandDispatcher(buses, own_commands.commands, own_commands.child_firmware.find)
     session = Session(
         hub,
         state,

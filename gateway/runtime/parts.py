@@ -10,7 +10,9 @@ from gateway.cloud.enrolment import CHECK_NETWORK_EVERY, RETRY_EVERY, Enrolment
 from gateway.cloud.revocation import RevocationTiming
 from gateway.cloud.session import Session
 from gateway.field.children.availability import Availability
+from gateway.field.children.child_configuration import ConfigurationsInEffect
 from gateway.field.children.intake import DeviceIntake
+from gateway.field.configuration.device_settings import CHECK_EVERY
 from gateway.field.fleet import Fleet
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.reporter import Reporter
@@ -37,6 +39,8 @@ class Timing:
     """A bus that is reopened sooner, as after a reset of its USB adapter, has no incident."""
     look_for_incidents_every: timedelta = timedelta(seconds=2)
     save_memory_every: timedelta = timedelta(seconds=60)
+    check_settings_every: timedelta = CHECK_EVERY
+    """Between two comparisons of the settings of a device with its configuration."""
     hook_restarts_within: timedelta = timedelta(seconds=30)
     """How long a firmware hook that has ended has to restart the gateway."""
     firmware_goes_on_after: timedelta = timedelta(seconds=5)
@@ -49,6 +53,7 @@ class FieldParts:
 
     availability: Availability
     sampler: Sampler
+    in_effect: ConfigurationsInEffect
     monitor: ChildMonitor
     intake: DeviceIntake
     reporter: Reporter

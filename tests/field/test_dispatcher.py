@@ -10,6 +10,7 @@ from pydantic import BaseModel, model_validator
 
 from gateway.command_parameters import MASK
 from gateway.errors import CommandRejected, DeviceUnreachable, OutcomeUnknown, StoreError
+from gateway.field.child_buses import ChildBuses
 from gateway.field.dispatcher import FOUND_DONE, CommandDispatcher
 from gateway.field.fleet import Fleet
 from gateway.models import Command, CommandResult, CommandSpec, KnownCommand
@@ -45,7 +46,7 @@ async def site(field):
     bus = SyntheticBus([SyntheticDevice("1", "a1")])
     fleet = Fleet((), {}, lambda adapter, entry: None)
     own = Own()
-    dispatcher = CommandDispatcher(field.registry, fleet, own)
+    dispatcher = CommandDispatcher(ChildBuses(field.registry, fleet), own)
     supervisor = field.serve(bus)
     await field.until(lambda: KEY in field.registry.children)
     fleet.supervisors["entry", bus.label] = supervisor
@@ -117,7 +118,7 @@ async def untidy(field):
     supervisor = field.serve(bus, Untidy)
     fleet.supervisors["entry", bus.label] = supervisor
     await field.until(lambda: KEY in field.registry.children)
-    return CommandDispatcher(field.registry, fleet, Own()), supervisor.adapter, bus
+    return CommandDispatcher(ChildBuses(field.registry, fleet), Own()), supervisor.adapter, bus
 
 
 class Broken(BaseModel):
@@ -216,7 +217,7 @@ async def sites(field):
     fleet = Fleet((), {}, lambda adapter, entry: None)
     made = Sites(field, fleet)
     await field.until(lambda: KEY in field.registry.children)
-    return CommandDispatcher(field.registry, fleet, Own()), made
+    return CommandDispatcher(ChildBuses(field.registry, fleet), Own()), made
 
 
 async def test_a_waiting_command_follows_its_child_to_another_bus(sites):
@@ -282,7 +283,9 @@ async def test_a_command_waits_for_a_bus_that_appears_later(field):
     settings = SyntheticSettings(type="synthetic", name="entry")
     fleet = Fleet((settings,), {"synthetic": Late}, lambda adapter, entry: Served())
     field.tasks.append(asyncio.create_task(fleet.run()))
-    executing = asyncio.create_task(CommandDispatcher(field.registry, fleet, Own()).execute(command(), within=MINUTE, **RECORDED))
+    executing = asyncio.create_task(
+        CommandDispatcher(ChildBuses(field.registry, fleet), Own()).execute(command(), within=MINUTE, **RECORDED)
+    )
     await asyncio.sleep(4)
     assert not executing.done()
     assert (await executing).is_proven

@@ -12,6 +12,7 @@ from gateway.adapter import Metric, Reading
 from gateway.cloud.files.download import FileLimits, StagingFolder
 from gateway.cloud.rate_control import RateControl
 from gateway.config.settings import CloudSection
+from gateway.field.child_buses import ChildBuses
 from gateway.field.dispatcher import CommandDispatcher
 from gateway.field.fleet import Fleet
 from gateway.hub import Credentials
@@ -76,7 +77,7 @@ async def site(field, tmp_path):
         firmware = ChildFirmware(registry, source, FirmwareJobs(store), goes_on_after=timedelta(seconds=1))
         fleet = Fleet((), {}, lambda adapter, entry: None)
         fleet.supervisors["entry", bus.label] = supervisor
-        dispatcher = CommandDispatcher(registry, fleet, None, firmware.find)
+        dispatcher = CommandDispatcher(ChildBuses(registry, fleet), None, firmware.find)
 
         async def install():
             async def before_start():

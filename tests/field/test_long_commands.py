@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from gateway.errors import BusUnavailable, CommandRejected, CommandStopped, OutcomeUnknown
+from gateway.field.child_buses import ChildBuses
 from gateway.field.dispatcher import CommandDispatcher
 from gateway.field.fleet import Fleet
 from gateway.field.long_commands import run_steps
@@ -66,7 +67,11 @@ def served(field):
         await field.until(lambda: len(field.registry.children) == devices)
         await asyncio.sleep(5)
         return SimpleNamespace(
-            dispatcher=CommandDispatcher(field.registry, fleet, None, update.find), bus=bus, supervisor=supervisor, fleet=fleet
+            dispatcher=CommandDispatcher(ChildBuses(field.registry, fleet), None, update.find),
+            buses=ChildBuses(field.registry, fleet),
+            bus=bus,
+            supervisor=supervisor,
+            fleet=fleet,
         )
 
     return start
@@ -167,7 +172,7 @@ async def test_a_step_waits_for_a_bus_that_is_lost_and_for_a_child_that_moves(se
     site = await served(update)
     other = SyntheticBus([], label="other")
     site.fleet.supervisors["entry", "other"] = field.serve(other)
-    steps = asyncio.create_task(_by_hand(site.dispatcher, told))
+    steps = asyncio.create_task(_by_hand(site.buses, told))
     await asyncio.sleep(2)
     site.bus.unplugged = True
     await asyncio.sleep(5)
@@ -179,7 +184,7 @@ async def test_a_step_waits_for_a_bus_that_is_lost_and_for_a_child_that_moves(se
     assert told[-1] == "other"
 
 
-async def _by_hand(dispatcher, told):
+async def _by_hand(buses, told):
     async def step(adapter, child):
         adapter._plugged_in()
         await asyncio.sleep(0.1)
@@ -187,7 +192,7 @@ async def _by_hand(dispatcher, told):
 
     for _ in range(30):
         try:
-            told.append(await dispatcher.step(KEY, "update", step, within=MINUTE))
+            told.append(await buses.step(KEY, "update", step, within=MINUTE))
         except OutcomeUnknown:
             told.append("bus")
         await asyncio.sleep(0.2)

@@ -347,12 +347,17 @@ class Profile(DeviceProfile):
         return self.points
 
     @property
-    def metrics(self) -> dict[str, list[Metric]]:
+    def metrics_by_group(self) -> dict[str, list[Metric]]:
         """The metrics of each poll group."""
         groups: dict[str, list[Metric]] = {}
         for point in self.points:
             groups.setdefault(point.group, []).append(point.measured)
         return groups
+
+    @property
+    def setting_specs(self) -> list[ParameterSpec]:
+        """The declarations of all settings."""
+        return [rule.spec for rule in self.settings]
 
     @property
     def all_commands(self) -> Iterable[CommandRule]:

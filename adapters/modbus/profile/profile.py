@@ -372,6 +372,16 @@ class Profile(DeviceProfile):
         """Yield the points of these poll groups on a device with these SunSpec models."""
         yield from (placed for point, placed in self._all(layout)[0] if point.group in groups)
 
+    @property
+    def metrics_by_group(self) -> dict[str, list[Metric]]:
+        """The metrics of each poll group; empty where the device determines them."""
+        return {} if self.is_sunspec else self.metrics()
+
+    @property
+    def setting_specs(self) -> list[ParameterSpec]:
+        """The declarations of all settings."""
+        return [rule.spec(self) for rule in self.settings]
+
     def metrics(self, layout: SunSpecLayout = NO_MODELS) -> dict[str, list[Metric]]:
         """Return the metrics that are read on a device with these SunSpec models, by poll group."""
         groups: dict[str, list[Metric]] = {}

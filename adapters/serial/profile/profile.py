@@ -7,6 +7,7 @@ Requests and answers are templates (`template.py`) of the payload of a frame; th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -86,7 +87,7 @@ class Profile(DeviceProfile):
         return [QueriedPoint(point.metric, query.group) for query in self.queries for point in query.points]
 
     @property
-    def metrics(self) -> dict[str, list[Metric]]:
+    def metrics_by_group(self) -> dict[str, list[Metric]]:
         """The metrics of each poll group; empty where the device names metrics itself, or sends units."""
         if any(message.open for message in self.messages):
             return {}
@@ -95,6 +96,24 @@ class Profile(DeviceProfile):
             groups.setdefault(query.group, []).extend(point.metric_in(point.unit) for point in query.points)
         unasked = [point.metric_in(point.unit) for message in self.messages for point in message.points]
         return {group: metrics for group, metrics in {**groups, "": unasked}.items() if metrics}
+
+    @property
+    def setting_specs(self) -> list[ParameterSpec]:
+        """The declarations of all settings."""
+        commands = {rule.name: rule for rule in self.commands}
+        return [self._spec_of(rule, commands[rule.command]) for rule in self.settings]
+
+    def _spec_of(self, rule: SettingRule, command: CommandRule) -> ParameterSpec:
+        (parameter,) = self.parameters_of(command)
+        unit = next(point.unit for query in self.queries for point in query.points if point.metric == command.read_back)
+        return replace(
+            parameter,
+            name=rule.name,
+            title=rule.title,
+            description=rule.description or parameter.description,
+            unit=parameter.unit or unit,
+            default=None,
+        )
 
     @property
     def all_commands(self) -> Iterable[CommandRule]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from adapters.serial.profile.commands import PreparedCommand, ReadBackCheck, prepare_command
-from adapters.serial.profile.grammar import CommandRule, SettingRule
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import Address, DeviceProtocol
-from gateway.adapter import Command, CommandRejected, ParameterSpec, SettingValue
+from gateway.adapter import Command, CommandRejected, SettingValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +19,6 @@ class PreparedSetting:
     value: SettingValue
     command: PreparedCommand
     check: ReadBackCheck
-
-
-def setting_specs(profile: Profile) -> list[ParameterSpec]:
-    """Return the declarations of the profile's settings for the configuration of the cloud."""
-    commands = {rule.name: rule for rule in profile.commands}
-    return [_spec(profile, rule, commands[rule.command]) for rule in profile.settings]
 
 
 def prepare_settings(
@@ -49,16 +42,3 @@ def prepare_settings(
             raise CommandRejected(f"setting {name}: its command is not read back")
         prepared.append(PreparedSetting(name, value, ready, ready.check))
     return prepared
-
-
-def _spec(profile: Profile, rule: SettingRule, command: CommandRule) -> ParameterSpec:
-    (parameter,) = profile.parameters_of(command)
-    unit = next(point.unit for query in profile.queries for point in query.points if point.metric == command.read_back)
-    return replace(
-        parameter,
-        name=rule.name,
-        title=rule.title,
-        description=rule.description or parameter.description,
-        unit=parameter.unit or unit,
-        default=None,
-    )

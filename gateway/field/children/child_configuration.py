@@ -50,6 +50,8 @@ class ConfigurationsInEffect:
 
     def __init__(self) -> None:
         self._of: dict[str, ChildConfiguration] = {}
+        self.problems: dict[str, str] = {}
+        """In what a device differs from its configuration although it was written, by its local key."""
 
     def of(self, child: str) -> ChildConfiguration:
         """Return what is configured for a child, by its local key."""
@@ -61,6 +63,17 @@ class ConfigurationsInEffect:
             self._of.pop(child, None)
         else:
             self._of[child] = configuration
+
+    def remarks(self, child: str) -> list[str]:
+        """Return what an operator should know about the configuration of a child."""
+        configuration, problem = self.of(child), self.problems.get(child)
+        remarks = [] if problem is None else [problem]
+        if configuration.metrics_left_out:
+            remarks.append(f"left out, as configured in the cloud: {', '.join(sorted(configuration.metrics_left_out))}")
+        if configuration.poll_every:
+            every = (f"{group} every {period.total_seconds():g} s" for group, period in configuration.poll_every.items())
+            remarks.append(f"read as configured in the cloud: {', '.join(every)}")
+        return remarks
 
     @property
     def children(self) -> list[str]:

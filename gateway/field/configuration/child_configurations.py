@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from gateway.adapter import Adapter
+from gateway.adapter import Adapter, DeviceProfile, settings_model
 from gateway.errors import ConfigurationRejected, SettingsProblem
 from gateway.field.children.child_configuration import ChildConfiguration, ConfigurationsInEffect
 from gateway.field.children.configuration_model import (
@@ -33,15 +33,15 @@ LOOK_EVERY_SECONDS = 60.0
 """How often a configuration that waits for the bus of its child looks whether the child is still there."""
 
 
-def configuration_schema(adapter: Adapter[Any], profile: str) -> Mapping[str, object]:
-    """Return the JSON Schema of the configurations of devices with this profile.
-
-    Args:
-        adapter: any adapter of an entry that has the profile; it need not be open.
-        profile: the name of the profile.
-    """
-    child = adapter.unregistered_child(address="1", name=profile, profile=profile)
-    return configuration_model(configurable_of(adapter, child)).model_json_schema()
+def profile_schema(profile: DeviceProfile) -> Mapping[str, object]:
+    """Return the JSON Schema of the configurations of devices with this profile."""
+    specs = profile.setting_specs
+    configurable = Configurable(
+        poll_groups=profile.intervals,
+        metrics=profile.metrics_by_group,
+        settings=settings_model(specs) if specs else None,
+    )
+    return configuration_model(configurable).model_json_schema()
 
 
 def configurable_of(adapter: Adapter[Any], child: ChildDevice) -> Configurable:

@@ -100,7 +100,6 @@ class DeviceSettings:
         self._has_checks = asyncio.Event()
         self._answered = asyncio.Event()  # set, and replaced, when any device answers again
         self._corrections: dict[str, Counter[str]] = {}
-        self._remarks: dict[str, str] = {}
 
     def note_change(self, change: AvailabilityChange) -> None:
         """Compare a device with its configuration soon: it answers, after a start or a silence. It may be another one."""
@@ -108,10 +107,6 @@ class DeviceSettings:
             self._check_soon(change.child)
             self._answered.set()
             self._answered = asyncio.Event()
-
-    def remark(self, child: str) -> str | None:
-        """Return what an operator should know about the settings of a child; `None` while all is well."""
-        return self._remarks.get(child)
 
     async def apply(self, child: str, configuration: ChildConfiguration) -> None:
         """Write the settings of a configuration, and put it into effect; wait for a device that does not answer.
@@ -133,7 +128,7 @@ class DeviceSettings:
             self._in_effect.put(child, configuration)
             await self._forget_released(child, configuration.settings)
             self._corrections.pop(child, None)
-            self._remarks.pop(child, None)
+            self._in_effect.problems.pop(child, None)
             self._check_at[child] = loop_time() + self._access.check_every.total_seconds()
             self._has_checks.set()
 
@@ -243,12 +238,12 @@ class DeviceSettings:
         self._access.report_event(child, "settings_corrected", "configuration", f"{text}; written again")
 
     def _tell_in_line(self, child: str) -> None:
-        if self._remarks.pop(child, None) is not None:
+        if self._in_effect.problems.pop(child, None) is not None:
             log.info("%s: its settings are as configured again", self._name(child))
 
     def _remark(self, child: str, text: str) -> None:
-        if self._remarks.get(child) != text:
-            self._remarks[child] = text
+        if self._in_effect.problems.get(child) != text:
+            self._in_effect.problems[child] = text
             log.warning("%s: %s", self._name(child), text)
             self._access.report_event(child, "settings_differ", "configuration", text)
 
@@ -265,7 +260,7 @@ class DeviceSettings:
 
     async def _forget(self, child: str) -> None:
         self._corrections.pop(child, None)
-        self._remarks.pop(child, None)
+        self._in_effect.problems.pop(child, None)
         self._locks.pop(child, None)
         await retry_until_stored(partial(self._originals.forget, child), what="that a device was removed")
 

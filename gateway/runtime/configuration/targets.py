@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from gateway.errors import ConfigurationRejected, SettingsProblem
 from gateway.models import PlannedChange
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.configuration.watch import BusWatch
@@ -30,30 +29,6 @@ class ChildTarget(Protocol):
 
     def in_effect(self, child: str, content: Mapping[str, object]) -> Mapping[str, object]:
         """Return this configuration with the values that a person on site has set instead."""
-
-
-class NoChildTarget:
-    """Children without a configuration: every key of one is refused."""
-
-    def schema(self, child: str) -> Mapping[str, object]:
-        """Return the schema of an empty object."""
-        return {"type": "object", "properties": {}, "additionalProperties": False}
-
-    def plan(self, child: str, content: Mapping[str, object]) -> Sequence[PlannedChange]:
-        """Refuse every key."""
-        if content:
-            raise ConfigurationRejected([SettingsProblem(key, "no such key", "This device has no settings") for key in content])
-        return ()
-
-    async def apply(self, child: str, content: Mapping[str, object]) -> None:
-        """Change nothing."""
-
-    def restore(self, child: str, content: Mapping[str, object]) -> None:
-        """Change nothing."""
-
-    def in_effect(self, child: str, content: Mapping[str, object]) -> Mapping[str, object]:
-        """Return the configuration itself."""
-        return content
 
 
 class ConfigurationTargets:

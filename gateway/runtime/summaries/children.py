@@ -68,7 +68,7 @@ class ChildSummaries:
             reach=self._field.availability.of(key).reach,
             load=polling.load if polling is not None else 0.0,
             is_slow=polling.is_slow if polling is not None else False,
-            remarks=tuple(polling.remarks) if polling is not None else (),
+            remarks=(*(() if polling is None else polling.remarks), *self._field.in_effect.remarks(key)),
         )
 
     def _summary(self, record: ChildRecord, at: datetime) -> ChildSummary:

@@ -47,3 +47,15 @@ def test_the_plan_has_the_intervals_that_are_in_effect():
 
     planned = [read("1", "fast", FIVE), read("1", "slow", MINUTE), read("2", "fast", FIVE)]
     assert list(adjust_planned_reads(planned, {"1": {"fast": MINUTE}})) == [read("1", "fast", MINUTE), read("2", "fast", FIVE)]
+
+
+def test_an_operator_sees_what_the_cloud_has_configured():
+    in_effect = ConfigurationsInEffect()
+    in_effect.put("a", ChildConfiguration(metrics_left_out=frozenset({"b", "a"}), poll_every={"slow": FIVE}))
+    in_effect.problems["a"] = "level is 1 instead of 2"
+    assert in_effect.remarks("a") == [
+        "level is 1 instead of 2",
+        "left out, as configured in the cloud: a, b",
+        "read as configured in the cloud: slow every 5 s",
+    ]
+    assert in_effect.remarks("b") == []

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from gateway.field.child_buses import ChildBuses
 from gateway.field.configuration.child_configurations import ChildConfigurations
 from gateway.field.configuration.device_settings import DeviceSettings, SettingsAccess
-from gateway.field.dispatcher import CommandDispatcher
 from gateway.field.fleet import Fleet
 from gateway.state.original_settings import OriginalSettings
 from gateway.testing.devices import SyntheticBus, SyntheticDevice
@@ -31,12 +31,12 @@ async def site(field):
     )
     bus = SyntheticBus([device])
     fleet = Fleet((), {}, lambda adapter, entry: None)
-    dispatcher = CommandDispatcher(field.registry, fleet, own=None)
+    buses = ChildBuses(field.registry, fleet)
     originals = OriginalSettings(field.registry._store)
     events, forbidden = [], set()
     access = SettingsAccess(
-        run=dispatcher.do,
-        run_in_gaps=dispatcher.step,
+        run=buses.do,
+        run_in_gaps=buses.step,
         may_write=lambda child: child not in forbidden,
         report_event=lambda child, name, category, text: events.append((child, name, text)),
     )

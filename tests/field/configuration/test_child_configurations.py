@@ -9,7 +9,6 @@ import pytest
 
 from gateway.errors import ConfigurationRejected
 from gateway.field.children.child_configuration import ChildConfiguration
-from gateway.field.configuration.child_configurations import configuration_schema
 from gateway.models import PlannedChange, Reach
 
 KEY = "sn:synthetic/1"
@@ -130,9 +129,7 @@ async def test_a_child_that_moves_to_another_bus_takes_its_configuration_along(s
     assert 55 <= moved.reads - reads <= 65
 
 
-async def test_the_schema_of_a_profile_needs_no_open_bus(site):
-    schema = configuration_schema(site.supervisor.adapter, "synthetic")
-    assert schema["properties"]["name"]
+async def test_the_schema_of_a_child_has_its_own_settings(site):
     assert site.configurations.schema(KEY)["$defs"]["Settings"]["properties"].keys() == {"level", "limit"}
 
 

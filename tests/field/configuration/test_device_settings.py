@@ -86,10 +86,10 @@ async def test_a_setting_that_is_changed_again_and_again_is_left_after_a_few_cor
     assert len(site.device.written) == 1 + MOST_CORRECTIONS
     told = [text for _, name, text in site.events if name == "settings_differ"]
     assert told[0] == "level is 3.0 instead of 20.0: it was written 3 times and changed again; it stays"
-    assert "it stays" in site.settings.remark(KEY)
+    assert any("it stays" in remark for remark in site.field.in_effect.remarks(KEY))
     site.device.settings["level"] = 20.0
     await asyncio.sleep(HOUR)
-    assert site.settings.remark(KEY) is None
+    assert site.field.in_effect.remarks(KEY) == []
 
 
 async def test_a_new_configuration_is_corrected_anew(site):

@@ -374,7 +374,7 @@ async def test_a_device_that_is_lost_during_a_write_leaves_the_setting_unknown(c
 def test_a_setting_is_declared_with_its_range_and_unit():
     (spec,) = [rule.spec for rule in PROFILE.settings]
     assert (spec.kind, spec.between, spec.unit) == (ParameterKind.WHOLE_NUMBER, (1, 3600), "s")
-    assert [metric.name for metric in PROFILE.metrics["normal"]] == ["level", "button"]
+    assert [metric.name for metric in PROFILE.metrics_by_group["normal"]] == ["level", "button"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""Build what puts the configurations of children into effect: on buses, in readings, in the devices themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from gateway.config.permissions import ceiling
+from gateway.config.settings import Configuration
+from gateway.field.child_buses import ChildBuses
+from gateway.field.configuration.child_configurations import ChildConfigurations
+from gateway.field.configuration.device_settings import DeviceSettings, SettingsAccess
+from gateway.models import Permission
+from gateway.runtime.parts import FieldParts
+from gateway.state.parts import StateParts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildConfigurationParts:
+    """What serves the configurations of children."""
+
+    configurations: ChildConfigurations
+    settings: DeviceSettings
+
+
+def build_child_configurations(
+    configuration: Configuration, state: StateParts, field: FieldParts, *, check_every: timedelta
+) -> ChildConfigurationParts:
+    """Return what serves the configurations of children.
+
+    Args:
+        configuration: that of the file and the environment, which limits what the cloud may do.
+        state: what survives a restart.
+        field: the buses and the children.
+        check_every: how often devices are compared with their configurations.
+    """
+    registry, buses = state.registry, ChildBuses(state.registry, field.fleet)
+
+    def may_write(child: str) -> bool:
+        record = registry.children.get(child)
+        return record is not None and ceiling(configuration, record.child).refusal(Permission.CONFIGURE) is None
+
+    access = SettingsAccess(
+        run=buses.do,
+        run_in_gaps=buses.step,
+        may_write=may_write,
+        report_event=state.events.report,
+        check_every=check_every,
+    )
+    settings = DeviceSettings(registry, field.availability, field.in_effect, state.original_settings, access)
+    field.monitor.add_listener(settings.note_change)
+    configurations = ChildConfigurations(registry, field.fleet, field.in_effect, settings)
+    return ChildConfigurationParts(configurations=configurations, settings=settings)
