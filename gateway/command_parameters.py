@@ -177,6 +177,8 @@ def _number(number: float) -> str:
 
 def _lengths(schema: JsonSchema) -> str:
     low, high = schema.get("minLength", 0), schema.get("maxLength")
-    if high is not None:
-        return f" of {f'{low} characters' if low == high else f'{low} to {high} characters'}"
-    return f" of at least {low} characters" if low else ""
+    if high is None:
+        return f" of at least {low} characters" if low else ""
+    if not low:
+        return f" of at most {high} characters"
+    return f" of {low} characters" if low == high else f" of {low} to {high} characters"

@@ -222,4 +222,6 @@ def test_only_plain_values_are_described():
     assert described_value({"type": "array"}) is None
     assert described_value({"anyOf": [{"type": "integer"}, {"type": "string"}]}) is None
     assert described_value({"type": "string", "minLength": 3}) == "a text of at least 3 characters"
+    assert described_value({"type": "string", "maxLength": 3}) == "a text of at most 3 characters"
+    assert described_value({"type": "string", "minLength": 4, "maxLength": 4}) == "a text of 4 characters"
     assert described_value({"type": "number", "exclusiveMaximum": 0.1}) == "a number of at most 0.1"

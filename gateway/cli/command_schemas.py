@@ -16,6 +16,7 @@ from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, er
 from gateway.command_parameters import described_value, parameters_schema
 from gateway.config.settings import DEFAULT_FILE, Configuration
 from gateway.field.plugins import AdapterClass, usable
+from gateway.runtime.own_commands.declarations import OWN_COMMANDS
 
 LONGEST_EXECUTION = timedelta(minutes=1)
 """How much longer the portal has to wait for the outcome: a display that starts is read back after up to a minute."""
@@ -33,7 +34,7 @@ def show_commands(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """List the commands that the devices of each family take, with their parameters.
+    """List the commands of the gateway, and those that the devices of each family take, with their parameters.
 
     Contains the profiles that come with the gateway, and those of the folders in the configuration. In the output for programs,
     the parameters are JSON Schema.
@@ -47,14 +48,13 @@ def show_commands(
     families = [(name, list(alike)) for name, alike in groupby(taking, key=lambda one: one.profile.family)]
     if as_json:
         expiry = configuration.settings.cloud.command_expires_after
-        print_json(
-            {
-                "families": [
-                    {"family": name, "profiles": [_profile_facts(one, expiry) for one in alike]} for name, alike in families
-                ]
-            }
-        )
+        facts = [{"family": name, "profiles": [_profile_facts(one, expiry) for one in alike]} for name, alike in families]
+        own = {} if family else {"gateway": [_timed_command(spec, expiry) for spec in OWN_COMMANDS]}
+        print_json({**own, "families": facts})
         return
+    if not family:
+        out.print("[bold]the gateway itself[/]")
+        show_specs(OWN_COMMANDS, indent="  ")
     if not families:
         out.print(f"no device of the family {family} takes commands" if family else "no device takes commands", markup=False)
     for name, alike in families:

@@ -94,6 +94,9 @@ async def test_a_person_gets_a_list_in_words(type_in, own_profile):
 async def test_the_profiles_of_all_adapters_are_there_without_a_configuration(type_in):
     code, out, _ = await type_in("schema", "commands", "--json")
     assert code == 0
+    own = {command["name"]: command for command in json.loads(out)["gateway"]}
+    assert {"reboot", "dump", "rescan", "admit", "ignore", "forget", "set_log_level", "update_firmware"} == own.keys()
+    assert own["set_log_level"]["parameters"]["properties"]["level"]["enum"] == ["debug", "info", "warning", "error"]
     profiles = [profile for family in json.loads(out)["families"] for profile in family["profiles"]]
     assert {profile["adapter"] for profile in profiles} == {"modbus", "ble", "serial"}
     assert all(profile["commands"] for profile in profiles)

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from gateway.adapter import AdapterSettings
 from gateway.cloud.files import dump_upload
+from gateway.runtime.own_commands.declarations import OWN_COMMANDS
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
 pytestmark = pytest.mark.enable_socket
@@ -222,3 +223,11 @@ async def test_a_reboot_is_refused_where_nothing_would_start_the_gateway_again(r
         assert not gateway.stop.is_set()
     assert refused.status == "failed"
     assert "neither as a service of systemd nor as the main process of a container" in refused.message
+
+
+async def test_an_unknown_command_is_answered_with_those_that_the_portal_is_shown(running, site, outcome):
+    _bus, adapters = site
+    async with running(adapters, SYNTHETIC, cloud=QUICKLY):
+        refused = await outcome("fly")
+    known = ", ".join(spec.name for spec in OWN_COMMANDS)
+    assert (refused.status, refused.message) == ("failed", f"the gateway has no command 'fly'; it has {known}")

@@ -28,7 +28,7 @@ from gateway.runtime.own_commands.commands import OwnCommands
 from gateway.runtime.own_commands.devices import DeviceCommands
 from gateway.runtime.own_commands.dump import dump_command
 from gateway.runtime.own_commands.firmware import firmware_command
-from gateway.runtime.own_commands.log_level import SET_LOG_LEVEL
+from gateway.runtime.own_commands.log_level import LOG_LEVEL_COMMAND
 from gateway.runtime.own_commands.reboot import reboot_command
 from gateway.runtime.parts import FieldParts, Timing
 from gateway.runtime.restart import Restart
@@ -87,7 +87,7 @@ async def build_own_commands(
     collector = dump_collector(state, field.fleet, diagnosis)
     commands = (
         *DeviceCommands(registry, field.intake, field.fleet).all(),
-        SET_LOG_LEVEL,
+        LOG_LEVEL_COMMAND,
         reboot_command(restart),
         dump_command(registry, collector, DumpUpload(way.hub, way.rate_control)),
         firmware_command(

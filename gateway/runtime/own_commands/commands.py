@@ -6,18 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from gateway.field.command_validation import checked_command
 from gateway.models import Checkpoint, Command, CommandResult, CommandSpec
 
 TITLE = "the gateway"
-
-
-class Parameters(BaseModel):
-    """The base of the parameters of an own command."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

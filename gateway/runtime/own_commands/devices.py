@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
-
-from pydantic import Field, StringConstraints
 
 from gateway.errors import CommandRejected
 from gateway.field.children.intake import DeviceIntake
 from gateway.field.fleet import Fleet
-from gateway.models import Checkpoint, CommandSpec, NoParameters
-from gateway.runtime.own_commands.commands import OwnCommand, Parameters
+from gateway.models import Checkpoint, NoParameters
+from gateway.runtime.own_commands.commands import OwnCommand
+from gateway.runtime.own_commands.declarations import ADMIT, FORGET, IGNORE, RESCAN, DeviceParameters
 from gateway.state.records import Decision
 from gateway.state.registry import Registry
-
-
-class DeviceParameters(Parameters):
-    """Names one device."""
-
-    key: Annotated[str, StringConstraints(min_length=1, max_length=300)] = Field(
-        description="the key of the device, as `xyte-gateway children` and the status page show it"
-    )
 
 
 class DeviceCommands:
@@ -35,45 +25,10 @@ class DeviceCommands:
     def all(self) -> Sequence[OwnCommand]:
         """Return the commands."""
         return (
-            OwnCommand(
-                spec=CommandSpec(
-                    name="rescan",
-                    title="Search for devices",
-                    description="searches every bus for new devices",
-                    harmless_late=True,
-                ),
-                run=self._rescan,
-            ),
-            OwnCommand(
-                spec=CommandSpec(
-                    name="admit",
-                    title="Admit a device",
-                    description="makes a found device a child of the gateway, whatever the policy says",
-                    parameters=DeviceParameters,
-                    is_proven=True,
-                ),
-                run=self._admit,
-            ),
-            OwnCommand(
-                spec=CommandSpec(
-                    name="ignore",
-                    title="Ignore a device",
-                    description="leaves a found device out from now on",
-                    parameters=DeviceParameters,
-                    is_proven=True,
-                ),
-                run=self._ignore,
-            ),
-            OwnCommand(
-                spec=CommandSpec(
-                    name="forget",
-                    title="Forget a found device",
-                    description="removes a found device that is no child, and the decision about it; a search may find it again",
-                    parameters=DeviceParameters,
-                    is_proven=True,
-                ),
-                run=self._forget,
-            ),
+            OwnCommand(spec=RESCAN, run=self._rescan),
+            OwnCommand(spec=ADMIT, run=self._admit),
+            OwnCommand(spec=IGNORE, run=self._ignore),
+            OwnCommand(spec=FORGET, run=self._forget),
         )
 
     async def _rescan(self, _given: NoParameters, _checkpoint: Checkpoint) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from gateway.cloud.files.dump_upload import DumpUpload, Upload, UploadFailed
 from gateway.errors import CommandRejected
-from gateway.models import Checkpoint, CommandResult, CommandSpec, NoParameters
+from gateway.models import Checkpoint, CommandResult, NoParameters
 from gateway.runtime.diagnostics.archive import MIME_TYPE
 from gateway.runtime.diagnostics.contents import DumpCollector
 from gateway.runtime.own_commands.commands import OwnCommand
+from gateway.runtime.own_commands.declarations import DUMP
 from gateway.state.registry import Registry
 
 
@@ -30,13 +31,6 @@ def dump_command(registry: Registry, collector: DumpCollector, upload: DumpUploa
         return CommandResult(message=f"{name}, {len(dump.content) // 1024} KB, is in the cloud", is_proven=True)
 
     return OwnCommand(
-        spec=CommandSpec(
-            name="dump",
-            title="Send a dump",
-            description="sends an archive with log, status, configuration without secrets, versions and the findings of doctor",
-            parameters=NoParameters,
-            is_proven=True,
-            harmless_late=True,
-        ),
+        spec=DUMP,
         run=dump,
     )

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 from gateway import __version__
 from gateway.cloud.protocol.values import semantic_version
 from gateway.errors import CommandRejected
-from gateway.models import UPDATE_FIRMWARE, Checkpoint, CommandResult, FirmwareFile, FirmwareParameters
+from gateway.models import Checkpoint, CommandResult, FirmwareFile, FirmwareParameters
 from gateway.runtime.firmware.hook import Hook
 from gateway.runtime.firmware.source import FirmwareSource
 from gateway.runtime.own_commands.commands import OwnCommand
+from gateway.runtime.own_commands.declarations import UPDATE_GATEWAY
 from gateway.state.registry import Registry
 
 FOLDER = "gateway"
@@ -58,11 +58,7 @@ def firmware_command(registry: Registry, source: FirmwareSource, hook: Hook | No
         return CommandResult(message=_told(file, last_line))
 
     return OwnCommand(
-        spec=replace(
-            UPDATE_FIRMWARE,
-            title="Update the gateway",
-            description="fetches a file and hands it to the program that the configuration names for it",
-        ),
+        spec=UPDATE_GATEWAY,
         run=update,
         after_restart=_after_restart,
     )

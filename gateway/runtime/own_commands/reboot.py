@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from gateway import __version__
 from gateway.errors import CommandRejected
-from gateway.models import Checkpoint, CommandResult, CommandSpec, NoParameters
+from gateway.models import Checkpoint, CommandResult, NoParameters
 from gateway.runtime.own_commands.commands import OwnCommand
+from gateway.runtime.own_commands.declarations import REBOOT
 from gateway.runtime.restart import NOT_STARTED_AGAIN, Restart
 
 
@@ -18,14 +19,7 @@ def reboot_command(restart: Restart) -> OwnCommand:
         return await restart.end_process()
 
     return OwnCommand(
-        spec=CommandSpec(
-            name="reboot",
-            title="Restart the gateway",
-            description="ends the gateway after everything is stored; systemd or the container engine starts it again",
-            is_proven=True,
-            harmless_late=True,
-            restarts_device=True,
-        ),
+        spec=REBOOT,
         run=reboot,
         after_restart=lambda _given: CommandResult(
             message=f"the gateway has restarted, with version {__version__}", is_proven=True
