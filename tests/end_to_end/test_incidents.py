@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.cloud.incidents import event_loop, incident_loop
+from gateway.cloud.incidents import event_loop, incident_loop, suspension
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
 pytestmark = pytest.mark.enable_socket
@@ -159,3 +159,21 @@ async def test_what_happens_at_a_site_becomes_events(emulator, running, until, s
     stopped = next(event for event in parent.events if event.name == "gateway_stopped")
     async with running(adapters, SYNTHETIC, timing=timing):
         await until(lambda: any(one.name == "gateway_started" and one.at > stopped.at for one in parent.events), 60)
+
+
+async def test_with_incidents_off_the_cloud_is_told_to_open_none_and_with_incidents_on_it_may_again(
+    emulator, running, until, site, timing, claimed, monkeypatch
+):
+    monkeypatch.setattr(suspension, "PACE_SECONDS", 0.05)
+    monkeypatch.setattr(suspension, "LOOK_SECONDS", 0.2)
+    _bus, adapters = site
+
+    def settings():
+        return [one.settings.get(suspension.SETTING) for one in emulator.cloud.devices.values()]
+
+    async with running(adapters, SYNTHETIC, timing=timing, cloud={"incidents": False}):
+        await claimed()
+        await until(lambda: settings() == [True] * 4)
+    async with running(adapters, SYNTHETIC, timing=timing):
+        await until(lambda: settings() == [False] * 4)
+    assert emulator.journal.calls()["Set Cloud Settings"] == 8

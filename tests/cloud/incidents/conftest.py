@@ -33,7 +33,12 @@ class Told:
         self.tasks = []
         self.space_version = 1
         self.incidents = Incidents(made.state.store)
-        self.events = EventQueue(made.state.store, now=lambda: BEGIN + timedelta(seconds=asyncio.get_running_loop().time()))
+        self.events = self._event_queue()
+
+    def _event_queue(self):
+        return EventQueue(
+            self.made.state.store, now=lambda: BEGIN + timedelta(seconds=asyncio.get_running_loop().time())
+        )  # fmt: skip
 
     async def start(self):
         self.parent = await self.made.enrolment.credentials()
@@ -65,6 +70,7 @@ class Told:
     async def restart(self):
         assert await self.end() == []
         self.incidents = Incidents(self.made.state.store)
+        self.events = self._event_queue()
 
     async def end(self):
         for task in self.tasks:

@@ -1,10 +1,13 @@
 """Events reach the cloud at least once, together, and within the limits of the cloud."""
 
 import asyncio
+import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
+from gateway.cloud import guarded_calls
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable
 from gateway.testing.hub import LOST_ANSWER
 
@@ -143,5 +146,40 @@ def test_an_event_of_a_child_waits_for_its_registration(run):
         await told.register(3)
         await asyncio.sleep(120)
         assert [name for name, _, _ in sent(told.device(3))] == ["device_moved"]
+
+    run(test)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_event_is_lost_by_faults_and_kills(run, seed, monkeypatch):
+    monkeypatch.setattr(guarded_calls, "FINISH_SECONDS", 0.0)  # a kill waits for nothing
+    chance = random.Random(seed)
+
+    async def test(told):
+        add_event, reported = told.hub.add_event, Counter()
+
+        async def slow(*arguments, **options):
+            await add_event(*arguments, **options)
+            await asyncio.sleep(0.3)
+
+        told.hub.add_event = slow
+        told.send_events()
+        for _ in range(40):
+            match chance.choice(("report", "report", "fail", "kill")):
+                case "report":
+                    number = chance.choice((None, 1, 2))
+                    told.events.report(None if number is None else f"c{number}", "device_moved", "device", "moved")
+                    await told.events.save()
+                    reported[number] += 1
+                case "fail":
+                    told.hub.fail("add_event", chance.choice([AWAY, LOST_ANSWER, HubBusy("429", retry_after_seconds=None)]))
+                case "kill":
+                    await told.restart()
+                    told.send_events()
+            await asyncio.sleep(chance.choice((0.1, 5.1, 5.3, 30, 90)))
+        await asyncio.sleep(5 * 3600)
+        for number, times in reported.items():
+            assert sum(integers[0] for _, integers, _ in sent(told.device(number))) >= times
+        assert await told.events.oldest_of_each() == []
 
     run(test)
