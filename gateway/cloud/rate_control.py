@@ -90,7 +90,10 @@ class RateControl:
 
     def failed(self, kind: CallKind, error: HubUnreachable) -> None:
         """Record a call without a usable response."""
-        if isinstance(error, HubBusy) and not isinstance(error, UpdateLimitReached):
+        if isinstance(error, UpdateLimitReached):  # no call was made, and nothing is wrong with the hub
+            self._retry_at[kind] = loop_time() + self._backoffs[kind].next_wait_seconds()
+            return
+        if isinstance(error, HubBusy):
             self._stop_all(error.retry_after_seconds)
         else:
             self._retry_at[kind] = loop_time() + self._backoffs[kind].next_wait_seconds()

@@ -48,5 +48,6 @@ def test_a_reached_limit_stops_no_other_calls():
         control.failed(CallKind.CONFIGURATION, UpdateLimitReached("too many", retry_after_seconds=3000))
         assert control.seconds_left(CallKind.TELEMETRY) <= 0
         assert 0 < control.seconds_left(CallKind.CONFIGURATION) < 10
+        assert control.problem is None, "nothing is wrong with the hub"
 
     simulated(main())

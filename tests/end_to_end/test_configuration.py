@@ -187,7 +187,9 @@ async def test_a_file_that_does_not_fit_any_more_leaves_the_cloud_out_and_says_s
         assert buses[0].devices["1"].values["gain"] == 1
 
 
-async def test_a_value_that_the_file_has_goes_up_once(emulator, running, until, site, registered):
+@pytest.mark.parametrize("bumps", ["on-change", "always"])
+async def test_a_value_that_the_file_has_goes_up_once(emulator, running, until, site, registered, bumps):
+    emulator.cloud.quirks = emulator.cloud.quirks.changed({"set_config_bumps": bumps})
     _buses, adapters = site
     entries = ({**ENTRIES[0], "gain": 3}, ENTRIES[1])
     async with running(adapters, *entries, cloud=WATCH) as gateway:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 
 from gateway.cloud.configuration.form import check_form
@@ -22,6 +23,12 @@ log = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 2
 """A configuration that was being tried at as many kills in a row is set aside: it may be the reason."""
+
+INNOCENT_AFTER_SECONDS = 300.0
+"""A configuration that is being applied for so long, since its device does not answer, is not the reason of a kill."""
+
+NEWER_WAITS_SECONDS = 60.0
+"""How long a newer configuration waits for the one before it to be applied."""
 
 LOOK_EVERY_SECONDS = 2.0
 
@@ -146,10 +153,11 @@ class Trials:
     async def _apply(
         self, child: str | None, configuration: VersionedContent, changes: Sequence[PlannedChange], trial: _Trial
     ) -> Refusal | None:
-        """Put a configuration into effect; return why that failed."""
+        """Put a configuration into effect; return why that failed, `None` also when a newer one has to be put there instead."""
         try:
             watch = self._target.watch(child, changes)
-            await self._target.apply(child, configuration.content)
+            if not await self._is_applied(child, configuration, trial):
+                return None
         except ConfigurationRejected as error:
             return Refusal(version=configuration.version, why=str(error))
         except Exception as error:  # code of an adapter: its bug costs this configuration, nothing else
@@ -161,6 +169,28 @@ class Trials:
             watch.begin()
             trial.watches.append(watch)
         return None
+
+    async def _is_applied(self, child: str | None, configuration: VersionedContent, trial: _Trial) -> bool:
+        """Apply a configuration, and wait for a device that does not answer, until a newer one arrives; return whether it is."""
+        began_at, newer_at = loop_time(), None
+        is_suspected = True
+        applying = asyncio.create_task(self._target.apply(child, configuration.content))
+        try:
+            while not applying.done():
+                await asyncio.wait({applying}, timeout=LOOK_EVERY_SECONDS)
+                now = loop_time()
+                if is_suspected and now - began_at >= INNOCENT_AFTER_SECONDS:
+                    is_suspected = False
+                    await retry_until_stored(partial(self._configurations.suspend, child), what="a configuration")
+                if newer_at is None and await self._has_newer(child, trial):
+                    newer_at = now
+                if newer_at is not None and now - newer_at >= NEWER_WAITS_SECONDS:
+                    return False
+            await applying
+        finally:
+            applying.cancel()
+            await asyncio.wait({applying})
+        return True
 
     async def _planned(self, child: str | None, configuration: VersionedContent) -> Sequence[PlannedChange] | None:
         """Return what a configuration changes; `None` when it was refused."""

@@ -28,7 +28,7 @@ class BusWatch:
     ) -> None:
         self._field = field
         self._registry = registry
-        self._made_at = self._began_at = loop_time()
+        self._began_at = loop_time()
         self._buses = [bus for bus in sorted(buses) if self._bus_problem(bus) is None]
         self._children = [
             key
@@ -73,4 +73,4 @@ class BusWatch:
         """Return whether a child has not answered for as long as this watch lasts, and had in the same time before it."""
         answered_at = self._field.monitor.answered_at(key)
         lasted = loop_time() - self._began_at
-        return answered_at is not None and self._made_at - lasted <= answered_at <= self._began_at
+        return answered_at is not None and self._began_at - lasted <= answered_at <= self._began_at

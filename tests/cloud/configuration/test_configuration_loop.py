@@ -207,6 +207,47 @@ def test_of_versions_that_arrive_while_one_is_applied_only_the_newest_counts(par
     run(parts, test)
 
 
+def test_a_newer_version_does_not_wait_for_ever_for_a_device_that_does_not_answer(parts):
+    async def test(running):
+        running.target.apply_seconds = 1e6
+        running.configure(1, rate=1)
+        await asyncio.sleep(1000)
+        running.target.apply_seconds = 0
+        running.configure(1, rate=2)
+        await asyncio.sleep(400)
+        assert running.content(1) == {"rate": 2}
+        assert running.confirmed(1) == [2]
+
+    run(parts, test)
+
+
+def test_a_newer_version_that_is_refused_does_not_end_an_application(parts):
+    async def test(running):
+        running.target.apply_seconds = 500
+        running.configure(1, rate=1)
+        await asyncio.sleep(10)
+        running.configure(1, refused=True)
+        await asyncio.sleep(1000)
+        assert running.confirmed(1) == [1]
+        assert running.record(1).problem.version == 2
+
+    run(parts, test)
+
+
+def test_kills_while_a_device_does_not_answer_do_not_speak_against_a_configuration(parts):
+    async def test(running):
+        running.target.apply_seconds = 2000
+        running.configure(1, rate=1)
+        for _ in range(5):
+            await asyncio.sleep(1000)
+            await running.kill()
+            await running.restart()
+        await asyncio.sleep(3000)
+        assert running.confirmed(1) == [1]
+
+    run(parts, test)
+
+
 def test_a_newer_version_ends_the_watch_of_the_former_and_is_watched_in_comparison_with_the_time_before_both(parts):
     async def test(running):
         running.configure(rate=1)
