@@ -11,15 +11,18 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from gateway.adapter import CommandSpec, DeviceProfile, ProfileSettings, unknown_name
+from gateway.adapter import UPDATE_FIRMWARE, CommandSpec, DeviceProfile, ProfileSettings, unknown_name
 from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, errors_shown, load_config, out, print_json
 from gateway.command_parameters import described_value, parameters_schema
 from gateway.config.settings import DEFAULT_FILE, Configuration
 from gateway.field.plugins import AdapterClass, usable
-from gateway.runtime.own_commands.declarations import OWN_COMMANDS
+from gateway.runtime.own_commands.declarations import DUMP, OWN_COMMANDS
 
 LONGEST_EXECUTION = timedelta(minutes=1)
 """How much longer the portal has to wait for the outcome: a display that starts is read back after up to a minute."""
+
+LONGER_EXECUTIONS = {DUMP.name: timedelta(minutes=20), UPDATE_FIRMWARE.name: timedelta(hours=2)}
+"""The same for commands that transfer a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ def _timed_command(spec: CommandSpec, expiry: timedelta) -> dict[str, Any]:
     return {
         **described_command(spec),
         "expires_after_seconds": expires_after.total_seconds(),
-        "timeout_seconds": (expires_after + LONGEST_EXECUTION).total_seconds(),
+        "timeout_seconds": (expires_after + LONGER_EXECUTIONS.get(spec.name, LONGEST_EXECUTION)).total_seconds(),
     }
 
 

@@ -10,7 +10,7 @@ from gateway.adapter import Adapter, AdapterSettings
 from gateway.config.settings import Configuration
 from gateway.doctor.check_runner import CHECK_SECONDS, Check, in_daemon_thread, run_checks
 from gateway.doctor.cloud import cloud_findings
-from gateway.doctor.config import config_findings, secrecy_findings
+from gateway.doctor.config import config_findings, hook_findings, secrecy_findings
 from gateway.doctor.disk import disk_findings, store_findings
 from gateway.doctor.known_config import AdapterClasses, KnownConfig, known_config_of
 from gateway.doctor.status_page import status_page_findings
@@ -19,6 +19,7 @@ from gateway.models import Finding
 LOCAL_CHECKS: tuple[tuple[str, Callable[[KnownConfig], AsyncIterator[Finding]]], ...] = (
     ("config", config_findings),
     ("file modes", secrecy_findings),
+    ("firmware hook", hook_findings),
     ("store", store_findings),
     ("disk", disk_findings),
     ("status page", status_page_findings),

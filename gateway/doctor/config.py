@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config.mistakes import ENV_PREFIX
-from gateway.config.settings import DEFAULT_FILE
+from gateway.config.permissions import ceiling
+from gateway.config.settings import DEFAULT_FILE, Configuration
 from gateway.device_files import is_in_container
 from gateway.doctor.known_config import KnownConfig
-from gateway.models import Finding
+from gateway.models import Finding, Permission
 
 SECRET_WORDS = ("key", "password", "secret", "token", "irk")
 NOT_SECRET = frozenset({"ca_file"})
@@ -42,6 +43,22 @@ async def config_findings(known: KnownConfig) -> AsyncIterator[Finding]:
             yield Finding.warning(
                 "config", f"{source} has no mistake, but no [[adapter]] either, so no device will be found", fix
             )
+
+
+async def hook_findings(known: KnownConfig) -> AsyncIterator[Finding]:
+    """Yield whether the program that installs firmware can be run, where one is named."""
+    hook = None if known.settings is None else known.settings.gateway.firmware_hook
+    if known.settings is None or hook is None:
+        return
+    if not hook.is_file():
+        yield Finding.fault("firmware hook", f"there is no program {hook}", "correct `firmware_hook` in [gateway]")
+    elif not os.access(hook, os.X_OK):
+        yield Finding.fault("firmware hook", f"{hook} may not be executed", f"chmod +x {hook}")
+    elif not ceiling(Configuration(known.file, known.settings, ())).may.includes(Permission.FIRMWARE):
+        meaning = f"{hook} is never called, since the cloud may not replace firmware"
+        yield Finding.warning("firmware hook", meaning, 'set `may = "firmware"` in [cloud], or remove `firmware_hook`')
+    else:
+        yield Finding.fine("firmware hook", f"{hook} can be executed")
 
 
 async def secrecy_findings(known: KnownConfig) -> AsyncIterator[Finding]:

@@ -16,7 +16,13 @@ from gateway.errors import StoreError
 from gateway.field.configuration.device_settings import DeviceSettings
 from gateway.field.polling.bus_status import BusStatus
 from gateway.models import Reach
-from gateway.runtime.background_jobs import follow_store, report_missing_buses, save_memory, watch_file
+from gateway.runtime.background_jobs import (
+    follow_store,
+    report_missing_buses,
+    report_unknown_children,
+    save_memory,
+    watch_file,
+)
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
@@ -91,6 +97,7 @@ class Gateway:
             self.watch.run(),
             save_memory(state.adapter_memory, every=timing.save_memory_every),
             report_missing_buses(state, field, after=timing.missing_bus_after),
+            report_unknown_children(self.configuration.settings.child, state, after=timing.missing_bus_after),
             self.offers.run(),
             self.device_settings.run(),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 
@@ -63,6 +63,16 @@ async def save_memory(memory: AdapterMemory, *, every: timedelta) -> None:
         await asyncio.sleep(every.total_seconds())
         with contextlib.suppress(StoreError):  # the reporter logs it
             await memory.save()
+
+
+async def report_unknown_children(keys: Collection[str], state: StateParts, *, after: timedelta) -> None:
+    """Log which `[child."KEY"]` tables name no device that is known by then: a typo would leave a child without its limit."""
+    await asyncio.sleep(after.total_seconds())
+    for key in keys:
+        if key not in state.registry.children and key not in state.registry.found_devices:
+            log.warning(
+                '[child."%s"] of the configuration names no device that is known; `xyte-gateway children` lists them', key
+            )
 
 
 async def report_missing_buses(state: StateParts, field: FieldParts, *, after: timedelta) -> None:

@@ -97,6 +97,7 @@ async def test_the_profiles_of_all_adapters_are_there_without_a_configuration(ty
     own = {command["name"]: command for command in json.loads(out)["gateway"]}
     assert {"reboot", "dump", "rescan", "admit", "ignore", "forget", "set_log_level", "update_firmware"} == own.keys()
     assert own["set_log_level"]["parameters"]["properties"]["level"]["enum"] == ["debug", "info", "warning", "error"]
+    assert own["update_firmware"]["timeout_seconds"] > 3600, "a file takes longer than a command"
     profiles = [profile for family in json.loads(out)["families"] for profile in family["profiles"]]
     assert {profile["adapter"] for profile in profiles} == {"modbus", "ble", "serial"}
     assert all(profile["commands"] for profile in profiles)

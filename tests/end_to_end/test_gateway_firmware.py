@@ -138,6 +138,15 @@ async def test_a_file_that_cannot_be_trusted_never_reaches_the_hook(started, fil
     assert not (tmp_path / "installed").exists()
 
 
+async def test_a_hook_that_fails_is_told_with_its_last_line_and_without_the_hardware_key(started, files, hook, tmp_path):
+    hook.write_text("#!/bin/sh\necho no space left for 0f0e0d0c-1111-4222-8333-444455556666\nexit 7\n")
+    async with started(firmware_hook=hook) as update:
+        failed = await update(url=f"{files.url}/gw.bin", version="99.0.0", checksum=SHA256)
+    assert failed.status == "failed"
+    assert failed.message == "the firmware hook failed with exit code 7: no space left for ********"
+    assert not list((tmp_path / "firmware").rglob("*.bin"))
+
+
 async def test_without_a_hook_it_is_refused_with_the_key_that_names_one(started, files):
     async with started() as update:
         failed = await update(url=f"{files.url}/gw.bin", version="99.0.0", checksum=SHA256)

@@ -21,6 +21,7 @@ from gateway.cloud.files.links import LinkPolicy, file_name_of
 from gateway.cloud.protocol.trusted_urls import host_of
 from gateway.errors import FileRefused, HubUnreachable
 from gateway.hub import FileResponse, FileServers
+from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ KEPT_FREE_BYTES = 64 * 1024 * 1024
 
 PART = ".part"
 """The end of the name of a file that is not complete."""
+
+TELL_EVERY_SECONDS = 5.0
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -66,6 +69,15 @@ class FileLimits:
 
     most_bytes: int
     requires_checksum: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a file is put, and what it has to have."""
+
+    path: Path
+    checksum: Checksum | None
+    tell: Callable[[str], None]
 
 
 class StagingFolder:
@@ -107,13 +119,16 @@ class StagingFolder:
         """Remove the file of a job."""
         shutil.rmtree(self.folder / job, ignore_errors=True)
 
-    async def fetch(self, job: str, wanted: WantedFile, policy: LinkPolicy) -> StagedFile:
+    async def fetch(
+        self, job: str, wanted: WantedFile, policy: LinkPolicy, tell: Callable[[str], None] = lambda _text: None
+    ) -> StagedFile:
         """Return the file after it was received whole and its checksum was verified.
 
         Args:
             job: names the folder of the file.
             wanted: the file.
             policy: the servers that may be asked, by no key.
+            tell: gets a sentence about how much has arrived, now and then; what it raises ends the download.
 
         Raises:
             FileRefused: it may not be fetched, or cannot be used; the text says why. Nothing of it is kept.
@@ -126,7 +141,7 @@ class StagingFolder:
         place = self.folder / job
         try:
             await asyncio.to_thread(_make_folder, place)
-            return await self._fetch_patiently(url, policy, place / name, checksum)
+            return await self._fetch_patiently(url, policy, _Target(place / name, checksum, tell))
         except OSError as error:
             self.remove(job)
             raise FileRefused(f"the file cannot be written to {place.parent}: {error.strerror or error}") from error
@@ -134,13 +149,13 @@ class StagingFolder:
             self.remove(job)
             raise
 
-    async def _fetch_patiently(self, url: str, policy: LinkPolicy, target: Path, checksum: Checksum | None) -> StagedFile:
+    async def _fetch_patiently(self, url: str, policy: LinkPolicy, target: _Target) -> StagedFile:
         """Fetch the file, and begin anew after a lost connection, some times."""
         backoff = Backoff(self._first_wait_seconds, 30)
         for attempt in count(1):
             try:
                 async with asyncio.timeout(DOWNLOAD_SECONDS):
-                    return await self._fetch_once(url, policy, target, checksum)
+                    return await self._fetch_once(url, policy, target)
             except HubUnreachable as error:
                 if attempt == ATTEMPTS:
                     raise
@@ -159,7 +174,7 @@ class StagingFolder:
             )
         return None
 
-    async def _fetch_once(self, url: str, policy: LinkPolicy, target: Path, checksum: Checksum | None) -> StagedFile:
+    async def _fetch_once(self, url: str, policy: LinkPolicy, target: _Target) -> StagedFile:
         for _ in range(MOST_REDIRECTS + 1):
             async with self._servers.open_file(url) as response:
                 if response.status in REDIRECTS and response.location:
@@ -167,29 +182,32 @@ class StagingFolder:
                     continue
                 if response.status // 100 != 2:
                     _refuse_status(url, response)
-                self._check_size(response.length or 0, target.parent)
-                return await self._receive(response, target, checksum)
+                self._check_size(response.length or 0, target.path.parent)
+                return await self._receive(response, target)
         raise FileRefused(f"{host_of(url)} points to another link again and again")
 
-    async def _receive(self, response: FileResponse, target: Path, checksum: Checksum | None) -> StagedFile:
-        part = target.with_name(target.name + PART)
-        expected, sha256, size = new_hash(checksum), hashlib.sha256(), 0
+    async def _receive(self, response: FileResponse, target: _Target) -> StagedFile:
+        part = target.path.with_name(target.path.name + PART)
+        expected, sha256, size, told_at = new_hash(target.checksum), hashlib.sha256(), 0, loop_time()
         with await asyncio.to_thread(part.open, "wb") as file:
             async for chunk in response.chunks():
                 size += len(chunk)
-                self._check_size(max(size, response.length or 0), target.parent, written=size)
+                self._check_size(max(size, response.length or 0), part.parent, written=size)
                 await asyncio.to_thread(_write, file, chunk)
                 expected.update(chunk)
                 sha256.update(chunk)
+                if loop_time() - told_at >= TELL_EVERY_SECONDS:
+                    told_at = loop_time()
+                    target.tell(f"{size // 1024} KB of the file have arrived")
             await asyncio.to_thread(_flush, file)
         if response.length is not None and size != response.length:
             raise HubUnreachable(f"the file ended after {size} of {response.length} bytes", maybe_done=False)
         if size == 0:
             raise FileRefused("the file is empty")
-        if checksum is not None:
-            checksum.check(expected.digest())
-        await asyncio.to_thread(part.replace, target)
-        return StagedFile(path=target, size=size, sha256=sha256.hexdigest())
+        if target.checksum is not None:
+            target.checksum.check(expected.digest())
+        await asyncio.to_thread(part.replace, target.path)
+        return StagedFile(path=target.path, size=size, sha256=sha256.hexdigest())
 
     def _check_size(self, size: int, folder: Path, *, written: int = 0) -> None:
         most = self._limits.most_bytes

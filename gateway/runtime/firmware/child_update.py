@@ -80,7 +80,7 @@ class ChildFirmware:
             if given.version is not None and given.version == child.firmware_version:
                 return CommandResult(message=f"version {given.version} is already installed", is_proven=True)
             checkpoint("the firmware file is fetched")
-            job = await self._begin(child, command, given)
+            job = await self._begin(child, command, given, checkpoint)
         lock = self._buses[child.adapter, child.bus]
         if lock.locked():
             checkpoint("it waits for another firmware update on its bus")
@@ -97,9 +97,11 @@ class ChildFirmware:
             await self._record_version(child.key, job.version)
         return result
 
-    async def _begin(self, child: ChildDevice, command: Command, given: FirmwareParameters) -> FirmwareJob:
+    async def _begin(
+        self, child: ChildDevice, command: Command, given: FirmwareParameters, checkpoint: Checkpoint
+    ) -> FirmwareJob:
         folder = folder_of(child.key, command.id)
-        file = await self._source.fetch(self._credentials(child), folder, given)
+        file = await self._source.fetch(self._credentials(child), folder, given, checkpoint)
         job = FirmwareJob(
             child=child.key,
             command_id=command.id,

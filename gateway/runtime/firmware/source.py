@@ -15,7 +15,7 @@ from gateway.command_parameters import MASK
 from gateway.config.settings import CloudSection
 from gateway.errors import CommandRejected, FileRefused, HubError, HubUnreachable
 from gateway.hub import Credentials, Hub
-from gateway.models import FirmwareFile, FirmwareParameters
+from gateway.models import Checkpoint, FirmwareFile, FirmwareParameters
 from gateway.state.firmware_jobs import FirmwareOffers
 
 STOPPED_MEANWHILE = "nothing was installed: the gateway stopped while it fetched the file. Send the command again"
@@ -52,13 +52,14 @@ class FirmwareSource:
         self.staging = staging
         self._settings = settings
 
-    async def fetch(self, device: Credentials, folder: str, given: FirmwareParameters) -> FirmwareFile:
+    async def fetch(self, device: Credentials, folder: str, given: FirmwareParameters, checkpoint: Checkpoint) -> FirmwareFile:
         """Return the file that a command names, or that the cloud offers to the device, whole and verified.
 
         Args:
             device: the device that gets it, with its own key.
             folder: the name of the file's folder.
             given: the parameters of the command.
+            checkpoint: is called now and then while the file is fetched.
 
         Raises:
             CommandRejected: there is none, or it cannot be used; the text says why.
@@ -70,7 +71,7 @@ class FirmwareSource:
         )
         try:
             named = await self._named(device, given)
-            staged = await self.staging.fetch(folder, WantedFile(url=named.url, checksum=named.checksum), policy)
+            staged = await self.staging.fetch(folder, WantedFile(url=named.url, checksum=named.checksum), policy, checkpoint)
         except (FileRefused, HubError) as error:
             raise CommandRejected(f"nothing was installed: {error}") from None  # the cause may quote the link
         return FirmwareFile(

@@ -44,7 +44,7 @@ def firmware_command(registry: Registry, source: FirmwareSource, hook: Hook | No
             return CommandResult(message=f"version {__version__} runs already", is_proven=True)
         checkpoint("the firmware file is fetched")
         try:
-            file = await source.fetch(gateway.credentials, FOLDER, given)
+            file = await source.fetch(gateway.credentials, FOLDER, given, checkpoint)
             checkpoint(f"the file is verified, {file.size // 1024} KB; the firmware hook installs it")
             last_line = await hook.install(file)
             if not runs_version(file.version):

@@ -15,7 +15,7 @@ from gateway.cloud.files import download
 from gateway.cloud.files.checksums import parse_checksum
 from gateway.cloud.files.download import FileLimits, StagingFolder, WantedFile
 from gateway.cloud.files.links import LinkPolicy
-from gateway.errors import FileRefused, HubUnreachable
+from gateway.errors import CommandStopped, FileRefused, HubUnreachable
 
 pytestmark = pytest.mark.enable_socket
 
@@ -200,6 +200,21 @@ async def test_no_error_contains_the_link(staging, hub, hub_server, wanted, poli
         assert "s3cr3t" not in f"{error} {error!r} {vars(error)}"
         error = error.__context__
     assert urlsplit(url).netloc in str(caught.value)
+
+
+async def test_a_download_tells_how_much_has_arrived_and_can_be_stopped_there(staging, hub_server, wanted, policy, monkeypatch):
+    monkeypatch.setattr(download, "TELL_EVERY_SECONDS", 0)
+    serves(hub_server)
+    told = []
+    await staging.fetch("job", wanted, policy, told.append)
+    assert told[-1] == f"{len(CONTENT) // 1024} KB of the file have arrived"
+
+    def stop(text):
+        raise CommandStopped(text)
+
+    with pytest.raises(CommandStopped):
+        await staging.fetch("job", wanted, policy, stop)
+    assert left(staging) == []
 
 
 async def test_a_download_that_is_cancelled_leaves_nothing(staging, hub_server, wanted, policy):
