@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
 from adapters.ble.profile.formats import decode
-from adapters.ble.profile.profile import InitialWrite, Point, Profile
+from adapters.ble.profile.grammar import InitialWrite, Point
+from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.special_formats import NotInPayload, PayloadTooShort
 from adapters.ble.profile.toml_types import short_uuid
 from gateway.adapter import Block, MetricRow, Value

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from adapters.ble.profile.profile import Point, Profile
+from adapters.ble.profile.grammar import Point
+from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.read_plan import ReadPlan, ServiceTable, expected_services, plan_reads
 from gateway.adapter import CheckedProfile, PlannedBlock
 

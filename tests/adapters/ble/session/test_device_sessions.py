@@ -8,7 +8,8 @@ import pytest
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
 from adapters.ble.discovery.tracked_device import TrackedDevice
 from adapters.ble.profile.commands import prepare_command
-from adapters.ble.profile.profile import Profile, SettingRule
+from adapters.ble.profile.grammar import SettingRule
+from adapters.ble.profile.profile import Profile
 from adapters.ble.radio.connection import AttributeRefused
 from adapters.ble.session import command_execution
 from adapters.ble.session.device_sessions import DeviceSessions

@@ -1,0 +1,309 @@
+"""Define the tables of a profile file: points, commands, settings, and where the device information is. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self, TypeAlias
+
+from pydantic import Field, PrivateAttr, field_validator, model_validator
+
+from adapters.ble.profile.formats import INTEGERS, NUMBERS, TEXTS, UNSIGNED, Encoding, Format, raw_limits, scaled, size_of
+from adapters.ble.profile.toml_types import Bytes, FrozenTable, Services, Uuid, hex_bytes
+from gateway.adapter import (
+    Characters,
+    CommandSpec,
+    CommandTexts,
+    Metric,
+    ParameterKind,
+    ParameterSpec,
+    ParameterTexts,
+    Reduce,
+    SettingName,
+    check_declarations,
+)
+
+
+class _ValueLayout(FrozenTable):
+    """How a value is encoded in the payload of a characteristic."""
+
+    format: Format = Format.UINT8
+    at: int = Field(default=0, ge=0, le=511, description="the offset of its first byte; 0 is the first")
+    length: int | None = Field(default=None, ge=1, le=512, description="bytes of a text; left out: to the end of the payload")
+    byte_order: Literal["little", "big"] = "little"
+    bits: tuple[Annotated[int, Field(ge=0, le=63)], Annotated[int, Field(ge=1, le=64)]] | None = Field(
+        default=None, description="[first bit, number of bits] of an unsigned number; bit 0 is the lowest"
+    )
+    scale: float = 1.0
+    offset: float = 0.0
+    values: dict[int, str] = Field(default_factory=dict, description="the meanings of numbers")
+    not_available: frozenset[int] = Field(default=frozenset(), description="raw numbers that mean that there is no value")
+    valid: tuple[float, float] | None = Field(
+        default=None, description="[lowest, highest] raw number that is a value; others mean that there is none"
+    )
+    starts_with: Bytes = Field(default=b"", description="only payloads with these first bytes contain the value: `01ff`")
+
+    @property
+    def encoding(self) -> Encoding:
+        """The encoding for `formats`."""
+        return Encoding(
+            format=self.format,
+            at=self.at,
+            length=self.length,
+            big_endian=self.byte_order == "big",
+            bits=self.bits,
+            scale=self.scale,
+            offset=self.offset,
+            values=self.values,
+            not_available=self.not_available,
+            valid=self.valid,
+            starts_with=self.starts_with,
+        )
+
+    @model_validator(mode="after")
+    def _suits_its_format(self) -> Self:
+        if self.length is not None and self.format not in TEXTS:
+            raise ValueError(f"`length` is for texts (utf8, hex, dotted), not for {self.format}")
+        if self.bits is not None and self.format not in UNSIGNED:
+            raise ValueError(f"`bits` is for unsigned numbers, not for {self.format}")
+        if self.bits is not None and sum(self.bits) > 8 * (size_of(self.format) or 0):
+            raise ValueError(f"bits {list(self.bits)} exceed the {8 * (size_of(self.format) or 0)} bits of {self.format}")
+        if self.valid is not None and (self.format not in NUMBERS or self.valid[0] > self.valid[1]):
+            raise ValueError("`valid` is [lowest, highest], for numbers only")
+        if (self.values or self.not_available) and self.format not in INTEGERS:
+            raise ValueError(f"`values` and `not_available` are for whole numbers, not for {self.format}")
+        return self
+
+    @model_validator(mode="after")
+    def _scales_numbers_only(self) -> Self:
+        is_scaled = self.scale != 1 or self.offset != 0
+        if is_scaled and (self.values or self.bits or self.format not in NUMBERS):
+            raise ValueError("`scale` and `offset` are for plain numbers, not for values, bits, texts or special formats")
+        if self.scale == 0:
+            raise ValueError("`scale` cannot be 0")
+        return self
+
+
+class InformationSource(_ValueLayout):
+    """A characteristic that contains a field of the device information."""
+
+    format: Format = Format.UTF8
+    service: Services
+    characteristic: Uuid
+
+
+OptionalSource: TypeAlias = InformationSource | Literal[False] | None
+"""The source of one field; left out: the Device Information service. False: none, since that service is wrong."""
+
+
+class IdentitySources(FrozenTable):
+    """The sources of the device information that differ from the Device Information service."""
+
+    serial_number: OptionalSource = None
+    manufacturer: OptionalSource = None
+    model: OptionalSource = None
+    firmware_version: OptionalSource = None
+
+
+class ConnectionSettings(FrozenTable):
+    """How connections to the device are used."""
+
+    mode: Literal["visit", "stay"] = Field(
+        default="visit", description="connect, read and disconnect each time; or stay connected, for notifications"
+    )
+
+
+class InitialWrite(FrozenTable):
+    """A write after connecting, before anything is read: it switches a sensor on, for example."""
+
+    service: Uuid
+    characteristic: Uuid
+    payload: Bytes = Field(min_length=1)
+    response: bool = True
+    optional: bool = Field(default=False, description="the device may lack it")
+
+
+class Point(_ValueLayout):
+    """One metric: its characteristic, its encoding and its poll group."""
+
+    metric: str = Field(min_length=1)
+    service: Services
+    characteristic: Uuid
+    notify: bool = Field(default=False, description="the value is notified: subscribe to it, do not read it")
+    event: bool = Field(
+        default=False, description="notified only when it happens, like a pressed button: no first value is awaited"
+    )
+    optional: bool = Field(default=False, description="a device may lack it, without a remark")
+    unit: str | None = None
+    group: str = "normal"
+    urgent: bool = False
+    dead_band: float | None = Field(default=None, gt=0, description="a change of this size is reported at once")
+    reduce: Reduce = Reduce.LAST
+
+    _metric: Metric = PrivateAttr()
+    _encoding: Encoding = PrivateAttr()
+
+    def model_post_init(self, _context: object) -> None:
+        """Create the `Metric` that all readings of this point share, and its encoding."""
+        self._metric = Metric(self.metric, self.unit, self.urgent, self.reduce, self.dead_band, self.event)
+        self._encoding = self.encoding
+
+    @property
+    def measured(self) -> Metric:
+        """The metric that all its readings share."""
+        return self._metric
+
+    @property
+    def decoded_by(self) -> Encoding:
+        """The encoding of its value: created once."""
+        return self._encoding
+
+
+class Parameter(_ValueLayout, ParameterTexts):
+    """A parameter of a command, and its encoding in the command's bytes."""
+
+    between: tuple[float, float] | None = Field(default=None, description="lowest and highest number, both included")
+    characters: Characters | None = Field(default=None, description="[fewest, most] characters of a text")
+
+    @model_validator(mode="after")
+    def _has_bounds(self) -> Self:
+        if self.format not in NUMBERS | {Format.BOOL, Format.UTF8} or self.bits is not None:
+            raise ValueError(f"a parameter is a number, a text (utf8) or a boolean, not {self.format} or bits of it")
+        if (self.format is Format.UTF8) != (self.characters is not None):
+            raise ValueError("`characters` is [fewest, most], for a text (utf8), and only for one")
+        if self.between is None and not self.values and self.format in NUMBERS:
+            raise ValueError("`between` is missing: it prevents harmful numbers")
+        for key, limits in (("between", self.between), ("characters", self.characters)):
+            if limits is not None and limits[0] > limits[1]:
+                raise ValueError(f"`{key}` is [lowest, highest]")
+        return self
+
+    def declared(self, name: str) -> ParameterSpec:
+        """Return the declaration of this parameter."""
+        return ParameterSpec(
+            name=name,
+            kind=self._kind,
+            title=self.title,
+            description=self.description,
+            unit=self.unit,
+            between=self._writable,
+            choices=tuple(self.values.values()),
+            characters=self.characters,
+            default=self.default,
+            is_secret=self.secret,
+        )
+
+    @property
+    def _kind(self) -> ParameterKind:
+        if self.format in (Format.BOOL, Format.UTF8):
+            return ParameterKind.BOOLEAN if self.format is Format.BOOL else ParameterKind.TEXT
+        is_whole = self.format in INTEGERS and float(self.scale).is_integer() and float(self.offset).is_integer()
+        return ParameterKind.WHOLE_NUMBER if is_whole else ParameterKind.NUMBER
+
+    @property
+    def _writable(self) -> tuple[float, float] | None:
+        """The lowest and the highest value that `between` allows and that the bytes can hold."""
+        if self.between is None or self.values or self.format not in INTEGERS:
+            return self.between
+        low, high = sorted(scaled(end, self.scale, self.offset) for end in raw_limits(self.format))
+        return max(low, self.between[0]), min(high, self.between[1])
+
+
+class CommandReply(FrozenTable):
+    """The notification with which the device replies to a command."""
+
+    characteristic: Uuid
+    done: tuple[Bytes, ...] = Field(min_length=1, description="the first bytes of replies that mean success")
+    refused: dict[str, str] = Field(default_factory=dict, description="the first bytes of other replies, and their meanings")
+
+    @field_validator("refused")
+    @classmethod
+    def _are_bytes(cls, refused: dict[str, str]) -> dict[str, str]:
+        for beginning in refused:
+            hex_bytes(beginning)
+        return refused
+
+
+class CommandRule(CommandTexts):
+    """A command: it writes bytes to one characteristic, once, and checks the result."""
+
+    service: Uuid
+    characteristic: Uuid
+    payload: str = Field(min_length=2, description="the bytes, with {parameters}: `01 {red} {green} {blue}`")
+    parameters: dict[str, Parameter] = Field(default_factory=dict)
+    response: bool = Field(default=True, description="the device confirms the write")
+    read_back: bool | str = Field(
+        default=True,
+        description="true: the characteristic reads back as written; a metric: it shows the result; false: no check",
+    )
+    shows: bool | int | float | str | None = Field(
+        default=None, description="the value of the metric then; left out: the value of the only parameter"
+    )
+    answer: CommandReply | None = Field(
+        default=None, description="the device replies by a notification; nothing is read back then"
+    )
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts of the payload: hexadecimal digits and `{parameters}`."""
+        return [part for part in re.split(r"(\{\w+\})|\s+", self.payload) if part]
+
+    @property
+    def is_read_back(self) -> bool:
+        """Whether the device is read after the write, which shows the result."""
+        return self.read_back is not False and self.answer is None
+
+    @property
+    def declared_parameters(self) -> tuple[ParameterSpec, ...]:
+        """The declarations of its parameters."""
+        return tuple(parameter.declared(name) for name, parameter in self.parameters.items())
+
+    @property
+    def declaration(self) -> CommandSpec:
+        """The declaration of the command."""
+        return self.spec(self.declared_parameters, is_proven=self.is_read_back)
+
+    @model_validator(mode="after")
+    def _writes_its_parameters(self) -> Self:
+        placed = [part[1:-1] for part in self.parts if part.startswith("{")]
+        for digits in (part for part in self.parts if not part.startswith("{")):
+            hex_bytes(digits)
+        if sorted(placed) != sorted(self.parameters):
+            raise ValueError("the payload has to contain each of its `parameters` once, written {like_this}, and no other")
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_check(self) -> Self:
+        by_metric = isinstance(self.read_back, str)
+        if self.shows is not None and not by_metric:
+            raise ValueError("`shows` needs a `read_back` that names a metric")
+        if by_metric and self.answer is not None:
+            raise ValueError("a command is checked by an `answer` or by a metric, not by both")
+        if by_metric and self.shows is None and len(self.parameters) != 1:
+            raise ValueError("`shows` is missing: the command does not have exactly one parameter")
+        shows_parameters = self.is_read_back and self.shows is None
+        if shows_parameters and any(parameter.secret for parameter in self.parameters.values()):
+            raise ValueError("a secret is not read back: set `read_back = false`")
+        check_declarations([self.declaration])
+        return self
+
+
+class SettingRule(Parameter):
+    """A setting that the device keeps in a characteristic of its own, which the configuration of the cloud may write."""
+
+    name: SettingName = Field(description="key in the configuration of the cloud")
+    service: Uuid
+    characteristic: Uuid
+    response: bool = Field(default=True, description="the device confirms the write")
+
+    @property
+    def spec(self) -> ParameterSpec:
+        """Its declaration for the configuration of the cloud."""
+        return self.declared(self.name)
+
+    @model_validator(mode="after")
+    def _can_be_written_and_shown(self) -> Self:
+        if self.at or self.starts_with:
+            raise ValueError("a setting is alone in its characteristic: without `at` and `starts_with`")
+        if self.secret or self.default is not None:
+            raise ValueError("a setting is neither secret, since it is read back, nor has a default")
+        return self

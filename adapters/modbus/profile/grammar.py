@@ -1,0 +1,213 @@
+"""Define the points and commands of a profile file. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from adapters.modbus.client.pdu import ADDRESSES, MAX_REGISTERS, Table
+from adapters.modbus.profile.matching import ValueRule, check_end
+from adapters.modbus.profile.points import FLOATS, NUMBER_FORMATS, PlacedPoint, ValueType, raw_limits
+from adapters.modbus.profile.sunspec_layout import NO_MODELS, PlacedModel, SunSpecLayout
+from gateway.adapter import (
+    CommandTexts,
+    Metric,
+    ParameterKind,
+    ParameterSpec,
+    Reduce,
+    divisor,
+)
+
+NOT_AVAILABLE: Mapping[ValueType, int] = {
+    ValueType.INT16: -0x8000,
+    ValueType.UINT16: 0xFFFF,
+    ValueType.INT32: -0x80000000,
+    ValueType.UINT32: 0xFFFFFFFF,
+    ValueType.INT64: -0x8000000000000000,
+    ValueType.UINT64: 0xFFFFFFFFFFFFFFFF,
+}
+"""The numbers with which a SunSpec device marks a point as not implemented (SunSpec Device Information Model, types)."""
+
+
+class Point(ValueRule):
+    """One metric: its location, its encoding and its poll group."""
+
+    metric: str = Field(min_length=1)
+    table: Table = Table.HOLDING
+    address: int | None = Field(default=None, ge=0, lt=ADDRESSES, description="0-based protocol address")
+    models: tuple[int, ...] = Field(
+        default=(),
+        description="SunSpec models that contain the point; the first that the device has is read; "
+        "a second one with the same id gives `x_2`",
+    )
+    at: int | None = Field(default=None, ge=2, description="register within the SunSpec model, whose id is register 0")
+    repeats: tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=1)]] | None = Field(
+        default=None,
+        description="[first register, how many] of a group that the SunSpec model repeats up to its end; `at` is in the first "
+        "repetition, and each gives a metric of its own: `x_1`, `x_2`, ...",
+    )
+    scale: float = 1.0
+    offset: float = 0.0
+    scale_factor: int | None = Field(
+        default=None, ge=0, lt=ADDRESSES, description="register with the power of ten; counted as `at` in a SunSpec model"
+    )
+    unit: str | None = None
+    group: str = "normal"
+    urgent: bool = False
+    reduce: Reduce = Reduce.LAST
+
+    def model_post_init(self, _context: object) -> None:
+        """Check the name of the metric."""
+        metric_of(self.metric, self.unit, self.urgent, self.reduce)
+
+    @model_validator(mode="after")
+    def _has_one_location(self) -> Self:
+        if (self.address is None) == (not self.models) or (self.at is None) != (not self.models):
+            raise ValueError("a point has either an `address`, or `models` and `at`")
+        if self.repeats is not None and not self.models:
+            raise ValueError("`repeats` belongs to a point of SunSpec `models`")
+        if self.table.holds_bits != (self.type is ValueType.BOOL):
+            raise ValueError(f"type bool belongs to coil and discrete, other types to registers, not {self.type} to {self.table}")
+        start = self.address if self.address is not None else self.at or 0
+        check_end(start, self.words)
+        if self.repeats is not None and not self.repeats[0] <= start <= start + self.words <= sum(self.repeats):
+            raise ValueError(
+                f"its group begins at {self.repeats[0]} and ends before {sum(self.repeats)}, so `at` has to be in between"
+            )
+        if self.scale_factor is not None and abs(self.scale_factor - start) + self.words > MAX_REGISTERS:
+            raise ValueError(f"its scale factor is so far away that one read of {MAX_REGISTERS} registers cannot hold both")
+        return self
+
+    @model_validator(mode="after")
+    def _scales_numbers_only(self) -> Self:
+        is_scaled = self.scale != 1 or self.offset != 0 or self.scale_factor is not None
+        if is_scaled and (self.values or self.bits or self.type not in NUMBER_FORMATS):
+            raise ValueError("scale, offset and scale_factor belong to plain numbers, not to values, bits or texts")
+        if self.scale == 0 or (self.scale_factor is not None and (self.scale != 1 or self.offset != 0)):
+            raise ValueError("scale is not 0, and not used together with a scale_factor")
+        return self
+
+    def placed(self, layout: SunSpecLayout = NO_MODELS) -> Iterator[PlacedPoint]:
+        """Yield the point as often as a device with these SunSpec models has it; not at all without them."""
+        if self.address is not None:
+            yield self._placed(self.metric, self.address, self.scale_factor)
+            return
+        for number, model in enumerate(layout.of(self.models)):
+            index = f"_{number + 1}" if number else ""
+            for repetition in range(self._repetitions(model)):
+                yield self._placed_in(model, repetition, index if self.repeats is None else f"{index}_{repetition + 1}")
+
+    @property
+    def number_kind(self) -> ParameterKind:
+        """Whether the point takes fractions, as a parameter of a command."""
+        has_fractions = self.type in FLOATS or not float(self.scale).is_integer() or not float(self.offset).is_integer()
+        return ParameterKind.NUMBER if has_fractions else ParameterKind.WHOLE_NUMBER
+
+    def writable(self, between: tuple[float, float] | None) -> tuple[float, float] | None:
+        """Return the lowest and the highest value that these limits allow and that the registers can hold."""
+        raw = raw_limits(self.type)
+        if raw is None:
+            return between
+        low, high = sorted(self._value_of(end) for end in raw)
+        return (low, high) if between is None else (max(low, between[0]), min(high, between[1]))
+
+    def _value_of(self, raw: int) -> float:
+        parts = divisor(self.scale)
+        return (raw / parts if parts else raw * self.scale) + self.offset
+
+    def _repetitions(self, model: PlacedModel) -> int:
+        """Return how often the point is in this model: 0, where it or its scale factor would be behind the end of the model."""
+        if max(self._at + self.words, (self.scale_factor or 0) + 1) > model.words:
+            return 0
+        first, length = self.repeats if self.repeats is not None else (0, model.words)
+        return (model.words - first) // length
+
+    @property
+    def _at(self) -> int:
+        return self.at if self.at is not None else 0
+
+    def _placed_in(self, model: PlacedModel, repetition: int, index: str) -> PlacedPoint:
+        first, length = self.repeats if self.repeats is not None else (ADDRESSES, 0)
+        shift, factor = repetition * length, self.scale_factor
+        if factor is not None:
+            factor += model.address + (shift if first <= factor < first + length else 0)
+        return self._placed(f"{self.metric}{index}", model.address + self._at + shift, factor)
+
+    def _placed(self, metric: str, address: int, scale_factor: int | None) -> PlacedPoint:
+        missing = NOT_AVAILABLE.get(self.type) if self.models else None
+        return PlacedPoint(
+            metric=metric_of(metric, self.unit, self.urgent, self.reduce),
+            table=self.table,
+            address=address,
+            encoding=self.encoding(
+                scale=self.scale, offset=self.offset, not_available=frozenset() if missing is None else frozenset({missing})
+            ),
+            scale_factor=scale_factor,
+        )
+
+
+def unwritable_because(point: Point) -> str | None:
+    """Return why a point cannot be written; `None` when it can."""
+    if point.table not in {Table.COIL, Table.HOLDING} or point.models:
+        return "only coils and holding registers with an address can be written"
+    if point.bits is not None or point.scale_factor is not None or point.type not in (*NUMBER_FORMATS, ValueType.BOOL):
+        return "only whole numbers, floats and coils can be written, not bits, texts or values with a scale_factor"
+    return None
+
+
+class CommandRule(CommandTexts):
+    """A command: it writes one point, and succeeds when the point reads back the written value."""
+
+    metric: str = Field(description="the point that is written: a coil or a holding register")
+    value: bool | int | float | str | None = Field(
+        default=None, description="value that is written each time; without it, the parameter is written"
+    )
+    parameter: str = Field(default="value", min_length=1, description="name of the command's parameter")
+    between: tuple[float, float] | None = Field(default=None, description="lowest and highest number, both included")
+    choices: tuple[int | float | str, ...] = Field(
+        default=(), description="the only values that are accepted; left out: those of the point, or all between the limits"
+    )
+    default: bool | int | float | str | None = Field(
+        default=None, description="value that is written when the parameter is left out; without it, it is required"
+    )
+    secret: bool = Field(default=False, description="true: the parameter, such as a PIN, is never logged, stored or shown")
+    read_back: bool = Field(default=True, description="false for a button: a register that does not keep what was written")
+
+    def fits(self, point: Point) -> str | None:
+        """Return why this point cannot be written by the command; `None` when it can."""
+        if (wrong := unwritable_because(point)) is not None:
+            return wrong
+        if unknown := [choice for choice in self.choices if point.values and choice not in point.values.values()]:
+            return f"it has no value {unknown[0]!r}; there are {', '.join(point.values.values())}"
+        if self.secret and self.read_back:
+            return "a secret is not read back: set `read_back = false`"
+        is_limited = self.between is not None or self.choices or point.values or point.type is ValueType.BOOL
+        if self.value is None and not is_limited:
+            return "set `between`, so that nobody writes a number that does harm"
+        return None
+
+    def parameters(self, point: Point) -> tuple[ParameterSpec, ...]:
+        """Return the parameter that is written to this point, as far as its registers can hold it; none for a fixed value."""
+        if self.value is not None:
+            return ()
+        is_bool = point.type is ValueType.BOOL
+        choices = () if is_bool else self.choices or tuple(point.values.values())
+        parameter = ParameterSpec(
+            name=self.parameter,
+            kind=ParameterKind.BOOLEAN if is_bool else point.number_kind,
+            unit=point.unit,
+            between=None if choices or is_bool else point.writable(self.between),
+            choices=choices,
+            default=self.default,
+            is_secret=self.secret,
+        )
+        return (parameter,)
+
+
+@lru_cache(maxsize=4096)
+def metric_of(name: str, unit: str | None, urgent: bool, reduce: Reduce) -> Metric:  # noqa: FBT001 - as a metric takes them
+    """Return the one `Metric` that all readings of a point share."""
+    return Metric(name, unit, urgent, reduce)
