@@ -1,4 +1,4 @@
-"""`xyte-gateway children`: list the children and the found devices; admit, ignore or rename one."""
+"""`xyte-gateway children`: list the children and the found devices; admit, ignore, rename, retire or replace one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from gateway.cli import child_requests
 from gateway.cli.common import (
     EXIT_WRONG,
     AsJson,
@@ -46,6 +47,16 @@ def list_children(context: typer.Context, config: ConfigFile = DEFAULT_FILE, *, 
                 "gateway": _gateway_facts(registry),
                 "children": [_child_facts(registry, record) for record in registry.children.values()],
                 "waiting": [_device_facts(device) for device in registry.found_devices.values()],
+                "unused": [
+                    {
+                        "id": one.device_id,
+                        "key": one.child,
+                        "name": one.name,
+                        "why": one.why,
+                        "has_key": one.access_key is not None,
+                    }
+                    for one in registry.unused_devices.values()
+                ],
             }
         )
         return
@@ -71,6 +82,11 @@ def _show(registry: Registry) -> None:
                 out.print(f"\n{record.child.name}: {alarm}", markup=False, soft_wrap=True)
     else:
         out.print("no children yet")
+    for unused in registry.unused_devices.values():
+        todo = "It is deleted when the cloud answers" if unused.access_key is not None else "Delete it in the portal"
+        out.print(
+            f"\nin the cloud, not used: {unused.device_id} {unused.why} ({unused.name}). {todo}", markup=False, soft_wrap=True
+        )
     for device in registry.found_devices.values():
         out.print(f"\nfound, not a child: {device.name} at {device.bus} {device.found.address}", markup=False, soft_wrap=True)
         out.print(f"    {_why(device)}\n    key {device.key}", markup=False, soft_wrap=True)
@@ -89,6 +105,10 @@ def admit(key: Key, config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = Fals
 def ignore(key: Key, config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
     """Ignore a found device from now on."""
     _decide(config, key, Decision.IGNORE, as_json=as_json)
+
+
+children.command()(child_requests.retire)
+children.command()(child_requests.replace)
 
 
 @children.command()
@@ -196,7 +216,7 @@ def _child_facts(registry: Registry, record: ChildRecord) -> dict[str, object]:
 
 def _why(device: FoundDevice) -> str:
     """Return why a device is not a child; the decision of a person counts at once."""
-    if device.decision is Decision.IGNORE:
+    if device.decision is Decision.IGNORE and not device.is_retired:
         return ignored_reason(device.key)
     return device.why
 

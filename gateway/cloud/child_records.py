@@ -9,7 +9,6 @@ from uuid import uuid4
 
 from gateway.cloud.protocol.values import semantic_version
 from gateway.hub import ChildRegistration, Credentials, DeviceUpdate, ListedChild
-from gateway.models import ChildDevice
 from gateway.state.child_states import ChildEvent, next_child_state
 from gateway.state.records import ChildRecord
 
@@ -27,14 +26,6 @@ DELETED = "deleted in the cloud"
 def registration_of(record: ChildRecord, *, with_sub_model: bool = True) -> ChildRegistration:
     """Return the data that Register Child Device sends for a child."""
     child = record.child
-    facts: Mapping[str, object] = {
-        "manufacturer": child.manufacturer,
-        "model": child.model,
-        "profile": child.profile,
-        "adapter": child.adapter,
-        "bus": child.bus,
-        "address": child.address,
-    }
     return ChildRegistration(
         model_id=child.model_id,
         firmware_version=semantic_version(child.firmware_version),
@@ -42,8 +33,23 @@ def registration_of(record: ChildRecord, *, with_sub_model: bool = True) -> Chil
         mac=child.mac,
         name=child.name,
         sub_model=child.sub_model if with_sub_model else None,
-        details={**{name: fact for name, fact in facts.items() if fact is not None}, MARKER: record.marker},
+        details=_details_of(record),
     )
+
+
+def _details_of(record: ChildRecord, **more: object) -> dict[str, object]:
+    """Return all details of a child: the hub may replace those that it has (section 17.28)."""
+    child = record.child
+    facts: Mapping[str, object] = {
+        "manufacturer": child.manufacturer,
+        "model": child.model,
+        "profile": child.profile,
+        "adapter": child.adapter,
+        "bus": child.bus,
+        "address": child.address,
+        **more,
+    }
+    return {**{name: fact for name, fact in facts.items() if fact is not None}, MARKER: record.marker}
 
 
 def is_same_device(record: ChildRecord, listed: ListedChild) -> bool:
@@ -54,9 +60,18 @@ def is_same_device(record: ChildRecord, listed: ListedChild) -> bool:
     return listed.serial_number == serial_number
 
 
-def update_of(child: ChildDevice) -> DeviceUpdate:
-    """Return the data that Update Device sends for a child."""
-    return DeviceUpdate(name=child.name, firmware_version=semantic_version(child.firmware_version), sub_model=child.sub_model)
+def update_of(record: ChildRecord) -> DeviceUpdate:
+    """Return the data that Update Device sends for a child.
+
+    The serial number and the MAC of a device are fixed by its registration; those that became known later are in its details.
+    """
+    child = record.child
+    return DeviceUpdate(
+        name=child.name,
+        firmware_version=semantic_version(child.firmware_version),
+        sub_model=child.sub_model,
+        details=_details_of(record, serial_number=child.serial_number, mac=child.mac),
+    )
 
 
 def registering(record: ChildRecord, parent: Credentials) -> ChildRecord:

@@ -11,6 +11,7 @@ from gateway.cloud import child_records
 from gateway.cloud.child_records import registration_of
 from gateway.cloud.children.lookups import RegistrationLookups
 from gateway.cloud.children.moves import ChildMoves
+from gateway.cloud.children.requests import ChildRequests
 from gateway.cloud.children.unused_devices import UnusedDevices
 from gateway.cloud.registration_queue import DeletedChildren, RegistrationQueue
 from gateway.cloud.retry_times import clock_time, in_words
@@ -75,6 +76,7 @@ class ChildRegistrar:
         self._policy = policy
         self._status_of = status_of
         self._queue = RegistrationQueue(registry, deleted_children=policy.deleted_children, settle=policy.settle)
+        self._requests = ChildRequests(hub, registry, outbox, report_event=report_event, register_now=self._queue.resolved)
         self._unused_devices = UnusedDevices(hub, registry)
         self._lookups = RegistrationLookups(hub, registry, self._queue, report_event=report_event)
         self._moves = ChildMoves(hub, registry, self._queue, key_check, status_of=status_of)
@@ -92,6 +94,8 @@ class ChildRegistrar:
             HubUnreachable: retry later; completed steps stay completed.
             StoreError: as above.
         """
+        if self._registry.requests and await self._requests.carry_out_next(parent):
+            return timedelta(0)
         self._queue.follow_registry(parent)
         record, wait = self._queue.next_due()
         if record is not None:
@@ -225,7 +229,7 @@ class ChildRegistrar:
         if credentials is None:
             return
         try:
-            await self._hub.update_device(credentials, child_records.update_of(child))
+            await self._hub.update_device(credentials, child_records.update_of(record))
         except (HubBusy, HubUnauthorised):  # ten updates an hour; or its next telemetry shows whether it is deleted
             self._queue.postpone(child.key, UPDATE_AGAIN_AFTER)
             return

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from gateway.cloud.protocol.values import printable_line
 from gateway.errors import HubUnauthorised
 from gateway.hub import Credentials
+from gateway.state.child_states import ChildState
 from gateway.state.registry import Registry
 
 log = logging.getLogger(__name__)
 
 CHILDREN_ASKED_SINGLY = 10
 """How many children are asked in each round where the bulk response does not name the owners."""
+
+UNMOVED_ASKED_SINGLY = 3
+"""How many children of a former registration are asked in each round."""
 
 NAME_LENGTH = 100
 """The longest name in a record or in the log, in characters: it may quote what the cloud has sent."""
@@ -31,6 +35,7 @@ class CloudDevices:
         self._registry = registry
         self._check_child = check_child
         self._next_child = 0
+        self._next_unmoved = 0
         self._without_key: set[str] = set()
 
     def reset(self) -> None:
@@ -43,6 +48,20 @@ class CloudDevices:
         start = self._next_child % max(len(children), 1)
         self._next_child = start + CHILDREN_ASKED_SINGLY
         return [parent.device_id, *children[start : start + CHILDREN_ASKED_SINGLY]]
+
+    def unlisted(self, flagged: Collection[str]) -> list[str]:
+        """Return the children to ask singly although all are listed: those that are not under this registration of the gateway.
+
+        Those that are flagged, and a few others in turn, since a silent child has no flag.
+        """
+        unmoved = [
+            record.device_id
+            for record in self._registry.children.values()
+            if record.state is ChildState.UNMOVED and record.access_key is not None and record.device_id is not None
+        ]
+        start = self._next_unmoved % max(len(unmoved), 1)
+        self._next_unmoved = start + UNMOVED_ASKED_SINGLY
+        return [*dict.fromkeys([*(one for one in unmoved if one in flagged), *unmoved[start : start + UNMOVED_ASKED_SINGLY]])]
 
     def children_in_cloud(self) -> list[str]:
         """Return the ids of the registered children whose key is known."""

@@ -92,7 +92,7 @@ class RegistrationQueue:
         self.postpone(key, self._settle)
 
     def resolved(self, key: str) -> None:
-        """End the wait of a child whose outcome is known now."""
+        """End the wait of a child whose outcome is known now, or that a person wants registered."""
         self._not_before.pop(key, None)
 
     def retry_refused(self) -> None:
@@ -106,6 +106,8 @@ class RegistrationQueue:
             case ChildState.REGISTERED:
                 needs_update = record.needs_update and record.access_key is not None
                 return record.parent_id != parent.device_id or needs_update or record.unanswered_at is not None
+            case ChildState.HELD:
+                return False
             case ChildState.DELETED:
                 return self._deleted_children == "register_again"
             case _:

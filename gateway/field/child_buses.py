@@ -14,6 +14,8 @@ from gateway.field.fleet import Fleet
 from gateway.field.polling.bus_jobs import NotOnThisBus
 from gateway.field.polling.supervisor import Supervisor
 from gateway.models import ChildDevice
+from gateway.state.child_alarms import exchanged_for
+from gateway.state.records import replacement_question
 from gateway.state.registry import Registry
 from gateway.tasks import loop_time
 
@@ -129,6 +131,11 @@ class ChildBuses:
         if record is None:
             raise CommandRejected("this device is not a child of the gateway any more")
         child = record.child
+        if (new := exchanged_for(self._registry, key)) is not None:
+            raise CommandRejected(
+                f"{child.name} is gone: at its address {child.address} answers {new.name} (serial number"
+                f" {new.serial_number or 'unknown'}), so nothing was sent. {replacement_question(child, new.key)}"
+            )
         supervisor = self._fleet.supervisors.get((child.adapter, child.bus))
         if supervisor is None:
             raise CommandRejected(f"the bus {child.bus} of {child.name} does not exist (any more)")

@@ -71,6 +71,24 @@ class Found:
     confidence: Confidence = Confidence.POSSIBLE
     """How certain it is that the profile fits."""
 
+    @classmethod
+    def of_child(cls, child: ChildDevice) -> Found:
+        """Return a child as the device that it was found as."""
+        kind, _, value = child.key.partition(":")
+        return cls(
+            address=child.address,
+            identity=Identity(IdentityKind(kind), value),
+            name=child.name if child.found_as is None else child.found_as,
+            profile=child.profile,
+            family=child.family,
+            sub_model=child.sub_model,
+            manufacturer=child.manufacturer,
+            model=child.model,
+            serial_number=child.serial_number,
+            mac=child.mac,
+            firmware_version=child.firmware_version,
+        )
+
     def as_child(self, *, adapter: str, bus: str, model_id: str = "") -> ChildDevice:
         """Return the device as a child; without a model id, it is read and never registered.
 

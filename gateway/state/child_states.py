@@ -13,6 +13,8 @@ class ChildState(StrEnum):
 
     ADMITTED = "admitted"
     """To be registered."""
+    HELD = "held"
+    """It answers at the address of another child, which is gone. It is read, and not registered until a person decides."""
     REGISTERING = "registering"
     """Register Child Device was about to be called; whether it was carried out is unknown until an answer is stored."""
     REGISTERED = "registered"
@@ -33,6 +35,9 @@ class ChildEvent(StrEnum):
     """An event that changes the state of a child's registration."""
 
     FOUND = "found"
+    FOUND_IN_PLACE = "found in the place of another"
+    IS_ANOTHER = "it is a device of its own"
+    REQUESTED = "a person asks for it"
     CALL_STARTED = "call started"
     KEY_RECEIVED = "key received"
     NOT_CARRIED_OUT = "not carried out"
@@ -51,6 +56,8 @@ _STATE, _EVENT = ChildState, ChildEvent
 
 CHILD_TRANSITIONS: Final[tuple[Transition[ChildState, ChildEvent], ...]] = (
     Transition(None, _EVENT.FOUND, _STATE.ADMITTED, "a search found a device that becomes a child"),
+    Transition(None, _EVENT.FOUND_IN_PLACE, _STATE.HELD, "it may replace the child whose address it has"),
+    Transition(_STATE.HELD, _EVENT.IS_ANOTHER, _STATE.ADMITTED, "a person says so, or the other child is found elsewhere"),
     Transition(_STATE.ADMITTED, _EVENT.CALL_STARTED, _STATE.REGISTERING, "the intention is stored before the call"),
     Transition(_STATE.REFUSED, _EVENT.CALL_STARTED, _STATE.REGISTERING, "a refused child is retried at intervals"),
     Transition(_STATE.DELETED, _EVENT.CALL_STARTED, _STATE.REGISTERING, "the setting `deleted_children` was changed"),
@@ -66,6 +73,7 @@ CHILD_TRANSITIONS: Final[tuple[Transition[ChildState, ChildEvent], ...]] = (
     Transition(_STATE.REGISTERED, _EVENT.MOVE_REFUSED, _STATE.UNMOVED, "the gateway registered again, and its key still works"),
     Transition(_STATE.UNMOVED, _EVENT.MOVED, _STATE.REGISTERED, "the gateway was claimed, so the cloud moves the child"),
     Transition(_STATE.UNMOVED, _EVENT.GONE_WITH_PARENT, _STATE.ADMITTED, "its key does not work any more"),
+    Transition(_STATE.UNMOVED, _EVENT.REQUESTED, _STATE.ADMITTED, "its key is lost, and a person wants it registered again"),
     Transition(_STATE.UNMOVED, _EVENT.DELETED, _STATE.ADMITTED, "it is registered again, as set"),
     Transition(_STATE.UNMOVED, _EVENT.LEFT_DELETED, _STATE.DELETED, "it stays deleted, as set"),
     Transition(_STATE.REGISTERED, _EVENT.DELETED, _STATE.ADMITTED, "it is registered again, as set"),

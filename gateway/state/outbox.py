@@ -85,7 +85,10 @@ class Outbox:
 
     @runs_to_completion
     async def put(self, samples: Sequence[Sample]) -> None:
-        """Store the samples, all or none, except those of children that stay deleted; they are on disk when this returns."""
+        """Store the samples, all or none; they are on disk when this returns.
+
+        Those of children that stay deleted or were retired are left out.
+        """
         if not samples:
             return
         rows = [_row(part) for sample in samples for part in _parts(sample)]
@@ -208,6 +211,7 @@ def _count_all(db: Transaction) -> tuple[int, int]:
 _INSERT = (
     "INSERT INTO outbox (child, at, status, payload) SELECT ?1, ?2, ?3, ?4"
     " WHERE NOT EXISTS (SELECT 1 FROM children WHERE key = ?1 AND state = 'deleted')"
+    " AND NOT EXISTS (SELECT 1 FROM met WHERE key = ?1 AND decision = 'ignore')"
 )
 
 

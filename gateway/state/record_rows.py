@@ -14,7 +14,7 @@ from pydantic import SecretStr, TypeAdapter
 from gateway.hub import Credentials
 from gateway.models import ChildDevice, Found
 from gateway.state.child_states import ChildState
-from gateway.state.records import ChildRecord, Decision, FoundDevice, GatewayRecord, UnusedDevice
+from gateway.state.records import ChildRecord, ChildRequest, Decision, FoundDevice, GatewayRecord, Request, UnusedDevice
 from gateway.state.store import Transaction
 
 _DEVICE = TypeAdapter(ChildDevice)
@@ -33,6 +33,7 @@ class StoredRecords(NamedTuple):
     names_from_cloud: frozenset[str]
     """The keys of those whose name was given in the cloud."""
     unused_devices: list[UnusedDevice]
+    requests: list[ChildRequest]
 
 
 def read_gateway(db: Transaction) -> GatewayRecord | None:
@@ -53,14 +54,25 @@ def read_gateway(db: Transaction) -> GatewayRecord | None:
 
 def read_all(db: Transaction) -> StoredRecords:
     """Return everything that the registry has stored."""
-    names = dict(db.execute("SELECT key, name FROM names"))
-    from_cloud = frozenset(key for (key,) in db.execute("SELECT key FROM names WHERE from_cloud = 1"))
     return StoredRecords(
-        read_gateway(db), _read_children(db), _read_found_devices(db), names, from_cloud, _read_unused_devices(db)
+        gateway=read_gateway(db),
+        children=_read_children(db),
+        found_devices=_read_found_devices(db),
+        names=dict(db.execute("SELECT key, name FROM names")),
+        names_from_cloud=frozenset(key for (key,) in db.execute("SELECT key FROM names WHERE from_cloud = 1")),
+        unused_devices=_read_unused_devices(db),
+        requests=[
+            ChildRequest(key=key, request=Request(request), new_key=new_key, at=datetime.fromisoformat(at))
+            for key, request, new_key, at in db.execute("SELECT key, request, new_key, at FROM child_requests ORDER BY rowid")
+        ],
     )
 
 
 def _read_children(db: Transaction) -> list[ChildRecord]:
+    rows = db.execute(
+        "SELECT device, state, marker, device_id, access_key, hub_url, parent_id, update_owed, problem, since, unanswered_at,"
+        " replaces FROM children ORDER BY rowid"
+    )
     return [
         ChildRecord(
             child=_DEVICE.validate_json(device),
@@ -74,13 +86,10 @@ def _read_children(db: Transaction) -> list[ChildRecord]:
             problem=problem,
             since=datetime.fromisoformat(since),
             unanswered_at=None if unanswered_at is None else datetime.fromisoformat(unanswered_at),
+            replaces=replaces,
         )
-        for device, state, marker, device_id, access_key, hub_url, parent_id, needs_update, problem, since, unanswered_at in (
-            db.execute(
-                "SELECT device, state, marker, device_id, access_key, hub_url, parent_id, update_owed, problem, since,"
-                " unanswered_at FROM children ORDER BY rowid"
-            )
-        )
+        for device, state, marker, device_id, access_key, hub_url, parent_id, *rest in rows
+        for needs_update, problem, since, unanswered_at, replaces in [rest]
     ]
 
 
@@ -138,12 +147,13 @@ def write_child(db: Transaction, record: ChildRecord) -> None:
     """Write a child, new or known."""
     db.execute(
         "INSERT INTO children"
-        " (key, device, state, marker, device_id, access_key, hub_url, parent_id, update_owed, problem, since, unanswered_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " (key, device, state, marker, device_id, access_key, hub_url, parent_id, update_owed, problem, since, unanswered_at,"
+        " replaces) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (key) DO UPDATE SET device = excluded.device, state = excluded.state, marker = excluded.marker,"
         " device_id = excluded.device_id, access_key = excluded.access_key, hub_url = excluded.hub_url,"
         " parent_id = excluded.parent_id, update_owed = excluded.update_owed, problem = excluded.problem,"
-        " since = excluded.since, unanswered_at = excluded.unanswered_at",
+        " since = excluded.since, unanswered_at = excluded.unanswered_at,"
+        " replaces = excluded.replaces",
         (
             record.child.key,
             _DEVICE.dump_json(record.child).decode(),
@@ -157,6 +167,7 @@ def write_child(db: Transaction, record: ChildRecord) -> None:
             record.problem,
             record.since.isoformat(),
             None if record.unanswered_at is None else record.unanswered_at.isoformat(),
+            record.replaces,
         ),
     )
 
@@ -192,6 +203,55 @@ def write_unused_device(db: Transaction, device: UnusedDevice) -> None:
             device.at.isoformat(),
         ),
     )
+
+
+def write_request(db: Transaction, request: ChildRequest) -> None:
+    """Write a request of a person; a later one for the same child takes its place."""
+    db.execute(
+        "INSERT OR REPLACE INTO child_requests (key, request, new_key, at) VALUES (?, ?, ?, ?)",
+        (request.key, request.request, request.new_key, request.at.isoformat()),
+    )
+
+
+def remove_request(db: Transaction, key: str) -> None:
+    """Remove a request that was carried out."""
+    db.execute("DELETE FROM child_requests WHERE key = ?", (key,))
+
+
+def write_retired(db: Transaction, device: FoundDevice, unused: UnusedDevice | None) -> None:
+    """Write a child that is none any more: a found device that is ignored, and perhaps a device in the cloud to be deleted."""
+    db.execute("DELETE FROM children WHERE key = ?", (device.key,))
+    remove_request(db, device.key)
+    write_found_device(db, device)
+    if unused is not None:
+        write_unused_device(db, unused)
+
+
+def write_replaced(db: Transaction, old_key: str, record: ChildRecord, unused: UnusedDevice | None) -> None:
+    """Write a child that goes on with another device: what is kept of it, too, has the key of that device from now on."""
+    new_key = record.child.key
+    db.execute("DELETE FROM children WHERE key IN (?, ?)", (old_key, new_key))
+    remove_request(db, old_key)
+    if unused is not None:
+        write_unused_device(db, unused)
+    write_admitted(db, record)
+    db.execute(
+        "INSERT OR IGNORE INTO names (key, name, from_cloud) SELECT ?, name, from_cloud FROM names WHERE key = ?",
+        (new_key, old_key),
+    )
+    db.execute("DELETE FROM names WHERE key = ?", (old_key,))
+    for statement in _WITH_A_CHILD:
+        db.execute(statement, (new_key, old_key))
+
+
+_WITH_A_CHILD = (
+    "UPDATE outbox SET child = ? WHERE child = ?",
+    "UPDATE OR REPLACE configurations SET device = ? WHERE device = ?",
+    "UPDATE licences SET child = ? WHERE child = ?",
+    "UPDATE unused_devices SET child = ? WHERE child = ?",
+)
+"""Give what is kept for one child to another one. What concerns the hardware stays with the key of the former one, so that no
+command, firmware job, event or incident of it reaches the new one."""
 
 
 def remove_unused_device(db: Transaction, device_id: str) -> None:

@@ -12,15 +12,19 @@ from gateway.models import ChildDevice, Found
 from gateway.state.record_rows import (
     read_all,
     remove_found_device,
+    remove_request,
     remove_unused_device,
     write_admitted,
     write_child,
     write_found_device,
     write_gateway,
     write_name,
+    write_replaced,
+    write_request,
+    write_retired,
     write_unused_device,
 )
-from gateway.state.records import ChildRecord, Decision, FoundDevice, GatewayRecord, UnusedDevice
+from gateway.state.records import ChildRecord, ChildRequest, Decision, FoundDevice, GatewayRecord, Request, UnusedDevice
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 
@@ -40,6 +44,7 @@ class Registry:
         self._names: dict[str, str] = {}
         self._unused_devices: dict[str, UnusedDevice] = {}
         self._names_from_cloud: set[str] = set()
+        self._requests: dict[str, ChildRequest] = {}
         self._by_device_id: dict[str, str] = {}
         self._changed_at: dict[str, int] = {}  # child -> revision, the latest change last
         self._writing = asyncio.Lock()
@@ -66,6 +71,11 @@ class Registry:
     def unused_devices(self) -> Mapping[str, UnusedDevice]:
         """The devices in the cloud that registrations of this gateway made and that it does not use, by id."""
         return MappingProxyType(self._unused_devices)
+
+    @property
+    def requests(self) -> Mapping[str, ChildRequest]:
+        """What people ask to be done with children, by the key of the child, the oldest first."""
+        return MappingProxyType(self._requests)
 
     def by_device_id(self, device_id: str) -> ChildRecord | None:
         """Return the child that the cloud knows under this id."""
@@ -105,6 +115,7 @@ class Registry:
                 device.key: replace(device, given_name=self._names.get(device.key)) for device in stored.found_devices
             }
             self._unused_devices = {device.device_id: device for device in stored.unused_devices}
+            self._requests = {request.key: request for request in stored.requests}
             self._by_device_id = {record.device_id: key for key, record in self._children.items() if record.device_id is not None}
             await self._notify(*(key for key in before | self._children if before.get(key) != self._children.get(key)))
 
@@ -117,19 +128,20 @@ class Registry:
             await self._notify()
 
     @runs_to_completion
-    async def admit(self, child: ChildDevice) -> ChildRecord:
+    async def admit(self, child: ChildDevice, *, displaced: ChildDevice | None = None) -> ChildRecord:
         """Make a device a child, or bring the known child up to date: its bus and address, its firmware, its model.
 
-        The name that a person has given it stays.
+        The name that a person has given it stays. A new device at the address of a child that is gone, `displaced`, is held.
         """
         async with self._writing:
             # It also replaces a name from the config, which a person wrote, too: this one was given later, to the device itself
             # and not to an address, and would otherwise be undone by the next search or restart.
             child = child.with_name(self._names.get(child.key))
             known = self._children.get(child.key)
-            if known is not None and known.child == child:
+            if known is None:
+                record = ChildRecord.new(child, displaced=displaced)
+            elif (record := known.found_again(child, displaced=displaced)) == known:
                 return known
-            record = ChildRecord.new(child) if known is None else known.found_again(child)
             await self._store.transact(lambda db: write_admitted(db, record))
             self._found_devices.pop(child.key, None)
             await self._put(record)
@@ -170,12 +182,16 @@ class Registry:
 
     @runs_to_completion
     async def decide(self, key: str, decision: Decision | None) -> bool:
-        """Store a person's decision about a found device; `False` when no such device was found."""
+        """Store a person's decision about a found device, or about a child that waits for one; `False` when there is none."""
         async with self._writing:
-            device = self._found_devices.get(key)
+            record, device = self._children.get(key), self._found_devices.get(key)
             if device is not None:
                 await self._save_found(replace(device, decision=decision))
-            return device is not None
+            elif record is not None and record.awaits_decision and decision is Decision.ADMIT:
+                await self._save_request(ChildRequest(key=key, request=Request.REGISTER, at=datetime.now(UTC)))
+            else:
+                return False
+            return True
 
     @runs_to_completion
     async def forget_found(self, key: str) -> bool:
@@ -212,6 +228,63 @@ class Registry:
                 self._children[key] = known.named(name)
             await self._notify(*([key] if known is not None else []))
             return True
+
+    @runs_to_completion
+    async def request(self, request: ChildRequest) -> None:
+        """Store what a person asks to be done with a child, also from another process."""
+        async with self._writing:
+            await self._save_request(request)
+
+    @runs_to_completion
+    async def end_request(self, key: str) -> None:
+        """Remove a request that was carried out, or cannot be."""
+        async with self._writing:
+            await self._store.transact(lambda db: remove_request(db, key))
+            self._requests.pop(key, None)
+            await self._notify()
+
+    @runs_to_completion
+    async def retire(self, key: str, *, why: str, unused: UnusedDevice | None) -> None:
+        """Make a child a found device that is ignored, with the reason; `unused` is the device that it leaves in the cloud."""
+        async with self._writing:
+            child = self._children[key].child
+            device = FoundDevice(
+                key=key,
+                adapter=child.adapter,
+                bus=child.bus,
+                found=Found.of_child(child),
+                why=why,
+                decision=Decision.IGNORE,
+                at=datetime.now(UTC),
+                given_name=self._names.get(key),
+            )
+            await self._store.transact(lambda db: write_retired(db, device, unused))
+            self._found_devices[key] = device
+            self._forget(key, unused)
+            await self._notify(key)
+
+    @runs_to_completion
+    async def replace(self, old_key: str, child: ChildDevice, *, unused: UnusedDevice | None) -> ChildRecord:
+        """Let a child of the cloud go on with another device, under the key of that device.
+
+        `unused` is the device in the cloud that this device was registered as before.
+        """
+        async with self._writing:
+            old, name = self._children[old_key], self._names.get(child.key, self._names.get(old_key))
+            record = replace(old.with_child(child.with_name(name)), replaces=None, needs_update=old.device_id is not None)
+            await self._store.transact(lambda db: write_replaced(db, old_key, record, unused))
+            if child.key not in self._names and old_key in self._names_from_cloud:
+                self._names_from_cloud.add(child.key)
+            self._names_from_cloud.discard(old_key)
+            self._names.pop(old_key, None)
+            if name is not None:
+                self._names[child.key] = name
+            self._found_devices.pop(child.key, None)
+            for key in (old_key, child.key):
+                self._forget(key, unused)
+            await self._notify(old_key)
+            await self._put(record)
+            return record
 
     @runs_to_completion
     async def add_unused_device(self, device: UnusedDevice) -> None:
@@ -285,10 +358,24 @@ class Registry:
             await self._put(record)
             return True
 
+    async def _save_request(self, request: ChildRequest) -> None:
+        await self._store.transact(lambda db: write_request(db, request))
+        self._requests[request.key] = request
+        await self._notify()
+
     async def _save_found(self, device: FoundDevice) -> None:
         await self._store.transact(lambda db: write_found_device(db, device))
         self._found_devices[device.key] = device
         await self._notify()
+
+    def _forget(self, key: str, unused: UnusedDevice | None) -> None:
+        """Remove a child from memory, with the request about it."""
+        record = self._children.pop(key, None)
+        if record is not None and record.device_id is not None:
+            self._by_device_id.pop(record.device_id, None)
+        self._requests.pop(key, None)
+        if unused is not None:
+            self._unused_devices[unused.device_id] = unused
 
     async def _put(self, record: ChildRecord) -> None:
         key = record.child.key

@@ -155,6 +155,23 @@ class Store:
             self._lock_fd = None
 
 
+def is_in_use(path: Path) -> bool:
+    """Return whether a gateway works on the store at this moment."""
+    try:
+        lock_fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        return True  # another user's, who may be running the gateway
+    try:
+        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock_fd)
+    return False
+
+
 def read_store(path: Path, query: Callable[[Transaction], T]) -> T:
     """Return the result of `query` on a store that is neither created nor changed, also while a gateway uses it. May block.
 

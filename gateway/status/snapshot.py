@@ -24,6 +24,8 @@ class ChildStatus(StrEnum):
 
     REFUSED = "refused"
     """The cloud refuses to register it."""
+    HELD = "held"
+    """A person has to say whether it replaces another child."""
     SILENT = "silent"
     UNREGISTERED = "unregistered"
     """It is not registered with the cloud yet."""
@@ -41,8 +43,14 @@ class ChildStatus(StrEnum):
         return self in _TROUBLE
 
 
-_TROUBLE: Final = frozenset({ChildStatus.REFUSED, ChildStatus.SILENT, ChildStatus.UNREGISTERED, ChildStatus.UNMOVED})
-_BY_STATE: Final = {ChildState.REFUSED: ChildStatus.REFUSED, ChildState.DELETED: ChildStatus.DELETED}
+_TROUBLE: Final = frozenset(
+    {ChildStatus.REFUSED, ChildStatus.HELD, ChildStatus.SILENT, ChildStatus.UNREGISTERED, ChildStatus.UNMOVED}
+)
+_BY_STATE: Final = {
+    ChildState.REFUSED: ChildStatus.REFUSED,
+    ChildState.HELD: ChildStatus.HELD,
+    ChildState.DELETED: ChildStatus.DELETED,
+}
 _BY_REACH: Final = {Reach.UNKNOWN: ChildStatus.UNASKED, Reach.REACHABLE: ChildStatus.FINE}
 
 

@@ -1,10 +1,14 @@
 """The life of children against the emulated cloud, from the table of section 13.2 and the facts of section 18."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from gateway.state.child_states import ChildState
+from gateway.state.records import ChildRequest, Request
+from gateway.state.registry import Registry
+from gateway.state.store import Store
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
 pytestmark = pytest.mark.enable_socket
@@ -90,4 +94,99 @@ async def test_13_2_row_1_a_child_that_died_while_it_waited_for_the_claim_is_reg
         await asyncio.sleep(0)
     async with running(adapters, SYNTHETIC):
         await until(lambda: is_told(emulator, 1) and children_of(emulator)["1"].parent_id == parent_of(emulator).id)
+    assert len(emulator.cloud.devices) == 2
+
+
+async def ask(tmp_path, request, key, new_key=None):
+    """Ask for something as the command line does while a gateway runs: from another process, through the store."""
+    async with Store(tmp_path / "gateway.sqlite3") as store:
+        outside = Registry(store)
+        await outside.load()
+        await outside.request(ChildRequest(key=key, request=request, new_key=new_key, at=datetime.now(UTC)))
+
+
+async def test_13_2_gone_from_the_site_a_retired_child_is_deleted_with_its_own_key_and_not_found_again(
+    emulator, running, until, tmp_path
+):
+    _bus, adapters = bus_of(device(1), device(2))
+    entry = {**SYNTHETIC, "discover_every": 1}
+    async with running(adapters, entry) as gateway:
+        await until(lambda: is_told(emulator, 1, 2))
+        gone = children_of(emulator)["1"].id
+        await ask(tmp_path, Request.RETIRE, "sn:synthetic/1")
+        await until(lambda: set(children_of(emulator)) == {"2"})
+        assert [entry.device for entry in emulator.journal.entries() if entry.call == "Delete Device"] == [gone]
+        supervisor = gateway.parts.field.fleet.supervisors["synthetic", "bus"]
+        await supervisor.start_discovery()
+        await until(lambda: supervisor.progress is None)
+    async with running(adapters, entry) as gateway:
+        await until(lambda: is_told(emulator, 2))
+        assert set(gateway.parts.state.registry.children) == {"sn:synthetic/2"}
+        waiting = (await gateway.parts.view.snapshot()).waiting
+        assert [(one.key, "children admit sn:synthetic/1" in one.why) for one in waiting] == [("sn:synthetic/1", True)]
+        assert await gateway.parts.view.admit("sn:synthetic/1") is None
+        await until(lambda: is_told(emulator, 1))
+    assert len(emulator.cloud.devices) == 3
+
+
+async def test_13_2_gone_from_the_site_a_child_that_is_kept_in_the_cloud_is_offline_there(emulator, running, until, tmp_path):
+    _bus, adapters = bus_of(device(1), device(2))
+    async with running(adapters, SYNTHETIC) as gateway:
+        await until(lambda: is_told(emulator, 1, 2))
+        await ask(tmp_path, Request.RETIRE_HERE, "sn:synthetic/1")
+        await until(lambda: "sn:synthetic/1" not in gateway.parts.state.registry.children)
+        assert children_of(emulator)["1"].state["status"] == "offline"
+        assert emulator.journal.calls()["Delete Device"] == 0
+
+
+async def test_an_exchanged_device_waits_for_a_person_and_then_keeps_its_device_in_the_cloud(
+    emulator, running, until, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("gateway.field.polling.schedule.PROBE_FIRST_SECONDS", 0.05)
+    bus, adapters = bus_of(device(1, urgent=True))
+    async with running(adapters, SYNTHETIC) as gateway:
+        await until(lambda: is_told(emulator, 1))
+        old = children_of(emulator)["1"]
+        emulator.cloud.claim(parent_of(emulator).id)
+        bus.devices["a1"].silent = True
+        await until(lambda: old.state["status"] == "offline")
+        bus.devices["a1"] = device(2, urgent=True, firmware_version="2.0.0", values={"power": 5.0})
+        bus.devices["a1"].address = "a1"
+        registry = gateway.parts.state.registry
+        await until(lambda: "sn:synthetic/2" in registry.children)
+        command = emulator.cloud.queue_command(old.id, "set", {"power": 9})
+        await until(lambda: command.status == "failed")
+        assert "device 2 (serial number 2)" in command.message
+        assert bus.devices["a1"].values["power"] == 5.0
+        lines = {line.key: line for line in (await gateway.parts.view.snapshot()).children}
+        assert lines["sn:synthetic/2"].standing == "held"
+        assert "children replace sn:synthetic/1 sn:synthetic/2" in lines["sn:synthetic/1"].alarms[0]
+        await until(lambda: [event.name for event in old.events].count("device_exchanged") == 1)
+    async with running(adapters, SYNTHETIC) as gateway:
+        await until(lambda: bus.devices["a1"].reads > 3)
+        assert emulator.journal.calls()["Register Child Device"] == 1, "it is not registered meanwhile"
+        await ask(tmp_path, Request.REPLACE, "sn:synthetic/1", "sn:synthetic/2")
+        await until(lambda: old.firmware_version == "2.0.0" and old.state.get("power") == 5.0)
+        assert old.details["serial_number"] == "2"
+    async with running(adapters, SYNTHETIC) as gateway:
+        emulator.journal.clear()
+        await until(lambda: len(emulator.journal.telemetry(old.id)) > 1)
+        assert {key: record.device_id for key, record in gateway.parts.state.registry.children.items()} == {
+            "sn:synthetic/2": old.id
+        }
+    assert len(emulator.cloud.devices) == 2
+
+
+async def test_17_16_a_registration_that_is_carried_out_late_is_told_with_both_ids(emulator, running, until, monkeypatch):
+    monkeypatch.setattr("gateway.cloud.children.lookups.LOOKS_AFTER", (timedelta(seconds=1), timedelta(seconds=2)))
+    emulator.faults.add("drop-late", call="Register Child Device", seconds=1.2)
+    _bus, adapters = bus_of(device(1))
+    async with running(adapters, SYNTHETIC) as gateway:
+        await until(lambda: is_told(emulator, 1))
+        await until(lambda: len(gateway.parts.state.registry.unused_devices) == 1)
+        (twin,) = gateway.parts.state.registry.unused_devices
+        used = gateway.parts.state.registry.children["sn:synthetic/1"].device_id
+        (line,) = (await gateway.parts.view.snapshot()).children
+        assert (twin in line.alarms[0], used in line.alarms[0]) == (True, True)
+        emulator.cloud.delete(twin)
     assert len(emulator.cloud.devices) == 2

@@ -163,6 +163,8 @@ class CommandFetcher:
                 await self._offer.cancel_if_gone(parent, running)
         for device_id, command in owned.items():
             await intake.take(parent, device_id, command, group)
+        for device_id in self._devices.unlisted(flagged):
+            await self._fetch_one(parent, device_id, intake, group)
         self._last_asked.record_all(self._now(), loop_time())
         await self._record_contact(parent)
 

@@ -10,9 +10,11 @@ from dataclasses import replace
 from gateway.config.settings import Policy
 from gateway.field.children.admission import Declined, admit
 from gateway.field.children.availability import Availability
+from gateway.field.children.duplicates import Duplicates
 from gateway.models import ChildDevice, Found, IdentityKind, Reach
+from gateway.state.child_states import ChildState
 from gateway.state.events import ReportEvent
-from gateway.state.records import ChildRecord, Decision
+from gateway.state.records import ChildRecord, Decision, replacement_question
 from gateway.state.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -38,9 +40,10 @@ class DeviceIntake:
         self._availability = availability
         self._policy = policy
         self._models = models
-        self._report_event = report_event
         self._evidence: dict[str, Mapping[str, str]] = {}
-        self._reported_duplicates: set[tuple[str, str, str]] = set()
+        self._duplicates = Duplicates(report_event)
+        self._report_event = report_event
+        self._logged_models: set[tuple[str, str]] = set()
         self._one_at_a_time = asyncio.Lock()
 
     async def use_policy(self, policy: Policy, models: Mapping[str, str]) -> None:
@@ -60,15 +63,26 @@ class DeviceIntake:
             return None
         if known is not None and self._is_duplicate(known, entry, bus, found):
             return None
+        displaced = self._displaced_by(entry, bus, found)
         child = self._admitted(known, entry, bus, found)
         if isinstance(child, Declined):
-            await self._decline(entry, bus, found, child.why)
+            question = (
+                ""
+                if displaced is None
+                else f". It answers at the address of {displaced.name}. {replacement_question(displaced, found.identity.key)}"
+            )
+            await self._decline(entry, bus, found, f"{child.why}{question}")
             return None
         if found.evidence:
             self._evidence[child.key] = found.evidence
-        admitted = (await self._registry.admit(child)).child
-        self._report_change(None if known is None else known.child, admitted)
-        return admitted
+        if known is None and displaced is not None and _is_better_identity(displaced, child):
+            return await self._go_on_as(displaced, child)
+        record = await self._registry.admit(child, displaced=displaced)
+        self._report_change(None if known is None else known.child, record.child)
+        self._report_exchange(known, record.child, displaced)
+        self._log_kept_model(record, child)
+        await self._release_place(record)
+        return record.child
 
     def _report_change(self, before: ChildDevice | None, child: ChildDevice) -> None:
         """Report a new child, as an event of the gateway, or one that moved, as an event of its own."""
@@ -79,6 +93,44 @@ class DeviceIntake:
             log.info("%s: %s moved here from %s %s", child.bus, child.name, before.bus, before.address)
             text = f"from {before.bus} {before.address} to {child.bus} {child.address}"
             self._report_event(child.key, "device_moved", "device", text)
+
+    def _report_exchange(self, known: ChildRecord | None, child: ChildDevice, displaced: ChildDevice | None) -> None:
+        """Log and report once that a child has the address of another one."""
+        if displaced is None or (known is not None and known.replaces == displaced.key):
+            return
+        text = (
+            f"{child.name} (serial number {child.serial_number or 'unknown'}) answers at its address {child.bus} {child.address}"
+        )
+        question = replacement_question(displaced, child.key)
+        log.warning("%s: %s. Commands to it are refused. %s", displaced.name, text, question)
+        self._report_event(displaced.key, "device_exchanged", "device", text)
+
+    def _log_kept_model(self, record: ChildRecord, child: ChildDevice) -> None:
+        """Log once that a registered child cannot change its model."""
+        kept = record.child.model_id
+        if kept != child.model_id and (child.key, child.model_id) not in self._logged_models:
+            self._logged_models.add((child.key, child.model_id))
+            log.warning(
+                "%s: stays registered under the model %s, since the cloud cannot change the model of a device to %s. To register"
+                " it under that one: xyte-gateway children retire %s, then xyte-gateway children admit %s",
+                *(record.child.name, kept, child.model_id, child.key, child.key),
+            )
+
+    async def _go_on_as(self, known: ChildDevice, child: ChildDevice) -> ChildDevice:
+        """Let a child that was known by its place alone go on under the identity that its device reports now."""
+        log.info("%s: %s now reports who it is (%s); it stays the same child", child.bus, known.name, child.key)
+        return (await self._registry.replace(known.key, child, unused=None)).child
+
+    async def _release_place(self, record: ChildRecord) -> None:
+        """End the question about a child that was thought to be gone: it was found."""
+        for other in list(self._registry.children.values()):
+            if other.replaces == record.child.key:
+                is_back = _place(other.child) == _place(record.child)
+                await self._registry.save_child(other.given_way(record.child) if is_back else other.released())
+
+    def alarms_of(self, child: str) -> list[str]:
+        """Return what a person has to look at about the identity of a child."""
+        return self._duplicates.alarms_of(child)
 
     def evidence_of(self, child: str) -> Mapping[str, str]:
         """Return how this child was last recognised: each question and its answer. Empty until it is found."""
@@ -104,6 +156,16 @@ class DeviceIntake:
             for record in self._registry.children.values()
         )
 
+    def _displaced_by(self, entry: str, bus: str, found: Found) -> ChildDevice | None:
+        """Return the child of the cloud at whose address another device was found; `None` when the address was free."""
+        place, key = (entry, bus, found.address), found.identity.key
+        for record in self._registry.children.values():
+            is_elsewhere = _place(record.child) != place or record.child.key == key
+            is_in_cloud = record.state.is_in_cloud or record.state is ChildState.REGISTERING
+            if not is_elsewhere and is_in_cloud and record.replaces != key:
+                return record.child
+        return None
+
     def _admitted(self, known: ChildRecord | None, entry: str, bus: str, found: Found) -> ChildDevice | Declined:
         """Return the child as the device describes it now; a known child stays one even if it would be declined now."""
         decision = Decision.ADMIT if known is not None else self._decision(found.identity.key)
@@ -126,20 +188,26 @@ class DeviceIntake:
             return False
         if found.identity.kind is IdentityKind.MAC and (child.adapter, child.address) == (entry, found.address):
             return True  # the same device, received by a second radio: it stays with the first
-        place = (child.key, bus, found.address)
-        if place not in self._reported_duplicates:
-            self._reported_duplicates.add(place)
-            log.warning(
-                "%s: the device at %s has the same identity (%s) as %s at %s %s, which answers; it is ignored",
-                *(bus, found.address, child.key, child.name, child.bus, child.address),
-            )
+        self._duplicates.record(child, bus, found.address)
         return True
 
     async def _decline(self, entry: str, bus: str, found: Found, why: str) -> None:
         before = self._registry.found_devices.get(found.identity.key)
+        if before is not None and before.is_retired and before.decision is Decision.IGNORE:
+            why = before.why
         if before is None or before.why != why:
             log.info("%s: found %s at %s, not a child: %s", bus, found.name, found.address, why)
         await self._registry.add_found(entry, bus, found, why)
+
+
+def _place(child: ChildDevice) -> tuple[str, str, str]:
+    return child.adapter, child.bus, child.address
+
+
+def _is_better_identity(known: ChildDevice, child: ChildDevice) -> bool:
+    """Return whether a device at the place of a child that is known by its place alone is that child."""
+    is_by_place = known.key.startswith(f"{IdentityKind.PLACE}:") and not child.key.startswith(f"{IdentityKind.PLACE}:")
+    return is_by_place and known.profile == child.profile
 
 
 def _with_kept_fields(before: ChildDevice, now: ChildDevice) -> ChildDevice:

@@ -89,9 +89,16 @@ class BusChildren(Mapping[str, ChildDevice]):
         self.follow_registry()
         if child.key not in self._children:
             return  # deleted in the cloud, and to be left so
+        displaced = self._registry.children[child.key].replaces
+        if displaced is not None and self._monitor.is_reachable(displaced):
+            self._schedule.recheck_soon(displaced, loop_time())  # it cannot be there as well
         if not self._monitor.is_reachable(child.key):
             self._schedule.identified(child.key, loop_time())
         self._monitor.record_answer(child)
+
+    def is_identified(self, key: str) -> bool:
+        """Return whether it is known that this child is at its address: it answers, or is only listened to."""
+        return key in self.silence or self._monitor.is_reachable(key)
 
     def may_include(self, found: Found) -> bool:
         """Return whether a found device may be a known child on this bus that failed to report its identity."""

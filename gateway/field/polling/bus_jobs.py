@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, TypeAlias, TypeVar
 
 from gateway.adapter import Adapter
 from gateway.command_secrets import secrets_of
-from gateway.errors import CommandRejected
+from gateway.errors import BusUnavailable, CommandRejected, DeviceUnreachable
 from gateway.field.command_results import to_result
 from gateway.field.polling.bus_children import BusChildren
 from gateway.field.polling.job_queue import Job, JobQueue, QueuedJob
@@ -18,6 +19,8 @@ from gateway.field.polling.timed_steps import TimedSteps
 from gateway.field.polling.work_signal import WorkSignal
 from gateway.models import ChildDevice, Command, CommandResult
 from gateway.tasks import loop_time
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -33,6 +36,10 @@ EXPECTED_STEP_SECONDS = 0.3
 
 class NotOnThisBus(CommandRejected):
     """The child is not on this bus (any more); nothing was sent."""
+
+
+class DidNotAnswer(CommandRejected):
+    """The child does not answer; nothing was sent to it."""
 
 
 class BusJobs:
@@ -103,7 +110,10 @@ class BusJobs:
             before_start=before_start,
             secrets=secrets_of(command.parameters),
         )
-        result = await self._do(self._first, job, within)
+        try:
+            result = await self._do(self._first, job, within)
+        except DidNotAnswer as error:  # of this read; what was sent before is another matter
+            raise DeviceUnreachable(str(error.__cause__)) from error
         return None if result is None else to_result(result, command)
 
     async def do(
@@ -197,11 +207,42 @@ class BusJobs:
         child = self._children.get(queued.job.child)
         if child is None:
             queued.fail(NotOnThisBus(f"there is no {queued.job.child} on {self._adapter.bus}"))
-        elif await queued.prepare():
+        elif await self._is_at_its_address(child, queued) and await queued.prepare():
             await queued.settle(self._steps.run("a command", _begin(queued.job, child), queued))
 
     def _not_served(self) -> NotOnThisBus:
         return NotOnThisBus(f"the bus {self._adapter.bus} is not served any more; nothing was sent")
+
+    async def _is_at_its_address(self, child: ChildDevice, queued: QueuedJob[Any]) -> bool:
+        """Return whether the device at the address is the child, so that nothing is sent to another one in its name.
+
+        A child that answers was identified when it began to. Of another one it is unknown which device is there by now.
+        """
+        if self._children.is_identified(child.key):
+            return True
+        try:
+            found = await self._steps.run("identifying", self._adapter.identify(child.address), queued)
+        except DeviceUnreachable as error:
+            refusal = DidNotAnswer(f"{child.name} does not answer, so nothing was sent: {error}")
+            refusal.__cause__ = error
+            queued.fail(refusal)
+            return False
+        except (BusUnavailable, asyncio.CancelledError):
+            queued.fail(CommandRejected("the bus was lost before it started; nothing was sent"))
+            raise
+        except Exception as error:  # code of a third-party adapter: its bug costs this command, nothing else
+            log.exception("%s: a bug in its adapter while identifying it", child.name)
+            queued.fail(CommandRejected(f"its adapter failed, so nothing was sent: {type(error).__name__}"))
+            return False
+        if found.identity.key == child.key or self._children.may_include(found):
+            return True
+        queued.fail(
+            CommandRejected(
+                f"at the address {child.address} of {child.name} answers another device, {found.name} (serial number"
+                f" {found.serial_number or 'unknown'}); nothing was sent"
+            )
+        )
+        return False
 
     def _step_may_begin(self, now: float) -> bool:
         queued = self._in_gaps.first(now)

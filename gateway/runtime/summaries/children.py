@@ -22,7 +22,7 @@ IDENTITY_KINDS: Mapping[str, str] = {
     IdentityKind.PLACE: "its bus and address, because nothing in the device distinguishes it from an identical one",
 }
 
-CLOUD_STATUSES = (ChildStatus.REFUSED, ChildStatus.UNREGISTERED, ChildStatus.UNMOVED, ChildStatus.DELETED)
+CLOUD_STATUSES = (ChildStatus.REFUSED, ChildStatus.HELD, ChildStatus.UNREGISTERED, ChildStatus.UNMOVED, ChildStatus.DELETED)
 """The statuses that come from the registration in the cloud, not from the bus."""
 
 
@@ -79,7 +79,7 @@ class ChildSummaries:
         else:
             summary = _child_summary(record, availability)
             self._summaries[key] = record, availability, summary
-        if alarms := alarms_of(self._registry, key):
+        if alarms := [*alarms_of(self._registry, key), *self._field.intake.alarms_of(key)]:
             summary = summary.model_copy(update={"alarms": tuple(alarms)})
         supervisor = self._supervisor_of(record.child)
         if availability.reach is not Reach.SILENT or supervisor is None:

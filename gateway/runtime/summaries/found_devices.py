@@ -56,7 +56,7 @@ class FoundDeviceSummaries:
             bus=device.bus,
             address=found.address,
             found_at=device.at,
-            why=IGNORED if device.decision is Decision.IGNORE else device.why,
+            why=IGNORED if device.decision is Decision.IGNORE and not device.is_retired else device.why,
             decision=device.decision,
             profile=found.profile,
             family=found.family,

@@ -95,3 +95,10 @@ CREATE TABLE original_settings (
     value TEXT NOT NULL,
     PRIMARY KEY (child, name)
 ) STRICT;
+ALTER TABLE children ADD COLUMN replaces TEXT;
+CREATE TABLE child_requests (
+    key TEXT PRIMARY KEY,
+    request TEXT NOT NULL,
+    new_key TEXT,
+    at TEXT NOT NULL
+) STRICT;

@@ -12,6 +12,7 @@ from gateway.status.snapshot import ChildStatus, Snapshot, count_by_status
 
 STATUS_TEXTS: Final = {
     ChildStatus.REFUSED: "refused by the cloud",
+    ChildStatus.HELD: "waiting for a person",
     ChildStatus.SILENT: "silent",
     ChildStatus.UNREGISTERED: "not registered yet",
     ChildStatus.UNMOVED: "not moved in the cloud yet",

@@ -1,5 +1,11 @@
 -- A store of schema 5, with the rows of an earlier one.
 BEGIN TRANSACTION;
+CREATE TABLE child_requests (
+    key TEXT PRIMARY KEY,
+    request TEXT NOT NULL,
+    new_key TEXT,
+    at TEXT NOT NULL
+) STRICT;
 CREATE TABLE children (
         key TEXT PRIMARY KEY,
         device TEXT NOT NULL,
@@ -12,8 +18,8 @@ CREATE TABLE children (
         update_owed INTEGER NOT NULL DEFAULT 0,
         problem TEXT,
         since TEXT NOT NULL
-    , unanswered_at TEXT) STRICT;
-INSERT INTO "children" VALUES('sn:acme/1','{"key":"sn:acme/1","adapter":"plant","bus":"hall","address":"3","profile":"acme-1","family":"meter","model_id":"m-1","sub_model":"A1","firmware_version":"1.2","name":"Meter","found_as":null,"serial_number":"1","mac":null,"manufacturer":"Acme","model":"One"}','registered','6a0f4a3c-0001-4000-8000-000000000001','d','secret','https://other.example','p',1,'too long','2026-01-01T12:00:00+00:00',NULL);
+    , unanswered_at TEXT, replaces TEXT) STRICT;
+INSERT INTO "children" VALUES('sn:acme/1','{"key":"sn:acme/1","adapter":"plant","bus":"hall","address":"3","profile":"acme-1","family":"meter","model_id":"m-1","sub_model":"A1","firmware_version":"1.2","name":"Meter","found_as":null,"serial_number":"1","mac":null,"manufacturer":"Acme","model":"One"}','registered','6a0f4a3c-0001-4000-8000-000000000001','d','secret','https://other.example','p',1,'too long','2026-01-01T12:00:00+00:00',NULL,NULL);
 CREATE TABLE cloud_records (
     device_id TEXT PRIMARY KEY,
     content TEXT NOT NULL
