@@ -3,12 +3,13 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
 from gateway.cloud.delivery import Delivery
 from gateway.cloud.rate_control import CallKind
-from gateway.cloud.telemetry_loop import TelemetryLoop
+from gateway.cloud.telemetry_loop import GATHER_SECONDS, TelemetryLoop
 from gateway.errors import EnrolmentRevoked, HubBusy, HubRejected, HubUnauthorised
 from gateway.models import ChildDevice, Sample, Status
 from gateway.state.child_states import ChildState
@@ -45,7 +46,7 @@ class Running:
         made = self.made
         self.parent = await made.enrolment.credentials()
         self.delivery = Delivery(made.hub, made.registry, made.outbox, on_event=made.events.append, on_doubt=lambda child: None)
-        loop = TelemetryLoop(
+        self.loop = loop = TelemetryLoop(
             made.hub, made.outbox, self.delivery, made.enrolment, calls=made.calls, own_telemetry=made.own_telemetry
         )
         self.task = asyncio.create_task(loop.run(self.parent))
@@ -213,5 +214,19 @@ def test_a_fault_of_the_gateway_itself_is_its_status_for_as_long_as_it_lasts(par
         running.made.faulty.clear()
         await asyncio.sleep(30)
         assert [message.status for message in running.messages] == [Status.ERROR, Status.ERROR, Status.ONLINE]
+
+    run(parts, test)
+
+
+@pytest.mark.parametrize("seconds", [5, 120])
+def test_another_interval_holds_at_once(parts, seconds):
+    async def test(running):
+        await asyncio.sleep(31)
+        running.loop.set_interval(timedelta(seconds=seconds))
+        changed_at = now()
+        await asyncio.sleep(400)
+        later = [at for at in running.times if at > changed_at]
+        assert later[0] - changed_at <= seconds + GATHER_SECONDS
+        assert {round(after - before) for before, after in pairwise(later)} == {seconds}
 
     run(parts, test)

@@ -8,6 +8,7 @@ import pytest
 from gateway.cloud.rate_control import CallKind, RateControl
 from gateway.cloud.update_limit import UpdateLimit
 from gateway.errors import UpdateLimitReached
+from gateway.hub import DeviceUpdate
 from gateway.testing.clock import simulated
 
 
@@ -40,6 +41,19 @@ def test_a_reached_limit_says_when_the_next_call_may_be_made():
         limit.record_call("d1")
 
     simulated(main())
+
+
+@pytest.mark.enable_socket
+async def test_all_calls_of_the_client_share_the_limit_of_their_device_and_the_tenth_is_not_made(hub, hub_server, parent, child):
+    for _ in range(10):
+        hub_server.answers({"id": parent.device_id})
+    for number in range(9):
+        await hub.update_device(parent, DeviceUpdate(config_version=number + 1) if number % 2 else DeviceUpdate(name="x"))
+    with pytest.raises(UpdateLimitReached):
+        await hub.update_device(parent, DeviceUpdate(space_version=2))
+    assert len(hub_server.arrived) == 9
+    await hub.update_device(child, DeviceUpdate(name="y"))
+    assert len(hub_server.arrived) == 10
 
 
 def test_a_reached_limit_stops_no_other_calls():

@@ -84,6 +84,18 @@ async def test_settings_take_effect_while_the_gateway_runs_and_another_bus_has_n
         await reports(gateway, parent, "configuration_applied")
 
 
+async def test_a_device_that_waited_becomes_a_child_as_soon_as_the_cloud_admits_it(emulator, running, until, site):
+    _buses, adapters = site
+    async with running(adapters, *ENTRIES, cloud=WATCH, models={}) as gateway:
+        registry = gateway.parts.state.registry
+        await until(lambda: len(registry.found_devices) == 2 and parent_of(emulator) is not None)
+        parent = parent_of(emulator)
+        emulator.cloud.set_config(parent.id, {"models": {"meter": "c2d1e0ff-0a0b-4c0d-8e0f-112233445566"}})
+        await until(lambda: {"1", "2"} <= children_of(emulator).keys())
+        assert not registry.found_devices
+        await until(lambda: parent.config.applied_version == 1)
+
+
 async def test_the_page_shows_the_plan_before_it_is_applied_and_then_the_origin_of_each_value(
     emulator, running, until, site, registered
 ):

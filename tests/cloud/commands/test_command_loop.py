@@ -664,3 +664,15 @@ def test_a_command_that_failed_or_whose_outcome_is_unknown_is_an_event_and_no_ot
         ]
 
     run(test)
+
+
+@pytest.mark.parametrize("seconds", [2, 60, 0])
+def test_another_policy_holds_at_once(run, seconds):
+    async def test(running):
+        await asyncio.sleep(1)
+        running.loop.use_policy(replace(running.policy, every=timedelta(seconds=seconds)))
+        before = running.hub.calls["get_commands_with_children"]
+        await asyncio.sleep(121)
+        assert running.hub.calls["get_commands_with_children"] - before == pytest.approx(120 // seconds if seconds else 0, abs=1)
+
+    run(test)

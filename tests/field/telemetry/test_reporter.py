@@ -9,6 +9,7 @@ from gateway.field.telemetry.sampling import Sampler
 from gateway.models import Metric, Reading
 from gateway.state.outbox import Outbox
 from gateway.state.store import Store
+from gateway.testing.clock import simulated
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -87,3 +88,23 @@ async def test_nothing_is_lost_while_the_store_fails_and_it_is_said_once(outbox,
     monkeypatch.setattr(Outbox, "put", put)
     await reporter.report()
     assert outbox.depth == 1
+
+
+@pytest.mark.parametrize("begin_seconds", [120, 5])
+def test_another_interval_holds_at_once(tmp_path, begin_seconds):
+    async def main():
+        async with Store(tmp_path / "s.sqlite3") as store:
+            sampler, outbox = Sampler(), Outbox(store, most_samples=1000)
+            reporter = Reporter(sampler, outbox, every=timedelta(seconds=begin_seconds))
+            task = asyncio.create_task(reporter.run())
+            await asyncio.sleep(1)
+            reporter.set_interval(timedelta(seconds=10))
+            depths = []
+            for _ in range(4):
+                read(sampler, 1)
+                await asyncio.sleep(10.5)
+                depths.append(outbox.depth)
+            task.cancel()
+            assert depths[-1] >= 3
+
+    simulated(main())
