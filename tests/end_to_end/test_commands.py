@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import random
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
@@ -273,39 +272,6 @@ async def processes(emulator, tmp_path):
     if process.returncode is None:
         process.kill()
         await process.wait()
-
-
-KILLS = 20
-
-
-async def test_a_killed_gateway_runs_no_command_twice_and_leaves_none_without_an_outcome(emulator, processes, until):
-    """Twenty kills while commands are on their way; each execution appends a line to a file."""
-    chance = random.Random(4)
-    await processes.start()
-    await until(lambda: "1" in children_of(emulator), 60)
-    child = children_of(emulator)["1"]
-    commands = [emulator.cloud.queue_command(child.id, "set", {"power": float(number)}) for number in range(3 * KILLS)]
-
-    def ended():
-        return sum(not command.is_open for command in commands)
-
-    for _ in range(KILLS):
-        before = ended()
-        await until(lambda before=before: ended() > before or ended() == len(commands), 60)
-        await asyncio.sleep(chance.uniform(0, 0.3))
-        await processes.kill()
-        await processes.start()
-    await until(lambda: ended() == len(commands), 120)
-    await processes.kill()
-    await processes.close()
-    lines = processes.executed()
-    assert len(lines) == len(set(lines)), "no command was carried out twice"
-    assert {command.status for command in commands} <= {"done", "failed"}
-    done = {str(command.parameters["power"]) for command in commands if command.status == "done"}
-    assert done <= set(lines), "none is called done that was not carried out"
-    messages = {command.message for command in commands if command.status == "failed"}
-    assert messages <= {f"acted, outcome unknown: {INTERRUPTED}; nothing proves that the device carried it out"}
-    assert any(FOUND_DONE in command.message for command in commands), "some of the kills came while a command ran"
 
 
 POISON, POISONED = -1.0, 66

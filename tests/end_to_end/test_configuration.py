@@ -2,13 +2,8 @@
 
 import asyncio
 import logging
-import os
-import random
-import signal
-import sys
 from datetime import timedelta
 from functools import reduce
-from pathlib import Path
 
 import pytest
 
@@ -240,50 +235,3 @@ async def test_the_flat_form_of_older_models_is_understood(emulator, running, un
         emulator.cloud.set_config(parent.id, {"adapter": {"first": {"gain": 7}}})
         await until(lambda: parent.config.applied_version == 1)
         assert buses[0].devices["1"].values["gain"] == 7
-
-
-KILLS = 20
-
-
-async def test_kills_at_any_moment_leave_no_half_applied_configuration_and_the_versions_agree_in_the_end(
-    emulator, until, tmp_path
-):
-    """Each configuration sets two values that have to be equal; each read of the device records both."""
-    read, chance = tmp_path / "read", random.Random(13)
-    read.touch()
-    gateways = await asyncio.create_subprocess_exec(
-        sys.executable, str(Path(__file__).with_name("configured_process.py")), emulator.entry_url, str(tmp_path / "s.sqlite3"),
-        str(read), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-
-    async def told():
-        return int(await asyncio.wait_for(gateways.stdout.readline(), 60))
-
-    async def started():
-        gateways.stdin.write(b"another\n")
-        return await told()
-
-    def configure(number):
-        return emulator.cloud.set_config(parent.id, {"adapter": {"line": {"gain": number, "offset": number}}})
-
-    process_id = await started()
-    await until(lambda: parent_of(emulator) is not None and parent_of(emulator).state, 60)
-    parent = parent_of(emulator)
-    emulator.cloud.claim(parent.id)
-    for number in range(KILLS):
-        configure(number)
-        lines = len(read.read_text(encoding="ascii"))
-        await until(lambda lines=lines: len(read.read_text(encoding="ascii")) > lines, 60)
-        await asyncio.sleep(chance.uniform(0, 1.5))
-        os.kill(process_id, signal.SIGKILL)
-        assert await told() == -signal.SIGKILL
-        process_id = await started()
-    last = configure(99)
-    await until(lambda: parent.config.applied_version == last, 120)
-    os.kill(process_id, signal.SIGKILL)
-    assert await told() == -signal.SIGKILL
-    gateways.stdin.close()
-    assert await gateways.wait() == 0
-    pairs = {tuple(map(int, line.split())) for line in read.read_text(encoding="ascii").splitlines() if line.count(" ") == 1}
-    assert all(gain == offset or (gain, offset) == (1, 0) for gain, offset in pairs), pairs
-    assert (99, 99) in pairs
