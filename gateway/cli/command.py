@@ -72,9 +72,9 @@ def command(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[ENTRY] NAME [KEY=VALUE]...",
-            help="An entry of the config, or an adapter that --with describes; the name of the command; its parameters. "
-            "KEY=@FILE reads a secret from a file.",
+            metavar="ENTRY NAME KEY=VALUE",
+            help="An entry of the config, or an adapter that --with describes; left out where there is one bus. The name of the "
+            "command. Its parameters; KEY=@FILE reads a secret from a file.",
         ),
     ] = None,
     config: ConfigFile = DEFAULT_FILE,

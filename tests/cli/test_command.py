@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from adapters.serial import SerialAdapter
 from gateway.testing.modbus import ModbusTcpHost, SimulatedUnit, Table
+from gateway.testing.serial import Display, SerialLine
 
 pytestmark = pytest.mark.enable_socket
 
@@ -168,3 +170,19 @@ async def test_a_mistake_is_told_and_nothing_written(type_in, heater, arguments,
 async def test_a_device_that_is_not_there_is_told(type_in, heater):
     code, _, err = await type_in("command", "7", "set_temperature", "celsius=20")
     assert (code, "unit 7" in err, "Traceback" in err) == (1, True, False)
+
+
+async def test_a_display_is_commanded_without_a_config_and_a_port_in_use_is_left_alone(type_in, tmp_path):
+    display = Display()
+    async with SerialLine(display, link=tmp_path / "usb-display") as line:
+        ports = f'ports=[{{ port = "{line.port}", line = "9600 8N1", profiles = ["samsung-mdc"] }}]'
+        arguments = ["command", "samsung-mdc/1", "serial", "set_volume", "volume=12", "--with", ports]
+        code, out, err = await type_in(*arguments)
+        assert (code, err) == (0, "")
+        assert out.splitlines()[-1] == "volume is 12, was 30"
+        settings = {"type": "serial", "ports": [{"port": line.port, "line": "9600 8N1", "profiles": ["samsung-mdc"]}]}
+        async with SerialAdapter(SerialAdapter.settings_model.model_validate(settings)):
+            code, _, err = await type_in(*arguments[:4], "volume=50", *arguments[5:])
+        assert (code, "Traceback" in err) == (1, False)
+        assert "in use" in err or "open" in err
+    assert display.volume == 12

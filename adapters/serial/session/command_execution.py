@@ -87,7 +87,8 @@ class CommandExecution:
                 return None
             answer = await self._line.ask(request)
         except NoAnswer as error:
-            return f"{request.name} was sent, and {self._child.name} did not answer: {error}"
+            seen = "" if self._prepared.has_secret else f": {error}"  # which shows frames, and so an echo of the secret
+            return f"{request.name} was sent, and {self._child.name} did not answer{seen}"
         except DeviceUnreachable as error:
             raise CommandRejected(f"{self._child.name} cannot be reached: {error}; {request.name} was not sent") from error
         if answer.refusal is not None:

@@ -223,3 +223,10 @@ async def test_a_secret_is_sent_and_never_told(execute, amplifier):
             await execute("log_in", password=wrong)
         assert not re.search("sesame|long|5.5", str(refused.value))
         assert amplifier.asked == []
+
+
+async def test_a_secret_that_the_device_repeats_is_not_told(execute, amplifier):
+    amplifier.instead["L=sesame"] = "WHAT IS sesame"
+    with pytest.raises(OutcomeUnknown) as unknown:
+        await execute("log_in", password="sesame")
+    assert str(unknown.value) == "log_in was sent, and Amp did not answer"
