@@ -7,7 +7,7 @@ import pytest
 
 from gateway.cloud.commands.outcome_texts import CANCELLED
 from gateway.cloud.rate_control import CallKind
-from gateway.errors import HubBusy, HubUnreachable
+from gateway.errors import HubBusy, HubUnauthorised, HubUnreachable
 from gateway.models import CommandSpec
 
 NEVER = timedelta(0)
@@ -63,6 +63,47 @@ def test_the_cloud_is_asked_before_a_command_starts_that_has_waited(run, is_canc
         assert (kept.message == CANCELLED) is is_cancelled
 
     run(test, every=NEVER)
+
+
+def test_a_command_that_the_cloud_has_offered_just_now_costs_no_further_call_although_it_has_waited(run):
+    async def test(running):
+        running.waits["open_valve"] = 12
+        running.send(7, 1, "open_valve")
+        before = running.hub.calls["get_commands_with_children"]
+        await asyncio.sleep(11)
+        assert running.hub.calls["get_commands_with_children"] > before
+        asked = running.hub.calls["get_command"]
+        await asyncio.sleep(1.5)
+        assert len(running.executed) == 1
+        assert running.hub.calls["get_command"] == asked + 1, "the next command of the device alone"
+
+    run(test)
+
+
+def test_a_waiting_command_in_whose_place_another_is_offered_was_cancelled(run):
+    async def test(running):
+        running.waits["open_valve"] = 100
+        running.send(7, 1, "open_valve")
+        await asyncio.sleep(5)
+        running.device(1).commands.clear()
+        running.send(8, 1, "second", flag=False)
+        await asyncio.sleep(30)
+        assert [name for _, name, _ in running.executed] == ["second"]
+
+    run(test)
+
+
+def test_a_key_that_is_refused_when_the_cloud_is_asked_is_checked(run):
+    async def test(running):
+        running.waits["open_valve"] = 100
+        running.send(7, 1, "open_valve")
+        await asyncio.sleep(5)
+        running.device(1).commands.clear()
+        running.hub.fail("get_command", HubUnauthorised("no", status=401, error="Not authorized"))
+        await asyncio.sleep(8)
+        assert running.checked == ["c1"]
+
+    run(test)
 
 
 def test_a_command_that_starts_at_once_costs_no_further_call(run):

@@ -188,7 +188,8 @@ def test_a_command_expires_as_its_device_declares(run):
     run(test)
 
 
-def test_an_outcome_reaches_the_cloud_after_an_outage(run):
+@pytest.mark.parametrize("every_seconds", [0, 10])
+def test_an_outcome_reaches_the_cloud_after_an_outage(run, every_seconds):
     async def test(running):
         running.send(7, 1)
         running.hub.fail("update_command", *[AWAY] * 5)
@@ -196,7 +197,7 @@ def test_an_outcome_reaches_the_cloud_after_an_outage(run):
         assert running.outcomes(1) == [(7, "done", "set_volume was read back")]
         assert len(running.executed) == 1
 
-    run(test)
+    run(test, every=timedelta(seconds=every_seconds))
 
 
 def test_an_outcome_whose_response_was_lost_is_repeated_and_the_command_is_not(run):
@@ -595,7 +596,8 @@ def test_a_command_that_cannot_be_answered_is_no_failure_of_the_hub(run):
     run(test)
 
 
-def test_a_waiting_command_of_a_child_that_was_deleted_does_not_start(run):
+@pytest.mark.parametrize("every_seconds", [0, 10])
+def test_a_waiting_command_of_a_child_that_was_deleted_does_not_start(run, every_seconds):
     async def test(running):
         running.waits["open_valve"] = 100
         running.send(7, 1, "open_valve")
@@ -605,7 +607,7 @@ def test_a_waiting_command_of_a_child_that_was_deleted_does_not_start(run):
         await asyncio.sleep(200)
         assert running.executed == []
 
-    run(test)
+    run(test, every=timedelta(seconds=every_seconds))
 
 
 def test_the_progress_of_many_commands_is_not_told_at_once(run, monkeypatch):
@@ -643,6 +645,38 @@ def test_where_the_hub_refuses_to_list_all_commands_each_device_is_asked(run):
         await asyncio.sleep(25)
         assert [running.outcomes(number)[-1][:2] for number in (1, 2)] == [(7, "done"), (8, "done")]
         assert running.made.rate_control.problem is None
+
+    run(test)
+
+
+def test_an_outcome_that_was_not_reported_before_the_gateway_stopped_is_reported_after_the_start(run):
+    async def test(running):
+        running.hub.fail("update_command", *[AWAY] * 3)
+        running.send(7, 1)
+        await asyncio.sleep(1)
+        await running.kill()
+        assert running.outcomes(1) == []
+        running.restart()
+        await asyncio.sleep(30)
+        assert running.outcomes(1) == [(7, "done", "set_volume was read back")]
+
+    run(test, every=timedelta(0))
+
+
+def test_commands_that_are_forgotten_end_each_after_its_own_time(run):
+    async def test(running):
+        running.specs["slow"] = CommandSpec(name="slow", title="Slow", expires_after=timedelta(minutes=20))
+        for number, name in ((1, "open_valve"), (2, "slow")):
+            running.waits[name] = 10_000
+            running.send(number, number, name)
+        await asyncio.sleep(5)
+        await running.kill()
+        for number in (1, 2):
+            running.device(number).commands.clear()
+        running.restart()
+        for minutes, ended in ((5, 0), (3, 1), (10, 1), (5, 2)):
+            await asyncio.sleep(60 * minutes)
+            assert [one.outcome for one in await running.ledger.latest(2)].count("failed") == ended
 
     run(test)
 
