@@ -42,14 +42,22 @@ class ProgressReporter:
     async def report_until_done(self, parent: Credentials, running: RunningCommand) -> None:
         """Report a command once, and a long one again and again, until it has ended."""
         await self.report(parent, running)
+        if running.progress is not None and running.task is not None:
+            await asyncio.wait({running.task}, timeout=PROGRESS_AGAIN_AFTER_SECONDS)
         await self.repeat_until_done(parent, running)
 
     async def repeat_until_done(self, parent: Credentials, running: RunningCommand) -> None:
-        """Report a long command again and again, until it has ended."""
-        while running.task is not None and not running.task.done():
+        """Report a long command from its first step on again and again, until it has ended."""
+        if running.task is None:
+            return
+        progressing = asyncio.ensure_future(running.has_progress.wait())
+        try:
+            await asyncio.wait({running.task, progressing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            progressing.cancel()
+        while not running.task.done():
+            await self.report(parent, running)
             await asyncio.wait({running.task}, timeout=PROGRESS_AGAIN_AFTER_SECONDS)
-            if running.progress is not None:
-                await self.report(parent, running)
 
     async def report(self, parent: Credentials, running: RunningCommand) -> None:
         """Report a command as `in_progress`, unless it has ended meanwhile."""

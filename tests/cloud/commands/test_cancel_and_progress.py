@@ -31,6 +31,17 @@ def test_the_progress_of_a_long_command_is_repeated_until_it_ends(run):
     run(test)
 
 
+def test_the_first_step_of_a_command_that_was_told_before_it_began_is_told_at_once(run):
+    async def test(running):
+        running.specs["restart"] = CommandSpec(name="restart", title="Restart", restarts_device=True)
+        running.checkpoints["restart"] = ["it stops now"]
+        running.send(7, 1, "restart")
+        await asyncio.sleep(2)
+        assert progress(running) == ["it waits for its device", "it stops now"]
+
+    run(test)
+
+
 @pytest.mark.parametrize("every", [NEVER, timedelta(seconds=10)])
 def test_a_long_command_that_is_cancelled_stops_between_two_steps_and_says_so(run, every):
     async def test(running):
