@@ -21,6 +21,7 @@ class FakeWatch:
 
     def begin(self) -> None:
         """See `Watch`."""
+        self.target.begun.append(dict(self.target.contents))
 
     def problem(self, *, at_end: bool) -> str | None:
         """See `Watch`."""
@@ -39,6 +40,8 @@ class FakeConfigurationTarget:
         """What the next calls of `apply` raise."""
         self.problem: str | None = None
         """What has become worse."""
+        self.begun: list[dict[str | None, Mapping[str, object]]] = []
+        """What was in effect when each watch began."""
         self.apply_seconds = 0.0
         self.is_watched = True
         self.on_site: dict[str | None, Mapping[str, object]] = {}

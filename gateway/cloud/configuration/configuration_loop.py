@@ -150,12 +150,12 @@ class ConfigurationLoop:
             if self._flagged:
                 device_id = next(iter(self._flagged))
                 version = self._flagged.pop(device_id)
-                if not await self._call(parent, partial(self._fetch_one, parent, device_id, version, group)):
+                if not await self._is_fetched(parent, device_id, version, group):
                     self._flagged.setdefault(device_id, version)  # behind the others
             elif self._to_pull and loop_time() >= pull_at:
                 device_id = next(iter(self._to_pull))
                 del self._to_pull[device_id]
-                if not await self._call(parent, partial(self._fetch_one, parent, device_id, 0, group)):
+                if not await self._is_fetched(parent, device_id, 0, group):
                     self._to_pull[device_id] = None
                 pull_at = loop_time() + PULL_EVERY_SECONDS
             else:
@@ -168,11 +168,16 @@ class ConfigurationLoop:
 
         return await self._calls.run(parent, CallKind.CONFIGURATION, do, otherwise=False)
 
-    async def _fetch_one(self, parent: Credentials, device_id: str, flagged: int, group: asyncio.TaskGroup) -> None:
-        """Get the configuration of one device, and have it tried if it is new."""
+    async def _is_fetched(self, parent: Credentials, device_id: str, flagged: int, group: asyncio.TaskGroup) -> bool:
+        """Fetch the configuration of one device; return whether that is done, also because its key was lost."""
         device = self._devices.credentials_of(parent, device_id)
         if device is None:
-            return
+            return True
+        return await self._call(parent, partial(self._fetch_one, parent, device, flagged, group))
+
+    async def _fetch_one(self, parent: Credentials, device: Credentials, flagged: int, group: asyncio.TaskGroup) -> None:
+        """Get the configuration of one device, and have it tried if it is new."""
+        device_id = device.device_id
         child = self._devices.child_of(parent, device_id)
         self._pulled.add(device_id)
         try:
@@ -192,7 +197,7 @@ class ConfigurationLoop:
 
     def _cannot_fetch(self, child: str | None, device_id: str, flagged: int, error: HubRejected) -> None:
         log.info("%s: its configuration cannot be fetched: %s", self._devices.name_of(child), error)
-        self._look_again(device_id, flagged or 1, RETRY_REFUSED_AFTER_SECONDS)
+        self._look_again(device_id, flagged, RETRY_REFUSED_AFTER_SECONDS)
 
     async def _unreadable(self, child: str | None, device_id: str, flagged: int, error: HubUnreachable) -> None:
         """Refuse a configuration that is no JSON object of the API, such as one that is nested too deep to be parsed."""
@@ -221,8 +226,15 @@ class ConfigurationLoop:
         elif not self._is_known(child, device_id, fetched.version):
             self._trials.offer(child, fetched, group)
 
-    def _look_again(self, device_id: str, version: int, after_seconds: float) -> None:
-        asyncio.get_running_loop().call_later(after_seconds, self.version_seen, device_id, version)
+    def _look_again(self, device_id: str, flagged: int, after_seconds: float) -> None:
+        def look() -> None:
+            if flagged:
+                self.version_seen(device_id, flagged)
+            else:
+                self._to_pull[device_id] = None
+                self._wake.set()
+
+        asyncio.get_running_loop().call_later(after_seconds, look)
 
     def _is_known(self, child: str | None, device_id: str, version: int) -> bool:
         """Return whether a version of this device is applied, being tried or refused."""
@@ -257,41 +269,45 @@ class ConfigurationLoop:
                 await _wait(self._has_reports, at)
                 continue
             del self._report_at[child]
-            if self._trials.is_running(child):
-                continue  # its end is reported
-            if not await self._call(parent, partial(self._report_one, parent, child)):
+            device = None if self._trials.is_running(child) else self._device_to_report(parent, child)
+            if device is not None and not await self._call(parent, partial(self._report_one, parent, device, child)):
                 self._report_at.setdefault(child, 0.0)
 
-    async def _report_one(self, parent: Credentials, child: str | None) -> None:
-        """Confirm the applied version of one device, and send up what a person has changed on site."""
+    def _device_to_report(self, parent: Credentials, child: str | None) -> Credentials | None:
+        """Return the credentials of a device whose configuration the cloud has to be told of; `None` where there is nothing."""
         record = self._configurations.of(child)
         device_id = self._device_id(parent, child)
         if record.applied.version == 0 or device_id is None or record.device_id != device_id:
-            return
-        has_local_change = self._local_content(child, record) is not None
-        if not (record.needs_confirmation or has_local_change):
-            return
-        device = self._devices.credentials_of(parent, device_id)
-        if device is None:
-            return
-        try:
-            if record.needs_confirmation:
-                await self._confirm(device, child, record.applied.version)
-            if has_local_change:
-                await self._send_local(device, child)
-        except HubBusy as error:
-            self._report_at[child] = loop_time() + max(error.retry_after_seconds or 0.0, RETRY_REFUSED_AFTER_SECONDS)
-        except HubUnauthorised:
-            self._devices.key_refused(parent, device_id)
+            return None
+        if not record.needs_confirmation and self._local_content(child, record) is None:
+            return None
+        return self._devices.credentials_of(parent, device_id)
 
-    async def _confirm(self, device: Credentials, child: str | None, version: int) -> None:
+    async def _report_one(self, parent: Credentials, device: Credentials, child: str | None) -> None:
+        """Confirm the applied version of one device, and send up what a person has changed on site."""
+        try:
+            if await self._is_confirmed(device, child):
+                await self._send_local(device, child)
+        except HubUnauthorised:
+            self._devices.key_refused(parent, device.device_id)
+
+    async def _is_confirmed(self, device: Credentials, child: str | None) -> bool:
+        """Tell the cloud which version is applied, once; return whether it knows."""
+        record = self._configurations.of(child)
+        version = record.applied.version
+        if not record.needs_confirmation:
+            return True
         try:
             await self._hub.update_device(device, DeviceUpdate(config_version=version))
+        except HubBusy as error:  # ten updates an hour; the newest version is confirmed later
+            self._report_at[child] = loop_time() + max(error.retry_after_seconds or 0.0, RETRY_REFUSED_AFTER_SECONDS)
+            return False
         except HubUnauthorised:
             raise
         except HubRejected as error:  # it is not sent unchanged again (section 14)
             log.warning("%s: the hub does not take version %d as applied: %s", self._devices.name_of(child), version, error)
         await retry_until_stored(partial(self._configurations.confirm, child, version), what="a confirmed configuration")
+        return True
 
     def _local_content(self, child: str | None, record: ConfigurationRecord) -> Mapping[str, object] | None:
         """Return the applied configuration with what a person has changed on site; `None` where nobody has."""
@@ -307,8 +323,10 @@ class ConfigurationLoop:
         """Send a configuration that was changed on site; a newer one of the cloud comes first."""
         record = self._configurations.of(child)
         content = self._local_content(child, record)
+        if content is None:
+            return
         fetched = await self._hub.get_config(device)
-        if content is None or fetched.version != record.applied.version:
+        if fetched.version != record.applied.version:
             self.version_seen(device.device_id, fetched.version)
             return
         try:

@@ -67,7 +67,7 @@ class Trials:
         configurations: records each one before it is put into effect, and how it ended.
         configuring: the way to the devices, and the limits.
         name_of: returns what a person calls a device, by local key.
-        on_end: is called with the device when a configuration was accepted.
+        on_end: is called with the device when no configuration of it is being tried any more.
     """
 
     def __init__(
@@ -116,13 +116,13 @@ class Trials:
         try:
             while (configuration := trial.newest) is not None:
                 trial.newest = None
-                trial.arrived.clear()
                 await self._try(child, configuration, trial)
         finally:
             trial.is_running = False
             self._plans.pop(child, None)
         if not trial.watches:
             del self._trials[child]
+        self._on_end(child)
 
     async def _try(self, child: str | None, configuration: VersionedContent, trial: _Trial) -> None:
         changes = await self._planned(child, configuration)
@@ -253,7 +253,6 @@ class Trials:
             log.info("%s: configuration version %d is applied", self._name_of(child), configuration.version)
             text = f"configuration version {configuration.version} is applied: {'; '.join(map(str, changes))}"
             self._configuring.report_event(child, "configuration_applied", "configuration", printable_line(text, REASON_LENGTH))
-        self._on_end(child)
 
     async def _return_to_former(self, child: str | None, refusal: Refusal, trial: _Trial) -> None:
         """Put the former configuration back; the refusal comes first, so that a kill in between does not repeat the trial."""
@@ -261,7 +260,7 @@ class Trials:
         former = self._configurations.of(child).applied
         await self.refuse(child, refusal)
         try:
-            await self._target.apply(child, former.content)
+            await self._is_applied(child, former, trial)
         except Exception:  # code of an adapter: there is nothing left to return to, and the next start has the former one
             log.exception("%s: its former configuration cannot be put back", self._name_of(child))
 

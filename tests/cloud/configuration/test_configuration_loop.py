@@ -10,7 +10,17 @@ from gateway.cloud.configuration import configuration_loop
 from gateway.cloud.configuration.configuration_loop import ConfigurationLoop
 from gateway.cloud.configuration.target import Configuring
 from gateway.cloud.devices import CloudDevices
-from gateway.errors import EnrolmentRevoked, HubBusy, HubRejected, HubUnauthorised, HubUnreachable, StoreError
+from gateway.cloud.rate_control import CallKind
+from gateway.errors import (
+    ConfigurationRejected,
+    EnrolmentRevoked,
+    HubBusy,
+    HubRejected,
+    HubUnauthorised,
+    HubUnreachable,
+    SettingsProblem,
+    StoreError,
+)
 from gateway.hub_records import DeviceConfiguration
 from gateway.models import ChildDevice
 from gateway.state.child_states import ChildState
@@ -386,6 +396,32 @@ def test_an_emptied_configuration_is_applied_and_confirmed(parts):
     run(parts, test)
 
 
+def test_the_watch_begins_when_the_configuration_is_in_effect(parts):
+    async def test(running):
+        running.target.apply_seconds = 30
+        running.configure(1, rate=1)
+        await asyncio.sleep(20)
+        assert running.target.begun == []
+        await asyncio.sleep(20)
+        assert running.target.begun == [{"c1": {"rate": 1}}]
+
+    run(parts, test)
+
+
+def test_a_device_that_does_not_take_a_value_keeps_the_former_configuration_and_the_cloud_is_told_which(parts):
+    async def test(running):
+        running.configure(1, rate=1)
+        await asyncio.sleep(300)
+        running.target.failures.append(ConfigurationRejected([SettingsProblem("rate", "the device keeps 1", "Use 1 to 3")]))
+        running.configure(1, rate=9)
+        await asyncio.sleep(300)
+        assert running.content(1) == {"rate": 1}
+        assert running.record(1).problem.why == "rate: the device keeps 1. Use 1 to 3"
+        assert running.confirmed(1) == [1]
+
+    run(parts, test)
+
+
 def test_a_failing_application_leaves_the_former_configuration(parts):
     async def test(running):
         running.configure(1, rate=1)
@@ -490,6 +526,65 @@ def test_a_confirmation_that_comes_too_often_waits_and_only_the_newest_is_sent(p
         assert running.confirmed() == [2, 3, 4, 5] or running.confirmed() == []
         await asyncio.sleep(configuration_loop.RETRY_REFUSED_AFTER_SECONDS + 1)
         assert running.confirmed()[-1] == 5
+
+    run(parts, test)
+
+
+def test_a_confirmation_that_waits_is_sent_although_a_later_version_was_refused(parts):
+    async def test(running):
+        running.target.is_watched = False
+        running.hub.fail("update_device", HubBusy("429", retry_after_seconds=None))
+        running.configure(rate=1)
+        await asyncio.sleep(1)
+        running.configure(refused=True)
+        await asyncio.sleep(configuration_loop.RETRY_REFUSED_AFTER_SECONDS + 1)
+        assert running.confirmed() == [1]
+
+    run(parts, test)
+
+
+def test_a_former_configuration_that_waits_for_its_device_does_not_hold_up_a_newer_one(parts):
+    async def test(running):
+        running.configure(1, rate=1)
+        await asyncio.sleep(300)
+        running.configure(1, rate=2)
+        await asyncio.sleep(50)
+        running.target.apply_seconds, running.target.problem = 1e6, "bus b is lost"
+        await asyncio.sleep(50)
+        assert running.record(1).problem.version == 2
+        running.target.apply_seconds, running.target.problem = 0, None
+        running.configure(1, rate=3)
+        await asyncio.sleep(400)
+        assert running.confirmed(1) == [1, 3]
+
+    run(parts, test)
+
+
+def test_a_device_whose_configuration_the_hub_refuses_to_send_is_asked_again_later(parts):
+    async def test(running):
+        await running.stop()
+        running.configure(1, flag=False, rate=1)
+        running.hub.fail("get_config", *[HubRejected("no", status=403, error="no")] * 3)
+        await running.restart()
+        await asyncio.sleep(configuration_loop.RETRY_REFUSED_AFTER_SECONDS - 10)
+        assert running.content(1) == {}
+        await asyncio.sleep(300)
+        assert running.confirmed(1) == [1]
+
+    run(parts, test)
+
+
+def test_a_429_to_a_local_change_stops_all_calls_and_the_change_goes_up_later(parts):
+    async def test(running):
+        running.configure(1, name="Oven")
+        await asyncio.sleep(300)
+        running.target.on_site["c1"] = {"name": "Kiln"}
+        running.hub.fail("set_config", HubBusy("429", retry_after_seconds=40))
+        running.loop.changed_on_site("c1")
+        await asyncio.sleep(1)
+        assert running.made.rate_control.seconds_left(CallKind.TELEMETRY) > 30
+        await asyncio.sleep(60)
+        assert running.device(1).configuration.values == {"name": "Kiln"}
 
     run(parts, test)
 
