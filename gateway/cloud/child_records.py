@@ -17,7 +17,7 @@ MARKER = "gateway_marker"
 
 KEY_LOST = (
     "the cloud has it, but its access key was lost with a response that never arrived: telemetry goes on, commands and"
-    " configuration cannot. Delete it in the portal, and it is registered again"
+    " configuration cannot. Delete it in the portal, and it is registered again within a quarter of an hour"
 )
 
 DELETED = "deleted in the cloud"

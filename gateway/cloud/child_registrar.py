@@ -16,7 +16,7 @@ from gateway.cloud.children.unused_devices import UnusedDevices
 from gateway.cloud.registration_queue import DeletedChildren, RegistrationQueue
 from gateway.cloud.retry_times import clock_time, in_words
 from gateway.cloud.revocation import KeyCheck, KeyState, is_not_found
-from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable
+from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable, UpdateLimitReached
 from gateway.hub import Credentials, Hub
 from gateway.models import ChildDevice, Status
 from gateway.state.child_states import ChildEvent, ChildState
@@ -202,7 +202,9 @@ class ChildRegistrar:
         await self._registry.save_child(child_records.refused(record, problem))
         self._queue.postpone_refused(record.child, REFUSED_AGAIN_AFTER)
         if problem != record.problem:
-            log.error("%s: the hub refused to register it: %s. It is retried every hour", record.child.name, problem)
+            log.error(
+                "%s: the hub refused to register it: %s. It is retried every hour, and at the claim", record.child.name, problem
+            )
 
     # deleted children -------------------------------------------------------------------------------------------------
 
@@ -230,7 +232,10 @@ class ChildRegistrar:
             return
         try:
             await self._hub.update_device(credentials, child_records.update_of(record))
-        except (HubBusy, HubUnauthorised):  # ten updates an hour; or its next telemetry shows whether it is deleted
+        except UpdateLimitReached as error:  # ten updates an hour: what changes meanwhile goes with the next one
+            self._queue.postpone(child.key, timedelta(seconds=error.retry_after_seconds or 0))
+            return
+        except (HubBusy, HubUnauthorised):  # or its next telemetry shows whether it is deleted
             self._queue.postpone(child.key, UPDATE_AGAIN_AFTER)
             return
         except HubRejected as error:

@@ -12,6 +12,7 @@ from gateway.backoff import Backoff
 from gateway.cloud import enrolment_states
 from gateway.cloud.gateway_identity import gateway_identity, mac_of_machine
 from gateway.cloud.rate_control import MAX_QUIET_SECONDS
+from gateway.cloud.retry_times import in_words
 from gateway.config.settings import Configuration
 from gateway.errors import HubBusy, HubError, HubRejected, HubUnauthorised, HubUnreachable
 from gateway.hub import Credentials, DeviceUpdate, GatewayRegistration, Hub, TelemetryMessage
@@ -110,7 +111,7 @@ class Enrolment:
 
     async def revoke(self) -> None:
         """Put the credentials aside: the gateway was deleted in the cloud. The identity stays."""
-        log.warning("this gateway was deleted in the cloud; it registers again under its old serial number")
+        log.warning("this gateway was deleted in the cloud; it registers again at once, under its old serial number")
         await self._store(enrolment_states.revoked(self._record()))
 
     async def send_changes(self, parent: Credentials) -> None:
@@ -184,10 +185,11 @@ class Enrolment:
             seconds = max(min(error.retry_after_seconds or 0, MAX_QUIET_SECONDS), min(seconds, BUSY_RETRY_SECONDS))
         problem = advice_for(error)
         if problem != self.problem:
-            log.error("not registered: %s", problem)
+            until = "" if not _is_network_fault(error) else ", or as soon as the network is back"
+            log.error("not registered: %s; next try %s%s", problem, in_words(timedelta(seconds=seconds)), until)
         self.problem = problem
         self.next_try = datetime.now().astimezone() + timedelta(seconds=seconds)
-        if isinstance(error, HubUnreachable) and error.status is None:
+        if _is_network_fault(error):
             await self._wait_for_network(seconds)
         else:
             await asyncio.sleep(seconds)
@@ -204,6 +206,10 @@ class Enrolment:
             before, self._is_connectable = self._is_connectable, await self._network_is_back()
             if self._is_connectable and not before:
                 return
+
+
+def _is_network_fault(error: HubError) -> bool:
+    return isinstance(error, HubUnreachable) and error.status is None
 
 
 def _is_taken(error: HubError) -> bool:

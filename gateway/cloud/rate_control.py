@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from gateway.backoff import Backoff
+from gateway.cloud.retry_times import in_words
 from gateway.errors import HubBusy, HubUnreachable, UpdateLimitReached
 from gateway.tasks import loop_time
 
@@ -98,7 +99,8 @@ class RateControl:
         else:
             self._retry_at[kind] = loop_time() + self._backoffs[kind].next_wait_seconds()
         if not self._problems:
-            log.warning("the hub is not reachable, everything is kept: %s", error)
+            next_try = in_words(timedelta(seconds=self.seconds_left(kind)))
+            log.warning("the hub is not reachable, everything is kept; next try %s: %s", next_try, error)
             self._problem_since = datetime.now(UTC)
         if kind is CallKind.TELEMETRY and kind not in self._problems:
             self.since = datetime.now(UTC)

@@ -235,6 +235,7 @@ async def test_a_corrected_model_id_is_tried_at_once(house):
 
 
 async def test_a_401_at_a_registration_concerns_the_parents_key(house):
+    """Section 13.2, row 3."""
     await house.registry.admit(child(1))
     house.hub.fail("register_child", HubUnauthorised("no", status=401, error="Not authorized"))
     with pytest.raises(HubUnauthorised):

@@ -89,6 +89,8 @@ def test_the_first_message_of_a_device_replaces_its_state_also_after_a_reset(par
 
 
 def test_an_entry_that_is_rejected_for_its_data_costs_that_sample_alone(parts):
+    """Section 13.2, row 4: a validation text is about the data."""
+
     async def test(delivering):
         delivering.hub.refusals[delivering.id_of(1)] = deque(["telemetries.temp must be a number"])
         await delivering.put(1, 2, minutes=2)
@@ -101,6 +103,8 @@ def test_an_entry_that_is_rejected_for_its_data_costs_that_sample_alone(parts):
 
 @pytest.mark.parametrize("error", ["Not found", "Not authorized", "invalid access token: too long", "Computer says no"])
 def test_an_entry_that_is_rejected_for_any_other_reason_is_kept_and_its_child_doubted_once_a_round(parts, error):
+    """Section 13.2, row 4: the child is probed with its own key."""
+
     async def test(delivering):
         delivering.hub.refusals[delivering.id_of(1)] = deque([error] * 100)
         await delivering.put(1, 2, minutes=2)

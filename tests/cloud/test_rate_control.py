@@ -151,7 +151,7 @@ async def test_an_outage_of_all_kinds_is_logged_once_and_so_is_its_end(caplog):
         control.failed(kind, AWAY)
     for kind in CallKind:
         control.answered(kind)
-    assert [record.message.partition(":")[0].partition(" after")[0] for record in caplog.records] == [
+    assert [record.message.partition(";")[0].partition(" after")[0] for record in caplog.records] == [
         "the hub is not reachable, everything is kept",
         "the hub answers again",
     ]

@@ -384,6 +384,7 @@ async def test_a_server_that_accepts_no_registrations_delays_no_telemetry_and_is
 
 
 async def test_a_key_that_only_the_bulk_call_refuses_is_confirmed_before_each_retry(house):
+    """Section 13.2, row 3: 401 on the bulk call is about the parent."""
     house.start()
     await house.children(1)
     refusals = 30

@@ -123,6 +123,7 @@ async def test_a_registration_whose_answer_is_lost_says_what_to_do_and_follows_o
 
 
 async def test_a_child_registration_whose_answer_is_lost_makes_no_twin(emulator, running, until):
+    """Section 13.2, row 7: the key of a child is lost, but it exists."""
     emulator.faults.add("drop-after", call="Register Child Device", times=1)
     _bus, adapters = bus_of(device(1), device(2))
     async with running(adapters, SYNTHETIC) as gateway:
@@ -141,6 +142,7 @@ async def test_a_hub_without_sub_models_at_registration_gets_them_afterwards(emu
 
 
 async def test_a_gateway_deleted_in_the_cloud_comes_back_with_its_children(emulator, running, until):
+    """Section 13.2, row 1: 401 on the parent; its children were deleted with it."""
     _bus, adapters = bus_of(device(1), device(2))
     async with running(adapters, SYNTHETIC):
         await until(lambda: is_told(emulator, 1, 2))
@@ -163,6 +165,7 @@ async def test_children_that_outlive_their_parent_are_moved_and_not_made_twice(e
 
 
 async def test_a_spurious_401_makes_nobody_register_anew(emulator, running, until):
+    """Section 13.2, row 1: a 401 is confirmed once."""
     _bus, adapters = bus_of(device(1))
     async with running(adapters, SYNTHETIC):
         await until(lambda: is_told(emulator, 1))
@@ -186,6 +189,7 @@ async def test_a_cloud_that_errs_for_longer_gets_its_old_gateway_back(emulator, 
 
 
 async def test_a_child_deleted_on_purpose_stays_away_when_so_set(emulator, running, until):
+    """Section 13.2, row 6: deleted on purpose, by setting."""
     bus, adapters = bus_of(device(1), device(2))
     async with running(adapters, SYNTHETIC, cloud={"deleted_children": "leave"}) as gateway:
         await until(lambda: is_told(emulator, 1, 2))
@@ -346,6 +350,7 @@ async def test_children_that_are_refused_until_their_parent_is_claimed_follow_th
 async def test_a_deleted_child_comes_back_however_the_hub_says_so(
     emulator, running, until, quick, monkeypatch, deleted_answer, foreign_child
 ):
+    """Section 13.2, rows 2 and 4: 401 on a child's own call, and its error entry in the bulk response."""
     monkeypatch.setattr("gateway.cloud.child_registrar.REGISTER_AGAIN_AFTER", timedelta(0))
     emulator.cloud.quirks = emulator.cloud.quirks.changed({"deleted_answer": deleted_answer, "foreign_child": foreign_child})
     _bus, adapters = bus_of(device(1, urgent=True), device(2))
@@ -364,6 +369,7 @@ async def test_a_deleted_child_comes_back_however_the_hub_says_so(
 async def test_a_gateway_deleted_while_its_children_are_registered_starts_over(
     emulator, running, until, quick, monkeypatch, deleted_answer
 ):
+    """Section 13.2, row 3: 401 on Register Child Device is about the parent."""
     monkeypatch.setattr("gateway.cloud.child_registrar.NOT_FOUND_AGAIN_AFTER", timedelta(seconds=0.1))
     emulator.cloud.quirks = emulator.cloud.quirks.changed({"deleted_answer": deleted_answer})
     numbers = range(1, 31)

@@ -31,7 +31,7 @@ UNCLAIMED = (
 )
 NOT_ALLOWED = (
     "it lives in the cloud under the former registration of this gateway, and the cloud does not move it ({}). Its values are"
-    " sent with its own key. Delete it in the portal, and it is registered again"
+    " sent with its own key. Delete it in the portal, and it is registered again within a quarter of an hour"
 )
 WITHOUT_KEY = (
     "the cloud may still have it as {} under the former registration of this gateway, and its access key is lost, so it can be"
