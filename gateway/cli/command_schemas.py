@@ -26,7 +26,9 @@ LONGER_EXECUTIONS = {DUMP.name: timedelta(minutes=20), UPDATE_FIRMWARE.name: tim
 
 
 @dataclass(frozen=True, slots=True)
-class _KnownProfile:
+class KnownProfile:
+    """A profile and the adapter that it is for."""
+
     adapter: str
     profile: DeviceProfile
 
@@ -44,7 +46,7 @@ def show_commands(
     """
     with errors_shown(as_json=as_json):
         configuration, plugins = load_config(config, for_cloud=False)
-        profiles = sorted(_profiles(configuration, usable(plugins)), key=lambda one: (one.profile.family, one.profile.name))
+        profiles = sorted(known_profiles(configuration, usable(plugins)), key=lambda one: (one.profile.family, one.profile.name))
         if family is not None and family not in (known := {one.profile.family for one in profiles}):
             raise CommandFailed(unknown_name("family", family, known), EXIT_WRONG)
         taking = [one for one in profiles if one.profile.command_specs and family in (None, one.profile.family)]
@@ -117,7 +119,7 @@ def _timed_command(spec: CommandSpec, expiry: timedelta) -> dict[str, Any]:
     }
 
 
-def _profiles(configuration: Configuration, adapters: Mapping[str, AdapterClass]) -> Iterator[_KnownProfile]:
+def known_profiles(configuration: Configuration, adapters: Mapping[str, AdapterClass]) -> Iterator[KnownProfile]:
     """Yield the profiles of all installed adapters, and those of the configuration; of namesakes, the one that is used."""
     libraries: dict[str, dict[str, DeviceProfile]] = {}
     for name, adapter in adapters.items():
@@ -127,10 +129,10 @@ def _profiles(configuration: Configuration, adapters: Mapping[str, AdapterClass]
         if isinstance(entry, ProfileSettings):
             libraries[entry.type] |= entry.library
     for name, library in libraries.items():
-        yield from (_KnownProfile(name, profile) for profile in library.values())
+        yield from (KnownProfile(name, profile) for profile in library.values())
 
 
-def _profile_facts(one: _KnownProfile, expiry: timedelta) -> dict[str, Any]:
+def _profile_facts(one: KnownProfile, expiry: timedelta) -> dict[str, Any]:
     return {
         "profile": one.profile.name,
         "adapter": one.adapter,

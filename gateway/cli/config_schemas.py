@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from gateway.cli.common import AsJson, ConfigFile, errors_shown, load_config, out, print_json
+import typer
+
+from gateway.adapter import unknown_name
+from gateway.cli.command_schemas import known_profiles
+from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, errors_shown, load_config, out, print_json
 from gateway.command_parameters import described_value
 from gateway.config.cloud_schema import gateway_schema, general_schema
-from gateway.config.settings import DEFAULT_FILE
-from gateway.field.plugins import usable
+from gateway.config.settings import DEFAULT_FILE, Configuration
+from gateway.field.configuration.child_configurations import profile_schema
+from gateway.field.plugins import AdapterClass, usable
 
 
-def show_configuration(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
-    """List what the cloud can configure of the gateway; with --json as JSON Schema with titles, units and ranges.
+def show_configuration(
+    profile: Annotated[str | None, typer.Option("--profile", help="Of a device with this profile, not of the gateway.")] = None,
+    config: ConfigFile = DEFAULT_FILE,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List what the cloud can configure of the gateway or, with --profile, of a device; with --json as JSON Schema.
 
     With a configuration file, the entries are those of the file; without one, an entry may have any name. Secrets, addresses of
     the cloud, paths, the page and `may` are never among them.
     """
     with errors_shown(as_json=as_json):
         configuration, plugins = load_config(config, for_cloud=False, may_be_missing=True)
-        if configuration.entries:
+        if profile is not None:
+            schema = _schema_of_profile(profile, configuration, usable(plugins))
+        elif configuration.entries:
             schema = gateway_schema({entry.entry: type(entry) for entry in configuration.entries})
         else:
             schema = general_schema({name: adapter.settings_model for name, adapter in usable(plugins).items()})
@@ -30,12 +42,20 @@ def show_configuration(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = F
         show_schema(schema)
 
 
+def _schema_of_profile(name: str, configuration: Configuration, adapters: Mapping[str, AdapterClass]) -> Mapping[str, Any]:
+    profiles = {known.profile.name: known.profile for known in known_profiles(configuration, adapters)}
+    if name not in profiles:
+        raise CommandFailed(unknown_name("profile", name, profiles), EXIT_WRONG)
+    return profile_schema(profiles[name])
+
+
 def show_schema(schema: Mapping[str, Any]) -> None:
     """Show a JSON Schema as a list of keys: what each accepts, and what it is for."""
     for key, value in _leaves(schema, schema, ()):
         unit = f" {value['unit']}" if "unit" in value else ""
         accepted = described_value(value, schema) or _KINDS.get(str(value.get("type")), "a value of its own form")
-        out.print(f"{'.'.join(key)}: {accepted}{unit}; {value.get('description', '')}", markup=False, soft_wrap=True)
+        about = value.get("description") or value.get("title", "")
+        out.print(f"{'.'.join(key)}: {accepted}{unit}; {about}", markup=False, soft_wrap=True)
 
 
 _KINDS = {"array": "a list", "object": "a table"}
@@ -44,7 +64,10 @@ _KINDS = {"array": "a list", "object": "a table"}
 def _leaves(
     schema: Mapping[str, Any], part: Mapping[str, Any], key: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    """Yield the keys that have no keys of their own."""
+    """Yield the keys that have no keys of their own. What is null counts as left out."""
+    filled = [one for one in part.get("anyOf", ()) if one.get("type") != "null"]
+    if len(filled) == 1:
+        part = {**filled[0], **{name: value for name, value in part.items() if name != "anyOf"}}
     part = {**_resolved(schema, part), **{name: value for name, value in part.items() if name != "$ref"}}
     inner = part.get("properties")
     if inner:

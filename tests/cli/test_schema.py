@@ -135,3 +135,25 @@ async def test_without_a_configuration_an_entry_may_have_any_name(type_in):
     code, out, _ = await type_in("schema", "config")
     assert code == 0
     assert "adapter.<modbus>.retries" in out
+
+
+async def test_the_portal_gets_the_configuration_of_a_profile_with_its_intervals_metrics_and_settings(type_in, own_profile):
+    code, out, _ = await type_in("schema", "config", "--profile", "xy-md02", "--json")
+    assert code == 0
+    tables = json.loads(out)["$defs"]
+    assert tables["Settings"]["properties"]["temperature_correction"]["unit"] == "°C"
+    assert tables["PollIntervals"]["properties"]["normal"]["unit"] == "s"
+    assert tables["DeadBands"]["properties"].keys() == {"temperature", "humidity"}
+    code, out, _ = await type_in("schema", "config", "--profile", "heater", "--json")
+    assert (code, "Settings" in json.loads(out)["$defs"]) == (0, False), "one of a folder of the configuration"
+
+
+async def test_a_person_gets_each_key_of_a_profile_and_an_unknown_profile_is_refused(type_in, own_profile):
+    code, out, _ = await type_in("schema", "config", "--profile", "xy-md02")
+    assert code == 0
+    assert "settings.temperature_correction: a number from -10 to 10 °C; is added to the measured temperature" in out
+    assert "poll_every.normal: a number from 0.5 to 86400 s; how often this group is read; 15 s when it is left out" in out
+    assert "metrics_left_out: a list" in out
+    code, _, error = await type_in("schema", "config", "--profile", "xy-md03")
+    assert code == 2
+    assert "xy-md02" in error
