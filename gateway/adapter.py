@@ -396,6 +396,21 @@ class Adapter(ABC, Generic[SettingsT]):
         """
         return {}
 
+    def point_map(self, child: ChildDevice) -> str | None:
+        """Return the map of this child's profile as text, always the same for the same map. Also called while the bus is closed.
+
+        A changed map is read beside the former one first, and used only if its values are plausible. Default: `None`, a changed
+        map is used at once.
+        """
+        return None
+
+    def use_map(self, key: str, text: str | None) -> None:
+        """Read the child with this key by this map, one that `point_map` returned; `None`: by the map of its profile.
+
+        Raises:
+            ValueError: the text is no map of this adapter any more.
+        """
+
     def configuration_model(self, child: ChildDevice) -> type[BaseModel] | None:
         """Return the settings that this child keeps itself: one field for each, as `settings_model` makes them.
 

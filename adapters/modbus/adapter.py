@@ -73,6 +73,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         self._configured: Mapping[int, ConfiguredDevice] = settings.devices_on(self.bus)
         self._timeout = settings.timeout.total_seconds()
         self._profiles: dict[str, Profile | None] = {}
+        self._maps: dict[str, Profile] = {}  # children that are read by another map than that of their profile
         self._units = KnownUnits(self.bus, lambda: self.memory)
         self._read_plans = ReadPlans(self._bus, self._units, lambda: self.memory)
 
@@ -161,12 +162,12 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     def poll_groups(self, child: ChildDevice) -> Mapping[str, timedelta]:
         """Return the groups of the child's profile that have points."""
-        profile = self._profile(child.profile)
+        profile = self._profile_of(child)
         return {} if profile is None else profile.intervals
 
     async def read(self, child: ChildDevice, due: frozenset[str]) -> AsyncIterator[Sequence[Reading]]:
         """Read the blocks of the groups that are due; of a refused block, every part that can be read."""
-        profile = self._profile(child.profile)
+        profile = self._profile_of(child)
         if profile is None:
             return
         unit = int(child.address)
@@ -218,7 +219,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         """Return the reads of these children, and of the configured devices that are not among them."""
         known = {child.address for child in children}
         expected = [self._expected(unit, device) for unit, device in self._configured.items() if str(unit) not in known]
-        profiles = ((child, self._profile(child.profile)) for child in (*children, *expected))
+        profiles = ((child, self._profile_of(child)) for child in (*children, *expected))
         return [read for child, profile in profiles if profile for read in self._read_plans.planned(child, profile)]
 
     def recent_frames(self) -> Sequence[str]:
@@ -227,7 +228,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     def remarks(self, child: ChildDevice) -> Sequence[str]:
         """Return which points of the unit are not read or refused, how quickly it answers, and whether its line echoes."""
-        remarks = self._read_plans.remarks(child, self._profile(child.profile))
+        remarks = self._read_plans.remarks(child, self._profile_of(child))
         return [*remarks, "its line echoes requests"] if self._transport.echoes else remarks
 
     @classmethod
@@ -240,7 +241,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     def commands(self, child: ChildDevice) -> Sequence[CommandSpec]:
         """Return the commands of the child's profile."""
-        profile = self._profile(child.profile)
+        profile = self._profile_of(child)
         return () if profile is None else profile.command_specs
 
     async def execute(self, child: ChildDevice, command: Command) -> CommandResult:
@@ -263,14 +264,14 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         return CommandExecution(child, self._planned_write(child, command), self.ask)
 
     def _planned_write(self, child: ChildDevice, command: Command) -> PlannedWrite:
-        profile = self._profile(child.profile)
+        profile = self._profile_of(child)
         if profile is None:
             raise CommandRejected(f"{child.name} takes no commands: it has no profile")
         return planned_write(profile, command)
 
     def metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
         """Return the metrics of the child's profile; of a device with SunSpec models, once these are known."""
-        profile = self._profile(child.profile)
+        profile = self._profile_of(child)
         if profile is None:
             return {}
         if not profile.is_sunspec:
@@ -278,9 +279,21 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         models = self._units.of(int(child.address)).models
         return profile.metrics(models) if models else {}
 
+    def point_map(self, child: ChildDevice) -> str | None:
+        """Return the points of the child's profile; none where SunSpec defines them, or the profile wants no trial."""
+        profile = self._profile(child.profile)
+        return None if profile is None or profile.is_sunspec or not profile.trial else profile.point_map
+
+    def use_map(self, key: str, text: str | None) -> None:
+        """Read the child with this key by the points in this text."""
+        if text is None:
+            self._maps.pop(key, None)
+        elif self._maps.get(key) is None or self._maps[key].point_map != text:
+            self._maps[key] = Profile.from_point_map(text)
+
     def configuration_model(self, child: ChildDevice) -> type[BaseModel] | None:
         """Return the settings of the child's profile."""
-        profile = self._profile(child.profile)
+        profile = self._profile_of(child)
         if profile is None or not profile.settings:
             return None
         return settings_model(profile.setting_specs)
@@ -294,7 +307,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         return await self._settings_of(child).write(config)
 
     def _settings_of(self, child: ChildDevice) -> UnitSettings:
-        profile, unit = self._profile(child.profile), int(child.address)
+        profile, unit = self._profile_of(child), int(child.address)
         if profile is None:
             raise CommandRejected(f"{child.name} has no settings: it has no profile")
         return UnitSettings(
@@ -306,7 +319,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     def licence_command(self, child: ChildDevice, licence: Licence) -> Command:
         """Return the command that the profile names for a licence."""
-        profile = self._profile(child.profile)
+        profile = self._profile_of(child)
         return licence_command(None if profile is None else profile.licence, child, licence)
 
     async def ask(self, unit: int, request: Request, policy: RetryPolicy | None = None) -> bytes | Mapping[int, bytes]:
@@ -376,6 +389,10 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         if self._units.of(unit).models != result.models:
             self._read_plans.forget(str(unit))
         self._units.identified(unit, result.answered_request, result.models)
+
+    def _profile_of(self, child: ChildDevice) -> Profile | None:
+        """Return the profile by which a child is read: its own, with the points of another map where one is in use."""
+        return self._maps.get(child.key) or self._profile(child.profile)
 
     def _profile(self, name: str | None) -> Profile | None:
         """Return the profile of this name; one that is made from SunSpec models is made once."""

@@ -13,7 +13,6 @@ from gateway import __version__
 from gateway.cloud.files.firmware_offers import FirmwareOfferRecorder
 from gateway.config.settings import Configuration
 from gateway.errors import StoreError
-from gateway.field.configuration.device_settings import DeviceSettings
 from gateway.field.polling.bus_status import BusStatus
 from gateway.models import Reach
 from gateway.runtime.background_jobs import (
@@ -23,6 +22,7 @@ from gateway.runtime.background_jobs import (
     save_memory,
     watch_file,
 )
+from gateway.runtime.configuration.child_parts import ChildConfigurationParts
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
@@ -60,7 +60,7 @@ class Gateway:
     restart: Restart
     """A request to restart, which ends `run` like `stop` does."""
     offers: FirmwareOfferRecorder
-    device_settings: DeviceSettings
+    children: ChildConfigurationParts
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then stop in order: the field, the last samples, the connection to the cloud.
@@ -99,7 +99,8 @@ class Gateway:
             report_missing_buses(state, field, after=timing.missing_bus_after),
             report_unknown_children(self.configuration.settings.child, state, after=timing.missing_bus_after),
             self.offers.run(),
-            self.device_settings.run(),
+            self.children.settings.run(),
+            self.children.map_trials.run(),
         )
 
     async def _drain(self, session: asyncio.Task[None]) -> None:

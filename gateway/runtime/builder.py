@@ -34,12 +34,13 @@ from gateway.field.dispatcher import CommandDispatcher
 from gateway.field.fleet import Fleet
 from gateway.field.licence_dispatcher import LicenceDispatcher
 from gateway.field.observer import NO_OBSERVER, Observer
+from gateway.field.polling.configured_intervals import ChooseMap
 from gateway.field.polling.supervisor import Supervisor
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.reporter import Reporter
 from gateway.field.telemetry.sampling import Sampler
 from gateway.hub import HubEvent
-from gateway.models import Reach, Status, Value
+from gateway.models import ChildDevice, Reach, Status, Value
 from gateway.runtime.app import Gateway
 from gateway.runtime.configuration.building import (
     build_configuring,
@@ -113,8 +114,14 @@ async def build(
         own = GatewayConfiguration(configuration, adapters, use=use, live_buses=lambda: field.fleet.supervisors)
         await restore_gateway(own, state)
         in_effect = own.effective.configuration
-        field = build_field(state, in_effect, adapters, timing=timing, observer=history or NO_OBSERVER)
-        children = build_child_configurations(configuration, state, field, check_every=timing.check_settings_every)
+
+        def choose_map(adapter: Adapter[Any], child: ChildDevice) -> None:
+            children.map_trials.choose_map(adapter, child)
+
+        field = build_field(
+            state, in_effect, adapters, timing=timing, observer=history or NO_OBSERVER, choose_map=choose_map
+        )  # fmt: skip
+        children = build_child_configurations(configuration, state, field, timing=timing)
         await restore_children(children.configurations, state)
         configuring = build_configuring(own, children.configurations, field, state)
         way = CloudWay(hub=hub, files=hub, rate_control=RateControl(first_seconds=timing.hub_backoff_first.total_seconds()))
@@ -142,7 +149,7 @@ async def build(
         yield Gateway(
             configuration=configuration, own_configuration=own, timing=timing, state=state, field=field, cloud=cloud,
             watch=watch, view=view, page=page, restart=restart, offers=offers,
-            device_settings=children.settings,
+            children=children,
         )  # fmt: skip
 
 
@@ -167,6 +174,7 @@ def build_field(
     *,
     timing: Timing,
     observer: Observer,
+    choose_map: ChooseMap = lambda adapter, child: None,
 ) -> FieldParts:
     """Return the parts that serve the buses and their children."""
     settings, registry = configuration.settings, state.registry
@@ -180,7 +188,9 @@ def build_field(
 
     def supervise(adapter: Adapter[Any], entry: str) -> Supervisor:
         adapter.memory = state.adapter_memory.for_entry(entry)
-        return Supervisor(adapter, entry=entry, registry=registry, intake=intake, monitor=monitor, in_effect=in_effect)
+        return Supervisor(
+            adapter, entry=entry, registry=registry, intake=intake, monitor=monitor, in_effect=in_effect, choose_map=choose_map
+        )
 
     return FieldParts(
         availability=availability,

@@ -13,6 +13,7 @@ from gateway.field.children.availability import Availability
 from gateway.field.children.child_configuration import ConfigurationsInEffect
 from gateway.field.children.intake import DeviceIntake
 from gateway.field.configuration.device_settings import CHECK_EVERY
+from gateway.field.configuration.map_trials import SHORTEST_REST
 from gateway.field.fleet import Fleet
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.reporter import Reporter
@@ -41,6 +42,8 @@ class Timing:
     save_memory_every: timedelta = timedelta(seconds=60)
     check_settings_every: timedelta = CHECK_EVERY
     """Between two comparisons of the settings of a device with its configuration."""
+    map_trial_rest: timedelta = SHORTEST_REST
+    """At least so long between two rounds in which a changed point map is tried."""
     hook_restarts_within: timedelta = timedelta(seconds=30)
     """How long a firmware hook that has ended has to restart the gateway."""
     firmware_goes_on_after: timedelta = timedelta(seconds=5)

@@ -15,6 +15,7 @@ from gateway.state.incidents import Incidents
 from gateway.state.licences import LicenceKeeper
 from gateway.state.original_settings import OriginalSettings
 from gateway.state.outbox import Outbox
+from gateway.state.point_maps import PointMaps
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 
@@ -29,6 +30,7 @@ class StateParts:
     ledger: CommandLedger
     adapter_memory: AdapterMemory
     original_settings: OriginalSettings
+    point_maps: PointMaps
     events: EventQueue
     incidents: Incidents
     configurations: Configurations
@@ -47,6 +49,7 @@ class StateParts:
             ledger=CommandLedger(store),
             adapter_memory=AdapterMemory(store),
             original_settings=OriginalSettings(store),
+            point_maps=PointMaps(store),
             events=EventQueue(store),
             incidents=Incidents(store, are_wanted=has_incidents),
             configurations=Configurations(store),
@@ -65,3 +68,4 @@ class StateParts:
         await self.cloud_records.load()
         await self.configurations.load()
         await self.original_settings.load()
+        await self.point_maps.load()

@@ -6,11 +6,13 @@ calls 40001 or 30001 is address 0. Where a manual is ambiguous, its example fram
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from typing import ClassVar, Literal, Self
+from zlib import crc32
 
 from pydantic import Field, model_validator
 
@@ -121,6 +123,10 @@ _LOCATION = frozenset({*ValueRule.model_fields, "table", "address", "scale", "of
 """The keys that say where a setting is and how it is stored."""
 
 
+_NOT_OF_THE_MAP = {"name", "maker", "title", "family", "source", "sub_model", "match", "identity", "licence", "trial"}
+"""What can change without a trial: how the device is named and recognised."""
+
+
 class Profile(DeviceProfile):
     """A device model."""
 
@@ -140,6 +146,11 @@ class Profile(DeviceProfile):
     other_models: bool = Field(
         default=False,
         description="also read the measurements of other SunSpec models of the device, by SunSpec's own definitions",
+    )
+    trial: bool = Field(
+        default=True,
+        description="false: changed points were verified on the device, and are used at once; else they are read beside the "
+        "former ones first, and used only if their values are plausible",
     )
     points: tuple[Point, ...]
     commands: tuple[CommandRule, ...] = ()
@@ -184,6 +195,25 @@ class Profile(DeviceProfile):
     def place(self, groups: frozenset[str], layout: SunSpecLayout = NO_MODELS) -> Iterator[PlacedPoint]:
         """Yield the points of these poll groups on a device with these SunSpec models."""
         yield from (placed for point, placed in self._all(layout)[0] if point.group in groups)
+
+    @cached_property
+    def point_map(self) -> str:
+        """The profile as text, without what does not change how its points are read."""
+        return json.dumps(self.model_dump(mode="json", exclude=_NOT_OF_THE_MAP, exclude_defaults=True), sort_keys=True)
+
+    @classmethod
+    def from_point_map(cls, text: str) -> Self:
+        """Return a profile with this point map, under a name of its own: plans for it are not those for another map.
+
+        Raises:
+            ValueError: the text is no point map.
+        """
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            raise ValueError("a point map is a JSON object")  # noqa: TRY004 - the text is wrong, not a type in the code
+        name = f"map-{crc32(text.encode()):08x}"
+        source = {"document": "the former point map", "edition": "1", "section": "all"}
+        return cls.model_validate({**content, "name": name, "title": "the device", "family": "former", "source": source})
 
     @property
     def metrics_by_group(self) -> dict[str, list[Metric]]:

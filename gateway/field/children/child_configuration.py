@@ -52,6 +52,8 @@ class ConfigurationsInEffect:
         self._of: dict[str, ChildConfiguration] = {}
         self.problems: dict[str, str] = {}
         """In what a device differs from its configuration although it was written, by its local key."""
+        self.map_problems: dict[str, str] = {}
+        """Why the changed point map of a child is not used."""
 
     def of(self, child: str) -> ChildConfiguration:
         """Return what is configured for a child, by its local key."""
@@ -66,8 +68,8 @@ class ConfigurationsInEffect:
 
     def remarks(self, child: str) -> list[str]:
         """Return what an operator should know about the configuration of a child."""
-        configuration, problem = self.of(child), self.problems.get(child)
-        remarks = [] if problem is None else [problem]
+        configuration = self.of(child)
+        remarks = [found[child] for found in (self.problems, self.map_problems) if child in found]
         if configuration.metrics_left_out:
             remarks.append(f"left out, as configured in the cloud: {', '.join(sorted(configuration.metrics_left_out))}")
         if configuration.poll_every:

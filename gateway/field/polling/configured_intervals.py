@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from gateway.adapter import Adapter
 from gateway.field.children.child_configuration import NOTHING_CONFIGURED, ConfigurationsInEffect, adjust_planned_reads
@@ -14,20 +14,29 @@ from gateway.models import ChildDevice, Metric, PlannedRead
 log = logging.getLogger(__name__)
 
 
+ChooseMap: TypeAlias = Callable[[Adapter[Any], ChildDevice], None]
+"""Called before the poll groups of a child are determined."""
+
+
 class ConfiguredIntervals:
     """The intervals of one bus.
 
     Args:
         adapter: the adapter of the bus.
         in_effect: the configurations of all children.
+        choose_map: has the adapter read a child by the point map that is in use.
     """
 
-    def __init__(self, adapter: Adapter[Any], in_effect: ConfigurationsInEffect) -> None:
+    def __init__(
+        self, adapter: Adapter[Any], in_effect: ConfigurationsInEffect, choose_map: ChooseMap = lambda adapter, child: None
+    ) -> None:
         self._adapter = adapter
         self._in_effect = in_effect
+        self._choose_map = choose_map
 
     def poll_groups(self, child: ChildDevice) -> Mapping[str, timedelta]:
         """Return the poll groups that are read of a child, and how often."""
+        self._choose_map(self._adapter, child)
         groups = self._adapter.poll_groups(child)
         configuration = self._in_effect.of(child.key)
         if configuration is NOTHING_CONFIGURED:

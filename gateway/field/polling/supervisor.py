@@ -21,7 +21,7 @@ from gateway.field.polling.bus_jobs import BusJobs, BusSteps
 from gateway.field.polling.bus_status import BusStatus, ChildPollingStatus
 from gateway.field.polling.bus_worker import BusWorker
 from gateway.field.polling.child_poller import ChildPoller
-from gateway.field.polling.configured_intervals import ConfiguredIntervals
+from gateway.field.polling.configured_intervals import ChooseMap, ConfiguredIntervals
 from gateway.field.polling.discovery import Discovery
 from gateway.field.polling.job_queue import QueuedJob
 from gateway.field.polling.keep_alive import keep_alive
@@ -56,6 +56,7 @@ class Supervisor:
         monitor: ChildMonitor,
         backoff: Backoff | None = None,
         in_effect: ConfigurationsInEffect | None = None,
+        choose_map: ChooseMap = lambda adapter, child: None,
     ) -> None:
         self.adapter = adapter
         self.entry = entry
@@ -69,7 +70,8 @@ class Supervisor:
             offset_seconds=crc32(self.bus.encode()) % 1000 / 1000,
         )
         self._health = health = BusHealth(self.bus, self._backoff, hears_nothing=lambda: self._listener.hears_nothing)
-        intervals = ConfiguredIntervals(adapter, in_effect if in_effect is not None else ConfigurationsInEffect())
+        in_effect = in_effect if in_effect is not None else ConfigurationsInEffect()
+        intervals = ConfiguredIntervals(adapter, in_effect, choose_map)
         self._planner = ReadPlanner(adapter, entry, schedule, intervals)
         self._steps: BusSteps = BusSteps(self._account)
         self._children = children = BusChildren(

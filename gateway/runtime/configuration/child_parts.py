@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from gateway.config.permissions import ceiling
 from gateway.config.settings import Configuration
 from gateway.field.child_buses import ChildBuses
 from gateway.field.configuration.child_configurations import ChildConfigurations
 from gateway.field.configuration.device_settings import DeviceSettings, SettingsAccess
+from gateway.field.configuration.map_trials import MapTrials
 from gateway.models import Permission
-from gateway.runtime.parts import FieldParts
+from gateway.runtime.parts import FieldParts, Timing
 from gateway.state.parts import StateParts
 
 
@@ -21,10 +21,11 @@ class ChildConfigurationParts:
 
     configurations: ChildConfigurations
     settings: DeviceSettings
+    map_trials: MapTrials
 
 
 def build_child_configurations(
-    configuration: Configuration, state: StateParts, field: FieldParts, *, check_every: timedelta
+    configuration: Configuration, state: StateParts, field: FieldParts, *, timing: Timing
 ) -> ChildConfigurationParts:
     """Return what serves the configurations of children.
 
@@ -32,7 +33,7 @@ def build_child_configurations(
         configuration: that of the file and the environment, which limits what the cloud may do.
         state: what survives a restart.
         field: the buses and the children.
-        check_every: how often devices are compared with their configurations.
+        timing: waits that tests shorten.
     """
     registry, buses = state.registry, ChildBuses(state.registry, field.fleet)
 
@@ -45,9 +46,18 @@ def build_child_configurations(
         run_in_gaps=buses.step,
         may_write=may_write,
         report_event=state.events.report,
-        check_every=check_every,
+        check_every=timing.check_settings_every,
     )
     settings = DeviceSettings(registry, field.availability, field.in_effect, state.original_settings, access)
     field.monitor.add_listener(settings.note_change)
     configurations = ChildConfigurations(registry, field.fleet, field.in_effect, settings)
-    return ChildConfigurationParts(configurations=configurations, settings=settings)
+    trials = MapTrials(
+        registry,
+        field.fleet,
+        state.point_maps,
+        field.in_effect,
+        run_in_gaps=buses.step,
+        report_event=state.events.report,
+        rest=timing.map_trial_rest,
+    )
+    return ChildConfigurationParts(configurations=configurations, settings=settings, map_trials=trials)

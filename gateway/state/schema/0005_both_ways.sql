@@ -102,3 +102,10 @@ CREATE TABLE child_requests (
     new_key TEXT,
     at TEXT NOT NULL
 ) STRICT;
+-- The point map by which each child is read, and the changed one that was tried and refused.
+CREATE TABLE point_maps (
+    child TEXT PRIMARY KEY,
+    text TEXT NOT NULL,
+    refused TEXT,
+    why TEXT
+) STRICT;

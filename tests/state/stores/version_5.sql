@@ -171,6 +171,12 @@ CREATE TABLE outbox (
     ) STRICT;
 INSERT INTO "outbox" VALUES(2,'sn:acme/1','2026-01-01T12:01:00+00:00','online','{"power":1.5,"mode":"eco"}');
 INSERT INTO "outbox" VALUES(3,'sn:acme/1','2026-01-01T12:02:00+00:00','online','{"power":2.5,"mode":"eco"}');
+CREATE TABLE point_maps (
+    child TEXT PRIMARY KEY,
+    text TEXT NOT NULL,
+    refused TEXT,
+    why TEXT
+) STRICT;
 CREATE TABLE suspended_incidents (device_id TEXT PRIMARY KEY) STRICT;
 CREATE TABLE unused_devices (
     device_id TEXT PRIMARY KEY,
