@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.errors import BusUnavailable, CommandRejected, CommandStopped, OutcomeUnknown
+from gateway.errors import BusUnavailable, CommandRejected, CommandStopped, DeviceUnreachable, OutcomeUnknown
 from gateway.field.child_buses import ChildBuses
 from gateway.field.dispatcher import CommandDispatcher
 from gateway.field.fleet import Fleet
@@ -216,3 +216,18 @@ async def test_an_interrupted_long_command_is_resumed_by_its_own_records(served)
     update.fails_at[2] = CommandRejected("the file is gone")
     with pytest.raises(CommandRejected, match="the file is gone"):
         await site.dispatcher.finish_interrupted(UPDATE, within=MINUTE, checkpoint=lambda _text: None)
+
+
+async def test_a_step_that_a_silent_device_misses_can_be_taken_again(served):
+    site = await served(Update())
+    device = site.bus.devices["a1"]
+    device.silent = True
+    await asyncio.sleep(20)
+
+    async def step(adapter, child):
+        return "taken"
+
+    with pytest.raises(DeviceUnreachable, match="no answer from a1"):
+        await site.supervisor.step(KEY, "update", step, within=MINUTE)
+    device.silent = False
+    assert await site.supervisor.step(KEY, "update", step, within=MINUTE) == "taken"

@@ -110,10 +110,7 @@ class BusJobs:
             before_start=before_start,
             secrets=secrets_of(command.parameters),
         )
-        try:
-            result = await self._do(self._first, job, within)
-        except DidNotAnswer as error:  # of this read; what was sent before is another matter
-            raise DeviceUnreachable(str(error.__cause__)) from error
+        result = await self._do_or_miss(self._first, job, within)
         return None if result is None else to_result(result, command)
 
     async def do(
@@ -127,7 +124,7 @@ class BusJobs:
     ) -> T:
         """Have a worker do something with a child next, ahead of polling, and return its result; otherwise as `step`."""
         job = Job(child=child, name=name, work=lambda device: work(self._adapter, device), before_start=before_start)
-        return await self._do(self._first, job, within)
+        return await self._do_or_miss(self._first, job, within)
 
     async def step(
         self,
@@ -157,7 +154,7 @@ class BusJobs:
             DeviceUnreachable: the child did not answer.
         """
         job = Job(child=child, name=name, work=lambda device: work(self._adapter, device), before_start=before_start)
-        return await self._do(self._in_gaps, job, within)
+        return await self._do_or_miss(self._in_gaps, job, within)
 
     def close(self) -> None:
         """Fail what waits and what comes: the bus is not served any more, or served by another supervisor."""
@@ -189,6 +186,13 @@ class BusJobs:
             self._step_ended_at = loop_time()
             self._step_seconds = self._step_ended_at - began_at
         return True
+
+    async def _do_or_miss(self, queue: JobQueue, job: Job[T], within: timedelta) -> T:
+        """Do what may be done again later: a device that does not answer is a miss, whether anything was sent or not."""
+        try:
+            return await self._do(queue, job, within)
+        except DidNotAnswer as error:
+            raise DeviceUnreachable(str(error.__cause__)) from error
 
     async def _do(self, queue: JobQueue, job: Job[T], within: timedelta) -> T:
         if self._is_closed:
