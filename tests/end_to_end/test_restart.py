@@ -63,6 +63,7 @@ async def started(config):
 
     yield start
     for process in processes:
+        print("".join(process.lines))  # noqa: T201 - for a test that fails
         if process.returncode is None:
             process.kill()
         await process.wait()
@@ -101,17 +102,20 @@ async def test_a_reboot_ends_the_process_and_is_done_after_the_start_and_never_a
     assert process.returncode is None, "one command restarts it once"
 
 
-async def test_a_killed_gateway_that_was_to_reboot_counts_as_restarted(emulator, config, started, own, until):
+async def test_a_reboot_that_a_kill_cuts_off_ends_and_is_no_loop(emulator, config, started, own, until):
     file = config()
     process = await started(file)
     reboot = emulator.cloud.queue_command((await own()).id, "reboot", {})
     await until(lambda: reboot.status == "in_progress", 60)
     process.kill()
-    while reboot.is_open:  # a kill right before it begins leaves it to the next process, which ends then
-        await process.wait()
+    await process.wait()
+    process = await started(file)
+    await until(lambda: not reboot.is_open or process.returncode is not None, 60)
+    if process.returncode is not None:  # the kill came before it had begun, so it was carried out then
+        assert process.returncode == EXIT_RESTART
         process = await started(file)
-        await until(lambda process=process: not reboot.is_open or process.returncode is not None, 60)
-    assert reboot.status == "done"
+        await until(lambda: not reboot.is_open, 60)
+    assert (reboot.status, process.returncode) == ("done", None)
 
 
 async def test_where_nothing_starts_it_again_a_reboot_is_refused(emulator, config, started, own, until):
@@ -161,3 +165,23 @@ async def test_an_update_whose_hook_restarts_the_gateway_ends_by_the_version_tha
     else:
         assert "before version 99.0.0 was installed" in update.message
     assert not list((tmp_path / "firmware").rglob("*.bin"))
+
+
+async def test_an_update_to_the_offered_version_ends_by_the_version_that_runs_then(
+    emulator, config, started, own, until, tmp_path
+):
+    file = config(f'firmware_hook = "{restarting_hook(tmp_path)}"')
+    process = await started(file)
+    device = await own()
+    emulator.cloud.add_file(device.model_id, name="gw.bin", content=CONTENT, version="99.0.0")
+    process.kill()
+    await process.wait()
+    process = await started(file)
+    await until(lambda: any("firmware 99.0.0 is in the cloud" in line for line in process.lines), 60)
+    update = emulator.cloud.queue_command(device.id, "update_firmware", {})
+    async with asyncio.timeout(60):
+        assert await process.wait() == 0
+    assert (tmp_path / "installed").read_bytes() == CONTENT
+    await started(file, version="99.0.0")
+    await until(lambda: not update.is_open, 60)
+    assert (update.status, update.message) == ("done", "version 99.0.0 runs")

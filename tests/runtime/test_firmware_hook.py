@@ -85,6 +85,19 @@ async def test_one_that_writes_without_end_is_ended(hook, file, monkeypatch):
         await hook("yes").install(file)
 
 
+async def test_the_file_that_was_fetched_is_never_run_or_overwritten_itself(tmp_path, file, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    program = tmp_path / "install"
+    program.write_text("#!/bin/sh\necho the right one\n")
+    program.chmod(0o700)
+    fetched = file.path.with_name("install")
+    fetched.write_text("#!/bin/sh\necho the wrong one\n")
+    fetched.chmod(0o700)
+    hook = Hook(program=Path("install"), within=timedelta(seconds=30))
+    assert await hook.install(FirmwareFile(path=fetched, size=1, sha256="")) == "the right one"
+    assert "wrong" in fetched.read_text()
+
+
 @pytest.mark.parametrize("mode", [None, 0o600])
 async def test_one_that_cannot_be_run_is_told(tmp_path, file, mode):
     program = tmp_path / "install"

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from datetime import UTC, datetime
 from functools import partial
 
+from gateway.cloud.protocol.values import printable_line
 from gateway.hub import FirmwareOffered, HubEvent
 from gateway.state.firmware_jobs import FirmwareOffer, FirmwareOffers
 from gateway.state.registry import Registry
 from gateway.state.writes import retry_until_stored
 
 log = logging.getLogger(__name__)
+
+GATHERED_SECONDS = 1.0
+"""The devices of a model are offered their firmware one after the other."""
 
 
 class FirmwareOfferRecorder:
@@ -31,14 +36,20 @@ class FirmwareOfferRecorder:
             self._wake.set()
 
     async def run(self) -> None:
-        """Record what was taken, until cancelled."""
+        """Record what was taken, until cancelled. One line tells of all devices of a model."""
         while True:
             await self._wake.wait()
+            await asyncio.sleep(GATHERED_SECONDS)
             self._wake.clear()
-            while self._taken:
-                device_id, offer = self._taken.popitem()
+            taken, self._taken = self._taken, {}
+            names: defaultdict[str, list[str]] = defaultdict(list)
+            for device_id, offer in taken.items():
                 put = partial(self._offers.put, device_id, offer, datetime.now(UTC))
                 if await retry_until_stored(put, what="the firmware that the cloud offers"):
                     child = self._registry.by_device_id(device_id)
-                    name = "the gateway" if child is None else child.child.name
-                    log.info("%s: firmware %.100s is in the cloud; only a command installs it", name, offer.version)
+                    names[offer.version].append("the gateway" if child is None else child.child.name)
+            for version, (first, *others) in names.items():
+                more = f" and {len(others)} more" if others else ""
+                log.info(
+                    "%s%s: firmware %s is in the cloud; only a command installs it", first, more, printable_line(version, 100)
+                )

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ from gateway.models import (
     FirmwareProgress,
 )
 from gateway.runtime.firmware.source import FirmwareSource, folder_of
+from gateway.state.command_ledger import LedgerEntry
 from gateway.state.firmware_jobs import FirmwareJob, FirmwareJobs
 from gateway.state.registry import Registry
 from gateway.tasks import closed_after
@@ -57,10 +58,14 @@ class ChildFirmware:
         self._goes_on_after = goes_on_after
         self._buses: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def clean_up(self) -> None:
-        """Remove the files that no installation needs, at the start of the gateway."""
-        kept = {job.folder for job in await self._jobs.all()}
-        await asyncio.to_thread(self._source.staging.clean, kept)
+    async def clean_up(self, interrupted: Collection[LedgerEntry]) -> None:
+        """Remove what no interrupted command needs, at the start of the gateway: files and records of installations."""
+        needed = {(entry.child, entry.key[1]) for entry in interrupted}
+        jobs = await self._jobs.all()
+        for job in jobs:
+            if job.key not in needed:
+                await self._jobs.end(job)
+        await asyncio.to_thread(self._source.staging.clean, {job.folder for job in jobs if job.key in needed})
 
     def find(self, child: ChildDevice, command: Command) -> LongCommand | None:
         """Return how a command installs firmware on a child; `None` for any other command."""

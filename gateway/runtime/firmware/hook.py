@@ -55,7 +55,7 @@ class Hook:
         Raises:
             CommandRejected: it cannot be run, failed, or took too long; the text has its last line.
         """
-        output = file.path.with_name("hook-output")
+        output = file.path.with_name(f"{file.path.name}.output")
         try:
             process = await asyncio.to_thread(self._start, file, output)
         except OSError as error:
@@ -70,7 +70,7 @@ class Hook:
         """Start the program in a session of its own; not by asyncio, which would kill it at the end of the gateway."""
         with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as sink:
             process = subprocess.Popen(  # noqa: S603 - the deployer's own program, without a shell
-                [str(self.program), str(file.path), file.version or ""],
+                [str(self.program.absolute()), str(file.path), file.version or ""],
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=sink,

@@ -78,6 +78,11 @@ class FirmwareSource:
             path=staged.path, size=staged.size, sha256=staged.sha256, version=named.version, signature=named.signature
         )
 
+    async def offered_version(self, device: Credentials) -> str | None:
+        """Return the version that the cloud has offered to a device last."""
+        offer = await self._offers.of(device.device_id)
+        return None if offer is None else offer.version
+
     def _hub_url(self, device: Credentials) -> str:
         static = device.hub_url_static_cert if self._settings.hub == "hub_url_static_cert" else None
         return static or device.hub_url

@@ -27,7 +27,7 @@ from gateway.runtime.firmware.source import FirmwareSource
 from gateway.runtime.own_commands.commands import OwnCommands
 from gateway.runtime.own_commands.devices import DeviceCommands
 from gateway.runtime.own_commands.dump import dump_command
-from gateway.runtime.own_commands.firmware import firmware_command
+from gateway.runtime.own_commands.firmware import GatewayFirmware
 from gateway.runtime.own_commands.log_level import LOG_LEVEL_COMMAND
 from gateway.runtime.own_commands.reboot import reboot_command
 from gateway.runtime.parts import FieldParts, Timing
@@ -83,16 +83,16 @@ async def build_own_commands(
     staging = StagingFolder(settings.store.path.parent / "firmware", way.files, limits)
     source = FirmwareSource(way.hub, way.rate_control, state.firmware_offers, staging, settings.cloud)
     child_firmware = ChildFirmware(registry, source, state.firmware_jobs, goes_on_after=timing.firmware_goes_on_after)
-    await child_firmware.clean_up()
+    await child_firmware.clean_up(await state.ledger.interrupted())
     collector = dump_collector(state, field.fleet, diagnosis)
     commands = (
         *DeviceCommands(registry, field.intake, field.fleet).all(),
         LOG_LEVEL_COMMAND,
         reboot_command(restart),
         dump_command(registry, collector, DumpUpload(way.hub, way.rate_control)),
-        firmware_command(
+        GatewayFirmware(
             registry, source, _hook(configuration, state.registry, diagnosis), restarts_within=timing.hook_restarts_within
-        ),
+        ).command(),
     )
     return OwnCommandParts(commands=OwnCommands(commands), child_firmware=child_firmware)
 

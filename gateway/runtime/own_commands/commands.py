@@ -14,6 +14,10 @@ from gateway.models import Checkpoint, Command, CommandResult, CommandSpec
 TITLE = "the gateway"
 
 
+async def _nothing_is_known(_given: object) -> None:
+    """Prove nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnCommand:
     """One command of the gateway."""
@@ -21,7 +25,7 @@ class OwnCommand:
     spec: CommandSpec
     run: Callable[[Any, Checkpoint], Awaitable[CommandResult | str]]
     """Executes it with the checked parameters, of the model in `spec`, and returns what the operator should know."""
-    after_restart: Callable[[Any], CommandResult | None] = lambda _given: None
+    after_restart: Callable[[Any], Awaitable[CommandResult | None]] = _nothing_is_known
     """Returns its result in the next process after the one that it ended; `None` where nothing proves that it was completed."""
 
 
@@ -52,7 +56,7 @@ class OwnCommands:
         if command.id in self._begun_here:
             return None  # this process is still the one that it is to end
         own, given = self._checked(command)
-        return own.after_restart(given)
+        return await own.after_restart(given)
 
     def _checked(self, command: Command) -> tuple[OwnCommand, BaseModel]:
         checked = checked_command(self._specs, command, TITLE)

@@ -18,10 +18,7 @@ def reboot_command(restart: Restart) -> OwnCommand:
             raise CommandRejected(NOT_STARTED_AGAIN)
         return await restart.end_process()
 
-    return OwnCommand(
-        spec=REBOOT,
-        run=reboot,
-        after_restart=lambda _given: CommandResult(
-            message=f"the gateway has restarted, with version {__version__}", is_proven=True
-        ),
-    )
+    async def after_restart(_given: NoParameters) -> CommandResult:
+        return CommandResult(message=f"the gateway has restarted, with version {__version__}", is_proven=True)
+
+    return OwnCommand(spec=REBOOT, run=reboot, after_restart=after_restart)
