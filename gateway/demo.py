@@ -38,8 +38,8 @@ from gateway.runtime.app import Gateway
 from gateway.runtime.builder import build
 from gateway.testing.bluetooth import RadioEnvironment, simulated_backend
 from gateway.testing.bluetooth.bleak_backend import SimulatedBackend
-from gateway.testing.bluetooth.demo_devices import DemoDevice, shelly_blu_ht, thunderboard_sense
-from gateway.testing.demo_devices import rtu_units, tcp_units
+from gateway.testing.bluetooth.demo_devices import DemoDevice, shelly_blu_ht, switchbot_bot, thunderboard_sense
+from gateway.testing.demo_devices import rtu_units, tcp_units, waveshare_relays
 from gateway.testing.modbus import ModbusRtuBus, ModbusTcpHost, SimulatedUnit
 from gateway.testing.serial import Display, Gps, SerialLine
 from gateway.testing.serial.demo_devices import values_sent_by_display, values_sent_by_gps
@@ -59,21 +59,28 @@ SUB_MODELS: Mapping[BusAddress, str | None] = {
     (HALL, "1"): "iEM3255",
     (HALL, "2"): "Symo 10.0-3-M",
     (HALL, "3"): "E1210",
+    (HALL, "4"): "Modbus POE ETH Relay (B)",
     (CELLAR, "1"): "SDM630-Modbus",
     (CELLAR, "2"): "B23 112-100",
     (CELLAR, "3"): "E5CC",
     (AIR, "54:48:E6:8F:80:A5"): "SBHT-003C",
     (AIR, "00:0B:57:64:8B:49"): "BRD4166A",
+    (AIR, "C0:A4:31:7E:52:1B"): "Bot",
     (LOBBY, "samsung-mdc/1"): "QM55R",
     (ROOF, "nmea-0183"): None,  # GPS receivers do not identify themselves
 }
 """The sub-model under which each simulated device has to be registered in the cloud."""
 
 COMMANDS: Sequence[tuple[BusAddress | None, str, Mapping[str, object]]] = (
+    ((HALL, "4"), "switch_relay_1", {"on": True}),
+    ((AIR, "C0:A4:31:7E:52:1B"), "press", {}),
     ((LOBBY, "samsung-mdc/1"), "set_volume", {"volume": 25}),
     (None, "rescan", {}),
 )
 """The commands that a customer sends in the portal, each to a child or, without a location, to the gateway itself."""
+
+CONFIGURATIONS: Sequence[tuple[BusAddress | None, Mapping[str, object]]] = ((None, {"cloud": {"commands_every": 5}}),)
+"""The configurations that a person sets in the portal, each for a child or, without a location, for the gateway itself."""
 
 NAMES = {"operating_state": {4: "mppt"}}
 """Numbers on the wire that are sent to the cloud by name (SunSpec Information Model Reference, inverter models, `St`)."""
@@ -81,7 +88,9 @@ NAMES = {"operating_state": {4: "mppt"}}
 AVERAGED = re.compile(r".*_power(_l[123])?|(heating|cooling)_output")
 """Metrics that are sent as the mean over a telemetry interval, as their profiles define."""
 
-FAMILIES = ("power-meter", "inverter", "io-module", "temperature-controller", "climate-sensor", "display", "gps")
+FAMILIES = (
+    "power-meter", "inverter", "io-module", "temperature-controller", "climate-sensor", "button-pusher", "display", "gps",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,8 @@ class Demo:
     """All calls that the cloud received, in order."""
     commands: list[tuple[Device, QueuedCommand]] = field(default_factory=list)
     """The commands that were sent, each with its device."""
+    configurations: list[tuple[Device, int]] = field(default_factory=list)
+    """The configurations that were set, each as its device and its version."""
 
     @property
     def parent(self) -> Device | None:
@@ -132,12 +143,19 @@ class Demo:
             self.first_telemetry_at = monotonic()
         if entry.call == "Send Child Telemetries" and not self.commands and self.children.keys() >= SUB_MODELS.keys():
             self._send_commands()
+            self._set_configurations()
 
     def _send_commands(self) -> None:
         for place, name, parameters in COMMANDS:
             device = self.parent if place is None else self.children[place]
             if device is not None:
                 self.commands.append((device, self.emulator.cloud.queue_command(device.id, name, parameters)))
+
+    def _set_configurations(self) -> None:
+        for place, content in CONFIGURATIONS:
+            device = self.parent if place is None else self.children[place]
+            if device is not None:
+                self.configurations.append((device, self.emulator.cloud.set_config(device.id, content)))
 
     def problems(self) -> list[str]:
         """Return everything that is not as expected; empty when all devices work."""
@@ -219,9 +237,9 @@ async def demo(adapters: Mapping[str, type[Adapter[Any]]], *, page: StatusSectio
         calls: list[JournalEntry] = []
         record = calls.append
         emulator = await stack.enter_async_context(Emulator(hardware_keys=[HARDWARE_KEY], on_call=lambda entry: record(entry)))
-        host = await stack.enter_async_context(ModbusTcpHost(tcp := tcp_units()))
+        host = await stack.enter_async_context(ModbusTcpHost(tcp := (*tcp_units(), waveshare_relays(4))))
         line = await stack.enter_async_context(ModbusRtuBus(rtu := rtu_units(), baudrate=19200))
-        demo_devices = (shelly_blu_ht(), thunderboard_sense())
+        demo_devices = (shelly_blu_ht(), thunderboard_sense(), switchbot_bot())
         backend = simulated_backend(RadioEnvironment(demo_device.peripheral for demo_device in demo_devices))
         display, gps = Display(), Gps()
         lobby = await stack.enter_async_context(SerialLine(display, baudrate=9600))
@@ -271,7 +289,10 @@ def _modbus(tcp_port: int, serial_port: str) -> dict[str, Any]:
         "lines": [{"port": serial_port, "name": CELLAR, "baudrate": 19200, "parity": "N"}],
         "units": "1-8",
         "timeout": 0.2,
-        "devices": [{"unit": 3, "bus": CELLAR, "profile": "omron-e5cc"}],  # a controller that cannot identify itself
+        "devices": [  # they cannot identify themselves
+            {"unit": 4, "bus": HALL, "profile": "waveshare-relay-b"},
+            {"unit": 3, "bus": CELLAR, "profile": "omron-e5cc"},
+        ],
     }
 
 

@@ -21,6 +21,7 @@ from gateway.cli.run import stop_on_signals
 from gateway.config.settings import StatusSection
 from gateway.demo import Demo
 from gateway.demo import demo as demo_running
+from gateway.emulator.device import Device
 from gateway.field.plugins import installed, usable
 
 REFRESH_SECONDS = 0.25
@@ -104,7 +105,7 @@ async def _show(running: Demo, stop: asyncio.Event, seconds: float | None, page_
     out.print(f"emulated cloud    entry {emulator.entry_url}  hub {emulator.hub_url}", soft_wrap=True)
     out.print(f"                  control {emulator.hub_url}/_emulator/", soft_wrap=True)
     out.print(
-        "simulated plant   six Modbus units on TCP and a line, two devices on Bluetooth LE, a display and a GPS on serial ports",
+        "simulated plant   seven Modbus units on TCP and a line, three Bluetooth LE devices, a display and a GPS on serial ports",
         soft_wrap=True,
     )
     out.print("the gateway       searches its buses, registers the devices that it finds, and sends their values", soft_wrap=True)
@@ -151,7 +152,15 @@ def _dashboard(running: Demo) -> Group:
         Text(f"command {command.name} to {device.name}: {command.status}{f', {command.message}' if command.message else ''}")
         for device, command in running.commands
     ]
-    return Group(line, table, *commands, *buses, Text(f"calls: {calls or 'none yet'}", style="dim"))
+    configurations = [
+        Text(f"configuration {version} of {device.name}: {_configuration_state(device, version)}")
+        for device, version in running.configurations
+    ]
+    return Group(line, table, *commands, *configurations, *buses, Text(f"calls: {calls or 'none yet'}", style="dim"))
+
+
+def _configuration_state(device: Device, version: int) -> str:
+    return "in effect" if (device.config.applied_version or 0) >= version else "waits for its device"
 
 
 def _value_text(value: object) -> str:
@@ -195,6 +204,15 @@ def _report(running: Demo) -> dict[str, object]:
                 "message": command.message,
             }
             for device, command in running.commands
+        ],
+        "configurations": [
+            {
+                "device": device.name,
+                "version": version,
+                "content": device.config.values,
+                "state": _configuration_state(device, version),
+            }
+            for device, version in running.configurations
         ],
         "buses": [
             {

@@ -1,4 +1,4 @@
-"""The demo's plant: six real devices by their public register maps, three behind a TCP port and three on a serial bus."""
+"""The demo's plant: seven real devices by their public register maps, four behind a TCP port and three on a serial bus."""
 
 from __future__ import annotations
 
@@ -114,6 +114,36 @@ def moxa_iologik_e1210(unit_id: int, clock: Clock = time.monotonic) -> Simulated
         *_words(_INPUT, ("firmware_0", 5029, 0x0302), ("firmware_1", 5030, 0x0000)),
     ]
     return SimulatedUnit(unit_id, [*inputs, *system], name="Moxa ioLogik E1210", clock=clock)
+
+
+def waveshare_relays(unit_id: int, clock: Clock = time.monotonic) -> SimulatedUnit:
+    """Return eight relays that can be switched and eight inputs (Waveshare wiki, Modbus POE ETH Relay (B), Modbus protocol).
+
+    Nothing in it tells what it is, as in life: the config must name it.
+    """
+    relays = [
+        Signal(
+            metric=f"relay_{number + 1}",
+            table=Table.COILS,
+            address=number,
+            encoding=Encoding.BOOL,
+            wave=Constant(0),
+            writable=True,
+        )
+        for number in range(8)
+    ]
+    inputs = [
+        Signal(
+            metric=f"input_{number + 1}",
+            table=Table.DISCRETE_INPUTS,
+            address=number,
+            encoding=Encoding.BOOL,
+            wave=StepWave((False, True), every_seconds=5 + 2 * number),
+        )
+        for number in range(8)
+    ]
+    version = _words(_HOLDING, ("firmware_version", 0x8000, 200))
+    return SimulatedUnit(unit_id, [*relays, *inputs, *version], name="Waveshare Modbus POE ETH Relay (B)", clock=clock)
 
 
 def eastron_sdm630(unit_id: int, clock: Clock = time.monotonic) -> SimulatedUnit:

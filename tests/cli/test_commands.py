@@ -311,13 +311,27 @@ async def test_the_demo_proves_the_main_job(type_in):
     assert report["problems"] == []
     assert report["parent"]["sub_model"] == "demo"
     assert {child["sub_model"] for child in report["children"]} == {
-        "iEM3255", "Symo 10.0-3-M", "E1210", "SDM630-Modbus", "B23 112-100", "E5CC", "SBHT-003C", "BRD4166A", "QM55R",
-        None,
+        "iEM3255", "Symo 10.0-3-M", "E1210", "Modbus POE ETH Relay (B)", "SDM630-Modbus", "B23 112-100", "E5CC",
+        "SBHT-003C", "BRD4166A", "Bot", "QM55R", None,
     }  # fmt: skip
-    assert all(len(child["telemetry"]) > 4 for child in report["children"])
+    assert all(len(child["telemetry"]) > 4 for child in report["children"] if child["sub_model"] != "Bot")
     assert {child["adapter"] for child in report["children"]} == {"modbus", "air", "ports"}
-    assert report["calls"]["Register Child Device"] == 10
+    assert report["calls"]["Register Child Device"] == 12
     assert report["seconds_to_first_telemetry"] < 5
+
+
+@pytest.mark.timeout(120)
+async def test_the_demo_shows_what_became_of_commands_and_configurations(type_in):
+    code, out, _ = await type_in("demo", "--for", "25", "--json")
+    report = json.loads(out)
+    assert code == 0, report["problems"]
+    commands = {command["name"]: command for command in report["commands"]}
+    assert {name: command["status"] for name, command in commands.items()} == {
+        "switch_relay_1": "done", "press": "done", "set_volume": "done", "rescan": "done",
+    }  # fmt: skip
+    assert "was false" in commands["switch_relay_1"]["message"]
+    assert "sent, not proven" in commands["press"]["message"]
+    assert {one["state"] for one in report["configurations"]} == {"in effect"}
 
 
 async def test_the_demo_is_live_at_a_terminal():

@@ -92,5 +92,25 @@ def thunderboard_sense(clock: Clock = time.monotonic) -> DemoDevice:
     return device
 
 
+def switchbot_bot(clock: Clock = time.monotonic) -> DemoDevice:
+    """Return a button pusher that is commanded over a connection (SwitchBotAPI-BLE, devicetypes/bot.md)."""
+    device = DemoDevice("SwitchBot Bot")
+    answers = Characteristic("cba20003-224d-11e6-9fb8-0002a5d5c51b", ["notify"])
+    requests = Characteristic("cba20002-224d-11e6-9fb8-0002a5d5c51b", ["write"], on_write=lambda _: answers.notify(b"\x01"))
+    service = "cba20d00-224d-11e6-9fb8-0002a5d5c51b"
+    device.record("rssi", RSSI_NEAR)
+    device.peripheral = Peripheral(
+        "C0:A4:31:7E:52:1B",
+        address_type="random",
+        service_data={"fd3d": b"\x48\x90\xe4"},
+        service_uuids=[service],
+        services=[Service(service, [requests, answers])],
+        rssi=RSSI_NEAR,
+        advertises_every=0.5,
+        clock=clock,
+    )
+    return device
+
+
 def _oscillating(mean: float, amplitude: float, period_seconds: float, seconds: float) -> float:
     return mean + amplitude * math.sin(math.tau * seconds / period_seconds)
