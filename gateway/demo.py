@@ -46,6 +46,7 @@ from gateway.testing.serial.demo_devices import values_sent_by_display, values_s
 
 HARDWARE_KEY = "0f0e0d0c-1111-4222-8333-444455556666"
 TELEMETRY_EVERY = timedelta(seconds=5)
+CONFIGURATION_WATCH = timedelta(seconds=5)
 GATEWAY_SUB_MODEL = "demo"
 _MODELS = UUID("5b7e0c1a-2f7d-4d0e-9a61-0c9f6f2b7701")
 
@@ -79,7 +80,10 @@ COMMANDS: Sequence[tuple[BusAddress | None, str, Mapping[str, object]]] = (
 )
 """The commands that a customer sends in the portal, each to a child or, without a location, to the gateway itself."""
 
-CONFIGURATIONS: Sequence[tuple[BusAddress | None, Mapping[str, object]]] = ((None, {"cloud": {"commands_every": 5}}),)
+CONFIGURATIONS: Sequence[tuple[BusAddress | None, Mapping[str, object]]] = (
+    ((CELLAR, "1"), {"poll_every": {"slow": 20}, "metrics_left_out": ["energy_export"]}),
+    (None, {"cloud": {"commands_every": 5}}),
+)
 """The configurations that a person sets in the portal, each for a child or, without a location, for the gateway itself."""
 
 NAMES = {"operating_state": {4: "mppt"}}
@@ -272,7 +276,11 @@ def _configuration(entry_url: str, folder: Path, entries: Sequence[AdapterSettin
     settings = Settings(
         gateway=GatewaySection(name="Demo gateway", mac="02:00:5e:10:00:01", sub_model=GATEWAY_SUB_MODEL),
         cloud=CloudSection(
-            entry_url=entry_url, hardware_key=SecretStr(HARDWARE_KEY), allow_plain_http=True, telemetry_every=TELEMETRY_EVERY
+            entry_url=entry_url,
+            hardware_key=SecretStr(HARDWARE_KEY),
+            allow_plain_http=True,
+            telemetry_every=TELEMETRY_EVERY,
+            configuration_watch=CONFIGURATION_WATCH,
         ),
         store=StoreSection(path=folder / "gateway.sqlite3"),
         admission=AdmissionSection(policy=Policy.MATCHED),
