@@ -74,7 +74,9 @@ class ChildChecks:
             pass
 
     async def _check_child(self, parent: Credentials, key: str) -> None:
-        record = self._registry.children[key]
+        record = self._registry.children.get(key)
+        if record is None:
+            return  # a person has removed it
         if record.state is ChildState.REGISTERED:
             if record.parent_id != parent.device_id:
                 return  # its key is checked before it is moved

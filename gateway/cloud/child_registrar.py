@@ -121,14 +121,20 @@ class ChildRegistrar:
                 return key_state
         if any(listed.device_id == record.device_id for listed in await self._hub.get_children(parent)):
             return KeyState.UNCLEAR
-        if self._registry.children[key].device_id != record.device_id:  # registered again or moved meanwhile
+        if not self._is_still(record):
             return KeyState.UNCLEAR
         await self._was_deleted(record)
         return KeyState.GONE
 
     def check_again_at(self, key: str) -> float:
         """Return the loop time of the next check of a doubted child."""
-        return self._key_check.check_again_at(self._registry.children[key].device_id or "")
+        record = self._registry.children.get(key)
+        return 0.0 if record is None else self._key_check.check_again_at(record.device_id or "")
+
+    def _is_still(self, record: ChildRecord) -> bool:
+        """Return whether a child is still this device in the cloud: it may be registered again, moved or removed meanwhile."""
+        now = self._registry.children.get(record.child.key)
+        return now is not None and now.device_id == record.device_id
 
     async def _work_on(self, parent: Credentials, record: ChildRecord) -> None:
         match record.state:
@@ -240,7 +246,7 @@ class ChildRegistrar:
             return
         except HubRejected as error:
             log.warning("%s: the hub does not accept its new name, version or sub-model: %s", child.name, error)
-        if self._registry.children[child.key].device_id == record.device_id:  # and not found deleted meanwhile
+        if self._is_still(record):
             await self._registry.save_child(replace(record, needs_update=False))
 
 

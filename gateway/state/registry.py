@@ -151,12 +151,14 @@ class Registry:
     async def save_child(self, record: ChildRecord) -> ChildRecord:
         """Store the state of a child's registration, and return the record as it is now.
 
-        Its `child` stays as `admit` last made it; if that is not what the cloud was sent, the record needs an update.
+        Its `child` stays as `admit` last made it; if that is not what the cloud was sent, the record needs an update. Nothing is
+        stored of a child that a person has removed meanwhile.
         """
         async with self._writing:
             known = self._children.get(record.child.key)
-            if known is not None:
-                record = record.with_child(known.child)
+            if known is None:
+                return record
+            record = record.with_child(known.child)
             await self._store.transact(lambda db: write_child(db, record))
             await self._put(record)
             return record

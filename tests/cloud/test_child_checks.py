@@ -61,6 +61,24 @@ def run(parts, test):
     simulated(main())
 
 
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_a_child_that_a_person_removes_is_not_checked_any_more_and_the_others_are(parts, seconds):
+    async def test(running):
+        for number in (1, 2):
+            record = running.registry.children[f"c{number}"]
+            await running.registry.save_child(replace(record, since=record.since - timedelta(hours=1)))
+            del running.hub.devices[record.device_id]
+            running.checks.check_child(f"c{number}")
+        await asyncio.sleep(seconds)
+        await running.registry.replace("c1", child(3), unused=None)
+        await asyncio.sleep(10)
+        assert not running.task.done()
+        assert "c1" not in running.registry.children
+        assert running.registry.children["c2"].state is ChildState.ADMITTED
+
+    run(parts, test)
+
+
 def test_a_doubted_child_is_checked_again_at_its_time_and_believed_gone(parts):
     async def test(running):
         record = running.registry.children["c1"]

@@ -59,6 +59,15 @@ async def test_everything_survives_a_restart(registry, store):
     assert again.by_device_id("d") == registered
 
 
+async def test_a_child_that_was_removed_meanwhile_does_not_come_back_with_its_registration(registry, store):
+    record = await registry.admit(CHILD)
+    await registry.retire(CHILD.key, why="a person said so", unused=None)
+    await registry.save_child(replace(record, state=ChildState.REGISTERED, device_id="d"))
+    for one in (registry, await reloaded(store)):
+        assert one.children == {}
+        assert one.by_device_id("d") is None
+
+
 async def test_a_child_that_is_met_again_keeps_its_registration_and_learns_where_it_is(registry):
     record = await registry.admit(CHILD)
     await registry.save_child(replace(record, state=ChildState.REGISTERED, device_id="d"))

@@ -70,9 +70,10 @@ class RegistrationLookups:
         """
         key = record.child.key
         listed = await self._hub.get_children(parent)
-        record = self._registry.children[key]
-        if record.unanswered_at is None or record.state is not ChildState.REGISTERED:
+        now = self._registry.children.get(key)
+        if now is None or now.unanswered_at is None or now.state is not ChildState.REGISTERED:
             return
+        record = now
         await self._report_twins(record, listed)
         await self._forget_deleted(listed)
         looks = self._looks.get(key, 0)
