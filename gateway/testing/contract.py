@@ -103,6 +103,32 @@ class AdapterContract:
                     await self._check_readings(adapter, child, frozenset({group}))
                 await self._check_readings(adapter, child, frozenset(groups))
 
+    async def test_the_metrics_of_a_group_are_those_that_are_read(self, adapter: Adapter[Any]) -> None:
+        async with adapter:
+            for child in await children(adapter):
+                await self._check_metrics(adapter, child)
+
+    async def test_each_setting_of_a_child_has_a_title_and_none_is_written_by_a_comparison_of_nothing(
+        self, adapter: Adapter[Any]
+    ) -> None:
+        async with adapter:
+            for child in await children(adapter):
+                model = adapter.configuration_model(child)
+                if model is not None:
+                    assert all(field.title for field in model.model_fields.values()), "an operator needs to know what it is"
+                    assert not model.model_validate({}).model_dump(exclude_none=True), "what is left out stays as it is"
+                    assert await adapter.differing_settings(child, {}) == {}
+
+    async def test_a_child_is_read_by_its_own_map_after_another_one(self, adapter: Adapter[Any]) -> None:
+        async with adapter:
+            for child in await children(adapter):
+                if (text := adapter.point_map(child)) is not None:
+                    adapter.use_map(child.key, text)
+                    await self._check_metrics(adapter, child)
+                    adapter.use_map(child.key, None)
+                    assert adapter.point_map(child) == text
+                    await self._check_metrics(adapter, child)
+
     async def test_a_reading_that_is_given_up_leaves_the_bus_usable(self, adapter: Adapter[Any]) -> None:
         async with adapter:
             for child in [child for child in await children(adapter) if adapter.poll_groups(child)]:
@@ -190,6 +216,14 @@ class AdapterContract:
 
     def test_an_unknown_setting_is_an_error(self, adapter: Adapter[Any]) -> None:
         assert adapter.settings_model.model_config.get("extra") == "forbid"
+
+    async def _check_metrics(self, adapter: Adapter[Any], child: ChildDevice) -> None:
+        """Check that each group has the metrics that the adapter declares, where it declares any."""
+        declared = {group: {metric.name for metric in metrics} for group, metrics in adapter.metrics(child).items()}
+        for group in adapter.poll_groups(child) if declared else ():
+            async with closed_after(adapter.read(child, frozenset({group}))) as blocks:
+                read = {reading.metric.name async for readings in blocks for reading in readings}
+            assert read <= declared.get(group, set()) | declared.get("", set()), f"{group} has other metrics than it declares"
 
     async def _check_readings(self, adapter: Adapter[Any], child: ChildDevice, due: frozenset[str]) -> None:
         names: list[str] = []

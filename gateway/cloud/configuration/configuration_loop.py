@@ -68,7 +68,7 @@ class ConfigurationLoop:
         self._trials = Trials(configurations, configuring, name_of=devices.name_of, on_end=self._report_soon)
         self._flagged: dict[str, int] = {}  # device id -> version that a response has shown, the first flagged first
         self._to_pull: dict[str, None] = {}
-        self._pulled: set[str] = set()
+        self._pulled: set[tuple[str, str | None]] = set()  # devices and their local keys: one that is replaced is asked again
         self._wake = asyncio.Event()
         self._report_at: dict[str | None, float] = {}  # device -> loop time
         self._has_reports = asyncio.Event()
@@ -81,9 +81,10 @@ class ConfigurationLoop:
 
     def version_seen(self, device_id: str, version: int) -> None:
         """Fetch the configuration of a device, unless this version is known: a response has shown it."""
-        if self._is_known(self._child_of(device_id), device_id, version):
+        child = self._child_of(device_id)
+        if self._is_known(child, device_id, version):
             self._to_pull.pop(device_id, None)
-            self._pulled.add(device_id)
+            self._pulled.add((device_id, child))
         else:
             self._flagged[device_id] = version
             self._wake.set()
@@ -133,7 +134,7 @@ class ConfigurationLoop:
                 if record is None:
                     await retry_until_stored(partial(self._configurations.forget, key), what="that a configuration is forgotten")
                 elif record.device_id in in_cloud and record.device_id is not None:
-                    if record.device_id not in self._pulled:
+                    if (record.device_id, key) not in self._pulled:
                         self._to_pull[record.device_id] = None
                         self._wake.set()
                     self._report_soon(key)
@@ -179,7 +180,7 @@ class ConfigurationLoop:
         """Get the configuration of one device, and have it tried if it is new."""
         device_id = device.device_id
         child = self._devices.child_of(parent, device_id)
-        self._pulled.add(device_id)
+        self._pulled.add((device_id, child))
         try:
             fetched = await self._hub.get_config(device)
         except HubUnauthorised:

@@ -166,6 +166,20 @@ def test_each_device_is_asked_once_after_the_start_and_a_silent_child_gets_its_c
     run(parts, test)
 
 
+def test_a_device_that_replaces_another_gets_its_configuration_without_a_restart(parts):
+    async def test(running):
+        running.configure(1, rate=5)
+        await asyncio.sleep(200)
+        assert running.content(1) == {"rate": 5}
+        await running.registry.replace("c1", child(7), unused=None)
+        await asyncio.sleep(200)
+        assert running.content(7) == {"rate": 5}
+        assert running.record(7).applied.version == 1
+        assert running.record(1).applied.version == 0
+
+    run(parts, test)
+
+
 def test_a_new_child_is_asked_after_its_registration(parts):
     async def test(running):
         before = running.hub.calls["get_config"]
