@@ -13,11 +13,13 @@ REFUSED_KEY = "refused"
 """A configuration with this key is refused when it is planned."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class FakeWatch:
     """Reports what the target says."""
 
     target: FakeConfigurationTarget
+    looks: int = 0
+    """How often it was asked."""
 
     def begin(self) -> None:
         """See `Watch`."""
@@ -25,7 +27,8 @@ class FakeWatch:
 
     def problem(self, *, at_end: bool) -> str | None:
         """See `Watch`."""
-        return self.target.problem
+        self.looks += 1
+        return self.target.problem_at_end if at_end and self.target.problem is None else self.target.problem
 
 
 class FakeConfigurationTarget:
@@ -40,6 +43,9 @@ class FakeConfigurationTarget:
         """What the next calls of `apply` raise."""
         self.problem: str | None = None
         """What has become worse."""
+        self.problem_at_end: str | None = None
+        """What has not recovered in the end."""
+        self.watches: list[FakeWatch] = []
         self.begun: list[dict[str | None, Mapping[str, object]]] = []
         """What was in effect when each watch began."""
         self.apply_seconds = 0.0
@@ -64,7 +70,10 @@ class FakeConfigurationTarget:
 
     def watch(self, child: str | None, changes: Sequence[PlannedChange]) -> FakeWatch | None:
         """See `ConfigurationTarget`."""
-        return FakeWatch(self) if changes and self.is_watched else None
+        if not changes or not self.is_watched:
+            return None
+        self.watches.append(FakeWatch(self))
+        return self.watches[-1]
 
     async def apply(self, child: str | None, content: Mapping[str, object]) -> None:
         """See `ConfigurationTarget`."""

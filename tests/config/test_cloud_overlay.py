@@ -73,6 +73,7 @@ def test_the_cloud_sets_what_the_file_leaves_out_and_the_file_wins(base):
     assert entries[0].units == (1, 2, 3)
     assert entries[0].discover_every == timedelta(seconds=60)
     assert entries[2].scanning == "passive"
+    assert effective.values["admission", "policy"].value == "ask"
     origins = {".".join(place): value.origin for place, value in effective.values.items()}
     assert origins["cloud.telemetry_every"] is Origin.FILE
     assert origins["cloud.commands_every"] is Origin.CLOUD

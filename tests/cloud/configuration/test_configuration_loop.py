@@ -24,7 +24,7 @@ from gateway.errors import (
 from gateway.hub_records import DeviceConfiguration
 from gateway.models import ChildDevice
 from gateway.state.child_states import ChildState
-from gateway.state.configurations import Configurations, VersionedContent
+from gateway.state.configurations import Configurations, RefusalKind, VersionedContent
 from gateway.testing.clock import simulated
 from gateway.testing.configuration import FakeConfigurationTarget
 from gateway.testing.hub import LOST_ANSWER
@@ -327,6 +327,47 @@ def test_what_does_harm_is_taken_back_told_and_not_tried_again_also_after_a_rest
 
     run(parts, test)
     assert "child 1: configuration version 2 is not in effect: since it was applied, bus b is lost" in caplog.text
+
+
+def test_what_has_not_recovered_at_the_end_of_the_watch_is_harm(parts):
+    async def test(running):
+        running.target.problem_at_end = "child 1 has not answered"
+        running.configure(1, rate=1)
+        await asyncio.sleep(170)
+        assert running.content(1) == {"rate": 1}
+        await asyncio.sleep(20)
+        assert running.content(1) == {}
+        assert running.record(1).problem.kind is RefusalKind.HARM
+
+    run(parts, test)
+
+
+def test_a_watch_ends_with_its_trial_also_after_harm(parts):
+    async def test(running):
+        for rate, harm in ((1, None), (2, "bus b is lost")):
+            running.target.problem = harm
+            running.configure(1, rate=rate)
+            await asyncio.sleep(300)
+        running.target.problem = None
+        looks = [watch.looks for watch in running.target.watches]
+        running.configure(1, rate=3)
+        await asyncio.sleep(300)
+        assert [watch.looks for watch in running.target.watches][:2] == looks
+        assert running.confirmed(1)[-1] == 3
+
+    run(parts, test)
+
+
+def test_a_version_that_changes_nothing_is_confirmed_without_an_event(parts):
+    async def test(running):
+        running.configure(1, rate=1)
+        await asyncio.sleep(300)
+        running.configure(1, rate=1)
+        await asyncio.sleep(300)
+        assert running.confirmed(1) == [1, 2]
+        assert running.event_names == ["configuration_applied"]
+
+    run(parts, test)
 
 
 def test_what_is_not_valid_is_not_applied_not_confirmed_told_once_and_not_tried_again(parts):
@@ -642,6 +683,7 @@ def test_a_device_that_is_registered_again_starts_anew(parts):
         running.configure(rate=7)
         await asyncio.sleep(300)
         del running.hub.devices[running.record(1).device_id]
+        running.ceilings["c1"] = 'it takes no configuration from the cloud: `may = "observe"`'
         record = running.registry.children["c1"]
         await running.made.registrar._was_deleted(record)
         await asyncio.sleep(1000)
@@ -649,6 +691,8 @@ def test_a_device_that_is_registered_again_starts_anew(parts):
             await running.made.registrar.step(running.parent)
         await asyncio.sleep(300)
         assert running.content(1) == {}, "its new record in the cloud has no configuration"
+        assert "configuration_refused" not in running.event_names, "that needs no permission"
+        running.ceilings.clear()
         assert running.content() == {"rate": 7}
         assert running.confirmed(1) == []
         running.configure(1, rate=1)
