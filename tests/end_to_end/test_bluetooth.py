@@ -328,6 +328,18 @@ async def test_only_devices_that_are_allowed_and_not_denied_become_children(blue
     assert devices[2].connections == 0
 
 
+async def test_devices_without_a_serial_number_have_none_in_the_cloud_but_their_mac(emulator, on_the_air, until):
+    """Section 18: none is invented from a MAC, which has a field of its own."""
+    async with ModbusTcpHost([moxa_iologik_e1210(1)]) as host:
+        beside = {"type": "modbus", "hosts": [{"host": "127.0.0.1", "port": host.port}], "units": "1"}
+        async with on_the_air(hygrometer(), beside=[beside]):
+            await until(lambda: told(emulator, HYGROMETER, "temperature"))
+            await until(lambda: any(one.sub_model == "E1210" for one in emulator.cloud.devices.values()))
+    moxa = next(one for one in emulator.cloud.devices.values() if one.sub_model == "E1210")
+    assert (child(emulator, HYGROMETER).sn, child(emulator, HYGROMETER).mac) == (None, HYGROMETER.lower())
+    assert (moxa.sn, moxa.mac) == (None, "00:90:e8:7a:31:c4")
+
+
 async def test_a_modbus_bus_beside_is_read_on_while_bluetooth_is_down(bluez, emulator, on_the_air, until):
     unit = moxa_iologik_e1210(1)
     async with ModbusTcpHost([unit]) as host:

@@ -51,7 +51,7 @@ async def test_13_2_row_1_and_18_children_that_outlive_their_parent_wait_for_the
 ):
     set_quirks(emulator, parent_deletion="orphans-children")
     bus, adapters = bus_of(device(1, urgent=True), device(2, urgent=True))
-    async with running(adapters, SYNTHETIC) as gateway:
+    async with running(adapters, SYNTHETIC, cloud={"commands_every": 0.5}) as gateway:
         await until(lambda: is_told(emulator, 1, 2))
         emulator.cloud.claim(parent_of(emulator).id, "Example Ltd")
         old, ids = parent_of(emulator), {child.id for child in children_of(emulator).values()}
@@ -144,7 +144,7 @@ async def test_an_exchanged_device_waits_for_a_person_and_then_keeps_its_device_
 ):
     monkeypatch.setattr("gateway.field.polling.schedule.PROBE_FIRST_SECONDS", 0.05)
     bus, adapters = bus_of(device(1, urgent=True))
-    async with running(adapters, SYNTHETIC) as gateway:
+    async with running(adapters, SYNTHETIC, cloud={"commands_every": 0.5}) as gateway:
         await until(lambda: is_told(emulator, 1))
         old = children_of(emulator)["1"]
         emulator.cloud.claim(parent_of(emulator).id)
@@ -190,3 +190,16 @@ async def test_17_16_a_registration_that_is_carried_out_late_is_told_with_both_i
         assert (twin in line.alarms[0], used in line.alarms[0]) == (True, True)
         emulator.cloud.delete(twin)
     assert len(emulator.cloud.devices) == 2
+
+
+async def test_a_child_that_is_silent_for_a_week_is_shown_with_the_way_to_retire_it(emulator, running, until, monkeypatch):
+    monkeypatch.setattr("gateway.runtime.summaries.children.SILENT_FOR_LONG", timedelta(seconds=0.2))
+    bus, adapters = bus_of(device(1), device(2))
+    async with running(adapters, SYNTHETIC) as gateway:
+        await until(lambda: is_told(emulator, 1, 2))
+        bus.devices["a1"].silent = True
+        await until(lambda: children_of(emulator)["1"].state["status"] == "offline")
+        await asyncio.sleep(0.2)
+        alarms = {line.key: line.alarms for line in (await gateway.parts.view.snapshot()).children}
+        assert "xyte-gateway children retire sn:synthetic/1" in alarms["sn:synthetic/1"][0]
+        assert not alarms["sn:synthetic/2"]

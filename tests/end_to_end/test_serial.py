@@ -134,6 +134,7 @@ async def test_a_display_and_a_receiver_become_children_with_their_values(emulat
     assert (screen.model_id, screen.sub_model, screen.sn) == (MODELS["display"], "QM55R", "Z1ABH4CT300057")
     assert screen.firmware_version == "2114.3.0", "the cloud takes semantic versions"
     assert (receiver.model_id, receiver.state["fix"]) == (MODELS["gps"], "gps")
+    assert (receiver.sn, receiver.mac) == (None, None), "none is invented from its port (section 18)"
     assert len(children(emulator)) == 2
 
 

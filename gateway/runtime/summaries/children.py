@@ -25,6 +25,9 @@ IDENTITY_KINDS: Mapping[str, str] = {
 CLOUD_STATUSES = (ChildStatus.REFUSED, ChildStatus.HELD, ChildStatus.UNREGISTERED, ChildStatus.UNMOVED, ChildStatus.DELETED)
 """The statuses that come from the registration in the cloud, not from the bus."""
 
+SILENT_FOR_LONG = timedelta(days=7)
+"""After this silence a person is told how to retire a child."""
+
 
 class ChildSummaries:
     """Summaries of the children; that of a child that has not changed is reused."""
@@ -79,7 +82,7 @@ class ChildSummaries:
         else:
             summary = _child_summary(record, availability)
             self._summaries[key] = record, availability, summary
-        if alarms := [*alarms_of(self._registry, key), *self._field.intake.alarms_of(key)]:
+        if alarms := [*alarms_of(self._registry, key), *self._field.intake.alarms_of(key), *_long_silence(key, availability, at)]:
             summary = summary.model_copy(update={"alarms": tuple(alarms)})
         supervisor = self._supervisor_of(record.child)
         if availability.reach is not Reach.SILENT or supervisor is None:
@@ -110,6 +113,14 @@ def _child_summary(record: ChildRecord, availability: ChildAvailability) -> Chil
         since=record.since if is_cloud_status else availability.since,
         why=record.problem if is_cloud_status else availability.why,
     )
+
+
+def _long_silence(key: str, availability: ChildAvailability, at: datetime) -> list[str]:
+    """Return what to do about a child that has been silent for so long that it may be gone for good."""
+    if availability.reach is not Reach.SILENT or availability.since is None or at - availability.since < SILENT_FOR_LONG:
+        return []
+    days = (at - availability.since).days
+    return [f"It has not answered for {days} days. If it is gone for good: xyte-gateway children retire {key}"]
 
 
 def _maker_and_model(maker: str | None, model: str | None) -> str | None:
