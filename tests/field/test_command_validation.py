@@ -62,7 +62,7 @@ for _ in range(100_000):
         ("set_volume", {"level": 101}, "level has to be a whole number from 0 to 100, not 101"),
         ("set_volume", {"level": "loud"}, "level has to be a whole number from 0 to 100, not 'loud'"),
         ("set_volume", {"level": 5, "zone": "attic"}, "zone has to be one of hall, bar, not 'attic'"),
-        ("set_volume", {"level": 5, "label": "too long a text"}, "label has to be a text of 0 to 8 characters"),
+        ("set_volume", {"level": 5, "label": "too long a text"}, "label has to be a text of at most 8 characters"),
         ("set_volume", {"level": 5, "volume": 1}, "set_volume has no parameter 'volume'; it takes level, zone, label"),
         ("set_volume", {"level": "x" * 1_000_000}, "its parameters have 1000013 characters; at most 65536 are accepted"),
         ("set_volume", {"x" * 1000: 1}, "set_volume has no parameter"),
