@@ -20,13 +20,15 @@ class Ceiling:
     table: str
     """As a person finds it in the file: `[cloud]`."""
 
-    def refusal(self, needed: Permission) -> str | None:
-        """Return why something that needs this permission is refused, for the operator in the cloud; `None` when it is not."""
+    def refusal(self, needed: Permission, what: str | None = None) -> str | None:
+        """Return why something that needs this permission is refused, for the operator in the cloud; `None` when it is not.
+
+        `what` names it in the plural, where it is not what the permission is called after.
+        """
         if self.may.includes(needed):
             return None
-        return (
-            f'it takes no {_NOUNS[needed]} from the cloud: `may = "{self.may}"` in {self.table} of the gateway\'s configuration'
-        )
+        noun = _NOUNS[needed] if what is None else what
+        return f'it takes no {noun} from the cloud: `may = "{self.may}"` in {self.table} of the gateway\'s configuration'
 
 
 def ceiling(configuration: Configuration, child: ChildDevice | None = None) -> Ceiling:

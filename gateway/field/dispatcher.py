@@ -16,6 +16,7 @@ from gateway.errors import CommandRejected, DeviceUnreachable, OutcomeUnknown
 from gateway.field.child_buses import Begin, ChildBuses
 from gateway.field.command_results import to_result
 from gateway.field.command_validation import checked_command
+from gateway.field.declared_commands import checked_for, declared_commands
 from gateway.field.long_commands import STEP_WITHIN, FindLongCommand, no_long_commands
 from gateway.field.polling.supervisor import Supervisor
 from gateway.models import Checkpoint, ChildDevice, Command, CommandResult, CommandSpec, KnownCommand
@@ -64,7 +65,7 @@ class CommandDispatcher:
         Where the device cannot be asked now for its declarations, all parameters are masked.
         """
         try:
-            specs = self._own.commands() if child is None else self._declared(*self._buses.place_of(child))
+            specs = self._own.commands() if child is None else _declared(*self._buses.place_of(child))
             spec = next((spec for spec in specs if spec.name == name), None)
             return KnownCommand(spec, mask_parameters(specs, name, parameters) if specs else parameters)
         except Exception as error:  # noqa: BLE001 - code of a third-party adapter, whose bug is logged when the command is checked
@@ -99,7 +100,7 @@ class CommandDispatcher:
             return self._own_result(await self._own.execute(command, checkpoint), command)
 
         async def run(supervisor: Supervisor, child: ChildDevice, left: timedelta, begin: Begin) -> CommandResult:
-            checked = self._checked(supervisor, child, command)
+            checked = checked_for(supervisor.adapter, child, command)
             long = self._find_long(child, checked)
             if long is None:
                 return await supervisor.execute(child.key, checked, within=left, before_start=begin)
@@ -120,7 +121,7 @@ class CommandDispatcher:
 
         async def run(supervisor: Supervisor, child: ChildDevice, _left: timedelta, begin: Begin) -> CommandResult | None:
             nonlocal is_resumed
-            checked = self._checked(supervisor, child, command)
+            checked = checked_for(supervisor.adapter, child, command)
             long = self._find_long(child, checked)
             if long is None and type(supervisor.adapter).read_back is Adapter.read_back:
                 return None  # known without waiting for the bus
@@ -160,26 +161,9 @@ class CommandDispatcher:
         done = returned if isinstance(returned, CommandResult) else CommandResult(message=returned, is_proven=True)
         return to_result(done, command)
 
-    # what a child declares --------------------------------------------------------------------------------------------
 
-    def _checked(self, supervisor: Supervisor, child: ChildDevice, command: Command) -> Command:
-        try:
-            return checked_command(self._declared(supervisor, child), command, child.name)
-        except CommandRejected:
-            raise
-        except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs this command, nothing else
-            log.error(  # noqa: TRY400 - a traceback would show the parameters
-                "%s: a bug in its adapter while checking %.100r: %s", child.name, command.name, type(error).__name__
-            )
-            raise CommandRejected(
-                f"its adapter failed while checking the command, so nothing was sent: {type(error).__name__}"
-            ) from None
-
-    def _declared(self, supervisor: Supervisor, child: ChildDevice) -> Sequence[CommandSpec]:
-        specs = tuple(supervisor.adapter.commands(child))
-        if not all(isinstance(spec, CommandSpec) for spec in specs):
-            raise TypeError("Adapter.commands returns something other than CommandSpec")
-        return specs
+def _declared(supervisor: Supervisor, child: ChildDevice) -> Sequence[CommandSpec]:
+    return declared_commands(supervisor.adapter, child)
 
 
 class _ChildBus:

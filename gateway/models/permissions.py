@@ -11,7 +11,7 @@ class Permission(StrEnum):
     OBSERVE = "observe"
     """Receive its telemetry."""
     CONFIGURE = "configure"
-    """Also change its configuration."""
+    """Also change its configuration and its licences."""
     COMMAND = "command"
     """Also send it commands."""
     FIRMWARE = "firmware"

@@ -40,7 +40,7 @@ from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.reporter import Reporter
 from gateway.field.telemetry.sampling import Sampler
 from gateway.hub import HubEvent
-from gateway.models import ChildDevice, Reach, Status, Value
+from gateway.models import ChildDevice, Permission, Reach, Status, Value
 from gateway.runtime.app import Gateway
 from gateway.runtime.configuration.building import (
     build_configuring,
@@ -248,7 +248,11 @@ async def build_cloud(
             commands=Commands(
                 target=dispatcher, policy=command_policy(configuration, registry), report_event=state.events.report
             ),
-            licences=Licences(apply=LicenceDispatcher(registry, field.fleet, field.availability).apply),
+            licences=Licences(
+                apply=LicenceDispatcher(
+                    registry, buses, field.availability, refusal=licence_refusal(configuration, registry)
+                ).apply
+            ),
             configuring=configuring,
             children_follow=settings.children_space == "follow_gateway",
         ),
@@ -301,6 +305,16 @@ def command_policy(configuration: Configuration, registry: Registry) -> CommandP
         every=cloud.commands_every, telemetry_every=cloud.telemetry_every, expires_after=cloud.command_expires_after,
         refusal=refusal,
     )  # fmt: skip
+
+
+def licence_refusal(configuration: Configuration, registry: Registry) -> Callable[[str | None], str | None]:
+    """Return a function that says why the cloud may not change the licences of a child: they change the device."""
+
+    def refusal(child: str | None) -> str | None:
+        record = None if child is None else registry.children.get(child)
+        return ceiling(configuration, None if record is None else record.child).refusal(Permission.CONFIGURE, "licences")
+
+    return refusal
 
 
 def _cloud_status(availability: Availability, child: str) -> Status:

@@ -287,7 +287,7 @@ class _Password(BaseModel):
 
 def _values_model(values: Mapping[str, Value]) -> type[BaseModel]:
     fields: dict[str, Any] = {
-        name: (float if isinstance(value, int | float) else str, Field(default=None, allow_inf_nan=False))
+        name: (float, Field(default=None, allow_inf_nan=False)) if isinstance(value, int | float) else (str, Field(default=None))
         for name, value in values.items()
     }
     return create_model("Values", __config__=ConfigDict(extra="forbid"), **fields)

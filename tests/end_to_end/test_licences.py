@@ -78,6 +78,16 @@ async def test_a_licence_is_installed_once_and_kept_over_a_restart(emulator, run
     assert len(bus.devices["a1"].executed) == 1
 
 
+async def test_a_gateway_that_may_only_observe_takes_no_licence_and_says_so(emulator, running, until):
+    bus, adapters = bus_of(device(1, licence="none"))
+    async with running(adapters, {"type": "synthetic"}, child={"sn:synthetic/1": {"may": "observe"}}):
+        await until(lambda: is_registered(emulator, 1))
+        licence = emulator.cloud.offer_licence(children_of(emulator)["1"].id, data="pro", action="add")
+        await until(lambda: licence.state == "error")
+    assert licence.error.startswith('it takes no licences from the cloud: `may = "observe"` in [child."sn:synthetic/1"]')
+    assert bus.devices["a1"].executed == []
+
+
 async def test_a_claim_a_space_and_a_new_name_come_down(emulator, running, until):
     """Sections 8.1, 8.2 and 8.5."""
     emulator.cloud.quirks = emulator.cloud.quirks.model_copy(update={"info_version": "counts"})

@@ -69,10 +69,12 @@ class BusJobs:
         *,
         within: timedelta,
         before_start: Callable[[], Awaitable[None]] | None = None,
+        secrets: frozenset[str] = frozenset(),
     ) -> CommandResult:
         """Queue a command, have a worker execute it next, and return its result.
 
-        It starts within the given time or not at all. `before_start` is awaited right before the adapter gets it.
+        It starts within the given time or not at all. `before_start` is awaited right before the adapter gets it. No error and no
+        log line shows the secrets in its parameters, nor `secrets`.
 
         Raises:
             NotOnThisBus: the child is not on this bus; nothing was sent.
@@ -86,7 +88,7 @@ class BusJobs:
             name=command.name,
             work=lambda device: self._adapter.execute(device, command),
             before_start=before_start,
-            secrets=secrets_of(command.parameters),
+            secrets=secrets_of(command.parameters) | secrets,
         )
         return to_result(await self._do(self._first, job, within), command)
 

@@ -106,9 +106,10 @@ class Supervisor:
         *,
         within: timedelta,
         before_start: Callable[[], Awaitable[None]] | None = None,
+        secrets: frozenset[str] = frozenset(),
     ) -> CommandResult:
         """Execute a command as the next thing on this bus; see `BusJobs.execute`."""
-        return await self._jobs.execute(child, command, within=within, before_start=before_start)
+        return await self._jobs.execute(child, command, within=within, before_start=before_start, secrets=secrets)
 
     async def read_back(
         self,
