@@ -57,7 +57,8 @@ def on_the_air(bluez, emulator, running):
     def start(*peripherals, beside=(), radio=RADIO, **rest):
         for peripheral in peripherals:
             bluez.environment.add(peripheral)
-        return running(usable(installed()), radio, *beside, models=MODELS, **rest)
+        cloud = {"tell_stop": False, **rest.pop("cloud", {})}  # the status of children is looked at after the stop
+        return running(usable(installed()), radio, *beside, models=MODELS, cloud=cloud, **rest)
 
     return start
 
