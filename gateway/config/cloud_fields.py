@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ImportString, SecretStr, create_model
+from pydantic import BaseModel, ConfigDict, Field, ImportString, SecretBytes, SecretStr, create_model
 from pydantic.fields import FieldInfo
 
 from gateway.adapter import AdapterSettings
+from gateway.command_secrets import is_secret_name
 from gateway.config.settings import AdmissionSection, CloudSection, LogSection, Settings
 
 CONFIDENTIAL = "it is a secret"
@@ -89,19 +90,19 @@ def entry_fields(model: type[AdapterSettings]) -> dict[str, FieldInfo]:
 
 def entry_reason_against(name: str, field: FieldInfo) -> str | None:
     """Return why the cloud cannot set this field of an adapter's entry; `None` when it can."""
-    if (reason := ENTRY_REASONS.get(name) or local_reason(field)) is not None:
+    if (reason := ENTRY_REASONS.get(name) or local_reason(name, field)) is not None:
         return reason
     for model in models_in(field.annotation):
-        for inner in model.model_fields.values():
-            if inner.is_required() and (reason := local_reason(inner)) is not None:
+        for inner_name, inner in model.model_fields.items():
+            if inner.is_required() and (reason := local_reason(inner_name, inner)) is not None:
                 return reason
     return None
 
 
-def local_reason(field: FieldInfo) -> str | None:
-    """Return why a field by its type belongs to the gateway's machine alone: a secret, a path or code. `None` for others."""
+def local_reason(name: str, field: FieldInfo) -> str | None:
+    """Return why a field by its type or name belongs to the gateway alone: a secret, a path or code. `None` for others."""
     types = set(_types_in(field.annotation))
-    if SecretStr in types:
+    if types & {SecretStr, SecretBytes} or is_secret_name(name):
         return CONFIDENTIAL
     if Path in types:
         return IS_PATH

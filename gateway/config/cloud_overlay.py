@@ -9,9 +9,10 @@ from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
 from gateway.adapter import Adapter, AdapterSettings
+from gateway.command_secrets import is_secret_name
 from gateway.config.checks import placeholder_problems
 from gateway.config.cloud_fields import (
     IS_PATH,
@@ -110,7 +111,7 @@ def as_json(value: object) -> object:
             return int(seconds) if seconds.is_integer() else seconds
         case Enum():
             return value.value
-        case SecretStr():
+        case SecretStr() | SecretBytes():
             return "***"
         case BaseModel():
             return {name: as_json(getattr(value, name)) for name in type(value).model_fields}
@@ -202,7 +203,7 @@ def _local_problems(value: object, fields: Mapping[str, Any], place: Place) -> I
     if isinstance(value, Mapping):
         for key, inner in value.items():
             field = fields.get(str(key))
-            if field is not None and (reason := local_reason(field)) is not None:
+            if field is not None and (reason := local_reason(str(key), field)) is not None:
                 yield _not_from_cloud((*place, str(key)), reason)
             else:
                 yield from _local_problems(inner, fields, (*place, str(key)))
@@ -234,7 +235,7 @@ def _secret_in(value: object) -> str | None:
     if isinstance(value, BaseModel):
         for name in type(value).model_fields:
             inner = getattr(value, name)
-            if isinstance(inner, SecretStr | Path):
+            if isinstance(inner, SecretStr | SecretBytes | Path) or (is_secret_name(name) and inner):
                 return name
             if (found := _secret_in(inner)) is not None:
                 return found

@@ -11,6 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from gateway.adapter import AdapterSettings
+from gateway.command_secrets import is_secret_name
 from gateway.config.cloud_fields import CloudConfiguration, entry_fields
 
 DIALECT = GenerateJsonSchema.schema_dialect
@@ -74,7 +75,7 @@ def entry_schema(model: type[AdapterSettings]) -> dict[str, Any]:
 def _leave_out_local(schema: dict[str, Any]) -> None:
     """Remove the properties of an object that are secrets or paths."""
     properties = schema.get("properties", {})
-    local = {name for name, value in properties.items() if _formats_in(value) & _LOCAL_FORMATS}
+    local = {name for name, value in properties.items() if is_secret_name(name) or _formats_in(value) & _LOCAL_FORMATS}
     for name in local:
         del properties[name]
     if "required" in schema:

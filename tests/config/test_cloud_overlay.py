@@ -4,9 +4,13 @@ import json
 from datetime import timedelta
 
 import pytest
+from pydantic import BaseModel
 
+from gateway.adapter import AdapterSettings
 from gateway.config.cloud_overlay import Origin, overlay, with_values_on_site
+from gateway.config.cloud_schema import gateway_schema
 from gateway.config.loading import load
+from gateway.config.settings import CloudSection, Configuration, Settings
 from gateway.errors import ConfigurationRejected
 from gateway.field.plugins import installed, usable
 
@@ -180,6 +184,37 @@ def test_no_value_that_is_shown_has_a_secret(base):
     assert "hunter2" not in shown
     assert "adapter.rack.devices" not in shown
     assert "adapter.rack.ports" in shown
+
+
+class Login(BaseModel):
+    user: str = ""
+    password: str = ""
+
+
+class CarelessSettings(AdapterSettings):
+    """Settings of a third party that declare secrets as plain text."""
+
+    api_token: str = ""
+    login: Login = Login()
+    interval: int = 1
+
+
+def test_what_is_secret_by_its_name_alone_is_neither_set_nor_shown():
+    adapters = {"careless": type("Careless", (), {"settings_model": CarelessSettings})}
+    table = {"type": "careless", "name": "c", "api_token": "hunter2", "login": {"user": "u", "password": "hunter3"}}
+    settings = Settings(adapter=(table,), cloud=CloudSection(configuration="cloud"))
+    base = Configuration(None, settings, (CarelessSettings.model_validate(table),))
+    effective = overlay(base, {"adapter": {"c": {"interval": 5}}}, adapters)
+    assert effective.configuration.entries[0].api_token == "hunter2"
+    shown = json.dumps({".".join(place): value.value for place, value in effective.values.items()})
+    assert "hunter" not in shown
+    with pytest.raises(ConfigurationRejected) as caught:
+        overlay(base, {"adapter": {"c": {"api_token": "x", "login": {"password": "y"}}}}, adapters)
+    assert {problem.where for problem in caught.value.problems} == {"adapter.c.api_token", "adapter.c.login"}
+    schema = json.dumps(gateway_schema({"c": CarelessSettings}))
+    assert '"title": "User"' in schema
+    assert '"title": "Password"' not in schema
+    assert "api_token" not in schema
 
 
 def test_values_on_site_replace_those_of_the_cloud_for_the_same_keys_alone(base):
