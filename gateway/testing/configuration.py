@@ -87,6 +87,10 @@ class FakeConfigurationTarget:
         """See `ConfigurationTarget`."""
         self.contents[child] = content
 
+    def forget(self, child: str) -> None:
+        """See `ConfigurationTarget`."""
+        self.contents.pop(child, None)
+
     def in_effect(self, child: str | None, content: Mapping[str, object]) -> Mapping[str, object]:
         """See `ConfigurationTarget`."""
         return {**content, **{key: value for key, value in self.on_site.get(child, {}).items() if key in content}}

@@ -132,13 +132,18 @@ class ConfigurationLoop:
             for key in changed:
                 record = self._registry.children.get(key)
                 if record is None:
-                    await retry_until_stored(partial(self._configurations.forget, key), what="that a configuration is forgotten")
+                    await self._forget(key)
                 elif record.device_id in in_cloud and record.device_id is not None:
                     if (record.device_id, key) not in self._pulled:
                         self._to_pull[record.device_id] = None
                         self._wake.set()
                     self._report_soon(key)
             await self._wait_for_change(revision)
+
+    async def _forget(self, child: str) -> None:
+        await self._trials.end(child)
+        self._configuring.target.forget(child)
+        await retry_until_stored(partial(self._configurations.forget, child), what="that a configuration is forgotten")
 
     async def _wait_for_change(self, revision: int) -> None:
         async with self._registry.changed:

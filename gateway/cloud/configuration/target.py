@@ -60,6 +60,9 @@ class ConfigurationTarget(Protocol):
             ConfigurationRejected: it does not fit any more.
         """
 
+    def forget(self, child: str) -> None:
+        """Drop what is in effect for a device that is no child any more. Waits for nothing."""
+
     def in_effect(self, child: str | None, content: Mapping[str, object]) -> Mapping[str, object]:
         """Return this configuration with the values that a person on site has set instead: they go up to the cloud.
 

@@ -58,6 +58,7 @@ class _Trial:
     watches: list[Watch] = field(default_factory=list)
     """Of all configurations since the applied one: only together they say what has become worse."""
     is_running: bool = False
+    task: asyncio.Task[None] | None = None
 
 
 class Trials:
@@ -103,6 +104,16 @@ class Trials:
         if not trial.is_running:
             trial.is_running = start_in(group, self._run(child, trial))
 
+    async def end(self, child: str) -> None:
+        """Try no configuration of a device any more: it is no child now."""
+        trial = self._trials.pop(child, None)
+        if trial is None:
+            return
+        trial.newest = None
+        if trial.task is not None and not trial.task.done():
+            trial.task.cancel()
+            await asyncio.wait({trial.task})
+
     async def refuse(self, child: str | None, refusal: Refusal) -> None:
         """Record and tell that a version is not in effect, and is not tried again."""
         refusal = replace(refusal, why=printable_line(refusal.why, REASON_LENGTH))
@@ -113,6 +124,7 @@ class Trials:
         self._configuring.report_event(child, event, "configuration", text)
 
     async def _run(self, child: str | None, trial: _Trial) -> None:
+        trial.task = asyncio.current_task()
         try:
             while (configuration := trial.newest) is not None:
                 trial.newest = None
@@ -120,7 +132,7 @@ class Trials:
         finally:
             trial.is_running = False
             self._plans.pop(child, None)
-        if not trial.watches:
+        if not trial.watches and self._trials.get(child) is trial:
             del self._trials[child]
         self._on_end(child)
 
@@ -261,6 +273,8 @@ class Trials:
         await self.refuse(child, refusal)
         try:
             await self._is_applied(child, former, trial)
+        except ConfigurationRejected as error:
+            log.error("%s: its former configuration cannot be put back: %s", self._name_of(child), error)  # noqa: TRY400 - no bug
         except Exception:  # code of an adapter: there is nothing left to return to, and the next start has the former one
             log.exception("%s: its former configuration cannot be put back", self._name_of(child))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.adapter import Adapter, DeviceProfile, settings_model
 from gateway.errors import ConfigurationRejected, SettingsProblem
-from gateway.field.children.child_configuration import ChildConfiguration, ConfigurationsInEffect
+from gateway.field.children.child_configuration import NOTHING_CONFIGURED, ChildConfiguration, ConfigurationsInEffect
 from gateway.field.children.configuration_model import (
     Configurable,
     configuration_model,
@@ -122,6 +122,11 @@ class ChildConfigurations:
             ConfigurationRejected: it has another form.
         """
         self._in_effect.put(child, parse_earlier_configuration(content))
+
+    def forget(self, child: str) -> None:
+        """Drop what is in effect for a device that is no child any more."""
+        self._in_effect.put(child, NOTHING_CONFIGURED)
+        self._settings.forget_soon(child)
 
     def in_effect(self, child: str, content: Mapping[str, object]) -> Mapping[str, object]:
         """Return this configuration with the name that a person has given on site, where it has another one."""

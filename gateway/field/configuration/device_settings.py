@@ -108,6 +108,11 @@ class DeviceSettings:
             self._answered.set()
             self._answered = asyncio.Event()
 
+    def forget_soon(self, child: str) -> None:
+        """Forget what is kept of a device that is no child any more, and leave its settings as they are."""
+        self._check_at[child] = 0.0
+        self._has_checks.set()
+
     async def apply(self, child: str, configuration: ChildConfiguration) -> None:
         """Write the settings of a configuration, and put it into effect; wait for a device that does not answer.
 

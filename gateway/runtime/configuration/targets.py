@@ -27,6 +27,9 @@ class ChildTarget(Protocol):
     def restore(self, child: str, content: Mapping[str, object]) -> None:
         """Begin with a configuration that an earlier run has applied."""
 
+    def forget(self, child: str) -> None:
+        """Drop what is in effect for a device that is no child any more."""
+
     def in_effect(self, child: str, content: Mapping[str, object]) -> Mapping[str, object]:
         """Return this configuration with the values that a person on site has set instead."""
 
@@ -63,6 +66,10 @@ class ConfigurationTargets:
             self._gateway.restore(content)
         else:
             self._children.restore(child, content)
+
+    def forget(self, child: str) -> None:
+        """See `ConfigurationTarget`."""
+        self._children.forget(child)
 
     def in_effect(self, child: str | None, content: Mapping[str, object]) -> Mapping[str, object]:
         """See `ConfigurationTarget`."""

@@ -127,6 +127,29 @@ def run(parts, test):
     simulated(main())
 
 
+@pytest.mark.parametrize("seconds", [1, 10, 400], ids=["applied", "watched", "in effect"])
+def test_a_child_that_is_replaced_takes_its_configuration_along_and_leaves_nothing_behind(parts, caplog, seconds):
+    async def test(running):
+        running.target.apply_seconds = 5
+        running.configure(1, rate=5)
+        await asyncio.sleep(seconds)
+        await running.registry.replace("c1", child(3), unused=None)
+        running.configure(3, rate=6)
+        await asyncio.sleep(400)
+        assert running.content(3) == {"rate": 6}
+        assert running.confirmed(3)[-1] == 2
+        assert "c1" not in running.target.contents
+        assert "c1" not in running.configurations.all
+        assert running.event_names.count("configuration_refused") == 0
+        await running.stop()
+        await running.restart()
+        assert "c1" not in running.configurations.all, "nor after a restart"
+
+    with caplog.at_level(logging.WARNING):
+        run(parts, test)
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize("number", [None, 1])
 def test_a_configuration_is_applied_watched_and_confirmed_once_after_the_watch(parts, number):
     async def test(running):

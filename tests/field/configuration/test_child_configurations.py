@@ -133,6 +133,15 @@ async def test_the_schema_of_a_child_has_its_own_settings(site):
     assert site.configurations.schema(KEY)["$defs"]["Settings"]["properties"].keys() == {"level", "limit"}
 
 
+async def test_a_child_that_was_retired_and_is_admitted_again_begins_without_its_former_configuration(site):
+    await site.configurations.apply(KEY, {"poll_every": {"all": 60}, "settings": {"level": 20}})
+    site.bus.devices.clear()
+    await site.field.registry.retire(KEY, why="a person said so", unused=None)
+    site.configurations.forget(KEY)
+    await site.field.until(lambda: not site.originals.of(KEY))
+    assert site.field.in_effect.of(KEY) == ChildConfiguration()
+
+
 async def test_a_child_that_is_gone_has_no_configuration(site):
     with pytest.raises(ConfigurationRejected, match="not a child of the gateway any more"):
         site.configurations.plan("sn:gone", {})
