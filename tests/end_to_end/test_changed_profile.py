@@ -30,6 +30,7 @@ address = 0
 type = "float32"
 unit = "V"
 """
+ABSENT = PROFILE.replace("address = 0", "address = 500") + '[[points]]\nmetric = "frequency"\naddress = 2\ntype = "float32"\n'
 SWAPPED = PROFILE.replace('unit = "V"', 'unit = "V"\nword_order = "low-first"')
 LONGER = PROFILE + '[[points]]\nmetric = "frequency"\naddress = 2\ntype = "float32"\nunit = "Hz"\n'
 EVENT_SECONDS = 120  # events of one device go up at most once a minute
@@ -138,3 +139,13 @@ async def test_a_former_map_that_cannot_be_read_any_more_gives_way(until, starte
         await gateway.parts.state.point_maps.use(next(iter(gateway.parts.state.registry.children)), "{}")
     async with started() as gateway:
         await until(lambda: '"voltage"' in maps(gateway)[0].text)
+
+
+async def test_points_that_the_device_does_not_have_are_refused(until, started, values, profile):
+    async with started() as gateway:
+        await until(lambda: values().get("voltage") == {230.5})
+        await until(lambda: maps(gateway) != [None])
+    profile.write_text(ABSENT)
+    async with started() as gateway:
+        await until(lambda: problems(gateway) == ["its changed point map is not used: voltage is not available, and was 230.5"])
+        assert "frequency" not in values()

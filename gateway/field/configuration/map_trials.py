@@ -181,7 +181,8 @@ async def _read_both(changed: str, adapter: Adapter[Any], child: ChildDevice) ->
 
 
 async def _values(adapter: Adapter[Any], child: ChildDevice) -> dict[str, Value]:
-    values: dict[str, Value] = {}
+    """Return all values of a child; what its map declares and the device refuses is not available."""
+    values: dict[str, Value] = {metric.name: None for metrics in adapter.metrics(child).values() for metric in metrics}
     async with closed_after(adapter.read(child, frozenset(adapter.poll_groups(child)))) as batches:
         async for readings in batches:
             values |= {reading.metric.name: reading.value for reading in readings}
