@@ -195,10 +195,26 @@ async def test_a_found_device_is_forgotten_with_its_decision_and_found_again(emu
         await until(lambda: "sn:synthetic/2" in registry.found_devices)
         assert registry.found_devices["sn:synthetic/2"].decision is None
         nobody = await outcome("forget", {"key": "sn:nobody/1"})
-        child = await outcome("forget", {"key": "sn:synthetic/1"})
-    assert (nobody.status, child.status) == ("failed", "failed")
-    assert "no found device 'sn:nobody/1'" in nobody.message
-    assert "device 1 is a child" in child.message
+    assert nobody.status == "failed"
+    assert "no device 'sn:nobody/1'" in nobody.message
+
+
+async def test_a_child_is_forgotten_as_the_command_line_retires_it(emulator, running, site, outcome, until):
+    _bus, adapters = site
+    async with running(adapters, SYNTHETIC, cloud=QUICKLY) as gateway:
+        registry = gateway.parts.state.registry
+        await until(lambda: any(one.access_key is not None for one in registry.children.values()))
+        forgotten = await outcome("forget", {"key": "sn:synthetic/1"})
+        assert (forgotten.status, forgotten.message) == (
+            "done",
+            "device 1 is retired: it is deleted in the cloud, and its device is ignored until `admit`",
+        )
+        await until(lambda: len(emulator.cloud.devices) == 1)
+        assert not registry.children
+        (own,) = emulator.cloud.devices.values()
+        admitted = emulator.cloud.queue_command(own.id, "admit", {"key": "sn:synthetic/1"})
+        await until(lambda: len(emulator.cloud.devices) == 2 and not admitted.is_open)
+    assert admitted.status == "done"
 
 
 async def test_a_tunnel_is_refused_and_its_credentials_are_neither_logged_nor_stored(

@@ -56,8 +56,9 @@ IGNORE = CommandSpec(
 
 FORGET = CommandSpec(
     name="forget",
-    title="Forget a found device",
-    description="removes a found device that is no child, and the decision about it; a search may find it again",
+    title="Forget a device",
+    description="retires a child: it is deleted in the cloud, and its device ignored until it is admitted again; a found device"
+    " that is no child loses its entry, and the decision about it",
     parameters=DeviceParameters,
     is_proven=True,
 )
