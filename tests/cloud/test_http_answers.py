@@ -332,3 +332,15 @@ async def test_a_server_that_does_not_listen_or_has_no_address_is_not_reachable(
 
 async def test_looking_for_a_server_is_bounded_in_time(entry):
     assert not await http.reachable(entry.url, within_seconds=0)
+
+
+async def test_a_lone_surrogate_is_replaced_and_reaches_no_store_or_log(hub, hub_server, child):
+    hub_server.answers(text=r'{"id": "L\ud800", "data": "\uD83D\uDE00 pro\udc00", "action": "add", "expires_at": "\ud800"}')
+    licence = await hub.get_license(child)
+    assert (licence.id, licence.payload, licence.expires_at) == ("L?", "\N{GRINNING FACE} pro?", "?")
+
+
+async def test_an_integer_of_thousands_of_digits_costs_its_own_field_and_not_the_response(hub, hub_server, child):
+    hub_server.answers(text=f'{{"id": 7, "data": "pro", "action": "add", "device_id": {"9" * 5000}, "extra": {"9" * 5000}}}')
+    licence = await hub.get_license(child)
+    assert (licence.id, licence.payload) == (7, "pro")

@@ -253,8 +253,30 @@ def parse_config_version(body: object) -> int | None:
 
 
 def parse_licenses(body: object) -> list[License]:
-    """Return the licences of a response: an object, an array, or `{}`; `action` as a word or as booleans (section 9.1)."""
-    return [_LICENSE.parse({**entry, "action": _action(entry)}) for entry in map(as_object, as_list(body))]
+    """Return the licence changes of a response: an object, an array, or `{}`; `action` as a word or as booleans (section 9.1).
+
+    An entry without a usable id is left out where there are others: it cannot be answered, and must not keep them from their
+    devices. So is a licence whose booleans all say no: nothing is to be changed.
+    """
+    licences: list[License] = []
+    problem: UnexpectedResponse | None = None
+    for entry in as_list(body):
+        try:
+            licences += _license_change(as_object(entry))
+        except UnexpectedResponse as error:
+            problem = error
+    if problem is not None and not licences:
+        raise problem
+    return licences
+
+
+def _license_change(entry: Mapping[str, object]) -> list[License]:
+    action = _action(entry)
+    if action is None and [entry.get(one) for one in LicenseAction if one in entry].count(False) == len(LicenseAction):
+        return []
+    if isinstance(entry.get("id"), bool) or entry.get("id") == "":
+        raise UnexpectedResponse("there is no usable id in the licence")
+    return [_LICENSE.parse({**entry, "action": action})]
 
 
 def parse_license(body: object) -> License | None:

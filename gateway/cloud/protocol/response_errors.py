@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +28,9 @@ JSON = "application/json"
 
 MAX_ERROR_TEXT = 500
 """The most characters of a hub's error text that are passed on."""
+
+MAX_DIGITS = 4000
+"""A longer integer stays a text."""
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
@@ -74,7 +78,7 @@ class HubResponse:
         if self.status == HTTPStatus.NO_CONTENT:
             return None
         try:
-            return json.loads(self.raw.decode("utf-8-sig"))
+            return _json_value(self.raw.decode("utf-8-sig"))
         except (ValueError, RecursionError):
             return NOT_JSON
 
@@ -134,6 +138,34 @@ def mask_keys(text: str, secrets: Iterable[SecretStr]) -> str:
     for key in sorted(keys, key=len, reverse=True):  # a key may start with another one
         text = text.replace(key, "***")
     return text
+
+
+def _json_value(text: str) -> object:
+    """Return the JSON value in a text. What no store and no log can take makes its own field invalid, and not the response."""
+    try:
+        body = json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # an integer of thousands of digits, which Python does not convert
+        body = json.loads(text, parse_int=_integer)
+    return _without_surrogates(body) if _SURROGATE.search(text) else body
+
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+"""The escape of a surrogate; two of them make one character (RFC 8259, section 7)."""
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) <= MAX_DIGITS else digits
+
+
+def _without_surrogates(value: object) -> object:
+    """Return the value with each surrogate that has no partner replaced: it cannot be encoded."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_without_surrogates(name): _without_surrogates(entry) for name, entry in value.items()}
+    return [_without_surrogates(entry) for entry in value] if isinstance(value, list) else value
 
 
 def _carried_out(call: ApiCall, response: HubResponse) -> HubError | None:

@@ -262,3 +262,18 @@ def test_the_version_after_set_config_may_be_left_unsaid():
     assert messages.parse_config_version({"success": True}) is None
     assert messages.parse_config_version(None) is None
     assert messages.parse_config_version({"version": "5"}) == 5
+
+
+@pytest.mark.parametrize("bad", [{"data": "x"}, "text", 7, [], {"id": None}, {"id": ""}, {"id": True}, {"id": {}}])
+def test_a_licence_that_cannot_be_answered_keeps_no_other_one_from_its_device(bad):
+    good = {"id": 7, "data": "pro", "action": "add"}
+    assert [licence.id for licence in messages.parse_licenses([bad, good, bad])] == [7]
+    with pytest.raises(UnexpectedResponse):
+        messages.parse_licenses([bad])
+
+
+def test_a_licence_of_which_nothing_is_to_be_changed_is_no_change():
+    """Section 9.2: the older call has all licences, with booleans."""
+    rest = {"id": 7, "data": "pro", "add": False, "remove": False, "update": False}
+    assert messages.parse_license([rest, {"id": 8, "add": False, "remove": True, "update": False}]).id == 8
+    assert messages.parse_license([rest]) is None
