@@ -71,6 +71,14 @@ class CloudDevices:
             if record.state.is_in_cloud and record.access_key is not None and record.device_id is not None
         ]
 
+    def is_known(self, parent: Credentials, device_id: str) -> bool:
+        """Return whether this is the id of the gateway itself or of a child now."""
+        return device_id == parent.device_id or self._registry.by_device_id(device_id) is not None
+
+    def is_child(self, child: str) -> bool:
+        """Return whether a device with this local key is a child."""
+        return child in self._registry.children
+
     def child_of(self, parent: Credentials, device_id: str) -> str | None:
         """Return the local key of a child; `None` for the gateway itself and for an unknown device."""
         record = None if device_id == parent.device_id else self._registry.by_device_id(device_id)

@@ -25,7 +25,8 @@ from gateway.cloud.incidents.event_loop import EventLoop
 from gateway.cloud.incidents.incident_loop import IncidentLoop
 from gateway.cloud.incidents.suspension import IncidentSuspension
 from gateway.cloud.last_messages import LastMessages
-from gateway.cloud.licences.licence_loop import LicenceLoop, Licences
+from gateway.cloud.licences.device_changes import Licences
+from gateway.cloud.licences.licence_loop import LicenceLoop
 from gateway.cloud.protocol.telemetry_flags import describe_event
 from gateway.cloud.rate_control import CallKind, RateControl
 from gateway.cloud.registration_loop import RegistrationLoop

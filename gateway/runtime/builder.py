@@ -17,7 +17,7 @@ from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.files.firmware_offers import FirmwareOfferRecorder
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.http import OnCall, reachable
-from gateway.cloud.licences.licence_loop import Licences
+from gateway.cloud.licences.device_changes import Licences
 from gateway.cloud.rate_control import RateControl
 from gateway.cloud.revocation import GatewayRevocation, KeyCheck
 from gateway.cloud.server_clock import ServerClock

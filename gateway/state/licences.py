@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import SecretStr
 
@@ -29,6 +31,16 @@ class LicenceState(StrEnum):
     EXPIRED = "expired"
 
 
+ReportedState = Literal["inuse", "removed", "error"]
+
+REPORTED: Mapping[LicenceState, ReportedState] = {
+    LicenceState.IN_USE: "inuse",
+    LicenceState.REMOVED: "removed",
+    LicenceState.ERROR: "error",
+}
+"""The states that the cloud is told; it knows by itself when a licence has expired (device API reference, section 18)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LicenceRecord:
     """One licence of one device. All times are aware and UTC."""
@@ -49,6 +61,10 @@ class LicenceRecord:
     """For the operator in the cloud: why the change could not be made."""
     was_in_use: bool = False
     """It was in use before the change that is pending or has failed, so the device still has the former one."""
+    former_payload: SecretStr | None = None
+    """The content of the former one."""
+    former_expires_at: datetime | None = None
+    """The end of the former one."""
     is_delivered: bool = False
     """The cloud knows the state."""
     offered_at: datetime
@@ -69,6 +85,45 @@ class LicenceRecord:
             payload=self.payload,
             signature=self.signature,
             expires_at=self.expires_at,
+        )
+
+    @property
+    def has_to_end(self) -> bool:
+        """Whether the device has it, or the former one, or is still to be made to stop using it."""
+        is_ending = self.state is LicenceState.PENDING and self.change in (LicenceChange.REMOVE, LicenceChange.EXPIRE)
+        return is_ending or self.state is LicenceState.IN_USE or self.was_in_use
+
+    @property
+    def in_use_until(self) -> datetime | None:
+        """When the licence that the device has ends; `None` for never, and while a change of it is pending."""
+        if self.state is LicenceState.ERROR and self.was_in_use and self.change is not LicenceChange.EXPIRE:
+            return self.former_expires_at
+        return self.expires_at if self.state is LicenceState.IN_USE else None
+
+    def after(self, known: LicenceRecord) -> LicenceRecord:
+        """Return the record of a new change of a known licence."""
+        if known.state is LicenceState.IN_USE:
+            return replace(self, was_in_use=True, former_payload=known.payload, former_expires_at=known.expires_at)
+        return replace(
+            self,
+            was_in_use=known.was_in_use,
+            former_payload=known.former_payload,
+            former_expires_at=known.former_expires_at,
+        )
+
+    def expired(self, now: datetime) -> LicenceRecord:
+        """Return the record of a licence whose time is over, and whose device has yet to stop using it."""
+        is_former = self.state is not LicenceState.IN_USE
+        return replace(
+            self,
+            change=LicenceChange.EXPIRE,
+            payload=self.former_payload if is_former else self.payload,
+            expires_at=self.in_use_until,
+            state=LicenceState.PENDING,
+            problem=None,
+            was_in_use=True,
+            offered_at=now,
+            changed_at=now,
         )
 
     def is_same_offer(self, other: LicenceRecord) -> bool:
@@ -119,6 +174,14 @@ class LicenceKeeper:
         return record
 
     @runs_to_completion
+    async def forget(self, records: Sequence[LicenceRecord]) -> None:
+        """Remove licences."""
+        keys = [record.key for record in records]
+        await self._store.transact(lambda db: db.executemany("DELETE FROM licences WHERE device_id = ? AND id = ?", keys))
+        for key in keys:
+            self._records.pop(key, None)
+
+    @runs_to_completion
     async def deliver(self, record: LicenceRecord) -> None:
         """Store that the cloud knows the state of a licence, unless it has changed meanwhile."""
         known = self._records.get(record.key)
@@ -127,14 +190,14 @@ class LicenceKeeper:
 
 
 _COLUMNS = (
-    "device_id, id, child, change, payload, signature, expires_at, state, problem, was_in_use, delivered, offered_at, changed_at"
+    "device_id, id, child, change, payload, signature, expires_at, state, problem, was_in_use,"
+    " former_payload, former_expires_at, delivered, offered_at, changed_at"
 )
 
 
 def _record(row: tuple[object, ...]) -> LicenceRecord:
-    device_id, licence_id, child, change, payload, signature, expires, state, problem, was_in_use, delivered, offered, changed = (
-        row
-    )
+    device_id, licence_id, child, change, payload, signature, expires, state, problem, was_in_use, *rest = row
+    former_payload, former_expires, delivered, offered, changed = rest
     return LicenceRecord(
         device_id=str(device_id),
         licence_id=json.loads(str(licence_id)),
@@ -146,6 +209,8 @@ def _record(row: tuple[object, ...]) -> LicenceRecord:
         state=LicenceState(str(state)),
         problem=None if problem is None else str(problem),
         was_in_use=bool(was_in_use),
+        former_payload=None if former_payload is None else SecretStr(str(former_payload)),
+        former_expires_at=None if former_expires is None else datetime.fromisoformat(str(former_expires)),
         is_delivered=bool(delivered),
         offered_at=datetime.fromisoformat(str(offered)),
         changed_at=datetime.fromisoformat(str(changed)),
@@ -154,7 +219,7 @@ def _record(row: tuple[object, ...]) -> LicenceRecord:
 
 def _write(db: Transaction, record: LicenceRecord, outdated: list[tuple[str, str]]) -> None:
     db.execute(
-        f"INSERT OR REPLACE INTO licences ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - our columns
+        f"INSERT OR REPLACE INTO licences ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - our columns
         (
             *record.key,
             record.child,
@@ -165,6 +230,8 @@ def _write(db: Transaction, record: LicenceRecord, outdated: list[tuple[str, str
             record.state,
             record.problem,
             int(record.was_in_use),
+            None if record.former_payload is None else record.former_payload.get_secret_value(),
+            None if record.former_expires_at is None else record.former_expires_at.isoformat(),
             int(record.is_delivered),
             record.offered_at.isoformat(),
             record.changed_at.isoformat(),

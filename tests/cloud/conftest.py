@@ -23,7 +23,7 @@ from gateway.cloud.commands.target import CommandPolicy, Commands
 from gateway.cloud.configuration.target import Configuring
 from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.guarded_calls import GuardedCalls
-from gateway.cloud.licences.licence_loop import Licences
+from gateway.cloud.licences.device_changes import Licences
 from gateway.cloud.rate_control import RateControl
 from gateway.cloud.revocation import GatewayRevocation, KeyCheck, RevocationTiming
 from gateway.cloud.session import CloudServices, Session

@@ -5,12 +5,25 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway.cloud.child_records import unregistered
 from gateway.cloud.devices import CloudDevices
-from gateway.cloud.licences.licence_loop import LicenceLoop, Licences
-from gateway.errors import BusUnavailable, CommandRejected, DeviceUnreachable, HubRejected, HubUnreachable, StoreError
+from gateway.cloud.licences.device_changes import Licences
+from gateway.cloud.licences.licence_loop import LicenceLoop
+from gateway.cloud.revocation import is_revoked
+from gateway.errors import (
+    BusUnavailable,
+    CommandRejected,
+    DeviceUnreachable,
+    HubBusy,
+    HubRejected,
+    HubUnauthorised,
+    HubUnreachable,
+    OutcomeUnknown,
+    StoreError,
+)
 from gateway.hub_records import License, LicenseAction
 from gateway.models import ChildDevice, LicenceChange
-from gateway.state.child_states import ChildState
+from gateway.state.child_states import ChildEvent, ChildState
 from gateway.state.licences import LicenceKeeper, LicenceState
 from gateway.testing.clock import simulated
 from gateway.testing.hub import LOST_ANSWER
@@ -27,7 +40,11 @@ def child(number):
 
 
 class Running:
-    """The licence loop of a gateway with two registered children."""
+    """The licence loop of a gateway with registered children."""
+
+    children = 2
+    set_forward = timedelta(0)
+    """How far the clock of the machine was set forward."""
 
     def __init__(self, made):
         self.made, self.hub, self.registry = made, made.hub, made.registry
@@ -37,7 +54,7 @@ class Running:
         self.checked = []
 
     def now(self):
-        return BEGIN + timedelta(seconds=asyncio.get_running_loop().time())
+        return BEGIN + timedelta(seconds=asyncio.get_running_loop().time()) + self.set_forward
 
     async def apply(self, child, licence):
         problem = next(iter(self.problems.get(child, [])), None)
@@ -51,11 +68,21 @@ class Running:
 
     async def start(self):
         self.parent = await self.made.enrolment.credentials()
-        for number in (1, 2):
+        for number in range(1, self.children + 1):
             await self.registry.admit(child(number))
+        await self.register()
+        await self.restart()
+
+    async def register(self):
         while any(record.state is not ChildState.REGISTERED for record in self.registry.children.values()):
             await self.made.registrar.step(self.parent)
-        await self.restart()
+
+    async def register_anew(self, number):
+        """Let the cloud forget a child, and register it again."""
+        record = self.registry.children[f"c{number}"]
+        del self.hub.devices[record.device_id]
+        await self.registry.save_child(unregistered(record, ChildEvent.DELETED))
+        await self.register()
 
     async def restart(self):
         self.keeper = LicenceKeeper(self.made.state.store)
@@ -86,10 +113,11 @@ class Running:
         return {record.licence_id: record.state for record in self.keeper.all if record.child == f"c{number}"}
 
 
-def run(parts, test):
+def run(parts, test, *, children=2):
     async def main():
         async with parts() as made:
             running = Running(made)
+            running.children = children
             await running.start()
             await asyncio.sleep(100)  # the registration is not new any more
             try:
@@ -355,4 +383,199 @@ def test_the_content_of_a_licence_is_in_no_log_line(parts, caplog):
         assert "very-secret-content" not in repr(running.keeper.all)
 
     caplog.set_level("DEBUG")
+    run(parts, test)
+
+
+def test_an_answer_that_the_cloud_never_takes_keeps_no_other_one_waiting(parts):
+    async def test(running):
+        answer = running.hub.update_license
+        first, second = sorted((1, 2), key=lambda number: running.device(number).credentials.device_id)  # as they are answered
+
+        async def fails(device, licence_id, state, error=None):
+            if licence_id == "L1":
+                raise HubUnreachable("500", maybe_done=True, status=500)
+            await answer(device, licence_id, state, error)
+
+        running.hub.update_license = fails
+        running.offer(first, "L1")
+        running.offer(second, "L2")
+        await asyncio.sleep(120)
+        assert running.states(second) == [("L2", "inuse", None)]
+
+    run(parts, test)
+
+
+@pytest.mark.parametrize("refusal", [HubRejected("no", status=403, error="no"), HubUnauthorised("no", status=401, error="no")])
+def test_a_device_whose_licences_are_refused_is_not_asked_at_every_flag_and_logged_once(parts, caplog, refusal):
+    caplog.set_level("INFO")
+
+    async def test(running):
+        running.hub.fail("get_license", *[refusal] * 1000)
+        for _ in range(600):
+            running.loop.fetch_soon(running.device(1).credentials.device_id)
+            await asyncio.sleep(1)
+        assert running.hub.calls["get_license"] < 15
+        assert caplog.text.count("its licences cannot be fetched") == (refusal.status == 403)
+
+    run(parts, test)
+
+
+def test_a_licence_ends_in_time_while_the_hub_wants_no_calls_for_an_hour(parts):
+    async def test(running):
+        running.offer(1, "L1", expires_at=(running.now() + timedelta(minutes=10)).isoformat())
+        await asyncio.sleep(60)
+        running.hub.fail("update_license", *[HubBusy("429", retry_after_seconds=3600)] * 10)
+        running.offer(2, "L2")
+        await asyncio.sleep(550)
+        assert running.state(1) == {"L1": LicenceState.EXPIRED}
+        assert running.states(2) == []
+
+    run(parts, test)
+
+
+def test_a_licence_ends_at_its_moment_and_not_up_to_a_minute_later(parts):
+    async def test(running):
+        running.offer(1, "L1", expires_at=(running.now() + timedelta(seconds=90)).isoformat())
+        await asyncio.sleep(91)
+        assert running.state(1) == {"L1": LicenceState.EXPIRED}
+
+    run(parts, test)
+
+
+def test_a_licence_whose_renewal_failed_ends_at_its_former_end_by_its_former_content(parts):
+    async def test(running):
+        running.offer(1, "L1", expires_at=(running.now() + timedelta(hours=1)).isoformat())
+        await asyncio.sleep(10)
+        running.problems["c1"] = [CommandRejected("the signature is wrong")]
+        running.offer(1, "L1", LicenseAction.UPDATE, "forged", expires_at=(running.now() + timedelta(days=365)).isoformat())
+        await asyncio.sleep(100)
+        await running.kill()
+        await running.restart()
+        await asyncio.sleep(3600)
+        assert running.applied == [("c1", LicenceChange.INSTALL, "pro"), ("c1", LicenceChange.EXPIRE, "pro")]
+
+    run(parts, test)
+
+
+def test_a_removal_that_waits_is_answered_although_the_licence_ends_meanwhile(parts):
+    async def test(running):
+        end = (running.now() + timedelta(minutes=5)).isoformat()
+        running.offer(1, "L1", expires_at=end)
+        await asyncio.sleep(10)
+        running.problems["c1"] = [DeviceUnreachable("no answer")] * 10
+        running.offer(1, "L1", LicenseAction.REMOVE, expires_at=end)
+        await asyncio.sleep(800)
+        assert [state for _, state, _ in running.states(1)] == ["inuse", "removed"]
+        assert [change for _, change, _ in running.applied] == [LicenceChange.INSTALL, LicenceChange.REMOVE]
+
+    run(parts, test)
+
+
+def test_a_change_does_not_fail_at_once_after_a_pause_of_the_gateway_or_when_its_clock_is_set(parts):
+    async def test(running):
+        running.problems["c1"] = [DeviceUnreachable("no answer")] * 3
+        running.offer(1, "L1")
+        await asyncio.sleep(10)
+        running.set_forward = timedelta(days=1)
+        await asyncio.sleep(60)
+        await running.kill()
+        await asyncio.sleep(3600)
+        await running.restart()
+        await asyncio.sleep(300)
+        assert running.states(1) == [("L1", "inuse", None)]
+
+    run(parts, test)
+
+
+def test_an_answer_to_which_a_childs_key_is_refused_once_is_repeated(parts):
+    async def test(running):
+        running.hub.fail("update_license", HubUnauthorised("no", status=401, error="Not authorized"))
+        running.offer(1, "L1")
+        await asyncio.sleep(10)
+        assert running.checked == ["c1"]
+        await asyncio.sleep(100)
+        assert running.states(1) == [("L1", "inuse", None)]
+
+    run(parts, test)
+
+
+def test_a_refused_key_of_the_gateway_itself_ends_the_loop_as_revoked(parts):
+    async def test(running):
+        refused = [HubUnauthorised("no", status=401, error="Not authorized")] * 10
+        running.hub.fail("update_license", *refused)
+        running.hub.fail("send_telemetry", *refused)
+        running.offer(None, 7)
+        await asyncio.wait({running.task}, timeout=120)
+        assert is_revoked(running.task.exception())
+
+    run(parts, test)
+
+
+def test_a_licence_of_a_device_that_was_registered_anew_still_ends_at_its_time(parts, caplog):
+    async def test(running):
+        running.offer(1, "L1", expires_at=(running.now() + timedelta(hours=1)).isoformat())
+        running.offer(1, "L2", payload="basic")
+        running.problems["c1"] = [0, 0, CommandRejected("no")]
+        running.offer(1, "L3")
+        await asyncio.sleep(10)
+        await running.register_anew(1)
+        await asyncio.sleep(120)
+        assert running.state(1) == {"L1": LicenceState.IN_USE, "L2": LicenceState.IN_USE}
+        await asyncio.sleep(3600)
+        assert running.applied[-1] == ("c1", LicenceChange.EXPIRE, "pro")
+        assert running.state(1) == {"L2": LicenceState.IN_USE}, "nobody can be told of the others any more"
+        assert "was lost" not in caplog.text
+
+    run(parts, test)
+
+
+def test_a_former_licence_does_not_end_the_same_one_of_the_new_registration(parts):
+    async def test(running):
+        for again in range(5):
+            running.offer(1, f"L{again}", expires_at=(running.now() + timedelta(hours=1)).isoformat())
+            await asyncio.sleep(10)
+            await running.register_anew(1)
+        running.offer(1, "L9", expires_at=(running.now() + timedelta(hours=10)).isoformat())
+        await asyncio.sleep(7200)
+        assert running.state(1) == {"L9": LicenceState.IN_USE}
+        assert {change for _, change, _ in running.applied} == {LicenceChange.INSTALL}
+
+    run(parts, test)
+
+
+def test_a_change_for_a_device_that_was_deleted_meanwhile_is_not_made(parts):
+    async def test(running):
+        running.problems["c1"] = [DeviceUnreachable("no answer")]
+        running.offer(1, "L1")
+        await asyncio.sleep(10)
+        await running.register_anew(1)
+        await asyncio.sleep(200)
+        assert (running.applied, running.keeper.all) == ([], [])
+
+    run(parts, test)
+
+
+def test_many_flagged_children_are_asked_one_after_the_other(parts):
+    """Every request counts against the rate limit of the customer (section 18)."""
+
+    async def test(running):
+        for number in range(1, 31):
+            running.offer(number, f"L{number}")
+        before = running.hub.calls["get_license"]
+        await asyncio.sleep(10)
+        assert running.hub.calls["get_license"] - before < 15
+        await asyncio.sleep(100)
+        assert all(running.states(number) == [(f"L{number}", "inuse", None)] for number in range(1, 31))
+
+    run(parts, test, children=30)
+
+
+def test_the_end_of_a_licence_whose_effect_is_unknown_is_sent_once_an_hour(parts):
+    async def test(running):
+        running.offer(1, "L1", expires_at=(running.now() + timedelta(hours=1)).isoformat())
+        await asyncio.sleep(60)
+        running.problems["c1"] = [OutcomeUnknown("a bug")] * 100
+        await asyncio.sleep(3600 * 6)
+        assert 90 < len(running.problems["c1"]) < 96
+
     run(parts, test)

@@ -119,6 +119,8 @@ CREATE TABLE licences (
     state TEXT NOT NULL,
     problem TEXT,
     was_in_use INTEGER NOT NULL,
+    former_payload TEXT,
+    former_expires_at TEXT,
     delivered INTEGER NOT NULL,
     offered_at TEXT NOT NULL,
     changed_at TEXT NOT NULL,
