@@ -175,8 +175,9 @@ class ConfigurationLoop:
         return await self._calls.run(parent, CallKind.CONFIGURATION, do, otherwise=False)
 
     async def _is_fetched(self, parent: Credentials, device_id: str, flagged: int, group: asyncio.TaskGroup) -> bool:
-        """Fetch the configuration of one device; return whether that is done, also because its key was lost."""
-        device = self._devices.credentials_of(parent, device_id)
+        """Fetch the configuration of one device; return whether that is done, also because it was deleted or its key was lost."""
+        is_there = device_id == parent.device_id or self._registry.by_device_id(device_id) is not None
+        device = self._devices.credentials_of(parent, device_id) if is_there else None
         if device is None:
             return True
         return await self._call(parent, partial(self._fetch_one, parent, device, flagged, group))
@@ -189,6 +190,7 @@ class ConfigurationLoop:
         try:
             fetched = await self._hub.get_config(device)
         except HubUnauthorised:
+            self._look_again(device_id, flagged, RETRY_REFUSED_AFTER_SECONDS)
             self._devices.key_refused(parent, device_id)
         except HubRejected as error:
             self._cannot_fetch(child, device_id, flagged, error)
@@ -295,6 +297,7 @@ class ConfigurationLoop:
             if await self._is_confirmed(device, child):
                 await self._send_local(device, child)
         except HubUnauthorised:
+            self._report_at.setdefault(child, loop_time() + RETRY_REFUSED_AFTER_SECONDS)
             self._devices.key_refused(parent, device.device_id)
 
     async def _is_confirmed(self, device: Credentials, child: str | None) -> bool:

@@ -762,6 +762,68 @@ def test_a_refused_key_of_a_child_is_checked_and_one_of_the_gateway_ends_the_ses
     run(parts, test)
 
 
+def test_a_key_that_was_refused_by_mistake_costs_time_and_nothing_else(parts):
+    async def test(running):
+        refused = HubUnauthorised("no", status=401, error="Not authorized")
+        running.hub.fail("get_config", refused)
+        running.hub.fail("update_device", refused)
+        running.configure(1, rate=1)
+        await asyncio.sleep(3 * configuration_loop.RETRY_REFUSED_AFTER_SECONDS)
+        assert running.checked == ["c1", "c1"]
+        assert running.confirmed(1) == [1]
+
+    run(parts, test)
+
+
+def test_a_flag_for_a_child_that_was_deleted_meanwhile_is_dropped_without_a_warning(parts, caplog):
+    async def test(running):
+        running.loop.version_seen("a device of the past", 3)
+        await asyncio.sleep(10)
+        assert "access key was lost" not in caplog.text
+
+    run(parts, test)
+
+
+def test_a_flag_with_a_known_version_spares_the_call_after_the_start(parts):
+    async def test(running):
+        running.configure(1, rate=1)
+        await asyncio.sleep(300)
+        await running.stop()
+        await running.restart()
+        before = running.hub.calls["get_config"]
+        await asyncio.sleep(0.5)
+        running.loop.version_seen(running.device(1).credentials.device_id, 1)
+        await asyncio.sleep(100)
+        assert running.hub.calls["get_config"] - before == 2, "the gateway and the child that is asked first"
+
+    run(parts, test)
+
+
+def test_a_call_without_a_flag_that_fails_is_repeated(parts):
+    async def test(running):
+        await running.stop()
+        running.configure(2, flag=False, rate=9)
+        running.hub.fail("get_config", *[AWAY] * 8)
+        await running.restart()
+        await asyncio.sleep(1000)
+        assert running.confirmed(2) == [1]
+
+    run(parts, test)
+
+
+def test_a_trial_is_resumed_also_behind_a_device_that_was_registered_again(parts):
+    async def test(running):
+        await running.configurations.follow(None, "a gateway of the past")
+        running.configure(1, rate=1)
+        await asyncio.sleep(50)
+        await running.kill()
+        await running.restart()
+        await asyncio.sleep(300)
+        assert running.confirmed(1) == [1]
+
+    run(parts, test)
+
+
 def test_what_a_person_has_changed_on_site_goes_up_once_and_bare(parts):
     async def test(running):
         running.configure(1, rate=1, name="Oven")
