@@ -20,7 +20,7 @@ from gateway.errors import HubRejected, HubUnauthorised
 from gateway.hub import Credentials, DeviceUpdate, Hub
 from gateway.hub_records import ModelFile, Space
 from gateway.models import NAME_LENGTH
-from gateway.state.cloud_records import CloudRecords, FileRecord, SpaceRecord
+from gateway.state.cloud_records import CloudRecord, CloudRecords, FileRecord, SpaceRecord
 from gateway.state.registry import Registry
 from gateway.tasks import loop_time
 
@@ -31,6 +31,9 @@ SECONDS_BETWEEN_DEVICES = 1.0
 
 FETCH_FILES_EVERY_SECONDS = 24 * 3600.0
 """How often the list of the model's files is fetched; a firmware offer is announced by its own flag."""
+
+FETCH_FILES_AGAIN_SECONDS = 600.0
+"""How soon it is fetched again after a failure."""
 
 FILES_KEPT = 50
 """The most files of a model that are kept for people."""
@@ -93,18 +96,17 @@ class DeviceRecordLoop:
             EnrolmentRevoked: the gateway was deleted in the cloud.
         """
         files_at = loop_time()
-        await self._call(parent, partial(self._forget_deleted, parent))
         while True:
             self._has_work.clear()
             device_id = next(iter([*self._info_versions, *self._space_versions]), None)
-            if device_id is not None:
+            if loop_time() >= files_at:
+                is_done = await self._call(parent, partial(self._fetch_files, parent))
+                files_at = loop_time() + (FETCH_FILES_EVERY_SECONDS if is_done else FETCH_FILES_AGAIN_SECONDS)
+            elif device_id is not None:
                 if not await self._call(parent, partial(self._bring_up_to_date, parent, device_id)):
                     self._put_last(device_id)
                 if device_id != parent.device_id:
                     await asyncio.sleep(SECONDS_BETWEEN_DEVICES)
-            elif loop_time() >= files_at:
-                await self._call(parent, partial(self._fetch_files, parent))
-                files_at = loop_time() + FETCH_FILES_EVERY_SECONDS
             else:
                 await self._wait(files_at)
 
@@ -135,32 +137,41 @@ class DeviceRecordLoop:
     # one device -------------------------------------------------------------------------------------------------------
 
     async def _bring_up_to_date(self, parent: Credentials, device_id: str) -> None:
-        """Fetch what is announced for one device. What fails for want of a response stays announced, and is fetched later."""
-        device = self._devices.credentials_of(parent, device_id)
-        try:
-            if device is not None:
-                await self._fetch_space(device)
-                await self._follow_gateway(parent, device)
-                await self._fetch_info(device)
-        except HubUnauthorised:
-            self._devices.key_refused(parent, device_id)
-        except HubRejected as error:
-            log.info("%s: its record in the cloud cannot be fetched: %s", self._name(parent, device_id), error)
-        self._info_versions.pop(device_id, None)
-        self._space_versions.pop(device_id, None)
+        """Fetch what is announced for one device. What fails for want of a response stays announced, and is fetched later.
 
-    async def _fetch_space(self, device: Credentials) -> None:
+        A call that the hub refuses is not repeated, and costs the device no other one.
+        """
+        info_version, space_version = self._info_versions.get(device_id), self._space_versions.get(device_id)
+        device = self._devices.credentials_of(parent, device_id)
+        if device is not None:
+            steps = (
+                partial(self._fetch_space, device, space_version), partial(self._follow_gateway, parent, device),
+                partial(self._fetch_info, device, info_version), partial(self._confirm_space, device, space_version),
+            )  # fmt: skip
+            for step in steps:
+                try:
+                    await step()
+                except HubUnauthorised:
+                    self._devices.key_refused(parent, device_id)
+                    break
+                except HubRejected as error:
+                    log.info("%s: its record in the cloud cannot be fetched: %s", self._name(parent, device_id), error)
+        for versions, version in ((self._info_versions, info_version), (self._space_versions, space_version)):
+            if versions.get(device_id) == version:  # no newer one was announced meanwhile
+                versions.pop(device_id, None)
+
+    async def _fetch_space(self, device: Credentials, version: int | None) -> None:
         record = self._records.of(device.device_id)
-        version = self._space_versions.get(device.device_id)
-        if version is None:
-            return
-        if version != record.space_version:
+        if version is not None and version != record.space_version:
             space = await self._space(device) if version > 0 else None
-            record = replace(record, space_version=version, space=space, claimed_by=record.claimed_by if version else None)
-            await self._records.save(record)
-            if self._registry.by_device_id(device.device_id) is None:  # the children have the customer of their gateway
-                self._info_versions.setdefault(device.device_id, record.info_version)
-        if version > 0 and version != record.confirmed_space_version:
+            is_child = self._registry.by_device_id(device.device_id) is not None
+            claimed_by = record.claimed_by if version > 0 and is_child else None  # it may be another customer's now
+            await self._records.save(replace(record, space_version=version, space=space, claimed_by=claimed_by))
+
+    async def _confirm_space(self, device: Credentials, version: int | None) -> None:
+        record = self._records.of(device.device_id)
+        is_fetched = version is not None and version == record.space_version
+        if version is not None and version > 0 and is_fetched and version != record.confirmed_space_version:
             await self._hub.update_device(device, DeviceUpdate(space_version=version))
             await self._records.save(replace(record, confirmed_space_version=version))
 
@@ -188,28 +199,33 @@ class DeviceRecordLoop:
                 raise
             return None
 
-    async def _fetch_info(self, device: Credentials) -> None:
-        version = self._info_versions.get(device.device_id)
+    async def _fetch_info(self, device: Credentials, announced: int | None) -> None:
+        before = self._records.of(device.device_id)
+        version = announced
+        if version is None and self._has_unknown_customer(before):
+            version = before.info_version
         if version is None:
             return
         info = await self._hub.get_device_info(device)
-        record = replace(
-            self._records.of(device.device_id),
-            info_version=version,
-            name=None if info.name is None else printable_line(info.name, NAME_LENGTH),
-            claimed_by=None if info.claimed_by is None else printable_line(info.claimed_by, NAME_LENGTH),
-        )
-        before = self._records.of(device.device_id)
-        await self._records.save(record)
+        name, claimed_by = _line(info.name), _line(info.claimed_by)
         child = self._registry.by_device_id(device.device_id)
-        if child is not None and record.name and record.name != before.name and version > before.info_version:
+        if child is not None and name and name != before.name and version > before.info_version:
             former = child.child.name
-            if await self._registry.name_from_cloud(child.child.key, record.name):
-                log.info("%s: it is called %s in the cloud now, so it is here, too", former, record.name)
+            if await self._registry.name_from_cloud(child.child.key, name):
+                log.info("%s: it is called %s in the cloud now, so it is here, too", former, name)
+        # after the name: what is recorded as fetched is not fetched again after a kill
+        record = self._records.of(device.device_id)
+        await self._records.save(replace(record, info_version=version, name=name, claimed_by=claimed_by))
+
+    def _has_unknown_customer(self, record: CloudRecord) -> bool:
+        """Return whether the customer of the gateway is to be fetched; the children have the customer of their gateway."""
+        is_claimed = record.space_version is not None and record.space_version > 0
+        return is_claimed and record.claimed_by is None and self._registry.by_device_id(record.device_id) is None
 
     # the model --------------------------------------------------------------------------------------------------------
 
     async def _fetch_files(self, parent: Credentials) -> None:
+        await self._forget_deleted(parent)
         try:
             files = await self._hub.get_files(parent)
         except HubUnauthorised:
@@ -244,4 +260,5 @@ def _file_record(file: ModelFile) -> FileRecord:
 
 
 def _line(text: str | None) -> str | None:
-    return None if text is None else printable_line(text, NAME_LENGTH)
+    """Return a text of the cloud as one printable line with its spaces normalised; `None` where nothing is left of it."""
+    return None if text is None else " ".join(printable_line(text, NAME_LENGTH).split()) or None

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.cloud.device_records.record_loop import DeviceRecordLoop
 from gateway.cloud.devices import CloudDevices
-from gateway.errors import HubRejected, HubUnreachable
+from gateway.errors import HubRejected, HubUnreachable, StoreError
 from gateway.hub_records import ModelFile, Space
 from gateway.models import ChildDevice
 from gateway.state.child_states import ChildState
@@ -47,6 +47,17 @@ class Running:
             children_follow=self.children_follow,
         )  # fmt: skip
         self.task = asyncio.create_task(self.loop.run(self.parent))
+
+    def slow(self, method, seconds):
+        """Let the hub take its time for a call, after it has made up its answer."""
+        answer = getattr(self.hub, method)
+
+        async def slowly(*arguments):
+            answered = await answer(*arguments)
+            await asyncio.sleep(seconds)
+            return answered
+
+        setattr(self.hub, method, slowly)
 
     async def kill(self):
         self.task.cancel()
@@ -277,5 +288,110 @@ def test_a_child_in_another_space_follows_the_gateway_once_if_that_is_set(parts,
             running.loop.space_changed(running.id(1), version)
             await asyncio.sleep(30)
         assert running.hub.calls["space_move"] == is_set
+
+    run(parts, test)
+
+
+def test_what_changes_again_while_it_is_fetched_is_fetched_again(parts):
+    async def test(running):
+        running.slow("get_device_info", 5)
+        running.slow("get_space_info", 5)
+        running.device(1).space = Space(name="Room 1")
+        running.rename_in_cloud(1, "First", 1)
+        running.loop.space_changed(running.id(1), 2)
+        await asyncio.sleep(1)
+        running.device(1).space = Space(name="Room 2")
+        running.loop.space_changed(running.id(1), 3)
+        await asyncio.sleep(6)
+        running.rename_in_cloud(1, "Second", 2)
+        await asyncio.sleep(60)
+        record = running.records.of(running.id(1))
+        assert running.registry.children["c1"].child.name == record.name == "Second"
+        assert (record.space.name, record.confirmed_space_version) == ("Room 2", 3)
+
+    run(parts, test)
+
+
+def test_a_name_that_could_not_be_stored_is_fetched_again(parts):
+    async def test(running):
+        store_name, failures = running.registry.name_from_cloud, [StoreError("full")]
+
+        async def fails_once(key, name):
+            if failures:
+                raise failures.pop()
+            return await store_name(key, name)
+
+        running.registry.name_from_cloud = fails_once
+        running.rename_in_cloud(1, "Boiler", 1)
+        await asyncio.sleep(60)
+        assert running.registry.children["c1"].child.name == "Boiler"
+
+    run(parts, test)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_a_refused_space_costs_a_device_neither_its_name_nor_a_wrong_confirmation(parts, status):
+    async def test(running):
+        running.hub.fail("get_space_info", *[HubRejected("no", status=status, error="no")] * 100)
+        running.rename_in_cloud(1, "Boiler", 1)
+        running.loop.space_changed(running.id(1), 2)
+        await asyncio.sleep(60)
+        assert running.registry.children["c1"].child.name == "Boiler"
+        assert not any("space_version" in update for update in running.device(1).updates)
+
+    run(parts, test)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("", "child 1"), ("   ", "child 1"), ("\u202e\x00\x1b", "child 1"), (" Boiler \t 2\n", "Boiler 2"),
+        ("x" * 10_000, "x" * 97 + "..."), ("a\x1b[31mb", "a [31mb"),
+    ],
+)  # fmt: skip
+def test_a_name_of_the_cloud_is_a_readable_line_or_none(parts, name, shown):
+    async def test(running):
+        running.rename_in_cloud(1, name, 1)
+        await asyncio.sleep(5)
+        assert running.registry.children["c1"].child.name == shown
+
+    run(parts, test)
+
+
+def test_the_customer_is_fetched_after_a_kill_between_space_and_customer(parts):
+    async def test(running):
+        running.device().space = Space(name="Room 12")
+        running.hub.fail("get_device_info", *[AWAY] * 3)
+        running.loop.space_changed(running.id(), 2)
+        await asyncio.sleep(1)
+        await running.kill()
+        await running.restart()
+        before = running.hub.calls["get_device_info"]
+        running.loop.space_changed(running.id(), 2)
+        await asyncio.sleep(120)
+        assert running.hub.calls["get_device_info"] > before
+        assert running.records.of(running.id()).confirmed_space_version == 2
+
+    run(parts, test)
+
+
+def test_the_files_are_listed_soon_after_an_outage(parts):
+    async def test(running):
+        await running.kill()
+        running.hub.fail("get_files", AWAY)
+        await running.restart()
+        running.hub.files.append(ModelFile(id="f", name="firmware"))
+        await asyncio.sleep(900)
+        assert [file.id for file in running.records.of(running.id()).files] == ["f"]
+
+    run(parts, test)
+
+
+def test_records_of_devices_that_are_gone_do_not_pile_up_while_the_gateway_runs(parts):
+    async def test(running):
+        for number in range(10):
+            await running.records.save(replace(running.records.of(running.id(1)), device_id=f"gone-{number}", name="old"))
+        await asyncio.sleep(timedelta(days=1).total_seconds() + 10)
+        assert all(running.records.of(f"gone-{number}").name is None for number in range(10))
 
     run(parts, test)
