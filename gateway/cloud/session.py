@@ -123,7 +123,7 @@ class Session:
     async def run(self) -> None:
         """Enrol and run the loops until cancelled; enrol again whenever the gateway was deleted in the cloud."""
         while True:
-            parent = await self._enrolment.credentials()
+            parent = await self._enrol()
             error = await run_in_own_task(self._run_loops(parent))
             if not is_revoked(error):
                 raise error if error is not None else RuntimeError("the session ended")
@@ -144,6 +144,15 @@ class Session:
         await self._last_messages.send(gateway.credentials, offline)
         with contextlib.suppress(HubError, StoreError):  # they are kept for the next start
             await self._events.send_now(gateway.credentials)
+
+    async def _enrol(self) -> Credentials:
+        """Return the credentials of the gateway. Licences end in time although it takes long to be registered."""
+        serving = asyncio.create_task(self._licences.serve_devices())
+        try:
+            return await self._enrolment.credentials()
+        finally:
+            serving.cancel()
+            await asyncio.wait({serving})
 
     async def _run_loops(self, parent: Credentials) -> None:
         async with asyncio.TaskGroup() as group:

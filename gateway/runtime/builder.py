@@ -124,7 +124,9 @@ async def build(
         children = build_child_configurations(configuration, state, field, timing=timing)
         await restore_children(children.configurations, state)
         configuring = build_configuring(own, children.configurations, field, state)
-        way = CloudWay(hub=hub, files=hub, rate_control=RateControl(first_seconds=timing.hub_backoff_first.total_seconds()))
+        way = CloudWay(
+            hub=hub, files=hub, clock=hub.clock, rate_control=RateControl(first_seconds=timing.hub_backoff_first.total_seconds())
+        )
 
         async def snapshot() -> Snapshot:
             return await view.snapshot()
@@ -251,7 +253,8 @@ async def build_cloud(
             licences=Licences(
                 apply=LicenceDispatcher(
                     registry, buses, field.availability, refusal=licence_refusal(configuration, registry)
-                ).apply
+                ).apply,
+                clock_ahead=lambda: way.clock.ahead,
             ),
             configuring=configuring,
             children_follow=settings.children_space == "follow_gateway",

@@ -126,6 +126,25 @@ class LicenceRecord:
             changed_at=now,
         )
 
+    def has_ended_before(self, now: datetime) -> bool:
+        """Return whether it was ended although its time is not over at this moment."""
+        return self.change is LicenceChange.EXPIRE and self.expires_at is not None and self.expires_at > now
+
+    def installed_again(self, now: datetime) -> LicenceRecord:
+        """Return the record of a licence that was ended too early."""
+        return replace(
+            self,
+            change=LicenceChange.INSTALL,
+            state=LicenceState.PENDING,
+            problem=None,
+            was_in_use=False,
+            former_payload=None,
+            former_expires_at=None,
+            is_delivered=False,
+            offered_at=now,
+            changed_at=now,
+        )
+
     def is_same_offer(self, other: LicenceRecord) -> bool:
         """Whether both ask for the same change of the same licence."""
         return (self.key, self.change, self.payload, self.signature, self.expires_at) == (

@@ -206,6 +206,7 @@ async def session_parts(
     deleted_children: str = "register_again",
     most_samples: int = 10_000,
     timing: RevocationTiming | None = None,
+    apply_licence=no_licence,
 ) -> AsyncIterator[SimpleNamespace]:
     """A session and its parts between a real store and a fake hub, with the waits of a real gateway: for simulated time."""
     timing = timing if timing is not None else RevocationTiming()
@@ -237,7 +238,7 @@ async def session_parts(
         state = replace(StateParts.on(store, most_samples=1), registry=registry, outbox=outbox)
         services = CloudServices(
             commands=Commands(target=NoDevices(), policy=CommandPolicy()),
-            licences=Licences(apply=no_licence),
+            licences=Licences(apply=apply_licence),
             configuring=Configuring(target=FakeConfigurationTarget()),
         )
         faulty: list[str] = []

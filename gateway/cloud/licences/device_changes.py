@@ -29,6 +29,12 @@ RETRY_UNCLEAR_EVERY = timedelta(hours=1)
 RETRY_DEVICE_FOR = timedelta(minutes=15)
 """After this time a change whose device did not answer is reported as an error."""
 
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""A clock that is further away from that of the cloud is wrong."""
+
+WORTH_INSTALLING = 2 * CLOCK_TOLERANCE
+"""What a licence that has ended too early must have left to be installed again: a small step of the clock does nothing."""
+
 PROBLEM_LENGTH = 1000
 """The longest error text for the operator, in characters."""
 
@@ -52,6 +58,8 @@ class Licences:
     apply: ApplyLicence
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     """The present moment, aware."""
+    clock_ahead: Callable[[], timedelta | None] = lambda: None
+    """How far that is ahead of the clock of the cloud; `None` while that is unknown."""
 
 
 class DeviceChanges:
@@ -70,11 +78,16 @@ class DeviceChanges:
         self._devices = devices
         self._keeper = keeper
         self._apply = licences.apply
-        self._now = licences.now
+        self._licences = licences
         self._on_outcome = on_outcome
         self._running: set[str] = set()  # the devices to which a change is being applied
         self._tries: dict[tuple[str, str], _Tries] = {}
         self._has_work = asyncio.Event()
+
+    def now(self) -> datetime:
+        """Return the present moment by the gateway's clock, put right where it differs much from the clock of the cloud."""
+        now, ahead = self._licences.now(), self._licences.clock_ahead()
+        return now if ahead is None or abs(ahead) <= CLOCK_TOLERANCE else now - ahead
 
     def is_running(self, device_id: str) -> bool:
         """Return whether a change is being applied to this device now."""
@@ -84,21 +97,22 @@ class DeviceChanges:
         """Look for work now: a change was stored."""
         self._has_work.set()
 
-    async def run(self, parent: Credentials) -> None:
-        """Apply changes and end licences until cancelled."""
+    async def run(self, parent: Credentials | None) -> None:
+        """Apply changes and end licences until cancelled; only end them without a parent, while the gateway is not registered."""
         self._running.clear()
         self._tries.clear()
         async with asyncio.TaskGroup() as group:
             while True:
                 self._has_work.clear()
-                await self._leave_former_devices(parent)
+                if parent is not None:
+                    await self._leave_former_devices(parent)
                 await self._end_expired()
-                self._start_pending(group)
+                self._start_pending(group, only_ends=parent is None)
                 await self._wait()
 
     async def _wait(self) -> None:
         ends = [end for record in self._keeper.all if (end := record.in_use_until) is not None]
-        until_end = min(ends, default=datetime.max.replace(tzinfo=UTC)) - self._now()
+        until_end = min(ends, default=datetime.max.replace(tzinfo=UTC)) - self.now()
         seconds = min(max(until_end.total_seconds(), 0.0), RETRY_DEVICE_EVERY.total_seconds())  # the clock may be set meanwhile
         try:
             async with asyncio.timeout(seconds):
@@ -134,15 +148,23 @@ class DeviceChanges:
         )
 
     async def _end_expired(self) -> None:
-        """Let the licences expire whose time is over, by the gateway's own clock (section 18)."""
-        now = self._now()
+        """Let the licences expire whose time is over, by the gateway's own clock (section 18).
+
+        One that has ended too early is installed again: the clock was ahead, and the clock of the cloud confirms the present one.
+        """
+        now = self.now()
         for record in self._keeper.all:
             end = record.in_use_until
             if end is not None and end <= now:
                 await self._save(record.expired(now))
+            elif record.has_ended_before(now + WORTH_INSTALLING) and self._licences.clock_ahead() is not None:
+                log.warning("%s: the licence %s was ended too early, since the clock was wrong", *self.names(record))
+                await self._save(record.installed_again(now))
 
-    def _start_pending(self, group: asyncio.TaskGroup) -> None:
+    def _start_pending(self, group: asyncio.TaskGroup, *, only_ends: bool) -> None:
         for record in self._keeper.all:
+            if only_ends and record.change is not LicenceChange.EXPIRE:
+                continue
             tries = self._tries_of(record)
             if (
                 record.state is LicenceState.PENDING
@@ -165,7 +187,7 @@ class DeviceChanges:
 
     async def _outcome_of(self, record: LicenceRecord) -> LicenceRecord | None:
         """Apply a change and return what became of it; `None` when it is tried again."""
-        now = self._now()
+        now = self.now()
         is_for_use = record.change in (LicenceChange.INSTALL, LicenceChange.RENEW)
         if is_for_use and record.expires_at is not None and record.expires_at <= now:
             return failed(record, f"it ended at {record.expires_at:%Y-%m-%d %H:%M} UTC, before it was installed")
@@ -206,7 +228,7 @@ class DeviceChanges:
 
     async def _end(self, record: LicenceRecord) -> None:
         """Store what became of a change; the cloud does not know it yet."""
-        await self._save(replace(record, changed_at=self._now(), is_delivered=record.state not in REPORTED))
+        await self._save(replace(record, changed_at=self.now(), is_delivered=record.state not in REPORTED))
         if record.problem is not None:
             log.warning("%s: the licence %s: to %s it failed: %s", *self.names(record), record.change, record.problem)
         else:

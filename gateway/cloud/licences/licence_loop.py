@@ -67,7 +67,6 @@ class LicenceLoop:
         self._devices = devices
         self._keeper = keeper
         self._calls = calls
-        self._now = licences.now
         self._to_ask: dict[str, bool] = {}  # device -> whether a flag asked for it; the one that waits longest first
         self._waits: dict[str, Backoff] = {}
         self._ask_at: dict[str, float] = {}  # device -> loop time before which its flag says nothing new
@@ -90,6 +89,10 @@ class LicenceLoop:
         self._ask_at.clear()
         self._waits.clear()
         self._answer_at.clear()
+
+    async def serve_devices(self) -> None:
+        """End licences until cancelled, in place of `run` while the gateway is not registered."""
+        await self._changes.run(None)
 
     async def run(self, parent: Credentials) -> None:
         """Fetch, have applied and answer until cancelled.
@@ -173,7 +176,7 @@ class LicenceLoop:
         return next(iter(pending), None)
 
     def _offered(self, device_id: str, child: str | None, offered: License) -> LicenceRecord:
-        now = self._now()
+        now = self._changes.now()
         record = LicenceRecord(
             device_id=device_id,
             licence_id=offered.id,

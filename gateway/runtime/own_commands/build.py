@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gateway.cloud.files.download import FileLimits, StagingFolder
 from gateway.cloud.files.dump_upload import DumpUpload
 from gateway.cloud.rate_control import RateControl
+from gateway.cloud.server_clock import ServerClock
 from gateway.config.settings import Configuration
 from gateway.field.fleet import Fleet
 from gateway.hub import FileServers, Hub
@@ -43,6 +44,8 @@ class CloudWay:
 
     hub: Hub
     files: FileServers
+    clock: ServerClock
+    """How far the clock of this machine is ahead."""
     rate_control: RateControl
 
 

@@ -1,6 +1,7 @@
 """Licences are installed, renewed, removed and ended, and every change is answered, through failures and restarts."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -24,7 +25,7 @@ from gateway.errors import (
 from gateway.hub_records import License, LicenseAction
 from gateway.models import ChildDevice, LicenceChange
 from gateway.state.child_states import ChildEvent, ChildState
-from gateway.state.licences import LicenceKeeper, LicenceState
+from gateway.state.licences import LicenceKeeper, LicenceRecord, LicenceState
 from gateway.testing.clock import simulated
 from gateway.testing.hub import LOST_ANSWER
 
@@ -45,6 +46,8 @@ class Running:
     children = 2
     set_forward = timedelta(0)
     """How far the clock of the machine was set forward."""
+    ahead = None
+    """How far it is ahead of the clock of the cloud, as far as that is known."""
 
     def __init__(self, made):
         self.made, self.hub, self.registry = made, made.hub, made.registry
@@ -89,7 +92,7 @@ class Running:
         await self.keeper.load()
         self.loop = LicenceLoop(
             self.hub, CloudDevices(self.registry, self.checked.append), self.keeper, calls=self.made.calls,
-            licences=Licences(apply=self.apply, now=self.now),
+            licences=Licences(apply=self.apply, now=self.now, clock_ahead=lambda: self.ahead),
         )  # fmt: skip
         self.task = asyncio.create_task(self.loop.run(self.parent))
 
@@ -577,5 +580,65 @@ def test_the_end_of_a_licence_whose_effect_is_unknown_is_sent_once_an_hour(parts
         running.problems["c1"] = [OutcomeUnknown("a bug")] * 100
         await asyncio.sleep(3600 * 6)
         assert 90 < len(running.problems["c1"]) < 96
+
+    run(parts, test)
+
+
+def test_a_licence_ends_while_the_gateway_cannot_be_registered(parts):
+    applied = []
+
+    async def apply(child, licence):
+        applied.append((child, licence.change))
+
+    async def main():
+        async with parts(apply_licence=apply) as made:
+            await made.registry.admit(child(1))
+            record = LicenceRecord(
+                device_id="d", licence_id="L1", child="c1", change=LicenceChange.INSTALL, payload=None, signature=None,
+                expires_at=BEGIN, state=LicenceState.IN_USE, offered_at=BEGIN, changed_at=BEGIN,
+            )  # fmt: skip
+            await made.state.licences.save(record)
+            await made.state.licences.save(replace(record, licence_id="L2", state=LicenceState.PENDING, expires_at=None))
+            made.hub.fail("register_device", *[AWAY] * 1000)
+            task = asyncio.create_task(made.session.run())
+            await asyncio.sleep(600)
+            assert applied == [("c1", LicenceChange.EXPIRE)]
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    simulated(main())
+
+
+@pytest.mark.parametrize("silent", [0, 3])
+def test_a_licence_that_ended_too_early_since_the_clock_was_wrong_comes_back_when_it_is_right(parts, silent):
+    async def test(running):
+        running.offer(1, "L1", expires_at=(running.now() + timedelta(hours=10)).isoformat())
+        await asyncio.sleep(10)
+        running.problems["c1"] = [DeviceUnreachable("no answer")] * silent
+        running.set_forward = timedelta(days=1)
+        await asyncio.sleep(100)
+        running.set_forward = timedelta(0)
+        await asyncio.sleep(100)
+        assert running.state(1) != {"L1": LicenceState.IN_USE}, "nothing says that this clock is right"
+        running.ahead = timedelta(seconds=1)
+        await asyncio.sleep(200)
+        assert running.state(1) == {"L1": LicenceState.IN_USE}
+        assert running.applied[-1] == ("c1", LicenceChange.INSTALL, "pro")
+        await asyncio.sleep(36_000)
+        assert running.state(1) == {"L1": LicenceState.EXPIRED}
+
+    run(parts, test)
+
+
+@pytest.mark.parametrize("forward", [timedelta(days=1), timedelta(days=-1)])
+def test_a_licence_ends_at_its_time_by_the_clock_of_the_cloud_where_ours_is_far_from_it(parts, forward):
+    async def test(running):
+        running.offer(1, "L1", expires_at=(running.now() + timedelta(hours=1)).isoformat())
+        await asyncio.sleep(10)
+        running.set_forward = running.ahead = forward
+        await asyncio.sleep(3000)
+        assert running.state(1) == {"L1": LicenceState.IN_USE}
+        await asyncio.sleep(800)
+        assert running.state(1) == {"L1": LicenceState.EXPIRED}
 
     run(parts, test)
