@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 
@@ -640,5 +641,68 @@ def test_a_licence_ends_at_its_time_by_the_clock_of_the_cloud_where_ours_is_far_
         assert running.state(1) == {"L1": LicenceState.IN_USE}
         await asyncio.sleep(800)
         assert running.state(1) == {"L1": LicenceState.EXPIRED}
+
+    run(parts, test)
+
+
+FAULTS = [
+    AWAY, HubBusy("429", retry_after_seconds=30), HubBusy("429", retry_after_seconds=None), LOST_ANSWER,
+    HubRejected("no", status=403, error="no"), HubRejected("no", status=404, error="no"),
+    HubRejected("no", status=422, error="no"), HubUnauthorised("no", status=401, error="no"),
+    HubUnreachable("502", maybe_done=True, status=502),
+]  # fmt: skip
+PROBLEMS = [DeviceUnreachable("no answer"), BusUnavailable("no port"), OutcomeUnknown("lost"), StoreError("full"), 5, 40]
+
+
+CHANGES = {
+    LicenseAction.ADD: LicenceChange.INSTALL,
+    LicenseAction.UPDATE: LicenceChange.RENEW,
+    LicenseAction.REMOVE: LicenceChange.REMOVE,
+}
+
+
+async def disturb(running, random, asked):
+    """Do one thing that can happen: a change, failing calls, a device that fails, a kill, time that passes."""
+    number, licence = random.choice((1, 2)), f"L{random.randrange(3)}"
+    match random.randrange(6):
+        case 0 | 1 if not any(one.id == licence for one in running.device(number).licences):
+            action = random.choice(list(LicenseAction))
+            asked[f"c{number}", licence] = CHANGES[action]
+            running.offer(number, licence, action, payload=f"{licence} {random.random()}")
+        case 2:
+            answering = random.choice((True, False))
+            faults = FAULTS if answering else [fault for fault in FAULTS if fault != LOST_ANSWER]
+            running.hub.fail("update_license" if answering else "get_license", *random.choices(faults, k=3))
+        case 3:
+            running.problems.setdefault(f"c{number}", []).extend(random.choices(PROBLEMS, k=3))
+        case 4:
+            await running.kill()
+            await running.restart()
+        case _:
+            await asyncio.sleep(random.choice((0, 0.01, 1, 30, 200)))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_after_faults_and_kills_each_change_is_answered_and_each_device_has_the_last_one(parts, seed):
+    random, asked = Random(seed), {}
+
+    async def test(running):
+        for _ in range(60):
+            await disturb(running, random, asked)
+        running.hub.failures.clear()
+        running.problems.clear()
+        for _ in range(40):  # telemetry, whose responses have the flags
+            for number in (1, 2):
+                if running.device(number).licences:
+                    running.loop.fetch_soon(running.device(number).credentials.device_id)
+            await asyncio.sleep(60)
+        assert not running.task.done()
+        assert [[*running.device(number).licences] for number in (1, 2)] == [[], []], "every change is answered"
+        assert all(record.is_delivered for record in running.keeper.all)
+        last = {(record.child, record.licence_id): record for record in running.keeper.all}
+        assert {key: record.change for key, record in last.items()} == asked
+        for (key, licence), record in last.items():
+            made = [change for one, change, payload in running.applied if one == key and payload.startswith(f"{licence} ")]
+            assert record.state is LicenceState.ERROR or made[-1] is record.change
 
     run(parts, test)
