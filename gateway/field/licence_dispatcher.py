@@ -20,6 +20,9 @@ from gateway.state.registry import Registry
 
 log = logging.getLogger(__name__)
 
+SHORTEST_SECRET = 6
+"""Shorter content of a licence, such as `pro`, is no secret, and to mask it would wreck the words that contain it."""
+
 WITHIN = timedelta(minutes=1)
 """How long a change waits for a bus that is busy or not there, before it is tried again later."""
 
@@ -129,7 +132,8 @@ def _secrets_of(licence: Licence) -> frozenset[str]:
     if licence.payload is None:
         return frozenset()
     payload = licence.payload.get_secret_value()
-    return frozenset({payload, repr(payload)[1:-1], shown_text(payload)[1:-1]}) - {""}
+    forms = (payload, repr(payload)[1:-1], shown_text(payload)[1:-1])
+    return frozenset(form for form in forms if len(payload) >= SHORTEST_SECRET)
 
 
 def _without_secrets(error: AdapterError, secrets: frozenset[str]) -> AdapterError:

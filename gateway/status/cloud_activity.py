@@ -26,7 +26,9 @@ class CommandState(StrEnum):
 class CommandSummary(StatusModel):
     """One command of the cloud."""
 
-    child_id: str | None = Field(description="the id of its child in addresses of this API; null for the gateway itself")
+    child_id: str | None = Field(
+        description="the id of its child in addresses of this API; null for the gateway itself and a former child"
+    )
     device: Text = Field(description="the name of its device")
     name: Text
     parameters: dict[Text, Text] = Field(default_factory=dict, description="its parameters; secret ones are masked")

@@ -170,3 +170,10 @@ async def test_a_licence_follows_a_child_that_moves_to_another_bus(field, site):
 async def test_a_child_that_is_gone_fails_its_licence(site):
     with pytest.raises(CommandRejected, match="not a child of the gateway any more"):
         await site[0].apply("sn:nobody/1", licence())
+
+
+async def test_short_content_does_not_wreck_the_text_of_an_error(site):
+    dispatcher, adapter, _, _ = site
+    adapter.made = CommandRejected("its profile takes none")
+    with pytest.raises(CommandRejected, match="its profile takes none"):
+        await dispatcher.apply(KEY, licence(payload="pro"))

@@ -97,7 +97,8 @@ class CloudSummarizer:
 def _device(child: str | None, names: Mapping[str, str]) -> dict[str, str | None]:
     if child is None:
         return {"child_id": None, "device": "the gateway"}
-    return {"child_id": encode_id(child), "device": names.get(child, child)}
+    # a device that is no child any more has no page: its key alone says which one it was
+    return {"child_id": encode_id(child), "device": names[child]} if child in names else {"child_id": None, "device": child}
 
 
 def _command(entry: LedgerEntry, names: Mapping[str, str]) -> CommandSummary:
