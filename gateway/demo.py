@@ -86,6 +86,9 @@ CONFIGURATIONS: Sequence[tuple[BusAddress | None, Mapping[str, object]]] = (
 )
 """The configurations that a person sets in the portal, each for a child or, without a location, for the gateway itself."""
 
+OUTCOME_WITHIN_SECONDS = 20.0
+"""After this time each command has ended, and each configuration is in effect."""
+
 NAMES = {"operating_state": {4: "mppt"}}
 """Numbers on the wire that are sent to the cloud by name (SunSpec Information Model Reference, inverter models, `St`)."""
 
@@ -121,6 +124,8 @@ class Demo:
     """The commands that were sent, each with its device."""
     configurations: list[tuple[Device, int]] = field(default_factory=list)
     """The configurations that were set, each as its device and its version."""
+    asked_at: float | None = None
+    """When the commands and configurations were sent, by `monotonic`."""
 
     @property
     def parent(self) -> Device | None:
@@ -150,6 +155,7 @@ class Demo:
             self._set_configurations()
 
     def _send_commands(self) -> None:
+        self.asked_at = monotonic()
         for place, name, parameters in COMMANDS:
             device = self.parent if place is None else self.children[place]
             if device is not None:
@@ -182,9 +188,22 @@ class Demo:
             for device, command in self.commands
             if command.status == "failed"
         ]
+        found += self._outcome_problems()
         parent_id = self.parent.id if self.parent else None
         singles = [call for call in self.calls if call.call == "Send Telemetry" and call.device != parent_id]
         return found + [f"{call.device_name} was not sent in a bulk call" for call in singles]
+
+    def _outcome_problems(self) -> list[str]:
+        if self.asked_at is None or monotonic() - self.asked_at < OUTCOME_WITHIN_SECONDS:
+            return []
+        open_commands = [
+            f"the command {command.name} to {device.name} has no outcome" for device, command in self.commands if command.is_open
+        ]
+        return open_commands + [
+            f"configuration {version} of {device.name} is not in effect"
+            for device, version in self.configurations
+            if (device.config.applied_version or 0) < version
+        ]
 
     def _telemetry_problems(self, child: Device, simulated: SimulatedDevice) -> list[str]:
         messages = self.emulator.journal.telemetry(child.id)
