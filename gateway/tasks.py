@@ -46,6 +46,16 @@ async def run_until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | No
     return None if working.cancelled() else working.result()
 
 
+async def wait_until(event: asyncio.Event, at: float | None) -> bool:
+    """Wait until the event is set, or until the loop time `at` at most; return whether it is set. `None`: without a limit."""
+    try:
+        async with asyncio.timeout_at(at):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
 def start_in(group: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> bool:
     """Run `work` as a task of the group; `False`, and nothing is run, when the group is ending already."""
     try:

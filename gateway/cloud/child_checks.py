@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 
 from gateway.cloud.child_registrar import ChildRegistrar
 from gateway.cloud.delivery import Delivery
@@ -14,7 +15,7 @@ from gateway.errors import HubRejected
 from gateway.hub import Credentials
 from gateway.state.child_states import ChildState
 from gateway.state.registry import Registry
-from gateway.tasks import loop_time
+from gateway.tasks import loop_time, wait_until
 
 
 class ChildChecks:
@@ -47,16 +48,12 @@ class ChildChecks:
             self._added.clear()
             child = self._take_due_child()
             if child is None:
-                await self._wait_for_check()
+                await wait_until(self._added, min(self._doubted_children.values(), default=None))
             elif not await self._is_done(parent, child):
                 self._doubted_children.setdefault(child, 0.0)
 
     async def _is_done(self, parent: Credentials, child: str) -> bool:
-        async def check() -> bool:
-            await self._check_child(parent, child)
-            return True
-
-        return await self._calls.run(parent, CallKind.CHILD_CHECK, check, otherwise=False)
+        return await self._calls.succeeds(parent, CallKind.CHILD_CHECK, partial(self._check_child, parent, child))
 
     def _take_due_child(self) -> str | None:
         now = loop_time()
@@ -64,14 +61,6 @@ class ChildChecks:
         if due is not None:
             del self._doubted_children[due]
         return due
-
-    async def _wait_for_check(self) -> None:
-        next_at = min(self._doubted_children.values(), default=None)
-        try:
-            async with asyncio.timeout(None if next_at is None else max(next_at - loop_time(), 0)):
-                await self._added.wait()
-        except TimeoutError:
-            pass
 
     async def _check_child(self, parent: Credentials, key: str) -> None:
         record = self._registry.children.get(key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from gateway.cloud.rate_control import CallKind, RateControl
@@ -50,3 +50,16 @@ class GuardedCalls:
             return result
         self.rate_control.failed(kind, failure)
         return otherwise
+
+    async def succeeds(self, parent: Credentials, kind: CallKind, work: Callable[[], Awaitable[None]]) -> bool:
+        """Do the work when calls of its kind are allowed, and return whether it succeeded.
+
+        Raises:
+            EnrolmentRevoked: the gateway's own key was refused twice.
+        """
+
+        async def do() -> bool:
+            await work()
+            return True
+
+        return await self.run(parent, kind, do, otherwise=False)

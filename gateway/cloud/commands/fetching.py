@@ -21,7 +21,7 @@ from gateway.errors import HubRejected, HubUnauthorised, HubUnreachable
 from gateway.hub import Credentials, Hub
 from gateway.state.command_ledger import CommandLedger
 from gateway.state.writes import retry_until_stored
-from gateway.tasks import loop_time
+from gateway.tasks import loop_time, wait_until
 
 log = logging.getLogger(__name__)
 
@@ -114,22 +114,11 @@ class CommandFetcher:
                 if not await self._call(parent, partial(self._fetch_one, parent, device_id, intake, group)):
                     self._flagged[device_id] = None
             else:
-                await self._wait(fetch_all_at if every_seconds else loop_time() + RECORD_EVERY_SECONDS)
+                await wait_until(self._wake, fetch_all_at if every_seconds else loop_time() + RECORD_EVERY_SECONDS)
                 await self._record_answers()
 
-    async def _wait(self, until: float) -> None:
-        try:
-            async with asyncio.timeout(max(until - loop_time(), 0)):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-
     async def _call(self, parent: Credentials, work: Callable[[], Awaitable[None]]) -> bool:
-        async def do() -> bool:
-            await work()
-            return True
-
-        return await self._calls.run(parent, CallKind.COMMANDS, do, otherwise=False)
+        return await self._calls.succeeds(parent, CallKind.COMMANDS, work)
 
     async def _fetch_all(
         self, parent: Credentials, flagged: dict[str, None], intake: CommandIntake, group: asyncio.TaskGroup

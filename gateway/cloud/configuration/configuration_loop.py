@@ -23,7 +23,7 @@ from gateway.hub import Credentials, DeviceUpdate, Hub
 from gateway.state.configurations import ConfigurationRecord, Configurations, Refusal, RefusalKind, VersionedContent
 from gateway.state.registry import Registry
 from gateway.state.writes import retry_until_stored
-from gateway.tasks import loop_time
+from gateway.tasks import loop_time, wait_until
 
 log = logging.getLogger(__name__)
 
@@ -165,14 +165,10 @@ class ConfigurationLoop:
                     self._to_pull[device_id] = None
                 pull_at = loop_time() + PULL_EVERY_SECONDS
             else:
-                await _wait(self._wake, pull_at if self._to_pull else None)
+                await wait_until(self._wake, pull_at if self._to_pull else None)
 
     async def _call(self, parent: Credentials, work: Callable[[], Awaitable[None]]) -> bool:
-        async def do() -> bool:
-            await work()
-            return True
-
-        return await self._calls.run(parent, CallKind.CONFIGURATION, do, otherwise=False)
+        return await self._calls.succeeds(parent, CallKind.CONFIGURATION, work)
 
     async def _is_fetched(self, parent: Credentials, device_id: str, flagged: int, group: asyncio.TaskGroup) -> bool:
         """Fetch the configuration of one device; return whether that is done, also because it was deleted or its key was lost."""
@@ -274,7 +270,7 @@ class ConfigurationLoop:
             self._has_reports.clear()
             child, at = min(self._report_at.items(), key=lambda item: item[1], default=(None, None))
             if at is None or at > loop_time():
-                await _wait(self._has_reports, at)
+                await wait_until(self._has_reports, at)
                 continue
             del self._report_at[child]
             device = None if self._trials.is_running(child) else self._device_to_report(parent, child)
@@ -351,12 +347,3 @@ class ConfigurationLoop:
         log.info(
             "%s: what was changed on site is in the cloud as configuration version %d", self._devices.name_of(child), sent.version
         )
-
-
-async def _wait(event: asyncio.Event, until: float | None) -> None:
-    """Wait for an event, until a loop time at most."""
-    try:
-        async with asyncio.timeout(None if until is None else max(until - loop_time(), 0)):
-            await event.wait()
-    except TimeoutError:
-        pass

@@ -22,7 +22,7 @@ from gateway.hub_records import ModelFile, Space
 from gateway.models import NAME_LENGTH
 from gateway.state.cloud_records import CloudRecord, CloudRecords, FileRecord, SpaceRecord
 from gateway.state.registry import Registry
-from gateway.tasks import loop_time
+from gateway.tasks import loop_time, wait_until
 
 log = logging.getLogger(__name__)
 
@@ -108,21 +108,10 @@ class DeviceRecordLoop:
                 if device_id != parent.device_id:
                     await asyncio.sleep(SECONDS_BETWEEN_DEVICES)
             else:
-                await self._wait(files_at)
-
-    async def _wait(self, until: float) -> None:
-        try:
-            async with asyncio.timeout_at(until):
-                await self._has_work.wait()
-        except TimeoutError:
-            pass
+                await wait_until(self._has_work, files_at)
 
     async def _call(self, parent: Credentials, work: Callable[[], Awaitable[None]]) -> bool:
-        async def do() -> bool:
-            await work()
-            return True
-
-        return await self._calls.run(parent, CallKind.RECORDS, do, otherwise=False)
+        return await self._calls.succeeds(parent, CallKind.RECORDS, work)
 
     def _put_last(self, device_id: str) -> None:
         """Let the other devices go first: the calls of this one may fail again."""

@@ -16,7 +16,7 @@ from gateway.hub import Credentials
 from gateway.models import Licence, LicenceChange
 from gateway.state.licences import REPORTED, LicenceKeeper, LicenceRecord, LicenceState
 from gateway.state.writes import retry_until_stored
-from gateway.tasks import loop_time
+from gateway.tasks import loop_time, wait_until
 
 log = logging.getLogger(__name__)
 
@@ -114,11 +114,7 @@ class DeviceChanges:
         ends = [end for record in self._keeper.all if (end := record.in_use_until) is not None]
         until_end = min(ends, default=datetime.max.replace(tzinfo=UTC)) - self.now()
         seconds = min(max(until_end.total_seconds(), 0.0), RETRY_DEVICE_EVERY.total_seconds())  # the clock may be set meanwhile
-        try:
-            async with asyncio.timeout(seconds):
-                await self._has_work.wait()
-        except TimeoutError:
-            pass
+        await wait_until(self._has_work, loop_time() + seconds)
 
     async def _leave_former_devices(self, parent: Credentials) -> None:
         """Forget what cannot be told to the cloud any more, of devices that were deleted or registered anew under another id.

@@ -29,7 +29,7 @@ from gateway.hub_records import License, LicenseAction
 from gateway.models import LicenceChange
 from gateway.state.licences import REPORTED, LicenceKeeper, LicenceRecord, LicenceState, ReportedState
 from gateway.state.writes import retry_until_stored
-from gateway.tasks import loop_time
+from gateway.tasks import loop_time, wait_until
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class LicenceLoop:
                 await self._answer_all(parent)
                 device_id = self._next_to_ask()
                 if device_id is None:
-                    await self._wait()
+                    await wait_until(self._has_work, min(self._answer_at.values(), default=None))
                     continue
                 is_flagged = self._to_ask.pop(device_id)
                 if not await self._call(parent, partial(self._fetch, parent, device_id, is_flagged=is_flagged)):
@@ -119,20 +119,8 @@ class LicenceLoop:
         """Return the device that waits longest; those that had nothing new the last time come after the others."""
         return min(self._to_ask, key=lambda device_id: device_id in self._waits, default=None)
 
-    async def _wait(self) -> None:
-        again_at = min(self._answer_at.values(), default=None)
-        try:
-            async with asyncio.timeout_at(again_at):
-                await self._has_work.wait()
-        except TimeoutError:
-            pass
-
     async def _call(self, parent: Credentials, work: Callable[[], Awaitable[None]]) -> bool:
-        async def do() -> bool:
-            await work()
-            return True
-
-        return await self._calls.run(parent, CallKind.LICENCES, do, otherwise=False)
+        return await self._calls.succeeds(parent, CallKind.LICENCES, work)
 
     # fetching ---------------------------------------------------------------------------------------------------------
 

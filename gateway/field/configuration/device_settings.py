@@ -24,7 +24,7 @@ from gateway.models import Reach, SettingValue, Value
 from gateway.state.original_settings import OriginalSettings
 from gateway.state.registry import Registry
 from gateway.state.writes import retry_until_stored
-from gateway.tasks import loop_time
+from gateway.tasks import loop_time, wait_until
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class DeviceSettings:
                     del self._check_at[child]
                     running[child] = group.create_task(self._check(child))
                     running[child].add_done_callback(lambda _, child=child: running.pop(child, None))  # type: ignore[misc]  # mypy knows no lambda with a default
-                await _wait(self._has_checks, min(self._check_at.values(), default=None))
+                await wait_until(self._has_checks, min(self._check_at.values(), default=None))
 
     # applying ---------------------------------------------------------------------------------------------------------
 
@@ -282,11 +282,3 @@ class DeviceSettings:
 
     def _name(self, child: str) -> str:
         return self._registry.name_of(child) or child
-
-
-async def _wait(event: asyncio.Event, until: float | None) -> None:
-    try:
-        async with asyncio.timeout(None if until is None else max(until - loop_time(), 0)):
-            await event.wait()
-    except TimeoutError:
-        pass

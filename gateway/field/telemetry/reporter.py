@@ -10,7 +10,7 @@ from gateway.errors import StoreError
 from gateway.field.telemetry.sampling import Sampler
 from gateway.models import Sample
 from gateway.state.outbox import Outbox
-from gateway.tasks import loop_time
+from gateway.tasks import loop_time, wait_until
 
 log = logging.getLogger(__name__)
 
@@ -95,10 +95,7 @@ class Reporter:
             self._is_failing = False
 
     async def _is_urgent_before(self, at: float) -> bool:
-        try:
-            async with asyncio.timeout(max(at - loop_time(), 0)):
-                await self._is_urgent.wait()
-        except TimeoutError:
-            return False
-        self._is_urgent.clear()
-        return True
+        is_urgent = await wait_until(self._is_urgent, at)
+        if is_urgent:
+            self._is_urgent.clear()
+        return is_urgent
