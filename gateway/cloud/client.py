@@ -314,7 +314,7 @@ class HttpHub:
 
     async def get_files(self, device: Credentials) -> list[ModelFile]:
         """Return the files of the device's model (section 10.3)."""
-        return await self._call_hub("Get Files", "GET", device, "files", parse=MODEL_FILE.parse_list)
+        return await self._call_hub("Get Files", "GET", device, "files", parse=MODEL_FILE.parse_usable)
 
     async def get_file(self, device: Credentials, file_id: str) -> ModelFile:
         """Return one file of the device's model; a missing one is a 400 (section 10.3)."""
@@ -347,7 +347,7 @@ class HttpHub:
 
     async def get_incidents(self, device: Credentials) -> list[Incident]:
         """Return the open incidents of the device (section 11)."""
-        return await self._call_hub("Get Incidents", "GET", device, "incidents", parse=INCIDENT.parse_list)
+        return await self._call_hub("Get Incidents", "GET", device, "incidents", parse=INCIDENT.parse_usable)
 
     async def close_incident(self, device: Credentials, incident_id: str) -> None:
         """Close one incident (section 11)."""

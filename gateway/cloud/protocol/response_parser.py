@@ -55,6 +55,23 @@ class ResponseParser(Generic[T]):
         """Return the records of an array; an object alone counts as an array of one, `{}` and null as an empty one."""
         return [self.parse(entry) for entry in as_list(body)]
 
+    def parse_usable(self, body: object) -> list[T]:
+        """Return the records of an array without those that lack a required field: they must not hide the others.
+
+        Raises:
+            UnexpectedResponse: there are only such ones.
+        """
+        records: list[T] = []
+        problem: UnexpectedResponse | None = None
+        for entry in as_list(body):
+            try:
+                records.append(self.parse(entry))
+            except UnexpectedResponse as error:
+                problem = error
+        if problem is not None and not records:
+            raise problem
+        return records
+
     def _value_of(self, body: Mapping[str, object], name: str) -> list[Any]:
         """Return a list with the field's value, an empty one when none of its JSON names has a valid value."""
         raws = (_at(body, path) for path in self._json_names[name])

@@ -277,3 +277,12 @@ def test_a_licence_of_which_nothing_is_to_be_changed_is_no_change():
     rest = {"id": 7, "data": "pro", "add": False, "remove": False, "update": False}
     assert messages.parse_license([rest, {"id": 8, "add": False, "remove": True, "update": False}]).id == 8
     assert messages.parse_license([rest]) is None
+
+
+@pytest.mark.parametrize("parser", [messages.MODEL_FILE, messages.INCIDENT])
+@pytest.mark.parametrize("bad", [{"name": "x"}, "text", 7, {"id": None}])
+def test_a_file_or_an_incident_without_an_id_hides_no_other_one(parser, bad):
+    assert [one.id for one in parser.parse_usable([bad, {"id": "f"}, bad])] == ["f"]
+    assert parser.parse_usable([]) == parser.parse_usable({}) == []
+    with pytest.raises(UnexpectedResponse):
+        parser.parse_usable([bad])
