@@ -33,6 +33,19 @@ async def run_in_own_task(work: Coroutine[Any, Any, None]) -> BaseException | No
     return _error_of(task)
 
 
+def raise_if_cancelled() -> None:
+    """Raise a cancellation of this task that a library has swallowed.
+
+    `asyncio.wait_for` of Python 3.11 swallows a cancellation that arrives together with the result, and libraries use it.
+
+    Raises:
+        CancelledError: the task was cancelled and still runs.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def run_until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
     """Return the result of `work`; cancel it and return `None` when `stop` is set first."""
     working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())

@@ -33,7 +33,7 @@ from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.listening import Listener
 from gateway.models import ChildDevice, Command, CommandResult, Progress
 from gateway.state.registry import Registry
-from gateway.tasks import loop_time
+from gateway.tasks import loop_time, raise_if_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -213,6 +213,7 @@ class Supervisor:
         """Open the bus, work on it until it fails, and close it."""
         async with AsyncExitStack() as stack:
             await self._open(stack)
+            raise_if_cancelled()  # else the bus would be served on, and the gateway would wait for its end for ever
             stack.push_async_callback(self._worker.close)
             self._health.record_opening()
             self._worker.start(loop_time())

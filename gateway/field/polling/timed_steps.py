@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from gateway.errors import BusUnavailable
-from gateway.tasks import loop_time
+from gateway.tasks import loop_time, raise_if_cancelled
 
 T = TypeVar("T")
 PurposeT = TypeVar("PurposeT")
@@ -30,8 +30,7 @@ class TimedSteps(Generic[PurposeT]):
     async def run(self, name: str, step: Awaitable[T], purpose: PurposeT) -> T:
         """Await one step and return its result; `name` appears in the error message if it hangs.
 
-        A cancellation that the step swallowed is raised after it: `asyncio.wait_for` of Python 3.11 swallows a cancellation that
-        arrives together with the result, and libraries use it.
+        A cancellation that the step swallowed is raised after it.
         """
         worker, began_at = asyncio.current_task(), loop_time()
         self._running[worker] = (name, began_at)
@@ -40,8 +39,7 @@ class TimedSteps(Generic[PurposeT]):
         finally:
             del self._running[worker]
             self._on_end(purpose, loop_time() - began_at)
-        if worker is not None and worker.cancelling():
-            raise asyncio.CancelledError
+        raise_if_cancelled()
         return result
 
     async def watch(self) -> None:

@@ -133,7 +133,7 @@ async def test_a_hanging_step_is_given_up(field, monkeypatch):
     assert "reading did not finish" in supervisor.problem
 
 
-@pytest.mark.parametrize("step", ["read", "discover", "identify"])
+@pytest.mark.parametrize("step", ["open", "read", "discover", "identify"])
 async def test_an_adapter_that_swallows_a_cancellation_does_not_prevent_stopping(field, step):
     class Swallowing(SyntheticAdapter):
         async def swallow(self, where):
@@ -141,6 +141,10 @@ async def test_an_adapter_that_swallows_a_cancellation_does_not_prevent_stopping
                 with suppress(asyncio.CancelledError):
                     self.is_in_it = True
                     await asyncio.sleep(60)
+
+        async def __aenter__(self):
+            await self.swallow("open")
+            return await super().__aenter__()
 
         async def read(self, child, due):
             await self.swallow("read")
