@@ -151,7 +151,7 @@ async def test_the_gateway_itself_takes_commands(emulator, running, until, site,
         wrong = emulator.cloud.queue_command(own, "set_log_level", {"level": "loud"})
         nobody = emulator.cloud.queue_command(own, "admit", {"key": "sn:nobody/1"})
         await until(lambda: not any(one.is_open for one in (rescan, unknown, wrong, nobody)))
-    assert (rescan.status, rescan.message) == ("done", "the search for devices starts on 1 buses")
+    assert (rescan.status, rescan.message) == ("done", "the search for devices starts on 1 bus")
     assert "it has rescan, admit, ignore, forget, set_log_level, reboot, dump, update_firmware" in unknown.message
     assert "one of debug, info, warning, error" in wrong.message
     assert "no device 'sn:nobody/1'" in nobody.message

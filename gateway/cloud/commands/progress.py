@@ -69,7 +69,8 @@ class ProgressReporter:
         device = self._devices.credentials_of(parent, entry.device_id)
         if device is None or running.has_ended:
             return False
-        started = "it waits for its device" if entry.started_at is None else "it is being carried out"
+        waiting = "it waits for the gateway" if entry.child is None else "it waits for its device"
+        started = waiting if entry.started_at is None else "it is being carried out"
         text = printable_line(running.progress or started, PROGRESS_LENGTH)
         try:
             await self._hub.update_command(device, entry.command_id, "in_progress", text)

@@ -40,7 +40,7 @@ class DeviceCommands:
         buses = list(self._fleet.supervisors.values())
         for supervisor in buses:
             await supervisor.start_discovery()
-        return f"the search for devices starts on {len(buses)} buses"
+        return f"the search for devices starts on {len(buses)} {'bus' if len(buses) == 1 else 'buses'}"
 
     async def _admit(self, given: DeviceParameters, _checkpoint: Checkpoint) -> str:
         name = await self._decide(given.key, Decision.ADMIT)
