@@ -73,6 +73,8 @@ class OutcomeReporter:
 
     async def report_again(self, entry: LedgerEntry) -> None:
         """Report the outcome of a command that the cloud offers although it has ended: the cloud did not receive it."""
+        if not entry.is_delivered:
+            return  # its report is on the way, and would be refused the second time
         if loop_time() - self._reported_at.get(entry.key, -REPORT_AGAIN_AFTER_SECONDS) >= REPORT_AGAIN_AFTER_SECONDS:
             await self._ledger.deliver(entry, is_delivered=False)
             self._has_outcomes.set()

@@ -212,6 +212,30 @@ def test_an_outcome_whose_response_was_lost_is_repeated_and_the_command_is_not(r
     run(test)
 
 
+def test_an_outcome_that_is_on_its_way_when_its_command_is_offered_again_is_sent_once(run):
+    async def test(running):
+        update, deliver, sent, begun = running.hub.update_command, running.ledger.deliver, [], asyncio.Event()
+
+        async def slow_update(device, command_id, *rest):
+            sent.append(command_id)
+            begun.set()
+            await asyncio.sleep(3)
+            await update(device, command_id, *rest)
+
+        async def slow_deliver(entry, *, is_delivered=True):
+            await asyncio.sleep(0 if is_delivered else 5)  # what the intake records comes after the end of the report
+            return await deliver(entry, is_delivered=is_delivered)
+
+        running.hub.update_command, running.ledger.deliver = slow_update, slow_deliver
+        running.send(7, 1)
+        await begun.wait()
+        running.loop.fetch_soon(running.device(1).credentials.device_id)  # the hub does not know the outcome yet
+        await asyncio.sleep(60)
+        assert sent == [7]
+
+    run(test, every=timedelta(0))
+
+
 def test_a_command_that_ran_when_the_gateway_stopped_is_never_repeated(run):
     async def test(running):
         running.devices["open_valve"] = 30
