@@ -164,6 +164,8 @@ def _configuration_state(device: Device, version: int) -> str:
 
 
 def _value_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

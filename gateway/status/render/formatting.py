@@ -58,6 +58,11 @@ def number(value: Value) -> str:
     return grouped(f"{value:,}") if isinstance(value, int) and abs(value) >= 10_000 else str(value)
 
 
+def plain(value: Value) -> str:
+    """Return a value as the texts about commands have it: `true`, `21.5`, `hdmi1`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def grouped(digits: str) -> str:
     """Return a number with its thousands separated by spaces at which no line breaks."""
     return digits.replace(",", "\u202f")

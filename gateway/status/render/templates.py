@@ -58,6 +58,7 @@ class Templates:
             "moment": formatting.moment,
             "share": formatting.share,
             "number": formatting.number,
+            "plain": formatting.plain,
             "sparkline": formatting.sparkline,
             "count": formatting.count,
         }
