@@ -54,7 +54,7 @@ from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.diagnostics.recent_log import recording_log
 from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.own_commands.build import CloudWay, Diagnosis, OwnCommandParts, build_own_commands
-from gateway.runtime.own_telemetry import own_telemetry
+from gateway.runtime.own_telemetry import NOT_REGISTERED, own_telemetry
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.restart import Restart
 from gateway.runtime.view import GatewayView
@@ -328,7 +328,7 @@ def _read_own_telemetry(state: StateParts, field: FieldParts, *, started_at: flo
     reaches = ((record, field.availability.of(key).reach) for key, record in state.registry.children.items())
     return own_telemetry(
         started_at=started_at,
-        children=(str(reach) if record.state.is_in_cloud else "not_registered" for record, reach in reaches),
+        children=(str(reach) if record.state.is_in_cloud else NOT_REGISTERED for record, reach in reaches),
         outbox_samples=state.outbox.depth,
         lost_samples=state.outbox.lost,
         bus_loads={bus: supervisor.live_load for (_, bus), supervisor in field.fleet.supervisors.items()},

@@ -10,8 +10,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from gateway import __version__
-from gateway.models import Value
+from gateway.models import Reach, Value
 from gateway.tasks import loop_time
+
+CHILD_STATUSES = (NOT_REGISTERED := "not_registered", *map(str, Reach))
+"""How children are counted. None is left out: the cloud keeps the last value of a metric that is not sent any more."""
 
 MAX_BUSES_SENT = 20
 """The number of buses whose load is sent; the status page shows those of all."""
@@ -30,7 +33,7 @@ def own_telemetry(
 
     Args:
         started_at: the start of the gateway by `loop_time`.
-        children: the status of each child, in one word.
+        children: the status of each child, one of `CHILD_STATUSES`.
         outbox_samples: the number of samples that wait for the hub.
         lost_samples: the number of samples that were lost.
         bus_loads: the share of its recent time for which each bus was in use.
@@ -47,7 +50,7 @@ def own_telemetry(
         "memory_mb": round(_resident_bytes() / 1e6, 1),
         "configuration_problem": configuration_problem,
     }
-    values |= {f"children_{status}": count for status, count in sorted(by_status.items())}
+    values |= {f"children_{status}": by_status[status] for status in CHILD_STATUSES}
     return values | {f"bus_load_{_as_key(bus)}": round(load, 3) for bus, load in sorted(bus_loads.items())[:MAX_BUSES_SENT]}
 
 
