@@ -48,10 +48,11 @@ def starter_of_process(
 
     systemd sets NOTIFY_SOCKET for a service that notifies it, and SYSTEMD_EXEC_PID for the process that it starts itself; neither
     reaches a shell. In a container only the main process counts, alone or below an init such as tini, and without a terminal.
+    An init also adopts what a person has left running in the background; that belongs to the session of a shell.
     """
     if environment.get("NOTIFY_SOCKET") or environment.get("SYSTEMD_EXEC_PID") == str(os.getpid()):
         return "systemd"
     is_in_container = any(file.exists() for file in container_files) or "KUBERNETES_SERVICE_HOST" in environment
-    is_main_process = 1 in (os.getpid(), os.getppid())
+    is_main_process = os.getpid() == 1 or (os.getppid() == 1 and os.getsid(0) in (os.getsid(1), os.getpid()))
     is_at_terminal = sys.stdin is not None and sys.stdin.isatty()
     return "the container engine" if is_in_container and is_main_process and not is_at_terminal else None

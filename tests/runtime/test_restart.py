@@ -20,6 +20,7 @@ def inside(tmp_path):
 def main_process(monkeypatch):
     """This process is started by the first one, and has no terminal."""
     monkeypatch.setattr(restart.os, "getppid", lambda: 1)
+    monkeypatch.setattr(restart.os, "getsid", lambda pid: 1)
     monkeypatch.setattr(restart.sys, "stdin", None)
 
 
@@ -40,6 +41,17 @@ def test_a_container_engine_starts_the_main_process_of_its_container_again(insid
 
 def test_a_process_that_somebody_runs_in_a_container_is_not_started_again(inside, main_process, monkeypatch):
     monkeypatch.setattr(restart.os, "getppid", lambda: 42)
+    assert starter_of_process({}, container_files=inside) is None
+
+
+@pytest.mark.parametrize("session", [1, os.getpid()])
+def test_an_init_may_give_the_main_process_a_session_of_its_own(inside, main_process, monkeypatch, session):
+    monkeypatch.setattr(restart.os, "getsid", lambda pid: 1 if pid == 1 else session)
+    assert starter_of_process({}, container_files=inside) == "the container engine"
+
+
+def test_what_a_shell_in_a_container_has_left_running_is_not_started_again(inside, main_process, monkeypatch):
+    monkeypatch.setattr(restart.os, "getsid", lambda pid: 1 if pid == 1 else 42)
     assert starter_of_process({}, container_files=inside) is None
 
 
