@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from gateway.config.settings import Configuration
 from gateway.errors import ConfigurationRejected, SettingsProblem
 from gateway.models import PlannedChange
 from gateway.runtime.configuration.bus_preview import buses_of
+
+log = logging.getLogger(__name__)
 
 LAST_BUS = "it would take away the last bus of the gateway"
 
@@ -67,6 +70,7 @@ class GatewayConfiguration:
         await self._refuse_loss_of_last_bus(wanted)
         await self._use(self.effective.configuration, wanted.configuration)
         self.effective = wanted
+        self._log_what_wins_on_site(content)
 
     def restore(self, content: Mapping[str, object]) -> None:
         """Begin with a configuration, before the parts are built from it.
@@ -94,6 +98,12 @@ class GatewayConfiguration:
             if _value(before, place) != _value(after, place)
         ]
 
+    def _log_what_wins_on_site(self, content: Mapping[str, object]) -> None:
+        given, effective = dict(_leaves(content)), dict(_leaves(self.in_effect(content)))
+        if kept := [f"{dotted(place)} stays {effective[place]}" for place in given if given[place] != effective.get(place)]:
+            told = ", ".join(kept)
+            log.info('the gateway: %s: the configuration on site has it, and wins without `configuration = "cloud"`', told)
+
     async def _refuse_loss_of_last_bus(self, wanted: EffectiveConfiguration) -> None:
         live = set(self._live_buses())
         changed = {
@@ -108,6 +118,18 @@ class GatewayConfiguration:
                 return
         keys = ", ".join(f"adapter.{name}" for name in changed)
         raise ConfigurationRejected([SettingsProblem(keys, LAST_BUS, "Leave the gateway at least one bus that is there now")])
+
+
+def _leaves(content: Mapping[str, object]) -> Iterable[tuple[Place, object]]:
+    """Yield each key of a configuration that was checked, with its value."""
+    for section, keys in content.items():
+        if not isinstance(keys, Mapping):
+            continue
+        for key, value in keys.items():
+            if section == "adapter" and isinstance(value, Mapping):
+                yield from (((section, key, inner), one) for inner, one in value.items())
+            else:
+                yield (section, key), value
 
 
 def _value(values: Mapping[Place, EffectiveValue], place: Place) -> object:

@@ -1,6 +1,7 @@
 """The gateway's own configuration is planned against what is in effect, and cannot take away the last bus."""
 
 import asyncio
+import logging
 
 import pytest
 
@@ -68,6 +69,17 @@ async def test_the_plan_names_each_value_that_changes_and_the_buses_that_it_touc
     await site.own.apply(content)
     assert list(site.own.plan(content)) == []
     assert {change.key for change in site.own.plan({})} == changes.keys(), "without it, all is as in the file"
+
+
+async def test_it_is_told_which_keys_have_no_effect_since_the_file_has_them(caplog):
+    caplog.set_level(logging.INFO)
+    site = Site({**ONE, "rate": 2}, cloud={"commands_every": 20})
+    await site.own.apply({"cloud": {"commands_every": 60, "telemetry_every": 60}, "adapter": {"one": {"rate": 3}}})
+    (told,) = caplog.messages
+    assert told.startswith("the gateway: cloud.commands_every stays 20, adapter.one.rate stays 2: the configuration on site")
+    caplog.clear()
+    await site.own.apply({"cloud": {"commands_every": 20, "telemetry_every": 60}})
+    assert caplog.messages == []
 
 
 async def test_the_last_bus_cannot_be_taken_away_and_nothing_is_changed():
