@@ -61,12 +61,15 @@ class SettingsAccess:
         run: does something on the bus of a child, ahead of polling.
         run_in_gaps: does something on the bus of a child, in the gaps of polling.
         may_write: returns whether the settings of a child may be written at all, by its local key.
+        is_tried: returns whether a configuration of a child is being tried, also one that an earlier run began: what that has
+            set is not taken back before it ends.
         report_event: tells the cloud of a device that has other values.
     """
 
     run: RunOnBus
     run_in_gaps: RunOnBus
     may_write: Callable[[str], bool] = lambda child: True
+    is_tried: Callable[[str], bool] = lambda child: False
     report_event: ReportEvent = lambda child, name, category, text: None
     check_every: timedelta = CHECK_EVERY
 
@@ -210,6 +213,10 @@ class DeviceSettings:
             wanted = self._target(child, settings)
             if not wanted or self._reach(child) is not Reach.REACHABLE:
                 return  # it is compared when it answers
+            if self._access.is_tried(child):
+                self._check_at[child] = loop_time() + LOOK_EVERY_SECONDS
+                self._has_checks.set()
+                return
             self._check_at[child] = loop_time() + self._access.check_every.total_seconds()
             self._has_checks.set()
             writes = SettingWrites(child, self._access.run_in_gaps, self._originals)

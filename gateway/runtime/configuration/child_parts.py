@@ -45,6 +45,7 @@ def build_child_configurations(
         run=buses.do,
         run_in_gaps=buses.step,
         may_write=may_write,
+        is_tried=lambda child: state.configurations.of(child).tried is not None,
         report_event=state.events.report,
         check_every=timing.check_settings_every,
     )

@@ -33,11 +33,12 @@ async def site(field):
     fleet = Fleet((), {}, lambda adapter, entry: None)
     buses = ChildBuses(field.registry, fleet)
     originals = OriginalSettings(field.registry._store)
-    events, forbidden = [], set()
+    events, forbidden, tried = [], set(), set()
     access = SettingsAccess(
         run=buses.do,
         run_in_gaps=buses.step,
         may_write=lambda child: child not in forbidden,
+        is_tried=tried.__contains__,
         report_event=lambda child, name, category, text: events.append((child, name, text)),
     )
 
@@ -55,5 +56,6 @@ async def site(field):
     await field.until(lambda: KEY in field.registry.children and device.reads > 0)
     return SimpleNamespace(
         field=field, bus=bus, device=device, fleet=fleet, supervisor=supervisor, originals=originals, events=events,
-        forbidden=forbidden, settings=settings, configurations=configurations, begin=begin, running=running, replace=replace,
+        forbidden=forbidden, tried=tried, settings=settings, configurations=configurations, begin=begin, running=running,
+        replace=replace,
     )  # fmt: skip

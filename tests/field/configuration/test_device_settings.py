@@ -78,6 +78,17 @@ async def test_a_device_is_compared_at_intervals_without_writing(site):
     assert site.device.settings["level"] == 20.0
 
 
+async def test_what_a_configuration_that_is_being_tried_has_set_is_not_taken_back_after_a_restart(site):
+    await site.settings.apply(KEY, configured(level=20.0))
+    site.tried.add(KEY)  # an earlier run was killed in the middle, and this one has not resumed the trial yet
+    site.device.settings["level"] = 30.0
+    await asyncio.sleep(HOUR)
+    assert (site.device.settings["level"], site.events) == (30.0, [])
+    site.tried.clear()
+    await asyncio.sleep(HOUR)
+    assert site.device.settings["level"] == 20.0
+
+
 async def test_a_setting_that_is_changed_again_and_again_is_left_after_a_few_corrections_and_told_once(site):
     await site.settings.apply(KEY, configured(level=20.0))
     for number in range(MOST_CORRECTIONS + 3):
