@@ -60,7 +60,7 @@ class RegistrationQueue:
         now, wait = loop_time(), MAX_WAIT
         for key in self._open:
             record = self._registry.children[key]
-            left = timedelta(seconds=self._due_at(record, now) - now)
+            left = self._left(record, now)
             if left > timedelta(0):
                 wait = min(wait, left)
             elif not self._unanswered or record.state in _SAFE_STATES:
@@ -71,7 +71,7 @@ class RegistrationQueue:
         """Return the children with an unknown outcome whose time to settle is over."""
         now = loop_time()
         registering = [one for one in self._registry.children.values() if one.state is ChildState.REGISTERING]
-        return [record for record in registering if self._due_at(record, now) <= now]
+        return [record for record in registering if self._left(record, now) <= timedelta(0)]
 
     def postpone(self, key: str, delay: timedelta) -> None:
         """Let a child wait."""
@@ -112,6 +112,10 @@ class RegistrationQueue:
                 return self._deleted_children == "register_again"
             case _:
                 return True
+
+    def _left(self, record: ChildRecord, now: float) -> timedelta:
+        """Return how long a child still waits, to the microsecond: a shorter wait is none, whoever asks."""
+        return timedelta(seconds=self._due_at(record, now) - now)
 
     def _due_at(self, record: ChildRecord, now: float) -> float:
         key = record.child.key

@@ -177,3 +177,14 @@ def test_retrying_the_refused_ends_no_other_wait(parts):
         assert queued.next() == 10
 
     run(parts, test)
+
+
+def test_a_child_that_is_next_is_unresolved_also_within_the_last_microsecond_of_its_wait(parts):
+    async def test(queued):
+        await queued.admit(1)
+        await queued.save(1, state=ChildState.REGISTERING)
+        queued.queue.postpone_until("c1", asyncio.get_running_loop().time() + 3e-7)
+        assert queued.next() == "c1"
+        assert [record.child.key for record in queued.queue.unresolved()] == ["c1"]
+
+    run(parts, test)
