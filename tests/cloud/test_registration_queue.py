@@ -183,6 +183,7 @@ def test_a_child_that_is_next_is_unresolved_also_within_the_last_microsecond_of_
     async def test(queued):
         await queued.admit(1)
         await queued.save(1, state=ChildState.REGISTERING)
+        assert queued.next() == SETTLE.total_seconds()
         queued.queue.postpone_until("c1", asyncio.get_running_loop().time() + 3e-7)
         assert queued.next() == "c1"
         assert [record.child.key for record in queued.queue.unresolved()] == ["c1"]
