@@ -223,10 +223,11 @@ class Trials:
     def _log_plan(self, child: str | None, version: int, changes: Sequence[PlannedChange]) -> None:
         self._plans[child] = Plan(version=version, changes=tuple(changes))
         name = self._name_of(child)
+        what = f"configuration version {version}" if version > 0 else "the cloud has no configuration for it any more"
         for change in changes[:LOGGED_CHANGES]:
-            log.info("%s: configuration version %d: %s", name, version, printable_line(str(change), REASON_LENGTH))
+            log.info("%s: %s: %s", name, what, printable_line(str(change), REASON_LENGTH))
         if len(changes) > LOGGED_CHANGES:
-            log.info("%s: configuration version %d: %d more changes", name, version, len(changes) - LOGGED_CHANGES)
+            log.info("%s: %s: %d more changes", name, what, len(changes) - LOGGED_CHANGES)
 
     async def _watched_problem(self, child: str | None, trial: _Trial) -> str | None:
         """Return what has become worse, as soon as something has; `None` at the end of the watch.

@@ -700,8 +700,9 @@ def test_an_older_answer_than_the_flag_is_asked_for_again(parts):
     run(parts, test)
 
 
-def test_a_device_that_is_registered_again_starts_anew(parts):
+def test_a_device_that_is_registered_again_starts_anew(parts, caplog):
     async def test(running):
+        caplog.set_level(logging.INFO)
         running.configure(1, rate=1)
         running.configure(rate=7)
         await asyncio.sleep(300)
@@ -714,6 +715,8 @@ def test_a_device_that_is_registered_again_starts_anew(parts):
             await running.made.registrar.step(running.parent)
         await asyncio.sleep(300)
         assert running.content(1) == {}, "its new record in the cloud has no configuration"
+        assert "the cloud has no configuration for it any more: rate: " in caplog.text
+        assert "version 0" not in caplog.text
         assert "configuration_refused" not in running.event_names, "that needs no permission"
         running.ceilings.clear()
         assert running.content() == {"rate": 7}
