@@ -58,8 +58,11 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     @property
     def _clock_resolution(self) -> float:
-        """Return the time by which the base class runs timers early: as short as can be added to the time."""
-        return max(1e-12, math.ulp(self.time()))
+        """Return the time by which the base class runs timers early: the shortest that can be added to the time.
+
+        Whoever finds that its time has not come waits again, and the clock moves only when a wait is longer than this.
+        """
+        return math.ulp(self.time())
 
     @_clock_resolution.setter
     def _clock_resolution(self, _of_the_real_clock: float) -> None:

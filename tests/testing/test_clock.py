@@ -96,3 +96,17 @@ def test_many_days_pass_without_a_timer_that_never_fires():
         return now()
 
     assert simulated(main()) == pytest.approx(3_600_100)
+
+
+def test_a_loop_that_waits_until_its_time_has_come_ends_however_short_the_last_wait_is():
+    async def main():
+        until = 120.0
+        await asyncio.sleep(until - 8.5e-14)
+        rounds = 0
+        while now() < until:
+            rounds += 1
+            assert rounds < 100
+            await asyncio.wait([asyncio.ensure_future(asyncio.sleep(until - now()))], timeout=until - now())
+        return now()
+
+    assert simulated(main()) == pytest.approx(120)
