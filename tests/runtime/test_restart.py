@@ -44,7 +44,7 @@ def test_a_process_that_somebody_runs_in_a_container_is_not_started_again(inside
     assert starter_of_process({}, container_files=inside) is None
 
 
-@pytest.mark.parametrize("session", [1, os.getpid()])
+@pytest.mark.parametrize("session", [1, os.getpid()], ids=["the engine's", "its own"])
 def test_an_init_may_give_the_main_process_a_session_of_its_own(inside, main_process, monkeypatch, session):
     monkeypatch.setattr(restart.os, "getsid", lambda pid: 1 if pid == 1 else session)
     assert starter_of_process({}, container_files=inside) == "the container engine"
