@@ -201,7 +201,7 @@ async def whole_gateway(ports: Sequence[int], entry_url: str, told: Connection) 
         configuration = write_configuration(Path(folder), ports, entry_url)
         stop = asyncio.Event()
         async with build(configuration, usable(installed())) as running, asyncio.TaskGroup() as group:
-            take_in, last, intervals = running.sampler.take, dict[str, float](), list[float]()
+            take_in, last, intervals = running.field.sampler.take, dict[str, float](), list[float]()
 
             def note(readings: Sequence[Reading]) -> None:
                 now, child = time.monotonic(), readings[0].child
@@ -210,23 +210,23 @@ async def whole_gateway(ports: Sequence[int], entry_url: str, told: Connection) 
                 last[child] = now
                 take_in(readings)
 
-            running.sampler.take = note  # type: ignore[method-assign]  # sees each round, of which nothing else tells
+            running.field.sampler.take = note  # type: ignore[method-assign]  # sees each round, of which nothing else tells
             group.create_task(running.run(stop))
-            children = running.registry.children
+            children = running.state.registry.children
             while sum(record.device_id is not None for record in children.values()) < HOSTS * UNITS:  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.1)
             await asyncio.sleep(SETTLE_SECONDS)
             shown = await running.view.snapshot()
-            status = running.status
-            assert status is not None
-            told.send((status.address, f"/children/{shown.children[0].id}", f"/buses/{shown.buses[0].id}"))
+            page = running.page
+            assert page is not None
+            told.send((page.server.address, f"/children/{shown.children[0].id}", f"/buses/{shown.buses[0].id}"))
             while (seconds := await asyncio.to_thread(told.recv)) > 0:
                 intervals.clear()
-                begun, cpu_begun, readings = time.monotonic(), cpu_seconds(), running.sampler.readings_taken
+                begun, cpu_begun, readings = time.monotonic(), cpu_seconds(), running.field.sampler.readings_taken
                 await asyncio.sleep(seconds)
                 spent, span = cpu_seconds() - cpu_begun, time.monotonic() - begun
                 late = sum(interval > 1.5 * POLL_SECONDS for interval in intervals)
-                told.send(Span(span, spent, running.sampler.readings_taken - readings, late, tuple(intervals)))
+                told.send(Span(span, spent, running.field.sampler.readings_taken - readings, late, tuple(intervals)))
             stop.set()
 
 
