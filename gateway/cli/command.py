@@ -42,7 +42,7 @@ TRUE_WORDS, FALSE_WORDS = frozenset({"true", "yes", "on", "1"}), frozenset({"fal
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What was typed."""
+    """The device, the command and the parameters as typed."""
 
     address: str
     entry: str | None
@@ -55,13 +55,13 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Report:
-    """What is told about one call of this command."""
+    """The result of one call, as it is printed."""
 
     found: Found
     specs: Sequence[CommandSpec]
     command: Command | None = None
     planned: Sequence[str] | None = None
-    """What would be written; `None` when the command was executed."""
+    """The planned writes, one sentence each; `None` when the command was executed."""
     result: CommandResult | None = None
 
 

@@ -38,7 +38,7 @@ class ResultCheck(Protocol):
 
     @property
     def shown(self) -> str:
-        """What is read, in words."""
+        """The description of the value that is read, for messages."""
 
     def problem_in(self, payload: bytes) -> str | None:
         """Return why this payload shows that the command was not executed; `None` when it was."""

@@ -24,7 +24,7 @@ from gateway.adapter import (
 
 
 class _ValueLayout(FrozenTable):
-    """How a value is encoded in the payload of a characteristic."""
+    """The encoding of a value in the payload of a characteristic."""
 
     format: Format = Format.UINT8
     at: int = Field(default=0, ge=0, le=511, description="the offset of its first byte; 0 is the first")
@@ -105,7 +105,7 @@ class IdentitySources(FrozenTable):
 
 
 class ConnectionSettings(FrozenTable):
-    """How connections to the device are used."""
+    """The rules for connections to the device."""
 
     mode: Literal["visit", "stay"] = Field(
         default="visit", description="connect, read and disconnect each time; or stay connected, for notifications"

@@ -84,7 +84,7 @@ class Link:
         self._echo = EchoFilter()
         self.answer_seconds: float | None = None
         self.frames = RecentFrames()
-        """What was sent and received last, also before the last reopening."""
+        """The frames that were sent and received last, also before the last reopening."""
 
     @property
     def echoes(self) -> bool:

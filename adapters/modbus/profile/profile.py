@@ -124,7 +124,7 @@ _LOCATION = frozenset({*ValueRule.model_fields, "table", "address", "scale", "of
 
 
 _NOT_OF_THE_MAP = {"name", "maker", "title", "family", "source", "sub_model", "match", "identity", "licence", "trial"}
-"""What can change without a trial: how the device is named and recognised."""
+"""The fields that can change without a trial: they name and recognise the device, and do not read it."""
 
 
 class Profile(DeviceProfile):

@@ -15,7 +15,7 @@ ANY_FAMILY = "*"
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """Why a device does not become a child, and what would change that."""
+    """The reason why a device does not become a child, and what would change that."""
 
     why: str
 

@@ -12,7 +12,7 @@ from gateway.models import Metric, PlannedRead, SettingValue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildConfiguration:
-    """What the cloud has configured for one child; without anything, the child is as its profile has it."""
+    """The configuration of one child from the cloud; without anything, the child is as its profile has it."""
 
     name: str | None = None
     poll_every: Mapping[str, timedelta] = field(default_factory=dict)

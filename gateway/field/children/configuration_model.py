@@ -32,7 +32,7 @@ _TABLE = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_erro
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configurable:
-    """What can be configured of one child, as its adapter declares it."""
+    """The configurable parts of one child, as its adapter declares them."""
 
     poll_groups: Mapping[str, timedelta] = field(default_factory=dict)
     metrics: Mapping[str, Sequence[Metric]] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from gateway.models import Progress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildPollingStatus:
-    """How a bus treats one of its children at the moment."""
+    """The state of one child on its bus at the moment."""
 
     next_try_seconds: float | None
     """In how many seconds it is tried again; `None` while it answers, and while the bus is not open."""

@@ -11,7 +11,7 @@ from gateway.models import Block, Metric, Reach, Reading, Reduce, Sample, Status
 
 
 class _PendingSample:
-    """What a child reported since its last sample."""
+    """The values that a child reported since its last sample."""
 
     __slots__ = ("at", "counts", "is_first", "last_reported", "status", "values")
 
