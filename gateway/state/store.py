@@ -12,8 +12,9 @@ import logging
 import os
 import sqlite3
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -23,7 +24,35 @@ from gateway.state.schema import NEWEST_VERSION, migrations_after
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Transaction = sqlite3.Connection
+
+
+@dataclass(frozen=True, slots=True)
+class SetAsideRow:
+    """A row that cannot be read or sent, and was taken out of its table (`gateway/state/set_aside.py`)."""
+
+    table: str
+    why: str
+
+
+class Transaction(sqlite3.Connection):
+    """The connection, as the work inside a transaction gets it. A text that is not UTF-8 comes as `bytes`."""
+
+    is_read_only = False
+    set_aside: Sequence[SetAsideRow] = ()
+    """The rows that this transaction has set aside."""
+
+
+class _Reader(Transaction):
+    is_read_only = True
+
+
+def _text(written: bytes) -> str | bytes:
+    # by default, one damaged text makes the whole query fail
+    try:
+        return str(written, "utf-8")
+    except UnicodeDecodeError:
+        return written
+
 
 READER_TIMEOUT_SECONDS = 2.0
 """How long a reader waits for a writer."""
@@ -40,9 +69,12 @@ class Store:
         self._exclusive = exclusive
         self._lock_fd: int | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
-        self._connection: sqlite3.Connection | None = None
+        self._connection: Transaction | None = None
+        self._tables_told: set[str] = set()
         self.problem: str | None = None
         """Why the last transaction failed; `None` once another one has written something since."""
+        self.rows_set_aside = 0
+        """How many rows could not be read or sent since the store was created."""
 
     async def __aenter__(self) -> Self:
         """Open the file, create it if it is missing, and bring it to the newest schema.
@@ -89,7 +121,7 @@ class Store:
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    def _connected(self) -> sqlite3.Connection:
+    def _connected(self) -> Transaction:
         if self._connection is None:
             raise StoreError(f"{self.path} is not open")
         return self._connection
@@ -103,6 +135,7 @@ class Store:
     def _transact(self, work: Callable[[Transaction], T]) -> T:
         connection = self._connected()
         written = connection.total_changes
+        connection.set_aside = ()
         try:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -117,7 +150,18 @@ class Store:
             raise StoreError(f"{self.path}: {error}") from error
         if connection.total_changes != written:
             self.problem = None
+        self._tell_of(connection.set_aside)
         return result
+
+    def _tell_of(self, rows: Sequence[SetAsideRow]) -> None:
+        """Count rows that were set aside, and log the first of each table."""
+        self.rows_set_aside += len(rows)
+        for row in rows:
+            if row.table not in self._tables_told:
+                self._tables_told.add(row.table)
+                log.error(
+                    "store: a row of %s cannot be used and was set aside: %s. Others of it are not logged", row.table, row.why
+                )
 
     def _open(self) -> None:
         try:
@@ -125,10 +169,14 @@ class Store:
             if self._exclusive:
                 self._lock()
             _keep_private(self.path)
-            self._connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10)
+            self._connection = sqlite3.connect(
+                self.path, isolation_level=None, check_same_thread=False, timeout=10, factory=Transaction
+            )
+            self._connection.text_factory = _text
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")  # a lost access key cannot be requested again
             _migrate(self._connection, self.path)
+            self.rows_set_aside = _rows_set_aside(self._connection)
         except OSError as error:
             text = f"{self.path}: {error.strerror}. Name a file in a folder that the gateway may write to: [store] path"
             raise StoreError(text) from error
@@ -182,8 +230,9 @@ def read_store(path: Path, query: Callable[[Transaction], T]) -> T:
     mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
     try:
         with contextlib.closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=READER_TIMEOUT_SECONDS)
+            sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=READER_TIMEOUT_SECONDS, factory=_Reader)
         ) as connection:
+            connection.text_factory = _text
             _refuse_newer(connection, path)
             return query(connection)
     except sqlite3.Error as error:
@@ -195,6 +244,12 @@ def _keep_private(path: Path) -> None:
     if stat.S_IMODE(path.stat().st_mode) != 0o600:
         log.warning("store: other users could read %s; its mode is now 0600", path)
         path.chmod(0o600)
+
+
+def _rows_set_aside(connection: Transaction) -> int:
+    # of all that ever were, also of those that are not kept any more
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'set_aside_rows'").fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

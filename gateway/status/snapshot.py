@@ -92,6 +92,9 @@ class GatewaySummary(StatusModel):
     hub: HubContact
     notice: Text | None = Field(default=None, description="something else that its operator should know")
     store_problem: Text | None = Field(default=None, description="why nothing can be stored")
+    rows_set_aside: int = Field(
+        default=0, description="number of stored rows that could not be read or sent, since the store was created"
+    )
 
 
 class LossSummary(StatusModel):

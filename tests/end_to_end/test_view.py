@@ -9,6 +9,7 @@ import pytest
 
 from gateway.config.settings import AdmissionSection, Policy
 from gateway.models import Sample, Status
+from gateway.state.set_aside import set_aside
 from gateway.status.model import encode_id
 from gateway.status.snapshot import ChildStatus
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
@@ -183,6 +184,18 @@ async def test_losses_are_told_by_reason(running):
         snapshot = await gateway.parts.view.snapshot()
         (loss,) = snapshot.outbox.losses
         assert (loss.why, loss.samples, loss.children) == ("nobody wants it", 3, 2)
+
+
+async def test_rows_that_were_set_aside_are_shown(running, caplog):
+    caplog.set_level(logging.CRITICAL)
+    _, adapters = bus_of(device(1))
+    async with running(adapters, SYNTHETIC) as gateway:
+        store = gateway.parts.state.store
+        assert (await gateway.parts.view.snapshot()).gateway.rows_set_aside == 0
+        await store.transact(
+            lambda db: db.execute("INSERT INTO names VALUES ('k', 'n', 0)") and set_aside(db, "names", [(1, "x")])
+        )
+        assert (await gateway.parts.view.snapshot()).gateway.rows_set_aside == 1
 
 
 async def test_a_store_that_takes_nothing_makes_it_not_ready(running, caplog):

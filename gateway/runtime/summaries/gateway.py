@@ -34,6 +34,7 @@ def gateway_summary(
         hub=_hub_contact(cloud.session.rate_control, at),
         notice=notice,
         store_problem=state.store.problem,
+        rows_set_aside=state.store.rows_set_aside,
     )
 
 

@@ -59,6 +59,8 @@ def _gateway_metrics(snapshot: Snapshot) -> Iterator[Metric]:
             gateway.hub.since.timestamp(),
         )
     yield _gauge("store_writable", "1 when the store can be written", float(gateway.store_problem is None))
+    rows_set_aside = gateway.rows_set_aside
+    yield CounterMetricFamily(f"{PREFIX}rows_set_aside", "Stored rows that could not be read or sent", value=rows_set_aside)
     yield _gauge("outbox_samples", "Samples that the hub has not accepted yet", outbox.depth)
     yield _gauge("outbox_capacity_samples", "Samples that fit into the outbox", outbox.capacity)
     if outbox.oldest_at is not None:
