@@ -22,7 +22,8 @@ from gateway.state.outbox import Outbox
 from gateway.state.records import ChildRequest, Request
 from gateway.state.registry import Registry
 from gateway.state.replacement import replacement
-from gateway.state.store import Store, is_in_use
+from gateway.state.single_instance import is_in_use
+from gateway.state.store import Store
 
 BY_THE_GATEWAY = "the running gateway does it within seconds, and its log says so"
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import sqlite3
@@ -20,6 +19,7 @@ from typing import Self, TypeVar
 
 from gateway.errors import StoreError
 from gateway.state.schema import NEWEST_VERSION, migrations_after
+from gateway.state.single_instance import StoreLock, real_path, refuse_other_name
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +61,13 @@ READER_TIMEOUT_SECONDS = 2.0
 class Store:
     """The SQLite file; every transaction runs in one thread of its own, one after the other.
 
-    `exclusive=True` locks a file beside it for as long as the store is open, so that no second gateway works on it.
+    `exclusive=True` locks it for as long as it is open, so that no second gateway works on it, under whatever path.
     """
 
     def __init__(self, path: Path, *, exclusive: bool = False) -> None:
         self.path = path
         self._exclusive = exclusive
-        self._lock_fd: int | None = None
+        self._lock = StoreLock(path)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._connection: Transaction | None = None
         self._tables_told: set[str] = set()
@@ -167,8 +167,12 @@ class Store:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self._exclusive:
-                self._lock()
+                self._lock.acquire_folder()
             _keep_private(self.path)
+            if self._exclusive:
+                self._lock.acquire()
+            else:
+                refuse_other_name(self.path)
             self._connection = sqlite3.connect(
                 self.path, isolation_level=None, check_same_thread=False, timeout=10, factory=Transaction
             )
@@ -184,40 +188,11 @@ class Store:
             text = f"{self.path} cannot be used as the store: {error}. Restore a backup, or move it away to start anew"
             raise StoreError(text) from error
 
-    def _lock(self) -> None:
-        self._lock_fd = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.read(self._lock_fd, 32).decode() or "unknown"
-            raise StoreError(f"{self.path} is in use by another gateway (pid {holder}). Stop that gateway first") from error
-        os.truncate(self._lock_fd, 0)
-        os.pwrite(self._lock_fd, str(os.getpid()).encode(), 0)
-
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        if self._lock_fd is not None:
-            os.close(self._lock_fd)
-            self._lock_fd = None
-
-
-def is_in_use(path: Path) -> bool:
-    """Return whether a gateway works on the store at this moment."""
-    try:
-        lock_fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    except PermissionError:
-        return True  # another user's, who may be running the gateway
-    try:
-        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock_fd)
-    return False
+        self._lock.release()
 
 
 def read_store(path: Path, query: Callable[[Transaction], T]) -> T:
@@ -226,6 +201,7 @@ def read_store(path: Path, query: Callable[[Transaction], T]) -> T:
     Raises:
         StoreError: the file cannot be read, is no store, or is from a newer gateway.
     """
+    path = real_path(path)  # the log files are beside the file itself, not beside a symlink
     # SQLite creates its log files for a reader, too: they would belong to this user, and the gateway may be unable to write them
     mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
     try:
@@ -240,8 +216,17 @@ def read_store(path: Path, query: Callable[[Transaction], T]) -> T:
 
 
 def _keep_private(path: Path) -> None:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    if stat.S_IMODE(path.stat().st_mode) != 0o600:
+    # only a new file is opened here: to close one that SQLite has open in this process would drop SQLite's locks
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(real_path(path), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    status = path.stat()
+    if status.st_nlink > 1:
+        log.warning(
+            "store: %s has %d names (hard links); SQLite's log belongs to one of them: always use the same one",
+            path,
+            status.st_nlink,
+        )
+    if stat.S_IMODE(status.st_mode) != 0o600:
         log.warning("store: other users could read %s; its mode is now 0600", path)
         path.chmod(0o600)
 
