@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
 
+from gateway.state.columns import text
+from gateway.state.set_aside import read_rows
 from gateway.state.store import Store, Transaction
 
 MAX_ITEMS = 5_000
@@ -26,8 +28,8 @@ class AdapterMemory:
 
     async def load(self) -> None:
         """Read everything from the store."""
-        for entry, name, text in await self._store.transact(_read_all):
-            self._entries.setdefault(entry, {})[name] = text
+        for entry, name, written in await self._store.transact(_read_all):
+            self._entries.setdefault(entry, {})[name] = written
 
     def for_entry(self, entry: str) -> MutableMapping[str, str]:
         """Return the texts of this entry; changes to the mapping are stored by the next `save`."""
@@ -77,12 +79,16 @@ class _EntryMemory(MutableMapping[str, str]):
 
 
 def _read_all(transaction: Transaction) -> list[tuple[str, str, str]]:
-    return transaction.execute("SELECT entry, name, said FROM notes ORDER BY rowid").fetchall()
+    return read_rows(transaction, "notes", "entry, name, said", _texts, "ORDER BY rowid")
+
+
+def _texts(entry: object, name: object, said: object) -> tuple[str, str, str]:
+    return text(entry, "entry"), text(name, "name"), text(said, "said")
 
 
 def _write(transaction: Transaction, rows: list[tuple[str, str, str | None]]) -> None:
-    for entry, name, text in rows:
-        if text is None:
+    for entry, name, written in rows:
+        if written is None:
             transaction.execute("DELETE FROM notes WHERE entry = ? AND name = ?", (entry, name))
         else:
-            transaction.execute("INSERT OR REPLACE INTO notes (entry, name, said) VALUES (?, ?, ?)", (entry, name, text))
+            transaction.execute("INSERT OR REPLACE INTO notes (entry, name, said) VALUES (?, ?, ?)", (entry, name, written))

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
+from gateway.state.columns import text
+from gateway.state.set_aside import read_rows
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 
@@ -57,6 +59,10 @@ class CloudRecord:
 _RECORD = TypeAdapter(CloudRecord)
 
 
+def _record(content: object) -> CloudRecord:
+    return _RECORD.validate_json(text(content, "content"))
+
+
 class CloudRecords:
     """All records, in memory and written through."""
 
@@ -66,13 +72,8 @@ class CloudRecords:
 
     async def load(self) -> None:
         """Read everything from the store; a record that cannot be read is fetched again."""
-        rows = await self._store.transact(lambda db: db.execute("SELECT content FROM cloud_records").fetchall())
-        for (content,) in rows:
-            try:
-                record = _RECORD.validate_json(content)
-            except ValidationError:
-                continue
-            self._records[record.device_id] = record
+        records = await self._store.transact(lambda db: read_rows(db, "cloud_records", "content", _record))
+        self._records = {record.device_id: record for record in records}
 
     def of(self, device_id: str) -> CloudRecord:
         """Return the record of a device; an empty one where nothing was fetched yet."""

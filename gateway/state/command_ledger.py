@@ -8,12 +8,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from gateway.command_parameters import MASK
 from gateway.command_secrets import is_masked, mask_by_name
 from gateway.models import Value
+from gateway.state.columns import (
+    Unusable,
+    cloud_id,
+    json_object,
+    moment,
+    number,
+    optional_moment,
+    optional_text,
+    text,
+)
+from gateway.state.set_aside import Mending, read_rows
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 
@@ -176,8 +187,8 @@ class CommandLedger:
 
     async def last_contact(self) -> datetime | None:
         """Return when the cloud was last asked for commands, also by an earlier run; `None` for never."""
-        row = await self._store.transact(lambda db: db.execute("SELECT at FROM command_contact").fetchone())
-        return None if row is None else datetime.fromisoformat(row[0])
+        moments = await self._store.transact(lambda db: read_rows(db, "command_contact", "at", lambda at: moment(at, "at")))
+        return moments[0] if moments else None
 
     @runs_to_completion
     async def record_contact(self, at: datetime) -> None:
@@ -192,8 +203,7 @@ class CommandLedger:
         return entry
 
     async def _select(self, condition: str, *values: str | None) -> list[LedgerEntry]:
-        query = f"SELECT {_COLUMNS} FROM commands WHERE {condition}"  # noqa: S608 - the condition is ours
-        return await self._store.transact(lambda db: [_entry(row) for row in db.execute(query, values)])
+        return await self._store.transact(lambda db: _read(db, f"WHERE {condition}", *values))
 
 
 _COLUMNS = (
@@ -213,37 +223,60 @@ def _kept(parameters: Mapping[str, object]) -> dict[str, object]:
 
 
 def _read_one(db: Transaction, key: tuple[str, str]) -> LedgerEntry | None:
-    row = db.execute(f"SELECT {_COLUMNS} FROM commands WHERE device_id = ? AND id = ?", key).fetchone()  # noqa: S608 - our columns
-    return None if row is None else _entry(row)
+    return next(iter(_read(db, "WHERE device_id = ? AND id = ?", *key)), None)
 
 
-def _entry(row: tuple[object, ...]) -> LedgerEntry:
-    device_id, command_id, child, name, parameters, received, expires, started, ended, outcome, message, delivered, *values = row
+def _read(db: Transaction, rest: str, *values: str | None) -> list[LedgerEntry]:
+    return read_rows(db, "commands", _COLUMNS, _entry, rest, values, mending=Mending(_ended, _write))
+
+
+def _entry(*row: object) -> LedgerEntry:
+    device_id, command_id, child, name, parameters, received, expires, started, ended, outcome, message, delivered, *rest = row
+    before, after, tries = rest
     return LedgerEntry(
-        device_id=str(device_id),
-        command_id=json.loads(str(command_id)),
-        child=None if child is None else str(child),
-        name=str(name),
-        parameters=json.loads(str(parameters)),
-        received_at=datetime.fromisoformat(str(received)),
-        expires_at=datetime.fromisoformat(str(expires)),
-        started_at=_moment(started),
-        ended_at=_moment(ended),
-        outcome=None if outcome is None else Outcome(str(outcome)),
-        message=None if message is None else str(message),
-        before=_values(values[0]),
-        after=_values(values[1]),
-        tries=int(str(values[2])),
-        is_delivered=bool(delivered),
+        device_id=text(device_id, "device_id"),
+        command_id=cloud_id(command_id, "id"),
+        child=optional_text(child, "child"),
+        name=text(name, "name"),
+        parameters=json_object(parameters, "parameters"),
+        received_at=moment(received, "received_at"),
+        expires_at=moment(expires, "expires_at"),
+        started_at=optional_moment(started, "started_at"),
+        ended_at=optional_moment(ended, "ended_at"),
+        outcome=None if outcome is None else Outcome(text(outcome, "outcome")),
+        message=optional_text(message, "message"),
+        before=_values(before, "values_before"),
+        after=_values(after, "values_after"),
+        tries=number(tries, "tries"),
+        is_delivered=bool(number(delivered, "delivered")),
     )
 
 
-def _moment(written: object) -> datetime | None:
-    return None if written is None else datetime.fromisoformat(str(written))
+def _ended(device_id: object, command_id: object, child: object, name: object, *row: object) -> LedgerEntry:
+    """Return the entry of a damaged row: ended, so that the command is not carried out a second time when it is offered again."""
+    now, delivered = datetime.now(UTC), row[7]
+    return LedgerEntry(
+        device_id=text(device_id, "device_id"),
+        command_id=cloud_id(command_id, "id"),
+        child=child if isinstance(child, str) else None,
+        name=name if isinstance(name, str) else "unknown",
+        parameters={MASK: "damaged in the store"},
+        received_at=now,
+        expires_at=now,
+        ended_at=now,
+        outcome=Outcome.UNKNOWN,
+        message="its record in the gateway's store was damaged, so it is unknown whether the device has carried it out",
+        is_delivered=delivered == 1,
+    )
 
 
-def _values(written: object) -> dict[str, Value]:
-    values: dict[str, Value] = {} if written is None else json.loads(str(written))
+def _values(written: object, column: str) -> dict[str, Value]:
+    read = {} if written is None else json_object(written, column)
+    values: dict[str, Value] = {}
+    for name, value in read.items():
+        if not isinstance(value, bool | int | float | str | None):
+            raise Unusable(f"{column} has a list or an object in it")
+        values[name] = value
     return values
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
+from gateway.state.columns import json_object, number, text
+from gateway.state.set_aside import read_rows
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 
@@ -164,25 +166,28 @@ _COLUMNS = (
 
 
 def _read_all(db: Transaction) -> dict[str | None, ConfigurationRecord]:
-    rows = db.execute(f"SELECT {_COLUMNS} FROM configurations").fetchall()  # noqa: S608 - our columns
-    return {row[0] or None: _record(*row[1:]) for row in rows}
+    return dict(read_rows(db, "configurations", _COLUMNS, _record))
 
 
-def _record(
-    device_id: str, applied_version: int, applied: str, confirmed_version: int, tried_version: int | None, tried: str | None,
-    attempts: int, *refused: object,
-) -> ConfigurationRecord:  # fmt: skip
-    refused_version, why, kind = refused
-    return ConfigurationRecord(
-        device_id=device_id,
-        applied=VersionedContent(version=applied_version, content=json.loads(applied)),
-        confirmed_version=confirmed_version,
-        tried=None if tried_version is None else VersionedContent(version=tried_version, content=json.loads(tried or "{}")),
-        attempts=attempts,
-        refusal=Refusal(version=refused_version, why=str(why), kind=RefusalKind(str(kind)))
-        if isinstance(refused_version, int)
-        else None,
+def _record(device: object, device_id: object, *row: object) -> tuple[str | None, ConfigurationRecord]:
+    applied_version, applied, confirmed_version, tried_version, tried, attempts, refused_version, why, kind = row
+    record = ConfigurationRecord(
+        device_id=text(device_id, "device_id"),
+        applied=VersionedContent(version=number(applied_version, "applied_version"), content=json_object(applied, "applied")),
+        confirmed_version=number(confirmed_version, "confirmed_version"),
+        tried=None
+        if tried_version is None
+        else VersionedContent(version=number(tried_version, "tried_version"), content=json_object(tried or "{}", "tried")),
+        attempts=number(attempts, "attempts"),
+        refusal=None
+        if refused_version is None
+        else Refusal(
+            version=number(refused_version, "refused_version"),
+            why=text(why, "refused_why"),
+            kind=RefusalKind(text(kind, "refused_for")),
+        ),
     )
+    return text(device, "device") or None, record
 
 
 def _write(db: Transaction, child: str | None, record: ConfigurationRecord) -> None:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from gateway.errors import StoreError
+from gateway.state.columns import Unusable, moment, number, text
+from gateway.state.set_aside import read_rows
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 
@@ -127,8 +130,8 @@ class EventQueue:
 
     async def oldest_of_each(self) -> list[QueuedEvent]:
         """Return the oldest stored event of each device, the oldest first."""
-        query = f"SELECT {_COLUMNS} FROM events WHERE seq IN (SELECT MIN(seq) FROM events GROUP BY child) ORDER BY seq"  # noqa: S608 - our columns
-        return await self._store.transact(lambda db: [_event(row) for row in db.execute(query)])
+        oldest = "WHERE seq IN (SELECT MIN(seq) FROM events GROUP BY child) ORDER BY seq"
+        return await self._store.transact(lambda db: _read(db, oldest))
 
     @runs_to_completion
     async def take(self, event: QueuedEvent) -> QueuedEvent:
@@ -136,7 +139,7 @@ class EventQueue:
 
         def work(db: Transaction) -> QueuedEvent:
             db.execute("UPDATE events SET is_taken = 1 WHERE seq = ?", (event.seq,))
-            return _event(db.execute(f"SELECT {_COLUMNS} FROM events WHERE seq = ?", (event.seq,)).fetchone())  # noqa: S608 - our columns
+            return next(iter(_read(db, "WHERE seq = ?", event.seq)), event)
 
         return await self._store.transact(work)
 
@@ -167,10 +170,20 @@ class EventQueue:
 _COLUMNS = "seq, child, name, category, text, at, times"
 
 
-def _event(row: tuple[int, str, str, str, str, str, int]) -> QueuedEvent:
-    seq, child, name, category, text, at, times = row
+def _read(db: Transaction, rest: str, *values: object) -> list[QueuedEvent]:
+    return read_rows(db, "events", _COLUMNS, _event, rest, values)
+
+
+def _event(seq: object, child: object, name: object, category: object, words: object, *row: object) -> QueuedEvent:
+    at, times = row
     return QueuedEvent(
-        seq=seq, child=child or None, name=name, category=category, text=text, at=datetime.fromisoformat(at), times=times
+        seq=number(seq, "seq"),
+        child=text(child, "child") or None,
+        name=text(name, "name"),
+        category=text(category, "category"),
+        text=text(words, "text"),
+        at=moment(at, "at"),
+        times=number(times, "times"),
     )
 
 
@@ -181,12 +194,8 @@ def _add_all(db: Transaction, events: Iterable[QueuedEvent]) -> None:
 
 def _add(db: Transaction, event: QueuedEvent) -> None:
     """Store an event, or put it together with the one of its name that waits already."""
-    row = db.execute(
-        f"SELECT {_COLUMNS} FROM events WHERE child = ? AND name = ? AND is_taken = 0",  # noqa: S608 - our columns
-        (event.child or "", event.name),
-    ).fetchone()
-    if row is not None:
-        whole = _event(row).joined_by(event)
+    for waiting in _read(db, "WHERE child = ? AND name = ? AND is_taken = 0", event.child or "", event.name):
+        whole = waiting.joined_by(event)
         db.execute("UPDATE events SET text = ?, times = ? WHERE seq = ?", (whole.text, whole.times, whole.seq))
         return
     db.execute(
@@ -197,12 +206,16 @@ def _add(db: Transaction, event: QueuedEvent) -> None:
 
 def _allowance(db: Transaction, device_id: str, now: datetime) -> float:
     """Return how many events the device may send now."""
-    row = db.execute("SELECT left, at FROM event_allowances WHERE device_id = ?", (device_id,)).fetchone()
-    if row is None:
-        return ALLOWED_AT_ONCE
-    left, at = row
-    days = (now - datetime.fromisoformat(at)) / timedelta(days=1)
-    return min(float(left) + max(days, 0.0) * ALLOWED_A_DAY, ALLOWED_AT_ONCE)
+    for left, at in read_rows(db, "event_allowances", "left, at", _left, "WHERE device_id = ?", (device_id,)):
+        days = (now - at) / timedelta(days=1)
+        return min(left + max(days, 0.0) * ALLOWED_A_DAY, ALLOWED_AT_ONCE)
+    return ALLOWED_AT_ONCE
+
+
+def _left(left: object, at: object) -> tuple[float, datetime]:
+    if not isinstance(left, float) or not math.isfinite(left):
+        raise Unusable("left is no number")
+    return left, moment(at, "at")
 
 
 def _set_allowance(db: Transaction, device_id: str, left: float, now: datetime) -> None:

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
+from gateway.state.columns import cloud_id, number, optional_number, optional_text, text
+from gateway.state.set_aside import read_rows
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 
@@ -48,7 +50,7 @@ class FirmwareJobs:
 
     async def all(self) -> list[FirmwareJob]:
         """Return every job."""
-        return await self._store.transact(lambda db: [_job(row) for row in db.execute(f"SELECT {_COLUMNS} FROM firmware_jobs")])  # noqa: S608 - our columns
+        return await self._store.transact(lambda db: read_rows(db, "firmware_jobs", _COLUMNS, _job))
 
     async def find(self, child: str, command_id: int | str) -> FirmwareJob | None:
         """Return the job of a command; `None` when there is none."""
@@ -84,18 +86,14 @@ class FirmwareOffers:
 
     async def of(self, device_id: str) -> FirmwareOffer | None:
         """Return the firmware that a device was offered last."""
-        row = await self._store.transact(
-            lambda db: db.execute("SELECT version, file_id FROM firmware_offers WHERE device_id = ?", (device_id,)).fetchone()
-        )
-        return None if row is None else FirmwareOffer(*row)
+        return await self._store.transact(lambda db: _offer_of(db, device_id))
 
     @runs_to_completion
     async def put(self, device_id: str, offer: FirmwareOffer, at: datetime) -> bool:
         """Record an offer; return whether it is a new one."""
 
         def work(db: Transaction) -> bool:
-            known = db.execute("SELECT version, file_id FROM firmware_offers WHERE device_id = ?", (device_id,)).fetchone()
-            if known == (offer.version, offer.file_id):
+            if _offer_of(db, device_id) == offer:
                 return False
             db.execute(
                 "INSERT OR REPLACE INTO firmware_offers (device_id, version, file_id, at) VALUES (?, ?, ?, ?)",
@@ -109,16 +107,25 @@ class FirmwareOffers:
 _COLUMNS = "child, command, folder, file_name, size, sha256, version, signature, position"
 
 
-def _job(row: tuple[object, ...]) -> FirmwareJob:
-    child, command, folder, file_name, size, sha256, version, signature, position = row
+def _job(child: object, command: object, folder: object, file_name: object, *row: object) -> FirmwareJob:
+    size, sha256, version, signature, position = row
     return FirmwareJob(
-        child=str(child),
-        command_id=json.loads(str(command)),
-        folder=str(folder),
-        file_name=str(file_name),
-        size=int(str(size)),
-        sha256=str(sha256),
-        version=None if version is None else str(version),
-        signature=None if signature is None else str(signature),
-        position=None if position is None else int(str(position)),
+        child=text(child, "child"),
+        command_id=cloud_id(command, "command"),
+        folder=text(folder, "folder"),
+        file_name=text(file_name, "file_name"),
+        size=number(size, "size"),
+        sha256=text(sha256, "sha256"),
+        version=optional_text(version, "version"),
+        signature=optional_text(signature, "signature"),
+        position=optional_number(position, "position"),
     )
+
+
+def _offer_of(db: Transaction, device_id: str) -> FirmwareOffer | None:
+    offers = read_rows(db, "firmware_offers", "version, file_id", _offer, "WHERE device_id = ?", (device_id,))
+    return offers[0] if offers else None
+
+
+def _offer(version: object, file_id: object) -> FirmwareOffer:
+    return FirmwareOffer(text(version, "version"), optional_text(file_id, "file_id"))

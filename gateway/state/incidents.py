@@ -14,6 +14,8 @@ from enum import IntEnum
 from types import MappingProxyType
 from zlib import crc32
 
+from gateway.state.columns import optional_text, text
+from gateway.state.set_aside import read_rows
 from gateway.state.store import Store
 from gateway.state.writes import runs_to_completion
 
@@ -109,20 +111,14 @@ class Incidents:
 
     async def in_cloud(self) -> list[CloudIncident]:
         """Return the incidents that are open in the cloud, or may be, also from an earlier run."""
-        rows = await self._store.transact(
-            lambda db: db.execute("SELECT cause, child, device_id, issue, incident_id FROM incidents ORDER BY rowid").fetchall()
-        )
-        return [
-            CloudIncident(cause=cause, child=child, device_id=device_id, issue=issue, incident_id=incident_id)
-            for cause, child, device_id, issue, incident_id in rows
-        ]
+        return await self._store.transact(lambda db: read_rows(db, "incidents", _COLUMNS, _incident, "ORDER BY rowid"))
 
     @runs_to_completion
     async def save(self, incident: CloudIncident) -> None:
         """Record that an incident may be open in the cloud: before it is opened, and when its id has arrived."""
         await self._store.transact(
             lambda db: db.execute(
-                "INSERT OR REPLACE INTO incidents (cause, child, device_id, issue, incident_id) VALUES (?, ?, ?, ?, ?)",
+                f"INSERT OR REPLACE INTO incidents ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608 - our columns
                 (incident.cause, incident.child, incident.device_id, incident.issue, incident.incident_id),
             )
         )
@@ -134,8 +130,11 @@ class Incidents:
 
     async def suspended_devices(self) -> set[str]:
         """Return the ids of the devices for which the cloud was told to open no incidents."""
-        rows = await self._store.transact(lambda db: db.execute("SELECT device_id FROM suspended_incidents").fetchall())
-        return {device_id for (device_id,) in rows}
+        return set(
+            await self._store.transact(
+                lambda db: read_rows(db, "suspended_incidents", "device_id", lambda device_id: text(device_id, "device_id"))
+            )
+        )
 
     @runs_to_completion
     async def save_suspension(self, device_id: str, *, is_suspended: bool) -> None:
@@ -144,3 +143,16 @@ class Incidents:
         if not is_suspended:
             change = "DELETE FROM suspended_incidents WHERE device_id = ?"
         await self._store.transact(lambda db: db.execute(change, (device_id,)))
+
+
+_COLUMNS = "cause, child, device_id, issue, incident_id"
+
+
+def _incident(cause: object, child: object, device_id: object, issue: object, incident_id: object) -> CloudIncident:
+    return CloudIncident(
+        cause=text(cause, "cause"),
+        child=optional_text(child, "child"),
+        device_id=text(device_id, "device_id"),
+        issue=text(issue, "issue"),
+        incident_id=optional_text(incident_id, "incident_id"),
+    )

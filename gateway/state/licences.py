@@ -12,6 +12,8 @@ from typing import Literal
 from pydantic import SecretStr
 
 from gateway.models import Licence, LicenceChange
+from gateway.state.columns import cloud_id, moment, number, optional_moment, optional_secret, optional_text, text
+from gateway.state.set_aside import read_rows
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 
@@ -165,7 +167,7 @@ class LicenceKeeper:
 
     async def load(self) -> None:
         """Read everything from the store."""
-        records = await self._store.transact(lambda db: [_record(row) for row in db.execute(f"SELECT {_COLUMNS} FROM licences")])  # noqa: S608 - our columns
+        records = await self._store.transact(lambda db: read_rows(db, "licences", _COLUMNS, _record))
         self._records = {record.key: record for record in records}
 
     @property
@@ -214,25 +216,25 @@ _COLUMNS = (
 )
 
 
-def _record(row: tuple[object, ...]) -> LicenceRecord:
+def _record(*row: object) -> LicenceRecord:
     device_id, licence_id, child, change, payload, signature, expires, state, problem, was_in_use, *rest = row
     former_payload, former_expires, delivered, offered, changed = rest
     return LicenceRecord(
-        device_id=str(device_id),
-        licence_id=json.loads(str(licence_id)),
-        child=None if child is None else str(child),
-        change=LicenceChange(str(change)),
-        payload=None if payload is None else SecretStr(str(payload)),
-        signature=None if signature is None else str(signature),
-        expires_at=None if expires is None else datetime.fromisoformat(str(expires)),
-        state=LicenceState(str(state)),
-        problem=None if problem is None else str(problem),
-        was_in_use=bool(was_in_use),
-        former_payload=None if former_payload is None else SecretStr(str(former_payload)),
-        former_expires_at=None if former_expires is None else datetime.fromisoformat(str(former_expires)),
-        is_delivered=bool(delivered),
-        offered_at=datetime.fromisoformat(str(offered)),
-        changed_at=datetime.fromisoformat(str(changed)),
+        device_id=text(device_id, "device_id"),
+        licence_id=cloud_id(licence_id, "id"),
+        child=optional_text(child, "child"),
+        change=LicenceChange(text(change, "change")),
+        payload=optional_secret(payload, "payload"),
+        signature=optional_text(signature, "signature"),
+        expires_at=optional_moment(expires, "expires_at"),
+        state=LicenceState(text(state, "state")),
+        problem=optional_text(problem, "problem"),
+        was_in_use=bool(number(was_in_use, "was_in_use")),
+        former_payload=optional_secret(former_payload, "former_payload"),
+        former_expires_at=optional_moment(former_expires, "former_expires_at"),
+        is_delivered=bool(number(delivered, "delivered")),
+        offered_at=moment(offered, "offered_at"),
+        changed_at=moment(changed, "changed_at"),
     )
 
 

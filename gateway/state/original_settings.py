@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from gateway.models import SettingValue
+from gateway.state.columns import Unusable, json_value, text
+from gateway.state.set_aside import read_rows
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 
@@ -24,7 +26,7 @@ class OriginalSettings:
     async def load(self) -> None:
         """Read everything from the store."""
         for child, name, value in await self._store.transact(_read_all):
-            self._children.setdefault(child, {})[name] = json.loads(value)
+            self._children.setdefault(child, {})[name] = value
 
     def of(self, child: str) -> Mapping[str, SettingValue]:
         """Return the original values of a child's settings, by name."""
@@ -56,8 +58,15 @@ class OriginalSettings:
                 del self._children[child]
 
 
-def _read_all(db: Transaction) -> list[tuple[str, str, str]]:
-    return db.execute("SELECT child, name, value FROM original_settings ORDER BY rowid").fetchall()
+def _read_all(db: Transaction) -> list[tuple[str, str, SettingValue]]:
+    return read_rows(db, "original_settings", "child, name, value", _setting, "ORDER BY rowid")
+
+
+def _setting(child: object, name: object, written: object) -> tuple[str, str, SettingValue]:
+    value = json_value(written, "value")
+    if not isinstance(value, bool | int | float | str):
+        raise Unusable("value is no setting")
+    return text(child, "child"), text(name, "name"), value
 
 
 def _insert(db: Transaction, rows: list[tuple[str, str, str]]) -> None:

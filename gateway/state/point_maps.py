@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
+from gateway.state.columns import optional_text, text
+from gateway.state.set_aside import read_rows
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 
@@ -35,10 +37,7 @@ class PointMaps:
 
     async def load(self) -> None:
         """Read everything from the store."""
-        rows = await self._store.transact(
-            lambda db: db.execute("SELECT child, text, refused, why FROM point_maps").fetchall()
-        )  # fmt: skip
-        self._maps = {child: PointMap(*rest) for child, *rest in rows}
+        self._maps = dict(await self._store.transact(lambda db: read_rows(db, "point_maps", "child, text, refused, why", _map)))
 
     def of(self, child: str) -> PointMap | None:
         """Return the map of a child; `None` for one that was never read."""
@@ -70,3 +69,7 @@ class PointMaps:
 
         await self._store.transact(write)
         self._maps[child] = one
+
+
+def _map(child: object, written: object, refused: object, why: object) -> tuple[str, PointMap]:
+    return text(child, "child"), PointMap(text(written, "text"), optional_text(refused, "refused"), optional_text(why, "why"))

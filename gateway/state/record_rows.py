@@ -6,16 +6,22 @@ whether a child needs an update.
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple, TypeVar
+from uuid import uuid4
 
 from pydantic import SecretStr, TypeAdapter
 
 from gateway.hub import Credentials
 from gateway.models import ChildDevice, Found
 from gateway.state.child_states import ChildState
+from gateway.state.columns import Unusable, moment, number, optional_moment, optional_secret, optional_text, text
 from gateway.state.records import ChildRecord, ChildRequest, Decision, FoundDevice, GatewayRecord, Request, UnusedDevice
+from gateway.state.set_aside import UNREADABLE, Mending, read_rows
 from gateway.state.store import Transaction
+
+T = TypeVar("T")
 
 _DEVICE = TypeAdapter(ChildDevice)
 _FOUND = TypeAdapter(Found)
@@ -38,93 +44,163 @@ class StoredRecords(NamedTuple):
 
 def read_gateway(db: Transaction) -> GatewayRecord | None:
     """Return the gateway's record as it is in a store; `None` before its identity was made."""
-    for serial, mac, cloud_id, credentials, former, told in db.execute(
-        "SELECT serial_number, mac, cloud_id, credentials, former_credentials, told FROM gateway"
-    ):
-        return GatewayRecord(
-            serial_number=serial,
-            mac=mac,
-            cloud_id=cloud_id,
-            credentials=_credentials_from(credentials),
-            former_credentials=_credentials_from(former),
-            sent_info=told,
-        )
-    return None
+    read = read_rows(
+        db,
+        "gateway",
+        "serial_number, mac, cloud_id, credentials, former_credentials, told",
+        _gateway,
+        mending=Mending(_mended_gateway, write_gateway),
+    )
+    return read[0] if read else None
+
+
+def _gateway(serial: object, mac: object, cloud_id: object, credentials: object, former: object, told: object) -> GatewayRecord:
+    return GatewayRecord(
+        serial_number=text(serial, "serial_number"),
+        mac=optional_text(mac, "mac"),
+        cloud_id=optional_text(cloud_id, "cloud_id"),
+        credentials=_credentials_from(credentials, "credentials"),
+        former_credentials=_credentials_from(former, "former_credentials"),
+        sent_info=optional_text(told, "told"),
+    )
+
+
+def _mended_gateway(serial: object, *row: object) -> GatewayRecord:
+    """Return the record without what cannot be read of it: with its serial number, it is still the same gateway."""
+    mac, cloud_id, credentials, former, told = row
+    return GatewayRecord(
+        serial_number=text(serial, "serial_number"),
+        mac=_usable(optional_text, mac),
+        cloud_id=_usable(optional_text, cloud_id),
+        credentials=_usable(_credentials_from, credentials),
+        former_credentials=_usable(_credentials_from, former),
+        sent_info=_usable(optional_text, told),
+    )
+
+
+def _usable(read: Callable[[object, str], T | None], value: object) -> T | None:
+    """Return what `read` makes of a value; `None` when it is damaged."""
+    try:
+        return read(value, "")
+    except UNREADABLE:
+        return None
 
 
 def read_all(db: Transaction) -> StoredRecords:
     """Return everything that the registry has stored."""
+    names = read_rows(db, "names", "key, name, from_cloud", _name)
     return StoredRecords(
         gateway=read_gateway(db),
-        children=_read_children(db),
-        found_devices=_read_found_devices(db),
-        names=dict(db.execute("SELECT key, name FROM names")),
-        names_from_cloud=frozenset(key for (key,) in db.execute("SELECT key FROM names WHERE from_cloud = 1")),
-        unused_devices=_read_unused_devices(db),
-        requests=[
-            ChildRequest(key=key, request=Request(request), new_key=new_key, at=datetime.fromisoformat(at))
-            for key, request, new_key, at in db.execute("SELECT key, request, new_key, at FROM child_requests ORDER BY rowid")
-        ],
+        children=read_rows(db, "children", _CHILD_COLUMNS, _child, "ORDER BY rowid", mending=Mending(_mended_child, write_child)),
+        found_devices=read_rows(db, "met", "key, adapter, bus, found, why, decision, at", _found_device, "ORDER BY rowid"),
+        names={key: name for key, name, _ in names},
+        names_from_cloud=frozenset(key for key, _, is_from_cloud in names if is_from_cloud),
+        unused_devices=read_rows(
+            db,
+            "unused_devices",
+            "device_id, child, name, access_key, hub_url, why, at",
+            _unused_device,
+            "ORDER BY rowid",
+        ),
+        requests=read_rows(db, "child_requests", "key, request, new_key, at", _request, "ORDER BY rowid"),
     )
 
 
-def _read_children(db: Transaction) -> list[ChildRecord]:
-    rows = db.execute(
-        "SELECT device, state, marker, device_id, access_key, hub_url, parent_id, update_owed, problem, since, unanswered_at,"
-        " replaces FROM children ORDER BY rowid"
+_CHILD_COLUMNS = (
+    "key, device, state, marker, device_id, access_key, hub_url, parent_id, update_owed, problem, since, unanswered_at, replaces"
+)
+
+
+def _child(key: object, device: object, state: object, marker: object, device_id: object, *row: object) -> ChildRecord:
+    access_key, hub_url, parent_id, needs_update, problem, since, unanswered_at, replaces = row
+    return ChildRecord(
+        child=_child_device(key, device),
+        state=_state(state, "state"),
+        marker=text(marker, "marker"),
+        device_id=optional_text(device_id, "device_id"),
+        access_key=optional_secret(access_key, "access_key"),
+        hub_url=optional_text(hub_url, "hub_url"),
+        parent_id=optional_text(parent_id, "parent_id"),
+        needs_update=bool(number(needs_update, "update_owed")),
+        problem=optional_text(problem, "problem"),
+        since=moment(since, "since"),
+        unanswered_at=optional_moment(unanswered_at, "unanswered_at"),
+        replaces=optional_text(replaces, "replaces"),
     )
-    return [
-        ChildRecord(
-            child=_DEVICE.validate_json(device),
-            state=ChildState(state),
-            marker=marker,
-            device_id=device_id,
-            access_key=None if access_key is None else SecretStr(access_key),
-            hub_url=hub_url,
-            parent_id=parent_id,
-            needs_update=bool(needs_update),
-            problem=problem,
-            since=datetime.fromisoformat(since),
-            unanswered_at=None if unanswered_at is None else datetime.fromisoformat(unanswered_at),
-            replaces=replaces,
-        )
-        for device, state, marker, device_id, access_key, hub_url, parent_id, *rest in rows
-        for needs_update, problem, since, unanswered_at, replaces in [rest]
-    ]
 
 
-def _read_found_devices(db: Transaction) -> list[FoundDevice]:
-    return [
-        FoundDevice(
-            key=key,
-            adapter=adapter,
-            bus=bus,
-            found=_FOUND.validate_json(found),
-            why=why,
-            decision=None if decision is None else Decision(decision),
-            at=datetime.fromisoformat(at),
-        )
-        for key, adapter, bus, found, why, decision, at in db.execute(
-            "SELECT key, adapter, bus, found, why, decision, at FROM met ORDER BY rowid"
-        )
-    ]
+def _mended_child(key: object, device: object, state: object, marker: object, device_id: object, *row: object) -> ChildRecord:
+    """Return the record without what cannot be read of it, so that the child is not registered a second time.
+
+    Without its id, it counts as a child whose registration is unanswered: it is looked for in the cloud by its marker.
+    """
+    access_key, hub_url, parent_id, _, problem, since, unanswered_at, replaces = row
+    is_registered = _usable(optional_text, device_id) is not None
+    known = _usable(_state, state) if is_registered or device_id is None else None
+    return ChildRecord(
+        child=_child_device(key, device),
+        state=known or (ChildState.REGISTERED if is_registered else ChildState.REGISTERING),
+        marker=_usable(text, marker) or str(uuid4()),
+        device_id=_usable(optional_text, device_id),
+        access_key=_usable(optional_secret, access_key) if is_registered else None,
+        hub_url=_usable(optional_text, hub_url),
+        parent_id=_usable(optional_text, parent_id),
+        needs_update=is_registered,
+        problem=_usable(optional_text, problem),
+        since=_usable(moment, since) or datetime.now(UTC),
+        unanswered_at=_usable(optional_moment, unanswered_at),
+        replaces=_usable(optional_text, replaces),
+    )
 
 
-def _read_unused_devices(db: Transaction) -> list[UnusedDevice]:
-    return [
-        UnusedDevice(
-            device_id=device_id,
-            child=child,
-            name=name,
-            access_key=None if access_key is None else SecretStr(access_key),
-            hub_url=hub_url,
-            why=why,
-            at=datetime.fromisoformat(at),
-        )
-        for device_id, child, name, access_key, hub_url, why, at in db.execute(
-            "SELECT device_id, child, name, access_key, hub_url, why, at FROM unused_devices ORDER BY rowid"
-        )
-    ]
+def _state(value: object, column: str) -> ChildState:
+    return ChildState(text(value, column))
+
+
+def _child_device(key: object, device: object) -> ChildDevice:
+    child = _DEVICE.validate_json(text(device, "device"))
+    if child.key != text(key, "key"):
+        raise Unusable("key and device are not of the same child")
+    return child
+
+
+def _found_device(key: object, adapter: object, bus: object, found: object, *row: object) -> FoundDevice:
+    why, decision, at = row
+    return FoundDevice(
+        key=text(key, "key"),
+        adapter=text(adapter, "adapter"),
+        bus=text(bus, "bus"),
+        found=_FOUND.validate_json(text(found, "found")),
+        why=text(why, "why"),
+        decision=None if decision is None else Decision(text(decision, "decision")),
+        at=moment(at, "at"),
+    )
+
+
+def _name(key: object, name: object, from_cloud: object) -> tuple[str, str, bool]:
+    return text(key, "key"), text(name, "name"), number(from_cloud, "from_cloud") == 1
+
+
+def _unused_device(device_id: object, child: object, name: object, access_key: object, *row: object) -> UnusedDevice:
+    hub_url, why, at = row
+    return UnusedDevice(
+        device_id=text(device_id, "device_id"),
+        child=text(child, "child"),
+        name=text(name, "name"),
+        access_key=optional_secret(access_key, "access_key"),
+        hub_url=optional_text(hub_url, "hub_url"),
+        why=text(why, "why"),
+        at=moment(at, "at"),
+    )
+
+
+def _request(key: object, request: object, new_key: object, at: object) -> ChildRequest:
+    return ChildRequest(
+        key=text(key, "key"),
+        request=Request(text(request, "request")),
+        new_key=optional_text(new_key, "new_key"),
+        at=moment(at, "at"),
+    )
 
 
 def write_gateway(db: Transaction, record: GatewayRecord) -> None:
@@ -293,14 +369,17 @@ def _credentials_text(credentials: Credentials | None) -> str | None:
     ).decode()
 
 
-def _credentials_from(text: str | None) -> Credentials | None:
-    if text is None:
+def _credentials_from(written: object, column: str) -> Credentials | None:
+    if written is None:
         return None
-    stored = _CREDENTIALS.validate_json(text)
+    stored = _CREDENTIALS.validate_json(text(written, column))
+    device_id, access_key, hub_url = stored["device_id"], stored["access_key"], stored["hub_url"]
+    if not device_id or not access_key or not hub_url:
+        raise Unusable(f"{column} lack the id, the key or the hub's address")
     return Credentials(
-        device_id=stored["device_id"] or "",
-        access_key=SecretStr(stored["access_key"] or ""),
-        hub_url=stored["hub_url"] or "",
+        device_id=device_id,
+        access_key=SecretStr(access_key),
+        hub_url=hub_url,
         hub_url_static_cert=stored["hub_url_static_cert"],
         mqtt_hub_url=stored["mqtt_hub_url"],
     )

@@ -5,16 +5,22 @@ A row is set aside in the transaction that met it. `Store` counts and logs them 
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar, cast
+from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
+from gateway.state.columns import Unusable
 from gateway.state.store import SetAsideRow, Transaction
 
 T = TypeVar("T")
+
+MOST_PASSES = 20
+"""How often a query is repeated after it met damaged rows, so that a limit counts usable ones."""
 
 MOST_ROWS = 1_000
 MOST_BYTES = 4 * 1024 * 1024
@@ -27,30 +33,69 @@ UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticErro
 """What a function raises that reads a damaged row."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mending(Generic[T]):
+    """How to go on with a damaged row of which most can be used."""
+
+    make: Callable[..., T]
+    """Returns what the row says, with something harmless in the place of what cannot be read; raises as a parser does."""
+    write: Callable[[Transaction, T], None]
+    """Writes that over the row."""
+
+
 def read_rows(
-    db: Transaction, table: str, columns: str, parse: Callable[..., T], rest: str = "", values: Sequence[object] = ()
+    db: Transaction,
+    table: str,
+    columns: str,
+    parse: Callable[..., T],
+    rest: str = "",
+    values: Sequence[object] = (),
+    *,
+    mending: Mending[T] | None = None,
+    when_gone: Callable[..., None] = lambda *_: None,
 ) -> list[T]:
     """Return what the rows of a table say; those that cannot be read are set aside.
 
     Args:
         db: the transaction.
-        table: the table, or a join that begins with it: `outbox` or `outbox AS o JOIN ...`.
+        table: the table, perhaps with an alias: `outbox AS o`.
         columns: the columns that `parse` is called with, one argument each.
         parse: returns what a row says; a text that is not UTF-8 comes as `bytes`.
-        rest: what follows in the query: conditions, order and limit.
+        rest: what follows in the query: joins, conditions, order and limit.
         values: the parameters of the query.
+        mending: how a damaged row is kept in use; without it, such a row is only set aside.
+        when_gone: called with the transaction and the columns of each row that is not in use any more.
     """
-    name, _, alias = table.split(" JOIN ")[0].partition(" AS ")
-    query = f"SELECT {alias.strip() or name}.rowid, {columns} FROM {table} {rest}"  # noqa: S608 - our own text
-    read: list[T] = []
-    unreadable: list[tuple[int, str]] = []
-    for rowid, *row in db.execute(query, values).fetchall():
-        try:
-            read.append(parse(*row))
-        except UNREADABLE as error:
-            unreadable.append((rowid, reason(error)))
-    set_aside(db, name, unreadable)
+    name, _, alias = table.partition(" AS ")
+    query = f"SELECT {alias or name}.rowid, {columns} FROM {table} {rest}"  # noqa: S608 - our own text
+    for _ in range(MOST_PASSES):
+        read: list[T] = []
+        has_damage = False
+        for rowid, *row in db.execute(query, values).fetchall():
+            try:
+                read.append(parse(*row))
+            except UNREADABLE as error:
+                has_damage = True
+                mended = _mended(db, mending, name, rowid, row, reason(error))
+                read += mended
+                if not mended:
+                    when_gone(db, *row)
+        if not has_damage or db.is_read_only:
+            break
     return read
+
+
+def _mended(db: Transaction, mending: Mending[T] | None, table: str, rowid: int, row: Sequence[object], why: str) -> list[T]:
+    """Set a row aside, and return what it says where it can be mended."""
+    made: list[T] = []
+    if mending is not None:
+        with contextlib.suppress(*UNREADABLE):
+            made.append(mending.make(*row))
+    set_aside(db, table, [(rowid, why)], are_kept=bool(made))
+    if mending is not None and not db.is_read_only:
+        for one in made:
+            mending.write(db, one)
+    return made
 
 
 def set_aside(db: Transaction, table: str, rows: Iterable[tuple[int, str]], *, are_kept: bool = False) -> None:
@@ -76,78 +121,6 @@ def reason(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError | Unusable):
         return str(error)
     return f"it has a value that is not possible there ({type(error).__name__})"
-
-
-class Unusable(ValueError):
-    """A column has a value that cannot be its own; the text names the column and never quotes the value."""
-
-
-def text(value: object, column: str) -> str:
-    """Return the text of a column that always has one."""
-    if isinstance(value, bytes):
-        raise Unusable(f"{column} is not UTF-8")
-    if not isinstance(value, str):
-        raise Unusable(f"{column} is no text")
-    return value
-
-
-def optional_text(value: object, column: str) -> str | None:
-    """Return the text of a column that may be empty."""
-    return None if value is None else text(value, column)
-
-
-def moment(value: object, column: str) -> datetime:
-    """Return the time of a column that always has one."""
-    try:
-        at = datetime.fromisoformat(text(value, column))
-        at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise Unusable(f"{column} is no time") from None
-    if at.tzinfo is None:
-        raise Unusable(f"{column} has no time zone")
-    return at
-
-
-def optional_moment(value: object, column: str) -> datetime | None:
-    """Return the time of a column that may be empty."""
-    return None if value is None else moment(value, column)
-
-
-def number(value: object, column: str) -> int:
-    """Return the whole number of a column that always has one."""
-    if not isinstance(value, int):
-        raise Unusable(f"{column} is no whole number")
-    return value
-
-
-def optional_number(value: object, column: str) -> int | None:
-    """Return the whole number of a column that may be empty."""
-    return None if value is None else number(value, column)
-
-
-def json_value(value: object, column: str) -> object:
-    """Return what the JSON of a column says."""
-    written = text(value, column)
-    try:
-        read = json.loads(written, parse_constant=_refuse)
-        if "\\u" in written:
-            json.dumps(read, ensure_ascii=False).encode()  # fails for half a character, which no message can contain
-    except (ValueError, RecursionError) as error:
-        what = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
-        raise Unusable(f"{column} is no usable JSON: {what}") from None
-    return cast("object", read)
-
-
-def json_object(value: object, column: str) -> dict[str, object]:
-    """Return the object that the JSON of a column is."""
-    read = json_value(value, column)
-    if not isinstance(read, dict):
-        raise Unusable(f"{column} is no JSON object")
-    return read
-
-
-def _refuse(constant: str) -> object:
-    raise ValueError(constant)  # `NaN` and `Infinity` are no JSON
 
 
 def _move(db: Transaction, table: str, rowid: int, why: str, is_kept: bool) -> bool:  # noqa: FBT001 - as in `set_aside`

@@ -5,7 +5,8 @@ import pytest
 
 from gateway.errors import StoreError
 from gateway.state import set_aside as module
-from gateway.state.set_aside import json_value, moment, number, read_rows, set_aside, text
+from gateway.state.columns import json_value, moment, number, text
+from gateway.state.set_aside import read_rows, set_aside
 from gateway.state.store import Store, read_store
 
 

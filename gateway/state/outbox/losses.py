@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
+from gateway.state.columns import moment, number, text
+from gateway.state.set_aside import read_rows
 from gateway.state.store import Transaction
 
 THINNED = "the outbox was full: thinned"
@@ -12,6 +14,9 @@ THINNED = "the outbox was full: thinned"
 
 REJECTED = "the hub rejected it"
 """The reason that is counted for samples that the hub does not take; its own reason follows. Part of stored data."""
+
+UNUSABLE = "damaged in the store"
+"""The reason that is counted for samples that cannot be read any more, and are set aside. Part of stored data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +30,14 @@ class Loss:
     samples: int
 
 
-def count_loss(db: Transaction, child: str, why: str, first: str, last: str, samples: int) -> None:
-    """Add samples that will never arrive to those of the same child and reason."""
+def count_loss(db: Transaction, child: object, why: str, first: object, last: object, samples: int) -> None:
+    """Add samples that will never arrive to those of the same child and reason.
+
+    Child and times are columns of the outbox, so they may be damaged: then something that can be stored takes their place.
+    """
+    now = datetime.now(UTC).isoformat()
+    child = child if isinstance(child, str) else "unknown"
+    first, last = (at if isinstance(at, str) else now for at in (first, last))
     db.execute(
         "INSERT INTO losses (child, why, first_at, last_at, samples) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT (child, why) DO UPDATE SET first_at = MIN(first_at, excluded.first_at),"
@@ -37,5 +48,10 @@ def count_loss(db: Transaction, child: str, why: str, first: str, last: str, sam
 
 def read_losses(db: Transaction) -> list[Loss]:
     """Return all losses since the store was created, one for each child and reason."""
-    rows = db.execute("SELECT child, why, first_at, last_at, samples FROM losses ORDER BY last_at")
-    return [Loss(child, why, datetime.fromisoformat(a), datetime.fromisoformat(b), n) for child, why, a, b, n in rows]
+    return read_rows(db, "losses", "child, why, first_at, last_at, samples", _loss, "ORDER BY last_at")
+
+
+def _loss(child: object, why: object, first: object, last: object, samples: object) -> Loss:
+    return Loss(
+        text(child, "child"), text(why, "why"), moment(first, "first_at"), moment(last, "last_at"), number(samples, "samples")
+    )

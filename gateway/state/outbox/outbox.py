@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from gateway.models import Sample
 from gateway.state.outbox import draining
@@ -16,6 +17,8 @@ from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Outbox:
@@ -81,11 +84,11 @@ class Outbox:
 
         At most `limit`, and none of the children in `without`.
         """
-        return await self._store.transact(lambda db: draining.oldest(db, limit, parent_id=parent_id, without=without))
+        return await self._look(lambda db: draining.oldest(db, limit, parent_id=parent_id, without=without))
 
     async def oldest_of(self, child: str, limit: int) -> list[QueuedSample]:
         """Return the oldest samples of one child, the oldest first."""
-        return await self._store.transact(lambda db: draining.oldest_of(db, child, limit))
+        return await self._look(lambda db: draining.oldest_of(db, child, limit))
 
     async def has_several_of_a_child(self) -> bool:
         """Return whether some child has more than one sample."""
@@ -93,7 +96,7 @@ class Outbox:
 
     async def last_samples(self, children: Collection[str]) -> dict[str, QueuedSample]:
         """Return the sample of each of these children that has exactly one, by child: for an outbox that is nearly empty."""
-        return await self._store.transact(lambda db: draining.last_samples(db, children))
+        return await self._look(lambda db: draining.last_samples(db, children))
 
     @runs_to_completion
     async def confirm(self, accepted: Iterable[QueuedSample]) -> None:
@@ -137,14 +140,22 @@ class Outbox:
 
     async def oldest_at(self) -> datetime | None:
         """Return the time of the oldest waiting sample; `None` when none waits."""
-        (at,) = await self._store.transact(
-            lambda db: db.execute("SELECT at FROM outbox ORDER BY seq LIMIT 1").fetchone() or (None,)
-        )
-        return None if at is None else datetime.fromisoformat(at)
+        return await self._look(draining.oldest_at)
 
     async def losses(self) -> list[Loss]:
         """Return all losses since the store was created, one for each child and reason."""
         return await self._store.transact(read_losses)
+
+    async def _look(self, work: Callable[[Transaction], T]) -> T:
+        """Return what `work` finds, and count the samples that it had to set aside."""
+
+        def counted(db: Transaction) -> tuple[T, int]:
+            return work(db), sum(row.table == "outbox" for row in db.set_aside)
+
+        found, unusable = await self._store.transact(counted)
+        self._depth -= unusable
+        self._lost += unusable
+        return found
 
 
 def _count(db: Transaction) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC
 
 from gateway.hub import MESSAGE_BYTES
 from gateway.models import Sample, Status, Value
+from gateway.state.columns import Unusable, json_object, moment, number, text
 
 PART_BYTES = MESSAGE_BYTES - 8 * 1024
 """A sample with more bytes of values becomes several: the hub merges messages (device API reference, section 5.1)."""
@@ -39,12 +40,19 @@ def row_of(sample: Sample) -> tuple[str, str, str, str]:
     return sample.child, sample.at.astimezone(UTC).isoformat(), sample.status.value, _payload(sample.values)
 
 
-def queued_sample(row: tuple[int, str, str, str, str]) -> QueuedSample:
-    """Return the sample in the columns seq, child, at, status and payload."""
-    seq, child, at, status, payload = row
-    return QueuedSample(
-        seq, Sample(child, datetime.fromisoformat(at), Status(status), json.loads(payload)), len(payload.encode())
-    )
+def queued_sample(seq: object, child: object, at: object, status: object, payload: object) -> QueuedSample:
+    """Return the sample in the columns seq, child, at, status and payload.
+
+    Raises:
+        ValueError: one of them is damaged, or no message can contain it.
+    """
+    values: dict[str, Value] = {}
+    for name, value in json_object(payload, "payload").items():
+        if not isinstance(value, bool | int | float | str | None):
+            raise Unusable("payload has a list or an object in it")
+        values[name] = value
+    sample = Sample(text(child, "child"), moment(at, "at"), Status(text(status, "status")), values)
+    return QueuedSample(number(seq, "seq"), sample, len(text(payload, "payload").encode()))
 
 
 def _payload(values: Mapping[str, Value]) -> str:
