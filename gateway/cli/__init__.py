@@ -25,6 +25,7 @@ COMMANDS = {
     "children": "List the devices; admit, ignore or rename one.",
     "dump": "Write what helps to find a fault into one archive.",
     "health": "Ask the gateway on this machine whether it is ready.",
+    "token": "Make a new token for the status page, and show it.",
     "adapters": "List the installed adapters and their settings.",
     "emulator": "Run an emulated Xyte cloud on this machine.",
     "demo": "Run a gateway with simulated devices and an emulated cloud.",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gateway.adapter import AdapterSettings, Seconds
@@ -213,6 +213,10 @@ class StatusSection(_Section):
         default=timedelta(minutes=15),
         ge=timedelta(seconds=1),
         description="after the cloud was unreachable for so long, in seconds, /readyz and the container health check report it",
+    )
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        default=(),
+        description="addresses or networks of reverse proxies in front of the page, whose X-Forwarded-For names the visitor",
     )
 
 

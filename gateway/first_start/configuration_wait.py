@@ -22,7 +22,7 @@ from gateway.first_start.config_proposal import propose_config
 from gateway.first_start.first_look import FirstLook
 from gateway.models import Finding
 from gateway.status.auth.access_control import TokenAuth
-from gateway.status.auth.token_file import digest_of, load_or_create_token, log_new_token, new_token, token_file
+from gateway.status.auth.token_file import load_or_create_token, token_file
 from gateway.status.setup_server import SetupBus, SetupDevice, SetupProblem, SetupServer, SetupState
 from gateway.tasks import loop_time
 
@@ -146,8 +146,9 @@ class ConfigurationWait:
         await _stop(self._page)
         self._served = wanted
         if salvaged.status.enabled:
-            auth = TokenAuth(_token_digest(salvaged.store.path), host=salvaged.status.host)
-            server = SetupServer(self, auth, host=salvaged.status.host, port=salvaged.status.port)
+            status, token = salvaged.status, load_or_create_token(token_file(salvaged.store.path))
+            auth = TokenAuth(token.digest, host=status.host)
+            server = SetupServer(self, auth, host=status.host, port=status.port, trusted_proxies=status.trusted_proxies)
             self._page = asyncio.create_task(server.run())
 
     # without a configuration -----------------------------------------------------------------------------------------
@@ -249,17 +250,3 @@ def _problems(failure: GatewayError, file: Path) -> tuple[SetupProblem, ...]:
         )
         for problem in failure.problems
     )
-
-
-def _token_digest(store: Path) -> str:
-    """Return the hash of the token; if it cannot be stored, that of a token for this run only."""
-    try:
-        store.parent.mkdir(parents=True, exist_ok=True)
-        digest, created = load_or_create_token(token_file(store))
-    except (OSError, StoreError) as error:
-        log.warning("the token of the status page cannot be stored: %s", error)
-        log_new_token(created := new_token(), None)
-        return digest_of(created)
-    if created is not None:
-        log_new_token(created, token_file(store))
-    return digest

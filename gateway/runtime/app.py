@@ -29,7 +29,6 @@ from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.restart import Restart
 from gateway.runtime.view import GatewayView
 from gateway.state.parts import StateParts
-from gateway.status.auth.token_file import log_new_token, token_file
 from gateway.status.render import formatting
 from gateway.tasks import run_until
 
@@ -72,8 +71,6 @@ class Gateway:
         log.info("gateway %s starts: %d children known, %d samples waiting", __version__, known, waiting)
         text = f"version {__version__}, {known} children known, {waiting} samples waiting"
         self.state.events.report(None, "gateway_started", "gateway", text)
-        if self.page is not None and self.page.new_token is not None:
-            log_new_token(self.page.new_token, token_file(self.state.store.path))
         async with asyncio.TaskGroup() as group:
             session = group.create_task(self.cloud.session.run())
             others = [group.create_task(work) for work in (self.field.fleet.run(), self.field.reporter.run(), *self._upkeep())]

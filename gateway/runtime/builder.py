@@ -270,18 +270,15 @@ async def build_cloud(
 
 
 def build_page(settings: Settings, view: View, history: History) -> StatusPage:
-    """Return the status page, with its token if that was created just now.
-
-    Raises:
-        StoreError: the file beside the store that holds the token's hash can be neither read nor written.
-    """
+    """Return the status page, with its token if that was created just now."""
     section = settings.status
-    digest, new_token = load_or_create_token(token_file(settings.store.path))
-    auth = TokenAuth(digest, host=section.host)
+    token = load_or_create_token(token_file(settings.store.path))
+    auth = TokenAuth(token.digest, host=section.host)
     server = StatusServer(
-        view, history, auth, host=section.host, port=section.port, hub_gone_limit=section.hub_gone_limit
+        view, history, auth, host=section.host, port=section.port, hub_gone_limit=section.hub_gone_limit,
+        trusted_proxies=section.trusted_proxies,
     )  # fmt: skip
-    return StatusPage(server=server, new_token=new_token)
+    return StatusPage(server=server, new_token=token.created)
 
 
 def cloud_access(cloud: CloudSection) -> CloudAccess:

@@ -14,6 +14,9 @@ from gateway.status.auth.middleware import AuthMiddleware
 from gateway.status.auth.sign_in import SignIn
 from gateway.status.health import Health
 from gateway.status.hosts import local_host_for
+from gateway.status.listening.client_addresses import Networks, is_in
+from gateway.status.listening.connections import Connections
+from gateway.status.listening.listener import Listener, bind, most_connections
 from gateway.status.render.assets import load_assets
 from gateway.status.render.templates import Templates
 from gateway.status.routes.json_responses import json_response
@@ -24,27 +27,33 @@ BIND_RETRY_SECONDS: Final = 30.0
 """Wait before an address that cannot be bound is tried again; meanwhile the gateway works without a page."""
 STOP_SECONDS: Final = 0.5
 MAX_BODY_BYTES: Final = 16 * 1024
+REST_SECONDS: Final = 75.0
+"""A connection may rest so long between two requests: longer than common proxies let theirs rest."""
+LINGER_SECONDS: Final = 2.0
+"""The rest of a body that nobody reads is waited for so long."""
 
 
 class BaseServer:
     """A page behind the access control. Subclasses add their routes; sign-in, static files and `/healthz` are here."""
 
-    def __init__(self, auth: TokenAuth, *, host: str, port: int) -> None:
+    def __init__(self, auth: TokenAuth, *, host: str, port: int, trusted_proxies: Networks = ()) -> None:
         """Put together the parts that all pages share.
 
         Args:
             auth: decides who may look and act.
             host: the address to listen on; beyond loopback everything takes the token.
             port: 0 takes a free one.
+            trusted_proxies: networks of proxies that tell the truth about for whom they ask.
         """
         self._host, self._port = host, port
         self.listens = asyncio.Event()
         """Set once the page can be reached."""
         self.address = ""
         """The URL of the page, once it can be reached."""
+        self._connections = Connections(most_connections(), shares_all=lambda client: is_in(client, trusted_proxies))
         assets = load_assets()
         self._templates = Templates(assets)
-        self._middleware = AuthMiddleware(auth, self._templates)
+        self._middleware = AuthMiddleware(auth, self._templates, trusted_proxies=trusted_proxies)
         self._application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=self._middleware.middlewares)
         self._application.on_response_prepare.append(self._middleware.add_security_headers)
         self._application.add_routes(SignIn(self._templates, self._middleware, auth, assets).routes())
@@ -60,22 +69,31 @@ class BaseServer:
         # The middleware logs our own bugs. What is left for aiohttp to log are requests that are not HTTP, each with a traceback.
         not_http = logging.getLogger(f"{__name__}.not_http")
         not_http.setLevel(logging.CRITICAL)
-        runner = web.AppRunner(self._application, access_log=None, logger=not_http, shutdown_timeout=STOP_SECONDS)
+        runner = web.AppRunner(
+            self._application,
+            access_log=None,
+            logger=not_http,
+            shutdown_timeout=STOP_SECONDS,
+            keepalive_timeout=REST_SECONDS,
+            lingering_time=LINGER_SECONDS,
+        )
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         is_logged = False
         while True:
-            site = web.TCPSite(runner, self._host, self._port)
             try:
-                await site.start()
+                sockets = await bind(self._host, self._port)
                 break
             except (OSError, UnicodeError) as error:  # UnicodeError: a host name that cannot exist, such as "a..b"
                 if not is_logged:
                     log.error("the status page cannot be served at %s port %d: %s", self._host, self._port, error)  # noqa: TRY400 - says all
                 is_logged = True
-                await site.stop()
                 await asyncio.sleep(BIND_RETRY_SECONDS)
-        host, port = self._host, runner.addresses[0][1]
+        server = runner.server
+        if server is None:  # it was set up above
+            raise RuntimeError("the server of the page has ended")
+        await stack.enter_async_context(Listener(self._connections, server).serving(sockets))
+        host, port = self._host, sockets[0].getsockname()[1]
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self.listens.set()
         if local_host_for(host) == host:

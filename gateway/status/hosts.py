@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
+from typing import Final
+
+HOST: Final = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+"""A `Host` header as browsers send it: a name or an address, and a port."""
+
+
+def is_host(header: str) -> bool:
+    """Whether this is a valid `Host` header."""
+    return HOST.fullmatch(header) is not None
 
 
 def is_loopback(host: str) -> bool:

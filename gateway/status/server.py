@@ -10,6 +10,7 @@ from gateway.status.auth.access_control import TokenAuth
 from gateway.status.base_server import BaseServer
 from gateway.status.doctor_cache import DoctorCache
 from gateway.status.history import History
+from gateway.status.listening.client_addresses import Networks
 from gateway.status.live_updates import LiveUpdates
 from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
 from gateway.status.routes.actions import Actions
@@ -35,6 +36,7 @@ class StatusServer(BaseServer):
         port: int = 8080,
         update_every: timedelta = UPDATE_EVERY,
         hub_gone_limit: timedelta | None = None,
+        trusted_proxies: Networks = (),
     ) -> None:
         """Put the parts together.
 
@@ -46,8 +48,9 @@ class StatusServer(BaseServer):
             port: 0 takes a free one.
             update_every: how often an open page is updated.
             hub_gone_limit: `/readyz` fails when the hub is unreachable for longer; `None` for no limit.
+            trusted_proxies: networks of proxies that tell the truth about for whom they ask.
         """
-        super().__init__(auth, host=host, port=port)
+        super().__init__(auth, host=host, port=port, trusted_proxies=trusted_proxies)
         renderer = self._renderer = PageRenderer(self._templates, history, view.child)
         snapshots = self._snapshots = SnapshotCache(view, fresh_seconds=min(1.0, update_every.total_seconds() / 2))
         doctor = self._doctor = DoctorCache(view)

@@ -60,6 +60,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
         "gateway/cli/demo.py",
         "gateway/doctor/*",
         "gateway/service_manager.py",
+        "gateway/status/listening/listener.py",  # connections are limited before aiohttp has them
     ),
     "sqlite3": ("gateway/state/store.py",),
     "subprocess": ("gateway/runtime/firmware/hook.py",),  # the program that a deployer names for installing firmware

@@ -39,7 +39,7 @@ async def serve():
 
     async def start(view, *, bound="127.0.0.1", **settings):
         settings = {"update_every": timedelta(seconds=0.05)} | settings
-        auth = TokenAuth(digest_of(TOKEN), host=bound)
+        auth = TokenAuth(lambda: digest_of(TOKEN), host=bound)
         server = StatusServer(view, view.history, auth, port=0, **settings)
         tasks.append(asyncio.create_task(server.run()))
         async with asyncio.timeout(5):

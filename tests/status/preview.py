@@ -18,7 +18,7 @@ TOKEN = "preview"
 
 async def show(port: int, children: int) -> None:
     view = fake_view.show_plant(children=children)
-    server = StatusServer(view, view.history, TokenAuth(digest_of(TOKEN), host="127.0.0.1"), port=port)
+    server = StatusServer(view, view.history, TokenAuth(lambda: digest_of(TOKEN), host="127.0.0.1"), port=port)
     async with asyncio.TaskGroup() as group:
         group.create_task(server.run())
         await server.listens.wait()

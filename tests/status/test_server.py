@@ -266,10 +266,22 @@ async def test_wrong_tokens_are_slowed_down_however_they_come(page):
         else:
             async with page.http.post("/login", data={"token": "wrong"}, headers=here) as answer:
                 assert (answer.status, "The token is wrong." in await answer.text()) == (403, True)
-    async with page.http.post("/login", data={"token": page.token}, headers=here) as answer:
+    async with page.http.post("/login", data={"token": "wrong"}, headers=here) as answer:
         assert (answer.status, int(answer.headers["Retry-After"]) > 50) == (429, True)
-    assert (await text_of(page, "/api/v1/status", headers=page.bearer))[0] == 429
+    assert (await text_of(page, "/api/v1/status", headers={"Authorization": "Bearer wrong"}))[0] == 429
     assert (await text_of(page, "/"))[0] == 200
+
+
+@pytest.mark.parametrize("way", ["sign-in", "bearer"])
+async def test_the_right_token_is_accepted_from_an_address_that_has_sent_many_wrong_ones(page, way):
+    for _ in range(2 * FREE_ATTEMPTS):
+        await text_of(page, "/api/v1/status", headers={"Authorization": "Bearer wrong"})
+    if way == "bearer":
+        assert (await text_of(page, "/api/v1/status", headers=page.bearer))[0] == 200
+    else:
+        here = {"Origin": page.address}
+        async with page.http.post("/login", data={"token": page.token}, headers=here, allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (303, "/")
 
 
 async def test_an_action_takes_the_token_and_our_own_page(page, view):
@@ -778,7 +790,7 @@ async def test_a_taken_port_is_told_once_and_tried_again(view, caplog, monkeypat
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        server = StatusServer(view, view.history, TokenAuth("", host="127.0.0.1"), port=port)
+        server = StatusServer(view, view.history, TokenAuth(lambda: "", host="127.0.0.1"), port=port)
         running = asyncio.create_task(server.run())
         await asyncio.sleep(0.3)
         assert not server.listens.is_set()

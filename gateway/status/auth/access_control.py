@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -21,12 +22,14 @@ from gateway.status.hosts import is_loopback, without_port
 from gateway.status.rights import Rights
 from gateway.tasks import loop_time
 
+log = logging.getLogger(__name__)
+
 SIGNED_IN_SECONDS: Final = 30 * 24 * 3600
 FREE_ATTEMPTS: Final = 5
-"""Number of wrong tokens in a row that one address may send before it has to wait."""
+"""Number of wrong tokens in a row that one client may send before it has to wait."""
 WAIT_SECONDS: Final = 60.0
-"""Wait before each further attempt of such an address."""
-MAX_ADDRESSES: Final = 1000
+"""Wait between further wrong tokens of such a client."""
+MAX_CLIENTS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,8 @@ class TokenAuth:
     hands on, makes a remote visitor look local, too.
     """
 
-    def __init__(self, digest: str, *, host: str, now: Callable[[], float] = time) -> None:
-        """Protect a page that is bound to `host` by the token with this hash."""
+    def __init__(self, digest: Callable[[], str], *, host: str, now: Callable[[], float] = time) -> None:
+        """Protect a page that is bound to `host` by the token that has this hash at the time."""
         self._digest = digest
         self._is_local = is_loopback(host)
         self._now = now
@@ -67,7 +70,7 @@ class TokenAuth:
 
     def is_token(self, token: str) -> bool:
         """Whether this is the token; takes the same time for every wrong one."""
-        return hmac.compare_digest(digest_of(token), self._digest)
+        return hmac.compare_digest(digest_of(token), self._digest())
 
     def rights_of(self, request: AccessRequest) -> Rights:
         """Return what this request may do."""
@@ -93,31 +96,41 @@ class TokenAuth:
         return self._now() < int(expires_at)
 
     def _signature_of(self, expires_at: str) -> str:
-        return hmac.new(self._cookie_key, expires_at.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+        signed = f"{self._digest()}.{expires_at}"  # a new token signs everybody out
+        return hmac.new(self._cookie_key, signed.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
 
 class AttemptLimiter:
-    """Counts wrong tokens by the address that sent them, and makes an address wait that sends too many."""
+    """Counts wrong tokens by the client that sent them, and makes a client wait that sends too many.
+
+    The right token is never refused: it is too long to be guessed, and a stranger who shares the address of an operator must not
+    be able to lock them out.
+    """
 
     def __init__(self, now: Callable[[], float] = loop_time) -> None:
         self._now = now
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._last_logged = float("-inf")
 
-    def seconds_to_wait(self, address: str) -> float:
-        """Return how long this address has to wait before its next token is checked; 0 when it need not wait."""
-        count, last = self._failures.get(address, (0, 0.0))
+    def seconds_to_wait(self, client: str) -> float:
+        """Return how long this client has to wait before its next wrong token is told as one; 0 when it need not wait."""
+        count, last = self._failures.get(client, (0, 0.0))
         return max(0.0, last + WAIT_SECONDS - self._now()) if count >= FREE_ATTEMPTS else 0.0
 
-    def record_failure(self, address: str) -> None:
-        """Count a wrong token; the addresses with the oldest failures are forgotten."""
-        count, last = self._failures.pop(address, (0, 0.0))
-        self._failures[address] = (count + 1 if self._now() - last < WAIT_SECONDS * FREE_ATTEMPTS else 1, self._now())
-        while len(self._failures) > MAX_ADDRESSES:
+    def record_failure(self, client: str) -> None:
+        """Count a wrong token; the clients with the oldest failures are forgotten."""
+        count, last = self._failures.pop(client, (0, 0.0))
+        count = count + 1 if self._now() - last < WAIT_SECONDS * FREE_ATTEMPTS else 1
+        self._failures[client] = (count, self._now())
+        while len(self._failures) > MAX_CLIENTS:
             self._failures.popitem(last=False)
+        if count == FREE_ATTEMPTS and self._now() - self._last_logged >= WAIT_SECONDS:  # many clients may do this at once
+            self._last_logged = self._now()
+            log.warning("the status page: %s has sent %d wrong tokens and has to wait between further ones", client, count)
 
-    def record_success(self, address: str) -> None:
-        """Forget the failures of an address that then sent the right token."""
-        self._failures.pop(address, None)
+    def record_success(self, client: str) -> None:
+        """Forget the failures of a client that then sent the right token."""
+        self._failures.pop(client, None)
 
 
 def is_same_origin(headers: Mapping[str, str], *, carries_token: bool) -> bool:

@@ -18,7 +18,7 @@ async def read_form(request: web.Request) -> Mapping[str, str]:
         HTTPUnsupportedMediaType: the body is not URL-encoded.
         HTTPBadRequest: it has far too many fields.
     """
-    if not request.can_read_body:
+    if not request.body_exists:
         return {}
     if request.content_type != "application/x-www-form-urlencoded":
         raise web.HTTPUnsupportedMediaType

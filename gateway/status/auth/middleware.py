@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -11,7 +12,10 @@ from aiohttp import web
 
 from gateway.errors import GatewayError
 from gateway.status.auth.access_control import AccessRequest, TokenAuth, is_same_origin
-from gateway.status.hosts import is_loopback
+from gateway.status.hosts import is_host, is_loopback, without_port
+from gateway.status.listening.client_addresses import Networks, client_behind, client_group, is_in
+from gateway.status.listening.connections import HEAD_SECONDS, Phase
+from gateway.status.listening.protocol import connection_of
 from gateway.status.openapi import ErrorResponse
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
@@ -42,6 +46,7 @@ _ERROR_TEXTS: Final = {
     400: ("Bad request", "The request could not be understood."),
     404: ("Not found", "There is no such page. A child or a bus that was shown here may have been removed."),
     405: ("Method not allowed", "This address does not support that method."),
+    408: ("Too slow", "The request did not arrive in time."),
     413: ("Too large", "The request is larger than this page accepts."),
     415: ("Unsupported format", "This address accepts only what its own form sends."),
     500: ("Something went wrong", "This page could not be created. The log gives the reason; the gateway itself keeps running."),
@@ -53,23 +58,27 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class AuthMiddleware:
     """The middlewares of the server, the outermost first, and the hook that adds the security headers."""
 
-    def __init__(self, auth: TokenAuth, templates: Templates) -> None:
+    def __init__(self, auth: TokenAuth, templates: Templates, *, trusted_proxies: Networks = ()) -> None:
         self._auth = auth
         self._templates = templates
+        self._trusted_proxies = trusted_proxies
         self.middlewares = (self.errors_as_responses, self.check_access)
 
     async def add_security_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add the headers that every response carries."""
         for name, value in SECURITY_HEADERS.items():
             response.headers[name] = value
-        if request.secure or is_loopback(request.url.host or ""):  # elsewhere browsers ignore it, and complain
+        if request.secure or is_loopback(without_port(request.headers.get("Host", ""))):  # elsewhere browsers complain
             response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
         response.headers.setdefault("Cache-Control", "no-store")
 
     @web.middleware
     async def errors_as_responses(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer every failure with a sentence, never with a stack trace."""
+        connection = connection_of(request.transport)
         try:
+            if not _has_valid_host(request):
+                return self.error_response(request, 400, "Bad request", "The Host header is missing, or is not a host.")
             return await handler(request)
         except web.HTTPException as error:
             if error.status < 400:
@@ -84,23 +93,41 @@ class AuthMiddleware:
         except Exception:  # the last place where a bug can become a response that has headers and text, and no stack trace
             log.exception("%s %s failed", request.method, request.path)
             return self.error_response(request, 500, *_ERROR_TEXTS[500])
+        finally:
+            connection.enter(Phase.RESTING)
 
     @web.middleware
     async def check_access(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Pass a request on only if it may do what it asks for."""
         access = _access_request(request)
-        address, attempts = request.remote or "", self._auth.attempts
-        if access.bearer is not None and (wait := attempts.seconds_to_wait(address)) > 0:
-            return self.too_many_attempts(request, wait)
         rights = request[RIGHTS] = self._auth.rights_of(access)
         if access.bearer is not None:
-            (attempts.record_success if rights is Rights.ACT else attempts.record_failure)(address)
-        if request.method not in ("GET", "HEAD"):
-            refusal = self._action_refusal(request, rights, access)
-            return refusal if refusal is not None else await handler(request)
-        if rights < _rights_to_look_at(request.path):
+            client, attempts = self.client_of(request), self._auth.attempts
+            if rights is Rights.ACT:
+                attempts.record_success(client)
+            elif (wait := attempts.seconds_to_wait(client)) > 0:
+                return self.too_many_attempts(request, wait)
+            else:
+                attempts.record_failure(client)
+        is_action = request.method not in ("GET", "HEAD")
+        if is_action and (refusal := self._action_refusal(request, rights, access)) is not None:
+            return refusal
+        if not is_action and rights < _rights_to_look_at(request.path):
             return self._ask_to_sign_in(request, access)
+        if is_action:
+            await _read_body(request)
+        connection_of(request.transport).enter(Phase.WORKING)
         return await handler(request)
+
+    def client_of(self, request: web.Request) -> str:
+        """Return who sent a request, also through a trusted proxy."""
+        forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", []))
+        return client_group(client_behind(request.remote or "", forwarded_for, self._trusted_proxies))
+
+    def is_secure(self, request: web.Request) -> bool:
+        """Whether a request came over TLS, to us or to a trusted proxy."""
+        is_tls_at_proxy = request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+        return request.secure or (is_tls_at_proxy and is_in(request.remote or "", self._trusted_proxies))
 
     def error_response(
         self, request: web.Request, status: int, title: str, text: str, *, headers: dict[str, str] | None = None
@@ -114,7 +141,7 @@ class AuthMiddleware:
         return web.Response(status=status, text=body, content_type=content_type, headers=headers)
 
     def too_many_attempts(self, request: web.Request, wait_seconds: float) -> web.Response:
-        """Return the error for an address that has sent too many wrong tokens."""
+        """Return the error for a client that has sent too many wrong tokens."""
         text = f"Your address has sent too many wrong tokens. Try again in {wait_seconds:.0f} s."
         headers = {"Retry-After": f"{wait_seconds:.0f}"}
         return self.error_response(request, 429, "Too many attempts", text, headers=headers)
@@ -135,6 +162,25 @@ class AuthMiddleware:
             response.headers["WWW-Authenticate"] = 'Bearer realm="xyte-gateway"'
             return response
         return web.Response(status=303, headers={"Location": f"/login?then={quote(request.path_qs, safe='/')}"})
+
+
+def _has_valid_host(request: web.Request) -> bool:
+    """Whether there is one valid `Host`; HTTP/1.0 may do without."""
+    hosts = request.headers.getall("Host", [])
+    return is_host(hosts[0]) if len(hosts) == 1 else not hosts and request.version == (1, 0)
+
+
+async def _read_body(request: web.Request) -> None:
+    """Wait for the body, which is small, before its handler begins.
+
+    Raises:
+        HTTPRequestTimeout: it did not arrive in time.
+    """
+    try:
+        async with asyncio.timeout(HEAD_SECONDS):
+            await request.read()
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout from error
 
 
 def _rights_to_look_at(path: str) -> Rights:

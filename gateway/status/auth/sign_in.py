@@ -42,30 +42,30 @@ class SignIn:
 
     async def sign_in(self, request: web.Request) -> web.Response:
         """Give a browser that sends the token its cookie."""
-        address, attempts = request.remote or "", self._auth.attempts
-        if (wait := attempts.seconds_to_wait(address)) > 0:
-            return self._middleware.too_many_attempts(request, wait)
+        client, attempts = self._middleware.client_of(request), self._auth.attempts
         form = await read_form(request)
         then = own_path(form.get("then", "/"))
         if not self._auth.is_token(form.get("token", "").strip()):
-            attempts.record_failure(address)
+            if (wait := attempts.seconds_to_wait(client)) > 0:
+                return self._middleware.too_many_attempts(request, wait)
+            attempts.record_failure(client)
             html = self._templates.login(then=then, problem="The token is wrong.")
             return web.Response(status=403, text=html, content_type="text/html")
-        attempts.record_success(address)
+        attempts.record_success(client)
         response = redirect(then)
         response.set_cookie(
             *(COOKIE, self._auth.new_cookie()),
             max_age=SIGNED_IN_SECONDS,
             httponly=True,
             samesite="Strict",
-            secure=request.secure,
+            secure=self._middleware.is_secure(request),
         )
         return response
 
     async def sign_out(self, request: web.Request) -> web.Response:
         """Delete the cookie of a browser."""
         response = redirect("/")
-        response.del_cookie(COOKIE, httponly=True, samesite="Strict", secure=request.secure)
+        response.del_cookie(COOKIE, httponly=True, samesite="Strict", secure=self._middleware.is_secure(request))
         return response
 
     async def asset(self, request: web.Request) -> web.Response:

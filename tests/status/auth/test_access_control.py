@@ -2,7 +2,7 @@ import pytest
 
 from gateway.status.auth.access_control import (
     FREE_ATTEMPTS,
-    MAX_ADDRESSES,
+    MAX_CLIENTS,
     SIGNED_IN_SECONDS,
     WAIT_SECONDS,
     AccessRequest,
@@ -48,11 +48,11 @@ def clock():
     ],
 )
 def test_a_visitor_may_do_what_its_way_in_allows(bound, access, rights):
-    assert TokenAuth(digest_of("right"), host=bound).rights_of(access) is rights
+    assert TokenAuth(lambda: digest_of("right"), host=bound).rights_of(access) is rights
 
 
 def test_who_signed_in_may_act_until_it_is_over(clock):
-    auth = TokenAuth(digest_of("right"), host="0.0.0.0", now=clock)
+    auth = TokenAuth(lambda: digest_of("right"), host="0.0.0.0", now=clock)
     access = AccessRequest(host="gateway.local", cookie=auth.new_cookie())
     assert auth.rights_of(access) is Rights.ACT
     clock.now += SIGNED_IN_SECONDS + 1
@@ -60,11 +60,11 @@ def test_who_signed_in_may_act_until_it_is_over(clock):
 
 
 def test_what_a_browser_carries_can_be_neither_prolonged_nor_used_elsewhere(clock):
-    auth = TokenAuth(digest_of("right"), host="0.0.0.0", now=clock)
+    auth = TokenAuth(lambda: digest_of("right"), host="0.0.0.0", now=clock)
     until, _, seal = auth.new_cookie().partition(".")
     assert "right" not in seal
     assert auth.rights_of(AccessRequest(host="x", cookie=f"{int(until) + 1}.{seal}")) is Rights.NONE
-    other = TokenAuth(digest_of("right"), host="0.0.0.0", now=clock)
+    other = TokenAuth(lambda: digest_of("right"), host="0.0.0.0", now=clock)
     assert other.rights_of(AccessRequest(host="x", cookie=f"{until}.{seal}")) is Rights.NONE
 
 
@@ -85,9 +85,9 @@ def test_wrong_tokens_have_to_wait_and_a_right_one_clears_them(clock):
 
 def test_wrong_tries_are_forgotten_in_time_and_take_bounded_room(clock):
     limiter = AttemptLimiter(clock)
-    for number in range(MAX_ADDRESSES + 500):
+    for number in range(MAX_CLIENTS + 500):
         limiter.record_failure(f"10.0.{number >> 8}.{number & 255}")
-    assert len(limiter._failures) == MAX_ADDRESSES
+    assert len(limiter._failures) == MAX_CLIENTS
     for _ in range(FREE_ATTEMPTS):
         limiter.record_failure("a")
     clock.now += WAIT_SECONDS * FREE_ATTEMPTS
@@ -118,7 +118,7 @@ def test_only_our_own_pages_and_programs_with_the_token_may_act(headers, carries
 
 
 def test_a_cookie_is_valid_up_to_its_last_second_and_carries_no_token(clock):
-    auth = TokenAuth(digest_of("right"), host="0.0.0.0", now=clock)
+    auth = TokenAuth(lambda: digest_of("right"), host="0.0.0.0", now=clock)
     access = AccessRequest(host="gateway.local", cookie=auth.new_cookie())
     clock.now += SIGNED_IN_SECONDS - 1
     assert auth.rights_of(access) is Rights.ACT
@@ -127,7 +127,7 @@ def test_a_cookie_is_valid_up_to_its_last_second_and_carries_no_token(clock):
 
 
 def test_a_wrong_token_is_not_replaced_by_a_valid_cookie(clock):
-    auth = TokenAuth(digest_of("right"), host="127.0.0.1", now=clock)
+    auth = TokenAuth(lambda: digest_of("right"), host="127.0.0.1", now=clock)
     access = AccessRequest(host="localhost", bearer="wrong", cookie=auth.new_cookie())
     assert auth.rights_of(access) is Rights.NONE
 
@@ -147,10 +147,19 @@ def test_the_address_with_the_oldest_failure_is_forgotten_first(clock):
     limiter = AttemptLimiter(clock)
     for _ in range(FREE_ATTEMPTS):
         limiter.record_failure("old")
-    for number in range(MAX_ADDRESSES - 1):
+    for number in range(MAX_CLIENTS - 1):
         limiter.record_failure(f"address {number}")
     limiter.record_failure("old")
     for _ in range(FREE_ATTEMPTS):
         limiter.record_failure("one more")
     assert limiter.seconds_to_wait("old") == WAIT_SECONDS
     assert limiter.seconds_to_wait("one more") == WAIT_SECONDS, "the newest one is never the one that is forgotten"
+
+
+def test_clients_that_send_wrong_tokens_are_logged_once_and_not_each(clock, caplog):
+    limiter = AttemptLimiter(clock)
+    for address in ("a", "b", "c"):
+        for _ in range(3 * FREE_ATTEMPTS):
+            limiter.record_failure(address)
+    assert len(caplog.records) == 1
+    assert "a has sent 5 wrong tokens" in caplog.text

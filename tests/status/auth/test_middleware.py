@@ -1,3 +1,5 @@
+from ipaddress import ip_network
+
 import pytest
 
 from gateway.status.auth.access_control import FREE_ATTEMPTS
@@ -57,3 +59,30 @@ async def test_a_local_response_isolates_its_window_and_an_error_names_the_way_i
         assert (answer.status, 'href="/login"' in await answer.text()) == (403, True)
     async with page.http.get("/nothing") as answer:
         assert (answer.status, 'href="/login"' in await answer.text()) == (404, False)
+
+
+async def wrong_token(page, forwarded_for):
+    return await status_of(page, "/metrics", Authorization="Bearer wrong", **{"X-Forwarded-For": forwarded_for})
+
+
+async def test_a_stranger_behind_a_trusted_proxy_makes_nobody_else_wait(serve, view):
+    page = await serve(view, trusted_proxies=(ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8")))
+    for _ in range(FREE_ATTEMPTS):
+        assert await wrong_token(page, "198.51.100.7") == 401
+    assert await wrong_token(page, "198.51.100.7") == 429
+    assert await wrong_token(page, "198.51.100.8") == 401
+    assert await wrong_token(page, "198.51.100.8, 198.51.100.7, 10.1.2.3") == 429, "what the client wrote itself does not count"
+
+
+async def test_forwarded_addresses_of_a_proxy_that_is_not_trusted_count_for_nothing(serve, view):
+    page = await serve(view)
+    answers = [await wrong_token(page, f"198.51.100.{number}") for number in range(FREE_ATTEMPTS + 1)]
+    assert answers[-1] == 429
+
+
+async def test_a_cookie_is_for_tls_only_where_a_trusted_proxy_has_tls(serve, view):
+    for trusted, is_secure in (((ip_network("127.0.0.1/32"),), True), ((), False)):
+        page = await serve(view, trusted_proxies=trusted)
+        headers = {"Origin": page.address, "X-Forwarded-Proto": "https"}
+        async with page.http.post("/login", data={"token": page.token}, headers=headers, allow_redirects=False) as answer:
+            assert ("Secure" in answer.headers["Set-Cookie"]) is is_secure

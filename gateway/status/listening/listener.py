@@ -1,0 +1,181 @@
+"""Listen for connections to the page, and take as many as there is room for, but none of the last descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import resource
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
+from typing import Final
+
+from gateway.status.listening.client_addresses import client_group
+from gateway.status.listening.connections import HEAD_SECONDS, MOST_CONNECTIONS, Connection, Connections
+from gateway.status.listening.protocol import WatchedProtocol
+
+log = logging.getLogger(__name__)
+
+BACKLOG: Final = 128
+RESERVED_DESCRIPTORS: Final = 64
+"""So many of the last descriptors are left to the cloud, the buses and the store."""
+USUAL_DESCRIPTORS: Final = 1024
+"""Where the system does not tell how many there may be."""
+TLS_CLOSE_SECONDS: Final = 2.0
+UNACKNOWLEDGED_MS: Final = 60_000
+"""A client that acknowledges nothing for so long has gone."""
+RETRY_SECONDS: Final = 1.0
+"""Wait before connections are taken again after the system refused one."""
+CROWDED_PACE_SECONDS: Final = 0.005
+"""Between two connections while there are too many, so that a flood of them leaves the event loop to the devices."""
+GONE: Final = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH})
+"""Errors of one connection that ended before it was taken."""
+
+
+def most_descriptors() -> int:
+    """Return how many files and sockets the process may have open."""
+    try:
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    except OSError:  # a sandbox forbids the question
+        return USUAL_DESCRIPTORS
+    return USUAL_DESCRIPTORS * 64 if most == resource.RLIM_INFINITY else most
+
+
+def most_connections() -> int:
+    """Return how many connections the page may have: far fewer than there are descriptors."""
+    return max(8, min(MOST_CONNECTIONS, most_descriptors() // 4))
+
+
+async def bind(host: str, port: int) -> list[socket.socket]:
+    """Return sockets that listen at each address of a host, all at one port.
+
+    Raises:
+        OSError: one of them is taken, or no address of this machine.
+        UnicodeError: the host is no name that could exist, such as `a..b`.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    with ExitStack() as opened:
+        listening: list[socket.socket] = []
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            one = opened.enter_context(socket.socket(family, kind, protocol))
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            wanted = listening[0].getsockname()[1] if listening else port
+            one.bind((address[0], wanted, *address[2:]))
+            one.listen(BACKLOG)
+            one.setblocking(False)  # noqa: FBT003 - the name of the method says what is set
+            listening.append(one)
+        opened.pop_all()
+    return listening
+
+
+class Listener:
+    """Takes the connections of some sockets, and hands each to a protocol of its own."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        make_protocol: Callable[[], asyncio.Protocol],
+        *,
+        tls: Callable[[], ssl.SSLContext | None] = lambda: None,
+    ) -> None:
+        """Hand connections to these protocols.
+
+        Args:
+            connections: counts and limits them.
+            make_protocol: makes the protocol of one connection.
+            tls: returns the present certificate, for each connection; `None` to serve without TLS.
+        """
+        self._connections = connections
+        self._make_protocol = make_protocol
+        self._tls = tls
+        self._serving: set[asyncio.Task[None]] = set()
+        self._is_refused = False
+        self._last_descriptor = most_descriptors() - RESERVED_DESCRIPTORS
+
+    @asynccontextmanager
+    async def serving(self, sockets: list[socket.socket]) -> AsyncIterator[None]:
+        """Take connections at these sockets, which are closed at the end."""
+        tasks = [asyncio.create_task(self._accept(one)) for one in sockets]
+        tasks.append(asyncio.create_task(self._connections.run()))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for task in tuple(self._serving):  # each has begun by now, and closes what it was given
+                task.cancel()
+            await asyncio.gather(*self._serving, return_exceptions=True)
+            for one in sockets:
+                one.close()
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                taken, peer = await loop.sock_accept(listening)
+            except OSError as error:
+                if error.errno not in GONE:
+                    await self._wait_after_refusal(error)
+                continue
+            if taken.fileno() >= self._last_descriptor:  # the lowest free number is given, so nearly all are in use
+                taken.close()
+                await self._wait_after_refusal(OSError(errno.EMFILE, "the last ones are left to the devices and the cloud"))
+                continue
+            self._take(taken, str(peer[0]))
+            # `sock_accept` does not wait while there are connections, and must not keep the event loop from everything else.
+            await asyncio.sleep(CROWDED_PACE_SECONDS if self._connections.is_crowded else 0)
+
+    async def _wait_after_refusal(self, error: OSError) -> None:
+        """Wait until there may be descriptors again. asyncio's own server would log this a hundred times a second."""
+        if not self._is_refused:
+            log.warning("the status page takes no connections, as there are too many open files: %s", error.strerror)
+        self._is_refused = True
+        self._connections.close_waiting()
+        await asyncio.sleep(RETRY_SECONDS)
+
+    def _take(self, taken: socket.socket, peer: str) -> None:
+        if self._is_refused:
+            self._is_refused = False
+            log.info("the status page takes connections again")
+        connection = self._connections.admit(client_group(peer))
+        if connection is None:
+            taken.close()
+            return
+        taken.setblocking(False)  # noqa: FBT003 - as above
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            with contextlib.suppress(OSError):
+                taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+        connection.close = partial(_shut, taken)  # until the protocol has a way of its own
+        task = asyncio.create_task(self._serve(taken, connection))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, taken: socket.socket, connection: Connection) -> None:
+        """Hand a connection to its protocol, over TLS after the handshake, which has its time as well."""
+        context = self._tls()
+        times = {} if context is None else {"ssl_handshake_timeout": HEAD_SECONDS, "ssl_shutdown_timeout": TLS_CLOSE_SECONDS}
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: WatchedProtocol(self._make_protocol(), connection, self._connections.release), taken, ssl=context, **times
+            )
+        except (OSError, TimeoutError):  # it has gone, or speaks no TLS
+            self._connections.release(connection)
+            _shut(taken)
+        except BaseException:
+            self._connections.release(connection)
+            _shut(taken)
+            raise
+
+
+def _shut(taken: socket.socket) -> None:
+    """End a connection; its transport closes the socket, as it is registered under its number."""
+    with contextlib.suppress(OSError):
+        taken.shutdown(socket.SHUT_RDWR)
