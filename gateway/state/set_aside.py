@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 from pydantic import ValidationError
 
 from gateway.state.columns import Unusable
-from gateway.state.store import SetAsideRow, Transaction
+from gateway.state.sqlite import SetAsideRow, Transaction
 
 T = TypeVar("T")
 

@@ -1,7 +1,4 @@
-"""Open the SQLite file that holds all state, bring it to the newest schema, and run transactions on it.
-
-The only file that imports sqlite3: it knows the path, the pragmas and how SQLite fails.
-"""
+"""Open the SQLite file that holds all state, bring it to the newest schema, and run transactions on it."""
 
 from __future__ import annotations
 
@@ -9,53 +6,22 @@ import asyncio
 import contextlib
 import logging
 import os
-import sqlite3
 import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
 from gateway.errors import StoreError
 from gateway.state.schema import NEWEST_VERSION, migrations_after
 from gateway.state.single_instance import StoreLock, real_path, refuse_other_name
+from gateway.state.sqlite import SetAsideRow, SqliteError, Transaction, connect, connect_reader
+
+__all__ = ["SetAsideRow", "Store", "Transaction", "read_store"]
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class SetAsideRow:
-    """A row that cannot be read or sent, and was taken out of its table (`gateway/state/set_aside.py`)."""
-
-    table: str
-    why: str
-
-
-class Transaction(sqlite3.Connection):
-    """The connection, as the work inside a transaction gets it. A text that is not UTF-8 comes as `bytes`."""
-
-    is_read_only = False
-    set_aside: Sequence[SetAsideRow] = ()
-    """The rows that this transaction has set aside."""
-
-
-class _Reader(Transaction):
-    is_read_only = True
-
-
-def _text(written: bytes) -> str | bytes:
-    # by default, one damaged text makes the whole query fail
-    try:
-        return str(written, "utf-8")
-    except UnicodeDecodeError:
-        return written
-
-
-READER_TIMEOUT_SECONDS = 2.0
-"""How long a reader waits for a writer."""
 
 
 class Store:
@@ -129,7 +95,7 @@ class Store:
     def _read_data_version(self) -> int:
         try:
             return int(self._connected().execute("PRAGMA data_version").fetchone()[0])
-        except sqlite3.Error as error:
+        except SqliteError as error:
             raise StoreError(f"{self.path}: {error}") from error
 
     def _transact(self, work: Callable[[Transaction], T]) -> T:
@@ -142,10 +108,10 @@ class Store:
                 result = work(connection)
                 connection.execute("COMMIT")
             except BaseException:
-                with contextlib.suppress(sqlite3.Error):
+                with contextlib.suppress(SqliteError):
                     connection.execute("ROLLBACK")
                 raise
-        except sqlite3.Error as error:
+        except SqliteError as error:
             self.problem = str(error)
             raise StoreError(f"{self.path}: {error}") from error
         if connection.total_changes != written:
@@ -173,10 +139,7 @@ class Store:
                 self._lock.acquire()
             else:
                 refuse_other_name(self.path)
-            self._connection = sqlite3.connect(
-                self.path, isolation_level=None, check_same_thread=False, timeout=10, factory=Transaction
-            )
-            self._connection.text_factory = _text
+            self._connection = connect(self.path)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")  # a lost access key cannot be requested again
             _migrate(self._connection, self.path)
@@ -184,7 +147,7 @@ class Store:
         except OSError as error:
             text = f"{self.path}: {error.strerror}. Name a file in a folder that the gateway may write to: [store] path"
             raise StoreError(text) from error
-        except sqlite3.Error as error:
+        except SqliteError as error:
             text = f"{self.path} cannot be used as the store: {error}. Restore a backup, or move it away to start anew"
             raise StoreError(text) from error
 
@@ -202,16 +165,11 @@ def read_store(path: Path, query: Callable[[Transaction], T]) -> T:
         StoreError: the file cannot be read, is no store, or is from a newer gateway.
     """
     path = real_path(path)  # the log files are beside the file itself, not beside a symlink
-    # SQLite creates its log files for a reader, too: they would belong to this user, and the gateway may be unable to write them
-    mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
     try:
-        with contextlib.closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=READER_TIMEOUT_SECONDS, factory=_Reader)
-        ) as connection:
-            connection.text_factory = _text
+        with contextlib.closing(connect_reader(path)) as connection:
             _refuse_newer(connection, path)
             return query(connection)
-    except sqlite3.Error as error:
+    except SqliteError as error:
         raise StoreError(f"{path} cannot be used as the store: {error}") from error
 
 
@@ -237,12 +195,12 @@ def _rows_set_aside(connection: Transaction) -> int:
     return 0 if row is None else int(row[0])
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _migrate(connection: Transaction, path: Path) -> None:
     for version, script in migrations_after(_refuse_newer(connection, path)):
         connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {version}; COMMIT;")
 
 
-def _refuse_newer(connection: sqlite3.Connection, path: Path) -> int:
+def _refuse_newer(connection: Transaction, path: Path) -> int:
     """Return the version of the store's schema, if this gateway knows it."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > NEWEST_VERSION:

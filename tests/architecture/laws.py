@@ -62,7 +62,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
         "gateway/service_manager.py",
         "gateway/status/listening/listener.py",  # connections are limited before aiohttp has them
     ),
-    "sqlite3": ("gateway/state/store.py",),
+    "sqlite3": ("gateway/state/sqlite.py",),
     "subprocess": ("gateway/runtime/firmware/hook.py",),  # the program that a deployer names for installing firmware
     "threading": ("adapters/serial/port/*", "gateway/doctor/check_runner.py", "gateway/runtime/firmware/hook.py"),
     "urllib.request": (),
