@@ -21,7 +21,7 @@ from gateway.emulator.api_types import (
 )
 from gateway.emulator.cloud import Cloud
 from gateway.emulator.faults import Fault, FaultQueue
-from gateway.emulator.http import drop_connection, http_response, read_request
+from gateway.emulator.http import drop_connection, http_response, read_request, send_raw
 from gateway.emulator.journal import JournalEntry, ServerName
 
 UNKNOWN_PATH: Final = "Unknown path"
@@ -68,6 +68,8 @@ class ApiRoutes:
         self._record(endpoint.name, request, api_request.body, response, fault)
         if fault is not None and fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
+        if fault is not None and fault.raw is not None:
+            return await send_raw(request, fault.raw)
         return drop_connection(request) if response is None else http_response(response)
 
     async def _delay(self, request: web.Request, fault: Fault) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.emulator.device import IncidentOrigin, LicenceAction, Space
-from gateway.emulator.faults import FaultKind
+from gateway.emulator.faults import KINDS
 
 
 def _from_base64(text: object) -> bytes | None:
@@ -18,6 +18,12 @@ def _from_base64(text: object) -> bytes | None:
     if not isinstance(text, str):
         raise ValueError("must be a text in Base64")  # noqa: TRY004 - pydantic reports only this one
     return base64.b64decode(text, validate=True)
+
+
+def _known_kind(kind: str) -> str:
+    if kind not in KINDS:
+        raise ValueError("must be one of the kinds that GET faults lists")
+    return kind
 
 
 NonEmptyText = Annotated[str, Field(min_length=1)]
@@ -97,7 +103,7 @@ class OfflineThresholdRequest(ControlRequest):
 class AddFaultRequest(ControlRequest):
     """Let calls fail."""
 
-    kind: FaultKind
+    kind: Annotated[str, AfterValidator(_known_kind)]
     call: str | None = None
     device: str | None = None
     times: int | None = Field(default=1, ge=1)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from gateway.emulator.api_types import Response
+from gateway.emulator.raw_answers import RAW_ANSWERS, RawAnswer
 
-FaultKind: TypeAlias = Literal[
-    "401", "404", "429", "500-html", "slow", "late", "drop", "drop-after", "drop-late", "garbage",
-    "corrupt", "truncate", "oversize", "trickle", "redirect",
-]  # fmt: skip
 DOWNLOAD: Final = "Download File"
 """The name of a download from the file server."""
 DOWNLOAD_KINDS: Final = frozenset({"corrupt", "truncate", "oversize", "trickle", "redirect"})
 """The kinds for downloads alone."""
 
-KINDS: Final[dict[FaultKind, str]] = {
+KINDS: Final[dict[str, str]] = {
     "401": "not carried out, answered 401 `Not authorized`",
     "404": "not carried out, answered 404 `Not found`",
     "429": "not carried out, answered 429, with `Retry-After` when `retry_after` is given",
@@ -32,7 +29,12 @@ KINDS: Final[dict[FaultKind, str]] = {
     "oversize": "Download File: no length is given, and 64 MB follow after the content",
     "trickle": "Download File: the content comes in 20 pieces over `seconds`",
     "redirect": "Download File: answered 302 to another host",
+    **{
+        name: f"{'carried out' if answer.means_done else 'not carried out'}, answered with raw bytes: {name}"
+        for name, answer in RAW_ANSWERS.items()
+    },
 }
+"""Every kind of fault, and what it does: the one list of them."""
 HTML_PAGE: Final = "<!DOCTYPE html>\n<html><head><title>500</title></head><body><h1>Internal Server Error</h1></body></html>\n"
 GARBAGE: Final = "\x00garbage{"
 
@@ -41,7 +43,8 @@ GARBAGE: Final = "\x00garbage{"
 class Fault:
     """One fault, and how often it is still applied."""
 
-    kind: FaultKind
+    kind: str
+    """One of `KINDS`."""
     call: str | None = None
     """Only this call, as the reference names it; `None` means any."""
     device: str | None = None
@@ -61,7 +64,12 @@ class Fault:
     @property
     def prevents_call(self) -> bool:
         """True when the call is not carried out."""
-        return self.kind in ("401", "404", "429", "500-html", "drop")
+        return self.kind in ("401", "404", "429", "500-html", "drop") or (self.raw is not None and not self.raw.means_done)
+
+    @property
+    def raw(self) -> RawAnswer | None:
+        """The raw bytes that are sent instead of the response; `None` for another kind."""
+        return RAW_ANSWERS.get(self.kind)
 
     @property
     def delays_call(self) -> bool:
@@ -101,7 +109,7 @@ class FaultQueue:
 
     def add(
         self,
-        kind: FaultKind,
+        kind: str,
         *,
         call: str | None = None,
         device: str | None = None,
@@ -109,7 +117,13 @@ class FaultQueue:
         retry_after: int | None = None,
         seconds: float = 5.0,
     ) -> Fault:
-        """Make the next `times` matching calls fail; `None` means all until `clear`."""
+        """Make the next `times` matching calls fail; `None` means all until `clear`.
+
+        Raises:
+            ValueError: the kind is not in `KINDS`.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"{kind} is no kind of fault")
         fault = Fault(kind=kind, call=call, device=device, times=times, retry_after=retry_after, seconds=seconds)
         self._active.append(fault)
         return fault

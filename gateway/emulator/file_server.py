@@ -16,7 +16,7 @@ from aiohttp import web
 from gateway.emulator.api_types import Response
 from gateway.emulator.cloud import Cloud
 from gateway.emulator.faults import DOWNLOAD, Fault, FaultQueue
-from gateway.emulator.http import drop_connection, http_response
+from gateway.emulator.http import drop_connection, http_response, send_raw
 from gateway.emulator.journal import MASK, JournalEntry, ServerName
 
 PATH: Final = "/files/{file_id}/{name}"
@@ -48,16 +48,17 @@ class FileServer:
         file_id = request.match_info["file_id"]
         fault = self.faults.take(DOWNLOAD, file_id)
         content = self.cloud.contents.get(file_id)
+        if fault is not None and fault.raw is not None:
+            self._record(server, request, None, fault)
+            return await send_raw(request, fault.raw)
         response = _whole_response(fault) if content is not None else Response(404, {"error": "Not found"})
         if fault is not None and fault.kind == "redirect":
             response = Response(302, headers={"Location": self.elsewhere_url(request) + request.path})
         is_dropped = fault is not None and fault.drops_connection
         self._record(server, request, None if is_dropped else response.status if response else 200, fault)
-        if is_dropped:
-            return drop_connection(request)
-        if response is not None:
+        if response is not None and not is_dropped:
             return http_response(response)
-        return await _send(request, content or b"", fault)
+        return drop_connection(request) if is_dropped else await _send(request, content or b"", fault)
 
     def _record(self, server: ServerName, request: web.Request, status: int | None, fault: Fault | None) -> None:
         keys = {device.access_key: device.id for device in self.cloud.devices.values()}

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
+from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from gateway.emulator.api_types import ApiError, BaseUrls, Request, Response
+from gateway.emulator.raw_answers import RawAnswer
+
+ENDLESS_PAUSE_SECONDS: Final = 0.01
+"""The time between two parts of an answer that never ends."""
 
 
 async def read_request(request: web.Request, base_urls: BaseUrls | None = None) -> Request:
@@ -45,6 +51,22 @@ def drop_connection(request: web.Request) -> web.Response:
     """Close the connection. The returned response is never sent."""
     if request.transport is not None:
         request.transport.abort()
+    return web.Response()
+
+
+async def send_raw(request: web.Request, answer: RawAnswer) -> web.Response:
+    """Write an answer to the connection as it is, and close it. The returned response is never sent."""
+    transport = request.transport
+    parts = answer.make()
+    for part in parts:
+        if transport is not None and not transport.is_closing():
+            transport.write(part)
+            await asyncio.sleep(0)
+    while answer.is_endless and transport is not None and not transport.is_closing():
+        transport.write(parts[-1])
+        await asyncio.sleep(ENDLESS_PAUSE_SECONDS)
+    if transport is not None:
+        transport.close()
     return web.Response()
 
 
