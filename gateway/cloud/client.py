@@ -388,7 +388,7 @@ class HttpHub:
         secrets: tuple[SecretStr, ...] = (),
         has_entries: bool = False,
     ) -> ApiCall:
-        url = self._entry_url + encode_path("v1", "devices", *segments)
+        url = self._entry_url + _path_of(name, *segments)
         return _new_call(name, "POST", url, body=body, key=key, secrets=secrets, has_entries=has_entries)
 
     async def _call_hub(
@@ -403,7 +403,7 @@ class HttpHub:
         has_entries: bool = False,
     ) -> T:
         """Carry out a call to the device's hub with its own key, below its own path."""
-        url = self._hub_url(name, device) + encode_path("v1", "devices", device.device_id, *segments)
+        url = self._hub_url(name, device) + _path_of(name, device.device_id, *segments)
         call = _new_call(name, method, url, body=body, key=device.access_key, content_type=content_type, has_entries=has_entries)
         return await self._transport.send(call, parse)
 
@@ -422,6 +422,15 @@ class HttpHub:
         except UntrustedUrl as error:
             text = mask_keys(f"{name}: the hub of {device.device_id}: {error}", (device.access_key,))
             raise HubUnreachable(text, maybe_done=False) from None  # the cause is not masked
+
+
+def _path_of(name: str, *segments: str) -> str:
+    """Return the path of a call; an id in it that came from the hub, perhaps long ago, must not end the caller."""
+    try:
+        return encode_path("v1", "devices", *segments)
+    except ValueError as error:
+        problem = HubRejected(f"{name}: it cannot be called: {error}", status=400, error=str(error))
+    raise problem
 
 
 def _new_call(

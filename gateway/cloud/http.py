@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +20,18 @@ from typing import Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-from gateway.cloud.protocol.response_errors import ApiCall, HubResponse, http_date, parse_response
-from gateway.cloud.protocol.trusted_urls import UntrustedUrl, validated_url
+from gateway.cloud.protocol.refused_addresses import REASON, is_refused_address
+from gateway.cloud.protocol.response_errors import (
+    MAX_ERROR_TEXT,
+    ApiCall,
+    HubResponse,
+    http_date,
+    parse_response,
+    printable_words,
+)
+from gateway.cloud.protocol.trusted_urls import validated_url
 from gateway.cloud.server_clock import ServerClock
 from gateway.errors import HubUnreachable, SettingsError, SettingsProblem
 from gateway.tasks import loop_time
@@ -59,7 +67,7 @@ async def reachable(url: str, *, within_seconds: float = 5.0) -> bool:
         parts = urlsplit(validated_url(url, allow_plain_http=True))
         async with asyncio.timeout(within_seconds):
             _, writer = await asyncio.open_connection(parts.hostname, parts.port or _DEFAULT_PORT[parts.scheme])
-    except (OSError, UntrustedUrl):
+    except (OSError, ValueError):  # an untrusted URL, and a name that no resolver takes
         return False
     writer.transport.abort()
     return True
@@ -98,7 +106,7 @@ class HttpTransport:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._tls),
+            connector=aiohttp.TCPConnector(ssl=self._tls, socket_factory=_open_socket),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "xyte-gateway"},
             timeout=aiohttp.ClientTimeout(total=None),
@@ -127,34 +135,47 @@ class HttpTransport:
         Raises:
             HubUnreachable: there is no usable response; also while the file is received.
         """
-        if self._session is None:
-            raise RuntimeError("use the hub within `async with`")
-        progress, started_at = _ExchangeProgress(), loop_time()
-        async with AsyncExitStack() as stack:
-            request = self._session.get(
-                URL(call.url, encoded=True),
-                headers={"Accept-Encoding": "identity"},
-                allow_redirects=False,
-                trace_request_ctx=progress,
-            )
-            response = await _within(call, stack.enter_async_context(request), progress, self._timeout_seconds)
+        session, progress, started_at = self._opened(), _ExchangeProgress(), loop_time()
+        response, file = await _within(call, self._begin_file(session, call, progress), progress, self._timeout_seconds)
+        try:
             if self._on_call is not None:
                 self._on_call(call.name, response.status, loop_time() - started_at)
-            yield OpenFile(call, response, self._timeout_seconds)
+            yield file
+        finally:
+            response.close()
+
+    async def _begin_file(
+        self, session: aiohttp.ClientSession, call: ApiCall, progress: _ExchangeProgress
+    ) -> tuple[aiohttp.ClientResponse, OpenFile]:
+        response = await session.get(
+            URL(call.url, encoded=True),
+            headers={"Accept-Encoding": "identity"},
+            allow_redirects=False,
+            trace_request_ctx=progress,
+        )
+        progress.status = response.status
+        try:
+            return response, OpenFile(call, response, self._timeout_seconds)
+        except BaseException:
+            response.close()
+            raise
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("use the hub within `async with`")
+        return self._session
 
     async def _exchange(self, call: ApiCall) -> HubResponse:
-        progress = _ExchangeProgress()
+        session, progress = self._opened(), _ExchangeProgress()
         started_at = loop_time()
         try:
-            return await _within(call, self._request(call, progress), progress, self._timeout_seconds)
+            return await _within(call, self._request(session, call, progress), progress, self._timeout_seconds)
         finally:
             if self._on_call is not None:
                 self._on_call(call.name, progress.status, loop_time() - started_at)
 
-    async def _request(self, call: ApiCall, progress: _ExchangeProgress) -> HubResponse:
-        if self._session is None:
-            raise RuntimeError("use the hub within `async with`")
-        async with self._session.request(
+    async def _request(self, session: aiohttp.ClientSession, call: ApiCall, progress: _ExchangeProgress) -> HubResponse:
+        async with session.request(
             call.method,
             URL(call.url, encoded=True),
             data=call.body,
@@ -190,11 +211,14 @@ class OpenFile:
 
 
 async def _within(call: ApiCall, work: Awaitable[T], progress: _ExchangeProgress, timeout_seconds: float) -> T:
-    """Await what aiohttp does, and turn its errors into our own, without their cause."""
+    """Await what aiohttp does, and turn its errors into our own, without their cause.
+
+    Whatever a response makes aiohttp raise, it is no response: a captive portal must not end the gateway.
+    """
     try:
         async with asyncio.timeout(timeout_seconds):
             return await work
-    except (aiohttp.ClientError, HttpProcessingError, OSError) as error:  # the second: aiohttp without its C parser
+    except Exception as error:  # noqa: BLE001 - see the docstring
         failure = _failure(call, error, progress, timeout_seconds)
     raise failure
 
@@ -207,12 +231,24 @@ class _ExchangeProgress:
     status: int | None = None
 
 
+class _RefusedAddress(OSError):
+    """A name was resolved to an address where no hub is."""
+
+
 class _ConnectionLost(aiohttp.ClientError):
     """The connection was lost after the request, or a part of it, was sent."""
 
 
 class _ResponseTooLong(aiohttp.ClientError):
     """More than `MAX_RESPONSE_BYTES`."""
+
+
+def _open_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """Return a socket for a connection to an address, which is in the URL or which its host name was resolved to."""
+    family, kind, protocol, _, target = address
+    if is_refused_address(str(target[0])):
+        raise _RefusedAddress(REASON)
+    return socket.socket(family, kind, protocol)
 
 
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -262,7 +298,9 @@ def _failure(call: ApiCall, error: Exception, progress: _ExchangeProgress, timeo
 def _describe(error: Exception, progress: _ExchangeProgress, timeout_seconds: float) -> str:
     if isinstance(error, TimeoutError):
         return f"did not {'answer' if progress.sent else 'accept a connection'} within {timeout_seconds:g} s"
-    return next((describe(error) for kind, describe in _SENTENCES if isinstance(error, kind)), "sent an invalid HTTP response")
+    other = "sent an invalid HTTP response" if progress.sent else f"could not be called ({type(error).__name__})"
+    text = next((describe(error) for kind, describe in _SENTENCES if isinstance(error, kind)), other)
+    return printable_words(text)[:MAX_ERROR_TEXT]
 
 
 def _tls_sentence(error: Exception) -> str:
@@ -272,6 +310,8 @@ def _tls_sentence(error: Exception) -> str:
 
 
 def _no_connection(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, _RefusedAddress):
+        return f"has {REASON}: nothing was sent"
     number = error.errno if isinstance(error, OSError) else None
     return f"accepts no connection: {os.strerror(number) if number else 'no reason given'}"
 

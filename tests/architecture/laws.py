@@ -58,6 +58,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
         "adapters/modbus/client/open_errors.py",  # the names of the errors of getaddrinfo
         "adapters/serial/port/port.py",
         "gateway/cli/demo.py",
+        "gateway/cloud/http.py",
         "gateway/doctor/*",
         "gateway/service_manager.py",
         "gateway/status/listening/listener.py",  # connections are limited before aiohttp has them

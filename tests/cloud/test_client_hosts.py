@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 
 import pytest
@@ -174,3 +175,20 @@ async def test_a_password_in_a_redirect_is_in_no_text(hub, hub_server, parent):
     with pytest.raises(HubUnreachable, match=r"points to elsewhere\.example") as caught:
         await hub.get_command(parent)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "::ffff:169.254.169.254"])
+async def test_a_name_that_resolves_to_a_metadata_service_gets_no_connection(monkeypatch, access, child, address):
+    async def resolve(_resolver, host, port=0, family=0):
+        kind = socket.AF_INET6 if ":" in address else socket.AF_INET
+        return [{"hostname": host, "host": address, "port": port, "family": kind, "proto": 0, "flags": socket.AI_NUMERICHOST}]
+
+    monkeypatch.setattr("aiohttp.resolver.ThreadedResolver.resolve", resolve)
+    monkeypatch.setattr("aiohttp.connector.DefaultResolver.resolve", resolve)
+    async with HttpHub(access) as hub:
+        with pytest.raises(HubUnreachable, match=r"hub\.example has an address of the local link or of a cloud's") as caught:
+            await hub.get_command(replace(child, hub_url="http://hub.example"))
+        assert not caught.value.maybe_done
+        with pytest.raises(HubUnreachable, match=r"files\.example has an address of the local link"):
+            async with hub.open_file("http://files.example/a"):
+                pass

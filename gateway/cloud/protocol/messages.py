@@ -13,7 +13,15 @@ from typing import TypeAlias
 from pydantic import SecretStr, TypeAdapter
 
 from gateway.cloud.protocol.response_errors import error_text
-from gateway.cloud.protocol.response_parser import ResponseParser, UnexpectedResponse, as_list, as_object, valid
+from gateway.cloud.protocol.response_parser import (
+    MAX_NUMBER,
+    ResponseParser,
+    UnexpectedResponse,
+    as_list,
+    as_object,
+    is_usable_id,
+    valid,
+)
 from gateway.cloud.protocol.trusted_urls import with_scheme
 from gateway.cloud.protocol.values import semantic_version, timestamp, to_hub_value
 from gateway.hub import (
@@ -39,6 +47,9 @@ from gateway.hub_records import (
 )
 
 Body: TypeAlias = dict[str, object]
+
+MAX_HEADER_TEXT = 4096
+"""The most characters of a key or an address in a registration: servers take 8 KB of headers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +193,7 @@ def parse_credentials(body: object, *, parent: Credentials | None = None) -> Cre
     """
     fields = as_object(body)
     device_id, access_key = _usable(fields.get("id")), _usable(fields.get("access_key"))
-    if device_id is None or device_id in {".", ".."} or access_key is None:
+    if device_id is None or not is_usable_id(device_id) or access_key is None:
         raise UnexpectedResponse("there is no usable id and access_key in the response")
     return Credentials(
         device_id=device_id,
@@ -216,8 +227,7 @@ def parse_telemetry_responses(
 def parse_command(body: object) -> WaitingCommand | None:
     """Return the waiting command; `{}` means that there is none (section 6.1)."""
     fields = _or_empty(body)
-    command_id = fields.get("id")
-    if fields and (isinstance(command_id, bool) or not isinstance(command_id, int | str) or command_id == ""):
+    if fields and not is_usable_id(fields.get("id")):
         raise UnexpectedResponse("there is no usable id in the command")
     flags = {"in_progress": fields.get("status") == "in_progress", "opens_tunnel": bool(fields.get("tunnel"))}
     return _COMMAND.parse({**fields, "name": fields.get("name") or "", **flags}) if fields else None
@@ -249,7 +259,7 @@ def parse_configuration(body: object) -> DeviceConfiguration:
 
 def parse_config_version(body: object) -> int | None:
     """Return the version that Set Config made (section 7.2); `None` when it is missing."""
-    return next(iter(valid(_COUNT, _or_empty(body).get("version"))), None)
+    return _count(_or_empty(body).get("version"))
 
 
 def parse_licenses(body: object) -> list[License]:
@@ -274,7 +284,7 @@ def _license_change(entry: Mapping[str, object]) -> list[License]:
     action = _action(entry)
     if action is None and [entry.get(one) for one in LicenseAction if one in entry].count(False) == len(LicenseAction):
         return []
-    if isinstance(entry.get("id"), bool) or entry.get("id") == "":
+    if not is_usable_id(entry.get("id")):
         raise UnexpectedResponse("there is no usable id in the licence")
     return [_LICENSE.parse({**entry, "action": action})]
 
@@ -286,16 +296,20 @@ def parse_license(body: object) -> License | None:
 
 def parse_dump_length(body: object) -> int | None:
     """Return the length of the dump in bytes (section 10.2); `None` when it is missing."""
-    return next(iter(valid(_COUNT, _or_empty(body).get("length"))), None)
+    return _count(_or_empty(body).get("length"))
 
 
 def parse_incident_id(body: object) -> str:
     """Return the id of the incident just opened (section 11)."""
     fields = as_object(body)
     incident_id = _usable(fields.get("incident_id")) or _usable(fields.get("id"))
-    if incident_id is None:
+    if incident_id is None or not is_usable_id(incident_id):
         raise UnexpectedResponse("there is no usable incident_id in the response")
     return incident_id
+
+
+def _count(value: object) -> int | None:
+    return next((count for count in valid(_COUNT, value) if abs(count) <= MAX_NUMBER), None)
 
 
 def _without_none(**fields: object) -> Body:
@@ -328,8 +342,8 @@ def _action(entry: Mapping[str, object]) -> object:
 def _usable(value: object) -> str | None:
     """Return a text that is valid in a path or a header, or `None`; the word `null` counts as missing (section 3.1)."""
     text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
-    usable = text and text.lower() != "null" and text.isascii() and text.isprintable() and " " not in text
-    return text if usable else None
+    is_plain = text.isascii() and text.isprintable() and " " not in text
+    return text if text and len(text) <= MAX_HEADER_TEXT and text.lower() != "null" and is_plain else None
 
 
 def _url(value: object) -> str | None:

@@ -29,8 +29,32 @@ JSON = "application/json"
 MAX_ERROR_TEXT = 500
 """The most characters of a hub's error text that are passed on."""
 
-MAX_DIGITS = 4000
-"""A longer integer stays a text."""
+MAX_READ_ERROR = 10_000
+"""The most characters of an error text that are looked at, after its keys were masked."""
+
+MAX_DEPTH = 64
+"""A body that is nested deeper is none: what walks through it would end in a `RecursionError` somewhere."""
+
+MAX_VALUES = 500_000
+"""A body with more values is none: 8 MB of empty lists would take 150 MB. Ten thousand children make 120,000."""
+
+MAX_RETRY_AFTER_SECONDS = 86_400.0
+"""A longer wait is cut to this, so that no arithmetic with it can fail. Callers wait less than this."""
+
+YEARS = range(2020, 2200)
+"""A date outside of these years is a mistake of the server, and no arithmetic is done with it."""
+
+MAX_HOST = 255
+"""The most characters of a host name (RFC 1035, section 2.3.4)."""
+
+MAX_DATE = 100
+"""A longer text is no HTTP date."""
+
+INTEGERS = range(-(2**63), 2**63)
+"""The integers that a store takes; a larger one stays a text."""
+
+MAX_INTEGER_DIGITS = 20
+"""No integer with more digits and sign is among those."""
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
@@ -78,7 +102,7 @@ class HubResponse:
         if self.status == HTTPStatus.NO_CONTENT:
             return None
         try:
-            return _json_value(self.raw.decode("utf-8-sig"))
+            return _json_value(self.raw)
         except (ValueError, RecursionError):
             return NOT_JSON
 
@@ -91,19 +115,20 @@ class HubResponse:
 def parse_response(call: ApiCall, response: HubResponse, parse: Callable[[object], T]) -> T:
     """Return the parsed body, or raise the error that the response stands for.
 
+    Whatever reading it raises, a response that cannot be read is none: it may not end its caller.
+
     Raises:
         HubError: for the status, for a 2xx with `error` in it, or for a body that cannot be parsed.
     """
-    problem = error_for(call, response)
-    if problem is not None:
-        raise problem
     try:
-        return parse(response.body)
+        problem = error_for(call, response)
+        if problem is None:
+            return parse(response.body)
     except UnexpectedResponse as error:
-        unusable = HubUnreachable(
-            call.sentence(f"answered {response.status}, but {error}"), maybe_done=True, status=response.status
-        )
-    raise unusable
+        problem = _unreadable(call, response, f"but {error}")
+    except Exception as error:  # noqa: BLE001 - see the docstring; its text may quote the response, its kind does not
+        problem = _unreadable(call, response, f"and its response cannot be read ({type(error).__name__})")
+    raise problem
 
 
 def error_for(call: ApiCall, response: HubResponse) -> HubError | None:
@@ -123,13 +148,18 @@ def retry_after_seconds(headers: Mapping[str, str], *, now: datetime) -> float |
     except ValueError:
         until, since = http_date(text), http_date(headers.get("Date", "")) or now
         seconds = math.nan if until is None else (until - since).total_seconds()
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS) if math.isfinite(seconds) else None
 
 
 def error_text(error: object, secrets: Iterable[SecretStr]) -> str:
     """Return the hub's error as one printable line of bounded length, with the keys of the call masked."""
     text = mask_keys(error if isinstance(error, str) else json.dumps(error), secrets)
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:MAX_ERROR_TEXT]
+    return printable_words(text[:MAX_READ_ERROR])[:MAX_ERROR_TEXT]
+
+
+def printable_words(text: str) -> str:
+    """Return the text in one line, without control characters, lone surrogates and double spaces."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def mask_keys(text: str, secrets: Iterable[SecretStr]) -> str:
@@ -140,15 +170,28 @@ def mask_keys(text: str, secrets: Iterable[SecretStr]) -> str:
     return text
 
 
-def _json_value(text: str) -> object:
-    """Return the JSON value in a text. What no store and no log can take makes its own field invalid, and not the response."""
-    try:
-        body = json.loads(text)
-    except json.JSONDecodeError:
-        raise
-    except ValueError:  # an integer of thousands of digits, which Python does not convert
-        body = json.loads(text, parse_int=_integer)
+def _json_value(raw: bytes) -> object:
+    """Return the JSON value in a body. What no store and no log can take makes its own field invalid, and not the response.
+
+    Raises:
+        ValueError: it is no JSON, or too deep or too large to be worked with.
+    """
+    if sum(raw.count(mark) for mark in (b",", b"[", b"{")) > MAX_VALUES:
+        raise ValueError("too many values")
+    text = raw.decode("utf-8-sig")
+    body = json.loads(text, parse_int=_integer, parse_float=_float, parse_constant=str)
+    if _depth(body) > MAX_DEPTH:
+        raise ValueError("nested too deep")
     return _without_surrogates(body) if _SURROGATE.search(text) else body
+
+
+def _depth(body: object) -> int:
+    """Return how deep a value is nested, without recursion."""
+    depth, level = 0, [body]
+    while level := [entry for entry in level if isinstance(entry, dict | list)]:
+        depth += 1
+        level = [inner for entry in level for inner in (entry.values() if isinstance(entry, dict) else entry)]
+    return depth
 
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -156,7 +199,11 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def _integer(digits: str) -> int | str:
-    return int(digits) if len(digits) <= MAX_DIGITS else digits
+    return number if len(digits) <= MAX_INTEGER_DIGITS and (number := int(digits)) in INTEGERS else digits
+
+
+def _float(digits: str) -> float | str:
+    return number if math.isfinite(number := float(digits)) else digits
 
 
 def _without_surrogates(value: object) -> object:
@@ -202,9 +249,21 @@ def _busy(call: ApiCall, response: HubResponse) -> HubError:
 
 
 def _redirect(call: ApiCall, response: HubResponse) -> HubError:
-    target = urlsplit(response.headers.get("Location", "")).netloc.rpartition("@")[2] or "another page"
+    target = _host_of_link(response.headers.get("Location", "")) or "another page"
     what = f"answered {response.status} and points to {target}, which is not followed, since the key would be sent there"
     return HubUnreachable(call.sentence(what), maybe_done=True, status=response.status)
+
+
+def _host_of_link(link: str) -> str:
+    """Return the host in a link for people; empty where there is none."""
+    try:
+        return printable_words(urlsplit(link[:MAX_READ_ERROR]).netloc.rpartition("@")[2])[:MAX_HOST]
+    except ValueError:
+        return ""
+
+
+def _unreadable(call: ApiCall, response: HubResponse, what: str) -> HubUnreachable:
+    return HubUnreachable(call.sentence(f"answered {response.status}, {what}"), maybe_done=True, status=response.status)
 
 
 def _unusable(call: ApiCall, response: HubResponse) -> HubError:
@@ -240,9 +299,11 @@ def _has_entries(body: object) -> bool:
 
 
 def http_date(text: str) -> datetime | None:
-    """Return the moment in an HTTP date, aware; `None` when it is none."""
+    """Return the moment in an HTTP date, aware and in UTC; `None` when it is none, or in a year that no server is run in."""
     try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
+        moment = parsedate_to_datetime(text[:MAX_DATE])
+        if moment.year not in YEARS:
+            return None
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError, TypeError, IndexError):  # a zone or a year of many digits, or of none
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

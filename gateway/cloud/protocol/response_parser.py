@@ -3,6 +3,8 @@
 A field without a default must be present and valid. An optional field that is missing, null or invalid gets its default, and
 unknown fields are ignored (device API reference, section 5.1). A pydantic model would reject the whole response for one invalid
 optional field, so pydantic validates each field by itself here.
+
+A value beyond the limits below is invalid: an id that fits into no path, a text that fills a log, a number that no store takes.
 """
 
 from __future__ import annotations
@@ -14,6 +16,18 @@ from typing import Any, Generic, TypeVar, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 T = TypeVar("T")
+
+MAX_TEXT = 65_536
+"""The most characters of a text in a record; the longest ones are the payloads of licences."""
+
+MAX_ID = 255
+"""The most characters of an id: those of Xyte are UUIDs (section 6.1)."""
+
+MAX_NUMBER = 2**53
+"""The largest number in a record: up to here each program reads the same one (RFC 8259, section 6)."""
+
+_IDS = frozenset({"id", "device_id", "latest_firmware_file_id"})
+"""The fields that name something in the hub: most of them become a part of a path."""
 
 NOT_JSON = object()
 """Stands for the body of a response without a JSON value."""
@@ -75,7 +89,8 @@ class ResponseParser(Generic[T]):
     def _value_of(self, body: Mapping[str, object], name: str) -> list[Any]:
         """Return a list with the field's value, an empty one when none of its JSON names has a valid value."""
         raws = (_at(body, path) for path in self._json_names[name])
-        return [value for raw in raws if raw is not None for value in valid(self._types[name], raw)][:1]
+        values = (value for raw in raws if raw is not None for value in valid(self._types[name], raw))
+        return [value for value in values if _is_within_limits(name, value)][:1]
 
     def _blank(self, name: str) -> list[Any]:
         """Return a list with the value for a missing field, an empty one when the field is required."""
@@ -101,6 +116,22 @@ def valid(adapter: TypeAdapter[T], raw: object) -> list[T]:
         return [adapter.validate_python(raw)]
     except ValidationError:
         return []
+
+
+def is_usable_id(value: object) -> bool:
+    """Return whether a value names something in the hub: it fits into a path, a log and a store."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return False
+    text = str(value)
+    return 0 < len(text) <= MAX_ID and text.isprintable() and text.strip() == text and text not in {".", ".."}
+
+
+def _is_within_limits(name: str, value: object) -> bool:
+    if name in _IDS and value is not None:
+        return is_usable_id(value)
+    if isinstance(value, str):
+        return len(value) <= MAX_TEXT
+    return not isinstance(value, int | float) or abs(value) <= MAX_NUMBER
 
 
 def _fields_without_default(record: type[Any]) -> frozenset[str]:

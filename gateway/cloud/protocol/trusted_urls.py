@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from urllib.parse import SplitResult, quote, urlsplit
 
+from gateway.cloud.protocol.refused_addresses import REASON, is_refused_host
+
 PUBLIC_DOMAIN = "xyte.io"
 """The domain of the public service, provisioning server and hubs (device API reference, section 1)."""
 
@@ -84,6 +86,8 @@ def split_url(address: str) -> SplitResult:
         raise UntrustedUrl("the URL has no usable host")
     if "@" in parts.netloc:
         raise UntrustedUrl(f"the URL has a user name before {parts.hostname}")
+    if is_refused_host(parts.hostname or ""):
+        raise UntrustedUrl(f"{parts.hostname} is {REASON}")
     return parts
 
 
