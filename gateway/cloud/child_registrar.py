@@ -21,7 +21,7 @@ from gateway.hub import Credentials, Hub
 from gateway.models import ChildDevice, Status
 from gateway.state.child_states import ChildEvent, ChildState
 from gateway.state.events import ReportEvent
-from gateway.state.outbox import Outbox
+from gateway.state.outbox import LossReason, Outbox
 from gateway.state.records import ChildRecord
 from gateway.state.registry import Registry
 from gateway.state.writes import retry_until_stored, run_to_completion
@@ -220,7 +220,7 @@ class ChildRegistrar:
             await self._registry.save_child(
                 child_records.unregistered(record, ChildEvent.LEFT_DELETED, problem=child_records.DELETED)
             )
-            dropped = await self._outbox.drop_child(key, "the child was deleted in the cloud")
+            dropped = await self._outbox.drop_child(key, LossReason.DELETED)
             log.warning("%s: was deleted in the cloud and stays deleted, as configured; %d samples dropped", name, dropped)
             return
         age = max(datetime.now(UTC) - record.since, timedelta(0))  # by a clock that may have jumped: at worst it waits in full

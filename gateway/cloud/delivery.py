@@ -20,7 +20,7 @@ from gateway.hub import (
     TelemetryResponse,
 )
 from gateway.models import Sample
-from gateway.state.outbox import REJECTED, Outbox, QueuedSample
+from gateway.state.outbox import LossReason, Outbox, QueuedSample
 from gateway.state.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -197,7 +197,7 @@ class Delivery:
 
     async def _drop(self, queued: QueuedSample, why: str) -> None:
         self.log_rejection(queued.sample.child, why)
-        await self._outbox.drop([queued], f"{REJECTED}: {why}")
+        await self._outbox.drop([queued], LossReason.REJECTED)
 
     def _device_id(self, queued: QueuedSample) -> str | None:
         record = self._registry.children.get(queued.sample.child)

@@ -189,7 +189,17 @@ class StoreSection(_Section):
         default=Path("/var/lib/xyte-gateway/gateway.sqlite3"), description="the file that holds keys, children and outbox"
     )
     most_samples: int = Field(
-        default=200_000, ge=1_000, description="how many samples the outbox holds before older ones are dropped"
+        default=10_000_000, ge=1_000, description="how many samples may wait for the cloud before older ones are thinned out"
+    )
+    most_mb: int = Field(
+        default=1024, ge=8, le=1_048_576, description="how many MB the samples that wait may take up in the file, about"
+    )
+    keep_days: int = Field(default=90, ge=1, le=3_650, description="how many days a sample may wait before it is dropped")
+    min_free_mb: int = Field(
+        default=256,
+        ge=0,
+        le=1_048_576,
+        description="how many MB stay free on its disk, at most a tenth of it: waiting samples are thinned out before",
     )
 
 

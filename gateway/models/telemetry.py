@@ -27,3 +27,9 @@ class Sample:
     """Aware, UTC."""
     status: Status
     values: Mapping[str, Value]
+    is_event: bool = False
+    """It tells of an event, an alarm or a change of availability, so it is dropped last when there is no room."""
+    merged: int = 0
+    """How many earlier samples of the child, which could not be stored, are put together with it."""
+    merged_from: datetime | None = None
+    """The time of the first of those; `None` where there are none."""

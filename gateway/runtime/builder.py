@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -157,7 +158,15 @@ async def build(
 
 async def build_state(store: Store, settings: Settings) -> StateParts:
     """Return the parts of the state, with what an earlier run left."""
-    state = StateParts.on(store, most_samples=settings.store.most_samples, has_incidents=settings.cloud.incidents)
+    section = settings.store
+    state = StateParts.on(
+        store,
+        most_samples=section.most_samples,
+        most_bytes=section.most_mb << 20,
+        keep_for=timedelta(days=section.keep_days),
+        min_free_bytes=section.min_free_mb << 20,
+        has_incidents=settings.cloud.incidents,
+    )
     await state.load()
     return state
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Self
 
 from gateway.state.adapter_memory import AdapterMemory
@@ -14,7 +15,7 @@ from gateway.state.firmware_jobs import FirmwareJobs, FirmwareOffers
 from gateway.state.incidents import Incidents
 from gateway.state.licences import LicenceKeeper
 from gateway.state.original_settings import OriginalSettings
-from gateway.state.outbox import Outbox
+from gateway.state.outbox import KEEP_FOR, MOST_BYTES, Outbox
 from gateway.state.point_maps import PointMaps
 from gateway.state.registry import Registry
 from gateway.state.store import Store
@@ -40,12 +41,23 @@ class StateParts:
     firmware_offers: FirmwareOffers
 
     @classmethod
-    def on(cls, store: Store, *, most_samples: int, has_incidents: bool = True) -> Self:
-        """Return the parts on an open store; `load` reads what is in it."""
+    def on(
+        cls,
+        store: Store,
+        *,
+        most_samples: int,
+        most_bytes: int = MOST_BYTES,
+        keep_for: timedelta = KEEP_FOR,
+        min_free_bytes: int = 0,
+        has_incidents: bool = True,
+    ) -> Self:
+        """Return the parts on an open store; `load` reads what is in it. The bounds are those of `Outbox`."""
         return cls(
             store=store,
             registry=Registry(store),
-            outbox=Outbox(store, most_samples=most_samples),
+            outbox=Outbox(
+                store, most_samples=most_samples, most_bytes=most_bytes, keep_for=keep_for, min_free_bytes=min_free_bytes
+            ),
             ledger=CommandLedger(store),
             adapter_memory=AdapterMemory(store),
             original_settings=OriginalSettings(store),

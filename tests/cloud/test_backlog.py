@@ -11,6 +11,7 @@ from gateway.hub import WaitingCommand
 from gateway.models import ChildDevice
 from gateway.state.child_states import ChildState
 from gateway.state.incidents import Priority
+from gateway.state.outbox import LossReason
 from gateway.testing.clock import simulated
 
 CHILDREN = 100
@@ -100,7 +101,7 @@ def test_incidents_outcomes_and_losses_go_up_within_two_calls_of_a_backlog_of_a_
             assert await backlog.calls_before("update_command") < 2
 
             await asyncio.sleep(LOSS_GAP_SECONDS)
-            await made.outbox.drop(await made.outbox.oldest_of("c1", 1), "a test")
+            await made.outbox.drop(await made.outbox.oldest_of("c1", 1), LossReason.OTHER)
             assert await backlog.calls_before("send_telemetry") < 2
 
             made.state.events.report("c1", "device_moved", "device", "from 1 to 2")

@@ -13,6 +13,7 @@ from gateway.cloud.telemetry_loop import GATHER_SECONDS, TelemetryLoop
 from gateway.errors import EnrolmentRevoked, HubBusy, HubRejected, HubUnauthorised
 from gateway.models import ChildDevice, Sample, Status
 from gateway.state.child_states import ChildState
+from gateway.state.outbox import LossReason
 from gateway.testing.clock import simulated
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -199,7 +200,7 @@ def test_lost_samples_are_told_at_once_and_many_losses_not_in_a_loop(parts):
         await asyncio.sleep(10)
         for number in range(40):
             await made.outbox.put([Sample("c1", BEGIN + timedelta(seconds=number), Status.ONLINE, {"v": number})])
-            await made.outbox.drop(await made.outbox.oldest_of("c1", 1), "a test")
+            await made.outbox.drop(await made.outbox.oldest_of("c1", 1), LossReason.OTHER)
             await asyncio.sleep(0.1)
         await asyncio.sleep(11)
         assert [round(at, 1) for at in running.times] == [0, 10.2, 15.2]

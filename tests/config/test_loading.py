@@ -289,7 +289,7 @@ def test_without_the_cloud_its_address_and_its_models_are_not_checked(config):
 def test_the_defaults_are_those_of_the_documentation():
     settings = load(None, {}, for_cloud=False).settings
     assert (settings.cloud.telemetry_every, settings.cloud.timeout_seconds) == (timedelta(seconds=30), 10)
-    assert (settings.store.path, settings.store.most_samples) == (Path("/var/lib/xyte-gateway/gateway.sqlite3"), 200_000)
+    assert (settings.store.path, settings.store.most_samples) == (Path("/var/lib/xyte-gateway/gateway.sqlite3"), 10_000_000)
     assert (settings.status.host, settings.status.port, settings.status.enabled) == ("127.0.0.1", 8080, True)
     assert (settings.status.hub_gone_limit, settings.admission.policy) == (timedelta(minutes=15), Policy.MATCHED)
     assert (settings.log.format, settings.log.level) == ("text", "info")

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.config.settings import AdmissionSection, Policy
 from gateway.models import Sample, Status
+from gateway.state.outbox import LossReason
 from gateway.state.set_aside import set_aside
 from gateway.status.model import encode_id
 from gateway.status.snapshot import ChildStatus
@@ -180,10 +181,10 @@ async def test_losses_are_told_by_reason(running):
         samples = [Sample(f"c{number}", datetime.now(UTC), Status.ONLINE, {"power": 1.0}) for number in (1, 1, 2)]
         await outbox.put(samples)
         for child in ("c1", "c2"):
-            await outbox.drop_child(child, "nobody wants it")
+            await outbox.drop_child(child, LossReason.OTHER)
         snapshot = await gateway.parts.view.snapshot()
         (loss,) = snapshot.outbox.losses
-        assert (loss.why, loss.samples, loss.children) == ("nobody wants it", 3, 2)
+        assert (loss.why, loss.samples, loss.children) == (LossReason.OTHER, 3, 2)
 
 
 async def test_rows_that_were_set_aside_are_shown(running, caplog):

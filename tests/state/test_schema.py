@@ -10,7 +10,7 @@ from gateway.errors import StoreError
 from gateway.models import Confidence, Status
 from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.command_ledger import CommandLedger
-from gateway.state.outbox import Outbox
+from gateway.state.outbox import LossReason, Outbox
 from gateway.state.records import ChildState, Decision
 from gateway.state.registry import Registry
 from gateway.state.schema import MIGRATIONS, NEWEST_VERSION, migrations_after
@@ -83,7 +83,7 @@ async def test_everything_in_a_store_of_each_version_is_read(written, version):
         assert waiting[0].sample.values == {"power": 1.5, "mode": "eco"}
         assert (outbox.depth, outbox.lost) == (2, 1)
         (loss,) = await outbox.losses()
-        assert (loss.child, loss.why, loss.samples, loss.first_at) == ("sn:acme/1", "refused", 1, AT)
+        assert (loss.child, loss.why, loss.samples, loss.first_at) == ("sn:acme/1", LossReason.OTHER, 1, AT)
 
         assert dict(memory.for_entry("plant")) == ({"scan": "17"} if version >= 2 else {})
 

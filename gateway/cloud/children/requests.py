@@ -12,7 +12,7 @@ from gateway.hub import Credentials, Hub, RejectedEntry, TelemetryMessage
 from gateway.models import Status
 from gateway.state.child_states import ChildEvent, ChildState
 from gateway.state.events import ReportEvent
-from gateway.state.outbox import Outbox
+from gateway.state.outbox import LossReason, Outbox
 from gateway.state.records import RETIRED, ChildRecord, ChildRequest, Request
 from gateway.state.registry import Registry
 from gateway.state.replacement import replacement
@@ -80,7 +80,7 @@ class ChildRequests:
         if unused is not None and unused.access_key is None:
             why = f"{why}. Its access key is lost: delete {unused.device_id} in the portal"
         await self._registry.retire(child.key, why=why, unused=unused)
-        dropped = await self._outbox.drop_child(child.key, "the child was retired")
+        dropped = await self._outbox.drop_child(child.key, LossReason.RETIRED)
         text = f"retired; {'it is deleted in the cloud' if in_cloud else 'it stays in the cloud'}; {dropped} samples dropped"
         log.info("%s: %s", child.name, text)
         self._report_event(None, "device_retired", "device", f"{child.name}: {text}")

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from gateway.doctor.clock import ServerTime, clock_finding
 from gateway.state.incidents import OpenIncident, Priority
-from gateway.state.outbox import REJECTED, THINNED, Loss
+from gateway.state.outbox import Loss, LossReason
 
 STORE_FAILS_AFTER = timedelta(seconds=5)
 """A write that fails once, because another process held the file for too long, is no incident."""
@@ -18,6 +18,9 @@ CLOCK_WRONG_BY = timedelta(minutes=1)
 
 LOSSES_ARE_OVER_AFTER = timedelta(minutes=15)
 """The incident of lost samples is closed when no further one was lost for so long."""
+
+
+FOR_WANT_OF_ROOM = (LossReason.THINNED, LossReason.DROPPED, LossReason.EXPIRED)
 
 
 class StoreCause:
@@ -49,7 +52,7 @@ class LossCause:
 
     def __init__(self, losses: Sequence[Loss]) -> None:
         self._known = _by_reason(losses)
-        self._lost: Counter[str] = Counter()  # since the incident was opened
+        self._lost: Counter[LossReason] = Counter()  # since the incident was opened
         self._last_at: float | None = None
 
     def take(self, losses: Sequence[Loss], now: float) -> None:
@@ -71,9 +74,10 @@ class LossCause:
             return
         reasons = "; ".join(f"{samples} because {why}" for why, samples in self._lost.most_common(3))
         advice = (
-            "Check the connection to the cloud; `[store] most_samples` sets how many samples are kept during an outage."
-            if self._lost[THINNED]
-            else "The log of the gateway names the devices."
+            "Check the connection to the cloud and the disk; `[store] most_mb`, `most_samples`, `keep_days` and `min_free_mb` set"
+            " how much is kept during an outage."
+            if any(self._lost[why] for why in FOR_WANT_OF_ROOM)
+            else "The log of the gateway names the devices, and what the hub says."
         )
         yield OpenIncident(
             cause="samples_lost",
@@ -104,9 +108,9 @@ def clock_cause(ahead: timedelta | None, now: datetime, server: str) -> Iterator
     )
 
 
-def _by_reason(losses: Sequence[Loss]) -> Counter[str]:
-    counted: Counter[str] = Counter()
+def _by_reason(losses: Sequence[Loss]) -> Counter[LossReason]:
+    counted: Counter[LossReason] = Counter()
     for loss in losses:
-        if loss.why == THINNED or loss.why.startswith(REJECTED):
+        if not loss.why.is_intended:
             counted[loss.why] += loss.samples
     return counted

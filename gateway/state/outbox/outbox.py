@@ -1,18 +1,30 @@
-"""Queue the samples that the cloud has not accepted yet: on disk, in order, bounded, with every loss counted."""
+"""Queue the samples that the cloud has not accepted yet: on disk, in order, bounded, with every loss recorded."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from gateway.models import Sample
 from gateway.state.outbox import draining
-from gateway.state.outbox.losses import Loss, count_loss, read_losses
-from gateway.state.outbox.samples import QueuedSample, parts_of, row_of
-from gateway.state.outbox.thinning import thin
+from gateway.state.outbox.accounts import (
+    Account,
+    Totals,
+    add_to_account,
+    mend_accounts,
+    read_accounts,
+    read_totals,
+    sum_up_accounts,
+)
+from gateway.state.outbox.bounds import KEEP_FOR, MOST_BYTES, Bounds, DiskSpace, Room, room
+from gateway.state.outbox.losses import Loss, LossReason, count_loss, read_losses, sum_up_losses
+from gateway.state.outbox.putting import PreparedSamples, insert, prepare
+from gateway.state.outbox.samples import QueuedSample
+from gateway.state.outbox.thinning import disk_space, make_room
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 
@@ -20,63 +32,104 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+FULL_UNTIL = 0.5
+"""An outbox that was full is told to be full again only after so much of it was sent."""
+
 
 class Outbox:
-    """Samples are sent at least once, in order for each child; at most `most_samples` are kept.
+    """Samples are sent at least once, in order for each child.
 
-    When it is full, every second sample of its older half is dropped, child by child, so that a long outage loses detail before
-    it loses time. `losses` counts the dropped ones.
+    When there is no room for more, the child with the most gives first, and in its older half every second sample: a long outage
+    loses detail before it loses time. Each lost sample is in `losses`, and in the account of its child.
+
+    Args:
+        store: where the samples are kept.
+        most_samples: how many may wait.
+        most_bytes: what they may take up in the store, about.
+        keep_for: how old they may become.
+        min_free_bytes: what has to stay free on the disk of the store.
     """
 
-    def __init__(self, store: Store, *, most_samples: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        most_samples: int,
+        most_bytes: int = MOST_BYTES,
+        keep_for: timedelta = KEEP_FOR,
+        min_free_bytes: int = 0,
+    ) -> None:
         self._store = store
-        self._most = most_samples
-        self._depth = 0
-        self._lost = 0
+        self._bounds = Bounds(samples=most_samples, bytes=most_bytes, keep_for=keep_for, free_bytes=min_free_bytes)
+        self._totals = Totals()
+        self._room = Room(most_samples, most_bytes, is_disk_full=False)
+        self._is_full = False
         self.arrived = asyncio.Event()
         """Set whenever a sample was put in; the reader clears it before it reads."""
 
     @property
     def capacity(self) -> int:
-        """The number of samples that fit before older ones are dropped."""
-        return self._most
+        """The number of samples that fit before older ones are dropped, whatever their size."""
+        return self._bounds.samples
 
     @property
     def depth(self) -> int:
         """The number of samples that wait."""
-        return self._depth
+        return self._totals.waiting
+
+    @property
+    def size_bytes(self) -> int:
+        """What the samples that wait take up in the store, about."""
+        return self._totals.bytes
+
+    @property
+    def room(self) -> Room:
+        """How much may wait, by the settings and the disk, as of the last sample that was put in."""
+        return self._room
 
     @property
     def lost(self) -> int:
         """The number of samples that were lost since the store was created."""
-        return self._lost
+        return self._totals.lost
 
     async def load(self) -> None:
-        """Count the samples that an earlier run left."""
-        self._depth, self._lost = await self._store.transact(_count_all)
-        if self._depth:
+        """Read the accounts that an earlier run left; it takes no longer with many samples."""
+
+        def work(db: Transaction) -> Totals:
+            mend_accounts(db)
+            sum_up_losses(db)
+            sum_up_accounts(db)
+            return read_totals(db)
+
+        self._totals = await self._store.transact(work)
+        if self.depth:
             self.arrived.set()
 
     @runs_to_completion
     async def put(self, samples: Sequence[Sample]) -> None:
-        """Store the samples, all or none; they are on disk when this returns.
+        """Store the samples; they are on disk when this returns.
 
-        Those of children that stay deleted or were retired are left out.
+        Those of children that stay deleted or were retired are left out. One that cannot be stored is lost, and costs no other.
+
+        Raises:
+            StoreError: none of them is stored.
         """
         if not samples:
             return
-        rows = [row_of(part) for sample in samples for part in parts_of(sample)]
-
-        def work(db: Transaction) -> tuple[int, int]:
-            kept = db.executemany(_INSERT, rows).rowcount
-            surplus = _count(db) - self._most
-            return kept, thin(db, surplus) if surplus > 0 else 0
-
-        kept, lost = await self._store.transact(work)
-        self._depth += kept - lost
-        self._lost += lost
-        if lost:
-            log.warning("outbox: full with %d samples; dropped %d older ones to make room", self._most, lost)
+        prepared = prepare(samples)
+        dropped = await self._transact(lambda db: self._insert(db, prepared))
+        for child, why in prepared.refused.items():
+            log.error("%s: a sample cannot be stored: %s", child, why)
+        if dropped and not self._is_full:
+            full = "the disk is nearly full" if self._room.is_disk_full else "full"
+            log.warning(
+                "outbox: %s with %d samples (%d MB); older ones are thinned out to make room",
+                full,
+                self.depth,
+                self.size_bytes >> 20,
+            )
+        fill = max(self.depth / self._room.samples, self.size_bytes / self._room.bytes)
+        self._is_full = bool(dropped) or (self._is_full and fill > FULL_UNTIL)
         self.arrived.set()
 
     async def oldest(self, limit: int, *, parent_id: str, without: Collection[str] = ()) -> list[QueuedSample]:
@@ -84,94 +137,92 @@ class Outbox:
 
         At most `limit`, and none of the children in `without`.
         """
-        return await self._look(lambda db: draining.oldest(db, limit, parent_id=parent_id, without=without))
+        return await self._transact(lambda db: draining.oldest(db, limit, parent_id=parent_id, without=without))
 
     async def oldest_of(self, child: str, limit: int) -> list[QueuedSample]:
         """Return the oldest samples of one child, the oldest first."""
-        return await self._look(lambda db: draining.oldest_of(db, child, limit))
+        return await self._transact(lambda db: draining.oldest_of(db, child, limit))
 
     async def has_several_of_a_child(self) -> bool:
         """Return whether some child has more than one sample."""
-        return await self._store.transact(draining.has_several_of_a_child)
+        return await self._transact(draining.has_several_of_a_child)
 
     async def last_samples(self, children: Collection[str]) -> dict[str, QueuedSample]:
         """Return the sample of each of these children that has exactly one, by child: for an outbox that is nearly empty."""
-        return await self._look(lambda db: draining.last_samples(db, children))
+        return await self._transact(lambda db: draining.last_samples(db, children))
 
     @runs_to_completion
     async def confirm(self, accepted: Iterable[QueuedSample]) -> None:
         """Remove samples that the hub has accepted."""
-        seqs = [(one.seq,) for one in accepted]
-        if seqs:
-            deleted = await self._store.transact(lambda db: _delete(db, seqs))
-            self._depth -= deleted  # not in one line: the depth must be read after the wait
+        taken = list(accepted)
+
+        def work(db: Transaction) -> None:
+            delivered = Counter(one.sample.child for one in taken if _delete(db, one))
+            for child, samples in delivered.items():
+                add_to_account(db, child, delivered=samples)
+
+        if taken:
+            await self._transact(work)
 
     @runs_to_completion
-    async def drop(self, refused: Sequence[QueuedSample], why: str) -> None:
-        """Remove samples that the hub will never accept, and count them as lost."""
+    async def drop(self, refused: Sequence[QueuedSample], why: LossReason) -> None:
+        """Remove samples that the hub will never accept, and record them as lost."""
 
-        def work(db: Transaction) -> int:
-            gone = [one.sample for one in refused if _delete(db, [(one.seq,)])]
-            for sample in gone:
-                count_loss(db, sample.child, why, sample.at.isoformat(), sample.at.isoformat(), 1)
-            return len(gone)
+        def work(db: Transaction) -> None:
+            for one in refused:
+                if _delete(db, one):
+                    at = one.sample.at.isoformat()
+                    count_loss(db, one.sample.child, why, at, at, 1)
 
-        dropped = await self._store.transact(work)
-        self._depth -= dropped
-        self._lost += dropped
+        await self._transact(work)
 
     @runs_to_completion
-    async def drop_child(self, child: str, why: str) -> int:
-        """Remove all samples of one child, count them as lost, and return how many there were."""
+    async def drop_child(self, child: str, why: LossReason) -> int:
+        """Remove all samples of one child, record them as lost, and return how many there were."""
 
         def work(db: Transaction) -> int:
-            first, last, samples = db.execute(
-                "SELECT MIN(at), MAX(at), COUNT(*) FROM outbox WHERE child = ?", (child,)
-            ).fetchone()
+            query = "SELECT MIN(at), MAX(at), COUNT(*) FROM outbox WHERE child = ?"
+            first, last, samples = db.execute(query, (child,)).fetchone()
             if samples:
                 count_loss(db, child, why, first, last, samples)
                 db.execute("DELETE FROM outbox WHERE child = ?", (child,))
             return int(samples)
 
-        dropped = await self._store.transact(work)
-        self._depth -= dropped
-        self._lost += dropped
-        return dropped
+        return await self._transact(work)
 
     async def oldest_at(self) -> datetime | None:
         """Return the time of the oldest waiting sample; `None` when none waits."""
-        return await self._look(draining.oldest_at)
+        return await self._transact(draining.oldest_at)
 
     async def losses(self) -> list[Loss]:
-        """Return all losses since the store was created, one for each child and reason."""
-        return await self._store.transact(read_losses)
+        """Return all losses since the store was created: for each child and reason those of several periods."""
+        return await self._transact(read_losses)
 
-    async def _look(self, work: Callable[[Transaction], T]) -> T:
-        """Return what `work` finds, and count the samples that it had to set aside."""
+    async def accounts(self) -> list[Account]:
+        """Return what became of the samples of each child."""
+        return await self._transact(read_accounts)
 
-        def counted(db: Transaction) -> tuple[T, int]:
-            return work(db), sum(row.table == "outbox" for row in db.set_aside)
+    def _insert(self, db: Transaction, prepared: PreparedSamples) -> int:
+        insert(db, prepared)
+        self._room = room(self._bounds, read_totals(db).bytes, self._disk_space(db))
+        return make_room(db, self._room)
 
-        found, unusable = await self._store.transact(counted)
-        self._depth -= unusable
-        self._lost += unusable
-        return found
+    def _disk_space(self, db: Transaction) -> DiskSpace | None:
+        return disk_space(db, self._store.path.parent) if self._bounds.free_bytes else None
 
+    async def _transact(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` on the store, and take over the sum of the accounts if it has changed anything."""
 
-def _count(db: Transaction) -> int:
-    return int(db.execute("SELECT COUNT(*) FROM outbox").fetchone()[0])
+        def counted(db: Transaction) -> tuple[T, Totals | None]:
+            changes = db.total_changes
+            result = work(db)
+            return result, read_totals(db) if db.total_changes != changes else None
 
-
-def _count_all(db: Transaction) -> tuple[int, int]:
-    return _count(db), int(db.execute("SELECT COALESCE(SUM(samples), 0) FROM losses").fetchone()[0])
-
-
-_INSERT = (
-    "INSERT INTO outbox (child, at, status, payload) SELECT ?1, ?2, ?3, ?4"
-    " WHERE NOT EXISTS (SELECT 1 FROM children WHERE key = ?1 AND state = 'deleted')"
-    " AND NOT EXISTS (SELECT 1 FROM met WHERE key = ?1 AND decision = 'ignore')"
-)
+        result, totals = await self._store.transact(counted)
+        if totals is not None:
+            self._totals = totals
+        return result
 
 
-def _delete(db: Transaction, seqs: list[tuple[int]]) -> int:
-    return db.executemany("DELETE FROM outbox WHERE seq = ?", seqs).rowcount
+def _delete(db: Transaction, one: QueuedSample) -> bool:
+    return db.execute("DELETE FROM outbox WHERE seq = ?", (one.seq,)).rowcount > 0

@@ -6,3 +6,51 @@ CREATE TABLE set_aside_rows (
     why TEXT NOT NULL,
     at TEXT NOT NULL
 ) STRICT;
+-- What an older sample does not say: it is no event, and its time is right.
+ALTER TABLE outbox ADD COLUMN is_event INTEGER NOT NULL DEFAULT 0; -- it tells of an event or a change of status: dropped last
+ALTER TABLE outbox ADD COLUMN boot TEXT; -- the id of the boot in which it was taken while the clock was not set; NULL: its time is right
+ALTER TABLE outbox ADD COLUMN ticks REAL; -- the seconds since that boot
+CREATE INDEX outbox_undated ON outbox (boot, seq) WHERE boot IS NOT NULL;
+-- For each child, produced = delivered + lost + waiting. The triggers count what goes in and out, whoever writes.
+CREATE TABLE outbox_accounts (
+    child TEXT PRIMARY KEY,
+    produced INTEGER NOT NULL DEFAULT 0,
+    delivered INTEGER NOT NULL DEFAULT 0,
+    lost INTEGER NOT NULL DEFAULT 0,
+    waiting INTEGER NOT NULL DEFAULT 0,
+    bytes INTEGER NOT NULL DEFAULT 0 -- of those that wait: about what they take up in this file
+) STRICT;
+INSERT INTO outbox_accounts (child, produced, lost, waiting, bytes)
+    SELECT child, SUM(waiting) + SUM(lost), SUM(lost), SUM(waiting), SUM(bytes) FROM (
+        SELECT child, 0 AS lost, COUNT(*) AS waiting, SUM(COALESCE(LENGTH(CAST(payload AS BLOB)) + 2 * LENGTH(child), 0) + 64) AS bytes
+            FROM outbox GROUP BY child
+        UNION ALL SELECT child, SUM(samples), 0, 0 FROM losses GROUP BY child
+    ) GROUP BY child;
+CREATE TRIGGER outbox_counts_in AFTER INSERT ON outbox BEGIN
+    INSERT INTO outbox_accounts (child, produced, waiting, bytes)
+        VALUES (NEW.child, 1, 1, COALESCE(LENGTH(CAST(NEW.payload AS BLOB)) + 2 * LENGTH(NEW.child), 0) + 64)
+        ON CONFLICT (child) DO UPDATE SET produced = produced + 1, waiting = waiting + 1, bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER outbox_counts_out AFTER DELETE ON outbox BEGIN
+    UPDATE outbox_accounts
+        SET waiting = waiting - 1, bytes = bytes - COALESCE(LENGTH(CAST(OLD.payload AS BLOB)) + 2 * LENGTH(OLD.child), 0) - 64
+        WHERE child = OLD.child;
+END;
+-- Losses have a fixed set of reasons, and several periods for each: adjacent ones are one record.
+CREATE TABLE loss_periods (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    child TEXT NOT NULL,
+    why TEXT NOT NULL,
+    first_at TEXT NOT NULL,
+    last_at TEXT NOT NULL,
+    samples INTEGER NOT NULL
+) STRICT;
+INSERT INTO loss_periods (child, why, first_at, last_at, samples)
+    SELECT child, CASE
+        WHEN why LIKE 'the hub rejected it%' THEN 'the hub rejected it'
+        WHEN why IN ('the outbox was full: thinned', 'the child was retired', 'the child was deleted in the cloud') THEN why
+        ELSE 'another reason'
+    END AS reason, MIN(first_at), MAX(last_at), SUM(samples) FROM losses GROUP BY child, reason ORDER BY MAX(last_at);
+DROP TABLE losses;
+ALTER TABLE loss_periods RENAME TO losses;
+CREATE INDEX losses_by_child ON losses (child, why, seq);

@@ -126,15 +126,15 @@ CREATE TABLE licences (
     changed_at TEXT NOT NULL,
     PRIMARY KEY (device_id, id)
 ) STRICT;
-CREATE TABLE losses (
-        child TEXT NOT NULL,
-        why TEXT NOT NULL,
-        first_at TEXT NOT NULL,
-        last_at TEXT NOT NULL,
-        samples INTEGER NOT NULL,
-        PRIMARY KEY (child, why)
-    ) STRICT;
-INSERT INTO "losses" VALUES('sn:acme/1','refused','2026-01-01T12:00:00+00:00','2026-01-01T12:00:00+00:00',1);
+CREATE TABLE "losses" (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    child TEXT NOT NULL,
+    why TEXT NOT NULL,
+    first_at TEXT NOT NULL,
+    last_at TEXT NOT NULL,
+    samples INTEGER NOT NULL
+) STRICT;
+INSERT INTO "losses" VALUES(1,'sn:acme/1','another reason','2026-01-01T12:00:00+00:00','2026-01-01T12:00:00+00:00',1);
 CREATE TABLE met (
         key TEXT PRIMARY KEY,
         adapter TEXT NOT NULL,
@@ -170,9 +170,18 @@ CREATE TABLE outbox (
         at TEXT NOT NULL,
         status TEXT NOT NULL,
         payload TEXT NOT NULL
-    ) STRICT;
-INSERT INTO "outbox" VALUES(2,'sn:acme/1','2026-01-01T12:01:00+00:00','online','{"power":1.5,"mode":"eco"}');
-INSERT INTO "outbox" VALUES(3,'sn:acme/1','2026-01-01T12:02:00+00:00','online','{"power":2.5,"mode":"eco"}');
+    , is_event INTEGER NOT NULL DEFAULT 0, boot TEXT, ticks REAL) STRICT;
+INSERT INTO "outbox" VALUES(2,'sn:acme/1','2026-01-01T12:01:00+00:00','online','{"power":1.5,"mode":"eco"}',0,NULL,NULL);
+INSERT INTO "outbox" VALUES(3,'sn:acme/1','2026-01-01T12:02:00+00:00','online','{"power":2.5,"mode":"eco"}',0,NULL,NULL);
+CREATE TABLE outbox_accounts (
+    child TEXT PRIMARY KEY,
+    produced INTEGER NOT NULL DEFAULT 0,
+    delivered INTEGER NOT NULL DEFAULT 0,
+    lost INTEGER NOT NULL DEFAULT 0,
+    waiting INTEGER NOT NULL DEFAULT 0,
+    bytes INTEGER NOT NULL DEFAULT 0 -- of those that wait: about what they take up in this file
+) STRICT;
+INSERT INTO "outbox_accounts" VALUES('sn:acme/1',3,0,1,2,216);
 CREATE TABLE point_maps (
     child TEXT PRIMARY KEY,
     text TEXT NOT NULL,
@@ -199,7 +208,20 @@ CREATE TABLE unused_devices (
 CREATE INDEX outbox_by_child ON outbox (child, seq);
 CREATE INDEX commands_by_end ON commands (ended_at);
 CREATE UNIQUE INDEX open_events ON events (child, name) WHERE is_taken = 0;
+CREATE INDEX outbox_undated ON outbox (boot, seq) WHERE boot IS NOT NULL;
+CREATE TRIGGER outbox_counts_in AFTER INSERT ON outbox BEGIN
+    INSERT INTO outbox_accounts (child, produced, waiting, bytes)
+        VALUES (NEW.child, 1, 1, COALESCE(LENGTH(CAST(NEW.payload AS BLOB)) + 2 * LENGTH(NEW.child), 0) + 64)
+        ON CONFLICT (child) DO UPDATE SET produced = produced + 1, waiting = waiting + 1, bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER outbox_counts_out AFTER DELETE ON outbox BEGIN
+    UPDATE outbox_accounts
+        SET waiting = waiting - 1, bytes = bytes - COALESCE(LENGTH(CAST(OLD.payload AS BLOB)) + 2 * LENGTH(OLD.child), 0) - 64
+        WHERE child = OLD.child;
+END;
+CREATE INDEX losses_by_child ON losses (child, why, seq);
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('outbox',3);
+INSERT INTO "sqlite_sequence" VALUES('losses',1);
 PRAGMA user_version = 6;
 COMMIT;
