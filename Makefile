@@ -5,6 +5,7 @@
 #   make check                    format, lint, types and import laws, without the tests
 #   make flaky ARGS="tests/field" those tests twenty times on busy cores, each time in another order
 #   make mutants                  which planted mistakes the tests of the core files catch
+#   make fuzz                     every parser with made-up and damaged input; make fuzz ARGS="--for 600 --only modbus"
 # Others: make bench · make format · make lock · make clean
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --build-constraints requirements-build.lock
 
-.PHONY: install demo check test bench flaky mutants format lock clean
+.PHONY: install demo check test bench flaky mutants fuzz format lock clean
 
 # The program, in .venv/bin, for those who do not begin with the demo.
 install: .venv/.run
@@ -47,6 +48,10 @@ flaky: .venv/.dev
 # Which planted mistakes the tests of the core files catch: make mutants ARGS="--file state/store.py --limit 20"
 mutants: .venv/.dev
 	@$(BIN)/python tests/mutation/run.py $(ARGS)
+
+# What comes out of the parsers, whatever comes in; fails on a crash and prints the input: make fuzz ARGS="--for 600 --only modbus"
+fuzz: .venv/.dev
+	@$(BIN)/python tests/fuzz/fuzz.py $(ARGS)
 
 format: .venv/.dev
 	$(BIN)/ruff check --fix .

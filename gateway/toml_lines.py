@@ -7,6 +7,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
+from gateway.toml_text import read_toml
+
 Location = tuple[int | str, ...]
 
 CLOSINGS = ("", "\n]", "\n]}", "\n]}]", "\n]]", '\n"""', "\n'''")
@@ -32,7 +34,7 @@ def _first_lines(lines: Sequence[str], end: int) -> dict[str, Any]:
     for last in range(end, len(lines) + 1):
         for closing in CLOSINGS:
             try:
-                return tomllib.loads("\n".join(lines[:last]) + closing)
+                return read_toml("\n".join(lines[:last]) + closing)
             except tomllib.TOMLDecodeError:
                 continue
     return {}

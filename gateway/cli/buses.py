@@ -16,6 +16,7 @@ from gateway.config.entries import entry_from
 from gateway.errors import GatewayError, SettingsError, SettingsProblem
 from gateway.field.open_buses import list_present_buses as buses_of
 from gateway.field.plugins import installed, usable
+from gateway.toml_text import read_toml
 
 Entry = Annotated[str | None, typer.Argument(help="An entry of the config, or an adapter that --with describes.")]
 With = Annotated[
@@ -95,11 +96,11 @@ def _tables(pairs: Sequence[str]) -> dict[str, Any]:
     tables: dict[str, Any] = {}
     for pair in pairs:
         try:
-            tables |= tomllib.loads(pair)
+            tables |= read_toml(pair)
         except tomllib.TOMLDecodeError:
             key, _, text = pair.partition("=")
             try:
-                tables |= tomllib.loads(f'{key.strip()} = "{text.strip()}"')  # a shell removes quotes, so a bare word is a string
+                tables |= read_toml(f'{key.strip()} = "{text.strip()}"')  # a shell removes quotes, so a bare word is a string
             except tomllib.TOMLDecodeError as error:
                 problem = SettingsProblem(f"--with {pair}", "is not KEY=VALUE in TOML", "Write it as --with 'timeout=0.5'")
                 raise SettingsError(None, [problem]) from error

@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.config.mistakes import toml_problem
 from gateway.errors import SettingsError, SettingsProblem
+from gateway.toml_text import read_toml
 
 
 def file_exists(file: Path) -> bool:
@@ -49,7 +50,7 @@ def read_file(file: Path | None) -> tuple[str, dict[str, Any]]:
         problem = SettingsProblem("file", "is not UTF-8 text", "Save it as UTF-8", line)
         raise SettingsError(file, [problem]) from error
     try:
-        return text, tomllib.loads(text)
+        return text, read_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(file, [toml_problem(error, text)]) from error
 

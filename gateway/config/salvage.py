@@ -15,6 +15,7 @@ from pydantic_settings import EnvSettingsSource, SettingsConfigDict
 from gateway.config.file import read_file, without_option_names
 from gateway.config.settings import FileAndEnvironment, LogSection, StatusSection, StoreSection
 from gateway.errors import SettingsError
+from gateway.toml_text import read_toml
 
 
 class _ValidVariables(EnvSettingsSource):
@@ -68,5 +69,5 @@ def _salvaged_tables(file: Path | None) -> dict[str, Any]:
         text = "" if file is None else file.read_text(encoding="utf-8-sig")
         for table in re.split(r"(?m)^(?=\[)", text):
             with suppress(tomllib.TOMLDecodeError):
-                tables |= tomllib.loads(table)
+                tables |= read_toml(table)
     return without_option_names(tables)

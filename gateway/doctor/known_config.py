@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from gateway.config.loading import load
 from gateway.config.mistakes import is_in_environment
 from gateway.config.settings import Configuration, Settings
 from gateway.errors import SettingsError, SettingsProblem
+from gateway.toml_text import read_toml
 
 AdapterClasses = Mapping[str, type[Adapter[Any]]]
 
@@ -78,7 +78,7 @@ def known_config_of(configuration: Configuration, adapters: AdapterClasses) -> K
 
 def _tables(file: Path) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        return read_toml(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):  # `load` reports why
         return None
 

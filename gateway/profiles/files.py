@@ -15,6 +15,7 @@ from typing import Annotated, Generic, TypeAlias, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.toml_lines import Location, line_of
+from gateway.toml_text import read_toml
 
 Content: TypeAlias = dict[str, object]
 """What a file says, before it is known to be a profile."""
@@ -83,7 +84,7 @@ class ProfileFiles(Generic[ProfileT]):
             ProfileError: the text is no TOML or no profile; `file` is named in the error.
         """
         try:
-            content: Content = tomllib.loads(text)
+            content: Content = read_toml(text)
         except tomllib.TOMLDecodeError as error:
             raise ProfileError(f"{file}: {error}") from error
         try:

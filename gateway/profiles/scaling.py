@@ -7,10 +7,13 @@ from math import isfinite
 
 from gateway.models import Value
 
+FINEST_SCALE = 1e-15
+"""A finer scale is no fraction of a decimal number, and its reciprocal may be infinite."""
+
 
 def divisor(scale: float) -> int:
     """Return 10 for the scale 0.1, since 3 / 10 is 0.3 and 3 * 0.1 is not; 0 for a scale that is not such a fraction."""
-    parts = round(1 / scale) if 0 < abs(scale) < 1 else 0
+    parts = round(1 / scale) if FINEST_SCALE <= abs(scale) < 1 else 0
     return parts if parts and abs(scale * parts - 1) < 1e-12 else 0
 
 

@@ -151,9 +151,11 @@ def parse(text: str, file: Path) -> Advertiser:
         AdvertiserError: the text is not TOML or does not describe an advertiser; the error names `file`.
     """
     try:
-        advertiser = Advertiser.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        content = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # also for numbers of thousands of digits and for endless nesting
         raise AdvertiserError(f"{file}: {error}") from error
+    try:
+        advertiser = Advertiser.model_validate(content)
     except ValidationError as error:
         raise AdvertiserError(
             "\n".join(f"{file}: {_message(problem['loc'], problem['msg'])}" for problem in error.errors())

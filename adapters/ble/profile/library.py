@@ -21,7 +21,8 @@ def _complete(content: dict[str, object]) -> None:
 
 def _included_points(services: object, own: list[object]) -> Iterator[object]:
     """Yield the points of the standard services that the profile does not define itself; other types are validated later."""
-    defined = {point.get("metric") for point in own if isinstance(point, dict)}
+    metrics = [point.get("metric") for point in own if isinstance(point, dict)]
+    defined = {metric for metric in metrics if isinstance(metric, str)}
     for service in services if isinstance(services, list) else []:
         try:
             points = points_of(full_uuid(str(service)))

@@ -58,8 +58,12 @@ NO_MODELS = SunSpecLayout()
 """A device without SunSpec models."""
 
 
+REGISTER_DIGITS = 5
+"""The digits of the largest register."""
+
+
 def _models(text: str) -> Iterator[PlacedModel]:
     for part in text.split():
         numbers = part.split(":")
-        if len(numbers) == 3 and all(number.isdecimal() for number in numbers):
+        if len(numbers) == 3 and all(number.isdecimal() and len(number) <= REGISTER_DIGITS for number in numbers):
             yield PlacedModel(*map(int, numbers))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from math import isfinite
 
 from adapters.serial.codec import Codec, DecodedFrame
-from adapters.serial.profile.fields import decode_text
+from adapters.serial.profile.fields import decode_text, finite_number
 from gateway.adapter import Value
 
 PAIR = re.compile(r"\s*([A-Za-z][\w .()/-]{0,40}?)\s*[=:]\s*(\"[^\"]*\"|[^,;|=\"]*?)\s*(?:[,;|]|\s(?=[A-Za-z]\w*[=:])|$)")
@@ -16,6 +17,9 @@ YES_OR_NO = {"true": True, "false": False}
 
 MAX_VALUES = 100
 """Maximum number of values of one line; a line with more is not from a sensor."""
+
+WHOLE_NUMBER_BITS = 63
+"""A larger whole number becomes a fraction."""
 
 MAX_DEPTH = 4
 """Maximum depth of nested objects, whose values are named `outer_inner`."""
@@ -58,8 +62,20 @@ def _plain_values(table: dict[str, object], before: str, depth: int) -> Iterator
     for key, value in table.items():
         if isinstance(value, dict) and depth > 1:
             yield from _plain_values(value, f"{before}{key}_", depth - 1)
-        elif value is None or isinstance(value, bool | int | float | str):
+        elif value is None or isinstance(value, bool | str):
             yield f"{before}{key}", value
+        elif isinstance(value, int | float):
+            yield f"{before}{key}", _plain_number(value)
+
+
+def _plain_number(number: float) -> int | float | None:
+    """Return a number of JSON as it can be sent: not infinite, as `1e999` is, and not with thousands of digits."""
+    if isinstance(number, int) and number.bit_length() <= WHOLE_NUMBER_BITS:
+        return number
+    try:
+        return float(number) if isfinite(number) else None
+    except OverflowError:  # a whole number that is larger than any fraction
+        return None
 
 
 def _is_prose(written: str) -> bool:
@@ -72,5 +88,5 @@ def _value(written: str) -> tuple[Value, str | None]:
     text = written.strip('"')
     if (found := NUMBER.fullmatch(text)) is not None:
         digits = found[1]
-        return (int(digits) if re.fullmatch(r"[+-]?\d{1,18}", digits) else float(digits)), found[2]
+        return (int(digits) if re.fullmatch(r"[+-]?\d{1,18}", digits) else finite_number(digits)), found[2]
     return YES_OR_NO.get(text.lower(), text or None), None

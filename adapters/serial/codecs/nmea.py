@@ -8,6 +8,9 @@ from typing import TypeAlias
 from adapters.serial.codec import Codec, DecodedFrame
 from gateway.adapter import Value
 
+MAX_DIGITS = 20
+"""A longer field contains no number."""
+
 Reader: TypeAlias = Callable[[Sequence[str]], dict[str, Value]]
 
 KNOT = 1.852
@@ -57,6 +60,8 @@ def _angle(digits: str, side: str) -> float | None:
     """Return degrees from `4807.038`, `N`: two or three digits of degrees, then minutes."""
     if not digits:
         return None
+    if len(digits) > MAX_DIGITS:
+        raise ValueError("an angle has fewer digits")
     point = digits.index(".") if "." in digits else len(digits)
     degrees = int(digits[: point - 2]) + float(digits[point - 2 :]) / 60
     return round(-degrees if side in "SW" else degrees, 7)
@@ -65,6 +70,8 @@ def _angle(digits: str, side: str) -> float | None:
 def _number(digits: str) -> int | float | None:
     if not digits:
         return None
+    if len(digits) > MAX_DIGITS:
+        raise ValueError("a number has fewer digits")
     return float(digits) if "." in digits else int(digits)
 
 

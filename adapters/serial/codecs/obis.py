@@ -82,7 +82,7 @@ class _Telegram:
 
 
 def _value(written: str) -> Value:
-    if re.fullmatch(r"-?\d+\.\d+", written):
+    if re.fullmatch(r"-?\d{1,40}\.\d{1,40}", written):
         return float(written)
     if written.isascii() and written.isdigit() and len(written) <= MAX_NUMBER_LENGTH:
         return int(written)

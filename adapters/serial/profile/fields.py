@@ -117,6 +117,16 @@ def decode_text(raw: bytes) -> str:
         return raw.decode("latin-1")
 
 
+def finite_number(digits: str) -> float | None:
+    """Return a written fraction; `None` for one that is larger than any number.
+
+    Raises:
+        ValueError: it is no number.
+    """
+    value = float(digits)
+    return value if isfinite(value) else None
+
+
 def _parse_text_format(name: str, written: str) -> Field:
     if (found := re.fullmatch(r"(0?)([1-9]\d?)?d", written)) is not None:
         return _decimal(name, width=int(found[2] or 0), zeros=found[1] == "0")
@@ -164,8 +174,7 @@ def _fraction(name: str, *, width: int, zeros: bool, decimals: int | None) -> Fi
     number = rb"[+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,3})?"
 
     def read(raw: bytes) -> list[Value]:
-        value = float(_matched_group(rb" *(" + number + rb") *" if width else rb"(" + number + rb")", raw))
-        return [value if isfinite(value) else None]
+        return [finite_number(_matched_group(rb" *(" + number + rb") *" if width else rb"(" + number + rb")", raw).decode())]
 
     def write(values: Sequence[Value]) -> bytes:
         value = _number(name, values[0])
