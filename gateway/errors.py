@@ -3,6 +3,7 @@
 GatewayError
 ├── SettingsError           refuse to start; report the line and what would be right
 ├── StoreError              refuse to start; report what is wrong with the file
+│   └── StoreDamaged        move the file aside, and recover the identities from their mirror
 ├── HubError
 │   ├── HubUnreachable      keep everything, retry later
 │   │   └── HubBusy         the same, and make no calls for this device for a while
@@ -62,6 +63,10 @@ class SettingsError(GatewayError):
 
 class StoreError(GatewayError):
     """The store cannot be opened or is from a newer gateway."""
+
+
+class StoreDamaged(StoreError):
+    """The file is no store (any more): its content is damaged."""
 
 
 class HubError(GatewayError):

@@ -20,6 +20,11 @@ KEY_LOST = (
     " configuration cannot. Delete it in the portal, and it is registered again within a quarter of an hour"
 )
 
+KEY_LOST_WITH_STORE = (
+    "the cloud has it, but its access key was lost with the store: telemetry goes on, commands and configuration cannot. Delete"
+    " it in the portal, and it is registered again within a quarter of an hour"
+)
+
 DELETED = "deleted in the cloud"
 
 
@@ -58,6 +63,15 @@ def is_same_device(record: ChildRecord, listed: ListedChild) -> bool:
     if serial_number is None:
         return listed.serial_number is None and listed.name == record.child.name
     return listed.serial_number == serial_number
+
+
+def is_certainly_same_device(record: ChildRecord, listed: ListedChild) -> bool:
+    """Return whether a listed device is this child, whatever its marker: by serial number or, without one, by name and place."""
+    child = record.child
+    if not is_same_device(record, listed):
+        return False
+    place = {"adapter": child.adapter, "bus": child.bus, "address": child.address}
+    return child.serial_number is not None or all(listed.details.get(name) == value for name, value in place.items())
 
 
 def update_of(record: ChildRecord) -> DeviceUpdate:

@@ -68,6 +68,7 @@ class ChildRegistrar:
         policy: RegistrationPolicy,
         status_of: Callable[[str], Status],
         report_event: ReportEvent = lambda child, name, category, text: None,
+        may_lack_children: Callable[[], bool] = lambda: False,
     ) -> None:
         self._hub = hub
         self._registry = registry
@@ -78,7 +79,9 @@ class ChildRegistrar:
         self._queue = RegistrationQueue(registry, deleted_children=policy.deleted_children, settle=policy.settle)
         self._requests = ChildRequests(hub, registry, outbox, report_event=report_event, register_now=self._queue.resolved)
         self._unused_devices = UnusedDevices(hub, registry)
-        self._lookups = RegistrationLookups(hub, registry, self._queue, report_event=report_event)
+        self._lookups = RegistrationLookups(
+            hub, registry, self._queue, report_event=report_event, may_lack_children=may_lack_children
+        )
         self._moves = ChildMoves(hub, registry, self._queue, key_check, status_of=status_of)
 
     def retry_refused(self) -> None:
@@ -154,7 +157,7 @@ class ChildRegistrar:
     # registering ------------------------------------------------------------------------------------------------------
 
     async def _register(self, parent: Credentials, record: ChildRecord) -> None:
-        if record.unanswered_at is not None and await self._lookups.is_registered_already(parent, record):
+        if await self._lookups.is_registered_already(parent, record):
             return
         intended = await self._registry.save_child(child_records.registering(record, parent))
         await run_to_completion(self._call_and_store(parent, intended), within_seconds=LAST_RESPONSE_SECONDS)

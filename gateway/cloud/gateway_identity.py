@@ -38,7 +38,7 @@ def gateway_identity(known: GatewayRecord | None, configuration: Configuration, 
     for key, wanted, used in (("serial_number", section.serial_number, known.serial_number), ("mac", section.mac, known.mac)):
         if wanted is not None and used is not None and wanted != used:
             wrong = f"is {wanted!r}, but this gateway is registered under {used!r}"
-            right = f"Put {used!r} back, or start with an empty store to become another gateway"
+            right = f"Put {used!r} back, or move the store and the file .identity beside it away to become another gateway"
             raise SettingsError(configuration.file, [SettingsProblem(f"gateway.{key}", wrong, right)])
     mac = known.mac or section.mac or machine_mac
     if mac is None and not by_cloud_id:

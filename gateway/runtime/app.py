@@ -91,6 +91,7 @@ class Gateway:
             follow_store(state, field, every=timing.check_for_changes_every),
             watch_file(self.configuration.file, self.view.set_notice, every=timing.check_for_changes_every),
             state.events.run(),
+            state.mirror.run(),
             self.watch.run(),
             save_memory(state.adapter_memory, every=timing.save_memory_every),
             report_missing_buses(state, field, after=timing.missing_bus_after),
@@ -107,6 +108,7 @@ class Gateway:
             await self.field.reporter.report()
             await self.state.adapter_memory.save()
             await self.state.events.save()
+            await self.state.mirror.update()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_SECONDS):
                 await self.cloud.session.flush(self._offline_children())

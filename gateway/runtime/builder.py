@@ -59,6 +59,7 @@ from gateway.runtime.own_telemetry import NOT_REGISTERED, own_telemetry
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.restart import Restart
 from gateway.runtime.view import GatewayView
+from gateway.state.opening import opened_state
 from gateway.state.parts import StateParts
 from gateway.state.registry import Registry
 from gateway.state.store import Store
@@ -103,10 +104,9 @@ async def build(
     history = History() if settings.status.enabled else None
     async with (
         recording_log() as recent_log,
-        Store(settings.store.path, exclusive=True) as store,
+        opened_state(settings.store.path, lambda store: build_state(store, settings)) as state,
         HttpHub(cloud_access(settings.cloud), on_call=on_call) as hub,
     ):
-        state = await build_state(store, settings)
 
         async def use(before: Configuration, after: Configuration) -> None:
             policy = command_policy(after, state.registry)
@@ -245,6 +245,7 @@ async def build_cloud(
         policy=RegistrationPolicy(deleted_children=settings.deleted_children, settle=timing.registration_settles_in),
         status_of=partial(_cloud_status, field.availability),
         report_event=state.events.report,
+        may_lack_children=lambda: state.recoveries.may_lack_children,
     )
     revocation = GatewayRevocation(hub, rate_control, registered_at=lambda: enrolment.registered_at, timing=timing.revocation)
     read_own_telemetry = partial(_read_own_telemetry, state, field, started_at=loop_time())

@@ -41,6 +41,10 @@ MOST_TRIES = 2
 """In how many runs of the gateway a command may be begun or finished: one that ends the gateway each time is set aside."""
 
 
+RECORDS_LOST = datetime(1970, 1, 1, tzinfo=UTC)
+"""Stands for the last contact where the record of commands was lost: whatever is offered first may have been begun already."""
+
+
 class Outcome(StrEnum):
     """How a command ended."""
 
@@ -204,6 +208,11 @@ class CommandLedger:
 
     async def _select(self, condition: str, *values: str | None) -> list[LedgerEntry]:
         return await self._store.transact(lambda db: _read(db, f"WHERE {condition}", *values))
+
+
+def forget_contact(db: Transaction) -> None:
+    """Record that commands may have been begun that are not in this ledger."""
+    db.execute("INSERT OR REPLACE INTO command_contact (only_row, at) VALUES (1, ?)", (RECORDS_LOST.isoformat(),))
 
 
 _COLUMNS = (

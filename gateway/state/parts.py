@@ -12,11 +12,13 @@ from gateway.state.command_ledger import CommandLedger
 from gateway.state.configurations import Configurations
 from gateway.state.events import EventQueue
 from gateway.state.firmware_jobs import FirmwareJobs, FirmwareOffers
+from gateway.state.identity_mirror import IdentityMirror
 from gateway.state.incidents import Incidents
 from gateway.state.licences import LicenceKeeper
 from gateway.state.original_settings import OriginalSettings
 from gateway.state.outbox import KEEP_FOR, MOST_BYTES, Outbox
 from gateway.state.point_maps import PointMaps
+from gateway.state.recoveries import Recoveries
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 
@@ -39,6 +41,8 @@ class StateParts:
     cloud_records: CloudRecords
     firmware_jobs: FirmwareJobs
     firmware_offers: FirmwareOffers
+    recoveries: Recoveries
+    mirror: IdentityMirror
 
     @classmethod
     def on(
@@ -52,9 +56,10 @@ class StateParts:
         has_incidents: bool = True,
     ) -> Self:
         """Return the parts on an open store; `load` reads what is in it. The bounds are those of `Outbox`."""
+        registry = Registry(store)
         return cls(
             store=store,
-            registry=Registry(store),
+            registry=registry,
             outbox=Outbox(
                 store, most_samples=most_samples, most_bytes=most_bytes, keep_for=keep_for, min_free_bytes=min_free_bytes
             ),
@@ -69,11 +74,14 @@ class StateParts:
             cloud_records=CloudRecords(store),
             firmware_jobs=FirmwareJobs(store),
             firmware_offers=FirmwareOffers(store),
+            recoveries=Recoveries(store),
+            mirror=IdentityMirror(store, registry),
         )
 
     async def load(self) -> None:
         """Read what an earlier run left."""
         await self.registry.load()
+        await self.recoveries.load()
         await self.outbox.load()
         await self.adapter_memory.load()
         await self.licences.load()

@@ -102,6 +102,11 @@ class Registry:
             changed.append(key)
         return changed
 
+    async def wait_for_change(self, revision: int) -> None:
+        """Return as soon as something has changed since this revision."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: self.revision != revision)
+
     @runs_to_completion
     async def load(self) -> None:
         """Read everything from the store, also again after another process wrote to it."""

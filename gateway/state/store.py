@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self, TypeVar
 
-from gateway.errors import StoreError
+from gateway.errors import StoreDamaged, StoreError
 from gateway.state.schema import NEWEST_VERSION, migrations_after
 from gateway.state.single_instance import StoreLock, real_path, refuse_other_name
-from gateway.state.sqlite import SetAsideRow, SqliteError, Transaction, connect, connect_reader
+from gateway.state.sqlite import SetAsideRow, SqliteError, Transaction, connect, connect_reader, is_damage
 
 __all__ = ["SetAsideRow", "Store", "Transaction", "read_store"]
 
@@ -113,7 +113,7 @@ class Store:
                 raise
         except SqliteError as error:
             self.problem = str(error)
-            raise StoreError(f"{self.path}: {error}") from error
+            raise _kind(error)(f"{self.path}: {error}") from error
         if connection.total_changes != written:
             self.problem = None
         self._tell_of(connection.set_aside)
@@ -149,13 +149,17 @@ class Store:
             raise StoreError(text) from error
         except SqliteError as error:
             text = f"{self.path} cannot be used as the store: {error}. Restore a backup, or move it away to start anew"
-            raise StoreError(text) from error
+            raise _kind(error)(text) from error
 
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
         self._lock.release()
+
+
+def _kind(error: SqliteError) -> type[StoreError]:
+    return StoreDamaged if is_damage(error) else StoreError
 
 
 def read_store(path: Path, query: Callable[[Transaction], T]) -> T:

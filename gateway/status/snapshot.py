@@ -74,6 +74,13 @@ class HubContact(StatusModel):
     next_try_at: AwareDatetime | None = Field(default=None, description="time of the next try, while it does not answer")
 
 
+class RecoverySummary(StatusModel):
+    """Something that was lost with the store or a part of it, and how the gateway went on."""
+
+    at: AwareDatetime
+    text: Text
+
+
 class GatewaySummary(StatusModel):
     """The gateway itself, without its key."""
 
@@ -92,6 +99,10 @@ class GatewaySummary(StatusModel):
     hub: HubContact
     notice: Text | None = Field(default=None, description="something else that its operator should know")
     store_problem: Text | None = Field(default=None, description="why nothing can be stored")
+    recoveries: tuple[RecoverySummary, ...] = Field(
+        default=(), description="what happened to the store within the last week, and what was lost, the latest first"
+    )
+    mirror_problem: Text | None = Field(default=None, description="why the copy of the identities is not up to date")
     rows_set_aside: int = Field(
         default=0, description="number of stored rows that could not be read or sent, since the store was created"
     )

@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 
 from gateway.state.events import EventQueue
+from gateway.state.identity_mirror import number_in_store
 from gateway.state.parts import StateParts
 from gateway.state.store import Store
 
@@ -64,6 +65,8 @@ ROWS = {
     "original_settings": lambda k: {"child": k, "name": "n", "value": "5"},
     "child_requests": lambda k: {"key": k, "request": "replace", "new_key": "n", "at": AT},
     "point_maps": lambda k: {"child": k, "text": "t", "refused": "r", "why": "w"},
+    "identity_mirror": lambda k: {"only_row": 1, "number": 7},
+    "recoveries": lambda k: {"at": AT if k == "b" else LATE, "kind": "put back", "text": f"r-{k}"},
 }  # fmt: skip
 """What each table has for the child with this key; tables with one row for the whole gateway ignore the key."""
 
@@ -147,6 +150,8 @@ async def everything(store):
         "original_settings": {key: dict(parts.original_settings.of(key)) for key in ("b", "g")},
         "child_requests": dict(registry.requests),
         "point_maps": {key: parts.point_maps.of(key) for key in ("b", "g")},
+        "identity_mirror": {"": await store.transact(number_in_store)},
+        "recoveries": {one.text.removeprefix("r-"): one for one in parts.recoveries.all},
     }
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from gateway.cloud import child_records
-from gateway.cloud.child_records import KEY_LOST, MARKER
+from gateway.cloud.child_records import KEY_LOST_WITH_STORE, MARKER
 from gateway.cloud.registration_queue import RegistrationQueue
 from gateway.hub import Credentials, Hub, ListedChild
 from gateway.state.child_states import ChildEvent, ChildState
@@ -25,15 +25,28 @@ LOOKS_AFTER = (timedelta(minutes=1), timedelta(minutes=15))
 JUST_NOW_SECONDS = 5.0
 """A list that is not older than this need not be requested again."""
 
+LATELY_SECONDS = 60.0
+"""A list of this age is new enough to find children that were registered before the store was lost."""
+
 
 class RegistrationLookups:
     """Finds out which registrations without a response were carried out, also late, and reports what the cloud has twice."""
 
-    def __init__(self, hub: Hub, registry: Registry, queue: RegistrationQueue, *, report_event: ReportEvent) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        registry: Registry,
+        queue: RegistrationQueue,
+        *,
+        report_event: ReportEvent,
+        may_lack_children: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._hub = hub
         self._registry = registry
         self._queue = queue
         self._report_event = report_event
+        self._may_lack_children = may_lack_children
+        self._listed: tuple[float, Sequence[ListedChild]] | None = None
         self._resolved_at: dict[str, float] = {}  # child -> loop time
         self._looks: dict[str, int] = {}  # child -> how often the list was looked through since its registration
 
@@ -55,12 +68,24 @@ class RegistrationLookups:
     async def is_registered_already(self, parent: Credentials, record: ChildRecord) -> bool:
         """Look, right before a child is registered, whether an earlier call without a response was carried out after all.
 
+        After the store was lost, also a child without such a call may be in the cloud: one that was registered right before.
+
         Raises:
             HubError: see `Hub`.
         """
+        if record.unanswered_at is None:
+            if record.state is ChildState.DELETED or not self._may_lack_children():
+                return False
+            return await self._adopt(parent, record, await self._list_of_late(parent))
         if loop_time() - self._resolved_at.get(record.child.key, -JUST_NOW_SECONDS) < JUST_NOW_SECONDS:
             return False
         return await self._adopt(parent, record, await self._hub.get_children(parent))
+
+    async def _list_of_late(self, parent: Credentials) -> Sequence[ListedChild]:
+        """Return the children in the cloud as they were lately: nobody else registers any."""
+        if self._listed is None or loop_time() - self._listed[0] > LATELY_SECONDS:
+            self._listed = loop_time(), await self._hub.get_children(parent)
+        return self._listed[1]
 
     async def look_again(self, parent: Credentials, record: ChildRecord) -> None:
         """Look whether the cloud has a registered child twice, at once and twice more.
@@ -89,15 +114,32 @@ class RegistrationLookups:
         made = self._made_by(record, listed)
         if made is None:
             return False
-        adopted = await self._registry.save_child(child_records.registered_without_key(record, parent, made))
-        log.warning("%s: %s", record.child.name, KEY_LOST)
+        found = child_records.registered_without_key(record, parent, made)
+        if (marker := made.details.get(MARKER)) is not None and marker != record.marker:
+            found = replace(found, marker=str(marker), problem=KEY_LOST_WITH_STORE)
+        adopted = await self._registry.save_child(found)
+        log.warning("%s: %s", record.child.name, found.problem)
         await self._report_twins(adopted, listed)
         return True
 
     def _made_by(self, record: ChildRecord, listed: Sequence[ListedChild]) -> ListedChild | None:
         """Return the device that this child's registration made; by serial number or name where the hub lists no marker."""
-        return next((one for one in listed if one.details.get(MARKER) == record.marker), None) or next(
+        made = next((one for one in listed if one.details.get(MARKER) == record.marker), None) or next(
             (one for one in listed if self._is_unassigned(one) and child_records.is_same_device(record, one)), None
+        )
+        if made is not None or not self._may_lack_children():
+            return made
+        known = {one.marker for one in self._registry.children.values()}
+        return next(
+            (
+                one
+                for one in listed
+                if self._registry.by_device_id(one.device_id) is None
+                and one.device_id not in self._registry.unused_devices
+                and one.details.get(MARKER) not in known
+                and child_records.is_certainly_same_device(record, one)
+            ),
+            None,
         )
 
     async def _report_twins(self, record: ChildRecord, listed: Sequence[ListedChild]) -> None:

@@ -19,7 +19,7 @@ from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.rate_control import CallKind
 from gateway.errors import HubRejected, HubUnauthorised, HubUnreachable
 from gateway.hub import Credentials, Hub
-from gateway.state.command_ledger import CommandLedger
+from gateway.state.command_ledger import RECORDS_LOST, CommandLedger
 from gateway.state.writes import retry_until_stored
 from gateway.tasks import loop_time, wait_until
 
@@ -191,6 +191,8 @@ class CommandFetcher:
     async def _record_answers(self) -> None:
         """Record now and then that devices have telemetry responses, where those alone tell of commands."""
         latest = self._last_asked.latest()
+        if self._last_asked.earliest(self._devices.children_in_cloud()) == RECORDS_LOST:
+            return  # until each device was asked, a command of the others may have been begun before the record was lost
         if not self._policy.every and latest is not None and loop_time() - self._recorded_at >= RECORD_EVERY_SECONDS:
             await retry_until_stored(lambda: self._ledger.record_contact(latest), what="the time of the last contact")
             self._recorded_at = loop_time()

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from gateway.cloud.commands.execution import CommandExecution
 from gateway.cloud.commands.last_asked import LastAsked
-from gateway.cloud.commands.outcome_texts import NO_TUNNEL, PREPARED_TOO_OFTEN, TOO_LATE
+from gateway.cloud.commands.outcome_texts import MAY_HAVE_BEGUN, NO_TUNNEL, PREPARED_TOO_OFTEN, TOO_LATE
 from gateway.cloud.commands.reporting import OutcomeReporter
 from gateway.cloud.commands.running import RunningCommands
 from gateway.cloud.commands.target import Commands
@@ -17,7 +17,7 @@ from gateway.cloud.protocol.values import printable_line
 from gateway.command_parameters import MASK
 from gateway.hub import Credentials, WaitingCommand
 from gateway.models import CommandSpec
-from gateway.state.command_ledger import MOST_TRIES, CommandLedger, LedgerEntry, Outcome
+from gateway.state.command_ledger import MOST_TRIES, RECORDS_LOST, CommandLedger, LedgerEntry, Outcome
 from gateway.state.writes import retry_until_stored
 from gateway.tasks import loop_time
 
@@ -135,10 +135,13 @@ class CommandIntake:
         if abs(now - entry.received_at) >= life:  # the clock may have been set back meanwhile
             return TOO_LATE
         asked = self._last_asked.since(entry.device_id, now, loop_time())
-        if asked is None or asked[1] <= self._usual_gap() + life:
+        has_lost_records = asked is not None and asked[0] == RECORDS_LOST
+        if asked is None or (asked[1] <= self._usual_gap() + life and not has_lost_records):
             return None
         if entry.name in HARMLESS_LATE or (spec is not None and spec.harmless_late):
             return None
+        if has_lost_records:
+            return MAY_HAVE_BEGUN
         return (
             f"it may have been sent long ago: commands for this device could not be fetched from {asked[0]:%Y-%m-%d %H:%M} to"
             f" {now:%Y-%m-%d %H:%M} UTC; nothing was sent to the device. Send it again if it is still wanted"

@@ -12,6 +12,10 @@ MESSAGE_LENGTH = 1000
 NOT_PROVEN = "sent, not proven"
 UNKNOWN = "acted, outcome unknown"
 TOO_LATE = "it has waited for too long; nothing was sent to the device"
+MAY_HAVE_BEGUN = (
+    "the gateway has lost its record of commands, so this one may have been carried out already; nothing is sent to the device"
+    " now. Look at the device, and send it again if it is still wanted"
+)
 NO_TUNNEL = "the gateway opens no tunnel into its network: it has no remote access to the pages of devices"
 CANCELLED = "it was cancelled in the cloud before it started"
 INTERRUPTED = "the gateway stopped while it was running"

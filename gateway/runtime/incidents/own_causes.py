@@ -9,12 +9,17 @@ from datetime import datetime, timedelta
 from gateway.doctor.clock import ServerTime, clock_finding
 from gateway.state.incidents import OpenIncident, Priority
 from gateway.state.outbox import Loss, LossReason
+from gateway.state.recoveries import Recovery, RecoveryKind
 
 STORE_FAILS_AFTER = timedelta(seconds=5)
 """A write that fails once, because another process held the file for too long, is no incident."""
 
 CLOCK_WRONG_BY = timedelta(minutes=1)
 """A smaller difference does not show in telemetry, and may be that of the server."""
+
+RECOVERY_IS_SHOWN_FOR = timedelta(days=1)
+
+BY_A_PERSON = (RecoveryKind.RESTORED, RecoveryKind.NEW_IDENTITY)
 
 LOSSES_ARE_OVER_AFTER = timedelta(minutes=15)
 """The incident of lost samples is closed when no further one was lost for so long."""
@@ -84,6 +89,20 @@ class LossCause:
             child=None,
             title="Samples were lost",
             what_to_do=f"Samples of devices will never arrive: {reasons}. {advice}",
+            priority=Priority.HIGH,
+        )
+
+
+def recovery_cause(recoveries: Sequence[Recovery], now: datetime) -> Iterator[OpenIncident]:
+    """Yield the incident of a store that was lost, for a day: it is over, but a person has to know what is lost."""
+    lately = [one for one in recoveries if one.kind not in BY_A_PERSON and timedelta(0) <= now - one.at < RECOVERY_IS_SHOWN_FOR]
+    if lately:
+        yield OpenIncident(
+            cause="store_recovered",
+            child=None,
+            title="The store of the gateway was lost or damaged",
+            what_to_do=f"{lately[-1].text}. Find out what removed or damaged the file; `xyte-gateway doctor` on the gateway"
+            " checks its disk. `xyte-gateway backup` makes a copy that a new disk can begin with.",
             priority=Priority.HIGH,
         )
 

@@ -11,7 +11,7 @@ from gateway.errors import StoreError
 from gateway.models import Reach
 from gateway.runtime.incidents.configuration_causes import configuration_causes
 from gateway.runtime.incidents.field_causes import Bus, FieldCauses, WatchedChild
-from gateway.runtime.incidents.own_causes import LossCause, StoreCause, clock_cause
+from gateway.runtime.incidents.own_causes import LossCause, StoreCause, clock_cause, recovery_cause
 from gateway.runtime.parts import FieldParts, Timing
 from gateway.runtime.summaries.buses import NEVER_APPEARED
 from gateway.state.incidents import OpenIncident
@@ -83,6 +83,7 @@ class IncidentWatch:
             problems |= dict.fromkeys(missing, NEVER_APPEARED)
         yield from self._field_causes.current(now, problems, children)
         yield from self._store_cause.current(now, self._state.store.problem)
+        yield from recovery_cause(self._state.recoveries.all, datetime.now(UTC))
         yield from configuration_causes(self._state.configurations.all, self._state.registry.name_of)
         yield from clock_cause(self._clock.ahead, datetime.now(UTC), self._clock.server)
 

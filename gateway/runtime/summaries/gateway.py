@@ -9,7 +9,9 @@ from gateway.cloud.rate_control import RateControl
 from gateway.config.settings import Settings
 from gateway.runtime.parts import CloudParts
 from gateway.state.parts import StateParts
-from gateway.status.snapshot import GatewaySummary, HubContact
+from gateway.status.snapshot import GatewaySummary, HubContact, RecoverySummary
+
+RECOVERIES_ARE_SHOWN_FOR = timedelta(days=7)
 
 
 def gateway_summary(
@@ -34,6 +36,12 @@ def gateway_summary(
         hub=_hub_contact(cloud.session.rate_control, at),
         notice=notice,
         store_problem=state.store.problem,
+        recoveries=tuple(
+            RecoverySummary(at=one.at, text=one.text)
+            for one in reversed(state.recoveries.all)
+            if at - one.at < RECOVERIES_ARE_SHOWN_FOR
+        ),
+        mirror_problem=state.mirror.problem,
         rows_set_aside=state.store.rows_set_aside,
     )
 

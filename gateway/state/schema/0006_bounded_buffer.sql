@@ -54,3 +54,15 @@ INSERT INTO loss_periods (child, why, first_at, last_at, samples)
 DROP TABLE losses;
 ALTER TABLE loss_periods RENAME TO losses;
 CREATE INDEX losses_by_child ON losses (child, why, seq);
+-- The number of the last copy of the identities that was written beside this store: a store with a lower one is an older copy.
+CREATE TABLE identity_mirror (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    number INTEGER NOT NULL
+) STRICT;
+-- What was lost with a store, or with a part of it, and how the gateway goes on.
+CREATE TABLE recoveries (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    text TEXT NOT NULL
+) STRICT;

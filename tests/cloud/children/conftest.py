@@ -33,6 +33,8 @@ def child_device(number, **rest):
 class House:
     """What a test acts on."""
 
+    may_lack_children = False
+
     def __init__(self, store):
         self.events = []
         self.store, self.hub, self.outbox = store, FakeHub(), Outbox(store, most_samples=1000)
@@ -49,6 +51,7 @@ class House:
             policy=RegistrationPolicy(deleted_children=deleted_children, settle=settle),
             status_of=lambda key: Status.ONLINE,
             report_event=lambda *event: self.events.append(event),
+            may_lack_children=lambda: self.may_lack_children,
         )
 
     async def live(self, seconds=0.0):

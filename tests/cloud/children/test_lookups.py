@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from gateway.errors import HubRejected, HubUnreachable
 from gateway.state.child_states import ChildState
 from gateway.state.records import UnusedDevice
@@ -120,3 +122,51 @@ def test_an_unused_device_is_deleted_with_its_own_key_also_when_the_response_is_
         assert house.hub.calls["delete_device"] == 3, "refused, lost, and repeated"
 
     house(test, 1)
+
+
+async def forget(house, number=1):
+    """Lose a child as a store does that comes from an older mirror or backup."""
+    await house.store.transact(lambda db: db.execute("DELETE FROM children WHERE key = ?", (f"sn:acme/{number}",)))
+    await house.start()
+
+
+@pytest.mark.parametrize("place", [{}, {"serial_number": None}])
+def test_a_child_that_was_registered_after_the_copy_of_the_store_was_made_is_found_in_the_cloud(house, child, caplog, place):
+    async def test(house):
+        await house.registry.admit(child(1, **place))
+        await house.live()
+        device_id, marker = house.record().device_id, house.record().marker
+        await forget(house)
+        house.may_lack_children = True
+        await house.registry.admit(child(1, **place))
+        await house.registry.admit(child(2))
+        await house.live(60)
+        assert (house.record().device_id, house.record().marker, house.record().access_key) == (device_id, marker, None)
+        assert house.record(2).access_key is not None
+        assert len(house.listed()) == 2
+        assert "its access key was lost with the store" in caplog.text
+        assert house.hub.calls["get_children"] == 1
+
+    house(test)
+
+
+def test_a_device_without_a_serial_number_is_not_taken_for_another_one_of_the_same_name(house, child):
+    async def test(house):
+        await house.registry.admit(child(1, serial_number=None, name="Meter"))
+        await house.live()
+        await forget(house)
+        house.may_lack_children = True
+        await house.registry.admit(child(2, serial_number=None, name="Meter"))
+        await house.live()
+        assert len(house.listed()) == 2
+
+    house(test)
+
+
+def test_without_a_loss_the_list_is_not_looked_through_before_a_registration(house, child):
+    async def test(house):
+        await house.registry.admit(child(1))
+        await house.live()
+        assert house.hub.calls["get_children"] == 0
+
+    house(test)

@@ -21,6 +21,7 @@ from gateway.errors import (
     StoreError,
 )
 from gateway.models import CommandResult, CommandSpec
+from gateway.state.command_ledger import forget_contact
 
 UNPROVEN = f"acted, outcome unknown: {INTERRUPTED}; nothing proves that the device carried it out"
 AWAY = HubUnreachable("no route", maybe_done=False)
@@ -410,6 +411,45 @@ def test_a_command_of_a_child_whose_key_was_lost_is_logged_once_and_left(run, ca
         assert running.outcomes(2)[-1][:2] == (8, "done")
 
     run(test)
+
+
+@pytest.mark.parametrize("every", [0, 10])
+@pytest.mark.parametrize(("name", "status"), [("open_valve", "failed"), ("reboot", "done")])
+def test_a_command_that_is_offered_first_after_the_record_was_lost_is_refused_unless_it_is_harmless(run, name, status, every):
+    async def test(running):
+        await asyncio.sleep(20)
+        await running.kill()
+        await running.ledger._store.transact(forget_contact)  # as `gateway.state.opening` does with a store that is made anew
+        running.restart()
+        running.send(7, 1, name)
+        await asyncio.sleep(20)
+        ((_, told, message),) = running.outcomes(1)
+        assert told == status
+        assert len(running.executed) == (status == "done")
+        if status == "failed":
+            assert "has lost its record of commands" in message
+        running.loop.record_none_waiting(running.device(1).credentials.device_id)
+        running.send(8, 1, "open_valve")
+        await asyncio.sleep(20)
+        assert running.outcomes(1)[-1][:2] == (8, "done"), "the next one was sent since"
+
+    run(test, every=timedelta(seconds=every))
+
+
+def test_a_restart_before_each_device_was_asked_does_not_forget_that_the_record_was_lost(run):
+    async def test(running):
+        await running.kill()
+        await running.ledger._store.transact(forget_contact)
+        running.restart()
+        running.loop.record_none_waiting(running.device(2).credentials.device_id)
+        await asyncio.sleep(120)
+        await running.kill()
+        running.restart()
+        running.send(7, 1, "open_valve")
+        await asyncio.sleep(1)
+        assert [status for _, status, _ in running.outcomes(1)] == ["failed"]
+
+    run(test, every=timedelta(0))
 
 
 def failing_until(hub, method, is_over, error=AWAY):

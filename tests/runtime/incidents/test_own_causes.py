@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.runtime.incidents.own_causes import LossCause, StoreCause, clock_cause
+from gateway.runtime.incidents.own_causes import LossCause, StoreCause, clock_cause, recovery_cause
 from gateway.state.incidents import Priority
 from gateway.state.outbox import Loss, LossReason
+from gateway.state.recoveries import Recovery, RecoveryKind
 
 AT = datetime(2026, 12, 1, tzinfo=UTC)
 
@@ -23,6 +24,14 @@ def test_a_store_that_keeps_failing_is_a_critical_incident_until_it_works_again(
     assert "database or disk is full" in incident.what_to_do
     assert list(cause.current(6, None)) == []
     assert list(cause.current(7, "database or disk is full")) == []
+
+
+def test_a_lost_store_is_an_incident_for_a_day_that_says_what_is_lost():
+    lost = Recovery(AT, RecoveryKind.LOST, "the store was missing. The gateway goes on")
+    (incident,) = recovery_cause([lost], AT + timedelta(hours=23))
+    assert "the store was missing. The gateway goes on" in incident.what_to_do
+    assert list(recovery_cause([lost], AT + timedelta(hours=24))) == []
+    assert list(recovery_cause([lost._replace(kind=RecoveryKind.RESTORED)], AT)) == [], "a person did it"
 
 
 def test_lost_samples_are_an_incident_with_the_reason_until_none_is_lost_for_a_while():

@@ -101,6 +101,10 @@ CREATE TABLE gateway (
         told TEXT
     ) STRICT;
 INSERT INTO "gateway" VALUES(1,'S','02:00:00:00:00:01','c','{"device_id":"p","access_key":"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk","hub_url":"https://hub.example","hub_url_static_cert":null,"mqtt_hub_url":"mqtts://hub.example"}','{"device_id":"old","access_key":"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk","hub_url":"https://hub.example","hub_url_static_cert":null,"mqtt_hub_url":"mqtts://hub.example"}','Gateway|1.0.0|GW');
+CREATE TABLE identity_mirror (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    number INTEGER NOT NULL
+) STRICT;
 CREATE TABLE incidents (
     cause TEXT PRIMARY KEY,
     child TEXT,
@@ -187,6 +191,12 @@ CREATE TABLE point_maps (
     text TEXT NOT NULL,
     refused TEXT,
     why TEXT
+) STRICT;
+CREATE TABLE recoveries (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    text TEXT NOT NULL
 ) STRICT;
 CREATE TABLE set_aside_rows (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
