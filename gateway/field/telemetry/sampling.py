@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from gateway.field.children.availability import AvailabilityChange
@@ -13,7 +14,7 @@ from gateway.models import Block, Metric, Reach, Reading, Reduce, Sample, Status
 class _PendingSample:
     """The values that a child reported since its last sample."""
 
-    __slots__ = ("at", "counts", "is_first", "last_reported", "status", "values")
+    __slots__ = ("at", "counts", "given_back", "is_event", "is_first", "last_reported", "status", "values")
 
     def __init__(self) -> None:
         self.values: dict[str, Value] = {}
@@ -22,6 +23,8 @@ class _PendingSample:
         self.at: datetime | None = None
         self.status = Status.ONLINE
         self.is_first = True
+        self.is_event = False
+        self.given_back: Sample | None = None  # what could not be stored, without its values: they are in `values`
 
 
 class Sampler:
@@ -77,6 +80,7 @@ class Sampler:
     def note(self, change: AvailabilityChange) -> None:
         """Record that a child fell silent, which is urgent, or that it answers again."""
         pending = self._pending.setdefault(change.child, _PendingSample())
+        pending.is_event = True
         if change.reach is Reach.SILENT:
             pending.status = Status.OFFLINE
             pending.at = change.at
@@ -96,13 +100,18 @@ class Sampler:
         return [self._sample(key, at) for key in self._urgent.difference(without)]
 
     def give_back(self, samples: Iterable[Sample]) -> None:
-        """Take back samples that could not be stored; newer values replace those in them."""
+        """Take back samples that could not be stored; newer values replace those in them.
+
+        The next sample of the child says how many are put together in it, so that each of them is accounted for.
+        """
         for sample in samples:
             pending = self._pending.get(sample.child)
             if pending is None:
                 continue  # the child was removed meanwhile
             pending.values = {**sample.values, **pending.values}
-            pending.at = pending.at or sample.at
+            pending.is_event |= sample.is_event
+            before = pending.given_back
+            pending.given_back = replace(sample, values={}) if before is None else _joined(before, sample)
             if sample.status is Status.OFFLINE:
                 self._urgent.add(sample.child)
 
@@ -125,6 +134,7 @@ class Sampler:
         """Make the sample urgent if an urgent metric changed or is an event."""
         if metric.is_event or pending.last_reported.get(metric.name, _NO_VALUE) != value:
             pending.last_reported[metric.name] = value
+            pending.is_event = True
             self._urgent.add(child)
 
     def _check_dead_band(self, child: str, pending: _PendingSample, name: str, value: Value, dead_band: float) -> None:
@@ -140,14 +150,28 @@ class Sampler:
         pending.last_reported.update(
             (name, pending.values[name]) for name in pending.last_reported.keys() & pending.values.keys()
         )
-        sample = Sample(key, pending.at or at, pending.status, pending.values)
+        sample = Sample(key, pending.at or at, pending.status, pending.values, is_event=pending.is_event)
+        if (former := pending.given_back) is not None:
+            is_same = pending.at is None  # nothing has come since
+            sample = (
+                replace(sample, at=former.at, merged=former.merged, merged_from=former.merged_from)
+                if is_same
+                else (_joined(former, sample))
+            )
         pending.values, pending.counts, pending.at = {}, {}, None
+        pending.is_event, pending.given_back = False, None
         self._urgent.discard(key)
         return sample
 
 
 _NO_VALUE = object()
 _NO_CHILD = _PendingSample()
+
+
+def _joined(former: Sample, later: Sample) -> Sample:
+    """Return the later sample as one in which the former is, too."""
+    first_at = former.merged_from or former.at
+    return replace(later, merged=former.merged + later.merged + 1, merged_from=first_at)
 
 
 def _reduce(pending: _PendingSample, name: str, how: Reduce, value: Value) -> None:

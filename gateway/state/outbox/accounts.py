@@ -64,7 +64,13 @@ def read_accounts(db: Transaction) -> list[Account]:
 def mend_accounts(db: Transaction) -> None:
     """Count anew where the store is damaged: what waits is counted in the outbox, and what is not known any more is 0."""
     numbers = ("produced", "delivered", "lost", "waiting", "bytes")
-    damage = " OR ".join(["typeof(child) != 'text'", *(f"typeof({name}) != 'integer' OR {name} < 0" for name in numbers)])
+    damage = " OR ".join(
+        [
+            "typeof(child) != 'text'",
+            "(waiting = 0 AND bytes != 0)",
+            *(f"typeof({name}) != 'integer' OR {name} < 0" for name in numbers),
+        ]
+    )
     rows = db.execute(f"SELECT rowid, child, delivered, lost FROM outbox_accounts WHERE {damage}").fetchall()  # noqa: S608 - our columns
     for rowid, child, delivered, lost in rows:
         waiting, size = db.execute(f"SELECT COUNT(*), TOTAL({ROW_BYTES}) FROM outbox WHERE child = ?", (child,)).fetchone()  # noqa: S608 - ours

@@ -64,6 +64,7 @@ class Outbox:
         self._totals = Totals()
         self._room = Room(most_samples, most_bytes, is_disk_full=False)
         self._is_full = False
+        self._refused_children: set[str] = set()
         self.arrived = asyncio.Event()
         """Set whenever a sample was put in; the reader clears it before it reads."""
 
@@ -119,7 +120,9 @@ class Outbox:
         prepared = prepare(samples)
         dropped = await self._transact(lambda db: self._insert(db, prepared))
         for child, why in prepared.refused.items():
-            log.error("%s: a sample cannot be stored: %s", child, why)
+            if child not in self._refused_children:
+                log.error("%s: a sample cannot be stored: %s. Others of it are not logged", child, why)
+        self._refused_children |= prepared.refused.keys()
         if dropped and not self._is_full:
             full = "the disk is nearly full" if self._room.is_disk_full else "full"
             log.warning(

@@ -7,7 +7,7 @@ from gateway.errors import StoreError
 from gateway.field.telemetry.reporter import Reporter
 from gateway.field.telemetry.sampling import Sampler
 from gateway.models import Metric, Reading
-from gateway.state.outbox import Outbox
+from gateway.state.outbox import LossReason, Outbox
 from gateway.state.store import Store
 from gateway.testing.clock import simulated
 
@@ -88,6 +88,9 @@ async def test_nothing_is_lost_while_the_store_fails_and_it_is_said_once(outbox,
     monkeypatch.setattr(Outbox, "put", put)
     await reporter.report()
     assert outbox.depth == 1
+    (account,) = await outbox.accounts()
+    assert (account.produced, account.lost) == (2, 1), "the first is in the second, and counted"
+    assert [(loss.why, loss.samples) for loss in await outbox.losses()] == [(LossReason.MERGED, 1)]
 
 
 @pytest.mark.parametrize("begin_seconds", [120, 5])

@@ -99,7 +99,7 @@ def test_a_silent_child_says_so_once_and_is_quiet_until_it_is_back():
     assert sampler.collect(NOW) == []
     sampler.note(AvailabilityChange("a", Reach.REACHABLE, NOW, None))
     read(sampler, 2)
-    assert sampler.collect(NOW) == [Sample("a", NOW, Status.ONLINE, {"power": 2})]
+    assert sampler.collect(NOW) == [Sample("a", NOW, Status.ONLINE, {"power": 2}, is_event=True)]
 
 
 def test_a_silence_that_meets_the_end_of_the_interval_is_said_once():
@@ -117,7 +117,37 @@ def test_samples_that_could_not_be_kept_come_back_and_newer_values_win():
     lost = sampler.collect(NOW)
     read(sampler, 2, at=NOW + timedelta(seconds=9))
     sampler.give_back(lost)
-    assert sampler.collect(NOW) == [Sample("a", NOW + timedelta(seconds=9), Status.ONLINE, {"power": 2, "old": 1})]
+    (sample,) = sampler.collect(NOW)
+    assert (sample.at, sample.values) == (NOW + timedelta(seconds=9), {"power": 2, "old": 1})
+    assert (sample.merged, sample.merged_from) == (1, NOW)
+
+
+def test_samples_that_could_not_be_stored_are_counted_in_the_one_that_they_are_put_together_with():
+    sampler = Sampler()
+    for minute in range(3):
+        read(sampler, minute, at=NOW + timedelta(minutes=minute))
+        sampler.give_back(sampler.collect(NOW))
+    (sample,) = sampler.collect(NOW)
+    assert (sample.merged, sample.merged_from) == (2, NOW)
+    assert (sample.at, sample.values) == (NOW + timedelta(minutes=2), {"power": 2}), "nothing new came: it is the third again"
+    read(sampler, 9)
+    assert [one.merged for one in sampler.collect(NOW)] == [0]
+
+
+def test_events_and_changes_of_availability_are_marked_since_they_are_dropped_last():
+    sampler = Sampler()
+
+    def are_events(*readings):
+        sampler.take([Reading("a", metric, value, NOW) for metric, value in readings])
+        return [sample.is_event for sample in sampler.collect(NOW)]
+
+    alarm, button = Metric("alarm", urgent=True), Metric("button", is_event=True)
+    assert are_events((Metric("power"), 1)) == [False]
+    assert are_events((alarm, 0)) == [True]
+    assert are_events((alarm, 0)) == [False], "it has not changed"
+    assert are_events((button, 1)) == are_events((button, 1)) == [True]
+    sampler.note(AvailabilityChange("a", Reach.SILENT, NOW, "unplugged"))
+    assert [sample.is_event for sample in sampler.collect(NOW)] == [True]
 
 
 def test_a_forgotten_child_leaves_nothing():
