@@ -6,6 +6,7 @@
 #   make flaky ARGS="tests/field" those tests twenty times on busy cores, each time in another order
 #   make mutants                  which planted mistakes the tests of the core files catch
 #   make fuzz                     every parser with made-up and damaged input; make fuzz ARGS="--for 600 --only modbus"
+#   make chaos                    the gateway killed and disturbed in every way; make chaos ARGS="--only kills --kills 1000"
 # Others: make bench · make format · make lock · make clean
 
 PYTHON ?= python3
@@ -17,7 +18,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --build-constraints requirements-build.lock
 
-.PHONY: install demo check test bench flaky mutants fuzz format lock clean
+.PHONY: install demo check test bench flaky mutants fuzz chaos format lock clean
 
 # The program, in .venv/bin, for those who do not begin with the demo.
 install: .venv/.run
@@ -48,6 +49,10 @@ flaky: .venv/.dev
 # Which planted mistakes the tests of the core files catch: make mutants ARGS="--file state/store.py --limit 20"
 mutants: .venv/.dev
 	@$(BIN)/python tests/mutation/run.py $(ARGS)
+
+# The gateway killed and disturbed in every way; fails on a loss, a crash or a hang: make chaos ARGS="--only kills --kills 1000"
+chaos: .venv/.dev
+	@$(BIN)/python tests/chaos/chaos.py $(ARGS)
 
 # What comes out of the parsers, whatever comes in; fails on a crash and prints the input: make fuzz ARGS="--for 600 --only modbus"
 fuzz: .venv/.dev
