@@ -17,7 +17,7 @@ from gateway.cli.logs import start_logging
 from gateway.config.mistakes import problem_location
 from gateway.config.salvage import salvage
 from gateway.config.settings import DEFAULT_FILE, Configuration
-from gateway.errors import GatewayError, SettingsError, StoreError
+from gateway.errors import GatewayError, SettingsError, StoreDamaged, StoreError
 from gateway.field.plugins import AdapterClass, installed, usable
 from gateway.first_start.configuration_wait import ConfigurationWait
 from gateway.first_start.first_look import parse_hosts
@@ -92,8 +92,18 @@ def _errors_logged() -> Iterator[None]:
 
 async def _run_once(configuration: Configuration, adapters: dict[str, AdapterClass]) -> None:
     stop, restart = stop_on_signals(), Restart(starter_of_process())
-    async with _restarts_in_time(restart), build(configuration, adapters, restart=restart) as gateway:
-        await gateway.run(stop)
+    gateway: Gateway | None = None
+    async with _restarts_in_time(restart):
+        while True:
+            try:
+                async with build(configuration, adapters, restart=restart) as gateway:
+                    await gateway.run(stop)
+                break
+            except StoreDamaged as error:
+                if gateway is None:
+                    raise
+                gateway = None
+                log.error("the gateway begins anew: %s", error)  # noqa: TRY400 - no bug of ours
     _ask_for_restart(restart)
 
 
@@ -112,7 +122,11 @@ async def _run(waiting: ConfigurationWait, adapters: dict[str, AdapterClass]) ->
                     running.gateway = gateway
                     await gateway.run(stop)
             except (SettingsError, StoreError) as error:
+                has_run, running.gateway = running.gateway is not None, None
                 failure = error
+                if has_run and isinstance(error, StoreDamaged):
+                    log.error("the gateway begins anew: %s", error)  # noqa: TRY400 - no bug of ours
+                    failure = None
         await waiting.close()
     _ask_for_restart(restart)
 

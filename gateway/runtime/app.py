@@ -12,11 +12,12 @@ from typing import Any
 from gateway import __version__
 from gateway.cloud.files.firmware_offers import FirmwareOfferRecorder
 from gateway.config.settings import Configuration
-from gateway.errors import StoreError
+from gateway.errors import StoreDamaged, StoreError
 from gateway.field.polling.bus_status import BusStatus
 from gateway.models import Reach
 from gateway.runtime.background_jobs import (
     follow_store,
+    guard_store,
     report_missing_buses,
     report_unknown_children,
     save_memory,
@@ -65,7 +66,19 @@ class Gateway:
         """Serve until `stop` is set, then stop in order: the field, the last samples, the connection to the cloud.
 
         A request to restart sets `stop`.
+
+        Raises:
+            StoreDamaged: the store was damaged meanwhile and has to be recovered: build a gateway anew.
         """
+        damage: list[BaseException] = []
+        try:
+            await self._serve(stop)
+        except* StoreDamaged as group:
+            damage.extend(group.exceptions)
+        if damage:
+            raise StoreDamaged(str(damage[0])) from damage[0]
+
+    async def _serve(self, stop: asyncio.Event) -> None:
         outbox = self.state.outbox
         known, waiting = len(self.state.registry.children), outbox.depth
         log.info("gateway %s starts: %d children known, %d samples waiting", __version__, known, waiting)
@@ -89,6 +102,7 @@ class Gateway:
         timing, state, field = self.timing, self.state, self.field
         return (
             follow_store(state, field, every=timing.check_for_changes_every),
+            guard_store(state, every=timing.check_store_file_every),
             watch_file(self.configuration.file, self.view.set_notice, every=timing.check_for_changes_every),
             state.events.run(),
             state.mirror.run(),

@@ -10,11 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from gateway.config.file import file_stamp
-from gateway.errors import StoreError
+from gateway.errors import StoreDamaged, StoreError
 from gateway.runtime.parts import FieldParts
 from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.child_states import ChildState
 from gateway.state.parts import StateParts
+from gateway.state.recoveries import RecoveryKind
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,28 @@ async def follow_store(state: StateParts, field: FieldParts, *, every: timedelta
             is_failing = True
         else:
             is_failing = False
+        await asyncio.sleep(every.total_seconds())
+
+
+async def guard_store(state: StateParts, *, every: timedelta) -> None:
+    """Look whether the file of the store is still there, and tell when it had to be put back, until cancelled.
+
+    Raises:
+        StoreDamaged: it is not, and its content is lost: the gateway has to begin anew with what its mirror has.
+    """
+    while True:
+        try:
+            await state.store.check_file()
+            while state.store.put_backs:
+                text = state.store.put_backs[0]
+                await state.recoveries.record(RecoveryKind.PUT_BACK, text)
+                state.events.report(None, "store_put_back", "gateway", text)
+                del state.store.put_backs[0]
+            await state.mirror.ensure_file()
+        except StoreDamaged:
+            raise
+        except StoreError:  # the store has told it, and it is an incident
+            pass
         await asyncio.sleep(every.total_seconds())
 
 

@@ -31,6 +31,8 @@ class Timing:
     revocation: RevocationTiming = field(default_factory=RevocationTiming)
     check_for_changes_every: timedelta = timedelta(seconds=2)
     """Between two checks whether another process changed the store, or somebody the configuration file."""
+    check_store_file_every: timedelta = timedelta(seconds=1)
+    """Between two looks whether the file of the store is still there."""
     hub_backoff_first: timedelta = timedelta(seconds=1)
     urgent_gap: timedelta = timedelta(seconds=3)
     """Between two urgent samples of one child."""

@@ -81,7 +81,7 @@ class GatewayView:
             await self._state.store.check_writable()
         except StoreError as error:
             return str(error)
-        return None
+        return self._state.store.unsettled
 
     async def examine(self) -> Sequence[Finding]:
         """Run the checks of `doctor` on this machine."""

@@ -183,6 +183,13 @@ class IdentityMirror:
             await self._registry.wait_for_change(revision)
             await asyncio.sleep(max(self._next_at - loop_time(), 0.0))
 
+    async def ensure_file(self) -> None:
+        """Write the mirror again if somebody has removed it."""
+        if self._written is not None and not await asyncio.to_thread(self._file.exists):
+            log.warning("the copy of the identities beside the store was removed; it is written again")
+            self._written = None
+            await self.update()
+
     async def update(self) -> bool:
         """Write the mirror if something has changed since it was written, and return whether it is up to date."""
         try:

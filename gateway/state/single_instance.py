@@ -72,7 +72,7 @@ class StoreLock:
             OSError: the files cannot be opened.
         """
         self.acquire_folder()
-        self.move_to(self._path)
+        self.use(self.lock_new(self._path))
 
     def acquire_folder(self) -> None:
         """Lock the file beside the store, again if somebody has removed it.
@@ -96,8 +96,8 @@ class StoreLock:
             os.truncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
 
-    def move_to(self, file: Path) -> None:
-        """Lock this file as the store, and release the one that was locked before.
+    def lock_new(self, file: Path) -> int:
+        """Lock a file that is, or is about to be, the store, and return its descriptor for `use`.
 
         Raises:
             StoreError: another gateway has it.
@@ -115,6 +115,10 @@ class StoreLock:
                 f"{self._path} is in use by another gateway, under another name: it is a hard link or a bind mount of that"
                 " gateway's store. Give this gateway a store of its own: [store] path"
             )
+        return descriptor
+
+    def use(self, descriptor: int) -> None:
+        """Keep the lock on this file from now on, and release that on the former one."""
         if self._file is not None:
             os.close(self._file)
         self._file = descriptor

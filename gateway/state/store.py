@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import stat
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,12 +17,19 @@ from gateway.errors import StoreDamaged, StoreError
 from gateway.state.schema import NEWEST_VERSION, migrations_after
 from gateway.state.single_instance import StoreLock, real_path, refuse_other_name
 from gateway.state.sqlite import SetAsideRow, SqliteError, Transaction, connect, connect_reader, is_damage
+from gateway.state.store_file import StoreFile
 
 __all__ = ["SetAsideRow", "Store", "Transaction", "read_store"]
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+PUT_BACK_EVERY_SECONDS = 5.0
+"""How often it is tried to put back a file that is gone, where that fails: each try writes the whole content."""
+
+SETTLED_AFTER_SECONDS = 10.0
+"""Whatever has removed the file may do so again: the gateway counts as ready once the file has stayed for so long."""
 
 
 class Store:
@@ -37,6 +45,13 @@ class Store:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._connection: Transaction | None = None
         self._tables_told: set[str] = set()
+        self._file: StoreFile | None = None
+        self._put_back_at = 0.0
+        self._lost_file: str | None = None
+        self._is_content_lost = False
+        self._settled_at = 0.0
+        self.put_backs: list[str] = []
+        """What was done about a file that somebody removed or replaced, for whoever tells it."""
         self.problem: str | None = None
         """Why the last transaction failed; `None` once another one has written something since."""
         self.rows_set_aside = 0
@@ -76,6 +91,19 @@ class Store:
         await self.transact(lambda db: db.execute(f"PRAGMA user_version = {NEWEST_VERSION}"))
         self.problem = None
 
+    async def check_file(self) -> None:
+        """Look whether the file is still there, and put it back if it is not; each transaction does so, too.
+
+        Raises:
+            StoreError: it is not, and cannot be put back.
+        """
+        await self._run(self._ensure_file)
+
+    @property
+    def unsettled(self) -> str | None:
+        """What somebody did to the file lately, until it has stayed for a while; `None` for nothing."""
+        return self._lost_file if time.monotonic() < self._settled_at else None
+
     async def data_version(self) -> int:
         """Return a number that changes when another process has written to the file (SQLite's `data_version`).
 
@@ -99,6 +127,7 @@ class Store:
             raise StoreError(f"{self.path}: {error}") from error
 
     def _transact(self, work: Callable[[Transaction], T]) -> T:
+        self._ensure_file()
         connection = self._connected()
         written = connection.total_changes
         connection.set_aside = ()
@@ -117,7 +146,55 @@ class Store:
         if connection.total_changes != written:
             self.problem = None
         self._tell_of(connection.set_aside)
+        if self._file is not None:
+            if self._file.change() is None:
+                self._file.written()
+            with contextlib.suppress(StoreError):  # what was stored is in the connection, and is put back with all the rest
+                self._ensure_file()
         return result
+
+    def _ensure_file(self) -> None:
+        """Put the file back if somebody has removed, replaced or cut it."""
+        if self._file is None or (change := self._file.change()) is None:
+            return
+        text = f"{self.path} {change} while the gateway runs"
+        if self._lost_file != text:
+            log.error("store: %s; it is put back", text)
+            self._lost_file, self._put_back_at, self._is_content_lost = text, 0.0, False
+        self._settled_at = time.monotonic() + SETTLED_AFTER_SECONDS
+        if time.monotonic() < self._put_back_at:
+            raise (StoreDamaged if self._is_content_lost else StoreError)(self.problem or text)
+        self._put_back_at = time.monotonic() + PUT_BACK_EVERY_SECONDS
+        try:
+            kept = self._put_back(self._file)
+        except StoreDamaged as error:
+            self.problem = f"{text}, and cannot be put back: {error}"
+            self._is_content_lost = True
+            raise StoreDamaged(self.problem) from error
+        except (OSError, SqliteError, StoreError) as error:
+            self.problem = f"{text}, and it cannot be put back: {error}"
+            raise StoreError(self.problem) from error
+        self.problem = None
+        foreign = "" if kept is None else f". The file that was in its place is kept as {kept.name}"
+        told = f"{text}; it was put back with all its content{foreign}"
+        log.warning("store: %s", told)
+        self.put_backs.append(told)
+
+    def _put_back(self, file: StoreFile) -> Path | None:
+        connection = self._connected()
+        try:
+            kept = file.write_anew(connection, self._lock)
+        except SqliteError as error:
+            if is_damage(error):
+                raise StoreDamaged(str(error)) from error
+            raise
+        self._connection = None
+        with contextlib.suppress(SqliteError):  # it belongs to a file that is none any more
+            connection.close()
+        file.remove_log()
+        self._connection = _connect(self.path)
+        self._file = StoreFile(self.path)
+        return kept
 
     def _tell_of(self, rows: Sequence[SetAsideRow]) -> None:
         """Count rows that were set aside, and log the first of each table."""
@@ -139,11 +216,11 @@ class Store:
                 self._lock.acquire()
             else:
                 refuse_other_name(self.path)
-            self._connection = connect(self.path)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")  # a lost access key cannot be requested again
+            self._connection = _connect(self.path)
             _migrate(self._connection, self.path)
             self.rows_set_aside = _rows_set_aside(self._connection)
+            if self._exclusive:
+                self._file = StoreFile(self.path)
         except OSError as error:
             text = f"{self.path}: {error.strerror}. Name a file in a folder that the gateway may write to: [store] path"
             raise StoreError(text) from error
@@ -156,6 +233,13 @@ class Store:
             self._connection.close()
             self._connection = None
         self._lock.release()
+
+
+def _connect(path: Path) -> Transaction:
+    connection = connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # a lost access key cannot be requested again
+    return connection
 
 
 def _kind(error: SqliteError) -> type[StoreError]:

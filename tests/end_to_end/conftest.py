@@ -47,9 +47,8 @@ def running(emulator, tmp_path):
         settings = Settings(
             gateway=GatewaySection(mac="02:00:5e:10:00:01", name="Test gateway", sub_model="GW-T", **(gateway_keys or {})),
             cloud=section.model_copy(update={"telemetry_every": telemetry_every}),  # an operator has 5 s at the least
-            store=StoreSection(path=tmp_path / "gateway.sqlite3"),
             status=StatusSection(port=0),
-            **{"models": {"*": MODEL}, **sections},
+            **{"models": {"*": MODEL}, "store": StoreSection(path=tmp_path / "gateway.sqlite3"), **sections},
         )
         configuration = Configuration(None, settings, tuple(entry_from(entry, adapters) for entry in entries))
         stop = asyncio.Event()
