@@ -21,6 +21,7 @@ from gateway.errors import GatewayError, SettingsError, StoreDamaged, StoreError
 from gateway.field.plugins import AdapterClass, installed, usable
 from gateway.first_start.configuration_wait import ConfigurationWait
 from gateway.first_start.first_look import parse_hosts
+from gateway.process_limits import set_process_limits
 from gateway.runtime.app import Gateway
 from gateway.runtime.builder import build
 from gateway.runtime.restart import EXIT_RESTART, Restart, starter_of_process
@@ -63,6 +64,7 @@ def run(
         start_logging(configuration.settings.log, as_json=as_json, verbose=verbose)
         return configuration
 
+    set_process_limits()
     start_logging(salvage(config).log, as_json=as_json, verbose=verbose)
     with _errors_logged() if as_json else errors_shown(as_json=False):
         adapters = usable(installed())

@@ -224,6 +224,11 @@ class StatusSection(_Section):
         ge=timedelta(seconds=1),
         description="after the cloud was unreachable for so long, in seconds, /readyz and the container health check report it",
     )
+    certificate: Path | None = Field(
+        default=None,
+        description='a PEM file, to serve the page by https, read anew when renewed; or "self-signed": the gateway makes one',
+    )
+    key: Path | None = Field(default=None, description="the PEM file with the private key, if not in the same file")
     trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
         default=(),
         description="addresses or networks of reverse proxies in front of the page, whose X-Forwarded-For names the visitor",

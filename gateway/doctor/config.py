@@ -64,7 +64,7 @@ async def hook_findings(known: KnownConfig) -> AsyncIterator[Finding]:
 async def secrecy_findings(known: KnownConfig) -> AsyncIterator[Finding]:
     """Yield which files with secrets other users can read or change."""
     if known.file is not None and known.file.is_file():
-        secrets = sorted(set(_secret_keys(known.tables)))
+        secrets = sorted(set(_secret_keys(_without_page_key(known.tables))))
         yield _mode_finding("config file", known.file, is_secret=bool(secrets), why=f"it contains {', '.join(secrets)}")
     for file in dict.fromkeys(_secret_files(known)):
         if file.is_file():
@@ -96,9 +96,17 @@ def _secret_keys(tables: object, name: str = "") -> Iterator[str]:
         yield name
 
 
+def _without_page_key(tables: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the tables without `[status] key`, which names a file."""
+    status = tables.get("status")
+    return tables if not isinstance(status, dict) else {**tables, "status": {**status, "key": None}}
+
+
 def _secret_files(known: KnownConfig) -> Iterator[Path]:
     if known.settings is not None and known.settings.cloud.hardware_key_file is not None:
         yield known.settings.cloud.hardware_key_file
+    if known.settings is not None and known.settings.status.key is not None:
+        yield known.settings.status.key
     yield from _secret_files_in(known.tables)
 
 

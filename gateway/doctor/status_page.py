@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator
 
+from gateway.doctor.certificates import unverified_context
 from gateway.doctor.http_responses import HttpResponse
 from gateway.doctor.known_config import KnownConfig
+from gateway.doctor.page_certificate import certificate_findings
 from gateway.models import Finding
 from gateway.status.hosts import local_host_for
 
@@ -28,7 +31,10 @@ async def status_page_findings(known: KnownConfig) -> AsyncIterator[Finding]:
         meaning = f"{section.host} is not an address of this machine, so the page cannot be served there"
         yield Finding.fault("status page", meaning, 'in [status]: host = "127.0.0.1"')
         return
-    body = await _healthz_body(local_host_for(section.host), section.port)
+    for finding in certificate_findings(section, known.settings.store.path):
+        yield finding
+    tls = None if section.certificate is None else unverified_context()
+    body = await _healthz_body(local_host_for(section.host), section.port, tls)
     if body is None:
         yield Finding.fine("status page", f"{place} is free")
     elif b'"is_alive"' in body:
@@ -58,13 +64,15 @@ def _free_port(host: str, taken: int) -> int:
     return taken + 1
 
 
-async def _healthz_body(host: str, port: int) -> bytes | None:
+async def _healthz_body(host: str, port: int, tls: ssl.SSLContext | None) -> bytes | None:
     """Return the body of the response to `/healthz` there; `None` when nothing listens."""
     try:
         async with asyncio.timeout(RESPONSE_SECONDS):
-            reader, writer = await asyncio.open_connection(host, port)
-    except (OSError, TimeoutError):
+            reader, writer = await asyncio.open_connection(host, port, ssl=tls)
+    except ConnectionRefusedError:
         return None
+    except (OSError, TimeoutError):  # no TLS, for example
+        return None if tls is None else b""
     raw = b""
     try:
         writer.write(f"GET /healthz HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())

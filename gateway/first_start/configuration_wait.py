@@ -23,6 +23,7 @@ from gateway.first_start.first_look import FirstLook
 from gateway.models import Finding
 from gateway.status.auth.access_control import TokenAuth
 from gateway.status.auth.token_file import load_or_create_token, token_file
+from gateway.status.listening.endpoint import endpoint_of
 from gateway.status.setup_server import SetupBus, SetupDevice, SetupProblem, SetupServer, SetupState
 from gateway.tasks import loop_time
 
@@ -148,7 +149,7 @@ class ConfigurationWait:
         if salvaged.status.enabled:
             status, token = salvaged.status, load_or_create_token(token_file(salvaged.store.path))
             auth = TokenAuth(token.digest, host=status.host)
-            server = SetupServer(self, auth, host=status.host, port=status.port, trusted_proxies=status.trusted_proxies)
+            server = SetupServer(self, auth, endpoint_of(status, salvaged.store.path))
             self._page = asyncio.create_task(server.run())
 
     # without a configuration -----------------------------------------------------------------------------------------

@@ -66,6 +66,7 @@ from gateway.state.store import Store
 from gateway.status.auth.access_control import TokenAuth
 from gateway.status.auth.token_file import load_or_create_token, token_file
 from gateway.status.history import History
+from gateway.status.listening.endpoint import endpoint_of
 from gateway.status.server import StatusServer
 from gateway.status.snapshot import Snapshot
 from gateway.status.view import View
@@ -285,8 +286,7 @@ def build_page(settings: Settings, view: View, history: History) -> StatusPage:
     token = load_or_create_token(token_file(settings.store.path))
     auth = TokenAuth(token.digest, host=section.host)
     server = StatusServer(
-        view, history, auth, host=section.host, port=section.port, hub_gone_limit=section.hub_gone_limit,
-        trusted_proxies=section.trusted_proxies,
+        view, history, auth, endpoint=endpoint_of(section, settings.store.path), hub_gone_limit=section.hub_gone_limit
     )  # fmt: skip
     return StatusPage(server=server, new_token=token.created)
 

@@ -14,9 +14,11 @@ from gateway.status.auth.middleware import AuthMiddleware
 from gateway.status.auth.sign_in import SignIn
 from gateway.status.health import Health
 from gateway.status.hosts import local_host_for
-from gateway.status.listening.client_addresses import Networks, is_in
+from gateway.status.listening.certificate import CertificateUnusable
+from gateway.status.listening.client_addresses import is_in
 from gateway.status.listening.connections import Connections
-from gateway.status.listening.listener import Listener, bind, most_connections
+from gateway.status.listening.endpoint import Endpoint
+from gateway.status.listening.listener import Listener, Sockets, bind, most_connections
 from gateway.status.render.assets import load_assets
 from gateway.status.render.templates import Templates
 from gateway.status.routes.json_responses import json_response
@@ -36,24 +38,22 @@ LINGER_SECONDS: Final = 2.0
 class BaseServer:
     """A page behind the access control. Subclasses add their routes; sign-in, static files and `/healthz` are here."""
 
-    def __init__(self, auth: TokenAuth, *, host: str, port: int, trusted_proxies: Networks = ()) -> None:
+    def __init__(self, auth: TokenAuth, endpoint: Endpoint) -> None:
         """Put together the parts that all pages share.
 
         Args:
             auth: decides who may look and act.
-            host: the address to listen on; beyond loopback everything takes the token.
-            port: 0 takes a free one.
-            trusted_proxies: networks of proxies that tell the truth about for whom they ask.
+            endpoint: where and how it is served.
         """
-        self._host, self._port = host, port
+        self._endpoint = endpoint
         self.listens = asyncio.Event()
         """Set once the page can be reached."""
         self.address = ""
         """The URL of the page, once it can be reached."""
-        self._connections = Connections(most_connections(), shares_all=lambda client: is_in(client, trusted_proxies))
+        self._connections = Connections(most_connections(), shares_all=lambda client: is_in(client, endpoint.trusted_proxies))
         assets = load_assets()
         self._templates = Templates(assets)
-        self._middleware = AuthMiddleware(auth, self._templates, trusted_proxies=trusted_proxies)
+        self._middleware = AuthMiddleware(auth, self._templates, trusted_proxies=endpoint.trusted_proxies)
         self._application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=self._middleware.middlewares)
         self._application.on_response_prepare.append(self._middleware.add_security_headers)
         self._application.add_routes(SignIn(self._templates, self._middleware, auth, assets).routes())
@@ -79,24 +79,39 @@ class BaseServer:
         )
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
-        is_logged = False
-        while True:
-            try:
-                sockets = await bind(self._host, self._port)
-                break
-            except (OSError, UnicodeError) as error:  # UnicodeError: a host name that cannot exist, such as "a..b"
-                if not is_logged:
-                    log.error("the status page cannot be served at %s port %d: %s", self._host, self._port, error)  # noqa: TRY400 - says all
-                is_logged = True
-                await asyncio.sleep(BIND_RETRY_SECONDS)
+        sockets = await self._bind()
         server = runner.server
         if server is None:  # it was set up above
             raise RuntimeError("the server of the page has ended")
-        await stack.enter_async_context(Listener(self._connections, server).serving(sockets))
-        host, port = self._host, sockets[0].getsockname()[1]
-        self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        certificate = self._endpoint.certificate
+        tls = None if certificate is None else certificate.context
+        await stack.enter_async_context(Listener(self._connections, server, tls=tls).serving(sockets))
+        host, port = self._endpoint.host, sockets[0].getsockname()[1]
+        self.address = f"{'http' if certificate is None else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
         self.listens.set()
         if local_host_for(host) == host:
             log.info("the status page is at %s", self.address)
         else:
             log.info("the status page is at port %d of every address of this machine", port)
+
+    async def _bind(self) -> Sockets:
+        """Return the sockets of the page, as soon as its address is free and its certificate can be used.
+
+        It is never served without the certificate that was asked for.
+        """
+        host, port, certificate = self._endpoint.host, self._endpoint.port, self._endpoint.certificate
+        is_logged = False
+        while True:
+            try:
+                if certificate is not None:
+                    certificate.load()
+                return await bind(host, port)
+            except (
+                OSError,
+                UnicodeError,
+                CertificateUnusable,
+            ) as error:  # UnicodeError: a host name that cannot exist, such as "a..b"
+                if not is_logged:
+                    log.error("the status page cannot be served at %s port %d: %s", host, port, error)  # noqa: TRY400 - says all
+                is_logged = True
+                await asyncio.sleep(BIND_RETRY_SECONDS)

@@ -10,7 +10,7 @@ from gateway.status.auth.access_control import TokenAuth
 from gateway.status.base_server import BaseServer
 from gateway.status.doctor_cache import DoctorCache
 from gateway.status.history import History
-from gateway.status.listening.client_addresses import Networks
+from gateway.status.listening.endpoint import Endpoint
 from gateway.status.live_updates import LiveUpdates
 from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
 from gateway.status.routes.actions import Actions
@@ -32,11 +32,9 @@ class StatusServer(BaseServer):
         history: History,
         auth: TokenAuth,
         *,
-        host: str = "127.0.0.1",
-        port: int = 8080,
+        endpoint: Endpoint,
         update_every: timedelta = UPDATE_EVERY,
         hub_gone_limit: timedelta | None = None,
-        trusted_proxies: Networks = (),
     ) -> None:
         """Put the parts together.
 
@@ -44,13 +42,11 @@ class StatusServer(BaseServer):
             view: the gateway that is shown.
             history: the recent values of its children.
             auth: decides who may look and act.
-            host: the address to listen on; beyond loopback everything takes the token.
-            port: 0 takes a free one.
+            endpoint: where and how the page is served.
             update_every: how often an open page is updated.
             hub_gone_limit: `/readyz` fails when the hub is unreachable for longer; `None` for no limit.
-            trusted_proxies: networks of proxies that tell the truth about for whom they ask.
         """
-        super().__init__(auth, host=host, port=port, trusted_proxies=trusted_proxies)
+        super().__init__(auth, endpoint)
         renderer = self._renderer = PageRenderer(self._templates, history, view.child)
         snapshots = self._snapshots = SnapshotCache(view, fresh_seconds=min(1.0, update_every.total_seconds() / 2))
         doctor = self._doctor = DoctorCache(view)
@@ -59,7 +55,7 @@ class StatusServer(BaseServer):
         for part in (
             HtmlRoutes(snapshots, live, renderer, doctor, self._templates, self._middleware, actions),
             ApiRoutes(snapshots, renderer, history, doctor, actions),
-            ProbeRoutes(snapshots, live, hub_gone_limit=hub_gone_limit),
+            ProbeRoutes(snapshots, live, self._connections, hub_gone_limit=hub_gone_limit),
         ):
             self._application.add_routes(part.routes())
 

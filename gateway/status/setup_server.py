@@ -19,7 +19,7 @@ from gateway.status.auth.middleware import RIGHTS
 from gateway.status.base_server import BaseServer
 from gateway.status.doctor_cache import DoctorCache
 from gateway.status.health import Readiness
-from gateway.status.listening.client_addresses import Networks
+from gateway.status.listening.endpoint import Endpoint
 from gateway.status.model import StatusModel, Text
 from gateway.status.openapi import BASE
 from gateway.status.rights import Rights
@@ -95,8 +95,8 @@ class SetupView(Protocol):
 class SetupServer(BaseServer):
     """Serves the page of a gateway that waits for its configuration, with the same access control as that of a running one."""
 
-    def __init__(self, view: SetupView, auth: TokenAuth, *, host: str, port: int, trusted_proxies: Networks = ()) -> None:
-        super().__init__(auth, host=host, port=port, trusted_proxies=trusted_proxies)
+    def __init__(self, view: SetupView, auth: TokenAuth, endpoint: Endpoint) -> None:
+        super().__init__(auth, endpoint)
         self._view = view
         self._doctor = DoctorCache(view)
         self._application.add_routes(

@@ -41,6 +41,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
         "adapters/ble/advertisements/advertisement.py",
         "gateway/emulator/authorities.py",
         "gateway/emulator/signing.py",
+        "gateway/status/listening/self_signed.py",
     ),
     "dbus_fast": ("adapters/ble/radio/bluez.py", "gateway/testing/bluetooth/*"),
     "jinja2": ("gateway/status/render/templates.py",),

@@ -246,3 +246,15 @@ async def test_networks_that_cannot_be_looked_at_are_refused_before_anything_sta
     code, _, err = await type_in("run", "--look-in", network)
     assert code == 2
     assert "--look-in" in err
+
+
+async def test_health_asks_a_page_that_is_served_by_https(started, config, type_in):
+    config()
+    process = await started(XYTE_GATEWAY__STATUS__CERTIFICATE="self-signed")
+    await logged(process, "the status page is at https://")
+    async with asyncio.timeout(30):
+        while (await type_in("health", XYTE_GATEWAY__STATUS__CERTIFICATE="self-signed"))[0] != 0:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.2)
+    _, said, _ = await type_in("doctor", "--json", XYTE_GATEWAY__STATUS__CERTIFICATE="self-signed")
+    assert "a running gateway already serves its page" in said
+    assert (await ended(process))[0] == 0

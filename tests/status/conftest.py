@@ -13,6 +13,7 @@ import pytest
 
 from gateway.status.auth.access_control import TokenAuth
 from gateway.status.auth.token_file import digest_of
+from gateway.status.listening.endpoint import Endpoint
 from gateway.status.server import StatusServer
 
 TOKEN = "a-token-that-only-tests-know"
@@ -40,7 +41,8 @@ async def serve():
     async def start(view, *, bound="127.0.0.1", **settings):
         settings = {"update_every": timedelta(seconds=0.05)} | settings
         auth = TokenAuth(lambda: digest_of(TOKEN), host=bound)
-        server = StatusServer(view, view.history, auth, port=0, **settings)
+        served = {name: settings.pop(name) for name in ("host", "trusted_proxies", "certificate") if name in settings}
+        server = StatusServer(view, view.history, auth, endpoint=Endpoint(port=0, **served), **settings)
         tasks.append(asyncio.create_task(server.run()))
         async with asyncio.timeout(5):
             await server.listens.wait()

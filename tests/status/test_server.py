@@ -12,6 +12,7 @@ from gateway.errors import StoreError
 from gateway.models import Metric, Reading
 from gateway.status import base_server, live_updates, snapshot_cache
 from gateway.status.auth.access_control import FREE_ATTEMPTS, TokenAuth
+from gateway.status.listening.endpoint import Endpoint
 from gateway.status.model import encode_id
 from gateway.status.openapi import OPERATIONS
 from gateway.status.render.pages import PageAddress, RenderedPage
@@ -790,7 +791,7 @@ async def test_a_taken_port_is_told_once_and_tried_again(view, caplog, monkeypat
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        server = StatusServer(view, view.history, TokenAuth(lambda: "", host="127.0.0.1"), port=port)
+        server = StatusServer(view, view.history, TokenAuth(lambda: "", host="127.0.0.1"), endpoint=Endpoint(port=port))
         running = asyncio.create_task(server.run())
         await asyncio.sleep(0.3)
         assert not server.listens.is_set()

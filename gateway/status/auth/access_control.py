@@ -143,5 +143,13 @@ def is_same_origin(headers: Mapping[str, str], *, carries_token: bool) -> bool:
         return site == "same-origin"
     origin = headers.get("Origin")
     if origin is not None:
-        return origin != "null" and urlsplit(origin).netloc.lower() == headers.get("Host", "").lower()
+        return origin != "null" and _host_of(origin) == headers.get("Host", "").lower()
     return carries_token
+
+
+def _host_of(origin: str) -> str | None:
+    """Return host and port of an origin; `None` if it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None

@@ -174,8 +174,11 @@ async def _read_body(request: web.Request) -> None:
     """Wait for the body, which is small, before its handler begins.
 
     Raises:
+        HTTPRequestEntityTooLarge: it is larger than anything that is accepted.
         HTTPRequestTimeout: it did not arrive in time.
     """
+    if (request.content_length or 0) > request.client_max_size:  # aiohttp would read that much before it refuses it
+        raise web.HTTPRequestEntityTooLarge(request.client_max_size, request.content_length or 0)
     try:
         async with asyncio.timeout(HEAD_SECONDS):
             await request.read()

@@ -20,6 +20,8 @@ from gateway.status.listening.protocol import WatchedProtocol
 
 log = logging.getLogger(__name__)
 
+Sockets = list[socket.socket]
+
 BACKLOG: Final = 128
 RESERVED_DESCRIPTORS: Final = 64
 """So many of the last descriptors are left to the cloud, the buses and the store."""
@@ -30,7 +32,7 @@ UNACKNOWLEDGED_MS: Final = 60_000
 """A client that acknowledges nothing for so long has gone."""
 RETRY_SECONDS: Final = 1.0
 """Wait before connections are taken again after the system refused one."""
-CROWDED_PACE_SECONDS: Final = 0.005
+CROWDED_PACE_SECONDS: Final = 0.002
 """Between two connections while there are too many, so that a flood of them leaves the event loop to the devices."""
 GONE: Final = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH})
 """Errors of one connection that ended before it was taken."""
@@ -50,7 +52,7 @@ def most_connections() -> int:
     return max(8, min(MOST_CONNECTIONS, most_descriptors() // 4))
 
 
-async def bind(host: str, port: int) -> list[socket.socket]:
+async def bind(host: str, port: int) -> Sockets:
     """Return sockets that listen at each address of a host, all at one port.
 
     Raises:
@@ -60,7 +62,7 @@ async def bind(host: str, port: int) -> list[socket.socket]:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     with ExitStack() as opened:
-        listening: list[socket.socket] = []
+        listening: Sockets = []
         for family, kind, protocol, _, address in dict.fromkeys(found):
             one = opened.enter_context(socket.socket(family, kind, protocol))
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -83,24 +85,24 @@ class Listener:
         connections: Connections,
         make_protocol: Callable[[], asyncio.Protocol],
         *,
-        tls: Callable[[], ssl.SSLContext | None] = lambda: None,
+        tls: Callable[[], ssl.SSLContext | None] | None = None,
     ) -> None:
         """Hand connections to these protocols.
 
         Args:
             connections: counts and limits them.
             make_protocol: makes the protocol of one connection.
-            tls: returns the present certificate, for each connection; `None` to serve without TLS.
+            tls: returns what a new connection uses, with the present certificate; `None` to serve without TLS.
         """
         self._connections = connections
         self._make_protocol = make_protocol
-        self._tls = tls
+        self._tls = tls if tls is not None else lambda: None
         self._serving: set[asyncio.Task[None]] = set()
         self._is_refused = False
         self._last_descriptor = most_descriptors() - RESERVED_DESCRIPTORS
 
     @asynccontextmanager
-    async def serving(self, sockets: list[socket.socket]) -> AsyncIterator[None]:
+    async def serving(self, sockets: Sockets) -> AsyncIterator[None]:
         """Take connections at these sockets, which are closed at the end."""
         tasks = [asyncio.create_task(self._accept(one)) for one in sockets]
         tasks.append(asyncio.create_task(self._connections.run()))

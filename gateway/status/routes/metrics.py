@@ -13,6 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.status.listening.connections import Connections
 from gateway.status.snapshot import BusSummary, ChildStatus, Snapshot, count_by_status
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
@@ -23,17 +24,18 @@ PREFIX: Final = "xyte_gateway_"
 BUS: Final = ("entry", "bus")
 
 
-def render_metrics(snapshot: Snapshot, *, watchers: int) -> bytes:
+def render_metrics(snapshot: Snapshot, *, watchers: int, connections: Connections) -> bytes:
     """Return the current metrics in the text format."""
     registry = CollectorRegistry()
-    registry.register(_SnapshotCollector(snapshot, watchers))
+    registry.register(_SnapshotCollector(snapshot, watchers, connections))
     return generate_latest(registry)
 
 
 class _SnapshotCollector(Collector):
-    def __init__(self, snapshot: Snapshot, watchers: int) -> None:
+    def __init__(self, snapshot: Snapshot, watchers: int, connections: Connections) -> None:
         self._snapshot = snapshot
         self._watchers = watchers
+        self._connections = connections
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
@@ -41,6 +43,10 @@ class _SnapshotCollector(Collector):
         yield from _children_metrics(self._snapshot)
         yield from _bus_metrics(self._snapshot.buses[:MAX_BUSES])
         yield _gauge("page_watchers", "Pages that are open and live", self._watchers)
+        yield _gauge("page_connections", "Connections to the page", len(self._connections))
+        closed = self._connections.closed_early
+        what = "Connections to the page that were closed to make room"
+        yield CounterMetricFamily(f"{PREFIX}page_connections_closed_early", what, value=closed)
 
 
 def _gateway_metrics(snapshot: Snapshot) -> Iterator[Metric]:

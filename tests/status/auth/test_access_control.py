@@ -107,6 +107,8 @@ def test_wrong_tries_are_forgotten_in_time_and_take_bounded_room(clock):
         ({"Origin": "null", "Host": "gw:8080"}, False, False),
         ({"Origin": "null", "Host": ""}, True, False),  # HTTP/1.0 knows no Host, and "null" has none either
         ({"Origin": "null"}, True, False),
+        ({"Origin": "http://[", "Host": "gw:8080"}, True, False),
+        ({"Origin": "http://[", "Host": ""}, False, False),
         ({"Origin": "HTTP://GW:8080", "Host": "gw:8080"}, False, True),
         ({"Sec-Fetch-Site": "same-site", "Origin": "http://gw:8080", "Host": "gw:8080"}, True, False),
         ({"Host": "gw:8080"}, False, False),
