@@ -23,6 +23,7 @@ COMMANDS = {
     "profile": "List the device profiles, or check one.",
     "schema": "Print what has to be entered in the Partner Portal.",
     "children": "List the devices; admit, ignore or rename one.",
+    "losses": "Show what became of the samples of each device.",
     "dump": "Write what helps to find a fault into one archive.",
     "health": "Ask the gateway on this machine whether it is ready.",
     "token": "Make a new token for the status page, and show it.",

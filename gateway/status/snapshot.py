@@ -126,11 +126,21 @@ class OutboxSummary(StatusModel):
     oldest_at: AwareDatetime | None = Field(default=None, description="time of the oldest sample in it")
     lost: int = Field(default=0, description="number of samples that will never arrive, since the store was created")
     losses: tuple[LossSummary, ...] = ()
+    size_bytes: int = Field(default=0, description="what they take up in the store, about")
+    capacity_bytes: int | None = Field(
+        default=None, description="what they may take up before older ones are thinned out, by the settings and the free disk"
+    )
+    bytes_a_day: int | None = Field(default=None, description="bytes that are put in a day, as of the last hours")
+    holds_seconds: float | None = Field(
+        default=None,
+        description="how long nothing is lost at that rate while the hub takes nothing; null while that is not known",
+    )
 
     @property
     def fill(self) -> float:
-        """The share of its capacity that is used."""
-        return self.depth / self.capacity if self.capacity else 1.0
+        """The share of its capacity that is used, in samples or bytes, whichever is more."""
+        of_bytes = self.size_bytes / self.capacity_bytes if self.capacity_bytes else 0.0
+        return max(self.depth / self.capacity, of_bytes) if self.capacity else 1.0
 
 
 class DiscoveryProgress(StatusModel):

@@ -362,6 +362,10 @@ def show_plant(*, children=9):
         capacity=200_000,
         oldest_at=now() - timedelta(minutes=51),
         lost=40,
+        size_bytes=3_000_000,
+        capacity_bytes=64_000_000,
+        bytes_a_day=6_652_174,
+        holds_seconds=792_000,
         losses=(LossSummary(why="the outbox was full: thinned", samples=40, children=3, first_at=now(), last_at=now()),),
     )
     return view

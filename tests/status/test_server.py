@@ -541,6 +541,8 @@ async def test_metrics_are_what_prometheus_understands_with_bounded_labels(page,
     values = {(sample.name, *sorted(sample.labels.items())): sample.value for sample in samples}
     assert values["xyte_gateway_children", ("standing", "silent")] == 2
     assert values["xyte_gateway_outbox_samples",] == 18_204
+    assert (values["xyte_gateway_outbox_bytes",], values["xyte_gateway_outbox_capacity_bytes",]) == (3_000_000, 64_000_000)
+    assert values["xyte_gateway_outbox_holds_seconds",] == 792_000
     assert values["xyte_gateway_samples_lost_total",] == 40
     assert values["xyte_gateway_bus_open", ("bus", "10.20.30.41:502"), ("entry", "meters")] == 0
     labels = {name for sample in samples for name in sample.labels}

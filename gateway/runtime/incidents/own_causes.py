@@ -60,14 +60,16 @@ class LossCause:
         self._lost: Counter[LossReason] = Counter()  # since the incident was opened
         self._last_at: float | None = None
 
-    def take(self, losses: Sequence[Loss], now: float) -> None:
-        """Take in all losses since the store was created; `now` is the loop time."""
+    def take(self, losses: Sequence[Loss], now: float) -> str | None:
+        """Take in all losses since the store was created, and return what is new in words; `now` is the loop time."""
         by_reason = _by_reason(losses)
         new = by_reason - self._known
         self._known = by_reason
-        if new:
-            self._lost += new
-            self._last_at = now
+        if not new:
+            return None
+        self._lost += new
+        self._last_at = now
+        return _in_words(new)
 
     def current(self, now: float) -> Iterator[OpenIncident]:
         """Yield the incident until no sample was lost for a while."""
@@ -77,7 +79,6 @@ class LossCause:
             self._last_at = None
             self._lost.clear()
             return
-        reasons = "; ".join(f"{samples} because {why}" for why, samples in self._lost.most_common(3))
         advice = (
             "Check the connection to the cloud and the disk; `[store] most_mb`, `most_samples`, `keep_days` and `min_free_mb` set"
             " how much is kept during an outage."
@@ -88,7 +89,7 @@ class LossCause:
             cause="samples_lost",
             child=None,
             title="Samples were lost",
-            what_to_do=f"Samples of devices will never arrive: {reasons}. {advice}",
+            what_to_do=f"Samples of devices will never arrive: {_in_words(self._lost)}. {advice}",
             priority=Priority.HIGH,
         )
 
@@ -125,6 +126,10 @@ def clock_cause(ahead: timedelta | None, now: datetime, server: str) -> Iterator
         what_to_do=f"{finding.meaning[:1].upper()}{finding.meaning[1:]}. Set it: {finding.fix}",
         priority=Priority.MODERATE,
     )
+
+
+def _in_words(lost: Counter[LossReason]) -> str:
+    return "; ".join(f"{samples} because {why}" for why, samples in lost.most_common(3))
 
 
 def _by_reason(losses: Sequence[Loss]) -> Counter[LossReason]:

@@ -57,8 +57,9 @@ class IncidentWatch:
         while True:
             if outbox.lost != lost:
                 try:
-                    losses.take(await outbox.losses(), loop_time())
-                    lost = outbox.lost
+                    new, lost = losses.take(await outbox.losses(), loop_time()), outbox.lost
+                    if new is not None:
+                        self._state.events.report(None, "samples_lost", "gateway", new)
                 except StoreError:  # it is an incident of its own
                     pass
             self._apply([*self._seen(loop_time() - started_at), *losses.current(loop_time())])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.errors import StoreError
-from gateway.state.outbox import Loss, Outbox
+from gateway.state.outbox import Loss, LossReason, Outbox
 from gateway.status.snapshot import LossSummary, OutboxSummary
 
 
@@ -27,20 +27,31 @@ class OutboxSummarizer:
                 self._lost = lost
         except StoreError:  # the problem of the store is shown by itself
             oldest_at = None
+        holds_for = outbox.holds_for
         return OutboxSummary(
-            depth=outbox.depth, capacity=outbox.capacity, oldest_at=oldest_at, lost=lost, losses=_by_reason(self._losses)
+            depth=outbox.depth,
+            capacity=outbox.capacity,
+            oldest_at=oldest_at,
+            lost=lost,
+            losses=_by_reason(self._losses),
+            size_bytes=outbox.size_bytes,
+            capacity_bytes=outbox.room.bytes,
+            bytes_a_day=outbox.bytes_a_day,
+            holds_seconds=None if holds_for is None else holds_for.total_seconds(),
         )
 
 
 def _by_reason(losses: Sequence[Loss]) -> tuple[LossSummary, ...]:
-    summaries: dict[str, LossSummary] = {}
+    of_reason: dict[LossReason, list[Loss]] = {}
     for loss in losses:
-        before = summaries.get(loss.why)
-        summaries[loss.why] = LossSummary(
-            why=loss.why,
-            samples=loss.samples + (before.samples if before else 0),
-            children=1 + (before.children if before else 0),
-            first_at=min(loss.first_at, before.first_at) if before else loss.first_at,
-            last_at=max(loss.last_at, before.last_at) if before else loss.last_at,
+        of_reason.setdefault(loss.why, []).append(loss)
+    return tuple(
+        LossSummary(
+            why=why,
+            samples=sum(loss.samples for loss in same),
+            children=len({loss.child for loss in same}),
+            first_at=min(loss.first_at for loss in same),
+            last_at=max(loss.last_at for loss in same),
         )
-    return tuple(summaries.values())
+        for why, same in of_reason.items()
+    )

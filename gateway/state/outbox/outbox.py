@@ -21,12 +21,14 @@ from gateway.state.outbox.accounts import (
     sum_up_accounts,
 )
 from gateway.state.outbox.bounds import KEEP_FOR, MOST_BYTES, Bounds, DiskSpace, Room, room
+from gateway.state.outbox.forecast import FillRate
 from gateway.state.outbox.losses import Loss, LossReason, count_loss, read_losses, sum_up_losses
 from gateway.state.outbox.putting import PreparedSamples, insert, prepare
 from gateway.state.outbox.samples import QueuedSample
 from gateway.state.outbox.thinning import disk_space, make_room
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
+from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,7 @@ class Outbox:
         self._bounds = Bounds(samples=most_samples, bytes=most_bytes, keep_for=keep_for, free_bytes=min_free_bytes)
         self._totals = Totals()
         self._room = Room(most_samples, most_bytes, is_disk_full=False)
+        self._rate = FillRate()
         self._is_full = False
         self._refused_children: set[str] = set()
         self.arrived = asyncio.Event()
@@ -87,6 +90,17 @@ class Outbox:
     def room(self) -> Room:
         """How much may wait, by the settings and the disk, as of the last sample that was put in."""
         return self._room
+
+    @property
+    def holds_for(self) -> timedelta | None:
+        """How long nothing is lost from now on at the present rate if the cloud takes nothing; `None` while that is not known."""
+        return self._rate.holds_for(loop_time(), self._room, self._totals, self._bounds.keep_for)
+
+    @property
+    def bytes_a_day(self) -> int | None:
+        """How many bytes are put in a day at the present rate; `None` while that is not known."""
+        rate = self._rate.a_day(loop_time())
+        return None if rate is None else rate.bytes
 
     @property
     def lost(self) -> int:
@@ -119,6 +133,7 @@ class Outbox:
             return
         prepared = prepare(samples)
         dropped = await self._transact(lambda db: self._insert(db, prepared))
+        self._rate.record(loop_time(), samples=len(prepared.rows), size_bytes=sum(row.size_bytes for row in prepared.rows))
         for child, why in prepared.refused.items():
             if child not in self._refused_children:
                 log.error("%s: a sample cannot be stored: %s. Others of it are not logged", child, why)

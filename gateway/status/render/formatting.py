@@ -47,6 +47,15 @@ def share(part: float) -> str:
     return f"{percent:.1f} %" if 0 < percent < 9.95 else f"{percent:.0f} %"
 
 
+def duration(seconds: float) -> str:
+    """Return a length of time in its two largest units: `9 d 4 h`."""
+    minutes = int(seconds // 60)
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
 def number(value: Value) -> str:
     """Return a value for people to read."""
     if isinstance(value, bool):

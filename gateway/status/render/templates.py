@@ -57,6 +57,7 @@ class Templates:
         self._environment.filters |= {
             "moment": formatting.moment,
             "share": formatting.share,
+            "duration": formatting.duration,
             "number": formatting.number,
             "plain": formatting.plain,
             "sparkline": formatting.sparkline,

@@ -69,6 +69,11 @@ def _gateway_metrics(snapshot: Snapshot) -> Iterator[Metric]:
     yield CounterMetricFamily(f"{PREFIX}rows_set_aside", "Stored rows that could not be read or sent", value=rows_set_aside)
     yield _gauge("outbox_samples", "Samples that the hub has not accepted yet", outbox.depth)
     yield _gauge("outbox_capacity_samples", "Samples that fit into the outbox", outbox.capacity)
+    yield _gauge("outbox_bytes", "What they take up in the store, about", outbox.size_bytes)
+    if outbox.capacity_bytes is not None:
+        yield _gauge("outbox_capacity_bytes", "What they may take up before older ones are thinned out", outbox.capacity_bytes)
+    if outbox.holds_seconds is not None:
+        yield _gauge("outbox_holds_seconds", "How long nothing is lost while the hub takes nothing", outbox.holds_seconds)
     if outbox.oldest_at is not None:
         yield _gauge("outbox_oldest_seconds", "Time of the oldest of them, seconds since 1970", outbox.oldest_at.timestamp())
     yield CounterMetricFamily(f"{PREFIX}samples_lost", "Samples that will never arrive", value=outbox.lost)

@@ -37,7 +37,8 @@ def test_a_lost_store_is_an_incident_for_a_day_that_says_what_is_lost():
 def test_lost_samples_are_an_incident_with_the_reason_until_none_is_lost_for_a_while():
     cause = LossCause([loss(100)])
     assert list(cause.current(0)) == []
-    cause.take([loss(150), loss(3, child="c2")], 10)
+    assert cause.take([loss(150), loss(3, child="c2")], 10) == f"53 because {LossReason.THINNED}"
+    assert cause.take([loss(150), loss(3, child="c2")], 11) is None
     (incident,) = cause.current(10)
     assert incident.cause == "samples_lost"
     assert f"53 because {LossReason.THINNED}" in incident.what_to_do

@@ -65,3 +65,11 @@ def test_a_line_is_drawn_within_its_picture_and_a_single_point_is_none():
     assert all(0 <= x <= formatting.SPARKLINE_WIDTH and 0 <= y <= formatting.SPARKLINE_HEIGHT for x, y in points)
     assert points[-1][0] == formatting.SPARKLINE_WIDTH
     assert formatting.sparkline(hour[:1]) == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(792_000, "9 d 4 h"), (86_399, "23 h 59 min"), (3_600, "1 h 0 min"), (59, "0 min"), (86_400 * 400, "400 d 0 h")],
+)
+def test_a_length_of_time_has_its_two_largest_units(seconds, said):
+    assert formatting.duration(seconds) == said
