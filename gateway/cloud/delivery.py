@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from gateway.cloud.backlog_drain import BacklogDrain
+from gateway.cloud.live_samples import LiveSamples, fitting
 from gateway.cloud.protocol.telemetry_flags import FlagTracker
+from gateway.cloud.refused_samples import REFUSED_IN_A_ROW, RefusedSamples, is_about_data
 from gateway.errors import HubRejected, HubUnauthorised, HubUnreachable
 from gateway.hub import (
     CHILDREN_PER_CALL,
-    MESSAGE_BYTES,
     Credentials,
     Hub,
     HubEvent,
@@ -25,9 +26,6 @@ from gateway.state.registry import Registry
 
 log = logging.getLogger(__name__)
 
-ENTRY_FRAME_BYTES = 160
-"""The size of a child's entry in a bulk body besides its values: id, status, timestamp, override."""
-
 SINGLY_AT_ONCE = 50
 """The most samples of one child that are sent with its own key before other jobs have their turn."""
 
@@ -40,16 +38,14 @@ MISSING_ROUNDS = 3
 MAX_LOGGED_REJECTIONS = 1000
 """The most logged rejections to remember: a hub may put a time or a number into its error texts."""
 
-_ABOUT_DATA = re.compile(r"telemetr|timestamp|status|override|must be|missing|blank|too l|valu|param", re.IGNORECASE)
-_ABOUT_DEVICE = re.compile(r"not found|authori|access.token|deleted|unknown device", re.IGNORECASE)
-
 
 class Delivery:
-    """Sends the outbox to the hub, one sample of each child per call, the oldest first.
+    """Sends the outbox to the hub, one sample of each child per call: the newest of children that are behind, then the oldest.
 
-    A sample that the hub clearly rejects for its data is dropped. Where the reason is unclear, the sample is kept and `on_doubt`
-    is called with the child, so that a call with the child's own key can show the reason. `on_no_command` is called with the id
-    of each device whose response says that no command waits for it.
+    A sample that the hub rejects for its data, in a text that the API documents, is dropped. For any other reason the sample is
+    kept and `on_doubt` is called with the child, so that a call with the child's own key can show the reason; see
+    `RefusedSamples` for what is refused then, too. `on_no_command` is called with the id of each device whose response says that
+    no command waits for it.
     """
 
     def __init__(
@@ -69,6 +65,12 @@ class Delivery:
         self._on_doubt = on_doubt
         self._on_no_command = on_no_command
         self._flags = FlagTracker()
+        self._live = LiveSamples(outbox)
+        self._is_measured = False
+        self.drain = BacklogDrain()
+        """How far a backlog is sent."""
+        self.refused_samples = RefusedSamples()
+        """The samples that the hub refuses without a documented reason."""
         self._introduced: set[str] = set()
         self._held: set[str] = set()
         self._missing_rounds: Counter[str] = Counter()
@@ -83,19 +85,42 @@ class Delivery:
         return self._flags.space_version(device_id)
 
     def begin_round(self) -> None:
-        """Send the children again that were held back in the last round."""
+        """Send the children again that were held back in the last round, and the newest samples ahead of a backlog."""
         self._held.clear()
+        self._live.begin()
+        self._is_measured = False
 
     def reset(self) -> None:
         """Begin as after a start: the gateway was registered again."""
         for children in (self._introduced, self._held, self._missing_rounds):
             children.clear()
+        self._live.clear()
+        self.refused_samples.clear()
+
+    async def send_next(self, parent: Credentials, *, with_backlog: bool) -> bool:
+        """Send the newest samples of children that are behind, once in each round, or else the oldest ones.
+
+        Return whether there were any. Without the backlog, the oldest ones wait while there are many.
+        """
+        if not self._is_measured:
+            await self._measure(parent)
+        is_backlog = self.drain.is_under_way
+        ahead = await self._live.next_batch(parent.device_id, self._skipped_children(), is_backlog=is_backlog)
+        if ahead:
+            await self._send(parent, ahead)
+            return True
+        return (with_backlog or not is_backlog) and await self.send_oldest(parent)
 
     async def send_oldest(self, parent: Credentials) -> bool:
         """Send one sample of each of the children that have waited longest; return whether there were any."""
-        queued = await self._outbox.oldest(CHILDREN_PER_CALL, parent_id=parent.device_id, without=self._held)
+        queued = await self._outbox.oldest(
+            CHILDREN_PER_CALL,
+            parent_id=parent.device_id,
+            without=self._skipped_children(),
+            skipping=self.refused_samples.samples_to_skip(),
+        )
         if queued:
-            await self._send(parent, _fitting(queued))
+            await self._send(parent, fitting(queued))
         return bool(queued)
 
     async def send_singly(self, device: Credentials, child: str, *, at_most: int = SINGLY_AT_ONCE) -> int:
@@ -104,17 +129,22 @@ class Delivery:
         Raises:
             HubRejected: the hub refuses the child, not a sample.
         """
-        calls = 0
-        for queued in await self._outbox.oldest_of(child, min(at_most, SINGLY_AT_ONCE)):
+        calls = refused = 0
+        skipping = self.refused_samples.samples_to_skip()
+        for queued in await self._outbox.oldest_of(child, min(at_most, SINGLY_AT_ONCE), skipping=skipping):
             calls += 1
             try:
                 response = await self._hub.send_telemetry(device, self._message(device.device_id, queued.sample))
             except HubRejected as error:
                 if isinstance(error, HubUnauthorised) or error.status not in ABOUT_THE_BODY:
                     raise
-                await self._drop(queued, error.error)
+                refused += await self._settle_refused(queued, error.error)
+                if refused >= REFUSED_IN_A_ROW or self.refused_samples.is_full_for(child):
+                    self.refused_samples.hold(child, error.error)
+                    break
                 continue
-            await self._outbox.confirm([queued])
+            refused = 0
+            await self._confirm([queued])
             self.accepted(device.device_id, response)
         return calls
 
@@ -174,9 +204,11 @@ class Delivery:
     async def _process_responses(
         self, responses: Sequence[tuple[QueuedSample, str, TelemetryResponse | RejectedEntry | None]]
     ) -> None:
-        await self._outbox.confirm(queued for queued, _, response in responses if isinstance(response, TelemetryResponse))
+        await self._confirm([queued for queued, _, response in responses if isinstance(response, TelemetryResponse)])
         for queued, device_id, response in responses:
             child = queued.sample.child
+            if not isinstance(response, TelemetryResponse):
+                self._live.not_accepted(queued)
             if isinstance(response, TelemetryResponse):
                 self._missing_rounds.pop(child, None)
                 self.accepted(device_id, response)
@@ -185,7 +217,7 @@ class Delivery:
                 self._missing_rounds[child] += 1
                 if self._missing_rounds[child] >= MISSING_ROUNDS:
                     self._doubt(child)
-            elif _is_about_data(response.error):
+            elif is_about_data(response.error):
                 await self._drop(queued, response.error)
             else:
                 self._doubt(child)
@@ -194,6 +226,33 @@ class Delivery:
         """Send nothing of this child in bulk until the next round, and let its key be checked meanwhile."""
         self._held.add(child)
         self._on_doubt(child)
+
+    async def _confirm(self, accepted: Sequence[QueuedSample]) -> None:
+        await self._outbox.confirm(accepted)
+        self.refused_samples.accepted(accepted)
+        self.drain.sent(len(accepted))
+        for queued in accepted:
+            self._live.accepted(queued)
+
+    async def _settle_refused(self, queued: QueuedSample, why: str) -> bool:
+        """Drop a sample for a documented reason, or after a long time; keep it for any other. Return whether it is kept."""
+        if not is_about_data(why):
+            self.log_rejection(queued.sample.child, f"{why}. Its sample is kept and sent again later")
+            if not self.refused_samples.refused(queued, why):
+                return True
+        self.refused_samples.gone(queued.seq)
+        await self._drop(queued, why)
+        return False
+
+    async def _measure(self, parent: Credentials) -> None:
+        """Find out how much waits, once in each round."""
+        waiting = await self._outbox.deliverable(parent.device_id)
+        oldest_at = None if self.drain.is_under_way else await self._outbox.oldest_at()
+        self.drain.waiting(waiting.samples, waiting.children, oldest_at)
+        self._is_measured = True
+
+    def _skipped_children(self) -> set[str]:
+        return self._held | self.refused_samples.children_to_skip()
 
     async def _drop(self, queued: QueuedSample, why: str) -> None:
         self.log_rejection(queued.sample.child, why)
@@ -206,20 +265,3 @@ class Delivery:
     def _message(self, device_id: str, sample: Sample) -> TelemetryMessage:
         override = device_id not in self._introduced
         return TelemetryMessage(status=sample.status, values=sample.values, at=sample.at, override=override)
-
-
-def _fitting(queued: Sequence[QueuedSample]) -> list[QueuedSample]:
-    """Return the first samples that fit into one body, at least one."""
-    room = MESSAGE_BYTES - 1024
-    batch: list[QueuedSample] = []
-    for one in queued:
-        room -= one.size_bytes + ENTRY_FRAME_BYTES
-        if batch and room < 0:
-            break
-        batch.append(one)
-    return batch
-
-
-def _is_about_data(error: str) -> bool:
-    """Return whether the hub's error for one child is clearly about its data rather than about the child itself."""
-    return bool(_ABOUT_DATA.search(error)) and not _ABOUT_DEVICE.search(error)

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from gateway.cloud.delivery import ENTRY_FRAME_BYTES, Delivery
+from gateway.cloud.delivery import Delivery
+from gateway.cloud.live_samples import ENTRY_FRAME_BYTES
 from gateway.errors import HubRejected, HubUnreachable, StoreError
 from gateway.hub import CHILDREN_PER_CALL, MESSAGE_BYTES, Credentials, Hub, TelemetryMessage, TelemetryResponse
 from gateway.models import Status

@@ -62,6 +62,8 @@ class RateControl:
         self._problems: dict[CallKind, str] = {}
         self._problem_since = datetime.now(UTC)
         self._has_answered = False
+        self.busy_count = 0
+        """How often the hub has asked for fewer calls."""
         self.since = datetime.now(UTC)
         """The time since which the hub accepts telemetry, or does not."""
 
@@ -95,6 +97,7 @@ class RateControl:
             self._retry_at[kind] = loop_time() + self._backoffs[kind].next_wait_seconds()
             return
         if isinstance(error, HubBusy):
+            self.busy_count += 1
             self._stop_all(error.retry_after_seconds)
         else:
             self._retry_at[kind] = loop_time() + self._backoffs[kind].next_wait_seconds()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
+from gateway.cloud.backlog_drain import BacklogDrain
 from gateway.cloud.child_checks import ChildChecks
 from gateway.cloud.child_registrar import ChildRegistrar
 from gateway.cloud.children.single_delivery import SingleDelivery
@@ -29,6 +30,7 @@ from gateway.cloud.licences.device_changes import Licences
 from gateway.cloud.licences.licence_loop import LicenceLoop
 from gateway.cloud.protocol.telemetry_flags import describe_event
 from gateway.cloud.rate_control import CallKind, RateControl
+from gateway.cloud.refused_samples import RefusedSamples
 from gateway.cloud.registration_loop import RegistrationLoop
 from gateway.cloud.revocation import is_revoked
 from gateway.cloud.telemetry_loop import OwnTelemetry, TelemetryLoop
@@ -110,6 +112,16 @@ class Session:
     def rate_control(self) -> RateControl:
         """Whether the hub answers, since when, and when it is called next."""
         return self._calls.rate_control
+
+    @property
+    def drain(self) -> BacklogDrain:
+        """How far a backlog is sent."""
+        return self._delivery.drain
+
+    @property
+    def refused_samples(self) -> RefusedSamples:
+        """The samples that the hub refuses without a documented reason."""
+        return self._delivery.refused_samples
 
     @property
     def is_claimed(self) -> bool | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from gateway.cloud.backlog_drain import BacklogPace
 from gateway.cloud.delivery import Delivery
 from gateway.cloud.enrolment import Enrolment
 from gateway.cloud.guarded_calls import GuardedCalls
@@ -54,6 +55,7 @@ class TelemetryLoop:
         self._enrolment = enrolment
         self._calls = calls
         self._own_telemetry = own_telemetry
+        self._pace = BacklogPace(calls.rate_control)
         self._every_seconds = own_telemetry.every.total_seconds()
         self._sent_at = -LOSS_GAP_SECONDS  # loop time of the gateway's own telemetry
         self._lost = outbox.lost
@@ -82,8 +84,16 @@ class TelemetryLoop:
                 own_at += every_seconds
                 if (now := loop_time()) >= own_at:  # the call had to wait: the missed ones are not sent late
                     own_at = now + every_seconds
-            if not await self._calls.run(parent, CallKind.TELEMETRY, lambda: self._delivery.send_oldest(parent), otherwise=True):
-                await self._wait_for_samples(until=own_at)
+            if not await self._calls.run(parent, CallKind.TELEMETRY, lambda: self._send_samples(parent), otherwise=True):
+                is_backlog = self._delivery.drain.is_under_way
+                await self._wait_for_samples(until=min(own_at, self._pace.next_at()) if is_backlog else own_at)
+
+    async def _send_samples(self, parent: Credentials) -> bool:
+        """Send some of what waits, at a pace that the hub takes; return whether it was called."""
+        is_called = await self._delivery.send_next(parent, with_backlog=self._pace.next_at() <= loop_time())
+        if is_called and self._delivery.drain.is_under_way:
+            self._pace.called()
+        return is_called
 
     async def _wait_for_samples(self, *, until: float) -> None:
         """Wait until a sample arrives, and then for the samples that arrive just after it: each call counts (section 18)."""

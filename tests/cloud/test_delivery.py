@@ -1,11 +1,13 @@
 """Accepted samples are removed, clearly bad ones dropped, and everything unclear is kept and looked into."""
 
+import asyncio
 from collections import deque
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.cloud.delivery import ENTRY_FRAME_BYTES, MAX_LOGGED_REJECTIONS, SINGLY_AT_ONCE, Delivery
+from gateway.cloud.delivery import MAX_LOGGED_REJECTIONS, SINGLY_AT_ONCE, Delivery
+from gateway.cloud.live_samples import ENTRY_FRAME_BYTES
 from gateway.errors import HubRejected, HubUnauthorised, HubUnreachable
 from gateway.hub import CHILDREN_PER_CALL, MESSAGE_BYTES, SpaceChanged
 from gateway.models import ChildDevice, Sample, Status
@@ -92,7 +94,7 @@ def test_an_entry_that_is_rejected_for_its_data_costs_that_sample_alone(parts):
     """Section 13.2, row 4: a validation text is about the data."""
 
     async def test(delivering):
-        delivering.hub.refusals[delivering.id_of(1)] = deque(["telemetries.temp must be a number"])
+        delivering.hub.refusals[delivering.id_of(1)] = deque(["Common telemetries.temp must be string, number or boolean"])
         await delivering.put(1, 2, minutes=2)
         await delivering.send()
         assert (delivering.minutes_of(1), delivering.minutes_of(2)) == ([1], [0, 1])
@@ -101,7 +103,20 @@ def test_an_entry_that_is_rejected_for_its_data_costs_that_sample_alone(parts):
     run(parts, test)
 
 
-@pytest.mark.parametrize("error", ["Not found", "Not authorized", "invalid access token: too long", "Computer says no"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        "Not found",
+        "Not authorized",
+        "invalid access token: too long",
+        "Computer says no",
+        "HTTP 503 from upstream while writing telemetries",
+        "Missing 'telemetries' object (503)",
+        "timestamp is not a valid value",
+        "Common telemetries.temp must be retried later",
+        "not accepted, and no reason given",
+    ],
+)
 def test_an_entry_that_is_rejected_for_any_other_reason_is_kept_and_its_child_doubted_once_a_round(parts, error):
     """Section 13.2, row 4: the child is probed with its own key."""
 
@@ -250,7 +265,7 @@ def test_a_sample_that_is_larger_than_the_limit_goes_alone_instead_of_never(part
 def test_with_its_own_key_a_child_sends_in_order_and_drops_what_is_rejected_for_its_data(parts):
     async def test(delivering):
         await delivering.put(1, minutes=3)
-        delivering.hub.fail("send_telemetry", rejected(422, "value is invalid"))
+        delivering.hub.fail("send_telemetry", rejected(422, "Missing 'telemetries' object"))
         credentials = delivering.hub.devices[delivering.id_of(1)].credentials
         await delivering.delivery.send_singly(credentials, "c1")
         assert delivering.minutes_of(1) == [1, 2]
@@ -290,5 +305,63 @@ def test_a_rejection_is_logged_once_until_very_many_others_came(parts, caplog):
             delivering.delivery.log_rejection("c2", str(number))
         delivering.delivery.log_rejection("c1", "reason")
         assert caplog.text.count("c1: the hub rejects its telemetry: reason") == 2
+
+    run(parts, test)
+
+
+def test_a_sample_that_is_refused_for_no_documented_reason_is_kept_and_sent_again_and_its_neighbours_go_on(parts):
+    async def test(delivering):
+        id_of_1 = delivering.id_of(1)
+        credentials = delivering.hub.devices[id_of_1].credentials
+        await delivering.put(1, 2, minutes=3)
+        delivering.hub.refusals[id_of_1] = deque(["503 of a proxy"])
+        delivering.hub.fail("send_telemetry", rejected(422, "503 of a proxy"))
+        await delivering.send()
+        await delivering.delivery.send_singly(credentials, "c1")
+        assert (delivering.minutes_of(1), delivering.minutes_of(2)) == ([1, 2], [0, 1, 2])
+        assert (delivering.outbox.depth, delivering.outbox.lost) == (1, 0)
+        assert len(delivering.delivery.refused_samples) == 1
+        assert delivering.delivery.refused_samples.why == "503 of a proxy"
+        await delivering.send()
+        assert delivering.outbox.depth == 1, "it is not sent again at once"
+        await asyncio.sleep(61)
+        await delivering.send()
+        assert delivering.minutes_of(1) == [1, 2, 0]
+        assert (delivering.outbox.depth, len(delivering.delivery.refused_samples)) == (0, 0)
+
+    run(parts, test)
+
+
+def test_a_sample_that_is_refused_for_a_day_counts_as_lost_and_until_then_is_tried_ever_more_rarely(parts):
+    async def test(delivering):
+        credentials = delivering.hub.devices[delivering.id_of(1)].credentials
+        await delivering.put(1)
+        tries = 0
+        for _ in range(25 * 60):
+            if delivering.outbox.depth and not delivering.delivery.refused_samples.samples_to_skip():
+                delivering.hub.fail("send_telemetry", rejected(422, "no"))
+                await delivering.delivery.send_singly(credentials, "c1")
+                tries += 1
+            await asyncio.sleep(60)
+        assert (delivering.outbox.depth, await delivering.lost()) == (0, {"c1": 1})
+        assert 20 < tries < 40
+
+    run(parts, test)
+
+
+def test_a_child_of_which_nothing_is_accepted_waits_as_a_whole_and_costs_few_calls(parts):
+    async def test(delivering):
+        id_of_1 = delivering.id_of(1)
+        credentials = delivering.hub.devices[id_of_1].credentials
+        await delivering.put(1, 2, minutes=20)
+        delivering.hub.refusals[id_of_1] = deque(["no"] * 1000)
+        delivering.hub.fail("send_telemetry", *[rejected(422, "no") for _ in range(100)])
+        await delivering.send()
+        assert await delivering.delivery.send_singly(credentials, "c1") == 3
+        for _ in range(10):
+            await delivering.send()
+        assert len(delivering.doubted) == 1, "it is not sent in bulk while it waits"
+        assert delivering.minutes_of(2) == list(range(20))
+        assert (delivering.outbox.depth, delivering.outbox.lost) == (20, 0)
 
     run(parts, test)

@@ -159,6 +159,10 @@ _CONFIGURATION = ResponseParser(DeviceConfiguration, values="config")
 _LICENSE = ResponseParser(License, payload="data", expires_at=("expires_at", "expired_at"))
 _COUNT = TypeAdapter(int)
 
+NO_REASON = "not accepted, and no reason given"
+_FLAGS = frozenset({"id", "config_version", "command", "info_version", "new_licenses", "space_data_version"})
+"""What the entries of accepted messages and registrations have."""
+
 LISTED_CHILD = ResponseParser(ListedChild, device_id="id", serial_number="sn")
 DEVICE_INFO = ResponseParser(
     DeviceInfo,
@@ -330,9 +334,11 @@ def _or_empty(body: object) -> Mapping[str, object]:
 
 
 def _rejection(entry: Mapping[str, object], secrets: Collection[SecretStr]) -> RejectedEntry | None:
+    """Return the refusal in one entry of a bulk response; one with an empty `error` is no acceptance either (section 5.3)."""
     if entry.get("error"):
-        return RejectedEntry(error_text(entry["error"], secrets))
-    return RejectedEntry("not accepted, and no reason given") if entry.get("success") is False else None
+        return RejectedEntry(error_text(entry["error"], secrets) or NO_REASON)
+    is_silent = "error" in entry and entry.get("success") is not True and not entry.keys() & _FLAGS
+    return RejectedEntry(NO_REASON) if entry.get("success") is False or is_silent else None
 
 
 def _action(entry: Mapping[str, object]) -> object:

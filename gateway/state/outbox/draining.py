@@ -6,8 +6,10 @@ and all newer ones of the child with them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from datetime import datetime
+from typing import NamedTuple
 
 from gateway.state.columns import Unusable, moment
 from gateway.state.outbox.losses import LossReason, count_loss
@@ -17,26 +19,86 @@ from gateway.state.store import Transaction
 
 COLUMNS = "o.seq, o.child, o.at, o.status, o.payload"
 
+_OLDEST = """
+WHERE o.seq IN (
+    SELECT seq FROM (
+        SELECT (
+            SELECT CASE WHEN boot IS NULL THEN seq END FROM outbox WHERE child = c.key
+            -- condition
+            ORDER BY seq LIMIT 1
+        ) AS seq
+        FROM children AS c
+        WHERE c.device_id IS NOT NULL AND c.parent_id = ?1 AND c.key NOT IN (SELECT value FROM json_each(?2))
+    ) WHERE seq IS NOT NULL ORDER BY seq LIMIT ?3
+) ORDER BY o.seq
+"""
+_NEWEST = """
+WHERE o.seq IN (
+    SELECT seq FROM (
+        SELECT c.key, (
+            SELECT CASE WHEN boot IS NULL THEN seq END FROM outbox WHERE child = c.key ORDER BY seq DESC LIMIT 1
+        ) AS seq
+        FROM children AS c JOIN outbox_accounts AS a ON a.child = c.key
+        WHERE c.device_id IS NOT NULL AND c.parent_id = ?1 AND c.key NOT IN (SELECT value FROM json_each(?2))
+            AND c.key > ?3 AND a.waiting >= ?4
+    ) WHERE seq IS NOT NULL ORDER BY key LIMIT ?5
+) ORDER BY o.child
+"""
 
-def oldest(db: Transaction, limit: int, *, parent_id: str, without: Collection[str]) -> list[QueuedSample]:
-    """Return the oldest sample of each child registered under this parent, the oldest first."""
-    rest = (
-        "JOIN children AS c ON o.seq = (SELECT MIN(seq) FROM outbox WHERE child = c.key)"
-        " WHERE c.device_id IS NOT NULL AND c.parent_id = ? AND o.boot IS NULL ORDER BY o.seq LIMIT ?"
+
+class Deliverable(NamedTuple):
+    """What waits and can be sent, since its children are registered."""
+
+    samples: int
+    children: int
+
+
+def oldest(
+    db: Transaction, limit: int, *, parent_id: str, without: Collection[str], skipping: Collection[int]
+) -> list[QueuedSample]:
+    """Return the oldest sample of each child registered under this parent, the oldest first.
+
+    It looks at one row for each child, so it takes no longer with millions of samples.
+    """
+    condition = "AND seq NOT IN (SELECT value FROM json_each(?4))" if skipping else "AND ?4 IS NOT NULL"
+    rest = _OLDEST.replace("-- condition", condition)
+    return _read(db, rest, parent_id, json.dumps(list(without)), limit, json.dumps(list(skipping)))
+
+
+def newest(
+    db: Transaction, limit: int, *, parent_id: str, after: str, at_least: int, without: Collection[str]
+) -> list[QueuedSample]:
+    """Return the newest sample of each child after this one, by key, that has at least so many samples."""
+    return _read(db, _NEWEST, parent_id, json.dumps(list(without)), after, at_least, limit)
+
+
+def heads(db: Transaction, children: Collection[str]) -> dict[str, int]:
+    """Return the position of the oldest sample of each of these children that has one."""
+    query = (
+        "SELECT j.value, (SELECT MIN(seq) FROM outbox WHERE child = j.value) AS seq FROM json_each(?) AS j WHERE seq IS NOT NULL"
     )
-    waiting = _read(db, rest, parent_id, limit + len(without))
-    return [one for one in waiting if one.sample.child not in without][:limit]
+    return dict(db.execute(query, (json.dumps(list(children)),)))
 
 
-def oldest_of(db: Transaction, child: str, limit: int) -> list[QueuedSample]:
+def deliverable(db: Transaction, parent_id: str) -> Deliverable:
+    """Return how much waits of the children registered under this parent."""
+    query = (
+        "SELECT TOTAL(a.waiting), COUNT(*) FROM outbox_accounts AS a JOIN children AS c ON c.key = a.child"
+        " WHERE a.waiting > 0 AND c.device_id IS NOT NULL AND c.parent_id = ?"
+    )
+    return Deliverable(*map(int, db.execute(query, (parent_id,)).fetchone()))
+
+
+def oldest_of(db: Transaction, child: str, limit: int, *, skipping: Collection[int]) -> list[QueuedSample]:
     """Return the oldest samples of one child, the oldest first."""
-    rest = (
-        "WHERE o.child = ?1 AND o.seq < COALESCE("
-        "(SELECT MIN(seq) FROM outbox WHERE child = ?1 AND boot IS NOT NULL), 9e18) ORDER BY o.seq LIMIT ?2"
+    skipped = "AND o.seq NOT IN (SELECT value FROM json_each(?3))" if skipping else "AND ?3 IS NOT NULL"
+    dated = (
+        "AND o.seq < COALESCE((SELECT MIN(seq) FROM outbox WHERE child = ?1 AND boot IS NOT NULL), 9e18)"
         if _has_undated(db)
-        else "WHERE o.child = ?1 ORDER BY o.seq LIMIT ?2"
+        else ""
     )
-    return _read(db, rest, child, limit)
+    rest = f"WHERE o.child = ?1 {dated} {skipped} ORDER BY o.seq LIMIT ?2"
+    return _read(db, rest, child, limit, json.dumps(list(skipping)))
 
 
 def has_several_of_a_child(db: Transaction) -> bool:

@@ -150,16 +150,36 @@ class Outbox:
         self._is_full = bool(dropped) or (self._is_full and fill > FULL_UNTIL)
         self.arrived.set()
 
-    async def oldest(self, limit: int, *, parent_id: str, without: Collection[str] = ()) -> list[QueuedSample]:
+    async def oldest(
+        self, limit: int, *, parent_id: str, without: Collection[str] = (), skipping: Collection[int] = ()
+    ) -> list[QueuedSample]:
         """Return the oldest sample of each child registered under this parent, the oldest first.
 
-        At most `limit`, and none of the children in `without`.
+        At most `limit`, none of the children in `without`, and none at the positions in `skipping`.
         """
-        return await self._transact(lambda db: draining.oldest(db, limit, parent_id=parent_id, without=without))
+        return await self._transact(
+            lambda db: draining.oldest(db, limit, parent_id=parent_id, without=without, skipping=skipping)
+        )
 
-    async def oldest_of(self, child: str, limit: int) -> list[QueuedSample]:
+    async def oldest_of(self, child: str, limit: int, *, skipping: Collection[int] = ()) -> list[QueuedSample]:
         """Return the oldest samples of one child, the oldest first."""
-        return await self._transact(lambda db: draining.oldest_of(db, child, limit))
+        return await self._transact(lambda db: draining.oldest_of(db, child, limit, skipping=skipping))
+
+    async def newest(
+        self, limit: int, *, parent_id: str, after: str, at_least: int, without: Collection[str] = ()
+    ) -> list[QueuedSample]:
+        """Return the newest sample of each child, by key after this one, that has at least so many samples."""
+        return await self._transact(
+            lambda db: draining.newest(db, limit, parent_id=parent_id, after=after, at_least=at_least, without=without)
+        )
+
+    async def heads(self, children: Collection[str]) -> dict[str, int]:
+        """Return the position of the oldest sample of each of these children that has one."""
+        return await self._transact(lambda db: draining.heads(db, children))
+
+    async def deliverable(self, parent_id: str) -> draining.Deliverable:
+        """Return how much waits of the children registered under this parent."""
+        return await self._transact(lambda db: draining.deliverable(db, parent_id))
 
     async def has_several_of_a_child(self) -> bool:
         """Return whether some child has more than one sample."""
