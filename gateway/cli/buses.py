@@ -14,8 +14,10 @@ from gateway.adapter import Adapter, AdapterSettings
 from gateway.cli.common import EXIT_WRONG, CommandFailed, load_config
 from gateway.config.entries import entry_from
 from gateway.errors import GatewayError, SettingsError, SettingsProblem
+from gateway.field.adapter_data.checked_adapter import CheckedAdapter
 from gateway.field.open_buses import list_present_buses as buses_of
 from gateway.field.plugins import installed, usable
+from gateway.plain_text import named_error
 from gateway.toml_text import read_toml
 
 Entry = Annotated[str | None, typer.Argument(help="An entry of the config, or an adapter that --with describes.")]
@@ -48,7 +50,7 @@ def entries(name: str | None, with_settings: Sequence[str] | None, config: Path)
     return chosen
 
 
-async def present_buses(settings: AdapterSettings) -> list[Adapter[Any]]:
+async def present_buses(settings: AdapterSettings) -> list[CheckedAdapter]:
     """Return the buses of an entry that exist right now, without waiting for others to appear."""
     return await buses_of(usable(installed())[settings.type], settings)
 
@@ -88,7 +90,7 @@ def adapter_bugs_reported(adapter: Adapter[Any]) -> Iterator[None]:
     except (GatewayError, CommandFailed):
         raise
     except Exception as error:  # code of a third-party adapter: its bug ends this command with a sentence
-        failure = f"{adapter.bus}: the adapter {adapter.settings.type!r} failed with {type(error).__name__}: {error}"
+        failure = f"{adapter.bus}: the adapter {adapter.settings.type!r} failed with {named_error(error)}"
         raise CommandFailed(f"{failure}; this is a bug in the adapter") from error
 
 

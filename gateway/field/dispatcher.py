@@ -123,7 +123,7 @@ class CommandDispatcher:
             nonlocal is_resumed
             checked = checked_for(supervisor.adapter, child, command)
             long = self._find_long(child, checked)
-            if long is None and type(supervisor.adapter).read_back is Adapter.read_back:
+            if long is None and not supervisor.adapter.overrides("read_back"):
                 return None  # known without waiting for the bus
             if long is None:
                 return await self._read_back(supervisor, checked, deadline)

@@ -16,6 +16,7 @@ from gateway.field.children.availability import Availability
 from gateway.field.declared_commands import checked_for
 from gateway.field.polling.supervisor import Supervisor
 from gateway.models import ChildDevice, Command, CommandResult, Licence, LicenceChange, Reach
+from gateway.plain_text import MOST_ERROR_CHARACTERS, plain_text, raw_text_of_error
 from gateway.state.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -88,11 +89,11 @@ class LicenceDispatcher:
         try:
             await self._buses.where_the_child_is(child, run, within=WITHIN, before_start=begin)
         except _NotTaken as error:
-            raise CommandRejected(str(error)) from None
+            raise CommandRejected(raw_text_of_error(error)) from None
         except CommandRejected as error:
             if has_begun or child not in self._registry.children:
                 raise
-            raise DeviceUnreachable(str(error)) from error  # its bus was busy, or is not there: nothing was sent
+            raise DeviceUnreachable(raw_text_of_error(error)) from error  # its bus was busy, or is not there: nothing was sent
 
 
 class _NotTaken(CommandRejected):
@@ -109,11 +110,11 @@ def _command_for(adapter: Adapter[Any], child: ChildDevice, licence: Licence, se
     try:
         return checked_for(adapter, child, _checked_form(adapter.licence_command(child, licence), child))
     except CommandRejected as error:
-        raise _NotTaken(str(error)) from None
+        raise _NotTaken(raw_text_of_error(error)) from None
     except AdapterError:
         raise
     except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs this licence, nothing else
-        bug = without_secrets(f"{type(error).__name__}: {error}", secrets)
+        bug = without_secrets(f"{type(error).__name__}: {raw_text_of_error(error)}", secrets)
         log.error("%s: a bug in its adapter while making the command for a licence: %.300s", child.name, bug)  # noqa: TRY400 - a traceback would show the licence
         raise _NotTaken(f"its adapter failed: {type(error).__name__}") from None
 
@@ -137,8 +138,8 @@ def _secrets_of(licence: Licence) -> frozenset[str]:
 
 
 def _without_secrets(error: AdapterError, secrets: frozenset[str]) -> AdapterError:
-    hidden = without_secrets(str(error), secrets)
-    if hidden == str(error):
+    hidden = plain_text(without_secrets(raw_text_of_error(error), secrets), MOST_ERROR_CHARACTERS)
+    if error.args and error.args[0] is hidden:
         return error
     kinds = (CommandRejected, DeviceUnreachable, BusUnavailable, OutcomeUnknown)
     return next((kind(hidden) for kind in kinds if isinstance(error, kind)), DeviceUnreachable(hidden))

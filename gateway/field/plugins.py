@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from gateway.adapter import Adapter
+from gateway.plain_text import named_error
 
 GROUP = "gateway.adapters"
 """The entry-point group: name = the word in the config file, value = the `Adapter` class."""
@@ -46,7 +47,7 @@ def _load(entry: EntryPoint) -> Plugin:
     try:
         adapter = entry.load()
     except Exception as error:  # noqa: BLE001 - importing a third-party adapter: whatever it raises costs only itself
-        return broken(f"{entry.value} cannot be imported: {type(error).__name__}: {error}")
+        return broken(f"{entry.value} cannot be imported: {named_error(error)}")
     if not (isinstance(adapter, type) and issubclass(adapter, Adapter)):
         return broken(f"{entry.value} is not a subclass of gateway.adapter.Adapter")
     return Plugin(entry.name, distribution, version, adapter, None)

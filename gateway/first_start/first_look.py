@@ -13,6 +13,7 @@ from gateway.adapter import Adapter, AdapterSettings, Found
 from gateway.config.entries import entry_from
 from gateway.errors import GatewayError
 from gateway.field.open_buses import list_present_buses
+from gateway.plain_text import named_error, text_of_error
 from gateway.tasks import closed_after
 
 log = logging.getLogger(__name__)
@@ -115,5 +116,5 @@ def parse_hosts(texts: Sequence[str]) -> list[str]:
 
 def _why(error: Exception) -> str:
     if isinstance(error, GatewayError):
-        return str(error)
-    return f"a bug in the adapter: {type(error).__name__}: {error}"
+        return text_of_error(error)
+    return f"a bug in the adapter: {named_error(error)}"

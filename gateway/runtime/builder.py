@@ -27,6 +27,8 @@ from gateway.cloud.telemetry_loop import OwnTelemetry
 from gateway.config.permissions import ceiling, needed_for
 from gateway.config.settings import CloudSection, Configuration, Settings
 from gateway.doctor.checks import examine_running
+from gateway.field.adapter_data.checked_adapter import checked_adapter
+from gateway.field.adapter_data.refusals import ToldReasons
 from gateway.field.child_buses import ChildBuses
 from gateway.field.children.availability import Availability
 from gateway.field.children.child_configuration import ConfigurationsInEffect
@@ -198,10 +200,18 @@ def build_field(
     in_effect = ConfigurationsInEffect()
     monitor = ChildMonitor(availability, sampler, report_soon=reporter.report_soon, in_effect=in_effect)
 
+    told = ToldReasons()
+
     def supervise(adapter: Adapter[Any], entry: str) -> Supervisor:
         adapter.memory = state.adapter_memory.for_entry(entry)
         return Supervisor(
-            adapter, entry=entry, registry=registry, intake=intake, monitor=monitor, in_effect=in_effect, choose_map=choose_map
+            checked_adapter(adapter, entry, told),
+            entry=entry,
+            registry=registry,
+            intake=intake,
+            monitor=monitor,
+            in_effect=in_effect,
+            choose_map=choose_map,
         )
 
     return FieldParts(

@@ -148,8 +148,8 @@ BEHAVIOUR: Final[Mapping[str, Methods]] = MappingProxyType(
         "an error without a text while identifying": _raise("identify", Unspeakable),
         "a bug with an escape sequence": _raise("read", lambda: ValueError(TERMINAL_TEXT)),
         **{f"a device that is unreachable with {name}": _raise("read", make) for name, make in _ERRORS.items()},
-        "read returns a list": {"read": lambda self, child, due: [[]]},
-        "read returns none": {"read": lambda self, child, due: None},
+        "read returns a list": _result("read", lambda: [[]]),
+        "read returns none": _result("read", lambda: None),
         "discover returns a list": {"discover": lambda self: []},
         "identify returns no awaitable": {"identify": lambda self, address: found_of(self.wire.devices[address])},
     }

@@ -308,7 +308,7 @@ async def test_garbage_on_one_line_is_bounded_and_reported_and_harms_no_other_li
     display, gps = Display(), Gps(sends_every_seconds=0.1)
     async with plugged("one", display), plugged("two", gps) as bad, rack() as gateway:
         await until(lambda: told(emulator, DISPLAY, "volume") and told(emulator, GPS, "altitude"))
-        adapter = supervisor_of(gateway, "two").adapter
+        adapter = supervisor_of(gateway, "two").adapter.unchecked
         for _ in range(50):
             bad.send(rubbish)
             await asyncio.sleep(0.01)

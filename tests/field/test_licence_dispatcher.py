@@ -61,7 +61,7 @@ async def site(field):
         field.registry, ChildBuses(field.registry, fleet), field.availability,
         refusal=lambda child: next(iter(refused), None),
     )  # fmt: skip
-    return dispatcher, supervisor.adapter, fleet, refused
+    return dispatcher, supervisor.adapter.unchecked, fleet, refused
 
 
 async def test_a_licence_reaches_its_device(site):
@@ -164,7 +164,7 @@ async def test_a_licence_follows_a_child_that_moves_to_another_bus(field, site):
     await field.registry.admit(replace(field.registry.children[KEY].child, bus="other"))
     await applied
     await busy
-    assert len(supervisor.adapter.got) == 1
+    assert len(supervisor.adapter.unchecked.got) == 1
 
 
 async def test_a_child_that_is_gone_fails_its_licence(site):

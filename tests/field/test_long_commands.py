@@ -102,14 +102,14 @@ async def test_the_other_devices_keep_their_readings_meanwhile(served):
 async def test_a_bus_without_gaps_still_gives_the_steps_a_twentieth_of_its_time(served, monkeypatch):
     update = Update(blocks=10)
     site = await served(update, poll_every=timedelta(seconds=0.1))
-    read = type(site.supervisor.adapter).read
+    read = type(site.supervisor.adapter.unchecked).read
 
     async def slowly(self, child, due):
         await asyncio.sleep(0.1)
         async for readings in read(self, child, due):
             yield readings
 
-    monkeypatch.setattr(type(site.supervisor.adapter), "read", slowly)
+    monkeypatch.setattr(type(site.supervisor.adapter.unchecked), "read", slowly)
     await asyncio.sleep(1)
     reads = sum(device.reads for device in site.bus.devices.values())
     began_at = asyncio.get_running_loop().time()
@@ -186,7 +186,7 @@ async def test_a_step_waits_for_a_bus_that_is_lost_and_for_a_child_that_moves(se
 
 async def _by_hand(buses, told):
     async def step(adapter, child):
-        adapter._plugged_in()
+        adapter.unchecked._plugged_in()
         await asyncio.sleep(0.1)
         return child.bus
 

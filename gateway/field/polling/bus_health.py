@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from gateway.backoff import Backoff
 from gateway.field.polling.keep_alive import bus_failure
+from gateway.plain_text import named_error, text_of_error
 from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class BusHealth:
     def record_failure(self, error: BaseException, wait_seconds: float) -> None:
         """Record that the bus, or its adapter, failed and is reopened after a wait."""
         failure = bus_failure(error)
-        why = str(failure).removeprefix(f"{self._bus}: ") if failure else f"its adapter failed: {_innermost(error)}"
+        why = text_of_error(failure).removeprefix(f"{self._bus}: ") if failure else f"its adapter failed: {_innermost(error)}"
         self._proof_seconds = min(wait_seconds, LONGEST_PROOF_SECONDS)
         if why != self.problem:
             log.error(
@@ -68,4 +69,4 @@ class BusHealth:
 def _innermost(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
+    return named_error(error)

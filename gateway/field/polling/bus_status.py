@@ -41,6 +41,8 @@ class BusStatus:
     discovery: Progress | None
     """How far the running discovery has come; `None` while none is running."""
     waiting_commands: int
+    refused: Mapping[str, int]
+    """How much of what its adapter returned was refused since the start, by reason."""
 
     @property
     def live_load(self) -> float:

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from gateway.command_secrets import without_secrets
 from gateway.errors import BusLost, BusUnavailable, CommandRejected, DeviceUnreachable, OutcomeUnknown, StoreError
 from gateway.models import ChildDevice
+from gateway.plain_text import MOST_ERROR_CHARACTERS, plain_text, raw_text_of_error
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,9 @@ class QueuedJob(Generic[T]):
             raise
         except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs this job, nothing else
             self._log_bug(error)
-            told = without_secrets(f"{type(error).__name__}: {error}", self.job.secrets)
+            told = plain_text(
+                without_secrets(f"{type(error).__name__}: {raw_text_of_error(error)}", self.job.secrets), MOST_ERROR_CHARACTERS
+            )
             self.fail(OutcomeUnknown(f"its adapter failed, and whether the device carried it out is unknown: {told}"))
         else:
             if not self.outcome.done():
@@ -89,8 +92,9 @@ class QueuedJob(Generic[T]):
     def _without_secrets(
         self, error: CommandRejected | DeviceUnreachable | OutcomeUnknown
     ) -> CommandRejected | DeviceUnreachable | OutcomeUnknown:
-        hidden = without_secrets(str(error), self.job.secrets)
-        if hidden == str(error):
+        text = raw_text_of_error(error)
+        hidden = plain_text(without_secrets(text, self.job.secrets), MOST_ERROR_CHARACTERS) or "its adapter gives no reason"
+        if error.args and error.args[0] is hidden:
             return error
         return next(kind(hidden) for kind in (CommandRejected, DeviceUnreachable, OutcomeUnknown) if isinstance(error, kind))
 

@@ -12,6 +12,7 @@ from gateway.field.polling.budget import Budget, over_budget
 from gateway.field.polling.configured_intervals import ConfiguredIntervals
 from gateway.field.polling.schedule import NEVER, Schedule
 from gateway.models import ChildDevice
+from gateway.plain_text import named_error
 
 log = logging.getLogger(__name__)
 
@@ -80,4 +81,4 @@ class ReadPlanner:
         try:
             return tuple(self._adapter.remarks(child))
         except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs its remarks, not the page
-            return (f"its adapter cannot report more: {type(error).__name__}: {error}",)
+            return (f"its adapter cannot report more: {named_error(error)}",)

@@ -13,6 +13,7 @@ from zlib import crc32
 from gateway.adapter import Adapter
 from gateway.backoff import Backoff
 from gateway.errors import BusUnavailable
+from gateway.field.adapter_data.checked_adapter import checked_adapter
 from gateway.field.children.child_configuration import ConfigurationsInEffect
 from gateway.field.children.intake import DeviceIntake
 from gateway.field.polling.bus_children import BusChildren
@@ -58,7 +59,7 @@ class Supervisor:
         in_effect: ConfigurationsInEffect | None = None,
         choose_map: ChooseMap = lambda adapter, child: None,
     ) -> None:
-        self.adapter = adapter
+        self.adapter = adapter = checked_adapter(adapter, entry)
         self.entry = entry
         self.bus = adapter.bus
         self._monitor = monitor
@@ -77,6 +78,7 @@ class Supervisor:
         self._children = children = BusChildren(
             adapter, entry, registry=registry, intake=intake, monitor=monitor, schedule=schedule, intervals=intervals
         )
+        adapter.belongs(children)
         self._signal = signal = WorkSignal(registry)
         self._jobs = BusJobs(adapter, children, schedule=schedule, steps=self._steps, signal=signal)
         self._discovery = Discovery(adapter, children, schedule=schedule, steps=self._steps, health=health, signal=signal)
@@ -185,6 +187,7 @@ class Supervisor:
             load=self._load.by_purpose(loop_time()),
             discovery=self.progress,
             waiting_commands=len(self._jobs),
+            refused=self.adapter.refused,
         )
 
     def child_status(self, key: str) -> ChildPollingStatus | None:

@@ -6,11 +6,13 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from gateway.field.adapter_data.refusals import WrongAdapterData
 from gateway.field.children.availability import Availability, AvailabilityChange
 from gateway.field.children.child_configuration import ConfigurationsInEffect
 from gateway.field.telemetry.configured_readings import ConfiguredReadings
 from gateway.field.telemetry.sampling import Sampler
 from gateway.models import ChildDevice, Reach, Reading
+from gateway.plain_text import named_error
 from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)
@@ -81,10 +83,11 @@ class ChildMonitor:
 
     def record_bug(self, child: ChildDevice, entry: str, error: Exception) -> None:
         """Record that the child cannot be read because of a bug in the adapter of this entry; log the bug once."""
-        why = f"its adapter failed: {type(error).__name__}: {error}"
+        why = f"its adapter failed: {named_error(error)}"
         change = self._availability.record_loss(child.key, _now(), why)
         if change is not None:
-            log.error("%s: %s: a bug in the adapter %s", child.bus, child.name, entry, exc_info=error)
+            traceback = None if isinstance(error, WrongAdapterData) else error  # what it returned says where to look
+            log.error("%s: %s: a bug in the adapter %s", child.bus, child.name, entry, exc_info=traceback)
         self._publish(child, change)
 
     def forget(self, key: str) -> None:

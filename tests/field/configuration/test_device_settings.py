@@ -217,7 +217,7 @@ async def test_a_bug_in_an_adapter_costs_its_configuration_and_no_check_ends(sit
     async def broken(self, child, config):
         raise ZeroDivisionError("broken by its author")
 
-    monkeypatch.setattr(type(site.supervisor.adapter), "differing_settings", broken, raising=False)
+    monkeypatch.setattr(type(site.supervisor.adapter.unchecked), "differing_settings", broken, raising=False)
     await asyncio.sleep(HOUR)
     with pytest.raises(ConfigurationRejected, match="its adapter failed"):
         await site.settings.apply(KEY, configured(level=30.0))

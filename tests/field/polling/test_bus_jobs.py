@@ -66,18 +66,18 @@ class Obedient(SyntheticAdapter):
 
 async def test_a_command_is_the_next_thing_that_the_bus_does(field):
     supervisor = field.serve(SyntheticBus([device(1), device(2)]), Obedient)
-    await field.until(lambda: "a1 block 1" in supervisor.adapter.did)
-    before = len(supervisor.adapter.did)
+    await field.until(lambda: "a1 block 1" in supervisor.adapter.unchecked.did)
+    before = len(supervisor.adapter.unchecked.did)
     assert (await supervisor.execute(key(1), command(), within=SECOND)).message == "it is on"
-    assert "switch_on" in supervisor.adapter.did[before : before + 2], "at most the block that was under way came first"
+    assert "switch_on" in supervisor.adapter.unchecked.did[before : before + 2], "at most the block that was under way came first"
 
 
 async def test_a_read_that_was_paused_for_a_command_is_completed(field):
     supervisor = field.serve(SyntheticBus([device(1, poll_every=SECOND)]), Obedient)
-    await field.until(lambda: "a1 block 1" in supervisor.adapter.did)
+    await field.until(lambda: "a1 block 1" in supervisor.adapter.unchecked.did)
     await supervisor.execute(key(1), command(), within=SECOND)
-    await field.until(lambda: "a1 block 4" in supervisor.adapter.did)
-    blocks = [entry for entry in supervisor.adapter.did if "block" in entry]
+    await field.until(lambda: "a1 block 4" in supervisor.adapter.unchecked.did)
+    blocks = [entry for entry in supervisor.adapter.unchecked.did if "block" in entry]
     assert blocks[:5] == [f"a1 block {number}" for number in range(5)]
 
 
@@ -111,8 +111,8 @@ async def test_a_command_that_is_too_late_is_never_sent(field):
     with pytest.raises(CommandRejected, match="nothing was sent"):
         await supervisor.execute(key(1), command(), within=timedelta(seconds=0.05))
     bus.unplugged = False
-    await field.until(lambda: key(1) in field.registry.children and supervisor.adapter.did)
-    assert "switch_on" not in supervisor.adapter.did
+    await field.until(lambda: key(1) in field.registry.children and supervisor.adapter.unchecked.did)
+    assert "switch_on" not in supervisor.adapter.unchecked.did
 
 
 async def test_a_command_that_is_given_up_is_not_sent(field):
@@ -123,13 +123,13 @@ async def test_a_command_that_is_given_up_is_not_sent(field):
     await asyncio.sleep(0.02)
     asking.cancel()
     bus.unplugged = False
-    await field.until(lambda: supervisor.adapter.did)
-    assert "switch_on" not in supervisor.adapter.did
+    await field.until(lambda: supervisor.adapter.unchecked.did)
+    assert "switch_on" not in supervisor.adapter.unchecked.did
 
 
 async def test_a_command_wakes_a_bus_that_has_nothing_to_do(field):
     supervisor = field.serve(SyntheticBus([device(1, poll_every=timedelta(hours=1))]), Obedient, discover_every=36000)
-    await field.until(lambda: "a1 block 4" in supervisor.adapter.did)
+    await field.until(lambda: "a1 block 4" in supervisor.adapter.unchecked.did)
     await asyncio.sleep(30)
     begun = loop_time()
     assert (await supervisor.execute(key(1), command(), within=SECOND)).message == "it is on"
@@ -143,7 +143,7 @@ async def test_the_time_of_a_command_counts_as_load_of_commands(field):
             return await super().execute(child, command)
 
     supervisor = field.serve(SyntheticBus([device(1, poll_every=timedelta(hours=1))]), Slow)
-    await field.until(lambda: "a1 block 4" in supervisor.adapter.did)
+    await field.until(lambda: "a1 block 4" in supervisor.adapter.unchecked.did)
     executing = asyncio.create_task(supervisor.execute(key(1), command(), within=SECOND))
     second = asyncio.create_task(supervisor.execute(key(1), command(), within=10 * SECOND))
     await asyncio.sleep(3)
@@ -156,7 +156,7 @@ async def test_the_time_of_a_command_counts_as_load_of_commands(field):
 
 async def test_a_command_whose_caller_was_cancelled_before_it_waited_is_not_executed(field):
     supervisor = field.serve(SyntheticBus([device(1)]), Obedient)
-    await field.until(lambda: "a1 block 1" in supervisor.adapter.did)
+    await field.until(lambda: "a1 block 1" in supervisor.adapter.unchecked.did)
     async with field.registry.changed:  # the caller has queued its command and waits to wake the worker
         caller = asyncio.create_task(supervisor.execute(key(1), command(), within=SECOND))
         await asyncio.sleep(0)
@@ -164,4 +164,4 @@ async def test_a_command_whose_caller_was_cancelled_before_it_waited_is_not_exec
         caller.cancel()
         await asyncio.gather(caller, return_exceptions=True)
     await asyncio.sleep(0.5)
-    assert "switch_on" not in supervisor.adapter.did
+    assert "switch_on" not in supervisor.adapter.unchecked.did

@@ -193,15 +193,16 @@ async def test_a_read_that_is_paused_again_and_again_loses_no_batch(field):
         blocks = 20
 
     supervisor = field.serve(SyntheticBus([device(1, poll_every=SECOND), device(2, poll_every=SECOND)]), Long)
-    await field.until(lambda: {"a1 block 19", "a2 block 19"} <= set(supervisor.adapter.did))
+    await field.until(lambda: {"a1 block 19", "a2 block 19"} <= set(supervisor.adapter.unchecked.did))
     for child in ("a1", "a2"):
-        assert [entry for entry in supervisor.adapter.did if child in entry][:20] == [f"{child} block {n}" for n in range(20)]
+        did = [entry for entry in supervisor.adapter.unchecked.did if child in entry]
+        assert did[:20] == [f"{child} block {n}" for n in range(20)]
 
 
 async def test_a_long_read_is_paused_for_others_after_its_slice(field):
     supervisor = field.serve(SyntheticBus([device(1, poll_every=SECOND), device(2, poll_every=SECOND)]), Batches)
-    await field.until(lambda: sum("block 4" in entry for entry in supervisor.adapter.did) >= 2)
-    blocks = supervisor.adapter.did
+    await field.until(lambda: sum("block 4" in entry for entry in supervisor.adapter.unchecked.did) >= 2)
+    blocks = supervisor.adapter.unchecked.did
     assert sorted(blocks[:10]) == sorted(f"a{child} block {block}" for child in (1, 2) for block in range(5)), "none is lost"
     runs = [len(list(run)) for _, run in groupby(blocks, key=lambda entry: entry[:2])]
     assert max(runs) <= 5, "a slice of 0.1 s holds five blocks of 0.02 s"
@@ -230,7 +231,7 @@ class Logged(SyntheticAdapter):
 
 async def test_after_the_bus_was_reopened_every_child_is_identified_before_it_is_read(field):
     bus = SyntheticBus([device(1, poll_every=SECOND), device(2, poll_every=SECOND)])
-    adapter = field.serve(bus, Logged).adapter
+    adapter = field.serve(bus, Logged).adapter.unchecked
     await field.until(lambda: adapter.times("read a1") and adapter.times("read a2"))
     bus.unplugged = True
     await field.until(lambda: bus.closed)
@@ -249,7 +250,7 @@ async def test_after_the_bus_was_reopened_every_child_is_identified_before_it_is
 
 async def test_a_child_whose_address_another_device_had_is_probed_until_it_is_back(field):
     bus = SyntheticBus([device(1)])
-    adapter = field.serve(bus, Logged, discover_every=36000).adapter
+    adapter = field.serve(bus, Logged, discover_every=36000).adapter.unchecked
     await field.until(lambda: adapter.times("read a1"))
     mine, other = bus.devices["a1"], SyntheticDevice(serial_number="other", address="a1", poll_every=FAST)
     mine.silent = True
@@ -262,7 +263,7 @@ async def test_a_child_whose_address_another_device_had_is_probed_until_it_is_ba
 
 async def test_a_child_that_misses_an_answer_is_soon_identified_and_a_silent_one_less_and_less_often(field):
     bus = SyntheticBus([device(1, poll_every=SECOND)])
-    adapter = field.serve(bus, Logged, discover_every=36000).adapter
+    adapter = field.serve(bus, Logged, discover_every=36000).adapter.unchecked
     await field.until(lambda: len(adapter.times("read a1")) > 2)
     adapter.asked.clear()
     bus.devices["a1"].silent = True
@@ -279,7 +280,7 @@ async def test_a_child_that_misses_an_answer_is_soon_identified_and_a_silent_one
 
 async def test_a_child_that_answers_again_in_time_was_never_silent(field, caplog):
     bus = SyntheticBus([device(1, poll_every=SECOND)])
-    adapter = field.serve(bus, Logged).adapter
+    adapter = field.serve(bus, Logged).adapter.unchecked
     await field.until(lambda: len(adapter.times("read a1")) > 2)
     bus.devices["a1"].silent = True
     await field.until(lambda: field.availability.of(key(1)).misses == 1)
@@ -310,19 +311,19 @@ class Closable(Batches):
 async def test_reads_that_are_paused_are_closed_when_the_bus_fails(field):
     bus = SyntheticBus([device(1), device(2)])
     supervisor = field.serve(bus, Closable, discover_every=1)
-    await field.until(lambda: {"a1 block 7", "a2 block 7"} <= set(supervisor.adapter.did))
-    assert supervisor.adapter.closed == []
+    await field.until(lambda: {"a1 block 7", "a2 block 7"} <= set(supervisor.adapter.unchecked.did))
+    assert supervisor.adapter.unchecked.closed == []
     bus.unplugged = True
     await field.until(lambda: supervisor.problem is not None)
-    assert set(supervisor.adapter.closed) & {"a1", "a2"}, "at least the one that was not being read"
+    assert set(supervisor.adapter.unchecked.closed) & {"a1", "a2"}, "at least the one that was not being read"
 
 
 async def test_the_read_of_a_child_that_is_deleted_meanwhile_is_closed_and_its_state_stays_freed(field):
     bus = SyntheticBus([device(1), device(2)])
     supervisor = field.serve(bus, Closable)
-    await field.until(lambda: {"a1 block 7", "a2 block 7"} <= set(supervisor.adapter.did))
+    await field.until(lambda: {"a1 block 7", "a2 block 7"} <= set(supervisor.adapter.unchecked.did))
     await field.registry.save_child(replace(field.registry.children[key(1)], state=ChildState.DELETED))
-    await field.until(lambda: supervisor.adapter.closed == ["a1"])
+    await field.until(lambda: supervisor.adapter.unchecked.closed == ["a1"])
     await asyncio.sleep(5)
     assert key(1) not in field.availability
     assert key(1) not in field.sampler
@@ -335,9 +336,9 @@ async def test_a_read_that_another_worker_finds_useless_is_stopped(field):
 
     bus = SyntheticBus([device(1)])
     supervisor = field.serve(bus, Both, discover_every=36000)
-    await field.until(lambda: "a1 block 7" in supervisor.adapter.did)
+    await field.until(lambda: "a1 block 7" in supervisor.adapter.unchecked.did)
     await field.registry.save_child(replace(field.registry.children[key(1)], state=ChildState.DELETED))
-    await field.until(lambda: supervisor.adapter.closed == ["a1"])
+    await field.until(lambda: supervisor.adapter.unchecked.closed == ["a1"])
     assert key(1) not in field.availability
 
 
@@ -347,9 +348,9 @@ async def test_a_child_that_is_renamed_while_it_is_read_goes_on(field, caplog):
         blocks = 50
 
     supervisor = field.serve(SyntheticBus([device(1)]), Both)
-    await field.until(lambda: "a1 block 7" in supervisor.adapter.did)
+    await field.until(lambda: "a1 block 7" in supervisor.adapter.unchecked.did)
     await field.registry.rename(key(1), "Cold store")
-    await field.until(lambda: supervisor.adapter.did.count("a1 block 49") > 2)
+    await field.until(lambda: supervisor.adapter.unchecked.did.count("a1 block 49") > 2)
     assert "bug" not in caplog.text
     assert reach(field, 1) is Reach.REACHABLE
 
@@ -365,10 +366,10 @@ async def test_a_read_alone_on_its_bus_is_not_paused(field):
                 yield readings
 
     supervisor = field.serve(SyntheticBus([device(1)]), Paused, discover_every=36000)
-    await field.until(lambda: "a1 block 0" in supervisor.adapter.did)
+    await field.until(lambda: "a1 block 0" in supervisor.adapter.unchecked.did)
     pausing = []
     supervisor._schedule.read_paused = lambda *args: pausing.append(args)
-    await field.until(lambda: "a1 block 99" in supervisor.adapter.did)
+    await field.until(lambda: "a1 block 99" in supervisor.adapter.unchecked.did)
     assert pausing == []
 
 

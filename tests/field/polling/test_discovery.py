@@ -117,7 +117,7 @@ class Counted(SyntheticAdapter):
 
 
 async def test_discovery_is_repeated_at_its_interval(field):
-    adapter = field.serve(SyntheticBus(), Counted, discover_every=600).adapter
+    adapter = field.serve(SyntheticBus(), Counted, discover_every=600).adapter.unchecked
     await asyncio.sleep(3599)
     assert adapter.started_at == [pytest.approx(600 * number, abs=1) for number in range(6)]
 
@@ -130,7 +130,7 @@ async def test_a_discovery_is_closed_when_the_bus_fails_and_starts_over_when_it_
     await field.until(lambda: supervisor.problem is not None)
     assert supervisor.progress is None
     bus.unplugged = False
-    await field.until(lambda: len(supervisor.adapter.started_at) == 2)
+    await field.until(lambda: len(supervisor.adapter.unchecked.started_at) == 2)
 
 
 async def test_a_discovery_that_is_waiting_is_closed_when_the_bus_fails(field):
@@ -143,5 +143,5 @@ async def test_a_discovery_that_is_waiting_is_closed_when_the_bus_fails(field):
     bus = SyntheticBus([device(number) for number in range(50)])
     supervisor = field.serve(bus, Failing)
     await field.until(lambda: supervisor.problem is not None)
-    assert supervisor.adapter.closed + len(supervisor.adapter.started_at) >= 1
+    assert supervisor.adapter.unchecked.closed + len(supervisor.adapter.unchecked.started_at) >= 1
     assert supervisor.progress is None

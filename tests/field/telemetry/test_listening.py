@@ -10,7 +10,7 @@ from gateway.adapter import BusUnavailable, Metric, Progress, Reading
 from gateway.models import Block, MetricRow, Reach, Status
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, found_of
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
+NOW = datetime.now(UTC)
 KEY = "sn:synthetic/1"
 ROW = MetricRow([Metric("temperature", "°C", dead_band=1.0)])
 

@@ -1,0 +1,331 @@
+"""Stand in for an adapter, and check whatever comes from it; the rest of the gateway never gets it unchecked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Final, Self, TypeVar
+
+from pydantic import BaseModel
+
+from gateway.adapter import Adapter, AdapterSettings, Uplink, Workbench
+from gateway.errors import AdapterError, BusUnavailable, CommandRejected, DeviceUnreachable, OutcomeUnknown
+from gateway.field.adapter_data import results
+from gateway.field.adapter_data.found_devices import checked_found, checked_progress
+from gateway.field.adapter_data.readings import ReadingCheck
+from gateway.field.adapter_data.refusals import Refusal, Refusals, ToldReasons, WrongAdapterData
+from gateway.field.adapter_data.values import Unusable
+from gateway.models import (
+    ChildDevice,
+    Command,
+    CommandResult,
+    CommandSpec,
+    FirmwareFile,
+    FirmwareProgress,
+    Found,
+    Licence,
+    Metric,
+    PlannedRead,
+    Progress,
+    Reading,
+    SettingValue,
+    Value,
+    WrittenSetting,
+)
+from gateway.plain_text import text_of_error, type_name
+from gateway.tasks import closed_after
+
+T = TypeVar("T")
+
+_ERRORS: Final = (BusUnavailable, DeviceUnreachable, CommandRejected, OutcomeUnknown)
+
+NO_REASON: Final = "its adapter gives no reason"
+
+
+class CheckedAdapter(Adapter[AdapterSettings]):
+    """One bus, as its adapter serves it, with every result checked.
+
+    A result that is not usable is dropped and counted. Where the gateway needs one, `WrongAdapterData` is raised: a bug of the
+    adapter. Texts of its errors are on one line and printable.
+
+    Args:
+        unchecked: the adapter as its author has written it.
+        entry: the name of the `[[adapter]]` entry.
+        told: the reasons for refusals that were told, shared by all buses.
+    """
+
+    def __init__(self, unchecked: Adapter[Any], entry: str, told: ToldReasons | None = None) -> None:
+        self.unchecked = unchecked
+        self._source = unchecked
+        self._bus = _checked_bus(unchecked)
+        self._refusals = refusals = Refusals(entry, self._bus, told)
+        self._readings = ReadingCheck(refusals, frozenset())
+        self.settings = unchecked.settings
+        self.concurrency = self._else(results.concurrency, unchecked.concurrency, "concurrency", 1)
+
+    def belongs(self, children: Container[str]) -> None:
+        """Check readings against these children, the ones on this bus."""
+        self._readings.children = children
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """How much of what the adapter returned was refused since the start, by reason."""
+        return self._refusals.counts
+
+    def overrides(self, method: str) -> bool:
+        """Return whether the adapter has a method of its own, and not the default of the contract."""
+        return getattr(type(self.unchecked), method) is not getattr(Adapter, method)
+
+    @property
+    def bus(self) -> str:
+        """The label of this bus."""
+        return self._bus
+
+    @property
+    def memory(self) -> Any:  # type: ignore[override]  # noqa: ANN401 - a mapping, which only the adapter itself uses
+        """What the adapter remembers."""
+        return self._source.memory
+
+    @property
+    def quiet_bus_limit(self) -> timedelta | None:  # type: ignore[override]  # a constant of the class, there
+        """How long the bus may be quiet."""
+        return self._else(results.silence_limit, self._source.quiet_bus_limit, "quiet_bus_limit", None)
+
+    # the bus ----------------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        """Open the bus."""
+        with self._clear_errors():
+            await self._source.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Close the bus."""
+        with self._clear_errors():
+            await self._source.__aexit__(*exc)
+
+    async def reappears(self) -> None:
+        """Return when the bus should be opened again at once."""
+        await self._source.reappears()
+
+    async def discover(self) -> AsyncIterator[Found | Progress]:
+        """Search the bus; what is no usable device is a step of the search like any other."""
+        progress = Progress(0, None, "")
+        async for step in self._steps("discover", self._source.discover):
+            if isinstance(step, Progress):
+                progress = self._else(checked_progress, step, "discover", progress)
+                yield progress
+            else:
+                yield self._found(step, "reports") or progress
+
+    async def identify(self, address: str) -> Found:
+        """Return the device at an address."""
+        with self._clear_errors():
+            found = await self._source.identify(address)
+        checked = self._found(found, "identifies")
+        if checked is None:
+            raise WrongAdapterData("its adapter identified it, and returned a device that cannot be used")
+        return checked
+
+    async def listen(self, uplink: Uplink) -> None:
+        """Hand what devices send to the uplink, checked."""
+        with self._clear_errors():
+            await self._source.listen(_CheckedUplink(uplink, self._readings, self._found))
+
+    async def read(self, child: ChildDevice, due: frozenset[str]) -> AsyncIterator[Sequence[Reading]]:
+        """Read poll groups."""
+        async for readings in self._steps("read", lambda: self._source.read(child, due)):
+            yield self._readings.checked(readings, "read", child.key)
+
+    def recent_frames(self) -> Sequence[str]:
+        """Return the last frames."""
+        return self._else(results.texts, self._source.recent_frames(), "recent_frames", ())
+
+    # what is declared of a child --------------------------------------------------------------------------------------
+
+    def poll_groups(self, child: ChildDevice) -> Mapping[str, timedelta]:
+        """Return the poll groups of a child."""
+        with self._clear_errors():
+            return self._checked(results.poll_groups, self._source.poll_groups(child), "poll_groups")
+
+    def planned_reads(self, children: Sequence[ChildDevice]) -> Sequence[PlannedRead]:
+        """Return the planned cost of reading these children."""
+        return self._else(results.planned_reads, self._source.planned_reads(children), "planned_reads", ())
+
+    def remarks(self, child: ChildDevice) -> Sequence[str]:
+        """Return remarks for the operator."""
+        return self._else(results.texts, self._source.remarks(child), "remarks", ())
+
+    def metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
+        """Return the metrics of each poll group."""
+        return self._else(results.metrics_by_group, self._source.metrics(child), "metrics", {})
+
+    def point_map(self, child: ChildDevice) -> str | None:
+        """Return the map of a child's profile."""
+        return self._else(results.point_map, self._source.point_map(child), "point_map", None)
+
+    def use_map(self, key: str, text: str | None) -> None:
+        """Read a child by this map."""
+        self._source.use_map(key, text)
+
+    def configuration_model(self, child: ChildDevice) -> type[BaseModel] | None:
+        """Return the settings that a child keeps."""
+        return self._else(results.settings_model, self._source.configuration_model(child), "configuration_model", None)
+
+    def may_be_quiet(self, child: ChildDevice) -> timedelta | None:
+        """Return how long a child may be silent."""
+        return self._else(results.silence_limit, self._source.may_be_quiet(child), "may_be_quiet", None)
+
+    def unregistered_child(
+        self, *, address: str, name: str, key: str = "unregistered", profile: str | None = None, sub_model: str | None = None
+    ) -> ChildDevice:
+        """Return a device of this bus as a child that was not admitted."""
+        return self._source.unregistered_child(address=address, name=name, key=key, profile=profile, sub_model=sub_model)
+
+    @classmethod
+    def workbench(cls, adapter: Self | None = None) -> Workbench:
+        """Return the commissioning tools, which are for a person who is there, as they are."""
+        return Workbench() if adapter is None else type(adapter.unchecked).workbench(adapter.unchecked)
+
+    # commands and settings: their texts are cleaned where their secrets are masked, after that ------------------------
+
+    def commands(self, child: ChildDevice) -> Sequence[CommandSpec]:
+        """Return the commands of a child."""
+        return self._checked(results.command_specs, self._source.commands(child), "commands")
+
+    async def execute(self, child: ChildDevice, command: Command) -> CommandResult | str | None:
+        """Carry out a command."""
+        return await self._source.execute(child, command)
+
+    async def read_back(self, child: ChildDevice, command: Command) -> CommandResult | None:
+        """Return the result of a command that was interrupted."""
+        return await self._source.read_back(child, command)
+
+    def planned_writes(self, child: ChildDevice, command: Command) -> Sequence[str]:
+        """Return what a command would send."""
+        with self._clear_errors():
+            return self._else(results.texts, self._source.planned_writes(child, command), "planned_writes", ())
+
+    def licence_command(self, child: ChildDevice, licence: Licence) -> Command:
+        """Return the command for a licence."""
+        return self._source.licence_command(child, licence)
+
+    async def differing_settings(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Mapping[str, Value]:
+        """Return the settings that differ."""
+        with self._clear_errors():
+            returned = await self._source.differing_settings(child, config)
+        return self._checked(results.differing_settings, returned, "differing_settings")
+
+    async def configure(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Sequence[WrittenSetting]:
+        """Write settings."""
+        with self._clear_errors():
+            returned = await self._source.configure(child, config)
+        return self._checked(results.written_settings, returned, "configure")
+
+    async def check_firmware(self, child: ChildDevice, file: FirmwareFile) -> None:
+        """Check that a file is firmware for a child."""
+        with self._clear_errors():
+            await self._source.check_firmware(child, file)
+
+    async def firmware_steps(
+        self, child: ChildDevice, file: FirmwareFile, resume_from: int | None
+    ) -> AsyncIterator[FirmwareProgress | CommandResult]:
+        """Install firmware."""
+        async for step in self._steps("firmware_steps", lambda: self._source.firmware_steps(child, file, resume_from)):
+            yield self._checked(results.firmware_step, step, "firmware_steps")
+
+    # the checks -------------------------------------------------------------------------------------------------------
+
+    async def _steps(self, method: str, start: Callable[[], Any]) -> AsyncIterator[Any]:
+        """Yield what an iterator of the adapter yields, and close it."""
+        with self._clear_errors():
+            steps = start()
+            if not hasattr(type(steps), "__anext__"):
+                self._refusals.note(Refusal.RESULT, f"returns something of the type {type_name(type(steps))} from {method}")
+                if method == "discover":
+                    return  # nothing was found; the bus itself is not affected
+                raise WrongAdapterData(f"Adapter.{method} returned something of the type {type_name(type(steps))}")
+            async with closed_after(steps):
+                while True:
+                    try:
+                        step = await anext(steps)
+                    except StopAsyncIteration:
+                        return
+                    yield step
+
+    def _found(self, found: object, does: str) -> Found | None:
+        try:
+            checked = checked_found(found, self._readings.children)
+        except Unusable as why:
+            self._refusals.note(Refusal.FOUND, f"{does} {why}")
+            return None
+        if checked is not found:
+            self._refusals.note(
+                Refusal.TEXT, f"{does} a device at {checked.address} with texts that are not printable or too long"
+            )
+        return checked
+
+    def _checked(self, check: Callable[[Any], T], returned: object, method: str) -> T:
+        """Return a result that the gateway needs.
+
+        Raises:
+            WrongAdapterData: it cannot be used.
+        """
+        try:
+            return results.checked(check, returned)  # type: ignore[no-any-return]  # what the check returns
+        except Unusable as why:
+            self._refusals.note(Refusal.RESULT, f"returns {why} from {method}")
+            raise WrongAdapterData(f"Adapter.{method} returned {why}") from None
+
+    def _else(self, check: Callable[[Any], T], returned: object, method: str, otherwise: T) -> T:
+        """Return a result; another one when it cannot be used."""
+        try:
+            return results.checked(check, returned)  # type: ignore[no-any-return]  # as above
+        except Unusable as why:
+            self._refusals.note(Refusal.RESULT, f"returns {why} from {method}")
+            return otherwise
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        """Raise the errors of the adapter with a text that is printable and on one line."""
+        try:
+            yield
+        except AdapterError as error:
+            text = text_of_error(error) or NO_REASON
+            if type(error) in _ERRORS and len(error.args) == 1 and error.args[0] is text:
+                raise
+            raise next((kind(text) for kind in _ERRORS if isinstance(error, kind)), DeviceUnreachable(text)) from error
+
+
+class _CheckedUplink:
+    """The uplink that an adapter gets."""
+
+    def __init__(self, uplink: Uplink, readings: ReadingCheck, check_found: Callable[[object, str], Found | None]) -> None:
+        self._uplink = uplink
+        self._readings = readings
+        self._check_found = check_found
+
+    def found(self, found: object) -> None:
+        """Report a device that has sent something, if it can be used."""
+        checked = self._check_found(found, "reports")
+        if checked is not None:
+            self._uplink.found(checked)
+
+    def heard(self, readings: object) -> None:
+        """Hand over the readings that can be used; also none of them shows that the bus works."""
+        self._uplink.heard(self._readings.checked(readings, "listen"))
+
+
+def checked_adapter(adapter: Adapter[Any], entry: str, told: ToldReasons | None = None) -> CheckedAdapter:
+    """Return an adapter whose results are checked; one that is checked already as it is."""
+    return adapter if isinstance(adapter, CheckedAdapter) else CheckedAdapter(adapter, entry, told)
+
+
+def _checked_bus(adapter: Adapter[Any]) -> str:
+    """Return the label of a bus, which is shown and stored."""
+    try:
+        label = results.checked(results.label, adapter.bus)
+    except Unusable as why:
+        raise WrongAdapterData(f"Adapter.bus is {why}") from None
+    return str(label)

@@ -1,0 +1,69 @@
+"""Check metrics: their names, units and how their values are reduced. Pure."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any, Final
+
+from gateway.field.adapter_data.values import Unusable
+from gateway.models import RESERVED_METRICS, Metric, Reduce
+from gateway.plain_text import plain_text, type_name
+
+MOST_NAME_CHARACTERS: Final = 128
+MOST_UNIT_CHARACTERS: Final = 32
+
+
+def checked_metric(metric: Any) -> Metric:  # noqa: ANN401 - whatever an adapter yields
+    """Return the metric, made anew where a field has to be cleaned.
+
+    Raises:
+        Unusable: it is none, or a field has a wrong type or an impossible value.
+    """
+    if not issubclass(type(metric), Metric):
+        raise Unusable(f"of the type {type_name(type(metric))}")
+    name = _checked_name(metric.name)
+    unit = _checked_unit(metric.unit)
+    dead_band = _checked_dead_band(metric.dead_band)
+    if type(metric.reduce) is not Reduce:
+        raise Unusable(f"{name}, whose reduction is of the type {type_name(type(metric.reduce))}")
+    if type(metric.urgent) is not bool or type(metric.is_event) is not bool:
+        raise Unusable(f"{name}, of which it is not said by a bool whether it is urgent")
+    if type(metric) is Metric and name is metric.name and unit is metric.unit and dead_band is metric.dead_band:
+        return metric
+    return Metric(name, unit, metric.urgent, metric.reduce, dead_band, metric.is_event)
+
+
+def _checked_name(name: Any) -> str:  # noqa: ANN401 - as above
+    if not issubclass(type(name), str):
+        raise Unusable(f"with a name of the type {type_name(type(name))}")
+    text = str.__str__(name)
+    if not text or text in RESERVED_METRICS:
+        raise Unusable(f'called "{text}"')
+    if len(text) > MOST_NAME_CHARACTERS:
+        raise Unusable(f"with a name of {len(text)} characters")
+    if not text.isprintable() or text.strip() != text:
+        raise Unusable(f'called "{plain_text(text, MOST_NAME_CHARACTERS)}", with characters that cannot be seen')
+    return text
+
+
+def _checked_unit(unit: Any) -> str | None:  # noqa: ANN401 - as above
+    if unit is None:
+        return None
+    if not issubclass(type(unit), str):
+        raise Unusable(f"with a unit of the type {type_name(type(unit))}")
+    return plain_text(str.__str__(unit), MOST_UNIT_CHARACTERS)
+
+
+def _checked_dead_band(band: Any) -> float | None:  # noqa: ANN401 - as above
+    if band is None:
+        return None
+    if not issubclass(type(band), int | float) or type(band) is bool:
+        raise Unusable(f"with a dead band of the type {type_name(type(band))}")
+    number = float.__float__(band) if issubclass(type(band), float) else int.__int__(band)
+    try:
+        is_usable = isfinite(number) and number >= 0
+    except OverflowError:
+        is_usable = False
+    if not is_usable:
+        raise Unusable("with a dead band that is not a finite number from 0")
+    return number
