@@ -24,6 +24,8 @@ COMMANDS = {
     "schema": "Print what has to be entered in the Partner Portal.",
     "children": "List the devices; admit, ignore or rename one.",
     "losses": "Show what became of the samples of each device.",
+    "backup": "Write the store into one file, also while the gateway runs.",
+    "restore": "Put a backup in the place of the store.",
     "dump": "Write what helps to find a fault into one archive.",
     "health": "Ask the gateway on this machine whether it is ready.",
     "token": "Make a new token for the status page, and show it.",

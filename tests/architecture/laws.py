@@ -42,6 +42,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
         "gateway/emulator/authorities.py",
         "gateway/emulator/signing.py",
         "gateway/status/listening/self_signed.py",
+        "gateway/state/backup_encryption.py",
     ),
     "dbus_fast": ("adapters/ble/radio/bluez.py", "gateway/testing/bluetooth/*"),
     "jinja2": ("gateway/status/render/templates.py",),
