@@ -68,7 +68,7 @@ class Gateway:
         A request to restart sets `stop`.
 
         Raises:
-            StoreDamaged: the store was damaged meanwhile and has to be recovered: build a gateway anew.
+            StoreDamaged: a damaged page was met in the store; built anew, the gateway goes on with what can be read of it.
         """
         damage: list[BaseException] = []
         try:
@@ -89,14 +89,30 @@ class Gateway:
             others = [group.create_task(work) for work in (self.field.fleet.run(), self.field.reporter.run(), *self._upkeep())]
             if self.page is not None:
                 others.append(group.create_task(self.page.server.run()))
-            await run_until(stop, self.restart.requested.wait())
-            why = "the cloud asked for a restart" if self.restart.requested.is_set() else "it was stopped"
+            await run_until(stop, self._reason_to_end())
+            why = "it was stopped"
+            if self.restart.requested.is_set():
+                why = "the cloud asked for a restart"
+            elif not stop.is_set():
+                why = "its store is damaged"
             log.info("stopping: %s", why)
             self.state.events.report(None, "gateway_stopped", "gateway", f"version {__version__}: {why}")
-            stop.set()
+            if self.restart.requested.is_set():
+                stop.set()
             await _end(*others, seconds=FIELD_STOP_SECONDS)
             await self._drain(session)
         log.info("stopped; %d samples are kept for the next start", outbox.depth)
+        if self.state.store.is_damaged.is_set() and not stop.is_set():
+            raise StoreDamaged(f"{self.state.store.path} is damaged: {self.state.store.problem}")
+
+    async def _reason_to_end(self) -> None:
+        """Return when a restart was requested, or when the store has to be opened anew."""
+        reasons = {asyncio.create_task(event.wait()) for event in (self.restart.requested, self.state.store.is_damaged)}
+        try:
+            await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for reason in reasons:
+                reason.cancel()
 
     def _upkeep(self) -> tuple[Coroutine[Any, Any, None], ...]:
         timing, state, field = self.timing, self.state, self.field

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -25,13 +26,18 @@ from gateway.state.identity_mirror import (
 )
 from gateway.state.parts import StateParts
 from gateway.state.recoveries import RecoveryKind, write_recovery
-from gateway.state.single_instance import real_path
+from gateway.state.salvage import Salvage, replace_damaged
 from gateway.state.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 
 _LATE_COLUMNS: Final[Mapping[str, Callable[[], Cell]]] = {"since": lambda: datetime.now(UTC).isoformat()}
 """What the mirror leaves out and a row must have."""
+
+LOST_WITH_PART: Final = (
+    "Commands, configurations and licences in effect are lost as far as they could not be read. A command that is offered first"
+    " now may have been begun already: it is refused, unless it does no harm"
+)
 
 LOST_WITH_STORE: Final = (
     "Lost are the samples that waited for the cloud, the record of commands, and the configurations and licences in effect. A"
@@ -50,33 +56,45 @@ async def opened_state(path: Path, make: Callable[[Store], Awaitable[StateParts]
     Raises:
         StoreError: the store cannot be used, and the mirror does not help.
     """
+    async with AsyncExitStack() as stack:
+        try:
+            state = await _open(stack, path, make, "was missing", None)
+        except StoreDamaged as error:
+            await stack.aclose()
+            mirror, _ = await asyncio.to_thread(_look_at_mirror, path)
+            salvage = await asyncio.to_thread(replace_damaged, path, needs_identity=mirror is None)
+            state = await _open(stack, path, make, f"was damaged ({error.__cause__ or error}): {salvage}", salvage)
+        yield state
+
+
+async def _open(
+    stack: AsyncExitStack, path: Path, make: Callable[[Store], Awaitable[StateParts]], why: str, salvage: Salvage | None
+) -> StateParts:
+    """Open the store, and bring it and the mirror up to date with each other.
+
+    Args:
+        stack: closes the store.
+        path: as for `opened_state`.
+        make: likewise.
+        why: what had happened to the store, if the identities have to come from the mirror.
+        salvage: what was copied from a damaged store, if it was.
+    """
     mirror, mirror_problem = _look_at_mirror(path)
-    was_missing = _is_missing(path)
-    if was_missing and mirror_problem is not None:
+    if _is_missing(path) and mirror_problem is not None:
         raise StoreError(
             f"{path} is missing, and its mirror cannot help: {mirror_problem}. Restore a backup (xyte-gateway restore), or move"
             f" {mirror_file(path)} away to begin as a new gateway"
         )
-    async with AsyncExitStack() as stack:
-        why = "was missing"
-        try:
-            store = await stack.enter_async_context(Store(path, exclusive=True))
-            state = await make(store)
-        except StoreDamaged as error:
-            if mirror is None:
-                raise
-            await stack.aclose()
-            kept = _set_file_aside(path)
-            why = f"was damaged ({error.__cause__ or error}) and is kept as {kept.name}"
-            store = await stack.enter_async_context(Store(path, exclusive=True))
-            state = await make(store)
-        if mirror_problem is not None:
-            mirror = None
-            await _set_mirror_aside(state, mirror_problem, "damaged")
-        elif mirror is not None:
-            mirror = await _compare(state, mirror, why)
-        await state.mirror.begin(mirror)
-        yield state
+    state = await make(await stack.enter_async_context(Store(path, exclusive=True)))
+    if salvage is not None and salvage.has_identity:
+        await _go_on_with(state, salvage, f"the store {why}")
+    if mirror_problem is not None:
+        mirror = None
+        await _set_mirror_aside(state, mirror_problem, "damaged")
+    elif mirror is not None:
+        mirror = await _compare(state, mirror, why, salvage)
+    await state.mirror.begin(mirror)
+    return state
 
 
 def _look_at_mirror(path: Path) -> tuple[Mirror | None, str | None]:
@@ -87,11 +105,12 @@ def _look_at_mirror(path: Path) -> tuple[Mirror | None, str | None]:
         return None, str(error)
 
 
-async def _compare(state: StateParts, mirror: Mirror, why: str) -> Mirror | None:
+async def _compare(state: StateParts, mirror: Mirror, why: str, salvage: Salvage | None) -> Mirror | None:
     """Bring the store up to date where the mirror knows more, and return the mirror if it is this gateway's."""
     gateway = state.registry.gateway
     if gateway is None:
-        await _adopt(state, mirror, RecoveryKind.LOST, f"the store {why}", LOST_WITH_STORE)
+        lost = LOST_WITH_STORE if salvage is None or not salvage.rows else LOST_WITH_PART
+        await _adopt(state, mirror, RecoveryKind.LOST, f"the store {why}", lost)
     elif gateway.serial_number != mirror.serial_number:
         problem = (
             f"{mirror_file(state.store.path)} is of the gateway {mirror.serial_number}, but the store of {gateway.serial_number}"
@@ -104,7 +123,7 @@ async def _compare(state: StateParts, mirror: Mirror, why: str) -> Mirror | None
             " it does no harm"
         )
         await _adopt(state, mirror, RecoveryKind.OLDER, "the store is an older copy of itself", lost)
-    elif keys := await state.store.transact(lambda db: _set_aside_children(db, mirror)):
+    elif keys := await state.store.transact(lambda db: _lost_children(db, mirror, is_salvaged=salvage is not None)):
         await _adopt_children(state, mirror, keys)
     return mirror
 
@@ -150,10 +169,23 @@ async def _recover(state: StateParts, work: Callable[[Transaction], None], text:
     state.events.report(None, "store_recovered", "gateway", text)
 
 
-def _set_aside_children(db: Transaction, mirror: Mirror) -> set[str]:
+async def _go_on_with(state: StateParts, salvage: Salvage, why: str) -> None:
+    """Record that the gateway goes on with what could be read of its damaged store."""
+
+    def work(db: Transaction) -> None:
+        forget_contact(db)
+        write_recovery(db, RecoveryKind.SALVAGED, text)
+
+    text = f"{why}. A command that is offered first now may have been begun already: it is refused, unless it does no harm"
+    await _recover(state, work, text)
+
+
+def _lost_children(db: Transaction, mirror: Mirror, *, is_salvaged: bool) -> set[str]:
     """Return the keys of children that the store lacks because their rows could not be read."""
     known = {key for (key,) in db.execute("SELECT key FROM children")}
     missing = {str(row["key"]) for row in mirror.children} - known
+    if is_salvaged:
+        return missing
     damaged: set[str] = set()
     if missing:
         for (content,) in db.execute("SELECT content FROM set_aside_rows WHERE table_name = 'children'"):
@@ -184,20 +216,6 @@ async def _set_mirror_aside(state: StateParts, problem: str, word: str) -> None:
     await state.recoveries.record(RecoveryKind.MIRROR, text)
     log.error("store: %s", text)
     state.events.report(None, "mirror_replaced", "gateway", text)
-
-
-def _set_file_aside(path: Path) -> Path:
-    """Move a damaged store with its log away, and return its new name."""
-    real = real_path(path)
-    kept = real.with_name(f"{real.name}.damaged-{_stamp()}")
-    try:
-        real.rename(kept)
-        for end in ("-wal", "-shm"):
-            if (log_file := real.with_name(real.name + end)).exists():
-                log_file.rename(kept.with_name(kept.name + end))
-    except OSError as error:
-        raise StoreError(f"{path} is damaged and cannot be moved away: {error.strerror}") from error
-    return kept
 
 
 def _is_missing(path: Path) -> bool:

@@ -19,6 +19,8 @@ class RecoveryKind(StrEnum):
 
     LOST = "lost"
     """It was missing or damaged; the identities came from their mirror."""
+    SALVAGED = "salvaged"
+    """It was damaged; what could be read of it was copied into a new file."""
     OLDER = "older"
     """It was an older copy of itself; what was newer came from the mirror."""
     RESTORED = "restored"
@@ -33,7 +35,7 @@ class RecoveryKind(StrEnum):
     """A person has made this gateway another one, on other hardware."""
 
 
-MAY_LACK_CHILDREN: Final = (RecoveryKind.LOST, RecoveryKind.OLDER, RecoveryKind.RESTORED)
+MAY_LACK_CHILDREN: Final = (RecoveryKind.LOST, RecoveryKind.SALVAGED, RecoveryKind.OLDER, RecoveryKind.RESTORED)
 """After these the cloud may have children that the store does not know."""
 
 

@@ -114,6 +114,12 @@ def set_aside(db: Transaction, table: str, rows: Iterable[tuple[int, str]], *, a
         _bound(db)
 
 
+def add_set_aside(db: Transaction, table: str, columns: Sequence[str], row: Sequence[object], why: str) -> None:
+    """Record a row that never got into its table."""
+    _write(db, table, columns, row, why)
+    _bound(db)
+
+
 def reason(error: Exception) -> str:
     """Return why a row cannot be read, without a value of it: it may be a secret."""
     if isinstance(error, ValidationError):
@@ -128,12 +134,17 @@ def _move(db: Transaction, table: str, rowid: int, why: str, is_kept: bool) -> b
     row = cursor.fetchone()
     if row is None:
         return False
-    content = _content([column[0] for column in cursor.description], row)
-    now = datetime.now(UTC).isoformat()
-    db.execute("INSERT INTO set_aside_rows (table_name, content, why, at) VALUES (?, ?, ?, ?)", (table, content, why, now))
+    _write(db, table, [column[0] for column in cursor.description], row, why)
     if not is_kept:
         db.execute(f"DELETE FROM {table} WHERE rowid = ?", (rowid,))  # noqa: S608 - one of our tables
     return True
+
+
+def _write(db: Transaction, table: str, columns: Sequence[str], row: Sequence[object], why: str) -> None:
+    db.execute(
+        "INSERT INTO set_aside_rows (table_name, content, why, at) VALUES (?, ?, ?, ?)",
+        (table, _content(columns, row), why, datetime.now(UTC).isoformat()),
+    )
 
 
 def _content(names: Sequence[str], row: Sequence[object]) -> bytes:

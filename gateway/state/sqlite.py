@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-SqliteError = sqlite3.Error
+SqliteError: Final = (sqlite3.Error, UnicodeDecodeError)
+"""How SQLite fails. It quotes a damaged schema in its message, and Python cannot read that where it is not UTF-8."""
 
 WRITER_TIMEOUT_SECONDS: Final = 10.0
 READER_TIMEOUT_SECONDS: Final = 2.0
@@ -78,7 +79,14 @@ def connect_reader(path: Path, *, with_log: bool = True) -> Reader:
     return connection
 
 
-def is_damage(error: SqliteError) -> bool:
+def is_refusal(error: Exception) -> bool:
+    """Return whether SQLite does not take the values of one row: the schema forbids them."""
+    return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError)
+
+
+def is_damage(error: Exception) -> bool:
     """Return whether SQLite says that the content of the file is damaged, or not its own."""
+    if isinstance(error, UnicodeDecodeError):
+        return True
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the lowest byte is the error; the others say more about it
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

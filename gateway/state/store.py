@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from gateway.errors import StoreDamaged, StoreError
+from gateway.state.integrity import check_content, check_tables, check_version, has_log, mark_suspect
 from gateway.state.schema import NEWEST_VERSION, migrations_after
 from gateway.state.single_instance import StoreLock, real_path, refuse_other_name
 from gateway.state.sqlite import SetAsideRow, SqliteError, Transaction, connect, connect_reader, is_damage
@@ -54,6 +55,8 @@ class Store:
         """What was done about a file that somebody removed or replaced, for whoever tells it."""
         self.problem: str | None = None
         """Why the last transaction failed; `None` once another one has written something since."""
+        self.is_damaged = asyncio.Event()
+        """Set once a damaged page was met: the store has to be opened anew, which copies what can be read of it."""
         self.rows_set_aside = 0
         """How many rows could not be read or sent since the store was created."""
 
@@ -80,7 +83,12 @@ class Store:
         Raises:
             StoreError: SQLite failed: disk full, file damaged, I/O error.
         """
-        return await self._run(lambda: self._transact(work))
+        try:
+            return await self._run(lambda: self._transact(work))
+        except StoreDamaged:
+            self.is_damaged.set()
+            await self._run(lambda: mark_suspect(self.path))
+            raise
 
     async def check_writable(self) -> None:
         """Write a value that is already there, to see whether the store can be written.
@@ -137,7 +145,7 @@ class Store:
                 result = work(connection)
                 connection.execute("COMMIT")
             except BaseException:
-                with contextlib.suppress(SqliteError):
+                with contextlib.suppress(*SqliteError):
                     connection.execute("ROLLBACK")
                 raise
         except SqliteError as error:
@@ -171,7 +179,7 @@ class Store:
             self.problem = f"{text}, and cannot be put back: {error}"
             self._is_content_lost = True
             raise StoreDamaged(self.problem) from error
-        except (OSError, SqliteError, StoreError) as error:
+        except (OSError, *SqliteError, StoreError) as error:
             self.problem = f"{text}, and it cannot be put back: {error}"
             raise StoreError(self.problem) from error
         self.problem = None
@@ -189,7 +197,7 @@ class Store:
                 raise StoreDamaged(str(error)) from error
             raise
         self._connection = None
-        with contextlib.suppress(SqliteError):  # it belongs to a file that is none any more
+        with contextlib.suppress(*SqliteError):  # it belongs to a file that is none any more
             connection.close()
         file.remove_log()
         self._connection = _connect(self.path)
@@ -216,7 +224,10 @@ class Store:
                 self._lock.acquire()
             else:
                 refuse_other_name(self.path)
+            was_killed = has_log(self.path)
             self._connection = _connect(self.path)
+            if self._exclusive:
+                check_content(self._connection, self.path, was_killed=was_killed)
             _migrate(self._connection, self.path)
             self.rows_set_aside = _rows_set_aside(self._connection)
             if self._exclusive:
@@ -242,7 +253,7 @@ def _connect(path: Path) -> Transaction:
     return connection
 
 
-def _kind(error: SqliteError) -> type[StoreError]:
+def _kind(error: Exception) -> type[StoreError]:
     return StoreDamaged if is_damage(error) else StoreError
 
 
@@ -284,8 +295,11 @@ def _rows_set_aside(connection: Transaction) -> int:
 
 
 def _migrate(connection: Transaction, path: Path) -> None:
-    for version, script in migrations_after(_refuse_newer(connection, path)):
+    before = _refuse_newer(connection, path)
+    check_version(connection, path, before)
+    for version, script in migrations_after(before):
         connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {version}; COMMIT;")
+    check_tables(connection, path)
 
 
 def _refuse_newer(connection: Transaction, path: Path) -> int:

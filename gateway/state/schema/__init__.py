@@ -20,6 +20,6 @@ MIGRATIONS: Final = tuple(
 NEWEST_VERSION: Final = len(MIGRATIONS)
 
 
-def migrations_after(version: int) -> Iterator[tuple[int, str]]:
-    """Yield every later version with the SQL that leads to it."""
-    yield from enumerate(MIGRATIONS[version:], start=version + 1)
+def migrations_after(version: int, until: int = NEWEST_VERSION) -> Iterator[tuple[int, str]]:
+    """Yield every later version, up to the last one wanted, with the SQL that leads to it."""
+    yield from enumerate(MIGRATIONS[version:until], start=version + 1)
