@@ -13,6 +13,7 @@ from gateway.cloud.children.lookups import RegistrationLookups
 from gateway.cloud.children.moves import ChildMoves
 from gateway.cloud.children.requests import ChildRequests
 from gateway.cloud.children.unused_devices import UnusedDevices
+from gateway.cloud.registration_pace import RegistrationPace
 from gateway.cloud.registration_queue import DeletedChildren, RegistrationQueue
 from gateway.cloud.retry_times import clock_time, in_words
 from gateway.cloud.revocation import KeyCheck, KeyState, is_not_found
@@ -53,6 +54,8 @@ class RegistrationPolicy:
 
     deleted_children: DeletedChildren = "register_again"
     settle: timedelta = SETTLE
+    per_minute: int | None = None
+    """The most registrations in any minute."""
 
 
 class ChildRegistrar:
@@ -78,6 +81,7 @@ class ChildRegistrar:
         self._status_of = status_of
         self._queue = RegistrationQueue(registry, deleted_children=policy.deleted_children, settle=policy.settle)
         self._requests = ChildRequests(hub, registry, outbox, report_event=report_event, register_now=self._queue.resolved)
+        self._pace = RegistrationPace(policy.per_minute)
         self._unused_devices = UnusedDevices(hub, registry)
         self._lookups = RegistrationLookups(
             hub, registry, self._queue, report_event=report_event, may_lack_children=may_lack_children
@@ -100,7 +104,10 @@ class ChildRegistrar:
         if self._registry.requests and await self._requests.carry_out_next(parent):
             return timedelta(0)
         self._queue.follow_registry(parent)
-        record, wait = self._queue.next_due()
+        registers_after = self._pace.wait()
+        record, wait = self._queue.next_due(registers_after=registers_after)
+        if record is None:
+            self._pace.tell(self._queue.waiting_to_register() if registers_after > timedelta(0) else 0)
         if record is not None:
             await self._work_on(parent, record)
         elif await self._unused_devices.delete_next(parent):
@@ -159,6 +166,7 @@ class ChildRegistrar:
     async def _register(self, parent: Credentials, record: ChildRecord) -> None:
         if await self._lookups.is_registered_already(parent, record):
             return
+        self._pace.registers()
         intended = await self._registry.save_child(child_records.registering(record, parent))
         await run_to_completion(self._call_and_store(parent, intended), within_seconds=LAST_RESPONSE_SECONDS)
 

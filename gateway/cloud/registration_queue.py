@@ -55,17 +55,27 @@ class RegistrationQueue:
             if record is None or record.state is not ChildState.REGISTERING:
                 self._unanswered.discard(key)
 
-    def next_due(self) -> tuple[ChildRecord | None, timedelta]:
-        """Return the next child to work on, or `None` and the time after which there may be one."""
+    def next_due(self, *, registers_after: timedelta = timedelta(0)) -> tuple[ChildRecord | None, timedelta]:
+        """Return the next child to work on, or `None` and the time after which there may be one.
+
+        Children that are not registered yet have to wait until the former time is over; the others do not.
+        """
         now, wait = loop_time(), MAX_WAIT
+        may_register = not self._unanswered and registers_after <= timedelta(0)
         for key in self._open:
             record = self._registry.children[key]
             left = self._left(record, now)
             if left > timedelta(0):
                 wait = min(wait, left)
-            elif not self._unanswered or record.state in _SAFE_STATES:
+            elif may_register or record.state in _SAFE_STATES:
                 return record, timedelta(0)
-        return None, wait
+        return None, min(wait, registers_after) if registers_after > timedelta(0) else wait
+
+    def waiting_to_register(self) -> int:
+        """Return how many children would be registered now."""
+        now = loop_time()
+        records = (self._registry.children[key] for key in self._open)
+        return sum(one.state not in _SAFE_STATES and self._left(one, now) <= timedelta(0) for one in records)
 
     def unresolved(self) -> list[ChildRecord]:
         """Return the children with an unknown outcome whose time to settle is over."""

@@ -162,6 +162,12 @@ class CloudSection(_Section):
     )
     max_file_mb: int = Field(default=256, ge=1, le=16_384, description="the largest file that is fetched, in MB")
     require_checksum: bool = Field(default=True, description="whether a file without a checksum is refused")
+    registrations_per_minute: int = Field(
+        default=120,
+        ge=1,
+        le=10_000,
+        description="the most children that are registered in a minute; the others follow",
+    )
     deleted_children: Literal["register_again", "leave"] = Field(
         default="register_again",
         description="what to do with a child that was deleted in the cloud: register it again, or leave it deleted",

@@ -253,7 +253,11 @@ async def build_cloud(
         registry,
         outbox,
         KeyCheck(hub, timing.revocation),
-        policy=RegistrationPolicy(deleted_children=settings.deleted_children, settle=timing.registration_settles_in),
+        policy=RegistrationPolicy(
+            deleted_children=settings.deleted_children,
+            settle=timing.registration_settles_in,
+            per_minute=settings.registrations_per_minute,
+        ),
         status_of=partial(_cloud_status, field.availability),
         report_event=state.events.report,
         may_lack_children=lambda: state.recoveries.may_lack_children,

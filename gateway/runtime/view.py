@@ -45,7 +45,7 @@ class GatewayView:
         self._notice: str | None = None
         self._children = ChildSummaries(state.registry, field)
         self._found_devices = FoundDeviceSummaries(state.registry, lambda: effective().configuration.settings.models)
-        self._outbox = OutboxSummarizer(state.outbox)
+        self._outbox = OutboxSummarizer(state.outbox, cloud.session)
         self._cloud_activity = CloudSummarizer(state, plans=lambda: cloud.session.configuration.plans, effective=effective)
 
     # the state --------------------------------------------------------------------------------------------------------

@@ -118,6 +118,25 @@ class LossSummary(StatusModel):
     last_at: AwareDatetime
 
 
+class DrainSummary(StatusModel):
+    """A backlog that is being sent, after an outage for example."""
+
+    since: AwareDatetime
+    sent: int = Field(description="samples that were sent since then, also newer ones")
+    left: int = Field(description="samples that still wait")
+    seconds_left: float | None = Field(
+        default=None, description="how long that takes, at the speed so far; null while it is not known"
+    )
+
+
+class RefusalSummary(StatusModel):
+    """Samples that the hub refuses without a reason of its documentation: they are kept, and sent again later."""
+
+    samples: int
+    children: int
+    why: Text | None = Field(default=None, description="the hub's latest reason")
+
+
 class OutboxSummary(StatusModel):
     """The samples that the hub has not accepted yet."""
 
@@ -134,6 +153,10 @@ class OutboxSummary(StatusModel):
     holds_seconds: float | None = Field(
         default=None,
         description="how long nothing is lost at that rate while the hub takes nothing; null while that is not known",
+    )
+    drain: DrainSummary | None = Field(default=None, description="the backlog that is being sent; null without one")
+    refused: RefusalSummary | None = Field(
+        default=None, description="the samples that the hub refuses for now; null when there are none"
     )
 
     @property

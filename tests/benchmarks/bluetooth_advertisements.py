@@ -305,7 +305,9 @@ def configured(folder: Path, entry_url: str, entries: Sequence[AdapterSettings])
     """Return the configuration of a gateway with these entries and the default intervals."""
     settings = Settings(
         gateway=GatewaySection(mac="02:00:5e:10:00:01"),
-        cloud=CloudSection(entry_url=entry_url, hardware_key=SecretStr(HARDWARE_KEY), allow_plain_http=True),
+        cloud=CloudSection(
+            entry_url=entry_url, hardware_key=SecretStr(HARDWARE_KEY), allow_plain_http=True, registrations_per_minute=10_000
+        ),
         store=StoreSection(path=folder / "gateway.sqlite3"),
         status=StatusSection(port=0),
         models={"*": "c2d1e0ff-0a0b-4c0d-8e0f-112233445566"},

@@ -59,6 +59,7 @@ async def sizes_of_calls() -> list[list[int]]:
             settings = Settings(
                 gateway=GatewaySection(mac="02:00:5e:10:00:01"),
                 cloud=CloudSection(
+                    registrations_per_minute=10_000,
                     hardware_key=SecretStr(HARDWARE_KEY),
                     entry_url=emulator.entry_url,
                     allow_plain_http=True,

@@ -225,6 +225,7 @@ def write_configuration(folder: Path, plant: Plant, ports: Sequence[int], entry_
     settings = Settings(
         gateway=GatewaySection(mac="02:00:5e:10:00:01"),
         cloud=CloudSection(
+            registrations_per_minute=10_000,
             entry_url=entry_url,
             hardware_key=SecretStr(HARDWARE_KEY),
             allow_plain_http=True,

@@ -87,6 +87,7 @@ def configuration(options: Options, adapters: dict[str, type[SyntheticAdapter]])
     settings = Settings(
         gateway=GatewaySection(mac="02:00:5e:10:00:01", name="Chaos"),
         cloud=CloudSection(
+            registrations_per_minute=10_000,
             entry_url=options.entry_url, hardware_key=SecretStr("0f0e0d0c-1111-4222-8333-444455556666"), allow_plain_http=True,
             commands_every=timedelta(seconds=0.5), ca_file=options.ca_file,
         ).model_copy(update={"telemetry_every": timedelta(seconds=options.telemetry_seconds)}),

@@ -18,6 +18,7 @@ from gateway.state.outbox import Outbox
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.state.writes import retry_until_stored
+from gateway.testing.clock import simulated
 from gateway.testing.hub import LOST_ANSWER, FakeHub
 
 SETTLE = timedelta(seconds=0.05)
@@ -553,3 +554,59 @@ async def test_a_device_that_was_named_before_it_was_admitted_is_registered_unde
     await house.catch_up()
     (device,) = house.registered()
     assert (device.registration.name, device.updates) == ("Boiler house", [])
+
+
+def test_so_many_children_are_registered_in_a_minute_and_the_others_follow_and_it_is_told_once(tmp_path, caplog):
+    """Whatever is found on a bus: 2,067 devices must not become 2,067 registrations in 45 s."""
+
+    async def main():
+        async with Store(tmp_path / "s.sqlite3") as store:
+            hub, outbox, registry = FakeHub(), Outbox(store, most_samples=1000), Registry(store)
+            await registry.load()
+            parent = await hub.register_device(GATEWAY)
+            registrar = ChildRegistrar(
+                hub, registry, outbox, KeyCheck(hub, RevocationTiming()), policy=RegistrationPolicy(per_minute=10),
+                status_of=lambda key: Status.ONLINE,
+            )  # fmt: skip
+            for number in range(35):
+                await registry.admit(child(number))
+            at = {}
+            while len(hub.devices) < 36:
+                wait = await registrar.step(parent)
+                at.setdefault(len(hub.devices) - 1, asyncio.get_running_loop().time())
+                await asyncio.sleep(wait.total_seconds())
+            assert at[10] < 1
+            assert 60 <= at[11] < 61
+            assert 120 <= at[21] < 122
+            assert 180 <= at[31] < 183
+
+    simulated(main())
+    told = [record.getMessage() for record in caplog.records if "wait: no more are registered in a minute" in record.getMessage()]
+    assert told == [
+        (
+            "10 children were registered within a minute, and 25 more wait: no more are registered in a minute"
+            " (`registrations_per_minute` in [cloud])"
+        )
+    ]
+
+
+def test_a_child_that_is_registered_is_updated_also_while_others_wait_for_their_registration(tmp_path):
+    async def main():
+        async with Store(tmp_path / "s.sqlite3") as store:
+            hub, outbox, registry = FakeHub(), Outbox(store, most_samples=1000), Registry(store)
+            await registry.load()
+            parent = await hub.register_device(GATEWAY)
+            registrar = ChildRegistrar(
+                hub, registry, outbox, KeyCheck(hub, RevocationTiming()), policy=RegistrationPolicy(per_minute=1),
+                status_of=lambda key: Status.ONLINE,
+            )  # fmt: skip
+            await registry.admit(child(1))
+            await registrar.step(parent)
+            await registry.admit(child(2))
+            await registry.admit(child(1, name="Another name"))
+            while not await registrar.step(parent):
+                pass
+            assert hub.calls["update_device"] == 1
+            assert hub.calls["register_child"] == 1
+
+    simulated(main())

@@ -26,6 +26,7 @@ async def main(entry_url: str, store: Path, children: int) -> None:
     settings = Settings(
         gateway=GatewaySection(mac="02:00:5e:10:00:01"),
         cloud=CloudSection(
+            registrations_per_minute=10_000,
             entry_url=entry_url, hardware_key=SecretStr("0f0e0d0c-1111-4222-8333-444455556666"), allow_plain_http=True,
             telemetry_every=timedelta(seconds=5),
         ),

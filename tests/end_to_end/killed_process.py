@@ -84,6 +84,7 @@ async def main(entry_url: str, folder: Path) -> None:
     settings = Settings(
         gateway=GatewaySection(mac="02:00:5e:10:00:01"),
         cloud=CloudSection(
+            registrations_per_minute=10_000,
             entry_url=entry_url, hardware_key=SecretStr("0f0e0d0c-1111-4222-8333-444455556666"), allow_plain_http=True,
             commands_every=timedelta(seconds=0.1), configuration_watch=timedelta(seconds=1),
         ).model_copy(update={"telemetry_every": timedelta(seconds=0.2)}),

@@ -29,7 +29,8 @@ def children_of(emulator):
 async def test_a_thousand_children_take_at_most_twelve_calls_a_round(emulator, running, until):
     bus = SyntheticBus([SyntheticDevice(f"{n:04}", f"{n:04}", poll_every=timedelta(seconds=4)) for n in range(CHILDREN)])
     adapters = {"synthetic": SyntheticAdapter.on(bus)}
-    async with running(adapters, {"type": "synthetic"}, telemetry_every=timedelta(seconds=5)):
+    at_once = {"registrations_per_minute": 10_000}
+    async with running(adapters, {"type": "synthetic"}, cloud=at_once, telemetry_every=timedelta(seconds=5)):
         await until(lambda: len(children_of(emulator)) == CHILDREN, 90)
         await until(lambda: all("power" in child.state for child in children_of(emulator)), 30)
         parent = next(device for device in emulator.cloud.devices.values() if device.parent_id is None)

@@ -55,7 +55,7 @@ async def test_a_gateway_at_work_is_shown_from_the_cloud_to_the_values(emulator,
         assert (shown.is_registered, shown.hub.is_reachable, shown.problem) == (True, True, None)
         assert shown.device_id in emulator.cloud.devices
         assert shown.hub_url == emulator.hub_url
-        assert snapshot.outbox.capacity == 200_000
+        assert snapshot.outbox.capacity == 10_000_000
         (bus,) = snapshot.buses
         assert (bus.entry, bus.bus, bus.problem, bus.standings) == ("synthetic", "bus", None, {ChildStatus.FINE: 1})
         child = parts.view.child(KEY)

@@ -28,10 +28,12 @@ from gateway.status.snapshot import (
     ChildSummary,
     DeviceLoad,
     DiscoveryProgress,
+    DrainSummary,
     GatewaySummary,
     HubContact,
     LossSummary,
     OutboxSummary,
+    RefusalSummary,
     Snapshot,
     WaitingDevice,
     child_status,
@@ -366,6 +368,8 @@ def show_plant(*, children=9):
         capacity_bytes=64_000_000,
         bytes_a_day=6_652_174,
         holds_seconds=792_000,
+        drain=DrainSummary(since=now() - timedelta(minutes=4), sent=96_000, left=18_204, seconds_left=1500),
+        refused=RefusalSummary(samples=3, children=2, why="HTTP 503 <from> upstream"),
         losses=(LossSummary(why="the outbox was full: thinned", samples=40, children=3, first_at=now(), last_at=now()),),
     )
     return view

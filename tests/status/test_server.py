@@ -534,6 +534,16 @@ async def test_the_health_check_of_this_machine_hears_that_but_not_why_and_nobod
     assert (await json_of(running, "/readyz", headers=running.bearer))[1]["reasons"]
 
 
+async def test_a_backlog_that_is_sent_and_refused_samples_are_on_the_page_and_in_the_api(page):
+    _, text = await text_of(page, "/")
+    assert "Sending what waited: 96 000 sent, 18 204 left, for about 25 min" in text.replace("\u202f", " ").replace("\xa0", " ")
+    assert "The hub refuses 3 samples of 2 children for now: <bdi>HTTP 503 &lt;from&gt; upstream</bdi>" in text.replace(
+        "\xa0", " "
+    )
+    _, status = await json_of(page, "/api/v1/status")
+    assert (status["outbox"]["drain"]["left"], status["outbox"]["refused"]["samples"]) == (18_204, 3)
+
+
 async def test_metrics_are_what_prometheus_understands_with_bounded_labels(page, view):
     status, text = await text_of(page, "/metrics")
     assert status == 200
@@ -543,6 +553,7 @@ async def test_metrics_are_what_prometheus_understands_with_bounded_labels(page,
     assert values["xyte_gateway_outbox_samples",] == 18_204
     assert (values["xyte_gateway_outbox_bytes",], values["xyte_gateway_outbox_capacity_bytes",]) == (3_000_000, 64_000_000)
     assert values["xyte_gateway_outbox_holds_seconds",] == 792_000
+    assert (values["xyte_gateway_outbox_draining",], values["xyte_gateway_outbox_refused_samples",]) == (1, 3)
     assert values["xyte_gateway_samples_lost_total",] == 40
     assert values["xyte_gateway_bus_open", ("bus", "10.20.30.41:502"), ("entry", "meters")] == 0
     labels = {name for sample in samples for name in sample.labels}

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.cloud.backlog_drain import DrainProgress
+from gateway.cloud.refused_samples import RefusedSamples
+from gateway.cloud.session import Session
 from gateway.errors import StoreError
 from gateway.state.outbox import Loss, LossReason, Outbox
-from gateway.status.snapshot import LossSummary, OutboxSummary
+from gateway.status.snapshot import DrainSummary, LossSummary, OutboxSummary, RefusalSummary
 
 
 class OutboxSummarizer:
     """Summarises the outbox; the losses are read again only when there are more of them."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, session: Session) -> None:
         self._outbox = outbox
+        self._session = session
         self._lost = 0
         self._losses: Sequence[Loss] = ()
 
@@ -38,7 +42,21 @@ class OutboxSummarizer:
             capacity_bytes=outbox.room.bytes,
             bytes_a_day=outbox.bytes_a_day,
             holds_seconds=None if holds_for is None else holds_for.total_seconds(),
+            drain=_drain(self._session.drain.progress),
+            refused=_refused(self._session.refused_samples),
         )
+
+
+def _drain(progress: DrainProgress | None) -> DrainSummary | None:
+    if progress is None:
+        return None
+    return DrainSummary(since=progress.since, sent=progress.sent, left=progress.left, seconds_left=progress.seconds_left)
+
+
+def _refused(samples: RefusedSamples) -> RefusalSummary | None:
+    if not samples:
+        return None
+    return RefusalSummary(samples=len(samples), children=len(samples.children), why=samples.why)
 
 
 def _by_reason(losses: Sequence[Loss]) -> tuple[LossSummary, ...]:

@@ -69,6 +69,10 @@ def _gateway_metrics(snapshot: Snapshot) -> Iterator[Metric]:
     yield CounterMetricFamily(f"{PREFIX}rows_set_aside", "Stored rows that could not be read or sent", value=rows_set_aside)
     yield _gauge("outbox_samples", "Samples that the hub has not accepted yet", outbox.depth)
     yield _gauge("outbox_capacity_samples", "Samples that fit into the outbox", outbox.capacity)
+    yield _gauge("outbox_draining", "1 while a backlog is sent", float(outbox.drain is not None))
+    yield _gauge(
+        "outbox_refused_samples", "Samples that the hub refuses for now", outbox.refused.samples if outbox.refused else 0
+    )
     yield _gauge("outbox_bytes", "What they take up in the store, about", outbox.size_bytes)
     if outbox.capacity_bytes is not None:
         yield _gauge("outbox_capacity_bytes", "What they may take up before older ones are thinned out", outbox.capacity_bytes)
