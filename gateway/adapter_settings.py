@@ -60,6 +60,15 @@ class AdapterSettings(BaseModel):
         " command or firmware; that of [cloud], when left out",
     )
 
+    most_children: int | None = Field(
+        default=None, ge=1, description="how many devices of this entry can become children; as [admission] allows, when left out"
+    )
+    most_found_devices: int | None = Field(
+        default=None,
+        ge=1,
+        description="how many devices of this entry are kept that are no children; as [admission] allows, when left out",
+    )
+
     @property
     def entry(self) -> str:
         """The name of this entry: `name`, or `type` where no name is configured."""

@@ -213,6 +213,15 @@ class AdmissionSection(_Section):
     """`[admission]`: which found devices become children."""
 
     policy: Policy = Field(default=Policy.MATCHED, description="all, matched (a profile fits and its family has a model) or ask")
+    most_children: int = Field(
+        default=5000, ge=1, le=1_000_000, description="how many children there can be; no further device becomes one"
+    )
+    most_found_devices: int = Field(
+        default=2000,
+        ge=10,
+        le=100_000,
+        description="how many found devices are kept that are no children; those not found for longest are forgotten first",
+    )
 
 
 class StatusSection(_Section):

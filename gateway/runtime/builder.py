@@ -32,6 +32,7 @@ from gateway.field.adapter_data.refusals import ToldReasons
 from gateway.field.child_buses import ChildBuses
 from gateway.field.children.availability import Availability
 from gateway.field.children.child_configuration import ConfigurationsInEffect
+from gateway.field.children.device_limits import DeviceLimits
 from gateway.field.children.intake import DeviceIntake
 from gateway.field.dispatcher import CommandDispatcher
 from gateway.field.fleet import Fleet
@@ -194,8 +195,9 @@ def build_field(
     settings, registry = configuration.settings, state.registry
     availability, sampler = Availability(observer=observer), Sampler(observer=observer)
     intake = DeviceIntake(
-        registry, availability, policy=settings.admission.policy, models=settings.models, report_event=state.events.report
-    )
+        registry, availability, policy=settings.admission.policy, models=settings.models,
+        limits=DeviceLimits.of(settings.admission, configuration.entries), report_event=state.events.report,
+    )  # fmt: skip
     reporter = Reporter(sampler, state.outbox, every=settings.cloud.telemetry_every, urgent_gap=timing.urgent_gap)
     in_effect = ConfigurationsInEffect()
     monitor = ChildMonitor(availability, sampler, report_soon=reporter.report_soon, in_effect=in_effect)

@@ -58,7 +58,7 @@ class GatewayView:
         return Snapshot(
             at=at,
             gateway=gateway_summary(
-                self._settings, self._state, self._cloud, at=at, started_at=self._started_at, notice=self._notice
+                self._settings, self._state, self._cloud, at=at, started_at=self._started_at, notice=self._notices()
             ),
             outbox=outbox,
             buses=tuple(bus_summaries(self._field.fleet, children)),
@@ -74,6 +74,10 @@ class GatewayView:
     def set_notice(self, notice: str | None) -> None:
         """Set what the operator should know besides, `None` for nothing."""
         self._notice = notice
+
+    def _notices(self) -> str | None:
+        notices = [text for text in (self._notice, *self._field.intake.notices) if text]
+        return ". ".join(f"{text[:1].upper()}{text[1:]}" for text in notices) or None
 
     async def store_problem(self) -> str | None:
         """Try to write to the store, and return why that fails; `None` when it works."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -211,6 +211,23 @@ class Registry:
             self._names.pop(key, None)
             await self._notify()
             return True
+
+    @runs_to_completion
+    async def forget_strangers(self, keys: Sequence[str]) -> None:
+        """Remove found devices about which nobody has decided, all at once."""
+        async with self._writing:
+            known = [key for key in keys if key in self._found_devices]
+            if not known:
+                return
+
+            def work(db: Transaction) -> None:
+                for key in known:
+                    remove_found_device(db, key)
+
+            await self._store.transact(work)
+            for key in known:
+                del self._found_devices[key]
+            await self._notify()
 
     @runs_to_completion
     async def rename(self, key: str, name: str | None) -> bool:

@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 FORGOTTEN_AFTER = timedelta(hours=2)
 """A device that was not found for this long with the identity of another one is not shown any more."""
 
+MOST_PLACES = 16
+"""How many devices with the identity of one child are recorded and told."""
+
 
 class Duplicates:
     """The places at which devices with the identity of a child were found. The child that answers keeps the identity."""
@@ -26,6 +29,8 @@ class Duplicates:
         """Record that a device with the identity of this child was found at another place."""
         places = self._seen_at.setdefault(child.key, {})
         is_new = (bus, address) not in places
+        if is_new and len(places) >= MOST_PLACES:
+            return  # enough is known and told: who sends with many addresses does so on purpose
         places[bus, address] = loop_time()
         if is_new:
             text = f"the device at {bus} {address} has the same identity ({child.key}), so it is ignored"

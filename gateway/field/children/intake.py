@@ -7,9 +7,10 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gateway.config.settings import Policy
+from gateway.config.settings import AdmissionSection, Policy
 from gateway.field.children.admission import Declined, admit
 from gateway.field.children.availability import Availability
+from gateway.field.children.device_limits import DeviceLimits, LimitedDevices
 from gateway.field.children.duplicates import Duplicates
 from gateway.models import ChildDevice, Found, IdentityKind, Reach
 from gateway.state.child_states import ChildState
@@ -34,21 +35,24 @@ class DeviceIntake:
         *,
         policy: Policy,
         models: Mapping[str, str],
+        limits: DeviceLimits | None = None,
         report_event: ReportEvent = lambda child, name, category, text: None,
     ) -> None:
         self._registry = registry
         self._availability = availability
         self._policy = policy
         self._models = models
+        self._limited = LimitedDevices(registry, limits if limits is not None else DeviceLimits.of(AdmissionSection()))
         self._evidence: dict[str, Mapping[str, str]] = {}
         self._duplicates = Duplicates(report_event)
         self._report_event = report_event
         self._logged_models: set[tuple[str, str]] = set()
         self._one_at_a_time = asyncio.Lock()
 
-    async def use_policy(self, policy: Policy, models: Mapping[str, str]) -> None:
-        """Decide by this policy and these models from now on, also about the devices that were found before."""
+    async def use_policy(self, policy: Policy, models: Mapping[str, str], limits: DeviceLimits) -> None:
+        """Decide by this policy, these models and limits from now on, also about the devices that were found before."""
         self._policy, self._models = policy, models
+        self._limited.use(limits)
         for device in list(self._registry.found_devices.values()):
             await self.take_in(device.adapter, device.bus, device.found)
 
@@ -65,6 +69,13 @@ class DeviceIntake:
             return None
         displaced = self._displaced_by(entry, bus, found)
         child = self._admitted(known, entry, bus, found)
+        if (
+            known is None
+            and isinstance(child, ChildDevice)
+            and not (displaced is not None and _is_better_identity(displaced, child))
+        ):
+            full = self._limited.refusal(entry)
+            child = child if full is None else Declined(full)
         if isinstance(child, Declined):
             question = (
                 ""
@@ -127,6 +138,11 @@ class DeviceIntake:
             if other.replaces == record.child.key:
                 is_back = _place(other.child) == _place(record.child)
                 await self._registry.save_child(other.given_way(record.child) if is_back else other.released())
+
+    @property
+    def notices(self) -> list[str]:
+        """What the operator has to know about the number of devices."""
+        return self._limited.notices
 
     def alarms_of(self, child: str) -> list[str]:
         """Return what a person has to look at about the identity of a child."""
@@ -195,9 +211,12 @@ class DeviceIntake:
         before = self._registry.found_devices.get(found.identity.key)
         if before is not None and before.is_retired and before.decision is Decision.IGNORE:
             why = before.why
+        has_room = await self._limited.make_room(entry, found.identity.key)
         if before is None or before.why != why:
-            log.info("%s: found %s at %s, not a child: %s", bus, found.name, found.address, why)
-        await self._registry.add_found(entry, bus, found, why)
+            level = logging.DEBUG if self._limited.is_flooded(entry) else logging.INFO
+            log.log(level, "%s: found %s at %s, not a child: %s", bus, found.name, found.address, why)
+        if has_room:
+            await self._registry.add_found(entry, bus, found, why)
 
 
 def _place(child: ChildDevice) -> tuple[str, str, str]:

@@ -11,6 +11,7 @@ from gateway.cloud.session import Session
 from gateway.config.permissions import ceiling
 from gateway.config.settings import Configuration
 from gateway.errors import ConfigurationRejected
+from gateway.field.children.device_limits import DeviceLimits
 from gateway.models import Permission
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.configuration.targets import ChildTarget, ConfigurationTargets
@@ -70,8 +71,9 @@ async def use_configuration(
     if old.log.level != new.log.level:
         set_log_level(new.log.level)
     await field.fleet.replace(after.entries)
-    if (old.admission.policy, old.models) != (new.admission.policy, new.models):
-        await field.intake.use_policy(new.admission.policy, new.models)
+    limits = DeviceLimits.of(new.admission, after.entries)
+    if (old.admission, old.models, DeviceLimits.of(old.admission, before.entries)) != (new.admission, new.models, limits):
+        await field.intake.use_policy(new.admission.policy, new.models, limits)
 
 
 def set_log_level(level: str) -> None:
