@@ -84,6 +84,12 @@ def is_refusal(error: Exception) -> bool:
     return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError)
 
 
+def is_disk_failure(error: Exception) -> bool:
+    """Return whether the disk does not take or give what it should: it is full, read-only, or fails."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+
+
 def is_damage(error: Exception) -> bool:
     """Return whether SQLite says that the content of the file is damaged, or not its own."""
     if isinstance(error, UnicodeDecodeError):

@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from gateway.errors import StoreDamaged, StoreError
 from gateway.state.integrity import check_content, check_tables, check_version, has_log, mark_suspect
 from gateway.state.schema import NEWEST_VERSION, migrations_after
 from gateway.state.single_instance import StoreLock, real_path, refuse_other_name
-from gateway.state.sqlite import SetAsideRow, SqliteError, Transaction, connect, connect_reader, is_damage
+from gateway.state.sqlite import SetAsideRow, SqliteError, Transaction, connect, connect_reader, is_damage, is_disk_failure
 from gateway.state.store_file import StoreFile
 
 __all__ = ["SetAsideRow", "Store", "Transaction", "read_store"]
@@ -31,6 +31,10 @@ PUT_BACK_EVERY_SECONDS = 5.0
 
 SETTLED_AFTER_SECONDS = 10.0
 """Whatever has removed the file may do so again: the gateway counts as ready once the file has stayed for so long."""
+
+
+CALM_SECONDS: Final = 70.0
+"""A full disk takes a small write now and then. Samples are put in at least once in this time, unless configured otherwise."""
 
 
 class Store:
@@ -54,7 +58,10 @@ class Store:
         self.put_backs: list[str] = []
         """What was done about a file that somebody removed or replaced, for whoever tells it."""
         self.problem: str | None = None
-        """Why the last transaction failed; `None` once another one has written something since."""
+        """Why nothing is stored, or not everything; `None` once the store takes everything again."""
+        self.calm_seconds = CALM_SECONDS
+        """How long a disk that failed must have taken everything, before it counts as working."""
+        self._calm_at = 0.0
         self.is_damaged = asyncio.Event()
         """Set once a damaged page was met: the store has to be opened anew, which copies what can be read of it."""
         self.rows_set_aside = 0
@@ -97,6 +104,8 @@ class Store:
             StoreError: nothing can be stored.
         """
         await self.transact(lambda db: db.execute(f"PRAGMA user_version = {NEWEST_VERSION}"))
+        if self.problem is not None and time.monotonic() < self._calm_at:
+            raise StoreError(f"{self.path}: {self.problem} (it takes small writes, which a full disk does now and then)")
         self.problem = None
 
     async def check_file(self) -> None:
@@ -150,8 +159,10 @@ class Store:
                 raise
         except SqliteError as error:
             self.problem = str(error)
+            if is_disk_failure(error):
+                self._calm_at = time.monotonic() + self.calm_seconds
             raise _kind(error)(f"{self.path}: {error}") from error
-        if connection.total_changes != written:
+        if connection.total_changes != written and time.monotonic() >= self._calm_at:
             self.problem = None
         self._tell_of(connection.set_aside)
         if self._file is not None:

@@ -206,6 +206,7 @@ async def test_a_store_that_takes_nothing_makes_it_not_ready(running, caplog):
         parts = gateway.parts
         await seen(parts.view, stands(1, ChildStatus.FINE))
         assert await parts.view.store_problem() is None
+        parts.state.store.calm_seconds = 0
         await parts.state.store._run(lambda: parts.state.store._connection.execute("PRAGMA query_only = ON"))
         assert "readonly" in await parts.view.store_problem()
         assert (await seen(parts.view, lambda snapshot: snapshot.gateway.store_problem)).gateway.store_problem

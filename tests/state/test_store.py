@@ -185,3 +185,21 @@ def test_who_only_looks_makes_no_store(tmp_path):
     (tmp_path / "other.sqlite3").write_bytes(b"no database at all" * 64)
     with pytest.raises(StoreError, match="not a database"):
         read_store(tmp_path / "other.sqlite3", lambda db: None)
+
+
+async def test_a_full_disk_counts_as_working_only_after_it_has_taken_everything_for_a_while(tmp_path):
+    """A full disk takes a small write now and then: the problem would come and go each second."""
+    insert = "INSERT INTO notes VALUES (?, 'n', ?)"
+    async with Store(tmp_path / "s.sqlite3") as store:
+        await store._run(lambda: store._connection.execute("PRAGMA max_page_count = 150"))
+        with pytest.raises(StoreError, match="full"):
+            await store.transact(lambda db: db.execute(insert, ("a", "x" * 1_000_000)))
+        await store.transact(lambda db: db.execute(insert, ("b", "x")))
+        assert "full" in store.problem
+        with pytest.raises(StoreError, match=r"full \(it takes small writes"):
+            await store.check_writable()
+        store.calm_seconds = 0
+        with pytest.raises(StoreError, match="full"):
+            await store.transact(lambda db: db.execute(insert, ("a", "x" * 1_000_000)))
+        await store.transact(lambda db: db.execute(insert, ("c", "x")))
+        assert store.problem is None

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gateway.config.settings import AdmissionSection, Policy
+from gateway.errors import StoreError
 from gateway.field.children.admission import Declined, admit
 from gateway.field.children.availability import Availability
 from gateway.field.children.device_limits import DeviceLimits, LimitedDevices
@@ -48,6 +49,7 @@ class DeviceIntake:
         self._report_event = report_event
         self._logged_models: set[tuple[str, str]] = set()
         self._one_at_a_time = asyncio.Lock()
+        self._is_failing = False
 
     async def use_policy(self, policy: Policy, models: Mapping[str, str], limits: DeviceLimits) -> None:
         """Decide by this policy, these models and limits from now on, also about the devices that were found before."""
@@ -57,9 +59,22 @@ class DeviceIntake:
             await self.take_in(device.adapter, device.bus, device.found)
 
     async def take_in(self, entry: str, bus: str, found: Found) -> ChildDevice | None:
-        """Return the child that this device is, known or new; `None` when it does not become one."""
+        """Return the child that this device is, known or new; `None` when it does not become one.
+
+        While the store fails, no device becomes a child, and those that are known go on as they are.
+        """
         async with self._one_at_a_time:  # discovery and an unprompted message may find the same device at the same moment
-            return await self._take_in(entry, bus, found)
+            try:
+                child = await self._take_in(entry, bus, found)
+            except StoreError as error:
+                if not self._is_failing:
+                    log.error("%s: %s cannot be stored, so it becomes no child yet: %s", bus, found.name, error)  # noqa: TRY400 - a full disk is no bug
+                self._is_failing = True
+                known = self._registry.children.get(found.identity.key)
+                is_here = known is not None and _place(known.child) == (entry, bus, found.address)
+                return known.child if known is not None and is_here else None
+            self._is_failing = False
+            return child
 
     async def _take_in(self, entry: str, bus: str, found: Found) -> ChildDevice | None:
         known = self._registry.children.get(found.identity.key)

@@ -90,9 +90,9 @@ class Reporter:
                 log.error("samples cannot be stored, so they are kept only in memory: %s", error)  # noqa: TRY400 - a full disk is no bug
             self._is_failing = True
         else:
-            if self._is_failing:
+            if self._is_failing and self._outbox.is_working:
                 log.info("samples can be stored again")
-            self._is_failing = False
+                self._is_failing = False
 
     async def _is_urgent_before(self, at: float) -> bool:
         is_urgent = await wait_until(self._is_urgent, at)

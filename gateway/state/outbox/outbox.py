@@ -103,6 +103,11 @@ class Outbox:
         return None if rate is None else rate.bytes
 
     @property
+    def is_working(self) -> bool:
+        """Whether the store takes everything; one that has failed does not count as working after a single small write."""
+        return self._store.problem is None
+
+    @property
     def lost(self) -> int:
         """The number of samples that were lost since the store was created."""
         return self._totals.lost

@@ -1,0 +1,69 @@
+"""The whole gateway, on a store that takes nothing for a while: it is told once, no bus and no loop ends, and it goes on."""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+import pytest
+
+from gateway.errors import StoreError
+from gateway.state.store import Store
+from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
+
+pytestmark = pytest.mark.enable_socket
+
+SYNTHETIC = {"type": "synthetic", "discover_every": 0.2}
+
+
+def device(number):
+    return SyntheticDevice(f"{number}", f"a{number}", poll_every=timedelta(milliseconds=50))
+
+
+@pytest.fixture
+def break_store(monkeypatch):
+    """Return a function that lets every transaction fail, as on a disk that is gone, or work again."""
+    real = Store._transact
+
+    def set_broken(why):
+        def fail(self, work):
+            self.problem = why
+            raise StoreError(f"{self.path}: {why}")
+
+        monkeypatch.setattr(Store, "_transact", real if why is None else fail)
+
+    return set_broken
+
+
+async def test_no_bus_and_no_loop_ends_because_the_store_fails(running, until, break_store, caplog):
+    caplog.set_level(logging.INFO)
+    bus = SyntheticBus([device(1), device(2)])
+    async with running({"synthetic": SyntheticAdapter.on(bus)}, {"type": "synthetic"}) as gateway:
+        registry, fleet = gateway.parts.state.registry, gateway.parts.field.fleet
+
+        def registered():
+            return sum(record.device_id is not None for record in registry.children.values())
+
+        await until(lambda: registered() == 2)
+        (supervisor,) = fleet.supervisors.values()
+        break_store("disk I/O error")
+        caplog.clear()
+        bus.devices["a3"] = device(3)
+        for _ in range(2):
+            await supervisor.start_discovery()
+            await until(lambda: supervisor.status().discovery is None)
+        await until(lambda: "becomes no child yet" in caplog.text)
+        await until(lambda: "samples cannot be stored" in caplog.text)
+        await asyncio.sleep(1.5)  # several rounds of every loop
+        assert supervisor.problem is None
+        assert not gateway.task.done()
+        errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+        assert [record.getMessage() for record in errors if record.exc_info] == []
+        said = [record.msg for record in errors]
+        assert len(said) == len(set(said)), f"each is said once: {said}"
+        assert (await gateway.parts.view.snapshot()).gateway.store_problem == "disk I/O error"
+        assert await gateway.parts.view.store_problem() is not None
+        break_store(None)
+        await supervisor.start_discovery()
+        await until(lambda: registered() == 3)
+        await until(lambda: "samples can be stored again" in caplog.text)
+        assert await gateway.parts.view.store_problem() is None
