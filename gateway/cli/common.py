@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 from gateway.config.file import file_exists
 from gateway.config.loading import environment_names_buses, load
@@ -20,6 +21,7 @@ from gateway.config.mistakes import is_in_environment, problem_location
 from gateway.config.settings import DEFAULT_FILE, Configuration
 from gateway.errors import GatewayError, SettingsError, SettingsProblem
 from gateway.field.plugins import Plugin, installed, usable
+from gateway.plain_text import replace_unprintable
 
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", envvar="XYTE_GATEWAY_CONFIG", help="The configuration file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
@@ -29,8 +31,17 @@ EXIT_WRONG = 2
 
 NO_FILE = SettingsProblem("file", "there is none here", "Create one from deploy/gateway.example.toml, or name one with --config")
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class PlainConsole(Console):
+    """A console on which texts of devices and servers do nothing to the terminal: only its own styles do."""
+
+    def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - the options of rich, passed on
+        """Render a text without its control characters, but with its line breaks."""
+        return super().render_str("\n".join(map(replace_unprintable, text.split("\n"))), **options)
+
+
+out = PlainConsole(highlight=False)
+err = PlainConsole(stderr=True, highlight=False, soft_wrap=True)
 
 
 class CommandFailed(Exception):

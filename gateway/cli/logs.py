@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 
 from gateway.config.settings import LogSection
+from gateway.plain_log import PlainFormatter
 
 
 class _JsonLines(logging.Formatter):
@@ -27,7 +28,7 @@ def start_logging(settings: LogSection = LogSection(), *, as_json: bool = False,
     """Log to stderr according to the settings, which the options of the command line override."""
     handler = logging.StreamHandler(sys.stderr)
     is_json = as_json or settings.format == "json"
-    handler.setFormatter(_JsonLines() if is_json else logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    handler.setFormatter(_JsonLines() if is_json else PlainFormatter("%(asctime)s %(levelname)-7s %(message)s"))
     level = logging.DEBUG if verbose else logging.getLevelNamesMapping()[settings.level.upper()]
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for library in ("asyncio", "aiohttp"):

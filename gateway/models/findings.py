@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
+from gateway.plain_text import replace_unprintable
+
 
 class FindingState(StrEnum):
     """The state of something that `doctor` checked."""
@@ -71,5 +73,4 @@ class Finding:
 
 def _in_one_line(text: str) -> str:
     """Return the text without line breaks and terminal control characters."""
-    words = " ".join(text.split())
-    return words if words.isprintable() else "".join(letter if letter.isprintable() else "\ufffd" for letter in words)
+    return replace_unprintable(" ".join(text.split()))

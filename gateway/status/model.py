@@ -7,6 +7,8 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from gateway import plain_text
+
 MAX_TEXT_LENGTH: Final = 300
 """Longer texts of devices and servers are cut: a name that a device advertises may be anything."""
 
@@ -24,9 +26,7 @@ def replace_unprintable(value: object) -> object:
 
     Anything that is not a text is returned unchanged.
     """
-    if not isinstance(value, str) or value.isprintable():
-        return value
-    return "".join(letter if letter.isprintable() else " " if letter.isspace() else "\ufffd" for letter in value)
+    return plain_text.replace_unprintable(value) if isinstance(value, str) else value
 
 
 Text = Annotated[str, BeforeValidator(printable_text)]

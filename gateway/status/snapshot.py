@@ -195,6 +195,9 @@ class BusSummary(StatusModel):
     heaviest: tuple[DeviceLoad, ...] = Field(default=(), description="the devices that take the largest shares, by plan")
     discovery: DiscoveryProgress | None = None
     waiting_commands: int = 0
+    refused: dict[str, int] = Field(
+        default_factory=dict, description="readings and other data of its adapter that were refused since the start, by reason"
+    )
     standings: dict[ChildStatus, int] = Field(default_factory=dict, description="number of its children by status")
 
     @property

@@ -306,6 +306,7 @@ def show_plant(*, children=9):
         "/dev/serial/by-id/usb-FTDI_RS485-if00",
         "line",
         stretch=1.3,
+        refused={"implausible time": 3, "unusable value": 12},
         plan=0.91,
         load={"reading": 0.66, "silent": 0.05, "discovery": 0.0, "commands": 0.01},
         heaviest=(DeviceLoad(name="Chiller 2", load=0.4), DeviceLoad(name="Meter 1", load=0.06)),

@@ -557,8 +557,18 @@ async def test_metrics_are_what_prometheus_understands_with_bounded_labels(page,
     assert values["xyte_gateway_samples_lost_total",] == 40
     assert values["xyte_gateway_bus_open", ("bus", "10.20.30.41:502"), ("entry", "meters")] == 0
     labels = {name for sample in samples for name in sample.labels}
-    assert labels == {"version", "standing", "entry", "bus", "purpose"}
+    refused = {name[-1][1]: value for name, value in values.items() if name[0] == "xyte_gateway_bus_refused_total"}
+    assert refused == {"implausible time": 3, "unusable value": 12}
+    assert labels == {"version", "standing", "entry", "bus", "purpose", "reason"}
     assert "Meter" not in text
+
+
+async def test_the_page_of_a_bus_shows_what_was_refused_of_its_adapter(page, view):
+    bus = view.buses["/dev/serial/by-id/usb-FTDI_RS485-if00"]
+    status, text = await text_of(page, f"/buses/{bus.id}")
+    assert status == 200
+    assert '<li>implausible time <span class="quiet">3</span></li>' in text
+    assert "refused" not in (await text_of(page, f"/buses/{view.buses['hci0'].id}"))[1]
 
 
 # live ----------------------------------------------------------------------------------------------------------------

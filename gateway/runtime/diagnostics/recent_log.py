@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from gateway.plain_log import PlainFormatter
+
 MOST_LINES = 3_000
 LONGEST_LINE = 2_000
 """In characters, with a traceback; together 6 MB at the most, and a fraction of that in practice."""
@@ -17,7 +19,7 @@ class RecentLog(logging.Handler):
 
     def __init__(self, most_lines: int = MOST_LINES) -> None:
         super().__init__()
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+        self.setFormatter(PlainFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
         self._lines: deque[str] = deque(maxlen=most_lines)
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -104,6 +104,13 @@ def _bus_metrics(buses: Iterable[BusSummary]) -> Iterator[Metric]:
         ((name, bus.stretch) for name, bus in items),
     )
     yield _labelled("bus_waiting_commands", "Commands in its queue", BUS, ((name, bus.waiting_commands) for name, bus in items))
+    refused = CounterMetricFamily(
+        f"{PREFIX}bus_refused", "Readings and other data of its adapter that were refused, by reason", labels=(*BUS, "reason")
+    )
+    for name, bus in items:
+        for reason, count in bus.refused.items():
+            refused.add_metric((*name, reason), count)
+    yield refused
     loads = (((*name, purpose), part) for name, bus in items for purpose, part in bus.load.items())
     yield _labelled("bus_load_ratio", "Share of its time that was used lately, by purpose", (*BUS, "purpose"), loads)
     counts = (((*name, status.value), bus.standings.get(status, 0)) for name, bus in items for status in ChildStatus)
