@@ -7,6 +7,8 @@
 #   make mutants                  which planted mistakes the tests of the core files catch
 #   make fuzz                     every parser with made-up and damaged input; make fuzz ARGS="--for 600 --only modbus"
 #   make chaos                    the gateway killed and disturbed in every way; make chaos ARGS="--only kills --kills 1000"
+#   make audit                    known vulnerabilities of the locked packages; fails as well where the advisories cannot be reached
+#   make sbom                     the bill of materials of the installed packages, as the image holds it: sbom.cdx.json
 # Others: make bench · make format · make lock · make clean
 
 PYTHON ?= python3
@@ -18,7 +20,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --build-constraints requirements-build.lock
 
-.PHONY: install demo check test bench flaky mutants fuzz chaos format lock clean
+.PHONY: install demo check test bench flaky mutants fuzz chaos audit sbom format lock clean
 
 # The program, in .venv/bin, for those who do not begin with the demo.
 install: .venv/.run
@@ -58,6 +60,13 @@ chaos: .venv/.dev
 fuzz: .venv/.dev
 	@$(BIN)/python tests/fuzz/fuzz.py $(ARGS)
 
+audit: .venv-audit/.made
+	@.venv-audit/bin/python deploy/audit.py requirements.lock requirements-build.lock
+
+sbom: .venv/.run .venv-audit/.made
+	@$(BIN)/python deploy/sbom.py requirements.lock > sbom.cdx.json
+	@.venv-audit/bin/python deploy/sbom_check.py sbom.cdx.json
+
 format: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -81,11 +90,18 @@ format: .venv/.dev
 	@$(INSTALL) -r requirements-dev.lock
 	@touch $@
 
+# What nothing else needs, in an environment of its own.
+.venv-audit/.made: .venv/.made requirements-audit.lock
+	@$(PYTHON) -m venv --clear --without-pip .venv-audit
+	@$(BIN)/uv pip install --quiet --python .venv-audit/bin/python --require-hashes -r requirements-audit.lock
+	@touch $@
+
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 lock: .venv/.made
 	$(LOCK) pyproject.toml --extra ble-parsers -o requirements.lock
 	$(LOCK) --group build -o requirements-build.lock
+	$(LOCK) --group audit -o requirements-audit.lock
 	$(LOCK) pyproject.toml --extra ble-parsers --group dev --group build -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-audit sbom.cdx.json .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

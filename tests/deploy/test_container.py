@@ -130,6 +130,19 @@ def test_the_image_holds_what_runs_and_not_what_built_it(engine):
     assert ours - base < 100_000_000
 
 
+def test_the_image_has_the_bill_of_materials_of_what_is_installed_in_it(engine):
+    inside = ["run", "--rm", "--network", "none", "--entrypoint", "python", "xyte-gateway", "-c"]
+    look = (
+        "import json, re; from importlib import metadata;"
+        "from pathlib import Path;"
+        "bill = json.loads(Path('/opt/xyte-gateway/share/sbom/xyte-gateway.cdx.json').read_text());"
+        "named = {(one['name'], one['version']) for one in [bill['metadata']['component'], *bill['components']]};"
+        "here = {(re.sub('[-_.]+', '-', one.metadata['Name']).lower(), one.version) for one in metadata.distributions()};"
+        "print(sorted(named ^ here), len(named) > 40)"
+    )
+    assert engine.docker(*inside, look).strip() == "[] True"
+
+
 def test_a_first_start_with_nothing_set_keeps_running_and_its_page_says_what_to_mend(engine, composed, until):
     gateway = composed(more=None)
     until(lambda: engine.get(f"{PAGE}/healthz")[0] == 200)
