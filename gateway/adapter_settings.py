@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+from gateway.command_secrets import mask_by_name
 from gateway.models.permissions import Permission
 
 
@@ -35,6 +36,11 @@ class AdapterSettings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)  # a value may be a secret
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Yield what a log or an error shows of the settings: what is secret by its name is masked, also without its type."""
+        for name, value in super().__repr_args__():
+            yield name, value if name is None else mask_by_name({name: value})[name]
 
     type: str = Field(description="which adapter this is: one of `xyte-gateway adapters`")
     name: str = Field(default="", description="what this entry is called in logs and on the page; the type, when left out")

@@ -72,7 +72,12 @@ def _plain_parameters(spec: CommandSpec) -> frozenset[str]:
 
 def without_url_secrets(text: str) -> str:
     """Return a text in which what opens a URL is masked: user name and password, and the query, which may be a signature."""
-    return _URL_QUERY.sub(rf"\1{MASK}", _URL_USER.sub(f"{MASK}@", text))
+    return _URL_QUERY.sub(rf"\1{MASK}", without_url_user(text))
+
+
+def without_url_user(text: str) -> str:
+    """Return a text in which user name and password of URLs are masked."""
+    return _URL_USER.sub(f"{MASK}@", text)
 
 
 def _masked_value(value: object) -> object:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
 from gateway.adapter import Adapter, AdapterSettings
-from gateway.command_secrets import is_secret_name
+from gateway.command_secrets import is_secret_name, without_url_user
 from gateway.config.checks import placeholder_problems
 from gateway.config.cloud_fields import (
     IS_PATH,
@@ -239,8 +239,14 @@ def _secret_in(value: object) -> str | None:
                 return name
             if (found := _secret_in(inner)) is not None:
                 return found
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            if (found := str(name) if is_secret_name(str(name)) and inner else _secret_in(inner)) is not None:
+                return found
     elif isinstance(value, list | tuple):
         return next((found for inner in value if (found := _secret_in(inner)) is not None), None)
+    elif isinstance(value, str) and without_url_user(value) != value:
+        return "a user in a URL"
     return None
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from gateway.command_secrets import without_url_user
 from gateway.errors import SettingsError, SettingsProblem
 from gateway.toml_lines import Location, line_of
 
@@ -155,7 +156,7 @@ def _in_plain_words(details: ErrorDetails) -> str:
     plain = IN_PLAIN_WORDS.get(details["type"])
     if plain is not None:
         return plain.format(**details.get("ctx", {}))
-    wrong = details["msg"].removeprefix("Value error, ")
+    wrong = without_url_user(details["msg"].removeprefix("Value error, "))
     return wrong[:1].lower() + wrong[1:]
 
 
@@ -164,7 +165,7 @@ def _quoted(given: object, wrong: str, inside: Location, field: FieldInfo | None
     is_secret = has_secret_name or (field is not None and _is_secret(field.annotation))
     if is_secret or not isinstance(given, str | int | float) or repr(given) in wrong:
         return ""
-    return f" (it says {given!r})"
+    return f" (it says {without_url_user(given)!r})" if isinstance(given, str) else f" (it says {given!r})"
 
 
 def _is_secret(annotation: Any) -> bool:  # noqa: ANN401 - annotations are of any type

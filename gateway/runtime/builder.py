@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -55,7 +56,9 @@ from gateway.runtime.configuration.building import (
 )
 from gateway.runtime.configuration.child_parts import build_child_configurations
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
+from gateway.runtime.diagnostics.masked_log import masking_log
 from gateway.runtime.diagnostics.recent_log import recording_log
+from gateway.runtime.diagnostics.secrets import secrets_of_configuration
 from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.own_commands.build import CloudWay, Diagnosis, OwnCommandParts, build_own_commands
 from gateway.runtime.own_telemetry import NOT_REGISTERED, own_telemetry
@@ -108,6 +111,7 @@ async def build(
     history = History() if settings.status.enabled else None
     async with (
         recording_log() as recent_log,
+        masked_log(configuration),
         opened_state(settings.store.path, lambda store: build_state(store, settings)) as state,
         HttpHub(cloud_access(settings.cloud), on_call=on_call) as hub,
     ):
@@ -158,6 +162,14 @@ async def build(
             watch=watch, view=view, page=page, restart=restart, offers=offers,
             children=children,
         )  # fmt: skip
+
+
+@asynccontextmanager
+async def masked_log(configuration: Configuration) -> AsyncIterator[None]:
+    """Mask the secrets of the configuration in the log."""
+    secrets = await asyncio.to_thread(secrets_of_configuration, configuration)  # some are in files
+    with masking_log(secrets):
+        yield
 
 
 async def build_state(store: Store, settings: Settings) -> StateParts:

@@ -221,6 +221,8 @@ def _label(port: ListedPort, selector: PortSelector) -> str:
 def _check_url(text: str, kind: str) -> None:
     if kind not in SCHEMES:
         raise ValueError(f"{kind}:// does not lead to a port: write socket://host:port or rfc2217://host:port")
+    if "@" in text:
+        raise ValueError(f"a device server takes no user and no password here: write {kind}://host:port")
     try:
         parts = urlsplit(text)
         is_complete = bool(parts.hostname) and parts.port is not None

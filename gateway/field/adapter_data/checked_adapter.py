@@ -34,6 +34,7 @@ from gateway.models import (
     WrittenSetting,
 )
 from gateway.plain_text import text_of_error, type_name
+from gateway.settings_secrets import SecretTexts, secrets_in
 from gateway.tasks import closed_after
 
 T = TypeVar("T")
@@ -62,6 +63,7 @@ class CheckedAdapter(Adapter[AdapterSettings]):
         self._refusals = refusals = Refusals(entry, self._bus, told)
         self._readings = ReadingCheck(refusals, frozenset())
         self.settings = unchecked.settings
+        self._secrets = SecretTexts(secrets_in(self.settings))
         self.concurrency = self._else(results.concurrency, unchecked.concurrency, "concurrency", 1)
 
     def belongs(self, children: Container[str]) -> None:
@@ -196,11 +198,13 @@ class CheckedAdapter(Adapter[AdapterSettings]):
 
     async def execute(self, child: ChildDevice, command: Command) -> CommandResult | str | None:
         """Carry out a command."""
-        return await self._source.execute(child, command)
+        with self._secrets.masked_in_errors():
+            return await self._source.execute(child, command)
 
     async def read_back(self, child: ChildDevice, command: Command) -> CommandResult | None:
         """Return the result of a command that was interrupted."""
-        return await self._source.read_back(child, command)
+        with self._secrets.masked_in_errors():
+            return await self._source.read_back(child, command)
 
     def planned_writes(self, child: ChildDevice, command: Command) -> Sequence[str]:
         """Return what a command would send."""
@@ -288,9 +292,10 @@ class CheckedAdapter(Adapter[AdapterSettings]):
 
     @contextmanager
     def _clear_errors(self) -> Iterator[None]:
-        """Raise the errors of the adapter with a text that is printable and on one line."""
+        """Raise the errors of the adapter with a text that is printable, on one line, and without secrets of its settings."""
         try:
-            yield
+            with self._secrets.masked_in_errors():
+                yield
         except AdapterError as error:
             text = text_of_error(error) or NO_REASON
             if type(error) in _ERRORS and len(error.args) == 1 and error.args[0] is text:
