@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -42,7 +42,16 @@ class _LastMessage:
 class LastMessages:
     """Sends what is left when the loops have ended. What cannot be sent in time is kept for the next start."""
 
-    def __init__(self, hub: Hub, registry: Registry, outbox: Outbox, delivery: Delivery) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        registry: Registry,
+        outbox: Outbox,
+        delivery: Delivery,
+        *,
+        now: Callable[[], datetime | None] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._now = now
         self._hub = hub
         self._registry = registry
         self._outbox = outbox
@@ -59,7 +68,7 @@ class LastMessages:
         """
         try:
             await self._send_backlog(parent, down_to_last=offline is not None)
-            await self._hub.send_telemetry(parent, TelemetryMessage(status=Status.OFFLINE, values={}, at=datetime.now(UTC)))
+            await self._hub.send_telemetry(parent, TelemetryMessage(status=Status.OFFLINE, values={}, at=self._now()))
             if offline is not None:
                 await self._send_offline(parent, offline)
         except (HubUnreachable, HubRejected, StoreError) as error:
@@ -76,7 +85,7 @@ class LastMessages:
         children = self._children(parent)
         last_samples = await self._outbox.last_samples(children) if self._outbox.depth <= len(children) else {}
         messages = [
-            _last_message(device_id, last_samples.get(key), is_introduced=self._delivery.is_introduced(device_id))
+            _last_message(device_id, last_samples.get(key), at=self._now(), is_introduced=self._delivery.is_introduced(device_id))
             for key, device_id in children.items()
             if key in offline or key in last_samples
         ]
@@ -102,9 +111,9 @@ class LastMessages:
         }
 
 
-def _last_message(device_id: str, queued: QueuedSample | None, *, is_introduced: bool) -> _LastMessage:
+def _last_message(device_id: str, queued: QueuedSample | None, *, at: datetime | None, is_introduced: bool) -> _LastMessage:
     if queued is None:
-        return _LastMessage(device_id, TelemetryMessage(status=Status.OFFLINE, values={}, at=datetime.now(UTC)), None)
+        return _LastMessage(device_id, TelemetryMessage(status=Status.OFFLINE, values={}, at=at), None)
     sample = queued.sample
     message = TelemetryMessage(status=Status.OFFLINE, values=sample.values, at=sample.at, override=not is_introduced)
     return _LastMessage(device_id, message, queued)

@@ -23,6 +23,10 @@ class ServerClock:
         """How far our clock is ahead, negative for behind; `None` before enough responses have come."""
         return timedelta(seconds=median(self._seconds_ahead)) if len(self._seconds_ahead) == RESPONSES else None
 
+    def forget(self) -> None:
+        """Begin to compare anew: our clock was set."""
+        self._seconds_ahead.clear()
+
     def record(self, server: str, theirs: datetime | None, ours: datetime) -> None:
         """Record the time in a response and the time of this machine when it arrived, both aware; `None`: it had none."""
         if theirs is not None:

@@ -86,7 +86,7 @@ class Session:
             hub, registry, outbox, on_event=self._handle_event, on_doubt=self._check_child,
             on_no_command=lambda device_id: self._commands.record_none_waiting(device_id),
         )  # fmt: skip
-        self._last_messages = LastMessages(hub, registry, outbox, self._delivery)
+        self._last_messages = LastMessages(hub, registry, outbox, self._delivery, now=state.clock.now)
         self._checks = ChildChecks(registry, registrar, self._delivery, calls=calls)
         self._devices = CloudDevices(registry, self._checks.check_child)
         self._commands = CommandLoop(hub, self._devices, state.ledger, calls=calls, commands=services.commands)

@@ -32,6 +32,8 @@ class OwnTelemetry:
     read: Callable[[], Mapping[str, Value]]
     """Return the present values."""
     every: timedelta
+    now: Callable[[], datetime | None] = lambda: datetime.now(UTC)
+    """Return the right time; `None` while it is not known: the message then has that of the server."""
     has_fault: Callable[[], bool] = lambda: False
     """Return whether the gateway itself has a fault: the cloud then shows all its children as disconnected (section 4.5)."""
 
@@ -109,7 +111,7 @@ class TelemetryLoop:
         message = TelemetryMessage(
             status=Status.ERROR if self._own_telemetry.has_fault() else Status.ONLINE,
             values=self._own_telemetry.read(),
-            at=datetime.now(UTC),
+            at=self._own_telemetry.now(),
             override=not self._delivery.is_introduced(parent.device_id),
         )
         try:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from gateway.device_files import is_in_container
 from gateway.models import Finding
-
-RELEASED_AFTER = datetime(2026, 11, 1, tzinfo=UTC)
-"""A day before this version was made, so an earlier clock is wrong; move it forward with each release."""
+from gateway.state.wall_clock import RELEASED_AFTER
 
 TOLERATED = timedelta(seconds=10)
 TLS_TOLERATES = timedelta(minutes=5)

@@ -23,6 +23,7 @@ from gateway.runtime.background_jobs import (
     save_memory,
     watch_file,
 )
+from gateway.runtime.clock_watch import watch_clock
 from gateway.runtime.configuration.child_parts import ChildConfigurationParts
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.incidents.watch import IncidentWatch
@@ -121,6 +122,7 @@ class Gateway:
             guard_store(state, every=timing.check_store_file_every),
             watch_file(self.configuration.file, self.view.set_notice, every=timing.check_for_changes_every),
             state.events.run(),
+            watch_clock(state),
             state.mirror.run(),
             self.watch.run(),
             save_memory(state.adapter_memory, every=timing.save_memory_every),

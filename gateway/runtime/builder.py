@@ -115,6 +115,7 @@ async def build(
         opened_state(settings.store.path, lambda store: build_state(store, settings)) as state,
         HttpHub(cloud_access(settings.cloud), on_call=on_call) as hub,
     ):
+        state.clock.compare_with(lambda: hub.clock.ahead, hub.clock.forget)
 
         async def use(before: Configuration, after: Configuration) -> None:
             policy = command_policy(after, state.registry)
@@ -300,7 +301,10 @@ async def build_cloud(
         ),
         calls=GuardedCalls(rate_control, revocation),
         own_telemetry=OwnTelemetry(
-            read=read_own_telemetry, every=settings.telemetry_every, has_fault=lambda: state.store.problem is not None
+            read=read_own_telemetry,
+            every=settings.telemetry_every,
+            has_fault=lambda: state.store.problem is not None,
+            now=state.clock.now,
         ),
         on_event=on_event,
     )

@@ -28,6 +28,8 @@ ALLOWED_AT_ONCE = 40.0
 ALLOWED_A_DAY = 50.0
 """A device may send so many events at once, and as many more spread over a day: at most 90 in any 24 h, of the 100 allowed."""
 
+CLOCK_TOLERANCE = timedelta(minutes=5)
+
 STORE_AGAIN_AFTER_SECONDS = 1.0
 
 
@@ -207,6 +209,8 @@ def _add(db: Transaction, event: QueuedEvent) -> None:
 def _allowance(db: Transaction, device_id: str, now: datetime) -> float:
     """Return how many events the device may send now."""
     for left, at in read_rows(db, "event_allowances", "left, at", _left, "WHERE device_id = ?", (device_id,)):
+        if at > now + CLOCK_TOLERANCE:  # it was stored when the clock was ahead: waiting for that time would never end
+            return ALLOWED_AT_ONCE
         days = (now - at) / timedelta(days=1)
         return min(left + max(days, 0.0) * ALLOWED_A_DAY, ALLOWED_AT_ONCE)
     return ALLOWED_AT_ONCE

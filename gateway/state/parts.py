@@ -21,6 +21,7 @@ from gateway.state.point_maps import PointMaps
 from gateway.state.recoveries import Recoveries
 from gateway.state.registry import Registry
 from gateway.state.store import Store
+from gateway.state.wall_clock import WallClock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class StateParts:
     """What survives a restart."""
 
     store: Store
+    clock: WallClock
     registry: Registry
     outbox: Outbox
     ledger: CommandLedger
@@ -54,20 +56,28 @@ class StateParts:
         keep_for: timedelta = KEEP_FOR,
         min_free_bytes: int = 0,
         has_incidents: bool = True,
+        clock: WallClock | None = None,
     ) -> Self:
         """Return the parts on an open store; `load` reads what is in it. The bounds are those of `Outbox`."""
         registry = Registry(store)
+        clock = WallClock() if clock is None else clock
         return cls(
             store=store,
+            clock=clock,
             registry=registry,
             outbox=Outbox(
-                store, most_samples=most_samples, most_bytes=most_bytes, keep_for=keep_for, min_free_bytes=min_free_bytes
+                store,
+                most_samples=most_samples,
+                most_bytes=most_bytes,
+                keep_for=keep_for,
+                min_free_bytes=min_free_bytes,
+                clock=clock,
             ),
             ledger=CommandLedger(store),
             adapter_memory=AdapterMemory(store),
             original_settings=OriginalSettings(store),
             point_maps=PointMaps(store),
-            events=EventQueue(store),
+            events=EventQueue(store, now=clock.now_or_shown),
             incidents=Incidents(store, are_wanted=has_incidents),
             configurations=Configurations(store),
             licences=LicenceKeeper(store),

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from gateway.state.columns import Unusable, moment
+from gateway.state.outbox.dating import has_undated
 from gateway.state.outbox.losses import LossReason, count_loss
 from gateway.state.outbox.samples import QueuedSample, queued_sample
 from gateway.state.set_aside import read_rows
@@ -94,7 +95,7 @@ def oldest_of(db: Transaction, child: str, limit: int, *, skipping: Collection[i
     skipped = "AND o.seq NOT IN (SELECT value FROM json_each(?3))" if skipping else "AND ?3 IS NOT NULL"
     dated = (
         "AND o.seq < COALESCE((SELECT MIN(seq) FROM outbox WHERE child = ?1 AND boot IS NOT NULL), 9e18)"
-        if _has_undated(db)
+        if has_undated(db)
         else ""
     )
     rest = f"WHERE o.child = ?1 {dated} {skipped} ORDER BY o.seq LIMIT ?2"
@@ -119,10 +120,6 @@ def oldest_at(db: Transaction) -> datetime | None:
         return None if row is None else moment(row[0], "at")
     except Unusable:
         return None
-
-
-def _has_undated(db: Transaction) -> bool:
-    return db.execute("SELECT 1 FROM outbox WHERE boot IS NOT NULL LIMIT 1").fetchone() is not None
 
 
 def _read(db: Transaction, rest: str, *values: object) -> list[QueuedSample]:

@@ -21,18 +21,22 @@ from gateway.state.outbox.accounts import (
     sum_up_accounts,
 )
 from gateway.state.outbox.bounds import KEEP_FOR, MOST_BYTES, Bounds, DiskSpace, Room, room
+from gateway.state.outbox.dating import DatedSamples, boot_offsets, date_some, has_undated
 from gateway.state.outbox.forecast import FillRate
 from gateway.state.outbox.losses import Loss, LossReason, count_loss, read_losses, sum_up_losses
 from gateway.state.outbox.putting import PreparedSamples, insert, prepare
 from gateway.state.outbox.samples import QueuedSample
-from gateway.state.outbox.thinning import disk_space, make_room
+from gateway.state.outbox.thinning import disk_space, drop_expired, make_room
 from gateway.state.store import Store, Transaction
+from gateway.state.wall_clock import WallClock
 from gateway.state.writes import runs_to_completion
 from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+EXPIRED_EVERY_SECONDS = 60.0
 
 FULL_UNTIL = 0.5
 """An outbox that was full is told to be full again only after so much of it was sent."""
@@ -50,6 +54,7 @@ class Outbox:
         most_bytes: what they may take up in the store, about.
         keep_for: how old they may become.
         min_free_bytes: what has to stay free on the disk of the store.
+        clock: tells whether the times of samples are right; without it they are.
     """
 
     def __init__(
@@ -60,9 +65,13 @@ class Outbox:
         most_bytes: int = MOST_BYTES,
         keep_for: timedelta = KEEP_FOR,
         min_free_bytes: int = 0,
+        clock: WallClock | None = None,
     ) -> None:
         self._store = store
         self._bounds = Bounds(samples=most_samples, bytes=most_bytes, keep_for=keep_for, free_bytes=min_free_bytes)
+        self._clock = clock
+        self._look_for_expired_at = 0.0
+        self._has_undated = False
         self._totals = Totals()
         self._room = Room(most_samples, most_bytes, is_disk_full=False)
         self._rate = FillRate()
@@ -122,6 +131,7 @@ class Outbox:
             return read_totals(db)
 
         self._totals = await self._store.transact(work)
+        self._has_undated = await self._store.transact(has_undated)
         if self.depth:
             self.arrived.set()
 
@@ -136,8 +146,10 @@ class Outbox:
         """
         if not samples:
             return
-        prepared = prepare(samples)
-        dropped = await self._transact(lambda db: self._insert(db, prepared))
+        prepared = prepare(samples, self._clock)
+        self._has_undated |= any(row.boot is not None for row in prepared.rows)
+        before = self._before()
+        dropped = await self._transact(lambda db: self._insert(db, prepared, before))
         self._rate.record(loop_time(), samples=len(prepared.rows), size_bytes=sum(row.size_bytes for row in prepared.rows))
         for child, why in prepared.refused.items():
             if child not in self._refused_children:
@@ -245,8 +257,37 @@ class Outbox:
         """Return what became of the samples of each child."""
         return await self._transact(read_accounts)
 
-    def _insert(self, db: Transaction, prepared: PreparedSamples) -> int:
+    @property
+    def has_undated(self) -> bool:
+        """Whether samples wait for their time: they were taken before the clock was set, and are not sent until it is."""
+        return self._has_undated
+
+    @runs_to_completion
+    async def date_samples(self) -> DatedSamples:
+        """Give samples their time that were taken before the clock was set, if it is known now, and return how many."""
+        clock, dated = self._clock, DatedSamples()
+        if not self._has_undated or clock is None or (offset := clock.offset()) is None:
+            return dated
+        offsets = await self._store.transact(lambda db: boot_offsets(db, clock.boot, offset))
+        while some := await self._store.transact(lambda db: date_some(db, clock.boot, offsets)):
+            dated += some
+        self._has_undated = await self._store.transact(has_undated)
+        self.arrived.set()
+        return dated
+
+    def _before(self) -> datetime | None:
+        """Return the time before which samples are too old, from time to time; `None` where the clock could be wrong."""
+        now = loop_time()
+        if self._clock is None or now < self._look_for_expired_at:
+            return None
+        self._look_for_expired_at = now + EXPIRED_EVERY_SECONDS
+        right = self._clock.confirmed_now()
+        return None if right is None else right - self._bounds.keep_for
+
+    def _insert(self, db: Transaction, prepared: PreparedSamples, before: datetime | None) -> int:
         insert(db, prepared)
+        if before is not None:
+            drop_expired(db, before)
         self._room = room(self._bounds, read_totals(db).bytes, self._disk_space(db))
         return make_room(db, self._room)
 

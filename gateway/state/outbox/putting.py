@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from gateway.models import Sample
@@ -13,9 +13,10 @@ from gateway.state.outbox.losses import LossReason, count_loss
 from gateway.state.outbox.samples import SampleRow, rows_of
 from gateway.state.set_aside import UNREADABLE
 from gateway.state.store import Transaction
+from gateway.state.wall_clock import WallClock
 
 INSERT = (
-    "INSERT INTO outbox (child, at, status, payload, is_event) SELECT ?1, ?2, ?3, ?4, ?5"
+    "INSERT INTO outbox (child, at, status, payload, is_event, boot, ticks) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7"
     " WHERE NOT EXISTS (SELECT 1 FROM children WHERE key = ?1 AND state = 'deleted')"
     " AND NOT EXISTS (SELECT 1 FROM met WHERE key = ?1 AND decision = 'ignore')"
 )
@@ -42,8 +43,11 @@ class PreparedSamples:
     """Why a sample cannot be stored, by child, for a person."""
 
 
-def prepare(samples: Sequence[Sample]) -> PreparedSamples:
-    """Return the samples as rows, and those that cannot be stored as lost."""
+def prepare(samples: Sequence[Sample], clock: WallClock | None) -> PreparedSamples:
+    """Return the samples as rows, and those that cannot be stored as lost.
+
+    With a clock that is not set, the rows have the time since the boot instead.
+    """
     prepared = PreparedSamples()
     for sample in samples:
         at = _time(sample.at)
@@ -52,11 +56,20 @@ def prepare(samples: Sequence[Sample]) -> PreparedSamples:
             first_at = at if sample.merged_from is None else _time(sample.merged_from)
             prepared.lost.append(LostSamples(child, LossReason.MERGED, first_at, at, sample.merged))
         try:
-            prepared.rows += rows_of(sample)
+            prepared.rows += rows_of(sample) if clock is None else _dated_rows(sample, clock)
         except Unusable as error:
             prepared.lost.append(LostSamples(child, LossReason.UNSTORABLE, at, at, 1))
             prepared.refused[child] = str(error)
     return prepared
+
+
+def _dated_rows(sample: Sample, clock: WallClock) -> list[SampleRow]:
+    try:
+        taken = clock.taken_at(sample.at)
+    except UNREADABLE as error:
+        raise Unusable(f"its time is not possible ({type(error).__name__})") from error
+    rows = rows_of(replace(sample, at=taken.at))
+    return rows if taken.ticks is None else [row._replace(boot=clock.boot, ticks=taken.ticks) for row in rows]
 
 
 def insert(db: Transaction, prepared: PreparedSamples) -> None:

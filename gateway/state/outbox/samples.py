@@ -41,6 +41,10 @@ class SampleRow(NamedTuple):
     status: str
     payload: str
     is_event: bool
+    boot: str | None = None
+    """The boot in which it was taken, where its time is not known yet."""
+    ticks: float | None = None
+    """The seconds since that boot."""
 
     @property
     def size_bytes(self) -> int:

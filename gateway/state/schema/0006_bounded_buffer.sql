@@ -10,7 +10,7 @@ CREATE TABLE set_aside_rows (
 ALTER TABLE outbox ADD COLUMN is_event INTEGER NOT NULL DEFAULT 0; -- it tells of an event or a change of status: dropped last
 ALTER TABLE outbox ADD COLUMN boot TEXT; -- the id of the boot in which it was taken while the clock was not set; NULL: its time is right
 ALTER TABLE outbox ADD COLUMN ticks REAL; -- the seconds since that boot
-CREATE INDEX outbox_undated ON outbox (boot, seq) WHERE boot IS NOT NULL;
+CREATE INDEX outbox_undated ON outbox (seq) WHERE boot IS NOT NULL;
 -- For each child, produced = delivered + lost + waiting. The triggers count what goes in and out, whoever writes.
 CREATE TABLE outbox_accounts (
     child TEXT PRIMARY KEY,

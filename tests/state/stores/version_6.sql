@@ -218,7 +218,7 @@ CREATE TABLE unused_devices (
 CREATE INDEX outbox_by_child ON outbox (child, seq);
 CREATE INDEX commands_by_end ON commands (ended_at);
 CREATE UNIQUE INDEX open_events ON events (child, name) WHERE is_taken = 0;
-CREATE INDEX outbox_undated ON outbox (boot, seq) WHERE boot IS NOT NULL;
+CREATE INDEX outbox_undated ON outbox (seq) WHERE boot IS NOT NULL;
 CREATE TRIGGER outbox_counts_in AFTER INSERT ON outbox BEGIN
     INSERT INTO outbox_accounts (child, produced, waiting, bytes)
         VALUES (NEW.child, 1, 1, COALESCE(LENGTH(CAST(NEW.payload AS BLOB)) + 2 * LENGTH(NEW.child), 0) + 64)
