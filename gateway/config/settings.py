@@ -188,11 +188,24 @@ class ChildSection(_Section):
     )
 
 
+class Durability(StrEnum):
+    """What a power cut may cost."""
+
+    FULL = "full"
+    """Nothing: a sample is on the disk before it counts as stored."""
+    NORMAL = "normal"
+    """The samples of the last seconds. Identity, keys, registrations, commands and all else are on the disk at once."""
+
+
 class StoreSection(_Section):
     """`[store]`: the file that holds what survives a restart."""
 
     path: Path = Field(
         default=Path("/var/lib/xyte-gateway/gateway.sqlite3"), description="the file that holds keys, children and outbox"
+    )
+    durability: Durability = Field(
+        default=Durability.FULL,
+        description="full: a power cut costs no stored sample; normal: it may cost those of the last seconds, for fewer writes",
     )
     most_samples: int = Field(
         default=10_000_000, ge=1_000, description="how many samples may wait for the cloud before older ones are thinned out"

@@ -26,7 +26,7 @@ from gateway.cloud.server_clock import ServerClock
 from gateway.cloud.session import CloudServices, Session
 from gateway.cloud.telemetry_loop import OwnTelemetry
 from gateway.config.permissions import ceiling, needed_for
-from gateway.config.settings import CloudSection, Configuration, Settings
+from gateway.config.settings import CloudSection, Configuration, Durability, Settings
 from gateway.doctor.checks import examine_running
 from gateway.field.adapter_data.checked_adapter import checked_adapter
 from gateway.field.adapter_data.refusals import ToldReasons
@@ -112,7 +112,11 @@ async def build(
     async with (
         recording_log() as recent_log,
         masked_log(configuration),
-        opened_state(settings.store.path, lambda store: build_state(store, settings)) as state,
+        opened_state(
+            settings.store.path,
+            lambda store: build_state(store, settings),
+            syncs_samples=settings.store.durability is Durability.FULL,
+        ) as state,
         HttpHub(cloud_access(settings.cloud), on_call=on_call) as hub,
     ):
         state.clock.compare_with(lambda: hub.clock.ahead, hub.clock.forget)

@@ -44,7 +44,7 @@ class AdapterMemory:
         if not self._changed:
             return
         rows = [(entry, name, self._entries[entry].get(name)) for entry, name in sorted(self._changed)]
-        await self._store.transact(lambda transaction: _write(transaction, rows))
+        await self._store.transact(lambda transaction: _write(transaction, rows), may_be_lost=True)
         self._changed -= {(entry, name) for entry, name, text in rows if self._entries[entry].get(name) == text}
 
 

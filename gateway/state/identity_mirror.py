@@ -197,6 +197,7 @@ class IdentityMirror:
             if (content := _checksum(cast("dict[str, object]", rows))) == self._written:
                 return True
             size = await asyncio.to_thread(write_mirror, self._file, await self._numbered(rows))
+            await self._store.checkpoint()  # a copy of the store's file alone has it, too
         except (OSError, StoreError) as error:
             self._report(f"{self._file} cannot be written: {error}")
             return False

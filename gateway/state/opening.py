@@ -46,46 +46,55 @@ LOST_WITH_STORE: Final = (
 
 
 @asynccontextmanager
-async def opened_state(path: Path, make: Callable[[Store], Awaitable[StateParts]]) -> AsyncIterator[StateParts]:
+async def opened_state(
+    path: Path, make: Callable[[Store], Awaitable[StateParts]], *, syncs_samples: bool = True
+) -> AsyncIterator[StateParts]:
     """Open the store for this process alone, and recover what is missing in it and in the mirror.
 
     Args:
         path: the file.
         make: returns the loaded state on an open store.
+        syncs_samples: a power cut costs no sample.
 
     Raises:
         StoreError: the store cannot be used, and the mirror does not help.
     """
+
+    async def opened(why: str, salvage: Salvage | None) -> StateParts:
+        store = Store(path, exclusive=True, syncs_samples=syncs_samples)
+        return await _open(stack, store, make, why, salvage)
+
     async with AsyncExitStack() as stack:
         try:
-            state = await _open(stack, path, make, "was missing", None)
+            state = await opened("was missing", None)
         except StoreDamaged as error:
             await stack.aclose()
             mirror, _ = await asyncio.to_thread(_look_at_mirror, path)
             salvage = await asyncio.to_thread(replace_damaged, path, needs_identity=mirror is None)
-            state = await _open(stack, path, make, f"was damaged ({error.__cause__ or error}): {salvage}", salvage)
+            state = await opened(f"was damaged ({error.__cause__ or error}): {salvage}", salvage)
         yield state
 
 
 async def _open(
-    stack: AsyncExitStack, path: Path, make: Callable[[Store], Awaitable[StateParts]], why: str, salvage: Salvage | None
+    stack: AsyncExitStack, store: Store, make: Callable[[Store], Awaitable[StateParts]], why: str, salvage: Salvage | None
 ) -> StateParts:
     """Open the store, and bring it and the mirror up to date with each other.
 
     Args:
         stack: closes the store.
-        path: as for `opened_state`.
+        store: not open yet.
         make: likewise.
         why: what had happened to the store, if the identities have to come from the mirror.
         salvage: what was copied from a damaged store, if it was.
     """
+    path = store.path
     mirror, mirror_problem = _look_at_mirror(path)
     if _is_missing(path) and mirror_problem is not None:
         raise StoreError(
             f"{path} is missing, and its mirror cannot help: {mirror_problem}. Restore a backup (xyte-gateway restore), or move"
             f" {mirror_file(path)} away to begin as a new gateway"
         )
-    state = await make(await stack.enter_async_context(Store(path, exclusive=True)))
+    state = await make(await stack.enter_async_context(store))
     if salvage is not None and salvage.has_identity:
         await _go_on_with(state, salvage, f"the store {why}")
     if mirror_problem is not None:
@@ -108,6 +117,8 @@ def _look_at_mirror(path: Path) -> tuple[Mirror | None, str | None]:
 async def _compare(state: StateParts, mirror: Mirror, why: str, salvage: Salvage | None) -> Mirror | None:
     """Bring the store up to date where the mirror knows more, and return the mirror if it is this gateway's."""
     gateway = state.registry.gateway
+    if gateway is None and mirror.serial_number is None:
+        return mirror  # of a first start that ended before the gateway had an identity
     if gateway is None:
         lost = LOST_WITH_STORE if salvage is None or not salvage.rows else LOST_WITH_PART
         await _adopt(state, mirror, RecoveryKind.LOST, f"the store {why}", lost)

@@ -37,15 +37,21 @@ CALM_SECONDS: Final = 70.0
 """A full disk takes a small write now and then. Samples are put in at least once in this time, unless configured otherwise."""
 
 
+LOG_BYTES: Final = 16 * 1024 * 1024
+"""How large the log stays on the disk after it was large: a reader that holds the store for long lets it grow."""
+
+
 class Store:
     """The SQLite file; every transaction runs in one thread of its own, one after the other.
 
-    `exclusive=True` locks it for as long as it is open, so that no second gateway works on it, under whatever path.
+    `exclusive=True` locks it for as long as it is open, so that no second gateway works on it, under whatever path. With
+    `syncs_samples=False`, a power cut may cost the last transactions that allow it.
     """
 
-    def __init__(self, path: Path, *, exclusive: bool = False) -> None:
+    def __init__(self, path: Path, *, exclusive: bool = False, syncs_samples: bool = True) -> None:
         self.path = path
         self._exclusive = exclusive
+        self._syncs_samples = syncs_samples
         self._lock = StoreLock(path)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._connection: Transaction | None = None
@@ -84,14 +90,19 @@ class Store:
         await self._run(self._close)
         self._thread.shutdown(wait=False)
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], *, may_be_lost: bool = False) -> T:
         """Run `work` as one transaction: durable when this returns, undone when `work` raises.
+
+        Args:
+            work: what to do.
+            may_be_lost: a power cut may undo it, where the store does not sync samples; a later transaction that is durable
+                makes it durable, too.
 
         Raises:
             StoreError: SQLite failed: disk full, file damaged, I/O error.
         """
         try:
-            return await self._run(lambda: self._transact(work))
+            return await self._run(lambda: self._transact_as(work, may_be_lost=may_be_lost))
         except StoreDamaged:
             self.is_damaged.set()
             await self._run(lambda: mark_suspect(self.path))
@@ -121,6 +132,14 @@ class Store:
         """What somebody did to the file lately, until it has stayed for a while; `None` for nothing."""
         return self._lost_file if time.monotonic() < self._settled_at else None
 
+    async def checkpoint(self) -> None:
+        """Bring what is in the log into the file, so that a copy of the file alone has it, as far as no reader is in the way.
+
+        Raises:
+            StoreError: as `transact`.
+        """
+        await self._run(self._checkpoint)
+
     async def data_version(self) -> int:
         """Return a number that changes when another process has written to the file (SQLite's `data_version`).
 
@@ -142,6 +161,24 @@ class Store:
             return int(self._connected().execute("PRAGMA data_version").fetchone()[0])
         except SqliteError as error:
             raise StoreError(f"{self.path}: {error}") from error
+
+    def _checkpoint(self) -> None:
+        self._ensure_file()
+        try:
+            self._connected().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except SqliteError as error:
+            raise _kind(error)(f"{self.path}: {error}") from error
+        if self._file is not None:
+            self._file.written()
+
+    def _transact_as(self, work: Callable[[Transaction], T], *, may_be_lost: bool) -> T:
+        if self._syncs_samples or not may_be_lost:
+            return self._transact(work)
+        _set_sync(self._connected(), is_full=False)
+        try:
+            return self._transact(work)
+        finally:
+            _set_sync(self._connected(), is_full=True)
 
     def _transact(self, work: Callable[[Transaction], T]) -> T:
         self._ensure_file()
@@ -260,8 +297,14 @@ class Store:
 def _connect(path: Path) -> Transaction:
     connection = connect(path)
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # a lost access key cannot be requested again
+    _set_sync(connection, is_full=True)  # a lost access key cannot be requested again
+    connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
     return connection
+
+
+def _set_sync(connection: Transaction, *, is_full: bool) -> None:
+    with contextlib.suppress(*SqliteError):  # it fails in the next transaction as well, which tells it
+        connection.execute(f"PRAGMA synchronous = {'FULL' if is_full else 'NORMAL'}")
 
 
 def _kind(error: Exception) -> type[StoreError]:
@@ -311,6 +354,8 @@ def _migrate(connection: Transaction, path: Path) -> None:
     for version, script in migrations_after(before):
         connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {version}; COMMIT;")
     check_tables(connection, path)
+    if before != NEWEST_VERSION:  # a copy of the file alone is of the new version, too
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _refuse_newer(connection: Transaction, path: Path) -> int:

@@ -251,3 +251,21 @@ async def test_a_mirror_that_cannot_be_written_is_told_once_and_written_later(pa
         assert await state.mirror.update()
         assert state.mirror.problem is None
         assert "key-3" in mirror_file(path).read_text()
+
+
+async def test_the_file_of_the_store_alone_has_every_id_and_key(path, tmp_path):
+    """A copy of it that somebody makes without its log is no worse than the mirror."""
+    async with opened_state(path, made) as state:
+        await register(state, 3)
+        await state.mirror.update()
+        copy = tmp_path / "copy.sqlite3"
+        copy.write_bytes(path.read_bytes())
+    async with opened_state(copy, made) as state:
+        assert state.registry.gateway is not None
+        assert set(state.registry.children) == {"sn:x/1", "sn:x/2", "sn:x/3"}
+
+
+async def test_a_first_start_that_ended_before_the_gateway_had_an_identity_lost_nothing(tmp_path):
+    for _ in range(2):
+        async with opened_state(tmp_path / "store.sqlite3", made) as state:
+            assert list(state.recoveries.all) == []

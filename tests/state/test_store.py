@@ -1,6 +1,7 @@
 import os
 import sqlite3
 import stat
+from contextlib import closing
 
 import pytest
 
@@ -203,3 +204,34 @@ async def test_a_full_disk_counts_as_working_only_after_it_has_taken_everything_
             await store.transact(lambda db: db.execute(insert, ("a", "x" * 1_000_000)))
         await store.transact(lambda db: db.execute(insert, ("c", "x")))
         assert store.problem is None
+
+
+async def test_a_power_cut_may_cost_samples_alone_and_only_where_that_was_chosen(tmp_path):
+    def synchronous(db):
+        return db.execute("PRAGMA synchronous").fetchone()[0]
+
+    for syncs_samples, of_samples in ((True, 2), (False, 1)):
+        async with Store(tmp_path / f"{syncs_samples}.sqlite3", syncs_samples=syncs_samples) as store:
+            assert await store.transact(synchronous, may_be_lost=True) == of_samples, "1 is NORMAL, 2 is FULL"
+            assert await store.transact(synchronous) == 2, "an access key cannot be requested again"
+
+
+async def test_after_a_checkpoint_the_file_alone_has_everything(tmp_path):
+    path, copy = tmp_path / "s.sqlite3", tmp_path / "copy.sqlite3"
+    async with Store(path, exclusive=True) as store:
+        await store.transact(lambda db: db.execute("INSERT INTO names (key, name) VALUES ('a', 'b')") and None)
+        await store.checkpoint()
+        copy.write_bytes(path.read_bytes())
+        assert read_store(copy, lambda db: db.execute("SELECT name FROM names").fetchall()) == [("b",)]
+        with closing(sqlite3.connect(path)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM names").fetchall()
+            await store.checkpoint()  # nobody has to wait for a reader
+
+
+async def test_after_a_migration_the_file_alone_is_of_the_new_version(tmp_path):
+    path, copy = tmp_path / "s.sqlite3", tmp_path / "copy.sqlite3"
+    async with Store(path):
+        copy.write_bytes(path.read_bytes())
+        version = read_store(copy, lambda db: db.execute("PRAGMA user_version").fetchone()[0])
+        assert version == NEWEST_VERSION

@@ -302,7 +302,7 @@ class Outbox:
             result = work(db)
             return result, read_totals(db) if db.total_changes != changes else None
 
-        result, totals = await self._store.transact(counted)
+        result, totals = await self._store.transact(counted, may_be_lost=True)
         if totals is not None:
             self._totals = totals
         return result
