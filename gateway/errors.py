@@ -4,6 +4,7 @@ GatewayError
 ├── SettingsError           refuse to start; report the line and what would be right
 ├── StoreError              refuse to start; report what is wrong with the file
 │   └── StoreDamaged        move the file aside, and recover the identities from their mirror
+├── BeginAnew               build the gateway anew from its store, in the same process
 ├── HubError
 │   ├── HubUnreachable      keep everything, retry later
 │   │   └── HubBusy         the same, and make no calls for this device for a while
@@ -67,6 +68,10 @@ class StoreError(GatewayError):
 
 class StoreDamaged(StoreError):
     """The file is no store (any more): its content is damaged."""
+
+
+class BeginAnew(GatewayError):
+    """What the gateway was built from is not valid any more; the text says why."""
 
 
 class HubError(GatewayError):

@@ -18,6 +18,7 @@ from gateway.errors import HubError, StoreError
 from gateway.hub import Credentials
 from gateway.runtime.builder import cloud_access
 from gateway.state.events import EventQueue
+from gateway.state.hardware_question import HardwareMemory
 from gateway.state.outbox import Outbox
 from gateway.state.records import ChildRequest, Request
 from gateway.state.registry import Registry
@@ -109,6 +110,10 @@ async def _do_now(settings: Settings, store: Store, registry: Registry, request:
         return "it is done when the gateway is registered"
     outbox, events = Outbox(store, most_samples=settings.store.most_samples), EventQueue(store)
     await outbox.load()
+    hardware = HardwareMemory(store)
+    await hardware.load()
+    if hardware.question is not None:
+        return "it is done when a person has decided who this gateway is: xyte-gateway identity"
     async with HttpHub(cloud_access(settings.cloud)) as hub:
         try:
             await ChildRequests(hub, registry, outbox, report_event=events.report).carry_out_next(parent)

@@ -17,7 +17,7 @@ from gateway.cli.logs import start_logging
 from gateway.config.mistakes import problem_location
 from gateway.config.salvage import salvage
 from gateway.config.settings import DEFAULT_FILE, Configuration
-from gateway.errors import GatewayError, SettingsError, StoreDamaged, StoreError
+from gateway.errors import BeginAnew, GatewayError, SettingsError, StoreDamaged, StoreError
 from gateway.field.plugins import AdapterClass, installed, usable
 from gateway.first_start.configuration_wait import ConfigurationWait
 from gateway.first_start.first_look import parse_hosts
@@ -101,11 +101,11 @@ async def _run_once(configuration: Configuration, adapters: dict[str, AdapterCla
                 async with build(configuration, adapters, restart=restart) as gateway:
                     await gateway.run(stop)
                 break
-            except StoreDamaged as error:
+            except (StoreDamaged, BeginAnew) as error:
                 if gateway is None:
                     raise
                 gateway = None
-                log.error("the gateway begins anew: %s", error)  # noqa: TRY400 - no bug of ours
+                log.warning("the gateway begins anew: %s", error)
     _ask_for_restart(restart)
 
 
@@ -123,11 +123,11 @@ async def _run(waiting: ConfigurationWait, adapters: dict[str, AdapterClass]) ->
                     await waiting.close()
                     running.gateway = gateway
                     await gateway.run(stop)
-            except (SettingsError, StoreError) as error:
+            except (SettingsError, StoreError, BeginAnew) as error:
                 has_run, running.gateway = running.gateway is not None, None
                 failure = error
-                if has_run and isinstance(error, StoreDamaged):
-                    log.error("the gateway begins anew: %s", error)  # noqa: TRY400 - no bug of ours
+                if has_run and isinstance(error, StoreDamaged | BeginAnew):
+                    log.warning("the gateway begins anew: %s", error)
                     failure = None
         await waiting.close()
     _ask_for_restart(restart)

@@ -67,6 +67,16 @@ class GatewaySection(_Section):
     )
     sub_model: str | None = Field(default=None, description="variant label of the gateway's own model")
     details: dict[str, str | int | float | bool] = Field(default_factory=dict, description="free-form facts shown in the cloud")
+    hardware_id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="what names this hardware, where the gateway cannot see it: in a container, the serial number of the host",
+    )
+    on_other_hardware: Literal["ask", "keep", "new"] = Field(
+        default="ask",
+        description="what to do when the store comes from another machine, as a cloned SD card does: ask, and keep silent towards"
+        " the cloud until a person decides; keep: go on as the same gateway; new: register as another one",
+    )
     firmware_hook: Path | None = Field(
         default=None,
         description="the program that installs a new version of the gateway; it gets a file and its version as arguments",

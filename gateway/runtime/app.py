@@ -12,10 +12,11 @@ from typing import Any
 from gateway import __version__
 from gateway.cloud.files.firmware_offers import FirmwareOfferRecorder
 from gateway.config.settings import Configuration
-from gateway.errors import StoreDamaged, StoreError
+from gateway.errors import BeginAnew, StoreDamaged, StoreError
 from gateway.field.polling.bus_status import BusStatus
 from gateway.models import Reach
 from gateway.runtime.background_jobs import (
+    follow_identity_decision,
     follow_store,
     guard_store,
     report_missing_buses,
@@ -70,6 +71,7 @@ class Gateway:
 
         Raises:
             StoreDamaged: a damaged page was met in the store; built anew, the gateway goes on with what can be read of it.
+            BeginAnew: a person decided that this machine is another gateway; built anew, it is.
         """
         damage: list[BaseException] = []
         try:
@@ -86,7 +88,7 @@ class Gateway:
         text = f"version {__version__}, {known} children known, {waiting} samples waiting"
         self.state.events.report(None, "gateway_started", "gateway", text)
         async with asyncio.TaskGroup() as group:
-            session = group.create_task(self.cloud.session.run())
+            session = group.create_task(self._speak())
             others = [group.create_task(work) for work in (self.field.fleet.run(), self.field.reporter.run(), *self._upkeep())]
             if self.page is not None:
                 others.append(group.create_task(self.page.server.run()))
@@ -94,6 +96,8 @@ class Gateway:
             why = "it was stopped"
             if self.restart.requested.is_set():
                 why = "the cloud asked for a restart"
+            elif self.state.hardware.becomes_new.is_set():
+                why = "it becomes another gateway"
             elif not stop.is_set():
                 why = "its store is damaged"
             log.info("stopping: %s", why)
@@ -105,21 +109,30 @@ class Gateway:
         log.info("stopped; %d samples are kept for the next start", outbox.depth)
         if self.state.store.is_damaged.is_set() and not stop.is_set():
             raise StoreDamaged(f"{self.state.store.path} is damaged: {self.state.store.problem}")
+        if self.state.hardware.becomes_new.is_set() and not stop.is_set():
+            raise BeginAnew("a person decided that this machine is another gateway")
 
     async def _reason_to_end(self) -> None:
-        """Return when a restart was requested, or when the store has to be opened anew."""
-        reasons = {asyncio.create_task(event.wait()) for event in (self.restart.requested, self.state.store.is_damaged)}
+        """Return when a restart was requested, or when the gateway has to be built anew."""
+        events = (self.restart.requested, self.state.store.is_damaged, self.state.hardware.becomes_new)
+        reasons = {asyncio.create_task(event.wait()) for event in events}
         try:
             await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for reason in reasons:
                 reason.cancel()
 
+    async def _speak(self) -> None:
+        """Speak to the cloud once it is certain that no other machine does so as this gateway."""
+        await self.state.hardware.wait_until_settled()
+        await self.cloud.session.run()
+
     def _upkeep(self) -> tuple[Coroutine[Any, Any, None], ...]:
         timing, state, field = self.timing, self.state, self.field
         return (
             follow_store(state, field, every=timing.check_for_changes_every),
             guard_store(state, every=timing.check_store_file_every),
+            follow_identity_decision(state, self.configuration.settings.gateway, every=timing.check_for_changes_every),
             watch_file(self.configuration.file, self.view.set_notice, every=timing.check_for_changes_every),
             state.events.run(),
             watch_clock(state),
@@ -141,6 +154,8 @@ class Gateway:
             await self.state.adapter_memory.save()
             await self.state.events.save()
             await self.state.mirror.update()
+        if self.state.hardware.question is not None:
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_SECONDS):
                 await self.cloud.session.flush(self._offline_children())

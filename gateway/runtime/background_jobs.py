@@ -10,10 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from gateway.config.file import file_stamp
+from gateway.config.settings import GatewaySection
 from gateway.errors import StoreDamaged, StoreError
+from gateway.runtime.hardware import new_identity_problem
 from gateway.runtime.parts import FieldParts
 from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.child_states import ChildState
+from gateway.state.hardware_question import IdentityDecision
 from gateway.state.parts import StateParts
 from gateway.state.recoveries import RecoveryKind
 
@@ -29,6 +32,7 @@ async def follow_store(state: StateParts, field: FieldParts, *, every: timedelta
             version = await state.store.data_version()
             if seen is not None and version != seen:
                 await state.registry.load()
+                await state.hardware.load()
                 await field.intake.admit_approved()
             seen = version  # not before: what could not be loaded is loaded the next time
         except StoreError as error:
@@ -37,6 +41,25 @@ async def follow_store(state: StateParts, field: FieldParts, *, every: timedelta
             is_failing = True
         else:
             is_failing = False
+        await asyncio.sleep(every.total_seconds())
+
+
+async def follow_identity_decision(state: StateParts, section: GatewaySection, *, every: timedelta) -> None:
+    """Wait for a person's decision about a store that comes from another machine, and carry it out."""
+    told: str | None = None
+    while (question := state.hardware.question) is not None:
+        with contextlib.suppress(StoreError):  # it is an incident of its own
+            if question.decision is IdentityDecision.KEEP:
+                await state.hardware.keep()
+                await state.recoveries.load()
+                return
+            if question.decision is IdentityDecision.NEW:
+                if (problem := new_identity_problem(state, section)) is None:
+                    state.hardware.becomes_new.set()
+                    return
+                if problem != told:
+                    log.error("%s", problem)
+                told = problem
         await asyncio.sleep(every.total_seconds())
 
 

@@ -59,6 +59,7 @@ from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.diagnostics.masked_log import masking_log
 from gateway.runtime.diagnostics.recent_log import recording_log
 from gateway.runtime.diagnostics.secrets import secrets_of_configuration
+from gateway.runtime.hardware import settle_hardware
 from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.own_commands.build import CloudWay, Diagnosis, OwnCommandParts, build_own_commands
 from gateway.runtime.own_telemetry import NOT_REGISTERED, own_telemetry
@@ -120,6 +121,7 @@ async def build(
         HttpHub(cloud_access(settings.cloud), on_call=on_call) as hub,
     ):
         state.clock.compare_with(lambda: hub.clock.ahead, hub.clock.forget)
+        await settle_hardware(state, settings.gateway)
 
         async def use(before: Configuration, after: Configuration) -> None:
             policy = command_policy(after, state.registry)

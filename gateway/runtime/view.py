@@ -9,6 +9,7 @@ from gateway.config.cloud_overlay import EffectiveConfiguration
 from gateway.config.settings import Settings
 from gateway.errors import StoreError
 from gateway.models import Finding
+from gateway.runtime.hardware import new_identity_problem
 from gateway.runtime.parts import CloudParts, FieldParts
 from gateway.runtime.summaries.buses import bus_summaries
 from gateway.runtime.summaries.children import ChildSummaries
@@ -16,10 +17,12 @@ from gateway.runtime.summaries.cloud import CloudSummarizer
 from gateway.runtime.summaries.found_devices import FoundDeviceSummaries
 from gateway.runtime.summaries.gateway import gateway_summary
 from gateway.runtime.summaries.outbox import OutboxSummarizer
+from gateway.state.hardware_question import IdentityDecision
 from gateway.state.parts import StateParts
 from gateway.state.records import Decision
 from gateway.status.snapshot import ChildDetails, Snapshot
 
+NO_QUESTION = "nothing is to be decided (any more)"
 NO_SUCH_DEVICE = "there is no such device (any more)"
 
 
@@ -92,6 +95,17 @@ class GatewayView:
         return await self._examine()
 
     # actions ----------------------------------------------------------------------------------------------------------
+
+    async def decide_identity(self, decision: str) -> str | None:
+        """Decide about a store that comes from another machine: `keep` its identity, or become a `new` gateway."""
+        wanted = IdentityDecision(decision)
+        problem = new_identity_problem(self._state, self._settings.gateway) if wanted is IdentityDecision.NEW else None
+        if problem is not None:
+            return problem
+        try:
+            return None if await self._state.hardware.decide(wanted) else NO_QUESTION
+        except StoreError as error:
+            return f"it cannot be stored: {error}"
 
     async def admit(self, key: str) -> str | None:
         """Admit a found device as a child, whatever the policy says."""

@@ -15,6 +15,7 @@ from typing import Final
 from gateway.errors import StoreError
 from gateway.state.backup_encryption import decrypt, encrypt, is_encrypted
 from gateway.state.command_ledger import forget_contact
+from gateway.state.hardware_question import forget_hardware
 from gateway.state.identity_mirror import MirrorUnusable, mirror_file, read_mirror
 from gateway.state.recoveries import RecoveryKind, write_recovery
 from gateway.state.schema import NEWEST_VERSION, migrations_after
@@ -192,6 +193,7 @@ def _prepare(file: Path, text: str) -> None:
             db.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number}; COMMIT;")
         db.execute("BEGIN IMMEDIATE")
         forget_contact(db)
+        forget_hardware(db)
         write_recovery(db, RecoveryKind.RESTORED, text)
         db.execute("COMMIT")
 

@@ -52,6 +52,7 @@ _QUERIES: Final[Mapping[str, str]] = {
     "names": "SELECT * FROM names ORDER BY key",
     "unused_devices": "SELECT * FROM unused_devices ORDER BY device_id",
     "child_requests": "SELECT * FROM child_requests ORDER BY key",
+    "hardware": "SELECT only_row, known FROM hardware",
     "met": "SELECT * FROM met WHERE decision IS NOT NULL ORDER BY key",
 }
 """What is mirrored. Of found devices only those about which a person has decided: the others are found again."""

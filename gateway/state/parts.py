@@ -12,6 +12,7 @@ from gateway.state.command_ledger import CommandLedger
 from gateway.state.configurations import Configurations
 from gateway.state.events import EventQueue
 from gateway.state.firmware_jobs import FirmwareJobs, FirmwareOffers
+from gateway.state.hardware_question import HardwareMemory
 from gateway.state.identity_mirror import IdentityMirror
 from gateway.state.incidents import Incidents
 from gateway.state.licences import LicenceKeeper
@@ -45,6 +46,7 @@ class StateParts:
     firmware_offers: FirmwareOffers
     recoveries: Recoveries
     mirror: IdentityMirror
+    hardware: HardwareMemory
 
     @classmethod
     def on(
@@ -86,12 +88,14 @@ class StateParts:
             firmware_offers=FirmwareOffers(store),
             recoveries=Recoveries(store),
             mirror=IdentityMirror(store, registry),
+            hardware=HardwareMemory(store),
         )
 
     async def load(self) -> None:
         """Read what an earlier run left."""
         await self.registry.load()
         await self.recoveries.load()
+        await self.hardware.load()
         await self.outbox.load()
         await self.adapter_memory.load()
         await self.licences.load()

@@ -31,6 +31,8 @@ class RecoveryKind(StrEnum):
     """Its file vanished while the gateway ran, and was written anew with all its content."""
     MIRROR = "mirror"
     """The mirror was damaged, or of another gateway, and was made anew."""
+    KEPT_IDENTITY = "kept identity"
+    """A person has let this gateway go on as the same one on other hardware."""
     NEW_IDENTITY = "new identity"
     """A person has made this gateway another one, on other hardware."""
 

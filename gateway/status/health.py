@@ -29,7 +29,9 @@ def readiness(snapshot: Snapshot, store_problem: str | None, *, hub_gone_limit: 
     reasons = []
     if store_problem is not None:
         reasons.append(f"nothing can be stored: {store_problem}")
-    if not gateway.is_registered:
+    if gateway.identity_question is not None:
+        reasons.append(gateway.identity_question)
+    elif not gateway.is_registered:
         reasons.append(f"not registered with the cloud: {gateway.problem or 'registration is in progress'}")
     if hub_gone_limit is not None and gateway.hub.is_reachable is False and gateway.hub.since is not None:
         gone = snapshot.at - gateway.hub.since

@@ -131,6 +131,18 @@ OPERATIONS: Final[Sequence[ApiOperation]] = (
         *("name_child", "POST", f"{BASE}/children/{{id}}/name", "Rename a child, in the cloud too", ActionDone),
         body=RenameRequest,
     ),
+    ApiOperation(
+        *(
+            "keep_identity",
+            "POST",
+            f"{BASE}/identity/keep",
+            "Let this machine replace the one of the store",
+            ActionDone,
+        )
+    ),
+    ApiOperation(
+        *("new_identity", "POST", f"{BASE}/identity/new", "Register this machine as another gateway than that one", ActionDone)
+    ),
     ApiOperation("rescan", "POST", f"{BASE}/buses/{{id}}/rescan", "Search a bus for new devices now", ActionDone),
 )
 

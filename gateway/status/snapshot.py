@@ -102,6 +102,9 @@ class GatewaySummary(StatusModel):
     recoveries: tuple[RecoverySummary, ...] = Field(
         default=(), description="what happened to the store within the last week, and what was lost, the latest first"
     )
+    identity_question: Text | None = Field(
+        default=None, description="what a person has to decide, since the store comes from another machine"
+    )
     mirror_problem: Text | None = Field(default=None, description="why the copy of the identities is not up to date")
     rows_set_aside: int = Field(
         default=0, description="number of stored rows that could not be read or sent, since the store was created"

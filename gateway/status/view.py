@@ -39,5 +39,8 @@ class View(Protocol):
         The name is one of `parse_name`.
         """
 
+    async def decide_identity(self, decision: str) -> str | None:
+        """Decide about a store that comes from another machine: `keep` its identity, or become a `new` gateway."""
+
     async def rescan(self, entry: str, bus: str) -> str | None:
         """Search this bus for new devices now."""

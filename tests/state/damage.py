@@ -28,6 +28,8 @@ def found(key):
 CREDENTIALS = {"device_id": "p", "access_key": "secret" * 4, "hub_url": "https://hub.example"}
 KEYS = json.dumps({**CREDENTIALS, "hub_url_static_cert": None, "mqtt_hub_url": None})
 
+HARDWARE = json.dumps({"given": None, "boards": {}, "macs": [], "machine": "m"})
+
 ROWS = {
     "gateway": lambda k: {"only_row": 1, "serial_number": "S", "mac": "m", "cloud_id": "c", "credentials": KEYS,
                           "former_credentials": KEYS, "told": "t"},
@@ -65,6 +67,8 @@ ROWS = {
     "original_settings": lambda k: {"child": k, "name": "n", "value": "5"},
     "child_requests": lambda k: {"key": k, "request": "replace", "new_key": "n", "at": AT},
     "point_maps": lambda k: {"child": k, "text": "t", "refused": "r", "why": "w"},
+    "hardware": lambda k: {"only_row": 1, "known": HARDWARE, "asked": HARDWARE, "asked_why": "w", "asked_at": AT,
+                           "last_sample": 4, "decision": "keep"},
     "identity_mirror": lambda k: {"only_row": 1, "number": 7},
     "recoveries": lambda k: {"at": AT if k == "b" else LATE, "kind": "put back", "text": f"r-{k}"},
 }  # fmt: skip
@@ -150,6 +154,7 @@ async def everything(store):
         "original_settings": {key: dict(parts.original_settings.of(key)) for key in ("b", "g")},
         "child_requests": dict(registry.requests),
         "point_maps": {key: parts.point_maps.of(key) for key in ("b", "g")},
+        "hardware": {"": parts.hardware.question},
         "identity_mirror": {"": await store.transact(number_in_store)},
         "recoveries": {one.text.removeprefix("r-"): one for one in parts.recoveries.all},
     }

@@ -221,6 +221,10 @@ class FakeView:
         self.done.append(("rename", key, name))
         return None
 
+    async def decide_identity(self, decision):
+        self.done.append(("identity", decision))
+        return
+
     async def rescan(self, entry, bus):
         self.done.append(("rescan", entry, bus))
         return None if self.buses[bus].problem is None else f"{bus} is not open: {self.buses[bus].problem}"

@@ -19,7 +19,7 @@ CLOCK_WRONG_BY = timedelta(minutes=1)
 
 RECOVERY_IS_SHOWN_FOR = timedelta(days=1)
 
-BY_A_PERSON = (RecoveryKind.RESTORED, RecoveryKind.NEW_IDENTITY)
+BY_A_PERSON = (RecoveryKind.RESTORED, RecoveryKind.KEPT_IDENTITY, RecoveryKind.NEW_IDENTITY)
 
 LOSSES_ARE_OVER_AFTER = timedelta(minutes=15)
 """The incident of lost samples is closed when no further one was lost for so long."""

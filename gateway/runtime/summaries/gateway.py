@@ -41,6 +41,7 @@ def gateway_summary(
             for one in reversed(state.recoveries.all)
             if at - one.at < RECOVERIES_ARE_SHOWN_FOR
         ),
+        identity_question=None if state.hardware.question is None else str(state.hardware.question),
         mirror_problem=state.mirror.problem,
         rows_set_aside=state.store.rows_set_aside,
     )

@@ -66,3 +66,13 @@ CREATE TABLE recoveries (
     kind TEXT NOT NULL,
     text TEXT NOT NULL
 ) STRICT;
+-- The hardware that the store belongs to, and what a person is asked when it woke up on another one.
+CREATE TABLE hardware (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    known TEXT NOT NULL,
+    asked TEXT,
+    asked_why TEXT,
+    asked_at TEXT,
+    last_sample INTEGER,
+    decision TEXT
+) STRICT;

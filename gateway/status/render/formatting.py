@@ -103,6 +103,8 @@ def sparkline(means: Sequence[tuple[int, float]]) -> str:
 
 def _cloud_sentence(snapshot: Snapshot) -> str:
     gateway = snapshot.gateway
+    if gateway.identity_question is not None:
+        return "The store comes from another machine, so the gateway waits for a person before it speaks to the cloud."
     if not gateway.is_registered:
         return "The gateway is not registered with the cloud."
     if gateway.hub.is_reachable is None:

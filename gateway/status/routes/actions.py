@@ -35,6 +35,10 @@ class Actions:
             return str(error)
         return await self._finished(self._view.rename(names[0], valid_name))
 
+    async def decide_identity(self, decision: str) -> str | None:
+        """Decide about a store that comes from another machine: `keep` or `new`."""
+        return await self._finished(self._view.decide_identity(decision))
+
     async def _finished(self, action: Awaitable[str | None]) -> str | None:
         why_not = await action
         self._snapshots.invalidate()

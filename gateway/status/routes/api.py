@@ -125,6 +125,16 @@ class ApiRoutes:
         """Search a bus for new devices."""
         return await self._run("rescan", request)
 
+    async def keep_identity(self, request: web.Request) -> web.Response:
+        """Let this machine replace the one that the store comes from."""
+        del request
+        return _action_response(await self._actions.decide_identity("keep"))
+
+    async def new_identity(self, request: web.Request) -> web.Response:
+        """Make this machine another gateway than the one that the store comes from."""
+        del request
+        return _action_response(await self._actions.decide_identity("new"))
+
     async def _run(self, action: str, request: web.Request) -> web.Response:
         return _action_response(await self._actions.run(action, request.match_info["id"]))
 

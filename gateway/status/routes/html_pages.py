@@ -55,6 +55,7 @@ class HtmlRoutes:
             web.post("/waiting/{id}/{action:admit|ignore}", self.act),
             web.post("/{kind:waiting|children}/{id}/name", self.rename),
             web.post("/buses/{id}/{action:rescan}", self.act),
+            web.post("/identity/{decision:keep|new}", self.decide_identity),
             web.get("/events", self.events),
         ]
 
@@ -94,6 +95,12 @@ class HtmlRoutes:
         why_not = await self._actions.rename(word, form["name"].strip() or None)
         default = "/waiting" if kind == "waiting" else f"/children/{word}"
         return self._action_response(why_not, back=_path_back(form, default=default))
+
+    async def decide_identity(self, request: web.Request) -> web.Response:
+        """Decide about a store that comes from another machine, and return to the page."""
+        form = await read_form(request)
+        why_not = await self._actions.decide_identity(request.match_info["decision"])
+        return self._action_response(why_not, back=_path_back(form, default="/"))
 
     def _action_response(self, why_not: str | None, *, back: str) -> web.Response:
         if why_not is None:

@@ -101,6 +101,15 @@ CREATE TABLE gateway (
         told TEXT
     ) STRICT;
 INSERT INTO "gateway" VALUES(1,'S','02:00:00:00:00:01','c','{"device_id":"p","access_key":"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk","hub_url":"https://hub.example","hub_url_static_cert":null,"mqtt_hub_url":"mqtts://hub.example"}','{"device_id":"old","access_key":"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk","hub_url":"https://hub.example","hub_url_static_cert":null,"mqtt_hub_url":"mqtts://hub.example"}','Gateway|1.0.0|GW');
+CREATE TABLE hardware (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    known TEXT NOT NULL,
+    asked TEXT,
+    asked_why TEXT,
+    asked_at TEXT,
+    last_sample INTEGER,
+    decision TEXT
+) STRICT;
 CREATE TABLE identity_mirror (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     number INTEGER NOT NULL
