@@ -12,10 +12,9 @@ from pydantic import Secret, SecretBytes, SecretStr
 
 from gateway.command_parameters import MASK, parameters_schema, secret_parameters
 from gateway.models import CommandSpec
+from gateway.url_secrets import without_url_secrets
 
 _SECRET_NAME = re.compile(r"passw|passphrase|pwd|secret|token|credential|psk|\bpin\b|key$|(^|_)key(_|$)", re.IGNORECASE)
-_URL_USER = re.compile(r"(?<=://)[^/\s@\"']+@")
-_URL_QUERY = re.compile(r"(://[^\s?#\"'<>]+\?)[^\s\"'<>]+")
 
 
 def mask_parameters(specs: Sequence[CommandSpec], name: str, parameters: Mapping[str, object]) -> dict[str, object]:
@@ -68,16 +67,6 @@ def without_secrets(text: str, secrets: frozenset[str]) -> str:
 def _plain_parameters(spec: CommandSpec) -> frozenset[str]:
     """Return the names of the declared parameters that contain no secret at any depth."""
     return frozenset(parameters_schema(spec).get("properties", {})) - secret_parameters(spec.parameters)
-
-
-def without_url_secrets(text: str) -> str:
-    """Return a text in which what opens a URL is masked: user name and password, and the query, which may be a signature."""
-    return _URL_QUERY.sub(rf"\1{MASK}", without_url_user(text))
-
-
-def without_url_user(text: str) -> str:
-    """Return a text in which user name and password of URLs are masked."""
-    return _URL_USER.sub(f"{MASK}@", text)
 
 
 def _masked_value(value: object) -> object:

@@ -31,6 +31,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.url_secrets import without_url_user
+
 
 class GatewayError(Exception):
     """The base of all errors that the gateway raises."""
@@ -47,6 +49,11 @@ class SettingsProblem:
     """What would be right."""
     line: int | None = None
     """1-based line in the file; `None` when it is not in the file (an environment variable, the command line)."""
+
+    def __post_init__(self) -> None:
+        """Mask what opens a URL: the texts often quote what is written in the file."""
+        for name in ("wrong", "right"):
+            object.__setattr__(self, name, without_url_user(getattr(self, name)))
 
 
 class SettingsError(GatewayError):

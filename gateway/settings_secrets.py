@@ -18,13 +18,12 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 
 from gateway.command_parameters import MASK
 from gateway.command_secrets import is_secret_name
+from gateway.url_secrets import passwords_of
 
 SHORTEST_SECRET = 4
 """A shorter one is hidden by its place alone: it would be found in every second word."""
 
 LARGEST_SECRET_FILE = 4096
-
-_URL_USER = re.compile(r"(?<=://)[^/\s@\"']+@")
 
 
 class SecretTexts:
@@ -102,8 +101,8 @@ def _secrets_of(value: object, name: str) -> Iterator[str]:
             yield value.get_secret_value().decode(errors="replace")
         case str() | int() | Path() if is_secret_name(name) and not isinstance(value, bool):
             yield from _secrets_in_file(Path(str(value))) if name.endswith("_file") else (str(value),)
-        case str() if (user := _URL_USER.search(value)) is not None:
-            yield user[0].removesuffix("@").partition(":")[2]
+        case str():
+            yield from passwords_of(value)
 
 
 def _secrets_in_file(file: Path) -> Iterator[str]:

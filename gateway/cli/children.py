@@ -28,6 +28,7 @@ from gateway.state.child_alarms import alarms_of
 from gateway.state.records import ChildRecord, Decision, FoundDevice
 from gateway.state.registry import Registry
 from gateway.state.store import Store
+from gateway.url_secrets import without_url_user
 
 children = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -187,7 +188,7 @@ def _gateway_facts(registry: Registry) -> dict[str, str | None]:
         "mac": gateway.mac if gateway else None,
         "cloud_id": gateway.cloud_id if gateway else None,
         "id": credentials.device_id if credentials else None,
-        "hub_url": credentials.hub_url if credentials else None,
+        "hub_url": without_url_user(credentials.hub_url) if credentials else None,
     }
 
 

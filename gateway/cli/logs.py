@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from gateway.config.settings import LogSection
 from gateway.plain_log import PlainFormatter
+from gateway.url_secrets import without_url_user
 
 
 class _JsonLines(logging.Formatter):
@@ -21,7 +22,7 @@ class _JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = record.exc_text or self.formatException(record.exc_info)
-        return json.dumps(line)
+        return json.dumps({name: without_url_user(text) for name, text in line.items()})
 
 
 def start_logging(settings: LogSection = LogSection(), *, as_json: bool = False, verbose: bool = False) -> None:  # noqa: B008 - frozen

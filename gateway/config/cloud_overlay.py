@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
 from gateway.adapter import Adapter, AdapterSettings
-from gateway.command_secrets import is_secret_name, without_url_user
+from gateway.command_secrets import is_secret_name
 from gateway.config.checks import placeholder_problems
 from gateway.config.cloud_fields import (
     IS_PATH,
@@ -27,6 +27,7 @@ from gateway.config.entries import check_entries
 from gateway.config.mistakes import did_you_mean, dotted, validation_problems, variable_for
 from gateway.config.settings import Configuration, Settings
 from gateway.errors import ConfigurationRejected, SettingsProblem
+from gateway.url_secrets import without_url_user
 
 Place = tuple[str, ...]
 """A key of the cloud's configuration: `("adapter", "plant", "units")`."""

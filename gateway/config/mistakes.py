@@ -13,9 +13,9 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from gateway.command_secrets import without_url_user
 from gateway.errors import SettingsError, SettingsProblem
 from gateway.toml_lines import Location, line_of
+from gateway.url_secrets import without_bare_url_user, without_url_user
 
 ENV_PREFIX = "XYTE_GATEWAY__"
 
@@ -165,7 +165,7 @@ def _quoted(given: object, wrong: str, inside: Location, field: FieldInfo | None
     is_secret = has_secret_name or (field is not None and _is_secret(field.annotation))
     if is_secret or not isinstance(given, str | int | float) or repr(given) in wrong:
         return ""
-    return f" (it says {without_url_user(given)!r})" if isinstance(given, str) else f" (it says {given!r})"
+    return f" (it says {without_bare_url_user(repr(given))})"
 
 
 def _is_secret(annotation: Any) -> bool:  # noqa: ANN401 - annotations are of any type

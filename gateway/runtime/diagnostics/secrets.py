@@ -8,10 +8,11 @@ from pathlib import Path
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from gateway.command_parameters import MASK
-from gateway.command_secrets import is_secret_name, without_url_secrets
+from gateway.command_secrets import is_secret_name
 from gateway.config.settings import Configuration
 from gateway.settings_secrets import SecretTexts, secrets_in
 from gateway.state.registry import Registry
+from gateway.url_secrets import without_url_secrets
 
 
 def secrets_of_configuration(configuration: Configuration) -> set[str]:
