@@ -7,12 +7,15 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from gateway.doctor.certificates import unverified_context
 from gateway.doctor.http_responses import HttpResponse
 from gateway.doctor.known_config import KnownConfig
 from gateway.doctor.page_certificate import certificate_findings
+from gateway.errors import StoreError
 from gateway.models import Finding
+from gateway.status.auth.token_file import read_digest, token_file
 from gateway.status.hosts import local_host_for
 
 RESPONSE_SECONDS = 2.0
@@ -31,6 +34,7 @@ async def status_page_findings(known: KnownConfig) -> AsyncIterator[Finding]:
         meaning = f"{section.host} is not an address of this machine, so the page cannot be served there"
         yield Finding.fault("status page", meaning, 'in [status]: host = "127.0.0.1"')
         return
+    yield _token_finding(token_file(known.settings.store.path))
     for finding in certificate_findings(section, known.settings.store.path):
         yield finding
     tls = None if section.certificate is None else unverified_context()
@@ -44,6 +48,20 @@ async def status_page_findings(known: KnownConfig) -> AsyncIterator[Finding]:
         port = _free_port(section.host, section.port)
         fix = f"in [status]: port = {port}; or stop that program: sudo ss -ltnp 'sport = :{section.port}'"
         yield Finding.warning("status page", meaning, fix)
+
+
+def _token_finding(file: Path) -> Finding:
+    """Tell whether the page has a token, and how to get a new one."""
+    new = "`xyte-gateway token` makes and shows a new one"
+    try:
+        digest = read_digest(file)
+    except StoreError as error:
+        return Finding.warning("page token", str(error), f"let the user of the gateway read {file}")
+    if digest is not None:
+        return Finding.fine("page token", f"the page has a token, which was shown once; {new}")
+    if not file.exists():
+        return Finding.fine("page token", "the gateway makes one at its first start, and logs it once")
+    return Finding.warning("page token", f"{file} is damaged: the next start makes a new token, and logs it", f"{new}, too")
 
 
 def _is_own_address(host: str) -> bool:

@@ -7,7 +7,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("adapters", "deploy", "gateway", "tests", ".ci", ".github")
-DOCUMENTS = ("ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "adapters/README.md", ".github/pull_request_template.md")
+DOCUMENTS = (
+    "ARCHITECTURE.md",
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "adapters/README.md",
+    ".github/pull_request_template.md",
+)
 NAMED = re.compile(r"`((?:[\w.*<>-]+/)*[\w.*<>-]+(?:\.(?:py|toml|md|yml|service|lock|html|sql)|/))`|\]\(([\w./-]+\.md)\)")
 """A path in backticks, as a file with one of our endings or a folder with a slash behind it, or a link to a document."""
 
