@@ -64,6 +64,7 @@ class _KnownChild:
     """Metric -> what its values are: a number, a text, or a bool; empty while it had none."""
     texts: dict[str, int] = field(default_factory=dict)
     """Metric -> the bytes of its last text."""
+    kind_changes: int = 0
     bytes: int = 0
     """Of all names and last values."""
     rows: dict[int, _RowOfChild] = field(default_factory=dict)
@@ -108,10 +109,11 @@ class ReadingCheck:
     # blocks -----------------------------------------------------------------------------------------------------------
 
     def _block(self, block: Block, own: str | None) -> Sequence[Reading]:
-        child, at = self._child(block.child, own), self._time(block.at)
+        values = block.values
+        times = len(values) if type(values) in (list, tuple) else 1
+        child, at = self._child(block.child, own, times), self._time(block.at, times)
         if child is None or at is None:
             return ()
-        values = block.values
         if type(values) is not tuple:
             if not isinstance(values, Sequence) or isinstance(values, str | bytes):
                 self._refusals.note(Refusal.FORM, f"yields a Block whose values are of the type {type_name(type(values))}")
@@ -134,10 +136,13 @@ class ReadingCheck:
         self, known: _KnownChild, row: _RowOfChild, child: str, values: Sequence[object], at: datetime
     ) -> Sequence[Reading]:
         checked: list[tuple[Metric, Value]] = []
+        kind_changes = known.kind_changes
         for metric, value in zip(row.row.metrics, values, strict=True):
             usable = self._value(known, metric, value)
             if usable is not _REFUSED:
                 checked.append((metric, usable))
+        if known.kind_changes > kind_changes:
+            row.good_types.clear()  # so that the next change is seen, too
         if len(checked) < len(values):
             return [Reading(child, metric, value, at) for metric, value in checked]
         types = tuple(map(type, values))
@@ -177,34 +182,39 @@ class ReadingCheck:
         if len(readings) > MOST_READINGS:
             self._refusals.note(Refusal.SIZE, f"yields {len(readings)} readings at once", len(readings))
             return ()
-        return [usable for reading in readings if (usable := self._reading(reading, method, own)) is not None]
-
-    def _reading(self, reading: Any, method: str, own: str | None) -> Reading | None:  # noqa: ANN401 - as above
-        if not issubclass(type(reading), Reading):
-            self._refusals.note(Refusal.FORM, f"yields a list in {method} with something of the type {type_name(type(reading))}")
-            return None
-        reported_child, reported_metric, reported_value, reported_at = tuple.__iter__(reading)
-        child = self._child(reported_child, own)
-        if child is None:
-            return None
-        known = self._known_child(child)
-        at, metric = self._time(reported_at), self._metric(known, reported_metric)
-        if at is None or metric is None:
-            return None
-        value = self._value(known, metric, reported_value)
-        return None if value is _REFUSED else Reading(child, metric, value, at)
+        checked: list[Reading] = []
+        seen_child, seen_at, child, at, known = _NOTHING, _NOTHING, None, None, _KnownChild()
+        for reading in readings:
+            if not issubclass(type(reading), Reading):
+                self._refusals.note(
+                    Refusal.FORM, f"yields a list in {method} with something of the type {type_name(type(reading))}"
+                )
+                continue
+            reported_child, reported_metric, reported_value, reported_at = tuple.__iter__(reading)
+            if child is None or reported_child is not seen_child:  # mostly, all of a list have the same child and time
+                seen_child, child = reported_child, self._child(reported_child, own)
+                known = known if child is None else self._known_child(child)
+            if at is None or reported_at is not seen_at:
+                seen_at, at = reported_at, self._time(reported_at)
+            metric = None if child is None else self._metric(known, reported_metric)
+            if child is None or at is None or metric is None:
+                continue
+            value = self._value(known, metric, reported_value)
+            if value is not _REFUSED:
+                checked.append(Reading(child, metric, value, at))
+        return checked
 
     # the parts of a reading -------------------------------------------------------------------------------------------
 
-    def _child(self, child: Any, own: str | None) -> str | None:  # noqa: ANN401 - as above
+    def _child(self, child: Any, own: str | None, times: int = 1) -> str | None:  # noqa: ANN401 - as above
         key = str.__str__(child) if issubclass(type(child), str) else None
         if key is None:
-            self._refusals.note(Refusal.DEVICE, f"yields readings whose child is of the type {type_name(type(child))}")
+            self._refusals.note(Refusal.DEVICE, f"yields readings whose child is of the type {type_name(type(child))}", times)
             return None
         if own is None or key == own or key in self.children:
             return key
         shown = replace_unprintable(key[:80])
-        self._refusals.note(Refusal.DEVICE, f'yields readings of "{shown}", which is no child on this bus')
+        self._refusals.note(Refusal.DEVICE, f'yields readings of "{shown}", which is no child on this bus', times)
         return None
 
     def _known_child(self, child: str) -> _KnownChild:
@@ -218,11 +228,11 @@ class ReadingCheck:
             kept[child] = known
         return known
 
-    def _time(self, at: object) -> datetime | None:
+    def _time(self, at: object, times: int = 1) -> datetime | None:
         try:
             return self._times.checked(at)
         except Unusable as why:
-            self._refusals.note(Refusal.TIME, f"yields readings with a time that is {why}")
+            self._refusals.note(Refusal.TIME, f"yields readings with a time that is {why}", times)
             return None
 
     def _metric(self, known: _KnownChild, metric: object) -> Metric | None:
@@ -246,7 +256,7 @@ class ReadingCheck:
         except Unusable as why:
             self._refusals.note(Refusal.METRIC, f"yields a metric {why}", 0)
             return None
-        if usable is not metric:
+        if isinstance(metric, Metric) and usable.unit is not metric.unit:
             self._refusals.note(Refusal.TEXT, f'yields a metric "{usable.name}" whose unit is not printable or too long')
         return usable
 
@@ -271,6 +281,7 @@ class ReadingCheck:
         kind = _kind_of(usable)
         if known.kinds.get(name) != kind:
             if known.kinds.get(name):
+                known.kind_changes += 1
                 self._refusals.note(Refusal.KIND, f'yields a {kind} as "{name}", which was a {known.kinds[name]} before')
             known.kinds[name] = kind
         if type(usable) is str:
@@ -293,6 +304,7 @@ class ReadingCheck:
 
 
 _REFUSED: Final = object()
+_NOTHING: Final[Any] = object()
 
 
 def _kind_of(value: Value) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from json.encoder import encode_basestring_ascii
 from math import isfinite
@@ -93,10 +94,17 @@ def json_bytes(text: str) -> int:
 
 
 class PlausibleTimes:
-    """Judges times by the gateway's own clock, also while that was never set, and right after it was set."""
+    """Judges times by the gateway's own clock, also while that was never set, and right after it was set.
 
-    def __init__(self) -> None:
-        self._offset = _offset()  # of the clock from one that only goes on
+    Args:
+        clock: returns the time of the gateway, in seconds since 1970.
+        uptime: returns the seconds of a clock that nobody sets.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time, uptime: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._uptime = uptime
+        self._offset = clock() - uptime()
         self._former_offset = self._offset
         self._set_at = -FORMER_CLOCK_SECONDS
 
@@ -107,16 +115,16 @@ class PlausibleTimes:
             Unusable: it is no time, has no zone, or is implausible.
         """
         moment = at if type(at) is datetime and at.tzinfo is UTC else _in_utc(at)
-        now = datetime.now(UTC)
+        now = datetime.fromtimestamp(self._clock(), UTC)
         if not _is_near(moment, now) and not self._is_of_another_clock(moment, now):
             raise Unusable(f"{moment:%Y-%m-%d %H:%M} UTC, and the gateway's clock shows {now:%Y-%m-%d %H:%M}")
         self._follow_clock()
         return moment
 
     def _follow_clock(self) -> None:
-        offset = _offset()
+        offset = self._clock() - self._uptime()
         if abs(offset - self._offset) > JUMP_SECONDS:
-            self._former_offset, self._set_at = self._offset, time.monotonic()
+            self._former_offset, self._set_at = self._offset, self._uptime()
         self._offset = offset
 
     def _is_of_another_clock(self, at: datetime, now: datetime) -> bool:
@@ -124,13 +132,9 @@ class PlausibleTimes:
         self._follow_clock()
         if now < CLOCK_IS_SET_AFTER <= at < CLOCK_IS_SET_AFTER + NO_CLOCK_KNOWS:
             return True
-        if time.monotonic() - self._set_at >= FORMER_CLOCK_SECONDS:
+        if self._uptime() - self._set_at >= FORMER_CLOCK_SECONDS:
             return False
-        return _is_near(at, datetime.fromtimestamp(time.monotonic() + self._former_offset, UTC))
-
-
-def _offset() -> float:
-    return time.time() - time.monotonic()
+        return _is_near(at, datetime.fromtimestamp(self._uptime() + self._former_offset, UTC))
 
 
 def _is_near(at: datetime, now: datetime) -> bool:
