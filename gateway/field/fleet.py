@@ -9,8 +9,10 @@ from typing import Any
 
 from gateway.adapter import Adapter, AdapterSettings
 from gateway.backoff import Backoff
+from gateway.field.adapter_data.checked_adapter import bus_label
 from gateway.field.polling.keep_alive import keep_alive
 from gateway.field.polling.supervisor import Supervisor
+from gateway.plain_text import named_error
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ class Fleet:
         self.supervisors: dict[tuple[str, str], Supervisor] = {}
         """The supervisor of every bus that has appeared since its entry was started, by entry and label."""
         self._appeared = asyncio.Event()
+        self._entries_with_bug: set[str] = set()
 
     async def run(self) -> None:
         """Serve every bus until cancelled."""
@@ -84,8 +87,16 @@ class Fleet:
         await keep_alive(watch, log_failure, Backoff(5, 300))
 
     def _start(self, adapter: Adapter[Any], entry: str, group: asyncio.TaskGroup) -> None:
-        if (entry, adapter.bus) not in self.supervisors:
-            supervisor = self.supervisors[entry, adapter.bus] = self._supervise(adapter, entry)
+        try:
+            bus = bus_label(adapter)
+            supervisor = None if (entry, bus) in self.supervisors else self._supervise(adapter, entry)
+        except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs this bus, not those that come after it
+            if entry not in self._entries_with_bug:
+                self._entries_with_bug.add(entry)
+                log.error("%s: a bug in the adapter: one of its buses cannot be used: %s", entry, named_error(error))  # noqa: TRY400 - the text says it
+            return
+        if supervisor is not None:
+            self.supervisors[entry, bus] = supervisor
             group.create_task(supervisor.run())
             self._appeared.set()
             self._appeared = asyncio.Event()

@@ -15,7 +15,7 @@ MAX_ITEMS = 5_000
 """For each entry; when there are more, the one that was written first is removed."""
 
 MAX_CHARACTERS = 20_000
-"""A longer text is not stored: it is not what this memory is for."""
+"""A longer text, with its name, is not stored: it is not what this memory is for. Nor is one with half a character in it."""
 
 
 class AdapterMemory:
@@ -60,7 +60,9 @@ class _EntryMemory(MutableMapping[str, str]):
         return self._texts[name]
 
     def __setitem__(self, name: str, text: str) -> None:
-        if len(text) > MAX_CHARACTERS or self._texts.get(name) == text:
+        if type(name) is not str or type(text) is not str:
+            raise TypeError("an adapter remembers texts by names that are texts")
+        if len(name) + len(text) > MAX_CHARACTERS or self._texts.get(name) == text or not _can_be_stored(name + text):
             return
         if name not in self._texts and len(self._texts) >= MAX_ITEMS:
             del self[next(iter(self._texts))]
@@ -76,6 +78,14 @@ class _EntryMemory(MutableMapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._texts)
+
+
+def _can_be_stored(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True
 
 
 def _read_all(transaction: Transaction) -> list[tuple[str, str, str]]:

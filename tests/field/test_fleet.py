@@ -127,3 +127,29 @@ async def test_entries_that_are_replaced_before_the_start_are_what_is_started():
     with contextlib.suppress(asyncio.CancelledError):
         await task
     assert log == ["bus begins at 7", "bus ends"]
+
+
+async def test_a_bus_that_cannot_be_used_costs_none_that_comes_after_it(caplog):
+    class Odd(Wire):
+        @classmethod
+        async def buses(cls, settings):
+            for label in ("one", 7, "\x1b[2J", "", None):
+                wire = cls(settings)
+                wire.label = label
+                yield wire
+            yield None
+            yield object()
+            wire = cls(settings)
+            wire.label = "two"
+            yield wire
+
+    log = []
+    fleet = Fleet([entry("a")], {"wire": Odd}, lambda adapter, _name: Supervised(adapter, log))
+    task = asyncio.create_task(fleet.run())
+    await turns()
+    assert fleet.supervisors.keys() == {("a", "one"), ("a", "two")}
+    (told,) = caplog.messages
+    assert "a: a bug in the adapter: one of its buses cannot be used: WrongAdapterData: Adapter.bus is something" in told
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -56,3 +56,17 @@ async def test_what_could_not_be_stored_is_stored_later(store, tmp_path):
     notes._store = store
     await notes.save()
     assert dict((await reread(store)).for_entry("plant")) == {"scan": "17"}
+
+
+async def test_what_cannot_be_stored_is_not_kept_and_does_not_keep_the_rest_from_being_stored(store):
+    notes = await reread(store)
+    plant = notes.for_entry("plant")
+    plant["half a character"] = "\ud800"
+    plant["\ud800"] = "x"
+    plant["x" * MAX_CHARACTERS] = "x"
+    for name, text in ((1, "x"), ("x", 1), ("x", None), (None, "x")):
+        with pytest.raises(TypeError):
+            plant[name] = text
+    plant["scan"] = "17"
+    await notes.save()
+    assert dict((await reread(store)).for_entry("plant")) == {"scan": "17"}

@@ -59,7 +59,7 @@ class CheckedAdapter(Adapter[AdapterSettings]):
     def __init__(self, unchecked: Adapter[Any], entry: str, told: ToldReasons | None = None) -> None:
         self.unchecked = unchecked
         self._source = unchecked
-        self._bus = _checked_bus(unchecked)
+        self._bus = bus_label(unchecked)
         self._refusals = refusals = Refusals(entry, self._bus, told)
         self._readings = ReadingCheck(refusals, frozenset())
         self.settings = unchecked.settings
@@ -327,8 +327,14 @@ def checked_adapter(adapter: Adapter[Any], entry: str, told: ToldReasons | None 
     return adapter if isinstance(adapter, CheckedAdapter) else CheckedAdapter(adapter, entry, told)
 
 
-def _checked_bus(adapter: Adapter[Any]) -> str:
-    """Return the label of a bus, which is shown and stored."""
+def bus_label(adapter: object) -> str:
+    """Return the label of a bus, which is shown and stored.
+
+    Raises:
+        WrongAdapterData: it is no adapter, or has no usable label.
+    """
+    if not isinstance(adapter, Adapter):
+        raise WrongAdapterData(f"Adapter.buses yields something of the type {type_name(type(adapter))}")
     try:
         label = results.checked(results.label, adapter.bus)
     except Unusable as why:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from gateway.models import Value
 from gateway.plain_text import type_name
+from gateway.state.wall_clock import RELEASED_AFTER
 
 LARGEST_INTEGER: Final = 2**64
 """Integers are smaller than this: an unsigned counter of 64 bits is the largest that a device has."""
@@ -33,11 +34,8 @@ JUMP_SECONDS: Final = 60.0
 FORMER_CLOCK_SECONDS: Final = 600.0
 """For so long after the clock was set, a reading may have a time of the clock as it was before."""
 
-CLOCK_IS_SET_AFTER: Final = datetime(2026, 1, 1, tzinfo=UTC)
-"""A clock that shows an earlier time was never set."""
-
 NO_CLOCK_KNOWS: Final = timedelta(days=366 * 50)
-"""While the gateway's clock was never set, a device that knows the time may be this far after `CLOCK_IS_SET_AFTER`."""
+"""While the gateway's clock was never set, a device that knows the time may be this far after `RELEASED_AFTER`."""
 
 
 class Unusable(Exception):
@@ -130,7 +128,7 @@ class PlausibleTimes:
     def _is_of_another_clock(self, at: datetime, now: datetime) -> bool:
         """Return whether a time is right by the clock before it was set, or by a device while the gateway has no clock."""
         self._follow_clock()
-        if now < CLOCK_IS_SET_AFTER <= at < CLOCK_IS_SET_AFTER + NO_CLOCK_KNOWS:
+        if now < RELEASED_AFTER <= at < RELEASED_AFTER + NO_CLOCK_KNOWS:
             return True
         if self._uptime() - self._set_at >= FORMER_CLOCK_SECONDS:
             return False
