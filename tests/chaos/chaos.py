@@ -19,7 +19,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from random import Random
 
+import hub_disturbances
 import kills
+import machine_disturbances
+import neighbour_disturbances
+import soak
 from disturbed_site import Outcome
 from rich.console import Console
 from rich.table import Table
@@ -30,7 +34,28 @@ SCENARIOS: Mapping[str, Scenario] = {
     "kills": lambda folder, chance, given: kills.kill_loaded_gateway(folder, chance, kills=given.kills),
     "kills-migration": lambda folder, chance, given: kills.kill_migrations(folder, chance, kills=max(2, given.kills // 20)),
     "kills-first-start": lambda folder, chance, given: kills.kill_first_starts(folder, chance, kills=max(2, given.kills // 20)),
+    "hub-faults": lambda folder, chance, given: hub_disturbances.fail_in_every_way(
+        folder, chance, kinds=max(10, int(given.seconds))
+    ),
+    "hub-outages": lambda folder, chance, given: hub_disturbances.take_hub_away(folder, chance, seconds=given.seconds),
+    "hub-certificates": lambda folder, chance, _: hub_disturbances.break_tls(folder, chance, rounds=6),
+    "disk-full": lambda folder, chance, given: machine_disturbances.fill_disk(folder, chance, rounds=_rounds(given, 8)),
+    "store-removed": lambda folder, chance, given: machine_disturbances.remove_store(folder, chance, rounds=_rounds(given, 5)),
+    "store-damaged": lambda folder, chance, given: machine_disturbances.damage_store(folder, chance, rounds=_rounds(given, 3)),
+    "clock": lambda folder, chance, _: machine_disturbances.set_clock(folder, chance),
+    "descriptors": lambda folder, chance, given: machine_disturbances.take_descriptors(folder, chance, rounds=_rounds(given, 6)),
+    "adapters": lambda folder, chance, given: neighbour_disturbances.run_hostile_adapters(
+        folder, chance, kinds=max(10, int(given.seconds))
+    ),
+    "page-clients": lambda folder, chance, given: neighbour_disturbances.hold_page(
+        folder, chance, clients=2000, seconds=min(30.0, given.seconds)
+    ),
+    "soak": lambda folder, chance, given: soak.load(folder, chance, seconds=given.seconds),
 }
+
+
+def _rounds(given: argparse.Namespace, seconds_each: float) -> int:
+    return max(1, int(given.seconds / seconds_each))
 
 
 def main() -> int:

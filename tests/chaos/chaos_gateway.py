@@ -11,7 +11,6 @@ import asyncio
 import json
 import logging
 import os
-import resource
 import signal
 import sys
 import time
@@ -36,6 +35,9 @@ MODEL = "c2d1e0ff-0a0b-4c0d-8e0f-112233445566"
 RUN_NUMBERS = 1_000_000
 """How many numbers each run has for its samples."""
 
+readings_made = [0]
+"""How many readings the devices have given in this process."""
+
 
 @dataclass
 class Options:
@@ -51,12 +53,11 @@ class Options:
     page: bool = False
     hostile: list[str] = field(default_factory=list)
     """Kinds of `hostile_adapter`, each on a bus of its own beside the healthy one."""
-    descriptors: int | None = None
-    file_bytes: int | None = None
-    """The longest file that this process may write: a disk that is full."""
     seconds_ahead: float = 0.0
     """How far the clock is wrong from the start on; SIGUSR1 takes it back, and SIGUSR2 makes it wrong."""
     ca_file: str | None = None
+    most_samples: int = 200_000
+    timeout_seconds: float = 3.0
 
 
 def numbered(bus: SyntheticBus, options: Options) -> type[SyntheticAdapter]:
@@ -70,6 +71,7 @@ def numbered(bus: SyntheticBus, options: Options) -> type[SyntheticAdapter]:
             self._answering(child.address)
             at = datetime.now(UTC)
             number = next(numbers[child.address])
+            readings_made[0] += 1 + len(names)
             yield [Reading(child.key, Metric(name), number, at) for name in ("number", *names)]
 
         async def execute(self, child, command):
@@ -90,8 +92,9 @@ def configuration(options: Options, adapters: dict[str, type[SyntheticAdapter]])
             registrations_per_minute=10_000,
             entry_url=options.entry_url, hardware_key=SecretStr("0f0e0d0c-1111-4222-8333-444455556666"), allow_plain_http=True,
             commands_every=timedelta(seconds=0.5), ca_file=options.ca_file,
+            timeout_seconds=options.timeout_seconds,
         ).model_copy(update={"telemetry_every": timedelta(seconds=options.telemetry_seconds)}),
-        store=StoreSection(path=Path(options.folder) / "gateway.sqlite3"),
+        store=StoreSection(path=Path(options.folder) / "gateway.sqlite3", most_samples=options.most_samples),
         status=StatusSection(enabled=options.page, port=0),
         models={"meter": MODEL},
     )  # fmt: skip
@@ -133,12 +136,11 @@ def replace_clock() -> None:
     time.time = lambda: _TIME() + Clock.seconds_ahead
 
 
-async def figures(gateway, folder: Path) -> None:
+async def figures(folder: Path) -> None:
     """Write how many tasks there are, and how much was read, each second."""
     with (folder / "figures").open("a", encoding="ascii", buffering=1) as file:
         while True:
-            tasks = len(asyncio.all_tasks())
-            file.write(f"{tasks} {gateway.sampler.readings_taken if hasattr(gateway, 'sampler') else 0}\n")
+            file.write(f"{len(asyncio.all_tasks())} {readings_made[0]}\n")
             await asyncio.sleep(1)
 
 
@@ -157,7 +159,7 @@ async def main(options: Options) -> None:
         adapters[f"hostile{place}"] = hostile_adapter(kind, SyntheticBus(bad, label=f"hostile bus {place}"))
     timing = Timing(registration_settles_in=timedelta(seconds=0.2), hub_backoff_first=timedelta(seconds=0.1))
     async with build(configuration(options, adapters), adapters, timing=timing) as gateway, asyncio.TaskGroup() as group:
-        watching = group.create_task(figures(gateway, Path(options.folder)))
+        watching = group.create_task(figures(Path(options.folder)))
         try:
             await gateway.run(stop_on_signals())
         finally:
@@ -169,11 +171,7 @@ def child(options: Options) -> int:
     log = os.open(f"{options.folder}/log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 2)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    if options.descriptors is not None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (options.descriptors, options.descriptors))
-    if options.file_bytes is not None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (options.file_bytes, resource.RLIM_INFINITY))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a limit of the length of files stands for a full disk: an error, no signal
     try:
         asyncio.run(main(options))
     except GatewayError as error:
