@@ -230,6 +230,13 @@ class StoreSection(_Section):
         le=1_048_576,
         description="how many MB stay free on its disk, at most a tenth of it: waiting samples are thinned out before",
     )
+    write_budget_tb: float = Field(
+        default=10.0,
+        gt=0,
+        le=1_000_000,
+        description="how many TB may be written to its disk in all, as the maker of the card or disk says: for the years that are"
+        " left, nothing else",
+    )
 
 
 class AdmissionSection(_Section):

@@ -15,6 +15,7 @@ from gateway.doctor.check_runner import in_daemon_thread
 from gateway.doctor.known_config import KnownConfig
 from gateway.errors import StoreError
 from gateway.models import Finding
+from gateway.state.flash_ledger import read_days, use_of
 from gateway.state.record_rows import read_gateway
 from gateway.state.records import GatewayRecord
 from gateway.state.store import read_store
@@ -26,6 +27,7 @@ FEW_BYTES = 500 * MB
 FEW_SHARE = 0.05
 PLENTY_BYTES = 2_000 * MB
 """On a large disk, a small share is still enough."""
+FEW_YEARS = 2.0
 FEWEST_INODES = 20
 FEW_INODES = 1_000
 
@@ -58,6 +60,10 @@ async def disk_findings(known: KnownConfig) -> AsyncIterator[Finding]:
     if path is not None:
         folder = nearest_folder(path)
         yield disk_finding(folder, await in_daemon_thread(lambda: _space_of(folder)))
+        budget = 10.0 if known.settings is None else known.settings.store.write_budget_tb
+        finding = await in_daemon_thread(lambda: _wear_finding(path, budget * 1e12))
+        if finding is not None:
+            yield finding
 
 
 def stored_gateway(path: Path) -> GatewayRecord | None:
@@ -88,6 +94,26 @@ def disk_finding(folder: Path, space: DiskSpace) -> Finding:
     if space.total_inodes and space.free_inodes < FEW_INODES:
         return Finding.warning("disk", f"{left}, but only {space.free_inodes} inodes", _fewer_files(folder))
     return Finding.fine("disk", left)
+
+
+def _wear_finding(path: Path, budget_bytes: float) -> Finding | None:
+    """Return how long the write budget of the disk lasts; `None` where nothing was counted yet."""
+    try:
+        days = read_store(path, read_days) if path.is_file() and path.stat().st_size else {}
+    except (StoreError, OSError):  # an older store, or one on which there is another finding
+        return None
+    use = use_of(days)
+    years = use.years_left(budget_bytes)
+    if use.per_day is None or years is None:
+        return None
+    meaning = (
+        f"{_amount(int(use.per_day))} a day are written to the disk; its budget of {_amount(int(budget_bytes))} lasts {years:.1f}"
+        " years"
+    )
+    if years < FEW_YEARS:
+        fix = 'write less: [store] durability = "normal", longer poll intervals; or a larger disk, and [store] write_budget_tb'
+        return Finding.warning("disk wear", meaning, fix)
+    return Finding.fine("disk wear", meaning)
 
 
 def nearest_folder(path: Path) -> Path:

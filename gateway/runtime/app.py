@@ -137,6 +137,7 @@ class Gateway:
             state.events.run(),
             watch_clock(state),
             state.mirror.run(),
+            state.flash.run(),
             self.watch.run(),
             save_memory(state.adapter_memory, every=timing.save_memory_every),
             report_missing_buses(state, field, after=timing.missing_bus_after),
@@ -154,6 +155,7 @@ class Gateway:
             await self.state.adapter_memory.save()
             await self.state.events.save()
             await self.state.mirror.update()
+            await self.state.flash.save()
         if self.state.hardware.question is not None:
             return
         with contextlib.suppress(TimeoutError):

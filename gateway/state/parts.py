@@ -12,6 +12,7 @@ from gateway.state.command_ledger import CommandLedger
 from gateway.state.configurations import Configurations
 from gateway.state.events import EventQueue
 from gateway.state.firmware_jobs import FirmwareJobs, FirmwareOffers
+from gateway.state.flash_ledger import FlashLedger
 from gateway.state.hardware_question import HardwareMemory
 from gateway.state.identity_mirror import IdentityMirror
 from gateway.state.incidents import Incidents
@@ -47,6 +48,7 @@ class StateParts:
     recoveries: Recoveries
     mirror: IdentityMirror
     hardware: HardwareMemory
+    flash: FlashLedger
 
     @classmethod
     def on(
@@ -89,6 +91,7 @@ class StateParts:
             recoveries=Recoveries(store),
             mirror=IdentityMirror(store, registry),
             hardware=HardwareMemory(store),
+            flash=FlashLedger(store),
         )
 
     async def load(self) -> None:
@@ -96,6 +99,7 @@ class StateParts:
         await self.registry.load()
         await self.recoveries.load()
         await self.hardware.load()
+        await self.flash.load()
         await self.outbox.load()
         await self.adapter_memory.load()
         await self.licences.load()

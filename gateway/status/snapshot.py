@@ -81,6 +81,15 @@ class RecoverySummary(StatusModel):
     text: Text
 
 
+class FlashSummary(StatusModel):
+    """What the gateway writes to its disk."""
+
+    written_bytes: int = Field(description="bytes sent to the disk since the store was created, as the kernel counts them")
+    bytes_per_day: float | None = Field(default=None, description="at the rate of the last days; null in the first minute")
+    budget_bytes: float = Field(description="how many may be written in all: [store] write_budget_tb")
+    years_left: float | None = Field(default=None, description="until the budget is used, at this rate")
+
+
 class GatewaySummary(StatusModel):
     """The gateway itself, without its key."""
 
@@ -104,6 +113,9 @@ class GatewaySummary(StatusModel):
     )
     identity_question: Text | None = Field(
         default=None, description="what a person has to decide, since the store comes from another machine"
+    )
+    flash: FlashSummary | None = Field(
+        default=None, description="what it writes to its disk; null where the kernel does not tell"
     )
     mirror_problem: Text | None = Field(default=None, description="why the copy of the identities is not up to date")
     rows_set_aside: int = Field(

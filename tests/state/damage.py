@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 
 from gateway.state.events import EventQueue
+from gateway.state.flash_ledger import read_days
 from gateway.state.identity_mirror import number_in_store
 from gateway.state.parts import StateParts
 from gateway.state.store import Store
@@ -67,6 +68,7 @@ ROWS = {
     "original_settings": lambda k: {"child": k, "name": "n", "value": "5"},
     "child_requests": lambda k: {"key": k, "request": "replace", "new_key": "n", "at": AT},
     "point_maps": lambda k: {"child": k, "text": "t", "refused": "r", "why": "w"},
+    "flash_writes": lambda k: {"day": AT[:10] if k == "b" else LATE[:10], "bytes": 5, "seconds": 60.5},
     "hardware": lambda k: {"only_row": 1, "known": HARDWARE, "asked": HARDWARE, "asked_why": "w", "asked_at": AT,
                            "last_sample": 4, "decision": "keep"},
     "identity_mirror": lambda k: {"only_row": 1, "number": 7},
@@ -154,6 +156,7 @@ async def everything(store):
         "original_settings": {key: dict(parts.original_settings.of(key)) for key in ("b", "g")},
         "child_requests": dict(registry.requests),
         "point_maps": {key: parts.point_maps.of(key) for key in ("b", "g")},
+        "flash_writes": {"b" if day == AT[:10] else "g": one for day, one in (await store.transact(read_days)).items()},
         "hardware": {"": parts.hardware.question},
         "identity_mirror": {"": await store.transact(number_in_store)},
         "recoveries": {one.text.removeprefix("r-"): one for one in parts.recoveries.all},

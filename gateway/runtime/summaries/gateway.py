@@ -9,7 +9,7 @@ from gateway.cloud.rate_control import RateControl
 from gateway.config.settings import Settings
 from gateway.runtime.parts import CloudParts
 from gateway.state.parts import StateParts
-from gateway.status.snapshot import GatewaySummary, HubContact, RecoverySummary
+from gateway.status.snapshot import FlashSummary, GatewaySummary, HubContact, RecoverySummary
 
 RECOVERIES_ARE_SHOWN_FOR = timedelta(days=7)
 
@@ -42,8 +42,21 @@ def gateway_summary(
             if at - one.at < RECOVERIES_ARE_SHOWN_FOR
         ),
         identity_question=None if state.hardware.question is None else str(state.hardware.question),
+        flash=_flash(state, settings.store.write_budget_tb * 1e12),
         mirror_problem=state.mirror.problem,
         rows_set_aside=state.store.rows_set_aside,
+    )
+
+
+def _flash(state: StateParts, budget_bytes: float) -> FlashSummary | None:
+    use = state.flash.use()
+    if use is None:
+        return None
+    return FlashSummary(
+        written_bytes=use.written,
+        bytes_per_day=use.per_day,
+        budget_bytes=budget_bytes,
+        years_left=use.years_left(budget_bytes),
     )
 
 

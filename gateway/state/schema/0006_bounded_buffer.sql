@@ -76,3 +76,9 @@ CREATE TABLE hardware (
     last_sample INTEGER,
     decision TEXT
 ) STRICT;
+-- The bytes that the gateway sent to its disk on each day, and for how many seconds it ran then.
+CREATE TABLE flash_writes (
+    day TEXT PRIMARY KEY,
+    bytes INTEGER NOT NULL,
+    seconds REAL NOT NULL
+) STRICT;

@@ -83,6 +83,22 @@ def count(things: int, one: str = "", many: str | None = None) -> str:
     return f"{grouped(f'{things:,}')} {noun}".rstrip()
 
 
+def amount(size: float) -> str:
+    """Return an amount of bytes as people write it: `1.5 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.5:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def years(number_of_years: float) -> str:
+    """Return `1.5 years`, or `over 100 years` where nobody needs to know it better."""
+    if number_of_years > 100:
+        return "over 100 years"
+    return f"{number_of_years:.1f} years" if number_of_years < 10 else f"{number_of_years:.0f} years"
+
+
 def headline(snapshot: Snapshot) -> str:
     """Return the state of the gateway in one or two sentences: the cloud first, then the children."""
     return f"{_cloud_sentence(snapshot)} {_children_sentence(snapshot)}"

@@ -58,6 +58,8 @@ class Templates:
             "moment": formatting.moment,
             "share": formatting.share,
             "duration": formatting.duration,
+            "amount": formatting.amount,
+            "years": formatting.years,
             "number": formatting.number,
             "plain": formatting.plain,
             "sparkline": formatting.sparkline,

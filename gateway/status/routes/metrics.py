@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from gateway.status.listening.connections import Connections
-from gateway.status.snapshot import BusSummary, ChildStatus, Snapshot, count_by_status
+from gateway.status.snapshot import BusSummary, ChildStatus, FlashSummary, Snapshot, count_by_status
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 MAX_BUSES: Final = 500
@@ -67,6 +67,7 @@ def _gateway_metrics(snapshot: Snapshot) -> Iterator[Metric]:
     yield _gauge("store_writable", "1 when the store can be written", float(gateway.store_problem is None))
     rows_set_aside = gateway.rows_set_aside
     yield CounterMetricFamily(f"{PREFIX}rows_set_aside", "Stored rows that could not be read or sent", value=rows_set_aside)
+    yield from _flash_metrics(gateway.flash)
     yield _gauge("outbox_samples", "Samples that the hub has not accepted yet", outbox.depth)
     yield _gauge("outbox_capacity_samples", "Samples that fit into the outbox", outbox.capacity)
     yield _gauge("outbox_draining", "1 while a backlog is sent", float(outbox.drain is not None))
@@ -81,6 +82,17 @@ def _gateway_metrics(snapshot: Snapshot) -> Iterator[Metric]:
     if outbox.oldest_at is not None:
         yield _gauge("outbox_oldest_seconds", "Time of the oldest of them, seconds since 1970", outbox.oldest_at.timestamp())
     yield CounterMetricFamily(f"{PREFIX}samples_lost", "Samples that will never arrive", value=outbox.lost)
+
+
+def _flash_metrics(flash: FlashSummary | None) -> Iterator[Metric]:
+    if flash is None:
+        return
+    yield CounterMetricFamily(f"{PREFIX}disk_written_bytes", "Bytes sent to the disk", value=flash.written_bytes)
+    if flash.bytes_per_day is not None:
+        rate = flash.bytes_per_day
+        yield _gauge("disk_written_bytes_per_day", "The same for a day, at the rate of the last days", rate)
+    if flash.years_left is not None:
+        yield _gauge("disk_years_left", "Years until the write budget of the disk is used", flash.years_left)
 
 
 def _children_metrics(snapshot: Snapshot) -> Iterator[Metric]:

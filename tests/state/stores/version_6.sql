@@ -91,6 +91,11 @@ CREATE TABLE firmware_offers (
     file_id TEXT,
     at TEXT NOT NULL
 ) STRICT;
+CREATE TABLE flash_writes (
+    day TEXT PRIMARY KEY,
+    bytes INTEGER NOT NULL,
+    seconds REAL NOT NULL
+) STRICT;
 CREATE TABLE gateway (
         only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
         serial_number TEXT NOT NULL,
