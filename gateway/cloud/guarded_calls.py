@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from gateway.cloud.rate_control import CallKind, RateControl
 from gateway.cloud.revocation import GatewayRevocation, as_unreachable
-from gateway.errors import HubRejected, HubUnauthorised, HubUnreachable, StoreError
+from gateway.errors import HubError, HubRejected, HubUnauthorised, HubUnreachable, StoreError
 from gateway.hub import Credentials
 from gateway.state.writes import run_to_completion
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -23,6 +27,7 @@ class GuardedCalls:
     def __init__(self, rate_control: RateControl, revocation: GatewayRevocation) -> None:
         self.rate_control = rate_control
         self.revocation = revocation
+        self._known_faults: set[tuple[str, str, int | None]] = set()
 
     async def run(self, parent: Credentials, kind: CallKind, work: Callable[[], Coroutine[Any, Any, T]], *, otherwise: T) -> T:
         """Do the work when calls of its kind are allowed, and return its result, or `otherwise` when it failed.
@@ -44,12 +49,24 @@ class GuardedCalls:
             failure = as_unreachable(error)
         except StoreError as error:
             failure = HubUnreachable(f"the store fails, so nothing is sent: {error}", maybe_done=False)
+        except HubError:
+            raise
+        except Exception as error:  # noqa: BLE001 - an answer that nobody has thought of must not end all loops
+            failure = self._fault(kind, error)
         else:
             if result is not False:
                 self.rate_control.answered(kind)
             return result
         self.rate_control.failed(kind, failure)
         return otherwise
+
+    def _fault(self, kind: CallKind, error: Exception) -> HubUnreachable:
+        """Log a fault of the gateway itself, with its place and once for each place, and return it as a failure to retry."""
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        if (fault := (type(error).__name__, place.filename, place.lineno)) not in self._known_faults:
+            self._known_faults.add(fault)
+            log.error("a fault of the gateway itself in its calls for %s; it goes on, and tries again", kind, exc_info=error)
+        return HubUnreachable(f"a fault of the gateway itself ({fault[0]})", maybe_done=True)
 
     async def succeeds(self, parent: Credentials, kind: CallKind, work: Callable[[], Awaitable[None]]) -> bool:
         """Do the work when calls of its kind are allowed, and return whether it succeeded.

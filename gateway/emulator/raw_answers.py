@@ -1,7 +1,7 @@
 """List the answers, as raw bytes, that servers and middleboxes give and that no client may be ended by. Pure.
 
-Each has a name, by which a fault (`faults.py`) asks for it: `redirect-`, `date-`, `body-` and `shape-` say what is wrong with it,
-`status-` is one of the statuses of the reference, section 14, with each kind of body, and `endless-` never ends.
+Each has a name, by which a fault (`faults.py`) asks for it. `redirect-`, `date-`, `body-`, `value-` and `shape-` say what is
+wrong with it; `status-` is one of the statuses of the reference, section 14, with each kind of body; `endless-` never ends.
 """
 
 from __future__ import annotations
@@ -94,6 +94,120 @@ BODIES: Final[Mapping[str, Callable[[], bytes]]] = {
     "words-for-objects": lambda: b'{"config":"x","partner":7,"location":[],"state":1,"details":"x","parameters":[1],"c":1}',
     "odd-results": lambda: b'{"c":{"error":[]},"d":{"success":"no"},"x":{"error":{"a":{}}}}',
 }
+_IDS: Final[tuple[object, ...]] = (
+    "",
+    ".",
+    "..",
+    "a/../../b",
+    "a\x00b",
+    "\u0661",
+    "\u202eabc",
+    " ",
+    "x" * 100_000,
+    True,
+    -(2**63),
+    1.5,
+    None,
+    [],
+    {},
+)
+VALUES: Final[Mapping[str, Callable[[], object]]] = {
+    "flags-at-their-ends": lambda: {
+        "config_version": 2**53,
+        "command": True,
+        "new_licenses": True,
+        "info_version": -(2**53),
+        "space_data_version": 2**53,
+        "latest_fw_version": "9" * 60_000,
+        "latest_fw_file_id": "../../etc",
+        "success": True,
+    },
+    "numbers-as-texts": lambda: {
+        "config_version": "9" * 300,
+        "command": "yes",
+        "info_version": "\u0661",
+        "space_data_version": "-1",
+        "version": "1e9",
+        "config": {"interval": "\u0665"},
+        "id": "\u0661\u0662",
+        "name": 5,
+        "parameters": {"a": 1e300},
+        "action": "add",
+        "expires_at": 10**18,
+        "location": {"utc_offset": "9" * 20},
+        "partner": {"sn": 7},
+        "incident_id": 7,
+    },
+    "times-at-the-end-of-the-calendar": lambda: {
+        "id": "l-1",
+        "action": "add",
+        "data": "x",
+        "expires_at": "9999-12-31T23:59:59-23:59",
+        "current_time": "0001-01-01T00:00:00+23:59",
+        "last_updated": "9999-12-31T23:59:59-23:59",
+        "version": 3,
+        "config": {},
+        "name": "reboot",
+        "local_time": "10000-01-01T00:00:00",
+        "created_at": "0000-00-00",
+        "location": {"utc_offset": 2**53, "coordinates": {"lat": 1e300, "lng": -1e300}},
+    },
+    "ids-that-lead-elsewhere": lambda: [
+        {
+            "id": one,
+            "device_id": one,
+            "name": "identify",
+            "status": "pending",
+            "action": "add",
+            "title": "t",
+            "issue": one,
+            "sn": one,
+        }
+        for one in _IDS
+    ],
+    "texts-that-forge-lines": lambda: {
+        "id": "i-1",
+        "version": 4,
+        "name": "n\n2026 ERROR forged\x1b[2J\u202e",
+        "config": {"\x1b[31m": "\r\n", "": {"": []}},
+        "parameters": {"\x00": "\u2028", "..": ["\x1b]0;x\x07"]},
+        "action": "update",
+        "data": "\x00" * 1000,
+        "signature": "\ud800",
+        "partner": {"vendor": "\x1b[1m", "model": "\n" * 500},
+        "claimed": "\x07",
+        "temperature_units": "\n",
+    },
+    "texts-of-a-megabyte": lambda: {
+        "id": "i-2",
+        "version": 5,
+        "name": "n" * 1_000_000,
+        "config": {"k" * 1_000_000: "v" * 1_000_000},
+        "status": "s" * 1_000_000,
+        "parameters": {"p" * 1_000_000: "v" * 1_000_000},
+        "action": "add",
+        "data": "d" * 1_000_000,
+        "success": True,
+    },
+    "everything-null": lambda: dict.fromkeys(
+        ("id", "version", "name", "config", "parameters", "status", "action", "data", "location", "partner", "state", "success"),
+    ),
+    "tunnel-and-unknown-fields": lambda: {
+        "id": "t-1",
+        "name": "open_tunnel",
+        "parameters": None,
+        "status": "pending",
+        "tunnel": {"ip": [], "port": "x"},
+        "__proto__": {"a": 1},
+        "__class__": "x",
+        "self": 1,
+        "cls": 2,
+        "config": {"__class__": {"__init__": 1}},
+        "version": 6,
+    },
+}
+"""Answers that look valid and have values that nobody expects."""
+
 _SHAPES: Final[Mapping[str, Callable[[], bytes]]] = {
     "not-http": lambda: b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
     "http-0.9": lambda: b"<html>hello</html>",
@@ -179,6 +293,10 @@ def _accepted(body: Callable[[], bytes]) -> RawAnswer:
     return RawAnswer(lambda: (http_answer(200, body()),))
 
 
+def _valued(value: Callable[[], object]) -> RawAnswer:
+    return RawAnswer(lambda: (http_answer(200, json.dumps(value()).encode(), b"Content-Type: application/json"),))
+
+
 def _shaped(shape: Callable[[], bytes]) -> RawAnswer:
     return RawAnswer(lambda: (shape(),))
 
@@ -196,6 +314,7 @@ RAW_ANSWERS: Final[Mapping[str, RawAnswer]] = {
     **{f"redirect-{name}": _redirect(location) for name, location in _LOCATIONS.items()},
     **{f"date-{name}": _dated(text) for name, text in _DATES.items()},
     **{f"body-{name}": _accepted(body) for name, body in BODIES.items()},
+    **{f"value-{name}": _valued(value) for name, value in VALUES.items()},
     **{f"shape-{name}": _shaped(shape) for name, shape in _SHAPES.items()},
     **{f"endless-{name}": _endless(parts) for name, parts in _ENDLESS.items()},
 }

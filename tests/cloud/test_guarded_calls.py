@@ -94,7 +94,17 @@ async def test_a_key_that_is_refused_twice_ends_the_loop():
         await guarded.run(REFUSED)
 
 
-@in_simulated_time
-async def test_a_mistake_in_the_work_itself_is_not_hidden():
-    with pytest.raises(ZeroDivisionError):
-        await Guarded().run(ZeroDivisionError())
+def test_a_mistake_in_the_work_itself_is_logged_once_with_its_place_and_ends_no_loop(caplog):
+    """An answer that nobody has thought of must not end all loops, and with them the gateway."""
+
+    async def main():
+        guarded = Guarded()
+        for _ in range(3):
+            assert await guarded.run(ZeroDivisionError("with a secret?")) == "otherwise"
+        assert guarded.rate_control.problem == "a fault of the gateway itself (ZeroDivisionError)"
+        assert await guarded.run("done") == "done"
+        assert guarded.rate_control.problem is None
+
+    simulated(main())
+    told = [record for record in caplog.records if "a fault of the gateway itself in its calls" in record.getMessage()]
+    assert [record.exc_info[0] for record in told] == [ZeroDivisionError]
