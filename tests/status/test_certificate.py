@@ -217,3 +217,14 @@ async def test_a_page_with_a_certificate_of_its_own_is_served(serve, view, own):
     page = await serve(view, certificate=own[0])
     async with aiohttp.ClientSession() as browser, browser.get(f"{page.address}/healthz", ssl=False) as answer:
         assert answer.status == 200
+
+
+async def test_a_certificate_of_its_own_that_cannot_be_renewed_is_told_once(own, monkeypatch, caplog):
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.0)
+    certificate, file = own
+    certificate.load()
+    first = certificate.context()
+    monkeypatch.setattr(self_signed, "RENEW_BEFORE", timedelta(days=9999))
+    (file.parent / f"{file.name}.new").mkdir()
+    assert all(certificate.context() is first for _ in range(5))
+    assert caplog.text.count("the former certificate remains in use") == 1

@@ -304,3 +304,23 @@ async def test_a_refused_accept_is_logged_once_and_tried_again(caplog, monkeypat
 class Greeting(asyncio.Protocol):
     def connection_made(self, transport):
         transport.write(b"hello")
+
+
+@pytest.mark.enable_socket
+async def test_an_address_that_the_machine_has_not_is_left_out_where_there_is_another(monkeypatch):
+    async def resolve(host, port, **_):
+        kind = socket.SOCK_STREAM
+        return [(family, kind, 6, "", (address, port)) for family, address in addresses]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve, raising=False)
+    addresses = [(socket.AF_INET, "192.0.2.1"), (socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "127.0.0.2")]
+    first, second = await listener.bind("somewhere", 0)
+    assert (first.getsockname()[0], second.getsockname()[0]) == ("127.0.0.1", "127.0.0.2")
+    assert first.getsockname()[1] == second.getsockname()[1]
+    with pytest.raises(OSError, match="Address already in use"):
+        await listener.bind("somewhere", first.getsockname()[1])
+    first.close()
+    second.close()
+    addresses = [(socket.AF_INET, "192.0.2.1")]
+    with pytest.raises(OSError, match="Cannot assign requested address"):
+        await listener.bind("somewhere", 0)

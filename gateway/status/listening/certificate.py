@@ -37,6 +37,7 @@ class PageCertificate:
         self._context: ssl.SSLContext | None = None
         self._stamps: object = None
         self._look_at = 0.0
+        self._told = ""
 
     def load(self) -> None:
         """Load the certificate.
@@ -58,8 +59,11 @@ class PageCertificate:
                 if self._stamps_of_files() != self._stamps:
                     self.load()
                     log.info("the status page uses its renewed certificate, %s", self._certificate)
+                self._told = ""
             except CertificateUnusable as error:
-                log.warning("the status page: %s; the former certificate remains in use", error)
+                if str(error) != self._told:
+                    log.warning("the status page: %s; the former certificate remains in use", error)
+                self._told = str(error)
         return self._context
 
     def _stamps_of_files(self) -> object:

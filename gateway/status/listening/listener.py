@@ -34,6 +34,7 @@ RETRY_SECONDS: Final = 1.0
 """Wait before connections are taken again after the system refused one."""
 CROWDED_PACE_SECONDS: Final = 0.002
 """Between two connections while there are too many, so that a flood of them leaves the event loop to the devices."""
+NOT_HERE: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 GONE: Final = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH})
 """Errors of one connection that ended before it was taken."""
 
@@ -55,26 +56,44 @@ def most_connections() -> int:
 async def bind(host: str, port: int) -> Sockets:
     """Return sockets that listen at each address of a host, all at one port.
 
+    An address that this machine has not, such as `::1` without IPv6, is left out where there is another one.
+
     Raises:
-        OSError: one of them is taken, or no address of this machine.
+        OSError: one of them is taken, or none is an address of this machine.
         UnicodeError: the host is no name that could exist, such as `a..b`.
     """
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     with ExitStack() as opened:
         listening: Sockets = []
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            one = opened.enter_context(socket.socket(family, kind, protocol))
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        missing: OSError | None = None
+        for family, _, _, _, address in dict.fromkeys(found):
             wanted = listening[0].getsockname()[1] if listening else port
-            one.bind((address[0], wanted, *address[2:]))
-            one.listen(BACKLOG)
-            one.setblocking(False)  # noqa: FBT003 - the name of the method says what is set
-            listening.append(one)
+            try:
+                listening.append(opened.enter_context(_listening_at(family, (address[0], wanted, *address[2:]))))
+            except OSError as error:
+                if error.errno not in NOT_HERE:
+                    raise
+                missing = error
+        if missing is not None and not listening:
+            raise missing
         opened.pop_all()
     return listening
+
+
+def _listening_at(family: int, address: tuple[str | int, ...]) -> socket.socket:
+    one = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        one.bind(address)
+        one.listen(BACKLOG)
+        one.setblocking(False)  # noqa: FBT003 - the name of the method says what is set
+    except BaseException:
+        one.close()
+        raise
+    return one
 
 
 class Listener:
