@@ -91,6 +91,36 @@ async def test_what_is_no_tls_is_closed_and_not_logged(serve, view, files, monke
 
 
 @pytest.mark.enable_socket
+async def test_a_browser_that_speaks_plain_http_is_told_that_the_page_is_served_by_https(serve, view, files):
+    page = await serve(view, certificate=PageCertificate(*files()))
+    async with page.http.get(page.address.replace("https", "http")) as answer:
+        assert (answer.status, await answer.text()) == (400, "This page is served by https.\n")
+
+
+@pytest.mark.enable_socket
+async def test_a_client_that_leaves_before_it_says_anything_leaves_nothing_behind(serve, view, files, caplog):
+    page = await serve(view, certificate=PageCertificate(*files()))
+    for _ in range(20):
+        _, writer = await asyncio.open_connection("127.0.0.1", int(page.address.rpartition(":")[2]))
+        writer.transport.abort()
+    async with asyncio.timeout(20):
+        while len(page.server._connections):  # noqa: ASYNC110 - the page sends no event
+            await asyncio.sleep(0.01)
+    assert caplog.text == ""
+
+
+@pytest.mark.enable_socket
+async def test_a_page_with_tls_ends_while_clients_say_nothing(serve, view, files):
+    page = await serve(view, certificate=PageCertificate(*files()))
+    opened = [await asyncio.open_connection("127.0.0.1", int(page.address.rpartition(":")[2])) for _ in range(10)]
+    page.task.cancel()
+    async with asyncio.timeout(10):
+        await asyncio.gather(page.task, return_exceptions=True)
+    for _, writer in opened:
+        writer.close()
+
+
+@pytest.mark.enable_socket
 async def test_a_renewed_certificate_is_used_for_new_connections_and_a_broken_one_is_not(
     serve, view, files, authority, monkeypatch, caplog
 ):

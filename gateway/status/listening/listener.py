@@ -28,6 +28,11 @@ RESERVED_DESCRIPTORS: Final = 64
 USUAL_DESCRIPTORS: Final = 1024
 """Where the system does not tell how many there may be."""
 TLS_CLOSE_SECONDS: Final = 2.0
+TLS_HANDSHAKE: Final = b"\x16"
+"""The first byte of each TLS connection."""
+NO_TLS: Final = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis page is served by https.\n"
+)
 UNACKNOWLEDGED_MS: Final = 60_000
 """A client that acknowledges nothing for so long has gone."""
 RETRY_SECONDS: Final = 1.0
@@ -184,6 +189,9 @@ class Listener:
         context = self._tls()
         times = {} if context is None else {"ssl_handshake_timeout": HEAD_SECONDS, "ssl_shutdown_timeout": TLS_CLOSE_SECONDS}
         try:
+            if context is not None and not await _begins_tls(taken):
+                self._connections.release(connection)
+                return
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: WatchedProtocol(self._make_protocol(), connection, self._connections.release), taken, ssl=context, **times
             )
@@ -194,6 +202,35 @@ class Listener:
             self._connections.release(connection)
             _shut(taken)
             raise
+
+
+async def _begins_tls(taken: socket.socket) -> bool:
+    """Wait for the first byte; a browser that speaks plain http is told so, and the connection is closed.
+
+    Raises:
+        OSError: the client has gone.
+        TimeoutError: it sends nothing.
+    """
+    loop, is_readable = asyncio.get_running_loop(), asyncio.Event()
+    try:
+        loop.add_reader(taken, is_readable.set)
+        try:
+            async with asyncio.timeout(HEAD_SECONDS):
+                await is_readable.wait()
+        finally:
+            loop.remove_reader(taken)
+        first = taken.recv(1, socket.MSG_PEEK)
+        if first == TLS_HANDSHAKE:
+            return True
+        if first:
+            taken.send(NO_TLS)
+            taken.shutdown(socket.SHUT_WR)
+            taken.recv(65536)  # what is left unread would take the answer with it
+    except BaseException:
+        taken.close()
+        raise
+    taken.close()
+    return False
 
 
 def _shut(taken: socket.socket) -> None:
