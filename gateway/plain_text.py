@@ -27,7 +27,7 @@ def raw_text_of_error(error: BaseException) -> str:
     """Return the text of an error as it is: one of a third-party adapter may have none that can be had."""
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - code of a third party, which may raise anything
+    except BaseException:  # noqa: BLE001 - code of a third party, which may raise anything, even `SystemExit`
         return "an error whose text cannot be had"
     return str.__str__(text)
 

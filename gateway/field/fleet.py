@@ -10,11 +10,21 @@ from typing import Any
 from gateway.adapter import Adapter, AdapterSettings
 from gateway.backoff import Backoff
 from gateway.field.adapter_data.checked_adapter import bus_label
+from gateway.field.adapter_data.refusals import WrongAdapterData
+from gateway.field.guard.adapter_bug import AdapterBug
+from gateway.field.guard.bug_reports import BugReports
+from gateway.field.guard.guarded_adapter import GuardedIterator, call
 from gateway.field.polling.keep_alive import keep_alive
 from gateway.field.polling.supervisor import Supervisor
-from gateway.plain_text import named_error
+from gateway.tasks import closed_after
 
 log = logging.getLogger(__name__)
+
+MOST_BUSES = 256
+"""So many buses of one entry are served."""
+
+MOST_YIELDED = 100_000
+"""So many times an adapter may name its buses; most name each once."""
 
 Supervise = Callable[[Adapter[Any], str], Supervisor]
 
@@ -33,7 +43,6 @@ class Fleet:
         self.supervisors: dict[tuple[str, str], Supervisor] = {}
         """The supervisor of every bus that has appeared since its entry was started, by entry and label."""
         self._appeared = asyncio.Event()
-        self._entries_with_bug: set[str] = set()
 
     async def run(self) -> None:
         """Serve every bus until cancelled."""
@@ -77,26 +86,32 @@ class Fleet:
                 del self.supervisors[key]
 
     async def _watch_buses(self, settings: AdapterSettings, group: asyncio.TaskGroup) -> None:
+        kind, bugs = self._adapters[settings.type], BugReports(settings.name, settings.name)
+
         async def watch() -> None:
-            async for adapter in self._adapters[settings.type].buses(settings):
-                self._start(adapter, settings.name, group)
+            async with closed_after(GuardedIterator("buses", call("buses", lambda: kind.buses(settings)), MOST_YIELDED)) as buses:
+                async for adapter in buses:
+                    try:
+                        self._start(adapter, settings.name, group)
+                    except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs this bus, no other
+                        bugs.record(
+                            "one of its buses cannot be used", error, shows_traceback=not isinstance(error, WrongAdapterData)
+                        )
+                    await asyncio.sleep(0)  # it may yield without ever waiting
 
         async def log_failure(error: BaseException, wait_seconds: float) -> None:
-            log.error("%s: its buses cannot be listed; next try in %.0f s", settings.name, wait_seconds, exc_info=error)
+            bugs.record(f"its buses cannot be listed; next try in {wait_seconds:.0f} s", error)
 
         await keep_alive(watch, log_failure, Backoff(5, 300))
 
     def _start(self, adapter: Adapter[Any], entry: str, group: asyncio.TaskGroup) -> None:
-        try:
-            bus = bus_label(adapter)
-            supervisor = None if (entry, bus) in self.supervisors else self._supervise(adapter, entry)
-        except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs this bus, not those that come after it
-            if entry not in self._entries_with_bug:
-                self._entries_with_bug.add(entry)
-                log.error("%s: a bug in the adapter: one of its buses cannot be used: %s", entry, named_error(error))  # noqa: TRY400 - the text says it
+        label = call("bus", lambda: bus_label(adapter))
+        if (entry, label) in self.supervisors:
             return
-        if supervisor is not None:
-            self.supervisors[entry, bus] = supervisor
-            group.create_task(supervisor.run())
-            self._appeared.set()
-            self._appeared = asyncio.Event()
+        if sum(1 for known in self.supervisors if known[0] == entry) >= MOST_BUSES:
+            raise AdapterBug(f"it lists more than {MOST_BUSES} buses")
+        supervisor = self._supervise(adapter, entry)
+        self.supervisors[entry, label] = supervisor
+        group.create_task(supervisor.run())
+        self._appeared.set()
+        self._appeared = asyncio.Event()

@@ -67,7 +67,12 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
     ),
     "sqlite3": ("gateway/state/sqlite.py",),
     "subprocess": ("gateway/runtime/firmware/hook.py",),  # the program that a deployer names for installing firmware
-    "threading": ("adapters/serial/port/*", "gateway/doctor/check_runner.py", "gateway/runtime/firmware/hook.py"),
+    "threading": (
+        "adapters/serial/port/*",
+        "gateway/doctor/check_runner.py",
+        "gateway/runtime/firmware/hook.py",
+        "gateway/testing/hostile_control_flow.py",
+    ),
     "urllib.request": (),
     "http.client": ("gateway/cli/health.py",),  # one request to the status page, without the second that aiohttp takes to import
 }

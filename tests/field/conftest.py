@@ -37,11 +37,12 @@ async def field(tmp_path):
         made.in_effect = ConfigurationsInEffect()
         made.monitor = ChildMonitor(availability, sampler, report_soon=report_soon, in_effect=made.in_effect)
 
-        def serve(bus, adapter_class=None, **settings):
+        def serve(bus, adapter_class=None, backoff=None, **settings):
+            backoff = backoff or Backoff(0.01, 0.05)
             adapter_class = adapter_class or SyntheticAdapter.on(bus)
             adapter = adapter_class(SyntheticSettings(type="synthetic", name="entry", **settings), bus)
             supervisor = Supervisor(
-                adapter, entry="entry", registry=registry, intake=made.intake, monitor=made.monitor, backoff=Backoff(0.01, 0.05),
+                adapter, entry="entry", registry=registry, intake=made.intake, monitor=made.monitor, backoff=backoff,
                 in_effect=made.in_effect,
             )  # fmt: skip
             made.tasks.append(asyncio.create_task(supervisor.run()))

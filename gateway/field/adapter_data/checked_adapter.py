@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, Self, TypeVar
 
 from pydantic import BaseModel
@@ -16,6 +17,7 @@ from gateway.field.adapter_data.found_devices import checked_found, checked_prog
 from gateway.field.adapter_data.readings import ReadingCheck
 from gateway.field.adapter_data.refusals import Refusal, Refusals, ToldReasons, WrongAdapterData
 from gateway.field.adapter_data.values import Unusable
+from gateway.field.guard.guarded_adapter import GuardedAdapter
 from gateway.models import (
     ChildDevice,
     Command,
@@ -58,13 +60,14 @@ class CheckedAdapter(Adapter[AdapterSettings]):
 
     def __init__(self, unchecked: Adapter[Any], entry: str, told: ToldReasons | None = None) -> None:
         self.unchecked = unchecked
-        self._source = unchecked
-        self._bus = bus_label(unchecked)
+        self._source = self.guard = GuardedAdapter(unchecked)
+        """Calls the adapter, and lets no error through that could end more than its bus."""
+        self._bus = bus_label(self.guard)
         self._refusals = refusals = Refusals(entry, self._bus, told)
         self._readings = ReadingCheck(refusals, frozenset())
         self.settings = unchecked.settings
         self._secrets = SecretTexts(secrets_in(self.settings))
-        self.concurrency = self._else(results.concurrency, unchecked.concurrency, "concurrency", 1)
+        self.concurrency = self._else(results.concurrency, self.guard.concurrency, "concurrency", 1)
 
     def belongs(self, children: Container[str]) -> None:
         """Check readings against these children, the ones on this bus."""
@@ -114,12 +117,13 @@ class CheckedAdapter(Adapter[AdapterSettings]):
     async def discover(self) -> AsyncIterator[Found | Progress]:
         """Search the bus; what is no usable device is a step of the search like any other."""
         progress = Progress(0, None, "")
-        async for step in self._steps("discover", self._source.discover):
-            if isinstance(step, Progress):
-                progress = self._else(checked_progress, step, "discover", progress)
-                yield progress
-            else:
-                yield self._found(step, "reports") or progress
+        async with closed_after(self._steps("discover", self._source.discover)) as steps:
+            async for step in steps:
+                if isinstance(step, Progress):
+                    progress = self._else(checked_progress, step, "discover", progress)
+                    yield progress
+                else:
+                    yield self._found(step, "reports") or progress
 
     async def identify(self, address: str) -> Found:
         """Return the device at an address."""
@@ -137,8 +141,9 @@ class CheckedAdapter(Adapter[AdapterSettings]):
 
     async def read(self, child: ChildDevice, due: frozenset[str]) -> AsyncIterator[Sequence[Reading]]:
         """Read poll groups."""
-        async for readings in self._steps("read", lambda: self._source.read(child, due)):
-            yield self._readings.checked(readings, "read", child.key)
+        async with closed_after(self._steps("read", lambda: self._source.read(child, due))) as batches:
+            async for readings in batches:
+                yield self._readings.checked(readings, "read", child.key)
 
     def recent_frames(self) -> Sequence[str]:
         """Return the last frames."""
@@ -236,8 +241,10 @@ class CheckedAdapter(Adapter[AdapterSettings]):
         self, child: ChildDevice, file: FirmwareFile, resume_from: int | None
     ) -> AsyncIterator[FirmwareProgress | CommandResult]:
         """Install firmware."""
-        async for step in self._steps("firmware_steps", lambda: self._source.firmware_steps(child, file, resume_from)):
-            yield self._checked(results.firmware_step, step, "firmware_steps")
+        source = partial(self._source.firmware_steps, child, file, resume_from)
+        async with closed_after(self._steps("firmware_steps", source)) as steps:
+            async for step in steps:
+                yield self._checked(results.firmware_step, step, "firmware_steps")
 
     # the checks -------------------------------------------------------------------------------------------------------
 

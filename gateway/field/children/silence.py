@@ -50,6 +50,9 @@ class SilenceDetector:
     def __contains__(self, child: object) -> bool:
         return child in self._senders
 
+    def __len__(self) -> int:
+        return len(self._senders)
+
     def expect(self, child: str, default_limit_seconds: float, now: float) -> None:
         """Expect a child to send; until its intervals are learned, it may be silent for the default limit."""
         known = self._senders.get(child)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from gateway.adapter import Adapter
 from gateway.field.children.intake import DeviceIntake
 from gateway.field.children.silence import SilenceDetector
+from gateway.field.guard.bug_reports import BugReports
 from gateway.field.polling.configured_intervals import ConfiguredIntervals
 from gateway.field.polling.schedule import Schedule
 from gateway.field.telemetry.child_monitor import ChildMonitor
@@ -17,8 +17,6 @@ from gateway.models import ChildDevice, Found
 from gateway.state.child_states import ChildState
 from gateway.state.registry import Registry
 from gateway.tasks import loop_time
-
-log = logging.getLogger(__name__)
 
 
 class BusChildren(Mapping[str, ChildDevice]):
@@ -31,6 +29,7 @@ class BusChildren(Mapping[str, ChildDevice]):
         self,
         adapter: Adapter[Any],
         entry: str,
+        bugs: BugReports,
         *,
         registry: Registry,
         intake: DeviceIntake,
@@ -46,6 +45,7 @@ class BusChildren(Mapping[str, ChildDevice]):
         """Increases with each child that is added, removed or changed."""
         self._adapter = adapter
         self._entry = entry
+        self._bugs = bugs
         self._registry = registry
         self._intake = intake
         self._monitor = monitor
@@ -136,6 +136,6 @@ class BusChildren(Mapping[str, ChildDevice]):
         """Return how long a child that is only listened to may be silent; `None` for one that is polled."""
         try:
             return self._adapter.may_be_quiet(child)
-        except Exception:  # code of a third-party adapter: the child is polled like any other
-            log.exception("a bug in the adapter %s: it does not report how long %s may be silent", self._entry, child.name)
+        except Exception as error:  # noqa: BLE001 - code of a third-party adapter: the child is polled like any other
+            self._bugs.record(f"it does not report how long {child.name} may be silent", error)
             return None

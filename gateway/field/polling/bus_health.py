@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 
 from gateway.backoff import Backoff
+from gateway.field.guard.adapter_bug import place_of
+from gateway.field.guard.repeated_causes import RepeatedCauses
 from gateway.field.polling.keep_alive import bus_failure
 from gateway.plain_text import named_error, text_of_error
 from gateway.tasks import loop_time
@@ -32,6 +34,8 @@ class BusHealth:
         self._backoff = backoff
         self._hears_nothing = hears_nothing
         self._opened_at = 0.0
+        self._told = RepeatedCauses()
+        self._is_told = False
         self._proof_seconds = 0.0
 
     @property
@@ -49,24 +53,30 @@ class BusHealth:
             return
         self._backoff.reset()
         if self.problem is not None and not self._hears_nothing():
-            log.info("%s: works again", self._bus)
+            if self._is_told:
+                log.info("%s: works again", self._bus)
             self.problem = None
 
     def record_failure(self, error: BaseException, wait_seconds: float) -> None:
         """Record that the bus, or its adapter, failed and is reopened after a wait."""
         failure = bus_failure(error)
-        why = text_of_error(failure).removeprefix(f"{self._bus}: ") if failure else f"its adapter failed: {_innermost(error)}"
+        bug = _innermost(error)
+        why = text_of_error(failure).removeprefix(f"{self._bus}: ") if failure else f"its adapter failed: {named_error(bug)}"
         self._proof_seconds = min(wait_seconds, LONGEST_PROOF_SECONDS)
-        if why != self.problem:
-            log.error(
-                "%s: %s. Next try in %.0f s, then less and less often",
-                *(self._bus, why.rstrip(".?!"), wait_seconds),
-                exc_info=None if failure else error,
-            )
-            self.problem = why
+        if why == self.problem:
+            return
+        cause = why if failure else (type(bug), place_of(bug))
+        came = self._told.count(cause, loop_time())
+        self._is_told = came is not None
+        if came is not None:
+            again = "" if came.is_first else f" ({came.times} times since it was last told)"
+            trace = error if came.is_first and failure is None else None
+            wait = f"Next try in {wait_seconds:.0f} s, then less and less often"
+            log.error("%s: %s%s. %s", self._bus, why.rstrip(".?!"), again, wait, exc_info=trace)
+        self.problem = why
 
 
-def _innermost(error: BaseException) -> str:
+def _innermost(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return named_error(error)
+    return error

@@ -44,6 +44,9 @@ class BusStatus:
     refused: Mapping[str, int]
     """How much of what its adapter returned was refused since the start, by reason."""
 
+    remarks: Sequence[str] = ()
+    """What an operator should know about it besides."""
+
     @property
     def live_load(self) -> float:
         """The share of the bus's time that was used lately, for all purposes together."""

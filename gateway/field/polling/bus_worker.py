@@ -9,7 +9,7 @@ from gateway.field.polling.discovery import Discovery
 from gateway.field.polling.planning import ReadPlanner
 from gateway.field.polling.schedule import DiscoverTask, Schedule
 from gateway.field.polling.work_signal import WorkSignal
-from gateway.tasks import loop_time
+from gateway.tasks import loop_time, raise_if_cancelled
 
 LONGEST_WAIT_SECONDS = 60.0
 
@@ -47,6 +47,7 @@ class BusWorker:
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
+            raise_if_cancelled()  # an adapter may have swallowed it
             await self._follow_children()
             now = loop_time()
             if self._planner.due_at <= now:

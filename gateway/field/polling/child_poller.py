@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.adapter import Adapter
 from gateway.errors import BusUnavailable, DeviceUnreachable
+from gateway.field.guard.bug_reports import BugReports
 from gateway.field.polling.bus_children import BusChildren
 from gateway.field.polling.bus_health import BusHealth
 from gateway.field.polling.bus_jobs import BusJobs, BusSteps
@@ -13,7 +14,7 @@ from gateway.field.polling.paused_reads import PausedReads
 from gateway.field.polling.schedule import ChildTask, IdentifyTask, PollGroupsTask, ReadTask, Schedule
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.models import ChildDevice
-from gateway.tasks import closed_after, loop_time
+from gateway.tasks import closed, loop_time
 
 SLICE_SECONDS = 0.1
 """How long one child is read while others wait; then it is their turn."""
@@ -25,7 +26,7 @@ class ChildPoller:
     def __init__(
         self,
         adapter: Adapter[Any],
-        entry: str,
+        bugs: BugReports,
         *,
         children: BusChildren,
         monitor: ChildMonitor,
@@ -35,14 +36,14 @@ class ChildPoller:
         health: BusHealth,
     ) -> None:
         self._adapter = adapter
-        self._entry = entry
+        self._bugs = bugs
         self._children = children
         self._monitor = monitor
         self._schedule = schedule
         self._steps = steps
         self._jobs = jobs
         self._health = health
-        self._paused = PausedReads()
+        self._paused = PausedReads(bugs)
 
     async def run(self, task: ChildTask) -> None:
         """Run one task; a failure is recorded for its child, and costs no other child anything.
@@ -56,7 +57,7 @@ class ChildPoller:
                 case IdentifyTask():
                     await self._identify(child, task)
                 case PollGroupsTask():
-                    self._schedule.set_poll_groups(child.key, self._children.intervals.poll_groups(child), loop_time())
+                    self._set_poll_groups(child)
                 case ReadTask():
                     await self._read(child, task)
         except DeviceUnreachable as error:
@@ -86,6 +87,12 @@ class ChildPoller:
         self._record_swap(child, f"another device answers at its address {child.address}: {found.name} ({found.identity.key})")
         await self._children.take_in(found)
 
+    def _set_poll_groups(self, child: ChildDevice) -> None:
+        groups = self._children.intervals.poll_groups(child)
+        self._schedule.set_poll_groups(child.key, groups, loop_time())
+        if not groups:  # there is nothing to read that could show that a bug is over
+            self._monitor.record_read(child)
+
     async def _read(self, child: ChildDevice, task: ReadTask) -> None:
         """Read until the child is done, or until its slice is over and others wait."""
         batches = await self._paused.resume(task) or self._adapter.read(child, task.groups)
@@ -104,9 +111,9 @@ class ChildPoller:
                     return
         finally:
             if not is_paused:
-                async with closed_after(batches):
-                    pass
+                await self._steps.run("closing a read", closed(batches), None)
         self._schedule.read_done(task, loop_time())
+        self._monitor.record_read(child)
         self._health.record_success()
         self._monitor.report_urgent()
 
@@ -121,8 +128,8 @@ class ChildPoller:
 
     def _record_bug(self, child: ChildDevice, error: Exception) -> None:
         if child.key in self._children:
-            self._monitor.record_bug(child, self._entry, error)
-            self._schedule.probe_later(child.key, loop_time())
+            self._monitor.record_bug(child, self._bugs, error)
+            self._schedule.hold_back(child.key, loop_time())
 
     def _record_swap(self, child: ChildDevice, why: str) -> None:
         if child.key in self._children:

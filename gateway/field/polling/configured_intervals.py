@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeAlias
 
 from gateway.adapter import Adapter
 from gateway.field.children.child_configuration import NOTHING_CONFIGURED, ConfigurationsInEffect, adjust_planned_reads
+from gateway.field.guard.bug_reports import BugReports
 from gateway.models import ChildDevice, Metric, PlannedRead
-
-log = logging.getLogger(__name__)
-
 
 ChooseMap: TypeAlias = Callable[[Adapter[Any], ChildDevice], None]
 """Called before the poll groups of a child are determined."""
@@ -23,13 +20,19 @@ class ConfiguredIntervals:
 
     Args:
         adapter: the adapter of the bus.
+        bugs: its bugs.
         in_effect: the configurations of all children.
         choose_map: has the adapter read a child by the point map that is in use.
     """
 
     def __init__(
-        self, adapter: Adapter[Any], in_effect: ConfigurationsInEffect, choose_map: ChooseMap = lambda adapter, child: None
+        self,
+        adapter: Adapter[Any],
+        bugs: BugReports,
+        in_effect: ConfigurationsInEffect,
+        choose_map: ChooseMap = lambda adapter, child: None,
     ) -> None:
+        self._bugs = bugs
         self._adapter = adapter
         self._in_effect = in_effect
         self._choose_map = choose_map
@@ -56,6 +59,6 @@ class ConfiguredIntervals:
     def _metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
         try:
             return self._adapter.metrics(child)
-        except Exception:  # code of a third-party adapter: its bug costs the knowledge of which groups can be left out
-            log.exception("%s: a bug in its adapter: the metrics of its poll groups are unknown", child.name)
+        except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs the knowledge of what can be left out
+            self._bugs.record(f"the metrics of {child.name} are unknown", error)
             return {}

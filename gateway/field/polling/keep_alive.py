@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from gateway.backoff import Backoff
 from gateway.errors import BusUnavailable
-from gateway.tasks import run_in_own_task
+from gateway.tasks import end_tasks, run_in_own_task
 
 SHORTEST_WAIT_SECONDS = 0.5
 """The wait after a failure even if everything seems well again: nothing is retried in a tight loop."""
@@ -19,7 +18,7 @@ async def keep_alive(
     run_once: Callable[[], Coroutine[Any, Any, None]],
     on_failure: Callable[[BaseException, float], Awaitable[None]],
     backoff: Backoff,
-    recovered: Callable[[], Awaitable[None]] | None = None,
+    recovered: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
     """Await `run_once()` until one run returns; after each that raised, await `on_failure(error, wait_seconds)` and wait.
 
@@ -33,9 +32,16 @@ async def keep_alive(
         await on_failure(error, wait_seconds)
         await asyncio.sleep(wait_seconds if recovered is None else min(wait_seconds, SHORTEST_WAIT_SECONDS))
         if recovered is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_seconds - min(wait_seconds, SHORTEST_WAIT_SECONDS)):
-                    await recovered()
+            await _wait_for(recovered, wait_seconds - min(wait_seconds, SHORTEST_WAIT_SECONDS))
+
+
+async def _wait_for(recovered: Callable[[], Coroutine[Any, Any, None]], seconds: float) -> None:
+    """Wait until `recovered()` returns, but no longer than so many seconds, whatever it does when it is cancelled."""
+    waiting = asyncio.create_task(recovered())
+    try:
+        await asyncio.wait({waiting}, timeout=seconds)
+    finally:
+        await end_tasks({waiting})
 
 
 def bus_failure(error: BaseException) -> BusUnavailable | None:

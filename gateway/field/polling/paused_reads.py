@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Container, Sequence
 from typing import TypeAlias
 
+from gateway.field.guard.bug_reports import BugReports
 from gateway.field.polling.schedule import ReadTask
 from gateway.models import Reading
-from gateway.tasks import closed_after
+from gateway.tasks import closed
 
 ReadingBatches: TypeAlias = AsyncIterator[Sequence[Reading]]
 """What `Adapter.read` returns: the readings of one transaction after the other."""
@@ -16,7 +17,8 @@ ReadingBatches: TypeAlias = AsyncIterator[Sequence[Reading]]
 class PausedReads:
     """The paused reads of one bus, at most one for each child."""
 
-    def __init__(self) -> None:
+    def __init__(self, bugs: BugReports) -> None:
+        self._bugs = bugs
         self._paused: dict[str, tuple[ReadTask, ReadingBatches]] = {}
 
     def keep(self, task: ReadTask, batches: ReadingBatches) -> None:
@@ -31,15 +33,20 @@ class PausedReads:
         paused_task, batches = paused
         if paused_task is task:
             return batches
-        async with closed_after(batches):
-            return None
+        await self._close(batches)
+        return None
 
     async def close_except(self, children: Container[str]) -> None:
         """Close the paused reads of all children but these."""
         for child in [child for child in self._paused if child not in children]:
-            async with closed_after(self._paused.pop(child)[1]):
-                pass
+            await self._close(self._paused.pop(child)[1])
 
     async def close_all(self) -> None:
         """Close every paused read."""
         await self.close_except(())
+
+    async def _close(self, batches: ReadingBatches) -> None:
+        try:
+            await closed(batches)
+        except Exception as error:  # noqa: BLE001 - code of a third-party adapter: nobody waits for this read any more
+            self._bugs.record("a read that was given up could not be closed", error)

@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.adapter import Adapter
 from gateway.errors import BusUnavailable
+from gateway.field.guard.bug_reports import BugReports
 from gateway.field.polling.budget import Budget, over_budget
 from gateway.field.polling.configured_intervals import ConfiguredIntervals
 from gateway.field.polling.schedule import NEVER, Schedule
@@ -32,13 +33,13 @@ SETTLED_EVERY_SECONDS = 600.0
 class ReadPlanner:
     """The read plan of one bus, and the stretch of its schedule that follows from the plan."""
 
-    def __init__(self, adapter: Adapter[Any], entry: str, schedule: Schedule, intervals: ConfiguredIntervals) -> None:
+    def __init__(self, adapter: Adapter[Any], bugs: BugReports, schedule: Schedule, intervals: ConfiguredIntervals) -> None:
         self.budget = Budget((), adapter.settings.load_limit)
         """The plan as of the last update."""
         self.due_at = NEVER
         """When it is to be updated again."""
         self._adapter = adapter
-        self._entry = entry
+        self._bugs = bugs
         self._schedule = schedule
         self._intervals = intervals
         self._is_settled = False
@@ -58,8 +59,8 @@ class ReadPlanner:
         self._is_settled = True
         try:
             reads = tuple(self._intervals.planned_reads(children))
-        except Exception:  # code of a third-party adapter: its bug costs the plan, nothing else
-            log.exception("%s: a bug in the adapter %s: its read plan is unknown", self._adapter.bus, self._entry)
+        except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs the plan, nothing else
+            self._bugs.record("its read plan is unknown", error)
         else:
             self._apply(Budget(reads, self._adapter.settings.load_limit), now)
         self._schedule.stretch = self.budget.stretch

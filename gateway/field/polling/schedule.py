@@ -20,6 +20,9 @@ from gateway.field.polling.time_share import TimeShare
 PROBE_FIRST_SECONDS = 2.0
 PROBE_MOST_SECONDS = 60.0
 
+BUG_FIRST_SECONDS = 2.0
+BUG_MOST_SECONDS = 300.0
+
 RECHECK_SECONDS = 1.0
 """The wait before a child that missed an answer is identified again; its shortest period if that is shorter."""
 
@@ -90,6 +93,11 @@ class _Entry:
     queue: _Queue | None = None
     queued_for: float = NEVER
     probe_backoff: Backoff = field(default_factory=lambda: Backoff(PROBE_FIRST_SECONDS, PROBE_MOST_SECONDS))
+    bug_backoff: Backoff = field(default_factory=lambda: Backoff(BUG_FIRST_SECONDS, BUG_MOST_SECONDS))
+    bug_wait_seconds: float = 0.0
+    """The wait after the last bug; reads have to succeed for as long before it is over."""
+    works_since: float | None = None
+    """Since when reads succeed after a bug."""
 
     @property
     def is_background(self) -> bool:
@@ -151,8 +159,8 @@ class Schedule:
     def next_task(self, now: float) -> Task | None:
         """Return what the bus does now; `None` when nothing is due.
 
-        A child gets no other task until one of `identified`, `set_poll_groups`, `read_paused`, `read_done`, `recheck_soon` and
-        `probe_later` is called for it; discovery gets none until `discover_at` is called.
+        A child gets no other task until one of `identified`, `set_poll_groups`, `read_paused`, `read_done`, `recheck_soon`,
+        `probe_later` and `hold_back` is called for it; discovery gets none until `discover_at` is called.
         """
         normal_at = self._normal.next_at()
         if self._background_may_run(now, normal_at):
@@ -264,6 +272,7 @@ class Schedule:
         """
         if (entry := self._entries.get(read.child)) is not None:
             entry.paused = None
+            self._trust_again(entry, now)
             shortest = min(entry.every.values(), default=NEVER)  # none if the child was added anew while it was read
             for group in read.groups & entry.due.keys():
                 rounds = max(1, round(entry.every[group] / shortest))
@@ -291,6 +300,13 @@ class Schedule:
             entry.step_at = now + entry.probe_backoff.next_wait_seconds()
             self._enqueue(child, entry)
 
+    def hold_back(self, child: str, now: float) -> None:
+        """Record that a bug prevents reading the child: as `probe_later`, but the waits grow until reads succeed for a while."""
+        if (entry := self._entries.get(child)) is not None:
+            entry.bug_wait_seconds, entry.works_since = entry.bug_backoff.next_wait_seconds(), None
+            entry.step, entry.is_silent, entry.step_at = IdentifyTask, True, now + entry.bug_wait_seconds
+            self._enqueue(child, entry)
+
     def identify_all(self, now: float) -> None:
         """Identify every child again before it is read: the bus was reopened, and devices may have changed addresses."""
         for child, entry in self._entries.items():
@@ -308,6 +324,14 @@ class Schedule:
         """Return whether the child is so much slower than the others that it is read in the background."""
         entry = self._entries.get(child)
         return entry is not None and entry.is_slow
+
+    def _trust_again(self, entry: _Entry, now: float) -> None:
+        """End the time after a bug when reads have succeeded for as long as the last wait."""
+        if entry.bug_wait_seconds:
+            entry.works_since = now if entry.works_since is None else entry.works_since
+            if now - entry.works_since >= entry.bug_wait_seconds:
+                entry.bug_backoff.reset()
+                entry.bug_wait_seconds = 0.0
 
     def _is_far_slower(self, entry: _Entry) -> bool:
         others = [other.seconds for other in self._entries.values() if other is not entry and other.seconds is not None]

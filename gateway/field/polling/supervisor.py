@@ -16,6 +16,8 @@ from gateway.errors import BusUnavailable
 from gateway.field.adapter_data.checked_adapter import checked_adapter
 from gateway.field.children.child_configuration import ConfigurationsInEffect
 from gateway.field.children.intake import DeviceIntake
+from gateway.field.guard.bug_reports import BugReports
+from gateway.field.polling.bounded_use import BoundedUse
 from gateway.field.polling.bus_children import BusChildren
 from gateway.field.polling.bus_health import BusHealth
 from gateway.field.polling.bus_jobs import BusJobs, BusSteps
@@ -34,7 +36,7 @@ from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.listening import Listener
 from gateway.models import ChildDevice, Command, CommandResult, Progress
 from gateway.state.registry import Registry
-from gateway.tasks import loop_time, raise_if_cancelled
+from gateway.tasks import END_SECONDS, loop_time, raise_if_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,8 @@ class Supervisor:
         self._monitor = monitor
         self._backoff = backoff if backoff is not None else Backoff(1, 60)
         self._load = BusLoad(loop_time())
+        self._bugs = bugs = BugReports(entry, self.bus)
+        self._use = BoundedUse(adapter.guard, on_left=self._record_loss)
         self._schedule = schedule = Schedule(
             silent_share=adapter.settings.silent_share,
             discover_share=adapter.settings.discover_share,
@@ -72,18 +76,20 @@ class Supervisor:
         )
         self._health = health = BusHealth(self.bus, self._backoff, hears_nothing=lambda: self._listener.hears_nothing)
         in_effect = in_effect if in_effect is not None else ConfigurationsInEffect()
-        intervals = ConfiguredIntervals(adapter, in_effect, choose_map)
-        self._planner = ReadPlanner(adapter, entry, schedule, intervals)
+        intervals = ConfiguredIntervals(adapter, bugs, in_effect, choose_map)
+        self._planner = ReadPlanner(adapter, bugs, schedule, intervals)
         self._steps: BusSteps = BusSteps(self._account)
         self._children = children = BusChildren(
-            adapter, entry, registry=registry, intake=intake, monitor=monitor, schedule=schedule, intervals=intervals
+            adapter, entry, bugs, registry=registry, intake=intake, monitor=monitor, schedule=schedule, intervals=intervals
         )
         adapter.belongs(children)
         self._signal = signal = WorkSignal(registry)
         self._jobs = BusJobs(adapter, children, schedule=schedule, steps=self._steps, signal=signal)
-        self._discovery = Discovery(adapter, children, schedule=schedule, steps=self._steps, health=health, signal=signal)
+        self._discovery = Discovery(
+            adapter, children, schedule=schedule, steps=self._steps, health=health, signal=signal, bugs=bugs
+        )
         poller = ChildPoller(
-            adapter, entry, children=children, monitor=monitor, schedule=schedule, steps=self._steps, jobs=self._jobs,
+            adapter, bugs, children=children, monitor=monitor, schedule=schedule, steps=self._steps, jobs=self._jobs,
             health=health,
         )  # fmt: skip
         self._worker = BusWorker(
@@ -97,7 +103,7 @@ class Supervisor:
     async def run(self) -> None:
         """Serve the bus until cancelled; after that, its jobs fail and can be given to another supervisor."""
         try:
-            await keep_alive(self._serve, self._record_failure, self._backoff, self._reappears)
+            await keep_alive(lambda: self._use.run(self._serve), self._record_failure, self._backoff, self._reappears)
         finally:
             self._jobs.close()
 
@@ -188,6 +194,7 @@ class Supervisor:
             discovery=self.progress,
             waiting_commands=len(self._jobs),
             refused=self.adapter.refused,
+            remarks=tuple(remark for remark in (self._use.remark, self._discovery.problem) if remark is not None),
         )
 
     def child_status(self, key: str) -> ChildPollingStatus | None:
@@ -215,16 +222,18 @@ class Supervisor:
     async def _serve(self) -> None:
         """Open the bus, work on it until it fails, and close it."""
         async with AsyncExitStack() as stack:
+            stack.callback(self._use.end_phase)
+            self._use.start_phase("opened", OPEN_SECONDS + END_SECONDS)
             await self._open(stack)
+            self._use.end_phase()
             raise_if_cancelled()  # else the bus would be served on, and the gateway would wait for its end for ever
             stack.push_async_callback(self._worker.close)
+            stack.callback(self._use.start_phase, "closed", END_SECONDS)
             self._health.record_opening()
             self._worker.start(loop_time())
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._steps.watch())
-                group.create_task(self._listener.run())
-                for _ in range(self.adapter.concurrency):
-                    group.create_task(self._worker.run())
+            workers = {f"work {number}": self._worker.run() for number in range(self.adapter.concurrency)}
+            stack.callback(self._listener.close)
+            await self._use.work({"watch over steps": self._steps.watch(), **self._listener.start(), **workers})
 
     async def _open(self, stack: AsyncExitStack) -> None:
         try:
@@ -236,15 +245,18 @@ class Supervisor:
     async def _record_failure(self, error: BaseException, wait_seconds: float) -> None:
         self._health.record_failure(error, wait_seconds)
         if self._health.is_lost:
-            self._children.follow_registry()
-            for child in self._children.values():
-                self._monitor.record_loss(child, f"its bus {self.bus} is lost")
+            self._record_loss(f"its bus {self.bus} is lost")
+
+    def _record_loss(self, why: str) -> None:
+        self._children.follow_registry()
+        for child in self._children.values():
+            self._monitor.record_loss(child, why)
 
     async def _reappears(self) -> None:
         try:
             await self.adapter.reappears()
-        except Exception:  # code of a third-party adapter: its bug costs the early retry, nothing else
-            log.exception("%s: a bug in the adapter %s: it does not report when its bus is back", self.bus, self.entry)
+        except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs the early retry, nothing else
+            self._bugs.record("it does not report when its bus is back", error)
             await asyncio.get_running_loop().create_future()
 
     def _account(self, purpose: Task | QueuedJob[Any], seconds: float) -> None:

@@ -15,6 +15,9 @@ PurposeT = TypeVar("PurposeT")
 STEP_SECONDS = 60.0
 """The longest that a single step of an adapter may take; after that it counts as hanging, and the bus is reopened."""
 
+STEPS_IN_A_ROW = 100
+"""After so many steps, the event loop gets its turn in any case: an adapter may yield again and again without waiting."""
+
 
 class TimedSteps(Generic[PurposeT]):
     """The steps that are running on one bus, at most one for each worker.
@@ -26,20 +29,30 @@ class TimedSteps(Generic[PurposeT]):
     def __init__(self, on_end: Callable[[PurposeT, float], None]) -> None:
         self._on_end = on_end
         self._running: dict[asyncio.Task[object] | None, tuple[str, float]] = {}
+        self._steps = 0
 
-    async def run(self, name: str, step: Awaitable[T], purpose: PurposeT) -> T:
+    async def run(self, name: str, step: Awaitable[T], purpose: PurposeT | None) -> T:
         """Await one step and return its result; `name` appears in the error message if it hangs.
 
-        A cancellation that the step swallowed is raised after it.
+        Without a purpose it is not charged, such as closing what was read.
+
+        A cancellation that the step swallowed is raised after it. A step that does not really wait lets others run now and then.
         """
         worker, began_at = asyncio.current_task(), loop_time()
         self._running[worker] = (name, began_at)
         try:
             result = await step
+        except Exception:
+            raise_if_cancelled()
+            raise
         finally:
             del self._running[worker]
-            self._on_end(purpose, loop_time() - began_at)
+            if purpose is not None:
+                self._on_end(purpose, loop_time() - began_at)
         raise_if_cancelled()
+        self._steps += 1
+        if self._steps % STEPS_IN_A_ROW == 0:
+            await asyncio.sleep(0)
         return result
 
     async def watch(self) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from gateway.field.adapter_data.refusals import WrongAdapterData
 from gateway.field.children.availability import Availability, AvailabilityChange
 from gateway.field.children.child_configuration import ConfigurationsInEffect
+from gateway.field.guard.bug_reports import BugReports
 from gateway.field.telemetry.configured_readings import ConfiguredReadings
 from gateway.field.telemetry.sampling import Sampler
 from gateway.models import ChildDevice, Reach, Reading
@@ -42,6 +43,7 @@ class ChildMonitor:
         self._configured = ConfiguredReadings(in_effect if in_effect is not None else ConfigurationsInEffect())
         self._listeners: list[Callable[[AvailabilityChange], None]] = []
         self._answered_at: dict[str, float] = {}
+        self._with_bug: set[str] = set()
 
     def answered_at(self, key: str) -> float | None:
         """Return the loop time of the child's last trustworthy answer; `None` without one since the start."""
@@ -69,9 +71,17 @@ class ChildMonitor:
             self._report_soon()
 
     def record_answer(self, child: ChildDevice) -> None:
-        """Record that the child answered in a way that can be trusted."""
+        """Record that the child answered in a way that can be trusted; after a bug, only a complete read shows that."""
+        if child.key in self._with_bug:
+            return
         self._answered_at[child.key] = loop_time()
         self._publish(child, self._availability.record_answer(child.key, _now()))
+
+    def record_read(self, child: ChildDevice) -> None:
+        """Record that the child was read completely."""
+        if child.key in self._with_bug:
+            self._with_bug.discard(child.key)
+            self.record_answer(child)
 
     def record_miss(self, child: ChildDevice, why: str) -> None:
         """Record a transaction without a trustworthy answer; several in a row make the child silent."""
@@ -81,14 +91,12 @@ class ChildMonitor:
         """Record that the child cannot answer: it is silent at once."""
         self._publish(child, self._availability.record_loss(child.key, _now(), why))
 
-    def record_bug(self, child: ChildDevice, entry: str, error: Exception) -> None:
-        """Record that the child cannot be read because of a bug in the adapter of this entry; log the bug once."""
-        why = f"its adapter failed: {named_error(error)}"
-        change = self._availability.record_loss(child.key, _now(), why)
-        if change is not None:
-            traceback = None if isinstance(error, WrongAdapterData) else error  # what it returned says where to look
-            log.error("%s: %s: a bug in the adapter %s", child.bus, child.name, entry, exc_info=traceback)
-        self._publish(child, change)
+    def record_bug(self, child: ChildDevice, bugs: BugReports, error: Exception) -> None:
+        """Record that the child cannot be read because of a bug in its adapter, which is logged there."""
+        self._with_bug.add(child.key)
+        shows_traceback = not isinstance(error, WrongAdapterData)  # what it returned says where to look
+        bugs.record(f"{child.name} cannot be read", error, shows_traceback=shows_traceback)
+        self.record_loss(child, f"its adapter failed: {named_error(error)}")
 
     def forget(self, key: str) -> None:
         """Free what is kept of a child that was removed or deleted."""
@@ -96,6 +104,7 @@ class ChildMonitor:
         self._sampler.forget(key)
         self._configured.forget(key)
         self._answered_at.pop(key, None)
+        self._with_bug.discard(key)
 
     def _publish(self, child: ChildDevice, change: AvailabilityChange | None) -> None:
         if change is None:

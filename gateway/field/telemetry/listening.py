@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from gateway.adapter import Adapter
+from gateway.backoff import Backoff
 from gateway.errors import BusUnavailable
+from gateway.field.adapter_data.checked_adapter import CheckedAdapter
 from gateway.field.children.silence import NEVER, SilenceDetector
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.uplink import UplinkQueue
 from gateway.models import Block, ChildDevice, Found, Reading
-from gateway.tasks import loop_time
+from gateway.tasks import loop_time, raise_if_cancelled
+
+log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 0.5
 """Silences are checked for no more often than this, and no less often than ten times this."""
+
+LISTEN_AGAIN_SECONDS = 1.0
+"""The first wait before an adapter that has stopped listening is asked again."""
 
 
 class Listener:
@@ -32,7 +39,7 @@ class Listener:
 
     def __init__(
         self,
-        adapter: Adapter[Any],
+        adapter: CheckedAdapter,
         children: Mapping[str, ChildDevice],
         silence: SilenceDetector,
         monitor: ChildMonitor,
@@ -46,32 +53,50 @@ class Listener:
         self._monitor = monitor
         self._take_in = take_in
         self._on_message = on_message
+        self._bus = adapter.bus
+        self._has_ended = False
         self._heard_at = 0.0
         self._has_heard = False
         self._closed_at = loop_time()
+        self._uplink: UplinkQueue | None = None
 
     @property
     def hears_nothing(self) -> bool:
         """Whether nothing was heard yet since the bus was opened, although on such a bus some device always sends."""
         return self._adapter.quiet_bus_limit is not None and not self._has_heard
 
-    async def run(self) -> None:
-        """Listen on the open bus until cancelled.
+    def start(self) -> Mapping[str, Coroutine[Any, Any, None]]:
+        """Return what has to run, by name, while the bus is open; call `close` when it is closed.
 
-        Raises:
-            BusUnavailable: nothing was heard for so long that the bus must hang.
+        `watch over silence` raises `BusUnavailable` when nothing was heard for so long that the bus must hang.
         """
         self._heard_at, self._has_heard = loop_time(), False
         self._silence.resume(self._heard_at - self._closed_at, self._heard_at)
-        uplink = UplinkQueue(self._take_values)
-        try:
-            async with asyncio.TaskGroup() as group:
-                helpers = [group.create_task(self._receive(uplink)), group.create_task(self._check_silence())]
-                await self._adapter.listen(uplink)
-                for task in helpers:
-                    task.cancel()
-        finally:
-            self._closed_at = loop_time()
+        if not self._adapter.overrides("listen"):
+            return {}
+        self._uplink = uplink = UplinkQueue(self._take_values)
+        return {
+            "listening": self._listen(uplink),
+            "taking in what was heard": self._receive(uplink),
+            "watch over silence": self._check_silence(),
+        }
+
+    def close(self) -> None:
+        """Take in nothing any more, also of a call of the adapter that does not end."""
+        if self._uplink is not None:
+            self._uplink.close()
+        self._closed_at = loop_time()
+
+    async def _listen(self, uplink: UplinkQueue) -> None:
+        """Have the adapter listen; again, after growing waits, if it does not do so until cancelled."""
+        backoff = Backoff(LISTEN_AGAIN_SECONDS, 60)
+        while True:
+            await self._adapter.listen(uplink)
+            raise_if_cancelled()
+            if self._silence and not self._has_ended:
+                self._has_ended = True
+                log.error("%s: a bug in the adapter: `listen` has ended, although devices can only be listened to", self._bus)
+            await asyncio.sleep(backoff.next_wait_seconds())
 
     async def _receive(self, uplink: UplinkQueue) -> None:
         while True:

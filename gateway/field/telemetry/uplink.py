@@ -22,13 +22,21 @@ class UplinkQueue:
         self._take_in = take_in
         self._queue: asyncio.Queue[Found | Sequence[Reading]] = asyncio.Queue(maxsize=MOST_QUEUED)
         self._is_busy = False
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Drop whatever comes from now on: the bus is closed, and who still reports something was left running."""
+        self._is_closed = True
 
     def found(self, found: Found) -> None:
         """Queue a device that sent something."""
-        self._put(found)
+        if not self._is_closed:
+            self._put(found)
 
     def heard(self, readings: Sequence[Reading]) -> None:
         """Take in values, or queue them behind a found device."""
+        if self._is_closed:
+            return
         if self._is_busy or not self._queue.empty():
             self._put(readings)
         else:

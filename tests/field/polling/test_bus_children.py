@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.adapter import Metric, Reading
+from gateway.field.guard.bug_reports import BugReports
 from gateway.field.polling.bus_children import BusChildren
 from gateway.field.polling.configured_intervals import ConfiguredIntervals
 from gateway.field.polling.schedule import IdentifyTask, PollGroupsTask, Schedule
@@ -26,6 +27,9 @@ class Sending(SyntheticAdapter):
         return self.limit
 
 
+BUGS = BugReports("entry", "bus")
+
+
 @pytest.fixture
 def schedule():
     return Schedule()
@@ -36,8 +40,8 @@ def children_of(field, schedule):
     def make(adapter_class=SyntheticAdapter, label="bus"):
         adapter = adapter_class(SyntheticSettings(type="synthetic", name="entry"), SyntheticBus(label=label))
         return BusChildren(
-            adapter, "entry", registry=field.registry, intake=field.intake, monitor=field.monitor, schedule=schedule,
-            intervals=ConfiguredIntervals(adapter, field.in_effect),
+            adapter, "entry", BUGS, registry=field.registry, intake=field.intake, monitor=field.monitor, schedule=schedule,
+            intervals=ConfiguredIntervals(adapter, BUGS, field.in_effect),
         )  # fmt: skip
 
     return make

@@ -1,5 +1,6 @@
 import pytest
 
+from gateway.field.guard.bug_reports import BugReports
 from gateway.field.polling.paused_reads import PausedReads
 from gateway.field.polling.schedule import ReadTask
 
@@ -23,7 +24,7 @@ async def paused(closed):
         finally:
             closed.append(child)
 
-    made = PausedReads()
+    made = PausedReads(BugReports("entry", "bus"))
     for task in (A, B):
         batches = read(task.child)
         await anext(batches)

@@ -3,12 +3,14 @@ from datetime import timedelta
 import pytest
 
 from gateway.field.children.child_configuration import ConfigurationsInEffect
+from gateway.field.guard.bug_reports import BugReports
 from gateway.field.polling.configured_intervals import ConfiguredIntervals
 from gateway.field.polling.planning import OVERLOADED_SECONDS, ReadPlanner
 from gateway.field.polling.schedule import Schedule
 from gateway.models import PlannedRead
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, SyntheticSettings
 
+BUGS = BugReports("synthetic", "bus")
 SECOND = timedelta(seconds=1)
 
 
@@ -27,7 +29,7 @@ def planning(seconds: list[float]) -> ReadPlanner:
             ]
 
     adapter = Planned(SyntheticSettings(type="synthetic", name="synthetic"), SyntheticBus())
-    return ReadPlanner(adapter, "synthetic", Schedule(), ConfiguredIntervals(adapter, ConfigurationsInEffect()))
+    return ReadPlanner(adapter, BUGS, Schedule(), ConfiguredIntervals(adapter, BUGS, ConfigurationsInEffect()))
 
 
 def test_a_plan_that_a_busy_start_made_too_heavy_is_soon_weighed_again():

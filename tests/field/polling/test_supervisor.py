@@ -95,19 +95,13 @@ async def test_values_and_devices_that_come_unprompted_are_taken_in(field):
     assert set(field.registry.children) == {key(1)}
 
 
-@pytest.mark.parametrize("failing", ["aenter", "discover", "listen"])
+@pytest.mark.parametrize("failing", ["aenter", "listen"])
 async def test_a_bug_anywhere_else_restarts_the_adapter_and_is_logged_once(field, caplog, failing):
     class Broken(SyntheticAdapter):
         async def __aenter__(self):
             if failing == "aenter":
                 raise RuntimeError("broken by its author")
             return await super().__aenter__()
-
-        async def discover(self):
-            if failing == "discover":
-                raise RuntimeError("broken by its author")
-            async for one in super().discover():
-                yield one
 
         async def listen(self, uplink):
             if failing == "listen":

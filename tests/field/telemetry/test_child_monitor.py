@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.field.children.availability import Availability
+from gateway.field.guard.bug_reports import BugReports
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.sampling import Sampler
 from gateway.models import Metric, Reading, Status
@@ -57,11 +58,12 @@ async def test_a_lost_child_is_silent_at_once(monitor):
 
 async def test_a_bug_of_an_adapter_is_logged_once_with_its_traceback(monitor, caplog):
     monitor.record_answer(CHILD)
+    bugs = BugReports("entry", "bus")
     for _ in range(3):
-        monitor.record_bug(CHILD, "entry", ZeroDivisionError("oops"))
+        monitor.record_bug(CHILD, bugs, ZeroDivisionError("oops"))
     assert monitor.is_silent(CHILD.key)
-    assert caplog.text.count("bus: device 1: a bug in the adapter entry") == 1
-    assert caplog.text.count("ZeroDivisionError: oops") == 2, "once in the traceback, once as the reason of the silence"
+    assert caplog.text.count("bus: a bug in the adapter entry: device 1 cannot be read") == 1
+    assert caplog.text.count("ZeroDivisionError: oops") == 3, "in the line, in its traceback, and as the reason of the silence"
 
 
 async def test_readings_are_reported_soon_only_if_they_are_urgent(monitor, sampler, reports):
