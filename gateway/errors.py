@@ -3,7 +3,8 @@
 GatewayError
 ├── SettingsError           refuse to start; report the line and what would be right
 ├── StoreError              refuse to start; report what is wrong with the file
-│   └── StoreDamaged        move the file aside, and recover the identities from their mirror
+│   ├── StoreDamaged        copy what can be read into a new file, and recover the identities from their mirror
+│   └── StoreNewer          go back to the snapshot from before the update
 ├── BeginAnew               build the gateway anew from its store, in the same process
 ├── HubError
 │   ├── HubUnreachable      keep everything, retry later
@@ -75,6 +76,10 @@ class StoreError(GatewayError):
 
 class StoreDamaged(StoreError):
     """The file is no store (any more): its content is damaged."""
+
+
+class StoreNewer(StoreError):
+    """The store was written by a newer gateway."""
 
 
 class BeginAnew(GatewayError):

@@ -13,7 +13,7 @@ from pathlib import Path
 from gateway.device_files import is_in_container
 from gateway.doctor.check_runner import in_daemon_thread
 from gateway.doctor.known_config import KnownConfig
-from gateway.errors import StoreError
+from gateway.errors import StoreError, StoreNewer
 from gateway.models import Finding
 from gateway.state.flash_ledger import read_days, use_of
 from gateway.state.record_rows import read_gateway
@@ -160,9 +160,9 @@ def _content_finding(path: Path, size: int) -> Finding:
         gateway = read_store(path, read_gateway)
     except StoreError as error:
         fix = (
-            "update the gateway"
-            if "newer gateway" in str(error)
-            else f"replace it with a backup, or start with an empty one: mv {path} {path}.bad"
+            "start the gateway, which goes back to its snapshot if there is one; else update it"
+            if isinstance(error, StoreNewer)
+            else "start the gateway, which copies what can be read into a new file; or restore a backup: xyte-gateway restore"
         )
         return Finding.fault("store", str(error).split(". ")[0], fix)
     device = None if gateway is None or gateway.credentials is None else gateway.credentials.device_id

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from gateway.errors import StoreDamaged, StoreError
+from gateway.errors import StoreDamaged, StoreError, StoreNewer
 from gateway.state.command_ledger import forget_contact
+from gateway.state.going_back import go_back
 from gateway.state.identity_mirror import (
     MIRRORED,
     Cell,
@@ -67,6 +68,11 @@ async def opened_state(
     async with AsyncExitStack() as stack:
         try:
             state = await opened("was missing", None)
+        except StoreNewer:
+            await stack.aclose()
+            back = await asyncio.to_thread(go_back, path)
+            state = await opened("was missing", None)
+            await _recover(state, lambda db: write_recovery(db, RecoveryKind.WENT_BACK, str(back)), str(back))
         except StoreDamaged as error:
             await stack.aclose()
             mirror, _ = await asyncio.to_thread(_look_at_mirror, path)

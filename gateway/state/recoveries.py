@@ -21,6 +21,8 @@ class RecoveryKind(StrEnum):
     """It was missing or damaged; the identities came from their mirror."""
     SALVAGED = "salvaged"
     """It was damaged; what could be read of it was copied into a new file."""
+    WENT_BACK = "went back"
+    """A newer gateway had written it; this one goes on with its own snapshot and what was added since."""
     OLDER = "older"
     """It was an older copy of itself; what was newer came from the mirror."""
     RESTORED = "restored"

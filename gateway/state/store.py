@@ -13,10 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
-from gateway.errors import StoreDamaged, StoreError
+from gateway.errors import StoreDamaged, StoreError, StoreNewer
 from gateway.state.integrity import check_content, check_tables, check_version, has_log, mark_suspect
 from gateway.state.schema import NEWEST_VERSION, migrations_after
 from gateway.state.single_instance import StoreLock, real_path, refuse_other_name
+from gateway.state.snapshots import keep_snapshot
 from gateway.state.sqlite import SetAsideRow, SqliteError, Transaction, connect, connect_reader, is_damage, is_disk_failure
 from gateway.state.store_file import StoreFile
 
@@ -351,6 +352,8 @@ def _rows_set_aside(connection: Transaction) -> int:
 def _migrate(connection: Transaction, path: Path) -> None:
     before = _refuse_newer(connection, path)
     check_version(connection, path, before)
+    if 0 < before < NEWEST_VERSION:
+        keep_snapshot(connection, path, NEWEST_VERSION)
     for version, script in migrations_after(before):
         connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {version}; COMMIT;")
     check_tables(connection, path)
@@ -362,7 +365,7 @@ def _refuse_newer(connection: Transaction, path: Path) -> int:
     """Return the version of the store's schema, if this gateway knows it."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > NEWEST_VERSION:
-        raise StoreError(
+        raise StoreNewer(
             f"{path} was written by a newer gateway (schema {version}; this one knows {NEWEST_VERSION}). Update the gateway"
         )
     return version
