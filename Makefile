@@ -58,7 +58,7 @@ chaos: .venv/.dev
 
 # What comes out of the parsers, whatever comes in; fails on a crash and prints the input: make fuzz ARGS="--for 600 --only modbus"
 fuzz: .venv/.dev
-	@$(BIN)/python tests/fuzz/fuzz.py $(ARGS)
+	@PYTHONPATH=. $(BIN)/python tests/fuzz/fuzz.py $(ARGS)
 
 audit: .venv-audit/.made
 	@.venv-audit/bin/python deploy/audit.py requirements.lock requirements-build.lock

@@ -158,12 +158,12 @@ async def main(options: Options) -> None:
         bad = [SyntheticDevice(f"h{place}{address}", address) for address in ("good", BAD_ADDRESS)]
         adapters[f"hostile{place}"] = hostile_adapter(kind, SyntheticBus(bad, label=f"hostile bus {place}"))
     timing = Timing(registration_settles_in=timedelta(seconds=0.2), hub_backoff_first=timedelta(seconds=0.1))
-    async with build(configuration(options, adapters), adapters, timing=timing) as gateway, asyncio.TaskGroup() as group:
-        watching = group.create_task(figures(Path(options.folder)))
-        try:
+    watching = asyncio.create_task(figures(Path(options.folder)))
+    try:
+        async with build(configuration(options, adapters), adapters, timing=timing) as gateway:
             await gateway.run(stop_on_signals())
-        finally:
-            watching.cancel()
+    finally:
+        watching.cancel()
 
 
 def child(options: Options) -> int:

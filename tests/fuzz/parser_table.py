@@ -8,6 +8,7 @@ import file_parsers
 import modbus_parsers
 import page_parsers
 import serial_parsers
+import store_parsers
 
 PARSERS = (
     *modbus_parsers.PARSERS,
@@ -16,4 +17,5 @@ PARSERS = (
     *cloud_parsers.PARSERS,
     *file_parsers.PARSERS,
     *page_parsers.PARSERS,
+    *store_parsers.PARSERS,
 )
