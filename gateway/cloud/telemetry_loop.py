@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from gateway.cloud.backlog_drain import BacklogPace
 from gateway.cloud.delivery import Delivery
@@ -86,13 +87,15 @@ class TelemetryLoop:
                 own_at += every_seconds
                 if (now := loop_time()) >= own_at:  # the call had to wait: the missed ones are not sent late
                     own_at = now + every_seconds
-            if not await self._calls.run(parent, CallKind.TELEMETRY, lambda: self._send_samples(parent), otherwise=True):
-                is_backlog = self._delivery.drain.is_under_way
-                await self._wait_for_samples(until=min(own_at, self._pace.next_at()) if is_backlog else own_at)
+            backlog_at = self._pace.next_at()
+            send = partial(self._send_samples, parent, with_backlog=backlog_at <= loop_time())
+            if not await self._calls.run(parent, CallKind.TELEMETRY, send, otherwise=True):
+                is_held_back = self._delivery.drain.is_under_way and not send.keywords["with_backlog"]
+                await self._wait_for_samples(until=min(own_at, backlog_at) if is_held_back else own_at)
 
-    async def _send_samples(self, parent: Credentials) -> bool:
+    async def _send_samples(self, parent: Credentials, *, with_backlog: bool) -> bool:
         """Send some of what waits, at a pace that the hub takes; return whether it was called."""
-        is_called = await self._delivery.send_next(parent, with_backlog=self._pace.next_at() <= loop_time())
+        is_called = await self._delivery.send_next(parent, with_backlog=with_backlog)
         if is_called and self._delivery.drain.is_under_way:
             self._pace.called()
         return is_called

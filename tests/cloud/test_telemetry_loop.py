@@ -231,3 +231,26 @@ def test_another_interval_holds_at_once(parts, seconds):
         assert {round(after - before) for before, after in pairwise(later)} == {seconds}
 
     run(parts, test)
+
+
+def test_a_backlog_that_ends_between_two_rounds_leaves_the_loop_at_rest(parts):
+    async def test(running):
+        made = running.made
+        await made.registry.admit(CHILD)
+        while made.registry.children["c1"].state is not ChildState.REGISTERED:
+            await made.registrar.step(running.parent)
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        await made.outbox.put([Sample("c1", at + timedelta(seconds=n), Status.ONLINE, {"n": n}) for n in range(600)])
+        asked, oldest = [], made.outbox.oldest
+
+        async def counted(*arguments, **options):
+            asked.append(now())
+            assert len(asked) < 1_000, "it asks again and again without a pause"
+            return await oldest(*arguments, **options)
+
+        made.outbox.oldest = counted
+        await asyncio.sleep(300)
+        assert made.outbox.depth == 0
+        assert len(asked) < 650
+
+    run(parts, test)
