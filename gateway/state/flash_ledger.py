@@ -27,7 +27,7 @@ SAVE_EVERY_SECONDS: Final = 3600.0
 RATE_DAYS: Final = 7
 """The rate is that of the last days on which the gateway ran."""
 
-LEAST_SECONDS: Final = 60.0
+LEAST_SECONDS: Final = 300.0
 """After a shorter time the rate is mostly that of the start."""
 
 DAY_SECONDS: Final = 86_400.0

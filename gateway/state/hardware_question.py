@@ -45,6 +45,14 @@ class HardwareQuestion:
     """The last sample that the former machine has left in the outbox."""
     decision: IdentityDecision | None = None
 
+    @property
+    def short(self) -> str:
+        """The question without the commands that answer it, for where there are buttons."""
+        return (
+            f"the store comes from another machine: {self.why}. Nothing goes to the cloud until a person decides whether this"
+            " machine replaces the former one, which must not run any more, or is another gateway"
+        )
+
     def __str__(self) -> str:
         return f"the store of this gateway comes from another machine: {self.why}. {HOW_TO_ANSWER}"
 
@@ -89,7 +97,8 @@ class HardwareMemory:
             return
         before = self._question
         if before is not None and difference(before.now, now) is None:
-            log.warning("%s", before)
+            if before.decision is None:
+                log.warning("%s", before)
             return
         question = HardwareQuestion(why=why, at=datetime.now(UTC), now=now, last_sample=await self._store.transact(_last_sample))
         await self._store.transact(lambda db: _write(db, self._known, question))

@@ -231,7 +231,7 @@ class Store:
         except (OSError, *SqliteError, StoreError) as error:
             self.problem = f"{text}, and it cannot be put back: {error}"
             raise StoreError(self.problem) from error
-        self.problem = None
+        self.problem, self._put_back_at = None, 0.0
         foreign = "" if kept is None else f". The file that was in its place is kept as {kept.name}"
         told = f"{text}; it was put back with all its content{foreign}"
         log.warning("store: %s", told)

@@ -85,7 +85,7 @@ class FlashSummary(StatusModel):
     """What the gateway writes to its disk."""
 
     written_bytes: int = Field(description="bytes sent to the disk since the store was created, as the kernel counts them")
-    bytes_per_day: float | None = Field(default=None, description="at the rate of the last days; null in the first minute")
+    bytes_per_day: float | None = Field(default=None, description="at the rate of the last days; null in the first five minutes")
     budget_bytes: float = Field(description="how many may be written in all: [store] write_budget_tb")
     years_left: float | None = Field(default=None, description="until the budget is used, at this rate")
 

@@ -113,6 +113,16 @@ async def test_a_look_is_enough_to_put_the_file_back(path):
         assert rows(path.with_name("copy.sqlite3")) == [1]
 
 
+async def test_a_file_that_is_removed_again_and_again_is_put_back_each_time(path):
+    async with Store(path, exclusive=True) as store:
+        for number in range(5):
+            await add(store, number)
+            remove(path)
+        await store.check_file()
+        assert rows(path) == [0, 1, 2, 3, 4]
+        assert len(store.put_backs) == 5
+
+
 async def test_the_file_that_was_moved_over_the_store_is_kept(path):
     async with Store(path, exclusive=True) as store:
         await add(store, 1)

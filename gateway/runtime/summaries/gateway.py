@@ -41,7 +41,7 @@ def gateway_summary(
             for one in reversed(state.recoveries.all)
             if at - one.at < RECOVERIES_ARE_SHOWN_FOR
         ),
-        identity_question=None if state.hardware.question is None else str(state.hardware.question),
+        identity_question=None if state.hardware.question is None else state.hardware.question.short,
         flash=_flash(state, settings.store.write_budget_tb * 1e12),
         mirror_problem=state.mirror.problem,
         rows_set_aside=state.store.rows_set_aside,
