@@ -130,6 +130,8 @@ class Delivery:
             HubRejected: the hub refuses the child, not a sample.
         """
         calls = refused = 0
+        if child in self.refused_samples.children_to_skip():
+            return calls
         skipping = self.refused_samples.samples_to_skip()
         for queued in await self._outbox.oldest_of(child, min(at_most, SINGLY_AT_ONCE), skipping=skipping):
             calls += 1

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+from gateway.cloud.protocol.response_errors import http_date, printable_words
 from gateway.models import Finding
+from gateway.url_secrets import without_url_secrets
+
+MAX_LOCATION = 200
+"""The most characters of a link that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +37,8 @@ class HttpResponse:
 
     @property
     def date(self) -> datetime | None:
-        """The server's time; `None` if it is missing or invalid."""
-        try:
-            return parsedate_to_datetime(self.headers["date"])
-        except (KeyError, ValueError):
-            return None
+        """The server's time, aware; `None` if it is missing or invalid."""
+        return http_date(self.headers.get("date", ""))
 
     @property
     def is_html(self) -> bool:
@@ -62,7 +63,7 @@ def response_finding(what: str, url: str, response: HttpResponse | None, millise
     if response.status == 407:
         return Finding.fault(what, f"a proxy that requires a password answers for {parts.netloc}", direct)
     if response.status == 511 or (parts.scheme == "http" and _redirects_elsewhere(response, parts.hostname or "")):
-        page = response.headers.get("location", "")
+        page = without_url_secrets(printable_words(response.headers.get("location", "")[:MAX_LOCATION]))
         meaning = f"the network requires a person to sign in first{f', at {page}' if page else ''}"
         return Finding.fault(what, f"{meaning}: it answers for {parts.netloc}", f"sign this machine in, or {direct}")
     if parts.scheme == "http" and response.is_html and response.status < 500:
@@ -79,5 +80,8 @@ def response_finding(what: str, url: str, response: HttpResponse | None, millise
 def _redirects_elsewhere(response: HttpResponse, host: str) -> bool:
     if not 300 <= response.status < 400:
         return False
-    target = urlsplit(response.headers.get("location", "")).hostname
+    try:
+        target = urlsplit(response.headers.get("location", "")).hostname
+    except ValueError:  # a link that nobody can follow is not from Xyte
+        return True
     return target is not None and target != host

@@ -177,7 +177,7 @@ def test_a_mistake_in_one_loop_is_not_taken_for_a_deleted_gateway(parts):
         house.made.registrar.step = mistaken
         await house.registry.admit(child(9))
         await asyncio.wait({house.task}, timeout=120)
-        assert isinstance(house.task.exception(), ExceptionGroup)
+        assert not house.task.done(), "the other loops go on"
         assert house.registry.gateway.credentials is not None
         assert house.hub.calls["register_device"] == 1
 

@@ -1,6 +1,7 @@
 import pytest
 
 from gateway.doctor.http_responses import HttpResponse, response_finding
+from gateway.emulator.raw_answers import RAW_ANSWERS
 
 
 @pytest.mark.parametrize(("url", "raw", "state", "words"), [
@@ -23,3 +24,13 @@ def test_an_answer_is_xytes_or_that_of_something_before_it(url, raw, state, word
 def test_a_date_that_is_none_is_none():
     assert HttpResponse.parse(b"HTTP/1.1 200 OK\r\nDate: yesterday\r\n\r\n").date is None
     assert HttpResponse.parse(b"HTTP/1.1 200 OK\r\n\r\n").date is None
+
+
+@pytest.mark.parametrize("name", [name for name, answer in RAW_ANSWERS.items() if not answer.is_endless and "mb" not in name])
+def test_any_answer_becomes_one_finding_in_printable_text_without_a_password(name):
+    response = HttpResponse.parse(b"".join(RAW_ANSWERS[name].make())[:100_000])
+    found = response_finding("entry", "http://entry.example", response, 20)
+    assert f"{found.meaning}{found.fix or ''}".isprintable()
+    assert len(found.meaning) < 500
+    assert "secret-word" not in found.meaning
+    assert response is None or response.date is None or response.date.tzinfo is not None

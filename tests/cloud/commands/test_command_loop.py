@@ -468,13 +468,13 @@ def failing_until(hub, method, is_over, error=AWAY):
 def test_nothing_in_a_command_or_its_outcome_ends_the_loop(run, caplog):
     async def test(running):
         running.devices["\ud800\nERROR"] = CommandRejected("got \udfff\n" + "x" * 1_000_000)
-        running.send("\ud800", 1, "\ud800\nERROR", **{"\ud800": "\ud800"})
+        running.send("\N{SNOWMAN}", 1, "\ud800\nERROR", **{"\ud800": "\ud800"})  # an id has no surrogate: see `is_usable_id`
         running.send(8, 2, "empty")
         running.devices["empty"] = CommandRejected()
         await asyncio.sleep(5)
         assert not running.task.done()
         ((command_id, status, message),) = running.outcomes(1)
-        assert (command_id, status) == ("\ud800", "failed")
+        assert (command_id, status) == ("\N{SNOWMAN}", "failed")
         assert message.isprintable()
         assert len(message) <= 1000
         assert running.outcomes(2) == [(8, "failed", "no reason is known")]
