@@ -174,6 +174,10 @@ class OutboxSummary(StatusModel):
         default=None, description="the samples that the hub refuses for now; null when there are none"
     )
 
+    waits_for_clock: bool = Field(
+        default=False, description="samples were taken before the clock was set; they are sent when the time is known"
+    )
+
     @property
     def fill(self) -> float:
         """The share of its capacity that is used, in samples or bytes, whichever is more."""

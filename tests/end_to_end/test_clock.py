@@ -2,9 +2,11 @@
 
 import importlib
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
+from gateway.field.adapter_data.values import PlausibleTimes
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
 pytestmark = pytest.mark.enable_socket
@@ -31,6 +33,8 @@ def clock(monkeypatch):
 
     for name in MODULES:
         monkeypatch.setattr(importlib.import_module(name), "datetime", Clock)
+    times = partial(PlausibleTimes, lambda: Clock.now(UTC).timestamp())
+    monkeypatch.setattr("gateway.field.adapter_data.readings.PlausibleTimes", times)
     return Clock
 
 

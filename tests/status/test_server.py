@@ -823,3 +823,14 @@ async def test_a_taken_port_is_told_once_and_tried_again(view, caplog, monkeypat
     assert caplog.text.count("cannot be served") == 1
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_the_page_says_how_long_the_outbox_holds_and_that_samples_wait_for_the_clock(page, view):
+    view.outbox = view.outbox.model_copy(update={"holds_seconds": 792_000.0})
+    _, text = await text_of(page, "/")
+    assert "Holds 9 d 4 h at today" in text
+    assert "The clock is not set" not in text
+    view.outbox = view.outbox.model_copy(update={"waits_for_clock": True})
+    async with asyncio.timeout(10):
+        while "The clock is not set: samples wait" not in text:
+            _, text = await text_of(page, "/")

@@ -41,6 +41,7 @@ class OutboxSummarizer:
             size_bytes=outbox.size_bytes,
             capacity_bytes=outbox.room.bytes,
             bytes_a_day=outbox.bytes_a_day,
+            waits_for_clock=outbox.has_undated,
             holds_seconds=None if holds_for is None else holds_for.total_seconds(),
             drain=_drain(self._session.drain.progress),
             refused=_refused(self._session.refused_samples),
