@@ -90,7 +90,7 @@ class Notifier:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._send_headlines(headline))
             if self._killed_after is not None:
-                group.create_task(self._send_signs_of_life(self._killed_after / 2))
+                group.create_task(self._send_signs_of_life(self._killed_after / 4))
 
     async def _send_headlines(self, headline: Headline) -> None:
         error = await run_in_own_task(self._keep_sending(headline))

@@ -155,14 +155,14 @@ async def test_a_loop_that_hangs_shows_no_life(listener):
 
 
 @pytest.mark.parametrize("who", [{}, {"WATCHDOG_PID": str(os.getpid())}])
-def test_life_is_shown_twice_as_often_as_the_watchdog_asks_and_an_unchanged_headline_once(listener, who):
+def test_life_is_shown_four_times_as_often_as_the_watchdog_asks_and_an_unchanged_headline_once(listener, who):
     async def a_minute():
         async with of(listener, WATCHDOG_USEC="30000000", **who).serving(fine, asyncio.Event()):
             await asyncio.sleep(59)
 
     simulated(a_minute())
     messages = listener.heard()
-    assert messages.count({"WATCHDOG": "1"}) == 4  # at 0, 15, 30 and 45 s
+    assert messages.count({"WATCHDOG": "1"}) == 8  # at 0, 7.5, 15 s and so on
     assert messages.count({"STATUS": fine()}) == 1
 
 

@@ -17,12 +17,12 @@ from rich.text import Text
 
 from gateway.cli.common import EXIT_FAILED, AsJson, err, out, print_json
 from gateway.cli.logs import start_logging
-from gateway.cli.run import stop_on_signals
 from gateway.config.settings import StatusSection
 from gateway.demo import Demo
 from gateway.demo import demo as demo_running
 from gateway.emulator.device import Device
 from gateway.field.plugins import installed, usable
+from gateway.runtime.process import stop_on_signals
 
 REFRESH_SECONDS = 0.25
 

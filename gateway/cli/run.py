@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated
@@ -24,14 +23,12 @@ from gateway.first_start.first_look import parse_hosts
 from gateway.process_limits import set_process_limits
 from gateway.runtime.app import Gateway
 from gateway.runtime.builder import build
+from gateway.runtime.process import end_in_time, run_process, stop_on_signals
 from gateway.runtime.restart import EXIT_RESTART, Restart, starter_of_process
 from gateway.service_manager import Notifier
 from gateway.tasks import run_until
 
 log = logging.getLogger(__name__)
-
-STOP_SECONDS = 7.5
-"""After this time a part that hangs is ended: Docker kills a container after 10 s, and `run` promises 8."""
 
 
 def run(
@@ -69,13 +66,13 @@ def run(
     with _errors_logged() if as_json else errors_shown(as_json=False):
         adapters = usable(installed())
         if not wait:
-            asyncio.run(_run_once(read(), adapters))
+            run_process(_run_once(read(), adapters), exit_code=_exit_code)
             return
         try:
             hosts = parse_hosts(look_in or ())
         except ValueError as error:
             raise CommandFailed(f"--look-in: {error}", EXIT_WRONG) from error
-        asyncio.run(_run(ConfigurationWait(config, read, adapters, look_in=hosts), adapters))
+        run_process(_run(ConfigurationWait(config, read, adapters, look_in=hosts), adapters), exit_code=_exit_code)
 
 
 @contextmanager
@@ -133,6 +130,13 @@ async def _run(waiting: ConfigurationWait, adapters: dict[str, AdapterClass]) ->
     _ask_for_restart(restart)
 
 
+def _exit_code(error: BaseException | None) -> int:
+    """Return the exit code of the process where something keeps it from ending by itself."""
+    if isinstance(error, typer.Exit):
+        return error.exit_code
+    return 0 if error is None else EXIT_FAILED
+
+
 def _ask_for_restart(restart: Restart) -> None:
     """End the process, where a restart was requested, so that it is started again."""
     if restart.requested.is_set():
@@ -151,39 +155,16 @@ class _Running:
         return self._waiting.headline if self.gateway is None else await self.gateway.headline()
 
 
-def stop_on_signals() -> asyncio.Event:
-    """Return an event that SIGTERM or SIGINT sets; a second signal, or a stop that takes too long, ends the process at once."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def on_signal() -> None:
-        if stop.is_set():
-            _end_now("a second signal came")
-        stop.set()
-        loop.call_later(STOP_SECONDS, _end_now, "a part did not stop in time")
-
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, on_signal)
-    return stop
-
-
 @asynccontextmanager
 async def _restarts_in_time(restart: Restart) -> AsyncIterator[None]:
     """End the process at once if the stop before a restart takes too long."""
 
     async def end_late() -> None:
         await restart.requested.wait()
-        await asyncio.sleep(STOP_SECONDS)
-        _end_now("a part did not stop in time")
+        end_in_time()
 
     watching = asyncio.create_task(end_late())
     try:
         yield
     finally:
         watching.cancel()
-
-
-def _end_now(why: str) -> None:
-    log.error("exiting at once: %s; everything in the store is safe", why)
-    logging.shutdown()
-    os._exit(1)

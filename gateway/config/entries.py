@@ -77,7 +77,9 @@ def _entry(
     except ValidationError as error:
         for details in error.errors(include_url=False):
             problems.extend(validation_problems(details, model, place, text))
-    except Exception as error:  # noqa: BLE001 - the settings class of a third-party adapter: its errors are mistakes of the adapter or the file
+    except KeyboardInterrupt:
+        raise  # most likely from a person
+    except BaseException as error:  # noqa: BLE001 - the settings class of a third-party adapter: its errors are mistakes of the adapter or the file
         where, line = key_and_line(place, text)
         wrong = f"the adapter cannot read this entry: {type(error).__name__}: {error}"
         problems.append(

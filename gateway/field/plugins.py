@@ -46,7 +46,9 @@ def _load(entry: EntryPoint) -> Plugin:
 
     try:
         adapter = entry.load()
-    except Exception as error:  # noqa: BLE001 - importing a third-party adapter: whatever it raises costs only itself
+    except KeyboardInterrupt:
+        raise  # most likely from a person: nothing has taken the signal over yet
+    except BaseException as error:  # noqa: BLE001 - importing a third-party adapter: whatever it raises costs only itself
         return broken(f"{entry.value} cannot be imported: {named_error(error)}")
     if not (isinstance(adapter, type) and issubclass(adapter, Adapter)):
         return broken(f"{entry.value} is not a subclass of gateway.adapter.Adapter")

@@ -33,14 +33,15 @@ from gateway.runtime.restart import Restart
 from gateway.runtime.view import GatewayView
 from gateway.state.parts import StateParts
 from gateway.status.render import formatting
-from gateway.tasks import run_until
+from gateway.tasks import end_tasks, error_of, loop_time, run_until
 
 log = logging.getLogger(__name__)
 
 FIELD_STOP_SECONDS = 2.5
 SESSION_STOP_SECONDS = 2.0
 FLUSH_SECONDS = 3.0
-"""Together with the other steps of a stop, these keep it under 8 s."""
+STOP_SECONDS = 6.0
+"""How long all of these take at most: what is left to be closed after them has to end before 8 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +89,11 @@ class Gateway:
         text = f"version {__version__}, {known} children known, {waiting} samples waiting"
         self.state.events.report(None, "gateway_started", "gateway", text)
         async with asyncio.TaskGroup() as group:
-            session = group.create_task(self._speak())
-            others = [group.create_task(work) for work in (self.field.fleet.run(), self.field.reporter.run(), *self._upkeep())]
+            session = group.create_task(_part(self._speak(), end_seconds=SESSION_STOP_SECONDS))
+            works = (self.field.fleet.run(), self.field.reporter.run(), *self._upkeep())
+            others = [group.create_task(_part(work, end_seconds=FIELD_STOP_SECONDS)) for work in works]
             if self.page is not None:
-                others.append(group.create_task(self.page.server.run()))
+                others.append(group.create_task(_part(self.page.server.run(), end_seconds=FIELD_STOP_SECONDS)))
             await run_until(stop, self._reason_to_end())
             why = "it was stopped"
             if self.restart.requested.is_set():
@@ -104,8 +106,9 @@ class Gateway:
             self.state.events.report(None, "gateway_stopped", "gateway", f"version {__version__}: {why}")
             if self.restart.requested.is_set():
                 stop.set()
-            await _end(*others, seconds=FIELD_STOP_SECONDS)
-            await self._drain(session)
+            ends_at = loop_time() + STOP_SECONDS
+            await _end(*others)
+            await self._drain(session, ends_at)
         log.info("stopped; %d samples are kept for the next start", outbox.depth)
         if self.state.store.is_damaged.is_set() and not stop.is_set():
             raise StoreDamaged(f"{self.state.store.path} is damaged: {self.state.store.problem}")
@@ -147,9 +150,9 @@ class Gateway:
             self.children.map_trials.run(),
         )
 
-    async def _drain(self, session: asyncio.Task[None]) -> None:
+    async def _drain(self, session: asyncio.Task[None], ends_at: float) -> None:
         """End the session first, and send what is left afterwards: two senders would send the same samples."""
-        await _end(session, seconds=SESSION_STOP_SECONDS)
+        await _end(session)
         with contextlib.suppress(StoreError):  # the reporter has logged it
             await self.field.reporter.report()
             await self.state.adapter_memory.save()
@@ -159,7 +162,7 @@ class Gateway:
         if self.state.hardware.question is not None:
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FLUSH_SECONDS):
+            async with asyncio.timeout_at(min(loop_time() + FLUSH_SECONDS, ends_at)):
                 await self.cloud.session.flush(self._offline_children())
 
     def _offline_children(self) -> list[str] | None:
@@ -178,9 +181,20 @@ class Gateway:
         return [supervisor.status() for supervisor in self.field.fleet.supervisors.values()]
 
 
-async def _end(*tasks: asyncio.Task[None], seconds: float) -> None:
+async def _part(work: Coroutine[Any, Any, None], *, end_seconds: float) -> None:
+    """Run one part of the gateway, so that it ends in time when it is cancelled: what hangs in it is left running."""
+    task, name = asyncio.create_task(work), getattr(work, "__qualname__", "a part")
+    try:
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
+        if await end_tasks({task}, within_seconds=end_seconds):
+            log.warning("%s did not end within %.1f s; the stop goes on without it", name, end_seconds)
+        raise
+    if (error := error_of(task)) is not None:
+        raise error
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
-    _, stuck = await asyncio.wait(tasks, timeout=seconds)
-    if stuck:
-        log.warning("%d parts did not end within %.1f s", len(stuck), seconds)
+    await asyncio.wait(tasks)

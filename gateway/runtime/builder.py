@@ -61,6 +61,7 @@ from gateway.runtime.diagnostics.recent_log import recording_log
 from gateway.runtime.diagnostics.secrets import secrets_of_configuration
 from gateway.runtime.hardware import settle_hardware
 from gateway.runtime.incidents.watch import IncidentWatch
+from gateway.runtime.loop_watchdog import LoopWatchdog, watching
 from gateway.runtime.own_commands.build import CloudWay, Diagnosis, OwnCommandParts, build_own_commands
 from gateway.runtime.own_telemetry import NOT_REGISTERED, own_telemetry
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
@@ -113,6 +114,7 @@ async def build(
     async with (
         recording_log() as recent_log,
         masked_log(configuration),
+        watched_loop(adapters) as watchdog,
         opened_state(
             settings.store.path,
             lambda store: build_state(store, settings),
@@ -162,13 +164,24 @@ async def build(
             way, state, field, in_effect, configuring=configuring, own_commands=own_commands, timing=timing, on_event=take_event
         )  # fmt: skip
         watch = build_watch(state, field, hub.clock, settings.cloud, timing=timing)
-        view = GatewayView(settings, state, field, cloud, effective=lambda: own.effective, examine=examine)
+        view = GatewayView(settings, state, field, cloud, effective=lambda: own.effective, examine=examine, watchdog=watchdog)
         page = None if history is None else build_page(settings, view, history)
         yield Gateway(
             configuration=configuration, own_configuration=own, timing=timing, state=state, field=field, cloud=cloud,
             watch=watch, view=view, page=page, restart=restart, offers=offers,
             children=children,
         )  # fmt: skip
+
+
+@asynccontextmanager
+async def watched_loop(adapters: Mapping[str, type[Adapter[Any]]]) -> AsyncIterator[LoopWatchdog | None]:
+    """Watch who holds the event loop, where it is that of the gateway's process."""
+    watchdog = watching(adapters)
+    try:
+        yield watchdog
+    finally:
+        if watchdog is not None:
+            watchdog.end()
 
 
 @asynccontextmanager

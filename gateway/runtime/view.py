@@ -10,6 +10,7 @@ from gateway.config.settings import Settings
 from gateway.errors import StoreError
 from gateway.models import Finding
 from gateway.runtime.hardware import new_identity_problem
+from gateway.runtime.loop_watchdog import LoopWatchdog
 from gateway.runtime.parts import CloudParts, FieldParts
 from gateway.runtime.summaries.buses import bus_summaries
 from gateway.runtime.summaries.children import ChildSummaries
@@ -38,6 +39,7 @@ class GatewayView:
         *,
         effective: Callable[[], EffectiveConfiguration],
         examine: Callable[[], Awaitable[Sequence[Finding]]],
+        watchdog: LoopWatchdog | None = None,
     ) -> None:
         self._settings = settings
         self._state = state
@@ -46,6 +48,7 @@ class GatewayView:
         self._examine = examine
         self._started_at = datetime.now(UTC)
         self._notice: str | None = None
+        self._watchdog = watchdog
         self._children = ChildSummaries(state.registry, field)
         self._found_devices = FoundDeviceSummaries(state.registry, lambda: effective().configuration.settings.models)
         self._outbox = OutboxSummarizer(state.outbox, cloud.session)
@@ -79,7 +82,8 @@ class GatewayView:
         self._notice = notice
 
     def _notices(self) -> str | None:
-        notices = [text for text in (self._notice, *self._field.intake.notices) if text]
+        stall = None if self._watchdog is None else self._watchdog.notice
+        notices = [text for text in (self._notice, stall, *self._field.intake.notices) if text]
         return ". ".join(f"{text[:1].upper()}{text[1:]}" for text in notices) or None
 
     async def store_problem(self) -> str | None:

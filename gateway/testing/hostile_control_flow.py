@@ -308,4 +308,4 @@ CONTROL_FLOW: Final[Mapping[str, Methods]] = MappingProxyType({**EXITS, **HANGS,
 
 def misbehaving_adapter(kind: str, *buses: Any) -> type[SyntheticAdapter]:  # noqa: ANN401 - as `SyntheticAdapter.on`
     """Return an adapter class of this kind for these buses, each with a device at `BAD_ADDRESS`."""
-    return type("MisbehavingAdapter", (SyntheticAdapter,), {"all_buses": buses, **CONTROL_FLOW[kind]})
+    return type("MisbehavingAdapter", (SyntheticAdapter,), {"all_buses": buses, "__module__": __name__, **CONTROL_FLOW[kind]})

@@ -71,6 +71,8 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
         "adapters/serial/port/*",
         "gateway/doctor/check_runner.py",
         "gateway/runtime/firmware/hook.py",
+        "gateway/runtime/loop_watchdog.py",
+        "gateway/runtime/process.py",
         "gateway/testing/hostile_control_flow.py",
     ),
     "urllib.request": (),

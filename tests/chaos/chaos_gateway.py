@@ -22,12 +22,12 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from gateway.adapter import Metric, Reading
-from gateway.cli.run import stop_on_signals
 from gateway.config.entries import entry_from
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection
 from gateway.errors import GatewayError
 from gateway.runtime.builder import build
 from gateway.runtime.parts import Timing
+from gateway.runtime.process import stop_on_signals
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 from gateway.testing.hostile_adapter import BAD_ADDRESS, hostile_adapter
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.run import STOP_SECONDS
 from gateway.config.settings import StoreSection
+from gateway.runtime.process import STOP_SECONDS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 UNIT = DEPLOY / "xyte-gateway.service"

@@ -13,11 +13,11 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from gateway.adapter import CommandResult, FirmwareProgress
-from gateway.cli.run import stop_on_signals
 from gateway.config.entries import entry_from
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection
 from gateway.runtime.builder import build
 from gateway.runtime.parts import Timing
+from gateway.runtime.process import stop_on_signals
 from gateway.testing.devices import BLOCK_BYTES, SyntheticAdapter, SyntheticBus, SyntheticDevice
 
 BLOCK_SECONDS = 0.02

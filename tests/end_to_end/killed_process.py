@@ -14,11 +14,11 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from gateway.adapter import CommandResult
-from gateway.cli.run import stop_on_signals
 from gateway.config.entries import entry_from
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection
 from gateway.runtime.builder import build
 from gateway.runtime.parts import Timing
+from gateway.runtime.process import stop_on_signals
 from gateway.testing.devices import SyntheticBus, SyntheticDevice
 from gateway.testing.line_with_speed import LineAdapter
 

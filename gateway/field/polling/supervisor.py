@@ -13,9 +13,11 @@ from zlib import crc32
 from gateway.adapter import Adapter
 from gateway.backoff import Backoff
 from gateway.errors import BusUnavailable
+from gateway.event_loop import exit_reporter
 from gateway.field.adapter_data.checked_adapter import checked_adapter
 from gateway.field.children.child_configuration import ConfigurationsInEffect
 from gateway.field.children.intake import DeviceIntake
+from gateway.field.guard.adapter_bug import AdapterBug
 from gateway.field.guard.bug_reports import BugReports
 from gateway.field.polling.bounded_use import BoundedUse
 from gateway.field.polling.bus_children import BusChildren
@@ -35,6 +37,7 @@ from gateway.field.polling.work_signal import WorkSignal
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.listening import Listener
 from gateway.models import ChildDevice, Command, CommandResult, Progress
+from gateway.plain_text import named_error
 from gateway.state.registry import Registry
 from gateway.tasks import END_SECONDS, loop_time, raise_if_cancelled
 
@@ -68,6 +71,7 @@ class Supervisor:
         self._backoff = backoff if backoff is not None else Backoff(1, 60)
         self._load = BusLoad(loop_time())
         self._bugs = bugs = BugReports(entry, self.bus)
+        self._exit: asyncio.Future[BaseException] | None = None
         self._use = BoundedUse(adapter.guard, on_left=self._record_loss)
         self._schedule = schedule = Schedule(
             silent_share=adapter.settings.silent_share,
@@ -102,6 +106,7 @@ class Supervisor:
 
     async def run(self) -> None:
         """Serve the bus until cancelled; after that, its jobs fail and can be given to another supervisor."""
+        exit_reporter.set(self._report_exit)  # inherited by the tasks that the adapter starts
         try:
             await keep_alive(lambda: self._use.run(self._serve), self._record_failure, self._backoff, self._reappears)
         finally:
@@ -233,7 +238,18 @@ class Supervisor:
             self._worker.start(loop_time())
             workers = {f"work {number}": self._worker.run() for number in range(self.adapter.concurrency)}
             stack.callback(self._listener.close)
-            await self._use.work({"watch over steps": self._steps.watch(), **self._listener.start(), **workers})
+            watching = {"watch over steps": self._steps.watch(), "watch over exits": self._watch_exits()}
+            await self._use.work({**watching, **self._listener.start(), **workers})
+
+    def _report_exit(self, error: BaseException) -> None:
+        if self._exit is not None and not self._exit.done():
+            self._exit.set_result(error)
+
+    async def _watch_exits(self) -> None:
+        """Raise when a task that the adapter has started was ended by an exit."""
+        self._exit = asyncio.get_running_loop().create_future()
+        error = await self._exit
+        raise AdapterBug(f"a task that it started raised {named_error(error)}") from error
 
     async def _open(self, stack: AsyncExitStack) -> None:
         try:

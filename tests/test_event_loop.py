@@ -1,0 +1,151 @@
+"""No code ends the gateway's event loop, and its clock counts no time in which it stood still."""
+
+import asyncio
+import sys
+import time
+
+import pytest
+
+from gateway.event_loop import LONGEST_ROUND_SECONDS, MOST_READS_IN_A_ROUND, GatewayLoop, exit_reporter
+from gateway.runtime.loop_watchdog import LoopWatchdog, StrayErrors, packages_of
+from gateway.testing.devices import SyntheticAdapter
+
+
+def run(main):
+    with asyncio.Runner(loop_factory=GatewayLoop) as runner:
+        runner.get_loop().set_exception_handler(lambda loop, context: reported.append(context))
+        reported = []
+        return runner.run(main()), reported
+
+
+def divide(one, other):
+    return one / other
+
+
+def raise_interrupt():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("leave", [lambda: sys.exit(3), raise_interrupt])
+def test_an_exit_out_of_a_callback_or_a_task_is_reported_and_the_loop_goes_on(leave):
+    async def end():
+        leave()
+
+    async def main():
+        asyncio.get_running_loop().call_soon(leave)
+        task = asyncio.create_task(end())
+        await asyncio.wait({task})
+        await asyncio.sleep(0.01)
+        return type(task.exception())
+
+    kind, reported = run(main)
+    assert issubclass(kind, SystemExit | KeyboardInterrupt)
+    assert [type(context["exception"]) for context in reported] == [kind, kind]
+
+
+def test_an_exit_of_the_main_work_is_raised():
+    async def main():
+        sys.exit(3)
+
+    with pytest.raises(SystemExit):
+        run(main)
+
+
+def test_the_loop_is_not_stopped_by_others():
+    async def main():
+        asyncio.get_running_loop().stop()
+        await asyncio.sleep(0.01)
+        return "done"
+
+    outcome, reported = run(main)
+    assert outcome == "done"
+    assert "`loop.stop()`" in str(reported[0]["exception"])
+
+
+def test_an_exit_of_a_task_is_told_to_the_bus_in_whose_context_it_was_started():
+    told = []
+
+    async def end():
+        sys.exit(3)
+
+    async def main():
+        exit_reporter.set(told.append)
+        task = asyncio.create_task(end())
+        await asyncio.wait({task})
+        return str(task.exception())
+
+    outcome, reported = run(main)
+    assert outcome == "SystemExit"
+    assert [type(error) for error in told] == [SystemExit]
+    assert reported == []
+
+
+def test_time_in_which_a_callback_holds_the_loop_is_not_counted_and_the_clock_never_goes_back():
+    async def main():
+        loop, seen = asyncio.get_running_loop(), []
+        began_at = loop.time()
+        asyncio.get_running_loop().call_later(0.01, lambda: (seen.append(loop.time()), time.sleep(1.0), seen.append(loop.time())))
+        async with asyncio.timeout(0.9):  # it does not expire, although a second passes
+            await asyncio.sleep(0.05)
+            seen.append(loop.time())
+        assert seen == sorted(seen)
+        return loop.time() - began_at, loop.stood_seconds
+
+    (counted, stood), _ = run(main)
+    assert stood >= 1.0 - LONGEST_ROUND_SECONDS - 0.01
+    assert counted >= LONGEST_ROUND_SECONDS
+
+
+def test_who_waits_for_the_clock_within_a_round_does_not_wait_for_ever():
+    async def main():
+        loop = asyncio.get_running_loop()
+        until, looks = loop.time() + 2 * LONGEST_ROUND_SECONDS, 0
+        while loop.time() < until:
+            looks += 1
+        return looks
+
+    looks, _ = run(main)
+    assert looks >= MOST_READS_IN_A_ROUND
+
+
+def test_who_holds_the_loop_is_named_once(caplog):
+    class Holding(SyntheticAdapter):
+        pass
+
+    async def main():
+        watchdog = LoopWatchdog(asyncio.get_running_loop(), {"holding": Holding})
+        watchdog.start()
+        assert watchdog.notice is None
+        for _ in range(2):
+            time.sleep(2.0)  # noqa: ASYNC251 - that is what is named
+            await asyncio.sleep(0.01)
+        watchdog.end()
+        return watchdog.notice
+
+    notice, _ = run(main)
+    assert notice.startswith("the adapter holding, in `")
+    assert caplog.text.count("holds the event loop") == 1
+    assert "test_event_loop.py, line" in caplog.text
+
+
+def test_errors_that_nobody_awaits_are_named_by_their_adapter_and_told_less_and_less_often(caplog):
+    errors = StrayErrors({"mine": __name__})
+    loop = GatewayLoop()
+    for _ in range(1000):
+        try:
+            divide(1, 0)
+        except ZeroDivisionError as error:
+            errors.record(loop, {"message": "Task exception was never retrieved", "exception": error})
+    loop.close()
+    assert len(caplog.records) == 1
+    assert "a bug in the adapter mine, in what it has started itself" in caplog.text
+    assert "ZeroDivisionError: division by zero" in caplog.text
+
+
+def test_an_adapter_is_known_by_the_package_that_no_other_is_in():
+    def adapter(module):
+        return type("Made", (SyntheticAdapter,), {"__module__": module})
+
+    modules = {"modbus": "adapters.modbus.adapter", "ble": "adapters.ble.adapter", "own": "own_adapter", "deep": "acme.x.y"}
+    packages = packages_of({kind: adapter(module) for kind, module in modules.items()})
+    assert packages == {"modbus": "adapters.modbus", "ble": "adapters.ble", "own": "own_adapter", "deep": "acme"}
