@@ -78,6 +78,10 @@ async def guard_store(state: StateParts, *, every: timedelta) -> None:
                 state.events.report(None, "store_put_back", "gateway", text)
                 del state.store.put_backs[0]
             await state.mirror.ensure_file()
+            if (rows := state.store.set_aside_lately) > 0:
+                state.store.set_aside_lately -= rows
+                text = f"{rows} rows of the store could not be used and were set aside; the log names their tables"
+                state.events.report(None, "rows_set_aside", "gateway", text)
         except StoreDamaged:
             raise
         except StoreError:  # the store has told it, and it is an incident

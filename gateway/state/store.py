@@ -73,6 +73,8 @@ class Store:
         """Set once a damaged page was met: the store has to be opened anew, which copies what can be read of it."""
         self.rows_set_aside = 0
         """How many rows could not be read or sent since the store was created."""
+        self.set_aside_lately = 0
+        """How many of them nobody has told the cloud yet."""
 
     async def __aenter__(self) -> Self:
         """Open the file, create it if it is missing, and bring it to the newest schema.
@@ -256,6 +258,7 @@ class Store:
     def _tell_of(self, rows: Sequence[SetAsideRow]) -> None:
         """Count rows that were set aside, and log the first of each table."""
         self.rows_set_aside += len(rows)
+        self.set_aside_lately += len(rows)
         for row in rows:
             if row.table not in self._tables_told:
                 self._tables_told.add(row.table)
@@ -285,7 +288,10 @@ class Store:
             text = f"{self.path}: {error.strerror}. Name a file in a folder that the gateway may write to: [store] path"
             raise StoreError(text) from error
         except SqliteError as error:
-            text = f"{self.path} cannot be used as the store: {error}. Restore a backup, or move it away to start anew"
+            fix = "Restore a backup, or move it away to start anew"
+            if is_disk_failure(error):
+                fix = "Free space on its disk, or replace the disk; the store itself may be whole"
+            text = f"{self.path} cannot be used as the store: {error}. {fix}"
             raise _kind(error)(text) from error
 
     def _close(self) -> None:

@@ -187,7 +187,7 @@ async def test_losses_are_told_by_reason(running):
         assert (loss.why, loss.samples, loss.children) == (LossReason.OTHER, 3, 2)
 
 
-async def test_rows_that_were_set_aside_are_shown(running, caplog):
+async def test_rows_that_were_set_aside_are_shown_and_become_an_event(running, caplog):
     caplog.set_level(logging.CRITICAL)
     _, adapters = bus_of(device(1))
     async with running(adapters, SYNTHETIC) as gateway:
@@ -197,6 +197,9 @@ async def test_rows_that_were_set_aside_are_shown(running, caplog):
             lambda db: db.execute("INSERT INTO names VALUES ('k', 'n', 0)") and set_aside(db, "names", [(1, "x")])
         )
         assert (await gateway.parts.view.snapshot()).gateway.rows_set_aside == 1
+        async with asyncio.timeout(20):
+            while ("rows_set_aside",) not in await store.transact(lambda db: db.execute("SELECT name FROM events").fetchall()):  # noqa: ASYNC110 - a row, not an event
+                await asyncio.sleep(0.05)
 
 
 async def test_a_store_that_takes_nothing_makes_it_not_ready(running, caplog):

@@ -79,9 +79,9 @@ ROWS = {
 SINGLE = {table for table, row in ROWS.items() if row("a") == row("b")}
 COLUMNS = [(table, column) for table, row in ROWS.items() for column in row("a") if column != "only_row"]
 
-ANY = {"no UTF-8": b"caf\xe9", "nothing": None, "a number": 17, "an empty text": ""}
-NUMBER = {"a fraction": 1.5e300, "below nothing": -1}
-JSON = {"no JSON": "{", "a list": "[1, [2]]", "half a character": r'{"a": "\ud800"}', "nested too deep": "[" * 5_000}
+ANY = {"no UTF-8": b"caf\xe9", "nothing": None, "a number": 17}
+NUMBER = {"a fraction": 1.5e300}
+JSON = {"no JSON": "{", "half a character": r'{"a": "\ud800"}', "nested too deep": "[" * 5_000}
 
 
 def kinds(table, column):

@@ -142,7 +142,7 @@ async def test_a_small_store_is_checked_after_a_kill(path):
 PIECES = st.lists(st.tuples(st.integers(0, 45 * PAGE), st.binary(min_size=1, max_size=64)), max_size=4)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(pieces=PIECES, zeroed=st.sets(st.integers(0, 45), max_size=4), length=st.none() | st.integers(0, 45 * PAGE))
 def test_whatever_is_damaged_the_gateway_is_the_same_or_a_store_error_says_why(whole, tmp_path_factory, pieces, zeroed, length):
     path = copied(whole, tmp_path_factory.mktemp("damaged"))

@@ -195,7 +195,7 @@ DAMAGES = st.one_of(
 )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(damages=st.lists(DAMAGES, min_size=1, max_size=3))
 def test_a_start_with_a_damaged_file_raises_nothing_but_a_store_error(whole, tmp_path_factory, damages):
     path = tmp_path_factory.mktemp("damaged") / "store.sqlite3"

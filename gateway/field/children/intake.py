@@ -18,9 +18,13 @@ from gateway.state.child_states import ChildState
 from gateway.state.events import ReportEvent
 from gateway.state.records import ChildRecord, Decision, replacement_question
 from gateway.state.registry import Registry
+from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)
 
+
+TELL_AGAIN_SECONDS = 600.0
+"""A disk that fails now and then would fill the log with one line for each found device."""
 
 KEPT_FIELDS = ("profile", "family", "sub_model", "firmware_version", "serial_number", "mac", "manufacturer", "model")
 """What stays known of a child when a device does not report it this time: an advertisement contains less than a connection."""
@@ -49,7 +53,7 @@ class DeviceIntake:
         self._report_event = report_event
         self._logged_models: set[tuple[str, str]] = set()
         self._one_at_a_time = asyncio.Lock()
-        self._is_failing = False
+        self._tell_again_at = 0.0
 
     async def use_policy(self, policy: Policy, models: Mapping[str, str], limits: DeviceLimits) -> None:
         """Decide by this policy, these models and limits from now on, also about the devices that were found before."""
@@ -67,13 +71,12 @@ class DeviceIntake:
             try:
                 child = await self._take_in(entry, bus, found)
             except StoreError as error:
-                if not self._is_failing:
+                if loop_time() >= self._tell_again_at:
+                    self._tell_again_at = loop_time() + TELL_AGAIN_SECONDS
                     log.error("%s: %s cannot be stored, so it becomes no child yet: %s", bus, found.name, error)  # noqa: TRY400 - a full disk is no bug
-                self._is_failing = True
                 known = self._registry.children.get(found.identity.key)
                 is_here = known is not None and _place(known.child) == (entry, bus, found.address)
                 return known.child if known is not None and is_here else None
-            self._is_failing = False
             return child
 
     async def _take_in(self, entry: str, bus: str, found: Found) -> ChildDevice | None:
