@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from gateway.command_secrets import mask_by_name
+from gateway.command_secrets import KEY_LIKE, mask_by_name
 from gateway.models.permissions import Permission
 
 
@@ -21,9 +20,6 @@ def _seconds(written: object) -> object:
     except ValueError:
         return written
 
-
-KEY_LIKE = re.compile(r"([0-9A-Fa-f]{2}[\s:-]*){12,}")
-"""Text that is probably a key in the wrong place, so it is not quoted in an error."""
 
 Seconds: TypeAlias = Annotated[timedelta, BeforeValidator(_seconds)]
 """A length of time in settings, written as a number of seconds."""

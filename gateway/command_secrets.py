@@ -14,6 +14,9 @@ from gateway.command_parameters import MASK, parameters_schema, secret_parameter
 from gateway.models import CommandSpec
 from gateway.url_secrets import without_url_secrets
 
+KEY_LIKE = re.compile(r"([0-9A-Fa-f]{2}[\s:-]*){12,}")
+"""Text that is probably a key in the wrong place, so it is not quoted in an error."""
+
 _SECRET_NAME = re.compile(r"passw|passphrase|pwd|secret|token|credential|psk|\bpin\b|key$|(^|_)key(_|$)", re.IGNORECASE)
 
 

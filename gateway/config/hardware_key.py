@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from gateway.command_secrets import KEY_LIKE
 from gateway.config.checks import PLACEHOLDER, STILL_A_PLACEHOLDER
 from gateway.config.mistakes import ENV_PREFIX, key_and_line
 from gateway.config.settings import Settings
@@ -55,5 +56,6 @@ def _read_key_file(file: Path, place: tuple[str, int | None], problems: list[Set
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not text"
         right = f"Mount the secret there, as a file that user {os.getuid()} may read"
-        problems.append(SettingsProblem(place[0], f"{file} cannot be read: {why}", right, place[1]))
+        name = "the file that is named" if KEY_LIKE.fullmatch(str(file)) else str(file)  # it may be the key itself
+        problems.append(SettingsProblem(place[0], f"{name} cannot be read: {why}", right, place[1]))
     return None

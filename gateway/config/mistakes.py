@@ -13,6 +13,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from gateway.command_secrets import KEY_LIKE
 from gateway.errors import SettingsError, SettingsProblem
 from gateway.toml_lines import Location, line_of
 from gateway.url_secrets import without_bare_url_user, without_url_user
@@ -163,7 +164,7 @@ def _in_plain_words(details: ErrorDetails) -> str:
 def _quoted(given: object, wrong: str, inside: Location, field: FieldInfo | None) -> str:
     has_secret_name = any(word in str(step) for step in inside for word in ("key", "secret", "token", "password"))
     is_secret = has_secret_name or (field is not None and _is_secret(field.annotation))
-    if is_secret or not isinstance(given, str | int | float) or repr(given) in wrong:
+    if is_secret or not isinstance(given, str | int | float) or repr(given) in wrong or KEY_LIKE.fullmatch(str(given)):
         return ""
     return f" (it says {without_bare_url_user(repr(given))})"
 

@@ -152,7 +152,7 @@ async def gateway(ports: list[int], emulator: Emulator) -> AsyncIterator[tuple[i
         log: list[str] = []
         reading = asyncio.create_task(read(process, log))
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(180):
                 while len(emulator.cloud.devices) <= CHILDREN:  # noqa: ASYNC110 - the emulator sends no event
                     await asyncio.sleep(0.5)
             await asyncio.sleep(10)
@@ -183,6 +183,7 @@ entry_url = "{entry_url}"
 allow_plain_http = true
 hardware_key = "0f0e0d0c-1111-4222-8333-444455556666"
 telemetry_every = 5
+registrations_per_minute = 600
 [store]
 path = "{folder}/store.sqlite3"
 [status]

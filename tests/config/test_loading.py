@@ -312,3 +312,13 @@ def test_a_number_has_to_be_within_its_limits(config, section, key, allowed, ref
     for number in refused:
         ((line, where, _),) = problems(config(f"[{section}]\n{key} = {number}\n"), for_cloud=False)
         assert (line, where) == (2, f"{section}.{key}")
+
+
+@pytest.mark.parametrize("key", ["entry_url", "telemetry_every", "hardware_key_file", "hub"])
+def test_a_key_in_the_wrong_place_is_not_quoted(tmp_path, key):
+    (tmp_path / "gateway.toml").write_text(f'[cloud]\n{key} = "0f0e0d0c-1111-4222-8333-444455556666"\n')
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path / "gateway.toml", {})
+    text = "".join(f"{problem}" for problem in caught.value.problems)
+    assert key in text
+    assert "0f0e0d0c" not in text

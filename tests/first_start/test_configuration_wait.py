@@ -117,6 +117,14 @@ async def test_without_a_configuration_it_shows_what_it_finds_and_writes_one(fil
         assert [entry.type for entry in configuration.entries] == ["synthetic"]
 
 
+async def test_the_page_of_a_first_start_is_served_by_https_where_its_section_can_be_read(file, port):
+    file.parent.mkdir()
+    save(file, config(file.parent, port, more="[nonsense]").replace("[status]", '[status]\ncertificate = "self-signed"'))
+    async with waiting(file, port), aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as browser:
+        _, text = await got(browser, f"https://127.0.0.1:{port}/", until=lambda text: "nonsense" in text)
+        assert "no such key" in text
+
+
 async def test_a_first_look_never_writes_over_a_file_that_came_meanwhile(file, port, monkeypatch, tmp_path):
     monkeypatch.setenv("XYTE_GATEWAY__STATUS__PORT", str(port))
     looking = asyncio.Event()

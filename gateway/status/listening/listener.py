@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 
 Sockets = list[socket.socket]
 
-BACKLOG: Final = 128
+BACKLOG: Final = 1024
+"""Connections that wait to be taken. With few, a flood has the system drop those of operators, who try again after seconds."""
 RESERVED_DESCRIPTORS: Final = 64
 """So many of the last descriptors are left to the cloud, the buses and the store."""
 USUAL_DESCRIPTORS: Final = 1024
@@ -37,7 +38,7 @@ UNACKNOWLEDGED_MS: Final = 60_000
 """A client that acknowledges nothing for so long has gone."""
 RETRY_SECONDS: Final = 1.0
 """Wait before connections are taken again after the system refused one."""
-CROWDED_PACE_SECONDS: Final = 0.002
+CROWDED_PACE_SECONDS: Final = 0.001
 """Between two connections while there are too many, so that a flood of them leaves the event loop to the devices."""
 NOT_HERE: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 GONE: Final = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH})
