@@ -22,6 +22,9 @@ HEAD_SECONDS: Final = 10.0
 """A request's head has to arrive within this time, and so has its body."""
 READ_SECONDS: Final = 60.0
 """A response has to be taken within this time."""
+REPLACED_PER_SECOND: Final = 50.0
+"""So many connections are closed for new ones of clients that have their share already; further ones are turned away, which
+costs a tenth."""
 LOOK_SECONDS: Final = 1.0
 QUIET_SECONDS: Final = 60.0
 """After so long without a connection that had to be closed for others, the page has room again."""
@@ -86,6 +89,8 @@ class Connections:
         self._crowded_since: int | None = None
         """What `closed_early` was when there began to be too many; `None` while there is room."""
         self._last_closed_early = 0.0
+        self._replaceable = REPLACED_PER_SECOND
+        self._counted_at = loop_time()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -100,10 +105,14 @@ class Connections:
 
         `None` when all that could make room are at work.
         """
-        if self._of_client[client] >= self.most_of_one and not self._shares_all(client):
-            has_room = self._close_one(client)
+        is_alone = not self._shares_all(client)
+        if is_alone and self._of_client[client] >= self.most_of_one:
+            has_room = self._may_replace() and self._close_one(client)
+        elif len(self._open) < self.most:
+            has_room = True
         else:
-            has_room = len(self._open) < self.most or self._close_one(None)
+            has_its_share = is_alone and self._of_client[client] >= self.most / len(self._of_client)
+            has_room = (not has_its_share or self._may_replace()) and self._close_one(None)
         if not has_room:
             self.note_crowd(client)
             return None
@@ -159,6 +168,15 @@ class Connections:
                 log.info("the status page has room again; %d connections were closed to make room for others", closed)
             if not self._open and not self.is_crowded:
                 self._any.clear()
+
+    def _may_replace(self) -> bool:
+        now = loop_time()
+        self._replaceable = min(REPLACED_PER_SECOND, self._replaceable + REPLACED_PER_SECOND * (now - self._counted_at))
+        self._counted_at = now
+        if self._replaceable < 1:
+            return False
+        self._replaceable -= 1
+        return True
 
     def _close_one(self, client: str | None) -> bool:
         """Close what has waited longest among the connections of a client, or of the one that has most of them."""

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 Sockets = list[socket.socket]
 
-BACKLOG: Final = 1024
-"""Connections that wait to be taken. With few, a flood has the system drop those of operators, who try again after seconds."""
+BACKLOG: Final = 256
+"""So many connections wait to be taken; the system drops others, which are tried again after a second."""
 RESERVED_DESCRIPTORS: Final = 64
 """So many of the last descriptors are left to the cloud, the buses and the store."""
 USUAL_DESCRIPTORS: Final = 1024
@@ -38,8 +38,10 @@ UNACKNOWLEDGED_MS: Final = 60_000
 """A client that acknowledges nothing for so long has gone."""
 RETRY_SECONDS: Final = 1.0
 """Wait before connections are taken again after the system refused one."""
-CROWDED_PACE_SECONDS: Final = 0.001
-"""Between two connections while there are too many, so that a flood of them leaves the event loop to the devices."""
+BATCH: Final = 32
+"""So many connections are taken at once."""
+CROWDED_PACE_SECONDS: Final = 0.01
+"""Between two batches while there are too many connections, so that a flood of them leaves the event loop to the devices."""
 NOT_HERE: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 GONE: Final = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH})
 """Errors of one connection that ended before it was taken."""
@@ -147,16 +149,13 @@ class Listener:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                taken, peer = await loop.sock_accept(listening)
+                self._take(*await loop.sock_accept(listening))
+                with contextlib.suppress(BlockingIOError):
+                    for _ in range(BATCH - 1):
+                        self._take(*listening.accept())
             except OSError as error:
                 if error.errno not in GONE:
                     await self._wait_after_refusal(error)
-                continue
-            if taken.fileno() >= self._last_descriptor:  # the lowest free number is given, so nearly all are in use
-                taken.close()
-                await self._wait_after_refusal(OSError(errno.EMFILE, "the last ones are left to the devices and the cloud"))
-                continue
-            self._take(taken, str(peer[0]))
             # `sock_accept` does not wait while there are connections, and must not keep the event loop from everything else.
             await asyncio.sleep(CROWDED_PACE_SECONDS if self._connections.is_crowded else 0)
 
@@ -168,11 +167,19 @@ class Listener:
         self._connections.close_waiting()
         await asyncio.sleep(RETRY_SECONDS)
 
-    def _take(self, taken: socket.socket, peer: str) -> None:
+    def _take(self, taken: socket.socket, peer: tuple[str | int, ...]) -> None:
+        """Take a connection, if there is room.
+
+        Raises:
+            OSError: its descriptor is one of the last.
+        """
+        if taken.fileno() >= self._last_descriptor:  # the lowest free number is given, so nearly all are in use
+            taken.close()
+            raise OSError(errno.EMFILE, "the last ones are left to the devices and the cloud")
         if self._is_refused:
             self._is_refused = False
             log.info("the status page takes connections again")
-        connection = self._connections.admit(client_group(peer))
+        connection = self._connections.admit(client_group(str(peer[0])))
         if connection is None:
             taken.close()
             return
