@@ -40,6 +40,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "hub-outages": lambda folder, chance, given: hub_disturbances.take_hub_away(folder, chance, seconds=given.seconds),
     "hub-certificates": lambda folder, chance, _: hub_disturbances.break_tls(folder, chance, rounds=6),
     "disk-full": lambda folder, chance, given: machine_disturbances.fill_disk(folder, chance, rounds=_rounds(given, 8)),
+    "disk-read-only": lambda folder, chance, given: machine_disturbances.protect_store(folder, chance, rounds=_rounds(given, 10)),
     "store-removed": lambda folder, chance, given: machine_disturbances.remove_store(folder, chance, rounds=_rounds(given, 5)),
     "store-damaged": lambda folder, chance, given: machine_disturbances.damage_store(folder, chance, rounds=_rounds(given, 3)),
     "clock": lambda folder, chance, _: machine_disturbances.set_clock(folder, chance),

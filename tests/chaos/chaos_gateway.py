@@ -8,6 +8,7 @@ gateway, as real ones do: what they were told is in the file `executed`.
 """
 
 import asyncio
+import ctypes
 import json
 import logging
 import os
@@ -56,6 +57,8 @@ class Options:
     seconds_ahead: float = 0.0
     """How far the clock is wrong from the start on; SIGUSR1 takes it back, and SIGUSR2 makes it wrong."""
     ca_file: str | None = None
+    obeys_modes: bool = False
+    """Modes of files hold for root, too: a folder that nobody may write is a disk that is read-only."""
     most_samples: int = 200_000
     timeout_seconds: float = 3.0
 
@@ -166,12 +169,23 @@ async def main(options: Options) -> None:
         watching.cancel()
 
 
+def obey_modes() -> None:
+    """Give up the right of root to write files whatever their mode says (capabilities(7), CAP_DAC_OVERRIDE)."""
+    header, sets = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.capget(header, sets)
+    sets[0] &= ~(1 << 1)
+    libc.capset(header, sets)
+
+
 def child(options: Options) -> int:
     """Run one gateway to its end and return its exit code."""
     log = os.open(f"{options.folder}/log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 2)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a limit of the length of files stands for a full disk: an error, no signal
+    if options.obeys_modes:
+        obey_modes()
     try:
         asyncio.run(main(options))
     except GatewayError as error:

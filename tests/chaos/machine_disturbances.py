@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
@@ -40,6 +41,33 @@ async def fill_disk(folder: Path, chance: Random, *, rounds: int) -> Outcome:
         site.check_log(outcome)
         outcome.figures["times that the disk was full"] = rounds
     return outcome
+
+
+async def protect_store(folder: Path, chance: Random, *, rounds: int) -> Outcome:
+    """Start on a disk that is read-only: the start is refused with the reason, and the next one goes on as before."""
+    outcome = Outcome("read-only disk")
+    async with DisturbedSite(folder, chance, children=5, obeys_modes=True) as site:
+        outcome.require(await site.begin(), "the children do not send at first")
+        for _ in range(rounds):
+            await (site.stop() if chance.random() < 0.5 else site.kill())
+            _set_modes([folder, *site.store_files()], writable=False)
+            await site.start()
+            code = await site.ended() if await site.until(lambda: not site.is_alive(), 30) else await site.kill()
+            outcome.require(code == 3, f"the start on a read-only disk ends with {code}: {site.log[-2000:]}")
+            _set_modes([folder, *site.store_files()], writable=True)
+            outcome.require(await site.begin(), "the gateway does not go on when the disk can be written again")
+        outcome.require(await site.kill() == -9, "the gateway ended by itself")
+        outcome.require(await site.drain(), "the outbox is not empty in the end")
+        site.check_registrations(outcome)
+        site.check_log(outcome)
+        outcome.figures |= {"starts on a read-only disk": rounds, "children": len(site.children)}
+    return outcome
+
+
+def _set_modes(paths: Iterable[Path], *, writable: bool) -> None:
+    for path in paths:
+        if path.exists():
+            path.chmod(path.stat().st_mode | 0o200 if writable else path.stat().st_mode & ~0o222)
 
 
 async def remove_store(folder: Path, chance: Random, *, rounds: int) -> Outcome:

@@ -49,6 +49,11 @@ async def test_a_full_disk_loses_no_sample_uncounted(tmp_path):
 
 
 @pytest.mark.timeout(300)
+async def test_a_read_only_disk_is_a_reason_and_no_crash(tmp_path):
+    has_held(await machine_disturbances.protect_store(tmp_path, Random(SEED), rounds=1))
+
+
+@pytest.mark.timeout(300)
 async def test_a_store_that_is_removed_is_put_back(tmp_path):
     has_held(await machine_disturbances.remove_store(tmp_path, Random(SEED), rounds=2))
 

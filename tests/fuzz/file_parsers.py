@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,13 @@ from hypothesis.strategies import SearchStrategy
 
 from adapters.ble.advertisements import advertiser_files
 from adapters.ble.profile.library import PROFILE_FILES as BLE_PROFILES
+from adapters.ble.profile.read_plan import expected_services, plan_reads
+from adapters.ble.profile.special_formats import PayloadTooShort
+from adapters.modbus.polling.plan import TransactionCost, plan_blocks
 from adapters.modbus.profile.library import PROFILE_FILES as MODBUS_PROFILES
+from adapters.serial.framing.framer import framer_for
 from adapters.serial.profile.library import PROFILE_FILES as SERIAL_PROFILES
+from adapters.serial.profile.protocol import DeviceProtocol
 from gateway.config.loading import load
 from gateway.config.mistakes import ENV_PREFIX
 from gateway.config.salvage import salvage
@@ -29,6 +35,7 @@ from gateway.field.plugins import installed, usable
 from gateway.profiles.files import ProfileError, ProfileFiles
 from gateway.toml_lines import line_of
 
+AT = datetime(2026, 3, 1, tzinfo=UTC)
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "gateway.example.toml"
 
 CONFIGURATION = """\
@@ -127,7 +134,29 @@ def _load_environment(variables: dict[str, str]) -> None:
         load(None, _adapters())
 
 
-def _parse_profile(files: ProfileFiles[Any], text: str) -> None:
+PAYLOAD = bytes(range(256)) + b"\xff" * 256
+
+
+def _decode_modbus(profile: Any) -> None:
+    points = [*profile.place(frozenset(profile.group_seconds), profile.least_layout)]
+    for block in plan_blocks(points, TransactionCost()):
+        list(block.decoder().decode(PAYLOAD, "child", AT))
+
+
+def _decode_bluetooth(profile: Any) -> None:
+    plan = plan_reads(profile, profile.group_seconds, expected_services(profile))
+    for reader in (*plan.reads, *plan.subscriptions):
+        with suppress(PayloadTooShort):
+            list(reader.decode(PAYLOAD, "child", AT))
+
+
+def _decode_serial(profile: Any) -> None:
+    protocol, framer = DeviceProtocol(profile), framer_for(profile.framing)
+    for frame in (*framer.feed(b"S S      12.50 g\r\n" + PAYLOAD), *framer.expire(1e9)):
+        protocol.read_message(frame.payload)
+
+
+def _parse_profile(files: ProfileFiles[Any], decode: Callable[[Any], None], text: str) -> None:
     name = next((line.partition("=")[2].strip(' "') for line in text.splitlines() if line.startswith("name")), "profile")
     profile = files.parse(text, Path(f"{name or 'profile'}.toml"))
     assert profile.point_count >= 0
@@ -136,6 +165,7 @@ def _parse_profile(files: ProfileFiles[Any], text: str) -> None:
         assert seconds.total_seconds() > 0
     for spec in profile.setting_specs:
         assert spec.name
+    decode(profile)
 
 
 def _profile_texts(folder: Path) -> SearchStrategy[str]:
@@ -143,12 +173,12 @@ def _profile_texts(folder: Path) -> SearchStrategy[str]:
     return toml_texts(examples, keys_of(examples))
 
 
-def _profiles(name: str, files: ProfileFiles[Any]) -> FuzzedParser:
+def _profiles(name: str, files: ProfileFiles[Any], decode: Callable[[Any], None]) -> FuzzedParser:
     assert files.folder is not None
     return FuzzedParser(
         name=f"profiles: {name}",
         inputs=cached(partial(_profile_texts, files.folder)),
-        parse=partial(_parse_profile, files),
+        parse=partial(_parse_profile, files, decode),
         errors=(ProfileError,),
     )
 
@@ -176,9 +206,9 @@ PARSERS = (
         ),
         parse=lambda given: line_of(*given),
     ),
-    _profiles("modbus", MODBUS_PROFILES),
-    _profiles("bluetooth", BLE_PROFILES),
-    _profiles("serial", SERIAL_PROFILES),
+    _profiles("modbus", MODBUS_PROFILES, _decode_modbus),
+    _profiles("bluetooth", BLE_PROFILES, _decode_bluetooth),
+    _profiles("serial", SERIAL_PROFILES, _decode_serial),
     FuzzedParser(
         name="profiles: advertisers",
         inputs=cached(lambda: _profile_texts(advertiser_files.BUILT_IN)),

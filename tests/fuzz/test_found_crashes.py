@@ -4,6 +4,8 @@ import pytest
 from fuzzed_parser import run
 from parser_table import PARSERS
 
+from gateway.adapter import divisor
+
 NINES = "9" * 5000
 CRASHES = {
     "a SunSpec layout with a register of 5,000 digits": ("modbus: remembered SunSpec layout", f"1:{NINES}:66"),
@@ -34,6 +36,7 @@ CRASHES = {
     "a Bluetooth profile whose metric is a list": ("profiles: bluetooth", "[[points]]\nmetric = []"),
     "an advertiser nested 1,000 levels deep": ("profiles: advertisers", "a = " + "[" * 1000 + "]" * 1000),
     "an advertiser with an integer of 5,000 digits": ("profiles: advertisers", f"a = {NINES}"),
+    "an advertiser whose protocol is a number": ("profiles: advertisers", "protocol = 0"),
     "a redirect to half an IPv6 address": ("hub: telemetry flags", (302, {"Location": "http://[x/"}, b"{}", False)),
     "a redirect to a host that is none in Unicode": (
         "hub: telemetry flags",
@@ -52,6 +55,10 @@ BY_NAME = {parser.name: parser for parser in PARSERS}
 def test_what_crashed_a_parser_once_is_taken_or_refused(case):
     name, sent = CRASHES[case]
     run(BY_NAME[name], sent)
+
+
+def test_a_scale_whose_reciprocal_is_infinite_is_no_decimal_fraction():
+    assert divisor(5e-324) == 0
 
 
 def test_no_parser_is_in_the_table_twice():

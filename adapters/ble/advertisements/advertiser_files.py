@@ -29,7 +29,9 @@ HexBytes: TypeAlias = Annotated[
 """Bytes, written as hexadecimal digits."""
 
 
-def _regex(pattern: str) -> re.Pattern[str]:
+def _regex(pattern: object) -> re.Pattern[str]:
+    if not isinstance(pattern, str):
+        raise ValueError("a regular expression is a text")  # noqa: TRY004 - pydantic reports only this one
     try:
         return re.compile(pattern)
     except re.error as error:
