@@ -137,7 +137,7 @@ class CheckedAdapter(Adapter[AdapterSettings]):
     async def listen(self, uplink: Uplink) -> None:
         """Hand what devices send to the uplink, checked."""
         with self._clear_errors():
-            await self._source.listen(_CheckedUplink(uplink, self._readings, self._found))
+            await self._source.listen(_CheckedUplink(uplink, self._readings, self._found, self._refusals))
 
     async def read(self, child: ChildDevice, due: frozenset[str]) -> AsyncIterator[Sequence[Reading]]:
         """Read poll groups."""
@@ -313,20 +313,32 @@ class CheckedAdapter(Adapter[AdapterSettings]):
 class _CheckedUplink:
     """The uplink that an adapter gets."""
 
-    def __init__(self, uplink: Uplink, readings: ReadingCheck, check_found: Callable[[object, str], Found | None]) -> None:
+    def __init__(
+        self, uplink: Uplink, readings: ReadingCheck, check_found: Callable[[object, str], Found | None], refusals: Refusals
+    ) -> None:
         self._uplink = uplink
         self._readings = readings
         self._check_found = check_found
+        self._refusals = refusals
+        self._dropped = 0
 
     def found(self, found: object) -> None:
         """Report a device that has sent something, if it can be used."""
         checked = self._check_found(found, "reports")
         if checked is not None:
             self._uplink.found(checked)
+            self._count_dropped()
 
     def heard(self, readings: object) -> None:
         """Hand over the readings that can be used; also none of them shows that the bus works."""
         self._uplink.heard(self._readings.checked(readings, "listen"))
+        self._count_dropped()
+
+    def _count_dropped(self) -> None:
+        dropped: int = getattr(self._uplink, "dropped", 0)
+        if dropped > self._dropped:
+            self._refusals.note(Refusal.HURRY, "reports more than can be taken in", dropped - self._dropped)
+            self._dropped = dropped
 
 
 def checked_adapter(adapter: Adapter[Any], entry: str, told: ToldReasons | None = None) -> CheckedAdapter:

@@ -16,7 +16,7 @@ MOST_KEY_CHARACTERS: Final = 200
 MOST_CHARACTERS: Final = 200
 """The most characters of any other text; a longer one is cut."""
 
-MOST_ANSWER_CHARACTERS: Final = 500
+MOST_ANSWER_CHARACTERS: Final = 300
 """The most characters of an answer in the evidence."""
 
 MOST_ANSWERS: Final = 50

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 from gateway.field.children.child_configuration import NOTHING_CONFIGURED, ChildConfiguration, ConfigurationsInEffect
 from gateway.models import Block, Metric, MetricRow, Reading
 
+MOST_KEPT = 5_000
+"""The most metrics and rows of one child that are kept as configured: an adapter may make them anew for each reading."""
+
 
 @dataclass(slots=True)
 class _ConfiguredMetrics:
@@ -21,11 +24,15 @@ class _ConfiguredMetrics:
 
     def metric(self, reported: Metric) -> Metric | None:
         if reported not in self.metrics:
+            if len(self.metrics) >= MOST_KEPT:
+                self.metrics.clear()
             self.metrics[reported] = self._configured(reported)
         return self.metrics[reported]
 
     def block(self, block: Block) -> Block:
         if block.row not in self.rows:
+            if len(self.rows) >= MOST_KEPT:
+                self.rows.clear()
             places = [place for place, metric in enumerate(block.row.metrics) if self.metric(metric) is not None]
             metrics = [metric for reported in block.row.metrics if (metric := self.metric(reported)) is not None]
             self.rows[block.row] = MetricRow(metrics), places

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 from gateway.models import Found, Reading
 
-MOST_QUEUED = 10_000
-"""Beyond this the oldest item is dropped: so many are queued only when the gateway itself hangs."""
+MOST_QUEUED = 2_000
+"""Beyond this the oldest item is dropped and counted: so many wait only when the gateway hangs, or somebody floods the radio."""
 
 
 class UplinkQueue:
@@ -22,6 +22,8 @@ class UplinkQueue:
         self._take_in = take_in
         self._queue: asyncio.Queue[Found | Sequence[Reading]] = asyncio.Queue(maxsize=MOST_QUEUED)
         self._is_busy = False
+        self.dropped = 0
+        """How many items were dropped."""
         self._is_closed = False
 
     def close(self) -> None:
@@ -52,4 +54,5 @@ class UplinkQueue:
     def _put(self, item: Found | Sequence[Reading]) -> None:
         if self._queue.full():
             self._queue.get_nowait()
+            self.dropped += 1
         self._queue.put_nowait(item)
