@@ -18,6 +18,9 @@ from pathlib import Path
 RELEASED_AFTER = datetime(2026, 11, 1, tzinfo=UTC)
 """A day before this version was made, so an earlier clock is wrong; move it forward with each release."""
 
+IN_USE_FOR = timedelta(days=50 * 365)
+"""A clock that is further ahead of the release is wrong, too, be it ours or the cloud's."""
+
 JUMPS_BY = timedelta(seconds=5)
 """A smaller step of the clock is a correction that nobody has to know of."""
 
@@ -131,8 +134,8 @@ class WallClock:
         """Return the right time at the boot, in seconds since 1970; `None` while it is not known."""
         self._observe()
         ours, ahead = self._periods[-1].offset, self._server_ahead()
-        if ahead is not None:
-            theirs = ours - ahead.total_seconds()
+        theirs = None if ahead is None else ours - ahead.total_seconds()
+        if ahead is not None and theirs is not None and _is_plausible(theirs + self._ticks()):
             if abs(ahead) <= RIGHT_WITHIN:
                 self._confirmed = ours
             elif self._confirmed is None or abs(theirs - self._confirmed) > STEADY_SECONDS:
@@ -180,7 +183,7 @@ class WallClock:
 
 
 def _is_plausible(seconds: float) -> bool:
-    return seconds >= RELEASED_AFTER.timestamp()
+    return 0 <= seconds - RELEASED_AFTER.timestamp() < IN_USE_FOR.total_seconds()
 
 
 def _at(seconds: float) -> datetime:

@@ -148,3 +148,16 @@ async def test_at_a_start_undated_samples_are_found_by_their_index(store, undate
     again = machine.outbox(store)
     await again.load()
     assert again.has_undated is bool(undated)
+
+
+async def test_a_damaged_row_keeps_no_other_from_its_time(store):
+    machine = Machine()
+    outbox = machine.outbox(store)
+    await machine.measure(outbox)
+    await store.transact(lambda db: db.execute("UPDATE outbox SET ticks = 1e300 WHERE seq = 1"))
+    await store.transact(lambda db: db.execute("UPDATE outbox SET ticks = NULL, boot = 'x' WHERE seq = 2"))
+    machine.shows = NOON
+    await outbox.date_samples()
+    found = await times(outbox)
+    assert len(found) == 3
+    assert abs(found[2] - NOON) < SECOND

@@ -128,3 +128,22 @@ def test_a_time_of_the_devices_own_is_left_as_it_is():
     machine.ahead = SECOND
     own = NOON - 30 * DAY
     assert machine.clock.taken_at(own).at == own
+
+
+@pytest.mark.parametrize(
+    "theirs", [datetime.max.replace(tzinfo=UTC), NO_CLOCK, NOON + 60 * YEAR], ids=["9999", "1970", "in 60 y"]
+)
+@pytest.mark.parametrize("ours", [NOON, NO_CLOCK], ids=["set", "not set"])
+def test_a_clock_of_the_cloud_that_cannot_be_right_counts_for_nothing(theirs, ours):
+    machine = Machine(ours)
+    machine.ahead = ours - theirs
+    machine.wait(60)
+    assert machine.clock.now() == (machine.shows if ours == NOON else None)
+    assert machine.clock.confirmed_now() is None
+
+
+def test_a_clock_at_the_end_of_the_calendar_is_no_clock():
+    machine = Machine(datetime(9999, 12, 31, 23, 59, tzinfo=UTC))
+    assert machine.clock.now() is None
+    machine.set(NOON)
+    assert machine.clock.now() == NOON

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from gateway.state.store import Transaction
 
 DATED_AT_ONCE = 5_000
+MOST_TICKS = 50 * 365 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ def boot_offsets(db: Transaction, boot: str, offset: float) -> Mapping[str, floa
     """
     offsets, next_begins_at = {boot: offset}, offset
     query = "SELECT boot, MAX(ticks) FROM outbox WHERE boot IS NOT NULL AND boot != ? GROUP BY boot ORDER BY MAX(seq) DESC"
-    for former, ticks in db.execute(query, (boot,)):
-        next_begins_at = offsets[former] = next_begins_at - ticks
+    for former, ticks in db.execute(query, (boot,)).fetchall():
+        next_begins_at = offsets[former] = next_begins_at - _seconds(ticks)
     return offsets
 
 
@@ -52,7 +53,16 @@ def date_some(db: Transaction, boot: str, offsets: Mapping[str, float]) -> Dated
     ).fetchall()
     db.executemany(
         "UPDATE outbox SET at = ?, boot = NULL, ticks = NULL WHERE seq = ?",
-        [(datetime.fromtimestamp(offsets[of] + ticks, UTC).isoformat(), seq) for seq, of, ticks in rows],
+        [(_time(offsets.get(of, offsets[boot]) + _seconds(ticks)), seq) for seq, of, ticks in rows],
     )
     exactly = sum(of == boot for _, of, _ in rows)
     return DatedSamples(exactly, len(rows) - exactly)
+
+
+def _seconds(ticks: object) -> float:
+    """Return the seconds since a boot; 0 where the row is damaged."""
+    return ticks if isinstance(ticks, float) and 0 <= ticks < MOST_TICKS else 0.0
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
