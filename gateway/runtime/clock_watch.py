@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 
 from gateway.errors import StoreError
 from gateway.state.parts import StateParts
 from gateway.state.wall_clock import Jump, WallClock
+from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)
+
+TOLD_EVERY_SECONDS = 60.0
+"""Two programs that set the clock against each other are told of once in this time."""
 
 LOOK_EVERY = timedelta(seconds=1)
 
@@ -20,17 +25,22 @@ async def watch_clock(state: StateParts, *, every: timedelta = LOOK_EVERY) -> No
     clock = state.clock
     if clock.now() is None:
         log.warning("the clock is not set: what is measured is kept, and sent when the time is known from the clock or the cloud")
+    told_at, untold = -TOLD_EVERY_SECONDS, list[Jump]()
     while True:
-        for jump in clock.take_jumps():
-            _tell(state, clock, jump)
+        untold += clock.take_jumps()
+        if untold and loop_time() - told_at >= TOLD_EVERY_SECONDS:
+            _tell(state, clock, untold)
+            told_at, untold = loop_time(), []
         if state.outbox.has_undated:
             await _date_samples(state)
         await asyncio.sleep(every.total_seconds())
 
 
-def _tell(state: StateParts, clock: WallClock, jump: Jump) -> None:
-    direction = "ahead" if jump.by > timedelta(0) else "back"
-    text = f"the clock was set {direction} by {_length(abs(jump.by))}: it shows {jump.shows:%Y-%m-%d %H:%M:%S} UTC"
+def _tell(state: StateParts, clock: WallClock, jumps: Sequence[Jump]) -> None:
+    by = sum((jump.by for jump in jumps), timedelta(0))
+    times = "" if len(jumps) == 1 else f"{len(jumps)} times, in all "
+    direction = "ahead" if by > timedelta(0) else "back"
+    text = f"the clock was set {times}{direction} by {_length(abs(by))}: it shows {jumps[-1].shows:%Y-%m-%d %H:%M:%S} UTC"
     log.warning("%s", text)
     state.events.report(None, "clock_jumped", "gateway", text)
     if clock.now() is None:
