@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from gateway.field.guard.guarded_adapter import GuardedIterator, call
 from gateway.models import Finding
 from gateway.tasks import closed_after
 
@@ -17,6 +18,9 @@ T = TypeVar("T")
 
 CHECK_SECONDS = 8.5
 """With the start of the program, a person waits at most ten seconds."""
+
+
+MOST_FINDINGS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,10 @@ async def in_daemon_thread(work: Callable[[], T]) -> T:
 async def _findings_of(check: Check, within_seconds: float) -> list[Finding]:
     found: list[Finding] = []
     try:
-        async with asyncio.timeout(within_seconds) as limit, closed_after(check.run()) as findings:
+        async with (
+            asyncio.timeout(within_seconds) as limit,
+            closed_after(GuardedIterator("examine", call("examine", check.run), MOST_FINDINGS)) as findings,
+        ):
             async for finding in findings:
                 found.append(finding if check.entry is None else finding.within(check.entry))  # noqa: PERF401 - kept if time runs out
     except TimeoutError as error:

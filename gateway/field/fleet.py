@@ -13,7 +13,7 @@ from gateway.field.adapter_data.checked_adapter import bus_label
 from gateway.field.adapter_data.refusals import WrongAdapterData
 from gateway.field.guard.adapter_bug import AdapterBug
 from gateway.field.guard.bug_reports import BugReports
-from gateway.field.guard.guarded_adapter import GuardedIterator, call
+from gateway.field.guard.guarded_adapter import call, guarded_buses
 from gateway.field.polling.keep_alive import keep_alive
 from gateway.field.polling.supervisor import Supervisor
 from gateway.tasks import closed_after
@@ -22,9 +22,6 @@ log = logging.getLogger(__name__)
 
 MOST_BUSES = 256
 """So many buses of one entry are served."""
-
-MOST_YIELDED = 100_000
-"""So many times an adapter may name its buses; most name each once."""
 
 Supervise = Callable[[Adapter[Any], str], Supervisor]
 
@@ -89,7 +86,7 @@ class Fleet:
         kind, bugs = self._adapters[settings.type], BugReports(settings.name, settings.name)
 
         async def watch() -> None:
-            async with closed_after(GuardedIterator("buses", call("buses", lambda: kind.buses(settings)), MOST_YIELDED)) as buses:
+            async with closed_after(guarded_buses(kind, settings)) as buses:
                 async for adapter in buses:
                     try:
                         self._start(adapter, settings.name, group)

@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.adapter import Adapter, AdapterSettings
 from gateway.field.adapter_data.checked_adapter import CheckedAdapter, checked_adapter
+from gateway.field.guard.guarded_adapter import guarded_buses
 from gateway.tasks import closed_after
 
 QUIET_SECONDS = 1.0
@@ -17,7 +18,7 @@ QUIET_SECONDS = 1.0
 async def list_present_buses(adapter: type[Adapter[Any]], settings: AdapterSettings) -> list[CheckedAdapter]:
     """Return the buses of an entry that are present; buses that appear later are not waited for."""
     buses: list[CheckedAdapter] = []
-    async with closed_after(adapter.buses(settings)) as source:
+    async with closed_after(guarded_buses(adapter, settings)) as source:
         with suppress(TimeoutError, StopAsyncIteration):
             while True:
                 async with asyncio.timeout(QUIET_SECONDS):

@@ -12,6 +12,7 @@ from typing import Any, Final
 from gateway.adapter import Adapter, AdapterSettings, Found
 from gateway.config.entries import entry_from
 from gateway.errors import GatewayError
+from gateway.field.guard.guarded_adapter import waited
 from gateway.field.open_buses import list_present_buses
 from gateway.plain_text import named_error, text_of_error
 from gateway.tasks import closed_after
@@ -55,7 +56,7 @@ class FirstLook:
 
     async def _search_with(self, kind: str, adapter: type[Adapter[Any]]) -> None:
         try:
-            table = await adapter.first_look(self._hosts)
+            table = await waited("first_look", lambda: adapter.first_look(self._hosts), {})
             if table is None:
                 return
             self.tables[kind] = table

@@ -217,6 +217,7 @@ class BusSummary(StatusModel):
     refused: dict[str, int] = Field(
         default_factory=dict, description="readings and other data of its adapter that were refused since the start, by reason"
     )
+    remarks: tuple[Text, ...] = Field(default=(), description="what an operator should know about it besides, in plain words")
     standings: dict[ChildStatus, int] = Field(default_factory=dict, description="number of its children by status")
 
     @property

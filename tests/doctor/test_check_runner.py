@@ -19,7 +19,7 @@ def check(what, *steps, entry=None):
         for step in steps:
             if isinstance(step, float):
                 await asyncio.sleep(step)
-            elif isinstance(step, Exception):
+            elif isinstance(step, BaseException):
                 raise step
             else:
                 yield step
@@ -56,6 +56,12 @@ async def test_a_check_that_fails_is_a_finding_that_does_not_say_what_the_error_
     assert type(error).__name__ in findings[0].meaning
     assert "s3cr3t" not in findings[0].meaning
     assert findings[0].fix == "report this to the author of the adapter acme"
+
+
+async def test_a_check_that_wants_to_end_the_process_is_a_finding():
+    findings = await found(check("bus", SystemExit("s3cr3t"), entry="acme"), check("next", fine("next")))
+    assert [finding.what for finding in findings] == ["bus", "next"]
+    assert "s3cr3t" not in findings[0].meaning
 
 
 async def test_who_looks_no_longer_leaves_no_check_behind():

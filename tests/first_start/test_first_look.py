@@ -21,7 +21,7 @@ def looking(*devices, table=None, bus=None):
     class Looking(SyntheticAdapter.on(bus or SyntheticBus(devices))):
         @classmethod
         async def first_look(cls, hosts):
-            if isinstance(table, Exception):
+            if isinstance(table, BaseException):
                 raise table
             return {} if table is None else table
 
@@ -43,6 +43,7 @@ async def test_what_is_there_is_met_bus_by_bus():
     ("broken", "says"),
     [
         (looking(table=RuntimeError("its author slept")), "a bug in the adapter: RuntimeError: its author slept"),
+        (looking(table=SystemExit(3)), "`first_look` raised SystemExit: 3"),
         (looking(table={"no_such_key": 1}), "no_such_key"),
         (looking(bus=SyntheticBus(label="unplugged")), None),
     ],

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from gateway.adapter import (
     Adapter,
+    AdapterSettings,
     ChildDevice,
     Command,
     CommandResult,
@@ -216,6 +217,11 @@ class GuardedIterator(AsyncIterator[T], Generic[T]):
         aclose = getattr(self._source, "aclose", None)
         if aclose is not None:
             await waited(f"{self._method} while it is closed", aclose, self._calls, place=self._source)
+
+
+def guarded_buses(kind: type[Adapter[Any]], settings: AdapterSettings) -> GuardedIterator[Adapter[Any]]:
+    """Return the buses of an entry as its adapter lists them."""
+    return GuardedIterator("buses", call("buses", lambda: kind.buses(settings)), MOST_DISCOVERY_STEPS)
 
 
 def call(method: str, function: Callable[[], T]) -> T:

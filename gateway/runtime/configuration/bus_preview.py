@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from gateway.adapter import Adapter, AdapterSettings
+from gateway.field.guard.guarded_adapter import guarded_buses
 from gateway.tasks import closed_after
 
 NO_MORE_AFTER_SECONDS = 2.0
@@ -16,7 +17,7 @@ async def buses_of(settings: AdapterSettings, adapter: type[Adapter[Any]]) -> li
     """Return the labels of the buses of an entry that are there right now."""
     labels: list[str] = []
     try:
-        async with asyncio.timeout(NO_MORE_AFTER_SECONDS), closed_after(adapter.buses(settings)) as buses:
+        async with asyncio.timeout(NO_MORE_AFTER_SECONDS), closed_after(guarded_buses(adapter, settings)) as buses:
             async for bus in buses:
                 labels.append(bus.bus)  # noqa: PERF401 - those that were listed in time count
     except TimeoutError:

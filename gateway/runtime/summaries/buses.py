@@ -52,6 +52,7 @@ def _bus_summary(entry: str, bus: str, supervisor: Supervisor, children: Sequenc
         if discovery is None
         else DiscoveryProgress(done=discovery.done, total=discovery.total, note=discovery.note),
         waiting_commands=status.waiting_commands,
+        remarks=tuple(status.remarks),
         refused=dict(status.refused),
         standings=count_by_status(children),
     )
