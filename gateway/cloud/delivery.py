@@ -102,6 +102,14 @@ class Delivery:
 
         Return whether there were any. Without the backlog, the oldest ones wait while there are many.
         """
+        try:
+            return await self._send_next(parent, with_backlog=with_backlog)
+        except HubUnreachable:  # what waits when the hub is back is measured then, and the newest samples go first
+            self._is_measured = False
+            self._live.begin()
+            raise
+
+    async def _send_next(self, parent: Credentials, *, with_backlog: bool) -> bool:
         if not self._is_measured:
             await self._measure(parent)
         is_backlog = self.drain.is_under_way
