@@ -32,6 +32,9 @@ Scenario = Callable[[Path, Random, argparse.Namespace], Awaitable[Outcome]]
 
 SCENARIOS: Mapping[str, Scenario] = {
     "kills": lambda folder, chance, given: kills.kill_loaded_gateway(folder, chance, kills=given.kills),
+    "kills-full-outbox": lambda folder, chance, given: kills.kill_with_full_outbox(
+        folder, chance, kills=max(3, given.kills // 10)
+    ),
     "kills-migration": lambda folder, chance, given: kills.kill_migrations(folder, chance, kills=max(2, given.kills // 20)),
     "kills-first-start": lambda folder, chance, given: kills.kill_first_starts(folder, chance, kills=max(2, given.kills // 20)),
     "hub-faults": lambda folder, chance, given: hub_disturbances.fail_in_every_way(

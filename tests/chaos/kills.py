@@ -64,6 +64,28 @@ async def kill_loaded_gateway(folder: Path, chance: Random, *, kills: int) -> Ou
     return outcome
 
 
+async def kill_with_full_outbox(folder: Path, chance: Random, *, kills: int) -> Outcome:
+    """Kill a gateway whose outbox is full, since the hub fails: what was dropped is recorded, to the last sample."""
+    outcome = Outcome("kills with a full outbox")
+    async with DisturbedSite(folder, chance, children=20, poll_seconds=0.02, telemetry_seconds=0.05, most_samples=1000) as site:
+        outcome.require(await site.begin(), "the children do not send at first")
+        site.emulator.faults.add("500-html", times=None)
+        full = await site.until(lambda: sum(one.lost for one in site.accounts()) > 0)
+        outcome.require(full, "the outbox does not become full")
+        for _ in range(kills):
+            await asyncio.sleep(chance.uniform(0.3, 1.5))
+            code = await site.kill()
+            outcome.require(code == -9, f"a gateway ended by itself with {code}")
+            await site.start()
+        await site.kill()
+        outcome.require(await site.drain(), "the outbox is not empty in the end")
+        outcome.figures["kills"] = kills
+        site.check_accounts(outcome)
+        site.check_registrations(outcome)
+        site.check_log(outcome)
+    return outcome
+
+
 async def kill_migrations(folder: Path, chance: Random, *, kills: int) -> Outcome:
     """Kill gateways while they bring a store of an earlier version up to date."""
     outcome = Outcome("kills during a migration")

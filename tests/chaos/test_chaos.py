@@ -24,6 +24,11 @@ async def test_kills_of_a_loaded_gateway_lose_no_sample_and_register_no_child_tw
 
 
 @pytest.mark.timeout(300)
+async def test_kills_with_a_full_outbox_leave_each_dropped_sample_recorded(tmp_path):
+    has_held(await kills.kill_with_full_outbox(tmp_path, Random(SEED), kills=2))
+
+
+@pytest.mark.timeout(300)
 async def test_kills_during_a_migration_leave_every_row(tmp_path):
     has_held(await kills.kill_migrations(tmp_path, Random(SEED), kills=2))
 
