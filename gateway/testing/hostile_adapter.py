@@ -31,6 +31,7 @@ from gateway.testing.bad_data import (
     Untouchable,
 )
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, found_of
+from gateway.testing.hostile_control_flow import CONTROL_FLOW
 
 BAD_ADDRESS: Final = "bad"
 """The address of the device that an adapter treats badly."""
@@ -175,8 +176,12 @@ KINDS: Final[Mapping[str, Methods]] = MappingProxyType(
 
 
 def hostile_adapter(kind: str, *buses: SyntheticBus) -> type[SyntheticAdapter]:
-    """Return an adapter class of this kind for these buses, each with a device at `BAD_ADDRESS`; see `KINDS`."""
-    return type("HostileAdapter", (SyntheticAdapter,), {"all_buses": buses, **KINDS[kind]})
+    """Return an adapter class of this kind for these buses, each with a device at `BAD_ADDRESS`.
+
+    The kinds are those of `KINDS`, and of `CONTROL_FLOW` in `gateway.testing.hostile_control_flow`.
+    """
+    methods = KINDS[kind] if kind in KINDS else CONTROL_FLOW[kind]
+    return type("HostileAdapter", (SyntheticAdapter,), {"all_buses": buses, "__module__": __name__, **methods})
 
 
 def bus_with_bad_device(*healthy: SyntheticDevice, label: str = "bad bus", bad: SyntheticDevice | None = None) -> SyntheticBus:

@@ -28,7 +28,7 @@ from gateway.config.settings import CloudSection, Configuration, GatewaySection,
 from gateway.errors import GatewayError
 from gateway.runtime.builder import build
 from gateway.runtime.parts import Timing
-from gateway.runtime.process import stop_on_signals
+from gateway.runtime.process import run_process, stop_on_signals
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 from gateway.testing.hostile_adapter import BAD_ADDRESS, hostile_adapter
 
@@ -187,7 +187,7 @@ def child(options: Options) -> int:
     if options.obeys_modes:
         obey_modes()
     try:
-        asyncio.run(main(options))
+        run_process(main(options), exit_code=lambda error: 0 if error is None else 4)
     except GatewayError as error:
         logging.error("the gateway ends: %s", error)  # noqa: LOG015, TRY400 - this script's own last line
         return 3

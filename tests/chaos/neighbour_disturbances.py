@@ -11,6 +11,7 @@ from random import Random
 from disturbed_site import DisturbedSite, Outcome
 
 from gateway.testing.hostile_adapter import KINDS
+from gateway.testing.hostile_control_flow import EXITS, HANGS
 
 CLIENTS = Path(__file__).with_name("page_clients.py")
 LEAST_SHARE = 4
@@ -23,7 +24,7 @@ TOGETHER = 10
 async def run_hostile_adapters(folder: Path, chance: Random, *, kinds: int | None = None, seconds: float = 6.0) -> Outcome:
     """Run adapters of each kind beside a healthy one, ten at a time in random company."""
     outcome = Outcome("adapters with bugs")
-    names = list(KINDS)
+    names = [*KINDS, *EXITS, *HANGS]
     chance.shuffle(names)
     names = names[:kinds]
     most_lines = 0
