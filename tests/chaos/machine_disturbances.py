@@ -24,16 +24,12 @@ async def fill_disk(folder: Path, chance: Random, *, rounds: int) -> Outcome:
     async with DisturbedSite(folder, chance, children=10) as site:
         outcome.require(await site.begin(), "the children do not send before the disk is full")
         for _ in range(rounds):
-            lines = site.log_lines()
             largest = max(file.stat().st_size for file in site.store_files())
             site.limit(resource.RLIMIT_FSIZE, chance.choice([largest // 2, largest, 4096]))
             await asyncio.sleep(chance.uniform(2, 6))
             outcome.require(site.is_alive(), "the gateway ended on a full disk")
             site.limit(resource.RLIMIT_FSIZE, None)
             outcome.require(await site.flows(120), "nothing flows when the disk has room again")
-            outcome.figures["most lines logged for one full disk"] = max(
-                site.log_lines() - lines, int(str(outcome.figures.get("most lines logged for one full disk", 0)))
-            )
         outcome.require(await site.kill() == -9, "the gateway ended by itself")
         outcome.require(await site.drain(), "the outbox is not empty in the end")
         site.check_accounts(outcome)

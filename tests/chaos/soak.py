@@ -74,7 +74,7 @@ def _look(site: DisturbedSite, at: float) -> Look | None:
     lines = (site.folder / "figures").read_text(encoding="ascii").splitlines()
     try:
         status = dict(line.split(":", 1) for line in (process / "status").read_text(encoding="ascii").splitlines() if ":" in line)
-        tasks, readings = map(int, lines[-1].split())
+        tasks, readings = map(int, lines[0].split())
         return Look(
             at=at,
             megabytes=int(status["VmRSS"].split()[0]) / 1024,

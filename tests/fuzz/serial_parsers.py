@@ -209,7 +209,7 @@ PARSERS = (
             lambda: st.tuples(
                 st.sampled_from(TEMPLATES)
                 | damaged([one.encode() for one in TEMPLATES], most=60).map(lambda raw: raw.decode("latin-1"))
-                | texts(),
+                | texts().map(lambda text: text.encode("utf-8", "replace").decode()),
                 st.sampled_from(["text", "binary"]),
                 st.lists(damaged([b"%1POWR 1", b"S S      12.50 g", b"\x11\x01\x01\x02"]), max_size=3),
             )
