@@ -1,15 +1,17 @@
 """Where the outbox is full, who has the most gives first, in detail before time, and events last."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
 from gateway.models import Sample, Status
-from gateway.state.outbox import LossReason, Outbox
+from gateway.state.outbox import LossReason, Outbox, thinning
 from gateway.state.outbox import outbox as outbox_module
 from gateway.state.outbox.bounds import LEAST_BYTES, Bounds, DiskSpace, room
 from gateway.state.outbox.losses import MOST_OF_A_CHILD, count_loss, sum_up_losses
 from gateway.state.outbox.thinning import drop_expired
+from gateway.state.store import Store
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 MB = 1 << 20
@@ -73,6 +75,45 @@ async def test_on_a_disk_that_others_fill_the_outbox_gives_way_and_says_so_once(
     await outbox.put([sample("a", 3000 + n, text="x" * 10_000) for n in range(60)])
     assert outbox.size_bytes <= LEAST_BYTES
     assert (await numbers_of_texts(outbox))[-1] == 3059, "what comes now is still stored"
+
+
+async def test_a_child_with_very_many_samples_is_thinned_in_steps_and_evenly(store, monkeypatch):
+    monkeypatch.setattr(thinning, "DROPPED_AT_ONCE", 10)
+    outbox = Outbox(store, most_samples=400)
+    await outbox.put([sample("a", minute) for minute in range(400)])
+    depths = []
+    for minute in range(400, 500):
+        await outbox.put([sample("a", minute)])
+        depths.append(outbox.depth)
+    assert min(depths) > 400 - 2 * 10, "no put gives more than a step"
+    assert max(depths) <= 400
+    assert await numbers(outbox, "a") == [*range(0, 200, 2), *range(200, 500)], "as if it had been thinned at once"
+    assert all(account.is_balanced for account in await outbox.accounts())
+
+
+async def test_a_bound_that_became_much_lower_is_reached_in_steps(store, monkeypatch):
+    monkeypatch.setattr(thinning, "LEAST_DROPPED", 100)
+    monkeypatch.setattr(thinning, "DROPPED_AT_ONCE", 20)
+    outbox = Outbox(store, most_samples=10_000)
+    await outbox.put([sample(f"{n % 7}", n) for n in range(3_000)])
+    outbox = Outbox(store, most_samples=500)
+    depths = [3_000]
+    for minute in range(40):
+        await outbox.put([sample("a", minute)])
+        depths.append(outbox.depth)
+    assert all(before - after <= 100 + 20 for before, after in pairwise(depths))
+    assert depths[-1] <= 500
+    assert all(account.is_balanced for account in await outbox.accounts())
+
+
+async def test_the_free_space_is_that_of_the_disk_with_the_file_and_not_with_a_symlink_to_it(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(outbox_module, "disk_space", lambda db, folder: asked.append(folder))
+    (tmp_path / "card").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "card" / "store.sqlite3")
+    async with Store(tmp_path / "link") as store:
+        await Outbox(store, most_samples=10, min_free_bytes=MB).put([sample("a", 0)])
+    assert asked == [tmp_path / "card"]
 
 
 async def numbers_of_texts(outbox):

@@ -26,7 +26,8 @@ from gateway.state.outbox.forecast import FillRate
 from gateway.state.outbox.losses import Loss, LossReason, count_loss, read_losses, sum_up_losses
 from gateway.state.outbox.putting import PreparedSamples, insert, prepare
 from gateway.state.outbox.samples import QueuedSample
-from gateway.state.outbox.thinning import disk_space, drop_expired, make_room
+from gateway.state.outbox.thinning import Thinning, disk_space, drop_expired
+from gateway.state.single_instance import real_path
 from gateway.state.store import Store, Transaction
 from gateway.state.wall_clock import WallClock
 from gateway.state.writes import runs_to_completion
@@ -75,6 +76,7 @@ class Outbox:
         self._totals = Totals()
         self._room = Room(most_samples, most_bytes, is_disk_full=False)
         self._rate = FillRate()
+        self._thinning = Thinning()
         self._is_full = False
         self._refused_children: set[str] = set()
         self.arrived = asyncio.Event()
@@ -289,10 +291,10 @@ class Outbox:
         if before is not None:
             drop_expired(db, before)
         self._room = room(self._bounds, read_totals(db).bytes, self._disk_space(db))
-        return make_room(db, self._room)
+        return self._thinning.make_room(db, self._room, added=len(prepared.rows))
 
     def _disk_space(self, db: Transaction) -> DiskSpace | None:
-        return disk_space(db, self._store.path.parent) if self._bounds.free_bytes else None
+        return disk_space(db, real_path(self._store.path).parent) if self._bounds.free_bytes else None
 
     async def _transact(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on the store, and take over the sum of the accounts if it has changed anything."""
