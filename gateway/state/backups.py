@@ -17,6 +17,7 @@ from gateway.state.backup_encryption import decrypt, encrypt, is_encrypted
 from gateway.state.command_ledger import forget_contact
 from gateway.state.hardware_question import forget_hardware
 from gateway.state.identity_mirror import MirrorUnusable, mirror_file, read_mirror
+from gateway.state.integrity import check_is_file
 from gateway.state.recoveries import RecoveryKind, write_recovery
 from gateway.state.schema import NEWEST_VERSION, migrations_after
 from gateway.state.single_instance import StoreLock, is_in_use, real_path
@@ -65,6 +66,7 @@ def write_backup(store: Path, target: Path, passphrase: str | None, *, may_repla
         StoreError: the store cannot be read, or the backup cannot be written; the text says which and why.
     """
     real = real_path(store)
+    check_is_file(store)
     if not real.exists():
         raise StoreError(f"there is no store at {store}")
     if target.exists() and not may_replace:
@@ -107,6 +109,7 @@ def restore_backup(backup: Path, store: Path, passphrase: str | None) -> Restore
         StoreError: it is refused, with the reason, and the former store is as it was.
     """
     real = real_path(store)
+    check_is_file(store)
     if is_in_use(store):
         raise StoreError(f"a gateway uses {store}. Stop it first, and start it again after the restore")
     lock = StoreLock(store)

@@ -7,16 +7,36 @@ read it, so it is made only after a damaged page was met, and of small files aft
 from __future__ import annotations
 
 import contextlib
+import stat
 from pathlib import Path
 from typing import Final
 
-from gateway.errors import StoreDamaged
+from gateway.errors import StoreDamaged, StoreError
 from gateway.state.schema_versions import missing_columns, types_of, version_of
 from gateway.state.single_instance import real_path
 from gateway.state.sqlite import Transaction
 
 SMALL_BYTES: Final = 32 * 1024 * 1024
 """So large a file is checked in a fifth of a second, or in two seconds from a slow card."""
+
+
+def check_is_file(path: Path) -> None:
+    """Refuse a folder, a pipe or a device: SQLite waits for a pipe without end, and their modes are not the gateway's to change.
+
+    Raises:
+        StoreError: something is there that is no file.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(
+            f"{path}: {error.strerror}. Name a file in a folder that the gateway may write to: [store] path"
+        ) from error
+    if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "no file"
+        raise StoreError(f"{path} is {what}. Name a file in a folder that the gateway may write to: [store] path")
 
 
 def suspect_file(path: Path) -> Path:

@@ -59,10 +59,9 @@ class StoreLock:
         """Whether this process holds the locks."""
         return self._beside is not None
 
-    @property
-    def file_status(self) -> os.stat_result | None:
-        """The status of the locked file, also after its name is gone; `None` while none is locked."""
-        return None if self._file is None else os.fstat(self._file)
+    def has(self, path: Path) -> bool:
+        """Return whether the file of this path is the one that is locked."""
+        return self._file is not None and _is_at(path, os.fstat(self._file))
 
     def acquire(self) -> None:
         """Lock the store, which has to exist as a file.

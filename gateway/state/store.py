@@ -14,11 +14,20 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from gateway.errors import StoreDamaged, StoreError, StoreNewer
-from gateway.state.integrity import check_content, check_tables, check_version, has_log, mark_suspect
+from gateway.state.integrity import check_content, check_is_file, check_tables, check_version, has_log, mark_suspect
 from gateway.state.schema import NEWEST_VERSION, migrations_after
 from gateway.state.single_instance import StoreLock, real_path, refuse_other_name
 from gateway.state.snapshots import keep_snapshot
-from gateway.state.sqlite import SetAsideRow, SqliteError, Transaction, connect, connect_reader, is_damage, is_disk_failure
+from gateway.state.sqlite import (
+    SetAsideRow,
+    SqliteError,
+    Transaction,
+    connect,
+    connect_reader,
+    is_damage,
+    is_disk_failure,
+    is_refusal,
+)
 from gateway.state.store_file import StoreFile
 
 __all__ = ["SetAsideRow", "Store", "Transaction", "read_store"]
@@ -177,6 +186,7 @@ class Store:
     def _transact_as(self, work: Callable[[Transaction], T], *, may_be_lost: bool) -> T:
         if self._syncs_samples or not may_be_lost:
             return self._transact(work)
+        self._ensure_file()
         _set_sync(self._connected(), is_full=False)
         try:
             return self._transact(work)
@@ -206,7 +216,7 @@ class Store:
             self.problem = None
         self._tell_of(connection.set_aside)
         if self._file is not None:
-            if self._file.change() is None:
+            if self._file.change(is_ours=True) is None:
                 self._file.written()
             with contextlib.suppress(StoreError):  # what was stored is in the connection, and is put back with all the rest
                 self._ensure_file()
@@ -240,17 +250,20 @@ class Store:
         self.put_backs.append(told)
 
     def _put_back(self, file: StoreFile) -> Path | None:
-        connection = self._connected()
-        try:
-            kept = file.write_anew(connection, self._lock)
-        except SqliteError as error:
-            if is_damage(error):
-                raise StoreDamaged(str(error)) from error
-            raise
-        self._connection = None
-        with contextlib.suppress(*SqliteError):  # it belongs to a file that is none any more
-            connection.close()
-        file.remove_log()
+        kept = None
+        if self._connection is not None:
+            try:
+                kept = file.write_anew(self._connection, self._lock)
+            except SqliteError as error:
+                if is_damage(error):
+                    raise StoreDamaged(str(error)) from error
+                raise
+            former, self._connection = self._connection, None
+            with contextlib.suppress(*SqliteError):  # it belongs to a file that is none any more
+                former.close()
+            file.remove_log()
+        elif not self._lock.has(self.path):  # the copy was written, could not be opened, and is gone as well
+            raise StoreDamaged("its content is not known any more")
         self._connection = _connect(self.path)
         self._file = StoreFile(self.path)
         return kept
@@ -268,6 +281,7 @@ class Store:
 
     def _open(self) -> None:
         try:
+            check_is_file(self.path)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self._exclusive:
                 self._lock.acquire_folder()
@@ -325,6 +339,7 @@ def read_store(path: Path, query: Callable[[Transaction], T]) -> T:
         StoreError: the file cannot be read, is no store, or is from a newer gateway.
     """
     path = real_path(path)  # the log files are beside the file itself, not beside a symlink
+    check_is_file(path)
     try:
         with contextlib.closing(connect_reader(path)) as connection:
             _refuse_newer(connection, path)
@@ -361,7 +376,12 @@ def _migrate(connection: Transaction, path: Path) -> None:
     if 0 < before < NEWEST_VERSION:
         keep_snapshot(connection, path, NEWEST_VERSION)
     for version, script in migrations_after(before):
-        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {version}; COMMIT;")
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {version}; COMMIT;")
+        except SqliteError as error:
+            if is_refusal(error):  # a row has a value that its column cannot have: a copy leaves that row alone out
+                raise StoreDamaged(f"{path} is damaged: it cannot be brought to schema {version}: {error}") from error
+            raise
     check_tables(connection, path)
     if before != NEWEST_VERSION:  # a copy of the file alone is of the new version, too
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -39,8 +39,12 @@ class StoreFile:
         self._folder_device = self._real.parent.stat().st_dev
         self._side_files = {end: inode for end in _SIDE_FILES if (inode := _inode(self._beside(end))) is not None}
 
-    def change(self) -> str | None:
-        """Return what somebody did to the file since it was opened, as the end of a sentence; `None` for nothing."""
+    def change(self, *, is_ours: bool = False) -> str | None:
+        """Return what somebody did to the file since it was opened, as the end of a sentence; `None` for nothing.
+
+        Args:
+            is_ours: this process has just written to it, so that alone is no reason to read all of it.
+        """
         try:
             status = self._real.stat()
         except FileNotFoundError:
@@ -51,7 +55,9 @@ class StoreFile:
             return "was replaced by another file"
         if status.st_size < self._size:
             return f"was cut from {self._size} to {status.st_size} bytes"
-        if status.st_mtime_ns != self._changed_at:  # another process moved what its log has into it, or something else
+        if (
+            status.st_mtime_ns != self._changed_at and not is_ours
+        ):  # another process moved what its log has into it, or something else
             if (problem := _damage(self._real)) is not None:
                 return f"was overwritten ({problem})"
             self._changed_at = status.st_mtime_ns

@@ -10,11 +10,14 @@ from gateway.errors import StoreError
 from gateway.models import Confidence, Status
 from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.command_ledger import CommandLedger
+from gateway.state.opening import opened_state
 from gateway.state.outbox import LossReason, Outbox
+from gateway.state.parts import StateParts
 from gateway.state.records import ChildState, Decision
 from gateway.state.registry import Registry
 from gateway.state.schema import MIGRATIONS, NEWEST_VERSION, migrations_after
 from gateway.state.store import Store, read_store
+from tests.state.damage import damage
 
 STORES = Path(__file__).parent / "stores"
 VERSIONS = range(1, NEWEST_VERSION + 1)
@@ -164,3 +167,27 @@ async def test_a_store_of_the_next_version_is_refused_with_a_sentence_and_left_a
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (NEWEST_VERSION + 1,)
     db.close()
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("outbox", "child", None), ("losses", "child", None), ("losses", "first_at", None), ("losses", "last_at", None),
+        ("losses", "samples", None), ("losses", "samples", 1.5e300), ("losses", "samples", 2**63 - 1), ("losses", "why", None),
+        ("children", "state", None), ("outbox", "payload", None),
+    ],
+)  # fmt: skip
+async def test_a_damaged_row_does_not_stop_the_update_to_the_newest_schema(written, table, column, value):
+    path = written(5)
+    damage(path, table, column, value)
+
+    async def made(store):
+        state = StateParts.on(store, most_samples=1000)
+        await state.load()
+        return state
+
+    async with opened_state(path, made) as state:
+        assert state.registry.gateway.serial_number == "S"
+        accounts = await state.outbox.accounts()
+        assert accounts
+        assert all(account.is_balanced and account.produced < 1_000 for account in accounts)

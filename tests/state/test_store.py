@@ -1,11 +1,14 @@
 import os
+import socket
 import sqlite3
 import stat
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from gateway.errors import StoreError
+from gateway.state.backups import restore_backup, write_backup
 from gateway.state.schema import NEWEST_VERSION
 from gateway.state.store import Store, read_store
 
@@ -235,3 +238,53 @@ async def test_after_a_migration_the_file_alone_is_of_the_new_version(tmp_path):
         copy.write_bytes(path.read_bytes())
         version = read_store(copy, lambda db: db.execute("PRAGMA user_version").fetchone()[0])
         assert version == NEWEST_VERSION
+
+
+def _folder(path):
+    path.mkdir(mode=0o755)
+
+
+def _pipe(path):
+    os.mkfifo(path, 0o644)
+
+
+def _mode(path):
+    return path.stat().st_mode
+
+
+def _socket(path):
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(path))
+    path.chmod(0o644)
+
+
+@pytest.mark.parametrize("make", [_folder, _pipe, _socket])
+async def test_what_is_no_file_is_refused_at_once_and_keeps_its_mode(tmp_path, monkeypatch, make):
+    monkeypatch.chdir(tmp_path)  # the name of a socket must be short
+    path = Path("it")
+    make(path)
+    mode = _mode(path)
+    with pytest.raises(StoreError, match=r"it is (a folder|no file)\. Name a file"):
+        await Store(path, exclusive=True).__aenter__()
+    with pytest.raises(StoreError, match=r"is (a folder|no file)"):
+        read_store(path, lambda db: None)
+    for command in (lambda: write_backup(path, Path("b"), None), lambda: restore_backup(Path("b"), path, None)):
+        with pytest.raises(StoreError, match=r"is (a folder|no file)"):
+            command()
+    assert _mode(path) == mode
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "file/store.sqlite3", "loop"])
+async def test_a_path_that_cannot_be_is_a_store_error_for_whoever_uses_it(tmp_path, name):
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    path = tmp_path / name
+    with pytest.raises(StoreError):
+        await Store(path, exclusive=True).__aenter__()
+    for command in (
+        lambda: read_store(path, lambda db: None),
+        lambda: write_backup(path, tmp_path / "b", None),
+        lambda: restore_backup(tmp_path / "b", path, None),
+    ):
+        with pytest.raises(StoreError):
+            command()

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.errors import StoreDamaged, StoreError
 from gateway.state import store as module
+from gateway.state import store_file
 from gateway.state.single_instance import is_in_use
 from gateway.state.store import Store, read_store
 
@@ -192,6 +193,53 @@ async def test_a_file_that_cannot_be_put_back_is_an_error_until_it_can(path, mon
         await add(store, 3)
         assert store.problem is None
     assert rows(path) == [1, 3]
+
+
+@pytest.mark.parametrize("syncs_samples", [True, False])
+async def test_a_file_that_was_put_back_and_cannot_be_opened_at_once_is_opened_later(path, monkeypatch, syncs_samples):
+    monkeypatch.setattr(module, "PUT_BACK_EVERY_SECONDS", 0.0)
+    async with Store(path, exclusive=True, syncs_samples=syncs_samples) as store:
+        await add(store, 1)
+        path.unlink()
+        with monkeypatch.context() as failing:
+            failing.setattr(module, "_connect", _raise)
+            for _ in range(2):
+                with pytest.raises(StoreError, match="cannot be put back"):
+                    await add(store, 2)
+        await store.transact(lambda db: db.execute("INSERT INTO notes VALUES ('a', '3', 'c')"), may_be_lost=True)
+        assert store.problem is None
+    assert rows(path) == [1, 3]
+
+
+async def test_a_file_that_is_lost_again_while_it_cannot_be_opened_is_damaged_since_nobody_has_its_content(path, monkeypatch):
+    monkeypatch.setattr(module, "PUT_BACK_EVERY_SECONDS", 0.0)
+    async with Store(path, exclusive=True) as store:
+        await add(store, 1)
+        path.unlink()
+        with monkeypatch.context() as failing:
+            failing.setattr(module, "_connect", _raise)
+            with pytest.raises(StoreError, match="cannot be put back"):
+                await add(store, 2)
+        path.unlink()
+        with pytest.raises(StoreDamaged, match="not known any more"):
+            await add(store, 3)
+
+
+def _raise(*_):
+    raise sqlite3.OperationalError("disk I/O error")
+
+
+async def test_what_the_gateway_itself_moves_from_the_log_to_the_file_is_no_reason_to_read_all_of_it(path, monkeypatch):
+    read = []
+    monkeypatch.setattr(store_file, "_damage", read.append)
+    async with Store(path, exclusive=True) as store:
+        before = path.stat().st_mtime_ns
+        for number in range(30):
+            await store.transact(
+                lambda db, number=number: db.execute("INSERT INTO notes VALUES ('a', ?, ?)", (f"{number}", "x" * 500_000))
+            )
+        assert path.stat().st_mtime_ns != before
+    assert read == []
 
 
 async def test_a_store_whose_place_another_gateway_has_taken_is_not_put_over_it(path):

@@ -24,7 +24,7 @@ INSERT INTO outbox_accounts (child, produced, lost, waiting, bytes)
     SELECT child, SUM(waiting) + SUM(lost), SUM(lost), SUM(waiting), SUM(bytes) FROM (
         SELECT child, 0 AS lost, COUNT(*) AS waiting, SUM(COALESCE(LENGTH(CAST(payload AS BLOB)) + 2 * LENGTH(child), 0) + 64) AS bytes
             FROM outbox GROUP BY child
-        UNION ALL SELECT child, SUM(samples), 0, 0 FROM losses GROUP BY child
+        UNION ALL SELECT child, SUM(samples), 0, 0 FROM losses WHERE samples BETWEEN 0 AND 1000000000000 GROUP BY child -- others are damaged
     ) GROUP BY child;
 CREATE TRIGGER outbox_counts_in AFTER INSERT ON outbox BEGIN
     INSERT INTO outbox_accounts (child, produced, waiting, bytes)
@@ -50,7 +50,7 @@ INSERT INTO loss_periods (child, why, first_at, last_at, samples)
         WHEN why LIKE 'the hub rejected it%' THEN 'the hub rejected it'
         WHEN why IN ('the outbox was full: thinned', 'the child was retired', 'the child was deleted in the cloud') THEN why
         ELSE 'another reason'
-    END AS reason, MIN(first_at), MAX(last_at), SUM(samples) FROM losses GROUP BY child, reason ORDER BY MAX(last_at);
+    END AS reason, MIN(first_at), MAX(last_at), SUM(samples) FROM losses WHERE samples BETWEEN 0 AND 1000000000000 GROUP BY child, reason ORDER BY MAX(last_at);
 DROP TABLE losses;
 ALTER TABLE loss_periods RENAME TO losses;
 CREATE INDEX losses_by_child ON losses (child, why, seq);
