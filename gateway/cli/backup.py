@@ -11,7 +11,7 @@ import typer
 from gateway.cli.common import AsJson, ConfigFile, errors_shown, load_config, out, print_json
 from gateway.cli.passphrases import PassphraseFile, asked_passphrase, given_passphrase
 from gateway.config.settings import DEFAULT_FILE
-from gateway.state.backups import write_backup
+from gateway.state.recovery.backups import write_backup
 
 
 def backup(

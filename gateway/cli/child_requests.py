@@ -17,13 +17,13 @@ from gateway.config.settings import DEFAULT_FILE, Settings
 from gateway.errors import HubError, StoreError
 from gateway.hub import Credentials
 from gateway.runtime.builder import cloud_access
+from gateway.state.database.single_instance import is_in_use
 from gateway.state.events import EventQueue
-from gateway.state.hardware_question import HardwareMemory
 from gateway.state.outbox import Outbox
 from gateway.state.records import ChildRequest, Request
+from gateway.state.recovery.hardware_question import HardwareMemory
 from gateway.state.registry import Registry
 from gateway.state.replacement import replacement
-from gateway.state.single_instance import is_in_use
 from gateway.state.store import Store
 
 BY_THE_GATEWAY = "the running gateway does it within seconds, and its log says so"

@@ -10,9 +10,9 @@ import typer
 from gateway.cli.common import AsJson, CommandFailed, ConfigFile, errors_shown, load_config, out, print_json
 from gateway.config.settings import DEFAULT_FILE, Settings
 from gateway.runtime.hardware import new_identity_problem
-from gateway.state.hardware_question import IdentityDecision
+from gateway.state.database.single_instance import is_in_use
 from gateway.state.parts import StateParts
-from gateway.state.single_instance import is_in_use
+from gateway.state.recovery.hardware_question import IdentityDecision
 from gateway.state.store import Store
 
 identity = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -11,7 +11,7 @@ import typer
 from gateway.cli.common import AsJson, ConfigFile, errors_shown, load_config, out, print_json
 from gateway.cli.passphrases import PassphraseFile, asked_passphrase, given_passphrase
 from gateway.config.settings import DEFAULT_FILE
-from gateway.state.backups import needs_passphrase, restore_backup
+from gateway.state.recovery.backups import needs_passphrase, restore_backup
 
 
 def restore(

@@ -16,9 +16,9 @@ from gateway.runtime.hardware import new_identity_problem
 from gateway.runtime.parts import FieldParts
 from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.child_states import ChildState
-from gateway.state.hardware_question import IdentityDecision
 from gateway.state.parts import StateParts
-from gateway.state.recoveries import RecoveryKind
+from gateway.state.recovery.hardware_question import IdentityDecision
+from gateway.state.recovery.recoveries import RecoveryKind
 
 log = logging.getLogger(__name__)
 

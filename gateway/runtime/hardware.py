@@ -8,9 +8,9 @@ import logging
 from gateway.cloud.gateway_identity import make_serial_number
 from gateway.config.settings import GatewaySection
 from gateway.device_files import is_in_container
-from gateway.state.hardware import Hardware
-from gateway.state.hardware_question import IdentityDecision
 from gateway.state.parts import StateParts
+from gateway.state.recovery.hardware import Hardware
+from gateway.state.recovery.hardware_question import IdentityDecision
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from gateway.runtime.summaries.cloud import CloudSummarizer
 from gateway.runtime.summaries.found_devices import FoundDeviceSummaries
 from gateway.runtime.summaries.gateway import gateway_summary
 from gateway.runtime.summaries.outbox import OutboxSummarizer
-from gateway.state.hardware_question import IdentityDecision
 from gateway.state.parts import StateParts
 from gateway.state.records import Decision
+from gateway.state.recovery.hardware_question import IdentityDecision
 from gateway.status.snapshot import ChildDetails, Snapshot
 
 NO_QUESTION = "nothing is to be decided (any more)"

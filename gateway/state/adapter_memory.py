@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
 
-from gateway.state.columns import text
-from gateway.state.set_aside import read_rows
+from gateway.state.database.columns import text
+from gateway.state.database.set_aside import read_rows
 from gateway.state.store import Store, Transaction
 
 MAX_ITEMS = 5_000

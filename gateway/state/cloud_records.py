@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
-from gateway.state.columns import text
-from gateway.state.set_aside import read_rows
+from gateway.state.database.columns import text
+from gateway.state.database.set_aside import read_rows
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 

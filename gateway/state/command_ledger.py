@@ -14,7 +14,7 @@ from enum import StrEnum
 from gateway.command_parameters import MASK
 from gateway.command_secrets import is_masked, mask_by_name
 from gateway.models import Value
-from gateway.state.columns import (
+from gateway.state.database.columns import (
     Unusable,
     cloud_id,
     json_object,
@@ -24,7 +24,7 @@ from gateway.state.columns import (
     optional_text,
     text,
 )
-from gateway.state.set_aside import Mending, read_rows
+from gateway.state.database.set_aside import Mending, read_rows
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 

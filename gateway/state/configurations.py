@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
-from gateway.state.columns import json_object, number, text
-from gateway.state.set_aside import read_rows
+from gateway.state.database.columns import json_object, number, text
+from gateway.state.database.set_aside import read_rows
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from gateway.errors import StoreError
-from gateway.state.columns import Unusable, moment, number, text
-from gateway.state.set_aside import read_rows
+from gateway.state.database.columns import Unusable, moment, number, text
+from gateway.state.database.set_aside import read_rows
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.state.columns import cloud_id, number, optional_number, optional_text, text
-from gateway.state.set_aside import read_rows
+from gateway.state.database.columns import cloud_id, number, optional_number, optional_text, text
+from gateway.state.database.set_aside import read_rows
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import StoreError
-from gateway.state.columns import Unusable, number, text
-from gateway.state.set_aside import read_rows
+from gateway.state.database.columns import Unusable, number, text
+from gateway.state.database.set_aside import read_rows
 from gateway.state.store import Store, Transaction
 from gateway.tasks import loop_time
 

@@ -14,8 +14,8 @@ from enum import IntEnum
 from types import MappingProxyType
 from zlib import crc32
 
-from gateway.state.columns import optional_text, text
-from gateway.state.set_aside import read_rows
+from gateway.state.database.columns import optional_text, text
+from gateway.state.database.set_aside import read_rows
 from gateway.state.store import Store
 from gateway.state.writes import runs_to_completion
 

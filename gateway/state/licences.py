@@ -12,8 +12,8 @@ from typing import Literal
 from pydantic import SecretStr
 
 from gateway.models import Licence, LicenceChange
-from gateway.state.columns import cloud_id, moment, number, optional_moment, optional_secret, optional_text, text
-from gateway.state.set_aside import read_rows
+from gateway.state.database.columns import cloud_id, moment, number, optional_moment, optional_secret, optional_text, text
+from gateway.state.database.set_aside import read_rows
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 

@@ -13,8 +13,9 @@ from typing import Final
 
 from gateway.errors import StoreDamaged, StoreError, StoreNewer
 from gateway.state.command_ledger import forget_contact
-from gateway.state.going_back import go_back
-from gateway.state.identity_mirror import (
+from gateway.state.parts import StateParts
+from gateway.state.recovery.going_back import go_back
+from gateway.state.recovery.identity_mirror import (
     MIRRORED,
     Cell,
     Mirror,
@@ -25,9 +26,8 @@ from gateway.state.identity_mirror import (
     read_mirror,
     set_number,
 )
-from gateway.state.parts import StateParts
-from gateway.state.recoveries import RecoveryKind, write_recovery
-from gateway.state.salvage import Salvage, replace_damaged
+from gateway.state.recovery.recoveries import RecoveryKind, write_recovery
+from gateway.state.recovery.salvage import Salvage, replace_damaged
 from gateway.state.store import Store, Transaction
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from gateway.models import SettingValue
-from gateway.state.columns import Unusable, json_value, text
-from gateway.state.set_aside import read_rows
+from gateway.state.database.columns import Unusable, json_value, text
+from gateway.state.database.set_aside import read_rows
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
 

@@ -13,14 +13,14 @@ from gateway.state.configurations import Configurations
 from gateway.state.events import EventQueue
 from gateway.state.firmware_jobs import FirmwareJobs, FirmwareOffers
 from gateway.state.flash_ledger import FlashLedger
-from gateway.state.hardware_question import HardwareMemory
-from gateway.state.identity_mirror import IdentityMirror
 from gateway.state.incidents import Incidents
 from gateway.state.licences import LicenceKeeper
 from gateway.state.original_settings import OriginalSettings
 from gateway.state.outbox import KEEP_FOR, MOST_BYTES, Outbox
 from gateway.state.point_maps import PointMaps
-from gateway.state.recoveries import Recoveries
+from gateway.state.recovery.hardware_question import HardwareMemory
+from gateway.state.recovery.identity_mirror import IdentityMirror
+from gateway.state.recovery.recoveries import Recoveries
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.state.wall_clock import WallClock

@@ -16,9 +16,9 @@ from pydantic import SecretStr, TypeAdapter
 from gateway.hub import Credentials
 from gateway.models import ChildDevice, Found
 from gateway.state.child_states import ChildState
-from gateway.state.columns import Unusable, moment, number, optional_moment, optional_secret, optional_text, text
+from gateway.state.database.columns import Unusable, moment, number, optional_moment, optional_secret, optional_text, text
+from gateway.state.database.set_aside import UNREADABLE, Mending, read_rows
 from gateway.state.records import ChildRecord, ChildRequest, Decision, FoundDevice, GatewayRecord, Request, UnusedDevice
-from gateway.state.set_aside import UNREADABLE, Mending, read_rows
 from gateway.state.store import Transaction
 
 T = TypeVar("T")

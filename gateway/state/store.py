@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from gateway.errors import StoreDamaged, StoreError, StoreNewer
-from gateway.state.integrity import check_content, check_is_file, check_tables, check_version, has_log, mark_suspect
-from gateway.state.schema import NEWEST_VERSION, migrations_after
-from gateway.state.single_instance import StoreLock, real_path, refuse_other_name
-from gateway.state.snapshots import keep_snapshot
-from gateway.state.sqlite import (
+from gateway.state.database.integrity import check_content, check_is_file, check_tables, check_version, has_log, mark_suspect
+from gateway.state.database.single_instance import StoreLock, real_path, refuse_other_name
+from gateway.state.database.snapshots import keep_snapshot
+from gateway.state.database.sqlite import (
     SetAsideRow,
     SqliteError,
     Transaction,
@@ -28,7 +27,8 @@ from gateway.state.sqlite import (
     is_disk_failure,
     is_refusal,
 )
-from gateway.state.store_file import StoreFile
+from gateway.state.database.store_file import StoreFile
+from gateway.state.schema import NEWEST_VERSION, migrations_after
 
 __all__ = ["SetAsideRow", "Store", "Transaction", "read_store"]
 

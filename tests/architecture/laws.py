@@ -42,7 +42,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
         "gateway/emulator/authorities.py",
         "gateway/emulator/signing.py",
         "gateway/status/listening/self_signed.py",
-        "gateway/state/backup_encryption.py",
+        "gateway/state/recovery/backup_encryption.py",
     ),
     "dbus_fast": ("adapters/ble/radio/bluez.py", "gateway/testing/bluetooth/*"),
     "jinja2": ("gateway/status/render/templates.py",),
@@ -65,7 +65,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
         "gateway/service_manager.py",
         "gateway/status/listening/listener.py",  # connections are limited before aiohttp has them
     ),
-    "sqlite3": ("gateway/state/sqlite.py",),
+    "sqlite3": ("gateway/state/database/sqlite.py",),
     "subprocess": ("gateway/runtime/firmware/hook.py",),  # the program that a deployer names for installing firmware
     "threading": (
         "adapters/serial/port/*",

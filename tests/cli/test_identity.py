@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from gateway.state.hardware import Hardware
-from gateway.state.hardware_question import IdentityDecision
 from gateway.state.parts import StateParts
 from gateway.state.records import GatewayRecord
+from gateway.state.recovery.hardware import Hardware
+from gateway.state.recovery.hardware_question import IdentityDecision
 from gateway.state.store import Store
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from gateway.config.settings import StoreSection
 from gateway.errors import BeginAnew
-from gateway.state.hardware import Hardware
-from gateway.state.recoveries import RecoveryKind
+from gateway.state.recovery.hardware import Hardware
+from gateway.state.recovery.recoveries import RecoveryKind
 from gateway.status.health import readiness
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.errors import StoreDamaged
-from gateway.state.recoveries import RecoveryKind
+from gateway.state.recovery.recoveries import RecoveryKind
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
 pytestmark = pytest.mark.enable_socket

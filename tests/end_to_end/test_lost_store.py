@@ -9,9 +9,9 @@ import pytest
 
 from gateway.config.settings import StoreSection
 from gateway.errors import StoreDamaged
-from gateway.state.identity_mirror import mirror_file
 from gateway.state.record_rows import read_gateway
-from gateway.state.recoveries import RecoveryKind
+from gateway.state.recovery.identity_mirror import mirror_file
+from gateway.state.recovery.recoveries import RecoveryKind
 from gateway.state.store import read_store
 from gateway.status.health import readiness
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice

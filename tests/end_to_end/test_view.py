@@ -9,8 +9,8 @@ import pytest
 
 from gateway.config.settings import AdmissionSection, Policy
 from gateway.models import Sample, Status
+from gateway.state.database.set_aside import set_aside
 from gateway.state.outbox import LossReason
-from gateway.state.set_aside import set_aside
 from gateway.status.model import encode_id
 from gateway.status.snapshot import ChildStatus
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice

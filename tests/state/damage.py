@@ -6,8 +6,8 @@ from contextlib import closing
 
 from gateway.state.events import EventQueue
 from gateway.state.flash_ledger import read_days
-from gateway.state.identity_mirror import number_in_store
 from gateway.state.parts import StateParts
+from gateway.state.recovery.identity_mirror import number_in_store
 from gateway.state.store import Store
 
 AT = "2026-01-01T12:00:00+00:00"

@@ -12,15 +12,15 @@ from pydantic import SecretStr
 from gateway.errors import StoreError
 from gateway.hub import Credentials
 from gateway.models import ChildDevice
-from gateway.state import backup_encryption
-from gateway.state.backup_encryption import decrypt, encrypt
-from gateway.state.backups import restore_backup, write_backup
 from gateway.state.child_states import ChildState
 from gateway.state.command_ledger import RECORDS_LOST
 from gateway.state.opening import opened_state
 from gateway.state.parts import StateParts
 from gateway.state.records import GatewayRecord
-from gateway.state.recoveries import RecoveryKind
+from gateway.state.recovery import backup_encryption
+from gateway.state.recovery.backup_encryption import decrypt, encrypt
+from gateway.state.recovery.backups import restore_backup, write_backup
+from gateway.state.recovery.recoveries import RecoveryKind
 from gateway.state.schema import NEWEST_VERSION
 from gateway.state.store import Store
 

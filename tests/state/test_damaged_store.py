@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import StoreDamaged, StoreError
-from gateway.state.identity_mirror import mirror_file
-from gateway.state.integrity import suspect_file
+from gateway.state.database.integrity import suspect_file
 from gateway.state.opening import opened_state
 from gateway.state.parts import StateParts
-from gateway.state.recoveries import RecoveryKind
+from gateway.state.recovery.identity_mirror import mirror_file
+from gateway.state.recovery.recoveries import RecoveryKind
 from gateway.state.schema import NEWEST_VERSION
 from gateway.state.store import Store
 from tests.state.damage import fill

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.state.columns import Unusable
-from gateway.state.hardware import Hardware, difference
+from gateway.state.database.columns import Unusable
+from gateway.state.recovery.hardware import Hardware, difference
 
 PI = {"board": "10000000abcdef01", "cards": {"eth0": "b8:27:eb:12:34:56", "wlan0": "b8:27:eb:65:43:21"}}
 ON_HOST_NETWORK = {"cards": {"eth0": "b8:27:eb:12:34:56"}, "is_in_container": True}

@@ -11,11 +11,11 @@ from gateway.errors import StoreError
 from gateway.hub import Credentials
 from gateway.models import ChildDevice
 from gateway.state.child_states import ChildState
-from gateway.state.identity_mirror import MirrorUnusable, mirror_file, read_mirror
 from gateway.state.opening import opened_state
 from gateway.state.parts import StateParts
 from gateway.state.records import GatewayRecord
-from gateway.state.recoveries import RecoveryKind
+from gateway.state.recovery.identity_mirror import MirrorUnusable, mirror_file, read_mirror
+from gateway.state.recovery.recoveries import RecoveryKind
 
 PARENT = Credentials(
     device_id="gw-1",
@@ -243,7 +243,7 @@ async def test_a_mirror_that_cannot_be_written_is_told_once_and_written_later(pa
     async with opened_state(path, made) as state:
         await register(state, 3)
         with monkeypatch.context() as patch:
-            patch.setattr("gateway.state.identity_mirror.replace_file", fail)
+            patch.setattr("gateway.state.recovery.identity_mirror.replace_file", fail)
             assert not await state.mirror.update()
             assert not await state.mirror.update()
             assert caplog.text.count("No space left") == 1

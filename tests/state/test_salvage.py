@@ -14,8 +14,8 @@ from gateway.errors import StoreError
 from gateway.models import Sample, Status
 from gateway.state.outbox import Outbox
 from gateway.state.outbox.losses import LossReason
+from gateway.state.recovery.salvage import MOST_KEPT, replace_damaged
 from gateway.state.registry import Registry
-from gateway.state.salvage import MOST_KEPT, replace_damaged
 from gateway.state.store import Store
 from tests.state.damage import damage, everything, fill
 

@@ -4,9 +4,9 @@ import logging
 import pytest
 
 from gateway.errors import StoreError
-from gateway.state import set_aside as module
-from gateway.state.columns import json_value, moment, number, text
-from gateway.state.set_aside import read_rows, set_aside
+from gateway.state.database import set_aside as module
+from gateway.state.database.columns import json_value, moment, number, text
+from gateway.state.database.set_aside import read_rows, set_aside
 from gateway.state.store import Store, read_store
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StoreError
-from gateway.state.single_instance import is_in_use, refuse_other_name
+from gateway.state.database.single_instance import is_in_use, refuse_other_name
 from gateway.state.store import Store, read_store
 
 
@@ -80,7 +80,8 @@ async def test_another_process_is_kept_out_while_the_store_is_written(path):
 
 
 def in_use_for_another_process(path: Path) -> bool:
-    look = "import sys, pathlib; from gateway.state.single_instance import is_in_use; print(is_in_use(pathlib.Path(sys.argv[1])))"
+    module = "gateway.state.database.single_instance"
+    look = f"import sys, pathlib; from {module} import is_in_use; print(is_in_use(pathlib.Path(sys.argv[1])))"
     seen = subprocess.run([sys.executable, "-c", look, path], capture_output=True, text=True, check=True)
     return seen.stdout == "True\n"
 

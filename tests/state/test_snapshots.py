@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StoreError, StoreNewer
+from gateway.state.database.snapshots import MOST_KEPT, keep_snapshot
+from gateway.state.database.sqlite import connect
 from gateway.state.opening import opened_state
 from gateway.state.outbox import Outbox
 from gateway.state.parts import StateParts
-from gateway.state.recoveries import RecoveryKind
+from gateway.state.recovery.recoveries import RecoveryKind
 from gateway.state.schema import NEWEST_VERSION
-from gateway.state.snapshots import MOST_KEPT, keep_snapshot
-from gateway.state.sqlite import connect
 from gateway.state.store import Store, read_store
 from tests.state.damage import fill
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StoreError
-from gateway.state.backups import restore_backup, write_backup
+from gateway.state.recovery.backups import restore_backup, write_backup
 from gateway.state.schema import NEWEST_VERSION
 from gateway.state.store import Store, read_store
 

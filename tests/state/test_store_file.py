@@ -9,8 +9,8 @@ import pytest
 
 from gateway.errors import StoreDamaged, StoreError
 from gateway.state import store as module
-from gateway.state import store_file
-from gateway.state.single_instance import is_in_use
+from gateway.state.database import store_file
+from gateway.state.database.single_instance import is_in_use
 from gateway.state.store import Store, read_store
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from gateway.doctor.clock import ServerTime, clock_finding
 from gateway.state.incidents import OpenIncident, Priority
 from gateway.state.outbox import Loss, LossReason
-from gateway.state.recoveries import Recovery, RecoveryKind
+from gateway.state.recovery.recoveries import Recovery, RecoveryKind
 
 STORE_FAILS_AFTER = timedelta(seconds=5)
 """A write that fails once, because another process held the file for too long, is no incident."""

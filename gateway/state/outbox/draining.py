@@ -11,11 +11,11 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from gateway.state.columns import Unusable, moment
+from gateway.state.database.columns import Unusable, moment
+from gateway.state.database.set_aside import read_rows
 from gateway.state.outbox.dating import has_undated
 from gateway.state.outbox.losses import LossReason, count_loss
 from gateway.state.outbox.samples import QueuedSample, queued_sample
-from gateway.state.set_aside import read_rows
 from gateway.state.store import Transaction
 
 COLUMNS = "o.seq, o.child, o.at, o.status, o.payload"

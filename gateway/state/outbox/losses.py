@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from gateway.state.columns import Unusable, moment, number, text
+from gateway.state.database.columns import Unusable, moment, number, text
+from gateway.state.database.set_aside import read_rows
 from gateway.state.outbox.accounts import UNKNOWN_CHILD, add_to_account
-from gateway.state.set_aside import read_rows
 from gateway.state.store import Transaction
 
 ADJACENT_WITHIN = timedelta(hours=1)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from gateway.models import Sample
+from gateway.state.database.single_instance import real_path
 from gateway.state.outbox import draining
 from gateway.state.outbox.accounts import (
     Account,
@@ -27,7 +28,6 @@ from gateway.state.outbox.losses import Loss, LossReason, count_loss, read_losse
 from gateway.state.outbox.putting import PreparedSamples, insert, prepare
 from gateway.state.outbox.samples import QueuedSample
 from gateway.state.outbox.thinning import Thinning, disk_space, drop_expired
-from gateway.state.single_instance import real_path
 from gateway.state.store import Store, Transaction
 from gateway.state.wall_clock import WallClock
 from gateway.state.writes import runs_to_completion

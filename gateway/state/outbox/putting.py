@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from gateway.models import Sample
-from gateway.state.columns import Unusable
+from gateway.state.database.columns import Unusable
+from gateway.state.database.set_aside import UNREADABLE
 from gateway.state.outbox.accounts import add_to_account
 from gateway.state.outbox.losses import LossReason, count_loss
 from gateway.state.outbox.samples import SampleRow, rows_of
-from gateway.state.set_aside import UNREADABLE
 from gateway.state.store import Transaction
 from gateway.state.wall_clock import WallClock
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from gateway.hub import MESSAGE_BYTES
 from gateway.models import Sample, Status, Value
-from gateway.state.columns import Unusable, json_object, moment, number, text
-from gateway.state.set_aside import UNREADABLE
+from gateway.state.database.columns import Unusable, json_object, moment, number, text
+from gateway.state.database.set_aside import UNREADABLE
 
 PART_BYTES = MESSAGE_BYTES - 8 * 1024
 """A sample with more bytes of values becomes several: the hub merges messages (device API reference, section 5.1)."""

@@ -7,7 +7,7 @@ import pytest
 from gateway.runtime.incidents.own_causes import LossCause, StoreCause, clock_cause, recovery_cause
 from gateway.state.incidents import Priority
 from gateway.state.outbox import Loss, LossReason
-from gateway.state.recoveries import Recovery, RecoveryKind
+from gateway.state.recovery.recoveries import Recovery, RecoveryKind
 
 AT = datetime(2026, 12, 1, tzinfo=UTC)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import StoreDamaged, StoreError
-from gateway.state.schema_versions import missing_columns, types_of, version_of
-from gateway.state.single_instance import real_path
-from gateway.state.sqlite import Transaction
+from gateway.state.database.schema_versions import missing_columns, types_of, version_of
+from gateway.state.database.single_instance import real_path
+from gateway.state.database.sqlite import Transaction
 
 SMALL_BYTES: Final = 32 * 1024 * 1024
 """So large a file is checked in a fifth of a second, or in two seconds from a slow card."""

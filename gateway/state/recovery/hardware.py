@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from gateway.state.columns import Unusable, json_object
+from gateway.state.database.columns import Unusable, json_object
 
 _BOARD_FILES: Final = (
     "proc/device-tree/serial-number",

@@ -21,7 +21,7 @@ READER_TIMEOUT_SECONDS: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class SetAsideRow:
-    """A row that cannot be read or sent, and was taken out of its table (`gateway/state/set_aside.py`)."""
+    """A row that cannot be read or sent, and was taken out of its table (`gateway/state/database/set_aside.py`)."""
 
     table: str
     why: str

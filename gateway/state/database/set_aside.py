@@ -14,8 +14,8 @@ from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
-from gateway.state.columns import Unusable
-from gateway.state.sqlite import SetAsideRow, Transaction
+from gateway.state.database.columns import Unusable
+from gateway.state.database.sqlite import SetAsideRow, Transaction
 
 T = TypeVar("T")
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.errors import StoreError
-from gateway.state.row_copies import copy_rows, new_file
-from gateway.state.salvage import put_in_place, settle_accounts
+from gateway.state.database.row_copies import copy_rows, new_file
+from gateway.state.database.schema_versions import types_of
+from gateway.state.database.set_aside import add_set_aside
+from gateway.state.database.single_instance import real_path
+from gateway.state.database.snapshots import snapshots_of
+from gateway.state.database.sqlite import SqliteError, Transaction, connect_reader
+from gateway.state.recovery.salvage import put_in_place, settle_accounts
 from gateway.state.schema import NEWEST_VERSION, migrations_after
-from gateway.state.schema_versions import types_of
-from gateway.state.set_aside import add_set_aside
-from gateway.state.single_instance import real_path
-from gateway.state.snapshots import snapshots_of
-from gateway.state.sqlite import SqliteError, Transaction, connect_reader
 
 LAST_COUNT: Final = 2**62
 """A whole store has no more rows than this."""

@@ -10,10 +10,10 @@ from enum import StrEnum
 from typing import Final
 from uuid import uuid4
 
-from gateway.state.columns import moment, number, optional_text
-from gateway.state.hardware import Hardware, difference
-from gateway.state.recoveries import RecoveryKind, write_recovery
-from gateway.state.set_aside import read_rows
+from gateway.state.database.columns import moment, number, optional_text
+from gateway.state.database.set_aside import read_rows
+from gateway.state.recovery.hardware import Hardware, difference
+from gateway.state.recovery.recoveries import RecoveryKind, write_recovery
 from gateway.state.store import Store, Transaction
 
 log = logging.getLogger(__name__)

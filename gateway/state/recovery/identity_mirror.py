@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Final, TypeAlias, cast
 
 from gateway.errors import GatewayError, StoreError
-from gateway.state.columns import number
+from gateway.state.database.columns import number
+from gateway.state.database.set_aside import read_rows
+from gateway.state.database.single_instance import real_path
+from gateway.state.database.whole_files import replace_file
 from gateway.state.registry import Registry
-from gateway.state.set_aside import read_rows
-from gateway.state.single_instance import real_path
 from gateway.state.store import Store, Transaction
-from gateway.state.whole_files import replace_file
 from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)

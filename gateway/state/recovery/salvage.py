@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import StoreDamaged, StoreError
-from gateway.state.integrity import suspect_file
+from gateway.state.database.integrity import suspect_file
+from gateway.state.database.row_copies import copy_rows, new_file, size_of
+from gateway.state.database.schema_versions import types_of, version_of
+from gateway.state.database.set_aside import add_set_aside
+from gateway.state.database.single_instance import real_path
+from gateway.state.database.sqlite import Reader, SqliteError, Transaction, connect_reader
+from gateway.state.database.whole_files import sync_folder
 from gateway.state.outbox.accounts import recount
 from gateway.state.outbox.losses import LossReason, count_loss
-from gateway.state.row_copies import copy_rows, new_file, size_of
 from gateway.state.schema import NEWEST_VERSION, migrations_after
-from gateway.state.schema_versions import types_of, version_of
-from gateway.state.set_aside import add_set_aside
-from gateway.state.single_instance import real_path
-from gateway.state.sqlite import Reader, SqliteError, Transaction, connect_reader
-from gateway.state.whole_files import sync_folder
 
 log = logging.getLogger(__name__)
 

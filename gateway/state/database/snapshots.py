@@ -9,10 +9,10 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from gateway.state.row_copies import new_file, size_of
-from gateway.state.single_instance import real_path
-from gateway.state.sqlite import SqliteError, Transaction
-from gateway.state.whole_files import sync_folder
+from gateway.state.database.row_copies import new_file, size_of
+from gateway.state.database.single_instance import real_path
+from gateway.state.database.sqlite import SqliteError, Transaction
+from gateway.state.database.whole_files import sync_folder
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from gateway.state.columns import moment, text
-from gateway.state.set_aside import read_rows
+from gateway.state.database.columns import moment, text
+from gateway.state.database.set_aside import read_rows
 from gateway.state.store import Store, Transaction
 
 MOST_KEPT: Final = 50

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import StoreError
-from gateway.state.backup_encryption import decrypt, encrypt, is_encrypted
 from gateway.state.command_ledger import forget_contact
-from gateway.state.hardware_question import forget_hardware
-from gateway.state.identity_mirror import MirrorUnusable, mirror_file, read_mirror
-from gateway.state.integrity import check_is_file
-from gateway.state.recoveries import RecoveryKind, write_recovery
+from gateway.state.database.integrity import check_is_file
+from gateway.state.database.single_instance import StoreLock, is_in_use, real_path
+from gateway.state.database.sqlite import SqliteError, Transaction, connect, connect_reader, is_damage
+from gateway.state.database.whole_files import sync_folder
+from gateway.state.recovery.backup_encryption import decrypt, encrypt, is_encrypted
+from gateway.state.recovery.hardware_question import forget_hardware
+from gateway.state.recovery.identity_mirror import MirrorUnusable, mirror_file, read_mirror
+from gateway.state.recovery.recoveries import RecoveryKind, write_recovery
 from gateway.state.schema import NEWEST_VERSION, migrations_after
-from gateway.state.single_instance import StoreLock, is_in_use, real_path
-from gateway.state.sqlite import SqliteError, Transaction, connect, connect_reader, is_damage
 from gateway.state.store import read_store
-from gateway.state.whole_files import sync_folder
 
 SQLITE_MAGIC: Final = b"SQLite format 3\0"
 

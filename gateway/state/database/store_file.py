@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gateway.errors import StoreDamaged, StoreError
-from gateway.state.single_instance import StoreLock, real_path
-from gateway.state.sqlite import SqliteError, Transaction, connect, connect_reader, is_damage
-from gateway.state.whole_files import sync_folder
+from gateway.state.database.single_instance import StoreLock, real_path
+from gateway.state.database.sqlite import SqliteError, Transaction, connect, connect_reader, is_damage
+from gateway.state.database.whole_files import sync_folder
 
 MOST_CHECKED_BYTES = 64 * 1024 * 1024
 """Of a larger file, only the beginning is looked at: no sample can be stored meanwhile."""

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
+from gateway.state.database.sqlite import SqliteError, Transaction, connect
 from gateway.state.schema import NEWEST_VERSION, migrations_after
-from gateway.state.sqlite import SqliteError, Transaction, connect
 
 
 def types_of(db: Transaction) -> dict[str, dict[str, str]]:

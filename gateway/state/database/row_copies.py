@@ -11,9 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gateway.state.schema_versions import types_of
-from gateway.state.set_aside import MOST_ROWS
-from gateway.state.sqlite import Reader, SqliteError, Transaction, connect, is_refusal
+from gateway.state.database.schema_versions import types_of
+from gateway.state.database.set_aside import MOST_ROWS
+from gateway.state.database.sqlite import Reader, SqliteError, Transaction, connect, is_refusal
 
 MOST_ATTEMPTS: Final = 10_000
 """In how many pieces a damaged table is read at most."""
