@@ -6,7 +6,7 @@ import re
 import tomllib
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 from pydantic.fields import FieldInfo
@@ -28,6 +28,20 @@ class _ValidVariables(EnvSettingsSource):
             return {}
 
 
+class StandInStatus(StatusSection):
+    """The page with a certificate that the gateway makes: one was asked for, and what it is cannot be read."""
+
+
+_ASKS_FOR_HTTPS: Final = re.compile("cert|https|tls|ssl", re.IGNORECASE)
+"""Also a key that is misspelt, or that there is not."""
+
+_STATUS_THAT_ASKS: Final = re.compile(
+    r"""^[ \t]*(?:\[\s*["']?status\b.*?^[ \t]*["']?|["']?status["']?\s*(?:\.\s*|=\s*\{[^\n]*?)["']?)(?:cert|https|tls|ssl)""",
+    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+)
+"""The same in text that is no TOML."""
+
+
 class SalvagedSettings(FileAndEnvironment):
     """The settings that are needed to report what is wrong with the others; a wrong key has its default."""
 
@@ -47,7 +61,10 @@ class SalvagedSettings(FileAndEnvironment):
             wrong = {details["loc"][0] for details in error.errors() if details["loc"]}
         if not isinstance(value, dict) or not wrong:
             return cls.model_fields[str(field.field_name)].default
-        return check({key: one for key, one in value.items() if key not in wrong})
+        usable = {key: one for key, one in value.items() if key not in wrong}
+        if field.field_name == "status" and any(_ASKS_FOR_HTTPS.search(str(key)) for key in wrong):
+            return StandInStatus.model_validate(usable | {"certificate": "self-signed"})
+        return check(usable)
 
 
 def salvage(file: Path | None) -> SalvagedSettings:
@@ -65,9 +82,17 @@ def _salvaged_tables(file: Path | None) -> dict[str, Any]:
     except SettingsError:
         pass
     tables: dict[str, Any] = {}
-    with suppress(OSError, UnicodeDecodeError):
-        text = "" if file is None else file.read_text(encoding="utf-8-sig")
-        for table in re.split(r"(?m)^(?=\[)", text):
-            with suppress(tomllib.TOMLDecodeError):
-                tables |= read_toml(table)
+    with suppress(OSError):
+        text = "" if file is None else file.read_bytes().decode("utf-8-sig", "replace")
+        for part in re.split(r"(?m)^(?=\[)", text):
+            for name, table in _tables_of(part).items():
+                both = isinstance(table, dict) and isinstance(tables.get(name), dict)
+                tables[name] = tables[name] | table if both else table
     return without_option_names(tables)
+
+
+def _tables_of(part: str) -> dict[str, Any]:
+    """Return what is in a part of a file; of one that is no TOML, only whether it asks for https."""
+    with suppress(tomllib.TOMLDecodeError):
+        return read_toml(part)
+    return {"status": {"certificate": ()}} if _STATUS_THAT_ASKS.search(part) else {}  # which is no certificate

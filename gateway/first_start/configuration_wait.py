@@ -13,7 +13,7 @@ from gateway.adapter import Adapter
 from gateway.config.file import file_exists, file_stamp
 from gateway.config.loading import environment_names_buses
 from gateway.config.mistakes import problem_location
-from gateway.config.salvage import salvage
+from gateway.config.salvage import StandInStatus, salvage
 from gateway.config.settings import Configuration, StatusSection
 from gateway.doctor.checks import examine
 from gateway.doctor.known_config import read_known_config
@@ -147,6 +147,8 @@ class ConfigurationWait:
         await _stop(self._page)
         self._served = wanted
         if salvaged.status.enabled:
+            if isinstance(salvaged.status, StandInStatus):
+                log.warning("the certificate of the status page cannot be read from the configuration; one is made until it can")
             status, token = salvaged.status, load_or_create_token(token_file(salvaged.store.path))
             auth = TokenAuth(token.digest, host=status.host)
             server = SetupServer(self, auth, endpoint_of(status, salvaged.store.path))

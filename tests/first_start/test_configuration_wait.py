@@ -125,6 +125,20 @@ async def test_the_page_of_a_first_start_is_served_by_https_where_its_section_ca
         assert "no such key" in text
 
 
+async def test_the_page_of_a_first_start_is_not_served_by_http_where_its_certificate_cannot_be_read(file, port, caplog):
+    file.parent.mkdir()
+    save(file, config(file.parent, port).replace("[status]", "[status]\ncertificate = 3"))
+    async with waiting(file, port) as (_, plain):
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as browser:
+            _, text = await got(browser, f"https://127.0.0.1:{port}/", until=lambda text: "certificate" in text)
+            assert "One problem keeps the gateway from starting." in text
+        _, text = await got(plain, "/", until=lambda text: text != "")
+        assert text == "This page is served by https.\n"
+        assert "the certificate of the status page cannot be read from the configuration; one is made" in caplog.text
+        save(file, config(file.parent, port, more="[nonsense]"))
+        await got(plain, "/", until=lambda text: "nonsense" in text)
+
+
 async def test_a_first_look_never_writes_over_a_file_that_came_meanwhile(file, port, monkeypatch, tmp_path):
     monkeypatch.setenv("XYTE_GATEWAY__STATUS__PORT", str(port))
     looking = asyncio.Event()
