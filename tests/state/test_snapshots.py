@@ -14,6 +14,7 @@ from gateway.state.database.sqlite import connect
 from gateway.state.opening import opened_state
 from gateway.state.outbox import Outbox
 from gateway.state.parts import StateParts
+from gateway.state.recovery.going_back import go_back
 from gateway.state.recovery.recoveries import RecoveryKind
 from gateway.state.schema import NEWEST_VERSION
 from gateway.state.store import Store, read_store
@@ -136,6 +137,20 @@ async def test_an_older_gateway_goes_on_with_what_was_added_since_and_up_down_up
         async with opened_state(path, made):
             pass
         assert counts(path) == down
+
+
+async def test_of_the_stores_of_a_newer_gateway_the_last_three_are_kept(path):
+    async with opened_state(path, made):
+        pass
+    foreign = path.with_name(f"{path.name}.schema-of-the-cellar")
+    foreign.touch()
+    returned = []
+    for _ in range(5):
+        update(path)
+        returned.append(go_back(path).kept)
+        returned[-1].with_name(f"{returned[-1].name}-wal").touch()
+    kept = [*returned[-3:], *(file.with_name(f"{file.name}-wal") for file in returned[-3:])]
+    assert set(path.parent.glob("*.schema-*")) == {foreign, *kept}
 
 
 async def test_without_a_snapshot_a_newer_store_is_refused_and_left(path):
