@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from gateway.errors import StoreDamaged, StoreError, StoreNewer
+from gateway.state.database.file_exchange import undo_interrupted
 from gateway.state.database.integrity import check_content, check_is_file, check_tables, check_version, has_log, mark_suspect
 from gateway.state.database.single_instance import StoreLock, real_path, refuse_other_name
 from gateway.state.database.snapshots import keep_snapshot
@@ -199,6 +200,8 @@ class Store:
         written = connection.total_changes
         connection.set_aside = ()
         try:
+            if connection.in_transaction:  # an earlier one could not even be undone
+                connection.execute("ROLLBACK")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 result = work(connection)
@@ -285,6 +288,7 @@ class Store:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self._exclusive:
                 self._lock.acquire_folder()
+                undo_interrupted(self.path)
             _keep_private(self.path)
             if self._exclusive:
                 self._lock.acquire()

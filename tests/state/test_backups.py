@@ -17,7 +17,7 @@ from gateway.state.command_ledger import RECORDS_LOST
 from gateway.state.opening import opened_state
 from gateway.state.parts import StateParts
 from gateway.state.records import GatewayRecord
-from gateway.state.recovery import backup_encryption
+from gateway.state.recovery import backup_encryption, backups
 from gateway.state.recovery.backup_encryption import decrypt, encrypt
 from gateway.state.recovery.backups import restore_backup, write_backup
 from gateway.state.recovery.recoveries import RecoveryKind
@@ -232,3 +232,32 @@ def test_a_piece_that_is_missing_exchanged_or_changed_is_noticed(spoil, monkeypa
     monkeypatch.setattr(backup_encryption, "PIECE_BYTES", 100)
     with pytest.raises(StoreError, match="damaged"):
         decrypt(io.BytesIO(spoil(encrypted(os.urandom(300)))), io.BytesIO(), PASSPHRASE)
+
+
+async def test_a_kill_between_both_files_of_a_restore_costs_the_former_store_nothing(path, tmp_path, monkeypatch):
+    backup = tmp_path / "b"
+    write_backup(path, backup, None)
+    _leave_in_log(path)
+    with monkeypatch.context() as killed:
+        killed.setattr(backups, "_keep_foreign_mirror", _kill)
+        with pytest.raises(SystemExit):
+            restore_backup(backup, path, None)
+    assert not path.with_name(f"{path.name}-wal").exists(), "its log has its other name by then"
+    async with opened_state(path, made) as state:
+        assert state.outbox.depth == 2
+    assert [file.name for file in path.parent.glob("*.replaced-*")] == []
+
+
+def _leave_in_log(path):
+    """Leave a sample in the log of the store, as a gateway that was killed."""
+    copy = {}
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("INSERT INTO outbox (child, at, status, payload) SELECT child, at, status, payload FROM outbox")
+        for file in (path, path.with_name(f"{path.name}-wal")):
+            copy[file] = file.read_bytes()
+    for file, content in copy.items():
+        file.write_bytes(content)
+
+
+def _kill(*_):
+    raise SystemExit

@@ -288,3 +288,20 @@ async def test_a_path_that_cannot_be_is_a_store_error_for_whoever_uses_it(tmp_pa
     ):
         with pytest.raises(StoreError):
             command()
+
+
+async def test_a_transaction_that_could_not_even_be_undone_does_not_stop_those_after_it(tmp_path):
+    async with Store(tmp_path / "s.sqlite3") as store:
+        execute = store._connection.execute
+
+        def fail(statement, *values):
+            if statement in ("COMMIT", "ROLLBACK"):
+                raise sqlite3.OperationalError("disk I/O error")
+            return execute(statement, *values)
+
+        store._connection.execute = fail
+        with pytest.raises(StoreError, match="disk I/O error"):
+            await store.transact(lambda db: db.execute("INSERT INTO notes VALUES ('a', '1', 'c')"))
+        store._connection.execute = execute
+        await store.transact(lambda db: db.execute("INSERT INTO notes VALUES ('a', '2', 'c')"))
+        assert await store.transact(lambda db: db.execute("SELECT name FROM notes").fetchall()) == [("2",)]

@@ -130,6 +130,25 @@ class StoreLock:
         self._file = self._beside = None
 
 
+@contextmanager
+def locked_folder(path: Path) -> Iterator[None]:
+    """Keep every other gateway off the store while its file is exchanged.
+
+    Raises:
+        StoreError: another gateway has it, or it cannot be locked.
+    """
+    lock = StoreLock(path)
+    try:
+        lock.acquire_folder()
+    except OSError as error:
+        fix = "Name a file in a folder that the gateway may write to: [store] path"
+        raise StoreError(f"{path}: {error.strerror}. {fix}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def is_in_use(path: Path) -> bool:
     """Return whether a gateway works on the store at this moment, under whatever name."""
     return _is_held_beside(path) or _is_file_locked(path)

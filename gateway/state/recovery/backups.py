@@ -14,6 +14,7 @@ from typing import Final
 
 from gateway.errors import StoreError
 from gateway.state.command_ledger import forget_contact
+from gateway.state.database.file_exchange import keep_former, undo_interrupted
 from gateway.state.database.integrity import check_is_file
 from gateway.state.database.single_instance import StoreLock, is_in_use, real_path
 from gateway.state.database.sqlite import SqliteError, Transaction, connect, connect_reader, is_damage
@@ -118,6 +119,7 @@ def restore_backup(backup: Path, store: Path, passphrase: str | None) -> Restore
         real.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire_folder()
         try:
+            undo_interrupted(store)
             is_encrypted_file = needs_passphrase(backup)
             _create(new)
             with backup.open("rb") as source, new.open("r+b") as out:
@@ -205,13 +207,7 @@ def _keep_former_store(real: Path) -> Path | None:
     if not real.exists():
         return None
     kept = real.with_name(f"{real.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
-    try:
-        os.link(real, kept)  # so that a kill leaves one of both under the path
-    except OSError:  # some file systems have no hard links
-        real.rename(kept)
-    if (log_file := real.with_name(f"{real.name}-wal")).exists():
-        log_file.rename(f"{kept}-wal")
-    real.with_name(f"{real.name}-shm").unlink(missing_ok=True)
+    keep_former(real, kept)
     return kept
 
 

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.errors import StoreError
+from gateway.state.database.file_exchange import put_in_place, undo_interrupted
 from gateway.state.database.row_copies import copy_rows, new_file
 from gateway.state.database.schema_versions import types_of
 from gateway.state.database.set_aside import add_set_aside
-from gateway.state.database.single_instance import real_path
+from gateway.state.database.single_instance import locked_folder, real_path
 from gateway.state.database.snapshots import snapshots_of
 from gateway.state.database.sqlite import SqliteError, Transaction, connect_reader
-from gateway.state.recovery.salvage import put_in_place, settle_accounts
+from gateway.state.recovery.salvage import settle_accounts
 from gateway.state.schema import NEWEST_VERSION, migrations_after
 
 LAST_COUNT: Final = 2**62
@@ -56,6 +57,11 @@ def go_back(path: Path) -> Return:
     Raises:
         StoreError: there is no snapshot, or it cannot be used; everything stays as it is.
     """
+    with locked_folder(path):
+        return _go_back(path)
+
+
+def _go_back(path: Path) -> Return:
     real = real_path(path)
     try:
         snapshot = next(
@@ -68,6 +74,7 @@ def go_back(path: Path) -> Return:
         ) from None
     new = real.with_name(f"{real.name}.returned")
     try:
+        undo_interrupted(path)
         new.unlink(missing_ok=True)
         newer, not_taken, left = _merge(real, snapshot, new)
         kept = real.with_name(f"{real.name}.schema-{newer}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,13 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import StoreDamaged, StoreError
+from gateway.state.database.file_exchange import move_log, put_in_place, undo_interrupted
 from gateway.state.database.integrity import suspect_file
 from gateway.state.database.row_copies import copy_rows, new_file, size_of
 from gateway.state.database.schema_versions import types_of, version_of
 from gateway.state.database.set_aside import add_set_aside
-from gateway.state.database.single_instance import real_path
+from gateway.state.database.single_instance import locked_folder, real_path
 from gateway.state.database.sqlite import Reader, SqliteError, Transaction, connect_reader
-from gateway.state.database.whole_files import sync_folder
 from gateway.state.outbox.accounts import recount
 from gateway.state.outbox.losses import LossReason, count_loss
 from gateway.state.schema import NEWEST_VERSION, migrations_after
@@ -72,10 +71,16 @@ def replace_damaged(path: Path, *, needs_identity: bool) -> Salvage:
         StoreError: it stays as it is, for one of these reasons: its identity is needed, there is no room, or too many damaged
             stores are kept already.
     """
+    with locked_folder(path):
+        return _replace(path, needs_identity=needs_identity)
+
+
+def _replace(path: Path, *, needs_identity: bool) -> Salvage:
     real = real_path(path)
-    kept = _name_for(real)
     new = real.with_name(f"{real.name}.salvaged")
     try:
+        undo_interrupted(path)
+        kept = _name_for(real)
         new.unlink(missing_ok=True)
         _check_room(real)
         rows, lost_samples = _copy(real, new)
@@ -90,7 +95,7 @@ def replace_damaged(path: Path, *, needs_identity: bool) -> Salvage:
             put_in_place(new, real, kept)
         else:
             real.rename(kept)
-            _move_log(real, kept)
+            move_log(real, kept)
         suspect_file(path).unlink(missing_ok=True)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -121,28 +126,6 @@ def _check_room(real: Path) -> None:
             f"{real} is damaged, and there is no room for a copy of what can be read of it: {needed // 1_000_000} MB are needed,"
             f" {free // 1_000_000} MB are free"
         )
-
-
-def put_in_place(new: Path, real: Path, kept: Path) -> None:
-    """Put a new file in the place of the store, and keep the store under another name. A kill leaves one of the two in place.
-
-    Raises:
-        OSError: it cannot be done.
-    """
-    try:
-        os.link(real, kept)
-    except OSError:  # some file systems have no hard links
-        real.rename(kept)
-    _move_log(real, kept)
-    new.replace(real)
-    sync_folder(real.parent)
-
-
-def _move_log(real: Path, kept: Path) -> None:
-    log_file = real.with_name(f"{real.name}-wal")
-    if log_file.exists():
-        log_file.rename(kept.with_name(f"{kept.name}-wal"))
-    real.with_name(f"{real.name}-shm").unlink(missing_ok=True)
 
 
 def _copy(real: Path, new: Path) -> tuple[dict[str, int], int]:
