@@ -6,15 +6,31 @@ The passwords are those of URLs, which libraries quote in their errors.
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 from gateway.plain_text import replace_unprintable
 from gateway.url_secrets import without_url_user
 
+MOST_LINES: Final = 120
+"""The most lines of one record: the traceback of a deep recursion has thousands, and the text of an error may have millions."""
+
+MOST_CHARACTERS: Final = 4_000
+"""The most characters of one line."""
+
+
+def shortened(text: str) -> str:
+    """Return the beginning and the end of a text that is far too long for the log; one of a usual length as it is."""
+    lines = text.split("\n")
+    if len(lines) > MOST_LINES:
+        half = MOST_LINES // 2
+        lines = [*lines[:half], f"[{len(lines) - 2 * half} lines are left out]", *lines[-half:]]
+    return "\n".join([one if len(one) <= MOST_CHARACTERS else f"{one[:MOST_CHARACTERS]}…" for one in lines])
+
 
 class PlainFormatter(logging.Formatter):
-    """Writes printable characters alone and no user of a URL, and indents each line after the first one of a record."""
+    """Writes printable characters alone and no user of a URL, cuts what is too long, and indents all lines but the first."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the lines of a record."""
-        first, *others = without_url_user(super().format(record)).split("\n")
+        first, *others = shortened(without_url_user(super().format(record))).split("\n")
         return "\n".join([replace_unprintable(first), *(f"    {replace_unprintable(line)}" for line in others)])
