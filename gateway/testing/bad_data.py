@@ -20,6 +20,7 @@ from gateway.adapter import (
     MetricRow,
     Reading,
 )
+from gateway.testing.exiting_objects import Exiting, ExitingSequence
 
 TERMINAL_TEXT: Final = "\x1b]0;owned\x07\x1b[2J\u202egnp.exe\r\n2026-01-01 00:00:00,000 INFO    all is well\x00\u2028"
 """A text that changes the title of a terminal, clears it, turns its text around, and forges a line of the log."""
@@ -194,6 +195,20 @@ class _BrokenSequence(list[Reading]):
         raise Unspeakable
 
 
+def _change_child(child: ChildDevice, at: datetime) -> list[Reading]:
+    for name, value in (("key", "sn:synthetic/stolen"), ("address", ["x"]), ("name", None), ("bus", "elsewhere")):
+        object.__setattr__(child, name, value)
+    return [Reading("sn:synthetic/stolen", _POWER, 666.0, at)]
+
+
+_CHANGING: Final = Metric("changing")
+
+
+def _change_metric(child: ChildDevice, at: datetime) -> list[Reading]:
+    object.__setattr__(_CHANGING, "name", "changing" if _CHANGING.name == LONE_SURROGATE else LONE_SURROGATE)
+    return [Reading(child.key, _CHANGING, 1.0, at)]
+
+
 class _OtherBlock(Block):
     __slots__ = ()
 
@@ -226,6 +241,11 @@ BATCHES: Final[Mapping[str, BatchOf]] = MappingProxyType(
         "a generator that raises": lambda child, at: _raising_readings(child, at),
         "a sequence that raises": lambda child, at: _BrokenSequence(),
         "an object that raises": lambda child, at: Untouchable(),
+        "an object that exits": lambda child, at: Exiting(),
+        "a sequence that exits": lambda child, at: ExitingSequence(),
+        "things that exit": lambda child, at: [Exiting(), Reading(child.key, Exiting(), 1.0, at)],  # type: ignore[arg-type]  # that is the mistake
+        "a child that was changed": _change_child,
+        "a metric that changes": _change_metric,
         "a million readings": lambda child, at: [Reading(child.key, _POWER, 1.0, at)] * 1_000_000,
         "50,000 metrics": lambda child, at: [Reading(child.key, Metric(f"m{n}"), n, at) for n in range(50_000)],
         "a child that is none": lambda child, at: [Reading(None, _POWER, 1.0, at)],  # type: ignore[arg-type]  # that is the mistake
@@ -270,6 +290,7 @@ FOUND: Final[Mapping[str, Callable[[Found], object]]] = MappingProxyType(
         "a dict": lambda found: {"address": found.address},
         "a number": lambda found: 7,
         "an object that raises": lambda found: Untouchable(),
+        "an object that exits": lambda found: Exiting(),
         "an address that is none": _with(address=None),
         "an address that is a number": _with(address=17),
         "an address with an escape sequence": _with(address=TERMINAL_TEXT),
@@ -315,6 +336,7 @@ _ANYTHING: Final[Mapping[str, Callable[[], object]]] = MappingProxyType(
         "a list of objects": lambda: [object(), None, Untouchable()],
         "a dict of objects": lambda: {"all": object(), 7: Untouchable()},
         "an object that raises": Untouchable,
+        "an object that exits": Exiting,
     }
 )
 

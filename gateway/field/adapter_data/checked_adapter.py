@@ -119,7 +119,7 @@ class CheckedAdapter(Adapter[AdapterSettings]):
         progress = Progress(0, None, "")
         async with closed_after(self._steps("discover", self._source.discover)) as steps:
             async for step in steps:
-                if isinstance(step, Progress):
+                if issubclass(type(step), Progress):  # `isinstance` would ask the object itself
                     progress = self._else(checked_progress, step, "discover", progress)
                     yield progress
                 else:

@@ -51,7 +51,7 @@ def checked_found(found: Any, known: Container[str]) -> Found:  # noqa: ANN401 -
         }
     except Unusable:
         raise
-    except Exception as error:  # noqa: BLE001 - objects of a third-party adapter, which may raise whatever is done with them
+    except BaseException as error:  # noqa: BLE001 - objects of a third-party adapter, which may raise anything, even `SystemExit`
         raise Unusable(f"a device with something that raises {type_name(type(error))} when it is used") from None
     is_same = type(found) is Found and all(changed[field.name] is getattr(found, field.name) for field in fields(Found))
     return found if is_same else Found(**changed)

@@ -14,7 +14,7 @@ MOST_UNIT_CHARACTERS: Final = 32
 
 
 def checked_metric(metric: Any) -> Metric:  # noqa: ANN401 - whatever an adapter yields
-    """Return the metric, made anew where a field has to be cleaned.
+    """Return the metric, made anew: the object of the adapter may change after it was checked.
 
     Raises:
         Unusable: it is none, or a field has a wrong type or an impossible value.
@@ -28,8 +28,6 @@ def checked_metric(metric: Any) -> Metric:  # noqa: ANN401 - whatever an adapter
         raise Unusable(f"{name}, whose reduction is of the type {type_name(type(metric.reduce))}")
     if type(metric.urgent) is not bool or type(metric.is_event) is not bool:
         raise Unusable(f"{name}, of which it is not said by a bool whether it is urgent")
-    if type(metric) is Metric and name is metric.name and unit is metric.unit and dead_band is metric.dead_band:
-        return metric
     return Metric(name, unit, metric.urgent, metric.reduce, dead_band, metric.is_event)
 
 

@@ -100,7 +100,7 @@ class ReadingCheck:
             if type(readings) is Block:
                 return self._block(readings, own)
             return self._each(readings, method, own)
-        except Exception as error:  # noqa: BLE001 - objects of a third-party adapter, which may raise whatever is done with them
+        except BaseException as error:  # noqa: BLE001 - objects of a third-party adapter, which may raise anything, even `SystemExit`
             self._refusals.note(
                 Refusal.FORM, f"yields something in {method} that raises {type_name(type(error))} when it is used"
             )

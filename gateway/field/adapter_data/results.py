@@ -117,7 +117,7 @@ def checked(check: Callable[[Any], Any], returned: object) -> Any:  # noqa: ANN4
         return check(returned)
     except Unusable:
         raise
-    except Exception as error:  # noqa: BLE001 - objects of a third-party adapter, which may raise whatever is done with them
+    except BaseException as error:  # noqa: BLE001 - objects of a third-party adapter, which may raise anything, even `SystemExit`
         raise Unusable(f"something that raises {type_name(type(error))} when it is used") from None
 
 

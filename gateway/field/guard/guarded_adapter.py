@@ -2,12 +2,15 @@
 
 An adapter may raise `SystemExit`, `KeyboardInterrupt`, `GeneratorExit` or a cancellation of its own: nothing above a bus expects
 one of them, and asyncio ends the loop for the first two. Here each becomes an `AdapterBug`. A cancellation by the gateway passes.
+
+An adapter gets a copy of each child, so that what it does to the object changes nothing for the gateway.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Generic, Self, TypeVar
 
@@ -102,23 +105,23 @@ class GuardedAdapter(Adapter[Any]):
 
     def poll_groups(self, child: ChildDevice) -> Mapping[str, timedelta]:
         """Return the poll groups of this child."""
-        return call("poll_groups", lambda: self.adapter.poll_groups(child))
+        return call("poll_groups", lambda: self.adapter.poll_groups(replace(child)))
 
     def read(self, child: ChildDevice, due: frozenset[str]) -> AsyncIterator[Sequence[Reading]]:
         """Read the poll groups that are due."""
-        return self._iterated("read", lambda: self.adapter.read(child, due), MOST_BATCHES)
+        return self._iterated("read", lambda: self.adapter.read(replace(child), due), MOST_BATCHES)
 
     def may_be_quiet(self, child: ChildDevice) -> timedelta | None:
         """Return how long a child that is only listened to may send nothing."""
-        return call("may_be_quiet", lambda: self.adapter.may_be_quiet(child))
+        return call("may_be_quiet", lambda: self.adapter.may_be_quiet(replace(child)))
 
     def metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
         """Return the metrics of each poll group of this child."""
-        return call("metrics", lambda: self.adapter.metrics(child))
+        return call("metrics", lambda: self.adapter.metrics(replace(child)))
 
     def planned_reads(self, children: Sequence[ChildDevice]) -> Sequence[PlannedRead]:
         """Return the planned cost of reading these children."""
-        return call("planned_reads", lambda: listed(self.adapter.planned_reads(children)))
+        return call("planned_reads", lambda: listed(self.adapter.planned_reads([replace(child) for child in children])))
 
     def recent_frames(self) -> Sequence[str]:
         """Return the last frames that were sent and received."""
@@ -126,11 +129,11 @@ class GuardedAdapter(Adapter[Any]):
 
     def remarks(self, child: ChildDevice) -> Sequence[str]:
         """Return remarks for the operator."""
-        return call("remarks", lambda: listed(self.adapter.remarks(child)))
+        return call("remarks", lambda: listed(self.adapter.remarks(replace(child))))
 
     def point_map(self, child: ChildDevice) -> str | None:
         """Return the map of this child's profile."""
-        return call("point_map", lambda: self.adapter.point_map(child))
+        return call("point_map", lambda: self.adapter.point_map(replace(child)))
 
     def use_map(self, key: str, text: str | None) -> None:
         """Read the child with this key by this map."""
@@ -140,51 +143,51 @@ class GuardedAdapter(Adapter[Any]):
 
     def commands(self, child: ChildDevice) -> Sequence[CommandSpec]:
         """Return the commands that this child accepts."""
-        return call("commands", lambda: listed(self.adapter.commands(child)))
+        return call("commands", lambda: listed(self.adapter.commands(replace(child))))
 
     async def execute(self, child: ChildDevice, command: Command) -> CommandResult | str | None:
         """Carry out the command once."""
-        return await self._wait("execute", lambda: self.adapter.execute(child, command))
+        return await self._wait("execute", lambda: self.adapter.execute(replace(child), command))
 
     async def read_back(self, child: ChildDevice, command: Command) -> CommandResult | None:
         """Return the result of a command that was interrupted."""
-        return await self._wait("read_back", lambda: self.adapter.read_back(child, command))
+        return await self._wait("read_back", lambda: self.adapter.read_back(replace(child), command))
 
     def planned_writes(self, child: ChildDevice, command: Command) -> Sequence[str]:
         """Return what `execute` would send."""
-        return call("planned_writes", lambda: listed(self.adapter.planned_writes(child, command)))
+        return call("planned_writes", lambda: listed(self.adapter.planned_writes(replace(child), command)))
 
     def configuration_model(self, child: ChildDevice) -> type[BaseModel] | None:
         """Return the settings that this child keeps itself."""
-        return call("configuration_model", lambda: self.adapter.configuration_model(child))
+        return call("configuration_model", lambda: self.adapter.configuration_model(replace(child)))
 
     async def differing_settings(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Mapping[str, Value]:
         """Return those settings for which the device has another value."""
-        return await self._wait("differing_settings", lambda: self.adapter.differing_settings(child, config))
+        return await self._wait("differing_settings", lambda: self.adapter.differing_settings(replace(child), config))
 
     async def configure(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Sequence[WrittenSetting]:
         """Write these settings."""
-        return await self._wait("configure", lambda: self.adapter.configure(child, config))
+        return await self._wait("configure", lambda: self.adapter.configure(replace(child), config))
 
     def licence_command(self, child: ChildDevice, licence: Licence) -> Command:
         """Return the command that installs, renews, removes or ends a licence."""
-        return call("licence_command", lambda: self.adapter.licence_command(child, licence))
+        return call("licence_command", lambda: self.adapter.licence_command(replace(child), licence))
 
     async def check_firmware(self, child: ChildDevice, file: FirmwareFile) -> None:
         """Check that a file is firmware for this child."""
-        await self._wait("check_firmware", lambda: self.adapter.check_firmware(child, file))
+        await self._wait("check_firmware", lambda: self.adapter.check_firmware(replace(child), file))
 
     def firmware_steps(
         self, child: ChildDevice, file: FirmwareFile, resume_from: int | None
     ) -> AsyncIterator[FirmwareProgress | CommandResult]:
         """Install a firmware file on a child."""
         return self._iterated(
-            "firmware_steps", lambda: self.adapter.firmware_steps(child, file, resume_from), MOST_DISCOVERY_STEPS
+            "firmware_steps", lambda: self.adapter.firmware_steps(replace(child), file, resume_from), MOST_DISCOVERY_STEPS
         )
 
     def _iterated(self, method: str, begin: Callable[[], AsyncIterator[T]], most: int) -> AsyncIterator[T]:
         source = call(method, begin)
-        return GuardedIterator(method, source, most, self._calls) if hasattr(type(source), "__anext__") else source
+        return GuardedIterator(method, source, most, self._calls) if call(method, lambda: _is_iterator(source)) else source
 
     async def _wait(self, method: str, begin: Callable[[], Awaitable[T]]) -> T:
         return await waited(method, begin, self._calls)
@@ -214,7 +217,7 @@ class GuardedIterator(AsyncIterator[T], Generic[T]):
 
     async def aclose(self) -> None:
         """Close the iterator, if it can be closed."""
-        aclose = getattr(self._source, "aclose", None)
+        aclose = call(self._method, lambda: getattr(self._source, "aclose", None))
         if aclose is not None:
             await waited(f"{self._method} while it is closed", aclose, self._calls, place=self._source)
 
@@ -279,6 +282,10 @@ async def waited(
 def listed(items: Iterable[T]) -> Sequence[T]:
     """Return items that may come from a generator, which is code of the adapter, too."""
     return items if isinstance(items, tuple | list) else tuple(items)
+
+
+def _is_iterator(source: object) -> bool:
+    return hasattr(type(source), "__anext__")
 
 
 def _bug(method: str, error: BaseException) -> AdapterBug:

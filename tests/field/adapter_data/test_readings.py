@@ -191,7 +191,7 @@ def test_a_bad_batch_never_raises_and_is_counted(bus, name):
     class Child:
         key = CHILD
 
-    kept = bus.read(BATCHES[name](Child, now()))
+    kept = bus.read(BATCHES[name](Child(), now()))
     assert storable(kept)
     assert bus.refused or len(kept) in (1, 2), "copied, it is as it should be"
 
