@@ -11,6 +11,8 @@ waits, counts one round of the loop as `LONGEST_ROUND_SECONDS` at most. The same
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import selectors
 import time
 from collections.abc import Callable, Coroutine
@@ -24,6 +26,9 @@ LONGEST_ROUND_SECONDS: Final = 0.25
 
 MOST_READS_IN_A_ROUND: Final = 100_000
 """After so many looks at the clock within a long round it goes on: who waits for it in a loop would wait for ever."""
+
+MOST_BREAKS_A_SECOND: Final = 20.0
+"""When the loop itself fails more often than this, it cannot go on; the process is then started anew."""
 
 exit_reporter: ContextVar[Callable[[BaseException], None] | None] = ContextVar("exit_reporter", default=None)
 """Is called with an exit out of a task that was started in this context, by an adapter and on its own."""
@@ -67,17 +72,36 @@ class GatewayLoop(asyncio.SelectorEventLoop):
         return outcome.get()
 
     def run_forever(self) -> None:
-        """Run until `stop` is called; an exit out of a task or a callback does not end the loop."""
+        """Run until `stop` is called; an exit out of a task or a callback does not end the loop, nor does a handler of a signal.
+
+        A handler that an adapter has installed, as for a time-out by SIGALRM, may raise between any two lines of the loop.
+        """
         self._is_stopped = False
+        breaks, first_at = 0, time.monotonic()
         while True:
             try:
                 super().run_forever()
             except (SystemExit, KeyboardInterrupt) as error:
                 self.call_exception_handler({"message": "an exit out of a task or a callback", "exception": error})
-                if self._is_stopped:
-                    return
+            except Exception as error:
+                if self.is_closed() or self.is_running():
+                    raise
+                breaks += 1
+                if breaks > MOST_BREAKS_A_SECOND * (time.monotonic() - first_at + 1):
+                    raise
+                self.call_exception_handler({"message": "an error in the event loop itself", "exception": error})
             else:
                 return
+            if self._is_stopped:
+                return
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Report an error; a handler that an adapter has set may raise anything, and ends nothing."""
+        try:
+            super().call_exception_handler(context)
+        except (SystemExit, KeyboardInterrupt):
+            with contextlib.suppress(BaseException):  # the objects in it may raise, too, when they are written
+                self.default_exception_handler(context)
 
     def stop(self) -> None:
         """Stop when the main work is done; before that it is not for anybody to stop the loop."""
@@ -125,13 +149,16 @@ class _Clock:
 
 
 class _TimedSelector(selectors.DefaultSelector):
-    """A selector that tells the clock when the loop waits."""
+    """A selector that tells the clock when the loop waits, and waits in the process that has made it alone."""
 
     def __init__(self, clock: _Clock) -> None:
         super().__init__()
         self._clock = clock
+        self._process = os.getpid()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if os.getpid() != self._process:  # code of an adapter has forked: a copy of the gateway must not serve its buses as well
+            os._exit(1)
         now = self._clock.end_round()
         try:
             return super().select(timeout)
@@ -162,7 +189,11 @@ async def _as_value(work: Any) -> _Outcome:  # noqa: ANN401 - whatever can be aw
 
 def _make_task(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], **rest: Any) -> asyncio.Task[T]:  # noqa: ANN401 - what `create_task` passes on
     report = exit_reporter.get()
-    return asyncio.Task(work if report is None else _without_exit(work, report), loop=loop, **rest)
+    if report is None:
+        return asyncio.Task(work, loop=loop, **rest)
+    guarded = _without_exit(work, report)
+    guarded.__qualname__ = getattr(work, "__qualname__", "a task")  # type: ignore[attr-defined]  # each coroutine has one
+    return asyncio.Task(guarded, loop=loop, **rest)
 
 
 async def _without_exit(work: Coroutine[Any, Any, T], report: Callable[[BaseException], None]) -> T:

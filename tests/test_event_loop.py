@@ -1,6 +1,8 @@
 """No code ends the gateway's event loop, and its clock counts no time in which it stood still."""
 
 import asyncio
+import os
+import signal
 import sys
 import time
 
@@ -149,3 +151,49 @@ def test_an_adapter_is_known_by_the_package_that_no_other_is_in():
     modules = {"modbus": "adapters.modbus.adapter", "ble": "adapters.ble.adapter", "own": "own_adapter", "deep": "acme.x.y"}
     packages = packages_of({kind: adapter(module) for kind, module in modules.items()})
     assert packages == {"modbus": "adapters.modbus", "ble": "adapters.ble", "own": "own_adapter", "deep": "acme"}
+
+
+def test_a_signal_that_raises_does_not_end_the_loop():
+    def raise_timeout(*_):
+        raise TimeoutError("an alarm")
+
+    async def main():
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        for _ in range(20):
+            await asyncio.sleep(0.005)
+        return "done"
+
+    before = signal.signal(signal.SIGALRM, raise_timeout)
+    try:
+        outcome, reported = run(main)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert outcome == "done"
+    assert [str(context["exception"]) for context in reported] == ["an alarm"]
+
+
+def test_an_exception_handler_that_exits_does_not_end_the_loop():
+    def leave(loop, context):
+        sys.exit(7)
+
+    async def main():
+        asyncio.get_running_loop().set_exception_handler(leave)
+        asyncio.get_running_loop().call_soon(divide, 1, 0)
+        asyncio.get_running_loop().call_soon(sys.exit, 3)
+        await asyncio.sleep(0.01)
+        return "done"
+
+    outcome, _ = run(main)
+    assert outcome == "done"
+
+
+def test_a_copy_of_the_process_does_not_run_the_loop():
+    async def main():
+        copy = os.fork()
+        if copy == 0:
+            await asyncio.sleep(0.01)
+            os._exit(42)
+        return copy
+
+    copy, _ = run(main)
+    assert os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]) == 1

@@ -29,6 +29,7 @@ from gateway.runtime.configuration.child_parts import ChildConfigurationParts
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
+from gateway.runtime.process_state import keep_process_state
 from gateway.runtime.restart import Restart
 from gateway.runtime.view import GatewayView
 from gateway.state.parts import StateParts
@@ -90,7 +91,7 @@ class Gateway:
         self.state.events.report(None, "gateway_started", "gateway", text)
         async with asyncio.TaskGroup() as group:
             session = group.create_task(_part(self._speak(), end_seconds=SESSION_STOP_SECONDS))
-            works = (self.field.fleet.run(), self.field.reporter.run(), *self._upkeep())
+            works = (keep_process_state(), self.field.fleet.run(), self.field.reporter.run(), *self._upkeep())
             others = [group.create_task(_part(work, end_seconds=FIELD_STOP_SECONDS)) for work in works]
             if self.page is not None:
                 others.append(group.create_task(_part(self.page.server.run(), end_seconds=FIELD_STOP_SECONDS)))

@@ -7,11 +7,13 @@ does not count that time (see `gateway.event_loop`), so nobody is called silent 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -116,7 +118,10 @@ def watching(adapters: Mapping[str, type[Adapter[Any]]]) -> LoopWatchdog | None:
     if not isinstance(loop, GatewayLoop):
         return None
     watchdog = LoopWatchdog(loop, adapters)
-    loop.set_exception_handler(StrayErrors(packages_of(adapters)).record)
+    stray = StrayErrors(packages_of(adapters))
+    loop.set_exception_handler(stray.record)
+    threading.excepthook = partial(stray.record_of_thread, loop)
+    sys.unraisablehook = partial(stray.record_unraisable, loop)
     watchdog.start()
     return watchdog
 
@@ -127,6 +132,20 @@ class StrayErrors:
     def __init__(self, packages: Mapping[str, str]) -> None:
         self._packages = packages
         self._causes = RepeatedCauses()
+
+    def record_of_thread(self, loop: asyncio.AbstractEventLoop, args: threading.ExceptHookArgs) -> None:
+        """Handle what ends a thread; see `threading.excepthook`."""
+        if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):  # an exit ends the thread alone, as asked
+            self._record_soon(loop, "a thread has failed", args.exc_value)
+
+    def record_unraisable(self, loop: asyncio.AbstractEventLoop, args: sys.UnraisableHookArgs) -> None:
+        """Handle what cannot be raised, as out of `__del__`; see `sys.unraisablehook`."""
+        if args.exc_value is not None:
+            self._record_soon(loop, args.err_msg or "an object has failed when it was freed", args.exc_value)
+
+    def _record_soon(self, loop: asyncio.AbstractEventLoop, message: str, error: BaseException) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(self.record, loop, {"message": message, "exception": error})
 
     def record(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Handle what the loop reports; see `loop.set_exception_handler`."""

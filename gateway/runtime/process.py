@@ -8,7 +8,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
 from types import FrameType
 from typing import Any, Final, TypeVar
 
@@ -24,6 +25,9 @@ STOP_SECONDS: Final = 7.5
 
 REST_SECONDS: Final = 0.4
 """How long what is left at the end, tasks and threads, may take to end."""
+
+
+MOST_NAMES: Final = 8
 
 
 def run_process(main: Coroutine[Any, Any, T], *, exit_code: Callable[[BaseException | None], int]) -> T:
@@ -43,7 +47,7 @@ def run_process(main: Coroutine[Any, Any, T], *, exit_code: Callable[[BaseExcept
     finally:
         left = _what_does_not_end(runner.get_loop())
         if left:
-            log.warning("ending without waiting for what does not end: %s", ", ".join(left))
+            log.warning("ending without waiting for what does not end: %s", _summary(left))
             logging.shutdown()
             os._exit(exit_code(error))
         runner.close()
@@ -108,6 +112,13 @@ def _what_does_not_end(loop: asyncio.AbstractEventLoop) -> list[str]:
     while (threads := _threads()) and time.monotonic() < ends_at:
         time.sleep(0.02)
     return left + [f"the thread {thread.name}" for thread in threads]
+
+
+def _summary(names: Sequence[str]) -> str:
+    """Return names that may be thousands: each once, with how often it stands there, and the most frequent ones alone."""
+    counted = Counter(names).most_common()
+    shown = [name if count == 1 else f"{name} ({count} times)" for name, count in counted[:MOST_NAMES]]
+    return ", ".join(shown if len(counted) <= MOST_NAMES else [*shown, f"and {len(counted) - MOST_NAMES} others"])
 
 
 def _threads() -> list[threading.Thread]:

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from gateway.adapter import ChildDevice, Found, Uplink
 from gateway.testing.devices import SyntheticAdapter, found_of
+from gateway.testing.hostile_process import PROCESS
 
 Methods: TypeAlias = Mapping[str, Any]
 """What an adapter has instead of the attributes of `SyntheticAdapter`, by name."""
@@ -302,7 +303,24 @@ BLOCKS: Final[Mapping[str, Methods]] = MappingProxyType(
 )
 """Ways to hold the event loop; they take real time."""
 
-CONTROL_FLOW: Final[Mapping[str, Methods]] = MappingProxyType({**EXITS, **HANGS, **BLOCKS})
+
+def _once(change: Callable[[], object]) -> Methods:
+    """Have the third read of the bad device change something of the process."""
+
+    async def read(self: SyntheticAdapter, child: ChildDevice, due: frozenset[str]) -> AsyncIterator[Any]:
+        if child.address == BAD_ADDRESS and self.wire.devices[BAD_ADDRESS].reads == 2:
+            self.wire.devices[BAD_ADDRESS].reads += 1
+            change()
+        async for readings in SyntheticAdapter.read(self, child, due):
+            yield readings
+
+    return {"read": read}
+
+
+CHANGES: Final[Mapping[str, Methods]] = MappingProxyType({name: _once(change) for name, change in PROCESS.items()})
+"""Ways to change the process for everybody."""
+
+CONTROL_FLOW: Final[Mapping[str, Methods]] = MappingProxyType({**EXITS, **HANGS, **BLOCKS, **CHANGES})
 """All of them, by the name of the kind."""
 
 

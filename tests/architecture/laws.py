@@ -64,6 +64,8 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
         "gateway/doctor/*",
         "gateway/service_manager.py",
         "gateway/status/listening/listener.py",  # connections are limited before aiohttp has them
+        "gateway/runtime/process_state.py",
+        "gateway/testing/hostile_process.py",
     ),
     "sqlite3": ("gateway/state/database/sqlite.py",),
     "subprocess": ("gateway/runtime/firmware/hook.py",),  # the program that a deployer names for installing firmware
@@ -74,6 +76,8 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
         "gateway/runtime/loop_watchdog.py",
         "gateway/runtime/process.py",
         "gateway/testing/hostile_control_flow.py",
+        "gateway/runtime/process_state.py",
+        "gateway/testing/hostile_process.py",
     ),
     "urllib.request": (),
     "http.client": ("gateway/cli/health.py",),  # one request to the status page, without the second that aiohttp takes to import

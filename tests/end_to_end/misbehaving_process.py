@@ -5,13 +5,13 @@
 It ends as `xyte-gateway run` does, and its log goes to stderr. The healthy bus has one device that is read five times a second.
 """
 
-import logging
 import sys
 from datetime import timedelta
 from pathlib import Path
 
 from pydantic import SecretStr
 
+from gateway.cli.logs import start_logging
 from gateway.config.entries import entry_from
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection
 from gateway.runtime.builder import build
@@ -46,5 +46,5 @@ async def main(entry_url: str, store: Path, kinds: list[str]) -> None:
         await gateway.run(stop_on_signals())
 
 
-logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+start_logging()
 run_process(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:]), exit_code=lambda error: 0 if error is None else 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.testing.hostile_control_flow import EXITS, HANGS
+from gateway.testing.hostile_control_flow import CHANGES, EXITS, HANGS
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(120)]
 
@@ -99,3 +99,23 @@ async def test_a_stop_that_comes_while_the_loop_is_held_is_in_time(emulator, tmp
     async with gateway_with(emulator, tmp_path, "time.sleep of 3 s") as gateway:
         await until(lambda: "holds the event loop" in "".join(gateway.log) or gateway.returncode is not None, 60)
         assert await gateway.end() == 0
+
+
+async def test_nothing_that_is_changed_for_the_whole_process_ends_it_silences_it_or_keeps_it_from_its_stop(
+    emulator, tmp_path, until
+):
+    async with gateway_with(emulator, tmp_path, *CHANGES) as gateway:
+        said = ("the handler of SIGTERM", "the log", "the level of the log", "the working directory", "the exception handler")
+        await until(
+            lambda: all(f"{what} was changed" in "".join(gateway.log) for what in said[:4]) or gateway.returncode is not None, 60
+        )
+        before = samples_of(emulator, "healthy")
+        await until(lambda: samples_of(emulator, "healthy") >= before + 3 or gateway.returncode is not None)
+        assert gateway.returncode is None, "".join(gateway.log[-20:])
+        assert await gateway.end() == 0, "".join(gateway.log[-20:])
+        log = "".join(gateway.log)
+    assert "SIGALRM came, which nobody handles" in log or "an error in the event loop itself" in log
+    assert "SIGUSR1 came, which nobody handles" in log
+    assert log.count("gateway starts") == 1, "no copy of the process serves the buses"
+    assert "the task _wait_for_ever (3000 times)" in log
+    assert max(map(len, gateway.log)) < 5000
