@@ -113,6 +113,10 @@ class UpdateLimitReached(HubBusy):
     """Update Device was not called, since the hub would refuse more calls for this device within the hour."""
 
 
+class StoreFails(HubUnreachable):
+    """The hub was not called, or its response not processed, since the store of the gateway fails."""
+
+
 class HubRejected(HubError):
     """The hub understood the call and refused it; the same call will be refused again."""
 

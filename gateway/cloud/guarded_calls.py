@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from gateway.cloud.rate_control import CallKind, RateControl
 from gateway.cloud.revocation import GatewayRevocation, as_unreachable
-from gateway.errors import HubError, HubRejected, HubUnauthorised, HubUnreachable, StoreError
+from gateway.errors import HubError, HubRejected, HubUnauthorised, HubUnreachable, StoreError, StoreFails
 from gateway.hub import Credentials
 from gateway.state.writes import run_to_completion
 
@@ -48,7 +48,7 @@ class GuardedCalls:
         except HubRejected as error:
             failure = as_unreachable(error)
         except StoreError as error:
-            failure = HubUnreachable(f"the store fails, so nothing is sent: {error}", maybe_done=False)
+            failure = StoreFails(str(error), maybe_done=True)
         except HubError:
             raise
         except Exception as error:  # noqa: BLE001 - an answer that nobody has thought of must not end all loops

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from gateway.backoff import Backoff
 from gateway.cloud.retry_times import in_words
-from gateway.errors import HubBusy, HubUnreachable, UpdateLimitReached
+from gateway.errors import HubBusy, HubUnreachable, StoreFails, UpdateLimitReached
 from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)
@@ -19,6 +19,9 @@ MAX_QUIET_SECONDS = 3600.0
 
 MAX_BUSY_SECONDS = 300.0
 """The longest wait after a 429 without `Retry-After` (device API reference, section 17.21)."""
+
+STORE_WORKS_AGAIN_SECONDS = 70.0
+"""A store that fails after so long without failing is told anew: longer than a kind of calls waits before it is tried again."""
 
 
 class CallKind(StrEnum):
@@ -62,6 +65,7 @@ class RateControl:
         self._problems: dict[CallKind, str] = {}
         self._problem_since = datetime.now(UTC)
         self._has_answered = False
+        self._store_failed_at: float | None = None
         self.busy_count = 0
         """How often the hub has asked for fewer calls."""
         self.since = datetime.now(UTC)
@@ -95,6 +99,12 @@ class RateControl:
         """Record a call without a usable response."""
         if isinstance(error, UpdateLimitReached):  # no call was made, and nothing is wrong with the hub
             self._retry_at[kind] = loop_time() + self._backoffs[kind].next_wait_seconds()
+            return
+        if isinstance(error, StoreFails):  # nothing is wrong with the hub, and it is called again when the store works
+            self._retry_at[kind] = loop_time() + self._backoffs[kind].next_wait_seconds()
+            if self._store_failed_at is None or loop_time() - self._store_failed_at >= STORE_WORKS_AGAIN_SECONDS:
+                log.error("nothing is sent while the store fails: %s", error)
+            self._store_failed_at = loop_time()
             return
         if isinstance(error, HubBusy):
             self.busy_count += 1

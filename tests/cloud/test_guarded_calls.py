@@ -51,7 +51,6 @@ class Guarded:
     [
         (HubUnreachable("no route", maybe_done=False), "no route"),
         (HubRejected("rejected", status=403, error="no"), "rejected"),
-        (StoreError("disk full"), "the store fails, so nothing is sent: disk full"),
         (REFUSED, "refused; the same key is accepted elsewhere"),
     ],
 )
@@ -65,6 +64,31 @@ def test_a_failure_is_recorded_for_its_kind_and_replaced_by_the_other_result(err
         assert guarded.rate_control.seconds_left(CallKind.REGISTRATION) <= 0
 
     simulated(main())
+
+
+def test_a_failing_store_is_told_once_as_such_and_not_as_a_hub_that_is_away(caplog):
+    """Seen on a full disk: "the hub is not reachable, everything is kept", and "the hub answers again" after it."""
+    caplog.set_level("INFO")
+
+    async def main():
+        guarded = Guarded()
+        assert await guarded.run("result") == "result"
+        for _ in range(3):
+            assert await guarded.run(StoreError("disk full")) == "otherwise"
+            assert await guarded.run(StoreError("disk full"), CallKind.EVENTS) == "otherwise"
+        assert guarded.rate_control.problem is None
+        assert guarded.rate_control.is_reachable
+        assert guarded.rate_control.seconds_left(CallKind.TELEMETRY) == 4, "it is tried less and less often"
+        await guarded.run("result")
+        await guarded.run(StoreError("disk full"), CallKind.EVENTS)
+        await asyncio.sleep(80)
+        await guarded.run(StoreError("disk full again"))
+
+    simulated(main())
+    assert [record.getMessage() for record in caplog.records] == [
+        "nothing is sent while the store fails: disk full",
+        "nothing is sent while the store fails: disk full again",
+    ]
 
 
 @in_simulated_time

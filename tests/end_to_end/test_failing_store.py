@@ -60,6 +60,7 @@ async def test_no_bus_and_no_loop_ends_because_the_store_fails(running, until, b
         assert [record.getMessage() for record in errors if record.exc_info] == []
         said = [record.msg for record in errors]
         assert len(said) == len(set(said)), f"each is said once: {said}"
+        assert "the hub is not reachable" not in caplog.text, "it is, and nothing is wrong with it"
         assert (await gateway.parts.view.snapshot()).gateway.store_problem == "disk I/O error"
         assert await gateway.parts.view.store_problem() is not None
         break_store(None)

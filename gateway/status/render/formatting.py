@@ -121,6 +121,8 @@ def _cloud_sentence(snapshot: Snapshot) -> str:
     gateway = snapshot.gateway
     if gateway.identity_question is not None:
         return "The store comes from another machine, so the gateway waits for a person before it speaks to the cloud."
+    if gateway.store_problem is not None:
+        return "Nothing can be stored, so nothing is sent to the cloud."
     if not gateway.is_registered:
         return "The gateway is not registered with the cloud."
     if gateway.hub.is_reachable is None:

@@ -47,6 +47,7 @@ async def test_the_headline_names_what_is_wrong_first(fake):
     ("shown", "said"),
     [
         ({"is_registered": False}, "not registered"),
+        ({"is_registered": True, "store_problem": "the disk is full"}, "Nothing can be stored, so nothing is sent to the cloud."),
         ({"hub": HubContact(is_reachable=False, problem="x")}, "not reachable; all samples are kept"),
         ({"hub": HubContact(is_reachable=None)}, "has not answered yet"),
         ({"is_claimed": False}, "nobody has claimed"),
