@@ -18,6 +18,7 @@ from gateway.models import Finding
 from gateway.state.flash_ledger import read_days, use_of
 from gateway.state.record_rows import read_gateway
 from gateway.state.records import GatewayRecord
+from gateway.state.recovery.hardware_question import COMMANDS, read_question
 from gateway.state.store import read_store
 
 MB = 1_000_000
@@ -151,6 +152,9 @@ def _findings_of_store(path: Path) -> Iterator[Finding]:
         meaning = f"other users may open {path} (mode {stat.S_IMODE(status.st_mode):04o}), which contains access keys"
         yield Finding.warning("store file", meaning, f"chmod 600 {path}")
     yield _content_finding(path, status.st_size)
+    finding = _identity_finding(path, status.st_size)
+    if finding is not None:
+        yield finding
 
 
 def _content_finding(path: Path, size: int) -> Finding:
@@ -169,6 +173,18 @@ def _content_finding(path: Path, size: int) -> Finding:
     return Finding.fine(
         "store", f"{path} can be used; the gateway is {f'registered as {device}' if device else 'not registered yet'}"
     )
+
+
+def _identity_finding(path: Path, size: int) -> Finding | None:
+    """Return that the gateway waits for a person, since its store comes from another machine."""
+    try:
+        question = read_store(path, read_question) if size else None
+    except StoreError:  # an older store, or one on which there is another finding
+        return None
+    if question is None or question.decision is not None:
+        return None
+    meaning = f"the store comes from another machine: {question.why}. Nothing goes to the cloud until a person decides"
+    return Finding.fault("identity", meaning, COMMANDS)
 
 
 def _without_config(finding: Finding) -> Finding:

@@ -15,6 +15,8 @@ from pydantic import SecretStr
 
 from gateway.hub import Credentials
 from gateway.state.records import GatewayRecord
+from gateway.state.recovery.hardware import Hardware
+from gateway.state.recovery.hardware_question import HardwareMemory, IdentityDecision
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.testing.bluetooth.bluez import EmulatedBlueZ
@@ -206,6 +208,25 @@ async def test_a_store_that_is_damaged(entry, config, doctor, folder):
     assert [one.what for one in report.faults] == ["store"]
     assert "start the gateway, which copies what can be read" in report.faults[0].fix
     assert report.of("store file").fix == f"chmod 600 {folder}/store/gateway.sqlite3"
+
+
+async def test_a_store_from_another_machine_that_waits_for_a_person(entry, config, doctor, folder):
+    """Seen: "no faults" while nothing went to the cloud."""
+    async with Store(folder / "store" / "gateway.sqlite3") as store:
+        hardware = HardwareMemory(store)
+        await hardware.load()
+        await hardware.look(Hardware(given="one"))
+        await hardware.look(Hardware(given="two"))
+    report = await doctor("-c", str(config(entry.url)))
+    assert [one.what for one in report.faults] == ["identity"]
+    assert "comes from another machine" in report.faults[0].meaning
+    assert "xyte-gateway identity keep" in report.faults[0].fix
+    assert "xyte-gateway identity new" in report.faults[0].fix
+    async with Store(folder / "store" / "gateway.sqlite3") as store:
+        hardware = HardwareMemory(store)
+        await hardware.load()
+        await hardware.decide(IdentityDecision.KEEP)
+    assert (await doctor("-c", str(config(entry.url)))).faults == []
 
 
 async def test_a_full_disk(entry, config, doctor, folder, own_mounts):

@@ -18,10 +18,13 @@ from gateway.state.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 
-HOW_TO_ANSWER: Final = (
-    "Nothing goes to the cloud until a person decides: `xyte-gateway identity keep` if this machine replaces the former one,"
-    " which must not run any more; `xyte-gateway identity new` if both run: this one then registers as another gateway"
+COMMANDS: Final = (
+    "`xyte-gateway identity keep` if this machine replaces the former one, which must not run any more; `xyte-gateway identity"
+    " new` if both run: this one then registers as another gateway"
 )
+"""How to answer at the command line."""
+
+HOW_TO_ANSWER: Final = f"Nothing goes to the cloud until a person decides: {COMMANDS}"
 
 
 class IdentityDecision(StrEnum):
@@ -146,6 +149,12 @@ class HardwareMemory:
 
         await self._store.transact(work)
         await self.load()
+
+
+def read_question(db: Transaction) -> HardwareQuestion | None:
+    """Return the open question; `None` where a person has nothing to decide."""
+    rows = _read(db)
+    return rows[0][1] if rows else None
 
 
 def forget_hardware(db: Transaction) -> None:
