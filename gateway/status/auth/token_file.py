@@ -104,9 +104,14 @@ def make_token(file: Path, show: Callable[[str], None]) -> str:
     try:
         with _folder_locked(file.parent) as folder_fd:
             fresh = file.with_name(f"{file.name}.new")
-            _write(fresh, digest_of(token) + "\n", like=folder_fd)
-            show(token)
-            fresh.replace(file)
+            try:
+                _write(fresh, digest_of(token) + "\n", like=folder_fd)
+                show(token)
+                fresh.replace(file)
+            except OSError:
+                with suppress(OSError):
+                    fresh.unlink(missing_ok=True)
+                raise
             os.fsync(folder_fd)
     except OSError as error:
         raise StoreError(f"{file} cannot be written: {error.strerror}") from error

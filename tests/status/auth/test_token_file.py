@@ -98,6 +98,7 @@ def test_a_token_that_cannot_be_stored_leaves_the_former_one(file, monkeypatch):
     with pytest.raises(StoreError, match="Read-only file system"):
         make_token(file, lambda token: None)
     assert TokenAuth(running.digest, host="0.0.0.0").is_token(running.created)
+    assert [one.name for one in file.parent.iterdir()] == [file.name], "nothing is left of the new one"
 
 
 KILLED_STARTS = """
