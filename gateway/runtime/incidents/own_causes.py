@@ -60,6 +60,11 @@ class LossCause:
         self._lost: Counter[LossReason] = Counter()  # since the incident was opened
         self._last_at: float | None = None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no sample was lost for a while, so that a further one is news."""
+        return self._last_at is None
+
     def take(self, losses: Sequence[Loss], now: float) -> str | None:
         """Take in all losses since the store was created, and return what is new in words; `now` is the loop time."""
         by_reason = _by_reason(losses)
@@ -79,19 +84,25 @@ class LossCause:
             self._last_at = None
             self._lost.clear()
             return
-        advice = (
-            "Check the connection to the cloud and the disk; `[store] most_mb`, `most_samples`, `keep_days` and `min_free_mb` set"
-            " how much is kept during an outage."
-            if any(self._lost[why] for why in FOR_WANT_OF_ROOM)
-            else "The log of the gateway names the devices, and what the hub says."
-        )
         yield OpenIncident(
             cause="samples_lost",
             child=None,
             title="Samples were lost",
-            what_to_do=f"Samples of devices will never arrive: {_in_words(self._lost)}. {advice}",
+            what_to_do=f"Samples of devices will never arrive: {_in_words(self._lost)}. {self._advice()}",
             priority=Priority.HIGH,
         )
+
+    def _advice(self) -> str:
+        if any(self._lost[why] for why in FOR_WANT_OF_ROOM):
+            return (
+                "Check the connection to the cloud and the disk; `[store] most_mb`, `most_samples`, `keep_days` and `min_free_mb`"
+                " set how much is kept during an outage."
+            )
+        if self._lost[LossReason.MERGED]:
+            return "The store did not take them: free space on its disk, or replace the disk; `xyte-gateway doctor` checks it."
+        if self._lost[LossReason.REJECTED]:
+            return "The log of the gateway names the devices, and what the hub says."
+        return "`xyte-gateway losses` names the devices."
 
 
 def recovery_cause(recoveries: Sequence[Recovery], now: datetime) -> Iterator[OpenIncident]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +19,8 @@ from gateway.state.incidents import OpenIncident
 from gateway.state.parts import StateParts
 from gateway.state.writes import retry_until_stored
 from gateway.tasks import loop_time
+
+log = logging.getLogger(__name__)
 
 
 class IncidentWatch:
@@ -57,8 +60,11 @@ class IncidentWatch:
         while True:
             if outbox.lost != lost:
                 try:
+                    is_news = losses.is_over
                     new, lost = losses.take(await outbox.losses(), loop_time()), outbox.lost
                     if new is not None:
+                        if is_news:
+                            log.warning("samples were lost: %s; `xyte-gateway losses` names the devices", new)
                         self._state.events.report(None, "samples_lost", "gateway", new)
                 except StoreError:  # it is an incident of its own
                     pass

@@ -55,6 +55,15 @@ def test_samples_that_the_hub_rejects_are_an_incident_that_names_the_reason():
     assert "most_mb" not in incident.what_to_do
 
 
+def test_samples_that_the_store_did_not_take_are_an_incident_that_asks_for_the_disk():
+    cause = LossCause([])
+    assert cause.is_over
+    cause.take([loss(9, LossReason.MERGED)], 0)
+    (incident,) = cause.current(0)
+    assert "free space on its disk" in incident.what_to_do
+    assert not cause.is_over
+
+
 def test_samples_of_a_child_that_was_deleted_on_purpose_are_no_incident():
     cause = LossCause([])
     cause.take([loss(500, LossReason.DELETED)], 0)
