@@ -68,12 +68,16 @@ def _show(registry: Registry) -> None:
     gateway = _gateway_facts(registry)
     out.print(f"gateway {gateway['serial_number'] or '(never started)'}: {gateway['id'] or 'not registered'}", markup=False)
     if registry.children:
-        table = Table("name", "key", "bus", "address", "sub-model", "state", box=None, padding=(0, 2, 0, 0))
+        table = Table("name", "key", "address", "sub-model", "state", box=None, padding=(0, 2, 0, 0))
         table.columns[1].no_wrap = True  # keys are copied from here
         table.columns[1].min_width = max(len(key) for key in registry.children)
+        for wrapped in (table.columns[0], table.columns[3]):
+            wrapped.overflow = "fold"  # a serial number at the end of a name is not cut off
+        table.columns[4].no_wrap = True
+        table.columns[4].min_width = max(len(record.state) for record in registry.children.values())
         for record in registry.children.values():
             child = record.child
-            cells = (child.name, child.key, f"{child.adapter} {child.bus}", child.address, child.sub_model or "-", record.state)
+            cells = (child.name, child.key, f"{child.adapter} {child.bus} {child.address}", child.sub_model or "-", record.state)
             table.add_row(*map(escape, cells))
         out.print(table)
         for record in registry.children.values():

@@ -129,3 +129,16 @@ async def test_a_replacement_keeps_the_cloud_id_and_is_listed_until_then(stopped
 async def test_a_request_that_cannot_be_carried_out_is_refused_at_once(stopped, type_in, arguments, text):
     code, _, err = await type_in("children", *arguments)
     assert (code, text in err) == (1, True)
+
+
+async def test_on_a_narrow_terminal_key_state_and_serial_number_are_shown_whole(tmp_path, type_in):
+    """Seen: "regist…" as the state of each child."""
+    (tmp_path / "gateway.toml").write_text('[store]\npath = "gateway.sqlite3"\n', encoding="utf-8")
+    name, key = "Schneider Electric iEM3000 energy meter 21340217", "sn:schneider-electric/21340217"
+    async with Store(tmp_path / "gateway.sqlite3") as store:
+        registry = Registry(store)
+        await registry.load()
+        await registry.admit(device(1, key=key, name=name, adapter="plant", bus="hall", sub_model="iEM3255"))
+    code, out, _ = await type_in("children", COLUMNS="80")
+    assert code == 0
+    assert {key, "admitted", "21340217", "iEM3255"} <= set(out.split())
