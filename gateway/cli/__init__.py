@@ -24,7 +24,7 @@ COMMANDS = {
     "schema": "Print what has to be entered in the Partner Portal.",
     "children": "List the devices; admit, ignore or rename one.",
     "losses": "Show what became of the samples of each device.",
-    "identity": "Show who this gateway is; decide after it woke up on other hardware.",
+    "identity": "Show who this gateway is; decide after its store was moved.",
     "backup": "Write the store into one file, also while the gateway runs.",
     "restore": "Put a backup in the place of the store.",
     "dump": "Write what helps to find a fault into one archive.",

@@ -1,4 +1,4 @@
-"""Recognise the hardware that the gateway runs on, and see whether a store woke up on another one.
+"""Recognise the hardware that the gateway runs on, and see whether a store was moved to another one.
 
 Two copies of a store, such as cloned SD cards, would speak to the cloud with one key. What is compared is what stays when a
 program, a container or a card is exchanged: the serial number of the board, and the addresses that network cards were made with.

@@ -1,4 +1,4 @@
-"""Ask a person what to do when the store woke up on other hardware, and keep the answer; until then nothing goes to the cloud."""
+"""Ask a person what to do when the store was moved to other hardware, and keep the answer; nothing goes to the cloud before."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class HardwareQuestion:
 
 
 class HardwareMemory:
-    """The hardware that the store belongs to, and the open question if it woke up on another one."""
+    """The hardware that the store belongs to, and the open question if it was moved to another one."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
