@@ -30,7 +30,7 @@ class LossReason(StrEnum):
     DROPPED = "the outbox was full: dropped"
     EXPIRED = "it was too old"
     REJECTED = "the hub rejected it"
-    MERGED = "the store failed: put together with the next one"
+    MERGED = "the store failed: only the newest values were kept"
     """Its values are in the next sample, as far as that has no newer ones."""
     UNSTORABLE = "it has a value that cannot be stored"
     UNREADABLE = "damaged in the store"
