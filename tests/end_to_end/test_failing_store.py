@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDev
 
 pytestmark = pytest.mark.enable_socket
 
+WRITES = {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
 SYNTHETIC = {"type": "synthetic", "discover_every": 0.2}
 
 
@@ -68,3 +70,42 @@ async def test_no_bus_and_no_loop_ends_because_the_store_fails(running, until, b
         await until(lambda: registered() == 3)
         await until(lambda: "samples can be stored again" in caplog.text)
         assert await gateway.parts.view.store_problem() is None
+
+
+async def test_a_full_disk_has_nothing_sent_twice(running, until, emulator):
+    """SQLite can read, and refuses what is written: samples, and that the cloud has them."""
+    bus = SyntheticBus([device(1), device(2)])
+    messages = []
+    record = emulator.journal.record_telemetry
+
+    def counting(device_id, message):
+        messages.append((device_id, message.at, tuple(message.values.items())))
+        record(device_id, message)
+
+    emulator.journal.record_telemetry = counting
+    async with running({"synthetic": SyntheticAdapter.on(bus)}, {"type": "synthetic"}) as gateway:
+        store, outbox = gateway.parts.state.store, gateway.parts.state.outbox
+        children = gateway.parts.state.registry.children
+        await until(lambda: len({of for of, *_ in messages} & {one.device_id for one in children.values()}) == 2)
+
+        def allow(action, table, *_of):
+            return sqlite3.SQLITE_DENY if action in WRITES and table != "sqlite_master" else sqlite3.SQLITE_OK
+
+        async def set_full(is_full):
+            await store._run(lambda: store._connection.set_authorizer(allow if is_full else None))
+
+        emulator.faults.add("drop", times=10_000)
+        await until(lambda: outbox.depth > 10)
+        before = len(messages)
+        await set_full(True)
+        emulator.faults.clear()
+        await until(lambda: outbox.depth == 0)
+        await until(lambda: len(messages) > before + 12)
+        assert store.problem is not None
+        await set_full(False)
+        await until(lambda: outbox._totals.waiting < 10 and not outbox._settled)
+        ids = {one.device_id for one in children.values()}
+        of_children = [one for one in messages if one[0] in ids]
+        assert len(of_children) == len(set(of_children))
+        accounts = await outbox.accounts()
+        assert all(one.is_balanced for one in accounts)

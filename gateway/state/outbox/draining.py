@@ -7,7 +7,7 @@ and all newer ones of the child with them.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -37,7 +37,9 @@ _NEWEST = """
 WHERE o.seq IN (
     SELECT seq FROM (
         SELECT c.key, (
-            SELECT CASE WHEN boot IS NULL THEN seq END FROM outbox WHERE child = c.key ORDER BY seq DESC LIMIT 1
+            SELECT CASE WHEN boot IS NULL THEN seq END FROM outbox WHERE child = c.key
+            -- condition
+            ORDER BY seq DESC LIMIT 1
         ) AS seq
         FROM children AS c JOIN outbox_accounts AS a ON a.child = c.key
         WHERE c.device_id IS NOT NULL AND c.parent_id = ?1 AND c.key NOT IN (SELECT value FROM json_each(?2))
@@ -61,65 +63,81 @@ def oldest(
 
     It looks at one row for each child, so it takes no longer with millions of samples.
     """
-    condition = "AND seq NOT IN (SELECT value FROM json_each(?4))" if skipping else "AND ?4 IS NOT NULL"
-    rest = _OLDEST.replace("-- condition", condition)
+    rest = _OLDEST.replace("-- condition", _skipping("?4", skipping))
     return _read(db, rest, parent_id, json.dumps(list(without)), limit, json.dumps(list(skipping)))
 
 
 def newest(
-    db: Transaction, limit: int, *, parent_id: str, after: str, at_least: int, without: Collection[str]
+    db: Transaction, limit: int, *, parent_id: str, after: str, at_least: int, without: Collection[str], skipping: Collection[int]
 ) -> list[QueuedSample]:
     """Return the newest sample of each child after this one, by key, that has at least so many samples."""
-    return _read(db, _NEWEST, parent_id, json.dumps(list(without)), after, at_least, limit)
+    rest = _NEWEST.replace("-- condition", _skipping("?6", skipping))
+    return _read(db, rest, parent_id, json.dumps(list(without)), after, at_least, limit, json.dumps(list(skipping)))
 
 
-def heads(db: Transaction, children: Collection[str]) -> dict[str, int]:
+def heads(db: Transaction, children: Collection[str], *, skipping: Collection[int]) -> dict[str, int]:
     """Return the position of the oldest sample of each of these children that has one."""
     query = (
-        "SELECT j.value, (SELECT MIN(seq) FROM outbox WHERE child = j.value) AS seq FROM json_each(?) AS j WHERE seq IS NOT NULL"
+        f"SELECT j.value, (SELECT MIN(seq) FROM outbox WHERE child = j.value {_skipping('?2', skipping)}) AS seq"  # noqa: S608 - ours
+        " FROM json_each(?1) AS j WHERE seq IS NOT NULL"
     )
-    return dict(db.execute(query, (json.dumps(list(children)),)))
+    return dict(db.execute(query, (json.dumps(list(children)), json.dumps(list(skipping)))))
 
 
-def deliverable(db: Transaction, parent_id: str) -> Deliverable:
-    """Return how much waits of the children registered under this parent."""
+def deliverable(db: Transaction, parent_id: str, *, settled: Mapping[str, int]) -> Deliverable:
+    """Return how much waits of the children registered under this parent, without so many samples of each that are settled."""
     query = (
-        "SELECT TOTAL(a.waiting), COUNT(*) FROM outbox_accounts AS a JOIN children AS c ON c.key = a.child"
-        " WHERE a.waiting > 0 AND c.device_id IS NOT NULL AND c.parent_id = ?"
+        "SELECT TOTAL(a.waiting - COALESCE(s.value, 0)), COUNT(*) FROM outbox_accounts AS a JOIN children AS c ON c.key = a.child"
+        " LEFT JOIN json_each(?2) AS s ON s.key = a.child"
+        " WHERE a.waiting > COALESCE(s.value, 0) AND c.device_id IS NOT NULL AND c.parent_id = ?1"
     )
-    return Deliverable(*map(int, db.execute(query, (parent_id,)).fetchone()))
+    return Deliverable(*map(int, db.execute(query, (parent_id, json.dumps(settled))).fetchone()))
 
 
 def oldest_of(db: Transaction, child: str, limit: int, *, skipping: Collection[int]) -> list[QueuedSample]:
     """Return the oldest samples of one child, the oldest first."""
-    skipped = "AND o.seq NOT IN (SELECT value FROM json_each(?3))" if skipping else "AND ?3 IS NOT NULL"
     dated = (
         "AND o.seq < COALESCE((SELECT MIN(seq) FROM outbox WHERE child = ?1 AND boot IS NOT NULL), 9e18)"
         if has_undated(db)
         else ""
     )
-    rest = f"WHERE o.child = ?1 {dated} {skipped} ORDER BY o.seq LIMIT ?2"
+    rest = f"WHERE o.child = ?1 {dated} {_skipping('?3', skipping, 'o.seq')} ORDER BY o.seq LIMIT ?2"
     return _read(db, rest, child, limit, json.dumps(list(skipping)))
 
 
-def has_several_of_a_child(db: Transaction) -> bool:
-    """Return whether some child has more than one sample."""
-    return db.execute("SELECT 1 FROM outbox_accounts WHERE waiting > 1 LIMIT 1").fetchone() is not None
+def has_several_of_a_child(db: Transaction, *, settled: Mapping[str, int]) -> bool:
+    """Return whether some child has more than one sample, without so many of each that are settled."""
+    query = "SELECT child, waiting FROM outbox_accounts WHERE waiting > 1"
+    return any(waiting - settled.get(child, 0) > 1 for child, waiting in db.execute(query))
 
 
-def last_samples(db: Transaction, children: Collection[str]) -> dict[str, QueuedSample]:
-    """Return the sample of each of these children that has exactly one, by child."""
-    single = _read(db, "JOIN outbox_accounts AS a ON a.child = o.child WHERE a.waiting = 1 AND o.boot IS NULL")
+def last_samples(
+    db: Transaction, children: Collection[str], *, skipping: Collection[int], settled: Mapping[str, int]
+) -> dict[str, QueuedSample]:
+    """Return the sample of each of these children that has exactly one, by child, without those that are settled."""
+    rest = (
+        "JOIN outbox_accounts AS a ON a.child = o.child LEFT JOIN json_each(?2) AS s ON s.key = o.child"
+        f" WHERE a.waiting - COALESCE(s.value, 0) = 1 AND o.boot IS NULL {_skipping('?1', skipping, 'o.seq')}"
+    )
+    single = _read(db, rest, json.dumps(list(skipping)), json.dumps(settled))
     return {one.sample.child: one for one in single if one.sample.child in children}
 
 
-def oldest_at(db: Transaction) -> datetime | None:
+def oldest_at(db: Transaction, *, skipping: Collection[int]) -> datetime | None:
     """Return the time of the oldest sample; `None` when none waits, or when its time is not known."""
-    row = db.execute("SELECT at FROM outbox ORDER BY seq LIMIT 1").fetchone()
+    query = f"SELECT at FROM outbox WHERE TRUE {_skipping('?1', skipping)} ORDER BY seq LIMIT 1"  # noqa: S608 - our own text
+    row = db.execute(query, (json.dumps(list(skipping)),)).fetchone()
     try:
         return None if row is None else moment(row[0], "at")
     except Unusable:
         return None
+
+
+def _skipping(parameter: str, seqs: Collection[int], column: str = "seq") -> str:
+    """Return the condition that leaves out the positions in this parameter; without any it costs nothing."""
+    if not seqs:
+        return f"AND {parameter} IS NOT NULL"
+    return f"AND {column} NOT IN (SELECT value FROM json_each({parameter}))"  # noqa: S608 - our own text
 
 
 def _read(db: Transaction, rest: str, *values: object) -> list[QueuedSample]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from gateway.errors import StoreError
 from gateway.models import Sample
 from gateway.state.database.single_instance import real_path
 from gateway.state.outbox import draining
 from gateway.state.outbox.accounts import (
     Account,
     Totals,
-    add_to_account,
     mend_accounts,
     read_accounts,
     read_totals,
@@ -27,6 +26,7 @@ from gateway.state.outbox.forecast import FillRate
 from gateway.state.outbox.losses import Loss, LossReason, count_loss, read_losses, sum_up_losses
 from gateway.state.outbox.putting import PreparedSamples, insert, prepare
 from gateway.state.outbox.samples import QueuedSample
+from gateway.state.outbox.settled import SettledSamples, remove_settled
 from gateway.state.outbox.thinning import Thinning, disk_space, drop_expired
 from gateway.state.store import Store, Transaction
 from gateway.state.wall_clock import WallClock
@@ -47,7 +47,8 @@ class Outbox:
     """Samples are sent at least once, in order for each child.
 
     When there is no room for more, the child with the most gives first, and in its older half every second sample: a long outage
-    loses detail before it loses time. Each lost sample is in `losses`, and in the account of its child.
+    loses detail before it loses time. Each lost sample is in `losses`, and in the account of its child. What the hub has settled
+    while the store fails is not sent again, and removed when the store takes again.
 
     Args:
         store: where the samples are kept.
@@ -77,6 +78,7 @@ class Outbox:
         self._room = Room(most_samples, most_bytes, is_disk_full=False)
         self._rate = FillRate()
         self._thinning = Thinning()
+        self._settled = SettledSamples()
         self._is_full = False
         self._refused_children: set[str] = set()
         self.arrived = asyncio.Event()
@@ -90,7 +92,7 @@ class Outbox:
     @property
     def depth(self) -> int:
         """The number of samples that wait."""
-        return self._totals.waiting
+        return max(self._totals.waiting - len(self._settled), 0)
 
     @property
     def size_bytes(self) -> int:
@@ -151,7 +153,7 @@ class Outbox:
         prepared = prepare(samples, self._clock)
         self._has_undated |= any(row.boot is not None for row in prepared.rows)
         before = self._before()
-        dropped = await self._transact(lambda db: self._insert(db, prepared, before))
+        dropped = await self._write(lambda db: self._insert(db, prepared, before))
         self._rate.record(loop_time(), samples=len(prepared.rows), size_bytes=sum(row.size_bytes for row in prepared.rows))
         for child, why in prepared.refused.items():
             if child not in self._refused_children:
@@ -175,63 +177,61 @@ class Outbox:
         """Return the oldest sample of each child registered under this parent, the oldest first.
 
         At most `limit`, none of the children in `without`, and none at the positions in `skipping`.
+
+        Raises:
+            StoreError: it cannot be read, or too much of what was sent cannot be removed.
         """
-        return await self._transact(
-            lambda db: draining.oldest(db, limit, parent_id=parent_id, without=without, skipping=skipping)
-        )
+        skipped = await self._skipped(skipping)
+        return await self._transact(lambda db: draining.oldest(db, limit, parent_id=parent_id, without=without, skipping=skipped))
 
     async def oldest_of(self, child: str, limit: int, *, skipping: Collection[int] = ()) -> list[QueuedSample]:
-        """Return the oldest samples of one child, the oldest first."""
-        return await self._transact(lambda db: draining.oldest_of(db, child, limit, skipping=skipping))
+        """Return the oldest samples of one child, the oldest first; it raises as `oldest`."""
+        skipped = await self._skipped(skipping)
+        return await self._transact(lambda db: draining.oldest_of(db, child, limit, skipping=skipped))
 
     async def newest(
         self, limit: int, *, parent_id: str, after: str, at_least: int, without: Collection[str] = ()
     ) -> list[QueuedSample]:
-        """Return the newest sample of each child, by key after this one, that has at least so many samples."""
+        """Return the newest sample of each child, by key after this one, that has at least so many; it raises as `oldest`."""
+        skipped = await self._skipped()
         return await self._transact(
-            lambda db: draining.newest(db, limit, parent_id=parent_id, after=after, at_least=at_least, without=without)
+            lambda db: draining.newest(
+                db, limit, parent_id=parent_id, after=after, at_least=at_least, without=without, skipping=skipped
+            )
         )
 
     async def heads(self, children: Collection[str]) -> dict[str, int]:
         """Return the position of the oldest sample of each of these children that has one."""
-        return await self._transact(lambda db: draining.heads(db, children))
+        skipped = self._settled.seqs
+        return await self._transact(lambda db: draining.heads(db, children, skipping=skipped))
 
     async def deliverable(self, parent_id: str) -> draining.Deliverable:
         """Return how much waits of the children registered under this parent."""
-        return await self._transact(lambda db: draining.deliverable(db, parent_id))
+        await self._remove_settled()
+        settled = self._settled.by_child()
+        return await self._transact(lambda db: draining.deliverable(db, parent_id, settled=settled))
 
     async def has_several_of_a_child(self) -> bool:
         """Return whether some child has more than one sample."""
-        return await self._transact(draining.has_several_of_a_child)
+        settled = self._settled.by_child()
+        return await self._transact(lambda db: draining.has_several_of_a_child(db, settled=settled))
 
     async def last_samples(self, children: Collection[str]) -> dict[str, QueuedSample]:
         """Return the sample of each of these children that has exactly one, by child: for an outbox that is nearly empty."""
-        return await self._transact(lambda db: draining.last_samples(db, children))
+        skipped, settled = self._settled.seqs, self._settled.by_child()
+        return await self._transact(lambda db: draining.last_samples(db, children, skipping=skipped, settled=settled))
 
     @runs_to_completion
     async def confirm(self, accepted: Iterable[QueuedSample]) -> None:
-        """Remove samples that the hub has accepted."""
-        taken = list(accepted)
-
-        def work(db: Transaction) -> None:
-            delivered = Counter(one.sample.child for one in taken if _delete(db, one))
-            for child, samples in delivered.items():
-                add_to_account(db, child, delivered=samples)
-
-        if taken:
-            await self._transact(work)
+        """Remove samples that the hub has accepted; while the store fails they are remembered instead."""
+        self._settled.add(accepted, None)
+        await self._remove_settled()
 
     @runs_to_completion
     async def drop(self, refused: Sequence[QueuedSample], why: LossReason) -> None:
-        """Remove samples that the hub will never accept, and record them as lost."""
-
-        def work(db: Transaction) -> None:
-            for one in refused:
-                if _delete(db, one):
-                    at = one.sample.at.isoformat()
-                    count_loss(db, one.sample.child, why, at, at, 1)
-
-        await self._transact(work)
+        """Remove samples that the hub will never accept, and record them as lost; while the store fails as `confirm`."""
+        self._settled.add(refused, why)
+        await self._remove_settled()
 
     @runs_to_completion
     async def drop_child(self, child: str, why: LossReason) -> int:
@@ -245,11 +245,12 @@ class Outbox:
                 db.execute("DELETE FROM outbox WHERE child = ?", (child,))
             return int(samples)
 
-        return await self._transact(work)
+        return await self._write(work)
 
     async def oldest_at(self) -> datetime | None:
         """Return the time of the oldest waiting sample; `None` when none waits."""
-        return await self._transact(draining.oldest_at)
+        skipped = self._settled.seqs
+        return await self._transact(lambda db: draining.oldest_at(db, skipping=skipped))
 
     async def losses(self) -> list[Loss]:
         """Return all losses since the store was created: for each child and reason those of several periods."""
@@ -296,6 +297,35 @@ class Outbox:
     def _disk_space(self, db: Transaction) -> DiskSpace | None:
         return disk_space(db, real_path(self._store.path).parent) if self._bounds.free_bytes else None
 
+    async def _skipped(self, skipping: Collection[int] = ()) -> list[int]:
+        """Return the positions that are not sent; while too many cannot be removed, nothing is.
+
+        Raises:
+            StoreError: they cannot be removed.
+        """
+        if self._settled.is_full:
+            await self._write(_do_nothing)
+        return [*skipping, *self._settled.seqs]
+
+    async def _remove_settled(self) -> None:
+        if self._settled:
+            try:
+                await self._write(_do_nothing)
+            except StoreError as error:
+                self._settled.not_removed(error)
+
+    async def _write(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` on the store when what the hub has settled is removed, in the same transaction: no row of it gets lost."""
+        settled = self._settled.present()
+
+        def removing(db: Transaction) -> T:
+            remove_settled(db, settled)
+            return work(db)
+
+        result = await self._transact(removing)
+        self._settled.removed(settled)
+        return result
+
     async def _transact(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on the store, and take over the sum of the accounts if it has changed anything."""
 
@@ -310,5 +340,5 @@ class Outbox:
         return result
 
 
-def _delete(db: Transaction, one: QueuedSample) -> bool:
-    return db.execute("DELETE FROM outbox WHERE seq = ?", (one.seq,)).rowcount > 0
+def _do_nothing(_db: Transaction) -> None:
+    """Change nothing but what every write does."""
