@@ -89,7 +89,8 @@ class OutcomeReporter:
             except HubRejected as error:  # 404: it was cancelled, or it timed out in the cloud (section 6.3)
                 name = self._devices.name_of(entry.child)
                 log.info("%s: the cloud does not take the outcome of %s: %s", name, entry.name, error)
-        await self._ledger.deliver(entry)
+        # without it, the outcome would be reported again and again while the store fails
+        await retry_until_stored(partial(self._ledger.deliver, entry), what="that an outcome is reported")
         now = loop_time()
         recent = {key: at for key, at in self._reported_at.items() if now - at < REPORT_AGAIN_AFTER_SECONDS}
         self._reported_at = {**recent, entry.key: now}

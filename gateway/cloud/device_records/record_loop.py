@@ -22,6 +22,7 @@ from gateway.hub_records import ModelFile, Space
 from gateway.models import NAME_LENGTH
 from gateway.state.cloud_records import CloudRecord, CloudRecords, FileRecord, SpaceRecord
 from gateway.state.registry import Registry
+from gateway.state.writes import retry_until_stored
 from gateway.tasks import loop_time, wait_until
 
 log = logging.getLogger(__name__)
@@ -155,14 +156,14 @@ class DeviceRecordLoop:
             space = await self._space(device) if version > 0 else None
             is_child = self._registry.by_device_id(device.device_id) is not None
             claimed_by = record.claimed_by if version > 0 and is_child else None  # it may be another customer's now
-            await self._records.save(replace(record, space_version=version, space=space, claimed_by=claimed_by))
+            await self._save(replace(record, space_version=version, space=space, claimed_by=claimed_by))
 
     async def _confirm_space(self, device: Credentials, version: int | None) -> None:
         record = self._records.of(device.device_id)
         is_fetched = version is not None and version == record.space_version
         if version is not None and version > 0 and is_fetched and version != record.confirmed_space_version:
             await self._hub.update_device(device, DeviceUpdate(space_version=version))
-            await self._records.save(replace(record, confirmed_space_version=version))
+            await self._save(replace(record, confirmed_space_version=version))
 
     async def _follow_gateway(self, parent: Credentials, device: Credentials) -> None:
         """Move a child to the space of the gateway (section 8.6), once for each space that the gateway gets."""
@@ -175,7 +176,7 @@ class DeviceRecordLoop:
                     self._space_versions.setdefault(child, version)
         elif record.space is not None and record.space != own.space and record.moved_for != own.space_version:
             space = _space_record(await self._hub.space_move(device, "follow_parent"))
-            await self._records.save(replace(record, space=space, moved_for=own.space_version))
+            await self._save(replace(record, space=space, moved_for=own.space_version))
             log.info("%s: moved to the space of the gateway: %s", self._name(parent, device.device_id), space.name)
 
     async def _space(self, device: Credentials) -> SpaceRecord | None:
@@ -204,12 +205,16 @@ class DeviceRecordLoop:
                 log.info("%s: it is called %s in the cloud now, so it is here, too", former, name)
         # after the name: what is recorded as fetched is not fetched again after a kill
         record = self._records.of(device.device_id)
-        await self._records.save(replace(record, info_version=version, name=name, claimed_by=claimed_by))
+        await self._save(replace(record, info_version=version, name=name, claimed_by=claimed_by))
 
     def _has_unknown_customer(self, record: CloudRecord) -> bool:
         """Return whether the customer of the gateway is to be fetched; the children have the customer of their gateway."""
         is_claimed = record.space_version is not None and record.space_version > 0
         return is_claimed and record.claimed_by is None and self._registry.by_device_id(record.device_id) is None
+
+    async def _save(self, record: CloudRecord) -> None:
+        """Store what was fetched or told; without it, the calls would be repeated while the store fails."""
+        await retry_until_stored(partial(self._records.save, record), what="the record of a device in the cloud")
 
     # the model --------------------------------------------------------------------------------------------------------
 
@@ -223,7 +228,7 @@ class DeviceRecordLoop:
             log.info("the files of the gateway's model cannot be listed: %s", error)
             return
         record = self._records.of(parent.device_id)
-        await self._records.save(replace(record, files=tuple(_file_record(file) for file in files[:FILES_KEPT])))
+        await self._save(replace(record, files=tuple(_file_record(file) for file in files[:FILES_KEPT])))
 
     def _name(self, parent: Credentials, device_id: str) -> str:
         return self._devices.name_of(self._devices.child_of(parent, device_id))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 from gateway.cloud.devices import CloudDevices
 from gateway.cloud.guarded_calls import GuardedCalls
@@ -74,7 +75,7 @@ class EventLoop:
         await self._events.save()
         for event in await self._events.oldest_of_each():
             if event.child is None and not await self._events.wait_for_allowance(parent.device_id):
-                await self._send(Owner(parent), event)
+                await self._events.confirm(await self._send(Owner(parent), event), parent.device_id)
 
     async def _send_due(self, parent: Credentials) -> float | None:
         """Send what may be sent now; return in how many seconds the next one may, `None` for no waiting event."""
@@ -104,14 +105,17 @@ class EventLoop:
 
         async def send() -> bool:
             try:
-                await self._send(owner, event)
+                sent = await self._send(owner, event)
             except HubUnauthorised:
                 self._devices.key_refused(parent, device_id)
+            else:  # without it, the event would be sent each minute while the store fails
+                await retry_until_stored(partial(self._events.confirm, sent, device_id), what="that an event is sent")
             return True
 
         await self._calls.run(parent, CallKind.EVENTS, send, otherwise=False)
 
-    async def _send(self, owner: Owner, event: QueuedEvent) -> None:
+    async def _send(self, owner: Owner, event: QueuedEvent) -> QueuedEvent:
+        """Send an event and return it as it was sent, also one that the cloud does not take."""
         event = await self._events.take(event)
         text = printable_line(owner.named(event.text), TEXT_LENGTH)
         try:
@@ -125,4 +129,4 @@ class EventLoop:
             raise
         except HubRejected as error:
             log.info("the cloud does not take the event %s (%s): %s", event.name, text, error)
-        await self._events.confirm(event, owner.device.device_id)
+        return event

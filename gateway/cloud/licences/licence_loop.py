@@ -223,7 +223,8 @@ class LicenceLoop:
                 return
             except HubRejected as error:  # 404: the licence was deleted meanwhile (section 9.3)
                 log.info("%s: the cloud does not take the state of the licence %s: %s", *self._changes.names(record), error)
-        await self._keeper.deliver(record)
+        # without it, the answer would be repeated while the store fails
+        await retry_until_stored(lambda: self._keeper.deliver(record), what="that the state of a licence is told")
         if device is not None and loop_time() >= self._asked_again_at.get(record.key, 0.0):
             self._asked_again_at[record.key] = loop_time() + ANSWER_AGAIN_AFTER_SECONDS
             self._to_ask.setdefault(record.device_id, False)  # the next change, section 9.1

@@ -774,3 +774,24 @@ def test_another_policy_holds_at_once(run, seconds):
         assert running.hub.calls["get_commands_with_children"] - before == pytest.approx(120 // seconds if seconds else 0, abs=1)
 
     run(test)
+
+
+def test_an_outcome_is_reported_once_although_the_store_cannot_take_that_for_long(run):
+    async def test(running):
+        deliver, is_full = running.ledger.deliver, True
+
+        async def deliver_unless_full(entry, *, is_delivered=True):
+            if is_full:
+                raise StoreError("disk full")
+            return await deliver(entry, is_delivered=is_delivered)
+
+        running.ledger.deliver = deliver_unless_full
+        running.send(7, 1)
+        await asyncio.sleep(3600)
+        assert running.hub.calls["update_command"] <= 2, "in progress, and done"
+        is_full = False
+        await asyncio.sleep(60)
+        assert running.hub.calls["update_command"] <= 2
+        assert (await running.ledger.latest(1))[0].is_delivered
+
+    run(test)

@@ -395,3 +395,27 @@ def test_records_of_devices_that_are_gone_do_not_pile_up_while_the_gateway_runs(
         assert all(running.records.of(f"gone-{number}").name is None for number in range(10))
 
     run(parts, test)
+
+
+def test_a_space_is_confirmed_once_although_the_store_cannot_take_that_for_long(parts):
+    """The hub takes ten of these calls an hour for each device."""
+
+    async def test(running):
+        save, is_full = running.records.save, True
+
+        async def save_unless_full(record):
+            if is_full and record.confirmed_space_version == 2:
+                raise StoreError("disk full")
+            await save(record)
+
+        running.records.save = save_unless_full
+        running.device(1).space = Space(name="Room 2")
+        running.loop.space_changed(running.id(1), 2)
+        await asyncio.sleep(3600)
+        told = running.hub.calls["update_device"]
+        is_full = False
+        await asyncio.sleep(600)
+        assert running.hub.calls["update_device"] == told == 1
+        assert running.records.of(running.id(1)).confirmed_space_version == 2
+
+    run(parts, test)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.cloud import guarded_calls
-from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable
+from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable, StoreError
 from gateway.testing.hub import LOST_ANSWER
 
 AWAY = HubUnreachable("no route", maybe_done=False)
@@ -180,6 +180,28 @@ def test_no_event_is_lost_by_faults_and_kills(run, seed, monkeypatch):
         await asyncio.sleep(5 * 3600)
         for number, times in reported.items():
             assert sum(integers[0] for _, integers, _ in sent(told.device(number))) >= times
+        assert await told.events.oldest_of_each() == []
+
+    run(test)
+
+
+def test_an_event_is_sent_once_although_the_store_cannot_take_that_for_long(run):
+    async def test(told):
+        confirm, is_full = told.events.confirm, True
+
+        async def confirm_unless_full(event, device_id):
+            if is_full:
+                raise StoreError("disk full")
+            await confirm(event, device_id)
+
+        told.events.confirm = confirm_unless_full
+        told.send_events()
+        told.events.report("c1", "device_moved", "device", "from 1 to 2")
+        await asyncio.sleep(3600)
+        assert told.hub.calls["add_event"] == 1
+        is_full = False
+        await asyncio.sleep(600)
+        assert told.hub.calls["add_event"] == 1
         assert await told.events.oldest_of_each() == []
 
     run(test)

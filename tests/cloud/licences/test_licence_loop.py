@@ -706,3 +706,25 @@ def test_after_faults_and_kills_each_change_is_answered_and_each_device_has_the_
             assert record.state is LicenceState.ERROR or made[-1] is record.change
 
     run(parts, test)
+
+
+def test_the_state_of_a_licence_is_told_once_although_the_store_cannot_take_that_for_long(parts):
+    async def test(running):
+        deliver, is_full = running.keeper.deliver, True
+
+        async def deliver_unless_full(record):
+            if is_full:
+                raise StoreError("disk full")
+            await deliver(record)
+
+        running.keeper.deliver = deliver_unless_full
+        running.offer(1, "L1")
+        await asyncio.sleep(3600)
+        told = running.hub.calls["update_license"]
+        assert told == 1
+        is_full = False
+        await asyncio.sleep(600)
+        assert running.hub.calls["update_license"] == told
+        assert all(record.is_delivered for record in running.keeper.all)
+
+    run(parts, test)
