@@ -18,6 +18,7 @@ from gateway.models import Reach
 from gateway.runtime.background_jobs import (
     follow_identity_decision,
     follow_store,
+    forget_removed_children,
     guard_store,
     report_missing_buses,
     report_unknown_children,
@@ -94,7 +95,8 @@ class Gateway:
             works = (keep_process_state(), self.field.fleet.run(), self.field.reporter.run(), *self._upkeep())
             others = [group.create_task(_part(work, end_seconds=FIELD_STOP_SECONDS)) for work in works]
             if self.page is not None:
-                others.append(group.create_task(_part(self.page.server.run(), end_seconds=FIELD_STOP_SECONDS)))
+                works = (self.page.server.run(), forget_removed_children(self.state.registry, self.page.history))
+                others += [group.create_task(_part(work, end_seconds=FIELD_STOP_SECONDS)) for work in works]
             await run_until(stop, self._reason_to_end())
             why = "it was stopped"
             if self.restart.requested.is_set():
@@ -111,6 +113,8 @@ class Gateway:
             await _end(*others)
             await self._drain(session, ends_at)
         log.info("stopped; %d samples are kept for the next start", outbox.depth)
+        if unstored := self.field.sampler.unstored:
+            log.error("%d samples are lost with this stop, and in no account: the store did not take them", unstored)
         if self.state.store.is_damaged.is_set() and not stop.is_set():
             raise StoreDamaged(f"{self.state.store.path} is damaged: {self.state.store.problem}")
         if self.state.hardware.becomes_new.is_set() and not stop.is_set():

@@ -19,6 +19,8 @@ from gateway.state.child_states import ChildState
 from gateway.state.parts import StateParts
 from gateway.state.recovery.hardware_question import IdentityDecision
 from gateway.state.recovery.recoveries import RecoveryKind
+from gateway.state.registry import Registry
+from gateway.status.history import History
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,16 @@ async def follow_store(state: StateParts, field: FieldParts, *, every: timedelta
         else:
             is_failing = False
         await asyncio.sleep(every.total_seconds())
+
+
+async def forget_removed_children(registry: Registry, history: History) -> None:
+    """Keep the history of those that are children: over years, devices come and go."""
+    revision = registry.revision
+    while True:
+        await registry.wait_for_change(revision)
+        changed, revision = registry.changed_since(revision), registry.revision
+        if not registry.children.keys() >= set(changed):
+            history.keep_only(registry.children.keys())
 
 
 async def follow_identity_decision(state: StateParts, section: GatewaySection, *, every: timedelta) -> None:

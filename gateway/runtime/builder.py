@@ -339,7 +339,7 @@ def build_page(settings: Settings, view: View, history: History) -> StatusPage:
     server = StatusServer(
         view, history, auth, endpoint=endpoint_of(section, settings.store.path), hub_gone_limit=section.hub_gone_limit
     )  # fmt: skip
-    return StatusPage(server=server, new_token=token.created)
+    return StatusPage(server=server, history=history, new_token=token.created)
 
 
 def cloud_access(cloud: CloudSection) -> CloudAccess:

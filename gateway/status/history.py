@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from math import inf, isfinite, nan
@@ -69,6 +69,13 @@ class History:
         errors = self._history_of(child).errors
         kind = why if why in errors or len(errors) < MAX_ERROR_KINDS else OTHER_REASONS
         errors[kind] = errors.get(kind, 0) + 1
+
+    def keep_only(self, children: Collection[str]) -> None:
+        """Forget all others: their hours are free for further metrics."""
+        for child in [child for child in self._children if child not in children]:
+            history = self._children.pop(child)
+            self._free_rings += sum(record.ring is not None for record in history.own_records())
+            self._pending_values -= sum(len(one.blocks) * len(one.records) for one in history.pending.values())
 
     def latest_values(self, child: str) -> tuple[LatestValue, ...]:
         """Return the last value of each metric of this child, by name."""
@@ -215,6 +222,12 @@ class _ChildHistory:
             return self.overflow
         record = self.records[metric.name] = _MetricRecord(metric.unit)
         return record
+
+    def own_records(self) -> Iterator[_MetricRecord]:
+        """Yield all records."""
+        yield from self.records.values()
+        if self.overflow is not None:
+            yield self.overflow
 
 
 class _PendingBlocks:

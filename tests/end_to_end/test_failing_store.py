@@ -109,3 +109,15 @@ async def test_a_full_disk_has_nothing_sent_twice(running, until, emulator):
         assert len(of_children) == len(set(of_children))
         accounts = await outbox.accounts()
         assert all(one.is_balanced for one in accounts)
+
+
+async def test_a_stop_with_a_store_that_fails_says_how_many_samples_it_costs(running, until, break_store, caplog):
+    bus = SyntheticBus([device(1)])
+    async with running({"synthetic": SyntheticAdapter.on(bus)}, {"type": "synthetic"}) as gateway:
+        await until(lambda: any(record.device_id for record in gateway.parts.state.registry.children.values()))
+        break_store("disk I/O error")
+        await until(lambda: gateway.parts.field.sampler.unstored >= 3)
+        assert "are lost with this stop" not in caplog.text
+        gateway.stop.set()
+        await gateway.task
+        assert "samples are lost with this stop" in caplog.text

@@ -253,3 +253,28 @@ def test_a_sparkline_has_every_whole_half_minute_that_was_measured():
     assert outline == [(begin + 30 * number + 15, 100.0 + number) for number in (0, 1, 3, 4)], "the open one is left out"
     assert history.sparkline_points("a", "power", until=START + timedelta(hours=2)) == []
     assert history.sparkline_points("a", "none", until=START) == history.sparkline_points("b", "power", until=START) == []
+
+
+def test_a_child_that_is_gone_is_forgotten_and_its_hours_are_free_for_others():
+    history, row = History(max_metrics=2), MetricRow([POWER])
+    history.take([Reading("gone", POWER, 1, START), Reading("stays", POWER, 2, START)])
+    for seconds in range(3):
+        history.take(Block("gone", row, [seconds], after(seconds)))
+    history.changed("gone", Reach.SILENT, START, "no answer")
+    history.missed("gone", "no answer")
+    history.keep_only({"stays"})
+    assert (history.latest_values("gone"), history.errors("gone"), history.changes("gone")) == ((), {}, ())
+    assert history._pending_values == 0
+    history.take([Reading("new", POWER, 3, START), Reading("another", POWER, 4, START)])
+    assert history.metric_history("new", "power", until=START).mean == (3,)
+    assert history.metric_history("stays", "power", until=START).mean == (2,)
+    assert history.metric_history("another", "power", until=START) is None, "the bound holds"
+
+
+def test_ten_years_of_devices_that_come_and_go_leave_nothing_behind():
+    history = History(max_metrics=50)
+    for number in range(3650):
+        history.take([Reading(f"device {number}", POWER, number, START)])
+        assert history.metric_history(f"device {number}", "power", until=START) is not None
+        history.keep_only({f"device {number}"})
+    assert len(history._children) == 1

@@ -115,6 +115,12 @@ class Sampler:
             if sample.status is Status.OFFLINE:
                 self._urgent.add(sample.child)
 
+    @property
+    def unstored(self) -> int:
+        """How many samples were given back and wait, with those that were merged into others."""
+        waiting = (one.given_back for one in self._pending.values())
+        return sum(1 + sample.merged for sample in waiting if sample is not None)
+
     def forget(self, child: str) -> None:
         """Free what is kept of a child that was removed."""
         self._pending.pop(child, None)
