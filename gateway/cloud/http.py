@@ -7,6 +7,7 @@ to our errors; their content goes into our own sentences.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import ssl
@@ -20,6 +21,7 @@ from typing import Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.connector import Connection
 from yarl import URL
 
 from gateway.cloud.protocol.refused_addresses import REASON, is_refused_address
@@ -46,6 +48,9 @@ MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 
 FILE_CHUNK_BYTES = 64 * 1024
 """The most bytes of a file that are held in memory at once."""
+
+MOST_USELESS_CONNECTIONS = 5
+"""So many connections with data that nobody has asked for are closed before a request counts as unanswered."""
 
 _TLS_ADVICE = {
     9: "its certificate is not valid yet: check the clock of this machine",
@@ -111,6 +116,7 @@ class HttpTransport:
             headers={"User-Agent": "xyte-gateway"},
             timeout=aiohttp.ClientTimeout(total=None),
             middlewares=(_send_once,),
+            request_class=_Request,
             trace_configs=[_sent_tracer()],
         )
         return self
@@ -239,6 +245,10 @@ class _ConnectionLost(aiohttp.ClientError):
     """The connection was lost after the request, or a part of it, was sent."""
 
 
+class _UnaskedAnswer(aiohttp.ClientError):
+    """A connection has data that nobody has asked for: its next answer would be that of another request."""
+
+
 class _ResponseTooLong(aiohttp.ClientError):
     """More than `MAX_RESPONSE_BYTES`."""
 
@@ -251,8 +261,36 @@ def _open_socket(address: aiohttp.AddrInfoType) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
+class _Request(aiohttp.ClientRequest):
+    """A request that is not sent over a connection at which an answer waits already.
+
+    Servers and proxies send answers that nobody has asked for, such as a 408 to a connection that rests, or one answer twice.
+    aiohttp would take them for the answer to the next request, as the id of another child.
+    """
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        """Send the request.
+
+        Raises:
+            _UnaskedAnswer: nothing was sent, and the connection is closed.
+        """
+        if conn.protocol is not None and conn.protocol.should_close:
+            raise _UnaskedAnswer
+        return await super().send(conn)
+
+
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Prevent aiohttp from repeating GET, PUT and DELETE by itself, as it does for the errors caught here."""
+    """Prevent aiohttp from repeating GET, PUT and DELETE by itself, as it does for the errors caught here.
+
+    Where nothing was sent, since an answer had come unasked, it is sent over another connection.
+    """
+    for _ in range(MOST_USELESS_CONNECTIONS):
+        with contextlib.suppress(_UnaskedAnswer):
+            return await _send(request, handler)
+    return await _send(request, handler)
+
+
+async def _send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
@@ -323,6 +361,7 @@ _SENTENCES: tuple[tuple[type[Exception], Callable[[Exception], str]], ...] = (
     (aiohttp.ClientConnectorError, _no_connection),
     (_ResponseTooLong, lambda _: f"answered with more than {MAX_RESPONSE_BYTES // 1024 // 1024} MB"),
     (aiohttp.ClientPayloadError, lambda _: "closed the connection in the middle of its response"),
+    (_UnaskedAnswer, lambda _: "answers before it is asked"),
     (_ConnectionLost, lambda _: "closed the connection instead of answering"),
     (aiohttp.ClientOSError, lambda _: "closed the connection instead of answering"),
     (OSError, lambda error: f"was lost: {error}"),

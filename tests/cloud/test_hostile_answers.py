@@ -277,3 +277,56 @@ async def storm(answers) -> None:
 @given(st.lists(st.tuples(st.sampled_from(list(CALLS)), ANSWERS), min_size=4, max_size=12))
 def test_only_errors_of_the_hub_come_out_of_any_call_with_any_answer(answers):
     asyncio.run(storm(answers))
+
+
+# answers that nobody has asked for -------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def speaking(speak):
+    """Run a server that speaks so over each connection, with a client to it; the result has the number of connections."""
+    connections = []
+
+    async def serve(reader, writer):
+        connections.append(asyncio.current_task())
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await speak(reader, writer)
+        writer.transport.abort()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    own = Credentials(device_id="device-1", access_key=SecretStr(KEY), hub_url=url)
+    async with listening:
+        async with HttpHub(CloudAccess(entry_url=url, allow_plain_http=True, timeout_seconds=20)) as hub:
+            yield hub, own, connections
+        for one in connections:
+            one.cancel()
+
+
+def command_answer(command_id):
+    return http_answer(200, json.dumps({"id": command_id, "name": "reboot", "status": "pending"}).encode()).replace(
+        b"Connection: close\r\n", b""
+    )
+
+
+async def test_an_answer_that_comes_while_a_connection_rests_is_nobodys():
+    is_sent, asked = asyncio.Event(), []
+
+    async def speak(reader, writer):
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            asked.append(writer)
+            writer.write(command_answer(f"asked-{len(asked)}"))
+            if len(asked) == 1:
+                await asyncio.sleep(0.05)  # the first answer was read
+                writer.write(command_answer("unasked"))
+                await writer.drain()
+                is_sent.set()
+
+    async with speaking(speak) as (hub, own, connections):
+        assert (await hub.get_command(own)).id == "asked-1"
+        await is_sent.wait()
+        await asyncio.sleep(0.05)  # it has come
+        assert (await hub.get_command(own)).id == "asked-2"
+        assert (await hub.get_command(own)).id == "asked-3"
+        assert len(connections) == 2, "the connection with the unasked answer is not used any more, the other one is"
