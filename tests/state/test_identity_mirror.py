@@ -14,7 +14,7 @@ from gateway.state.child_states import ChildState
 from gateway.state.opening import opened_state
 from gateway.state.parts import StateParts
 from gateway.state.records import GatewayRecord
-from gateway.state.recovery.identity_mirror import MirrorUnusable, mirror_file, read_mirror
+from gateway.state.recovery.identity_mirror import MirrorUnusable, _checksum, mirror_file, read_mirror
 from gateway.state.recovery.recoveries import RecoveryKind
 
 PARENT = Credentials(
@@ -164,6 +164,34 @@ async def test_a_damaged_mirror_is_kept_told_and_made_anew(path, content, caplog
         assert mirror is not None
         assert len(mirror.children) == 2
         assert [one.kind for one in state.recoveries.all] == [RecoveryKind.MIRROR]
+
+
+def _pipe(file):
+    os.mkfifo(file)
+
+
+def _folder(file):
+    file.mkdir()
+
+
+def _huge(file):
+    with file.open("wb") as out:
+        out.truncate(1 << 40)
+
+
+def _other_tables(file):
+    content = {"version": 1, "number": 3, "written_at": "2026-11-29T12:00:00+00:00", "tables": {"children": [17]}}
+    file.write_text(json.dumps({"checksum": _checksum(content), **content}))
+
+
+@pytest.mark.parametrize("make", [_pipe, _folder, _huge, _other_tables])
+async def test_what_no_gateway_wrote_in_the_place_of_the_mirror_is_moved_away_and_holds_nothing_up(path, make):
+    mirror_file(path).unlink()
+    make(mirror_file(path))
+    async with opened_state(path, made) as state:
+        assert [one.kind for one in state.recoveries.all] == [RecoveryKind.MIRROR]
+    assert len(read_mirror(mirror_file(path)).children) == 2
+    assert len(list(path.parent.glob("*.identity.damaged-*"))) == 1
 
 
 async def test_a_mirror_in_which_one_letter_differs_is_not_believed(path):

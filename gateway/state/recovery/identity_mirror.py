@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +36,9 @@ VERSION: Final = 1
 SHORTEST_GAP_SECONDS: Final = 1.0
 BYTES_PER_SECOND: Final = 20_000
 """A larger file is written less often: that of 1,000 children every half minute at the most, while they are registered."""
+
+MOST_BYTES: Final = 256 * 1024 * 1024
+"""A larger file is none that a gateway wrote, and would fill the memory: one child takes less than 2 kB."""
 
 Cell: TypeAlias = str | int | float | None
 Row: TypeAlias = Mapping[str, Cell]
@@ -98,6 +102,9 @@ def read_mirror(file: Path) -> Mirror | None:
         MirrorUnusable: it cannot be read, is damaged, or is of a newer gateway.
     """
     try:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
+            raise MirrorUnusable(f"{file} is damaged: it is no file that a gateway wrote")
         written = json.loads(file.read_bytes())
         if not isinstance(written, dict):
             raise MirrorUnusable(f"{file} is damaged: it is no JSON object")
@@ -109,7 +116,9 @@ def read_mirror(file: Path) -> Mirror | None:
         if checksum != _checksum(written):
             raise MirrorUnusable(f"{file} is damaged: its checksum is wrong")
         return Mirror(
-            number=int(written["number"]), written_at=datetime.fromisoformat(written["written_at"]), rows=written["tables"]
+            number=int(written["number"]),
+            written_at=datetime.fromisoformat(written["written_at"]),
+            rows={table: [dict(row) for row in rows] for table, rows in dict(written["tables"]).items()},
         )
     except FileNotFoundError:
         return None
