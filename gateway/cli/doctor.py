@@ -96,7 +96,7 @@ def _show_totals(count: Counter[FindingState]) -> None:
         _count_text(count[FindingState.FAULT], "fault"),
         _count_text(count[FindingState.WARNING], "warning"),
         f"{count[FindingState.FINE]} fine",
-        f"{count[FindingState.NOT_LOOKED_AT]} not checked",
+        f"{count[FindingState.NOT_LOOKED_AT]} not looked at",
     )
     out.print(f"\n{', '.join(numbers)}", markup=False)
 

@@ -12,7 +12,7 @@ from gateway.status.auth.token_file import make_token, token_file
 
 
 def token(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
-    """Make a new token for the status page and print it; the former one is not valid any more, and signs nobody in.
+    """Make a new token for the status page and print it; the former one is not valid any more.
 
     A running gateway takes it at once. Exit code 0; 1 when the token cannot be stored, and the former one stays.
     """

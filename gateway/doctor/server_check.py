@@ -160,7 +160,7 @@ def _why_not_connected(server: Server, addresses: Addresses, errors: list[OSErro
     if errno.ECONNREFUSED in numbers:
         fix = f"{allow}{_or_correct(server, 'the port')}"
         if addresses[0][1].startswith("127."):
-            fix = f"start the server that should listen there: xyte-gateway emulator?{_or_correct(server, 'the port')}"
+            fix = f"start the server that should listen there (xyte-gateway emulator){_or_correct(server, 'the port')}"
         return f"{place} refuses the connection{hint}", fix
     if numbers <= _NO_ROUTE:
         if all(family == socket.AF_INET6 for family, _ in addresses):
