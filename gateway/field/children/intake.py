@@ -185,7 +185,8 @@ class DeviceIntake:
             return False
         place = (entry, bus, found.address)
         return any(
-            (record.child.adapter, record.child.bus, record.child.address) == place
+            record.child.address == found.address
+            and _place(record.child) == place
             and not record.child.key.startswith(f"{IdentityKind.PLACE}:")
             for record in self._registry.children.values()
         )
@@ -194,10 +195,12 @@ class DeviceIntake:
         """Return the child of the cloud at whose address another device was found; `None` when the address was free."""
         place, key = (entry, bus, found.address), found.identity.key
         for record in self._registry.children.values():
-            is_elsewhere = _place(record.child) != place or record.child.key == key
+            child = record.child
+            if child.address != found.address or _place(child) != place or child.key == key:
+                continue  # the address first: a radio hears hundreds of strangers a second, among thousands of children
             is_in_cloud = record.state.is_in_cloud or record.state is ChildState.REGISTERING
-            if not is_elsewhere and is_in_cloud and record.replaces != key:
-                return record.child
+            if is_in_cloud and record.replaces != key:
+                return child
         return None
 
     def _admitted(self, known: ChildRecord | None, entry: str, bus: str, found: Found) -> ChildDevice | Declined:
