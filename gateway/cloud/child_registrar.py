@@ -257,8 +257,13 @@ class ChildRegistrar:
             return
         except HubRejected as error:
             log.warning("%s: the hub does not accept its new name, version or sub-model: %s", child.name, error)
-        if self._is_still(record):
-            await self._registry.save_child(replace(record, needs_update=False))
+
+        async def save() -> None:
+            if self._is_still(record):
+                await self._registry.save_child(replace(record, needs_update=False))
+
+        # without it, the update would be sent again and again while the store fails; ten an hour are accepted
+        await retry_until_stored(save, what=f"that the cloud has what has changed of {child.name}")
 
 
 def _sub_model_note(child: ChildDevice) -> str:

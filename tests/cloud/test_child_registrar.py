@@ -414,6 +414,25 @@ async def test_a_store_that_fails_while_the_key_arrives_gets_it_when_it_works_ag
     assert record(house).access_key == house.registered()[0].credentials.access_key
 
 
+async def test_an_update_is_sent_once_although_the_store_cannot_take_that_at_once(house, monkeypatch):
+    monkeypatch.setitem(retry_until_stored.__kwdefaults__, "again_after_seconds", 0.01)
+    await house.registry.admit(child(1))
+    await house.catch_up()
+    await house.registry.admit(child(1, name="Renamed"))
+    transact, failures = house.store.transact, []
+
+    async def full(work, **how):
+        if house.hub.calls["update_device"] and len(failures) < 3:
+            failures.append(1)
+            raise StoreError("disk full")
+        return await transact(work, **how)
+
+    house.store.transact = full
+    await house.catch_up()
+    assert (len(failures), house.hub.calls["update_device"]) == (3, 1)
+    assert not record(house).needs_update
+
+
 async def test_a_404_that_is_not_about_the_model_is_not_held_against_the_child(house):
     for number in (1, 2):
         await house.registry.admit(child(number))
