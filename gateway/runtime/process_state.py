@@ -57,6 +57,8 @@ class ProcessState:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._causes = RepeatedCauses()
+        self._came = set[str]()
+        """The signals that came since the last look."""
         in_main_thread = threading.current_thread() is threading.main_thread()
         self._parts = tuple(_parts(loop, signals=STOP_SIGNALS if in_main_thread else ()))
         self._kept = {part: part.now() for part in self._parts}
@@ -83,6 +85,9 @@ class ProcessState:
             if part.now() != self._kept[part]:
                 part.put_back(self._kept[part])
                 changed.append(part.name)
+        came, self._came = self._came, set()
+        for name in sorted(came):
+            self._tell(name, "%s came, which nobody handles; the gateway goes on")
         for name in changed:
             self._tell(name, "%s was changed by code in this process, most likely of an adapter; it is as before again")
 
@@ -106,10 +111,8 @@ class ProcessState:
         return bool(silenced or missing or closed)
 
     def _note_signal(self, number: int, _frame: object) -> None:
-        """Go on at a signal that nobody handles."""
-        if not self._loop.is_closed():
-            text = "%s came, which nobody handles; the gateway goes on"
-            self._loop.call_soon_threadsafe(self._tell, signal.Signals(number).name, text)
+        """Go on at a signal that nobody handles; it is told with the next look, when the log is certain to be written."""
+        self._came.add(signal.Signals(number).name)
 
     def _tell(self, name: str, text: str) -> None:
         came = self._causes.count((name, text), self._loop.time())
