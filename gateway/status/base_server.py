@@ -19,6 +19,7 @@ from gateway.status.listening.client_addresses import is_in
 from gateway.status.listening.connections import Connections
 from gateway.status.listening.endpoint import Endpoint
 from gateway.status.listening.listener import Listener, Sockets, bind, most_connections
+from gateway.status.listening.work_budget import WorkBudget
 from gateway.status.render.assets import load_assets
 from gateway.status.render.templates import Templates
 from gateway.status.routes.json_responses import json_response
@@ -53,7 +54,8 @@ class BaseServer:
         self._connections = Connections(most_connections(), shares_all=lambda client: is_in(client, endpoint.trusted_proxies))
         assets = load_assets()
         self._templates = Templates(assets)
-        self._middleware = AuthMiddleware(auth, self._templates, trusted_proxies=endpoint.trusted_proxies)
+        self._work = WorkBudget()
+        self._middleware = AuthMiddleware(auth, self._templates, self._work, trusted_proxies=endpoint.trusted_proxies)
         self._application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=self._middleware.middlewares)
         self._application.on_response_prepare.append(self._middleware.add_security_headers)
         self._application.add_routes(SignIn(self._templates, self._middleware, auth, assets).routes())
@@ -85,7 +87,7 @@ class BaseServer:
             raise RuntimeError("the server of the page has ended")
         certificate = self._endpoint.certificate
         tls = None if certificate is None else certificate.context
-        await stack.enter_async_context(Listener(self._connections, server, tls=tls).serving(sockets))
+        await stack.enter_async_context(Listener(self._connections, server, self._work, tls=tls).serving(sockets))
         host, port = self._endpoint.host, sockets[0].getsockname()[1]
         self.address = f"{'http' if certificate is None else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
         self.listens.set()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 REST_FACTOR: Final = 4
 """After each look, rest this many times as long as it took: open pages take a fifth of a processor at most."""
 MAX_WATCHERS: Final = 100
+MAX_OF_ONE: Final = 50
+"""One client keeps at most so many pages live, so that others find room."""
 MAX_QUEUED_EVENTS: Final = 4
 """A browser with more events in its queue is too slow; it is disconnected and starts again."""
 
@@ -91,6 +94,8 @@ class LiveUpdates:
         self._every_seconds = every.total_seconds()
         self._pages: dict[PageAddress, RenderedPage] = {}
         self._watchers: dict[PageAddress, set[PageWatcher]] = {}
+        self._of_client: Counter[str] = Counter()
+        """How many pages each client watches, or is about to."""
         self._is_watched = asyncio.Event()
         self._failing: set[PageAddress] = set()
 
@@ -100,14 +105,25 @@ class LiveUpdates:
         return sum(len(watchers) for watchers in self._watchers.values())
 
     @asynccontextmanager
-    async def watch(self, address: PageAddress, *, seen: str) -> AsyncIterator[PageWatcher]:
+    async def watch(self, address: PageAddress, *, seen: str, client: str = "") -> AsyncIterator[PageWatcher]:
         """Watch one page, beginning with what changed since the version that was seen.
 
         Raises:
-            TooManyWatchers: there are too many already.
+            TooManyWatchers: there are too many already, in all or of this client.
         """
-        if self.watchers >= MAX_WATCHERS:
+        if self._of_client.total() >= MAX_WATCHERS or self._of_client[client] >= MAX_OF_ONE:
             raise TooManyWatchers
+        self._of_client[client] += 1  # before the page is rendered, since further ones may come meanwhile
+        try:
+            async with self._watch(address, seen) as watcher:
+                yield watcher
+        finally:
+            self._of_client[client] -= 1
+            if not self._of_client[client]:
+                del self._of_client[client]
+
+    @asynccontextmanager
+    async def _watch(self, address: PageAddress, seen: str) -> AsyncIterator[PageWatcher]:
         page = await self._update(address)
         watcher = PageWatcher()
         if page is None:

@@ -55,7 +55,7 @@ class StatusServer(BaseServer):
         for part in (
             HtmlRoutes(snapshots, live, renderer, doctor, self._templates, self._middleware, actions),
             ApiRoutes(snapshots, renderer, history, doctor, actions),
-            ProbeRoutes(snapshots, live, self._connections, hub_gone_limit=hub_gone_limit),
+            ProbeRoutes(snapshots, live, self._connections, self._work, hub_gone_limit=hub_gone_limit),
         ):
             self._application.add_routes(part.routes())
 

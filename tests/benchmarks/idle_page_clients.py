@@ -14,8 +14,8 @@ import shlex
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -66,7 +66,7 @@ class Span:
 
 def compare() -> Iterator[Comparison]:
     """Count the samples that arrive with the clients and without them."""
-    alone, crowded, lines = asyncio.run(measure())
+    alone, crowded, lines = asyncio.run(measure(crowd))
     yield Comparison(
         what=f"samples that reach the cloud beside {CLIENTS:,} idle and slow clients of the page",
         unit="samples/s",
@@ -98,7 +98,7 @@ def compare() -> Iterator[Comparison]:
     )
 
 
-async def measure() -> tuple[Span, Span, int]:
+async def measure(crowd: Callable[[int], AbstractContextManager[None]]) -> tuple[Span, Span, int]:
     alone, crowded, lines = Span(), Span(), 0
     with serving(serve_units) as ports:
         async with Emulator() as emulator, gateway(ports, emulator) as (port, log):

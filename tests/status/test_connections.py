@@ -15,6 +15,7 @@ import pytest
 from gateway.status.auth import middleware
 from gateway.status.listening import connections, listener
 from gateway.status.listening.connections import HEAD_SECONDS, QUIET_SECONDS, READ_SECONDS, Connections, Phase
+from gateway.status.listening.work_budget import WorkBudget
 from gateway.testing.clock import simulated
 
 MOST = 8
@@ -260,6 +261,7 @@ def test_the_last_descriptors_are_left_alone_and_a_lack_of_them_is_logged_once()
 import asyncio, logging, os, resource, sys
 from gateway.status.listening import listener
 from gateway.status.listening.connections import Connections
+from gateway.status.listening.work_budget import WorkBudget
 
 class Greeting(asyncio.Protocol):
     def connection_made(self, transport):
@@ -272,7 +274,7 @@ async def main():
     sockets = await listener.bind("127.0.0.1", 0)
     port = sockets[0].getsockname()[1]
     taken = [os.open("/dev/null", os.O_RDONLY) for _ in range(130)]
-    async with listener.Listener(Connections(listener.most_connections()), Greeting).serving(sockets):
+    async with listener.Listener(Connections(listener.most_connections()), Greeting, WorkBudget()).serving(sockets):
         refused = []
         for _ in range(10):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -310,7 +312,7 @@ async def test_a_refused_accept_is_logged_once_and_tried_again(caplog, monkeypat
 
     monkeypatch.setattr(loop, "sock_accept", refusing, raising=False)
     sockets = await listener.bind("127.0.0.1", 0)
-    async with listener.Listener(Connections(MOST), Greeting).serving(sockets):
+    async with listener.Listener(Connections(MOST), Greeting, WorkBudget()).serving(sockets):
         reader, writer = await asyncio.open_connection(*sockets[0].getsockname())
         assert await reader.read(5) == b"hello"
         writer.close()

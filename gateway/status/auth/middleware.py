@@ -16,6 +16,7 @@ from gateway.status.hosts import is_host, is_loopback, without_port
 from gateway.status.listening.client_addresses import Networks, client_behind, client_group, is_in
 from gateway.status.listening.connections import HEAD_SECONDS, Phase
 from gateway.status.listening.protocol import connection_of
+from gateway.status.listening.work_budget import Client, TooMuchWork, WorkBudget
 from gateway.status.openapi import ErrorResponse
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
@@ -52,14 +53,18 @@ _ERROR_TEXTS: Final = {
     500: ("Something went wrong", "This page could not be created. The log gives the reason; the gateway itself keeps running."),
 }
 
+RETRY_SECONDS: Final = 10
+"""A client whose request was refused for want of time is told to wait so long."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class AuthMiddleware:
     """The middlewares of the server, the outermost first, and the hook that adds the security headers."""
 
-    def __init__(self, auth: TokenAuth, templates: Templates, *, trusted_proxies: Networks = ()) -> None:
+    def __init__(self, auth: TokenAuth, templates: Templates, work: WorkBudget, *, trusted_proxies: Networks = ()) -> None:
         self._auth = auth
+        self._work = work
         self._templates = templates
         self._trusted_proxies = trusted_proxies
         self.middlewares = (self.errors_as_responses, self.check_access)
@@ -77,9 +82,10 @@ class AuthMiddleware:
         """Answer every failure with a sentence, never with a stack trace."""
         connection = connection_of(request.transport)
         try:
-            if not _has_valid_host(request):
-                return self.error_response(request, 400, "Bad request", "The Host header is missing, or is not a host.")
-            return await handler(request)
+            return await self._answer_in_turn(request, handler)
+        except TooMuchWork:
+            text = f"The page gets more requests than it has time for. Try again in {RETRY_SECONDS} s."
+            return self.error_response(request, 429, "Too many requests", text, headers={"Retry-After": str(RETRY_SECONDS)})
         except web.HTTPException as error:
             if error.status < 400:
                 raise
@@ -96,11 +102,22 @@ class AuthMiddleware:
         finally:
             connection.enter(Phase.RESTING)
 
+    async def _answer_in_turn(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request when its client has time left for it; further ones of its connection are not read meanwhile."""
+        rights = request[RIGHTS] = self._auth.rights_of(_access_request(request))
+        connection = connection_of(request.transport)
+        connection.enter(Phase.WAITING)
+        async with self._work.turn(Client(self.client_of(request), has_token=rights is Rights.ACT)) as turn:
+            connection.enter(Phase.ARRIVING)
+            if not _has_valid_host(request):
+                return self.error_response(request, 400, "Bad request", "The Host header is missing, or is not a host.")
+            return await turn.measured(handler(request))
+
     @web.middleware
     async def check_access(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Pass a request on only if it may do what it asks for."""
         access = _access_request(request)
-        rights = request[RIGHTS] = self._auth.rights_of(access)
+        rights = request[RIGHTS]
         if access.bearer is not None:
             client, attempts = self.client_of(request), self._auth.attempts
             if rights is Rights.ACT:

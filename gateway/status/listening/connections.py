@@ -34,6 +34,7 @@ class Phase(Enum):
     """What a connection does; one that works for a request is not closed for others."""
 
     ARRIVING = "a request is arriving"
+    WAITING = "a request waits for its turn"
     WORKING = "a request is worked on"
     RESTING = "between two requests"
 
@@ -80,7 +81,7 @@ class Connections:
         """
         self.most = most
         self.most_of_one = max(1, int(most * CLIENT_SHARE))
-        self._shares_all = shares_all
+        self.stands_for_many = shares_all
         self._open: dict[Connection, None] = {}
         self._of_client: Counter[str] = Counter()
         self._any = asyncio.Event()
@@ -105,7 +106,7 @@ class Connections:
 
         `None` when all that could make room are at work.
         """
-        is_alone = not self._shares_all(client)
+        is_alone = not self.stands_for_many(client)
         if is_alone and self._of_client[client] >= self.most_of_one:
             has_room = self._may_replace() and self._close_one(client)
         elif len(self._open) < self.most:
@@ -185,7 +186,7 @@ class Connections:
             return False
 
         def order(connection: Connection) -> tuple[int, float]:
-            weight = 0 if self._shares_all(connection.client) else self._of_client[connection.client]
+            weight = 0 if self.stands_for_many(connection.client) else self._of_client[connection.client]
             return -weight, connection.since
 
         chosen = min(waiting, key=order)

@@ -17,6 +17,7 @@ from typing import Final
 from gateway.status.listening.client_addresses import client_group
 from gateway.status.listening.connections import HEAD_SECONDS, MOST_CONNECTIONS, Connection, Connections
 from gateway.status.listening.protocol import WatchedProtocol
+from gateway.status.listening.work_budget import CONNECTION_SECONDS, TLS_SECONDS, Client, TooMuchWork, WorkBudget
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +112,7 @@ class Listener:
         self,
         connections: Connections,
         make_protocol: Callable[[], asyncio.Protocol],
+        work: WorkBudget,
         *,
         tls: Callable[[], ssl.SSLContext | None] | None = None,
     ) -> None:
@@ -119,10 +121,12 @@ class Listener:
         Args:
             connections: counts and limits them.
             make_protocol: makes the protocol of one connection.
+            work: decides when a connection gets its protocol and its TLS handshake.
             tls: returns what a new connection uses, with the present certificate; `None` to serve without TLS.
         """
         self._connections = connections
         self._make_protocol = make_protocol
+        self._work = work
         self._tls = tls if tls is not None else lambda: None
         self._serving: set[asyncio.Task[None]] = set()
         self._is_refused = False
@@ -193,22 +197,37 @@ class Listener:
         task.add_done_callback(self._serving.discard)
 
     async def _serve(self, taken: socket.socket, connection: Connection) -> None:
-        """Hand a connection to its protocol, over TLS after the handshake, which has its time as well."""
+        """Hand a connection to its protocol when its client has time left, over TLS after the handshake."""
         context = self._tls()
         times = {} if context is None else {"ssl_handshake_timeout": HEAD_SECONDS, "ssl_shutdown_timeout": TLS_CLOSE_SECONDS}
         try:
             if context is not None and not await _begins_tls(taken):
                 self._connections.release(connection)
                 return
+            if not self._connections.stands_for_many(connection.client):
+                await self._wait_for_turn(taken, connection.client, CONNECTION_SECONDS if context is None else TLS_SECONDS)
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: WatchedProtocol(self._make_protocol(), connection, self._connections.release), taken, ssl=context, **times
             )
-        except (OSError, TimeoutError):  # it has gone, or speaks no TLS
+        except (OSError, TimeoutError, TooMuchWork):  # it has gone, speaks no TLS, or its client connects too often
             self._connections.release(connection)
             _shut(taken)
         except BaseException:
             self._connections.release(connection)
             _shut(taken)
+            raise
+
+    async def _wait_for_turn(self, taken: socket.socket, client: str, costs: float) -> None:
+        """Wait until a client has time left for a new connection, which is closed where it has not.
+
+        Raises:
+            TooMuchWork: it had to wait for too long.
+        """
+        try:
+            async with self._work.turn(Client(client), costs=costs):
+                pass
+        except BaseException:
+            taken.close()
             raise
 
 

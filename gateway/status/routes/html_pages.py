@@ -113,9 +113,10 @@ class HtmlRoutes:
         address = PageAddress.parse(request.query.get("at", ""))
         if address is None:
             raise web.HTTPNotFound
+        client = self._middleware.client_of(request)
         seen = request.headers.get("Last-Event-ID", request.query.get("seen", ""))
         try:
-            async with self._live.watch(address, seen=seen) as watcher:
+            async with self._live.watch(address, seen=seen, client=client) as watcher:
                 return await _stream(request, watcher)
         except TooManyWatchers:
             text = "Too many pages are open, so this one is not updated."

@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from gateway.status.listening.connections import Connections
+from gateway.status.listening.work_budget import WorkBudget
 from gateway.status.snapshot import BusSummary, ChildStatus, FlashSummary, Snapshot, count_by_status
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
@@ -24,18 +25,19 @@ PREFIX: Final = "xyte_gateway_"
 BUS: Final = ("entry", "bus")
 
 
-def render_metrics(snapshot: Snapshot, *, watchers: int, connections: Connections) -> bytes:
+def render_metrics(snapshot: Snapshot, *, watchers: int, connections: Connections, work: WorkBudget) -> bytes:
     """Return the current metrics in the text format."""
     registry = CollectorRegistry()
-    registry.register(_SnapshotCollector(snapshot, watchers, connections))
+    registry.register(_SnapshotCollector(snapshot, watchers, connections, work))
     return generate_latest(registry)
 
 
 class _SnapshotCollector(Collector):
-    def __init__(self, snapshot: Snapshot, watchers: int, connections: Connections) -> None:
+    def __init__(self, snapshot: Snapshot, watchers: int, connections: Connections, work: WorkBudget) -> None:
         self._snapshot = snapshot
         self._watchers = watchers
         self._connections = connections
+        self._work = work
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
@@ -47,6 +49,8 @@ class _SnapshotCollector(Collector):
         closed = self._connections.closed_early
         what = "Connections to the page that were closed to make room"
         yield CounterMetricFamily(f"{PREFIX}page_connections_closed_early", what, value=closed)
+        what = "Requests and connections to the page that waited in vain for their turn"
+        yield CounterMetricFamily(f"{PREFIX}page_requests_refused", what, value=self._work.refused)
 
 
 def _gateway_metrics(snapshot: Snapshot) -> Iterator[Metric]:

@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway.status.auth.middleware import RIGHTS
 from gateway.status.health import readiness
 from gateway.status.listening.connections import Connections
+from gateway.status.listening.work_budget import WorkBudget
 from gateway.status.live_updates import LiveUpdates
 from gateway.status.routes.json_responses import readiness_response
 from gateway.status.routes.metrics import CONTENT_TYPE, render_metrics
@@ -19,11 +20,18 @@ class ProbeRoutes:
     """Handlers of `/readyz` and `/metrics`."""
 
     def __init__(
-        self, snapshots: SnapshotCache, live: LiveUpdates, connections: Connections, *, hub_gone_limit: timedelta | None
+        self,
+        snapshots: SnapshotCache,
+        live: LiveUpdates,
+        connections: Connections,
+        work: WorkBudget,
+        *,
+        hub_gone_limit: timedelta | None,
     ) -> None:
         self._snapshots = snapshots
         self._live = live
         self._connections = connections
+        self._work = work
         self._hub_gone_limit = hub_gone_limit
 
     def routes(self) -> list[web.RouteDef]:
@@ -39,5 +47,6 @@ class ProbeRoutes:
     async def metrics(self, request: web.Request) -> web.Response:
         """Respond with all metrics."""
         del request
-        body = render_metrics(await self._snapshots.snapshot(), watchers=self._live.watchers, connections=self._connections)
+        snapshot = await self._snapshots.snapshot()
+        body = render_metrics(snapshot, watchers=self._live.watchers, connections=self._connections, work=self._work)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
