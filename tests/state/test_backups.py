@@ -261,3 +261,22 @@ def _leave_in_log(path):
 
 def _kill(*_):
     raise SystemExit
+
+
+async def test_a_store_that_was_kept_with_its_log_is_restored_with_what_is_only_in_the_log(path, tmp_path):
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("UPDATE names SET name = name")  # makes the log
+        db.execute("INSERT INTO outbox (child, at, status, payload) SELECT child, at, status, payload FROM outbox LIMIT 1")
+        db.commit()
+        kept = tmp_path / "kept.sqlite3"
+        for end in ("", "-wal"):
+            kept.with_name(f"{kept.name}{end}").write_bytes(path.with_name(f"{path.name}{end}").read_bytes())
+    assert restore_backup(kept, path, None).content.samples == 2
+
+
+async def test_the_last_three_stores_that_were_replaced_are_kept(path, tmp_path):
+    backup = tmp_path / "backup"
+    write_backup(path, backup, None)
+    replaced = [restore_backup(backup, path, None).replaced for _ in range(5)]
+    assert sorted(path.parent.glob(f"{path.name}.replaced-*")) == replaced[-3:]

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from gateway.errors import StoreError
 from gateway.models import Sample, Status
+from gateway.state.database.file_exchange import MOST_KEPT
 from gateway.state.outbox import Outbox
 from gateway.state.outbox.losses import LossReason
-from gateway.state.recovery.salvage import MOST_KEPT, replace_damaged
+from gateway.state.recovery.salvage import replace_damaged
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 from tests.state.damage import damage, everything, fill
@@ -158,11 +159,9 @@ def test_a_file_of_which_nothing_can_be_read_is_kept_or_left(tmp_path, content):
     assert {file.name for file in tmp_path.iterdir()} == {salvage.kept.name, "store.sqlite3.lock"}
 
 
-def test_a_disk_is_not_filled_with_damaged_stores(copy):
-    for _ in range(MOST_KEPT):
-        replace_damaged(copy, needs_identity=True)
-    with pytest.raises(StoreError, match="3 damaged stores are kept"):
-        replace_damaged(copy, needs_identity=True)
+def test_a_disk_is_not_filled_with_damaged_stores_and_damage_ends_no_gateway(copy):
+    kept = [replace_damaged(copy, needs_identity=True).kept for _ in range(MOST_KEPT + 2)]
+    assert sorted(copy.parent.glob(f"{copy.name}.damaged-*")) == kept[-MOST_KEPT:]
     assert copy.exists()
 
 

@@ -6,7 +6,9 @@ under both names, and its log under the other one; the next start undoes that.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +17,9 @@ from gateway.state.database.whole_files import sync_folder
 
 KEPT_AS: Final = ("damaged", "replaced", "schema")
 """How the names of kept stores go on after that of the store."""
+
+MOST_KEPT: Final = 3
+"""So many stores are kept of each kind: a disk that damages its store again and again is not filled with them."""
 
 
 def put_in_place(new: Path, real: Path, kept: Path) -> None:
@@ -51,6 +56,16 @@ def move_log(real: Path, kept: Path) -> None:
     if log_file.exists():
         log_file.rename(_log_of(kept))
     real.with_name(f"{real.name}-shm").unlink(missing_ok=True)
+
+
+def remove_oldest(real: Path, word: str) -> None:
+    """Remove the stores that were kept first under names with this word, once there are more than `MOST_KEPT`."""
+    name = re.compile(rf"{re.escape(real.name)}\.{word}-(?:\d+-)?(\d+T\d+)")
+    kept = [(match[1], file) for file in real.parent.iterdir() if (match := name.fullmatch(file.name)) is not None]
+    for _, oldest in sorted(kept)[:-MOST_KEPT]:
+        for end in ("", "-wal", "-shm"):
+            with contextlib.suppress(OSError):
+                oldest.with_name(f"{oldest.name}{end}").unlink(missing_ok=True)
 
 
 def undo_interrupted(path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from gateway.errors import StoreError
 from gateway.state.command_ledger import forget_contact
-from gateway.state.database.file_exchange import keep_former, undo_interrupted
+from gateway.state.database.file_exchange import keep_former, remove_oldest, undo_interrupted
 from gateway.state.database.integrity import check_is_file
 from gateway.state.database.single_instance import StoreLock, is_in_use, real_path
 from gateway.state.database.sqlite import SqliteError, Transaction, connect, connect_reader, is_damage
@@ -122,11 +122,14 @@ def restore_backup(backup: Path, store: Path, passphrase: str | None) -> Restore
             undo_interrupted(store)
             is_encrypted_file = needs_passphrase(backup)
             _create(new)
-            with backup.open("rb") as source, new.open("r+b") as out:
-                if is_encrypted_file:
-                    decrypt(source, out, passphrase or "")
-                else:
-                    shutil.copyfileobj(source, out)
+            if Path(f"{real_path(backup)}-wal").exists():  # a store that was kept aside, or copied with its log
+                _copy_with_log(backup, new)
+            else:
+                with backup.open("rb") as source, new.open("r+b") as out:
+                    if is_encrypted_file:
+                        decrypt(source, out, passphrase or "")
+                    else:
+                        shutil.copyfileobj(source, out)
             content = _content_of(new, is_encrypted=is_encrypted_file, name=backup)
             _prepare(new, f"a backup was restored: {backup.name}, of {content.serial_number} with {content.children} children")
             with new.open("rb") as written:
@@ -135,6 +138,7 @@ def restore_backup(backup: Path, store: Path, passphrase: str | None) -> Restore
             replaced_mirror = _keep_foreign_mirror(store, content.serial_number)
             new.replace(real)
             sync_folder(real.parent)
+            remove_oldest(real, "replaced")
         finally:
             lock.release()
     return Restored(content=content, replaced=replaced, replaced_mirror=replaced_mirror)
@@ -149,6 +153,14 @@ def _copy(db: Transaction, to: Path) -> None:
         if is_damage(error):
             raise
         raise StoreError(f"{to} cannot be written: {error}") from error
+
+
+def _copy_with_log(backup: Path, to: Path) -> None:
+    try:
+        with contextlib.closing(connect_reader(real_path(backup))) as db:
+            _copy(db, to)
+    except SqliteError as error:
+        raise StoreError(f"{backup} is damaged, or no backup of a gateway: {error}") from error
 
 
 def _content_of(file: Path, *, is_encrypted: bool, name: Path | None = None) -> BackupContent:

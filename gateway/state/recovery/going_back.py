@@ -6,14 +6,13 @@ What was added since is taken over from the newer store: the rows of every table
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.errors import StoreError
-from gateway.state.database.file_exchange import put_in_place, undo_interrupted
+from gateway.state.database.file_exchange import put_in_place, remove_oldest, undo_interrupted
 from gateway.state.database.row_copies import copy_rows, new_file
 from gateway.state.database.schema_versions import types_of
 from gateway.state.database.set_aside import add_set_aside
@@ -25,9 +24,6 @@ from gateway.state.schema import NEWEST_VERSION, migrations_after
 
 LAST_COUNT: Final = 2**62
 """A whole store has no more rows than this."""
-
-MOST_KEPT: Final = 3
-"""A gateway that is updated and taken back again and again does not fill its disk with the stores of the newer one."""
 
 
 class Return(NamedTuple):
@@ -85,20 +81,8 @@ def _go_back(path: Path) -> Return:
         raise StoreError(
             f"{path} was written by a newer gateway, and cannot be brought back to this one: {error}. Update the gateway"
         ) from error
-    _remove_oldest(real)
+    remove_oldest(real, "schema")
     return Return(newer, kept, not_taken, left)
-
-
-def _remove_oldest(real: Path) -> None:
-    """Remove the newer stores that were kept first, once there are too many."""
-    found = (
-        (re.fullmatch(r"\.schema-\d+-(\d+T\d+)", file.name[len(real.name) :]), file)
-        for file in real.parent.glob(f"{real.name}.schema-*")
-    )
-    for _, old in sorted((match[1], file) for match, file in found if match is not None)[:-MOST_KEPT]:
-        for end in ("", "-wal", "-shm"):
-            with contextlib.suppress(OSError):
-                old.with_name(f"{old.name}{end}").unlink(missing_ok=True)
 
 
 def _merge(real: Path, snapshot: Path, new: Path) -> tuple[int, int, tuple[str, ...]]:

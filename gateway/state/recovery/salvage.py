@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import StoreDamaged, StoreError
-from gateway.state.database.file_exchange import move_log, put_in_place, undo_interrupted
+from gateway.state.database.file_exchange import move_log, put_in_place, remove_oldest, undo_interrupted
 from gateway.state.database.integrity import suspect_file
 from gateway.state.database.row_copies import copy_rows, new_file, size_of
 from gateway.state.database.schema_versions import types_of, version_of
@@ -24,9 +24,6 @@ from gateway.state.outbox.losses import LossReason, count_loss
 from gateway.state.schema import NEWEST_VERSION, migrations_after
 
 log = logging.getLogger(__name__)
-
-MOST_KEPT: Final = 3
-"""A disk that damages its store again and again is not filled with damaged stores."""
 
 LEAST_ROW_BYTES: Final = 4
 """Pages of a damaged file may refer to each other without end: a file has no more rows than bytes of this number."""
@@ -68,8 +65,7 @@ def replace_damaged(path: Path, *, needs_identity: bool) -> Salvage:
         needs_identity: leave it where it is when the identity of the gateway cannot be read: no mirror has it.
 
     Raises:
-        StoreError: it stays as it is, for one of these reasons: its identity is needed, there is no room, or too many damaged
-            stores are kept already.
+        StoreError: it stays as it is, because its identity is needed or there is no room.
     """
     with locked_folder(path):
         return _replace(path, needs_identity=needs_identity)
@@ -97,6 +93,7 @@ def _replace(path: Path, *, needs_identity: bool) -> Salvage:
             real.rename(kept)
             move_log(real, kept)
         suspect_file(path).unlink(missing_ok=True)
+        remove_oldest(real, "damaged")
     except OSError as error:
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
@@ -109,12 +106,6 @@ def _replace(path: Path, *, needs_identity: bool) -> Salvage:
 
 
 def _name_for(real: Path) -> Path:
-    kept = [file for file in real.parent.glob(f"{real.name}.damaged-*") if not file.name.endswith(("-wal", "-shm"))]
-    if len(kept) >= MOST_KEPT:
-        raise StoreError(
-            f"{real} is damaged, and {len(kept)} damaged stores are kept beside it already. Replace the disk, or remove"
-            f" {real.name}.damaged-*"
-        )
     return real.with_name(f"{real.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
 
 
