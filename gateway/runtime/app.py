@@ -139,7 +139,7 @@ class Gateway:
         timing, state, field = self.timing, self.state, self.field
         return (
             follow_store(state, field, every=timing.check_for_changes_every),
-            guard_store(state, every=timing.check_store_file_every),
+            guard_store(state, self.page, every=timing.check_store_file_every),
             follow_identity_decision(state, self.configuration.settings.gateway, every=timing.check_for_changes_every),
             watch_file(self.configuration.file, self.view.set_notice, every=timing.check_for_changes_every),
             state.events.run(),

@@ -13,7 +13,7 @@ from gateway.config.file import file_stamp
 from gateway.config.settings import GatewaySection
 from gateway.errors import StoreDamaged, StoreError
 from gateway.runtime.hardware import new_identity_problem
-from gateway.runtime.parts import FieldParts
+from gateway.runtime.parts import FieldParts, StatusPage
 from gateway.state.adapter_memory import AdapterMemory
 from gateway.state.child_states import ChildState
 from gateway.state.parts import StateParts
@@ -75,8 +75,10 @@ async def follow_identity_decision(state: StateParts, section: GatewaySection, *
         await asyncio.sleep(every.total_seconds())
 
 
-async def guard_store(state: StateParts, *, every: timedelta) -> None:
+async def guard_store(state: StateParts, page: StatusPage | None = None, *, every: timedelta) -> None:
     """Look whether the file of the store is still there, and tell when it had to be put back, until cancelled.
+
+    The token of the page is beside the store, and is put back with it.
 
     Raises:
         StoreDamaged: it is not, and its content is lost: the gateway has to begin anew with what its mirror has.
@@ -84,6 +86,8 @@ async def guard_store(state: StateParts, *, every: timedelta) -> None:
     while True:
         try:
             await state.store.check_file()
+            if state.store.put_backs and page is not None:
+                await asyncio.to_thread(page.token.put_back)
             while state.store.put_backs:
                 text = state.store.put_backs[0]
                 await state.recoveries.record(RecoveryKind.PUT_BACK, text)

@@ -332,14 +332,14 @@ async def build_cloud(
 
 
 def build_page(settings: Settings, view: View, history: History) -> StatusPage:
-    """Return the status page, with its token if that was created just now."""
+    """Return the status page with its token."""
     section = settings.status
     token = load_or_create_token(token_file(settings.store.path))
     auth = TokenAuth(token.digest, host=section.host)
     server = StatusServer(
         view, history, auth, endpoint=endpoint_of(section, settings.store.path), hub_gone_limit=section.hub_gone_limit
     )  # fmt: skip
-    return StatusPage(server=server, history=history, new_token=token.created)
+    return StatusPage(server=server, history=history, token=token)
 
 
 def cloud_access(cloud: CloudSection) -> CloudAccess:

@@ -18,6 +18,7 @@ from gateway.field.fleet import Fleet
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.reporter import Reporter
 from gateway.field.telemetry.sampling import Sampler
+from gateway.status.auth.token_file import PageToken
 from gateway.status.history import History
 from gateway.status.server import StatusServer
 
@@ -80,5 +81,9 @@ class StatusPage:
 
     server: StatusServer
     history: History
-    new_token: str | None
-    """Its token in the run that created it, which is the only one that can show it."""
+    token: PageToken
+
+    @property
+    def new_token(self) -> str | None:
+        """Its token in the run that created it, which is the only one that can show it."""
+        return self.token.created

@@ -86,8 +86,10 @@ async def test_a_store_that_vanishes_while_the_gateway_runs_is_told_and_put_back
     async with running({"synthetic": SyntheticAdapter.on(bus)}, SYNTHETIC, store=StoreSection(path=path)) as gateway:
         await until(lambda: is_told(emulator, 1))
         state, view = gateway.parts.state, gateway.parts.view
+        token = path.with_name("status-token").read_text()
         lose(path)
         await until(lambda: state.recoveries.all)
+        assert path.with_name("status-token").read_text() == token
         assert state.recoveries.all[0].kind is RecoveryKind.PUT_BACK
         problem = await view.store_problem()
         assert "was removed" in problem

@@ -60,6 +60,18 @@ class PageToken:
                     log.warning("the status page has a new token; everybody has to sign in again")
         return self._digest
 
+    def put_back(self) -> None:
+        """Write the hash anew if its file is gone, as it is when somebody removes the folder of the store. May block."""
+        try:
+            with _folder_locked(self._file.parent) as folder_fd:
+                if _stamp_of(self._file) is None:
+                    _replace(self._file, self._digest, folder_fd)
+                    log.warning("%s was gone; the token of the status page is stored again and stays the same", self._file)
+        except OSError as error:
+            log.warning(
+                "%s is gone and cannot be written: %s. Until the gateway stops, the token stays valid", self._file, error.strerror
+            )
+
 
 def load_or_create_token(file: Path) -> PageToken:
     """Return the token of this file; make and log one if there is none, or if the file is damaged.
@@ -103,19 +115,28 @@ def make_token(file: Path, show: Callable[[str], None]) -> str:
     token = new_token()
     try:
         with _folder_locked(file.parent) as folder_fd:
-            fresh = file.with_name(f"{file.name}.new")
-            try:
-                _write(fresh, digest_of(token) + "\n", like=folder_fd)
-                show(token)
-                fresh.replace(file)
-            except OSError:
-                with suppress(OSError):
-                    fresh.unlink(missing_ok=True)
-                raise
-            os.fsync(folder_fd)
+            _replace(file, digest_of(token), folder_fd, when_written=lambda: show(token))
     except OSError as error:
         raise StoreError(f"{file} cannot be written: {error.strerror}") from error
     return token
+
+
+def _replace(file: Path, digest: str, folder_fd: int, *, when_written: Callable[[], None] = lambda: None) -> None:
+    """Let a hash take the place of the former one, if any.
+
+    Raises:
+        OSError: it cannot be stored.
+    """
+    fresh = file.with_name(f"{file.name}.new")
+    try:
+        _write(fresh, digest + "\n", like=folder_fd)
+        when_written()
+        fresh.replace(file)
+    except OSError:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise
+    os.fsync(folder_fd)
 
 
 def _log_stored(token: str, file: Path) -> None:

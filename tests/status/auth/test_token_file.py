@@ -142,3 +142,26 @@ def test_a_first_start_that_is_killed_anywhere_never_leaves_a_token_that_was_not
             kept += 1
             assert line.split()[1] == shown[-1]
     assert kept > 0
+
+
+def test_a_token_whose_folder_was_removed_is_put_back_as_it_was(file, caplog):
+    token = load_or_create_token(file)
+    file.unlink()
+    token.put_back()
+    assert read_digest(file) == token.digest() == digest_of(token.created)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "stays the same" in caplog.text
+    make_token(file, lambda token: None)
+    changed = read_digest(file)
+    token.put_back()
+    assert read_digest(file) == changed, "a token that another process has made is left"
+
+
+def test_a_token_that_cannot_be_put_back_stays_valid_and_says_so(file, caplog):
+    token = load_or_create_token(file)
+    before = token.digest()
+    file.unlink()
+    file.with_name("status-token.new").mkdir()
+    token.put_back()
+    assert "cannot be written" in caplog.text
+    assert token.digest() == before
