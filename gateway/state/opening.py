@@ -123,8 +123,8 @@ def _look_at_mirror(path: Path) -> tuple[Mirror | None, str | None]:
 async def _compare(state: StateParts, mirror: Mirror, why: str, salvage: Salvage | None) -> Mirror | None:
     """Bring the store up to date where the mirror knows more, and return the mirror if it is this gateway's."""
     gateway = state.registry.gateway
-    if gateway is None and mirror.serial_number is None:
-        return mirror  # of a first start that ended before the gateway had an identity
+    if mirror.serial_number is None:
+        return mirror  # of a first start that ended before the gateway had an identity, or before the mirror had it
     if gateway is None:
         lost = LOST_WITH_STORE if salvage is None or not salvage.rows else LOST_WITH_PART
         await _adopt(state, mirror, RecoveryKind.LOST, f"the store {why}", lost)

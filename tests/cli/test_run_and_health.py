@@ -92,7 +92,7 @@ async def test_a_gateway_that_waits_ends_when_it_is_told_to(started, config):
     assert "gateway.toml:13: nonsense: no such key" in log
     code, seconds, rest = await ended(process)
     assert (code, "Traceback" in log + rest) == (0, False)
-    assert seconds < 3
+    assert seconds < 8
 
 
 async def test_mending_the_file_starts_the_gateway_in_the_same_process(started, config, cloud):

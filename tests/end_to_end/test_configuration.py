@@ -135,7 +135,7 @@ REFUSED = {
     "address": ({"cloud": {"entry_url": "https://evil.example"}}, "cloud.entry_url"),
     "type": ({"adapter": {"first": {"gain": "much"}}}, "adapter.first.gain"),
     "unknown": ({"adapter": {"first": {"gian": 3}}}, "adapter.first.gian"),
-    "deep": ({"log": reduce(lambda inner, _: [inner], range(900), 1)}, "nested too deep"),
+    "deep": ({"log": reduce(lambda inner, _: [inner], range(900), 1)}, "few levels"),
     "large": ({"models": {"x": "y" * 1_000_000}}, "characters"),
 }
 

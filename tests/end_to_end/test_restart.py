@@ -174,6 +174,7 @@ async def test_an_update_to_the_offered_version_ends_by_the_version_that_runs_th
     process = await started(file)
     device = await own()
     emulator.cloud.add_file(device.model_id, name="gw.bin", content=CONTENT, version="99.0.0")
+    await until(lambda: any("registered as" in line for line in process.lines), 60)  # its key is stored
     process.kill()
     await process.wait()
     process = await started(file)

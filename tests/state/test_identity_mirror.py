@@ -297,3 +297,21 @@ async def test_a_first_start_that_ended_before_the_gateway_had_an_identity_lost_
     for _ in range(2):
         async with opened_state(tmp_path / "store.sqlite3", made) as state:
             assert list(state.recoveries.all) == []
+
+
+async def test_a_kill_before_the_mirror_had_the_identity_is_no_reason_to_speak_of_another_gateway(tmp_path):
+    path = tmp_path / "store.sqlite3"
+    async with opened_state(path, made):
+        pass
+    without_identity = mirror_file(path).read_bytes()
+    async with opened_state(path, made) as state:
+        await state.registry.save_gateway(GatewayRecord(serial_number="XG-1", mac=None, cloud_id=None, credentials=PARENT))
+        await state.mirror.update()
+    mirror_file(path).write_bytes(without_identity)
+    async with opened_state(path, made) as state:
+        assert list(state.recoveries.all) == []
+        assert state.registry.gateway is not None
+        assert state.registry.gateway.credentials == PARENT
+    mirror = read_mirror(mirror_file(path))
+    assert mirror is not None
+    assert mirror.serial_number == "XG-1"

@@ -54,6 +54,7 @@ class DeviceIntake:
         self._logged_models: set[tuple[str, str]] = set()
         self._one_at_a_time = asyncio.Lock()
         self._tell_again_at = 0.0
+        self._missed_on: set[tuple[str, str]] = set()
 
     async def use_policy(self, policy: Policy, models: Mapping[str, str], limits: DeviceLimits) -> None:
         """Decide by this policy, these models and limits from now on, also about the devices that were found before."""
@@ -61,6 +62,12 @@ class DeviceIntake:
         self._limited.use(limits)
         for device in list(self._registry.found_devices.values()):
             await self.take_in(device.adapter, device.bus, device.found)
+
+    def has_missed(self, entry: str, bus: str) -> bool:
+        """Return whether the store failed for a device of this bus since this was asked last: it has to be found again."""
+        has_missed = (entry, bus) in self._missed_on
+        self._missed_on.discard((entry, bus))
+        return has_missed
 
     async def take_in(self, entry: str, bus: str, found: Found) -> ChildDevice | None:
         """Return the child that this device is, known or new; `None` when it does not become one.
@@ -71,6 +78,7 @@ class DeviceIntake:
             try:
                 child = await self._take_in(entry, bus, found)
             except StoreError as error:
+                self._missed_on.add((entry, bus))
                 if loop_time() >= self._tell_again_at:
                     self._tell_again_at = loop_time() + TELL_AGAIN_SECONDS
                     log.error("%s: %s cannot be stored, so it becomes no child yet: %s", bus, found.name, error)  # noqa: TRY400 - a full disk is no bug

@@ -81,6 +81,10 @@ class BusChildren(Mapping[str, ChildDevice]):
             else:
                 self._put(child, is_new=before is None)
 
+    def has_missed(self) -> bool:
+        """Return whether a device was found that could not be stored, since this was asked last."""
+        return self._intake.has_missed(self._entry, self._adapter.bus)
+
     async def take_in(self, found: Found) -> None:
         """Take in a device that was found on this bus; if it is a child, it has just answered."""
         child = await self._intake.take_in(self._entry, self._adapter.bus, found)

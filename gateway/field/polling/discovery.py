@@ -21,6 +21,10 @@ from gateway.tasks import closed, loop_time
 AFTER_BUG_SECONDS = 60.0
 AFTER_BUG_MOST_SECONDS = 3600.0
 
+AFTER_MISS_SECONDS = 5.0
+AFTER_MISS_MOST_SECONDS = 300.0
+"""The store could not take a found device: the next search, which finds it again, is that soon."""
+
 
 class Discovery:
     """The discovery on one bus: it runs when the bus is opened, at intervals from then on, and on request."""
@@ -50,6 +54,7 @@ class Discovery:
         self._signal = signal
         self._bugs = bugs
         self._backoff = Backoff(AFTER_BUG_SECONDS, AFTER_BUG_MOST_SECONDS)
+        self._miss_backoff = Backoff(AFTER_MISS_SECONDS, AFTER_MISS_MOST_SECONDS)
         self._running: AsyncIterator[Found | Progress] | None = None
 
     async def request(self) -> None:
@@ -85,7 +90,7 @@ class Discovery:
             self.problem = None
             self._backoff.reset()
             await self._steps.run("closing a discovery", self.close(), None)
-            self._schedule.discover_at(loop_time() + self._adapter.settings.discover_every.total_seconds())
+            self._schedule.discover_at(loop_time() + self._seconds_to_next())
         else:
             if isinstance(result, Progress):
                 self.progress = result
@@ -93,6 +98,13 @@ class Discovery:
                 await self._children.take_in(result)
             self._schedule.discover_at(loop_time())
         self._health.record_success()
+
+    def _seconds_to_next(self) -> float:
+        interval_seconds: float = self._adapter.settings.discover_every.total_seconds()
+        if self._children.has_missed():
+            return min(self._miss_backoff.next_wait_seconds(), interval_seconds)
+        self._miss_backoff.reset()
+        return interval_seconds
 
     async def close(self) -> None:
         """Close the running discovery, if there is one."""
