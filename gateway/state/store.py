@@ -5,31 +5,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import stat
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
-from gateway.errors import StoreDamaged, StoreError, StoreNewer
+from gateway.errors import StoreDamaged, StoreError
 from gateway.state.database.file_exchange import undo_interrupted
-from gateway.state.database.integrity import check_content, check_is_file, check_tables, check_version, has_log, mark_suspect
+from gateway.state.database.integrity import check_content, check_is_file, has_log, mark_suspect
+from gateway.state.database.preparation import (
+    connect_store,
+    keep_private,
+    migrate,
+    refuse_newer,
+    rows_set_aside,
+    set_sync,
+    store_error,
+)
 from gateway.state.database.single_instance import StoreLock, real_path, refuse_other_name
-from gateway.state.database.snapshots import keep_snapshot
 from gateway.state.database.sqlite import (
     SetAsideRow,
     SqliteError,
     Transaction,
-    connect,
     connect_reader,
     is_damage,
     is_disk_failure,
-    is_refusal,
 )
 from gateway.state.database.store_file import StoreFile
-from gateway.state.schema import NEWEST_VERSION, migrations_after
+from gateway.state.schema import NEWEST_VERSION
 
 __all__ = ["SetAsideRow", "Store", "Transaction", "read_store"]
 
@@ -46,10 +50,6 @@ SETTLED_AFTER_SECONDS = 10.0
 
 CALM_SECONDS: Final = 70.0
 """A full disk takes a small write now and then. Samples are put in at least once in this time, unless configured otherwise."""
-
-
-LOG_BYTES: Final = 16 * 1024 * 1024
-"""How large the log stays on the disk after it was large: a reader that holds the store for long lets it grow."""
 
 
 class Store:
@@ -180,7 +180,7 @@ class Store:
         try:
             self._connected().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except SqliteError as error:
-            raise _kind(error)(f"{self.path}: {error}") from error
+            raise store_error(error)(f"{self.path}: {error}") from error
         if self._file is not None:
             self._file.written()
 
@@ -188,11 +188,11 @@ class Store:
         if self._syncs_samples or not may_be_lost:
             return self._transact(work)
         self._ensure_file()
-        _set_sync(self._connected(), is_full=False)
+        set_sync(self._connected(), is_full=False)
         try:
             return self._transact(work)
         finally:
-            _set_sync(self._connected(), is_full=True)
+            set_sync(self._connected(), is_full=True)
 
     def _transact(self, work: Callable[[Transaction], T]) -> T:
         self._ensure_file()
@@ -214,7 +214,7 @@ class Store:
             self.problem = str(error)
             if is_disk_failure(error):
                 self._calm_at = time.monotonic() + self.calm_seconds
-            raise _kind(error)(f"{self.path}: {error}") from error
+            raise store_error(error)(f"{self.path}: {error}") from error
         if connection.total_changes != written and time.monotonic() >= self._calm_at:
             self.problem = None
         self._tell_of(connection.set_aside)
@@ -267,7 +267,7 @@ class Store:
             file.remove_log()
         elif not self._lock.has(self.path):  # the copy was written, could not be opened, and is gone as well
             raise StoreDamaged("its content is not known any more")
-        self._connection = _connect(self.path)
+        self._connection = connect_store(self.path)
         self._file = StoreFile(self.path)
         return kept
 
@@ -289,17 +289,17 @@ class Store:
             if self._exclusive:
                 self._lock.acquire_folder()
                 undo_interrupted(self.path)
-            _keep_private(self.path)
+            keep_private(self.path)
             if self._exclusive:
                 self._lock.acquire()
             else:
                 refuse_other_name(self.path)
             was_killed = has_log(self.path)
-            self._connection = _connect(self.path)
+            self._connection = connect_store(self.path)
             if self._exclusive:
                 check_content(self._connection, self.path, was_killed=was_killed)
-            _migrate(self._connection, self.path)
-            self.rows_set_aside = _rows_set_aside(self._connection)
+            migrate(self._connection, self.path)
+            self.rows_set_aside = rows_set_aside(self._connection)
             if self._exclusive:
                 self._file = StoreFile(self.path)
         except OSError as error:
@@ -310,30 +310,13 @@ class Store:
             if is_disk_failure(error):
                 fix = "Free space on its disk, or replace the disk; the store itself may be whole"
             text = f"{self.path} cannot be used as the store: {error}. {fix}"
-            raise _kind(error)(text) from error
+            raise store_error(error)(text) from error
 
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
         self._lock.release()
-
-
-def _connect(path: Path) -> Transaction:
-    connection = connect(path)
-    connection.execute("PRAGMA journal_mode = WAL")
-    _set_sync(connection, is_full=True)  # a lost access key cannot be requested again
-    connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
-    return connection
-
-
-def _set_sync(connection: Transaction, *, is_full: bool) -> None:
-    with contextlib.suppress(*SqliteError):  # it fails in the next transaction as well, which tells it
-        connection.execute(f"PRAGMA synchronous = {'FULL' if is_full else 'NORMAL'}")
-
-
-def _kind(error: Exception) -> type[StoreError]:
-    return StoreDamaged if is_damage(error) else StoreError
 
 
 def read_store(path: Path, query: Callable[[Transaction], T]) -> T:
@@ -346,56 +329,7 @@ def read_store(path: Path, query: Callable[[Transaction], T]) -> T:
     check_is_file(path)
     try:
         with contextlib.closing(connect_reader(path)) as connection:
-            _refuse_newer(connection, path)
+            refuse_newer(connection, path)
             return query(connection)
     except SqliteError as error:
         raise StoreError(f"{path} cannot be used as the store: {error}") from error
-
-
-def _keep_private(path: Path) -> None:
-    # only a new file is opened here: to close one that SQLite has open in this process would drop SQLite's locks
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(real_path(path), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    status = path.stat()
-    if status.st_nlink > 1:
-        log.warning(
-            "store: %s has %d names (hard links); SQLite's log belongs to one of them: always use the same one",
-            path,
-            status.st_nlink,
-        )
-    if stat.S_IMODE(status.st_mode) != 0o600:
-        log.warning("store: other users could read %s; its mode is now 0600", path)
-        path.chmod(0o600)
-
-
-def _rows_set_aside(connection: Transaction) -> int:
-    # of all that ever were, also of those that are not kept any more
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'set_aside_rows'").fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def _migrate(connection: Transaction, path: Path) -> None:
-    before = _refuse_newer(connection, path)
-    check_version(connection, path, before)
-    if 0 < before < NEWEST_VERSION:
-        keep_snapshot(connection, path, NEWEST_VERSION)
-    for version, script in migrations_after(before):
-        try:
-            connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {version}; COMMIT;")
-        except SqliteError as error:
-            if is_refusal(error):  # a row has a value that its column cannot have: a copy leaves that row alone out
-                raise StoreDamaged(f"{path} is damaged: it cannot be brought to schema {version}: {error}") from error
-            raise
-    check_tables(connection, path)
-    if before != NEWEST_VERSION:  # a copy of the file alone is of the new version, too
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
-def _refuse_newer(connection: Transaction, path: Path) -> int:
-    """Return the version of the store's schema, if this gateway knows it."""
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > NEWEST_VERSION:
-        raise StoreNewer(
-            f"{path} was written by a newer gateway (schema {version}; this one knows {NEWEST_VERSION}). Update the gateway"
-        )
-    return version

@@ -145,7 +145,7 @@ async def test_a_migration_that_fails_leaves_the_store_at_its_former_version(wri
     path = written(NEWEST_VERSION)
     before = schema_of(path)
     broken = [(NEWEST_VERSION + 1, "CREATE TABLE half (a TEXT) STRICT;\nCREATE TABLE gateway (a TEXT) STRICT;")]
-    monkeypatch.setattr("gateway.state.store.migrations_after", lambda version: broken)
+    monkeypatch.setattr("gateway.state.database.preparation.migrations_after", lambda version: broken)
     with pytest.raises(StoreError, match="table gateway already exists"):
         await Store(path).__aenter__()
     assert schema_of(path) == before

@@ -202,7 +202,7 @@ async def test_a_file_that_was_put_back_and_cannot_be_opened_at_once_is_opened_l
         await add(store, 1)
         path.unlink()
         with monkeypatch.context() as failing:
-            failing.setattr(module, "_connect", _raise)
+            failing.setattr(module, "connect_store", _raise)
             for _ in range(2):
                 with pytest.raises(StoreError, match="cannot be put back"):
                     await add(store, 2)
@@ -217,7 +217,7 @@ async def test_a_file_that_is_lost_again_while_it_cannot_be_opened_is_damaged_si
         await add(store, 1)
         path.unlink()
         with monkeypatch.context() as failing:
-            failing.setattr(module, "_connect", _raise)
+            failing.setattr(module, "connect_store", _raise)
             with pytest.raises(StoreError, match="cannot be put back"):
                 await add(store, 2)
         path.unlink()
