@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import pytest
 
+from gateway.models import Found
 from gateway.testing.bad_data import FOUND, VALUES, Untouchable, UntouchableText
 from gateway.testing.devices import SyntheticDevice, SyntheticSettings, found_of
 from gateway.testing.hostile_adapter import BAD_ADDRESS, KINDS, bus_with_bad_device, hostile_adapter
@@ -43,7 +44,7 @@ async def test_a_bad_value_comes_before_the_good_ones_of_its_device(name):
 @pytest.mark.parametrize("name", FOUND)
 async def test_a_search_finds_the_healthy_device_beside_the_bad_one(name):
     found = [step async for step in opened(f"discover: {name}").discover()]
-    assert found_of(SyntheticDevice("1", "a1")) in [step for step in found if type(getattr(step, "address", None)) is str]
+    assert found_of(SyntheticDevice("1", "a1")) in [step for step in found if type(step) is Found and type(step.address) is str]
 
 
 async def test_what_devices_send_is_reported_until_it_is_cancelled():
