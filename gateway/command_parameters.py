@@ -15,11 +15,9 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.errors import CommandRejected
 from gateway.models import CommandSpec
+from gateway.url_secrets import MASK
 
 JsonSchema: TypeAlias = Mapping[str, Any]
-
-MASK = "********"
-"""What is shown and stored instead of a secret."""
 
 MOST_NAMES = 8
 """How many names a message lists: the cloud may send any number of them."""

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import Secret, SecretBytes, SecretStr
 
-from gateway.command_parameters import MASK, parameters_schema, secret_parameters
+from gateway.command_parameters import parameters_schema, secret_parameters
 from gateway.models import CommandSpec
-from gateway.url_secrets import without_url_secrets
+from gateway.url_secrets import MASK, without_url_secrets
 
 KEY_LIKE = re.compile(r"([0-9A-Fa-f]{2}[\s:-]*){12,}")
 """Text that is probably a key in the wrong place, so it is not quoted in an error."""

@@ -16,9 +16,8 @@ from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from gateway.command_parameters import MASK
 from gateway.command_secrets import is_secret_name
-from gateway.url_secrets import passwords_of
+from gateway.url_secrets import MASK, passwords_of
 
 SHORTEST_SECRET = 4
 """A shorter one is hidden by its place alone: it would be found in every second word."""

@@ -5,9 +5,9 @@ from typing import Annotated
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretBytes, SecretStr
 
-from gateway.command_parameters import MASK
 from gateway.command_secrets import is_masked, mask_by_name, mask_parameters, secrets_of, without_secrets
 from gateway.models import CommandSpec
+from gateway.url_secrets import MASK
 
 
 class Network(BaseModel):

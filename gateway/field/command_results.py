@@ -7,10 +7,10 @@ from itertools import islice
 from math import isfinite
 from typing import Any
 
-from gateway.command_parameters import MASK
 from gateway.command_secrets import secrets_of, without_secrets
 from gateway.models import Command, CommandResult, Value
 from gateway.plain_text import plain_text, type_name
+from gateway.url_secrets import MASK
 
 MOST_VALUES = 100
 """How many values before and after a command are kept."""

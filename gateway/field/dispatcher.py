@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 from gateway.adapter import Adapter
-from gateway.command_parameters import MASK
 from gateway.command_secrets import mask_parameters
 from gateway.errors import CommandRejected, DeviceUnreachable, OutcomeUnknown
 from gateway.field.child_buses import Begin, ChildBuses
@@ -21,6 +20,7 @@ from gateway.field.long_commands import STEP_WITHIN, FindLongCommand, no_long_co
 from gateway.field.polling.supervisor import Supervisor
 from gateway.models import Checkpoint, ChildDevice, Command, CommandResult, CommandSpec, KnownCommand
 from gateway.tasks import loop_time
+from gateway.url_secrets import MASK
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from gateway.command_parameters import MASK
 from gateway.command_secrets import is_masked, mask_by_name
 from gateway.models import Value
 from gateway.state.database.columns import (
@@ -27,6 +26,7 @@ from gateway.state.database.columns import (
 from gateway.state.database.set_aside import Mending, read_rows
 from gateway.state.store import Store, Transaction
 from gateway.state.writes import runs_to_completion
+from gateway.url_secrets import MASK
 
 KEPT_COMMANDS = 1_000
 """How many delivered commands are kept at least; the cloud may offer one again after a lost response."""

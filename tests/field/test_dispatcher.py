@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import pytest
 from pydantic import BaseModel, model_validator
 
-from gateway.command_parameters import MASK
 from gateway.errors import CommandRejected, DeviceUnreachable, OutcomeUnknown, StoreError
 from gateway.field.child_buses import ChildBuses
 from gateway.field.dispatcher import FOUND_DONE, CommandDispatcher
 from gateway.field.fleet import Fleet
 from gateway.models import Command, CommandResult, CommandSpec, KnownCommand
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, SyntheticSettings
+from gateway.url_secrets import MASK
 
 MINUTE = timedelta(minutes=1)
 KEY = "sn:synthetic/1"

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.command_parameters import MASK
 from gateway.state import command_ledger as module
 from gateway.state.command_ledger import CommandLedger, LedgerEntry, Outcome
 from gateway.state.store import Store
+from gateway.url_secrets import MASK
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 

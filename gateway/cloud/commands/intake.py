@@ -14,12 +14,12 @@ from gateway.cloud.commands.running import RunningCommands
 from gateway.cloud.commands.target import Commands
 from gateway.cloud.devices import NAME_LENGTH, CloudDevices
 from gateway.cloud.protocol.values import printable_line
-from gateway.command_parameters import MASK
 from gateway.hub import Credentials, WaitingCommand
 from gateway.models import CommandSpec
 from gateway.state.command_ledger import MOST_TRIES, RECORDS_LOST, CommandLedger, LedgerEntry, Outcome
 from gateway.state.writes import retry_until_stored
 from gateway.tasks import loop_time
+from gateway.url_secrets import MASK
 
 HARMLESS_LATE = frozenset({"reboot", "identify"})
 """Commands that do no harm when they start long after a person sent them, whether their device declares it or not."""

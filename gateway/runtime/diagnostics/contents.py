@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from gateway.config.settings import Configuration
 from gateway.models import Finding
 from gateway.runtime.diagnostics.archive import archive_name, pack
-from gateway.runtime.diagnostics.secrets import masked_settings, masked_text, secrets_of_configuration, secrets_of_registry
+from gateway.runtime.diagnostics.secrets import masked_by, masked_settings, secrets_of_configuration, secrets_of_registry
 from gateway.runtime.diagnostics.versions import versions
+from gateway.settings_secrets import SecretTexts
 from gateway.state.command_ledger import CommandLedger, LedgerEntry
 from gateway.state.registry import Registry
 
@@ -69,12 +70,10 @@ class DumpCollector:
         return Dump(name=name, content=await asyncio.to_thread(self._pack, texts, name, at))
 
     def _pack(self, texts: Mapping[str, str], name: str, at: datetime) -> bytes:
-        secrets = {
-            *secrets_of_configuration(self._configuration()),
-            *secrets_of_registry(self._registry),
-            *self._more_secrets(),
-        }
-        return pack({file: masked_text(text, secrets) for file, text in texts.items()}, name, at)
+        secrets = SecretTexts(
+            {*secrets_of_configuration(self._configuration()), *secrets_of_registry(self._registry), *self._more_secrets()}
+        )
+        return pack({file: masked_by(secrets, text) for file, text in texts.items()}, name, at)
 
 
 async def _text_of(name: str, part: Part) -> str:

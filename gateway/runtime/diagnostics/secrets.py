@@ -7,12 +7,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from gateway.command_parameters import MASK
 from gateway.command_secrets import is_secret_name
 from gateway.config.settings import Configuration
 from gateway.settings_secrets import SecretTexts, secrets_in
 from gateway.state.registry import Registry
-from gateway.url_secrets import without_url_secrets
+from gateway.url_secrets import MASK, without_url_secrets
 
 
 def secrets_of_configuration(configuration: Configuration) -> set[str]:
@@ -34,7 +33,12 @@ def secrets_of_registry(registry: Registry) -> set[str]:
 
 def masked_text(text: str, secrets: Iterable[str]) -> str:
     """Return a text in which each secret is masked, in every form of `forms_of`; and so is what opens a URL."""
-    return without_url_secrets(SecretTexts(secrets).masked(text))
+    return masked_by(SecretTexts(secrets), text)
+
+
+def masked_by(secrets: SecretTexts, text: str) -> str:
+    """Return the same, for many texts with the same secrets."""
+    return without_url_secrets(secrets.masked(text))
 
 
 def masked_settings(value: object, name: str = "") -> object:

@@ -11,12 +11,12 @@ from pydantic import SecretStr
 from gateway.cloud.files.download import StagingFolder, WantedFile
 from gateway.cloud.files.links import LinkPolicy
 from gateway.cloud.rate_control import CallKind, RateControl
-from gateway.command_parameters import MASK
 from gateway.config.settings import CloudSection
 from gateway.errors import CommandRejected, FileRefused, HubError, HubUnreachable
 from gateway.hub import Credentials, Hub
 from gateway.models import Checkpoint, FirmwareFile, FirmwareParameters
 from gateway.state.firmware_jobs import FirmwareOffers
+from gateway.url_secrets import MASK
 
 STOPPED_MEANWHILE = "nothing was installed: the gateway stopped while it fetched the file. Send the command again"
 """What opens a link is not recorded, so the file cannot be fetched again."""
