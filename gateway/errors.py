@@ -83,7 +83,7 @@ class StoreNewer(StoreError):
 
 
 class BeginAnew(GatewayError):
-    """What the gateway was built from is not valid any more; the text says why."""
+    """The gateway has to be built anew, for the reason in the text."""
 
 
 class HubError(GatewayError):

@@ -61,7 +61,7 @@ class BacklogPace:
 
 @dataclass(frozen=True, slots=True)
 class DrainProgress:
-    """How far a backlog is sent."""
+    """The progress of sending a backlog."""
 
     since: datetime
     sent: int
@@ -89,7 +89,7 @@ class BacklogDrain:
 
     @property
     def progress(self) -> DrainProgress | None:
-        """How far it is; `None` without a backlog."""
+        """The progress of the backlog; `None` without one."""
         if self._since is None:
             return None
         passed, gone = loop_time() - self._began_at, self._left_at_first - self._left

@@ -68,7 +68,7 @@ class Delivery:
         self._live = LiveSamples(outbox)
         self._is_measured = False
         self.drain = BacklogDrain()
-        """How far a backlog is sent."""
+        """The sending of a backlog, with its progress."""
         self.refused_samples = RefusedSamples()
         """The samples that the hub refuses without a documented reason."""
         self._introduced: set[str] = set()

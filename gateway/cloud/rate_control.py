@@ -67,7 +67,7 @@ class RateControl:
         self._has_answered = False
         self._store_failed_at: float | None = None
         self.busy_count = 0
-        """How often the hub has asked for fewer calls."""
+        """The number of responses in which the hub asked for fewer calls."""
         self.since = datetime.now(UTC)
         """The time since which the hub accepts telemetry, or does not."""
 

@@ -115,7 +115,7 @@ class Session:
 
     @property
     def drain(self) -> BacklogDrain:
-        """How far a backlog is sent."""
+        """The sending of a backlog, with its progress."""
         return self._delivery.drain
 
     @property

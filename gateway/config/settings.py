@@ -199,7 +199,7 @@ class ChildSection(_Section):
 
 
 class Durability(StrEnum):
-    """What a power cut may cost."""
+    """The samples that a power cut may cost."""
 
     FULL = "full"
     """Nothing: a sample is on the disk before it counts as stored."""

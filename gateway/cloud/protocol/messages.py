@@ -161,7 +161,7 @@ _COUNT = TypeAdapter(int)
 
 NO_REASON = "not accepted, and no reason given"
 _FLAGS = frozenset({"id", "config_version", "command", "info_version", "new_licenses", "space_data_version"})
-"""What the entries of accepted messages and registrations have."""
+"""The fields that mark an entry as that of an accepted message or registration."""
 
 LISTED_CHILD = ResponseParser(ListedChild, device_id="id", serial_number="sn")
 DEVICE_INFO = ResponseParser(
