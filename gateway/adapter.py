@@ -279,6 +279,13 @@ class Adapter(ABC, Generic[SettingsT]):
         """Return remarks for the operator about how this child is read: what it refuses, what was learned."""
         return ()
 
+    def bus_remarks(self) -> Sequence[str]:
+        """Return remarks for the operator about the bus as a whole: what else speaks on it, what to change. One sentence each.
+
+        Also called while the bus is closed. Default: none.
+        """
+        return ()
+
     @classmethod
     async def examine(cls, settings: SettingsT | None) -> AsyncIterator[Finding]:
         """Check what buses of this kind need from this machine, before any is opened. Read-only.

@@ -46,7 +46,8 @@ def scan(
     """Search the buses for devices, and show whether each would become a child. Read-only; nothing is sent to the cloud.
 
     After Ctrl-C, or when a bus is lost, the devices found so far are shown.
-    Exit code 1 if a bus could not be opened or was lost, or no settings were found for a line; 130 after Ctrl-C.
+    Exit code 1 if a bus could not be opened or was lost, if a device needs something before it can be read, such as a password,
+    or if no settings were found for a line; 130 after Ctrl-C.
     """
     if detect_line:
         _detect_lines(entry, with_, config, thorough=thorough, as_json=as_json)
@@ -56,6 +57,7 @@ def scan(
         policy, models = _admission(config, [*chosen], described_here=bool(with_))
         found: list[dict[str, Any]] = []
         problems: list[dict[str, str]] = []
+        remarks: list[dict[str, str]] = []
 
         async def scan_all() -> None:
             for settings in chosen:
@@ -71,12 +73,14 @@ def scan(
                         problems.append({"adapter": settings.name, "bus": adapter.bus, "problem": str(error)})
                     finally:
                         found.extend(_facts(one, settings.name, adapter.bus, policy, models) for one in devices.values())
+                        problems.extend(_needs(one, settings.name, adapter.bus) for one in devices.values() if one.needs)
+                        remarks.extend(_remarks(adapter, settings.name))
 
         is_stopped = _is_interrupted(scan_all)
     if as_json:
-        print_json({"found": found, "problems": problems})
+        print_json({"found": found, "problems": problems, "remarks": remarks})
     else:
-        _show(found, problems, evidence=evidence)
+        _show(found, problems, remarks, evidence=evidence)
     if is_stopped:
         err.print("[yellow]Stopped: this is what was found until then.[/]")
         raise typer.Exit(EXIT_STOPPED)
@@ -220,11 +224,25 @@ def _facts(found: Found, entry: str, bus: str, policy: Policy, models: dict[str,
         "becomes": f"no child: {verdict.why}" if isinstance(verdict, Declined) else f"a child of model {verdict.model_id}",
         "confidence": found.confidence,
         "says": dict(found.says),
+        "needs": found.needs,
         "evidence": dict(found.evidence),
     }
 
 
-def _show(found: list[dict[str, Any]], problems: list[dict[str, str]], *, evidence: bool) -> None:
+def _needs(found: Found, entry: str, bus: str) -> dict[str, str]:
+    return {"adapter": entry, "bus": bus, "problem": f"{bus} {found.address}: {found.needs}"}
+
+
+def _remarks(adapter: Adapter[Any], entry: str) -> list[dict[str, str]]:
+    """Return what the adapter reports about its bus; a bug in that costs the remarks, not what was found."""
+    try:
+        with adapter_bugs_reported(adapter):
+            return [{"adapter": entry, "bus": adapter.bus, "remark": remark} for remark in adapter.bus_remarks()]
+    except (AdapterError, CommandFailed) as error:
+        return [{"adapter": entry, "bus": adapter.bus, "remark": str(error)}]
+
+
+def _show(found: list[dict[str, Any]], problems: list[dict[str, str]], remarks: list[dict[str, str]], *, evidence: bool) -> None:
     table = Table("bus", "address", "device", "sub-model", "confidence", "becomes", box=None, padding=(0, 2, 0, 0))
     for one in found:
         becomes = "no child" if one["becomes"].startswith("no child") else "child"
@@ -243,6 +261,8 @@ def _show(found: list[dict[str, Any]], problems: list[dict[str, str]], *, eviden
     else:
         _show_why_not(found)
     out.print(f"{len(found)} device{'' if len(found) == 1 else 's'} found")
+    for remark in remarks:
+        err.print(f"[yellow]{escape(_with_bus(remark['bus'], remark['remark']))}[/]", soft_wrap=True)
     for problem in problems:
         err.print(f"[bold red]error:[/] {escape(_with_bus(problem['bus'], problem['problem']))}")
 

@@ -70,6 +70,8 @@ class Found:
     """Values that it sends unprompted right now, for a person: `temperature` -> `21.5 °C`. No part of its identity."""
     confidence: Confidence = Confidence.POSSIBLE
     """How certain it is that the profile fits."""
+    needs: str | None = field(default=None, compare=False)
+    """What a person has to do before it can be read, as a sentence: `It needs a password: ...`. No part of its identity."""
 
     @classmethod
     def of_child(cls, child: ChildDevice) -> Found:

@@ -354,6 +354,11 @@ RESULTS: Final[Mapping[str, Mapping[str, Callable[[], object]]]] = MappingProxyT
         },
         "planned_reads": _ANYTHING,
         "remarks": {**_ANYTHING, "a remark with an escape sequence": lambda: [TERMINAL_TEXT], "2 MB": lambda: ["x" * 2_000_000]},
+        "bus_remarks": {
+            **_ANYTHING,
+            "a remark with an escape sequence": lambda: [TERMINAL_TEXT],
+            "2 MB": lambda: ["x" * 2_000_000],
+        },
         "metrics": {**_ANYTHING, "metrics that are texts": lambda: {"all": ["power"]}},
         "commands": _ANYTHING,
         "may_be_quiet": {"a number": lambda: 7, "below zero": lambda: timedelta(-1), "an object that raises": Untouchable},

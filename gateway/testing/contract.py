@@ -154,6 +154,7 @@ class AdapterContract:
         async with adapter:
             for child in await children(adapter):
                 assert all(isinstance(remark, str) and remark for remark in adapter.remarks(child))
+            assert all(isinstance(remark, str) and remark for remark in adapter.bus_remarks())
 
     async def test_an_examination_tells_each_thing_in_words_and_what_mends_it(self, adapter: Adapter[Any]) -> None:
         for settings in (adapter.settings, None):

@@ -79,7 +79,9 @@ def _raise(method: str, make: Callable[[], BaseException]) -> Methods:
 
 _YIELDS: Final = frozenset({"read", "discover"})
 _WAITS: Final = frozenset({"__aenter__", "__aexit__", "identify", "listen", "execute", "read_back", "configure", "reappears"})
-_OF_THE_BUS: Final = frozenset({"__aenter__", "__aexit__", "discover", "listen", "reappears", "recent_frames", "planned_reads"})
+_OF_THE_BUS: Final = frozenset(
+    {"__aenter__", "__aexit__", "discover", "listen", "reappears", "recent_frames", "planned_reads", "bus_remarks"}
+)
 
 
 def _started(start: Callable[[SyntheticAdapter], object]) -> Methods:

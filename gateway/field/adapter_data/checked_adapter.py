@@ -164,6 +164,10 @@ class CheckedAdapter(Adapter[AdapterSettings]):
         """Return remarks for the operator."""
         return self._else(results.texts, self._source.remarks(child), "remarks", ())
 
+    def bus_remarks(self) -> Sequence[str]:
+        """Return remarks for the operator about the bus."""
+        return self._else(results.texts, self._source.bus_remarks(), "bus_remarks", ())
+
     def metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
         """Return the metrics of each poll group."""
         return self._else(results.metrics_by_group, self._source.metrics(child), "metrics", {})

@@ -17,7 +17,7 @@ MOST_CHARACTERS: Final = 200
 """The most characters of any other text; a longer one is cut."""
 
 MOST_ANSWER_CHARACTERS: Final = 300
-"""The most characters of an answer in the evidence."""
+"""The most characters of an answer in the evidence, and of what a device needs."""
 
 MOST_ANSWERS: Final = 50
 """The most questions in the evidence, and the most values that a device says."""
@@ -48,6 +48,7 @@ def checked_found(found: Any, known: Container[str]) -> Found:  # noqa: ANN401 -
             "evidence": _checked_answers(found.evidence, "evidence"),
             "says": _checked_answers(found.says, "says"),
             "confidence": _checked_confidence(found.confidence),
+            "needs": _optional_text(found.needs, "needs", MOST_ANSWER_CHARACTERS),
         }
     except Unusable:
         raise
@@ -97,14 +98,14 @@ def _checked_key(text: Any, name: str) -> str:  # noqa: ANN401 - as above
     return text if type(text) is str else plain
 
 
-def _text(text: Any, name: str) -> str:  # noqa: ANN401 - as above
+def _text(text: Any, name: str, most: int = MOST_CHARACTERS) -> str:  # noqa: ANN401 - as above
     if not issubclass(type(text), str):
         raise Unusable(f"a device whose {name} is of the type {type_name(type(text))}")
-    return plain_text(str.__str__(text), MOST_CHARACTERS)
+    return plain_text(str.__str__(text), most)
 
 
-def _optional_text(text: Any, name: str) -> str | None:  # noqa: ANN401 - as above
-    return None if text is None else _text(text, name)
+def _optional_text(text: Any, name: str, most: int = MOST_CHARACTERS) -> str | None:  # noqa: ANN401 - as above
+    return None if text is None else _text(text, name, most)
 
 
 def _checked_confidence(confidence: Any) -> Confidence:  # noqa: ANN401 - as above

@@ -131,6 +131,10 @@ class GuardedAdapter(Adapter[Any]):
         """Return remarks for the operator."""
         return call("remarks", lambda: listed(self.adapter.remarks(replace(child))))
 
+    def bus_remarks(self) -> Sequence[str]:
+        """Return remarks for the operator about the bus."""
+        return call("bus_remarks", lambda: listed(self.adapter.bus_remarks()))
+
     def point_map(self, child: ChildDevice) -> str | None:
         """Return the map of this child's profile."""
         return call("point_map", lambda: self.adapter.point_map(replace(child)))

@@ -77,9 +77,9 @@ class ReadPlanner:
         elif before.stretch > 1:
             log.info("%s: the read plan is within its limit again: it %s", bus, budget)
 
-    def remarks(self, child: ChildDevice) -> Sequence[str]:
-        """Return what the adapter reports about a child."""
+    def remarks(self, child: ChildDevice | None) -> Sequence[str]:
+        """Return what the adapter reports about a child; `None`: about the bus as a whole."""
         try:
-            return tuple(self._adapter.remarks(child))
+            return tuple(self._adapter.bus_remarks() if child is None else self._adapter.remarks(child))
         except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs its remarks, not the page
             return (f"its adapter cannot report more: {named_error(error)}",)

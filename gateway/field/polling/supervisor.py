@@ -199,8 +199,12 @@ class Supervisor:
             discovery=self.progress,
             waiting_commands=len(self._jobs),
             refused=self.adapter.refused,
-            remarks=tuple(remark for remark in (self._use.remark, self._discovery.problem) if remark is not None),
+            remarks=(*self._own_remarks, *self._planner.remarks(None)),
         )
+
+    @property
+    def _own_remarks(self) -> list[str]:
+        return [remark for remark in (self._use.remark, self._discovery.problem) if remark is not None]
 
     def child_status(self, key: str) -> ChildPollingStatus | None:
         """Return how this bus treats one of its children at the moment; `None` for a child that is not on this bus."""

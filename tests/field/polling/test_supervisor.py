@@ -189,6 +189,9 @@ class Planning(SyntheticAdapter):
             raise RuntimeError("broken by its author")
         return ["answers in 12 ms"]
 
+    def bus_remarks(self):
+        return ["another master speaks on this line"]
+
 
 async def test_the_status_of_a_bus_shows_its_load_and_when_silent_children_are_tried(field, caplog):
     caplog.set_level(logging.CRITICAL)
@@ -202,6 +205,7 @@ async def test_the_status_of_a_bus_shows_its_load_and_when_silent_children_are_t
     assert supervisor.child_status("somebody else") is None
     assert 0 <= silent.next_try_seconds <= 60
     assert well.next_try_seconds is None
+    assert standing.remarks == ("another master speaks on this line",)
     assert silent.remarks == ("answers in 12 ms",)
     assert "broken by its author" in well.remarks[0]
     assert 0 <= standing.live_load <= 1
