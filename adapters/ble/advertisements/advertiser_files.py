@@ -132,6 +132,9 @@ class Advertiser(_FrozenTable):
     )
     needs_connection: Pattern | None = Field(default=None, description="models that offer more values over a connection")
     rename: dict[str, str] = Field(default_factory=dict, description="the parser's misleading name of a value -> its name")
+    not_available: dict[str, frozenset[int]] = Field(
+        default_factory=dict, description="the name of a value -> the numbers that mean that the device has none"
+    )
     source: AdvertiserSource
     match: tuple[AdvertisementMatch, ...] = Field(min_length=1)
 

@@ -47,8 +47,9 @@ class LibraryParser:
         """Yield the values of this advertisement: the library creates a new object for each value that it receives."""
         for key, number in update.entity_values.items():
             if self._is_new((False, key), number):
-                unit = update.entity_descriptions[key].native_unit_of_measurement
-                if (value := measured(self._name(key), unit, number.native_value, key.device_id)) is not None:
+                unit, name = update.entity_descriptions[key].native_unit_of_measurement, self._name(key)
+                sent = None if number.native_value in self._not_available(name) else number.native_value
+                if (value := measured(name, unit, sent, key.device_id)) is not None:
                     yield value
         for key, yes_no in update.binary_entity_values.items():
             if self._is_new((True, key), yes_no):
@@ -61,6 +62,9 @@ class LibraryParser:
 
     def _name(self, key: _Key) -> object:
         return self._advertiser.rename.get(str(key.key), key.key)
+
+    def _not_available(self, name: object) -> frozenset[int]:
+        return self._advertiser.not_available.get(str(name), frozenset())
 
     def _needs(self, model: str) -> Iterator[str]:
         scheme = getattr(self._library, "encryption_scheme", None)

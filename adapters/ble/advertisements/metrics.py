@@ -11,6 +11,7 @@ from math import isfinite
 from typing import TypeAlias
 
 from adapters.ble.advertisements.advertisement import BATTERY
+from adapters.ble.advertisements.plausibility import plausible
 from gateway.adapter import Metric, Value
 
 Measured: TypeAlias = tuple[Metric, Value]
@@ -97,6 +98,8 @@ UNITS: Mapping[str, tuple[str | None, Callable[[float], float]]] = {
 def measured(key: object, unit: str | None, value: object, part: str | None = None) -> Measured | None:
     """Return the metric of a measured value and its converted value; `None` for a value that is ignored.
 
+    The value is `None` where it is not plausible for the metric.
+
     Args:
         key: the parser's name of the value.
         unit: the parser's unit.
@@ -107,7 +110,8 @@ def measured(key: object, unit: str | None, value: object, part: str | None = No
         return None
     name = metric_name(key, part)
     own_unit, convert = UNITS.get(unit, (unit, _unchanged)) if unit else (None, _unchanged)
-    return _metric(name, own_unit), plain_value(value, convert, is_number=own_unit is not None)
+    metric = _metric(name, own_unit)
+    return metric, plausible(metric, plain_value(value, convert, is_number=own_unit is not None))
 
 
 def state(key: object, value: object, part: str | None = None) -> Measured:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from adapters.ble.advertisements.advertisement import RSSI, Advertisement, address_kind
 from adapters.ble.advertisements.device_decoder import DecodedAdvertisement, DeviceDecoder
+from adapters.ble.advertisements.plausibility import plausible
 from adapters.ble.discovery.configured_devices import KnownDevice
 from adapters.ble.profile.device_information import DeviceInformation
 from adapters.ble.profile.match_rules import MatchRule
@@ -142,7 +143,7 @@ class TrackedDevice:
 
     def block(self, at: datetime) -> Block:
         """Return the values of its last advertisement and the signal strength."""
-        decoded, rssi = self.decoded, self.advertisement.rssi
+        decoded, rssi = self.decoded, plausible(RSSI, self.advertisement.rssi)
         if decoded is None:
             return Block(self.key, ONLY_RSSI, (rssi,), at)
         if self._row_source is not decoded.row:

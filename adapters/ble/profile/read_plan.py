@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
+from adapters.ble.advertisements.plausibility import plausible
 from adapters.ble.profile.formats import decode
 from adapters.ble.profile.grammar import InitialWrite, Point
 from adapters.ble.profile.profile import Profile
@@ -61,7 +62,7 @@ class CharacteristicReader:
         too_short: PayloadTooShort | None = None
         for number, point in enumerate(self.points):
             try:
-                values.append(decode(point.decoded_by, payload))
+                values.append(plausible(point.measured, decode(point.decoded_by, payload)))
             except PayloadTooShort as error:
                 too_short = too_short or error
             except NotInPayload:
