@@ -7,6 +7,7 @@ visible in the other.
 from __future__ import annotations
 
 from gateway.testing.former_names import former_names
+from gateway.testing.modbus.connections import HEALTHY_CONNECTIONS, ConnectionFaults
 from gateway.testing.modbus.exception_codes import ExceptionCode, ExceptionResponse
 from gateway.testing.modbus.framing import Frame, Mbap, NotModbus, Rtu, crc16
 from gateway.testing.modbus.identification import Conformity, Identification, ServerId
@@ -32,8 +33,10 @@ from gateway.testing.modbus.unit import ALL_FUNCTIONS, HEALTHY, Clock, Faults, F
 __all__ = [
     "ALL_FUNCTIONS",
     "HEALTHY",
+    "HEALTHY_CONNECTIONS",
     "Clock",
     "Conformity",
+    "ConnectionFaults",
     "Constant",
     "Counter",
     "Encoding",

@@ -7,9 +7,11 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
 
+from gateway.tasks import loop_time
 from gateway.testing.modbus.exception_codes import ExceptionCode, exception_response
 from gateway.testing.modbus.framing import Frame, Framing, NotModbus
 from gateway.testing.modbus.functions import WRITES
+from gateway.testing.modbus.pauses import AnswerTimes
 from gateway.testing.modbus.unit import HEALTHY, Faults, SimulatedUnit
 
 log = logging.getLogger(__name__)
@@ -17,6 +19,8 @@ log = logging.getLogger(__name__)
 Send: TypeAlias = Callable[[bytes], Awaitable[None]]
 ExchangeTime: TypeAlias = Callable[[Frame, bytes], float]
 """Returns the seconds that a request and the bytes of its answer need on the bus."""
+ServesRequest: TypeAlias = Callable[[], bool]
+"""Returns whether the connection on which a request has arrived is served."""
 
 BROADCAST = 0
 """The unit id that means all units, of which none answers (Modbus over Serial Line V1.02, section 2.1)."""
@@ -56,6 +60,7 @@ class SimulatedBus:
         self._unknown_unit = unknown_unit
         self._has_broadcast = has_broadcast
         self._exchange_time = exchange_time
+        self._answer_times = AnswerTimes()
 
     def plug_in(self, unit: SimulatedUnit) -> None:
         """Add a unit.
@@ -71,7 +76,7 @@ class SimulatedBus:
         """Remove a unit and return it."""
         return self.units.pop(unit_id)
 
-    async def converse(self, reader: asyncio.StreamReader, send: Send) -> None:
+    async def converse(self, reader: asyncio.StreamReader, send: Send, serves: ServesRequest = lambda: True) -> None:
         """Answer until the client disconnects or sends something other than Modbus. A late answer delays no other."""
         buffer = bytearray()
         async with asyncio.TaskGroup() as late_answers:
@@ -79,7 +84,8 @@ class SimulatedBus:
                 while (chunk := await self._next_chunk(reader, is_waiting=bool(buffer))) != b"":
                     buffer += chunk or b""
                     for request in self._framing.take(buffer, after_silence=chunk is None):
-                        await self._respond(request, send, late_answers)
+                        if serves():
+                            await self._respond(request, send, late_answers)
             except (NotModbus, ConnectionError) as error:
                 log.debug("a conversation ended early: %s", error)
 
@@ -99,11 +105,14 @@ class SimulatedBus:
             return
         unit = self.units.get(request.unit_id)
         faults = HEALTHY if unit is None else unit.faults
+        if self._answer_times.misses(request.unit_id, faults, loop_time()):
+            return
         answer = self._answer_for_missing_unit(request) if unit is None else unit.answer(request.pdu)
         if answer is None:
             return
         sent = self._frame(request, answer, faults)
         delay_seconds = faults.delay_seconds + self._exchange_time(request, sent)
+        self._answer_times.answered(request.unit_id, loop_time() + delay_seconds)
         if delay_seconds > 0:
             late_answers.create_task(_send_later(sent, send, delay_seconds))
         else:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from gateway.tasks import loop_time
 from gateway.testing.modbus.framing import Frame, Rtu
 from gateway.testing.modbus.functions import WRITES
+from gateway.testing.modbus.pauses import AnswerTimes
 from gateway.testing.modbus.unit import HEALTHY, Faults
 
 ProtocolFactory: TypeAlias = Callable[[], Any]
@@ -122,6 +123,7 @@ class VirtualLine:
         self._port: _Port | None = None
         self._transmission: _Transmission | None = None
         self._last_character_at: float | None = None
+        self._answer_times = AnswerTimes()
 
     @property
     def character_seconds(self) -> float:
@@ -223,7 +225,10 @@ class VirtualLine:
                 unit.answer(request.pdu)
 
     def _answer(self, unit: LineUnit, request: Frame, received: _Transmission) -> bool:
-        faults, answer = unit.faults, unit.answer(request.pdu)
+        faults = unit.faults
+        if self._answer_times.misses(unit.unit_id, faults, received.starts_at):
+            return False
+        answer = unit.answer(request.pdu)
         if answer is None:
             return False
         frame = Rtu().bytes_of(
@@ -234,6 +239,7 @@ class VirtualLine:
 
         def begin() -> None:
             transmission = self._send(frame, loop_time(), on_end=lambda transmission: None)
+            self._answer_times.answered(unit.unit_id, transmission.ends_at)
             self._note(received, request, frame, transmission.ends_at)
 
         asyncio.get_running_loop().call_at(starts_at, begin)

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from typing import Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
-from gateway.testing.modbus.conversation import SimulatedBus, end
+from gateway.testing.modbus.connections import HEALTHY_CONNECTIONS, MemoryConnection, ServedConnection
+from gateway.testing.modbus.conversation import Send, SimulatedBus, end
 from gateway.testing.modbus.exception_codes import ExceptionCode
 from gateway.testing.modbus.framing import Mbap, Rtu
 from gateway.testing.modbus.unit import SimulatedUnit
 
 TcpFraming: TypeAlias = Literal["tcp", "rtu"]
+Close: TypeAlias = Callable[[], Awaitable[None]]
 
 _RTU_OVER_TCP_SILENCE_SECONDS = 0.1
 """TCP has no pauses: a gateway waits this long for the rest of a frame before it drops it."""
 
 
 class ModbusTcpHost(SimulatedBus):
-    """A host with Modbus units, open while entered; any number of clients at once.
+    """A host with Modbus units, open while entered; any number of clients at once, unless `connection_faults` says otherwise.
+
+    Without being entered it can be dialled in memory, also in simulated time: `Link(TcpHost(host="virtual"), dial=host.dial)`.
 
     Args:
         units: the units behind it.
@@ -53,6 +57,9 @@ class ModbusTcpHost(SimulatedBus):
         self.host = host
         self.port = port
         """The port to connect to; known once entered."""
+        self.connection_faults = HEALTHY_CONNECTIONS
+        self.connections = 0
+        """How many connections were accepted so far, those that were closed at once included."""
         self._server: asyncio.Server | None = None
         self._conversations: set[asyncio.Task[None]] = set()
 
@@ -73,12 +80,19 @@ class ModbusTcpHost(SimulatedBus):
         """Close the connection of every client, and go on listening: a host that restarts."""
         await end(self._conversations)
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        conversation = asyncio.create_task(self._serve(reader, writer), name=f"modbus client of port {self.port}")
-        self._conversations.add(conversation)
-        conversation.add_done_callback(self._conversations.discard)
+    async def dial(self, protocol_factory: Callable[[], Any]) -> tuple[asyncio.Transport, Any]:
+        """Connect in memory, as `loop.create_connection` connects through a socket."""
+        protocol = protocol_factory()
+        connection = MemoryConnection(protocol)
+        protocol.connection_made(connection)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def close() -> None:
+            connection.close()
+
+        self._start(connection.reader, connection.deliver, close)
+        return connection, protocol
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async def send(frame: bytes) -> None:
             if writer.is_closing():
                 return
@@ -86,9 +100,29 @@ class ModbusTcpHost(SimulatedBus):
             with suppress(ConnectionError):
                 await writer.drain()
 
-        try:
-            await self.converse(reader, send)
-        finally:
+        async def close() -> None:
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
+
+        self._start(reader, send, close)
+
+    def _start(self, reader: asyncio.StreamReader, send: Send, close: Close) -> None:
+        conversation = asyncio.create_task(self._serve(reader, send, close), name=f"modbus client of port {self.port}")
+        self._conversations.add(conversation)
+        conversation.add_done_callback(self._conversations.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, send: Send, close: Close) -> None:
+        self.connections += 1
+        faults, connection = self.connection_faults, ServedConnection(lambda: self.connection_faults)
+        idle: asyncio.Task[None] | None = None
+        try:
+            if faults.max_clients is not None and len(self._conversations) > faults.max_clients:
+                return
+            if faults.idle_limit_seconds is not None:
+                idle = asyncio.create_task(connection.close_when_idle(faults.idle_limit_seconds, close))
+            await self.converse(reader, send, connection.serves_request)
+        finally:
+            if idle is not None:
+                idle.cancel()
+            await close()
