@@ -231,6 +231,10 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         remarks = self._read_plans.remarks(child, self._profile_of(child))
         return [*remarks, "its line echoes requests"] if self._transport.echoes else remarks
 
+    def bus_remarks(self) -> Sequence[str]:
+        """Return what is wrong with the answers by which units were identified."""
+        return self._units.problems
+
     @classmethod
     def workbench(cls, adapter: Self | None = None) -> Workbench:
         """Return the tools on the bus of this adapter, or those that need no bus."""
@@ -389,6 +393,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         if self._units.of(unit).models != result.models:
             self._read_plans.forget(str(unit))
         self._units.identified(unit, result.answered_request, result.models)
+        self._units.of(unit).problem = result.problem
 
     def _profile_of(self, child: ChildDevice) -> Profile | None:
         """Return the profile by which a child is read: its own, with the points of another map where one is in use."""

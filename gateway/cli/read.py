@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from gateway.adapter import Adapter, Found, Reading, Value
 from gateway.cli.buses import Entry, With, adapter_bugs_reported, bus_of_device, entries
-from gateway.cli.common import AsJson, ConfigFile, errors_shown, out, print_json
+from gateway.cli.common import AsJson, ConfigFile, err, errors_shown, out, print_json
 from gateway.config.settings import DEFAULT_FILE
 from gateway.tasks import closed_after
 
@@ -30,10 +31,10 @@ def read(
 ) -> None:
     """Identify one device and read all points of its profile once. Read-only; nothing is sent to the cloud."""
     with errors_shown(as_json=as_json):
-        found, readings = asyncio.run(_read(address, entry, with_, config, bus))
+        found, readings, remarks = asyncio.run(_read(address, entry, with_, config, bus))
     if as_json:
         values = {reading.metric.name: {"value": reading.value, "unit": reading.metric.unit} for reading in readings}
-        content = {"readings": values, "says": dict(found.says)}
+        content = {"readings": values, "says": dict(found.says), "remarks": remarks}
         print_json({"address": found.address, "name": found.name, "profile": found.profile, **content})
         return
     out.print(f"[bold]{escape(found.name)}[/] at {escape(found.address)}, profile {escape(found.profile or 'none')}")
@@ -41,6 +42,7 @@ def read(
         out.print("No profile matches, so nothing could be read. Its answers:")
         for asked, answered in found.evidence.items():
             out.print(f"  {asked}: {answered}", markup=False)
+        _show(remarks)
         return
     table = Table("metric", "value", "unit", box=None, padding=(0, 2, 0, 0))
     for reading in readings:
@@ -49,6 +51,13 @@ def read(
         for metric, text in found.says.items():
             table.add_row(metric, *map(escape, text.split(" ", maxsplit=1)))
     out.print(table)
+    _show(remarks)
+
+
+def _show(remarks: Sequence[str]) -> None:
+    """Show what the adapter says about how the device is read."""
+    for remark in remarks:
+        err.print(f"[yellow]{escape(remark)}[/]", soft_wrap=True)
 
 
 def value_text(value: Value) -> str:
@@ -64,13 +73,13 @@ async def _read(
     with_settings: list[str] | None,
     config: Path,
     bus: str | None,
-) -> tuple[Found, list[Reading]]:
+) -> tuple[Found, list[Reading], list[str]]:
     adapter = await bus_of_device(entries(entry, with_settings, config), bus, address)
     with adapter_bugs_reported(adapter):
         return await _read_once(adapter, address)
 
 
-async def _read_once(adapter: Adapter[Any], address: str) -> tuple[Found, list[Reading]]:
+async def _read_once(adapter: Adapter[Any], address: str) -> tuple[Found, list[Reading], list[str]]:
     async with adapter:
         found = await adapter.identify(address)
         child = found.as_child(adapter=adapter.settings.name, bus=adapter.bus)
@@ -78,4 +87,5 @@ async def _read_once(adapter: Adapter[Any], address: str) -> tuple[Found, list[R
         async with closed_after(adapter.read(child, frozenset(adapter.poll_groups(child)))) as blocks:
             async for block in blocks:
                 readings.extend(block)
-    return found, readings
+        remarks = list(adapter.remarks(child))
+    return found, readings, remarks

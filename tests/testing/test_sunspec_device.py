@@ -33,3 +33,20 @@ def test_its_common_model_holds_the_texts_where_they_belong():
 def test_what_would_stand_outside_its_model_is_a_mistake(register):
     with pytest.raises(ValueError, match="model 160 has the registers 2 to 29"):
         SunSpecModel(160, 28, {register: 1})
+
+
+def test_its_texts_are_filled_up_as_the_device_does_it():
+    words = sunspec_registers([], manufacturer="Acme", model=b"\xfc9", padding=b"\xff")[Table.HOLDING_REGISTERS]
+    texts = b"".join(words[40004 + at].to_bytes(2) for at in range(32))
+    assert texts == b"Acme".ljust(32, b"\xff") + b"\xfc9".ljust(32, b"\xff")
+
+
+def test_a_model_can_tell_a_wrong_length_and_stays_as_long_as_it_is():
+    words = sunspec_registers([SunSpecModel(103, 50, told_length=52), SunSpecModel(120, 26)])[Table.HOLDING_REGISTERS]
+    assert (words[40070], words[40071]) == (103, 52)
+    assert (words[40122], words[40123]) == (120, 26)
+
+
+def test_a_chain_can_end_without_the_end_model():
+    words = sunspec_registers([SunSpecModel(103, 50)], end=[0])[Table.HOLDING_REGISTERS]
+    assert (max(words), words[40122]) == (40122, 0)

@@ -77,6 +77,8 @@ class ProbeResult:
     product: str | None = None
     models: SunSpecLayout = NO_MODELS
     """The SunSpec models that it has."""
+    problem: str | None = None
+    """What is wrong with its answers, for a person; `None` where they are as they should be."""
     confidence: Confidence = Confidence.POSSIBLE
     """How sure it is that the profile fits."""
     answered_request: Request | None = None
@@ -226,6 +228,7 @@ class UnitProbe:
             vendor=objects.get(0) or common.manufacturer,
             product=objects.get(1) or common.model,
             models=common.models,
+            problem=self._problem(),
             confidence=self._confidence(),
             answered_request=next((request for request, answer in answers if not isinstance(answer, NoResponse)), None),
             evidence=self._evidence(),
@@ -263,8 +266,14 @@ class UnitProbe:
         value = register_value(origin, (yield from ask(ReadRequest(origin.table, origin.address, origin.words))))
         return None if value is None else str(value)
 
+    def _problem(self) -> str | None:
+        if self._sunspec is None or self._sunspec.problem is None:
+            return None
+        return f"its SunSpec models are not as specified: {self._sunspec.problem}"
+
     def _evidence(self) -> dict[str, str]:
-        return {str(request): describe(answer) for request, answer in self._answers.items()}
+        answers = {str(request): describe(answer) for request, answer in self._answers.items()}
+        return answers if (problem := self._problem()) is None else {**answers, "problem": problem}
 
     def _signature(self, profile: Profile | None, *identity: str | None) -> tuple[str, ...]:
         answers = (

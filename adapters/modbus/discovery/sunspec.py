@@ -1,6 +1,7 @@
 """Find the models of a SunSpec device: yield the requests and receive the responses. Pure.
 
-Source: SunSpec Device Information Model Specification V1.1, sections on the Modbus map and the common model.
+Source: SunSpec Device Information Model Specification V1.1, sections on the Modbus map and the common model. A device whose chain
+of models does not keep to it is followed as far as it is unambiguous (`model_chain.py`).
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
-from adapters.modbus.client.pdu import ADDRESSES, ReadRequest, Request, Response, Table
+from adapters.modbus.client.pdu import ReadRequest, Request, Response, Table
+from adapters.modbus.discovery.model_chain import follow_chain
 from adapters.modbus.profile.points import Encoding, ValueType
-from adapters.modbus.profile.sunspec_layout import NO_MODELS, PlacedModel, SunSpecLayout
+from adapters.modbus.profile.sunspec_layout import NO_MODELS, SunSpecLayout
 from adapters.modbus.profile.values import decode_one
 
 BASES = (40000, 50000, 0)
@@ -18,10 +20,6 @@ BASES = (40000, 50000, 0)
 
 MARKER = b"SunS"
 COMMON_MODEL = 1
-END_MODEL = 0xFFFF
-
-MODELS_BOUND = 64
-"""The longest chain that is followed: a longer one belongs to a device that answers nonsense."""
 
 _COMMON: Mapping[str, tuple[int, int]] = {
     "manufacturer": (2, 16),
@@ -41,6 +39,8 @@ class SunSpecDevice:
     version: str | None = None
     serial_number: str | None = None
     models: SunSpecLayout = NO_MODELS
+    problem: str | None = None
+    """Where its chain of models is not as specified, for a person."""
 
 
 def find_models() -> Generator[Request, Response, SunSpecDevice | None]:
@@ -48,24 +48,10 @@ def find_models() -> Generator[Request, Response, SunSpecDevice | None]:
     for base in BASES:
         answer = yield ReadRequest(Table.HOLDING, base, 2)
         if answer == MARKER:
-            models = yield from _chain(base + 2)
-            texts = yield from _common(models)
-            return SunSpecDevice(models=models, **texts)
+            chain = yield from follow_chain(base + 2)
+            texts = yield from _common(chain.models)
+            return SunSpecDevice(models=chain.models, problem=chain.problem, **texts)
     return None
-
-
-def _chain(address: int) -> Generator[Request, Response, SunSpecLayout]:
-    models: list[PlacedModel] = []
-    while len(models) < MODELS_BOUND and address <= ADDRESSES - 2:
-        answer = yield ReadRequest(Table.HOLDING, address, 2)
-        if not isinstance(answer, bytes):
-            break
-        model = PlacedModel(int.from_bytes(answer[:2]), address, int.from_bytes(answer[2:]))
-        if model.id == END_MODEL or model.length == 0:
-            break
-        models.append(model)
-        address += model.words
-    return SunSpecLayout(tuple(models))
 
 
 def _common(models: SunSpecLayout) -> Generator[Request, Response, dict[str, str | None]]:

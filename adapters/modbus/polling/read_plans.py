@@ -151,7 +151,7 @@ class ReadPlans:
     def remarks(self, child: ChildDevice, profile: Profile | None = None) -> list[str]:
         """Return what an operator should know about the reading of this child."""
         illegal, unit = self.illegal(child), self._units.of(int(child.address))
-        remarks = []
+        remarks = [] if unit.problem is None else [unit.problem]
         if profile is not None and (more := profile.points_beyond_limit(unit.models)):
             read = sum(1 for _ in profile.place(frozenset(profile.intervals), unit.models))
             remarks.append(f"has {read + len(more)} points, of which {read} are read: not {more[0]} to {more[-1]}")

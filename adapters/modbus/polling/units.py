@@ -22,6 +22,8 @@ class KnownUnit:
     """A request that it answered: the cheapest way to check whether it is there."""
     models: SunSpecLayout = NO_MODELS
     """The SunSpec models that it has."""
+    problem: str | None = None
+    """What was wrong with its answers when it was identified last, for a person."""
 
 
 class KnownUnits:
@@ -75,6 +77,11 @@ class KnownUnits:
         if models != known.models:
             known.models = models
             self._memory()[self._name(unit, "models")] = models.as_text()
+
+    @property
+    def problems(self) -> list[str]:
+        """What was wrong with the answers of units when they were identified last, for a person."""
+        return [f"unit {unit}: {known.problem}" for unit, known in sorted(self._units.items()) if known.problem is not None]
 
     @property
     def scan_position(self) -> int:

@@ -26,7 +26,7 @@ class ValueType(StrEnum):
     BCD = "bcd"
     """Four decimal digits in each register."""
     STRING = "string"
-    """Two ASCII characters in each register, ended by a NUL or padded with blanks."""
+    """Two characters in each register, ended by NUL or FF or padded with blanks; ASCII, UTF-8 or else Latin-1."""
     HEX = "hex"
     """The bytes as hexadecimal text, as a MAC is stored."""
     DOTTED = "dotted"

@@ -157,6 +157,38 @@ def own_name(profile: Profile) -> str:
     return matched[1] if matched is not None and profile.other_models else profile.name
 
 
+def length_fits(model: int, length: int) -> bool | None:
+    """Return whether a model with this id can have this length by its definition; `None` for a model without a definition.
+
+    The length counts the registers behind id and length. A group that the model repeats may be there any number of times. Model 1
+    may be without its last register, which only pads it to an even number.
+    """
+    try:
+        definition = _definition(model)
+    except FileNotFoundError:
+        return None
+    rest = 2 + length - _registers(definition)
+    groups = definition.get("groups", ())
+    if not groups:
+        return rest == 0 or (rest == -1 and definition["points"][-1]["type"] == "pad")
+    if len(groups) > 1 or groups[0].get("groups"):
+        return rest >= 0
+    return rest >= 0 and rest % _registers(groups[0]) == 0
+
+
+def defined_length(model: int) -> int | None:
+    """Return the length of this model by its definition; `None` where it has none, or repeats groups."""
+    try:
+        definition = _definition(model)
+    except FileNotFoundError:
+        return None
+    return None if definition.get("groups") else _registers(definition) - 2
+
+
+def _registers(group: Mapping[str, Any]) -> int:
+    return sum(point["size"] for point in group["points"])
+
+
 def _ids(text: str) -> list[int]:
     return [int(number) for number in text.split("-")[1:]]
 
@@ -214,9 +246,9 @@ def _points(model: int, definition: Mapping[str, Any]) -> Iterator[tuple[Mapping
     for point in definition["points"]:
         if (made := _point(model, point, offsets)) is not None:
             yield definition, _metric(point), made
-    first = sum(point["size"] for point in definition["points"])
+    first = _registers(definition)
     for group in definition.get("groups", ()):
-        repeats = [first, sum(point["size"] for point in group["points"])]
+        repeats = [first, _registers(group)]
         for point in group["points"]:
             if (made := _point(model, point, offsets | _offsets(group, first))) is not None:
                 yield group, _metric(point), {**made, "repeats": repeats}
@@ -232,6 +264,8 @@ def _point(model: int, point: Mapping[str, Any], offsets: Mapping[str, int]) -> 
     if not is_measured or point["name"] in BOOKKEEPING:
         return None
     made: dict[str, Any] = {"models": [model], "at": offsets[point["name"]], "type": TYPES[point["type"]]}
+    if point["type"].startswith("acc"):
+        made["not_available"] = [0]
     if (unit := point.get("units")) is not None:
         made["unit"] = UNITS.get(unit, unit)
     if point["type"].startswith("enum"):

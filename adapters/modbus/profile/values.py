@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Mapping
 from math import isfinite
@@ -16,6 +17,8 @@ SCALE_FACTORS = range(-10, 11)
 
 NO_SCALE_FACTOR = b"\x80\x00"
 """The content used for a scale-factor register that cannot be read: the one that says "not available"."""
+
+_PADDING = re.compile(rb"[\x00\xff]")
 
 Raw: TypeAlias = tuple[Any, ...]
 """The result of unpacking one block with `struct`."""
@@ -101,7 +104,13 @@ def _text_or_digits(encoding: Encoding, index: int) -> Convert:
 
 
 def _text(raw: bytes) -> str | None:
-    return raw.split(b"\0", 1)[0].decode("ascii", errors="replace").strip() or None
+    """Return the text up to its padding: NULs, as specified, or FFs, as of erased memory; without unprintable characters."""
+    content = _PADDING.split(raw, maxsplit=1)[0]
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")  # which has a character for each byte
+    return "".join(filter(str.isprintable, text)).strip() or None
 
 
 def _digits(raw: bytes) -> int | None:
