@@ -112,6 +112,7 @@ async def test_a_broadcast_read_is_nobodys(meter, open_bus):
         pytest.param(Faults(answers_as=9), rtu(9, VOLTAGE_TOLD), id="answers as another unit"),
         pytest.param(Faults(truncated=True), rtu(1, VOLTAGE_TOLD)[:4], id="truncated"),
         pytest.param(Faults(garbage=b"\x00\xff"), b"\x00\xff" + rtu(1, VOLTAGE_TOLD), id="garbage before the answer"),
+        pytest.param(Faults(garbage_after=b"\x00\xff"), rtu(1, VOLTAGE_TOLD) + b"\x00\xff", id="garbage behind the answer"),
         pytest.param(Faults(silent=True), b"", id="silent"),
     ],
 )
@@ -120,6 +121,13 @@ async def test_a_faulty_unit_answers_as_told_and_says_no_more(meter, open_bus, f
     async with open_bus(meter) as (_, port):
         assert await exchange(port, rtu(1, VOLTAGE), len(told)) == told
         assert await heard_within(port, QUIET_SECONDS) == b""
+
+
+async def test_another_master_is_received_with_the_answer_to_it(meter, open_bus):
+    async with open_bus(meter) as (bus, port):
+        request = rtu(1, VOLTAGE)
+        await bus.send_as_other_master(request)
+        assert await asyncio.to_thread(port.read, len(request) + 9) == request + rtu(1, VOLTAGE_TOLD)
 
 
 async def test_the_late_answer_of_a_slow_unit_falls_into_the_next_conversation(make_meter, open_bus):

@@ -105,9 +105,10 @@ def test_a_master_that_keeps_the_silence_is_not_accused_and_a_hasty_one_is():
         (Faults(exception=ExceptionCode.SERVER_DEVICE_BUSY), "01 83 06"),
         (Faults(answers_as=9), "09 03 02 0005"),
         (Faults(garbage=b"\xff"), "ff 01 03 02 0005"),
+        (Faults(garbage_after=b"\xff"), "01 03 02 0005 7847 ff"),
         (Faults(truncated=True), "01 03 02"),
     ],
-    ids=["silent", "busy", "another unit", "noise before", "half a frame"],
+    ids=["silent", "busy", "another unit", "noise before", "noise behind", "half a frame"],
 )
 def test_a_unit_does_wrong_what_it_is_told_to(faults, heard):
     unit = SimulatedUnit(1, registers=WORDS)
@@ -226,3 +227,17 @@ def test_the_same_seed_makes_the_same_noise():
         return on_a_line(test, seed=seed)
 
     assert noise(1) == noise(1) != noise(2)
+
+
+def test_another_master_polls_in_turn_until_it_is_cancelled():
+    async def main():
+        line = VirtualLine([SimulatedUnit(1, registers=WORDS)], baudrate=19200)
+        _, master = await line.dial(Master)
+        first, second = frame(1, "03 0005 0001"), frame(9, "03 0006 0001")
+        polling = asyncio.create_task(line.poll_as_other_master([first, second], every_seconds=1))
+        await asyncio.sleep(3.5)
+        polling.cancel()
+        await asyncio.sleep(5)
+        assert master.bytes == (first + frame(1, "03 02 0005")) + second + (first + frame(1, "03 02 0005"))
+
+    simulated(main())

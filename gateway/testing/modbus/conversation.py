@@ -129,7 +129,7 @@ class SimulatedBus:
     def _frame(self, request: Frame, answer: bytes, faults: Faults) -> bytes:
         unit_id = request.unit_id if faults.answers_as is None else faults.answers_as
         frame = self._framing.bytes_of(Frame(unit_id, answer, request.transaction), wrong_crc=faults.wrong_crc)
-        return faults.garbage + (frame[: len(frame) // 2] if faults.truncated else frame)
+        return faults.garbage + (frame[: len(frame) // 2] if faults.truncated else frame) + faults.garbage_after
 
 
 async def end(conversations: Iterable[asyncio.Task[None]]) -> None:

@@ -15,6 +15,7 @@ import random
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from gateway.tasks import loop_time
@@ -182,6 +183,12 @@ class VirtualLine:
         """Send this request, including its checksum, as another master; the units answer it, and an open port receives both."""
         self._send(request, loop_time(), on_end=self._deliver_to_units)
 
+    async def poll_as_other_master(self, requests: Iterable[bytes], *, every_seconds: float) -> None:
+        """Send these requests in turn, as another master that polls, until cancelled; it does not listen before it sends."""
+        for request in cycle(requests):
+            await asyncio.sleep(every_seconds)
+            self.send_as_other_master(request)
+
     # transmission of characters -------------------------------------------------------------------------------------------
 
     def receive_from_master(self, payload: bytes, *, is_understood: bool) -> None:
@@ -234,7 +241,7 @@ class VirtualLine:
         frame = Rtu().bytes_of(
             Frame(request.unit_id if faults.answers_as is None else faults.answers_as, answer), wrong_crc=faults.wrong_crc
         )
-        frame = faults.garbage + (frame[: len(frame) // 2] if faults.truncated else frame)
+        frame = faults.garbage + (frame[: len(frame) // 2] if faults.truncated else frame) + faults.garbage_after
         starts_at = received.ends_at + self.silence_seconds + unit.turnaround_seconds + faults.delay_seconds
 
         def begin() -> None:

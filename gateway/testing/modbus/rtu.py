@@ -73,6 +73,13 @@ class ModbusRtuBus(SimulatedBus):
             os.close(self._master)
             os.close(self._slave)
 
+    async def send_as_other_master(self, request: bytes) -> None:
+        """Send this request, including its checksum, as another master: the client receives it, and then the unit's answer."""
+        await self._send(request)
+        async with asyncio.TaskGroup() as late_answers:
+            for frame in Rtu().take(bytearray(request), after_silence=True):
+                await self._respond(frame, self._send, late_answers)
+
     def _receive(self, reader: asyncio.StreamReader) -> None:
         with suppress(BlockingIOError):
             data = os.read(self._master, _CHUNK_BYTES)

@@ -39,6 +39,8 @@ class Faults:
     """Spoils the checksum of its answers. Only an RTU frame has one."""
     garbage: bytes = b""
     """Bytes sent before each answer."""
+    garbage_after: bytes = b""
+    """Bytes sent after each answer."""
     needs_pause_seconds: float = 0
     """Misses a request that begins sooner than this after the end of its last answer."""
 
