@@ -223,8 +223,11 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         return [read for child, profile in profiles if profile for read in self._read_plans.planned(child, profile)]
 
     def recent_frames(self) -> Sequence[str]:
-        """Return the last frames on the line or connection."""
-        return self._transport.frames.lines() if isinstance(self._transport, Link) else ()
+        """Return the last frames on the line or connection, and what was set aside on a line."""
+        if not isinstance(self._transport, Link):
+            return ()
+        frames = self._transport.frames.lines()
+        return [*frames, f"set aside: {self._transport.traffic_summary()}"] if self._bus.is_rtu and frames else frames
 
     def remarks(self, child: ChildDevice) -> Sequence[str]:
         """Return which points of the unit are not read or refused, how quickly it answers, and whether its line echoes."""
@@ -232,8 +235,8 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         return [*remarks, "its line echoes requests"] if self._transport.echoes else remarks
 
     def bus_remarks(self) -> Sequence[str]:
-        """Return what is wrong with the answers by which units were identified."""
-        return self._units.problems
+        """Return what else speaks on the bus, and what is wrong with the answers by which units were identified."""
+        return [*(self._transport.remarks() if isinstance(self._transport, Link) else ()), *self._units.problems]
 
     @classmethod
     def workbench(cls, adapter: Self | None = None) -> Workbench:

@@ -27,7 +27,8 @@ from adapters.modbus.client.pdu import (
     WriteRequest,
     parse_identification,
 )
-from adapters.modbus.client.rtu_frames import crc16, describe_bad_frame, frames_in
+from adapters.modbus.client.rtu_frames import crc16, describe_bad_frame
+from adapters.modbus.client.rtu_search import frames_in
 from adapters.modbus.client.transport import RetryPolicy
 from adapters.modbus.discovery.identify import ProbeResult, UnitProbe
 from adapters.modbus.discovery.sunspec import find_models

@@ -5,8 +5,8 @@ pymodbus adds and removes framing. It is kept from doing more:
 - Its own time-out would close a TCP connection after a few unanswered requests, as a scan has many. `Link` ends the wait first.
 - It raises inside the event loop when it cannot decode an answer, and the loop then closes the connection. `_Decoder` returns
   such an answer like any other.
-- Of the bytes that arrived on RTU it takes the first frame and drops the rest, whether that frame was a late answer or not. Here
-  the first frame that the link awaits is taken.
+- Of the bytes that arrived on RTU it takes the first frame and drops the rest, whether that frame was a late answer or not, and a
+  stray byte before it costs all of them. The link searches them itself (`rtu_search.py`).
 - It writes its last 20 frames into the log at each error.
 """
 
@@ -43,15 +43,17 @@ from pymodbus.pdu.register_message import (
 from adapters.modbus.client.buses import Bus, SerialLine, TcpHost
 from adapters.modbus.client.open_errors import CONNECT_SECONDS, why_not_open
 from adapters.modbus.client.pdu import ReadDeviceIdentification, ReadRequest, ReportServerId, Request, Table, WriteRequest
-from adapters.modbus.client.rtu_frames import CHECKSUM_BYTES
 from gateway.adapter import BusUnavailable
 
 NEVER_SECONDS = 86_400.0
 """pymodbus's own time-out: it must never be the first to expire."""
 
+LONGEST_CHUNK_BYTES = 65_536
+"""pymodbus drops everything that arrived when it is more than this; the search leaves less than a frame of it."""
+
 _Client: TypeAlias = AsyncModbusTcpClient | AsyncModbusSerialClient
 
-_Decoded: TypeAlias = tuple[int, int, int, bytes]
+Decoded: TypeAlias = tuple[int, int, int, bytes]
 """pymodbus's decoding result: bytes used, unit, transaction, and the frame from its function code on, if any."""
 
 Dial: TypeAlias = Callable[[Callable[[], Any]], Coroutine[Any, Any, tuple[asyncio.Transport, Any]]]
@@ -85,10 +87,10 @@ class Hooks:
     """A packet is sent."""
     on_received: Callable[[bytes], None]
     """A packet arrived; on RTU everything that arrived since the last frame."""
-    is_awaited: Callable[[int, bytes], bool]
-    """Return whether an RTU frame of this unit, from its function code on, answers the current request."""
-    on_other_frame: Callable[[int, bytes], None]
-    """An RTU frame arrived that is not awaited."""
+    find_answer: Callable[[bytes], Decoded]
+    """Return the answer to the current request among all RTU bytes that arrived."""
+    on_dropped: Callable[[bytes], None]
+    """The next request is sent, so these bytes, the beginning of an RTU frame, do not become one any more."""
     without_echo: Callable[[bytes, bytes], bytes]
     """Return data from a serial port without an echo; the second argument is the echo that is still expected."""
 
@@ -148,6 +150,8 @@ class Connection:
         """
         if self._client is None:
             raise ConnectionLost
+        if self._bus.is_rtu and self._client.ctx.recv_buffer:
+            self._hooks.on_dropped(self._client.ctx.recv_buffer)
         self._client.ctx.sent_buffer = b""  # a missing echo must not be awaited any longer: an answer would be taken for it
         self._is_exchanging = True
         try:
@@ -197,29 +201,12 @@ class Connection:
         client.ctx.comm_params.handle_local_echo = self._expects_echo
         if self._bus.is_rtu:
             framer: Any = client.ctx.framer
-            framer.decode = self._first_awaited_frame(framer.decode)
+            framer.decode = self._hooks.find_answer
+            client.ctx.max_buffer_size = LONGEST_CHUNK_BYTES
         if isinstance(self._bus, SerialLine):
             context: Any = client.ctx
             context.data_received = self._without_echo(context, context.data_received)
         return client
-
-    def _first_awaited_frame(self, decode: Callable[[bytes], _Decoded]) -> Callable[[bytes], _Decoded]:
-        """Return `decode`, which finds the first RTU frame, as a function that finds the awaited frame among all that arrived."""
-
-        def find(data: bytes) -> _Decoded:
-            awaited: _Decoded | None = None
-            at = 0
-            while True:
-                used, unit, transaction, pdu = decode(data[at:])
-                if not pdu:
-                    return (at + used, unit, transaction, pdu) if awaited is None else (at + used, *awaited[1:])
-                at = data.index(bytes([unit]) + pdu, at) + 1 + len(pdu) + CHECKSUM_BYTES
-                if awaited is None and self._hooks.is_awaited(unit, pdu):
-                    awaited = (at, unit, transaction, pdu)
-                else:
-                    self._hooks.on_other_frame(unit, pdu)
-
-        return find
 
     def _without_echo(self, context: Any, receive: Callable[[bytes], None]) -> Callable[[bytes], None]:  # noqa: ANN401 - pymodbus's
         def receive_without_echo(data: bytes) -> None:

@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import overload
 
 from adapters.modbus.client.buses import Bus
-from adapters.modbus.client.connection import Connection, ConnectionLost, Dial, Hooks, InvalidResponse, ResponsePDU
+from adapters.modbus.client.connection import Connection, ConnectionLost, Decoded, Dial, Hooks, InvalidResponse, ResponsePDU
 from adapters.modbus.client.echo_filter import EchoFilter
-from adapters.modbus.client.late_answers import LateAnswers, UnansweredRequest, fits
+from adapters.modbus.client.late_answers import LateAnswers, UnansweredRequest
 from adapters.modbus.client.pdu import (
     ABSENT_UNIT_CODES,
     EXCEPTION_BIT,
@@ -33,12 +33,13 @@ from adapters.modbus.client.pdu import (
     parse_identification,
 )
 from adapters.modbus.client.rtu_frames import (
-    CHECKSUM_BYTES,
     LONGEST_FRAME_BYTES,
     describe_bad_frame,
     longest_answer,
     request_bytes,
 )
+from adapters.modbus.client.rtu_receiver import RtuReceiver
+from adapters.modbus.client.rtu_search import Awaited
 from adapters.modbus.client.transport import RetryPolicy
 from gateway.adapter import DeviceUnreachable, OutcomeUnknown, RecentFrames, loop_time
 
@@ -52,6 +53,9 @@ OVERHEARD_BYTES = 4096
 
 BUNDLE_BYTES = 16
 """A serial port delivers the characters that it received when it has this many, or when no more arrive."""
+
+OTHER_ANSWER_SECONDS = 0.1
+"""How long the line is left to another master that has just sent a request, unless its answer comes sooner."""
 
 DELIVERY_SECONDS = 0.03
 """How much longer than its characters need an answer may take: USB adapters deliver characters in bundles, 16 ms apart."""
@@ -67,7 +71,7 @@ class Link:
 
     def __init__(self, bus: Bus, *, dial: Dial | None = None) -> None:
         self.bus = bus
-        hooks = Hooks(self._on_sent, self._on_received, self._is_awaited, self._on_other_frame, self._without_echo)
+        hooks = Hooks(self._on_sent, self._on_received, self._find_answer, self._on_dropped, self._without_echo)
         self._connection = Connection(bus, hooks, dial)
         self._quiet_at = 0.0
         """When the pause after the last character on the line is over."""
@@ -77,9 +81,12 @@ class Link:
         self._deadline: asyncio.Timeout | None = None
         self._last_packet = b""
         self._overheard = b""
-        self._has_begun = False
-        """Characters of the answer have arrived."""
+        self._begun_at: int | None = None
+        """Where an answer began that is not complete yet, in bytes since the start."""
+        self._give_up_at = 0.0
+        """When an answer must have begun."""
         self._late_answers = LateAnswers()
+        self._receiver = RtuReceiver(self._late_answers, bus.character_seconds, bus.silence_seconds)
         self._late_arrived = asyncio.Event()
         self._echo = EchoFilter()
         self.answer_seconds: float | None = None
@@ -212,7 +219,7 @@ class Link:
         """Record the request that is sent now; return it, and when to give it up unless its answer has begun."""
         self._echo.begin()
         self._last_packet = b""
-        self._has_begun = False
+        self._begun_at = None
         self._awaited, self._awaited_unit, self.answer_seconds = request, unit, None
         character = self.bus.character_seconds
         sent_at = loop_time() + character * request_bytes(request)
@@ -221,7 +228,8 @@ class Link:
         if self.bus.is_rtu:
             self._late_answers.add(unit, sent)
         delivered_at = sent_at + self.bus.silence_seconds + character * min(longest_answer(request), BUNDLE_BYTES)
-        return sent, delivered_at + policy.timeout_seconds
+        self._give_up_at = delivered_at + policy.timeout_seconds
+        return sent, self._give_up_at
 
     async def _wait_until_free(self, unit: int, request: Request) -> None:
         """Wait for the pause between two frames, and until no late answer can be taken for the answer to this request."""
@@ -247,48 +255,58 @@ class Link:
             self._last_packet = b""
             return
         self._echo.sent(packet)
+        self._receiver.sent(packet)
         self._quiet_at = loop_time() + len(packet) * self.bus.character_seconds + self.bus.silence_seconds
 
     def _on_received(self, packet: bytes) -> None:
-        """Start the pause that follows these characters, and wait on for an answer that has begun."""
+        """Start the pause that follows these characters."""
         self.frames.received(packet)
-        self._last_packet = packet
-        if not self.bus.is_rtu:
-            return
-        now = loop_time()
-        self._quiet_at = now + self.bus.silence_seconds
-        if not self._has_begun:
-            self._has_begun = True
-            self._await_the_rest(now)
+        if self.bus.is_rtu:
+            self._quiet_at = loop_time() + self.bus.silence_seconds
+        else:
+            self._last_packet = packet
 
-    def _await_the_rest(self, now: float) -> None:
-        """Extend the time-out for an answer that has begun by the time that its characters need."""
+    def _find_answer(self, data: bytes) -> Decoded:
+        """Return the answer to the current request among all that arrived, and handle what else is there."""
+        now = loop_time()
+        awaited = None if self._awaited is None else Awaited(self._awaited_unit, self._awaited)
+        knew_master = self._receiver.traffic.has_other_master
+        heard = self._receiver.receive(data, awaited, now, echo_is_due=self._echo.is_missing)
+        self._last_packet = heard.unexplained or self._last_packet
+        if not knew_master and self._receiver.traffic.has_other_master:
+            log.warning("%s: %s", self.bus.label, self.remarks()[0])
+        if heard.has_late_answer:
+            self._late_arrived.set()
+        if heard.has_echo:
+            self._take_echo()
+        if self._receiver.is_foreign_answer_due(now):
+            self._quiet_at = max(self._quiet_at, now + OTHER_ANSWER_SECONDS)
+        if heard.answer is None:
+            self._await_the_rest(heard.begun_at, now)
+            return heard.used, 0, 0, b""
+        self.answer_seconds = heard.seconds
+        self._awaited = None  # a second frame right behind it answers nothing any more
+        return heard.used, heard.answer.unit, 0, heard.answer.pdu
+
+    def _take_echo(self) -> None:
+        """Record an echo behind a stray byte, which the filter did not recognize."""
+        self._echo.is_missing = False
+        is_read = isinstance(self._awaited, ReadRequest | ReadDeviceIdentification | ReportServerId)
+        if is_read and not self._echo.echoes and not self._receiver.traffic.has_other_master:
+            self._set_echoes(echoes=True)
+
+    def _on_dropped(self, data: bytes) -> None:
+        self._receiver.traffic.stray_bytes += len(data)
+
+    def _await_the_rest(self, begun_at: int | None, now: float) -> None:
+        """Extend the time-out for an answer that has begun in time by the time that its characters need."""
+        was, self._begun_at = self._begun_at, begun_at
+        if begun_at in {None, was} or now > self._give_up_at:
+            return
         if self._deadline is None or self._awaited is None or self._deadline.expired():
             return
         rest = self.bus.character_seconds * longest_answer(self._awaited) + DELIVERY_SECONDS
         self._deadline.reschedule(max(now + rest, self._deadline.when() or 0.0))
-
-    def _is_awaited(self, unit: int, pdu: bytes) -> bool:
-        """Return whether a frame answers the current request: correctly or, where no other answer can be late, wrongly."""
-        request = self._awaited
-        is_answer = request is not None and unit == self._awaited_unit
-        if request is None or not is_answer or not (fits(request, pdu) or self._late_answers.only(unit, request)):
-            self._has_begun = False  # the frame is not the answer, which has not begun
-            return False
-        with_value = not pdu[0] & EXCEPTION_BIT
-        seconds = self._late_answers.answered(unit, request, began=self._began_at(pdu), with_value=with_value)
-        self.answer_seconds = max(seconds, 0.0)
-        self._awaited = None  # a second frame right behind it answers nothing any more
-        return True
-
-    def _on_other_frame(self, unit: int, pdu: bytes) -> None:
-        if self._late_answers.take_late(unit, pdu, began=self._began_at(pdu)):
-            self._late_arrived.set()
-
-    def _began_at(self, pdu: bytes) -> float:
-        """Return when the unit was ready to send the frame that has just arrived."""
-        characters = 1 + len(pdu) + CHECKSUM_BYTES
-        return loop_time() - characters * self.bus.character_seconds - self.bus.silence_seconds
 
     def _without_echo(self, data: bytes, expected: bytes) -> bytes:
         if self._awaited is None:
@@ -305,6 +323,16 @@ class Link:
         log.info("%s: the line %s", self.bus.label, change)
         self._echo.echoes = echoes
         self._connection.expect_echo(expected=echoes)
+
+    # for the operator -------------------------------------------------------------------------------------------------
+
+    def remarks(self) -> list[str]:
+        """Return what a person should know about the line: another master, stray bytes."""
+        return self._receiver.traffic.remarks()
+
+    def traffic_summary(self) -> str:
+        """Return what was set aside on the line since the start, in one line."""
+        return self._receiver.traffic.summary()
 
 
 def _checked(unit: int, request: Request, response: ResponsePDU) -> ResponsePDU:

@@ -1,4 +1,4 @@
-"""Compute the lengths and checksums of RTU frames, count frames in received bytes, and describe bad frames. Pure."""
+"""Compute the lengths and checksums of RTU frames, and describe bad frames. Pure."""
 
 from __future__ import annotations
 
@@ -43,44 +43,31 @@ def longest_answer(request: Request) -> int:
             return LONGEST_FRAME_BYTES
 
 
-def frames_in(received: bytes) -> int:
-    """Return how many RTU frames with a correct checksum the received bytes contain, with or without noise between them.
-
-    Only frames of the length that belongs to their function count: noise has a correct checksum now and then.
-    """
-    count = start = 0
-    while start <= len(received) - SHORTEST_FRAME_BYTES:
-        ends = (start + length for length in _frame_lengths(received[start : start + READ_REQUEST_BYTES]))
-        end = next((end for end in ends if end <= len(received) and is_intact(received[start:end])), None)
-        count, start = (count, start + 1) if end is None else (count + 1, end)
-    return count
-
-
-def _frame_lengths(head: bytes) -> tuple[int, ...]:
-    """Return the lengths of a request and of an answer that begin like this, checksum included."""
-    function = head[1]
-    if function in range(1, 5):
-        return READ_REQUEST_BYTES, ANSWER_OVERHEAD_BYTES + head[2]
-    if function in {5, 6}:
-        return (READ_REQUEST_BYTES,)
-    if function in {15, 16}:
-        return (READ_REQUEST_BYTES, 9 + head[6]) if len(head) > 6 else (READ_REQUEST_BYTES,)
-    return (5,) if function > 0x80 else ()
-
-
 def is_intact(frame: bytes) -> bool:
     """Return whether the checksum at the end of a frame is correct."""
     return crc16(frame[:-CHECKSUM_BYTES]) == int.from_bytes(frame[-CHECKSUM_BYTES:], "little")
+
+
+def with_checksum(content: bytes) -> bytes:
+    """Return unit id and PDU with their checksum."""
+    return content + crc16(content).to_bytes(CHECKSUM_BYTES, "little")
 
 
 def crc16(frame: bytes) -> int:
     """Return the checksum of these bytes, which is sent low byte first (Modbus over Serial Line V1.02, section 6.2.2)."""
     crc = 0xFFFF
     for byte in frame:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+        crc = crc >> 8 ^ _CRC_OF_BYTE[(crc ^ byte) & 0xFF]
     return crc
+
+
+def _crc_of_byte(byte: int) -> int:
+    for _ in range(8):
+        byte = byte >> 1 ^ (0xA001 if byte & 1 else 0)
+    return byte
+
+
+_CRC_OF_BYTE = tuple(map(_crc_of_byte, range(256)))
 
 
 def describe_bad_frame(received: bytes, unit: int, *, is_rtu: bool) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from adapters.modbus.client.buses import SerialLine
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import FIRST_REGISTER, ExceptionResponse
-from adapters.modbus.client.rtu_frames import frames_in
+from adapters.modbus.client.rtu_search import frames_in
 from adapters.modbus.client.transport import RetryPolicy
 from adapters.modbus.tools.line_finder import ListenStep, Step, StepResult
 from gateway.adapter import BusUnavailable, DeviceUnreachable

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.modbus.client.buses import SerialLine
 from adapters.modbus.client.link import Link
-from adapters.modbus.client.rtu_frames import frames_in
+from adapters.modbus.client.rtu_search import frames_in
 from adapters.modbus.tools.line_finder import LIKELY, LISTENED_SETTINGS, AskStep, ListenStep, find_line_settings, settings_text
 from adapters.modbus.tools.workbench import ModbusWorkbench
 from gateway.adapter import BusUnavailable, LineSettings
