@@ -70,6 +70,9 @@ class Found:
     """Values that it sends unprompted right now, for a person: `temperature` -> `21.5 °C`. No part of its identity."""
     confidence: Confidence = Confidence.POSSIBLE
     """How certain it is that the profile fits."""
+    is_generic: bool = field(default=False, compare=False)
+    """The profile is only a format that devices of any maker send along with their own: a known child with another profile keeps
+    it, its family, model and metrics."""
     needs: str | None = field(default=None, compare=False)
     """What a person has to do before it can be read, as a sentence: `It needs a password: ...`. No part of its identity."""
 

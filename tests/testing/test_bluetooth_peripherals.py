@@ -283,3 +283,21 @@ def test_a_subscribed_characteristic_notifies_periodically_until_the_connection_
         assert heard == [b"tick"] * 4
 
     simulated(main())
+
+
+def test_a_peripheral_with_frames_sends_them_in_turn_each_with_its_own_data_only():
+    device = Peripheral("A4:C1:38:00:00:01", name="Sensor", manufacturer_data={1: b"before"})
+    device.frames = ({"manufacturer_data": {0x004C: b"beacon"}}, {"service_data": {"feaa": b"frame"}, "name": "Other"})
+    sent = []
+    device.listen(lambda peripheral: sent.append(peripheral.advertisement()))
+    for _ in range(3):
+        device.advertise()
+    assert [(one.name, *one.manufacturer_data.values(), *one.service_data.values()) for one in sent] == [
+        ("Sensor", b"beacon"),
+        ("Other", b"frame"),
+        ("Other", b"beacon"),
+    ]
+    device.advertise(manufacturer_data={1: b"pressed"})
+    device.advertise()
+    assert [*sent[-2].manufacturer_data.values()] == [b"pressed"], "a change of a test goes before its frames"
+    assert [*sent[-1].service_data.values()] == [b"frame"]

@@ -108,8 +108,11 @@ class Advertiser(_FrozenTable):
     module: str = Field(pattern=r"[A-Za-z_][\w.]*", description="the Python module of the parser")
     parser: str = Field(pattern=r"[A-Za-z_]\w*", description="its class")
     package: str | None = Field(default=None, description="the package that contains it; none for a parser of the gateway")
-    is_generic: bool = Field(
-        default=False, description="it knows a format that devices of any maker use: tried after more specific parsers"
+    rank: int = Field(
+        default=0,
+        le=0,
+        description="of the parsers that know a device, that with the highest rank decodes it, also if it is found later;"
+        " below 0: a format that devices of any maker send along with their own",
     )
     family: str = Field(description="the family, where nothing else determines it")
     families: dict[str, str] = Field(
@@ -143,6 +146,11 @@ class Advertiser(_FrozenTable):
         if "{model}" not in self.model:
             raise ValueError("`model` has to contain {model}, which the parser's model replaces")
         return self
+
+    @property
+    def is_generic(self) -> bool:
+        """Whether it knows a format that devices of any maker send along: what such a device is, another parser may know."""
+        return self.rank < 0
 
     def model_name(self, parser_model: str) -> str:
         """Return the name of the model for the parser's name of it."""

@@ -83,6 +83,11 @@ class DeviceDecoder:
         """The name of the advertiser file: `ruuvi`."""
         return self._advertiser.name
 
+    @property
+    def rank(self) -> int:
+        """The rank of its parser: below 0 for a format that devices of any maker send along."""
+        return self._advertiser.rank
+
     def decode(self, advertisement: Advertisement) -> DecodedAdvertisement | None:
         """Return the decoded advertisement; `None` when it cannot be decoded. Never raises.
 

@@ -7,7 +7,7 @@ import logging
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import metadata
 from typing import TypeAlias
 
@@ -58,16 +58,33 @@ class ParserRegistry:
         """All advertisers by name."""
         return self._advertisers
 
-    def find_decoder(self, advertisement: Advertisement, bind_key: SecretStr | None = None) -> DeviceDecoder | None:
+    def find_decoder(
+        self,
+        advertisement: Advertisement,
+        bind_key: SecretStr | None = None,
+        *,
+        above: int | None = None,
+        without: Collection[str] = (),
+    ) -> DeviceDecoder | None:
         """Return a decoder for the sender of an advertisement; `None` when no parser knows it.
 
         The parser whose conditions fit best is tried first, and the first that knows the device is taken. For an unknown device
         whose advertisements keep their shape, parsers are soon tried only at the 8th, 16th, 32nd advertisement.
 
+        Args:
+            advertisement: what was received.
+            bind_key: the key of the device, for encrypted advertisements.
+            above: only parsers with a higher rank are tried.
+            without: the names of advertisers that are not tried.
+
         Raises:
             ValueError: a device of this kind cannot have this bind key; the text does not contain it.
         """
-        candidates = self._index.candidates(advertisement)
+        candidates = [
+            one
+            for one in self._index.candidates(advertisement)
+            if (above is None or one.rank > above) and one.name not in without
+        ]
         if not candidates:
             return None
         if self._is_skipped(shape := _shape(advertisement)):
@@ -148,13 +165,13 @@ class _AdvertiserIndex:
 
     def candidates(self, advertisement: Advertisement) -> list[Advertiser]:
         """Return the advertisers that may know the device, the most likely one first."""
-        found: dict[str, tuple[bool, int, Advertiser]] = {}
+        found: dict[str, tuple[int, int, Advertiser]] = {}
         for key in self._keys(advertisement):
             for match, advertiser in self._by_key.get(key, ()):
                 if match.fits(advertisement):
                     known = found.get(advertiser.name)
                     if known is None or known[1] < match.weight:
-                        found[advertiser.name] = (not advertiser.is_generic, match.weight, advertiser)
+                        found[advertiser.name] = (advertiser.rank, match.weight, advertiser)
         ranked = sorted(found.values(), key=lambda candidate: candidate[:2], reverse=True) if len(found) > 1 else found.values()
         return [advertiser for _, _, advertiser in ranked]
 

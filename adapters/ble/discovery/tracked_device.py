@@ -35,6 +35,8 @@ class TrackedDevice:
         """The last one."""
         self.heard_at = 0.0
         """When it was received, in seconds of the loop's clock."""
+        self.heard_since: float | None = None
+        """When it was received first."""
         self.known = known
         self.identity = _identity(advertisement, known)
         self.is_allowed = True
@@ -44,6 +46,9 @@ class TrackedDevice:
         self.problem: str | None = None
         """Why it cannot be decoded or identified, for a person."""
         self.decoder: DeviceDecoder | None = None
+        """What decodes its advertisements; one of a generic format is replaced as soon as a better source is found."""
+        self.rejected_parsers: set[str] = set()
+        """The parsers that know it and need something for its values that a connection offers."""
         self.decoded: DecodedAdvertisement | None = None
         """The last advertisement, decoded; `None` when it could not be decoded."""
         self.last_decoded: DecodedAdvertisement | None = None
@@ -67,6 +72,39 @@ class TrackedDevice:
         self._row_source: MetricRow | None = None
         self._row = ONLY_RSSI
 
+    def use_decoder(self, decoder: DeviceDecoder, decoded: DecodedAdvertisement | None) -> None:
+        """Decode it from now on with this decoder, instead of a more generic one or a profile.
+
+        Args:
+            decoder: the decoder.
+            decoded: its last advertisement, decoded by it.
+        """
+        if self.decoder is not None or self.profile is not None:
+            self._forget_source()
+        self.decoder = decoder
+        self.set_decoded(decoded)
+
+    def use_profile(self, profile: Profile, match: MatchRule | None) -> None:
+        """Read it over a connection from now on, instead of decoding a generic format."""
+        if self.decoder is not None:
+            self._forget_source()
+        self.profile, self.match = profile, match
+
+    def _forget_source(self) -> None:
+        self.decoder = self.decoded = self.last_decoded = self.profile = self.match = self.information = None
+        self.offers_standard_services, self.problem, self.may_have_changed = False, None, True
+
+    @property
+    def is_generic(self) -> bool:
+        """Whether only a format is known of it that devices of any maker send along with their own."""
+        return self.decoder is not None and self.decoder.rank < 0
+
+    @property
+    def has_final_source(self) -> bool:
+        """Whether no advertisement can show a better way to get its values."""
+        is_named = self.known is not None and self.known.device.profile is not None and self.profile is not None
+        return is_named or (self.decoder is not None and not self.is_generic)
+
     def set_decoded(self, decoded: DecodedAdvertisement | None) -> None:
         """Store the decoded advertisement; `None` when it could not be decoded."""
         self.decoded = decoded
@@ -86,6 +124,7 @@ class TrackedDevice:
         self.decoder, self.decoded, self.last_decoded = before.decoder, before.decoded, before.last_decoded
         self.profile, self.match, self.information = before.profile, before.match, before.information
         self.offers_standard_services, self.reported = before.offers_standard_services, before.reported
+        self.rejected_parsers, self.heard_since = before.rejected_parsers, before.heard_since
 
     @property
     def address(self) -> str:
@@ -183,6 +222,7 @@ class TrackedDevice:
             evidence=self._evidence(),
             says=self._advertised_values(),
             confidence=self._confidence(),
+            is_generic=self.is_generic,
         )
 
     def new_report(self) -> Found | None:

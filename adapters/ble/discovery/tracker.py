@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from adapters.ble.advertisements.advertisement import Advertisement
+from adapters.ble.advertisements.device_decoder import DecodedAdvertisement, DeviceDecoder
 from adapters.ble.advertisements.parser_registry import ParserRegistry
 from adapters.ble.discovery.configured_devices import KnownDevice, find_sender
 from adapters.ble.discovery.tracked_device import TrackedDevice
@@ -18,6 +19,9 @@ log = logging.getLogger(__name__)
 
 MAX_DEVICES = 4096
 """The number of devices that are remembered, those received last: phones generate new addresses all day."""
+
+GENERIC_RANK = -1
+"""The highest rank of a parser of a format that devices of any maker send along with their own."""
 
 DUPLICATE_WAITS_SECONDS = 900.0
 """Of two devices that the same entry of the config fits, the second is accepted once the first was not received for so long."""
@@ -55,13 +59,15 @@ class Tracker:
             has_new_content = not advertisement.has_same_content(device.advertisement)
             device.advertisement = advertisement
         device.heard_at = now
+        if device.heard_since is None:
+            device.heard_since = now
         decoder_before = device.decoder
         if has_new_content:
             self._update(device)
         if not device.is_allowed or not self._owns_child_address(device, now):
             return None
         if decoder_before is not None and device.decoder is decoder_before:
-            device.set_decoded(decoder_before.decode(advertisement))
+            self._decode(device, decoder_before)
         return device
 
     def get(self, child_address: str) -> TrackedDevice | None:
@@ -99,8 +105,8 @@ class Tracker:
             device.assign(known)
             self._by_child_address[device.child_address] = device
         device.is_allowed = device.known is not None or self._settings.allows(advertisement.address, advertisement.name)
-        if device.is_allowed and device.decoder is None and device.profile is None:
-            self._find_decoder_or_profile(device)
+        if device.is_allowed and not device.has_final_source:
+            self._find_source(device)
 
     def _owns_child_address(self, device: TrackedDevice, now: float) -> bool:
         """Return whether this is the configured device, and not another one that the same entry fits.
@@ -127,30 +133,57 @@ class Tracker:
                 *(of.child_address, of.address, duplicate.address, duplicate.address),
             )
 
-    def _find_decoder_or_profile(self, device: TrackedDevice) -> None:
-        """Find the profile that the config names, a parser that knows the device, or a profile that fits."""
+    def _find_source(self, device: TrackedDevice) -> None:
+        """Find what tells the values of a device: the profile that the config names, its parser, or a profile that fits.
+
+        A format that devices of any maker send along with their own is the last choice, and replaced when a better one is found.
+        """
         known, advertisement = device.known, device.advertisement
         if known is not None and known.device.profile is not None:
             device.profile = self.profile_named(known.device.profile)
             return
-        self._find_decoder(device)
-        if device.decoder is None:
-            device.profile = self._best_profile(advertisement)
-            device.match = None if device.profile is None else best_match(advertisement, device.profile)
+        decoder, decoded = self._find_decoder(device)
+        if (decoder is None or decoder.rank < 0) and device.profile is None:
+            profile = self._best_profile(advertisement)
+            if profile is not None:
+                device.use_profile(profile, best_match(advertisement, profile))
+                return
+        if decoder is not None:
+            device.use_decoder(decoder, decoded)
+        elif device.decoder is None:
             device.offers_standard_services = profile_for(advertisement.service_uuids) is not None
 
-    def _find_decoder(self, device: TrackedDevice) -> None:
-        """Find the parser that knows the device, unless a connection offers values that its advertisements lack."""
+    def _find_decoder(self, device: TrackedDevice) -> tuple[DeviceDecoder | None, DecodedAdvertisement | None]:
+        """Find a parser that knows the device and is better than what was found before, and decode the advertisement by it.
+
+        None is better than a profile, if a connection offers values that the advertisements lack.
+        """
         known, advertisement = device.known, device.advertisement
+        above = device.decoder.rank if device.decoder is not None else None if device.profile is None else GENERIC_RANK
         try:
-            decoder = self._parsers.find_decoder(advertisement, None if known is None else known.bind_key)
+            decoder = self._parsers.find_decoder(
+                advertisement, None if known is None else known.bind_key, above=above, without=device.rejected_parsers
+            )
         except ValueError as error:
             device.problem = str(error)
-            return
-        decoded = None if decoder is None else decoder.decode(advertisement)
-        if decoded is None or not decoded.needs or self._best_profile(advertisement) is None:
-            device.decoder = decoder
-            device.set_decoded(decoded)
+            return None, None
+        if decoder is None:
+            return None, None
+        decoded = decoder.decode(advertisement)
+        needs, has_values = (decoded.needs, bool(decoded.values)) if decoded is not None else ((), False)
+        if needs and (device.profile is not None or self._best_profile(advertisement) is not None):
+            device.rejected_parsers.add(decoder.parser)
+            return None, None
+        return (decoder, decoded) if device.profile is None or has_values else (None, None)
+
+    def _decode(self, device: TrackedDevice, decoder: DeviceDecoder) -> None:
+        """Decode the advertisement; where it shows that values need something that a connection offers, use the profile."""
+        before, decoded = device.last_decoded, decoder.decode(device.advertisement)
+        device.set_decoded(decoded)
+        is_new = decoded is not None and decoded.needs and (before is None or not before.needs)
+        if is_new and (profile := self._best_profile(device.advertisement)) is not None:
+            device.rejected_parsers.add(decoder.parser)
+            device.use_profile(profile, best_match(device.advertisement, profile))
 
     def _best_profile(self, advertisement: Advertisement) -> Profile | None:
         return best_profile(advertisement, self._settings.library.values())

@@ -48,6 +48,7 @@ def checked_found(found: Any, known: Container[str]) -> Found:  # noqa: ANN401 -
             "evidence": _checked_answers(found.evidence, "evidence"),
             "says": _checked_answers(found.says, "says"),
             "confidence": _checked_confidence(found.confidence),
+            "is_generic": _checked_flag(found.is_generic),
             "needs": _optional_text(found.needs, "needs", MOST_ANSWER_CHARACTERS),
         }
     except Unusable:
@@ -112,6 +113,12 @@ def _checked_confidence(confidence: Any) -> Confidence:  # noqa: ANN401 - as abo
     if type(confidence) is not Confidence:
         raise Unusable(f"a device whose confidence is of the type {type_name(type(confidence))}")
     return confidence
+
+
+def _checked_flag(flag: Any) -> bool:  # noqa: ANN401 - as above
+    if type(flag) is not bool:
+        raise Unusable(f"a device whose is_generic is of the type {type_name(type(flag))}")
+    return flag
 
 
 def _checked_answers(answers: Any, name: str) -> Mapping[str, str]:  # noqa: ANN401 - as above

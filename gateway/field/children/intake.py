@@ -217,7 +217,7 @@ class DeviceIntake:
         child = admit(found, adapter=entry, bus=bus, policy=self._policy, models=self._models, decision=decision)
         if known is None:
             return child
-        if isinstance(child, Declined):
+        if isinstance(child, Declined) or _is_less_specific(found, known.child):
             child = replace(known.child, adapter=entry, bus=bus, address=found.address)
         return _with_kept_fields(known.child, child)
 
@@ -256,6 +256,11 @@ def _is_better_identity(known: ChildDevice, child: ChildDevice) -> bool:
     """Return whether a device at the place of a child that is known by its place alone is that child."""
     is_by_place = known.key.startswith(f"{IdentityKind.PLACE}:") and not child.key.startswith(f"{IdentityKind.PLACE}:")
     return is_by_place and known.profile == child.profile
+
+
+def _is_less_specific(found: Found, known: ChildDevice) -> bool:
+    """Return whether the device was found only by a format of many makers although more is known of it."""
+    return found.is_generic and known.profile is not None and known.profile != found.profile
 
 
 def _with_kept_fields(before: ChildDevice, now: ChildDevice) -> ChildDevice:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
@@ -52,6 +52,8 @@ _DEFAULTS: AdvertisedData = {
     "rssi": -60,
     "flags": GENERAL_DISCOVERABLE,
 }
+
+_NO_DATA: AdvertisedData = {"manufacturer_data": MappingProxyType({}), "service_data": MappingProxyType({})}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -167,6 +169,10 @@ class Peripheral:
         self.services = tuple(services)
         self.advertises_every = advertises_every
         self.advertises_while_connected = advertises_while_connected
+        self.frames: Sequence[AdvertisedData] = ()
+        """What it sends in turn, one with each advertisement that it sends by itself: many devices send their values, an iBeacon
+        and other formats one after the other. Manufacturer and service data are only those of the frame; the rest stays."""
+        self._next_frame = 0
         self.name_on_request = name_on_request
         self.mtu = mtu
         self.faults = PeripheralFaults()
@@ -217,9 +223,15 @@ class Peripheral:
         )
 
     def advertise(self, **changes: Unpack[AdvertisedData]) -> None:
-        """Change the advertised data, if there are changes, and advertise once, unless it is connected or out of range."""
+        """Change the advertised data, if there are changes, and advertise once, unless it is connected or out of range.
+
+        Without changes, a device that sends several frames in turn sends the next one.
+        """
         if self._is_changing:
             return
+        if self.frames and not changes:
+            changes = _NO_DATA | self.frames[self._next_frame % len(self.frames)]
+            self._next_frame += 1
         self._is_changing = True
         try:
             for name, value in changes.items():

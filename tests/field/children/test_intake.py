@@ -92,3 +92,26 @@ async def test_a_duplicate_on_the_same_bus_is_ignored_and_logged_once(field, cap
         assert await field.intake.take_in("entry", "bus", replace(FOUND, address="CC:DD")) is None
     assert field.registry.children[first.key].child.address == "AA:BB"
     assert caplog.text.count("same identity") == 1
+
+
+BEACON = replace(FOUND, name="iBeacon 00BB", profile="ibeacon", family="beacon", sub_model="iBeacon", is_generic=True)
+
+
+async def test_a_child_that_was_a_beacon_stays_the_same_child_when_it_shows_what_it_is(field):
+    first = await field.intake.take_in("entry", "bus", replace(BEACON, family=FOUND.family))
+    now = await field.intake.take_in("entry", "bus", FOUND)
+    assert (now.key, now.address, now.model_id) == (first.key, first.address, first.model_id)
+    assert (now.profile, now.sub_model, now.family) == ("bthome", "H5075", "meter")
+
+
+async def test_a_known_child_is_no_beacon_because_it_also_sends_what_beacons_send(field):
+    first = await field.intake.take_in("entry", "bus", FOUND)
+    assert await field.intake.take_in("entry", "bus", BEACON) == first
+    moved = await field.intake.take_in("entry", "bus", replace(BEACON, address="CC:DD"))
+    assert moved == replace(first, address="CC:DD")
+
+
+async def test_a_beacon_that_is_found_again_brings_its_new_facts(field):
+    beacon = replace(BEACON, family=FOUND.family)
+    await field.intake.take_in("entry", "bus", beacon)
+    assert (await field.intake.take_in("entry", "bus", replace(beacon, firmware_version="9"))).firmware_version == "9"

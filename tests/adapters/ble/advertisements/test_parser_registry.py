@@ -161,7 +161,7 @@ def test_a_parser_that_cannot_be_imported_is_reported_with_its_package(made, mon
 
 
 def test_a_specific_parser_is_tried_before_a_generic_one(made):
-    generic = advertiser(name="generic", is_generic=True, match=[{"company": [0xFFF0], "starts_with": "15"}])
+    generic = advertiser(name="generic", rank=-1, match=[{"company": [0xFFF0], "starts_with": "15"}])
     special = advertiser(name="special")
     more = advertiser(name="more-special", match=[{"company": [0xFFF0], "name": "Kit"}])
     parsers = ParserRegistry([generic, special, more])

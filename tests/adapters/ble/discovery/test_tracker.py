@@ -180,7 +180,7 @@ def addresses_of(irk, count):
 
 def test_parsers_are_asked_about_new_content_only(monkeypatch):
     asked = []
-    monkeypatch.setattr(ParserRegistry, "find_decoder", lambda self, advertisement, key=None: asked.append(advertisement))
+    monkeypatch.setattr(ParserRegistry, "find_decoder", lambda self, advertisement, key=None, **_: asked.append(advertisement))
     tracker = new_tracker()
     for now in range(5):
         tracker.receive(heard(manufacturer_data={1: b"a"}), now)
