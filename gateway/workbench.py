@@ -33,10 +33,15 @@ class LineSettings:
     """The line for the config."""
     evidence: Mapping[str, str] = field(default_factory=dict)
     """What was received or asked -> the answer, so that a person can check it."""
+    bytesize: int = 8
+    """Data bits: 7 or 8."""
+    framing: str = ""
+    """The framing of the protocol, where that has several: `rtu`, `ascii`."""
 
     def __str__(self) -> str:
-        """Return the usual notation: `9600 8N1`."""
-        return f"{self.baudrate} 8{self.parity}{self.stopbits}"
+        """Return the usual notation: `9600 8N1`, `9600 7E1 ASCII`."""
+        text = f"{self.baudrate} {self.bytesize}{self.parity}{self.stopbits}"
+        return f"{text} ASCII" if self.framing == "ascii" else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

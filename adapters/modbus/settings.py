@@ -8,7 +8,10 @@
         "192.168.1.21:1502",
         { host = "192.168.1.30", port = 4001, framing = "rtu", name = "roof" },     # RTU frames through a serial device server
     ]
-    lines = [{ port = "/dev/serial/by-id/usb-FTDI_1234-if00", baudrate = 9600, parity = "N", name = "cabinet" }]
+    lines = [
+        { port = "/dev/serial/by-id/usb-FTDI_1234-if00", baudrate = 9600, parity = "N", name = "cabinet" },
+        { port = "/dev/ttyS1", baudrate = 9600, framing = "ascii" },                # Modbus ASCII, 7E1
+    ]
     units = "1-32, 100"
     profiles = ["/etc/xyte-gateway/profiles"]
     devices = [{ bus = "cabinet", unit = 5, profile = "omron-e5cc", name = "Oven 2" }]
@@ -56,7 +59,9 @@ class ModbusSettings(ProfileSettings[Profile]):
     hosts: tuple[Annotated[TcpHost, BeforeValidator(parse_host)], ...] = Field(
         default=(), description='TCP hosts: "address", "address:port" or { host, port, name, framing }'
     )
-    lines: tuple[SerialLine, ...] = Field(default=(), description="serial lines: { port, baudrate, parity, stopbits, name }")
+    lines: tuple[SerialLine, ...] = Field(
+        default=(), description="serial lines: { port, baudrate, parity, stopbits, bytesize, framing, name }"
+    )
     units: Units = Field(
         default=tuple(range(1, LAST_UNIT + 1)), min_length=1, description='unit ids that a scan probes: "1-16, 20" or a list'
     )

@@ -12,6 +12,8 @@ from hostile_inputs import cached, damaged, texts
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from adapters.modbus.client import ascii_frames
+from adapters.modbus.client.ascii_frames import frame_of, overheard_at_8n1
 from adapters.modbus.client.buses import SerialLine, TcpHost, parse_host
 from adapters.modbus.client.echo_filter import EchoFilter
 from adapters.modbus.client.link import Link
@@ -95,10 +97,16 @@ class _Wire(asyncio.Transport):
     abort = close
 
 
+BUSES = (
+    *(TcpHost(host="127.0.0.1"), TcpHost(host="127.0.0.1", framing="rtu"), TcpHost(host="127.0.0.1", framing="ascii")),
+    *(SerialLine(port="virtual"), SerialLine(port="virtual", framing="ascii")),
+)
+
+
 @st.composite
 def _answers(draw: DrawFn) -> tuple[int, int, list[bytes]]:
     """Return a kind of bus, the number of a request, and the pieces that come as its answer."""
-    kind, number = draw(st.integers(0, 2)), draw(st.integers(0, len(REQUESTS) - 1))
+    kind, number = draw(st.integers(0, len(BUSES) - 1)), draw(st.integers(0, len(REQUESTS) - 1))
     pieces = []
     for _ in range(draw(st.integers(1, 3))):
         pdu = draw(damaged(PDUS, most=260))
@@ -110,18 +118,19 @@ def _answers(draw: DrawFn) -> tuple[int, int, list[bytes]]:
             case 1 | 2 | 3 if kind == 0:
                 length = draw(st.sampled_from([len(framed), len(framed), 0, 1, 65535]))
                 pieces.append(b"\0\0\0\0" + length.to_bytes(2) + framed)
+            case 1 | 2 | 3 if BUSES[kind].framing == "ascii":
+                pieces.append(frame_of(unit, pdu)[draw(st.sampled_from([0, 0, 1])) :])
             case 1 | 2 | 3:
                 pieces.append(framed + crc16(framed).to_bytes(2, "little"))
             case _:
-                pieces.append(draw(damaged([framed])))
+                pieces.append(draw(damaged([framed, frame_of(unit, pdu)])))
     return kind, number, pieces
 
 
 def ask_over_wire(given: tuple[int, int, list[bytes]]) -> None:
     """Send one request, and deliver these bytes as the answer."""
     kind, number, pieces = given
-    bus = (TcpHost(host="127.0.0.1"), TcpHost(host="127.0.0.1", framing="rtu"), SerialLine(port="virtual"))[kind]
-    request = REQUESTS[number]
+    bus, request = BUSES[kind], REQUESTS[number]
 
     async def main() -> None:
         failures: list[object] = []
@@ -158,6 +167,9 @@ def _identification(payload: bytes) -> None:
 
 def _bad_frame(received: bytes) -> None:
     assert frames_in(received) * 4 <= len(received)
+    check_text(ascii_frames.describe_bad_frame(received, UNIT))
+    assert len(ascii_frames.frames_in(received)) * 8 <= len(received)
+    assert overheard_at_8n1(received).frames * 8 <= len(received)
     for is_rtu in (True, False):
         check_text(describe_bad_frame(received, UNIT, is_rtu=is_rtu))
 
@@ -272,7 +284,14 @@ PARSERS = (
     FuzzedParser(name="modbus: device identification", inputs=cached(lambda: damaged([IDENTIFICATION])), parse=_identification),
     FuzzedParser(
         name="modbus: bytes of another master",
-        inputs=cached(lambda: damaged([bytes([1]) + pdu + crc16(bytes([1]) + pdu).to_bytes(2, "little") for pdu in PDUS])),
+        inputs=cached(
+            lambda: damaged(
+                [
+                    *(bytes([1]) + pdu + crc16(bytes([1]) + pdu).to_bytes(2, "little") for pdu in PDUS),
+                    *(frame_of(1, pdu) for pdu in PDUS),
+                ]
+            )
+        ),
         parse=_bad_frame,
     ),
     FuzzedParser(

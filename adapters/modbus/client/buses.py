@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from adapters.modbus.client.timing import silence_seconds
+from adapters.modbus.client.ascii_frames import characters_of
+from adapters.modbus.client.timing import ascii_pause_seconds, silence_seconds
 
 MODBUS_PORT = 502
 
@@ -22,7 +23,9 @@ class TcpHost(_BusModel):
     host: str = Field(min_length=1, description="IP address or host name")
     port: int = Field(default=MODBUS_PORT, ge=1, le=65535, description="TCP port")
     name: str = Field(default="", description="what this bus is called in logs and on the page; host:port, when left out")
-    framing: Literal["tcp", "rtu"] = Field(default="tcp", description="frames on the wire: Modbus TCP, or RTU frames over TCP")
+    framing: Literal["tcp", "rtu", "ascii"] = Field(
+        default="tcp", description="frames on the wire: Modbus TCP, or RTU or ASCII frames over TCP"
+    )
     baudrate: int | None = Field(
         default=None, ge=300, le=4_000_000, description="speed of the serial line behind a gateway; blocks are planned for it"
     )
@@ -38,6 +41,15 @@ class TcpHost(_BusModel):
         return self.framing == "rtu"
 
     @property
+    def has_transaction_ids(self) -> bool:
+        """Whether an answer names its request; RTU and ASCII frames do not, over a network either."""
+        return self.framing == "tcp"
+
+    def characters(self, rtu_bytes: int) -> int:
+        """Return how many characters the frame has for which an RTU frame has this many bytes."""
+        return characters_of(rtu_bytes) if self.framing == "ascii" else rtu_bytes
+
+    @property
     def character_seconds(self) -> float:
         """The time of one character: over a network, none worth counting."""
         return 0.0
@@ -49,12 +61,17 @@ class TcpHost(_BusModel):
 
 
 class SerialLine(_BusModel):
-    """A serial line with RTU devices."""
+    """A serial line with RTU or ASCII devices."""
 
     port: str = Field(min_length=1, description="serial port; a name under /dev/serial/by-id survives replugging")
     baudrate: int = Field(default=19200, ge=300, le=4_000_000, description="speed of the line, in bits per second")
     parity: Literal["N", "E", "O"] = Field(default="E", description="N none, E even, O odd")
     stopbits: Literal[1, 2] = Field(default=1, description="stop bits of a character")
+    framing: Literal["rtu", "ascii"] = Field(default="rtu", description="frames on the line: RTU, or ASCII")
+    bytesize: Literal[7, 8] | None = Field(
+        default=None,
+        description="data bits of a character, 7 only with ASCII; when left out, 8 for RTU and 8N1, else 7 for ASCII (7E1, 7N2)",
+    )
     name: str = Field(default="", description="what this bus is called in logs and on the page; the port, when left out")
 
     @property
@@ -64,13 +81,35 @@ class SerialLine(_BusModel):
 
     @property
     def bits_per_character(self) -> int:
-        """Start bit, 8 data bits, parity and stop bits."""
-        return 9 + (self.parity != "N") + self.stopbits
+        """Start bit, data bits, parity and stop bits."""
+        return 1 + self.data_bits + (self.parity != "N") + self.stopbits
+
+    @property
+    def data_bits(self) -> int:
+        """The data bits as configured, else as usual (Modbus over Serial Line V1.02, sections 2.5.1 and 2.5.2)."""
+        if self.bytesize is not None:
+            return self.bytesize
+        is_8n1 = self.parity == "N" and self.stopbits == 1
+        return 7 if self.framing == "ascii" and not is_8n1 else 8
+
+    @property
+    def notation(self) -> str:
+        """The settings of a character and the speed in the usual notation: `9600 8N1`, `9600 7E1 ASCII`."""
+        return f"{self.baudrate} {self.data_bits}{self.parity}{self.stopbits}" + (" ASCII" if self.framing == "ascii" else "")
 
     @property
     def is_rtu(self) -> bool:
-        """Whether frames are RTU frames: on a serial line, always."""
-        return True
+        """Whether frames are RTU frames."""
+        return self.framing == "rtu"
+
+    @property
+    def has_transaction_ids(self) -> bool:
+        """Whether an answer names its request: on a serial line, never."""
+        return False
+
+    def characters(self, rtu_bytes: int) -> int:
+        """Return how many characters the frame has for which an RTU frame has this many bytes."""
+        return characters_of(rtu_bytes) if self.framing == "ascii" else rtu_bytes
 
     @property
     def character_seconds(self) -> float:
@@ -80,7 +119,15 @@ class SerialLine(_BusModel):
     @property
     def silence_seconds(self) -> float:
         """The pause between two frames."""
+        if self.framing == "ascii":
+            return ascii_pause_seconds(self.baudrate, self.bits_per_character)
         return silence_seconds(self.baudrate, self.bits_per_character)
+
+    @model_validator(mode="after")
+    def _can_carry_its_frames(self) -> Self:
+        if self.bytesize == 7 and self.framing == "rtu":
+            raise ValueError('RTU needs 8 data bits: `bytesize = 7` is for `framing = "ascii"`')
+        return self
 
 
 Bus: TypeAlias = TcpHost | SerialLine

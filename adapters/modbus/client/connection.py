@@ -7,6 +7,8 @@ pymodbus adds and removes framing. It is kept from doing more:
   such an answer like any other.
 - Of the bytes that arrived on RTU it takes the first frame and drops the rest, whether that frame was a late answer or not, and a
   stray byte before it costs all of them. The link searches them itself (`rtu_search.py`).
+- On ASCII a character that is no digit raises in the event loop, and a frame that was cut short spoils the next one. The link
+  finds the frames itself (`ascii_frames.py`).
 - It writes its last 20 frames into the log at each error.
 """
 
@@ -40,6 +42,7 @@ from pymodbus.pdu.register_message import (
     WriteSingleRegisterRequest,
 )
 
+from adapters.modbus.client import ascii_frames
 from adapters.modbus.client.buses import Bus, SerialLine, TcpHost
 from adapters.modbus.client.open_errors import CONNECT_SECONDS, why_not_open
 from adapters.modbus.client.pdu import ReadDeviceIdentification, ReadRequest, ReportServerId, Request, Table, WriteRequest
@@ -50,6 +53,8 @@ NEVER_SECONDS = 86_400.0
 
 LONGEST_CHUNK_BYTES = 65_536
 """pymodbus drops everything that arrived when it is more than this; the search leaves less than a frame of it."""
+
+_FRAMERS: Mapping[str, FramerType] = {"tcp": FramerType.SOCKET, "rtu": FramerType.RTU, "ascii": FramerType.ASCII}
 
 _Client: TypeAlias = AsyncModbusTcpClient | AsyncModbusSerialClient
 
@@ -86,11 +91,11 @@ class Hooks:
     on_sent: Callable[[bytes], None]
     """A packet is sent."""
     on_received: Callable[[bytes], None]
-    """A packet arrived; on RTU everything that arrived since the last frame."""
+    """A packet arrived; on RTU and ASCII everything that arrived since the last frame."""
     find_answer: Callable[[bytes], Decoded]
-    """Return the answer to the current request among all RTU bytes that arrived."""
+    """Return the answer to the current request among all that arrived on RTU or ASCII."""
     on_dropped: Callable[[bytes], None]
-    """The next request is sent, so these bytes, the beginning of an RTU frame, do not become one any more."""
+    """The next request is sent, so these bytes, the beginning of an RTU or ASCII frame, do not become one any more."""
     without_echo: Callable[[bytes, bytes], bytes]
     """Return data from a serial port without an echo; the second argument is the echo that is still expected."""
 
@@ -150,7 +155,7 @@ class Connection:
         """
         if self._client is None:
             raise ConnectionLost
-        if self._bus.is_rtu and self._client.ctx.recv_buffer:
+        if not self._bus.has_transaction_ids and self._client.ctx.recv_buffer:
             self._hooks.on_dropped(self._client.ctx.recv_buffer)
         self._client.ctx.sent_buffer = b""  # a missing echo must not be awaited any longer: an answer would be taken for it
         self._is_exchanging = True
@@ -178,17 +183,19 @@ class Connection:
                 client: _Client = AsyncModbusTcpClient(
                     host,
                     port=port,
-                    framer=FramerType.RTU if framing == "rtu" else FramerType.SOCKET,
+                    framer=_FRAMERS[framing],
                     timeout=NEVER_SECONDS,
                     retries=0,
                     reconnect_delay=0,
                     trace_packet=self._on_packet,
                     trace_connect=self._on_connection,
                 )
-            case SerialLine(port=path, baudrate=baudrate, parity=parity, stopbits=stopbits):
+            case SerialLine(port=path, framing=framing, baudrate=baudrate, parity=parity, stopbits=stopbits):
                 client = AsyncModbusSerialClient(
                     path,
+                    framer=_FRAMERS[framing],
                     baudrate=baudrate,
+                    bytesize=self._bus.data_bits,
                     parity=parity,
                     stopbits=stopbits,
                     timeout=NEVER_SECONDS,
@@ -199,10 +206,12 @@ class Connection:
                 )
         client.ctx.framer.decoder = _Decoder()
         client.ctx.comm_params.handle_local_echo = self._expects_echo
-        if self._bus.is_rtu:
-            framer: Any = client.ctx.framer
+        framer: Any = client.ctx.framer
+        if not self._bus.has_transaction_ids:
             framer.decode = self._hooks.find_answer
             client.ctx.max_buffer_size = LONGEST_CHUNK_BYTES
+        if self._bus.framing == "ascii":
+            framer.encode = lambda pdu, unit, _transaction: ascii_frames.frame_of(unit, pdu)
         if isinstance(self._bus, SerialLine):
             context: Any = client.ctx
             context.data_received = self._without_echo(context, context.data_received)

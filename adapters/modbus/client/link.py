@@ -1,8 +1,9 @@
 """Send one Modbus request at a time over one host or line, with time-outs, retries and the pauses of RTU, and check the answer.
 
 - On RTU pymodbus keeps no pause between frames; here it lasts 3.5 characters from the last one on the line, of any sender.
-- On RTU an answer does not name its request: the late answer to an abandoned request would be taken for the answer to the next
-  one. Such a request is held back until the late answer arrived or cannot arrive any more (`late_answers.py`).
+- On ASCII no pause is needed, but up to a second may pass between two characters of a frame.
+- On RTU and ASCII an answer does not name its request: the late answer to an abandoned request would be taken for the answer to
+  the next one. Such a request is held back until the late answer arrived or cannot arrive any more (`late_answers.py`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import overload
 
+from adapters.modbus.client import ascii_frames
+from adapters.modbus.client.ascii_receiver import AsciiReceiver
 from adapters.modbus.client.buses import Bus
 from adapters.modbus.client.connection import Connection, ConnectionLost, Decoded, Dial, Hooks, InvalidResponse, ResponsePDU
 from adapters.modbus.client.echo_filter import EchoFilter
@@ -57,6 +60,9 @@ BUNDLE_BYTES = 16
 OTHER_ANSWER_SECONDS = 0.1
 """How long the line is left to another master that has just sent a request, unless its answer comes sooner."""
 
+ASCII_GAPS_SECONDS = 10.0
+"""How long all the pauses between the characters of one ASCII answer may be; each is at most a second."""
+
 DELIVERY_SECONDS = 0.03
 """How much longer than its characters need an answer may take: USB adapters deliver characters in bundles, 16 ms apart."""
 
@@ -85,8 +91,11 @@ class Link:
         """Where an answer began that is not complete yet, in bytes since the start."""
         self._give_up_at = 0.0
         """When an answer must have begun."""
+        self._latest_end = 0.0
+        """When an ASCII answer that has begun is given up, however long its characters go on."""
         self._late_answers = LateAnswers()
-        self._receiver = RtuReceiver(self._late_answers, bus.character_seconds, bus.silence_seconds)
+        receiver = AsciiReceiver if bus.framing == "ascii" else RtuReceiver
+        self._receiver = receiver(self._late_answers, bus.character_seconds, bus.silence_seconds)
         self._late_arrived = asyncio.Event()
         self._echo = EchoFilter()
         self.answer_seconds: float | None = None
@@ -183,8 +192,7 @@ class Link:
             try:
                 return _checked(unit, request, await self._exchange(unit, request, policy))
             except TimeoutError:
-                reason = describe_bad_frame(self._last_packet, unit, is_rtu=self.bus.is_rtu)
-                reason = reason or f"no answer within {policy.timeout_seconds:g} s"
+                reason = self._describe_bad_frame(unit) or f"no answer within {policy.timeout_seconds:g} s"
             except ConnectionLost:
                 reason = "the connection was closed instead of an answer"
                 await self.open()
@@ -211,7 +219,7 @@ class Link:
             self._awaited = self._deadline = None
         if self._echo.is_missing and not isinstance(request, WriteRequest):
             self._set_echoes(echoes=False)
-        if not self.bus.is_rtu:
+        if self.bus.has_transaction_ids:
             self.answer_seconds = loop_time() - sent.since
         return response
 
@@ -222,18 +230,20 @@ class Link:
         self._begun_at = None
         self._awaited, self._awaited_unit, self.answer_seconds = request, unit, None
         character = self.bus.character_seconds
-        sent_at = loop_time() + character * request_bytes(request)
-        late_seconds = max(policy.late_seconds, policy.timeout_seconds) + character * LONGEST_FRAME_BYTES
+        sent_at = loop_time() + character * self.bus.characters(request_bytes(request))
+        late_seconds = max(policy.late_seconds, policy.timeout_seconds) + character * self.bus.characters(LONGEST_FRAME_BYTES)
         sent = UnansweredRequest(request, sent_at, sent_at + late_seconds)
-        if self.bus.is_rtu:
+        if not self.bus.has_transaction_ids:
             self._late_answers.add(unit, sent)
-        delivered_at = sent_at + self.bus.silence_seconds + character * min(longest_answer(request), BUNDLE_BYTES)
+        answer_seconds = character * self.bus.characters(longest_answer(request))
+        self._latest_end = sent_at + policy.timeout_seconds + answer_seconds + ASCII_GAPS_SECONDS
+        delivered_at = sent_at + self.bus.silence_seconds + min(answer_seconds, character * BUNDLE_BYTES)
         self._give_up_at = delivered_at + policy.timeout_seconds
         return sent, self._give_up_at
 
     async def _wait_until_free(self, unit: int, request: Request) -> None:
         """Wait for the pause between two frames, and until no late answer can be taken for the answer to this request."""
-        while self.bus.is_rtu:
+        while not self.bus.has_transaction_ids:
             now = loop_time()
             blocked_until = self._late_answers.blocked_until(unit, request, now)
             if max(self._quiet_at, blocked_until) <= now:
@@ -251,7 +261,7 @@ class Link:
     def _on_sent(self, packet: bytes) -> None:
         """Start the pause that follows the request."""
         self.frames.sent(packet)
-        if not self.bus.is_rtu:
+        if self.bus.has_transaction_ids:
             self._last_packet = b""
             return
         self._echo.sent(packet)
@@ -261,10 +271,10 @@ class Link:
     def _on_received(self, packet: bytes) -> None:
         """Start the pause that follows these characters."""
         self.frames.received(packet)
-        if self.bus.is_rtu:
-            self._quiet_at = loop_time() + self.bus.silence_seconds
-        else:
+        if self.bus.has_transaction_ids:
             self._last_packet = packet
+        else:
+            self._quiet_at = loop_time() + self.bus.silence_seconds
 
     def _find_answer(self, data: bytes) -> Decoded:
         """Return the answer to the current request among all that arrived, and handle what else is there."""
@@ -301,12 +311,20 @@ class Link:
     def _await_the_rest(self, begun_at: int | None, now: float) -> None:
         """Extend the time-out for an answer that has begun in time by the time that its characters need."""
         was, self._begun_at = self._begun_at, begun_at
-        if begun_at in {None, was} or now > self._give_up_at:
+        if begun_at is None or self._deadline is None or self._awaited is None or self._deadline.expired():
             return
-        if self._deadline is None or self._awaited is None or self._deadline.expired():
+        if self.bus.framing == "ascii":  # by the pause that may follow each character
+            until = min(now + ascii_frames.CHARACTER_GAP_SECONDS + DELIVERY_SECONDS, self._latest_end)
+        elif begun_at == was or now > self._give_up_at:
             return
-        rest = self.bus.character_seconds * longest_answer(self._awaited) + DELIVERY_SECONDS
-        self._deadline.reschedule(max(now + rest, self._deadline.when() or 0.0))
+        else:
+            until = now + self.bus.character_seconds * longest_answer(self._awaited) + DELIVERY_SECONDS
+        self._deadline.reschedule(max(until, self._deadline.when() or 0.0))
+
+    def _describe_bad_frame(self, unit: int) -> str:
+        if self.bus.framing == "ascii":
+            return ascii_frames.describe_bad_frame(self._last_packet, unit)
+        return describe_bad_frame(self._last_packet, unit, is_rtu=self.bus.is_rtu)
 
     def _without_echo(self, data: bytes, expected: bytes) -> bytes:
         if self._awaited is None:

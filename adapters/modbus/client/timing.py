@@ -1,4 +1,4 @@
-"""Compute the pause between RTU frames, and learn how quickly a unit answers. Pure.
+"""Compute the pause between frames on a line, and learn how quickly a unit answers. Pure.
 
 The smoothed mean and deviation are those of RFC 6298, by which TCP learns its time-outs. Two things differ: a long answer widens
 the deviation at once, and it narrows slowly, since a meter that is measuring answers late and is not dead; and there is a
@@ -23,6 +23,15 @@ DEVIATIONS = 4
 def silence_seconds(baudrate: int, bits_per_character: int = 11) -> float:
     """Return how long a line must be silent between two frames (Modbus over Serial Line V1.02, section 2.5.1.1)."""
     return 3.5 * bits_per_character / baudrate if baudrate <= 19200 else 0.00175
+
+
+def ascii_pause_seconds(baudrate: int, bits_per_character: int = 10) -> float:
+    """Return how long to wait after an ASCII frame before the next is sent: two characters.
+
+    The specification needs no pause, since a colon begins each frame (Modbus over Serial Line V1.02, section 2.5.2.1). But a
+    frame is taken at its CR, and its LF may still be on the line; and on RS-485 its sender needs a moment to become a receiver.
+    """
+    return 2 * bits_per_character / baudrate
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from adapters.modbus.client.pdu import ADDRESSES, MAX_BITS, MAX_REGISTERS, ReadRequest, Table
-from adapters.modbus.client.timing import silence_seconds
+from adapters.modbus.client.timing import ascii_pause_seconds, silence_seconds
 from adapters.modbus.profile.decode import BlockDecoder
 from adapters.modbus.profile.points import PlacedPoint
 from gateway.adapter import Metric
@@ -34,7 +34,8 @@ class TransactionCost:
     """The time that transactions with one unit take on one bus.
 
     T(N) = (13 + payload) characters + 2 silences + turnaround (Modbus over Serial Line V1.02, sections 2.5.1 and 2.5.1.1). Over a
-    network the characters cost nothing worth counting.
+    network the characters cost nothing worth counting. With ASCII each byte is two characters, and a frame has one more (section
+    2.5.2.1), which is counted with the pause.
     """
 
     character_seconds: float = 0.0
@@ -43,10 +44,18 @@ class TransactionCost:
 
     @classmethod
     def of_line(
-        cls, baudrate: int, bits_per_character: int = 11, turnaround_seconds: float = ASSUMED_TURNAROUND_SECONDS
+        cls,
+        baudrate: int,
+        bits_per_character: int = 11,
+        turnaround_seconds: float = ASSUMED_TURNAROUND_SECONDS,
+        *,
+        is_ascii: bool = False,
     ) -> TransactionCost:
         """Return the cost on a serial line of this speed, in bits per second."""
         character = bits_per_character / baudrate
+        if is_ascii:
+            pause = ascii_pause_seconds(baudrate, bits_per_character) / 2 + character  # one pause for two frames: units need none
+            return cls(2 * character, pause, turnaround_seconds)
         return cls(character, silence_seconds(baudrate, bits_per_character), turnaround_seconds)
 
     @property

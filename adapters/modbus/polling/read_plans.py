@@ -102,13 +102,12 @@ class ReadPlans:
 
     def cost(self, unit: KnownUnit) -> TransactionCost:
         """Return the cost of transactions with this unit."""
-        turnaround = self._turnaround(unit)
+        turnaround, is_ascii = self._turnaround(unit), self._bus.framing == "ascii"
         if isinstance(self._bus, SerialLine):
-            return TransactionCost.of_line(self._bus.baudrate, self._bus.bits_per_character, turnaround)
+            return TransactionCost.of_line(self._bus.baudrate, self._bus.bits_per_character, turnaround, is_ascii=is_ascii)
         if self._bus.baudrate is not None:
-            return TransactionCost.of_line(
-                self._bus.baudrate, turnaround_seconds=ASSUMED_TURNAROUND_SECONDS + ASSUMED_ROUND_TRIP_SECONDS
-            )
+            behind_gateway = ASSUMED_TURNAROUND_SECONDS + ASSUMED_ROUND_TRIP_SECONDS
+            return TransactionCost.of_line(self._bus.baudrate, turnaround_seconds=behind_gateway, is_ascii=is_ascii)
         return TransactionCost(turnaround_seconds=turnaround)
 
     def planned(self, child: ChildDevice, profile: Profile) -> list[PlannedRead]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from adapters.modbus.client.ascii_frames import overheard_at_8n1
 from adapters.modbus.client.buses import SerialLine
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import FIRST_REGISTER, ExceptionResponse
 from adapters.modbus.client.rtu_search import frames_in
 from adapters.modbus.client.transport import RetryPolicy
-from adapters.modbus.tools.line_finder import ListenStep, Step, StepResult
+from adapters.modbus.tools.line_finder import Heard, ListenStep, Step, StepResult
 from gateway.adapter import BusUnavailable, DeviceUnreachable
 
 LISTEN_SECONDS = 1.5
@@ -51,7 +52,7 @@ class TrialLinks:
 async def run_step(step: Step, link: Link, seconds: float) -> StepResult:
     """Carry out one step of the search for line settings, and return its result."""
     if isinstance(step, ListenStep):
-        return frames_in(await link.listen(LISTEN_SECONDS))
+        return _heard(step.line, await link.listen(LISTEN_SECONDS))
     try:
         answer = await link.ask(step.unit, FIRST_REGISTER, RetryPolicy(seconds))
     except ExceptionResponse as refusal:
@@ -59,3 +60,12 @@ async def run_step(step: Step, link: Link, seconds: float) -> StepResult:
     except DeviceUnreachable:
         return None
     return answer.hex(" ", 2)
+
+
+def _heard(line: SerialLine, received: bytes) -> Heard:
+    """Return the RTU frames in what was received, and at 8N1 the ASCII frames in whatever form of ten bits."""
+    if (line.data_bits, line.parity, line.stopbits) != (8, "N", 1):
+        return Heard(frames_in(received))
+    found = overheard_at_8n1(received)
+    form = {"framing": "ascii", "bytesize": found.bytesize, "parity": found.parity, "stopbits": found.stopbits}
+    return Heard(frames_in(received), found.frames, line.model_copy(update=form))

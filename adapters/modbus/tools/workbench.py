@@ -211,11 +211,14 @@ class ModbusWorkbench(ProfileWorkbench[Profile]):
             return NoResponse(str(error), is_absent=isinstance(error, NoSuchUnit))
 
     def _cost(self) -> TransactionCost:
-        if isinstance(self._bus, SerialLine):
-            return TransactionCost.of_line(self._bus.baudrate, self._bus.bits_per_character)
         if self._bus is None:
             return TransactionCost.of_line(9600)
-        return TransactionCost() if self._bus.baudrate is None else TransactionCost.of_line(self._bus.baudrate)
+        is_ascii = self._bus.framing == "ascii"
+        if isinstance(self._bus, SerialLine):
+            return TransactionCost.of_line(self._bus.baudrate, self._bus.bits_per_character, is_ascii=is_ascii)
+        if self._bus.baudrate is None:
+            return TransactionCost()
+        return TransactionCost.of_line(self._bus.baudrate, is_ascii=is_ascii)
 
 
 def _decoded(block: ReadBlock, unit: int, answer: bytes, factors: Mapping[ReadRequest, bytes]) -> Sequence[Reading]:

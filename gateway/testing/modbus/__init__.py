@@ -7,6 +7,7 @@ visible in the other.
 from __future__ import annotations
 
 from gateway.testing.former_names import former_names
+from gateway.testing.modbus.ascii import Ascii
 from gateway.testing.modbus.connections import HEALTHY_CONNECTIONS, ConnectionFaults
 from gateway.testing.modbus.exception_codes import ExceptionCode, ExceptionResponse
 from gateway.testing.modbus.framing import Frame, Mbap, NotModbus, Rtu, crc16
@@ -34,6 +35,7 @@ __all__ = [
     "ALL_FUNCTIONS",
     "HEALTHY",
     "HEALTHY_CONNECTIONS",
+    "Ascii",
     "Clock",
     "Conformity",
     "ConnectionFaults",

@@ -19,7 +19,8 @@ from itertools import cycle
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from gateway.tasks import loop_time
-from gateway.testing.modbus.framing import Frame, Rtu
+from gateway.testing.modbus.ascii import SerialFraming, serial_framing
+from gateway.testing.modbus.framing import Frame, Framing, Rtu
 from gateway.testing.modbus.functions import WRITES
 from gateway.testing.modbus.pauses import AnswerTimes
 from gateway.testing.modbus.unit import HEALTHY, Faults
@@ -30,6 +31,11 @@ ProtocolFactory: TypeAlias = Callable[[], Any]
 BROADCAST = 0
 FLOAT_TOLERANCE = 1e-9
 """The rounding error of sums of times, in seconds."""
+
+
+def bits_per_character(bytesize: int, parity: str, stopbits: int) -> int:
+    """Return the start bit, data bits, parity and stop bits of a character."""
+    return 1 + bytesize + (parity != "N") + stopbits
 
 
 class LineUnit(Protocol):
@@ -82,8 +88,19 @@ class _Transmission:
 
     payload: bytes
     starts_at: float
-    ends_at: float
+    character_seconds: float
+    pause_seconds: float = 0.0
+    """The pause between two characters."""
     garbled: bool = False
+
+    @property
+    def ends_at(self) -> float:
+        """When the last character ends."""
+        return self.end_of(len(self.payload))
+
+    def end_of(self, characters: int) -> float:
+        """Return when so many characters have ended."""
+        return self.starts_at + characters * self.character_seconds + max(characters - 1, 0) * self.pause_seconds
 
 
 class VirtualLine:
@@ -94,6 +111,8 @@ class VirtualLine:
         baudrate: the speed of the line, in bits per second.
         parity: `N`, `E` or `O`.
         stopbits: 1 or 2.
+        bytesize: data bits of a character: 8, or 7 as is usual with ASCII.
+        framing: what the units speak: `rtu`, `ascii`, or a framing such as `Ascii(lower_case=True)`.
         seed: the seed of noise and of characters that are garbled by collisions and wrong settings.
         remembered: how many exchanges are kept.
     """
@@ -105,11 +124,16 @@ class VirtualLine:
         baudrate: int = 19200,
         parity: str = "E",
         stopbits: int = 1,
+        bytesize: int = 8,
+        framing: SerialFraming | Framing = "rtu",
         seed: int = 0,
         remembered: int = 100_000,
     ) -> None:
         self.units: list[LineUnit] = list(units)
-        self.baudrate, self.parity, self.stopbits = baudrate, parity, stopbits
+        self.baudrate, self.parity, self.stopbits, self.bytesize = baudrate, parity, stopbits, bytesize
+        self.framing = serial_framing(framing)
+        self.character_pause_seconds = 0.0
+        """How long the units wait between two characters of an answer; ASCII allows a second."""
         self.echoes = False
         """The master receives its own frames, as with some RS-485 adapters."""
         self.in_pieces_of = 16
@@ -128,12 +152,17 @@ class VirtualLine:
 
     @property
     def character_seconds(self) -> float:
-        """The time of one character: start bit, 8 data bits, parity, stop bits."""
-        return (9 + (self.parity != "N") + self.stopbits) / self.baudrate
+        """The time of one character: start bit, data bits, parity, stop bits."""
+        return bits_per_character(self.bytesize, self.parity, self.stopbits) / self.baudrate
 
     @property
     def silence_seconds(self) -> float:
-        """The pause between two frames: 3.5 characters, fixed above 19200 bit/s (Serial Line V1.02, section 2.5.1.1)."""
+        """The pause between two frames: 3.5 characters, fixed above 19200 bit/s (Serial Line V1.02, section 2.5.1.1).
+
+        Other framings need none.
+        """
+        if not isinstance(self.framing, Rtu):
+            return 0.0
         return 3.5 * self.character_seconds if self.baudrate <= 19200 else 0.00175
 
     async def dial(
@@ -143,13 +172,15 @@ class VirtualLine:
         baudrate: int | None = None,
         parity: str | None = None,
         stopbits: int | None = None,
+        bytesize: int | None = None,
     ) -> tuple[asyncio.Transport, Any]:
         """Open the port, with the settings of the line unless others are given, as asyncio opens any connection.
 
-        With another speed or parity the units do not understand the master, and it receives garbage. The same applies to fewer
-        stop
-        bits than the line has: these units are strict, and report the next start bit as a framing error. More stop bits do no
-        harm: a receiver does not care about a longer pause between characters.
+        With another speed, parity or number of data bits the units do not understand the master, and it receives garbage. The
+        same applies to fewer stop bits than the line has: these units are strict, and report the next start bit as a framing
+        error. More stop bits do no harm: a receiver does not care about a longer pause between characters. Where characters have
+        the same number of bits, and only their meaning differs, the master receives them: a port with 8N1 has the parity of 7E1
+        as its highest bit.
 
         Raises:
             OSError: the port is unplugged, or open already.
@@ -158,10 +189,13 @@ class VirtualLine:
             raise FileNotFoundError(2, "the port is unplugged")
         if self._port is not None:
             raise PermissionError(16, "the port is open already")
-        is_understood = (baudrate or self.baudrate, parity or self.parity) == (self.baudrate, self.parity)
-        is_understood = is_understood and (stopbits or self.stopbits) >= self.stopbits
+        speed, parity, stopbits = baudrate or self.baudrate, parity or self.parity, stopbits or self.stopbits
+        bytesize = bytesize or self.bytesize
+        is_understood = (speed, parity, bytesize) == (self.baudrate, self.parity, self.bytesize) and stopbits >= self.stopbits
         protocol = protocol_factory()
-        self._port = _Port(self, protocol, is_understood=is_understood, settings=(baudrate, parity, stopbits))
+        self._port = _Port(self, protocol, is_understood=is_understood, settings=(speed, parity, stopbits))
+        if (speed, bits_per_character(bytesize, parity, stopbits) / speed) == (self.baudrate, self.character_seconds):
+            self._port.bytesize = bytesize
         protocol.connection_made(self._port)
         return self._port, protocol
 
@@ -201,9 +235,15 @@ class VirtualLine:
         self._send(payload, now, on_end=self._deliver_to_units if is_understood else lambda transmission: None, by_master=True)
 
     def _send(
-        self, payload: bytes, starts_at: float, *, on_end: Callable[[_Transmission], None], by_master: bool = False
+        self,
+        payload: bytes,
+        starts_at: float,
+        *,
+        on_end: Callable[[_Transmission], None],
+        by_master: bool = False,
+        pause_seconds: float = 0.0,
     ) -> _Transmission:
-        transmission = _Transmission(payload, starts_at, starts_at + len(payload) * self.character_seconds)
+        transmission = _Transmission(payload, starts_at, self.character_seconds, pause_seconds)
         before = self._transmission
         if before is not None and before.ends_at > starts_at + FLOAT_TOLERANCE:
             before.garbled = transmission.garbled = True
@@ -218,7 +258,7 @@ class VirtualLine:
         if transmission.garbled:
             return
         buffer = bytearray(transmission.payload)
-        for request in Rtu().take(buffer, after_silence=True):
+        for request in self.framing.take(buffer, after_silence=True):
             answering = [unit for unit in self.units if unit.unit_id == request.unit_id]
             if request.unit_id == BROADCAST:
                 self._broadcast(request)
@@ -238,14 +278,15 @@ class VirtualLine:
         answer = unit.answer(request.pdu)
         if answer is None:
             return False
-        frame = Rtu().bytes_of(
+        frame = self.framing.bytes_of(
             Frame(request.unit_id if faults.answers_as is None else faults.answers_as, answer), wrong_crc=faults.wrong_crc
         )
         frame = faults.garbage + (frame[: len(frame) // 2] if faults.truncated else frame) + faults.garbage_after
         starts_at = received.ends_at + self.silence_seconds + unit.turnaround_seconds + faults.delay_seconds
 
         def begin() -> None:
-            transmission = self._send(frame, loop_time(), on_end=lambda transmission: None)
+            pause = self.character_pause_seconds
+            transmission = self._send(frame, loop_time(), on_end=lambda transmission: None, pause_seconds=pause)
             self._answer_times.answered(unit.unit_id, transmission.ends_at)
             self._note(received, request, frame, transmission.ends_at)
 
@@ -258,20 +299,30 @@ class VirtualLine:
 
     def _deliver_to_master(self, transmission: _Transmission) -> None:
         """Deliver the characters to the master as they arrive."""
-        size = self.in_pieces_of
+        size = 1 if transmission.pause_seconds else self.in_pieces_of
         loop = asyncio.get_running_loop()
         for start in range(0, len(transmission.payload), size):
             end = min(start + size, len(transmission.payload))
-            at = transmission.starts_at + end * self.character_seconds
-            loop.call_at(at, self._arrive, transmission, start, end)
+            loop.call_at(transmission.end_of(end), self._arrive, transmission, start, end)
 
     def _arrive(self, transmission: _Transmission, start: int, end: int) -> None:
         if self._port is None:
             return
         piece = transmission.payload[start:end]
-        if transmission.garbled or not self._port.is_understood:
+        if transmission.garbled or not (self._port.is_understood or self._port.bytesize):
             piece = self._random.randbytes(len(piece))
+        elif self._port.bytesize not in (0, self.bytesize):
+            piece = bytes(self._received_as(self._port.bytesize, character) for character in piece)
         self._port.receive(piece)
+
+    def _received_as(self, bytesize: int, character: int) -> int:
+        """Return a character of this line as a port with another number of data bits receives it."""
+        data = character & (1 << self.bytesize) - 1
+        bits, sent = data, self.bytesize
+        if self.parity != "N":
+            bits |= (data.bit_count() % 2 ^ (self.parity == "O")) << sent
+            sent += 1
+        return (bits | 3 << sent) & (1 << bytesize) - 1  # the bits above are stop bits: ones
 
     def close_port(self, port: asyncio.Transport) -> None:
         """Record that a port was closed; another may be opened."""
@@ -285,6 +336,8 @@ class _Port(asyncio.Transport):
     def __init__(self, line: VirtualLine, protocol: Any, *, is_understood: bool, settings: object) -> None:  # noqa: ANN401 - as above
         super().__init__({"settings": settings})
         self.is_understood = is_understood
+        self.bytesize = 0
+        """The data bits with which it takes characters apart; 0 where they are garbage to it."""
         self._line = line
         self._protocol: Any = protocol
         self._closing = False

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Self
 
+from gateway.testing.modbus.ascii import SerialFraming, serial_framing
 from gateway.testing.modbus.conversation import SimulatedBus, end
-from gateway.testing.modbus.framing import Frame, Rtu
+from gateway.testing.modbus.framing import Frame, Framing
 from gateway.testing.modbus.unit import SimulatedUnit
 
 BITS_PER_CHARACTER = 11
@@ -31,15 +32,23 @@ class ModbusRtuBus(SimulatedBus):
         units: the units on it.
         baudrate: the speed of the line, in bits per second; one that termios has a name for.
         paced: an exchange takes as long as on a line of this speed; otherwise no time.
+        framing: what the units speak: `rtu`, `ascii`, or a framing such as `Ascii(lower_case=True)`.
 
     Raises:
         ValueError: two units have the same id, or termios does not know this speed.
     """
 
-    def __init__(self, units: Iterable[SimulatedUnit], *, baudrate: int = 19200, paced: bool = False) -> None:
+    def __init__(
+        self,
+        units: Iterable[SimulatedUnit],
+        *,
+        baudrate: int = 19200,
+        paced: bool = False,
+        framing: SerialFraming | Framing = "rtu",
+    ) -> None:
         super().__init__(
             units,
-            Rtu(),
+            serial_framing(framing),
             silence_seconds=max(frame_silence_seconds(baudrate), _SHORTEST_SILENCE_SECONDS),
             has_broadcast=True,
             exchange_time=self._exchange_seconds,
@@ -77,7 +86,7 @@ class ModbusRtuBus(SimulatedBus):
         """Send this request, including its checksum, as another master: the client receives it, and then the unit's answer."""
         await self._send(request)
         async with asyncio.TaskGroup() as late_answers:
-            for frame in Rtu().take(bytearray(request), after_silence=True):
+            for frame in self._framing.take(bytearray(request), after_silence=True):
                 await self._respond(frame, self._send, late_answers)
 
     def _receive(self, reader: asyncio.StreamReader) -> None:
@@ -94,7 +103,7 @@ class ModbusRtuBus(SimulatedBus):
     def _exchange_seconds(self, request: Frame, sent: bytes) -> float:
         if not self.paced:
             return 0
-        characters = len(Rtu().bytes_of(request)) + len(sent)
+        characters = len(self._framing.bytes_of(request)) + len(sent)
         return characters * BITS_PER_CHARACTER / self.baudrate + frame_silence_seconds(self.baudrate)
 
 

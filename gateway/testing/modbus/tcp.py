@@ -1,4 +1,4 @@
-"""Simulate units behind one TCP port, as behind a Modbus gateway: Modbus TCP, or RTU frames over TCP."""
+"""Simulate units behind one TCP port, as behind a Modbus gateway: Modbus TCP, or RTU or ASCII frames over TCP."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any, Literal, Self, TypeAlias
 
+from gateway.testing.modbus.ascii import serial_framing
 from gateway.testing.modbus.connections import HEALTHY_CONNECTIONS, MemoryConnection, ServedConnection
 from gateway.testing.modbus.conversation import Send, SimulatedBus, end
 from gateway.testing.modbus.exception_codes import ExceptionCode
-from gateway.testing.modbus.framing import Mbap, Rtu
+from gateway.testing.modbus.framing import Mbap
 from gateway.testing.modbus.unit import SimulatedUnit
 
-TcpFraming: TypeAlias = Literal["tcp", "rtu"]
+TcpFraming: TypeAlias = Literal["tcp", "rtu", "ascii"]
 Close: TypeAlias = Callable[[], Awaitable[None]]
 
 _RTU_OVER_TCP_SILENCE_SECONDS = 0.1
@@ -29,7 +30,7 @@ class ModbusTcpHost(SimulatedBus):
         units: the units behind it.
         host: the address to listen on.
         port: 0 takes a free one.
-        framing: `tcp` for Modbus TCP, `rtu` for RTU frames with checksums (and broadcasts) over TCP.
+        framing: `tcp` for Modbus TCP, `rtu` or `ascii` for frames with checksums (and broadcasts) over TCP.
         unknown_unit: the exception for a unit that is not there, 0A or 0B; `None` is no answer.
 
     Raises:
@@ -46,13 +47,12 @@ class ModbusTcpHost(SimulatedBus):
         framing: TcpFraming = "tcp",
         unknown_unit: ExceptionCode | None = None,
     ) -> None:
-        is_rtu = framing == "rtu"
         super().__init__(
             units,
-            Rtu() if is_rtu else Mbap(),
-            silence_seconds=_RTU_OVER_TCP_SILENCE_SECONDS if is_rtu else None,
+            Mbap() if framing == "tcp" else serial_framing(framing),
+            silence_seconds=_RTU_OVER_TCP_SILENCE_SECONDS if framing == "rtu" else None,
             unknown_unit=unknown_unit,
-            has_broadcast=is_rtu,
+            has_broadcast=framing != "tcp",
         )
         self.host = host
         self.port = port

@@ -11,11 +11,20 @@ import pytest
 from adapters.modbus.client.buses import SerialLine
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.rtu_search import frames_in
-from adapters.modbus.tools.line_finder import LIKELY, LISTENED_SETTINGS, AskStep, ListenStep, find_line_settings, settings_text
+from adapters.modbus.tools.line_finder import (
+    LIKELY,
+    LIKELY_ASCII,
+    LISTENED_SETTINGS,
+    AskStep,
+    Heard,
+    ListenStep,
+    find_line_settings,
+    settings_text,
+)
 from adapters.modbus.tools.workbench import ModbusWorkbench
 from gateway.adapter import BusUnavailable, LineSettings
 from gateway.testing.clock import simulated
-from gateway.testing.modbus import Frame, ModbusRtuBus, Rtu, SimulatedUnit, Table, VirtualLine
+from gateway.testing.modbus import Ascii, Frame, ModbusRtuBus, Rtu, SimulatedUnit, Table, VirtualLine
 
 PORT = SerialLine(port="/dev/ttyUSB0")
 
@@ -24,7 +33,8 @@ def line_finder_on(line, settings, **given):
     made = settings(lines=[{"port": "virtual"}], **given)
 
     def link_to(tried):
-        dial = partial(line.dial, baudrate=tried.baudrate, parity=tried.parity, stopbits=tried.stopbits)
+        form = {"parity": tried.parity, "stopbits": tried.stopbits, "bytesize": tried.data_bits}
+        dial = partial(line.dial, baudrate=tried.baudrate, **form)
         return Link(tried, dial=dial)
 
     return ModbusWorkbench(made, made.lines[0], None, link_to)
@@ -114,9 +124,12 @@ def test_what_is_tried_is_the_likeliest_first_and_each_setting_once():
     with suppress(StopIteration):
         while True:
             tried.append(step)
-            step = steps.send(0 if isinstance(step, ListenStep) else None)
+            step = steps.send(Heard() if isinstance(step, ListenStep) else None)
     assert all(isinstance(step, ListenStep) for step in tried[:LISTENED_SETTINGS])
-    assert [settings_text(step.line) for step in tried if isinstance(step, AskStep)] == [f"{b} 8{p}{s}" for b, p, s in LIKELY]
+    asked = [settings_text(step.line) for step in tried if isinstance(step, AskStep)]
+    assert asked[: len(LIKELY)] == [f"{b} 8{p}{s}" for b, p, s in LIKELY]
+    assert asked[len(LIKELY) :][:2] == ["9600 7E1 ASCII", "9600 8N1 ASCII"]
+    assert len(asked) == len(LIKELY) + len(LIKELY_ASCII) == len(set(asked))
 
 
 def test_settings_that_somebody_has_written_down_are_tried_first():
@@ -127,7 +140,7 @@ def test_settings_that_somebody_has_written_down_are_tried_first():
 def test_one_answer_that_is_not_confirmed_settles_nothing():
     steps = find_line_settings(PORT, [1])
     step = next(steps)
-    answers = iter([*[0] * LISTENED_SETTINGS, "0001", None])
+    answers = iter([*[Heard()] * LISTENED_SETTINGS, "0001", None])
     for answer in answers:
         step = steps.send(answer)
     assert settings_text(step.line) == "19200 8E1"
@@ -141,3 +154,52 @@ def test_frames_are_reported_from_noise():
     assert frames_in(b"\xff\x00" + request + b"\x13" + refusal) == 2
     assert frames_in(bytes(range(256)) * 16) == 0
     assert frames_in(b"") == frames_in(b"\x01\x03") == 0
+
+
+FORMS = [("E", 1, 7), ("O", 1, 7), ("N", 2, 7), ("N", 1, 8)]
+
+
+@pytest.mark.parametrize(("parity", "stopbits", "bytesize"), FORMS)
+def test_ascii_of_another_master_is_recognised_with_the_form_of_its_characters(settings, parity, stopbits, bytesize):
+    async def main():
+        units = [SimulatedUnit(5, registers={Table.HOLDING_REGISTERS: dict.fromkeys(range(10), 7)})]
+        line = VirtualLine(units, baudrate=9600, parity=parity, stopbits=stopbits, bytesize=bytesize, framing="ascii")
+
+        async def chat():
+            while True:
+                line.send_as_other_master(Ascii().bytes_of(Frame(5, bytes.fromhex("03 0000 000a"))))
+                await asyncio.sleep(0.3)
+
+        chatting = asyncio.create_task(chat())
+        steps = await detected(line_finder_on(line, settings))
+        chatting.cancel()
+        return steps, line
+
+    steps, line = simulated(main())
+    assert str(steps[-1]) == f"9600 {bytesize}{parity}{stopbits} ASCII"
+    assert f'parity = "{parity}", stopbits = {stopbits}, bytesize = {bytesize}, framing = "ascii"' in steps[-1].toml
+    assert "ASCII frames of another master" in next(iter(steps[-1].evidence.values()))
+    assert {exchange.request[:5] for exchange in line.exchanges} == {b":0503"}, "nobody was asked"
+
+
+@pytest.mark.parametrize(("parity", "stopbits", "bytesize"), FORMS)
+def test_ascii_units_are_found_by_asking(settings, parity, stopbits, bytesize):
+    async def main():
+        units = [SimulatedUnit(3, registers={Table.HOLDING_REGISTERS: {0: 1}})]
+        line = VirtualLine(units, baudrate=9600, parity=parity, stopbits=stopbits, bytesize=bytesize, framing="ascii")
+        steps = await detected(line_finder_on(line, settings))
+        return steps, asyncio.get_running_loop().time()
+
+    steps, seconds = simulated(main())
+    assert str(steps[-1]) == f"9600 {bytesize}{parity}{stopbits} ASCII"
+    assert (steps[-1].framing, steps[-1].bytesize) == ("ascii", bytesize)
+    assert seconds < 90
+
+
+def test_ascii_is_tried_first_where_the_line_is_configured_for_it():
+    given = SerialLine(port="/dev/ttyUSB0", framing="ascii")
+    steps = find_line_settings(given, [1])
+    step = next(steps)
+    while isinstance(step, ListenStep):
+        step = steps.send(Heard())
+    assert settings_text(step.line) == "9600 7E1 ASCII"
