@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
+from gateway import strict_json
 from gateway.command_secrets import is_secret_name
 from gateway.url_secrets import MASK, passwords_of
 
@@ -61,7 +61,7 @@ def forms_of(secret: str) -> Iterator[str]:
     """Yield a secret as it is, and as JSON, Python, HTML and URLs write it; as bytes in base64 and in hexadecimal digits."""
     if len(secret) < SHORTEST_SECRET:
         return
-    yield from (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    yield from (secret, strict_json.dumps(secret)[1:-1], strict_json.dumps(secret, ensure_ascii=False)[1:-1])
     yield from (repr(secret)[1:-1], html.escape(secret), quote(secret, safe="", errors="replace"))
     yield from (quote(secret, errors="replace"), quote_plus(secret, errors="replace"))
     raw = secret.encode("utf-8", "surrogatepass")

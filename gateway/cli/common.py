@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from gateway import strict_json
 from gateway.config.file import file_exists
 from gateway.config.loading import environment_names_buses, load
 from gateway.config.mistakes import is_in_environment, problem_location
@@ -54,7 +54,7 @@ class CommandFailed(Exception):
 
 def print_json(what: Any) -> None:  # noqa: ANN401 - anything that JSON can express
     """Print one JSON document."""
-    sys.stdout.write(json.dumps(what, indent=2, default=str) + "\n")
+    sys.stdout.write(strict_json.dumps(what, indent=2, default=str) + "\n")
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import ssl
 from functools import partial
@@ -15,6 +14,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.text import Text
 
+from gateway import strict_json
 from gateway.emulator import Emulator, Quirks, ServerAddress
 from gateway.emulator.authorities import NoCertificates, make_authorities
 from gateway.emulator.journal import JournalEntry
@@ -155,7 +155,7 @@ async def _serve(cloud: Emulator, console: Console | None) -> None:
                 "hub_url_static_cert": cloud.static_hub_url,
                 "files_url": cloud.files_url,
             }
-            typer.echo(json.dumps(addresses))
+            typer.echo(strict_json.dumps(addresses))
         else:
             _show_addresses(console, cloud)
         await stop.wait()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from datetime import UTC, datetime
 
+from gateway import strict_json
 from gateway.config.settings import LogSection
 from gateway.plain_log import PlainFormatter, shortened
 from gateway.url_secrets import without_url_user
@@ -22,7 +22,7 @@ class _JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = record.exc_text or self.formatException(record.exc_info)
-        return json.dumps({name: shortened(without_url_user(text)) for name, text in line.items()})
+        return strict_json.dumps({name: shortened(without_url_user(text)) for name, text in line.items()})
 
 
 def start_logging(settings: LogSection = LogSection(), *, as_json: bool = False, verbose: bool = False) -> None:  # noqa: B008 - frozen

@@ -136,7 +136,7 @@ def parse_json(body: bytes) -> object:
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if "\\u" in text:
-        json.dumps(parsed, ensure_ascii=False).encode()
+        json.dumps(parsed, ensure_ascii=False, allow_nan=False).encode()
     if _is_deeper(parsed, NESTING):
         raise ValueError("nested too deeply")
     return parsed

@@ -59,4 +59,4 @@ def _unwrapped(cloud: Cloud, form: Form) -> dict[str, object]:
 
 def _are_same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
     """Return whether two configurations are the same JSON: `true` is not 1, nor 1 the same as 1.0."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    return json.dumps(one, sort_keys=True, allow_nan=False) == json.dumps(other, sort_keys=True, allow_nan=False)

@@ -43,7 +43,7 @@ def http_response(response: Response) -> web.Response:
     """Return a response as aiohttp sends it."""
     if response.body is None:
         return web.Response(status=response.status, headers=response.headers)
-    text = response.body if isinstance(response.body, str) else json.dumps(response.body)
+    text = response.body if isinstance(response.body, str) else json.dumps(response.body, allow_nan=False)
     return web.Response(status=response.status, text=text, content_type=response.content_type, headers=response.headers)
 
 

@@ -78,7 +78,7 @@ BODIES: Final[Mapping[str, Callable[[], bytes]]] = {
     "object-nested-100-deep": lambda: _nested(100, b'{"error":', b"1", b"}"),
     "brackets-that-never-close": lambda: b"[" * 500_000,
     "million-empty-lists": lambda: b"[" + b"[]," * 1_000_000 + b"[]]",
-    "error-of-5-mb": lambda: json.dumps({"error": "x\x1b[31m\n" * 500_000}).encode(),
+    "error-of-5-mb": lambda: json.dumps({"error": "x\x1b[31m\n" * 500_000}, allow_nan=False).encode(),
     "error-that-is-a-deep-list": lambda: b'{"error":' + _nested(60) + b"}",
     "lone-surrogates": lambda: rb'{"error":"\ud800","id":"\udfff","\ud801":1}',
     "nan-and-infinity": lambda: b'{"error":NaN,"id":Infinity,"version":-Infinity,"length":1e999,"config_version":NaN}',
@@ -88,7 +88,7 @@ BODIES: Final[Mapping[str, Callable[[], bytes]]] = {
     "utf-16": lambda: "\ufeff{}".encode("utf-16"),
     "zeros": lambda: bytes(10_000),
     "no-utf-8": lambda: bytes(range(256)) * 40,
-    "id-of-1-mb": lambda: json.dumps({"id": "a" * 1_000_000, "access_key": "b" * 1_000_000}).encode(),
+    "id-of-1-mb": lambda: json.dumps({"id": "a" * 1_000_000, "access_key": "b" * 1_000_000}, allow_nan=False).encode(),
     "id-that-leads-elsewhere": lambda: b'{"id":"..","access_key":"k","incident_id":".."}',
     "list-of-everything": lambda: b'[null,true,1,"x",[],{},[[]],{"id":{}},{"id":[]},{"error":{}}]',
     "words-for-objects": lambda: b'{"config":"x","partner":7,"location":[],"state":1,"details":"x","parameters":[1],"c":1}',
@@ -294,7 +294,9 @@ def _accepted(body: Callable[[], bytes]) -> RawAnswer:
 
 
 def _valued(value: Callable[[], object]) -> RawAnswer:
-    return RawAnswer(lambda: (http_answer(200, json.dumps(value()).encode(), b"Content-Type: application/json"),))
+    return RawAnswer(
+        lambda: (http_answer(200, json.dumps(value(), allow_nan=False).encode(), b"Content-Type: application/json"),)
+    )
 
 
 def _shaped(shape: Callable[[], bytes]) -> RawAnswer:

@@ -154,7 +154,7 @@ def _accept_each(
 
 
 def _accept_or_error(cloud: Cloud, device: Device, entry: object, *, needs_values: bool) -> dict[str, object]:
-    size = len(json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode())
+    size = len(json.dumps(entry, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode())
     try:
         accept(cloud, device, read_message(cloud, entry, size=size, needs_values=needs_values))
     except ApiError as error:

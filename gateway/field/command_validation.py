@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+from gateway import strict_json
 from gateway.command_parameters import given_parameters, listed_names, parameters_schema, shown_text, validate_parameters
 from gateway.errors import CommandRejected
 from gateway.models import Command, CommandSpec
@@ -43,7 +43,7 @@ def checked_command(specs: Sequence[CommandSpec], command: Command, title: str) 
 
 def _check_size(command: Command) -> None:
     try:
-        length = len(json.dumps(command.parameters, default=str))
+        length = len(strict_json.dumps(command.parameters, default=str))
     except (RecursionError, ValueError):
         raise CommandRejected(f"{command.name}: its parameters are nested too deeply") from None
     if length > MOST_PARAMETER_CHARACTERS:

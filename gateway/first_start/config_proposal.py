@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from gateway import strict_json
 from gateway.first_start.first_look import ScannedBus
 from gateway.models import Found
 
@@ -91,4 +91,4 @@ def _toml(value: object) -> str:
     if isinstance(value, list | tuple):
         inner = [_toml(one) for one in value]
         return f"[{', '.join(inner)}]" if len(inner) < 2 else "[\n" + "".join(f"    {one},\n" for one in inner) + "]"
-    return json.dumps(value, ensure_ascii=False, default=str).replace("\x7f", "\\u007f")
+    return strict_json.dumps(value, ensure_ascii=False, default=str).replace("\x7f", "\\u007f")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+
+from gateway import strict_json
 
 SHOWN_LENGTH = 80
 """The most characters of a value in a sentence."""
@@ -27,5 +28,5 @@ class PlannedChange:
 
 
 def _shown(value: object) -> str:
-    text = "not set" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    text = "not set" if value is None else strict_json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= SHOWN_LENGTH else f"{text[: SHOWN_LENGTH - 3]}..."

@@ -5,12 +5,12 @@ The record makes a command run at most once: one that had started when the gatew
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from gateway import strict_json
 from gateway.command_secrets import is_masked, mask_by_name
 from gateway.models import Value
 from gateway.state.database.columns import (
@@ -93,7 +93,7 @@ class LedgerEntry:
     @property
     def key(self) -> tuple[str, str]:
         """The device and the id, by which the ledger knows the command."""
-        return self.device_id, json.dumps(self.command_id)
+        return self.device_id, strict_json.dumps(self.command_id)
 
     @property
     def is_complete(self) -> bool:
@@ -225,7 +225,7 @@ _PLACES = ", ".join("?" * len(_COLUMNS.split(",")))
 def _kept(parameters: Mapping[str, object]) -> dict[str, object]:
     try:
         masked = mask_by_name(parameters)
-        length = len(json.dumps(masked))
+        length = len(strict_json.dumps(masked))
     except RecursionError:
         return {MASK: "too deep to be kept"}
     return masked if length <= KEPT_PARAMETERS else {MASK: f"{length} characters, too long to be kept"}
@@ -296,7 +296,7 @@ def _write(db: Transaction, entry: LedgerEntry) -> None:
             *entry.key,
             entry.child,
             entry.name,
-            json.dumps(entry.parameters),
+            strict_json.dumps(entry.parameters),
             entry.received_at.isoformat(),
             entry.expires_at.isoformat(),
             None if entry.started_at is None else entry.started_at.isoformat(),
@@ -304,8 +304,8 @@ def _write(db: Transaction, entry: LedgerEntry) -> None:
             entry.outcome,
             entry.message,
             int(entry.is_delivered),
-            json.dumps(dict(entry.before)) if entry.before else None,
-            json.dumps(dict(entry.after)) if entry.after else None,
+            strict_json.dumps(dict(entry.before)) if entry.before else None,
+            strict_json.dumps(dict(entry.after)) if entry.after else None,
             entry.tries,
         ),
     )

@@ -6,12 +6,12 @@ has proven itself. So a start always finds one whole configuration that works.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
+from gateway import strict_json
 from gateway.state.database.columns import json_object, number, text
 from gateway.state.database.set_aside import read_rows
 from gateway.state.store import Store, Transaction
@@ -198,10 +198,10 @@ def _write(db: Transaction, child: str | None, record: ConfigurationRecord) -> N
             child or "",
             record.device_id,
             record.applied.version,
-            json.dumps(dict(record.applied.content)),
+            strict_json.dumps(dict(record.applied.content)),
             record.confirmed_version,
             None if tried is None else tried.version,
-            None if tried is None else json.dumps(dict(tried.content)),
+            None if tried is None else strict_json.dumps(dict(tried.content)),
             record.attempts,
             None if refusal is None else refusal.version,
             None if refusal is None else refusal.why,

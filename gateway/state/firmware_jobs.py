@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
+from gateway import strict_json
 from gateway.state.database.columns import cloud_id, number, optional_number, optional_text, text
 from gateway.state.database.set_aside import read_rows
 from gateway.state.store import Store, Transaction
@@ -31,7 +31,7 @@ class FirmwareJob:
     @property
     def key(self) -> tuple[str, str]:
         """The child and the command, by which the job is known."""
-        return self.child, json.dumps(self.command_id)
+        return self.child, strict_json.dumps(self.command_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class FirmwareJobs:
 
     async def find(self, child: str, command_id: int | str) -> FirmwareJob | None:
         """Return the job of a command; `None` when there is none."""
-        return next((job for job in await self.all() if job.key == (child, json.dumps(command_id))), None)
+        return next((job for job in await self.all() if job.key == (child, strict_json.dumps(command_id))), None)
 
     @runs_to_completion
     async def begin(self, job: FirmwareJob) -> None:

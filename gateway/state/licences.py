@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
+from gateway import strict_json
 from gateway.models import Licence, LicenceChange
 from gateway.state.database.columns import cloud_id, moment, number, optional_moment, optional_secret, optional_text, text
 from gateway.state.database.set_aside import read_rows
@@ -76,7 +76,7 @@ class LicenceRecord:
     @property
     def key(self) -> tuple[str, str]:
         """The device and the id, by which the licence is known."""
-        return self.device_id, json.dumps(self.licence_id)
+        return self.device_id, strict_json.dumps(self.licence_id)
 
     @property
     def licence(self) -> Licence:

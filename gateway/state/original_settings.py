@@ -5,10 +5,10 @@ A value is stored before the device gets another one. After a crash it shows whi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from gateway import strict_json
 from gateway.models import SettingValue
 from gateway.state.database.columns import Unusable, json_value, text
 from gateway.state.database.set_aside import read_rows
@@ -42,7 +42,7 @@ class OriginalSettings:
         """Store values that a device has now; those that are stored already stay."""
         new = {name: value for name, value in values.items() if name not in self._children.get(child, {})}
         if new:
-            rows = [(child, name, json.dumps(value)) for name, value in new.items()]
+            rows = [(child, name, strict_json.dumps(value)) for name, value in new.items()]
             await self._store.transact(lambda db: _insert(db, rows))
             self._children.setdefault(child, {}).update(new)
 

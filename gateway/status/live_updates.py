@@ -8,7 +8,6 @@ What is left for the library are the three lines of `ServerSentEvent`.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from gateway import strict_json
 from gateway.errors import GatewayError
 from gateway.status.render.pages import PageAddress, RenderedPage
 from gateway.tasks import loop_time
@@ -49,7 +49,7 @@ class ServerSentEvent:
     @classmethod
     def of_regions(cls, version: str, regions: Mapping[str, str]) -> ServerSentEvent:
         """Return the event that replaces regions; `version` is that of the page afterwards."""
-        return cls(f"id: {version}\nevent: regions\ndata: {json.dumps(regions)}\n\n".encode())
+        return cls(f"id: {version}\nevent: regions\ndata: {strict_json.dumps(regions)}\n\n".encode())
 
 
 PAGE_GONE: Final = ServerSentEvent(b"event: gone\ndata:\n\n")

@@ -113,7 +113,8 @@ class IllegalAddresses:
                 "places": list(self.places),
                 "seams": sorted((str(table), address) for table, address in self.boundaries),
                 "until": None if self.until is None else self.until.isoformat(),
-            }
+            },
+            allow_nan=False,
         )
 
     @classmethod

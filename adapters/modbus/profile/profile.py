@@ -199,7 +199,9 @@ class Profile(DeviceProfile):
     @cached_property
     def point_map(self) -> str:
         """The profile as text, without what does not change how its points are read."""
-        return json.dumps(self.model_dump(mode="json", exclude=_NOT_OF_THE_MAP, exclude_defaults=True), sort_keys=True)
+        return json.dumps(
+            self.model_dump(mode="json", exclude=_NOT_OF_THE_MAP, exclude_defaults=True), sort_keys=True, allow_nan=False
+        )
 
     @classmethod
     def from_point_map(cls, text: str) -> Self:

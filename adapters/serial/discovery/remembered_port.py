@@ -56,7 +56,7 @@ class RememberedPort:
 
     def remember_protocol(self, profile: Profile, line: LineSettings) -> None:
         """Remember which profile works on this port, at which line settings."""
-        self._memory()[f"spoken on {self._bus}"] = json.dumps([profile.name, line.model_dump()])
+        self._memory()[f"spoken on {self._bus}"] = json.dumps([profile.name, line.model_dump()], allow_nan=False)
 
     def remember_child(self, address: str, child: str) -> None:
         """Remember the key of the child at this address."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
+from gateway import strict_json
 from gateway.errors import ConfigurationRejected, SettingsProblem
 
 MOST_CHARACTERS = 256 * 1024
@@ -22,7 +22,7 @@ def check_form(content: Mapping[str, object]) -> None:
     """
     if _is_deeper_than(content, MOST_LEVELS):
         raise _rejected("it is nested too deep", f"Use at most {MOST_LEVELS} levels of lists and tables")
-    if (length := len(json.dumps(content))) > MOST_CHARACTERS:
+    if (length := len(strict_json.dumps(content))) > MOST_CHARACTERS:
         raise _rejected(f"it has {length} characters", f"Use at most {MOST_CHARACTERS}")
 
 

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from gateway import strict_json
 from gateway.cloud.protocol.response_parser import NOT_JSON, UnexpectedResponse
 from gateway.errors import HubBusy, HubError, HubRejected, HubUnauthorised, HubUnreachable
 
@@ -153,7 +154,7 @@ def retry_after_seconds(headers: Mapping[str, str], *, now: datetime) -> float |
 
 def error_text(error: object, secrets: Iterable[SecretStr]) -> str:
     """Return the hub's error as one printable line of bounded length, with the keys of the call masked."""
-    text = mask_keys(error if isinstance(error, str) else json.dumps(error), secrets)
+    text = mask_keys(error if isinstance(error, str) else strict_json.dumps(error), secrets)
     return printable_words(text[:MAX_READ_ERROR])[:MAX_ERROR_TEXT]
 
 

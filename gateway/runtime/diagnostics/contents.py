@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+from gateway import strict_json
 from gateway.config.settings import Configuration
 from gateway.models import Finding
 from gateway.runtime.diagnostics.archive import archive_name, pack
@@ -139,7 +139,7 @@ def lines_part(lines: Callable[[], Iterable[str]]) -> Part:
 
 def json_text(facts: object) -> str:
     """Return facts as JSON for people and programs."""
-    return json.dumps(facts, indent=1, default=str, ensure_ascii=False) + "\n"
+    return strict_json.dumps(facts, indent=1, default=str, ensure_ascii=False) + "\n"
 
 
 def _command_facts(entry: LedgerEntry) -> dict[str, object]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from gateway import strict_json
 from gateway.cloud.files.download import StagingFolder, WantedFile
 from gateway.cloud.files.links import LinkPolicy
 from gateway.cloud.rate_control import CallKind, RateControl
@@ -119,4 +119,4 @@ class FirmwareSource:
 
 def folder_of(child: str | None, command_id: int | str) -> str:
     """Return the name of the folder for the file of a command, whatever its id contains."""
-    return hashlib.sha256(json.dumps([child, command_id]).encode()).hexdigest()[:32]
+    return hashlib.sha256(strict_json.dumps([child, command_id]).encode()).hexdigest()[:32]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 
+from gateway import strict_json
 from gateway.cloud.configuration.trials import Plan
 from gateway.config.cloud_overlay import EffectiveConfiguration
 from gateway.errors import StoreError
@@ -111,7 +111,7 @@ def _command(entry: LedgerEntry, names: Mapping[str, str]) -> CommandSummary:
             **_device(entry.child, names),
             "name": entry.name,
             "parameters": {
-                name: value if isinstance(value, str) else json.dumps(value) for name, value in entry.parameters.items()
+                name: value if isinstance(value, str) else strict_json.dumps(value) for name, value in entry.parameters.items()
             },
             "state": state,
             "message": entry.message,
@@ -125,7 +125,7 @@ def _command(entry: LedgerEntry, names: Mapping[str, str]) -> CommandSummary:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else strict_json.dumps(value)
 
 
 def _incident(incident: OpenIncident, names: Mapping[str, str]) -> IncidentSummary:

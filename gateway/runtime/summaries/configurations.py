@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 
+from gateway import strict_json
 from gateway.cloud.configuration.trials import Plan
 from gateway.config.cloud_overlay import EffectiveConfiguration
 from gateway.config.mistakes import dotted
@@ -41,4 +41,4 @@ def setting_summaries(effective: EffectiveConfiguration) -> tuple[SettingSummary
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return value if isinstance(value, str) else strict_json.dumps(value, ensure_ascii=False, default=str)

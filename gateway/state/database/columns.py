@@ -11,6 +11,8 @@ from typing import cast
 
 from pydantic import SecretStr
 
+from gateway import strict_json
+
 
 class Unusable(ValueError):
     """A column has a value that cannot be its own; the text names the column and never quotes the value."""
@@ -70,7 +72,7 @@ def json_value(value: object, column: str) -> object:
     try:
         read = json.loads(written, parse_constant=_refuse)
         if "\\u" in written:
-            json.dumps(read, ensure_ascii=False).encode()  # fails for half a character, which no message can contain
+            strict_json.dumps(read, ensure_ascii=False).encode()  # fails for half a character, which no message can contain
     except (ValueError, RecursionError) as error:
         what = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
         raise Unusable(f"{column} is no usable JSON: {what}") from None

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
+from gateway import strict_json
 from gateway.state.database.columns import Unusable
 from gateway.state.database.sqlite import SetAsideRow, Transaction
 
@@ -153,7 +154,7 @@ def _content(names: Sequence[str], row: Sequence[object]) -> bytes:
         name: cell.decode("utf-8", "backslashreplace") if isinstance(cell, bytes) else cell
         for name, cell in zip(names, row, strict=True)
     }  # fmt: skip
-    return json.dumps(cells).encode()[:MOST_ROW_BYTES]
+    return strict_json.dumps(cells).encode()[:MOST_ROW_BYTES]
 
 
 def _bound(db: Transaction) -> None:

@@ -6,11 +6,11 @@ and all newer ones of the child with them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from gateway import strict_json
 from gateway.state.database.columns import Unusable, moment
 from gateway.state.database.set_aside import read_rows
 from gateway.state.outbox.dating import has_undated
@@ -64,7 +64,7 @@ def oldest(
     It looks at one row for each child, so it takes no longer with millions of samples.
     """
     rest = _OLDEST.replace("-- condition", _skipping("?4", skipping))
-    return _read(db, rest, parent_id, json.dumps(list(without)), limit, json.dumps(list(skipping)))
+    return _read(db, rest, parent_id, strict_json.dumps(list(without)), limit, strict_json.dumps(list(skipping)))
 
 
 def newest(
@@ -72,7 +72,7 @@ def newest(
 ) -> list[QueuedSample]:
     """Return the newest sample of each child after this one, by key, that has at least so many samples."""
     rest = _NEWEST.replace("-- condition", _skipping("?6", skipping))
-    return _read(db, rest, parent_id, json.dumps(list(without)), after, at_least, limit, json.dumps(list(skipping)))
+    return _read(db, rest, parent_id, strict_json.dumps(list(without)), after, at_least, limit, strict_json.dumps(list(skipping)))
 
 
 def heads(db: Transaction, children: Collection[str], *, skipping: Collection[int]) -> dict[str, int]:
@@ -81,7 +81,7 @@ def heads(db: Transaction, children: Collection[str], *, skipping: Collection[in
         f"SELECT j.value, (SELECT MIN(seq) FROM outbox WHERE child = j.value {_skipping('?2', skipping)}) AS seq"  # noqa: S608 - ours
         " FROM json_each(?1) AS j WHERE seq IS NOT NULL"
     )
-    return dict(db.execute(query, (json.dumps(list(children)), json.dumps(list(skipping)))))
+    return dict(db.execute(query, (strict_json.dumps(list(children)), strict_json.dumps(list(skipping)))))
 
 
 def deliverable(db: Transaction, parent_id: str, *, settled: Mapping[str, int]) -> Deliverable:
@@ -103,7 +103,7 @@ def oldest_of(db: Transaction, child: str, limit: int, *, skipping: Collection[i
         else ""
     )
     rest = f"WHERE o.child = ?1 {dated} {_skipping('?3', skipping, 'o.seq')} ORDER BY o.seq LIMIT ?2"
-    return _read(db, rest, child, limit, json.dumps(list(skipping)))
+    return _read(db, rest, child, limit, strict_json.dumps(list(skipping)))
 
 
 def has_several_of_a_child(db: Transaction, *, settled: Mapping[str, int]) -> bool:
@@ -120,13 +120,13 @@ def last_samples(
     with_one = [child for child, waiting in waiting_of if child in children and waiting - settled.get(child, 0) == 1]
     skipped = _skipping("?2", skipping, "o.seq")
     rest = f"WHERE o.boot IS NULL AND o.child IN (SELECT value FROM json_each(?1)) {skipped}"  # noqa: S608 - our own text
-    return {one.sample.child: one for one in _read(db, rest, json.dumps(with_one), json.dumps(list(skipping)))}
+    return {one.sample.child: one for one in _read(db, rest, strict_json.dumps(with_one), strict_json.dumps(list(skipping)))}
 
 
 def oldest_at(db: Transaction, *, skipping: Collection[int]) -> datetime | None:
     """Return the time of the oldest sample; `None` when none waits, or when its time is not known."""
     query = f"SELECT at FROM outbox WHERE TRUE {_skipping('?1', skipping)} ORDER BY seq LIMIT 1"  # noqa: S608 - our own text
-    row = db.execute(query, (json.dumps(list(skipping)),)).fetchone()
+    row = db.execute(query, (strict_json.dumps(list(skipping)),)).fetchone()
     try:
         return None if row is None else moment(row[0], "at")
     except Unusable:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import NamedTuple
 
+from gateway import strict_json
 from gateway.hub import MESSAGE_BYTES
 from gateway.models import Sample, Status, Value
 from gateway.state.database.columns import Unusable, json_object, moment, number, text
@@ -110,4 +110,4 @@ def _storable(name: str, value: object) -> Value:
 
 
 def _payload(values: Mapping[str, Value]) -> str:
-    return json.dumps(dict(values), separators=(",", ":"))
+    return strict_json.dumps(dict(values), separators=(",", ":"))

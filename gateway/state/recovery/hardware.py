@@ -10,12 +10,12 @@ where there is nothing else.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from gateway import strict_json
 from gateway.state.database.columns import Unusable, json_object
 
 _BOARD_FILES: Final = (
@@ -66,7 +66,7 @@ class Hardware:
     def to_json(self) -> str:
         """Return it as it is stored."""
         facts = {"given": self.given, "boards": dict(self.boards), "macs": sorted(self.macs), "machine": self.machine}
-        return json.dumps(facts)
+        return strict_json.dumps(facts)
 
     @classmethod
     def from_json(cls, written: object) -> Self:

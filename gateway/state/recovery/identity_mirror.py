@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeAlias, cast
 
+from gateway import strict_json
 from gateway.errors import GatewayError, StoreError
 from gateway.state.database.columns import number
 from gateway.state.database.set_aside import read_rows
@@ -140,7 +141,7 @@ def write_mirror(file: Path, mirror: Mirror) -> int:
         "written_at": mirror.written_at.isoformat(),
         "tables": mirror.rows,
     }
-    text = json.dumps({"checksum": _checksum(content), **content}, indent=0)
+    text = strict_json.dumps({"checksum": _checksum(content), **content}, indent=0)
     replace_file(file, text.encode())
     return len(text)
 
@@ -242,4 +243,4 @@ class IdentityMirror:
 
 
 def _checksum(content: Mapping[str, object]) -> str:
-    return "sha256:" + hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return "sha256:" + hashlib.sha256(strict_json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from gateway import strict_json
 from gateway.status.doctor_cache import DoctorCache
 from gateway.status.history import History
 from gateway.status.model import decode_id
@@ -154,7 +154,7 @@ def _action_response(why_not: str | None) -> web.Response:
 
 @cache  # built on the first request: it would slow down every start of the gateway
 def _openapi() -> str:
-    return json.dumps(openapi())
+    return strict_json.dumps(openapi())
 
 
 def _child_key(request: web.Request) -> str:
