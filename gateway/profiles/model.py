@@ -44,7 +44,7 @@ class DeviceProfile(BaseModel):
     An adapter inherits, adds its own tables, and sets `default_groups`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     default_groups: ClassVar[Mapping[str, float]] = {}
     """Poll groups that every profile of the adapter has -> interval in seconds."""

@@ -12,7 +12,7 @@ from adapters.ble.advertisements.advertisement import full_uuid
 class FrozenTable(BaseModel):
     """A table of a file: unknown keys are errors, and it does not change after it was read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def hex_bytes(value: object) -> object:

@@ -14,7 +14,7 @@ from adapters.modbus.profile.points import NUMBER_FORMATS, TEXTS, UNSIGNED, Enco
 class StrictModel(BaseModel):
     """A table of a profile; unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _regex(pattern: str) -> str:

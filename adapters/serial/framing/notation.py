@@ -14,7 +14,7 @@ _ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|(.?))", re.DOTALL)
 class ProfileTable(BaseModel):
     """Base class for the tables of a profile file: unknown keys are errors, and instances are immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def text_bytes(written: str) -> bytes:
