@@ -12,8 +12,17 @@ from adapters.serial.profile.fields import decode_text, finite_number
 from gateway.adapter import Value
 
 PAIR = re.compile(r"\s*([A-Za-z][\w .()/-]{0,40}?)\s*[=:]\s*(\"[^\"]*\"|[^,;|=\"]*?)\s*(?:[,;|]|\s(?=[A-Za-z]\w*[=:])|$)")
-NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([°%A-Za-zµΩ][^\s,;]{0,10})?")
+NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*((?:[°%A-Za-zµΩ]|\*(?=[CF]))[^\s,;]{0,10})?")
+"""A number and its unit; `*C` is what programs print for °C."""
 YES_OR_NO = {"true": True, "false": False}
+
+NO_VALUE = re.compile(
+    r"(?:[+-]?(?:nan(?:\(\w*\))?|inf(?:inity)?|1\.\#(?:ind|inf|qnan|snan)\d*)|ovf|null|nil|none|undefined|n/?a|-{2,}|err)"
+    r"(?:\s*(?:[°%*µΩ]|(?<=\s)[a-z])[^\s,;]{0,10}|(?-i:[ACFKVW]))?",
+    re.IGNORECASE,
+)
+"""Words that programs print in the place of a number that they do not have, maybe with its unit: `nan` and `inf` of C's printf
+(with their bits), `1.#QNAN` of Microsoft's, `ovf` of Arduino's `Print`, `NaN`, `null`, `None` and `undefined` of scripts."""
 
 MAX_VALUES = 100
 """Maximum number of values of one line; a line with more is not from a sensor."""
@@ -62,14 +71,16 @@ def _plain_values(table: dict[str, object], before: str, depth: int) -> Iterator
     for key, value in table.items():
         if isinstance(value, dict) and depth > 1:
             yield from _plain_values(value, f"{before}{key}_", depth - 1)
-        elif value is None or isinstance(value, bool | str):
+        elif isinstance(value, str):
+            yield f"{before}{key}", None if NO_VALUE.fullmatch(value.strip()) else value
+        elif value is None or isinstance(value, bool):
             yield f"{before}{key}", value
         elif isinstance(value, int | float):
             yield f"{before}{key}", _plain_number(value)
 
 
 def _plain_number(number: float) -> int | float | None:
-    """Return a number of JSON as it can be sent: not infinite, as `1e999` is, and not with thousands of digits."""
+    """Return a number of JSON as it can be sent: finite, unlike `1e999` and Python's `NaN`, and not with thousands of digits."""
     if isinstance(number, int) and number.bit_length() <= WHOLE_NUMBER_BITS:
         return number
     try:
@@ -80,13 +91,17 @@ def _plain_number(number: float) -> int | float | None:
 
 def _is_prose(written: str) -> bool:
     """Return whether the text has several words, as in log messages; a sensor sends one word, or a number and its unit."""
-    return " " in written and not written.startswith('"') and NUMBER.fullmatch(written) is None
+    is_value = written.startswith('"') or NUMBER.fullmatch(written) is not None or NO_VALUE.fullmatch(written) is not None
+    return " " in written and not is_value
 
 
 def _value(written: str) -> tuple[Value, str | None]:
     """Return the value of a pair, and its unit."""
     text = written.strip('"')
+    if NO_VALUE.fullmatch(text.strip()) is not None:
+        return None, None
     if (found := NUMBER.fullmatch(text)) is not None:
         digits = found[1]
-        return (int(digits) if re.fullmatch(r"[+-]?\d{1,18}", digits) else finite_number(digits)), found[2]
+        unit = None if found[2] is None else re.sub(r"^\*", "°", found[2])
+        return (int(digits) if re.fullmatch(r"[+-]?\d{1,18}", digits) else finite_number(digits)), unit
     return YES_OR_NO.get(text.lower(), text or None), None
