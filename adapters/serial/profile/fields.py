@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import isfinite
 
@@ -42,6 +42,8 @@ class Field:
     """Whether its length is variable."""
     is_whole: bool = False
     """Whether it takes whole numbers only."""
+    is_number: bool = False
+    """Whether its value is one measured number, and not a text, digits of a code or bits."""
 
     @property
     def can_be_sent(self) -> bool:
@@ -156,7 +158,7 @@ def _optional(field: Field) -> Field:
         return b"" if values[0] is None or values[0] == "" else field.write(values)
 
     pattern = b"(?:" + field.pattern + b")?" if field.pattern else b""
-    return Field(field.names, pattern, read, write, may_be_empty=True, is_open=field.is_open, is_whole=field.is_whole)
+    return replace(field, pattern=pattern, read=read, write=write, may_be_empty=True)
 
 
 def _decimal(name: str, *, width: int, zeros: bool) -> Field:
@@ -167,7 +169,9 @@ def _decimal(name: str, *, width: int, zeros: bool) -> Field:
     def write(values: Sequence[Value]) -> bytes:
         return _exact_width(name, f"{_whole_number(name, values[0]):{'0' if zeros else ''}{width or ''}d}", width)
 
-    return Field((name,), _any_bytes(width) if width else rb"[+-]?\d{1,18}", read, write, is_open=not width, is_whole=True)
+    return Field(
+        (name,), _any_bytes(width) if width else rb"[+-]?\d{1,18}", read, write, is_open=not width, is_whole=True, is_number=True
+    )
 
 
 def _fraction(name: str, *, width: int, zeros: bool, decimals: int | None) -> Field:
@@ -183,7 +187,7 @@ def _fraction(name: str, *, width: int, zeros: bool, decimals: int | None) -> Fi
             raise ValueError(f"{name}: {value!r} would take {len(digits)} characters")
         return _exact_width(name, digits.zfill(width) if zeros else digits.rjust(width), width)
 
-    return Field((name,), _any_bytes(width) if width else number, read, write, is_open=not width)
+    return Field((name,), _any_bytes(width) if width else number, read, write, is_open=not width, is_number=True)
 
 
 def _hex(name: str, digits: int) -> Field:
@@ -250,7 +254,7 @@ def _float(name: str, size: int, order: str) -> Field:
         except OverflowError as error:
             raise ValueError(f"{name}: {values[0]!r} does not fit into {size} bytes") from error
 
-    return Field((name,), _any_bytes(size), read, write)
+    return Field((name,), _any_bytes(size), read, write, is_number=True)
 
 
 def _bcd(name: str, size: int, *, is_little: bool) -> Field:

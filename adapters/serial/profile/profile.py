@@ -6,6 +6,7 @@ Requests and answers are templates (`template.py`) of the payload of a frame; th
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal, NamedTuple, Self
@@ -27,6 +28,8 @@ from adapters.serial.profile.grammar import (
     RefusalRule,
     SettingRule,
 )
+from adapters.serial.profile.no_value import NoValueRule
+from adapters.serial.profile.points import Point
 from adapters.serial.profile.template import Template
 from gateway.adapter import CommandSpec, DeviceProfile, Metric, ParameterSpec, check_declarations, first_duplicate
 
@@ -55,6 +58,7 @@ class Profile(DeviceProfile):
         default=None, description="end of a request, if requests are not framed like answers; empty: no end mark"
     )
     notation: Literal["text", "binary"] = Field(default="text", description="notation of the templates")
+    no_value: NoValueRule = NoValueRule()
     ignore_case: bool = Field(default=False, description="true: answers match in upper and lower case")
     codec: str | None = Field(default=None, pattern=r"^[\w.]+:\w+$", description="`module:Class`, if templates are not enough")
     talk: ConversationRules = ConversationRules()
@@ -94,8 +98,8 @@ class Profile(DeviceProfile):
         groups: dict[str, list[Metric]] = {}
         for query in self.queries:
             groups.setdefault(query.group, []).extend(point.metric_in(point.unit) for point in query.points)
-        unasked = [point.metric_in(point.unit) for message in self.messages for point in message.points]
-        return {group: metrics for group, metrics in {**groups, "": unasked}.items() if metrics}
+        unasked = {point.metric: point.metric_in(point.unit) for message in self.messages for point in message.points}
+        return {group: metrics for group, metrics in {**groups, "": list(unasked.values())}.items() if metrics}
 
     @property
     def setting_specs(self) -> list[ParameterSpec]:
@@ -169,7 +173,9 @@ class Profile(DeviceProfile):
             self._codec = load_codec(self.codec)
         for place, written in self._all_templates():
             try:
-                self._templates[written] = Template.parse(written, self.notation, ignore_case=self.ignore_case)
+                self._templates[written] = Template.parse(
+                    written, self.notation, ignore_case=self.ignore_case, no_value=self.no_value
+                )
             except ValueError as error:
                 raise ValueError(f"{place}: {error}") from error
         return self
@@ -193,7 +199,7 @@ class Profile(DeviceProfile):
     def _has_unique_names(self) -> Self:
         parts = self.parts
         _check_unique((f"{_kind(part)} `{part.name}`", part.name) for part in parts)
-        _check_unique((f"point `{point.metric}`", point.metric) for part in parts for point in part.points)
+        _check_unique((f"point `{point.metric}`", point.metric) for part in parts for point in _own_points(part, parts))
         return self
 
     @model_validator(mode="after")
@@ -273,6 +279,16 @@ class Profile(DeviceProfile):
 
 def _kind(part: Query | Message) -> str:
     return "query" if isinstance(part, Query) else "message"
+
+
+def _own_points(part: Query | Message, parts: Iterable[Query | Message]) -> Iterator[Point]:
+    """Yield the points of a part; those that several messages tell in the same way only for the first of them."""
+    earlier = [point for other in itertools.takewhile(lambda one: one is not part, parts) for point in _told_by(other)]
+    yield from (point for point in part.points if isinstance(part, Query) or point not in earlier)
+
+
+def _told_by(part: Query | Message) -> Sequence[Point]:
+    return part.points if isinstance(part, Message) else ()
 
 
 def _check_unique(named: Iterable[tuple[str, str]]) -> None:

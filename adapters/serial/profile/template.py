@@ -22,6 +22,7 @@ from typing import Literal, Self, TypeAlias
 from adapters.serial.framing.checksums import Checksum, ChecksumFormat, checksum_named
 from adapters.serial.framing.notation import escaped_text, hex_bytes, text_bytes
 from adapters.serial.profile.fields import ANONYMOUS, Field, binary_field, bits_field, decode_text, text_field
+from adapters.serial.profile.no_value import NoValueRule
 from gateway.adapter import Value
 
 TemplateKind: TypeAlias = Literal["text", "binary"]
@@ -68,10 +69,16 @@ class Template:
         self._pattern = re.compile(b"".join(map(self._piece_pattern, range(len(pieces)))), re.DOTALL)
 
     @classmethod
-    def parse(cls, written: str, kind: TemplateKind = "text", *, ignore_case: bool = False) -> Self:
+    def parse(
+        cls, written: str, kind: TemplateKind = "text", *, ignore_case: bool = False, no_value: NoValueRule | None = None
+    ) -> Self:
         """Parse a template.
 
-        `ignore_case`: the literal letters of a text template match in upper and lower case.
+        Args:
+            written: the template.
+            kind: its notation.
+            ignore_case: the literal letters of a text template match in upper and lower case.
+            no_value: what may stand in the place of a number.
 
         Raises:
             ValueError: it is invalid; the message says why, and points to the position.
@@ -83,7 +90,7 @@ class Template:
                 _check_open_fields(pieces, piece, kind)
             except ValueError as error:
                 raise ValueError(_with_caret(written, token.start(), str(error))) from error
-            pieces.append(piece)
+            pieces.append(no_value.applied_to(piece) if isinstance(piece, Field) and no_value is not None else piece)
         return cls(written, kind, pieces, ignore_case=ignore_case and kind == "text")
 
     @property

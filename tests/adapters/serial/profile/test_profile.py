@@ -246,3 +246,42 @@ def test_built_in_profiles_have_lower_case_metrics_known_units_and_match_rules(p
     assert {point.unit for point in points} <= {None, "°C", "°", "m", "km/h", "h", "V", "A", "kW", "kWh"}
     assert profile.match
     assert all(rule.answer or rule.read_back for rule in profile.commands)
+
+
+NO_VALUE = '[no_value]\nmagnitude = 9.8e37\nwords = ["OL", "OVER"]\n'
+
+
+def measured(answer: str, payload: bytes, no_value: str = NO_VALUE):
+    """Return what a query with this answer template reads from a payload."""
+    query = f'[[queries]]\nname = "power_state"\nask = "PWR?"\nanswer = "{answer}"\npoints = [{{ metric = "power" }}]\n'
+    protocol = DeviceProtocol(parsed(HEAD + no_value + SOURCE + query))
+    found = protocol.query_request("power_state").read(payload)
+    return None if found is None else dict(found.values)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("9.91E37", "+9.91E+37", "9.9E37", "-9.9E37", "+9.90000000E+37", "9.9e+37", "99.0E36", "9.89999952e+37"),
+        *("9.99999999e+37", "199.999E+99", "1e400", "OL", "ol", "+OL", "-OL", "OVER", "+Over"),
+    ],
+)
+def test_numbers_and_words_that_stand_for_no_number_are_none_in_every_number_field(written):
+    assert measured("{power:f}", written.encode()) == {"power": None}
+    assert measured("{_:f},{power:f},{last:f}", f"1.5,{written},-2".encode()) == {"power": None, "last": -2.0}
+    assert measured("V {power:18f} V", f"V {written:>18} V".encode()) == {"power": None}
+
+
+def test_other_numbers_and_words_are_as_without_the_table():
+    assert measured("{power:f}", b"9.7E37") == {"power": 9.7e37}
+    assert measured("{power:d}", b"OL") == {"power": None}
+    assert measured("{power}", b"OL") == {"power": "OL"}
+    assert measured("{power:hex2}", b"0A") == {"power": 10}
+    assert measured("{power:f}", b"OLX") is None
+    assert measured("{power:f}", b"OL", no_value="") is None
+    assert measured("{power:f}", b"9.91E37", no_value="") == {"power": 9.91e37}
+
+
+def test_a_number_that_is_none_in_a_profile_is_a_mistake():
+    assert "finite number" in complaint(WHOLE + "scale = nan\n")
+    assert "finite number" in complaint(WHOLE + "offset = inf\n")
