@@ -15,6 +15,10 @@ MAX_START_ATTEMPTS = 8
 occur only in noise, and trying all of them would be slow."""
 
 
+FRAMES_TO_FORGET_CHECKSUMS = 20
+"""After as many frames without a checksum in a row, checksums are not required any more: another device is on the line."""
+
+
 class _Found(NamedTuple):
     """A frame in the buffer: its payload, begin and stop."""
 
@@ -24,7 +28,10 @@ class _Found(NamedTuple):
 
 
 class DelimitedFramer(Framer):
-    """Finds frames with an end mark, and maybe a start mark."""
+    """Finds frames with an end mark, and maybe a start mark.
+
+    Once a frame with an optional checksum was received, the checksum is required: a frame that lost it may have lost more.
+    """
 
     def __init__(self, framing: DelimitedFraming, *, starts_mid_frame: bool = False) -> None:
         super().__init__(framing.longest, framing.pause)
@@ -38,6 +45,8 @@ class DelimitedFramer(Framer):
         self._searched = 0
         """There is no end mark before this position."""
         self._tries = 0
+        self._requires_checksum = False
+        self._frames_without_checksum = 0
         self._skips = starts_mid_frame and not self._start
 
     def clear(self) -> None:
@@ -94,6 +103,7 @@ class DelimitedFramer(Framer):
             self._searched = end.start()
             return None
         if isinstance(outcome, DiscardReason):
+            self._frames_without_checksum = 0 if outcome is DiscardReason.CHECKSUM else self._frames_without_checksum
             return self._give_up(outcome, end.end())
         if outcome.begin > self._at:
             self.discards.add(DiscardReason.CHECKSUM, self._bytes_to(outcome.begin))
@@ -155,14 +165,23 @@ class DelimitedFramer(Framer):
     ) -> _Found | DiscardReason | None:
         """Read a frame whose checksum precedes its end mark: the checksum may contain an end mark, followed by the real one."""
         reach = 0 if self._framing.escape or rule.written == "hex" else rule.length + len(end[0]) - 1
+        reason = DiscardReason.CHECKSUM
         for start, stop in self._ends_within(end, reach):
             for begin in self._starts_before(start):
                 body = self._framing.unescape(bytes(self._buffer[begin + len(self._start) : start]))
                 payload = _payload_if_valid(rule, self._start, body, bytes(self._buffer[start:stop]))
-                if payload is not None:
+                if payload is not None and self._is_acceptable(has_checksum=len(payload) < len(body)):
                     return _Found(payload, begin, stop)
+                reason = DiscardReason.CHECKSUM if payload is None else DiscardReason.NO_CHECKSUM
         is_all_there = final or not reach or len(self._buffer) >= end.start() + reach + self._longest_mark
-        return DiscardReason.CHECKSUM if is_all_there else None
+        return reason if is_all_there else None
+
+    def _is_acceptable(self, *, has_checksum: bool) -> bool:
+        """Return whether a frame with a valid checksum, or without one, is one of this line."""
+        self._frames_without_checksum = 0 if has_checksum else self._frames_without_checksum + 1
+        if has_checksum or self._frames_without_checksum >= FRAMES_TO_FORGET_CHECKSUMS:
+            self._requires_checksum = has_checksum
+        return has_checksum or not self._requires_checksum
 
     def _ends_within(self, end: re.Match[bytes], reach: int) -> Iterator[tuple[int, int]]:
         yield end.span()
@@ -188,14 +207,15 @@ class DelimitedFramer(Framer):
         if not following and not final:
             return None
         if rule.optional and following in {b"", self._framing.tail[:1], self._start[:1]}:
-            return _Found(payload, self._at, end.end())
+            is_acceptable = self._is_acceptable(has_checksum=False)
+            return _Found(payload, self._at, end.end()) if is_acceptable else DiscardReason.NO_CHECKSUM
         stop = checksum_at + rule.length
         if len(self._buffer) < stop and not final:
             return None
         covered = payload + (end[0] if rule.with_end else b"")
         received = bytes(self._buffer[end.end() : stop])
         is_right = received.startswith(rule.separator) and rule.matches(self._start, covered, received[len(rule.separator) :])
-        return _Found(payload, self._at, stop) if is_right else DiscardReason.CHECKSUM
+        return _Found(payload, self._at, stop) if is_right and self._is_acceptable(has_checksum=True) else DiscardReason.CHECKSUM
 
     def _payload_before(self, stop: int) -> bytes:
         return self._framing.unescape(bytes(self._buffer[self._at + len(self._start) : stop]))

@@ -77,7 +77,9 @@ class DelimitedChecksum(ChecksumRule):
     separator: TextBytes = Field(
         default=b"", description="the bytes before the checksum that it does not cover: `*` in NMEA 0183"
     )
-    optional: bool = Field(default=False, description="true: some devices send no checksum, and that is not an error")
+    optional: bool = Field(
+        default=False, description="true: some devices send no checksum; required on a line as soon as a frame has one"
+    )
 
     @model_validator(mode="after")
     def _can_recognize_its_absence(self) -> Self:

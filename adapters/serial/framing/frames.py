@@ -29,6 +29,7 @@ class DiscardReason(StrEnum):
 
     NOISE = "not part of a frame"
     CHECKSUM = "wrong checksum or end"
+    NO_CHECKSUM = "without a checksum, on a line whose frames have one"
     TOO_LONG = "longer than a frame can be"
     CUT_SHORT = "incomplete frame"
     BAD_LENGTH = "impossible length"

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from adapters.serial.framing.delimited import FRAMES_TO_FORGET_CHECKSUMS
 from adapters.serial.framing.formats import Framing
 from adapters.serial.framing.framer import DiscardReason, Framer, framer_for
 
@@ -321,6 +322,48 @@ def test_lines_that_are_not_json_objects_are_discarded_and_counted():
     cutter = framer({"kind": "json-lines"})
     cutter.feed(b"boot v1\n")
     assert str(cutter.discards) == "1 x not a JSON object (last: boot v1\\n)"
+
+
+def nmea(payload):
+    return framing(NMEA).wrap(payload)
+
+
+LOST = b"$GPGGA,123519,4807.038,N,08415.8050,E,1,08,0.9,545.4,M,46.9,M,,\r\n"
+"""A sentence whose `*hh` was lost, together with the right digit of its longitude."""
+
+
+def test_on_a_line_with_checksums_a_frame_that_lost_its_own_is_discarded_and_counted():
+    cutter = framer(NMEA)
+    stream = nmea(b"GPRMC,1") + LOST + nmea(b"GPRMC,2")
+    assert [frame.payload for frame in cutter.feed(stream)] == [b"GPRMC,1", b"GPRMC,2"]
+    assert str(cutter.discards).startswith("1 x without a checksum, on a line whose frames have one (last: $GPGGA")
+
+
+def test_on_a_line_without_checksums_all_frames_count():
+    assert payloads(NMEA, LOST * 3) == [LOST[1:-2]] * 3
+
+
+def test_a_telegram_that_lost_its_crc_is_discarded_on_a_line_with_crcs():
+    whole = framing({"kind": "telegram"}).wrap(b"ISK5\r\n\r\n1-0:1.8.0(1)\r\n")
+    lost = whole[:-6] + b"\r\n"
+    cutter = framer({"kind": "telegram"})
+    assert len(cutter.feed(lost + whole + lost + whole)) == 3
+    assert cutter.discards.by_reason[DiscardReason.NO_CHECKSUM].times == 1
+
+
+def test_another_device_without_checksums_on_the_same_line_is_understood_again():
+    cutter = framer(NMEA)
+    cutter.feed(nmea(b"GPRMC,1"))
+    frames = cutter.feed(LOST * 30)
+    assert len(frames) == 30 - FRAMES_TO_FORGET_CHECKSUMS + 1
+
+
+@pytest.mark.parametrize("between", [nmea(b"GPRMC,1"), nmea(b"GPRMC,1").replace(b"RMC", b"RMD")], ids=["right", "wrong"])
+def test_a_line_on_which_much_is_lost_still_requires_checksums(between):
+    cutter = framer(NMEA)
+    cutter.feed(nmea(b"GPRMC,1"))
+    frames = cutter.feed((LOST * (FRAMES_TO_FORGET_CHECKSUMS - 1) + between) * 4)
+    assert [frame.payload for frame in frames] == [b"GPRMC,1"] * (4 if between == nmea(b"GPRMC,1") else 0)
 
 
 def test_a_damaged_frame_counts_once_together_with_the_garbage_after_it():
