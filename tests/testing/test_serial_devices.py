@@ -6,8 +6,9 @@ from operator import xor
 
 import pytest
 
-from gateway.testing.serial import Display, Gps
+from gateway.testing.serial import Display, Gps, NoFix, PowerSupply, TextSensor
 from gateway.testing.serial.display import ERRORS, HDMI2, INPUT, MODEL, MUTE, POWER, SERIAL_NUMBER, STATUS, VOLUME
+from gateway.testing.serial.instrument import INFINITE, NOT_A_NUMBER
 
 
 def mdc(command, value=b"", display_id=1):
@@ -70,8 +71,60 @@ def test_every_sent_value_is_recorded(display):
 def test_a_gps_receiver_speaks_sentences_with_right_checksums():
     spoken = Gps(clock=lambda: 12.0).unsolicited()
     sentences = re.findall(rb"\$([^*]+)\*([0-9A-F]{2})\r\n", spoken)
-    assert [sentence[:5] for sentence, _ in sentences] == [b"GPGGA", b"GPRMC"]
+    assert [sentence[:5] for sentence, _ in sentences] == [b"GPGGA", b"GPRMC", b"GPGLL", b"GPVTG"]
     assert all(reduce(xor, sentence) == int(told, 16) for sentence, told in sentences)
+
+
+@pytest.mark.parametrize(
+    ("no_fix", "place"),
+    [(NoFix.EMPTY, ",,,"), (NoFix.ZEROS, "0000.0000,N,00000.0000,E"), (NoFix.LAST, "5222.6568,N,00454.7389,E")],
+)
+def test_a_gps_receiver_without_a_fix_says_so_in_each_sentence_and_sends_what_its_maker_decided(no_fix, place):
+    gps = Gps(clock=lambda: 12.0)
+    gps.no_fix = no_fix
+    gga, rmc, gll, vtg, _ = gps.unsolicited().decode().split("\r\n")
+    assert f",{place},0,00,99.9," in gga
+    assert f",V,{place}," in rmc
+    assert gll.startswith(f"$GPGLL,{place},")
+    assert [sentence.split("*")[0][-2:] for sentence in (rmc, gll, vtg)] == [",N"] * 3
+    assert gps.sent == {"fix": {0}, "satellites": {0}}
+
+
+def test_a_gps_receiver_loses_the_checksum_and_a_digit_of_every_nth_sentence():
+    gps = Gps(clock=lambda: 12.0)
+    whole = gps.unsolicited().split(b"\r\n")
+    gps.lost_checksum_every = 3
+    damaged = gps.unsolicited().split(b"\r\n")
+    assert [b"*" in sentence for sentence in damaged] == [True, False, True, True, False]
+    assert len(damaged[1]) == len(whole[1]) - 3
+    assert damaged[1] != whole[1][:-3]
+    gps.lost_checksum_every, gps.checksums = None, False
+    assert b"*" not in gps.unsolicited()
+
+
+def test_a_power_supply_answers_its_queries_and_obeys():
+    supply = PowerSupply()
+    assert supply.receive(b"*IDN?\nMEAS:VOLT?\n") == [b"GW-INSTEK,PSU-20-76,TW123456,01.00.20110101\n", b"+12.000\n"]
+    assert supply.receive(b"VOLT 5.25\nVOLT?\nOUTP OFF\nOUTP?\nMEAS:CU") == [b"+5.250\n", b"0\n"]
+    assert supply.receive(b"RR?\nBEEP\n") == [b"+0.000\n"]
+
+
+@pytest.mark.parametrize("overload", [NOT_A_NUMBER, f"-{INFINITE}", "OL"])
+def test_a_power_supply_sends_an_overload_in_the_place_of_what_it_measures(overload):
+    supply = PowerSupply()
+    supply.overload = overload
+    assert supply.receive(b"MEAS:VOLT?\nMEAS:CURR?\nVOLT?\n") == [f"{overload}\n".encode()] * 2 + [b"+12.000\n"]
+    assert "current" not in supply.sent
+
+
+def test_a_text_sensor_prints_what_its_library_prints_when_the_sensor_fails():
+    sensor = TextSensor(clock=lambda: 0.0)
+    assert sensor.unsolicited() == b"temp=21.5,hum=41.2\r\n"
+    sensor.failed = "nan"
+    assert sensor.unsolicited() == b"temp=21.5,hum=nan\r\n"
+    sensor.style = "json"
+    assert sensor.unsolicited() == b'{"temp":21.5,"hum":nan}\r\n'
+    assert sensor.sent["hum"] == {41.2}
 
 
 def test_a_gps_receiver_remembers_the_place_that_can_be_read_out_of_its_sentence():

@@ -1,7 +1,9 @@
 """Simulate serial devices on pseudo-terminals, which any program can open like a serial port. Linux and macOS only.
 
 - `SerialLine` is the cable: it can be unplugged, plugged in again under another name, and echo sent bytes.
-- `Display` answers queries (Samsung MDC), `Gps` sends unasked (NMEA 0183), a `ScriptedDevice` calls functions of a test.
+- `Display` answers queries (Samsung MDC), and so does `PowerSupply` (SCPI), with and without an overload. `Gps` sends unasked
+  (NMEA 0183), with and without a fix, and so does `TextSensor` (name=value pairs or JSON), whose sensor may fail. A
+  `ScriptedDevice` calls functions of a test.
 - `SerialFaults` are the faults of a device.
 """
 
@@ -10,9 +12,22 @@ from __future__ import annotations
 from gateway.testing.former_names import former_names
 from gateway.testing.serial.device import HEALTHY, ScriptedDevice, SerialDevice, SerialFaults
 from gateway.testing.serial.display import Display
-from gateway.testing.serial.gps import Gps
+from gateway.testing.serial.gps import Gps, NoFix
+from gateway.testing.serial.instrument import PowerSupply
 from gateway.testing.serial.line import SerialLine
+from gateway.testing.serial.text_sensor import TextSensor
 
-__all__ = ["HEALTHY", "Display", "Gps", "ScriptedDevice", "SerialDevice", "SerialFaults", "SerialLine"]
+__all__ = [
+    "HEALTHY",
+    "Display",
+    "Gps",
+    "NoFix",
+    "PowerSupply",
+    "ScriptedDevice",
+    "SerialDevice",
+    "SerialFaults",
+    "SerialLine",
+    "TextSensor",
+]
 
 __getattr__ = former_names(__name__, {"Faults": SerialFaults})
