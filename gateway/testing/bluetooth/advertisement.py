@@ -25,6 +25,8 @@ SERVICE_DATA_16 = 0x16
 SERVICE_DATA_128 = 0x21
 MANUFACTURER_DATA = 0xFF
 
+_DISCOVERABLE = 0x03
+_LEGACY_BYTES = 31
 _BASE = "-0000-1000-8000-00805f9b34fb"
 
 
@@ -41,11 +43,13 @@ class Advertisement:
     service_uuids: tuple[str, ...]
     tx_power: int | None
     rssi: int
-    flags: int
+    flags: int | None
+    """`None` if it contains none: many beacons that cannot be connected to omit them."""
 
     def structures(self) -> Iterator[tuple[int, bytes]]:
         """Yield the type and the bytes of each structure, as they are transmitted."""
-        yield FLAGS, bytes((self.flags,))
+        if self.flags is not None:
+            yield FLAGS, bytes((self.flags,))
         short = [uuid for uuid in self.service_uuids if _is_short(uuid)]
         if short:
             yield SERVICE_UUIDS_16, b"".join(map(_encoded, short))
@@ -60,6 +64,16 @@ class Advertisement:
             yield SERVICE_DATA_16 if _is_short(uuid) else SERVICE_DATA_128, _encoded(uuid) + data
         for company, data in self.manufacturer_data.items():
             yield MANUFACTURER_DATA, struct.pack("<H", company) + data
+
+    @property
+    def is_discoverable(self) -> bool:
+        """Whether its flags say so (Core Specification Supplement, part A, 1.3): limited or general."""
+        return self.flags is not None and bool(self.flags & _DISCOVERABLE)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is longer than a legacy advertisement (Core Specification, Vol 6 Part B, 2.3.1): 31 bytes."""
+        return sum(2 + len(data) for _, data in self.structures()) > _LEGACY_BYTES
 
     def fits(self, patterns: Iterable[Pattern]) -> bool:
         """Return whether it contains one of the patterns."""

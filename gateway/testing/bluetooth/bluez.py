@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Self
 
@@ -32,7 +33,10 @@ class EmulatedBlueZ:
     def __init__(self, bus_address: str, controllers: Iterable[Controller]) -> None:
         self.controllers = [*controllers]
         """The adapters that are plugged in."""
+        self.crashes = 0
+        """How often a client has crashed it: a monitor with more than `MOST_PATTERNS` patterns does."""
         self._bus_address = bus_address
+        self._crashing: asyncio.Task[None] | None = None
         self._tree: ObjectTree | None = None
         self._service: DBusService | None = None
 
@@ -43,6 +47,7 @@ class EmulatedBlueZ:
 
     async def __aexit__(self, *exc: object) -> None:
         """Stop, if it runs."""
+        await self._end_of_crash()
         await self.stop()
 
     @property
@@ -56,6 +61,7 @@ class EmulatedBlueZ:
         Raises:
             RuntimeError: it is running already.
         """
+        await self._end_of_crash()
         if self._service is not None:
             raise RuntimeError("bluetoothd is running already")
         service = DBusService(self._bus_address, NAME, self._serve, self._on_signal)
@@ -64,7 +70,7 @@ class EmulatedBlueZ:
         await service.start()
         self._service = service
         for controller in self.controllers:
-            controller.attach(tree, service)
+            controller.attach(tree, service, self._crash_at_once)
         await service.settle()
 
     async def stop(self) -> None:
@@ -86,6 +92,15 @@ class EmulatedBlueZ:
                 controller.detach()
             self._tree = None
 
+    def _crash_at_once(self) -> None:
+        if self._crashing is None or self._crashing.done():
+            self.crashes += 1
+            self._crashing = asyncio.create_task(self.crash())
+
+    async def _end_of_crash(self) -> None:
+        if self._crashing is not None:
+            await self._crashing
+
     async def unplug(self, controller: Controller) -> None:
         """Unplug an adapter, with all its devices and connections."""
         self.controllers.remove(controller)
@@ -96,7 +111,7 @@ class EmulatedBlueZ:
         """Plug in an adapter, a new one or an earlier one."""
         self.controllers.append(controller)
         if self._service is not None and self._tree is not None:
-            controller.attach(self._tree, self._service)
+            controller.attach(self._tree, self._service, self._crash_at_once)
         await self.settle()
 
     async def settle(self) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from dbus_fast import Variant
 
 from gateway.testing.bluetooth import dbus_errors
+from gateway.testing.bluetooth.advertisement import FLAGS
 from gateway.testing.bluetooth.connection import CONNECT_TIMEOUT_SECONDS
 from gateway.testing.bluetooth.dbus_errors import ErrorReply, OperationFailed
 from gateway.testing.bluetooth.dbus_service import DBusService, MethodCall, MethodReply
@@ -15,11 +17,14 @@ from gateway.testing.bluetooth.object_tree import NO, ObjectTree
 from gateway.testing.bluetooth.peripheral import Peripheral
 from gateway.testing.bluetooth.radio_environment import RadioEnvironment
 from gateway.testing.bluetooth.remote_device import RemoteDevice
-from gateway.testing.bluetooth.scan_filters import DiscoveryFilter, Monitor, patterns_of
+from gateway.testing.bluetooth.scan_filters import MOST_PATTERNS, DiscoveryFilter, Monitor, patterns_of
 
 ADAPTER: Final = "org.bluez.Adapter1"
 MONITOR_MANAGER: Final = "org.bluez.AdvertisementMonitorManager1"
 MONITOR: Final = "org.bluez.AdvertisementMonitor1"
+
+TEMPORARY_SECONDS = 30.0
+"""The default of `TemporaryTimeout` in BlueZ's main.conf."""
 
 
 class Controller:
@@ -56,10 +61,22 @@ class Controller:
         self.connect_timeout_seconds = connect_timeout_seconds
         self.discovery_error: ErrorReply | None = None
         """StartDiscovery fails with this: `dbus_errors.IN_PROGRESS`, `NOT_READY`, `ACCESS_DENIED`."""
+        self.offloads_monitors = False
+        """It matches the patterns of passive scans itself (`controller-patterns`): a monitor is notified of each device once.
+        Set it before bluetoothd starts."""
+        self.forgets_after_seconds: float | None = TEMPORARY_SECONDS
+        """A device that was neither connected to nor paired is removed when it was not received for so long; `None` for never."""
+        self.most_monitors: int | None = None
+        """It has room for so many monitors, and bluetoothd releases the others; `None` for any number."""
+        self.matches_only_flags = False
+        """Patterns of other structures match nothing, as in some versions of BlueZ since 5.69 (bluez#652)."""
+        self.dies_of_long_advertisements = False
+        """During a passive scan, an advertisement of more than 31 bytes crashes bluetoothd: BlueZ 5.79 to 5.82 (bluez#1169)."""
         self.is_deaf = False
         """It reports that it scans and receives nothing, like an adapter whose firmware hangs."""
         self.missed = 0
         """The number of advertisements that were dropped because the bus could not keep up."""
+        self._crash: Callable[[], None] | None = None
         self._tree: ObjectTree | None = None
         self._service: DBusService | None = None
         self._devices: dict[str, RemoteDevice] = {}
@@ -105,15 +122,16 @@ class Controller:
         """Remove a device, as BlueZ does with one that was not received for half a minute; it returns when it is received."""
         if (device := self._devices.pop(self._device_path(peripheral), None)) is not None:
             device.remove()
+            self._forget_in_monitors(device.path)
 
-    def attach(self, tree: ObjectTree, service: DBusService) -> None:
-        """Export it on the bus; called by the emulation."""
-        self._tree, self._service = tree, service
+    def attach(self, tree: ObjectTree, service: DBusService, crash: Callable[[], None] | None = None) -> None:
+        """Export it on the bus; called by the emulation, with a function that lets bluetoothd crash."""
+        self._tree, self._service, self._crash = tree, service, crash
         interfaces = {ADAPTER: self._properties()}
         if self.has_passive_scanning:
             interfaces[MONITOR_MANAGER] = {
                 "SupportedMonitorTypes": Variant("as", ["or_patterns"]),
-                "SupportedFeatures": Variant("as", []),
+                "SupportedFeatures": Variant("as", ["controller-patterns"] if self.offloads_monitors else []),
             }
         tree.add(self.path, interfaces)
 
@@ -134,18 +152,23 @@ class Controller:
         """End the scans and subscriptions of a client that has left the bus."""
         self._filters.pop(client, None)
         self._sessions.discard(client)
-        self._monitors = [monitor for monitor in self._monitors if monitor.client != client]
+        self._keep_monitors([monitor for monitor in self._monitors if monitor.client != client])
         for device in self._devices.values():
             device.forget_client(client)
         self._update_scan()
 
     def monitor_appeared(self, client: str, path: str, properties: Mapping[str, Variant]) -> None:
-        """Start a passive scan for a monitor that was registered and now is exported."""
+        """Start a passive scan for a monitor that was registered and now is exported, or release it."""
         for monitor in self._monitors:
             if (monitor.client, monitor.path) == (client, path) and self._service is not None:
-                patterns = patterns_of(properties)
-                self._service.call(client, path, MONITOR, "Release" if patterns is None else "Activate")
-                monitor.patterns = patterns or ()
+                patterns = patterns_of(properties) or ()
+                active = sum(bool(other.patterns) for other in self._monitors)
+                if len(patterns) > MOST_PATTERNS:
+                    monitor.is_overflown = True
+                if monitor.is_overflown or (self.most_monitors is not None and active >= self.most_monitors):
+                    patterns = ()
+                self._service.call(client, path, MONITOR, "Activate" if patterns else "Release")
+                monitor.patterns = [one for one in patterns if one[1] == FLAGS or not self.matches_only_flags]
         self._update_scan()
 
     async def serve(self, call: MethodCall) -> MethodReply:
@@ -196,6 +219,7 @@ class Controller:
             raise OperationFailed(dbus_errors.DOES_NOT_EXIST)
         device.peripheral.is_paired = False
         device.remove()
+        self._forget_in_monitors(path)
 
     def _register_monitor(self, client: str, path: str) -> None:
         if any((monitor.client, monitor.path) == (client, path) for monitor in self._monitors):
@@ -205,13 +229,13 @@ class Controller:
             if self._service is not None:
                 self._service.call(client, path, MONITOR, "DeviceFound", ("o", device))
 
-        self._monitors.append(Monitor(client, path, on_device))
+        self._monitors.append(Monitor(client, path, on_device, is_offloaded=self.offloads_monitors))
 
     def _unregister_monitor(self, client: str, path: str) -> None:
         remaining = [monitor for monitor in self._monitors if (monitor.client, monitor.path) != (client, path)]
         if len(remaining) == len(self._monitors):
             raise OperationFailed(dbus_errors.DOES_NOT_EXIST)
-        self._monitors = remaining
+        self._keep_monitors(remaining)
         self._update_scan()
 
     _methods: Mapping[tuple[str, str, str], Callable[..., None]] = {
@@ -247,12 +271,17 @@ class Controller:
             return
         advertisement = peripheral.advertisement()
         filters = [self._filters.get(client, DiscoveryFilter()) for client in self._sessions]
-        accepting = [one for one in filters if one.accepts(advertisement)]
+        is_filtered = any(one.is_set for one in filters)
+        is_reported = is_filtered or advertisement.is_discoverable
+        accepting = [one for one in filters if is_reported and one.accepts(advertisement)]
+        if self.dies_of_long_advertisements and self._monitors and advertisement.is_long and self._crash is not None:
+            self._crash()
+            return
         monitors = [monitor for monitor in self._monitors if monitor.accepts(advertisement)]
         if accepting or monitors:
             device = self._device(peripheral, self._tree, self._service)
             duplicates = any(one.reports_duplicates for one in accepting)
-            device.receive(advertisement, duplicates=duplicates, is_active=bool(self._sessions))
+            device.receive(advertisement, duplicates=duplicates, is_active=bool(self._sessions), is_filtered=is_filtered)
             for monitor in monitors:
                 monitor.found(device.path)
 
@@ -266,7 +295,27 @@ class Controller:
             known = self._devices[path] = RemoteDevice(
                 peripheral, self.path, tree, service.start_task, connect_timeout_seconds=self.connect_timeout_seconds
             )
+            if self.forgets_after_seconds is not None:
+                service.start_task(self._forget_when_silent(known, self.forgets_after_seconds), f"timer of {path}")
         return known
+
+    async def _forget_when_silent(self, device: RemoteDevice, seconds: float) -> None:
+        loop, left = asyncio.get_running_loop(), seconds
+        while left > 0 or device.uses_slot:
+            await asyncio.sleep(max(left, 0.1))
+            left = device.received_at + seconds - loop.time()
+        if device.is_temporary and not device.peripheral.is_paired and self._devices.get(device.path) is device:
+            self.forget(device.peripheral)
+
+    def _keep_monitors(self, remaining: list[Monitor]) -> None:
+        removed = [monitor for monitor in self._monitors if monitor not in remaining]
+        self._monitors = remaining
+        if self._crash is not None and any(monitor.is_overflown for monitor in removed):
+            self._crash()
+
+    def _forget_in_monitors(self, path: str) -> None:
+        for monitor in self._monitors:
+            monitor.lost(path)
 
     def _device_path(self, peripheral: Peripheral) -> str:
         return f"{self.path}/dev_{peripheral.address.replace(':', '_')}"

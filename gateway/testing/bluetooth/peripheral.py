@@ -31,7 +31,7 @@ class AdvertisedData(TypedDict, total=False):
     - `service_uuids`: the services that it advertises; need not be all that it has.
     - `tx_power`: in dBm; many devices send none.
     - `rssi`: its signal strength at the receiver, in dBm.
-    - `flags`: the flags of the advertisement.
+    - `flags`: the flags of the advertisement; `None` for none.
     """
 
     name: str | None
@@ -40,7 +40,7 @@ class AdvertisedData(TypedDict, total=False):
     service_uuids: Iterable[str | int]
     tx_power: int | None
     rssi: int
-    flags: int
+    flags: int | None
 
 
 _DEFAULTS: AdvertisedData = {
@@ -147,7 +147,7 @@ class Peripheral:
     service_uuids = _AdvertisedField(_uuids)
     tx_power: _AdvertisedField[int | None, int | None] = _AdvertisedField(_unchanged)
     rssi: _AdvertisedField[int, int] = _AdvertisedField(_unchanged)
-    flags: _AdvertisedField[int, int] = _AdvertisedField(_unchanged)
+    flags: _AdvertisedField[int | None, int | None] = _AdvertisedField(_unchanged)
 
     def __init__(
         self,

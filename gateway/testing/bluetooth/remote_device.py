@@ -24,6 +24,9 @@ _Key = TypeVar("_Key", int, str)
 RESOLVE_SECONDS = 0.005
 """The time of service discovery: with real devices, tenths of a second."""
 
+RSSI_THRESHOLD = 8
+"""In dB (src/device.c): a smaller change of the signal strength is not reported while no discovery filter is set."""
+
 StartTask = Callable[[Coroutine[None, None, None], str], None]
 """Starts a task with a name."""
 
@@ -54,25 +57,32 @@ class RemoteDevice:
         self._manufacturer_data: dict[int, Variant] = {}
         self._service_data: dict[str, Variant] = {}
         self._uuids: dict[str, None] = {}
+        self.is_temporary = True
+        """BlueZ removes it when it is not received for some time; one that was connected to or paired is kept."""
+        self.received_at = 0.0
+        """When it was received last, in seconds of the loop's clock."""
 
     @property
     def uses_slot(self) -> bool:
         """Whether it is connected, or being connected to."""
         return self._connection is not None or self._attempt is not None
 
-    def receive(self, advertisement: Advertisement, *, duplicates: bool, is_active: bool) -> None:
-        """Store an advertisement.
+    def receive(self, advertisement: Advertisement, *, duplicates: bool, is_active: bool, is_filtered: bool) -> None:
+        """Store an advertisement, and report what BlueZ reports of it.
 
-        Like BlueZ, it merges manufacturer and service data of all advertisements so far, unless a client has requested
-        duplicates (DuplicateData). The signal strength is reported every time: in reality it is hardly ever the same twice.
+        BlueZ merges manufacturer and service data of all advertisements so far, unless a client has requested duplicates
+        (DuplicateData); then it reports both each time. It reports a signal strength that differs from the reported one by
+        `RSSI_THRESHOLD` or, while a discovery filter is set (`is_filtered`), each one. The rest is reported when it changes.
         """
+        self.received_at = asyncio.get_running_loop().time()
         received = self._received(advertisement, duplicates=duplicates, is_active=is_active)
         if self.path in self._tree:
             known = self._tree.properties(self.path, DEVICE)
-            changed = {
-                name: value for name, value in received.items() if duplicates or name == "RSSI" or known.get(name) != value
-            }
-            self._tree.change(self.path, DEVICE, changed)
+            self._tree.change(
+                self.path,
+                DEVICE,
+                {name: value for name, value in received.items() if _is_reported(name, value, known, duplicates, is_filtered)},
+            )
         else:
             self._tree.add(self.path, {DEVICE: {**self._initial(), **received}})
 
@@ -125,6 +135,7 @@ class RemoteDevice:
             return
         if self._attempt is not None:
             raise OperationFailed(dbus_errors.IN_PROGRESS)
+        self.is_temporary = False
         self._connection = await self._open_connection()
         self._change(Connected=YES)
         if not self._connection.is_open:
@@ -187,18 +198,21 @@ class RemoteDevice:
         self._tree.change(self.path, DEVICE, properties)
 
     def _received(self, advertisement: Advertisement, *, duplicates: bool, is_active: bool) -> dict[str, Variant]:
-        if duplicates:
+        if duplicates and advertisement.manufacturer_data:
             self._manufacturer_data.clear()
+        if duplicates and advertisement.service_data:
             self._service_data.clear()
         self._manufacturer_data.update(_as_variants(advertisement.manufacturer_data))
         self._service_data.update(_as_variants(advertisement.service_data))
         self._uuids.update(dict.fromkeys(advertisement.service_uuids))
-        received = {"RSSI": Variant("n", advertisement.rssi), "AdvertisingFlags": Variant("ay", bytes((advertisement.flags,)))}
+        received = {"RSSI": Variant("n", advertisement.rssi)}
+        if advertisement.flags is not None:
+            received["AdvertisingFlags"] = Variant("ay", bytes((advertisement.flags,)))
         if advertisement.name is not None and (is_active or not self.peripheral.name_on_request):
             received |= {"Name": Variant("s", advertisement.name), "Alias": Variant("s", advertisement.name)}
-        if self._manufacturer_data:
+        if advertisement.manufacturer_data:
             received["ManufacturerData"] = Variant("a{qv}", {**self._manufacturer_data})
-        if self._service_data:
+        if advertisement.service_data:
             received["ServiceData"] = Variant("a{sv}", {**self._service_data})
         if self._uuids:
             received["UUIDs"] = Variant("as", [*self._uuids])
@@ -222,6 +236,13 @@ class RemoteDevice:
             "ServicesResolved": NO,
             "UUIDs": Variant("as", []),
         }
+
+
+def _is_reported(name: str, value: Variant, known: Mapping[str, Variant], duplicates: bool, is_filtered: bool) -> bool:  # noqa: FBT001 - the two switches of a scan
+    before = known.get(name)
+    if name == "RSSI" and before is not None:
+        return is_filtered or abs(value.value - before.value) >= RSSI_THRESHOLD
+    return before != value or (duplicates and name in ("ManufacturerData", "ServiceData"))
 
 
 def _as_variants(data: Mapping[_Key, bytes]) -> dict[_Key, Variant]:

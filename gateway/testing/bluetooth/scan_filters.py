@@ -9,9 +9,19 @@ from types import MappingProxyType
 from dbus_fast import Variant
 
 from gateway.testing.bluetooth import dbus_errors
-from gateway.testing.bluetooth.advertisement import Advertisement, Pattern
+from gateway.testing.bluetooth.advertisement import MANUFACTURER_DATA, Advertisement, Pattern
 from gateway.testing.bluetooth.dbus_errors import OperationFailed
 
+MOST_PATTERNS = 7
+"""The number of patterns that a monitor may have.
+
+bluetoothd keeps the length of the command for the kernel, 1 + 34 for each pattern, in one byte (`merged_pattern_send_add_pattern`
+in src/adv_monitor.c, 5.56 to 5.87 at least). With 8 it writes beyond its memory, the kernel refuses the command,
+the monitor is released, and bluetoothd aborts when it is removed: so does 5.66. Only monitors with the same patterns in the same
+order share a command, so each monitor counts for itself.
+"""
+
+_MAX_STRUCTURE = 31
 _FILTER_SIGNATURES: Mapping[str, str] = MappingProxyType(
     {
         "UUIDs": "as",
@@ -37,6 +47,8 @@ class DiscoveryFilter:
     """The beginning of its address or its name."""
     reports_duplicates: bool = False
     """Report unchanged data, too, and drop data that an advertisement does not repeat."""
+    is_set: bool = False
+    """The client has set a filter: BlueZ then reports each signal strength, and devices that are not discoverable."""
 
     @classmethod
     def of(cls, arguments: Mapping[str, Variant]) -> DiscoveryFilter:
@@ -53,6 +65,7 @@ class DiscoveryFilter:
             rssi=options.get("RSSI"),
             pattern=options.get("Pattern", ""),
             reports_duplicates=options.get("DuplicateData", False),
+            is_set=bool(options),
         )
 
     def accepts(self, advertisement: Advertisement) -> bool:
@@ -69,19 +82,35 @@ def patterns_of(monitor: Mapping[str, Variant]) -> Sequence[Pattern] | None:
     kind, patterns = monitor.get("Type"), monitor.get("Patterns")
     if kind is None or kind.value != "or_patterns" or patterns is None:
         return None
-    return tuple((start, structure, bytes(content)) for start, structure, content in patterns.value) or None
+    found = tuple((start, structure, bytes(content)) for start, structure, content in patterns.value)
+    return found if found and all(map(_is_valid, found)) else None
+
+
+def _is_valid(pattern: Pattern) -> bool:
+    """Return whether BlueZ accepts a pattern (`bt_ad_pattern_new` in src/shared/ad.c)."""
+    start, structure, content = pattern
+    return bool(content) and start + len(content) <= _MAX_STRUCTURE and (0 < structure <= 0x3D or structure == MANUFACTURER_DATA)
 
 
 class Monitor:
-    """An advertisement monitor of a client: a passive scan."""
+    """An advertisement monitor of a client: a passive scan.
 
-    def __init__(self, client: str, path: str, on_device: Callable[[str], None]) -> None:
+    Args:
+        client: the client's name on the bus.
+        path: the path of the client's object.
+        on_device: called with the path of a device that the client is notified of.
+        is_offloaded: the controller matches the patterns and reports a device once; bluetoothd reports each advertisement.
+    """
+
+    def __init__(self, client: str, path: str, on_device: Callable[[str], None], *, is_offloaded: bool = False) -> None:
         self.client = client
-        """The client's name on the bus."""
         self.path = path
         self.patterns: Sequence[Pattern] = ()
-        """Empty until the client has exported its object."""
+        """Empty until the client has exported its object, and where BlueZ has released the monitor."""
+        self.is_overflown = False
+        """It had more than `MOST_PATTERNS`: BlueZ crashes when it is removed."""
         self._on_device = on_device
+        self._is_offloaded = is_offloaded
         self._reported: set[str] = set()
 
     def accepts(self, advertisement: Advertisement) -> bool:
@@ -89,7 +118,11 @@ class Monitor:
         return bool(self.patterns) and advertisement.fits(self.patterns)
 
     def found(self, device: str) -> None:
-        """Notify the client once of each device."""
-        if device not in self._reported:
+        """Notify the client of an advertisement (`adv_monitor_filter_rssi` in src/adv_monitor.c: no thresholds, no memory)."""
+        if not self._is_offloaded or device not in self._reported:
             self._reported.add(device)
             self._on_device(device)
+
+    def lost(self, device: str) -> None:
+        """Forget a device whose object is removed."""
+        self._reported.discard(device)
