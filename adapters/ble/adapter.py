@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.parser_registry import ParserRegistry
 from adapters.ble.discovery.reachability import QUIET_CONNECTABLE, Reachability
+from adapters.ble.discovery.scan_patterns import choose_patterns
 from adapters.ble.discovery.tracked_device import TrackedDevice
 from adapters.ble.discovery.tracker import Tracker
 from adapters.ble.profile.commands import PreparedCommand, prepare_command
@@ -72,16 +73,17 @@ class BleAdapter(Adapter[BleSettings]):
         super().__init__(settings)
         self.concurrency = settings.connections
         self._controller = controller
-        backend = settings.backend
+        backend, parsers = settings.backend, ParserRegistry.built_in(loop_time)
         self._radio = radio or Radio(
             controller,
             settings.scanning,
+            choose_patterns(settings, parsers.advertisers.values()) if settings.scanning == "passive" else (),
             scanner_backend=None if backend is None else backend.scanner,
             client_backend=None if backend is None else backend.client,
         )
         self._pool = ConnectionPool(self._radio, settings.connections)
         self._sessions = DeviceSessions(self._pool)
-        self._tracker = Tracker(settings, ParserRegistry.built_in(loop_time), self._radio.forget)
+        self._tracker = Tracker(settings, parsers, self._radio.forget)
         self._reachability = Reachability(self._tracker, self._pool.is_kept)
         self._uplink: Uplink | None = None
 
@@ -314,10 +316,12 @@ class BleAdapter(Adapter[BleSettings]):
 
     def remarks(self, child: ChildDevice) -> Sequence[str]:
         """Return the child's signal strength, what it lacks and what it refuses."""
+        problem = self._radio.scanning_problem
+        scanning = [] if problem is None else [problem]
         device = self._tracker.get(child.address)
         if device is None:
-            return ["it was not received since the start"]
-        return [*device.remarks(loop_time()), *self._sessions.remarks(child)]
+            return ["it was not received since the start", *scanning]
+        return [*device.remarks(loop_time()), *scanning, *self._sessions.remarks(child)]
 
     @classmethod
     def workbench(cls, adapter: Self | None = None) -> Workbench:

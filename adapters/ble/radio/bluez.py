@@ -1,4 +1,6 @@
-"""Watch bluetoothd and its controllers over D-Bus: bleak does not report when one of them is lost. The only user of dbus-fast.
+"""Watch bluetoothd and its controllers over D-Bus: bleak does not report when one of them is lost.
+
+With `passive_scan.py` the only user of dbus-fast.
 
 After a restart of bluetoothd bleak's scanner stays silent for ever.
 """
@@ -20,7 +22,7 @@ from dbus_fast.aio import MessageBus
 
 from adapters.ble.radio.open_errors import BluetoothUnusable, OpenError
 
-__all__ = ["AuthError", "Controller", "ControllerWatch", "bus_socket", "list_controllers", "watch_controller"]
+__all__ = ["AuthError", "Controller", "ControllerWatch", "bus_socket", "call_bluez", "list_controllers", "watch_controller"]
 
 BLUEZ = "org.bluez"
 ADAPTER = "org.bluez.Adapter1"
@@ -36,7 +38,12 @@ MATCH_RULES = (
     f"type='signal',sender='{BLUEZ}',interface='{PROPERTIES}',member='PropertiesChanged',arg0='{ADAPTER}'",
 )
 
-NO_SUCH_NAME = frozenset({f"{DBUS}.Error.ServiceUnknown", f"{DBUS}.Error.NameHasNoOwner"})
+NO_SUCH_NAME = frozenset({f"{DBUS}.Error.{name}" for name in ("ServiceUnknown", "NameHasNoOwner", "NoReply")})
+"""Nobody has the name; `NoReply`: bluetoothd stopped during a call."""
+NO_SUCH_METHOD = frozenset({f"{DBUS}.Error.{name}" for name in ("UnknownObject", "UnknownInterface", "UnknownMethod")})
+
+DAEMON_STOPPED = "bluetoothd stopped"
+"""The reason of a loss, where the daemon itself has ended."""
 DEFAULT_SOCKET = Path("/var/run/dbus/system_bus_socket")
 
 REPLY_SECONDS = 5.0
@@ -52,7 +59,7 @@ class ControllerWatch:
     """
 
     def __init__(self, bus: MessageBus, controller: str | None) -> None:
-        self._bus = bus
+        self.bus = bus
         self._path = None if controller is None else f"/org/bluez/{controller}"
         self._name = controller or "the Bluetooth controller"
         self._loss: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -62,17 +69,22 @@ class ControllerWatch:
         """Return the reason once the controller is lost."""
         return await self._loss
 
+    @property
+    def loss(self) -> str | None:
+        """The reason why the controller is lost; `None` while it is not."""
+        return self._loss.result() if self._loss.done() else None
+
     async def watch_bus(self) -> None:
         """Notice when the system bus itself ends: no signal reports that."""
         with suppress(OSError, EOFError):
-            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # the library does not declare that it returns nothing
+            await self.bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # the library does not declare that it returns nothing
         self._report_loss("the D-Bus daemon stopped")
 
     async def is_ready(self) -> bool:
         """Return whether bluetoothd is running and the controller is present and powered."""
         try:
             async with asyncio.timeout(REPLY_SECONDS):
-                reply = await self._bus.call(Message(destination=BLUEZ, path="/", interface=OBJECTS, member="GetManagedObjects"))
+                reply = await self.bus.call(Message(destination=BLUEZ, path="/", interface=OBJECTS, member="GetManagedObjects"))
         except (OSError, EOFError, TimeoutError):
             return False
         if reply is None or reply.message_type is not MessageType.METHOD_RETURN:
@@ -103,7 +115,7 @@ class ControllerWatch:
     def _loss_in(self, signal: Message) -> str | None:
         match signal.member, signal.body:
             case "NameOwnerChanged", [name, _, ""] if name == BLUEZ:
-                return "bluetoothd stopped"
+                return DAEMON_STOPPED
             case "InterfacesRemoved", [path, interfaces] if ADAPTER in interfaces and self._path in (None, path):
                 return f"{self._name} was unplugged"
             case "PropertiesChanged", [interface, changed, _] if interface == ADAPTER and self._path in (None, signal.path):
@@ -165,12 +177,12 @@ async def list_controllers() -> list[Controller]:
         BluetoothUnusable: bluetoothd cannot be reached.
     """
     async with _connected() as bus:
-        reply = await _call(
+        reply = await call_bluez(
             bus, Message(destination=DBUS, path=DBUS_PATH, interface=DBUS, member="NameHasOwner", signature="s", body=[BLUEZ])
         )
         if not reply.body[0]:
             raise BluetoothUnusable(OpenError.NO_DAEMON)
-        reply = await _call(bus, Message(destination=BLUEZ, path="/", interface=OBJECTS, member="GetManagedObjects"))
+        reply = await call_bluez(bus, Message(destination=BLUEZ, path="/", interface=OBJECTS, member="GetManagedObjects"))
     return sorted(
         (_controller(path, interfaces) for path, interfaces in reply.body[0].items() if ADAPTER in interfaces),
         key=lambda controller: controller.name,
@@ -200,13 +212,25 @@ async def _connected() -> AsyncIterator[MessageBus]:
             bus.disconnect()
 
 
-async def _call(bus: MessageBus, call: Message) -> Message:
+async def call_bluez(bus: MessageBus, call: Message, unknown: OpenError = OpenError.NO_CONTROLLER) -> Message:
+    """Return the reply to a call of bluetoothd or of the bus.
+
+    Args:
+        bus: a connection to the system bus.
+        call: the call.
+        unknown: the error where there is no such object or method.
+
+    Raises:
+        BluetoothUnusable: the reply is an error.
+        TimeoutError: there is no reply in time.
+    """
     async with asyncio.timeout(REPLY_SECONDS):
         reply = await bus.call(call)
     if reply is None:
         raise BluetoothUnusable(OpenError.NO_REPLY)
     if reply.message_type is not MessageType.METHOD_RETURN:
-        raise BluetoothUnusable(_open_error(reply.error_name or "", str(reply.body[0]) if reply.body else ""))
+        name, text = reply.error_name or "", str(reply.body[0]) if reply.body else ""
+        raise BluetoothUnusable(unknown if name in NO_SUCH_METHOD else _open_error(name, text))
     return reply
 
 

@@ -20,6 +20,7 @@ class OpenError(StrEnum):
     POWERED_OFF = "powered off"
     BUSY = "busy"
     NO_PASSIVE_SCANNING = "no passive scanning"
+    PASSIVE_REFUSED = "passive scan refused"
     SCAN_DOES_NOT_START = "the scan does not start"
     BLOCKED = "blocked"
     CONFINED = "confined"
@@ -63,6 +64,10 @@ ERROR_TEXTS: Mapping[OpenError, ErrorText] = {
     OpenError.NO_PASSIVE_SCANNING: ErrorText(
         "bluetoothd does not offer passive scanning",
         'start it with --experimental, or set in this entry of the config: scanning = "active"',
+    ),
+    OpenError.PASSIVE_REFUSED: ErrorText(
+        "bluetoothd refuses every list of patterns for the passive scan, for example since {controller} has no room for them",
+        'set in this entry of the config: scanning = "active"',
     ),
     OpenError.SCAN_DOES_NOT_START: ErrorText(
         "{controller} did not start to scan", "restart it with: bluetoothctl power off && bluetoothctl power on"

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Literal
 
@@ -22,10 +23,16 @@ from bleak_retry_connector import BleakClientWithServiceCache, establish_connect
 
 from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.metrics import printable
-from adapters.ble.radio.bluez import AuthError, ControllerWatch, watch_controller
+from adapters.ble.radio.bluez import DAEMON_STOPPED, AuthError, ControllerWatch, watch_controller
 from adapters.ble.radio.connection import CLOSE_ERRORS, CLOSE_SECONDS, GattConnection, error_text
-from adapters.ble.radio.open_errors import OpenError, error_message
-from gateway.adapter import BusUnavailable, DeviceUnreachable
+from adapters.ble.radio.monitor_patterns import USUAL_FLAGS, Pattern
+from adapters.ble.radio.open_errors import BluetoothUnusable, OpenError, error_message
+from adapters.ble.radio.open_errors import error_text as open_error_text
+from adapters.ble.radio.passive_devices import PassiveDevice, PassiveDevices
+from adapters.ble.radio.passive_scan import passive_scan
+from gateway.adapter import BusUnavailable, DeviceUnreachable, loop_time
+
+log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 25.0
 CONNECT_TRIES = 2
@@ -33,10 +40,11 @@ CONNECT_TRIES = 2
 NO_SIGNAL_DBM = -127
 """The strength that bleak reports for a device that BlueZ forgets or no longer receives: not a real advertisement."""
 
-ALL_FLAGS = [
-    OrPattern(0, AdvertisementDataType.FLAGS, bytes([flags])) for flags in (0x02, 0x04, 0x05, 0x06, 0x18, 0x19, 0x1A, 0x1B)
-]
-"""The patterns of a passive scan, which needs at least one: advertisements with any of the usual flags."""
+SOON_SECONDS = 600.0
+"""A bluetoothd that stops within this time after the start of a passive scan may have stopped because of it."""
+
+MOST_STOPS = 2
+"""After so many such stops in a row, the radio scans actively."""
 
 UNAVAILABLE_REASONS: Mapping[BleakBluetoothNotAvailableReason, OpenError] = {
     BleakBluetoothNotAvailableReason.NO_BLUETOOTH: OpenError.NO_CONTROLLER,
@@ -62,6 +70,7 @@ class Radio:
     Args:
         controller: its name, `hci0`; `None` for the first that is powered.
         scanning: `active` requests scan responses from devices, `passive` only listens.
+        patterns: the advertisements that a passive scan receives, the most important first.
         scanner_backend: a class for bleak's scanner that replaces the system's.
         client_backend: the same for bleak's client.
     """
@@ -70,12 +79,19 @@ class Radio:
         self,
         controller: str | None,
         scanning: Literal["active", "passive"],
+        patterns: Sequence[Pattern] = USUAL_FLAGS,
         *,
         scanner_backend: type[BaseBleakScanner] | None = None,
         client_backend: type[BaseBleakClient] | None = None,
     ) -> None:
         self._controller = controller
         self._scanning: Literal["active", "passive"] = scanning
+        self._patterns = patterns
+        self.scanning_problem: str | None = None
+        """Why it scans actively although it was to scan passively, for a person."""
+        self._opened_at = 0.0
+        self._stops = 0
+        """How often in a row bluetoothd stopped soon after the start of a passive scan."""
         self._scanner_backend = scanner_backend
         self._client_backend = client_backend
         self._watch_stack = AsyncExitStack()
@@ -92,29 +108,22 @@ class Radio:
         """
         self._devices.clear()
         self._is_absent = False
-
-        def on_detection(device: BLEDevice, data: AdvertisementData) -> None:
-            if data.rssi <= NO_SIGNAL_DBM:
-                return
-            self._devices[device.address] = device
-            on_advertisement(_advertisement(device, data))
-
+        self._opened_at = loop_time()
         try:
             if self._scanner_backend is None:
                 self._watch = await self._watch_stack.enter_async_context(watch_controller(self._controller))
-            scanner = self._new_scanner(on_detection)
             async with asyncio.timeout(CONNECT_SECONDS):
-                await scanner.start()
-        except (BleakError, OSError, EOFError, TimeoutError, KeyError, AuthError) as error:
+                await self._start_scan(on_advertisement)
+        except (BleakError, BluetoothUnusable, OSError, EOFError, TimeoutError, KeyError, AuthError) as error:
             try:
                 self._is_absent = self._watch is not None and not await self._watch.is_ready()
+                self._note_loss(None if self._watch is None else self._watch.loss)
             finally:
                 await self.close()
             raise BusUnavailable(error_message(_open_error(error), self._controller, error_text(error))) from error
         except BaseException:
             await self.close()
             raise
-        self._scanner = scanner
 
     async def close(self) -> None:
         """Stop scanning. Never raises."""
@@ -130,6 +139,7 @@ class Radio:
         never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         reason = await (never if self._watch is None else self._watch.wait_until_lost())
         self._is_absent = True
+        self._note_loss(reason)
         return reason
 
     async def wait_until_back(self) -> None:
@@ -171,13 +181,64 @@ class Radio:
             raise DeviceUnreachable(error_text(error)) from error
         return GattConnection(client, address)
 
+    async def _start_scan(self, on_advertisement: Callable[[Advertisement], None]) -> None:
+        if self._scanning == "passive" and self._watch is not None:
+            try:
+                await self._scan_passively(self._watch, on_advertisement)
+            except BluetoothUnusable as error:
+                if error.open_error is not OpenError.PASSIVE_REFUSED:
+                    raise
+                self._scan_actively_from_now_on(open_error_text(error.open_error, self._controller).problem)
+            else:
+                return
+
+        def on_detection(device: BLEDevice, data: AdvertisementData) -> None:
+            if data.rssi <= NO_SIGNAL_DBM:
+                return
+            self._devices[device.address] = device
+            on_advertisement(_advertisement(device, data))
+
+        scanner = self._new_scanner(on_detection)
+        await scanner.start()
+        self._scanner = scanner
+
+    async def _scan_passively(self, watch: ControllerWatch, on_advertisement: Callable[[Advertisement], None]) -> None:
+        def on_received(device: PassiveDevice, advertisement: Advertisement) -> None:
+            known = self._devices.get(advertisement.address)
+            if known is None or known.name != advertisement.name:
+                details = {"path": device.path, "props": device.properties}
+                self._devices[advertisement.address] = BLEDevice(advertisement.address, advertisement.name, details)
+            on_advertisement(advertisement)
+
+        devices = PassiveDevices(loop_time, on_received)
+        await self._watch_stack.enter_async_context(passive_scan(watch.bus, self._controller, self._patterns, devices))
+
+    def _note_loss(self, reason: str | None) -> None:
+        """Give passive scanning up where bluetoothd stops of it: some versions do at certain advertisements (bluez#1169)."""
+        if self._scanning != "passive" or reason != DAEMON_STOPPED:
+            return
+        self._stops = self._stops + 1 if loop_time() - self._opened_at <= SOON_SECONDS else 0
+        if self._stops >= MOST_STOPS:
+            self._scan_actively_from_now_on(
+                f"bluetoothd stopped {self._stops} times within {SOON_SECONDS / 60:.0f} min of the start of a passive scan"
+            )
+
+    def _scan_actively_from_now_on(self, problem: str) -> None:
+        self._scanning = "active"
+        name = self._controller or "the Bluetooth controller"
+        self.scanning_problem = f"{problem}: {name} scans actively until the gateway restarts"
+        log.warning(
+            '%s. A newer BlueZ may help; with scanning = "active" in this entry of the config it is not tried',
+            self.scanning_problem,
+        )
+
     def _new_scanner(self, on_detection: Callable[[BLEDevice, AdvertisementData], None]) -> BleakScanner:
         """Return a scanner that reports every advertisement, not only changes: a device that repeats itself is alive."""
         bluez: BlueZScannerArgs = {"filters": {"DuplicateData": True}}
         if self._controller is not None:
             bluez["adapter"] = self._controller
         if self._scanning == "passive":
-            bluez["or_patterns"] = list(ALL_FLAGS)
+            bluez["or_patterns"] = [OrPattern(at, AdvertisementDataType(kind), content) for at, kind, content in self._patterns]
         return BleakScanner(on_detection, scanning_mode=self._scanning, bluez=bluez, backend=self._scanner_backend)
 
 
@@ -199,6 +260,8 @@ def _advertisement(device: BLEDevice, data: AdvertisementData) -> Advertisement:
 
 def _open_error(error: BaseException) -> OpenError | None:
     match error:
+        case BluetoothUnusable():
+            return error.open_error
         case BleakBluetoothNotAvailableError():
             return UNAVAILABLE_REASONS.get(error.reason)
         case BleakDBusError():

@@ -1,0 +1,166 @@
+"""Test what counts as received when BlueZ reports a change of a device during a passive scan."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from adapters.ble.radio.passive_devices import STILL_THERE_SECONDS, PassiveDevices
+
+PATH = "/org/bluez/hci0/dev_A4_C1_38_00_00_01"
+SERVICE = "0000fcd2-0000-1000-8000-00805f9b34fb"
+
+
+def known(**properties):
+    return {"Address": "A4:C1:38:00:00:01", "AddressType": "random", "RSSI": -60, **properties}
+
+
+@pytest.fixture
+def scan():
+    now, received = SimpleNamespace(seconds=0.0), []
+    devices = PassiveDevices(lambda: now.seconds, lambda device, advertisement: received.append(advertisement))
+
+    def wait(seconds):
+        now.seconds += seconds
+
+    return SimpleNamespace(devices=devices, received=received, wait=wait)
+
+
+def payloads(scan):
+    return [{**one.manufacturer_data, **one.service_data} for one in scan.received]
+
+
+def test_only_what_is_new_in_a_merged_property_was_received(scan):
+    scan.devices.added(PATH, known(ManufacturerData={0xF1C2: b"1"}))
+    scan.devices.changed(PATH, {"ManufacturerData": {0xF1C2: b"1", 0xF2C2: b"2"}})
+    scan.devices.changed(PATH, {"ManufacturerData": {0xF1C2: b"3", 0xF2C2: b"2"}})
+    assert payloads(scan) == [{0xF1C2: b"1"}, {0xF2C2: b"2"}, {0xF1C2: b"3"}]
+
+
+def test_the_same_holds_for_service_data(scan):
+    other = SERVICE.replace("fcd2", "fe95")
+    scan.devices.added(PATH, known(ServiceData={SERVICE: b"1"}))
+    scan.devices.changed(PATH, {"ServiceData": {SERVICE: b"1", other: b"2"}})
+    scan.devices.changed(PATH, {"ServiceData": {SERVICE: b"3", other: b"2"}})
+    assert payloads(scan) == [{SERVICE: b"1"}, {other: b"2"}, {SERVICE: b"3"}]
+
+
+def test_data_that_first_came_together_stays_together_when_one_of_them_changes(scan):
+    scan.devices.added(PATH, known(ManufacturerData={0xEC88: b"1", 0x004C: b"INTELLI"}, ServiceData={SERVICE: b"s"}))
+    scan.devices.changed(PATH, {"ManufacturerData": {0xEC88: b"2", 0x004C: b"INTELLI"}})
+    assert payloads(scan)[-1] == {0xEC88: b"2", 0x004C: b"INTELLI", SERVICE: b"s"}
+
+
+def test_a_repetition_is_received_again_with_what_was_received_last(scan):
+    scan.devices.added(PATH, known(ManufacturerData={1: b"1"}))
+    scan.devices.changed(PATH, {"ManufacturerData": {1: b"1", 2: b"2"}})
+    scan.wait(1)
+    scan.devices.found(PATH, "m")
+    scan.devices.changed(PATH, {"RSSI": -71})
+    assert payloads(scan) == [{1: b"1"}, {2: b"2"}, {2: b"2"}, {2: b"2"}]
+    assert [one.rssi for one in scan.received] == [-60, -60, -60, -71]
+
+
+def test_several_monitors_that_match_one_advertisement_report_it_once(scan):
+    scan.devices.added(PATH, known(ManufacturerData={1: b"1"}))
+    for repetition in range(1, 4):
+        for monitor in ("m", "n", "o"):
+            scan.devices.found(PATH, monitor)
+            scan.wait(0.02)
+        assert len(scan.received) == repetition
+
+
+def test_advertisements_that_match_different_monitors_are_all_received(scan):
+    scan.devices.added(PATH, known(ManufacturerData={1: b"1"}))
+    for monitor in ("m", "n", "m", "n"):
+        scan.wait(2)
+        scan.devices.found(PATH, monitor)
+    assert len(scan.received) == 5
+
+
+def test_other_clients_that_want_duplicates_make_the_property_the_advertisement(scan):
+    scan.devices.added(PATH, known(ManufacturerData={1: b"a"}))
+    for data in ({2: b"b"}, {1: b"a"}, {1: b"a"}):
+        scan.devices.changed(PATH, {"ManufacturerData": data})
+    assert payloads(scan) == [{1: b"a"}, {2: b"b"}, {1: b"a"}, {1: b"a"}]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"Connected": True}, {"ServicesResolved": True}, {"Paired": False}, {"UUIDs": [SERVICE]}, {"Name": "x"}, {"Alias": "y"}],
+)
+def test_what_a_connection_changes_is_no_advertisement(scan, change):
+    scan.devices.added(PATH, known(ManufacturerData={1: b"1"}))
+    scan.devices.changed(PATH, change)
+    assert len(scan.received) == 1
+
+
+def test_a_name_that_becomes_known_is_part_of_the_next_advertisement(scan):
+    scan.devices.added(PATH, known())
+    scan.devices.changed(PATH, {"Name": "TP357 (2142)", "UUIDs": [SERVICE]})
+    scan.wait(1)
+    scan.devices.found(PATH, "m")
+    assert (scan.received[-1].name, scan.received[-1].service_uuids) == ("TP357 (2142)", (SERVICE,))
+
+
+def test_a_device_that_bluez_knew_before_was_not_received_until_it_is(scan):
+    scan.devices.known_before(PATH, known(ManufacturerData={1: b"1"}))
+    scan.devices.report_present()
+    assert scan.received == []
+    scan.devices.found(PATH, "m")
+    assert payloads(scan) == [{1: b"1"}]
+
+
+def test_of_a_device_that_bluez_knew_before_only_the_new_is_received(scan):
+    scan.devices.known_before(PATH, known(ManufacturerData={1: b"old", 2: b"old"}))
+    scan.devices.changed(PATH, {"ManufacturerData": {1: b"old", 2: b"new"}})
+    assert payloads(scan) == [{2: b"new"}]
+
+
+def test_where_bluez_tells_changes_only_a_device_is_there_as_long_as_its_object(scan):
+    scan.devices.added(PATH, known(ManufacturerData={1: b"1"}))
+    scan.devices.found(PATH, "m")
+    scan.wait(STILL_THERE_SECONDS)
+    scan.devices.report_present()
+    assert len(scan.received) == 2
+    scan.devices.removed(PATH)
+    scan.wait(STILL_THERE_SECONDS)
+    scan.devices.report_present()
+    assert len(scan.received) == 2
+
+
+def test_where_bluez_reports_each_advertisement_silence_is_silence(scan):
+    scan.devices.added(PATH, known(ManufacturerData={1: b"1"}))
+    scan.devices.found(PATH, "m")
+    scan.wait(1)
+    scan.devices.found(PATH, "m")
+    scan.wait(STILL_THERE_SECONDS)
+    scan.devices.report_present()
+    assert len(scan.received) == 2
+
+
+@pytest.mark.parametrize("change", [{"Connected": True}, {"Paired": True}])
+def test_a_device_whose_object_bluez_keeps_is_not_taken_for_present(scan, change):
+    scan.devices.added(PATH, known(ManufacturerData={1: b"1"}))
+    scan.devices.changed(PATH, change)
+    scan.wait(STILL_THERE_SECONDS)
+    scan.devices.report_present()
+    assert len(scan.received) == 1
+
+
+def test_a_device_that_returns_starts_anew(scan):
+    scan.devices.added(PATH, known(ManufacturerData={1: b"1"}))
+    scan.devices.changed(PATH, {"ManufacturerData": {1: b"1", 2: b"2"}})
+    scan.devices.removed(PATH)
+    scan.devices.changed(PATH, {"RSSI": -50})
+    scan.devices.found(PATH, "m")
+    scan.devices.added(PATH, known(ManufacturerData={1: b"1"}))
+    assert payloads(scan) == [{1: b"1"}, {2: b"2"}, {1: b"1"}]
+    assert len(scan.devices) == 1
+
+
+def test_a_strength_that_is_withdrawn_is_unknown(scan):
+    scan.devices.added(PATH, known(ManufacturerData={1: b"1"}))
+    scan.devices.changed(PATH, {}, ["RSSI", "TxPower"])
+    scan.wait(1)
+    scan.devices.found(PATH, "m")
+    assert scan.received[-1].rssi is None
