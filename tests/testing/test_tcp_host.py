@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from gateway.testing.modbus import ExceptionCode, Faults, Firmware, Frame, ModbusTcpHost, Rtu
+from gateway.testing.clock import simulated
+from gateway.testing.modbus import ExceptionCode, Faults, Firmware, Frame, MbapFaults, ModbusTcpHost, Rtu
 
 pytestmark = pytest.mark.enable_socket
 
@@ -168,3 +169,46 @@ async def test_rtu_frames_over_tcp(meter, tcp_exchange):
 async def test_unit_0_is_a_unit_like_any_other_over_modbus_tcp(make_meter, tcp_exchange):
     async with ModbusTcpHost([make_meter(0)]) as host:
         assert await tcp_exchange(host, tcp(0, VOLTAGE), 13) == tcp(0, VOLTAGE_TOLD)
+
+
+MBAP_FAULTS = {
+    "too long": (MbapFaults(length_error=1), "0002 0000 0008 01"),
+    "too short": (MbapFaults(length_error=-1), "0002 0000 0006 01"),
+    "one behind": (MbapFaults(transaction="one behind"), "0001 0000 0007 01"),
+    "always the same": (MbapFaults(transaction=0x77), "0077 0000 0007 01"),
+    "another protocol": (MbapFaults(protocol_id=3), "0002 0003 0007 01"),
+    "a counted checksum": (MbapFaults(checksum="counted"), "0002 0000 0009 01"),
+    "a checksum": (MbapFaults(checksum="not counted"), "0002 0000 0007 01"),
+}
+
+
+@pytest.mark.parametrize(("faults", "header"), MBAP_FAULTS.values(), ids=MBAP_FAULTS.keys())
+async def test_a_host_may_be_wrong_in_its_headers(meter, tcp_exchange, faults, header):
+    request, answer = tcp(1, VOLTAGE, 2), bytes.fromhex(header) + VOLTAGE_TOLD
+    if faults.checksum != "none":
+        answer += Rtu().bytes_of(Frame(1, VOLTAGE_TOLD))[-2:]
+    async with ModbusTcpHost([meter]) as host:
+        host.mbap_faults = faults
+        first = tcp(1, VOLTAGE, 1)
+        heard = await tcp_exchange(host, first + request, 2 * len(answer))
+        assert heard[len(answer) :] == answer
+
+
+def test_a_gateway_serves_requests_in_order_and_waits_for_each_absent_unit(make_meter):
+    heard = []
+
+    class Client(asyncio.Protocol):
+        def data_received(self, data):
+            heard.append((asyncio.get_running_loop().time(), data[1]))
+
+    async def main():
+        host = ModbusTcpHost([make_meter(5)], unknown_unit=ExceptionCode.GATEWAY_TARGET_FAILED_TO_RESPOND)
+        host.absent_seconds = 1.0
+        transport, _ = await host.dial(Client)
+        for number, unit in enumerate((1, 2, 5, 3, 5)):
+            transport.write(tcp(unit, VOLTAGE, number))
+        await asyncio.sleep(10)
+        await host.hang_up()
+
+    simulated(main())
+    assert sorted(heard) == [(1.0, 0), (2.0, 1), (2.0, 2), (3.0, 3), (3.0, 4)]

@@ -13,6 +13,7 @@ from gateway.testing.modbus.exception_codes import ExceptionCode, ExceptionRespo
 from gateway.testing.modbus.framing import Frame, Mbap, NotModbus, Rtu, crc16
 from gateway.testing.modbus.identification import Conformity, Identification, ServerId
 from gateway.testing.modbus.line import Exchange, ScriptedUnit, Violation, VirtualLine
+from gateway.testing.modbus.mbap_faults import HEALTHY_MBAP, MbapFaults
 from gateway.testing.modbus.pty import on_a_pty
 from gateway.testing.modbus.rtu import ModbusRtuBus
 from gateway.testing.modbus.signals import (
@@ -35,6 +36,7 @@ __all__ = [
     "ALL_FUNCTIONS",
     "HEALTHY",
     "HEALTHY_CONNECTIONS",
+    "HEALTHY_MBAP",
     "Ascii",
     "Clock",
     "Conformity",
@@ -50,6 +52,7 @@ __all__ = [
     "Frame",
     "Identification",
     "Mbap",
+    "MbapFaults",
     "ModbusRtuBus",
     "ModbusTcpHost",
     "NotModbus",

@@ -11,6 +11,7 @@ from gateway.tasks import loop_time
 from gateway.testing.modbus.exception_codes import ExceptionCode, exception_response
 from gateway.testing.modbus.framing import Frame, Framing, NotModbus
 from gateway.testing.modbus.functions import WRITES
+from gateway.testing.modbus.gateway_queue import GatewayQueue
 from gateway.testing.modbus.pauses import AnswerTimes
 from gateway.testing.modbus.unit import HEALTHY, Faults, SimulatedUnit
 
@@ -61,6 +62,19 @@ class SimulatedBus:
         self._has_broadcast = has_broadcast
         self._exchange_time = exchange_time
         self._answer_times = AnswerTimes()
+        self._queue = GatewayQueue()
+
+    @property
+    def absent_seconds(self) -> float | None:
+        """How long the bus waits for a unit that is not there or silent, before it serves the next request; `None`: not at all.
+
+        A gateway with a serial line behind it does so, and a radio bridge; answers then come late by several requests.
+        """
+        return self._queue.absent_seconds
+
+    @absent_seconds.setter
+    def absent_seconds(self, seconds: float | None) -> None:
+        self._queue.absent_seconds = seconds
 
     def plug_in(self, unit: SimulatedUnit) -> None:
         """Add a unit.
@@ -105,13 +119,15 @@ class SimulatedBus:
             return
         unit = self.units.get(request.unit_id)
         faults = HEALTHY if unit is None else unit.faults
-        if self._answer_times.misses(request.unit_id, faults, loop_time()):
-            return
+        if self.absent_seconds is None and self._answer_times.misses(request.unit_id, faults, loop_time()):
+            return  # where requests wait for each other, they reach the unit later
         answer = self._answer_for_missing_unit(request) if unit is None else unit.answer(request.pdu)
+        sent = b"" if answer is None else self._frame(request, answer, faults)
+        needed_seconds = faults.delay_seconds + self._exchange_time(request, sent)
+        is_absent = unit is None or answer is None
+        delay_seconds = self._queue.served_in(loop_time(), needed_seconds, is_absent=is_absent)
         if answer is None:
             return
-        sent = self._frame(request, answer, faults)
-        delay_seconds = faults.delay_seconds + self._exchange_time(request, sent)
         self._answer_times.answered(request.unit_id, loop_time() + delay_seconds)
         if delay_seconds > 0:
             late_answers.create_task(_send_later(sent, send, delay_seconds))

@@ -11,7 +11,7 @@ from gateway.testing.modbus.ascii import serial_framing
 from gateway.testing.modbus.connections import HEALTHY_CONNECTIONS, MemoryConnection, ServedConnection
 from gateway.testing.modbus.conversation import Send, SimulatedBus, end
 from gateway.testing.modbus.exception_codes import ExceptionCode
-from gateway.testing.modbus.framing import Mbap
+from gateway.testing.modbus.mbap_faults import FaultyMbap, MbapFaults
 from gateway.testing.modbus.unit import SimulatedUnit
 
 TcpFraming: TypeAlias = Literal["tcp", "rtu", "ascii"]
@@ -47,9 +47,10 @@ class ModbusTcpHost(SimulatedBus):
         framing: TcpFraming = "tcp",
         unknown_unit: ExceptionCode | None = None,
     ) -> None:
+        self._mbap = FaultyMbap()
         super().__init__(
             units,
-            Mbap() if framing == "tcp" else serial_framing(framing),
+            self._mbap if framing == "tcp" else serial_framing(framing),
             silence_seconds=_RTU_OVER_TCP_SILENCE_SECONDS if framing == "rtu" else None,
             unknown_unit=unknown_unit,
             has_broadcast=framing != "tcp",
@@ -62,6 +63,15 @@ class ModbusTcpHost(SimulatedBus):
         """How many connections were accepted so far, those that were closed at once included."""
         self._server: asyncio.Server | None = None
         self._conversations: set[asyncio.Task[None]] = set()
+
+    @property
+    def mbap_faults(self) -> MbapFaults:
+        """The mistakes in the headers of its answers; without effect on RTU frames."""
+        return self._mbap.faults
+
+    @mbap_faults.setter
+    def mbap_faults(self, faults: MbapFaults) -> None:
+        self._mbap.faults = faults
 
     async def __aenter__(self) -> Self:
         """Listen."""
