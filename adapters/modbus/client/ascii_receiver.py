@@ -13,7 +13,7 @@ from adapters.modbus.client.rtu_receiver import Reception, RtuReceiver
 from adapters.modbus.client.rtu_search import Awaited, LineFrame
 
 _END_OF_LINE = b"\r\n"
-_NOTHING = Reception(0, None, 0.0, None, b"", has_late_answer=False, has_echo=False)
+_NOTHING = Reception(0, None, 0.0, None, b"", late=(), has_echo=False)
 
 
 class AsciiReceiver(RtuReceiver):
@@ -34,11 +34,7 @@ class AsciiReceiver(RtuReceiver):
                 total, awaited = replace(total, answer=part.answer, seconds=part.seconds), None
             elif part.unexplained:
                 unexplained = frame_of(frame.unit, frame.pdu)
-            total = replace(
-                total,
-                has_late_answer=total.has_late_answer or part.has_late_answer,
-                has_echo=total.has_echo or part.has_echo,
-            )
+            total = replace(total, late=(*total.late, *part.late), has_echo=total.has_echo or part.has_echo)
         self.traffic.stray_bytes += len(noise.strip(_END_OF_LINE))
         return replace(total, used=used, begun_at=len(data) if used < len(data) else None, unexplained=unexplained)
 

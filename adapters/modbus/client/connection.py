@@ -6,7 +6,8 @@ pymodbus adds and removes framing. It is kept from doing more:
 - It raises inside the event loop when it cannot decode an answer, and the loop then closes the connection. `_Decoder` returns
   such an answer like any other.
 - Of the bytes that arrived on RTU it takes the first frame and drops the rest, whether that frame was a late answer or not, and a
-  stray byte before it costs all of them. The link searches them itself (`rtu_search.py`).
+  stray byte before it costs all of them. On TCP it drops late answers, and waits for ever for those with a wrong length. The link
+  searches what arrived itself (`rtu_search.py`, `tcp_receiver.py`).
 - On ASCII a character that is no digit raises in the event loop, and a frame that was cut short spoils the next one. The link
   finds the frames itself (`ascii_frames.py`).
 - It writes its last 20 frames into the log at each error.
@@ -93,7 +94,7 @@ class Hooks:
     on_received: Callable[[bytes], None]
     """A packet arrived; on RTU and ASCII everything that arrived since the last frame."""
     find_answer: Callable[[bytes], Decoded]
-    """Return the answer to the current request among all that arrived on RTU or ASCII."""
+    """Return the answer to the current request among all bytes that arrived."""
     on_dropped: Callable[[bytes], None]
     """The next request is sent, so these bytes, the beginning of an RTU or ASCII frame, do not become one any more."""
     without_echo: Callable[[bytes, bytes], bytes]
@@ -207,9 +208,8 @@ class Connection:
         client.ctx.framer.decoder = _Decoder()
         client.ctx.comm_params.handle_local_echo = self._expects_echo
         framer: Any = client.ctx.framer
-        if not self._bus.has_transaction_ids:
-            framer.decode = self._hooks.find_answer
-            client.ctx.max_buffer_size = LONGEST_CHUNK_BYTES
+        framer.decode = self._hooks.find_answer
+        client.ctx.max_buffer_size = LONGEST_CHUNK_BYTES
         if self._bus.framing == "ascii":
             framer.encode = lambda pdu, unit, _transaction: ascii_frames.frame_of(unit, pdu)
         if isinstance(self._bus, SerialLine):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from adapters.modbus.client.pdu import EXCEPTION_BIT, ReadRequest, Request, WriteRequest
+from adapters.modbus.client.pdu import ABSENT_UNIT_CODES, EXCEPTION_BIT, ReadRequest, Request, WriteRequest
 
 LATE_ANSWERS_BOUND = 32
 """The most unanswered requests kept for one unit. Each costs a time-out, so no more answers can be late at once."""
@@ -33,6 +33,18 @@ class UnansweredRequest:
     """No answer arrives after this time."""
     may_be_refused: bool = True
     """The answer may be an exception: the unit has not answered this request with a value since."""
+
+
+@dataclass(frozen=True, slots=True)
+class LateAnswer:
+    """An answer that arrived after its request was given up."""
+
+    unit: int
+    sent_at: float
+    """When its request was sent."""
+    arrived_at: float
+    is_absence: bool
+    """A Modbus gateway reported that the unit is not there."""
 
 
 class LateAnswers:
@@ -70,8 +82,8 @@ class LateAnswers:
             self._usual_seconds[unit] = began - answered.since
         return began - answered.since
 
-    def take_late(self, unit: int, pdu: bytes, *, began: float) -> bool:
-        """Remove the request that a frame belongs to which nobody waits for; return whether there is one.
+    def take_late(self, unit: int, pdu: bytes, *, began: float) -> UnansweredRequest | None:
+        """Remove the request that a frame belongs to which nobody waits for, and return it, if there is one.
 
         Args:
             unit: who sent it.
@@ -82,7 +94,7 @@ class LateAnswers:
         if late is not None:
             self._unanswered[unit].remove(late)
             self._usual_seconds[unit] = began - late.since
-        return late is not None
+        return late
 
     def _is_usual(self, unit: int, seconds: float) -> bool:
         usual = self._usual_seconds.get(unit)
@@ -99,7 +111,7 @@ class LateAnswers:
             return 0.0
         for expired in [sent for sent in waiting if sent.until <= now]:
             waiting.remove(expired)
-        return max((sent.until for sent in waiting if _can_be_confused(sent, request)), default=0.0)
+        return max((sent.until for sent in waiting if can_be_confused(sent, request)), default=0.0)
 
 
 def fits(request: Request, pdu: bytes) -> bool:
@@ -117,7 +129,12 @@ def fits(request: Request, pdu: bytes) -> bool:
             return True
 
 
-def _can_be_confused(sent: UnansweredRequest, request: Request) -> bool:
+def is_absence(pdu: bytes) -> bool:
+    """Return whether an answer is the exception of a Modbus gateway that did not find the unit."""
+    return bool(pdu[0] & EXCEPTION_BIT) and pdu[1:2] in {bytes([code]) for code in ABSENT_UNIT_CODES}
+
+
+def can_be_confused(sent: UnansweredRequest, request: Request) -> bool:
     """Return whether a late answer would look like an answer to this request, and would be a wrong one."""
     if request == sent.request or request.function != sent.request.function:
         return False

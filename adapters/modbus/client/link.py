@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from contextlib import suppress
 from dataclasses import replace
 from typing import overload
@@ -19,7 +20,7 @@ from adapters.modbus.client.ascii_receiver import AsciiReceiver
 from adapters.modbus.client.buses import Bus
 from adapters.modbus.client.connection import Connection, ConnectionLost, Decoded, Dial, Hooks, InvalidResponse, ResponsePDU
 from adapters.modbus.client.echo_filter import EchoFilter
-from adapters.modbus.client.late_answers import LateAnswers, UnansweredRequest
+from adapters.modbus.client.late_answers import LateAnswer, LateAnswers, UnansweredRequest
 from adapters.modbus.client.pdu import (
     ABSENT_UNIT_CODES,
     EXCEPTION_BIT,
@@ -43,6 +44,7 @@ from adapters.modbus.client.rtu_frames import (
 )
 from adapters.modbus.client.rtu_receiver import RtuReceiver
 from adapters.modbus.client.rtu_search import Awaited
+from adapters.modbus.client.tcp_receiver import TcpReceiver, advice, host_remark
 from adapters.modbus.client.transport import RetryPolicy
 from gateway.adapter import DeviceUnreachable, OutcomeUnknown, RecentFrames, loop_time
 
@@ -53,6 +55,9 @@ PAGES_BOUND = 32
 
 OVERHEARD_BYTES = 4096
 """How much is kept of the traffic of another master."""
+
+LATE_BOUND = 256
+"""How many late answers are kept: one for each unit id."""
 
 BUNDLE_BYTES = 16
 """A serial port delivers the characters that it received when it has this many, or when no more arrive."""
@@ -97,6 +102,10 @@ class Link:
         receiver = AsciiReceiver if bus.framing == "ascii" else RtuReceiver
         self._receiver = receiver(self._late_answers, bus.character_seconds, bus.silence_seconds)
         self._late_arrived = asyncio.Event()
+        self._tcp = TcpReceiver()
+        self._sent: UnansweredRequest | None = None
+        self.late: deque[LateAnswer] = deque(maxlen=LATE_BOUND)
+        """The answers to abandoned requests that arrived last."""
         self._echo = EchoFilter()
         self.answer_seconds: float | None = None
         self.frames = RecentFrames()
@@ -217,10 +226,9 @@ class Link:
             raise
         finally:
             self._awaited = self._deadline = None
+            self._tcp.ended()
         if self._echo.is_missing and not isinstance(request, WriteRequest):
             self._set_echoes(echoes=False)
-        if self.bus.has_transaction_ids:
-            self.answer_seconds = loop_time() - sent.since
         return response
 
     def _begin(self, unit: int, request: Request, policy: RetryPolicy) -> tuple[UnansweredRequest, float]:
@@ -233,6 +241,7 @@ class Link:
         sent_at = loop_time() + character * self.bus.characters(request_bytes(request))
         late_seconds = max(policy.late_seconds, policy.timeout_seconds) + character * self.bus.characters(LONGEST_FRAME_BYTES)
         sent = UnansweredRequest(request, sent_at, sent_at + late_seconds)
+        self._sent = sent
         if not self.bus.has_transaction_ids:
             self._late_answers.add(unit, sent)
         answer_seconds = character * self.bus.characters(longest_answer(request))
@@ -263,6 +272,8 @@ class Link:
         self.frames.sent(packet)
         if self.bus.has_transaction_ids:
             self._last_packet = b""
+            if self._sent is not None:
+                self._tcp.sent(packet, self._awaited_unit, self._sent)
             return
         self._echo.sent(packet)
         self._receiver.sent(packet)
@@ -278,6 +289,18 @@ class Link:
 
     def _find_answer(self, data: bytes) -> Decoded:
         """Return the answer to the current request among all that arrived, and handle what else is there."""
+        return self._find_tcp_answer(data) if self.bus.has_transaction_ids else self._find_line_answer(data)
+
+    def _find_tcp_answer(self, data: bytes) -> Decoded:
+        heard = self._tcp.receive(data, loop_time())
+        self.late.extend(heard.late)
+        if heard.new_oddities:
+            log.warning("%s: %s", self.bus.label, host_remark(self._tcp.oddities))
+        if heard.pdu:
+            self.answer_seconds = loop_time() - heard.since
+        return heard.used, heard.unit, heard.transaction, heard.pdu
+
+    def _find_line_answer(self, data: bytes) -> Decoded:
         now = loop_time()
         awaited = None if self._awaited is None else Awaited(self._awaited_unit, self._awaited)
         knew_master = self._receiver.traffic.has_other_master
@@ -285,7 +308,8 @@ class Link:
         self._last_packet = heard.unexplained or self._last_packet
         if not knew_master and self._receiver.traffic.has_other_master:
             log.warning("%s: %s", self.bus.label, self.remarks()[0])
-        if heard.has_late_answer:
+        if heard.late:
+            self.late.extend(heard.late)
             self._late_arrived.set()
         if heard.has_echo:
             self._take_echo()
@@ -324,7 +348,8 @@ class Link:
     def _describe_bad_frame(self, unit: int) -> str:
         if self.bus.framing == "ascii":
             return ascii_frames.describe_bad_frame(self._last_packet, unit)
-        return describe_bad_frame(self._last_packet, unit, is_rtu=self.bus.is_rtu)
+        about_host = advice(self._last_packet) if self.bus.has_transaction_ids else ""
+        return about_host or describe_bad_frame(self._last_packet, unit, is_rtu=self.bus.is_rtu)
 
     def _without_echo(self, data: bytes, expected: bytes) -> bytes:
         if self._awaited is None:
@@ -346,7 +371,8 @@ class Link:
 
     def remarks(self) -> list[str]:
         """Return what a person should know about the line: another master, stray bytes."""
-        return self._receiver.traffic.remarks()
+        about_host = host_remark(self._tcp.oddities)
+        return [*self._receiver.traffic.remarks(), *([about_host] if about_host else [])]
 
     def traffic_summary(self) -> str:
         """Return what was set aside on the line since the start, in one line."""

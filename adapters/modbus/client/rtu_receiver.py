@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.modbus.client.late_answers import LateAnswers
+from adapters.modbus.client.late_answers import LateAnswer, LateAnswers, is_absence
 from adapters.modbus.client.line_traffic import LineTraffic
 from adapters.modbus.client.pdu import EXCEPTION_BIT
 from adapters.modbus.client.rtu_frames import CHECKSUM_BYTES, with_checksum
@@ -26,8 +26,8 @@ class Reception:
     """Where an answer begins that is not complete yet, in bytes since the start."""
     unexplained: bytes
     """What explains a missing answer: bytes in no frame, or an answer of somebody else."""
-    has_late_answer: bool
-    """An answer to an abandoned request arrived."""
+    late: Sequence[LateAnswer]
+    """The answers to abandoned requests."""
     has_echo: bool
     """Our own request came back."""
 
@@ -73,10 +73,11 @@ class RtuReceiver:
         answer = self._answer_among(heard.frames, awaited)
         others = [frame for frame in heard.frames if frame is not answer]
         seconds = 0.0 if answer is None or awaited is None else self._accept(answer, awaited, now)
-        late = [frame for frame in others if frame.kind is FrameKind.ANSWER and self._take_late(frame, now)]
+        answers = (frame for frame in others if frame.kind is FrameKind.ANSWER)
+        late = [late for frame in answers if (late := self._take_late(frame, now)) is not None]
         self.traffic.count(heard, now)
         has_echo = any(frame.kind is FrameKind.ECHO for frame in others)
-        return Reception(heard.used, answer, seconds, begun_at, _unexplained(heard, data), bool(late), has_echo)
+        return Reception(heard.used, answer, seconds, begun_at, _unexplained(heard, data), late, has_echo)
 
     def _answer_among(self, frames: Sequence[LineFrame], awaited: Awaited | None) -> LineFrame | None:
         """Return the frame that answers the request: it fits or, where nothing else can explain it, it is a wrong answer."""
@@ -93,8 +94,9 @@ class RtuReceiver:
         with_value = not answer.pdu[0] & EXCEPTION_BIT
         return max(self._late_answers.answered(answer.unit, awaited.request, began=began, with_value=with_value), 0.0)
 
-    def _take_late(self, frame: LineFrame, now: float) -> bool:
-        return self._late_answers.take_late(frame.unit, frame.pdu, began=self._began_at(frame, now))
+    def _take_late(self, frame: LineFrame, now: float) -> LateAnswer | None:
+        late = self._late_answers.take_late(frame.unit, frame.pdu, began=self._began_at(frame, now))
+        return None if late is None else LateAnswer(frame.unit, late.since, now, is_absence(frame.pdu))
 
     def _began_at(self, frame: LineFrame, now: float) -> float:
         """Return when the unit was ready to send the frame that has just arrived."""
