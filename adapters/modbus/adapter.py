@@ -134,7 +134,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         if unit in self._configured:
             sender, first_requests = self._probe_sender(unit), None
         else:
-            sender = _ProbeSender(self, unit, RetryPolicy(self.settings.scan_timeout.total_seconds()))
+            sender = _ProbeSender(self, unit, RetryPolicy(self.settings.scan_timeout.total_seconds(), self._first_tries))
             first_requests = (FIRST_REGISTER,)  # an absent unit costs one time-out, not two
         async with aclosing(self._probe(unit, sender, first_requests)) as steps:
             async for step in steps:
@@ -359,9 +359,14 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         tries = 1 if turnaround.misses else self.settings.retries + 1
         return RetryPolicy(turnaround.timeout_seconds(self._timeout), tries, self._timeout)
 
+    @property
+    def _first_tries(self) -> int:
+        """How often the first request to a unit is sent: once, and twice where it may get lost on the way."""
+        return 2 if self._bus.loses_requests else 1
+
     def _probe_sender(self, unit: int) -> _ProbeSender:
         policy = self._retry_policy(unit)
-        return _ProbeSender(self, unit, replace(policy, tries=1))
+        return _ProbeSender(self, unit, replace(policy, tries=self._first_tries))
 
     def _expected(self, unit: int, device: ConfiguredDevice) -> ChildDevice:
         """Return a configured device as the child that it will become, as far as a plan needs it."""

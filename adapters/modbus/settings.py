@@ -84,7 +84,7 @@ class ModbusSettings(ProfileSettings[Profile]):
 
     def claims(self) -> Iterable[str]:
         """Return every host and every port that no other entry may use."""
-        yield from (f"host {host.host.lower()} port {host.port}" for host in self.hosts)
+        yield from (host.claim for host in self.hosts)
         yield from (f"port {os.path.realpath(line.port)}" for line in self.lines)
 
     def find_profile(self, name: str) -> Profile | None:

@@ -58,6 +58,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
     "multiprocessing": (),
     "socket": (
         "adapters/modbus/client/open_errors.py",  # the names of the errors of getaddrinfo
+        "adapters/modbus/client/udp.py",  # the kind and family of an address
         "adapters/serial/port/port.py",
         "gateway/cli/demo.py",
         "gateway/cloud/http.py",

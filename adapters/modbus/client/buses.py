@@ -1,4 +1,4 @@
-"""The settings of the two kinds of Modbus bus, a TCP host and a serial line, and their character times. Pure."""
+"""The settings of the two kinds of Modbus bus, a TCP or UDP host and a serial line, and their character times. Pure."""
 
 from __future__ import annotations
 
@@ -18,13 +18,20 @@ class _BusModel(BaseModel):
 
 
 class TcpHost(_BusModel):
-    """A TCP host: a device, or a gateway with a serial line behind it."""
+    """A host that is reached over TCP or UDP: a device, or a gateway with a serial line behind it."""
 
     host: str = Field(min_length=1, description="IP address or host name")
-    port: int = Field(default=MODBUS_PORT, ge=1, le=65535, description="TCP port")
+    port: int = Field(default=MODBUS_PORT, ge=1, le=65535, description="TCP or UDP port")
     name: str = Field(default="", description="what this bus is called in logs and on the page; host:port, when left out")
     framing: Literal["tcp", "rtu", "ascii"] = Field(
         default="tcp", description="frames on the wire: Modbus TCP, or RTU or ASCII frames over TCP"
+    )
+    transport: Literal["tcp", "udp"] = Field(default="tcp", description="what carries the frames: TCP, or UDP datagrams")
+    local_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="UDP port of this machine to which a host is set up to send its answers; any, when left out",
     )
     baudrate: int | None = Field(
         default=None, ge=300, le=4_000_000, description="speed of the serial line behind a gateway; blocks are planned for it"
@@ -34,6 +41,22 @@ class TcpHost(_BusModel):
     def label(self) -> str:
         """The label of the bus, the same at each start."""
         return self.name or f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    @property
+    def claim(self) -> str:
+        """What only one entry may use: a port of the host."""
+        return f"host {self.host.lower()} port {self.port}" + (" over UDP" if self.transport == "udp" else "")
+
+    @property
+    def loses_requests(self) -> bool:
+        """Whether a request may get lost on the way, so that one that is not answered says little about a unit."""
+        return self.transport == "udp"
+
+    @model_validator(mode="after")
+    def _has_keys_of_its_transport(self) -> Self:
+        if self.local_port is not None and self.transport != "udp":
+            raise ValueError('`local_port` is for `transport = "udp"`')
+        return self
 
     @property
     def is_rtu(self) -> bool:
@@ -105,6 +128,11 @@ class SerialLine(_BusModel):
     @property
     def has_transaction_ids(self) -> bool:
         """Whether an answer names its request: on a serial line, never."""
+        return False
+
+    @property
+    def loses_requests(self) -> bool:
+        """Whether a request may get lost on the way: on a line, it is only damaged."""
         return False
 
     def characters(self, rtu_bytes: int) -> int:

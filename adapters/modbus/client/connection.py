@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import termios
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -45,8 +46,9 @@ from pymodbus.pdu.register_message import (
 
 from adapters.modbus.client import ascii_frames
 from adapters.modbus.client.buses import Bus, SerialLine, TcpHost
-from adapters.modbus.client.open_errors import CONNECT_SECONDS, why_not_open
+from adapters.modbus.client.open_errors import CONNECT_SECONDS, why_not_open, why_refused
 from adapters.modbus.client.pdu import ReadDeviceIdentification, ReadRequest, ReportServerId, Request, Table, WriteRequest
+from adapters.modbus.client.udp import open_datagrams
 from gateway.adapter import BusUnavailable
 
 NEVER_SECONDS = 86_400.0
@@ -54,6 +56,9 @@ NEVER_SECONDS = 86_400.0
 
 LONGEST_CHUNK_BYTES = 65_536
 """pymodbus drops everything that arrived when it is more than this; the search leaves less than a frame of it."""
+
+MOST_FIRST_TRANSACTION = 60_000
+"""Over UDP transactions are numbered from any number up to this: the late answer to a former gateway has another one."""
 
 _FRAMERS: Mapping[str, FramerType] = {"tcp": FramerType.SOCKET, "rtu": FramerType.RTU, "ascii": FramerType.ASCII}
 
@@ -110,6 +115,8 @@ class Connection:
         self._dial = dial
         self._client: _Client | None = None
         self._is_exchanging = False
+        self._loss: Exception | None = None
+        """What ended the connection."""
         self._expects_echo = False
         _silence_pymodbus()
 
@@ -123,8 +130,8 @@ class Connection:
         self.close()
         failure: list[OSError] = []
         client = self._make_client()
-        if self._dial is not None:
-            client.ctx.call_create = partial(self._dial, lambda: client.ctx)
+        if (dial := self._dial or self._usual_dial()) is not None:
+            client.ctx.call_create = partial(dial, lambda: client.ctx)
         client.ctx.call_create = _recording_errors(client.ctx.call_create, failure)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -152,6 +159,7 @@ class Connection:
 
         Raises:
             ConnectionLost: the connection was closed meanwhile.
+            BusUnavailable: it was ended by an error that a new connection would have as well.
             InvalidResponse: the answer cannot be used.
         """
         if self._client is None:
@@ -163,6 +171,9 @@ class Connection:
         try:
             response: ModbusPDU = await self._client.execute(no_response_expected=False, request=_request_pdu(unit, request))
         except ConnectionException as error:
+            if (why := why_refused(self._bus, self._loss)) is not None:
+                self.close()
+                raise BusUnavailable(why) from error
             raise ConnectionLost from error
         except ModbusException as error:
             raise InvalidResponse(error.string) from error
@@ -206,6 +217,8 @@ class Connection:
                     trace_connect=self._on_connection,
                 )
         client.ctx.framer.decoder = _Decoder()
+        context: Any = client.ctx
+        context.connection_lost = self._recording_loss(context.connection_lost)
         client.ctx.comm_params.handle_local_echo = self._expects_echo
         framer: Any = client.ctx.framer
         framer.decode = self._hooks.find_answer
@@ -213,9 +226,21 @@ class Connection:
         if self._bus.framing == "ascii":
             framer.encode = lambda pdu, unit, _transaction: ascii_frames.frame_of(unit, pdu)
         if isinstance(self._bus, SerialLine):
-            context: Any = client.ctx
             context.data_received = self._without_echo(context, context.data_received)
         return client
+
+    def _usual_dial(self) -> Dial | None:
+        """Return how the bus is reached, where pymodbus does not do it."""
+        if isinstance(self._bus, TcpHost) and self._bus.transport == "udp":
+            return partial(_datagrams, self._bus)
+        return None
+
+    def _recording_loss(self, lose: Callable[[Exception | None], None]) -> Callable[[Exception | None], None]:
+        def lose_and_record(error: Exception | None) -> None:
+            self._loss = error
+            lose(error)
+
+        return lose_and_record
 
     def _without_echo(self, context: Any, receive: Callable[[bytes], None]) -> Callable[[bytes], None]:  # noqa: ANN401 - pymodbus's
         def receive_without_echo(data: bytes) -> None:
@@ -382,6 +407,12 @@ def _recording_errors(create: _Create, failures: list[OSError]) -> _Create:
         raise failures[-1]  # only here: chained to it, the error would hold on to the port, which pyserial left open
 
     return recording
+
+
+async def _datagrams(host: TcpHost, make_protocol: Callable[[], Any]) -> tuple[asyncio.Transport, Any]:
+    transport, protocol = await open_datagrams(make_protocol, host)
+    protocol.next_tid = secrets.randbelow(MOST_FIRST_TRANSACTION)
+    return transport, protocol
 
 
 def _silence_pymodbus() -> None:

@@ -6,7 +6,7 @@ import errno
 import socket
 from collections.abc import Mapping
 
-from adapters.modbus.client.buses import Bus, SerialLine
+from adapters.modbus.client.buses import Bus, SerialLine, TcpHost
 
 CONNECT_SECONDS = 5.0
 """How long a host may take to accept the connection."""
@@ -25,6 +25,14 @@ _ADVICE: Mapping[int, str] = {
 }
 
 
+_UDP_ADVICE: Mapping[int, str] = {
+    errno.ECONNREFUSED: "it refuses: nothing listens on UDP port {port} there: does it speak Modbus over UDP, on this port?",
+    errno.EADDRINUSE: "UDP port {local_port} of this machine is in use by another program: end it, or set another `local_port`",
+    errno.EACCES: "this machine does not let the gateway send: is `local_port` below 1024, or is it a broadcast address?",
+    errno.EPERM: "the firewall of this machine does not let the gateway send",
+}
+
+
 def why_not_open(bus: Bus, error: OSError | None) -> str:
     """Return a sentence about a bus that failed with this error; `None` stands for a time-out."""
     where = bus.port if isinstance(bus, SerialLine) else f"{bus.host}:{bus.port}"
@@ -34,8 +42,17 @@ def why_not_open(bus: Bus, error: OSError | None) -> str:
         )
     if isinstance(error, socket.gaierror):
         return f"{where}: the host name is not known ({error.strerror}): check its spelling and the DNS server"
+    if isinstance(bus, TcpHost) and bus.transport == "udp" and error.errno is not None and error.errno in _UDP_ADVICE:
+        return f"{where}: {_UDP_ADVICE[error.errno].format(port=bus.port, local_port=bus.local_port)}"
     number = error.errno if error.errno in _ADVICE else _number_inside(str(error))
     return f"{where}: {_ADVICE.get(number or 0, error.strerror or str(error))}"
+
+
+def why_refused(bus: Bus, loss: Exception | None) -> str | None:
+    """Return a sentence about a connection that ended with this error; `None` where opening it again may help."""
+    if isinstance(bus, TcpHost) and bus.transport == "udp" and isinstance(loss, OSError):
+        return why_not_open(bus, loss)
+    return None
 
 
 def _number_inside(text: str) -> int | None:

@@ -30,6 +30,7 @@ from gateway.testing.modbus.signals import (
 )
 from gateway.testing.modbus.sunspec import SunSpecModel, sunspec_registers
 from gateway.testing.modbus.tcp import ModbusTcpHost
+from gateway.testing.modbus.udp import DatagramFaults, ModbusUdpHost
 from gateway.testing.modbus.unit import ALL_FUNCTIONS, HEALTHY, Clock, Faults, Firmware, ServedValue, SimulatedUnit
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "ConnectionFaults",
     "Constant",
     "Counter",
+    "DatagramFaults",
     "Encoding",
     "ExceptionCode",
     "ExceptionResponse",
@@ -55,6 +57,7 @@ __all__ = [
     "MbapFaults",
     "ModbusRtuBus",
     "ModbusTcpHost",
+    "ModbusUdpHost",
     "NotModbus",
     "Rtu",
     "ScriptedUnit",

@@ -17,5 +17,7 @@ class AnswerTimes:
 
     def misses(self, unit_id: int, faults: Faults, at: float) -> bool:
         """Return whether a unit with these faults misses a request that begins at this time: its pause is not over."""
+        if faults.needs_pause_seconds <= 0:
+            return False  # also while an answer is still late
         ended_at = self._ended_at.get(unit_id)
         return ended_at is not None and at - ended_at < faults.needs_pause_seconds
