@@ -11,10 +11,12 @@ from pydantic import BaseModel, SecretStr
 
 from adapters.serial.device_search import DeviceSearch
 from adapters.serial.discovery.identity import BusLocation, format_address, parse_address
+from adapters.serial.discovery.probing import is_asked
 from adapters.serial.discovery.remembered_port import RememberedPort
 from adapters.serial.framing.frames import Frame
 from adapters.serial.port.port import Port
 from adapters.serial.profile.commands import PreparedCommand, prepare_command
+from adapters.serial.profile.grammar import Query
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import DeviceProtocol, QueryAnswer, Request
 from adapters.serial.profile.setting_writes import PreparedSetting, prepare_settings
@@ -22,8 +24,9 @@ from adapters.serial.served_ports import ServedPort, named_port, served_ports
 from adapters.serial.session.active_protocol import ActiveProtocol
 from adapters.serial.session.command_execution import CommandExecution, CommandLine, sent_sentence
 from adapters.serial.session.conversation import Conversation
+from adapters.serial.session.digest_login import LoginKnowledge, LoginNeeded
 from adapters.serial.session.unsolicited import UnsolicitedReadings
-from adapters.serial.settings import SerialSettings, password_of
+from adapters.serial.settings import SerialSettings, password_advice, password_of
 from adapters.serial.tools.doctor_checks import examine_ports, ports_to_listen_on
 from adapters.serial.tools.line_load import planned_reads
 from adapters.serial.tools.workbench import SerialWorkbench
@@ -79,6 +82,13 @@ class SerialAdapter(Adapter[SerialSettings]):
         """Time at which the device on this port was understood last."""
         self._remarks: dict[str, dict[str, str]] = {}
         self._unsolicited = UnsolicitedReadings()
+        self._states: dict[str, dict[str, object]] = {}
+        """What the latest answers of each child show, by query: a change may mean that it wakes up."""
+        self._conditions: dict[str, dict[str, Mapping[str, Value]]] = {}
+        """Answers that decide which further queries a device is asked, by its address and query."""
+        self._logins: dict[str, LoginKnowledge] = {}
+        self._needs: str | None = None
+        """What a person has to do before the device on this port can be read."""
 
     @property
     def bus(self) -> str:
@@ -108,8 +118,9 @@ class SerialAdapter(Adapter[SerialSettings]):
             raise BusUnavailable(f"the port {self.bus} does not exist: plug it in, or correct its name in the config")
         port = Port(found.address)
         await port.open(self._remembered.last_protocol()[1])
-        self._port, self._active = port, ActiveProtocol(port, self._on_unsolicited, self._password_for)
+        self._port, self._active = port, ActiveProtocol(port, self._on_unsolicited, self._password_for, self._login_knowledge)
         try:
+            await self._check_needs(self._active)
             await self._search.resume(self._active)
         except BaseException:
             await self.__aexit__()
@@ -119,6 +130,7 @@ class SerialAdapter(Adapter[SerialSettings]):
     async def __aexit__(self, *exc: object) -> None:
         active, self._active, self._uplink = self._active, None, None
         port, self._port = self._port, None
+        self._conditions.clear()
         if active is not None:
             await active.stop()
         if port is not None:
@@ -127,6 +139,16 @@ class SerialAdapter(Adapter[SerialSettings]):
     async def reappears(self) -> None:
         """Wait until the port has been away and back, or has another address."""
         await self._served.reappears(self._last_address)
+
+    async def _check_needs(self, active: ActiveProtocol) -> None:
+        """Raise `BusUnavailable` while the device still needs what it needed on the last connection, which it closes again."""
+        profile = self._remembered.last_protocol()[0]
+        if self._needs is None or profile is None:
+            return
+        await active.wait_for_greeting(profile)
+        self._needs = active.needs(profile)
+        if self._needs is not None:
+            raise BusUnavailable(self._needs)
 
     # unsolicited messages ---------------------------------------------------------------------------------------------
 
@@ -160,14 +182,18 @@ class SerialAdapter(Adapter[SerialSettings]):
         """Yield the devices on the port: those of the config, the one that was there last, else any that can be identified."""
         async for step in self._search.discover(self._open_line, self._was_understood_recently):
             if isinstance(step, Found):
-                self._understood_at = loop_time()
+                self._note(step)
             yield step
 
     async def identify(self, address: str) -> Found:
         """Return the device that answers at this address."""
         found = await self._search.identify(address, self._open_line)
-        self._understood_at = loop_time()
+        self._note(found)
         return found
+
+    def _note(self, found: Found) -> None:
+        self._understood_at, self._needs = loop_time(), found.needs
+        self._conditions.pop(found.address, None)
 
     def _was_understood_recently(self, profile: Profile) -> bool:
         recent = max(profile.may_be_quiet or 0.0, RECENT_SECONDS)
@@ -189,10 +215,13 @@ class SerialAdapter(Adapter[SerialSettings]):
             yield await self._next_message(child, profile)
             return
         has_answered = False
+        refused: set[str] = set()
         for query in profile.queries:
-            if query.group in due and query.points:
+            if query.group in due and query.points and await self._is_asked(child, profile, query, refused):
                 try:
                     readings = await self._query(child, profile, query.name, is_optional=query.optional)
+                except LoginNeeded:
+                    raise
                 except DeviceUnreachable as error:
                     if not has_answered:
                         raise
@@ -201,6 +230,42 @@ class SerialAdapter(Adapter[SerialSettings]):
                 else:
                     has_answered = True
                     yield readings
+        if has_answered:
+            await self._ask_again_who_it_is(child)
+
+    async def _is_asked(self, child: ChildDevice, profile: Profile, query: Query, refused: set[str]) -> bool:
+        """Return whether this child is asked this query, as its earlier answers show.
+
+        Args:
+            child: the device.
+            profile: its profile.
+            query: the query.
+            refused: the queries that it refused to answer in this round, to which those are added that it refuses now.
+        """
+        answers = self._conditions.setdefault(child.address, {})
+        for name in {place.partition(".")[0] for place in query.only_if} - answers.keys() - refused:
+            try:
+                await self._conversation(profile)
+                answer = await self._ask(profile, self._protocol.query_request(name, parse_address(child.address)[1]))
+            except DeviceUnreachable:
+                refused.add(name)
+                continue
+            if answer.refusal is None:
+                answers[name] = answer.values
+            else:
+                refused.add(name)
+        return is_asked(query, answers)
+
+    async def _ask_again_who_it_is(self, child: ChildDevice) -> None:
+        """Identify a device again that did not tell all about itself, when its state changes or some time has passed."""
+        state = frozenset(self._states.get(child.key, {}).items())
+        if self._uplink is None or not self._search.incomplete.is_due(child.address, state, loop_time()):
+            return
+        uplink = self._uplink
+        try:
+            uplink.found(await self.identify(child.address))
+        except DeviceUnreachable:
+            return  # it answered a moment ago, and is asked again when it is next due
 
     async def _conversation(self, profile: Profile) -> Conversation:
         return await self._open_line.switch_to(profile, self._remembered.line_for(profile))
@@ -209,11 +274,15 @@ class SerialAdapter(Adapter[SerialSettings]):
         await self._conversation(profile)
         protocol = self._protocol
         answer = await self._ask(profile, protocol.query_request(name, parse_address(child.address)[1]))
+        states = self._states.setdefault(child.key, {})
         if answer.refusal is not None:
             self._remark(child, name, None if is_optional else f"{name}: {answer.refusal}")
+            states[name] = "refused"
             return ()
         self._remark(child, name, None)
-        return protocol.readings_of(name, answer, child.key, datetime.now(UTC))
+        readings = protocol.readings_of(name, answer, child.key, datetime.now(UTC))
+        states[name] = tuple(reading.value for reading in readings if reading.metric.urgent)
+        return readings
 
     async def _ask(self, profile: Profile, request: Request) -> QueryAnswer:
         conversation = await self._conversation(profile)
@@ -390,3 +459,9 @@ class SerialAdapter(Adapter[SerialSettings]):
     def _password_for(self, profile: Profile) -> SecretStr | None:
         device = next((one for one in self._configured if one.profile == profile.name), None)
         return None if device is None else password_of(device)
+
+    def _login_knowledge(self, profile: Profile) -> LoginKnowledge:
+        if profile.name not in self._logins:
+            advice = password_advice(self._served.rule, profile.name)
+            self._logins[profile.name] = LoginKnowledge(f"it needs a password: {advice}", f"it rejects the password: {advice}")
+        return self._logins[profile.name]

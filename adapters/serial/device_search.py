@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 
-from adapters.serial.discovery.identity import BusLocation, found_device, parse_address
+from adapters.serial.discovery.identity import BusLocation, format_address, found_device, parse_address
+from adapters.serial.discovery.incomplete_identity import IncompleteIdentities
 from adapters.serial.discovery.probing import ProbeResult, ProtocolProbe
 from adapters.serial.discovery.remembered_port import RememberedPort
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.profile import Profile
 from adapters.serial.session.active_protocol import ActiveProtocol
 from adapters.serial.settings import ConfiguredDevice, PortRule, SerialSettings
-from gateway.adapter import DeviceUnreachable, Found, Progress
+from gateway.adapter import DeviceUnreachable, Found, Progress, loop_time
 
 
 class DeviceSearch:
@@ -31,6 +33,8 @@ class DeviceSearch:
         self._rule = rule
         self._location = location
         self._remembered = remembered
+        self.incomplete = IncompleteIdentities()
+        """The devices that have to be asked again who they are."""
 
     async def discover(
         self, active: ActiveProtocol, was_understood_recently: Callable[[Profile], bool]
@@ -97,11 +101,23 @@ class DeviceSearch:
         except StopIteration as end:
             result: ProbeResult = end.value
         if result.profile is not None and result.line is not None:
-            found = found_device(self._location, result.profile, result, device.name if device is not None else "")
+            found = self._found(result.profile, result, active.needs(result.profile), device.name if device is not None else "")
             self._remembered.remember_protocol(result.profile, result.line)
             self._remembered.remember_child(found.address, found.identity.key)
             await active.switch_to(result.profile, result.line)
             yield found
+
+    def _found(self, profile: Profile, result: ProbeResult, needs: str | None, name: str) -> Found:
+        """Return the found device; what it does not tell now, as in standby, is known from an earlier time."""
+        address = format_address(profile.name, result.address)
+        is_complete = not result.missing and needs is None
+        earlier = {} if is_complete else self._remembered.facts_at(address)
+        is_another = any(earlier.get(fact, text) != text for fact, text in result.facts.items())
+        if not is_another:
+            result = replace(result, facts={**earlier, **result.facts})
+        self._remembered.remember_facts(address, result.facts)
+        self.incomplete.note(address, is_complete=is_complete, now=loop_time())
+        return found_device(self._location, profile, result, name, needs=needs)
 
     def _probe_for(self, device: ConfiguredDevice) -> ProtocolProbe:
         profile = self._library[device.profile]

@@ -166,3 +166,9 @@ def password_of(device: ConfiguredDevice) -> SecretStr | None:
     if device.password_file is None:
         return device.password
     return read_secret_file(device.password_file, "password_file")
+
+
+def password_advice(rule: PortRule, profile: str) -> str:
+    """Return what to write in the config so that the device on this port gets a password."""
+    device = f'{{ port = "{rule.name or rule.port}", profile = "{profile}", password_file = "/run/secrets/{profile}" }}'
+    return f"write it into a file that only the gateway may read, and name the file in this entry: devices = [{device}]"

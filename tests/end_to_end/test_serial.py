@@ -5,6 +5,7 @@ import logging
 import re
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,17 @@ from adapters.serial import SerialAdapter
 from gateway.adapter import AdapterError, Command
 from gateway.testing.demo_devices import moxa_iologik_e1210
 from gateway.testing.modbus import Frame, Rtu
-from gateway.testing.serial import HEALTHY, Display, Gps, ScriptedDevice, SerialDevice, SerialFaults, SerialLine
+from gateway.testing.serial import (
+    HEALTHY,
+    DeviceServer,
+    Display,
+    Gps,
+    Projector,
+    ScriptedDevice,
+    SerialDevice,
+    SerialFaults,
+    SerialLine,
+)
 
 pytestmark = pytest.mark.enable_socket
 
@@ -392,6 +403,25 @@ async def test_a_projector_behind_a_device_server_is_a_child(emulator, rack, unt
     projector = child(emulator, "pjlink")
     assert (projector.model_id, projector.sub_model) == (MODELS["projector"], "PT-EZ580")
     assert (projector.state["power"], projector.state["input_kind"]) == ("on", "digital")
+
+
+async def test_a_projector_that_slept_when_it_was_found_is_known_by_its_name_once_it_wakes(emulator, rack, until, tmp_path):
+    (tmp_path / "profiles" / "pjlink.toml").write_text(
+        (PROFILES / "pjlink.toml").read_text().replace("normal = 15", "normal = 0.3"), encoding="utf-8"
+    )
+    projector = Projector()
+    projector.power = 0
+    async with DeviceServer(projector) as server, rack({"port": server.port, "name": "hall", "profiles": ["pjlink"]}) as gateway:
+        await until(lambda: told(emulator, "pjlink", "power") == "standby")
+        before = child(emulator, "pjlink")
+        assert (before.sub_model, "ERR" in before.name) == (None, False)
+        resident = resident_of(gateway, "")
+        await gateway.parts.state.registry.admit(replace(resident, sub_model="ERR3", name="ERR3"))  # as earlier versions did
+        projector.power = 1
+        await until(lambda: child(emulator, "pjlink").sub_model == "P506QL")
+        await until(lambda: child(emulator, "pjlink").name == "NEC P506QL hall")
+    assert child(emulator, "pjlink").id == before.id, "it is the same child"
+    assert len(children(emulator)) == 1
 
 
 async def test_a_device_server_that_hangs_up_each_time_is_called_less_and_less_often(emulator, rack, until):

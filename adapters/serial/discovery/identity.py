@@ -33,15 +33,25 @@ def parse_address(written: str) -> tuple[str, Address]:
     return profile, int(address) if address.isdecimal() else address
 
 
-def found_device(location: BusLocation, profile: Profile, result: ProbeResult, name: str = "") -> Found:
-    """Return the device with this profile that a probe has found."""
+def found_device(
+    location: BusLocation, profile: Profile, result: ProbeResult, name: str = "", *, needs: str | None = None
+) -> Found:
+    """Return the device with this profile that a probe has found.
+
+    Args:
+        location: entry and bus.
+        profile: its profile.
+        result: what the probe has learned of it.
+        name: its name in the config; empty if it has none there.
+        needs: what a person has to do before it can be read.
+    """
     facts = result.facts
     maker, serial_number = facts.get("manufacturer"), facts.get("serial_number")
     model = facts.get("model") or profile.title
     address = format_address(profile.name, result.address)
     return Found(
         address=address,
-        identity=device_identity(location, profile, address, facts),
+        identity=device_identity(location, profile, address, facts, is_maker_missing="manufacturer" in result.missing),
         name=name or f"{_maker_and_model(maker, model)} {serial_number or location.bus.rpartition('/')[2]}",
         profile=profile.name,
         family=profile.family,
@@ -52,13 +62,19 @@ def found_device(location: BusLocation, profile: Profile, result: ProbeResult, n
         firmware_version=facts.get("firmware_version"),
         evidence={**result.evidence, **({} if result.line is None else {"line": str(result.line)})},
         confidence=result.confidence,
+        needs=needs,
     )
 
 
-def device_identity(location: BusLocation, profile: Profile, address: str, facts: Mapping[str, str]) -> Identity:
-    """Return the identity of a device: its serial number, else the stable name of its port."""
+def device_identity(
+    location: BusLocation, profile: Profile, address: str, facts: Mapping[str, str], *, is_maker_missing: bool = False
+) -> Identity:
+    """Return the identity of a device: its serial number, else the stable name of its port.
+
+    A device that does not tell its maker now, and may do so later, gets the identity with its serial number then.
+    """
     serial_number = facts.get("serial_number")
-    if serial_number is None:
+    if serial_number is None or (is_maker_missing and "manufacturer" not in facts):
         return Identity(IdentityKind.PLACE, f"{location.entry}/{location.bus}/{address}")
     maker = facts.get("manufacturer") or profile.name
     return Identity(IdentityKind.SERIAL_NUMBER, f"{slug(maker)}/{serial_number}")

@@ -16,7 +16,7 @@ from typing import TypeAlias
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.framing.notation import escaped_text
 from adapters.serial.port.line_settings import LineSettings
-from adapters.serial.profile.grammar import FactSource, MatchRule
+from adapters.serial.profile.grammar import FactSource, MatchRule, Query
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import (
     Address,
@@ -57,6 +57,8 @@ class ProbeStep:
     """Description for people: `listening at 9600 8N1`."""
     pause: float = 0.0
     """Pause that the device needs afterwards, in seconds."""
+    profile: Profile | None = None
+    """The profile that the request belongs to; `None` for listening."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,8 @@ class ProbeResult:
     """`serial_number`, `manufacturer`, `model`, `firmware_version`, `sub_model`, as far as they are known."""
     confidence: Confidence = Confidence.POSSIBLE
     """How certain it is that the profile fits."""
+    missing: frozenset[str] = frozenset()
+    """The facts that the device refused to tell, or did not tell, now."""
     evidence: Mapping[str, str] = field(default_factory=dict)
     """Request or listening step -> received bytes, in hexadecimal digits and as text."""
 
@@ -175,14 +179,22 @@ class ProtocolProbe:
         """Query the identity of the device, as far as it is not known yet."""
         answers = dict(known)
         sources = rule.profile.identity.facts
-        for name in dict.fromkeys(source.part_name for source in sources.values()):
-            if name in answers or not self._may_ask or all(query.name != name for query in rule.profile.queries):
+        missing: set[str] = set()
+        queries = {query.name: query for query in rule.profile.queries}
+        parts = [one.part_name for source in sources.values() for one in source.alternatives]
+        wanted = [name for part in parts for name in _needed_parts(queries.get(part), part)]
+        for name in dict.fromkeys(wanted):
+            if name in answers or not self._may_ask or name not in queries or not is_asked(queries[name], answers):
                 continue
+            missing.add(name)
             tries = IDENTITY_TRIES if _is_read_from(sources.get("serial_number"), name) else 1
             for _ in range(tries):
                 answer = yield from self._ask(rule.protocol.query_request(name, address), line, again=True)
+                if answer is not None and answer.refusal is not None:
+                    break
                 if answer is not None:
-                    answers[name] = {} if answer.refusal else answer.values
+                    answers[name] = answer.values
+                    missing.discard(name)
                     break
         return ProbeResult(
             is_alive=True,
@@ -190,6 +202,9 @@ class ProtocolProbe:
             line=line,
             address=address if rule.profile.addresses is not None else None,
             facts=_facts(rule.profile, answers),
+            missing=frozenset(
+                fact for fact, source in sources.items() if any(one.part_name in missing for one in source.alternatives)
+            ),
             confidence=self._confidence(rule),
             evidence=self._evidence,
         )
@@ -205,6 +220,7 @@ class ProtocolProbe:
                 lambda received: bool(_find_answer(request, received)),
                 f"asking {profile.name} for {request.name} at {line}",
                 profile.talk.pace,
+                profile,
             )
             self._received[line, request.raw] = yield from self._run_step(step)
         return _find_answer(request, self._received[line, request.raw], is_final=True)
@@ -224,7 +240,7 @@ class ProtocolProbe:
         """Return whether the answer proves the profile; for a configured profile, a refusal proves that the device is there."""
         if answer.refusal is None:
             return _values_match(match, answer.values)
-        return self._configured is not None and not match.where
+        return match.or_refused or (self._configured is not None and not match.where)
 
     def _is_used_at(self, line: LineSettings, profile: Profile) -> bool:
         """Return whether devices with this profile use these line settings; given line settings apply to all profiles."""
@@ -274,7 +290,7 @@ def _any_matches(rules: Sequence[_ProbeRule]) -> Callable[[bytes], bool]:
 
 def _matching_messages(rule: _ProbeRule, received: bytes) -> list[DeviceMessage]:
     """Return the messages that match a rule, if there are enough of them."""
-    framer = framer_for(rule.profile.framing, starts_mid_frame=True)
+    framer = framer_for(rule.profile.framing, starts_mid_frame=not rule.match.greets)
     messages = [rule.protocol.read_message(frame.payload) for frame in framer.feed(received[-LATEST_BYTES:])]
     matching = [
         one for one in messages if one is not None and one.name == rule.match.hear and _values_match(rule.match, one.values)
@@ -302,6 +318,21 @@ def _values_match(match: MatchRule, values: Mapping[str, Value]) -> bool:
     )
 
 
+def _needed_parts(query: Query | None, name: str) -> tuple[str, ...]:
+    """Return the queries that decide whether this one is asked, and then this one."""
+    return (*(place.partition(".")[0] for place in query.only_if), name) if query is not None else (name,)
+
+
+def is_asked(query: Query, answers: Mapping[str, Mapping[str, Value]]) -> bool:
+    """Return whether a device with these answers, by query, is asked this query, too."""
+    for place, pattern in query.only_if.items():
+        name, _, field_name = place.partition(".")
+        value = answers.get(name, {}).get(field_name)
+        if value is None or re.fullmatch(pattern, str(value)) is None:
+            return False
+    return True
+
+
 def _is_read_from(source: FactSource | None, name: str) -> bool:
     return source is not None and source.part_name == name
 
@@ -310,6 +341,7 @@ def _facts(profile: Profile, answers: Mapping[str, Mapping[str, Value]]) -> dict
     """Return the known facts about the device: those of its answers, else those of its profile."""
     facts: dict[str, str | None] = {"manufacturer": profile.maker, "sub_model": profile.sub_model}
     for name, source in profile.identity.facts.items():
-        text = read_fact(source, answers.get(source.part_name, {}))
+        told = (read_fact(one, answers.get(one.part_name, {})) for one in source.alternatives)
+        text = next((one for one in told if one is not None), None)
         facts[name] = (plausible_serial_number(text) if name == "serial_number" else text) or facts.get(name)
     return {name: text for name, text in facts.items() if text is not None}

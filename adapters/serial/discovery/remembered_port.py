@@ -66,5 +66,22 @@ class RememberedPort:
         """Return the key of the child at this address."""
         return self._memory().get(self._child_key(address))
 
+    def remember_facts(self, address: str, facts: Mapping[str, str]) -> None:
+        """Remember what the device at this address has told about itself; written only when it changes."""
+        text = json.dumps(dict(sorted(facts.items())), allow_nan=False)
+        if facts and self._memory().get(self._facts_key(address)) != text:
+            self._memory()[self._facts_key(address)] = text
+
+    def facts_at(self, address: str) -> dict[str, str]:
+        """Return what the device at this address told about itself earlier; empty if unknown."""
+        try:
+            facts = json.loads(self._memory().get(self._facts_key(address), "{}"))
+        except ValueError:
+            return {}
+        return {str(name): str(text) for name, text in facts.items()} if isinstance(facts, dict) else {}
+
+    def _facts_key(self, address: str) -> str:
+        return f"told on {self._bus} as {address}"
+
     def _child_key(self, address: str) -> str:
         return f"speaks on {self._bus} as {address}"

@@ -37,9 +37,11 @@ class DelimitedFramer(Framer):
         super().__init__(framing.longest, framing.pause)
         rule = framing.checksum
         self._framing, self._start = framing, framing.start
-        self._ends = re.compile(b"|".join(map(re.escape, framing.end)))
+        ends = framing.received_ends
+        self._ends = re.compile(b"|".join(map(re.escape, ends)))
+        self._ignored = re.compile(b"|".join(map(re.escape, (*ends, *(bytes([one]) for one in framing.between)))))
         self._mark_pattern = _mark_pattern(framing, with_start=framing.restarts and (rule is None or rule.optional))
-        self._longest_mark = max(2, len(self._start), *map(len, framing.end))
+        self._longest_mark = max(2, len(self._start), *map(len, ends))
         self._at = 0
         """Begin of the frame whose end is searched."""
         self._searched = 0
@@ -69,7 +71,7 @@ class DelimitedFramer(Framer):
             return False
         if self._start:
             return self._find_start(final=final)
-        while (empty := self._ends.match(self._buffer, self._at)) is not None:
+        while (empty := self._ignored.match(self._buffer, self._at)) is not None:
             self._move_to(empty.end())
         return self._at < len(self._buffer)
 
@@ -232,7 +234,7 @@ def _mark_pattern(framing: DelimitedFraming, *, with_start: bool) -> re.Pattern[
 
     Escaped bytes that are also changed by an XOR cannot look like a mark, so the pattern leaves them out.
     """
-    marks = [b"(?P<end>" + b"|".join(map(re.escape, framing.end)) + b")"]
+    marks = [b"(?P<end>" + b"|".join(map(re.escape, framing.received_ends)) + b")"]
     if with_start and framing.start:
         marks.append(b"(?P<start>" + re.escape(framing.start) + b")")
     if framing.escape and not framing.escape_xor:

@@ -110,6 +110,9 @@ class DelimitedFraming(_BaseFraming):
     tail: TextBytes = Field(
         default=b"", description="bytes sent after the end and the checksum, but not required in received frames"
     )
+    between: TextBytes = Field(
+        default=b"", description="bytes that some devices send behind the end, which are ignored: `\\r\\n` behind an `x`"
+    )
     restarts: bool = Field(default=True, description="false: the start mark may also occur in the middle of a frame")
 
     @model_validator(mode="after")
@@ -128,6 +131,12 @@ class DelimitedFraming(_BaseFraming):
         if rule is not None and rule.optional and rule.place == "after-end" and not (self.tail or self.start):
             raise ValueError("an `optional` checksum after the end is recognized by the `tail`: add one")
         return self
+
+    @property
+    def received_ends(self) -> tuple[bytes, ...]:
+        """The marks that end a received frame: for plain lines any line end, since devices of one protocol differ in theirs."""
+        is_plain_line = not self.start and not self.escape and self.checksum is None
+        return (b"\r", b"\n") if is_plain_line and all(not one.strip(b"\r\n") for one in self.end) else self.end
 
     def wrap(self, payload: bytes) -> bytes:
         """Return the frame with this payload, tail included.

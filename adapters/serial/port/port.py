@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import socket
 import termios
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -47,6 +47,9 @@ CLOSE_SECONDS = 2.0
 
 WRITE_SECONDS = 2.0
 """Time that a write may take beyond the duration of its characters: a converter's own buffer has to drain first."""
+
+MAX_FIRST_BYTES = 1024
+"""Number of the first bytes of a connection that are kept: a greeting is shorter."""
 
 _FAILURES = (serial.SerialException, OSError, ValueError, TypeError, NotImplementedError, termios.error)
 """Errors of pyserial when it cannot open or configure a port; a TypeError when the port was closed meanwhile."""
@@ -79,6 +82,20 @@ class Port:
         self._listener: Listener | None = None
         self._pump: BytePump | None = None
         self._lost = asyncio.Event()
+        self._first_bytes = bytearray()
+        self._is_collecting = False
+        """The bytes of a new connection are kept until something is written: a device may greet before anybody listens."""
+        self._collected = asyncio.Event()
+
+    @property
+    def first_bytes(self) -> bytes:
+        """The bytes received on a new connection before the first request; empty for a local port."""
+        return bytes(self._first_bytes)
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether this is a new connection, on which nothing was written yet; false for a local port."""
+        return self._is_collecting
 
     @property
     def is_open(self) -> bool:
@@ -112,6 +129,8 @@ class Port:
         except _FAILURES as error:
             raise BusUnavailable(describe_open_error(self.address, error)) from error
         kind = ThreadedPump if url_scheme(self.address) == "rfc2217" else _TransportPump
+        self._first_bytes.clear()
+        self._is_collecting = url_scheme(self.address) is not None
         self._pump, self.line = kind(serial_port, self._on_data, self._on_failure), line
 
     async def close(self) -> None:
@@ -150,6 +169,7 @@ class Port:
             BusUnavailable: it is not open, or lost; or its device server accepts no more data.
         """
         pump = self._require_pump()
+        self._is_collecting = False
         character = self.line.character_seconds if self.line is not None and self.is_configurable else 0.0
         try:
             async with asyncio.timeout(WRITE_SECONDS + 1.5 * character * len(data)):
@@ -164,6 +184,20 @@ class Port:
             self._on_failure(error)
         self._require_pump()
 
+    async def wait_for_first_bytes(self, is_complete: Callable[[bytes], bool], seconds: float) -> None:
+        """Wait until the bytes of a new connection are complete, at most for this time; not at all on a local port.
+
+        Raises:
+            BusUnavailable: it is not open, or lost.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._is_collecting and not is_complete(self.first_bytes):
+                    self._require_pump()
+                    self._collected.clear()
+                    await self._collected.wait()
+        self._require_pump()
+
     async def wait_until_lost(self) -> str:
         """Wait until the open port is lost, and return why."""
         await self._lost.wait()
@@ -175,6 +209,9 @@ class Port:
         return self._pump
 
     def _on_data(self, data: bytes) -> None:
+        if self._is_collecting and len(self._first_bytes) < MAX_FIRST_BYTES:
+            self._first_bytes += data[: MAX_FIRST_BYTES - len(self._first_bytes)]
+            self._collected.set()
         if self._listener is not None:
             self._listener.data_received(data)
 
@@ -184,6 +221,7 @@ class Port:
         self._pump.stop()
         self.loss_reason = describe_loss(self.address, error)
         self._lost.set()
+        self._collected.set()
         if self._listener is not None:
             self._listener.port_lost(self.loss_reason)
 
@@ -226,10 +264,16 @@ def _open_pyserial(address: str, line: LineSettings) -> PySerialPort:
         raise ValueError(f"{kind}:// is not supported: write socket:// or rfc2217://")
     serial_port = serial.serial_for_url(address, do_not_open=True, **_settings(line), **ways[kind])
     serial_port.dtr, serial_port.rts = line.dtr, line.rts
+    if kind == "socket":  # pyserial discards what came while it was opened, which may be the greeting of a device
+        serial_port.reset_input_buffer = _keep_input
     serial_port.open()
     if (connection := _socket_of(serial_port)) is not None:
         _keep_alive(connection)
     return serial_port
+
+
+def _keep_input() -> None:
+    """Stand in for a function that discards received bytes."""
 
 
 def _settings(line: LineSettings) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
@@ -41,6 +42,21 @@ class LoginRule(ProfileTable):
     send: str = Field(description="text to send, including its line end; `{password}` is replaced by that of the config")
 
 
+class DigestRule(ProfileTable):
+    """A log-in without a prompt: the device greets with a random text, and wants the hash of it and the password.
+
+    The hash covers the random text, then the password, and is sent once in each connection as lower-case hexadecimal digits
+    directly before the first request, as in PJLink (JBMIA, PJLink Specifications 2.00, section 5).
+    """
+
+    greeting: str = Field(
+        min_length=1, description="template of the greeting of a device with a password, with the field `random`"
+    )
+    unsecured: str = Field(min_length=1, description="template of the greeting of a device without a password")
+    refused: str = Field(min_length=1, description="template of its answer to a wrong password, or to none")
+    hash: Literal["md5", "sha256"] = "md5"
+
+
 class ConversationRules(ProfileTable):
     """The `[talk]` table: timing, echo, prompt and log-in of the device."""
 
@@ -50,6 +66,7 @@ class ConversationRules(ProfileTable):
     echo: bool | None = Field(default=None, description="whether sent bytes are echoed; left out: it is detected")
     prompt: TextBytes = Field(default=b"", description="the prompt of a device that is ready for a request: `>`")
     login: tuple[LoginRule, ...] = ()
+    digest: DigestRule | None = Field(default=None, description="a log-in by a hash of the password before the first request")
     wake: TextBytes = Field(default=b"\r", description="bytes that make the device ask for the log-in again")
     login_refused: TextBytes = Field(default=b"", description="the device's text for a wrong password")
 
@@ -75,13 +92,20 @@ class Addresses(ProfileTable):
     last: int = 255
     among: tuple[str, ...] = Field(default=(), description="the addresses, if they are not numbers")
     usual: tuple[int | str, ...] = Field(min_length=1, description="factory defaults, which are tried first")
+    everyone: int | str | None = Field(
+        default=None, description="address to which all devices answer, each with its own; left out: there is none"
+    )
 
     @model_validator(mode="after")
     def _has_existing_defaults(self) -> Self:
-        known = self.among or range(self.first, self.last + 1)
-        if unknown := [address for address in self.usual if address not in known]:
+        if unknown := [address for address in self.usual if address not in self.all]:
             raise ValueError(f"{unknown[0]!r} is not one of the addresses")
         return self
+
+    @property
+    def all(self) -> Sequence[int | str]:
+        """All addresses that a device can have."""
+        return self.among or range(self.first, self.last + 1)
 
 
 class RefusalRule(ProfileTable):
@@ -99,6 +123,14 @@ class Query(ProfileTable):
     name: Identifier
     ask: str | None = Field(default=None, description="template of the request; left out: the codec encodes it")
     answer: Templates = Field(default=(), description="templates of the answer; left out: the codec decodes it")
+    tags: tuple[str, ...] = Field(
+        default=(), description="texts that devices set to tagged answers put in front of the answer: `Pno`, `Ver01-`"
+    )
+    unasked: Templates = Field(default=(), description="templates in which the device tells a change of it without being asked")
+    only_if: dict[str, str] = Field(
+        default_factory=dict,
+        description="`query.field` -> regular expression for its whole value: it is only asked of a device that answers so",
+    )
     group: str = "normal"
     optional: bool = Field(default=False, description="true: a refusal by the device is normal and not reported")
     points: tuple[Point, ...] = ()
@@ -120,6 +152,12 @@ class MatchRule(ProfileTable):
     hear: Identifier | None = Field(default=None, description="message to listen for")
     where: dict[str, str] = Field(default_factory=dict, description="field -> regular expression for its whole value")
     within: float = Field(default=3.0, gt=0, le=60, description="seconds within which such a device sends the message")
+    greets: bool = Field(
+        default=False, description="true: the device sends the message first of all when a connection to it is opened"
+    )
+    or_refused: bool = Field(
+        default=False, description="true: a refusal in the form of the profile proves the device as well, such as in standby"
+    )
     times: int = Field(default=1, ge=1, le=10, description="required number of messages, if a single one could be chance")
     certain: bool = Field(default=False, description="true: the maker's name or model in the answer is a proof")
     rank: int = Field(
@@ -130,8 +168,10 @@ class MatchRule(ProfileTable):
     def _is_query_or_message(self) -> Self:
         if (self.ask is None) == (self.hear is None):
             raise ValueError("a match has either `ask` or `hear`")
-        if self.times > 1 and self.hear is None:
-            raise ValueError("`times` belongs to `hear`")
+        if self.hear is None and (self.times > 1 or self.greets):
+            raise ValueError("`times` and `greets` belong to `hear`")
+        if self.or_refused and (self.ask is None or self.where):
+            raise ValueError("`or_refused` belongs to `ask`, without `where`: a refusal has no fields")
         for pattern in self.where.values():
             try:
                 re.compile(pattern)
@@ -144,6 +184,9 @@ class FactSource(ProfileTable):
     """The field of an answer or message that contains one fact about the device."""
 
     told: str = Field(pattern=r"^[a-z][a-z0-9_]*\..+$", description="query or message, and its field: `idn.serial`")
+    otherwise: str | None = Field(
+        default=None, pattern=r"^[a-z][a-z0-9_]*\..+$", description="query and field for devices that do not tell the former"
+    )
     hex: bool = Field(default=False, description="true: the field is a text written as hexadecimal digits")
     values: dict[str, str] = Field(default_factory=dict, description="meanings of the values")
 
@@ -156,6 +199,12 @@ class FactSource(ProfileTable):
     def field_name(self) -> str:
         """Name of the field in it."""
         return self.told.partition(".")[2]
+
+    @property
+    def alternatives(self) -> tuple[FactSource, ...]:
+        """This source, and the one that is used where it tells nothing."""
+        other = self.otherwise
+        return (self,) if other is None else (self, self.model_copy(update={"told": other, "otherwise": None}))
 
 
 Fact: TypeAlias = Annotated[FactSource | None, BeforeValidator(_as_fact_source)]

@@ -38,6 +38,10 @@ DEFAULT_GROUPS: Mapping[str, float] = {"fast": 5.0, "normal": 30.0, "slow": 600.
 state of a display or a switcher changes when somebody presses a button."""
 
 
+RANDOM_FIELD = "random"
+"""The field of a greeting with the random text that is hashed with the password."""
+
+
 class QueriedPoint(NamedTuple):
     """A metric and the poll group of the query that reads it."""
 
@@ -153,6 +157,11 @@ class Profile(DeviceProfile):
         return self._codec
 
     @property
+    def known_words(self) -> frozenset[str]:
+        """The words that its points give a meaning to."""
+        return frozenset(word for part in self.parts for point in part.points for word in point.values)
+
+    @property
     def parts(self) -> tuple[Query | Message, ...]:
         """All queries and messages."""
         return (*self.queries, *self.messages)
@@ -184,12 +193,17 @@ class Profile(DeviceProfile):
         """Yield all templates with their places in the profile; raise `ValueError` for a missing one."""
         for refusal in self.refusals:
             yield "refusals", refusal.answer
+        if (digest := self.talk.digest) is not None:
+            yield from (("talk.digest", written) for written in (digest.greeting, digest.unsecured, digest.refused))
         for kind, parts in (("query", self.queries), ("command", self.commands)):
             for part in parts:
                 if self._codec is None and (part.ask is None or (kind == "query" and not part.answer)):
                     raise ValueError(f"{kind} `{part.name}`: without a `codec`, it needs `ask` and, for a query, `answer`")
                 yield from ((f"{kind} `{part.name}`.ask", written) for written in (part.ask,) if written is not None)
                 yield from ((f"{kind} `{part.name}`.answer", written) for written in part.answer)
+                if isinstance(part, Query):
+                    yield from ((f"{kind} `{part.name}`.tags", written) for written in tagged_answers(part))
+                    yield from ((f"{kind} `{part.name}`.unasked", written) for written in part.unasked)
         for message in self.messages:
             if self._codec is None and not message.says:
                 raise ValueError(f"message `{message.name}`: without a `codec`, it needs `says`")
@@ -210,11 +224,22 @@ class Profile(DeviceProfile):
                     self._check_field(f"point `{point.metric}`", part.name, field)
         for match in self.match:
             self._check_field("match", match.ask or match.hear or "", *match.where)
-        for fact, source in self.identity.facts.items():
-            self._check_field(f"identity.{fact}", source.part_name, source.field_name)
+        for fact, told in self.identity.facts.items():
+            for source in told.alternatives:
+                self._check_field(f"identity.{fact}", source.part_name, source.field_name)
         for refusal in self.refusals:
             if refusal.field is not None and refusal.field not in self.template(refusal.answer).fields:
                 raise ValueError(f"refusals: there is no field {refusal.field!r} in {refusal.answer!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_usable_conditions(self) -> Self:
+        for query in self.queries:
+            for place in query.only_if:
+                other, _, field = place.partition(".")
+                self._check_field(f"query `{query.name}`.only_if", other, field)
+        if (digest := self.talk.digest) is not None and RANDOM_FIELD not in self.template(digest.greeting).fields:
+            raise ValueError(f"talk.digest.greeting: there is no field {{{RANDOM_FIELD}}} in {digest.greeting!r}")
         return self
 
     @model_validator(mode="after")
@@ -275,6 +300,12 @@ class Profile(DeviceProfile):
                 raise ValueError(
                     f"{place}: there is no field {field!r} in {part.name}; there are {', '.join(sorted(known_fields))}"
                 )
+
+
+def tagged_answers(query: Query) -> Iterator[str]:
+    """Yield the templates of the answers of a device that puts a tag in front of each."""
+    for tag in query.tags:
+        yield from (tag + written for written in query.answer)
 
 
 def _kind(part: Query | Message) -> str:

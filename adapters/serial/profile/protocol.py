@@ -9,9 +9,11 @@ from datetime import datetime
 from typing import TypeAlias
 
 from adapters.serial.codec import Codec, DecodedFrame
+from adapters.serial.profile.digest import Digest
 from adapters.serial.profile.grammar import FactSource, Message, Query
 from adapters.serial.profile.points import Point, plain_text
-from adapters.serial.profile.profile import Profile
+from adapters.serial.profile.profile import Profile, tagged_answers
+from adapters.serial.profile.refusals import is_refusal
 from adapters.serial.profile.template import Template
 from gateway.adapter import Metric, Reading, Value
 
@@ -20,6 +22,9 @@ Address: TypeAlias = int | str | None
 
 MAX_OPEN_METRICS = 100
 """Number of metric names that a device may choose itself: noise that looks like a name must not create more and more metrics."""
+
+PLACEHOLDER_FACT = re.compile(r"[xX?*\ufffd\s._-]+|n/?a|none|null|unknown|undefined", re.IGNORECASE)
+"""Values that devices send in place of a name or a version that they do not tell."""
 
 PLACEHOLDER_SERIAL_NUMBER = re.compile(r"[0\s.-]*|[Ff\s]+|[xX?*\ufffd-]+|n/?a|none|unknown", re.IGNORECASE)
 """Values that devices without a serial number send in its place."""
@@ -50,7 +55,12 @@ class Request:
     expects_answer: bool = True
 
     def read(self, payload: bytes) -> QueryAnswer | None:
-        """Interpret a received frame; return `None` if it does not answer this request."""
+        """Interpret a received frame; return `None` if it does not answer this request.
+
+        A refusal comes first: nothing that a device says in the form of one is ever a value, however well a template fits.
+        """
+        if (refusal := self._refusal(payload)) is not None:
+            return refusal
         if self.protocol.codec is not None and not self.answer_templates:
             decoded = self.protocol.codec.read(payload)
             return None if decoded is None or decoded.name != self.name else QueryAnswer(decoded.values, units=decoded.units)
@@ -58,8 +68,15 @@ class Request:
             values = template.match(payload)
             if values is not None and self._is_from_addressee(values):
                 missing = {name: None for other in self.answer_templates for name in other.fields}
-                return QueryAnswer({**missing, **values})
-        return self._refusal(payload)
+                return QueryAnswer({**missing, **values}, refusal=self._refusal_in(values))
+        return None
+
+    def _refusal_in(self, values: Mapping[str, Value]) -> str | None:
+        """Return why a value is a refusal in words that the profile does not know; `None` if it is a value."""
+        for value in values.values():
+            if isinstance(value, str) and is_refusal(value) and value not in self.protocol.known_words:
+                return f"it answers `{plain_text(value)}`"
+        return None
 
     def _refusal(self, payload: bytes) -> QueryAnswer | None:
         for rule, template in self.protocol.refusals:
@@ -94,15 +111,20 @@ class DeviceProtocol:
         self.profile = profile
         self.codec: Codec | None = profile.codec_instance
         self.address_field = profile.addresses.field if profile.addresses is not None else None
+        self.digest = Digest(profile) if profile.talk.digest is not None else None
         self.refusals = [(rule, profile.template(rule.answer)) for rule in profile.refusals]
+        self.known_words = profile.known_words
+        """Words that are values of the profile, though they look like a refusal."""
         self._queries = {query.name: query for query in profile.queries}
         self._messages = {message.name: message for message in profile.messages}
+        self._heard: list[Message | Query] = [*profile.messages, *(query for query in profile.queries if query.unasked)]
         self._open_metrics: dict[tuple[str, str | None], Metric] = {}
 
     def query_request(self, query: str, address: Address = None) -> Request:
         """Return the request of a query of the profile, to the device with this address."""
         rule = self._queries[query]
-        return self.build_request(rule.name, rule.ask, rule.answer, self._address_values(address))
+        answers = (*rule.answer, *tagged_answers(rule), *rule.unasked)
+        return self.build_request(rule.name, rule.ask, answers, self._address_values(address))
 
     def build_request(self, name: str, ask: str | None, answers: Iterable[str], values: Mapping[str, Value]) -> Request:
         """Return a request that is encoded and answered by these templates, or by the codec.
@@ -124,14 +146,20 @@ class DeviceProtocol:
         return {**self._address_values(address), **values}
 
     def read_message(self, payload: bytes) -> DeviceMessage | None:
-        """Return the message of the profile that a frame contains; `None` if it is not a message."""
+        """Return the message of the profile that a frame contains; `None` if it is not a message, or a refusal."""
+        if any(template.match(payload) is not None for _, template in self.refusals) and not self._is_greeting(payload):
+            return None
         if self.codec is not None and (decoded := self.codec.read(payload)) is not None and decoded.name in self._messages:
             return self._message(decoded)
-        for message in self._messages.values():
-            for written in message.says:
+        for message in self._heard:
+            for written in message.unasked if isinstance(message, Query) else message.says:
                 if (values := self.profile.template(written).match(payload)) is not None:
                     return self._message(DecodedFrame(message.name, values))
         return None
+
+    def _is_greeting(self, payload: bytes) -> bool:
+        """Return whether this is the greeting of a device with a password, which also refuses whatever was asked."""
+        return self.digest is not None and self.digest.is_greeting(payload)
 
     def readings_of(self, name: str, content: QueryAnswer | DeviceMessage, child: str, at: datetime) -> list[Reading]:
         """Return the readings of an answer to a query, or of a message. A field that is missing gives no reading."""
@@ -190,7 +218,8 @@ def read_fact(source: FactSource, values: Mapping[str, Value]) -> str | None:
         decoded = bytes.fromhex(text).split(b"\0", 1)[0].decode("latin-1")
         text = decoded if decoded.isascii() and decoded.isprintable() else text
     text = plain_text(text).strip('"')
-    return source.values.get(text, text) or None
+    fact = source.values.get(text, text)
+    return None if not fact or is_refusal(fact) or PLACEHOLDER_FACT.fullmatch(fact) else fact
 
 
 def plausible_serial_number(serial_number: str | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 from pydantic import SecretStr
 
@@ -13,9 +13,11 @@ from adapters.serial.framing.framer import framer_for
 from adapters.serial.framing.frames import Frame
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.port import Port
+from adapters.serial.profile.digest import Digest
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import DeviceProtocol
 from adapters.serial.session.conversation import Conversation
+from adapters.serial.session.digest_login import GREETING_SECONDS, DigestLogin, LoginKnowledge, LoginNeeded
 from gateway.adapter import DeviceUnreachable
 
 OnUnsolicited = Callable[[DeviceProtocol, Frame], None]
@@ -31,15 +33,24 @@ class ActiveProtocol:
         port: the open port.
         on_unsolicited: is called with every frame that answers no request, and the protocol that decodes it.
         password_for: returns the password for a device with this profile, `None` if there is none.
+        logins: what is known about log-ins by digest, by profile; it outlives the connection.
     """
 
-    def __init__(self, port: Port, on_unsolicited: OnUnsolicited, password_for: Callable[[Profile], SecretStr | None]) -> None:
+    def __init__(
+        self,
+        port: Port,
+        on_unsolicited: OnUnsolicited,
+        password_for: Callable[[Profile], SecretStr | None],
+        logins: Callable[[Profile], LoginKnowledge] = lambda profile: LoginKnowledge(),
+    ) -> None:
         self.protocol: DeviceProtocol | None = None
         """`None` while no conversation is active."""
         self.line: LineSettings | None = port.line
         self._port = port
         self._on_unsolicited = on_unsolicited
         self._password_for = password_for
+        self._logins = logins
+        self._digests: dict[str, DigestLogin] = {}
         self._conversation: Conversation | None = None
         self._exit_stack = AsyncExitStack()
 
@@ -61,6 +72,7 @@ class ActiveProtocol:
             profile.talk.conversation_settings(self._password_for(profile)),
             character_seconds=line.character_seconds,
             on_unsolicited=lambda frame: self._on_unsolicited(protocol, frame),
+            digest=self._digest_login(profile),
         )
         await self._exit_stack.enter_async_context(conversation)
         return conversation
@@ -75,6 +87,25 @@ class ActiveProtocol:
         self.protocol, self._conversation = None, None
         await self._exit_stack.aclose()
 
+    def needs(self, profile: Profile) -> str | None:
+        """Return what a person has to do before a device with this profile can be read; `None` if nothing."""
+        login = self._digest_login(profile)
+        return None if login is None else login.needs
+
+    async def wait_for_greeting(self, profile: Profile) -> None:
+        """Wait until a device with a digest log-in has greeted; not at all for another one."""
+        if profile.talk.digest is not None:
+            await self._port.wait_for_first_bytes(Digest(profile).is_greeted, GREETING_SECONDS)
+
+    def _digest_login(self, profile: Profile | None) -> DigestLogin | None:
+        """Return the log-in on this connection for a profile with a digest log-in."""
+        if profile is None or profile.talk.digest is None:
+            return None
+        if profile.name not in self._digests:
+            password, knowledge = self._password_for(profile), self._logins(profile)
+            self._digests[profile.name] = DigestLogin(self._port, Digest(profile), password, knowledge)
+        return self._digests[profile.name]
+
     async def run_step(self, step: ProbeStep, profile: Profile | None = None) -> bytes:
         """Return the bytes received in this probe step. Listening at the current line settings keeps the conversation active.
 
@@ -87,22 +118,33 @@ class ActiveProtocol:
         """
         if profile is not None and profile.talk.login and step.request:
             return await self._ask(step, profile)
+        login = self._digest_login(step.profile) if step.request else None
+        try:
+            prefix = b"" if login is None else await login.prefix()
+        except LoginNeeded as error:
+            return error.frame
         kept = self._conversation if not step.request and step.line == self.line else None
         if kept is None:
             await self.stop()
             await self._set_line(step.line)
         collector = _Collector(step.is_complete, kept)
         self._port.attach(collector)
+        if self._port.is_unused and not step.request:
+            collector.collect(self._port.first_bytes)
         try:
             if step.request:
-                await self._port.write(step.request)
+                await self._port.write(prefix + step.request)
             await collector.wait(step.seconds + len(step.request) * step.line.character_seconds)
             await asyncio.sleep(step.pause)
         except DeviceUnreachable:
             return b""  # the port accepts no data, so there is no answer
         finally:
             self._port.attach(kept)
-        return bytes(collector.received)
+        received = bytes(collector.received)
+        with suppress(DeviceUnreachable):  # what it needs is asked for after the search
+            if login is not None:
+                login.check(received)
+        return received
 
     async def _ask(self, step: ProbeStep, profile: Profile) -> bytes:
         conversation = await self.switch_to(profile, step.line)
@@ -131,6 +173,10 @@ class _Collector:
         """Collect received bytes."""
         if self._conversation is not None:
             self._conversation.data_received(data)
+        self.collect(data)
+
+    def collect(self, data: bytes) -> None:
+        """Collect bytes that the conversation has already."""
         self.received += data[: MAX_COLLECTED_BYTES - len(self.received)]
         if len(self.received) >= MAX_COLLECTED_BYTES or self._is_complete(bytes(self.received)):
             self._done.set()

@@ -14,6 +14,7 @@ from typing import Protocol, Self, TypeAlias
 from adapters.serial.framing.frames import Frame, Framer
 from adapters.serial.framing.notation import escaped_text
 from adapters.serial.profile.conversation_settings import ConversationSettings
+from adapters.serial.session.digest_login import DigestLogin
 from adapters.serial.session.echo_filter import EchoFilter, PromptFilter
 from adapters.serial.session.login import Login
 from gateway.adapter import BusUnavailable, DeviceUnreachable, loop_time
@@ -76,6 +77,7 @@ class Conversation:
         settings: timing, echo, prompt and log-in of the device.
         character_seconds: duration of one character on the line; 0 if unknown.
         on_unsolicited: is called with every frame that answers no request, including late answers.
+        digest: the digest log-in on this connection; `None` for a device without one.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Conversation:
         *,
         character_seconds: float = 0.0,
         on_unsolicited: OnUnsolicited = lambda frame: None,
+        digest: DigestLogin | None = None,
     ) -> None:
         self.framer = framer
         self._port = port
@@ -99,6 +102,8 @@ class Conversation:
         self._pending: _PendingRequest | None = None
         self._late_answer: _LateAnswer | None = None
         self._loss_reason: str | None = None
+        self._digest = digest
+        self._prefix = b""
         self._login = Login(port, self._settings) if self._settings.login else None
         self._ready_at = self._received_at = 0.0
         self._changed = asyncio.Event()
@@ -132,13 +137,21 @@ class Conversation:
         """
         async with self._lock:
             await self._prepare(request)
-            pending = _PendingRequest(request, is_answer, asyncio.get_running_loop().create_future())
+            pending = _PendingRequest(request, self._answers_or_refuses(is_answer), asyncio.get_running_loop().create_future())
             self._pending = pending
             try:
                 await self._write(request)
-                return await self._answer_to(pending, timeout_seconds)
+                frame = await self._answer_to(pending, timeout_seconds)
             finally:
                 self._end(pending)
+            if self._digest is not None:
+                self._digest.check(frame.raw)
+            return frame
+
+    def _answers_or_refuses(self, is_answer: IsAnswer) -> IsAnswer:
+        """Return a function that also accepts the answer of a device that rejects the log-in."""
+        digest = self._digest
+        return is_answer if digest is None else lambda frame: is_answer(frame) or digest.is_refused(frame.payload)
 
     async def send(self, request: bytes) -> None:
         """Send a request that has no answer.
@@ -183,6 +196,7 @@ class Conversation:
         if self._prompt_filter is not None:
             await self._wait_for(lambda: self._is_prompt_seen, self._received_at + PROMPT_SECONDS)
         await asyncio.sleep(max(0.0, self._ready_at - loop_time()))
+        self._prefix = b"" if self._digest is None else await self._digest.prefix()
         self._late_answer = None if self._late_answer and self._late_answer.until <= loop_time() else self._late_answer
         if self.framer.pending and loop_time() - self._received_at > self._max_gap:
             self.framer.clear()
@@ -191,7 +205,7 @@ class Conversation:
         self._check_not_lost()
         self._echo_filter.request_sent(request)
         self._is_prompt_seen = False
-        await self._port.write(request)
+        await self._port.write(self._prefix + request)
 
     def _check_not_lost(self) -> None:
         if self._loss_reason is not None:

@@ -4,6 +4,7 @@
 - `Display` answers queries (Samsung MDC), and so does `PowerSupply` (SCPI), with and without an overload. `Gps` sends unasked
   (NMEA 0183), with and without a fix, and so does `TextSensor` (name=value pairs or JSON), whose sensor may fail. A
   `ScriptedDevice` calls functions of a test.
+- `Projector` answers PJLink, in standby, with a password, in class 1 or 2; a `DeviceServer` gives devices a TCP port.
 - `SerialFaults` are the faults of a device.
 """
 
@@ -11,18 +12,22 @@ from __future__ import annotations
 
 from gateway.testing.former_names import former_names
 from gateway.testing.serial.device import HEALTHY, ScriptedDevice, SerialDevice, SerialFaults
+from gateway.testing.serial.device_server import DeviceServer
 from gateway.testing.serial.display import Display
 from gateway.testing.serial.gps import Gps, NoFix
 from gateway.testing.serial.instrument import PowerSupply
 from gateway.testing.serial.line import SerialLine
+from gateway.testing.serial.projector import Projector
 from gateway.testing.serial.text_sensor import TextSensor
 
 __all__ = [
     "HEALTHY",
+    "DeviceServer",
     "Display",
     "Gps",
     "NoFix",
     "PowerSupply",
+    "Projector",
     "ScriptedDevice",
     "SerialDevice",
     "SerialFaults",

@@ -61,6 +61,10 @@ class SerialDevice:
         """Process received bytes, in arbitrary pieces, and return the frames of its answers."""
         return ()
 
+    def connected(self) -> bytes:
+        """Return the bytes with which it greets a new network connection."""
+        return b""
+
     def unsolicited(self) -> bytes:
         """Return the bytes that it sends unasked now."""
         return b""

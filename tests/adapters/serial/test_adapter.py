@@ -415,7 +415,7 @@ async def test_a_port_reappears_only_after_it_was_away_or_renamed(port):
 class StuckPort:
     """A port that takes nothing, as when flow control holds it back."""
 
-    line = LineSettings()
+    line, is_unused, first_bytes = LineSettings(), False, b""
 
     def attach(self, listener):
         pass

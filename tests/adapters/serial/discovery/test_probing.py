@@ -154,8 +154,21 @@ def test_a_configured_device_is_queried_at_its_address_and_line_settings_only():
 def test_a_configured_device_that_refuses_the_query_is_found():
     verdict, _ = conducted(ProtocolProbe([], PJLINK), lambda step: b"%1CLSS=ERR3\r" if b"CLSS" in step.request else b"")
     assert verdict.profile is PJLINK
+
+
+def test_a_refusal_proves_a_device_only_where_its_profile_says_so():
     verdict, _ = conducted(ProtocolProbe([PJLINK]), lambda step: b"%1CLSS=ERR3\r" if b"CLSS" in step.request else b"")
+    assert verdict.profile is PJLINK
+    verdict, _ = conducted(ProtocolProbe([LG]), lambda step: b"a 01 NG00x" if step.request.startswith(b"ka") else b"")
     assert verdict.profile is None
+
+
+def test_what_a_device_refuses_to_tell_about_itself_is_missing_and_no_fact():
+    answers = {b"%1CLSS ?\r": b"%1CLSS=1\r", b"%1INF1 ?\r": b"%1INF1=ERR3\r", b"%1INFO ?\r": b"%1INFO=\r"}
+    verdict, steps = conducted(ProtocolProbe([PJLINK]), lambda step: answers.get(step.request, b""))
+    assert verdict.facts == {}
+    assert verdict.missing == {"manufacturer", "model", "sub_model"}
+    assert not any(step.request.startswith(b"%2") for step in steps), "class 1 is not asked questions of class 2"
 
 
 @pytest.mark.parametrize("name", sorted(PROFILES))

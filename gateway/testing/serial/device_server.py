@@ -1,0 +1,90 @@
+"""Serve simulated serial devices over TCP, as a device server or a device with a network port does.
+
+async with DeviceServer(Projector(password="secret")) as server:
+...                     # connect to server.port: socket://127.0.0.1:40001
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Self
+
+from gateway.testing.serial.device import SerialDevice
+
+_CHUNK_BYTES = 4096
+
+
+class DeviceServer:
+    """A TCP port with devices behind it, open within its `async with` block.
+
+    Args:
+        devices: the devices; each one receives everything that is sent, and greets a new connection if it does so.
+        close_idle_seconds: time without a request after which it closes a connection; `None`: never.
+    """
+
+    def __init__(self, *devices: SerialDevice, close_idle_seconds: float | None = None) -> None:
+        self.devices = list(devices)
+        self.connections = 0
+        """How many connections were opened."""
+        self.received = bytearray()
+        """All bytes that were sent to the devices."""
+        self._close_idle_seconds = close_idle_seconds
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._conversations: set[asyncio.Task[None]] = set()
+        self._port = 0
+
+    @property
+    def port(self) -> str:
+        """The URL to open: `socket://127.0.0.1:40001`; the same after `close_connections`."""
+        return f"socket://127.0.0.1:{self._port}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._begin_conversation, "127.0.0.1", 0)
+        self._port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._server is not None:
+            self._server.close()
+        self.close_connections()
+        await asyncio.gather(*self._conversations, return_exceptions=True)
+
+    def close_connections(self) -> None:
+        """Close all connections, as after a restart of the device."""
+        for writer in self._writers:
+            writer.close()
+
+    def _begin_conversation(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._converse(reader, writer))
+        self._conversations.add(task)
+        task.add_done_callback(self._conversations.discard)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._writers.add(writer)
+        try:
+            writer.write(b"".join(device.connected() for device in self.devices))
+            while True:
+                async with asyncio.timeout(self._close_idle_seconds):
+                    data = await reader.read(_CHUNK_BYTES)
+                if not data:
+                    return
+                self.received += data
+                await self._answer(data, writer)
+        except (TimeoutError, ConnectionError):
+            return
+        finally:
+            self._writers.discard(writer)
+            with suppress(ConnectionError):
+                writer.close()
+
+    async def _answer(self, data: bytes, writer: asyncio.StreamWriter) -> None:
+        for device in self.devices:
+            if device.faults.deaf:
+                continue
+            for answer in device.receive(data):
+                await asyncio.sleep(device.faults.late_seconds)
+                writer.write(device.faults.damage(answer))
+                await writer.drain()

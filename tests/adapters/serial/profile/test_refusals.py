@@ -1,0 +1,77 @@
+"""Refusals come before facts: nothing that a device says in the form of one becomes an identity, a value or a setting."""
+
+import pytest
+
+from adapters.serial.framing.framer import framer_for
+from adapters.serial.profile.library import PROFILE_FILES
+from adapters.serial.profile.profile import Profile
+from adapters.serial.profile.protocol import DeviceProtocol
+from adapters.serial.profile.refusals import is_refusal
+
+PROFILES = PROFILE_FILES.load()
+ASKED = sorted(name for name, profile in PROFILES.items() if profile.queries)
+LG, NEC, SAMSUNG = "lg-display", "nec-display", "samsung-mdc"
+
+REFUSALS = {
+    "pjlink": [b"%1POWR=ERR1\r", b"%1INF1=ERR3\r", b"%1INF2=err3\r", b"%2SNUM=ERR4\r", b"PJLINK ERRA\r"],
+    "extron-in1600": [b"E10\r\n", b"E01\r\n", b"E13\r\n", b"E14\r\n", b"E17\r\n", b"E22\r\n", b"E24\r\n", b"E31\r\n"],
+    SAMSUNG: [bytes.fromhex("AA FF 01 03 4E 11 01 63")],
+    LG: [b"a 01 NG01x", b"y 01 NG00x", b"v 01 NGx"],
+    NEC: [PROFILES[NEC].framing.wrap(b"00AB04\x02BE"), PROFILES[NEC].framing.wrap(b"00AD12\x02010060")],
+    "mt-sics": [b"I4 I\r\n", b"ES\r\n", b"ET\r\n", b"EL\r\n", b"SI I\r\n"],
+    "scpi-power-supply": [b'-113,"Undefined header"\n', b'-100,"Command error"\n', b"ERROR -113\n", b"Undefined header\n"],
+}
+"""What devices with each profile answer to a request that they refuse, as their documents have it."""
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_every_profile_with_queries_declares_how_its_devices_refuse(name):
+    assert PROFILES[name].refusals
+    assert REFUSALS[name]
+
+
+@pytest.mark.parametrize(("name", "raw"), [(name, raw) for name, all_raw in REFUSALS.items() for raw in all_raw])
+def test_a_refusal_is_no_answer_to_any_query_and_no_message(name, raw):
+    protocol = DeviceProtocol(PROFILES[name])
+    (frame,) = framer_for(PROFILES[name].framing).feed(raw)
+    address = PROFILES[name].addresses.usual[0] if PROFILES[name].addresses else None
+    for query in PROFILES[name].queries:
+        answer = protocol.query_request(query.name, address).read(frame.payload)
+        assert answer is None or answer.refusal is not None, query.name
+    assert protocol.read_message(frame.payload) is None
+
+
+MADE = {
+    "name": "made", "title": "Made", "family": "display",
+    "source": {"document": "made up", "section": "all", "edition": "1"},
+    "framing": {"kind": "delimiter", "end": "\r"},
+    "queries": [{"name": "who", "ask": "WHO?", "answer": "{model}", "points": [{"metric": "model"}]}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ERR", "ERR3", "err1", "ERRA", "ERROR", "Error 12", "NAK", "nack", "NG", "NG00", "?", "???", '-113,"Undefined header"',
+        "Unknown command", "Invalid parameter", "Syntax error", "not supported", "COMMAND NOT FOUND", "%1INF1=ERR3", "ERR:",
+    ],
+)  # fmt: skip
+def test_a_refusal_that_no_profile_declares_is_recognized_in_a_field_that_takes_any_text(text):
+    answer = DeviceProtocol(Profile.model_validate(MADE)).query_request("who").read(text.encode())
+    assert "it answers" in answer.refusal
+
+
+NAMES = ["Erris 400", "NGC-1", "PT-RZ570", "Angus", "E10", "-1.5", "-113.2", "-113", "ZU506T-ERR", "QM55R", "-", ""]
+
+
+@pytest.mark.parametrize("text", NAMES)
+def test_a_name_that_only_resembles_a_refusal_is_one(text):
+    assert not is_refusal(text)
+
+
+def test_a_word_that_the_profile_gives_a_meaning_to_is_a_value():
+    point = {"metric": "state", "values": {"ERR": "failed", "OK": "ok"}}
+    query = {"name": "state", "ask": "S?", "answer": "{state}", "points": [point]}
+    request = DeviceProtocol(Profile.model_validate({**MADE, "queries": [query]})).query_request("state")
+    assert request.read(b"ERR").refusal is None
+    assert request.read(b"NAK").refusal is not None
