@@ -148,7 +148,8 @@ class BleSettings(ProfileSettings[Profile]):
     )
     scanning: Literal["active", "passive"] = Field(
         default="active",
-        description="active requests scan responses, too; passive saves batteries and needs bluetoothd --experimental",
+        description="active requests scan responses, too; passive saves batteries, needs bluetoothd --experimental, and receives "
+        "no names that a device sends on request only",
     )
     scan_time: Seconds = Field(
         default=timedelta(seconds=10),

@@ -155,6 +155,17 @@ async def test_a_controller_that_matches_patterns_itself_reports_a_device_once(b
     assert client.notes.calls == ["DeviceFound"]
 
 
+async def test_a_controller_that_matches_patterns_itself_reports_the_loss_of_a_device(bluez, client, controller, beacon):
+    await bluez.stop()
+    controller.offloads_monitors, controller.forgets_after_seconds = True, 0.2
+    await bluez.start()
+    await monitoring(client)
+    beacon.advertise()
+    await until(lambda: client.notes.calls == ["DeviceFound", "DeviceLost"])
+    beacon.advertise()
+    await until(lambda: client.notes.calls[2:] == ["DeviceFound", "DeviceLost"])
+
+
 @pytest.mark.parametrize(("rssi", "is_reported"), [(-67, False), (-68, True), (-53, False), (-52, True)])
 async def test_a_passive_scan_reports_a_signal_strength_past_a_threshold_only(client, beacon, rssi, is_reported):
     await monitoring(client)

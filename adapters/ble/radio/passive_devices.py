@@ -5,7 +5,10 @@ In this mode BlueZ merges: `ManufacturerData` holds what a device has sent with 
 ones, and of those that first came together with them: a device sends these in one packet.
 
 An advertisement that changes nothing changes no property. BlueZ reports it by `DeviceFound`, unless the controller matches the
-patterns itself: then only the device's object shows that the device still sends. BlueZ removes it after 30 s without any.
+patterns itself: then it reports a device once, and calls `DeviceLost` or removes the device's object when it sends no longer.
+
+Some sensors (ThermoPro, Inkbird) write their value into the company id. When it returns to an earlier one, BlueZ has that entry
+already and reports nothing. Such a device is recognized by the number of its ids, and BlueZ is asked to forget its old data.
 """
 
 from __future__ import annotations
@@ -23,8 +26,21 @@ SAME_SECONDS = 1.0
 STILL_THERE_SECONDS = 10.0
 """How often a device counts as received that is only known to be there: well below the time after which BlueZ removes it."""
 
+IDS_OF_A_VALUE = 3
+"""A device that has sent so many company ids, each alone, writes a value into them: others have one or two kinds of frame."""
+
+MOST_VALUES_IN_IDS = 1000
+"""The number of such devices that are remembered."""
+
+FORGET_SECONDS = 5.0
+"""How often BlueZ is asked at most to forget what such a device has sent before."""
+
 RECEIVED = frozenset({"RSSI", "ManufacturerData", "ServiceData", "AdvertisingFlags", "TxPower"})
 """The properties that change only with an advertisement; others change with a connection, too."""
+
+
+IN_USE = ("Connected", "Paired", "Bonded", "Trusted", "Blocked")
+"""The properties that are true for a device that somebody uses: BlueZ is not asked to forget it."""
 
 
 @dataclass(slots=True)
@@ -45,7 +61,27 @@ class PassiveDevice:
     found_by: set[str] = field(default_factory=set)
     """The monitors that have reported the last advertisement."""
     is_temporary: bool = False
-    """BlueZ created its object during this scan, so it removes it when the device is no longer received."""
+    """BlueZ created its object during this scan, so it removes it when the device is no longer received for 30 s."""
+    was_found: bool = False
+    """A monitor has reported it, and no monitor has reported its loss since then."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether BlueZ would have reported that it sends no longer."""
+        return self.is_temporary or self.was_found
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether somebody has connected to it, paired it or made a decision about it."""
+        return any(self.properties.get(name) for name in IN_USE)
+
+
+@dataclass(slots=True)
+class _ValueInId:
+    """A device that writes a value into its company id; what BlueZ does not remember of it when its object is removed."""
+
+    name: str | None = None
+    forgotten_at: float = float("-inf")
 
 
 class PassiveDevices:
@@ -54,12 +90,20 @@ class PassiveDevices:
     Args:
         clock: the time in seconds.
         on_received: called with each advertisement and its device.
+        forget: asks BlueZ to remove the object with this path, which returns with the next advertisement.
     """
 
-    def __init__(self, clock: Callable[[], float], on_received: Callable[[PassiveDevice, Advertisement], None]) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        on_received: Callable[[PassiveDevice, Advertisement], None],
+        forget: Callable[[str], None] = lambda path: None,
+    ) -> None:
         self._clock = clock
         self._on_received = on_received
+        self.forget = forget
         self._devices: dict[str, PassiveDevice] = {}
+        self._values_in_ids: dict[str, _ValueInId] = {}
         self._reports_each = False
         """BlueZ reports each advertisement by `DeviceFound`: it has called a monitor more than once for a device."""
 
@@ -77,6 +121,8 @@ class PassiveDevices:
     def added(self, path: str, properties: Mapping[str, Any]) -> None:
         """Report the first advertisement of a device, for which BlueZ has created its object."""
         device = self._devices[path] = PassiveDevice(path, dict(properties), _data(properties), is_temporary=True)
+        if path in self._values_in_ids and self._values_in_ids[path].name is not None:
+            device.properties.setdefault("Name", self._values_in_ids[path].name)
         device.companions = dict.fromkeys(device.data, frozenset(device.data))
         if not RECEIVED.isdisjoint(properties):
             self._report(device, device.data)
@@ -100,6 +146,7 @@ class PassiveDevices:
         if new:
             wanted = new.union(*(device.companions[key] for key in new))
             self._report(device, {key: data for key, data in device.data.items() if key in wanted})
+            self._forget_old_data(device)
         else:
             self._repeat(device)
 
@@ -111,31 +158,54 @@ class PassiveDevices:
         device = self._devices.get(path)
         if device is None:
             return
+        device.was_found = True
         is_another = monitor in device.found_by
         self._reports_each = self._reports_each or is_another
         if is_another or self._clock() - device.reported_at >= SAME_SECONDS:
             self._repeat(device)
         device.found_by.add(monitor)
 
+    def lost(self, path: str) -> None:
+        """Note that a monitor no longer receives a device."""
+        if (device := self._devices.get(path)) is not None:
+            device.was_found = device.is_temporary = False
+
     def removed(self, path: str) -> None:
         """Forget a device whose object is removed."""
         self._devices.pop(path, None)
 
     def report_present(self) -> None:
-        """Report again each device that BlueZ would have removed if it sent no longer, where BlueZ reports changes only."""
+        """Report each device again that is still there, where BlueZ reports changes only; called each `STILL_THERE_SECONDS`."""
+        for path in tuple(self._values_in_ids):
+            if (known := self._devices.get(path)) is not None:
+                self._forget_old_data(known)
         if self._reports_each:
             return
         now = self._clock()
         for device in tuple(self._devices.values()):
-            if device.is_temporary and now - device.reported_at >= STILL_THERE_SECONDS:
+            if device.is_there and now - device.reported_at >= STILL_THERE_SECONDS:
                 self._repeat(device)
+
+    def _forget_old_data(self, device: PassiveDevice) -> None:
+        """Ask BlueZ to forget the data of earlier advertisements, if the device writes a value into its company id."""
+        value_in_id = self._values_in_ids.get(device.path)
+        if value_in_id is None:
+            alone = [key for key, companions in device.companions.items() if isinstance(key, int) and len(companions) == 1]
+            if len(alone) < IDS_OF_A_VALUE or len(self._values_in_ids) >= MOST_VALUES_IN_IDS:
+                return
+            value_in_id = self._values_in_ids[device.path] = _ValueInId()
+        value_in_id.name = device.properties.get("Name", value_in_id.name)
+        is_due = self._clock() - value_in_id.forgotten_at >= FORGET_SECONDS
+        if is_due and not device.is_in_use and device.last is not None and not device.data.keys() <= _keys(device.last):
+            value_in_id.forgotten_at = self._clock()
+            self.forget(device.path)
 
     def _repeat(self, device: PassiveDevice) -> None:
         last = device.last
         if last is None:
             self._report(device, device.data)
             return
-        keys = last.manufacturer_data.keys() | last.service_data.keys()
+        keys = _keys(last)
         self._report(device, {key: content for key, content in device.data.items() if key in keys})
 
     def _report(self, device: PassiveDevice, data: Mapping[int | str, bytes]) -> None:
@@ -154,6 +224,10 @@ class PassiveDevices:
         device.last, device.reported_at = advertisement, self._clock()
         device.found_by.clear()
         self._on_received(device, advertisement)
+
+
+def _keys(advertisement: Advertisement) -> set[int | str]:
+    return {*advertisement.manufacturer_data, *advertisement.service_data}
 
 
 def _data(properties: Mapping[str, Any]) -> dict[int | str, bytes]:

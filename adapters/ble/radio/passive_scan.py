@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from dbus_fast import Message, MessageType, Variant, unpack_variants
+from dbus_fast import Message, MessageFlag, MessageType, Variant, unpack_variants
 from dbus_fast.aio import MessageBus
 
 from adapters.ble.radio.bluez import ADAPTER, BLUEZ, DBUS, DBUS_PATH, MONITORS, OBJECTS, PROPERTIES, call_bluez
@@ -48,6 +48,7 @@ class PassiveScan:
         self._adapter = adapter
         self._bluetoothd = bluetoothd
         self._devices = devices
+        devices.forget = self._forget
         self._monitors: dict[str, asyncio.Future[bool]] = {}
         """The path of each monitor, and whether it was activated."""
 
@@ -93,6 +94,8 @@ class PassiveScan:
             return False
         if call.member == "DeviceFound":
             self._devices.found(call.body[0], call.path or "")
+        elif call.member == "DeviceLost":
+            self._devices.lost(call.body[0])
         elif call.member in ("Activate", "Release") and not answer.done():
             answer.set_result(call.member == "Activate")
         return True
@@ -105,6 +108,15 @@ class PassiveScan:
                 self._devices.added(path, unpack_variants(interfaces[DEVICE]))
             case "InterfacesRemoved", [path, interfaces] if DEVICE in interfaces:
                 self._devices.removed(path)
+
+    def _forget(self, path: str) -> None:
+        """Ask bluetoothd to remove a device that it knows temporarily; it is received again with the next advertisement."""
+        call = Message(
+            destination=BLUEZ, path=self._adapter, interface=ADAPTER, member="RemoveDevice", signature="o", body=[path]
+        )
+        call.flags = MessageFlag.NO_REPLY_EXPECTED
+        if self._bus.connected:
+            self._bus.send(call)
 
     def _is_own(self, path: str) -> bool:
         return path.startswith(f"{self._adapter}/")

@@ -62,10 +62,11 @@ class Controller:
         self.discovery_error: ErrorReply | None = None
         """StartDiscovery fails with this: `dbus_errors.IN_PROGRESS`, `NOT_READY`, `ACCESS_DENIED`."""
         self.offloads_monitors = False
-        """It matches the patterns of passive scans itself (`controller-patterns`): a monitor is notified of each device once.
-        Set it before bluetoothd starts."""
+        """It matches the patterns of passive scans itself (`controller-patterns`): a monitor is notified of each device once, and
+        when it is lost. Set it before bluetoothd starts."""
         self.forgets_after_seconds: float | None = TEMPORARY_SECONDS
-        """A device that was neither connected to nor paired is removed when it was not received for so long; `None` for never."""
+        """A device that was neither connected to nor paired is removed when it was not received for so long; `None` for never. A
+        controller that matches patterns itself reports it lost after that time."""
         self.most_monitors: int | None = None
         """It has room for so many monitors, and bluetoothd releases the others; `None` for any number."""
         self.matches_only_flags = False
@@ -301,11 +302,16 @@ class Controller:
 
     async def _forget_when_silent(self, device: RemoteDevice, seconds: float) -> None:
         loop, left = asyncio.get_running_loop(), seconds
-        while left > 0 or device.uses_slot:
+        while self._devices.get(device.path) is device:
             await asyncio.sleep(max(left, 0.1))
             left = device.received_at + seconds - loop.time()
-        if device.is_temporary and not device.peripheral.is_paired and self._devices.get(device.path) is device:
-            self.forget(device.peripheral)
+            if left > 0 or self._devices.get(device.path) is not device:
+                continue
+            if device.is_temporary and not device.peripheral.is_paired:
+                self.forget(device.peripheral)
+                return
+            self._forget_in_monitors(device.path)
+            left = seconds
 
     def _keep_monitors(self, remaining: list[Monitor]) -> None:
         removed = [monitor for monitor in self._monitors if monitor not in remaining]
@@ -315,7 +321,8 @@ class Controller:
 
     def _forget_in_monitors(self, path: str) -> None:
         for monitor in self._monitors:
-            monitor.lost(path)
+            if monitor.lost(path) and self._service is not None:
+                self._service.call(monitor.client, monitor.path, MONITOR, "DeviceLost", ("o", path))
 
     def _device_path(self, peripheral: Peripheral) -> str:
         return f"{self.path}/dev_{peripheral.address.replace(':', '_')}"

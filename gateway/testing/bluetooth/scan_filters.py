@@ -123,6 +123,8 @@ class Monitor:
             self._reported.add(device)
             self._on_device(device)
 
-    def lost(self, device: str) -> None:
-        """Forget a device whose object is removed."""
+    def lost(self, device: str) -> bool:
+        """Forget a device that is received no longer; return whether the client is notified: only a controller notices that."""
+        was_reported = device in self._reported
         self._reported.discard(device)
+        return was_reported and self._is_offloaded

@@ -65,8 +65,9 @@ def adapter_with(**settings):
 
 
 @pytest.fixture
-async def listening(bluez):
+async def listening(bluez, monkeypatch):
     """An adapter that listens passively."""
+    monkeypatch.setattr(passive_devices_module, "FORGET_SECONDS", 0.01)
     adapter, ear = adapter_with(), Ear()
     async with adapter:
         task = asyncio.create_task(adapter.listen(ear))
@@ -81,7 +82,7 @@ def key(address):
 async def test_a_company_id_that_cycles_with_the_value_is_followed_beside_the_old_ones(bluez, listening, until):
     bluez.environment.add(device := tp357(24.1))
     ear = listening.ear
-    for celsius in (24.1, 24.2, 24.3, -1.5):
+    for celsius in (24.1, 24.2, 24.3, -1.5, 24.2, 24.3, 24.2):  # the last ones BlueZ has already: home-assistant/core#143769
         device.manufacturer_data = tp357_data(celsius)
         await until(lambda celsius=celsius: ear.values.get(key(TP357), {}).get("temperature") == celsius)
     assert ear.values[key(TP357)]["humidity"] == 29
@@ -120,8 +121,6 @@ async def test_where_bluez_tells_only_changes_a_device_counts_as_heard_while_its
     [
         ("bthome", {"service_data": {"fcd2": bytes.fromhex("40016402c409")}}),  # bthome-ble#26
         ("ruuvi", {"manufacturer_data": {0x0499: RUUVI_FORMAT_5}}),
-        ("ibeacon", {"manufacturer_data": {0x004C: bytes.fromhex("0215" + "11" * 16 + "00010002c5")}}),
-        ("eddystone", {"service_data": {"feaa": bytes.fromhex("20000b18158000000000000000ff")}}),
     ],
 )
 async def test_a_device_that_sends_no_flags_is_heard_by_its_data(bluez, listening, until, parser, advertised):

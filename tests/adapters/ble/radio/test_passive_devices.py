@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from adapters.ble.radio.passive_devices import STILL_THERE_SECONDS, PassiveDevices
+from adapters.ble.radio.passive_devices import FORGET_SECONDS, STILL_THERE_SECONDS, PassiveDevices
 
 PATH = "/org/bluez/hci0/dev_A4_C1_38_00_00_01"
 SERVICE = "0000fcd2-0000-1000-8000-00805f9b34fb"
@@ -16,13 +16,13 @@ def known(**properties):
 
 @pytest.fixture
 def scan():
-    now, received = SimpleNamespace(seconds=0.0), []
-    devices = PassiveDevices(lambda: now.seconds, lambda device, advertisement: received.append(advertisement))
+    now, received, forgotten = SimpleNamespace(seconds=0.0), [], []
+    devices = PassiveDevices(lambda: now.seconds, lambda device, advertisement: received.append(advertisement), forgotten.append)
 
     def wait(seconds):
         now.seconds += seconds
 
-    return SimpleNamespace(devices=devices, received=received, wait=wait)
+    return SimpleNamespace(devices=devices, received=received, forgotten=forgotten, wait=wait)
 
 
 def payloads(scan):
@@ -147,6 +147,20 @@ def test_a_device_whose_object_bluez_keeps_is_not_taken_for_present(scan, change
     assert len(scan.received) == 1
 
 
+def test_a_device_whose_object_bluez_keeps_is_present_until_the_controller_reports_its_loss(scan):
+    scan.devices.known_before(PATH, known(ManufacturerData={1: b"1"}, Paired=True))
+    scan.devices.found(PATH, "m")
+    scan.wait(STILL_THERE_SECONDS)
+    scan.devices.report_present()
+    assert len(scan.received) == 2
+    scan.devices.lost(PATH)
+    scan.wait(STILL_THERE_SECONDS)
+    scan.devices.report_present()
+    assert len(scan.received) == 2
+    scan.devices.found(PATH, "m")
+    assert len(scan.received) == 3
+
+
 def test_a_device_that_returns_starts_anew(scan):
     scan.devices.added(PATH, known(ManufacturerData={1: b"1"}))
     scan.devices.changed(PATH, {"ManufacturerData": {1: b"1", 2: b"2"}})
@@ -164,3 +178,61 @@ def test_a_strength_that_is_withdrawn_is_unknown(scan):
     scan.wait(1)
     scan.devices.found(PATH, "m")
     assert scan.received[-1].rssi is None
+
+
+def cycle(scan, *companies):
+    """Let the device send these company ids in turn, and return BlueZ's property."""
+    merged = {}
+    for company in companies:
+        before, merged[company] = dict(merged), b"29 %"
+        if not before:
+            scan.devices.added(PATH, known(Name="TP357 (2142)", ManufacturerData=dict(merged)))
+        elif merged != before:
+            scan.devices.changed(PATH, {"ManufacturerData": dict(merged)})
+    return merged
+
+
+def test_bluez_is_asked_to_forget_the_old_ids_of_a_device_that_writes_a_value_into_them(scan):
+    cycle(scan, 0xF1C2, 0xF2C2)
+    assert scan.forgotten == []
+    cycle(scan, 0xF1C2, 0xF2C2, 0xF3C2)
+    assert scan.forgotten == [PATH]
+    scan.devices.removed(PATH)
+    scan.devices.added(PATH, known(ManufacturerData={0xF3C2: b"29 %"}))
+    assert scan.received[-1].name == "TP357 (2142)", "BlueZ forgets it with the object, and it is in the scan response"
+    scan.wait(FORGET_SECONDS)
+    scan.devices.changed(PATH, {"ManufacturerData": {0xF3C2: b"29 %", 0xF1C2: b"29 %"}})
+    assert payloads(scan)[-1] == {0xF1C2: b"29 %"}
+    assert scan.forgotten == [PATH, PATH]
+
+
+def test_bluez_is_not_asked_more_often_than_needed_and_not_later_than_the_next_look(scan):
+    merged = cycle(scan, 1, 2, 3)
+    scan.devices.changed(PATH, {"ManufacturerData": {**merged, 4: b"29 %"}})
+    assert scan.forgotten == [PATH]
+    scan.wait(FORGET_SECONDS)
+    scan.devices.report_present()
+    assert scan.forgotten == [PATH, PATH]
+    scan.devices.removed(PATH)
+    scan.devices.added(PATH, known(ManufacturerData={4: b"29 %"}))
+    scan.wait(FORGET_SECONDS)
+    scan.devices.report_present()
+    assert scan.forgotten == [PATH, PATH]
+
+
+@pytest.mark.parametrize("change", [{"Connected": True}, {"Paired": True}])
+def test_a_device_that_somebody_uses_is_not_forgotten(scan, change):
+    cycle(scan, 1, 2)
+    scan.devices.changed(PATH, change)
+    scan.devices.changed(PATH, {"ManufacturerData": {1: b"29 %", 2: b"29 %", 3: b"29 %"}})
+    assert payloads(scan)[-1] == {3: b"29 %"}
+    assert scan.forgotten == []
+
+
+def test_a_device_with_several_frames_in_turn_is_not_forgotten(scan):
+    scan.devices.added(PATH, known(ManufacturerData={0x004C: b"1"}))
+    for value in (b"1", b"2", b"3", b"4"):
+        scan.devices.changed(PATH, {"ManufacturerData": {0x004C: b"1", 0xEC88: value}})
+    scan.wait(FORGET_SECONDS)
+    scan.devices.report_present()
+    assert scan.forgotten == []
