@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any, Self, cast
 
@@ -20,15 +20,14 @@ from adapters.modbus.command_execution import CommandExecution, write_sentence
 from adapters.modbus.discovery.distinct_devices import BusId, Roster, found_device
 from adapters.modbus.discovery.hosts import COMMON_UNITS, listening_hosts
 from adapters.modbus.discovery.identify import ProbeResult, UnitProbe, run_probe
-from adapters.modbus.polling.illegal_addresses import ADDRESS_EXCEPTIONS, Bisection
-from adapters.modbus.polling.plan import ReadBlock
+from adapters.modbus.polling.block_reader import BlockReader
+from adapters.modbus.polling.part_reads import read_in_parts
 from adapters.modbus.polling.read_plans import ReadPlans
 from adapters.modbus.polling.unit_settings import UnitSettings
 from adapters.modbus.polling.units import KnownUnits
 from adapters.modbus.profile.commands import PlannedWrite, planned_write
 from adapters.modbus.profile.profile import Profile
 from adapters.modbus.profile.sunspec_models import profile_named
-from adapters.modbus.profile.values import NO_SCALE_FACTOR
 from adapters.modbus.settings import ConfiguredDevice, ModbusSettings
 from adapters.modbus.tools.doctor_checks import examined
 from adapters.modbus.tools.workbench import ModbusWorkbench
@@ -173,47 +172,10 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         unit = int(child.address)
         if profile.is_sunspec and not self._units.of(unit).models:
             await self.identify(child.address)
-        factors: dict[ReadRequest, bytes] = {}
-        for transaction in self._read_plans.transactions(child, profile, due):
-            for factor in transaction.block.factors:
-                if factor not in factors:
-                    factors[factor] = await self._factors(unit, factor)
-                    yield ()
-            try:
-                payload = cast("bytes", await self.ask(unit, transaction.read))
-            except ExceptionResponse as error:
-                yield ()
-                if error.code in ADDRESS_EXCEPTIONS:
-                    async for readings in self._bisect(child, transaction.block, error.code, factors):
-                        yield readings
-            else:
-                payload = transaction.block.with_factors(payload, factors)
-                yield transaction.decoder.decode(payload, child.key, datetime.now(UTC))
-
-    async def _factors(self, unit: int, read: ReadRequest) -> bytes:
-        """Return scale factors that are read separately; "not available", where the unit refuses them."""
-        try:
-            return cast("bytes", await self.ask(unit, read))
-        except ExceptionResponse:
-            return NO_SCALE_FACTOR * read.count
-
-    async def _bisect(
-        self, child: ChildDevice, block: ReadBlock, code: int, factors: Mapping[ReadRequest, bytes]
-    ) -> AsyncIterator[Sequence[Reading]]:
-        """Halve a refused block until it is known which of its points are refused; yields after each transaction."""
-        bisection = Bisection(block)
-        while (part := bisection.next()) is not None:
-            try:
-                payload = cast("bytes", await self.ask(int(child.address), part.read))
-            except ExceptionResponse as error:
-                yield ()
-                if error.code not in ADDRESS_EXCEPTIONS:
-                    return  # the unit is busy, which does not depend on the addresses; the next poll tries again
-                bisection.was_refused()
-            else:
-                bisection.was_read()
-                yield part.decoder().decode(part.with_factors(payload, factors), child.key, datetime.now(UTC))
-        self._read_plans.learn(child, bisection, code)
+        reader = BlockReader(child, self._units.of(unit), self._read_plans, ask=self.ask, check=RetryPolicy(self._timeout))
+        async with aclosing(reader.read(profile, due)) as blocks:
+            async for readings in blocks:
+                yield readings
 
     def planned_reads(self, children: Sequence[ChildDevice]) -> Sequence[PlannedRead]:
         """Return the reads of these children, and of the configured devices that are not among them."""
@@ -329,10 +291,13 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         profile = self._profile_of(child)
         return licence_command(None if profile is None else profile.licence, child, licence)
 
-    async def ask(self, unit: int, request: Request, policy: RetryPolicy | None = None) -> bytes | Mapping[int, bytes]:
+    async def ask(
+        self, unit: int, request: Request, policy: RetryPolicy | None = None, *, at_once: int | None = None
+    ) -> bytes | Mapping[int, bytes]:
         """Send a request with the time-out that the unit needs, and learn from its answer.
 
-        A write gets the whole time-out of the settings: a unit may take longer for it than for a read.
+        A write gets the whole time-out of the settings: a unit may take longer for it than for a read. A read of more registers
+        than `at_once`, by default as many as the unit is known to return, is sent in parts.
 
         Raises:
             Refused: it answered with a Modbus exception.
@@ -340,6 +305,15 @@ class ModbusAdapter(Adapter[ModbusSettings]):
             OutcomeUnknown: it did not answer a write, which may have been executed.
             BusUnavailable: the bus was lost.
         """
+        limit = self._units.of(unit).at_once if at_once is None else at_once
+        if limit is not None and isinstance(request, ReadRequest) and request.count > limit and not request.table.holds_bits:
+            return await read_in_parts(request, limit, partial(self._ask_part, unit, policy=policy))
+        return await self._ask_whole(unit, request, policy)
+
+    async def _ask_part(self, unit: int, read: ReadRequest, policy: RetryPolicy | None) -> bytes:
+        return cast("bytes", await self._ask_whole(unit, read, policy))
+
+    async def _ask_whole(self, unit: int, request: Request, policy: RetryPolicy | None) -> bytes | Mapping[int, bytes]:
         if policy is None:
             policy = RetryPolicy(self._timeout) if isinstance(request, WriteRequest) else self._retry_policy(unit)
         try:

@@ -1,15 +1,15 @@
-"""Keep the read plans of the children of one bus, without the points that they refuse. Pure."""
+"""Keep the read plans of the children of one bus, without the points that they refuse."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Hashable, MutableMapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from functools import partial
 
 from adapters.modbus.client.buses import Bus, SerialLine
-from adapters.modbus.client.pdu import ReadRequest
-from adapters.modbus.polling.illegal_addresses import Bisection, IllegalAddresses
+from adapters.modbus.client.pdu import MAX_REGISTERS, ReadRequest, Table
+from adapters.modbus.polling.part_reads import parts_of
 from adapters.modbus.polling.plan import (
     ASSUMED_ROUND_TRIP_SECONDS,
     ASSUMED_TURNAROUND_SECONDS,
@@ -17,15 +17,19 @@ from adapters.modbus.polling.plan import (
     TransactionCost,
     plan_blocks,
 )
+from adapters.modbus.polling.refusal_memory import RefusalMemory, now
+from adapters.modbus.polling.unit_refusals import Exclusions
 from adapters.modbus.polling.units import KnownUnit, KnownUnits
 from adapters.modbus.profile.decode import BlockDecoder
+from adapters.modbus.profile.points import PlacedPoint
 from adapters.modbus.profile.profile import Profile
 from gateway.adapter import ChildDevice, PlannedRead
 
-log = logging.getLogger("adapters.modbus")
-
 REPLAN_RATIO = 1.5
 """A plan is made again when the unit has become this many times quicker or slower."""
+
+ALONE_AT_ONCE = 8
+"""How many refused points are asked for again in one reading, each in a request of its own."""
 
 BLOCKS_BOUND = 1000
 """The most sets of blocks kept; making them again is quick enough."""
@@ -36,15 +40,16 @@ class Transaction:
     """A block to read, and the decoder of its bytes."""
 
     block: ReadBlock
-    read: ReadRequest
     decoder: BlockDecoder
+    at_once: int | None = None
+    """How many of its registers are read in one request; `None` for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class _ReadPlan:
     transactions: Sequence[Transaction]
     turnaround_seconds: float
-    illegal: IllegalAddresses
+    exclusions: Exclusions
 
 
 class ReadPlans:
@@ -61,40 +66,44 @@ class ReadPlans:
         self._units = units
         self._memory = memory
         self._plans: dict[tuple[str, str, frozenset[str]], _ReadPlan] = {}
-        self._illegal: dict[str, IllegalAddresses] = {}
-        self._blocks: dict[Hashable, Sequence[ReadBlock]] = {}
+        self._blocks: dict[Hashable, tuple[Sequence[ReadBlock], int | None]] = {}
+        self.refusals = RefusalMemory(bus.label, memory)
+        """What the units refuse."""
 
     def transactions(self, child: ChildDevice, profile: Profile, due: frozenset[str]) -> Sequence[Transaction]:
         """Return the transactions that read these poll groups of a child."""
         key = (child.address, profile.name, due)
-        made, illegal, unit = self._plans.get(key), self.illegal(child), self._units.of(int(child.address))
-        if made is None or made.illegal is not illegal or not self._still_fits(made, unit):
-            blocks = self.blocks(profile, due, unit, illegal)
-            transactions = [Transaction(block, block.read, block.decoder()) for block in blocks]
-            made = self._plans[key] = _ReadPlan(transactions, self._turnaround(unit), illegal)
+        unit = self._units.of(int(child.address))
+        made, exclusions = self._plans.get(key), self.refusals.of(child).exclusions(now())
+        if made is None or made.exclusions is not exclusions or not self._still_fits(made, unit):
+            blocks, at_once = self._planned_blocks(profile, due, unit, exclusions)
+            unit.at_once = _at_once(profile, exclusions.works)
+            transactions = [Transaction(block, block.decoder(), _in_parts(block.read, at_once)) for block in blocks]
+            made = self._plans[key] = _ReadPlan(transactions, self._turnaround(unit), exclusions)
         return made.transactions
 
     def forget(self, address: str) -> None:
         """Drop the plans for this unit: another device may be there now, or the same with other models."""
+        self.refusals.forget(address)
         self._plans = {key: made for key, made in self._plans.items() if key[0] != address}
 
-    def blocks(
-        self, profile: Profile, due: frozenset[str], unit: KnownUnit, illegal: IllegalAddresses | None = None
-    ) -> Sequence[ReadBlock]:
-        """Return the blocks for these poll groups of a unit with this profile."""
-        illegal = illegal if illegal is not None else IllegalAddresses()
+    def _planned_blocks(
+        self, profile: Profile, due: frozenset[str], unit: KnownUnit, exclusions: Exclusions
+    ) -> tuple[Sequence[ReadBlock], int | None]:
+        """Return the blocks for these poll groups of a unit with this profile, and how many registers are read at once."""
         turnaround = round(self._turnaround(unit), 3)  # units of one model, about as quick, share their blocks
-        key = (profile.name, due, turnaround, unit.models, illegal.refused, illegal.boundaries)
+        key = (profile.name, due, turnaround, unit.models, exclusions)
         made = self._blocks.get(key)
         if made is None:
-            points = [point for point in profile.place(due, unit.models) if point.metric.name not in illegal.refused]
-            made = plan_blocks(
-                points,
-                replace(self.cost(unit), turnaround_seconds=turnaround),
-                read_through=profile.read_through,
-                max_registers=profile.max_registers,
-                boundaries=illegal.boundaries,
-            )
+            cost = replace(self.cost(unit), turnaround_seconds=turnaround)
+            points = [point for point in profile.place(due, unit.models) if point.metric.name not in exclusions.points]
+            made = ((), None)
+            for limit in (*exclusions.trials, exclusions.works):
+                at_once = _at_once(profile, limit)
+                blocks = _blocks(points, cost, profile, exclusions, at_once)
+                made = (blocks, at_once)
+                if any(part.count > (exclusions.works or 0) for block in blocks for part in _parts(block.read, at_once)):
+                    break  # else there is nothing to try the longer read with
             if len(self._blocks) >= BLOCKS_BOUND:
                 self._blocks.clear()
             self._blocks[key] = made
@@ -115,48 +124,22 @@ class ReadPlans:
         unit = self._units.of(int(child.address))
         if profile.is_sunspec and not unit.models:  # not identified yet: plan with the models that it has at least
             unit = KnownUnit(unit.turnaround, models=profile.least_layout)
-        cost, planned = self.cost(unit), []
+        cost, planned, exclusions = self.cost(unit), [], self.refusals.of(child).exclusions(now())
         for group, every in profile.intervals.items():
-            blocks = self.blocks(profile, frozenset({group}), unit, self.illegal(child))
-            reads = [*(block.read for block in blocks), *{read for block in blocks for read in block.factors}]
+            blocks, at_once = self._planned_blocks(profile, frozenset({group}), unit, exclusions)
+            whole = [*(block.read for block in blocks), *{read for block in blocks for read in block.factors}]
+            reads = [part for read in whole for part in _parts(read, at_once)]
             planned.append(_planned(child, group, every, sum(map(cost.seconds, reads)), len(reads)))
         return planned
 
-    # points that units refuse -----------------------------------------------------------------------------------------
-
-    def illegal(self, child: ChildDevice) -> IllegalAddresses:
-        """Return the illegal addresses of units like this one."""
-        name = _model(child)
-        illegal = self._illegal.get(name)
-        if illegal is not None and illegal.until is not None and illegal.until <= _now():
-            log.info("%s: %s: trying refused points again: %s", self._bus.label, child.name, ", ".join(sorted(illegal.refused)))
-            illegal = None
-        if illegal is None:
-            illegal = self._illegal[name] = IllegalAddresses.from_text(self._memory().get(name), _now())
-        return illegal
-
-    def learn(self, child: ChildDevice, bisection: Bisection, code: int) -> None:
-        """Store the result of bisecting a block that was refused with this code, for all units like this one, and log it."""
-        name = _model(child)
-        before, now = self.illegal(child), _now()
-        self._illegal[name] = after = before.with_bisection(bisection, code, now)
-        self._memory()[name] = after.as_text()
-        if new := sorted({point.metric.name for point in bisection.refused} - before.refused):
-            log.warning(
-                "%s: %s refuses %s: %s left out until %s, the rest is read",
-                *(self._bus.label, child.name, ", ".join(after.places), ", ".join(new), f"{after.until:%Y-%m-%d %H:%M} UTC"),
-            )
-
     def remarks(self, child: ChildDevice, profile: Profile | None = None) -> list[str]:
         """Return what an operator should know about the reading of this child."""
-        illegal, unit = self.illegal(child), self._units.of(int(child.address))
+        unit = self._units.of(int(child.address))
         remarks = [] if unit.problem is None else [unit.problem]
         if profile is not None and (more := profile.points_beyond_limit(unit.models)):
             read = sum(1 for _ in profile.place(frozenset(profile.intervals), unit.models))
             remarks.append(f"has {read + len(more)} points, of which {read} are read: not {more[0]} to {more[-1]}")
-        if illegal.refused:
-            metrics = ", ".join(sorted(illegal.refused))
-            remarks.append(f"refuses {', '.join(illegal.places)}: {metrics} left out until {illegal.until:%Y-%m-%d %H:%M} UTC")
+        remarks += self.refusals.remarks(child)
         if unit.turnaround.typical_seconds is not None:
             remarks.append(f"takes {max(1000 * unit.turnaround.typical_seconds, 1):.0f} ms to answer")
         return remarks
@@ -172,15 +155,48 @@ class ReadPlans:
         return 1 / REPLAN_RATIO < now / then < REPLAN_RATIO
 
 
-def _model(child: ChildDevice) -> str:
-    return f"refused by {child.profile} {child.sub_model or child.model or '-'} firmware {child.firmware_version or '-'}"
+def _blocks(
+    points: Sequence[PlacedPoint], cost: TransactionCost, profile: Profile, exclusions: Exclusions, at_once: int | None
+) -> Sequence[ReadBlock]:
+    plan = partial(
+        plan_blocks,
+        cost=cost,
+        read_through=profile.read_through,
+        max_registers=at_once or MAX_REGISTERS,
+        boundaries=exclusions.boundaries,
+    )
+    together = plan(point for point in points if point.metric.name not in exclusions.alone)
+    return (*together, *_each_alone([point for point in points if point.metric.name in exclusions.alone], plan))
+
+
+def _at_once(profile: Profile, learned: int | None) -> int | None:
+    """Return the most registers in one request, by the profile or as learned; `None` for as many as the protocol allows."""
+    limit = min(profile.max_registers, learned or MAX_REGISTERS)
+    return limit if limit < MAX_REGISTERS else None
+
+
+def _in_parts(read: ReadRequest, limit: int | None) -> int | None:
+    """Return how many registers of this read are asked for at once, where it is longer than the limit: a single long value."""
+    return limit if limit is not None and read.count > limit and not read.table.holds_bits else None
+
+
+def _parts(read: ReadRequest, limit: int | None) -> list[ReadRequest]:
+    """Return the requests by which this read is sent."""
+    return [read] if (at_once := _in_parts(read, limit)) is None else list(parts_of(read, at_once))
+
+
+def _each_alone(
+    points: Sequence[PlacedPoint], plan: Callable[[Iterable[PlacedPoint]], Sequence[ReadBlock]]
+) -> Iterator[ReadBlock]:
+    """Yield a block for each place of these points, of the first ones only: the next reading has the others."""
+    places: dict[tuple[Table, int, int], list[PlacedPoint]] = {}
+    for point in points:
+        places.setdefault((point.table, point.start, point.end), []).append(point)
+    for together in list(places.values())[:ALONE_AT_ONCE]:
+        yield from plan(together)
 
 
 def _planned(child: ChildDevice, group: str, every: timedelta, seconds: float, transactions: int) -> PlannedRead:
     return PlannedRead(
         address=child.address, name=child.name, group=group, every=every, seconds=seconds, transactions=transactions
     )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 
-from adapters.modbus.client.pdu import MAX_REGISTERS, ReadDeviceIdentification, ReadRequest, ReportServerId, Request, Table
+from adapters.modbus.client.pdu import (
+    MAX_BITS,
+    MAX_REGISTERS,
+    ReadDeviceIdentification,
+    ReadRequest,
+    ReportServerId,
+    Request,
+    Table,
+)
 from adapters.modbus.client.timing import Turnaround
 from adapters.modbus.profile.sunspec_layout import NO_MODELS, SunSpecLayout
 
@@ -22,6 +30,12 @@ class KnownUnit:
     """A request that it answered: the cheapest way to check whether it is there."""
     models: SunSpecLayout = NO_MODELS
     """The SunSpec models that it has."""
+    at_once: int | None = None
+    """The most registers that it is asked for in one request; `None` where no limit is known."""
+    answered_reads: set[ReadRequest] = field(default_factory=set)
+    """Blocks that it has answered since the start: where it is silent to one of them, it is not for the block."""
+    unanswered_reads: dict[ReadRequest, int] = field(default_factory=dict)
+    """How often in a row it was silent to a block that it had answered before."""
     problem: str | None = None
     """What was wrong with its answers when it was identified last, for a person."""
 
@@ -97,14 +111,17 @@ class KnownUnits:
         return f"{self._bus} unit {unit} {what}"
 
 
-def _request_from(text: str) -> Request | None:
-    """Return the request that this text stands for; `None` when it is not one."""
-    plain: Mapping[str, Request] = {str(one): one for one in (ReadDeviceIdentification(), ReportServerId())}
-    if text in plain:
-        return plain[text]
+def read_from_text(text: str) -> ReadRequest | None:
+    """Return the read whose `str()` is this text; `None` when it is not one."""
     table, _, places = text.partition(" ")
     first, _, last = places.partition("-")
     if table not in set(Table) or not first.isdecimal() or not (last or first).isdecimal():
         return None
-    count = int(last or first) - int(first) + 1
-    return ReadRequest(Table(table), int(first), count) if 1 <= count <= MAX_REGISTERS else None
+    count, most = int(last or first) - int(first) + 1, MAX_BITS if Table(table).holds_bits else MAX_REGISTERS
+    return ReadRequest(Table(table), int(first), count) if 1 <= count <= most else None
+
+
+def _request_from(text: str) -> Request | None:
+    """Return the request that this text stands for; `None` when it is not one."""
+    plain: Mapping[str, Request] = {str(one): one for one in (ReadDeviceIdentification(), ReportServerId())}
+    return plain.get(text) or read_from_text(text)

@@ -10,12 +10,14 @@ from typing import TypeVar, cast
 
 from adapters.modbus.client.buses import Bus, SerialLine
 from adapters.modbus.client.link import Link
-from adapters.modbus.client.pdu import ExceptionResponse, NoResponse, NoSuchUnit, ReadRequest, Request, Response
+from adapters.modbus.client.pdu import FIRST_REGISTER, ExceptionResponse, NoResponse, NoSuchUnit, ReadRequest, Request, Response
 from adapters.modbus.client.transport import RetryPolicy, Transport
 from adapters.modbus.client.unit_ids import LAST_UNIT, unit_id
 from adapters.modbus.discovery.sunspec import SunSpecDevice, find_models
-from adapters.modbus.polling.illegal_addresses import ADDRESS_EXCEPTIONS, Bisection
+from adapters.modbus.polling.bisection import Bisection, Part
+from adapters.modbus.polling.part_reads import parts_of
 from adapters.modbus.polling.plan import ReadBlock, TransactionCost, plan_blocks
+from adapters.modbus.polling.refusals import is_about_addresses
 from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.profile.profile import Profile
 from adapters.modbus.profile.sunspec_layout import NO_MODELS, SunSpecLayout
@@ -164,7 +166,7 @@ class ModbusWorkbench(ProfileWorkbench[Profile]):
             if not layout:
                 raise DeviceUnreachable(f"unit {unit} is not a SunSpec device, but the profile is for one")
         for block in _blocks(profile, frozenset(profile.intervals), layout, self._cost()):
-            async for readings in self._read(unit, block):
+            async for readings in self._read(unit, block, profile.max_registers):
                 yield readings
 
     async def _sunspec_device(self, unit: int) -> SunSpecDevice | None:
@@ -178,22 +180,35 @@ class ModbusWorkbench(ProfileWorkbench[Profile]):
             found: SunSpecDevice | None = end.value
             return found
 
-    async def _read(self, unit: int, block: ReadBlock) -> AsyncIterator[Sequence[Reading]]:
+    async def _read(self, unit: int, block: ReadBlock, at_once: int) -> AsyncIterator[Sequence[Reading]]:
         factors = {read: await self._factors(unit, read) for read in block.factors}
-        answer = await self._answer(unit, block.read)
+        whole = Part(block, at_once if block.read.count > at_once and not block.read.table.holds_bits else None)
+        answer = await self._part(unit, whole)
         if isinstance(answer, bytes):
             yield _decoded(block, unit, answer, factors)
             return
-        if not isinstance(answer, ExceptionResponse) or answer.code not in ADDRESS_EXCEPTIONS:
+        code = answer.code if isinstance(answer, ExceptionResponse) else None
+        is_gone = code is None and isinstance(await self._answer(unit, FIRST_REGISTER), NoResponse)
+        if is_gone or (code is not None and not is_about_addresses(code)):
             raise DeviceUnreachable(f"unit {unit} does not answer {block.read}: {answer}")
-        bisection = Bisection(block)
+        bisection = Bisection(block, code)
         while (part := bisection.next()) is not None:
-            answer = await self._answer(unit, part.read)
+            answer = await self._part(unit, part)
             if isinstance(answer, bytes):
                 bisection.was_read()
-                yield _decoded(part, unit, answer, factors)
+                yield _decoded(part.block, unit, answer, factors)
             else:
-                bisection.was_refused()
+                bisection.failed(answer.code if isinstance(answer, ExceptionResponse) else None)
+
+    async def _part(self, unit: int, part: Part) -> Response:
+        """Return the bytes of a part of a block, or the first answer that has none."""
+        payload = b""
+        for read in parts_of(part.block.read, part.longest) if part.at_once is not None else (part.block.read,):
+            answer = await self._answer(unit, read)
+            if not isinstance(answer, bytes):
+                return answer
+            payload += answer
+        return payload
 
     async def _factors(self, unit: int, read: ReadRequest) -> bytes:
         answer = await self._answer(unit, read)

@@ -15,6 +15,7 @@ from gateway.testing.modbus.identification import Conformity, Identification, Se
 from gateway.testing.modbus.line import Exchange, ScriptedUnit, Violation, VirtualLine
 from gateway.testing.modbus.mbap_faults import HEALTHY_MBAP, MbapFaults
 from gateway.testing.modbus.pty import on_a_pty
+from gateway.testing.modbus.read_faults import LongReads, RefusedAddresses
 from gateway.testing.modbus.rtu import ModbusRtuBus
 from gateway.testing.modbus.signals import (
     Constant,
@@ -53,12 +54,14 @@ __all__ = [
     "Firmware",
     "Frame",
     "Identification",
+    "LongReads",
     "Mbap",
     "MbapFaults",
     "ModbusRtuBus",
     "ModbusTcpHost",
     "ModbusUdpHost",
     "NotModbus",
+    "RefusedAddresses",
     "Rtu",
     "ScriptedUnit",
     "ServedValue",

@@ -22,11 +22,11 @@ class ExceptionCode(IntEnum):
 class ExceptionResponse(Exception):
     """The request is answered with an exception code."""
 
-    def __init__(self, code: ExceptionCode) -> None:
+    def __init__(self, code: int) -> None:
         super().__init__(f"exception {code:02X}")
         self.code = code
 
 
-def exception_response(request: bytes, code: ExceptionCode) -> bytes:
-    """Return the exception response to this request."""
+def exception_response(request: bytes, code: int) -> bytes:
+    """Return the exception response to this request; the code is 0 to 255, also one that is not specified."""
     return bytes([request[0] | 0x80, code])

@@ -46,7 +46,8 @@ def read_registers(tables: Tables, body: bytes, *, table: Table) -> bytes:
     """Functions 3 and 4 (V1.1b3, sections 6.3 and 6.4)."""
     start, count = _fields(">HH", body)
     _require(1 <= count <= MOST_REGISTERS_READ)
-    return struct.pack(f">B{count}H", 2 * count, *tables.read(table, start, count))
+    words = tables.read(table, start, count)  # fewer, where the device returns no more
+    return struct.pack(f">B{len(words)}H", 2 * len(words), *words)
 
 
 def write_coil(tables: Tables, body: bytes) -> bytes:

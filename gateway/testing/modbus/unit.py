@@ -13,6 +13,7 @@ from gateway.testing.modbus.exception_codes import ExceptionCode, ExceptionRespo
 from gateway.testing.modbus.functions import ENCAPSULATED_INTERFACE, MOST_REGISTERS_READ, REPORT_SERVER_ID, TABLE_FUNCTIONS
 from gateway.testing.modbus.identification import Identification, ServerId
 from gateway.testing.modbus.memory import Memory, Registers
+from gateway.testing.modbus.read_faults import LongReads, NotAnswered, ReadFaults, RefusedAddresses
 from gateway.testing.modbus.signals import Signal, SignalValue, Table
 
 Clock: TypeAlias = Callable[[], float]
@@ -29,8 +30,12 @@ class Faults:
     """Dead: neither answers nor executes requests."""
     delay_seconds: float = 0
     """How much later it answers."""
-    exception: ExceptionCode | None = None
-    """Answers every request with this exception."""
+    exception: int | None = None
+    """Answers every request with this exception code, 0 to 255: also one that no specification has."""
+    refused: tuple[RefusedAddresses, ...] = ()
+    """Refuses reads of these addresses, for a number of times, for a time, or for good."""
+    long_reads: LongReads | None = None
+    """Is silent to reads of many registers, answers them in part, or refuses them."""
     answers_as: int | None = None
     """Puts another unit's id into its answers."""
     truncated: bool = False
@@ -120,6 +125,7 @@ class SimulatedUnit:
         self._firmware = firmware
         self._clock = clock
         self._switched_on = clock()
+        self._read_faults = ReadFaults()
 
     def answer(self, request: bytes) -> bytes | None:
         """Execute a request PDU of at least one byte and return the answer PDU; `None` when the unit is silent."""
@@ -127,6 +133,8 @@ class SimulatedUnit:
             return None
         try:
             return request[:1] + self._execute(request[0], request[1:])
+        except NotAnswered:
+            return None
         except ExceptionResponse as refusal:
             return exception_response(request, refusal.code)
 
@@ -134,11 +142,15 @@ class SimulatedUnit:
         """Return the current words or bits of a block, and record the signals in it as served.
 
         Raises:
-            Refusal: 02 the device does not have all of these addresses, 03 it does not return so many registers at once.
+            ExceptionResponse: 02 the device does not have all of these addresses, 03 it does not return so many registers at
+                once, or as its faults say.
+            NotAnswered: its faults say so.
         """
         if not table.holds_bits and count > self._firmware.registers_per_answer:
             raise ExceptionResponse(ExceptionCode.ILLEGAL_DATA_VALUE)
         now = self._clock()
+        self._read_faults.refuse(self.faults.refused, table, start, count, now - self._switched_on)
+        count = self._read_faults.shorten(self.faults.long_reads, table, count)
         words = self._memory.read(table, start, count, now - self._switched_on)
         if not self.faults.spoil_values:
             within = self._memory.signals_within(table, start, words)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import UTC, timedelta
 from pathlib import Path
 
@@ -157,10 +155,9 @@ async def test_the_readings_of_a_transaction_are_yielded_after_it(memory_transpo
     assert [unit for unit, _ in transport.asked] == [1, 0, 1, 0, 1, 0]
 
 
-async def test_of_a_block_that_is_refused_all_but_the_illegal_point_is_read_and_that_is_reported_once(
-    memory_transport, memory_unit, meter, adapter_on, admitted, caplog
+async def test_of_a_block_that_is_refused_all_but_the_illegal_point_is_read(
+    memory_transport, memory_unit, meter, adapter_on, admitted
 ):
-    caplog.set_level(logging.INFO, logger="adapters.modbus")
     tables = {table: dict(found) for table, found in meter.device.tables.items()}
     del tables[Table.INPUT][0x0046]
     transport = memory_transport({1: memory_unit(tables=tables)})
@@ -174,50 +171,6 @@ async def test_of_a_block_that_is_refused_all_but_the_illegal_point_is_read_and_
         asked.append(len(transport.asked))
     assert asked[0] <= asked[1] + 10
     assert asked[1] == asked[2], "the illegal address is not asked for again"
-    (warning,) = caplog.records
-    assert warning.getMessage().startswith(f"bus: {child.name} refuses input 70-71: frequency left out until")
-    assert any("refuses input 70-71: frequency" in remark for remark in adapter.remarks(child))
-
-
-async def test_what_one_unit_refuses_is_not_asked_of_the_next_of_its_model_nor_after_a_restart(
-    memory_transport, memory_unit, meter, adapter_on, admitted
-):
-    tables = {table: dict(found) for table, found in meter.device.tables.items()}
-    del tables[Table.INPUT][0x0046]
-    transport = memory_transport({1: memory_unit(tables=tables), 2: memory_unit(tables=tables)})
-    adapter = adapter_on(transport, units="1-2")
-    children = [admitted(await adapter.identify(address)) for address in "12"]
-    await read(adapter, children[0])
-    counts = []
-    restarted = adapter_on(transport, units="1-2")
-    restarted.memory = adapter.memory
-    for which, child in ((adapter, children[0]), (adapter, children[1]), (restarted, children[0])):
-        transport.asked.clear()
-        await read(which, child)
-        counts.append(len(transport.asked))
-    assert len(set(counts)) == 1
-
-    updated = replace(children[0], firmware_version="9.9")
-    tables[Table.INPUT][0x0046] = tables[Table.INPUT][0x0047] = 0
-    names = [reading.metric.name for block in await read(adapter, updated) for reading in block]
-    assert "frequency" in names, "another firmware version is asked anew"
-
-
-@pytest.mark.parametrize("code", range(1, 12))
-async def test_only_the_exceptions_01_to_04_mean_an_illegal_address(memory_transport, meter, adapter_on, admitted, code):
-    class Refusing(type(meter.device)):
-        def answer(self, request):
-            if isinstance(request, ReadRequest) and request.address <= 0x0046 < request.address + request.count:
-                raise ExceptionResponse(code)
-            return super().answer(request)
-
-    transport = memory_transport({1: meter.device})
-    adapter = adapter_on(transport, units=1)
-    child = admitted(await adapter.identify("1"))
-    transport.units = {1: Refusing(meter.device.tables, meter.device.identification, meter.device.server_id)}
-    await read(adapter, child)
-    is_remembered = any("refuses input 70-71: frequency" in remark for remark in adapter.remarks(child))
-    assert is_remembered == (code in {1, 2, 3, 4})
 
 
 async def test_a_unit_that_is_busy_loses_no_point_for_good(memory_transport, meter, adapter_on, admitted):
