@@ -22,6 +22,7 @@ from adapters.ble.radio.radio import Radio
 from adapters.ble.session.command_execution import write_sentence
 from adapters.ble.session.connection_pool import ConnectionPool
 from adapters.ble.session.device_sessions import DeviceSessions
+from adapters.ble.session.pairing_connector import PairingConnector, PairingWish
 from adapters.ble.session.time_estimates import count_requests, occupied_seconds
 from adapters.ble.settings import BleSettings
 from adapters.ble.tools.doctor_checks import examined
@@ -81,11 +82,16 @@ class BleAdapter(Adapter[BleSettings]):
             scanner_backend=None if backend is None else backend.scanner,
             client_backend=None if backend is None else backend.client,
         )
-        self._pool = ConnectionPool(self._radio, settings.connections)
-        self._sessions = DeviceSessions(self._pool)
+        self._connector = PairingConnector(self._radio, self._pairing_wish)
+        self._pool = ConnectionPool(self._connector, settings.connections)
+        self._sessions = DeviceSessions(self._pool, self._connector.note_read)
         self._tracker = Tracker(settings, parsers, self._radio.forget)
         self._reachability = Reachability(self._tracker, self._pool.is_kept)
         self._uplink: Uplink | None = None
+
+    def _pairing_wish(self, address: str) -> PairingWish | None:
+        known = self._tracker.known_at(address)
+        return PairingWish(label=known.device.label, passkey=known.passkey) if known is not None and known.device.pair else None
 
     @property
     def bus(self) -> str:

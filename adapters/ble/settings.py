@@ -9,6 +9,7 @@
     devices = [
         { address = "A4:C1:38:12:34:56", name = "Cold store", bind_key_file = "/run/secrets/cold_store_key" },
         { called = "Fridge 3*", name = "Fridge 3" },
+        { address = "C0:00:00:00:00:02", pair = true, passkey_file = "/run/secrets/scale_passkey" },
     ]
 
 To add a device model that is read over a connection, add a profile `profiles/<name>.toml` and a case folder; to add a kind of
@@ -68,6 +69,11 @@ Address = Annotated[str, BeforeValidator(parse_address)]
 Pattern = Annotated[str, BeforeValidator(parse_filter)]
 
 
+def parse_passkey(written: object) -> object:
+    """Return the six digits of a passkey, also of a number: `42` is `000042`."""
+    return f"{written:06d}" if isinstance(written, int) and not isinstance(written, bool) else written
+
+
 KEY_LENGTHS: Mapping[Literal["irk", "bind_key"], tuple[int, ...]] = {"irk": (16,), "bind_key": (12, 16)}
 """How many bytes a key may have."""
 
@@ -93,6 +99,13 @@ class ConfiguredDevice(BaseModel):
         default=None, description="the key of its encrypted advertisements: a secret, preferably in bind_key_file"
     )
     bind_key_file: Path | None = Field(default=None, description="file that contains only the bind key")
+    pair: bool = Field(
+        default=False, description="pair it with this machine before it is read, once, and again when it has lost the pairing"
+    )
+    passkey: Annotated[SecretStr, BeforeValidator(parse_passkey)] | None = Field(
+        default=None, description="the six digits that it shows or that are printed on it: a secret, preferably in passkey_file"
+    )
+    passkey_file: Path | None = Field(default=None, description="file that contains only the passkey")
     profile: str | None = Field(default=None, description="name of the profile by which it is read over a connection")
     name: str = Field(default="", description="the name of the device in the gateway")
 
@@ -101,7 +114,9 @@ class ConfiguredDevice(BaseModel):
         ways = [self.address, self.called, self.payload, self.irk or self.irk_file]
         if sum(way is not None for way in ways) != 1:
             raise ValueError("exactly one of address, called, payload or irk_file is needed, to recognize the device")
-        for key, file in (("irk", self.irk_file), ("bind_key", self.bind_key_file)):
+        if not self.pair and (self.passkey is not None or self.passkey_file is not None):
+            raise ValueError("a passkey is used for pairing only: add pair = true")
+        for key, file in (("irk", self.irk_file), ("bind_key", self.bind_key_file), ("passkey", self.passkey_file)):
             if file is not None and getattr(self, key) is not None:
                 raise ValueError(f"there are both {key} and {key}_file: keep one of them")
         return self
@@ -113,14 +128,14 @@ class ConfiguredDevice(BaseModel):
             self.name or self.address or self.called or (f"payload {self.payload}" if self.payload else "the device with an irk")
         )
 
-    def read_key(self, what: Literal["irk", "bind_key"]) -> SecretStr | None:
+    def read_key(self, what: Literal["irk", "bind_key", "passkey"]) -> SecretStr | None:
         """Return a key of the device, from the config or from its file.
 
         Raises:
             ValueError: its file cannot be read.
         """
-        key = self.irk if what == "irk" else self.bind_key
-        file = self.irk_file if what == "irk" else self.bind_key_file
+        key: SecretStr | None = getattr(self, what)
+        file: Path | None = getattr(self, f"{what}_file")
         return key if file is None else read_secret_file(file, f"{what}_file of {self.label}")
 
 
@@ -170,7 +185,8 @@ class BleSettings(ProfileSettings[Profile]):
     deny: tuple[Pattern, ...] = Field(default=(), description="these devices are ignored, even if allowed")
     devices: tuple[ConfiguredDevice, ...] = Field(
         default=(),
-        description="devices with own settings: { address | called | payload | irk_file, bind_key_file, profile, name }",
+        description="devices with own settings: { address | called | payload | irk_file, bind_key_file, pair, passkey_file, "
+        "profile, name }",
     )
     dead_bands: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict, description="metric = change that is reported at once, in its unit: { temperature = 0.5 }"
@@ -207,6 +223,9 @@ class BleSettings(ProfileSettings[Profile]):
     @model_validator(mode="after")
     def _reads_its_keys(self) -> Self:
         for device in self.devices:
+            passkey = device.read_key("passkey")
+            if passkey is not None and not re.fullmatch("[0-9]{6}", passkey.get_secret_value()):
+                raise ValueError(f"the passkey of {device.label} has to have 6 digits")
             for what, length in KEY_LENGTHS.items():
                 if (key := device.read_key(what)) is not None:
                     digits = re.sub(r"[\s:-]", "", key.get_secret_value())

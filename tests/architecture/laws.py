@@ -44,7 +44,12 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
         "gateway/status/listening/self_signed.py",
         "gateway/state/recovery/backup_encryption.py",
     ),
-    "dbus_fast": ("adapters/ble/radio/bluez.py", "adapters/ble/radio/passive_scan.py", "gateway/testing/bluetooth/*"),
+    "dbus_fast": (
+        "adapters/ble/radio/bluez.py",
+        "adapters/ble/radio/pairing.py",
+        "adapters/ble/radio/passive_scan.py",
+        "gateway/testing/bluetooth/*",
+    ),
     "jinja2": ("gateway/status/render/templates.py",),
     "markupsafe": ("gateway/status/*",),
     "prometheus_client": ("gateway/status/routes/metrics.py",),

@@ -44,6 +44,8 @@ def test_no_secret_and_no_path_is_offered():
         "bind_key_file",
         "irk",
         "irk_file",
+        "passkey",
+        "passkey_file",
         "hardware_key",
         "entry_url",
         "may",

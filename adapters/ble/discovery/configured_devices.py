@@ -21,6 +21,7 @@ class KnownDevice:
     def __init__(self, device: ConfiguredDevice) -> None:
         self.device = device
         self.bind_key: SecretStr | None = device.read_key("bind_key")
+        self.passkey: SecretStr | None = device.read_key("passkey")
         irk = device.read_key("irk")
         self._irk = None if irk is None else IdentityKey(irk)
         self.stable_address = _stable_address(device, self._irk)

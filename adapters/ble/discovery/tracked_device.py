@@ -65,6 +65,8 @@ class TrackedDevice:
         """The description that was reported last."""
         self.may_have_changed = True
         """Something was learned since then that may change its description."""
+        self.needs: str | None = None
+        """What a person has to do before it can be read, as a sentence."""
         self.failed_connections = 0
         self.is_in_doubt = False
         """Its last connection failed: that it advertises does not show that it can be read."""
@@ -151,7 +153,8 @@ class TrackedDevice:
         ):
             return False
         is_readable = self.profile is not None or self.offers_standard_services
-        return is_readable and self.failed_connections < MAX_FAILED_CONNECTIONS
+        waits_for_pairing = self.known is not None and self.known.device.pair
+        return is_readable and (waits_for_pairing or self.failed_connections < MAX_FAILED_CONNECTIONS)
 
     def set_information(self, information: DeviceInformation) -> None:
         """Store what a connection to it has shown."""
@@ -223,6 +226,7 @@ class TrackedDevice:
             says=self._advertised_values(),
             confidence=self._confidence(),
             is_generic=self.is_generic,
+            needs=self.needs,
         )
 
     def new_report(self) -> Found | None:

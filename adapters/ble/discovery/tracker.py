@@ -74,6 +74,11 @@ class Tracker:
         """Return the device with this child address; `None` when no such device was received."""
         return self._by_child_address.get(child_address)
 
+    def known_at(self, bluetooth_address: str) -> KnownDevice | None:
+        """Return the entry of the config for the device that has this address now; `None` when it has none."""
+        device = self._by_address.get(bluetooth_address)
+        return None if device is None else device.known
+
     def __iter__(self) -> Iterator[TrackedDevice]:
         return iter([device for device in self._by_child_address.values() if device.is_allowed])
 

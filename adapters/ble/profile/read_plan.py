@@ -5,8 +5,8 @@ Each characteristic is read once, however many points it contains.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
@@ -89,6 +89,16 @@ class ReadPlan:
     reads: tuple[CharacteristicReader, ...] = ()
     remarks: tuple[str, ...] = ()
     """What the device lacks, for the operator."""
+
+    def without(self, paths: Collection[CharacteristicPath]) -> ReadPlan:
+        """Return the plan without these characteristics."""
+        if not paths:
+            return self
+        return replace(
+            self,
+            subscriptions=tuple(reader for reader in self.subscriptions if reader.path not in paths),
+            reads=tuple(reader for reader in self.reads if reader.path not in paths),
+        )
 
 
 def plan_reads(profile: Profile, groups: Iterable[str], services: ServiceTable) -> ReadPlan:

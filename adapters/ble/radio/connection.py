@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -38,12 +38,35 @@ class AttributeRefused(Exception):
     """The device is connected, and refuses this one characteristic. Never leaves this adapter."""
 
 
-class GattConnection:
-    """An open connection to one device."""
+class PairingNeeded(AttributeRefused):
+    """The device answers this characteristic only to a machine that is paired with it."""
 
-    def __init__(self, client: BleakClient, address: str) -> None:
+
+IsPaired = Callable[[], Awaitable[bool | None]]
+"""Returns whether this machine is paired with the device; `None` when that is unknown."""
+
+
+async def _unknown() -> bool | None:
+    return None
+
+
+class GattConnection:
+    """An open connection to one device.
+
+    Args:
+        client: bleak's client, connected.
+        address: the address of the device.
+        is_paired: whether this machine is paired with it.
+    """
+
+    def __init__(self, client: BleakClient, address: str, is_paired: IsPaired = _unknown) -> None:
         self._client = client
         self.address = address
+        self.is_paired = is_paired
+        self.wants_pairing: str | None = None
+        """What the device has refused because of the pairing; `None` when it has refused nothing."""
+        self.is_blocked = False
+        """A request waits for a pairing that nobody completes: every further request would wait behind it."""
         self.services: Mapping[str, Mapping[str, frozenset[str]]] = {
             service.uuid: {one.uuid: frozenset(one.properties) for one in service.characteristics} for service in client.services
         }
@@ -56,13 +79,14 @@ class GattConnection:
 
     @property
     def is_open(self) -> bool:
-        """Whether the device is still connected, as far as is known."""
-        return self._client.is_connected
+        """Whether the device is still connected, as far as is known, and takes requests."""
+        return self._client.is_connected and not self.is_blocked
 
     async def read(self, service: str, characteristic: str) -> bytes:
         """Return the value of a characteristic.
 
         Raises:
+            PairingNeeded: the device answers it to a paired machine only.
             AttributeRefused: the device refuses the read.
             DeviceUnreachable: the device is gone.
         """
@@ -76,7 +100,7 @@ class GattConnection:
             AttributeRefused: the device refuses the write.
             DeviceUnreachable: the device is gone; when it should have confirmed, whether it took the value is unknown.
         """
-        async with self._translated_errors(f"writing {characteristic}"):
+        async with self._translated_errors(f"writing {characteristic}", is_write=True):
             await self._client.write_gatt_char(self._find(service, characteristic), value, response=with_response)
 
     async def subscribe(self, service: str, characteristic: str, callback: Callable[[bytes], None]) -> Callable[[], None]:
@@ -95,6 +119,17 @@ class GattConnection:
         else:
             callbacks.append(callback)
         return partial(callbacks.remove, callback)
+
+    async def pair(self) -> None:
+        """Pair with the device, by whatever the system asks a person; for systems other than BlueZ.
+
+        Raises:
+            DeviceUnreachable: it cannot be paired.
+        """
+        try:
+            await self._client.pair()
+        except (BleakError, OSError, EOFError, TimeoutError, NotImplementedError) as error:
+            raise DeviceUnreachable(f"{self.address} cannot be paired: {error_text(error)}") from error
 
     async def close(self) -> None:
         """Disconnect. Never raises."""
@@ -124,20 +159,44 @@ class GattConnection:
         return characteristics[0]
 
     @asynccontextmanager
-    async def _translated_errors(self, action: str) -> AsyncIterator[None]:
+    async def _translated_errors(self, action: str, *, is_write: bool = False) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(ATTRIBUTE_SECONDS):
                 yield
         except TimeoutError as error:
-            raise DeviceUnreachable(f"{action} took longer than {ATTRIBUTE_SECONDS:.0f} s") from error
+            raise await self._unanswered(f"{action} took longer than {ATTRIBUTE_SECONDS:.0f} s", is_write=is_write) from error
         except (BleakError, OSError, EOFError) as error:
             if self.is_open and (reason := attribute_error(error)) is not None:
-                raise AttributeRefused(f"{action}: {reason}{self._pairing_hint(reason)}") from error
+                if _is_about_pairing(reason):
+                    raise self._needs_pairing(f"{action}: {reason}") from error
+                raise AttributeRefused(f"{action}: {reason}") from error
             raise DeviceUnreachable(f"the connection was lost while {action}: {error_text(error)}") from error
 
-    def _pairing_hint(self, reason: str) -> str:
-        needs_pairing = any(word in reason.lower() for word in ("authentic", "encrypt", "paired"))
-        return f"; pair it with this machine once: bluetoothctl pair {self.address}" if needs_pairing else ""
+    async def _unanswered(self, problem: str, *, is_write: bool) -> Exception:
+        """Return the error for a request without an answer.
+
+        A device that is gone loses its connection within a second. Where that stays open and this machine is not paired,
+        bluetoothd may be pairing, again and again, and never answers the request (github.com/bluez/bluez/issues/21). Nothing
+        else shows that: BlueZ has no flag for it on the characteristic of a remote device.
+        """
+        if not self.is_open or await self.is_paired() is not False:
+            return DeviceUnreachable(problem)
+        self.is_blocked = True
+        needed = self._needs_pairing(f"{problem} although the device is connected", is_certain=False)
+        return DeviceUnreachable(str(needed)) if is_write else needed
+
+    def _needs_pairing(self, problem: str, *, is_certain: bool = True) -> PairingNeeded:
+        self.wants_pairing = problem
+        return PairingNeeded(f"{problem}; it {'has' if is_certain else 'may have'} to be paired: {pairing_hint(self.address)}")
+
+
+def pairing_hint(address: str) -> str:
+    """Return how to pair a device with this machine."""
+    return f"set pair = true for it in devices, with its passkey if it has one, or pair it by hand: bluetoothctl pair {address}"
+
+
+def _is_about_pairing(reason: str) -> bool:
+    return any(word in reason.lower() for word in ("authentic", "encrypt", "paired"))
 
 
 def attribute_error(error: BaseException) -> str | None:

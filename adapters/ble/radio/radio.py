@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Literal
 
 from bleak import BleakScanner
@@ -28,6 +29,7 @@ from adapters.ble.radio.connection import CLOSE_ERRORS, CLOSE_SECONDS, GattConne
 from adapters.ble.radio.monitor_patterns import USUAL_FLAGS, Pattern
 from adapters.ble.radio.open_errors import BluetoothUnusable, OpenError, error_message
 from adapters.ble.radio.open_errors import error_text as open_error_text
+from adapters.ble.radio.pairing import is_paired
 from adapters.ble.radio.passive_devices import PassiveDevice, PassiveDevices
 from adapters.ble.radio.passive_scan import passive_scan
 from gateway.adapter import BusUnavailable, DeviceUnreachable, loop_time
@@ -179,7 +181,14 @@ class Radio:
             raise DeviceUnreachable(f"{address} accepted no connection within {CONNECT_SECONDS:.0f} s") from error
         except (BleakError, OSError, EOFError) as error:
             raise DeviceUnreachable(error_text(error)) from error
-        return GattConnection(client, address)
+        path = self.bluez_path(address)
+        return GattConnection(client, address) if path is None else GattConnection(client, address, partial(is_paired, path))
+
+    def bluez_path(self, address: str) -> str | None:
+        """Return the path of a device that was received; `None` where bluetoothd is not used, or it was not received."""
+        device = self._devices.get(address)
+        path = device.details.get("path") if device is not None and isinstance(device.details, dict) else None
+        return path if isinstance(path, str) else None
 
     async def _start_scan(self, on_advertisement: Callable[[Advertisement], None]) -> None:
         if self._scanning == "passive" and self._watch is not None:

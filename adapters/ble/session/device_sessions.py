@@ -15,10 +15,12 @@ from adapters.ble.profile.read_plan import CharacteristicPath, CharacteristicRea
 from adapters.ble.profile.setting_writes import prepare_settings
 from adapters.ble.profile.special_formats import NotInPayload
 from adapters.ble.profile.standard_services import profile_for
-from adapters.ble.radio.connection import AttributeRefused, GattConnection
+from adapters.ble.radio.connection import AttributeRefused, GattConnection, PairingNeeded
 from adapters.ble.session.command_execution import read_back, run_command
 from adapters.ble.session.connection_pool import ConnectionPool
 from adapters.ble.session.device_settings import read_differing, write_settings
+from adapters.ble.session.locked_characteristics import LockedCharacteristics
+from adapters.ble.session.pairing_connector import PairingImpossible
 from gateway.adapter import (
     ChildDevice,
     CommandResult,
@@ -36,14 +38,25 @@ FIRST_NOTIFICATION_SECONDS = 10.0
 """The longest wait for a first notification: a device with nothing new to send is not kept busy longer."""
 
 
-class DeviceSessions:
-    """The sessions with the devices of one radio."""
+VISITS = 2
+"""The connections of one read: a characteristic that waits for a pairing blocks the first, and is left out of the second."""
 
-    def __init__(self, pool: ConnectionPool) -> None:
+
+class DeviceSessions:
+    """The sessions with the devices of one radio.
+
+    Args:
+        pool: opens the connections.
+        on_read: called with the address of each device that was read.
+    """
+
+    def __init__(self, pool: ConnectionPool, on_read: Callable[[str], None] = lambda address: None) -> None:
         self.uplink: Uplink | None = None
         """Receives the values that a device notifies between two reads."""
         self._pool = pool
         self._remarks: dict[str, Sequence[str]] = {}
+        self._on_read = on_read
+        self._locked = LockedCharacteristics()
 
     def remarks(self, child: ChildDevice) -> Sequence[str]:
         """Return what the child lacks and refuses, and the number of connections."""
@@ -55,8 +68,10 @@ class DeviceSessions:
         try:
             async with self._connected(device) as connection:
                 device.profile = device.profile or profile_for(connection.services)
-                device.set_information(await _read_information(connection, device.profile))
+                information, device.needs = await _read_information(connection, device.profile)
+                device.set_information(information)
         except DeviceUnreachable as error:
+            device.needs = str(error) if isinstance(error, PairingImpossible) else device.needs
             device.note_failed_connection(str(error))
 
     async def read(
@@ -67,17 +82,49 @@ class DeviceSessions:
         Raises:
             DeviceUnreachable: the connection fails, or is lost in between.
         """
-        async with self._connected(device, profile) as connection:
-            plan = plan_reads(profile, due, connection.services)
-            remarks = list(plan.remarks)
-            await self._write_initially(connection, plan, remarks)
-            first_values = [await self._subscribe(connection, reader, child, remarks) for reader in plan.subscriptions]
-            for reader in plan.reads:
+        remarks: list[str] = []
+        done: set[CharacteristicPath] = set()
+        began_at = loop_time()
+        for _ in range(VISITS):
+            async with self._connected(device, profile) as connection:
+                plan = plan_reads(profile, due, connection.services)
+                locked = await self._locked.of(child.key, connection, began_at)
+                remarks += (*plan.remarks, *locked.values())
+                await self._read_plan(connection, child, plan.without({*locked, *done}), readings, remarks, done)
+            if not connection.is_blocked:
+                break
+        self._remarks[child.key] = list(dict.fromkeys(remarks))
+        device.heard_at = loop_time()
+        hint = self._locked.hint_of(child.key)
+        if hint is not None and not readings:
+            device.is_in_doubt = True
+            raise DeviceUnreachable(hint)
+        device.needs = hint
+        self._on_read(device.address)
+
+    async def _read_plan(
+        self,
+        connection: GattConnection,
+        child: ChildDevice,
+        plan: ReadPlan,
+        readings: list[Reading],
+        remarks: list[str],
+        done: set[CharacteristicPath],
+    ) -> None:
+        """Carry out a plan, until one characteristic blocks the connection; add what was read to `done`."""
+        await self._write_initially(connection, plan, remarks)
+        first_values = [
+            await self._subscribe(connection, reader, child, remarks)
+            for reader in plan.subscriptions
+            if not connection.is_blocked
+        ]
+        for reader in plan.reads:
+            if not connection.is_blocked:
+                done.add(reader.path)
                 readings += await self._read(connection, reader, child, remarks)
+        if not connection.is_blocked:
             for first_value in first_values:
                 readings += await first_value()
-            self._remarks[child.key] = remarks
-        device.heard_at = loop_time()
 
     async def execute(
         self, child: ChildDevice, device: TrackedDevice, profile: Profile, prepared: PreparedCommand
@@ -179,7 +226,7 @@ class DeviceSessions:
             try:
                 await connection.subscribe(*reader.path, on_value)
             except AttributeRefused as error:
-                remarks.append(str(error))
+                self._note_refusal(child, reader, error, remarks)
             else:
                 connection.subscribed.add(reader.path)
                 return _no_readings if reader.is_event else first_readings
@@ -191,9 +238,18 @@ class DeviceSessions:
         try:
             payload = await connection.read(*reader.path)
         except AttributeRefused as error:
-            remarks.append(str(error))
+            self._note_refusal(child, reader, error, remarks)
             return []
+        self._locked.note_answer(child.key, reader.path)
         return _decode(reader, payload, child, remarks)
+
+    def _note_refusal(
+        self, child: ChildDevice, reader: CharacteristicReader, error: AttributeRefused, remarks: list[str]
+    ) -> None:
+        text = f"{reader.path}: {error}"
+        remarks.append(text)
+        if isinstance(error, PairingNeeded):
+            self._locked.note_refusal(child.key, reader.path, text)
 
 
 async def _no_readings() -> list[Reading]:
@@ -208,11 +264,17 @@ def _decode(reader: CharacteristicReader, payload: bytes, child: ChildDevice, re
         return []
 
 
-async def _read_information(connection: GattConnection, profile: Profile | None) -> DeviceInformation:
+async def _read_information(connection: GattConnection, profile: Profile | None) -> tuple[DeviceInformation, str | None]:
+    """Return the device information, as far as it can be read, and what a person has to do to read the rest."""
     payloads: dict[CharacteristicPath, bytes] = {}
+    needs: str | None = None
     for path in information_paths(profile, connection.services):
         try:
             payloads[path] = await connection.read(*path)
+        except PairingNeeded as error:
+            needs = f"{path}: {error}"
+            if connection.is_blocked:
+                break
         except AttributeRefused:
             continue  # the device information may be incomplete
-    return parse_information(profile, payloads)
+    return parse_information(profile, payloads), needs

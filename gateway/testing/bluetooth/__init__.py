@@ -11,6 +11,7 @@ from gateway.testing.bluetooth.advertisement import Advertisement
 from gateway.testing.bluetooth.bleak_backend import SimulatedClient, SimulatedScanner, simulated_backend
 from gateway.testing.bluetooth.dbus_errors import ErrorReply, OperationFailed, att_error
 from gateway.testing.bluetooth.gatt import Characteristic, Descriptor, Flag, Payload, Service, Write, full_uuid
+from gateway.testing.bluetooth.pairing import Pairing, PairingMethod
 from gateway.testing.bluetooth.peripheral import AdvertisedData, Peripheral, PeripheralFaults
 from gateway.testing.bluetooth.radio_environment import RadioEnvironment, Vary
 from gateway.testing.former_names import former_names
@@ -23,6 +24,8 @@ __all__ = [
     "ErrorReply",
     "Flag",
     "OperationFailed",
+    "Pairing",
+    "PairingMethod",
     "Payload",
     "Peripheral",
     "PeripheralFaults",

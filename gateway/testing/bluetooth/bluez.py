@@ -9,6 +9,7 @@ from typing import Self
 from dbus_fast import Message, Variant
 
 from gateway.testing.bluetooth import dbus_errors
+from gateway.testing.bluetooth.agents import AGENT_MANAGER, MANAGER_PATH, Agents
 from gateway.testing.bluetooth.controller import ADAPTER, MONITOR, Controller
 from gateway.testing.bluetooth.dbus_errors import OperationFailed
 from gateway.testing.bluetooth.dbus_service import DBusService, MethodCall, MethodReply
@@ -35,6 +36,8 @@ class EmulatedBlueZ:
         """The adapters that are plugged in."""
         self.crashes = 0
         """How often a client has crashed it: a monitor with more than `MOST_PATTERNS` patterns does."""
+        self.agents: Agents | None = None
+        """The pairing agents of its clients, while it runs."""
         self._bus_address = bus_address
         self._crashing: asyncio.Task[None] | None = None
         self._tree: ObjectTree | None = None
@@ -69,7 +72,10 @@ class EmulatedBlueZ:
         self._tree = tree
         await service.start()
         self._service = service
+        self.agents = Agents(service)
+        tree.add(MANAGER_PATH, {AGENT_MANAGER: {}})
         for controller in self.controllers:
+            controller.agents = self.agents
             controller.attach(tree, service, self._crash_at_once)
         await service.settle()
 
@@ -77,6 +83,8 @@ class EmulatedBlueZ:
         """Stop in order: every object is removed, then the name is released."""
         if self._service is not None:
             service, self._service = self._service, None
+            if self.agents is not None:
+                self.agents.release_all()
             for controller in self.controllers:
                 controller.detach()
             await service.settle()
@@ -110,6 +118,7 @@ class EmulatedBlueZ:
     async def plug_in(self, controller: Controller) -> None:
         """Plug in an adapter, a new one or an earlier one."""
         self.controllers.append(controller)
+        controller.agents = self.agents
         if self._service is not None and self._tree is not None:
             controller.attach(self._tree, self._service, self._crash_at_once)
         await self.settle()
@@ -127,6 +136,8 @@ class EmulatedBlueZ:
         if call.interface == PROPERTIES:
             return self._serve_properties(self._tree, call)
         self._tree.properties(call.path, call.interface)
+        if call.path == MANAGER_PATH and self.agents is not None:
+            return self.agents.serve(call)
         return await self._controller(call.path).serve(call)
 
     def _serve_properties(self, tree: ObjectTree, call: MethodCall) -> MethodReply:
@@ -161,6 +172,8 @@ class EmulatedBlueZ:
         if signal.member == "NameOwnerChanged":
             name, _, new_owner = signal.body
             if not new_owner:
+                if self.agents is not None:
+                    self.agents.forget_client(name)
                 for controller in self.controllers:
                     controller.forget_client(name)
         elif signal.member == "InterfacesAdded" and signal.sender is not None:

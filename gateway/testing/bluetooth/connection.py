@@ -63,6 +63,11 @@ class PeripheralConnection:
         """Whether it is neither closed nor lost."""
         return not self._closed.is_set()
 
+    async def wait_until_closed(self, seconds: float) -> bool:
+        """Wait, at most for this time, and return whether it is closed or lost."""
+        await self._wait_while_open(seconds)
+        return not self.is_open
+
     def discover(self) -> tuple[Service, ...]:
         """Return the services of the peripheral.
 

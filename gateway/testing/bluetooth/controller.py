@@ -10,13 +10,14 @@ from dbus_fast import Variant
 
 from gateway.testing.bluetooth import dbus_errors
 from gateway.testing.bluetooth.advertisement import FLAGS
+from gateway.testing.bluetooth.agents import Agents
 from gateway.testing.bluetooth.connection import CONNECT_TIMEOUT_SECONDS
 from gateway.testing.bluetooth.dbus_errors import ErrorReply, OperationFailed
 from gateway.testing.bluetooth.dbus_service import DBusService, MethodCall, MethodReply
 from gateway.testing.bluetooth.object_tree import NO, ObjectTree
 from gateway.testing.bluetooth.peripheral import Peripheral
 from gateway.testing.bluetooth.radio_environment import RadioEnvironment
-from gateway.testing.bluetooth.remote_device import RemoteDevice
+from gateway.testing.bluetooth.remote_device import Host, RemoteDevice
 from gateway.testing.bluetooth.scan_filters import MOST_PATTERNS, DiscoveryFilter, Monitor, patterns_of
 
 ADAPTER: Final = "org.bluez.Adapter1"
@@ -78,6 +79,10 @@ class Controller:
         self.missed = 0
         """The number of advertisements that were dropped because the bus could not keep up."""
         self._crash: Callable[[], None] | None = None
+        self.bonds: set[str] = set()
+        """The addresses of the devices that it is paired with, which BlueZ stores: they survive restarts."""
+        self.agents: Agents | None = None
+        """The pairing agents of the bluetoothd that it is attached to; for the emulation."""
         self._tree: ObjectTree | None = None
         self._service: DBusService | None = None
         self._devices: dict[str, RemoteDevice] = {}
@@ -218,7 +223,7 @@ class Controller:
         device = self._devices.pop(path, None)
         if device is None:
             raise OperationFailed(dbus_errors.DOES_NOT_EXIST)
-        device.peripheral.is_paired = False
+        self.bonds.discard(device.peripheral.address)
         device.remove()
         self._forget_in_monitors(path)
 
@@ -293,9 +298,7 @@ class Controller:
             known.remove()
             known = None
         if known is None:
-            known = self._devices[path] = RemoteDevice(
-                peripheral, self.path, tree, service.start_task, connect_timeout_seconds=self.connect_timeout_seconds
-            )
+            known = self._devices[path] = RemoteDevice(peripheral, self._host, tree, service.start_task)
             if self.forgets_after_seconds is not None:
                 service.start_task(self._forget_when_silent(known, self.forgets_after_seconds), f"timer of {path}")
         return known
@@ -307,7 +310,7 @@ class Controller:
             left = device.received_at + seconds - loop.time()
             if left > 0 or self._devices.get(device.path) is not device:
                 continue
-            if device.is_temporary and not device.peripheral.is_paired:
+            if device.is_temporary and not device.is_bonded:
                 self.forget(device.peripheral)
                 return
             self._forget_in_monitors(device.path)
@@ -323,6 +326,11 @@ class Controller:
         for monitor in self._monitors:
             if monitor.lost(path) and self._service is not None:
                 self._service.call(monitor.client, monitor.path, MONITOR, "DeviceLost", ("o", path))
+
+    @property
+    def _host(self) -> Host:
+        assert self.agents is not None  # noqa: S101 - set before it is attached
+        return Host(path=self.path, bonds=self.bonds, agents=self.agents, connect_timeout_seconds=self.connect_timeout_seconds)
 
     def _device_path(self, peripheral: Peripheral) -> str:
         return f"{self.path}/dev_{peripheral.address.replace(':', '_')}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_BLUEZ = "org.bluez.Error"
+PREFIX = "org.bluez.Error"
+"""The beginning of the names of BlueZ's own errors."""
 _DBUS = "org.freedesktop.DBus.Error"
 
 
@@ -28,7 +29,7 @@ class OperationFailed(Exception):
 
 def failed(text: str) -> ErrorReply:
     """Return the error that BlueZ uses for everything without an error name of its own."""
-    return ErrorReply(f"{_BLUEZ}.Failed", text)
+    return ErrorReply(f"{PREFIX}.Failed", text)
 
 
 def att_error(code: int) -> ErrorReply:
@@ -49,19 +50,21 @@ NO_DISCOVERY = failed("No discovery started")
 CONNECTION_LOST = failed("Operation failed with ATT error: 0x0e")
 """The result of an operation whose connection is lost before the response."""
 
-IN_PROGRESS = ErrorReply(f"{_BLUEZ}.InProgress", "Operation already in progress")
-NOT_READY = ErrorReply(f"{_BLUEZ}.NotReady", "Resource Not Ready")
-DOES_NOT_EXIST = ErrorReply(f"{_BLUEZ}.DoesNotExist", "Does Not Exist")
-ALREADY_EXISTS = ErrorReply(f"{_BLUEZ}.AlreadyExists", "Already Exists")
-INVALID_ARGUMENTS = ErrorReply(f"{_BLUEZ}.InvalidArguments", "Invalid arguments in method call")
-INVALID_OFFSET = ErrorReply(f"{_BLUEZ}.InvalidArguments", "Invalid offset")
-INVALID_LENGTH = ErrorReply(f"{_BLUEZ}.InvalidArguments", "Invalid Length")
-READ_NOT_PERMITTED = ErrorReply(f"{_BLUEZ}.NotPermitted", "Read not permitted")
-WRITE_NOT_PERMITTED = ErrorReply(f"{_BLUEZ}.NotPermitted", "Write not permitted")
-NOT_PAIRED = ErrorReply(f"{_BLUEZ}.NotPermitted", "Not paired")
-NOT_AUTHORIZED = ErrorReply(f"{_BLUEZ}.NotAuthorized", "Operation Not Authorized")
-NOT_SUPPORTED = ErrorReply(f"{_BLUEZ}.NotSupported", "Operation is not supported")
-PAIRING_REFUSED = ErrorReply(f"{_BLUEZ}.AuthenticationFailed", "Authentication Failed")
+IN_PROGRESS = ErrorReply(f"{PREFIX}.InProgress", "Operation already in progress")
+NOT_READY = ErrorReply(f"{PREFIX}.NotReady", "Resource Not Ready")
+DOES_NOT_EXIST = ErrorReply(f"{PREFIX}.DoesNotExist", "Does Not Exist")
+ALREADY_EXISTS = ErrorReply(f"{PREFIX}.AlreadyExists", "Already Exists")
+INVALID_ARGUMENTS = ErrorReply(f"{PREFIX}.InvalidArguments", "Invalid arguments in method call")
+INVALID_OFFSET = ErrorReply(f"{PREFIX}.InvalidArguments", "Invalid offset")
+INVALID_LENGTH = ErrorReply(f"{PREFIX}.InvalidArguments", "Invalid Length")
+READ_NOT_PERMITTED = ErrorReply(f"{PREFIX}.NotPermitted", "Read not permitted")
+WRITE_NOT_PERMITTED = ErrorReply(f"{PREFIX}.NotPermitted", "Write not permitted")
+NOT_PAIRED = ErrorReply(f"{PREFIX}.NotPermitted", "Not paired")
+NOT_AUTHORIZED = ErrorReply(f"{PREFIX}.NotAuthorized", "Operation Not Authorized")
+NOT_SUPPORTED = ErrorReply(f"{PREFIX}.NotSupported", "Operation is not supported")
+PAIRING_REFUSED = ErrorReply(f"{PREFIX}.AuthenticationFailed", "Authentication Failed")
+PAIRING_CANCELED = ErrorReply(f"{PREFIX}.AuthenticationCanceled", "Authentication Canceled")
+PAIRING_TIMED_OUT = ErrorReply(f"{PREFIX}.AuthenticationTimeout", "Authentication Timeout")
 
 ACCESS_DENIED = ErrorReply(f"{_DBUS}.AccessDenied", "Rejected send message: the policy of the bus does not allow it")
 """The reply of the system bus to a user without permission to use bluetoothd."""

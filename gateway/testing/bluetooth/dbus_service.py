@@ -150,6 +150,23 @@ class DBusService:
             )
         )
 
+    async def ask(
+        self, destination: str, path: str, interface: str, member: str, *arguments: tuple[str, object]
+    ) -> Message | None:
+        """Call a method of another client and return its reply, which may be an error; `None` when the bus is gone."""
+        if self._bus is None or not self._bus.connected:
+            return None
+        return await self._bus.call(
+            Message(
+                destination=destination,
+                path=path,
+                interface=interface,
+                member=member,
+                signature="".join(signature for signature, _ in arguments),
+                body=[value for _, value in arguments],
+            )
+        )
+
     def signal(self, path: str, interface: str, member: str, signature: str, body: list[object]) -> None:
         """Broadcast a signal."""
         self.send(Message.new_signal(path, interface, member, signature, body))

@@ -73,7 +73,8 @@ class Characteristic:
         value: the value of reads and of periodic notifications. A write replaces it, unless it is a function.
         on_write: called with each write after it was logged; may raise `OperationFailed`, or `notify` on any characteristic.
         notify_every: the interval of notifications to subscribers, in seconds; `None` when only `notify` sends them.
-        needs_pairing: reads and writes fail until the client is paired.
+        needs_pairing: it can be read, written and subscribed to only by a client that is paired. With BlueZ, the attempt starts
+            a pairing, and has no end while that fails.
         descriptors: beside the Client Characteristic Configuration (2902), which is added automatically.
 
     Raises:

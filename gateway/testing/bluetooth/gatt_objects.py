@@ -18,15 +18,23 @@ from gateway.testing.bluetooth.object_tree import NO, YES, ObjectTree
 SERVICE: Final = "org.bluez.GattService1"
 CHARACTERISTIC: Final = "org.bluez.GattCharacteristic1"
 DESCRIPTOR: Final = "org.bluez.GattDescriptor1"
+Secure = Callable[[PeripheralConnection], Awaitable[None]]
 _CLIENT_CONFIGURATION = gatt.full_uuid("2902")
 
 
 class GattObjects:
-    """The services of one device, exported below its path."""
+    """The services of one device, exported below its path.
 
-    def __init__(self, device: str, tree: ObjectTree) -> None:
+    Args:
+        device: the path of the device.
+        tree: the tree for the objects.
+        secure: returns once a connection is encrypted; called before a characteristic is used that needs that.
+    """
+
+    def __init__(self, device: str, tree: ObjectTree, secure: Secure) -> None:
         self._device = device
         self._tree = tree
+        self._secure = secure
         self._exported: tuple[gatt.Service, ...] = ()
         self._services: list[str] = []
         self._characteristics: dict[str, Characteristic] = {}
@@ -89,8 +97,10 @@ class GattObjects:
             self._tree.add(descriptor_path, {DESCRIPTOR: _descriptor_properties(descriptor, path)})
 
     async def _read(self, connection: PeripheralConnection, call: MethodCall) -> MethodReply:
+        characteristic = self._characteristics[call.path]
         async with self._exclusively(call.path, "ReadValue"):
-            value = await connection.read(self._characteristics[call.path], _offset(call.body[0]))
+            await self._ensure_access(connection, characteristic)
+            value = await connection.read(characteristic, _offset(call.body[0]))
         self._tree.change(
             call.path, CHARACTERISTIC, {"Value": Variant("ay", value)}
         )  # as in BlueZ: other clients are notified of a read
@@ -117,6 +127,7 @@ class GattObjects:
 
     async def _write_request(self, connection: PeripheralConnection, path: str, value: bytes) -> None:
         async with self._exclusively(path, "WriteValue"):
+            await self._ensure_access(connection, self._characteristics[path])
             await connection.write(self._characteristics[path], value, with_response=True)
 
     async def _start_notify(self, connection: PeripheralConnection, call: MethodCall) -> MethodReply:
@@ -124,7 +135,9 @@ class GattObjects:
         if call.client in listeners:
             raise OperationFailed(dbus_errors.IN_PROGRESS)
         if not listeners:
-            await connection.subscribe(self._characteristics[call.path], lambda value: self._signal_value(call.path, value))
+            characteristic = self._characteristics[call.path]
+            await self._ensure_access(connection, characteristic)
+            await connection.subscribe(characteristic, lambda value: self._signal_value(call.path, value))
         listeners.add(call.client)
         self._tree.change(call.path, CHARACTERISTIC, {"Notifying": YES})
         return MethodReply()
@@ -146,6 +159,10 @@ class GattObjects:
             raise OperationFailed(dbus_errors.WRITE_NOT_PERMITTED)
         await connection.write_descriptor(descriptor, value)
         return MethodReply()
+
+    async def _ensure_access(self, connection: PeripheralConnection, characteristic: Characteristic) -> None:
+        if characteristic.needs_pairing:
+            await self._secure(connection)
 
     def _end_subscription(self, connection: PeripheralConnection, path: str, client: str) -> None:
         self._listeners[path].discard(client)

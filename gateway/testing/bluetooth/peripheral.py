@@ -12,6 +12,7 @@ from typing import Generic, Self, TypeAlias, TypedDict, TypeVar, Unpack, overloa
 from gateway.testing.bluetooth.advertisement import GENERAL_DISCOVERABLE, AddressType, Advertisement
 from gateway.testing.bluetooth.dbus_errors import ErrorReply
 from gateway.testing.bluetooth.gatt import Characteristic, Payload, Service, full_uuid, payload_at
+from gateway.testing.bluetooth.pairing import Pairing
 
 Clock: TypeAlias = Callable[[], float]
 """Returns a time in seconds."""
@@ -75,6 +76,10 @@ class PeripheralFaults:
     is_silent: bool = False
     """It keeps the connection and answers no request."""
     refuses_pairing: bool = False
+    ignores_pairing: bool = False
+    """It answers no request to pair."""
+    keeps_its_bond: bool = False
+    """While it is paired, it answers no request to pair again, as a host makes that has removed it."""
     connect_seconds: float = 0
     """The time to establish a connection."""
     answer_seconds: float = 0
@@ -177,7 +182,10 @@ class Peripheral:
         self.mtu = mtu
         self.faults = PeripheralFaults()
         self.is_in_range = True
+        self.pairing = Pairing()
+        """How it pairs."""
         self.is_paired = False
+        """It remembers a host; whether the host remembers it, is in `Controller.bonds`."""
         self.connections = 0
         """The number of connections so far."""
         self._clock = clock
@@ -268,6 +276,11 @@ class Peripheral:
         """Drop the connection, if there is one, as if the battery had been removed."""
         if self._drop_connection is not None:
             self._drop_connection()
+
+    def reset(self) -> None:
+        """Forget the host that it was paired with, without the host's knowledge, and lose the connection."""
+        self.is_paired = False
+        self.drop_connection()
 
     def go_out_of_range(self) -> None:
         """Go out of range, which loses the connection."""

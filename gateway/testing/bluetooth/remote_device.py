@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from dbus_fast import Variant
 
 from gateway.testing.bluetooth import dbus_errors
 from gateway.testing.bluetooth.advertisement import Advertisement
+from gateway.testing.bluetooth.agents import Agents
 from gateway.testing.bluetooth.connection import PeripheralConnection
 from gateway.testing.bluetooth.dbus_errors import OperationFailed
 from gateway.testing.bluetooth.dbus_service import MethodCall, MethodReply
@@ -20,6 +22,9 @@ from gateway.testing.bluetooth.peripheral import Peripheral
 
 DEVICE: Final = "org.bluez.Device1"
 _Key = TypeVar("_Key", int, str)
+
+PAIRING_AGAIN_SECONDS = 1.2
+"""How soon a read whose pairing failed starts the next one (github.com/bluez/bluez/issues/21)."""
 
 RESOLVE_SECONDS = 0.005
 """The time of service discovery: with real devices, tenths of a second."""
@@ -31,27 +36,37 @@ StartTask = Callable[[Coroutine[None, None, None], str], None]
 """Starts a task with a name."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """What all devices of one adapter share."""
+
+    path: str
+    """The path of the adapter."""
+    bonds: set[str]
+    """The addresses of the devices that it is paired with; they survive restarts."""
+    agents: Agents
+    connect_timeout_seconds: float
+    """The time after which a connection attempt fails."""
+
+
 class RemoteDevice:
     """A device object below its adapter.
 
     Args:
         peripheral: the simulated device.
-        adapter: the path of its adapter.
+        host: its adapter.
         tree: the tree for its objects.
         start_task: starts the tasks of service discovery.
-        connect_timeout_seconds: the time after which a connection attempt fails.
     """
 
-    def __init__(
-        self, peripheral: Peripheral, adapter: str, tree: ObjectTree, start_task: StartTask, *, connect_timeout_seconds: float
-    ) -> None:
+    def __init__(self, peripheral: Peripheral, host: Host, tree: ObjectTree, start_task: StartTask) -> None:
         self.peripheral = peripheral
-        self.path = f"{adapter}/dev_{peripheral.address.replace(':', '_')}"
-        self._adapter = adapter
+        self.path = f"{host.path}/dev_{peripheral.address.replace(':', '_')}"
+        self._host = host
         self._tree = tree
         self._start_task = start_task
-        self._connect_timeout_seconds = connect_timeout_seconds
-        self._gatt = GattObjects(self.path, tree)
+        self._gatt = GattObjects(self.path, tree, self._secure)
+        self._pairing: asyncio.Task[None] | None = None
         self._connection: PeripheralConnection | None = None
         self._attempt: asyncio.Task[PeripheralConnection] | None = None
         self._manufacturer_data: dict[int, Variant] = {}
@@ -122,9 +137,9 @@ class RemoteDevice:
             case "Disconnect":
                 self.disconnect()
             case "Pair":
-                await self._pair()
+                await self._pair(call.client)
             case "CancelPairing":
-                raise OperationFailed(dbus_errors.DOES_NOT_EXIST)
+                self._cancel_pairing()
             case _:
                 raise OperationFailed(dbus_errors.UNKNOWN_METHOD)
         return MethodReply()
@@ -138,13 +153,19 @@ class RemoteDevice:
         self.is_temporary = False
         self._connection = await self._open_connection()
         self._change(Connected=YES)
+        if self.is_bonded and not self.peripheral.is_paired:  # the link is encrypted at once, and the device has no key for that
+            self._connection.close()
+            self._on_disconnected()
+            raise OperationFailed(dbus_errors.ABORTED)
         if not self._connection.is_open:
             self._on_disconnected()
             raise OperationFailed(dbus_errors.CONNECTION_LOST)
         self._start_task(self._resolve(self._connection), f"services of {self.peripheral.address}")
 
     async def _open_connection(self) -> PeripheralConnection:
-        opening = PeripheralConnection.open(self.peripheral, self._on_disconnected, timeout_seconds=self._connect_timeout_seconds)
+        opening = PeripheralConnection.open(
+            self.peripheral, self._on_disconnected, timeout_seconds=self._host.connect_timeout_seconds
+        )
         self._attempt = asyncio.create_task(opening)
         try:
             await asyncio.wait({self._attempt})
@@ -175,18 +196,64 @@ class RemoteDevice:
             self._change(UUIDs=Variant("as", [*self._uuids]))
             self._change(ServicesResolved=YES)
 
-    async def _pair(self) -> None:
-        if self.peripheral.is_paired:
+    @property
+    def is_bonded(self) -> bool:
+        """Whether the host remembers a pairing with it."""
+        return self.peripheral.address in self._host.bonds
+
+    async def _pair(self, client: str) -> None:
+        """Pair by the agent of the client, or the default agent."""
+        if self.is_bonded:
             raise OperationFailed(dbus_errors.ALREADY_EXISTS)
+        if self._pairing is not None:
+            raise OperationFailed(dbus_errors.IN_PROGRESS)
         await self._connect()
         if self._connection is None:
             raise OperationFailed(dbus_errors.NOT_CONNECTED)
+        agent = self._host.agents.of(client)
+        asking = self._host.agents.pair(self.peripheral, self.path, agent, is_asked_for=True)
+        self._pairing = asyncio.create_task(self._complete_pairing(self._connection, asking))
         try:
-            await self._connection.pair()
+            await asyncio.wait({self._pairing})
+            self._pairing.result()
+        except asyncio.CancelledError:
+            if not self._pairing.cancelled():
+                raise
+            self._host.agents.cancel(agent)
+            self.disconnect()
+            raise OperationFailed(dbus_errors.PAIRING_CANCELED) from None  # by CancelPairing
         except OperationFailed:
             self.disconnect()
             raise
+        finally:
+            self._pairing.cancel()
+            self._pairing = None
+
+    def _cancel_pairing(self) -> None:
+        if self._pairing is None:
+            raise OperationFailed(dbus_errors.DOES_NOT_EXIST)
+        self._pairing.cancel()
+
+    async def _complete_pairing(self, connection: PeripheralConnection, asking: Coroutine[None, None, None]) -> None:
+        await asking
+        await connection.pair()
+        self._host.bonds.add(self.peripheral.address)
         self._change(Paired=YES, Bonded=YES)
+
+    async def _secure(self, connection: PeripheralConnection) -> None:
+        """Return once the link is encrypted: pairs with a device that it is not paired with, again and again while that fails.
+
+        Raises:
+            OperationFailed: the connection is lost.
+        """
+        agents = self._host.agents
+        while not (self.is_bonded and self.peripheral.is_paired):
+            asking = agents.pair(self.peripheral, self.path, agents.default, is_asked_for=False)
+            try:
+                await self._complete_pairing(connection, asking)
+            except OperationFailed as error:
+                if await connection.wait_until_closed(PAIRING_AGAIN_SECONDS):
+                    raise OperationFailed(dbus_errors.CONNECTION_LOST) from error
 
     def _on_disconnected(self) -> None:
         self._connection = None
@@ -221,12 +288,12 @@ class RemoteDevice:
         return received
 
     def _initial(self) -> dict[str, Variant]:
-        is_paired = Variant("b", self.peripheral.is_paired)
+        is_paired = Variant("b", self.is_bonded)
         return {
             "Address": Variant("s", self.peripheral.address),
             "AddressType": Variant("s", self.peripheral.address_type),
             "Alias": Variant("s", self.peripheral.address.replace(":", "-")),
-            "Adapter": Variant("o", self._adapter),
+            "Adapter": Variant("o", self._host.path),
             "Paired": is_paired,
             "Bonded": is_paired,
             "Trusted": NO,

@@ -95,3 +95,31 @@ def test_a_key_in_the_wrong_place_is_not_shown_either(device, message):
     said = str(mistakes(devices=[device]))
     assert message in said
     assert KEY not in said
+
+
+@pytest.mark.parametrize(("written", "digits"), [("004711", "004711"), (4711, "004711"), (0, "000000"), (999999, "999999")])
+def test_a_passkey_has_six_digits_and_may_be_a_number(written, digits, tmp_path):
+    device = settings(devices=[{"address": "a4c138123456", "pair": True, "passkey": written}]).devices[0]
+    assert device.read_key("passkey").get_secret_value() == digits
+    assert digits not in repr(device)
+    (file := tmp_path / "passkey").write_text(f"{digits}\n")
+    device = settings(devices=[{"address": "a4c138123456", "pair": True, "passkey_file": str(file)}]).devices[0]
+    assert device.read_key("passkey").get_secret_value() == digits
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ({"passkey": "004711"}, "add pair = true"),
+        ({"passkey_file": "/run/secrets/passkey"}, "add pair = true"),
+        ({"pair": True, "passkey": "4711"}, "passkey of A4:C1:38:12:34:56 has to have 6 digits"),
+        ({"pair": True, "passkey": "47 11 x"}, "passkey of A4:C1:38:12:34:56 has to have 6 digits"),
+        ({"pair": True, "passkey": 4711047}, "passkey of A4:C1:38:12:34:56 has to have 6 digits"),
+        ({"pair": True, "passkey": -1}, "passkey of A4:C1:38:12:34:56 has to have 6 digits"),
+        ({"pair": True, "passkey": True}, "passkey"),
+        ({"pair": True, "passkey": "004711", "passkey_file": "/x"}, "keep one of them"),
+    ],
+)
+def test_a_mistake_in_a_passkey_is_told_without_the_passkey(device, message):
+    told = mistakes(devices=[{"address": "a4c138123456", **device}])
+    assert message in told

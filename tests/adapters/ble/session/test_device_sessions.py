@@ -105,6 +105,7 @@ class FakeConnection:
         self.subscriptions = []
         self.keeps_writes, self.refuses_writes = False, None
         self.after_write, self.replies = None, True
+        self.is_blocked = False
 
     async def read(self, service, characteristic):
         value = self.values[characteristic]

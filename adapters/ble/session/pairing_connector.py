@@ -1,0 +1,194 @@
+"""Connect to devices, and pair first those that the config wants paired: once, and again when the device has lost the pairing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from adapters.ble.radio import pairing
+from adapters.ble.radio.connection import GattConnection
+from adapters.ble.radio.pairing import PairingFailed
+from gateway.adapter import DeviceUnreachable, loop_time
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60.0, 3600.0
+"""The wait after a failed pairing, which doubles each time: devices lock themselves after some wrong passkeys."""
+
+CONNECT_TRIES = 3
+CONNECT_PAUSE_SECONDS = 0.5
+"""A connection of a paired device that breaks off at once is tried so often: that happens by interference, too."""
+
+DROPPED_CONNECTIONS = 3
+"""So many connections in a row that a paired device breaks off show that it has lost the pairing."""
+
+RECEIVED_AGAIN_SECONDS = 20.0
+"""How long to wait for a device whose pairing was removed: bluetoothd knows it again once it is received."""
+
+KEY_MISSING = ("key-missing", "AuthenticationFailed", "NotPaired")
+"""Parts of errors that only a device without the key of a pairing causes."""
+
+BROKEN_OFF = ("abort-by-local", "abort-by-remote")
+"""Parts of errors of a connection that was broken off at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairingWish:
+    """How the config wants a device paired."""
+
+    label: str
+    """Its name for a person."""
+    passkey: SecretStr | None = None
+
+
+class PairingImpossible(DeviceUnreachable):
+    """A device cannot be paired although the config wants it: a person has to do something."""
+
+
+class PairingRadio(Protocol):
+    """The radio, as far as it is used here."""
+
+    async def connect(self, address: str) -> GattConnection:
+        """Connect to a device that was received, or raise `DeviceUnreachable`."""
+
+    def bluez_path(self, address: str) -> str | None:
+        """Return the path of a device that was received; `None` where bluetoothd is not used, or it was not received."""
+
+
+@dataclass(slots=True)
+class _Bond:
+    """What happened with the pairing of one device."""
+
+    failures: int = 0
+    problem: str | None = None
+    try_again_at: float = 0.0
+    dropped: int = 0
+    is_renewed: bool = False
+    """It was paired anew and has not been read since: a second time would not help."""
+    last: GattConnection | None = None
+    """Its last connection, which knows whether the device wanted a pairing."""
+
+
+class PairingConnector:
+    """Opens connections for a pool.
+
+    Args:
+        radio: opens them, and knows where bluetoothd keeps a device.
+        wish_of: returns whether and how the device at an address is to be paired.
+    """
+
+    def __init__(self, radio: PairingRadio, wish_of: Callable[[str], PairingWish | None]) -> None:
+        self._radio = radio
+        self._wish_of = wish_of
+        self._bonds: dict[str, _Bond] = {}
+
+    async def connect(self, address: str) -> GattConnection:
+        """Connect to a device that was received, and pair it first where that is wanted.
+
+        Raises:
+            DeviceUnreachable: the pairing or the connection fails.
+        """
+        wish = self._wish_of(address)
+        if wish is None:
+            return await self._radio.connect(address)
+        path = self._radio.bluez_path(address)
+        if path is not None:
+            return await self._connect_paired(address, path, wish)
+        connection = await self._radio.connect(address)
+        try:
+            await connection.pair()
+        except DeviceUnreachable:
+            await connection.close()
+            raise
+        return connection
+
+    async def _connect_paired(self, address: str, path: str, wish: PairingWish) -> GattConnection:
+        bond, is_connected = self._bonds.setdefault(address, _Bond()), False
+        try:
+            await self._ensure_paired(path, wish, bond)
+            try:
+                bond.last = await self._radio.connect(address)
+            except DeviceUnreachable:
+                bond.dropped += 1
+                raise
+            is_connected = True
+        finally:
+            if not is_connected:  # bluetoothd keeps what was connected to be paired, and such a device does not advertise
+                await pairing.disconnect(path)
+        return bond.last
+
+    async def _ensure_paired(self, path: str, wish: PairingWish, bond: _Bond) -> None:
+        is_paired = await pairing.is_paired(path)
+        if is_paired and not await self._is_lost(path, wish, bond):
+            return
+        if bond.problem is not None and loop_time() < bond.try_again_at:
+            raise PairingImpossible(bond.problem)
+        try:
+            if is_paired:
+                await self._remove(path, wish, bond)
+            await pairing.pair(path, wish.passkey)
+        except PairingFailed as error:
+            raise self._failed(wish, bond, str(error)) from error
+        log.info("%s: paired with this machine", wish.label)
+        bond.failures, bond.problem, bond.dropped, bond.last = 0, None, 0, None
+
+    async def _is_lost(self, path: str, wish: PairingWish, bond: _Bond) -> bool:
+        """Return whether the device does not know the pairing any more that this machine remembers.
+
+        Raises:
+            DeviceUnreachable: it cannot be connected to, for another reason.
+        """
+        if bond.last is not None and bond.last.wants_pairing is not None:
+            return True
+        for attempt in range(CONNECT_TRIES):
+            try:
+                error = await pairing.connect_error(path)
+            except PairingFailed as problem:
+                raise DeviceUnreachable(str(problem)) from problem
+            if error is None:
+                return bond.dropped >= DROPPED_CONNECTIONS
+            if any(part in error for part in KEY_MISSING):
+                return True
+            if not any(part in error for part in BROKEN_OFF):
+                raise DeviceUnreachable(f"{wish.label} accepts no connection: {error}")
+            if attempt + 1 < CONNECT_TRIES:
+                await asyncio.sleep(CONNECT_PAUSE_SECONDS)
+        return True
+
+    async def _remove(self, path: str, wish: PairingWish, bond: _Bond) -> None:
+        """Remove a pairing that the device has lost, once, and wait until bluetoothd knows the device again."""
+        if bond.is_renewed:
+            raise PairingFailed(f"it was paired anew, and does not know that; pair it by hand: {by_hand(path)}")
+        log.warning("%s: it does not know its pairing any more, so it was reset; it is paired anew", wish.label)
+        bond.is_renewed = True
+        await pairing.remove(path)
+        ends_at = loop_time() + RECEIVED_AGAIN_SECONDS
+        while await pairing.is_paired(path) is None:
+            if loop_time() >= ends_at:
+                raise PairingFailed("its lost pairing was removed, and it is not received since")
+            await asyncio.sleep(CONNECT_PAUSE_SECONDS)
+
+    def _failed(self, wish: PairingWish, bond: _Bond, reason: str) -> PairingImpossible:
+        """Note a failed pairing, log it once, and return the error."""
+        problem = f"{wish.label} cannot be paired: {reason}"
+        if problem != bond.problem:
+            log.warning("%s; it is tried again, less and less often", problem)
+        wait = min(FIRST_WAIT_SECONDS * 2**bond.failures, LONGEST_WAIT_SECONDS)
+        bond.problem, bond.failures, bond.try_again_at = problem, bond.failures + 1, loop_time() + wait
+        return PairingImpossible(problem)
+
+    def note_read(self, address: str) -> None:
+        """Note that a device was read: a pairing that is lost later can be renewed."""
+        if (bond := self._bonds.get(address)) is not None:
+            bond.is_renewed, bond.dropped = False, 0
+
+
+def by_hand(path: str) -> str:
+    """Return the commands that pair the device at this path by hand, whatever is remembered of it."""
+    address = path.rpartition("/dev_")[2].replace("_", ":")
+    return f"bluetoothctl remove {address}, then bluetoothctl pair {address}"
