@@ -47,6 +47,8 @@ DAEMON_STOPPED = "bluetoothd stopped"
 DEFAULT_SOCKET = Path("/var/run/dbus/system_bus_socket")
 
 REPLY_SECONDS = 5.0
+STOP_SECONDS = 0.5
+"""bluetoothd removes its controllers before it stops: a controller is unplugged only if it does not stop within this time."""
 DISCONNECT_SECONDS = 1.0
 
 
@@ -63,16 +65,14 @@ class ControllerWatch:
         self._path = None if controller is None else f"/org/bluez/{controller}"
         self._name = controller or "the Bluetooth controller"
         self._loss: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._removal: asyncio.TimerHandle | None = None
+        self.has_crashed = False
+        """bluetoothd has ended, and did not remove its controllers before, as it does when it is stopped."""
         self._changed = asyncio.Event()
 
     async def wait_until_lost(self) -> str:
         """Return the reason once the controller is lost."""
         return await self._loss
-
-    @property
-    def loss(self) -> str | None:
-        """The reason why the controller is lost; `None` while it is not."""
-        return self._loss.result() if self._loss.done() else None
 
     async def watch_bus(self) -> None:
         """Notice when the system bus itself ends: no signal reports that."""
@@ -105,25 +105,25 @@ class ControllerWatch:
         if signal.message_type is not MessageType.SIGNAL:
             return
         self._changed.set()
-        if (reason := self._loss_in(signal)) is not None:
-            self._report_loss(reason)
+        match signal.member, signal.body:
+            case "NameOwnerChanged", [name, _, ""] if name == BLUEZ:
+                self.has_crashed = self._removal is None and not self._loss.done()
+                self._report_loss(DAEMON_STOPPED)
+            case "InterfacesRemoved", [path, interfaces] if ADAPTER in interfaces and self._path in (None, path):
+                loop, reason = asyncio.get_running_loop(), f"{self._name} was unplugged"
+                self._removal = self._removal or loop.call_later(STOP_SECONDS, self._report_loss, reason)
+            case "PropertiesChanged", [interface, changed, _] if interface == ADAPTER and self._path in (None, signal.path):
+                if unpack_variants(changed).get("Powered") is False and self._removal is None:
+                    self._report_loss(f"{self._name} was switched off")
+
+    def end(self) -> None:
+        """Report nothing any more."""
+        if self._removal is not None:
+            self._removal.cancel()
 
     def _report_loss(self, reason: str) -> None:
         if not self._loss.done():
             self._loss.set_result(reason)
-
-    def _loss_in(self, signal: Message) -> str | None:
-        match signal.member, signal.body:
-            case "NameOwnerChanged", [name, _, ""] if name == BLUEZ:
-                return DAEMON_STOPPED
-            case "InterfacesRemoved", [path, interfaces] if ADAPTER in interfaces and self._path in (None, path):
-                return f"{self._name} was unplugged"
-            case "PropertiesChanged", [interface, changed, _] if interface == ADAPTER and self._path in (None, signal.path):
-                return self._loss_in_properties(unpack_variants(changed))
-        return None
-
-    def _loss_in_properties(self, changed: Mapping[str, Any]) -> str | None:
-        return f"{self._name} was switched off" if changed.get("Powered") is False else None
 
 
 @asynccontextmanager
@@ -134,7 +134,7 @@ async def watch_controller(controller: str | None) -> AsyncIterator[ControllerWa
         OSError: there is no system bus.
         AuthError: the system bus rejects this user.
     """
-    bus, watching = MessageBus(bus_type=BusType.SYSTEM), set[asyncio.Task[None]]()
+    bus, watching, watch = MessageBus(bus_type=BusType.SYSTEM), set[asyncio.Task[None]](), None
     try:
         await bus.connect()
         watch = ControllerWatch(bus, controller)
@@ -146,6 +146,8 @@ async def watch_controller(controller: str | None) -> AsyncIterator[ControllerWa
             )
         yield watch
     finally:
+        if watch is not None:
+            watch.end()
         bus.disconnect()
         if watching:
             await asyncio.wait(watching, timeout=DISCONNECT_SECONDS)

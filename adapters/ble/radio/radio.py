@@ -24,7 +24,7 @@ from bleak_retry_connector import BleakClientWithServiceCache, establish_connect
 
 from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.metrics import printable
-from adapters.ble.radio.bluez import DAEMON_STOPPED, AuthError, ControllerWatch, watch_controller
+from adapters.ble.radio.bluez import AuthError, ControllerWatch, watch_controller
 from adapters.ble.radio.connection import CLOSE_ERRORS, CLOSE_SECONDS, GattConnection, error_text
 from adapters.ble.radio.monitor_patterns import USUAL_FLAGS, Pattern
 from adapters.ble.radio.open_errors import BluetoothUnusable, OpenError, error_message
@@ -43,10 +43,10 @@ NO_SIGNAL_DBM = -127
 """The strength that bleak reports for a device that BlueZ forgets or no longer receives: not a real advertisement."""
 
 SOON_SECONDS = 600.0
-"""A bluetoothd that stops within this time after the start of a passive scan may have stopped because of it."""
+"""A bluetoothd that crashes within this time after the start of a passive scan may have crashed because of it."""
 
-MOST_STOPS = 2
-"""After so many such stops in a row, the radio scans actively."""
+MOST_CRASHES = 2
+"""After so many such crashes in a row, the radio scans actively."""
 
 UNAVAILABLE_REASONS: Mapping[BleakBluetoothNotAvailableReason, OpenError] = {
     BleakBluetoothNotAvailableReason.NO_BLUETOOTH: OpenError.NO_CONTROLLER,
@@ -92,8 +92,8 @@ class Radio:
         self.scanning_problem: str | None = None
         """Why it scans actively although it was to scan passively, for a person."""
         self._opened_at = 0.0
-        self._stops = 0
-        """How often in a row bluetoothd stopped soon after the start of a passive scan."""
+        self._crashes = 0
+        """How often in a row bluetoothd crashed soon after the start of a passive scan."""
         self._scanner_backend = scanner_backend
         self._client_backend = client_backend
         self._watch_stack = AsyncExitStack()
@@ -119,7 +119,7 @@ class Radio:
         except (BleakError, BluetoothUnusable, OSError, EOFError, TimeoutError, KeyError, AuthError) as error:
             try:
                 self._is_absent = self._watch is not None and not await self._watch.is_ready()
-                self._note_loss(None if self._watch is None else self._watch.loss)
+                self._note_loss()
             finally:
                 await self.close()
             raise BusUnavailable(error_message(_open_error(error), self._controller, error_text(error))) from error
@@ -141,7 +141,7 @@ class Radio:
         never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         reason = await (never if self._watch is None else self._watch.wait_until_lost())
         self._is_absent = True
-        self._note_loss(reason)
+        self._note_loss()
         return reason
 
     async def wait_until_back(self) -> None:
@@ -222,14 +222,14 @@ class Radio:
         devices = PassiveDevices(loop_time, on_received)
         await self._watch_stack.enter_async_context(passive_scan(watch.bus, self._controller, self._patterns, devices))
 
-    def _note_loss(self, reason: str | None) -> None:
-        """Give passive scanning up where bluetoothd stops of it: some versions do at certain advertisements (bluez#1169)."""
-        if self._scanning != "passive" or reason != DAEMON_STOPPED:
+    def _note_loss(self) -> None:
+        """Give passive scanning up where it crashes bluetoothd: some versions do at certain advertisements (bluez#1169)."""
+        if self._scanning != "passive" or self._watch is None or not self._watch.has_crashed:
             return
-        self._stops = self._stops + 1 if loop_time() - self._opened_at <= SOON_SECONDS else 0
-        if self._stops >= MOST_STOPS:
+        self._crashes = self._crashes + 1 if loop_time() - self._opened_at <= SOON_SECONDS else 0
+        if self._crashes >= MOST_CRASHES:
             self._scan_actively_from_now_on(
-                f"bluetoothd stopped {self._stops} times within {SOON_SECONDS / 60:.0f} min of the start of a passive scan"
+                f"bluetoothd crashed {self._crashes} times within {SOON_SECONDS / 60:.0f} min of the start of a passive scan"
             )
 
     def _scan_actively_from_now_on(self, problem: str) -> None:

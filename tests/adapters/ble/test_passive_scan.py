@@ -194,7 +194,7 @@ async def crash_it():
             pass
 
 
-async def test_after_two_stops_of_bluetoothd_soon_after_a_passive_start_the_radio_scans_actively_and_says_why(
+async def test_after_two_crashes_of_bluetoothd_soon_after_a_passive_start_the_radio_scans_actively_and_says_why(
     bluez, until, caplog
 ):
     bluez.controller.dies_of_long_advertisements = True  # bluez#1169
@@ -216,7 +216,7 @@ async def test_after_two_stops_of_bluetoothd_soon_after_a_passive_start_the_radi
         if record.levelno == logging.WARNING and "actively" in record.getMessage()
     ]
     assert len(sentences) == 1
-    assert "bluetoothd stopped 2 times within 10 min of the start of a passive scan" in sentences[0]
+    assert "bluetoothd crashed 2 times within 10 min of the start of a passive scan" in sentences[0]
     assert 'scanning = "active"' in sentences[0]
     (remark,) = [text for text in adapter.remarks(a_child()) if "actively" in text]
     assert "until the gateway restarts" in remark
@@ -229,14 +229,15 @@ def a_child():
     )  # fmt: skip
 
 
-async def test_a_bluetoothd_that_stops_long_after_the_start_stays_passive(bluez, until, monkeypatch):
-    monkeypatch.setattr(radio_module, "SOON_SECONDS", 0.0)
+@pytest.mark.parametrize(("end", "soon_seconds"), [("crash", 0.0), ("stop", 600.0)], ids=["crashed-late", "stopped-in-order"])
+async def test_a_bluetoothd_that_crashes_late_or_is_stopped_gets_the_passive_scan_again(bluez, monkeypatch, end, soon_seconds):
+    monkeypatch.setattr(radio_module, "SOON_SECONDS", soon_seconds)
     radio = Radio(None, "passive")
     for _ in range(3):
         await radio.open(lambda advertisement: None)
         await asyncio.sleep(0.01)
-        await bluez.daemon.crash()
-        await asyncio.wait_for(radio.wait_until_lost(), PATIENCE_SECONDS)
+        await getattr(bluez.daemon, end)()
+        assert await asyncio.wait_for(radio.wait_until_lost(), PATIENCE_SECONDS) == "bluetoothd stopped"
         await radio.close()
         await bluez.daemon.start()
     assert radio.scanning_problem is None

@@ -205,6 +205,11 @@ async def test_a_stopped_bluetoothd_is_noticed_and_so_is_its_return(bluez, near,
     await asyncio.wait_for(heard.wait(), PATIENCE_SECONDS)
 
 
+async def test_a_bluetoothd_that_is_stopped_unplugs_no_controller(bluez, near, radio):
+    await bluez.daemon.stop()  # it removes the controller before it leaves the bus, as a restart by systemctl does
+    assert await asyncio.wait_for(radio.wait_until_lost(), PATIENCE_SECONDS) == "bluetoothd stopped"
+
+
 async def test_an_unplugged_controller_is_noticed_and_so_is_its_return(bluez, near, radio, checks, until):
     await bluez.daemon.unplug(bluez.controller)
     assert "was unplugged" in await asyncio.wait_for(radio.wait_until_lost(), PATIENCE_SECONDS)
