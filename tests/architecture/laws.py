@@ -39,10 +39,12 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
     "bleak_retry_connector": ("adapters/ble/radio/radio.py",),
     "cryptography": (
         "adapters/ble/advertisements/advertisement.py",
+        "adapters/serial/codecs/dlms.py",
         "gateway/emulator/authorities.py",
         "gateway/emulator/signing.py",
         "gateway/status/listening/self_signed.py",
         "gateway/state/recovery/backup_encryption.py",
+        "gateway/testing/serial/meter.py",
     ),
     "dbus_fast": (
         "adapters/ble/radio/bluez.py",

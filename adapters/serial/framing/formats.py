@@ -192,6 +192,9 @@ class TelegramFraming(DelimitedFraming):
     )
     tail: TextBytes = b"\r\n"
     restarts: bool = False
+    ciphered: bool = Field(
+        default=False, description="true: the line may also have encrypted telegrams, in frames of DLMS general global ciphering"
+    )
     longest: int = Field(default=8192, ge=1, le=65536, description="maximum bytes of a frame; a longer one is discarded")
 
 

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from adapters.serial.framing.ciphered import TelegramFramer
 from adapters.serial.framing.delimited import DelimitedFramer
-from adapters.serial.framing.formats import DelimitedFraming, FixedLengthFraming, Framing, LengthPrefixedFraming, SilenceFraming
+from adapters.serial.framing.formats import (
+    DelimitedFraming,
+    FixedLengthFraming,
+    Framing,
+    LengthPrefixedFraming,
+    SilenceFraming,
+    TelegramFraming,
+)
 from adapters.serial.framing.frames import DiscardReason, Frame, Framer
 
 __all__ = ["DiscardReason", "Frame", "Framer", "framer_for"]
@@ -20,6 +28,8 @@ def framer_for(
     end. Irrelevant for frames that begin with a start mark.
     """
     match framing:
+        case TelegramFraming(ciphered=True):
+            return TelegramFramer(framing)
         case DelimitedFraming():
             return DelimitedFramer(framing, starts_mid_frame=starts_mid_frame)
         case FixedLengthFraming() | LengthPrefixedFraming():

@@ -2,8 +2,8 @@
 
 - `SerialLine` is the cable: it can be unplugged, plugged in again under another name, and echo sent bytes.
 - `Display` answers queries (Samsung MDC), and so does `PowerSupply` (SCPI), with and without an overload. `Gps` sends unasked
-  (NMEA 0183), with and without a fix, and so does `TextSensor` (name=value pairs or JSON), whose sensor may fail. A
-  `ScriptedDevice` calls functions of a test.
+  (NMEA 0183), with and without a fix, and so do `P1Meter` (telegrams of several countries, with connected meters, encrypted or
+  not) and `TextSensor` (name=value pairs or JSON), whose sensor may fail. A `ScriptedDevice` calls functions of a test.
 - `Projector` answers PJLink, in standby, with a password, in class 1 or 2; a `DeviceServer` gives devices a TCP port.
 - `SerialFaults` are the faults of a device.
 """
@@ -17,15 +17,19 @@ from gateway.testing.serial.display import Display
 from gateway.testing.serial.gps import Gps, NoFix
 from gateway.testing.serial.instrument import PowerSupply
 from gateway.testing.serial.line import SerialLine
+from gateway.testing.serial.meter import ChannelState, MeterChannel, P1Meter
 from gateway.testing.serial.projector import Projector
 from gateway.testing.serial.text_sensor import TextSensor
 
 __all__ = [
     "HEALTHY",
+    "ChannelState",
     "DeviceServer",
     "Display",
     "Gps",
+    "MeterChannel",
     "NoFix",
+    "P1Meter",
     "PowerSupply",
     "Projector",
     "ScriptedDevice",

@@ -102,7 +102,7 @@ async def test_an_overload_of_an_instrument_is_none_and_no_volts(line, overload)
     assert values == {"voltage": None, "current": None, "voltage_setpoint": 12.0, "current_limit": 3.0, "output": "on"}
 
 
-@pytest.mark.parametrize(("style", "failed"), [("pairs", "nan"), ("json", "NaN"), ("json", "1e400"), ("json", "-Infinity")])
+@pytest.mark.parametrize(("style", "failed"), [("pairs", "nan"), ("json", "1e400")])
 @pytest.mark.enable_socket
 async def test_read_prints_json_also_when_the_device_sends_no_number(line, style, failed):
     sensor = TextSensor(style, sends_every_seconds=0.05)

@@ -243,7 +243,8 @@ def test_a_profile_of_the_integrator_replaces_its_namesake(tmp_path):
 def test_built_in_profiles_have_lower_case_metrics_known_units_and_match_rules(profile):
     points = [point for part in profile.parts for point in part.points]
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", point.metric) for point in points)
-    assert {point.unit for point in points} <= {None, "°C", "°", "m", "km/h", "h", "V", "A", "kW", "kWh"}
+    units = {"°C", "°", "m", "km/h", "h", "V", "A", "kW", "kWh", "kvar", "kvarh", "kVA", "Hz"}
+    assert {point.unit for point in points} <= {None, *units}
     assert profile.match
     assert all(rule.answer or rule.read_back for rule in profile.commands)
 
