@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -56,6 +57,8 @@ from gateway.adapter import (
     settings_model,
 )
 
+log = logging.getLogger(__name__)
+
 RECENT_SECONDS = 120.0
 """A device that was understood within this time is assumed to be still there."""
 
@@ -89,6 +92,8 @@ class SerialAdapter(Adapter[SerialSettings]):
         self._logins: dict[str, LoginKnowledge] = {}
         self._needs: str | None = None
         """What a person has to do before the device on this port can be read."""
+        self._problem: str | None = None
+        """Why the last message on this port could not be decoded, and what to do, as a sentence."""
 
     @property
     def bus(self) -> str:
@@ -118,7 +123,7 @@ class SerialAdapter(Adapter[SerialSettings]):
             raise BusUnavailable(f"the port {self.bus} does not exist: plug it in, or correct its name in the config")
         port = Port(found.address)
         await port.open(self._remembered.last_protocol()[1])
-        self._port, self._active = port, ActiveProtocol(port, self._on_unsolicited, self._password_for, self._login_knowledge)
+        self._port, self._active = port, self._active_on(port)
         try:
             await self._check_needs(self._active)
             await self._search.resume(self._active)
@@ -162,11 +167,25 @@ class SerialAdapter(Adapter[SerialSettings]):
         if message is None:
             return
         self._understood_at = loop_time()
+        self._note_problem(protocol.profile, message.problem)
         key = self._remembered.child_at(format_address(protocol.profile.name, message.address))
         readings = protocol.readings_of(message.name, message, key or "", datetime.now(UTC))
         self._unsolicited.add(protocol.profile.name, readings)
         if key is not None and self._uplink is not None:
             self._uplink.heard(readings)
+
+    def _note_problem(self, profile: Profile, problem: str | None) -> None:
+        """Note whether messages can be decoded; log it when it changes."""
+        if problem is not None:
+            self._unsolicited.give_up(profile.name)
+        text = self._search.what_to_do(profile, problem)
+        if text == self._problem:
+            return
+        self._problem = text
+        if text is None:
+            log.info("%s: the messages of the %s can be decoded now", self.bus, profile.title)
+        else:
+            log.warning("%s: the messages of the %s cannot be decoded: %s", self.bus, profile.title, text)
 
     def may_be_quiet(self, child: ChildDevice) -> timedelta | None:
         """Return how long a device that only sends unasked may be silent; `None` for a device that is polled."""
@@ -297,7 +316,7 @@ class SerialAdapter(Adapter[SerialSettings]):
         seconds = max((match.within for match in profile.match if match.hear), default=3.0)
         readings = await self._unsolicited.next_for(profile.name, seconds)
         if not readings:
-            raise DeviceUnreachable(f"no message within {seconds:g} s")
+            raise DeviceUnreachable(self._problem or f"no message within {seconds:g} s")
         latest = {reading.metric.name: reading._replace(child=child.key) for reading in readings}
         return list(latest.values())
 
@@ -405,6 +424,8 @@ class SerialAdapter(Adapter[SerialSettings]):
         """Return the line settings, what the child refuses, and what received bytes were discarded."""
         line = None if self._active is None else self._active.line
         remarks = [*self._remarks.get(child.key, {}).values()]
+        if self._problem is not None:
+            remarks.append(self._problem)
         if self._active is not None and (discarded := self._active.discarded):
             remarks.append(f"discarded received bytes: {discarded}")
         return remarks if line is None else [f"its line is set to {line}", *remarks]
@@ -455,6 +476,9 @@ class SerialAdapter(Adapter[SerialSettings]):
 
     def _profile(self, name: str | None) -> Profile | None:
         return None if name is None else self.settings.library.get(name)
+
+    def _active_on(self, port: Port) -> ActiveProtocol:
+        return ActiveProtocol(port, self._on_unsolicited, self._password_for, self._login_knowledge, self._search.keys_for)
 
     def _password_for(self, profile: Profile) -> SecretStr | None:
         device = next((one for one in self._configured if one.profile == profile.name), None)

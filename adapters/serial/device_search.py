@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
+from adapters.serial.codec import DecryptionKeys
 from adapters.serial.discovery.identity import BusLocation, format_address, found_device, parse_address
 from adapters.serial.discovery.incomplete_identity import IncompleteIdentities
 from adapters.serial.discovery.probing import ProbeResult, ProtocolProbe
@@ -12,7 +14,7 @@ from adapters.serial.discovery.remembered_port import RememberedPort
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.profile import Profile
 from adapters.serial.session.active_protocol import ActiveProtocol
-from adapters.serial.settings import ConfiguredDevice, PortRule, SerialSettings
+from adapters.serial.settings import ConfiguredDevice, PortRule, SerialSettings, key_advice, keys_of
 from gateway.adapter import DeviceUnreachable, Found, Progress, loop_time
 
 
@@ -29,10 +31,12 @@ class DeviceSearch:
     def __init__(self, settings: SerialSettings, rule: PortRule, location: BusLocation, remembered: RememberedPort) -> None:
         self.configured = settings.devices_on(rule.name, rule.port)
         """The devices that the config names for this port."""
+        self._keys = {device.profile: keys for device in self.configured if (keys := keys_of(device)) is not None}
         self._library = settings.library
         self._rule = rule
         self._location = location
         self._remembered = remembered
+        self._probe = partial(ProtocolProbe, may_ask=rule.probe, keys_for=self.keys_for)
         self.incomplete = IncompleteIdentities()
         """The devices that have to be asked again who they are."""
 
@@ -51,13 +55,23 @@ class DeviceSearch:
             last_profile = self._remembered.last_protocol()[0]
             if last_profile is not None:
                 lines = [self._remembered.line_for(last_profile)]
-                async for step in self._run(ProtocolProbe([], last_profile, lines=lines, may_ask=self._rule.probe), active):
+                async for step in self._run(ProtocolProbe([], last_profile, lines=lines), active):
                     yield step
             if last_profile is None or not was_understood_recently(last_profile):
-                probe = ProtocolProbe(self._candidates, lines=self._configured_lines, may_ask=self._rule.probe)
+                probe = self._probe(self._candidates, lines=self._configured_lines)
                 async for step in self._run(probe, active):
                     yield step
         await self.resume(active)
+
+    def keys_for(self, profile: Profile) -> DecryptionKeys | None:
+        """Return the decryption keys of the config for a device with this profile on this port."""
+        return self._keys.get(profile.name)
+
+    def what_to_do(self, profile: Profile, problem: str | None) -> str | None:
+        """Return why messages of a device with this profile cannot be decoded, and what to write in the config."""
+        if problem is None or profile.name in self._keys:
+            return problem
+        return f"{problem}; {key_advice(self._rule, profile.name)}"
 
     async def identify(self, address: str, active: ActiveProtocol) -> Found:
         """Return the device that answers at this address, according to the profile in the address.
@@ -73,7 +87,7 @@ class DeviceSearch:
             (one for one in self.configured if one.profile == name and (not one.address or one.address == str(own_address))), None
         )
         lines = [self._remembered.line_for(profile)]
-        probe = ProtocolProbe([], profile, lines=lines, address=own_address, may_ask=self._rule.probe)
+        probe = self._probe([], profile, lines=lines, address=own_address)
         async for step in self._run(probe, active, device):
             if isinstance(step, Found):
                 return step
@@ -101,7 +115,8 @@ class DeviceSearch:
         except StopIteration as end:
             result: ProbeResult = end.value
         if result.profile is not None and result.line is not None:
-            found = self._found(result.profile, result, active.needs(result.profile), device.name if device is not None else "")
+            needs = self.what_to_do(result.profile, result.problem) or active.needs(result.profile)
+            found = self._found(result.profile, result, needs, device.name if device is not None else "")
             self._remembered.remember_protocol(result.profile, result.line)
             self._remembered.remember_child(found.address, found.identity.key)
             await active.switch_to(result.profile, result.line)
@@ -123,7 +138,7 @@ class DeviceSearch:
         profile = self._library[device.profile]
         own_address = parse_address(f"{device.profile}/{device.address}")[1] if device.address else None
         lines = self._configured_lines or profile.lines
-        return ProtocolProbe([], profile, lines=lines, address=own_address, may_ask=self._rule.probe)
+        return self._probe([], profile, lines=lines, address=own_address)
 
     @property
     def _configured_lines(self) -> Sequence[LineSettings]:

@@ -24,6 +24,7 @@ from typing import Annotated, ClassVar, Self, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from adapters.serial.codec import DecryptionKeys
 from adapters.serial.port.line_settings import LineSettingsInput
 from adapters.serial.port.selection import PortSelector
 from adapters.serial.profile.library import PROFILE_FILES
@@ -71,6 +72,14 @@ class ConfiguredDevice(BaseModel):
         default=None, description="password of the log-in: a secret, better given as password_file"
     )
     password_file: Path | None = Field(default=None, description="file that contains only the password")
+    decryption_key: SecretStr | None = Field(
+        default=None,
+        description="key of a meter that encrypts, 32 hexadecimal digits: a secret, better given as decryption_key_file",
+    )
+    decryption_key_file: Path | None = Field(default=None, description="file that contains only the decryption key")
+    authentication_key: SecretStr | None = Field(
+        default=None, description="its authentication key, 32 hexadecimal digits; left out: the one that is published"
+    )
 
 
 def parse_port(written: object) -> object:
@@ -149,12 +158,42 @@ class SerialSettings(ProfileSettings[Profile]):
         return self
 
     @model_validator(mode="after")
+    def _has_usable_keys(self) -> Self:
+        for device in self.devices:
+            if device.decryption_key is not None and device.decryption_key_file is not None:
+                raise ValueError("there are both a decryption_key and a decryption_key_file: keep one of the two")
+            if keys_of(device) is None and device.authentication_key is not None:
+                raise ValueError("there is an authentication_key without a decryption_key: add that")
+            codec = self.library[device.profile].codec_instance
+            if keys_of(device) is not None and not (codec is not None and codec.decrypts):
+                raise ValueError(f"devices with the profile {device.profile} do not encrypt: leave the decryption_key out")
+        return self
+
+    @model_validator(mode="after")
     def _has_readable_passwords(self) -> Self:
         for device in self.devices:
             if device.password is not None and device.password_file is not None:
                 raise ValueError("there are both a password and a password_file: keep one of the two")
             password_of(device)
         return self
+
+
+def keys_of(device: ConfiguredDevice) -> DecryptionKeys | None:
+    """Return the keys of a device that encrypts, from the config or from their file; `None` if it has none.
+
+    Raises:
+        ValueError: the file cannot be read, or a key is not 32 hexadecimal digits.
+    """
+    key = device.decryption_key
+    if device.decryption_key_file is not None:
+        key = read_secret_file(device.decryption_key_file, "decryption_key_file")
+    return None if key is None else DecryptionKeys.parse(key, device.authentication_key)
+
+
+def key_advice(rule: PortRule, profile: str) -> str:
+    """Return what to write in the config so that the telegrams of the device on this port can be decrypted."""
+    device = f'{{ port = "{rule.name or rule.port}", profile = "{profile}", decryption_key_file = "/run/secrets/{profile}" }}'
+    return f"write it into a file that only the gateway may read, and name that in this entry: devices = [{device}]"
 
 
 def password_of(device: ConfiguredDevice) -> SecretStr | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TypeAlias
 
@@ -22,10 +22,12 @@ from adapters.serial.profile.protocol import (
     Address,
     DeviceMessage,
     DeviceProtocol,
+    KeysFor,
     QueryAnswer,
     Request,
     plausible_serial_number,
     read_fact,
+    without_keys,
 )
 from gateway.adapter import Confidence, Value
 
@@ -77,6 +79,8 @@ class ProbeResult:
     """How certain it is that the profile fits."""
     missing: frozenset[str] = frozenset()
     """The facts that the device refused to tell, or did not tell, now."""
+    problem: str | None = None
+    """Why its messages cannot be decoded before a person does something, as a sentence."""
     evidence: Mapping[str, str] = field(default_factory=dict)
     """Request or listening step -> received bytes, in hexadecimal digits and as text."""
 
@@ -107,6 +111,7 @@ class ProtocolProbe:
         address: the address of the device; left out, the factory defaults.
         may_ask: false for a port that is only listened to.
         budget_seconds: time limit for all waits together.
+        keys_for: returns the decryption keys for a device with this profile, `None` if there are none.
     """
 
     def __init__(
@@ -118,12 +123,13 @@ class ProtocolProbe:
         address: Address = None,
         may_ask: bool = True,
         budget_seconds: float = BUDGET_SECONDS,
+        keys_for: KeysFor = without_keys,
     ) -> None:
         self._configured = configured
         tried = [configured] if configured is not None else sorted(profiles, key=lambda profile: profile.name)
         rules = [
             _ProbeRule(match, protocol)
-            for protocol in map(DeviceProtocol, tried)
+            for protocol in (DeviceProtocol(profile, keys_for(profile)) for profile in tried)
             for match in _match_rules(protocol.profile, configured)
         ]
         self._rules = sorted(rules, key=lambda rule: rule.match.rank)
@@ -155,7 +161,9 @@ class ProtocolProbe:
             received = yield from self._run_step(ProbeStep(line, b"", seconds, _any_matches(rules_here), f"listening at {line}"))
             for rule in rules_here:
                 if messages := _matching_messages(rule, received):
-                    return (yield from self._identify(rule, line, messages[-1].address, _values_by_name(messages)))
+                    last = messages[-1]
+                    result = yield from self._identify(rule, line, last.address, _values_by_name(messages))
+                    return replace(result, problem=last.problem)
             if not received:
                 return None
         return None

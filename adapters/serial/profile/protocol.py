@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
-from adapters.serial.codec import Codec, DecodedFrame
+from adapters.serial.codec import Codec, DecodedFrame, DecryptionKeys
 from adapters.serial.profile.digest import Digest
 from adapters.serial.profile.grammar import FactSource, Message, Query
 from adapters.serial.profile.points import Point, plain_text
@@ -19,6 +19,9 @@ from gateway.adapter import Metric, Reading, Value
 
 Address: TypeAlias = int | str | None
 """Address of a device on its line; `None` for a protocol without addresses."""
+
+KeysFor: TypeAlias = Callable[[Profile], DecryptionKeys | None]
+"""Returns the decryption keys for a device with this profile, `None` if there are none."""
 
 MAX_OPEN_METRICS = 100
 """Number of metric names that a device may choose itself: noise that looks like a name must not create more and more metrics."""
@@ -102,14 +105,22 @@ class DeviceMessage:
     values: Mapping[str, Value]
     address: Address = None
     units: Mapping[str, str] = field(default_factory=dict)
+    problem: str | None = None
+    """Why it cannot be decoded before a person does something: it is encrypted, and there is no key."""
 
 
 class DeviceProtocol:
-    """Encodes requests and interprets frames according to a profile: one instance serves all devices with that profile."""
+    """Encodes requests and interprets frames according to a profile: one instance serves all devices with that profile.
 
-    def __init__(self, profile: Profile) -> None:
+    Args:
+        profile: the profile.
+        keys: the keys of the device, if the config gives any.
+    """
+
+    def __init__(self, profile: Profile, keys: DecryptionKeys | None = None) -> None:
         self.profile = profile
-        self.codec: Codec | None = profile.codec_instance
+        codec = profile.codec_instance
+        self.codec: Codec | None = codec if codec is None or keys is None else codec.with_keys(keys)
         self.address_field = profile.addresses.field if profile.addresses is not None else None
         self.digest = Digest(profile) if profile.talk.digest is not None else None
         self.refusals = [(rule, profile.template(rule.answer)) for rule in profile.refusals]
@@ -198,7 +209,8 @@ class DeviceProtocol:
 
     def _message(self, decoded: DecodedFrame) -> DeviceMessage:
         address = decoded.values.get(self.address_field) if self.address_field is not None else None
-        return DeviceMessage(decoded.name, decoded.values, address if isinstance(address, int | str) else None, decoded.units)
+        own_address = address if isinstance(address, int | str) else None
+        return DeviceMessage(decoded.name, decoded.values, own_address, decoded.units, decoded.problem)
 
     def _address_values(self, address: Address) -> dict[str, Value]:
         if self.profile.addresses is None or self.address_field is None:
@@ -208,6 +220,11 @@ class DeviceProtocol:
     def _framed(self, payload: bytes) -> bytes:
         ends_with = self.profile.ends_with
         return self.profile.framing.wrap(payload) if ends_with is None else payload + ends_with
+
+
+def without_keys(_profile: Profile) -> DecryptionKeys | None:
+    """Return no keys."""
+    return None
 
 
 def read_fact(source: FactSource, values: Mapping[str, Value]) -> str | None:

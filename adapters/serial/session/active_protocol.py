@@ -15,7 +15,7 @@ from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.port import Port
 from adapters.serial.profile.digest import Digest
 from adapters.serial.profile.profile import Profile
-from adapters.serial.profile.protocol import DeviceProtocol
+from adapters.serial.profile.protocol import DeviceProtocol, KeysFor, without_keys
 from adapters.serial.session.conversation import Conversation
 from adapters.serial.session.digest_login import GREETING_SECONDS, DigestLogin, LoginKnowledge, LoginNeeded
 from gateway.adapter import DeviceUnreachable
@@ -34,6 +34,7 @@ class ActiveProtocol:
         on_unsolicited: is called with every frame that answers no request, and the protocol that decodes it.
         password_for: returns the password for a device with this profile, `None` if there is none.
         logins: what is known about log-ins by digest, by profile; it outlives the connection.
+        keys_for: returns the decryption keys for a device with this profile, `None` if there are none.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class ActiveProtocol:
         on_unsolicited: OnUnsolicited,
         password_for: Callable[[Profile], SecretStr | None],
         logins: Callable[[Profile], LoginKnowledge] = lambda profile: LoginKnowledge(),
+        keys_for: KeysFor = without_keys,
     ) -> None:
         self.protocol: DeviceProtocol | None = None
         """`None` while no conversation is active."""
@@ -50,6 +52,7 @@ class ActiveProtocol:
         self._on_unsolicited = on_unsolicited
         self._password_for = password_for
         self._logins = logins
+        self._keys_for = keys_for
         self._digests: dict[str, DigestLogin] = {}
         self._conversation: Conversation | None = None
         self._exit_stack = AsyncExitStack()
@@ -65,7 +68,7 @@ class ActiveProtocol:
             return self._conversation
         await self.stop()
         await self._set_line(line)
-        self.protocol = protocol = DeviceProtocol(profile)
+        self.protocol = protocol = DeviceProtocol(profile, self._keys_for(profile))
         self._conversation = conversation = Conversation(
             self._port,
             framer_for(profile.framing, character_seconds=line.character_seconds, starts_mid_frame=not profile.intervals),
