@@ -37,6 +37,7 @@ from adapters.modbus.discovery.conditions import (
     register_value,
     server_id_holds,
 )
+from adapters.modbus.discovery.long_reads import LongReads
 from adapters.modbus.discovery.sunspec import SunSpecDevice, find_models
 from adapters.modbus.profile.matching import MatchRule, ObjectOrigin, Origin, SunSpecCondition
 from adapters.modbus.profile.profile import Profile
@@ -93,7 +94,7 @@ ProbeSteps: TypeAlias = Generator[Request, Response, ProbeResult]
 
 
 class UnitProbe:
-    """The probe of one unit: sends each request once and remembers the answers.
+    """The probe of one unit: sends each request once, in parts where it has to, and remembers the answers.
 
     Args:
         profiles: those that may fit.
@@ -112,6 +113,7 @@ class UnitProbe:
         self._first_requests = first_requests if first_requests is not None else default
         self._matched: MatchRule | None = None
         self._answers: dict[Request, Response] = {}
+        self._long_reads = LongReads()
         self._sunspec: SunSpecDevice | None = None
         self._has_searched_models = False
         self._is_made_from_models = False
@@ -131,7 +133,7 @@ class UnitProbe:
             unanswered = sum(isinstance(answer, NoResponse) for answer in self._answers.values())
             if unanswered >= NO_RESPONSE_BOUND:
                 return NoResponse("not sent: too many requests were not answered")
-            self._answers[request] = yield request
+            self._answers[request] = yield from self._long_reads.read(request)
         return self._answers[request]
 
     def _ask_repeatedly(self, request: Request) -> RequestSteps:
@@ -140,7 +142,7 @@ class UnitProbe:
             answer = self._answers.get(request)
             if answer is not None and not (isinstance(answer, NoResponse) and not answer.is_absent):
                 return answer
-            self._answers[request] = yield request
+            self._answers[request] = yield from self._long_reads.read(request, is_repeated=True)
         return self._answers[request]
 
     def _is_alive(self) -> Generator[Request, Response, bool]:
@@ -157,7 +159,7 @@ class UnitProbe:
         if self._configured is None:
             return FIRST_REGISTER
         placed = next((placed for point in self._configured.points for placed in point.placed()), None)
-        return FIRST_REGISTER if placed is None else ReadRequest(placed.table, placed.start, placed.end - placed.start)
+        return FIRST_REGISTER if placed is None else ReadRequest(placed.table, placed.start, 1)
 
     def _fitting_profile(self) -> Generator[Request, Response, Profile | None]:
         for rule, profile in self._rules:

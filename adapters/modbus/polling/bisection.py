@@ -4,8 +4,9 @@ One illegal address makes a whole block unreadable: the unit answers an exceptio
 all its points but those. The larger parts are asked for first, so that most points are read after few requests, and so that
 a block of which nothing can be read is left after few: its device may only be starting.
 
-A unit that is silent to a read, or refuses it with exception 03, may not return so many registers. A part that is as long as one
-that failed in this way is then halved without being asked for, and a single point that is too long is read in parts of registers.
+A unit that is silent to a read, or refuses it with exception 03, may not return so many registers. Then the shortest part is
+asked for first, until one was read; a part as long as one that failed is halved without being asked for; and a single point that
+is too long is read in parts of registers.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ ILLEGAL_VALUE: Final = 0x03
 FRUITLESS_BOUND: Final = 6
 """After this many parts, of which none could be read, a block is left: its two halves and its four quarters."""
 
-SILENCES_BOUND: Final = 10
-"""After this many unanswered parts a block is left: each costs a time-out."""
+TOO_LONG_BOUND: Final = 10
+"""The same for a block that may be too long, also where some parts were read: silence costs a time-out for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +98,24 @@ class Bisection:
     _failed: list[ReadRequest] = field(default_factory=list)
     """Reads that failed and contain no point that is refused alone."""
     _fruitless: int = 0
-    _silences: int = 0
 
     def __post_init__(self) -> None:
         self._halve(Part(self.block), self.code, None)
 
     def next(self) -> Part | None:
         """Return the part to read now; `None` when the bisection is complete, or given up."""
-        while self._open and not self.is_given_up and self._is_surely_too_long(self._open[0][0]):
+        if self.is_given_up:
+            return None
+        while self._open:
+            if self._may_be_too_long and not self.longest_read:
+                shortest = min(self._open, key=lambda item: item[0].longest)
+                self._open.remove(shortest)
+                self._open.appendleft(shortest)
+            if not self._is_surely_too_long(self._open[0][0]):
+                return self._open[0][0]
             part, split = self._open.popleft()
             self._halve(part, self.code, split)
-        return self._open[0][0] if self._open and not self.is_given_up else None
+        return None
 
     def was_read(self) -> None:
         """Record that the part was answered."""
@@ -120,10 +128,12 @@ class Bisection:
         """Record that the part was refused with this code, or not answered, and halve it."""
         part, split = self._open.popleft()
         self._fruitless += 1
-        self._silences += code is None
         self._halve(part, code, split)
-        is_fruitless = not self.is_complete and not self.longest_read and self._fruitless >= FRUITLESS_BOUND
-        self.is_given_up = bool(self._open) and (is_fruitless or self._silences >= SILENCES_BOUND)
+        if self._may_be_too_long:
+            is_enough = self._fruitless >= TOO_LONG_BOUND and (code is None or not self.longest_read)
+        else:
+            is_enough = self._fruitless >= FRUITLESS_BOUND and not self.longest_read
+        self.is_given_up = bool(self._open) and is_enough and (code is None or not self.is_complete)
 
     @property
     def unresolved(self) -> list[PlacedPoint]:
@@ -141,6 +151,10 @@ class Bisection:
         fails = min((read.count for read in self._failed), default=0)
         is_register = not self.block.read.table.holds_bits
         return LengthLimit(self.longest_read, fails) if is_register and 0 < self.longest_read < fails else None
+
+    @property
+    def _may_be_too_long(self) -> bool:
+        return self.code is None or self.code == ILLEGAL_VALUE
 
     def _is_surely_too_long(self, part: Part) -> bool:
         if self.known is not None and part.longest >= self.known.fails:

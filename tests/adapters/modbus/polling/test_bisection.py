@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.modbus.client.pdu import ReadRequest, Table
-from adapters.modbus.polling.bisection import FRUITLESS_BOUND, SILENCES_BOUND, Bisection, LengthLimit
+from adapters.modbus.polling.bisection import FRUITLESS_BOUND, TOO_LONG_BOUND, Bisection, LengthLimit
 from adapters.modbus.polling.plan import ReadBlock, TransactionCost, plan_blocks
 from adapters.modbus.polling.unit_refusals import UnitRefusals
 from adapters.modbus.profile.points import Encoding, PlacedPoint, ValueType
@@ -219,7 +219,7 @@ def test_a_block_of_which_nothing_can_be_read_is_halved_to_the_end_when_that_is_
 @pytest.mark.parametrize("is_complete", [True, False])
 def test_silence_costs_a_bounded_number_of_time_outs(is_complete):
     asked, bisection = failed_parts(block_of(*range(125)), None, is_complete=is_complete)
-    assert asked <= SILENCES_BOUND
+    assert asked <= TOO_LONG_BOUND
     assert len(bisection.refused) + len(bisection.unresolved) == 125
 
 
