@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -18,8 +18,10 @@ from adapters.modbus.client.transport import RetryPolicy, Transport
 from adapters.modbus.client.unit_ids import RESERVED_UNIT, unit_id
 from adapters.modbus.command_execution import CommandExecution, write_sentence
 from adapters.modbus.discovery.distinct_devices import BusId, Roster, found_device
+from adapters.modbus.discovery.framing_trial import FramingTrial
 from adapters.modbus.discovery.hosts import COMMON_UNITS, listening_hosts
 from adapters.modbus.discovery.identify import ProbeResult, UnitProbe, run_probe
+from adapters.modbus.discovery.scan_pace import ScanPace
 from adapters.modbus.polling.block_reader import BlockReader
 from adapters.modbus.polling.part_reads import read_in_parts
 from adapters.modbus.polling.read_plans import ReadPlans
@@ -52,6 +54,7 @@ from gateway.adapter import (
     Workbench,
     WrittenSetting,
     licence_command,
+    loop_time,
     settings_model,
 )
 
@@ -73,6 +76,8 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         self._timeout = settings.timeout.total_seconds()
         self._profiles: dict[str, Profile | None] = {}
         self._maps: dict[str, Profile] = {}  # children that are read by another map than that of their profile
+        self._pace = ScanPace(settings.scan_timeout.total_seconds())
+        self._framing = FramingTrial(self._bus, self._transport)
         self._units = KnownUnits(self.bus, lambda: self.memory)
         self._read_plans = ReadPlans(self._bus, self._units, lambda: self.memory)
 
@@ -111,6 +116,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         After a scan was interrupted, by a lost bus or a restart, the next one continues there and probes the first units last.
         """
         roster = Roster(self._bus_id)
+        self._pace = ScanPace(self.settings.scan_timeout.total_seconds())
         scanned: Sequence[int] = self.settings.units_of(self._bus)
         first = (RESERVED_UNIT,) if isinstance(self._bus, TcpHost) and scanned else ()
         total = len(first) + len(self._configured) + len(scanned)
@@ -124,20 +130,66 @@ class ModbusAdapter(Adapter[ModbusSettings]):
                 self._units.scan_position = unit
             async for step in self._scan_unit(roster, unit, Progress(done, total, f"unit {unit}")):
                 yield step
+            async for step in self._ask_late_units(roster, done, total):
+                yield step
+        async for step in self._hear_the_last(roster, total):
+            yield step
         self._units.scan_position = 0
         for device in roster.at_several_units():
             yield device
 
-    async def _scan_unit(self, roster: Roster, unit: int, so_far: Progress) -> AsyncIterator[Found | Progress]:
+    async def _ask_late_units(self, roster: Roster, done: int, total: int) -> AsyncIterator[Found | Progress]:
+        """Probe units again whose answers came after the scan had gone on."""
+        self._hear_late_answers()
+        while (late := self._pace.next_late()) is not None:
+            unit, seconds = late
+            so_far = Progress(done, total, f"unit {unit}, whose answer came late")
+            async for step in self._scan_unit(roster, unit, so_far, seconds):
+                yield step
+            self._hear_late_answers()
+
+    async def _hear_the_last(self, roster: Roster, total: int) -> AsyncIterator[Found | Progress]:
+        """Wait for answers to the last requests of a scan, where they may be late, and look for another framing."""
+        may_queue = isinstance(self._bus, TcpHost)
+        while (last := self._pace.last_check(loop_time(), may_queue=may_queue)) is not None:
+            begun_at, so_far = loop_time(), Progress(total - 1, total, "late answers")
+            if last.is_found:
+                with suppress(ExceptionResponse, DeviceUnreachable):
+                    await self._transport.ask(last.unit, FIRST_REGISTER, RetryPolicy(last.seconds))
+                yield replace(so_far, done=total)
+            else:
+                async for step in self._scan_unit(roster, last.unit, so_far, last.seconds):
+                    yield step
+            if self._transport.answer_seconds is not None or loop_time() < begun_at + last.seconds:
+                self._pace.served()  # answered in time, or refused: nothing waits there
+            async for step in self._ask_late_units(roster, total - 1, total):
+                yield step
+        units = (*self._configured, *self.settings.units_of(self._bus))
+        async with aclosing(self._framing.run(units, self._pace.configured_seconds)) as trial:
+            async for note in trial:
+                yield Progress(total, total, note)
+
+    def _hear_late_answers(self) -> None:
+        while isinstance(self._transport, Link) and self._transport.late:
+            self._pace.heard(self._transport.late.popleft())
+
+    async def _scan_unit(
+        self, roster: Roster, unit: int, so_far: Progress, seconds: float | None = None
+    ) -> AsyncIterator[Found | Progress]:
         """Probe one unit and add it to the roster."""
+        self._pace.asks(unit, loop_time())
         if unit in self._configured:
             sender, first_requests = self._probe_sender(unit), None
         else:
-            sender = _ProbeSender(self, unit, RetryPolicy(self.settings.scan_timeout.total_seconds(), self._first_tries))
+            sender = _ProbeSender(self, unit, RetryPolicy(seconds or self._pace.timeout_seconds, self._first_tries))
             first_requests = (FIRST_REGISTER,)  # an absent unit costs one time-out, not two
         async with aclosing(self._probe(unit, sender, first_requests)) as steps:
             async for step in steps:
                 if isinstance(step, ProbeResult):
+                    if step.alive:
+                        self._pace.answered(unit)
+                    elif self._transport.answer_seconds is not None:
+                        self._pace.served()
                     if (device := self._add(roster, unit, step)) is not None:
                         yield device
                     yield replace(so_far, done=so_far.done + 1)
@@ -157,7 +209,8 @@ class ModbusAdapter(Adapter[ModbusSettings]):
                 if isinstance(step, ProbeResult) and step.alive:
                     return found_device(self._bus_id, unit, step, device.name if device else None)
                 evidence = step.evidence if isinstance(step, ProbeResult) else evidence
-        raise DeviceUnreachable("; ".join(sorted({reason.removeprefix("silence: ") for reason in evidence.values()})))
+        reasons = sorted({reason.removeprefix("silence: ") for reason in evidence.values()})
+        raise DeviceUnreachable("; ".join([*reasons, *(await self._framing.advise(unit, self._timeout))]))
 
     def poll_groups(self, child: ChildDevice) -> Mapping[str, timedelta]:
         """Return the groups of the child's profile that have points."""
@@ -198,7 +251,9 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     def bus_remarks(self) -> Sequence[str]:
         """Return what else speaks on the bus, and what is wrong with the answers by which units were identified."""
-        return [*(self._transport.remarks() if isinstance(self._transport, Link) else ()), *self._units.problems]
+        of_line = self._transport.remarks() if isinstance(self._transport, Link) else ()
+        of_scan = (self._framing.advice or self._pace.remark(is_silent_host=self._framing.is_silent_host),)
+        return [*of_line, *(remark for remark in of_scan if remark), *self._units.problems]
 
     @classmethod
     def workbench(cls, adapter: Self | None = None) -> Workbench:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from gateway.adapter import Adapter, Found, Reading, Value
 from gateway.cli.buses import Entry, With, adapter_bugs_reported, bus_of_device, entries
-from gateway.cli.common import AsJson, ConfigFile, err, errors_shown, out, print_json
+from gateway.cli.common import EXIT_FAILED, AsJson, ConfigFile, err, errors_shown, out, print_json
 from gateway.config.settings import DEFAULT_FILE
 from gateway.tasks import closed_after
 
@@ -29,17 +29,31 @@ def read(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Identify one device and read all points of its profile once. Read-only; nothing is sent to the cloud."""
+    """Identify one device and read all points of its profile once. Read-only; nothing is sent to the cloud.
+
+    Exit code 1 if it does not answer, or has no value that could be read.
+    """
     with errors_shown(as_json=as_json):
         found, readings, remarks = asyncio.run(_read(address, entry, with_, config, bus))
     if as_json:
         values = {reading.metric.name: {"value": reading.value, "unit": reading.metric.unit} for reading in readings}
-        content = {"readings": values, "says": dict(found.says), "remarks": remarks}
-        print_json({"address": found.address, "name": found.name, "profile": found.profile, **content})
-        return
+        content: dict[str, Any] = {"readings": values, "says": dict(found.says), "remarks": remarks}
+        problem = {"problem": NOTHING_READ, "evidence": dict(found.evidence)} if found.profile is None else {}
+        print_json({"address": found.address, "name": found.name, "profile": found.profile, **content, **problem})
+    else:
+        _show_device(found, readings, remarks)
+    if found.profile is None:
+        raise typer.Exit(EXIT_FAILED)
+
+
+NOTHING_READ = "no profile matches, so nothing could be read"
+
+
+def _show_device(found: Found, readings: Sequence[Reading], remarks: Sequence[str]) -> None:
+    """Show what was read from the device, or what it answered."""
     out.print(f"[bold]{escape(found.name)}[/] at {escape(found.address)}, profile {escape(found.profile or 'none')}")
     if found.profile is None:
-        out.print("No profile matches, so nothing could be read. Its answers:")
+        out.print(f"{NOTHING_READ.capitalize()}. Its answers:")
         for asked, answered in found.evidence.items():
             out.print(f"  {asked}: {answered}", markup=False)
         _show(remarks)
@@ -87,5 +101,5 @@ async def _read_once(adapter: Adapter[Any], address: str) -> tuple[Found, list[R
         async with closed_after(adapter.read(child, frozenset(adapter.poll_groups(child)))) as blocks:
             async for block in blocks:
                 readings.extend(block)
-        remarks = list(adapter.remarks(child))
+        remarks = [*adapter.bus_remarks(), *adapter.remarks(child)]
     return found, readings, remarks

@@ -107,6 +107,8 @@ class Link:
         self.late: deque[LateAnswer] = deque(maxlen=LATE_BOUND)
         """The answers to abandoned requests that arrived last."""
         self._echo = EchoFilter()
+        self.has_answered = False
+        """Something was answered since the start, if only by another unit."""
         self.answer_seconds: float | None = None
         self.frames = RecentFrames()
         """The frames that were sent and received last, also before the last reopening."""
@@ -227,6 +229,7 @@ class Link:
         finally:
             self._awaited = self._deadline = None
             self._tcp.ended()
+        self.has_answered = True
         if self._echo.is_missing and not isinstance(request, WriteRequest):
             self._set_echoes(echoes=False)
         return response

@@ -1,0 +1,87 @@
+"""Find out whether a host that never answers does so in another framing: RTU frames over TCP instead of Modbus TCP, or back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+from itertools import islice
+
+from adapters.modbus.client.buses import Bus, TcpHost
+from adapters.modbus.client.link import Link
+from adapters.modbus.client.pdu import FIRST_REGISTER, ExceptionResponse, NoSuchUnit
+from adapters.modbus.client.transport import RetryPolicy, Transport
+from gateway.adapter import BusUnavailable, DeviceUnreachable
+
+MOST_UNITS = 10
+"""How many units are asked."""
+
+
+class FramingTrial:
+    """The trial on one bus; does nothing on a serial line, and on a host that has answered.
+
+    Args:
+        bus: the bus as it is configured.
+        transport: its link, which is closed meanwhile, because many hosts allow one connection only.
+        link_to: makes the link for the trial.
+    """
+
+    def __init__(self, bus: Bus, transport: Transport, link_to: Callable[[TcpHost], Link] = Link) -> None:
+        self._bus = bus
+        self._transport = transport
+        self._link_to = link_to
+        self._advice: str | None = None
+        self._has_run = False
+
+    @property
+    def advice(self) -> str | None:
+        """What to set; `None` when nothing is known, or the configured framing was answered since."""
+        return self._advice if self.is_silent_host else None
+
+    @property
+    def is_silent_host(self) -> bool:
+        """Whether the bus is a TCP host, in one of the two framings, that has not answered anything."""
+        is_host = isinstance(self._bus, TcpHost) and self._bus.framing in {"tcp", "rtu"}
+        return is_host and isinstance(self._transport, Link) and not self._transport.has_answered
+
+    async def run(self, units: Iterable[int], seconds: float) -> AsyncGenerator[str, None]:
+        """Read one register of the first of these units in the other framing; yield what was asked after each request.
+
+        Raises:
+            BusUnavailable: the host could not be connected to again.
+        """
+        if not self.is_silent_host or not isinstance(self._bus, TcpHost):
+            return
+        self._has_run, other = True, "rtu" if self._bus.framing == "tcp" else "tcp"
+        self._transport.close()
+        link = self._link_to(self._bus.model_copy(update={"framing": other}))
+        try:
+            await link.open()
+            for unit in islice(units, MOST_UNITS):
+                if await _answers(link, unit, seconds):
+                    what = "Modbus TCP" if other == "tcp" else "RTU frames over TCP"
+                    self._advice = f'unit {unit} answers {what}: set framing = "{other}" for this host'
+                    break
+                yield f"unit {unit}, in another framing"
+        except BusUnavailable:
+            pass  # told where the configured framing is tried again
+        finally:
+            link.close()
+        await self._transport.open()
+
+    async def advise(self, unit: int, seconds: float) -> list[str]:
+        """Return the advice for a unit that does not answer; it is asked for that once."""
+        if not self._has_run:
+            async with aclosing(self.run((unit,), seconds)) as steps:
+                async for _ in steps:
+                    pass
+        return [self.advice] if self.advice else []
+
+
+async def _answers(link: Link, unit: int, seconds: float) -> bool:
+    try:
+        await link.ask(unit, FIRST_REGISTER, RetryPolicy(seconds))
+    except (ExceptionResponse, NoSuchUnit):
+        return True
+    except DeviceUnreachable:
+        return False
+    return True
