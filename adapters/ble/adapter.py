@@ -91,7 +91,9 @@ class BleAdapter(Adapter[BleSettings]):
 
     def _pairing_wish(self, address: str) -> PairingWish | None:
         known = self._tracker.known_at(address)
-        return PairingWish(label=known.device.label, passkey=known.passkey) if known is not None and known.device.pair else None
+        if known is None or not known.device.pair:
+            return None
+        return PairingWish(key=known.stable_address or address, label=known.device.label, passkey=known.passkey)
 
     @property
     def bus(self) -> str:
@@ -205,9 +207,12 @@ class BleAdapter(Adapter[BleSettings]):
     async def identify(self, address: str) -> Found:
         """Return the device with this address as soon as it is received; connect to it if only that identifies it.
 
+        A device that sent only the frame of a beacon gets some seconds to show what it is.
+
         A device whose last connection failed is connected to, too, to see whether it can be read.
         """
         device = await self._reachability.wait_for(address)
+        await self._reachability.wait_while(lambda: _is_undecided(device))
         if device.needs_connection or device.is_in_doubt:
             await self._sessions.identify(device)
         if device.is_in_doubt:
@@ -343,8 +348,11 @@ class BleAdapter(Adapter[BleSettings]):
         return readings
 
 
+def _is_undecided(device: TrackedDevice) -> bool:
+    """Return whether the device sent only what devices of any maker send, and may soon send more."""
+    return device.is_generic and (device.heard_since is None or loop_time() - device.heard_since < BETTER_FRAME_SECONDS)
+
+
 def _is_reportable(device: TrackedDevice) -> bool:
     """Return whether a person wants to know of the device, and nothing more has to be received or learned first."""
-    if device.is_generic and (device.heard_since is None or loop_time() - device.heard_since < BETTER_FRAME_SECONDS):
-        return False
-    return device.is_reportable
+    return device.is_reportable and not _is_undecided(device)

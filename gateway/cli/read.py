@@ -17,6 +17,9 @@ from gateway.cli.common import EXIT_FAILED, AsJson, ConfigFile, err, errors_show
 from gateway.config.settings import DEFAULT_FILE
 from gateway.tasks import closed_after
 
+NOT_AVAILABLE = "not available"
+"""What is shown in the place of a value that a device does not have."""
+
 
 def read(
     address: Annotated[
@@ -63,7 +66,7 @@ def _show_device(found: Found, readings: Sequence[Reading], remarks: Sequence[st
         table.add_row(reading.metric.name, escape(value_text(reading.value)), escape(reading.metric.unit or ""))
     if not readings:  # it sends values unasked, and is never read
         for metric, text in found.says.items():
-            table.add_row(metric, *map(escape, text.split(" ", maxsplit=1)))
+            table.add_row(metric, *map(escape, [text] if text == NOT_AVAILABLE else text.split(" ", maxsplit=1)))
     out.print(table)
     _show(remarks)
 
@@ -77,7 +80,7 @@ def _show(remarks: Sequence[str]) -> None:
 def value_text(value: Value) -> str:
     """Return a value for people to read."""
     if value is None:
-        return "not available"
+        return NOT_AVAILABLE
     return f"{value:.7g}" if isinstance(value, float) else str(value)  # a 32-bit float has no more digits
 
 

@@ -41,6 +41,11 @@ def full_uuid(uuid: str) -> str:
     return written
 
 
+def short_uuid(uuid: str) -> str:
+    """Return the four digits of a uuid that the Bluetooth SIG has assigned, and any other uuid as it is."""
+    return uuid[4:8] if uuid == full_uuid(uuid[4:8]) else uuid
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advertisement:
     """An advertisement of one device, as it was received."""

@@ -68,6 +68,11 @@ class Reachability:
             await self._next_advertisement(left)
         return device
 
+    async def wait_while(self, is_so: Callable[[], bool]) -> None:
+        """Return as soon as something is not so any more that advertisements or some seconds change."""
+        while is_so():
+            await self._next_advertisement(1.0)
+
     async def _next_advertisement(self, seconds: float) -> None:
         """Wait until an advertisement of any device is received, at most for this time."""
         self._received.clear()

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from math import isclose
 from typing import Protocol
 
+from adapters.ble.advertisements.advertisement import short_uuid
 from adapters.ble.profile.formats import FLOATS, INTEGERS, MEDFLOATS, Encoding, decode, encode
 from adapters.ble.profile.grammar import CommandReply, CommandRule, Point
 from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.special_formats import NotInPayload
-from adapters.ble.profile.toml_types import short_uuid
 from gateway.adapter import Command, CommandRejected, Value, find_command, parameter_values, shown_value
 
 FLOAT_TOLERANCE = 1e-6

@@ -7,8 +7,8 @@ from typing import Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from adapters.ble.advertisements.advertisement import Advertisement
-from adapters.ble.profile.toml_types import Bytes, FrozenTable, Uuid, short_uuid
+from adapters.ble.advertisements.advertisement import Advertisement, short_uuid
+from adapters.ble.profile.toml_types import Bytes, FrozenTable, Uuid
 
 
 class DataCondition(FrozenTable):

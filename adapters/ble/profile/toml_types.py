@@ -29,11 +29,6 @@ def hex_bytes(value: object) -> object:
         raise ValueError(f"{value!r} is not a sequence of bytes: write pairs of hexadecimal digits") from error
 
 
-def short_uuid(uuid: str) -> str:
-    """Return the four digits of a uuid that the Bluetooth SIG has assigned, and any other uuid as it is."""
-    return uuid[4:8] if uuid == full_uuid(uuid[4:8]) else uuid
-
-
 def _as_tuple(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 

@@ -15,6 +15,7 @@ from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
 
+from adapters.ble.advertisements.advertisement import short_uuid
 from gateway.adapter import DeviceUnreachable
 
 ATTRIBUTE_SECONDS = 5.0
@@ -90,7 +91,7 @@ class GattConnection:
             AttributeRefused: the device refuses the read.
             DeviceUnreachable: the device is gone.
         """
-        async with self._translated_errors(f"reading {characteristic}"):
+        async with self._translated_errors(f"reading {short_uuid(characteristic)}"):
             return bytes(await self._client.read_gatt_char(self._find(service, characteristic)))
 
     async def write(self, service: str, characteristic: str, value: bytes, *, with_response: bool) -> None:
@@ -100,7 +101,7 @@ class GattConnection:
             AttributeRefused: the device refuses the write.
             DeviceUnreachable: the device is gone; when it should have confirmed, whether it took the value is unknown.
         """
-        async with self._translated_errors(f"writing {characteristic}", is_write=True):
+        async with self._translated_errors(f"writing {short_uuid(characteristic)}", is_write=True):
             await self._client.write_gatt_char(self._find(service, characteristic), value, response=with_response)
 
     async def subscribe(self, service: str, characteristic: str, callback: Callable[[bytes], None]) -> Callable[[], None]:
@@ -147,7 +148,7 @@ class GattConnection:
             for one in tuple(callbacks):
                 one(bytes(value))
 
-        async with self._translated_errors(f"subscribing to {characteristic}"):
+        async with self._translated_errors(f"subscribing to {short_uuid(characteristic)}"):
             await self._client.start_notify(self._find(service, characteristic), on_value)
         return callbacks
 
@@ -155,7 +156,7 @@ class GattConnection:
         found = self._client.services.get_service(service)
         characteristics = [] if found is None else [one for one in found.characteristics if one.uuid == characteristic]
         if not characteristics:
-            raise AttributeRefused(f"it has no characteristic {characteristic} in service {service}")
+            raise AttributeRefused(f"it has no characteristic {short_uuid(characteristic)} in service {short_uuid(service)}")
         return characteristics[0]
 
     @asynccontextmanager

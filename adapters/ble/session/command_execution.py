@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from adapters.ble.advertisements.advertisement import short_uuid
 from adapters.ble.profile.commands import PreparedCommand, ResultCheck
-from adapters.ble.profile.toml_types import short_uuid
 from adapters.ble.radio.connection import AttributeRefused, GattConnection
 from gateway.adapter import CommandRejected, CommandResult, DeviceUnreachable, OutcomeUnknown, Value, shown_value
 

@@ -41,6 +41,8 @@ BROKEN_OFF = ("abort-by-local", "abort-by-remote")
 class PairingWish:
     """How the config wants a device paired."""
 
+    key: str
+    """Its child address, which stays the same when its Bluetooth address changes."""
     label: str
     """Its name for a person."""
     passkey: SecretStr | None = None
@@ -93,10 +95,9 @@ class PairingConnector:
         Raises:
             DeviceUnreachable: the pairing or the connection fails.
         """
-        wish = self._wish_of(address)
+        wish, path = self._wish_of(address), self._radio.bluez_path(address)
         if wish is None:
-            return await self._radio.connect(address)
-        path = self._radio.bluez_path(address)
+            return await self._connect_unpaired(address, path)
         if path is not None:
             return await self._connect_paired(address, path, wish)
         connection = await self._radio.connect(address)
@@ -107,8 +108,17 @@ class PairingConnector:
             raise
         return connection
 
+    async def _connect_unpaired(self, address: str, path: str | None) -> GattConnection:
+        """Connect to a device that is not to be paired; it may be paired, by hand, and have lost that."""
+        try:
+            return await self._radio.connect(address)
+        except DeviceUnreachable as error:
+            if path is None or not await pairing.is_paired(path):
+                raise
+            raise DeviceUnreachable(f"{error}; this machine is paired with it: if it was reset, {by_hand(path)}") from error
+
     async def _connect_paired(self, address: str, path: str, wish: PairingWish) -> GattConnection:
-        bond, is_connected = self._bonds.setdefault(address, _Bond()), False
+        bond, is_connected = self._bonds.setdefault(wish.key, _Bond()), False
         try:
             await self._ensure_paired(path, wish, bond)
             try:
@@ -163,7 +173,7 @@ class PairingConnector:
     async def _remove(self, path: str, wish: PairingWish, bond: _Bond) -> None:
         """Remove a pairing that the device has lost, once, and wait until bluetoothd knows the device again."""
         if bond.is_renewed:
-            raise PairingFailed(f"it was paired anew, and does not know that; pair it by hand: {by_hand(path)}")
+            raise PairingFailed(f"it was paired anew, and does not know that: {by_hand(path)}")
         log.warning("%s: it does not know its pairing any more, so it was reset; it is paired anew", wish.label)
         bond.is_renewed = True
         await pairing.remove(path)
@@ -184,11 +194,12 @@ class PairingConnector:
 
     def note_read(self, address: str) -> None:
         """Note that a device was read: a pairing that is lost later can be renewed."""
-        if (bond := self._bonds.get(address)) is not None:
+        wish = self._wish_of(address)
+        if wish is not None and (bond := self._bonds.get(wish.key)) is not None:
             bond.is_renewed, bond.dropped = False, 0
 
 
 def by_hand(path: str) -> str:
-    """Return the commands that pair the device at this path by hand, whatever is remembered of it."""
+    """Return how a person pairs the device at this path again, whatever is remembered of it."""
     address = path.rpartition("/dev_")[2].replace("_", ":")
-    return f"bluetoothctl remove {address}, then bluetoothctl pair {address}"
+    return f"pair it again: bluetoothctl remove {address}, then bluetoothctl pair {address}"

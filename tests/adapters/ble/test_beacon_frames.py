@@ -95,3 +95,14 @@ async def test_a_device_that_was_reported_as_a_beacon_is_reported_as_what_it_is_
         ("govee", f"mac:{ADDRESS.lower()}"),
     ]
     assert (uplink.values["temperature"], uplink.values["battery"]) == (20.7, 88)
+
+
+@pytest.mark.parametrize(
+    ("frames", "profile"), [((IBEACON,) * 4 + (GOVEE,), "govee"), ((IBEACON,), "ibeacon")], ids=["more", "beacon"]
+)
+async def test_a_device_that_is_looked_at_gets_time_to_show_what_it_is(bluez, monkeypatch, frames, profile):
+    monkeypatch.setattr(adapter_module, "BETTER_FRAME_SECONDS", 20.0 if profile == "govee" else 0.2)
+    bluez.environment.add(beacon(*frames))
+    adapter = new_adapter()
+    async with adapter:
+        assert (await adapter.identify(ADDRESS)).profile == profile

@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 
-from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
+from adapters.ble.advertisements.advertisement import Advertisement, full_uuid, short_uuid
 from adapters.ble.profile.commands import prepare_command
 from adapters.ble.profile.device_information import information_paths, parse_information
 from adapters.ble.profile.library import PROFILE_FILES
 from adapters.ble.profile.profile_matching import best_profile
 from adapters.ble.profile.read_plan import CharacteristicPath, plan_reads
-from adapters.ble.profile.toml_types import short_uuid
 from gateway.adapter import Command
 
 CASES = Path(__file__).parents[1] / "cases"
