@@ -7,6 +7,8 @@
         "192.168.1.20",                                                        # port 502
         "192.168.1.21:1502",
         { host = "192.168.1.30", port = 4001, framing = "rtu", name = "roof" },     # RTU frames through a serial device server
+        { host = "192.168.1.40", transport = "udp" },                               # Modbus over UDP
+        { host = "192.168.1.41", tls = { ca_file = "/etc/xyte-gateway/plant-ca.pem" } },    # Modbus over TLS, port 802
     ]
     lines = [
         { port = "/dev/serial/by-id/usb-FTDI_1234-if00", baudrate = 9600, parity = "N", name = "cabinet" },
@@ -57,7 +59,7 @@ class ModbusSettings(ProfileSettings[Profile]):
     profile_files: ClassVar[ProfileFiles[Profile]] = PROFILE_FILES
 
     hosts: tuple[Annotated[TcpHost, BeforeValidator(parse_host)], ...] = Field(
-        default=(), description='TCP hosts: "address", "address:port" or { host, port, name, framing }'
+        default=(), description='TCP hosts: "address", "address:port" or { host, port, name, framing, transport, tls }'
     )
     lines: tuple[SerialLine, ...] = Field(
         default=(), description="serial lines: { port, baudrate, parity, stopbits, bytesize, framing, name }"

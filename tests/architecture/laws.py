@@ -40,6 +40,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
     "cryptography": (
         "adapters/ble/advertisements/advertisement.py",
         "adapters/serial/codecs/dlms.py",
+        "adapters/modbus/client/certificates.py",
         "gateway/emulator/authorities.py",
         "gateway/emulator/signing.py",
         "gateway/status/listening/self_signed.py",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from adapters.modbus.client.ascii_frames import characters_of
 from adapters.modbus.client.timing import ascii_pause_seconds, silence_seconds
+from adapters.modbus.client.tls_settings import TLS_PORT, TlsSettings
 
 MODBUS_PORT = 502
 
@@ -33,9 +35,21 @@ class TcpHost(_BusModel):
         le=65535,
         description="UDP port of this machine to which a host is set up to send its answers; any, when left out",
     )
+    tls: TlsSettings | None = Field(
+        default=None,
+        description="speak TLS: { ca_file, certificate_file, key_file, key_password_file, server_name, fingerprint }; all may be"
+        f" left out. The port is {TLS_PORT} then, unless another is set",
+    )
     baudrate: int | None = Field(
         default=None, ge=300, le=4_000_000, description="speed of the serial line behind a gateway; blocks are planned for it"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_port_of_tls(cls, written: object) -> object:
+        if isinstance(written, Mapping) and written.get("tls") is not None and "port" not in written:
+            return {**written, "port": TLS_PORT}
+        return written
 
     @property
     def label(self) -> str:
@@ -56,6 +70,8 @@ class TcpHost(_BusModel):
     def _has_keys_of_its_transport(self) -> Self:
         if self.local_port is not None and self.transport != "udp":
             raise ValueError('`local_port` is for `transport = "udp"`')
+        if self.tls is not None and (self.transport, self.framing) != ("tcp", "tcp"):
+            raise ValueError('`tls` is for Modbus TCP: leave out `transport = "udp"` and `framing`')
         return self
 
     @property

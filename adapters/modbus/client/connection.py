@@ -48,6 +48,8 @@ from adapters.modbus.client import ascii_frames
 from adapters.modbus.client.buses import Bus, SerialLine, TcpHost
 from adapters.modbus.client.open_errors import CONNECT_SECONDS, why_not_open, why_refused
 from adapters.modbus.client.pdu import ReadDeviceIdentification, ReadRequest, ReportServerId, Request, Table, WriteRequest
+from adapters.modbus.client.tls import FETCH_SECONDS, HANDSHAKE_SECONDS, open_tls, speaks_tls
+from adapters.modbus.client.tls_errors import WANTS_TLS
 from adapters.modbus.client.udp import open_datagrams
 from gateway.adapter import BusUnavailable
 
@@ -117,6 +119,9 @@ class Connection:
         self._is_exchanging = False
         self._loss: Exception | None = None
         """What ended the connection."""
+        self._last_received = b""
+        self._may_want_tls = isinstance(bus, TcpHost) and bus.transport == "tcp" and bus.tls is None
+        """It has never answered, and was not asked yet whether it speaks TLS."""
         self._expects_echo = False
         _silence_pymodbus()
 
@@ -134,7 +139,7 @@ class Connection:
             client.ctx.call_create = partial(dial, lambda: client.ctx)
         client.ctx.call_create = _recording_errors(client.ctx.call_create, failure)
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with asyncio.timeout(self._open_seconds()):
                 is_open = await client.connect()
                 await asyncio.sleep(0)  # a serial transport is set up by the loop's next two rounds
                 await asyncio.sleep(0)
@@ -167,11 +172,11 @@ class Connection:
         if not self._bus.has_transaction_ids and self._client.ctx.recv_buffer:
             self._hooks.on_dropped(self._client.ctx.recv_buffer)
         self._client.ctx.sent_buffer = b""  # a missing echo must not be awaited any longer: an answer would be taken for it
-        self._is_exchanging = True
+        self._is_exchanging, self._loss, self._last_received = True, None, b""
         try:
             response: ModbusPDU = await self._client.execute(no_response_expected=False, request=_request_pdu(unit, request))
         except ConnectionException as error:
-            if (why := why_refused(self._bus, self._loss)) is not None:
+            if (why := why_refused(self._bus, self._loss, self._last_received)) is not None:
                 self.close()
                 raise BusUnavailable(why) from error
             raise ConnectionLost from error
@@ -180,6 +185,15 @@ class Connection:
         finally:
             self._is_exchanging = False
         return _response_pdu(response)
+
+    async def check_for_tls(self) -> None:
+        """Raise `BusUnavailable` if the host closes each connection because it speaks TLS; it is asked once."""
+        if isinstance(self._bus, TcpHost) and self._may_want_tls and self._dial is None:
+            self._may_want_tls = False
+            if await speaks_tls(self._bus):
+                self.close()
+                self._may_want_tls = True  # the next one who opens this bus has to know it, too
+                raise BusUnavailable(f"{self._bus.host}:{self._bus.port}: {WANTS_TLS}")
 
     def expect_echo(self, *, expected: bool) -> None:
         """Let pymodbus skip the echo of each request from now on, or no longer."""
@@ -229,10 +243,16 @@ class Connection:
             context.data_received = self._without_echo(context, context.data_received)
         return client
 
+    def _open_seconds(self) -> float:
+        has_tls = isinstance(self._bus, TcpHost) and self._bus.tls is not None
+        return CONNECT_SECONDS + (HANDSHAKE_SECONDS + FETCH_SECONDS if has_tls else 0.0)
+
     def _usual_dial(self) -> Dial | None:
         """Return how the bus is reached, where pymodbus does not do it."""
         if isinstance(self._bus, TcpHost) and self._bus.transport == "udp":
             return partial(_datagrams, self._bus)
+        if isinstance(self._bus, TcpHost) and self._bus.tls is not None:
+            return partial(open_tls, host=self._bus, tls=self._bus.tls)
         return None
 
     def _recording_loss(self, lose: Callable[[Exception | None], None]) -> Callable[[Exception | None], None]:
@@ -250,6 +270,8 @@ class Connection:
         return receive_without_echo
 
     def _on_packet(self, sending: bool, packet: bytes) -> bytes:  # noqa: FBT001 - pymodbus calls it so
+        if not sending:
+            self._last_received, self._may_want_tls = packet, False
         (self._hooks.on_sent if sending else self._hooks.on_received)(packet)
         return packet
 

@@ -21,6 +21,7 @@ from adapters.modbus.client.buses import Bus
 from adapters.modbus.client.connection import Connection, ConnectionLost, Decoded, Dial, Hooks, InvalidResponse, ResponsePDU
 from adapters.modbus.client.echo_filter import EchoFilter
 from adapters.modbus.client.late_answers import LateAnswer, LateAnswers, UnansweredRequest
+from adapters.modbus.client.open_errors import why_closed
 from adapters.modbus.client.pdu import (
     ABSENT_UNIT_CODES,
     EXCEPTION_BIT,
@@ -205,7 +206,9 @@ class Link:
             except TimeoutError:
                 reason = self._describe_bad_frame(unit) or f"no answer within {policy.timeout_seconds:g} s"
             except ConnectionLost:
-                reason = "the connection was closed instead of an answer"
+                reason = f"the connection was closed instead of an answer{why_closed(self.bus)}"
+                if was_closed:
+                    await self._connection.check_for_tls()
                 await self.open()
                 # hosts close idle connections, which says nothing about the unit; a write could have been executed before
                 tries += not was_closed and not isinstance(request, WriteRequest)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 from collections.abc import Mapping
 
 from adapters.modbus.client.buses import Bus, SerialLine, TcpHost
+from adapters.modbus.client.tls_errors import WANTS_TLS, is_tls_alert, why_failed
+from adapters.modbus.client.tls_settings import TLS_PORT
 
 CONNECT_SECONDS = 5.0
 """How long a host may take to accept the connection."""
@@ -48,11 +51,32 @@ def why_not_open(bus: Bus, error: OSError | None) -> str:
     return f"{where}: {_ADVICE.get(number or 0, error.strerror or str(error))}"
 
 
-def why_refused(bus: Bus, loss: Exception | None) -> str | None:
-    """Return a sentence about a connection that ended with this error; `None` where opening it again may help."""
-    if isinstance(bus, TcpHost) and bus.transport == "udp" and isinstance(loss, OSError):
+def why_refused(bus: Bus, loss: Exception | None, received: bytes) -> str | None:
+    """Return a sentence about a connection that ended; `None` where opening it again may help.
+
+    Args:
+        bus: the host or line.
+        loss: the error that ended it; `None` when the other side closed it.
+        received: what arrived last.
+    """
+    if not isinstance(bus, TcpHost):
+        return None
+    if bus.transport == "udp" and isinstance(loss, OSError):
         return why_not_open(bus, loss)
+    if bus.tls is not None and isinstance(loss, ssl.SSLError):  # TLS 1.3: the host judges our certificate after the handshake
+        return f"{bus.host}:{bus.port}: {why_failed(loss, bus.tls)}"
+    if bus.tls is None and is_tls_alert(received):
+        return f"{bus.host}:{bus.port}: {WANTS_TLS}"
     return None
+
+
+def why_closed(bus: Bus) -> str:
+    """Return what may be behind a connection that is closed instead of an answer; empty when nothing is known."""
+    if not isinstance(bus, TcpHost):
+        return ""
+    if bus.tls is None:
+        return f": port {TLS_PORT} is for Modbus over TLS; add `tls = {{ ... }}` to this host" if bus.port == TLS_PORT else ""
+    return ": does it want a certificate of the gateway?" if bus.tls.certificate_file is None else ""
 
 
 def _number_inside(text: str) -> int | None:

@@ -1,4 +1,4 @@
-"""Check the serial ports of an entry without opening them, for `doctor`."""
+"""Check the serial ports of an entry without opening them, and the certificates of its hosts, for `doctor`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from adapters.modbus.settings import ModbusSettings
+from adapters.modbus.tools.certificate_checks import certificate_findings
 from gateway.adapter import Finding, examine_port
 
 
 async def examined(settings: ModbusSettings | None) -> AsyncIterator[Finding]:
-    """Yield the findings on each line of an entry; nothing without an entry, since the serial adapter checks all ports."""
+    """Yield the findings on the lines and certificates of an entry.
+
+    Nothing without an entry, since the serial adapter checks all ports.
+    """
     if settings is None:
         return
     for line in settings.lines:
@@ -20,6 +24,9 @@ async def examined(settings: ModbusSettings | None) -> AsyncIterator[Finding]:
             )
             continue
         for finding in await asyncio.to_thread(list, examine_port(line.port, has_name=bool(line.name))):
+            yield finding
+    for host in settings.hosts:
+        for finding in await asyncio.to_thread(list, certificate_findings(host)):
             yield finding
     if settings.hosts:
         names = ", ".join(host.label for host in settings.hosts[:3]) + (" and others" if len(settings.hosts) > 3 else "")

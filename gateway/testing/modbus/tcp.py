@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any, Literal, Self, TypeAlias
@@ -12,6 +13,7 @@ from gateway.testing.modbus.connections import HEALTHY_CONNECTIONS, MemoryConnec
 from gateway.testing.modbus.conversation import Send, SimulatedBus, end
 from gateway.testing.modbus.exception_codes import ExceptionCode
 from gateway.testing.modbus.mbap_faults import FaultyMbap, MbapFaults
+from gateway.testing.modbus.tls import TlsStream
 from gateway.testing.modbus.unit import SimulatedUnit
 
 TcpFraming: TypeAlias = Literal["tcp", "rtu", "ascii"]
@@ -32,6 +34,7 @@ class ModbusTcpHost(SimulatedBus):
         port: 0 takes a free one.
         framing: `tcp` for Modbus TCP, `rtu` or `ascii` for frames with checksums (and broadcasts) over TCP.
         unknown_unit: the exception for a unit that is not there, 0A or 0B; `None` is no answer.
+        tls: the TLS context of the server, which may require certificates of clients; `None` is plain TCP.
 
     Raises:
         ValueError: two units have the same id.
@@ -46,6 +49,7 @@ class ModbusTcpHost(SimulatedBus):
         port: int = 0,
         framing: TcpFraming = "tcp",
         unknown_unit: ExceptionCode | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._mbap = FaultyMbap()
         super().__init__(
@@ -61,6 +65,7 @@ class ModbusTcpHost(SimulatedBus):
         self.connection_faults = HEALTHY_CONNECTIONS
         self.connections = 0
         """How many connections were accepted so far, those that were closed at once included."""
+        self.tls = tls
         self._server: asyncio.Server | None = None
         self._conversations: set[asyncio.Task[None]] = set()
 
@@ -115,7 +120,17 @@ class ModbusTcpHost(SimulatedBus):
             with suppress(ConnectionError):
                 await writer.wait_closed()
 
-        self._start(reader, send, close)
+        if self.tls is None:
+            self._start(reader, send, close)
+            return
+        stream = TlsStream(self.tls, reader, writer)
+        decrypting = asyncio.create_task(stream.decrypt(), name=f"TLS client of port {self.port}")
+
+        async def close_tls() -> None:
+            decrypting.cancel()
+            await close()
+
+        self._start(stream.reader, stream.send, close_tls)
 
     def _start(self, reader: asyncio.StreamReader, send: Send, close: Close) -> None:
         conversation = asyncio.create_task(self._serve(reader, send, close), name=f"modbus client of port {self.port}")
