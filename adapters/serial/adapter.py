@@ -430,6 +430,11 @@ class SerialAdapter(Adapter[SerialSettings]):
             remarks.append(f"discarded received bytes: {discarded}")
         return remarks if line is None else [f"its line is set to {line}", *remarks]
 
+    def bus_remarks(self) -> Sequence[str]:
+        """Return that a console answers on this port, if one does."""
+        remark = self._search.console_remark
+        return () if remark is None else (remark,)
+
     @classmethod
     def workbench(cls, adapter: Self | None = None) -> Workbench:
         """Return the command-line tools for serial devices."""

@@ -2,20 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Generic, TypeVar
 
 from adapters.serial.codec import DecryptionKeys
+from adapters.serial.discovery.address_sweep import STEP_SECONDS, AddressSweep
+from adapters.serial.discovery.consoles import Console
 from adapters.serial.discovery.identity import BusLocation, format_address, found_device, parse_address
 from adapters.serial.discovery.incomplete_identity import IncompleteIdentities
-from adapters.serial.discovery.probing import ProbeResult, ProtocolProbe
+from adapters.serial.discovery.probing import ProbeResult, ProbeStep, ProtocolProbe
 from adapters.serial.discovery.remembered_port import RememberedPort
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.profile import Profile
 from adapters.serial.session.active_protocol import ActiveProtocol
 from adapters.serial.settings import ConfiguredDevice, PortRule, SerialSettings, key_advice, keys_of
 from gateway.adapter import DeviceUnreachable, Found, Progress, loop_time
+
+log = logging.getLogger("adapters.serial")
+
+CONSOLE_SECONDS = 24 * 3600.0
+"""A port on which a console answers is only listened to for so long: each question is a failed log-in there."""
+
+CONFIGURED_CONSOLE_SECONDS = 3600.0
+"""The same where the config names a device on the port, or where a known child was on it: somebody may have put a cable right."""
+
+SLOWER = 4.0
+"""Other devices on a line may take so many times as long to answer as one that was measured."""
+
+LEAST_STEP_SECONDS = 0.05
+"""Shortest time for one address of a sweep."""
+
+ResultT = TypeVar("ResultT")
+
+
+class _ProgressOf(Generic[ResultT]):
+    """The progress after each of these steps, and their result at the end.
+
+    Args:
+        steps: the steps of a probe or a sweep.
+        run_step: carries one out, and returns the received bytes.
+    """
+
+    def __init__(self, steps: Generator[ProbeStep, bytes, ResultT], run_step: Callable[[ProbeStep], Awaitable[bytes]]) -> None:
+        self.result: ResultT
+        self._steps = steps
+        self._run_step = run_step
+
+    async def __aiter__(self) -> AsyncIterator[Progress]:
+        count = 0
+        try:
+            step = next(self._steps)
+            while True:
+                received = await self._run_step(step)
+                count += 1
+                yield Progress(count, None, step.description)
+                step = self._steps.send(received)
+        except StopIteration as end:
+            self.result = end.value
 
 
 class DeviceSearch:
@@ -37,6 +84,8 @@ class DeviceSearch:
         self._location = location
         self._remembered = remembered
         self._probe = partial(ProtocolProbe, may_ask=rule.probe, keys_for=self.keys_for)
+        self._step_seconds = STEP_SECONDS
+        """Time for one address of a sweep, from how fast devices on this line answer."""
         self.incomplete = IncompleteIdentities()
         """The devices that have to be asked again who they are."""
 
@@ -49,19 +98,62 @@ class DeviceSearch:
         are not sent to it.
         """
         for device in self.configured:
-            async for step in self._run(self._probe_for(device), active, device):
+            async for step in self._search_configured(device, active):
                 yield step
         if not self.configured:
-            last_profile = self._remembered.last_protocol()[0]
-            if last_profile is not None:
-                lines = [self._remembered.line_for(last_profile)]
-                async for step in self._run(ProtocolProbe([], last_profile, lines=lines), active):
-                    yield step
-            if last_profile is None or not was_understood_recently(last_profile):
-                probe = self._probe(self._candidates, lines=self._configured_lines)
-                async for step in self._run(probe, active):
-                    yield step
+            async for step in self._search_unknown(active, was_understood_recently):
+                yield step
         await self.resume(active)
+
+    async def _search_configured(self, device: ConfiguredDevice, active: ActiveProtocol) -> AsyncIterator[Found | Progress]:
+        """Search one device of the config; one whose address the config does not give may have any address of its protocol."""
+        may_ask = self._may_ask(CONFIGURED_CONSOLE_SECONDS)
+        async for step in self._run(self._probe_for(device, may_ask=may_ask), active, device):
+            yield step
+            if isinstance(step, Found):
+                return
+        profile = self._library[device.profile]
+        if not device.address and may_ask and not self._is_console_held(CONFIGURED_CONSOLE_SECONDS):
+            sweep = AddressSweep(profile, self._remembered.line_for(profile), is_complete=True)
+            async for step in self._run_sweep(sweep, profile, active, device):
+                yield step
+
+    async def _search_unknown(
+        self, active: ActiveProtocol, was_understood_recently: Callable[[Profile], bool]
+    ) -> AsyncIterator[Found | Progress]:
+        """Search any device, the one that was there last first, and then the others that share the line with it."""
+        found: list[Found] = []
+        last_profile = self._remembered.last_protocol()[0]
+        may_ask = self._may_ask(CONSOLE_SECONDS)
+        if last_profile is not None:
+            lines = [self._remembered.line_for(last_profile)]
+            probe = self._probe([], last_profile, lines=lines, may_ask=may_ask, asks_everyone=False)
+            async for step in self._noted(self._run(probe, active), found):
+                yield step
+        is_unknown = not found and (last_profile is None or not was_understood_recently(last_profile))
+        if is_unknown:
+            probe = self._probe(self._candidates, lines=self._configured_lines, may_ask=may_ask)
+            async for step in self._noted(self._run(probe, active), found):
+                yield step
+        profiles = [self._library[one.profile] for one in found if one.profile is not None] or (
+            self._candidates if is_unknown else []
+        )
+        for profile in profiles if may_ask and not self._is_console_held(CONSOLE_SECONDS) else ():
+            if is_unknown and found and found[0].profile != profile.name:
+                break
+            known = [address for one in found if (address := parse_address(one.address)[1]) is not None]
+            line = self._remembered.line_for(profile)
+            is_complete = not found and len(self._candidates) == 1
+            sweep = AddressSweep(profile, line, known, is_complete=is_complete, step_seconds=self._step_seconds)
+            async for step in self._noted(self._run_sweep(sweep, profile, active), found):
+                yield step
+
+    async def _noted(self, steps: AsyncIterator[Found | Progress], found: list[Found]) -> AsyncIterator[Found | Progress]:
+        """Yield these steps, and keep the devices among them."""
+        async for step in steps:
+            if isinstance(step, Found):
+                found.append(step)
+            yield step
 
     def keys_for(self, profile: Profile) -> DecryptionKeys | None:
         """Return the decryption keys of the config for a device with this profile on this port."""
@@ -86,6 +178,8 @@ class DeviceSearch:
         device = next(
             (one for one in self.configured if one.profile == name and (not one.address or one.address == str(own_address))), None
         )
+        if self._rule.probe and self._is_console_held(CONFIGURED_CONSOLE_SECONDS):
+            raise DeviceUnreachable(f"{self.console_remark}")
         lines = [self._remembered.line_for(profile)]
         probe = self._probe([], profile, lines=lines, address=own_address)
         async for step in self._run(probe, active, device):
@@ -103,24 +197,74 @@ class DeviceSearch:
         self, probe: ProtocolProbe, active: ActiveProtocol, device: ConfiguredDevice | None = None
     ) -> AsyncIterator[Found | Progress]:
         """Run a probe; yield the progress after each step, and at the end the device that it found."""
-        steps, step_count = probe.run(), 0
         profile = None if device is None else self._library.get(device.profile)
-        try:
-            step = next(steps)
-            while True:
-                received = await active.run_step(step, profile)
-                step_count += 1
-                yield Progress(step_count, None, step.description)
-                step = steps.send(received)
-        except StopIteration as end:
-            result: ProbeResult = end.value
+        steps = _ProgressOf(probe.run(), partial(self._timed_step, active, profile))
+        async for progress in steps:
+            yield progress
+        result = steps.result
+        if result.console is not None:
+            self._note_console(result.console)
         if result.profile is not None and result.line is not None:
+            self._remembered.remember_console(None, 0.0)
             needs = self.what_to_do(result.profile, result.problem) or active.needs(result.profile)
             found = self._found(result.profile, result, needs, device.name if device is not None else "")
             self._remembered.remember_protocol(result.profile, result.line)
             self._remembered.remember_child(found.address, found.identity.key)
             await active.switch_to(result.profile, result.line)
             yield found
+
+    async def _run_sweep(
+        self, sweep: AddressSweep, profile: Profile, active: ActiveProtocol, device: ConfiguredDevice | None = None
+    ) -> AsyncIterator[Found | Progress]:
+        """Run a search for addresses; yield the progress, and at the end the devices that were found."""
+        steps = _ProgressOf(sweep.run(), partial(self._timed_step, active, None))
+        async for progress in steps:
+            yield progress
+        for address in steps.result:
+            probe = self._probe([], profile, lines=[sweep.line], address=address)
+            async for step in self._run(probe, active, device):
+                yield step
+
+    async def _timed_step(self, active: ActiveProtocol, profile: Profile | None, step: ProbeStep) -> bytes:
+        """Return the bytes received in a step, and learn how long devices on this line take to answer."""
+        began = loop_time()
+        received = await active.run_step(step, profile)
+        if step.request and received and step.is_complete(received):
+            took = loop_time() - began - step.pause
+            self._step_seconds = min(max(LEAST_STEP_SECONDS, SLOWER * took), STEP_SECONDS)
+        return received
+
+    # consoles ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def console_remark(self) -> str | None:
+        """What an operator should know about a console that answers on this port; `None` if none does."""
+        known = self._remembered.console_since()
+        if known is None:
+            return None
+        console, at = known
+        again = datetime.fromtimestamp(at, UTC) + timedelta(
+            seconds=CONFIGURED_CONSOLE_SECONDS if self.configured else CONSOLE_SECONDS
+        )
+        return (
+            f"{console.kind} answers on this port (`{console.shown}`), so it is a console: nothing is sent to it before "
+            f"{again:%Y-%m-%d %H:%M} UTC. List the port in `exclude`, or connect the device to it"
+        )
+
+    def _note_console(self, console: Console) -> None:
+        known = self._remembered.console_since()
+        self._remembered.remember_console(console, datetime.now(UTC).timestamp())
+        if known is None or known[0].kind != console.kind:
+            log.warning("%s: %s", self._location.bus, self.console_remark)
+
+    def _may_ask(self, console_seconds: float) -> bool:
+        """Return whether anything may be sent to this port now."""
+        return self._rule.probe and not self._is_console_held(console_seconds)
+
+    def _is_console_held(self, seconds: float) -> bool:
+        """Return whether a console answered on this port within this time."""
+        known = self._remembered.console_since()
+        return known is not None and 0 <= datetime.now(UTC).timestamp() - known[1] < seconds
 
     def _found(self, profile: Profile, result: ProbeResult, needs: str | None, name: str) -> Found:
         """Return the found device; what it does not tell now, as in standby, is known from an earlier time."""
@@ -134,11 +278,11 @@ class DeviceSearch:
         self.incomplete.note(address, is_complete=is_complete, now=loop_time())
         return found_device(self._location, profile, result, name, needs=needs)
 
-    def _probe_for(self, device: ConfiguredDevice) -> ProtocolProbe:
+    def _probe_for(self, device: ConfiguredDevice, *, may_ask: bool) -> ProtocolProbe:
         profile = self._library[device.profile]
         own_address = parse_address(f"{device.profile}/{device.address}")[1] if device.address else None
         lines = self._configured_lines or profile.lines
-        return self._probe([], profile, lines=lines, address=own_address)
+        return self._probe([], profile, lines=lines, address=own_address, may_ask=may_ask)
 
     @property
     def _configured_lines(self) -> Sequence[LineSettings]:

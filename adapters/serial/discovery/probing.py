@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TypeAlias
 
+from adapters.serial.discovery.consoles import Console, console_in
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.framing.notation import escaped_text
 from adapters.serial.port.line_settings import LineSettings
@@ -81,6 +82,8 @@ class ProbeResult:
     """The facts that the device refused to tell, or did not tell, now."""
     problem: str | None = None
     """Why its messages cannot be decoded before a person does something, as a sentence."""
+    console: Console | None = None
+    """The console that answers on the port: nothing more was sent to it."""
     evidence: Mapping[str, str] = field(default_factory=dict)
     """Request or listening step -> received bytes, in hexadecimal digits and as text."""
 
@@ -110,6 +113,7 @@ class ProtocolProbe:
         lines: the line settings to try; left out, those of all profiles.
         address: the address of the device; left out, the factory defaults.
         may_ask: false for a port that is only listened to.
+        asks_everyone: where no device has one of the usual addresses, the one to which all devices answer is tried, too.
         budget_seconds: time limit for all waits together.
         keys_for: returns the decryption keys for a device with this profile, `None` if there are none.
     """
@@ -122,6 +126,7 @@ class ProtocolProbe:
         lines: Sequence[LineSettings] = (),
         address: Address = None,
         may_ask: bool = True,
+        asks_everyone: bool = True,
         budget_seconds: float = BUDGET_SECONDS,
         keys_for: KeysFor = without_keys,
     ) -> None:
@@ -137,6 +142,8 @@ class ProtocolProbe:
         self._has_given_lines = bool(lines)
         self._address = address
         self._may_ask = may_ask
+        self._asks_everyone = asks_everyone
+        self._console: Console | None = None
         self._remaining_seconds = budget_seconds
         self._evidence: dict[str, str] = {}
         self._received: dict[tuple[LineSettings, bytes], bytes] = {}
@@ -144,9 +151,9 @@ class ProtocolProbe:
     def run(self) -> ProbeSteps:
         """Yield steps, receive the bytes that came in each of them, and return the result."""
         found = yield from self._listen()
-        if found is None and self._may_ask:
+        if found is None and self._may_ask and self._console is None:
             found = yield from self._send_queries()
-        return found or ProbeResult(is_alive=bool(self._evidence), evidence=self._evidence)
+        return found or ProbeResult(is_alive=bool(self._evidence), evidence=self._evidence, console=self._console)
 
     def _listen(self) -> Generator[ProbeStep, bytes, ProbeResult | None]:
         rules = [rule for rule in self._rules if rule.match.hear is not None]
@@ -164,9 +171,14 @@ class ProtocolProbe:
                     last = messages[-1]
                     result = yield from self._identify(rule, line, last.address, _values_by_name(messages))
                     return replace(result, problem=last.problem)
-            if not received:
+            if not received or self._is_console(received):
                 return None
         return None
+
+    def _is_console(self, received: bytes) -> bool:
+        """Return whether a console answers here, which ends the interview: whatever is typed next may be a command there."""
+        self._console = self._console or console_in(received)
+        return self._console is not None
 
     def _send_queries(self) -> Generator[ProbeStep, bytes, ProbeResult | None]:
         rules = [rule for rule in self._rules if rule.match.ask is not None]
@@ -175,11 +187,19 @@ class ProtocolProbe:
                 if not self._is_used_at(line, rule.profile):
                     continue
                 for address in self._addresses(rule.profile):
-                    request = rule.protocol.query_request(rule.match.ask or "", address)
+                    request = self._query_request(rule, address)
                     answer = yield from self._ask(request, line)
                     if answer is not None and self._is_proof(rule.match, answer):
-                        return (yield from self._identify(rule, line, address, {request.name: answer.values}))
+                        known = {request.name: answer.values} if answer.refusal is None else {}
+                        return (yield from self._identify(rule, line, _own_address(rule.profile, answer, address), known))
+                    if answer is None and self._is_console(self._received[line, request.raw]):
+                        return None
         return None
+
+    def _query_request(self, rule: _ProbeRule, address: Address) -> Request:
+        """Return the query of a match rule; one to all addresses is answered by any device."""
+        addresses, request = rule.profile.addresses, rule.protocol.query_request(rule.match.ask or "", address)
+        return replace(request, is_to_everyone=addresses is not None and address == addresses.everyone)
 
     def _identify(
         self, rule: _ProbeRule, line: LineSettings, address: Address, known: Mapping[str, Mapping[str, Value]]
@@ -211,7 +231,10 @@ class ProtocolProbe:
             address=address if rule.profile.addresses is not None else None,
             facts=_facts(rule.profile, answers),
             missing=frozenset(
-                fact for fact, source in sources.items() if any(one.part_name in missing for one in source.alternatives)
+                fact
+                for fact, source in sources.items()
+                for one in source.alternatives
+                if missing.intersection(_needed_parts(queries.get(one.part_name), one.part_name))
             ),
             confidence=self._confidence(rule),
             evidence=self._evidence,
@@ -225,13 +248,13 @@ class ProtocolProbe:
                 line,
                 request.raw,
                 profile.talk.timeout,
-                lambda received: bool(_find_answer(request, received)),
+                lambda received: answer_in(request, received) is not None,
                 f"asking {profile.name} for {request.name} at {line}",
                 profile.talk.pace,
                 profile,
             )
             self._received[line, request.raw] = yield from self._run_step(step)
-        return _find_answer(request, self._received[line, request.raw], is_final=True)
+        return answer_in(request, self._received[line, request.raw], is_final=True)
 
     def _run_step(self, step: ProbeStep) -> Generator[ProbeStep, bytes, bytes]:
         """Yield a step, if there is time left for it, and record the received bytes as evidence."""
@@ -246,9 +269,7 @@ class ProtocolProbe:
 
     def _is_proof(self, match: MatchRule, answer: QueryAnswer) -> bool:
         """Return whether the answer proves the profile; for a configured profile, a refusal proves that the device is there."""
-        if answer.refusal is None:
-            return _values_match(match, answer.values)
-        return match.or_refused or (self._configured is not None and not match.where)
+        return is_proof(match, answer) or (answer.refusal is not None and self._configured is not None and not match.where)
 
     def _is_used_at(self, line: LineSettings, profile: Profile) -> bool:
         """Return whether devices with this profile use these line settings; given line settings apply to all profiles."""
@@ -257,7 +278,10 @@ class ProtocolProbe:
     def _addresses(self, profile: Profile) -> tuple[Address, ...]:
         if profile.addresses is None:
             return (None,)
-        return profile.addresses.usual if self._address is None else (self._address,)
+        if self._address is not None:
+            return (self._address,)
+        everyone = profile.addresses.everyone if self._asks_everyone else None
+        return profile.addresses.usual if everyone is None else (*profile.addresses.usual, everyone)
 
     def _confidence(self, rule: _ProbeRule) -> Confidence:
         if rule.match.certain:
@@ -310,7 +334,18 @@ def _values_by_name(messages: Iterable[DeviceMessage]) -> dict[str, Mapping[str,
     return {one.name: one.values for one in messages}
 
 
-def _find_answer(request: Request, received: bytes, *, is_final: bool = False) -> QueryAnswer | None:
+def is_proof(match: MatchRule, answer: QueryAnswer) -> bool:
+    """Return whether the answer proves the profile of this match rule."""
+    return match.or_refused if answer.refusal is not None else _values_match(match, answer.values)
+
+
+def _own_address(profile: Profile, answer: QueryAnswer, asked: Address) -> Address:
+    """Return the address of the device that answered: as its answer has it, else the one that was asked."""
+    own = None if profile.addresses is None else answer.values.get(profile.addresses.field)
+    return own if isinstance(own, int | str) else asked
+
+
+def answer_in(request: Request, received: bytes, *, is_final: bool = False) -> QueryAnswer | None:
     """Return the answer in the received bytes; `is_final`: no more bytes follow, so a silence ends the last frame."""
     framer = framer_for(request.protocol.profile.framing)
     frames = framer.feed(received.removeprefix(request.raw))

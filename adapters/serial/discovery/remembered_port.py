@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 
 from pydantic import ValidationError
 
+from adapters.serial.discovery.consoles import Console
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.profile import Profile
 
@@ -79,6 +80,22 @@ class RememberedPort:
         except ValueError:
             return {}
         return {str(name): str(text) for name, text in facts.items()} if isinstance(facts, dict) else {}
+
+    def remember_console(self, console: Console | None, now: float) -> None:
+        """Remember that a console answers on this port, at this time in seconds since 1970; `None`: none does any more."""
+        key = f"console on {self._bus}"
+        if console is not None:
+            self._memory()[key] = json.dumps([console.kind, console.shown, int(now)], allow_nan=False)
+        elif key in self._memory():
+            del self._memory()[key]
+
+    def console_since(self) -> tuple[Console, float] | None:
+        """Return the console that answered on this port, and when it was asked last; `None` if none is known."""
+        try:
+            kind, shown, at = json.loads(self._memory().get(f"console on {self._bus}", "null"))
+            return Console(str(kind), str(shown)), float(at)
+        except (ValueError, TypeError):
+            return None
 
     def _facts_key(self, address: str) -> str:
         return f"told on {self._bus} as {address}"

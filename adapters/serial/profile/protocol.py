@@ -56,6 +56,8 @@ class Request:
     """The field values in the request, including the address."""
     answer_templates: Sequence[Template]
     expects_answer: bool = True
+    is_to_everyone: bool = False
+    """Whether the answer of any device counts, whatever its address."""
 
     def read(self, payload: bytes) -> QueryAnswer | None:
         """Interpret a received frame; return `None` if it does not answer this request.
@@ -93,7 +95,7 @@ class Request:
     def _is_from_addressee(self, values: Mapping[str, Value]) -> bool:
         """Return whether the answer comes from the addressed device, as far as the answer contains an address."""
         field = self.protocol.address_field
-        return field is None or field not in values or values[field] == self.values.get(field)
+        return self.is_to_everyone or field is None or field not in values or values[field] == self.values.get(field)
 
 
 @dataclass(frozen=True, slots=True)

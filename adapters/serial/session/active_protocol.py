@@ -138,7 +138,8 @@ class ActiveProtocol:
             if step.request:
                 await self._port.write(prefix + step.request)
             await collector.wait(step.seconds + len(step.request) * step.line.character_seconds)
-            await asyncio.sleep(step.pause)
+            if collector.received:
+                await asyncio.sleep(step.pause)
         except DeviceUnreachable:
             return b""  # the port accepts no data, so there is no answer
         finally:

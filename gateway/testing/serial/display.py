@@ -14,7 +14,7 @@ from gateway.testing.serial.device import SerialDevice
 
 HEADER, ANSWER, DONE, REFUSED = 0xAA, 0xFF, 0x41, 0x4E
 BROADCAST = 0xFE
-"""The id of a broadcast to all displays, which none of them answers."""
+"""The id of a broadcast to all displays, which most of them do not answer."""
 
 STATUS, SERIAL_NUMBER, ERRORS, SOFTWARE, POWER, VOLUME, MUTE, INPUT, MODEL = 0x00, 0x0B, 0x0D, 0x0E, 0x11, 0x12, 0x13, 0x14, 0x8A
 
@@ -34,6 +34,7 @@ class Display(SerialDevice):
         serial_number: its serial number.
         model: its model name.
         software: its firmware version.
+        answers_broadcast: it also answers what is sent to all displays, with its own id, as some models do.
         clock: the time that its temperature depends on.
     """
 
@@ -44,6 +45,7 @@ class Display(SerialDevice):
         serial_number: str = "Z1ABH4CT300057",
         model: str = "QM55R",
         software: str = "M-KTM2LAKUC-2114.3",
+        answers_broadcast: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(f"Samsung {model}")
@@ -53,6 +55,7 @@ class Display(SerialDevice):
         """Received commands with their values, in order."""
         self._texts = {SERIAL_NUMBER: serial_number, SOFTWARE: software, MODEL: model}
         self._clock = clock
+        self._answers_broadcast = answers_broadcast
         self._buffer = b""
         self._reads: Mapping[int, Callable[[], bytes]] = {
             STATUS: self._status,
@@ -82,7 +85,7 @@ class Display(SerialDevice):
             command, display_id, value = frame[1], frame[2], frame[_HEAD_BYTES:-1]
             if display_id in {self.display_id, BROADCAST}:
                 answer = self._answer(command, value)
-                answers += [answer] if display_id != BROADCAST else []
+                answers += [answer] if display_id != BROADCAST or self._answers_broadcast else []
         return answers
 
     def _next_frame(self) -> bytes | None:

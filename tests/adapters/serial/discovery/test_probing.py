@@ -18,6 +18,7 @@ GGA = b"$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47\r\n"
 RMC = b"$GPRMC,123519,A,4807.038,N,01131.000,E,022.4,084.4,230394,003.1,W*6A\r\n"
 
 POWER_1, POWER_1_IS_ON = bytes.fromhex("AA 11 01 00 12"), bytes.fromhex("AA FF 01 03 41 11 01 56")
+POWER_EVERYONE = bytes.fromhex("AA 11 FE 00 0F")
 POWER_0, POWER_0_IS_OFF = bytes.fromhex("AA 11 00 00 11"), bytes.fromhex("AA FF 00 03 41 11 00 54")
 
 
@@ -126,7 +127,7 @@ def test_an_answer_that_does_not_match_the_rule_proves_nothing():
 def test_two_profiles_with_the_same_query_send_it_once_per_line_setting():
     twin = SAMSUNG.model_copy(update={"name": "samsung-twin"})
     _, steps = conducted(ProtocolProbe([SAMSUNG, twin]), silent)
-    assert [step.request for step in steps if step.request] == [POWER_1, POWER_0]
+    assert [step.request for step in steps if step.request] == [POWER_1, POWER_0, POWER_EVERYONE]
 
 
 def test_a_probe_ends_when_its_time_is_up():

@@ -16,6 +16,7 @@ from adapters.serial.framing.framer import framer_for
 from adapters.serial.framing.notation import hex_bytes, text_bytes
 from adapters.serial.profile.commands import prepare_command
 from adapters.serial.profile.library import PROFILE_FILES
+from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import DeviceProtocol, Request
 from gateway.adapter import Command, Reading
 
@@ -136,13 +137,20 @@ def test_the_device_is_found_among_all_profiles_with_its_facts(case):
     assert verdict.evidence
 
 
+def usual_addresses(profile: Profile) -> tuple[int | str | None, ...]:
+    addresses = profile.addresses
+    if addresses is None:
+        return (None,)
+    return addresses.usual if addresses.everyone is None else (*addresses.usual, addresses.everyone)
+
+
 def test_a_probe_sends_nothing_but_queries(case):
     _, sent = interviewed(case, ProtocolProbe(PROFILES.values()))
     harmless = {
         protocol.query_request(query.name, address).raw
         for protocol in map(DeviceProtocol, PROFILES.values())
         for query in protocol.profile.queries
-        for address in (protocol.profile.addresses.usual if protocol.profile.addresses else (None,))
+        for address in usual_addresses(protocol.profile)
     }
     assert set(sent) <= harmless
 

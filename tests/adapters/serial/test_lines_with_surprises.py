@@ -1,0 +1,149 @@
+"""Real pseudo-terminals: displays with other ids and line ends, switchers with tagged answers, and consoles."""
+
+import asyncio
+import logging
+import re
+
+import pytest
+
+from adapters.serial import SerialAdapter
+from adapters.serial.profile.library import PROFILE_FILES
+from gateway.adapter import Command, DeviceUnreachable, Found
+from gateway.testing.serial import Console, Display, LgDisplay, SerialLine, Switcher
+
+
+@pytest.fixture
+def port(tmp_path):
+    return tmp_path / "usb-FTDI_FT232R_A10K3X9Q-if00-port0"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """The profiles, with devices that are waited for only shortly: all of them answer at once, or not at all."""
+    for file in PROFILE_FILES.folder.glob("*.toml"):
+        (tmp_path / file.name).write_text(re.sub(r"\btimeout = [0-9.]+", "timeout = 0.3", file.read_text("utf-8")), "utf-8")
+    monkeypatch.setattr("adapters.serial.device_search.LEAST_STEP_SECONDS", 0.02)
+    monkeypatch.setitem(SETTINGS, "profiles", [str(tmp_path)])
+
+
+SETTINGS = {"type": "serial", "name": "rack"}
+
+
+def adapter_on(line, *profiles, memory=None, **settings):
+    ports = [{"port": line.port, "name": "desk", "line": "9600 8N1", "profiles": profiles}]
+    entry = {**SETTINGS, "ports": ports, **settings}
+    adapter = SerialAdapter(SerialAdapter.settings_model.model_validate(entry))
+    adapter.memory = {} if memory is None else memory
+    return adapter
+
+
+def child_of(found):
+    return found.as_child(adapter="rack", bus="desk", model_id="m")
+
+
+async def discovered(adapter):
+    return [step async for step in adapter.discover() if isinstance(step, Found)]
+
+
+async def readings_of(adapter, child):
+    due = frozenset(adapter.poll_groups(child))
+    return {reading.metric.name: reading.value async for block in adapter.read(child, due) for reading in block}
+
+
+async def test_all_displays_of_a_chain_become_children_each_at_its_own_id(port):
+    displays = [Display(number, serial_number=f"Z1ABH4CT30000{number}") for number in (1, 2, 9)]
+    displays[2].volume = 77
+    async with SerialLine(*displays, link=port) as line, adapter_on(line, "samsung-mdc") as adapter:
+        found = await discovered(adapter)
+        readings = await readings_of(adapter, child_of(found[-1]))
+    assert [one.address for one in found] == ["samsung-mdc/1", "samsung-mdc/2", "samsung-mdc/9"]
+    assert [one.serial_number for one in found] == ["Z1ABH4CT300001", "Z1ABH4CT300002", "Z1ABH4CT300009"]
+    assert readings["volume"] == 77
+
+
+@pytest.mark.parametrize("end", [b"x", b"x\r\n"])
+async def test_an_lg_display_beyond_the_first_id_is_found_and_read_whatever_ends_its_answers(port, end):
+    async with SerialLine(LgDisplay(7, end=end), link=port) as line, adapter_on(line, "lg-display") as adapter:
+        found = await discovered(adapter)
+        readings = await readings_of(adapter, child_of(found[0]))
+    assert [one.address for one in found] == ["lg-display/7"]
+    assert found[0].serial_number == "912MXNU5Y123"
+    assert (readings["power"], readings["volume"], readings["input"]) == ("on", 20, "hdmi1")
+
+
+async def test_a_samsung_display_that_answers_a_broadcast_is_found_by_its_own_id(port):
+    display = Display(99, answers_broadcast=True)
+    async with SerialLine(display, link=port) as line, adapter_on(line, "samsung-mdc") as adapter:
+        assert (await discovered(adapter))[0].address == "samsung-mdc/99"
+
+
+@pytest.mark.parametrize("verbose", [0, 1, 2, 3])
+async def test_a_switcher_is_found_read_and_commanded_in_every_verbose_mode(port, verbose):
+    switcher = Switcher(verbose=verbose)
+    async with SerialLine(switcher, link=port) as line, adapter_on(line, "extron-in1600") as adapter:
+        (found,) = await discovered(adapter)
+        readings = await readings_of(adapter, child_of(found))
+        result = await adapter.execute(child_of(found), Command(1, "x", "set_input", {"input": 5}))
+    assert (found.model, found.sub_model, found.firmware_version) == ("60-1238-01", "IN1608", "1.04")
+    assert readings == {"input": "3", "video_mute": "off", "temperature": 42.0}
+    assert (switcher.input, result.is_proven) == (5, True)
+
+
+class Uplink:
+    def __init__(self):
+        self.values = {}
+
+    def found(self, found):
+        pass
+
+    def heard(self, readings):
+        self.values.update({reading.metric.name: reading.value for reading in readings})
+
+
+async def test_an_input_chosen_at_the_front_panel_is_told_at_once(port):
+    switcher, uplink = Switcher(verbose=3), Uplink()
+    async with SerialLine(switcher, link=port) as line, adapter_on(line, "extron-in1600") as adapter:
+        await discovered(adapter)
+        listening = asyncio.create_task(adapter.listen(uplink))
+        async with asyncio.timeout(20):
+            while uplink.values.get("input") != "6":
+                switcher.press(6)
+                await asyncio.sleep(0.05)
+        listening.cancel()
+
+
+async def test_a_log_in_prompt_ends_the_interview_with_a_sentence_and_is_not_asked_again_soon(port, caplog):
+    caplog.set_level(logging.WARNING)
+    console, memory = Console(), {}
+    async with SerialLine(console, link=port) as line:
+        async with adapter_on(line, "lg-display", "pjlink", "scpi-power-supply", memory=memory) as adapter:
+            assert await discovered(adapter) == []
+            assert console.typed == [b"ka 01 FF"], "the first line is the last"
+            (remark,) = adapter.bus_remarks()
+            assert "a log-in prompt of a computer answers on this port (`Password:`)" in remark
+            assert await discovered(adapter) == []
+            with pytest.raises(DeviceUnreachable, match="a log-in prompt of a computer"):
+                await adapter.identify("lg-display/1")
+        async with adapter_on(line, "lg-display", memory=memory) as adapter:
+            assert await discovered(adapter) == []
+            assert adapter.bus_remarks() == (remark,), "it is remembered over a restart"
+    assert console.typed == [b"ka 01 FF"]
+    assert caplog.text.count("a log-in prompt of a computer answers") == 1
+
+
+@pytest.mark.parametrize(("prompt", "kind"), [(b"=> ", "boot loader"), (b"Router>", "router")])
+async def test_other_consoles_are_recognized_at_the_first_line(port, prompt, kind):
+    console = Console(prompt)
+    async with SerialLine(console, link=port) as line, adapter_on(line, "lg-display", "pjlink") as adapter:
+        assert await discovered(adapter) == []
+        assert kind in adapter.bus_remarks()[0]
+    assert len(console.typed) == 1
+
+
+async def test_a_console_is_forgotten_when_a_device_is_there_instead(port):
+    memory = {"console on desk": '["the prompt of a shell", "# ", 1000]'}
+    async with SerialLine(LgDisplay(), link=port) as line, adapter_on(line, "lg-display", memory=memory) as adapter:
+        assert adapter.bus_remarks() != ()
+        assert await discovered(adapter) != []
+        assert adapter.bus_remarks() == ()
+    assert "console on desk" not in memory
