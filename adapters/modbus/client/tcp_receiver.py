@@ -1,6 +1,6 @@
 """Sort the answers that arrive on a Modbus TCP connection: the awaited one, late ones, and those with a wrong header. Pure.
 
-The transaction id says what an answer belongs to. Some hosts return that of the request before, or always the same. Their
+The transaction id says what an answer belongs to. Some hosts return its neighbour, its bytes swapped, or always the same. Their
 answer is taken for what it fits, as on RTU, where this is unambiguous: no answer on this connection had a right id, the unit and
 the size are those of the request, and no unanswered request to that unit has an answer of the same form.
 """
@@ -8,8 +8,9 @@ the size are those of the request, and no unanswered request to that unit has an
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from adapters.modbus.client.late_answers import LateAnswer, UnansweredRequest, can_be_confused, is_absence
 from adapters.modbus.client.mbap_frames import HOST_UNITS, SHORTEST_FRAME_BYTES, UNIT_AT, MbapFrame, Oddity, cut, is_header
@@ -19,8 +20,14 @@ from adapters.modbus.client.rtu_search import frames_in
 REMEMBERED_REQUESTS = 512
 """How many unanswered requests are remembered on a connection: more than a scan of all unit ids leaves."""
 
-CERTAIN_ANSWERS = 2
-"""After so many answers in a row with the id of the request before, a host is taken to return that id always."""
+_Renumbering: TypeAlias = Callable[[int], int]
+
+_RENUMBERINGS: Sequence[_Renumbering] = (
+    lambda number: number + 1,  # the answer has the id of the request before
+    lambda number: number - 1,  # or of the next one
+    lambda number: (number >> 8) | (number & 0xFF) << 8,  # or its bytes are swapped
+)
+"""From the id of an answer, the id of its request, for hosts that return another one."""
 
 LATE_SECONDS = 10.0
 """How late an answer may be, at least, that is not to be taken for another one by its content."""
@@ -66,15 +73,15 @@ class TcpReceiver:
         self._has_right_ids = False
         self._strange: tuple[int, int | None] = (0, None)
         """The last id that no request had, and the request during which it came."""
-        self._one_behind = 0
-        """How many answers in a row had the id of the request before."""
+        self._renumbering: _Renumbering | None = None
+        """In which way the ids are wrong; `None` while that is not known."""
 
     def sent(self, packet: bytes, unit: int, sent: UnansweredRequest) -> None:
         """Record the request that is sent with this packet."""
         transaction = int.from_bytes(packet[:2])
         if transaction == FIRST_TRANSACTION:  # a new connection: nothing that was sent on another is answered here
             self._requests.clear()
-            self._has_right_ids, self._one_behind = False, 0
+            self._has_right_ids, self._renumbering = False, None
         self._requests[transaction] = _SentRequest(transaction, unit, sent)
         self._awaited = transaction
         while len(self._requests) > REMEMBERED_REQUESTS:
@@ -126,7 +133,11 @@ class TcpReceiver:
 
     def _meant(self, transaction: int) -> int:
         """Return the id of the request that an answer with this id is to."""
-        return transaction + 1 if self._one_behind >= CERTAIN_ANSWERS and transaction != self._awaited else transaction
+        if self._renumbering is None:
+            return transaction
+        meant = self._renumbering(transaction)
+        is_right = transaction == self._awaited and meant not in self._requests  # so the ids are right after all
+        return transaction if is_right else meant
 
     def _transaction_at(self, data: bytes, at: int) -> _SentRequest | None:
         """Return the request whose transaction id and unit stand here."""
@@ -151,7 +162,8 @@ class TcpReceiver:
             is_host = bool(HOST_UNITS & {frame.unit, awaited.unit}) and frame.fits
             if frame.unit != awaited.unit and not is_host:
                 return None
-            self._has_right_ids = transaction == frame.transaction
+            if self._renumbering is None or self._renumbering(frame.transaction) != self._awaited:
+                self._has_right_ids, self._renumbering = True, None
             oddities |= {Oddity.UNIT} if frame.unit != awaited.unit and awaited.unit not in HOST_UNITS else set()
         elif not frame.fits or frame.unit != awaited.unit:
             return None
@@ -161,16 +173,15 @@ class TcpReceiver:
             return None
         else:
             oddities.add(Oddity.TRANSACTION)
-            self._one_behind = self._one_behind + 1 if transaction == (self._awaited or 0) - 1 else 0
         self.oddities |= oddities
         return awaited
 
     def _is_wrong_id(self, transaction: int) -> bool:
-        """Return whether a host that returns wrong ids may return this one: 0, that of the request before, or always the same."""
-        if transaction in {0, (self._awaited or 0) - 1}:
-            return True
+        """Return whether a host that returns wrong ids may return this one, and learn in which way it is wrong."""
+        self._renumbering = next((one for one in _RENUMBERINGS if one(transaction) == self._awaited), None)
         before, self._strange = self._strange, (transaction, self._awaited)
-        return before[0] == transaction and before[1] != self._awaited
+        is_constant = transaction == 0 or (before[0] == transaction and before[1] != self._awaited)
+        return self._renumbering is not None or is_constant
 
     def _has_rival(self, awaited: _SentRequest, now: float) -> bool:
         """Return whether the answer to another request to this unit would look the same and may still arrive."""

@@ -20,8 +20,8 @@ class MbapFaults:
     """What its length field is too large by; negative: too small."""
     checksum: Literal["none", "counted", "not counted"] = "none"
     """It appends the checksum of RTU to its answers, and counts it in the length field or does not."""
-    transaction: Literal["right", "one behind"] | int = "right"
-    """The transaction id of its answers: that of the request, that of the request before, or always this number."""
+    transaction: Literal["right", "one behind", "one ahead", "swapped"] | int = "right"
+    """The transaction id of its answers: that of the request, of the one before, one more, its bytes swapped, or always this."""
     protocol_id: int = 0
     """Its protocol id; 0 is right."""
 
@@ -45,10 +45,9 @@ class FaultyMbap(Mbap):
     def bytes_of(self, frame: Frame, *, wrong_crc: bool = False) -> bytes:
         """Return header and PDU."""
         faults = self.faults
-        if isinstance(faults.transaction, int):
-            transaction = faults.transaction
-        else:
-            transaction = frame.transaction if faults.transaction == "right" else self._transaction_before
+        own = frame.transaction
+        wrong = {"one behind": self._transaction_before, "one ahead": own + 1 & 0xFFFF, "swapped": own >> 8 | (own & 0xFF) << 8}
+        transaction = faults.transaction if isinstance(faults.transaction, int) else wrong.get(faults.transaction, own)
         content = bytes([frame.unit_id]) + frame.pdu
         behind = b"" if faults.checksum == "none" else crc16(content).to_bytes(2, "little")
         length = len(content) + faults.length_error + (2 if faults.checksum == "counted" else 0)

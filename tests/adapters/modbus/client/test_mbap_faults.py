@@ -46,6 +46,8 @@ FAULTS = {
     "checksum, not counted": (MbapFaults(checksum="not counted"), Oddity.CHECKSUM),
     "checksum, half counted": (MbapFaults(checksum="counted", length_error=-1), Oddity.CHECKSUM),
     "transaction id one behind": (MbapFaults(transaction="one behind"), Oddity.TRANSACTION),
+    "transaction id one ahead": (MbapFaults(transaction="one ahead"), Oddity.TRANSACTION),
+    "transaction id swapped": (MbapFaults(transaction="swapped"), Oddity.TRANSACTION),
     "transaction id always 0": (MbapFaults(transaction=0), Oddity.TRANSACTION),
     "protocol id 1": (MbapFaults(protocol_id=1), Oddity.PROTOCOL),
     "protocol id of a text": (MbapFaults(protocol_id=0x4D42), Oddity.PROTOCOL),
@@ -128,9 +130,9 @@ def test_a_host_that_returns_one_strange_id_for_ever_is_read_from_the_second_req
     with_link(test, [meter()], MbapFaults(transaction=0x1234))
 
 
-@pytest.mark.parametrize("faults", [MbapFaults(transaction="one behind"), MbapFaults(transaction=0)], ids=["one behind", "0"])
+@pytest.mark.parametrize("transaction", ["one behind", "one ahead", "swapped", 0])
 @pytest.mark.parametrize("before", [1, 5])
-def test_a_late_answer_with_a_wrong_id_is_not_taken_for_another_request(faults, before):
+def test_a_late_answer_with_a_wrong_id_is_not_taken_for_another_request(transaction, before):
     unit = meter()
 
     async def test(link, host):
@@ -149,7 +151,7 @@ def test_a_late_answer_with_a_wrong_id_is_not_taken_for_another_request(faults, 
         await asyncio.sleep(11)
         assert await link.ask(5, holding(3), ONCE) == words(0x503), "nothing can be late any more"
 
-    with_link(test, [unit], faults)
+    with_link(test, [unit], MbapFaults(transaction=transaction))
 
 
 def test_a_host_with_right_ids_is_not_believed_with_a_wrong_one():
