@@ -13,7 +13,7 @@ from fuzzed_parser import FuzzedParser, check_text, check_values
 from hostile_inputs import cached, chunks_of, damaged, texts
 from hypothesis import strategies as st
 
-from adapters.serial.codec import Codec
+from adapters.serial.codec import Codec, DecryptionKeys
 from adapters.serial.codecs.free_text import JsonCodec, KeyValueCodec
 from adapters.serial.codecs.nmea import NmeaCodec
 from adapters.serial.codecs.obis import ObisCodec
@@ -26,6 +26,7 @@ from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import DeviceProtocol
 from adapters.serial.profile.template import Template
 from adapters.serial.session.echo_filter import EchoFilter, PromptFilter
+from gateway.testing.serial import P1Meter
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 CASES = Path(__file__).parents[1] / "adapters" / "serial" / "cases"
@@ -177,8 +178,20 @@ def _profile_parsers() -> Iterator[FuzzedParser]:
 NMEA = (
     b"GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,",
     b"GPRMC,123519,A,4807.038,N,01131.000,E,022.4,084.4,230394,003.1,W",
+    b"GNGNS,115230.00,5137.5,N,00010.2,E,AN,05,1.2,182.2,,,",
+    b"GPGLL,3145.5214,N,09704.5057,W,173138.000,A,A",
+    b"GPVTG,84.4,T,,M,22.4,N,41.5,K,A",
 )
 OBIS = (b"/KFM5KAIFA-METER\r\n\r\n1-0:1.8.1(001581.123*kWh)\r\n0-1:24.1.0(003)\r\n0-1:24.2.1(161113190000W)(001591.981*m3)\r\n",)
+KEYS = DecryptionKeys(bytes(16), bytes(16))
+
+
+def _encrypted() -> tuple[bytes, ...]:
+    """Return two encrypted telegrams and one in plain text between them, as one meter sends them."""
+    meter = P1Meter(country="lu", decryption_key=KEYS.decryption, clock=lambda: 0.0)
+    return meter.unsolicited(), meter.telegram(), meter.unsolicited()
+
+
 KEY_VALUES = (b'temperature=21.5 \xc2\xb0C, humidity: 40; name="roof";on=true', b"a=1e5,b=-.5")
 JSON = (
     b'{"temperature": 21.5, "wind": {"speed": 3, "dir": "N"}, "on": true}',
@@ -189,6 +202,16 @@ PARSERS = (
     *_profile_parsers(),
     FuzzedParser(name="serial: NMEA sentences", inputs=cached(lambda: damaged(NMEA)), parse=partial(_read_codec, NmeaCodec())),
     FuzzedParser(name="serial: OBIS telegrams", inputs=cached(lambda: damaged(OBIS)), parse=partial(_read_codec, ObisCodec())),
+    FuzzedParser(
+        name="serial: encrypted telegrams",
+        inputs=cached(lambda: damaged(_encrypted(), most=1500)),
+        parse=partial(_read_codec, ObisCodec(KEYS)),
+    ),
+    FuzzedParser(
+        name="serial: bytes of an encrypted meter",
+        inputs=cached(lambda: chunks_of(damaged([b"".join(_encrypted()), *_encrypted()], most=3000))),
+        parse=partial(_talk, "dsmr-p1"),
+    ),
     FuzzedParser(
         name="serial: names and values", inputs=cached(lambda: damaged(KEY_VALUES)), parse=partial(_read_codec, KeyValueCodec())
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -17,11 +16,9 @@ Reader: TypeAlias = Callable[[Sequence[str]], dict[str, Value]]
 KNOT = 1.852
 """Kilometres an hour."""
 
-ANGLE = re.compile(r"(\d{1,3})(\d{2}(?:\.\d*)?)")
-"""Degrees and minutes: `4807.038` is 48° 7.038'."""
+NORTH_SOUTH, EAST_WEST = ("N", "S"), ("E", "W")
 
-ZERO = re.compile(r"0*\.?0*")
-"""A latitude or longitude of zero, which receivers without a fix send for both."""
+NO_FIX: Mapping[str, Value] = dict.fromkeys(("latitude", "longitude", "dilution", "altitude"))
 
 SATELLITE_FIXES = range(1, 6)
 """Qualities of a fix (GGA) that need satellites; others are estimated, entered by hand or simulated."""
@@ -47,69 +44,71 @@ class NmeaCodec(Codec):
 
 def _gga(fields: Sequence[str]) -> dict[str, Value]:
     """Decode a fix: time, latitude, N, longitude, E, quality, satellites, dilution, altitude, M, ..."""
-    quality = _number(fields[5])
-    has_fix = bool(quality) and not (quality in SATELLITE_FIXES and _number(fields[6]) == 0)
-    return {"quality": quality, "satellites": _number(fields[6]), **_fix(fields[1:], fields[7:], has_fix=has_fix)}
+    quality, satellites = _number(fields[5]), _number(fields[6])
+    has_fix = quality and not (satellites == 0 and quality in SATELLITE_FIXES)
+    values = _fix(fields) if has_fix else dict(NO_FIX)
+    values["quality"], values["satellites"] = quality, satellites
+    return values
 
 
 def _gns(fields: Sequence[str]) -> dict[str, Value]:
     """Decode a fix of several systems: time, latitude, N, longitude, E, modes, satellites, dilution, altitude, ..."""
-    has_fix = any(mode != "N" for mode in fields[5]) and _number(fields[6]) != 0
-    return {"satellites": _number(fields[6]), **_fix(fields[1:], fields[7:], has_fix=has_fix)}
+    satellites = _number(fields[6])
+    has_fix = satellites != 0 and any(mode != "N" for mode in fields[5])
+    values = _fix(fields) if has_fix else dict(NO_FIX)
+    values["satellites"] = satellites
+    return values
 
 
-def _fix(place: Sequence[str], accuracy: Sequence[str], *, has_fix: bool) -> dict[str, Value]:
-    """Return position, dilution and altitude from the fields from the latitude on, and from the dilution on."""
-    position = _position(place, has_fix=has_fix)
-    is_known = position["latitude"] is not None
-    return {
-        **position,
-        "dilution": _number(accuracy[0]) if is_known else None,
-        "altitude": _number(accuracy[1]) if is_known else None,
-    }
+def _fix(fields: Sequence[str]) -> dict[str, Value]:
+    """Return position, dilution and altitude of GGA and GNS, which have them at the same places."""
+    latitude, longitude = _angle(fields[1], fields[2], NORTH_SOUTH), _angle(fields[3], fields[4], EAST_WEST)
+    if latitude == 0 == longitude:
+        return dict(NO_FIX)
+    return {"latitude": latitude, "longitude": longitude, "dilution": _number(fields[7]), "altitude": _number(fields[8])}
 
 
 def _gll(fields: Sequence[str]) -> dict[str, Value]:
     """Decode a position: latitude, N, longitude, E, time, status, mode."""
-    return _position(fields, has_fix=fields[5] == "A" and fields[6:7] != ["N"])
+    if fields[5] != "A" or fields[6:7] == ["N"] or _is_at_zero(fields[0], fields[2]):
+        return {"latitude": None, "longitude": None}
+    return {"latitude": _angle(fields[0], fields[1], NORTH_SOUTH), "longitude": _angle(fields[2], fields[3], EAST_WEST)}
 
 
 def _rmc(fields: Sequence[str]) -> dict[str, Value]:
     """Decode the recommended minimum: time, status, latitude, N, longitude, E, knots, course, date, variation, E, mode, ..."""
-    has_fix = fields[1] == "A" and fields[11:12] != ["N"] and not _is_at_zero(fields[2:])
-    moment = _moment(fields[8], fields[0]) if has_fix else None
-    return {"status": fields[1] or None, **_motion(fields[6], fields[7], has_fix=has_fix), "time": moment}
+    status = fields[1]
+    if status != "A" or fields[11:12] == ["N"] or _is_at_zero(fields[2], fields[4]):
+        return {"status": status or None, "speed": None, "course": None, "time": None}
+    return {"status": status, **_motion(fields[6], fields[7]), "time": _moment(fields[8], fields[0])}
 
 
 def _vtg(fields: Sequence[str]) -> dict[str, Value]:
     """Decode course and speed: degrees, T, magnetic, M, knots, N, km/h, K, mode. Before NMEA 2.3 nothing in it shows a fix."""
-    return _motion(fields[4], fields[0], has_fix=fields[8] != "N")
+    return {"speed": None, "course": None} if fields[8] == "N" else _motion(fields[4], fields[0])
 
 
-def _position(fields: Sequence[str], *, has_fix: bool) -> dict[str, Value]:
-    if not has_fix or _is_at_zero(fields):
-        return {"latitude": None, "longitude": None}
-    return {"latitude": _angle(fields[0], fields[1], "NS"), "longitude": _angle(fields[2], fields[3], "EW")}
+def _motion(knots: str, course: str) -> dict[str, Value]:
+    speed = _number(knots)
+    return {"speed": None if speed is None else round(speed * KNOT, 3), "course": _number(course)}
 
 
-def _motion(knots: str, course: str, *, has_fix: bool) -> dict[str, Value]:
-    speed = _number(knots) if has_fix else None
-    return {"speed": None if speed is None else round(speed * KNOT, 3), "course": _number(course) if has_fix else None}
+def _is_at_zero(latitude: str, longitude: str) -> bool:
+    """Return whether both are written as zero, as some receivers without a fix do."""
+    return latitude != "" != longitude and not latitude.strip("0.") and not longitude.strip("0.")
 
 
-def _is_at_zero(fields: Sequence[str]) -> bool:
-    return all(digits and ZERO.fullmatch(digits) for digits in (fields[0], fields[2]))
-
-
-def _angle(digits: str, side: str, sides: str) -> float | None:
+def _angle(digits: str, side: str, sides: tuple[str, str]) -> float | None:
     """Return degrees from `4807.038`, `N`: two or three digits of degrees, then minutes."""
     if not digits:
         return None
-    found = ANGLE.fullmatch(digits)
-    if found is None or len(digits) > MAX_DIGITS or side not in tuple(sides):
+    whole, _, fraction = digits.partition(".")
+    is_written_right = whole.isdecimal() and len(whole) >= 3 and (fraction.isdecimal() or not fraction)
+    if not is_written_right or len(digits) > MAX_DIGITS or side not in sides:
         raise ValueError("an angle has digits of degrees, two of minutes, a fraction and a side")
-    degrees = int(found[1]) + float(found[2]) / 60
-    if float(found[2]) >= 60 or degrees > (90 if side in "NS" else 180):
+    minutes = float(digits[len(whole) - 2 :])
+    degrees = int(whole[:-2]) + minutes / 60
+    if minutes >= 60 or degrees > (90 if sides is NORTH_SOUTH else 180):
         raise ValueError("it is no place on earth")
     return round(-degrees if side in "SW" else degrees, 7)
 

@@ -172,18 +172,28 @@ class DelimitedFramer(Framer):
             for begin in self._starts_before(start):
                 body = self._framing.unescape(bytes(self._buffer[begin + len(self._start) : start]))
                 payload = _payload_if_valid(rule, self._start, body, bytes(self._buffer[start:stop]))
-                if payload is not None and self._is_acceptable(has_checksum=len(payload) < len(body)):
+                if payload is None:
+                    reason = DiscardReason.CHECKSUM
+                    continue
+                if len(payload) < len(body):
+                    self._note_checksum()
                     return _Found(payload, begin, stop)
-                reason = DiscardReason.CHECKSUM if payload is None else DiscardReason.NO_CHECKSUM
+                if self._accepts_without_checksum():
+                    return _Found(payload, begin, stop)
+                reason = DiscardReason.NO_CHECKSUM
         is_all_there = final or not reach or len(self._buffer) >= end.start() + reach + self._longest_mark
         return reason if is_all_there else None
 
-    def _is_acceptable(self, *, has_checksum: bool) -> bool:
-        """Return whether a frame with a valid checksum, or without one, is one of this line."""
-        self._frames_without_checksum = 0 if has_checksum else self._frames_without_checksum + 1
-        if has_checksum or self._frames_without_checksum >= FRAMES_TO_FORGET_CHECKSUMS:
-            self._requires_checksum = has_checksum
-        return has_checksum or not self._requires_checksum
+    def _accepts_without_checksum(self) -> bool:
+        """Count a frame without a checksum; return whether this line may have such frames."""
+        self._frames_without_checksum += 1
+        if self._frames_without_checksum >= FRAMES_TO_FORGET_CHECKSUMS:
+            self._requires_checksum = False
+        return not self._requires_checksum
+
+    def _note_checksum(self) -> None:
+        """Note that a frame with a valid checksum was received."""
+        self._requires_checksum, self._frames_without_checksum = True, 0
 
     def _ends_within(self, end: re.Match[bytes], reach: int) -> Iterator[tuple[int, int]]:
         yield end.span()
@@ -209,15 +219,17 @@ class DelimitedFramer(Framer):
         if not following and not final:
             return None
         if rule.optional and following in {b"", self._framing.tail[:1], self._start[:1]}:
-            is_acceptable = self._is_acceptable(has_checksum=False)
-            return _Found(payload, self._at, end.end()) if is_acceptable else DiscardReason.NO_CHECKSUM
+            return _Found(payload, self._at, end.end()) if self._accepts_without_checksum() else DiscardReason.NO_CHECKSUM
         stop = checksum_at + rule.length
         if len(self._buffer) < stop and not final:
             return None
         covered = payload + (end[0] if rule.with_end else b"")
         received = bytes(self._buffer[end.end() : stop])
         is_right = received.startswith(rule.separator) and rule.matches(self._start, covered, received[len(rule.separator) :])
-        return _Found(payload, self._at, stop) if is_right and self._is_acceptable(has_checksum=True) else DiscardReason.CHECKSUM
+        if not is_right:
+            return DiscardReason.CHECKSUM
+        self._note_checksum()
+        return _Found(payload, self._at, stop)
 
     def _payload_before(self, stop: int) -> bytes:
         return self._framing.unescape(bytes(self._buffer[self._at + len(self._start) : stop]))

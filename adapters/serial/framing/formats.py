@@ -7,6 +7,7 @@ so that the templates of requests and answers need not contain them. `framer.py`
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
@@ -43,12 +44,12 @@ class ChecksumRule(ProfileTable):
             raise ValueError(f"{self.name} has {self.checksum.size} bytes, so `written` is needed: little, big or hex")
         return self
 
-    @property
+    @cached_property
     def checksum(self) -> Checksum:
         """The checksum algorithm."""
         return checksum_named(self.name)
 
-    @property
+    @cached_property
     def length(self) -> int:
         """Its length in a frame, in bytes."""
         return self.checksum.length(self._written)

@@ -130,6 +130,7 @@ class DeviceProtocol:
         """Words that are values of the profile, though they look like a refusal."""
         self._queries = {query.name: query for query in profile.queries}
         self._messages = {message.name: message for message in profile.messages}
+        self._sources = {part.name: [(point, point.source) for point in part.points] for part in profile.parts}
         self._heard: list[Message | Query] = [*profile.messages, *(query for query in profile.queries if query.unasked)]
         self._open_metrics: dict[tuple[str, str | None], Metric] = {}
 
@@ -160,7 +161,7 @@ class DeviceProtocol:
 
     def read_message(self, payload: bytes) -> DeviceMessage | None:
         """Return the message of the profile that a frame contains; `None` if it is not a message, or a refusal."""
-        if any(template.match(payload) is not None for _, template in self.refusals) and not self._is_greeting(payload):
+        if self.refusals and self._is_refusal(payload) and not self._is_greeting(payload):
             return None
         if self.codec is not None and (decoded := self.codec.read(payload)) is not None and decoded.name in self._messages:
             return self._message(decoded)
@@ -170,6 +171,9 @@ class DeviceProtocol:
                     return self._message(DecodedFrame(message.name, values))
         return None
 
+    def _is_refusal(self, payload: bytes) -> bool:
+        return any(template.match(payload) is not None for _, template in self.refusals)
+
     def _is_greeting(self, payload: bytes) -> bool:
         """Return whether this is the greeting of a device with a password, which also refuses whatever was asked."""
         return self.digest is not None and self.digest.is_greeting(payload)
@@ -177,18 +181,19 @@ class DeviceProtocol:
     def readings_of(self, name: str, content: QueryAnswer | DeviceMessage, child: str, at: datetime) -> list[Reading]:
         """Return the readings of an answer to a query, or of a message. A field that is missing gives no reading."""
         rule: Query | Message = self._queries.get(name) or self._messages[name]
+        values = content.values
         readings = [
-            Reading(child, self._metric(point, content), point.value_of(content.values[point.source]), at)
-            for point in rule.points
-            if point.source in content.values
+            Reading(child, self._metric(point, source, content), point.value_of(values[source]), at)
+            for point, source in self._sources[name]
+            if source in values
         ]
         if isinstance(rule, Message) and rule.open:
             readings.extend(Reading(child, metric, value, at) for metric, value in self._open_values(rule, content))
         return readings
 
-    def _metric(self, point: Point, content: QueryAnswer | DeviceMessage) -> Metric:
+    def _metric(self, point: Point, source: str, content: QueryAnswer | DeviceMessage) -> Metric:
         if point.unit_field is None:
-            return point.metric_in(point.unit or content.units.get(point.source))
+            return point.metric_in(point.unit or content.units.get(source))
         unit = content.values.get(point.unit_field)
         return point.metric_in(plain_text(str(unit)) if unit is not None else None)
 
