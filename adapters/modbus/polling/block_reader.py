@@ -24,6 +24,9 @@ from gateway.adapter import ChildDevice, DeviceUnreachable, Reading
 SILENT_ALTHOUGH_ANSWERED: Final = 3
 """After this many silences in a row to a block that the unit had answered before, the block is taken for the reason."""
 
+ANSWERED_READS_BOUND: Final = 500
+"""The most blocks of one unit that are kept: its plan changes now and then."""
+
 TOGETHER_BOUND: Final = 2
 """A block of which nothing could be read this often is halved to the end the next time: then its unit is not just starting."""
 
@@ -147,10 +150,14 @@ class BlockReader:
         return NO_SCALE_FACTOR * read.count
 
     def _was_read(self, block: ReadBlock, at_once: int | None) -> None:
-        self._known.answered_reads.add(block.read)
-        if self._known.unanswered_reads:
-            self._known.unanswered_reads.pop(block.read, None)
-        self._plans.refusals.was_read(self._child, self._refusals, block, block.read.count if at_once is None else at_once)
+        known, refusals, count = self._known, self._refusals, block.read.count if at_once is None else at_once
+        if known.unanswered_reads or block.read not in known.answered_reads:
+            if len(known.answered_reads) >= ANSWERED_READS_BOUND:
+                known.answered_reads.clear()
+            known.answered_reads.add(block.read)
+            known.unanswered_reads.pop(block.read, None)
+        if refusals.has_any or count > refusals.longest_read:  # asked for each block that is read
+            self._plans.refusals.was_read(self._child, refusals, block, count)
 
     async def _is_silent_to(self, read: ReadRequest, error: DeviceUnreachable) -> bool:
         """Return whether the unit answers something else right now, so that its silence is about this block."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -96,7 +96,7 @@ class ReadPlans:
         made = self._blocks.get(key)
         if made is None:
             cost = replace(self.cost(unit), turnaround_seconds=turnaround)
-            points = [point for point in profile.place(due, unit.models) if point.metric.name not in exclusions.points]
+            points = _points_to_read(profile, due, unit, exclusions)
             made = ((), None)
             for limit in (*exclusions.trials, exclusions.works):
                 at_once = _at_once(profile, limit)
@@ -155,6 +155,19 @@ class ReadPlans:
         return 1 / REPLAN_RATIO < now / then < REPLAN_RATIO
 
 
+def _points_to_read(profile: Profile, due: frozenset[str], unit: KnownUnit, exclusions: Exclusions) -> list[PlacedPoint]:
+    """Return the points of these poll groups that are not left out; where all points of the unit are, one of them.
+
+    So a unit that refuses everything, since it is asleep, is read again as soon as it is awake, and is noticed when it is gone.
+    """
+    left_out = dict(exclusions.points)
+    points = list(profile.place(due, unit.models))
+    kept = [point for point in points if not _is_among(point, left_out)]
+    if kept or any(not _is_among(point, left_out) for point in profile.place(frozenset(profile.intervals), unit.models)):
+        return kept
+    return points[:1]
+
+
 def _blocks(
     points: Sequence[PlacedPoint], cost: TransactionCost, profile: Profile, exclusions: Exclusions, at_once: int | None
 ) -> Sequence[ReadBlock]:
@@ -165,8 +178,15 @@ def _blocks(
         max_registers=at_once or MAX_REGISTERS,
         boundaries=exclusions.boundaries,
     )
-    together = plan(point for point in points if point.metric.name not in exclusions.alone)
-    return (*together, *_each_alone([point for point in points if point.metric.name in exclusions.alone], plan))
+    refused = dict(exclusions.alone)
+    together = plan(point for point in points if not _is_among(point, refused))
+    return (*together, *_each_alone([point for point in points if _is_among(point, refused)], plan))
+
+
+def _is_among(point: PlacedPoint, refused: Mapping[str, ReadRequest]) -> bool:
+    """Return whether this is a refused point: the same metric at the same place."""
+    read = refused.get(point.metric.name)
+    return read is not None and read.table is point.table and read.address <= point.address < read.address + read.count
 
 
 def _at_once(profile: Profile, learned: int | None) -> int | None:

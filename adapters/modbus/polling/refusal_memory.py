@@ -46,11 +46,12 @@ class RefusalMemory:
         key = child.address, _model(child)
         unit = self._units.get(key)
         if unit is None:
+            self.forget(child.address)
             unit = self._units[key] = UnitRefusals.of_model(self._facts_of(key[1]), now())
         return unit
 
     def forget(self, address: str) -> None:
-        """Forget what the unit at this address refuses: another device may be there now."""
+        """Forget what the unit at this address refuses: another device may be there now, or another firmware."""
         self._units = {key: unit for key, unit in self._units.items() if key[0] != address}
 
     def was_read(self, child: ChildDevice, unit: UnitRefusals, block: ReadBlock, at_once: int) -> None:
@@ -92,8 +93,10 @@ class RefusalMemory:
         before = self._facts_of(model)
         others = [unit for (_, name), unit in self._units.items() if name == model and unit is not own]
         points = {metric: refusal for metric, refusal in before.points.items() if metric not in disproved}
-        points |= _confirmed(own.points, [unit.points for unit in others])
-        boundaries = {**before.boundaries, **_confirmed(own.boundaries, [unit.boundaries for unit in others])}
+        boundaries = dict(before.boundaries)
+        if own.answers_others(now()):
+            points |= _confirmed(own.points, [unit.points for unit in others])
+            boundaries |= _confirmed(own.boundaries, [unit.boundaries for unit in others])
         after = Facts(points, boundaries, _confirmed_limit(own, before.limit))
         if _compared(after) != _compared(before):
             self._facts[model] = after

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import inf
 from typing import Final
 
@@ -16,6 +16,12 @@ from adapters.modbus.polling.refusals import CONFIRMED_BY_ONE, Refusal
 FACT_CHECKED_AFTER: Final = 600.0
 """Seconds until a unit is asked itself for what is known of its model: it may have what another one lacks."""
 
+REFUSED_TOGETHER_WITHIN: Final = timedelta(seconds=60)
+"""Points that were refused first within this time may have one reason, such as a device that was asleep."""
+
+ANSWERS_OTHERS_WITHIN: Final = 600.0
+"""Seconds within which a unit has to answer something, so that what it refuses is about addresses."""
+
 LONGER_TRIED_AFTER: Final = 15.0
 """Seconds until a still longer read is tried, after a longer one was answered."""
 
@@ -24,9 +30,9 @@ LONGER_TRIED_AFTER: Final = 15.0
 class Exclusions:
     """What a plan of reads has to take into account."""
 
-    points: frozenset[str] = frozenset()
-    """Metrics that are left out."""
-    alone: frozenset[str] = frozenset()
+    points: frozenset[tuple[str, ReadRequest]] = frozenset()
+    """Metrics that are left out, each with the read that was refused: by another map it may be elsewhere."""
+    alone: frozenset[tuple[str, ReadRequest]] = frozenset()
     """Metrics that were refused and are asked for again now, each in a request of its own."""
     boundaries: frozenset[BlockBoundary] = frozenset()
     works: int | None = None
@@ -73,6 +79,8 @@ class UnitRefusals:
     limit: KnownLimit | None = None
     longest_read: int = 0
     """The longest read of registers that was answered as a whole."""
+    read_at: float = -inf
+    """When something was read last, as long as anything is refused."""
     _exclusions: Exclusions | None = None
     _changes_at: float = inf
 
@@ -89,6 +97,11 @@ class UnitRefusals:
             None if facts.limit is None else replace(facts.limit, refusal=inherited(facts.limit.refusal)),
         )
 
+    @property
+    def has_any(self) -> bool:
+        """Whether anything is refused."""
+        return bool(self.points or self.boundaries or self.limit)
+
     def exclusions(self, now: float) -> Exclusions:
         """Return what a plan has to take into account now; the same object as long as nothing changes."""
         if self._exclusions is None or now >= self._changes_at:
@@ -104,7 +117,9 @@ class UnitRefusals:
             self._grow_limit(now)
         if not self.points and not self.boundaries:
             return {}
+        self.read_at = now
         over = {metric: self.points.pop(metric) for metric in metrics if metric in self.points}
+        self._ask_soon_for_those_refused_with(over, now)
         spanned = [
             (table, address)
             for table, address in self.boundaries
@@ -115,6 +130,10 @@ class UnitRefusals:
         if over or spanned:
             self._exclusions = None
         return over
+
+    def answers_others(self, now: float) -> bool:
+        """Return whether the unit has answered something lately: one that refuses everything is starting, or asleep."""
+        return now - self.read_at < ANSWERS_OTHERS_WITHIN
 
     def learn(self, bisection: Bisection, *, now: float, today: datetime) -> None:
         """Take over the result of bisecting a block that failed."""
@@ -144,10 +163,19 @@ class UnitRefusals:
         self, metric: str, read: ReadRequest, code: int | None, *, now: float, today: datetime, is_alone: bool = True
     ) -> None:
         known = self.points.get(metric)
+        if known is not None and known.next_at > now:
+            return  # it was asked for earlier only to see whether the unit is there
         if known is None:
             self.points[metric] = Refusal.first(read, code, now=now, today=today, is_alone=is_alone)
         else:
             self.points[metric] = replace(known.again(code, now, is_alone=is_alone), read=read)
+
+    def _ask_soon_for_those_refused_with(self, over: Mapping[str, Refusal], now: float) -> None:
+        """Ask for points again, as blocks, that were refused first when one was that is answered now."""
+        begun = {refusal.since for refusal in over.values()}
+        for metric, refusal in self.points.items():
+            if any(abs(refusal.since - one) < REFUSED_TOGETHER_WITHIN for one in begun):
+                self.points[metric] = replace(refusal, next_at=now, is_alone=False)
 
     def _refuse_length(self, limit: LengthLimit, read: ReadRequest, code: int | None, *, now: float, today: datetime) -> None:
         if self.limit is None:
@@ -173,12 +201,13 @@ class UnitRefusals:
         ]
 
     def _made(self, now: float) -> Exclusions:
-        due = {metric for metric, refusal in self.points.items() if refusal.next_at <= now}
+        due = [(metric, refusal) for metric, refusal in self.points.items() if refusal.next_at <= now]
+        later = ((metric, refusal.read) for metric, refusal in self.points.items() if refusal.next_at > now)
         alone = [refusal.read for refusal in self.points.values() if refusal.is_alone]
         behind = {(read.table, read.address + read.count) for read in alone}
         return Exclusions(
-            points=frozenset(self.points.keys() - due),
-            alone=frozenset(metric for metric in due if self.points[metric].is_alone),
+            points=frozenset(later),
+            alone=frozenset((metric, refusal.read) for metric, refusal in due if refusal.is_alone),
             boundaries=frozenset(behind | {one for one, refusal in self.boundaries.items() if refusal.next_at > now}),
             works=None if self.limit is None else self.limit.length.works,
             trials=() if self.limit is None else self.limit.trials(now),
