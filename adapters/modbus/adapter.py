@@ -99,7 +99,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     @classmethod
     async def first_look(cls, hosts: Sequence[str]) -> Mapping[str, Any] | None:
-        """Return a configuration with the named hosts that listen on the Modbus port, and the usual unit ids."""
+        """Return a configuration with the named hosts that listen on a Modbus port, and the usual unit ids."""
         listening = await listening_hosts(hosts)
         return {"hosts": listening, "units": COMMON_UNITS} if listening else None
 
@@ -252,8 +252,11 @@ class ModbusAdapter(Adapter[ModbusSettings]):
     def bus_remarks(self) -> Sequence[str]:
         """Return what else speaks on the bus, and what is wrong with the answers by which units were identified."""
         of_line = self._transport.remarks() if isinstance(self._transport, Link) else ()
-        of_scan = (self._framing.advice or self._pace.remark(is_silent_host=self._framing.is_silent_host),)
+        of_scan = (self._framing.advice or self._silence_remark(),)
         return [*of_line, *(remark for remark in of_scan if remark), *self._units.problems]
+
+    def _silence_remark(self) -> str | None:
+        return self._pace.remark(is_silent_host=self._framing.is_silent_host, is_udp=self._bus.loses_requests)
 
     @classmethod
     def workbench(cls, adapter: Self | None = None) -> Workbench:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from adapters.modbus.discovery import hosts as modbus_hosts
 from adapters.modbus.discovery.hosts import listening_hosts
 from gateway.field.plugins import installed, usable
 from gateway.first_start import first_look
@@ -87,6 +88,13 @@ async def test_the_installed_adapters_look_without_a_configuration():
 
 async def test_hosts_that_do_not_listen_or_are_none_are_left_out(unused_tcp_port):
     assert await listening_hosts([f"127.0.0.1:{unused_tcp_port}", "no host at all", "nowhere.invalid"]) == []
+
+
+async def test_a_host_on_the_port_of_modbus_over_tls_is_proposed_with_tls(monkeypatch, unused_tcp_port):
+    monkeypatch.setattr(modbus_hosts, "MODBUS_PORT", unused_tcp_port)
+    async with ModbusTcpHost([]) as host:
+        monkeypatch.setattr(modbus_hosts, "TLS_PORT", host.port)
+        assert await listening_hosts(["127.0.0.1"]) == [{"host": "127.0.0.1", "tls": {}}]
 
 
 def test_networks_and_hosts_are_told_apart():

@@ -51,11 +51,11 @@ def why_not_trusted(error: ssl.SSLCertVerificationError, host: str, found: Certi
     if code in (WRONG_HOST, WRONG_ADDRESS):
         return _wrong_name(wanted, found) + alone
     if code == SELF_SIGNED:
-        return f"its certificate is self-signed: name a file with it in `ca_file`{alone}, after a look at the device itself"
+        return f"its certificate is self-signed: name a file with it in `ca_file`{alone}, {_LOOK}"
     if code in UNKNOWN_AUTHORITY:
         by = "" if found is None else f' by "{found.issuer}"'
         known = "this machine does not know" if tls.ca_file is None else f"is not in {tls.ca_file}"
-        return f"its certificate is signed{by}, an authority that {known}: name a file with it in `ca_file`{alone}"
+        return f"its certificate is signed{by}, an authority that {known}: name a file with it in `ca_file`{alone}, {_LOOK}"
     return f"its certificate is not trusted: {error.verify_message}"
 
 
@@ -82,6 +82,8 @@ def why_failed(error: ssl.SSLError, tls: TlsSettings) -> str:
 
 
 _WANTS_CERTIFICATE = "it wants a certificate of the gateway: set `certificate_file` and `key_file` in `tls`"
+
+_LOOK = "after you have compared it with the device itself"
 
 CLOSED_IN_HANDSHAKE = (
     "it closed the connection during the TLS handshake: does it speak TLS on this port (usually"

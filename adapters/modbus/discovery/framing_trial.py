@@ -1,8 +1,8 @@
-"""Find out whether a host that never answers does so in another framing: RTU frames over TCP instead of Modbus TCP, or back."""
+"""Find out whether a host that never answers does so in another framing: Modbus TCP, RTU or ASCII."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from itertools import islice
 
@@ -14,6 +14,9 @@ from gateway.adapter import BusUnavailable, DeviceUnreachable
 
 MOST_UNITS = 10
 """How many units are asked."""
+
+FRAMINGS: Mapping[str, str] = {"tcp": "Modbus TCP", "rtu": "RTU frames", "ascii": "ASCII frames"}
+"""The framings in the order in which they are tried, and what they are called."""
 
 
 class FramingTrial:
@@ -39,34 +42,42 @@ class FramingTrial:
 
     @property
     def is_silent_host(self) -> bool:
-        """Whether the bus is a TCP host, in one of the two framings, that has not answered anything."""
-        is_host = isinstance(self._bus, TcpHost) and self._bus.framing in {"tcp", "rtu"}
+        """Whether the bus is a host that has not answered anything."""
+        is_host = isinstance(self._bus, TcpHost)
         return is_host and isinstance(self._transport, Link) and not self._transport.has_answered
 
     async def run(self, units: Iterable[int], seconds: float) -> AsyncGenerator[str, None]:
-        """Read one register of the first of these units in the other framing; yield what was asked after each request.
+        """Read one register of the first of these units in the other framings; yield what was asked after each request.
 
         Raises:
             BusUnavailable: the host could not be connected to again.
         """
-        if not self.is_silent_host or not isinstance(self._bus, TcpHost):
+        if not self.is_silent_host or not isinstance(self._bus, TcpHost) or self._bus.tls is not None:
             return
-        self._has_run, other = True, "rtu" if self._bus.framing == "tcp" else "tcp"
+        self._has_run = True
         self._transport.close()
-        link = self._link_to(self._bus.model_copy(update={"framing": other}))
+        asked = tuple(islice(units, MOST_UNITS))
+        for framing in FRAMINGS:
+            if framing == self._bus.framing or self._advice is not None:
+                continue
+            link = self._link_to(self._bus.model_copy(update={"framing": framing}))
+            async with aclosing(self._try(link, framing, asked, seconds)) as steps:
+                async for step in steps:
+                    yield step
+        await self._transport.open()
+
+    async def _try(self, link: Link, framing: str, units: Iterable[int], seconds: float) -> AsyncGenerator[str, None]:
         try:
             await link.open()
-            for unit in islice(units, MOST_UNITS):
+            for unit in units:
                 if await _answers(link, unit, seconds):
-                    what = "Modbus TCP" if other == "tcp" else "RTU frames over TCP"
-                    self._advice = f'unit {unit} answers {what}: set framing = "{other}" for this host'
+                    self._advice = f'unit {unit} answers {FRAMINGS[framing]}: set framing = "{framing}" for this host'
                     break
                 yield f"unit {unit}, in another framing"
         except BusUnavailable:
             pass  # told where the configured framing is tried again
         finally:
             link.close()
-        await self._transport.open()
 
     async def advise(self, unit: int, seconds: float) -> list[str]:
         """Return the advice for a unit that does not answer; it is asked for that once."""

@@ -129,12 +129,18 @@ class ScanPace:
         unit = next(iter(self._waiting)) if self._quick is None else self._quick
         return LastCheck(unit, min(until - now, LONGEST_TIMEOUT_SECONDS), is_found=self._quick is not None)
 
-    def remark(self, *, is_silent_host: bool) -> str | None:
+    def remark(self, *, is_silent_host: bool, is_udp: bool = False) -> str | None:
         """Return what a person should know and set; `None` when answers came in time.
 
         Args:
-            is_silent_host: the bus is a TCP host that has not answered anything.
+            is_silent_host: the bus is a host that has not answered anything.
+            is_udp: it is reached over UDP, where a host that is not there is as silent.
         """
+        if self._has_ended and self._is_silent and is_silent_host and self._unanswered and is_udp:
+            return (
+                f"no unit answered the scan within {self.configured_seconds:g} s: over UDP nothing tells whether the host is"
+                " there, so check its address and port, and that it speaks Modbus over UDP"
+            )
         if self._has_ended and self._is_silent and is_silent_host and self._unanswered:
             return (
                 f"no unit answered the scan within {self.configured_seconds:g} s: if this host is a gateway with a serial line, "

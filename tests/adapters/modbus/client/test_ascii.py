@@ -162,6 +162,8 @@ def test_everything_is_asked_and_answered_in_ascii():
     ids=["small letters", "begins with >", "ends with CR", "ends with another delimiter"],
 )
 def test_units_that_write_frames_in_their_own_way_are_read(framing):
+    """`>`: eModbus issue 407 and node-modbus-serial issue 393, the ABL eMH1. CR alone: stm8ef-modbus issue 7."""
+
     async def test(link, line):
         for address in range(5):
             assert await link.ask(1, holding(address), SHORT) == address.to_bytes(2)

@@ -13,9 +13,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import trustme
 
 from adapters.modbus import ModbusAdapter
-from adapters.modbus.client.buses import SerialLine
+from adapters.modbus.client.buses import SerialLine, TcpHost
+from adapters.modbus.client.link import Link
+from adapters.modbus.client.pdu import ExceptionResponse, ReadRequest, Table
+from adapters.modbus.client.tls_settings import TlsSettings
+from adapters.modbus.client.transport import RetryPolicy
 from gateway.adapter import Found, Progress
 
 pytestmark = pytest.mark.enable_socket
@@ -165,3 +170,38 @@ async def test_meters_on_a_serial_line_are_found_and_read(cable, start, meters, 
             unit: f"sn:eastron/{serial_number}" for unit, serial_number in SERIAL_NUMBERS.items()
         }
         assert await read_all(adapter, admitted(found[0])) == sdm630.readings
+
+
+def pymodbus(start: Start, *arguments: object) -> int:
+    return int(start(sys.executable, HERE / "peers/pymodbus_host.py", *arguments))
+
+
+async def registers_of(bus: TcpHost) -> list[int]:
+    link = Link(bus)
+    await link.open()
+    try:
+        raw = await link.ask(1, ReadRequest(Table.HOLDING, 0, 10), RetryPolicy(5))
+        with pytest.raises(ExceptionResponse):
+            await link.ask(1, ReadRequest(Table.HOLDING, 5000, 1), RetryPolicy(5))
+    finally:
+        link.close()
+    return [int.from_bytes(raw[at : at + 2]) for at in range(0, 20, 2)]
+
+
+@pytest.mark.parametrize("keys", [{"framing": "ascii"}, {"transport": "udp"}], ids=["ASCII over TCP", "UDP"])
+async def test_registers_of_pymodbus_are_read(start, keys):
+    port = await asyncio.to_thread(pymodbus, start, *keys.values())
+    assert await registers_of(TcpHost(host="127.0.0.1", port=port, **keys)) == list(range(10))
+
+
+async def test_registers_of_pymodbus_are_read_through_tls(start, tmp_path):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    for name, identity in (("server", "127.0.0.1"), ("gateway", "gateway.local")):
+        made = authority.issue_cert(identity)
+        made.cert_chain_pems[0].write_to_path(tmp_path / f"{name}.pem")
+        made.private_key_pem.write_to_path(tmp_path / f"{name}.key")
+    files = [tmp_path / "ca.pem", tmp_path / "server.pem", tmp_path / "server.key"]
+    port = await asyncio.to_thread(pymodbus, start, "tls", *files)
+    tls = TlsSettings(ca_file=files[0], certificate_file=tmp_path / "gateway.pem", key_file=tmp_path / "gateway.key")
+    assert await registers_of(TcpHost(host="127.0.0.1", port=port, tls=tls)) == list(range(10))

@@ -163,6 +163,27 @@ async def test_a_certificate_is_enough_as_its_own_authority(plant, tmp_path):
         assert await answered(host, **plant.keys(ca_file=tmp_path / "device.pem")) == b"\0\7"
 
 
+async def test_a_chain_with_an_authority_in_between_is_verified_by_either(plant, tmp_path):
+    """pysunspec2 pull request 115: devices and clients whose certificates an intermediate authority signed."""
+    between = plant.authority.create_child_ca()
+    between.cert_pem.write_to_path(tmp_path / "between.pem")
+    plant.of_device = between.issue_cert("127.0.0.1")
+    ours = between.issue_cert("gateway.local")
+    (tmp_path / "chain.pem").write_bytes(b"".join(pem.bytes() for pem in ours.cert_chain_pems))
+    ours.private_key_pem.write_to_path(tmp_path / "chain.key")
+    async with serving(plant.server()) as host:
+        assert await answered(host, **plant.keys("chain")) == b"\0\7"
+        assert await answered(host, **plant.keys("chain", ca_file=tmp_path / "between.pem")) == b"\0\7"
+
+
+async def test_a_host_name_is_verified_and_not_the_address_behind_it(tmp_path):
+    """modbus-esp8266 pull request 360: the name was resolved first, and the certificate compared with the address."""
+    plant = Plant(tmp_path)
+    plant.of_device = plant.authority.issue_cert("localhost")
+    async with serving(plant.server()) as host:
+        assert await answered(TcpHost(host="localhost", port=host.port), **plant.keys()) == b"\0\7"
+
+
 async def test_an_expired_certificate_is_refused_with_its_date(tmp_path):
     plant = Plant(tmp_path, not_before=datetime(2020, 1, 1, tzinfo=UTC), not_after=datetime(2021, 2, 3, tzinfo=UTC))
     async with serving(plant.server()) as host:

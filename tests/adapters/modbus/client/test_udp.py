@@ -121,6 +121,7 @@ async def test_an_answer_from_another_address_is_not_taken_and_said_once(caplog)
 
 
 async def test_a_device_server_that_answers_to_a_fixed_port_is_read():
+    """pymodbus issue 2859: a Waveshare device server in UDP mode, which sends to the port that is set in it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -130,7 +130,9 @@ def test_a_unit_that_was_heard_late_and_is_silent_is_asked_three_times():
     assert [pace.next_late() is not None for _ in range(4)] == [True, True, True, False]
 
 
-@pytest.mark.parametrize(("configured", "served"), [("tcp", "rtu"), ("rtu", "tcp")])
+@pytest.mark.parametrize(
+    ("configured", "served"), [("tcp", "rtu"), ("rtu", "tcp"), ("tcp", "ascii"), ("ascii", "tcp"), ("rtu", "ascii")]
+)
 def test_a_host_that_answers_in_another_framing_is_found_out_and_the_setting_named(configured, served):
     async def main():
         host = ModbusTcpHost([quick(5)], framing=served)
@@ -151,7 +153,7 @@ def test_a_unit_that_is_read_in_the_wrong_framing_says_so():
         adapter._framing = FramingTrial(bus, adapter._transport, lambda other: Link(other, dial=host.dial))
         async with adapter:
             for _ in range(2):
-                with pytest.raises(DeviceUnreachable, match='RTU frames over TCP: set framing = "rtu" for this host'):
+                with pytest.raises(DeviceUnreachable, match='answers RTU frames: set framing = "rtu" for this host'):
                     await adapter.identify("5")
         connections = host.connections
         await host.hang_up()
