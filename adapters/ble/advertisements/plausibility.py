@@ -28,7 +28,11 @@ class PlausibleRange:
 
 RANGES: tuple[PlausibleRange, ...] = (
     PlausibleRange(
-        "%", "humidity", 0.0, 120.0, "Sensirion SHT4x data sheet, 4.6: wet sensors show up to 119 %; 0xFFFF is 655.35 or 163.8 %"
+        "%",
+        "humidity",
+        0.0,
+        119.0,
+        "Sensirion SHT4x data sheet, 4.6: wet sensors show up to 119 %; a BME280 that fails tells 120 %",
     ),
     PlausibleRange(
         "%", "", 0.0, 100.0, "GATT Specification Supplement, Battery Level: 0 to 100, all else is reserved; BTHome sends 255"

@@ -32,6 +32,13 @@ PAIR_SECONDS = 45.0
 
 CONNECT_SECONDS = 25.0
 
+RESOLVE_CHECKS, RESOLVE_CHECK_SECONDS = 100, 0.1
+"""How often and how soon it is looked whether a device that was connected stays so until its services are known."""
+
+BROKEN_OFF = "it breaks the connection off at once"
+ABORTED = ("abort-by-local", "abort-by-remote")
+"""Parts of BlueZ's errors of such a connection."""
+
 REASONS: Mapping[str, str] = {
     "AuthenticationFailed": "the device refuses it: the passkey is wrong or missing, or the device waits for no pairing",
     "AuthenticationRejected": "the device refuses it",
@@ -110,23 +117,32 @@ async def is_paired(device: str) -> bool | None:
     """Return whether this machine is paired with the device; `None` where bluetoothd does not know it, or does not answer."""
     try:
         async with _system_bus() as bus:
-            reply = await _call(bus, device, PROPERTIES, "Get", "ss", [DEVICE, "Paired"])
+            return await _property(bus, device, "Paired")
     except PairingFailed:
         return None
-    if reply is None or reply.message_type is not MessageType.METHOD_RETURN:
-        return None
-    return bool(reply.body[0].value)
 
 
 async def connect_error(device: str) -> str | None:
-    """Connect to a device, and return BlueZ's error; `None` when it is connected.
+    """Connect to a device, and return why that failed; `None` once its services are known.
+
+    A connection that is broken off at once is `BROKEN_OFF`: bluetoothd reports it as made, or as aborted.
 
     Raises:
         PairingFailed: bluetoothd does not answer.
     """
     async with _system_bus() as bus:
         error = _error_of(await _call(bus, device, DEVICE, "Connect", seconds=CONNECT_SECONDS))
-    return None if error is None else " ".join(filter(None, error))
+        if error is not None:
+            text = " ".join(filter(None, error))
+            return BROKEN_OFF if any(part in text for part in ABORTED) else text
+        for _ in range(RESOLVE_CHECKS):
+            is_connected, is_resolved = [await _property(bus, device, name) for name in ("Connected", "ServicesResolved")]
+            if not is_connected:
+                return BROKEN_OFF
+            if is_resolved:
+                return None
+            await asyncio.sleep(RESOLVE_CHECK_SECONDS)
+    return None
 
 
 async def disconnect(device: str) -> None:
@@ -146,6 +162,13 @@ async def remove(device: str) -> None:
         reply = await _call(bus, device.rpartition("/")[0], ADAPTER, "RemoveDevice", "o", [device])
         if (error := _error_of(reply)) is not None:
             raise PairingFailed(_reason(*error))
+
+
+async def _property(bus: MessageBus, device: str, name: str) -> bool | None:
+    reply = await _call(bus, device, PROPERTIES, "Get", "ss", [DEVICE, name])
+    if reply is None or reply.message_type is not MessageType.METHOD_RETURN:
+        return None
+    return bool(reply.body[0].value)
 
 
 @asynccontextmanager

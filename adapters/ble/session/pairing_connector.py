@@ -22,19 +22,17 @@ FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60.0, 3600.0
 
 CONNECT_TRIES = 3
 CONNECT_PAUSE_SECONDS = 0.5
-"""A connection of a paired device that breaks off at once is tried so often: that happens by interference, too."""
+"""A connection of a paired device that is broken off at once is tried so often: that happens by interference, too."""
 
-DROPPED_CONNECTIONS = 3
-"""So many connections in a row that a paired device breaks off show that it has lost the pairing."""
+BROKEN_VISITS = 2
+"""So many visits in a row of which all connections were broken off show that a device has lost the pairing. A pairing that the
+device still has must not be removed: many devices accept no second one."""
 
 RECEIVED_AGAIN_SECONDS = 20.0
 """How long to wait for a device whose pairing was removed: bluetoothd knows it again once it is received."""
 
 KEY_MISSING = ("key-missing", "AuthenticationFailed", "NotPaired")
 """Parts of errors that only a device without the key of a pairing causes."""
-
-BROKEN_OFF = ("abort-by-local", "abort-by-remote")
-"""Parts of errors of a connection that was broken off at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +67,7 @@ class _Bond:
     failures: int = 0
     problem: str | None = None
     try_again_at: float = 0.0
-    dropped: int = 0
+    broken_visits: int = 0
     is_renewed: bool = False
     """It was paired anew and has not been read since: a second time would not help."""
     last: GattConnection | None = None
@@ -121,11 +119,7 @@ class PairingConnector:
         bond, is_connected = self._bonds.setdefault(wish.key, _Bond()), False
         try:
             await self._ensure_paired(path, wish, bond)
-            try:
-                bond.last = await self._radio.connect(address)
-            except DeviceUnreachable:
-                bond.dropped += 1
-                raise
+            bond.last = await self._radio.connect(address)
             is_connected = True
         finally:
             if not is_connected:  # bluetoothd keeps what was connected to be paired, and such a device does not advertise
@@ -145,7 +139,7 @@ class PairingConnector:
         except PairingFailed as error:
             raise self._failed(wish, bond, str(error)) from error
         log.info("%s: paired with this machine", wish.label)
-        bond.failures, bond.problem, bond.dropped, bond.last = 0, None, 0, None
+        bond.failures, bond.problem, bond.broken_visits, bond.last = 0, None, 0, None
 
     async def _is_lost(self, path: str, wish: PairingWish, bond: _Bond) -> bool:
         """Return whether the device does not know the pairing any more that this machine remembers.
@@ -161,13 +155,17 @@ class PairingConnector:
             except PairingFailed as problem:
                 raise DeviceUnreachable(str(problem)) from problem
             if error is None:
-                return bond.dropped >= DROPPED_CONNECTIONS
+                bond.broken_visits = 0
+                return False
             if any(part in error for part in KEY_MISSING):
                 return True
-            if not any(part in error for part in BROKEN_OFF):
+            if error != pairing.BROKEN_OFF:
                 raise DeviceUnreachable(f"{wish.label} accepts no connection: {error}")
             if attempt + 1 < CONNECT_TRIES:
                 await asyncio.sleep(CONNECT_PAUSE_SECONDS)
+        bond.broken_visits += 1
+        if bond.broken_visits < BROKEN_VISITS:
+            raise DeviceUnreachable(f"{wish.label}: {error}; if it was reset, it is paired anew at the next attempt")
         return True
 
     async def _remove(self, path: str, wish: PairingWish, bond: _Bond) -> None:
@@ -196,7 +194,7 @@ class PairingConnector:
         """Note that a device was read: a pairing that is lost later can be renewed."""
         wish = self._wish_of(address)
         if wish is not None and (bond := self._bonds.get(wish.key)) is not None:
-            bond.is_renewed, bond.dropped = False, 0
+            bond.is_renewed = False
 
 
 def by_hand(path: str) -> str:

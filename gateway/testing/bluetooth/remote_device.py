@@ -153,14 +153,18 @@ class RemoteDevice:
         self.is_temporary = False
         self._connection = await self._open_connection()
         self._change(Connected=YES)
-        if self.is_bonded and not self.peripheral.is_paired:  # the link is encrypted at once, and the device has no key for that
-            self._connection.close()
-            self._on_disconnected()
-            raise OperationFailed(dbus_errors.ABORTED)
+        if self.is_bonded and not self.peripheral.is_paired:
+            self._start_task(self._break_off(self._connection), f"end of {self.peripheral.address}")
+            return
         if not self._connection.is_open:
             self._on_disconnected()
             raise OperationFailed(dbus_errors.CONNECTION_LOST)
         self._start_task(self._resolve(self._connection), f"services of {self.peripheral.address}")
+
+    async def _break_off(self, connection: PeripheralConnection) -> None:
+        """Lose a connection because the link is encrypted at once, and the device has no key for that (bluez#433)."""
+        await asyncio.sleep(RESOLVE_SECONDS)
+        connection.lose()
 
     async def _open_connection(self) -> PeripheralConnection:
         opening = PeripheralConnection.open(

@@ -248,8 +248,27 @@ async def test_a_device_that_was_reset_is_paired_anew_once(bluez, caplog):
         assert (await read(adapter, child))["battery"] == 90
         for times in (1, 2):
             peripheral.reset()
+            with pytest.raises(DeviceUnreachable, match="breaks the connection off at once; if it was reset, it is paired anew"):
+                await read(adapter, child)
             assert (await read(adapter, child))["battery"] == 90
             assert caplog.text.count("it does not know its pairing any more") == times, "after a read it may be reset again"
+
+
+async def test_interference_removes_no_pairing(bluez):
+    peripheral = scale("2a19")
+    bluez.environment.add(peripheral)
+    adapter = new_adapter(WANTED)
+    async with adapter:
+        child = child_of(await adapter.identify(ADDRESS))
+        peripheral.faults.keeps_its_bond = True
+        for aborted in (1, 2, 3):
+            peripheral.faults.aborted_connects = aborted
+            try:
+                assert (await read(adapter, child))["battery"] == 90
+            except DeviceUnreachable:
+                assert aborted == 3
+        assert (await read(adapter, child))["battery"] == 90
+    assert bluez.controller.bonds == {ADDRESS}
 
 
 async def test_a_device_that_was_paired_by_hand_and_reset_is_told_with_what_to_do(bluez, monkeypatch):

@@ -46,6 +46,8 @@ def values(manufacturer=(), service=(), name=None) -> dict[str, object] | None:
         ("40020080", {"temperature": None}),  # 0x8000 hundredths are below absolute zero
         ("4003ffff", {"humidity": None}),
         ("402eff", {"humidity": None}),
+        ("402e78", {"humidity": None}),  # 120 %, by which RuuviTags and others say that the sensor fails
+        ("402e67", {"humidity": 103}),  # a wet sensor
         ("402fff", {"moisture": None}),
         ("4012ffff", {"co2": None}),
         ("4005ffffff", {"illuminance": None}),

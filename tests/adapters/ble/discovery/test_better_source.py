@@ -89,6 +89,15 @@ def test_a_generic_frame_never_replaces_what_is_known(generic, specific):
     assert values(device)["temperature"] == temperature
 
 
+@pytest.mark.parametrize("order", [(0x004C, 0xEC88), (0xEC88, 0x004C)], ids=["beacon-first", "beacon-last"])
+def test_a_beacon_and_values_in_one_advertisement_are_no_beacon(order):
+    both = {**IBEACON["manufacturer_data"], **GOVEE["manufacturer_data"]}
+    tracker = new_tracker()
+    for second in range(3):
+        device = tracker.receive(heard({"manufacturer_data": {company: both[company] for company in order}}), second)
+    assert (device.found().profile, values(device)["temperature"]) == ("govee", 20.7)
+
+
 @given(st.lists(st.sampled_from([*GENERIC, "Govee"]), max_size=12).map(lambda names: [*names, "Govee"]))
 def test_whatever_the_order_of_its_frames_the_device_ends_as_what_it_is(names):
     tracker = new_tracker()
