@@ -288,7 +288,12 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         return [write_sentence(child, self._planned_write(child, command))]
 
     def _execution(self, child: ChildDevice, command: Command) -> CommandExecution:
-        return CommandExecution(child, self._planned_write(child, command), self.ask)
+        return CommandExecution(child, self._planned_write(child, command), partial(self.ask, at_once=self._at_once(child)))
+
+    def _at_once(self, child: ChildDevice) -> int | None:
+        """Return how many registers of a child are read in one request; `None` where no limit is known."""
+        profile = self._profile_of(child)
+        return None if profile is None else self._read_plans.at_once(child, profile)
 
     def _planned_write(self, child: ChildDevice, command: Command) -> PlannedWrite:
         profile = self._profile_of(child)
@@ -340,7 +345,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         return UnitSettings(
             child,
             profile,
-            ask_again=partial(self.ask, unit),
+            ask_again=partial(self.ask, unit, at_once=self._at_once(child)),
             ask_once=partial(self.ask, unit, policy=RetryPolicy(self._timeout)),
         )
 

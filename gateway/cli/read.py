@@ -104,5 +104,6 @@ async def _read_once(adapter: Adapter[Any], address: str) -> tuple[Found, list[R
         async with closed_after(adapter.read(child, frozenset(adapter.poll_groups(child)))) as blocks:
             async for block in blocks:
                 readings.extend(block)
-        remarks = [*adapter.bus_remarks(), *adapter.remarks(child)]
+        of_bus = adapter.bus_remarks()
+        remarks = [*of_bus, *(remark for remark in adapter.remarks(child) if not any(remark in other for other in of_bus))]
     return found, readings, remarks

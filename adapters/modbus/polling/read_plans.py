@@ -82,6 +82,10 @@ class ReadPlans:
             made = self._plans[key] = _ReadPlan(transactions, self._turnaround(unit), exclusions)
         return made.transactions
 
+    def at_once(self, child: ChildDevice, profile: Profile) -> int | None:
+        """Return the most registers of this child in one request; `None` for as many as the protocol allows."""
+        return _at_once(profile, self.refusals.of(child).exclusions(now()).works)
+
     def forget(self, address: str) -> None:
         """Drop the plans for this unit: another device may be there now, or the same with other models."""
         self.refusals.forget(address)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from adapters.modbus.client.pdu import ADDRESSES, ExceptionResponse, NoResponse, ReadRequest, Response, Table
 
@@ -52,11 +53,16 @@ def dump_registers(where: Sequence[str]) -> Generator[ReadRequest, Response, dic
     if not where:
         waiting = [*_seeds(), *waiting]
     cells: dict[str, dict[int, int]] = {}
+    too_long = _TooLong()
     for _ in range(READS_BOUND):
         if not waiting:
             break
         read = waiting.pop()
+        if read.count > 1 and too_long.holds_for(read):
+            waiting += _halves(read)
+            continue
         answer = yield read
+        too_long.learn(read, answer)
         if isinstance(answer, bytes):
             words = {read.address + at // 2: int.from_bytes(answer[at : at + 2]) for at in range(0, len(answer), 2)}
             known = cells.setdefault(str(read.table), {})
@@ -64,10 +70,42 @@ def dump_registers(where: Sequence[str]) -> Generator[ReadRequest, Response, dic
             if not where and read.address in SEEDS and read.count == SEED:
                 waiting += _around(read, known)
         elif isinstance(answer, ExceptionResponse | NoResponse) and read.count > 1:
-            half = read.count // 2
-            waiting.append(ReadRequest(read.table, read.address + half, read.count - half))
-            waiting.append(ReadRequest(read.table, read.address, half))
+            waiting += _halves(read)
     return cells
+
+
+def _halves(read: ReadRequest) -> list[ReadRequest]:
+    """Return the halves of a read, the first one last."""
+    half = read.count // 2
+    return [
+        ReadRequest(read.table, read.address + half, read.count - half),
+        ReadRequest(read.table, read.address, half),
+    ]
+
+
+@dataclass(slots=True)
+class _TooLong:
+    """The reads that are not answered for their length: shorter ones from the same address are."""
+
+    longest: int = 0
+    """The longest read that was answered with registers."""
+    shortest: int | None = None
+    """The shortest that was not answered, and from whose address a shorter one was."""
+    _silent: dict[tuple[Table, int], int] = field(default_factory=dict)
+
+    def holds_for(self, read: ReadRequest) -> bool:
+        """Return whether this read need not be tried."""
+        return self.shortest is not None and self.longest < self.shortest <= read.count
+
+    def learn(self, read: ReadRequest, answer: Response) -> None:
+        """Take over what became of a read."""
+        place = (read.table, read.address)
+        if isinstance(answer, NoResponse):
+            self._silent[place] = read.count
+        elif isinstance(answer, bytes):
+            self.longest = max(self.longest, read.count)
+            if (silent := self._silent.pop(place, None)) is not None:
+                self.shortest = silent if self.shortest is None else min(silent, self.shortest)
 
 
 def _seeds() -> list[ReadRequest]:

@@ -8,6 +8,7 @@ import pytest
 
 from adapters.modbus import ModbusAdapter
 from adapters.modbus.client.link import Link
+from gateway.adapter import Command
 from gateway.testing.clock import simulated
 from gateway.testing.modbus import Faults, LongReads, ModbusTcpHost, RefusedAddresses, SimulatedUnit, Table, VirtualLine
 
@@ -176,3 +177,34 @@ async def test_it_is_read_over_tcp_as_well(settings, profiles, admitted, then):
                 blocks = [block async for block in adapter.read(child, frozenset({"fast"}))]
                 assert {reading.metric.name: reading.value for block in blocks for reading in block} == POINTS
             assert "answers at most" in " ".join(adapter.remarks(child))
+
+
+WRITABLE = """
+[[points]]
+metric = "limit"
+table = "holding"
+address = 20
+type = "uint32"
+
+[[commands]]
+name = "set_limit"
+metric = "limit"
+between = [0, 100000]
+"""
+
+
+def test_a_command_for_a_long_value_is_read_back_in_parts(settings, tmp_path, admitted):
+    (tmp_path / "plain.toml").write_text(PROFILE.format(extra="max_registers = 1") + WRITABLE, encoding="utf-8")
+
+    async def main():
+        unit = SimulatedUnit(1, registers={Table.HOLDING_REGISTERS: {0: 0, 20: 0, 21: 5}})
+        unit.faults = Faults(long_reads=LongReads(registers=1))
+        line = VirtualLine([unit])
+        given = settings(lines=[{"port": "virtual"}], profiles=[str(tmp_path)], devices=[{"unit": 1, "profile": "plain"}])
+        async with ModbusAdapter(given, transport=Link(given.all_buses[0], dial=line.dial)) as adapter:
+            child = admitted(await adapter.identify("1"))
+            result = await adapter.execute(child, Command(1, child.key, "set_limit", {"value": 70000}))
+            assert result.message is not None
+            assert unit.read(Table.HOLDING_REGISTERS, 20, 1)[0] << 16 | unit.read(Table.HOLDING_REGISTERS, 21, 1)[0] == 70000
+
+    simulated(main())

@@ -10,7 +10,15 @@ from adapters.modbus.client.pdu import Table
 from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.profile.profile import MOST_POINTS
 from adapters.modbus.profile.sunspec_layout import PlacedModel, SunSpecLayout
-from adapters.modbus.profile.sunspec_models import MEASUREMENT_MODELS, own_name, profile_for, profile_named, with_other_models
+from adapters.modbus.profile.sunspec_models import (
+    MEASUREMENT_MODELS,
+    _definition,
+    own_name,
+    profile_for,
+    profile_named,
+    with_other_models,
+)
+from adapters.modbus.profile.values import decode_one
 from gateway.adapter import Confidence, Found
 from gateway.testing import modbus as simulated
 from gateway.testing.modbus import SunSpecModel, sunspec_registers
@@ -257,3 +265,52 @@ def test_a_layout_is_read_back_as_it_was_noted(chain):
 @pytest.mark.parametrize("text", ["", "nonsense", "103:40000", "103:x:4", "1:2:3:4"])
 def test_a_layout_that_was_noted_in_another_way_is_none(text):
     assert not SunSpecLayout.from_text(text)
+
+
+SENTINELS = {
+    "int16": (0x8000,),
+    "uint16": (0xFFFF,),
+    "acc16": (0,),
+    "enum16": (0xFFFF,),
+    "bitfield16": (0xFFFF,),
+    "int32": (0x8000, 0),
+    "uint32": (0xFFFF, 0xFFFF),
+    "acc32": (0, 0),
+    "enum32": (0xFFFF, 0xFFFF),
+    "bitfield32": (0xFFFF, 0xFFFF),
+    "int64": (0x8000, 0, 0, 0),
+    "uint64": (0xFFFF,) * 4,
+    "acc64": (0,) * 4,
+    "bitfield64": (0xFFFF,) * 4,
+    "float32": (0x7FC0, 0),
+    "float64": (0x7FF8, 0, 0, 0),
+}
+"""What a point that is not implemented holds (SunSpec Device Information Model Specification V1.1, section on data types)."""
+
+
+@pytest.mark.parametrize("kind", SENTINELS)
+async def test_a_point_that_is_not_implemented_has_no_value_whatever_its_type(kind):
+    definitions = [(model, _definition(model)) for model in sorted(MEASUREMENT_MODELS)]
+    wanted = [model for model, definition in definitions if any(point["type"] == kind for point in definition["points"])]
+    for model in wanted:
+        at = 0
+        words = {}
+        for point in _definition(model)["points"]:
+            if at >= 2 and point["type"] in SENTINELS:
+                words |= dict(enumerate(SENTINELS[point["type"]], start=at))
+            at += point["size"]
+        profile = profile_for([model])
+        layout = SunSpecLayout((PlacedModel(model, 0, at - 2),))
+        for placed in (placed for point in profile.points for placed in point.placed(layout) if point.repeats is None):
+            held = b"".join(
+                (words.get(placed.address + register, 0) & 0xFFFF).to_bytes(2) for register in range(placed.encoding.words)
+            )
+            assert decode_one(placed.encoding, held) is None, (model, placed.metric.name)
+    assert wanted or kind not in {"int16", "uint16", "acc32", "acc64", "enum16", "bitfield32", "float32", "int64", "uint64"}
+
+
+@pytest.mark.parametrize("power", [-11, 11, 0x8000, 0x7FFF, 100])
+async def test_a_scale_factor_out_of_its_range_leaves_the_values_out(read_all, power):
+    inverter = SunSpecModel(103, 50, {2: 160, 6: power, 14: 3650, 15: 0, 38: 4})
+    _, values, _, _ = await read_all(inverter)
+    assert (values["ac_current"], values["ac_power"]) == (None, 3650)

@@ -129,3 +129,33 @@ async def test_the_value_on_a_display_is_found_on_a_bus(memory_transport, memory
     bench = bench_on(memory_transport({1: unit}))
     cells = Dump(cells=await dumped(bench, "1", "holding 0-3"))
     assert bench.explain([(cells, Decimal("230.1"))], tolerance=0)[0].where == "holding 1, uint16, x 0.1"
+
+
+class OneAtATime:
+    """A unit that is silent to reads of more than one register."""
+
+    def __init__(self, unit):
+        self.unit, self.silences = unit, 0
+
+    def answer(self, request):
+        if isinstance(request, ReadRequest) and request.count > 1:
+            self.silences += 1
+            raise DeviceUnreachable("no answer")
+        return self.unit.answer(request)
+
+
+async def test_a_device_that_returns_one_register_at_a_time_is_dumped_with_few_time_outs(memory_transport, memory_unit, bench_on):
+    unit = OneAtATime(memory_unit(tables={Table.HOLDING: {address: address for address in range(200)}}))
+    cells = await dumped(bench_on(memory_transport({3: unit})), "3", "holding 0-199")
+    assert cells["holding"] == {address: address for address in range(200)}
+    assert unit.silences <= 8
+
+
+async def test_a_profile_is_tried_on_a_device_that_returns_one_register_at_a_time(
+    memory_transport, memory_unit, bench_on, read_case, request
+):
+    case = read_case(request.path.parents[1] / "cases" / "eastron-sdm630" / "three-phases")
+    bench = bench_on(memory_transport({1: OneAtATime(case.device)}))
+    file = PROFILE_FILES.folder / "eastron-sdm630.toml"
+    readings = [one async for block in bench.try_profile(file, "1") for one in block]
+    assert {one.metric.name: one.value for one in readings} == case.readings
