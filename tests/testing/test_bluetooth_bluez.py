@@ -286,9 +286,11 @@ async def test_each_adapter_receives_only_its_own_environment(bus, beacon, senso
             assert {address for address, _ in heard} == {peripheral.address}
 
 
-async def test_an_adapter_has_so_many_connections_and_no_more(bluez, controller, beacon, sensor):
+async def test_an_adapter_has_so_many_connections_and_no_more(bluez, controller, sensor):
     controller.slots = 1
-    first, second = await device_of(sensor), await device_of(beacon)
+    battery = Service("180f", [Characteristic("2a19", ["read"], b"\x50")])
+    controller.environment.add(other := Peripheral("A4:C1:38:00:00:03", services=[battery], advertises_every=0.02))
+    first, second = await device_of(sensor), await device_of(other)
     async with BleakClient(first):
         with pytest.raises(BleakDBusError, match="concurrent-connection-limit"):
             await BleakClient(second).connect()

@@ -14,7 +14,7 @@ from bleak.exc import BleakError
 from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
-from gateway.testing.bluetooth import Peripheral, RadioEnvironment
+from gateway.testing.bluetooth import Characteristic, Peripheral, RadioEnvironment, Service
 from gateway.testing.bluetooth.bluez import EmulatedBlueZ
 from gateway.testing.bluetooth.controller import Controller
 from gateway.testing.bluetooth.private_bus import PrivateBus, dbus_daemon_or_skip
@@ -227,6 +227,24 @@ async def test_a_device_that_is_received_no_longer_is_removed_after_the_timeout(
     assert controller.devices == ()
     beacon.advertise()
     await until(lambda: client.notes.calls == ["DeviceFound"] * 2)
+
+
+async def test_the_end_of_a_discovery_removes_devices_without_connections_and_withdraws_strengths(client, beacon, controller):
+    battery = Service("180f", [Characteristic("2a19", ["read"], b"\x50")])
+    controller.environment.add(sensor := Peripheral("A4:C1:38:00:00:02", services=[battery], advertises_every=None))
+    await monitoring(client)
+    filters = {"Transport": Variant("s", "le")}
+    await client.ask("/org/bluez/hci0", "org.bluez.Adapter1", "SetDiscoveryFilter", "a{sv}", filters)
+    await client.ask("/org/bluez/hci0", "org.bluez.Adapter1", "StartDiscovery")
+    beacon.advertise()
+    sensor.advertise()
+    await client.ask("/org/bluez/hci0", "org.bluez.Adapter1", "StopDiscovery")
+    await until(lambda: PATH in client.notes.removed)
+    assert controller.devices == (sensor.address,)
+    path = "/org/bluez/hci0/dev_A4_C1_38_00_00_02"
+    (known,) = await client.ask(path, "org.freedesktop.DBus.Properties", "GetAll", "s", "org.bluez.Device1")
+    assert "RSSI" not in known
+    assert controller.is_scanning, "the monitor goes on"
 
 
 async def test_a_device_that_was_connected_to_is_kept(client, beacon, controller):

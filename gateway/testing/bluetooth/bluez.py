@@ -10,9 +10,10 @@ from dbus_fast import Message, Variant
 
 from gateway.testing.bluetooth import dbus_errors
 from gateway.testing.bluetooth.agents import AGENT_MANAGER, MANAGER_PATH, Agents
-from gateway.testing.bluetooth.controller import ADAPTER, MONITOR, Controller
+from gateway.testing.bluetooth.controller import ADAPTER, Controller
 from gateway.testing.bluetooth.dbus_errors import OperationFailed
 from gateway.testing.bluetooth.dbus_service import DBusService, MethodCall, MethodReply
+from gateway.testing.bluetooth.monitors import MONITOR
 from gateway.testing.bluetooth.object_tree import OBJECT_MANAGER, PROPERTIES, ObjectTree
 from gateway.testing.bluetooth.remote_device import DEVICE
 

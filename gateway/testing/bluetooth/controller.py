@@ -9,20 +9,19 @@ from typing import Final
 from dbus_fast import Variant
 
 from gateway.testing.bluetooth import dbus_errors
-from gateway.testing.bluetooth.advertisement import FLAGS
 from gateway.testing.bluetooth.agents import Agents
 from gateway.testing.bluetooth.connection import CONNECT_TIMEOUT_SECONDS
 from gateway.testing.bluetooth.dbus_errors import ErrorReply, OperationFailed
 from gateway.testing.bluetooth.dbus_service import DBusService, MethodCall, MethodReply
+from gateway.testing.bluetooth.monitors import MONITOR, Monitor, Monitors
 from gateway.testing.bluetooth.object_tree import NO, ObjectTree
 from gateway.testing.bluetooth.peripheral import Peripheral
 from gateway.testing.bluetooth.radio_environment import RadioEnvironment
 from gateway.testing.bluetooth.remote_device import Host, RemoteDevice
-from gateway.testing.bluetooth.scan_filters import MOST_PATTERNS, DiscoveryFilter, Monitor, patterns_of
+from gateway.testing.bluetooth.scan_filters import DiscoveryFilter
 
 ADAPTER: Final = "org.bluez.Adapter1"
 MONITOR_MANAGER: Final = "org.bluez.AdvertisementMonitorManager1"
-MONITOR: Final = "org.bluez.AdvertisementMonitor1"
 
 TEMPORARY_SECONDS = 30.0
 """The default of `TemporaryTimeout` in BlueZ's main.conf."""
@@ -88,7 +87,7 @@ class Controller:
         self._devices: dict[str, RemoteDevice] = {}
         self._filters: dict[str, DiscoveryFilter] = {}
         self._sessions: set[str] = set()
-        self._monitors: list[Monitor] = []
+        self._monitors = Monitors(self._call_monitor)
         self._stop_listening: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
@@ -128,7 +127,7 @@ class Controller:
         """Remove a device, as BlueZ does with one that was not received for half a minute; it returns when it is received."""
         if (device := self._devices.pop(self._device_path(peripheral), None)) is not None:
             device.remove()
-            self._forget_in_monitors(device.path)
+            self._monitors.lost(device.path)
 
     def attach(self, tree: ObjectTree, service: DBusService, crash: Callable[[], None] | None = None) -> None:
         """Export it on the bus; called by the emulation, with a function that lets bluetoothd crash."""
@@ -158,23 +157,16 @@ class Controller:
         """End the scans and subscriptions of a client that has left the bus."""
         self._filters.pop(client, None)
         self._sessions.discard(client)
-        self._keep_monitors([monitor for monitor in self._monitors if monitor.client != client])
+        if self._monitors.forget_client(client) and self._crash is not None:
+            self._crash()
         for device in self._devices.values():
             device.forget_client(client)
         self._update_scan()
 
     def monitor_appeared(self, client: str, path: str, properties: Mapping[str, Variant]) -> None:
         """Start a passive scan for a monitor that was registered and now is exported, or release it."""
-        for monitor in self._monitors:
-            if (monitor.client, monitor.path) == (client, path) and self._service is not None:
-                patterns = patterns_of(properties) or ()
-                active = sum(bool(other.patterns) for other in self._monitors)
-                if len(patterns) > MOST_PATTERNS:
-                    monitor.is_overflown = True
-                if monitor.is_overflown or (self.most_monitors is not None and active >= self.most_monitors):
-                    patterns = ()
-                self._service.call(client, path, MONITOR, "Activate" if patterns else "Release")
-                monitor.patterns = [one for one in patterns if one[1] == FLAGS or not self.matches_only_flags]
+        most, only_flags = self.most_monitors, self.matches_only_flags
+        self._monitors.appeared(client, path, properties, most=most, matches_only_flags=only_flags)
         self._update_scan()
 
     async def serve(self, call: MethodCall) -> MethodReply:
@@ -225,23 +217,14 @@ class Controller:
             raise OperationFailed(dbus_errors.DOES_NOT_EXIST)
         self.bonds.discard(device.peripheral.address)
         device.remove()
-        self._forget_in_monitors(path)
+        self._monitors.lost(path)
 
     def _register_monitor(self, client: str, path: str) -> None:
-        if any((monitor.client, monitor.path) == (client, path) for monitor in self._monitors):
-            raise OperationFailed(dbus_errors.ALREADY_EXISTS)
-
-        def on_device(device: str) -> None:
-            if self._service is not None:
-                self._service.call(client, path, MONITOR, "DeviceFound", ("o", device))
-
-        self._monitors.append(Monitor(client, path, on_device, is_offloaded=self.offloads_monitors))
+        self._monitors.register(client, path, is_offloaded=self.offloads_monitors)
 
     def _unregister_monitor(self, client: str, path: str) -> None:
-        remaining = [monitor for monitor in self._monitors if (monitor.client, monitor.path) != (client, path)]
-        if len(remaining) == len(self._monitors):
-            raise OperationFailed(dbus_errors.DOES_NOT_EXIST)
-        self._keep_monitors(remaining)
+        if self._monitors.unregister(client, path) and self._crash is not None:
+            self._crash()
         self._update_scan()
 
     _methods: Mapping[tuple[str, str, str], Callable[..., None]] = {
@@ -259,15 +242,23 @@ class Controller:
 
     def _update_scan(self) -> None:
         """Scan while a client wants that, and signal it."""
-        wanted = self.is_powered and (bool(self._sessions) or any(monitor.patterns for monitor in self._monitors))
+        wanted = self.is_powered and (bool(self._sessions) or self._monitors.are_scanning)
         if wanted and self._stop_listening is None:
             self._stop_listening = self.environment.listen(self._on_advertisement)
         elif not wanted and self._stop_listening is not None:
             self._stop_listening()
             self._stop_listening = None
-            for device in self._devices.values():
-                device.scan_stopped()
+        was_discovering = self._tree is not None and self._tree.properties(self.path, ADAPTER)["Discovering"].value
         self._signal_switches(Discovering=self.is_discovering)
+        if was_discovering and not self.is_discovering:
+            self._clean_up_after_discovery()
+
+    def _clean_up_after_discovery(self) -> None:
+        """Withdraw signal strengths, and remove devices that nobody can connect to (`discovery_cleanup` in src/adapter.c)."""
+        for device in tuple(self._devices.values()):
+            device.discovery_ended()
+            if device.is_temporary and not device.peripheral.is_connectable:
+                self.forget(device.peripheral)
 
     def _on_advertisement(self, peripheral: Peripheral) -> None:
         if self.is_deaf or self._tree is None or self._service is None:
@@ -280,16 +271,15 @@ class Controller:
         is_filtered = any(one.is_set for one in filters)
         is_reported = is_filtered or advertisement.is_discoverable
         accepting = [one for one in filters if is_reported and one.accepts(advertisement)]
-        if self.dies_of_long_advertisements and self._monitors and advertisement.is_long and self._crash is not None:
+        if self.dies_of_long_advertisements and len(self._monitors) and advertisement.is_long and self._crash is not None:
             self._crash()
             return
-        monitors = [monitor for monitor in self._monitors if monitor.accepts(advertisement)]
+        monitors = self._monitors.matching(advertisement)
         if accepting or monitors:
             device = self._device(peripheral, self._tree, self._service)
             duplicates = any(one.reports_duplicates for one in accepting)
             device.receive(advertisement, duplicates=duplicates, is_active=bool(self._sessions), is_filtered=is_filtered)
-            for monitor in monitors:
-                monitor.found(device.path)
+            self._monitors.found(monitors, device.path)
 
     def _device(self, peripheral: Peripheral, tree: ObjectTree, service: DBusService) -> RemoteDevice:
         path = self._device_path(peripheral)
@@ -313,19 +303,12 @@ class Controller:
             if device.is_temporary and not device.is_bonded:
                 self.forget(device.peripheral)
                 return
-            self._forget_in_monitors(device.path)
+            self._monitors.lost(device.path)
             left = seconds
 
-    def _keep_monitors(self, remaining: list[Monitor]) -> None:
-        removed = [monitor for monitor in self._monitors if monitor not in remaining]
-        self._monitors = remaining
-        if self._crash is not None and any(monitor.is_overflown for monitor in removed):
-            self._crash()
-
-    def _forget_in_monitors(self, path: str) -> None:
-        for monitor in self._monitors:
-            if monitor.lost(path) and self._service is not None:
-                self._service.call(monitor.client, monitor.path, MONITOR, "DeviceLost", ("o", path))
+    def _call_monitor(self, monitor: Monitor, member: str, *arguments: tuple[str, object]) -> None:
+        if self._service is not None:
+            self._service.call(monitor.client, monitor.path, MONITOR, member, *arguments)
 
     @property
     def _host(self) -> Host:

@@ -206,6 +206,11 @@ class Peripheral:
         return self._clock() - self._switched_on
 
     @property
+    def is_connectable(self) -> bool:
+        """Whether its advertisements offer a connection: those of a peripheral without services do not."""
+        return bool(self.services)
+
+    @property
     def is_connected(self) -> bool:
         """Whether a client is connected to it."""
         return self._drop_connection is not None

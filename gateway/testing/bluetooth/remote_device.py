@@ -101,8 +101,8 @@ class RemoteDevice:
         else:
             self._tree.add(self.path, {DEVICE: {**self._initial(), **received}})
 
-    def scan_stopped(self) -> None:
-        """Invalidate the properties that are valid only during a scan."""
+    def discovery_ended(self) -> None:
+        """Invalidate the properties that are valid only during a discovery."""
         self._tree.change(self.path, DEVICE, {}, invalidated=("RSSI", "TxPower"))
 
     def remove(self) -> None:
