@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 
+import trustme
 from fuzzed_parser import FuzzedParser, check_text, check_values
 from hostile_inputs import cached, damaged, texts
 from hypothesis import strategies as st
@@ -15,6 +18,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from adapters.modbus.client import ascii_frames
 from adapters.modbus.client.ascii_frames import frame_of, overheard_at_8n1
 from adapters.modbus.client.buses import SerialLine, TcpHost, parse_host
+from adapters.modbus.client.certificates import certificate_in
 from adapters.modbus.client.echo_filter import EchoFilter
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import (
@@ -31,6 +35,7 @@ from adapters.modbus.client.pdu import (
 )
 from adapters.modbus.client.rtu_frames import crc16, describe_bad_frame
 from adapters.modbus.client.rtu_search import frames_in
+from adapters.modbus.client.tls_settings import parse_fingerprint
 from adapters.modbus.client.transport import RetryPolicy
 from adapters.modbus.discovery.identify import ProbeResult, UnitProbe
 from adapters.modbus.discovery.sunspec import find_models
@@ -274,6 +279,19 @@ def _decode_block(given: tuple[int, bytes]) -> None:
     check_values(reading.value for reading in decoder.decode(raw[:size].ljust(size, raw[-1:] or b"\0"), "child", AT))
 
 
+def _certificate() -> bytes:
+    made = trustme.CA().issue_cert("127.0.0.1", "plc.local", common_name="plc")
+    return ssl.PEM_cert_to_DER_cert(made.cert_chain_pems[0].bytes().decode())
+
+
+def _read_certificate(der: bytes) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about certificates that a later version will not read
+        found = certificate_in(der)
+    check_text(found.issuer)
+    assert len(found.fingerprint) == 95
+
+
 PARSERS = (
     FuzzedParser(
         name="modbus: frames on a line and over TCP",
@@ -312,6 +330,18 @@ PARSERS = (
             lambda: st.tuples(st.integers(0, 10_000), st.binary(max_size=250) | st.sampled_from([b"\xff", b"\x7f", b"\x80\0"]))
         ),
         parse=_decode_block,
+    ),
+    FuzzedParser(
+        name="modbus: certificates",
+        inputs=cached(lambda: damaged([_certificate()], most=2000)),
+        parse=_read_certificate,
+        errors=(ValueError,),
+    ),
+    FuzzedParser(
+        name="modbus: fingerprints",
+        inputs=cached(lambda: texts() | damaged([b"SHA256:" + b"AB:" * 31 + b"AB"]).map(lambda raw: raw.decode("latin-1"))),
+        parse=parse_fingerprint,
+        errors=(ValueError,),
     ),
     FuzzedParser(
         name="modbus: written host",

@@ -9,6 +9,7 @@ from typing import Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from adapters.modbus.client.ascii_frames import characters_of
+from adapters.modbus.client.host_names import HostName
 from adapters.modbus.client.timing import ascii_pause_seconds, silence_seconds
 from adapters.modbus.client.tls_settings import TLS_PORT, TlsSettings
 
@@ -22,7 +23,7 @@ class _BusModel(BaseModel):
 class TcpHost(_BusModel):
     """A host that is reached over TCP or UDP: a device, or a gateway with a serial line behind it."""
 
-    host: str = Field(min_length=1, description="IP address or host name")
+    host: HostName = Field(min_length=1, description="IP address or host name")
     port: int = Field(default=MODBUS_PORT, ge=1, le=65535, description="TCP or UDP port")
     name: str = Field(default="", description="what this bus is called in logs and on the page; host:port, when left out")
     framing: Literal["tcp", "rtu", "ascii"] = Field(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import SHA256
+
+LONGEST_NAME = 100
+"""How much of a name in a certificate is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,8 @@ def certificate_in(der: bytes) -> Certificate:
     Raises:
         ValueError: they are none.
     """
-    return _fields_of(x509.load_der_x509_certificate(der))
+    with _strange_as_value_error():
+        return _fields_of(x509.load_der_x509_certificate(der))
 
 
 def read_certificates(file: Path) -> list[Certificate]:
@@ -41,7 +47,9 @@ def read_certificates(file: Path) -> list[Certificate]:
         OSError: the file cannot be read.
         ValueError: it holds none, or one that is damaged.
     """
-    return [_fields_of(one) for one in x509.load_pem_x509_certificates(file.read_bytes())]
+    content = file.read_bytes()
+    with _strange_as_value_error():
+        return [_fields_of(one) for one in x509.load_pem_x509_certificates(content)]
 
 
 def fingerprint_of(digest: bytes) -> str:
@@ -52,6 +60,18 @@ def fingerprint_of(digest: bytes) -> str:
 def sha256_of(der: bytes) -> str:
     """Return the SHA-256 fingerprint of a certificate as bare small digits."""
     return hashlib.sha256(der).hexdigest()
+
+
+@contextmanager
+def _strange_as_value_error() -> Iterator[None]:
+    """Raise `ValueError` for all that cryptography raises about a certificate of which it cannot make sense."""
+    try:
+        yield
+    except (
+        *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+        *(UnsupportedAlgorithm, TypeError, OverflowError),
+    ) as error:
+        raise ValueError(f"the certificate cannot be read: {error}") from error
 
 
 def _fields_of(certificate: x509.Certificate) -> Certificate:
@@ -69,10 +89,15 @@ def _names_of(certificate: x509.Certificate) -> tuple[str, ...]:
     with suppress(x509.ExtensionNotFound, ValueError):
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         names = [*found.get_values_for_type(x509.DNSName), *map(str, found.get_values_for_type(x509.IPAddress))]
-    return tuple(names or filter(None, [_common_name(certificate.subject)]))
+    return tuple(map(_plain, names)) or tuple(filter(None, [_common_name(certificate.subject)]))
 
 
 def _common_name(name: x509.Name) -> str:
     known = (x509.NameOID.COMMON_NAME, x509.NameOID.ORGANIZATION_NAME)
     fields = [field for kind in known for field in name.get_attributes_for_oid(kind)]
-    return str(fields[0].value) if fields else ""
+    return _plain(str(fields[0].value)) if fields else ""
+
+
+def _plain(text: str) -> str:
+    """Return a text of a device as it can be shown: short, on one line, without control characters."""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:LONGEST_NAME])

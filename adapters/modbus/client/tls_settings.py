@@ -8,6 +8,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from adapters.modbus.client.host_names import HostName
+
 TLS_PORT = 802
 """The port of Modbus over TLS (Modbus/TCP Security Protocol Specification V36, section 6)."""
 
@@ -42,7 +44,7 @@ class TlsSettings(BaseModel):
         default=None, description="PEM file with the private key of that certificate; not needed if it is in the same file"
     )
     key_password_file: Path | None = Field(default=None, description="file that contains only the password of the private key")
-    server_name: str = Field(default="", description="name in the certificate of the host; its address, when left out")
+    server_name: HostName = Field(default="", description="name in the certificate of the host; its address, when left out")
     fingerprint: Annotated[str, BeforeValidator(parse_fingerprint)] | None = Field(
         default=None, description="SHA-256 of the certificate of the host: it alone is trusted, whoever signed it and until when"
     )

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from adapters.modbus.client.buses import SerialLine, TcpHost
 from adapters.modbus.settings import ModbusSettings
+from gateway.settings_secrets import secrets_in
 
 
 def complaint(**given: object) -> str:
@@ -75,6 +76,10 @@ def test_a_character_has_the_bits_that_parity_and_stop_bits_make():
     [
         ({}, 'there is no bus: name `hosts = ["192.168.1.20"]`'),
         ({"hosts": ["http://a"]}, "'http://a' is not a host: write an address or a name"),
+        ({"hosts": ["a" * 64]}, "is not the name of a host: its parts have 1 to 63 characters"),
+        ({"hosts": [{"host": "plc..local"}]}, "'plc..local' is not the name of a host"),
+        ({"hosts": [{"host": "plc\0"}]}, "it contains control characters"),
+        ({"hosts": [{"host": "a", "tls": {"server_name": ".local"}}]}, "'.local' is not the name of a host"),
         ({"hosts": ["a:99999"]}, "less than or equal to 65535"),
         ({"hosts": ["a", "a"]}, "two buses are called 'a:502': give one of them another `name`"),
         ({"hosts": ["a"], "units": "0-5"}, "they go from 1 to 247"),
@@ -99,6 +104,15 @@ def test_a_character_has_the_bits_that_parity_and_stop_bits_make():
 )
 def test_what_is_wrong_says_what_would_be_right(given, says):
     assert says in complaint(**given)
+
+
+def test_the_password_and_the_key_of_tls_are_masked_wherever_they_are_written(settings, tmp_path):
+    (tmp_path / "password").write_text("open sesame\n")
+    (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\nMIGHAgEA\n-----END PRIVATE KEY-----\n")
+    tls = {"certificate_file": "c.pem", "key_file": f"{tmp_path}/key.pem", "key_password_file": f"{tmp_path}/password"}
+    given = settings(hosts=[{"host": "a", "tls": tls}])
+    assert set(secrets_in(given)) == {"open sesame", "-----BEGIN PRIVATE KEY-----\nMIGHAgEA\n-----END PRIVATE KEY-----"}
+    assert "open sesame" not in repr(given)
 
 
 def test_every_key_says_what_it_is_for():
