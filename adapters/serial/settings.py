@@ -31,6 +31,9 @@ from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.profile.profile import Profile
 from gateway.adapter import ProfileFiles, ProfileSettings, first_duplicate, read_secret_file
 
+LONGEST_SHOWN_PORT = 80
+"""Maximum characters of a port in advice: what a device needs is one sentence of at most 300 characters."""
+
 
 def _checked_port(written: str) -> str:
     PortSelector.parse(written)
@@ -192,8 +195,7 @@ def keys_of(device: ConfiguredDevice) -> DecryptionKeys | None:
 
 def key_advice(rule: PortRule, profile: str) -> str:
     """Return what to write in the config so that the telegrams of the device on this port can be decrypted."""
-    device = f'{{ port = "{rule.name or rule.port}", profile = "{profile}", decryption_key_file = "/run/secrets/{profile}" }}'
-    return f"write it into a file that only the gateway may read, and name that in this entry: devices = [{device}]"
+    return f"write it into a file, and name that in this entry: {_devices_with(rule, profile, 'decryption_key_file')}"
 
 
 def password_of(device: ConfiguredDevice) -> SecretStr | None:
@@ -209,5 +211,12 @@ def password_of(device: ConfiguredDevice) -> SecretStr | None:
 
 def password_advice(rule: PortRule, profile: str) -> str:
     """Return what to write in the config so that the device on this port gets a password."""
-    device = f'{{ port = "{rule.name or rule.port}", profile = "{profile}", password_file = "/run/secrets/{profile}" }}'
-    return f"write it into a file that only the gateway may read, and name the file in this entry: devices = [{device}]"
+    devices = _devices_with(rule, profile, "password_file")
+    return f"write it into a file that only the gateway may read, and name the file in this entry: {devices}"
+
+
+def _devices_with(rule: PortRule, profile: str, key: str) -> str:
+    """Return the `devices` of an entry with this key; a long name of the port is left out, so that the sentence is not cut."""
+    port = rule.name or rule.port
+    shown = f'port = "{port}", ' if len(port) <= LONGEST_SHOWN_PORT else ""
+    return f'devices = [{{ {shown}profile = "{profile}", {key} = "/run/secrets/{profile}" }}]'

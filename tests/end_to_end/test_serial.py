@@ -23,6 +23,8 @@ from gateway.testing.serial import (
     DeviceServer,
     Display,
     Gps,
+    NoFix,
+    P1Meter,
     Projector,
     ScriptedDevice,
     SerialDevice,
@@ -112,8 +114,11 @@ def statuses(emulator, address, port=""):
     return [status for before, status in zip([None, *said], said, strict=False) if status != before]
 
 
-def remarks(gateway):
-    return " ".join(remark for bus in gateway.parts.bus_statuses() for one in bus.children for remark in one.remarks)
+def remarks(gateway, port):
+    """What the page says of the child on that port; nothing before there is one."""
+    supervisor = supervisor_of(gateway, port)
+    keys = [one.child.key for one in gateway.parts.state.registry.children.values() if one.child.bus.endswith(port)]
+    return " ".join(remark for key in keys if (status := supervisor.child_status(key)) for remark in status.remarks)
 
 
 def supervisor_of(gateway, port):
@@ -148,6 +153,29 @@ async def test_a_display_and_a_receiver_become_children_with_their_values(emulat
     assert (receiver.model_id, receiver.state["fix"]) == (MODELS["gps"], "gps")
     assert (receiver.sn, receiver.mac) == (None, None), "none is invented from its port (section 18)"
     assert len(children(emulator)) == 2
+
+
+@pytest.mark.parametrize("no_fix", list(NoFix))
+async def test_the_cloud_has_no_position_of_a_receiver_that_lost_its_fix(emulator, rack, plugged, until, no_fix):
+    gps = Gps(sends_every_seconds=0.1)
+    async with plugged("one", gps), rack():
+        await until(lambda: told(emulator, GPS, "latitude") and told(emulator, GPS, "speed") is not None)
+        gps.no_fix = no_fix
+        await until(lambda: told(emulator, GPS, "fix") == "none" and told(emulator, GPS, "latitude") is None)
+        await until(lambda: told(emulator, GPS, "speed") is None and told(emulator, GPS, "altitude") is None)
+        assert told(emulator, GPS, "satellites") == 0
+        gps.no_fix = None
+        await until(lambda: told(emulator, GPS, "latitude") is not None and told(emulator, GPS, "fix") == "gps")
+
+
+async def test_a_meter_without_its_key_is_a_child_that_says_what_it_needs(emulator, rack, plugged, until, caplog):
+    meter = P1Meter(country="lu", decryption_key=bytes(16), sends_every_seconds=0.05)
+    async with plugged("one", meter), rack(profiles=("dsmr-p1",)) as gateway:
+        await until(lambda: child(emulator, "dsmr-p1"))
+        await until(lambda: "its telegrams are encrypted" in remarks(gateway, "one"))
+        assert "decryption_key_file" in remarks(gateway, "one")
+    assert child(emulator, "dsmr-p1").sn == "SAG677000A1B2"
+    assert sum("cannot be decoded" in record.getMessage() for record in caplog.records) == 1
 
 
 @pytest.mark.parametrize("outage_seconds", [0, 1, 3])

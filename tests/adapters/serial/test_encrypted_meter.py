@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from adapters.serial import SerialAdapter
+from adapters.serial.settings import PortRule, key_advice
 from gateway.adapter import DeviceUnreachable, Found
 from gateway.testing.serial import MeterChannel, P1Meter, SerialLine
 from gateway.testing.serial.meter import GAS
@@ -58,8 +59,17 @@ async def test_without_its_key_it_is_found_by_its_system_title_and_tells_what_it
     assert (found.serial_number, found.profile, str(found.confidence)) == (SERIAL_NUMBER, "dsmr-p1", "certain")
     assert found.needs is not None
     assert found.needs.startswith(NEEDS_KEY)
-    assert f'devices = [{{ port = "{line.port}", profile = "dsmr-p1", decryption_key_file = ' in found.needs
+    assert 'profile = "dsmr-p1", decryption_key_file = "/run/secrets/dsmr-p1" }]' in found.needs
     assert found.needs in remarks
+
+
+@pytest.mark.parametrize(
+    ("port", "is_shown"), [("/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A10K3X9Q-if00-port0", True), ("/dev/" + "x" * 200, False)]
+)
+def test_what_it_needs_is_one_sentence_that_is_not_cut(port, is_shown):
+    needs = f"{NEEDS_KEY}; {key_advice(PortRule(port=port), 'dsmr-p1')}"
+    assert len(needs) < 300
+    assert (f'port = "{port}"' in needs) is is_shown
 
 
 @pytest.mark.parametrize("is_in_file", [True, False])
