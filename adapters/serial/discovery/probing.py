@@ -44,6 +44,9 @@ LATEST_BYTES = 8192
 SHOWN_BYTES = 64
 """Number of received bytes that are shown as evidence."""
 
+SHOWN_BINARY_BYTES = 32
+"""The same for bytes that are shown in two ways, each byte in up to seven characters: evidence has at most 300."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProbeStep:
@@ -292,10 +295,11 @@ class ProtocolProbe:
 
 def describe_bytes(received: bytes) -> str:
     """Return bytes in readable form: as text, with hexadecimal digits if there are unprintable characters."""
-    shown = received[:SHOWN_BYTES]
-    more = f" and {len(received) - SHOWN_BYTES} bytes more" if len(received) > SHOWN_BYTES else ""
+    is_text = r"\x" not in escaped_text(received[:SHOWN_BYTES])
+    shown = received[: SHOWN_BYTES if is_text else SHOWN_BINARY_BYTES]
+    more = f" and {len(received) - len(shown)} bytes more" if len(received) > len(shown) else ""
     text = escaped_text(shown)
-    return f'"{text}"{more}' if r"\x" not in text else f'{shown.hex(" ")} "{text}"{more}'
+    return f'"{text}"{more}' if is_text else f'{shown.hex(" ")} "{text}"{more}'
 
 
 def _match_rules(profile: Profile, configured: Profile | None) -> tuple[MatchRule, ...]:

@@ -192,3 +192,10 @@ def test_a_device_that_sends_endlessly_is_identified_by_its_latest_bytes():
     assert verdict.profile is NMEA
     verdict, _ = conducted(ProtocolProbe([NMEA]), lambda _step: (GGA + RMC) * 2 + noise)
     assert verdict.profile is None
+
+
+@pytest.mark.parametrize("received", [bytes(range(256)), b"\xff" * 5000, b"x" * 5000, b"\\" * 5000, b"x" * 60 + b"\x80" * 60])
+def test_evidence_is_as_short_as_the_gateway_takes_it(received):
+    shown = describe_bytes(received)
+    assert len(shown) <= 300
+    assert shown.endswith(" bytes more")
