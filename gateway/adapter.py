@@ -46,6 +46,7 @@ from gateway.models import (
     Value,
     WrittenSetting,
 )
+from gateway.plain_numbers import seconds_text
 from gateway.profiles.commands import check_parameter_names, checked_parameter, find_command
 from gateway.profiles.files import Mistake, ProfileError, ProfileFiles, Source, apply_defaults
 from gateway.profiles.licences import LicenceRule, licence_command
@@ -156,6 +157,7 @@ __all__ = [
     "parameter_values",
     "raw_number",
     "read_secret_file",
+    "seconds_text",
     "settings_model",
     "shown_value",
     "slug",

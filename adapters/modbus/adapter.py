@@ -15,13 +15,17 @@ from adapters.modbus.client.buses import Bus, TcpHost
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import FIRST_REGISTER, ExceptionResponse, ReadRequest, Request, WriteRequest
 from adapters.modbus.client.transport import RetryPolicy, Transport
-from adapters.modbus.client.unit_ids import RESERVED_UNIT, unit_id
+from adapters.modbus.client.unit_ids import HOST_UNITS, RESERVED_UNIT, unit_id
 from adapters.modbus.command_execution import CommandExecution, write_sentence
 from adapters.modbus.discovery.distinct_devices import BusId, Roster, found_device
 from adapters.modbus.discovery.framing_trial import FramingTrial
 from adapters.modbus.discovery.hosts import COMMON_UNITS, listening_hosts
 from adapters.modbus.discovery.identify import ProbeResult, UnitProbe, run_probe
+<<<<<<< HEAD
 from adapters.modbus.discovery.scan_pace import ScanPace
+=======
+from adapters.modbus.discovery.unit_scan import UnitScan
+>>>>>>> 62d546b (Learn what Modbus hosts and units need in time, and renew silent connections)
 from adapters.modbus.polling.block_reader import BlockReader
 from adapters.modbus.polling.part_reads import read_in_parts
 from adapters.modbus.polling.read_plans import ReadPlans
@@ -54,7 +58,11 @@ from gateway.adapter import (
     Workbench,
     WrittenSetting,
     licence_command,
+<<<<<<< HEAD
     loop_time,
+=======
+    seconds_text,
+>>>>>>> 62d546b (Learn what Modbus hosts and units need in time, and renew silent connections)
     settings_model,
 )
 
@@ -70,16 +78,19 @@ class ModbusAdapter(Adapter[ModbusSettings]):
     def __init__(self, settings: ModbusSettings, bus: Bus | None = None, transport: Transport | None = None) -> None:
         super().__init__(settings)
         self._bus = bus if bus is not None else settings.all_buses[0]
-        self._transport = transport if transport is not None else Link(self._bus)
+        self._transport = transport if transport is not None else self._make_link()
         self._bus_id = BusId(settings.entry, self.bus)
         self._configured: Mapping[int, ConfiguredDevice] = settings.devices_on(self.bus)
-        self._timeout = settings.timeout.total_seconds()
+        self._timeout = settings.timeout_seconds(self._bus)
         self._profiles: dict[str, Profile | None] = {}
         self._maps: dict[str, Profile] = {}  # children that are read by another map than that of their profile
         self._pace = ScanPace(settings.scan_timeout.total_seconds())
         self._framing = FramingTrial(self._bus, self._transport)
         self._units = KnownUnits(self.bus, lambda: self.memory)
         self._read_plans = ReadPlans(self._bus, self._units, lambda: self.memory)
+
+    def _make_link(self) -> Link:
+        return Link(self._bus, memory=lambda: self.memory, pauses=self.settings.pauses_on(self._bus.label))
 
     @property
     def bus(self) -> str:
@@ -119,25 +130,37 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         self._pace = ScanPace(self.settings.scan_timeout.total_seconds())
         scanned: Sequence[int] = self.settings.units_of(self._bus)
         first = (RESERVED_UNIT,) if isinstance(self._bus, TcpHost) and scanned else ()
-        total = len(first) + len(self._configured) + len(scanned)
+        scan = UnitScan(
+            roster,
+            self._probe_for_scan,
+            partial(self._add, roster),
+            lambda: self._transport.is_silence_doubtful,
+            total=len(first) + len(self._configured) + len(scanned),
+        )
         for unit in first:
-            async for step in self._scan_unit(roster, unit, Progress(0, total, f"unit {unit}")):
+            async for step in scan.take(unit):
                 yield step
         if not roster.host_answers_all_units:  # else its device is found at the lowest unit id, which has to be probed first
             scanned = _starting_at(self._units.scan_position, scanned)
-        for done, unit in enumerate((*self._configured, *scanned), start=len(first)):
+        for unit in (*self._configured, *scanned):
             if unit not in self._configured:
                 self._units.scan_position = unit
-            async for step in self._scan_unit(roster, unit, Progress(done, total, f"unit {unit}")):
+            async for step in scan.take(unit):
                 yield step
+<<<<<<< HEAD
             async for step in self._ask_late_units(roster, done, total):
                 yield step
         async for step in self._hear_the_last(roster, total):
+=======
+        host_units = () if self._bus.is_on_line else set(HOST_UNITS) - set(self.settings.units) - self._configured.keys()
+        async for step in scan.finish(sorted(host_units, reverse=True)):
+>>>>>>> 62d546b (Learn what Modbus hosts and units need in time, and renew silent connections)
             yield step
         self._units.scan_position = 0
         for device in roster.at_several_units():
             yield device
 
+<<<<<<< HEAD
     async def _ask_late_units(self, roster: Roster, done: int, total: int) -> AsyncIterator[Found | Progress]:
         """Probe units again whose answers came after the scan had gone on."""
         self._hear_late_answers()
@@ -195,10 +218,17 @@ class ModbusAdapter(Adapter[ModbusSettings]):
                     yield replace(so_far, done=so_far.done + 1)
                 else:
                     yield replace(so_far, note=f"{so_far.note}: {step}")
+=======
+    def _probe_for_scan(self, unit: int, *, is_patient: bool) -> AsyncGenerator[Request | ProbeResult, None]:
+        if unit in self._configured:
+            return self._probe(unit, self._probe_sender(unit), None)
+        policy = RetryPolicy(self.settings.scan_timeout_seconds(self._bus), self._first_tries, is_patient=is_patient)
+        return self._probe(unit, _ProbeSender(self, unit, policy), (FIRST_REGISTER,))  # absent: one time-out, not two
+>>>>>>> 62d546b (Learn what Modbus hosts and units need in time, and renew silent connections)
 
     async def identify(self, address: str) -> Found:
         """Probe this unit alone. A dead unit costs one request, where a request is known that it used to answer."""
-        unit = unit_id(address)
+        unit = unit_id(address, on_line=self._bus.is_on_line)
         device = self._configured.get(unit)
         known = self._units.of(unit)
         is_full_probe_due = known.turnaround.misses % FULL_PROBE_EVERY == FULL_PROBE_EVERY - 1
@@ -247,6 +277,8 @@ class ModbusAdapter(Adapter[ModbusSettings]):
     def remarks(self, child: ChildDevice) -> Sequence[str]:
         """Return which points of the unit are not read or refused, how quickly it answers, and whether its line echoes."""
         remarks = self._read_plans.remarks(child, self._profile_of(child))
+        if (pause := self._transport.pause_seconds(int(child.address))) > 0:
+            remarks.append(f"gets a pause of {seconds_text(pause)} before each request, configured or learned (`request_pause`)")
         return [*remarks, "its line echoes requests"] if self._transport.echoes else remarks
 
     def bus_remarks(self) -> Sequence[str]:

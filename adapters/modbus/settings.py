@@ -33,7 +33,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from adapters.modbus.client.buses import Bus, SerialLine, TcpHost, parse_host
-from adapters.modbus.client.unit_ids import LAST_UNIT, TCP_DEVICE_UNIT, Units
+from adapters.modbus.client.unit_ids import LAST_UNIT, TCP_DEVICE_UNIT, ZERO_UNIT, Units, is_usable, why_not_usable
 from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.profile.profile import Profile
 from adapters.modbus.profile.sunspec_models import profile_named
@@ -47,10 +47,16 @@ class _StrictModel(BaseModel):
 class ConfiguredDevice(_StrictModel):
     """A unit whose profile is given in the config instead of detected."""
 
-    unit: int = Field(ge=1, le=TCP_DEVICE_UNIT, description="unit id")
+    unit: int = Field(ge=ZERO_UNIT, le=TCP_DEVICE_UNIT, description="unit id; 0 and 255 over Modbus TCP only")
     profile: str = Field(description="name of its profile")
     bus: str = Field(default="", description="name of its bus; not needed where there is only one")
     name: str = Field(default="", description="what the device is called")
+    request_pause: Seconds = Field(
+        default=timedelta(0),
+        ge=timedelta(0),
+        le=timedelta(seconds=10),
+        description="pause after its answer before the next request to it, in seconds; learned, when left out",
+    )
 
 
 class ModbusSettings(ProfileSettings[Profile]):
@@ -65,7 +71,9 @@ class ModbusSettings(ProfileSettings[Profile]):
         default=(), description="serial lines: { port, baudrate, parity, stopbits, bytesize, framing, name }"
     )
     units: Units = Field(
-        default=tuple(range(1, LAST_UNIT + 1)), min_length=1, description='unit ids that a scan probes: "1-16, 20" or a list'
+        default=tuple(range(1, LAST_UNIT + 1)),
+        min_length=1,
+        description='unit ids that a scan probes: "1-16, 20" or a list; 0 and 255 over Modbus TCP only',
     )
     timeout: Seconds = Field(
         default=timedelta(seconds=0.5),
@@ -106,8 +114,19 @@ class ModbusSettings(ProfileSettings[Profile]):
     def units_of(self, bus: Bus) -> tuple[int, ...]:
         """Return the unit ids that a scan of this bus probes, without those of configured devices."""
         known = self.devices_on(bus.label).keys()
-        highest = TCP_DEVICE_UNIT if isinstance(bus, TcpHost) else LAST_UNIT
-        return tuple(unit for unit in self.units if unit <= highest and unit not in known)
+        return tuple(unit for unit in self.units if is_usable(unit, on_line=bus.is_on_line) and unit not in known)
+
+    def timeout_seconds(self, bus: Bus) -> float:
+        """Return how long to wait for an answer on this bus."""
+        return (bus.timeout or self.timeout).total_seconds()
+
+    def scan_timeout_seconds(self, bus: Bus) -> float:
+        """Return how long a scan of this bus waits for a first answer."""
+        return (bus.timeout or self.scan_timeout).total_seconds()
+
+    def pauses_on(self, label: str) -> dict[int, float]:
+        """Return the configured pauses of the devices of a bus, in seconds, by unit id."""
+        return {unit: device.request_pause.total_seconds() for unit, device in self.devices_on(label).items()}
 
     def devices_on(self, label: str) -> dict[int, ConfiguredDevice]:
         """Return the configured devices of a bus by unit id."""
@@ -119,6 +138,21 @@ class ModbusSettings(ProfileSettings[Profile]):
             raise ValueError('there is no bus: name `hosts = ["192.168.1.20"]` or `lines = [{ port = "/dev/ttyUSB0" }]`')
         if twice := first_duplicate(self.labels):
             raise ValueError(f"two buses are called {twice!r}: give one of them another `name`")
+        return self
+
+    @model_validator(mode="after")
+    def _has_possible_units(self) -> Self:
+        if all(bus.is_on_line for bus in self.all_buses):
+            for unit in self.units:
+                if not is_usable(unit, on_line=True):
+                    raise ValueError(f"`units` has {unit}: {why_not_usable(unit, on_line=True)}")
+        buses = {bus.label: bus for bus in self.all_buses}
+        for device in self.devices:
+            bus = buses.get(device.bus or self.labels[0])
+            if bus is not None and not is_usable(device.unit, on_line=bus.is_on_line):
+                raise ValueError(
+                    f"device at unit {device.unit} of {bus.label}: {why_not_usable(device.unit, on_line=bus.is_on_line)}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -54,6 +54,7 @@ from gateway.adapter import (
     WrittenSetting,
     licence_command,
     loop_time,
+    seconds_text,
     settings_model,
 )
 
@@ -316,7 +317,7 @@ class SerialAdapter(Adapter[SerialSettings]):
         seconds = max((match.within for match in profile.match if match.hear), default=3.0)
         readings = await self._unsolicited.next_for(profile.name, seconds)
         if not readings:
-            raise DeviceUnreachable(self._problem or f"no message within {seconds:g} s")
+            raise DeviceUnreachable(self._problem or f"no message within {seconds_text(seconds)}")
         latest = {reading.metric.name: reading._replace(child=child.key) for reading in readings}
         return list(latest.values())
 

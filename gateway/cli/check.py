@@ -25,6 +25,7 @@ from gateway.cli.common import (
 from gateway.cli.plans import plan_facts, planned_buses, refuse_overloads, show_plans
 from gateway.config.settings import DEFAULT_FILE, CloudSection, Configuration
 from gateway.errors import GatewayError, SettingsError
+from gateway.plain_numbers import seconds_text
 
 
 def check(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
@@ -78,7 +79,7 @@ def _show(configuration: Configuration) -> None:
     rows = [
         ("entry", f"{settings.cloud.entry_url}, where the gateway registers"),
         ("hub", _hub(settings.cloud)),
-        ("telemetry", f"every {settings.cloud.telemetry_every.total_seconds():g} s"),
+        ("telemetry", f"every {seconds_text(settings.cloud.telemetry_every.total_seconds())}"),
         ("store", f"{settings.store.path}, {_store_state(settings.store.path)}"),
         ("admission", f"{settings.admission.policy}; models for {', '.join(settings.models) or 'no family yet'}"),
         *(("adapter", f"{entry.name} ({entry.type})") for entry in configuration.entries),

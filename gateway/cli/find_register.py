@@ -134,7 +134,7 @@ def _show(explanations: Sequence[Explanation]) -> None:
         return
     table = Table("where", "value", "score", "why", box=None, padding=(0, 2, 0, 0))
     for one in explanations[:MAX_SHOWN]:
-        values = ", ".join(f"{value:g}" for value in one.values)
+        values = ", ".join(f"{value:.6g}" for value in one.values)
         table.add_row(*map(escape, (one.where, values, f"{one.score:.2f}", "; ".join(one.why))))
     out.print(table)
     if len(explanations) > 1 and explanations[1].score > AMBIGUOUS:

@@ -16,6 +16,7 @@ from gateway.config.settings import Configuration
 from gateway.errors import SettingsError, SettingsProblem
 from gateway.field.polling.budget import Budget, over_budget
 from gateway.models import ChildDevice, PlannedRead
+from gateway.plain_numbers import seconds_text
 from gateway.state.child_states import ChildState
 from gateway.state.registry import Registry
 from gateway.state.store import Store
@@ -114,7 +115,7 @@ def show_plans(buses: Sequence[PlannedBus]) -> None:
 def _table(reads: Sequence[tuple[str, PlannedRead]]) -> Table:
     table = Table(*("bus", "address", "device", "poll group", "every", "takes", "blocks", "load"), box=None, padding=(0, 2, 0, 0))
     for bus, read in reads:
-        every, takes = f"{read.every.total_seconds():g} s", f"{1000 * read.seconds:.1f} ms"
+        every, takes = seconds_text(read.every.total_seconds()), f"{1000 * read.seconds:.1f} ms"
         cells = (bus, read.address, read.name, read.group, every, takes, str(read.transactions), f"{100 * read.load:.1f} %")
         table.add_row(*map(escape, cells))
     return table

@@ -18,6 +18,7 @@ from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, er
 from gateway.cli.read import value_text
 from gateway.config.settings import DEFAULT_FILE
 from gateway.field.plugins import installed, usable
+from gateway.plain_numbers import seconds_text
 
 profile = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -159,7 +160,13 @@ def _show(checked: CheckedProfile) -> None:
     table = Table("poll group", "every", "block", "takes", "points", box=None, padding=(0, 2, 0, 0))
     for group, blocks in groupby(checked.blocks, key=lambda block: block.group):
         for block in blocks:
-            cells = (group, f"{block.every_seconds:g} s", block.what, f"{1000 * block.seconds:.1f} ms", ", ".join(block.metrics))
+            cells = (
+                group,
+                seconds_text(block.every_seconds),
+                block.what,
+                f"{1000 * block.seconds:.1f} ms",
+                ", ".join(block.metrics),
+            )
             table.add_row(*map(escape, cells))
     out.print(table)
     load = sum(block.seconds / block.every_seconds for block in checked.blocks)

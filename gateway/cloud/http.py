@@ -36,6 +36,7 @@ from gateway.cloud.protocol.response_errors import (
 from gateway.cloud.protocol.trusted_urls import validated_url
 from gateway.cloud.server_clock import ServerClock
 from gateway.errors import HubUnreachable, SettingsError, SettingsProblem
+from gateway.plain_numbers import seconds_text
 from gateway.tasks import loop_time
 
 T = TypeVar("T")
@@ -335,7 +336,7 @@ def _failure(call: ApiCall, error: Exception, progress: _ExchangeProgress, timeo
 
 def _describe(error: Exception, progress: _ExchangeProgress, timeout_seconds: float) -> str:
     if isinstance(error, TimeoutError):
-        return f"did not {'answer' if progress.sent else 'accept a connection'} within {timeout_seconds:g} s"
+        return f"did not {'answer' if progress.sent else 'accept a connection'} within {seconds_text(timeout_seconds)}"
     other = "sent an invalid HTTP response" if progress.sent else f"could not be called ({type(error).__name__})"
     text = next((describe(error) for kind, describe in _SENTENCES if isinstance(error, kind)), other)
     return printable_words(text)[:MAX_ERROR_TEXT]

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from gateway.field.guard.guarded_adapter import GuardedIterator, call
 from gateway.models import Finding
+from gateway.plain_numbers import seconds_text
 from gateway.tasks import closed_after
 
 T = TypeVar("T")
@@ -83,7 +84,7 @@ async def _findings_of(check: Check, within_seconds: float) -> list[Finding]:
     except TimeoutError as error:
         if not limit.expired():
             return [*found, _failure_finding(check, error)]
-        meaning = f"did not end within {within_seconds:g} s: a disk, a name server or a program on this machine hangs"
+        meaning = f"did not end within {seconds_text(within_seconds)}: a disk, a name server or a program on this machine hangs"
         found.append(Finding.warning(check.what, meaning, "try again; if it stays, check `dmesg` and the system log"))
     except Exception as error:  # noqa: BLE001 - a third-party adapter may raise anything, and its text may contain its secrets
         found.append(_failure_finding(check, error))

@@ -15,6 +15,7 @@ from secrets import randbelow
 
 from gateway.device_files import is_in_container
 from gateway.doctor.check_runner import in_daemon_thread
+from gateway.plain_numbers import seconds_text
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 DNS_PORT = 53
@@ -25,7 +26,7 @@ MAX_SERVERS = 3
 
 NO_SUCH_NAME = "there is no such name"
 RESOLVES = "resolves it"
-SILENT = f"does not answer within {SERVER_SECONDS:g} s"
+SILENT = f"does not answer within {seconds_text(SERVER_SECONDS)}"
 
 _RCODE_TEXTS: Mapping[int, str] = {
     0: RESOLVES,

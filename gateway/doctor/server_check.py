@@ -27,6 +27,7 @@ from gateway.doctor.clock import ServerTime
 from gateway.doctor.http_responses import HttpResponse, response_finding
 from gateway.doctor.name_servers import Addresses, NotResolved, resolve
 from gateway.models import Finding
+from gateway.plain_numbers import seconds_text
 from gateway.tasks import loop_time
 
 CHECK_SECONDS = 7.0
@@ -97,7 +98,7 @@ async def check_server(server: Server) -> ServerReport:
             address = await _connectable_address(server, addresses, report)
             await _check_response(server, address, report)
     except TimeoutError:
-        meaning = f"{server.host} is slow in every step: after {CHECK_SECONDS:g} s it has not answered"
+        meaning = f"{server.host} is slow in every step: after {seconds_text(CHECK_SECONDS)} it has not answered"
         fix = "try again; if it stays, fix the internet connection of this machine"
         report.findings.append(Finding.fault(server.what, meaning, fix))
     except _CheckEnded:
@@ -172,7 +173,7 @@ def _why_not_connected(server: Server, addresses: Addresses, errors: list[OSErro
         )
     if errno.EHOSTUNREACH in numbers:
         return f"{place} cannot be reached, as a router on the way reports{hint}", allow
-    return f"{place} does not accept a connection within {CONNECT_SECONDS:g} s{hint}", allow
+    return f"{place} does not accept a connection within {seconds_text(CONNECT_SECONDS)}{hint}", allow
 
 
 def _or_correct(server: Server, what: str) -> str:

@@ -58,5 +58,5 @@ def checked_parameter(command: str, name: str, value: object, between: tuple[flo
     if between is not None:
         low, high = between
         if isinstance(value, bool | str) or not low <= value <= high:
-            raise CommandRejected(f"{command}: {name} has to be a number from {low:g} to {high:g}")
+            raise CommandRejected(f"{command}: {name} has to be a number from {low:.15g} to {high:.15g}")
     return value

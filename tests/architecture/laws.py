@@ -65,6 +65,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
     # The standard library's own ways to a disk, a peer, another thread or another program.
     "multiprocessing": (),
     "socket": (
+        "adapters/modbus/client/keepalive.py",
         "adapters/modbus/client/open_errors.py",  # the names of the errors of getaddrinfo
         "adapters/modbus/client/udp.py",  # the kind and family of an address
         "adapters/serial/port/port.py",

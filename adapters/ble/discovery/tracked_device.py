@@ -309,5 +309,5 @@ def _content(advertisement: Advertisement) -> dict[str, str]:
 def _value_text(metric: Metric, value: Value) -> str:
     if value is None:
         return "not available"
-    text = ("yes" if value else "no") if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+    text = ("yes" if value else "no") if isinstance(value, bool) else f"{value:.6g}" if isinstance(value, float) else str(value)
     return f"{text} {metric.unit}" if metric.unit else text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,12 +13,33 @@ from adapters.modbus.client.ascii_frames import characters_of
 from adapters.modbus.client.host_names import HostName
 from adapters.modbus.client.timing import ascii_pause_seconds, silence_seconds
 from adapters.modbus.client.tls_settings import TLS_PORT, TlsSettings
+from gateway.adapter import Seconds
 
 MODBUS_PORT = 502
 
 
 class _BusModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    timeout: Seconds | None = Field(
+        default=None,
+        ge=timedelta(milliseconds=10),
+        le=timedelta(seconds=30),
+        description="how long to wait for an answer on this bus, in seconds, also in a scan; that of the entry, when left out",
+    )
+    connect_delay: Seconds | None = Field(
+        default=None,
+        ge=timedelta(0),
+        le=timedelta(seconds=30),
+        description="how long to wait after connecting or opening the port before the first request, in seconds; "
+        "learned for a TCP host, when left out",
+    )
+    request_pause: Seconds = Field(
+        default=timedelta(0),
+        ge=timedelta(0),
+        le=timedelta(seconds=10),
+        description="pause after an answer before the next request to any unit, in seconds; what single units need is learned",
+    )
 
 
 class TcpHost(_BusModel):
@@ -85,6 +107,11 @@ class TcpHost(_BusModel):
         """Whether an answer names its request; RTU and ASCII frames do not, over a network either."""
         return self.framing == "tcp"
 
+    @property
+    def is_on_line(self) -> bool:
+        """Whether the units are surely on a serial line: RTU and ASCII frames are those of one."""
+        return self.framing != "tcp"
+
     def characters(self, rtu_bytes: int) -> int:
         """Return how many characters the frame has for which an RTU frame has this many bytes."""
         return characters_of(rtu_bytes) if self.framing == "ascii" else rtu_bytes
@@ -136,6 +163,11 @@ class SerialLine(_BusModel):
     def notation(self) -> str:
         """The settings of a character and the speed in the usual notation: `9600 8N1`, `9600 7E1 ASCII`."""
         return f"{self.baudrate} {self.data_bits}{self.parity}{self.stopbits}" + (" ASCII" if self.framing == "ascii" else "")
+
+    @property
+    def is_on_line(self) -> bool:
+        """Whether the units are on a serial line."""
+        return True
 
     @property
     def is_rtu(self) -> bool:

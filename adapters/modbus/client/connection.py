@@ -46,6 +46,7 @@ from pymodbus.pdu.register_message import (
 
 from adapters.modbus.client import ascii_frames
 from adapters.modbus.client.buses import Bus, SerialLine, TcpHost
+from adapters.modbus.client.keepalive import detect_dead_peer
 from adapters.modbus.client.open_errors import CONNECT_SECONDS, why_not_open, why_refused
 from adapters.modbus.client.pdu import ReadDeviceIdentification, ReadRequest, ReportServerId, Request, Table, WriteRequest
 from adapters.modbus.client.tls import FETCH_SECONDS, HANDSHAKE_SECONDS, open_tls, speaks_tls
@@ -151,6 +152,7 @@ class Connection:
         if not is_open:
             client.close()
             raise BusUnavailable(why_not_open(self._bus, failure[0] if failure else None)) from (failure[0] if failure else None)
+        detect_dead_peer(client.ctx.transport)
         self._client = client
 
     def close(self) -> None:

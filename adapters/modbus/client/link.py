@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import overload
@@ -26,6 +27,7 @@ from adapters.modbus.client.pdu import (
     ABSENT_UNIT_CODES,
     EXCEPTION_BIT,
     EXCEPTION_NAMES,
+    FIRST_REGISTER,
     TARGET_DID_NOT_RESPOND,
     ExceptionResponse,
     IdentificationLevel,
@@ -38,6 +40,7 @@ from adapters.modbus.client.pdu import (
     parse_identification,
 )
 from adapters.modbus.client.rtu_frames import (
+    ANSWER_OVERHEAD_BYTES,
     LONGEST_FRAME_BYTES,
     describe_bad_frame,
     longest_answer,
@@ -45,9 +48,10 @@ from adapters.modbus.client.rtu_frames import (
 )
 from adapters.modbus.client.rtu_receiver import RtuReceiver
 from adapters.modbus.client.rtu_search import Awaited
+from adapters.modbus.client.session import Session
 from adapters.modbus.client.tcp_receiver import TcpReceiver, advice, host_remark
 from adapters.modbus.client.transport import RetryPolicy
-from gateway.adapter import DeviceUnreachable, OutcomeUnknown, RecentFrames, loop_time
+from gateway.adapter import DeviceUnreachable, OutcomeUnknown, RecentFrames, loop_time, seconds_text
 
 log = logging.getLogger("adapters.modbus")
 
@@ -59,6 +63,9 @@ OVERHEARD_BYTES = 4096
 
 LATE_BOUND = 256
 """How many late answers are kept: one for each unit id."""
+
+LATE_TOLERANCE_SECONDS = 0.005
+"""How exactly the two times are known that tell to which try of a request an answer belongs."""
 
 BUNDLE_BYTES = 16
 """A serial port delivers the characters that it received when it has this many, or when no more arrive."""
@@ -79,10 +86,21 @@ class Link:
     Args:
         bus: the host or line.
         dial: opens something else instead, for tests.
+        memory: gives what the adapter remembers, for what is learned about connections and pauses.
+        pauses: unit -> the configured pause between two requests to it, in seconds.
     """
 
-    def __init__(self, bus: Bus, *, dial: Dial | None = None) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        *,
+        dial: Dial | None = None,
+        memory: Callable[[], MutableMapping[str, str]] | None = None,
+        pauses: Mapping[int, float] | None = None,
+    ) -> None:
         self.bus = bus
+        memory_of_link: MutableMapping[str, str] = {}
+        self.session = Session(bus, memory if memory is not None else lambda: memory_of_link, pauses)
         hooks = Hooks(self._on_sent, self._on_received, self._find_answer, self._on_dropped, self._without_echo)
         self._connection = Connection(bus, hooks, dial)
         self._quiet_at = 0.0
@@ -93,6 +111,8 @@ class Link:
         self._deadline: asyncio.Timeout | None = None
         self._last_packet = b""
         self._overheard = b""
+        self._has_heard = False
+        """Anything was received since the request was sent."""
         self._begun_at: int | None = None
         """Where an answer began that is not complete yet, in bytes since the start."""
         self._give_up_at = 0.0
@@ -119,9 +139,19 @@ class Link:
         """Whether the line returns each request to the sender."""
         return self._echo.echoes
 
+    @property
+    def is_silence_doubtful(self) -> bool:
+        """Whether silence says nothing about a unit: the host has not answered yet on this connection, and may not be ready."""
+        return self.session.start.is_doubtful(loop_time())
+
+    def pause_seconds(self, unit: int) -> float:
+        """Return the pause that is kept before each request to this unit."""
+        return self.session.pauses.seconds(unit)
+
     async def open(self) -> None:
         """Connect, or raise `BusUnavailable` with what to check; on failure nothing stays open."""
         await self._connection.open()
+        self.session.start.opened(loop_time())
         self._quiet_at = loop_time() + self.bus.silence_seconds  # another master may have sent something just now
 
     def close(self) -> None:
@@ -181,6 +211,7 @@ class Link:
         return objects
 
     async def _write(self, unit: int, write: WriteRequest, policy: RetryPolicy) -> None:
+        await self._be_ready_for_write(unit, policy)
         try:
             answer = await self._transact(unit, write, replace(policy, tries=1))
         except NoSuchUnit as error:
@@ -194,6 +225,14 @@ class Link:
                 f"unit {unit} confirmed {write} as something else; it is not known whether the write was executed"
             )
 
+    async def _be_ready_for_write(self, unit: int, policy: RetryPolicy) -> None:
+        """Read something first on a connection whose host may not be ready: a write that is lost cannot be sent again."""
+        if not self._connection.is_open:
+            await self.open()
+        if self.is_silence_doubtful:
+            with suppress(ExceptionResponse, DeviceUnreachable):
+                await self._transact(unit, FIRST_REGISTER, replace(policy, tries=1))
+
     async def _transact(self, unit: int, request: Request, policy: RetryPolicy) -> ResponsePDU:
         """Return the response to a request that is sent as often as the policy allows."""
         reason = ""
@@ -202,9 +241,11 @@ class Link:
         while tries > 0:
             tries -= 1
             try:
-                return _checked(unit, request, await self._exchange(unit, request, policy))
+                return self._take_response(unit, request, await self._exchange(unit, request, policy))
             except TimeoutError:
-                reason = self._describe_bad_frame(unit) or f"no answer within {policy.timeout_seconds:g} s"
+                reason = self._describe_bad_frame(unit) or f"no answer within {seconds_text(policy.timeout_seconds)}"
+                self.session.unanswered(unit, loop_time(), heard=self._has_heard)
+                tries += not tries and self._takes_extra_try(unit, request, policy)
             except ConnectionLost:
                 reason = f"the connection was closed instead of an answer{why_closed(self.bus)}"
                 if was_closed:
@@ -215,13 +256,22 @@ class Link:
                 was_closed = True
             except InvalidResponse as error:
                 reason = str(error)
+                self.session.unanswered(unit, loop_time(), heard=True)
         raise DeviceUnreachable(f"unit {unit}: {reason}")
+
+    def _takes_extra_try(self, unit: int, request: Request, policy: RetryPolicy) -> bool:
+        """Return whether a request is sent again regardless of the policy: the host or the unit may not have been ready."""
+        if isinstance(request, WriteRequest):
+            return False
+        return (policy.is_patient and self.is_silence_doubtful) or self.session.pauses.takes_extra_try(unit)
 
     async def _exchange(self, unit: int, request: Request, policy: RetryPolicy) -> ResponsePDU:
         """Send a request once and return its response, or raise `TimeoutError`."""
-        if not self._connection.is_open:
-            await self.open()
+        await self._ensure_works()
+        if (send_at := self.session.send_at(unit, request)) > (now := loop_time()):
+            await asyncio.sleep(send_at - now)
         await self._wait_until_free(unit, request)
+        self.session.sent(unit, request, loop_time())
         sent, give_up_at = self._begin(unit, request, policy)
         try:
             async with asyncio.timeout_at(give_up_at) as self._deadline:
@@ -237,10 +287,44 @@ class Link:
             self._set_echoes(echoes=False)
         return response
 
+    async def _ensure_works(self) -> None:
+        """Open the connection if it is closed, and a new one if nothing was answered on it lately."""
+        health = self.session.health
+        if self._connection.is_open and self.session.needs_new_connection(loop_time()):
+            health.renewed()
+            log.log(
+                logging.WARNING if health.renewals == 1 else logging.DEBUG,
+                "%s: closed and opened the connection again after %d unanswered requests of all units",
+                *(self.bus.label, health.unanswered_at_renewal),
+            )
+            self.close()
+        if not self._connection.is_open:
+            await self.open()
+
+    def _take_response(self, unit: int, request: Request, response: ResponsePDU) -> ResponsePDU:
+        """Return a response that answers this request, or raise what it means."""
+        by_unit = True
+        try:
+            return _checked(unit, request, response)
+        except NoSuchUnit:
+            by_unit = False
+            raise
+        finally:
+            self.session.answered(unit, loop_time(), by_unit=by_unit, is_late=self._is_late(response))
+
+    def _is_late(self, response: ResponsePDU) -> bool:
+        """Return whether a response is to an earlier try of the request that was sent last."""
+        if self._sent is None or self.answer_seconds is None:
+            return False
+        characters = self.bus.characters(len(response.payload) + ANSWER_OVERHEAD_BYTES)
+        seconds = loop_time() - self._sent.since - self.bus.character_seconds * characters - self.bus.silence_seconds
+        return self.answer_seconds > seconds + LATE_TOLERANCE_SECONDS
+
     def _begin(self, unit: int, request: Request, policy: RetryPolicy) -> tuple[UnansweredRequest, float]:
         """Record the request that is sent now; return it, and when to give it up unless its answer has begun."""
         self._echo.begin()
         self._last_packet = b""
+        self._has_heard = False
         self._begun_at = None
         self._awaited, self._awaited_unit, self.answer_seconds = request, unit, None
         character = self.bus.character_seconds
@@ -288,6 +372,7 @@ class Link:
     def _on_received(self, packet: bytes) -> None:
         """Start the pause that follows these characters."""
         self.frames.received(packet)
+        self._has_heard = True
         if self.bus.has_transaction_ids:
             self._last_packet = packet
         else:
@@ -376,9 +461,9 @@ class Link:
     # for the operator -------------------------------------------------------------------------------------------------
 
     def remarks(self) -> list[str]:
-        """Return what a person should know about the line: another master, stray bytes."""
+        """Return what a person should know about the bus: another master, stray bytes, odd answers, its connections."""
         about_host = host_remark(self._tcp.oddities)
-        return [*self._receiver.traffic.remarks(), *([about_host] if about_host else [])]
+        return [*self._receiver.traffic.remarks(), *([about_host] if about_host else []), *self.session.remarks()]
 
     def traffic_summary(self) -> str:
         """Return what was set aside on the line since the start, in one line."""

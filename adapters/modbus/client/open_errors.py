@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from adapters.modbus.client.buses import Bus, SerialLine, TcpHost
 from adapters.modbus.client.tls_errors import WANTS_TLS, is_tls_alert, why_failed
 from adapters.modbus.client.tls_settings import TLS_PORT
+from gateway.adapter import seconds_text
 
 CONNECT_SECONDS = 5.0
 """How long a host may take to accept the connection."""
@@ -40,9 +41,8 @@ def why_not_open(bus: Bus, error: OSError | None) -> str:
     """Return a sentence about a bus that failed with this error; `None` stands for a time-out."""
     where = bus.port if isinstance(bus, SerialLine) else f"{bus.host}:{bus.port}"
     if error is None:
-        return (
-            f"{where}: it does not accept the connection within {CONNECT_SECONDS:g} s: is it switched on and reachable from here?"
-        )
+        within = seconds_text(CONNECT_SECONDS)
+        return f"{where}: it does not accept the connection within {within}: is it switched on and reachable from here?"
     if isinstance(error, socket.gaierror):
         return f"{where}: the host name is not known ({error.strerror}): check its spelling and the DNS server"
     if isinstance(bus, TcpHost) and bus.transport == "udp" and error.errno is not None and error.errno in _UDP_ADVICE:

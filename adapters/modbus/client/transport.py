@@ -18,6 +18,8 @@ class RetryPolicy:
     tries: int = 1
     late_seconds: float = 0.0
     """How long the answer to an abandoned request may still arrive; never shorter than the time-out."""
+    is_patient: bool = True
+    """On a fresh connection a read is sent again for as long as the host may not be ready; a scan does that once at its end."""
 
 
 class Transport(Protocol):
@@ -35,6 +37,13 @@ class Transport(Protocol):
     @property
     def echoes(self) -> bool:
         """Whether the line returns each request to the sender, as some RS-485 adapters do."""
+
+    @property
+    def is_silence_doubtful(self) -> bool:
+        """Whether silence says nothing about a unit: the host has not answered yet on this connection, and may not be ready."""
+
+    def pause_seconds(self, unit: int) -> float:
+        """Return the pause that is kept before each request to this unit."""
 
     async def open(self) -> None:
         """Connect, or raise `BusUnavailable`."""

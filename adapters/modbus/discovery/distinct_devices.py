@@ -41,11 +41,14 @@ class Roster:
     """The result of the reserved unit id; `None` until it is added, and on a serial line."""
     _devices: dict[str, Found] = field(default_factory=dict)
     _other_units: dict[str, list[int]] = field(default_factory=dict)
+    has_answers: bool = False
+    """Any unit answered, the reserved one included."""
 
     def add(
         self, unit: int, result: ProbeResult, configured_name: str | None = None, *, configured: bool = False
     ) -> Found | None:
         """Return the device at this unit id, `None` when there is none or it was found at another id before."""
+        self.has_answers |= result.alive
         if unit == RESERVED_UNIT:
             self._reserved = result
         if unit == RESERVED_UNIT or not result.alive:

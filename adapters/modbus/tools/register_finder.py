@@ -88,7 +88,7 @@ class _Interpretation:
         if self.encoding.low_byte_first:
             parts.append("low byte first")
         if self.encoding.scale != 1:
-            parts.append(f"x {self.encoding.scale:g}")
+            parts.append(f"x {self.encoding.scale:.6g}")
         return ", ".join(parts)
 
 
@@ -300,7 +300,7 @@ def _explanation(one: _Candidate, top: float) -> Explanation:
     lines = ["[[points]]", 'metric = "name_it"', f"address = {one.address}", f'type = "{encoding.type}"']
     lines += ['table = "input"'] * (one.table == "input")
     lines += ['word_order = "low-first"'] * encoding.low_word_first + ['byte_order = "low-first"'] * encoding.low_byte_first
-    lines += [f"scale = {encoding.scale:g}"] * (encoding.scale != 1)
+    lines += [f"scale = {encoding.scale:.6g}"] * (encoding.scale != 1)
     digits = 6 if divisor(encoding.scale) or encoding.scale == 1 else 4
     return Explanation(
         where=f"{places}, {one.interpretation}",

@@ -102,7 +102,7 @@ class ModbusWorkbench(ProfileWorkbench[Profile]):
 
     async def take_dump(self, address: str, where: Sequence[str] = ()) -> AsyncIterator[Progress | Dump]:
         """Read the ranges block by block, and halve refused blocks."""
-        unit, done, taking = unit_id(address), 0, dump_registers(where)
+        unit, done, taking = self._unit_id(address), 0, dump_registers(where)
         try:
             total, read = fewest_reads(where), next(taking)
         except InvalidRange as error:
@@ -158,7 +158,7 @@ class ModbusWorkbench(ProfileWorkbench[Profile]):
 
     async def try_profile(self, file: Path, address: str) -> AsyncIterator[Sequence[Reading]]:
         """Read every point once; refused blocks are halved, and a point that is refused alone has no reading."""
-        profile, unit = self.read_profile(file), unit_id(address)
+        profile, unit = self.read_profile(file), self._unit_id(address)
         layout = NO_MODELS
         if profile.is_sunspec:
             found = await self._sunspec_device(unit)
@@ -215,15 +215,18 @@ class ModbusWorkbench(ProfileWorkbench[Profile]):
         return answer if isinstance(answer, bytes) else NO_SCALE_FACTOR * read.count
 
     async def _answer(self, unit: int, request: Request) -> Response:
-        if self._transport is None or self._settings is None:
+        if self._transport is None or self._settings is None or self._bus is None:
             raise NotOffered("this needs a bus")
-        policy = RetryPolicy(self._settings.timeout.total_seconds(), self._settings.retries + 1)
+        policy = RetryPolicy(self._settings.timeout_seconds(self._bus), self._settings.retries + 1)
         try:
             return await self._transport.ask(unit, request, policy)
         except ExceptionResponse as refusal:
             return refusal
         except DeviceUnreachable as error:
             return NoResponse(str(error), is_absent=isinstance(error, NoSuchUnit))
+
+    def _unit_id(self, address: str) -> int:
+        return unit_id(address, on_line=self._bus is not None and self._bus.is_on_line)
 
     def _cost(self) -> TransactionCost:
         if self._bus is None:

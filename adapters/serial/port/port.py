@@ -37,7 +37,7 @@ from adapters.serial.port.byte_pump import (
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.open_errors import STUCK, UNPLUGGED, describe_holder, describe_loss, describe_open_error
 from adapters.serial.port.selection import ListedPort, url_scheme
-from gateway.adapter import BusUnavailable, DeviceUnreachable, holder_of
+from gateway.adapter import BusUnavailable, DeviceUnreachable, holder_of, seconds_text
 
 OPEN_SECONDS = 10.0
 """Time limit for opening a port; pyserial allows a device server 5 s for the connection and 3 s for the settings."""
@@ -125,7 +125,7 @@ class Port:
             async with asyncio.timeout(OPEN_SECONDS):
                 serial_port = await run_in_thread(partial(_open_pyserial, self.address, line), undo=_close_pyserial)
         except TimeoutError as error:
-            raise BusUnavailable(f"{self.address}: it did not open within {OPEN_SECONDS:g} s") from error
+            raise BusUnavailable(f"{self.address}: it did not open within {seconds_text(OPEN_SECONDS)}") from error
         except _FAILURES as error:
             raise BusUnavailable(describe_open_error(self.address, error)) from error
         kind = ThreadedPump if url_scheme(self.address) == "rfc2217" else _TransportPump

@@ -18,6 +18,7 @@ from gateway.adapter import (
     OutcomeUnknown,
     Value,
     loop_time,
+    seconds_text,
     shown_value,
 )
 
@@ -140,7 +141,7 @@ def sent_sentence(child: ChildDevice, prepared: PreparedCommand, *, as_text: boo
     if check is None:
         return f"{child.address}: send {sent}"
     expected = " or ".join(shown_value(value, check.point.unit) for value in check.expected)
-    within = f", at most {check.settle_seconds:g} s" if check.settle_seconds else ""
+    within = f", at most {seconds_text(check.settle_seconds)}" if check.settle_seconds else ""
     return f"{child.address}: send {sent}, then read {check.point.metric} until it is {expected}{within}"
 
 

@@ -17,7 +17,7 @@ from adapters.serial.profile.conversation_settings import ConversationSettings
 from adapters.serial.session.digest_login import DigestLogin
 from adapters.serial.session.echo_filter import EchoFilter, PromptFilter
 from adapters.serial.session.login import Login
-from gateway.adapter import BusUnavailable, DeviceUnreachable, loop_time
+from gateway.adapter import BusUnavailable, DeviceUnreachable, loop_time, seconds_text
 
 IsAnswer: TypeAlias = Callable[[Frame], bool]
 OnUnsolicited: TypeAlias = Callable[[Frame], None]
@@ -245,7 +245,7 @@ class Conversation:
         self._process(self._echo_filter.release_swallowed(), loop_time())
         if pending.answer.done():
             return self._result_of(pending)
-        raise NoAnswer(f"no answer within {timeout_seconds:g} s{self._other_frames_text(pending)}")
+        raise NoAnswer(f"no answer within {seconds_text(timeout_seconds)}{self._other_frames_text(pending)}")
 
     def _result_of(self, pending: _PendingRequest) -> Frame:
         frame = pending.answer.result()

@@ -9,7 +9,7 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from adapters.serial.profile.digest import Digest
-from gateway.adapter import DeviceUnreachable, loop_time
+from gateway.adapter import DeviceUnreachable, loop_time, seconds_text
 
 GREETING_SECONDS = 2.0
 """Time limit for the greeting of a new connection; a device without one is asked after that."""
@@ -106,9 +106,8 @@ class DigestLogin:
             return
         if self._password is not None and not self._is_hash_sent:
             self._is_done = False
-            raise DeviceUnreachable(
-                f"it was asked without the password, since its greeting took longer than {GREETING_SECONDS:g} s"
-            )
+            greeting = f"its greeting took longer than {seconds_text(GREETING_SECONDS)}"
+            raise DeviceUnreachable(f"it was asked without the password, since {greeting}")
         self._refused = received
         if self._password is None:
             raise LoginNeeded(self._knowledge.missing, received)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from adapters.serial.framing.notation import escaped_text
 from adapters.serial.profile.conversation_settings import ConversationSettings, LoginStep
-from gateway.adapter import BusUnavailable, DeviceUnreachable
+from gateway.adapter import BusUnavailable, DeviceUnreachable, seconds_text
 
 LOGIN_PROMPT_SECONDS = 1.0
 """Time limit for the log-in prompt; a device may have sent it before the port was opened, so it is then woken up."""
@@ -96,7 +96,7 @@ class Login:
 
     async def _answer_step(self, step: LoginStep) -> None:
         if not await self._wait_for(lambda: step.expect in self._received, self._seconds):
-            raise DeviceUnreachable(f"log-in: `{escaped_text(step.expect)}` did not come within {self._seconds:g} s")
+            raise DeviceUnreachable(f"log-in: `{escaped_text(step.expect)}` did not come within {seconds_text(self._seconds)}")
         self._received.clear()
         await self._port.write(_secret_bytes(step))
 

@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from gateway import strict_json
 from gateway.cloud.protocol.response_parser import NOT_JSON, UnexpectedResponse
 from gateway.errors import HubBusy, HubError, HubRejected, HubUnauthorised, HubUnreachable
+from gateway.plain_numbers import seconds_text
 
 T = TypeVar("T")
 
@@ -245,7 +246,7 @@ def _unauthorised(call: ApiCall, response: HubResponse) -> HubError:
 
 def _busy(call: ApiCall, response: HubResponse) -> HubError:
     seconds = retry_after_seconds(response.headers, now=datetime.now(UTC))
-    wait = "" if seconds is None else f", the next one in {seconds:g} s"
+    wait = "" if seconds is None else f", the next one in {seconds_text(seconds)}"
     return HubBusy(call.sentence(f"wants fewer calls (429){wait}"), retry_after_seconds=seconds)
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from gateway.field.adapter_data.metrics import checked_metric
 from gateway.field.adapter_data.values import Unusable, checked_value
 from gateway.models import CommandResult, CommandSpec, FirmwareProgress, Metric, PlannedRead, Value, WrittenSetting
+from gateway.plain_numbers import seconds_text
 from gateway.plain_text import plain_text, replace_unprintable, type_name
 
 Returned: TypeAlias = Any
@@ -165,7 +166,7 @@ def _interval(every: Returned) -> timedelta:
     if type(every) is not timedelta:
         raise Unusable(f"an interval of the type {type_name(type(every))}")
     if not SHORTEST_INTERVAL <= every <= LONGEST_INTERVAL:
-        raise Unusable(f"an interval of {every.total_seconds():g} s")
+        raise Unusable(f"an interval of {seconds_text(every.total_seconds())}")
     return every
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from gateway.models import Metric, PlannedRead, SettingValue
+from gateway.plain_numbers import seconds_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,9 @@ class ConfigurationsInEffect:
         if configuration.metrics_left_out:
             remarks.append(f"left out, as configured in the cloud: {', '.join(sorted(configuration.metrics_left_out))}")
         if configuration.poll_every:
-            every = (f"{group} every {period.total_seconds():g} s" for group, period in configuration.poll_every.items())
+            every = (
+                f"{group} every {seconds_text(period.total_seconds())}" for group, period in configuration.poll_every.items()
+            )
             remarks.append(f"read as configured in the cloud: {', '.join(every)}")
         return remarks
 

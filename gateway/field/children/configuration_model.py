@@ -17,6 +17,7 @@ from gateway.command_parameters import described_value, shown_text
 from gateway.errors import ConfigurationRejected, SettingsProblem
 from gateway.field.children.child_configuration import ChildConfiguration
 from gateway.models import NAME_LENGTH, Metric, parse_name
+from gateway.plain_numbers import seconds_text
 
 SHORTEST_SECONDS = 0.5
 """The shortest interval of a poll group, unless its profile has a shorter one."""
@@ -138,7 +139,7 @@ def _poll_intervals(groups: Mapping[str, timedelta]) -> type[BaseModel]:
         seconds = every.total_seconds()
         shortest, longest = min(SHORTEST_SECONDS, seconds), max(LONGEST_SECONDS, seconds)
         kind = Annotated[float, Field(ge=shortest, le=longest, allow_inf_nan=False)] | None
-        description = f"how often this group is read; {seconds:g} s when it is left out"
+        description = f"how often this group is read; {seconds_text(seconds)} when it is left out"
         fields[f"group_{number}"] = (kind, _about(group, title=f"Interval of {group}", description=description, unit="s"))
     return create_model("PollIntervals", __config__=_TABLE, __doc__="How often each poll group is read.", **fields)
 

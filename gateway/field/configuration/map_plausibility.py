@@ -49,17 +49,17 @@ def implausible(old: Sequence[Round], new: Sequence[Round]) -> list[str]:
 def _problem(metric: str, old: Sequence[Round], new: Sequence[Round]) -> str | None:
     before, after = _numbers(metric, old), _numbers(metric, new)
     if not after:
-        return f"{metric} is not available, and was {median(before):g}" if before and not _texts(metric, new) else None
+        return f"{metric} is not available, and was {median(before):.6g}" if before and not _texts(metric, new) else None
     if strange := next((number for number in after if not _is_measurement(number)), None):
-        return f"{metric} is {strange:g}"
+        return f"{metric} is {strange:.6g}"
     if before and all(map(_is_measurement, before)):
         then, now = median(before), median(after)
         if not _continues(then, now, spread=max(before) - min(before)):
-            return f"{metric} is {now:g}, and was {then:g}"
+            return f"{metric} is {now:.6g}, and was {then:.6g}"
         return None
     sizes = [abs(number) for number in after if number]
     if sizes and max(sizes) > ERRATIC_FACTOR * min(sizes):
-        return f"{metric} jumps from {min(after):g} to {max(after):g}"
+        return f"{metric} jumps from {min(after):.6g} to {max(after):.6g}"
     return None
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from gateway.errors import CommandRejected
 from gateway.models import FirmwareFile
+from gateway.plain_numbers import seconds_text
 from gateway.runtime.diagnostics.secrets import masked_text
 from gateway.tasks import loop_time
 
@@ -87,7 +88,7 @@ class Hook:
         while (code := process.poll()) is None:
             if loop_time() >= ends_at:
                 await _end(process)
-                return f"did not end within {self.within.total_seconds():g} s, and was ended"
+                return f"did not end within {seconds_text(self.within.total_seconds())}, and was ended"
             if _size(output) > MOST_OUTPUT_BYTES:
                 await _end(process)
                 return f"wrote more than {MOST_OUTPUT_BYTES // 1024 // 1024} MB, and was ended"

@@ -114,7 +114,7 @@ def sparkline(means: Sequence[tuple[int, float]]) -> str:
     last, _ = means[-1]
     points = [(at, value) for at, value in means if at % 60 < 30 or at == last]
     across = ((at - last + HOUR_SECONDS) * SPARKLINE_WIDTH // HOUR_SECONDS for at, _ in points)
-    return " ".join(f"{x},{y:g}" for x, y in zip(across, _heights(value for _, value in points), strict=True))
+    return " ".join(f"{x},{y:.6g}" for x, y in zip(across, _heights(value for _, value in points), strict=True))
 
 
 def _cloud_sentence(snapshot: Snapshot) -> str:

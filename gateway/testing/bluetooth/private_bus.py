@@ -118,5 +118,5 @@ async def _first_line(process: asyncio.subprocess.Process) -> str:
                 errors = await process.stderr.read()
                 raise DaemonMissing(f"{_PROGRAM} did not start: {errors.decode(errors='replace').strip()}")
     except TimeoutError as error:
-        raise DaemonMissing(f"{_PROGRAM} did not start within {_START_SECONDS} s") from error
+        raise DaemonMissing(f"{_PROGRAM} did not start within {_START_SECONDS:.0f} s") from error
     return line.decode().strip()

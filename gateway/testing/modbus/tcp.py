@@ -60,6 +60,7 @@ class ModbusTcpHost(SimulatedBus):
             has_broadcast=framing != "tcp",
         )
         self.host = host
+        self.framing = framing
         self.port = port
         """The port to connect to; known once entered."""
         self.connection_faults = HEALTHY_CONNECTIONS

@@ -66,6 +66,10 @@ class MemoryTransport:
     is_open: bool = False
     answer_seconds: float | None = None
     echoes: bool = False
+    is_silence_doubtful: bool = False
+
+    def pause_seconds(self, unit: int) -> float:
+        return 0.0
 
     async def open(self) -> None:
         self.is_open = True

@@ -49,10 +49,28 @@ def test_all_unit_ids_are_asked_unless_said_otherwise(settings):
     assert settings().units == tuple(range(1, 248))
 
 
-def test_255_is_a_tcp_host_and_no_unit_of_a_line(settings):
-    given = settings(units="1, 255", hosts=["a"], lines=[{"port": "/dev/ttyUSB0"}])
-    assert given.units_of(given.hosts[0]) == (1, 255)
+def test_0_and_255_are_a_tcp_host_and_no_units_of_a_line(settings):
+    given = settings(units="0-1, 255", hosts=["a", {"host": "b", "framing": "rtu"}], lines=[{"port": "/dev/ttyUSB0"}])
+    assert given.units_of(given.hosts[0]) == (0, 1, 255)
+    assert given.units_of(given.hosts[1]) == (1,), "behind it is a serial line"
     assert given.units_of(given.lines[0]) == (1,)
+    assert settings(hosts=["a"], devices=[{"unit": 0, "profile": "omron-e5cc"}]).devices_on("a:502").keys() == {0}
+
+
+def test_a_host_may_have_times_of_its_own(settings):
+    given = settings(
+        hosts=["a", {"host": "b", "timeout": 3, "connect_delay": 1.5, "request_pause": 0.03}],
+        lines=[{"port": "p", "connect_delay": 2}],
+        timeout=0.7,
+        scan_timeout=0.2,
+        devices=[{"bus": "b:502", "unit": 4, "profile": "omron-e5cc", "request_pause": 0.4}],
+    )
+    usual, own = given.hosts
+    assert (given.timeout_seconds(usual), given.scan_timeout_seconds(usual)) == (0.7, 0.2)
+    assert (given.timeout_seconds(own), given.scan_timeout_seconds(own)) == (3, 3)
+    assert own.connect_delay == timedelta(seconds=1.5)
+    assert given.pauses_on("b:502") == {4: 0.4}
+    assert given.lines[0].connect_delay == timedelta(seconds=2)
 
 
 def test_a_configured_unit_is_not_scanned(settings):
@@ -82,7 +100,17 @@ def test_a_character_has_the_bits_that_parity_and_stop_bits_make():
         ({"hosts": [{"host": "a", "tls": {"server_name": ".local"}}]}, "'.local' is not the name of a host"),
         ({"hosts": ["a:99999"]}, "less than or equal to 65535"),
         ({"hosts": ["a", "a"]}, "two buses are called 'a:502': give one of them another `name`"),
-        ({"hosts": ["a"], "units": "0-5"}, "they go from 1 to 247"),
+        ({"lines": [{"port": "p"}], "units": "0-5"}, "0 addresses all units of a serial line at once (broadcast)"),
+        (
+            {"hosts": [{"host": "a", "framing": "rtu"}], "units": "1, 255"},
+            "255 addresses a TCP host itself, and is reserved on a",
+        ),
+        ({"hosts": ["a"], "units": "250"}, "they go from 1 to 247; over Modbus TCP also 0, 255"),
+        (
+            {"lines": [{"port": "p"}], "devices": [{"unit": 0, "profile": "omron-e5cc"}]},
+            "device at unit 0 of p: 0 addresses all units",
+        ),
+        ({"hosts": ["a"], "devices": [{"unit": 250, "profile": "omron-e5cc"}]}, "248 to 254 are reserved; possible are 1 to 247"),
         ({"hosts": ["a"], "units": "240-255"}, "they go from 1 to 247"),
         ({"hosts": ["a"], "units": "5-1"}, "they go from 1 to 247"),
         ({"hosts": ["a"], "units": "all"}, "'all' is not a unit id: write \"1-16, 20\""),

@@ -10,6 +10,7 @@ import time
 import tty
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 
@@ -66,7 +67,7 @@ async def peer(answer: Answering) -> AsyncIterator[TcpHost]:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
-        yield TcpHost(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+        yield TcpHost(host="127.0.0.1", port=server.sockets[0].getsockname()[1], connect_delay=timedelta(0))
     finally:
         server.close()
         for writer, ended in connections.items():

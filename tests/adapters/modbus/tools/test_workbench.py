@@ -50,7 +50,7 @@ async def test_a_device_that_is_silent_is_not_dumped_for_hours(memory_transport,
     assert len(transport.asked) <= 10
 
 
-@pytest.mark.parametrize("address", ["0", "248", "256", "-1", "three", "", "\u00b2"])
+@pytest.mark.parametrize("address", ["00000000000000000256", "248", "256", "-1", "three", "", "\u00b2"])
 async def test_what_is_no_unit_id_is_reported(memory_transport, bench_on, address):
     with pytest.raises(DeviceUnreachable, match="is not a unit id"):
         await dumped(bench_on(memory_transport({})), address)

@@ -1,0 +1,64 @@
+"""Detect a connection on which nothing is answered any more, although the host acknowledges what is sent. Pure.
+
+Only a new connection helps then. Requests to units that never answered say nothing about the connection: a scan sends many.
+So the requests are counted that units leave unanswered which used to answer, and all of them have to be silent. When a new
+connection does not help either, the units are gone: the next one is opened after twice as many requests.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+UNANSWERED_REQUESTS: Final = 3
+"""After so many unanswered requests to units that used to answer, a new connection is opened."""
+
+UNANSWERED_AT_MOST: Final = 96
+"""The number doubles up to this one while new connections do not help."""
+
+UNASKED_UNITS_FACTOR: Final = 4
+"""After so many times as many requests it is not waited for units that nobody asks any more."""
+
+
+class SessionHealth:
+    """The answers on one connection after the other to a host."""
+
+    def __init__(self) -> None:
+        self.renewals = 0
+        """How often a new connection was opened since the start because nothing was answered on the last one."""
+        self.unanswered_at_renewal = 0
+        """After how many unanswered requests that was done last."""
+        self._answering: set[int] = set()
+        self._silent: set[int] = set()
+        self._unanswered = 0
+        self._limit = UNANSWERED_REQUESTS
+
+    def answered(self, unit: int) -> None:
+        """Record an answer."""
+        self._answering.add(unit)
+        self.heard()
+        self._limit = UNANSWERED_REQUESTS
+
+    def heard(self) -> None:
+        """Record that something else was received: the connection works."""
+        self._silent.clear()
+        self._unanswered = 0
+
+    def unanswered(self, unit: int) -> None:
+        """Record a request that was not answered."""
+        if unit in self._answering:
+            self._silent.add(unit)
+            self._unanswered += 1
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether a new connection is to be tried."""
+        are_all_silent = self._silent >= self._answering or self._unanswered >= UNASKED_UNITS_FACTOR * self._limit
+        return self._unanswered >= self._limit and are_all_silent
+
+    def renewed(self) -> None:
+        """Record that a new connection was opened because of the silence."""
+        self.renewals += 1
+        self.unanswered_at_renewal = self._unanswered
+        self._unanswered = 0
+        self._silent.clear()
+        self._limit = min(2 * self._limit, UNANSWERED_AT_MOST)
