@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -21,11 +21,8 @@ from adapters.modbus.discovery.distinct_devices import BusId, Roster, found_devi
 from adapters.modbus.discovery.framing_trial import FramingTrial
 from adapters.modbus.discovery.hosts import COMMON_UNITS, listening_hosts
 from adapters.modbus.discovery.identify import ProbeResult, UnitProbe, run_probe
-<<<<<<< HEAD
 from adapters.modbus.discovery.scan_pace import ScanPace
-=======
 from adapters.modbus.discovery.unit_scan import UnitScan
->>>>>>> 62d546b (Learn what Modbus hosts and units need in time, and renew silent connections)
 from adapters.modbus.polling.block_reader import BlockReader
 from adapters.modbus.polling.part_reads import read_in_parts
 from adapters.modbus.polling.read_plans import ReadPlans
@@ -58,11 +55,7 @@ from gateway.adapter import (
     Workbench,
     WrittenSetting,
     licence_command,
-<<<<<<< HEAD
-    loop_time,
-=======
     seconds_text,
->>>>>>> 62d546b (Learn what Modbus hosts and units need in time, and renew silent connections)
     settings_model,
 )
 
@@ -84,7 +77,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         self._timeout = settings.timeout_seconds(self._bus)
         self._profiles: dict[str, Profile | None] = {}
         self._maps: dict[str, Profile] = {}  # children that are read by another map than that of their profile
-        self._pace = ScanPace(settings.scan_timeout.total_seconds())
+        self._pace = ScanPace(settings.scan_timeout_seconds(self._bus))
         self._framing = FramingTrial(self._bus, self._transport)
         self._units = KnownUnits(self.bus, lambda: self.memory)
         self._read_plans = ReadPlans(self._bus, self._units, lambda: self.memory)
@@ -127,16 +120,12 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         After a scan was interrupted, by a lost bus or a restart, the next one continues there and probes the first units last.
         """
         roster = Roster(self._bus_id)
-        self._pace = ScanPace(self.settings.scan_timeout.total_seconds())
+        self._pace = ScanPace(self.settings.scan_timeout_seconds(self._bus))
         scanned: Sequence[int] = self.settings.units_of(self._bus)
-        first = (RESERVED_UNIT,) if isinstance(self._bus, TcpHost) and scanned else ()
-        scan = UnitScan(
-            roster,
-            self._probe_for_scan,
-            partial(self._add, roster),
-            lambda: self._transport.is_silence_doubtful,
-            total=len(first) + len(self._configured) + len(scanned),
-        )
+        is_host = isinstance(self._bus, TcpHost)
+        first = (RESERVED_UNIT,) if is_host and scanned else ()
+        total = len(first) + len(self._configured) + len(scanned)
+        scan = UnitScan(roster, self._pace, self._transport, self._probe_for_scan, partial(self._add, roster), total)
         for unit in first:
             async for step in scan.take(unit):
                 yield step
@@ -147,84 +136,21 @@ class ModbusAdapter(Adapter[ModbusSettings]):
                 self._units.scan_position = unit
             async for step in scan.take(unit):
                 yield step
-<<<<<<< HEAD
-            async for step in self._ask_late_units(roster, done, total):
-                yield step
-        async for step in self._hear_the_last(roster, total):
-=======
-        host_units = () if self._bus.is_on_line else set(HOST_UNITS) - set(self.settings.units) - self._configured.keys()
-        async for step in scan.finish(sorted(host_units, reverse=True)):
->>>>>>> 62d546b (Learn what Modbus hosts and units need in time, and renew silent connections)
+        others = () if self._bus.is_on_line else (unit for unit in HOST_UNITS if unit not in {*self._configured, *scanned})
+        async for step in scan.finish(others, may_queue=is_host):
             yield step
+        async with aclosing(self._framing.run((*self._configured, *scanned), self._pace.configured_seconds)) as trial:
+            async for note in trial:
+                yield Progress(scan.total, scan.total, note)
         self._units.scan_position = 0
         for device in roster.at_several_units():
             yield device
 
-<<<<<<< HEAD
-    async def _ask_late_units(self, roster: Roster, done: int, total: int) -> AsyncIterator[Found | Progress]:
-        """Probe units again whose answers came after the scan had gone on."""
-        self._hear_late_answers()
-        while (late := self._pace.next_late()) is not None:
-            unit, seconds = late
-            so_far = Progress(done, total, f"unit {unit}, whose answer came late")
-            async for step in self._scan_unit(roster, unit, so_far, seconds):
-                yield step
-            self._hear_late_answers()
-
-    async def _hear_the_last(self, roster: Roster, total: int) -> AsyncIterator[Found | Progress]:
-        """Wait for answers to the last requests of a scan, where they may be late, and look for another framing."""
-        may_queue = isinstance(self._bus, TcpHost)
-        while (last := self._pace.last_check(loop_time(), may_queue=may_queue)) is not None:
-            begun_at, so_far = loop_time(), Progress(total - 1, total, "late answers")
-            if last.is_found:
-                with suppress(ExceptionResponse, DeviceUnreachable):
-                    await self._transport.ask(last.unit, FIRST_REGISTER, RetryPolicy(last.seconds))
-                yield replace(so_far, done=total)
-            else:
-                async for step in self._scan_unit(roster, last.unit, so_far, last.seconds):
-                    yield step
-            if self._transport.answer_seconds is not None or loop_time() < begun_at + last.seconds:
-                self._pace.served()  # answered in time, or refused: nothing waits there
-            async for step in self._ask_late_units(roster, total - 1, total):
-                yield step
-        units = (*self._configured, *self.settings.units_of(self._bus))
-        async with aclosing(self._framing.run(units, self._pace.configured_seconds)) as trial:
-            async for note in trial:
-                yield Progress(total, total, note)
-
-    def _hear_late_answers(self) -> None:
-        while isinstance(self._transport, Link) and self._transport.late:
-            self._pace.heard(self._transport.late.popleft())
-
-    async def _scan_unit(
-        self, roster: Roster, unit: int, so_far: Progress, seconds: float | None = None
-    ) -> AsyncIterator[Found | Progress]:
-        """Probe one unit and add it to the roster."""
-        self._pace.asks(unit, loop_time())
-        if unit in self._configured:
-            sender, first_requests = self._probe_sender(unit), None
-        else:
-            sender = _ProbeSender(self, unit, RetryPolicy(seconds or self._pace.timeout_seconds, self._first_tries))
-            first_requests = (FIRST_REGISTER,)  # an absent unit costs one time-out, not two
-        async with aclosing(self._probe(unit, sender, first_requests)) as steps:
-            async for step in steps:
-                if isinstance(step, ProbeResult):
-                    if step.alive:
-                        self._pace.answered(unit)
-                    elif self._transport.answer_seconds is not None:
-                        self._pace.served()
-                    if (device := self._add(roster, unit, step)) is not None:
-                        yield device
-                    yield replace(so_far, done=so_far.done + 1)
-                else:
-                    yield replace(so_far, note=f"{so_far.note}: {step}")
-=======
-    def _probe_for_scan(self, unit: int, *, is_patient: bool) -> AsyncGenerator[Request | ProbeResult, None]:
+    def _probe_for_scan(self, unit: int, *, seconds: float, is_patient: bool) -> AsyncGenerator[Request | ProbeResult, None]:
         if unit in self._configured:
             return self._probe(unit, self._probe_sender(unit), None)
-        policy = RetryPolicy(self.settings.scan_timeout_seconds(self._bus), self._first_tries, is_patient=is_patient)
+        policy = RetryPolicy(seconds, self._first_tries, is_patient=is_patient)
         return self._probe(unit, _ProbeSender(self, unit, policy), (FIRST_REGISTER,))  # absent: one time-out, not two
->>>>>>> 62d546b (Learn what Modbus hosts and units need in time, and renew silent connections)
 
     async def identify(self, address: str) -> Found:
         """Probe this unit alone. A dead unit costs one request, where a request is known that it used to answer."""

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from adapters.modbus.client.certificates import Certificate
 from adapters.modbus.client.tls_settings import TLS_PORT, TlsSettings
+from gateway.adapter import seconds_text
 
 NOT_YET_VALID, EXPIRED, SELF_SIGNED, WRONG_HOST, WRONG_ADDRESS = 9, 10, 18, 62, 64
 UNKNOWN_AUTHORITY = frozenset({2, 19, 20, 21})
@@ -94,7 +95,8 @@ CLOSED_IN_HANDSHAKE = (
 def no_handshake(seconds: float) -> str:
     """Return what to say of a host that accepts a connection and does not answer the handshake."""
     return (
-        f"it accepts the connection, but does not answer the TLS handshake within {seconds:g} s: does it speak TLS on this port?"
+        f"it accepts the connection, but does not answer the TLS handshake within {seconds_text(seconds)}: does it speak TLS on"
+        " this port?"
         f" Modbus over TLS usually is at {TLS_PORT}; without it, leave out `tls`"
     )
 

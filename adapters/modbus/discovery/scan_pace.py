@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, field
 
 from adapters.modbus.client.late_answers import LateAnswer
+from gateway.adapter import seconds_text
 
 MARGIN = 1.25
 """How much longer than learned a scan waits."""
@@ -138,18 +139,18 @@ class ScanPace:
         """
         if self._has_ended and self._is_silent and is_silent_host and self._unanswered and is_udp:
             return (
-                f"no unit answered the scan within {self.configured_seconds:g} s: over UDP nothing tells whether the host is"
-                " there, so check its address and port, and that it speaks Modbus over UDP"
+                f"no unit answered the scan within {seconds_text(self.configured_seconds)}: over UDP nothing tells whether the"
+                " host is there, so check its address and port, and that it speaks Modbus over UDP"
             )
         if self._has_ended and self._is_silent and is_silent_host and self._unanswered:
             return (
-                f"no unit answered the scan within {self.configured_seconds:g} s: if this host is a gateway with a serial line, "
-                "set scan_timeout above the time for which it waits for a unit, usually 1 or 2 s, and name the units"
+                f"no unit answered the scan within {seconds_text(self.configured_seconds)}: if this host is a gateway with a "
+                "serial line, set scan_timeout above the time for which it waits for a unit, usually 1 or 2 s, and name the units"
             )
         if not self.latest_seconds or self.timeout_seconds <= self.configured_seconds:
             return None
         wanted = math.ceil(2 * self.timeout_seconds) / 2
         return (
             f"answers to the scan came late, up to {self.latest_seconds:.1f} s after their request: absent units occupy this bus "
-            f"for about {self._unit_seconds:.1f} s each. Set scan_timeout = {wanted:.1f} (it is {self.configured_seconds:g})"
+            f"for about {self._unit_seconds:.1f} s each. Set scan_timeout = {wanted:.1f} (it is {self.configured_seconds:.3g})"
         )
