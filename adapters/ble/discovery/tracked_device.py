@@ -47,6 +47,8 @@ class TrackedDevice:
         """Why it cannot be decoded or identified, for a person."""
         self.decoder: DeviceDecoder | None = None
         """What decodes its advertisements; one of a generic format is replaced as soon as a better source is found."""
+        self.compared_shapes: set[object] = set()
+        """The kinds of frames of it that were compared with the profiles."""
         self.rejected_parsers: set[str] = set()
         """The parsers that know it and need something for its values that a connection offers."""
         self.decoded: DecodedAdvertisement | None = None

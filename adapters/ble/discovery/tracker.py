@@ -23,6 +23,9 @@ MAX_DEVICES = 4096
 GENERIC_RANK = -1
 """The highest rank of a parser of a format that devices of any maker send along with their own."""
 
+MAX_SHAPES = 16
+"""The number of different frames of a device that are remembered as compared with the profiles."""
+
 DUPLICATE_WAITS_SECONDS = 900.0
 """Of two devices that the same entry of the config fits, the second is accepted once the first was not received for so long."""
 
@@ -148,7 +151,7 @@ class Tracker:
             device.profile = self.profile_named(known.device.profile)
             return
         decoder, decoded = self._find_decoder(device)
-        if (decoder is None or decoder.rank < 0) and device.profile is None:
+        if (decoder is None or decoder.rank < 0) and device.profile is None and not _is_compared(device):
             profile = self._best_profile(advertisement)
             if profile is not None:
                 device.use_profile(profile, best_match(advertisement, profile))
@@ -200,3 +203,18 @@ class Tracker:
             if self._by_child_address.get(device.child_address) is device:
                 del self._by_child_address[device.child_address]
             self._on_forget(device.address)
+
+
+def _is_compared(device: TrackedDevice) -> bool:
+    """Note that a device was compared with the profiles, and return whether one that is known as a beacon was before.
+
+    The frames of a beacon have counters in them: only the beginning of their data can distinguish them for a profile.
+    """
+    sent = device.advertisement
+    data = (*sent.manufacturer_data.items(), *sent.service_data.items())
+    shape = (sent.name, sent.service_uuids, tuple((source, content[:2]) for source, content in data))
+    is_known = device.is_generic and shape in device.compared_shapes
+    if len(device.compared_shapes) >= MAX_SHAPES:
+        device.compared_shapes.clear()
+    device.compared_shapes.add(shape)
+    return is_known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -33,6 +34,8 @@ from gateway.adapter import (
     WrittenSetting,
     loop_time,
 )
+
+log = logging.getLogger(__name__)
 
 FIRST_NOTIFICATION_SECONDS = 10.0
 """The longest wait for a first notification: a device with nothing new to send is not kept busy longer."""
@@ -248,8 +251,8 @@ class DeviceSessions:
     ) -> None:
         text = f"{reader.path}: {error}"
         remarks.append(text)
-        if isinstance(error, PairingNeeded):
-            self._locked.note_refusal(child.key, reader.path, text)
+        if isinstance(error, PairingNeeded) and self._locked.note_refusal(child.key, reader.path, text):
+            log.warning("%s: %s", child.name, text)
 
 
 async def _no_readings() -> list[Reading]:

@@ -30,8 +30,8 @@ class LockedCharacteristics:
     def __init__(self) -> None:
         self._locks: dict[str, dict[CharacteristicPath, _Lock]] = {}
 
-    def note_refusal(self, child: str, path: CharacteristicPath, hint: str) -> None:
-        """Note that a characteristic of a child was not answered.
+    def note_refusal(self, child: str, path: CharacteristicPath, hint: str) -> bool:
+        """Note that a characteristic of a child was not answered, and return whether it is left out from now on.
 
         Args:
             child: the key of the child.
@@ -42,6 +42,7 @@ class LockedCharacteristics:
         lock.failures, lock.refused_at = lock.failures + 1, loop_time()
         if lock.failures >= FAILURES_UNTIL_LOCKED:
             lock.until = loop_time() + TRIED_AGAIN_AFTER_SECONDS
+        return lock.failures == FAILURES_UNTIL_LOCKED
 
     def note_answer(self, child: str, path: CharacteristicPath) -> None:
         """Note that a characteristic of a child was answered."""

@@ -109,7 +109,7 @@ async def test_a_device_that_tells_who_it_is_only_to_a_paired_machine_is_found_w
     assert f"bluetoothctl pair {ADDRESS}" in found.needs
 
 
-async def test_a_locked_characteristic_is_left_out_after_two_reads_until_the_machine_is_paired(bluez):
+async def test_a_locked_characteristic_is_left_out_after_two_reads_until_the_machine_is_paired(bluez, caplog):
     device = scale("2a19")
     bluez.environment.add(device)
     adapter = new_adapter()
@@ -120,6 +120,7 @@ async def test_a_locked_characteristic_is_left_out_after_two_reads_until_the_mac
         before = device.connections
         assert await read(adapter, child) == {"temperature": 25.0, "humidity": 50.0}
         assert device.connections == before + 1, "it is not tried, so one connection is enough"
+        assert caplog.text.count("Scale 7 0007: 180f/2a19: reading 2a19 took longer") == 1
         assert any("2a19" in remark for remark in adapter.remarks(child))
         await pairing_module.pair(f"/org/bluez/hci0/dev_{ADDRESS.replace(':', '_')}", None)
         assert (await read(adapter, child))["battery"] == 90

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
 from adapters.ble.advertisements.parser_registry import ParserRegistry
+from adapters.ble.discovery import tracker as tracker_module
 from adapters.ble.discovery.tracker import Tracker
 from adapters.ble.profile.device_information import DeviceInformation
 from adapters.ble.profile.standard_services import profile_for
@@ -182,3 +183,14 @@ def test_an_event_in_the_first_frame_of_a_device_is_told():
         assert values(device)["button"] == "press"
         device = tracker.receive(heard(pressed), 2)
         assert "button" not in values(device)
+
+
+def test_the_counters_in_the_frames_of_a_beacon_are_not_compared_with_the_profiles(monkeypatch):
+    asked = []
+    monkeypatch.setattr(tracker_module, "best_profile", lambda advertisement, profiles: asked.append(advertisement))
+    tracker = new_tracker()
+    for second in range(100):
+        frame = bytes.fromhex("20000bf71b33") + second.to_bytes(4, "big") + bytes(4)
+        tracker.receive(heard({"service_data": {FEAA: frame}}), second)
+    tracker.receive(heard({"name": "Flower care"}), 100)
+    assert len(asked) == 2, "once as a beacon, then with a name"
