@@ -86,7 +86,8 @@ class ModbusSettings(ProfileSettings[Profile]):
         default=timedelta(seconds=0.3),
         ge=timedelta(milliseconds=10),
         le=timedelta(seconds=30),
-        description="how long a scan waits for a first answer, in seconds; longer than the time-out of a TCP to RTU gateway",
+        description="how long a scan waits for a first answer, in seconds; longer than the time-out of a TCP to RTU gateway. A "
+        "scan waits longer by itself once answers come late, and says what to set",
     )
     devices: tuple[ConfiguredDevice, ...] = Field(
         default=(), description="units whose profile is given: { bus, unit, profile, name }"

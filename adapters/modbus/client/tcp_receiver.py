@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from adapters.modbus.client.late_answers import LateAnswer, UnansweredRequest, can_be_confused, is_absence
+from adapters.modbus.client.late_answers import LateAnswer, UnansweredRequest, can_be_confused, fits, is_absence
 from adapters.modbus.client.mbap_frames import HOST_UNITS, SHORTEST_FRAME_BYTES, UNIT_AT, MbapFrame, Oddity, cut, is_header
 from adapters.modbus.client.pdu import EXCEPTION_BIT, Request
 from adapters.modbus.client.rtu_search import frames_in
@@ -70,8 +70,10 @@ class TcpReceiver:
         """What the host does wrong in its headers."""
         self._requests: OrderedDict[int, _SentRequest] = OrderedDict()
         self._awaited: int | None = None
+        self._has_ids = False
+        """An answer on this connection had an id other than 0."""
         self._has_right_ids = False
-        self._strange: tuple[int, int | None] = (0, None)
+        self._strange: tuple[int, int | None] = (-1, None)
         """The last id that no request had, and the request during which it came."""
         self._renumbering: _Renumbering | None = None
         """In which way the ids are wrong; `None` while that is not known."""
@@ -81,7 +83,7 @@ class TcpReceiver:
         transaction = int.from_bytes(packet[:2])
         if transaction == FIRST_TRANSACTION:  # a new connection: nothing that was sent on another is answered here
             self._requests.clear()
-            self._has_right_ids, self._renumbering = False, None
+            self._has_ids, self._has_right_ids, self._renumbering = False, False, None
         self._requests[transaction] = _SentRequest(transaction, unit, sent)
         self._awaited = transaction
         while len(self._requests) > REMEMBERED_REQUESTS:
@@ -111,6 +113,7 @@ class TcpReceiver:
                 self._awaited = None
             elif (answer := self._late_by(frame, now)) is not None:
                 late.append(answer)
+            self._has_ids |= frame.transaction != 0
             at = self._header_from(data, at)
         return replace(result, late=late, new_oddities=sorted(self.oddities - known))
 
@@ -165,7 +168,7 @@ class TcpReceiver:
             if self._renumbering is None or self._renumbering(frame.transaction) != self._awaited:
                 self._has_right_ids, self._renumbering = True, None
             oddities |= {Oddity.UNIT} if frame.unit != awaited.unit and awaited.unit not in HOST_UNITS else set()
-        elif not frame.fits or frame.unit != awaited.unit:
+        elif frame.unit != awaited.unit or not fits(awaited.sent.request, frame.pdu):
             return None
         elif earlier is not None and earlier.unit == frame.unit and earlier.sent.request == awaited.sent.request:
             awaited = earlier
@@ -180,7 +183,7 @@ class TcpReceiver:
         """Return whether a host that returns wrong ids may return this one, and learn in which way it is wrong."""
         self._renumbering = next((one for one in _RENUMBERINGS if one(transaction) == self._awaited), None)
         before, self._strange = self._strange, (transaction, self._awaited)
-        is_constant = transaction == 0 or (before[0] == transaction and before[1] != self._awaited)
+        is_constant = (transaction == 0 and not self._has_ids) or (before[0] == transaction and before[1] != self._awaited)
         return self._renumbering is not None or is_constant
 
     def _has_rival(self, awaited: _SentRequest, now: float) -> bool:

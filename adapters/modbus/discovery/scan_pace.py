@@ -22,10 +22,13 @@ LONGEST_TIMEOUT_SECONDS = 10.0
 LIKELY_SECONDS = 1.0
 """How long gateways usually wait for a unit that is not there."""
 
-LONGEST_DRAIN_SECONDS = 20.0
+LONGEST_CHECK_SECONDS = 5.0
+"""How long the last request of a scan is waited for at most, before the bus is given to others, and the request repeated."""
+
+LONGEST_DRAIN_SECONDS = 10.0
 """How long a unit that was heard late is waited for at most, each time that it is asked again."""
 
-TRIES = 3
+TRIES = 4
 """How often a unit that was heard late is asked again."""
 
 
@@ -128,7 +131,7 @@ class ScanPace:
         if until <= now:
             return None
         unit = next(iter(self._waiting)) if self._quick is None else self._quick
-        return LastCheck(unit, min(until - now, LONGEST_TIMEOUT_SECONDS), is_found=self._quick is not None)
+        return LastCheck(unit, min(until - now, LONGEST_CHECK_SECONDS), is_found=self._quick is not None)
 
     def remark(self, *, is_silent_host: bool, is_udp: bool = False) -> str | None:
         """Return what a person should know and set; `None` when answers came in time.

@@ -1,9 +1,10 @@
 """The link against TCP hosts whose headers are wrong, in simulated time: read where it is unambiguous, else advice."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.modbus.client.buses import TcpHost
@@ -230,6 +231,18 @@ def test_a_late_answer_says_who_is_there():
     with_link(test, [unit])
 
 
+def test_a_late_answer_before_any_right_one_is_no_answer_to_another_function():
+    unit = meter()
+    unit.faults = Faults(delay_seconds=0.4)
+
+    async def test(link, host):
+        assert await link.ask(5, holding(0), RetryPolicy(0.3, tries=2)) == words(0x500)
+        assert (await link.ask(5, ReadDeviceIdentification(), ONCE))[1] == b"E10"
+        assert link.remarks() == []
+
+    with_link(test, [unit])
+
+
 def test_a_late_answer_to_the_same_request_is_taken():
     unit = meter()
     unit.faults = Faults(delay_seconds=0.4)
@@ -239,6 +252,56 @@ def test_a_late_answer_to_the_same_request_is_taken():
         assert link.answer_seconds == pytest.approx(0.4)
 
     with_link(test, [unit])
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([1, 1, 1, 2]),
+        st.builds(
+            ReadRequest, st.sampled_from([Table.HOLDING, Table.INPUT]), st.sampled_from([0, 10, 97]), st.sampled_from([2, 4])
+        ),
+        st.sampled_from([0.0, 0.0, 0.06, 0.2, 0.5, 0.9]),  # how late the units answer
+        st.sampled_from([0.05, 0.1, 0.9]),  # how long they are waited for
+        st.integers(1, 3),  # tries
+        st.sampled_from([0.0, 0.0, 0.1, 0.4]),  # pause afterwards
+    ),
+    min_size=5,
+    max_size=30,
+)
+
+
+@settings(deadline=None)
+@given(steps=STEPS, transaction=st.sampled_from(["right", "one behind", "one ahead", "swapped", 0, 0x1234]))
+def test_however_late_units_answer_no_value_and_no_refusal_is_that_of_another_request(steps, transaction):
+    units = {number: telling_unit(number) for number in (1, 2)}
+
+    async def test(link, host):
+        if transaction == "one ahead":  # nothing tells its first answer, if that is late, from a right one to the next request
+            await link.ask(1, holding(0), ONCE)
+        for number, request, delay, timeout, tries, pause in steps:
+            for unit in units.values():
+                unit.faults = Faults(delay_seconds=delay)
+            places = range(request.address, request.address + request.count)
+            with suppress(DeviceUnreachable):
+                try:
+                    payload = await link.ask(number, request, RetryPolicy(timeout, tries, late_seconds=1.0))
+                    assert payload == words(*(told(number, request.table, place) for place in places))
+                except ExceptionResponse:
+                    assert places[-1] >= 100
+            await asyncio.sleep(pause)
+
+    with_link(test, units.values(), MbapFaults(transaction=transaction))
+
+
+def told(number, table, address):
+    return 0x1000 * (1 + (table is Table.INPUT)) + 0x100 * number + address
+
+
+def telling_unit(number):
+    tables = {Tables.HOLDING_REGISTERS: Table.HOLDING, Tables.INPUT_REGISTERS: Table.INPUT}
+    return SimulatedUnit(
+        number, registers={theirs: {at: told(number, ours, at) for at in range(100)} for theirs, ours in tables.items()}
+    )
 
 
 @given(st.binary(max_size=300), st.sampled_from([1, 7, 300]))
