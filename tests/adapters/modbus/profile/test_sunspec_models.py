@@ -289,7 +289,7 @@ SENTINELS = {
 
 
 @pytest.mark.parametrize("kind", SENTINELS)
-async def test_a_point_that_is_not_implemented_has_no_value_whatever_its_type(kind):
+def test_a_point_that_is_not_implemented_has_no_value_whatever_its_type(kind):
     definitions = [(model, _definition(model)) for model in sorted(MEASUREMENT_MODELS)]
     wanted = [model for model, definition in definitions if any(point["type"] == kind for point in definition["points"])]
     for model in wanted:
@@ -306,7 +306,6 @@ async def test_a_point_that_is_not_implemented_has_no_value_whatever_its_type(ki
                 (words.get(placed.address + register, 0) & 0xFFFF).to_bytes(2) for register in range(placed.encoding.words)
             )
             assert decode_one(placed.encoding, held) is None, (model, placed.metric.name)
-    assert wanted or kind not in {"int16", "uint16", "acc32", "acc64", "enum16", "bitfield32", "float32", "int64", "uint64"}
 
 
 @pytest.mark.parametrize("power", [-11, 11, 0x8000, 0x7FFF, 100])
