@@ -181,7 +181,9 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         unit = int(child.address)
         if profile.is_sunspec and not self._units.of(unit).models:
             await self.identify(child.address)
-        reader = BlockReader(child, self._units.of(unit), self._read_plans, ask=self.ask, check=RetryPolicy(self._timeout))
+        reader = BlockReader(
+            child, self._units.of(unit), self._read_plans, ask=self.ask, single_try=partial(self._single_try, unit)
+        )
         async with aclosing(reader.read(profile, due)) as blocks:
             async for readings in blocks:
                 yield readings
@@ -359,9 +361,11 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         """How often the first request to a unit is sent: once, and twice where it may get lost on the way."""
         return 2 if self._bus.loses_requests else 1
 
+    def _single_try(self, unit: int) -> RetryPolicy:
+        return replace(self._retry_policy(unit), tries=self._first_tries)
+
     def _probe_sender(self, unit: int) -> _ProbeSender:
-        policy = self._retry_policy(unit)
-        return _ProbeSender(self, unit, replace(policy, tries=self._first_tries))
+        return _ProbeSender(self, unit, self._single_try(unit))
 
     def _expected(self, unit: int, device: ConfiguredDevice) -> ChildDevice:
         """Return a configured device as the child that it will become, as far as a plan needs it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,16 +56,18 @@ class BlockReader:
         known: what is known of its unit.
         plans: the read plans of its bus.
         ask: sends a request.
-        check: the policy of a request that only asks whether the unit is there.
+        single_try: returns the policy for a request that may well not be answered.
     """
 
-    def __init__(self, child: ChildDevice, known: KnownUnit, plans: ReadPlans, *, ask: Ask, check: RetryPolicy) -> None:
+    def __init__(
+        self, child: ChildDevice, known: KnownUnit, plans: ReadPlans, *, ask: Ask, single_try: Callable[[], RetryPolicy]
+    ) -> None:
         self._child = child
         self._unit = int(child.address)
         self._known = known
         self._plans = plans
         self._ask = ask
-        self._check = check
+        self._single_try = single_try
         self._refusals: UnitRefusals = plans.refusals.of(child)
         self._factors: dict[ReadRequest, bytes] = {}
 
@@ -110,7 +112,8 @@ class BlockReader:
         bisection = Bisection(block, code, is_complete=times >= TOGETHER_BOUND, known=known)
         while (part := bisection.next()) is not None:
             try:
-                payload = await self._payload(part.block.read, part.at_once)
+                policy = self._single_try() if code is None else None
+                payload = await self._payload(part.block.read, part.at_once, policy)
             except ExceptionResponse as error:
                 yield ()
                 if not is_about_addresses(error.code):
@@ -131,8 +134,8 @@ class BlockReader:
         payload = part.block.with_factors(payload, self._factors)
         return part.block.decoder().decode(payload, self._child.key, datetime.now(UTC))
 
-    async def _payload(self, read: ReadRequest, at_once: int | None) -> bytes:
-        return cast("bytes", await self._ask(self._unit, read, at_once=read.count if at_once is None else at_once))
+    async def _payload(self, read: ReadRequest, at_once: int | None, policy: RetryPolicy | None = None) -> bytes:
+        return cast("bytes", await self._ask(self._unit, read, policy, at_once=read.count if at_once is None else at_once))
 
     async def _factor(self, read: ReadRequest) -> bytes:
         """Return scale factors that are read separately; "not available", where the unit refuses them, also one by one."""
@@ -171,7 +174,7 @@ class BlockReader:
         if request == read:
             return False
         try:
-            await self._ask(self._unit, request, self._check)
+            await self._ask(self._unit, request, self._single_try())
         except ExceptionResponse:
             return True
         except DeviceUnreachable:
