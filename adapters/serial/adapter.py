@@ -432,9 +432,9 @@ class SerialAdapter(Adapter[SerialSettings]):
         return remarks if line is None else [f"its line is set to {line}", *remarks]
 
     def bus_remarks(self) -> Sequence[str]:
-        """Return that a console answers on this port, if one does."""
-        remark = self._search.console_remark
-        return () if remark is None else (remark,)
+        """Return that a console answers on this port, or that a log-in fails, if so."""
+        login_problem = None if self._active is None else self._active.login_problem
+        return [remark for remark in (self._search.console_remark, login_problem) if remark is not None]
 
     @classmethod
     def workbench(cls, adapter: Self | None = None) -> Workbench:

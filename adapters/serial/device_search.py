@@ -185,7 +185,7 @@ class DeviceSearch:
         async for step in self._run(probe, active, device):
             if isinstance(step, Found):
                 return step
-        raise DeviceUnreachable(f"no device answers like a {profile.title}")
+        raise DeviceUnreachable(active.login_problem or f"no device answers like a {profile.title}")
 
     async def resume(self, active: ActiveProtocol) -> None:
         """Switch back to the last protocol, so that messages are received, whatever the result of a search was."""
@@ -220,6 +220,8 @@ class DeviceSearch:
         steps = _ProgressOf(sweep.run(), partial(self._timed_step, active, None))
         async for progress in steps:
             yield progress
+        if sweep.console is not None:
+            self._note_console(sweep.console)
         for address in steps.result:
             probe = self._probe([], profile, lines=[sweep.line], address=address)
             async for step in self._run(probe, active, device):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway.testing.serial import DeviceServer, Projector
+from gateway.testing.serial import Console, DeviceServer, Projector, SerialLine
 
 pytestmark = pytest.mark.enable_socket
 
@@ -46,3 +46,12 @@ async def test_a_password_is_used_and_never_shown(type_in, password, ends):
     assert ("it rejects the password" in scan[2]) == ("it rejects the password" in read[2]) == (ends == 1)
     assert password not in "".join([*scan[1:], *read[1:]])
     assert ("power" in read[1]) == (ends == 0)
+
+
+async def test_scan_says_that_a_port_is_the_console_of_a_computer(type_in, tmp_path):
+    async with SerialLine(Console(), link=tmp_path / "ttyS0") as line:
+        ports = f'ports=[{{ port = "{line.port}", profiles = ["lg-display"], line = "9600 8N1" }}]'
+        code, out, err = await type_in("scan", "serial", "--with", ports)
+    assert code == 0
+    assert "0 devices found" in out
+    assert "a log-in prompt of a computer answers on this port" in err

@@ -20,6 +20,7 @@ from gateway.testing.demo_devices import moxa_iologik_e1210
 from gateway.testing.modbus import Frame, Rtu
 from gateway.testing.serial import (
     HEALTHY,
+    Console,
     DeviceServer,
     Display,
     Gps,
@@ -461,6 +462,19 @@ async def test_a_device_server_that_hangs_up_each_time_is_called_less_and_less_o
         assert 1 < server.calls <= 5, "after 1, 2 and 4 seconds, each at the earliest after half of it"
         server.hangs_up = False
         await until(lambda: told(emulator, "pjlink", "status") == "online")
+
+
+async def test_the_console_of_a_computer_is_shown_at_its_bus_told_once_and_typed_into_once(rack, plugged, until, caplog):
+    console = Console()
+    async with plugged("one", console) as line:
+        rule = {"port": line.port, "name": "desk", "profiles": ["lg-display", "scpi-power-supply"]}
+        async with rack(rule, discover_every=1) as gateway:
+            await until(
+                lambda: any("a log-in prompt" in remark for one in gateway.parts.bus_statuses() for remark in one.remarks)
+            )
+            await asyncio.sleep(2.5)
+    assert console.typed == [b"ka 01 FF"], "later searches only listen"
+    assert caplog.text.count("a log-in prompt of a computer answers on this port") == 1
 
 
 GATED = """

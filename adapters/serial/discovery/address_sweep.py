@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Generator
 from dataclasses import replace
 
+from adapters.serial.discovery.consoles import Console, console_in
 from adapters.serial.discovery.probing import ProbeStep, answer_in, is_proof
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.grammar import Addresses, MatchRule
@@ -48,6 +49,8 @@ class AddressSweep:
         self._known = set(known)
         self._is_complete = is_complete
         self._step_seconds = step_seconds
+        self.console: Console | None = None
+        """The console that answers on the line, which ends the search."""
 
     def run(self) -> Generator[ProbeStep, bytes, list[int | str]]:
         """Yield steps, receive the bytes that came in each of them, and return the addresses that answered."""
@@ -59,6 +62,8 @@ class AddressSweep:
         taken = [everyone.index(one) for one in self._known if one in everyone]
         for at, address in enumerate(everyone):
             is_near = at < MOST_AHEAD or any(abs(at - one) <= MOST_AHEAD for one in taken)
+            if self.console is not None:
+                break
             if address in self._known or not (is_near or (self._is_complete and not found)):
                 continue
             answering = yield from self._ask(rule, addresses, address)
@@ -79,7 +84,9 @@ class AddressSweep:
             self._profile.talk.pace,
             self._profile,
         )
-        return address_of(request, rule, addresses, received)
+        answering = address_of(request, rule, addresses, received)
+        self.console = console_in(received) if answering is None else None
+        return answering
 
 
 def address_of(request: Request, rule: MatchRule, addresses: Addresses, received: bytes) -> int | str | None:

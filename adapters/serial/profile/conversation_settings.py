@@ -15,6 +15,8 @@ class LoginStep:
     """`login: `, or the end of it."""
     send: SecretStr
     """The text to send, including its line end; one byte per character up to ÿ."""
+    is_password_missing: bool = False
+    """Whether it contains a password that the config does not give."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,7 +78,14 @@ class ConversationRules(ProfileTable):
             prompt=self.prompt,
             pacing_seconds=self.pace,
             late_answer_seconds=self.late,
-            login=tuple(LoginStep(step.expect, SecretStr(step.send.replace(LOGIN_FIELD, secret))) for step in self.login),
+            login=tuple(
+                LoginStep(
+                    step.expect,
+                    SecretStr(step.send.replace(LOGIN_FIELD, secret)),
+                    is_password_missing=password is None and LOGIN_FIELD in step.send,
+                )
+                for step in self.login
+            ),
             wake=self.wake,
             login_refused=self.login_refused,
         )

@@ -16,7 +16,7 @@ from adapters.serial.port.port import Port
 from adapters.serial.profile.digest import Digest
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import DeviceProtocol, KeysFor, without_keys
-from adapters.serial.session.conversation import Conversation
+from adapters.serial.session.conversation import Conversation, NoAnswer
 from adapters.serial.session.digest_login import GREETING_SECONDS, DigestLogin, LoginKnowledge, LoginNeeded
 from gateway.adapter import DeviceUnreachable
 
@@ -47,6 +47,8 @@ class ActiveProtocol:
     ) -> None:
         self.protocol: DeviceProtocol | None = None
         """`None` while no conversation is active."""
+        self.login_problem: str | None = None
+        """Why a configured device could not be asked after its log-in, when it was searched last."""
         self.line: LineSettings | None = port.line
         self._port = port
         self._on_unsolicited = on_unsolicited
@@ -154,8 +156,12 @@ class ActiveProtocol:
         conversation = await self.switch_to(profile, step.line)
         try:
             frame = await conversation.ask(step.request, lambda frame: step.is_complete(frame.raw), step.seconds)
-        except DeviceUnreachable:
+        except NoAnswer:
             return b""
+        except DeviceUnreachable as error:
+            self.login_problem = str(error)
+            return b""
+        self.login_problem = None
         return frame.raw
 
     async def _set_line(self, line: LineSettings) -> None:

@@ -98,6 +98,8 @@ class Login:
         if not await self._wait_for(lambda: step.expect in self._received, self._seconds):
             raise DeviceUnreachable(f"log-in: `{escaped_text(step.expect)}` did not come within {seconds_text(self._seconds)}")
         self._received.clear()
+        if step.is_password_missing:
+            raise DeviceUnreachable("log-in: it needs a password: name a `password_file` for it in `devices` of this entry")
         await self._port.write(_secret_bytes(step))
 
     async def _check_accepted(self) -> None:

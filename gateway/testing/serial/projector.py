@@ -47,6 +47,8 @@ class Projector(SerialDevice):
         self.power, self.input, self.mute, self.is_frozen = ON, "31", "30", False
         self.requests: list[str] = []
         """All received commands, without the hash."""
+        self.class_text = ""
+        """What it writes before its class, against the specification: `Class `."""
         self.rejected_logins = 0
         """How often a wrong password, or none, was received."""
         self.password = password
@@ -56,7 +58,7 @@ class Projector(SerialDevice):
         self._buffer = b""
         self._is_logged_in = password is None
         self._reads: Mapping[str, Callable[[], str]] = {
-            "1CLSS": lambda: str(pjlink_class),
+            "1CLSS": lambda: f"{self.class_text}{pjlink_class}",
             "1POWR": lambda: str(self.power),
             "1INPT": lambda: self.input,
             "1AVMT": lambda: self.mute,

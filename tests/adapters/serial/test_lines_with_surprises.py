@@ -9,7 +9,7 @@ import pytest
 from adapters.serial import SerialAdapter
 from adapters.serial.profile.library import PROFILE_FILES
 from gateway.adapter import Command, DeviceUnreachable, Found
-from gateway.testing.serial import Console, Display, LgDisplay, SerialLine, Switcher
+from gateway.testing.serial import Console, Display, LgDisplay, ScriptedDevice, SerialLine, Switcher
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ async def test_a_log_in_prompt_ends_the_interview_with_a_sentence_and_is_not_ask
                 await adapter.identify("lg-display/1")
         async with adapter_on(line, "lg-display", memory=memory) as adapter:
             assert await discovered(adapter) == []
-            assert adapter.bus_remarks() == (remark,), "it is remembered over a restart"
+            assert adapter.bus_remarks() == [remark], "it is remembered over a restart"
     assert console.typed == [b"ka 01 FF"]
     assert caplog.text.count("a log-in prompt of a computer answers") == 1
 
@@ -140,10 +140,34 @@ async def test_other_consoles_are_recognized_at_the_first_line(port, prompt, kin
     assert len(console.typed) == 1
 
 
+GATED = """
+name = "gated"
+title = "Gate"
+family = "sensor"
+source = { document = "this test", edition = "1", section = "1", checked_against = ["this test"] }
+framing = { kind = "delimiter", end = "\\r" }
+talk = { echo = false, timeout = 0.5, login = [{ expect = "Password:", send = "{password}\\r" }], login_refused = "NO" }
+queries = [{ name = "level", ask = "LVL?", answer = "LVL={level:d}", points = [{ metric = "level" }] }]
+"""
+
+
+@pytest.mark.parametrize(("password", "why"), [({}, "it needs a password"), ({"password": "mistaken"}, "the device rejects it")])
+async def test_a_log_in_that_fails_is_told_and_the_password_is_not(port, tmp_path, password, why):
+    (tmp_path / "gated.toml").write_text(GATED, "utf-8")
+    device = ScriptedDevice(lambda line: b"NO\r" if line else b"Password:", end=b"\r")
+    devices = [{"profile": "gated", **password}]
+    async with SerialLine(device, link=port) as line, adapter_on(line, devices=devices) as adapter:
+        assert await discovered(adapter) == []
+        assert why in adapter.bus_remarks()[0]
+        with pytest.raises(DeviceUnreachable, match=why):
+            await adapter.identify("gated")
+    assert "mistaken" not in str(adapter.bus_remarks())
+
+
 async def test_a_console_is_forgotten_when_a_device_is_there_instead(port):
     memory = {"console on desk": '["the prompt of a shell", "# ", 1000]'}
     async with SerialLine(LgDisplay(), link=port) as line, adapter_on(line, "lg-display", memory=memory) as adapter:
-        assert adapter.bus_remarks() != ()
+        assert adapter.bus_remarks()
         assert await discovered(adapter) != []
-        assert adapter.bus_remarks() == ()
+        assert not adapter.bus_remarks()
     assert "console on desk" not in memory

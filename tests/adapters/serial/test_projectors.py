@@ -6,7 +6,7 @@ import pytest
 
 from adapters.serial import SerialAdapter
 from gateway.adapter import BusUnavailable, Command, CommandRejected, DeviceUnreachable, Found
-from gateway.testing.serial import DeviceServer, Projector
+from gateway.testing.serial import HEALTHY, DeviceServer, Projector, SerialFaults
 from gateway.testing.serial.projector import ON, STANDBY, WARMING_UP
 
 pytestmark = pytest.mark.enable_socket
@@ -211,3 +211,33 @@ async def test_a_switch_to_standby_and_back_shows_in_the_power_alone():
         for power, told in ((ON, "on"), (STANDBY, "standby"), (ON, "on")):
             projector.power = power
             assert (await readings_of(adapter, child))["power"] == told
+
+
+async def test_a_projector_that_writes_its_class_in_words_is_found_and_its_class_is_known():
+    projector = Projector(pjlink_class=2, manufacturer="Optoma")
+    projector.class_text = "Class "
+    async with DeviceServer(projector) as server, adapter_for(server) as adapter:
+        (found,) = await discovered(adapter)
+        assert (await readings_of(adapter, child_of(found)))["freeze"] == "off"
+    assert found.identity.key == "sn:optoma/9X00123FA"
+
+
+async def test_a_projector_with_a_password_in_standby_is_found_and_read():
+    projector = Projector(password=PASSWORD, tells_in_standby=frozenset({"POWR"}))
+    projector.power = STANDBY
+    async with DeviceServer(projector) as server, adapter_for(server, devices=[{**PROJECTOR, "password": PASSWORD}]) as adapter:
+        (found,) = await discovered(adapter)
+        readings = await readings_of(adapter, child_of(found))
+    assert (found.needs, readings) == (None, {"power": "standby"})
+
+
+async def test_a_projector_that_is_silent_for_a_while_after_a_change_is_read_again_under_its_identity():
+    projector = Projector(pjlink_class=2)
+    async with DeviceServer(projector) as server, adapter_for(server) as adapter:
+        (found,) = await discovered(adapter)
+        projector.power, projector.faults = WARMING_UP, SerialFaults(silent=True)
+        with pytest.raises(DeviceUnreachable, match="no answer within"):
+            await readings_of(adapter, child_of(found))
+        projector.faults = HEALTHY
+        assert (await adapter.identify(found.address)).identity == found.identity
+        assert (await readings_of(adapter, child_of(found)))["power"] == "warming up"

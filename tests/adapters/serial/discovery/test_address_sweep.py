@@ -4,7 +4,7 @@ import pytest
 
 from adapters.serial.discovery.address_sweep import MOST_AHEAD, AddressSweep
 from adapters.serial.profile.library import PROFILE_FILES
-from gateway.testing.serial import Display, LgDisplay
+from gateway.testing.serial import Console, Display, LgDisplay
 
 PROFILES = PROFILE_FILES.load()
 SAMSUNG, LG, NEC, PJLINK = (PROFILES[name] for name in ("samsung-mdc", "lg-display", "nec-display", "pjlink"))
@@ -53,3 +53,9 @@ def test_an_answer_of_a_known_address_is_no_new_device():
 def test_only_the_first_ids_and_those_near_a_known_one_are_tried():
     _, sent = swept(AddressSweep(SAMSUNG, SAMSUNG.line, [99]))
     assert {request[2] for request in sent} == ({*range(MOST_AHEAD)} | {*range(99 - MOST_AHEAD, 100 + MOST_AHEAD)}) - {99}
+
+
+def test_a_console_ends_the_search():
+    console, sweep = Console(b"=> "), AddressSweep(LG, LG.line)
+    assert swept(sweep, console) == ([], [b"ka 01 FF\r"])
+    assert sweep.console.kind == "the prompt of a boot loader"

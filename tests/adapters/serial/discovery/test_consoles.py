@@ -21,6 +21,8 @@ CONSOLES = [
     (LOG_IN, b"ka 01 FF\r\nPassword: "),
     (LOG_IN, b"\r\nttyS0 login: "),
     (LOG_IN, b"login: "),
+    (LOG_IN, b"\r\nUser Access Verification\r\nRackX_12 login: "),
+    (ROUTER, b"http://www.opensource.org/licenses/lgpl-2.1.php\r\nRackX_12# "),
     (LOG_IN, b"\r\n\r\nUser Access Verification\r\n\r\nUsername: "),
     (LOG_IN, b"\r\n\x1b[1muser name:\x1b[0m "),
     (LOG_IN, b"\r\nLogin incorrect\r\nedge-07 login: "),
@@ -51,7 +53,7 @@ CONSOLES = [
 NO_CONSOLES = [
     b"", b"\x00\xff", b">", b"> ", b"\r\n>", b":", b"60-1238-01\r\n", b"a 01 OK01x", b"PJLINK 1 498e4a67\r", b"%1POWR=1\r",
     b"*IDN?\n", b"ka 01 FF\r", b"power=on # main\r\n", b"temp: 21.5 #\r\n", b"$GPGGA,123519,", b"S S     100.00 g\r\n",
-    b"login=7\r\n", b"OK\r\n", b"ERROR\r\n",
+    b"login=7\r\n", b">*pow=?#\r\r\n*POW=OFF#\r\n", b"%1CLSS=Class 1\r", b"OK\r\n", b"ERROR\r\n",
 ]  # fmt: skip
 
 
