@@ -18,6 +18,7 @@ from adapters.ble.discovery.tracker import Tracker
 from adapters.ble.profile.commands import PreparedCommand, prepare_command
 from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.read_plan import expected_services, plan_reads
+from adapters.ble.radio import passive_failures
 from adapters.ble.radio.radio import Radio
 from adapters.ble.session.command_execution import write_sentence
 from adapters.ble.session.connection_pool import ConnectionPool
@@ -118,7 +119,11 @@ class BleAdapter(Adapter[BleSettings]):
 
     async def __aenter__(self) -> Self:
         self._reachability.radio_opened()
-        await self._radio.open(self._on_advertisement)
+        self._radio.scanning_problem = passive_failures.recall(self.memory, self.bus, datetime.now(UTC))
+        try:
+            await self._radio.open(self._on_advertisement)
+        finally:
+            self._remember_scanning_problem()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -138,7 +143,13 @@ class BleAdapter(Adapter[BleSettings]):
         for device in self._tracker:
             if self._reachability.is_received(device):  # values from before a loss of the radio are old
                 self._report(device, uplink)
-        raise BusUnavailable(await self._radio.wait_until_lost())
+        reason = await self._radio.wait_until_lost()
+        self._remember_scanning_problem()
+        raise BusUnavailable(reason)
+
+    def _remember_scanning_problem(self) -> None:
+        if (problem := self._radio.scanning_problem) is not None:
+            passive_failures.remember(self.memory, self.bus, problem, datetime.now(UTC))
 
     def _on_advertisement(self, advertisement: Advertisement) -> None:
         """Process an advertisement: called hundreds of times a second."""

@@ -31,6 +31,7 @@ from adapters.ble.radio.open_errors import BluetoothUnusable, OpenError, error_m
 from adapters.ble.radio.open_errors import error_text as open_error_text
 from adapters.ble.radio.pairing import is_paired
 from adapters.ble.radio.passive_devices import PassiveDevice, PassiveDevices
+from adapters.ble.radio.passive_failures import TRIED_AGAIN_AFTER
 from adapters.ble.radio.passive_scan import passive_scan
 from gateway.adapter import BusUnavailable, DeviceUnreachable, loop_time
 
@@ -90,7 +91,7 @@ class Radio:
         self._scanning: Literal["active", "passive"] = scanning
         self._patterns = patterns
         self.scanning_problem: str | None = None
-        """Why it scans actively although it was to scan passively, for a person."""
+        """Why it scans actively although it was to scan passively, for a person; takes effect when the radio is opened."""
         self._opened_at = 0.0
         self._crashes = 0
         """How often in a row bluetoothd crashed soon after the start of a passive scan."""
@@ -191,7 +192,7 @@ class Radio:
         return path if isinstance(path, str) else None
 
     async def _start_scan(self, on_advertisement: Callable[[Advertisement], None]) -> None:
-        if self._scanning == "passive" and self._watch is not None:
+        if self._is_passive and self._watch is not None:
             try:
                 await self._scan_passively(self._watch, on_advertisement)
             except BluetoothUnusable as error:
@@ -222,9 +223,13 @@ class Radio:
         devices = PassiveDevices(loop_time, on_received)
         await self._watch_stack.enter_async_context(passive_scan(watch.bus, self._controller, self._patterns, devices))
 
+    @property
+    def _is_passive(self) -> bool:
+        return self._scanning == "passive" and self.scanning_problem is None
+
     def _note_loss(self) -> None:
         """Give passive scanning up where it crashes bluetoothd: some versions do at certain advertisements (bluez#1169)."""
-        if self._scanning != "passive" or self._watch is None or not self._watch.has_crashed:
+        if not self._is_passive or self._watch is None or not self._watch.has_crashed:
             return
         self._crashes = self._crashes + 1 if loop_time() - self._opened_at <= SOON_SECONDS else 0
         if self._crashes >= MOST_CRASHES:
@@ -233,9 +238,11 @@ class Radio:
             )
 
     def _scan_actively_from_now_on(self, problem: str) -> None:
-        self._scanning = "active"
         name = self._controller or "the Bluetooth controller"
-        self.scanning_problem = f"{problem}: {name} scans actively until the gateway restarts"
+        self.scanning_problem = (
+            f"{problem}: {name} scans actively, and passively again in {TRIED_AGAIN_AFTER.days} days at the earliest"
+        )
+        self._crashes = 0
         log.warning(
             '%s. A newer BlueZ may help; with scanning = "active" in this entry of the config it is not tried',
             self.scanning_problem,
@@ -246,9 +253,11 @@ class Radio:
         bluez: BlueZScannerArgs = {"filters": {"DuplicateData": True}}
         if self._controller is not None:
             bluez["adapter"] = self._controller
-        if self._scanning == "passive":
+        if self._is_passive:
             bluez["or_patterns"] = [OrPattern(at, AdvertisementDataType(kind), content) for at, kind, content in self._patterns]
-        return BleakScanner(on_detection, scanning_mode=self._scanning, bluez=bluez, backend=self._scanner_backend)
+        return BleakScanner(
+            on_detection, scanning_mode="passive" if self._is_passive else "active", bluez=bluez, backend=self._scanner_backend
+        )
 
 
 def _advertisement(device: BLEDevice, data: AdvertisementData) -> Advertisement:

@@ -39,8 +39,8 @@ def tp357_data(celsius):
     return {0xC2 | low << 8: bytes([high, 29, 0x02, 0x2C])}
 
 
-def ruuvi(**rest):
-    return Peripheral(RUUVI, manufacturer_data={0x0499: RUUVI_FORMAT_5}, advertises_every=0.05, address_type="random", **rest)
+def ruuvi(every=0.05):
+    return Peripheral(RUUVI, manufacturer_data={0x0499: RUUVI_FORMAT_5}, advertises_every=every, address_type="random")
 
 
 class Ear:
@@ -148,6 +148,17 @@ async def test_an_unknown_device_with_any_usual_flags_is_heard(bluez, until, fla
     await radio.close()
 
 
+async def test_a_device_that_sends_once_and_sleeps_is_heard_each_time(bluez, listening, until):  # bleak#903
+    bluez.controller.forgets_after_seconds = 0.2
+    device = ruuvi(every=None)
+    await until(lambda: bluez.controller.is_scanning)
+    bluez.environment.add(device)
+    for count in (1, 2):
+        await until(lambda count=count: listening.ear.counts.get((key(RUUVI), "temperature")) == count)
+        await until(lambda: not bluez.controller.devices)
+        device.advertise()
+
+
 async def test_with_a_bluez_that_matches_flags_only_devices_with_flags_are_heard(bluez, listening, until):  # bluez#652
     bluez.environment.add(ruuvi())
     bluez.controller.matches_only_flags = True
@@ -219,7 +230,12 @@ async def test_after_two_crashes_of_bluetoothd_soon_after_a_passive_start_the_ra
     assert "bluetoothd crashed 2 times within 10 min of the start of a passive scan" in sentences[0]
     assert 'scanning = "active"' in sentences[0]
     (remark,) = [text for text in adapter.remarks(a_child()) if "actively" in text]
-    assert "until the gateway restarts" in remark
+    assert "passively again in 7 days at the earliest" in remark
+    restarted = adapter_with()
+    restarted.memory = adapter.memory
+    async with restarted:
+        await until(lambda: bluez.controller.is_discovering)
+    assert remark in restarted.remarks(a_child()), "the crash is not tried again after a restart"
 
 
 def a_child():
