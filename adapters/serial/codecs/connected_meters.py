@@ -26,6 +26,16 @@ METER_TYPES: Mapping[int, str] = {
 """Types of connected meters (DSMR P1 companion standard, device types; EN 13757-3, table of media: 10 and 11 are cooling at the
 outlet and the inlet, 12 heat at the inlet, 13 heat and cooling, 21 hot and 22 cold water)."""
 
+UNITS: Mapping[str, str] = {
+    "slave_electricity": "kWh",
+    "gas": "m3",
+    "heat": "GJ",
+    "warm_water": "m3",
+    "water": "m3",
+    "cooling": "GJ",
+}
+"""Units of the readings of these kinds, for a placeholder without a unit: the unit of a metric should not change with it."""
+
 MBUS_CHANNELS = range(1, 9)
 """Channels of the electricity meter for other meters; DSMR has four."""
 
@@ -46,6 +56,7 @@ class ConnectedMeter(NamedTuple):
 
     name: str
     """`gas`; `gas_2` for the second one of the kind, in the order of the channels."""
+    usual_unit: str
     code: str
     value: Value
     """`None` if the electricity meter has not read it."""
@@ -72,7 +83,7 @@ def connected_meters(values: Mapping[str, Value]) -> Sequence[ConnectedMeter]:
         counts[channel.kind] += 1
         if channel.is_in_use or counts[channel.kind] == 1:
             name = channel.kind if counts[channel.kind] == 1 else f"{channel.kind}_{counts[channel.kind]}"
-            meters.append(ConnectedMeter(name, channel.code, channel.value))
+            meters.append(ConnectedMeter(name, UNITS[channel.kind], channel.code, channel.value))
     return meters
 
 

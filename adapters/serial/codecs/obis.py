@@ -82,7 +82,7 @@ def _decoded(payload: bytes) -> DecodedFrame | None:
         values["peak_demand_time"] = _moment(peak_time)
     for meter in connected_meters(telegram.values):
         values[meter.name] = meter.value
-        telegram.units[meter.name] = telegram.units.get(meter.code, "")
+        telegram.units[meter.name] = telegram.units.get(meter.code, meter.usual_unit)
     return DecodedFrame("telegram", values, telegram.units)
 
 

@@ -218,7 +218,7 @@ class DelimitedFramer(Framer):
         following = bytes(self._buffer[end.end() : end.end() + 1])
         if not following and not final:
             return None
-        if rule.optional and following in {b"", self._framing.tail[:1], self._start[:1]}:
+        if rule.optional and (following == self._start[:1] or following in self._framing.tail):  # some readers send LF alone
             return _Found(payload, self._at, end.end()) if self._accepts_without_checksum() else DiscardReason.NO_CHECKSUM
         stop = checksum_at + rule.length
         if len(self._buffer) < stop and not final:

@@ -57,6 +57,13 @@ def test_a_meter_that_is_not_received_for_a_while_keeps_its_name_beside_another_
     assert named(*away, *second) == {"gas": None, "gas_2": 9.0}
 
 
+@pytest.mark.parametrize(("kind", "unit"), [(3, "m3"), (7, "m3"), (12, "GJ"), (2, "kWh")])
+def test_a_placeholder_has_the_unit_of_its_kind(kind, unit):
+    (name,) = named(*channel(1, EPOCH, kind=kind))
+    assert decoded(*channel(1, EPOCH, kind=kind)).units[name] == unit
+    assert decoded(*channel(1, "(260301110000W)(00012.345*MWh)", kind=kind)).units[name] == "MWh"
+
+
 def test_a_new_meter_that_has_counted_nothing_tells_zero():
     assert named(*channel(1, "(231003134001S)(00000.000*m3)")) == {"gas": 0.0}
 
@@ -175,6 +182,14 @@ def test_a_damaged_encrypted_telegram_is_never_believed(at):
     raw[at] ^= 1
     telegram = ObisCodec(KEYS).read(bytes(raw))
     assert telegram is None or telegram.problem is not None
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r"])
+def test_a_telegram_without_a_crc_ends_in_any_end_of_a_line(end):
+    telegram = P1Meter(crc=False, clock=lambda: 0.0).telegram().replace(b"\r\n", end)
+    payloads, discards = framed(telegram, telegram)
+    assert [ObisCodec().read(payload).values["1-0:1.7.0"] for payload in payloads] == [1.234] * 2
+    assert not discards.by_reason
 
 
 def test_encrypted_and_plain_telegrams_are_found_in_pieces_and_after_noise():
