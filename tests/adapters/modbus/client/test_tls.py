@@ -216,6 +216,23 @@ async def test_a_certificate_with_a_common_name_only_is_accepted_by_that_name(tm
         assert await answered(host, **plant.keys(server_name="plc-7.local")) == b"\0\7"
 
 
+async def test_nothing_is_read_from_a_host_that_is_not_verified(plant, tmp_path):
+    class CountingUnit(SimulatedUnit):
+        requests = 0
+
+        def answer(self, request):
+            self.requests += 1
+            return super().answer(request)
+
+    counting = CountingUnit(1, registers={Tables.HOLDING_REGISTERS: {0: 7}})
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    async with ModbusTcpHost([counting], tls=plant.server(wants_client=False)) as host:
+        await refusal(host, fingerprint="00" * 32)
+        await refusal(host, ca_file=tmp_path / "other.pem")
+        assert counting.requests == 0
+        assert await answered(host, fingerprint=plant.fingerprint) == b"\0\7"
+
+
 # the certificate of the gateway ---------------------------------------------------------------------------------------------
 
 
