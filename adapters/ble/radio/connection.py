@@ -169,7 +169,7 @@ class GattConnection:
         except (BleakError, OSError, EOFError) as error:
             if self.is_open and (reason := attribute_error(error)) is not None:
                 if _is_about_pairing(reason):
-                    raise self._needs_pairing(f"{action}: {reason}") from error
+                    raise self._needs_pairing(f"{action}: {reason}", is_paired=await self.is_paired() is True) from error
                 raise AttributeRefused(f"{action}: {reason}") from error
             raise DeviceUnreachable(f"the connection was lost while {action}: {error_text(error)}") from error
 
@@ -186,8 +186,13 @@ class GattConnection:
         needed = self._needs_pairing(f"{problem} although the device is connected", is_certain=False)
         return DeviceUnreachable(str(needed)) if is_write else needed
 
-    def _needs_pairing(self, problem: str, *, is_certain: bool = True) -> PairingNeeded:
+    def _needs_pairing(self, problem: str, *, is_certain: bool = True, is_paired: bool = False) -> PairingNeeded:
         self.wants_pairing = problem
+        if is_paired:
+            again = f"bluetoothctl remove {self.address}, then bluetoothctl pair {self.address}"
+            return PairingNeeded(
+                f"{problem}; this pairing is not the one that it wants: set its passkey, or pair it again: {again}"
+            )
         return PairingNeeded(f"{problem}; it {'has' if is_certain else 'may have'} to be paired: {pairing_hint(self.address)}")
 
 

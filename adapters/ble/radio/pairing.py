@@ -27,10 +27,10 @@ AGENT_PATH = "/xyte_gateway/pairing_agent"
 
 REPLY_SECONDS = 5.0
 
-PAIR_SECONDS = 45.0
-"""The longest pairing: a device has 30 s for each step (Core Specification, Vol 3 Part H, 3.4), and is connected to first."""
+PAIR_SECONDS = 20.0
+"""The longest pairing, with the connection for it: a device that waits for no person takes some seconds."""
 
-CONNECT_SECONDS = 25.0
+CONNECT_SECONDS = 20.0
 
 RESOLVE_CHECKS, RESOLVE_CHECK_SECONDS = 100, 0.1
 """How often and how soon it is looked whether a device that was connected stays so until its services are known."""

@@ -103,7 +103,8 @@ class DeviceSessions:
             device.is_in_doubt = True
             raise DeviceUnreachable(hint)
         device.needs = hint
-        self._on_read(device.address)
+        if hint is None:
+            self._on_read(device.address)
 
     async def _read_plan(
         self,

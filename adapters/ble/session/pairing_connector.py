@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60.0, 3600.0
 """The wait after a failed pairing, which doubles each time: devices lock themselves after some wrong passkeys."""
 
+MOST_DOUBLINGS = 10
+
 CONNECT_TRIES = 3
 CONNECT_PAUSE_SECONDS = 0.5
 """A connection of a paired device that is broken off at once is tried so often: that happens by interference, too."""
@@ -28,7 +30,7 @@ BROKEN_VISITS = 2
 """So many visits in a row of which all connections were broken off show that a device has lost the pairing. A pairing that the
 device still has must not be removed: many devices accept no second one."""
 
-RECEIVED_AGAIN_SECONDS = 20.0
+RECEIVED_AGAIN_SECONDS = 10.0
 """How long to wait for a device whose pairing was removed: bluetoothd knows it again once it is received."""
 
 KEY_MISSING = ("key-missing", "AuthenticationFailed", "NotPaired")
@@ -117,8 +119,11 @@ class PairingConnector:
 
     async def _connect_paired(self, address: str, path: str, wish: PairingWish) -> GattConnection:
         bond, is_connected = self._bonds.setdefault(wish.key, _Bond()), False
+        is_paired = await pairing.is_paired(path)
+        if not is_paired:
+            _check_wait(bond)
         try:
-            await self._ensure_paired(path, wish, bond)
+            await self._ensure_paired(path, wish, bond, is_paired=bool(is_paired))
             bond.last = await self._radio.connect(address)
             is_connected = True
         finally:
@@ -126,12 +131,10 @@ class PairingConnector:
                 await pairing.disconnect(path)
         return bond.last
 
-    async def _ensure_paired(self, path: str, wish: PairingWish, bond: _Bond) -> None:
-        is_paired = await pairing.is_paired(path)
+    async def _ensure_paired(self, path: str, wish: PairingWish, bond: _Bond, *, is_paired: bool) -> None:
         if is_paired and not await self._is_lost(path, wish, bond):
             return
-        if bond.problem is not None and loop_time() < bond.try_again_at:
-            raise PairingImpossible(bond.problem)
+        _check_wait(bond)
         try:
             if is_paired:
                 await self._remove(path, wish, bond)
@@ -147,8 +150,8 @@ class PairingConnector:
         Raises:
             DeviceUnreachable: it cannot be connected to, for another reason.
         """
-        if bond.last is not None and bond.last.wants_pairing is not None:
-            return True
+        if bond.last is not None and bond.last.wants_pairing is not None and not bond.is_renewed:
+            return True  # where it refuses after a new pairing, too, this pairing is not what it wants
         for attempt in range(CONNECT_TRIES):
             try:
                 error = await pairing.connect_error(path)
@@ -186,7 +189,7 @@ class PairingConnector:
         problem = f"{wish.label} cannot be paired: {reason}"
         if problem != bond.problem:
             log.warning("%s; it is tried again, less and less often", problem)
-        wait = min(FIRST_WAIT_SECONDS * 2**bond.failures, LONGEST_WAIT_SECONDS)
+        wait = min(FIRST_WAIT_SECONDS * 2 ** min(bond.failures, MOST_DOUBLINGS), LONGEST_WAIT_SECONDS)
         bond.problem, bond.failures, bond.try_again_at = problem, bond.failures + 1, loop_time() + wait
         return PairingImpossible(problem)
 
@@ -195,6 +198,12 @@ class PairingConnector:
         wish = self._wish_of(address)
         if wish is not None and (bond := self._bonds.get(wish.key)) is not None:
             bond.is_renewed = False
+
+
+def _check_wait(bond: _Bond) -> None:
+    """Raise the problem of the last pairing, while it is too early for another one."""
+    if bond.problem is not None and loop_time() < bond.try_again_at:
+        raise PairingImpossible(bond.problem)
 
 
 def by_hand(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import pytest
@@ -284,21 +285,43 @@ async def test_a_device_that_was_paired_by_hand_and_reset_is_told_with_what_to_d
     assert bluez.controller.bonds == {ADDRESS}, "a pairing made by hand is removed by hand"
 
 
-async def test_a_pairing_that_the_device_does_not_keep_is_not_renewed_without_end(bluez, monkeypatch, caplog):
+async def test_a_device_that_refuses_one_value_although_it_is_paired_is_paired_anew_once_and_read_on(bluez, caplog):
+    peripheral = scale()
+    bluez.environment.add(peripheral)
+    adapter = new_adapter(WANTED)
+    async with adapter:
+        child = child_of(await adapter.identify(ADDRESS))
+        peripheral.characteristic("2a19").error_reply = dbus_errors.NOT_PAIRED
+        for _ in range(4):
+            assert await read(adapter, child) == {"temperature": 25.0, "humidity": 50.0}
+        assert any("this pairing is not the one that it wants" in remark for remark in adapter.remarks(child))
+        assert caplog.text.count("it does not know its pairing any more") == 1
+        peripheral.characteristic("2a19").error_reply = None
+        assert (await read(adapter, child))["battery"] == 90
+
+
+async def test_a_device_that_forgets_each_new_pairing_is_not_paired_without_end(bluez, monkeypatch, caplog):
+    monkeypatch.setattr(connector_module, "FIRST_WAIT_SECONDS", 0.0)
     peripheral = scale("2a19")
     bluez.environment.add(peripheral)
     adapter = new_adapter(WANTED)
     async with adapter:
         child = child_of(await adapter.identify(ADDRESS))
-        monkeypatch.setattr(connector_module, "FIRST_WAIT_SECONDS", 0.0)
-        for _ in range(3):
-            peripheral.characteristic("2a19").error_reply = dbus_errors.NOT_PAIRED
-            peripheral.characteristic("2a6e").error_reply = dbus_errors.NOT_PAIRED
-            peripheral.characteristic("2a6f").error_reply = dbus_errors.NOT_PAIRED
+        peripheral.faults.lost_reads = 1000
+        for _ in range(5):
+            peripheral.reset()
             with pytest.raises(DeviceUnreachable):
                 await read(adapter, child)
     assert caplog.text.count("it does not know its pairing any more") == 1
     assert "bluetoothctl remove" in caplog.text
+
+
+async def test_a_pairing_that_fails_for_years_is_tried_each_hour(bluez, monkeypatch):
+    bond = connector_module._Bond(failures=100_000)
+    connector = connector_module.PairingConnector(None, lambda address: None)
+    wish = connector_module.PairingWish(key="a", label="Scale")
+    assert "Scale cannot be paired: refused" in str(connector._failed(wish, bond, "refused"))
+    assert 3500 < bond.try_again_at - asyncio.get_running_loop().time() <= 3600
 
 
 async def test_a_device_out_of_range_keeps_its_pairing(bluez):
