@@ -86,7 +86,8 @@ def _by_content(data: bytes, at: int, needed: int, error: int) -> MbapFrame:
     end = start + needed
     oddities = [Oddity.PROTOCOL] if any(data[at + 2 : at + 4]) else []
     oddities += [Oddity.LENGTH] if error == -1 else []
-    if data[end : end + CHECKSUM_BYTES] == crc16(data[at + UNIT_AT : end]).to_bytes(CHECKSUM_BYTES, "little"):
+    behind = data[end : end + CHECKSUM_BYTES]
+    if len(behind) == CHECKSUM_BYTES and behind == crc16(data[at + UNIT_AT : end]).to_bytes(CHECKSUM_BYTES, "little"):
         oddities.append(Oddity.CHECKSUM)
         size = HEADER_BYTES + needed + CHECKSUM_BYTES
     else:

@@ -89,6 +89,11 @@ class RtuSearch:
         """The next frame that equals ours is its echo, also where the answer would look the same."""
         self._foreign: tuple[int, int, int | None] | None = None
         self._foreign_until = 0.0
+        self._kept = b""
+        """What the last search left."""
+        self._kept_for: Awaited | None = None
+        self._settled = bytearray()
+        """For each byte of that, whether surely no frame begins there: it is not looked at again."""
 
     def is_foreign_answer_due(self, now: float) -> bool:
         """Return whether another master waits for an answer now."""
@@ -105,8 +110,12 @@ class RtuSearch:
         if not self.is_foreign_answer_due(now):
             self._foreign = None
         walk, begun_at, at = _Walk(), None, 0
+        settled = self._settled_in(data, awaited)
         answers = [] if awaited is None else _whole_answers(data, awaited)
         while at < len(data):
+            if settled[at] and at not in answers:
+                at += 1
+                continue
             size, kind = self._frame_at(data, at, answers, awaited)
             if size > 0:
                 self._take(walk, data, at, size, kind, now)
@@ -120,10 +129,18 @@ class RtuSearch:
                 begun_at = at
                 if not answers:
                     break  # what follows is decided when this is complete
+            elif size != UNKNOWN:
+                settled[at] = True
             at += 1
         end = len(data) if walk.open_at is None else max(walk.open_at, len(data) - LONGEST_FRAME_BYTES)
         walk.noise += data[walk.done : end]
+        self._kept, self._kept_for, self._settled = data[end:], awaited, settled[end:]
         return Heard(walk.frames, bytes(walk.noise), end, None if begun_at is None or begun_at < end else begun_at)
+
+    def _settled_in(self, data: bytes, awaited: Awaited | None) -> bytearray:
+        """Return for each byte whether an earlier search has settled that no frame begins there."""
+        is_continued = bool(self._kept) and awaited == self._kept_for and data.startswith(self._kept)
+        return (self._settled if is_continued else bytearray()).ljust(len(data), b"\0")
 
     def _frame_at(self, data: bytes, at: int, answers: Sequence[int], awaited: Awaited | None) -> tuple[int, FrameKind]:
         """Return length and kind of the whole frame that begins here; `UNKNOWN` when one may have begun."""
