@@ -307,6 +307,7 @@ class SerialAdapter(Adapter[SerialSettings]):
     async def _ask(self, profile: Profile, request: Request) -> QueryAnswer:
         conversation = await self._conversation(profile)
         frame = await conversation.ask(request.raw, lambda frame: request.read(frame.payload) is not None, profile.talk.timeout)
+        self._open_line.login_problem = None
         self._understood_at = loop_time()
         answer = request.read(frame.payload)
         return answer if answer is not None else QueryAnswer({})

@@ -164,6 +164,25 @@ async def test_a_log_in_that_fails_is_told_and_the_password_is_not(port, tmp_pat
     assert "mistaken" not in str(adapter.bus_remarks())
 
 
+async def test_a_log_in_that_works_again_is_no_remark_any_more(port, tmp_path):
+    (tmp_path / "gated.toml").write_text(GATED, "utf-8")
+    accepts = False
+
+    def answer(line):
+        if not accepts:
+            return b"NO\r" if line else b"Password:"
+        return b"LVL=7\r" if line == b"LVL?" else b"" if line else b"Password:"
+
+    devices = [{"profile": "gated", "password": "right"}]
+    async with SerialLine(ScriptedDevice(answer, end=b"\r"), link=port) as line, adapter_on(line, devices=devices) as adapter:
+        await discovered(adapter)
+        assert adapter.bus_remarks()
+        accepts = True
+        child = adapter.unregistered_child(address="gated", name="Gate", profile="gated")
+        assert await readings_of(adapter, child) == {"level": 7}
+        assert not adapter.bus_remarks()
+
+
 async def test_a_console_is_forgotten_when_a_device_is_there_instead(port):
     memory = {"console on desk": '["the prompt of a shell", "# ", 1000]'}
     async with SerialLine(LgDisplay(), link=port) as line, adapter_on(line, "lg-display", memory=memory) as adapter:
