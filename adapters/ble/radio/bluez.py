@@ -47,8 +47,8 @@ DAEMON_STOPPED = "bluetoothd stopped"
 DEFAULT_SOCKET = Path("/var/run/dbus/system_bus_socket")
 
 REPLY_SECONDS = 5.0
-STOP_SECONDS = 0.5
-"""bluetoothd removes its controllers before it stops: a controller is unplugged only if it does not stop within this time."""
+STOP_SECONDS = 1.0
+"""bluetoothd switches its controllers off and removes them before it stops: otherwise it goes on for longer than this."""
 DISCONNECT_SECONDS = 1.0
 
 
@@ -65,7 +65,8 @@ class ControllerWatch:
         self._path = None if controller is None else f"/org/bluez/{controller}"
         self._name = controller or "the Bluetooth controller"
         self._loss: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._removal: asyncio.TimerHandle | None = None
+        self._pending: asyncio.TimerHandle | None = None
+        """Reports that the controller is gone, unless bluetoothd itself stops."""
         self.has_crashed = False
         """bluetoothd has ended, and did not remove its controllers before, as it does when it is stopped."""
         self._changed = asyncio.Event()
@@ -107,19 +108,25 @@ class ControllerWatch:
         self._changed.set()
         match signal.member, signal.body:
             case "NameOwnerChanged", [name, _, ""] if name == BLUEZ:
-                self.has_crashed = self._removal is None and not self._loss.done()
+                self.has_crashed = self._pending is None and not self._loss.done()
                 self._report_loss(DAEMON_STOPPED)
             case "InterfacesRemoved", [path, interfaces] if ADAPTER in interfaces and self._path in (None, path):
-                loop, reason = asyncio.get_running_loop(), f"{self._name} was unplugged"
-                self._removal = self._removal or loop.call_later(STOP_SECONDS, self._report_loss, reason)
+                self._report_unless_stopped(f"{self._name} was unplugged")
             case "PropertiesChanged", [interface, changed, _] if interface == ADAPTER and self._path in (None, signal.path):
-                if unpack_variants(changed).get("Powered") is False and self._removal is None:
-                    self._report_loss(f"{self._name} was switched off")
+                if unpack_variants(changed).get("Powered") is False:
+                    self._report_unless_stopped(f"{self._name} was switched off")
 
     def end(self) -> None:
         """Report nothing any more."""
-        if self._removal is not None:
-            self._removal.cancel()
+        if self._pending is not None:
+            self._pending.cancel()
+
+    def _report_unless_stopped(self, reason: str) -> None:
+        """Report this reason or a later one, unless it turns out that bluetoothd is stopping."""
+        loop = asyncio.get_running_loop()
+        reported_at = loop.time() + STOP_SECONDS if self._pending is None else self._pending.when()
+        self.end()
+        self._pending = loop.call_at(reported_at, self._report_loss, reason)
 
     def _report_loss(self, reason: str) -> None:
         if not self._loss.done():

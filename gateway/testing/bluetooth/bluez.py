@@ -81,13 +81,16 @@ class EmulatedBlueZ:
         await service.settle()
 
     async def stop(self) -> None:
-        """Stop in order: every object is removed, then the name is released."""
+        """Stop in order: the controllers are switched off, every object is removed, then the name is released."""
         if self._service is not None:
             service, self._service = self._service, None
             if self.agents is not None:
                 self.agents.release_all()
             for controller in self.controllers:
+                is_powered = controller.is_powered
+                controller.power_off()
                 controller.detach()
+                controller.is_powered = is_powered  # bluetoothd switches on what is switched off when it starts
             await service.settle()
             await service.stop()
             self._tree = None
