@@ -55,7 +55,8 @@ class ScanPace:
     """How long after its request the latest answer came; 0 when none was late."""
     _waiting: dict[int, float] = field(default_factory=dict)
     """The units that were asked since the last answer that was in time, and when."""
-    _unanswered: set[int] = field(default_factory=set)
+    _unanswered: dict[int, float] = field(default_factory=dict)
+    """The units that have not answered in time, and when they were asked first."""
     _late: dict[int, int] = field(default_factory=dict)
     """The units that were heard late and are to be asked again, and how often that was done."""
     _unit_seconds: float = 0.0
@@ -73,18 +74,18 @@ class ScanPace:
     def asks(self, unit: int, now: float) -> None:
         """Record that the first request is sent to this unit."""
         self._waiting.setdefault(unit, now)
-        self._unanswered.add(unit)
+        self._unanswered.setdefault(unit, now)
 
     def answered(self, unit: int) -> None:
         """Record that this unit answered in time: no request before it waits any more."""
         self._waiting.clear()
         self._is_silent, self._quick = False, unit
-        self._unanswered.discard(unit)
+        self._unanswered.pop(unit, None)
         self._late.pop(unit, None)
 
     def heard(self, late: LateAnswer) -> None:
         """Learn from a late answer."""
-        if late.unit not in self._unanswered:
+        if late.sent_at < self._unanswered.get(late.unit, math.inf):
             return  # to something else than a request of this scan
         self._is_silent = False
         delay = late.arrived_at - late.sent_at
@@ -97,7 +98,7 @@ class ScanPace:
         self.latest_seconds = max(self.latest_seconds, delay)
         self.timeout_seconds = min(max(self.timeout_seconds, MARGIN * self._unit_seconds), LONGEST_TIMEOUT_SECONDS)
         if late.is_absence:
-            self._unanswered.discard(late.unit)
+            self._unanswered.pop(late.unit, None)
         else:
             self._late.setdefault(late.unit, 0)
 

@@ -119,7 +119,9 @@ def test_a_gateway_that_says_at_once_that_a_unit_is_absent_is_told_nothing():
 
 def test_late_answers_to_other_requests_do_not_change_the_pace():
     pace = ScanPace(0.3)
-    pace.heard(LateAnswer(9, 0.0, 5.0, is_absence=False))
+    pace.asks(9, 4.0)
+    pace.heard(LateAnswer(9, 0.0, 5.0, is_absence=False))  # to a poll from before the scan
+    pace.heard(LateAnswer(7, 4.5, 5.0, is_absence=False))  # to a poll of a known child
     assert (pace.timeout_seconds, pace.next_late(), pace.remark(is_silent_host=False)) == (0.3, None, None)
 
 
