@@ -338,8 +338,7 @@ class BleAdapter(Adapter[BleSettings]):
 
     def remarks(self, child: ChildDevice) -> Sequence[str]:
         """Return the child's signal strength, what it lacks and what it refuses."""
-        problem = self._radio.scanning_problem
-        scanning = [] if problem is None else [problem]
+        scanning = [text for text in (self._radio.scanning_problem, self._radio.scanning_limit) if text is not None]
         device = self._tracker.get(child.address)
         if device is None:
             return ["it was not received since the start", *scanning]

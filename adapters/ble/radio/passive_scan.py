@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -21,8 +20,6 @@ from adapters.ble.radio.bluez import ADAPTER, BLUEZ, DBUS, DBUS_PATH, MONITORS, 
 from adapters.ble.radio.monitor_patterns import Pattern, monitors
 from adapters.ble.radio.open_errors import BluetoothUnusable, OpenError
 from adapters.ble.radio.passive_devices import STILL_THERE_SECONDS, PassiveDevices
-
-log = logging.getLogger(__name__)
 
 DEVICE = "org.bluez.Device1"
 MONITOR = "org.bluez.AdvertisementMonitor1"
@@ -48,6 +45,8 @@ class PassiveScan:
         self._adapter = adapter
         self._bluetoothd = bluetoothd
         self._devices = devices
+        self.limit: str | None = None
+        """What may not be received, for a person; `None` if nothing that was wanted."""
         devices.forget = self._forget
         self._monitors: dict[str, asyncio.Future[bool]] = {}
         """The path of each monitor, and whether it was activated."""
@@ -71,12 +70,7 @@ class PassiveScan:
         refused = [path for path, answer in self._monitors.items() if answer.done() and not answer.result()]
         if len(refused) == len(self._monitors):
             raise BluetoothUnusable(OpenError.PASSIVE_REFUSED)
-        if refused:
-            log.warning(
-                "%s accepts %d of %d lists of patterns of the passive scan: devices that send no flags may not be received. "
-                'They are with scanning = "active" in this entry of the config',
-                *(self._adapter.rpartition("/")[2], len(self._monitors) - len(refused), len(self._monitors)),
-            )
+        self.limit = _limit(len(self._monitors), len(refused)) if refused else None
 
     def on_message(self, message: Message) -> bool:
         """Evaluate a message of bluetoothd; return whether it was a call, which needs nothing else."""
@@ -186,6 +180,13 @@ def _scan_error(interfaces: Mapping[str, Any]) -> OpenError | None:
     if not state.get("Powered"):
         return OpenError.POWERED_OFF
     return None if MONITORS in interfaces else OpenError.NO_PASSIVE_SCANNING
+
+
+def _limit(count: int, refused: int) -> str:
+    return (
+        f"bluetoothd accepts {count - refused} of {count} lists of patterns of the passive scan: devices that send no flags may "
+        'not be received; they are with scanning = "active" in this entry of the config'
+    )
 
 
 def _described(patterns: Sequence[Pattern]) -> dict[str, dict[str, Variant]]:

@@ -92,6 +92,8 @@ class Radio:
         self._patterns = patterns
         self.scanning_problem: str | None = None
         """Why it scans actively although it was to scan passively, for a person; takes effect when the radio is opened."""
+        self.scanning_limit: str | None = None
+        """What a passive scan may not receive, for a person."""
         self._opened_at = 0.0
         self._crashes = 0
         """How often in a row bluetoothd crashed soon after the start of a passive scan."""
@@ -221,7 +223,10 @@ class Radio:
             on_advertisement(advertisement)
 
         devices = PassiveDevices(loop_time, on_received)
-        await self._watch_stack.enter_async_context(passive_scan(watch.bus, self._controller, self._patterns, devices))
+        scan = await self._watch_stack.enter_async_context(passive_scan(watch.bus, self._controller, self._patterns, devices))
+        if scan.limit is not None and scan.limit != self.scanning_limit:
+            log.warning("%s: %s", self._controller or "the Bluetooth controller", scan.limit)
+        self.scanning_limit = scan.limit
 
     @property
     def _is_passive(self) -> bool:
