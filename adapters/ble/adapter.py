@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.parser_registry import ParserRegistry
+from adapters.ble.discovery.beacon_frames import decided_at, is_reportable, is_undecided
 from adapters.ble.discovery.reachability import QUIET_CONNECTABLE, Reachability
 from adapters.ble.discovery.scan_patterns import choose_patterns
 from adapters.ble.discovery.tracked_device import TrackedDevice
@@ -56,10 +57,6 @@ from gateway.adapter import (
 
 QUIET_ADVERTISER = timedelta(seconds=900)
 """The longest silence of a device until its own interval is known: some advertise only every ten minutes."""
-
-BETTER_FRAME_SECONDS = 10.0
-"""How long a device has to be received before it is reported as a beacon only: a later frame may show what it really is, and the
-cloud cannot change the model of a registered device."""
 
 SCAN_STEP_SECONDS = 0.25
 """How often a search looks at all devices; at each advertisement, it would have no time for anything else."""
@@ -163,7 +160,7 @@ class BleAdapter(Adapter[BleSettings]):
             self._report(device, uplink)
 
     def _report(self, device: TrackedDevice, uplink: Uplink) -> None:
-        if device.may_have_changed and _is_reportable(device) and not device.is_in_doubt and (found := device.new_report()):
+        if device.may_have_changed and is_reportable(device) and not device.is_in_doubt and (found := device.new_report()):
             uplink.found(found)
         uplink.heard(device.block(datetime.now(UTC)))
 
@@ -199,21 +196,16 @@ class BleAdapter(Adapter[BleSettings]):
         while True:
             for device in self._tracker:
                 is_recent = loop_time() - device.heard_at <= scan_seconds and not device.is_in_doubt
-                if is_recent and _is_reportable(device) and reported.get(device.key) != (found := device.found()):
+                if is_recent and is_reportable(device) and reported.get(device.key) != (found := device.found()):
                     reported[device.key] = found
                     yield found
             if (left := ends_at - loop_time()) <= 0 and is_first:
-                left = self._undecided_until(ends_at) - loop_time()
+                left = decided_at(self._tracker, ends_at) - loop_time()
             if left <= 0:
                 return
             await asyncio.sleep(min(left, SCAN_STEP_SECONDS))
             note = f"{len(self._tracker)} devices received"
             yield Progress(round(loop_time() - started_at), round(ends_at - started_at), note)
-
-    def _undecided_until(self, ends_at: float) -> float:
-        """Return when the last device is decided that was received before the end of the scan as a beacon only."""
-        since = (device.heard_since for device in self._tracker if device.is_generic and device.is_reportable)
-        return max((at + BETTER_FRAME_SECONDS for at in since if at is not None and at < ends_at), default=0.0)
 
     async def identify(self, address: str) -> Found:
         """Return the device with this address as soon as it is received; connect to it if only that identifies it.
@@ -223,7 +215,7 @@ class BleAdapter(Adapter[BleSettings]):
         A device whose last connection failed is connected to, too, to see whether it can be read.
         """
         device = await self._reachability.wait_for(address)
-        await self._reachability.wait_while(lambda: _is_undecided(device))
+        await self._reachability.wait_while(lambda: is_undecided(device))
         if device.needs_connection or device.is_in_doubt:
             await self._sessions.identify(device)
         if device.is_in_doubt:
@@ -356,13 +348,3 @@ class BleAdapter(Adapter[BleSettings]):
         readings: list[Reading] = []
         await self._sessions.read(child, device, profile, frozenset(profile.intervals), readings)
         return readings
-
-
-def _is_undecided(device: TrackedDevice) -> bool:
-    """Return whether the device sent only what devices of any maker send, and may soon send more."""
-    return device.is_generic and (device.heard_since is None or loop_time() - device.heard_since < BETTER_FRAME_SECONDS)
-
-
-def _is_reportable(device: TrackedDevice) -> bool:
-    """Return whether a person wants to know of the device, and nothing more has to be received or learned first."""
-    return device.is_reportable and not _is_undecided(device)

@@ -31,7 +31,7 @@ async def bluez(monkeypatch):
 async def test_a_child_that_was_registered_as_a_beacon_becomes_what_it_is_and_stays_it(
     bluez, emulator, running, until, monkeypatch, caplog
 ):
-    monkeypatch.setattr("adapters.ble.adapter.BETTER_FRAME_SECONDS", 0.2)
+    monkeypatch.setattr("adapters.ble.discovery.beacon_frames.BETTER_FRAME_SECONDS", 0.2)
     device = Peripheral(ADDRESS, advertises_every=0.05)
     device.frames = (IBEACON,)
     bluez.environment.add(device)

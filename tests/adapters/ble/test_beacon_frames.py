@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from adapters.ble import BleAdapter
-from adapters.ble import adapter as adapter_module
+from adapters.ble.discovery import beacon_frames as beacon_module
 from gateway.adapter import Found
 from gateway.testing.bluetooth.peripheral import Peripheral
 
@@ -49,7 +49,7 @@ async def search(adapter):
     "frames", [(IBEACON, GOVEE), (GOVEE, IBEACON), (IBEACON,) * 6 + (GOVEE,)], ids=["after", "before", "late"]
 )
 async def test_a_search_reports_what_a_device_is_and_never_that_it_is_a_beacon(bluez, monkeypatch, frames):
-    monkeypatch.setattr(adapter_module, "BETTER_FRAME_SECONDS", 20.0)
+    monkeypatch.setattr(beacon_module, "BETTER_FRAME_SECONDS", 20.0)
     bluez.environment.add(beacon(*frames))
     adapter = new_adapter(scan_time=0.5)
     async with adapter:
@@ -58,7 +58,7 @@ async def test_a_search_reports_what_a_device_is_and_never_that_it_is_a_beacon(b
 
 
 async def test_a_search_that_heard_a_beacon_at_its_end_waits_for_a_better_frame(bluez, monkeypatch):
-    monkeypatch.setattr(adapter_module, "BETTER_FRAME_SECONDS", 20.0)
+    monkeypatch.setattr(beacon_module, "BETTER_FRAME_SECONDS", 20.0)
     device = beacon(IBEACON)
     bluez.environment.add(device)
     adapter = new_adapter(scan_time=0.1)
@@ -72,7 +72,7 @@ async def test_a_search_that_heard_a_beacon_at_its_end_waits_for_a_better_frame(
 
 
 async def test_a_search_reports_a_beacon_that_sends_nothing_else(bluez, monkeypatch):
-    monkeypatch.setattr(adapter_module, "BETTER_FRAME_SECONDS", 0.3)
+    monkeypatch.setattr(beacon_module, "BETTER_FRAME_SECONDS", 0.3)
     bluez.environment.add(beacon(IBEACON))
     adapter = new_adapter(scan_time=0.5)
     async with adapter:
@@ -81,7 +81,7 @@ async def test_a_search_reports_a_beacon_that_sends_nothing_else(bluez, monkeypa
 
 
 async def test_a_device_that_was_reported_as_a_beacon_is_reported_as_what_it_is_with_its_values(bluez, monkeypatch, until):
-    monkeypatch.setattr(adapter_module, "BETTER_FRAME_SECONDS", 0.2)
+    monkeypatch.setattr(beacon_module, "BETTER_FRAME_SECONDS", 0.2)
     device, uplink, adapter = beacon(IBEACON), Uplink(), new_adapter()
     bluez.environment.add(device)
     async with adapter:
@@ -101,7 +101,7 @@ async def test_a_device_that_was_reported_as_a_beacon_is_reported_as_what_it_is_
     ("frames", "profile"), [((IBEACON,) * 4 + (GOVEE,), "govee"), ((IBEACON,), "ibeacon")], ids=["more", "beacon"]
 )
 async def test_a_device_that_is_looked_at_gets_time_to_show_what_it_is(bluez, monkeypatch, frames, profile):
-    monkeypatch.setattr(adapter_module, "BETTER_FRAME_SECONDS", 20.0 if profile == "govee" else 0.2)
+    monkeypatch.setattr(beacon_module, "BETTER_FRAME_SECONDS", 20.0 if profile == "govee" else 0.2)
     bluez.environment.add(beacon(*frames))
     adapter = new_adapter()
     async with adapter:
