@@ -79,7 +79,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         self._maps: dict[str, Profile] = {}  # children that are read by another map than that of their profile
         self._pace = ScanPace(settings.scan_timeout_seconds(self._bus))
         self._framing = FramingTrial(self._bus, self._transport)
-        self._units = KnownUnits(self.bus, lambda: self.memory)
+        self._units = KnownUnits(self.bus, lambda: self.memory, self._transport.pause_seconds)
         self._read_plans = ReadPlans(self._bus, self._units, lambda: self.memory)
 
     def _make_link(self) -> Link:

@@ -16,7 +16,7 @@ from typing import Final
 from adapters.modbus.client.buses import Bus, TcpHost
 from adapters.modbus.client.learned_wait import LearnedWait, WaitLimits
 
-PATIENCE_SECONDS: Final = 3.0
+PATIENCE_SECONDS: Final = 6.0
 """How long requests on a fresh connection are sent again, to a host of which nothing is known."""
 
 ASK_AGAIN_SECONDS: Final = 0.25

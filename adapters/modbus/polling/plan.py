@@ -41,6 +41,8 @@ class TransactionCost:
     character_seconds: float = 0.0
     silence_seconds: float = 0.0
     turnaround_seconds: float = ASSUMED_ROUND_TRIP_SECONDS
+    pause_seconds: float = 0.0
+    """The pause that the unit needs before each request."""
 
     @classmethod
     def of_line(
@@ -61,7 +63,12 @@ class TransactionCost:
     @property
     def overhead_seconds(self) -> float:
         """The time of a read without its payload."""
-        return _FRAME_BYTES * self.character_seconds + 2 * self.silence_seconds + self.turnaround_seconds
+        return _FRAME_BYTES * self.character_seconds + 2 * self.silence_seconds + self.turnaround_seconds + self.pause_seconds
+
+    @property
+    def wait_seconds(self) -> float:
+        """The time of each read, however short, that is not counted when a block is too long: more reads would only add to it."""
+        return self.pause_seconds + (self.turnaround_seconds if self.turnaround_seconds > MAX_BLOCK_SECONDS / 2 else 0.0)
 
     def seconds(self, read: ReadRequest) -> float:
         """Return how long this read occupies the bus."""
@@ -198,7 +205,7 @@ class _TablePlanner:
             if longer - start > self.limit or longer > boundary or point.start - end > self.read_through:
                 return
             seconds = self.cost.overhead_seconds + self.cost.character_seconds * self._payload_bytes(longer - start)
-            if seconds > MAX_BLOCK_SECONDS:
+            if seconds - self.cost.wait_seconds > MAX_BLOCK_SECONDS:
                 return
             end = longer
             yield last + 1, seconds
@@ -209,7 +216,7 @@ class _TablePlanner:
 
 def _limit(cost: TransactionCost, max_registers: int) -> int:
     """Return the longest span of a value and its scale factor, including both, that is read in one request."""
-    payload_seconds = MAX_BLOCK_SECONDS - cost.overhead_seconds
+    payload_seconds = MAX_BLOCK_SECONDS - (cost.overhead_seconds - cost.wait_seconds)
     slice_registers = max_registers if cost.character_seconds == 0 else int(payload_seconds / (2 * cost.character_seconds))
     return min(max(NEAR_REGISTERS, slice_registers), max_registers)
 

@@ -79,7 +79,7 @@ class ReadPlans:
             blocks, at_once = self._planned_blocks(profile, due, unit, exclusions)
             unit.at_once = _at_once(profile, exclusions.works)
             transactions = [Transaction(block, block.decoder(), _in_parts(block.read, at_once)) for block in blocks]
-            made = self._plans[key] = _ReadPlan(transactions, self._turnaround(unit), exclusions)
+            made = self._plans[key] = _ReadPlan(transactions, self._turnaround(unit) + unit.pause_seconds, exclusions)
         return made.transactions
 
     def at_once(self, child: ChildDevice, profile: Profile) -> int | None:
@@ -96,10 +96,11 @@ class ReadPlans:
     ) -> tuple[Sequence[ReadBlock], int | None]:
         """Return the blocks for these poll groups of a unit with this profile, and how many registers are read at once."""
         turnaround = round(self._turnaround(unit), 3)  # units of one model, about as quick, share their blocks
-        key = (profile.name, due, turnaround, unit.models, exclusions)
+        pause = round(unit.pause_seconds, 2)
+        key = (profile.name, due, turnaround, pause, unit.models, exclusions)
         made = self._blocks.get(key)
         if made is None:
-            cost = replace(self.cost(unit), turnaround_seconds=turnaround)
+            cost = replace(self.cost(unit), turnaround_seconds=turnaround, pause_seconds=pause)
             points = _points_to_read(profile, due, unit, exclusions)
             made = ((), None)
             for limit in (*exclusions.trials, exclusions.works):
@@ -115,6 +116,9 @@ class ReadPlans:
 
     def cost(self, unit: KnownUnit) -> TransactionCost:
         """Return the cost of transactions with this unit."""
+        return replace(self._cost_without_pause(unit), pause_seconds=unit.pause_seconds)
+
+    def _cost_without_pause(self, unit: KnownUnit) -> TransactionCost:
         turnaround, is_ascii = self._turnaround(unit), self._bus.framing == "ascii"
         if isinstance(self._bus, SerialLine):
             return TransactionCost.of_line(self._bus.baudrate, self._bus.bits_per_character, turnaround, is_ascii=is_ascii)
@@ -127,7 +131,7 @@ class ReadPlans:
         """Return the planned reads of each poll group of this child."""
         unit = self._units.of(int(child.address))
         if profile.is_sunspec and not unit.models:  # not identified yet: plan with the models that it has at least
-            unit = KnownUnit(unit.turnaround, models=profile.least_layout)
+            unit = KnownUnit(unit.turnaround, models=profile.least_layout, pause_seconds=unit.pause_seconds)
         cost, planned, exclusions = self.cost(unit), [], self.refusals.of(child).exclusions(now())
         for group, every in profile.intervals.items():
             blocks, at_once = self._planned_blocks(profile, frozenset({group}), unit, exclusions)
@@ -155,7 +159,7 @@ class ReadPlans:
         return ASSUMED_TURNAROUND_SECONDS if isinstance(self._bus, SerialLine) else ASSUMED_ROUND_TRIP_SECONDS
 
     def _still_fits(self, made: _ReadPlan, unit: KnownUnit) -> bool:
-        now, then = self._turnaround(unit) + 0.002, made.turnaround_seconds + 0.002
+        now, then = self._turnaround(unit) + unit.pause_seconds + 0.002, made.turnaround_seconds + 0.002
         return 1 / REPLAN_RATIO < now / then < REPLAN_RATIO
 
 

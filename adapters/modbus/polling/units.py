@@ -30,6 +30,8 @@ class KnownUnit:
     """A request that it answered: the cheapest way to check whether it is there."""
     models: SunSpecLayout = NO_MODELS
     """The SunSpec models that it has."""
+    pause_seconds: float = 0.0
+    """The pause that it needs before each request."""
     at_once: int | None = None
     """The most registers that it is asked for in one request; `None` where no limit is known."""
     answered_reads: set[ReadRequest] = field(default_factory=set)
@@ -46,11 +48,18 @@ class KnownUnits:
     Args:
         bus: its label, part of each key in the memory, which all buses of an entry share.
         memory: gives the adapter's memory as it is now.
+        pause_seconds: returns the pause that a unit needs before each request.
     """
 
-    def __init__(self, bus: str, memory: Callable[[], MutableMapping[str, str]]) -> None:
+    def __init__(
+        self,
+        bus: str,
+        memory: Callable[[], MutableMapping[str, str]],
+        pause_seconds: Callable[[int], float] = lambda unit: 0.0,
+    ) -> None:
         self._bus = bus
         self._memory = memory
+        self._pause_seconds = pause_seconds
         self._units: dict[int, KnownUnit] = {}
         self._saved_seconds: dict[int, float] = {}
 
@@ -65,6 +74,7 @@ class KnownUnits:
                 SunSpecLayout.from_text(stored(self._name(unit, "models"), "")),
             )
             self._saved_seconds[unit] = known.turnaround.mean
+        known.pause_seconds = self._pause_seconds(unit)
         return known
 
     def answered(self, unit: int, seconds: float | None) -> None:

@@ -68,7 +68,7 @@ async def is_silent(link: Link, unit: int = 1, policy: RetryPolicy = USUAL) -> f
 
 @pytest.mark.parametrize("framing", ["tcp", "rtu"])
 @pytest.mark.parametrize("policy", [USUAL, LEARNED], ids=["usual time-out", "learned time-out"])
-@pytest.mark.parametrize("ready_after", [0.3, 1.0, 2.0])
+@pytest.mark.parametrize("ready_after", [0.3, 1.0, 2.0, 5.0])
 def test_a_host_that_needs_a_while_after_connecting_is_asked_again_on_the_same_connection(framing, policy, ready_after):
     async def main():
         host = host_of(ConnectionFaults(ready_after_seconds=ready_after), 1, framing=framing)
@@ -201,6 +201,18 @@ def test_a_host_that_closes_idle_connections_costs_no_failure_and_only_its_known
         assert host.connections == 40
         assert max(took[1:]) < 1.7
         assert sum(took[10:]) < 30 * 1.35
+
+    simulated(main())
+
+
+def test_a_host_that_closes_the_connection_after_each_answer_is_read():
+    async def main():
+        host = host_of(ConnectionFaults(idle_limit_seconds=0.001), 1)
+        link = link_to(host)
+        for _ in range(20):
+            assert await ask(link, policy=LEARNED) < 0.01
+            await asyncio.sleep(0.01)
+        assert host.connections >= 20
 
     simulated(main())
 

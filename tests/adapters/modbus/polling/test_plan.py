@@ -293,3 +293,15 @@ def test_two_thousand_points_are_planned_in_no_time():
 def test_the_silence_between_frames_is_fixed_above_19200_baud():
     assert silence_seconds(9600) == pytest.approx(0.00401, abs=1e-5)
     assert silence_seconds(115200) == 0.00175
+
+
+@pytest.mark.parametrize(
+    "slow", [{"turnaround_seconds": 0.15}, {"pause_seconds": 0.35}, {"turnaround_seconds": 0.2, "pause_seconds": 1.0}]
+)
+@pytest.mark.parametrize("character_seconds", [0.0, 11 / 9600])
+def test_a_unit_that_is_slow_or_needs_a_pause_is_read_in_blocks_and_not_point_by_point(slow, character_seconds):
+    cost = TransactionCost(character_seconds=character_seconds, **slow)
+    points = [register(address, 2) for address in range(0, 60, 2)]
+    blocks = plan_blocks(points, cost, read_through=8)
+    assert len(blocks) <= 3
+    assert cost.seconds(blocks[0].read) >= sum(slow.values()), "the plan counts the pause"
