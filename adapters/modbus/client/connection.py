@@ -129,7 +129,9 @@ class Connection:
     @property
     def is_open(self) -> bool:
         """Whether a request can be sent."""
-        return self._client is not None and bool(self._client.connected)
+        if self._client is None or not self._client.connected:
+            return False
+        return not self._client.ctx.transport.is_closing()  # pymodbus misses a close that comes while it connects
 
     async def open(self) -> None:
         """Connect, or raise `BusUnavailable` with what to check; on failure nothing stays open."""

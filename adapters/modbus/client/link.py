@@ -18,7 +18,7 @@ from typing import overload
 
 from adapters.modbus.client import ascii_frames
 from adapters.modbus.client.ascii_receiver import AsciiReceiver
-from adapters.modbus.client.buses import Bus
+from adapters.modbus.client.buses import Bus, TcpHost
 from adapters.modbus.client.connection import Connection, ConnectionLost, Decoded, Dial, Hooks, InvalidResponse, ResponsePDU
 from adapters.modbus.client.echo_filter import EchoFilter
 from adapters.modbus.client.late_answers import LateAnswer, LateAnswers, UnansweredRequest
@@ -51,7 +51,7 @@ from adapters.modbus.client.rtu_search import Awaited
 from adapters.modbus.client.session import Session
 from adapters.modbus.client.tcp_receiver import TcpReceiver, advice, host_remark
 from adapters.modbus.client.transport import RetryPolicy
-from gateway.adapter import DeviceUnreachable, OutcomeUnknown, RecentFrames, loop_time, seconds_text
+from gateway.adapter import BusUnavailable, DeviceUnreachable, OutcomeUnknown, RecentFrames, loop_time, seconds_text
 
 log = logging.getLogger("adapters.modbus")
 
@@ -63,6 +63,9 @@ OVERHEARD_BYTES = 4096
 
 LATE_BOUND = 256
 """How many late answers are kept: one for each unit id."""
+
+UNASKED_SECONDS = 0.3
+"""How long a connection is left alone to see whether the host closes it by itself."""
 
 LATE_TOLERANCE_SECONDS = 0.005
 """How exactly the two times are known that tell to which try of a request an answer belongs."""
@@ -251,6 +254,8 @@ class Link:
                 if was_closed:
                     await self._connection.check_for_tls()
                 await self.open()
+                if was_closed and not self._has_heard and isinstance(self.bus, TcpHost) and self.bus.tls is None:
+                    await self._check_for_full_host()
                 # hosts close idle connections, which says nothing about the unit; a write could have been executed before
                 tries += not was_closed and not isinstance(request, WriteRequest)
                 was_closed = True
@@ -258,6 +263,15 @@ class Link:
                 reason = str(error)
                 self.session.unanswered(unit, loop_time(), heard=True)
         raise DeviceUnreachable(f"unit {unit}: {reason}")
+
+    async def _check_for_full_host(self) -> None:
+        """Raise `BusUnavailable` where a host closes a connection on which nothing was sent: it serves no further client."""
+        await asyncio.sleep(UNASKED_SECONDS)
+        if not self._connection.is_open:
+            raise BusUnavailable(
+                f"{self.bus.label}: it accepts each connection and closes it at once, so it may serve fewer clients than there"
+                " are; close the connections of other programs to it"
+            )
 
     def _takes_extra_try(self, unit: int, request: Request, policy: RetryPolicy) -> bool:
         """Return whether a request is sent again regardless of the policy: the host or the unit may not have been ready."""
@@ -278,6 +292,11 @@ class Link:
                 response = await self._connection.exchange(unit, request)
         except ConnectionLost:
             self._late_answers.discard(unit, sent)
+            raise
+        except TimeoutError:
+            if not self._connection.is_open:  # lost so early that pymodbus did not wait for the answer yet
+                self._late_answers.discard(unit, sent)
+                raise ConnectionLost from None
             raise
         finally:
             self._awaited = self._deadline = None

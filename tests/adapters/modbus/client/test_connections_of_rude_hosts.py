@@ -16,7 +16,7 @@ from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import ReadRequest, Table, WriteRequest
 from adapters.modbus.client.session_health import UNANSWERED_AT_MOST, UNANSWERED_REQUESTS, SessionHealth
 from adapters.modbus.client.transport import RetryPolicy
-from gateway.adapter import DeviceUnreachable, OutcomeUnknown
+from gateway.adapter import BusUnavailable, DeviceUnreachable, OutcomeUnknown
 from gateway.testing.clock import simulated
 from gateway.testing.modbus import ConnectionFaults, Faults, ModbusTcpHost, SimulatedUnit, VirtualLine
 from gateway.testing.modbus import Table as Tables
@@ -213,6 +213,20 @@ def test_a_host_that_closes_the_connection_after_each_answer_is_read():
             assert await ask(link, policy=LEARNED) < 0.01
             await asyncio.sleep(0.01)
         assert host.connections >= 20
+
+    simulated(main())
+
+
+@pytest.mark.parametrize("framing", ["tcp", "rtu"])
+def test_a_host_that_accepts_no_further_client_is_a_bus_that_is_not_available_and_says_why(framing):
+    async def main():
+        host = host_of(ConnectionFaults(max_clients=0), 1, framing=framing)
+        link = link_to(host)
+        with pytest.raises(BusUnavailable, match="closes it at once, so it may serve fewer clients than there are"):
+            await link.ask(1, WORD, USUAL)
+        assert host.connections <= 4
+        host.connection_faults = ConnectionFaults()
+        assert await ask(link) < 0.1
 
     simulated(main())
 
