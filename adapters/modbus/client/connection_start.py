@@ -10,6 +10,7 @@ A serial line answers as soon as it is open, unless its settings say otherwise: 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, MutableMapping
 from typing import Final
 
@@ -99,9 +100,9 @@ class ConnectionStart:
             self._answers_at_once = True  # it was asked long enough: the other units are not there
         self._save()
 
-    def is_doubtful(self, now: float) -> bool:
-        """Return whether silence says nothing about a unit: the host may not be ready yet."""
-        return not self._has_answered and now - self._opened_at < self._patience_seconds
+    def is_doubtful(self, now: float, *, within_seconds: float = math.inf) -> bool:
+        """Return whether silence says nothing about a unit, at most so long after connecting: the host may not be ready yet."""
+        return not self._has_answered and now - self._opened_at < min(self._patience_seconds, within_seconds)
 
     def is_over(self, now: float) -> bool:
         """Return whether the host has answered on this connection, or had enough time for it."""

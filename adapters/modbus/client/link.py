@@ -64,6 +64,9 @@ OVERHEARD_BYTES = 4096
 LATE_BOUND = 256
 """How many late answers are kept: one for each unit id."""
 
+SCAN_PATIENCE_SECONDS = 3.0
+"""A scan asks only those units again that it asked so soon after connecting: hosts that need longer are rare."""
+
 UNASKED_SECONDS = 0.3
 """How long a connection is left alone to see whether the host closes it by itself."""
 
@@ -145,7 +148,7 @@ class Link:
     @property
     def is_silence_doubtful(self) -> bool:
         """Whether silence says nothing about a unit: the host has not answered yet on this connection, and may not be ready."""
-        return self.session.start.is_doubtful(loop_time())
+        return self.session.start.is_doubtful(loop_time(), within_seconds=SCAN_PATIENCE_SECONDS)
 
     def pause_seconds(self, unit: int) -> float:
         """Return the pause that is kept before each request to this unit."""
@@ -232,7 +235,7 @@ class Link:
         """Read something first on a connection whose host may not be ready: a write that is lost cannot be sent again."""
         if not self._connection.is_open:
             await self.open()
-        if self.is_silence_doubtful:
+        if self.session.start.is_doubtful(loop_time()):
             with suppress(ExceptionResponse, DeviceUnreachable):
                 await self._transact(unit, FIRST_REGISTER, replace(policy, tries=1))
 
@@ -277,7 +280,7 @@ class Link:
         """Return whether a request is sent again regardless of the policy: the host or the unit may not have been ready."""
         if isinstance(request, WriteRequest):
             return False
-        return (policy.is_patient and self.is_silence_doubtful) or self.session.pauses.takes_extra_try(unit)
+        return (policy.is_patient and self.session.start.is_doubtful(loop_time())) or self.session.pauses.takes_extra_try(unit)
 
     async def _exchange(self, unit: int, request: Request, policy: RetryPolicy) -> ResponsePDU:
         """Send a request once and return its response, or raise `TimeoutError`."""
@@ -392,6 +395,7 @@ class Link:
         """Start the pause that follows these characters."""
         self.frames.received(packet)
         self._has_heard = True
+        self.session.health.heard()
         if self.bus.has_transaction_ids:
             self._last_packet = packet
         else:

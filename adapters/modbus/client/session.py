@@ -66,7 +66,7 @@ class Session:
             self.health.heard()
         else:
             self.start.unanswered(unit)
-            self.health.unanswered(unit)
+            self.health.unanswered(unit, now)
 
     def remarks(self) -> list[str]:
         """Return what an operator should know about the connections, one sentence each."""
@@ -85,4 +85,4 @@ class Session:
 
     def needs_new_connection(self, now: float) -> bool:
         """Return whether nothing is answered on the connection any more, although the host had the time to become ready."""
-        return self._is_host and self.health.is_silent and self.start.is_over(now)
+        return self._is_host and self.health.is_silent(now) and self.start.is_over(now)

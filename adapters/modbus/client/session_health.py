@@ -12,6 +12,9 @@ from typing import Final
 UNANSWERED_REQUESTS: Final = 3
 """After so many unanswered requests to units that used to answer, a new connection is opened."""
 
+SILENT_SECONDS: Final = 5.0
+"""Answers may be late: nothing has been received for at least so long since the first of them was not answered."""
+
 UNANSWERED_AT_MOST: Final = 96
 """The number doubles up to this one while new connections do not help."""
 
@@ -30,6 +33,7 @@ class SessionHealth:
         self._answering: set[int] = set()
         self._silent: set[int] = set()
         self._unanswered = 0
+        self._silent_since = 0.0
         self._limit = UNANSWERED_REQUESTS
 
     def answered(self, unit: int) -> None:
@@ -43,15 +47,17 @@ class SessionHealth:
         self._silent.clear()
         self._unanswered = 0
 
-    def unanswered(self, unit: int) -> None:
+    def unanswered(self, unit: int, now: float) -> None:
         """Record a request that was not answered."""
         if unit in self._answering:
+            self._silent_since = now if not self._unanswered else self._silent_since
             self._silent.add(unit)
             self._unanswered += 1
 
-    @property
-    def is_silent(self) -> bool:
-        """Whether a new connection is to be tried."""
+    def is_silent(self, now: float) -> bool:
+        """Return whether a new connection is to be tried."""
+        if now - self._silent_since < SILENT_SECONDS:
+            return False
         are_all_silent = self._silent >= self._answering or self._unanswered >= UNASKED_UNITS_FACTOR * self._limit
         return self._unanswered >= self._limit and are_all_silent
 

@@ -128,3 +128,4 @@ class UnitScan:
     def _hear_late_answers(self) -> None:
         while isinstance(self.transport, Link) and self.transport.late:
             self.pace.heard(self.transport.late.popleft())
+            self._doubtful.clear()  # the requests wait for each other, so none was lost
