@@ -83,7 +83,7 @@ class TcpReceiver:
         transaction = int.from_bytes(packet[:2])
         if transaction == FIRST_TRANSACTION:  # a new connection: nothing that was sent on another is answered here
             self._requests.clear()
-            self._has_ids, self._has_right_ids, self._renumbering = False, False, None
+            self._has_ids = self._has_right_ids = False  # in which way ids are wrong is kept: the host is the same
         self._requests[transaction] = _SentRequest(transaction, unit, sent)
         self._awaited = transaction
         while len(self._requests) > REMEMBERED_REQUESTS:
