@@ -2,7 +2,8 @@
 
 The kernel is taken out of Debian's package and not installed. The guest mounts the root of this machine read-only over 9p, with
 a layer in memory above it: it has the same Python environment and the same checkout, and nothing that it writes remains. It has
-no network. It is emulated in software, some ten times slower than this machine: nested virtualization hangs on some of them.
+no network, and two UARTs that are connected, one of which also receives breaks. It is emulated in software, some ten times
+slower than this machine: on a machine that is virtual itself, hardware virtualization can hang.
 """
 
 import gzip
@@ -10,9 +11,12 @@ import io
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from threading import Event, Thread
 
 NEEDED = ("qemu-system-x86_64", "busybox", "apt-get", "dpkg")
 PACKAGES = ("linux-image-amd64", "bluez")
@@ -26,6 +30,7 @@ BLUETOOTH_MODULES = (
 TTY_MODULES = ("dummy_hcd", "usb_f_acm", "g_serial", "cdc_acm")
 """A USB device and a USB host in one kernel: what is written to /dev/ttyGS0 arrives at /dev/ttyACM0."""
 
+BREAK_EVERY_SECONDS = 0.3
 EXIT = "guest exit status "
 INIT = """#!/bin/busybox sh
 busybox mount -t proc proc /proc
@@ -92,7 +97,7 @@ def run_in_guest(files: Path, folder: Path, command: str, *, modules: tuple[str,
     initial = folder / "initrd.gz"
     init = INIT.format(command=command, exit=EXIT)
     initial.write_bytes(_initial_file_system(files, init, (*BOOT_MODULES, *modules)))
-    line = folder / "line"
+    line, control = folder / "line", folder / "control"
     qemu = [
         *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "qemu64", "-smp", "2", "-m", "1200"),
         *("-nographic", "-no-reboot", "-nodefaults", "-nic", "none"),
@@ -103,10 +108,14 @@ def run_in_guest(files: Path, folder: Path, command: str, *, modules: tuple[str,
         # two more UARTs, connected to each other
         *("-chardev", f"socket,id=one,path={line},server=on,wait=off", "-serial", "chardev:one"),
         *("-chardev", f"socket,id=other,path={line}", "-serial", "chardev:other"),
+        *("-qmp", f"unix:{control},server=on,wait=off"),
     ]
     process = subprocess.Popen(
         qemu, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
+    ended = Event()
+    breaks = Thread(target=_send_breaks, args=(control, ended))
+    breaks.start()
     try:
         printed, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -114,8 +123,10 @@ def run_in_guest(files: Path, folder: Path, command: str, *, modules: tuple[str,
         printed, _ = process.communicate()
     finally:
         process.kill()
-    ended = re.search(rf"{EXIT}(\d+)", printed)
-    return (int(ended[1]) if ended else None), printed
+        ended.set()
+        breaks.join()
+    status = re.search(rf"{EXIT}(\d+)", printed)
+    return (int(status[1]) if status else None), printed
 
 
 def python_command(arguments: str, **environment: str) -> str:
@@ -126,6 +137,19 @@ def python_command(arguments: str, **environment: str) -> str:
     return (
         f"cd {checkout} && PATH={path} HOME=/root TMPDIR=/run/tmp PYTHONPATH={checkout} {settings} {sys.executable} {arguments}"
     )
+
+
+def _send_breaks(control: Path, ended: Event) -> None:
+    """Let the first of the connected UARTs receive a break now and then, through QEMU's machine protocol."""
+    while not control.exists():
+        if ended.wait(0.1):
+            return
+    with socket.socket(socket.AF_UNIX) as machine, suppress(OSError):
+        machine.connect(str(control))
+        machine.sendall(b'{"execute": "qmp_capabilities"}')
+        while not ended.wait(BREAK_EVERY_SECONDS):
+            machine.sendall(b'{"execute": "chardev-send-break", "arguments": {"id": "one"}}')
+            machine.recv(65536)  # what QEMU answers is of no use, and must not fill its buffer
 
 
 def _download(folder: Path, *packages: str) -> None:
