@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from pydantic import BaseModel
 
 from adapters.modbus.client.buses import Bus, TcpHost
 from adapters.modbus.client.link import Link
-from adapters.modbus.client.pdu import FIRST_REGISTER, ExceptionResponse, ReadRequest, Request, WriteRequest
+from adapters.modbus.client.pdu import FIRST_REGISTER, Request
 from adapters.modbus.client.transport import RetryPolicy, Transport
 from adapters.modbus.client.unit_ids import HOST_UNITS, RESERVED_UNIT, unit_id
 from adapters.modbus.command_execution import CommandExecution, write_sentence
@@ -24,13 +23,12 @@ from adapters.modbus.discovery.identify import ProbeResult, UnitProbe, run_probe
 from adapters.modbus.discovery.scan_pace import ScanPace
 from adapters.modbus.discovery.unit_scan import UnitScan
 from adapters.modbus.polling.block_reader import BlockReader
-from adapters.modbus.polling.part_reads import read_in_parts
 from adapters.modbus.polling.read_plans import ReadPlans
+from adapters.modbus.polling.unit_requests import ProbeSender, UnitRequests
 from adapters.modbus.polling.unit_settings import UnitSettings
 from adapters.modbus.polling.units import KnownUnits
+from adapters.modbus.profile.child_profiles import ChildProfiles
 from adapters.modbus.profile.commands import PlannedWrite, planned_write
-from adapters.modbus.profile.profile import Profile
-from adapters.modbus.profile.sunspec_models import profile_named
 from adapters.modbus.settings import ConfiguredDevice, ModbusSettings
 from adapters.modbus.tools.doctor_checks import examined
 from adapters.modbus.tools.workbench import ModbusWorkbench
@@ -46,7 +44,6 @@ from gateway.adapter import (
     Found,
     Licence,
     Metric,
-    OutcomeUnknown,
     PlannedRead,
     Progress,
     Reading,
@@ -75,11 +72,12 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         self._bus_id = BusId(settings.entry, self.bus)
         self._configured: Mapping[int, ConfiguredDevice] = settings.devices_on(self.bus)
         self._timeout = settings.timeout_seconds(self._bus)
-        self._profiles: dict[str, Profile | None] = {}
-        self._maps: dict[str, Profile] = {}  # children that are read by another map than that of their profile
+        self._profiles = ChildProfiles(settings.library)
         self._pace = ScanPace(settings.scan_timeout_seconds(self._bus))
         self._framing = FramingTrial(self._bus, self._transport)
         self._units = KnownUnits(self.bus, lambda: self.memory, self._transport.pause_seconds)
+        first_tries = 2 if self._bus.loses_requests else 1
+        self._requests = UnitRequests(self._transport, self._units, self._timeout, settings.retries, first_tries)
         self._read_plans = ReadPlans(self._bus, self._units, lambda: self.memory)
 
     def _make_link(self) -> Link:
@@ -148,9 +146,9 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     def _probe_for_scan(self, unit: int, *, seconds: float, is_patient: bool) -> AsyncGenerator[Request | ProbeResult, None]:
         if unit in self._configured:
-            return self._probe(unit, self._probe_sender(unit), None)
-        policy = RetryPolicy(seconds, self._first_tries, is_patient=is_patient)
-        return self._probe(unit, _ProbeSender(self, unit, policy), (FIRST_REGISTER,))  # absent: one time-out, not two
+            return self._probe(unit, ProbeSender(self._requests, self._requests.single_try(unit)), None)
+        policy = RetryPolicy(seconds, self._requests.first_tries, is_patient=is_patient)
+        return self._probe(unit, ProbeSender(self._requests, policy), (FIRST_REGISTER,))  # absent: one time-out, not two
 
     async def identify(self, address: str) -> Found:
         """Probe this unit alone. A dead unit costs one request, where a request is known that it used to answer."""
@@ -160,7 +158,8 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         is_full_probe_due = known.turnaround.misses % FULL_PROBE_EVERY == FULL_PROBE_EVERY - 1
         first_requests = None if known.answered_request is None or is_full_probe_due else (known.answered_request,)
         evidence: Mapping[str, str] = {}
-        async with aclosing(self._probe(unit, self._probe_sender(unit), first_requests)) as steps:
+        sender = ProbeSender(self._requests, self._requests.single_try(unit))
+        async with aclosing(self._probe(unit, sender, first_requests)) as steps:
             async for step in steps:
                 if isinstance(step, ProbeResult) and step.alive:
                     return found_device(self._bus_id, unit, step, device.name if device else None)
@@ -170,20 +169,19 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     def poll_groups(self, child: ChildDevice) -> Mapping[str, timedelta]:
         """Return the groups of the child's profile that have points."""
-        profile = self._profile_of(child)
+        profile = self._profiles.of(child)
         return {} if profile is None else profile.intervals
 
     async def read(self, child: ChildDevice, due: frozenset[str]) -> AsyncIterator[Sequence[Reading]]:
         """Read the blocks of the groups that are due; of a refused block, every part that can be read."""
-        profile = self._profile_of(child)
+        profile = self._profiles.of(child)
         if profile is None:
             return
         unit = int(child.address)
         if profile.is_sunspec and not self._units.of(unit).models:
             await self.identify(child.address)
-        reader = BlockReader(
-            child, self._units.of(unit), self._read_plans, ask=self.ask, single_try=partial(self._single_try, unit)
-        )
+        single_try = partial(self._requests.single_try, unit)
+        reader = BlockReader(child, self._units.of(unit), self._read_plans, ask=self._requests.ask, single_try=single_try)
         async with aclosing(reader.read(profile, due)) as blocks:
             async for readings in blocks:
                 yield readings
@@ -192,7 +190,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         """Return the reads of these children, and of the configured devices that are not among them."""
         known = {child.address for child in children}
         expected = [self._expected(unit, device) for unit, device in self._configured.items() if str(unit) not in known]
-        profiles = ((child, self._profile_of(child)) for child in (*children, *expected))
+        profiles = ((child, self._profiles.of(child)) for child in (*children, *expected))
         return [read for child, profile in profiles if profile for read in self._read_plans.planned(child, profile)]
 
     def recent_frames(self) -> Sequence[str]:
@@ -204,7 +202,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     def remarks(self, child: ChildDevice) -> Sequence[str]:
         """Return which points of the unit are not read or refused, how quickly it answers, and whether its line echoes."""
-        remarks = self._read_plans.remarks(child, self._profile_of(child))
+        remarks = self._read_plans.remarks(child, self._profiles.of(child))
         if (pause := self._transport.pause_seconds(int(child.address))) > 0:
             remarks.append(f"gets a pause of {seconds_text(pause)} before each request, configured or learned (`request_pause`)")
         return [*remarks, "its line echoes requests"] if self._transport.echoes else remarks
@@ -228,7 +226,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     def commands(self, child: ChildDevice) -> Sequence[CommandSpec]:
         """Return the commands of the child's profile."""
-        profile = self._profile_of(child)
+        profile = self._profiles.of(child)
         return () if profile is None else profile.command_specs
 
     async def execute(self, child: ChildDevice, command: Command) -> CommandResult:
@@ -248,22 +246,23 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         return [write_sentence(child, self._planned_write(child, command))]
 
     def _execution(self, child: ChildDevice, command: Command) -> CommandExecution:
-        return CommandExecution(child, self._planned_write(child, command), partial(self.ask, at_once=self._at_once(child)))
+        ask = partial(self._requests.ask, at_once=self._at_once(child))
+        return CommandExecution(child, self._planned_write(child, command), ask)
 
     def _at_once(self, child: ChildDevice) -> int | None:
         """Return how many registers of a child are read in one request; `None` where no limit is known."""
-        profile = self._profile_of(child)
+        profile = self._profiles.of(child)
         return None if profile is None else self._read_plans.at_once(child, profile)
 
     def _planned_write(self, child: ChildDevice, command: Command) -> PlannedWrite:
-        profile = self._profile_of(child)
+        profile = self._profiles.of(child)
         if profile is None:
             raise CommandRejected(f"{child.name} takes no commands: it has no profile")
         return planned_write(profile, command)
 
     def metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
         """Return the metrics of the child's profile; of a device with SunSpec models, once these are known."""
-        profile = self._profile_of(child)
+        profile = self._profiles.of(child)
         if profile is None:
             return {}
         if not profile.is_sunspec:
@@ -273,22 +272,17 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     def point_map(self, child: ChildDevice) -> str | None:
         """Return the points of the child's profile; none where SunSpec defines them, or the profile wants no trial."""
-        profile = self._profile(child.profile)
+        profile = self._profiles.named(child.profile)
         return None if profile is None or profile.is_sunspec or not profile.trial else profile.point_map
 
     def use_map(self, key: str, text: str | None) -> None:
         """Read the child with this key by the points in this text."""
-        if text is None:
-            self._maps.pop(key, None)
-        elif self._maps.get(key) is None or self._maps[key].point_map != text:
-            self._maps[key] = Profile.from_point_map(text)
+        self._profiles.use_map(key, text)
 
     def configuration_model(self, child: ChildDevice) -> type[BaseModel] | None:
         """Return the settings of the child's profile."""
-        profile = self._profile_of(child)
-        if profile is None or not profile.settings:
-            return None
-        return settings_model(profile.setting_specs)
+        profile = self._profiles.of(child)
+        return None if profile is None or not profile.settings else settings_model(profile.setting_specs)
 
     async def differing_settings(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Mapping[str, Value]:
         """Read the registers of these settings, and return those that have another value."""
@@ -299,77 +293,24 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         return await self._settings_of(child).write(config)
 
     def _settings_of(self, child: ChildDevice) -> UnitSettings:
-        profile, unit = self._profile_of(child), int(child.address)
+        profile, unit = self._profiles.of(child), int(child.address)
         if profile is None:
             raise CommandRejected(f"{child.name} has no settings: it has no profile")
         return UnitSettings(
             child,
             profile,
-            ask_again=partial(self.ask, unit, at_once=self._at_once(child)),
-            ask_once=partial(self.ask, unit, policy=RetryPolicy(self._timeout)),
+            ask_again=partial(self._requests.ask, unit, at_once=self._at_once(child)),
+            ask_once=partial(self._requests.ask, unit, policy=RetryPolicy(self._timeout)),
         )
 
     def licence_command(self, child: ChildDevice, licence: Licence) -> Command:
         """Return the command that the profile names for a licence."""
-        profile = self._profile_of(child)
+        profile = self._profiles.of(child)
         return licence_command(None if profile is None else profile.licence, child, licence)
-
-    async def ask(
-        self, unit: int, request: Request, policy: RetryPolicy | None = None, *, at_once: int | None = None
-    ) -> bytes | Mapping[int, bytes]:
-        """Send a request with the time-out that the unit needs, and learn from its answer.
-
-        A write gets the whole time-out of the settings: a unit may take longer for it than for a read. A read of more registers
-        than `at_once`, by default as many as the unit is known to return, is sent in parts.
-
-        Raises:
-            Refused: it answered with a Modbus exception.
-            DeviceUnreachable: it did not answer.
-            OutcomeUnknown: it did not answer a write, which may have been executed.
-            BusUnavailable: the bus was lost.
-        """
-        limit = self._units.of(unit).at_once if at_once is None else at_once
-        if limit is not None and isinstance(request, ReadRequest) and request.count > limit and not request.table.holds_bits:
-            return await read_in_parts(request, limit, partial(self._ask_part, unit, policy=policy))
-        return await self._ask_whole(unit, request, policy)
-
-    async def _ask_part(self, unit: int, read: ReadRequest, policy: RetryPolicy | None) -> bytes:
-        return cast("bytes", await self._ask_whole(unit, read, policy))
-
-    async def _ask_whole(self, unit: int, request: Request, policy: RetryPolicy | None) -> bytes | Mapping[int, bytes]:
-        if policy is None:
-            policy = RetryPolicy(self._timeout) if isinstance(request, WriteRequest) else self._retry_policy(unit)
-        try:
-            answer = await self._transport.ask(unit, request, policy)
-        except ExceptionResponse:
-            self._units.answered(unit, self._transport.answer_seconds)
-            raise
-        except (DeviceUnreachable, OutcomeUnknown):
-            self._units.of(unit).turnaround.missed()
-            raise
-        self._units.answered(unit, self._transport.answer_seconds)
-        return answer
-
-    def _retry_policy(self, unit: int) -> RetryPolicy:
-        """Return the learned time-out of this unit, and one try for a unit that has just failed to answer."""
-        turnaround = self._units.of(unit).turnaround
-        tries = 1 if turnaround.misses else self.settings.retries + 1
-        return RetryPolicy(turnaround.timeout_seconds(self._timeout), tries, self._timeout)
-
-    @property
-    def _first_tries(self) -> int:
-        """How often the first request to a unit is sent: once, and twice where it may get lost on the way."""
-        return 2 if self._bus.loses_requests else 1
-
-    def _single_try(self, unit: int) -> RetryPolicy:
-        return replace(self._retry_policy(unit), tries=self._first_tries)
-
-    def _probe_sender(self, unit: int) -> _ProbeSender:
-        return _ProbeSender(self, unit, self._single_try(unit))
 
     def _expected(self, unit: int, device: ConfiguredDevice) -> ChildDevice:
         """Return a configured device as the child that it will become, as far as a plan needs it."""
-        profile = self._profile(device.profile)
+        profile = self._profiles.named(device.profile)
         sub_model = profile.sub_model if profile is not None and isinstance(profile.sub_model, str) else None
         return self.unregistered_child(
             key=f"configured:{self.bus}/{unit}",
@@ -384,10 +325,10 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         return roster.add(unit, result, device.name if device else None, configured=device is not None)
 
     async def _probe(
-        self, unit: int, sender: _ProbeSender, first_requests: Sequence[Request] | None
+        self, unit: int, sender: ProbeSender, first_requests: Sequence[Request] | None
     ) -> AsyncGenerator[Request | ProbeResult, None]:
         device = self._configured.get(unit)
-        profile = self._profile(device.profile) if device is not None else None
+        profile = self._profiles.named(device.profile) if device is not None else None
         probe = UnitProbe(self.settings.library.values(), profile, first_requests)
         async with aclosing(run_probe(sender, unit, probe.run())) as steps:
             async for step in steps:
@@ -401,37 +342,6 @@ class ModbusAdapter(Adapter[ModbusSettings]):
             self._read_plans.forget(str(unit))
         self._units.identified(unit, result.answered_request, result.models)
         self._units.of(unit).problem = result.problem
-
-    def _profile_of(self, child: ChildDevice) -> Profile | None:
-        """Return the profile by which a child is read: its own, with the points of another map where one is in use."""
-        return self._maps.get(child.key) or self._profile(child.profile)
-
-    def _profile(self, name: str | None) -> Profile | None:
-        """Return the profile of this name; one that is made from SunSpec models is made once."""
-        if name is None:
-            return None
-        if name not in self._profiles:
-            self._profiles[name] = profile_named(name, self.settings.library)
-        return self._profiles[name]
-
-
-@dataclass(slots=True)
-class _ProbeSender:
-    """Sends requests to one unit: with the probe's policy until it has answered, then with its own."""
-
-    adapter: ModbusAdapter
-    unit: int
-    first_policy: RetryPolicy
-    has_answered: bool = False
-
-    async def ask(self, unit: int, request: Request) -> bytes | Mapping[int, bytes]:
-        try:
-            answer = await self.adapter.ask(unit, request, None if self.has_answered else self.first_policy)
-        except ExceptionResponse:
-            self.has_answered = True
-            raise
-        self.has_answered = True
-        return answer
 
 
 def _starting_at(position: int, units: Sequence[int]) -> Sequence[int]:

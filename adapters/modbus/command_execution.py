@@ -13,7 +13,7 @@ MAYBE_DONE_CODES = frozenset({0x04, 0x05})
 
 
 class AskUnit(Protocol):
-    """Sends a request to a unit; see `ModbusAdapter.ask`."""
+    """Sends a request to a unit; see `UnitRequests.ask`."""
 
     async def __call__(self, unit: int, request: Request) -> object:
         """Return the answer."""

@@ -32,7 +32,7 @@ TOGETHER_BOUND: Final = 2
 
 
 class Ask(Protocol):
-    """Sends a request to one unit, as `ModbusAdapter.ask` does."""
+    """Sends a request to one unit, as `UnitRequests.ask` does."""
 
     async def __call__(
         self, unit: int, request: Request, policy: RetryPolicy | None = None, *, at_once: int | None = None
