@@ -12,7 +12,7 @@ from pydantic import BaseModel, SecretStr
 
 from adapters.serial.device_search import DeviceSearch
 from adapters.serial.discovery.identity import BusLocation, format_address, parse_address
-from adapters.serial.discovery.probing import is_asked
+from adapters.serial.discovery.probe_answers import is_asked
 from adapters.serial.discovery.remembered_port import RememberedPort
 from adapters.serial.framing.frames import Frame
 from adapters.serial.port.port import Port

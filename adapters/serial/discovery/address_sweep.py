@@ -10,7 +10,8 @@ from collections.abc import Collection, Generator
 from dataclasses import replace
 
 from adapters.serial.discovery.consoles import Console, console_in
-from adapters.serial.discovery.probing import ProbeStep, answer_in, is_proof
+from adapters.serial.discovery.probe_answers import answer_in, is_proof
+from adapters.serial.discovery.probing import ProbeStep
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.grammar import Addresses, MatchRule
 from adapters.serial.profile.profile import Profile

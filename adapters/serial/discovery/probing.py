@@ -1,4 +1,4 @@
-"""Find out which protocol a device on a port speaks: what to listen for, what to ask, and how to judge the answers. Pure.
+"""Find out which protocol a device on a port speaks: what to listen for, and what to ask. Pure.
 
 A probe never waits: it yields steps and receives the bytes that came, so it can be tested without a port. It listens first, since
 a device that sends unasked need not be queried. A port that is silent at one line setting is silent at all, so this costs one
@@ -7,17 +7,28 @@ wait. Then it sends the harmless query of each profile, at the most common line 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import inf
 from typing import TypeAlias
 
 from adapters.serial.discovery.consoles import Console, console_in
-from adapters.serial.framing.framer import framer_for
+from adapters.serial.discovery.probe_answers import (
+    ProbeRule,
+    answer_in,
+    any_matches,
+    describe_bytes,
+    facts_of,
+    is_asked,
+    is_proof,
+    is_read_from,
+    match_rules,
+    matching_messages,
+    needed_queries,
+    own_address,
+)
 from adapters.serial.framing.notation import escaped_text
 from adapters.serial.port.line_settings import LineSettings
-from adapters.serial.profile.grammar import FactSource, MatchRule, Query
+from adapters.serial.profile.grammar import MatchRule
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import (
     Address,
@@ -26,8 +37,6 @@ from adapters.serial.profile.protocol import (
     KeysFor,
     QueryAnswer,
     Request,
-    plausible_serial_number,
-    read_fact,
     without_keys,
 )
 from gateway.adapter import Confidence, Value
@@ -37,15 +46,6 @@ BUDGET_SECONDS = 90.0
 
 IDENTITY_TRIES = 2
 """Number of attempts to read the serial number: after a lost answer, the device would be taken for another one."""
-
-LATEST_BYTES = 8192
-"""Number of the latest bytes that are searched for messages each time more bytes come: several of the longest messages."""
-
-SHOWN_BYTES = 64
-"""Number of received bytes that are shown as evidence."""
-
-SHOWN_BINARY_BYTES = 32
-"""The same for bytes that are shown in two ways, each byte in up to seven characters: evidence has at most 300."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +95,6 @@ ProbeSteps: TypeAlias = Generator[ProbeStep, bytes, ProbeResult]
 AnswerSteps: TypeAlias = Generator[ProbeStep, bytes, QueryAnswer | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _ProbeRule:
-    """One match rule of one profile."""
-
-    match: MatchRule
-    protocol: DeviceProtocol
-
-    @property
-    def profile(self) -> Profile:
-        return self.protocol.profile
-
-
 class ProtocolProbe:
     """Probe of one port.
 
@@ -136,9 +124,9 @@ class ProtocolProbe:
         self._configured = configured
         tried = [configured] if configured is not None else sorted(profiles, key=lambda profile: profile.name)
         rules = [
-            _ProbeRule(match, protocol)
+            ProbeRule(match, protocol)
             for protocol in (DeviceProtocol(profile, keys_for(profile)) for profile in tried)
-            for match in _match_rules(protocol.profile, configured)
+            for match in match_rules(protocol.profile, configured)
         ]
         self._rules = sorted(rules, key=lambda rule: rule.match.rank)
         self._lines = tuple(lines) or _most_common_first(tried)
@@ -168,9 +156,9 @@ class ProtocolProbe:
             if at and not rules_here:
                 continue
             seconds = max((rule.match.within for rule in rules_here), default=0.0) if at else longest
-            received = yield from self._run_step(ProbeStep(line, b"", seconds, _any_matches(rules_here), f"listening at {line}"))
+            received = yield from self._run_step(ProbeStep(line, b"", seconds, any_matches(rules_here), f"listening at {line}"))
             for rule in rules_here:
-                if messages := _matching_messages(rule, received):
+                if messages := matching_messages(rule, received):
                     last = messages[-1]
                     result = yield from self._identify(rule, line, last.address, _values_by_name(messages))
                     return replace(result, problem=last.problem)
@@ -194,18 +182,18 @@ class ProtocolProbe:
                     answer = yield from self._ask(request, line)
                     if answer is not None and self._is_proof(rule.match, answer):
                         known = {request.name: answer.values} if answer.refusal is None else {}
-                        return (yield from self._identify(rule, line, _own_address(rule.profile, answer, address), known))
+                        return (yield from self._identify(rule, line, own_address(rule.profile, answer, address), known))
                     if answer is None and self._is_console(self._received[line, request.raw]):
                         return None
         return None
 
-    def _query_request(self, rule: _ProbeRule, address: Address) -> Request:
+    def _query_request(self, rule: ProbeRule, address: Address) -> Request:
         """Return the query of a match rule; one to all addresses is answered by any device."""
         addresses, request = rule.profile.addresses, rule.protocol.query_request(rule.match.ask or "", address)
         return replace(request, is_to_everyone=addresses is not None and address == addresses.everyone)
 
     def _identify(
-        self, rule: _ProbeRule, line: LineSettings, address: Address, known: Mapping[str, Mapping[str, Value]]
+        self, rule: ProbeRule, line: LineSettings, address: Address, known: Mapping[str, Mapping[str, Value]]
     ) -> ProbeSteps:
         """Query the identity of the device, as far as it is not known yet."""
         answers = dict(known)
@@ -213,12 +201,12 @@ class ProtocolProbe:
         missing: set[str] = set()
         queries = {query.name: query for query in rule.profile.queries}
         parts = [one.part_name for source in sources.values() for one in source.alternatives]
-        wanted = [name for part in parts for name in _needed_parts(queries.get(part), part)]
+        wanted = [name for part in parts for name in needed_queries(queries.get(part), part)]
         for name in dict.fromkeys(wanted):
             if name in answers or not self._may_ask or name not in queries or not is_asked(queries[name], answers):
                 continue
             missing.add(name)
-            tries = IDENTITY_TRIES if _is_read_from(sources.get("serial_number"), name) else 1
+            tries = IDENTITY_TRIES if is_read_from(sources.get("serial_number"), name) else 1
             for _ in range(tries):
                 answer = yield from self._ask(rule.protocol.query_request(name, address), line, again=True)
                 if answer is not None and answer.refusal is not None:
@@ -232,12 +220,12 @@ class ProtocolProbe:
             profile=rule.profile,
             line=line,
             address=address if rule.profile.addresses is not None else None,
-            facts=_facts(rule.profile, answers),
+            facts=facts_of(rule.profile, answers),
             missing=frozenset(
                 fact
                 for fact, source in sources.items()
                 for one in source.alternatives
-                if missing.intersection(_needed_parts(queries.get(one.part_name), one.part_name))
+                if missing.intersection(needed_queries(queries.get(one.part_name), one.part_name))
             ),
             confidence=self._confidence(rule),
             evidence=self._evidence,
@@ -286,29 +274,11 @@ class ProtocolProbe:
         everyone = profile.addresses.everyone if self._asks_everyone else None
         return profile.addresses.usual if everyone is None else (*profile.addresses.usual, everyone)
 
-    def _confidence(self, rule: _ProbeRule) -> Confidence:
+    def _confidence(self, rule: ProbeRule) -> Confidence:
         if rule.match.certain:
             return Confidence.CERTAIN
         is_open = any(message.open for message in rule.profile.messages if message.name == rule.match.hear)
         return Confidence.POSSIBLE if is_open else Confidence.LIKELY
-
-
-def describe_bytes(received: bytes) -> str:
-    """Return bytes in readable form: as text, with hexadecimal digits if there are unprintable characters."""
-    is_text = r"\x" not in escaped_text(received[:SHOWN_BYTES])
-    shown = received[: SHOWN_BYTES if is_text else SHOWN_BINARY_BYTES]
-    more = f" and {len(received) - len(shown)} bytes more" if len(received) > len(shown) else ""
-    text = escaped_text(shown)
-    return f'"{text}"{more}' if is_text else f'{shown.hex(" ")} "{text}"{more}'
-
-
-def _match_rules(profile: Profile, configured: Profile | None) -> tuple[MatchRule, ...]:
-    """Return the match rules of a profile; for a configured one without rules, accept any answer or message."""
-    if configured is None or profile.match:
-        return profile.match
-    if profile.queries:
-        return (MatchRule(ask=profile.queries[0].name),)
-    return (MatchRule(hear=profile.messages[0].name, within=min(60.0, profile.may_be_quiet or 60.0)),)
 
 
 def _most_common_first(profiles: Sequence[Profile]) -> tuple[LineSettings, ...]:
@@ -320,75 +290,5 @@ def _most_common_first(profiles: Sequence[Profile]) -> tuple[LineSettings, ...]:
     return tuple(sorted(weights, key=lambda line: (-weights[line], str(line))))
 
 
-def _any_matches(rules: Sequence[_ProbeRule]) -> Callable[[bytes], bool]:
-    return lambda received: any(_matching_messages(rule, received) for rule in rules)
-
-
-def _matching_messages(rule: _ProbeRule, received: bytes) -> list[DeviceMessage]:
-    """Return the messages that match a rule, if there are enough of them."""
-    framer = framer_for(rule.profile.framing, starts_mid_frame=not rule.match.greets)
-    messages = [rule.protocol.read_message(frame.payload) for frame in framer.feed(received[-LATEST_BYTES:])]
-    matching = [
-        one for one in messages if one is not None and one.name == rule.match.hear and _values_match(rule.match, one.values)
-    ]
-    return matching if len(matching) >= rule.match.times else []
-
-
 def _values_by_name(messages: Iterable[DeviceMessage]) -> dict[str, Mapping[str, Value]]:
     return {one.name: one.values for one in messages}
-
-
-def is_proof(match: MatchRule, answer: QueryAnswer) -> bool:
-    """Return whether the answer proves the profile of this match rule."""
-    return match.or_refused if answer.refusal is not None else _values_match(match, answer.values)
-
-
-def _own_address(profile: Profile, answer: QueryAnswer, asked: Address) -> Address:
-    """Return the address of the device that answered: as its answer has it, else the one that was asked."""
-    own = None if profile.addresses is None else answer.values.get(profile.addresses.field)
-    return own if isinstance(own, int | str) else asked
-
-
-def answer_in(request: Request, received: bytes, *, is_final: bool = False) -> QueryAnswer | None:
-    """Return the answer in the received bytes; `is_final`: no more bytes follow, so a silence ends the last frame."""
-    framer = framer_for(request.protocol.profile.framing)
-    frames = framer.feed(received.removeprefix(request.raw))
-    frames += framer.expire(inf) if is_final else []
-    answers = (request.read(frame.payload) for frame in frames)
-    return next((answer for answer in answers if answer is not None), None)
-
-
-def _values_match(match: MatchRule, values: Mapping[str, Value]) -> bool:
-    return all(
-        re.fullmatch(pattern, str(values.get(name, "")).strip(), re.IGNORECASE) is not None
-        for name, pattern in match.where.items()
-    )
-
-
-def _needed_parts(query: Query | None, name: str) -> tuple[str, ...]:
-    """Return the queries that decide whether this one is asked, and then this one."""
-    return (*(place.partition(".")[0] for place in query.only_if), name) if query is not None else (name,)
-
-
-def is_asked(query: Query, answers: Mapping[str, Mapping[str, Value]]) -> bool:
-    """Return whether a device with these answers, by query, is asked this query, too."""
-    for place, pattern in query.only_if.items():
-        name, _, field_name = place.partition(".")
-        value = answers.get(name, {}).get(field_name)
-        if value is None or re.fullmatch(pattern, str(value)) is None:
-            return False
-    return True
-
-
-def _is_read_from(source: FactSource | None, name: str) -> bool:
-    return source is not None and source.part_name == name
-
-
-def _facts(profile: Profile, answers: Mapping[str, Mapping[str, Value]]) -> dict[str, str]:
-    """Return the known facts about the device: those of its answers, else those of its profile."""
-    facts: dict[str, str | None] = {"manufacturer": profile.maker, "sub_model": profile.sub_model}
-    for name, source in profile.identity.facts.items():
-        told = (read_fact(one, answers.get(one.part_name, {})) for one in source.alternatives)
-        text = next((one for one in told if one is not None), None)
-        facts[name] = (plausible_serial_number(text) if name == "serial_number" else text) or facts.get(name)
-    return {name: text for name, text in facts.items() if text is not None}

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from adapters.serial.discovery.probing import ProbeResult, ProbeStep, ProtocolProbe, describe_bytes
+from adapters.serial.discovery.probe_answers import describe_bytes
+from adapters.serial.discovery.probing import ProbeResult, ProbeStep, ProtocolProbe
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.library import PROFILE_FILES
 from gateway.adapter import Confidence
