@@ -50,6 +50,7 @@ REPLY_SECONDS = 5.0
 STOP_SECONDS = 1.0
 """bluetoothd switches its controllers off and removes them before it stops: otherwise it goes on for longer than this."""
 DISCONNECT_SECONDS = 1.0
+ASKED_AGAIN_SECONDS = 60.0
 
 
 class ControllerWatch:
@@ -69,6 +70,8 @@ class ControllerWatch:
         """Reports that the controller is gone, unless bluetoothd itself stops."""
         self.has_crashed = False
         """bluetoothd has ended, and did not remove its controllers before, as it does when it is stopped."""
+        self._is_stopping = False
+        """The controller was switched off or removed, perhaps since bluetoothd is stopping."""
         self._changed = asyncio.Event()
 
     async def wait_until_lost(self) -> str:
@@ -97,9 +100,13 @@ class ControllerWatch:
 
     async def wait_until_ready(self) -> None:
         """Return when bluetoothd is running and the controller is present and powered."""
-        while not await self.is_ready():
-            self._changed.clear()
-            await self._changed.wait()
+        while True:
+            self._changed.clear()  # before the question: a signal that arrives during it counts
+            if await self.is_ready():
+                return
+            with suppress(TimeoutError):  # a bluetoothd that did not answer may do so without a signal
+                async with asyncio.timeout(ASKED_AGAIN_SECONDS):
+                    await self._changed.wait()
 
     def on_signal(self, signal: Message) -> None:
         """Evaluate a signal of the bus."""
@@ -108,13 +115,20 @@ class ControllerWatch:
         self._changed.set()
         match signal.member, signal.body:
             case "NameOwnerChanged", [name, _, ""] if name == BLUEZ:
-                self.has_crashed = self._pending is None and not self._loss.done()
+                self.has_crashed = not self._is_stopping and not self._loss.done()
                 self._report_loss(DAEMON_STOPPED)
             case "InterfacesRemoved", [path, interfaces] if ADAPTER in interfaces and self._path in (None, path):
+                self._is_stopping = True
                 self._report_unless_stopped(f"{self._name} was unplugged")
             case "PropertiesChanged", [interface, changed, _] if interface == ADAPTER and self._path in (None, signal.path):
                 if unpack_variants(changed).get("Powered") is False:
+                    self._is_stopping = True
                     self._report_unless_stopped(f"{self._name} was switched off")
+
+    def report_end_of_scan(self) -> None:
+        """Report that bluetoothd has ended the scan, unless there is another reason for that."""
+        if self._pending is None:
+            self._report_unless_stopped("bluetoothd ended the passive scan")
 
     def end(self) -> None:
         """Report nothing any more."""

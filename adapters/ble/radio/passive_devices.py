@@ -13,7 +13,7 @@ already and reports nothing. Such a device is recognized by the number of its id
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,10 +27,11 @@ STILL_THERE_SECONDS = 10.0
 """How often a device counts as received that is only known to be there: well below the time after which BlueZ removes it."""
 
 IDS_OF_A_VALUE = 3
-"""A device that has sent so many company ids, each alone, writes a value into them: others have one or two kinds of frame."""
+"""A device that has sent so many company ids, each alone, writes a value into them: others have one or two kinds of frame. Two
+are enough if they share a byte and their data are of the same length: a value mostly changes by a little."""
 
 MOST_VALUES_IN_IDS = 1000
-"""The number of such devices that are remembered."""
+"""The number of such devices that are remembered, those recognized last."""
 
 FORGET_SECONDS = 5.0
 """How often BlueZ is asked at most to forget what such a device has sent before."""
@@ -91,6 +92,7 @@ class PassiveDevices:
         clock: the time in seconds.
         on_received: called with each advertisement and its device.
         forget: asks BlueZ to remove the object with this path, which returns with the next advertisement.
+        in_use: the addresses of devices whose objects must not be removed now.
     """
 
     def __init__(
@@ -98,10 +100,12 @@ class PassiveDevices:
         clock: Callable[[], float],
         on_received: Callable[[PassiveDevice, Advertisement], None],
         forget: Callable[[str], None] = lambda path: None,
+        in_use: Container[str] = (),
     ) -> None:
         self._clock = clock
         self._on_received = on_received
         self.forget = forget
+        self._in_use = in_use
         self._devices: dict[str, PassiveDevice] = {}
         self._values_in_ids: dict[str, _ValueInId] = {}
         self._reports_each = False
@@ -190,13 +194,15 @@ class PassiveDevices:
         """Ask BlueZ to forget the data of earlier advertisements, if the device writes a value into its company id."""
         value_in_id = self._values_in_ids.get(device.path)
         if value_in_id is None:
-            alone = [key for key, companions in device.companions.items() if isinstance(key, int) and len(companions) == 1]
-            if len(alone) < IDS_OF_A_VALUE or len(self._values_in_ids) >= MOST_VALUES_IN_IDS:
+            if not _writes_value_into_id(device):
                 return
+            if len(self._values_in_ids) >= MOST_VALUES_IN_IDS:
+                del self._values_in_ids[next(iter(self._values_in_ids))]
             value_in_id = self._values_in_ids[device.path] = _ValueInId()
         value_in_id.name = device.properties.get("Name", value_in_id.name)
         is_due = self._clock() - value_in_id.forgotten_at >= FORGET_SECONDS
-        if is_due and not device.is_in_use and device.last is not None and not device.data.keys() <= _keys(device.last):
+        is_in_use = device.is_in_use or device.properties["Address"] in self._in_use
+        if is_due and not is_in_use and device.last is not None and not device.data.keys() <= _keys(device.last):
             value_in_id.forgotten_at = self._clock()
             self.forget(device.path)
 
@@ -224,6 +230,16 @@ class PassiveDevices:
         device.last, device.reported_at = advertisement, self._clock()
         device.found_by.clear()
         self._on_received(device, advertisement)
+
+
+def _writes_value_into_id(device: PassiveDevice) -> bool:
+    alone = [key for key, companions in device.companions.items() if isinstance(key, int) and len(companions) == 1]
+    if len(alone) != IDS_OF_A_VALUE - 1:
+        return len(alone) >= IDS_OF_A_VALUE
+    one, other = alone
+    if one not in device.data or other not in device.data or len(device.data[one]) != len(device.data[other]):
+        return False
+    return one >> 8 == other >> 8 or one & 0xFF == other & 0xFF
 
 
 def _keys(advertisement: Advertisement) -> set[int | str]:

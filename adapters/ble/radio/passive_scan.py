@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -38,13 +38,17 @@ class PassiveScan:
         adapter: the path of the controller.
         bluetoothd: the unique name of bluetoothd on the bus.
         devices: what BlueZ tells of the devices.
+        on_end: called when BlueZ releases a monitor that it had activated: what matches it is not received any more.
     """
 
-    def __init__(self, bus: MessageBus, adapter: str, bluetoothd: str, devices: PassiveDevices) -> None:
+    def __init__(
+        self, bus: MessageBus, adapter: str, bluetoothd: str, devices: PassiveDevices, on_end: Callable[[], None]
+    ) -> None:
         self._bus = bus
         self._adapter = adapter
         self._bluetoothd = bluetoothd
         self._devices = devices
+        self._on_end = on_end
         self.limit: str | None = None
         """What may not be received, for a person; `None` if nothing that was wanted."""
         devices.forget = self._forget
@@ -92,6 +96,8 @@ class PassiveScan:
             self._devices.lost(call.body[0])
         elif call.member in ("Activate", "Release") and not answer.done():
             answer.set_result(call.member == "Activate")
+        elif call.member == "Release" and answer.result():
+            self._on_end()
         return True
 
     def _on_signal(self, signal: Message) -> None:
@@ -118,7 +124,7 @@ class PassiveScan:
 
 @asynccontextmanager
 async def passive_scan(
-    bus: MessageBus, controller: str | None, patterns: Sequence[Pattern], devices: PassiveDevices
+    bus: MessageBus, controller: str | None, patterns: Sequence[Pattern], devices: PassiveDevices, on_end: Callable[[], None]
 ) -> AsyncIterator[PassiveScan]:
     """Scan passively until the end of the block; BlueZ ends the scan when the connection to the bus ends.
 
@@ -127,23 +133,24 @@ async def passive_scan(
         controller: its name, `hci0`; `None` for the first that is powered.
         patterns: those of the wanted advertisements, the most important first.
         devices: where the advertisements are reported.
+        on_end: called when bluetoothd ends a part of the scan although it goes on itself.
 
     Raises:
         BluetoothUnusable: the controller cannot scan passively.
         OSError: the bus is lost.
     """
     call = Message(destination=BLUEZ, path="/", interface=OBJECTS, member="GetManagedObjects")
-    adapter = _adapter_path((await call_bluez(bus, call)).body[0], controller)
-    rule = f"type='signal',sender='{BLUEZ}',interface='{PROPERTIES}',arg0='{DEVICE}',path_namespace='{adapter}'"
-    await bus.call(Message(destination=DBUS, path=DBUS_PATH, interface=DBUS, member="AddMatch", signature="s", body=[rule]))
     reply = await call_bluez(bus, call)
-    for path, interfaces in reply.body[0].items():
-        if DEVICE in interfaces and path.startswith(f"{adapter}/"):
-            devices.known_before(path, unpack_variants(interfaces[DEVICE]))
-    scan = PassiveScan(bus, adapter, reply.sender or "", devices)
-    bus.add_message_handler(scan.on_message)
+    adapter = _adapter_path(reply.body[0], controller)
+    rule = f"type='signal',sender='{BLUEZ}',interface='{PROPERTIES}',arg0='{DEVICE}',path_namespace='{adapter}'"
+    scan = PassiveScan(bus, adapter, reply.sender or "", devices, on_end)
+    bus.add_message_handler(scan.on_message)  # before the second question: a device that appears during it must not be missed
     reporting = asyncio.create_task(_report_present(devices))
     try:
+        await bus.call(Message(destination=DBUS, path=DBUS_PATH, interface=DBUS, member="AddMatch", signature="s", body=[rule]))
+        for path, interfaces in (await call_bluez(bus, call)).body[0].items():
+            if DEVICE in interfaces and path.startswith(f"{adapter}/") and devices.get(path) is None:
+                devices.known_before(path, unpack_variants(interfaces[DEVICE]))
         await scan.register(monitors(patterns))
         yield scan
     finally:

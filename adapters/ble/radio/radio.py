@@ -104,6 +104,8 @@ class Radio:
         self._is_absent = False
         self._scanner: BleakScanner | None = None
         self._devices: dict[str, BLEDevice] = {}
+        self._connecting: set[str] = set()
+        """The addresses of the devices to which a connection is being opened."""
 
     async def open(self, on_advertisement: Callable[[Advertisement], None]) -> None:
         """Start to scan, and call `on_advertisement` with each advertisement.
@@ -170,6 +172,7 @@ class Radio:
         if device is None:
             raise DeviceUnreachable(f"{address} was not received since the radio was opened")
         options: dict[str, Any] = {} if self._client_backend is None else {"backend": self._client_backend}
+        self._connecting.add(address)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 client = await establish_connection(
@@ -184,6 +187,8 @@ class Radio:
             raise DeviceUnreachable(f"{address} accepted no connection within {CONNECT_SECONDS:.0f} s") from error
         except (BleakError, OSError, EOFError) as error:
             raise DeviceUnreachable(error_text(error)) from error
+        finally:
+            self._connecting.discard(address)
         path = self.bluez_path(address)
         return GattConnection(client, address) if path is None else GattConnection(client, address, partial(is_paired, path))
 
@@ -198,8 +203,8 @@ class Radio:
             try:
                 await self._scan_passively(self._watch, on_advertisement)
             except BluetoothUnusable as error:
-                if error.open_error is not OpenError.PASSIVE_REFUSED:
-                    raise
+                if error.open_error is not OpenError.PASSIVE_REFUSED or not await self._watch.is_ready():
+                    raise  # a controller that is switched off or removed at this moment shows nothing
                 self._scan_actively_from_now_on(open_error_text(error.open_error, self._controller).problem)
             else:
                 return
@@ -222,8 +227,10 @@ class Radio:
                 self._devices[advertisement.address] = BLEDevice(advertisement.address, advertisement.name, details)
             on_advertisement(advertisement)
 
-        devices = PassiveDevices(loop_time, on_received)
-        scan = await self._watch_stack.enter_async_context(passive_scan(watch.bus, self._controller, self._patterns, devices))
+        devices = PassiveDevices(loop_time, on_received, in_use=self._connecting)
+        scan = await self._watch_stack.enter_async_context(
+            passive_scan(watch.bus, self._controller, self._patterns, devices, watch.report_end_of_scan)
+        )
         if scan.limit is not None and scan.limit != self.scanning_limit:
             log.warning("%s: %s", self._controller or "the Bluetooth controller", scan.limit)
         self.scanning_limit = scan.limit
@@ -234,9 +241,14 @@ class Radio:
 
     def _note_loss(self) -> None:
         """Give passive scanning up where it crashes bluetoothd: some versions do at certain advertisements (bluez#1169)."""
-        if not self._is_passive or self._watch is None or not self._watch.has_crashed:
+        if not self._is_passive or self._watch is None:
             return
-        self._crashes = self._crashes + 1 if loop_time() - self._opened_at <= SOON_SECONDS else 0
+        if loop_time() - self._opened_at > SOON_SECONDS:
+            self._crashes = 0
+            return
+        if not self._watch.has_crashed:
+            return
+        self._crashes += 1
         if self._crashes >= MOST_CRASHES:
             self._scan_actively_from_now_on(
                 f"bluetoothd crashed {self._crashes} times within {SOON_SECONDS / 60:.0f} min of the start of a passive scan"

@@ -169,6 +169,11 @@ class Controller:
         self._monitors.appeared(client, path, properties, most=most, matches_only_flags=only_flags)
         self._update_scan()
 
+    def release_monitors(self) -> None:
+        """Release all monitors, as BlueZ does where somebody else removes the kernel's (`btmgmt advmon-remove 0`)."""
+        self._monitors.release_all()
+        self._update_scan()
+
     async def serve(self, call: MethodCall) -> MethodReply:
         """Execute a call on the adapter or an object below it.
 

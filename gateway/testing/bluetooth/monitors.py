@@ -109,6 +109,12 @@ class Monitors:
         self._monitors = [monitor for monitor in self._monitors if monitor.client != client]
         return any(monitor.is_overflown for monitor in removed)
 
+    def release_all(self) -> None:
+        """Release all."""
+        for monitor in self._monitors:
+            self._call(monitor, "Release")
+        self.clear()
+
     def clear(self) -> None:
         """Remove all."""
         self._monitors.clear()

@@ -16,6 +16,7 @@ from adapters.ble.radio import passive_devices as passive_devices_module
 from adapters.ble.radio import passive_scan as passive_scan_module
 from adapters.ble.radio import radio as radio_module
 from adapters.ble.radio.monitor_patterns import USUAL_FLAGS
+from adapters.ble.radio.open_errors import BluetoothUnusable, OpenError
 from adapters.ble.radio.radio import Radio
 from gateway.adapter import BusUnavailable, ChildDevice
 from gateway.testing.bluetooth.gatt import Characteristic, Service
@@ -259,6 +260,36 @@ async def test_a_bluetoothd_that_crashes_late_or_is_stopped_gets_the_passive_sca
     assert radio.scanning_problem is None
 
 
+async def test_crashes_between_which_a_scan_ran_for_long_are_none_in_a_row(bluez, monkeypatch):
+    radio = Radio(None, "passive")
+    for end, soon_seconds in (("crash", 600.0), ("stop", 0.0), ("crash", 600.0)):
+        monkeypatch.setattr(radio_module, "SOON_SECONDS", soon_seconds)
+        await radio.open(lambda advertisement: None)
+        await asyncio.sleep(0.01)
+        await getattr(bluez.daemon, end)()
+        await asyncio.wait_for(radio.wait_until_lost(), PATIENCE_SECONDS)
+        await radio.close()
+        await bluez.daemon.start()
+    assert radio.scanning_problem is None
+
+
+async def test_a_controller_that_is_switched_off_while_monitors_are_registered_is_asked_passively_again(bluez, monkeypatch):
+    async def is_switched_off(self, patterns):
+        bluez.controller.power_off()
+        raise BluetoothUnusable(OpenError.PASSIVE_REFUSED)
+
+    adapter = adapter_with()
+    with monkeypatch.context() as patched:
+        patched.setattr(passive_scan_module.PassiveScan, "register", is_switched_off)
+        with pytest.raises(BusUnavailable):
+            async with adapter:
+                pass
+    assert adapter.memory == {}
+    bluez.controller.power_on()
+    async with adapter:
+        assert not bluez.controller.is_discovering
+
+
 async def test_a_controller_that_refuses_every_monitor_scans_actively_and_says_why(bluez, until, caplog):
     bluez.controller.most_monitors = 0
     bluez.environment.add(ruuvi())
@@ -302,3 +333,32 @@ async def test_a_passive_scan_that_cannot_start_names_the_fix(bluez, controller,
     with pytest.raises(BusUnavailable) as refused:
         await Radio(controller, "passive").open(lambda advertisement: None)
     assert words in str(refused.value)
+
+
+async def test_a_scan_that_bluetoothd_ends_is_a_lost_bus(bluez, listening, monkeypatch):
+    monkeypatch.setattr("adapters.ble.radio.bluez.STOP_SECONDS", 0.05)
+    await bluez.daemon.settle()
+    bluez.controller.release_monitors()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with pytest.raises(BusUnavailable, match="bluetoothd ended the passive scan"):
+            await listening.task
+
+
+async def test_a_device_that_appears_while_the_known_ones_are_asked_for_is_heard(bluez, until, monkeypatch):
+    asked, original = [], passive_scan_module.call_bluez
+
+    async def and_then_a_device_appears(bus, call, *rest):
+        reply = await original(bus, call, *rest)
+        asked.append(call.member)
+        if asked == ["GetManagedObjects"] * 2:  # its signal comes right behind the reply
+            bluez.environment.add(ruuvi())
+            await until(lambda: bluez.controller.devices)
+            await original(bus, call)
+        return reply
+
+    monkeypatch.setattr(passive_scan_module, "call_bluez", and_then_a_device_appears)
+    adapter, ear = adapter_with(), Ear()
+    async with BleakScanner(bluez={"filters": {"DuplicateData": True}}), adapter:  # another program scans
+        task = asyncio.create_task(adapter.listen(ear))
+        await until(lambda: ear.counts.get((key(RUUVI), "temperature"), 0) >= 2)
+        task.cancel()

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from adapters.ble.radio import passive_devices as passive_devices_module
 from adapters.ble.radio.passive_devices import FORGET_SECONDS, STILL_THERE_SECONDS, PassiveDevices
 
 PATH = "/org/bluez/hci0/dev_A4_C1_38_00_00_01"
@@ -193,9 +194,9 @@ def cycle(scan, *companies):
 
 
 def test_bluez_is_asked_to_forget_the_old_ids_of_a_device_that_writes_a_value_into_them(scan):
-    cycle(scan, 0xF1C2, 0xF2C2)
+    cycle(scan, 0x08FC, 0xF7C2)
     assert scan.forgotten == []
-    cycle(scan, 0xF1C2, 0xF2C2, 0xF3C2)
+    cycle(scan, 0x08FC, 0xF7C2, 0xF3C2)
     assert scan.forgotten == [PATH]
     scan.devices.removed(PATH)
     scan.devices.added(PATH, known(ManufacturerData={0xF3C2: b"29 %"}))
@@ -220,12 +221,58 @@ def test_bluez_is_not_asked_more_often_than_needed_and_not_later_than_the_next_l
     assert scan.forgotten == [PATH, PATH]
 
 
+@pytest.mark.parametrize("ids", [(0xF1C2, 0xF2C2), (0x0802, 0x0803)])
+def test_two_values_in_turn_are_followed(scan, ids):
+    cycle(scan, *ids)
+    assert scan.forgotten == [PATH]
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        ({0x004C: b"beacon"}, {0xEC88: b"beacon"}),  # no byte in common
+        ({0x004C: b"a longer frame"}, {0x0001: b"short"}),
+        ({0x004C: b"beacon", 0x0001: b"beacon"},),  # in one advertisement
+    ],
+)
+def test_two_kinds_of_frame_are_no_values(scan, frames):
+    merged = {}
+    for frame in frames:
+        merged |= frame
+        (scan.devices.changed if scan.received else scan.devices.added)(PATH, known(ManufacturerData=dict(merged)))
+    assert scan.forgotten == []
+
+
+def test_of_devices_that_write_values_into_ids_the_last_ones_are_remembered(monkeypatch):
+    monkeypatch.setattr(passive_devices_module, "MOST_VALUES_IN_IDS", 2)
+    forgotten = []
+    devices = PassiveDevices(lambda: 100.0, lambda device, advertisement: None, forgotten.append)
+    for number in range(5):
+        path = f"{PATH}{number}"
+        devices.added(path, known(ManufacturerData={0xF1C2: b"29 %"}))
+        devices.changed(path, {"ManufacturerData": {0xF1C2: b"29 %", 0xF2C2: b"29 %"}})
+        devices.removed(path)
+    assert len(forgotten) == 5, "a radio that heard many passing devices still recognizes the next"
+    assert len(devices._values_in_ids) == 2
+
+
+def test_a_device_that_is_being_connected_to_is_not_forgotten():
+    forgotten, in_use = [], {"A4:C1:38:00:00:01"}
+    devices = PassiveDevices(lambda: 100.0, lambda device, advertisement: None, forgotten.append, in_use)
+    devices.added(PATH, known(ManufacturerData={0xF1C2: b"29 %"}))
+    devices.changed(PATH, {"ManufacturerData": {0xF1C2: b"29 %", 0xF2C2: b"29 %"}})
+    assert forgotten == []
+    in_use.clear()
+    devices.report_present()
+    assert forgotten == [PATH]
+
+
 @pytest.mark.parametrize("change", [{"Connected": True}, {"Paired": True}])
 def test_a_device_that_somebody_uses_is_not_forgotten(scan, change):
-    cycle(scan, 1, 2)
+    cycle(scan, 1)
     scan.devices.changed(PATH, change)
-    scan.devices.changed(PATH, {"ManufacturerData": {1: b"29 %", 2: b"29 %", 3: b"29 %"}})
-    assert payloads(scan)[-1] == {3: b"29 %"}
+    scan.devices.changed(PATH, {"ManufacturerData": {1: b"29 %", 2: b"29 %"}})
+    assert payloads(scan)[-1] == {2: b"29 %"}
     assert scan.forgotten == []
 
 

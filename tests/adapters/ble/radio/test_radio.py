@@ -4,10 +4,13 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from dbus_fast import Message
 
 from adapters.ble.advertisements.advertisement import full_uuid
+from adapters.ble.radio import bluez as bluez_module
 from adapters.ble.radio import connection as connection_module
 from adapters.ble.radio import radio as radio_module
+from adapters.ble.radio.bluez import BLUEZ, OBJECTS
 from adapters.ble.radio.connection import AttributeRefused, GattConnection, PairingNeeded
 from adapters.ble.radio.radio import Radio
 from gateway.adapter import BusUnavailable, DeviceUnreachable
@@ -37,6 +40,12 @@ def thermometer(**rest):
         advertises_every=0.05,
         **rest,
     )
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """bluetoothd stops without a wait here."""
+    monkeypatch.setattr(bluez_module, "STOP_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -181,7 +190,8 @@ async def test_a_connection_that_breaks_off_once_is_made_again(near, radio):
         assert await connection.read(BATTERY, LEVEL) == b"\x63"
 
 
-async def test_a_device_out_of_range_is_unreachable(near, radio):
+async def test_a_device_out_of_range_is_unreachable(bluez, near, radio):
+    bluez.controller.connect_timeout_seconds = 0.05
     near.go_out_of_range()
     with pytest.raises(DeviceUnreachable):
         await radio.connect(ADDRESS)
@@ -233,6 +243,37 @@ async def test_a_controller_that_is_switched_off_is_noticed_and_so_is_switching_
     bluez.controller.power_on()
     await asyncio.wait_for(back, PATIENCE_SECONDS)
     await radio.open(lambda advertisement: None)
+
+
+async def test_a_bluetoothd_that_hung_is_back_without_a_signal(bluez, radio, monkeypatch, until):
+    monkeypatch.setattr(bluez_module, "ASKED_AGAIN_SECONDS", 0.01)
+    answers = []
+
+    async def is_ready(watch):
+        answers.append(len(answers) >= 3)
+        return answers[-1]
+
+    monkeypatch.setattr(bluez_module.ControllerWatch, "is_ready", is_ready)
+    async with bluez_module.watch_controller(None) as watch:
+        await asyncio.wait_for(watch.wait_until_ready(), PATIENCE_SECONDS)
+    assert answers == [False, False, False, True]
+
+
+async def test_a_controller_that_is_ready_again_during_the_question_is_back(bluez, radio, monkeypatch):
+    answers = []
+
+    async def is_ready(watch):
+        if not answers:
+            bluez.controller.power_off()
+            bluez.controller.power_on()
+            await bluez.daemon.settle()
+            await watch.bus.call(Message(destination=BLUEZ, path="/", interface=OBJECTS, member="GetManagedObjects"))
+        answers.append(bool(answers))
+        return answers[-1]
+
+    monkeypatch.setattr(bluez_module.ControllerWatch, "is_ready", is_ready)
+    async with bluez_module.watch_controller(None) as watch:
+        await asyncio.wait_for(watch.wait_until_ready(), PATIENCE_SECONDS)
 
 
 async def test_a_radio_that_failed_with_its_controller_present_is_never_back(bluez, radio, monkeypatch):
