@@ -233,6 +233,7 @@ class DeviceSessions:
                 self._note_refusal(child, reader, error, remarks)
             else:
                 connection.subscribed.add(reader.path)
+                self._locked.note_answer(child.key, reader.path)
                 return _no_readings if reader.is_event else first_readings
         return _no_readings
 

@@ -22,6 +22,12 @@ FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60.0, 3600.0
 
 MOST_DOUBLINGS = 10
 
+RENEWALS_AT_ONCE = 2
+"""So many lost pairings are renewed at once; the next ones are after a wait, which doubles each time."""
+
+FORGIVEN_SECONDS = 86400.0
+"""A device that kept its pairing for so long is one that lost none."""
+
 CONNECT_TRIES = 3
 CONNECT_PAUSE_SECONDS = 0.5
 """A connection of a paired device that is broken off at once is tried so often: that happens by interference, too."""
@@ -72,6 +78,11 @@ class _Bond:
     broken_visits: int = 0
     is_renewed: bool = False
     """It was paired anew and has not been read since: a second time would not help."""
+    renewals: int = 0
+    """How often it was paired anew without a day in between."""
+    renewed_at: float = float("-inf")
+    told_at: float = float("-inf")
+    """When the log last told that it was paired."""
     last: GattConnection | None = None
     """Its last connection, which knows whether the device wanted a pairing."""
 
@@ -141,7 +152,9 @@ class PairingConnector:
             await pairing.pair(path, wish.passkey)
         except PairingFailed as error:
             raise self._failed(wish, bond, str(error)) from error
-        log.info("%s: paired with this machine", wish.label)
+        if bond.is_renewed or loop_time() - bond.told_at >= FORGIVEN_SECONDS:  # some devices forget it with each connection
+            bond.told_at = loop_time()
+            log.info("%s: paired with this machine", wish.label)
         bond.failures, bond.problem, bond.broken_visits, bond.last = 0, None, 0, None
 
     async def _is_lost(self, path: str, wish: PairingWish, bond: _Bond) -> bool:
@@ -175,6 +188,15 @@ class PairingConnector:
         """Remove a pairing that the device has lost, once, and wait until bluetoothd knows the device again."""
         if bond.is_renewed:
             raise PairingFailed(f"it was paired anew, and does not know that: {by_hand(path)}")
+        if loop_time() - bond.renewed_at >= FORGIVEN_SECONDS:
+            bond.renewals = 0
+        doublings = bond.renewals - RENEWALS_AT_ONCE
+        wait = 0.0 if doublings < 0 else min(FIRST_WAIT_SECONDS * 2 ** min(doublings, MOST_DOUBLINGS), LONGEST_WAIT_SECONDS)
+        if loop_time() < bond.renewed_at + wait:
+            raise PairingImpossible(
+                f"{wish.label} loses its pairing again and again, {bond.renewals} times by now: it is paired anew less often"
+            )
+        bond.renewals, bond.renewed_at = bond.renewals + 1, loop_time()
         log.warning("%s: it does not know its pairing any more, so it was reset; it is paired anew", wish.label)
         bond.is_renewed = True
         await pairing.remove(path)
@@ -194,10 +216,10 @@ class PairingConnector:
         return PairingImpossible(problem)
 
     def note_read(self, address: str) -> None:
-        """Note that a device was read: a pairing that is lost later can be renewed."""
+        """Note that a device was read: a pairing that is lost later can be renewed, and earlier failures are forgotten."""
         wish = self._wish_of(address)
         if wish is not None and (bond := self._bonds.get(wish.key)) is not None:
-            bond.is_renewed = False
+            bond.is_renewed, bond.failures, bond.problem = False, 0, None
 
 
 def _check_wait(bond: _Bond) -> None:

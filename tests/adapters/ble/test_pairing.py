@@ -368,3 +368,21 @@ async def test_an_agent_answers_nobody_but_bluetoothd(bluez):
     assert asked("RequestAuthorization", device + "1") == "org.bluez.Error.Rejected"
     assert asked("RequestAuthorization", device) == []
     assert asked("Release") == asked("Cancel") == []
+
+
+async def test_a_notification_that_was_refused_and_is_allowed_again_needs_nothing_any_more(bluez, monkeypatch):
+    monkeypatch.setattr("adapters.ble.session.locked_characteristics.TRIED_AGAIN_AFTER_SECONDS", 0.0)
+    device = scale()
+    measurement = Characteristic("2a37", ["notify"], b"\x00\x48", notify_every=0.05)
+    device.services = (*device.services, Service("180d", [measurement]))
+    bluez.environment.add(device)
+    adapter = new_adapter({"address": ADDRESS, "profile": "gatt-180d-180f-181a"})
+    async with adapter:
+        child = child_of(await adapter.identify(ADDRESS))
+        measurement.error_reply = dbus_errors.NOT_PAIRED
+        for _ in range(2):
+            assert "heart_rate" not in await read(adapter, child)
+        assert "2a37" in (await adapter.identify(ADDRESS)).needs
+        measurement.error_reply = None
+        assert (await read(adapter, child))["heart_rate"] == 72
+        assert (await adapter.identify(ADDRESS)).needs is None
