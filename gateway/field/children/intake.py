@@ -153,6 +153,17 @@ class DeviceIntake:
                 *(record.child.name, kept, child.model_id, child.key, child.key),
             )
 
+    def _log_missing_model(self, child: ChildDevice, found: Found, why: str) -> None:
+        """Log once that a child is of another family than it was registered as, and that this family has no model."""
+        seen = (child.key, found.family or "")
+        if found.family != child.family and not found.is_generic and seen not in self._logged_models:
+            self._logged_models.add(seen)
+            log.warning(
+                "%s: it is known as %s now, and stays registered under the model %s, since the cloud cannot change the model of"
+                " a device. To register it anew: %s",
+                *(child.name, found.family, child.model_id, why),
+            )
+
     async def _go_on_as(self, known: ChildDevice, child: ChildDevice) -> ChildDevice:
         """Let a child that was known by its place alone go on under the identity that its device reports now."""
         log.info("%s: %s now reports who it is (%s); it stays the same child", child.bus, known.name, child.key)
@@ -217,6 +228,9 @@ class DeviceIntake:
         child = admit(found, adapter=entry, bus=bus, policy=self._policy, models=self._models, decision=decision)
         if known is None:
             return child
+        if isinstance(child, Declined) and found.profile is not None:  # it has a model, which the cloud cannot change anyway
+            self._log_missing_model(known.child, found, child.why)
+            child = found.as_child(adapter=entry, bus=bus, model_id=known.child.model_id)
         if isinstance(child, Declined) or _is_less_specific(found, known.child):
             child = replace(known.child, adapter=entry, bus=bus, address=found.address)
         return _with_kept_fields(known.child, child)

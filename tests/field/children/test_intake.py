@@ -115,3 +115,15 @@ async def test_a_beacon_that_is_found_again_brings_its_new_facts(field):
     beacon = replace(BEACON, family=FOUND.family)
     await field.intake.take_in("entry", "bus", beacon)
     assert (await field.intake.take_in("entry", "bus", replace(beacon, firmware_version="9"))).firmware_version == "9"
+
+
+async def test_a_child_becomes_what_it_is_although_its_new_family_has_no_model(field, caplog):
+    first = await field.intake.take_in("entry", "bus", replace(BEACON, family="meter"))
+    climate = replace(FOUND, family="climate-sensor")
+    for _ in range(3):
+        now = await field.intake.take_in("entry", "bus", climate)
+    assert (now.key, now.model_id) == (first.key, first.model_id)
+    assert (now.profile, now.sub_model, now.family) == ("bthome", "H5075", "climate-sensor")
+    assert await field.intake.take_in("entry", "bus", replace(BEACON, family="meter")) == now
+    assert caplog.text.count("add to [models]: climate-sensor = ") == 1
+    assert "stays registered under the model m-1" in caplog.text
