@@ -109,7 +109,7 @@ def measured(key: object, unit: str | None, value: object, part: str | None = No
     if str(key) in IGNORED:
         return None
     name = metric_name(key, part)
-    own_unit, convert = UNITS.get(unit, (unit, _unchanged)) if unit else (None, _unchanged)
+    own_unit, convert = UNITS.get(unit, (str.__str__(unit), _unchanged)) if unit else (None, _unchanged)  # may be an enumeration
     metric = _metric(name, own_unit)
     return metric, plausible(metric, plain_value(value, convert, is_number=own_unit is not None))
 

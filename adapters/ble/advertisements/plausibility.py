@@ -3,7 +3,8 @@
 Devices without a value send the largest or the smallest number of its format, and most parser libraries pass it on. All values of
 this adapter are checked here: those of parser libraries, of the gateway's own parsers, and of characteristics. A number that is a
 value of one format and means "not available" in another one is written where the format is: `[not_available]` of a file in
-`advertisers/`, `not_available` and `valid` of a point in `profiles/` and `services/`.
+`advertisers/`, `not_available` and `valid` of a point in `profiles/` and `services/`. A point with `valid` is not checked here: a
+slope of -3 % is a value, and so is a load of 130 %.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ RANGES: tuple[PlausibleRange, ...] = (
     PlausibleRange(
         "%",
         "humidity",
-        0.0,
+        -6.0,
         119.0,
-        "Sensirion SHT4x data sheet, 4.6: wet sensors show up to 119 %; a BME280 that fails tells 120 %",
+        "Sensirion SHT4x data sheet, 4.6: dry sensors show down to -6 %, wet ones up to 119 %; a BME280 that fails tells 120 %",
     ),
     PlausibleRange(
         "%", "", 0.0, 100.0, "GATT Specification Supplement, Battery Level: 0 to 100, all else is reserved; BTHome sends 255"
@@ -42,7 +43,13 @@ RANGES: tuple[PlausibleRange, ...] = (
     PlausibleRange("ppb", "voc", 0.0, 65534.0, "GATT Specification Supplement, VOC Concentration: 0xFFFF is not known"),
     PlausibleRange("µg/m³", "voc", 0.0, 65534.0, "BTHome, object 0x13: the same number, without a text about it"),
     PlausibleRange("lx", "", 0.0, 167772.14, "GATT Specification Supplement, Illuminance: 0xFFFFFF hundredths are not known"),
-    PlausibleRange("hPa", "pressure", 0.0, 4294967.294, "GATT Specification Supplement, Pressure: 32 bits of tenths of a pascal"),
+    PlausibleRange(
+        "hPa",
+        "pressure",
+        -4294967.294,
+        4294967.294,
+        "GATT Specification Supplement, Pressure: 32 bits of tenths of a pascal; a difference of pressures can be negative",
+    ),
     PlausibleRange("SG", "", 0.5, 2.0, "hydrometers for brewing: RAPT Pill and Tilt measure 0.990 to 1.170"),
     PlausibleRange("dBm", "rssi", -127.0, 20.0, "Core Specification, Vol 4 Part E, 7.7.65.2: 127 is not available"),
 )

@@ -38,7 +38,8 @@ class _ValueLayout(FrozenTable):
     values: dict[int, str] = Field(default_factory=dict, description="the meanings of numbers")
     not_available: frozenset[int] = Field(default=frozenset(), description="raw numbers that mean that there is no value")
     valid: tuple[float, float] | None = Field(
-        default=None, description="[lowest, highest] raw number that is a value; others mean that there is none"
+        default=None,
+        description="[lowest, highest] raw number that is a value; others mean that there is none; left out: by unit",
     )
     starts_with: Bytes = Field(default=b"", description="only payloads with these first bytes contain the value: `01ff`")
 

@@ -62,7 +62,8 @@ class CharacteristicReader:
         too_short: PayloadTooShort | None = None
         for number, point in enumerate(self.points):
             try:
-                values.append(plausible(point.measured, decode(point.decoded_by, payload)))
+                value = decode(point.decoded_by, payload)
+                values.append(value if point.decoded_by.valid is not None else plausible(point.measured, value))
             except PayloadTooShort as error:
                 too_short = too_short or error
             except NotInPayload:

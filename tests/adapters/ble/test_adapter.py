@@ -226,7 +226,8 @@ async def test_a_characteristic_that_is_refused_is_left_out_and_remarked(bluez):
         assert any("2a19" in remark and "ermitted" in remark for remark in adapter.remarks(child))
 
 
-async def test_a_device_that_needs_pairing_is_reported_with_the_command_that_pairs_it(bluez):
+async def test_a_device_that_needs_pairing_is_reported_with_the_command_that_pairs_it(bluez, monkeypatch):
+    monkeypatch.setattr(connection_module, "ATTRIBUTE_SECONDS", 0.2)
     bluez.environment.add(device := strap())
     device.faults.refuses_pairing = True
     device.characteristic("2a19").needs_pairing = True

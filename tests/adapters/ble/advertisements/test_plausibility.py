@@ -12,7 +12,8 @@ from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
 from adapters.ble.advertisements.parser_registry import ParserRegistry
 from adapters.ble.advertisements.plausibility import RANGES, plausible
 from adapters.ble.discovery.tracked_device import TrackedDevice
-from adapters.ble.profile.read_plan import expected_services, plan_reads
+from adapters.ble.profile.grammar import Point
+from adapters.ble.profile.read_plan import CharacteristicPath, CharacteristicReader, expected_services, plan_reads
 from adapters.ble.profile.standard_services import profile_for
 from gateway.adapter import Metric
 
@@ -134,3 +135,40 @@ def test_what_is_no_number_stays_as_it_is(value):
 
 def test_a_unit_without_a_range_keeps_every_number():
     assert plausible(Metric("energy", "kWh"), 1e30) == 1e30
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "value"),
+    [
+        ("temperature", "°C", -40.0),
+        ("temperature", "°C", -273.15),
+        ("illuminance", "lx", 0),
+        ("humidity", "%", 100),
+        ("humidity", "%", -0.4),  # a Sensirion sensor in a freezer: 125 x raw / 65535 - 6
+        ("battery", "%", 0),
+        ("battery_voltage", "V", 0.0),
+        ("movement_counter", None, 254),
+        ("count", None, 4294967295),
+        ("differential_pressure", "hPa", -1.25),
+        ("power", "W", -3000.0),
+        ("rssi", "dBm", -127),
+    ],
+)
+def test_an_extreme_that_occurs_is_a_value(name, unit, value):
+    assert plausible(Metric(name, unit), value) == value
+
+
+@pytest.mark.parametrize(("raw", "told"), [("e2ff", -3.0), ("1405", 130.0), ("ff7f", None)])
+def test_a_profile_that_knows_the_valid_numbers_is_right_about_them(raw, told):
+    point = Point(
+        metric="slope", characteristic="2ad2", service="1826", format="sint16", scale=0.1, valid=(-1000, 2000), unit="%"
+    )
+    reader = CharacteristicReader(CharacteristicPath("1826", "2ad2"), [point])
+    (reading,) = reader.decode(bytes.fromhex(raw), "child", NOW)
+    assert reading.value == told
+
+
+def test_the_unit_of_a_parser_library_is_a_plain_text():
+    heard = Advertisement(address="A4:C1:38:56:53:84", rssi=-60, manufacturer_data={0xEC88: bytes.fromhex("00032b1b5800")})
+    row = PARSERS.find_decoder(heard).decode(heard).row
+    assert {type(metric.unit) for metric in row.metrics} == {str}
