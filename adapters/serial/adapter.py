@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Self
@@ -12,20 +13,20 @@ from pydantic import BaseModel, SecretStr
 
 from adapters.serial.device_search import DeviceSearch
 from adapters.serial.discovery.identity import BusLocation, format_address, parse_address
-from adapters.serial.discovery.probe_answers import is_asked
 from adapters.serial.discovery.remembered_port import RememberedPort
 from adapters.serial.framing.frames import Frame
 from adapters.serial.port.port import Port
 from adapters.serial.profile.commands import PreparedCommand, prepare_command
-from adapters.serial.profile.grammar import Query
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import DeviceProtocol, QueryAnswer, Request
-from adapters.serial.profile.setting_writes import PreparedSetting, prepare_settings
+from adapters.serial.profile.setting_writes import prepare_settings
 from adapters.serial.served_ports import ServedPort, named_port, served_ports
 from adapters.serial.session.active_protocol import ActiveProtocol
 from adapters.serial.session.command_execution import CommandExecution, CommandLine, sent_sentence
 from adapters.serial.session.conversation import Conversation
-from adapters.serial.session.digest_login import LoginKnowledge, LoginNeeded
+from adapters.serial.session.device_settings import DeviceSettings
+from adapters.serial.session.digest_login import LoginKnowledge
+from adapters.serial.session.query_reading import QueryLine, QueryReading
 from adapters.serial.session.unsolicited import UnsolicitedReadings
 from adapters.serial.settings import SerialSettings, password_advice, password_of
 from adapters.serial.tools.doctor_checks import examine_ports, ports_to_listen_on
@@ -84,12 +85,8 @@ class SerialAdapter(Adapter[SerialSettings]):
         """The address at which opening the port was tried last; empty if the port did not exist."""
         self._understood_at: float | None = None
         """Time at which the device on this port was understood last."""
-        self._remarks: dict[str, dict[str, str]] = {}
+        self._queries = QueryReading(QueryLine(self._protocol_of, self._ask))
         self._unsolicited = UnsolicitedReadings()
-        self._states: dict[str, dict[str, object]] = {}
-        """What the latest answers of each child show, by query: a change may mean that it wakes up."""
-        self._conditions: dict[str, dict[str, Mapping[str, Value]]] = {}
-        """Answers that decide which further queries a device is asked, by its address and query."""
         self._logins: dict[str, LoginKnowledge] = {}
         self._needs: str | None = None
         """What a person has to do before the device on this port can be read."""
@@ -136,7 +133,7 @@ class SerialAdapter(Adapter[SerialSettings]):
     async def __aexit__(self, *exc: object) -> None:
         active, self._active, self._uplink = self._active, None, None
         port, self._port = self._port, None
-        self._conditions.clear()
+        self._queries.forget_conditions()
         if active is not None:
             await active.stop()
         if port is not None:
@@ -213,7 +210,7 @@ class SerialAdapter(Adapter[SerialSettings]):
 
     def _note(self, found: Found) -> None:
         self._understood_at, self._needs = loop_time(), found.needs
-        self._conditions.pop(found.address, None)
+        self._queries.forget_conditions(found.address)
 
     def _was_understood_recently(self, profile: Profile) -> bool:
         recent = max(profile.may_be_quiet or 0.0, RECENT_SECONDS)
@@ -235,50 +232,16 @@ class SerialAdapter(Adapter[SerialSettings]):
             yield await self._next_message(child, profile)
             return
         has_answered = False
-        refused: set[str] = set()
-        for query in profile.queries:
-            if query.group in due and query.points and await self._is_asked(child, profile, query, refused):
-                try:
-                    readings = await self._query(child, profile, query.name, is_optional=query.optional)
-                except LoginNeeded:
-                    raise
-                except DeviceUnreachable as error:
-                    if not has_answered:
-                        raise
-                    self._remark(child, query.name, f"{query.name}: {error}")
-                    yield ()
-                else:
-                    has_answered = True
-                    yield readings
+        async with aclosing(self._queries.read(child, profile, due)) as answers:
+            async for readings in answers:
+                has_answered = True
+                yield readings
         if has_answered:
             await self._ask_again_who_it_is(child)
 
-    async def _is_asked(self, child: ChildDevice, profile: Profile, query: Query, refused: set[str]) -> bool:
-        """Return whether this child is asked this query, as its earlier answers show.
-
-        Args:
-            child: the device.
-            profile: its profile.
-            query: the query.
-            refused: the queries that it refused to answer in this round, to which those are added that it refuses now.
-        """
-        answers = self._conditions.setdefault(child.address, {})
-        for name in {place.partition(".")[0] for place in query.only_if} - answers.keys() - refused:
-            try:
-                await self._conversation(profile)
-                answer = await self._ask(profile, self._protocol.query_request(name, parse_address(child.address)[1]))
-            except DeviceUnreachable:
-                refused.add(name)
-                continue
-            if answer.refusal is None:
-                answers[name] = answer.values
-            else:
-                refused.add(name)
-        return is_asked(query, answers)
-
     async def _ask_again_who_it_is(self, child: ChildDevice) -> None:
         """Identify a device again that did not tell all about itself, when its state changes or some time has passed."""
-        state = frozenset(self._states.get(child.key, {}).items())
+        state = self._queries.state_of(child)
         if self._uplink is None or not self._search.incomplete.is_due(child.address, state, loop_time()):
             return
         uplink = self._uplink
@@ -290,19 +253,9 @@ class SerialAdapter(Adapter[SerialSettings]):
     async def _conversation(self, profile: Profile) -> Conversation:
         return await self._open_line.switch_to(profile, self._remembered.line_for(profile))
 
-    async def _query(self, child: ChildDevice, profile: Profile, name: str, *, is_optional: bool) -> Sequence[Reading]:
+    async def _protocol_of(self, profile: Profile) -> DeviceProtocol:
         await self._conversation(profile)
-        protocol = self._protocol
-        answer = await self._ask(profile, protocol.query_request(name, parse_address(child.address)[1]))
-        states = self._states.setdefault(child.key, {})
-        if answer.refusal is not None:
-            self._remark(child, name, None if is_optional else f"{name}: {answer.refusal}")
-            states[name] = "refused"
-            return ()
-        self._remark(child, name, None)
-        readings = protocol.readings_of(name, answer, child.key, datetime.now(UTC))
-        states[name] = tuple(reading.value for reading in readings if reading.metric.urgent)
-        return readings
+        return self._protocol
 
     async def _ask(self, profile: Profile, request: Request) -> QueryAnswer:
         conversation = await self._conversation(profile)
@@ -355,7 +308,10 @@ class SerialAdapter(Adapter[SerialSettings]):
         return profile, prepare_command(profile, command, parse_address(child.address)[1])
 
     def _execution(self, child: ChildDevice, profile: Profile, prepared: PreparedCommand) -> CommandExecution:
-        return CommandExecution(child, prepared, CommandLine(partial(self._ask, profile), partial(self._send, profile)))
+        return CommandExecution(child, prepared, self._line_of(profile))
+
+    def _line_of(self, profile: Profile) -> CommandLine:
+        return CommandLine(partial(self._ask, profile), partial(self._send, profile))
 
     def licence_command(self, child: ChildDevice, licence: Licence) -> Command:
         """Return the command that the profile names for a licence."""
@@ -374,37 +330,19 @@ class SerialAdapter(Adapter[SerialSettings]):
 
     async def differing_settings(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Mapping[str, Value]:
         """Send the queries that show these settings, and return those that have another value."""
-        differing: dict[str, Value] = {}
-        for profile, setting in await self._prepared(child, config):
-            actual, is_met = await self._shown(child, profile, setting)
-            if not is_met:
-                differing[setting.name] = actual
-        return differing
+        return await (await self._settings_of(child, config)).differing()
 
     async def configure(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> Sequence[WrittenSetting]:
         """Send the command of each setting, in order, and read back its effect."""
-        written: list[WrittenSetting] = []
-        for profile, setting in await self._prepared(child, config):
-            before, _ = await self._shown(child, profile, setting)
-            result = await self._execution(child, profile, setting.command).run()
-            written.append(WrittenSetting(name=setting.name, before=before, after=result.after[setting.check.point.metric]))
-        return written
+        return await (await self._settings_of(child, config)).write()
 
-    async def _prepared(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> list[tuple[Profile, PreparedSetting]]:
+    async def _settings_of(self, child: ChildDevice, config: Mapping[str, SettingValue]) -> DeviceSettings:
         profile = self._profile(child.profile)
         if profile is None:
             raise CommandRejected(f"{child.name} has no settings: its profile is missing")
-        await self._conversation(profile)
-        prepared = prepare_settings(profile, config, parse_address(child.address)[1], self._protocol)
-        return [(profile, setting) for setting in prepared]
-
-    async def _shown(self, child: ChildDevice, profile: Profile, setting: PreparedSetting) -> tuple[Value, bool]:
-        """Return the value that the device shows for a setting, and whether it is the one that it is to have."""
-        answer = await self._ask(profile, setting.check.request)
-        if answer.refusal is not None:
-            raise CommandRejected(f"{child.name} does not tell {setting.name}: {answer.refusal}")
-        actual = setting.check.point.value_of(answer.values.get(setting.check.point.source))
-        return actual, setting.check.mismatch_in(answer.values) is None
+        protocol = await self._protocol_of(profile)
+        prepared = prepare_settings(profile, config, parse_address(child.address)[1], protocol)
+        return DeviceSettings(child, prepared, self._line_of(profile))
 
     async def _send(self, profile: Profile, raw: bytes) -> None:
         conversation = await self._conversation(profile)
@@ -425,7 +363,7 @@ class SerialAdapter(Adapter[SerialSettings]):
     def remarks(self, child: ChildDevice) -> Sequence[str]:
         """Return the line settings, what the child refuses, and what received bytes were discarded."""
         line = None if self._active is None else self._active.line
-        remarks = [*self._remarks.get(child.key, {}).values()]
+        remarks = self._queries.remarks(child)
         if self._problem is not None:
             remarks.append(self._problem)
         if self._active is not None and (discarded := self._active.discarded):
@@ -450,16 +388,9 @@ class SerialAdapter(Adapter[SerialSettings]):
         )
         for query in profile.queries:
             if query.points:
-                yield await self._query(child, profile, query.name, is_optional=query.optional)
+                yield await self._queries.read_query(child, profile, query)
         if not profile.intervals:
             yield await self._next_message(child, profile)
-
-    def _remark(self, child: ChildDevice, query: str, text: str | None) -> None:
-        remarks = self._remarks.setdefault(child.key, {})
-        if text is None:
-            remarks.pop(query, None)
-        else:
-            remarks[query] = text
 
     # the open port ----------------------------------------------------------------------------------------------------
 
