@@ -56,7 +56,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
     "jinja2": ("gateway/status/render/templates.py",),
     "markupsafe": ("gateway/status/*",),
     "prometheus_client": ("gateway/status/routes/metrics.py",),
-    "pymodbus": ("adapters/modbus/client/connection.py",),
+    "pymodbus": ("adapters/modbus/client/connection.py", "adapters/modbus/client/pymodbus_pdus.py"),
     "rich": ("gateway/cli/*",),
     "serial": ("adapters/serial/port/port.py",),
     "serial_asyncio": ("adapters/serial/port/port.py",),

@@ -1,10 +1,10 @@
-"""Send request PDUs through pymodbus and return the response PDUs. The only file that imports pymodbus.
+"""Send request PDUs through pymodbus and return the response PDUs. Only this file and `pymodbus_pdus.py` import it.
 
 pymodbus adds and removes framing. It is kept from doing more:
 
 - Its own time-out would close a TCP connection after a few unanswered requests, as a scan has many. `Link` ends the wait first.
-- It raises inside the event loop when it cannot decode an answer, and the loop then closes the connection. `_Decoder` returns
-  such an answer like any other.
+- It raises inside the event loop when it cannot decode an answer, and the loop then closes the connection. `ResponseDecoder`
+  returns such an answer like any other.
 - Of the bytes that arrived on RTU it takes the first frame and drops the rest, whether that frame was a late answer or not, and a
   stray byte before it costs all of them. On TCP it drops late answers, and waits for ever for those with a wrong length. The link
   searches what arrived itself (`rtu_search.py`, `tcp_receiver.py`).
@@ -27,28 +27,15 @@ from typing import Any, TypeAlias
 from pymodbus import FramerType, ModbusException
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException
-from pymodbus.pdu import DecodePDU, ModbusPDU
-from pymodbus.pdu import ExceptionResponse as ExceptionPDU
-from pymodbus.pdu.bit_message import (
-    ReadCoilsRequest,
-    ReadDiscreteInputsRequest,
-    WriteMultipleCoilsRequest,
-    WriteSingleCoilRequest,
-)
-from pymodbus.pdu.mei_message import ReadDeviceInformationRequest, ReadDeviceInformationResponse
-from pymodbus.pdu.other_message import ReportDeviceIdRequest
-from pymodbus.pdu.register_message import (
-    ReadHoldingRegistersRequest,
-    ReadInputRegistersRequest,
-    WriteMultipleRegistersRequest,
-    WriteSingleRegisterRequest,
-)
+from pymodbus.pdu import ModbusPDU
 
 from adapters.modbus.client import ascii_frames
 from adapters.modbus.client.buses import Bus, SerialLine, TcpHost
 from adapters.modbus.client.keepalive import detect_dead_peer
 from adapters.modbus.client.open_errors import CONNECT_SECONDS, why_not_open, why_refused
-from adapters.modbus.client.pdu import ReadDeviceIdentification, ReadRequest, ReportServerId, Request, Table, WriteRequest
+from adapters.modbus.client.pdu import Request
+from adapters.modbus.client.pymodbus_pdus import ResponseDecoder, request_pdu, response_pdu
+from adapters.modbus.client.responses import ResponsePDU
 from adapters.modbus.client.tls import FETCH_SECONDS, HANDSHAKE_SECONDS, open_tls, speaks_tls
 from adapters.modbus.client.tls_errors import WANTS_TLS
 from adapters.modbus.client.udp import open_datagrams
@@ -80,17 +67,6 @@ class ConnectionLost(Exception):
 
 class InvalidResponse(Exception):
     """pymodbus rejected the answer; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResponsePDU:
-    """A response as it arrived; an undecodable one has function 0."""
-
-    function: int
-    payload: bytes = b""
-    announced: int = 0
-    """The byte count that the response states."""
-    exception_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +154,7 @@ class Connection:
         self._client.ctx.sent_buffer = b""  # a missing echo must not be awaited any longer: an answer would be taken for it
         self._is_exchanging, self._loss, self._last_received = True, None, b""
         try:
-            response: ModbusPDU = await self._client.execute(no_response_expected=False, request=_request_pdu(unit, request))
+            response: ModbusPDU = await self._client.execute(no_response_expected=False, request=request_pdu(unit, request))
         except ConnectionException as error:
             if (why := why_refused(self._bus, self._loss, self._last_received)) is not None:
                 self.close()
@@ -188,7 +164,7 @@ class Connection:
             raise InvalidResponse(error.string) from error
         finally:
             self._is_exchanging = False
-        return _response_pdu(response)
+        return response_pdu(response)
 
     async def check_for_tls(self) -> None:
         """Raise `BusUnavailable` if the host closes each connection because it speaks TLS; it is asked once."""
@@ -234,7 +210,7 @@ class Connection:
                     trace_packet=self._on_packet,
                     trace_connect=self._on_connection,
                 )
-        client.ctx.framer.decoder = _Decoder()
+        client.ctx.framer.decoder = ResponseDecoder()
         context: Any = client.ctx
         context.connection_lost = self._recording_loss(context.connection_lost)
         client.ctx.comm_params.handle_local_echo = self._expects_echo
@@ -286,134 +262,6 @@ class Connection:
         waiting = self._client.ctx.response_future
         if not waiting.done():
             waiting.set_exception(ConnectionException("closed"))
-
-
-class _RawPDU(ModbusPDU):
-    """A response kept as bytes with its stated byte count; pymodbus would make a list of numbers of it."""
-
-    rtu_byte_count_pos = 2
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.announced = 0
-        self.payload = b""
-
-    def decode(self, data: bytes) -> None:
-        self.announced = data[0] if data else 0
-        self.payload = data[1:]
-
-
-class _Coils(_RawPDU):
-    function_code = ReadCoilsRequest.function_code
-
-
-class _DiscreteInputs(_RawPDU):
-    function_code = ReadDiscreteInputsRequest.function_code
-
-
-class _HoldingRegisters(_RawPDU):
-    function_code = ReadHoldingRegistersRequest.function_code
-
-
-class _InputRegisters(_RawPDU):
-    function_code = ReadInputRegistersRequest.function_code
-
-
-class _ServerId(_RawPDU):
-    function_code = ReportDeviceIdRequest.function_code
-
-
-class _DeviceIdentification(_RawPDU):
-    function_code = ReadDeviceInformationRequest.function_code
-
-    def decode(self, data: bytes) -> None:
-        self.announced, self.payload = len(data), data
-
-    @classmethod
-    def calculateRtuFrameSize(cls, data: bytes) -> int:  # noqa: N802 - pymodbus calls it so
-        return ReadDeviceInformationResponse.calculateRtuFrameSize(data)
-
-
-class _WriteConfirmation(_RawPDU):
-    """The response to a write: the address, and the value or how many."""
-
-    rtu_frame_size = 8
-    rtu_byte_count_pos = 0
-
-    def decode(self, data: bytes) -> None:
-        self.announced, self.payload = len(data), data
-
-
-class _CoilWritten(_WriteConfirmation):
-    function_code = WriteSingleCoilRequest.function_code
-
-
-class _RegisterWritten(_WriteConfirmation):
-    function_code = WriteSingleRegisterRequest.function_code
-
-
-class _CoilsWritten(_WriteConfirmation):
-    function_code = WriteMultipleCoilsRequest.function_code
-
-
-class _RegistersWritten(_WriteConfirmation):
-    function_code = WriteMultipleRegistersRequest.function_code
-
-
-class _Undecodable(ModbusPDU):
-    """A frame that is not a response to anything."""
-
-
-_RESPONSES = (
-    *(_Coils, _DiscreteInputs, _HoldingRegisters, _InputRegisters, _ServerId, _DeviceIdentification),
-    *(_CoilWritten, _RegisterWritten, _CoilsWritten, _RegistersWritten),
-)
-
-
-class _Decoder(DecodePDU):
-    """Decodes responses, and never fails: an exception here would cost the connection."""
-
-    def __init__(self) -> None:
-        super().__init__(False)  # noqa: FBT003 - pymodbus wants it so: this is no server
-        for response in _RESPONSES:
-            self.register(response)
-
-    def decode(self, frame: bytes) -> ModbusPDU:
-        return super().decode(frame) or _Undecodable()
-
-
-_READ_PDUS: Mapping[Table, type[ModbusPDU]] = {
-    Table.COIL: ReadCoilsRequest,
-    Table.DISCRETE: ReadDiscreteInputsRequest,
-    Table.INPUT: ReadInputRegistersRequest,
-    Table.HOLDING: ReadHoldingRegistersRequest,
-}
-
-
-def _request_pdu(unit: int, request: Request) -> ModbusPDU:
-    match request:
-        case ReadRequest(table, address, count):
-            return _READ_PDUS[table](address=address, count=count, dev_id=unit)
-        case ReadDeviceIdentification(level, object_id):
-            return ReadDeviceInformationRequest(read_code=level, object_id=object_id, dev_id=unit)
-        case ReportServerId():
-            return ReportDeviceIdRequest(dev_id=unit)
-        case WriteRequest(Table.COIL, address, (value,)):
-            return WriteSingleCoilRequest(address=address, bits=[bool(value)], dev_id=unit)
-        case WriteRequest(Table.COIL, address, values):
-            return WriteMultipleCoilsRequest(address=address, bits=[bool(value) for value in values], dev_id=unit)
-        case WriteRequest(_, address, (value,)):
-            return WriteSingleRegisterRequest(address=address, registers=[value], dev_id=unit)
-        case WriteRequest(_, address, values):
-            return WriteMultipleRegistersRequest(address=address, registers=list(values), dev_id=unit)
-
-
-def _response_pdu(response: ModbusPDU) -> ResponsePDU:
-    if isinstance(response, ExceptionPDU):
-        return ResponsePDU(response.function_code, exception_code=response.exception_code)
-    if isinstance(response, _RawPDU):
-        return ResponsePDU(response.function_code, response.payload, response.announced)
-    return ResponsePDU(0)
 
 
 _Create: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]

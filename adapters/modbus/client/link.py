@@ -19,16 +19,12 @@ from typing import overload
 from adapters.modbus.client import ascii_frames
 from adapters.modbus.client.ascii_receiver import AsciiReceiver
 from adapters.modbus.client.buses import Bus, TcpHost
-from adapters.modbus.client.connection import Connection, ConnectionLost, Decoded, Dial, Hooks, InvalidResponse, ResponsePDU
+from adapters.modbus.client.connection import Connection, ConnectionLost, Decoded, Dial, Hooks, InvalidResponse
 from adapters.modbus.client.echo_filter import EchoFilter
 from adapters.modbus.client.late_answers import LateAnswer, LateAnswers, UnansweredRequest
 from adapters.modbus.client.open_errors import why_closed
 from adapters.modbus.client.pdu import (
-    ABSENT_UNIT_CODES,
-    EXCEPTION_BIT,
-    EXCEPTION_NAMES,
     FIRST_REGISTER,
-    TARGET_DID_NOT_RESPOND,
     ExceptionResponse,
     IdentificationLevel,
     NoSuchUnit,
@@ -39,6 +35,7 @@ from adapters.modbus.client.pdu import (
     WriteRequest,
     parse_identification,
 )
+from adapters.modbus.client.responses import ResponsePDU, checked_response
 from adapters.modbus.client.rtu_frames import (
     ANSWER_OVERHEAD_BYTES,
     LONGEST_FRAME_BYTES,
@@ -327,7 +324,7 @@ class Link:
         """Return a response that answers this request, or raise what it means."""
         by_unit = True
         try:
-            return _checked(unit, request, response)
+            return checked_response(unit, request, response)
         except NoSuchUnit:
             by_unit = False
             raise
@@ -491,19 +488,3 @@ class Link:
     def traffic_summary(self) -> str:
         """Return what was set aside on the line since the start, in one line."""
         return self._receiver.traffic.summary()
-
-
-def _checked(unit: int, request: Request, response: ResponsePDU) -> ResponsePDU:
-    """Return a response that answers this request, or raise what it means."""
-    if response.exception_code is not None and response.function == request.function | EXCEPTION_BIT:
-        if response.exception_code in ABSENT_UNIT_CODES:
-            raise NoSuchUnit(
-                f"unit {unit}: {EXCEPTION_NAMES[response.exception_code]}",
-                was_forwarded=response.exception_code == TARGET_DID_NOT_RESPOND,
-            )
-        raise ExceptionResponse(response.exception_code)
-    if response.exception_code is not None or not response.function:
-        raise DeviceUnreachable(f"unit {unit} answered {request} with something that is no answer to it")
-    if response.function != request.function:
-        raise DeviceUnreachable(f"unit {unit} answered function {response.function} to function {request.function}")
-    return response
