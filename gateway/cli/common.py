@@ -33,7 +33,13 @@ NO_FILE = SettingsProblem("file", "there is none here", "Create one from deploy/
 
 
 class PlainConsole(Console):
-    """A console on which texts of devices and servers do nothing to the terminal: only its own styles do."""
+    """A console on which texts of devices and servers do nothing to the terminal: only its own styles do.
+
+    It prints no emoji: `:CD:` and `:AB:` in addresses and fingerprints are names of some to rich, and stay as they are here.
+    """
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the options of rich, passed on
+        super().__init__(emoji=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - the options of rich, passed on
         """Render a text without its control characters, but with its line breaks."""

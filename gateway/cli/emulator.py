@@ -87,7 +87,7 @@ def emulator(
     Set `entry_url` of a gateway to the address that is shown. HUB/_emulator/ lists the control API, HUB/_emulator/quirks all
     quirks. On 127.0.0.1 the hub with the static certificate is 127.0.0.2 and the server for files 127.0.0.3. Stops after Ctrl-C.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     try:
         hub_tls = _tls(certificate, private_key)
         static_tls = _tls(static_certificate, static_private_key, prefix="--static-")

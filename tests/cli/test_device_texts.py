@@ -31,5 +31,13 @@ def test_so_it_is_in_a_table():
     assert "\x1b]" not in printed
 
 
+def test_an_address_with_the_name_of_an_emoji_in_it_stays_as_it_is():
+    address = "AF:CD:A1:AB:7A:ID:OK"
+    table = Table("address", box=None)
+    table.add_row(escape(address))
+    assert address in shown(table)
+    assert shown(f"[bold]{address}[/]") == f"\x1b[1m{address}\x1b[0m\n"
+
+
 def test_the_styles_and_lines_of_the_command_itself_stay():
     assert shown("[bold red]error:[/] one\ntwo") == "\x1b[1;31merror:\x1b[0m one\ntwo\n"
