@@ -256,7 +256,7 @@ class ReadingCheck:
         except Unusable as why:
             self._refusals.note(Refusal.METRIC, f"yields a metric {why}", 0)
             return None
-        if isinstance(metric, Metric) and usable.unit is not metric.unit:
+        if isinstance(metric, Metric) and usable.unit is not None and not str.__eq__(usable.unit, metric.unit):
             self._refusals.note(Refusal.TEXT, f'yields a metric "{usable.name}" whose unit is not printable or too long')
         return usable
 

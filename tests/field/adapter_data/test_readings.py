@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from enum import StrEnum
 
 import pytest
 from hypothesis import given
@@ -184,6 +185,15 @@ def test_readings_of_a_bad_metric_are_dropped_or_their_metric_is_cleaned(bus, na
     assert all(reading.metric.name.isprintable() and 0 < len(reading.metric.name) <= 128 for reading in kept)
     cleaned, harmless = name == "a unit with an escape sequence", name == "a name that raises"
     assert bus.refused == ({} if harmless else {"unprintable text": 1} if cleaned else {"unusable metric": 1})
+
+
+def test_a_unit_from_an_enumeration_of_texts_is_a_usual_one(bus):
+    class Units(StrEnum):
+        CELSIUS = "°C"
+
+    [reading] = bus.read([Reading(CHILD, Metric("temperature", Units.CELSIUS), 21.5, now())])
+    assert type(reading.metric.unit) is str
+    assert bus.refused == {}
 
 
 @pytest.mark.parametrize("name", BATCHES)
