@@ -26,6 +26,10 @@ ASK_AGAIN_SECONDS: Final = 0.25
 AT_ONCE_SECONDS: Final = 0.3
 """A host whose first answer is to a request that was sent this soon answers at once."""
 
+SOON_SECONDS: Final = 1.0
+"""A request that is sent again later than this after it was given up does not tell how long the host takes: a scan asks all other
+units in between. On the next connection it is sent again at once."""
+
 LIMITS: Final = WaitLimits(most_seconds=10.0, evidence=1, failed_trials=1, trial_after=4, trial_later=16, trial_at_most=256)
 
 AT_ONCE: Final = "at once"
@@ -51,11 +55,14 @@ class ConnectionStart:
         self._sent_at = 0.0
         self._unanswered: dict[int, float] = {}
         """Unit -> how long after the opening it was last asked in vain, while nothing was answered."""
+        self._given_up_at: dict[int, float] = {}
+        """Unit -> when that request was given up."""
 
     def opened(self, now: float) -> None:
         """Begin with a fresh connection."""
         self._opened_at, self._has_answered = now, False
         self._unanswered.clear()
+        self._given_up_at.clear()
         self._delay_seconds = self._learned.next_seconds() if self._bus.connect_delay is None else self._configured_seconds
 
     @property
@@ -75,10 +82,11 @@ class ConnectionStart:
         """Record that a request is sent."""
         self._sent_at = now
 
-    def unanswered(self, unit: int) -> None:
+    def unanswered(self, unit: int, now: float) -> None:
         """Record that the request was not answered."""
         if not self._has_answered:
             self._unanswered[unit] = self._sent_at - self._opened_at
+            self._given_up_at[unit] = now
 
     def heard(self) -> None:
         """Record that something was received that is no answer: the host is ready."""
@@ -91,7 +99,9 @@ class ConnectionStart:
         self._has_answered = True
         waited, missed = self._sent_at - self._opened_at, self._unanswered.get(unit)
         if missed is not None:
-            self._learned.answered(waited, missed)
+            is_exact = self._sent_at - self._given_up_at[unit] <= SOON_SECONDS
+            if is_exact or missed >= PATIENCE_SECONDS:
+                self._learned.answered(waited, missed)
             self._answers_at_once = False
         elif not self._unanswered:
             self._learned.answered(waited)

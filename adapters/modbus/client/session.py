@@ -65,7 +65,7 @@ class Session:
             self.start.heard()
             self.health.heard()
         else:
-            self.start.unanswered(unit)
+            self.start.unanswered(unit, now)
             self.health.unanswered(unit, now)
 
     def remarks(self) -> list[str]:

@@ -100,6 +100,23 @@ def test_what_a_host_needs_after_connecting_is_learned_remembered_and_forgotten(
     simulated(main())
 
 
+def test_a_request_that_a_scan_repeats_after_all_other_units_does_not_count_as_what_the_host_needs():
+    async def main():
+        host, memory = host_of(ConnectionFaults(ready_after_seconds=1.2), 1), {}
+        link = link_to(host, memory)
+        for unit in (1, *range(2, 15)):
+            with suppress(DeviceUnreachable):
+                await link.ask(unit, WORD, RetryPolicy(0.3, is_patient=False))
+        await ask(link)
+        assert now() > 4
+        assert link.session.start.learned_seconds == 0, "it was ready long before it was asked again"
+        link.close()
+        assert await ask(link) < 2
+        assert 1.2 <= link.session.start.learned_seconds < 1.8
+
+    simulated(main())
+
+
 def test_units_that_are_not_there_cost_a_fresh_connection_its_patience_once():
     async def main():
         host, memory = host_of(ConnectionFaults(), 5), {}
