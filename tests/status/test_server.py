@@ -563,6 +563,15 @@ async def test_metrics_are_what_prometheus_understands_with_bounded_labels(page,
     assert "Meter" not in text
 
 
+async def test_the_overview_shows_what_an_operator_should_know_about_a_bus(page, view):
+    remarks = ("another master speaks on this line", "66 stray bytes arrived")
+    view.add_bus("/dev/ttyS7", "line", remarks=remarks)
+    text = (await text_of(page, "/"))[1]
+    assert (
+        f'<span class="why"><bdi>{remarks[0]}</bdi> <a href="/buses/{view.buses["/dev/ttyS7"].id}">and 1 more</a></span>' in text
+    )
+
+
 async def test_the_page_of_a_bus_shows_what_was_refused_of_its_adapter(page, view):
     bus = view.buses["/dev/serial/by-id/usb-FTDI_RS485-if00"]
     status, text = await text_of(page, f"/buses/{bus.id}")
