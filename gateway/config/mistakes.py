@@ -158,7 +158,7 @@ def _in_plain_words(details: ErrorDetails) -> str:
     if plain is not None:
         return plain.format(**details.get("ctx", {}))
     wrong = without_url_user(details["msg"].removeprefix("Value error, "))
-    return wrong[:1].lower() + wrong[1:]
+    return wrong if wrong[:2].isupper() else wrong[:1].lower() + wrong[1:]  # RTU, URL
 
 
 def _quoted(given: object, wrong: str, inside: Location, field: FieldInfo | None) -> str:

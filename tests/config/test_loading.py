@@ -199,6 +199,21 @@ def test_a_settings_class_that_breaks_is_a_problem_of_its_entry(config):
         load(config(GOOD), {"synthetic": Broken})
 
 
+@pytest.mark.parametrize(("said", "shown"), [("RTU needs 8 data bits", "RTU needs"), ("Two buses", "two buses")])
+def test_a_mistake_begins_with_a_small_letter_unless_it_begins_with_an_abbreviation(config, said, shown):
+    class PickySettings(AdapterSettings):
+        @model_validator(mode="after")
+        def _refuse(self):
+            raise ValueError(said)
+
+    class Picky(SyntheticAdapter):
+        settings_model = PickySettings
+
+    with pytest.raises(SettingsError) as caught:
+        load(config(GOOD), {"synthetic": Picky})
+    assert caught.value.problems[0].wrong.startswith(shown)
+
+
 def test_several_lines_of_a_validator_are_several_problems(config):
     class PickySettings(AdapterSettings):
         @model_validator(mode="after")

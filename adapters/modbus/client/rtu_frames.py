@@ -75,7 +75,9 @@ def describe_bad_frame(received: bytes, unit: int, *, is_rtu: bool) -> str:
     if not received:
         return ""
     if len(received) < (SHORTEST_FRAME_BYTES if is_rtu else 8):
-        return f"only {len(received)} bytes of an answer arrived"
+        return f"only {_bytes_text(len(received))} of an answer arrived"
+    if is_rtu and not is_intact(received):  # so its first byte need not be a unit id
+        return f"the answer is damaged or cut short: {len(received)} bytes with a wrong checksum"
     answering = received[0] if is_rtu else received[6]
     if not is_rtu and received[2:4] != b"\0\0":
         return "the answer is not Modbus TCP"
@@ -83,7 +85,9 @@ def describe_bad_frame(received: bytes, unit: int, *, is_rtu: bool) -> str:
         return f"unit {answering} answered for unit {unit}"
     if not is_rtu:
         missing = 6 + int.from_bytes(received[4:6]) - len(received)
-        return f"the answer ended {missing} bytes early" if missing > 0 else "the answer belongs to another request"
-    if is_intact(received):
-        return "the answer arrived in a form that cannot be decoded"
-    return f"the answer is damaged or cut short: {len(received)} bytes with a wrong checksum"
+        return f"the answer ended {_bytes_text(missing)} early" if missing > 0 else "the answer belongs to another request"
+    return "the answer arrived in a form that cannot be decoded"
+
+
+def _bytes_text(number: int) -> str:
+    return f"{number} byte{'' if number == 1 else 's'}"

@@ -379,10 +379,13 @@ async def test_bits_come_packed_as_on_the_wire():
     [
         ("", True, ""),
         ("0304", True, "only 2 bytes"),
-        ("0403041234567800ff", True, "unit 4 answered for unit 3"),
+        ("03", True, "only 1 byte of"),
+        ("04030412345678d407", True, "unit 4 answered for unit 3"),
+        ("af03041234567800ff", True, "wrong checksum"),
         ("0303041234567800ff", True, "wrong checksum"),
         ("000100000006", False, "only 6 bytes"),
         ("00010000000704030412345678", False, "unit 4 answered for unit 3"),
+        ("00010000000803030412345678", False, "ended 1 byte early"),
     ],
 )
 def test_what_was_misheard_is_reported(heard, is_rtu, given):
