@@ -65,10 +65,14 @@ class ModbusSettings(ProfileSettings[Profile]):
     profile_files: ClassVar[ProfileFiles[Profile]] = PROFILE_FILES
 
     hosts: tuple[Annotated[TcpHost, BeforeValidator(parse_host)], ...] = Field(
-        default=(), description='TCP hosts: "address", "address:port" or { host, port, name, framing, transport, tls }'
+        default=(),
+        description='TCP hosts: "address", "address:port" or { host, port, name, framing, transport, tls, '
+        "baudrate, timeout, connect_delay, request_pause, local_port }",
     )
     lines: tuple[SerialLine, ...] = Field(
-        default=(), description="serial lines: { port, baudrate, parity, stopbits, bytesize, framing, name }"
+        default=(),
+        description="serial lines: { port, baudrate, parity, stopbits, bytesize, framing, name, timeout, connect_delay, "
+        "request_pause }",
     )
     units: Units = Field(
         default=tuple(range(1, LAST_UNIT + 1)),
@@ -90,7 +94,7 @@ class ModbusSettings(ProfileSettings[Profile]):
         "scan waits longer by itself once answers come late, and says what to set",
     )
     devices: tuple[ConfiguredDevice, ...] = Field(
-        default=(), description="units whose profile is given: { bus, unit, profile, name }"
+        default=(), description="units whose profile is given: { bus, unit, profile, name, request_pause }"
     )
 
     def claims(self) -> Iterable[str]:

@@ -101,7 +101,9 @@ class SerialSettings(ProfileSettings[Profile]):
     )
     exclude: tuple[WrittenPort, ...] = Field(default=(), description="ports that are never opened, whatever `ports` selects")
     devices: tuple[ConfiguredDevice, ...] = Field(
-        default=(), description="devices with a known profile: { port, profile, address, name, password_file }"
+        default=(),
+        description="devices with a known profile: { port, profile, address, name, password_file, decryption_key_file, "
+        "authentication_key }",
     )
 
     def claims(self) -> Iterable[str]:
