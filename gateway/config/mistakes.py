@@ -7,6 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr
@@ -15,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from gateway.command_secrets import KEY_LIKE
 from gateway.errors import SettingsError, SettingsProblem
+from gateway.plain_numbers import seconds_text
 from gateway.toml_lines import Location, line_of
 from gateway.url_secrets import without_bare_url_user, without_url_user
 
@@ -156,9 +158,18 @@ def dotted(location: Location) -> str:
 def _in_plain_words(details: ErrorDetails) -> str:
     plain = IN_PLAIN_WORDS.get(details["type"])
     if plain is not None:
-        return plain.format(**details.get("ctx", {}))
+        return plain.format(**{name: _limit_text(limit) for name, limit in details.get("ctx", {}).items()})
     wrong = without_url_user(details["msg"].removeprefix("Value error, "))
     return wrong if wrong[:2].isupper() else wrong[:1].lower() + wrong[1:]  # RTU, URL
+
+
+def _limit_text(limit: object) -> object:
+    """Return a limit in plain words: that of a time which may be left out comes as Python writes it."""
+    written = re.fullmatch(r"datetime\.timedelta\((.*)\)", str(limit))
+    if written is None:
+        return limit
+    parts = {name: int(number) for name, number in re.findall(r"(\w+)=(-?\d+)", written[1])}
+    return seconds_text(timedelta(**parts).total_seconds())
 
 
 def _quoted(given: object, wrong: str, inside: Location, field: FieldInfo | None) -> str:
@@ -166,7 +177,8 @@ def _quoted(given: object, wrong: str, inside: Location, field: FieldInfo | None
     is_secret = has_secret_name or (field is not None and _is_secret(field.annotation))
     if is_secret or not isinstance(given, str | int | float) or repr(given) in wrong or KEY_LIKE.fullmatch(str(given)):
         return ""
-    return f" (it says {without_bare_url_user(repr(given))})"
+    written = str(given).lower() if isinstance(given, bool) else repr(given)
+    return f" (it says {without_bare_url_user(written)})"
 
 
 def _is_secret(annotation: Any) -> bool:  # noqa: ANN401 - annotations are of any type

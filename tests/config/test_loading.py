@@ -3,9 +3,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
-from gateway.adapter import AdapterSettings
+from gateway.adapter import AdapterSettings, Seconds
 from gateway.config.loading import load
 from gateway.config.settings import Policy
 from gateway.errors import SettingsError
@@ -197,6 +197,30 @@ def test_a_settings_class_that_breaks_is_a_problem_of_its_entry(config):
 
     with pytest.raises(SettingsError, match="cannot read this entry: KeyError: 'absent'"):
         load(config(GOOD), {"synthetic": Broken})
+
+
+@pytest.mark.parametrize(
+    ("key", "limit"),
+    [
+        ("pause = 100", "at most 30 s"),
+        ("pause = 0", "at least 0.01 s"),
+        ("wait = 5000", "at most 3600 s"),
+        ("is_on = 3", "true or"),
+    ],
+)
+def test_the_limits_of_times_that_may_be_left_out_are_told_in_seconds(config, key, limit):
+    class TimedSettings(AdapterSettings):
+        pause: Seconds | None = Field(default=None, ge=timedelta(milliseconds=10), le=timedelta(seconds=30))
+        wait: Seconds | None = Field(default=None, le=timedelta(hours=1))
+        is_on: bool = False
+
+    class Timed(SyntheticAdapter):
+        settings_model = TimedSettings
+
+    with pytest.raises(SettingsError) as caught:
+        load(config(f"{GOOD}\n{key}"), {"synthetic": Timed})
+    assert limit in caught.value.problems[0].wrong
+    assert "timedelta" not in caught.value.problems[0].wrong
 
 
 @pytest.mark.parametrize(("said", "shown"), [("RTU needs 8 data bits", "RTU needs"), ("Two buses", "two buses")])
