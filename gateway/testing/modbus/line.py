@@ -20,8 +20,10 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from gateway.tasks import loop_time
 from gateway.testing.modbus.ascii import SerialFraming, serial_framing
+from gateway.testing.modbus.characters import Transmission, bits_per_character, received_with
 from gateway.testing.modbus.framing import Frame, Framing, Rtu
 from gateway.testing.modbus.functions import WRITES
+from gateway.testing.modbus.line_port import LinePort
 from gateway.testing.modbus.pauses import AnswerTimes
 from gateway.testing.modbus.unit import HEALTHY, Faults
 
@@ -31,11 +33,6 @@ ProtocolFactory: TypeAlias = Callable[[], Any]
 BROADCAST = 0
 FLOAT_TOLERANCE = 1e-9
 """The rounding error of sums of times, in seconds."""
-
-
-def bits_per_character(bytesize: int, parity: str, stopbits: int) -> int:
-    """Return the start bit, data bits, parity and stop bits of a character."""
-    return 1 + bytesize + (parity != "N") + stopbits
 
 
 class LineUnit(Protocol):
@@ -82,27 +79,6 @@ class Violation(NamedTuple):
     required_seconds: float
 
 
-@dataclass(slots=True, eq=False)
-class _Transmission:
-    """Characters that are being transmitted."""
-
-    payload: bytes
-    starts_at: float
-    character_seconds: float
-    pause_seconds: float = 0.0
-    """The pause between two characters."""
-    garbled: bool = False
-
-    @property
-    def ends_at(self) -> float:
-        """When the last character ends."""
-        return self.end_of(len(self.payload))
-
-    def end_of(self, characters: int) -> float:
-        """Return when so many characters have ended."""
-        return self.starts_at + characters * self.character_seconds + max(characters - 1, 0) * self.pause_seconds
-
-
 class VirtualLine:
     """A serial line with any number of units, and one port for a master.
 
@@ -145,8 +121,8 @@ class VirtualLine:
         """How long each unit id occupied the line: request, turnaround and answer."""
         self._random = random.Random(seed)  # noqa: S311 - noise is no secret
         self._plugged = True
-        self._port: _Port | None = None
-        self._transmission: _Transmission | None = None
+        self._port: LinePort | None = None
+        self._transmission: Transmission | None = None
         self._last_character_at: float | None = None
         self._answer_times = AnswerTimes()
 
@@ -193,7 +169,7 @@ class VirtualLine:
         bytesize = bytesize or self.bytesize
         is_understood = (speed, parity, bytesize) == (self.baudrate, self.parity, self.bytesize) and stopbits >= self.stopbits
         protocol = protocol_factory()
-        self._port = _Port(self, protocol, is_understood=is_understood, settings=(speed, parity, stopbits))
+        self._port = LinePort(self, protocol, is_understood=is_understood, settings=(speed, parity, stopbits))
         if (speed, bits_per_character(bytesize, parity, stopbits) / speed) == (self.baudrate, self.character_seconds):
             self._port.bytesize = bytesize
         protocol.connection_made(self._port)
@@ -239,11 +215,11 @@ class VirtualLine:
         payload: bytes,
         starts_at: float,
         *,
-        on_end: Callable[[_Transmission], None],
+        on_end: Callable[[Transmission], None],
         by_master: bool = False,
         pause_seconds: float = 0.0,
-    ) -> _Transmission:
-        transmission = _Transmission(payload, starts_at, self.character_seconds, pause_seconds)
+    ) -> Transmission:
+        transmission = Transmission(payload, starts_at, self.character_seconds, pause_seconds)
         before = self._transmission
         if before is not None and before.ends_at > starts_at + FLOAT_TOLERANCE:
             before.garbled = transmission.garbled = True
@@ -254,7 +230,7 @@ class VirtualLine:
             self._deliver_to_master(transmission)
         return transmission
 
-    def _deliver_to_units(self, transmission: _Transmission) -> None:
+    def _deliver_to_units(self, transmission: Transmission) -> None:
         if transmission.garbled:
             return
         buffer = bytearray(transmission.payload)
@@ -271,7 +247,7 @@ class VirtualLine:
             for unit in self.units:
                 unit.answer(request.pdu)
 
-    def _answer(self, unit: LineUnit, request: Frame, received: _Transmission) -> bool:
+    def _answer(self, unit: LineUnit, request: Frame, received: Transmission) -> bool:
         faults = unit.faults
         if self._answer_times.misses(unit.unit_id, faults, received.starts_at):
             return False
@@ -293,11 +269,11 @@ class VirtualLine:
         asyncio.get_running_loop().call_at(starts_at, begin)
         return True
 
-    def _note(self, received: _Transmission, request: Frame, answer: bytes | None, ended_at: float) -> None:
+    def _note(self, received: Transmission, request: Frame, answer: bytes | None, ended_at: float) -> None:
         self.exchanges.append(Exchange(received.starts_at, request.unit_id, received.payload, answer, ended_at))
         self.busy_seconds[request.unit_id] += ended_at - received.starts_at
 
-    def _deliver_to_master(self, transmission: _Transmission) -> None:
+    def _deliver_to_master(self, transmission: Transmission) -> None:
         """Deliver the characters to the master as they arrive."""
         size = 1 if transmission.pause_seconds else self.in_pieces_of
         loop = asyncio.get_running_loop()
@@ -305,72 +281,17 @@ class VirtualLine:
             end = min(start + size, len(transmission.payload))
             loop.call_at(transmission.end_of(end), self._arrive, transmission, start, end)
 
-    def _arrive(self, transmission: _Transmission, start: int, end: int) -> None:
+    def _arrive(self, transmission: Transmission, start: int, end: int) -> None:
         if self._port is None:
             return
         piece = transmission.payload[start:end]
         if transmission.garbled or not (self._port.is_understood or self._port.bytesize):
             piece = self._random.randbytes(len(piece))
         elif self._port.bytesize not in (0, self.bytesize):
-            piece = bytes(self._received_as(self._port.bytesize, character) for character in piece)
+            piece = received_with(self._port.bytesize, piece, sent_bits=self.bytesize, parity=self.parity)
         self._port.receive(piece)
-
-    def _received_as(self, bytesize: int, character: int) -> int:
-        """Return a character of this line as a port with another number of data bits receives it."""
-        data = character & (1 << self.bytesize) - 1
-        bits, sent = data, self.bytesize
-        if self.parity != "N":
-            bits |= (data.bit_count() % 2 ^ (self.parity == "O")) << sent
-            sent += 1
-        return (bits | 3 << sent) & (1 << bytesize) - 1  # the bits above are stop bits: ones
 
     def close_port(self, port: asyncio.Transport) -> None:
         """Record that a port was closed; another may be opened."""
         if self._port is port:
             self._port = None
-
-
-class _Port(asyncio.Transport):
-    """The port of the master."""
-
-    def __init__(self, line: VirtualLine, protocol: Any, *, is_understood: bool, settings: object) -> None:  # noqa: ANN401 - as above
-        super().__init__({"settings": settings})
-        self.is_understood = is_understood
-        self.bytesize = 0
-        """The data bits with which it takes characters apart; 0 where they are garbage to it."""
-        self._line = line
-        self._protocol: Any = protocol
-        self._closing = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        if not self._closing and data:
-            self._line.receive_from_master(bytes(data), is_understood=self.is_understood)
-
-    def receive(self, data: bytes) -> None:
-        if not self._closing:
-            self._protocol.data_received(data)
-
-    def close(self) -> None:
-        self.lose(None)
-
-    def abort(self) -> None:
-        self.lose(None)
-
-    def lose(self, error: Exception | None) -> None:
-        if self._closing:
-            return
-        self._closing = True
-        self._line.close_port(self)
-        asyncio.get_running_loop().call_soon(self._protocol.connection_lost, error)
-
-    def is_closing(self) -> bool:
-        return self._closing
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._protocol = protocol
-
-    def get_protocol(self) -> Any:  # noqa: ANN401 - whatever the factory made
-        return self._protocol
