@@ -26,6 +26,8 @@ class KnownDevice:
         self._irk = None if irk is None else IdentityKey(irk)
         self.stable_address = _stable_address(device, self._irk)
         """The child address of a device that changes its Bluetooth address; `None` for one that keeps it."""
+        self.mark = None if self.stable_address is None else _mark(device, self.stable_address)
+        """What distinguishes it in a name; `None` for a device that keeps its Bluetooth address, whose last digits do that."""
         self.is_ambiguous = device.called is not None or device.payload is not None
         """It is recognized by name or payload, which some advertisements may lack, and which another device may send as well."""
 
@@ -52,6 +54,10 @@ def _stable_address(device: ConfiguredDevice, irk: IdentityKey | None) -> str | 
     if irk is not None:
         return f"irk {irk.digest}"
     return f"name {device.called}" if device.called is not None else f"payload {device.payload}"
+
+
+def _mark(device: ConfiguredDevice, stable_address: str) -> str:
+    return stable_address[-4:].upper() if device.called is None else device.called
 
 
 def _payloads(advertisement: Advertisement) -> Iterator[str]:

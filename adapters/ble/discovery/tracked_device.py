@@ -257,6 +257,8 @@ class TrackedDevice:
     def _name(self, model: str | None) -> str:
         if self.known is not None and self.known.device.name:
             return self.known.device.name
+        if self.known is not None and (mark := self.known.mark) is not None:
+            return f"{model or 'Bluetooth device'} {mark}"
         if self.last_decoded is not None and self.profile is None:
             return self.last_decoded.name
         return f"{self.advertisement.name or model or 'Bluetooth device'} {self.address.replace(':', '')[-4:]}"

@@ -73,6 +73,8 @@ class ControllerWatch:
         self._is_stopping = False
         """The controller was switched off or removed, perhaps since bluetoothd is stopping."""
         self._changed = asyncio.Event()
+        self.is_silent = False
+        """bluetoothd did not answer the last question whether the controller is ready."""
 
     async def wait_until_lost(self) -> str:
         """Return the reason once the controller is lost."""
@@ -86,10 +88,12 @@ class ControllerWatch:
 
     async def is_ready(self) -> bool:
         """Return whether bluetoothd is running and the controller is present and powered."""
+        self.is_silent = False
         try:
             async with asyncio.timeout(REPLY_SECONDS):
                 reply = await self.bus.call(Message(destination=BLUEZ, path="/", interface=OBJECTS, member="GetManagedObjects"))
-        except (OSError, EOFError, TimeoutError):
+        except (OSError, EOFError, TimeoutError) as error:
+            self.is_silent = isinstance(error, TimeoutError)
             return False
         if reply is None or reply.message_type is not MessageType.METHOD_RETURN:
             return False

@@ -117,17 +117,20 @@ class Radio:
         self._is_absent = False
         self._opened_at = loop_time()
         try:
-            if self._scanner_backend is None:
-                self._watch = await self._watch_stack.enter_async_context(watch_controller(self._controller))
             async with asyncio.timeout(CONNECT_SECONDS):
+                if self._scanner_backend is None:
+                    self._watch = await self._watch_stack.enter_async_context(watch_controller(self._controller))
                 await self._start_scan(on_advertisement)
         except (BleakError, BluetoothUnusable, OSError, EOFError, TimeoutError, KeyError, AuthError) as error:
+            reason = _open_error(error)
             try:
                 self._is_absent = self._watch is not None and not await self._watch.is_ready()
+                if isinstance(error, TimeoutError) and self._scanner_backend is None:
+                    reason = OpenError.NO_REPLY if self._watch is None or self._watch.is_silent else reason
                 self._note_loss()
             finally:
                 await self.close()
-            raise BusUnavailable(error_message(_open_error(error), self._controller, error_text(error))) from error
+            raise BusUnavailable(error_message(reason, self._controller, error_text(error))) from error
         except BaseException:
             await self.close()
             raise

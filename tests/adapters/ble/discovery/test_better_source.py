@@ -6,6 +6,7 @@ import itertools
 from datetime import UTC, datetime
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -194,3 +195,17 @@ def test_the_counters_in_the_frames_of_a_beacon_are_not_compared_with_the_profil
         tracker.receive(heard({"service_data": {FEAA: frame}}), second)
     tracker.receive(heard({"name": "Flower care"}), 100)
     assert len(asked) == 2, "once as a beacon, then with a name"
+
+
+def test_a_device_that_changes_its_address_keeps_its_name_whatever_it_sends():
+    irk = "ec0234a357c8ad05341010a60a397d9b"
+    tracker, told = new_tracker(devices=[{"irk": irk}]), []
+    for change in range(10):
+        prand = bytes([0x40, 0, change])
+        digest = Cipher(algorithms.AES(bytes.fromhex(irk)), modes.ECB()).encryptor().update(bytes(13) + prand)[-3:]
+        for content in (IBEACON, GOVEE, IBEACON, GOVEE):
+            device = tracker.receive(heard(content, (prand + digest).hex(":").upper()), change)
+            told += filter(None, [device.new_report()])
+    assert [(one.profile, one.is_generic) for one in told] == [("ibeacon", True), ("govee", False)], "each is told once"
+    assert told[-1].name.startswith("H5072/H5075 ")
+    assert len({one.address for one in told}) == 1

@@ -1,10 +1,12 @@
 """Test the radio with bleak's real BlueZ backend over a private D-Bus; only bluetoothd is emulated."""
 
 import asyncio
+import socket
 from contextlib import asynccontextmanager
 
 import pytest
-from dbus_fast import Message
+from dbus_fast import Message, MessageType
+from dbus_fast.aio import MessageBus
 
 from adapters.ble.advertisements.advertisement import full_uuid
 from adapters.ble.radio import bluez as bluez_module
@@ -18,6 +20,7 @@ from gateway.testing.bluetooth import RadioEnvironment, dbus_errors, simulated_b
 from gateway.testing.bluetooth.controller import Controller
 from gateway.testing.bluetooth.gatt import Characteristic, Service
 from gateway.testing.bluetooth.peripheral import Peripheral
+from gateway.testing.bluetooth.private_bus import PrivateBus, dbus_daemon_or_skip
 
 ADDRESS = "A4:C1:38:00:00:01"
 PATIENCE_SECONDS = 30
@@ -243,6 +246,29 @@ async def test_a_controller_that_is_switched_off_is_noticed_and_so_is_switching_
     bluez.controller.power_on()
     await asyncio.wait_for(back, PATIENCE_SECONDS)
     await radio.open(lambda advertisement: None)
+
+
+@pytest.mark.parametrize("scanning", ["active", "passive"])
+async def test_a_bluetoothd_that_answers_nothing_is_told_as_such(monkeypatch, scanning):
+    dbus_daemon_or_skip()
+    monkeypatch.setattr(radio_module, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(bluez_module, "REPLY_SECONDS", 0.1)
+    async with PrivateBus() as bus:
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
+        daemon = await MessageBus(bus_address=bus.address).connect()
+        daemon.add_message_handler(lambda message: message.message_type is MessageType.METHOD_CALL)  # it is handled: no reply
+        await daemon.request_name(BLUEZ)
+        assert "bluetoothd does not answer; restart it with: systemctl" in await refused_words(Radio(None, scanning))
+        daemon.disconnect()
+
+
+async def test_a_system_bus_that_answers_nothing_is_told_as_such(monkeypatch, tmp_path):
+    monkeypatch.setattr(radio_module, "CONNECT_SECONDS", 0.1)
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path / 'bus'}")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "bus"))
+        listener.listen()
+        assert "D-Bus or bluetoothd does not answer" in await refused_words(Radio(None, "active"))
 
 
 async def test_a_bluetoothd_that_hung_is_back_without_a_signal(bluez, radio, monkeypatch, until):
