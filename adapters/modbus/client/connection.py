@@ -38,7 +38,7 @@ from adapters.modbus.client.pymodbus_pdus import ResponseDecoder, request_pdu, r
 from adapters.modbus.client.responses import ResponsePDU
 from adapters.modbus.client.tls import FETCH_SECONDS, HANDSHAKE_SECONDS, open_tls, speaks_tls
 from adapters.modbus.client.tls_errors import WANTS_TLS
-from adapters.modbus.client.udp import open_datagrams
+from adapters.modbus.client.udp import Doubts, open_datagrams
 from gateway.adapter import BusUnavailable
 
 NEVER_SECONDS = 86_400.0
@@ -83,6 +83,8 @@ class Hooks:
     """The next request is sent, so these bytes, the beginning of an RTU or ASCII frame, do not become one any more."""
     without_echo: Callable[[bytes, bytes], bytes]
     """Return data from a serial port without an echo; the second argument is the echo that is still expected."""
+    doubts: Doubts
+    """An answer over UDP may be that to an earlier request."""
 
 
 class Connection:
@@ -230,7 +232,7 @@ class Connection:
     def _usual_dial(self) -> Dial | None:
         """Return how the bus is reached, where pymodbus does not do it."""
         if isinstance(self._bus, TcpHost) and self._bus.transport == "udp":
-            return partial(_datagrams, self._bus)
+            return partial(_datagrams, self._bus, self._hooks.doubts)
         if isinstance(self._bus, TcpHost) and self._bus.tls is not None:
             return partial(open_tls, host=self._bus, tls=self._bus.tls)
         return None
@@ -283,8 +285,8 @@ def _recording_errors(create: _Create, failures: list[OSError]) -> _Create:
     return recording
 
 
-async def _datagrams(host: TcpHost, make_protocol: Callable[[], Any]) -> tuple[asyncio.Transport, Any]:
-    transport, protocol = await open_datagrams(make_protocol, host)
+async def _datagrams(host: TcpHost, doubts: Doubts, make_protocol: Callable[[], Any]) -> tuple[asyncio.Transport, Any]:
+    transport, protocol = await open_datagrams(make_protocol, host, doubts)
     protocol.next_tid = secrets.randbelow(MOST_FIRST_TRANSACTION)
     return transport, protocol
 

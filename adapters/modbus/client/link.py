@@ -48,6 +48,7 @@ from adapters.modbus.client.rtu_search import Awaited
 from adapters.modbus.client.session import Session
 from adapters.modbus.client.tcp_receiver import TcpReceiver, advice, host_remark
 from adapters.modbus.client.transport import RetryPolicy
+from adapters.modbus.client.udp import Doubts
 from gateway.adapter import BusUnavailable, DeviceUnreachable, OutcomeUnknown, RecentFrames, loop_time, seconds_text
 
 log = logging.getLogger("adapters.modbus")
@@ -104,7 +105,8 @@ class Link:
         self.bus = bus
         memory_of_link: MutableMapping[str, str] = {}
         self.session = Session(bus, memory if memory is not None else lambda: memory_of_link, pauses)
-        hooks = Hooks(self._on_sent, self._on_received, self._find_answer, self._on_dropped, self._without_echo)
+        self.doubts = Doubts(self._on_doubt, lambda: self._awaited is not None, self._may_ask_again, self._on_confirmed)
+        hooks = Hooks(self._on_sent, self._on_received, self._find_answer, self._on_dropped, self._without_echo, self.doubts)
         self._connection = Connection(bus, hooks, dial)
         self._quiet_at = 0.0
         """When the pause after the last character on the line is over."""
@@ -126,8 +128,10 @@ class Link:
         receiver = AsciiReceiver if bus.framing == "ascii" else RtuReceiver
         self._receiver = receiver(self._late_answers, bus.character_seconds, bus.silence_seconds)
         self._late_arrived = asyncio.Event()
-        self._tcp = TcpReceiver()
+        self._tcp = TcpReceiver(takes_wrong_ids=not bus.loses_requests)
         self._sent: UnansweredRequest | None = None
+        self._doubtful: UnansweredRequest | None = None
+        """The same before it was sent again because its answer may have been an earlier one."""
         self.late: deque[LateAnswer] = deque(maxlen=LATE_BOUND)
         """The answers to abandoned requests that arrived last."""
         self._echo = EchoFilter()
@@ -291,11 +295,11 @@ class Link:
             async with asyncio.timeout_at(give_up_at) as self._deadline:
                 response = await self._connection.exchange(unit, request)
         except ConnectionLost:
-            self._late_answers.discard(unit, sent)
+            self._forget_lost(unit, sent)
             raise
         except TimeoutError:
             if not self._connection.is_open:  # lost so early that pymodbus did not wait for the answer yet
-                self._late_answers.discard(unit, sent)
+                self._forget_lost(unit, sent)
                 raise ConnectionLost from None
             raise
         finally:
@@ -305,6 +309,11 @@ class Link:
         if self._echo.is_missing and not isinstance(request, WriteRequest):
             self._set_echoes(echoes=False)
         return response
+
+    def _forget_lost(self, unit: int, sent: UnansweredRequest) -> None:
+        """Expect no answer to a request that was lost with its port; a device server may send it on the next connection."""
+        if not isinstance(self.bus, TcpHost):
+            self._late_answers.discard(unit, sent)
 
     async def _ensure_works(self) -> None:
         """Open the connection if it is closed, and a new one if nothing was answered on it lately."""
@@ -317,8 +326,23 @@ class Link:
                 *(self.bus.label, health.unanswered_at_renewal),
             )
             self.close()
+        if self._tcp.is_confused and not self.bus.loses_requests:
+            self._tcp.is_confused = False
+            self._end_confusion()
         if not self._connection.is_open:
             await self.open()
+
+    def _end_confusion(self) -> None:
+        """Close the connection where an answer may belong to the last request or to another one, so that no late one is left."""
+        if self.session.confusions.take():
+            log.log(
+                logging.WARNING if self.session.confusions.renewals == 1 else logging.DEBUG,
+                "%s: closed and opened the connection again because its answers could not be told apart",
+                self.bus.label,
+            )
+            if self.session.confusions.is_repeated:
+                self._tcp.forget_ids()
+            self.close()
 
     def _take_response(self, unit: int, request: Request, response: ResponsePDU) -> ResponsePDU:
         """Return a response that answers this request, or raise what it means."""
@@ -442,6 +466,26 @@ class Link:
 
     def _on_dropped(self, data: bytes) -> None:
         self._receiver.traffic.stray_bytes += len(data)
+
+    def _on_doubt(self, asked_again_at: float) -> None:
+        """Extend the time-out for a read that is sent again at this time."""
+        if self._deadline is not None and self._sent is not None and not self._deadline.expired():
+            until = asked_again_at + self._give_up_at - self._sent.since
+            self._deadline.reschedule(max(until, self._deadline.when() or 0.0))
+
+    def _may_ask_again(self) -> bool:
+        """Return whether a request is not answered yet, and expect one answer more to it."""
+        if self._awaited is None or self._sent is None:
+            return False
+        now, self._doubtful = loop_time(), self._sent
+        self._sent = UnansweredRequest(self._awaited, now, now + self._sent.until - self._sent.since)
+        self._late_answers.add(self._awaited_unit, self._sent)
+        return True
+
+    def _on_confirmed(self) -> None:
+        """Expect no answer any more to a request that was sent again: what has arrived was the answer."""
+        if self._doubtful is not None:
+            self._late_answers.discard(self._awaited_unit, self._doubtful)
 
     def _await_the_rest(self, begun_at: int | None, now: float) -> None:
         """Extend the time-out for an answer that has begun in time by the time that its characters need."""

@@ -8,7 +8,7 @@ from adapters.modbus.client.buses import Bus, TcpHost
 from adapters.modbus.client.connection_start import ConnectionStart
 from adapters.modbus.client.pdu import Request, WriteRequest
 from adapters.modbus.client.request_pauses import RequestPauses
-from adapters.modbus.client.session_health import SessionHealth
+from adapters.modbus.client.session_health import Confusions, SessionHealth
 from gateway.adapter import seconds_text
 
 
@@ -27,6 +27,7 @@ class Session:
         self._is_host = isinstance(bus, TcpHost)
         self.start = ConnectionStart(bus, memory)
         self.health = SessionHealth()
+        self.confusions = Confusions()
         self.pauses = RequestPauses(bus.label, memory, bus_seconds=bus.request_pause.total_seconds(), unit_seconds=pauses)
 
     def send_at(self, unit: int, request: Request) -> float:
@@ -52,6 +53,7 @@ class Session:
             self.start.heard()
         else:
             self.start.answered(unit)
+        self.confusions.answered()
         if by_unit:
             self.health.answered(unit)
             self.pauses.answered(unit, now, is_late=is_late)
@@ -81,6 +83,9 @@ class Session:
             remarks.append(
                 f"the connection was closed and opened again {how_often} after {requests} unanswered requests of all units"
             )
+        if times := self.confusions.renewals:
+            how_often = "once" if times == 1 else f"{times} times"
+            remarks.append(f"the connection was closed and opened again {how_often} because its answers could not be told apart")
         return remarks
 
     def needs_new_connection(self, now: float) -> bool:

@@ -21,6 +21,12 @@ UNANSWERED_AT_MOST: Final = 96
 UNASKED_UNITS_FACTOR: Final = 4
 """After so many times as many requests it is not waited for units that nobody asks any more."""
 
+CONFUSED_AT_MOST: Final = 96
+"""While new connections do not help against confused answers, the next one is opened after so many such requests at most."""
+
+CLEAR_ANSWERS: Final = 20
+"""After so many answers without a confused one, a new connection has helped."""
+
 
 class SessionHealth:
     """The answers on one connection after the other to a host."""
@@ -68,3 +74,35 @@ class SessionHealth:
         self._unanswered = 0
         self._silent.clear()
         self._limit = min(2 * self._limit, UNANSWERED_AT_MOST)
+
+
+class Confusions:
+    """The requests whose answers cannot be told from those to others: on a new connection no answer to an earlier one arrives."""
+
+    def __init__(self) -> None:
+        self.renewals = 0
+        """How often a new connection was opened since the start for this reason."""
+        self._clear_answers = 0
+        self._requests_left = 0
+        self._interval = 1
+
+    def answered(self) -> None:
+        """Record an answer that belongs to its request."""
+        self._clear_answers += 1
+        if self._clear_answers >= CLEAR_ANSWERS:
+            self._requests_left, self._interval = 0, 1
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether the new connection is not the first since answers were clear."""
+        return self._interval > 2
+
+    def take(self) -> bool:
+        """Record a request with a confused answer, and return whether to open a new connection."""
+        self._clear_answers = 0
+        self._requests_left -= 1
+        if self._requests_left > 0:
+            return False
+        self.renewals += 1
+        self._requests_left, self._interval = self._interval, min(2 * self._interval, CONFUSED_AT_MOST)
+        return True

@@ -3,6 +3,9 @@
 The transaction id says what an answer belongs to. Some hosts return its neighbour, its bytes swapped, or always the same. Their
 answer is taken for what it fits, as on RTU, where this is unambiguous: no answer on this connection had a right id, the unit and
 the size are those of the request, and no unanswered request to that unit has an answer of the same form.
+
+Where it is not unambiguous, the answer is not taken, and the link connects anew: no late answer arrives on a new connection. Over
+UDP no wrong id is accepted: the network may deliver an answer twice, and there is no connection that could be renewed.
 """
 
 from __future__ import annotations
@@ -63,17 +66,24 @@ class TcpReception:
 
 
 class TcpReceiver:
-    """The receiver of one host. All times are seconds of one clock."""
+    """The receiver of one host. All times are seconds of one clock.
 
-    def __init__(self) -> None:
+    Args:
+        takes_wrong_ids: an answer with a wrong transaction id is taken where its content is unambiguous.
+    """
+
+    def __init__(self, *, takes_wrong_ids: bool = True) -> None:
+        self._takes_wrong_ids = takes_wrong_ids
         self.oddities: set[Oddity] = set()
         """What the host does wrong in its headers."""
+        self.is_confused = False
+        """An answer arrived of which cannot be said whether it is to the last request, which nothing else has answered."""
         self._requests: OrderedDict[int, _SentRequest] = OrderedDict()
         self._awaited: int | None = None
         self._has_ids = False
         """An answer on this connection had an id other than 0."""
         self._has_right_ids = False
-        self._strange: tuple[int, int | None] = (-1, None)
+        self._strange: tuple[int, _SentRequest | None] = (-1, None)
         """The last id that no request had, and the request during which it came."""
         self._renumbering: _Renumbering | None = None
         """In which way the ids are wrong; `None` while that is not known."""
@@ -86,12 +96,17 @@ class TcpReceiver:
             self._has_ids = self._has_right_ids = False  # in which way ids are wrong is kept: the host is the same
         self._requests[transaction] = _SentRequest(transaction, unit, sent)
         self._awaited = transaction
+        self.is_confused = False
         while len(self._requests) > REMEMBERED_REQUESTS:
             self._requests.popitem(last=False)
 
     def ended(self) -> None:
         """Record that nobody waits for the answer any more; it may arrive late."""
         self._awaited = None
+
+    def forget_ids(self) -> None:
+        """Forget in which way the ids of the host are wrong: it does not fit what arrives."""
+        self._renumbering = None
 
     def receive(self, data: bytes, now: float) -> TcpReception:
         """Return what is in the received bytes.
@@ -164,27 +179,41 @@ class TcpReceiver:
         if transaction == self._awaited:
             is_host = bool(HOST_UNITS & {frame.unit, awaited.unit}) and frame.fits
             if frame.unit != awaited.unit and not is_host:
+                self.is_confused |= self._may_be_to_another(frame, awaited)
                 return None
             if self._renumbering is None or self._renumbering(frame.transaction) != self._awaited:
-                self._has_right_ids, self._renumbering = True, None
+                self._renumbering = None
+                self._has_right_ids = self._has_right_ids or not self._has_rival(awaited, now)
             oddities |= {Oddity.UNIT} if frame.unit != awaited.unit and awaited.unit not in HOST_UNITS else set()
         elif frame.unit != awaited.unit or not fits(awaited.sent.request, frame.pdu):
             return None
-        elif earlier is not None and earlier.unit == frame.unit and earlier.sent.request == awaited.sent.request:
+        elif earlier is not None and (earlier.unit, earlier.sent.request) == (awaited.unit, awaited.sent.request):
+            if now - earlier.sent.since > LATE_SECONDS:
+                return None  # its value is not true any more
             awaited = earlier
-        elif self._has_right_ids or self._has_rival(awaited, now) or not self._is_wrong_id(frame.transaction):
+        elif self._has_right_ids or self._has_rival(awaited, now) or not self._is_wrong_id(frame.transaction, awaited):
+            is_surely_late = self._has_right_ids or self._renumbering is not None
+            self.is_confused |= earlier is None or not is_surely_late or frame.transaction == self._awaited
             return None
         else:
             oddities.add(Oddity.TRANSACTION)
         self.oddities |= oddities
+        self.is_confused = not fits(awaited.sent.request, frame.pdu) and self._may_be_to_another(frame, awaited)
         return awaited
 
-    def _is_wrong_id(self, transaction: int) -> bool:
+    def _is_wrong_id(self, transaction: int, awaited: _SentRequest) -> bool:
         """Return whether a host that returns wrong ids may return this one, and learn in which way it is wrong."""
+        if not self._takes_wrong_ids:
+            return False
         self._renumbering = next((one for one in _RENUMBERINGS if one(transaction) == self._awaited), None)
-        before, self._strange = self._strange, (transaction, self._awaited)
-        is_constant = (transaction == 0 and not self._has_ids) or (before[0] == transaction and before[1] != self._awaited)
+        before, self._strange = self._strange, (transaction, awaited)
+        is_constant = (transaction == 0 and not self._has_ids) or (before[0] == transaction and before[1] is not awaited)
         return self._renumbering is not None or is_constant
+
+    def _may_be_to_another(self, frame: MbapFrame, awaited: _SentRequest) -> bool:
+        """Return whether a frame answers another request that is not answered yet, although it has the id of the awaited one."""
+        others = (one for one in self._requests.values() if one is not awaited and one.unit == frame.unit)
+        return any(fits(one.sent.request, frame.pdu) for one in others)
 
     def _has_rival(self, awaited: _SentRequest, now: float) -> bool:
         """Return whether the answer to another request to this unit would look the same and may still arrive."""

@@ -155,12 +155,19 @@ def test_a_late_answer_with_a_wrong_id_is_not_taken_for_another_request(transact
     with_link(test, [unit], MbapFaults(transaction=transaction))
 
 
-def test_a_host_with_right_ids_is_not_believed_with_a_wrong_one():
+def test_a_host_with_right_ids_is_believed_with_a_wrong_one_on_a_new_connection_only(caplog):
     async def test(link, host):
-        assert await link.ask(5, holding(0), ONCE) == words(0x500)
+        for _ in range(200):
+            assert await link.ask(5, holding(0), ONCE) == words(0x500)
         host.mbap_faults = MbapFaults(transaction=0)
         with pytest.raises(DeviceUnreachable, match="belongs to another request"):
             await link.ask(5, holding(1), ONCE)
+        assert host.connections == 1
+        for address in range(5):
+            assert await link.ask(5, holding(address), ONCE) == words(0x500 + address)
+        assert host.connections == 2
+        assert caplog.text.count("could not be told apart") == 1
+        assert any("could not be told apart" in remark for remark in link.remarks())
 
     with_link(test, [meter()])
 
