@@ -20,7 +20,7 @@ from adapters.modbus.discovery.distinct_devices import BusId, Roster, found_devi
 from adapters.modbus.discovery.framing_trial import FramingTrial
 from adapters.modbus.discovery.hosts import COMMON_UNITS, listening_hosts
 from adapters.modbus.discovery.identify import ProbeResult, UnitProbe, run_probe
-from adapters.modbus.discovery.scan_pace import ScanPace
+from adapters.modbus.discovery.scan_timing import ScanTiming
 from adapters.modbus.discovery.unit_scan import UnitScan
 from adapters.modbus.polling.block_reader import BlockReader
 from adapters.modbus.polling.read_plans import ReadPlans
@@ -73,7 +73,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         self._configured: Mapping[int, ConfiguredDevice] = settings.devices_on(self.bus)
         self._timeout = settings.timeout_seconds(self._bus)
         self._profiles = ChildProfiles(settings.library)
-        self._pace = ScanPace(settings.scan_timeout_seconds(self._bus))
+        self._timing = ScanTiming(settings.scan_timeout_seconds(self._bus))
         self._framing = FramingTrial(self._bus, self._transport)
         self._units = KnownUnits(self.bus, lambda: self.memory, self._transport.pause_seconds)
         first_tries = 2 if self._bus.loses_requests else 1
@@ -118,12 +118,12 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         After a scan was interrupted, by a lost bus or a restart, the next one continues there and probes the first units last.
         """
         roster = Roster(self._bus_id)
-        self._pace = ScanPace(self.settings.scan_timeout_seconds(self._bus))
+        self._timing = ScanTiming(self.settings.scan_timeout_seconds(self._bus))
         scanned: Sequence[int] = self.settings.units_of(self._bus)
         is_host = isinstance(self._bus, TcpHost)
         first = (RESERVED_UNIT,) if is_host and scanned else ()
         total = len(first) + len(self._configured) + len(scanned)
-        scan = UnitScan(roster, self._pace, self._transport, self._probe_for_scan, partial(self._add, roster), total)
+        scan = UnitScan(roster, self._timing, self._transport, self._probe_for_scan, partial(self._add, roster), total)
         for unit in first:
             async for step in scan.take(unit):
                 yield step
@@ -137,17 +137,17 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         others = () if self._bus.is_on_line else (unit for unit in HOST_UNITS if unit not in {*self._configured, *scanned})
         async for step in scan.finish(others, may_queue=is_host):
             yield step
-        async with aclosing(self._framing.run((*self._configured, *scanned), self._pace.configured_seconds)) as trial:
+        async with aclosing(self._framing.run((*self._configured, *scanned), self._timing.configured_seconds)) as trial:
             async for note in trial:
                 yield Progress(scan.total, scan.total, note)
         self._units.scan_position = 0
         for device in roster.at_several_units():
             yield device
 
-    def _probe_for_scan(self, unit: int, *, seconds: float, is_patient: bool) -> AsyncGenerator[Request | ProbeResult, None]:
+    def _probe_for_scan(self, unit: int, *, seconds: float, waits_for_start: bool) -> AsyncGenerator[Request | ProbeResult, None]:
         if unit in self._configured:
             return self._probe(unit, ProbeSender(self._requests, self._requests.single_try(unit)), None)
-        policy = RetryPolicy(seconds, self._requests.first_tries, is_patient=is_patient)
+        policy = RetryPolicy(seconds, self._requests.first_tries, waits_for_start=waits_for_start)
         return self._probe(unit, ProbeSender(self._requests, policy), (FIRST_REGISTER,))  # absent: one time-out, not two
 
     async def identify(self, address: str) -> Found:
@@ -214,7 +214,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         return [*of_line, *(remark for remark in of_scan if remark), *self._units.problems]
 
     def _silence_remark(self) -> str | None:
-        return self._pace.remark(is_silent_host=self._framing.is_silent_host, is_udp=self._bus.loses_requests)
+        return self._timing.remark(is_silent_host=self._framing.is_silent_host, is_udp=self._bus.loses_requests)
 
     @classmethod
     def workbench(cls, adapter: Self | None = None) -> Workbench:

@@ -1,4 +1,4 @@
-"""Read certificates in PEM files and from hosts: who they are for, who signed them, and until when. Here is cryptography."""
+"""Read certificates in PEM files and from hosts: who they are for, who signed them, and until when. Uses cryptography."""
 
 from __future__ import annotations
 

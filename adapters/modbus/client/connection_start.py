@@ -17,7 +17,7 @@ from typing import Final
 from adapters.modbus.client.buses import Bus, TcpHost
 from adapters.modbus.client.learned_wait import LearnedWait, WaitLimits
 
-PATIENCE_SECONDS: Final = 6.0
+STARTUP_SECONDS: Final = 6.0
 """How long requests on a fresh connection are sent again, to a host of which nothing is known."""
 
 ASK_AGAIN_SECONDS: Final = 0.25
@@ -76,7 +76,7 @@ class ConnectionStart:
             return 0.0
         seconds = max(self._delay_seconds, self._learned.seconds) if is_write else self._delay_seconds
         again_at = self._unanswered.get(unit, -ASK_AGAIN_SECONDS) + ASK_AGAIN_SECONDS
-        return self._opened_at + max(seconds, min(again_at, self._patience_seconds))
+        return self._opened_at + max(seconds, min(again_at, self._startup_seconds))
 
     def sent(self, now: float) -> None:
         """Record that a request is sent."""
@@ -100,23 +100,23 @@ class ConnectionStart:
         waited, missed = self._sent_at - self._opened_at, self._unanswered.get(unit)
         if missed is not None:
             is_exact = self._sent_at - self._given_up_at[unit] <= SOON_SECONDS
-            if is_exact or missed >= PATIENCE_SECONDS:
+            if is_exact or missed >= STARTUP_SECONDS:
                 self._learned.answered(waited, missed)
             self._answers_at_once = False
         elif not self._unanswered:
             self._learned.answered(waited)
             self._answers_at_once |= waited <= AT_ONCE_SECONDS
-        elif not self._learned.seconds and max(self._unanswered.values()) >= PATIENCE_SECONDS - ASK_AGAIN_SECONDS:
+        elif not self._learned.seconds and max(self._unanswered.values()) >= STARTUP_SECONDS - ASK_AGAIN_SECONDS:
             self._answers_at_once = True  # it was asked long enough: the other units are not there
         self._save()
 
     def is_doubtful(self, now: float, *, within_seconds: float = math.inf) -> bool:
         """Return whether silence says nothing about a unit, at most so long after connecting: the host may not be ready yet."""
-        return not self._has_answered and now - self._opened_at < min(self._patience_seconds, within_seconds)
+        return not self._has_answered and now - self._opened_at < min(self._startup_seconds, within_seconds)
 
     def is_over(self, now: float) -> bool:
         """Return whether the host has answered on this connection, or had enough time for it."""
-        return self._has_answered or now - self._opened_at >= self._patience_seconds + PATIENCE_SECONDS
+        return self._has_answered or now - self._opened_at >= self._startup_seconds + STARTUP_SECONDS
 
     @property
     def learned_seconds(self) -> float:
@@ -124,15 +124,15 @@ class ConnectionStart:
         return self._learned.seconds
 
     @property
-    def _patience_seconds(self) -> float:
+    def _startup_seconds(self) -> float:
         if self._bus.connect_delay is not None:
             return 2 * self._configured_seconds
         if not isinstance(self._bus, TcpHost) or self._bus.loses_requests:  # datagrams have no connection
             return 0.0
         learned = self._learned.seconds
         if learned:
-            return learned + PATIENCE_SECONDS
-        return 0.0 if self._answers_at_once else PATIENCE_SECONDS
+            return learned + STARTUP_SECONDS
+        return 0.0 if self._answers_at_once else STARTUP_SECONDS
 
     @property
     def _configured_seconds(self) -> float:

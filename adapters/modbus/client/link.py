@@ -62,7 +62,7 @@ OVERHEARD_BYTES = 4096
 LATE_BOUND = 256
 """How many late answers are kept: one for each unit id."""
 
-SCAN_PATIENCE_SECONDS = 3.0
+SCAN_STARTUP_SECONDS = 3.0
 """A scan asks only those units again that it asked so soon after connecting: hosts that need longer are rare."""
 
 UNASKED_SECONDS = 0.3
@@ -149,7 +149,7 @@ class Link:
     @property
     def is_silence_doubtful(self) -> bool:
         """Whether silence says nothing about a unit: the host has not answered yet on this connection, and may not be ready."""
-        return self.session.start.is_doubtful(loop_time(), within_seconds=SCAN_PATIENCE_SECONDS)
+        return self.session.start.is_doubtful(loop_time(), within_seconds=SCAN_STARTUP_SECONDS)
 
     def pause_seconds(self, unit: int) -> float:
         """Return the pause that is kept before each request to this unit."""
@@ -281,7 +281,9 @@ class Link:
         """Return whether a request is sent again regardless of the policy: the host or the unit may not have been ready."""
         if isinstance(request, WriteRequest):
             return False
-        return (policy.is_patient and self.session.start.is_doubtful(loop_time())) or self.session.pauses.takes_extra_try(unit)
+        return (policy.waits_for_start and self.session.start.is_doubtful(loop_time())) or self.session.pauses.takes_extra_try(
+            unit
+        )
 
     async def _exchange(self, unit: int, request: Request, policy: RetryPolicy) -> ResponsePDU:
         """Send a request once and return its response, or raise `TimeoutError`."""

@@ -18,7 +18,7 @@ class RetryPolicy:
     tries: int = 1
     late_seconds: float = 0.0
     """How long the answer to an abandoned request may still arrive; never shorter than the time-out."""
-    is_patient: bool = True
+    waits_for_start: bool = True
     """On a fresh connection a read is sent again for as long as the host may not be ready; a scan does that once at its end."""
 
 

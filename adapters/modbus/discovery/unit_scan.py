@@ -12,20 +12,20 @@ from adapters.modbus.client.pdu import FIRST_REGISTER, ExceptionResponse, Reques
 from adapters.modbus.client.transport import RetryPolicy, Transport
 from adapters.modbus.discovery.distinct_devices import Roster
 from adapters.modbus.discovery.identify import ProbeResult
-from adapters.modbus.discovery.scan_pace import ScanPace
+from adapters.modbus.discovery.scan_timing import ScanTiming
 from gateway.adapter import DeviceUnreachable, Found, Progress, loop_time
 
 
 class ProbeUnit(Protocol):
     """Probes a unit id."""
 
-    def __call__(self, unit: int, *, seconds: float, is_patient: bool) -> AsyncGenerator[Request | ProbeResult, None]:
+    def __call__(self, unit: int, *, seconds: float, waits_for_start: bool) -> AsyncGenerator[Request | ProbeResult, None]:
         """Yield the steps and the result.
 
         Args:
             unit: the unit id.
             seconds: how long to wait for its first answer.
-            is_patient: ask again for as long as the host may not be ready.
+            waits_for_start: ask again for as long as the host may not be ready.
         """
 
 
@@ -38,7 +38,7 @@ class UnitScan:
     """
 
     roster: Roster
-    pace: ScanPace
+    timing: ScanTiming
     transport: Transport
     probe: ProbeUnit
     add: Callable[[int, ProbeResult], Found | None]
@@ -50,7 +50,7 @@ class UnitScan:
 
     async def take(self, unit: int) -> AsyncIterator[Found | Progress]:
         """Probe a unit id, and units whose answers came late by now."""
-        async for step in self._probe(unit, f"unit {unit}", self.pace.timeout_seconds):
+        async for step in self._probe(unit, f"unit {unit}", self.timing.timeout_seconds):
             yield step
         self._done += 1
         yield Progress(self._done, self.total, f"unit {unit}")
@@ -66,7 +66,7 @@ class UnitScan:
         """
         earlier, self._doubtful = self._doubtful, []
         for unit in reversed(earlier):
-            async for step in self._probe(unit, f"unit {unit} again", self.pace.timeout_seconds, is_patient=True):
+            async for step in self._probe(unit, f"unit {unit} again", self.timing.timeout_seconds, waits_for_start=True):
                 yield step
         for unit in host_units:
             if not self.roster.has_answers:
@@ -76,10 +76,12 @@ class UnitScan:
         async for step in self._hear_the_last(may_queue=may_queue):
             yield step
 
-    async def _probe(self, unit: int, note: str, seconds: float, *, is_patient: bool = False) -> AsyncIterator[Found | Progress]:
+    async def _probe(
+        self, unit: int, note: str, seconds: float, *, waits_for_start: bool = False
+    ) -> AsyncIterator[Found | Progress]:
         """Probe a unit id and add its device, after those that were asked in vain before."""
-        self.pace.asks(unit, loop_time())
-        async with aclosing(self.probe(unit, seconds=seconds, is_patient=is_patient)) as steps:
+        self.timing.asks(unit, loop_time())
+        async with aclosing(self.probe(unit, seconds=seconds, waits_for_start=waits_for_start)) as steps:
             async for step in steps:
                 if not isinstance(step, ProbeResult):
                     yield Progress(self._done, self.total, f"{note}: {step}")
@@ -92,26 +94,26 @@ class UnitScan:
     async def _after(self, unit: int, result: ProbeResult) -> AsyncIterator[Found | Progress]:
         if not result.alive:
             if self.transport.answer_seconds is not None:
-                self.pace.served()
+                self.timing.served()
             self._doubtful += [unit] * self.transport.is_silence_doubtful
             return
-        self.pace.answered(unit)
+        self.timing.answered(unit)
         earlier, self._doubtful = [one for one in self._doubtful if one != unit], []
         for one in earlier:
-            async for step in self._probe(one, f"unit {one} again", self.pace.timeout_seconds):
+            async for step in self._probe(one, f"unit {one} again", self.timing.timeout_seconds):
                 yield step
 
     async def _ask_late_units(self) -> AsyncIterator[Found | Progress]:
         """Probe units again whose answers came after the scan had gone on."""
         self._hear_late_answers()
-        while (late := self.pace.next_late()) is not None:
+        while (late := self.timing.next_late()) is not None:
             unit, seconds = late
             async for step in self._probe(unit, f"unit {unit}, whose answer came late", seconds):
                 yield step
             self._hear_late_answers()
 
     async def _hear_the_last(self, *, may_queue: bool) -> AsyncIterator[Found | Progress]:
-        while (last := self.pace.last_check(loop_time(), may_queue=may_queue)) is not None:
+        while (last := self.timing.last_check(loop_time(), may_queue=may_queue)) is not None:
             begun_at = loop_time()
             if last.is_found:
                 with suppress(ExceptionResponse, DeviceUnreachable):
@@ -121,11 +123,11 @@ class UnitScan:
                 async for step in self._probe(last.unit, "late answers", last.seconds):
                     yield step
             if self.transport.answer_seconds is not None or loop_time() < begun_at + last.seconds:
-                self.pace.served()  # answered in time, or refused: nothing waits there
+                self.timing.served()  # answered in time, or refused: nothing waits there
             async for step in self._ask_late_units():
                 yield step
 
     def _hear_late_answers(self) -> None:
         while isinstance(self.transport, Link) and self.transport.late:
-            self.pace.heard(self.transport.late.popleft())
+            self.timing.heard(self.transport.late.popleft())
             self._doubtful.clear()  # the requests wait for each other, so none was lost

@@ -1,4 +1,4 @@
-"""Read registers in parts from a unit that does not return so many at once, so that a number is not torn."""
+"""Read registers in parts from a unit that does not return so many at once, so that each number is of one moment."""
 
 from __future__ import annotations
 

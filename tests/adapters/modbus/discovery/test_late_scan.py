@@ -9,7 +9,7 @@ from adapters.modbus.client.buses import SerialLine, TcpHost
 from adapters.modbus.client.late_answers import LateAnswer
 from adapters.modbus.client.link import Link
 from adapters.modbus.discovery.framing_trial import FramingTrial
-from adapters.modbus.discovery.scan_pace import ScanPace
+from adapters.modbus.discovery.scan_timing import ScanTiming
 from gateway.adapter import DeviceUnreachable, Found
 from gateway.testing.clock import simulated
 from gateway.testing.modbus import ExceptionCode, Faults, ModbusTcpHost, SimulatedUnit, Table, VirtualLine
@@ -118,18 +118,18 @@ def test_a_gateway_that_says_at_once_that_a_unit_is_absent_is_told_nothing():
 
 
 def test_late_answers_to_other_requests_do_not_change_the_pace():
-    pace = ScanPace(0.3)
-    pace.asks(9, 4.0)
-    pace.heard(LateAnswer(9, 0.0, 5.0, is_absence=False))  # to a poll from before the scan
-    pace.heard(LateAnswer(7, 4.5, 5.0, is_absence=False))  # to a poll of a known child
-    assert (pace.timeout_seconds, pace.next_late(), pace.remark(is_silent_host=False)) == (0.3, None, None)
+    timing = ScanTiming(0.3)
+    timing.asks(9, 4.0)
+    timing.heard(LateAnswer(9, 0.0, 5.0, is_absence=False))  # to a poll from before the scan
+    timing.heard(LateAnswer(7, 4.5, 5.0, is_absence=False))  # to a poll of a known child
+    assert (timing.timeout_seconds, timing.next_late(), timing.remark(is_silent_host=False)) == (0.3, None, None)
 
 
 def test_a_unit_that_was_heard_late_and_is_silent_is_asked_four_times():
-    pace = ScanPace(0.3)
-    pace.asks(9, 0.0)
-    pace.heard(LateAnswer(9, 0.0, 0.8, is_absence=False))
-    assert [pace.next_late() is not None for _ in range(5)] == [True, True, True, True, False]
+    timing = ScanTiming(0.3)
+    timing.asks(9, 0.0)
+    timing.heard(LateAnswer(9, 0.0, 0.8, is_absence=False))
+    assert [timing.next_late() is not None for _ in range(5)] == [True, True, True, True, False]
 
 
 @pytest.mark.parametrize(

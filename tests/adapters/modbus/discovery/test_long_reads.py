@@ -46,8 +46,8 @@ async def test_a_unit_that_returns_few_registers_is_found_as_what_it_is_and_read
     memory_transport, read_case, adapter_on, admitted, name, registers, failure
 ):
     case = read_case(CASES / name)
-    polite = adapter_on(memory_transport({1: case.device}), units=1)
-    expected = await polite.identify("1")
+    without_limit = adapter_on(memory_transport({1: case.device}), units=1)
+    expected = await without_limit.identify("1")
     adapter = adapter_on(memory_transport({1: Limited(case.device, registers, failure)}), units=1)
     (found,) = [step async for step in adapter.discover() if isinstance(step, Found)]
     assert (found.profile, found.identity, found.name) == (expected.profile, expected.identity, expected.name)
@@ -71,17 +71,17 @@ async def test_a_configured_device_is_found_although_it_returns_one_register_at_
 
 async def test_a_lost_answer_does_not_limit_a_unit(memory_transport, read_case, adapter_on):
     case = read_case(CASES / "solaredge-inverter/model-103")
-    polite = Limited(case.device, 125, FAILURES["silent"])
-    await adapter_on(memory_transport({1: polite}), units=1).identify("1")
-    first = [isinstance(request, ReadRequest) and request.count > 1 for request in polite.asked].index(True)
-    reads_before = sum(isinstance(request, ReadRequest) for request in polite.asked[:first])
+    without_limit = Limited(case.device, 125, FAILURES["silent"])
+    await adapter_on(memory_transport({1: without_limit}), units=1).identify("1")
+    first = [isinstance(request, ReadRequest) and request.count > 1 for request in without_limit.asked].index(True)
+    reads_before = sum(isinstance(request, ReadRequest) for request in without_limit.asked[:first])
     unit = Limited(case.device, 125, FAILURES["silent"], lost=[False] * reads_before + [True])
     found = await adapter_on(memory_transport({1: unit}), units=1).identify("1")
     assert found.profile == "solaredge-inverter"
-    assert len(unit.asked) == len(polite.asked) + 2, "a single register, and the read once more"
+    assert len(unit.asked) == len(without_limit.asked) + 2, "a single register, and the read once more"
 
 
-async def test_a_polite_unit_is_asked_nothing_more(memory_transport, read_case, adapter_on):
+async def test_a_unit_without_a_limit_is_asked_nothing_more(memory_transport, read_case, adapter_on):
     case = read_case(CASES / "eastron-sdm630/three-phases")
     unit = Limited(case.device, 125, FAILURES["silent"])
     await adapter_on(memory_transport({1: unit}), units=1).identify("1")

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from adapters.modbus import ModbusAdapter
-from adapters.modbus.client.connection_start import PATIENCE_SECONDS
+from adapters.modbus.client.connection_start import STARTUP_SECONDS
 from adapters.modbus.client.link import Link
 from adapters.modbus.settings import ModbusSettings
 from gateway.adapter import Found, Progress
@@ -63,15 +63,15 @@ def test_every_unit_is_found_on_a_host_that_needs_a_while_after_connecting(ready
     simulated(main())
 
 
-def test_a_scan_of_a_host_with_absent_units_pays_its_patience_at_most_once():
+def test_a_scan_of_a_host_with_absent_units_waits_for_its_start_at_most_once():
     async def main():
         nobody, late, early = Scanned(host_of(), "1-100"), Scanned(host_of(90), "1-100"), Scanned(host_of(3), "1-100")
         assert await nobody.run() == []
         without = Scanned(host_of(), "1-100", connect_delay=0)
         assert await without.run() == []
-        assert nobody.seconds <= without.seconds + PATIENCE_SECONDS + SCAN_TIMEOUT
+        assert nobody.seconds <= without.seconds + STARTUP_SECONDS + SCAN_TIMEOUT
         assert await late.run() == ["90"]
-        assert late.seconds <= 100 * SCAN_TIMEOUT + PATIENCE_SECONDS + SCAN_TIMEOUT
+        assert late.seconds <= 100 * SCAN_TIMEOUT + STARTUP_SECONDS + SCAN_TIMEOUT
         assert await early.run() == ["3"]
         assert early.seconds <= 100 * SCAN_TIMEOUT + 3 * SCAN_TIMEOUT + 0.1, "those before the first answer are asked twice"
 

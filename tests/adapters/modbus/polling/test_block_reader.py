@@ -22,7 +22,7 @@ DAY = 86400
 
 
 @dataclass
-class Rude:
+class FaultyUnit:
     """A unit that answers as another one, but for the reads of which a rule says something: a code, `None` for silence."""
 
     device: object
@@ -66,11 +66,11 @@ def meter(read_case):
 
 @pytest.fixture
 def plant(memory_transport, meter, adapter_on, admitted):
-    """Make an adapter with some units like one meter; each is found while it is polite."""
+    """Make an adapter with some units like one meter; each is found while it is healthy."""
 
     class Plant:
         def __init__(self, units=1, memory=None):
-            self.units = {number: Rude(meter.device) for number in range(1, units + 1)}
+            self.units = {number: FaultyUnit(meter.device) for number in range(1, units + 1)}
             self.transport = memory_transport(self.units)
             self.adapter = adapter_on(self.transport, units=f"1-{units}")
             if memory is not None:
@@ -128,10 +128,10 @@ def test_a_block_is_halved_for_each_code_that_can_be_about_addresses(plant, mete
 def test_a_block_is_not_halved_for_a_code_that_has_nothing_to_do_with_addresses(plant, code):
     async def main():
         on = await plant().find()
-        _, polite = await on.read()
+        _, healthy = await on.read()
         on.units[1].rule = lambda read: code
         names, requests = await on.read()
-        assert (names, requests) == (set(), polite)
+        assert (names, requests) == (set(), healthy)
         assert "refuses" not in on.remarks()
 
     simulated(main())
@@ -262,13 +262,13 @@ def test_another_firmware_version_is_asked_anew(plant):
 def test_a_device_that_is_starting_costs_few_requests_and_is_read_soon_after(plant, meter):
     async def main():
         on = await plant().find()
-        _, polite = await on.read()
+        _, healthy = await on.read()
         on.units[1].rule = lambda read: 0x02
         begun = asyncio.get_running_loop().time()
         _, requests = await on.read()
-        assert requests <= 7 * polite
+        assert requests <= 7 * healthy
         _, while_starting = await on.read_for(30)
-        assert while_starting <= 12 * polite
+        assert while_starting <= 12 * healthy
         on.units[1].rule = lambda read: "answer"
         seen, _ = await on.read_for(120)
         assert seen.keys() == meter.readings.keys()
@@ -506,7 +506,7 @@ def test_a_module_that_comes_and_goes_with_the_gateways_of_a_plant_is_read_when_
 def test_a_device_that_refuses_everything_by_night_is_read_as_soon_as_it_is_awake(plant, meter, code):
     async def main():
         on = await plant().find()
-        _, polite = await on.read()
+        _, healthy = await on.read()
         on.units[1].rule = lambda read: code
         requests = 0
         for _ in range(10 * 60):
@@ -514,7 +514,7 @@ def test_a_device_that_refuses_everything_by_night_is_read_as_soon_as_it_is_awak
             requests += count
             assert not names
             await asyncio.sleep(60)
-        assert requests <= polite * 10 * 60, "not more than by day"
+        assert requests <= healthy * 10 * 60, "not more than by day"
         assert not [key for key in on.adapter.memory if key.startswith("refused by")], "it says nothing about the model"
         on.units[1].rule = lambda read: "answer"
         seen, _ = await on.read_for(30)
@@ -558,11 +558,11 @@ def test_registers_that_are_illegal_for_good_cost_little_while_the_rest_is_read_
 
     async def main():
         on = await plant().find()
-        _, polite = await on.read_for(3600)
+        _, healthy = await on.read_for(3600)
         on.units[1].rule = refuses(FREQUENCY, 2)
-        seen, rude = await on.read_for(3600)
+        seen, with_faults = await on.read_for(3600)
         assert {len(times) for times in seen.values()} == {721}
         assert seen.keys() == meter.readings.keys() - {"frequency"}
-        assert rude <= 1.5 * polite
+        assert with_faults <= 1.5 * healthy
 
     simulated(main())

@@ -1,4 +1,4 @@
-"""Numbers that are read in parts are not torn, while they count."""
+"""Numbers that are read in parts while they count are those of one moment."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from adapters.modbus.client.buses import SerialLine, TcpHost
-from adapters.modbus.client.connection_start import PATIENCE_SECONDS
+from adapters.modbus.client.connection_start import STARTUP_SECONDS
 from adapters.modbus.client.keepalive import IDLE_SECONDS, UNACKNOWLEDGED_SECONDS
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import ReadRequest, Table, WriteRequest
@@ -106,7 +106,7 @@ def test_a_request_that_a_scan_repeats_after_all_other_units_does_not_count_as_w
         link = link_to(host, memory)
         for unit in (1, *range(2, 15)):
             with suppress(DeviceUnreachable):
-                await link.ask(unit, WORD, RetryPolicy(0.3, is_patient=False))
+                await link.ask(unit, WORD, RetryPolicy(0.3, waits_for_start=False))
         await ask(link)
         assert now() > 4
         assert link.session.start.learned_seconds == 0, "it was ready long before it was asked again"
@@ -117,11 +117,11 @@ def test_a_request_that_a_scan_repeats_after_all_other_units_does_not_count_as_w
     simulated(main())
 
 
-def test_units_that_are_not_there_cost_a_fresh_connection_its_patience_once():
+def test_units_that_are_not_there_cost_a_fresh_connection_the_wait_for_its_start_once():
     async def main():
         host, memory = host_of(ConnectionFaults(), 5), {}
         link = link_to(host, memory)
-        assert PATIENCE_SECONDS <= await is_silent(link, 1) < PATIENCE_SECONDS + 1.1
+        assert STARTUP_SECONDS <= await is_silent(link, 1) < STARTUP_SECONDS + 1.1
         assert await is_silent(link, 2) == pytest.approx(1.0, abs=0.01)
         assert await ask(link, 5) < 0.01
         link.close()

@@ -44,8 +44,8 @@ class LastCheck:
 
 
 @dataclass(slots=True)
-class ScanPace:
-    """The pace of one scan. All times are seconds of one clock."""
+class ScanTiming:
+    """The time-outs of one scan, and the late answers to it. All times are seconds of one clock."""
 
     configured_seconds: float
     """How long the settings let a scan wait for a unit."""
