@@ -63,3 +63,18 @@ async def test_a_device_server_greets_answers_and_closes_idle_connections():
         assert await asyncio.wait_for(reader.read(), 20) == b"", "it is silent, then closes"
         writer.close()
     assert bytes(server.received) == b"%1POWR ?\r%1POWR ?\r"
+
+
+@pytest.mark.enable_socket
+async def test_a_device_server_greets_late_with_other_bytes_in_front_and_again():
+    projector = Projector(password="secret")
+    async with DeviceServer(projector) as server:
+        server.greets_after_seconds, server.before_greeting = 0.2, b"\xff\xfd\x18"
+        host, port = server.port.removeprefix("socket://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"%1POWR ?\r")
+        assert await reader.readuntil(b"\r") == b"PJLINK ERRA\r", "it answers before it greets"
+        assert await reader.readuntil(b"\r") == b"\xff\xfd\x18PJLINK 1 498e4a67\r"
+        server.greet_again()
+        assert await reader.readuntil(b"\r") == b"PJLINK 1 498e4a67\r"
+        writer.close()

@@ -2,7 +2,7 @@
 
 pyserial opens and configures the port, pyserial-asyncio waits for data. Both block or spin in some cases, which are avoided here:
 
-pyserial opens and configures the port, pyserial-asyncio waits for data. Where they would block or spin, this file helps:
+- pyserial-asyncio flushes and closes in the event loop, which waits for a device that accepts nothing: its transport gets
   an object whose `flush` and `close` do nothing (`NonBlockingFile`), and the pyserial port is closed in a thread.
 - pyserial's write spins while a port accepts nothing, and its read fails for file descriptors from 1024 on: `NonBlockingFile`
   reads and writes itself.
@@ -83,19 +83,19 @@ class Port:
         self._pump: BytePump | None = None
         self._lost = asyncio.Event()
         self._first_bytes = bytearray()
-        self._is_collecting = False
-        """The bytes of a new connection are kept until something is written: a device may greet before anybody listens."""
+        self._keeps_first_bytes = self._is_unused = False
+        """The first bytes of a new connection are kept: a device may greet before anybody listens, or after it was asked."""
         self._collected = asyncio.Event()
 
     @property
     def first_bytes(self) -> bytes:
-        """The bytes received on a new connection before the first request; empty for a local port."""
+        """The first bytes received on a new connection, a greeting among them; empty for a local port."""
         return bytes(self._first_bytes)
 
     @property
     def is_unused(self) -> bool:
         """Whether this is a new connection, on which nothing was written yet; false for a local port."""
-        return self._is_collecting
+        return self._is_unused
 
     @property
     def is_open(self) -> bool:
@@ -130,7 +130,7 @@ class Port:
             raise BusUnavailable(describe_open_error(self.address, error)) from error
         kind = ThreadedPump if url_scheme(self.address) == "rfc2217" else _TransportPump
         self._first_bytes.clear()
-        self._is_collecting = url_scheme(self.address) is not None
+        self._keeps_first_bytes = self._is_unused = url_scheme(self.address) is not None
         self._pump, self.line = kind(serial_port, self._on_data, self._on_failure), line
 
     async def close(self) -> None:
@@ -169,7 +169,7 @@ class Port:
             BusUnavailable: it is not open, or lost; or its device server accepts no more data.
         """
         pump = self._require_pump()
-        self._is_collecting = False
+        self._is_unused = False
         character = self.line.character_seconds if self.line is not None and self.is_configurable else 0.0
         try:
             async with asyncio.timeout(WRITE_SECONDS + 1.5 * character * len(data)):
@@ -192,7 +192,7 @@ class Port:
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._is_collecting and not is_complete(self.first_bytes):
+                while self._keeps_first_bytes and not is_complete(self.first_bytes):
                     self._require_pump()
                     self._collected.clear()
                     await self._collected.wait()
@@ -209,7 +209,7 @@ class Port:
         return self._pump
 
     def _on_data(self, data: bytes) -> None:
-        if self._is_collecting and len(self._first_bytes) < MAX_FIRST_BYTES:
+        if self._keeps_first_bytes and len(self._first_bytes) < MAX_FIRST_BYTES:
             self._first_bytes += data[: MAX_FIRST_BYTES - len(self._first_bytes)]
             self._collected.set()
         if self._listener is not None:

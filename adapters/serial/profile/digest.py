@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from typing import NamedTuple
 
 from pydantic import SecretStr
 
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.profile.profile import RANDOM_FIELD, Profile
+
+
+class Greeting(NamedTuple):
+    """The greeting of a device with a password."""
+
+    random: str
+    frame: bytes
+    """With its end mark."""
 
 
 class Digest:
@@ -29,7 +38,7 @@ class Digest:
 
     def is_greeted(self, received: bytes) -> bool:
         """Return whether these first bytes of a connection contain a greeting, with or without a password."""
-        return self.random_in(received) is not None or any(
+        return self.greeting_in(received) is not None or any(
             self._unsecured.match(payload) is not None for payload in self._payloads(received)
         )
 
@@ -37,11 +46,15 @@ class Digest:
         """Return whether this frame is the greeting of a device with a password."""
         return self._greeting.match(payload) is not None
 
-    def random_in(self, received: bytes) -> str | None:
-        """Return the random text of the greeting of a device with a password; `None` if there is no such greeting."""
-        for payload in self._payloads(received):
-            if (values := self._greeting.match(payload)) is not None:
-                return str(values[RANDOM_FIELD])
+    def greeting_in(self, received: bytes) -> Greeting | None:
+        """Return the latest greeting of a device with a password in these bytes; `None` if there is none.
+
+        A device server may send bytes of its own in front of a greeting, such as the options of Telnet.
+        """
+        for payload in reversed(self._payloads(received)):
+            for at in range(len(payload)):
+                if (values := self._greeting.match(payload[at:])) is not None:
+                    return Greeting(str(values[RANDOM_FIELD]), self._framing.wrap(payload[at:]))
         return None
 
     def is_refused(self, payload: bytes) -> bool:

@@ -265,7 +265,8 @@ class Conversation:
     def _other_frames_text(self, pending: _PendingRequest) -> str:
         if not pending.other_frames:
             return ""
-        shown = "" if self._login is not None else f", the last {escaped_text(pending.last_other_frame[:SHOWN_BYTES])}"
+        has_secret = self._login is not None or bool(self._prefix)  # an echo of the log-in may be among them
+        shown = "" if has_secret else f", the last {escaped_text(pending.last_other_frame[:SHOWN_BYTES])}"
         return f", but {pending.other_frames} that do not answer it{shown}"
 
     # received data ----------------------------------------------------------------------------------------------------
@@ -289,6 +290,9 @@ class Conversation:
         for frame in frames:
             pending = self._pending
             if self._echo_filter.is_late_echo(frame.raw):
+                continue
+            if self._digest is not None and self._digest.note_greeting(frame):
+                self._on_unsolicited(frame)
                 continue
             if pending is not None and not pending.answer.done():
                 if pending.is_answer(frame):

@@ -8,11 +8,15 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from adapters.serial.profile.digest import Digest
-from gateway.adapter import DeviceUnreachable, loop_time, seconds_text
+from adapters.serial.framing.frames import Frame
+from adapters.serial.profile.digest import Digest, Greeting
+from gateway.adapter import BusUnavailable, DeviceUnreachable, loop_time
 
 GREETING_SECONDS = 2.0
 """Time limit for the greeting of a new connection; a device without one is asked after that."""
+
+LATE_GREETING_SECONDS = 10.0
+"""The same for the greeting of a device that turned out to want a password, and had not greeted by then."""
 
 REFUSED_SECONDS = 600.0
 """A password that was refused is not sent again within this time: a device may lock who tries again and again."""
@@ -32,7 +36,7 @@ class GreetedPort(Protocol):
 
     @property
     def first_bytes(self) -> bytes:
-        """The bytes received on a new connection before the first request; empty for a local port."""
+        """The first bytes received on a new connection; empty for a local port."""
 
     async def wait_for_first_bytes(self, is_complete: Callable[[bytes], bool], seconds: float) -> None:
         """Wait until they are complete, at most for this time."""
@@ -48,6 +52,8 @@ class LoginKnowledge:
     """The sentence for a device that rejects the password."""
     refused_until: float = field(default=0.0)
     """Time until which the password is not sent again."""
+    greeting_seconds: float = field(default_factory=lambda: GREETING_SECONDS)
+    """Time limit for the greeting of a new connection."""
 
 
 class DigestLogin:
@@ -65,7 +71,9 @@ class DigestLogin:
         self._digest = digest
         self._password = password
         self._knowledge = knowledge
-        self._is_done = self._is_hash_sent = False
+        self._is_done = self._is_hash_sent = self._was_asked_early = False
+        self._greeting: Greeting | None = None
+        """The latest one; another one may come in the middle of a connection, as from a device that restarts behind a server."""
         self._refused: bytes | None = None
 
     async def prefix(self) -> bytes:
@@ -73,17 +81,21 @@ class DigestLogin:
 
         Raises:
             LoginNeeded: a password is wanted and missing, or it was refused; nothing should be sent.
+            BusUnavailable: the device wants a password, and does not greet this connection.
         """
         if self._refused is not None:
-            raise LoginNeeded(self._knowledge.wrong, self._refused)
+            raise LoginNeeded(self._sentence, self._refused)
         if self._is_done:
             return b""
-        await self._port.wait_for_first_bytes(self._digest.is_greeted, GREETING_SECONDS)
-        greeting = self._port.first_bytes
-        random = self._digest.random_in(greeting)
-        if random is None:
+        if self._greeting is None:
+            await self.wait_for_greeting()
+            self._greeting = self._digest.greeting_in(self._port.first_bytes)
+        if self._greeting is None and self._was_asked_early:
+            raise BusUnavailable("its device wants a password, but did not greet this connection, so nothing is sent on it")
+        if self._greeting is None:
             self._is_done = True
             return b""
+        random, greeting = self._greeting
         if self._password is None:
             raise LoginNeeded(self._knowledge.missing, greeting)
         if loop_time() < self._knowledge.refused_until:
@@ -91,9 +103,26 @@ class DigestLogin:
         self._is_done = self._is_hash_sent = True
         return self._digest.prefix(random, self._password)
 
+    async def wait_for_greeting(self) -> None:
+        """Wait until the device has greeted this connection, at most for the time that such devices take."""
+        is_awaited = self._is_greeted_with_password if self._was_asked_early else self._digest.is_greeted
+        await self._port.wait_for_first_bytes(is_awaited, self._knowledge.greeting_seconds)
+
+    def _is_greeted_with_password(self, received: bytes) -> bool:
+        return self._digest.greeting_in(received) is not None
+
     def is_refused(self, payload: bytes) -> bool:
         """Return whether this frame rejects the log-in."""
         return self._digest.is_refused(payload)
+
+    def note_greeting(self, frame: Frame) -> bool:
+        """Return whether this frame is a greeting that asks for a log-in; the next request has the hash then."""
+        if not self._digest.is_greeting(frame.payload):
+            return False
+        greeting = self._digest.greeting_in(frame.raw)
+        if greeting != self._greeting:  # one that comes twice asks for one log-in
+            self._greeting, self._refused, self._is_done, self._is_hash_sent = greeting, None, False, False
+        return True
 
     def check(self, received: bytes) -> None:
         """Notice that the device rejects the log-in.
@@ -105,21 +134,24 @@ class DigestLogin:
         if not self._digest.is_refused_in(received):
             return
         if self._password is not None and not self._is_hash_sent:
-            self._is_done = False
-            greeting = f"its greeting took longer than {seconds_text(GREETING_SECONDS)}"
-            raise DeviceUnreachable(f"it was asked without the password, since {greeting}")
+            self._is_done, self._was_asked_early = False, True
+            self._knowledge.greeting_seconds = LATE_GREETING_SECONDS
+            raise DeviceUnreachable("it was asked before its greeting, so without the password: the next request has it")
         self._refused = received
-        if self._password is None:
-            raise LoginNeeded(self._knowledge.missing, received)
-        self._knowledge.refused_until = loop_time() + REFUSED_SECONDS
-        raise LoginNeeded(self._knowledge.wrong, received)
+        if self._password is not None:
+            self._knowledge.refused_until = loop_time() + REFUSED_SECONDS
+        raise LoginNeeded(self._sentence, received)
+
+    @property
+    def _sentence(self) -> str:
+        return self._knowledge.missing if self._password is None else self._knowledge.wrong
 
     @property
     def needs(self) -> str | None:
         """The sentence about the missing or rejected password; `None` if none is wanted, or it is right."""
         if self._refused is not None:
-            return self._knowledge.missing if self._password is None else self._knowledge.wrong
-        is_wanted = not self._is_done and self._digest.random_in(self._port.first_bytes) is not None
+            return self._sentence
+        is_wanted = not self._is_done and self._is_greeted_with_password(self._port.first_bytes)
         if is_wanted and self._password is None:
             return self._knowledge.missing
         return self._knowledge.wrong if is_wanted and loop_time() < self._knowledge.refused_until else None

@@ -25,6 +25,10 @@ class DeviceServer:
 
     def __init__(self, *devices: SerialDevice, close_idle_seconds: float | None = None) -> None:
         self.devices = list(devices)
+        self.greets_after_seconds = 0.0
+        """Time after which the devices greet a new connection; they answer requests before."""
+        self.before_greeting = b""
+        """Bytes in front of the greeting: options of Telnet, or a greeting that was kept from an earlier connection."""
         self.connections = 0
         """How many connections were opened."""
         self.received = bytearray()
@@ -64,8 +68,9 @@ class DeviceServer:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._writers.add(writer)
+        greeting = b"".join(device.connected() for device in self.devices)
+        greets = asyncio.get_running_loop().call_later(self.greets_after_seconds, writer.write, self.before_greeting + greeting)
         try:
-            writer.write(b"".join(device.connected() for device in self.devices))
             while True:
                 async with asyncio.timeout(self._close_idle_seconds):
                     data = await reader.read(_CHUNK_BYTES)
@@ -76,9 +81,15 @@ class DeviceServer:
         except (TimeoutError, ConnectionError):
             return
         finally:
+            greets.cancel()
             self._writers.discard(writer)
             with suppress(ConnectionError):
                 writer.close()
+
+    def greet_again(self) -> None:
+        """Send the greeting on the open connections, as a device does that restarts behind a device server."""
+        for writer in self._writers:
+            writer.write(b"".join(device.connected() for device in self.devices))
 
     async def _answer(self, data: bytes, writer: asyncio.StreamWriter) -> None:
         for device in self.devices:

@@ -14,7 +14,7 @@ from gateway.testing.serial.device import SerialDevice
 STANDBY, ON, COOLING, WARMING_UP = 0, 1, 2, 3
 UNKNOWN, OUT_OF_RANGE, NOT_NOW = "ERR1", "ERR2", "ERR3"
 RANDOM_TEXT = "498e4a67"
-"""The random text of its greetings: that of the example in the specification."""
+"""The random text of its greetings, unless it is changed: that of the example in the specification."""
 
 
 class Projector(SerialDevice):
@@ -52,6 +52,7 @@ class Projector(SerialDevice):
         self.rejected_logins = 0
         """How often a wrong password, or none, was received."""
         self.password = password
+        self.random_text = RANDOM_TEXT
         self._class = pjlink_class
         self._tells_in_standby = tells_in_standby
         self._lower_case, self._end = lower_case, end
@@ -76,8 +77,12 @@ class Projector(SerialDevice):
 
     def connected(self) -> bytes:
         """Return its greeting."""
+        self.log_out()
+        return self._encoded("PJLINK 0" if self.password is None else f"PJLINK 1 {self.random_text}")
+
+    def log_out(self) -> None:
+        """Want the hash again, if it has a password."""
         self._buffer, self._is_logged_in = b"", self.password is None
-        return self._encoded("PJLINK 0" if self.password is None else f"PJLINK 1 {RANDOM_TEXT}")
 
     def receive(self, data: bytes) -> Sequence[bytes]:
         """Return the answers to the commands that these bytes complete."""
@@ -89,7 +94,7 @@ class Projector(SerialDevice):
         if not percent:
             return None
         if not self._is_logged_in:
-            if hashed != hashlib.md5(f"{RANDOM_TEXT}{self.password}".encode(), usedforsecurity=False).hexdigest():
+            if hashed != hashlib.md5(f"{self.random_text}{self.password}".encode(), usedforsecurity=False).hexdigest():
                 self.rejected_logins += 1
                 return self._encoded("PJLINK ERRA")
             self._is_logged_in = True

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from adapters.serial import SerialAdapter
+from adapters.serial.profile.library import PROFILE_FILES
 from gateway.adapter import BusUnavailable, Command, CommandRejected, DeviceUnreachable, Found
 from gateway.testing.serial import HEALTHY, DeviceServer, Projector, SerialFaults
 from gateway.testing.serial.projector import ON, STANDBY, WARMING_UP
@@ -13,13 +14,12 @@ pytestmark = pytest.mark.enable_socket
 
 PASSWORD = "JBMIAProjectorLink"
 PROJECTOR = {"port": "hall", "profile": "pjlink"}
+SETTINGS = {"type": "serial", "name": "av"}
 
 
 def adapter_for(server, memory=None, **settings):
     ports = [{"port": server.port, "name": "hall"}]
-    adapter = SerialAdapter(
-        SerialAdapter.settings_model.model_validate({"type": "serial", "name": "av", "ports": ports, **settings})
-    )
+    adapter = SerialAdapter(SerialAdapter.settings_model.model_validate({**SETTINGS, "ports": ports, **settings}))
     adapter.memory = {} if memory is None else memory
     return adapter
 
@@ -35,6 +35,16 @@ async def discovered(adapter):
 async def readings_of(adapter, child):
     due = frozenset(adapter.poll_groups(child))
     return {reading.metric.name: reading.value async for block in adapter.read(child, due) for reading in block}
+
+
+@pytest.fixture
+def short_waits(monkeypatch, tmp_path):
+    """Shorter waits for a greeting, and for a projector that answers nothing."""
+    text = (PROFILE_FILES.folder / "pjlink.toml").read_text("utf-8")
+    (tmp_path / "pjlink.toml").write_text(text.replace("timeout = 3.0", "timeout = 0.5"), "utf-8")
+    monkeypatch.setitem(SETTINGS, "profiles", [str(tmp_path)])
+    monkeypatch.setattr("adapters.serial.session.digest_login.GREETING_SECONDS", 0.2)
+    monkeypatch.setattr("adapters.serial.session.digest_login.LATE_GREETING_SECONDS", 0.3)
 
 
 class Uplink:
@@ -151,6 +161,97 @@ async def test_a_wrong_password_is_told_and_not_sent_again_and_again():
     assert "wrong" not in found.needs
 
 
+async def test_a_late_greeting_is_answered_with_the_password_and_the_next_connection_waits_for_it(short_waits, monkeypatch):
+    monkeypatch.setattr("adapters.serial.session.digest_login.LATE_GREETING_SECONDS", 20.0)
+    projector = Projector(password=PASSWORD)
+    async with DeviceServer(projector) as server:
+        adapter = adapter_for(server, devices=[{**PROJECTOR, "password": PASSWORD}])
+        server.greets_after_seconds = 3600.0
+        child = adapter.unregistered_child(address="pjlink", name="Projector", profile="pjlink")
+        async with adapter:
+            with pytest.raises(DeviceUnreachable, match="it was asked before its greeting"):
+                await readings_of(adapter, child)
+            server.greet_again()
+            assert (await readings_of(adapter, child))["power"] == "on"
+        server.greets_after_seconds = 0.5
+        async with adapter:
+            assert (await readings_of(adapter, child))["power"] == "on"
+    assert projector.rejected_logins == 1, "only before it was known that it wants a password"
+
+
+async def test_a_device_that_wants_a_password_and_never_greets_is_asked_once_and_then_left_alone(short_waits):
+    projector = Projector(password=PASSWORD)
+    async with DeviceServer(projector) as server, adapter_for(server, devices=[{**PROJECTOR, "password": PASSWORD}]) as adapter:
+        server.greets_after_seconds = 3600.0
+        await adapter.__aexit__()
+        await adapter.__aenter__()
+        child = adapter.unregistered_child(address="pjlink", name="Projector", profile="pjlink")
+        with pytest.raises(DeviceUnreachable, match="it was asked before its greeting"):
+            await readings_of(adapter, child)
+        for _ in range(3):
+            with pytest.raises(BusUnavailable, match="did not greet this connection"):
+                await readings_of(adapter, child)
+    assert projector.rejected_logins == 1
+
+
+@pytest.mark.parametrize(
+    "before", [b"\xff\xfd\x18\xff\xfb\x01", b"\r\n", b"PJLINK 1 00000000\r", b"PJLINK 0\r", b"PJLINK 1 498e4a67\r"]
+)
+async def test_the_last_greeting_counts_whatever_a_device_server_sends_before_it(before):
+    projector = Projector(password=PASSWORD)
+    async with DeviceServer(projector) as server:
+        server.before_greeting = before
+        async with adapter_for(server, devices=[{**PROJECTOR, "password": PASSWORD}]) as adapter:
+            (found,) = await discovered(adapter)
+            assert (await readings_of(adapter, child_of(found)))["power"] == "on"
+        async with adapter_for(server) as adapter:
+            found = await adapter.identify("pjlink")
+    assert found.needs.startswith("it needs a password")
+    assert projector.rejected_logins == 0
+
+
+async def test_a_projector_that_greets_again_in_a_session_is_logged_in_again():
+    projector = Projector(password=PASSWORD)
+    async with DeviceServer(projector) as server, adapter_for(server, devices=[{**PROJECTOR, "password": PASSWORD}]) as adapter:
+        (found,) = await discovered(adapter)
+        await readings_of(adapter, child_of(found))
+        projector.random_text = "00000001"
+        server.greet_again()
+        await asyncio.sleep(0.05)
+        assert (await readings_of(adapter, child_of(found)))["power"] == "on"
+    assert projector.rejected_logins == 0
+
+
+async def test_a_password_that_is_set_in_a_session_is_asked_for_and_no_password_is_called_wrong():
+    projector = Projector()
+    async with DeviceServer(projector) as server, adapter_for(server) as adapter:
+        child = child_of((await discovered(adapter))[0])
+        projector.password = PASSWORD
+        projector.log_out()
+        for _ in range(3):
+            with pytest.raises(DeviceUnreachable, match="it needs a password"):
+                await readings_of(adapter, child)
+    assert projector.rejected_logins == 1
+
+
+async def test_the_hash_of_the_password_is_shown_nowhere_on_a_line_that_echoes(short_waits):
+    projector = EchoingProjector(password=PASSWORD)
+    hashed = "5d8409bc1c3fa397"
+    async with DeviceServer(projector) as server, adapter_for(server, devices=[{**PROJECTOR, "password": PASSWORD}]) as adapter:
+        child = adapter.unregistered_child(address="pjlink", name="Projector", profile="pjlink")
+        with pytest.raises(DeviceUnreachable, match="that do not answer it") as told:
+            await readings_of(adapter, child)
+        assert hashed.encode() in server.received
+        assert hashed not in str(told.value)
+
+
+class EchoingProjector(Projector):
+    """One that echoes all that it receives, and answers nothing else."""
+
+    def receive(self, data):
+        return [data]
+
+
 async def test_a_bus_whose_device_needs_a_password_is_open_again_when_the_device_needs_none():
     projector = Projector(password=PASSWORD)
     async with DeviceServer(projector) as server:
@@ -231,7 +332,7 @@ async def test_a_projector_with_a_password_in_standby_is_found_and_read():
     assert (found.needs, readings) == (None, {"power": "standby"})
 
 
-async def test_a_projector_that_is_silent_for_a_while_after_a_change_is_read_again_under_its_identity():
+async def test_a_projector_that_is_silent_for_a_while_after_a_change_is_read_again_under_its_identity(short_waits):
     projector = Projector(pjlink_class=2)
     async with DeviceServer(projector) as server, adapter_for(server) as adapter:
         (found,) = await discovered(adapter)
