@@ -23,7 +23,7 @@ from adapters.serial.profile.setting_writes import prepare_settings
 from adapters.serial.served_ports import ServedPort, named_port, served_ports
 from adapters.serial.session.active_protocol import ActiveProtocol
 from adapters.serial.session.command_execution import CommandExecution, CommandLine, sent_sentence
-from adapters.serial.session.conversation import Conversation
+from adapters.serial.session.conversation import Conversation, NoAnswer
 from adapters.serial.session.device_settings import DeviceSettings
 from adapters.serial.session.digest_login import LoginKnowledge
 from adapters.serial.session.query_reading import QueryLine, QueryReading
@@ -165,6 +165,7 @@ class SerialAdapter(Adapter[SerialSettings]):
         if message is None:
             return
         self._understood_at = loop_time()
+        self._search.note_answer()
         self._note_problem(protocol.profile, message.problem)
         key = self._remembered.child_at(format_address(protocol.profile.name, message.address))
         readings = protocol.readings_of(message.name, message, key or "", datetime.now(UTC))
@@ -258,8 +259,16 @@ class SerialAdapter(Adapter[SerialSettings]):
         return self._protocol
 
     async def _ask(self, profile: Profile, request: Request) -> QueryAnswer:
+        self._search.check_no_console()
         conversation = await self._conversation(profile)
-        frame = await conversation.ask(request.raw, lambda frame: request.read(frame.payload) is not None, profile.talk.timeout)
+        try:
+            frame = await conversation.ask(
+                request.raw, lambda frame: request.read(frame.payload) is not None, profile.talk.timeout
+            )
+        except NoAnswer as error:
+            self._search.note_no_answer(profile, error.received)
+            raise
+        self._search.note_answer()
         self._open_line.login_problem = None
         self._understood_at = loop_time()
         answer = request.read(frame.payload)
@@ -345,6 +354,7 @@ class SerialAdapter(Adapter[SerialSettings]):
         return DeviceSettings(child, prepared, self._line_of(profile))
 
     async def _send(self, profile: Profile, raw: bytes) -> None:
+        self._search.check_no_console()
         conversation = await self._conversation(profile)
         await conversation.send(raw)
 

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from adapters.serial.codec import DecryptionKeys
 from adapters.serial.discovery.address_sweep import STEP_SECONDS, AddressSweep
-from adapters.serial.discovery.consoles import Console
+from adapters.serial.discovery.consoles import Console, prompt_in
 from adapters.serial.discovery.identity import BusLocation, format_address, found_device, parse_address
 from adapters.serial.discovery.incomplete_identity import IncompleteIdentities
 from adapters.serial.discovery.probing import ProbeResult, ProbeStep, ProtocolProbe
@@ -29,6 +29,9 @@ CONSOLE_SECONDS = 24 * 3600.0
 
 CONFIGURED_CONSOLE_SECONDS = 3600.0
 """The same where the config names a device on the port, or where a known child was on it: somebody may have put a cable right."""
+
+PROMPTS_OF_A_CONSOLE = 3
+"""Number of prompts in a row, instead of answers, that show that a console has taken the place of a known device."""
 
 SLOWER = 4.0
 """Other devices on a line may take so many times as long to answer as one that was measured."""
@@ -86,6 +89,8 @@ class DeviceSearch:
         self._probe = partial(ProtocolProbe, may_ask=rule.probe, keys_for=self.keys_for)
         self._step_seconds = STEP_SECONDS
         """Time for one address of a sweep, from how fast devices on this line answer."""
+        self._prompts_in_a_row = 0
+        """Number of the latest requests to a known device after which the prompt of a console came instead of an answer."""
         self.incomplete = IncompleteIdentities()
         """The devices that have to be asked again who they are."""
 
@@ -178,8 +183,7 @@ class DeviceSearch:
         device = next(
             (one for one in self.configured if one.profile == name and (not one.address or one.address == str(own_address))), None
         )
-        if self._rule.probe and self._is_console_held(CONFIGURED_CONSOLE_SECONDS):
-            raise DeviceUnreachable(f"{self.console_remark}")
+        self.check_no_console()
         lines = [self._remembered.line_for(profile)]
         probe = self._probe([], profile, lines=lines, address=own_address)
         async for step in self._run(probe, active, device):
@@ -205,7 +209,7 @@ class DeviceSearch:
         if result.console is not None:
             self._note_console(result.console)
         if result.profile is not None and result.line is not None:
-            self._remembered.remember_console(None, 0.0)
+            self.note_answer()
             needs = self.what_to_do(result.profile, result.problem) or active.needs(result.profile)
             found = self._found(result.profile, result, needs, device.name if device is not None else "")
             self._remembered.remember_protocol(result.profile, result.line)
@@ -252,6 +256,27 @@ class DeviceSearch:
             f"{console.kind} answers on this port (`{console.shown}`), so it is a console: nothing is sent to it before "
             f"{again:%Y-%m-%d %H:%M} UTC. List the port in `exclude`, or connect the device to it"
         )
+
+    def check_no_console(self) -> None:
+        """Raise `DeviceUnreachable` while nothing is sent to this port, since a console answers on it."""
+        if self._rule.probe and self._is_console_held(CONFIGURED_CONSOLE_SECONDS):
+            raise DeviceUnreachable(f"{self.console_remark}")
+
+    def note_no_answer(self, profile: Profile, received: bytes) -> None:
+        """Note what came instead of an answer of a known device: a console, if it shows a prompt several times in a row.
+
+        A computer that starts shows one for a while, too, and a device may send such a text once.
+        """
+        console = prompt_in(received, profile.talk.prompts)
+        self._prompts_in_a_row = 0 if console is None else self._prompts_in_a_row + 1
+        if console is not None and self._prompts_in_a_row >= PROMPTS_OF_A_CONSOLE:
+            self._prompts_in_a_row = 0
+            self._note_console(console)
+
+    def note_answer(self) -> None:
+        """Note that a device is understood on this port."""
+        self._prompts_in_a_row = 0
+        self._remembered.remember_console(None, 0.0)
 
     def _note_console(self, console: Console) -> None:
         known = self._remembered.console_since()

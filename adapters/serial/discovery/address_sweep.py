@@ -86,7 +86,7 @@ class AddressSweep:
             self._profile,
         )
         answering = address_of(request, rule, addresses, received)
-        self.console = console_in(received) if answering is None else None
+        self.console = console_in(received.removeprefix(request.raw), self._profile.talk.prompts) if answering is None else None
         return answering
 
 

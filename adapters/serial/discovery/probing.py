@@ -135,6 +135,7 @@ class ProtocolProbe:
         self._may_ask = may_ask
         self._asks_everyone = asks_everyone
         self._console: Console | None = None
+        self._prompts = [prompt for profile in tried for prompt in profile.talk.prompts]
         self._remaining_seconds = budget_seconds
         self._evidence: dict[str, str] = {}
         self._received: dict[tuple[LineSettings, bytes], bytes] = {}
@@ -168,7 +169,7 @@ class ProtocolProbe:
 
     def _is_console(self, received: bytes) -> bool:
         """Return whether a console answers here, which ends the interview: whatever is typed next may be a command there."""
-        self._console = self._console or console_in(received)
+        self._console = self._console or console_in(received, self._prompts)
         return self._console is not None
 
     def _send_queries(self) -> Generator[ProbeStep, bytes, ProbeResult | None]:
@@ -183,7 +184,7 @@ class ProtocolProbe:
                     if answer is not None and self._is_proof(rule.match, answer):
                         known = {request.name: answer.values} if answer.refusal is None else {}
                         return (yield from self._identify(rule, line, own_address(rule.profile, answer, address), known))
-                    if answer is None and self._is_console(self._received[line, request.raw]):
+                    if answer is None and self._is_console(self._received[line, request.raw].removeprefix(request.raw)):
                         return None
         return None
 

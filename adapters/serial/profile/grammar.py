@@ -70,6 +70,11 @@ class ConversationRules(ProfileTable):
     wake: TextBytes = Field(default=b"\r", description="bytes that make the device ask for the log-in again")
     login_refused: TextBytes = Field(default=b"", description="the device's text for a wrong password")
 
+    @property
+    def prompts(self) -> tuple[bytes, ...]:
+        """The texts after which the device waits for input: that of a command, and those of its log-in."""
+        return (*((self.prompt,) if self.prompt else ()), *(step.expect for step in self.login))
+
     def conversation_settings(self, password: SecretStr | None = None) -> ConversationSettings:
         """Return the settings of a conversation, with the password inserted."""
         secret = "" if password is None else password.get_secret_value()

@@ -30,12 +30,19 @@ MAX_GAP_CHARACTERS = 20
 PROMPT_SECONDS = 1.0
 """Time limit for waiting for the prompt; after that the request is sent anyway."""
 
+LATEST_BYTES = 512
+
 SHOWN_BYTES = 24
 """Number of bytes of a frame that are shown in an error message."""
 
 
 class NoAnswer(DeviceUnreachable):
     """The request was sent, and no answer came: the device may have received it."""
+
+    def __init__(self, text: str, received: bytes = b"") -> None:
+        super().__init__(text)
+        self.received = received
+        """The latest bytes that came since it was sent, without its echo."""
 
 
 class ConversationPort(Protocol):
@@ -57,6 +64,8 @@ class _PendingRequest:
     other_frames: int = 0
     """Number of received frames that do not answer the request."""
     last_other_frame: bytes = b""
+    received: bytes = b""
+    """The latest bytes that came since it was sent, at most `LATEST_BYTES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +177,8 @@ class Conversation:
     def data_received(self, data: bytes) -> None:
         """Process data from the port."""
         self._received_at = now = loop_time()
+        if self._pending is not None:
+            self._pending.received = (self._pending.received + data)[-LATEST_BYTES:]
         if self._login is None or not self._login.consume(data):
             self._process(self._echo_filter.strip_echo(data), now)
 
@@ -245,7 +256,8 @@ class Conversation:
         self._process(self._echo_filter.release_swallowed(), loop_time())
         if pending.answer.done():
             return self._result_of(pending)
-        raise NoAnswer(f"no answer within {seconds_text(timeout_seconds)}{self._other_frames_text(pending)}")
+        text = f"no answer within {seconds_text(timeout_seconds)}{self._other_frames_text(pending)}"
+        raise NoAnswer(text, pending.received.removeprefix(pending.request))
 
     def _result_of(self, pending: _PendingRequest) -> Frame:
         frame = pending.answer.result()

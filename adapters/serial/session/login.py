@@ -16,6 +16,14 @@ LOGIN_PROMPT_SECONDS = 1.0
 ACCEPTED_SECONDS = 0.5
 """A device without a command prompt has accepted the log-in if it does not ask again within this time."""
 
+PIECES_SECONDS = 0.2
+"""Time within which the rest of a line comes that contains the log-in prompt."""
+
+BEHIND_PROMPT_BYTES = 16
+"""Number of bytes that may follow a prompt on its line: blanks, and sequences that colour it."""
+
+_LINE_ENDS = frozenset(b"\r\n")
+
 MAX_BUFFERED_BYTES = 4096
 """Number of received bytes that are kept during the log-in."""
 
@@ -36,7 +44,7 @@ class Login:
     """
 
     def __init__(self, port: LoginPort, settings: ConversationSettings) -> None:
-        self.is_done = False
+        self._is_accepted = False
         self._port = port
         self._settings = settings
         self._seconds = settings.login_seconds
@@ -46,19 +54,18 @@ class Login:
         self._received = bytearray()
         self._changed = asyncio.Event()
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the device is logged in; not any more when it waits behind its log-in prompt."""
+        return self._is_accepted and not self._waits_for_login
+
     def consume(self, data: bytes) -> bool:
-        """Return whether the received bytes belong to a running log-in; detect a device that asks for the log-in again."""
+        """Return whether the received bytes belong to a running log-in."""
         self._received += data
+        del self._received[:-MAX_BUFFERED_BYTES]
         if self._is_running:
-            del self._received[:-MAX_BUFFERED_BYTES]
             self._changed.set()
-            return True
-        if self._first_prompt in self._received:
-            self.is_done = False
-            del self._received[:-MAX_BUFFERED_BYTES]
-        else:
-            del self._received[: -len(self._first_prompt)]
-        return False
+        return self._is_running
 
     def port_lost(self, why: str) -> None:
         """Fail the running log-in: the port is lost."""
@@ -72,13 +79,13 @@ class Login:
             DeviceUnreachable: an expected prompt does not come, or the device rejects the log-in.
             BusUnavailable: the port is lost.
         """
-        self._is_running = True
+        self._is_running, self._is_accepted = True, False
         try:
             if await self._is_login_wanted():
                 for step in self._settings.login:
                     await self._answer_step(step)
                 await self._check_accepted()
-            self.is_done = True
+            self._is_accepted = True
         finally:
             self._is_running = False
             self._received.clear()
@@ -87,12 +94,12 @@ class Login:
         """Return whether the device wants a log-in; false if it is ready for commands already."""
 
         def is_decided() -> bool:
-            return self._first_prompt in self._received or self._is_prompted
+            return self._waits_for_login or self._is_prompted
 
         if not await self._wait_for(is_decided, min(LOGIN_PROMPT_SECONDS, self._seconds)):
             await self._port.write(self._settings.wake)
             await self._wait_for(is_decided, self._seconds)
-        return self._first_prompt in self._received or not self._is_prompted
+        return self._waits_for_login or not self._is_prompted
 
     async def _answer_step(self, step: LoginStep) -> None:
         if not await self._wait_for(lambda: step.expect in self._received, self._seconds):
@@ -107,6 +114,9 @@ class Login:
         await self._wait_for(
             lambda: self._is_prompted or self._is_refused, self._seconds if self._settings.prompt else ACCEPTED_SECONDS
         )
+        if self._waits_for_login:  # or `Last login: ` came in two pieces
+            await self._wait_for(lambda: not self._is_refused, PIECES_SECONDS)
+            await self._wait_for(lambda: self._is_prompted or self._is_refused, self._seconds if self._settings.prompt else 0.0)
         if self._is_refused:
             raise DeviceUnreachable("log-in: the device rejects it: check the user and the password in the config")
         if self._settings.prompt and not self._is_prompted:
@@ -119,11 +129,16 @@ class Login:
         return bool(self._settings.prompt) and self._received.endswith(self._settings.prompt)
 
     @property
+    def _waits_for_login(self) -> bool:
+        """Whether the log-in prompt is the last that the device has sent: the same text within data or a greeting is none."""
+        _, prompt, behind = self._received.rpartition(self._first_prompt)
+        is_last = bool(prompt) and len(behind) <= BEHIND_PROMPT_BYTES and not _LINE_ENDS.intersection(behind)
+        return is_last and not self._is_prompted
+
+    @property
     def _is_refused(self) -> bool:
         """Whether the device has rejected the log-in or asks for it again."""
-        return self._first_prompt in self._received or (
-            bool(self._settings.login_refused) and self._settings.login_refused in self._received
-        )
+        return self._waits_for_login or (bool(self._settings.login_refused) and self._settings.login_refused in self._received)
 
     async def _wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Wait until the condition is true, at most for this time; return whether it is."""

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.serial import SerialAdapter
 from adapters.serial.profile.library import PROFILE_FILES
-from gateway.adapter import Command, DeviceUnreachable, Found
+from gateway.adapter import Command, CommandRejected, DeviceUnreachable, Found
 from gateway.testing.serial import Console, Display, LgDisplay, ScriptedDevice, SerialLine, Switcher
 
 
@@ -180,6 +180,69 @@ async def test_a_log_in_that_works_again_is_no_remark_any_more(port, tmp_path):
         accepts = True
         child = adapter.unregistered_child(address="gated", name="Gate", profile="gated")
         assert await readings_of(adapter, child) == {"level": 7}
+        assert not adapter.bus_remarks()
+
+
+MATRIX = """
+name = "matrix"
+title = "Matrix"
+family = "switcher"
+source = { document = "this test", edition = "1", section = "1", checked_against = ["this test"] }
+framing = { kind = "delimiter", end = "\\r\\n" }
+ends_with = "\\r"
+talk = { echo = false, timeout = 0.3, prompt = "MATRIX>" }
+match = [{ ask = "level", rank = 300 }]
+queries = [{ name = "level", ask = "LVL?", answer = "LVL={level:d}", points = [{ metric = "level" }] }]
+"""
+
+
+async def test_a_device_with_a_prompt_is_found_although_other_profiles_are_tried_before(port, tmp_path):
+    (tmp_path / "matrix.toml").write_text(MATRIX, "utf-8")
+    device = ScriptedDevice(lambda line: (b"LVL=7\r\n" if line == b"LVL?" else b"") + b"\r\nMATRIX>", end=b"\r")
+    async with SerialLine(device, link=port) as line, adapter_on(line, "lg-display", "pjlink", "matrix") as adapter:
+        (found,) = await discovered(adapter)
+        assert await readings_of(adapter, child_of(found)) == {"level": 7}
+
+
+async def test_a_console_in_the_place_of_a_known_device_gets_three_requests_an_hour(port, caplog):
+    display, console, memory = LgDisplay(), Console(), {}
+    async with SerialLine(display, link=port) as line:
+        async with adapter_on(line, "lg-display", memory=memory) as adapter:
+            child = child_of((await discovered(adapter))[0])
+            await readings_of(adapter, child)
+            line.devices = [console]
+            for _ in range(3):
+                with pytest.raises(DeviceUnreachable, match="no answer within"):
+                    await readings_of(adapter, child)
+            typed = list(console.typed)
+            assert len(typed) == 3
+            for _ in range(3):
+                with pytest.raises(DeviceUnreachable, match="a log-in prompt of a computer answers on this port"):
+                    await readings_of(adapter, child)
+                with pytest.raises(CommandRejected, match="log-in prompt"):
+                    await adapter.execute(child, Command(1, "x", "set_volume", {"volume": 5}))
+            assert "log-in prompt" in adapter.bus_remarks()[0]
+        async with adapter_on(line, "lg-display", memory=memory) as adapter:
+            with pytest.raises(DeviceUnreachable, match="log-in prompt"):
+                await readings_of(adapter, child)
+            assert console.typed == typed, "also after a restart"
+            memory["console on desk"] = memory["console on desk"].rpartition(",")[0] + ", 1000]"
+            line.devices = [display]
+            assert (await readings_of(adapter, child))["power"] == "on"
+            assert not adapter.bus_remarks(), "the device is back"
+    assert caplog.text.count("a log-in prompt of a computer answers") == 1
+
+
+async def test_a_device_that_shows_a_prompt_while_it_starts_is_read_on(port):
+    answers = iter([b"\r\nlogin: ", b"\r\nU-Boot> ", b"a 01 OK01x", b"\r\nlogin: ", b"\r\n# ", b"a 01 OK01x"])
+    device = ScriptedDevice(lambda line: next(answers) if line.startswith(b"ka") else None, end=b"\r")
+    async with SerialLine(device, link=port) as line, adapter_on(line, devices=[{"profile": "lg-display"}]) as adapter:
+        child = adapter.unregistered_child(address="lg-display/1", name="Display", profile="lg-display")
+        for _ in range(2):
+            for _ in range(2):
+                with pytest.raises(DeviceUnreachable, match="no answer within"):
+                    await readings_of(adapter, child)
+            assert await readings_of(adapter, child) == {"power": "on"}
         assert not adapter.bus_remarks()
 
 

@@ -1,5 +1,6 @@
 """Prompts of computers, boot loaders, routers and modems are recognized, and answers of devices are none."""
 
+import random
 import tomllib
 from pathlib import Path
 
@@ -54,6 +55,7 @@ NO_CONSOLES = [
     b"", b"\x00\xff", b">", b"> ", b"\r\n>", b":", b"60-1238-01\r\n", b"a 01 OK01x", b"PJLINK 1 498e4a67\r", b"%1POWR=1\r",
     b"*IDN?\n", b"ka 01 FF\r", b"power=on # main\r\n", b"temp: 21.5 #\r\n", b"$GPGGA,123519,", b"S S     100.00 g\r\n",
     b"login=7\r\n", b">*pow=?#\r\r\n*POW=OFF#\r\n", b"%1CLSS=Class 1\r", b"OK\r\n", b"ERROR\r\n",
+    b"#", b"$", b"A>", b"=>", b"\x91\xc3#", b"\xff\x00\r\x8e\x03x#", b"last login: 12:00\r\n", b"login: admin\r",
 ]  # fmt: skip
 
 
@@ -66,6 +68,19 @@ def test_a_console_is_recognized_by_what_is_before_its_cursor(kind, received):
 @pytest.mark.parametrize("received", NO_CONSOLES)
 def test_the_prompt_or_answer_of_a_device_is_no_console(received):
     assert console_in(received) is None
+
+
+def test_bytes_received_at_a_wrong_speed_look_like_a_console_once_in_thousands():
+    draw = random.Random(7)
+    pieces = [bytes(draw.randrange(256) for _ in range(size)) for size in (1, 2, 3, 5, 10, 40) for _ in range(4000)]
+    assert sum(console_in(piece) is not None for piece in pieces) <= 5
+
+
+def test_the_prompt_of_a_profile_is_no_console():
+    assert console_in(b"\r\nMATRIX>") is not None
+    assert console_in(b"\r\nMATRIX> ", [b"MATRIX>"]) is None
+    assert console_in(b"\r\nUser Name: ", [b"Name: "]) is None
+    assert console_in(b"\r\nlogin: ", [b"", b" "]) is not None
 
 
 def test_no_recorded_answer_of_a_device_looks_like_a_console():

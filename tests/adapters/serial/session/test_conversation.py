@@ -433,6 +433,40 @@ async def test_a_device_that_restarted_gets_the_log_in_again():
     assert port.written[-3:] == [b"admin\r", b"s3cret\r", b"A\r"]
 
 
+@pytest.mark.parametrize("answer", [[b"A=1 login: 7\r> "], [b"A=1 last login: ", b"12:00\r> "], [b"A=1\r\nlogin: none\r\n> "]])
+async def test_the_text_of_the_prompt_within_data_is_no_request_to_log_in(answer):
+    port = FakePort({**LETS_IN, b"A\r": answer})
+    talk = begun(port, settings=LOGIN)
+    soon(port.says, b"login: ")
+    for _ in range(3):
+        assert (await talk.ask(b"A\r", b"A")).startswith(b"A=1")
+    assert port.written == [b"admin\r", b"s3cret\r", b"A\r", b"A\r", b"A\r"]
+
+
+@pytest.mark.parametrize("says", [[b"\r\nLast login: Mon 3 May\r\n> "], [b"\r\nLast login: ", b"Mon 3 May\r\n", b"> "]])
+async def test_the_greeting_of_a_log_in_may_contain_its_prompt(says):
+    port = FakePort({**LETS_IN, b"s3cret\r": []})
+    talk = begun(port, settings=LOGIN)
+    soon(port.says, b"login: ")
+    for at, piece in enumerate(says):
+        soon(port.says, piece, seconds=0.1 + 0.05 * at)
+    assert await talk.ask(b"A\r", b"A") == b"A=1"
+
+
+async def test_nothing_is_sent_after_a_log_in_that_failed_before_another_log_in():
+    port = FakePort({**LETS_IN, b"s3cret\r": [b"\r\n> "]})
+    talk = begun(port, settings=LOGIN)
+    soon(port.says, b"login: ")
+    await talk.ask(b"A\r", b"A")
+    port.answers[b"s3cret\r"] = [b"Login incorrect\r\nlogin: "]
+    port.says(b"\r\nlogin: ")
+    for _ in range(2):
+        soon(port.says, b"\r\nlogin: ")
+        with pytest.raises(DeviceUnreachable, match="rejects it"):
+            await talk.ask(b"A\r", b"A")
+    assert port.written.count(b"A\r") == 1
+
+
 async def test_the_prompt_that_ends_a_log_in_is_not_waited_for_again():
     port = FakePort({**LETS_IN, b"A\r": [b"A=1\r"]})
     talk = begun(port, settings=LOGIN)
