@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
+from gateway import strict_json
 from gateway.errors import CommandRejected
 from gateway.models import CommandSpec
 from gateway.url_secrets import MASK
@@ -35,10 +36,20 @@ def validate_parameters(spec: CommandSpec, given: Mapping[str, object]) -> BaseM
     """
     present = {name: value for name, value in given.items() if value is not None}
     try:
-        return spec.parameters.model_validate(present)
+        checked = spec.parameters.model_validate(present)
     except ValidationError as error:
         problems = [(problem["type"], problem["loc"], problem["msg"]) for problem in error.errors(include_input=False)]
+    else:
+        problems = [("finite_number", (name,), "has to be a finite number") for name in _names_of_infinite_numbers(checked)]
+        if not problems:
+            return checked
     raise CommandRejected(_refusal(spec, present, problems))  # outside of `except`: a ValidationError quotes secrets, too
+
+
+def _names_of_infinite_numbers(checked: BaseModel) -> list[str]:
+    """Return the parameters with `NaN` or an infinite number in them: a plain `float` also takes the texts "NaN" and "1e400"."""
+    values = checked.model_dump(by_alias=True, warnings=False)
+    return [name for name, value in values.items() if not strict_json.has_finite_numbers(value)]
 
 
 def given_parameters(checked: BaseModel) -> dict[str, object]:

@@ -24,6 +24,20 @@ def dumps(value: object, **options: Any) -> str:  # noqa: ANN401 - the options o
         return json.dumps(_finite(value), allow_nan=False, **options)
 
 
+def has_finite_numbers(value: object) -> bool:
+    """Return whether each number in a value of `json.loads` or `model_dump` is finite, at any depth."""
+    level = [value]
+    while level:  # without recursion: it may be nested as deep as whoever wrote it likes
+        if not all(isfinite(one) for one in level if isinstance(one, float)):
+            return False
+        tables = [one.values() if isinstance(one, Mapping) else one for one in level if isinstance(one, _CONTAINERS)]
+        level = [inner for table in tables for inner in table]
+    return True
+
+
+_CONTAINERS = (Mapping, list, tuple, set, frozenset)
+
+
 def _finite(value: object) -> object:
     if isinstance(value, float):
         return value if isfinite(value) else None

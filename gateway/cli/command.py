@@ -180,7 +180,7 @@ def _value(schema: Mapping[str, Any], text: str) -> object:
         case _:
             try:
                 return json.loads(text)
-            except json.JSONDecodeError:
+            except (ValueError, RecursionError):  # no JSON, or a number or a depth that Python does not read
                 return text
 
 

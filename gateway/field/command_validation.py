@@ -30,6 +30,7 @@ def checked_command(specs: Sequence[CommandSpec], command: Command, title: str) 
             secret, and is short.
     """
     if not specs:
+        _check_numbers(command)
         return command
     spec = next((spec for spec in specs if spec.name == command.name), None)
     if spec is None:
@@ -50,6 +51,12 @@ def _check_size(command: Command) -> None:
         raise CommandRejected(
             f"{command.name}: its parameters have {length} characters; at most {MOST_PARAMETER_CHARACTERS} are accepted"
         )
+
+
+def _check_numbers(command: Command) -> None:
+    names = [name for name, value in command.parameters.items() if not strict_json.has_finite_numbers(value)]
+    if names:
+        raise CommandRejected(f"{command.name}: {listed_names(names)} has to be a finite number")
 
 
 def _check_names(spec: CommandSpec, command: Command) -> None:

@@ -1,5 +1,6 @@
 """A command is checked against what its device declares, and refused with a short text that quotes no secret."""
 
+import math
 from typing import Literal
 
 import pytest
@@ -40,6 +41,32 @@ def test_parameters_arrive_with_their_types_and_without_those_that_were_left_out
 
 def test_a_secret_arrives_as_one():
     assert checked("log_in", {"password": "hunter2"}).parameters == {"password": SecretStr("hunter2")}
+
+
+class Tuning(BaseModel):
+    level: float
+    curve: list[float] = []
+    zones: dict[str, float] = {}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ({"level": math.nan}, "level"),
+        ({"level": "NaN"}, "level"),
+        ({"level": "1e400"}, "level"),
+        ({"level": 1, "curve": [1, "-inf"]}, "curve"),
+        ({"level": 1, "zones": {"hall": math.inf}}, "zones"),
+    ],
+)
+def test_no_parameter_is_nan_or_infinite_whatever_its_adapter_declares(parameters, name):
+    with pytest.raises(CommandRejected, match=f"tune: .*{name}"):
+        checked("tune", parameters, [CommandSpec(name="tune", title="Tune", parameters=Tuning)])
+
+
+def test_a_device_that_declares_nothing_gets_no_nan_either():
+    with pytest.raises(CommandRejected, match="has to be a finite number"):
+        checked("tune", {"level": 1, "deep": [{"a": [math.nan]}]}, ())
 
 
 def test_a_device_that_declares_nothing_gets_everything():

@@ -93,7 +93,8 @@ def _channel(values: Mapping[str, Value], number: int) -> _Channel | None:
     code = next((code for code in (f"0-{number}:{end}" for end in READINGS) if code in values), None)
     if code is None or not isinstance(kind, int) or kind not in METER_TYPES:
         return None
-    value, moment = values[code], values.get(f"{code}@")
+    moment = values.get(f"{code}@")
+    value = told if isinstance(told := values[code], int | float) else None
     if value != 0 or not isinstance(moment, str) or is_time(moment):
         return _Channel(METER_TYPES[kind], code, value, is_in_use=True)
     identifications = [values[key] for key in (f"0-{number}:{end}" for end in NUMBERS) if key in values]

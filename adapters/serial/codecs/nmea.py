@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TypeAlias
 
 from adapters.serial.codec import Codec, DecodedFrame
@@ -125,7 +126,12 @@ def _moment(date: str, time: str) -> str | None:
     """Return `2094-03-23T12:35:19Z` from a date `230394` and a time `123519`, in the current century."""
     if len(date) != 6 or len(time) < 6 or not (date + time[:6]).isdigit():
         return None
-    return f"20{date[4:]}-{date[2:4]}-{date[:2]}T{time[:2]}:{time[2:4]}:{time[4:6]}Z"
+    written = f"20{date[4:]}-{date[2:4]}-{date[:2]}T{time[:2]}:{time[2:4]}:{time[4:6]}Z"
+    try:
+        datetime.fromisoformat(written.replace(":60Z", ":59Z"))  # a leap second
+    except ValueError:  # `000000` of a receiver whose clock was never set
+        return None
+    return written
 
 
 _READERS: Mapping[str, Reader] = {"GGA": _gga, "GLL": _gll, "GNS": _gns, "RMC": _rmc, "VTG": _vtg}

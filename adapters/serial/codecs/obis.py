@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from adapters.serial.codec import Codec, DecodedFrame, DecryptionKeys
 from adapters.serial.codecs.connected_meters import connected_meters, is_time
 from adapters.serial.codecs.dlms import CipheredTelegram, WrongKey
+from adapters.serial.codecs.free_text import NO_VALUE
 from gateway.adapter import Value
 
 LINE = re.compile(r"(?:(\d+-\d+:[0-9A-F.]+)(?:\*\d+)?)?((?:\([^()\r\n]*\))+)\s*", re.IGNORECASE)
@@ -148,4 +149,4 @@ def _value(written: str) -> Value:
         return float(written)
     if written.isascii() and written.isdigit() and len(written) <= MAX_NUMBER_LENGTH:
         return int(written)
-    return written or None
+    return None if NO_VALUE.fullmatch(written.strip()) is not None else written or None

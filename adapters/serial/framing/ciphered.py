@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from adapters.serial.framing.delimited import DelimitedFramer
 from adapters.serial.framing.frames import DiscardReason, Frame
 
@@ -10,6 +12,10 @@ TAG = 0xDB
 
 FIXED_BYTES = {0: {TAG}, 1: {8}, 10: {0x82}, 13: {0x20, 0x30}}
 """Position -> possible bytes: the tag, the length of the system title, a length in two bytes, a security control byte."""
+
+_TAG = bytes([TAG])
+_BEGIN = re.compile(re.escape(_TAG) + rb"(?:\x08|\Z)")
+"""Where an encrypted frame may begin: many tags in a row are noise."""
 
 LENGTH_AT = 11
 LENGTH_ENDS = 13
@@ -67,7 +73,10 @@ class TelegramFramer(DelimitedFramer):
         is_possible = all(self._encrypted[at] in values for at, values in FIXED_BYTES.items() if at < len(self._encrypted))
         length = LENGTH_ENDS + int.from_bytes(head[LENGTH_AT:LENGTH_ENDS], "big")
         if not is_possible or length > self._longest:
-            self._buffer += b"?" + self._encrypted[1:]  # a damaged character: it is none that a telegram may contain
+            begin = _BEGIN.search(self._encrypted, 1)
+            stop = len(self._encrypted) if begin is None else begin.start()
+            damaged = self._encrypted[:stop].replace(_TAG, b"?")  # characters that no telegram may contain
+            self._buffer += damaged + self._encrypted[stop:]
             self._encrypted = b""
             return True
         if len(head) < LENGTH_ENDS or len(self._encrypted) < length:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
+from gateway import strict_json
 from gateway.command_parameters import described_value, shown_text
 from gateway.errors import ConfigurationRejected, SettingsProblem
 from gateway.field.children.child_configuration import ChildConfiguration
@@ -76,6 +77,10 @@ def parse_configuration(model: type[BaseModel], content: Mapping[str, object]) -
     except ValidationError as error:
         raise ConfigurationRejected(_problems(model, content, error)) from None  # it would quote the whole content
     values = checked.model_dump(by_alias=True, exclude_none=True)
+    for name, value in values.get("settings", {}).items():
+        if not strict_json.has_finite_numbers(value):  # a plain `float` also takes the texts "NaN" and "1e400"
+            problem = SettingsProblem(f"settings.{name}", f"{shown_text(value)} cannot be used", "It has to be a finite number")
+            raise ConfigurationRejected([problem])
     return ChildConfiguration(
         name=values.get("name"),
         poll_every={group: timedelta(seconds=seconds) for group, seconds in values.get("poll_every", {}).items()},

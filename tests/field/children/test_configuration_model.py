@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from pydantic import BaseModel
 
 from gateway.adapter import ParameterKind, ParameterSpec, settings_model
 from gateway.errors import ConfigurationRejected
@@ -27,6 +28,13 @@ MODEL = configuration_model(
         ),
     )
 )
+
+
+class PlainSettings(BaseModel):
+    gain: float | None = None
+
+
+PLAIN = configuration_model(Configurable(settings=PlainSettings))
 ANY_METRICS = configuration_model(Configurable())
 
 
@@ -81,6 +89,11 @@ def test_a_mistake_is_told_with_its_key_and_the_right_form(content, where, told)
     assert list(problems) == [where]
     assert told in problems[where]
     assert len(problems[where]) < 300
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e400", "-inf", float("nan")])
+def test_no_setting_is_nan_or_infinite_whatever_its_adapter_declares(value):
+    assert "It has to be a finite number" in rejected({"settings": {"gain": value}}, PLAIN)["settings.gain"]
 
 
 def test_every_mistake_is_told_at_once():

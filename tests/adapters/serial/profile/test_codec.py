@@ -173,6 +173,22 @@ def test_a_sentence_that_cannot_be_right_has_no_values(written):
     assert NmeaCodec().read(written.encode()) is None
 
 
+@pytest.mark.parametrize(
+    ("time", "date", "told"),
+    [
+        ("235959.00", "311299", "2099-12-31T23:59:59Z"),
+        ("000000", "010100", "2000-01-01T00:00:00Z"),
+        ("235960", "311216", "2016-12-31T23:59:60Z"),
+        ("120000", "290224", "2024-02-29T12:00:00Z"),
+        ("120000", "290223", None),
+        ("120000", "000000", None),
+        ("246000", "010124", None),
+    ],
+)
+def test_a_time_that_does_not_exist_is_no_value(time, date, told):
+    assert sentence(f"GPRMC,{time},A,4807.038,N,01131.000,E,022.4,084.4,{date},,")["time"] == told
+
+
 @pytest.mark.parametrize("kind", ["GGA", "GLL", "GNS", "RMC", "VTG"])
 @given(fields=st.lists(st.text(alphabet="0123456789.,NSEWAV-", max_size=12), max_size=16))
 def test_the_nmea_codec_does_not_raise_for_arbitrary_fields(kind, fields):

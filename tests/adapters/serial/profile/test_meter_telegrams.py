@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from adapters.serial.codec import DecryptionKeys
 from adapters.serial.codecs.obis import NEEDS_KEY, ObisCodec
+from adapters.serial.framing.ciphered import TelegramFramer
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.framing.frames import DiscardReason
 from adapters.serial.profile.library import PROFILE_FILES
@@ -226,6 +227,26 @@ def test_arbitrary_bytes_after_the_tag_raise_nothing(noise):
     said = ObisCodec(KEYS).read(b"\xdb" + noise)
     assert said is None or said.values
     framed(b"\xdb" + noise, b"\xdb\x08" + noise)
+
+
+def test_many_tags_in_a_row_are_noise_that_costs_one_look(monkeypatch):
+    looks = []
+    take = TelegramFramer._take_encrypted
+    monkeypatch.setattr(TelegramFramer, "_take_encrypted", lambda framer, frames: looks.append(1) or take(framer, frames))
+    meter = encrypted_meter()
+    assert len(framed(b"\xdb" * 4096, b"\xdb\x07" * 2048, meter.unsolicited())[0]) == 1
+    assert len(looks) < 20
+
+
+@pytest.mark.parametrize("written", ["nan", "NaN", "-inf", "1.#QNAN", "----", "nan*m3"])
+def test_a_word_in_the_place_of_a_number_is_no_value(written):
+    values = decoded(f"1-0:1.8.0({written})", *channel(1, f"(191108145505W)({written})")).values
+    assert values["1-0:1.8.0"] is values["gas"] is None
+
+
+@pytest.mark.parametrize("written", ["1e400", "\xff\xfe", "abc*m3"])
+def test_the_reading_of_a_connected_meter_is_a_number_or_none(written):
+    assert named(*channel(1, f"(191108145505W)({written})")) == {"gas": None}
 
 
 @pytest.mark.parametrize("written", ["", "12", "0" * 31, "0" * 33, "zz" * 16, "0" * 64])
