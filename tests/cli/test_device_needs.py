@@ -1,6 +1,8 @@
 """`scan` and `read` of a device that needs something from a person before it can be read."""
 
+import asyncio
 import json
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -16,10 +18,22 @@ def entry(server, **device):
     return [part for one in (ports, *devices) for part in ("--with", one)]
 
 
-async def test_a_projector_with_a_password_is_found_and_scan_ends_with_the_setting_to_write(type_in):
-    async with DeviceServer(Projector(password="secret")) as server:
-        code, out, err = await type_in("scan", "serial", *entry(server))
-        as_json_code, as_json, _ = await type_in("scan", "serial", "--json", *entry(server))
+@asynccontextmanager
+async def two_projectors():
+    """Serve two projectors with a password, for two commands at the same time."""
+    async with DeviceServer(Projector(password="secret")) as one, DeviceServer(Projector(password="secret")) as other:
+        yield one, other
+
+
+async def test_a_projector_with_a_password_is_found_and_the_commands_end_with_the_setting_to_write(type_in):
+    async with two_projectors() as (one, other), DeviceServer(Projector(password="secret")) as third:
+        (code, out, err), (as_json_code, as_json, _), read = await asyncio.gather(
+            type_in("scan", "serial", *entry(one)),
+            type_in("scan", "serial", "--json", *entry(other)),
+            type_in("read", "pjlink", "serial", *entry(third)),
+        )
+    assert read[:2] == (1, "")
+    assert "it needs a password" in read[2]
     assert (code, as_json_code) == (1, 1)
     assert "1 device found" in out
     assert "it needs a password" in err
@@ -30,18 +44,13 @@ async def test_a_projector_with_a_password_is_found_and_scan_ends_with_the_setti
     assert json.loads(as_json)["problems"][0]["problem"].startswith("hall pjlink: it needs a password")
 
 
-async def test_read_of_a_projector_with_a_password_fails_with_the_setting_to_write(type_in):
-    async with DeviceServer(Projector(password="secret")) as server:
-        code, out, err = await type_in("read", "pjlink", "serial", *entry(server))
-    assert (code, out) == (1, "")
-    assert "it needs a password" in err
-
-
 @pytest.mark.parametrize(("password", "ends"), [("secret", 0), ("mistaken", 1)])
 async def test_a_password_is_used_and_never_shown(type_in, password, ends):
-    async with DeviceServer(Projector(password="secret")) as server:
-        scan = await type_in("scan", "serial", "--evidence", *entry(server, password=password))
-        read = await type_in("read", "pjlink", "serial", *entry(server, password=password))
+    async with two_projectors() as (one, other):
+        scan, read = await asyncio.gather(
+            type_in("scan", "serial", "--evidence", *entry(one, password=password)),
+            type_in("read", "pjlink", "serial", *entry(other, password=password)),
+        )
     assert (scan[0], read[0]) == (ends, ends)
     assert ("it rejects the password" in scan[2]) == ("it rejects the password" in read[2]) == (ends == 1)
     assert password not in "".join([*scan[1:], *read[1:]])

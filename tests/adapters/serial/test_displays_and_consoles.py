@@ -21,7 +21,12 @@ def port(tmp_path):
 def folder(tmp_path, monkeypatch):
     """The profiles, with devices that are waited for only shortly: all of them answer at once, or not at all."""
     for file in PROFILE_FILES.folder.glob("*.toml"):
-        (tmp_path / file.name).write_text(re.sub(r"\btimeout = [0-9.]+", "timeout = 0.3", file.read_text("utf-8")), "utf-8")
+        text = re.sub(r"\btimeout = [0-9.]+", "timeout = 0.3", file.read_text("utf-8"))
+        (tmp_path / file.name).write_text(re.sub(r"\bwithin = [0-9.]+", "within = 0.1", text), "utf-8")
+    for name in ("LOGIN_PROMPT_SECONDS", "ACCEPTED_SECONDS"):
+        monkeypatch.setattr(f"adapters.serial.session.login.{name}", 0.1)
+    monkeypatch.setattr("adapters.serial.discovery.address_sweep.STEP_SECONDS", 0.1)
+    monkeypatch.setattr("adapters.serial.device_search.STEP_SECONDS", 0.1)
     monkeypatch.setattr("adapters.serial.device_search.LEAST_STEP_SECONDS", 0.02)
     monkeypatch.setitem(SETTINGS, "profiles", [str(tmp_path)])
 
@@ -235,7 +240,7 @@ async def test_a_console_in_the_place_of_a_known_device_gets_three_requests_an_h
 
 async def test_a_device_that_shows_a_prompt_while_it_starts_is_read_on(port):
     answers = iter([b"\r\nlogin: ", b"\r\nU-Boot> ", b"a 01 OK01x", b"\r\nlogin: ", b"\r\n# ", b"a 01 OK01x"])
-    device = ScriptedDevice(lambda line: next(answers) if line.startswith(b"ka") else None, end=b"\r")
+    device = ScriptedDevice(lambda line: next(answers) if line.startswith(b"ka") else line[1:5] + b" NGx", end=b"\r")
     async with SerialLine(device, link=port) as line, adapter_on(line, devices=[{"profile": "lg-display"}]) as adapter:
         child = adapter.unregistered_child(address="lg-display/1", name="Display", profile="lg-display")
         for _ in range(2):

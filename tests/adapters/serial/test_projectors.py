@@ -37,11 +37,12 @@ async def readings_of(adapter, child):
     return {reading.metric.name: reading.value async for block in adapter.read(child, due) for reading in block}
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def short_waits(monkeypatch, tmp_path):
     """Shorter waits for a greeting, and for a projector that answers nothing."""
     text = (PROFILE_FILES.folder / "pjlink.toml").read_text("utf-8")
-    (tmp_path / "pjlink.toml").write_text(text.replace("timeout = 3.0", "timeout = 0.5"), "utf-8")
+    text = text.replace("timeout = 3.0", "timeout = 0.5").replace("within = 1\n", "within = 0.2\n")
+    (tmp_path / "pjlink.toml").write_text(text, "utf-8")
     monkeypatch.setitem(SETTINGS, "profiles", [str(tmp_path)])
     monkeypatch.setattr("adapters.serial.session.digest_login.GREETING_SECONDS", 0.2)
     monkeypatch.setattr("adapters.serial.session.digest_login.LATE_GREETING_SECONDS", 0.3)
@@ -161,7 +162,7 @@ async def test_a_wrong_password_is_told_and_not_sent_again_and_again():
     assert "wrong" not in found.needs
 
 
-async def test_a_late_greeting_is_answered_with_the_password_and_the_next_connection_waits_for_it(short_waits, monkeypatch):
+async def test_a_late_greeting_is_answered_with_the_password_and_the_next_connection_waits_for_it(monkeypatch):
     monkeypatch.setattr("adapters.serial.session.digest_login.LATE_GREETING_SECONDS", 20.0)
     projector = Projector(password=PASSWORD)
     async with DeviceServer(projector) as server:
@@ -179,7 +180,7 @@ async def test_a_late_greeting_is_answered_with_the_password_and_the_next_connec
     assert projector.rejected_logins == 1, "only before it was known that it wants a password"
 
 
-async def test_a_device_that_wants_a_password_and_never_greets_is_asked_once_and_then_left_alone(short_waits):
+async def test_a_device_that_wants_a_password_and_never_greets_is_asked_once_and_then_left_alone():
     projector = Projector(password=PASSWORD)
     async with DeviceServer(projector) as server, adapter_for(server, devices=[{**PROJECTOR, "password": PASSWORD}]) as adapter:
         server.greets_after_seconds = 3600.0
@@ -234,7 +235,7 @@ async def test_a_password_that_is_set_in_a_session_is_asked_for_and_no_password_
     assert projector.rejected_logins == 1
 
 
-async def test_the_hash_of_the_password_is_shown_nowhere_on_a_line_that_echoes(short_waits):
+async def test_the_hash_of_the_password_is_shown_nowhere_on_a_line_that_echoes():
     projector = EchoingProjector(password=PASSWORD)
     hashed = "5d8409bc1c3fa397"
     async with DeviceServer(projector) as server, adapter_for(server, devices=[{**PROJECTOR, "password": PASSWORD}]) as adapter:
@@ -332,7 +333,7 @@ async def test_a_projector_with_a_password_in_standby_is_found_and_read():
     assert (found.needs, readings) == (None, {"power": "standby"})
 
 
-async def test_a_projector_that_is_silent_for_a_while_after_a_change_is_read_again_under_its_identity(short_waits):
+async def test_a_projector_that_is_silent_for_a_while_after_a_change_is_read_again_under_its_identity():
     projector = Projector(pjlink_class=2)
     async with DeviceServer(projector) as server, adapter_for(server) as adapter:
         (found,) = await discovered(adapter)
