@@ -12,7 +12,7 @@ from gateway.testing.bluetooth.private_bus import PrivateBus, dbus_daemon_or_ski
 pytestmark = pytest.mark.enable_socket
 
 LOCKED, SENSOR = "C0:00:00:00:00:07", "A4:C1:38:56:53:84"
-QUICK = ("ble", "--with", "scan_time=0.5")
+QUICK = ("ble", "--with", "scan_time=0.2")
 
 
 @pytest.fixture

@@ -47,8 +47,11 @@ REASONS: Mapping[str, str] = {
     "ConnectionAttemptFailed": "the device accepts no connection",
     "InProgress": "another program is pairing it",
     "NotReady": "the Bluetooth controller is switched off",
+    "org.freedesktop.DBus.Error.NoReply": "bluetoothd stopped meanwhile",
+    "org.freedesktop.DBus.Error.ServiceUnknown": "bluetoothd is not running",
+    "org.freedesktop.DBus.Error.UnknownObject": "the Bluetooth controller was removed, or has not received the device",
 }
-"""The errors of BlueZ -> what they mean."""
+"""The errors of BlueZ and of the bus -> what they mean."""
 
 ENTERS_PASSKEY, ENTERS_NOTHING = "KeyboardOnly", "NoInputNoOutput"
 """The capabilities of the agent: with a passkey, the device shows it or has it printed on it; without one it can show none."""

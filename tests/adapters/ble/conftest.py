@@ -1,12 +1,21 @@
 import asyncio
 from types import SimpleNamespace
 
+import bleak_retry_connector
 import pytest
 
 from gateway.testing.bluetooth.bluez import EmulatedBlueZ
 from gateway.testing.bluetooth.controller import Controller
 from gateway.testing.bluetooth.private_bus import PrivateBus, dbus_daemon_or_skip
 from gateway.testing.bluetooth.radio_environment import RadioEnvironment
+
+
+@pytest.fixture(autouse=True)
+def soon_again(monkeypatch):
+    """Let bleak's retry connector pause for a hundredth of a second between two attempts: the pauses are the library's own."""
+    for name in ("TRANSIENT", "TRANSIENT_MEDIUM", "TRANSIENT_LONG", "DBUS", "OUT_OF_SLOTS"):
+        monkeypatch.setattr(bleak_retry_connector, f"BLEAK_{name}_BACKOFF_TIME", 0.01)
+    monkeypatch.setattr(bleak_retry_connector, "BLEAK_BACKOFF_TIME", 0.01)
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ class Ear:
 
 
 def adapter_with(**settings):
-    said = {"type": "ble", "name": "radio", "scan_time": 0.4, **settings}
+    said = {"type": "ble", "name": "radio", "scan_time": 0.2, **settings}
     return BleAdapter(BleAdapter.settings_model.model_validate(said))
 
 

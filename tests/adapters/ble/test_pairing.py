@@ -45,7 +45,7 @@ def scale(*locked, method=PairingMethod.JUST_WORKS):
             Service("180f", [Characteristic("2a19", ["read"], b"\x5a")]),
             Service("181a", [Characteristic("2a6e", ["read"], b"\xc4\x09"), Characteristic("2a6f", ["read"], b"\x88\x13")]),
         ],
-        advertises_every=0.05,
+        advertises_every=0.02,
     )
     device.pairing = Pairing(method=method, passkey=int(PASSKEY))
     for uuid in locked:
@@ -75,6 +75,7 @@ async def read(adapter, child):
 def quick(monkeypatch):
     monkeypatch.setattr(connection_module, "ATTRIBUTE_SECONDS", 0.2)
     monkeypatch.setattr(connector_module, "CONNECT_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(pairing_module, "RESOLVE_CHECK_SECONDS", 0.01)
     monkeypatch.setattr("gateway.testing.bluetooth.remote_device.PAIRING_AGAIN_SECONDS", 0.02)
 
 
@@ -308,7 +309,7 @@ async def test_a_device_that_forgets_each_new_pairing_is_not_paired_without_end(
     async with adapter:
         child = child_of(await adapter.identify(ADDRESS))
         peripheral.faults.lost_reads = 1000
-        for _ in range(5):
+        for _ in range(4):
             peripheral.reset()
             with pytest.raises(DeviceUnreachable):
                 await read(adapter, child)
@@ -386,3 +387,27 @@ async def test_a_notification_that_was_refused_and_is_allowed_again_needs_nothin
         measurement.error_reply = None
         assert (await read(adapter, child))["heart_rate"] == 72
         assert (await adapter.identify(ADDRESS)).needs is None
+
+
+@pytest.mark.parametrize("ends", ["crash", "stop"])
+async def test_a_bluetoothd_that_ends_during_a_pairing_is_told_and_the_device_is_paired_afterwards(
+    bluez, monkeypatch, until, ends
+):
+    monkeypatch.setattr(connector_module, "FIRST_WAIT_SECONDS", 0.0)
+    peripheral = scale("2a19")
+    peripheral.faults.ignores_pairing = True
+    bluez.environment.add(peripheral)
+    adapter = new_adapter(WANTED | {"profile": "gatt-180f-181a"})
+    async with adapter:
+        child = child_of(await _present(adapter))
+        reading = asyncio.create_task(read(adapter, child))
+        await until(lambda: bluez.daemon.agents and peripheral.is_connected)
+        await getattr(bluez.daemon, ends)()
+        with pytest.raises(DeviceUnreachable, match="Scale cannot be paired: bluetoothd stopped meanwhile"):
+            await reading
+    peripheral.faults.ignores_pairing = False
+    await bluez.daemon.start()
+    async with adapter:
+        child = child_of(await adapter.identify(ADDRESS))
+        assert (await read(adapter, child))["battery"] == 90
+    assert len(bluez.daemon.agents) == 0

@@ -48,8 +48,12 @@ SPECIFIC = {
 }
 
 
+PLAIN = BleSettings.model_validate({"type": "ble"})
+
+
 def new_tracker(**said):
-    return Tracker(BleSettings.model_validate({"type": "ble", **said}), PARSERS, lambda address: None)
+    settings = BleSettings.model_validate({"type": "ble", **said}) if said else PLAIN
+    return Tracker(settings, PARSERS, lambda address: None)
 
 
 def heard(content, address="A4:C1:38:5D:2A:01"):
