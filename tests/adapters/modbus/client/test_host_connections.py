@@ -357,7 +357,7 @@ async def test_the_operating_system_probes_idle_connections_and_gives_up_on_a_pe
     async with host_of(ConnectionFaults(), 1) as host:
         link = Link(TcpHost(host=host.host, port=host.port))
         await link.open()
-        connection = link._connection._client.ctx.transport.get_extra_info("socket")
+        connection = link._exchange.connection._client.ctx.transport.get_extra_info("socket")
         assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == IDLE_SECONDS
         assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1000 * UNACKNOWLEDGED_SECONDS

@@ -90,7 +90,7 @@ class HostileWire:
         protocol, self._transaction_before = make_protocol(), 0
         port = transport = self._port = _Port(self, protocol)
         if self._is_udp and self.link is not None:
-            transport = port.datagrams = DatagramTransport(self.bus, protocol, ("virtual", 502), self.link.doubts)
+            transport = port.datagrams = DatagramTransport(self.bus, protocol, ("virtual", 502), self.link._exchange.doubts)
             transport.connected = port
         protocol.connection_made(transport)
         return transport, protocol

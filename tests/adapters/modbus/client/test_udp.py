@@ -142,7 +142,7 @@ async def test_a_frame_may_come_in_several_datagrams(framing):
 )
 async def test_a_datagram_that_is_no_answer_spoils_none(garbage):
     async with linked() as (host, link):
-        address = link._connection._client.ctx.transport.connected.get_extra_info("sockname")
+        address = link._exchange.connection._client.ctx.transport.connected.get_extra_info("sockname")
         for number in range(3):
             host._served.sendto(garbage, address)
             assert await link.ask(1, holding(number), PATIENT) == number.to_bytes(2)
@@ -211,7 +211,7 @@ def test_a_local_port_needs_udp(settings):
 async def test_nothing_stays_open():
     before = len(asyncio.all_tasks())
     async with linked() as (_host, link):
-        transport = link._connection._client.ctx.transport
+        transport = link._exchange.connection._client.ctx.transport
         sockets = [one.get_extra_info("socket") for one in (transport.connected, transport.other)]
         assert await link.ask(1, holding(7), PATIENT) == b"\0\7"
     await asyncio.sleep(0)
