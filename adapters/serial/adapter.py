@@ -28,7 +28,7 @@ from adapters.serial.session.device_settings import DeviceSettings
 from adapters.serial.session.digest_login import LoginKnowledge
 from adapters.serial.session.query_reading import QueryLine, QueryReading
 from adapters.serial.session.unsolicited import UnsolicitedReadings
-from adapters.serial.settings import SerialSettings, password_advice, password_of
+from adapters.serial.settings import ConfiguredDevice, SerialSettings, password_advice, password_of, rejected_password
 from adapters.serial.tools.doctor_checks import examine_ports, ports_to_listen_on
 from adapters.serial.tools.line_load import planned_reads
 from adapters.serial.tools.workbench import SerialWorkbench
@@ -372,7 +372,8 @@ class SerialAdapter(Adapter[SerialSettings]):
 
     def remarks(self, child: ChildDevice) -> Sequence[str]:
         """Return the line settings, what the child refuses, and what received bytes were discarded."""
-        line = None if self._active is None else self._active.line
+        is_set_here = self._port is not None and self._port.is_configurable
+        line = self._active.line if self._active is not None and is_set_here else None
         remarks = self._queries.remarks(child)
         if self._problem is not None:
             remarks.append(self._problem)
@@ -429,11 +430,15 @@ class SerialAdapter(Adapter[SerialSettings]):
         return ActiveProtocol(port, self._on_unsolicited, self._password_for, self._login_knowledge, self._search.keys_for)
 
     def _password_for(self, profile: Profile) -> SecretStr | None:
-        device = next((one for one in self._configured if one.profile == profile.name), None)
+        device = self._configured_as(profile)
         return None if device is None else password_of(device)
+
+    def _configured_as(self, profile: Profile) -> ConfiguredDevice | None:
+        return next((one for one in self._configured if one.profile == profile.name), None)
 
     def _login_knowledge(self, profile: Profile) -> LoginKnowledge:
         if profile.name not in self._logins:
             advice = password_advice(self._served.rule, profile.name)
-            self._logins[profile.name] = LoginKnowledge(f"it needs a password: {advice}", f"it rejects the password: {advice}")
+            given = rejected_password(device) if (device := self._configured_as(profile)) else "the password"
+            self._logins[profile.name] = LoginKnowledge(f"it needs a password: {advice}", f"it rejects {given}")
         return self._logins[profile.name]

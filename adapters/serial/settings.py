@@ -217,6 +217,12 @@ def password_advice(rule: PortRule, profile: str) -> str:
     return f"write it into a file that only the gateway may read, and name the file in this entry: {devices}"
 
 
+def rejected_password(device: ConfiguredDevice) -> str:
+    """Return where the password of this device is that it rejects, and what to do; never the password."""
+    place = f"in {device.password_file}" if device.password_file is not None else "that `devices` of this entry gives it"
+    return f"the password {place}: correct it there"
+
+
 def _devices_with(rule: PortRule, profile: str, key: str) -> str:
     """Return the `devices` of an entry with this key; a long name of the port is left out, so that the sentence is not cut."""
     port = rule.name or rule.port

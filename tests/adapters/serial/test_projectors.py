@@ -145,6 +145,23 @@ async def test_without_its_password_a_projector_is_found_and_the_setting_is_name
     assert (bytes(server.received), projector.rejected_logins) == (b"", 0), "it is not asked in vain"
 
 
+async def test_the_file_of_a_wrong_password_is_named(tmp_path):
+    file = tmp_path / "hall"
+    file.write_text("wrong\n", encoding="utf-8")
+    file.chmod(0o600)
+    async with DeviceServer(Projector(password=PASSWORD)) as server:
+        async with adapter_for(server, devices=[{**PROJECTOR, "password_file": file}]) as adapter:
+            (found,) = await discovered(adapter)
+        assert found.needs.startswith(f"it rejects the password in {file}: correct it there")
+
+
+async def test_a_network_port_has_no_line_settings_to_tell():
+    async with DeviceServer(Projector()) as server, adapter_for(server) as adapter:
+        (found,) = await discovered(adapter)
+        await readings_of(adapter, child_of(found))
+        assert not any("line" in remark for remark in adapter.remarks(child_of(found)))
+
+
 async def test_a_wrong_password_is_told_and_not_sent_again_and_again():
     projector = Projector(password=PASSWORD)
     async with DeviceServer(projector) as server:
@@ -154,7 +171,7 @@ async def test_a_wrong_password_is_told_and_not_sent_again_and_again():
             for _ in range(3):
                 with pytest.raises(DeviceUnreachable, match="it rejects the password"):
                     await readings_of(adapter, child_of(found))
-        assert "it rejects the password" in found.needs
+        assert found.needs == "it rejects the password that `devices` of this entry gives it: correct it there"
         for _ in range(2):
             with pytest.raises(BusUnavailable, match="it rejects the password"):
                 await adapter.__aenter__()
