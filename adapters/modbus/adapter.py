@@ -202,7 +202,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
 
     def remarks(self, child: ChildDevice) -> Sequence[str]:
         """Return which points of the unit are not read or refused, how quickly it answers, and whether its line echoes."""
-        remarks = self._read_plans.remarks(child, self._profiles.of(child))
+        remarks = self._read_plans.remarks(child, self._profiles.of(child), self._timeout)
         if (pause := self._transport.pause_seconds(int(child.address))) > 0:
             remarks.append(f"gets a pause of {seconds_text(pause)} before each request, configured or learned (`request_pause`)")
         return [*remarks, "its line echoes requests"] if self._transport.echoes else remarks

@@ -86,7 +86,7 @@ def describe_bad_frame(received: bytes, unit: int, *, is_rtu: bool) -> str:
     if not is_rtu:
         missing = 6 + int.from_bytes(received[4:6]) - len(received)
         return f"the answer ended {_bytes_text(missing)} early" if missing > 0 else "the answer belongs to another request"
-    return "the answer arrived in a form that cannot be decoded"
+    return "the answer does not fit the request: if the unit is slow, this was a late one, and needs a longer `timeout`"
 
 
 def _bytes_text(number: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Mut
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from math import ceil, inf
 
 from adapters.modbus.client.buses import Bus, SerialLine
 from adapters.modbus.client.pdu import MAX_REGISTERS, ReadRequest, Table
@@ -23,7 +24,7 @@ from adapters.modbus.polling.units import KnownUnit, KnownUnits
 from adapters.modbus.profile.decode import BlockDecoder
 from adapters.modbus.profile.points import PlacedPoint
 from adapters.modbus.profile.profile import Profile
-from gateway.adapter import ChildDevice, PlannedRead
+from gateway.adapter import ChildDevice, PlannedRead, seconds_text
 
 REPLAN_RATIO = 1.5
 """A plan is made again when the unit has become this many times quicker or slower."""
@@ -140,8 +141,8 @@ class ReadPlans:
             planned.append(_planned(child, group, every, sum(map(cost.seconds, reads)), len(reads)))
         return planned
 
-    def remarks(self, child: ChildDevice, profile: Profile | None = None) -> list[str]:
-        """Return what an operator should know about the reading of this child."""
+    def remarks(self, child: ChildDevice, profile: Profile | None = None, timeout_seconds: float = inf) -> list[str]:
+        """Return what an operator should know about the reading of this child, which is waited for so long."""
         unit = self._units.of(int(child.address))
         remarks = [] if unit.problem is None else [unit.problem]
         if profile is not None and (more := profile.points_beyond_limit(unit.models)):
@@ -149,7 +150,7 @@ class ReadPlans:
             remarks.append(f"has {read + len(more)} points, of which {read} are read: not {more[0]} to {more[-1]}")
         remarks += self.refusals.remarks(child)
         if unit.turnaround.typical_seconds is not None:
-            remarks.append(f"takes {max(1000 * unit.turnaround.typical_seconds, 1):.0f} ms to answer")
+            remarks.append(_answer_time_text(unit.turnaround.typical_seconds, timeout_seconds))
         return remarks
 
     def _turnaround(self, unit: KnownUnit) -> float:
@@ -228,3 +229,11 @@ def _planned(child: ChildDevice, group: str, every: timedelta, seconds: float, t
     return PlannedRead(
         address=child.address, name=child.name, group=group, every=every, seconds=seconds, transactions=transactions
     )
+
+
+def _answer_time_text(seconds: float, timeout_seconds: float) -> str:
+    text = f"takes {max(1000 * seconds, 1):.0f} ms to answer"
+    if seconds <= timeout_seconds:
+        return text
+    enough, now_set = ceil(3 * seconds) / 2, seconds_text(timeout_seconds)  # half as long again, in steps of half a second
+    return f"{text}, longer than `timeout`, so some answers are given up: set timeout = {enough:.1f} (it is {now_set})"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
 from adapters.modbus import ModbusAdapter
 from adapters.modbus.client.link import Link
-from gateway.adapter import Command
+from gateway.adapter import Command, DeviceUnreachable
 from gateway.testing.clock import simulated
 from gateway.testing.modbus import Faults, LongReads, ModbusTcpHost, RefusedAddresses, SimulatedUnit, Table, VirtualLine
 
@@ -208,3 +209,20 @@ def test_a_command_for_a_long_value_is_read_back_in_parts(settings, tmp_path, ad
             assert unit.read(Table.HOLDING_REGISTERS, 20, 1)[0] << 16 | unit.read(Table.HOLDING_REGISTERS, 21, 1)[0] == 70000
 
     simulated(main())
+
+
+def test_a_unit_that_is_slower_than_the_time_out_is_told_with_what_to_set(on_a_line):
+    unit = simulated_unit()
+
+    async def check(read, remarks, _):
+        unit.faults = Faults(delay_seconds=0.7)
+        for _ in range(12):
+            with suppress(DeviceUnreachable):
+                await read()
+        assert "longer than `timeout`, so some answers are given up: set timeout = 1.5 (it is 0.5 s)" in remarks()
+        unit.faults = Faults()
+        for _ in range(30):
+            await read()
+        assert "`timeout`" not in remarks()
+
+    on_a_line(unit, check)

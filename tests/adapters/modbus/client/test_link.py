@@ -382,6 +382,7 @@ async def test_bits_come_packed_as_on_the_wire():
         ("03", True, "only 1 byte of"),
         ("04030412345678d407", True, "unit 4 answered for unit 3"),
         ("af03041234567800ff", True, "wrong checksum"),
+        ("03030412345678a2c7", True, "needs a longer `timeout`"),
         ("0303041234567800ff", True, "wrong checksum"),
         ("000100000006", False, "only 6 bytes"),
         ("00010000000704030412345678", False, "unit 4 answered for unit 3"),
