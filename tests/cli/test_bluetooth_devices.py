@@ -3,7 +3,9 @@
 import asyncio
 
 import pytest
+from typer.testing import CliRunner
 
+from gateway.cli import app
 from gateway.testing.bluetooth import Characteristic, Peripheral, RadioEnvironment, Service, dbus_errors
 from gateway.testing.bluetooth.bluez import EmulatedBlueZ
 from gateway.testing.bluetooth.controller import Controller
@@ -36,9 +38,16 @@ async def devices(monkeypatch):
         yield
 
 
+async def typed_in(*arguments):
+    """Run a command in a thread of this process, which saves the start of another one; return exit code, output, errors."""
+    result = await asyncio.to_thread(CliRunner().invoke, app, arguments)
+    return result.exit_code, result.stdout, result.stderr
+
+
 @pytest.mark.usefixtures("devices")
-async def test_a_value_that_is_not_available_is_shown_as_such_and_one_that_needs_a_pairing_is_an_error(type_in):
-    shown, refused = await asyncio.gather(type_in("read", SENSOR, *QUICK), type_in("read", LOCKED, *QUICK))
+async def test_a_value_that_is_not_available_is_shown_as_such_and_one_that_needs_a_pairing_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shown, refused = await typed_in("read", SENSOR, *QUICK), await typed_in("read", LOCKED, *QUICK)
     (battery,) = [line for line in shown[1].splitlines() if "battery" in line]
     assert (shown[0], " ".join(battery.split())) == (0, "battery not available")
     assert "not available" in battery, "in one column"

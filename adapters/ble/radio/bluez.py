@@ -50,7 +50,7 @@ REPLY_SECONDS = 5.0
 STOP_SECONDS = 1.0
 """bluetoothd switches its controllers off and removes them before it stops: otherwise it goes on for longer than this."""
 DISCONNECT_SECONDS = 1.0
-ASKED_AGAIN_SECONDS = 60.0
+ASKED_AGAIN_SECONDS = 10.0
 
 
 class ControllerWatch:
