@@ -42,7 +42,7 @@ def facts_from_text(text: str | None) -> Facts:
             boundaries={(Table(table), int(at)): _refusal(*refusal) for table, at, *refusal in stored["boundaries"]},
             limit=None if stored["limit"] is None else _limit(*stored["limit"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return Facts()
 
 

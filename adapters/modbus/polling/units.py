@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 
 from adapters.modbus.client.pdu import (
+    ADDRESSES,
     MAX_BITS,
     MAX_REGISTERS,
     ReadDeviceIdentification,
@@ -19,6 +20,9 @@ from adapters.modbus.profile.sunspec_layout import NO_MODELS, SunSpecLayout
 
 SAVED_AFTER_CHANGE_OF = 0.25
 """A turnaround is stored again when it has changed by this fraction: smaller changes are not worth a write."""
+
+ADDRESS_DIGITS = 5
+"""The digits of the largest address."""
 
 
 @dataclass(slots=True)
@@ -125,10 +129,12 @@ def read_from_text(text: str) -> ReadRequest | None:
     """Return the read whose `str()` is this text; `None` when it is not one."""
     table, _, places = text.partition(" ")
     first, _, last = places.partition("-")
-    if table not in set(Table) or not first.isdecimal() or not (last or first).isdecimal():
+    last = last or first
+    if table not in set(Table) or not all(place.isdecimal() and len(place) <= ADDRESS_DIGITS for place in (first, last)):
         return None
-    count, most = int(last or first) - int(first) + 1, MAX_BITS if Table(table).holds_bits else MAX_REGISTERS
-    return ReadRequest(Table(table), int(first), count) if 1 <= count <= most else None
+    count, most = int(last) - int(first) + 1, MAX_BITS if Table(table).holds_bits else MAX_REGISTERS
+    is_possible = 1 <= count <= most and int(last) < ADDRESSES
+    return ReadRequest(Table(table), int(first), count) if is_possible else None
 
 
 def _request_from(text: str) -> Request | None:

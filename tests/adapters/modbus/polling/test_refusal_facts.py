@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 
 import pytest
@@ -51,6 +52,9 @@ DAMAGED = {
     "a time without a zone": {**GOOD, "points": {"m": ["input 7", 2, "2026-11-29T18:00:00"]}},
     "no read": {**GOOD, "points": {"m": ["input -1", 2, SINCE.isoformat()]}},
     "another table": {**GOOD, "boundaries": [["disk", 1, "input 7", 2, SINCE.isoformat()]]},
+    "an address beyond the last": {**GOOD, "points": {"m": ["input 65536", 2, SINCE.isoformat()]}},
+    "an address of many digits": {**GOOD, "points": {"m": ["input " + 5000 * "9", 2, SINCE.isoformat()]}},
+    "an infinite boundary": {**GOOD, "boundaries": [["input", math.inf, "input 7", 2, SINCE.isoformat()]]},
     "a limit upside down": {**GOOD, "limit": [4, 3, "input 7", 2, SINCE.isoformat()]},
     "a limit of zero": {**GOOD, "limit": [0, 3, "input 7", 2, SINCE.isoformat()]},
     "an earlier version": {"refused": ["m"], "places": ["input 7"], "seams": [], "until": SINCE.isoformat()},
@@ -60,6 +64,10 @@ DAMAGED = {
 @pytest.mark.parametrize("stored", DAMAGED.values(), ids=DAMAGED)
 def test_damaged_facts_are_none(stored):
     assert facts_from_text(json.dumps(stored)) == Facts()
+
+
+def test_facts_that_are_nested_too_deep_are_none():
+    assert facts_from_text(100_000 * "[") == Facts()
 
 
 @given(st.text(max_size=60))
