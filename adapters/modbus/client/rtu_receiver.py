@@ -70,6 +70,9 @@ class RtuReceiver:
         heard = self._search.search(data, awaited, now)
         begun_at = None if heard.begun_at is None else self._done_bytes + heard.begun_at
         self._done_bytes += heard.used
+        if not heard.used:  # most often, since a serial port delivers an answer in pieces
+            self.traffic.count(heard, now)
+            return Reception(0, None, 0.0, begun_at, data, late=(), has_echo=False)
         answer = self._answer_among(heard.frames, awaited)
         others = [frame for frame in heard.frames if frame is not answer]
         seconds = 0.0 if answer is None or awaited is None else self._accept(answer, awaited, now)

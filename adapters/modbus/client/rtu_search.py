@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from adapters.modbus.client.pdu import Request
+from adapters.modbus.client.pdu import EXCEPTION_BIT, Request
 from adapters.modbus.client.rtu_frames import CHECKSUM_BYTES, LONGEST_FRAME_BYTES, SHORTEST_FRAME_BYTES, is_intact
 from adapters.modbus.client.rtu_shapes import NO_FRAME, UNKNOWN, answer_size, answers_to, awaited_size, request_size
 from adapters.modbus.client.unit_ids import LAST_UNIT
@@ -107,8 +107,10 @@ class RtuSearch:
             awaited: what is waited for, if anything.
             now: the time, in seconds of any clock.
         """
-        if not self.is_foreign_answer_due(now):
-            self._foreign = None
+        self._foreign = self._foreign if self.is_foreign_answer_due(now) else None
+        if self._is_only_begun(data, awaited):
+            self._kept, self._kept_for, self._settled = data, awaited, bytearray(len(data))
+            return Heard((), b"", 0, 0)
         walk, begun_at, at = _Walk(), None, 0
         settled = self._settled_in(data, awaited)
         answers = [] if awaited is None else _whole_answers(data, awaited)
@@ -136,6 +138,16 @@ class RtuSearch:
         walk.noise += data[walk.done : end]
         self._kept, self._kept_for, self._settled = data[end:], awaited, settled[end:]
         return Heard(walk.frames, bytes(walk.noise), end, None if begun_at is None or begun_at < end else begun_at)
+
+    def _is_only_begun(self, data: bytes, awaited: Awaited | None) -> bool:
+        """Return whether the data is the beginning of the awaited answer, and none begins within it: the usual case, quickly."""
+        if awaited is None or not data or data.startswith(self.sent or b"-"):
+            return False
+        if awaited_size(data, 0, awaited.unit, awaited.request) <= len(data):
+            return False
+        if 0 < (size := request_size(data, 0)) <= len(data) and is_intact(data[:size]):
+            return False
+        return all(data.find(head, 1) < 0 for head in _heads(awaited))
 
     def _settled_in(self, data: bytes, awaited: Awaited | None) -> bytearray:
         """Return for each byte whether an earlier search has settled that no frame begins there."""
@@ -192,13 +204,21 @@ def frames_in(received: bytes) -> int:
 
 def _whole_answers(data: bytes, awaited: Awaited) -> list[int]:
     """Return the offsets of all complete answers to the request."""
-    places, at = [], data.find(awaited.unit)
-    while 0 <= at <= len(data) - SHORTEST_FRAME_BYTES:
-        size = awaited_size(data, at, awaited.unit, awaited.request)
-        if size > 0 and at + size <= len(data) and is_intact(data[at : at + size]):
-            places.append(at)
-        at = data.find(awaited.unit, at + 1)
-    return places
+    places = []
+    for head in _heads(awaited):
+        at = data.find(head)
+        while 0 <= at <= len(data) - SHORTEST_FRAME_BYTES:
+            size = awaited_size(data, at, awaited.unit, awaited.request)
+            if size > 0 and at + size <= len(data) and is_intact(data[at : at + size]):
+                places.append(at)
+            at = data.find(head, at + 1)
+    return sorted(places)
+
+
+def _heads(awaited: Awaited) -> tuple[bytes, bytes]:
+    """Return the first two bytes of an answer with a value and of an exception."""
+    unit, function = awaited.unit, awaited.request.function
+    return bytes((unit, function)), bytes((unit, function | EXCEPTION_BIT))
 
 
 def _may_be_awaited(data: bytes, at: int, awaited: Awaited) -> bool:

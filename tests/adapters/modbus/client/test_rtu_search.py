@@ -195,3 +195,9 @@ def test_a_checksum_that_is_right_by_chance_inside_noise_is_no_answer():
     shape = bytes.fromhex("05 03 04 12 34")  # 2 bytes longer than what is awaited
     by_chance = b"\x11\x22" + with_checksum(shape) + b"\x33"
     assert Receiver(Awaited(5, ReadRequest(Table.HOLDING, 0, 1))).hear(by_chance, 1).answer is None
+
+
+def test_a_request_of_another_master_that_begins_like_the_answer_is_found_before_the_answer_is_long_enough():
+    foreign = with_checksum(bytes.fromhex("01 03 14 00 00 05"))
+    heard = RtuSearch().search(foreign, Awaited(1, ReadRequest(Table.HOLDING, 0, 10)), 0.0)
+    assert [frame.kind for frame in heard.frames] == [FrameKind.FOREIGN_REQUEST]
