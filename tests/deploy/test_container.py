@@ -257,7 +257,7 @@ def test_the_demo_runs_in_the_same_box_and_all_its_children_are_alive(engine, co
         told = json.loads(engine.get(f"{DEMO_PAGE}/api/v1/children?limit=100", token)[1])
         return [child["standing"] for child in told["children"]]
 
-    until(lambda: standings() == ["fine"] * 10)
+    until(lambda: standings() == ["fine"] * 12)
     assert demo.run("xyte-gateway", "health") == "the gateway is ready\n"
     time.sleep(6)  # a telemetry interval: it ends well only if a value of each has reached the cloud
     assert demo.stop() < 8
