@@ -186,7 +186,7 @@ class RequestExchange:
 
     def remarks(self) -> list[str]:
         """Return what a person should know about the answers: another master, stray bytes, wrong headers."""
-        about_host = host_remark(self.tcp.oddities)
+        about_host = host_remark(self.tcp.deviations)
         return [*self._receiver.traffic.remarks(), *([about_host] if about_host else [])]
 
     def traffic_summary(self) -> str:
@@ -249,8 +249,8 @@ class RequestExchange:
     def _find_tcp_answer(self, data: bytes) -> Decoded:
         heard = self.tcp.receive(data, loop_time())
         self.late.extend(heard.late)
-        if heard.new_oddities:
-            log.warning("%s: %s", self._bus.label, host_remark(self.tcp.oddities))
+        if heard.new_deviations:
+            log.warning("%s: %s", self._bus.label, host_remark(self.tcp.deviations))
         if heard.pdu:
             self.answer_seconds = loop_time() - heard.since
         return heard.used, heard.unit, heard.transaction, heard.pdu

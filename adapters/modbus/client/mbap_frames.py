@@ -27,7 +27,7 @@ HOST_UNITS = frozenset({0, 255})
 """Unit ids that mean the host itself (section 4.4.2)."""
 
 
-class Oddity(StrEnum):
+class Deviation(StrEnum):
     """What a host does wrong in the header of its answers."""
 
     LENGTH = "their length field is wrong"
@@ -48,7 +48,7 @@ class MbapFrame:
     """How many bytes it takes of the stream."""
     fits: bool
     """Its content answers the request by which it was cut."""
-    oddities: Sequence[Oddity] = ()
+    deviations: Sequence[Deviation] = ()
 
 
 def is_header(data: bytes, at: int) -> bool:
@@ -84,18 +84,18 @@ def _by_content(data: bytes, at: int, needed: int, error: int) -> MbapFrame:
     """Return the answer whose content has so many bytes; what its length field counts beyond them belongs to it, if there."""
     start = at + HEADER_BYTES
     end = start + needed
-    oddities = [Oddity.PROTOCOL] if any(data[at + 2 : at + 4]) else []
-    oddities += [Oddity.LENGTH] if error == -1 else []
+    deviations = [Deviation.PROTOCOL] if any(data[at + 2 : at + 4]) else []
+    deviations += [Deviation.LENGTH] if error == -1 else []
     behind = data[end : end + CHECKSUM_BYTES]
     if len(behind) == CHECKSUM_BYTES and behind == crc16(data[at + UNIT_AT : end]).to_bytes(CHECKSUM_BYTES, "little"):
-        oddities.append(Oddity.CHECKSUM)
+        deviations.append(Deviation.CHECKSUM)
         size = HEADER_BYTES + needed + CHECKSUM_BYTES
     else:
         size = min(HEADER_BYTES + needed + max(error, 0), len(data) - at)
         if size < HEADER_BYTES + needed + error:
-            oddities.append(Oddity.LENGTH)
+            deviations.append(Deviation.LENGTH)
     transaction, unit = int.from_bytes(data[at : at + 2]), data[at + UNIT_AT]
-    return MbapFrame(transaction, unit, data[start:end], size, fits=True, oddities=oddities)
+    return MbapFrame(transaction, unit, data[start:end], size, fits=True, deviations=deviations)
 
 
 def _content_bytes(data: bytes, at: int, unit: int, request: Request) -> int:

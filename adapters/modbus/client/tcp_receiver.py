@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from adapters.modbus.client.late_answers import LateAnswer, UnansweredRequest, can_be_confused, fits, is_absence
-from adapters.modbus.client.mbap_frames import HOST_UNITS, SHORTEST_FRAME_BYTES, UNIT_AT, MbapFrame, Oddity, cut, is_header
+from adapters.modbus.client.mbap_frames import HOST_UNITS, SHORTEST_FRAME_BYTES, UNIT_AT, Deviation, MbapFrame, cut, is_header
 from adapters.modbus.client.pdu import EXCEPTION_BIT, Request
 from adapters.modbus.client.rtu_search import frames_in
 
@@ -61,7 +61,7 @@ class TcpReception:
     """When the request was sent that it answers."""
     late: Sequence[LateAnswer] = ()
     """The answers to abandoned requests."""
-    new_oddities: Sequence[Oddity] = ()
+    new_deviations: Sequence[Deviation] = ()
     """What the host was not known to do wrong."""
 
 
@@ -74,7 +74,7 @@ class TcpReceiver:
 
     def __init__(self, *, takes_wrong_ids: bool = True) -> None:
         self._takes_wrong_ids = takes_wrong_ids
-        self.oddities: set[Oddity] = set()
+        self.deviations: set[Deviation] = set()
         """What the host does wrong in its headers."""
         self.is_confused = False
         """An answer arrived of which cannot be said whether it is to the last request, which nothing else has answered."""
@@ -115,7 +115,7 @@ class TcpReceiver:
             data: everything that arrived since the request, and was not used by an earlier call.
             now: the time.
         """
-        result, known = TcpReception(0), frozenset(self.oddities)
+        result, known = TcpReception(0), frozenset(self.deviations)
         late: list[LateAnswer] = []
         at = self._header_from(data, 0)
         while at is not None and (frame := cut(data, at, self._request_for(data, at))) is not None:
@@ -130,7 +130,7 @@ class TcpReceiver:
                 late.append(answer)
             self._has_ids |= frame.transaction != 0
             at = self._header_from(data, at)
-        return replace(result, late=late, new_oddities=sorted(self.oddities - known))
+        return replace(result, late=late, new_deviations=sorted(self.deviations - known))
 
     def _header_from(self, data: bytes, at: int) -> int | None:
         """Return the offset of the next frame; bytes before it belong to none. `None` where there is none, or not yet."""
@@ -173,7 +173,7 @@ class TcpReceiver:
         awaited = self._requests.get(self._awaited or 0)
         if awaited is None:
             return None
-        oddities = set(frame.oddities)
+        deviations = set(frame.deviations)
         transaction = self._meant(frame.transaction)
         earlier = self._requests.get(transaction)
         if transaction == self._awaited:
@@ -184,7 +184,7 @@ class TcpReceiver:
             if self._renumbering is None or self._renumbering(frame.transaction) != self._awaited:
                 self._renumbering = None
                 self._has_right_ids = self._has_right_ids or not self._has_rival(awaited, now)
-            oddities |= {Oddity.UNIT} if frame.unit != awaited.unit and awaited.unit not in HOST_UNITS else set()
+            deviations |= {Deviation.UNIT} if frame.unit != awaited.unit and awaited.unit not in HOST_UNITS else set()
         elif frame.unit != awaited.unit or not fits(awaited.sent.request, frame.pdu):
             return None
         elif earlier is not None and (earlier.unit, earlier.sent.request) == (awaited.unit, awaited.sent.request):
@@ -196,8 +196,8 @@ class TcpReceiver:
             self.is_confused |= earlier is None or not is_surely_late or frame.transaction == self._awaited
             return None
         else:
-            oddities.add(Oddity.TRANSACTION)
-        self.oddities |= oddities
+            deviations.add(Deviation.TRANSACTION)
+        self.deviations |= deviations
         self.is_confused = not fits(awaited.sent.request, frame.pdu) and self._may_be_to_another(frame, awaited)
         return awaited
 
@@ -232,11 +232,11 @@ class TcpReceiver:
         return LateAnswer(late.unit, late.sent.since, now, is_absence(frame.pdu))
 
 
-def host_remark(oddities: Collection[Oddity]) -> str | None:
+def host_remark(deviations: Collection[Deviation]) -> str | None:
     """Return a sentence for the operator about these mistakes of a host; `None` without any."""
-    if not oddities:
+    if not deviations:
         return None
-    what = ", and ".join(sorted(oddities))
+    what = ", and ".join(sorted(deviations))
     return f"the answers of this host are not as Modbus TCP wants them: {what}; they are read by their content"
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from adapters.modbus.client.buses import TcpHost
 from adapters.modbus.client.late_answers import UnansweredRequest
 from adapters.modbus.client.link import Link
-from adapters.modbus.client.mbap_frames import Oddity
+from adapters.modbus.client.mbap_frames import Deviation
 from adapters.modbus.client.pdu import (
     ExceptionResponse,
     ReadDeviceIdentification,
@@ -41,19 +41,19 @@ FIRMWARE = Firmware(identification=Identification({0: b"Acme", 1: b"E10", 2: b"V
 ONCE = RetryPolicy(0.5)
 
 FAULTS = {
-    "length one too long": (MbapFaults(length_error=1), Oddity.LENGTH),
-    "length one too short": (MbapFaults(length_error=-1), Oddity.LENGTH),
-    "checksum, counted": (MbapFaults(checksum="counted"), Oddity.CHECKSUM),
-    "checksum, not counted": (MbapFaults(checksum="not counted"), Oddity.CHECKSUM),
-    "checksum, half counted": (MbapFaults(checksum="counted", length_error=-1), Oddity.CHECKSUM),
-    "transaction id one behind": (MbapFaults(transaction="one behind"), Oddity.TRANSACTION),
-    "transaction id one ahead": (MbapFaults(transaction="one ahead"), Oddity.TRANSACTION),
-    "transaction id swapped": (MbapFaults(transaction="swapped"), Oddity.TRANSACTION),
-    "transaction id always 0": (MbapFaults(transaction=0), Oddity.TRANSACTION),
-    "protocol id 1": (MbapFaults(protocol_id=1), Oddity.PROTOCOL),
-    "protocol id of a text": (MbapFaults(protocol_id=0x4D42), Oddity.PROTOCOL),
-    "one behind and a checksum": (MbapFaults(checksum="counted", transaction="one behind"), Oddity.TRANSACTION),
-    "one behind and one too long": (MbapFaults(length_error=1, transaction="one behind"), Oddity.LENGTH),
+    "length one too long": (MbapFaults(length_error=1), Deviation.LENGTH),
+    "length one too short": (MbapFaults(length_error=-1), Deviation.LENGTH),
+    "checksum, counted": (MbapFaults(checksum="counted"), Deviation.CHECKSUM),
+    "checksum, not counted": (MbapFaults(checksum="not counted"), Deviation.CHECKSUM),
+    "checksum, half counted": (MbapFaults(checksum="counted", length_error=-1), Deviation.CHECKSUM),
+    "transaction id one behind": (MbapFaults(transaction="one behind"), Deviation.TRANSACTION),
+    "transaction id one ahead": (MbapFaults(transaction="one ahead"), Deviation.TRANSACTION),
+    "transaction id swapped": (MbapFaults(transaction="swapped"), Deviation.TRANSACTION),
+    "transaction id always 0": (MbapFaults(transaction=0), Deviation.TRANSACTION),
+    "protocol id 1": (MbapFaults(protocol_id=1), Deviation.PROTOCOL),
+    "protocol id of a text": (MbapFaults(protocol_id=0x4D42), Deviation.PROTOCOL),
+    "one behind and a checksum": (MbapFaults(checksum="counted", transaction="one behind"), Deviation.TRANSACTION),
+    "one behind and one too long": (MbapFaults(length_error=1, transaction="one behind"), Deviation.LENGTH),
 }
 
 
@@ -100,8 +100,8 @@ def words(*values):
 
 
 @pytest.mark.parametrize("piece", [1, 3, None])
-@pytest.mark.parametrize(("faults", "oddity"), FAULTS.values(), ids=FAULTS.keys())
-def test_a_host_with_wrong_headers_is_read_and_told_once(faults, oddity, piece, caplog):
+@pytest.mark.parametrize(("faults", "deviation"), FAULTS.values(), ids=FAULTS.keys())
+def test_a_host_with_wrong_headers_is_read_and_told_once(faults, deviation, piece, caplog):
     async def test(link, host):
         for address in (0, 10, 20):  # answers of one form, which must not be confused
             assert await link.ask(5, holding(address, 2), ONCE) == words(0x500 + address, 0x501 + address)
@@ -114,7 +114,7 @@ def test_a_host_with_wrong_headers_is_read_and_told_once(faults, oddity, piece, 
         assert await link.ask(5, WriteRequest(Table.HOLDING, 7, (9,)), ONCE) == b""
         assert await link.ask(5, WriteRequest(Table.HOLDING, 8, (1, 2)), ONCE) == b""
         assert await link.ask(5, holding(7, 3), ONCE) == words(9, 1, 2)
-        assert piece or oddity in link.remarks()[0]
+        assert piece or deviation in link.remarks()[0]
 
     with_link(test, [meter()], faults, piece=piece)
     assert len(caplog.records) <= 2
