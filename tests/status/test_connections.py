@@ -300,23 +300,39 @@ asyncio.run(main())
 async def test_a_refused_accept_is_logged_once_and_tried_again(caplog, monkeypatch):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(listener, "RETRY_SECONDS", 0.01)
-    loop = asyncio.get_running_loop()
-    accept, refused = loop.sock_accept, 0
+    wait, refused = listener._until_readable, 0
 
     async def refusing(listening):
         nonlocal refused
         if refused < 20:
             refused += 1
             raise OSError(24, "Too many open files")
-        return await accept(listening)
+        await wait(listening)
 
-    monkeypatch.setattr(loop, "sock_accept", refusing, raising=False)
+    monkeypatch.setattr(listener, "_until_readable", refusing)
     sockets = await listener.bind("127.0.0.1", 0)
     async with listener.Listener(Connections(MOST), Greeting, WorkBudget()).serving(sockets):
         reader, writer = await asyncio.open_connection(*sockets[0].getsockname())
         assert await reader.read(5) == b"hello"
         writer.close()
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+@pytest.mark.enable_socket
+async def test_a_connection_that_comes_while_the_listener_ends_is_refused_and_not_forgotten():
+    errors = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context))
+    sockets = await listener.bind("127.0.0.1", 0)
+    with socket.socket() as client:
+        client.settimeout(30)
+        async with listener.Listener(Connections(MOST), Greeting, WorkBudget()).serving(sockets):
+            await asyncio.sleep(0)
+            client.connect(sockets[0].getsockname())
+            await asyncio.sleep(0)  # the loop has seen the connection, and this goes on before it is taken
+        await asyncio.sleep(0)
+        with contextlib.suppress(ConnectionError):
+            assert client.recv(10) in {b"", b"hello"}
+    assert errors == []
 
 
 class Greeting(asyncio.Protocol):

@@ -150,17 +150,16 @@ class Listener:
                 one.close()
 
     async def _accept(self, listening: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             try:
-                self._take(*await loop.sock_accept(listening))
+                await _until_readable(listening)
                 with contextlib.suppress(BlockingIOError):
-                    for _ in range(BATCH - 1):
+                    for _ in range(BATCH):
                         self._take(*listening.accept())
             except OSError as error:
                 if error.errno not in GONE:
                     await self._wait_after_refusal(error)
-            # `sock_accept` does not wait while there are connections, and must not keep the event loop from everything else.
+            # nothing waits while there are connections, which must not keep the event loop from everything else
             await asyncio.sleep(CROWDED_PACE_SECONDS if self._connections.is_crowded else 0)
 
     async def _wait_after_refusal(self, error: OSError) -> None:
@@ -238,14 +237,9 @@ async def _begins_tls(taken: socket.socket) -> bool:
         OSError: the client has gone.
         TimeoutError: it sends nothing.
     """
-    loop, is_readable = asyncio.get_running_loop(), asyncio.Event()
     try:
-        loop.add_reader(taken, is_readable.set)
-        try:
-            async with asyncio.timeout(HEAD_SECONDS):
-                await is_readable.wait()
-        finally:
-            loop.remove_reader(taken)
+        async with asyncio.timeout(HEAD_SECONDS):
+            await _until_readable(taken)
         first = taken.recv(1, socket.MSG_PEEK)
         if first == TLS_HANDSHAKE:
             return True
@@ -258,6 +252,16 @@ async def _begins_tls(taken: socket.socket) -> bool:
         raise
     taken.close()
     return False
+
+
+async def _until_readable(one: socket.socket) -> None:
+    """Wait for bytes, or for a connection: `loop.sock_accept` loses a connection that comes while it is cancelled."""
+    loop, is_readable = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(one, is_readable.set)
+    try:
+        await is_readable.wait()
+    finally:
+        loop.remove_reader(one)
 
 
 def _shut(taken: socket.socket) -> None:
