@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from gateway.cli.logs import start_logging
 from gateway.config.entries import entry_from
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings, StatusSection, StoreSection
+from gateway.runtime import process
 from gateway.runtime.builder import build
 from gateway.runtime.parts import Timing
 from gateway.runtime.process import run_process, stop_on_signals
@@ -21,6 +22,7 @@ from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDev
 from gateway.testing.hostile_control_flow import BAD_ADDRESS, misbehaving_adapter
 
 MODEL = "c2d1e0ff-0a0b-4c0d-8e0f-112233445566"
+process.STOP_SECONDS = 25.0  # a busy machine stretches a stop; how long each part of it takes is tested in simulated time
 
 
 async def main(entry_url: str, store: Path, kinds: list[str]) -> None:

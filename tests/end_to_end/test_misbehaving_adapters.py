@@ -31,7 +31,7 @@ async def gateway_with(emulator, tmp_path, *kinds):
 
     reading = asyncio.create_task(read_log())
 
-    async def end(seconds=10.0):
+    async def end(seconds=40.0):
         os.kill(process.pid, signal.SIGTERM)
         code = await asyncio.wait_for(process.wait(), seconds)
         await reading
