@@ -74,7 +74,7 @@ class Found:
     """The profile is only a format that devices of any maker send along with their own: a known child with another profile keeps
     it, its family, model and metrics."""
     needs: str | None = field(default=None, compare=False)
-    """What a person has to do before it can be read, as a sentence: `It needs a password: ...`. No part of its identity."""
+    """The step that a person has to take before it can be read: `It needs a password: ...`. No part of its identity."""
 
     @classmethod
     def of_child(cls, child: ChildDevice) -> Found:

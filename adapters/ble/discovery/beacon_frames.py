@@ -8,7 +8,7 @@ from adapters.ble.discovery.tracked_device import TrackedDevice
 from gateway.adapter import loop_time
 
 BETTER_FRAME_SECONDS = 10.0
-"""How long a device has to be received before it is reported as a beacon only: a later frame may show what it really is, and the
+"""The time for which a device is received before it is reported as a beacon only: a later frame may show the real device, and the
 cloud cannot change the model of a registered device."""
 
 

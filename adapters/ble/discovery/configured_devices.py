@@ -27,7 +27,7 @@ class KnownDevice:
         self.stable_address = _stable_address(device, self._irk)
         """The child address of a device that changes its Bluetooth address; `None` for one that keeps it."""
         self.mark = None if self.stable_address is None else _mark(device, self.stable_address)
-        """What distinguishes it in a name; `None` for a device that keeps its Bluetooth address, whose last digits do that."""
+        """The words that distinguish it in a name; `None` where the last digits of its constant address do that."""
         self.is_ambiguous = device.called is not None or device.payload is not None
         """It is recognized by name or payload, which some advertisements may lack, and which another device may send as well."""
 

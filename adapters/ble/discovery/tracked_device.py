@@ -46,7 +46,7 @@ class TrackedDevice:
         self.problem: str | None = None
         """Why it cannot be decoded or identified, for a person."""
         self.decoder: DeviceDecoder | None = None
-        """What decodes its advertisements; one of a generic format is replaced as soon as a better source is found."""
+        """The decoder of its advertisements; a generic one is replaced as soon as a better source is found."""
         self.compared_shapes: set[object] = set()
         """The kinds of frames of it that were compared with the profiles."""
         self.rejected_parsers: set[str] = set()
@@ -68,7 +68,7 @@ class TrackedDevice:
         self.may_have_changed = True
         """Something was learned since then that may change its description."""
         self.needs: str | None = None
-        """What a person has to do before it can be read, as a sentence."""
+        """The step that a person has to take before it can be read, as a sentence."""
         self.failed_connections = 0
         self.is_in_doubt = False
         """Its last connection failed: that it advertises does not show that it can be read."""

@@ -65,7 +65,7 @@ class GattConnection:
         self.address = address
         self.is_paired = is_paired
         self.wants_pairing: str | None = None
-        """What the device has refused because of the pairing; `None` when it has refused nothing."""
+        """The refusal of the device for want of a pairing, as a sentence; `None` when it has refused nothing."""
         self.is_blocked = False
         """A request waits for a pairing that nobody completes: every further request would wait behind it."""
         self.services: Mapping[str, Mapping[str, frozenset[str]]] = {

@@ -31,7 +31,7 @@ MANUFACTURER_DATA = 0xFF
 
 
 class Pattern(NamedTuple):
-    """What an advertisement contains: some bytes at a position of the data in a structure of some type."""
+    """A pattern of advertisements: some bytes at a position of the data in a structure of some type."""
 
     position: int
     kind: int

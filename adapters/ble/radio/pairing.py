@@ -33,7 +33,7 @@ PAIR_SECONDS = 20.0
 CONNECT_SECONDS = 20.0
 
 RESOLVE_CHECKS, RESOLVE_CHECK_SECONDS = 100, 0.1
-"""How often and how soon it is looked whether a device that was connected stays so until its services are known."""
+"""The number of checks, and the seconds between two, that a connected device stays so until its services are known."""
 
 BROKEN_OFF = "it breaks the connection off at once"
 ABORTED = ("abort-by-local", "abort-by-remote")

@@ -24,7 +24,7 @@ SAME_SECONDS = 1.0
 """Within this time, reports by different monitors are taken for one advertisement that matches both."""
 
 STILL_THERE_SECONDS = 10.0
-"""How often a device counts as received that is only known to be there: well below the time after which BlueZ removes it."""
+"""The interval at which a device that is only known to be there counts as received: well below BlueZ's time until removal."""
 
 IDS_OF_A_VALUE = 3
 """A device that has sent so many company ids, each alone, writes a value into them: others have one or two kinds of frame. Two
@@ -34,7 +34,7 @@ MOST_VALUES_IN_IDS = 1000
 """The number of such devices that are remembered, those recognized last."""
 
 FORGET_SECONDS = 5.0
-"""How often BlueZ is asked at most to forget what such a device has sent before."""
+"""The shortest time between two requests to BlueZ to forget what such a device has sent before."""
 
 RECEIVED = frozenset({"RSSI", "ManufacturerData", "ServiceData", "AdvertisingFlags", "TxPower"})
 """The properties that change only with an advertisement; others change with a connection, too."""
@@ -55,7 +55,7 @@ class PassiveDevice:
     data: dict[int | str, bytes] = field(default_factory=dict)
     """All manufacturer data by company id, and all service data by uuid."""
     companions: dict[int | str, frozenset[int | str]] = field(default_factory=dict)
-    """What each entry first came together with."""
+    """Entry -> those that it first came together with."""
     last: Advertisement | None = None
     """The last advertisement; `None` for a device that BlueZ knew before this scan, until it is received."""
     reported_at: float = float("-inf")

@@ -50,7 +50,7 @@ class PassiveScan:
         self._devices = devices
         self._on_end = on_end
         self.limit: str | None = None
-        """What may not be received, for a person; `None` if nothing that was wanted."""
+        """The devices that may not be received, for a person; `None` if nothing that was wanted."""
         devices.forget = self._forget
         self._monitors: dict[str, asyncio.Future[bool]] = {}
         """The path of each monitor, and whether it was activated."""

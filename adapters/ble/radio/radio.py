@@ -91,9 +91,9 @@ class Radio:
         self._scanning: Literal["active", "passive"] = scanning
         self._patterns = patterns
         self.scanning_problem: str | None = None
-        """Why it scans actively although it was to scan passively, for a person; takes effect when the radio is opened."""
+        """The reason, for a person, to scan actively although it was to scan passively; takes effect when the radio is opened."""
         self.scanning_limit: str | None = None
-        """What a passive scan may not receive, for a person."""
+        """The devices that a passive scan may not receive, for a person."""
         self._opened_at = 0.0
         self._crashes = 0
         """How often in a row bluetoothd crashed soon after the start of a passive scan."""

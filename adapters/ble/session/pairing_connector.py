@@ -45,7 +45,7 @@ KEY_MISSING = ("key-missing", "AuthenticationFailed", "NotPaired")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairingWish:
-    """How the config wants a device paired."""
+    """The wish of the config to have a device paired."""
 
     key: str
     """Its child address, which stays the same when its Bluetooth address changes."""
@@ -70,7 +70,7 @@ class PairingRadio(Protocol):
 
 @dataclass(slots=True)
 class _Bond:
-    """What happened with the pairing of one device."""
+    """The history of the pairing of one device."""
 
     failures: int = 0
     problem: str | None = None

@@ -20,7 +20,7 @@ CLOSE_ENOUGH: Final = 1.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitLimits:
-    """How a wait is learned."""
+    """The rules by which a wait is learned."""
 
     most_seconds: float
     """No wait is longer."""

@@ -17,7 +17,7 @@ ANSWERS_PER_STRAY = 20
 
 
 class LineTraffic:
-    """What was heard on one line since the start."""
+    """The traffic of others on one line since the start."""
 
     def __init__(self) -> None:
         self.foreign_requests = 0

@@ -28,7 +28,7 @@ HOST_UNITS = frozenset({0, 255})
 
 
 class Deviation(StrEnum):
-    """What a host does wrong in the header of its answers."""
+    """A mistake of a host in the header of its answers."""
 
     LENGTH = "their length field is wrong"
     CHECKSUM = "they end with the checksum of RTU"

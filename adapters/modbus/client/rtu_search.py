@@ -26,7 +26,7 @@ FOREIGN_ANSWER_SECONDS = 1.0
 
 
 class FrameKind(StrEnum):
-    """What a frame on the line is."""
+    """The kind of a frame on the line."""
 
     AWAITED = "the answer to our request"
     ECHO = "our own request"
@@ -47,7 +47,7 @@ class LineFrame:
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """What the search looks for: the answer of this unit to this request."""
+    """The goal of the search: the answer of this unit to this request."""
 
     unit: int
     request: Request

@@ -13,7 +13,7 @@ from gateway.adapter import seconds_text
 
 
 class Session:
-    """What is known about the connections and the pauses of one bus. Times are seconds of one clock.
+    """The knowledge about the connections and the pauses of one bus. Times are seconds of one clock.
 
     Args:
         bus: the host or line.

@@ -27,7 +27,7 @@ def parse_fingerprint(written: object) -> object:
 
 
 class TlsSettings(BaseModel):
-    """How the host proves who it is, and how the gateway does."""
+    """The proofs of identity of the host and of the gateway."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 

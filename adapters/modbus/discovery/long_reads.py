@@ -24,7 +24,7 @@ SUSPICIONS_FOR_LIMIT: Final = 2
 
 @dataclass(slots=True)
 class LongReads:
-    """What one probe has found out about long reads."""
+    """The result of one probe about long reads."""
 
     at_once: int | None = None
     """How many registers are read at once; `None` for as many as are wanted."""

@@ -28,7 +28,7 @@ LONGER_TRIED_AFTER: Final = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Exclusions:
-    """What a plan of reads has to take into account."""
+    """The limits that a plan of reads takes into account."""
 
     points: frozenset[tuple[str, ReadRequest]] = frozenset()
     """Metrics that are left out, each with the read that was refused: by another map it may be elsewhere."""
@@ -59,7 +59,7 @@ class KnownLimit:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What units of one model refuse, once it is confirmed."""
+    """The refusals of the units of one model, once they are confirmed."""
 
     points: Mapping[str, Refusal] = field(default_factory=dict)
     boundaries: Mapping[BlockBoundary, Refusal] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Facts:
 
 @dataclass(slots=True)
 class UnitRefusals:
-    """What one unit refuses, when each of it is asked for again, and the longest read that it answered."""
+    """The refusals of one unit, when each of it is asked for again, and the longest read that it answered."""
 
     points: dict[str, Refusal] = field(default_factory=dict)
     """By metric."""

@@ -55,7 +55,7 @@ _ANYWHERE: Mapping[str, re.Pattern[bytes]] = {
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """What answers on a port that is no device of this gateway."""
+    """A console that answers on a port and is no device of this gateway."""
 
     kind: str
     """`a log-in prompt of a computer`."""

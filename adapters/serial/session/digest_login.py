@@ -44,7 +44,7 @@ class GreetedPort(Protocol):
 
 @dataclass(slots=True)
 class LoginKnowledge:
-    """What is known about log-ins on a port, over several connections."""
+    """The knowledge about log-ins on a port, over several connections."""
 
     missing: str = "it needs a password"
     """The sentence for a device whose password the config does not give."""

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 
 class PairingMethod(StrEnum):
-    """How a pairing is made certain."""
+    """The method by which a pairing is made certain."""
 
     JUST_WORKS = "just works"
     """Not at all: the device can neither show nor enter a number."""
@@ -39,7 +39,7 @@ NO_CAPABILITY = "NoInputNoOutput"
 
 @dataclass(slots=True, kw_only=True)
 class Pairing:
-    """How a peripheral pairs; can be changed while it runs. It pairs by no weaker method."""
+    """The pairing of a peripheral; can be changed while it runs. It pairs by no weaker method."""
 
     method: PairingMethod = PairingMethod.JUST_WORKS
     passkey: int = 123456

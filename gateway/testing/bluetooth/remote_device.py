@@ -38,7 +38,7 @@ StartTask = Callable[[Coroutine[None, None, None], str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """What all devices of one adapter share."""
+    """The parts that all devices of one adapter share."""
 
     path: str
     """The path of the adapter."""

@@ -43,7 +43,7 @@ TooLong: TypeAlias = Literal["silent", "short"] | int
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LongReads:
-    """How a device treats reads of more registers than it can return at once."""
+    """The reaction of a device to reads of more registers than it can return at once."""
 
     registers: int
     """The most that it returns, 1 to 125."""
@@ -51,7 +51,7 @@ class LongReads:
 
 
 class ReadFaults:
-    """What a unit does to reads, and how often it has refused each of its addresses."""
+    """The faults of a unit in reads, and how often it has refused each of its addresses."""
 
     def __init__(self) -> None:
         self._refused: dict[RefusedAddresses, int] = {}

@@ -17,7 +17,7 @@ from gateway.testing.modbus.unit import SimulatedUnit
 
 @dataclass(slots=True)
 class DatagramFaults:
-    """What the network and the host do to datagrams; change it at any time."""
+    """The faults of the network and the host with datagrams; change it at any time."""
 
     lost_requests: int = 0
     """How many of the next requests are lost; counts down."""
