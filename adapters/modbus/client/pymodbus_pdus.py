@@ -101,25 +101,26 @@ class _ServerId(_RawPDU):
     function_code = ReportDeviceIdRequest.function_code
 
 
-class _DeviceIdentification(_RawPDU):
-    function_code = ReadDeviceInformationRequest.function_code
+class _UncountedPDU(_RawPDU):
+    """A response that does not begin with a byte count."""
 
     def decode(self, data: bytes) -> None:
         self.announced, self.payload = len(data), data
+
+
+class _DeviceIdentification(_UncountedPDU):
+    function_code = ReadDeviceInformationRequest.function_code
 
     @classmethod
     def calculateRtuFrameSize(cls, data: bytes) -> int:  # noqa: N802 - pymodbus calls it so
         return ReadDeviceInformationResponse.calculateRtuFrameSize(data)
 
 
-class _WriteConfirmation(_RawPDU):
+class _WriteConfirmation(_UncountedPDU):
     """The response to a write: the address, and the value or how many."""
 
     rtu_frame_size = 8
     rtu_byte_count_pos = 0
-
-    def decode(self, data: bytes) -> None:
-        self.announced, self.payload = len(data), data
 
 
 class _CoilWritten(_WriteConfirmation):
