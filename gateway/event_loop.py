@@ -6,6 +6,9 @@ Adapters are code of others, and may start tasks and callbacks of their own. asy
 An adapter that waits with `time.sleep`, or computes for long, stops everybody's work. When it returns, the time-outs of all
 others are over, though nobody had the chance to answer or to listen. So the loop's clock, by which everything in the gateway
 waits, counts one round of the loop as `LONGEST_ROUND_SECONDS` at most. The same holds when the machine itself stood still.
+
+What an adapter does in threads, and the look-up of its host names, takes threads of its own: those of asyncio are few, and an
+adapter that fills them for ever would hold every look-up and every file of the gateway.
 """
 
 from __future__ import annotations
@@ -16,10 +19,12 @@ import os
 import selectors
 import time
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
 from contextvars import ContextVar
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 LONGEST_ROUND_SECONDS: Final = 0.25
 """How much of the clock one round of the loop takes at most, and by how much a wait may be late."""
@@ -32,6 +37,9 @@ MOST_BREAKS_A_SECOND: Final = 20.0
 
 exit_reporter: ContextVar[Callable[[BaseException], None] | None] = ContextVar("exit_reporter", default=None)
 """Is called with an exit out of a task that was started in this context, by an adapter and on its own."""
+
+adapter_threads: ContextVar[Executor | None] = ContextVar("adapter_threads", default=None)
+"""The threads in which code runs that was started in this context, by an adapter, without naming any."""
 
 
 class ForeignExit(RuntimeError):
@@ -102,6 +110,10 @@ class GatewayLoop(asyncio.SelectorEventLoop):
         except (SystemExit, KeyboardInterrupt):
             with contextlib.suppress(BaseException):  # the objects in it may raise, too, when they are written
                 self.default_exception_handler(context)
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        """Run a function in a thread: one of the adapter's own where an adapter calls, by `asyncio.to_thread` as well."""
+        return super().run_in_executor(executor if executor is not None else adapter_threads.get(), func, *args)
 
     def stop(self) -> None:
         """Stop when the main work is done; before that it is not for anybody to stop the loop."""

@@ -4,11 +4,13 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gateway.event_loop import LONGEST_ROUND_SECONDS, MOST_READS_IN_A_ROUND, GatewayLoop, exit_reporter
+from gateway.event_loop import LONGEST_ROUND_SECONDS, MOST_READS_IN_A_ROUND, GatewayLoop, adapter_threads, exit_reporter
 from gateway.runtime.loop_watchdog import LoopWatchdog, StrayErrors, packages_of
 from gateway.testing.devices import SyntheticAdapter
 
@@ -51,6 +53,31 @@ def test_an_exit_of_the_main_work_is_raised():
 
     with pytest.raises(SystemExit):
         run(main)
+
+
+@pytest.mark.enable_socket
+def test_an_adapter_that_fills_its_threads_holds_no_other_work_and_no_look_up_of_a_name():
+    ends = threading.Event()
+
+    async def fill(threads):
+        adapter_threads.set(threads)
+        waiting = [asyncio.create_task(asyncio.to_thread(ends.wait)) for _ in range(64)]
+        await asyncio.sleep(0.05)
+        return waiting
+
+    async def main():
+        with ThreadPoolExecutor(2) as threads:
+            waiting = await asyncio.create_task(fill(threads))
+            try:
+                found = await asyncio.wait_for(asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80), 5)
+                return found and await asyncio.wait_for(asyncio.to_thread(threading.get_ident), 5)
+            finally:
+                ends.set()
+                await asyncio.wait(waiting)
+
+    thread, reported = run(main)
+    assert thread != threading.get_ident()
+    assert not reported
 
 
 def test_the_loop_is_not_stopped_by_others():

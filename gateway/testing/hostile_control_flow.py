@@ -292,6 +292,9 @@ HANGS: Final[Mapping[str, Methods]] = MappingProxyType(
         "a thread of the pool never ends": _started(
             lambda self: asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)
         ),
+        "no thread of the pool ends": _started(
+            lambda self: [asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600) for _ in range(64)]
+        ),
     }
 )
 """Ways not to end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from zlib import crc32
 from gateway.adapter import Adapter
 from gateway.backoff import Backoff
 from gateway.errors import BusUnavailable
-from gateway.event_loop import exit_reporter
+from gateway.event_loop import adapter_threads, exit_reporter
 from gateway.field.adapter_data.checked_adapter import checked_adapter
 from gateway.field.children.child_configuration import ConfigurationsInEffect
 from gateway.field.children.intake import DeviceIntake
@@ -47,6 +48,9 @@ T = TypeVar("T")
 
 OPEN_SECONDS = 60.0
 """The longest that opening a bus may take."""
+
+MOST_THREADS = 4
+"""In how many threads at once an adapter may work with `asyncio.to_thread`, for each bus."""
 
 
 class Supervisor:
@@ -107,10 +111,13 @@ class Supervisor:
     async def run(self) -> None:
         """Serve the bus until cancelled; after that, its jobs fail and can be given to another supervisor."""
         exit_reporter.set(self._report_exit)  # inherited by the tasks that the adapter starts
+        threads = ThreadPoolExecutor(MOST_THREADS, f"adapter of {self.bus}")
+        adapter_threads.set(threads)
         try:
             await keep_alive(lambda: self._use.run(self._serve), self._record_failure, self._backoff, self._reappears)
         finally:
             self._jobs.close()
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def execute(
         self,
