@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 from pydantic import BaseModel
 
 from gateway.adapter_settings import AdapterSettings, Seconds, read_secret_file
+from gateway.causes import Cause
 from gateway.command_parameters import validate_parameters
 from gateway.device_files import examine_port, holder_of
 from gateway.errors import AdapterError, BusUnavailable, CommandRejected, DeviceUnreachable, OutcomeUnknown
@@ -88,6 +89,7 @@ __all__ = [
     "AdapterSettings",
     "Block",
     "BusUnavailable",
+    "Cause",
     "Characters",
     "CheckedProfile",
     "ChildDevice",

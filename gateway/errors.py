@@ -32,6 +32,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.causes import Cause
 from gateway.url_secrets import without_url_user
 
 
@@ -140,7 +141,21 @@ class FileRefused(GatewayError):
 
 
 class AdapterError(GatewayError):
-    """The errors that an adapter may raise. Any other one is a bug of the adapter and restarts that adapter only."""
+    """The errors that an adapter may raise. Any other one is a bug of the adapter and restarts that adapter only.
+
+    Args:
+        *texts: what was seen, in words.
+        cause: what kind of outage it is; by default it is taken from an error of the operating system behind this one.
+        next_step: what to do in this very case, where that is more than the general step of the cause.
+    """
+
+    cause: Cause = Cause.UNKNOWN
+    next_step: str | None = None
+
+    def __init__(self, *texts: object, cause: Cause = Cause.UNKNOWN, next_step: str | None = None) -> None:
+        super().__init__(*texts)
+        self.cause = cause
+        self.next_step = next_step
 
 
 class BusUnavailable(AdapterError):

@@ -11,12 +11,14 @@ from typing import Any, Final, Self, TypeVar
 from pydantic import BaseModel
 
 from gateway.adapter import Adapter, AdapterSettings, Uplink, Workbench
+from gateway.causes import Reason
 from gateway.errors import AdapterError, BusUnavailable, CommandRejected, DeviceUnreachable, OutcomeUnknown
 from gateway.field.adapter_data import results
 from gateway.field.adapter_data.found_devices import checked_found, checked_progress
 from gateway.field.adapter_data.readings import ReadingCheck
 from gateway.field.adapter_data.refusals import Refusal, Refusals, ToldReasons, WrongAdapterData
 from gateway.field.adapter_data.values import Unusable
+from gateway.field.guard.error_causes import cause_of, special_step
 from gateway.field.guard.guarded_adapter import GuardedAdapter
 from gateway.models import (
     ChildDevice,
@@ -309,9 +311,17 @@ class CheckedAdapter(Adapter[AdapterSettings]):
                 yield
         except AdapterError as error:
             text = text_of_error(error) or NO_REASON
-            if type(error) in _ERRORS and len(error.args) == 1 and error.args[0] is text:
+            reason = self._reason(error, text)
+            is_plain = type(error) in _ERRORS and len(error.args) == 1 and error.args[0] is text
+            if is_plain and (error.cause, error.next_step) == (reason.cause, reason.special_step):
                 raise
-            raise next((kind(text) for kind in _ERRORS if isinstance(error, kind)), DeviceUnreachable(text)) from error
+            kind = next((kind for kind in _ERRORS if isinstance(error, kind)), DeviceUnreachable)
+            raise kind(text, cause=reason.cause, next_step=reason.special_step) from error
+
+    def _reason(self, error: AdapterError, text: str) -> Reason:
+        """Return what an error says of its cause, with a next step that is printable and without secrets of the settings."""
+        step = special_step(error)
+        return Reason(text, cause_of(error), None if step is None else self._secrets.masked(step))
 
 
 class _CheckedUplink:

@@ -96,7 +96,8 @@ class QueuedJob(Generic[T]):
         hidden = plain_text(without_secrets(text, self.job.secrets), MOST_ERROR_CHARACTERS) or "its adapter gives no reason"
         if error.args and error.args[0] is hidden:
             return error
-        return next(kind(hidden) for kind in (CommandRejected, DeviceUnreachable, OutcomeUnknown) if isinstance(error, kind))
+        kind = next(kind for kind in (CommandRejected, DeviceUnreachable, OutcomeUnknown) if isinstance(error, kind))
+        return kind(hidden, cause=error.cause)  # its next step may quote a secret as well
 
     def _log_bug(self, error: Exception) -> None:
         """Log where a bug is; without the text of the error where that may quote a secret."""
