@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -12,6 +13,7 @@ from aiohttp import web
 from gateway.status.auth.access_control import TokenAuth
 from gateway.status.auth.middleware import AuthMiddleware
 from gateway.status.auth.sign_in import SignIn
+from gateway.status.declared_routes import MAX_BODY_BYTES, DeclaredRoute, RouteTable, get
 from gateway.status.health import Health
 from gateway.status.hosts import local_host_for
 from gateway.status.listening.certificate import CertificateUnusable
@@ -22,6 +24,7 @@ from gateway.status.listening.listener import Listener, Sockets, bind, most_conn
 from gateway.status.listening.work_budget import WorkBudget
 from gateway.status.render.assets import load_assets
 from gateway.status.render.templates import Templates
+from gateway.status.rights import Rights
 from gateway.status.routes.json_responses import json_response
 
 log = logging.getLogger(__name__)
@@ -29,7 +32,6 @@ log = logging.getLogger(__name__)
 BIND_RETRY_SECONDS: Final = 30.0
 """Wait before an address that cannot be bound is tried again; meanwhile the gateway works without a page."""
 STOP_SECONDS: Final = 0.5
-MAX_BODY_BYTES: Final = 16 * 1024
 REST_SECONDS: Final = 75.0
 """A connection may rest so long between two requests: longer than common proxies let theirs rest."""
 LINGER_SECONDS: Final = 2.0
@@ -55,11 +57,18 @@ class BaseServer:
         assets = load_assets()
         self._templates = Templates(assets)
         self._work = WorkBudget()
-        self._middleware = AuthMiddleware(auth, self._templates, self._work, trusted_proxies=endpoint.trusted_proxies)
+        self._routes = RouteTable()
+        self._middleware = AuthMiddleware(
+            auth, self._templates, self._work, self._routes.needs_of_request, trusted_proxies=endpoint.trusted_proxies
+        )
         self._application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=self._middleware.middlewares)
         self._application.on_response_prepare.append(self._middleware.add_security_headers)
-        self._application.add_routes(SignIn(self._templates, self._middleware, auth, assets).routes())
-        self._application.router.add_get("/healthz", self._healthz)
+        self._add_routes(SignIn(self._templates, self._middleware, auth, assets).routes())
+        self._add_routes([get("/healthz", self._healthz, needs=Rights.NONE)])
+
+    def _add_routes(self, routes: Iterable[DeclaredRoute]) -> None:
+        """Add routes, each with the right that it needs."""
+        self._routes.add(self._application, routes)
 
     async def _healthz(self, request: web.Request) -> web.Response:
         """Respond, which shows that the event loop turns."""

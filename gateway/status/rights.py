@@ -6,10 +6,14 @@ from enum import IntEnum
 
 
 class Rights(IntEnum):
-    """What a request may do; each level includes those below it."""
+    """What a request may do; each level includes those below it. Every route declares which one it needs."""
 
     NONE = 0
     PROBE = 1
     """Ask whether the gateway is ready, without the reasons."""
     LOOK = 2
-    ACT = 3
+    """See everything that the page shows, and change nothing."""
+    OPERATE = 3
+    """Do what belongs to the daily work: admit, ignore, rename, search, try again, send harmless commands."""
+    ADMINISTER = 4
+    """Do what can cost data or reach: configuration, keys, tokens, restart, backup, restore, dangerous commands."""

@@ -14,7 +14,8 @@ from gateway.status.listening.endpoint import Endpoint
 from gateway.status.live_updates import LiveUpdates
 from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
 from gateway.status.routes.actions import Actions
-from gateway.status.routes.api import ApiRoutes
+from gateway.status.routes.children_api import ChildrenApi
+from gateway.status.routes.gateway_api import GatewayApi
 from gateway.status.routes.html_pages import HtmlRoutes
 from gateway.status.routes.probes import ProbeRoutes
 from gateway.status.snapshot_cache import SnapshotCache
@@ -54,10 +55,11 @@ class StatusServer(BaseServer):
         actions = Actions(view, snapshots)
         for part in (
             HtmlRoutes(snapshots, live, renderer, doctor, self._templates, self._middleware, actions),
-            ApiRoutes(snapshots, renderer, history, doctor, actions),
+            GatewayApi(snapshots, doctor, actions),
+            ChildrenApi(snapshots, renderer, history, actions),
             ProbeRoutes(snapshots, live, self._connections, self._work, hub_gone_limit=hub_gone_limit),
         ):
-            self._application.add_routes(part.routes())
+            self._add_routes(part.routes())
 
     async def run(self) -> None:
         """Listen and update open pages until cancelled."""

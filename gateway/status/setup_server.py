@@ -17,11 +17,13 @@ from gateway.models import Finding
 from gateway.status.auth.access_control import TokenAuth
 from gateway.status.auth.middleware import RIGHTS
 from gateway.status.base_server import BaseServer
+from gateway.status.declared_routes import get
 from gateway.status.doctor_cache import DoctorCache
 from gateway.status.health import Readiness
 from gateway.status.listening.endpoint import Endpoint
 from gateway.status.model import StatusModel, Text
-from gateway.status.openapi import BASE
+from gateway.status.operations.operation import BASE
+from gateway.status.render.pages import may
 from gateway.status.rights import Rights
 from gateway.status.routes.json_responses import json_response, readiness_response
 
@@ -99,13 +101,13 @@ class SetupServer(BaseServer):
         super().__init__(auth, endpoint)
         self._view = view
         self._doctor = DoctorCache(view)
-        self._application.add_routes(
+        self._add_routes(
             [
-                web.get("/", self.page),
-                web.get("/doctor", self.doctor_page),
-                web.get(ADDRESS, self.state),
-                web.get(f"{BASE}/doctor", self.doctor_report),
-                web.get("/readyz", self.readyz),
+                get("/", self.page, needs=Rights.LOOK),
+                get("/doctor", self.doctor_page, needs=Rights.LOOK),
+                get(ADDRESS, self.state, needs=Rights.LOOK),
+                get(f"{BASE}/doctor", self.doctor_report, needs=Rights.LOOK),
+                get("/readyz", self.readyz, needs=Rights.PROBE),
             ]
         )
 
@@ -134,7 +136,7 @@ class SetupServer(BaseServer):
             template,
             setup=self._view.setup(),
             path=request.path,
-            may_act=request[RIGHTS] is Rights.ACT,
+            **may(request[RIGHTS]),
             gateway_version=__version__,
             **values,
         )

@@ -120,7 +120,7 @@ def all_pages(fake, name):
     )
     for topic in topics:
         page = made.page(topic, snapshot)
-        yield made.document(topic, page, snapshot, rights=Rights.ACT, path="/")
+        yield made.document(topic, page, snapshot, rights=Rights.ADMINISTER, path="/")
     yield documents.message(child.line.name, child.line.name)
     yield documents.login(then=child.line.name)
 

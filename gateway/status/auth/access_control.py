@@ -75,9 +75,9 @@ class TokenAuth:
     def rights_of(self, request: AccessRequest) -> Rights:
         """Return what this request may do."""
         if request.bearer is not None:
-            return Rights.ACT if self.is_token(request.bearer) else Rights.NONE
+            return Rights.ADMINISTER if self.is_token(request.bearer) else Rights.NONE
         if request.cookie is not None and self._is_valid_cookie(request.cookie):
-            return Rights.ACT
+            return Rights.ADMINISTER
         if request.is_forwarded:
             return Rights.NONE
         if self._is_local and is_loopback(without_port(request.host)):

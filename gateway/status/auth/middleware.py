@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 from urllib.parse import quote
 
 from aiohttp import web
 
 from gateway.errors import GatewayError
 from gateway.status.auth.access_control import AccessRequest, TokenAuth, is_same_origin
+from gateway.status.declared_routes import Handler
 from gateway.status.hosts import is_host, is_loopback, without_port
 from gateway.status.listening.client_addresses import Networks, client_behind, client_group, is_in
 from gateway.status.listening.connections import HEAD_SECONDS, Phase
 from gateway.status.listening.protocol import connection_of
 from gateway.status.listening.work_budget import Client, TooMuchWork, WorkBudget
-from gateway.status.openapi import ErrorResponse
+from gateway.status.operations.operation import ErrorResponse
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
 
@@ -39,7 +40,6 @@ SECURITY_HEADERS: Final = {
     "X-Frame-Options": "DENY",
 }
 
-_PUBLIC_PATHS: Final = ("/healthz", "/login", "/static/")
 _PROGRAM_PATHS: Final = ("/api/", "/events", "/metrics", "/readyz", "/healthz")
 _PROXY_HEADERS: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 
@@ -56,14 +56,23 @@ _ERROR_TEXTS: Final = {
 RETRY_SECONDS: Final = 10
 """A client whose request was refused for want of time is told to wait so long."""
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+NeedsOfRequest: TypeAlias = Callable[[web.Request], Rights]
 
 
 class AuthMiddleware:
     """The middlewares of the server, the outermost first, and the hook that adds the security headers."""
 
-    def __init__(self, auth: TokenAuth, templates: Templates, work: WorkBudget, *, trusted_proxies: Networks = ()) -> None:
+    def __init__(
+        self,
+        auth: TokenAuth,
+        templates: Templates,
+        work: WorkBudget,
+        needs_of_request: NeedsOfRequest,
+        *,
+        trusted_proxies: Networks = (),
+    ) -> None:
         self._auth = auth
+        self._needs_of_request = needs_of_request
         self._work = work
         self._templates = templates
         self._trusted_proxies = trusted_proxies
@@ -107,7 +116,7 @@ class AuthMiddleware:
         rights = request[RIGHTS] = self._auth.rights_of(_access_request(request))
         connection = connection_of(request.transport)
         connection.enter(Phase.WAITING)
-        async with self._work.turn(Client(self.client_of(request), has_token=rights is Rights.ACT)) as turn:
+        async with self._work.turn(Client(self.client_of(request), has_token=rights > Rights.LOOK)) as turn:
             connection.enter(Phase.ARRIVING)
             if not _has_valid_host(request):
                 return self.error_response(request, 400, "Bad request", "The Host header is missing, or is not a host.")
@@ -120,17 +129,18 @@ class AuthMiddleware:
         rights = request[RIGHTS]
         if access.bearer is not None:
             client, attempts = self.client_of(request), self._auth.attempts
-            if rights is Rights.ACT:
+            if rights > Rights.LOOK:
                 attempts.record_success(client)
             elif (wait := attempts.seconds_to_wait(client)) > 0:
                 return self.too_many_attempts(request, wait)
             else:
                 attempts.record_failure(client)
         is_action = request.method not in ("GET", "HEAD")
-        if is_action and (refusal := self._action_refusal(request, rights, access)) is not None:
+        needs = self._needs_of_request(request)
+        if is_action and (refusal := self._action_refusal(request, rights, needs, access)) is not None:
             return refusal
-        if not is_action and rights < _rights_to_look_at(request.path):
-            return self._ask_to_sign_in(request, access)
+        if not is_action and rights < needs:
+            return self._may_not_see(request, rights, access)
         if is_action:
             await _read_body(request)
         connection_of(request.transport).enter(Phase.WORKING)
@@ -163,14 +173,22 @@ class AuthMiddleware:
         headers = {"Retry-After": f"{wait_seconds:.0f}"}
         return self.error_response(request, 429, "Too many attempts", text, headers=headers)
 
-    def _action_refusal(self, request: web.Request, rights: Rights, access: AccessRequest) -> web.Response | None:
-        if rights is not Rights.ACT and request.path != "/login":
+    def _action_refusal(self, request: web.Request, rights: Rights, needs: Rights, access: AccessRequest) -> web.Response | None:
+        if rights < needs and rights <= Rights.LOOK:
             text = "This action needs the token, which the gateway logged at its first start. Nothing was changed."
             return self.error_response(request, 403, "Token required", text)
+        if rights < needs:
+            text = f"This action needs a token that may {needs.name.lower()}. Nothing was changed."
+            return self.error_response(request, 403, "Not allowed", text)
         if not is_same_origin(request.headers, carries_token=access.bearer is not None):
             text = "This request came from a page of another site, or from one that hides its origin. Nothing was changed."
             return self.error_response(request, 403, "Wrong origin", text)
         return None
+
+    def _may_not_see(self, request: web.Request, rights: Rights, access: AccessRequest) -> web.Response:
+        if rights > Rights.LOOK:
+            return self.error_response(request, 403, "Not allowed", "This needs a token that may do more.")
+        return self._ask_to_sign_in(request, access)
 
     def _ask_to_sign_in(self, request: web.Request, access: AccessRequest) -> web.Response:
         if request.path.startswith(_PROGRAM_PATHS):
@@ -201,12 +219,6 @@ async def _read_body(request: web.Request) -> None:
             await request.read()
     except TimeoutError as error:
         raise web.HTTPRequestTimeout from error
-
-
-def _rights_to_look_at(path: str) -> Rights:
-    if path.startswith(_PUBLIC_PATHS):
-        return Rights.NONE
-    return Rights.PROBE if path == "/readyz" else Rights.LOOK
 
 
 def _access_request(request: web.Request) -> AccessRequest:

@@ -10,8 +10,10 @@ from aiohttp import web
 from gateway.status.auth.access_control import SIGNED_IN_SECONDS, TokenAuth
 from gateway.status.auth.forms import read_form
 from gateway.status.auth.middleware import COOKIE, AuthMiddleware
+from gateway.status.declared_routes import DeclaredRoute, get, post
 from gateway.status.render.assets import Asset
 from gateway.status.render.templates import Templates
+from gateway.status.rights import Rights
 
 CACHE_FOREVER: Final = "public, max-age=31536000, immutable"
 """The address of a static file contains the hash of its content, so the content at an address never changes."""
@@ -26,13 +28,13 @@ class SignIn:
         self._auth = auth
         self._assets = {asset.address: asset for asset in assets.values()}
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[DeclaredRoute]:
         """Return the routes."""
         return [
-            web.get("/login", self.show_form),
-            web.post("/login", self.sign_in),
-            web.post("/logout", self.sign_out),
-            web.get("/static/{version}/{name}", self.asset),
+            get("/login", self.show_form, needs=Rights.NONE),
+            post("/login", self.sign_in, needs=Rights.NONE),
+            post("/logout", self.sign_out, needs=Rights.NONE),
+            get("/static/{version}/{name}", self.asset, needs=Rights.NONE),
         ]
 
     async def show_form(self, request: web.Request) -> web.Response:

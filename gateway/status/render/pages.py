@@ -114,7 +114,7 @@ class PageRenderer:
             gateway=snapshot.gateway,
             region=lambda name: Markup(page.regions[name]),  # noqa: S704 - made by these templates, which escape
             now=snapshot.at,
-            may_act=rights is Rights.ACT,
+            **may(rights),
             path=path,
         )
 
@@ -216,6 +216,15 @@ class PageRenderer:
             incidents=snapshot.cloud.incidents,
             headline=formatting.headline(snapshot),
         )
+
+
+def may(rights: Rights) -> Mapping[str, object]:
+    """Return what a template is told about the rights of its reader."""
+    return {
+        "rights": rights.name.lower(),
+        "may_operate": rights >= Rights.OPERATE,
+        "may_administer": rights >= Rights.ADMINISTER,
+    }
 
 
 def _bus_order(bus: BusSummary) -> tuple[bool, bool, str, str]:

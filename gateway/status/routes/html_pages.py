@@ -11,10 +11,12 @@ from aiohttp import web
 from gateway.status.auth.forms import read_form
 from gateway.status.auth.middleware import RIGHTS, AuthMiddleware
 from gateway.status.auth.sign_in import own_path, redirect
+from gateway.status.declared_routes import DeclaredRoute, get, post
 from gateway.status.doctor_cache import DoctorCache
 from gateway.status.live_updates import LiveUpdates, PageWatcher, TooManyWatchers
 from gateway.status.render.pages import PageAddress, PageRenderer
 from gateway.status.render.templates import Templates
+from gateway.status.rights import Rights
 from gateway.status.routes.actions import Actions
 from gateway.status.snapshot_cache import SnapshotCache
 
@@ -44,19 +46,19 @@ class HtmlRoutes:
         self._middleware = middleware
         self._actions = actions
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[DeclaredRoute]:
         """Return a route for each page and each form."""
         return [
-            web.get("/", self.page),
-            web.get("/waiting", self.page),
-            web.get("/cloud", self.page),
-            web.get("/doctor", self.page),
-            web.get("/{kind:buses|children}/{id}", self.page),
-            web.post("/waiting/{id}/{action:admit|ignore}", self.act),
-            web.post("/{kind:waiting|children}/{id}/name", self.rename),
-            web.post("/buses/{id}/{action:rescan}", self.act),
-            web.post("/identity/{decision:keep|new}", self.decide_identity),
-            web.get("/events", self.events),
+            get("/", self.page, needs=Rights.LOOK),
+            get("/waiting", self.page, needs=Rights.LOOK),
+            get("/cloud", self.page, needs=Rights.LOOK),
+            get("/doctor", self.page, needs=Rights.LOOK),
+            get("/{kind:buses|children}/{id}", self.page, needs=Rights.LOOK),
+            post("/waiting/{id}/{action:admit|ignore}", self.act, needs=Rights.OPERATE),
+            post("/{kind:waiting|children}/{id}/name", self.rename, needs=Rights.OPERATE),
+            post("/buses/{id}/{action:rescan}", self.act, needs=Rights.OPERATE),
+            post("/identity/{decision:keep|new}", self.decide_identity, needs=Rights.ADMINISTER),
+            get("/events", self.events, needs=Rights.LOOK),
         ]
 
     async def page(self, request: web.Request) -> web.Response:

@@ -7,10 +7,12 @@ from datetime import timedelta
 from aiohttp import web
 
 from gateway.status.auth.middleware import RIGHTS
+from gateway.status.declared_routes import DeclaredRoute, get
 from gateway.status.health import readiness
 from gateway.status.listening.connections import Connections
 from gateway.status.listening.work_budget import WorkBudget
 from gateway.status.live_updates import LiveUpdates
+from gateway.status.rights import Rights
 from gateway.status.routes.json_responses import readiness_response
 from gateway.status.routes.metrics import CONTENT_TYPE, render_metrics
 from gateway.status.snapshot_cache import SnapshotCache
@@ -34,9 +36,9 @@ class ProbeRoutes:
         self._work = work
         self._hub_gone_limit = hub_gone_limit
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[DeclaredRoute]:
         """Return the routes."""
-        return [web.get("/readyz", self.readyz), web.get("/metrics", self.metrics)]
+        return [get("/readyz", self.readyz, needs=Rights.PROBE), get("/metrics", self.metrics, needs=Rights.LOOK)]
 
     async def readyz(self, request: web.Request) -> web.Response:
         """Respond with 200 when the gateway is ready, else 503; the reasons only for those who may look."""

@@ -40,7 +40,7 @@ def clock():
         ("0.0.0.0", AccessRequest(host="127.0.0.1:8080", is_from_here=True, bearer="wrong"), Rights.NONE),
         ("127.0.0.1", AccessRequest(host="rebound.example:8080", is_from_here=True), Rights.PROBE),
         ("192.0.2.7", AccessRequest(host="localhost"), Rights.NONE),
-        ("0.0.0.0", AccessRequest(host="gateway.local", bearer="right"), Rights.ACT),
+        ("0.0.0.0", AccessRequest(host="gateway.local", bearer="right"), Rights.ADMINISTER),
         ("127.0.0.1", AccessRequest(host="localhost", bearer="wrong"), Rights.NONE),
         ("127.0.0.1", AccessRequest(host="localhost", bearer="wröng"), Rights.NONE),
         ("0.0.0.0", AccessRequest(host="gateway.local", cookie="99999999999.feed"), Rights.NONE),
@@ -54,7 +54,7 @@ def test_a_visitor_may_do_what_its_way_in_allows(bound, access, rights):
 def test_who_signed_in_may_act_until_it_is_over(clock):
     auth = TokenAuth(lambda: digest_of("right"), host="0.0.0.0", now=clock)
     access = AccessRequest(host="gateway.local", cookie=auth.new_cookie())
-    assert auth.rights_of(access) is Rights.ACT
+    assert auth.rights_of(access) is Rights.ADMINISTER
     clock.now += SIGNED_IN_SECONDS + 1
     assert auth.rights_of(access) is Rights.NONE
 
@@ -123,7 +123,7 @@ def test_a_cookie_is_valid_up_to_its_last_second_and_carries_no_token(clock):
     auth = TokenAuth(lambda: digest_of("right"), host="0.0.0.0", now=clock)
     access = AccessRequest(host="gateway.local", cookie=auth.new_cookie())
     clock.now += SIGNED_IN_SECONDS - 1
-    assert auth.rights_of(access) is Rights.ACT
+    assert auth.rights_of(access) is Rights.ADMINISTER
     clock.now += 1
     assert auth.rights_of(access) is Rights.NONE
 

@@ -77,7 +77,7 @@ def test_a_new_token_takes_effect_at_once_and_signs_everybody_out(file):
     running = load_or_create_token(file)
     auth = TokenAuth(running.digest, host="0.0.0.0")
     cookie = AccessRequest(host="x", cookie=auth.new_cookie())
-    assert auth.rights_of(cookie) is Rights.ACT
+    assert auth.rights_of(cookie) is Rights.ADMINISTER
     made = make_token(file, lambda token: None)
     assert auth.is_token(made)
     assert not auth.is_token(running.created)

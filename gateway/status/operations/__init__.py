@@ -1,0 +1,1 @@
+"""The operations of the JSON API, in one file for each part of the page: address, right, parameters, bodies."""
