@@ -230,6 +230,13 @@ class StoreSection(_Section):
         le=1_048_576,
         description="how many MB stay free on its disk, at most a tenth of it: waiting samples are thinned out before",
     )
+    history_mb: int = Field(
+        default=64,
+        ge=0,
+        le=4096,
+        description="how many MB the file beside it may have that keeps what was observed over a restart: last values, changes,"
+        " events, history of values; 0: nothing is kept",
+    )
     write_budget_tb: float = Field(
         default=10.0,
         gt=0,

@@ -111,6 +111,8 @@ class Gateway:
                 stop.set()
             ends_at = loop_time() + STOP_SECONDS
             await _end(*others)
+            self.state.runs.stop()
+            await self.state.history.save_at_stop()
             await self._drain(session, ends_at)
         log.info("stopped; %d samples are kept for the next start", outbox.depth)
         if unstored := self.field.sampler.unstored:
@@ -146,6 +148,7 @@ class Gateway:
             watch_clock(state),
             state.mirror.run(),
             state.flash.run(),
+            state.history.run(),
             self.watch.run(),
             save_memory(state.adapter_memory, every=timing.save_memory_every),
             report_missing_buses(state, field, after=timing.missing_bus_after),

@@ -67,6 +67,7 @@ from gateway.runtime.own_telemetry import NOT_REGISTERED, own_telemetry
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.restart import Restart
 from gateway.runtime.view import GatewayView
+from gateway.state.history.opening import opened_history
 from gateway.state.opening import opened_state
 from gateway.state.parts import StateParts
 from gateway.state.registry import Registry
@@ -120,6 +121,7 @@ async def build(
             lambda store: build_state(store, settings),
             syncs_samples=settings.store.durability is Durability.FULL,
         ) as state,
+        opened_history(state),
         HttpHub(cloud_access(settings.cloud), on_call=on_call) as hub,
     ):
         state.clock.compare_with(lambda: hub.clock.ahead, hub.clock.forget)
@@ -201,6 +203,7 @@ async def build_state(store: Store, settings: Settings) -> StateParts:
         most_bytes=section.most_mb << 20,
         keep_for=timedelta(days=section.keep_days),
         min_free_bytes=section.min_free_mb << 20,
+        history_bytes=section.history_mb << 20,
         has_incidents=settings.cloud.incidents,
     )
     await state.load()

@@ -69,11 +69,19 @@ class EventQueue:
     Args:
         store: where events are kept.
         now: returns the present moment, aware.
+        also: gets each report as well, before it is cut.
     """
 
-    def __init__(self, store: Store, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        also: ReportEvent = lambda child, name, category, text: None,
+    ) -> None:
         self._store = store
         self._now = now
+        self._also = also
         self._reported: dict[tuple[str, str], QueuedEvent] = {}  # not stored yet, by child and name
         self._was_reported = asyncio.Event()
         self.arrived = asyncio.Event()
@@ -88,6 +96,7 @@ class EventQueue:
             category: what it is about, in one word: `gateway`, `device`, `command`, `configuration`.
             text: the details, for a person; it is cut to 255 characters.
         """
+        self._also(child, name, category, text)
         short = text if len(text) <= TEXT_LENGTH else f"{text[: TEXT_LENGTH - 1]}…"
         event = QueuedEvent(seq=0, child=child, name=name, category=category, text=short, at=self._now(), times=1)
         before = self._reported.get((child or "", name))

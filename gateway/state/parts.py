@@ -13,6 +13,10 @@ from gateway.state.configurations import Configurations
 from gateway.state.events import EventQueue
 from gateway.state.firmware_jobs import FirmwareJobs, FirmwareOffers
 from gateway.state.flash_ledger import FlashLedger
+from gateway.state.history.history_file import HistoryFile
+from gateway.state.history.reported import recording_reports
+from gateway.state.history.runs import Runs
+from gateway.state.history.timeline import Timeline
 from gateway.state.incidents import Incidents
 from gateway.state.licences import LicenceKeeper
 from gateway.state.original_settings import OriginalSettings
@@ -49,6 +53,10 @@ class StateParts:
     mirror: IdentityMirror
     hardware: HardwareMemory
     flash: FlashLedger
+    history: HistoryFile
+    """Opened by whoever runs the gateway; without that, its parts work in memory."""
+    timeline: Timeline
+    runs: Runs
 
     @classmethod
     def on(
@@ -61,10 +69,18 @@ class StateParts:
         min_free_bytes: int = 0,
         has_incidents: bool = True,
         clock: WallClock | None = None,
+        history_bytes: int = 0,
     ) -> Self:
-        """Return the parts on an open store; `load` reads what is in it. The bounds are those of `Outbox`."""
+        """Return the parts on an open store; `load` reads what is in it. The bounds are those of `Outbox` and `HistoryFile`."""
         registry = Registry(store)
         clock = WallClock() if clock is None else clock
+        history = HistoryFile(
+            store.path,
+            most_bytes=history_bytes,
+            tell=lambda text: events.report(None, "history_set_aside", "gateway", text),
+        )
+        timeline = Timeline(history, find_device=registry.device_of, now=clock.now_or_shown)
+        events = EventQueue(store, now=clock.now_or_shown, also=recording_reports(timeline))
         return cls(
             store=store,
             clock=clock,
@@ -81,7 +97,7 @@ class StateParts:
             adapter_memory=AdapterMemory(store),
             original_settings=OriginalSettings(store),
             point_maps=PointMaps(store),
-            events=EventQueue(store, now=clock.now_or_shown),
+            events=events,
             incidents=Incidents(store, are_wanted=has_incidents),
             configurations=Configurations(store),
             licences=LicenceKeeper(store),
@@ -92,6 +108,9 @@ class StateParts:
             mirror=IdentityMirror(store, registry),
             hardware=HardwareMemory(store),
             flash=FlashLedger(store),
+            history=history,
+            timeline=timeline,
+            runs=Runs(history, timeline, clock),
         )
 
     async def load(self) -> None:

@@ -89,6 +89,14 @@ class Registry:
         device = self._found_devices.get(key)
         return None if device is None else device.name
 
+    def device_of(self, key: str) -> ChildDevice | None:
+        """Return the child or found device with this key, under its present name."""
+        record = self._children.get(key)
+        if record is not None:
+            return record.child
+        found = self._found_devices.get(key)
+        return None if found is None else replace(found.found.as_child(adapter=found.adapter, bus=found.bus), name=found.name)
+
     def given_name(self, key: str) -> str | None:
         """Return the name that a person has given this device here; `None` where nobody has."""
         return None if key in self._names_from_cloud else self._names.get(key)

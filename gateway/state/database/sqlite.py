@@ -90,6 +90,11 @@ def is_disk_failure(error: Exception) -> bool:
     return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
 
+def is_busy(error: Exception) -> bool:
+    """Return whether another process has held the file for too long."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
 def is_damage(error: Exception) -> bool:
     """Return whether SQLite says that the content of the file is damaged, or not its own."""
     if isinstance(error, UnicodeDecodeError):

@@ -1,0 +1,1 @@
+"""Keep what was observed over a restart, in an expendable file beside the store."""
