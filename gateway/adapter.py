@@ -51,6 +51,7 @@ from gateway.plain_numbers import seconds_text
 from gateway.profiles.commands import check_parameter_names, checked_parameter, find_command
 from gateway.profiles.files import Mistake, ProfileError, ProfileFiles, Source, apply_defaults
 from gateway.profiles.licences import LicenceRule, licence_command
+from gateway.profiles.metric_texts import MetricTexts
 from gateway.profiles.model import DeviceProfile, ProfileName
 from gateway.profiles.names import first_duplicate, slug, unknown_name
 from gateway.profiles.parameters import (
@@ -118,6 +119,7 @@ __all__ = [
     "LineSettings",
     "Metric",
     "MetricRow",
+    "MetricTexts",
     "Mistake",
     "NoParameters",
     "NotOffered",

@@ -11,11 +11,23 @@ from gateway.models.discovery import Confidence, Found, Identity, IdentityKind, 
 from gateway.models.findings import Finding, FindingState
 from gateway.models.firmware import UPDATE_FIRMWARE, FirmwareFile, FirmwareParameters, FirmwareProgress
 from gateway.models.licences import Licence, LicenceChange
-from gateway.models.metrics import RESERVED_METRICS, Block, Metric, MetricRow, Reading, Reduce, Value
+from gateway.models.metrics import (
+    MOST_DECIMALS,
+    MOST_TITLE_CHARACTERS,
+    RESERVED_METRICS,
+    Block,
+    Metric,
+    MetricRow,
+    Reading,
+    Reduce,
+    Value,
+)
 from gateway.models.permissions import Permission
 from gateway.models.telemetry import Sample, Status
 
 __all__ = [
+    "MOST_DECIMALS",
+    "MOST_TITLE_CHARACTERS",
     "NAME_LENGTH",
     "RESERVED_METRICS",
     "UPDATE_FIRMWARE",

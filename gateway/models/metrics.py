@@ -14,6 +14,9 @@ Value: TypeAlias = bool | int | float | str | None
 RESERVED_METRICS = frozenset({"status"})
 """Keys that the cloud itself writes into a device's state (device API reference, section 5.1)."""
 
+MOST_TITLE_CHARACTERS = 60
+MOST_DECIMALS = 6
+
 
 class Reduce(StrEnum):
     """How the values of one metric within a telemetry interval are reduced to the one that is sent."""
@@ -41,6 +44,12 @@ class Metric:
     """A number that differs by at least this much from the last one sent is sent at once; `None` when it can always wait."""
     is_event: bool = False
     """The metric is an event, such as the press of a button: urgent each time, also with an unchanged value."""
+    title: str | None = None
+    """What a person calls it, at most `MOST_TITLE_CHARACTERS` long; `None` to make it from the name."""
+    decimals: int | None = None
+    """Decimals that a person is shown, 0 to `MOST_DECIMALS`; `None` to choose them by unit and size."""
+    headline: bool = False
+    """It is one of the two values that a list of devices shows."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "urgent", self.urgent or self.is_event)

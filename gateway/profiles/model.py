@@ -38,6 +38,10 @@ class PolledPoint(Protocol):
         """The poll group."""
 
 
+MOST_HEADLINES = 2
+"""Metrics of a device that a list shows."""
+
+
 class DeviceProfile(BaseModel):
     """A device model as data: one TOML file, named after the profile.
 
@@ -65,6 +69,11 @@ class DeviceProfile(BaseModel):
     @property
     def polled_points(self) -> Iterable[PolledPoint]:
         """All points that are polled. An adapter overrides this."""
+        return ()
+
+    @property
+    def headlines(self) -> Iterable[str]:
+        """The metrics that the profile wants lists to show. An adapter overrides this."""
         return ()
 
     @property
@@ -115,6 +124,16 @@ class DeviceProfile(BaseModel):
             if point.group not in groups:
                 known = ", ".join(groups)
                 raise ValueError(f"point `{point.metric}`: there is no poll group {point.group!r}; there are {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _names_few_headlines(self) -> Self:
+        headlines = list(dict.fromkeys(self.headlines))
+        if len(headlines) > MOST_HEADLINES:
+            raise ValueError(
+                f"`headline = true` is for at most {MOST_HEADLINES} metrics, since a list has no room for more; "
+                f"there are {len(headlines)}: {', '.join(headlines)}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -113,7 +113,7 @@ class History:
             return None
         points = list(_with_gaps(list(record.ring.points(_bin_of(until)))))
         at, low, mean, high = zip(*points, strict=True) if points else ((), (), (), ())
-        return MetricHistory(metric=metric, unit=record.unit, at=at, low=low, mean=mean, high=high)
+        return MetricHistory(metric=metric, unit=record.metric.unit, at=at, low=low, mean=mean, high=high)
 
     def _history_of(self, child: str) -> _ChildHistory:
         history = self._children.get(child)
@@ -216,11 +216,12 @@ class _ChildHistory:
         """Return the record of this metric."""
         record = self.records.get(metric.name)
         if record is not None:
+            record.metric = metric
             return record
         if len(self.records) >= MAX_METRICS_PER_CHILD:
-            self.overflow = self.overflow or _MetricRecord(None)
+            self.overflow = self.overflow or _MetricRecord(metric)
             return self.overflow
-        record = self.records[metric.name] = _MetricRecord(metric.unit)
+        record = self.records[metric.name] = _MetricRecord(metric)
         return record
 
     def own_records(self) -> Iterator[_MetricRecord]:
@@ -249,10 +250,11 @@ class _PendingBlocks:
 class _MetricRecord:
     """What is kept of one metric: its last value and, if it is a number, its last hour."""
 
-    __slots__ = ("at", "ring", "unit", "value")
+    __slots__ = ("at", "metric", "ring", "value")
 
-    def __init__(self, unit: str | None) -> None:
-        self.unit = unit
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        """As it was last read: its unit, and what its profile calls it."""
         self.value: Value = None
         self.at = _NEVER
         self.ring: _HourRing | None = None
@@ -348,4 +350,14 @@ def _latest_value(name: str, record: _MetricRecord) -> LatestValue:
     value = record.value
     if isinstance(value, float) and not isfinite(value):
         value = None  # JSON has no word for infinity and NaN
-    return LatestValue(metric=name, value=value, unit=record.unit, at=record.at, has_history=record.ring is not None)
+    metric = record.metric
+    return LatestValue(
+        metric=name,
+        value=value,
+        unit=metric.unit,
+        at=record.at,
+        has_history=record.ring is not None,
+        title=metric.title,
+        decimals=metric.decimals,
+        is_headline=metric.headline,
+    )

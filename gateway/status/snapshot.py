@@ -278,6 +278,9 @@ class LatestValue(StatusModel):
     unit: Text | None = None
     at: AwareDatetime
     has_history: bool = False
+    title: Text | None = Field(default=None, description="what its profile calls it; null to make it from the name")
+    decimals: int | None = Field(default=None, description="the decimals that its profile wants a person to be shown")
+    is_headline: bool = Field(default=False, description="its profile names it as one of the two values for lists")
 
 
 class MetricHistory(StatusModel):

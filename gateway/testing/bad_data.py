@@ -172,6 +172,11 @@ METRICS: Final[Mapping[str, Callable[[], object]]] = MappingProxyType(
         "a unit with an escape sequence": lambda: Metric("power", TERMINAL_TEXT),
         "a reduction that does not exist": lambda: _unchecked_metric("power", reduce="median"),
         "a dead band that is a text": lambda: _unchecked_metric("power", dead_band="1"),
+        "a title that is a number": lambda: _unchecked_metric("power", title=7),
+        "a title with an escape sequence": lambda: Metric("power", title=TERMINAL_TEXT),
+        "decimals that are a text": lambda: _unchecked_metric("power", decimals="2"),
+        "a thousand decimals": lambda: Metric("power", decimals=1000),
+        "a headline that is a number": lambda: _unchecked_metric("power", headline=1),
         "a dead band that is not a number": lambda: Metric("power", dead_band=float("nan")),
     }
 )

@@ -305,7 +305,7 @@ async def test_a_found_device_is_admitted_named_and_another_ignored(hall, browse
     await until(lambda: "21340217" in children_of(emulator))
     await live(window.tab, f"/children/{encode_id(METER)}")
     await expect(window.tab.locator("#status .headline")).to_have_text(re.compile(r"fine for \d+ s"))
-    await expect(window.tab.locator("#values tr:has(bdi:text-is('voltage_l1')) td.num")).to_contain_text("V")
+    await expect(window.tab.locator("#values tr[data-metric=voltage_l1] td.num")).to_contain_text("V")
     await expect(window.tab.locator("#details")).to_contain_text(children_of(emulator)["21340217"].id)
 
     await window.tab.click("summary:has-text('Rename')")

@@ -83,8 +83,8 @@ async def test_a_value_and_its_age_are_live_and_the_focus_stays(browse, view, fa
     await window.tab.wait_for_selector("#live.on")
     await window.tab.focus("#metric")
     view.history.take([Reading(METER, Metric("active_power", "W"), 4321.5, fake.now())])
-    await window.tab.wait_for_selector("#values >> text=4321.5")
-    await window.tab.wait_for_selector("#values tr:has-text('active_power') >> text=/just now|s ago/")
+    await window.tab.wait_for_selector("#values >> text=4322")
+    await window.tab.wait_for_selector("#values tr[data-metric=active_power] >> text=/just now|s ago/")
     assert await window.tab.evaluate("document.activeElement.id") == "metric"
     assert window.complaints == []
 

@@ -193,6 +193,12 @@ async def test_a_store_that_fails_is_told_as_it_is(page, view):
     assert (status, "the disk is full" in html) == (503, True)
 
 
+async def test_the_values_of_a_child_begin_with_what_matters_and_have_the_names_of_people(page):
+    _, html = await text_of(page, f"/children/{encode_id(METER)}")
+    titles = re.findall(r'<th scope="row"><bdi>(.*?)</bdi>', html.partition('id="values"')[2].partition("</section>")[0])
+    assert titles == ["Active power", "Energy total", "Relay", "State", "Voltage L1"]
+
+
 async def test_a_child_with_as_many_values_as_are_kept_fits_into_300_kb(page, view, fake):
     start = fake.now() - timedelta(hours=1)
     for number in range(600):

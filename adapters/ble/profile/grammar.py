@@ -14,6 +14,7 @@ from gateway.adapter import (
     CommandSpec,
     CommandTexts,
     Metric,
+    MetricTexts,
     ParameterKind,
     ParameterSpec,
     ParameterTexts,
@@ -123,7 +124,7 @@ class InitialWrite(FrozenTable):
     optional: bool = Field(default=False, description="the device may lack it")
 
 
-class Point(_ValueLayout):
+class Point(_ValueLayout, MetricTexts):
     """One metric: its characteristic, its encoding and its poll group."""
 
     metric: str = Field(min_length=1)
@@ -145,8 +146,14 @@ class Point(_ValueLayout):
 
     def model_post_init(self, _context: object) -> None:
         """Create the `Metric` that all readings of this point share, and its encoding."""
-        self._metric = Metric(self.metric, self.unit, self.urgent, self.reduce, self.dead_band, self.event)
+        self._metric = Metric(self.metric, self.unit, self.urgent, self.reduce, self.dead_band, self.event, **self.text_fields())
         self._encoding = self.encoding
+
+    @model_validator(mode="after")
+    def _has_decimals_of_a_number(self) -> Self:
+        if self.decimals is not None and (self.values or self.format not in NUMBERS):
+            raise ValueError("`decimals` is for numbers, not for `values`, booleans or texts")
+        return self
 
     @property
     def measured(self) -> Metric:

@@ -61,6 +61,11 @@ class Profile(DeviceProfile):
         return self.points
 
     @property
+    def headlines(self) -> Iterable[str]:
+        """The metrics of the points with `headline`."""
+        return [point.metric for point in self.points if point.headline]
+
+    @property
     def metrics_by_group(self) -> dict[str, list[Metric]]:
         """The metrics of each poll group."""
         groups: dict[str, list[Metric]] = {}

@@ -10,11 +10,12 @@ from pydantic import Field, model_validator
 
 from adapters.modbus.client.pdu import ADDRESSES, MAX_REGISTERS, Table
 from adapters.modbus.profile.matching import ValueRule, check_end
-from adapters.modbus.profile.points import FLOATS, NUMBER_FORMATS, PlacedPoint, ValueType, raw_limits
+from adapters.modbus.profile.points import FLOATS, NUMBER_FORMATS, TEXTS, PlacedPoint, ValueType, raw_limits
 from adapters.modbus.profile.sunspec_layout import NO_MODELS, PlacedModel, SunSpecLayout
 from gateway.adapter import (
     CommandTexts,
     Metric,
+    MetricTexts,
     ParameterKind,
     ParameterSpec,
     Reduce,
@@ -32,7 +33,7 @@ NOT_AVAILABLE: Mapping[ValueType, int] = {
 """The numbers with which a SunSpec device marks a point as not implemented (SunSpec Device Information Model, types)."""
 
 
-class Point(ValueRule):
+class Point(ValueRule, MetricTexts):
     """One metric: its location, its encoding and its poll group."""
 
     metric: str = Field(min_length=1)
@@ -61,7 +62,7 @@ class Point(ValueRule):
 
     def model_post_init(self, _context: object) -> None:
         """Check the name of the metric."""
-        metric_of(self.metric, self.unit, self.urgent, self.reduce)
+        self._metric(self.metric)
 
     @model_validator(mode="after")
     def _has_one_location(self) -> Self:
@@ -86,6 +87,8 @@ class Point(ValueRule):
         is_scaled = self.scale != 1 or self.offset != 0 or self.scale_factor is not None
         if is_scaled and (self.values or self.bits or self.type not in NUMBER_FORMATS):
             raise ValueError("scale, offset and scale_factor belong to plain numbers, not to values, bits or texts")
+        if self.decimals is not None and (self.values or self.type in {ValueType.BOOL, *TEXTS}):
+            raise ValueError("`decimals` belongs to numbers, not to `values`, booleans or texts")
         if self.scale == 0 or (self.scale_factor is not None and (self.scale != 1 or self.offset != 0)):
             raise ValueError("scale is not 0, and not used together with a scale_factor")
         return self
@@ -136,10 +139,15 @@ class Point(ValueRule):
             factor += model.address + (shift if first <= factor < first + length else 0)
         return self._placed(f"{self.metric}{index}", model.address + self._at + shift, factor)
 
+    def _metric(self, name: str) -> Metric:
+        """Return the metric of this point, or of its repetition with this name: `x_2` of `x`."""
+        texts = self.text_fields(suffix=name.removeprefix(self.metric).replace("_", " "))
+        return metric_of(name, self.unit, self.urgent, self.reduce, **texts)
+
     def _placed(self, metric: str, address: int, scale_factor: int | None) -> PlacedPoint:
         missing = NOT_AVAILABLE.get(self.type) if self.models else None
         return PlacedPoint(
-            metric=metric_of(metric, self.unit, self.urgent, self.reduce),
+            metric=self._metric(metric),
             table=self.table,
             address=address,
             encoding=self.encoding(
@@ -208,6 +216,15 @@ class CommandRule(CommandTexts):
 
 
 @lru_cache(maxsize=4096)
-def metric_of(name: str, unit: str | None, urgent: bool, reduce: Reduce) -> Metric:  # noqa: FBT001 - as a metric takes them
+def metric_of(
+    name: str,
+    unit: str | None,
+    urgent: bool,  # noqa: FBT001 - as a metric takes it
+    reduce: Reduce,
+    *,
+    title: str | None = None,
+    decimals: int | None = None,
+    headline: bool = False,
+) -> Metric:
     """Return the one `Metric` that all readings of a point share."""
-    return Metric(name, unit, urgent, reduce)
+    return Metric(name, unit, urgent, reduce, title=title, decimals=decimals, headline=headline)

@@ -15,6 +15,7 @@ from typing import ClassVar, Literal, Self
 from zlib import crc32
 
 from pydantic import Field, model_validator
+from pydantic.main import IncEx
 
 from adapters.modbus.client.pdu import ADDRESSES, MAX_REGISTERS, Table
 from adapters.modbus.profile.grammar import CommandRule, Point, unwritable_because
@@ -25,6 +26,7 @@ from gateway.adapter import (
     CommandSpec,
     DeviceProfile,
     Metric,
+    MetricTexts,
     ParameterKind,
     ParameterSpec,
     SettingName,
@@ -123,8 +125,12 @@ _LOCATION = frozenset({*ValueRule.model_fields, "table", "address", "scale", "of
 """The keys that say where a setting is and how it is stored."""
 
 
-_NOT_OF_THE_MAP = {"name", "maker", "title", "family", "source", "sub_model", "match", "identity", "licence", "trial"}
-"""The fields that can change without a trial: they name and recognise the device, and do not read it."""
+_NAMES = ("name", "maker", "title", "family", "source", "sub_model", "match", "identity", "licence", "trial")
+_NOT_OF_THE_MAP: Mapping[str, IncEx | bool] = {
+    **dict.fromkeys(_NAMES, True),
+    "points": {"__all__": set(MetricTexts.model_fields)},
+}
+"""The fields that can change without a trial: they name and recognise the device and its metrics, and do not read it."""
 
 
 class Profile(DeviceProfile):
@@ -165,6 +171,11 @@ class Profile(DeviceProfile):
     def polled_points(self) -> Iterable[Point]:
         """All points: each of them is polled."""
         return self.points
+
+    @property
+    def headlines(self) -> Iterable[str]:
+        """The metrics of the points with `headline`."""
+        return [point.metric for point in self.points if point.headline]
 
     @property
     def all_commands(self) -> Iterable[CommandRule]:

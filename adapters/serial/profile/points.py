@@ -7,7 +7,7 @@ from typing import Self, TypeAlias
 from pydantic import Field, PrivateAttr, model_validator
 
 from adapters.serial.framing.notation import ProfileTable
-from gateway.adapter import Characters, Metric, ParameterKind, ParameterSpec, ParameterTexts, Reduce, Value
+from gateway.adapter import Characters, Metric, MetricTexts, ParameterKind, ParameterSpec, ParameterTexts, Reduce, Value
 
 MAX_TEXT_LENGTH = 200
 """Longer texts from a device are truncated."""
@@ -18,7 +18,7 @@ KEPT_DECIMALS = 10
 PlainValue: TypeAlias = bool | int | float | str
 
 
-class Point(ProfileTable):
+class Point(ProfileTable, MetricTexts):
     """One metric: the field that it is read from, and the conversion of its value."""
 
     metric: str = Field(min_length=1)
@@ -45,7 +45,9 @@ class Point(ProfileTable):
     def metric_in(self, unit: str | None) -> Metric:
         """Return the metric that all readings in this unit share."""
         if unit not in self._metrics:
-            self._metrics[unit] = Metric(self.metric, unit, self.urgent, self.reduce, self.dead_band, self.is_event)
+            self._metrics[unit] = Metric(
+                self.metric, unit, self.urgent, self.reduce, self.dead_band, self.is_event, **self.text_fields()
+            )
         return self._metrics[unit]
 
     @property
@@ -69,6 +71,8 @@ class Point(ProfileTable):
     def _scales_only_numbers(self) -> Self:
         if self.values and (self.scale != 1 or self.offset != 0):
             raise ValueError("scale and offset belong to plain numbers, not to values")
+        if self.values and self.decimals is not None:
+            raise ValueError("`decimals` belongs to numbers, not to `values`")
         if self.scale == 0:
             raise ValueError("scale must not be 0")
         return self

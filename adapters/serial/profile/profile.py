@@ -95,6 +95,15 @@ class Profile(DeviceProfile):
         return [QueriedPoint(point.metric, query.group) for query in self.queries for point in query.points]
 
     @property
+    def headlines(self) -> Iterable[str]:
+        """The metrics of the points with `headline`, polled or not."""
+        return [point.metric for points in self._all_points for point in points if point.headline]
+
+    @property
+    def _all_points(self) -> Iterable[Iterable[Point]]:
+        return (*(query.points for query in self.queries), *(message.points for message in self.messages))
+
+    @property
     def metrics_by_group(self) -> dict[str, list[Metric]]:
         """The metrics of each poll group; empty where the device names metrics itself, or sends units."""
         if any(message.open for message in self.messages):

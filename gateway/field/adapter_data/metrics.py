@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any, Final
 
 from gateway.field.adapter_data.values import Unusable
-from gateway.models import RESERVED_METRICS, Metric, Reduce
+from gateway.models import MOST_DECIMALS, MOST_TITLE_CHARACTERS, RESERVED_METRICS, Metric, Reduce
 from gateway.plain_text import plain_text, type_name
 
 MOST_NAME_CHARACTERS: Final = 128
@@ -28,7 +28,20 @@ def checked_metric(metric: Any) -> Metric:  # noqa: ANN401 - whatever an adapter
         raise Unusable(f"{name}, whose reduction is of the type {type_name(type(metric.reduce))}")
     if type(metric.urgent) is not bool or type(metric.is_event) is not bool:
         raise Unusable(f"{name}, of which it is not said by a bool whether it is urgent")
-    return Metric(name, unit, metric.urgent, metric.reduce, dead_band, metric.is_event)
+    if type(metric.headline) is not bool:
+        raise Unusable(f"{name}, of which it is not said by a bool whether it is shown in lists")
+    title, decimals = _checked_title(metric.title), _checked_decimals(metric.decimals)
+    return Metric(
+        name,
+        unit,
+        metric.urgent,
+        metric.reduce,
+        dead_band,
+        metric.is_event,
+        title=title,
+        decimals=decimals,
+        headline=metric.headline,
+    )
 
 
 def _checked_name(name: Any) -> str:  # noqa: ANN401 - as above
@@ -50,6 +63,25 @@ def _checked_unit(unit: Any) -> str | None:  # noqa: ANN401 - as above
     if not issubclass(type(unit), str):
         raise Unusable(f"with a unit of the type {type_name(type(unit))}")
     return plain_text(str.__str__(unit), MOST_UNIT_CHARACTERS)
+
+
+def _checked_title(title: Any) -> str | None:  # noqa: ANN401 - as above
+    if title is None:
+        return None
+    if not issubclass(type(title), str):
+        raise Unusable(f"with a title of the type {type_name(type(title))}")
+    return plain_text(str.__str__(title), MOST_TITLE_CHARACTERS).strip() or None
+
+
+def _checked_decimals(decimals: Any) -> int | None:  # noqa: ANN401 - as above
+    if decimals is None:
+        return None
+    if not issubclass(type(decimals), int) or type(decimals) is bool:
+        raise Unusable(f"with decimals of the type {type_name(type(decimals))}")
+    number = int.__int__(decimals)
+    if not 0 <= number <= MOST_DECIMALS:
+        raise Unusable(f"with decimals that are not a number from 0 to {MOST_DECIMALS}")
+    return number
 
 
 def _checked_dead_band(band: Any) -> float | None:  # noqa: ANN401 - as above

@@ -1,4 +1,4 @@
-"""Format times, shares, numbers, sparklines and the headline for people. Pure."""
+"""Format times, shares, amounts, sparklines and the headline for people. Pure."""
 
 from __future__ import annotations
 
@@ -54,17 +54,6 @@ def duration(seconds: float) -> str:
     if days:
         return f"{days} d {hours} h"
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
-def number(value: Value) -> str:
-    """Return a value for people to read."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None:
-        return "not available"
-    if isinstance(value, float):
-        return grouped(f"{value:,.2f}".rstrip("0").rstrip(".")) if 1e4 <= abs(value) < 1e15 else f"{value:.6g}"
-    return grouped(f"{value:,}") if isinstance(value, int) and abs(value) >= 10_000 else str(value)
 
 
 def plain(value: Value) -> str:

@@ -17,6 +17,7 @@ from gateway.status.doctor_cache import DoctorReport
 from gateway.status.history import History
 from gateway.status.model import decode_id
 from gateway.status.render import formatting
+from gateway.status.render.metric_texts import headline_order
 from gateway.status.render.paging import ListQuery, list_children, list_waiting
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
@@ -163,7 +164,8 @@ class PageRenderer:
         if report is None:
             return None
         history, at = self._history, snapshot.at
-        drawn = [value.metric for value in report.values if value.has_history][:MAX_SPARKLINES]
+        values = headline_order(report.values, report.child.family)
+        drawn = [value.metric for value in values if value.has_history][:MAX_SPARKLINES]
         sparklines = {metric: history.sparkline_points(key, metric, until=at) for metric in drawn}
         child, line, cloud = report.child, report.child.line, snapshot.cloud
         return RenderedPage(
@@ -171,9 +173,7 @@ class PageRenderer:
             {
                 "name": self._render("_child_name.html", line=line),
                 "status": self._render("_child_status.html", child=child, line=line),
-                "values": self._render(
-                    "_latest_values.html", values=report.values, sparklines=sparklines, is_full=history.is_full(key)
-                ),
+                "values": self._render("_latest_values.html", values=values, sparklines=sparklines, is_full=history.is_full(key)),
                 "commands": self._render("_commands.html", commands=cloud.commands_of(line.id)[:MAX_COMMANDS], on_child=True),
                 "licences": self._render("_licences.html", licences=cloud.licences_of(line.id), on_child=True),
                 "configurations": self._render(

@@ -17,6 +17,8 @@ from gateway.status.cloud_activity import CommandState
 from gateway.status.doctor_cache import DoctorReport
 from gateway.status.render import formatting
 from gateway.status.render.assets import Asset
+from gateway.status.render.metric_texts import metric_title
+from gateway.status.render.shown_values import shown_value
 from gateway.status.snapshot import ChildStatus
 
 FOLDER: Final = Path(__file__).parents[1] / "templates"
@@ -60,13 +62,14 @@ class Templates:
             "duration": formatting.duration,
             "amount": formatting.amount,
             "years": formatting.years,
-            "number": formatting.number,
             "plain": formatting.plain,
             "sparkline": formatting.sparkline,
             "count": formatting.count,
+            "metric_title": metric_title,
         }
         self._environment.globals |= {
             "asset": lambda name: assets[name].address,
+            "shown_value": shown_value,
             "status_texts": formatting.STATUS_TEXTS,
             "command_texts": formatting.COMMAND_TEXTS,
             "command_marks": COMMAND_MARKS,

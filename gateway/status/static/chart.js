@@ -35,12 +35,13 @@
       {},
       { label: "lowest", stroke: "transparent", points: { show: false } },
       { label: "highest", stroke: "transparent", points: { show: false } },
-      { label: series.unit ? `${series.metric} (${series.unit})` : series.metric, stroke: colour("--reading"), width: 2 },
+      { label: title(series), stroke: colour("--reading"), width: 2 },
     ],
     bands: [{ series: [2, 1], fill: `${colour("--reading")}40` }],
     hooks: { setCursor: [(self) => describe(series, self.cursor.idx)] },
   });
 
+  const title = (series) => [...select.options].find((one) => one.value === series.metric)?.text || series.metric;
   const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   const short = (value) => Number(value.toPrecision(6)).toString();
 
@@ -55,7 +56,7 @@
     const highs = series.high.filter((one) => one !== null);
     const [low, high] = [short(Math.min(...lows)), short(Math.max(...highs))];
     text.textContent = !lows.length ? "No numbers yet" : low === high ? `${low}${unit} in the last hour` : `From ${low} to ${high}${unit} in the last hour`;
-    container.setAttribute("aria-label", `${series.metric}: ${text.textContent}`);
+    container.setAttribute("aria-label", `${title(series)}: ${text.textContent}`);
   };
 
   const draw = (series) => {
@@ -76,10 +77,10 @@
 
   const updateOptions = () => {
     const rows = [...document.querySelectorAll("#values tr[id]")].filter((row) => row.dataset.drawn !== undefined);
-    const names = rows.map((row) => row.querySelector("th").textContent);
+    const names = rows.map((row) => row.dataset.metric);
     if (names.join("\n") === [...select.options].map((one) => one.value).join("\n")) return false;
     const selected = select.value;
-    select.replaceChildren(...names.map((name) => new Option(name, name)));
+    select.replaceChildren(...rows.map((row) => new Option(row.querySelector("th").textContent, row.dataset.metric)));
     if (names.includes(selected)) select.value = selected;
     section.hidden = names.length === 0;
     return names.length > 0;

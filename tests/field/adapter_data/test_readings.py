@@ -183,7 +183,8 @@ def test_readings_of_a_bad_metric_are_dropped_or_their_metric_is_cleaned(bus, na
     kept = bus.read([Reading(CHILD, metric, 1.0, now()), Reading(CHILD, Metric("good"), 2.0, now())])
     assert kept[-1].metric.name == "good"
     assert all(reading.metric.name.isprintable() and 0 < len(reading.metric.name) <= 128 for reading in kept)
-    cleaned, harmless = name == "a unit with an escape sequence", name == "a name that raises"
+    cleaned = name in ("a unit with an escape sequence", "a title with an escape sequence")
+    harmless = name == "a name that raises"
     assert bus.refused == ({} if harmless else {"unprintable text": 1} if cleaned else {"unusable metric": 1})
 
 
@@ -194,6 +195,14 @@ def test_a_unit_from_an_enumeration_of_texts_is_a_usual_one(bus):
     [reading] = bus.read([Reading(CHILD, Metric("temperature", Units.CELSIUS), 21.5, now())])
     assert type(reading.metric.unit) is str
     assert bus.refused == {}
+
+
+def test_what_a_profile_says_for_people_arrives(bus):
+    metric = Metric("power", "W", title="Power  of all phases", decimals=2, headline=True)
+    [reading] = bus.read([Reading(CHILD, metric, 1.0, now())])
+    assert (reading.metric.title, reading.metric.decimals, reading.metric.headline) == (metric.title, 2, True)
+    [reading] = bus.read([Reading(CHILD, Metric("other", title="x" * 500), 1.0, now())])
+    assert len(reading.metric.title) == 60
 
 
 @pytest.mark.parametrize("name", BATCHES)
