@@ -214,7 +214,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         return [*of_line, *(remark for remark in of_scan if remark), *self._units.problems]
 
     def _silence_remark(self) -> str | None:
-        return self._timing.remark(is_silent_host=self._framing.is_silent_host, is_udp=self._bus.loses_requests)
+        return self._timing.remark(is_silent_host=self._framing.is_quiet_host, is_udp=self._bus.loses_requests)
 
     @classmethod
     def workbench(cls, adapter: Self | None = None) -> Workbench:

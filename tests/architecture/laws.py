@@ -76,6 +76,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
         "gateway/status/listening/listener.py",  # connections are limited before aiohttp has them
         "gateway/runtime/process_state.py",
         "gateway/testing/hostile_process.py",
+        "gateway/testing/tcp_reset.py",
     ),
     "sqlite3": ("gateway/state/database/sqlite.py",),
     "subprocess": ("gateway/runtime/firmware/hook.py",),  # the program that a deployer names for installing firmware

@@ -22,7 +22,8 @@ import termios
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
+from weakref import WeakSet
 
 from pymodbus import FramerType, ModbusException
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
@@ -59,6 +60,10 @@ Decoded: TypeAlias = tuple[int, int, int, bytes]
 
 Dial: TypeAlias = Callable[[Callable[[], Any]], Coroutine[Any, Any, tuple[asyncio.Transport, Any]]]
 """Opens a transport as `loop.create_connection` does, for a bus that is not a real port or host."""
+
+
+_connections: Final[WeakSet[Connection]] = WeakSet()
+"""All connections of this process, to count those that a host serves."""
 
 
 class ConnectionLost(Exception):
@@ -102,6 +107,7 @@ class Connection:
         self._may_want_tls = isinstance(bus, TcpHost) and bus.transport == "tcp" and bus.tls is None
         """It has never answered, and was not asked yet whether it speaks TLS."""
         self._expects_echo = False
+        _connections.add(self)
         _silence_pymodbus()
 
     @property
@@ -111,9 +117,15 @@ class Connection:
             return False
         return not self._client.ctx.transport.is_closing()  # pymodbus misses a close that comes while it connects
 
+    @property
+    def others_open(self) -> int:
+        """How many other connections this process has open to the same host and port."""
+        return sum(one.is_open and one._claim == self._claim for one in _connections if one is not self)  # noqa: SLF001 - of this class
+
     async def open(self) -> None:
         """Connect, or raise `BusUnavailable` with what to check; on failure nothing stays open."""
         self.close()
+        self._loss, self._last_received = None, b""
         failure: list[OSError] = []
         client = self._make_client()
         if (dial := self._dial or self._usual_dial()) is not None:
@@ -132,7 +144,8 @@ class Connection:
         if not is_open:
             client.close()
             raise BusUnavailable(why_not_open(self._bus, failure[0] if failure else None)) from (failure[0] if failure else None)
-        detect_dead_peer(client.ctx.transport)
+        if client.ctx.transport is not None:  # else the host has closed it already, which the first request shows
+            detect_dead_peer(client.ctx.transport)
         self._client = client
 
     def close(self) -> None:
@@ -149,7 +162,8 @@ class Connection:
             BusUnavailable: it was ended by an error that a new connection would have as well.
             InvalidResponse: the answer cannot be used.
         """
-        if self._client is None:
+        if self._client is None or not self.is_open:  # pymodbus would connect by itself, or write to what is closed
+            self._check_refusal()
             raise ConnectionLost
         if not self._bus.has_transaction_ids and self._client.ctx.recv_buffer:
             self._hooks.on_dropped(self._client.ctx.recv_buffer)
@@ -158,15 +172,20 @@ class Connection:
         try:
             response: ModbusPDU = await self._client.execute(no_response_expected=False, request=request_pdu(unit, request))
         except ConnectionException as error:
-            if (why := why_refused(self._bus, self._loss, self._last_received)) is not None:
-                self.close()
-                raise BusUnavailable(why) from error
+            self._check_refusal()
             raise ConnectionLost from error
         except ModbusException as error:
             raise InvalidResponse(error.string) from error
         finally:
             self._is_exchanging = False
         return response_pdu(response)
+
+    def _check_refusal(self) -> None:
+        """Raise `BusUnavailable` if the connection was ended by an error that a new one would have as well."""
+        if (why := why_refused(self._bus, self._loss, self._last_received)) is not None:
+            loss = self._loss
+            self.close()
+            raise BusUnavailable(why) from loss
 
     async def check_for_tls(self) -> None:
         """Raise `BusUnavailable` if the host closes each connection because it speaks TLS; it is asked once."""
@@ -224,6 +243,10 @@ class Connection:
         if isinstance(self._bus, SerialLine):
             context.data_received = self._without_echo(context, context.data_received)
         return client
+
+    @property
+    def _claim(self) -> str | None:
+        return self._bus.claim if isinstance(self._bus, TcpHost) else None
 
     def _open_seconds(self) -> float:
         has_tls = isinstance(self._bus, TcpHost) and self._bus.tls is not None

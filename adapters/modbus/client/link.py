@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import overload
 
 from adapters.modbus.client.buses import Bus, TcpHost
+from adapters.modbus.client.closed_connections import ClosedConnections
 from adapters.modbus.client.connection import ConnectionLost, Dial, InvalidResponse
 from adapters.modbus.client.exchange import RequestExchange
 from adapters.modbus.client.late_answers import LateAnswer
-from adapters.modbus.client.open_errors import why_closed
+from adapters.modbus.client.open_errors import why_all_closed, why_closed
 from adapters.modbus.client.pdu import (
     FIRST_REGISTER,
     ExceptionResponse,
@@ -65,7 +66,8 @@ class Link:
         self.bus = bus
         memory_of_link: MutableMapping[str, str] = {}
         self.session = Session(bus, memory if memory is not None else lambda: memory_of_link, pauses)
-        self._exchange = RequestExchange(bus, dial, self.session.health.heard)
+        self._closed = ClosedConnections()
+        self._exchange = RequestExchange(bus, dial, self._on_heard)
         self.has_answered = False
         """Something was answered since the start, if only by another unit."""
 
@@ -195,6 +197,8 @@ class Link:
                 tries += not tries and self._takes_extra_try(unit, request, policy)
             except ConnectionLost:
                 reason = f"the connection was closed instead of an answer{why_closed(self.bus)}"
+                if not self._exchange.has_heard:
+                    self._closed.closed()
                 if was_closed:
                     await self._exchange.connection.check_for_tls()
                 await self.open()
@@ -212,10 +216,25 @@ class Link:
         """Raise `BusUnavailable` where a host closes a connection on which nothing was sent: it serves no further client."""
         await asyncio.sleep(UNASKED_SECONDS)
         if not self._exchange.connection.is_open:
-            raise BusUnavailable(
-                f"{self.bus.label}: it accepts each connection and closes it at once, so it may serve fewer clients than there"
-                " are; close the connections of other programs to it"
-            )
+            self._raise_all_closed(at_once=True)
+
+    @property
+    def is_always_closed(self) -> bool:
+        """Whether the host has closed the last connections, each one instead of an answer."""
+        return self._closed.are_all
+
+    def check_not_all_closed(self) -> None:
+        """Raise `BusUnavailable` if it `is_always_closed`."""
+        if self.is_always_closed:
+            self._raise_all_closed(at_once=False)
+
+    def _raise_all_closed(self, *, at_once: bool) -> None:
+        if isinstance(self.bus, TcpHost):
+            raise BusUnavailable(why_all_closed(self.bus, self._exchange.connection.others_open, at_once=at_once))
+
+    def _on_heard(self) -> None:
+        self._closed.heard()
+        self.session.health.heard()
 
     def _takes_extra_try(self, unit: int, request: Request, policy: RetryPolicy) -> bool:
         """Return whether a request is sent again regardless of the policy: the host or the unit may not have been ready."""

@@ -79,6 +79,22 @@ def why_closed(bus: Bus) -> str:
     return ": does it want a certificate of the gateway?" if bus.tls.certificate_file is None else ""
 
 
+def why_all_closed(bus: TcpHost, ours: int, *, at_once: bool) -> str:
+    """Return a sentence about a host that closes every connection.
+
+    Args:
+        bus: the host.
+        ours: how many other connections to it this gateway has open.
+        at_once: it closes them before anything is sent, and not instead of an answer.
+    """
+    when = "at once" if at_once else "instead of answering"
+    own = f"{ours} of ours" if ours else "none of them ours"
+    what = f"its connections may all be in use ({own}); end other programs' connections to it, or allow this machine there"
+    if not at_once:
+        what = f"{what}; else check that port {bus.port} is the one for Modbus"
+    return f"{bus.host}:{bus.port}: it closes each connection {when}{why_closed(bus) or f': {what}'}"
+
+
 def _number_inside(text: str) -> int | None:
     """Return the error number that pyserial gives only inside its text, as `[Errno 11] Resource` or `(25, 'Inappropriate`."""
     return next((number for number in _ADVICE if f"[Errno {number}]" in text or f"({number}, " in text), None)

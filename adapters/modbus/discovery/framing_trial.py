@@ -46,13 +46,19 @@ class FramingTrial:
         is_host = isinstance(self._bus, TcpHost)
         return is_host and isinstance(self._transport, Link) and not self._transport.has_answered
 
+    @property
+    def is_quiet_host(self) -> bool:
+        """Whether it is such a host and keeps its connections open."""
+        return self.is_silent_host and isinstance(self._transport, Link) and not self._transport.is_always_closed
+
     async def run(self, units: Iterable[int], seconds: float) -> AsyncGenerator[str, None]:
         """Read one register of the first of these units in the other framings; yield what was asked after each request.
 
         Raises:
-            BusUnavailable: the host could not be connected to again.
+            BusUnavailable: the host could not be connected to again, or it has closed every connection instead of answering.
         """
         if not self.is_silent_host or not isinstance(self._bus, TcpHost) or self._bus.tls is not None:
+            self._check_not_all_closed()
             return
         self._has_run = True
         self._transport.close()
@@ -65,6 +71,11 @@ class FramingTrial:
                 async for step in steps:
                     yield step
         await self._transport.open()
+        self._check_not_all_closed()
+
+    def _check_not_all_closed(self) -> None:
+        if self._advice is None and isinstance(self._transport, Link):
+            self._transport.check_not_all_closed()
 
     async def _try(self, link: Link, framing: str, units: Iterable[int], seconds: float) -> AsyncGenerator[str, None]:
         try:
@@ -80,11 +91,12 @@ class FramingTrial:
             link.close()
 
     async def advise(self, unit: int, seconds: float) -> list[str]:
-        """Return the advice for a unit that does not answer; it is asked for that once."""
+        """Return the advice for a unit that does not answer; it is asked for that once. Raises as `run` does."""
         if not self._has_run:
             async with aclosing(self.run((unit,), seconds)) as steps:
                 async for _ in steps:
                     pass
+        self._check_not_all_closed()
         return [self.advice] if self.advice else []
 
 

@@ -39,22 +39,41 @@ CLOSED_BY_PEER = "the device server closed the connection"
 STUCK = "it accepts no more characters: flow control, or the device server, blocks the output"
 
 
-def describe_open_error(address: str, error: BaseException) -> str:
-    """Return a sentence for a port that could not be opened."""
+def describe_open_error(address: str, error: BaseException, ours: int = 0) -> str:
+    """Return a sentence for a port that could not be opened; `ours` as in `describe_loss`."""
+    if _error_number(error) == errno.ECONNRESET:
+        return f"{address}: {_closed_unanswered(ours)}"
     return f"{address}: {_advice(error)}"
 
 
-def describe_loss(address: str, error: BaseException) -> str:
-    """Return a sentence for a port that failed while it was open."""
+def describe_loss(address: str, error: BaseException, *, was_served: bool = True, ours: int = 0) -> str:
+    """Return a sentence for a port that failed while it was open.
+
+    Args:
+        address: the port.
+        error: what ended it.
+        was_served: the device server has used this connection before it closed it.
+        ours: how many other connections to the same device server this gateway has open.
+    """
     text = str(error)
     if "returned no data" in text or "reader thread died" in text or _error_number(error) in _GONE_ERRNOS:
-        return f"{address}: {CLOSED_BY_PEER if '://' in address else UNPLUGGED}"
+        if "://" not in address:
+            return f"{address}: {UNPLUGGED}"
+        return f"{address}: {CLOSED_BY_PEER if was_served else _closed_unanswered(ours)}"
     return f"{address}: it failed: {text or type(error).__name__}"
 
 
 def describe_holder(address: str, holder: str) -> str:
     """Return a sentence for a port that another program has open."""
     return f"{address}: it is in use by {holder}"
+
+
+def _closed_unanswered(ours: int) -> str:
+    own = f"{ours} of ours" if ours else "none of them ours"
+    return (
+        f"the device server closes the connection without an answer: its connections may all be in use ({own}); "
+        "end other programs' connections to it, or allow this machine there"
+    )
 
 
 def _advice(error: BaseException) -> str:

@@ -18,7 +18,8 @@ import socket
 import termios
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+from weakref import WeakSet
 
 import serial
 import serial_asyncio
@@ -37,7 +38,7 @@ from adapters.serial.port.byte_pump import (
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.open_errors import STUCK, UNPLUGGED, describe_holder, describe_loss, describe_open_error
 from adapters.serial.port.selection import ListedPort, url_scheme
-from gateway.adapter import BusUnavailable, DeviceUnreachable, holder_of, seconds_text
+from gateway.adapter import BusUnavailable, DeviceUnreachable, holder_of, loop_time, seconds_text
 
 OPEN_SECONDS = 10.0
 """Time limit for opening a port; pyserial allows a device server 5 s for the connection and 3 s for the settings."""
@@ -53,6 +54,12 @@ MAX_FIRST_BYTES = 1024
 
 _FAILURES = (serial.SerialException, OSError, ValueError, TypeError, NotImplementedError, termios.error)
 """Errors of pyserial when it cannot open or configure a port; a TypeError when the port was closed meanwhile."""
+
+EARLY_SECONDS = 10.0
+"""A device server that closes a connection so soon, and has sent nothing, does not serve it; later, it was idle."""
+
+_ports: Final[WeakSet[Port]] = WeakSet()
+"""All ports of this process, to count the connections to a device server."""
 
 _SIGNAL_FAILURES = (serial.SerialException, OSError)
 
@@ -75,12 +82,14 @@ class Port:
 
     def __init__(self, address: str) -> None:
         self.address = address
+        _ports.add(self)
         self.line: LineSettings | None = None
         """The line settings that were applied last."""
         self.loss_reason: str | None = None
         """Why the open port is unusable; `None` while it works."""
         self._listener: Listener | None = None
         self._pump: BytePump | None = None
+        self._opened_at = 0.0
         self._lost = asyncio.Event()
         self._first_bytes = bytearray()
         self._keeps_first_bytes = self._is_unused = False
@@ -101,6 +110,11 @@ class Port:
     def is_open(self) -> bool:
         """Whether it was opened and is neither closed nor lost."""
         return self._pump is not None and self.loss_reason is None
+
+    @property
+    def _others_open(self) -> int:
+        """How many other connections to this device server are open."""
+        return sum(one.is_open for one in _ports if one is not self and one.address == self.address)
 
     @property
     def is_configurable(self) -> bool:
@@ -127,10 +141,11 @@ class Port:
         except TimeoutError as error:
             raise BusUnavailable(f"{self.address}: it did not open within {seconds_text(OPEN_SECONDS)}") from error
         except _FAILURES as error:
-            raise BusUnavailable(describe_open_error(self.address, error)) from error
+            raise BusUnavailable(describe_open_error(self.address, error, self._others_open)) from error
         kind = ThreadedPump if url_scheme(self.address) == "rfc2217" else _TransportPump
         self._first_bytes.clear()
         self._keeps_first_bytes = self._is_unused = url_scheme(self.address) is not None
+        self._opened_at = loop_time()
         self._pump, self.line = kind(serial_port, self._on_data, self._on_failure), line
 
     async def close(self) -> None:
@@ -219,7 +234,9 @@ class Port:
         if self._pump is None or self.loss_reason is not None:
             return
         self._pump.stop()
-        self.loss_reason = describe_loss(self.address, error)
+        is_early = loop_time() - self._opened_at < EARLY_SECONDS and url_scheme(self.address) == "socket"
+        was_served = bool(self._first_bytes) or not is_early
+        self.loss_reason = describe_loss(self.address, error, was_served=was_served, ours=self._others_open)
         self._lost.set()
         self._collected.set()
         if self._listener is not None:

@@ -21,6 +21,10 @@ class ConnectionFaults:
     """A connection on which no request arrived for so long is closed; `None`: none is."""
     served_requests: int | None = None
     """After so many requests a connection stays open, and nothing on it is answered any more; a new one is. `None`: no limit."""
+    closes_after_answers: int | None = None
+    """A connection is closed instead of the answer after so many, 0 for the first one; `None`: none is."""
+    resets: bool = False
+    """The connections that it closes are reset, as by a device that is short of memory; without effect in memory."""
     max_clients: int | None = None
     """Further connections are accepted and closed at once; `None`: any number is served."""
 
@@ -42,12 +46,18 @@ class ServedConnection:
         self._served = 0
 
     def serves_request(self) -> bool:
-        """Count a request that has arrived now, and return whether the host answers it."""
+        """Count a request that has arrived now, and return whether the host answers it.
+
+        Raises:
+            ConnectionAbortedError: the host closes the connection instead.
+        """
         self._requested.set()
         faults = self._faults()
         if loop_time() - self._accepted_at < faults.ready_after_seconds:
             return False
         self._served += 1
+        if faults.closes_after_answers is not None and self._served > faults.closes_after_answers:
+            raise ConnectionAbortedError("the host closes the connection instead of an answer")
         return faults.served_requests is None or self._served <= faults.served_requests
 
     async def close_when_idle(self, limit_seconds: float, close: Callable[[], Awaitable[None]]) -> None:

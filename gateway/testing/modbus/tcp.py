@@ -15,6 +15,7 @@ from gateway.testing.modbus.exception_codes import ExceptionCode
 from gateway.testing.modbus.mbap_faults import FaultyMbap, MbapFaults
 from gateway.testing.modbus.tls import TlsStream
 from gateway.testing.modbus.unit import SimulatedUnit
+from gateway.testing.tcp_reset import reset_when_closed
 
 TcpFraming: TypeAlias = Literal["tcp", "rtu", "ascii"]
 Close: TypeAlias = Callable[[], Awaitable[None]]
@@ -117,6 +118,8 @@ class ModbusTcpHost(SimulatedBus):
                 await writer.drain()
 
         async def close() -> None:
+            if self.connection_faults.resets:
+                reset_when_closed(writer)
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from itertools import count
 from typing import Self
 
 from gateway.testing.serial.device import SerialDevice
+from gateway.testing.tcp_reset import reset_when_closed
 
 _CHUNK_BYTES = 4096
 
@@ -25,6 +27,12 @@ class DeviceServer:
 
     def __init__(self, *devices: SerialDevice, close_idle_seconds: float | None = None) -> None:
         self.devices = list(devices)
+        self.max_clients: int | None = None
+        """Further connections are accepted and closed at once; `None`: any number is served."""
+        self.closes_after_answers: int | None = None
+        """A connection is closed instead of the answer after so many requests; `None`: none is."""
+        self.resets = False
+        """The connections that it closes are reset."""
         self.greets_after_seconds = 0.0
         """Time after which the devices greet a new connection; they answer requests before."""
         self.before_greeting = b""
@@ -71,10 +79,12 @@ class DeviceServer:
         greeting = b"".join(device.connected() for device in self.devices)
         greets = asyncio.get_running_loop().call_later(self.greets_after_seconds, writer.write, self.before_greeting + greeting)
         try:
-            while True:
+            if self.max_clients is not None and len(self._writers) > self.max_clients:
+                return
+            for answered in count():
                 async with asyncio.timeout(self._close_idle_seconds):
                     data = await reader.read(_CHUNK_BYTES)
-                if not data:
+                if not data or answered == self.closes_after_answers:
                     return
                 self.received += data
                 await self._answer(data, writer)
@@ -83,6 +93,8 @@ class DeviceServer:
         finally:
             greets.cancel()
             self._writers.discard(writer)
+            if self.resets:
+                reset_when_closed(writer)
             with suppress(ConnectionError):
                 writer.close()
 

@@ -6,9 +6,12 @@ import asyncio
 import logging
 import socket
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
+from adapters.modbus.adapter import ModbusAdapter
+from adapters.modbus.client import link as link_module
 from adapters.modbus.client.buses import SerialLine, TcpHost
 from adapters.modbus.client.connection_start import STARTUP_SECONDS
 from adapters.modbus.client.keepalive import IDLE_SECONDS, UNACKNOWLEDGED_SECONDS
@@ -16,9 +19,11 @@ from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import ReadRequest, Table, WriteRequest
 from adapters.modbus.client.session_health import UNANSWERED_AT_MOST, UNANSWERED_REQUESTS, SessionHealth
 from adapters.modbus.client.transport import RetryPolicy
-from gateway.adapter import BusUnavailable, DeviceUnreachable, OutcomeUnknown
+from adapters.modbus.discovery.framing_trial import FramingTrial
+from adapters.modbus.settings import ModbusSettings
+from gateway.adapter import BusUnavailable, DeviceUnreachable, Found, OutcomeUnknown
 from gateway.testing.clock import simulated
-from gateway.testing.modbus import ConnectionFaults, Faults, ModbusTcpHost, SimulatedUnit, VirtualLine
+from gateway.testing.modbus import ConnectionFaults, ExceptionCode, Faults, ModbusTcpHost, SimulatedUnit, VirtualLine
 from gateway.testing.modbus import Table as Tables
 
 WORD = ReadRequest(Table.HOLDING, 0, 1)
@@ -239,11 +244,107 @@ def test_a_host_that_accepts_no_further_client_is_a_bus_that_is_not_available_an
     async def main():
         host = host_of(ConnectionFaults(max_clients=0), 1, framing=framing)
         link = link_to(host)
-        with pytest.raises(BusUnavailable, match="closes it at once, so it may serve fewer clients than there are"):
+        with pytest.raises(BusUnavailable, match="closes each connection at once: its connections may all be in use"):
             await link.ask(1, WORD, USUAL)
         assert host.connections <= 4
         host.connection_faults = ConnectionFaults()
         assert await ask(link) < 0.1
+
+    simulated(main())
+
+
+CLOSING = {
+    "at once": ConnectionFaults(max_clients=0),
+    "at once with a reset": ConnectionFaults(max_clients=0, resets=True),
+    "instead of answering": ConnectionFaults(closes_after_answers=0),
+    "instead of answering with a reset": ConnectionFaults(closes_after_answers=0, resets=True),
+}
+
+
+async def searched(host: ModbusTcpHost, dial=None, units="1-5") -> list[str]:
+    """Search the host, over sockets or in memory, and return the addresses of the devices found."""
+    bus = TcpHost(host=host.host, port=host.port or 502, framing=host.framing)
+    settings = ModbusSettings(type="modbus", name="site", hosts=[bus], units=units, timeout=0.05, scan_timeout=0.05)
+    adapter = ModbusAdapter(settings, bus, link := Link(bus, dial=dial))
+    adapter._framing = FramingTrial(bus, link, partial(Link, dial=dial))
+    async with adapter:
+        return [step.address async for step in adapter.discover() if isinstance(step, Found)]
+
+
+@pytest.mark.enable_socket
+@pytest.mark.parametrize("how", CLOSING)
+async def test_a_search_on_a_host_that_closes_every_connection_fails_and_leaves_no_line_of_asyncio(how, caplog, monkeypatch):
+    monkeypatch.setattr(link_module, "UNASKED_SECONDS", 0.05)
+    async with host_of(CLOSING[how], 1) as host:
+        when = how.removesuffix(" with a reset")
+        with pytest.raises(BusUnavailable, match=f"it closes each connection {when}: its connections may all be in use"):
+            await searched(host, units="1-2")
+    assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
+@pytest.mark.parametrize("how", ["at once", "instead of answering"])
+def test_so_does_one_on_a_device_server_with_rtu_frames(how):
+    async def main():
+        host = host_of(CLOSING[how], 1, framing="rtu")
+        with pytest.raises(BusUnavailable, match=f"it closes each connection {how}: its connections may all be in use"):
+            await searched(host, host.dial)
+
+    simulated(main())
+
+
+@pytest.mark.enable_socket
+@pytest.mark.parametrize("resets", [False, True], ids=["closed", "reset"])
+@pytest.mark.parametrize("answers", [1, 2, 7])
+async def test_a_host_that_closes_after_some_answers_is_searched_and_leaves_no_line_of_asyncio(answers, resets, caplog):
+    async with host_of(ConnectionFaults(closes_after_answers=answers, resets=resets), 1, 2) as host:
+        host.unknown_unit = ExceptionCode.GATEWAY_TARGET_FAILED_TO_RESPOND
+        assert await searched(host) == ["1", "2"]
+        assert host.connections > 2
+    assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
+@pytest.mark.enable_socket
+async def test_a_host_that_hangs_up_while_it_is_connected_to_is_a_bus_that_is_not_available():
+    """pymodbus then has no transport at all."""
+
+    def hang_up(_reader, writer):
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    link = Link(TcpHost(host="127.0.0.1", port=server.sockets[0].getsockname()[1]))
+    with pytest.raises(BusUnavailable, match="closes each connection at once"):
+        await link.ask(1, WORD, USUAL)
+    link.close()
+    server.close()
+
+
+@pytest.mark.enable_socket
+async def test_a_full_host_is_told_with_how_many_of_its_connections_are_ours():
+    async with host_of(ConnectionFaults(max_clients=2), 1) as host:
+        bus = TcpHost(host=host.host, port=host.port)
+        links = [Link(bus), Link(bus), Link(bus)]
+        for link in links[:2]:
+            await link.ask(1, WORD, USUAL)
+        with pytest.raises(BusUnavailable, match=r"its connections may all be in use \(2 of ours\); end other programs'"):
+            await links[2].ask(1, WORD, USUAL)
+        for link in links:
+            link.close()
+
+
+def test_a_unit_behind_a_host_that_closes_for_absent_units_is_found():
+    """Some gateways do so; that they close says nothing about the host while any unit answers."""
+
+    async def main():
+        host = host_of(ConnectionFaults(), 3)
+        link = link_to(host)
+        for _ in range(3):
+            host.connection_faults = ConnectionFaults(closes_after_answers=0)
+            for unit in (1, 2):
+                await is_silent(link, unit)
+            host.connection_faults = ConnectionFaults()
+            link.close()
+            await ask(link, 3)
+            link.check_not_all_closed()
 
     simulated(main())
 

@@ -23,7 +23,7 @@ from adapters.serial.port.byte_pump import NonBlockingFile
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.port import Port, listed_ports
 from gateway.adapter import BusUnavailable, DeviceUnreachable
-from gateway.testing.serial import ScriptedDevice, SerialLine
+from gateway.testing.serial import DeviceServer, ScriptedDevice, SerialLine
 
 LINE = LineSettings(baudrate=115200)
 FAST = LineSettings(baudrate=4_000_000)
@@ -655,3 +655,48 @@ def test_a_port_that_is_unplugged_while_the_ports_are_listed_is_no_error(monkeyp
 
     monkeypatch.setattr(module.list_ports, "comports", comports)
     assert listed_ports() == []
+
+
+# device servers that close the connection -----------------------------------------------------------------------------------
+
+
+@pytest.mark.enable_socket
+@pytest.mark.parametrize("resets", [False, True], ids=["closed", "reset"])
+async def test_a_device_server_that_closes_each_connection_is_told_with_how_many_are_ours(resets, ear, caplog):
+    async with DeviceServer(ScriptedDevice(lambda question: question)) as server:
+        server.max_clients, server.resets = 2, resets
+        ours = [Port(server.port), Port(server.port)]
+        for port in ours:
+            await port.open(LINE)
+        refused = Port(server.port)
+        refused.attach(ear)
+        try:
+            await refused.open(LINE)
+            said = await refused.wait_until_lost()
+        except BusUnavailable as error:  # it was reset while it was opened
+            said = str(error)
+        assert "closes the connection without an answer: its connections may all be in use (2 of ours)" in said
+        for port in (*ours, refused):
+            await port.close()
+    assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
+@pytest.mark.enable_socket
+@pytest.mark.parametrize("resets", [False, True], ids=["closed", "reset"])
+async def test_a_device_server_that_closes_instead_of_answering_differs_from_one_that_closes_later(resets, ear):
+    async with DeviceServer(ScriptedDevice(lambda question: b"<" + question + b">")) as server:
+        server.resets = resets
+        said = []
+        for answers in (0, 1):
+            server.closes_after_answers = answers
+            port = Port(server.port)
+            await port.open(LINE)
+            port.attach(ear)
+            await port.write(b"a")
+            if answers:
+                await ear.until(lambda ear: ear.data == b"<a>")
+                await port.write(b"b")
+            said.append((await port.wait_until_lost()).removeprefix(f"{server.port}: "))
+            await port.close()
+    assert said[0].startswith("the device server closes the connection without an answer: its connections may all be in use")
+    assert said[1] == "the device server closed the connection"
