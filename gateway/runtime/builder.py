@@ -76,6 +76,7 @@ from gateway.status.auth.access_control import TokenAuth
 from gateway.status.auth.token_file import load_or_create_token, token_file
 from gateway.status.history import History
 from gateway.status.listening.endpoint import endpoint_of
+from gateway.status.render.metric_texts import metric_rank
 from gateway.status.server import StatusServer
 from gateway.status.snapshot import Snapshot
 from gateway.status.view import View
@@ -111,7 +112,7 @@ async def build(
     settings = configuration.settings
     restart = restart if restart is not None else Restart()
     examine = partial(examine_running, configuration, adapters)
-    history = History() if settings.status.enabled else None
+    history = History(rank=metric_rank) if settings.status.enabled else None
     async with (
         recording_log() as recent_log,
         masked_log(configuration),

@@ -1,25 +1,24 @@
 """Keep the last hour of each metric, thinned out, and the last availability changes of each child: bounded, in memory. Pure.
 
-Only what the page shows is kept. A restart begins with an empty hour.
+Only what the page shows is kept. Where there are more metrics than hours, each child gets its share, its first metrics first.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
-from math import inf, isfinite, nan
-from statistics import median
-from typing import Final, TypeAlias, cast
+from math import isfinite
+from typing import Final, cast
 
 from gateway.models import Block, Metric, MetricRow, Reach, Reading, Value
-from gateway.status.snapshot import AvailabilityChange, LatestValue, MetricHistory
+from gateway.status.series.fair_share import ChartShares
+from gateway.status.series.levels import BIN_SECONDS, FOLD, Bins, Kind
+from gateway.status.series.points import columns_with_gaps
+from gateway.status.series.records import NEVER, Chart, MetricRecord, Rank
+from gateway.status.series.ring import HourRing
+from gateway.status.snapshot import AvailabilityChange, LatestValue, MetricHistory, NoChart
 
-BIN_SECONDS: Final = 30
-BINS: Final = 120
-"""Bins of an hour."""
 MAX_CHANGES: Final = 50
 MAX_ERROR_KINDS: Final = 12
 OTHER_REASONS: Final = "other reasons"
@@ -29,21 +28,25 @@ MAX_METRICS_PER_CHILD: Final = 500
 MAX_PENDING_VALUES: Final = 320_000
 """Values of all children that wait to be merged, some 10 MB: half a minute of 10,000 values a second is merged at once."""
 
-_Point: TypeAlias = tuple[int, float | None, float | None, float | None]
-
 _MAX_DRAWN: Final = 1e38
 """Larger numbers, and NaN, are not drawn."""
-_NEVER: Final = datetime.min.replace(tzinfo=UTC)
-_EMPTY_RANGE: Final = (inf, -inf)
-"""The lowest and highest of no values."""
 
 
 class History:
     """The recent values, errors and availability of all children. Fed with every reading and change, in the order they came."""
 
-    def __init__(self, *, max_metrics: int = 10_000) -> None:
-        """Keep an hour of this many metrics over all children; of further metrics only the last value."""
-        self._free_rings = max_metrics
+    def __init__(self, *, max_metrics: int = 10_000, rank: Callable[[Metric], Rank] = lambda metric: ()) -> None:
+        """Keep an hour of this many metrics over all children, shared fairly; of further metrics only the last value.
+
+        Args:
+            max_metrics: for so many there is memory.
+            rank: the metrics of a child have their hour in the order of this; those of the same rank as they came.
+        """
+        self._rank = rank
+        self.max_metrics = max_metrics
+        """An hour is kept of so many metrics."""
+        self._shares = ChartShares(max_metrics)
+        self._words: Mapping[str, Mapping[str, Sequence[str]]] = {}
         self._pending_values = 0
         self._children: dict[str, _ChildHistory] = {}
 
@@ -58,7 +61,11 @@ class History:
                 self._merge_all(history)
             record = history.record_of(metric)
             record.value, record.at = value, at
-            self._add_number(record, value, _bin_of(at))
+            self._add_value(history, record, value, _bin_of(at))
+
+    def number_words_as(self, words: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        """Give the words of metrics the numbers that they had in an earlier run: by child and metric, in their order."""
+        self._words = words
 
     def changed(self, child: str, reach: Reach, at: datetime, why: str | None) -> None:
         """Record that a child stopped answering, or answers again."""
@@ -74,7 +81,7 @@ class History:
         """Forget all others: their hours are free for further metrics."""
         for child in [child for child in self._children if child not in children]:
             history = self._children.pop(child)
-            self._free_rings += sum(record.ring is not None for record in history.own_records())
+            self._shares.forget(child)
             self._pending_values -= sum(len(one.blocks) * len(one.records) for one in history.pending.values())
 
     def latest_values(self, child: str) -> tuple[LatestValue, ...]:
@@ -105,20 +112,57 @@ class History:
         record = None if history is None else history.records.get(metric)
         return [] if record is None or record.ring is None else record.ring.means(_bin_of(until))
 
-    def metric_history(self, child: str, metric: str, *, until: datetime) -> MetricHistory | None:
-        """Return one metric in the hour before this time; `None` when it has no numbers."""
+    def charts(self, child: str) -> Sequence[Chart]:
+        """Return the metrics of this child of which values over time are kept, the first ones first."""
+        history = self._merged(child)
+        return [] if history is None else history.charts()
+
+    def chart(self, child: str, metric: str) -> Chart | NoChart:
+        """Return one metric with its values over time, or why there are none."""
         history = self._merged(child)
         record = None if history is None else history.records.get(metric)
-        if record is None or record.ring is None:
-            return None
-        points = list(_with_gaps(list(record.ring.points(_bin_of(until)))))
-        at, low, mean, high = zip(*points, strict=True) if points else ((), (), (), ())
-        return MetricHistory(metric=metric, unit=record.metric.unit, at=at, low=low, mean=mean, high=high)
+        if history is None or record is None:
+            return NoChart.FULL if history is not None and history.overflow is not None else NoChart.UNKNOWN
+        if record.ring is None:
+            return NoChart.FULL if record.was_refused else NoChart.NOT_DRAWN
+        return Chart(metric, record.metric.unit, record.ring, tuple(record.words))
+
+    def restore(self, child: str, metric: str, unit: str | None, kind: Kind, bins: Bins, until: int) -> None:
+        """Put what an earlier run kept of the last hour of one metric behind what this run knows of it.
+
+        Args:
+            child: whose metric it is.
+            metric: its name.
+            unit: its unit.
+            kind: what its values are.
+            bins: bins of five minutes, by number.
+            until: the number of the half minute in which they were saved.
+        """
+        if not bins:
+            return
+        history = self._history_of(child)
+        record = history.record_of(Metric(metric, unit))
+        if record is history.overflow:
+            return
+        first = 0.0 if kind is Kind.WORDS else bins[max(bins)].mean
+        ring = record.ring or self._new_ring(history, record, first, min(until + 1, (max(bins) + 1) * FOLD), kind)
+        if ring is not None and ring.kind is kind:
+            ring.restore(bins, until)
+
+    def metric_history(self, child: str, metric: str, *, until: datetime) -> MetricHistory | None:
+        """Return one metric in the hour before this time; `None` when none of its values can be drawn."""
+        chart = self.chart(child, metric)
+        return None if isinstance(chart, NoChart) else last_hour(chart, until)
+
+    @property
+    def children(self) -> Collection[str]:
+        """The children of which something is kept."""
+        return self._children.keys()
 
     def _history_of(self, child: str) -> _ChildHistory:
         history = self._children.get(child)
         if history is None:
-            history = self._children[child] = _ChildHistory()
+            history = self._children[child] = _ChildHistory(child, self._rank, self._words.get(child, {}))
         return history
 
     def _merged(self, child: str) -> _ChildHistory | None:
@@ -157,7 +201,7 @@ class History:
             if is_full or not shared.isdisjoint(pending.records):
                 self._merge(pending)
                 del history.pending[known]
-        pending = history.pending[row] = _PendingBlocks(records)
+        pending = history.pending[row] = _PendingBlocks(history, records)
         return pending
 
     def _merge_all(self, history: _ChildHistory) -> None:
@@ -179,67 +223,113 @@ class History:
                 are_drawn = low > -_MAX_DRAWN and high < _MAX_DRAWN and total == total  # false if one of them is NaN
             except (TypeError, OverflowError):  # a text or `None` is among them, or a number without end
                 are_drawn = False
-            if are_drawn and (ring := record.ring or self._new_ring(record, numbers[0], number)) is not None:
+            if are_drawn and (ring := record.ring) is not None and ring.kind is Kind.NUMBER:
                 ring.add(count, total, low, high, number)
-            elif not are_drawn:
+            elif are_drawn:
+                one = next((value for value in numbers if not isinstance(value, bool)), numbers[0])
+                self._add_numbers(pending.history, record, (count, total, low, high), one, number)
+            elif isinstance(values[0], str) and values.count(values[0]) == count:
+                self._add_value(pending.history, record, values[0], number)
+            else:
                 for value in values:
-                    self._add_number(record, value, number)
+                    self._add_value(pending.history, record, value, number)
 
-    def _add_number(self, record: _MetricRecord, value: Value, number: int) -> None:
-        if isinstance(value, str) or value is None or not -_MAX_DRAWN < value < _MAX_DRAWN:
+    def _add_value(self, history: _ChildHistory, record: MetricRecord, value: Value, number: int) -> None:
+        if isinstance(value, str):
+            ring = record.ring or self._new_ring(history, record, 0.0, number, Kind.WORDS)
+            if ring is not None and ring.kind is Kind.WORDS:
+                ring.add_word(record.number_of(value), number)
+        elif value is not None and -_MAX_DRAWN < value < _MAX_DRAWN:
+            self._add_numbers(history, record, (1, value, value, value), value, number)
+
+    def _add_numbers(
+        self, history: _ChildHistory, record: MetricRecord, sums: tuple[int, float, float, float], one: float, number: int
+    ) -> None:
+        """Add values of one half minute: their count, sum, lowest and highest, and one of them, `True` or `False` if all are."""
+        kind = Kind.SWITCH if isinstance(one, bool) else Kind.NUMBER
+        ring = record.ring or self._new_ring(history, record, float(one), number, kind)
+        if ring is None or ring.kind is Kind.WORDS:
             return
-        if (ring := record.ring or self._new_ring(record, value, number)) is not None:
-            ring.add(1, value, value, value, number)
+        if ring.kind is not kind:
+            ring.kind = Kind.NUMBER
+        ring.add(*sums, number)
 
-    def _new_ring(self, record: _MetricRecord, first: float, number: int) -> _HourRing | None:
-        if self._free_rings <= 0:
+    def _new_ring(self, history: _ChildHistory, record: MetricRecord, first: float, number: int, kind: Kind) -> HourRing | None:
+        """Give a metric its hour, `None` when this child has its share and this metric is not among its first ones."""
+        if record.refused_at == self._shares.revision or record is history.overflow:
             return None
-        self._free_rings -= 1
-        record.ring = _HourRing(float(first), number)
+        if (grant := self._shares.ask(history.child)) is None:
+            last = history.last_chart()
+            if last is None or last.rank < record.rank:
+                record.refused_at = self._shares.revision
+                return None
+            self._take_ring(last)
+        elif grant.loser is not None and (last := self._children[grant.loser].last_chart()) is not None:
+            self._take_ring(last)
+        record.ring = HourRing(first, number, kind)
         return record.ring
+
+    def _take_ring(self, record: MetricRecord) -> None:
+        record.ring, record.refused_at = None, self._shares.revision
 
 
 class _ChildHistory:
     """What is kept of one child."""
 
-    __slots__ = ("changes", "errors", "overflow", "pending", "records")
+    __slots__ = ("changes", "child", "errors", "overflow", "pending", "rank", "records", "words")
 
-    def __init__(self) -> None:
-        self.records: dict[str, _MetricRecord] = {}
+    def __init__(self, child: str, rank: Callable[[Metric], Rank], words: Mapping[str, Sequence[str]]) -> None:
+        self.child = child
+        self.rank = rank
+        self.words = words
+        self.records: dict[str, MetricRecord] = {}
         self.pending: dict[MetricRow, _PendingBlocks] = {}
         self.changes: deque[AvailabilityChange] = deque(maxlen=MAX_CHANGES)
         self.errors: dict[str, int] = {}
-        self.overflow: _MetricRecord | None = None
+        self.overflow: MetricRecord | None = None
         """Takes the values of all metrics for which there is no room; it is not shown."""
 
-    def record_of(self, metric: Metric) -> _MetricRecord:
+    def record_of(self, metric: Metric) -> MetricRecord:
         """Return the record of this metric."""
         record = self.records.get(metric.name)
         if record is not None:
+            if metric.headline != record.metric.headline:
+                record.rank = (*self.rank(metric), record.rank[-1])
             record.metric = metric
             return record
         if len(self.records) >= MAX_METRICS_PER_CHILD:
-            self.overflow = self.overflow or _MetricRecord(metric)
+            self.overflow = self.overflow or MetricRecord(metric, ())
             return self.overflow
-        record = self.records[metric.name] = _MetricRecord(metric)
+        record = self.records[metric.name] = MetricRecord(metric, (*self.rank(metric), len(self.records)))
+        if metric.name in self.words:
+            record.words = {word: number for number, word in enumerate(self.words[metric.name])}
         return record
 
-    def own_records(self) -> Iterator[_MetricRecord]:
-        """Yield all records."""
-        yield from self.records.values()
-        if self.overflow is not None:
-            yield self.overflow
+    def charts(self) -> list[Chart]:
+        """Return the metrics that have an hour, in their order."""
+        drawn = [(record.rank, name, record) for name, record in self.records.items() if record.ring is not None]
+        return [
+            Chart(name, record.metric.unit, record.ring, tuple(record.words))
+            for _, name, record in sorted(drawn)
+            if record.ring is not None
+        ]
+
+    def last_chart(self) -> MetricRecord | None:
+        """Return the least important metric that has an hour."""
+        drawn = (record for record in self.records.values() if record.ring is not None)
+        return max(drawn, key=lambda record: record.rank, default=None)
 
 
 class _PendingBlocks:
     """Blocks of one row that are not merged yet, all of one half minute."""
 
-    __slots__ = ("at", "blocks", "records", "since", "until")
+    __slots__ = ("at", "blocks", "history", "records", "since", "until")
 
-    def __init__(self, records: Sequence[_MetricRecord]) -> None:
+    def __init__(self, history: _ChildHistory, records: Sequence[MetricRecord]) -> None:
+        self.history = history
         self.records = records
         self.blocks: list[Sequence[Value]] = []
-        self.at = self.since = self.until = _NEVER
+        self.at = self.since = self.until = NEVER
 
     def open_bin(self, at: datetime) -> None:
         """Hold blocks of the half minute that contains this time from now on."""
@@ -247,106 +337,20 @@ class _PendingBlocks:
         self.until = self.since + timedelta(seconds=BIN_SECONDS)
 
 
-class _MetricRecord:
-    """What is kept of one metric: its last value and, if it is a number, its last hour."""
-
-    __slots__ = ("at", "metric", "ring", "value")
-
-    def __init__(self, metric: Metric) -> None:
-        self.metric = metric
-        """As it was last read: its unit, and what its profile calls it."""
-        self.value: Value = None
-        self.at = _NEVER
-        self.ring: _HourRing | None = None
-
-
-class _HourRing:
-    """An hour of one number: ring buffers of half minutes, each value stored as its small difference from the first one.
-
-    The lowest and highest are stored from the first half minute on in which they differ: a number that is read once in it, or
-    does not change, takes a third of the memory.
-    """
-
-    __slots__ = ("_base", "_bin", "_count", "_high", "_highs", "_low", "_lows", "_means", "_sum")
-
-    def __init__(self, first: float, number: int) -> None:
-        self._base = first
-        self._means = array("f", [nan]) * BINS
-        self._lows: array[float] | None = None
-        self._highs: array[float] | None = None
-        self._bin, self._count, self._sum = number, 0, 0.0
-        self._low, self._high = _EMPTY_RANGE
-
-    def add(self, count: int, total: float, low: float, high: float, number: int) -> None:
-        """Add this many values of one half minute."""
-        if number != self._bin:
-            self._start_bin(number)
-        base = self._base
-        self._count += count
-        self._sum += total - count * base
-        if low - base < self._low:
-            self._low = low - base
-        if high - base > self._high:
-            self._high = high - base
-
-    def points(self, until: int) -> Iterator[_Point]:
-        """Yield a point for each half minute with values in the hour before `until`."""
-        self._store_bin()
-        lows, highs = self._lows or self._means, self._highs or self._means
-        for number in range(max(self._bin, until) - BINS + 1, self._bin + 1):
-            slot = number % BINS
-            if (mean := self._means[slot]) == mean:  # NaN marks an empty half minute
-                at = number * BIN_SECONDS + BIN_SECONDS // 2
-                yield at, self._base + lows[slot], self._base + mean, self._base + highs[slot]
-
-    def means(self, until: int) -> Sequence[tuple[int, float]]:
-        """Return the mean of each complete half minute with values in the hour before `until`."""
-        first, base, means = max(self._bin, until) - BINS + 1, self._base, self._means
-        return [
-            (number * BIN_SECONDS + BIN_SECONDS // 2, base + mean)
-            for number in range(first, self._bin)
-            if (mean := means[number % BINS]) == mean
-        ]
-
-    def _start_bin(self, number: int) -> None:
-        """Close the open half minute and start another one; clear everything when the clock was put back."""
-        if number == self._bin - 1:  # a value that comes a little late counts for the open half minute
-            return
-        self._store_bin()
-        for one in range(self._bin + 1, number + 1) if self._bin < number < self._bin + BINS else range(BINS):
-            self._means[one % BINS] = nan
-        self._bin, self._count, self._sum = number, 0, 0.0
-        self._low, self._high = _EMPTY_RANGE
-
-    def _store_bin(self) -> None:
-        """Write the open half minute into its slot."""
-        if not self._count:
-            return
-        slot = self._bin % BINS
-        self._means[slot] = self._sum / self._count
-        if self._lows is None and self._low != self._high:
-            self._lows, self._highs = array("f", self._means), array("f", self._means)
-        if self._lows is not None and self._highs is not None:
-            self._lows[slot], self._highs[slot] = self._low, self._high
-
-
 def _bin_of(at: datetime) -> int:
     """Return the number of the half minute that contains this time."""
     return int(at.timestamp()) // BIN_SECONDS
 
 
-def _with_gaps(points: Sequence[_Point]) -> Iterator[_Point]:
-    """Insert an empty point where points are missing, compared with their usual distance."""
-    usual = median([later[0] - former[0] for former, later in pairwise(points)] or [BIN_SECONDS])
-    before: int | None = None
-    for point in points:
-        if before is not None and point[0] - before > 2.5 * usual:
-            yield before + BIN_SECONDS, None, None, None
-        yield point
-        before = point[0]
+def last_hour(chart: Chart, until: datetime) -> MetricHistory:
+    """Return the hour of a metric before this time."""
+    at, low, mean, high = columns_with_gaps(list(chart.ring.points(_bin_of(until))), BIN_SECONDS)
+    return MetricHistory(
+        metric=chart.metric, unit=chart.unit, kind=chart.ring.kind, words=tuple(chart.words), at=at, low=low, mean=mean, high=high
+    )
 
 
-def _latest_value(name: str, record: _MetricRecord) -> LatestValue:
+def _latest_value(name: str, record: MetricRecord) -> LatestValue:
     value = record.value
     if isinstance(value, float) and not isfinite(value):
         value = None  # JSON has no word for infinity and NaN
@@ -357,6 +361,8 @@ def _latest_value(name: str, record: _MetricRecord) -> LatestValue:
         unit=metric.unit,
         at=record.at,
         has_history=record.ring is not None,
+        kind=None if record.ring is None else record.ring.kind,
+        is_unkept=record.was_refused,
         title=metric.title,
         decimals=metric.decimals,
         is_headline=metric.headline,

@@ -10,13 +10,14 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from gateway import __version__
-from gateway.status.operations import children, gateway, waiting
-from gateway.status.operations.operation import ApiOperation, ErrorResponse
+from gateway.status.operations import children, gateway, history, waiting
+from gateway.status.operations.operation import ApiOperation, ErrorResponse, QueryParameter
 from gateway.status.rights import Rights
 
 OPERATIONS: Final[Sequence[ApiOperation]] = (
     *gateway.OPERATIONS,
     *children.OPERATIONS,
+    *history.OPERATIONS,
     *waiting.OPERATIONS,
 )
 """All operations: one line for each part."""
@@ -57,17 +58,19 @@ def openapi() -> Mapping[str, Any]:
 def _operation_object(operation: ApiOperation) -> Mapping[str, Any]:
     names = re.findall(r"{(\w+)}", operation.path)
     in_path = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
-    in_query = [
-        {"name": name, "in": "query", "description": text, "schema": {"type": "string"}} for name, text in operation.query.items()
-    ]
-    errors = {"401": "the token is missing or wrong", "429": "too many wrong tokens"}
+    in_query = [_query_parameter(name, parameter) for name, parameter in operation.query.items()]
+    errors = {
+        "400": "a parameter is missing, unknown or wrong",
+        "401": "the token is missing or wrong",
+        "429": "too many wrong tokens",
+    }
     if operation.method == "POST":
         errors |= {"403": "the token is missing or may not do this, or the request comes from another site"}
         errors["409"] = "the action failed"
     elif operation.needs > Rights.LOOK:
         errors["403"] = "the token may not do this"
     if operation.body is not None:
-        errors["400"] = "the body is not valid"
+        errors["400"] = "a parameter is unknown, or the body is not valid"
     if names:
         errors["404"] = "not found"
     return {
@@ -78,6 +81,21 @@ def _operation_object(operation: ApiOperation) -> Mapping[str, Any]:
         **({} if operation.body is None else {"requestBody": {"required": True, "content": _json_content(operation.body)}}),
         "responses": {"200": _response_object(operation.summary, operation.response)}
         | {status: _response_object(why, ErrorResponse) for status, why in sorted(errors.items())},
+    }
+
+
+def _query_parameter(name: str, parameter: QueryParameter) -> Mapping[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    if parameter.choices:
+        schema["enum"] = list(parameter.choices)
+    if parameter.pattern:
+        schema["pattern"] = f"^{parameter.pattern}$"
+    return {
+        "name": name,
+        "in": "query",
+        "description": parameter.description,
+        "required": parameter.is_required,
+        "schema": schema,
     }
 
 

@@ -16,6 +16,7 @@ from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
 from gateway.status.routes.actions import Actions
 from gateway.status.routes.children_api import ChildrenApi
 from gateway.status.routes.gateway_api import GatewayApi
+from gateway.status.routes.history_api import HistoryApi
 from gateway.status.routes.html_pages import HtmlRoutes
 from gateway.status.routes.probes import ProbeRoutes
 from gateway.status.snapshot_cache import SnapshotCache
@@ -56,7 +57,8 @@ class StatusServer(BaseServer):
         for part in (
             HtmlRoutes(snapshots, live, renderer, doctor, self._templates, self._middleware, actions),
             GatewayApi(snapshots, doctor, actions),
-            ChildrenApi(snapshots, renderer, history, actions),
+            ChildrenApi(snapshots, renderer, actions),
+            HistoryApi(snapshots, view.child, history),
             ProbeRoutes(snapshots, live, self._connections, self._work, hub_gone_limit=hub_gone_limit),
         ):
             self._add_routes(part.routes())

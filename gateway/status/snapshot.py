@@ -17,6 +17,7 @@ from gateway.state.child_states import ChildState
 from gateway.state.records import Decision
 from gateway.status.cloud_activity import CloudActivity
 from gateway.status.model import StatusModel, Text
+from gateway.status.series.levels import BIN_SECONDS, Kind, Range
 
 
 class ChildStatus(StrEnum):
@@ -281,17 +282,40 @@ class LatestValue(StatusModel):
     title: Text | None = Field(default=None, description="what its profile calls it; null to make it from the name")
     decimals: int | None = Field(default=None, description="the decimals that its profile wants a person to be shown")
     is_headline: bool = Field(default=False, description="its profile names it as one of the two values for lists")
+    kind: Kind | None = Field(default=None, description="what its values are; null when no values over time are kept")
+    is_unkept: bool = Field(default=False, description="its values over time would be kept if there were fewer metrics")
+
+
+class NoChart(StrEnum):
+    """Why there are no values of a metric over time."""
+
+    UNKNOWN = "unknown"
+    """The device has sent no such metric since the gateway started, and none is kept from before."""
+    NOT_DRAWN = "not_drawn"
+    """It has sent nothing that can be drawn: no number, no switch, no word."""
+    FULL = "full"
+    """There are more metrics than the memory for charts takes."""
+    NOT_KEPT = "not_kept"
+    """There are more metrics than the history file takes, or there is no such file; the last hour is there."""
 
 
 class MetricHistory(StatusModel):
-    """The last hour of one metric, one point each half minute; a point of nulls marks a gap."""
+    """The values of one metric in a range of time, one point for each bin; a point of nulls marks a gap."""
 
     metric: Text
     unit: Text | None = None
-    at: tuple[int, ...] = Field(description="seconds since 1970, the middle of each half minute")
+    kind: Kind = Field(default=Kind.NUMBER, description="of a `switch`, a mean is the share of the time in which it was on")
+    words: tuple[Text, ...] = Field(
+        default=(), description="of `words`: what the numbers in low, mean (the last one) and high mean"
+    )
+    range: Range = Range.HOUR
+    step_seconds: int = Field(default=BIN_SECONDS, description="the length of a bin")
+    at: tuple[int, ...] = Field(description="seconds since 1970, the middle of each bin")
     low: tuple[float | None, ...]
     mean: tuple[float | None, ...]
     high: tuple[float | None, ...]
+    missing: NoChart | None = Field(default=None, description="why there are no points, or fewer than the range could have")
+    why: Text | None = Field(default=None, description="the same in words")
 
 
 class AvailabilityChange(StatusModel):

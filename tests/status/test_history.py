@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.models import Block, Metric, MetricRow, Reach, Reading
-from gateway.status.history import BINS, MAX_CHANGES, MAX_ERROR_KINDS, MAX_METRICS_PER_CHILD, OTHER_REASONS, History
+from gateway.status.history import MAX_CHANGES, MAX_ERROR_KINDS, MAX_METRICS_PER_CHILD, OTHER_REASONS, History
+from gateway.status.series.levels import BINS, Kind
+from gateway.status.series.records import MAX_WORD_LENGTH, MAX_WORDS, OTHER_WORD
 
 START = datetime(2025, 2, 3, 4, 0, 0, tzinfo=UTC)
 POWER = Metric("power", "W")
@@ -77,7 +79,7 @@ def test_a_reading_that_comes_a_moment_late_does_not_cost_the_hour():
     assert history.metric_history("meter", "power", until=after(100)).mean == (1, 1, 1, 2)
 
 
-@pytest.mark.parametrize("value", ["running", None, nan, inf, -inf, 10**400])
+@pytest.mark.parametrize("value", [None, nan, inf, -inf, 10**400])
 def test_what_cannot_be_drawn_is_still_the_last_value(value):
     history = told([value])
     assert history.metric_history("meter", "power", until=after(1)) is None
@@ -278,3 +280,46 @@ def test_ten_years_of_devices_that_come_and_go_leave_nothing_behind():
         assert history.metric_history(f"device {number}", "power", until=START) is not None
         history.keep_only({f"device {number}"})
     assert len(history._children) == 1
+
+
+def test_words_are_kept_by_number_and_the_last_one_stands_for_its_half_minute():
+    history = History()
+    state = Metric("state")
+    for seconds, word in ((0, "idle"), (31, "running"), (40, "fault"), (70, "idle")):
+        history.take([Reading("pump", state, word, after(seconds))])
+    series = history.metric_history("pump", "state", until=after(80))
+    assert (series.kind, series.words) == (Kind.WORDS, ("idle", "running", "fault"))
+    assert (series.low, series.mean, series.high) == ((0, 1, 0), (0, 2, 0), (0, 2, 0))
+
+
+def test_a_block_of_words_says_the_same_as_its_readings():
+    row = MetricRow([Metric("state"), Metric("relay")])
+    by_block, by_reading = History(), History()
+    for step in range(40):
+        block = Block("pump", row, ["on" if step // 7 % 2 else "off", step // 9 % 2 == 0], after(step * 7))
+        by_block.take(block)
+        by_reading.take(list(block))
+    for name in row.names:
+        ours, theirs = (history.metric_history("pump", name, until=after(290)) for history in (by_block, by_reading))
+        assert ours == theirs
+    assert ours.kind is Kind.SWITCH
+
+
+def test_a_device_that_makes_up_words_has_a_bounded_number_of_them():
+    history = History()
+    for step in range(200):
+        history.take([Reading("pump", Metric("message"), f"line {step}" + "x" * step, after(step))])
+    words = history.metric_history("pump", "message", until=after(200)).words
+    assert len(words) == MAX_WORDS
+    assert words[-1] == OTHER_WORD
+    assert max(map(len, words)) <= MAX_WORD_LENGTH
+
+
+def test_a_switch_that_sends_a_number_is_a_number_from_then_on_and_a_word_between_numbers_is_left_out():
+    history = History()
+    for step, value in enumerate([True, False, 7.5, "overload", 8.5]):
+        history.take([Reading("pump", Metric("speed"), value, after(30 * step))])
+    series = history.metric_history("pump", "speed", until=after(150))
+    assert series.kind is Kind.NUMBER
+    assert series.mean == (1, 0, 7.5, 8.5)
+    assert history.latest_values("pump")[0].value == 8.5

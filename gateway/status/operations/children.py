@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from gateway.status.model import StatusModel
-from gateway.status.operations.operation import BASE, PAGED, ActionDone, ApiOperation
+from gateway.status.operations.operation import BASE, PAGED, ActionDone, ApiOperation, QueryParameter
 from gateway.status.operations.waiting import RenameRequest
 from gateway.status.rights import Rights
-from gateway.status.snapshot import ChildReport, ChildStatus, ChildSummary, MetricHistory
+from gateway.status.snapshot import ChildReport, ChildStatus, ChildSummary
 
 
 class ChildList(StatusModel):
@@ -25,16 +25,12 @@ OPERATIONS: Final[Sequence[ApiOperation]] = (
     ApiOperation(
         *("children", "GET", f"{BASE}/children", "The children, in pages", ChildList),
         needs=Rights.LOOK,
-        query=PAGED | {"show": f"`trouble` for those that are not fine, or one of {', '.join(ChildStatus)}"},
+        query=PAGED
+        | {"show": QueryParameter("`trouble` for those that are not fine, or a status", choices=("trouble", *ChildStatus))},
     ),
     ApiOperation(
         *("child", "GET", f"{BASE}/children/{{id}}", "One child with its last values, errors and availability", ChildReport),
         needs=Rights.LOOK,
-    ),
-    ApiOperation(
-        *("history", "GET", f"{BASE}/children/{{id}}/history", "The last hour of one metric", MetricHistory),
-        needs=Rights.LOOK,
-        query={"metric": "name of the metric"},
     ),
     ApiOperation(
         *("name_child", "POST", f"{BASE}/children/{{id}}/name", "Rename a child, in the cloud too", ActionDone),

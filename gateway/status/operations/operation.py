@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -13,9 +14,34 @@ from gateway.status.rights import Rights
 
 BASE: Final = "/api/v1"
 
+
+@dataclass(frozen=True, slots=True)
+class QueryParameter:
+    """A query parameter of an operation, which every request is checked against."""
+
+    description: str
+    choices: Sequence[str] = ()
+    """All its values; empty when it may have any."""
+    pattern: str = ""
+    """What the whole value must match; empty when it may be any."""
+    expected: str = ""
+    """The same in words, for the caller: `a number from 1`."""
+    is_required: bool = False
+
+    def problem_with(self, value: str) -> str | None:
+        """Return why it cannot have this value, for the caller; `None` when it can."""
+        if self.choices and value not in self.choices:
+            return f"is none of {', '.join(self.choices)}"
+        if self.pattern and re.fullmatch(self.pattern, value) is None:
+            return f"is not {self.expected}"
+        return None
+
+
 PAGED: Final = {
-    "search": "words that must all occur in name, key, address, bus, maker or model",
-    "page": "page number, from 1; a page has at most 100 rows",
+    "search": QueryParameter("words that must all occur in name, key, address, bus, maker or model"),
+    "page": QueryParameter(
+        "page number, from 1; a page has at most 100 rows", pattern="[1-9][0-9]{0,5}", expected="a page number from 1 to 999999"
+    ),
 }
 """The query parameters of a list that comes in pages."""
 
@@ -43,7 +69,7 @@ class ApiOperation:
     response: type[BaseModel]
     needs: Rights = field(kw_only=True)
     """The right that a request needs."""
-    query: Mapping[str, str] = field(default_factory=dict)
-    """Its query parameters, each with a description."""
+    query: Mapping[str, QueryParameter] = field(default_factory=dict)
+    """Its query parameters, by name."""
     body: type[BaseModel] | None = None
     """The model of its request body."""

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from gateway.models import NAME_LENGTH
 from gateway.status.model import StatusModel
-from gateway.status.operations.operation import BASE, PAGED, ActionDone, ApiOperation
+from gateway.status.operations.operation import BASE, PAGED, ActionDone, ApiOperation, QueryParameter
 from gateway.status.rights import Rights
 from gateway.status.snapshot import WaitingDevice
 
@@ -33,7 +33,7 @@ OPERATIONS: Final[Sequence[ApiOperation]] = (
     ApiOperation(
         *("waiting", "GET", f"{BASE}/waiting", "Found devices that are not children, in pages", WaitingList),
         needs=Rights.LOOK,
-        query=PAGED | {"show": "`ignored` for those that a person has chosen to ignore"},
+        query=PAGED | {"show": QueryParameter("`ignored` for those that a person has chosen to ignore", choices=("ignored",))},
     ),
     ApiOperation(
         *("admit", "POST", f"{BASE}/waiting/{{id}}/admit", "Admit a found device as a child", ActionDone),

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
+from gateway.models import Metric
 from gateway.status.snapshot import LatestValue
 
 WORDS: Final[Mapping[str, str]] = {
@@ -168,6 +169,12 @@ def headline_order(values: Iterable[LatestValue], family: str | None = None) -> 
     ordered.remove(second)
     ordered.insert(1, second)
     return ordered
+
+
+def metric_rank(metric: Metric) -> tuple[int, ...]:
+    """Return a rank that is lower for metrics that people want first, of a device of any family."""
+    late, quantity, details, _ = _sort_key(metric.name, metric.unit, None)
+    return not metric.headline, late, quantity, details
 
 
 def _may_be_second(value: LatestValue, first: str) -> bool:

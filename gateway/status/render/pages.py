@@ -21,6 +21,7 @@ from gateway.status.render.metric_texts import headline_order
 from gateway.status.render.paging import ListQuery, list_children, list_waiting
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
+from gateway.status.series.levels import Kind
 from gateway.status.snapshot import BusSummary, ChildDetails, ChildReport, Snapshot, count_by_status
 
 MAX_PROBLEMS: Final = 20
@@ -165,7 +166,7 @@ class PageRenderer:
             return None
         history, at = self._history, snapshot.at
         values = headline_order(report.values, report.child.family)
-        drawn = [value.metric for value in values if value.has_history][:MAX_SPARKLINES]
+        drawn = [value.metric for value in values if value.has_history and value.kind is not Kind.WORDS][:MAX_SPARKLINES]
         sparklines = {metric: history.sparkline_points(key, metric, until=at) for metric in drawn}
         child, line, cloud = report.child, report.child.line, snapshot.cloud
         return RenderedPage(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from gateway.status.declared_routes import DeclaredRoute
-from gateway.status.model import decode_id
-from gateway.status.operations.operation import ActionDone, ApiOperation, ErrorResponse
+from gateway.status.declared_routes import DeclaredRoute, Handler
+from gateway.status.model import decode_id, replace_unprintable
+from gateway.status.operations.operation import ActionDone, ApiOperation, ErrorResponse, QueryParameter
 from gateway.status.routes.actions import NOT_FOUND
 from gateway.status.routes.json_responses import json_response
+
+SHOWN_LENGTH: Final = 60
+"""Characters of what a caller sent that an error repeats."""
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -23,7 +26,38 @@ class InvalidBody(Exception):
 
 def operation_routes(operations: Iterable[ApiOperation], handlers: object) -> list[DeclaredRoute]:
     """Return a route for each operation: its handler is the method of `handlers` that has its name."""
-    return [DeclaredRoute(one.method, one.path, getattr(handlers, one.name), one.needs) for one in operations]
+    return [DeclaredRoute(one.method, one.path, _checked(one, getattr(handlers, one.name)), one.needs) for one in operations]
+
+
+def query_problem(query: Mapping[str, str], parameters: Mapping[str, QueryParameter]) -> str | None:
+    """Return what is wrong with the query of a request, for the caller; `None` when nothing is."""
+    known = f"there is {', '.join(parameters)}" if parameters else "there is none"
+    for name, parameter in parameters.items():
+        values = [value for given, value in query.items() if given == name]
+        if len(values) > 1:
+            return f'the parameter "{name}" is there {len(values)} times'
+        if parameter.is_required and not any(values):
+            return f'the parameter "{name}" is missing: {parameter.description}'
+        if values and (problem := parameter.problem_with(values[0])) is not None:
+            return f'the parameter "{name}" {problem}: {_shortened(values[0])}'
+    unknown = next((name for name in query if name not in parameters), None)
+    return None if unknown is None else f"no parameter is called {_shortened(unknown)}; {known}"
+
+
+def _checked(operation: ApiOperation, handler: Handler) -> Handler:
+    """Return a handler that gets no request whose query is not as the operation describes it."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        problem = query_problem(request.query, operation.query)
+        return await handler(request) if problem is None else invalid_request(problem)
+
+    return handle
+
+
+def _shortened(text: str) -> str:
+    """Return a text of the caller in quotation marks, made printable, and not longer than a line."""
+    shown = replace_unprintable(text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}…")
+    return f'"{shown}"'
 
 
 def api_response(model: BaseModel | None, *, status: int = 200) -> web.Response:

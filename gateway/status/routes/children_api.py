@@ -5,7 +5,6 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.status.declared_routes import DeclaredRoute
-from gateway.status.history import History
 from gateway.status.operations import children, waiting
 from gateway.status.operations.children import ChildList
 from gateway.status.operations.waiting import RenameRequest, WaitingList
@@ -27,10 +26,9 @@ from gateway.status.snapshot_cache import SnapshotCache
 class ChildrenApi:
     """Handlers of `gateway.status.operations.children` and `gateway.status.operations.waiting`."""
 
-    def __init__(self, snapshots: SnapshotCache, renderer: PageRenderer, history: History, actions: Actions) -> None:
+    def __init__(self, snapshots: SnapshotCache, renderer: PageRenderer, actions: Actions) -> None:
         self._snapshots = snapshots
         self._renderer = renderer
-        self._history = history
         self._actions = actions
 
     def routes(self) -> list[DeclaredRoute]:
@@ -47,11 +45,6 @@ class ChildrenApi:
     async def child(self, request: web.Request) -> web.Response:
         """Respond with one child."""
         return api_response(self._renderer.child_report(child_key(request)))
-
-    async def history(self, request: web.Request) -> web.Response:
-        """Respond with the last hour of one metric."""
-        now = (await self._snapshots.snapshot()).at
-        return api_response(self._history.metric_history(child_key(request), request.query.get("metric", ""), until=now))
 
     async def name_child(self, request: web.Request) -> web.Response:
         """Rename a child."""

@@ -1,0 +1,43 @@
+"""Say why values over time are missing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from gateway.status.model import printable_text
+from gateway.status.render.formatting import count
+from gateway.status.snapshot import NoChart
+
+MAX_NAMED: Final = 20
+"""Metrics that an error names."""
+
+
+def why_no_chart(missing: NoChart, most: int) -> str:
+    """Return why values over time are missing, as a sentence.
+
+    Args:
+        missing: the reason.
+        most: for how many metrics there is memory.
+    """
+    match missing:
+        case NoChart.FULL:
+            return (
+                f"The memory for charts is used up: it holds {count(most, 'metric')}. They are shared among all devices, the"
+                " first ones of each device first, and this one is not among them. Its last value is shown, and all its values"
+                " are sent to the cloud."
+            )
+        case NoChart.NOT_DRAWN:
+            return "It has sent no number, no switch and no word yet, so there is nothing to draw."
+        case NoChart.NOT_KEPT:
+            return "Only the last hour of it is kept: the history file has no room for more metrics."
+        case NoChart.UNKNOWN:
+            return "The device has sent no such metric."
+
+
+def unknown_metric(metric: str, known: Sequence[str]) -> str:
+    """Return that a device does not have this metric, and which ones it has."""
+    if not known:
+        return f'the device has no metric "{printable_text(metric)}": nothing has been read from it yet'
+    names = ", ".join(known[:MAX_NAMED]) + (", and more" if len(known) > MAX_NAMED else "")
+    return f'the device has no metric "{printable_text(metric)}"; it has {names}'
