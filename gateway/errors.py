@@ -90,12 +90,16 @@ class BeginAnew(GatewayError):
 class HubError(GatewayError):
     """A call to the cloud failed."""
 
+    cause: Cause = Cause.HUB_UNREACHABLE
+    """What kind of outage it is."""
+
 
 class HubUnreachable(HubError):
     """No usable response: no connection, a timeout, a 5xx, or a response that is no valid one of the hub."""
 
-    def __init__(self, text: str, *, maybe_done: bool, status: int | None = None) -> None:
+    def __init__(self, text: str, *, maybe_done: bool, status: int | None = None, cause: Cause = Cause.HUB_UNREACHABLE) -> None:
         super().__init__(text)
+        self.cause = cause
         self.maybe_done = maybe_done
         """The hub may have received and carried out the request: its outcome is unknown."""
         self.status = status
@@ -106,7 +110,7 @@ class HubBusy(HubUnreachable):
     """429: the hub did not carry out the call and asks for fewer calls."""
 
     def __init__(self, text: str, *, retry_after_seconds: float | None) -> None:
-        super().__init__(text, maybe_done=False, status=429)
+        super().__init__(text, maybe_done=False, status=429, cause=Cause.HUB_BUSY)
         self.retry_after_seconds = retry_after_seconds
 
 
@@ -121,6 +125,8 @@ class StoreFails(HubUnreachable):
 class HubRejected(HubError):
     """The hub understood the call and refused it; the same call will be refused again."""
 
+    cause = Cause.REFUSED_BY_CLOUD
+
     def __init__(self, text: str, *, status: int, error: str) -> None:
         super().__init__(text)
         self.status = status
@@ -131,9 +137,13 @@ class HubRejected(HubError):
 class HubUnauthorised(HubRejected):
     """401: this id with this key is not, or no longer, accepted."""
 
+    cause = Cause.KEY_REFUSED
+
 
 class EnrolmentRevoked(HubError):
     """The gateway's own credentials were refused twice: it was deleted in the cloud."""
+
+    cause = Cause.DELETED_IN_CLOUD
 
 
 class FileRefused(GatewayError):

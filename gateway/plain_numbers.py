@@ -11,3 +11,12 @@ def seconds_text(seconds: float) -> str:
 def number_text(value: float, *, digits: int = 6) -> str:
     """Return a number with at most so many significant digits, and all those before its decimal point."""
     return f"{value:.0f}" if 10 ** (digits - 1) <= abs(value) < 1e15 else f"{value:.{digits}g}"
+
+
+def duration_text(seconds: float) -> str:
+    """Return a longer time in the unit that fits: `40 s`, `25 min`, `3 h`, `12 days`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.0f} days"

@@ -92,6 +92,10 @@ class ChildRegistrar:
         """Retry at once the children that were refused or not moved: the reason may be gone."""
         self._queue.retry_refused()
 
+    def retry(self, child: str) -> None:
+        """Retry this child at once."""
+        self._queue.resolved(child)
+
     async def step(self, parent: Credentials) -> timedelta:
         """Do the next step for one child; return after what time there may be another one, zero for at once.
 

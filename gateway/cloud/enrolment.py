@@ -6,11 +6,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from gateway.backoff import Backoff
+from gateway.causes import Reason
 from gateway.cloud import enrolment_states
 from gateway.cloud.gateway_identity import gateway_identity, mac_of_machine
+from gateway.cloud.hub_reasons import reason_of
 from gateway.cloud.rate_control import MAX_QUIET_SECONDS
 from gateway.cloud.retry_times import in_words
 from gateway.config.settings import Configuration
@@ -20,7 +22,7 @@ from gateway.models import Status
 from gateway.state.records import GatewayRecord
 from gateway.state.registry import Registry
 from gateway.state.writes import retry_until_stored, run_to_completion
-from gateway.tasks import loop_time
+from gateway.tasks import loop_time, run_until
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,8 @@ LAST_RESPONSE_SECONDS = 3.0
 
 CHECK_NETWORK_EVERY = timedelta(seconds=10)
 """The interval of the checks whether the network is back."""
+
+_STEPS_OF_TAKEN = "Delete this gateway in the portal, or press Replace Device there. Then try again."
 
 
 def advice_for(error: HubError) -> str:
@@ -83,11 +87,29 @@ class Enrolment:
         self._check_network_seconds = check_network_every.total_seconds()
         self.registered_at: float | None = None
         """The loop time of the registration made in this run; `None` when the credentials are older."""
-        self.problem: str | None = None
-        """The reason why the gateway is not registered, for an operator; `None` while it is."""
+        self.reason: Reason | None = None
+        """Why the gateway is not registered, as of the last attempt; `None` while it is."""
+        self.tried_at: datetime | None = None
+        """When the last registration failed."""
+        self.tries = 0
+        """How many registrations in a row have failed."""
         self.next_try: datetime | None = None
+        self._wanted = asyncio.Event()
+        self._ended = asyncio.Event()
         self._is_connectable = False
         self._send_changes_at = 0.0
+
+    @property
+    def problem(self) -> str | None:
+        """The reason why the gateway is not registered, for an operator; `None` while it is."""
+        return None if self.reason is None else self.reason.text
+
+    async def try_now(self) -> Reason | None:
+        """Register at once, not after the wait; return why that failed, `None` when it succeeded."""
+        ended = self._ended
+        self._wanted.set()
+        await ended.wait()
+        return self.reason
 
     async def prepare(self) -> None:
         """Make the identity once and store it, before anything is sent.
@@ -134,7 +156,8 @@ class Enrolment:
         record = self._record()
         credentials = await self._hub.register_device(self._registration(record))
         await self._store(enrolment_states.registered(record, credentials, sent_info=self._own_info()))
-        self.registered_at, self.problem, self._is_connectable = loop_time(), None, False
+        self.registered_at, self._is_connectable = loop_time(), False
+        self._end_attempt(None)
         log.info("registered as %s (serial number %s)", credentials.device_id, record.serial_number)
 
     async def _former_credentials_work(self) -> bool:
@@ -148,7 +171,8 @@ class Enrolment:
             return False
         log.warning("the cloud still has this gateway and accepts its former key again")
         await self._store(enrolment_states.restored(record))
-        self.problem, self._is_connectable = None, False
+        self._is_connectable = False
+        self._end_attempt(None)
         return True
 
     async def _store(self, record: GatewayRecord) -> None:
@@ -187,13 +211,19 @@ class Enrolment:
         if problem != self.problem:
             until = "" if not _is_network_fault(error) else ", or as soon as the network is back"
             log.error("not registered: %s; next try %s%s", problem, in_words(timedelta(seconds=seconds)), until)
-        self.problem = problem
+        self._wanted.clear()  # what was asked for meanwhile is what has just failed
+        self._end_attempt(Reason(problem, error.cause, _STEPS_OF_TAKEN if _is_taken(error) else reason_of(error).special_step))
         self.next_try = datetime.now().astimezone() + timedelta(seconds=seconds)
-        if _is_network_fault(error):
-            await self._wait_for_network(seconds)
-        else:
-            await asyncio.sleep(seconds)
+        wait = self._wait_for_network(seconds) if _is_network_fault(error) else asyncio.sleep(seconds)
+        await run_until(self._wanted, wait)
         self.next_try = None
+
+    def _end_attempt(self, reason: Reason | None) -> None:
+        self.reason = reason
+        self.tries = 0 if reason is None else self.tries + 1
+        self.tried_at = None if reason is None else datetime.now(UTC)
+        ended, self._ended = self._ended, asyncio.Event()
+        ended.set()
 
     async def _wait_for_network(self, seconds: float) -> None:
         """Return when the cloud's server can be connected to again, after `seconds` at the latest.

@@ -44,6 +44,7 @@ class GuardedCalls:
         except HubUnreachable as error:
             failure = error
         except HubUnauthorised as error:
+            self.rate_control.refused(kind, error)
             failure = await self.revocation.confirm(parent, kind, error)
         except HubRejected as error:
             failure = as_unreachable(error)

@@ -24,6 +24,7 @@ import aiohttp
 from aiohttp.connector import Connection
 from yarl import URL
 
+from gateway.causes import Cause
 from gateway.cloud.protocol.refused_addresses import REASON, is_refused_address
 from gateway.cloud.protocol.response_errors import (
     MAX_ERROR_TEXT,
@@ -53,8 +54,10 @@ FILE_CHUNK_BYTES = 64 * 1024
 MOST_USELESS_CONNECTIONS = 5
 """So many connections with data that nobody has asked for are closed before a request counts as unanswered."""
 
+CERT_NOT_YET_VALID = 9
+
 _TLS_ADVICE = {
-    9: "its certificate is not valid yet: check the clock of this machine",
+    CERT_NOT_YET_VALID: "its certificate is not valid yet: check the clock of this machine",
     10: "its certificate has expired: check the clock of this machine, or renew it",
     18: "its certificate is self-signed: name it in `ca_file` to trust it",
     19: "its certificate is from an authority that this machine does not trust: name that authority's certificate in `ca_file`",
@@ -331,7 +334,21 @@ async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
 
 def _failure(call: ApiCall, error: Exception, progress: _ExchangeProgress, timeout_seconds: float) -> HubUnreachable:
     what = _describe(error, progress, timeout_seconds)
-    return HubUnreachable(call.sentence(what), maybe_done=progress.sent, status=progress.status)
+    return HubUnreachable(call.sentence(what), maybe_done=progress.sent, status=progress.status, cause=_cause(error))
+
+
+def _cause(error: Exception) -> Cause:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return Cause.CLOCK_WRONG if _verify_code(error) == CERT_NOT_YET_VALID else Cause.TLS
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return Cause.NAME_UNKNOWN
+    return Cause.TLS if isinstance(error, aiohttp.ClientSSLError) else Cause.HUB_UNREACHABLE
+
+
+def _verify_code(error: Exception) -> int:
+    """Return OpenSSL's verification result; 0 where there is none."""
+    cause = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error
+    return cause.verify_code if isinstance(cause, ssl.SSLCertVerificationError) else 0
 
 
 def _describe(error: Exception, progress: _ExchangeProgress, timeout_seconds: float) -> str:
@@ -344,8 +361,7 @@ def _describe(error: Exception, progress: _ExchangeProgress, timeout_seconds: fl
 
 def _tls_sentence(error: Exception) -> str:
     cause = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error
-    code = cause.verify_code if isinstance(cause, ssl.SSLCertVerificationError) else None
-    return f"cannot be trusted: {_TLS_ADVICE.get(code or 0, str(cause))}"
+    return f"cannot be trusted: {_TLS_ADVICE.get(_verify_code(error), str(cause))}"
 
 
 def _no_connection(error: Exception) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from gateway.backoff import Backoff
+from gateway.causes import Reason
+from gateway.cloud.hub_reasons import reason_of
 from gateway.cloud.retry_times import in_words
-from gateway.errors import HubBusy, HubUnreachable, StoreFails, UpdateLimitReached
+from gateway.errors import HubBusy, HubUnauthorised, HubUnreachable, StoreFails, UpdateLimitReached
 from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)
@@ -22,6 +26,10 @@ MAX_BUSY_SECONDS = 300.0
 
 STORE_WORKS_AGAIN_SECONDS = 70.0
 """A store that fails after so long without failing is told anew: longer than a kind of calls waits before it is tried again."""
+
+
+OLD_SECONDS = 60.0
+"""A failure says nothing of the present any more when its calls might have been made again for so long."""
 
 
 class CallKind(StrEnum):
@@ -62,7 +70,9 @@ class RateControl:
         self._busy_backoff = Backoff(busy_seconds, MAX_BUSY_SECONDS, jitter=0)
         self._retry_at: dict[CallKind, float] = {}
         self._quiet_until = 0.0
-        self._problems: dict[CallKind, str] = {}
+        self._problems: dict[CallKind, Reason] = {}
+        """Why calls fail, the latest failure last."""
+        self._tries: Counter[CallKind] = Counter()
         self._problem_since = datetime.now(UTC)
         self._has_answered = False
         self._store_failed_at: float | None = None
@@ -70,11 +80,34 @@ class RateControl:
         """The number of responses in which the hub asked for fewer calls."""
         self.since = datetime.now(UTC)
         """The time since which the hub accepts telemetry, or does not."""
+        self.tried_at: datetime | None = None
+        """When the last call of any kind ended."""
+        self._wanted = asyncio.Event()
+        self._ended = asyncio.Event()
 
     @property
     def problem(self) -> str | None:
-        """The error of calls that currently fail, of any kind; `None` while the hub answers."""
-        return next(iter(self._problems.values()), None)
+        """The error of the call that failed last, of any kind; `None` while the hub answers."""
+        return None if self.reason is None else self.reason.text
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why the call that failed last did; `None` while the hub answers."""
+        kind = self._failing_kind
+        return None if kind is None else self._problems[kind]
+
+    @property
+    def _failing_kind(self) -> CallKind | None:
+        """The kind that failed last; one that might have been tried again long ago, but has nothing to call, is passed over."""
+        now = loop_time()
+        kinds = reversed(self._problems)
+        return next((one for one in kinds if one is CallKind.TELEMETRY or now - self._retry_at.get(one, now) < OLD_SECONDS), None)
+
+    @property
+    def tries(self) -> int:
+        """How many calls in a row have failed, of the kind that failed last."""
+        kind = self._failing_kind
+        return 0 if kind is None else self._tries[kind]
 
     @property
     def is_reachable(self) -> bool | None:
@@ -83,8 +116,9 @@ class RateControl:
 
     @property
     def next_try_seconds(self) -> float | None:
-        """The seconds until a failed call is retried; `None` when none failed."""
-        return min((max(self.seconds_left(kind), 0.0) for kind in self._problems), default=None)
+        """The seconds until the call that failed last is retried; `None` when none failed."""
+        kind = self._failing_kind
+        return None if kind is None else max(self.seconds_left(kind), 0.0)
 
     def seconds_left(self, kind: CallKind) -> float:
         """Return how long calls of this kind still have to wait; 0 or less when they are allowed now."""
@@ -92,8 +126,28 @@ class RateControl:
 
     async def wait(self, kind: CallKind) -> None:
         """Wait until calls of this kind are allowed."""
-        while (left := self.seconds_left(kind)) > 0:  # noqa: ASYNC110 - it waits for a time, which may be postponed meanwhile
-            await asyncio.sleep(left)
+        while (left := self.seconds_left(kind)) > 0:
+            with contextlib.suppress(TimeoutError):  # the time may be postponed meanwhile, and brought forward
+                async with asyncio.timeout(left):
+                    await self._wanted.wait()
+            self._wanted.clear()
+
+    def try_now(self) -> float:
+        """Allow what waits after failures to be called now, and return for how many seconds the hub itself forbids any call."""
+        self._retry_at.clear()
+        self._wanted.set()
+        return max(self._quiet_until - loop_time(), 0.0)
+
+    def refused(self, kind: CallKind, error: HubUnauthorised) -> None:
+        """Record that the hub answers, and does not accept the key: what was said of it before is not true any more."""
+        if self._problems:
+            self._note(kind, reason_of(error))
+
+    def forget(self) -> None:
+        """Forget what was said about the hub: its calls were made with a key that is not used any more."""
+        self._problems.clear()
+        self._tries.clear()
+        self._has_answered = False
 
     def failed(self, kind: CallKind, error: HubUnreachable) -> None:
         """Record a call without a usable response."""
@@ -117,7 +171,23 @@ class RateControl:
             self._problem_since = datetime.now(UTC)
         if kind is CallKind.TELEMETRY and kind not in self._problems:
             self.since = datetime.now(UTC)
-        self._problems[kind] = str(error)
+        self._note(kind, reason_of(error))
+
+    def _note(self, kind: CallKind, reason: Reason) -> None:
+        """Put the latest failure last."""
+        self._problems.pop(kind, None)
+        self._problems[kind] = reason
+        self._tries[kind] += 1
+        self._end_call()
+
+    def _end_call(self) -> None:
+        self.tried_at = datetime.now(UTC)
+        ended, self._ended = self._ended, asyncio.Event()
+        ended.set()
+
+    async def call_ends(self) -> None:
+        """Return when the next call ends, well or not."""
+        await self._ended.wait()
 
     def answered(self, kind: CallKind) -> None:
         """Record a response; a response to a call from before a 429 does not end the quiet time."""
@@ -125,6 +195,8 @@ class RateControl:
             return
         self._backoffs[kind].reset()
         self._busy_backoff.reset()
+        self._end_call()
+        del self._tries[kind]
         was_away = self._problems.pop(kind, None) is not None
         if kind is CallKind.TELEMETRY and (was_away or not self._has_answered):  # the other kinds may have had nothing to call
             self._has_answered = True

@@ -9,6 +9,7 @@ from gateway.cloud.child_registrar import ChildRegistrar
 from gateway.cloud.guarded_calls import GuardedCalls
 from gateway.cloud.rate_control import CallKind
 from gateway.hub import Credentials
+from gateway.state.child_states import ChildState
 from gateway.state.outbox import Outbox
 from gateway.state.registry import Registry
 from gateway.tasks import run_until
@@ -28,6 +29,15 @@ class RegistrationLoop:
         """Retry at once the children that were refused or not moved: the reason may be gone."""
         self._registrar.retry_refused()
         self._retry.set()
+
+    def retry(self, child: str) -> bool:
+        """Retry a child at once that was refused; return whether it was."""
+        record = self._registry.children.get(child)
+        if record is None or record.state is not ChildState.REFUSED:
+            return False
+        self._registrar.retry(child)
+        self._retry.set()
+        return True
 
     async def run(self, parent: Credentials) -> None:
         """Register until cancelled.

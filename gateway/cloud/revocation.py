@@ -125,7 +125,8 @@ class GatewayRevocation:
             return error
         except HubRejected as error:
             return as_unreachable(error)
-        return HubUnreachable(f"{first}; the same key is accepted elsewhere", maybe_done=False, status=first.status)
+        text = f"{first}; the same key is accepted elsewhere"
+        return HubUnreachable(text, maybe_done=False, status=first.status, cause=first.cause)
 
     def telemetry_rejected(self, error: HubRejected) -> None:
         """Record that the gateway's own telemetry was rejected.
@@ -155,7 +156,7 @@ def is_not_found(error: HubRejected) -> bool:
 
 def as_unreachable(error: HubRejected) -> HubUnreachable:
     """Return a rejection that says nothing about the device as a failure to retry."""
-    return HubUnreachable(str(error), maybe_done=False, status=error.status)
+    return HubUnreachable(str(error), maybe_done=False, status=error.status, cause=error.cause)
 
 
 def is_revoked(error: BaseException | None) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
+from gateway.causes import Cause, Reason
 from gateway.cloud.backlog_drain import BacklogDrain
 from gateway.cloud.child_checks import ChildChecks
 from gateway.cloud.child_registrar import ChildRegistrar
@@ -45,6 +46,7 @@ from gateway.hub import (
     LicencesWaiting,
     SpaceChanged,
 )
+from gateway.plain_numbers import duration_text
 from gateway.state.parts import StateParts
 from gateway.tasks import run_in_own_task
 
@@ -148,6 +150,24 @@ class Session:
         self._single_telemetry.set_interval(telemetry_every)
         self._commands.use_policy(command_policy)
 
+    async def try_now(self) -> Reason | None:
+        """Call the cloud at once, not after the wait; return why that failed, `None` when it answered."""
+        gateway = self._registry.gateway
+        if gateway is None or gateway.credentials is None:
+            return await self._enrolment.try_now()
+        quiet_seconds = self.rate_control.try_now()
+        if quiet_seconds > 0:
+            return Reason(
+                f"the cloud wants no calls for another {duration_text(quiet_seconds)}, so none was made", Cause.HUB_BUSY
+            )
+        self._telemetry.send_own_soon()
+        await self.rate_control.call_ends()
+        return self.rate_control.reason
+
+    def try_child(self, child: str) -> bool:
+        """Register a child that was refused at once; return whether it waits for that."""
+        return self._registration.retry(child)
+
     async def flush(self, offline: Collection[str] | None = None) -> None:
         """Send what can be sent right now, once, after `run` has ended and before the gateway stops; see `LastMessages.send`."""
         gateway = self._registry.gateway
@@ -184,6 +204,7 @@ class Session:
         self._records.reset()
         self.configuration.reset()
         self._calls.revocation.reset()
+        self.rate_control.forget()
 
     def _handle_event(self, event: HubEvent) -> None:
         self._on_event(event)

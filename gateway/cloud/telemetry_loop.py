@@ -62,10 +62,16 @@ class TelemetryLoop:
         self._every_seconds = own_telemetry.every.total_seconds()
         self._sent_at = -LOSS_GAP_SECONDS  # loop time of the gateway's own telemetry
         self._lost = outbox.lost
+        self._is_wanted = False
 
     def set_interval(self, every: timedelta) -> None:
         """Send the gateway's own telemetry at this interval from now on."""
         self._every_seconds = every.total_seconds()
+        self._outbox.arrived.set()
+
+    def send_own_soon(self) -> None:
+        """Send the gateway's own telemetry next, which shows whether the hub answers."""
+        self._is_wanted = True
         self._outbox.arrived.set()
 
     async def run(self, parent: Credentials) -> None:
@@ -81,6 +87,8 @@ class TelemetryLoop:
             own_at = min(own_at, loop_time() + every_seconds)
             if self._outbox.lost != self._lost:  # the cloud learns of losses before the backlog that they come from
                 own_at = min(own_at, self._sent_at + LOSS_GAP_SECONDS)
+            if self._is_wanted:
+                self._is_wanted, own_at = False, loop_time()
             if loop_time() >= own_at:
                 self._delivery.begin_round()
                 await self._calls.run(parent, CallKind.TELEMETRY, lambda: self._send_own(parent), otherwise=None)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
+from gateway.causes import Reason
 from gateway.models import Reach, Reading
 
 
@@ -15,7 +16,7 @@ class Observer(Protocol):
     def take(self, readings: Sequence[Reading]) -> None:
         """Get the readings of one transaction or message."""
 
-    def missed(self, child: str, why: str) -> None:
+    def missed(self, child: str, reason: Reason) -> None:
         """Get a transaction that was not answered, or not in a way that can be trusted."""
 
     def changed(self, child: str, reach: Reach, at: datetime, why: str | None) -> None:
@@ -28,7 +29,7 @@ class _NoObserver:
     def take(self, readings: Sequence[Reading]) -> None:
         """Ignore readings."""
 
-    def missed(self, child: str, why: str) -> None:
+    def missed(self, child: str, reason: Reason) -> None:
         """Ignore a miss."""
 
     def changed(self, child: str, reach: Reach, at: datetime, why: str | None) -> None:

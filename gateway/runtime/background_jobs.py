@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 
+from gateway.causes import Cause, Reason
 from gateway.config.file import file_stamp
 from gateway.config.settings import GatewaySection
 from gateway.errors import StoreDamaged, StoreError
+from gateway.models import ChildDevice
 from gateway.runtime.hardware import new_identity_problem
 from gateway.runtime.parts import FieldParts, StatusPage
 from gateway.state.adapter_memory import AdapterMemory
@@ -142,10 +145,14 @@ async def report_unknown_children(keys: Collection[str], state: StateParts, *, a
 
 
 async def report_missing_buses(state: StateParts, field: FieldParts, *, after: timedelta) -> None:
-    """Report the children offline whose bus has not appeared by then, because no supervisor does."""
+    """Report the children offline whose bus has not appeared by then, because no supervisor does; one log line for each bus."""
     await asyncio.sleep(after.total_seconds())
+    missing: defaultdict[tuple[str, str], list[ChildDevice]] = defaultdict(list)
     for record in state.registry.children.values():
         child = record.child
-        if (child.adapter, child.bus) in field.fleet.supervisors or record.state is ChildState.DELETED:
-            continue
-        field.monitor.record_loss(child, f"its bus {child.bus} of [[adapter]] {child.adapter} is missing")
+        if (child.adapter, child.bus) not in field.fleet.supervisors and record.state is not ChildState.DELETED:
+            missing[child.adapter, child.bus].append(child)
+    for (entry, bus), children in missing.items():
+        count = "1 child" if len(children) == 1 else f"{len(children)} children"
+        log.warning("%s: this bus of [[adapter]] %s is missing; %s cannot be read", bus, entry, count)
+        field.monitor.record_bus_loss(children, Reason(f"its bus {bus} of [[adapter]] {entry} is missing", Cause.NO_PORT))

@@ -9,10 +9,10 @@ from gateway.config.cloud_overlay import EffectiveConfiguration
 from gateway.config.settings import Settings
 from gateway.errors import StoreError
 from gateway.models import Finding
-from gateway.runtime.device_actions.build import DeviceActionParts
 from gateway.runtime.hardware import new_identity_problem
 from gateway.runtime.loop_watchdog import LoopWatchdog
 from gateway.runtime.parts import CloudParts, FieldParts
+from gateway.runtime.retries import Retries
 from gateway.runtime.summaries.buses import bus_summaries
 from gateway.runtime.summaries.children import ChildSummaries
 from gateway.runtime.summaries.cloud import CloudSummarizer
@@ -28,7 +28,7 @@ NO_QUESTION = "nothing is to be decided (any more)"
 NO_SUCH_DEVICE = "there is no such device (any more)"
 
 
-class GatewayView:
+class GatewayView(Retries):
     """Implements `gateway.status.view.View` with the parts of a gateway."""
 
     def __init__(
@@ -37,16 +37,14 @@ class GatewayView:
         state: StateParts,
         field: FieldParts,
         cloud: CloudParts,
-        device_actions: DeviceActionParts,
         *,
         effective: Callable[[], EffectiveConfiguration],
         examine: Callable[[], Awaitable[Sequence[Finding]]],
         watchdog: LoopWatchdog | None = None,
     ) -> None:
+        super().__init__(state.registry, field, cloud)
         self._settings = settings
         self._state = state
-        self._field = field
-        self._cloud = cloud
         self._examine = examine
         self._started_at = datetime.now(UTC)
         self._notice: str | None = None
@@ -54,13 +52,7 @@ class GatewayView:
         self._children = ChildSummaries(state.registry, field)
         self._found_devices = FoundDeviceSummaries(state.registry, lambda: effective().configuration.settings.models)
         self._outbox = OutboxSummarizer(state.outbox, cloud.session)
-        self.device_actions = device_actions.actions
-        self._cloud_activity = CloudSummarizer(
-            state,
-            plans=lambda: cloud.session.configuration.plans,
-            effective=effective,
-            progress_of=device_actions.commands.progress_of,
-        )
+        self._cloud_activity = CloudSummarizer(state, plans=lambda: cloud.session.configuration.plans, effective=effective)
 
     # the state --------------------------------------------------------------------------------------------------------
 
@@ -75,7 +67,7 @@ class GatewayView:
                 self._settings, self._state, self._cloud, at=at, started_at=self._started_at, notice=self._notices()
             ),
             outbox=outbox,
-            buses=tuple(bus_summaries(self._field.fleet, children)),
+            buses=tuple(bus_summaries(self._field.fleet, children, at)),
             children=children,
             waiting=tuple(self._found_devices.all()),
             cloud=cloud,

@@ -11,17 +11,17 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Final, cast
 
+from gateway.causes import Reason
 from gateway.models import Block, Metric, MetricRow, Reach, Reading, Value
+from gateway.status.failure_counts import FailureCounts
 from gateway.status.series.fair_share import ChartShares
 from gateway.status.series.levels import BIN_SECONDS, FOLD, Bins, Kind
 from gateway.status.series.points import columns_with_gaps
 from gateway.status.series.records import NEVER, Chart, MetricRecord, Rank
 from gateway.status.series.ring import HourRing
-from gateway.status.snapshot import AvailabilityChange, LatestValue, MetricHistory, NoChart
+from gateway.status.snapshot import AvailabilityChange, FailureCount, LatestValue, MetricHistory, NoChart
 
 MAX_CHANGES: Final = 50
-MAX_ERROR_KINDS: Final = 12
-OTHER_REASONS: Final = "other reasons"
 MAX_PENDING_ROWS: Final = 64
 MAX_METRICS_PER_CHILD: Final = 500
 """A device that invents new names for its metrics must not fill the memory."""
@@ -71,11 +71,9 @@ class History:
         """Record that a child stopped answering, or answers again."""
         self._history_of(child).changes.appendleft(AvailabilityChange(at=at, reach=reach, why=why))
 
-    def missed(self, child: str, why: str) -> None:
+    def missed(self, child: str, reason: Reason) -> None:
         """Count a transaction that was not answered, or whose answer cannot be trusted."""
-        errors = self._history_of(child).errors
-        kind = why if why in errors or len(errors) < MAX_ERROR_KINDS else OTHER_REASONS
-        errors[kind] = errors.get(kind, 0) + 1
+        self._history_of(child).failures.count(reason)
 
     def keep_only(self, children: Collection[str]) -> None:
         """Forget all others: their hours are free for further metrics."""
@@ -91,10 +89,10 @@ class History:
             return ()
         return tuple(_latest_value(name, record) for name, record in sorted(history.records.items()))
 
-    def errors(self, child: str) -> Mapping[str, int]:
-        """Return how many transactions of this child failed, by reason, the most frequent first."""
+    def failures(self, child: str) -> tuple[FailureCount, ...]:
+        """Return how many transactions of this child failed, by kind, the most frequent first."""
         history = self._children.get(child)
-        return {} if history is None else dict(sorted(history.errors.items(), key=lambda item: -item[1]))
+        return () if history is None else history.failures.counts()
 
     def changes(self, child: str) -> tuple[AvailabilityChange, ...]:
         """Return when this child stopped answering and answered again, the latest first."""
@@ -276,7 +274,7 @@ class History:
 class _ChildHistory:
     """What is kept of one child."""
 
-    __slots__ = ("changes", "child", "errors", "overflow", "pending", "rank", "records", "words")
+    __slots__ = ("changes", "child", "failures", "overflow", "pending", "rank", "records", "words")
 
     def __init__(self, child: str, rank: Callable[[Metric], Rank], words: Mapping[str, Sequence[str]]) -> None:
         self.child = child
@@ -285,7 +283,7 @@ class _ChildHistory:
         self.records: dict[str, MetricRecord] = {}
         self.pending: dict[MetricRow, _PendingBlocks] = {}
         self.changes: deque[AvailabilityChange] = deque(maxlen=MAX_CHANGES)
-        self.errors: dict[str, int] = {}
+        self.failures = FailureCounts()
         self.overflow: MetricRecord | None = None
         """Takes the values of all metrics for which there is no room; it is not shown."""
 

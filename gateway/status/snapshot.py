@@ -12,6 +12,7 @@ from typing import Final
 
 from pydantic import AwareDatetime, Field
 
+from gateway.causes import Cause
 from gateway.models import Confidence, Reach
 from gateway.state.child_states import ChildState
 from gateway.state.records import Decision
@@ -71,7 +72,11 @@ class HubContact(StatusModel):
 
     is_reachable: bool | None = Field(description="whether the hub answers; null before the first call")
     since: AwareDatetime | None = Field(default=None, description="when it began to answer, or stopped answering")
-    problem: Text | None = Field(default=None, description="why it cannot be used, in plain words")
+    problem: Text | None = Field(default=None, description="why it cannot be used, in plain words, as of the last try")
+    cause: Cause | None = Field(default=None, description="what kind of outage it is")
+    next_step: Text | None = Field(default=None, description="what to do about it")
+    tried_at: AwareDatetime | None = Field(default=None, description="time of the last call")
+    tries: int = Field(default=0, description="number of calls in a row that failed")
     next_try_at: AwareDatetime | None = Field(default=None, description="time of the next try, while it does not answer")
 
 
@@ -105,10 +110,15 @@ class GatewaySummary(StatusModel):
     hub_url: Text | None = None
     entry_url: Text | None = None
     problem: Text | None = Field(default=None, description="why it is not registered, in plain words")
+    cause: Cause | None = Field(default=None, description="what keeps it from being registered")
+    next_step: Text | None = Field(default=None, description="what to do about it")
+    tried_at: AwareDatetime | None = Field(default=None, description="time of the last registration that failed")
+    tries: int = Field(default=0, description="number of registrations in a row that failed")
     next_try_at: AwareDatetime | None = Field(default=None, description="time of the next registration, while it is refused")
     hub: HubContact
     notice: Text | None = Field(default=None, description="something else that its operator should know")
     store_problem: Text | None = Field(default=None, description="why nothing can be stored")
+    clock_problem: Text | None = Field(default=None, description="how far the clock is from that of the cloud, if too far")
     recoveries: tuple[RecoverySummary, ...] = Field(
         default=(), description="what happened to the store within the last week, and what was lost, the latest first"
     )
@@ -207,7 +217,13 @@ class BusSummary(StatusModel):
     id: str = Field(description="its id in addresses of this API")
     entry: Text = Field(description="the name of its [[adapter]] entry")
     bus: Text
-    problem: Text | None = Field(default=None, description="why it is not open, in plain words")
+    problem: Text | None = Field(default=None, description="why it is not open, in plain words, as of the last try")
+    cause: Cause | None = Field(default=None, description="what kind of outage it is")
+    next_step: Text | None = Field(default=None, description="what to do about it")
+    since: AwareDatetime | None = Field(default=None, description="when it failed first")
+    tried_at: AwareDatetime | None = Field(default=None, description="time of the last try to open it, while it is not open")
+    tries: int = Field(default=0, description="number of tries that failed since then")
+    next_try_at: AwareDatetime | None = Field(default=None, description="time of the next try, while it is not open")
     plan: float = Field(description="share of its time that reading takes, by plan")
     limit: float = Field(description="share of its time that reading may take")
     stretch: float = Field(default=1.0, description="factor by which all intervals are longer than configured")
@@ -242,6 +258,8 @@ class ChildSummary(StatusModel):
     standing: ChildStatus
     since: AwareDatetime | None = Field(default=None, description="when it got this status")
     why: Text | None = Field(default=None, description="why it is not fine, in plain words")
+    cause: Cause | None = Field(default=None, description="why it is not fine, as one of the known causes")
+    stems_from: str | None = Field(default=None, description="id of the bus that does not work, where that is the cause")
     next_try_at: AwareDatetime | None = Field(default=None, description="time of the next try, while it is silent")
     alarms: tuple[Text, ...] = Field(default=(), description="what a person has to look at, and what to do")
 
@@ -266,6 +284,8 @@ class ChildDetails(StatusModel):
     registration: ChildState
     registered_since: AwareDatetime | None = None
     reach: Reach
+    next_step: Text | None = Field(default=None, description="what to do while it is not fine")
+    tries: int = Field(default=0, description="number of unanswered tries in a row")
     load: float = Field(default=0.0, description="share of the bus's time that it used lately")
     is_slow: bool = False
     remarks: tuple[Text, ...] = ()
@@ -326,12 +346,23 @@ class AvailabilityChange(StatusModel):
     why: Text | None = None
 
 
+class FailureCount(StatusModel):
+    """Failed transactions of one kind."""
+
+    kind: Text = Field(description="what failed, without the numbers in it")
+    cause: Cause
+    times: int
+    last_at: AwareDatetime
+    last_text: Text = Field(description="what was seen the last time, such as the limit that was exceeded")
+
+
 class ChildReport(StatusModel):
     """One child with its last values, its errors and its availability."""
 
     child: ChildDetails
     values: tuple[LatestValue, ...] = ()
-    errors: dict[Text, int] = Field(default_factory=dict, description="failed transactions since the start, by reason")
+    errors: dict[Text, int] = Field(default_factory=dict, description="failed transactions since the start, by kind")
+    failures: tuple[FailureCount, ...] = Field(default=(), description="the same with cause and details, the most frequent first")
     changes: tuple[AvailabilityChange, ...] = Field(
         default=(), description="when it stopped answering and answered again, latest first"
     )

@@ -373,7 +373,7 @@ async def test_a_server_that_accepts_no_registrations_delays_no_telemetry_and_is
     caplog.set_level(logging.INFO)
     house.start(every=SHORT)
     await house.children(1)
-    house.hub.fail("register_child", *[HubUnreachable("entry is away", maybe_done=False)] * 8)
+    house.hub.fail("register_child", *[HubUnreachable("entry is away", maybe_done=False)] * 11)
     await house.registry.admit(child(2))
     await house.outbox.put([sample(1, minute) for minute in range(20)])
     await house.until(lambda: house.outbox.depth == 0)

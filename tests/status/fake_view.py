@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from datetime import UTC, datetime, timedelta
 from math import sin
-from pathlib import Path
 from random import Random
 
+from gateway.causes import Cause, Reason
 from gateway.models import Confidence, Finding, Metric, Reach, Reading
 from gateway.state.child_states import ChildState
 from gateway.state.records import Decision
@@ -23,6 +22,7 @@ from gateway.status.cloud_activity import (
 )
 from gateway.status.history import History
 from gateway.status.model import encode_id
+from gateway.status.retry_view import TryOutcome
 from gateway.status.snapshot import (
     BusSummary,
     ChildDetails,
@@ -42,10 +42,6 @@ from gateway.status.snapshot import (
     count_by_status,
 )
 
-_spec = importlib.util.spec_from_file_location("fake_device_actions", Path(__file__).with_name("fake_device_actions.py"))
-fake_device_actions = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(fake_device_actions)
-
 NO_ANSWER = "no answer within 1.0 s"
 
 
@@ -56,7 +52,6 @@ def now():
 class FakeView:
     def __init__(self):
         self.history = History()
-        self.device_actions = fake_device_actions.fake_device_actions(self)
         self.gateway = GatewaySummary(
             name="Plant room north",
             version="0.4.0",
@@ -74,6 +69,7 @@ class FakeView:
         self.waiting = {}
         self.cannot_store = None
         self.done = []
+        self.outcomes = []
         self.asked = 0
         self.examined = 0
         self.findings = [
@@ -116,6 +112,7 @@ class FakeView:
             standing=standing,
             since=now() - timedelta(minutes=44),
             why=why,
+            cause=_cause(why) if standing is ChildStatus.SILENT else None,
             next_try_at=now() + timedelta(seconds=42) if standing is ChildStatus.SILENT else None,
         )
         shown = {
@@ -164,6 +161,7 @@ class FakeView:
                 "standing": child_status(child.registration, reach),
                 "since": now(),
                 "why": why,
+                "cause": _cause(why),
                 "next_try_at": now() + timedelta(seconds=30) if why else None,
             }
         )
@@ -232,9 +230,28 @@ class FakeView:
         self.done.append(("identity", decision))
         return
 
+    async def try_cloud(self):
+        return self._tried("cloud")
+
+    async def try_bus(self, entry, bus):
+        return self._tried("bus", entry, bus)
+
+    async def try_child(self, key):
+        return self._tried("child", key)
+
+    def _tried(self, *what):
+        self.done.append(("try", *what))
+        return self.outcomes.pop(0) if self.outcomes else TryOutcome(works=False, text="it still refuses the connection")
+
     async def rescan(self, entry, bus):
         self.done.append(("rescan", entry, bus))
         return None if self.buses[bus].problem is None else f"{bus} is not open: {self.buses[bus].problem}"
+
+
+def _cause(why):
+    if why is None:
+        return None
+    return Cause.NO_ANSWER if why.startswith("no answer") else Cause.OUT_OF_RANGE if "not heard" in why else Cause.UNKNOWN
 
 
 def _called(shown, name):
@@ -325,7 +342,18 @@ def show_plant(*, children=9):
     )
     view.add_bus("10.20.30.40:502", "meters")
     view.add_bus("hci0", "ble", plan=0.0, load={"reading": 0.02, "silent": 0.0, "discovery": 0.0, "commands": 0.0})
-    view.add_bus("10.20.30.41:502", "meters", problem="connection refused: nothing listens on port 502 there", load={}, plan=0.2)
+    view.add_bus(
+        "10.20.30.41:502",
+        "meters",
+        problem="connection refused: nothing listens on port 502 there",
+        cause=Cause.HOST_REFUSES,
+        since=now() - timedelta(minutes=25),
+        tried_at=now() - timedelta(seconds=20),
+        tries=31,
+        next_try_at=now() + timedelta(seconds=35),
+        load={},
+        plan=0.2,
+    )
     names = [*view.buses][:3]
     for number in range(1, children + 1):
         view.add_child(f"Meter {number}", names[number % 3], address=str(number))
@@ -370,7 +398,7 @@ def show_plant(*, children=9):
         fill_hour(view.history, key, random)
     view.history.changed("sn:acme/Chiller 2", Reach.REACHABLE, now() - timedelta(minutes=90), None)
     view.history.changed("sn:acme/Chiller 2", Reach.SILENT, now() - timedelta(minutes=44), NO_ANSWER)
-    view.history.missed("sn:acme/Chiller 2", NO_ANSWER)
+    view.history.missed("sn:acme/Chiller 2", Reason(NO_ANSWER, Cause.NO_ANSWER))
     view.outbox = OutboxSummary(
         depth=18_204,
         capacity=200_000,

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.causes import Reason
 from gateway.models import Block, Metric, MetricRow, Reach, Reading
-from gateway.status.history import MAX_CHANGES, MAX_ERROR_KINDS, MAX_METRICS_PER_CHILD, OTHER_REASONS, History
+from gateway.status.history import MAX_CHANGES, MAX_METRICS_PER_CHILD, History
 from gateway.status.series.levels import BINS, Kind
 from gateway.status.series.records import MAX_WORD_LENGTH, MAX_WORDS, OTHER_WORD
 
@@ -199,17 +200,6 @@ def test_only_the_last_changes_are_kept_the_latest_first():
     assert changes[0].at == after(MAX_CHANGES + 19)
 
 
-def test_errors_are_counted_by_reason_and_the_reasons_are_bounded():
-    history = History()
-    for step in range(MAX_ERROR_KINDS + 30):
-        history.missed("meter", f"reason {step}")
-    history.missed("meter", "reason 3")
-    errors = history.errors("meter")
-    assert len(errors) == MAX_ERROR_KINDS + 1
-    assert errors["reason 3"] == 2
-    assert next(iter(errors)) == OTHER_REASONS
-
-
 def test_beyond_so_many_metrics_the_last_value_alone_is_kept():
     history = History(max_metrics=1)
     history.take([Reading("old", POWER, 1, START), Reading("new", POWER, 1, START)])
@@ -263,9 +253,9 @@ def test_a_child_that_is_gone_is_forgotten_and_its_hours_are_free_for_others():
     for seconds in range(3):
         history.take(Block("gone", row, [seconds], after(seconds)))
     history.changed("gone", Reach.SILENT, START, "no answer")
-    history.missed("gone", "no answer")
+    history.missed("gone", Reason("no answer"))
     history.keep_only({"stays"})
-    assert (history.latest_values("gone"), history.errors("gone"), history.changes("gone")) == ((), {}, ())
+    assert (history.latest_values("gone"), history.failures("gone"), history.changes("gone")) == ((), (), ())
     assert history._pending_values == 0
     history.take([Reading("new", POWER, 3, START), Reading("another", POWER, 4, START)])
     assert history.metric_history("new", "power", until=START).mean == (3,)

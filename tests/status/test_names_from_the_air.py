@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment, FileSystemLoader, nodes
 
+from gateway.causes import Reason
 from gateway.models import Metric, Reach, Reading
 from gateway.status.history import History
 from gateway.status.model import encode_id
@@ -107,7 +108,7 @@ def all_pages(fake, name):
     )
     view.gateway = view.gateway.model_copy(update={"name": child.line.name, "problem": child.line.name})
     view.history.take([Reading("key", Metric(f"m {name}", name), name, fake.now())])
-    view.history.missed("key", name)
+    view.history.missed("key", Reason(name))
     view.history.changed("key", Reach.SILENT, fake.now(), name)
     snapshot = asyncio.run(view.snapshot())
     documents = Templates(load_assets())

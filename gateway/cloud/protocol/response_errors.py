@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from gateway import strict_json
+from gateway.causes import Cause
 from gateway.cloud.protocol.response_parser import NOT_JSON, UnexpectedResponse
 from gateway.errors import HubBusy, HubError, HubRejected, HubUnauthorised, HubUnreachable
 from gateway.plain_numbers import seconds_text
@@ -253,7 +254,7 @@ def _busy(call: ApiCall, response: HubResponse) -> HubError:
 def _redirect(call: ApiCall, response: HubResponse) -> HubError:
     target = _host_of_link(response.headers.get("Location", "")) or "another page"
     what = f"answered {response.status} and points to {target}, which is not followed, since the key would be sent there"
-    return HubUnreachable(call.sentence(what), maybe_done=True, status=response.status)
+    return HubUnreachable(call.sentence(what), maybe_done=True, status=response.status, cause=Cause.PROXY)
 
 
 def _host_of_link(link: str) -> str:
@@ -270,7 +271,10 @@ def _unreadable(call: ApiCall, response: HubResponse, what: str) -> HubUnreachab
 
 def _unusable(call: ApiCall, response: HubResponse) -> HubError:
     what = "with a web page" if response.is_html else f"({_error_text_of(call, response)})"
-    return HubUnreachable(call.sentence(f"answered {response.status} {what}"), maybe_done=True, status=response.status)
+    is_of_another = response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED or (response.is_html and response.status < 500)
+    cause = Cause.PROXY if is_of_another else Cause.HUB_UNREACHABLE  # a load balancer of the hub sends web pages for a 5xx
+    sentence = call.sentence(f"answered {response.status} {what}")
+    return HubUnreachable(sentence, maybe_done=True, status=response.status, cause=cause)
 
 
 _BY_STATUS: Mapping[int, Callable[[ApiCall, HubResponse], HubError | None]] = {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from gateway.causes import Reason
 from gateway.field.observer import NO_OBSERVER, Observer
 from gateway.models import Reach
 
@@ -15,10 +16,17 @@ class ChildAvailability:
 
     reach: Reach
     since: datetime | None
-    why: str | None
+    reason: Reason | None
     """The last reason for not answering; `None` while it answers."""
     misses: int
     """Unanswered transactions in a row."""
+    is_of_bus: bool = False
+    """It is silent since its bus does not work, and for no reason of its own."""
+
+    @property
+    def why(self) -> str | None:
+        """What was seen when it did not answer last."""
+        return None if self.reason is None else self.reason.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +36,14 @@ class AvailabilityChange:
     child: str
     reach: Reach
     at: datetime
-    why: str | None
+    reason: Reason | None
+    is_of_bus: bool = False
+    """The silence that begins or ends now is that of its bus."""
+
+    @property
+    def why(self) -> str | None:
+        """What was seen; `None` for a child that answers."""
+        return None if self.reason is None else self.reason.text
 
 
 _UNKNOWN = ChildAvailability(Reach.UNKNOWN, None, None, 0)
@@ -58,28 +73,46 @@ class Availability:
             return None
         self._children[child] = ChildAvailability(Reach.REACHABLE, at, None, 0)
         self._observer.changed(child, Reach.REACHABLE, at, None)
-        return AvailabilityChange(child, Reach.REACHABLE, at, None)
+        return AvailabilityChange(child, Reach.REACHABLE, at, None, before.is_of_bus)
 
-    def record_miss(self, child: str, at: datetime, why: str) -> AvailabilityChange | None:
-        """Record a transaction without a trustworthy answer: several in a row make a child silent, one if it never answered."""
+    def record_miss(self, child: str, at: datetime, reason: Reason) -> AvailabilityChange | None:
+        """Record a transaction without a trustworthy answer: several in a row make a child silent, one if it never answered.
+
+        A child that was silent because of its bus is silent for this reason from now on.
+        """
         before = self.of(child)
         misses = before.misses + 1
         if before.reach is Reach.SILENT or (before.reach is Reach.REACHABLE and misses < self._misses_until_silent):
-            self._children[child] = ChildAvailability(before.reach, before.since, why, misses)
-            self._observer.missed(child, why)
+            self._children[child] = ChildAvailability(before.reach, before.since, reason, misses)
+            self._observer.missed(child, reason)
             return None
-        return self.record_loss(child, at, why)
+        return self.record_loss(child, at, reason)
 
-    def record_loss(self, child: str, at: datetime, why: str) -> AvailabilityChange | None:
-        """Record that the child cannot answer, since its bus is lost or another device has its address: it is silent at once."""
+    def record_loss(self, child: str, at: datetime, reason: Reason) -> AvailabilityChange | None:
+        """Record that the child cannot answer, as when another device has its address: it is silent at once."""
         before = self.of(child)
-        self._observer.missed(child, why)
+        self._observer.missed(child, reason)
         if before.reach is Reach.SILENT:
-            self._children[child] = ChildAvailability(Reach.SILENT, before.since, why, before.misses + 1)
+            self._children[child] = ChildAvailability(Reach.SILENT, before.since, reason, before.misses + 1)
             return None
-        self._children[child] = ChildAvailability(Reach.SILENT, at, why, before.misses + 1)
-        self._observer.changed(child, Reach.SILENT, at, why)
-        return AvailabilityChange(child, Reach.SILENT, at, why)
+        self._children[child] = ChildAvailability(Reach.SILENT, at, reason, before.misses + 1)
+        self._observer.changed(child, Reach.SILENT, at, reason.text)
+        return AvailabilityChange(child, Reach.SILENT, at, reason)
+
+    def record_bus_loss(self, child: str, at: datetime, reason: Reason) -> AvailabilityChange | None:
+        """Record that the bus of the child does not work: it is silent at once, and no transaction of its own has failed.
+
+        A child that was silent before for a reason of its own keeps that. When the bus fails for another reason than before, only
+        the reason changes.
+        """
+        before = self.of(child)
+        if before.reach is Reach.SILENT:
+            if before.is_of_bus and before.reason != reason:
+                self._children[child] = replace(before, reason=reason)
+            return None
+        self._children[child] = ChildAvailability(Reach.SILENT, at, reason, before.misses, is_of_bus=True)
+        self._observer.changed(child, Reach.SILENT, at, reason.text)
+        return AvailabilityChange(child, Reach.SILENT, at, reason, is_of_bus=True)
 
     def forget(self, child: str) -> None:
         """Free what is kept of a child that was removed."""

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any
 
+from gateway.causes import Cause
 from gateway.errors import BusUnavailable
 from gateway.field.guard.guarded_adapter import GuardedAdapter
 from gateway.tasks import END_SECONDS, end_tasks, error_of, loop_time, run_together
@@ -22,6 +23,9 @@ MOST_LEFT = 3
 
 class AdapterStuck(BusUnavailable):
     """The adapter does not end when it is cancelled, and was left running."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, cause=Cause.ADAPTER_BUG)
 
 
 class BoundedUse:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.adapter import Adapter
+from gateway.causes import Cause, Reason
 from gateway.errors import BusUnavailable, DeviceUnreachable
 from gateway.field.guard.bug_reports import BugReports
+from gateway.field.guard.error_causes import reason_of
 from gateway.field.polling.bus_children import BusChildren
 from gateway.field.polling.bus_health import BusHealth
 from gateway.field.polling.bus_jobs import BusJobs, BusSteps
@@ -61,7 +63,7 @@ class ChildPoller:
                 case ReadTask():
                     await self._read(child, task)
         except DeviceUnreachable as error:
-            self._record_miss(child, str(error))
+            self.record_miss(child, reason_of(error))
         except BusUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs this child, not the others
@@ -83,7 +85,9 @@ class ChildPoller:
             await self._children.take_in(found)
             return
         if self._children.may_include(found):
-            raise DeviceUnreachable(f"the device at {child.address} answers without the identity of {child.name}")
+            raise DeviceUnreachable(
+                f"the device at {child.address} answers without the identity of {child.name}", cause=Cause.WRONG_ANSWER
+            )
         self._record_swap(child, f"another device answers at its address {child.address}: {found.name} ({found.identity.key})")
         await self._children.take_in(found)
 
@@ -117,10 +121,12 @@ class ChildPoller:
         self._health.record_success()
         self._monitor.report_urgent()
 
-    def _record_miss(self, child: ChildDevice, why: str) -> None:
+    def record_miss(self, child: ChildDevice, reason: Reason) -> None:
+        """Record that a child of this bus did not answer, or not in a way that can be trusted."""
         if child.key not in self._children:
             return
-        self._monitor.record_miss(child, why)
+        self._health.record_miss()
+        self._monitor.record_miss(child, reason)
         if self._monitor.is_silent(child.key):
             self._schedule.probe_later(child.key, loop_time())
         else:
@@ -134,4 +140,4 @@ class ChildPoller:
     def _record_swap(self, child: ChildDevice, why: str) -> None:
         if child.key in self._children:
             self._schedule.probe_later(child.key, loop_time())
-            self._monitor.record_loss(child, why)
+            self._monitor.record_loss(child, Reason(why, Cause.OTHER_DEVICE))

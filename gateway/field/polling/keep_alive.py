@@ -19,10 +19,13 @@ async def keep_alive(
     on_failure: Callable[[BaseException, float], Awaitable[None]],
     backoff: Backoff,
     recovered: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    *,
+    try_now: asyncio.Event | None = None,
 ) -> None:
     """Await `run_once()` until one run returns; after each that raised, await `on_failure(error, wait_seconds)` and wait.
 
-    The wait ends early when `recovered()` returns. Each run is a task of its own: see `gateway.tasks`.
+    The wait ends early when `recovered()` returns or when `try_now` is set, which is cleared then. Each run is a task of its own:
+    see `gateway.tasks`.
     """
     while True:
         error = await run_in_own_task(run_once())
@@ -30,18 +33,30 @@ async def keep_alive(
             return
         wait_seconds = backoff.next_wait_seconds()
         await on_failure(error, wait_seconds)
-        await asyncio.sleep(wait_seconds if recovered is None else min(wait_seconds, SHORTEST_WAIT_SECONDS))
-        if recovered is not None:
-            await _wait_for(recovered, wait_seconds - min(wait_seconds, SHORTEST_WAIT_SECONDS))
+        if try_now is not None:
+            try_now.clear()  # what was asked for meanwhile is what has just failed
+        await _wait(wait_seconds, recovered, try_now)
 
 
-async def _wait_for(recovered: Callable[[], Coroutine[Any, Any, None]], seconds: float) -> None:
-    """Wait until `recovered()` returns, but no longer than so many seconds, whatever it does when it is cancelled."""
-    waiting = asyncio.create_task(recovered())
+async def _wait(seconds: float, recovered: Callable[[], Coroutine[Any, Any, None]] | None, try_now: asyncio.Event | None) -> None:
+    """Wait for so long, or until one of both says that it need not be any longer."""
+    enders = {asyncio.create_task(try_now.wait())} if try_now is not None else set()
+    least = min(seconds, SHORTEST_WAIT_SECONDS)
     try:
-        await asyncio.wait({waiting}, timeout=seconds)
+        if not await _ended(enders, least if recovered is not None else seconds) and recovered is not None:
+            enders.add(asyncio.create_task(recovered()))  # type: ignore[arg-type]  # the result of neither is used
+            await _ended(enders, seconds - least)
     finally:
-        await end_tasks({waiting})
+        await end_tasks(enders)
+
+
+async def _ended(enders: set[asyncio.Task[Any]], seconds: float) -> bool:
+    """Wait for so long, or until one of some tasks is done, and return whether one is."""
+    if not enders:
+        await asyncio.sleep(seconds)
+        return False
+    done, _ = await asyncio.wait(enders, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    return bool(done)
 
 
 def bus_failure(error: BaseException) -> BusUnavailable | None:

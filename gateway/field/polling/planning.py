@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.adapter import Adapter
+from gateway.causes import Cause
 from gateway.errors import BusUnavailable
 from gateway.field.guard.bug_reports import BugReports
 from gateway.field.polling.budget import Budget, over_budget
@@ -71,7 +72,9 @@ class ReadPlanner:
         if budget.stretch > 1:
             self.due_at = now + OVERLOADED_SECONDS
             if self._adapter.settings.overload == "refuse":
-                raise BusUnavailable(f"it is not read, as set with `overload`: {over_budget(bus, budget)}")
+                raise BusUnavailable(
+                    f"it is not read, as set with `overload`: {over_budget(bus, budget)}", cause=Cause.OVERLOADED
+                )
             if before.stretch == 1:
                 log.warning("%s. All its intervals are stretched", over_budget(bus, budget))
         elif before.stretch > 1:

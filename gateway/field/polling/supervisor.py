@@ -13,17 +13,20 @@ from zlib import crc32
 
 from gateway.adapter import Adapter
 from gateway.backoff import Backoff
-from gateway.errors import BusUnavailable
+from gateway.causes import Cause, Reason
+from gateway.errors import AdapterError, BusUnavailable, DeviceUnreachable
 from gateway.event_loop import adapter_threads, exit_reporter
 from gateway.field.adapter_data.checked_adapter import checked_adapter
 from gateway.field.children.child_configuration import ConfigurationsInEffect
 from gateway.field.children.intake import DeviceIntake
 from gateway.field.guard.adapter_bug import AdapterBug
 from gateway.field.guard.bug_reports import BugReports
+from gateway.field.guard.error_causes import reason_of
 from gateway.field.polling.bounded_use import BoundedUse
 from gateway.field.polling.bus_children import BusChildren
-from gateway.field.polling.bus_health import BusHealth
+from gateway.field.polling.bus_health import BusHealth, BusOutage
 from gateway.field.polling.bus_jobs import BusJobs, BusSteps
+from gateway.field.polling.bus_retry import BusRetry
 from gateway.field.polling.bus_status import BusStatus, ChildPollingStatus
 from gateway.field.polling.bus_worker import BusWorker
 from gateway.field.polling.child_poller import ChildPoller
@@ -48,6 +51,9 @@ T = TypeVar("T")
 
 OPEN_SECONDS = 60.0
 """The longest that opening a bus may take."""
+
+TRY_WITHIN = timedelta(seconds=10)
+"""A child that is to be asked at once is asked within this time or not at all."""
 
 MOST_THREADS = 4
 """In how many threads at once an adapter may work with `asyncio.to_thread`, for each bus."""
@@ -75,14 +81,18 @@ class Supervisor:
         self._backoff = backoff if backoff is not None else Backoff(1, 60)
         self._load = BusLoad(loop_time())
         self._bugs = bugs = BugReports(entry, self.bus)
+        self._opens_at: float | None = None
         self._exit: asyncio.Future[BaseException] | None = None
-        self._use = BoundedUse(adapter.guard, on_left=self._record_loss)
+        self._use = BoundedUse(adapter.guard, on_left=self._record_left)
         self._schedule = schedule = Schedule(
             silent_share=adapter.settings.silent_share,
             discover_share=adapter.settings.discover_share,
             offset_seconds=crc32(self.bus.encode()) % 1000 / 1000,
         )
-        self._health = health = BusHealth(self.bus, self._backoff, hears_nothing=lambda: self._listener.hears_nothing)
+        self._health = health = BusHealth(
+            self.bus, self._backoff, hears_nothing=lambda: self._listener.hears_nothing, children=lambda: len(self._children)
+        )
+        self._retry = BusRetry()
         in_effect = in_effect if in_effect is not None else ConfigurationsInEffect()
         intervals = ConfiguredIntervals(adapter, bugs, in_effect, choose_map)
         self._planner = ReadPlanner(adapter, bugs, schedule, intervals)
@@ -96,7 +106,7 @@ class Supervisor:
         self._discovery = Discovery(
             adapter, children, schedule=schedule, steps=self._steps, health=health, signal=signal, bugs=bugs
         )
-        poller = ChildPoller(
+        self._poller = poller = ChildPoller(
             adapter, bugs, children=children, monitor=monitor, schedule=schedule, steps=self._steps, jobs=self._jobs,
             health=health,
         )  # fmt: skip
@@ -114,9 +124,13 @@ class Supervisor:
         threads = ThreadPoolExecutor(MOST_THREADS, f"adapter of {self.bus}")
         adapter_threads.set(threads)
         try:
-            await keep_alive(lambda: self._use.run(self._serve), self._record_failure, self._backoff, self._reappears)
+            await keep_alive(
+                lambda: self._use.run(self._serve), self._record_failure, self._backoff, self._reappears,
+                try_now=self._retry.wanted,
+            )  # fmt: skip
         finally:
             self._jobs.close()
+            self._retry.close()
             threads.shutdown(wait=False, cancel_futures=True)
 
     async def execute(
@@ -177,12 +191,45 @@ class Supervisor:
         self._planner.mark_outdated(now)
         await self._signal.wake()
 
+    async def try_now(self) -> Reason | None:
+        """Open a bus that does not work at once, not after the wait; return why that failed, `None` when it was opened."""
+        return await self._retry.attempt()
+
+    async def try_child(self, key: str) -> Reason | None:
+        """Ask a silent child next, ahead of all other work; return why it does not answer, `None` when it does."""
+        child = self._children.get(key)
+        if child is None:
+            return Reason("it is not on this bus any more")
+        if key in self._children.silence:
+            return Reason(
+                "it sends by itself, and cannot be asked; it counts as there as soon as it is heard", Cause.OUT_OF_RANGE
+            )
+        try:
+            found = await self._jobs.do(key, "a try", lambda adapter, device: adapter.identify(device.address), within=TRY_WITHIN)
+        except DeviceUnreachable as error:
+            self._poller.record_miss(child, reason_of(error))
+            return reason_of(error)
+        except AdapterError as error:
+            return reason_of(error)
+        await self._children.take_in(found)
+        return None
+
     # status -----------------------------------------------------------------------------------------------------------
 
     @property
     def problem(self) -> str | None:
-        """Why the bus is not open; `None` while it is."""
+        """What was seen when the bus failed last; `None` while it works."""
         return self._health.problem
+
+    @property
+    def outage(self) -> BusOutage | None:
+        """Why the bus does not work, since when, and how often it was tried; `None` while it works."""
+        return self._health.outage
+
+    @property
+    def next_opening_seconds(self) -> float | None:
+        """In how many seconds a bus that does not work is opened again, at the latest; `None` while it is open or is opened."""
+        return None if self._opens_at is None else max(self._opens_at - loop_time(), 0.0)
 
     @property
     def progress(self) -> Progress | None:
@@ -238,6 +285,7 @@ class Supervisor:
     async def _serve(self) -> None:
         """Open the bus, work on it until it fails, and close it."""
         async with AsyncExitStack() as stack:
+            self._opens_at = None
             stack.callback(self._use.end_phase)
             self._use.start_phase("opened", OPEN_SECONDS + END_SECONDS)
             await self._open(stack)
@@ -246,6 +294,7 @@ class Supervisor:
             stack.push_async_callback(self._worker.close)
             stack.callback(self._use.start_phase, "closed", END_SECONDS)
             self._health.record_opening()
+            self._retry.ended(None)
             self._worker.start(loop_time())
             workers = {f"work {number}": self._worker.run() for number in range(self.adapter.concurrency)}
             stack.callback(self._listener.close)
@@ -270,14 +319,24 @@ class Supervisor:
             raise BusUnavailable(f"it could not be opened within {OPEN_SECONDS:.0f} s") from error
 
     async def _record_failure(self, error: BaseException, wait_seconds: float) -> None:
-        self._health.record_failure(error, wait_seconds)
-        if self._health.is_lost:
-            self._record_loss(f"its bus {self.bus} is lost")
-
-    def _record_loss(self, why: str) -> None:
         self._children.follow_registry()
-        for child in self._children.values():
-            self._monitor.record_loss(child, why)
+        self._health.record_failure(error, wait_seconds)
+        self._opens_at = loop_time() + wait_seconds
+        outage = self._health.outage
+        if outage is None:
+            return
+        self._retry.ended(outage.reason)
+        if self._health.is_lost:
+            self._record_loss(outage.reason)
+
+    def _record_left(self, why: str) -> None:
+        """Record that the adapter was left running, and cannot be used meanwhile."""
+        self._record_loss(Reason(why, Cause.ADAPTER_BUG))
+
+    def _record_loss(self, reason: Reason) -> None:
+        self._children.follow_registry()
+        why = Reason(f"its bus {self.bus} does not work: {reason.text}", reason.cause, reason.special_step)
+        self._monitor.record_bus_loss(self._children.values(), why)
 
     async def _reappears(self) -> None:
         try:

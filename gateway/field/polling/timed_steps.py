@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from gateway.causes import Cause
 from gateway.errors import BusUnavailable
 from gateway.tasks import loop_time, raise_if_cancelled
 
@@ -61,4 +62,4 @@ class TimedSteps(Generic[PurposeT]):
             await asyncio.sleep(STEP_SECONDS / 10)
             for name, since in self._running.values():
                 if loop_time() - since > STEP_SECONDS:
-                    raise BusUnavailable(f"{name} did not finish within {STEP_SECONDS:.0f} s")
+                    raise BusUnavailable(f"{name} did not finish within {STEP_SECONDS:.0f} s", cause=Cause.ADAPTER_BUG)

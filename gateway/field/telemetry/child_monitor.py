@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
+from gateway.causes import Cause, Reason
 from gateway.field.adapter_data.refusals import WrongAdapterData
 from gateway.field.children.availability import Availability, AvailabilityChange
 from gateway.field.children.child_configuration import ConfigurationsInEffect
@@ -83,20 +84,29 @@ class ChildMonitor:
             self._with_bug.discard(child.key)
             self.record_answer(child)
 
-    def record_miss(self, child: ChildDevice, why: str) -> None:
+    def record_miss(self, child: ChildDevice, reason: Reason) -> None:
         """Record a transaction without a trustworthy answer; several in a row make the child silent."""
-        self._publish(child, self._availability.record_miss(child.key, _now(), why))
+        was_of_bus = self._availability.of(child.key).is_of_bus
+        self._publish(child, self._availability.record_miss(child.key, _now(), reason))
+        self._tell_own_reason(child, was_of_bus=was_of_bus)
 
-    def record_loss(self, child: ChildDevice, why: str) -> None:
+    def record_loss(self, child: ChildDevice, reason: Reason) -> None:
         """Record that the child cannot answer: it is silent at once."""
-        self._publish(child, self._availability.record_loss(child.key, _now(), why))
+        was_of_bus = self._availability.of(child.key).is_of_bus
+        self._publish(child, self._availability.record_loss(child.key, _now(), reason))
+        self._tell_own_reason(child, was_of_bus=was_of_bus)
+
+    def record_bus_loss(self, children: Iterable[ChildDevice], reason: Reason) -> None:
+        """Record that these children cannot answer since their bus does not work; the bus itself is logged, not each child."""
+        for child in children:
+            self._publish(child, self._availability.record_bus_loss(child.key, _now(), reason))
 
     def record_bug(self, child: ChildDevice, bugs: BugReports, error: Exception) -> None:
         """Record that the child cannot be read because of a bug in its adapter, which is logged there."""
         self._with_bug.add(child.key)
         shows_traceback = not isinstance(error, WrongAdapterData)  # what it returned says where to look
         bugs.record(f"{child.name} cannot be read", error, shows_traceback=shows_traceback)
-        self.record_loss(child, f"its adapter failed: {named_error(error)}")
+        self.record_loss(child, Reason(f"its adapter failed: {named_error(error)}", Cause.ADAPTER_BUG))
 
     def forget(self, key: str) -> None:
         """Free what is kept of a child that was removed or deleted."""
@@ -109,7 +119,9 @@ class ChildMonitor:
     def _publish(self, child: ChildDevice, change: AvailabilityChange | None) -> None:
         if change is None:
             return
-        if change.reach is Reach.SILENT:
+        if change.is_of_bus:
+            log.debug("%s: %s %s with its bus", child.bus, child.name, "is away" if change.reach is Reach.SILENT else "is back")
+        elif change.reach is Reach.SILENT:
             log.warning("%s: %s does not answer: %s", child.bus, child.name, change.why)
         else:
             log.info("%s: %s answers", child.bus, child.name)
@@ -117,6 +129,12 @@ class ChildMonitor:
         self.report_urgent()
         for listener in self._listeners:
             listener(change)
+
+    def _tell_own_reason(self, child: ChildDevice, *, was_of_bus: bool) -> None:
+        """Log a child that does not come back with its bus."""
+        if was_of_bus:
+            why = self._availability.of(child.key).why
+            log.warning("%s: %s does not answer, although its bus works again: %s", child.bus, child.name, why)
 
 
 def _now() -> datetime:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from gateway.backoff import Backoff
+from gateway.causes import Cause, Reason
 from gateway.errors import BusUnavailable
 from gateway.field.adapter_data.checked_adapter import CheckedAdapter
 from gateway.field.children.silence import NEVER, SilenceDetector
@@ -23,6 +24,8 @@ CHECK_SECONDS = 0.5
 
 LISTEN_AGAIN_SECONDS = 1.0
 """The first wait before an adapter that has stopped listening is asked again."""
+
+NOTHING_HEARD_STEP = "Check that a device is on and near. If one is, unplug the radio of this machine for some seconds."
 
 
 class Listener:
@@ -131,8 +134,12 @@ class Listener:
         while True:
             now = loop_time()
             for key, why in self._silence.newly_silent(now):
-                self._monitor.record_loss(self._children[key], why)
+                self._monitor.record_loss(self._children[key], Reason(why, Cause.OUT_OF_RANGE))
             if now - self._heard_at >= limit_seconds:
-                raise BusUnavailable(f"nothing was heard for {limit_seconds:.0f} s: its radio hangs, or no device is in range")
+                raise BusUnavailable(
+                    f"nothing was heard for {limit_seconds:.0f} s: its radio hangs, or no device is in range",
+                    cause=Cause.SILENT_BUS,
+                    next_step=NOTHING_HEARD_STEP,
+                )
             next_at = min(self._silence.next_check_at(), self._heard_at + limit_seconds)
             await asyncio.sleep(min(max(next_at - now, CHECK_SECONDS), 10 * CHECK_SECONDS))

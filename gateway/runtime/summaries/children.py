@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from gateway.causes import Cause
 from gateway.field.children.availability import ChildAvailability
 from gateway.field.polling.supervisor import Supervisor
 from gateway.models import ChildDevice, IdentityKind, Reach
@@ -24,6 +25,16 @@ IDENTITY_KINDS: Mapping[str, str] = {
 
 CLOUD_STATUSES = (ChildStatus.REFUSED, ChildStatus.HELD, ChildStatus.UNREGISTERED, ChildStatus.UNMOVED, ChildStatus.DELETED)
 """The statuses that come from the registration in the cloud, not from the bus."""
+
+CAUSES_IN_CLOUD: Mapping[ChildStatus, Cause] = {
+    ChildStatus.REFUSED: Cause.REFUSED_BY_CLOUD,
+    ChildStatus.HELD: Cause.HELD,
+    ChildStatus.UNREGISTERED: Cause.NOT_REGISTERED,
+    ChildStatus.UNMOVED: Cause.NOT_REGISTERED,
+    ChildStatus.DELETED: Cause.DELETED_IN_CLOUD,
+}
+
+ASKED_SOON = "its bus works again; it is asked in its turn"
 
 SILENT_FOR_LONG = timedelta(days=7)
 """After this silence a person is told how to retire a child."""
@@ -49,10 +60,13 @@ class ChildSummaries:
         if record is None:
             return None
         child, is_registered = record.child, record.state.is_in_cloud
+        availability = self._field.availability.of(key)
         supervisor = self._supervisor_of(child)
         polling = None if supervisor is None else supervisor.child_status(key)
+        line = self._summary(record, datetime.now(UTC))
+        is_cloud = line.standing in CLOUD_STATUSES
         return ChildDetails(
-            line=self._summary(record, datetime.now(UTC)),
+            line=line,
             identity_kind=_identity_kind(key),
             evidence=dict(self._field.intake.evidence_of(key)),
             manufacturer=child.manufacturer,
@@ -68,7 +82,9 @@ class ChildSummaries:
             can_take_commands=not is_registered or record.access_key is not None,
             registration=record.state,
             registered_since=record.since if is_registered else None,
-            reach=self._field.availability.of(key).reach,
+            reach=availability.reach,
+            next_step=None if is_cloud or availability.reason is None else availability.reason.next_step,
+            tries=availability.misses,
             load=polling.load if polling is not None else 0.0,
             is_slow=polling.is_slow if polling is not None else False,
             remarks=(*(() if polling is None else polling.remarks), *self._field.in_effect.remarks(key)),
@@ -87,6 +103,8 @@ class ChildSummaries:
         supervisor = self._supervisor_of(record.child)
         if availability.reach is not Reach.SILENT or supervisor is None:
             return summary
+        if availability.is_of_bus and supervisor.outage is None and summary.stems_from is not None:
+            return summary.model_copy(update={"why": ASKED_SOON, "cause": Cause.UNKNOWN})
         wait_seconds = supervisor.next_try_seconds(key)
         next_try_at = None if wait_seconds is None else at + timedelta(seconds=wait_seconds)
         return summary.model_copy(update={"next_try_at": next_try_at})
@@ -99,6 +117,7 @@ def _child_summary(record: ChildRecord, availability: ChildAvailability) -> Chil
     child = record.child
     status = child_status(record.state, availability.reach)
     is_cloud_status = status in CLOUD_STATUSES
+    bus_id = encode_id(child.adapter, child.bus)
     return ChildSummary(
         id=encode_id(child.key),
         key=child.key,
@@ -106,13 +125,21 @@ def _child_summary(record: ChildRecord, availability: ChildAvailability) -> Chil
         found_as=child.found_as,
         entry=child.adapter,
         bus=child.bus,
-        bus_id=encode_id(child.adapter, child.bus),
+        bus_id=bus_id,
         address=child.address,
         kind=_maker_and_model(child.manufacturer, child.model),
         standing=status,
         since=record.since if is_cloud_status else availability.since,
         why=record.problem if is_cloud_status else availability.why,
+        cause=_cause(status, availability),
+        stems_from=bus_id if status is ChildStatus.SILENT and availability.is_of_bus else None,
     )
+
+
+def _cause(status: ChildStatus, availability: ChildAvailability) -> Cause | None:
+    if status is ChildStatus.SILENT and availability.reason is not None:
+        return availability.reason.cause
+    return CAUSES_IN_CLOUD.get(status)
 
 
 def _long_silence(key: str, availability: ChildAvailability, at: datetime) -> list[str]:

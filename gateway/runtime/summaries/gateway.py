@@ -20,6 +20,7 @@ def gateway_summary(
     """Return the state of the gateway at this moment."""
     record = state.registry.gateway
     credentials = None if record is None else record.credentials
+    reason = cloud.enrolment.reason if credentials is None else None
     return GatewaySummary(
         name=settings.gateway.name,
         version=__version__,
@@ -31,7 +32,11 @@ def gateway_summary(
         device_id=None if credentials is None else credentials.device_id,
         hub_url=None if credentials is None else credentials.hub_url,
         entry_url=settings.cloud.entry_url,
-        problem=cloud.enrolment.problem if credentials is None else None,
+        problem=None if reason is None else reason.text,
+        cause=None if reason is None else reason.cause,
+        next_step=None if reason is None else reason.next_step,
+        tried_at=cloud.enrolment.tried_at if credentials is None else None,
+        tries=cloud.enrolment.tries if credentials is None else 0,
         next_try_at=cloud.enrolment.next_try if credentials is None else None,
         hub=_hub_contact(cloud.session.rate_control, at),
         notice=notice,
@@ -61,10 +66,14 @@ def _flash(state: StateParts, budget_bytes: float) -> FlashSummary | None:
 
 
 def _hub_contact(rate_control: RateControl, at: datetime) -> HubContact:
-    wait_seconds = rate_control.next_try_seconds
+    wait_seconds, reason = rate_control.next_try_seconds, rate_control.reason
     return HubContact(
         is_reachable=rate_control.is_reachable,
         since=None if rate_control.is_reachable is None else rate_control.since,
-        problem=rate_control.problem,
+        problem=None if reason is None else reason.text,
+        cause=None if reason is None else reason.cause,
+        next_step=None if reason is None else reason.next_step,
+        tried_at=rate_control.tried_at,
+        tries=rate_control.tries,
         next_try_at=None if wait_seconds is None else at + timedelta(seconds=wait_seconds),
     )

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, Field
 from gateway.status.cloud_activity import CloudActivity
 from gateway.status.doctor_cache import DoctorReport
 from gateway.status.model import StatusModel
+from gateway.status.open_causes import OpenCause
 from gateway.status.operations.operation import BASE, ActionDone, ApiOperation
 from gateway.status.rights import Rights
 from gateway.status.snapshot import BusSummary, ChildStatus, GatewaySummary, OutboxSummary
@@ -24,6 +25,9 @@ class Overview(StatusModel):
     outbox: OutboxSummary
     standings: dict[ChildStatus, int] = Field(description="number of children by status")
     waiting: int = Field(description="number of found devices that are neither children nor ignored")
+    causes: tuple[OpenCause, ...] = Field(
+        default=(), description="what is wrong right now, one for each cause, what concerns most first"
+    )
 
 
 class BusList(StatusModel):

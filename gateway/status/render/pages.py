@@ -13,12 +13,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 from markupsafe import Markup
 
-from gateway.status.device_actions_view import DeviceActions
 from gateway.status.doctor_cache import DoctorReport
 from gateway.status.history import History
 from gateway.status.model import decode_id
+from gateway.status.open_causes import OpenCause, bus_cause, child_cause, open_causes
 from gateway.status.render import formatting
-from gateway.status.render.device_actions import DeviceActionRenderer
 from gateway.status.render.metric_texts import headline_order
 from gateway.status.render.paging import ListQuery, list_children, list_waiting
 from gateway.status.render.templates import Templates
@@ -42,10 +41,8 @@ class PageAddress:
     """The address of one page, parsed; equal addresses show the same page."""
 
     kind: str
-    """`overview`, `buses`, `children`, `waiting`, `cloud`, `doctor` or `command`."""
+    """`overview`, `buses`, `children`, `waiting`, `cloud` or `doctor`."""
     id: str = ""
-    part: str = ""
-    """The word of the command, on the page of a command."""
     query: ListQuery = field(default_factory=ListQuery)
 
     @classmethod
@@ -66,9 +63,7 @@ class PageAddress:
             case ["", "doctor"]:
                 return cls("doctor")
             case ["", ("buses" | "children") as kind, word] if decode_id(word):
-                return cls(kind, word, query=query if kind == "buses" else ListQuery())
-            case ["", "children", word, "commands", command] if decode_id(word) and decode_id(command):
-                return cls("command", word, command)
+                return cls(kind, word, query if kind == "buses" else ListQuery())
         return None
 
 
@@ -92,10 +87,7 @@ class RenderedPage:
 class PageRenderer:
     """Renders pages from snapshots."""
 
-    def __init__(
-        self, templates: Templates, history: History, find_child: FindChild, device_actions: DeviceActions | None = None
-    ) -> None:
-        self.device_actions = DeviceActionRenderer(templates, find_child, device_actions)
+    def __init__(self, templates: Templates, history: History, find_child: FindChild) -> None:
         self._history = history
         self._find_child = find_child
         self._templates = templates
@@ -106,7 +98,6 @@ class PageRenderer:
             "children": self._child,
             "waiting": self._waiting,
             "cloud": self._cloud,
-            "command": self._command,
         }
 
     def page(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
@@ -117,10 +108,8 @@ class PageRenderer:
         """Return the page with the findings of `doctor`."""
         return RenderedPage("Doctor", {"findings": self._templates.doctor_report(report)})
 
-    def document(
-        self, address: PageAddress, page: RenderedPage, snapshot: Snapshot, *, rights: Rights, path: str, **more: object
-    ) -> str:
-        """Return the whole HTML document of a page; `more` is what its template needs besides the regions."""
+    def document(self, address: PageAddress, page: RenderedPage, snapshot: Snapshot, *, rights: Rights, path: str) -> str:
+        """Return the whole HTML document of a page."""
         return self._render(
             f"{address.kind}.html",
             page=page,
@@ -130,7 +119,6 @@ class PageRenderer:
             now=snapshot.at,
             **may(rights),
             path=path,
-            **more,
         )
 
     def child_report(self, key: str) -> ChildReport | None:
@@ -139,21 +127,35 @@ class PageRenderer:
         if child is None:
             return None
         history = self._history
+        failures = history.failures(key)
         return ChildReport(
-            child=child, values=history.latest_values(key), errors=dict(history.errors(key)), changes=history.changes(key)
+            child=child,
+            values=history.latest_values(key),
+            errors={failure.kind: failure.times for failure in failures},
+            failures=failures,
+            changes=history.changes(key),
         )
 
     def _overview(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage:
-        problems = list_children(snapshot.children, ListQuery(show="trouble"))
+        own = [child for child in snapshot.children if child.stems_from is None]  # the others are in the line of their bus
+        problems = list_children(own, ListQuery(show="trouble"))
         buses = sorted(snapshot.buses, key=_bus_order)
-        is_rest = problems.total > 0 and not address.query.search and not address.query.show
+        is_rest = (
+            problems.total > 0 and len(own) == len(snapshot.children) and not address.query.search and not address.query.show
+        )
         listing = list_children(snapshot.children, address.query, without_trouble=is_rest)
         all_label = "The others" if problems.total and not address.query.search else "All"
         return RenderedPage(
             snapshot.gateway.name,
             {
                 "summary": self._summary(snapshot),
-                "problems": self._render("_problems.html", rows=problems.rows[:MAX_PROBLEMS], total=problems.total),
+                "problems": self._render(
+                    "_problems.html",
+                    causes=open_causes(snapshot),
+                    most_causes=MAX_PROBLEMS,
+                    rows=problems.rows[:MAX_PROBLEMS],
+                    total=problems.total,
+                ),
                 "buses": self._render("_buses.html", buses=buses[:MAX_BUSES], more=len(buses[MAX_BUSES:])),
                 "children": self._render("_children.html", listing=listing, on_bus=False, all_label=all_label),
             },
@@ -167,7 +169,7 @@ class PageRenderer:
         return RenderedPage(
             bus.bus,
             {
-                "bus": self._render("_bus.html", bus=bus),
+                "bus": self._render("_bus.html", bus=bus, cause=bus_cause(bus, _affected(snapshot, bus))),
                 "children": self._render("_children.html", listing=listing, on_bus=True, all_label="All"),
             },
         )
@@ -186,8 +188,7 @@ class PageRenderer:
             line.name,
             {
                 "name": self._render("_child_name.html", line=line),
-                "status": self._render("_child_status.html", child=child, line=line),
-                "actions": self.device_actions.child_actions(line),
+                "status": self._render("_child_status.html", child=child, line=line, **_causes_of(child, snapshot)),
                 "values": self._render("_latest_values.html", values=values, sparklines=sparklines, is_full=history.is_full(key)),
                 "commands": self._render("_commands.html", commands=cloud.commands_of(line.id)[:MAX_COMMANDS], on_child=True),
                 "licences": self._render("_licences.html", licences=cloud.licences_of(line.id), on_child=True),
@@ -198,13 +199,6 @@ class PageRenderer:
                 "availability": self._render("_availability.html", report=report),
             },
         )
-
-    def _command(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
-        found = self.device_actions.find_command(address.id, address.part)
-        if found is None:
-            return None
-        line, command = found
-        return RenderedPage(f"{command.title} · {line.name}", {"runs": self.device_actions.runs(snapshot, line, command)})
 
     def _waiting(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage:
         listing = list_waiting(snapshot.waiting, address.query)
@@ -246,6 +240,21 @@ def may(rights: Rights) -> Mapping[str, object]:
         "rights": rights.name.lower(),
         "may_operate": rights >= Rights.OPERATE,
         "may_administer": rights >= Rights.ADMINISTER,
+    }
+
+
+def _affected(snapshot: Snapshot, bus: BusSummary) -> int:
+    """Return how many children are silent because of this bus."""
+    return sum(child.stems_from == bus.id for child in snapshot.children)
+
+
+def _causes_of(child: ChildDetails, snapshot: Snapshot) -> Mapping[str, OpenCause | None]:
+    """Return why a child is not fine: for its own reason, or because of its bus."""
+    line = child.line
+    bus = next((bus for bus in snapshot.buses if bus.id == line.stems_from), None)
+    return {
+        "cause": child_cause(line, next_step=child.next_step, tries=child.tries),
+        "bus_cause": None if bus is None else bus_cause(bus, _affected(snapshot, bus)),
     }
 
 

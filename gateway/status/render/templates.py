@@ -12,7 +12,6 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gateway.models import NAME_LENGTH, FindingState
-from gateway.profiles.parameters import title_of
 from gateway.state.records import Decision
 from gateway.status.cloud_activity import CommandState
 from gateway.status.doctor_cache import DoctorReport
@@ -67,7 +66,6 @@ class Templates:
             "sparkline": formatting.sparkline,
             "count": formatting.count,
             "metric_title": metric_title,
-            "title_of": title_of,
         }
         self._environment.globals |= {
             "asset": lambda name: assets[name].address,
@@ -79,7 +77,6 @@ class Templates:
             "ChildStatus": ChildStatus,
             "Decision": Decision,
             "name_length": NAME_LENGTH,
-            "zip": zip,
             "sparkline_width": formatting.SPARKLINE_WIDTH,
             "sparkline_height": formatting.SPARKLINE_HEIGHT,
         }

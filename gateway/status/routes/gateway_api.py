@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway import strict_json
 from gateway.status.declared_routes import DeclaredRoute, get
 from gateway.status.doctor_cache import DoctorCache
+from gateway.status.open_causes import open_causes
 from gateway.status.openapi import openapi
 from gateway.status.operations.gateway import OPERATIONS, BusList, Overview
 from gateway.status.operations.operation import BASE
@@ -49,6 +50,7 @@ class GatewayApi:
                 outbox=snapshot.outbox,
                 standings=count_by_status(snapshot.children),
                 waiting=len(snapshot.undecided),
+                causes=open_causes(snapshot),
             )
         )
 

@@ -2,6 +2,7 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from gateway.causes import Reason
 from gateway.models import Found, Identity, IdentityKind
 from gateway.state.records import Decision
 
@@ -46,7 +47,7 @@ async def test_a_device_that_two_radios_hear_stays_with_the_first_and_is_no_twin
     assert await field.intake.take_in("entry", "hci1", FOUND) is None
     assert field.registry.children[first.key].child.bus == "hci0"
     assert "same identity" not in caplog.text
-    field.availability.record_loss(first.key, datetime.now(UTC), "hci0 hears it no more")
+    field.availability.record_loss(first.key, datetime.now(UTC), Reason("hci0 hears it no more"))
     assert (await field.intake.take_in("entry", "hci1", FOUND)).bus == "hci1"
 
 

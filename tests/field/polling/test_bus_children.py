@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.adapter import Metric, Reading
+from gateway.causes import Reason
 from gateway.field.guard.bug_reports import BugReports
 from gateway.field.polling.bus_children import BusChildren
 from gateway.field.polling.configured_intervals import ConfiguredIntervals
@@ -123,7 +124,7 @@ async def test_a_deleted_child_whose_device_is_found_again_stays_deleted(field, 
 async def test_the_state_of_a_child_that_moved_to_another_bus_is_kept(field, children_of):
     here, there = children_of(), children_of(label="there")
     await here.take_in(found_of(DEVICE))
-    field.monitor.record_loss(here[KEY], "it was pulled out")
+    field.monitor.record_loss(here[KEY], Reason("it was pulled out"))
     read(field)
     await there.take_in(found_of(replace(DEVICE, address="z9")))
     here.follow_registry()

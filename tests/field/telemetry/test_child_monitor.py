@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from gateway.causes import Reason
 from gateway.field.children.availability import Availability
 from gateway.field.guard.bug_reports import BugReports
 from gateway.field.telemetry.child_monitor import ChildMonitor
@@ -39,7 +40,7 @@ async def test_a_silence_is_logged_and_reported_once_and_so_is_its_end(monitor, 
     for _ in range(2):
         monitor.record_answer(CHILD)
     for _ in range(5):
-        monitor.record_miss(CHILD, "no answer")
+        monitor.record_miss(CHILD, Reason("no answer"))
     assert monitor.is_silent(CHILD.key)
     assert reports, "a silence does not wait for the end of the interval"
     assert [sample.status for sample in sampler.collect_urgent(NOW)] == [Status.OFFLINE]
@@ -52,7 +53,7 @@ async def test_a_silence_is_logged_and_reported_once_and_so_is_its_end(monitor, 
 
 async def test_a_lost_child_is_silent_at_once(monitor):
     monitor.record_answer(CHILD)
-    monitor.record_loss(CHILD, "its bus is lost")
+    monitor.record_loss(CHILD, Reason("its bus is lost"))
     assert monitor.is_silent(CHILD.key)
 
 
@@ -79,7 +80,7 @@ async def test_readings_are_reported_soon_only_if_they_are_urgent(monitor, sampl
 
 
 async def test_a_forgotten_child_leaves_nothing_behind(monitor, sampler):
-    monitor.record_loss(CHILD, "its bus is lost")
+    monitor.record_loss(CHILD, Reason("its bus is lost"))
     monitor.forget(CHILD.key)
     assert not monitor.is_silent(CHILD.key)
     assert CHILD.key not in sampler

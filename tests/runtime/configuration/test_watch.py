@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
+from gateway.causes import Reason
 from gateway.field.children.availability import Availability
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.sampling import Sampler
@@ -110,8 +111,8 @@ def test_a_child_that_answered_and_falls_silent_is_a_problem_and_one_that_was_si
     async def test(site):
         watch = site.watch()
         now = datetime.now(UTC)
-        site.availability.record_loss("c2", now, "time-out")
-        site.availability.record_loss("c3", now, "time-out")
+        site.availability.record_loss("c2", now, Reason("time-out"))
+        site.availability.record_loss("c3", now, Reason("time-out"))
         assert watch.problem(at_end=False) is None
         await asyncio.sleep(PATIENCE_SECONDS)
         assert watch.problem(at_end=False) == "child 2 does not answer: time-out"
@@ -143,11 +144,11 @@ def test_a_child_that_answers_more_rarely_than_the_watch_lasts_is_not_expected_t
 def test_the_watch_over_one_child_looks_at_no_other():
     async def test(site):
         watch = site.watch(child="c1")
-        site.availability.record_loss("c2", datetime.now(UTC), "time-out")
+        site.availability.record_loss("c2", datetime.now(UTC), Reason("time-out"))
         await asyncio.sleep(100)
         site.answers(1)
         assert watch.problem(at_end=True) is None
-        site.availability.record_loss("c1", datetime.now(UTC), "time-out")
+        site.availability.record_loss("c1", datetime.now(UTC), Reason("time-out"))
         assert watch.problem(at_end=True) == "child 1 does not answer: time-out"
 
     run(test)
