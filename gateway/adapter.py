@@ -14,11 +14,26 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from pydantic import BaseModel
 
-from gateway.adapter_settings import AdapterSettings, Seconds, read_secret_file
+from gateway.adapter_settings import (
+    AdapterSettings,
+    DisplayName,
+    Seconds,
+    read_secret_file,
+    unusual_speed,
+)
 from gateway.causes import Cause
 from gateway.command_parameters import validate_parameters
 from gateway.device_files import examine_port, holder_of
-from gateway.errors import AdapterError, BusUnavailable, CommandRejected, DeviceUnreachable, OutcomeUnknown
+from gateway.errors import (
+    AdapterError,
+    BusUnavailable,
+    CommandRejected,
+    DeviceUnreachable,
+    OutcomeUnknown,
+    SettingMistake,
+    SettingsMistakes,
+)
+from gateway.host_names import HostName, canonical_host, checked_host_name
 from gateway.models import (
     UPDATE_FIRMWARE,
     Block,
@@ -102,6 +117,7 @@ __all__ = [
     "Confidence",
     "DeviceProfile",
     "DeviceUnreachable",
+    "DisplayName",
     "Draft",
     "Dump",
     "Explanation",
@@ -110,6 +126,7 @@ __all__ = [
     "FirmwareFile",
     "FirmwareProgress",
     "Found",
+    "HostName",
     "Identity",
     "IdentityKind",
     "KnownProfile",
@@ -140,16 +157,20 @@ __all__ = [
     "RecentFrames",
     "Reduce",
     "Seconds",
+    "SettingMistake",
     "SettingName",
     "SettingValue",
+    "SettingsMistakes",
     "Source",
     "Uplink",
     "Value",
     "Workbench",
     "WrittenSetting",
     "apply_defaults",
+    "canonical_host",
     "check_declarations",
     "check_parameter_names",
+    "checked_host_name",
     "checked_parameter",
     "divisor",
     "examine_port",
@@ -166,6 +187,7 @@ __all__ = [
     "shown_value",
     "slug",
     "unknown_name",
+    "unusual_speed",
     "validate_parameters",
 ]
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from gateway.command_secrets import KEY_LIKE, mask_by_name
+from gateway.errors import SettingMistake, SettingsMistakes
+from gateway.models.children import parse_name
 from gateway.models.permissions import Permission
 
 
@@ -23,6 +25,52 @@ def _seconds(written: object) -> object:
 
 Seconds: TypeAlias = Annotated[timedelta, BeforeValidator(_seconds)]
 """A length of time in settings, written as a number of seconds."""
+
+
+def _display_name(written: str) -> str:
+    return parse_name(written) if written else written
+
+
+DisplayName: TypeAlias = Annotated[str, AfterValidator(_display_name)]
+"""A name that is shown to people: at most as long as that of a device, without control characters; it may be left out."""
+
+
+USUAL_SPEEDS = frozenset(
+    {
+        50,
+        75,
+        110,
+        134,
+        150,
+        200,
+        300,
+        600,
+        1200,
+        1800,
+        2400,
+        4800,
+        7200,
+        9600,
+        14400,
+        19200,
+        28800,
+        31250,
+        38400,
+        56000,
+        57600,
+        76800,
+    }
+    | {115200, 128000, 187500, 230400, 250000, 256000, 460800, 500000, 576000, 921600, 1000000, 1152000, 1500000, 2000000}
+    | {2500000, 3000000, 3500000, 4000000}
+)
+"""The speeds of serial lines that devices have, in bits per second."""
+
+
+def unusual_speed(baudrate: int, location: tuple[int | str, ...]) -> Iterator[SettingMistake]:
+    """Yield a warning if no device is likely to have this speed."""
+    if baudrate not in USUAL_SPEEDS:
+        near = min(USUAL_SPEEDS, key=lambda usual: abs(usual - baudrate))
+        yield SettingMistake(location, f"{baudrate} is an unusual speed", f"Usual ones near it: {near}")
 
 
 class AdapterSettings(BaseModel):
@@ -39,7 +87,9 @@ class AdapterSettings(BaseModel):
             yield name, value if name is None else mask_by_name({name: value})[name]
 
     type: str = Field(description="which adapter this is: one of `xyte-gateway adapters`")
-    name: str = Field(default="", description="what this entry is called in logs and on the page; the type, when left out")
+    name: DisplayName = Field(
+        default="", description="what this entry is called in logs and on the page; the type, when left out"
+    )
     discover_every: Seconds = Field(
         default=timedelta(hours=1), ge=timedelta(seconds=1), description="how often to look for new devices, in seconds"
     )
@@ -77,8 +127,28 @@ class AdapterSettings(BaseModel):
         return self.name or self.type
 
     def claims(self) -> Iterable[str]:
-        """Return the ports and hosts that only this entry may use. Two entries that claim the same one are a mistake."""
+        """Return the ports and hosts that only this entry may use. Two entries that claim the same one are a mistake.
+
+        A mapping leads from each to the location where the entry names it: `{"port /dev/ttyS0": ("ports", 0)}`.
+        """
         return ()
+
+    def mistakes(self) -> Iterator[SettingMistake]:
+        """Yield all that is wrong with keys that are right by themselves: an unknown name, a device that is there twice.
+
+        All are shown at once, each at its own line. What a key may be at all is better a type or a limit of its field.
+        """
+        yield from ()
+
+    def warnings(self) -> Iterator[SettingMistake]:
+        """Yield what works and is probably not meant: `check` shows it, and the gateway logs it when it starts."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _has_no_mistakes(self) -> Self:
+        if mistakes := tuple(self.mistakes()):
+            raise SettingsMistakes(mistakes)
+        return self
 
 
 def read_secret_file(file: Path, key: str) -> SecretStr:

@@ -58,6 +58,26 @@ class SettingsProblem:
             object.__setattr__(self, name, without_url_user(getattr(self, name)))
 
 
+@dataclass(frozen=True, slots=True)
+class SettingMistake:
+    """One thing that is wrong, or doubtful, inside of an entry."""
+
+    location: tuple[int | str, ...]
+    """The keys and indexes that lead to it, from the entry on: `("devices", 2, "profile")`."""
+    wrong: str
+    """What is wrong, as a sentence without a full stop."""
+    right: str = ""
+    """What would be right; what the key is for, when left out."""
+
+
+class SettingsMistakes(ValueError):
+    """The mistakes that settings have found in themselves; a validator of settings may raise it."""
+
+    def __init__(self, mistakes: Sequence[SettingMistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(f"{one.wrong}{'. ' if one.right else ''}{one.right}" for one in mistakes))
+
+
 class SettingsError(GatewayError):
     """The configuration cannot be used. Contains every problem, not only the first."""
 

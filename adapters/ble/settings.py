@@ -19,7 +19,7 @@ advertisement, add a file in `advertisers/`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -30,7 +30,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ImportString
 from adapters.ble.profile.library import PROFILE_FILES
 from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.standard_services import profile_named
-from gateway.adapter import ProfileFiles, ProfileSettings, Seconds, first_duplicate, read_secret_file
+from gateway.adapter import DisplayName, ProfileFiles, ProfileSettings, Seconds, SettingMistake, read_secret_file
 
 
 def parse_address(written: object) -> object:
@@ -74,8 +74,12 @@ def parse_passkey(written: object) -> object:
     return f"{written:06d}" if isinstance(written, int) and not isinstance(written, bool) else written
 
 
-KEY_LENGTHS: Mapping[Literal["irk", "bind_key"], tuple[int, ...]] = {"irk": (16,), "bind_key": (12, 16)}
-"""How many bytes a key may have."""
+KEY_FORMS: Mapping[Literal["passkey", "irk", "bind_key"], tuple[str, str]] = {
+    "passkey": ("[0-9]{6}", "6 digits"),
+    "irk": ("[0-9a-fA-F]{32}", "32 hexadecimal digits"),
+    "bind_key": ("[0-9a-fA-F]{24}|[0-9a-fA-F]{32}", "24 or 32 hexadecimal digits"),
+}
+"""The pattern of each secret without its separators, and the pattern in words."""
 
 
 class ConfiguredDevice(BaseModel):
@@ -107,7 +111,7 @@ class ConfiguredDevice(BaseModel):
     )
     passkey_file: Path | None = Field(default=None, description="file that contains only the passkey")
     profile: str | None = Field(default=None, description="name of the profile by which it is read over a connection")
-    name: str = Field(default="", description="the name of the device in the gateway")
+    name: DisplayName = Field(default="", description="the name of the device in the gateway")
 
     @model_validator(mode="after")
     def _has_one_identification(self) -> Self:
@@ -120,6 +124,12 @@ class ConfiguredDevice(BaseModel):
             if file is not None and getattr(self, key) is not None:
                 raise ValueError(f"there are both {key} and {key}_file: keep one of them")
         return self
+
+    @property
+    def recognized_by(self) -> tuple[str, str | None]:
+        """The key of the configuration by which it is recognized, and its value; `None` for a secret."""
+        ways = {"address": self.address, "called": self.called, "payload": self.payload}
+        return next(((key, value) for key, value in ways.items() if value is not None), ("irk", None))
 
     @property
     def label(self) -> str:
@@ -210,29 +220,32 @@ class BleSettings(ProfileSettings[Profile]):
             return False
         return not self.allow or any(_fits(pattern, address, name) for pattern in self.allow)
 
-    @model_validator(mode="after")
-    def _knows_its_devices(self) -> Self:
-        for device in self.devices:
+    def mistakes(self) -> Iterator[SettingMistake]:
+        """Yield devices that are there twice, and profiles and keys that cannot be used."""
+        yield from super().mistakes()
+        seen: set[str] = set()
+        for index, device in enumerate(self.devices):
+            location = ("devices", index)
             if device.profile is not None:
-                self.check_profile_name(device.profile)
-        known = (device.address or device.called or device.payload for device in self.devices)
-        if twice := first_duplicate(one for one in known if one is not None):
-            raise ValueError(f"two devices are recognized by {twice}")
-        return self
+                yield from self.profile_mistakes((device.profile, (*location, "profile")))
+            way, known = device.recognized_by
+            if known is not None and known in seen:
+                yield SettingMistake((*location, way), f"two devices are recognized by {known}", "Each can be configured once")
+            seen.add(known or "")
+            yield from (SettingMistake((*location, key), wrong, right) for key, wrong, right in _unusable_keys(device))
 
-    @model_validator(mode="after")
-    def _reads_its_keys(self) -> Self:
-        for device in self.devices:
-            passkey = device.read_key("passkey")
-            if passkey is not None and not re.fullmatch("[0-9]{6}", passkey.get_secret_value()):
-                raise ValueError(f"the passkey of {device.label} has to have 6 digits")
-            for what, length in KEY_LENGTHS.items():
-                if (key := device.read_key(what)) is not None:
-                    digits = re.sub(r"[\s:-]", "", key.get_secret_value())
-                    if not re.fullmatch(r"[0-9a-fA-F]+", digits) or len(digits) // 2 not in length or len(digits) % 2:
-                        expected = " or ".join(str(2 * count) for count in length)
-                        raise ValueError(f"the {what} of {device.label} has to have {expected} hexadecimal digits")
-        return self
+
+def _unusable_keys(device: ConfiguredDevice) -> Iterator[tuple[str, str, str]]:
+    """Yield the key of the configuration of each secret that cannot be used, what is wrong with it, and what would be right."""
+    for what, (pattern, expected) in KEY_FORMS.items():
+        written = f"{what}_file" if getattr(device, f"{what}_file") is not None else what
+        try:
+            key = device.read_key(what)
+        except ValueError as error:
+            yield written, str(error), "Mount the file there, so that the gateway may read it"
+            continue
+        if key is not None and not re.fullmatch(pattern, re.sub(r"[\s:-]", "", key.get_secret_value())):
+            yield written, f"the {what} of {device.label} has to have {expected}", ""
 
 
 def _fits(pattern: str, address: str, name: str | None) -> bool:

@@ -26,18 +26,19 @@ own profiles are in a folder that `profiles` names.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Annotated, ClassVar, Self
+from itertools import count
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from adapters.modbus.client.buses import Bus, SerialLine, TcpHost, parse_host
 from adapters.modbus.client.unit_ids import LAST_UNIT, TCP_DEVICE_UNIT, ZERO_UNIT, Units, is_usable, why_not_usable
 from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.profile.profile import Profile
 from adapters.modbus.profile.sunspec_models import profile_named
-from gateway.adapter import ProfileFiles, ProfileSettings, Seconds, first_duplicate, unknown_name
+from gateway.adapter import DisplayName, ProfileFiles, ProfileSettings, Seconds, SettingMistake, unknown_name, unusual_speed
 
 
 class _StrictModel(BaseModel):
@@ -50,7 +51,7 @@ class ConfiguredDevice(_StrictModel):
     unit: int = Field(ge=ZERO_UNIT, le=TCP_DEVICE_UNIT, description="unit id; 0 and 255 over Modbus TCP only")
     profile: str = Field(description="name of its profile")
     bus: str = Field(default="", description="name of its bus; not needed where there is only one")
-    name: str = Field(default="", description="what the device is called")
+    name: DisplayName = Field(default="", description="what the device is called")
     request_pause: Seconds = Field(
         default=timedelta(0),
         ge=timedelta(0),
@@ -97,10 +98,10 @@ class ModbusSettings(ProfileSettings[Profile]):
         default=(), description="units whose profile is given: { bus, unit, profile, name, request_pause }"
     )
 
-    def claims(self) -> Iterable[str]:
+    def claims(self) -> Mapping[str, tuple[str, int]]:
         """Return every host and every port that no other entry may use."""
-        yield from (host.claim for host in self.hosts)
-        yield from (f"port {os.path.realpath(line.port)}" for line in self.lines)
+        hosts = {host.claim: ("hosts", index) for index, host in enumerate(self.hosts)}
+        return hosts | {f"port {os.path.realpath(line.port)}": ("lines", index) for index, line in enumerate(self.lines)}
 
     def find_profile(self, name: str) -> Profile | None:
         """Return the profile of this name, also one that is made from SunSpec's model definitions."""
@@ -137,37 +138,79 @@ class ModbusSettings(ProfileSettings[Profile]):
         """Return the configured devices of a bus by unit id."""
         return {device.unit: device for device in self.devices if (device.bus or self.labels[0]) == label}
 
-    @model_validator(mode="after")
-    def _has_buses(self) -> Self:
-        if not self.labels:
-            raise ValueError('there is no bus: name `hosts = ["192.168.1.20"]` or `lines = [{ port = "/dev/ttyUSB0" }]`')
-        if twice := first_duplicate(self.labels):
-            raise ValueError(f"two buses are called {twice!r}: give one of them another `name`")
-        return self
+    def mistakes(self) -> Iterator[SettingMistake]:
+        """Yield buses that are there twice, unit ids that their bus cannot have, and devices of no bus or no profile."""
+        yield from super().mistakes()
+        yield from self._mistaken_buses()
+        if self.labels:
+            yield from self._impossible_units()
+            yield from self._mistaken_devices()
 
-    @model_validator(mode="after")
-    def _has_possible_units(self) -> Self:
+    def warnings(self) -> Iterator[SettingMistake]:
+        """Yield the ports and speeds that are not likely to be there."""
+        for index, line in enumerate(self.lines):
+            if not line.port.startswith("/"):
+                yield SettingMistake(("lines", index, "port"), f"{line.port!r} is no path", "A port is written as /dev/ttyUSB0")
+            yield from unusual_speed(line.baudrate, ("lines", index, "baudrate"))
+        for index, host in enumerate(self.hosts):
+            if host.baudrate is not None:
+                yield from unusual_speed(host.baudrate, ("hosts", index, "baudrate"))
+
+    def _mistaken_buses(self) -> Iterator[SettingMistake]:
+        if not self.labels:
+            yield SettingMistake(("hosts",), "there is no bus", NAME_A_BUS)
+        claims: set[str] = set()
+        labels: set[str] = set()
+        for claim, location, label in zip((host.claim for host in self.hosts), _places("hosts"), self.labels, strict=False):
+            if claim in claims:
+                yield SettingMistake(location, f"{claim} is there already", "Name each host once; all its units are found there")
+            elif label in labels:
+                yield SettingMistake((*location, "name"), f"two buses are called {label!r}", GIVE_ANOTHER_NAME)
+            claims.add(claim)
+            labels.add(label)
+        ports: set[str] = set()
+        for line, location in zip(self.lines, _places("lines"), strict=False):
+            path = os.path.realpath(line.port)
+            if path in ports:
+                yield SettingMistake((*location, "port"), f"port {line.port} is there already", "Name each port once")
+            elif line.label in labels:
+                yield SettingMistake((*location, "name"), f"two buses are called {line.label!r}", GIVE_ANOTHER_NAME)
+            ports.add(path)
+            labels.add(line.label)
+
+    def _impossible_units(self) -> Iterator[SettingMistake]:
         if all(bus.is_on_line for bus in self.all_buses):
             for unit in self.units:
                 if not is_usable(unit, on_line=True):
-                    raise ValueError(f"`units` has {unit}: {why_not_usable(unit, on_line=True)}")
+                    yield SettingMistake(("units",), f"`units` has {unit}: {why_not_usable(unit, on_line=True)}")
         buses = {bus.label: bus for bus in self.all_buses}
-        for device in self.devices:
+        for device, location in zip(self.devices, _places("devices"), strict=False):
             bus = buses.get(device.bus or self.labels[0])
             if bus is not None and not is_usable(device.unit, on_line=bus.is_on_line):
-                raise ValueError(
-                    f"device at unit {device.unit} of {bus.label}: {why_not_usable(device.unit, on_line=bus.is_on_line)}"
-                )
-        return self
+                wrong = f"device at unit {device.unit} of {bus.label}: {why_not_usable(device.unit, on_line=bus.is_on_line)}"
+                yield SettingMistake((*location, "unit"), wrong)
 
-    @model_validator(mode="after")
-    def _knows_its_devices(self) -> Self:
-        for device in self.devices:
-            self.check_profile_name(device.profile)
+    def _mistaken_devices(self) -> Iterator[SettingMistake]:
+        seen: set[tuple[str, int]] = set()
+        for device, location in zip(self.devices, _places("devices"), strict=False):
+            yield from self.profile_mistakes((device.profile, (*location, "profile")))
             if device.bus and device.bus not in self.labels:
-                raise ValueError(unknown_name("bus", device.bus, self.labels))
+                right = f"The buses of this entry are {', '.join(self.labels)}"
+                yield SettingMistake((*location, "bus"), unknown_name("bus", device.bus, self.labels), right)
             if not device.bus and len(self.labels) > 1:
-                raise ValueError(f"device at unit {device.unit}: there are several buses, so set `bus`: {', '.join(self.labels)}")
-        if twice := first_duplicate(f"{device.bus or self.labels[0]} unit {device.unit}" for device in self.devices):
-            raise ValueError(f"two devices are configured at {twice}")
-        return self
+                wrong = f"device at unit {device.unit}: there are several buses, so set `bus`"
+                yield SettingMistake(location, wrong, f"The buses of this entry are {', '.join(self.labels)}")
+            place = (device.bus or self.labels[0], device.unit)
+            if place in seen:
+                wrong = f"two devices are configured at {place[0]} unit {device.unit}"
+                yield SettingMistake((*location, "unit"), wrong, "Each unit of a bus can be configured once")
+            seen.add(place)
+
+
+NAME_A_BUS = 'Name one: `hosts = ["192.168.1.20"]` or `lines = [{ port = "/dev/ttyUSB0" }]`'
+GIVE_ANOTHER_NAME = "Give one of them another `name`"
+
+
+def _places(key: str) -> Iterator[tuple[str, int]]:
+    """Yield the location of each item of a list."""
+    return ((key, index) for index in count())

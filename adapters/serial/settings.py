@@ -18,18 +18,27 @@ To add a device model, add one profile `profiles/<name>.toml` and one case folde
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Self, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from adapters.serial.codec import DecryptionKeys
 from adapters.serial.port.line_settings import LineSettingsInput
 from adapters.serial.port.selection import PortSelector
 from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.profile.profile import Profile
-from gateway.adapter import ProfileFiles, ProfileSettings, first_duplicate, read_secret_file
+from gateway.adapter import (
+    DisplayName,
+    ProfileFiles,
+    ProfileSettings,
+    SettingMistake,
+    canonical_host,
+    read_secret_file,
+    unusual_speed,
+)
 
 LONGEST_SHOWN_PORT = 80
 """Maximum characters of a port in advice: what a device needs is one sentence of at most 300 characters."""
@@ -52,7 +61,9 @@ class PortRule(BaseModel):
     port: WrittenPort = Field(
         description='path or pattern, "usb:0403:6001:A10K3X9Q", "socket://host:port", "rfc2217://host:port", or "*"'
     )
-    name: str = Field(default="", description="name of the port in logs and on the page; only for a rule that selects one port")
+    name: DisplayName = Field(
+        default="", description="name of the port in logs and on the page; only for a rule that selects one port"
+    )
     line: LineSettingsInput | None = Field(default=None, description='line settings, "9600 8N1"; left out: they are detected')
     profiles: tuple[str, ...] = Field(default=(), description="profiles that are tried on it; left out: all with a match rule")
     probe: bool = Field(
@@ -70,7 +81,7 @@ class ConfiguredDevice(BaseModel):
     )
     profile: str = Field(description="name of its profile")
     address: str = Field(default="", description="its address on the line, if the protocol has addresses")
-    name: str = Field(default="", description="name of the device")
+    name: DisplayName = Field(default="", description="name of the device")
     password: SecretStr | None = Field(
         default=None, description="password of the log-in: a secret, better given as password_file"
     )
@@ -87,6 +98,8 @@ class ConfiguredDevice(BaseModel):
 
 def parse_port(written: object) -> object:
     """Return a port that is written as a text in the form of a table."""
+    if not isinstance(written, str | Mapping | PortRule):
+        raise ValueError("has to be a text or a table")  # noqa: TRY004 - pydantic takes a ValueError as a mistake of the settings
     return {"port": written} if isinstance(written, str) else written
 
 
@@ -106,9 +119,10 @@ class SerialSettings(ProfileSettings[Profile]):
         "authentication_key }",
     )
 
-    def claims(self) -> Iterable[str]:
+    def claims(self) -> Mapping[str, tuple[str, int]]:
         """Return every port that this entry names individually; conflicts of patterns are detected when a port is opened."""
-        yield from (f"port {os.path.realpath(rule.port)}" for rule in self.ports if PortSelector(rule.port).is_definite)
+        definite = ((index, rule) for index, rule in enumerate(self.ports) if PortSelector(rule.port).is_definite)
+        return {_claim(rule.port): ("ports", index) for index, rule in definite}
 
     @property
     def selectors(self) -> tuple[PortSelector, ...]:
@@ -124,63 +138,100 @@ class SerialSettings(ProfileSettings[Profile]):
         """Return the configured devices of a port, by any of its names."""
         return tuple(device for device in self.devices if not device.port or device.port in names)
 
-    @model_validator(mode="after")
-    def _has_distinct_port_names(self) -> Self:
-        if twice := first_duplicate(rule.name for rule in self.ports if rule.name):
-            raise ValueError(f"two ports have the name {twice!r}: give one of them another `name`")
-        for rule in self.ports:
+    def mistakes(self) -> Iterator[SettingMistake]:
+        """Yield ports that are there twice, devices of no port or no profile, and keys and passwords that cannot be used."""
+        yield from super().mistakes()
+        yield from self._mistaken_ports()
+        for index, device in enumerate(self.devices):
+            location = ("devices", index)
+            profile = list(self.profile_mistakes((device.profile, (*location, "profile"))))
+            yield from profile
+            yield from self._mistaken_place(device, location)
+            if not profile:
+                yield from self._unusable_secrets(device, location)
+
+    def warnings(self) -> Iterator[SettingMistake]:
+        """Yield the speeds that no device is likely to have."""
+        for index, rule in enumerate(self.ports):
+            if rule.line is not None:
+                yield from unusual_speed(rule.line.baudrate, ("ports", index, "line"))
+
+    def _mistaken_ports(self) -> Iterator[SettingMistake]:
+        names: set[str] = set()
+        written: set[str] = set()
+        for index, rule in enumerate(self.ports):
+            location = ("ports", index)
+            if rule.name and rule.name in names:
+                yield SettingMistake((*location, "name"), f"two ports have the name {rule.name!r}", "Give one another `name`")
+            elif rule.port in written:
+                yield SettingMistake((*location, "port"), f"port {rule.port} is there already", "Name each port once")
             if rule.name and not PortSelector(rule.port).is_definite and not rule.port.lower().startswith("usb:"):
-                raise ValueError(f"{rule.port!r} may select several ports, which cannot share the name {rule.name!r}")
-        return self
+                wrong = f"{rule.port!r} may select several ports, which cannot share the name {rule.name!r}"
+                yield SettingMistake((*location, "name"), wrong)
+            yield from self.profile_mistakes(*((name, (*location, "profiles", n)) for n, name in enumerate(rule.profiles)))
+            names.add(rule.name)
+            written.add(rule.port)
 
-    @model_validator(mode="after")
-    def _knows_its_devices(self) -> Self:
-        for name in (*(device.profile for device in self.devices), *(name for rule in self.ports for name in rule.profiles)):
-            self.check_profile_name(name)
+    def _mistaken_place(self, device: ConfiguredDevice, location: tuple[str, int]) -> Iterator[SettingMistake]:
         known = {name for rule in self.ports for name in (rule.name, rule.port) if name}
-        for device in self.devices:
-            if not device.port and len(self.ports) > 1:
-                raise ValueError(
-                    f"device with profile {device.profile}: there are several ports, so add `port`: {', '.join(sorted(known))}"
-                )
-            if device.port and device.port not in known:
-                raise ValueError(f"there is no port {device.port!r}; there are {', '.join(sorted(known))}")
-        return self
-
-    @model_validator(mode="after")
-    def _has_one_profile_per_port(self) -> Self:
+        there_are = f"There are {', '.join(sorted(known))}"
+        if not device.port and len(self.ports) > 1:
+            wrong = f"device with profile {device.profile}: there are several ports, so add `port`"
+            yield SettingMistake(location, wrong, there_are)
+        elif device.port and device.port not in known:
+            yield SettingMistake((*location, "port"), f"there is no port {device.port!r}", there_are)
         for rule in self.ports:
-            devices = self.devices_on(rule.name, rule.port)
-            if len(profiles := sorted({device.profile for device in devices})) > 1:
-                raise ValueError(
-                    f"a port can have one profile only, but the devices on {rule.name or rule.port} have {', '.join(profiles)}"
-                )
-            addresses = [device.address for device in devices]
-            if (twice := first_duplicate(addresses)) is not None:
-                raise ValueError(f"two devices on {rule.name or rule.port} have the address {twice}")
-            if len(devices) > 1 and "" in addresses:
-                raise ValueError(f"there are several devices on {rule.name or rule.port}, so add the `address` of each")
-        return self
+            others = [one for one in self.devices_on(rule.name, rule.port) if one is not device]
+            if device.port not in ("", rule.name, rule.port) or not others:
+                continue
+            earlier = [one for one in self.devices[: location[1]] if one in others]
+            name = rule.name or rule.port
+            if any(one.profile != device.profile for one in earlier):
+                profiles = ", ".join(sorted({device.profile, *(one.profile for one in earlier)}))
+                wrong = f"a port can have one profile only, but the devices on {name} have {profiles}"
+                yield SettingMistake((*location, "profile"), wrong)
+            elif not device.address:
+                wrong = f"there are several devices on {name}, so add the `address` of each"
+                yield SettingMistake(location, wrong)
+            elif any(one.address == device.address for one in earlier):
+                wrong = f"two devices on {name} have the address {device.address}"
+                yield SettingMistake((*location, "address"), wrong)
 
-    @model_validator(mode="after")
-    def _has_usable_keys(self) -> Self:
-        for device in self.devices:
-            if device.decryption_key is not None and device.decryption_key_file is not None:
-                raise ValueError("there are both a decryption_key and a decryption_key_file: keep one of the two")
-            if keys_of(device) is None and device.authentication_key is not None:
-                raise ValueError("there is an authentication_key without a decryption_key: add that")
-            codec = self.library[device.profile].codec_instance
-            if keys_of(device) is not None and not (codec is not None and codec.decrypts):
-                raise ValueError(f"devices with the profile {device.profile} do not encrypt: leave the decryption_key out")
-        return self
-
-    @model_validator(mode="after")
-    def _has_readable_passwords(self) -> Self:
-        for device in self.devices:
-            if device.password is not None and device.password_file is not None:
-                raise ValueError("there are both a password and a password_file: keep one of the two")
+    def _unusable_secrets(self, device: ConfiguredDevice, location: tuple[str, int]) -> Iterator[SettingMistake]:
+        twice = [key for key in ("decryption_key", "password") if getattr(device, key) and getattr(device, f"{key}_file")]
+        yield from (
+            SettingMistake((*location, key), f"there are both a {key} and a {key}_file: keep one of the two") for key in twice
+        )
+        if twice:
+            return
+        where = "decryption_key_file" if device.decryption_key_file is not None else "decryption_key"
+        try:
+            keys = keys_of(device)
+        except ValueError as error:
+            yield SettingMistake((*location, where), str(error))
+        else:
+            codec = self.find_profile(device.profile)
+            decrypts = codec is not None and codec.codec_instance is not None and codec.codec_instance.decrypts
+            if keys is None and device.authentication_key is not None:
+                wrong = "there is an authentication_key without a decryption_key: add that"
+                yield SettingMistake((*location, "authentication_key"), wrong)
+            elif keys is not None and not decrypts:
+                wrong = f"devices with the profile {device.profile} do not encrypt: leave the decryption_key out"
+                yield SettingMistake((*location, where), wrong)
+        try:
             password_of(device)
-        return self
+        except ValueError as error:
+            yield SettingMistake(
+                (*location, "password_file"), str(error), "Mount the file there, so that the gateway may read it"
+            )
+
+
+def _claim(port: str) -> str:
+    """Return what only one entry may use: the port of a device server as for Modbus, or the port of this machine."""
+    if not PortSelector(port).is_url:
+        return f"port {os.path.realpath(port)}"
+    parts = urlsplit(port)
+    return f"host {canonical_host(parts.hostname or '')} port {parts.port}"
 
 
 def keys_of(device: ConfiguredDevice) -> DecryptionKeys | None:

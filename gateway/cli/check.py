@@ -20,7 +20,9 @@ from gateway.cli.common import (
     out,
     print_json,
     problem_facts,
+    problem_list,
     show_problems,
+    show_warnings,
 )
 from gateway.cli.plans import plan_facts, planned_buses, refuse_overloads, show_plans
 from gateway.config.settings import DEFAULT_FILE, CloudSection, Configuration
@@ -53,10 +55,19 @@ def check(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None
         raise typer.Exit(EXIT_FAILED) from error
     if as_json:
         file = str(configuration.file) if configuration.file else None
-        print_json({"file": file, "problems": [], **_settings_facts(configuration), "buses": [plan_facts(bus) for bus in buses]})
+        print_json(
+            {
+                "file": file,
+                "problems": [],
+                "warnings": problem_list(configuration.warnings),
+                **_settings_facts(configuration),
+                "buses": [plan_facts(bus) for bus in buses],
+            }
+        )
     else:
         _show(configuration)
         show_plans(buses)
+        show_warnings(configuration)
 
 
 def _settings_facts(configuration: Configuration) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -84,7 +84,12 @@ def errors_shown(*, as_json: bool) -> Iterator[None]:
 
 def problem_facts(error: SettingsError) -> list[dict[str, object]]:
     """Return every problem of a configuration for a program."""
-    return [dataclasses.asdict(problem) for problem in error.problems]
+    return problem_list(error.problems)
+
+
+def problem_list(problems: Iterable[SettingsProblem]) -> list[dict[str, object]]:
+    """Return problems, or warnings, for a program."""
+    return [dataclasses.asdict(problem) for problem in problems]
 
 
 def show_problems(error: SettingsError) -> None:
@@ -94,6 +99,14 @@ def show_problems(error: SettingsError) -> None:
             f"[bold]{escape(problem_location(error, problem))}[/]: [red]{escape(problem.where)}[/]: {escape(problem.wrong)}"
         )
         err.print(f"    [green]{escape(problem.right)}[/]")
+
+
+def show_warnings(configuration: Configuration) -> None:
+    """Show what works in a configuration and is probably not meant."""
+    for one in configuration.warnings:
+        place = problem_location(SettingsError(configuration.file, []), one)
+        err.print(f"[bold]{escape(place)}[/]: [yellow]{escape(one.where)}[/]: warning: {escape(one.wrong)}")
+        err.print(f"    [green]{escape(one.right)}[/]")
 
 
 def needs_no_file(file: Path) -> bool:

@@ -90,6 +90,7 @@ def _errors_logged() -> Iterator[None]:
 
 
 async def _run_once(configuration: Configuration, adapters: dict[str, AdapterClass]) -> None:
+    _log_warnings(configuration)
     stop, restart = stop_on_signals(), Restart(starter_of_process())
     gateway: Gateway | None = None
     async with _restarts_in_time(restart):
@@ -115,6 +116,7 @@ async def _run(waiting: ConfigurationWait, adapters: dict[str, AdapterClass]) ->
             configuration = await run_until(stop, waiting.wait(failure))
             if configuration is None:
                 break
+            _log_warnings(configuration)
             try:
                 async with build(configuration, adapters, restart=restart) as gateway:
                     await waiting.close()
@@ -128,6 +130,12 @@ async def _run(waiting: ConfigurationWait, adapters: dict[str, AdapterClass]) ->
                     failure = None
         await waiting.close()
     _ask_for_restart(restart)
+
+
+def _log_warnings(configuration: Configuration) -> None:
+    for one in configuration.warnings:
+        place = problem_location(SettingsError(configuration.file, []), one)
+        log.warning("%s: %s: %s. %s", place, one.where, one.wrong, one.right)
 
 
 def _exit_code(error: BaseException | None) -> int:

@@ -25,10 +25,21 @@ def store_problems(settings: Settings, text: str) -> Iterator[SettingsProblem]:
     existing = next(folder for folder in path.absolute().parents if _mode_of(folder))
     if stat.S_ISDIR(_mode_of(path)):
         yield SettingsProblem(where, f"{path} is a folder", "Name a file in it, such as gateway.sqlite3", line)
+    elif existing.is_relative_to("/proc") or existing.is_relative_to("/sys"):
+        wrong = f"{existing} belongs to the kernel, and keeps no files"
+        yield SettingsProblem(where, wrong, "Name a file in a folder that the gateway may write to", line)
     elif not stat.S_ISDIR(_mode_of(existing)):
         yield SettingsProblem(
             where, f"{existing} is a file, no folder", "Name a file in a folder that the gateway may write to", line
         )
+
+
+def page_problems(settings: Settings, text: str) -> Iterator[SettingsProblem]:
+    """Yield why the page cannot be served as the settings have it."""
+    status = settings.status
+    if status.key is not None and status.certificate is None:
+        where, line = key_and_line(("status", "key"), text)
+        yield SettingsProblem(where, "there is a key without a certificate", "Add `certificate`, or leave the key out", line)
 
 
 def _mode_of(path: Path) -> int:

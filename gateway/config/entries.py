@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
-
-from gateway.adapter import Adapter, AdapterSettings
+from gateway.adapter import Adapter, AdapterSettings, SettingMistake
+from gateway.config.hidden_mistakes import validate_all
 from gateway.config.mistakes import did_you_mean, key_and_line, validation_problems
 from gateway.errors import SettingsError, SettingsProblem
 from gateway.toml_lines import Location
@@ -72,11 +71,9 @@ def _entry(
     table: Mapping[str, Any], model: type[AdapterSettings], place: Location, text: str, problems: list[SettingsProblem]
 ) -> AdapterSettings | None:
     try:
-        entry = model.model_validate(table)
-        entry.claims()
-    except ValidationError as error:
-        for details in error.errors(include_url=False):
-            problems.extend(validation_problems(details, model, place, text))
+        validated = validate_all(model.model_validate, table)
+        if validated.model is not None:
+            validated.model.claims()
     except KeyboardInterrupt:
         raise  # most likely from a person
     except BaseException as error:  # noqa: BLE001 - the settings class of a third-party adapter: its errors are mistakes of the adapter or the file
@@ -87,18 +84,33 @@ def _entry(
                 where, wrong, "Check the files that it names; if they are right, report this to the adapter's author", line
             )
         )
-    else:
-        return entry
-    return None
+        return None
+    for details in validated.errors:
+        problems.extend(validation_problems(details, model, place, text))
+    return validated.model
+
+
+def entry_warnings(entries: Iterable[AdapterSettings], text: str) -> Iterator[SettingsProblem]:
+    """Yield what works in entries and is probably not meant."""
+    for index, entry in enumerate(entries):
+        try:
+            warnings = list(entry.warnings())
+        except Exception as error:  # noqa: BLE001 - code of a third-party adapter, and nothing depends on its warnings
+            warnings = [SettingMistake((), f"its adapter cannot check it further: {type(error).__name__}", "Tell its author")]
+        for one in warnings:
+            where, line = key_and_line(("adapter", index, *one.location), text)
+            yield SettingsProblem(where, one.wrong, one.right, line)
 
 
 def _claimed_twice(
     entry: AdapterSettings, others: Sequence[AdapterSettings], place: Location, text: str
 ) -> Iterator[SettingsProblem]:
     """Yield the ports and hosts that another entry uses already: two masters on one bus get each other's answers."""
-    where, line = key_and_line(place, text)
+    claims = entry.claims()
     for other in others:
-        for claimed in sorted({*entry.claims()} & {*other.claims()}):
+        for claimed in sorted({*claims} & {*other.claims()}):
+            location = claims[claimed] if isinstance(claims, Mapping) else ()
+            where, line = key_and_line((*place, *location), text)
             right = "Name it in one entry only, and list everything that is connected to it there"
             yield SettingsProblem(where, f"{claimed} is used by the entry {other.name!r} already", right, line)
 

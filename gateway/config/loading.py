@@ -7,16 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from pydantic_settings import SettingsError as EnvironmentVariableError
 
 from gateway.adapter import Adapter
-from gateway.config.checks import cloud_problems, placeholder_problems, store_problems
+from gateway.config.checks import cloud_problems, page_problems, placeholder_problems, store_problems
 from gateway.config.entries import check_entries
-from gateway.config.file import read_file, without_option_names
+from gateway.config.file import read_tables_of, without_option_names
 from gateway.config.hardware_key import with_hardware_key
-from gateway.config.mistakes import ENV_PREFIX, is_in_environment, unknown_variables, validation_problems
+from gateway.config.hidden_mistakes import LeftOut, Validated, validate_all
+from gateway.config.mistakes import ENV_PREFIX, dotted, is_in_environment, unknown_variables, validation_problems
 from gateway.config.settings import Configuration, Settings
+from gateway.config.toml_mistakes import ReadTables
+from gateway.config.warnings import find_warnings
 from gateway.errors import SettingsError, SettingsProblem
 from gateway.toml_lines import line_of
 
@@ -39,20 +41,38 @@ def load(
     Raises:
         SettingsError: with all problems.
     """
-    text, tables = read_file(file)
-    problems: list[SettingsProblem] = list(unknown_variables(list(Settings.model_fields)))
-    settings = _settings(tables, text, problems)
+    read = read_tables_of(file)
+    text = read.text
+    problems: list[SettingsProblem] = [*read.problems, *unknown_variables(Settings)]
+    if not read.is_whole:
+        raise SettingsError(file, problems)
+    validated = _settings(read.tables, text, problems)
+    settings = validated.model
     entries = check_entries(
-        tables.get("adapter", ()) if settings is None else settings.adapter, adapters, broken or {}, text, problems
+        read.tables.get("adapter", ()) if settings is None else settings.adapter, adapters, broken or {}, text, problems
     )
     if settings is not None:
-        problems += store_problems(settings, text)
-    if settings is not None and for_cloud:
-        problems += [*cloud_problems(settings, text), *placeholder_problems(settings, text)]
-        settings = with_hardware_key(settings, text, problems)
+        found = [*store_problems(settings, text), *page_problems(settings, text)]
+        if for_cloud:
+            found += [*cloud_problems(settings, text), *placeholder_problems(settings, text)]
+            settings = with_hardware_key(settings, text, found)
+        problems += found if validated.is_right else (one for one in found if not _follows(one, validated.left_out))
+    problems = [one for one in problems if one in read.problems or not _is_unread(one, read)]
     if problems or settings is None:
         raise SettingsError(file, sorted(problems, key=lambda problem: problem.line or 0))
-    return Configuration(file, settings, tuple(entries))
+    return Configuration(file, settings, tuple(entries), tuple(find_warnings(settings, entries, text)))
+
+
+def _follows(problem: SettingsProblem, left_out: LeftOut) -> bool:
+    """Whether a problem is there only because something else is wrong: a key that is wrong seems to be missing."""
+    stem = problem.where.removesuffix("_file")
+    return any(dotted(one).removesuffix("_file") in (stem, problem.where) for one in left_out.locations)
+
+
+def _is_unread(problem: SettingsProblem, read: ReadTables) -> bool:
+    """Whether something seems to be wrong since the line that has it is no TOML."""
+    key = problem.where.rpartition(".")[2]
+    return key in read.keys_left_out or any(f"`{one}`" in problem.wrong for one in read.keys_left_out)
 
 
 def environment_names_buses() -> bool:
@@ -60,17 +80,17 @@ def environment_names_buses() -> bool:
     return is_in_environment("adapter")
 
 
-def _settings(tables: dict[str, Any], text: str, problems: list[SettingsProblem]) -> Settings | None:
+def _settings(tables: dict[str, Any], text: str, problems: list[SettingsProblem]) -> Validated[Settings]:
     for key in tables.keys() - without_option_names(tables).keys():
         known = ", ".join(Settings.model_fields)
         problems.append(SettingsProblem(key, "no such key", f"Known here: {known}", line_of(text, (key,))))
     try:
-        return Settings(**without_option_names(tables))
-    except ValidationError as error:
-        for details in error.errors(include_url=False):
-            problems.extend(validation_problems(details, Settings, (), text))
+        validated = validate_all(lambda rest: Settings(**rest), without_option_names(tables))
     except EnvironmentVariableError as error:
         named = re.search(r'field "(\w+)"', str(error))
         variable = f"{ENV_PREFIX}{named[1].upper() if named else ''}"
         problems.append(SettingsProblem(variable, "is not JSON", f"Write it as JSON, or set one key of it: {variable}__<KEY>"))
-    return None
+        return Validated(None, ())
+    for details in validated.errors:
+        problems.extend(validation_problems(details, Settings, (), text))
+    return validated

@@ -1,12 +1,11 @@
-"""Turn the errors of TOML, pydantic and the environment into sentences: where, what is wrong, and what would be right. Pure."""
+"""Turn the errors of pydantic and of the environment into sentences: where, what is wrong, and what would be right. Pure."""
 
 from __future__ import annotations
 
 import difflib
 import os
 import re
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, get_args
 
@@ -15,12 +14,16 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from gateway.command_secrets import KEY_LIKE
+from gateway.config.hidden_mistakes import mistakes_in
 from gateway.errors import SettingsError, SettingsProblem
 from gateway.plain_numbers import seconds_text
 from gateway.toml_lines import Location, line_of
 from gateway.url_secrets import without_bare_url_user, without_url_user
 
 ENV_PREFIX = "XYTE_GATEWAY__"
+
+QUOTED_LENGTH = 60
+"""So many characters of a wrong value are shown."""
 
 IN_PLAIN_WORDS: Mapping[str, str] = {
     "bool_parsing": "has to be true or false",
@@ -29,6 +32,12 @@ IN_PLAIN_WORDS: Mapping[str, str] = {
     "enum": "has to be {expected}",
     "float_parsing": "has to be a number",
     "float_type": "has to be a number",
+    "finite_number": "has to be a finite number",
+    "ip_any_network": "is not an address or a network; write it as 10.0.0.5 or 10.0.0.0/24",
+    "path_type": "has to be a path, in quotes",
+    "string_pattern_mismatch": "has characters that cannot be in it",
+    "string_too_long": "is too long: at most {max_length} characters",
+    "too_long": "has too many entries: at most {max_length}",
     "greater_than": "has to be more than {gt}",
     "greater_than_equal": "has to be at least {ge}",
     "int_from_float": "has to be a whole number",
@@ -48,22 +57,6 @@ IN_PLAIN_WORDS: Mapping[str, str] = {
     "tuple_type": "has to be a list, in [ ]",
 }
 """pydantic's error types -> a sentence about the file."""
-
-TOML_HELP: Mapping[str, str] = {
-    "Cannot overwrite|Cannot declare|Cannot mutate": "Each key and each [table] may occur once; only [[adapter]] can be repeated",
-    "Illegal character|Unterminated": "A text has to end with the quote that it began with, on the same line",
-    "Invalid value|Unclosed": "Put texts in quotes and lists in [ ] with commas; write true and false for yes and no",
-    "Expected": "Write one `key = value` per line, and a table as [name]",
-}
-"""tomllib's error texts -> the usual cause."""
-
-
-def toml_problem(error: tomllib.TOMLDecodeError, text: str) -> SettingsProblem:
-    """Return why a file is no TOML, with its line."""
-    found = re.search(r"line (\d+)", str(error))
-    message = re.sub(r" [(]at .*[)]", "", str(error))
-    right = next((right for words, right in TOML_HELP.items() if re.match(words, message)), "See https://toml.io")
-    return SettingsProblem("file", f"is not TOML: {message}", right, int(found[1]) if found else text.count("\n") + 1)
 
 
 def validation_problems(details: ErrorDetails, model: type[BaseModel], place: Location, text: str) -> Iterator[SettingsProblem]:
@@ -89,10 +82,17 @@ def validation_problems(details: ErrorDetails, model: type[BaseModel], place: Lo
     if details["type"] == "extra_forbidden":
         known = sorted(owner.model_fields) if owner else []
         key = str(inside[-1])
-        hint = did_you_mean(key, known) or (_right_table_of(key, model, inside) if not place else "")
-        yield SettingsProblem(where, "no such key", f"{hint}Known here: {', '.join(known)}", line)
+        table = "" if place else _right_table_of(key, model, inside)
+        right = table.strip() or f"{did_you_mean(key, known)}Known here: {', '.join(known)}"
+        yield SettingsProblem(where, "no such key", right, line)
     elif details["type"] == "missing":
         yield SettingsProblem(where, "is missing", right, line)
+    elif mistakes := mistakes_in(details):
+        for one in mistakes:
+            at, line = key_and_line((*place, *inside, *one.location), text)
+            _, field = _field_of(model, (*inside, *one.location))
+            purpose = f"It is for: {field.description}" if field is not None and field.description else right
+            yield SettingsProblem(at, _beginning_small(one.wrong), one.right or purpose, line)
     else:
         for wrong in _in_plain_words(details).splitlines():
             yield SettingsProblem(where, wrong + _quoted(details["input"], wrong, inside, field), right, line)
@@ -124,17 +124,35 @@ def did_you_mean(written: str, known: Iterable[str]) -> str:
     return f"Did you mean {near[0]!r}? " if near else ""
 
 
-def unknown_variables(sections: Sequence[str]) -> Iterator[SettingsProblem]:
+def unknown_variables(settings: type[BaseModel]) -> Iterator[SettingsProblem]:
     """Yield the environment variables that look like ours and set nothing."""
-    names = sorted(section.upper() for section in sections)
-    for variable in os.environ:
+    names = sorted(section.upper() for section in settings.model_fields)
+    for variable, value in os.environ.items():
         matched = re.fullmatch(r"XYTE_GATEWAY(_+)([A-Z0-9]+)(?:_.*)?", variable.upper())
-        if matched is None or (matched[1] == "_" and (matched[2] not in names or "__" not in variable[len(ENV_PREFIX) :])):
+        if matched is None:
             continue
-        if matched[1] != "__" or matched[2] not in names:
+        if (meant := _variable_meant(variable.upper(), value, settings)) is not None:
+            yield SettingsProblem(variable, "no such setting: it has too few underscores", f"Did you mean {meant}?")
+        elif matched[1] == "__" and matched[2] not in names:
             near = difflib.get_close_matches(matched[2], names, n=1)
             hint = f"Did you mean {ENV_PREFIX}{near[0]}? " if near else ""
             yield SettingsProblem(variable, "no such setting", f"{hint}Sections are: {', '.join(names)}")
+
+
+def _variable_meant(variable: str, value: str, settings: type[BaseModel]) -> str | None:
+    """Return the variable that one with too few underscores stands for; `None` where it is none of ours.
+
+    Docker Compose and Kubernetes set variables of their own that begin alike: `XYTE_GATEWAY_STATUS_PORT` is also the address of
+    a service, as `tcp://10.0.0.1:80`.
+    """
+    rest = variable.removeprefix("XYTE_GATEWAY").lower().lstrip("_")
+    for section, field in settings.model_fields.items():
+        for model in _models_in(field.annotation):
+            for key in model.model_fields:
+                meant = f"{ENV_PREFIX}{section.upper()}__{key.upper()}"
+                if re.fullmatch(f"{section}_+{key}", rest) and variable != meant and "://" not in value:
+                    return meant
+    return None
 
 
 def variable_for(location: Location) -> str | None:
@@ -159,8 +177,16 @@ def _in_plain_words(details: ErrorDetails) -> str:
     plain = IN_PLAIN_WORDS.get(details["type"])
     if plain is not None:
         return plain.format(**{name: _limit_text(limit) for name, limit in details.get("ctx", {}).items()})
-    wrong = without_url_user(details["msg"].removeprefix("Value error, "))
-    return wrong if wrong[:2].isupper() else wrong[:1].lower() + wrong[1:]  # RTU, URL
+    if details["type"] not in ("value_error", "assertion_error"):
+        return "cannot be used"  # the words of pydantic are for programmers
+    return _beginning_small(without_url_user(details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")))
+
+
+def _beginning_small(sentence: str) -> str:
+    """Return a sentence that begins with a small letter, unless it begins with an abbreviation or with something quoted."""
+    word = sentence.split(maxsplit=1)[0] if sentence.strip() else ""
+    is_plain = word[1:].islower() or len(word) == 1
+    return sentence[:1].lower() + sentence[1:] if is_plain else sentence
 
 
 def _limit_text(limit: object) -> object:
@@ -177,7 +203,7 @@ def _quoted(given: object, wrong: str, inside: Location, field: FieldInfo | None
     is_secret = has_secret_name or (field is not None and _is_secret(field.annotation))
     if is_secret or not isinstance(given, str | int | float) or repr(given) in wrong or KEY_LIKE.fullmatch(str(given)):
         return ""
-    written = str(given).lower() if isinstance(given, bool) else repr(given)
+    written = str(given).lower() if isinstance(given, bool) else repr(given[:QUOTED_LENGTH] if isinstance(given, str) else given)
     return f" (it says {without_bare_url_user(written)})"
 
 

@@ -15,7 +15,9 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from gateway.adapter import AdapterSettings, Seconds
 from gateway.config.mistakes import ENV_PREFIX
-from gateway.models import Permission
+from gateway.errors import SettingsProblem
+from gateway.host_names import HostName
+from gateway.models import Permission, parse_name
 
 DEFAULT_FILE = Path("gateway.toml")
 
@@ -56,7 +58,7 @@ class _Section(BaseModel):
 class GatewaySection(_Section):
     """`[gateway]`: the identity of this gateway."""
 
-    name: str = Field(default="Xyte gateway", description="display name in the cloud")
+    name: Annotated[str, AfterValidator(parse_name)] = Field(default="Xyte gateway", description="display name in the cloud")
     serial_number: str | None = Field(
         default=None,
         min_length=1,
@@ -265,7 +267,7 @@ class StatusSection(_Section):
     """`[status]`: the status page, and when the gateway counts as ready."""
 
     enabled: bool = Field(default=True, description="whether there is a status page at all")
-    host: str = Field(
+    host: HostName = Field(
         default="127.0.0.1",
         min_length=1,
         description="the address that the page listens on; 0.0.0.0 is every network interface, and always needs the token",
@@ -351,3 +353,5 @@ class Configuration:
     settings: Settings
     entries: tuple[AdapterSettings, ...]
     """One for each `[[adapter]]` table, of the settings class of its adapter; names are unique."""
+    warnings: tuple[SettingsProblem, ...] = ()
+    """What works and is probably not meant."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr
 
 from gateway.adapter_settings import AdapterSettings
+from gateway.errors import SettingMistake
 from gateway.profiles.files import ProfileFiles
 from gateway.profiles.model import DeviceProfile
 from gateway.profiles.names import unknown_name
@@ -26,16 +27,22 @@ class ProfileSettings(AdapterSettings, Generic[ProfileT]):
         default=(), description="folders with more profiles; one with the name of a built-in profile replaces it"
     )
 
-    _library: dict[str, ProfileT] = PrivateAttr(default_factory=dict)
+    _library: dict[str, ProfileT] | None = PrivateAttr(default=None)
+    _unusable: str = PrivateAttr(default="")
 
     @property
     def library(self) -> Mapping[str, ProfileT]:
         """All profiles by name: those that come with the adapter, and those of the configured folders."""
+        if self._library is None:
+            try:
+                self._library = dict(self.profile_files.load(self.profiles))
+            except ValueError as error:
+                self._library, self._unusable = dict(self.profile_files.load(())), str(error)
         return self._library
 
     def find_profile(self, name: str) -> ProfileT | None:
         """Return the profile of this name. An adapter that makes profiles on demand overrides this."""
-        return self._library.get(name)
+        return self.library.get(name)
 
     def check_profile_name(self, name: str) -> None:
         """Check that there is a profile of this name.
@@ -44,9 +51,21 @@ class ProfileSettings(AdapterSettings, Generic[ProfileT]):
             ValueError: there is none; the text suggests similar names.
         """
         if self.find_profile(name) is None:
-            raise ValueError(unknown_name("profile", name, self._library))
+            raise ValueError(unknown_name("profile", name, self.library))
 
-    @model_validator(mode="after")
-    def _load_library(self) -> Self:
-        self._library.update(self.profile_files.load(self.profiles))
-        return self
+    def profile_mistakes(self, *names: tuple[str, tuple[int | str, ...]]) -> Iterator[SettingMistake]:
+        """Yield a mistake for each name that is none of a profile.
+
+        Args:
+            names: names of profiles, each with the location where the entry has it.
+        """
+        for name, location in names:
+            if self.find_profile(name) is None:
+                right = "`xyte-gateway profile list` shows all"
+                yield SettingMistake(location, unknown_name("profile", name, self.library), right)
+
+    def mistakes(self) -> Iterator[SettingMistake]:
+        """Yield what is wrong with the configured profile files; without them the built-in profiles hold."""
+        yield from super().mistakes()
+        if self.library and self._unusable:
+            yield from (SettingMistake(("profiles",), line) for line in self._unusable.splitlines())

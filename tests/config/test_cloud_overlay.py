@@ -164,7 +164,7 @@ def test_every_problem_is_told_and_not_only_the_first(base):
 
 def test_a_bus_cannot_be_taken_from_an_entry_that_needs_one(base):
     found = problems(base('configuration = "cloud"'), {"adapter": {"plant": {"hosts": []}}})
-    assert "there is no bus" in found["adapter.plant"].wrong
+    assert "there is no bus" in found["adapter.plant.hosts"].wrong
 
 
 def test_two_entries_cannot_be_made_to_claim_one_port(base):

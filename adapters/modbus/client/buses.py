@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal, Self, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from adapters.modbus.client.ascii_frames import characters_of
-from adapters.modbus.client.host_names import HostName
 from adapters.modbus.client.timing import ascii_pause_seconds, silence_seconds
 from adapters.modbus.client.tls_settings import TLS_PORT, TlsSettings
-from gateway.adapter import Seconds
+from gateway.adapter import DisplayName, HostName, Seconds, canonical_host
 
 MODBUS_PORT = 502
 
@@ -47,7 +46,7 @@ class TcpHost(_BusModel):
 
     host: HostName = Field(min_length=1, description="IP address or host name")
     port: int = Field(default=MODBUS_PORT, ge=1, le=65535, description="TCP or UDP port")
-    name: str = Field(default="", description="what this bus is called in logs and on the page; host:port, when left out")
+    name: DisplayName = Field(default="", description="what this bus is called in logs and on the page; host:port, when left out")
     framing: Literal["tcp", "rtu", "ascii"] = Field(
         default="tcp", description="frames on the wire: Modbus TCP, or RTU or ASCII frames over TCP"
     )
@@ -82,7 +81,7 @@ class TcpHost(_BusModel):
     @property
     def claim(self) -> str:
         """What only one entry may use: a port of the host."""
-        return f"host {self.host.lower()} port {self.port}" + (" over UDP" if self.transport == "udp" else "")
+        return f"host {canonical_host(self.host)} port {self.port}" + (" over UDP" if self.transport == "udp" else "")
 
     @property
     def loses_requests(self) -> bool:
@@ -127,10 +126,22 @@ class TcpHost(_BusModel):
         return 0.0
 
 
+def _checked_line_port(written: str) -> str:
+    if re.fullmatch(r"COM[0-9]+:?", written, re.IGNORECASE):
+        raise ValueError(
+            f"{written!r} is a port of Windows: on this machine a port is called /dev/ttyUSB0 or /dev/serial/by-id/..."
+        )
+    return written
+
+
+LinePort: TypeAlias = Annotated[str, AfterValidator(_checked_line_port)]
+"""The path of a serial port."""
+
+
 class SerialLine(_BusModel):
     """A serial line with RTU or ASCII devices."""
 
-    port: str = Field(min_length=1, description="serial port; a name under /dev/serial/by-id survives replugging")
+    port: LinePort = Field(min_length=1, description="serial port; a name under /dev/serial/by-id survives replugging")
     baudrate: int = Field(default=19200, ge=300, le=4_000_000, description="speed of the line, in bits per second")
     parity: Literal["N", "E", "O"] = Field(default="E", description="N none, E even, O odd")
     stopbits: Literal[1, 2] = Field(default=1, description="stop bits of a character")
@@ -139,7 +150,7 @@ class SerialLine(_BusModel):
         default=None,
         description="data bits of a character, 7 only with ASCII; when left out, 8 for RTU and 8N1, else 7 for ASCII (7E1, 7N2)",
     )
-    name: str = Field(default="", description="what this bus is called in logs and on the page; the port, when left out")
+    name: DisplayName = Field(default="", description="what this bus is called in logs and on the page; the port, when left out")
 
     @property
     def label(self) -> str:
@@ -213,7 +224,11 @@ Bus: TypeAlias = TcpHost | SerialLine
 def parse_host(entry: object) -> object:
     """Return `192.168.1.20`, `name:1502` or `[fe80::1]:502` as a table; anything else as it is."""
     if not isinstance(entry, str):
-        return entry
+        if isinstance(entry, Mapping | TcpHost):
+            return entry
+        raise ValueError("has to be a text or a table")
+    if "://" in entry:
+        raise ValueError(f"{entry!r} is a URL: write the host alone, without {entry[: entry.index('://') + 3]}")
     matched = re.fullmatch(r"(\[(?P<v6>[0-9a-fA-F:.%\w]+)\]|(?P<host>[^\s:\[\]/]+))(:(?P<port>\d{1,5}))?", entry.strip())
     if matched is None:
         raise ValueError(f"{entry!r} is not a host: write an address or a name, with `:port` when it is not {MODBUS_PORT}")

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from adapters.modbus.client.host_names import HostName
+from gateway.adapter import HostName
 
 TLS_PORT = 802
 """The port of Modbus over TLS (Modbus/TCP Security Protocol Specification V36, section 6)."""

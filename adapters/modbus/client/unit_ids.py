@@ -35,7 +35,9 @@ def parse_units(units: object) -> tuple[int, ...]:
         if matched is None:
             raise ValueError(f'{part.strip()!r} is not a unit id: write "1-16, 20" or [1, 2, 20]')
         first, last = int(matched[1]), int(matched[2] or matched[1])
-        if last < first or not (last <= LAST_UNIT or first == last == TCP_DEVICE_UNIT):
+        if last < first:
+            raise ValueError(f'unit ids {part.strip()!r} go backwards: write "{last}-{first}"')
+        if last > LAST_UNIT and not first == last == TCP_DEVICE_UNIT:
             raise ValueError(
                 f"unit ids {part.strip()!r}: they go from 1 to {LAST_UNIT}; over Modbus TCP also {ZERO_UNIT}, {TCP_DEVICE_UNIT}"
             )

@@ -14,6 +14,8 @@ from fnmatch import fnmatchcase
 from typing import Self
 from urllib.parse import urlsplit
 
+from gateway.adapter import checked_host_name
+
 BY_ID = "/dev/serial/by-id/"
 
 SCHEMES = ("socket", "rfc2217")
@@ -112,6 +114,10 @@ class PortSelector:
         elif text.lower().startswith("usb:"):
             if _USB.fullmatch(text) is None:
                 raise ValueError(f'{written!r} is not a USB adapter: write "usb:0403:6001", or "usb:0403:6001:A10K3X9Q"')
+        elif re.fullmatch(r"COM[0-9]+:?", text, re.IGNORECASE):
+            raise ValueError(
+                f"{written!r} is a port of Windows: on this machine a port is called /dev/ttyUSB0 or /dev/serial/by-id/..."
+            )
         elif text != EVERY_PORT and not text.startswith("/"):
             raise ValueError(f'{written!r} is not a port: write a path, "usb:0403:6001", "socket://host:port" or "*"')
         return cls(text)
@@ -230,3 +236,4 @@ def _check_url(text: str, kind: str) -> None:
         is_complete = False
     if not is_complete:
         raise ValueError(f"{text!r} does not name a device server: write {kind}://host:port")
+    checked_host_name(parts.hostname or "")

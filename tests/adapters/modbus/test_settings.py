@@ -92,14 +92,14 @@ def test_a_character_has_the_bits_that_parity_and_stop_bits_make():
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({}, 'there is no bus: name `hosts = ["192.168.1.20"]`'),
-        ({"hosts": ["http://a"]}, "'http://a' is not a host: write an address or a name"),
+        ({}, 'there is no bus. Name one: `hosts = ["192.168.1.20"]`'),
+        ({"hosts": ["http://a"]}, "'http://a' is a URL: write the host alone"),
         ({"hosts": ["a" * 64]}, "is not the name of a host: its parts have 1 to 63 characters"),
         ({"hosts": [{"host": "plc..local"}]}, "'plc..local' is not the name of a host"),
         ({"hosts": [{"host": "plc\0"}]}, "it contains control characters"),
         ({"hosts": [{"host": "a", "tls": {"server_name": ".local"}}]}, "'.local' is not the name of a host"),
         ({"hosts": ["a:99999"]}, "less than or equal to 65535"),
-        ({"hosts": ["a", "a"]}, "two buses are called 'a:502': give one of them another `name`"),
+        ({"hosts": ["a", "a"]}, "host a port 502 is there already. Name each host once"),
         ({"lines": [{"port": "p"}], "units": "0-5"}, "0 addresses all units of a serial line at once (broadcast)"),
         (
             {"hosts": [{"host": "a", "framing": "rtu"}], "units": "1, 255"},
@@ -112,7 +112,7 @@ def test_a_character_has_the_bits_that_parity_and_stop_bits_make():
         ),
         ({"hosts": ["a"], "devices": [{"unit": 250, "profile": "omron-e5cc"}]}, "248 to 254 are reserved; possible are 1 to 247"),
         ({"hosts": ["a"], "units": "240-255"}, "they go from 1 to 247"),
-        ({"hosts": ["a"], "units": "5-1"}, "they go from 1 to 247"),
+        ({"hosts": ["a"], "units": "5-1"}, 'go backwards: write "1-5"'),
         ({"hosts": ["a"], "units": "all"}, "'all' is not a unit id: write \"1-16, 20\""),
         ({"hosts": ["a"], "units": []}, "at least 1 item"),
         ({"hosts": ["a"], "retry": 3}, "Extra inputs are not permitted"),
@@ -125,7 +125,10 @@ def test_a_character_has_the_bits_that_parity_and_stop_bits_make():
             "none of the",
         ),
         ({"hosts": ["a"], "devices": [{"unit": 5, "profile": "omron-e5cc", "bus": "roof"}]}, "no bus 'roof'; did you mean a:502"),
-        ({"hosts": ["a", "b"], "devices": [{"unit": 5, "profile": "omron-e5cc"}]}, "several buses, so set `bus`: a:502, b:502"),
+        (
+            {"hosts": ["a", "b"], "devices": [{"unit": 5, "profile": "omron-e5cc"}]},
+            "several buses, so set `bus`. The buses of this entry are a:502, b:502",
+        ),
         ({"hosts": ["a"], "devices": [{"unit": 5, "profile": "omron-e5cc"}] * 2}, "two devices are configured at a:502 unit 5"),
         ({"hosts": ["a"], "profiles": ["/no/such/folder"]}, "/no/such/folder: there is no such folder"),
     ],
