@@ -39,6 +39,12 @@ def moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def zone(at: datetime) -> str:
+    """Return how far the zone of this machine is from UTC at this time: `+02:00`."""
+    offset = f"{at.astimezone():%z}"
+    return f"{offset[:3]}:{offset[3:5]}"
+
+
 def share(part: float) -> str:
     """Return a share as percent, with a decimal where it is small."""
     percent = 100 * part

@@ -5,12 +5,14 @@ Everything that is put into a template is escaped, except HTML that another temp
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from gateway import __version__
 from gateway.models import NAME_LENGTH, FindingState
 from gateway.state.records import Decision
 from gateway.status.cloud_activity import CommandState
@@ -44,10 +46,22 @@ LICENCE_MARKS: Final = {"in use": "fine", "pending": "unasked", "error": "refuse
 """The CSS class of each state, shared with the child status of the same urgency."""
 
 
+def edition_of(assets: Mapping[str, Asset]) -> str:
+    """Return a hash of the version, the templates and the static files."""
+    content = hashlib.blake2s(__version__.encode(), digest_size=6)
+    for file in sorted(FOLDER.glob("*.html")):
+        content.update(file.read_bytes())
+    for asset in assets.values():
+        content.update(asset.address.encode())
+    return content.hexdigest()
+
+
 class Templates:
     """The templates of the page, rendered by name."""
 
     def __init__(self, assets: Mapping[str, Asset]) -> None:
+        self.edition = edition_of(assets)
+        """Changes with the pages: an open page of another one is loaded again."""
         self._environment = Environment(
             loader=FileSystemLoader(str(FOLDER)),
             autoescape=True,
@@ -58,6 +72,7 @@ class Templates:
         )
         self._environment.filters |= {
             "moment": formatting.moment,
+            "zone": formatting.zone,
             "share": formatting.share,
             "duration": formatting.duration,
             "amount": formatting.amount,
@@ -68,6 +83,7 @@ class Templates:
             "metric_title": metric_title,
         }
         self._environment.globals |= {
+            "edition": lambda: self.edition,
             "asset": lambda name: assets[name].address,
             "shown_value": shown_value,
             "status_texts": formatting.STATUS_TEXTS,

@@ -20,7 +20,8 @@ from gateway.status.rights import Rights
 from gateway.status.routes.actions import Actions
 from gateway.status.snapshot_cache import SnapshotCache
 
-HEARTBEAT_SECONDS: Final = 15.0
+HEARTBEAT_SECONDS: Final = 2.0
+"""A page that hears nothing for longer asks whether the gateway still answers (`static/page.js`)."""
 WRITE_SECONDS: Final = 10.0
 """A browser that does not accept an event within this time is disconnected."""
 
@@ -119,7 +120,7 @@ class HtmlRoutes:
         seen = request.headers.get("Last-Event-ID", request.query.get("seen", ""))
         try:
             async with self._live.watch(address, seen=seen, client=client) as watcher:
-                return await _stream(request, watcher)
+                return await _stream(request, watcher, edition=self._templates.edition)
         except TooManyWatchers:
             text = "Too many pages are open, so this one is not updated."
             return self._middleware.error_response(request, 503, "Too many pages", text, headers={"Retry-After": "30"})
@@ -130,10 +131,10 @@ def _path_back(form: Mapping[str, str], *, default: str) -> str:
     return own_path(form.get("then", ""), default=default)
 
 
-async def _stream(request: web.Request, watcher: PageWatcher) -> web.StreamResponse:
+async def _stream(request: web.Request, watcher: PageWatcher, *, edition: str) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     await response.prepare(request)
-    payload: bytes | None = b"retry: 3000\n\n"
+    payload: bytes | None = f"retry: 2000\nevent: edition\ndata: {edition}\n\n".encode()
     try:
         while payload is not None:
             async with asyncio.timeout(WRITE_SECONDS):

@@ -1,39 +1,14 @@
-// Keep a page live: changed regions come as HTML in server-sent events, and times are shown as "3 min ago".
+// Keep a page live: changed regions come as HTML in server-sent events; a gateway that does not answer is told within 5 s.
 "use strict";
 
 (() => {
   const body = document.body;
   const live = document.getElementById("live");
   const announcements = document.getElementById("announcements");
-  const clockOffset = Date.now() - Date.parse(body.dataset.now);  // times are shown by the clock of the gateway, not of the browser
   const servedHtml = new WeakMap();  // element -> the HTML it was made from, before times were rewritten
   let version = body.dataset.version;
   let source = null;
   let retryTimer = 0;
-
-  // times -----------------------------------------------------------------------------------------------------------
-
-  const duration = (seconds) => {
-    if (seconds < 60) return `${Math.max(0, Math.round(seconds))} s`;
-    if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
-    if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)} h`;
-    return `${Math.floor(seconds / 86400)} days`;
-  };
-
-  const phrases = {
-    for: (seconds) => `for ${duration(seconds)}`,
-    ago: (seconds) => (seconds < 1 ? "just now" : `${duration(seconds)} ago`),
-    in: (seconds) => (seconds > -1 ? "now" : `in ${duration(-seconds)}`),
-  };
-
-  const updateTimes = (within) => {
-    const now = Date.now() - clockOffset;
-    for (const time of within.querySelectorAll("time[data-how]")) {
-      if (!time.title) time.title = new Date(time.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "long" });
-      const words = phrases[time.dataset.how]((now - Date.parse(time.dateTime)) / 1000);
-      if (time.textContent !== words) time.textContent = words;
-    }
-  };
 
   // regions ---------------------------------------------------------------------------------------------------------
 
@@ -86,7 +61,7 @@
     }
     copyUserState(region, fresh.content);
     region.replaceChildren(fresh.content);
-    updateTimes(region);
+    gatewayDisplay.update(region);
   };
 
   const announcement = () => {  // without the times in it, which change all the time
@@ -114,58 +89,102 @@
 
   // connection -------------------------------------------------------------------------------------------------------
 
-  const showState = (text, state) => {
+  const BEAT_MS = 2000;  // the gateway sends something at least so often
+  const SUSPECT_MS = 3000;
+  const PROBE_MS = 1400;
+  const TICK_MS = 500;  // with the two above under 5 s
+  const stale = document.getElementById("stale");
+  let receivedAt = Date.now();
+  let tickedAt = Date.now();
+  let isProbing = false;
+  let probedAt = 0;
+  let isFull = false;
+
+  const showState = (state) => {
+    const text = live.dataset[state];
     if (live.textContent !== text) live.textContent = text;
-    live.className = `live ${state}`;
+    live.className = `live ${state === "on" ? "on" : "off"}`;
   };
 
-  const SILENCE_MS = 40000;  // the gateway sends something every 15 s
-  const RETRY_MS = 5000;
-  let receivedAt = Date.now();
+  const noteReceived = () => {
+    receivedAt = Date.now();
+    isFull = false;
+    showState("on");
+    if (stale.hidden) return;
+    stale.hidden = true;
+    body.classList.remove("stale");
+  };
+
+  const showStale = () => {
+    showState("off");
+    if (!stale.hidden) return;
+    const time = stale.querySelector("time");
+    time.dateTime = new Date(gatewayDisplay.now() - (Date.now() - receivedAt)).toISOString();
+    body.classList.add("stale");
+    stale.hidden = false;
+    gatewayDisplay.update(stale);
+  };
 
   const connect = () => {
-    clearTimeout(retryTimer);
     if (source) source.close();
-    receivedAt = Date.now();
     source = new EventSource(`/events?at=${encodeURIComponent(body.dataset.address)}&seen=${encodeURIComponent(version)}`);
-    source.onopen = () => { noteReceived(); showState("live", "on"); };
-    source.addEventListener("regions", (event) => { noteReceived(); applyRegions(event); });
-    source.addEventListener("beat", noteReceived);
-    source.addEventListener("gone", () => location.reload());
-    source.onerror = () => {
-      showState(NO_RESPONSE, "off");
-      if (source.readyState === EventSource.CLOSED) findOutWhy();
-    };
+    const own = source;
+    const on = (name, act) => own.addEventListener(name, (event) => { if (own === source) { noteReceived(); act(event); } });
+    on("edition", (event) => { if (event.data !== body.dataset.edition) location.reload(); });  // the gateway was updated meanwhile
+    on("regions", applyRegions);
+    on("beat", () => {});
+    on("gone", () => location.reload());
+    own.onerror = () => { if (own === source) probe(); };
   };
 
-  const NO_RESPONSE = "no response from the gateway, trying again";
-  const noteReceived = () => { receivedAt = Date.now(); };
+  const probe = async () => {  // a connection that is silent may be cut, or the gateway may be gone: ask again before it is told
+    if (isProbing) return;
+    isProbing = true;
+    const askedAt = probedAt = Date.now();
+    const answer = await ask("/healthz");
+    isProbing = false;
+    if (document.hidden || receivedAt > askedAt) return;
+    if (Date.now() - askedAt > 2 * PROBE_MS) return;  // this machine slept meanwhile
+    if (!answer) showStale();
+    else if (source.readyState === EventSource.CLOSED) await findOutWhy();
+    else reconnect();
+  };
+
+  const ask = (address, options) => fetch(address, { cache: "no-store", signal: AbortSignal.timeout(PROBE_MS), ...options }).catch(() => null);
+
+  const reconnect = () => {
+    receivedAt = Date.now();
+    connect();
+  };
 
   const findOutWhy = async () => {  // the browser gives up when the request is refused
-    retryTimer = setTimeout(connect, RETRY_MS);
-    const response = await fetch(body.dataset.address, { method: "HEAD", redirect: "manual" }).catch(() => null);
+    const response = await ask(body.dataset.address, { method: "HEAD", redirect: "manual" });
     if (response && (response.type === "opaqueredirect" || response.status === 404)) location.reload();  // sign in again, or the page is gone
-    else if (response && response.ok) showState("not updated: too many pages are open", "off");
+    if (response && response.ok) { isFull = true; showState("full"); }
+    receivedAt = Date.now();
+    clearTimeout(retryTimer);
+    retryTimer = setTimeout(connect, 2 * BEAT_MS);
   };
 
-  const checkConnection = () => {
-    if (document.hidden || Date.now() - receivedAt < SILENCE_MS) return;
-    showState(NO_RESPONSE, "off");
-    connect();
+  const tick = () => {
+    const slept = Date.now() - tickedAt > SUSPECT_MS;  // a suspended machine or a page that was kept still: what waits is read first
+    tickedAt = Date.now();
+    if (document.hidden) return;
+    if (slept) reconnect();
+    else if (!isFull && Date.now() - receivedAt > SUSPECT_MS && Date.now() - probedAt > (stale.hidden ? 0 : BEAT_MS)) probe();
   };
 
   document.addEventListener("visibilitychange", () => {  // a hidden page causes no work
-    if (!document.hidden) connect();
+    if (!document.hidden) reconnect();
     else if (source) source.close();
   });
   addEventListener("pagehide", () => source && source.close());
-  addEventListener("pageshow", (event) => { if (event.persisted) connect(); });
+  addEventListener("pageshow", (event) => { if (event.persisted) reconnect(); });
+  document.addEventListener("address-changed", () => { version = ""; reconnect(); });
 
   document.querySelectorAll("[data-live]").forEach(remember);
-  updateTimes(document);
-  setInterval(() => { if (!document.hidden) updateTimes(document); }, 1000);
   if (body.dataset.address) {
     connect();
-    setInterval(checkConnection, 5000);
+    setInterval(tick, TICK_MS);
   }
 })();
