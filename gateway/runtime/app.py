@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from gateway import __version__
@@ -145,7 +146,7 @@ class Gateway:
             follow_identity_decision(state, self.configuration.settings.gateway, every=timing.check_for_changes_every),
             watch_file(self.configuration.file, self.view.set_notice, every=timing.check_for_changes_every),
             state.events.run(),
-            watch_clock(state),
+            watch_clock(state, redate=self._redate),
             state.mirror.run(),
             state.flash.run(),
             state.history.run(),
@@ -157,6 +158,12 @@ class Gateway:
             self.children.settings.run(),
             self.children.map_trials.run(),
         )
+
+    def _redate(self, right: Callable[[datetime], datetime]) -> None:
+        """Move what was observed before the clock was set to its right time."""
+        self.field.monitor.redate(right)
+        if self.page is not None:
+            self.page.history.redate(right)
 
     async def _drain(self, session: asyncio.Task[None], ends_at: float) -> None:
         """End the session first, and send what is left afterwards: two senders would send the same samples."""

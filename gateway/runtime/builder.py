@@ -62,6 +62,7 @@ from gateway.runtime.diagnostics.secrets import secrets_of_configuration
 from gateway.runtime.hardware import settle_hardware
 from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.loop_watchdog import LoopWatchdog, watching
+from gateway.runtime.observations import ObservationKeeper
 from gateway.runtime.own_commands.build import CloudWay, Diagnosis, OwnCommandParts, build_own_commands
 from gateway.runtime.own_telemetry import NOT_REGISTERED, own_telemetry
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
@@ -142,6 +143,8 @@ async def build(
         field = build_field(
             state, in_effect, adapters, timing=timing, observer=history or NO_OBSERVER, choose_map=choose_map
         )  # fmt: skip
+        observations = ObservationKeeper(state.history, state.registry, field, history)
+        await observations.load()
         children = build_child_configurations(configuration, state, field, timing=timing)
         await restore_children(children.configurations, state)
         configuring = build_configuring(own, children.configurations, field, state)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from gateway.errors import StoreError
 from gateway.state.parts import StateParts
@@ -14,20 +15,33 @@ from gateway.tasks import loop_time
 
 log = logging.getLogger(__name__)
 
+Redated: TypeAlias = Callable[[datetime], datetime]
+
 TOLD_EVERY_SECONDS = 60.0
 """Two programs that set the clock against each other are told of once in this time."""
 
 LOOK_EVERY = timedelta(seconds=1)
 
 
-async def watch_clock(state: StateParts, *, every: timedelta = LOOK_EVERY) -> None:
-    """Look at the clock until cancelled."""
+async def watch_clock(
+    state: StateParts, *, redate: Callable[[Redated], None] = lambda right: None, every: timedelta = LOOK_EVERY
+) -> None:
+    """Look at the clock until cancelled.
+
+    Args:
+        state: its clock, outbox and timeline.
+        redate: is called after a jump with a function that returns the right time for what the clock showed before.
+        every: how often to look.
+    """
     clock = state.clock
     if clock.now() is None:
         log.warning("the clock is not set: what is measured is kept, and sent when the time is known from the clock or the cloud")
     told_at, untold = -TOLD_EVERY_SECONDS, list[Jump]()
     while True:
-        untold += clock.take_jumps()
+        if jumps := clock.take_jumps():
+            untold += jumps
+            state.timeline.redate(lambda at: clock.taken_at(at).at)
+            redate(lambda at: clock.taken_at(at).at)
         if untold and loop_time() - told_at >= TOLD_EVERY_SECONDS:
             _tell(state, clock, untold)
             told_at, untold = loop_time(), []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -37,6 +38,12 @@ class FailureCounts:
             kind = kind if unknown < MAX_KINDS_OF_UNKNOWN_CAUSE else OTHER_REASONS
         times = self._kinds[kind][1] if kind in self._kinds else 0
         self._kinds[kind] = reason.cause, times + 1, datetime.now(UTC), reason.text
+
+    def restore(self, counts: Iterable[FailureCount]) -> None:
+        """Add what was counted before the start."""
+        for one in counts:
+            _, times, last_at, last_text = self._kinds.get(one.kind, (one.cause, 0, one.last_at, one.last_text))
+            self._kinds[one.kind] = one.cause, times + one.times, last_at, last_text
 
     def counts(self) -> tuple[FailureCount, ...]:
         """Return the counts, the most frequent first."""

@@ -6,13 +6,14 @@ Only what the page shows is kept. Where there are more metrics than hours, each 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Final, cast
 
 from gateway.causes import Reason
 from gateway.models import Block, Metric, MetricRow, Reach, Reading, Value
+from gateway.state.wall_clock import RELEASED_AFTER
 from gateway.status.failure_counts import FailureCounts
 from gateway.status.series.fair_share import ChartShares
 from gateway.status.series.levels import BIN_SECONDS, FOLD, Bins, Kind
@@ -74,6 +75,49 @@ class History:
     def missed(self, child: str, reason: Reason) -> None:
         """Count a transaction that was not answered, or whose answer cannot be trusted."""
         self._history_of(child).failures.count(reason)
+
+    def last_readings(self, child: str) -> list[Reading]:
+        """Return the last reading of each metric of this child, in the order in which they came first."""
+        history = self._merged(child)
+        records = [] if history is None else history.records.values()
+        return [Reading(child, record.metric, record.value, record.at) for record in records if record.at != NEVER]
+
+    def restore_last(self, child: str, values: Iterable[Reading], changes: Iterable[AvailabilityChange]) -> None:
+        """Put what was known of a child before the start behind what this run knows of it.
+
+        Args:
+            child: its key.
+            values: its last values.
+            changes: the latest first.
+        """
+        history = self._history_of(child)
+        for _, metric, value, at in values:
+            if metric.name not in history.records:
+                record = history.record_of(metric)
+                record.value, record.at = value, at
+        for change in changes:
+            if len(history.changes) < MAX_CHANGES:
+                history.changes.append(change)
+
+    def restore_failures(self, child: str, counts: Iterable[FailureCount]) -> None:
+        """Add the failures of a child that were counted before the start."""
+        self._history_of(child).failures.restore(counts)
+
+    def redate(self, right: Callable[[datetime], datetime]) -> None:
+        """Move times that no clock can have shown rightly to their right time, after the clock was set.
+
+        Args:
+            right: returns the right time for what the clock showed, and any other time as it is.
+        """
+        for history in self._children.values():
+            changes = [
+                one if one.at >= RELEASED_AFTER else one.model_copy(update={"at": right(one.at)}) for one in history.changes
+            ]
+            history.changes.clear()
+            history.changes.extend(changes)
+            for record in history.records.values():
+                if NEVER < record.at < RELEASED_AFTER:
+                    record.at = right(record.at)
 
     def keep_only(self, children: Collection[str]) -> None:
         """Forget all others: their hours are free for further metrics."""

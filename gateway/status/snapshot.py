@@ -261,6 +261,12 @@ class ChildSummary(StatusModel):
     cause: Cause | None = Field(default=None, description="why it is not fine, as one of the known causes")
     stems_from: str | None = Field(default=None, description="id of the bus that does not work, where that is the cause")
     next_try_at: AwareDatetime | None = Field(default=None, description="time of the next try, while it is silent")
+    answered_at: AwareDatetime | None = Field(
+        default=None, description="when it last answered, also before the start of the gateway; null while it answers"
+    )
+    is_from_before: bool = Field(
+        default=False, description="it has not been asked since the start: what is said of it is of the time before"
+    )
     alarms: tuple[Text, ...] = Field(default=(), description="what a person has to look at, and what to do")
 
 
@@ -361,7 +367,7 @@ class ChildReport(StatusModel):
 
     child: ChildDetails
     values: tuple[LatestValue, ...] = ()
-    errors: dict[Text, int] = Field(default_factory=dict, description="failed transactions since the start, by kind")
+    errors: dict[Text, int] = Field(default_factory=dict, description="failed transactions by kind, over restarts")
     failures: tuple[FailureCount, ...] = Field(default=(), description="the same with cause and details, the most frequent first")
     changes: tuple[AvailabilityChange, ...] = Field(
         default=(), description="when it stopped answering and answered again, latest first"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -23,6 +24,14 @@ class ChildAvailability:
     is_of_bus: bool = False
     """It is silent since its bus does not work, and for no reason of its own."""
 
+    former: Reach = Reach.UNKNOWN
+    """What it was before the start, while `reach` is unknown: `since` and `why` are of that time."""
+
+    @property
+    def last_reach(self) -> Reach:
+        """What it is, and what it was before the start for as long as it has not been asked."""
+        return self.former if self.reach is Reach.UNKNOWN else self.reach
+
     @property
     def why(self) -> str | None:
         """What was seen when it did not answer last."""
@@ -39,6 +48,8 @@ class AvailabilityChange:
     reason: Reason | None
     is_of_bus: bool = False
     """The silence that begins or ends now is that of its bus."""
+    is_continued: bool = False
+    """It was the same before the start of the gateway: only this run did not know it yet."""
 
     @property
     def why(self) -> str | None:
@@ -71,9 +82,11 @@ class Availability:
             if before.misses:
                 self._children[child] = ChildAvailability(Reach.REACHABLE, before.since, None, 0)
             return None
-        self._children[child] = ChildAvailability(Reach.REACHABLE, at, None, 0)
-        self._observer.changed(child, Reach.REACHABLE, at, None)
-        return AvailabilityChange(child, Reach.REACHABLE, at, None, before.is_of_bus)
+        is_continued = before.last_reach is Reach.REACHABLE
+        self._children[child] = ChildAvailability(Reach.REACHABLE, before.since if is_continued else at, None, 0)
+        if not is_continued:
+            self._observer.changed(child, Reach.REACHABLE, at, None)
+        return AvailabilityChange(child, Reach.REACHABLE, at, None, before.is_of_bus, is_continued)
 
     def record_miss(self, child: str, at: datetime, reason: Reason) -> AvailabilityChange | None:
         """Record a transaction without a trustworthy answer: several in a row make a child silent, one if it never answered.
@@ -95,9 +108,7 @@ class Availability:
         if before.reach is Reach.SILENT:
             self._children[child] = ChildAvailability(Reach.SILENT, before.since, reason, before.misses + 1)
             return None
-        self._children[child] = ChildAvailability(Reach.SILENT, at, reason, before.misses + 1)
-        self._observer.changed(child, Reach.SILENT, at, reason.text)
-        return AvailabilityChange(child, Reach.SILENT, at, reason)
+        return self._fall_silent(child, at, before, ChildAvailability(Reach.SILENT, at, reason, before.misses + 1))
 
     def record_bus_loss(self, child: str, at: datetime, reason: Reason) -> AvailabilityChange | None:
         """Record that the bus of the child does not work: it is silent at once, and no transaction of its own has failed.
@@ -110,9 +121,27 @@ class Availability:
             if before.is_of_bus and before.reason != reason:
                 self._children[child] = replace(before, reason=reason)
             return None
-        self._children[child] = ChildAvailability(Reach.SILENT, at, reason, before.misses, is_of_bus=True)
-        self._observer.changed(child, Reach.SILENT, at, reason.text)
-        return AvailabilityChange(child, Reach.SILENT, at, reason, is_of_bus=True)
+        return self._fall_silent(child, at, before, ChildAvailability(Reach.SILENT, at, reason, before.misses, is_of_bus=True))
+
+    def _fall_silent(self, child: str, at: datetime, before: ChildAvailability, silent: ChildAvailability) -> AvailabilityChange:
+        """Note that a child is silent: from now on, or since the time before the start where it was silent then."""
+        is_continued = before.last_reach is Reach.SILENT
+        self._children[child] = replace(silent, since=before.since) if is_continued else silent
+        if not is_continued:
+            self._observer.changed(child, Reach.SILENT, at, silent.why)
+        return AvailabilityChange(child, Reach.SILENT, at, silent.reason, silent.is_of_bus, is_continued)
+
+    def restore(self, child: str, former: ChildAvailability) -> None:
+        """Know what a child was before the start, until it is asked; nothing is reported."""
+        if child not in self._children and former.reach is not Reach.UNKNOWN:
+            self._children[child] = replace(former, reach=Reach.UNKNOWN, misses=0, former=former.reach)
+
+    def redate(self, right: Callable[[datetime], datetime], children: Collection[str]) -> None:
+        """Move the changes that these children made in this run to their right time, after the clock was set."""
+        for child in children:
+            known = self._children.get(child)
+            if known is not None and known.since is not None and (since := right(known.since)) != known.since:
+                self._children[child] = replace(known, since=since)
 
     def forget(self, child: str) -> None:
         """Free what is kept of a child that was removed."""

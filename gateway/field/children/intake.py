@@ -189,6 +189,11 @@ class DeviceIntake:
         """Return how this child was last recognised: each question and its answer. Empty until it is found."""
         return self._evidence.get(child, {})
 
+    def restore_evidence(self, child: str, evidence: Mapping[str, str]) -> None:
+        """Know how this child was recognised before the start, until it is found again."""
+        if evidence:
+            self._evidence.setdefault(child, evidence)
+
     async def admit_approved(self) -> None:
         """Admit the devices that an operator has approved since they were found."""
         for device in list(self._registry.found_devices.values()):

@@ -45,6 +45,26 @@ class ChildMonitor:
         self._listeners: list[Callable[[AvailabilityChange], None]] = []
         self._answered_at: dict[str, float] = {}
         self._with_bug: set[str] = set()
+        self._last_answers: dict[str, datetime] = {}
+        self._changed: set[str] = set()
+
+    def last_answer(self, key: str) -> datetime | None:
+        """Return when the child last answered in a way that can be trusted, also before the start; `None` where nobody knows."""
+        return self._last_answers.get(key)
+
+    def restore_last_answer(self, key: str, at: datetime) -> None:
+        """Know when the child last answered before the start."""
+        self._last_answers.setdefault(key, at)
+
+    def redate(self, right: Callable[[datetime], datetime]) -> None:
+        """Move what was observed in this run to its right time, after the clock was set.
+
+        Args:
+            right: returns the right time for what the clock showed, and any other time as it is.
+        """
+        self._availability.redate(right, self._changed)
+        for key in self._answered_at:
+            self._last_answers[key] = right(self._last_answers[key])
 
     def answered_at(self, key: str) -> float | None:
         """Return the loop time of the child's last trustworthy answer; `None` without one since the start."""
@@ -75,8 +95,9 @@ class ChildMonitor:
         """Record that the child answered in a way that can be trusted; after a bug, only a complete read shows that."""
         if child.key in self._with_bug:
             return
-        self._answered_at[child.key] = loop_time()
-        self._publish(child, self._availability.record_answer(child.key, _now()))
+        now = _now()
+        self._answered_at[child.key], self._last_answers[child.key] = loop_time(), now
+        self._publish(child, self._availability.record_answer(child.key, now))
 
     def record_read(self, child: ChildDevice) -> None:
         """Record that the child was read completely."""
@@ -114,11 +135,15 @@ class ChildMonitor:
         self._sampler.forget(key)
         self._configured.forget(key)
         self._answered_at.pop(key, None)
+        self._last_answers.pop(key, None)
+        self._changed.discard(key)
         self._with_bug.discard(key)
 
     def _publish(self, child: ChildDevice, change: AvailabilityChange | None) -> None:
         if change is None:
             return
+        if not change.is_continued:
+            self._changed.add(child.key)
         if change.is_of_bus:
             log.debug("%s: %s %s with its bus", child.bus, child.name, "is away" if change.reach is Reach.SILENT else "is back")
         elif change.reach is Reach.SILENT:

@@ -96,7 +96,8 @@ class ChildSummaries:
         if known is not None and known[0] is record and known[1] is availability:
             summary = known[2]
         else:
-            summary = _child_summary(record, availability)
+            last_answer = None if availability.reach is Reach.REACHABLE else self._field.monitor.last_answer(key)
+            summary = _child_summary(record, availability, last_answer)
             self._summaries[key] = record, availability, summary
         if alarms := [*alarms_of(self._registry, key), *self._field.intake.alarms_of(key), *_long_silence(key, availability, at)]:
             summary = summary.model_copy(update={"alarms": tuple(alarms)})
@@ -113,9 +114,11 @@ class ChildSummaries:
         return self._field.fleet.supervisors.get((child.adapter, child.bus))
 
 
-def _child_summary(record: ChildRecord, availability: ChildAvailability) -> ChildSummary:
+def _child_summary(record: ChildRecord, availability: ChildAvailability, last_answer: datetime | None) -> ChildSummary:
     child = record.child
-    status = child_status(record.state, availability.reach)
+    is_from_before = availability.reach is not availability.last_reach
+    shown_reach = Reach.SILENT if availability.last_reach is Reach.SILENT else availability.reach
+    status = child_status(record.state, shown_reach)
     is_cloud_status = status in CLOUD_STATUSES
     bus_id = encode_id(child.adapter, child.bus)
     return ChildSummary(
@@ -129,10 +132,12 @@ def _child_summary(record: ChildRecord, availability: ChildAvailability) -> Chil
         address=child.address,
         kind=_maker_and_model(child.manufacturer, child.model),
         standing=status,
-        since=record.since if is_cloud_status else availability.since,
+        since=record.since if is_cloud_status else None if status is ChildStatus.UNASKED else availability.since,
+        answered_at=last_answer,
+        is_from_before=is_from_before and not is_cloud_status,
         why=record.problem if is_cloud_status else availability.why,
         cause=_cause(status, availability),
-        stems_from=bus_id if status is ChildStatus.SILENT and availability.is_of_bus else None,
+        stems_from=bus_id if status is ChildStatus.SILENT and availability.is_of_bus and not is_from_before else None,
     )
 
 
@@ -144,7 +149,7 @@ def _cause(status: ChildStatus, availability: ChildAvailability) -> Cause | None
 
 def _long_silence(key: str, availability: ChildAvailability, at: datetime) -> list[str]:
     """Return what to do about a child that has been silent for so long that it may be gone for good."""
-    if availability.reach is not Reach.SILENT or availability.since is None or at - availability.since < SILENT_FOR_LONG:
+    if availability.last_reach is not Reach.SILENT or availability.since is None or at - availability.since < SILENT_FOR_LONG:
         return []
     days = (at - availability.since).days
     return [f"It has not answered for {days} days. If it is gone for good: xyte-gateway children retire {key}"]

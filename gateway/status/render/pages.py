@@ -188,7 +188,9 @@ class PageRenderer:
             line.name,
             {
                 "name": self._render("_child_name.html", line=line),
-                "status": self._render("_child_status.html", child=child, line=line, **_causes_of(child, snapshot)),
+                "status": self._render(
+                    "_child_status.html", child=child, line=line, gateway=snapshot.gateway, **_causes_of(child, snapshot)
+                ),
                 "values": self._render("_latest_values.html", values=values, sparklines=sparklines, is_full=history.is_full(key)),
                 "commands": self._render("_commands.html", commands=cloud.commands_of(line.id)[:MAX_COMMANDS], on_child=True),
                 "licences": self._render("_licences.html", licences=cloud.licences_of(line.id), on_child=True),
