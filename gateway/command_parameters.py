@@ -52,6 +52,37 @@ def _names_of_infinite_numbers(checked: BaseModel) -> list[str]:
     return [name for name, value in values.items() if not strict_json.has_finite_numbers(value)]
 
 
+def parameter_problems(spec: CommandSpec, given: Mapping[str, object]) -> dict[str, str]:
+    """Return what is wrong with each parameter, by name; empty when nothing is. Quotes no secret.
+
+    A problem of several parameters together has the name `""`.
+    """
+    present = {name: value for name, value in given.items() if value is not None}
+    schema = parameters_schema(spec)
+    try:
+        checked = spec.parameters.model_validate(present)
+    except ValidationError as error:
+        problems = [(problem["type"], problem["loc"], problem["msg"]) for problem in error.errors(include_input=False)]
+    else:
+        problems = [("finite_number", (name,), "has to be a finite number") for name in _names_of_infinite_numbers(checked)]
+    told: dict[str, str] = {}
+    for kind, place, message in problems:
+        name = str(place[0]) if place else ""
+        if kind == "extra_forbidden" and len(place) == 1:
+            told[name] = "is no parameter of this command"
+            continue
+        expected = described_value(schema.get("properties", {}).get(name, {}), schema)
+        if kind == "missing" and len(place) == 1:
+            told[name] = f"is missing: {expected}" if expected else "is missing"
+        elif name in secret_parameters(spec.parameters) or name not in present:
+            told[name] = f"has to be {expected}" if expected else "cannot be used"
+        elif expected is not None:
+            told[name] = f"has to be {expected}, not {shown_text(present[name])}"
+        else:
+            told[name] = message.removeprefix("Value error, ")
+    return told
+
+
 def given_parameters(checked: BaseModel) -> dict[str, object]:
     """Return the checked parameters by name, without those that were left out; a secret is a `SecretStr`."""
     fields = type(checked).model_fields

@@ -101,6 +101,7 @@ def described_command(spec: CommandSpec) -> dict[str, Any]:
         "is_proven": spec.is_proven,
         "harmless_late": spec.harmless_late,
         "restarts_device": spec.restarts_device,
+        "is_dangerous": spec.is_dangerous,
     }
 
 

@@ -20,15 +20,16 @@ class Ceiling:
     table: str
     """As a person finds it in the file: `[cloud]`."""
 
-    def refusal(self, needed: Permission, what: str | None = None) -> str | None:
+    def refusal(self, needed: Permission, what: str | None = None, *, source: str = " from the cloud") -> str | None:
         """Return why something that needs this permission is refused, for the operator in the cloud; `None` when it is not.
 
-        `what` names it in the plural, where it is not what the permission is called after.
+        `what` names it in the plural, where it is not what the permission is called after; `source` says where it comes from,
+        where that is not the cloud.
         """
         if self.may.includes(needed):
             return None
         noun = _NOUNS[needed] if what is None else what
-        return f'it takes no {noun} from the cloud: `may = "{self.may}"` in {self.table} of the gateway\'s configuration'
+        return f'it takes no {noun}{source}: `may = "{self.may}"` in {self.table} of the gateway\'s configuration'
 
 
 def ceiling(configuration: Configuration, child: ChildDevice | None = None) -> Ceiling:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
@@ -58,6 +59,8 @@ class CommandDispatcher:
         self._buses = buses
         self._own = own
         self._find_long = find_long
+        self._running_long: dict[str, str] = {}
+        """Child -> the long command that is being carried out on it: nothing else is sent to it between its steps."""
 
     def describe(self, child: str | None, name: str, parameters: Mapping[str, object]) -> KnownCommand:
         """Return what is known of a command, by its name and the local key of its child; `None` is the gateway itself.
@@ -102,10 +105,13 @@ class CommandDispatcher:
         async def run(supervisor: Supervisor, child: ChildDevice, left: timedelta, begin: Begin) -> CommandResult:
             checked = checked_for(supervisor.adapter, child, command)
             long = self._find_long(child, checked)
+            if (other := self._running_long.get(child.key)) is not None:
+                raise CommandRejected(f"{other} is being carried out on {child.name}, so nothing was sent; try again after it")
             if long is None:
                 return await supervisor.execute(child.key, checked, within=left, before_start=begin)
-            await begin()
-            return to_result(await long(_ChildBus(self._buses, child.key, command.name), checkpoint), checked)
+            with self._runs_long(child.key, command.name):
+                await begin()
+                return to_result(await long(_ChildBus(self._buses, child.key, command.name), checkpoint), checked)
 
         return await self._buses.where_the_child_is(command.child, run, within=within, before_start=before_start)
 
@@ -128,8 +134,9 @@ class CommandDispatcher:
             if long is None:
                 return await self._read_back(supervisor, checked, deadline)
             is_resumed = True
-            await begin()
-            return to_result(await long(_ChildBus(self._buses, child.key, command.name), checkpoint), checked)
+            with self._runs_long(child.key, command.name):
+                await begin()
+                return to_result(await long(_ChildBus(self._buses, child.key, command.name), checkpoint), checked)
 
         try:
             if command.child is None:
@@ -140,6 +147,14 @@ class CommandDispatcher:
             if is_resumed:
                 raise
             raise OutcomeUnknown(f"it could not be read back: {error}") from error
+
+    @contextmanager
+    def _runs_long(self, child: str, name: str) -> Iterator[None]:
+        self._running_long[child] = name
+        try:
+            yield
+        finally:
+            self._running_long.pop(child, None)
 
     async def _read_back(self, supervisor: Supervisor, command: Command, deadline: float) -> CommandResult | None:
         """Read back until the device answers: it may start at the same time as the gateway, after a power cut."""

@@ -38,6 +38,15 @@ class CommandSpec:
     """It does no harm when it starts long after a person sent it, such as `identify`."""
     restarts_device: bool = False
     """The device does not answer for a while after it, so it is reported as `in_progress` at once."""
+    is_dangerous: bool = False
+    """It may harm people, equipment or supply: the status page asks again, and takes the right to administer."""
+    metrics: tuple[str, ...] = ()
+    """The metrics of the device that it sets, so that the status page offers it beside their values."""
+
+    @property
+    def needs_confirmation(self) -> bool:
+        """Whether a person is asked again before it is sent."""
+        return self.is_dangerous or self.restarts_device
 
 
 @dataclass(frozen=True, slots=True)

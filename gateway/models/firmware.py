@@ -32,6 +32,7 @@ UPDATE_FIRMWARE = CommandSpec(
     description="fetches a firmware file and installs it",
     parameters=FirmwareParameters,
     restarts_device=True,
+    is_dangerous=True,
 )
 """The command that installs firmware. An adapter lists it among the commands of a child that takes firmware."""
 

@@ -86,13 +86,18 @@ class CommandTexts(BaseModel):
         default=False, description="true: it does no harm when it starts long after a person sent it, such as `identify`"
     )
     restarts_device: bool = Field(default=False, description="true: the device does not answer for a while after it")
+    dangerous: bool = Field(
+        default=False,
+        description="true: it may harm people, equipment or supply, and the status page asks an administrator again",
+    )
 
-    def spec(self, parameters: Iterable[ParameterSpec], *, is_proven: bool) -> CommandSpec:
+    def spec(self, parameters: Iterable[ParameterSpec], *, is_proven: bool, metrics: Iterable[str] = ()) -> CommandSpec:
         """Return the declaration of this command.
 
         Args:
             parameters: its parameters.
             is_proven: whether the device is read back.
+            metrics: the metrics that it sets.
         """
         return CommandSpec(
             name=self.name,
@@ -103,6 +108,8 @@ class CommandTexts(BaseModel):
             expires_after=None if self.expires_after is None else timedelta(seconds=self.expires_after),
             harmless_late=self.harmless_late,
             restarts_device=self.restarts_device,
+            is_dangerous=self.dangerous,
+            metrics=tuple(metrics),
         )
 
 

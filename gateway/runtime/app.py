@@ -29,6 +29,7 @@ from gateway.runtime.background_jobs import (
 from gateway.runtime.clock_watch import watch_clock
 from gateway.runtime.configuration.child_parts import ChildConfigurationParts
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
+from gateway.runtime.device_actions.build import DeviceActionParts
 from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.process_state import keep_process_state
@@ -67,6 +68,7 @@ class Gateway:
     """A request to restart, which ends `run` like `stop` does."""
     offers: FirmwareOfferRecorder
     children: ChildConfigurationParts
+    device_actions: DeviceActionParts
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then stop in order: the field, the last samples, the connection to the cloud.
@@ -157,6 +159,7 @@ class Gateway:
             self.offers.run(),
             self.children.settings.run(),
             self.children.map_trials.run(),
+            self.device_actions.commands.run(),
         )
 
     def _redate(self, right: Callable[[datetime], datetime]) -> None:

@@ -56,6 +56,7 @@ from gateway.runtime.configuration.building import (
 )
 from gateway.runtime.configuration.child_parts import build_child_configurations
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
+from gateway.runtime.device_actions.build import build_device_actions
 from gateway.runtime.diagnostics.masked_log import masking_log
 from gateway.runtime.diagnostics.recent_log import recording_log
 from gateway.runtime.diagnostics.secrets import secrets_of_configuration
@@ -63,7 +64,7 @@ from gateway.runtime.hardware import settle_hardware
 from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.loop_watchdog import LoopWatchdog, watching
 from gateway.runtime.observations import ObservationKeeper
-from gateway.runtime.own_commands.build import CloudWay, Diagnosis, OwnCommandParts, build_own_commands
+from gateway.runtime.own_commands.build import CloudWay, Diagnosis, build_own_commands
 from gateway.runtime.own_telemetry import NOT_REGISTERED, own_telemetry
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.restart import Restart
@@ -166,16 +167,22 @@ async def build(
             offers.take(event)
             on_event(event)
 
+        buses = ChildBuses(state.registry, field.fleet)
+        dispatcher = CommandDispatcher(buses, own_commands.commands, own_commands.child_firmware.find)
         cloud = await build_cloud(
-            way, state, field, in_effect, configuring=configuring, own_commands=own_commands, timing=timing, on_event=take_event
+            way, state, field, in_effect, configuring=configuring, dispatcher=dispatcher, timing=timing, on_event=take_event
         )  # fmt: skip
         watch = build_watch(state, field, hub.clock, settings.cloud, timing=timing)
-        view = GatewayView(settings, state, field, cloud, effective=lambda: own.effective, examine=examine, watchdog=watchdog)
+        device_actions = build_device_actions(state, field, dispatcher, configuration=lambda: own.effective.configuration)
+        view = GatewayView(
+            settings, state, field, cloud, device_actions,
+            effective=lambda: own.effective, examine=examine, watchdog=watchdog,
+        )  # fmt: skip
         page = None if history is None else build_page(settings, view, history)
         yield Gateway(
             configuration=configuration, own_configuration=own, timing=timing, state=state, field=field, cloud=cloud,
             watch=watch, view=view, page=page, restart=restart, offers=offers,
-            children=children,
+            children=children, device_actions=device_actions,
         )  # fmt: skip
 
 
@@ -273,7 +280,7 @@ async def build_cloud(
     configuration: Configuration,
     *,
     configuring: Configuring,
-    own_commands: OwnCommandParts,
+    dispatcher: CommandDispatcher,
     timing: Timing,
     on_event: Callable[[HubEvent], None],
 ) -> CloudParts:
@@ -306,7 +313,6 @@ async def build_cloud(
     revocation = GatewayRevocation(hub, rate_control, registered_at=lambda: enrolment.registered_at, timing=timing.revocation)
     read_own_telemetry = partial(_read_own_telemetry, state, field, started_at=loop_time())
     buses = ChildBuses(registry, field.fleet)
-    dispatcher = CommandDispatcher(buses, own_commands.commands, own_commands.child_firmware.find)
     session = Session(
         hub,
         state,

@@ -9,6 +9,7 @@ from gateway.config.cloud_overlay import EffectiveConfiguration
 from gateway.config.settings import Settings
 from gateway.errors import StoreError
 from gateway.models import Finding
+from gateway.runtime.device_actions.build import DeviceActionParts
 from gateway.runtime.hardware import new_identity_problem
 from gateway.runtime.loop_watchdog import LoopWatchdog
 from gateway.runtime.parts import CloudParts, FieldParts
@@ -37,6 +38,7 @@ class GatewayView(Retries):
         state: StateParts,
         field: FieldParts,
         cloud: CloudParts,
+        device_actions: DeviceActionParts,
         *,
         effective: Callable[[], EffectiveConfiguration],
         examine: Callable[[], Awaitable[Sequence[Finding]]],
@@ -52,7 +54,13 @@ class GatewayView(Retries):
         self._children = ChildSummaries(state.registry, field)
         self._found_devices = FoundDeviceSummaries(state.registry, lambda: effective().configuration.settings.models)
         self._outbox = OutboxSummarizer(state.outbox, cloud.session)
-        self._cloud_activity = CloudSummarizer(state, plans=lambda: cloud.session.configuration.plans, effective=effective)
+        self.device_actions = device_actions.actions
+        self._cloud_activity = CloudSummarizer(
+            state,
+            plans=lambda: cloud.session.configuration.plans,
+            effective=effective,
+            progress_of=device_actions.commands.progress_of,
+        )
 
     # the state --------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Record each command of the cloud before anything is done about it, and its outcome until the cloud has it.
+"""Record each command before anything is done about it, and the outcome of one of the cloud until the cloud has it.
 
 The record makes a command run at most once: one that had started when the gateway stopped is never started again.
 """
@@ -41,6 +41,9 @@ MOST_TRIES = 2
 """In how many runs of the gateway a command may be begun or finished: one that ends the gateway each time is set aside."""
 
 
+LOCAL = "local:"
+"""Begins the `device_id` of a command that a person gave here; the rest says who: `page, operator`."""
+
 RECORDS_LOST = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for the last contact where the record of commands was lost: whatever is offered first may have been begun already."""
 
@@ -65,9 +68,9 @@ class LedgerEntry:
     """One command. All times are aware and UTC."""
 
     device_id: str
-    """The cloud's id of the device that the command is for."""
+    """The cloud's id of the device that the command is for; `LOCAL` and who asked, for one that a person gave here."""
     command_id: int | str
-    """Opaque: returned to the cloud exactly as it came."""
+    """Opaque: returned to the cloud exactly as it came. For one that a person gave here, the id of that request."""
     child: str | None
     """The child's local key; `None` for the gateway itself."""
     name: str
@@ -94,6 +97,16 @@ class LedgerEntry:
     def key(self) -> tuple[str, str]:
         """The device and the id, by which the ledger knows the command."""
         return self.device_id, strict_json.dumps(self.command_id)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether a person gave it here, and not in the cloud."""
+        return self.device_id.startswith(LOCAL)
+
+    @property
+    def asked_by(self) -> str | None:
+        """Who gave it here, in words; `None` for the cloud."""
+        return self.device_id.removeprefix(LOCAL) if self.is_local else None
 
     @property
     def is_complete(self) -> bool:
@@ -160,14 +173,19 @@ class CommandLedger:
         before: Mapping[str, Value] | None = None,
         after: Mapping[str, Value] | None = None,
     ) -> LedgerEntry:
-        """Record how a command ended. The cloud does not have the outcome yet."""
-        ended = replace(entry, outcome=outcome, message=message, ended_at=at, is_delivered=False)
+        """Record how a command ended. The cloud does not have the outcome yet, and does not wait for that of a local one."""
+        ended = replace(entry, outcome=outcome, message=message, ended_at=at, is_delivered=entry.is_local)
         return await self._update(replace(ended, before=before or {}, after=after or {}))
 
     @runs_to_completion
     async def deliver(self, entry: LedgerEntry, *, is_delivered: bool = True) -> LedgerEntry:
         """Record whether the cloud has the outcome."""
         return await self._update(replace(entry, is_delivered=is_delivered))
+
+    async def given_here(self, request_id: str) -> LedgerEntry | None:
+        """Return the command that a person gave here with this request; `None` when there was none."""
+        known = await self._select(f"device_id >= '{LOCAL}' AND device_id < 'local;' AND id = ?", strict_json.dumps(request_id))
+        return known[0] if known else None
 
     async def undelivered(self) -> list[LedgerEntry]:
         """Return the commands that have ended and whose outcome the cloud does not have, the first ended first."""

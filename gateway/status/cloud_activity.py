@@ -24,7 +24,7 @@ class CommandState(StrEnum):
 
 
 class CommandSummary(StatusModel):
-    """One command of the cloud."""
+    """One command, of the cloud or of a person here."""
 
     child_id: str | None = Field(
         description="the id of its child in addresses of this API; null for the gateway itself and a former child"
@@ -33,12 +33,15 @@ class CommandSummary(StatusModel):
     name: Text
     parameters: dict[Text, Text] = Field(default_factory=dict, description="its parameters; secret ones are masked")
     state: CommandState
-    message: Text | None = Field(default=None, description="what the cloud was told")
+    message: Text | None = Field(default=None, description="how it ended, as the cloud was told")
     before: dict[Text, bool | int | float | Text | None] = Field(default_factory=dict, description="the values before it")
     after: dict[Text, bool | int | float | Text | None] = Field(default_factory=dict, description="the same values after it")
     received_at: AwareDatetime
     ended_at: AwareDatetime | None = None
-    is_reported: bool = Field(description="whether the cloud has the outcome")
+    is_reported: bool = Field(description="whether the cloud has the outcome, or does not wait for it")
+    asked_by: Text | None = Field(default=None, description="who gave it here: `page, operator`; null for the cloud")
+    request_id: Text | None = Field(default=None, description="the id of the request that gave it here; null for the cloud")
+    progress: Text | None = Field(default=None, description="how far a long one is, while it is carried out")
 
 
 class IncidentSummary(StatusModel):

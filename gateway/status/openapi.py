@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from gateway import __version__
-from gateway.status.operations import children, gateway, history, retry, waiting
+from gateway.status.operations import children, commands, gateway, history, retry, waiting
 from gateway.status.operations.operation import ApiOperation, ErrorResponse, QueryParameter
 from gateway.status.rights import Rights
 
@@ -18,6 +18,7 @@ OPERATIONS: Final[Sequence[ApiOperation]] = (
     *gateway.OPERATIONS,
     *children.OPERATIONS,
     *history.OPERATIONS,
+    *commands.OPERATIONS,
     *waiting.OPERATIONS,
     *retry.OPERATIONS,
 )
@@ -32,7 +33,13 @@ _WHO_MAY: Final = {
 
 def openapi() -> Mapping[str, Any]:
     """Return the OpenAPI document of all operations."""
-    responses: Iterable[type[BaseModel]] = dict.fromkeys([*(operation.response for operation in OPERATIONS), ErrorResponse])
+    responses: Iterable[type[BaseModel]] = dict.fromkeys(
+        [
+            *(operation.response for operation in OPERATIONS),
+            *(model for one in OPERATIONS for _, model in one.errors.values()),
+            ErrorResponse,
+        ]
+    )
     bodies: Iterable[type[BaseModel]] = dict.fromkeys(one.body for one in OPERATIONS if one.body is not None)
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "serialization") for model in responses]
     models += [(model, "validation") for model in bodies]
@@ -81,7 +88,8 @@ def _operation_object(operation: ApiOperation) -> Mapping[str, Any]:
         "parameters": in_path + in_query,
         **({} if operation.body is None else {"requestBody": {"required": True, "content": _json_content(operation.body)}}),
         "responses": {"200": _response_object(operation.summary, operation.response)}
-        | {status: _response_object(why, ErrorResponse) for status, why in sorted(errors.items())},
+        | {status: _response_object(why, ErrorResponse) for status, why in sorted(errors.items())}
+        | {status: _response_object(why, model) for status, (why, model) in operation.errors.items()},
     }
 
 

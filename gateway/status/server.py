@@ -15,6 +15,8 @@ from gateway.status.live_updates import LiveUpdates
 from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
 from gateway.status.routes.actions import Actions
 from gateway.status.routes.children_api import ChildrenApi
+from gateway.status.routes.command_pages import CommandRoutes
+from gateway.status.routes.commands_api import CommandsApi
 from gateway.status.routes.gateway_api import GatewayApi
 from gateway.status.routes.history_api import HistoryApi
 from gateway.status.routes.html_pages import HtmlRoutes
@@ -50,7 +52,7 @@ class StatusServer(BaseServer):
             hub_gone_limit: `/readyz` fails when the hub is unreachable for longer; `None` for no limit.
         """
         super().__init__(auth, endpoint)
-        renderer = self._renderer = PageRenderer(self._templates, history, view.child)
+        renderer = self._renderer = PageRenderer(self._templates, history, view.child, view.device_actions)
         snapshots = self._snapshots = SnapshotCache(view, fresh_seconds=min(1.0, update_every.total_seconds() / 2))
         doctor = self._doctor = DoctorCache(view)
         live = self._live = LiveUpdates(self._render, every=update_every)
@@ -61,6 +63,8 @@ class StatusServer(BaseServer):
             ChildrenApi(snapshots, renderer, actions),
             HistoryApi(snapshots, view.child, history),
             RetryRoutes(view, snapshots, self._templates),
+            CommandRoutes(snapshots, renderer, self._templates, view.device_actions.commands),
+            CommandsApi(snapshots, view.device_actions.commands),
             ProbeRoutes(snapshots, live, self._connections, self._work, hub_gone_limit=hub_gone_limit),
         ):
             self._add_routes(part.routes())

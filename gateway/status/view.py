@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.models import Finding
+from gateway.status.device_actions_view import DeviceActionsView
 from gateway.status.retry_view import RetryView
 from gateway.status.snapshot import ChildDetails, Snapshot
 
 
-class View(RetryView, Protocol):
+class View(RetryView, DeviceActionsView, Protocol):
     """The state of the gateway, and the few actions that a person can take on the page.
 
     An action returns `None` when it succeeds, otherwise the reason, as a text for the person who asked.

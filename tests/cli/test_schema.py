@@ -73,6 +73,7 @@ async def test_the_portal_gets_each_command_with_its_parameters_as_json_schema(t
         "timeout_seconds": 120,
         "harmless_late": False,
         "restarts_device": False,
+        "is_dangerous": False,
     }
     assert (unlock["title"], unlock["expires_after_seconds"], unlock["harmless_late"]) == ("Unlock", 120, True)
     assert unlock["parameters"]["properties"]["pin"]["writeOnly"]

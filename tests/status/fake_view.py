@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from datetime import UTC, datetime, timedelta
 from math import sin
+from pathlib import Path
 from random import Random
 
 from gateway.causes import Cause, Reason
@@ -42,6 +44,10 @@ from gateway.status.snapshot import (
     count_by_status,
 )
 
+_spec = importlib.util.spec_from_file_location("fake_device_actions", Path(__file__).with_name("fake_device_actions.py"))
+fake_device_actions = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(fake_device_actions)
+
 NO_ANSWER = "no answer within 1.0 s"
 
 
@@ -52,6 +58,7 @@ def now():
 class FakeView:
     def __init__(self):
         self.history = History()
+        self.device_actions = fake_device_actions.fake_device_actions(self)
         self.gateway = GatewaySummary(
             name="Plant room north",
             version="0.4.0",

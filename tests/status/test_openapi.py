@@ -15,7 +15,8 @@ def test_every_operation_names_all_its_responses():
     for operation in OPERATIONS:
         expected = {"200", "400", "401", "429"}
         expected |= {"403", "409"} if operation.method == "POST" else set()
-        expected |= {"404"} if "{id}" in operation.path else set()
+        expected |= {"404"} if "{" in operation.path else set()
+        expected |= set(operation.errors)
         assert set(operation_object(operation)["responses"]) == expected, operation.name
 
 

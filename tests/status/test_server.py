@@ -103,8 +103,8 @@ async def test_the_cloud_page_shows_commands_incidents_licences_and_what_is_on_r
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", html))
     for said in (
         "Look at the cable of 10.20.30.41:502.",
-        "limit = 20, pin = ********",
-        "limit from 16.0 to 18.0",
+        "Limit: 20, Pin: ********",
+        "Limit from 16.0 to 18.0",
         "acted, outcome unknown: no answer",
         "waits for its bus",
         "the cloud has not been told yet",
@@ -118,12 +118,12 @@ async def test_the_cloud_page_shows_commands_incidents_licences_and_what_is_on_r
 
 async def test_a_child_shows_its_own_commands_and_licences_alone(page):
     _, html = await text_of(page, f"/children/{encode_id(METER)}")
-    assert "reset_energy" in html
+    assert "Reset energy" in html
     assert "L-2" in html
     assert "reboot" not in html
     _, other = await text_of(page, f"/children/{encode_id('sn:acme/Meter 2')}")
-    assert "reset_energy" not in other
-    assert "The cloud has sent none for this device lately." in other
+    assert "Reset energy" not in other
+    assert "None was sent to this device lately." in other
 
 
 async def test_the_cloud_page_shows_each_configuration_and_where_each_setting_comes_from(page):
@@ -476,10 +476,11 @@ async def test_every_call_is_in_the_document_and_answers_as_it_says(page, view):
     for operation in OPERATIONS:
         asked = document["paths"][operation.path][operation.method.lower()]
         assert ("requestBody" in asked, "400" in asked["responses"]) == (operation.body is not None, True)
-    words = {"child": encode_id(METER), "history": encode_id(METER)}
+    words = dict.fromkeys(("child", "history", "commands_of_child"), encode_id(METER))
+    view.device_actions.commands.sent["a-request"] = view.cloud.commands[0]
     for operation in OPERATIONS:
         if operation.method == "GET":
-            path = operation.path.replace("{id}", words.get(operation.name, ""))
+            path = operation.path.replace("{id}", words.get(operation.name, "")).replace("{request_id}", "a-request")
             given = {name: "active_power" for name, parameter in operation.query.items() if parameter.is_required}
             status, body = await json_of(page, path, params=given)
             assert status == 200

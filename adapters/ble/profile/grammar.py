@@ -268,7 +268,8 @@ class CommandRule(CommandTexts):
     @property
     def declaration(self) -> CommandSpec:
         """The declaration of the command."""
-        return self.spec(self.declared_parameters, is_proven=self.is_read_back)
+        metrics = (self.read_back,) if isinstance(self.read_back, str) else ()
+        return self.spec(self.declared_parameters, is_proven=self.is_read_back, metrics=metrics)
 
     @model_validator(mode="after")
     def _writes_its_parameters(self) -> Self:

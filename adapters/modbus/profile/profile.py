@@ -186,7 +186,10 @@ class Profile(DeviceProfile):
     def command_specs(self) -> Sequence[CommandSpec]:
         """The declarations of all commands."""
         points = {point.metric: point for point in self.points}
-        return [rule.spec(rule.parameters(points[rule.metric]), is_proven=rule.read_back) for rule in self.commands]
+        return [
+            rule.spec(rule.parameters(points[rule.metric]), is_proven=rule.read_back, metrics=(rule.metric,))
+            for rule in self.commands
+        ]
 
     @property
     def is_found_by_scan(self) -> bool:

@@ -148,7 +148,12 @@ class Profile(DeviceProfile):
     @property
     def command_specs(self) -> Sequence[CommandSpec]:
         """The declarations of all commands."""
-        return [rule.spec(self.parameters_of(rule), is_proven=bool(rule.read_back)) for rule in self.commands]
+        return [
+            rule.spec(
+                self.parameters_of(rule), is_proven=bool(rule.read_back), metrics=(rule.read_back,) if rule.read_back else ()
+            )
+            for rule in self.commands
+        ]
 
     @property
     def is_found_by_scan(self) -> bool:

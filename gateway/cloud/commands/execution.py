@@ -7,23 +7,16 @@ import logging
 from collections.abc import Collection
 from datetime import timedelta
 from itertools import groupby
-from typing import NamedTuple
 
-from gateway.cloud.commands.outcome_texts import (
-    CANCELLED,
-    INTERRUPTED,
-    NOT_RECORDED,
-    RUN_TOO_OFTEN,
-    done_text,
-    message_of,
-)
+from gateway.cloud.commands.endings import Ending, ending_of
+from gateway.cloud.commands.outcome_texts import CANCELLED, INTERRUPTED, NOT_RECORDED, RUN_TOO_OFTEN, message_of
 from gateway.cloud.commands.progress import ProgressReporter
 from gateway.cloud.commands.reporting import OutcomeReporter
 from gateway.cloud.commands.running import RunningCommand, RunningCommands
 from gateway.cloud.commands.still_offered import OfferCheck
 from gateway.cloud.commands.target import Commands
 from gateway.cloud.devices import CloudDevices
-from gateway.errors import BusLost, CommandRejected, DeviceUnreachable, OutcomeUnknown, StoreError
+from gateway.errors import BusLost, CommandRejected, StoreError
 from gateway.hub import Credentials, WaitingCommand
 from gateway.models import Command, CommandResult, CommandSpec
 from gateway.state.command_ledger import MOST_TRIES, CommandLedger, LedgerEntry, Outcome
@@ -40,14 +33,6 @@ TOLD_WITHIN_SECONDS = 5.0
 
 READ_BACK_WITHIN = timedelta(minutes=2)
 """How long an interrupted command waits for its bus and its device, until its outcome counts as unknown."""
-
-
-class _Ending(NamedTuple):
-    """How the execution of a command ended."""
-
-    outcome: Outcome
-    text: str | None
-    result: CommandResult | None = None
 
 
 class CommandExecution:
@@ -103,7 +88,8 @@ class CommandExecution:
 
     async def finish_interrupted(self, parent: Credentials, group: asyncio.TaskGroup) -> None:
         """Finish what had started in an earlier run: never by sending it again."""
-        interrupted = await retry_until_stored(self._ledger.interrupted, what="the list of interrupted commands")
+        started = await retry_until_stored(self._ledger.interrupted, what="the list of interrupted commands")
+        interrupted = [entry for entry in started if not entry.is_local]
         interrupted.sort(key=lambda entry: entry.device_id)
         for _, entries in groupby(interrupted, lambda entry: entry.device_id):
             first, *others = entries
@@ -233,32 +219,14 @@ class CommandExecution:
         finally:
             progressing.cancel()
 
-    def _ending(self, running: RunningCommand) -> _Ending:
+    def _ending(self, running: RunningCommand) -> Ending:
         """Return how an execution ended that has ended."""
         task, has_started = running.task, running.entry.started_at is not None
         assert task is not None  # noqa: S101 - set by the caller
         if task.cancelled() or (running.is_cancelled and not has_started):
-            return _Ending(Outcome.FAILED, CANCELLED)
-        reason = f"{running.interruption}; " if running.interruption is not None else ""
-        match error := task.exception():
-            case None:
-                result = task.result()
-                if result is None:
-                    return _Ending(Outcome.UNKNOWN, f"{reason}nothing proves that the device carried it out")
-                return _Ending(Outcome.DONE, done_text(result), result)
-            case CommandRejected():
-                return _Ending(Outcome.FAILED, str(error))
-            case OutcomeUnknown():
-                return _Ending(Outcome.UNKNOWN, f"{reason}{error}")
-            case DeviceUnreachable():
-                return _Ending(Outcome.UNKNOWN, f"{reason}the device did not answer: {error}")
-            case StoreError():
-                return _Ending(Outcome.UNKNOWN if has_started else Outcome.FAILED, f"the store of the gateway fails: {error}")
-            case _:
-                name = self._devices.name_of(running.entry.child)
-                log.error("%s: a bug while executing %s", name, running.entry.name, exc_info=error)
-                told = f"the gateway failed while executing it: {type(error).__name__}"
-                return _Ending(Outcome.UNKNOWN if has_started else Outcome.FAILED, told)
+            return Ending(Outcome.FAILED, CANCELLED)
+        title = f"{self._devices.name_of(running.entry.child)}: {running.entry.name}"
+        return ending_of(task, title, has_started=has_started, interruption=running.interruption)
 
 
 _ENDED = {Outcome.DONE: "is done", Outcome.FAILED: "failed", Outcome.UNKNOWN: "ended"}

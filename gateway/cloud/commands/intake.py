@@ -113,7 +113,7 @@ class CommandIntake:
             waiting = [
                 entry
                 for entry in await retry_until_stored(self._ledger.waiting, what="the list of waiting commands")
-                if not self._running.includes(entry)
+                if not entry.is_local and not self._running.includes(entry)
             ]
             for entry in waiting:
                 if now >= entry.expires_at + FORGOTTEN_AFTER:

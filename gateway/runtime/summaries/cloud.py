@@ -36,6 +36,7 @@ class CloudSummarizer:
         state: what the gateway has stored of it.
         plans: returns what the configurations change that are being tried.
         effective: returns the gateway's own configuration with the origin of each value.
+        progress_of: returns how far a long command is that a person gave here.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class CloudSummarizer:
         *,
         plans: Callable[[], Mapping[str | None, Plan]],
         effective: Callable[[], EffectiveConfiguration],
+        progress_of: Callable[[LedgerEntry], str | None] = lambda entry: None,
     ) -> None:
         self._state = state
+        self._progress_of = progress_of
         self._plans = plans
         self._read_effective = effective
         self._effective: EffectiveConfiguration | None = None
@@ -65,7 +68,7 @@ class CloudSummarizer:
             claimed_by=record.claimed_by,
             space=", ".join(filter(None, place)) or None,
             is_in_maintenance=record.space is not None and record.space.maintenance,
-            commands=tuple(_command(entry, names) for entry in await self._latest_commands()),
+            commands=tuple(command_summary(entry, names, self._progress_of(entry)) for entry in await self._latest_commands()),
             incidents=tuple(
                 _incident(one, names) for one in sorted(state.incidents.wanted.values(), key=lambda one: one.priority)
             ),
@@ -101,7 +104,8 @@ def _device(child: str | None, names: Mapping[str, str]) -> dict[str, str | None
     return {"child_id": encode_id(child), "device": names[child]} if child in names else {"child_id": None, "device": child}
 
 
-def _command(entry: LedgerEntry, names: Mapping[str, str]) -> CommandSummary:
+def command_summary(entry: LedgerEntry, names: Mapping[str, str], progress: str | None = None) -> CommandSummary:
+    """Return a command as it is shown; `names` are those of the children by key."""
     if entry.outcome is not None:
         state = CommandState(entry.outcome)
     else:
@@ -119,7 +123,10 @@ def _command(entry: LedgerEntry, names: Mapping[str, str]) -> CommandSummary:
             "after": dict(entry.after),
             "received_at": entry.received_at,
             "ended_at": entry.ended_at,
-            "is_reported": entry.is_delivered,
+            "is_reported": entry.is_delivered or entry.is_local,
+            "asked_by": entry.asked_by,
+            "request_id": str(entry.command_id) if entry.is_local else None,
+            "progress": progress,
         }
     )
 

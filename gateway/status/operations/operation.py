@@ -73,3 +73,5 @@ class ApiOperation:
     """Its query parameters, by name."""
     body: type[BaseModel] | None = None
     """The model of its request body."""
+    errors: Mapping[str, tuple[str, type[BaseModel]]] = field(default_factory=dict)
+    """Its own errors: the status -> a description, and the model of the response."""

@@ -13,11 +13,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 from markupsafe import Markup
 
+from gateway.status.device_actions_view import DeviceActions
 from gateway.status.doctor_cache import DoctorReport
 from gateway.status.history import History
 from gateway.status.model import decode_id
 from gateway.status.open_causes import OpenCause, bus_cause, child_cause, open_causes
 from gateway.status.render import formatting
+from gateway.status.render.device_actions import DeviceActionRenderer
 from gateway.status.render.metric_texts import headline_order
 from gateway.status.render.paging import ListQuery, list_children, list_waiting
 from gateway.status.render.templates import Templates
@@ -41,8 +43,10 @@ class PageAddress:
     """The address of one page, parsed; equal addresses show the same page."""
 
     kind: str
-    """`overview`, `buses`, `children`, `waiting`, `cloud` or `doctor`."""
+    """`overview`, `buses`, `children`, `waiting`, `cloud`, `doctor` or `command`."""
     id: str = ""
+    part: str = ""
+    """The word of the command, on the page of a command."""
     query: ListQuery = field(default_factory=ListQuery)
 
     @classmethod
@@ -63,7 +67,9 @@ class PageAddress:
             case ["", "doctor"]:
                 return cls("doctor")
             case ["", ("buses" | "children") as kind, word] if decode_id(word):
-                return cls(kind, word, query if kind == "buses" else ListQuery())
+                return cls(kind, word, query=query if kind == "buses" else ListQuery())
+            case ["", "children", word, "commands", command] if decode_id(word) and decode_id(command):
+                return cls("command", word, command)
         return None
 
 
@@ -87,7 +93,10 @@ class RenderedPage:
 class PageRenderer:
     """Renders pages from snapshots."""
 
-    def __init__(self, templates: Templates, history: History, find_child: FindChild) -> None:
+    def __init__(
+        self, templates: Templates, history: History, find_child: FindChild, device_actions: DeviceActions | None = None
+    ) -> None:
+        self.device_actions = DeviceActionRenderer(templates, find_child, device_actions)
         self._history = history
         self._find_child = find_child
         self._templates = templates
@@ -98,6 +107,7 @@ class PageRenderer:
             "children": self._child,
             "waiting": self._waiting,
             "cloud": self._cloud,
+            "command": self._command,
         }
 
     def page(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
@@ -108,8 +118,10 @@ class PageRenderer:
         """Return the page with the findings of `doctor`."""
         return RenderedPage("Doctor", {"findings": self._templates.doctor_report(report)})
 
-    def document(self, address: PageAddress, page: RenderedPage, snapshot: Snapshot, *, rights: Rights, path: str) -> str:
-        """Return the whole HTML document of a page."""
+    def document(
+        self, address: PageAddress, page: RenderedPage, snapshot: Snapshot, *, rights: Rights, path: str, **more: object
+    ) -> str:
+        """Return the whole HTML document of a page; `more` is what its template needs besides the regions."""
         return self._render(
             f"{address.kind}.html",
             page=page,
@@ -119,6 +131,7 @@ class PageRenderer:
             now=snapshot.at,
             **may(rights),
             path=path,
+            **more,
         )
 
     def child_report(self, key: str) -> ChildReport | None:
@@ -191,6 +204,7 @@ class PageRenderer:
                 "status": self._render(
                     "_child_status.html", child=child, line=line, gateway=snapshot.gateway, **_causes_of(child, snapshot)
                 ),
+                "actions": self.device_actions.child_actions(line),
                 "values": self._render("_latest_values.html", values=values, sparklines=sparklines, is_full=history.is_full(key)),
                 "commands": self._render("_commands.html", commands=cloud.commands_of(line.id)[:MAX_COMMANDS], on_child=True),
                 "licences": self._render("_licences.html", licences=cloud.licences_of(line.id), on_child=True),
@@ -201,6 +215,13 @@ class PageRenderer:
                 "availability": self._render("_availability.html", report=report),
             },
         )
+
+    def _command(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
+        found = self.device_actions.find_command(address.id, address.part)
+        if found is None:
+            return None
+        line, command = found
+        return RenderedPage(f"{command.title} · {line.name}", {"runs": self.device_actions.runs(snapshot, line, command)})
 
     def _waiting(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage:
         listing = list_waiting(snapshot.waiting, address.query)

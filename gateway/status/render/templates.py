@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gateway import __version__
 from gateway.models import NAME_LENGTH, FindingState
+from gateway.profiles.parameters import title_of
 from gateway.state.records import Decision
 from gateway.status.cloud_activity import CommandState
 from gateway.status.doctor_cache import DoctorReport
@@ -81,6 +82,7 @@ class Templates:
             "sparkline": formatting.sparkline,
             "count": formatting.count,
             "metric_title": metric_title,
+            "title_of": title_of,
         }
         self._environment.globals |= {
             "edition": lambda: self.edition,
@@ -93,6 +95,7 @@ class Templates:
             "ChildStatus": ChildStatus,
             "Decision": Decision,
             "name_length": NAME_LENGTH,
+            "zip": zip,
             "sparkline_width": formatting.SPARKLINE_WIDTH,
             "sparkline_height": formatting.SPARKLINE_HEIGHT,
         }

@@ -1,0 +1,55 @@
+"""Render the page of a command, and the actions on the page of a child. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from gateway.status.cloud_activity import CommandSummary
+from gateway.status.device_actions import DeclaredCommand, DeclaredCommands
+from gateway.status.device_actions_view import DeviceActions
+from gateway.status.model import decode_id, encode_id
+from gateway.status.snapshot import ChildDetails, ChildSummary, Snapshot
+
+if TYPE_CHECKING:
+    from gateway.status.render.templates import Templates
+
+MAX_RUNS: Final = 20
+"""How many of its last commands the page of a command lists."""
+
+
+class DeviceActionRenderer:
+    """Renders the parts of pages that concern actions on devices."""
+
+    def __init__(
+        self, templates: Templates, find_child: Callable[[str], ChildDetails | None], actions: DeviceActions | None
+    ) -> None:
+        self._render = templates.render
+        self._find_child = find_child
+        self._actions = actions
+
+    def child_actions(self, line: ChildSummary) -> str:
+        """Return the region of the page of a child that lists what can be done with it."""
+        declared = None if self._actions is None else self._actions.commands.commands_of(line.key)
+        commands = declared or DeclaredCommands()
+        refusals = dict.fromkeys(one.refusal for one in commands.commands if one.refusal is not None)
+        return self._render(
+            "_device_actions.html",
+            line=line,
+            declared=commands,
+            refusals=list(refusals),
+            word=lambda one: encode_id(one.name),
+        )
+
+    def find_command(self, child_word: str, command_word: str) -> tuple[ChildSummary, DeclaredCommand] | None:
+        """Return a child and one of its commands by their words in addresses, `None` when there is none (any more)."""
+        key, name = next(iter(decode_id(child_word)), ""), next(iter(decode_id(command_word)), "")
+        child = self._find_child(key)
+        declared = None if child is None or self._actions is None else self._actions.commands.commands_of(key)
+        command = None if declared is None else declared.find(name)
+        return None if child is None or command is None else (child.line, command)
+
+    def runs(self, snapshot: Snapshot, line: ChildSummary, command: DeclaredCommand) -> str:
+        """Return the region with the last runs of one command."""
+        runs: Sequence[CommandSummary] = [one for one in snapshot.cloud.commands_of(line.id) if one.name == command.name]
+        return self._render("_command_runs.html", runs=runs[:MAX_RUNS])
