@@ -115,6 +115,8 @@ class Gateway:
             ends_at = loop_time() + STOP_SECONDS
             await _end(*others)
             self.state.runs.stop()
+            if self.page is not None:
+                self.page.kept_values.writes_all = True
             await self.state.history.save_at_stop()
             await self._drain(session, ends_at)
         log.info("stopped; %d samples are kept for the next start", outbox.depth)

@@ -77,6 +77,7 @@ from gateway.state.store import Store
 from gateway.status.auth.access_control import TokenAuth
 from gateway.status.auth.token_file import load_or_create_token, token_file
 from gateway.status.history import History
+from gateway.status.kept_values import KeptValues
 from gateway.status.listening.endpoint import endpoint_of
 from gateway.status.render.metric_texts import metric_rank
 from gateway.status.server import StatusServer
@@ -129,6 +130,7 @@ async def build(
     ):
         state.clock.compare_with(lambda: hub.clock.ahead, hub.clock.forget)
         await settle_hardware(state, settings.gateway)
+        kept_values = None if history is None else await load_kept_values(history, state, settings)
 
         async def use(before: Configuration, after: Configuration) -> None:
             policy = command_policy(after, state.registry)
@@ -178,7 +180,7 @@ async def build(
             settings, state, field, cloud, device_actions,
             effective=lambda: own.effective, examine=examine, watchdog=watchdog,
         )  # fmt: skip
-        page = None if history is None else build_page(settings, view, history)
+        page = None if history is None or kept_values is None else build_page(settings, view, history, kept_values)
         yield Gateway(
             configuration=configuration, own_configuration=own, timing=timing, state=state, field=field, cloud=cloud,
             watch=watch, view=view, page=page, restart=restart, offers=offers,
@@ -344,15 +346,26 @@ async def build_cloud(
     return CloudParts(enrolment=enrolment, session=session)
 
 
-def build_page(settings: Settings, view: View, history: History) -> StatusPage:
+async def load_kept_values(history: History, state: StateParts, settings: Settings) -> KeptValues:
+    """Return the values over longer times, with what an earlier run kept of them."""
+    kept_values = KeptValues(
+        history, state.history, most_bytes=settings.store.history_mb << 20, right_time=state.clock.now,
+        is_child=lambda key: key in state.registry.children,
+    )  # fmt: skip
+    await kept_values.load()
+    return kept_values
+
+
+def build_page(settings: Settings, view: View, history: History, kept_values: KeptValues) -> StatusPage:
     """Return the status page with its token."""
     section = settings.status
     token = load_or_create_token(token_file(settings.store.path))
     auth = TokenAuth(token.digest, host=section.host)
     server = StatusServer(
-        view, history, auth, endpoint=endpoint_of(section, settings.store.path), hub_gone_limit=section.hub_gone_limit
+        view, history, auth, endpoint=endpoint_of(section, settings.store.path), hub_gone_limit=section.hub_gone_limit,
+        kept_values=kept_values,
     )  # fmt: skip
-    return StatusPage(server=server, history=history, token=token)
+    return StatusPage(server=server, history=history, kept_values=kept_values, token=token)
 
 
 def cloud_access(cloud: CloudSection) -> CloudAccess:

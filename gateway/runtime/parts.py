@@ -20,6 +20,7 @@ from gateway.field.telemetry.reporter import Reporter
 from gateway.field.telemetry.sampling import Sampler
 from gateway.status.auth.token_file import PageToken
 from gateway.status.history import History
+from gateway.status.kept_values import KeptValues
 from gateway.status.server import StatusServer
 
 
@@ -81,6 +82,7 @@ class StatusPage:
 
     server: StatusServer
     history: History
+    kept_values: KeptValues
     token: PageToken
 
     @property

@@ -197,6 +197,11 @@ class History:
         return None if isinstance(chart, NoChart) else last_hour(chart, until)
 
     @property
+    def chart_counts(self) -> Mapping[str, int]:
+        """Of how many metrics of each child an hour is kept; children without one are left out."""
+        return self._shares.counts
+
+    @property
     def children(self) -> Collection[str]:
         """The children of which something is kept."""
         return self._children.keys()

@@ -35,7 +35,7 @@ def openapi() -> Mapping[str, Any]:
     """Return the OpenAPI document of all operations."""
     responses: Iterable[type[BaseModel]] = dict.fromkeys(
         [
-            *(operation.response for operation in OPERATIONS),
+            *(operation.response for operation in OPERATIONS if operation.response is not None),
             *(model for one in OPERATIONS for _, model in one.errors.values()),
             ErrorResponse,
         ]
@@ -87,7 +87,7 @@ def _operation_object(operation: ApiOperation) -> Mapping[str, Any]:
         "description": _WHO_MAY[operation.needs],
         "parameters": in_path + in_query,
         **({} if operation.body is None else {"requestBody": {"required": True, "content": _json_content(operation.body)}}),
-        "responses": {"200": _response_object(operation.summary, operation.response)}
+        "responses": {"200": _success_object(operation)}
         | {status: _response_object(why, ErrorResponse) for status, why in sorted(errors.items())}
         | {status: _response_object(why, model) for status, (why, model) in operation.errors.items()},
     }
@@ -106,6 +106,12 @@ def _query_parameter(name: str, parameter: QueryParameter) -> Mapping[str, Any]:
         "required": parameter.is_required,
         "schema": schema,
     }
+
+
+def _success_object(operation: ApiOperation) -> Mapping[str, Any]:
+    if operation.response is not None:
+        return _response_object(operation.summary, operation.response)
+    return {"description": operation.summary, "content": {operation.content_type: {"schema": {"type": "string"}}}}
 
 
 def _response_object(description: str, model: type[BaseModel]) -> Mapping[str, Any]:

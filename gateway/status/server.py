@@ -10,6 +10,7 @@ from gateway.status.auth.access_control import TokenAuth
 from gateway.status.base_server import BaseServer
 from gateway.status.doctor_cache import DoctorCache
 from gateway.status.history import History
+from gateway.status.kept_values import KeptValues
 from gateway.status.listening.endpoint import Endpoint
 from gateway.status.live_updates import LiveUpdates
 from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
@@ -40,6 +41,7 @@ class StatusServer(BaseServer):
         endpoint: Endpoint,
         update_every: timedelta = UPDATE_EVERY,
         hub_gone_limit: timedelta | None = None,
+        kept_values: KeptValues | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -50,8 +52,10 @@ class StatusServer(BaseServer):
             endpoint: where and how the page is served.
             update_every: how often an open page is updated.
             hub_gone_limit: `/readyz` fails when the hub is unreachable for longer; `None` for no limit.
+            kept_values: the values of its children over longer times; `None`: there is the last hour alone.
         """
         super().__init__(auth, endpoint)
+        values = kept_values if kept_values is not None else KeptValues(history)
         renderer = self._renderer = PageRenderer(self._templates, history, view.child, view.device_actions)
         snapshots = self._snapshots = SnapshotCache(view, fresh_seconds=min(1.0, update_every.total_seconds() / 2))
         doctor = self._doctor = DoctorCache(view)
@@ -61,7 +65,7 @@ class StatusServer(BaseServer):
             HtmlRoutes(snapshots, live, renderer, doctor, self._templates, self._middleware, actions),
             GatewayApi(snapshots, doctor, actions),
             ChildrenApi(snapshots, renderer, actions),
-            HistoryApi(snapshots, view.child, history),
+            HistoryApi(snapshots, view.child, history, values),
             RetryRoutes(view, snapshots, self._templates),
             CommandRoutes(snapshots, renderer, self._templates, view.device_actions.commands),
             CommandsApi(snapshots, view.device_actions.commands),

@@ -84,7 +84,7 @@ def api_fields() -> Iterator[tuple[str, list[str]]]:
     schemas = document["components"]["schemas"]
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
+            answer = operation["responses"]["200"]["content"].get("application/json", {}).get("schema", {})
             body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
             fields = {*_fields(answer, schemas, ""), *(f"body {it}" for it in _fields(body, schemas, ""))}
             yield f"{method.upper()} {path}", sorted(fields)

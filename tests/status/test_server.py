@@ -482,6 +482,8 @@ async def test_every_call_is_in_the_document_and_answers_as_it_says(page, view):
         if operation.method == "GET":
             path = operation.path.replace("{id}", words.get(operation.name, "")).replace("{request_id}", "a-request")
             given = {name: "active_power" for name, parameter in operation.query.items() if parameter.is_required}
+            if operation.response is None:
+                continue
             status, body = await json_of(page, path, params=given)
             assert status == 200
             assert operation.response.model_validate(body).model_dump(mode="json") == body

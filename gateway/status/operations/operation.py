@@ -66,7 +66,8 @@ class ApiOperation:
     method: Literal["GET", "POST"]
     path: str
     summary: str
-    response: type[BaseModel]
+    response: type[BaseModel] | None
+    """The model of the response; `None` for a text that is not JSON."""
     needs: Rights = field(kw_only=True)
     """The right that a request needs."""
     query: Mapping[str, QueryParameter] = field(default_factory=dict)
@@ -75,3 +76,5 @@ class ApiOperation:
     """The model of its request body."""
     errors: Mapping[str, tuple[str, type[BaseModel]]] = field(default_factory=dict)
     """Its own errors: the status -> a description, and the model of the response."""
+    content_type: str = field(default="application/json", kw_only=True)
+    """Of the response."""

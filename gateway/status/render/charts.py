@@ -7,7 +7,8 @@ from typing import Final
 
 from gateway.status.model import printable_text
 from gateway.status.render.formatting import count
-from gateway.status.snapshot import NoChart
+from gateway.status.series.levels import Range
+from gateway.status.snapshot import MetricHistory, NoChart
 
 MAX_NAMED: Final = 20
 """Metrics that an error names."""
@@ -33,6 +34,23 @@ def why_no_chart(missing: NoChart, most: int) -> str:
             return "Only the last hour of it is kept: the history file has no room for more metrics."
         case NoChart.UNKNOWN:
             return "The device has sent no such metric."
+
+
+def with_reason(series: MetricHistory | NoChart, metric: str, wanted: Range, most: int) -> MetricHistory | None:
+    """Return a metric in a range, with words for what is missing; `None` when the device has no such metric.
+
+    Args:
+        series: the metric, or why there are no values.
+        metric: its name.
+        wanted: the range.
+        most: for how many metrics there is memory.
+    """
+    if series is NoChart.UNKNOWN:
+        return None
+    if isinstance(series, NoChart):
+        nothing = MetricHistory(metric=metric, range=wanted, step_seconds=wanted.step_seconds, at=(), low=(), mean=(), high=())
+        return nothing.model_copy(update={"missing": series, "why": why_no_chart(series, most)})
+    return series if series.missing is None else series.model_copy(update={"why": why_no_chart(series.missing, most)})
 
 
 def unknown_metric(metric: str, known: Sequence[str]) -> str:

@@ -26,6 +26,11 @@ class ChartShares:
         """Grows when charts are given back: who was refused may ask again."""
 
     @property
+    def counts(self) -> Mapping[str, int]:
+        """Charts of each child that has some."""
+        return self._counts
+
+    @property
     def total(self) -> int:
         """Charts of all children."""
         return self._total

@@ -47,7 +47,7 @@ class Level:
         return self.seconds * self.bins
 
 
-FIVE_MINUTES: Final = Level(1, 300, 3, 32 * HOUR_SECONDS)
+FIVE_MINUTES: Final = Level(1, 300, 6, 31 * HOUR_SECONDS)
 """Kept until the six hours behind a day are surely folded into hours."""
 HOURS: Final = Level(2, HOUR_SECONDS, 6, 12 * DAY_SECONDS)
 """Kept until the four days behind a week are surely folded into days."""

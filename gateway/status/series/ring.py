@@ -86,7 +86,7 @@ class HourRing:
         base, is_words = self._base, self.kind is Kind.WORDS
         for number in range(max(first, earliest), min(past, self._bin // FOLD + 1)):
             start = number * FOLD % BINS
-            means = self._means[start : start + FOLD]
+            means = self._means[start : start + min(FOLD, self._bin + 1 - number * FOLD)]  # behind it is the hour before
             there = [place for place, mean in enumerate(means, start) if mean == mean]
             if not there:
                 continue
@@ -105,9 +105,9 @@ class HourRing:
         """
         lows, highs = array("f", self._lows or self._means), array("f", self._highs or self._means)
         for number, (low, mean, high) in bins.items():
-            for half in range(number * FOLD, min((number + 1) * FOLD, until + 1)):
-                slot = half % BINS
-                if self._bin - BINS < half < self._bin and self._means[slot] != self._means[slot]:
+            first, past = max(number * FOLD, self._bin - BINS + 1), min((number + 1) * FOLD, until + 1, self._bin)
+            for slot in range(first % BINS, first % BINS + past - first):
+                if self._means[slot] != self._means[slot]:
                     lows[slot], self._means[slot], highs[slot] = low - self._base, mean - self._base, high - self._base
         self._lows, self._highs = (None, None) if lows == self._means == highs else (lows, highs)
 
