@@ -495,6 +495,15 @@ class Adapter(ABC, Generic[SettingsT]):
         """
         return None
 
+    def explain_silence(self, child: ChildDevice) -> None:
+        """Raise why a child that is only listened to may have fallen silent, by what it sent last: a weak signal, a low battery.
+
+        Called once for each silence. Default: returns; the gateway then says for how long it was not heard.
+
+        Raises:
+            DeviceUnreachable: what is known of it, with its cause.
+        """
+
     async def reappears(self) -> None:
         """Return when the bus, closed after a failure, should be opened again at once, for example because its port is back.
 

@@ -117,7 +117,7 @@ def why_denied(path: str, mode: int, owner: int, group: int, user: ProcessUser) 
     name = group_name(group)
     if is_allowed(mode, owner, group, user):
         if user.is_in_container:
-            return "exists, but this container may not use it", f"pass it in: docker run --device={path}, or devices: in compose"
+            return "exists, but this container may not use it", _container_device(path, "pass it in")
         return "its mode would allow it, but a rule of the system forbids it", f"in the systemd unit: DeviceAllow={path} rw"
     if group == 0 or mode & 0o060 != 0o060:
         meaning = f"belongs to {owner}:{name} with mode {stat.S_IMODE(mode):04o}, so the user {user.name} may not use it"
@@ -200,10 +200,14 @@ def _alternatives(path: str, by_id: Path) -> str:
     existing = named_ports(by_id)
     if not existing:
         if is_in_container():
-            return f"plug in its adapter, and pass the port into this container: docker run --device={path}"
+            return _container_device(path, "plug in its adapter, and pass the port into this container")
         return "plug in its adapter; `ls -l /dev/serial/by-id` then shows its name"
     shown = " or ".join(f'"{link}"' for link in existing[:MAX_NAMES_SHOWN])
     return f"plug in its adapter, or name a port that exists: port = {shown}"
+
+
+def _container_device(path: str, what: str) -> str:
+    return f'{what}: docker run --device={path}, or in compose: devices: ["{path}:{path}"]'
 
 
 def _processes(processes: Path) -> Iterator[Path]:

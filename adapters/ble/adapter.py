@@ -20,6 +20,7 @@ from adapters.ble.profile.commands import PreparedCommand, prepare_command
 from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.read_plan import expected_services, plan_reads
 from adapters.ble.radio import passive_failures
+from adapters.ble.radio.bluez import loss_cause
 from adapters.ble.radio.radio import Radio
 from adapters.ble.session.command_execution import write_sentence
 from adapters.ble.session.connection_pool import ConnectionPool
@@ -32,6 +33,7 @@ from adapters.ble.tools.workbench import BleWorkbench
 from gateway.adapter import (
     Adapter,
     BusUnavailable,
+    Cause,
     ChildDevice,
     Command,
     CommandRejected,
@@ -142,7 +144,7 @@ class BleAdapter(Adapter[BleSettings]):
                 self._report(device, uplink)
         reason = await self._radio.wait_until_lost()
         self._remember_scanning_problem()
-        raise BusUnavailable(reason)
+        raise BusUnavailable(reason, cause=loss_cause(reason))
 
     def _remember_scanning_problem(self) -> None:
         if (problem := self._radio.scanning_problem) is not None:
@@ -170,6 +172,10 @@ class BleAdapter(Adapter[BleSettings]):
         if profile is None:
             return QUIET_ADVERTISER
         return None if profile.intervals else QUIET_CONNECTABLE
+
+    def explain_silence(self, child: ChildDevice) -> None:
+        """Raise by what the child advertised last: its battery, its signal strength."""
+        raise self._reachability.why_absent(child.address, self._tracker.get(child.address))
 
     # discovery --------------------------------------------------------------------------------------------------------
 
@@ -219,7 +225,7 @@ class BleAdapter(Adapter[BleSettings]):
         if device.needs_connection or device.is_in_doubt:
             await self._sessions.identify(device)
         if device.is_in_doubt:
-            raise DeviceUnreachable(device.problem or f"{address} accepts no connection")
+            raise DeviceUnreachable(device.problem or f"{address} accepts no connection", cause=Cause.NO_ANSWER)
         return device.found()
 
     # connections ------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
+from adapters.modbus.client.answer_quality import unreachable
 from adapters.modbus.client.buses import Bus, TcpHost
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import FIRST_REGISTER, Request
@@ -39,7 +40,6 @@ from gateway.adapter import (
     CommandRejected,
     CommandResult,
     CommandSpec,
-    DeviceUnreachable,
     Finding,
     Found,
     Licence,
@@ -165,7 +165,8 @@ class ModbusAdapter(Adapter[ModbusSettings]):
                     return found_device(self._bus_id, unit, step, device.name if device else None)
                 evidence = step.evidence if isinstance(step, ProbeResult) else evidence
         reasons = sorted({reason.removeprefix("silence: ") for reason in evidence.values()})
-        raise DeviceUnreachable("; ".join([*reasons, *(await self._framing.advise(unit, self._timeout))]))
+        advice = await self._framing.advise(unit, self._timeout)
+        raise unreachable(getattr(self._transport, "quality", None), unit, [*reasons, *advice])
 
     def poll_groups(self, child: ChildDevice) -> Mapping[str, timedelta]:
         """Return the groups of the child's profile that have points."""

@@ -15,6 +15,7 @@ from adapters.serial.device_search import DeviceSearch
 from adapters.serial.discovery.identity import BusLocation, format_address, parse_address
 from adapters.serial.discovery.remembered_port import RememberedPort
 from adapters.serial.framing.frames import Frame
+from adapters.serial.port.open_errors import lost
 from adapters.serial.port.port import Port
 from adapters.serial.profile.commands import PreparedCommand, prepare_command
 from adapters.serial.profile.profile import Profile
@@ -22,6 +23,7 @@ from adapters.serial.profile.protocol import DeviceProtocol, QueryAnswer, Reques
 from adapters.serial.profile.setting_writes import prepare_settings
 from adapters.serial.served_ports import ServedPort, named_port, served_ports
 from adapters.serial.session.active_protocol import ActiveProtocol
+from adapters.serial.session.answer_causes import cause_of, next_step
 from adapters.serial.session.command_execution import CommandExecution, CommandLine, sent_sentence
 from adapters.serial.session.conversation import Conversation, NoAnswer
 from adapters.serial.session.device_settings import DeviceSettings
@@ -35,6 +37,7 @@ from adapters.serial.tools.workbench import SerialWorkbench
 from gateway.adapter import (
     Adapter,
     BusUnavailable,
+    Cause,
     ChildDevice,
     Command,
     CommandRejected,
@@ -118,7 +121,8 @@ class SerialAdapter(Adapter[SerialSettings]):
         found = await self._served.find()
         self._last_address = "" if found is None else found.address
         if found is None:
-            raise BusUnavailable(f"the port {self.bus} does not exist: plug it in, or correct its name in the config")
+            text = f"the port {self.bus} does not exist: plug it in, or correct its name in the config"
+            raise BusUnavailable(text, cause=Cause.NO_PORT)
         port = Port(found.address)
         await port.open(self._remembered.last_protocol()[1])
         self._port, self._active = port, self._active_on(port)
@@ -151,14 +155,14 @@ class SerialAdapter(Adapter[SerialSettings]):
         await active.wait_for_greeting(profile)
         self._needs = active.needs(profile)
         if self._needs is not None:
-            raise BusUnavailable(self._needs)
+            raise BusUnavailable(self._needs, cause=Cause.LOGIN_REFUSED)
 
     # unsolicited messages ---------------------------------------------------------------------------------------------
 
     async def listen(self, uplink: Uplink) -> None:
         """Pass on the readings of messages until the port is lost."""
         self._uplink = uplink
-        raise BusUnavailable(await self._open_port.wait_until_lost())
+        raise lost(await self._open_port.wait_until_lost())
 
     def _on_unsolicited(self, protocol: DeviceProtocol, frame: Frame) -> None:
         message = protocol.read_message(frame.payload)
@@ -267,6 +271,8 @@ class SerialAdapter(Adapter[SerialSettings]):
             )
         except NoAnswer as error:
             self._search.note_no_answer(profile, error.received)
+            error.cause = cause_of(profile, error.received, was_heard=self._search.was_heard)
+            error.next_step = next_step(error.cause, self._search.local_line(self._open_line))
             raise
         self._search.note_answer()
         self._open_line.login_problem = None
@@ -280,7 +286,8 @@ class SerialAdapter(Adapter[SerialSettings]):
         seconds = max((match.within for match in profile.match if match.hear), default=3.0)
         readings = await self._unsolicited.next_for(profile.name, seconds)
         if not readings:
-            raise DeviceUnreachable(self._problem or f"no message within {seconds_text(seconds)}")
+            cause = Cause.NO_ANSWER if self._problem is None else Cause.WRONG_ANSWER
+            raise DeviceUnreachable(self._problem or f"no message within {seconds_text(seconds)}", cause=cause)
         latest = {reading.metric.name: reading._replace(child=child.key) for reading in readings}
         return list(latest.values())
 

@@ -19,8 +19,9 @@ from adapters.serial.discovery.remembered_port import RememberedPort
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.profile import Profile
 from adapters.serial.session.active_protocol import ActiveProtocol
+from adapters.serial.session.answer_causes import unanswered
 from adapters.serial.settings import ConfiguredDevice, PortRule, SerialSettings, key_advice, keys_of
-from gateway.adapter import DeviceUnreachable, Found, Progress, loop_time
+from gateway.adapter import Cause, DeviceUnreachable, Found, Progress, loop_time
 
 log = logging.getLogger("adapters.serial")
 
@@ -35,6 +36,9 @@ PROMPTS_OF_A_CONSOLE = 3
 
 SLOWER = 4.0
 """Other devices on a line may take so many times as long to answer as one that was measured."""
+
+MOST_RECEIVED_BYTES = 4096
+"""So much is kept of what arrives in a search."""
 
 LEAST_STEP_SECONDS = 0.05
 """Shortest time for one address of a sweep."""
@@ -89,6 +93,10 @@ class DeviceSearch:
         self._probe = partial(ProtocolProbe, may_ask=rule.probe, keys_for=self.keys_for)
         self._step_seconds = STEP_SECONDS
         """Time for one address of a sweep, from how fast devices on this line answer."""
+        self.was_heard = False
+        """Whether a device was understood on this port since the start."""
+        self._received = bytearray()
+        """What arrived in the last search for one device."""
         self._prompts_in_a_row = 0
         """Number of the latest requests to a known device after which the prompt of a console came instead of an answer."""
         self.incomplete = IncompleteIdentities()
@@ -186,10 +194,20 @@ class DeviceSearch:
         self.check_no_console()
         lines = [self._remembered.line_for(profile)]
         probe = self._probe([], profile, lines=lines, address=own_address)
+        self._received.clear()
         async for step in self._run(probe, active, device):
             if isinstance(step, Found):
                 return step
-        raise DeviceUnreachable(active.login_problem or f"no device answers like a {profile.title}")
+        if active.login_problem is not None:
+            raise DeviceUnreachable(active.login_problem, cause=Cause.LOGIN_REFUSED)
+        text, received = f"no device answers like a {profile.title}", bytes(self._received)
+        shown = f": {len(received)} bytes arrived instead" if received else ""
+        line = self.local_line(active)
+        raise unanswered(f"{text}{shown}", profile, received, line=line, was_heard=self.was_heard)
+
+    def local_line(self, active: ActiveProtocol) -> LineSettings | None:
+        """Return the settings of a local port; `None` for one behind a device server, which has them."""
+        return None if "://" in self._rule.port else active.line
 
     async def resume(self, active: ActiveProtocol) -> None:
         """Switch back to the last protocol, so that messages are received, whatever the result of a search was."""
@@ -235,6 +253,8 @@ class DeviceSearch:
         """Return the bytes received in a step, and learn how long devices on this line take to answer."""
         began = loop_time()
         received = await active.run_step(step, profile)
+        self._received += received.removeprefix(step.request) if step.request else received
+        del self._received[:-MOST_RECEIVED_BYTES]
         if step.request and received and step.is_complete(received):
             took = loop_time() - began - step.pause
             self._step_seconds = min(max(LEAST_STEP_SECONDS, SLOWER * took), STEP_SECONDS)
@@ -260,7 +280,7 @@ class DeviceSearch:
     def check_no_console(self) -> None:
         """Raise `DeviceUnreachable` while nothing is sent to this port, since a console answers on it."""
         if self._rule.probe and self._is_console_held(CONFIGURED_CONSOLE_SECONDS):
-            raise DeviceUnreachable(f"{self.console_remark}")
+            raise DeviceUnreachable(f"{self.console_remark}", cause=Cause.OTHER_DEVICE)
 
     def note_no_answer(self, profile: Profile, received: bytes) -> None:
         """Note what came instead of an answer of a known device: a console, if it shows a prompt several times in a row.
@@ -275,6 +295,7 @@ class DeviceSearch:
 
     def note_answer(self) -> None:
         """Note that a device is understood on this port."""
+        self.was_heard = True
         self._prompts_in_a_row = 0
         self._remembered.remember_console(None, 0.0)
 

@@ -8,10 +8,16 @@ from datetime import timedelta
 
 from adapters.ble.discovery.tracked_device import TrackedDevice
 from adapters.ble.discovery.tracker import Tracker
-from gateway.adapter import DeviceUnreachable, loop_time
+from gateway.adapter import Cause, DeviceUnreachable, loop_time
 
 QUIET_CONNECTABLE = timedelta(seconds=195)
 """The longest silence of a connectable device that is in range: it has to advertise for each connection."""
+
+LOW_BATTERY_PERCENT = 10.0
+"""A device that vanishes with no more than this has an empty battery."""
+
+WEAK_SIGNAL_DBM = -90
+"""Below this, most advertisements are lost."""
 
 FIRST_ADVERTISEMENT_SECONDS = 10.0
 """The longest wait for a device that is to be connected to."""
@@ -52,7 +58,7 @@ class Reachability:
         """
         device = self._tracker.get(child_address)
         if device is None or self._is_out_of_range(device):
-            raise DeviceUnreachable(self._reason(child_address, device))
+            raise self.why_absent(child_address, device)
         return device
 
     async def wait_for(self, child_address: str) -> TrackedDevice:
@@ -64,7 +70,7 @@ class Reachability:
         ends_at = loop_time() + FIRST_ADVERTISEMENT_SECONDS
         while (device := self._tracker.get(child_address)) is None or self._is_out_of_range(device):
             if (left := ends_at - loop_time()) <= 0:
-                raise DeviceUnreachable(self._reason(child_address, device))
+                raise self.why_absent(child_address, device)
             await self._next_advertisement(left)
         return device
 
@@ -87,10 +93,20 @@ class Reachability:
             return False
         return not self.is_received(device) or loop_time() - device.heard_at > QUIET_CONNECTABLE.total_seconds()
 
-    def _reason(self, child_address: str, device: TrackedDevice | None) -> str:
+    def why_absent(self, child_address: str, device: TrackedDevice | None) -> DeviceUnreachable:
+        """Return the error for a device that is not received: by its last battery level, and how weak it was received last."""
         if device is None:
-            return f"{child_address} is not received: it is out of range, switched off, or its battery is empty"
-        if not self.is_received(device):
-            return f"{child_address} was not received since the radio was opened: it is out of range, or its battery is empty"
+            text = f"{child_address} is not received: it is out of range, switched off, or its battery is empty"
+            return DeviceUnreachable(text, cause=Cause.OUT_OF_RANGE)
         minutes = (loop_time() - device.heard_at) / 60
-        return f"{child_address} was not received for {minutes:.0f} min: it is out of range, or its battery is empty"
+        since = f"for {minutes:.0f} min" if self.is_received(device) else "since the radio was opened"
+        battery, rssi = device.battery_percent, device.advertisement.rssi
+        strength = "" if rssi is None else f", last at {rssi} dBm"
+        if battery is not None and battery <= LOW_BATTERY_PERCENT:
+            text = f"{child_address} was not received {since}; it reported {battery:.0f} % battery last"
+            return DeviceUnreachable(text, cause=Cause.BATTERY_EMPTY)
+        level = "" if battery is None else f" (it reported {battery:.0f} % last)"
+        text = f"{child_address} was not received {since}{strength}: it is out of range, or its battery is empty{level}"
+        weak = "Its signal was weak: bring it nearer, or put a second gateway or an antenna near it; then check its battery"
+        is_weak = rssi is not None and rssi <= WEAK_SIGNAL_DBM
+        return DeviceUnreachable(text, cause=Cause.OUT_OF_RANGE, next_step=weak if is_weak else None)

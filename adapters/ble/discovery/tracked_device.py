@@ -17,6 +17,9 @@ from gateway.adapter import Block, Confidence, Found, Identity, IdentityKind, Me
 
 ONLY_RSSI = MetricRow([RSSI])
 
+BATTERY_LEVEL = ("battery", "%")
+"""The metric and the unit in which devices report how full their battery is."""
+
 MAX_FAILED_CONNECTIONS = 3
 """After so many failed connections, an unidentified device is not connected to again."""
 
@@ -194,6 +197,15 @@ class TrackedDevice:
             self._row_source = decoded.row
             self._row = MetricRow([*map(self._with_dead_band, decoded.row.metrics), RSSI])
         return Block(self.key, self._row, (*decoded.values, rssi), at)
+
+    @property
+    def battery_percent(self) -> float | None:
+        """The level of its battery that it advertised last, in percent; `None` where it advertised none."""
+        if self.last_decoded is None:
+            return None
+        pairs = zip(self.last_decoded.row.metrics, self.last_decoded.values, strict=True)
+        level = next((value for metric, value in pairs if (metric.name, metric.unit) == BATTERY_LEVEL), None)
+        return None if level is None or isinstance(level, str | bool) else float(level)
 
     def remarks(self, now: float) -> list[str]:
         """Return what a person should know about its reception, for a time of the loop's clock."""

@@ -21,6 +21,7 @@ from dbus_fast import AuthError, BusType, DBusError, InvalidAddressError, Messag
 from dbus_fast.aio import MessageBus
 
 from adapters.ble.radio.open_errors import BluetoothUnusable, OpenError
+from gateway.adapter import Cause
 
 __all__ = ["AuthError", "Controller", "ControllerWatch", "bus_socket", "call_bluez", "list_controllers", "watch_controller"]
 
@@ -42,8 +43,10 @@ NO_SUCH_NAME = frozenset({f"{DBUS}.Error.{name}" for name in ("ServiceUnknown", 
 """Nobody has the name; `NoReply`: bluetoothd stopped during a call."""
 NO_SUCH_METHOD = frozenset({f"{DBUS}.Error.{name}" for name in ("UnknownObject", "UnknownInterface", "UnknownMethod")})
 
-DAEMON_STOPPED = "bluetoothd stopped"
+DAEMON_STOPPED, BUS_STOPPED = "bluetoothd stopped", "the D-Bus daemon stopped"
 """The reason of a loss, where the daemon itself has ended."""
+UNPLUGGED, SWITCHED_OFF = "was unplugged", "was switched off"
+"""The end of the reason, where a controller is gone."""
 DEFAULT_SOCKET = Path("/var/run/dbus/system_bus_socket")
 
 REPLY_SECONDS = 5.0
@@ -51,6 +54,15 @@ STOP_SECONDS = 1.0
 """bluetoothd switches its controllers off and removes them before it stops: otherwise it goes on for longer than this."""
 DISCONNECT_SECONDS = 1.0
 ASKED_AGAIN_SECONDS = 10.0
+
+
+def loss_cause(reason: str) -> Cause:
+    """Return the cause of a loss from the reason that a `ControllerWatch` gave."""
+    if reason in (DAEMON_STOPPED, BUS_STOPPED):
+        return Cause.BLUETOOTH_DOWN
+    return (
+        Cause.NO_PORT if reason.endswith(UNPLUGGED) else Cause.BLUETOOTH_OFF if reason.endswith(SWITCHED_OFF) else Cause.UNKNOWN
+    )
 
 
 class ControllerWatch:
@@ -84,7 +96,7 @@ class ControllerWatch:
         """Notice when the system bus itself ends: no signal reports that."""
         with suppress(OSError, EOFError):
             await self.bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # the library does not declare that it returns nothing
-        self._report_loss("the D-Bus daemon stopped")
+        self._report_loss(BUS_STOPPED)
 
     async def is_ready(self) -> bool:
         """Return whether bluetoothd is running and the controller is present and powered."""
@@ -123,11 +135,11 @@ class ControllerWatch:
                 self._report_loss(DAEMON_STOPPED)
             case "InterfacesRemoved", [path, interfaces] if ADAPTER in interfaces and self._path in (None, path):
                 self._is_stopping = True
-                self._report_unless_stopped(f"{self._name} was unplugged")
+                self._report_unless_stopped(f"{self._name} {UNPLUGGED}")
             case "PropertiesChanged", [interface, changed, _] if interface == ADAPTER and self._path in (None, signal.path):
                 if unpack_variants(changed).get("Powered") is False:
                     self._is_stopping = True
-                    self._report_unless_stopped(f"{self._name} was switched off")
+                    self._report_unless_stopped(f"{self._name} {SWITCHED_OFF}")
 
     def report_end_of_scan(self) -> None:
         """Report that bluetoothd has ended the scan, unless there is another reason for that."""

@@ -16,7 +16,7 @@ from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
 
 from adapters.ble.advertisements.advertisement import short_uuid
-from gateway.adapter import DeviceUnreachable
+from gateway.adapter import Cause, DeviceUnreachable
 
 ATTRIBUTE_SECONDS = 5.0
 """Reading or writing one attribute: a device that takes longer is gone."""
@@ -130,7 +130,7 @@ class GattConnection:
         try:
             await self._client.pair()
         except (BleakError, OSError, EOFError, TimeoutError, NotImplementedError) as error:
-            raise DeviceUnreachable(f"{self.address} cannot be paired: {error_text(error)}") from error
+            raise DeviceUnreachable(f"{self.address} cannot be paired: {error_text(error)}", cause=Cause.LOGIN_REFUSED) from error
 
     async def close(self) -> None:
         """Disconnect. Never raises."""
@@ -171,7 +171,9 @@ class GattConnection:
                 if _is_about_pairing(reason):
                     raise self._needs_pairing(f"{action}: {reason}", is_paired=await self.is_paired() is True) from error
                 raise AttributeRefused(f"{action}: {reason}") from error
-            raise DeviceUnreachable(f"the connection was lost while {action}: {error_text(error)}") from error
+            raise DeviceUnreachable(
+                f"the connection was lost while {action}: {error_text(error)}", cause=Cause.NO_ANSWER
+            ) from error
 
     async def _unanswered(self, problem: str, *, is_write: bool) -> Exception:
         """Return the error for a request without an answer.
@@ -181,10 +183,10 @@ class GattConnection:
         else shows that: BlueZ has no flag for it on the characteristic of a remote device.
         """
         if not self.is_open or await self.is_paired() is not False:
-            return DeviceUnreachable(problem)
+            return DeviceUnreachable(problem, cause=Cause.NO_ANSWER)
         self.is_blocked = True
         needed = self._needs_pairing(f"{problem} although the device is connected", is_certain=False)
-        return DeviceUnreachable(str(needed)) if is_write else needed
+        return DeviceUnreachable(str(needed), cause=Cause.LOGIN_REFUSED) if is_write else needed
 
     def _needs_pairing(self, problem: str, *, is_certain: bool = True, is_paired: bool = False) -> PairingNeeded:
         self.wants_pairing = problem

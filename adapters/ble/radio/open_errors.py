@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
+from gateway.adapter import BusUnavailable, Cause
+
 
 class OpenError(StrEnum):
     """A reason why a Bluetooth controller cannot be opened."""
@@ -75,6 +77,23 @@ ERROR_TEXTS: Mapping[OpenError, ErrorText] = {
 }
 
 
+CAUSES: Mapping[OpenError, Cause] = {
+    OpenError.NO_SOCKET: Cause.BLUETOOTH_DOWN,
+    OpenError.NO_PERMISSION: Cause.NO_PERMISSION,
+    OpenError.AUTH_REJECTED: Cause.NO_PERMISSION,
+    OpenError.CONFINED: Cause.NO_PERMISSION,
+    OpenError.ACCESS_DENIED: Cause.NO_PERMISSION,
+    OpenError.NO_REPLY: Cause.BLUETOOTH_DOWN,
+    OpenError.NO_DAEMON: Cause.BLUETOOTH_DOWN,
+    OpenError.NO_CONTROLLER: Cause.NO_PORT,
+    OpenError.NOT_LOW_ENERGY: Cause.NO_PORT,
+    OpenError.POWERED_OFF: Cause.BLUETOOTH_OFF,
+    OpenError.BLOCKED: Cause.BLUETOOTH_OFF,
+    OpenError.BUSY: Cause.PORT_IN_USE,
+}
+"""The kind of outage; the others are unknown, but for their texts."""
+
+
 class BluetoothUnusable(Exception):
     """Bluetooth cannot be used on this machine. Never leaves this adapter."""
 
@@ -87,6 +106,14 @@ def error_text(open_error: OpenError, controller: str | None) -> ErrorText:
     """Return the problem and its fix for this controller."""
     name = controller or "the Bluetooth controller"
     return ErrorText(*(text.format(controller=name) for text in ERROR_TEXTS[open_error]))
+
+
+def not_open(open_error: OpenError | None, controller: str | None, raw_error: str) -> BusUnavailable:
+    """Return the error for a controller that cannot be used, with its cause and what to do."""
+    if open_error is None:
+        return BusUnavailable(error_message(None, controller, raw_error))
+    text = error_text(open_error, controller)
+    return BusUnavailable("; ".join(text), cause=CAUSES.get(open_error, Cause.UNKNOWN), next_step=text.fix)
 
 
 def error_message(open_error: OpenError | None, controller: str | None, raw_error: str) -> str:

@@ -20,20 +20,20 @@ from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
 from bleak.exc import BleakBluetoothNotAvailableError, BleakBluetoothNotAvailableReason, BleakDBusError, BleakError
-from bleak_retry_connector import BleakClientWithServiceCache, establish_connection
+from bleak_retry_connector import BleakClientWithServiceCache, BleakOutOfConnectionSlotsError, establish_connection
 
 from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.metrics import printable
 from adapters.ble.radio.bluez import AuthError, ControllerWatch, watch_controller
 from adapters.ble.radio.connection import CLOSE_ERRORS, CLOSE_SECONDS, GattConnection, error_text
 from adapters.ble.radio.monitor_patterns import USUAL_FLAGS, Pattern
-from adapters.ble.radio.open_errors import BluetoothUnusable, OpenError, error_message
+from adapters.ble.radio.open_errors import BluetoothUnusable, OpenError, not_open
 from adapters.ble.radio.open_errors import error_text as open_error_text
 from adapters.ble.radio.pairing import is_paired
 from adapters.ble.radio.passive_devices import PassiveDevice, PassiveDevices
 from adapters.ble.radio.passive_failures import TRIED_AGAIN_AFTER
 from adapters.ble.radio.passive_scan import passive_scan
-from gateway.adapter import BusUnavailable, DeviceUnreachable, loop_time
+from gateway.adapter import Cause, DeviceUnreachable, loop_time
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class Radio:
                 self._note_loss()
             finally:
                 await self.close()
-            raise BusUnavailable(error_message(reason, self._controller, error_text(error))) from error
+            raise not_open(reason, self._controller, error_text(error)) from error
         except BaseException:
             await self.close()
             raise
@@ -173,7 +173,7 @@ class Radio:
         """
         device = self._devices.get(address)
         if device is None:
-            raise DeviceUnreachable(f"{address} was not received since the radio was opened")
+            raise DeviceUnreachable(f"{address} was not received since the radio was opened", cause=Cause.OUT_OF_RANGE)
         options: dict[str, Any] = {} if self._client_backend is None else {"backend": self._client_backend}
         self._connecting.add(address)
         try:
@@ -187,9 +187,11 @@ class Radio:
                     **options,
                 )
         except TimeoutError as error:
-            raise DeviceUnreachable(f"{address} accepted no connection within {CONNECT_SECONDS:.0f} s") from error
+            raise DeviceUnreachable(
+                f"{address} accepted no connection within {CONNECT_SECONDS:.0f} s", cause=Cause.NO_ANSWER
+            ) from error
         except (BleakError, OSError, EOFError) as error:
-            raise DeviceUnreachable(error_text(error)) from error
+            raise _not_connected(error) from error
         finally:
             self._connecting.discard(address)
         path = self.bluez_path(address)
@@ -294,6 +296,15 @@ def _advertisement(device: BLEDevice, data: AdvertisementData) -> Advertisement:
         service_data=data.service_data,
         service_uuids=tuple(data.service_uuids),
     )
+
+
+def _not_connected(error: BaseException) -> DeviceUnreachable:
+    """Return the error for a device that is received, and to which no connection comes about."""
+    text = error_text(error)
+    if isinstance(error, BleakOutOfConnectionSlotsError):
+        step = "Lower `connections` of this entry, end other programs that use the controller, or plug in a second one"
+        return DeviceUnreachable(text, cause=Cause.HOST_FULL, next_step=step)
+    return DeviceUnreachable(text, cause=Cause.NO_ANSWER)
 
 
 def _open_error(error: BaseException) -> OpenError | None:

@@ -23,6 +23,7 @@ from adapters.ble.session.device_settings import read_differing, write_settings
 from adapters.ble.session.locked_characteristics import LockedCharacteristics
 from adapters.ble.session.pairing_connector import PairingImpossible
 from gateway.adapter import (
+    Cause,
     ChildDevice,
     CommandResult,
     DeviceUnreachable,
@@ -101,7 +102,7 @@ class DeviceSessions:
         hint = self._locked.hint_of(child.key)
         if hint is not None and not readings:
             device.is_in_doubt = True
-            raise DeviceUnreachable(hint)
+            raise DeviceUnreachable(hint, cause=Cause.LOGIN_REFUSED)
         device.needs = hint
         if hint is None:
             self._on_read(device.address)

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from adapters.ble.radio import pairing
 from adapters.ble.radio.connection import GattConnection
 from adapters.ble.radio.pairing import PairingFailed
-from gateway.adapter import DeviceUnreachable, loop_time
+from gateway.adapter import Cause, DeviceUnreachable, loop_time
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,9 @@ class PairingWish:
 
 class PairingImpossible(DeviceUnreachable):
     """A device cannot be paired although the config wants it: a person has to do something."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, cause=Cause.LOGIN_REFUSED)
 
 
 class PairingRadio(Protocol):
@@ -126,7 +129,8 @@ class PairingConnector:
         except DeviceUnreachable as error:
             if path is None or not await pairing.is_paired(path):
                 raise
-            raise DeviceUnreachable(f"{error}; this machine is paired with it: if it was reset, {by_hand(path)}") from error
+            text = f"{error}; this machine is paired with it: if it was reset, {by_hand(path)}"
+            raise DeviceUnreachable(text, cause=Cause.LOGIN_REFUSED, next_step=f"If it was reset, {by_hand(path)}") from error
 
     async def _connect_paired(self, address: str, path: str, wish: PairingWish) -> GattConnection:
         bond, is_connected = self._bonds.setdefault(wish.key, _Bond()), False
@@ -169,19 +173,20 @@ class PairingConnector:
             try:
                 error = await pairing.connect_error(path)
             except PairingFailed as problem:
-                raise DeviceUnreachable(str(problem)) from problem
+                raise DeviceUnreachable(str(problem), cause=Cause.BLUETOOTH_DOWN) from problem
             if error is None:
                 bond.broken_visits = 0
                 return False
             if any(part in error for part in KEY_MISSING):
                 return True
             if error != pairing.BROKEN_OFF:
-                raise DeviceUnreachable(f"{wish.label} accepts no connection: {error}")
+                raise DeviceUnreachable(f"{wish.label} accepts no connection: {error}", cause=Cause.NO_ANSWER)
             if attempt + 1 < CONNECT_TRIES:
                 await asyncio.sleep(CONNECT_PAUSE_SECONDS)
         bond.broken_visits += 1
         if bond.broken_visits < BROKEN_VISITS:
-            raise DeviceUnreachable(f"{wish.label}: {error}; if it was reset, it is paired anew at the next attempt")
+            text = f"{wish.label}: {error}; if it was reset, it is paired anew at the next attempt"
+            raise DeviceUnreachable(text, cause=Cause.LOGIN_REFUSED)
         return True
 
     async def _remove(self, path: str, wish: PairingWish, bond: _Bond) -> None:

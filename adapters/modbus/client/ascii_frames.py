@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gateway.adapter import Cause
+
 CHARACTER_GAP_SECONDS = 1.0
 """The longest pause between two characters of one frame (Modbus over Serial Line V1.02, section 2.5.2.1)."""
 
@@ -106,6 +108,15 @@ def describe_bad_frame(received: bytes, unit: int) -> str:
     if begun := len(received) - length_used(received):
         return f"only {begun} characters of an answer arrived"
     return f"the answer is damaged or cut short: {len(received)} characters with a wrong checksum"
+
+
+def cause_of_bad_frame(received: bytes, unit: int) -> Cause:
+    """Return what kind of fault the last characters received before the time-out show."""
+    if not received.strip(b"\r\n"):
+        return Cause.NO_ANSWER
+    if frames := frames_in(received):
+        return Cause.OTHER_DEVICE if frames[-1].unit != unit else Cause.WRONG_ANSWER
+    return Cause.CHECKSUM_ERRORS
 
 
 def _intact_frames(received: bytes) -> Iterator[AsciiFrame]:

@@ -33,14 +33,14 @@ from pymodbus.pdu import ModbusPDU
 from adapters.modbus.client import ascii_frames
 from adapters.modbus.client.buses import Bus, SerialLine, TcpHost
 from adapters.modbus.client.keepalive import detect_dead_peer
-from adapters.modbus.client.open_errors import CONNECT_SECONDS, why_not_open, why_refused
+from adapters.modbus.client.open_errors import CONNECT_SECONDS, not_open, why_refused
 from adapters.modbus.client.pdu import Request
 from adapters.modbus.client.pymodbus_pdus import ResponseDecoder, request_pdu, response_pdu
 from adapters.modbus.client.responses import ResponsePDU
 from adapters.modbus.client.tls import FETCH_SECONDS, HANDSHAKE_SECONDS, open_tls, speaks_tls
 from adapters.modbus.client.tls_errors import WANTS_TLS
 from adapters.modbus.client.udp import Doubts, open_datagrams
-from gateway.adapter import BusUnavailable
+from gateway.adapter import BusUnavailable, Cause
 
 NEVER_SECONDS = 86_400.0
 """pymodbus's own time-out: it must never be the first to expire."""
@@ -143,7 +143,8 @@ class Connection:
             raise
         if not is_open:
             client.close()
-            raise BusUnavailable(why_not_open(self._bus, failure[0] if failure else None)) from (failure[0] if failure else None)
+            error = failure[0] if failure else None
+            raise await asyncio.to_thread(not_open, self._bus, error) from error
         if client.ctx.transport is not None:  # else the host has closed it already, which the first request shows
             detect_dead_peer(client.ctx.transport)
         self._client = client
@@ -185,7 +186,8 @@ class Connection:
         if (why := why_refused(self._bus, self._loss, self._last_received)) is not None:
             loss = self._loss
             self.close()
-            raise BusUnavailable(why) from loss
+            is_tls = isinstance(self._bus, TcpHost) and self._bus.transport == "tcp"
+            raise BusUnavailable(why, cause=Cause.TLS if is_tls else Cause.UNKNOWN) from loss
 
     async def check_for_tls(self) -> None:
         """Raise `BusUnavailable` if the host closes each connection because it speaks TLS; it is asked once."""
@@ -194,7 +196,7 @@ class Connection:
             if await speaks_tls(self._bus):
                 self.close()
                 self._may_want_tls = True  # the next one who opens this bus has to know it, too
-                raise BusUnavailable(f"{self._bus.host}:{self._bus.port}: {WANTS_TLS}")
+                raise BusUnavailable(f"{self._bus.host}:{self._bus.port}: {WANTS_TLS}", cause=Cause.TLS)
 
     def expect_echo(self, *, expected: bool) -> None:
         """Let pymodbus skip the echo of each request from now on, or no longer."""

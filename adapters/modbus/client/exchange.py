@@ -25,6 +25,7 @@ from adapters.modbus.client.responses import ResponsePDU
 from adapters.modbus.client.rtu_frames import (
     ANSWER_OVERHEAD_BYTES,
     LONGEST_FRAME_BYTES,
+    cause_of_bad_frame,
     describe_bad_frame,
     longest_answer,
     request_bytes,
@@ -34,7 +35,7 @@ from adapters.modbus.client.rtu_search import Awaited
 from adapters.modbus.client.tcp_receiver import TcpReceiver, advice, host_remark
 from adapters.modbus.client.transport import RetryPolicy
 from adapters.modbus.client.udp import Doubts
-from gateway.adapter import RecentFrames, loop_time
+from gateway.adapter import Cause, RecentFrames, loop_time
 
 log = logging.getLogger("adapters.modbus")
 
@@ -183,6 +184,12 @@ class RequestExchange:
             return ascii_frames.describe_bad_frame(self._last_packet, unit)
         about_host = advice(self._last_packet) if self._bus.has_transaction_ids else ""
         return about_host or describe_bad_frame(self._last_packet, unit, is_rtu=self._bus.is_rtu)
+
+    def cause_of_bad_frame(self, unit: int) -> Cause:
+        """Return what kind of fault the last packet shows."""
+        if self._bus.framing == "ascii":
+            return ascii_frames.cause_of_bad_frame(self._last_packet, unit)
+        return cause_of_bad_frame(self._last_packet, unit, is_rtu=self._bus.is_rtu)
 
     def remarks(self) -> list[str]:
         """Return what a person should know about the answers: another master, stray bytes, wrong headers."""

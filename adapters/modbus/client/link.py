@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import overload
 
+from adapters.modbus.client.answer_quality import AnswerQuality, unreachable
 from adapters.modbus.client.buses import Bus, TcpHost
 from adapters.modbus.client.closed_connections import ClosedConnections
 from adapters.modbus.client.connection import ConnectionLost, Dial, InvalidResponse
@@ -31,7 +32,7 @@ from adapters.modbus.client.pdu import (
 from adapters.modbus.client.responses import ResponsePDU, checked_response
 from adapters.modbus.client.session import Session
 from adapters.modbus.client.transport import RetryPolicy
-from gateway.adapter import BusUnavailable, DeviceUnreachable, OutcomeUnknown, RecentFrames, loop_time, seconds_text
+from gateway.adapter import BusUnavailable, Cause, DeviceUnreachable, OutcomeUnknown, RecentFrames, loop_time, seconds_text
 
 log = logging.getLogger("adapters.modbus")
 
@@ -67,6 +68,7 @@ class Link:
         memory_of_link: MutableMapping[str, str] = {}
         self.session = Session(bus, memory if memory is not None else lambda: memory_of_link, pauses)
         self._closed = ClosedConnections()
+        self.quality = AnswerQuality(bus)
         self._exchange = RequestExchange(bus, dial, self._on_heard)
         self.has_answered = False
         """Something was answered since the start, if only by another unit."""
@@ -139,7 +141,8 @@ class Link:
         wanted = request.payload_bytes if isinstance(request, ReadRequest) else len(answer.payload)
         if not answer.announced == len(answer.payload) == wanted:
             raise DeviceUnreachable(
-                f"unit {unit} answered {request} with {len(answer.payload)} bytes and announced {answer.announced}, not {wanted}"
+                f"unit {unit} answered {request} with {len(answer.payload)} bytes and announced {answer.announced}, not {wanted}",
+                cause=Cause.WRONG_ANSWER,
             )
         return answer.payload
 
@@ -150,7 +153,7 @@ class Link:
             answer = await self._transact(unit, request, policy)
             page = parse_identification(answer.payload)
             if page is None:
-                raise DeviceUnreachable(f"unit {unit} answered {request} with something else")
+                raise DeviceUnreachable(f"unit {unit} answered {request} with something else", cause=Cause.WRONG_ANSWER)
             objects = page.objects | objects
             if request.level is IdentificationLevel.ONE_OBJECT:
                 break
@@ -193,10 +196,12 @@ class Link:
                 return self._take_response(unit, request, await self._send(unit, request, policy))
             except TimeoutError:
                 reason = self._exchange.describe_bad_frame(unit) or f"no answer within {seconds_text(policy.timeout_seconds)}"
+                self.quality.failed(unit, self._exchange.cause_of_bad_frame(unit))
                 self.session.unanswered(unit, loop_time(), heard=self._exchange.has_heard)
                 tries += not tries and self._takes_extra_try(unit, request, policy)
             except ConnectionLost:
                 reason = f"the connection was closed instead of an answer{why_closed(self.bus)}"
+                self.quality.failed(unit, Cause.HOST_CLOSES)
                 if not self._exchange.has_heard:
                     self._closed.closed()
                 if was_closed:
@@ -209,8 +214,9 @@ class Link:
                 was_closed = True
             except InvalidResponse as error:
                 reason = str(error)
+                self.quality.failed(unit, Cause.WRONG_ANSWER)
                 self.session.unanswered(unit, loop_time(), heard=True)
-        raise DeviceUnreachable(f"unit {unit}: {reason}")
+        raise unreachable(self.quality, unit, [f"unit {unit}: {reason}"])
 
     async def _check_for_full_host(self) -> None:
         """Raise `BusUnavailable` where a host closes a connection on which nothing was sent: it serves no further client."""
@@ -230,7 +236,8 @@ class Link:
 
     def _raise_all_closed(self, *, at_once: bool) -> None:
         if isinstance(self.bus, TcpHost):
-            raise BusUnavailable(why_all_closed(self.bus, self._exchange.connection.others_open, at_once=at_once))
+            why = why_all_closed(self.bus, self._exchange.connection.others_open, at_once=at_once)
+            raise BusUnavailable(why, cause=Cause.HOST_CLOSES)
 
     def _on_heard(self) -> None:
         self._closed.heard()
@@ -288,10 +295,21 @@ class Link:
         """Return a response that answers this request, or raise what it means."""
         by_unit = True
         try:
-            return checked_response(unit, request, response)
+            checked = checked_response(unit, request, response)
         except NoSuchUnit:
             by_unit = False
+            self.quality.host_answered()
+            self.quality.failed(unit, Cause.NO_ANSWER)
             raise
+        except ExceptionResponse:
+            self.quality.answered(unit)
+            raise
+        except DeviceUnreachable:
+            self.quality.failed(unit, Cause.WRONG_ANSWER)
+            raise
+        else:
+            self.quality.answered(unit)
+            return checked
         finally:
             self.session.answered(unit, loop_time(), by_unit=by_unit, is_late=self._exchange.is_late(response))
 

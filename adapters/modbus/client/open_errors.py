@@ -8,9 +8,9 @@ import ssl
 from collections.abc import Mapping
 
 from adapters.modbus.client.buses import Bus, SerialLine, TcpHost
-from adapters.modbus.client.tls_errors import WANTS_TLS, is_tls_alert, why_failed
+from adapters.modbus.client.tls_errors import NOT_YET_VALID, WANTS_TLS, is_tls_alert, why_failed
 from adapters.modbus.client.tls_settings import TLS_PORT
-from gateway.adapter import seconds_text
+from gateway.adapter import BusUnavailable, Cause, FindingState, examine_port, seconds_text
 
 CONNECT_SECONDS = 5.0
 """How long a host may take to accept the connection."""
@@ -19,6 +19,9 @@ _ADVICE: Mapping[int, str] = {
     errno.ECONNREFUSED: "it refuses the connection: is Modbus TCP switched on there, and is it the right port?",
     errno.EHOSTUNREACH: "it cannot be reached: is it switched on and on this network?",
     errno.ENETUNREACH: "it cannot be reached: this machine has no route to that network",
+    errno.ENODEV: "its adapter is gone: is it plugged in? `ls /dev/serial/by-id` lists the ports",
+    errno.ENXIO: "there is no hardware behind it: is the adapter plugged in? `ls /dev/serial/by-id` lists the ports",
+    errno.EIO: "its adapter was unplugged, or does not work: `dmesg` shows the driver's messages",
     errno.ENOENT: "there is no such serial port: is the adapter plugged in? `ls /dev/serial/by-id` lists the ports",
     errno.EACCES: "permission denied: add the user to the group that owns it, usually dialout",
     errno.EPERM: "permission denied: in a container, pass it in with --device=/dev/ttyUSB0; under systemd, with DeviceAllow=",
@@ -35,6 +38,53 @@ _UDP_ADVICE: Mapping[int, str] = {
     errno.EACCES: "this machine does not let the gateway send: is `local_port` below 1024, or is it a broadcast address?",
     errno.EPERM: "the firewall of this machine does not let the gateway send",
 }
+
+
+_CAUSES: Mapping[int, Cause] = {
+    errno.ECONNREFUSED: Cause.HOST_REFUSES,
+    errno.ECONNRESET: Cause.HOST_CLOSES,
+    errno.EHOSTUNREACH: Cause.HOST_UNREACHABLE,
+    errno.ENETUNREACH: Cause.HOST_UNREACHABLE,
+    errno.ENOENT: Cause.NO_PORT,
+    errno.ENODEV: Cause.NO_PORT,
+    errno.ENXIO: Cause.NO_PORT,
+    errno.EIO: Cause.NO_PORT,
+    errno.ENOTTY: Cause.NO_PORT,
+    errno.EACCES: Cause.NO_PERMISSION,
+    errno.EPERM: Cause.NO_PERMISSION,
+    errno.EAGAIN: Cause.PORT_IN_USE,
+    errno.EBUSY: Cause.PORT_IN_USE,
+    errno.EADDRINUSE: Cause.PORT_IN_USE,
+}
+
+
+def not_open(bus: Bus, error: OSError | None) -> BusUnavailable:
+    """Return the error for a bus that could not be opened, with its cause and what to do; `None` as in `why_not_open`.
+
+    It looks at the port of a line and at who has it open.
+    """
+    text, cause, step = why_not_open(bus, error), _cause_of(error), None
+    if isinstance(bus, SerialLine):
+        faults = (finding for finding in examine_port(bus.port, for_config=False) if finding.state is FindingState.FAULT)
+        step = next((finding.fix for finding in faults), None)
+    elif cause in (Cause.TLS, Cause.CLOCK_WRONG):
+        step = text.removeprefix(f"{bus.host}:{bus.port}: ").partition(": ")[2]
+    elif bus.transport == "udp" and cause is Cause.NO_PERMISSION:
+        step = "Set another `local_port`, and let the firewall of this machine pass what the gateway sends"
+    return BusUnavailable(text, cause=cause, next_step=f"{step[:1].upper()}{step[1:]}" if step else None)
+
+
+def _cause_of(error: OSError | None) -> Cause:
+    if error is None:
+        return Cause.HOST_UNREACHABLE
+    if isinstance(error, socket.gaierror):
+        return Cause.NAME_UNKNOWN
+    tls_error = error if isinstance(error, ssl.SSLError) else error.__cause__
+    if isinstance(tls_error, ssl.SSLError):
+        is_early = isinstance(tls_error, ssl.SSLCertVerificationError) and tls_error.verify_code == NOT_YET_VALID
+        return Cause.CLOCK_WRONG if is_early else Cause.TLS
+    number = error.errno if error.errno in _CAUSES else _number_inside(str(error))
+    return _CAUSES.get(number or 0, Cause.UNKNOWN)
 
 
 def why_not_open(bus: Bus, error: OSError | None) -> str:

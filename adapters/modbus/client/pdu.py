@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import TypeAlias
 
-from gateway.adapter import DeviceUnreachable
+from gateway.adapter import Cause, DeviceUnreachable
 
 MAX_REGISTERS = 125
 """The most registers in one read (sections 6.3 and 6.4)."""
@@ -187,7 +187,7 @@ class NoSuchUnit(DeviceUnreachable):
     """A Modbus gateway reported that the unit is not there: further requests to it are useless."""
 
     def __init__(self, text: str, *, was_forwarded: bool = False) -> None:
-        super().__init__(text)
+        super().__init__(text, cause=Cause.NO_ANSWER)
         self.was_forwarded = was_forwarded
         """The Modbus gateway has sent the request to the unit, which may have received it."""
 

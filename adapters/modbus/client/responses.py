@@ -13,7 +13,7 @@ from adapters.modbus.client.pdu import (
     NoSuchUnit,
     Request,
 )
-from gateway.adapter import DeviceUnreachable
+from gateway.adapter import Cause, DeviceUnreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,11 @@ def checked_response(unit: int, request: Request, response: ResponsePDU) -> Resp
             )
         raise ExceptionResponse(response.exception_code)
     if response.exception_code is not None or not response.function:
-        raise DeviceUnreachable(f"unit {unit} answered {request} with something that is no answer to it")
+        raise DeviceUnreachable(
+            f"unit {unit} answered {request} with something that is no answer to it", cause=Cause.WRONG_ANSWER
+        )
     if response.function != request.function:
-        raise DeviceUnreachable(f"unit {unit} answered function {response.function} to function {request.function}")
+        raise DeviceUnreachable(
+            f"unit {unit} answered function {response.function} to function {request.function}", cause=Cause.WRONG_ANSWER
+        )
     return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adapters.modbus.client.pdu import ReadDeviceIdentification, ReadRequest, ReportServerId, Request, Table, WriteRequest
+from gateway.adapter import Cause
 
 READ_REQUEST_BYTES = 8
 """The length of a read request: unit id, function, address, count, checksum."""
@@ -87,6 +88,18 @@ def describe_bad_frame(received: bytes, unit: int, *, is_rtu: bool) -> str:
         missing = 6 + int.from_bytes(received[4:6]) - len(received)
         return f"the answer ended {_bytes_text(missing)} early" if missing > 0 else "the answer belongs to another request"
     return "the answer does not fit the request: if the unit is slow, this was a late one, and needs a longer `timeout`"
+
+
+def cause_of_bad_frame(received: bytes, unit: int, *, is_rtu: bool) -> Cause:
+    """Return what kind of fault the last bytes received before the time-out show."""
+    if not received:
+        return Cause.NO_ANSWER
+    if is_rtu:
+        if len(received) < SHORTEST_FRAME_BYTES or not is_intact(received):
+            return Cause.CHECKSUM_ERRORS
+        return Cause.OTHER_DEVICE if received[0] != unit else Cause.WRONG_ANSWER
+    is_another = len(received) >= 8 and received[2:4] == b"\0\0" and received[6] != unit
+    return Cause.OTHER_DEVICE if is_another else Cause.WRONG_ANSWER
 
 
 def _bytes_text(number: int) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 
+from gateway.adapter import BusUnavailable, Cause, FindingState, examine_port
+
 _ADVICE_BY_ERRNO: Mapping[int, str] = {
     errno.ENOENT: "there is no such port: is the adapter plugged in? `ls -l /dev/serial/by-id` lists the ports",
     errno.ENODEV: "its adapter is gone: is it plugged in? `ls -l /dev/serial/by-id` lists the ports",
@@ -22,6 +24,30 @@ _ADVICE_BY_ERRNO: Mapping[int, str] = {
     errno.ENETUNREACH: "the device server cannot be reached: this machine has no route to that network",
 }
 
+_CAUSE_BY_ERRNO: Mapping[int, Cause] = {
+    errno.ENOENT: Cause.NO_PORT,
+    errno.ENODEV: Cause.NO_PORT,
+    errno.ENXIO: Cause.NO_PORT,
+    errno.EIO: Cause.NO_PORT,
+    errno.ENOTTY: Cause.NO_PORT,
+    errno.EISDIR: Cause.NO_PORT,
+    errno.EACCES: Cause.NO_PERMISSION,
+    errno.EPERM: Cause.NO_PERMISSION,
+    errno.EAGAIN: Cause.PORT_IN_USE,
+    errno.EBUSY: Cause.PORT_IN_USE,
+    errno.ECONNREFUSED: Cause.HOST_REFUSES,
+    errno.ECONNRESET: Cause.HOST_CLOSES,
+    errno.EHOSTUNREACH: Cause.HOST_UNREACHABLE,
+    errno.ENETUNREACH: Cause.HOST_UNREACHABLE,
+    errno.ETIMEDOUT: Cause.HOST_UNREACHABLE,
+}
+
+_CAUSE_BY_TEXT: Mapping[str, Cause] = {
+    "timed out": Cause.HOST_UNREACHABLE,
+    "Name or service not known": Cause.NAME_UNKNOWN,
+    "Temporary failure in name resolution": Cause.NAME_UNKNOWN,
+}
+
 _ADVICE_BY_TEXT: Mapping[str, str] = {
     "timed out": "the device server does not accept the connection: is it switched on and reachable from here?",
     "Name or service not known": "its host name is unknown: check its spelling and the name server",
@@ -37,6 +63,44 @@ _GONE_ERRNOS = frozenset({errno.EIO, errno.ENODEV, errno.ENXIO, errno.EBADF, err
 UNPLUGGED = "the port is gone: its adapter was unplugged, or another program reads from it"
 CLOSED_BY_PEER = "the device server closed the connection"
 STUCK = "it accepts no more characters: flow control, or the device server, blocks the output"
+
+
+def not_open(address: str, error: BaseException, ours: int = 0) -> BusUnavailable:
+    """Return the error for a port that could not be opened, with its cause and what to do; `ours` as in `describe_loss`.
+
+    It looks at a local port and at who has it open.
+    """
+    return BusUnavailable(describe_open_error(address, error, ours), cause=_cause(error), next_step=_step(address))
+
+
+def in_use(address: str, holder: str) -> BusUnavailable:
+    """Return the error for a port that another program has open."""
+    return BusUnavailable(describe_holder(address, holder), cause=Cause.PORT_IN_USE, next_step=_step(address))
+
+
+def lost(why: str | None) -> BusUnavailable:
+    """Return the error for a port that is lost, from the sentence of `describe_loss`."""
+    text = why or "the port is not open"
+    if text.endswith(UNPLUGGED):
+        return BusUnavailable(text, cause=Cause.NO_PORT)
+    return BusUnavailable(text, cause=Cause.HOST_CLOSES if "://" in text else Cause.UNKNOWN)
+
+
+def _step(address: str) -> str | None:
+    """Return what to do about a local port that cannot be used."""
+    if "://" in address:
+        return None
+    faults = (finding for finding in examine_port(address, for_config=False) if finding.state is FindingState.FAULT)
+    step = next((finding.fix for finding in faults), None)
+    return f"{step[:1].upper()}{step[1:]}" if step else None
+
+
+def _cause(error: BaseException) -> Cause:
+    number = _error_number(error)
+    if number in _CAUSE_BY_ERRNO:
+        return _CAUSE_BY_ERRNO[number]
+    text = str(error)
+    return next((cause for words, cause in _CAUSE_BY_TEXT.items() if words in text), Cause.UNKNOWN)
 
 
 def describe_open_error(address: str, error: BaseException, ours: int = 0) -> str:

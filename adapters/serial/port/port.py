@@ -36,9 +36,9 @@ from adapters.serial.port.byte_pump import (
     ThreadedPump,
 )
 from adapters.serial.port.line_settings import LineSettings
-from adapters.serial.port.open_errors import STUCK, UNPLUGGED, describe_holder, describe_loss, describe_open_error
+from adapters.serial.port.open_errors import STUCK, UNPLUGGED, describe_loss, in_use, lost, not_open
 from adapters.serial.port.selection import ListedPort, url_scheme
-from gateway.adapter import BusUnavailable, DeviceUnreachable, holder_of, loop_time, seconds_text
+from gateway.adapter import BusUnavailable, Cause, DeviceUnreachable, holder_of, loop_time, seconds_text
 
 OPEN_SECONDS = 10.0
 """Time limit for opening a port; pyserial allows a device server 5 s for the connection and 3 s for the settings."""
@@ -139,9 +139,11 @@ class Port:
             async with asyncio.timeout(OPEN_SECONDS):
                 serial_port = await run_in_thread(partial(_open_pyserial, self.address, line), undo=_close_pyserial)
         except TimeoutError as error:
-            raise BusUnavailable(f"{self.address}: it did not open within {seconds_text(OPEN_SECONDS)}") from error
+            text = f"{self.address}: it did not open within {seconds_text(OPEN_SECONDS)}"
+            is_remote = url_scheme(self.address) is not None
+            raise BusUnavailable(text, cause=Cause.HOST_UNREACHABLE if is_remote else Cause.UNKNOWN) from error
         except _FAILURES as error:
-            raise BusUnavailable(describe_open_error(self.address, error, self._others_open)) from error
+            raise await run_in_thread(partial(not_open, self.address, error, self._others_open)) from error
         kind = ThreadedPump if url_scheme(self.address) == "rfc2217" else _TransportPump
         self._first_bytes.clear()
         self._keeps_first_bytes = self._is_unused = url_scheme(self.address) is not None
@@ -173,7 +175,7 @@ class Port:
                 async with asyncio.timeout(OPEN_SECONDS):
                     await run_in_thread(partial(_apply_settings, pump.serial_port, line))
             except (TimeoutError, *_FAILURES) as error:
-                raise BusUnavailable(describe_open_error(self.address, error)) from error
+                raise not_open(self.address, error) from error
         self.line = line
 
     async def write(self, data: bytes) -> None:
@@ -192,9 +194,9 @@ class Port:
         except TimeoutError as error:
             if url_scheme(self.address) is not None:
                 self._on_failure(OSError(STUCK))
-                raise BusUnavailable(self.loss_reason) from error
+                raise lost(self.loss_reason) from error
             pump.discard_output()
-            raise DeviceUnreachable(f"{self.address}: {STUCK}") from error
+            raise DeviceUnreachable(f"{self.address}: {STUCK}", cause=Cause.NO_ANSWER) from error
         except _FAILURES as error:
             self._on_failure(error)
         self._require_pump()
@@ -220,7 +222,7 @@ class Port:
 
     def _require_pump(self) -> BytePump:
         if self._pump is None or self.loss_reason is not None:
-            raise BusUnavailable(self.loss_reason or f"{self.address}: it is not open")
+            raise lost(self.loss_reason or f"{self.address}: it is not open")
         return self._pump
 
     def _on_data(self, data: bytes) -> None:
@@ -271,7 +273,7 @@ def _open_pyserial(address: str, line: LineSettings) -> PySerialPort:
     """Open a port and return it. May block."""
     kind = url_scheme(address)
     if kind is None and (holder := holder_of(address)) is not None:
-        raise BusUnavailable(describe_holder(address, str(holder)))
+        raise in_use(address, str(holder))
     ways: Mapping[str | None, Mapping[str, Any]] = {
         None: {"exclusive": True, "timeout": 0, "write_timeout": 0},
         "socket": {"timeout": 0, "write_timeout": 0},

@@ -13,11 +13,12 @@ from typing import Protocol, Self, TypeAlias
 
 from adapters.serial.framing.frames import Frame, Framer
 from adapters.serial.framing.notation import escaped_text
+from adapters.serial.port.open_errors import lost
 from adapters.serial.profile.conversation_settings import ConversationSettings
 from adapters.serial.session.digest_login import DigestLogin
 from adapters.serial.session.echo_filter import EchoFilter, PromptFilter
 from adapters.serial.session.login import Login
-from gateway.adapter import BusUnavailable, DeviceUnreachable, loop_time, seconds_text
+from gateway.adapter import Cause, DeviceUnreachable, loop_time, seconds_text
 
 IsAnswer: TypeAlias = Callable[[Frame], bool]
 OnUnsolicited: TypeAlias = Callable[[Frame], None]
@@ -40,7 +41,7 @@ class NoAnswer(DeviceUnreachable):
     """The request was sent, and no answer came: the device may have received it."""
 
     def __init__(self, text: str, received: bytes = b"") -> None:
-        super().__init__(text)
+        super().__init__(text, cause=Cause.NO_ANSWER)
         self.received = received
         """The latest bytes that came since it was sent, without its echo."""
 
@@ -220,7 +221,7 @@ class Conversation:
 
     def _check_not_lost(self) -> None:
         if self._loss_reason is not None:
-            raise BusUnavailable(self._loss_reason)
+            raise lost(self._loss_reason)
 
     async def _wait_for(self, condition: Callable[[], bool], moment: float) -> bool:
         """Wait until the condition is true, at most until this moment; return whether it is. A lost port ends the wait.
@@ -262,7 +263,7 @@ class Conversation:
     def _result_of(self, pending: _PendingRequest) -> Frame:
         frame = pending.answer.result()
         if frame is None:
-            raise BusUnavailable(self._loss_reason)
+            raise lost(self._loss_reason)
         return frame
 
     def _end(self, pending: _PendingRequest) -> None:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from adapters.serial.framing.frames import Frame
 from adapters.serial.profile.digest import Digest, Greeting
-from gateway.adapter import BusUnavailable, DeviceUnreachable, loop_time
+from gateway.adapter import BusUnavailable, Cause, DeviceUnreachable, loop_time
 
 GREETING_SECONDS = 2.0
 """Time limit for the greeting of a new connection; a device without one is asked after that."""
@@ -26,7 +26,7 @@ class LoginNeeded(DeviceUnreachable):
     """The device wants a password that the config does not give, or rejects the one that it gives."""
 
     def __init__(self, text: str, frame: bytes) -> None:
-        super().__init__(text)
+        super().__init__(text, cause=Cause.LOGIN_REFUSED)
         self.frame = frame
         """The bytes in which it says so."""
 
@@ -91,7 +91,10 @@ class DigestLogin:
             await self.wait_for_greeting()
             self._greeting = self._digest.greeting_in(self._port.first_bytes)
         if self._greeting is None and self._was_asked_early:
-            raise BusUnavailable("its device wants a password, but did not greet this connection, so nothing is sent on it")
+            raise BusUnavailable(
+                "its device wants a password, but did not greet this connection, so nothing is sent on it",
+                cause=Cause.WRONG_ANSWER,
+            )
         if self._greeting is None:
             self._is_done = True
             return b""

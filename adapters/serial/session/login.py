@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from adapters.serial.framing.notation import escaped_text
+from adapters.serial.port.open_errors import lost
 from adapters.serial.profile.conversation_settings import ConversationSettings, LoginStep
-from gateway.adapter import BusUnavailable, DeviceUnreachable, seconds_text
+from gateway.adapter import Cause, DeviceUnreachable, seconds_text
 
 LOGIN_PROMPT_SECONDS = 1.0
 """Time limit for the log-in prompt; a device may have sent it before the port was opened, so it is then woken up."""
@@ -103,10 +104,14 @@ class Login:
 
     async def _answer_step(self, step: LoginStep) -> None:
         if not await self._wait_for(lambda: step.expect in self._received, self._seconds):
-            raise DeviceUnreachable(f"log-in: `{escaped_text(step.expect)}` did not come within {seconds_text(self._seconds)}")
+            raise DeviceUnreachable(
+                f"log-in: `{escaped_text(step.expect)}` did not come within {seconds_text(self._seconds)}", cause=Cause.NO_ANSWER
+            )
         self._received.clear()
         if step.is_password_missing:
-            raise DeviceUnreachable("log-in: it needs a password: name a `password_file` for it in `devices` of this entry")
+            raise DeviceUnreachable(
+                "log-in: it needs a password: name a `password_file` for it in `devices` of this entry", cause=Cause.LOGIN_REFUSED
+            )
         await self._port.write(_secret_bytes(step))
 
     async def _check_accepted(self) -> None:
@@ -118,10 +123,13 @@ class Login:
             await self._wait_for(lambda: not self._is_refused, PIECES_SECONDS)
             await self._wait_for(lambda: self._is_prompted or self._is_refused, self._seconds if self._settings.prompt else 0.0)
         if self._is_refused:
-            raise DeviceUnreachable("log-in: the device rejects it: check the user and the password in the config")
+            raise DeviceUnreachable(
+                "log-in: the device rejects it: check the user and the password in the config", cause=Cause.LOGIN_REFUSED
+            )
         if self._settings.prompt and not self._is_prompted:
             raise DeviceUnreachable(
-                f"log-in: the prompt `{escaped_text(self._settings.prompt)}` did not come: is the password right?"
+                f"log-in: the prompt `{escaped_text(self._settings.prompt)}` did not come: is the password right?",
+                cause=Cause.LOGIN_REFUSED,
             )
 
     @property
@@ -146,7 +154,7 @@ class Login:
             async with asyncio.timeout(seconds):
                 while not condition():
                     if self._loss_reason is not None:
-                        raise BusUnavailable(self._loss_reason)
+                        raise lost(self._loss_reason)
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:

@@ -190,6 +190,11 @@ class CheckedAdapter(Adapter[AdapterSettings]):
         """Return how long a child may be silent."""
         return self._else(results.silence_limit, self._source.may_be_quiet(child), "may_be_quiet", None)
 
+    def explain_silence(self, child: ChildDevice) -> None:
+        """Raise why a child may have fallen silent."""
+        with self._clear_errors():
+            self._source.explain_silence(child)
+
     def unregistered_child(
         self, *, address: str, name: str, key: str = "unregistered", profile: str | None = None, sub_model: str | None = None
     ) -> ChildDevice:

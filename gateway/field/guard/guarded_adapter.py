@@ -115,6 +115,10 @@ class GuardedAdapter(Adapter[Any]):
         """Return how long a child that is only listened to may send nothing."""
         return call("may_be_quiet", lambda: self.adapter.may_be_quiet(replace(child)))
 
+    def explain_silence(self, child: ChildDevice) -> None:
+        """Raise why a child that is only listened to may have fallen silent."""
+        call("explain_silence", lambda: self.adapter.explain_silence(replace(child)))
+
     def metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
         """Return the metrics of each poll group of this child."""
         return call("metrics", lambda: self.adapter.metrics(replace(child)))

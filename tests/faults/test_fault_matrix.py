@@ -1,0 +1,31 @@
+"""For each fault on each kind of bus the gateway tells the right cause, with what was seen and the next step."""
+
+import pytest
+from fault_cells import as_markdown
+from fault_matrix import CELLS
+
+from gateway.adapter import Cause
+from gateway.causes import Reason
+
+WRONG = {("an exception for everything", bus) for bus in ("Modbus RTU", "Modbus TCP", "RTU over TCP", "Modbus UDP")}
+"""The cells, by fault and bus, in which something else is told: a unit that refuses everything is not offline, since some devices
+do so by night; its page says what it refuses."""
+
+
+@pytest.mark.enable_socket
+@pytest.mark.parametrize("cell", CELLS, ids=[f"{cell.fault} - {cell.bus}" for cell in CELLS])
+def test_the_cause_that_is_told_is_the_right_one(cell):
+    told = cell.run()
+    is_right = cell.is_right(told)
+    assert is_right is ((cell.fault, cell.bus) not in WRONG), f"{told.cause}: {told.text} - {told.next_step}"
+
+
+def test_at_least_nine_of_ten_cells_are_right():
+    assert len(WRONG) <= len(CELLS) / 10
+
+
+def test_a_wrong_cell_is_shown_in_the_table():
+    told = {at: Reason("x", Cause.HELD) for at in range(len(CELLS))}
+    table = as_markdown(CELLS, told)
+    assert "**wrong: held**" in table
+    assert f"0 of {len(CELLS)} cells are right" in table
