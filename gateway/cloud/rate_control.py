@@ -83,6 +83,7 @@ class RateControl:
         self.tried_at: datetime | None = None
         """When the last call of any kind ended."""
         self._wanted = asyncio.Event()
+        self._ended_kind: CallKind | None = None
         self._ended = asyncio.Event()
 
     @property
@@ -178,16 +179,20 @@ class RateControl:
         self._problems.pop(kind, None)
         self._problems[kind] = reason
         self._tries[kind] += 1
-        self._end_call()
+        self._end_call(kind)
 
-    def _end_call(self) -> None:
+    def _end_call(self, kind: CallKind) -> None:
+        self._ended_kind = kind
         self.tried_at = datetime.now(UTC)
         ended, self._ended = self._ended, asyncio.Event()
         ended.set()
 
-    async def call_ends(self) -> None:
-        """Return when the next call ends, well or not."""
-        await self._ended.wait()
+    async def call_ends(self, kind: CallKind) -> None:
+        """Return when the next call of this kind ends, well or not."""
+        while True:
+            await self._ended.wait()
+            if self._ended_kind is kind:
+                return
 
     def answered(self, kind: CallKind) -> None:
         """Record a response; a response to a call from before a 429 does not end the quiet time."""
@@ -195,7 +200,7 @@ class RateControl:
             return
         self._backoffs[kind].reset()
         self._busy_backoff.reset()
-        self._end_call()
+        self._end_call(kind)
         del self._tries[kind]
         was_away = self._problems.pop(kind, None) is not None
         if kind is CallKind.TELEMETRY and (was_away or not self._has_answered):  # the other kinds may have had nothing to call

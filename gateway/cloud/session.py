@@ -161,7 +161,7 @@ class Session:
                 f"the cloud wants no calls for another {duration_text(quiet_seconds)}, so none was made", Cause.HUB_BUSY
             )
         self._telemetry.send_own_soon()
-        await self.rate_control.call_ends()
+        await self.rate_control.call_ends(CallKind.TELEMETRY)
         return self.rate_control.reason
 
     def try_child(self, child: str) -> bool:

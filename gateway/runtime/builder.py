@@ -343,7 +343,7 @@ async def build_cloud(
         on_event=on_event,
     )
     await enrolment.prepare()
-    return CloudParts(enrolment=enrolment, session=session)
+    return CloudParts(enrolment=enrolment, session=session, clock=way.clock)
 
 
 async def load_kept_values(history: History, state: StateParts, settings: Settings) -> KeptValues:

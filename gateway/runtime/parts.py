@@ -8,6 +8,7 @@ from datetime import timedelta
 from gateway.cloud.child_registrar import SETTLE
 from gateway.cloud.enrolment import CHECK_NETWORK_EVERY, RETRY_EVERY, Enrolment
 from gateway.cloud.revocation import RevocationTiming
+from gateway.cloud.server_clock import ServerClock
 from gateway.cloud.session import Session
 from gateway.field.children.availability import Availability
 from gateway.field.children.child_configuration import ConfigurationsInEffect
@@ -74,6 +75,8 @@ class CloudParts:
 
     enrolment: Enrolment
     session: Session
+    clock: ServerClock
+    """How far the clock of this machine is from that of the cloud."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

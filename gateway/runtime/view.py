@@ -11,6 +11,7 @@ from gateway.errors import StoreError
 from gateway.models import Finding
 from gateway.runtime.device_actions.build import DeviceActionParts
 from gateway.runtime.hardware import new_identity_problem
+from gateway.runtime.incidents.own_causes import clock_problem
 from gateway.runtime.loop_watchdog import LoopWatchdog
 from gateway.runtime.parts import CloudParts, FieldParts
 from gateway.runtime.retries import Retries
@@ -47,6 +48,7 @@ class GatewayView(Retries):
         super().__init__(state.registry, field, cloud)
         self._settings = settings
         self._state = state
+        self._clock = cloud.clock
         self._examine = examine
         self._started_at = datetime.now(UTC)
         self._notice: str | None = None
@@ -72,13 +74,20 @@ class GatewayView(Retries):
         return Snapshot(
             at=at,
             gateway=gateway_summary(
-                self._settings, self._state, self._cloud, at=at, started_at=self._started_at, notice=self._notices()
+                self._settings,
+                self._state,
+                self._cloud,
+                at=at,
+                started_at=self._started_at,
+                notice=self._notices(),
+                clock_problem=clock_problem(self._clock.ahead, at, self._clock.server),
             ),
             outbox=outbox,
             buses=tuple(bus_summaries(self._field.fleet, children, at)),
             children=children,
             waiting=tuple(self._found_devices.all()),
             cloud=cloud,
+            failures=dict(self._field.monitor.failures),
         )
 
     def child(self, key: str) -> ChildDetails | None:

@@ -411,6 +411,9 @@ class Snapshot(StatusModel):
     children: tuple[ChildSummary, ...] = ()
     waiting: tuple[WaitingDevice, ...] = ()
     cloud: CloudActivity = CloudActivity()
+    failures: dict[Cause, int] = Field(
+        default_factory=dict, description="failed transactions of all children since the start, by cause"
+    )
 
     @property
     def undecided(self) -> tuple[WaitingDevice, ...]:

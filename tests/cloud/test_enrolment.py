@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from pydantic import SecretStr
 
+from gateway.causes import Cause
 from gateway.cloud.enrolment import RETRY_JITTER, Enrolment, advice_for
 from gateway.cloud.gateway_identity import gateway_identity, mac_of_machine, make_cloud_id
 from gateway.config.settings import CloudSection, Configuration, GatewaySection, Settings
@@ -394,3 +395,22 @@ def test_changes_that_the_cloud_rejects_are_not_sent_again(parts):
         assert made.hub.calls["update_device"] == 1
 
     enrolling(parts, test)
+
+
+async def test_a_registration_that_waits_is_made_at_once_on_request_and_says_what_came_of_it(enrolled):
+    enrolment = enrolled.make(retry_every=timedelta(hours=1))
+    await enrolment.prepare()
+    enrolled.hub.fail("register_device", rejected("hardware key unknown"), rejected("hardware key unknown", 403))
+    registering = asyncio.create_task(enrolment.credentials())
+    await until(lambda: enrolment.tries == 1)
+    assert enrolment.next_try is not None
+    first_at = enrolment.tried_at
+
+    reason = await asyncio.wait_for(enrolment.try_now(), 60)
+
+    assert "hardware key" in reason.text
+    assert (reason.cause, enrolment.tries) == (Cause.REFUSED_BY_CLOUD, 2)
+    assert enrolment.tried_at > first_at
+    assert await asyncio.wait_for(enrolment.try_now(), 60) is None
+    assert (await registering).device_id
+    assert (enrolment.reason, enrolment.tries, enrolment.tried_at) == (None, 0, None)

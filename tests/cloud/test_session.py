@@ -493,3 +493,28 @@ async def test_a_claim_brings_refused_children_another_try(house):
     await house.until(lambda: house.session.is_claimed)
     await house.registry.admit(child(2))  # a change, so that nobody waits a minute for the next look
     await house.until(lambda: house.registry.children["c1"].state is ChildState.REGISTERED)
+
+
+async def test_the_cloud_is_called_at_once_on_request_although_nothing_is_due(house):
+    house.start()
+    await house.until(lambda: house.session.rate_control.is_reachable)
+    sent = house.hub.calls["send_telemetry"]
+
+    assert await asyncio.wait_for(house.session.try_now(), 60) is None
+    assert house.hub.calls["send_telemetry"] > sent
+    house.hub.fail("send_telemetry", HubUnreachable("hub is away", maybe_done=False))
+    assert (await asyncio.wait_for(house.session.try_now(), 60)).text == "hub is away"
+
+
+async def test_after_a_deletion_nothing_is_said_of_the_hub_that_was_true_for_the_former_key(house):
+    house.start(every=SHORT)
+    await house.until(lambda: house.session.rate_control.is_reachable)
+    house.hub.fail("register_device", *[HubRejected("taken", status=422, error="already taken")] * 10_000)
+    refusal = HubUnauthorised("no", status=401, error="Not authorized")
+    house.hub.fail("send_telemetry", HubUnreachable("Connection refused", maybe_done=False), *[refusal] * 10_000)
+
+    await house.until(lambda: house.enrolment.tries > 1)
+
+    assert house.session.rate_control.problem is None
+    assert "already" in house.enrolment.reason.text
+    assert house.enrolment.reason.next_step.startswith("Delete this gateway in the portal")

@@ -107,7 +107,8 @@ async def test_a_dump_contains_what_helps_and_no_secret(emulator, running, until
     assert set(dump.filename) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")
     files = files_of(dump)
     assert {name.split("/")[1] for name in files} == {
-        "log.txt", "status.json", "configuration.json", "commands.json", "frames.txt", "versions.json", "doctor.json",
+        "log.txt", "status.json", "causes.json", "configuration.json", "commands.json", "frames.txt", "versions.json",
+        "doctor.json",
     }  # fmt: skip
     texts = {name.split("/")[1]: text for name, text in files.items()}
     assert texts["log.txt"].count("a careless line") == len(secrets)

@@ -10,6 +10,8 @@ from gateway.causes import Reason
 OUTCOME_SECONDS: Final = 15.0
 """A person waits no longer than this for the outcome; the attempt goes on."""
 
+NOT_SERVED: Final = Reason("it is not served any more")
+
 
 class BusRetry:
     """The next attempt to open one bus."""
@@ -18,9 +20,12 @@ class BusRetry:
         self.wanted = asyncio.Event()
         """Is set to end the wait before the next attempt."""
         self._outcome: asyncio.Future[Reason | None] | None = None
+        self._is_closed = False
 
     async def attempt(self) -> Reason | None:
         """End the wait, and return why the attempt failed, `None` when the bus was opened; all who wait for one get the same."""
+        if self._is_closed:
+            return NOT_SERVED
         if self._outcome is None:
             self._outcome = asyncio.get_running_loop().create_future()
         outcome = self._outcome
@@ -39,4 +44,5 @@ class BusRetry:
 
     def close(self) -> None:
         """Record that the bus is not served any more."""
-        self.ended(Reason("it is not served any more"))
+        self._is_closed = True
+        self.ended(NOT_SERVED)

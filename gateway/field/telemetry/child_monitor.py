@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -45,6 +46,8 @@ class ChildMonitor:
         self._listeners: list[Callable[[AvailabilityChange], None]] = []
         self._answered_at: dict[str, float] = {}
         self._with_bug: set[str] = set()
+        self.failures: Counter[Cause] = Counter()
+        """How many transactions of all children have failed since the start, by cause."""
         self._last_answers: dict[str, datetime] = {}
         self._changed: set[str] = set()
 
@@ -108,12 +111,14 @@ class ChildMonitor:
     def record_miss(self, child: ChildDevice, reason: Reason) -> None:
         """Record a transaction without a trustworthy answer; several in a row make the child silent."""
         was_of_bus = self._availability.of(child.key).is_of_bus
+        self.failures[reason.cause] += 1
         self._publish(child, self._availability.record_miss(child.key, _now(), reason))
         self._tell_own_reason(child, was_of_bus=was_of_bus)
 
     def record_loss(self, child: ChildDevice, reason: Reason) -> None:
         """Record that the child cannot answer: it is silent at once."""
         was_of_bus = self._availability.of(child.key).is_of_bus
+        self.failures[reason.cause] += 1
         self._publish(child, self._availability.record_loss(child.key, _now(), reason))
         self._tell_own_reason(child, was_of_bus=was_of_bus)
 

@@ -11,8 +11,10 @@ from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from gateway.causes import Cause, Reason
 from gateway.models import ChildDevice
 from gateway.state.incidents import OpenIncident, Priority
+from gateway.status.open_causes import SHARED_BY
 
 MANY_SILENT = 5
 """So many silent devices, and at least half of all on the bus, have one incident together."""
@@ -47,7 +49,7 @@ class FieldCauses:
         self._silent = _Durations()
 
     def current(
-        self, now: float, problems: Mapping[Bus, str], children: Sequence[WatchedChild]
+        self, now: float, problems: Mapping[Bus, Reason], children: Sequence[WatchedChild]
     ) -> Iterator[OpenIncident]:  # fmt: skip
         """Yield the incidents that should be open now.
 
@@ -60,9 +62,9 @@ class FieldCauses:
         by_bus: defaultdict[Bus, list[WatchedChild]] = defaultdict(list)
         for one in children:
             by_bus[one.child.adapter, one.child.bus].append(one)
-        for bus, problem in problems.items():
-            if self._bus_failing.lasted(bus, now) >= self._bus_lost_seconds:
-                yield _bus_lost(bus, problem, [one.child for one in by_bus[bus]])
+        lost = {bus: why for bus, why in problems.items() if self._bus_failing.lasted(bus, now) >= self._bus_lost_seconds}
+        for reason, buses in _together(lost):
+            yield _buses_lost(reason, buses, [one.child for bus in buses for one in by_bus[bus]])
         silent = [one for bus, on_bus in by_bus.items() if bus not in problems for one in on_bus if one.is_silent]
         self._silent.keep([one.child.key for one in silent], now)
         if self._silent_seconds:
@@ -81,6 +83,18 @@ class FieldCauses:
             yield _child_silent(one, round(self._silent_seconds / 60))
 
 
+def _together(lost: Mapping[Bus, Reason]) -> Iterator[tuple[Reason, Sequence[Bus]]]:
+    """Yield each bus that is lost; those that share a cause above them together."""
+    by_cause: defaultdict[Cause, list[Bus]] = defaultdict(list)
+    for bus, reason in lost.items():
+        by_cause[reason.cause].append(bus)
+    for cause, buses in by_cause.items():
+        if len(buses) >= SHARED_BY.get(cause, len(buses) + 1):
+            yield lost[buses[0]], buses
+        else:
+            yield from ((lost[bus], [bus]) for bus in buses)
+
+
 class _Durations:
     """Remembers since when each of some conditions has held."""
 
@@ -96,15 +110,32 @@ class _Durations:
         return now - self._since[one]
 
 
-def _bus_lost(bus: Bus, problem: str, children: Sequence[ChildDevice]) -> OpenIncident:
+def _buses_lost(reason: Reason, buses: Sequence[Bus], children: Sequence[ChildDevice]) -> OpenIncident:
+    if len(buses) == 1:
+        return _bus_lost(buses[0], reason, children)
+    labels = ", ".join(label for _, label in buses[:NAMES_SHOWN])
+    more = f" and {len(buses) - NAMES_SHOWN} more" if len(buses) > NAMES_SHOWN else ""
+    affected = f" {_count(len(children))} on them cannot be read: {_names(children)}." if children else ""
+    return OpenIncident(
+        cause=f"buses_lost:{reason.cause}",
+        child=None,
+        title=f"{len(buses)} buses ({labels}{more}): {reason.phrase}",
+        what_to_do=f"{reason.text.rstrip('.?!')}.{affected} {reason.next_step}",
+        priority=Priority.HIGH,
+    )
+
+
+def _bus_lost(bus: Bus, reason: Reason, children: Sequence[ChildDevice]) -> OpenIncident:
     entry, label = bus
+    advice = f"Check its cable and its power supply, and the entry {entry} of the configuration"
+    if reason.cause is not Cause.UNKNOWN:
+        advice = reason.next_step.rstrip(".")
     affected = f" {_count(len(children))} on it cannot be read: {_names(children)}." if children else ""
     return OpenIncident(
         cause=f"bus_lost:{entry}/{label}",
         child=None,
-        title=f"The bus {label} does not work",
-        what_to_do=f"{problem.rstrip('.?!')}.{affected} Check its cable and its power supply, and the entry {entry} of the"
-        " configuration; the gateway keeps trying to open it.",
+        title=f"The bus {label} does not work" + ("" if reason.cause is Cause.UNKNOWN else f": {reason.phrase}"),
+        what_to_do=f"{reason.text.rstrip('.?!')}.{affected} {advice}; the gateway keeps trying to open it.",
         priority=Priority.HIGH,
     )
 

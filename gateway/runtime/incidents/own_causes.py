@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from gateway.doctor.clock import ServerTime, clock_finding
+from gateway.models import Finding
 from gateway.state.incidents import OpenIncident, Priority
 from gateway.state.outbox import Loss, LossReason
 from gateway.state.recovery.recoveries import Recovery, RecoveryKind
@@ -127,9 +128,9 @@ def clock_cause(ahead: timedelta | None, now: datetime, server: str) -> Iterator
         now: the time that it shows.
         server: the name of the server.
     """
-    if ahead is None or abs(ahead) <= CLOCK_WRONG_BY:
+    finding = _clock_finding(ahead, now, server)
+    if finding is None:
         return
-    finding = clock_finding(now, [ServerTime(server, theirs=now - ahead, ours=now)])
     yield OpenIncident(
         cause="clock_wrong",
         child=None,
@@ -137,6 +138,18 @@ def clock_cause(ahead: timedelta | None, now: datetime, server: str) -> Iterator
         what_to_do=f"{finding.meaning[:1].upper()}{finding.meaning[1:]}. Set it: {finding.fix}",
         priority=Priority.MODERATE,
     )
+
+
+def clock_problem(ahead: timedelta | None, now: datetime, server: str) -> str | None:
+    """Return how far the clock is from that of the cloud, as `clock_cause`; `None` where it is right or that is not known."""
+    finding = _clock_finding(ahead, now, server)
+    return None if finding is None else finding.meaning
+
+
+def _clock_finding(ahead: timedelta | None, now: datetime, server: str) -> Finding | None:
+    if ahead is None or abs(ahead) <= CLOCK_WRONG_BY:
+        return None
+    return clock_finding(now, [ServerTime(server, theirs=now - ahead, ours=now)])
 
 
 def _in_words(lost: Counter[LossReason]) -> str:

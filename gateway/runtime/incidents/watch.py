@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from gateway.causes import Cause, Reason
 from gateway.cloud.server_clock import ServerClock
 from gateway.errors import StoreError
 from gateway.models import Reach
@@ -87,17 +88,17 @@ class IncidentWatch:
         problems = self._problems()
         if seconds_since_start >= self._missing_bus_seconds:
             missing = {(one.child.adapter, one.child.bus) for one in children} - self._field.fleet.supervisors.keys()
-            problems |= dict.fromkeys(missing, NEVER_APPEARED)
+            problems |= dict.fromkeys(missing, Reason(NEVER_APPEARED, Cause.NO_PORT))
         yield from self._field_causes.current(now, problems, children)
         yield from self._store_cause.current(now, self._state.store.problem)
         yield from recovery_cause(self._state.recoveries.all, datetime.now(UTC))
         yield from configuration_causes(self._state.configurations.all, self._state.registry.name_of)
         yield from clock_cause(self._clock.ahead, datetime.now(UTC), self._clock.server)
 
-    def _problems(self) -> dict[Bus, str]:
+    def _problems(self) -> dict[Bus, Reason]:
         """Return why buses do not work, for each that does not."""
         supervisors = self._field.fleet.supervisors.items()
-        return {bus: problem for bus, supervisor in supervisors if (problem := supervisor.problem) is not None}
+        return {bus: supervisor.outage.reason for bus, supervisor in supervisors if supervisor.outage is not None}
 
     def _children(self) -> Iterator[WatchedChild]:
         """Yield the children that the cloud has."""

@@ -18,6 +18,7 @@ from gateway.runtime.diagnostics.contents import (
     commands_part,
     configuration_part,
     findings_part,
+    json_text,
     lines_part,
     versions_part,
 )
@@ -35,6 +36,7 @@ from gateway.runtime.parts import FieldParts, Timing
 from gateway.runtime.restart import Restart
 from gateway.state.parts import StateParts
 from gateway.state.registry import Registry
+from gateway.status.open_causes import open_causes
 from gateway.status.snapshot import Snapshot
 
 
@@ -106,12 +108,16 @@ def dump_collector(state: StateParts, fleet: Fleet, diagnosis: Diagnosis) -> Dum
     async def status() -> str:
         return (await diagnosis.snapshot()).model_dump_json(indent=1) + "\n"
 
+    async def causes() -> str:
+        return json_text([one.model_dump(mode="json") for one in open_causes(await diagnosis.snapshot())])
+
     return DumpCollector(
         diagnosis.configuration,
         state.registry,
         {
             "log.txt": lines_part(diagnosis.log_lines),
             "status.json": status,
+            "causes.json": causes,
             "configuration.json": configuration_part(diagnosis.configuration),
             "commands.json": commands_part(state.ledger),
             "frames.txt": lines_part(lambda: _frames(fleet)),

@@ -15,7 +15,14 @@ RECOVERIES_ARE_SHOWN_FOR = timedelta(days=7)
 
 
 def gateway_summary(
-    settings: Settings, state: StateParts, cloud: CloudParts, *, at: datetime, started_at: datetime, notice: str | None
+    settings: Settings,
+    state: StateParts,
+    cloud: CloudParts,
+    *,
+    at: datetime,
+    started_at: datetime,
+    notice: str | None,
+    clock_problem: str | None = None,
 ) -> GatewaySummary:
     """Return the state of the gateway at this moment."""
     record = state.registry.gateway
@@ -41,6 +48,7 @@ def gateway_summary(
         hub=_hub_contact(cloud.session.rate_control, at),
         notice=notice,
         store_problem=state.store.problem,
+        clock_problem=clock_problem,
         recoveries=tuple(
             RecoverySummary(at=one.at, text=one.text)
             for one in reversed(state.recoveries.all)

@@ -17,7 +17,7 @@ from gateway.status.device_actions_view import DeviceActions
 from gateway.status.doctor_cache import DoctorReport
 from gateway.status.history import History
 from gateway.status.model import decode_id
-from gateway.status.open_causes import OpenCause, bus_cause, child_cause, open_causes
+from gateway.status.open_causes import OpenCause, bus_cause, child_cause, gateway_cause, open_causes
 from gateway.status.render import formatting
 from gateway.status.render.device_actions import DeviceActionRenderer
 from gateway.status.render.metric_texts import headline_order
@@ -254,6 +254,7 @@ class PageRenderer:
             undecided=snapshot.undecided,
             incidents=snapshot.cloud.incidents,
             headline=formatting.headline(snapshot),
+            cloud_cause=gateway_cause(snapshot.gateway),
         )
 
 

@@ -5,6 +5,7 @@ The number of labels is bounded: they are names of buses and words of ours, neve
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -13,8 +14,10 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.causes import Cause
 from gateway.status.listening.connections import Connections
 from gateway.status.listening.work_budget import WorkBudget
+from gateway.status.open_causes import OpenCause, open_causes
 from gateway.status.snapshot import BusSummary, ChildStatus, FlashSummary, Snapshot, count_by_status
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
@@ -43,6 +46,8 @@ class _SnapshotCollector(Collector):
         """Yield every metric."""
         yield from _gateway_metrics(self._snapshot)
         yield from _children_metrics(self._snapshot)
+        yield from _cause_metrics(open_causes(self._snapshot))
+        yield from _failure_metrics(self._snapshot.failures)
         yield from _bus_metrics(self._snapshot.buses[:MAX_BUSES])
         yield _gauge("page_watchers", "Pages that are open and live", self._watchers)
         yield _gauge("page_connections", "Connections to the page", len(self._connections))
@@ -104,6 +109,25 @@ def _children_metrics(snapshot: Snapshot) -> Iterator[Metric]:
     by_status = (((status.value,), counts.get(status, 0)) for status in ChildStatus)
     yield _labelled("children", "Children by status", ("standing",), by_status)
     yield _gauge("found_devices", "Found devices that are neither children nor ignored", len(snapshot.undecided))
+
+
+def _cause_metrics(causes: Iterable[OpenCause]) -> Iterator[Metric]:
+    """Yield what is wrong right now; the causes are an enumeration, so their number is bounded."""
+    many = list(causes)
+    lines, affected = Counter(one.cause for one in many), Counter[Cause]()
+    for one in many:
+        affected[one.cause] += one.children
+    yield _labelled("causes", "What is wrong right now, by cause", ("cause",), (((cause,), lines[cause]) for cause in Cause))
+    yield _labelled(
+        "cause_children", "Children that a cause keeps from working", ("cause",), (((cause,), affected[cause]) for cause in Cause)
+    )
+
+
+def _failure_metrics(failures: Mapping[Cause, int]) -> Iterator[Metric]:
+    family = CounterMetricFamily(f"{PREFIX}failures", "Failed transactions of all children, by cause", labels=("cause",))
+    for cause in Cause:
+        family.add_metric((cause,), failures.get(cause, 0))
+    yield family
 
 
 def _bus_metrics(buses: Iterable[BusSummary]) -> Iterator[Metric]:

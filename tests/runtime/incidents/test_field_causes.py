@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from gateway.causes import Cause, Reason
 from gateway.models import ChildDevice
 from gateway.runtime.incidents.field_causes import FieldCauses, WatchedChild
 from gateway.state.incidents import Priority
@@ -33,7 +34,7 @@ def named(incidents):
 
 def test_a_pulled_cable_is_one_incident_and_not_thirty(causes):
     children = [child(number, silent=True) for number in range(30)]
-    problems = {BUS: "the port does not exist: plug it in"}
+    problems = {BUS: Reason("the port does not exist: plug it in")}
     assert named(causes.current(0, problems, children)) == []
     (incident,) = causes.current(3600, problems, children)
     assert (incident.cause, incident.child, incident.priority) == ("bus_lost:rtu//dev/ttyUSB0", None, Priority.HIGH)
@@ -42,7 +43,7 @@ def test_a_pulled_cable_is_one_incident_and_not_thirty(causes):
 
 
 def test_a_bus_that_is_reopened_in_a_moment_has_no_incident(causes):
-    problems = {BUS: "gone"}
+    problems = {BUS: Reason("gone")}
     assert named(causes.current(0, problems, [])) == []
     assert named(causes.current(29, problems, [])) == []
     assert named(causes.current(30, {}, [])) == []
@@ -64,13 +65,13 @@ def test_a_bus_that_is_lost_closes_the_incidents_of_its_silent_devices_in_favour
     children = [child(1, silent=True), child(2), child(3)]
     list(causes.current(0, {}, children))
     assert named(causes.current(900, {}, children)) == ["child_silent:c1"]
-    assert named(causes.current(901, {BUS: "gone"}, children)) == []
-    assert named(causes.current(931, {BUS: "gone"}, children)) == ["bus_lost:rtu//dev/ttyUSB0"]
+    assert named(causes.current(901, {BUS: Reason("gone")}, children)) == []
+    assert named(causes.current(931, {BUS: Reason("gone")}, children)) == ["bus_lost:rtu//dev/ttyUSB0"]
 
 
 def test_the_silence_of_a_device_counts_from_the_return_of_its_bus(causes):
     children = [child(1, silent=True), child(2), child(3)]
-    list(causes.current(0, {BUS: "gone"}, children))
+    list(causes.current(0, {BUS: Reason("gone")}, children))
     assert named(causes.current(1000, {}, children)) == []
     assert named(causes.current(1899, {}, children)) == []
     assert named(causes.current(1900, {}, children)) == ["child_silent:c1"]
@@ -96,8 +97,8 @@ def test_half_of_many_devices_silent_are_one_incident_and_a_few_are_not(causes):
 def test_a_lost_bus_leaves_the_devices_of_another_one_alone(causes):
     other = ("rtu", "/dev/ttyUSB1")
     children = [child(1), child(2, silent=True, bus=other), child(3, bus=other)]
-    list(causes.current(0, {BUS: "gone"}, children))
-    assert named(causes.current(900, {BUS: "gone"}, children)) == ["bus_lost:rtu//dev/ttyUSB0", "child_silent:c2"]
+    list(causes.current(0, {BUS: Reason("gone")}, children))
+    assert named(causes.current(900, {BUS: Reason("gone")}, children)) == ["bus_lost:rtu//dev/ttyUSB0", "child_silent:c2"]
 
 
 def test_with_0_a_silent_device_is_no_incident_and_a_lost_bus_still_is():
@@ -105,5 +106,23 @@ def test_with_0_a_silent_device_is_no_incident_and_a_lost_bus_still_is():
     children = [child(1, silent=True), child(2, silent=True)]
     list(causes.current(0, {}, children))
     assert named(causes.current(9000, {}, children)) == []
-    list(causes.current(9000, {BUS: "gone"}, children))
-    assert named(causes.current(9030, {BUS: "gone"}, children)) == ["bus_lost:rtu//dev/ttyUSB0"]
+    list(causes.current(9000, {BUS: Reason("gone")}, children))
+    assert named(causes.current(9030, {BUS: Reason("gone")}, children)) == ["bus_lost:rtu//dev/ttyUSB0"]
+
+
+def test_a_cause_that_is_known_gives_its_own_advice(causes):
+    problems = {BUS: Reason("192.168.1.3:502: Connection refused", Cause.HOST_REFUSES)}
+    list(causes.current(0, problems, []))
+    (incident,) = causes.current(30, problems, [child(1, silent=True)])
+    assert incident.title == "The bus /dev/ttyUSB0 does not work: refuses the connection"
+    assert "Check the port" in incident.what_to_do
+
+
+def test_a_cause_above_several_buses_is_one_incident(causes):
+    problems = {("ble", f"hci{number}"): Reason("bluetoothd does not run", Cause.BLUETOOTH_DOWN) for number in range(2)}
+    children = [child(number, silent=True, bus=("ble", f"hci{number}")) for number in range(2)]
+    list(causes.current(0, problems, children))
+    (incident,) = causes.current(30, problems, children)
+    assert incident.cause == "buses_lost:bluetooth_down"
+    assert incident.title == "2 buses (hci0, hci1): the Bluetooth service does not run"
+    assert "2 devices on them cannot be read: lamp 0, lamp 1." in incident.what_to_do
