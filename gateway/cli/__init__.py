@@ -29,7 +29,7 @@ COMMANDS = {
     "restore": "Put a backup in the place of the store.",
     "dump": "Write what helps to find a fault into one archive.",
     "health": "Ask the gateway on this machine whether it is ready.",
-    "token": "Make a new token for the status page, and show it.",
+    "token": "Make, list or withdraw tokens for the status page.",
     "adapters": "List the installed adapters and their settings.",
     "emulator": "Run an emulated Xyte cloud on this machine.",
     "demo": "Run a gateway with simulated devices and an emulated cloud.",

@@ -15,7 +15,8 @@ from gateway.doctor.known_config import KnownConfig
 from gateway.doctor.page_certificate import certificate_findings
 from gateway.errors import StoreError
 from gateway.models import Finding
-from gateway.status.auth.token_file import read_digest, token_file
+from gateway.status.auth.token_file import read_tokens, token_file
+from gateway.status.auth.tokens import Role
 from gateway.status.hosts import local_host_for
 
 RESPONSE_SECONDS = 2.0
@@ -54,11 +55,14 @@ def _token_finding(file: Path) -> Finding:
     """Tell whether the page has a token, and how to get a new one."""
     new = "`xyte-gateway token` makes and shows a new one"
     try:
-        digest = read_digest(file)
+        tokens = read_tokens(file)
     except StoreError as error:
         return Finding.warning("page token", str(error), f"let the user of the gateway read {file}")
-    if digest is not None:
-        return Finding.fine("page token", f"the page has a token, which was shown once; {new}")
+    if tokens is not None and not any(one.role is Role.ADMINISTER for one in tokens):
+        return Finding.warning("page token", "no token of the page may administer", "make one: xyte-gateway token")
+    if tokens is not None:
+        number = "a token, which was" if len(tokens) == 1 else f"{len(tokens)} tokens, each of which was"
+        return Finding.fine("page token", f"the page has {number} shown once; {new}")
     if not file.exists():
         return Finding.fine("page token", "the gateway makes one at its first start, and logs it once")
     return Finding.warning("page token", f"{file} is damaged: the next start makes a new token, and logs it", f"{new}, too")

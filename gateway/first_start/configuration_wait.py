@@ -14,7 +14,7 @@ from gateway.config.file import file_exists, file_stamp
 from gateway.config.loading import environment_names_buses
 from gateway.config.mistakes import problem_location
 from gateway.config.salvage import StandInStatus, salvage
-from gateway.config.settings import Configuration, StatusSection
+from gateway.config.settings import Configuration, GatewaySection, StatusSection
 from gateway.doctor.checks import examine
 from gateway.doctor.known_config import read_known_config
 from gateway.errors import GatewayError, SettingsError, SettingsProblem, StoreError
@@ -22,6 +22,7 @@ from gateway.first_start.config_proposal import propose_config
 from gateway.first_start.first_look import FirstLook
 from gateway.models import Finding
 from gateway.status.auth.access_control import TokenAuth
+from gateway.status.auth.token_command import sign_in_help
 from gateway.status.auth.token_file import load_or_create_token, token_file
 from gateway.status.listening.endpoint import endpoint_of
 from gateway.status.setup_server import SetupBus, SetupDevice, SetupProblem, SetupServer, SetupState
@@ -149,9 +150,10 @@ class ConfigurationWait:
         if salvaged.status.enabled:
             if isinstance(salvaged.status, StandInStatus):
                 log.warning("the certificate of the status page cannot be read from the configuration; one is made until it can")
-            status, token = salvaged.status, load_or_create_token(token_file(salvaged.store.path))
-            auth = TokenAuth(token.digest, host=status.host)
-            server = SetupServer(self, auth, endpoint_of(status, salvaged.store.path))
+            status, tokens = salvaged.status, load_or_create_token(token_file(salvaged.store.path))
+            auth = TokenAuth(tokens.tokens, host=status.host, on_use=tokens.note_use)
+            name = GatewaySection().name
+            server = SetupServer(self, auth, endpoint_of(status, salvaged.store.path), sign_in_help(name, self._file))
             self._page = asyncio.create_task(server.run())
 
     # without a configuration -----------------------------------------------------------------------------------------

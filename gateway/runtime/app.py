@@ -24,6 +24,7 @@ from gateway.runtime.background_jobs import (
     report_missing_buses,
     report_unknown_children,
     save_memory,
+    store_token_uses,
     watch_file,
 )
 from gateway.runtime.clock_watch import watch_clock
@@ -148,6 +149,7 @@ class Gateway:
             follow_store(state, field, every=timing.check_for_changes_every),
             guard_store(state, self.page, every=timing.check_store_file_every),
             follow_identity_decision(state, self.configuration.settings.gateway, every=timing.check_for_changes_every),
+            store_token_uses(self.page, every=timing.save_memory_every),
             watch_file(self.configuration.file, self.view.set_notice, every=timing.check_for_changes_every),
             state.events.run(),
             watch_clock(state, redate=self._redate),

@@ -81,7 +81,7 @@ async def follow_identity_decision(state: StateParts, section: GatewaySection, *
 async def guard_store(state: StateParts, page: StatusPage | None = None, *, every: timedelta) -> None:
     """Look whether the file of the store is still there, and tell when it had to be put back, until cancelled.
 
-    The token of the page is beside the store, and is put back with it.
+    The hashes of the tokens of the page are beside the store, and are put back with it.
 
     Raises:
         StoreDamaged: it is not, and its content is lost: the gateway has to begin anew with what its mirror has.
@@ -90,7 +90,7 @@ async def guard_store(state: StateParts, page: StatusPage | None = None, *, ever
         try:
             await state.store.check_file()
             if state.store.put_backs and page is not None:
-                await asyncio.to_thread(page.token.put_back)
+                await asyncio.to_thread(page.tokens.put_back)
             while state.store.put_backs:
                 text = state.store.put_backs[0]
                 await state.recoveries.record(RecoveryKind.PUT_BACK, text)
@@ -106,6 +106,13 @@ async def guard_store(state: StateParts, page: StatusPage | None = None, *, ever
         except StoreError:  # the store has told it, and it is an incident
             pass
         await asyncio.sleep(every.total_seconds())
+
+
+async def store_token_uses(page: StatusPage | None, *, every: timedelta) -> None:
+    """Store on which days the tokens of the page were used, once a day for each, until cancelled."""
+    while page is not None:
+        await asyncio.sleep(every.total_seconds())
+        await asyncio.to_thread(page.tokens.store_uses)
 
 
 async def watch_file(file: Path | None, notify: Callable[[str | None], None], *, every: timedelta) -> None:

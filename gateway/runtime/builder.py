@@ -66,6 +66,7 @@ from gateway.runtime.loop_watchdog import LoopWatchdog, watching
 from gateway.runtime.observations import ObservationKeeper
 from gateway.runtime.own_commands.build import CloudWay, Diagnosis, build_own_commands
 from gateway.runtime.own_telemetry import NOT_REGISTERED, own_telemetry
+from gateway.runtime.page import build_page
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.restart import Restart
 from gateway.runtime.view import GatewayView
@@ -74,15 +75,10 @@ from gateway.state.opening import opened_state
 from gateway.state.parts import StateParts
 from gateway.state.registry import Registry
 from gateway.state.store import Store
-from gateway.status.auth.access_control import TokenAuth
-from gateway.status.auth.token_file import load_or_create_token, token_file
 from gateway.status.history import History
 from gateway.status.kept_values import KeptValues
-from gateway.status.listening.endpoint import endpoint_of
 from gateway.status.render.metric_texts import metric_rank
-from gateway.status.server import StatusServer
 from gateway.status.snapshot import Snapshot
-from gateway.status.view import View
 from gateway.tasks import loop_time
 
 
@@ -180,7 +176,7 @@ async def build(
             settings, state, field, cloud, device_actions,
             effective=lambda: own.effective, examine=examine, watchdog=watchdog,
         )  # fmt: skip
-        page = None if history is None or kept_values is None else build_page(settings, view, history, kept_values)
+        page = None if history is None or kept_values is None else build_page(configuration, state, view, history, kept_values)
         yield Gateway(
             configuration=configuration, own_configuration=own, timing=timing, state=state, field=field, cloud=cloud,
             watch=watch, view=view, page=page, restart=restart, offers=offers,
@@ -354,18 +350,6 @@ async def load_kept_values(history: History, state: StateParts, settings: Settin
     )  # fmt: skip
     await kept_values.load()
     return kept_values
-
-
-def build_page(settings: Settings, view: View, history: History, kept_values: KeptValues) -> StatusPage:
-    """Return the status page with its token."""
-    section = settings.status
-    token = load_or_create_token(token_file(settings.store.path))
-    auth = TokenAuth(token.digest, host=section.host)
-    server = StatusServer(
-        view, history, auth, endpoint=endpoint_of(section, settings.store.path), hub_gone_limit=section.hub_gone_limit,
-        kept_values=kept_values,
-    )  # fmt: skip
-    return StatusPage(server=server, history=history, kept_values=kept_values, token=token)
 
 
 def cloud_access(cloud: CloudSection) -> CloudAccess:

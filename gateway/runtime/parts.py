@@ -19,7 +19,7 @@ from gateway.field.fleet import Fleet
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.reporter import Reporter
 from gateway.field.telemetry.sampling import Sampler
-from gateway.status.auth.token_file import PageToken
+from gateway.status.auth.token_file import PageTokens
 from gateway.status.history import History
 from gateway.status.kept_values import KeptValues
 from gateway.status.server import StatusServer
@@ -86,9 +86,9 @@ class StatusPage:
     server: StatusServer
     history: History
     kept_values: KeptValues
-    token: PageToken
+    tokens: PageTokens
 
     @property
     def new_token(self) -> str | None:
         """Its token in the run that created it, which is the only one that can show it."""
-        return self.token.created
+        return self.tokens.created

@@ -23,6 +23,7 @@ from gateway.status.listening.endpoint import Endpoint
 from gateway.status.listening.listener import Listener, Sockets, bind, most_connections
 from gateway.status.listening.work_budget import WorkBudget
 from gateway.status.render.assets import load_assets
+from gateway.status.render.sign_in_help import SignInHelp
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
 from gateway.status.routes.json_responses import json_response
@@ -41,12 +42,13 @@ LINGER_SECONDS: Final = 2.0
 class BaseServer:
     """A page behind the access control. Subclasses add their routes; sign-in, static files and `/healthz` are here."""
 
-    def __init__(self, auth: TokenAuth, endpoint: Endpoint) -> None:
+    def __init__(self, auth: TokenAuth, endpoint: Endpoint, sign_in_help: SignInHelp | None = None) -> None:
         """Put together the parts that all pages share.
 
         Args:
             auth: decides who may look and act.
             endpoint: where and how it is served.
+            sign_in_help: what the sign-in page says; `None` for what fits every gateway.
         """
         self._endpoint = endpoint
         self.listens = asyncio.Event()
@@ -63,7 +65,7 @@ class BaseServer:
         )
         self._application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=self._middleware.middlewares)
         self._application.on_response_prepare.append(self._middleware.add_security_headers)
-        self._add_routes(SignIn(self._templates, self._middleware, auth, assets).routes())
+        self._add_routes(SignIn(self._templates, self._middleware, auth, assets, sign_in_help or SignInHelp()).routes())
         self._add_routes([get("/healthz", self._healthz, needs=Rights.NONE)])
 
     def _add_routes(self, routes: Iterable[DeclaredRoute]) -> None:

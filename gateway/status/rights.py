@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -17,3 +18,17 @@ class Rights(IntEnum):
     """Do what belongs to the daily work: admit, ignore, rename, search, try again, send harmless commands."""
     ADMINISTER = 4
     """Do what can cost data or reach: configuration, keys, tokens, restart, backup, restore, dangerous commands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who sent a request, and what they may do."""
+
+    rights: Rights
+    token_name: str | None = None
+    """The name of their token; `None` for those who sent none, or a wrong one."""
+
+    @property
+    def has_token(self) -> bool:
+        """Whether they have shown a token."""
+        return self.token_name is not None

@@ -14,6 +14,7 @@ from gateway.status.kept_values import KeptValues
 from gateway.status.listening.endpoint import Endpoint
 from gateway.status.live_updates import LiveUpdates
 from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
+from gateway.status.render.sign_in_help import SignInHelp
 from gateway.status.routes.actions import Actions
 from gateway.status.routes.children_api import ChildrenApi
 from gateway.status.routes.command_pages import CommandRoutes
@@ -42,6 +43,7 @@ class StatusServer(BaseServer):
         update_every: timedelta = UPDATE_EVERY,
         hub_gone_limit: timedelta | None = None,
         kept_values: KeptValues | None = None,
+        sign_in_help: SignInHelp | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -53,8 +55,9 @@ class StatusServer(BaseServer):
             update_every: how often an open page is updated.
             hub_gone_limit: `/readyz` fails when the hub is unreachable for longer; `None` for no limit.
             kept_values: the values of its children over longer times; `None`: there is the last hour alone.
+            sign_in_help: what the sign-in page says; `None` for what fits every gateway.
         """
-        super().__init__(auth, endpoint)
+        super().__init__(auth, endpoint, sign_in_help)
         values = kept_values if kept_values is not None else KeptValues(history)
         renderer = self._renderer = PageRenderer(self._templates, history, view.child, view.device_actions)
         snapshots = self._snapshots = SnapshotCache(view, fresh_seconds=min(1.0, update_every.total_seconds() / 2))

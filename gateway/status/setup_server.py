@@ -15,7 +15,7 @@ from pydantic import Field
 from gateway import __version__
 from gateway.models import Finding
 from gateway.status.auth.access_control import TokenAuth
-from gateway.status.auth.middleware import RIGHTS
+from gateway.status.auth.middleware import RIGHTS, VISITOR
 from gateway.status.base_server import BaseServer
 from gateway.status.declared_routes import get
 from gateway.status.doctor_cache import DoctorCache
@@ -24,6 +24,7 @@ from gateway.status.listening.endpoint import Endpoint
 from gateway.status.model import StatusModel, Text
 from gateway.status.operations.operation import BASE
 from gateway.status.render.pages import may
+from gateway.status.render.sign_in_help import SignInHelp
 from gateway.status.rights import Rights
 from gateway.status.routes.json_responses import json_response, readiness_response
 
@@ -97,8 +98,8 @@ class SetupView(Protocol):
 class SetupServer(BaseServer):
     """Serves the page of a gateway that waits for its configuration, with the same access control as that of a running one."""
 
-    def __init__(self, view: SetupView, auth: TokenAuth, endpoint: Endpoint) -> None:
-        super().__init__(auth, endpoint)
+    def __init__(self, view: SetupView, auth: TokenAuth, endpoint: Endpoint, sign_in_help: SignInHelp | None = None) -> None:
+        super().__init__(auth, endpoint, sign_in_help)
         self._view = view
         self._doctor = DoctorCache(view)
         self._add_routes(
@@ -136,7 +137,7 @@ class SetupServer(BaseServer):
             template,
             setup=self._view.setup(),
             path=request.path,
-            **may(request[RIGHTS]),
+            **may(request[VISITOR]),
             gateway_version=__version__,
             **values,
         )

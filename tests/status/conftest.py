@@ -12,15 +12,25 @@ import aiohttp
 import pytest
 
 from gateway.status.auth.access_control import TokenAuth
-from gateway.status.auth.token_file import digest_of
+from gateway.status.auth.tokens import Role, Token, digest_of
 from gateway.status.listening.endpoint import Endpoint
 from gateway.status.server import StatusServer
 
 TOKEN = "a-token-that-only-tests-know"
+TOKENS = {Role.ADMINISTER: TOKEN, Role.OPERATE: f"{TOKEN}-operates", Role.LOOK: f"{TOKEN}-looks"}
 
 _spec = importlib.util.spec_from_file_location("fake_view", Path(__file__).with_name("fake_view.py"))
 fake_view = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(fake_view)
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture(autouse=True)
+def short_delay(monkeypatch):
+    monkeypatch.setattr("gateway.status.auth.middleware.DELAY_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -40,7 +50,8 @@ async def serve():
 
     async def start(view, *, bound="127.0.0.1", **settings):
         settings = {"update_every": timedelta(seconds=0.05)} | settings
-        auth = TokenAuth(lambda: digest_of(TOKEN), host=bound)
+        tokens = [Token(name=role.value, role=role, digest=digest_of(text)) for role, text in TOKENS.items()]
+        auth = TokenAuth(lambda: tuple(tokens), host=bound)
         served = {name: settings.pop(name) for name in ("host", "trusted_proxies", "certificate") if name in settings}
         server = StatusServer(view, view.history, auth, endpoint=Endpoint(port=0, **served), **settings)
         tasks.append(asyncio.create_task(server.run()))
@@ -49,7 +60,8 @@ async def serve():
         sessions.append(aiohttp.ClientSession(server.address, cookie_jar=aiohttp.CookieJar(unsafe=True)))
         return SimpleNamespace(
             server=server, view=view, auth=auth, task=tasks[-1], http=sessions[-1], token=TOKEN,
-            bearer={"Authorization": f"Bearer {TOKEN}"}, address=server.address,
+            bearer=bearer(TOKEN), address=server.address, tokens=tokens,
+            bearers={role: bearer(text) for role, text in TOKENS.items()},
         )  # fmt: skip
 
     yield start

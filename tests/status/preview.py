@@ -10,7 +10,7 @@ import fake_view
 
 from gateway.models import Reading
 from gateway.status.auth.access_control import TokenAuth
-from gateway.status.auth.token_file import digest_of
+from gateway.status.auth.tokens import Role, Token, digest_of
 from gateway.status.listening.endpoint import Endpoint
 from gateway.status.server import StatusServer
 
@@ -19,7 +19,12 @@ TOKEN = "preview"
 
 async def show(port: int, children: int) -> None:
     view = fake_view.show_plant(children=children)
-    server = StatusServer(view, view.history, TokenAuth(lambda: digest_of(TOKEN), host="127.0.0.1"), endpoint=Endpoint(port=port))
+    server = StatusServer(
+        view,
+        view.history,
+        TokenAuth(lambda: (Token(name="administrator", role=Role.ADMINISTER, digest=digest_of(TOKEN)),), host="127.0.0.1"),
+        endpoint=Endpoint(port=port),
+    )
     async with asyncio.TaskGroup() as group:
         group.create_task(server.run())
         await server.listens.wait()

@@ -15,8 +15,9 @@ from gateway.status.model import encode_id
 from gateway.status.render.assets import load_assets
 from gateway.status.render.pages import PageAddress, PageRenderer
 from gateway.status.render.paging import ListQuery
+from gateway.status.render.sign_in_help import SignInHelp
 from gateway.status.render.templates import FOLDER, Templates
-from gateway.status.rights import Rights
+from gateway.status.rights import Rights, Visitor
 
 NASTY = st.one_of(
     st.text(st.characters(), min_size=1, max_size=60),
@@ -121,9 +122,9 @@ def all_pages(fake, name):
     )
     for topic in topics:
         page = made.page(topic, snapshot)
-        yield made.document(topic, page, snapshot, rights=Rights.ADMINISTER, path="/")
+        yield made.document(topic, page, snapshot, visitor=Visitor(Rights.ADMINISTER, "anna"), path="/")
     yield documents.message(child.line.name, child.line.name)
-    yield documents.login(then=child.line.name)
+    yield documents.login(SignInHelp(gateway=child.line.name, command=child.line.name), then=child.line.name)
 
 
 @pytest.fixture(scope="module")

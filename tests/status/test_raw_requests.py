@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.status.auth.access_control import TokenAuth
-from gateway.status.auth.token_file import digest_of
+from gateway.status.auth.tokens import Role, Token, digest_of
 from gateway.status.listening.endpoint import Endpoint
 from gateway.status.server import StatusServer
 
@@ -41,7 +41,10 @@ def page():
         nonlocal server, task
         view = fake_view.show_plant()
         server = StatusServer(
-            view, view.history, TokenAuth(lambda: digest_of(TOKEN), host="127.0.0.1"), endpoint=Endpoint(port=0)
+            view,
+            view.history,
+            TokenAuth(lambda: (Token(name="administrator", role=Role.ADMINISTER, digest=digest_of(TOKEN)),), host="127.0.0.1"),
+            endpoint=Endpoint(port=0),
         )
         task = asyncio.create_task(server.run())
         await server.listens.wait()

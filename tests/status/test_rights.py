@@ -5,7 +5,7 @@ from aiohttp import web
 
 from gateway.status.declared_routes import DeclaredRoute
 from gateway.status.openapi import OPERATIONS, openapi
-from gateway.status.rights import Rights
+from gateway.status.rights import Rights, Visitor
 from gateway.status.setup_server import SetupServer
 
 FORMS = {
@@ -51,7 +51,7 @@ async def test_a_route_without_a_declaration_answers_nobody(page):
 
 @pytest.mark.parametrize("rights", Rights)
 async def test_an_action_is_done_for_those_whose_rights_suffice_and_refused_to_all_others(page, monkeypatch, rights):
-    monkeypatch.setattr(page.auth, "rights_of", lambda access: rights)
+    monkeypatch.setattr(page.auth, "visitor_of", lambda access: Visitor(rights))
     needed = FORMS | {one.path.replace("{id}", "x"): one.needs for one in OPERATIONS if one.method == "POST"}
     for path, needs in needed.items():
         before = list(page.view.done)
@@ -65,7 +65,7 @@ async def test_an_action_is_done_for_those_whose_rights_suffice_and_refused_to_a
 async def test_the_page_shows_a_visitor_no_action_beyond_their_rights(page, monkeypatch):
     classes = {}
     for rights in (Rights.LOOK, Rights.OPERATE, Rights.ADMINISTER):
-        monkeypatch.setattr(page.auth, "rights_of", lambda access, rights=rights: rights)
+        monkeypatch.setattr(page.auth, "visitor_of", lambda access, rights=rights: Visitor(rights))
         async with page.http.get("/waiting") as answer:
             text = await answer.text()
         classes[rights] = text.partition("<body")[2].partition(">")[0].partition('class="')[2].partition('"')[0]

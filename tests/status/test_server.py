@@ -11,11 +11,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.errors import StoreError
 from gateway.models import Metric, Reading
 from gateway.status import base_server, live_updates, snapshot_cache
-from gateway.status.auth.access_control import FREE_ATTEMPTS, TokenAuth
+from gateway.status.auth.access_control import TokenAuth
+from gateway.status.auth.wrong_tokens import FREE_ATTEMPTS
 from gateway.status.listening.endpoint import Endpoint
 from gateway.status.model import encode_id
 from gateway.status.openapi import OPERATIONS
 from gateway.status.render.pages import PageAddress, RenderedPage
+from gateway.status.render.sign_in_help import SignInHelp
 from gateway.status.routes import html_pages
 from gateway.status.server import StatusServer
 from gateway.status.snapshot import GatewaySummary, HubContact
@@ -272,11 +274,35 @@ async def test_wrong_tokens_are_slowed_down_however_they_come(page):
             assert (await text_of(page, "/api/v1/status", headers={"Authorization": "Bearer wrong"}))[0] == 401
         else:
             async with page.http.post("/login", data={"token": "wrong"}, headers=here) as answer:
-                assert (answer.status, "The token is wrong." in await answer.text()) == (403, True)
+                assert (answer.status, "The token is wrong, or it was withdrawn." in await answer.text()) == (403, True)
     async with page.http.post("/login", data={"token": "wrong"}, headers=here) as answer:
         assert (answer.status, int(answer.headers["Retry-After"]) > 50) == (429, True)
     assert (await text_of(page, "/api/v1/status", headers={"Authorization": "Bearer wrong"}))[0] == 429
     assert (await text_of(page, "/"))[0] == 200
+
+
+async def test_the_sign_in_page_names_the_gateway_and_the_command_that_makes_a_token(serve, view):
+    said = SignInHelp(gateway="Plant <north>", command="/opt/bin/xyte-gateway token --config /etc/x.toml")
+    running = await serve(view, bound="0.0.0.0", sign_in_help=said)
+    _, html = await text_of(running, "/waiting")
+    assert "Sign in to Plant &lt;north&gt;" in html
+    assert "/opt/bin/xyte-gateway token --config /etc/x.toml --role operate" in html
+
+
+async def test_a_withdrawn_token_ends_its_session_and_its_open_pages(serve, view):
+    running = await serve(view, bound="0.0.0.0")
+    here = {"Origin": running.address}
+    async with running.http.post("/login", data={"token": running.token}, headers=here) as answer:
+        assert answer.status == 200
+        assert "(administer)" in await answer.text(), "the page says who one is"
+    async with running.http.get("/events", params={"at": "/"}) as stream:
+        assert b"event: regions" in await stream.content.readuntil(b"\n\n") + await stream.content.readuntil(b"\n\n")
+        del running.tokens[0]
+        view.add_child("Another meter", next(iter(view.buses)))
+        rest = await asyncio.wait_for(stream.content.read(), 20)
+        assert b"Another meter" not in rest
+    async with running.http.get("/", allow_redirects=False) as answer:
+        assert answer.status == 303
 
 
 @pytest.mark.parametrize("way", ["sign-in", "bearer"])
@@ -294,9 +320,9 @@ async def test_the_right_token_is_accepted_from_an_address_that_has_sent_many_wr
 async def test_an_action_takes_the_token_and_our_own_page(page, view):
     admit, api = f"/waiting/{encode_id(XIAOMI)}/admit", f"/api/v1/waiting/{encode_id(XIAOMI)}/admit"
     status, html = await press(page, admit, Origin=page.address)
-    assert (status, "This action needs the token" in html) == (403, True)
+    assert (status, "needs a token that may operate" in html) == (403, True)
     status, body = await press(page, api)
-    assert (status, "needs the token" in json.loads(body)["error"]) == (403, True)
+    assert (status, "needs a token that may operate" in json.loads(body)["error"]) == (403, True)
     status, html = await press(page, admit, Origin="https://evil.example", **page.bearer)
     assert (status, "another site" in html) == (403, True)
     assert (await press(page, api, **{"Sec-Fetch-Site": "cross-site"}, **page.bearer))[0] == 403
@@ -836,7 +862,7 @@ async def test_a_taken_port_is_told_once_and_tried_again(view, caplog, monkeypat
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        server = StatusServer(view, view.history, TokenAuth(lambda: "", host="127.0.0.1"), endpoint=Endpoint(port=port))
+        server = StatusServer(view, view.history, TokenAuth(tuple, host="127.0.0.1"), endpoint=Endpoint(port=port))
         running = asyncio.create_task(server.run())
         await asyncio.sleep(0.3)
         assert not server.listens.is_set()

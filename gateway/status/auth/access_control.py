@@ -1,7 +1,7 @@
-"""Decide what a request may do: bearer token, sign-in cookie, failed attempts, same origin.
+"""Decide what a request may do: bearer token, sign-in cookie, same origin.
 
-The sign-in cookie is an expiry time and its HMAC. itsdangerous would do the same in more bytes: it saves four lines here and
-is one more dependency to lock and watch, in the part where an attack would begin.
+The sign-in cookie names a token by the beginning of its hash, and has an expiry time and an HMAC of both. itsdangerous would do
+the same in more bytes: it saves four lines here and is one more dependency to lock and watch, where an attack would begin.
 """
 
 from __future__ import annotations
@@ -10,26 +10,23 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import time
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway.status.auth.token_file import digest_of
+from gateway.state.history.timeline import EventKind
+from gateway.status.auth.tokens import Token, find_token
+from gateway.status.auth.wrong_tokens import WrongTokens
 from gateway.status.hosts import is_loopback, without_port
-from gateway.status.rights import Rights
-from gateway.tasks import loop_time
+from gateway.status.rights import Rights, Visitor
 
 log = logging.getLogger(__name__)
 
 SIGNED_IN_SECONDS: Final = 30 * 24 * 3600
-FREE_ATTEMPTS: Final = 5
-"""Number of wrong tokens in a row that one client may send before it has to wait."""
-WAIT_SECONDS: Final = 60.0
-"""Wait between further wrong tokens of such a client."""
-MAX_CLIENTS: Final = 1000
+_ID_LENGTH: Final = 16
+"""So many digits of its hash tell a token from the others in a cookie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ class AccessRequest:
 class TokenAuth:
     """Decides what a request may do.
 
-    When the page is bound to loopback, anybody who uses this machine's own name may look; everything else takes the token. The
+    When the page is bound to loopback, anybody who uses this machine's own name may look; everything else takes a token. The
     `Host` header is checked because a web page elsewhere can have its own name resolved to 127.0.0.1, and forwarded requests
     are not local, because a proxy on this machine would make every visitor look local.
 
@@ -60,77 +57,79 @@ class TokenAuth:
     hands on, makes a remote visitor look local, too.
     """
 
-    def __init__(self, digest: Callable[[], str], *, host: str, now: Callable[[], float] = time) -> None:
-        """Protect a page that is bound to `host` by the token that has this hash at the time."""
-        self._digest = digest
+    def __init__(
+        self,
+        tokens: Callable[[], Sequence[Token]],
+        *,
+        host: str,
+        now: Callable[[], float] = time,
+        on_use: Callable[[Token], None] = lambda token: None,
+    ) -> None:
+        """Protect a page.
+
+        Args:
+            tokens: returns the tokens that are valid at the time.
+            host: the address that the page is bound to.
+            now: returns the time in seconds since 1970.
+            on_use: told of each valid token that comes, itself or as the cookie of who signed in with it.
+        """
+        self._tokens = tokens
         self._is_local = is_loopback(host)
         self._now = now
+        self._on_use = on_use
         self._cookie_key = secrets.token_bytes(32)  # new at each start: a restart signs everybody out
-        self.attempts = AttemptLimiter()
+        self.wrong_tokens = WrongTokens(lambda text: self.on_event(EventKind.WRONG_TOKEN, text))
+        self.on_event: Callable[[EventKind, str], None] = lambda kind, text: None
+        """Told in a sentence when somebody signs in, and when wrong tokens come."""
 
-    def is_token(self, token: str) -> bool:
-        """Whether this is the token; takes the same time for every wrong one."""
-        return hmac.compare_digest(digest_of(token), self._digest())
+    def find_token(self, text: str) -> Token | None:
+        """Return the valid token that this text is; takes the same time for every wrong one."""
+        return find_token(self._tokens(), text)
 
-    def rights_of(self, request: AccessRequest) -> Rights:
-        """Return what this request may do."""
+    def visitor_of(self, request: AccessRequest) -> Visitor:
+        """Return who sent this request, and what they may do."""
         if request.bearer is not None:
-            return Rights.ADMINISTER if self.is_token(request.bearer) else Rights.NONE
-        if request.cookie is not None and self._is_valid_cookie(request.cookie):
-            return Rights.ADMINISTER
+            return self._holder(self.find_token(request.bearer))
+        if request.cookie is not None and (token := self._token_of_cookie(request.cookie)) is not None:
+            return self._holder(token)
         if request.is_forwarded:
-            return Rights.NONE
+            return Visitor(Rights.NONE)
         if self._is_local and is_loopback(without_port(request.host)):
-            return Rights.LOOK
-        return Rights.PROBE if request.is_from_here else Rights.NONE
+            return Visitor(Rights.LOOK)
+        return Visitor(Rights.PROBE if request.is_from_here else Rights.NONE)
 
-    def new_cookie(self) -> str:
-        """Return the cookie for a browser that has sent the token. It does not contain the token."""
+    def note_sign_in(self, token: Token, client: str) -> None:
+        """Note that a browser has signed in with this token."""
+        self._on_use(token)
+        text = f"somebody at {client} has signed in to the status page with the token {token.name}, which may {token.role}"
+        log.info("%s", text)
+        self.on_event(EventKind.SIGNED_IN, text)
+
+    def _holder(self, token: Token | None) -> Visitor:
+        if token is None:
+            return Visitor(Rights.NONE)
+        self._on_use(token)
+        return Visitor(token.rights, token.name)
+
+    def new_cookie(self, token: Token) -> str:
+        """Return the cookie for a browser that has sent this token. It does not contain the token."""
         expires_at = str(int(self._now()) + SIGNED_IN_SECONDS)
-        return f"{expires_at}.{self._signature_of(expires_at)}"
+        return f"{token.digest[:_ID_LENGTH]}.{expires_at}.{self._signature_of(token, expires_at)}"
 
-    def _is_valid_cookie(self, cookie: str) -> bool:
-        expires_at, _, signature = cookie.partition(".")
-        if not hmac.compare_digest(signature.encode("utf-8", "replace"), self._signature_of(expires_at).encode()):
-            return False
-        return self._now() < int(expires_at)
+    def _token_of_cookie(self, cookie: str) -> Token | None:
+        """Return the token that a browser has signed in with; `None` if it has not, or it is over, or the token is withdrawn."""
+        token_id, _, rest = cookie.partition(".")
+        expires_at, _, signature = rest.partition(".")
+        token = next((one for one in self._tokens() if one.digest[:_ID_LENGTH] == token_id), None)
+        if token is None:
+            return None
+        if not hmac.compare_digest(signature.encode("utf-8", "replace"), self._signature_of(token, expires_at).encode()):
+            return None
+        return token if self._now() < int(expires_at) else None
 
-    def _signature_of(self, expires_at: str) -> str:
-        signed = f"{self._digest()}.{expires_at}"  # a new token signs everybody out
+    def _signature_of(self, token: Token, expires_at: str) -> str:
+        signed = f"{token.digest}.{expires_at}"
         return hmac.new(self._cookie_key, signed.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
-
-
-class AttemptLimiter:
-    """Counts wrong tokens by the client that sent them, and makes a client wait that sends too many.
-
-    The right token is never refused: it is too long to be guessed, and a stranger who shares the address of an operator must not
-    be able to lock them out.
-    """
-
-    def __init__(self, now: Callable[[], float] = loop_time) -> None:
-        self._now = now
-        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
-        self._last_logged = float("-inf")
-
-    def seconds_to_wait(self, client: str) -> float:
-        """Return how long this client has to wait before its next wrong token is told as one; 0 when it need not wait."""
-        count, last = self._failures.get(client, (0, 0.0))
-        return max(0.0, last + WAIT_SECONDS - self._now()) if count >= FREE_ATTEMPTS else 0.0
-
-    def record_failure(self, client: str) -> None:
-        """Count a wrong token; the clients with the oldest failures are forgotten."""
-        count, last = self._failures.pop(client, (0, 0.0))
-        count = count + 1 if self._now() - last < WAIT_SECONDS * FREE_ATTEMPTS else 1
-        self._failures[client] = (count, self._now())
-        while len(self._failures) > MAX_CLIENTS:
-            self._failures.popitem(last=False)
-        if count == FREE_ATTEMPTS and self._now() - self._last_logged >= WAIT_SECONDS:  # many clients may do this at once
-            self._last_logged = self._now()
-            log.warning("the status page: %s has sent %d wrong tokens and has to wait between further ones", client, count)
-
-    def record_success(self, client: str) -> None:
-        """Forget the failures of a client that then sent the right token."""
-        self._failures.pop(client, None)
 
 
 def is_same_origin(headers: Mapping[str, str], *, carries_token: bool) -> bool:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from gateway.errors import GatewayError
 from gateway.status.auth.access_control import AccessRequest, TokenAuth, is_same_origin
+from gateway.status.auth.wrong_tokens import DELAY_SECONDS
 from gateway.status.declared_routes import Handler
 from gateway.status.hosts import is_host, is_loopback, without_port
 from gateway.status.listening.client_addresses import Networks, client_behind, client_group, is_in
@@ -20,12 +21,13 @@ from gateway.status.listening.protocol import connection_of
 from gateway.status.listening.work_budget import Client, TooMuchWork, WorkBudget
 from gateway.status.operations.operation import ErrorResponse
 from gateway.status.render.templates import Templates
-from gateway.status.rights import Rights
+from gateway.status.rights import Rights, Visitor
 
 log = logging.getLogger(__name__)
 
 COOKIE: Final = "xyte_gateway"
 RIGHTS: Final = web.RequestKey("rights", Rights)
+VISITOR: Final = web.RequestKey("visitor", Visitor)
 
 SECURITY_HEADERS: Final = {
     "Content-Security-Policy": (
@@ -113,10 +115,11 @@ class AuthMiddleware:
 
     async def _answer_in_turn(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer a request when its client has time left for it; further ones of its connection are not read meanwhile."""
-        rights = request[RIGHTS] = self._auth.rights_of(_access_request(request))
+        visitor = request[VISITOR] = self._auth.visitor_of(_access_request(request))
+        request[RIGHTS] = visitor.rights
         connection = connection_of(request.transport)
         connection.enter(Phase.WAITING)
-        async with self._work.turn(Client(self.client_of(request), has_token=rights > Rights.LOOK)) as turn:
+        async with self._work.turn(Client(self.client_of(request), has_token=visitor.has_token)) as turn:
             connection.enter(Phase.ARRIVING)
             if not _has_valid_host(request):
                 return self.error_response(request, 400, "Bad request", "The Host header is missing, or is not a host.")
@@ -126,21 +129,17 @@ class AuthMiddleware:
     async def check_access(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Pass a request on only if it may do what it asks for."""
         access = _access_request(request)
-        rights = request[RIGHTS]
-        if access.bearer is not None:
-            client, attempts = self.client_of(request), self._auth.attempts
-            if rights > Rights.LOOK:
-                attempts.record_success(client)
-            elif (wait := attempts.seconds_to_wait(client)) > 0:
-                return self.too_many_attempts(request, wait)
-            else:
-                attempts.record_failure(client)
+        visitor = request[VISITOR]
+        if access.bearer is not None and not visitor.has_token:
+            refusal = await self.wrong_token(request)
+            if refusal is not None:
+                return refusal
         is_action = request.method not in ("GET", "HEAD")
         needs = self._needs_of_request(request)
-        if is_action and (refusal := self._action_refusal(request, rights, needs, access)) is not None:
+        if is_action and (refusal := self._action_refusal(request, visitor, needs, access)) is not None:
             return refusal
-        if not is_action and rights < needs:
-            return self._may_not_see(request, rights, access)
+        if not is_action and visitor.rights < needs:
+            return self._may_not_see(request, visitor, needs, access)
         if is_action:
             await _read_body(request)
         connection_of(request.transport).enter(Phase.WORKING)
@@ -150,6 +149,16 @@ class AuthMiddleware:
         """Return who sent a request, also through a trusted proxy."""
         forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", []))
         return client_group(client_behind(request.remote or "", forwarded_for, self._trusted_proxies))
+
+    def viewer_of(self, request: web.Request) -> str:
+        """Return whose page a live one is: people behind one address have tokens of their own, and each has a share."""
+        name = request[VISITOR].token_name
+        return self.client_of(request) if name is None else f"{self.client_of(request)} with the token {name}"
+
+    def may_still(self, request: web.Request) -> Callable[[], bool]:
+        """Return what tells, while a response takes long, whether its visitor still has the right that it needs."""
+        access, needs = _access_request(request), self._needs_of_request(request)
+        return lambda: self._auth.visitor_of(access).rights >= needs
 
     def is_secure(self, request: web.Request) -> bool:
         """Whether a request came over TLS, to us or to a trusted proxy."""
@@ -167,28 +176,41 @@ class AuthMiddleware:
             body, content_type = self._templates.message(title, text, links=links), "text/html"
         return web.Response(status=status, text=body, content_type=content_type, headers=headers)
 
-    def too_many_attempts(self, request: web.Request, wait_seconds: float) -> web.Response:
-        """Return the error for a client that has sent too many wrong tokens."""
-        text = f"Your address has sent too many wrong tokens. Try again in {wait_seconds:.0f} s."
-        headers = {"Retry-After": f"{wait_seconds:.0f}"}
-        return self.error_response(request, 429, "Too many attempts", text, headers=headers)
+    async def wrong_token(self, request: web.Request) -> web.Response | None:
+        """Count a wrong token; return the refusal of a client that has sent too many of them, after a while."""
+        client, wrong_tokens = self.client_of(request), self._auth.wrong_tokens
+        wait_seconds = wrong_tokens.seconds_to_wait(client)
+        wrong_tokens.record(client)
+        if wait_seconds <= 0:
+            return None
+        await asyncio.sleep(DELAY_SECONDS)
+        rounded = f"{wait_seconds:.0f}"
+        text = f"The token is wrong, and your address has sent too many: it waits {rounded} s. A right one works at once."
+        headers = {"Retry-After": rounded}
+        return self.error_response(request, 429, "Too many wrong tokens", text, headers=headers)
 
-    def _action_refusal(self, request: web.Request, rights: Rights, needs: Rights, access: AccessRequest) -> web.Response | None:
-        if rights < needs and rights <= Rights.LOOK:
-            text = "This action needs the token, which the gateway logged at its first start. Nothing was changed."
-            return self.error_response(request, 403, "Token required", text)
-        if rights < needs:
-            text = f"This action needs a token that may {needs.name.lower()}. Nothing was changed."
-            return self.error_response(request, 403, "Not allowed", text)
+    def _action_refusal(
+        self, request: web.Request, visitor: Visitor, needs: Rights, access: AccessRequest
+    ) -> web.Response | None:
+        if visitor.rights < needs:
+            return self._not_allowed(request, visitor, needs, " Nothing was changed.")
         if not is_same_origin(request.headers, carries_token=access.bearer is not None):
             text = "This request came from a page of another site, or from one that hides its origin. Nothing was changed."
             return self.error_response(request, 403, "Wrong origin", text)
         return None
 
-    def _may_not_see(self, request: web.Request, rights: Rights, access: AccessRequest) -> web.Response:
-        if rights > Rights.LOOK:
-            return self.error_response(request, 403, "Not allowed", "This needs a token that may do more.")
+    def _may_not_see(self, request: web.Request, visitor: Visitor, needs: Rights, access: AccessRequest) -> web.Response:
+        if visitor.has_token or visitor.rights >= Rights.LOOK:
+            return self._not_allowed(request, visitor, needs, "")
         return self._ask_to_sign_in(request, access)
+
+    def _not_allowed(self, request: web.Request, visitor: Visitor, needs: Rights, consequence: str) -> web.Response:
+        """Return the refusal of what this visitor may not do, with the way to a token that may."""
+        what = f"This needs a token that may {needs.name.lower()}"
+        if not visitor.has_token:
+            return self.error_response(request, 403, "Token required", f"{what}.{consequence}")
+        text = f"{what}; the token {visitor.token_name} may {visitor.rights.name.lower()}.{consequence}"
+        return self.error_response(request, 403, "Not allowed", text)
 
     def _ask_to_sign_in(self, request: web.Request, access: AccessRequest) -> web.Response:
         if request.path.startswith(_PROGRAM_PATHS):

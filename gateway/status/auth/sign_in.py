@@ -12,6 +12,7 @@ from gateway.status.auth.forms import read_form
 from gateway.status.auth.middleware import COOKIE, AuthMiddleware
 from gateway.status.declared_routes import DeclaredRoute, get, post
 from gateway.status.render.assets import Asset
+from gateway.status.render.sign_in_help import SignInHelp
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
 
@@ -22,8 +23,16 @@ CACHE_FOREVER: Final = "public, max-age=31536000, immutable"
 class SignIn:
     """Routes that need no token: signing in, signing out and static files."""
 
-    def __init__(self, templates: Templates, middleware: AuthMiddleware, auth: TokenAuth, assets: Mapping[str, Asset]) -> None:
+    def __init__(
+        self,
+        templates: Templates,
+        middleware: AuthMiddleware,
+        auth: TokenAuth,
+        assets: Mapping[str, Asset],
+        sign_in_help: SignInHelp,
+    ) -> None:
         self._templates = templates
+        self._sign_in_help = sign_in_help
         self._middleware = middleware
         self._auth = auth
         self._assets = {asset.address: asset for asset in assets.values()}
@@ -39,24 +48,24 @@ class SignIn:
 
     async def show_form(self, request: web.Request) -> web.Response:
         """Respond with the form for the token."""
-        html = self._templates.login(then=own_path(request.query.get("then", "/")))
+        html = self._templates.login(self._sign_in_help, then=own_path(request.query.get("then", "/")))
         return web.Response(text=html, content_type="text/html")
 
     async def sign_in(self, request: web.Request) -> web.Response:
         """Give a browser that sends the token its cookie."""
-        client, attempts = self._middleware.client_of(request), self._auth.attempts
         form = await read_form(request)
         then = own_path(form.get("then", "/"))
-        if not self._auth.is_token(form.get("token", "").strip()):
-            if (wait := attempts.seconds_to_wait(client)) > 0:
-                return self._middleware.too_many_attempts(request, wait)
-            attempts.record_failure(client)
-            html = self._templates.login(then=then, problem="The token is wrong.")
+        token = self._auth.find_token(form.get("token", "").strip())
+        if token is None:
+            refusal = await self._middleware.wrong_token(request)
+            if refusal is not None:
+                return refusal
+            html = self._templates.login(self._sign_in_help, then=then, problem="The token is wrong, or it was withdrawn.")
             return web.Response(status=403, text=html, content_type="text/html")
-        attempts.record_success(client)
+        self._auth.note_sign_in(token, self._middleware.client_of(request))
         response = redirect(then)
         response.set_cookie(
-            *(COOKIE, self._auth.new_cookie()),
+            *(COOKIE, self._auth.new_cookie(token)),
             max_age=SIGNED_IN_SECONDS,
             httponly=True,
             samesite="Strict",

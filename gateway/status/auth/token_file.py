@@ -1,135 +1,206 @@
-"""Create the token of the status page, show it, and store its hash beside the store.
+"""Create the tokens of the status page, show each once, and store their hashes beside the store.
 
-The token is 256 random bits, so a plain hash of it gives nothing away; only that hash is stored. The token is shown after its
-hash is safe on the disk under another name, and before the hash takes effect: so the hash in effect is always that of a token
-that was shown, whenever the process is killed.
+A token is shown after its hash is safe on the disk under another name, and before the hash takes effect: so each hash in effect
+is always that of a token that was shown, whenever the process is killed.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import logging
 import os
-import re
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from gateway.errors import StoreError
+from gateway.status.auth.tokens import (
+    DEFAULT_NAMES,
+    MOST_TOKENS,
+    Role,
+    Token,
+    decode_tokens,
+    digest_of,
+    encode_tokens,
+    new_token,
+)
 
 log = logging.getLogger(__name__)
 log.setLevel(logging.WARNING)  # even where [log] asks for errors only: the token is shown once, and would be lost otherwise
 
 
-def new_token() -> str:
-    """Return a new token: 256 random bits in characters that need no quoting in a URL, a shell or a form."""
-    return secrets.token_urlsafe(32)
-
-
-def digest_of(token: str) -> str:
-    """Return the hash of a token, which is all that is stored."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def token_file(store: Path) -> Path:
-    """Return the file that holds the hash of the token: `status-token` beside the store."""
+    """Return the file that holds the hashes of the tokens: `status-token` beside the store."""
     return store.with_name("status-token")
 
 
-class PageToken:
-    """The token of the page as its file has it, also after `xyte-gateway token` has made another."""
+class PageTokens:
+    """The tokens of the page as their file has them, also after `xyte-gateway token` has made or withdrawn some."""
 
-    def __init__(self, file: Path, digest: str, *, created: str | None = None) -> None:
+    def __init__(self, file: Path, tokens: tuple[Token, ...], *, created: str | None = None) -> None:
         self._file = file
-        self._digest = digest
+        self._tokens = tokens
         self._stamp = _stamp_of(file)
+        self._used: dict[str, date] = {}
         self.created = created
         """The token itself in the run that created it, which is the only one that knows it."""
+        self.on_change: Callable[[str], None] = lambda text: None
+        """Told in a sentence when a token was made or withdrawn."""
 
-    def digest(self) -> str:
-        """Return the hash of the token; that of before, while the file is missing or damaged."""
+    def tokens(self) -> tuple[Token, ...]:
+        """Return the tokens that are valid; those of before, while the file is missing or damaged."""
         stamp = _stamp_of(self._file)
         if stamp != self._stamp:
             self._stamp = stamp
             with suppress(StoreError):
-                changed = read_digest(self._file)
-                if changed is not None and changed != self._digest:
-                    self._digest = changed
-                    log.warning("the status page has a new token; everybody has to sign in again")
-        return self._digest
+                changed = read_tokens(self._file)
+                if changed is not None:
+                    before, self._tokens = self._tokens, changed
+                    for text in _changes(before, changed):
+                        log.warning("%s", text)
+                        self.on_change(text)
+        return self._tokens
+
+    def note_use(self, token: Token) -> None:
+        """Note that a token was used today; `store_uses` stores it."""
+        today = datetime.now(UTC).date()
+        if token.used != today:
+            self._used[token.digest] = today
+
+    def store_uses(self) -> None:
+        """Store on which days the tokens were used, where that has changed: once a day for each. May block."""
+        used, self._used = self._used, {}
+        if not used:
+            return
+        try:
+            with _folder_locked(self._file.parent) as folder_fd:
+                stored = read_tokens(self._file)
+                updated = tuple(replace(one, used=used.get(one.digest, one.used)) for one in stored or ())
+                if updated != (stored or ()):
+                    _replace(self._file, updated, folder_fd)
+        except (OSError, StoreError):
+            self._used = used | self._used  # the days are a help for a person, and no reason for a line in the log each minute
 
     def put_back(self) -> None:
-        """Write the hash anew if its file is gone, as it is when somebody removes the folder of the store. May block."""
+        """Write the hashes anew if their file is gone, as it is when somebody removes the folder of the store. May block."""
         try:
             with _folder_locked(self._file.parent) as folder_fd:
                 if _stamp_of(self._file) is None:
-                    _replace(self._file, self._digest, folder_fd)
-                    log.warning("%s was gone; the token of the status page is stored again and stays the same", self._file)
+                    _replace(self._file, self._tokens, folder_fd)
+                    log.warning("%s was gone; the tokens of the status page are stored again and stay the same", self._file)
         except OSError as error:
             log.warning(
-                "%s is gone and cannot be written: %s. Until the gateway stops, the token stays valid", self._file, error.strerror
+                "%s is gone and cannot be written: %s. Until the gateway stops, the tokens stay valid", self._file, error.strerror
             )
 
 
-def load_or_create_token(file: Path) -> PageToken:
-    """Return the token of this file; make and log one if there is none, or if the file is damaged.
+def load_or_create_token(file: Path) -> PageTokens:
+    """Return the tokens of this file; make and log one if there is no file, or if it is damaged.
 
     A token that cannot be stored is valid for this run only: the page is not worth a gateway that does not run.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        stored = read_digest(file)
+        stored = read_tokens(file)
         if stored is not None:
-            return PageToken(file, stored)
-        token = make_token(file, lambda token: _log_stored(token, file))
+            return PageTokens(file, stored)
+        made = make_token(file, lambda token: _log_stored(token, file))
+        return PageTokens(file, read_tokens(file) or (_first(made),), created=made)
     except (OSError, StoreError) as error:
         log.warning("the token of the status page cannot be stored: %s", error)
         token = new_token()
         log.warning("status page token, valid until the gateway stops: %s", token)
-    return PageToken(file, digest_of(token), created=token)
+    return PageTokens(file, (_first(token),), created=token)
 
 
-def read_digest(file: Path) -> str | None:
-    """Return the hash in this file; `None` if there is no file, or nothing in it that is a hash.
+def read_tokens(file: Path) -> tuple[Token, ...] | None:
+    """Return the tokens in this file; `None` if there is no file, or it is damaged.
 
     Raises:
         StoreError: the file cannot be read.
     """
     try:
-        text = file.read_bytes().decode("ascii", "replace").strip()
+        return decode_tokens(file.read_bytes())
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StoreError(f"{file} cannot be read: {error.strerror}") from error
-    return text if re.fullmatch("[0-9a-f]{64}", text) else None
 
 
-def make_token(file: Path, show: Callable[[str], None]) -> str:
-    """Make a token, show it, and let its hash take the place of the former one.
+def make_token(
+    file: Path, show: Callable[[str], None], *, role: Role = Role.ADMINISTER, name: str | None = None, may_replace: bool = True
+) -> str:
+    """Make a token, show it, and let its hash take the place of the one of that name, if any.
+
+    Args:
+        file: the file with the hashes.
+        show: shows the token, once its hash is on the disk and before it takes effect.
+        role: what its holder may do.
+        name: its name; `None` for the default one of its role.
+        may_replace: replace a token of that name.
 
     Raises:
-        StoreError: the hash cannot be stored. The former token, if any, remains valid.
+        StoreError: the hash cannot be stored, or there is a token of that name. The tokens of before remain valid.
     """
-    token = new_token()
+    token, name = new_token(), DEFAULT_NAMES[role] if name is None else name
+    made = Token(name=name, role=role, digest=digest_of(token), made=datetime.now(UTC).date())
     try:
         with _folder_locked(file.parent) as folder_fd:
-            _replace(file, digest_of(token), folder_fd, when_written=lambda: show(token))
+            stored = read_tokens(file) or ()
+            if not may_replace and any(one.name == name for one in stored):
+                raise StoreError(f"there is a token {name} already; --replace withdraws it")
+            others = tuple(one for one in stored if one.name != name)
+            if len(others) >= MOST_TOKENS:
+                raise StoreError(f"there are {MOST_TOKENS} tokens already; withdraw those that nobody uses")
+            _replace(file, (*others, made), folder_fd, when_written=lambda: show(token))
     except OSError as error:
         raise StoreError(f"{file} cannot be written: {error.strerror}") from error
     return token
 
 
-def _replace(file: Path, digest: str, folder_fd: int, *, when_written: Callable[[], None] = lambda: None) -> None:
-    """Let a hash take the place of the former one, if any.
+def withdraw_token(file: Path, name: str) -> Token:
+    """Make the token of this name invalid, and return it.
+
+    Raises:
+        StoreError: there is none of that name, or it cannot be stored; then it remains valid.
+    """
+    try:
+        with _folder_locked(file.parent) as folder_fd:
+            stored = read_tokens(file) or ()
+            withdrawn = next((one for one in stored if one.name == name), None)
+            if withdrawn is None:
+                names = ", ".join(one.name for one in stored)
+                raise StoreError(f"there is no token {name}; " + (f"there are: {names}" if names else "there is none at all"))
+            _replace(file, tuple(one for one in stored if one is not withdrawn), folder_fd)
+    except OSError as error:
+        raise StoreError(f"{file} cannot be written: {error.strerror}") from error
+    return withdrawn
+
+
+def _first(token: str) -> Token:
+    return Token(name=DEFAULT_NAMES[Role.ADMINISTER], role=Role.ADMINISTER, digest=digest_of(token))
+
+
+def _changes(before: Iterable[Token], after: Iterable[Token]) -> Iterator[str]:
+    """Yield what was withdrawn and what was made, as sentences."""
+    old, new = ({one.digest: one for one in tokens} for tokens in (before, after))
+    for digest in old.keys() - new.keys():
+        yield f"the token {old[digest].name} of the status page is not valid any more; who signed in with it is signed out"
+    for digest in new.keys() - old.keys():
+        yield f"the status page has a new token: {new[digest].name}, which may {new[digest].role}"
+
+
+def _replace(file: Path, tokens: Sequence[Token], folder_fd: int, *, when_written: Callable[[], None] = lambda: None) -> None:
+    """Let these tokens take the place of the former ones, if any.
 
     Raises:
         OSError: it cannot be stored.
     """
     fresh = file.with_name(f"{file.name}.new")
     try:
-        _write(fresh, digest + "\n", like=folder_fd)
+        _write(fresh, encode_tokens(tokens), like=folder_fd)
         when_written()
         fresh.replace(file)
     except OSError:
@@ -166,7 +237,7 @@ def _write(file: Path, text: str, *, like: int) -> None:
         if os.geteuid() == 0:
             owner = os.fstat(like)
             os.fchown(fd, owner.st_uid, owner.st_gid)
-        content = text.encode("ascii")
+        content = text.encode()
         if os.write(fd, content) != len(content):
             raise OSError(None, "the disk took only a part of it")
         os.fsync(fd)

@@ -23,7 +23,7 @@ from gateway.status.render.device_actions import DeviceActionRenderer
 from gateway.status.render.metric_texts import headline_order
 from gateway.status.render.paging import ListQuery, list_children, list_waiting
 from gateway.status.render.templates import Templates
-from gateway.status.rights import Rights
+from gateway.status.rights import Rights, Visitor
 from gateway.status.series.levels import Kind
 from gateway.status.snapshot import BusSummary, ChildDetails, ChildReport, Snapshot, count_by_status
 
@@ -119,7 +119,7 @@ class PageRenderer:
         return RenderedPage("Doctor", {"findings": self._templates.doctor_report(report)})
 
     def document(
-        self, address: PageAddress, page: RenderedPage, snapshot: Snapshot, *, rights: Rights, path: str, **more: object
+        self, address: PageAddress, page: RenderedPage, snapshot: Snapshot, *, visitor: Visitor, path: str, **more: object
     ) -> str:
         """Return the whole HTML document of a page; `more` is what its template needs besides the regions."""
         return self._render(
@@ -129,7 +129,7 @@ class PageRenderer:
             gateway=snapshot.gateway,
             region=lambda name: Markup(page.regions[name]),  # noqa: S704 - made by these templates, which escape
             now=snapshot.at,
-            **may(rights),
+            **may(visitor),
             path=path,
             **more,
         )
@@ -258,9 +258,11 @@ class PageRenderer:
         )
 
 
-def may(rights: Rights) -> Mapping[str, object]:
-    """Return what a template is told about the rights of its reader."""
+def may(visitor: Visitor) -> Mapping[str, object]:
+    """Return what a template is told about its reader: each template that extends `base.html` needs it."""
+    rights = visitor.rights
     return {
+        "visitor": visitor,
         "rights": rights.name.lower(),
         "may_operate": rights >= Rights.OPERATE,
         "may_administer": rights >= Rights.ADMINISTER,

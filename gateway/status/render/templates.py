@@ -22,6 +22,7 @@ from gateway.status.render import formatting
 from gateway.status.render.assets import Asset
 from gateway.status.render.metric_texts import metric_title
 from gateway.status.render.shown_values import shown_value
+from gateway.status.render.sign_in_help import SignInHelp
 from gateway.status.snapshot import ChildStatus
 
 FOLDER: Final = Path(__file__).parents[1] / "templates"
@@ -120,6 +121,6 @@ class Templates:
             marks=FINDING_MARKS,
         )
 
-    def login(self, *, then: str, problem: str | None = None) -> str:
+    def login(self, sign_in_help: SignInHelp, *, then: str, problem: str | None = None) -> str:
         """Return the form for the token."""
-        return self.render("login.html", then=then, problem=problem)
+        return self.render("login.html", help=sign_in_help, then=then, problem=problem)

@@ -10,7 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from gateway.status.auth.forms import read_form
-from gateway.status.auth.middleware import RIGHTS
+from gateway.status.auth.middleware import RIGHTS, VISITOR
 from gateway.status.auth.sign_in import redirect
 from gateway.status.declared_routes import DeclaredRoute, get, post
 from gateway.status.device_actions import ActionProblem, CommandPlan, DeclaredCommand, Problem
@@ -105,7 +105,7 @@ class CommandRoutes:
             address,
             page,
             snapshot,
-            rights=request[RIGHTS],
+            visitor=request[VISITOR],
             path=request.path,
             line=line,
             command=command,

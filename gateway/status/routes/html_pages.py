@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from aiohttp import web
 
 from gateway.status.auth.forms import read_form
-from gateway.status.auth.middleware import RIGHTS, AuthMiddleware
+from gateway.status.auth.middleware import VISITOR, AuthMiddleware
 from gateway.status.auth.sign_in import own_path, redirect
 from gateway.status.declared_routes import DeclaredRoute, get, post
 from gateway.status.doctor_cache import DoctorCache
@@ -75,7 +75,7 @@ class HtmlRoutes:
         else:
             raise web.HTTPNotFound
         path = request.path + address.query.encode().rstrip("?")
-        html = self._renderer.document(address, page, snapshot, rights=request[RIGHTS], path=path)
+        html = self._renderer.document(address, page, snapshot, visitor=request[VISITOR], path=path)
         response = web.Response(text=html, content_type="text/html")
         response.enable_compression()
         return response
@@ -116,11 +116,12 @@ class HtmlRoutes:
         address = PageAddress.parse(request.query.get("at", ""))
         if address is None:
             raise web.HTTPNotFound
-        client = self._middleware.client_of(request)
+        client = self._middleware.viewer_of(request)
         seen = request.headers.get("Last-Event-ID", request.query.get("seen", ""))
         try:
             async with self._live.watch(address, seen=seen, client=client) as watcher:
-                return await _stream(request, watcher, edition=self._templates.edition)
+                may_still = self._middleware.may_still(request)
+                return await stream_events(request, watcher, edition=self._templates.edition, may_still=may_still)
         except TooManyWatchers:
             text = "Too many pages are open, so this one is not updated."
             return self._middleware.error_response(request, 503, "Too many pages", text, headers={"Retry-After": "30"})
@@ -131,12 +132,15 @@ def _path_back(form: Mapping[str, str], *, default: str) -> str:
     return own_path(form.get("then", ""), default=default)
 
 
-async def _stream(request: web.Request, watcher: PageWatcher, *, edition: str) -> web.StreamResponse:
+async def stream_events(
+    request: web.Request, watcher: PageWatcher, *, edition: str, may_still: Callable[[], bool]
+) -> web.StreamResponse:
+    """Send a browser the events of its page until it leaves, or may not see them any more: its token may be withdrawn."""
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     await response.prepare(request)
     payload: bytes | None = f"retry: 2000\nevent: edition\ndata: {edition}\n\n".encode()
     try:
-        while payload is not None:
+        while payload is not None and may_still():
             async with asyncio.timeout(WRITE_SECONDS):
                 await response.write(payload)
             payload = await watcher.next_payload(within_seconds=HEARTBEAT_SECONDS)

@@ -1,17 +1,11 @@
 import pytest
 
-from gateway.status.auth.access_control import (
-    FREE_ATTEMPTS,
-    MAX_CLIENTS,
-    SIGNED_IN_SECONDS,
-    WAIT_SECONDS,
-    AccessRequest,
-    AttemptLimiter,
-    TokenAuth,
-    is_same_origin,
-)
-from gateway.status.auth.token_file import digest_of
+from gateway.state.history.timeline import EventKind
+from gateway.status.auth.access_control import SIGNED_IN_SECONDS, AccessRequest, TokenAuth, is_same_origin
+from gateway.status.auth.tokens import Role, Token, digest_of
 from gateway.status.rights import Rights
+
+RIGHT = (Token(name="administrator", role=Role.ADMINISTER, digest=digest_of("right")),)
 
 
 @pytest.fixture
@@ -48,51 +42,24 @@ def clock():
     ],
 )
 def test_a_visitor_may_do_what_its_way_in_allows(bound, access, rights):
-    assert TokenAuth(lambda: digest_of("right"), host=bound).rights_of(access) is rights
+    assert TokenAuth(lambda: RIGHT, host=bound).visitor_of(access).rights is rights
 
 
 def test_who_signed_in_may_act_until_it_is_over(clock):
-    auth = TokenAuth(lambda: digest_of("right"), host="0.0.0.0", now=clock)
-    access = AccessRequest(host="gateway.local", cookie=auth.new_cookie())
-    assert auth.rights_of(access) is Rights.ADMINISTER
+    auth = TokenAuth(lambda: RIGHT, host="0.0.0.0", now=clock)
+    access = AccessRequest(host="gateway.local", cookie=auth.new_cookie(RIGHT[0]))
+    assert auth.visitor_of(access).rights is Rights.ADMINISTER
     clock.now += SIGNED_IN_SECONDS + 1
-    assert auth.rights_of(access) is Rights.NONE
+    assert auth.visitor_of(access).rights is Rights.NONE
 
 
 def test_what_a_browser_carries_can_be_neither_prolonged_nor_used_elsewhere(clock):
-    auth = TokenAuth(lambda: digest_of("right"), host="0.0.0.0", now=clock)
-    until, _, seal = auth.new_cookie().partition(".")
+    auth = TokenAuth(lambda: RIGHT, host="0.0.0.0", now=clock)
+    name, until, seal = auth.new_cookie(RIGHT[0]).split(".")
     assert "right" not in seal
-    assert auth.rights_of(AccessRequest(host="x", cookie=f"{int(until) + 1}.{seal}")) is Rights.NONE
-    other = TokenAuth(lambda: digest_of("right"), host="0.0.0.0", now=clock)
-    assert other.rights_of(AccessRequest(host="x", cookie=f"{until}.{seal}")) is Rights.NONE
-
-
-def test_wrong_tokens_have_to_wait_and_a_right_one_clears_them(clock):
-    limiter = AttemptLimiter(clock)
-    for _ in range(FREE_ATTEMPTS):
-        assert limiter.seconds_to_wait("a") == 0
-        limiter.record_failure("a")
-    assert limiter.seconds_to_wait("a") == WAIT_SECONDS
-    assert limiter.seconds_to_wait("b") == 0
-    clock.now += WAIT_SECONDS
-    assert limiter.seconds_to_wait("a") == 0
-    limiter.record_failure("a")
-    assert limiter.seconds_to_wait("a") == WAIT_SECONDS
-    limiter.record_success("a")
-    assert limiter.seconds_to_wait("a") == 0
-
-
-def test_wrong_tries_are_forgotten_in_time_and_take_bounded_room(clock):
-    limiter = AttemptLimiter(clock)
-    for number in range(MAX_CLIENTS + 500):
-        limiter.record_failure(f"10.0.{number >> 8}.{number & 255}")
-    assert len(limiter._failures) == MAX_CLIENTS
-    for _ in range(FREE_ATTEMPTS):
-        limiter.record_failure("a")
-    clock.now += WAIT_SECONDS * FREE_ATTEMPTS
-    limiter.record_failure("a")
-    assert limiter.seconds_to_wait("a") == 0
+    assert auth.visitor_of(AccessRequest(host="x", cookie=f"{name}.{int(until) + 1}.{seal}")).rights is Rights.NONE
+    other = TokenAuth(lambda: RIGHT, host="0.0.0.0", now=clock)
+    assert other.visitor_of(AccessRequest(host="x", cookie=f"{name}.{until}.{seal}")).rights is Rights.NONE
 
 
 @pytest.mark.parametrize(
@@ -120,48 +87,64 @@ def test_only_our_own_pages_and_programs_with_the_token_may_act(headers, carries
 
 
 def test_a_cookie_is_valid_up_to_its_last_second_and_carries_no_token(clock):
-    auth = TokenAuth(lambda: digest_of("right"), host="0.0.0.0", now=clock)
-    access = AccessRequest(host="gateway.local", cookie=auth.new_cookie())
+    auth = TokenAuth(lambda: RIGHT, host="0.0.0.0", now=clock)
+    access = AccessRequest(host="gateway.local", cookie=auth.new_cookie(RIGHT[0]))
     clock.now += SIGNED_IN_SECONDS - 1
-    assert auth.rights_of(access) is Rights.ADMINISTER
+    assert auth.visitor_of(access).rights is Rights.ADMINISTER
     clock.now += 1
-    assert auth.rights_of(access) is Rights.NONE
+    assert auth.visitor_of(access).rights is Rights.NONE
 
 
 def test_a_wrong_token_is_not_replaced_by_a_valid_cookie(clock):
-    auth = TokenAuth(lambda: digest_of("right"), host="127.0.0.1", now=clock)
-    access = AccessRequest(host="localhost", bearer="wrong", cookie=auth.new_cookie())
-    assert auth.rights_of(access) is Rights.NONE
+    auth = TokenAuth(lambda: RIGHT, host="127.0.0.1", now=clock)
+    access = AccessRequest(host="localhost", bearer="wrong", cookie=auth.new_cookie(RIGHT[0]))
+    assert auth.visitor_of(access).rights is Rights.NONE
 
 
-def test_failures_further_apart_than_the_limit_start_a_new_count(clock):
-    limiter = AttemptLimiter(clock)
-    for _ in range(2 * FREE_ATTEMPTS):
-        limiter.record_failure("a")
-        assert limiter.seconds_to_wait("a") in (0, WAIT_SECONDS)
-        clock.now += WAIT_SECONDS * FREE_ATTEMPTS
-    assert limiter.seconds_to_wait("a") == 0
-    limiter.record_failure("a")
-    assert limiter.seconds_to_wait("a") == 0
+def cookie_of(auth, token):
+    return AccessRequest(host="gateway.local", cookie=auth.new_cookie(token))
 
 
-def test_the_address_with_the_oldest_failure_is_forgotten_first(clock):
-    limiter = AttemptLimiter(clock)
-    for _ in range(FREE_ATTEMPTS):
-        limiter.record_failure("old")
-    for number in range(MAX_CLIENTS - 1):
-        limiter.record_failure(f"address {number}")
-    limiter.record_failure("old")
-    for _ in range(FREE_ATTEMPTS):
-        limiter.record_failure("one more")
-    assert limiter.seconds_to_wait("old") == WAIT_SECONDS
-    assert limiter.seconds_to_wait("one more") == WAIT_SECONDS, "the newest one is never the one that is forgotten"
+def test_each_role_may_what_it_is_named_for_by_token_and_by_cookie(clock):
+    tokens = tuple(Token(name=role.value, role=role, digest=digest_of(role)) for role in Role)
+    auth = TokenAuth(lambda: tokens, host="0.0.0.0", now=clock)
+    expected = {"look": Rights.LOOK, "operate": Rights.OPERATE, "administer": Rights.ADMINISTER}
+    for token in tokens:
+        by_token = auth.visitor_of(AccessRequest(host="gateway.local", bearer=token.name))
+        by_cookie = auth.visitor_of(cookie_of(auth, token))
+        assert by_token == by_cookie
+        assert (by_token.rights, by_token.token_name, by_token.has_token) == (expected[token.name], token.name, True)
 
 
-def test_clients_that_send_wrong_tokens_are_logged_once_and_not_each(clock, caplog):
-    limiter = AttemptLimiter(clock)
-    for address in ("a", "b", "c"):
-        for _ in range(3 * FREE_ATTEMPTS):
-            limiter.record_failure(address)
-    assert len(caplog.records) == 1
-    assert "a has sent 5 wrong tokens" in caplog.text
+def test_a_withdrawn_token_ends_its_own_sessions_and_no_others(clock):
+    anna, ben = (Token(name=name, role=Role.OPERATE, digest=digest_of(name)) for name in ("anna", "ben"))
+    tokens = [anna, ben]
+    auth = TokenAuth(lambda: tuple(tokens), host="0.0.0.0", now=clock)
+    of_anna, of_ben = cookie_of(auth, anna), cookie_of(auth, ben)
+    tokens.remove(anna)
+    assert auth.visitor_of(of_anna).rights is Rights.NONE
+    assert auth.visitor_of(of_ben).rights is Rights.OPERATE
+    tokens.append(Token(name="anna", role=Role.OPERATE, digest=digest_of("another of that name")))
+    assert auth.visitor_of(of_anna).rights is Rights.NONE
+
+
+def test_a_cookie_with_another_token_in_it_is_worth_nothing(clock):
+    look, administer = (Token(name=role.value, role=role, digest=digest_of(role)) for role in (Role.LOOK, Role.ADMINISTER))
+    auth = TokenAuth(lambda: (look, administer), host="0.0.0.0", now=clock)
+    _, until, seal = auth.new_cookie(look).split(".")
+    for cookie in (f"{administer.digest[:16]}.{until}.{seal}", f".{until}.{seal}", "..", f"{look.digest[:16]}", "é.1.\udcff"):
+        assert auth.visitor_of(AccessRequest(host="x", cookie=cookie)).rights is Rights.NONE
+
+
+async def test_sign_ins_and_wrong_tokens_are_told_for_the_timeline(clock):
+    auth, told = TokenAuth(lambda: RIGHT, host="0.0.0.0", now=clock), []
+    auth.on_event = lambda kind, text: told.append((kind, text))
+    auth.note_sign_in(RIGHT[0], "192.0.2.7")
+    auth.wrong_tokens.record("192.0.2.8")
+    assert told == [
+        (
+            EventKind.SIGNED_IN,
+            "somebody at 192.0.2.7 has signed in to the status page with the token administrator, which may administer",
+        ),
+        (EventKind.WRONG_TOKEN, "192.0.2.8 has sent a wrong token to the status page"),
+    ]

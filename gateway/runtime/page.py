@@ -1,0 +1,40 @@
+"""Put the status page of a running gateway together: its tokens, its address, and what it records in the timeline."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from gateway.config.settings import Configuration
+from gateway.runtime.parts import StatusPage
+from gateway.state.history.timeline import EventKind
+from gateway.state.parts import StateParts
+from gateway.status.auth.access_control import TokenAuth
+from gateway.status.auth.token_command import sign_in_help
+from gateway.status.auth.token_file import load_or_create_token, token_file
+from gateway.status.history import History
+from gateway.status.kept_values import KeptValues
+from gateway.status.listening.endpoint import endpoint_of
+from gateway.status.server import StatusServer
+from gateway.status.view import View
+
+
+def build_page(
+    configuration: Configuration, state: StateParts, view: View, history: History, kept_values: KeptValues
+) -> StatusPage:
+    """Return the status page with its tokens."""
+    settings = configuration.settings
+    section = settings.status
+    tokens = load_or_create_token(token_file(settings.store.path))
+    tokens.on_change = partial(state.timeline.record, EventKind.ACCESS)
+    auth = TokenAuth(tokens.tokens, host=section.host, on_use=tokens.note_use)
+    auth.on_event = state.timeline.record
+    server = StatusServer(
+        view,
+        history,
+        auth,
+        endpoint=endpoint_of(section, settings.store.path),
+        hub_gone_limit=section.hub_gone_limit,
+        kept_values=kept_values,
+        sign_in_help=sign_in_help(settings.gateway.name, configuration.file),
+    )
+    return StatusPage(server=server, history=history, kept_values=kept_values, tokens=tokens)
