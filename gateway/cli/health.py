@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import ssl
+from pathlib import Path
 
 import typer
 from pydantic import ValidationError
@@ -13,6 +15,7 @@ from gateway.config.salvage import salvage
 from gateway.config.settings import DEFAULT_FILE, StatusSection
 from gateway.status.health import Readiness
 from gateway.status.hosts import local_host_for
+from gateway.status.who_answers import Answerer, who_answers
 
 RESPONSE_SECONDS = 5.0
 MAX_RESPONSE_BYTES = 64 * 1024
@@ -21,8 +24,8 @@ MAX_RESPONSE_BYTES = 64 * 1024
 
 def health(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
     """Ask the gateway on this machine whether it is ready. Exit code 0 if it is, else 1, with the reasons as text."""
-    section = salvage(config).status
-    is_ready, reasons = _ask(section) if section.enabled else (False, [PAGE_DISABLED])
+    settings = salvage(config)
+    is_ready, reasons = _ask(settings.status, settings.store.path) if settings.status.enabled else (False, [PAGE_DISABLED])
     if as_json:
         print_json({"is_ready": is_ready, "reasons": reasons})
     elif is_ready:
@@ -38,9 +41,13 @@ PAGE_DISABLED = "the status page is disabled by [status] enabled, so the gateway
 NO_REASONS = "the gateway is not ready; its page and its log give the reasons"
 
 
-def _ask(section: StatusSection) -> tuple[bool, list[str]]:
-    """Ask `/readyz`, and return whether the gateway is ready and why not."""
+def _ask(section: StatusSection, store: Path) -> tuple[bool, list[str]]:
+    """Ask who answers and then `/readyz`, and return whether the gateway is ready and why not."""
     host = local_host_for(section.host)
+    answer = asyncio.run(who_answers(host, section.port, store, is_tls=section.certificate is not None))
+    if answer.who is Answerer.OTHER_GATEWAY:
+        where = f"{answer}, answers at {host} port {section.port}: it works with another store than {store.absolute()}"
+        return False, [f"{where}. The gateway of this store does not run, or its page found the port taken"]
     connection = (
         http.client.HTTPConnection(host, section.port, timeout=RESPONSE_SECONDS)
         if section.certificate is None

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from gateway.doctor.certificates import unverified_context
-from gateway.doctor.http_responses import HttpResponse
 from gateway.doctor.known_config import KnownConfig
 from gateway.doctor.page_certificate import certificate_findings
 from gateway.errors import StoreError
@@ -18,9 +14,7 @@ from gateway.models import Finding
 from gateway.status.auth.token_file import read_tokens, token_file
 from gateway.status.auth.tokens import Role
 from gateway.status.hosts import local_host_for
-
-RESPONSE_SECONDS = 2.0
-MAX_RESPONSE_BYTES = 4096
+from gateway.status.who_answers import Answer, Answerer, who_answers
 
 
 async def status_page_findings(known: KnownConfig) -> AsyncIterator[Finding]:
@@ -30,7 +24,6 @@ async def status_page_findings(known: KnownConfig) -> AsyncIterator[Finding]:
     section = known.settings.status
     if not section.enabled or section.port == 0:
         return
-    place = f"{section.host} port {section.port}"
     if not _is_own_address(section.host):
         meaning = f"{section.host} is not an address of this machine, so the page cannot be served there"
         yield Finding.fault("status page", meaning, 'in [status]: host = "127.0.0.1"')
@@ -38,17 +31,28 @@ async def status_page_findings(known: KnownConfig) -> AsyncIterator[Finding]:
     yield _token_finding(token_file(known.settings.store.path))
     for finding in certificate_findings(section, known.settings.store.path):
         yield finding
-    tls = None if section.certificate is None else unverified_context()
-    body = await _healthz_body(local_host_for(section.host), section.port, tls)
-    if body is None:
-        yield Finding.fine("status page", f"{place} is free")
-    elif b'"is_alive"' in body:
-        yield Finding.fine("status page", f"a running gateway already serves its page at {place}")
-    else:
-        meaning = f"another program listens at {place}, so the page cannot be served there"
-        port = _free_port(section.host, section.port)
-        fix = f"in [status]: port = {port}; or stop that program: sudo ss -ltnp 'sport = :{section.port}'"
-        yield Finding.warning("status page", meaning, fix)
+    store = known.settings.store.path
+    answer = await who_answers(local_host_for(section.host), section.port, store, is_tls=section.certificate is not None)
+    yield _finding_about(answer, section.host, section.port, store)
+
+
+def _finding_about(answer: Answer, host: str, port: int, store: Path) -> Finding:
+    """Tell whether the page can be served, by who answers at its address."""
+    place = f"{host} port {port}"
+    match answer.who:
+        case Answerer.NOBODY:
+            return Finding.fine("status page", f"{place} is free")
+        case Answerer.OWN:
+            return Finding.fine("status page", f"a running gateway already serves its page at {place}: the one of {store}")
+        case Answerer.SOME_GATEWAY:
+            return Finding.fine("status page", f"a running gateway already serves its page at {place}; it does not say which")
+        case Answerer.OTHER_GATEWAY:
+            fix = f"in [status]: port = {_free_port(host, port)}; or stop that gateway; or name its store in [store] path"
+            meaning = f"{answer}, works with another store than {store} and has {place}, so the page cannot be served there"
+            return Finding.warning("status page", meaning, fix)
+    meaning = f"another program listens at {place}, so the page cannot be served there"
+    fix = f"in [status]: port = {_free_port(host, port)}; or stop that program: sudo ss -ltnp 'sport = :{port}'"
+    return Finding.warning("status page", meaning, fix)
 
 
 def _token_finding(file: Path) -> Finding:
@@ -84,25 +88,3 @@ def _free_port(host: str, taken: int) -> int:
         with contextlib.suppress(OSError), socket.create_server((host, port)):
             return port
     return taken + 1
-
-
-async def _healthz_body(host: str, port: int, tls: ssl.SSLContext | None) -> bytes | None:
-    """Return the body of the response to `/healthz` there; `None` when nothing listens."""
-    try:
-        async with asyncio.timeout(RESPONSE_SECONDS):
-            reader, writer = await asyncio.open_connection(host, port, ssl=tls)
-    except ConnectionRefusedError:
-        return None
-    except (OSError, TimeoutError):  # no TLS, for example
-        return None if tls is None else b""
-    raw = b""
-    try:
-        writer.write(f"GET /healthz HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(RESPONSE_SECONDS):
-                while len(raw) < MAX_RESPONSE_BYTES and (more := await reader.read(MAX_RESPONSE_BYTES)):
-                    raw += more
-    finally:
-        writer.transport.abort()
-    response = HttpResponse.parse(raw)
-    return b"" if response is None else response.body

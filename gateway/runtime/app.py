@@ -25,12 +25,12 @@ from gateway.runtime.background_jobs import (
     report_unknown_children,
     save_memory,
     store_token_uses,
-    watch_file,
 )
 from gateway.runtime.clock_watch import watch_clock
 from gateway.runtime.configuration.child_parts import ChildConfigurationParts
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.device_actions.build import DeviceActionParts
+from gateway.runtime.file_watch import watch_file
 from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.process_state import keep_process_state

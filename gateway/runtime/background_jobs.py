@@ -6,12 +6,10 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from datetime import timedelta
-from pathlib import Path
 
 from gateway.causes import Cause, Reason
-from gateway.config.file import file_stamp
 from gateway.config.settings import GatewaySection
 from gateway.errors import StoreDamaged, StoreError
 from gateway.models import ChildDevice
@@ -113,24 +111,6 @@ async def store_token_uses(page: StatusPage | None, *, every: timedelta) -> None
     while page is not None:
         await asyncio.sleep(every.total_seconds())
         await asyncio.to_thread(page.tokens.store_uses)
-
-
-async def watch_file(file: Path | None, notify: Callable[[str | None], None], *, every: timedelta) -> None:
-    """Notify the operator, until cancelled, when the configuration file differs from the one that the gateway started with."""
-    if file is None:
-        return
-    at_start = file_stamp(file)
-    has_changed = False
-    while True:
-        await asyncio.sleep(every.total_seconds())
-        differs = file_stamp(file) != at_start
-        if differs and not has_changed:
-            notice = f"{file} has changed since the start; restart the gateway to use it"
-            log.warning("%s", notice)
-            notify(notice)
-        elif has_changed and not differs:
-            notify(None)
-        has_changed = differs
 
 
 async def save_memory(memory: AdapterMemory, *, every: timedelta) -> None:

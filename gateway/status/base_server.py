@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
@@ -27,6 +28,7 @@ from gateway.status.render.sign_in_help import SignInHelp
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
 from gateway.status.routes.json_responses import json_response
+from gateway.status.who_answers import RUN_ID, Answerer, store_id, who_answers
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +52,9 @@ class BaseServer:
             endpoint: where and how it is served.
             sign_in_help: what the sign-in page says; `None` for what fits every gateway.
         """
+        sign_in_help = sign_in_help or SignInHelp()
         self._endpoint = endpoint
+        self._gateway_name = sign_in_help.gateway
         self.listens = asyncio.Event()
         """Set once the page can be reached."""
         self.address = ""
@@ -65,7 +69,7 @@ class BaseServer:
         )
         self._application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=self._middleware.middlewares)
         self._application.on_response_prepare.append(self._middleware.add_security_headers)
-        self._add_routes(SignIn(self._templates, self._middleware, auth, assets, sign_in_help or SignInHelp()).routes())
+        self._add_routes(SignIn(self._templates, self._middleware, auth, assets, sign_in_help).routes())
         self._add_routes([get("/healthz", self._healthz, needs=Rights.NONE)])
 
     def _add_routes(self, routes: Iterable[DeclaredRoute]) -> None:
@@ -73,9 +77,10 @@ class BaseServer:
         self._routes.add(self._application, routes)
 
     async def _healthz(self, request: web.Request) -> web.Response:
-        """Respond, which shows that the event loop turns."""
+        """Respond, which shows that the event loop turns, and say who this is."""
         del request
-        return json_response(Health())
+        store = await asyncio.to_thread(store_id, self._endpoint.store)
+        return json_response(Health(gateway=self._gateway_name, store_id=store, run_id=RUN_ID))
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         """Listen until the stack ends; try again for as long as the address cannot be bound."""
@@ -125,6 +130,16 @@ class BaseServer:
                 CertificateUnusable,
             ) as error:  # UnicodeError: a host name that cannot exist, such as "a..b"
                 if not is_logged:
-                    log.error("the status page cannot be served at %s port %d: %s", host, port, error)  # noqa: TRY400 - says all
+                    who = await self._who_is_there(error)
+                    log.error("the status page cannot be served at %s port %d: %s%s", host, port, error, who)  # noqa: TRY400 - says all
                 is_logged = True
                 await asyncio.sleep(BIND_RETRY_SECONDS)
+
+    async def _who_is_there(self, error: Exception) -> str:
+        """Return who has the port, as the end of a sentence; nothing where it is not taken."""
+        if not isinstance(error, OSError) or error.errno != errno.EADDRINUSE:
+            return ""
+        endpoint = self._endpoint
+        is_tls = endpoint.certificate is not None
+        answer = await who_answers(local_host_for(endpoint.host), endpoint.port, endpoint.store, is_tls=is_tls)
+        return "" if answer.who is Answerer.NOBODY else f"; what answers there is {answer}"

@@ -14,6 +14,9 @@ class Health(StatusModel):
     """The process runs and its event loop turns."""
 
     is_alive: bool = True
+    gateway: Text = Field(description="the name of the gateway")
+    store_id: str | None = Field(description="tells its store from others on this machine; null while it has none")
+    run_id: str = Field(description="another one after each start")
 
 
 class Readiness(StatusModel):

@@ -171,6 +171,8 @@ async def test_a_configuration_that_is_saved_while_the_gateway_runs_is_said_to_t
     process = await started()
     await logged(process, "registered as")
     config("# another line")
+    await logged(process, "its settings are those of the start")
+    config("[log]\nlevel = 'debug'")
     log = await logged(process, "restart the gateway to use it")
     assert "gateway.toml has changed since the start" in log
     async with aiohttp.ClientSession() as browser, browser.get(f"http://127.0.0.1:{port}/api/v1/status") as answer:
@@ -221,6 +223,33 @@ async def test_health_takes_no_other_program_for_the_gateway(config, port, type_
         code, _, err = await type_in("health")
     assert code == 1
     assert "is not a gateway: HTTP status 200" in err
+
+
+async def test_another_gateway_that_has_the_port_is_named_by_health_doctor_and_the_log(started, config, tmp_path, type_in):
+    config()
+    own = (tmp_path / "gateway.toml").read_text()
+    (tmp_path / "other").mkdir()
+    other = own.replace(f"{tmp_path}/gateway.sqlite3", f"{tmp_path}/other/gateway.sqlite3").replace(":00:01", ":00:02")
+    other = other.replace("[gateway]", "[gateway]\nname = 'Plant [north]'")
+    (tmp_path / "other" / "gateway.toml").write_text(other)
+    first = await started("--config", str(tmp_path / "other" / "gateway.toml"))
+    await logged(first, "the status page is at")
+    code, _, err = await type_in("health")
+    assert code == 1
+    said = " ".join(err.split())
+    assert "another gateway, “Plant [north]”, answers at" in said
+    assert f"another store than {tmp_path}/gateway.sqlite3" in said
+    _, found, _ = await type_in("doctor", "--json")
+    assert "works with another store than" in found
+    assert "already serves its page" not in found
+    second = await started()
+    log = await logged(second, "the status page cannot be served at")
+    assert "what answers there is another gateway, “Plant [north]”" in log
+    assert (await type_in("health", "--config", str(tmp_path / "other" / "gateway.toml")))[0] in (0, 1)
+    _, found, _ = await type_in("doctor", "--json", "--config", str(tmp_path / "other" / "gateway.toml"))
+    assert "already serves its page" in found
+    await ended(second)
+    await ended(first)
 
 
 async def test_health_without_a_page_says_that_there_is_none(config, type_in):

@@ -233,7 +233,7 @@ async def test_bound_wider_everything_but_health_takes_the_token(serve, view):
             assert "error" in await answer.json()
         if path != "/events?at=/":
             assert (await text_of(running, path, headers=running.bearer))[0] == 200
-    assert await json_of(running, "/healthz") == (200, {"is_alive": True})
+    assert (await json_of(running, "/healthz"))[0] == 200
 
 
 async def test_another_name_for_this_machine_opens_no_door(page):

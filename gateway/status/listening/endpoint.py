@@ -28,12 +28,18 @@ class Endpoint:
     """Networks of proxies that tell the truth about for whom they ask."""
     certificate: PageCertificate | None = None
     """`None` to serve without TLS."""
+    store: Path | None = None
+    """The store of the gateway whose page it is."""
 
 
 def endpoint_of(section: StatusSection, store: Path) -> Endpoint:
     """Return where and how the page is served under these settings."""
     return Endpoint(
-        host=section.host, port=section.port, trusted_proxies=section.trusted_proxies, certificate=certificate_of(section, store)
+        host=section.host,
+        port=section.port,
+        trusted_proxies=section.trusted_proxies,
+        certificate=certificate_of(section, store),
+        store=store,
     )
 
 
